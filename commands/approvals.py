@@ -137,7 +137,7 @@ def _render(console: "Console", data: ApprovalsData) -> None:
         console.print("No entry waits for a person. approval: {wait_s: 300} in the configuration turns that on.")
         return
     verb = "waits" if len(waiting) == 1 else "wait"
-    console.print(f"{pluralize(len(waiting), 'entry', 'entries')} {verb} for a yes at {when(data.as_of)}")
+    console.print(f"{pluralize(len(waiting), 'entry', 'entries')} {verb} for approval at {when(data.as_of)}")
     for row in data.approvals:
         console.print(f"[bold]{row.id}[/bold]  {describe_request(row)}")
         console.print(f"  {how_it_stands(row, data.as_of)}", markup=False)

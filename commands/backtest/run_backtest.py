@@ -37,7 +37,7 @@ from tradebot.model.record import Job
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.ports.strategy import Strategy
-from tradebot.views.trades.history import went_on
+from tradebot.views.trades.history import rolled_positions_of
 from tradebot.views.trades.lots import trades
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _rolled_positions(run: "BacktestRun") -> "Collection[Key]":
     why = {intent.intent.client_order_id: intent.intent.why for intent in ledger.intents()}
     reasons = {order.venue_id: why.get(order.client_order_id) or "" for order in ledger.orders()}
     closed = ((trade, [reasons.get(name, "") for name in trade.exit_orders]) for trade in trades(ledger.fills()))
-    return went_on(closed, run.plan.settings.day)
+    return rolled_positions_of(closed, run.plan.settings.day)
 
 
 def _targets(run: "BacktestRun") -> "Targets | None":

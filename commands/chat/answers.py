@@ -108,7 +108,7 @@ def of_why(data: Data) -> Iterator[str]:
 def of_approvals(data: Data) -> Iterator[str]:
     """Yield the entries that wait for approval, except the first ones, which are shown with buttons."""
     waiting = [row for row in data["approvals"] if row["state"] == "waiting"]
-    yield f"{pluralize(len(waiting), 'entry', 'entries')} waiting for a yes"
+    yield f"{pluralize(len(waiting), 'entry', 'entries')} waiting for approval"
     for row in waiting[WITH_BUTTONS:]:
         yield from of_request(row)
 

@@ -172,7 +172,7 @@ def _private(value: dict[str, Any]) -> int:
 
 
 POLL_S, POLL_ASKING_S = 25, 3
-"""How long Telegram may wait for a message, and how long while entries may wait for a yes."""
+"""How long Telegram may wait for a message, and how long while entries may wait for approval."""
 LIMIT_S = 120.0
 MOST_OUTPUT = 1_000_000
 QUESTION, MENU = timedelta(minutes=2), timedelta(days=1)
@@ -363,7 +363,7 @@ class Listener:
         return True, list(answers.VIEWS[verb](document["data"])), document["data"]
 
     def _push_requests(self) -> None:
-        """Show the paired person each entry that waits for a yes, once; a look costs nothing until one was written."""
+        """Show the paired person each entry that waits for approval, once; without new ones, a check costs nothing."""
         paired, path = self._store.paired_person(), self._app.folder.path
         if not self._asks or paired is None:
             return
@@ -381,7 +381,7 @@ class Listener:
     def _push(self, chat: int, row: Mapping[str, Any]) -> None:
         name, symbol = row["id"], row["symbol"]
         buttons = ((f"Approve {symbol}", f"approve {name}"), (f"Reject {symbol}", f"reject {name}"))
-        lines = ["An entry waits for your yes:", *answers.of_request(row)]
+        lines = ["An entry waits for your approval:", *answers.of_request(row)]
         self._say(chat, lines, buttons, once=True)
         shown = json.loads(self._store.recall("requests") or "[]")
         self._store.remember("requests", json.dumps([*shown, name][-200:]))

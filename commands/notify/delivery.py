@@ -225,7 +225,7 @@ def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator
 
 
 def _waiting(written: Sequence[SystemEvent], now: datetime) -> Iterator[SystemEvent]:
-    """Yield the requests for a yes that nobody has answered and that haven't expired."""
+    """Yield the unanswered requests for approval that haven't expired."""
     asked, answered = (
         {event.details.get("id"): event for event in written if event.event_type == kind.event_type}
         for kind in (EventKind.APPROVAL_ASKED, EventKind.APPROVAL_ANSWERED)

@@ -23,7 +23,7 @@ from tradebot.model.trading import SlotClaim
 from tradebot.ports.strategy import Strategy
 from tradebot.timetable.entries import TimetableEntry
 from tradebot.timetable.sessions import BEGINS_AHEAD, CHAIN, Slot, differences
-from tradebot.timetable.strategy_times import standing, usable
+from tradebot.timetable.strategy_times import clock_state, usable
 from tradebot.views.schedule_notes import Note, is_half, notes
 
 REACH = timedelta(days=30)
@@ -192,7 +192,7 @@ def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
             yield OwnSchedule(strategy.name, text, None, None, str(unusable))
             continue
         calendar = _Calendar(app, 2 * times.reach - timedelta(days=4))
-        stands = standing(strategy.name, times, calendar, entries, since)
+        stands = clock_state(strategy.name, times, calendar, entries, since)
         due = stands.current if stands.current and not Claims(app.ledger_view).ended(stands.current) else None
         yield OwnSchedule(strategy.name, text, due, stands.next)
 

@@ -58,13 +58,13 @@ def _last_passes(facts: "SqliteFacts") -> "Iterator[CycleRecord]":
 
 
 def approval_requests(app: "App") -> tuple[Request, ...]:
-    """Return the newest requests for a person's yes, oldest first."""
+    """Return the newest requests for approval, oldest first."""
     # Without a file nobody was ever asked, and looking must not create one.
     return tuple(reversed(app.approvals.newest())) if (app.folder.path / APPROVALS).exists() else ()
 
 
 def waiting_approvals(app: "App", now: datetime) -> tuple[Request, ...]:
-    """Return the entries that wait for a person's yes, oldest first."""
+    """Return the entries that wait for a person's approval, oldest first."""
     return tuple(request for request in approval_requests(app) if request.waits(now))
 
 

@@ -331,7 +331,7 @@ def render_rows(console: "Console", data: PassData) -> None:
     what = "would be sent" if data.dry_run else "in shadow mode, not sent" if unsent[Reason.SHADOW] else "sent"
     count_text = pluralize(data.candidates, "candidate")
     waits = data.refused.get(Reason.APPROVAL_WAITING, 0)
-    waiting = f" + {waits:,} waiting for a yes" if waits else ""
+    waiting = f" + {waits:,} waiting for approval" if waits else ""
     console.print(f"  {count_text} = {passed:,} {what}{waiting} + {data.candidates - passed - waits:,} refused")
     several = len({row.strategy for row in data.rows}) > 1
     common = _common_evidence(data.rows)

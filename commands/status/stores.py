@@ -211,7 +211,7 @@ RETENTIONS = (
     Retention(
         "approvals",
         ("approvals.db", "approvals.db-*"),
-        "which entries waited for a yes, and the answers",
+        "which entries waited for approval, and the answers",
         "the last 1,000 requests",
     ),
     Retention(

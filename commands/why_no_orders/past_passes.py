@@ -33,7 +33,7 @@ from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import CycleRecord, Job, SymbolOutcomes
 from tradebot.model.sentences import noun, pluralize
 from tradebot.model.struct_tools import replace
-from tradebot.views.explain import NoOrdersAnswer, way_of
+from tradebot.views.explain import NoOrdersAnswer, gate_paths_of
 from tradebot.views.why_no_orders import PLAY_AGAIN, SymbolEnd, SymbolSpan, Why, symbol_span, unsent
 
 
@@ -166,7 +166,7 @@ def _one(
         why = replace(build_answer(app, (cycle,)), dry=dry, asked=asked)
         return _answer_report(why if changed else replace(why, now=None))
     name = known_symbol(app, symbol, (cycle,))
-    way = replace(way_in(app, name, (cycle,), way_of(name, (cycle,))), dry=dry, asked=asked)
+    way = replace(way_in(app, name, (cycle,), gate_paths_of(name, (cycle,))), dry=dry, asked=asked)
     way = way if changed else replace(way, now=None)
     code = ExitCode.DONE if way.at is not None and way.reason is None else ExitCode.FINDINGS
     return Report("why-no-orders", way, lambda console, _: show_symbol(console, way), code)

@@ -21,9 +21,9 @@ from tradebot.views.explain import (
     NoOrdersAnswer,
     final_record,
     funnel,
+    gate_paths_of,
     of_strategy,
     settled_outcome,
-    way_of,
     with_outcomes,
 )
 
@@ -148,7 +148,7 @@ def known_symbol(app: App, symbol: str, cycles: Sequence[CycleRecord] = ()) -> s
     """
     universe = app.rules.universe
     name = contract_named(app.door, universe, symbol)
-    if name in universe or way_of(name, cycles) or (app.existing_facts and app.existing_facts.was_judged(name)):
+    if name in universe or gate_paths_of(name, cycles) or (app.existing_facts and app.existing_facts.was_judged(name)):
         return name
     near = did_you_mean(name, universe)
     meant = near or f"it looks at {', '.join(universe[:5])} …;"

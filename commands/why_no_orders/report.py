@@ -31,11 +31,11 @@ from tradebot.timetable.sessions import session_of
 from tradebot.views.explain import (
     Explanation,
     Funnel,
+    GatePath,
     NearMiss,
     NoOrdersAnswer,
     ReasonCount,
-    Way,
-    way_of,
+    gate_paths_of,
     why_no_orders,
 )
 from tradebot.views.why_no_orders import (
@@ -115,7 +115,8 @@ def show_funnel(console: "Console", seen: Funnel) -> None:
     """Print how many candidates became orders, and for which reasons the others were refused."""
     refused = (row for row in seen.reasons if row.reason is not Reason.APPROVAL_WAITING)
     lost = " + ".join(f"{row.count:,}" for row in refused) or "0"
-    waiting = "".join(f" + {r.count:,} waiting for a yes" for r in seen.reasons if r.reason is Reason.APPROVAL_WAITING)
+    waits = (row for row in seen.reasons if row.reason is Reason.APPROVAL_WAITING)
+    waiting = "".join(f" + {row.count:,} waiting for approval" for row in waits)
     inflow, sent = pluralize(seen.candidates, "candidate"), pluralize(seen.orders, "order")
     console.print(f"Funnel: {inflow} = {sent}{waiting} + {lost} refused", markup=False)
     measures = (number(name) for name in ("observed", "limit", "off by"))
@@ -331,7 +332,7 @@ def _reasons(cycle: "CycleRecord") -> frozenset[object]:
     return frozenset(decision.reason for record in cycle.candidates for decision in record.decisions)
 
 
-def _newest(ways: "Sequence[Way]") -> "tuple[Way, ...]":
+def _newest(ways: "Sequence[GatePath]") -> "tuple[GatePath, ...]":
     """Return the ways through the last pass: one for each strategy that looked at the symbol."""
     return tuple(way for way in ways if way.at == ways[-1].at)
 
@@ -339,13 +340,13 @@ def _newest(ways: "Sequence[Way]") -> "tuple[Way, ...]":
 def way_of_symbol(app: "App", symbol: str, strategy: str | None = None) -> "SymbolWhy":
     """Return a symbol's path through the last pass that included it, for one strategy or any."""
     cycles = cycles_of(app, PassSpan(), strategy)
-    ways = way_of(symbol, cycles) or _newest(
-        way_of(symbol, cycles_of(app, PassSpan(last=SEARCHED), strategy, symbol=symbol))
+    ways = gate_paths_of(symbol, cycles) or _newest(
+        gate_paths_of(symbol, cycles_of(app, PassSpan(last=SEARCHED), strategy, symbol=symbol))
     )
     return way_in(app, symbol, cycles, ways)
 
 
-def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[Way]") -> "SymbolWhy":
+def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[GatePath]") -> "SymbolWhy":
     """Return a symbol's path through these passes, from the last of `ways`."""
     last = cycles[-1] if cycles else None
     now, lacking = _changed_since(app, last), left_out_of(app)

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.replaying.strategy_replay import Unanswered
-    from tradebot.views.what_if import Fate, WhatIf, WhatIfChange, WhatIfEnd, WhatIfOrder, WhatIfOutcome
+    from tradebot.views.what_if import CandidateResult, WhatIf, WhatIfChange, WhatIfEnd, WhatIfOrder, WhatIfOutcome
 
 SHOWN = 20
 
@@ -129,7 +129,7 @@ def _table(outcomes: "Sequence[WhatIfOutcome]") -> Table:
     return table
 
 
-def _fate(fate: "Fate") -> str:
+def _fate(fate: "CandidateResult") -> str:
     if fate.absent:
         return "not proposed"
     if fate.sent:

@@ -25,16 +25,16 @@ def later(bot: Bot, minutes: int) -> str:
 
 
 def test_nothing_is_sent_before_a_yes_nor_after_one_that_comes_too_late(bot: Bot) -> None:
-    assert bot.says("approvals").out.startswith("0 entries wait for a yes at ")
+    assert bot.says("approvals").out.startswith("0 entries wait for approval at ")
     assert bot.says("approve", "aapl-k3f7q").err.startswith("error: Nobody asks about aapl-k3f7q.")
     second_session(bot)
     said = bot.says("trade-once")
     (late,) = waiting(bot)
-    assert " = 0 sent + 1 waiting for a yes + 3 refused\n" in said.out
+    assert " = 0 sent + 1 waiting for approval + 3 refused\n" in said.out
     shown = bot.says("approvals").out
-    assert shown.startswith("1 entry waits for a yes at ")
+    assert shown.startswith("1 entry waits for approval at ")
     assert f"Next: tradebot approve {late}, or tradebot reject {late}" in shown
-    assert "1 entry waits for your yes until " in bot.says("summary").out.partition("What it did")[0]
+    assert "1 entry waits for your approval until " in bot.says("summary").out.partition("What it did")[0]
     assert bot.says("exchange", "tick", "6m").code == 0
     too_late = bot.says("approve", late)
     assert (too_late.code, too_late.err) == (
@@ -73,11 +73,11 @@ def test_after_a_no_nobody_is_asked_again(bot: Bot) -> None:
 
 
 def given(bot: Bot, symbol: str) -> str:
-    """Give an entry in a file, and return the id of what waits for a yes to it."""
+    """Give an entry in a file, and return the id of what waits for approval."""
     bot.does("exchange tick 6m", "reconcile")
     file = bot.folder.parent / "given.jsonl"
     file.write_text(f'{{"symbol": "{symbol}", "side": "buy", "score": 1, "coverage": 1}}\n')
-    shows(bot.says("trade-once", "--candidates", str(file)), 0, "1 waiting for a yes")
+    shows(bot.says("trade-once", "--candidates", str(file)), 0, "1 waiting for approval")
     file.unlink()
     (name,) = [name for name in waiting(bot) if name.startswith(symbol.lower())]
     return name
@@ -104,7 +104,7 @@ def test_only_the_paired_persons_yes_in_time_sends_an_entry_from_a_file_and_once
         pair(chat)
         before, name = len(submitted(bot)), given(bot, "AMZN")
         (shown,) = chat.hears()
-        assert shown.startswith("An entry waits for your yes:\nbuy ")
+        assert shown.startswith("An entry waits for your approval:\nbuy ")
         yes = fake.button("Approve AMZN")["callback_query"]
         press = yes["data"], yes["message"]["message_id"]
         assert chat.hears(fake.typed(f"approve {name}", 7002), fake.pressed(*press, 7002)) == []

@@ -62,7 +62,7 @@ def test_reconcile_screen_shows_the_meaning_and_the_next_command(bot: Bot) -> No
         "foreign_position  MSFT         0       3  open     a position the bot did not open; counted in the limits,"
         " left alone\n"
         f"Next: tradebot reconcile --apply {plan} accepts this plan (STATE/plans/{plan}.json)\n"
-        "  MSFT: notes it as known and left alone"
+        "  MSFT: acknowledges it as foreign, and leaves it alone"
     )
 
 

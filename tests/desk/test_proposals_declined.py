@@ -20,7 +20,7 @@ from tradebot.model.trading import Permission
 from tradebot.model.view import Needs
 from tradebot.ports.world import World
 from tradebot.replaying.cycle_comparison import replay
-from tradebot.views.explain import Way, funnel
+from tradebot.views.explain import GatePath, funnel
 from tradebot.views.why_no_orders import explain_symbol
 
 OWN = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, 1, 2)
@@ -99,9 +99,9 @@ def test_a_record_is_decided_again_as_it_was_by_the_program_that_wrote_it(*, ask
 
 def test_why_no_orders_says_that_gates_were_not_asked() -> None:
     cycle = trade_once(world(DECLINED), call())
-    told = explain_symbol([Way(cycle.at, cycle.slot, cycle.candidates[0])], None, None)
+    told = explain_symbol([GatePath(cycle.at, cycle.slot, cycle.candidates[0])], None, None)
     assert told.sentence.startswith("Declined by the strategy; gates weren't asked: ")
     assert (told.decisions, told.then) == ((OWN,), None)
     asked = trade_once(replace(world(DECLINED), ask_declined=True), call())
-    told = explain_symbol([Way(asked.at, asked.slot, asked.candidates[0])], None, None)
+    told = explain_symbol([GatePath(asked.at, asked.slot, asked.candidates[0])], None, None)
     assert told.sentence.startswith("Refused by gate strategy: ")

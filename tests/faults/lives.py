@@ -117,7 +117,7 @@ class Lives(RuleBasedStateMachine):
     def begin(
         self, first: Any, second: Any, protection: Protection, twice: bool, sides: tuple[Side, Side], asks: bool
     ) -> None:
-        """Begin with two strategies and their exit rules; in some lives each entry waits for a person's yes."""
+        """Begin with two strategies and their exit rules; in some lives each entry waits for a person's approval."""
         self._lists = dict(zip(OWNERS, (parse(list(first)), parse(list(second))), strict=True))
         self._protection, self._twice = protection, twice
         self._did: list[tuple[str, tuple[Any, ...]]] = []

@@ -1,4 +1,4 @@
-"""An entry waits for a person's yes, which makes one order; exits never wait, and nothing gives way without a yes."""
+"""An entry waits for a person's approval, which makes one order; exits never wait, and nothing is displaced first."""
 
 from decimal import Decimal
 from typing import Any

@@ -93,7 +93,7 @@ def test_reading_command_loads_nothing_heavy(state: Path) -> None:
 
 def test_typed_setting_is_compared_with_keys_without_loading_how_to_connect(state: Path) -> None:
     done, loaded = run(state, "why-no-orders", "--what-if", "strategies.flow.lookback_s=60", "--state-dir", "state")
-    assert "Nothing is on record" in done.stderr, done.stderr
+    assert "No pass is recorded" in done.stderr, done.stderr
     assert not {"urllib3", "ssl", "asyncio"} & loaded
 
 

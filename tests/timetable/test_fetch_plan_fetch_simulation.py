@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.values import USUAL, VENUE_DAY
 from tradebot.model.fact_kind import Phase, ReplyScope
-from tradebot.timetable.fetch_plan import Course, FetchNeed, SimulatedSlot, renewals, slots_of
+from tradebot.timetable.fetch_plan import FetchNeed, FetchSimulation, SimulatedSlot, renewals, slots_of
 from tradebot.timetable.job_times import parse
 
 TIMES = parse("every 5m from open+2m until close", VENUE_DAY)
@@ -24,7 +24,7 @@ def every(*needs: FetchNeed) -> dict[str, int]:
     return {each.name: each.every_s(each.interval_s) for each in needs}
 
 
-class Told(Course):
+class Told(FetchSimulation):
     """A course that remembers which calls each slot made, by kind."""
 
     def __init__(self, needs: list[FetchNeed], slots: Sequence[SimulatedSlot], per_minute: float | None) -> None:
@@ -57,25 +57,25 @@ def test_kinds_that_do_not_fit_between_two_slots_wait_and_core_kinds_go_first() 
     found = Told([core, rest], SLOTS, 100)
     assert found.fetches[:3] == [{"core": 400, "rest": 100}, {"core": 400, "rest": 100}, {"core": 400, "rest": 100}]
     assert found.complete_s["rest"] == 6 * 300 + 300
-    assert Course([core, rest], every(core, rest), SLOTS[:6], 100, {}).complete_s["rest"] is None
+    assert FetchSimulation([core, rest], every(core, rest), SLOTS[:6], 100, {}).complete_s["rest"] is None
 
 
 def test_a_kind_that_waits_gets_older_and_costs_no_call() -> None:
     # Eight hundred calls every five minutes are more than the five hundred that fit.
     much = need("much", 800, 240)
-    found = Course([much], every(much), SLOTS, 100, {})
+    found = FetchSimulation([much], every(much), SLOTS, 100, {})
     assert found.age_s["much"] > 600
     assert sum(found.calls.values()) == 77 * 500 + 300
 
 
 def test_a_kind_that_is_worth_one_call_is_asked_once_and_not_again_if_it_was() -> None:
     morning = need("morning", 5, 86_400, phase=Phase.MORNING)
-    assert Course([morning], every(morning), SLOTS, None, {}).calls == {"morning": 5}
-    assert Course([morning], every(morning), SLOTS, None, {"morning": 0.0}).calls == {"morning": 0}
+    assert FetchSimulation([morning], every(morning), SLOTS, None, {}).calls == {"morning": 5}
+    assert FetchSimulation([morning], every(morning), SLOTS, None, {"morning": 0.0}).calls == {"morning": 0}
     assert renewals(SLOTS, morning.every_s(86_400), -inf) == 1
     # Whoever configures a shorter interval gets it.
     often = need("morning", 5, 540, phase=Phase.MORNING)
-    assert Course([often], every(often), SLOTS, None, {}).calls == {"morning": 5 * 39}
+    assert FetchSimulation([often], every(often), SLOTS, None, {}).calls == {"morning": 5 * 39}
 
 
 @given(

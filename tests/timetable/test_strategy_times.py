@@ -19,10 +19,10 @@ from tradebot.timetable.strategy_times import (
     ClockState,
     OwnTimes,
     a_session_later,
+    clock_state,
     in_session_of_month,
     parse,
     session_of_month,
-    standing,
     usable,
 )
 
@@ -148,14 +148,14 @@ def at(text: str) -> datetime:
 
 
 def stands(text: str, now: datetime, known: Stored = YEAR) -> ClockState:
-    return standing("mine", parse(text, VENUE_DAY), known, ENTRIES, now)
+    return clock_state("mine", parse(text, VENUE_DAY), known, ENTRIES, now)
 
 
 def slots_of(times: OwnTimes, known: Stored) -> list[StrategySlot]:
     """Return all slots that the clock tells of, in order, asked once a week."""
     found = set[StrategySlot]()
     for day in range(0, (LAST - FIRST).days, 7):
-        told = standing("mine", times, known, ENTRIES, at(f"{FIRST + timedelta(days=day)}T22:00"))
+        told = clock_state("mine", times, known, ENTRIES, at(f"{FIRST + timedelta(days=day)}T22:00"))
         found |= {*told.over, *([told.current] if told.current else [])}
     return sorted(found, key=lambda slot: slot.start)
 
@@ -294,7 +294,7 @@ def test_each_period_has_exactly_one_slot(known: Stored, which: str, monthly: bo
 
 @given(times=own_times, known=calendars, now=moments)
 def test_at_any_moment_one_slot_at_most_is_due(times: OwnTimes, known: Stored, now: datetime) -> None:
-    found = standing("mine", times, known, ENTRIES, now)
+    found = clock_state("mine", times, known, ENTRIES, now)
     assert found.known
     assert found.current is None or found.current.start <= now < found.current.end
     assert found.next is None or found.next.start > now
@@ -307,12 +307,12 @@ def test_at_any_moment_one_slot_at_most_is_due(times: OwnTimes, known: Stored, n
 def test_a_calendar_with_gaps_leads_to_no_other_slot(
     times: OwnTimes, known: Stored, now: datetime, lost: int, hole: int
 ) -> None:
-    whole = standing("mine", times, known, ENTRIES, now)
+    whole = clock_state("mine", times, known, ENTRIES, now)
     ends = now.date() - timedelta(days=lost)
     begins = ends - timedelta(days=hole + 8)
     left = Stored([each for each in known.known if not begins < each.date <= ends])
     assume(any(each.date == now.date() for each in left.known))
-    found = standing("mine", times, left, ENTRIES, now)
+    found = clock_state("mine", times, left, ENTRIES, now)
     if found.current is None:
         assert whole.current is None or whole.current.session <= ends or not found.known
     else:

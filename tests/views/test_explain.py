@@ -14,7 +14,7 @@ from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
 from tradebot.model.sentences import plain, pluralize
 from tradebot.model.struct_tools import replace
-from tradebot.views.explain import FROM_NOTHING, funnel, of_strategy, way_of, why_no_orders
+from tradebot.views.explain import FROM_NOTHING, funnel, gate_paths_of, of_strategy, why_no_orders
 from tradebot.views.explain import NoOrdersAnswer as Why
 
 PASSED = Decision(Gate.PERMISSION, Verdict.PASS)
@@ -242,7 +242,7 @@ def test_way_of_a_symbol_has_every_pass_that_looked_at_it() -> None:
     first = replace(cycle(record("AAPL"), record("MSFT")), slot="open+2m", at=ago(300))
     second = cycle(record("MSFT", failed(Reason.HALTED)))
     third = replace(cycle(record("AAPL", failed(Reason.COOLDOWN))), slot="open+12m")
-    ways = way_of("AAPL", [first, second, third])
+    ways = gate_paths_of("AAPL", [first, second, third])
     assert [(way.slot, way.record.terminal) for way in ways] == [
         ("open+2m", None), ("open+12m", failed(Reason.COOLDOWN)),
     ]  # fmt: skip

@@ -182,7 +182,7 @@ def test_halt_is_told_once_as_critical_and_its_end_once() -> None:
     halted = replace(QUIET, at=AT + MINUTE, trading=TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "lunch", AT))
     seen, (told,) = since(seen_of(QUIET), halted)
     assert (told.topic, told.severity) == (Topic.HALTS, Severity.CRITICAL)
-    assert told.text == "HALTED: the bot opens nothing, exits go on (ann: lunch)"
+    assert told.text == "HALTED: the bot opens nothing, exits continue (ann: lunch)"
     assert since(seen, replace(halted, at=AT + 2 * MINUTE))[1] == ()
     (back,) = since(seen, replace(QUIET, at=AT + 2 * MINUTE))[1]
     assert (back.severity, back.text) == (Severity.INFO, "The bot may trade again")

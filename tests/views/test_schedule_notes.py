@@ -58,6 +58,6 @@ def test_calendar_difference_names_both_days_and_the_consequence() -> None:
     day = date(2026, 11, 16)
     found = notes(day, day, us_sessions(day, day), SHIPPED, VENUE_DAY, {day: "the broker's calendar has more"})
     assert [note.said for note in found] == [
-        "On Mon 2026-11-16 the broker's calendar has more. These times go by the broker's, and so do exits; entries "
-        "stay closed that day."
+        "On Mon 2026-11-16 the broker's calendar has more. These times follow the broker's, and so do exits; entries "
+        "are blocked that day."
     ]

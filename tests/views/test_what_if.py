@@ -81,7 +81,7 @@ def test_symbol_is_told_on_its_own(then: Decision | None, now: Decision | None, 
 
 def test_symbol_that_nobody_proposes_is_said() -> None:
     gone = compared(cycle(AAPL=WEAK), cycle(), "AAPL")
-    assert gone.sentence == "With this change nobody would propose AAPL."
+    assert gone.sentence == "With this change no strategy would propose AAPL."
     assert gone.about[0].now.absent
     nobody = compared(cycle(AAPL=WEAK), cycle(AAPL=WEAK), "KO")
     assert nobody.sentence == "No strategy proposed KO in this pass, and with this change none would."

@@ -5,7 +5,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Outcome, SymbolOutcomes
 from tradebot.model.struct_tools import replace
-from tradebot.views.explain import way_of
+from tradebot.views.explain import gate_paths_of
 from tradebot.views.why_no_orders import symbol_span
 
 
@@ -20,7 +20,9 @@ def cycle(seconds: int, *decisions: Decision, symbol: str = "NVDA") -> CycleReco
 
 def seen_in(*cycles: CycleRecord, symbol: str = "NVDA") -> SymbolOutcomes:
     """Return what a store reads of these passes about a symbol."""
-    ways = [(way, tuple(each for each in way.record.decisions if not each.passed)) for way in way_of(symbol, cycles)]
+    ways = [
+        (way, tuple(each for each in way.record.decisions if not each.passed)) for way in gate_paths_of(symbol, cycles)
+    ]
     return SymbolOutcomes(
         tuple(replace(one, candidates=()) for one in cycles),
         tuple(

@@ -26,7 +26,7 @@ from tradebot.ports.stores import Ledger
 from tradebot.ports.strategy import Strategy, is_outside
 from tradebot.ports.world import Call, Rules, World
 from tradebot.timetable.job_times import JobTimes
-from tradebot.timetable.strategy_times import standing, usable
+from tradebot.timetable.strategy_times import clock_state, usable
 
 MOST_MISSED = 20
 """How many missed slots of a strategy one pass records. After a longer outage, the older ones are left out."""
@@ -87,7 +87,7 @@ def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries
     except ValueError as error:
         decision = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_INVALID, f"its times: {error}")
         return SlotPlan((), refused=(StrategyRefusal(strategy.name, decision),))
-    stands = standing(strategy.name, times, world.ledger, entries, now)
+    stands = clock_state(strategy.name, times, world.ledger, entries, now)
     since = claims.first_seen(strategy.name)
     new, seen_from = (() if since else (strategy.name,)), since or now
     standing_slots = takewhile(lambda slot: slot.end > seen_from and not claims.ended(slot), stands.over[:MOST_MISSED])

@@ -87,7 +87,7 @@ class Activity(Struct, frozen=True):
         parts = [f"{self.kind}/{self.sub_kind}" if self.sub_kind else self.kind, self.symbol]
         day = f"of {self.at:%Y-%m-%d}"
         if self.corrects is not None and self.quantity is not None and self.price is not None:
-            # A correction's reported amount isn't the amount that it adds.
+            # The amount reported for a correction isn't what it changes.
             return (
                 " ".join([*filter(None, parts), day])
                 + f", which is {self.quantity.normalize():f} at {self.price:f} now"
@@ -126,10 +126,10 @@ class Restated(Struct, frozen=True):
     new: Decimal = Decimal(1)
     old: Decimal = Decimal(1)
 
-    def of(self, kept: Kept) -> Kept:
+    def of(self, terms: Kept) -> Kept:
         """Return the stored terms of the position with its prices converted."""
-        best, worst = (price and price * self.old / self.new for price in (kept.best, kept.worst))
-        return replace(kept, best=best, worst=worst)
+        best, worst = (price and price * self.old / self.new for price in (terms.best, terms.worst))
+        return replace(terms, best=best, worst=worst)
 
 
 class Booking(Struct, frozen=True):
@@ -206,7 +206,7 @@ class Account(Struct, frozen=True):
 
 
 class EquityPeak(Struct, frozen=True, array_like=True):
-    """The highest equity that counts, and a jump that counts only if it is seen twice (zero if none), in USD."""
+    """The highest equity that counts, and a jump that counts only once it is seen twice (zero if none), in USD."""
 
     highest: Decimal
     seen_once: Decimal
@@ -240,8 +240,9 @@ class BrokerPosition(Struct, frozen=True):
 
 UNEXPLAINED = Decimal("0.25")
 
-"""How far equity may differ from cash plus the positions' values, as a share of the larger of the two. The venue
-computes one from the other, so a few percent may be fees and trades between the readings, but not a quarter.
+"""How far equity may differ from cash plus the positions' values, as a fraction of the larger of the two.
+
+The venue computes one from the other, so a few percent may be fees and trades between the readings, but not a quarter.
 """
 
 
@@ -261,7 +262,7 @@ class Worth(Struct, frozen=True, array_like=True):
 
 BESIDES = Decimal(1) / 1000
 
-"""How much margin an account may tie up without a position, as a fraction of its equity: for money that it owes."""
+"""How much margin an account without positions may use, as a fraction of its equity, for money that it owes."""
 
 
 class BrokerView(Struct, frozen=True):
@@ -284,12 +285,12 @@ class BrokerView(Struct, frozen=True):
     @property
     def hides_positions(self) -> bool:
         """Return True if no position is listed although the account ties up maintenance margin."""
-        kept = self.account.maintenance_margin or Decimal(0)
-        return not self.positions and kept > abs(self.account.equity) * BESIDES
+        maintenance = self.account.maintenance_margin or Decimal(0)
+        return not self.positions and maintenance > abs(self.account.equity) * BESIDES
 
     @property
     def whole_at(self) -> datetime | None:
-        """Return when the venue listed the orders if the list can prove that an order is over, else None.
+        """Return when the venue made its list of orders, if that list can prove that an order is over; else None.
 
         Each row must be readable.
         """

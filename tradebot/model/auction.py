@@ -38,7 +38,7 @@ class AuctionRules(Frozen):
 
 WORTH = "worth "
 
-"""The prefix of a displaced position's value, in the decision that closes it."""
+"""The prefix of the replaced position's value, in the decision that closes it."""
 
 
 class PositionValue(Struct, frozen=True):
@@ -58,7 +58,7 @@ class PositionValue(Struct, frozen=True):
         return self.score + self.gained - self.cost
 
     def __str__(self) -> str:
-        """Return it with its parts, in the form that `read_value` reads behind `WORTH`."""
+        """Return it with its components, in the form that `read_value` parses after `WORTH`."""
         gained = "" if self.r is None else f" {self.gained:+f} ({self.r:f} R)"
         return f"{self.total:f} = {self.score:f}{gained} - {self.cost:f}"
 

@@ -24,7 +24,7 @@ class StrategySlot(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """A strategy that was skipped in a pass because it wasn't due; `next` is None if its next slot isn't known yet."""
+    """A strategy that a pass skipped because it wasn't due; `next` is None if its next slot isn't known yet."""
 
     strategy: str
     next: StrategySlot | None
@@ -43,7 +43,7 @@ class Bar(Struct, frozen=True):
 
 
 SUSPENDED = "suspended"
-"""Why a symbol has no quote if the venue has suspended its trading: nothing in it fills, stops included."""
+"""Why a symbol has no quote if the venue has suspended trading: no order in it fills, not even a stop."""
 UNCONFIRMED = "nothing confirms the broker's price"
 """Why a quote is rejected: no second reply confirmed it, or a trade contradicts it."""
 
@@ -106,7 +106,7 @@ class Level(NamedTuple):
 class Depth(Struct, frozen=True):
     """The order book of one symbol: bids and asks, each from the best price outward.
 
-    It may be cut off, so a quantity computed from it is a lower bound.
+    It may be incomplete, so a quantity computed from it is a lower bound.
     """
 
     symbol: str

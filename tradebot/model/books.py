@@ -42,8 +42,8 @@ class Books(Struct, frozen=True, dict=True):
     has those of instruments that use a different calendar.
 
     `with_others` are fills that aren't ours, and fills that moved shares between us and others; `acknowledged` are the
-    foreign positions that a person noted, as signed shares by symbol. `orders` are those that may still fill, those
-    reported recently, and those these books never promised. `chains` maps each order to itself and the orders it
+    foreign positions that a person acknowledged, as signed shares by symbol. `orders` are those that may still fill,
+    those reported recently, and those these books never promised. `chains` maps each order to itself and the orders it
     replaced, `promised` has the intents behind them by client order id, and `filled` the booked shares of each.
     `intents` are those without an outcome and those of the last sessions. `kept` has the stored terms of our open
     positions.
@@ -52,7 +52,7 @@ class Books(Struct, frozen=True, dict=True):
     an order may still fill.
 
     Some orders carry our mark but were never promised here: `sent_by_another_copy` are those sent while these books
-    were in use, and `noted_too_early` those reported after a person had noted their symbol as someone else's. Both
+    were in use, and `noted_too_early` those reported after a person had acknowledged their symbol as foreign. Both
     contain venue order ids.
 
     `pending` are fills that already count although the ledger doesn't have them yet. `doubted` are the venue's ids of
@@ -121,8 +121,8 @@ class Books(Struct, frozen=True, dict=True):
 
     def opened_as(self, position: Position) -> Instrument | None:
         """Return the instrument as of opening one of our positions, or None if no order of ours opened it."""
-        kept = self.kept.get(position.key)
-        return kept.instrument if kept else None
+        entry_terms = self.kept.get(position.key)
+        return entry_terms.instrument if entry_terms else None
 
     def opened_otherwise(self, instrument: Instrument) -> Instrument | None:
         """Return an open position's instrument if its multiplier or currency differs from `instrument`'s, else None."""
@@ -134,8 +134,8 @@ class Books(Struct, frozen=True, dict=True):
     @cached_property
     def _instruments_by_symbol(self) -> Mapping[str, tuple[Instrument, ...]]:
         by_symbol = defaultdict[str, tuple[Instrument, ...]](tuple)
-        for (_, symbol, _), kept in self.kept.items():
-            by_symbol[symbol] += (kept.instrument,) if kept.instrument else ()
+        for (_, symbol, _), entry_terms in self.kept.items():
+            by_symbol[symbol] += (entry_terms.instrument,) if entry_terms.instrument else ()
         return by_symbol
 
     def promised_in(self, session: date) -> tuple[IntentRecord, ...]:
@@ -177,7 +177,7 @@ class Books(Struct, frozen=True, dict=True):
         return {}
 
     def has_entered(self, order: Order) -> bool:
-        """Return True if the order that this one is a leg of has filled whole."""
+        """Return True if the parent of this leg has filled completely."""
         return has_entered(self._orders_by_id.get(order.parent or ""), self.filled.get(order.parent or "", Decimal(0)))
 
     @cached_property
@@ -193,20 +193,20 @@ class Books(Struct, frozen=True, dict=True):
         """Return the state of each position by strategy and symbol, including closed ones and those being opened."""
         orders = (order for chain in (self.orders, *self.chains.values()) for order in chain)
         records = Records().after((*orders, *self.promised.values(), *self.unresolved_intents))
-        work, held = records.work(self.filled), self.totals.positions
+        work, positions = records.work(self.filled), self.totals.positions
         return {
             key: state_of(
                 key[0],
-                held[key].quantity if key in held else Decimal(0),
+                positions[key].quantity if key in positions else Decimal(0),
                 of_one := work.get(key, NOTHING),
                 traded=of_one.entering is None,
             )
-            for key in {**held, **work}
+            for key in {**positions, **work}
         }
 
     def booked_of_chain(self, order: Order) -> Decimal:
         """Return how many shares of an order and the orders it replaced are booked, unsigned."""
-        # A leg's chain goes on with its parent, whose fills are its own.
+        # A leg's chain continues with its parent, whose fills don't belong to the leg.
         same = (link for link in self.chains.get(order.venue_id, (order,)) if bool(link.parent) == bool(order.parent))
         return sum((self.filled.get(order.venue_id, Decimal(0)) for order in same), Decimal(0))
 
@@ -222,9 +222,9 @@ class Books(Struct, frozen=True, dict=True):
             if record and record.intent.purpose is Purpose.OPEN:
                 opened[owned.strategy, fill.symbol, fill.at] = kept_of_entry(record.intent)
         totals = self.totals.after(fills)
-        held = {position.key for position in totals.own_positions()}
-        kept = {**{key: position for key, position in opened.items() if key in held}, **self.kept}
-        return replace(self, totals=totals, filled=filled, kept=kept, pending=(*self.pending, *fills))
+        held_keys = {position.key for position in totals.own_positions()}
+        terms_by_key = {**{key: position for key, position in opened.items() if key in held_keys}, **self.kept}
+        return replace(self, totals=totals, filled=filled, kept=terms_by_key, pending=(*self.pending, *fills))
 
     def _names(self, order: Order) -> Iterator[str]:
         yield order.client_order_id

@@ -21,7 +21,7 @@ class ScaleOutLevel(Struct, frozen=True):
 
 
 SHARES = Decimal(100)
-"""How many shares of the underlying a contract is about."""
+"""How many shares of the underlying one contract is for."""
 
 
 class OptionContract(Struct, frozen=True):
@@ -86,7 +86,7 @@ class Side(StrEnum):
     @property
     def sign(self) -> int:
         """Return +1 for a buy and -1 for a sell."""
-        # Loops over fills call it, and looking up an enum member is slower than comparing its text.
+        # Loops over fills call this, and looking up an enum member is slower than comparing its text.
         return 1 if self == "buy" else -1
 
 

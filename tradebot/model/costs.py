@@ -9,7 +9,7 @@ from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 
 BASIS_POINTS = Decimal(10_000)
-"""How many of them are all of it."""
+"""How many basis points make up the whole."""
 HOUR_S, HOURS_A_DAY = 3600, 24
 
 
@@ -59,6 +59,6 @@ def round_trip(model: CostModel, side: Side, quote: Quote, hold_s: int | None = 
     rates = [rate for rate in (quote.funding_rate, quote.funding_next) if rate is not None]
     if held_s is None or quote.mark is None or not rates:
         return Costs(trading, None)
-    asked = max(side.sign * rate for rate in rates) / quote.mark
-    hourly = max(model.funding_day_bps / BASIS_POINTS / HOURS_A_DAY, asked)
+    venue_rate = max(side.sign * rate for rate in rates) / quote.mark
+    hourly = max(model.funding_day_bps / BASIS_POINTS / HOURS_A_DAY, venue_rate)
     return Costs(trading, hourly * held_s / HOUR_S)

@@ -26,7 +26,7 @@ from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
 from tradebot.model.trading_hours import Hours
 
 TOGETHER = timedelta(seconds=60)
-"""How close to each other shocks of different symbols must be to count as one of the whole market."""
+"""How close in time shocks of different symbols must be to count as one of the whole market."""
 
 
 class Shock(NamedTuple):
@@ -37,7 +37,7 @@ class Shock(NamedTuple):
 
 
 class Shocks(Struct, frozen=True):
-    """The newest shock of each symbol, and the last time that many symbols had one together, or None.
+    """The latest shock of each symbol, and the last time that many symbols had one together, or None.
 
     `known` are the symbols that were checked.
     """
@@ -50,7 +50,7 @@ class Shocks(Struct, frozen=True):
     def of(cls, shocks: Iterable[Shock], symbols: Iterable[str], together: int | None) -> "Shocks":
         """Build the shocks; if at least `together` symbols had one at the same time, the whole market had one.
 
-        With None, it never has.
+        If `together` is None, only single symbols have shocks.
         """
         ordered = sorted(shocks)
         last = {shock.symbol: shock.at for shock in ordered}
@@ -58,7 +58,7 @@ class Shocks(Struct, frozen=True):
 
 
 def _everywhere(ordered: list[Shock], together: int) -> datetime | None:
-    """Return when enough symbols had a shock within a minute, for the last time."""
+    """Return the last time at which enough symbols had a shock within a minute."""
     for index in range(len(ordered) - 1, -1, -1):
         end = ordered[index].at
         within = {shock.symbol for shock in ordered[: index + 1] if end - shock.at <= TOGETHER}
@@ -186,7 +186,7 @@ class Book(Struct, frozen=True, dict=True):
 
     @cached_property
     def open_symbols(self) -> frozenset[str]:
-        """Return the symbols with a position, a working order, or an order with an unknown outcome."""
+        """Return the symbols with a position, a working order, or an unresolved order."""
         return self.held | self.foreign | self.working | self.unresolved
 
     def own(self, strategy: str, equity: Decimal, sectors: Mapping[str, str]) -> "Book":

@@ -46,32 +46,32 @@ class EventKind(Enum):
 
     COUNTER_SIGNAL = (
         "signals.counter_signal_detected",
-        "A strategy proposes the opposite side of a position that it holds, with a score that would be enough for an "
-        "entry. It is told once, until a pass in which the signal is gone.",
+        "A strategy proposes the opposite side of its own position, with a score high enough for an entry. Reported "
+        "once, until a pass in which the signal is gone.",
         Severity.INFO,
     )
     MISSED_CANDIDATE = (
         "decision.missed_candidate",
-        "An entry passed every gate, but the broker refused its order, which is a warning, or the order ended without "
-        "a fill; or nothing but the limits on open positions refused it. The last is told once, until a pass in which "
-        "it isn't so.",
+        "An entry passed every gate, but the broker refused its order (a warning), or the order ended without a "
+        "fill; or only the limits on open positions refused it. The last is reported once, until a pass in which it "
+        "no longer applies.",
         Severity.INFO,
     )
     GATE_BLOCKED = (
         "gate.blocked",
-        "A pass refused as many entries as shown, for the reason and by the gate shown. It is told once for each pass "
-        "and reason; `why-no-orders` shows each entry.",
+        "A pass refused this many entries, for the reason and by the gate shown. Reported once per pass and reason; "
+        "`why-no-orders` shows each entry.",
         Severity.INFO,
     )
     STALE_BARS = (
         "data.stale_bars_detected",
-        "The newest bar of a symbol is older than a strategy allows, so the strategy wasn't asked about the symbol. It "
-        "is told once, until a pass in which the bars are fresh.",
+        "The newest bar of a symbol is older than a strategy allows, so the strategy skipped the symbol. Reported "
+        "once, until a pass in which the bars are fresh.",
     )
     CLOSE_FAILED = (
         "exit.close_position_failed",
         "The broker refused an order that closes a position, the order ended with shares left to close, or it stayed "
-        "unfilled for `limits.exit_life_s`. It is told once for each order and each of these causes.",
+        "unfilled for `limits.exit_life_s`. Reported once for each order and cause.",
         Severity.ERROR,
     )
     ALL_CLOSES_FAILED = (
@@ -81,25 +81,25 @@ class EventKind(Enum):
     )
     PROTECTION_GAP = (
         "orders.protection_gap",
-        "No stop at the broker can trigger for these shares since the time shown, because an exit took its place, the "
-        "broker refused it, or its state doesn't allow it; or perhaps none, because the broker's answers about it "
-        "disagree. The bot's own rules act. It is told once, until it ends.",
+        "Since the time shown, no stop at the broker can trigger for these shares: an exit replaced it, the broker "
+        "refused it, or its state doesn't allow it. Or the broker's replies about it disagree, so it may not work. "
+        "The bot's own rules act. Reported once, until it ends.",
     )
     PROTECTION_GAP_ENDED = (
         "orders.protection_gap_ended",
-        "A gap in the protection has ended after the time shown: the shares were closed, or a stop rests again. A "
-        "doubt that proves groundless has lasted no time.",
+        "A gap in protection has ended after the time shown: the shares were closed, or a stop rests again. A doubt "
+        "that proved groundless lasted no time.",
     )
     OVERFILLED = (
         "orders.position_overfilled",
-        "A stop, a target or an exit filled after the shares that it was to close were gone, so the position turned to "
-        "the other side. The same pass of exits closes it. It is told once.",
+        "A stop, a target or an exit filled after the shares it was to close were gone, so the position reversed. "
+        "The same exit pass closes it. Reported once.",
         Severity.ERROR,
     )
     STOP_MOVED = (
         "orders.stop_moved_by_broker",
-        "The broker itself moved a stop that rests there, as it does for splits and dividends. If that made the stop "
-        "looser than the rules say, the next pass of exits moves it back.",
+        "The broker itself moved a resting stop, as it does for splits and dividends. If that made the stop looser "
+        "than the rules require, the next exit pass moves it back.",
     )
     ORDER_LEFT_OUT = (
         "venue.order_left_out",
@@ -107,30 +107,33 @@ class EventKind(Enum):
     )
     POSITION_DIFFERS = (
         "venue.position_differs",
-        "The broker's position differs from the books, and no fill on its way explains it.",
+        "The broker's position differs from the books, and no pending fill explains it.",
         Severity.ERROR,
     )
     POSITION_UNPROVEN = (
         "venue.position_unproven",
-        "The broker didn't confirm a position when asked about it directly, so no exit is sent.",
+        "The broker didn't confirm a position when queried about it directly, so no exit is sent.",
         Severity.CRITICAL,
     )
     LIQUIDATED = ("venue.liquidated", "The broker closed a position because margin ran out.", Severity.CRITICAL)
     SETTLED = (
         "venue.settled",
-        "The broker itself closed a position, though there was margin: the contract ended, or the position was "
+        "The broker itself closed a position although margin was sufficient: the contract ended, or the position was "
         "assigned to somebody or unwound.",
     )
-    ANSWER_DIFFERS = ("venue.answer_differs", "A reply of the broker has a format that we don't know.")
+    ANSWER_DIFFERS = (
+        "venue.answer_differs",
+        "The broker's reply has a format that we don't know.",
+    )
     INSTRUMENT_CHANGED = (
         "venue.instrument_changed",
-        "The broker has changed what it demands of orders in a symbol, or what a unit of it is worth: before and now, "
-        "with our orders that no longer fit. The new terms are in force.",
+        "The broker changed its requirements for orders in a symbol, or the value of a unit. Shown are the old and "
+        "new terms, and our orders that no longer fit. The new terms apply.",
     )
     INSTRUMENT_UNKNOWN = (
         "venue.instrument_unknown",
-        "The broker doesn't list a symbol that a strategy may trade, or that the bot holds and can't close without "
-        "knowing its tick and lot. It is told once, until a pass in which it is listed.",
+        "The broker doesn't list a symbol that a strategy may trade, or that the bot has a position in and can't "
+        "close without knowing its tick and lot. Reported once, until a pass in which it is listed.",
         Severity.ERROR,
     )
     LEARNED = (
@@ -140,7 +143,8 @@ class EventKind(Enum):
     )
     TIER_CHANGED = (
         "registry.tier_changed",
-        "A coin has another tier, is below all of them now, or has figures that aren't known any more or are again.",
+        "A coin has another tier or has dropped below all of them, or its volume, spread or price became unknown or "
+        "known again.",
         Severity.INFO,
     )
     DATA_HEALTH_CHANGED = (
@@ -150,19 +154,19 @@ class EventKind(Enum):
     )
     UNIVERSE_CHANGED = (
         "registry.universe_changed",
-        "The venue's list of contracts was read, and other coins are traded from the next pass on.",
+        "The venue's list of contracts was read, and the next pass trades a changed set of coins.",
         Severity.INFO,
     )
     CONTRACT_CHOSEN = (
         "contracts.chosen",
-        "A root stands for another contract from this session on, because of a date or of volume, or the volumes "
-        "of its contracts aren't known, so that only the date counts.",
+        "From this session on, a root refers to another contract, because of the date or of volume; or the volumes "
+        "of its contracts are unknown, so only the date counts.",
         Severity.INFO,
     )
     LIST_NOT_BELIEVED = (
         "registry.list_not_believed",
-        "The venue's list of contracts couldn't be read, or is suddenly much shorter, so nothing changed. It is told "
-        "once, until a list is believed again.",
+        "The venue's list of contracts couldn't be read, or is suddenly much shorter, so nothing changed. Reported "
+        "once, until a list is accepted again.",
         Severity.WARN,
     )
     COIN_UNLISTED = (
@@ -172,7 +176,7 @@ class EventKind(Enum):
     )
     ENTRIES_PAUSED = (
         "registry.entries_paused",
-        "Fewer coins have healthy data than it takes, so nothing is opened in any of them. It is told once, until "
+        "Fewer coins have healthy data than required, so nothing is opened in any of them. Reported once, until "
         "enough are healthy again.",
         Severity.ERROR,
     )
@@ -183,12 +187,15 @@ class EventKind(Enum):
     )
     PRICE_JUMPED = (
         "prices.price_jumped",
-        "A second look didn't confirm a price, so the pass went by what it did confirm.",
+        "A second request didn't confirm a price, so the pass used the price that was confirmed.",
     )
-    FETCH_FAILED = ("flow.fetch_failed", "The flow source didn't answer, or its answer couldn't be used.")
+    FETCH_FAILED = (
+        "flow.fetch_failed",
+        "The flow source didn't answer, or its reply couldn't be used.",
+    )
     STREAM_JOINED = (
         "flow.stream_joined",
-        "The stream of flow alerts is connected. Alerts that came meanwhile are asked for.",
+        "The stream of flow alerts is connected. Alerts sent in the meantime are fetched.",
         Severity.INFO,
     )
     STREAM_LOST = (
@@ -198,12 +205,12 @@ class EventKind(Enum):
     )
     STREAM_FELL_BEHIND = (
         "flow.stream_fell_behind",
-        "Alerts came over the stream faster than they were stored, and the rows shown were thrown away. They are asked "
-        "for again.",
+        "Alerts arrived over the stream faster than they could be stored, and the rows shown were dropped. They are "
+        "fetched again.",
     )
     STREAM_INCOMPLETE = (
         "flow.stream_incomplete",
-        "The stream is connected, but the alerts shown didn't come over it, so it is connected again. It is told once, "
+        "The stream is connected, but the alerts shown didn't arrive over it, so it is reconnected. Reported once, "
         "until a check in which nothing is missing.",
     )
     REPLIES_BEGUN_ANEW = (
@@ -212,23 +219,37 @@ class EventKind(Enum):
     )
     REPLY_NOT_KEPT = (
         "flow.reply_not_kept",
-        "A reply of the flow source couldn't be kept, so its session can't be scored again exactly. Its facts were "
-        "stored all the same.",
+        "A reply of the flow source couldn't be archived, so its session can't be scored again exactly. Its facts "
+        "were still stored.",
     )
     HALTED_ITSELF = ("halts.halted_itself", "The bot halted itself.", Severity.CRITICAL)
-    HALTED_BY_FILE = ("halts.halted_by_file", "A person's HALT file was taken over into the books.")
-    HALT_OVERRIDDEN = ("halt.overridden", "A person ended a halt although its cause still holds.")
-    PROPOSAL_REFUSED = ("strategy.proposal_refused", "A strategy's whole answer was refused.", Severity.ERROR)
-    OWN_SLOT_MISSED = ("strategy.slot_missed", "No pass asked a strategy while a slot of its own clock was due.")
+    HALTED_BY_FILE = (
+        "halts.halted_by_file",
+        "A person's HALT file was recorded in the books.",
+    )
+    HALT_OVERRIDDEN = ("halt.overridden", "A person ended a halt although its cause still applies.")
+    PROPOSAL_REFUSED = (
+        "strategy.proposal_refused",
+        "A strategy's entire result was refused.",
+        Severity.ERROR,
+    )
+    OWN_SLOT_MISSED = (
+        "strategy.slot_missed",
+        "No pass ran a strategy while a slot of its own clock was due.",
+    )
     OWN_SLOT_UNFINISHED = (
         "strategy.slot_unfinished",
         "A slot of a strategy's own clock ended before everything in it was done.",
     )
     LINES_REFUSED = ("candidates.lines_refused", "Lines of submitted candidates couldn't be used.")
-    GAVE_WAY = ("lock.gave_way", "A pass released the lock for an exit pass and went on after it.", Severity.INFO)
+    GAVE_WAY = (
+        "lock.gave_way",
+        "A pass released the lock for an exit pass and resumed afterward.",
+        Severity.INFO,
+    )
     SLOT_MISSED = (
         "serve.slot_missed",
-        "Nobody ran these slots of the timetable, for the reason shown. Entries aren't made up later.",
+        "These slots of the timetable were missed, for the reason shown. Entries aren't made up later.",
     )
     SLEPT = (
         "serve.slept",
@@ -237,90 +258,106 @@ class EventKind(Enum):
     )
     CALENDAR_CHANGED = (
         "calendar.calendar_changed",
-        "The broker's calendar has other hours for a day than were stored, or than exchange_calendars has. Slots "
-        "and exits go by the broker's; entries stay closed on a day on which the two differ.",
+        "The broker's calendar has other hours for a day than were stored, or than exchange_calendars has. Slots and "
+        "exits follow the broker's; entries are blocked on a day on which the two differ.",
     )
     CALENDAR_ENDS = (
         "calendar.calendar_ends",
-        "The broker's calendar, or exchange_calendars, ends within 30 days. After that nothing is due. It is told once "
+        "The broker's calendar, or exchange_calendars, ends within 30 days. After that nothing is due. Reported once "
         "a day.",
     )
-    JOB_FAILED = ("serve.job_failed", "A job of `serve` ended with an error that a later run may not meet again.")
+    JOB_FAILED = (
+        "serve.job_failed",
+        "A job of `serve` ended with an error that may not recur in a later run.",
+    )
     JOB_FAULT = ("serve.job_fault", "A job of `serve` hit a bug in the bot itself.", Severity.ERROR)
     EXCEPTION = (
         "serve.exception",
-        "The same bug under the name that earlier bots gave it, with the exception's type, its text and where it was "
-        "raised.",
+        "The same bug under the name that earlier bots gave it, with the exception's type, its message and where it "
+        "was raised.",
         Severity.ERROR,
     )
     CHORE_RAN = ("serve.chore_ran", "A chore of the timetable did its work; its last output is shown.", Severity.INFO)
     CHORE_FAILED = (
         "serve.chore_failed",
-        "A chore of the timetable failed, or was ended after its limit; its last output is shown. It isn't run again.",
+        "A chore of the timetable failed, or was stopped at its time limit; its last output is shown. It isn't run "
+        "again.",
     )
-    SERVE_NOTE = ("serve.note", "`serve` began, ended, or has something to say about its whole run.", Severity.INFO)
+    SERVE_NOTE = ("serve.note", "`serve` started or ended, or reports something about its whole run.", Severity.INFO)
     LANE_STALLED = (
         "serve.lane_stalled",
-        "A lane of `serve` made no progress for `serve.stall_s`. `serve.trace` in the state folder says what each of "
-        "its threads was doing. It is told once, until the lane goes on.",
+        "A lane of `serve` made no progress for `serve.stall_s`. `serve.trace` in the state folder shows what each "
+        "of its threads was doing. Reported once, until the lane makes progress.",
         Severity.ERROR,
     )
-    LANE_RECOVERED = ("serve.lane_recovered", "A lane of `serve` that stood still goes on.", Severity.INFO)
+    LANE_RECOVERED = (
+        "serve.lane_recovered",
+        "A stalled lane of `serve` makes progress again.",
+        Severity.INFO,
+    )
     MEMORY_SHORT = (
         "serve.memory_short",
-        "`serve` has four fifths of the memory that it may have: no chore begins until it has less. Trading goes on.",
+        "`serve` uses four fifths of the memory allowed: no chore starts until it uses less. Trading goes on.",
     )
     CEILING_REACHED = (
         "serve.ceiling_reached",
-        "`serve` has more memory or more open files than it may, so it ends and its supervisor starts it again.",
+        "`serve` uses more memory or more open files than allowed, so it ends and its supervisor restarts it.",
         Severity.ERROR,
     )
     CONFIG_RELOADED = ("serve.config_reloaded", "A running `serve` took over a changed configuration.")
     CONFIG_NOT_RELOADED = (
         "serve.config_not_reloaded",
-        "A running `serve` was asked to reload its configuration, which isn't valid, so it keeps the one that it had.",
+        "A running `serve` was asked to reload its configuration, which isn't valid, so it keeps the previous one.",
         Severity.ERROR,
     )
     DEPENDENCY_AWAY = (
         "serve.dependency_away",
-        "Something that the jobs of `serve` depend on failed twice in a row, so they ask it less and less often. Exits "
-        "go on. It is told once, until it answers.",
+        "Something that the jobs of `serve` depend on failed twice in a row, so they query it less and less often. "
+        "Exits continue. Reported once, until it answers.",
     )
-    DEPENDENCY_BACK = ("serve.dependency_back", "Something that was away answers again.", Severity.INFO)
-    FILE_ROTATED = ("health.file_rotated", "A full file of events was put away and a new one begun.", Severity.INFO)
+    DEPENDENCY_BACK = (
+        "serve.dependency_back",
+        "Something that was unavailable answers again.",
+        Severity.INFO,
+    )
+    FILE_ROTATED = (
+        "health.file_rotated",
+        "A full event file was archived and a new one started.",
+        Severity.INFO,
+    )
     CONFIG_ACCEPTED = ("permission.config_accepted", "A person accepted a configuration.")
     LIVE_ARMED = ("permission.live_armed", "A person armed live trading.")
     PROMOTED = (
         "permission.strategy_promoted",
-        "A person promoted a strategy, on the evidence or with a sentence that stands in its place.",
+        "A person promoted a strategy, based on the evidence or on a sentence in its place.",
     )
     DEMOTED = (
         "permission.strategy_demoted",
-        "What a strategy earned since its promotion is below what that was based on, or a person put it down. Its "
-        "entries are closed; its positions keep their stops and exits.",
+        "A strategy's results since its promotion are below those it was based on, or a person demoted it. Its "
+        "entries are blocked; its positions keep their stops and exits.",
         Severity.ERROR,
     )
     SWAPPED = (
         "auction.swapped",
-        "A position is being closed in the auction, because a newcomer is worth clearly more. Both values are shown.",
+        "The auction closes a position because a candidate's value is clearly higher. Both values are shown.",
         Severity.INFO,
     )
     APPROVAL_ASKED = (
         "approval.asked",
-        "An entry passed every gate and waits for a person's yes. `tradebot approvals` shows it.",
+        "An entry passed every gate and waits for a person's approval. `tradebot approvals` shows it.",
         Severity.INFO,
     )
-    APPROVAL_ANSWERED = ("approval.answered", "A person said yes or no to an entry.", Severity.INFO)
+    APPROVAL_ANSWERED = ("approval.answered", "A person approved or rejected an entry.", Severity.INFO)
     APPROVALS_BEGUN_ANEW = (
         "approval.begun_anew",
-        "The store of approvals was damaged or lost, and a new one was started. What waited is asked again.",
+        "The store of approvals was damaged or lost, and a new one was started. Pending approvals are requested again.",
     )
     BACKUP_MADE = ("backup.made", "The session's backup was made.", Severity.INFO)
     BACKUP_FAILED = ("backup.failed", "The session's backup couldn't be made.")
     BACKUP_NOT_COPIED = ("backup.not_copied", "A backup couldn't be copied off the machine.")
     BACKUP_DAMAGED = (
         "backup.damaged",
-        "An earlier backup doesn't have the content that it had when it was made.",
+        "An earlier backup no longer has the content that it had when it was made.",
         Severity.ERROR,
     )
     LEDGER_DAMAGED = ("ledger.damaged", "The books are damaged, so the bot halted.", Severity.CRITICAL)
@@ -329,39 +366,44 @@ class EventKind(Enum):
     FACTS_BEGUN_ANEW = ("facts.FACTS_BEGUN_ANEW", "The store of facts was damaged or lost, and a new one was started.")
     FACTS_ROWS_DAMAGED = (
         "facts.rows_damaged",
-        "Rows of the store of facts aren't as they were written. They count as absent, and the next pass deletes them.",
+        "Rows of the store of facts were changed since they were written. They count as absent, and the next pass "
+        "deletes them.",
     )
     PASSES_BEGUN_ANEW = (
         "decision.passes_begun_anew",
-        "The store of what passes read was damaged or lost, and a new one was started. Earlier passes can't be decided "
-        "again; what they decided is kept.",
+        "The store of passes' inputs was damaged or lost, and a new one was started. Earlier passes can't be "
+        "replayed; their decisions are still there.",
     )
     PASS_NOT_KEPT = (
         "decision.pass_not_kept",
-        "What a pass read couldn't be kept, so it can't be decided again. It is told once, until one is kept again.",
+        "A pass's inputs couldn't be stored, so it can't be replayed. Reported once, until storing works again.",
     )
     REPLIES_ROWS_DAMAGED = (
         "flow.replies_damaged",
-        "Rows of the store of replies aren't as they were written, so these replies count as absent.",
+        "Rows of the store of replies were changed since they were written, so these replies count as absent.",
     )
     NOTICES_BEGUN_ANEW = (
         "notices.begun_anew",
-        "The store of notices was damaged or lost, and a new one was started. What was still to be sent is lost with "
-        "it.",
+        "The store of notices was damaged or lost, and a new one was started. Notices that weren't sent yet are lost "
+        "with it.",
     )
     NOTICE_FAILED = (
         "notices.notice_failed",
-        "A notice couldn't be sent for a day, so it isn't tried any more. `notify last` shows it.",
+        "A notice couldn't be sent for a day, so no further attempt is made. `notify last` shows it.",
         Severity.ERROR,
     )
-    CHAT_PAIRED = ("chat.paired", "A person paired the chat, or ended that.")
-    CHAT_ACTED = ("chat.acted", "The paired chat halted the bot, or said yes or no to an entry.", Severity.INFO)
-    CHAT_REFUSED = ("chat.refused", "As many messages to the chat as shown were refused.")
-    CHAT_BEGUN_ANEW = ("chat.begun_anew", "The chat's records were damaged; nobody is paired now.")
+    CHAT_PAIRED = ("chat.paired", "A person paired the chat, or ended the pairing.")
+    CHAT_ACTED = ("chat.acted", "The paired chat halted the bot, or approved or rejected an entry.", Severity.INFO)
+    CHAT_REFUSED = ("chat.refused", "This many messages to the chat were refused.")
+    CHAT_BEGUN_ANEW = (
+        "chat.begun_anew",
+        "The chat's records were damaged, so no chat is paired now.",
+    )
     BARS_BEGUN_ANEW = ("bars.BARS_BEGUN_ANEW", "The store of bars was damaged or lost, and a new one was started.")
     BARS_OF_EARLIER_VERSION = (
         "bars.BARS_OF_EARLIER_VERSION",
-        "An earlier version of this program stored the bars. They were put aside, and what is needed is fetched again.",
+        "The bars were stored by an earlier version of this program. They were set aside, and needed ones are "
+        "fetched again.",
         Severity.INFO,
     )
 
@@ -388,7 +430,7 @@ OF_DAMAGED_STORES: Mapping[tuple[str, str], EventKind] = {
         EventKind.PASSES_BEGUN_ANEW,
     )
 }
-"""The events of a store that turned out to be damaged, by subsystem and type."""
+"""The events about a damaged store, by subsystem and type."""
 HEALINGS = frozenset(
     {
         EventKind.STREAM_JOINED,
@@ -402,7 +444,7 @@ HEALINGS = frozenset(
     }
 )
 """The events of repairs by the bot itself: it reconnected, repeated a request, rotated a full file, or restarted a
-store that can be filled again. Everything else needs a person.
+store that can be filled again. Every other event needs a person.
 """
 NEED_NOBODY = frozenset(
     {
@@ -416,4 +458,7 @@ NEED_NOBODY = frozenset(
         EventKind.CHAT_PAIRED,
     }
 )
-"""The warnings about a person's own actions, or about ended problems. Notices include them, but nobody has to act."""
+"""The warnings about a person's own actions, or about problems that are over.
+
+Notices include them, but nobody has to act.
+"""

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 FORMAT = 1
 
-"""The version of the stored form."""
+"""The version of the stored format."""
 
 Returns = tuple[float, ...]
 
@@ -100,14 +100,14 @@ def problems(of: PolicyResults) -> Iterator[str]:
         yield f"it has format {of.format}, and this version reads {FORMAT}"
         return
     if not of.runs or not of.sessions:
-        yield "it has no run of any session"
+        yield "it has no run with any session"
     if not 1 <= of.per_year <= 1_000:
         yield f"a year has {of.per_year} sessions"
     for what, days in (("its calendar is", of.calendar), ("its judged sessions are", of.sessions)):
         if any(later <= earlier for earlier, later in pairwise(days)):
             yield f"{what} out of order"
     if not set(of.sessions) <= set(of.calendar):
-        yield "a judged session isn't in the calendar"
+        yield "an evaluated session isn't in the calendar"
     if missing := [benchmark for benchmark in BENCHMARKS if benchmark not in of.benchmarks]:
         yield f"it lacks the benchmark {missing[0]}"
     if of.configuration not in {returns.configuration for returns in of.tried}:
@@ -115,7 +115,7 @@ def problems(of: PolicyResults) -> Iterator[str]:
     elif of.trials < len({returns.configuration for returns in of.tried}):
         yield f"it counts {of.trials} trials and has the returns of {len(of.tried)}"
     if len({(run.seed, run.path) for run in of.runs}) < len(of.runs):
-        yield "a seed is there twice"
+        yield "a seed appears twice"
     if any(str(run.seed) not in split.model for run in of.runs for split in of.splits):
         yield "a split lacks the model of a seed"
     yield from _series_problems(of)

@@ -97,12 +97,12 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
 
     `scope` is the subject of one reply. The request is built from `path` and `params`, in which {} is replaced by the
     source's spelling of a ticker or sector; a value that depends on the session is a function of its date. `fields` are
-    the fields of a row as the source documents them. A reply of a `single` kind is one row instead of a
-    list. A violated contract of a `core` kind blocks entries. `parse` turns a row into a fact; it takes our symbol and
-    the time of the reply, which no row may be later than. It raises BadRowError. `parse_all` does the same for many
-    rows at once, or raises NotPlainError, after which `parse` reads them one by one; a kind with few rows doesn't need
-    it. `moment` is a fact's own time, or its New York trading date: usually its field `date`. A fact counts in the
-    session of its date, and for `past_days` after it. If facts don't change, the first version is used.
+    the fields of a row as the source documents them. A reply of a `single` kind is one row instead of a list. A
+    violated contract of a `core` kind blocks entries. `parse` turns a row into a fact; it takes our symbol and the time
+    of the reply, which no row may be later than. It raises BadRowError. `parse_all` does the same for many rows at
+    once, or raises NotPlainError, after which `parse` reads them one by one; a kind with few rows doesn't need it.
+    `moment` is a fact's own time, or its New York trading date: usually its field `date`. A fact counts in the session
+    of its date, and for `past_days` after it. If facts don't change, the first version is used.
 
     `lean` reduces a fact to what decisions read, and `condense` summarizes these; it gets at least one, in any order.
     `poll_s` is the age in seconds at which a reply is fetched again; the configuration may override it. `max_age_s` is
@@ -167,7 +167,7 @@ class Breach(StrEnum):
     """A way in which a reply differs from its documentation. NEW is harmless; each other one may make rows unusable.
 
     GONE: a documented field is missing. NEW: a field isn't documented. RETYPED: a value has another type. NULL: a field
-    that is never null is null. FOREIGN: a row belongs to a ticker that we didn't ask for.
+    that is never null is null. FOREIGN: a row belongs to a ticker that we didn't request.
     """
 
     GONE = "gone"

@@ -28,8 +28,8 @@ class FindingKind(StrEnum):
     )
     VIEW_UNSTEADY = (
         "view_unsteady",
-        "the broker's list of positions disagrees with its answer about this symbol alone, or with the margin that is"
-        " tied up, so no difference can be trusted and no plan is made",
+        "the broker's list of positions disagrees with its answer about this symbol alone, or with the margin in "
+        "use, so no difference can be trusted and no plan is made",
         True,
     )
     UNKNOWN_ORDER = (
@@ -39,22 +39,23 @@ class FindingKind(StrEnum):
     )
     EARLIER_ORDER = (
         "earlier_order",
-        "an open order that the bot sent earlier and these books don't know; left alone until it ends, or until a"
-        " person closes the bot's position with flatten SYMBOL, which cancels it first",
+        "an open order that the bot sent earlier and these books don't have; left alone until it ends, or until a "
+        "person closes the bot's position with flatten SYMBOL, which cancels it first",
         True,
     )
     UNKNOWN_PAIR = (
         "unknown_pair",
-        "a stop under our mark protects a position of ours, but these books never promised it: an older copy of the"
-        " folder was restored, or another copy of the bot runs; it keeps protecting, and holds the shares it protects",
+        "a stop under our mark protects a position of ours, but these books never promised it: an older copy of the "
+        "folder was restored, or another copy of the bot runs; it keeps protecting, and reserves the shares it "
+        "protects",
         True,
         "takes it over, so that exits go through it; accept only if no other copy of the bot runs on this account",
     )
     FOREIGN_ORDER = ("foreign_order", "an open order that is not ours; left alone")
     ORDER_TWICE = (
         "order_twice",
-        "the broker has a second open order under the id of one that the bot sent once; it isn't the bot's to end, and"
-        " what it fills counts as foreign; cancel it at the broker",
+        "the broker has a second open order with the id of one that the bot sent; the bot must not end it, and its "
+        "fills count as foreign; cancel it at the broker",
         True,
     )
     ORDER_LEFT_OUT = (
@@ -72,7 +73,7 @@ class FindingKind(StrEnum):
         "foreign_position",
         "a position the bot did not open; counted in the limits, left alone",
         False,
-        "notes it as known and left alone",
+        "acknowledges it as foreign, and leaves it alone",
     )
     PHANTOM = (
         "phantom",
@@ -82,10 +83,10 @@ class FindingKind(StrEnum):
     )
     CLOSED_UNSEEN = (
         "closed_unseen",
-        "a position of ours is gone, and so are the orders that rested to close it; the broker doesn't tell any more"
-        " which of them did, and at what price: a statement does (reconcile --statement)",
+        "a position of ours is gone, and so are the orders that rested to close it; the broker no longer reports "
+        "which of them filled, and at what price; a statement does (reconcile --statement)",
         True,
-        "closes it at the price of the order named, as assumed until a statement proves another",
+        "closes it at the price of the order shown, as an assumption until a statement proves another",
     )
     ORPHAN = (
         "orphan",
@@ -109,17 +110,17 @@ class FindingKind(StrEnum):
     )
     FORGOTTEN = (
         "forgotten",
-        "orders under our mark that these books don't know made this, even if it was noted as known: an older copy of"
-        " the folder was restored, the books were rebuilt, or another copy of the bot ran while these books were not in"
-        " use",
+        "orders under our mark that these books don't have created this, even if it was acknowledged as foreign: an "
+        "older copy of the folder was restored, the books were rebuilt, or another copy of the bot ran while these "
+        "books were not in use",
         True,
-        "takes over those orders, and exits manage what is left; accept only if no other copy of the bot runs on this"
-        " account",
+        "takes over those orders, and exits manage the rest; accept only if no other copy of the bot runs on this "
+        "account",
     )
     ANOTHER_COPY = (
         "another_copy",
-        "orders under our mark that were sent while these books were in use made this: another copy of the bot is"
-        " running, or an older copy of the folder was restored during the session; left alone until adopted",
+        "orders under our mark that were sent while these books were in use created this: another copy of the bot is "
+        "running, or an older copy of the folder was restored during the session; left alone until adopted",
         True,
     )
     LIQUIDATION = (
@@ -133,15 +134,15 @@ class FindingKind(StrEnum):
     )
     OVERFILLED = (
         "overfilled",
-        "a stop, a target or an exit of ours filled after the shares were gone, so the position turned to the other"
-        " side; the next pass of exits closes it",
+        "a stop, a target or an exit of ours filled after the shares were gone, so the position reversed; the next "
+        "exit pass closes it",
     )
     NOTE_CLOSED = (
         "note_closed",
-        "shares that were noted as known were closed by hand; cash moved by what they gained, which the books can't"
-        " compute without their cost",
+        "shares that were acknowledged as foreign were closed by hand; cash changed by their gain, which the books "
+        "can't compute without their cost",
         False,
-        "removes the note, and books what they gained as a cash movement",
+        "removes the acknowledgment, and books the gain as a cash movement",
     )
     CASH = ("cash", "cash differs from the opening balance plus fills", True, "books the difference as a cash movement")
     SPLIT = (
@@ -158,7 +159,7 @@ class FindingKind(StrEnum):
     )
     EXPIRY = (
         "expiry_or_assignment",
-        "an option's expiry, exercise or assignment brought or took these shares; left alone until adopted",
+        "an option's expiry, exercise or assignment added or removed these shares; left alone until adopted",
     )
     ACCOUNT_RESET = (
         "account_reset",
@@ -166,17 +167,17 @@ class FindingKind(StrEnum):
         " and can still be read",
         True,
     )
-    UNRESOLVED = ("unresolved", "an order was promised, but we don't know what became of it; every pass looks it up")
+    UNRESOLVED = ("unresolved", "an order was promised, but its outcome is unknown; every pass looks it up")
     INSTRUMENT_CHANGED = (
         "instrument_changed",
-        "the broker has changed what it demands of orders, or what a unit is worth; the new terms are in force;"
-        " reported on the day on which they were first read, and as long as an order of ours doesn't fit them or a"
-        " position was opened when a unit was worth something else",
+        "the broker changed its requirements for orders, or the value of a unit; the new terms apply; reported on "
+        "the day on which they were first read, and as long as an order of ours doesn't fit them or a position was "
+        "opened when a unit had another value",
     )
     INSTRUMENT_UNKNOWN = (
         "instrument_unknown",
-        "the broker doesn't list what one of our positions is in; the bot opens nothing in it, and closes it by what"
-        " its own orders say of it, or not at all if none of them opened it",
+        "the broker doesn't list the instrument of one of our positions; the bot opens nothing in it, and closes it "
+        "by the terms of its own orders, or not at all if none of them opened it",
     )
 
 

@@ -28,7 +28,7 @@ class StreamRows(Struct, frozen=True):
 
 
 FLOW_ALERTS = "flow_alerts"
-"""The kind of fact by which entries judge whether flow is fresh. It is fetched wherever any kind is needed."""
+"""The kind of fact by which entries check whether flow is fresh. It is fetched wherever any kind is needed."""
 
 
 class FlowAlert(SymbolFact, frozen=True, dict=True):
@@ -70,7 +70,7 @@ class FlowAlert(SymbolFact, frozen=True, dict=True):
         net = self.ask_premium - self.bid_premium
         return net if self.right is Right.CALL else -net
 
-    # Many components read these of one alert, so each is computed once.
+    # Many components read these values of an alert, so each is computed once.
     @cached_property
     def sign(self) -> int:
         """Return +1 (bullish) for bought calls and sold puts, -1 for the reverse, 0 if the sides tie."""
@@ -112,7 +112,7 @@ class RejectedRow(Struct, frozen=True):
 
 
 class Quota(Struct, frozen=True):
-    """How many calls the source says we've used, and our allowance; None if it didn't say."""
+    """How many calls the source says we've made, and our quota; None if it didn't say."""
 
     used_today: int | None
     daily_limit: int | None

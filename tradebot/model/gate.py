@@ -19,7 +19,7 @@ class Gate(StrEnum):
     place: int
 
     def __new__(cls, value: str, unit: Unit = Unit.NONE) -> "Gate":
-        """Create a gate from its name and unit; its place in the order of asking is below the gates made before it."""
+        """Create a gate from its name and unit; its rank in the order of evaluation follows those created before it."""
         gate = str.__new__(cls, value)
         gate._value_, gate.unit, gate.place = value, unit, len(cls.__members__)
         return gate
@@ -118,25 +118,25 @@ class Gate(StrEnum):
     SEND = "send"
 
 
-_WAIT = "Nothing to do: the candidate is judged again whenever its strategy proposes it."
+_WAIT = "Nothing to do: the candidate is evaluated again whenever its strategy proposes it."
 
 
 class DisplacementReasons:
     DISPLACEMENT_STARTED = idle(
-        "The book is full, so a position that is worth less is being closed to make room for this candidate.",
-        "Nothing to do: once that close has filled, a later pass judges the candidate like any other.",
+        "The book is full, so a position of lower value is being closed to make room for this candidate.",
+        "Nothing to do: once that close has filled, a later pass evaluates the candidate like any other.",
     )
     DISPLACEMENT_PENDING = idle(
-        "The most positions allowed are already being closed to make room, or one is for this candidate.",
-        "Wait until they are closed; displacement.max_per_pass sets how many may give way at a time.",
+        "The maximum number of positions is already being closed to make room, or one is for this candidate.",
+        "Wait until they are closed; displacement.max_per_pass sets how many may be replaced at a time.",
         Unit.POSITIONS,
     )
     DISPLACEMENT_FAILED = blocked(
-        "The position that would give way couldn't be closed; the reason is shown beside it.",
+        "The position to be replaced couldn't be closed; the reason is shown beside it.",
         "tradebot orders --all shows what happened to the close. The next pass chooses again.",
     )
     DISPLACED_LATELY = idle(
-        "The symbol was to make room a short while ago, so it neither gives way nor displaces one.",
+        "The symbol recently replaced another or was to be replaced, so it does neither for now.",
         "Wait for displacement.cooldown_s to pass, or auction.cooldown_s.",
         Unit.SECONDS,
     )
@@ -149,35 +149,35 @@ class DisplacementReasons:
         Unit.POSITIONS,
     )
     SCORE_UNKNOWN = unknown(
-        "Nobody knows the score that the position was opened for, so no candidate counts as better.",
+        "The score that the position was opened with is unknown, so no candidate counts as better.",
         "Nothing to do; the position's exits manage it.",
     )
     POSITION_TOO_YOUNG = idle(
-        "The position is too young to give way.",
+        "The position is too young to be replaced.",
         "Wait; displacement.min_age_s sets the age, or auction.min_age_s.",
         Unit.SECONDS,
     )
     GAIN_OUTSIDE_BAND = idle(
-        "The position has gained or lost too much to give way; its exits manage it.",
+        "The position has gained or lost too much to be replaced; its exits manage it.",
         "Nothing to do; displacement.gain_band_fraction sets how much is too much.",
         Unit.SHARE_OF_WHOLE,
     )
     SCORE_ADVANTAGE_TOO_SMALL = idle(
         "The candidate isn't clearly better than the position.",
-        "Nothing to do: it is judged again. displacement.score_advantage sets how much better it must be.",
+        "Nothing to do: it is evaluated again. displacement.score_advantage sets how much better it must be.",
     )
     AUCTION_OUTBID = idle("Positions and candidates of a higher value take all the room in the auction.", _WAIT)
     AUCTION_ADVANTAGE_TOO_SMALL = idle(
-        "The candidate's value isn't clearly above that of the position that would have to give way.",
-        "Nothing to do: it is judged again. auction.min_advantage sets how much higher it must be.",
+        "The candidate's value isn't clearly above that of the position that it would replace.",
+        "Nothing to do: it is evaluated again. auction.min_advantage sets how much higher it must be.",
     )
     AUCTION_FULL = idle(
-        "The auction already has as many positions as it is allowed.",
+        "The auction already has the maximum number of positions.",
         "Wait for positions to close; auction.max_positions sets how many.",
         Unit.POSITIONS,
     )
     AUCTION_MARGIN_ABOVE_MAX = idle(
-        "The positions of the auction would tie up too much of the equity.",
+        "The positions of the auction would use too much of the equity as margin.",
         "Wait for positions to close; auction.margin_fraction sets how much.",
         Unit.USD,
     )
@@ -190,12 +190,12 @@ class DisplacementReasons:
         Unit.POSITIONS,
     )
     AUCTION_NET_ABOVE_MAX = idle(
-        "The auction's longs would outweigh its shorts too far, or the other way around.",
+        "The auction's longs would exceed its shorts too far, or the other way around.",
         "Wait for positions to close; auction.max_net_fraction sets how far.",
         Unit.USD,
     )
     AUCTION_PASS_FULL = idle(
-        "The auction changes as many positions in this pass as it may.",
+        "The auction has made the maximum number of changes in this pass.",
         "Wait for the next pass; auction.max_opens, max_closes and max_trades set how many.",
         Unit.CANDIDATES,
     )
@@ -224,7 +224,7 @@ class LimitReasons:
     )
     PRICE_MOVED = blocked(
         "The price is too far from the previous close.",
-        "Look at the news; entries go on once the price is nearer to the previous close.",
+        "Look at the news; entries resume once the price is nearer to the previous close.",
     )
     SPREAD_TOO_WIDE = idle("The spread would cost too much.", "Wait until it is narrower.")
     BASIS_TOO_WIDE = idle(
@@ -237,85 +237,91 @@ class LimitReasons:
     )
     BASIS_SHOCK = idle(
         "The contract's mark price is so far from the price of the coin itself that entries in it wait.",
-        "Nothing to do: entries go on limits.shock_wait_s after the two have met again.",
+        "Nothing to do: entries resume limits.shock_wait_s after the two have met again.",
         Unit.SHARE_OF_WHOLE,
     )
     SHOCKED = idle(
-        "The price moved too far a short while ago.",
-        "Nothing to do: entries go on limits.shock_wait_s after the last such move.",
+        "The price recently moved too far.",
+        "Nothing to do: entries resume limits.shock_wait_s after the last such move.",
     )
     SHOCKED_EVERYWHERE = idle(
-        "Several symbols moved too far within a minute a short while ago, so all entries wait.",
-        "Nothing to do: entries go on limits.shock_wait_s after that.",
+        "Several symbols recently moved too far within a minute, so all entries wait.",
+        "Nothing to do: entries resume limits.shock_wait_s after that.",
     )
     SHOCKS_UNKNOWN = unknown(
-        "Nobody knows whether the price moved too far, because the bars of the last minutes can't be read.",
-        "Wait for bars. If they stay away, tradebot doctor shows whether the broker answers.",
+        "It is unknown whether the price moved too far, because the bars of the last minutes can't be read.",
+        "Wait for bars. If they stay missing, tradebot doctor shows whether the broker answers.",
     )
     QUOTE_TOO_THIN = idle(
         "The quote shows too few shares on the other side for this entry, or the feed doesn't say how many.",
         "Wait until more is shown.",
     )
     DEPTH_TOO_THIN = idle(
-        "Too little rests on the other side, near its best price, for an order of this size.",
-        "Wait until more rests there.",
+        "There is too little depth near the best price on the other side for an order of this size.",
+        "Wait until there is more depth.",
     )
     DEPTH_UNKNOWN = unknown(
         "limits.max_slippage_fraction is set, and the broker's order book isn't known.",
         "Wait; tradebot doctor shows if the broker answers. Without depth that limit refuses every entry.",
     )
-    MAX_OPEN_POSITIONS = idle("The account already has as many positions as it may.", _SIZE_LIMIT)
-    MAX_NEW_ENTRIES = idle("This pass has opened as many positions as the account may.", "Wait for the next pass.")
+    MAX_OPEN_POSITIONS = idle("The account already has the maximum number of positions.", _SIZE_LIMIT)
+    MAX_NEW_ENTRIES = idle(
+        "This pass has opened the maximum number of positions of the account.", "Wait for the next pass."
+    )
     MAX_SESSION_ENTRIES = idle(
-        "This session has opened as many positions as the account may.", "Wait for the next session; exits continue."
+        "This session has opened the maximum number of positions of the account.",
+        "Wait for the next session; exits continue.",
     )
     MAX_SYMBOL_ENTRIES = blocked(
-        "The strategy has entered this symbol on this side as often as it may in one session.",
+        "The strategy has made the maximum number of entries in this symbol on this side for one session.",
         "Wait for the next session; tradebot orders --all shows the repeated orders.",
     )
     ORDER_RATE = blocked(
         "Too many entries were sent within a second or a minute.",
-        "Nothing to do: the next slot continues. tradebot orders --all shows what proposes so much.",
+        "Nothing to do: the next slot continues. tradebot orders --all shows which strategy proposes so much.",
     )
     ORDER_NOTIONAL_ABOVE_MAX = blocked("The order is larger than a single order may be.", _SIZE_LIMIT)
     ORDER_NOTIONAL_BELOW_MIN = idle(
         "The order is too small to be worth sending.",
         "Nothing to do: it isn't worth its cost.",
     )
-    SYMBOL_NOTIONAL_ABOVE_MAX = idle("The symbol would take up too much of the equity.", _SIZE_LIMIT)
-    SECTOR_NOTIONAL_ABOVE_MAX = idle("The sector would take up too much of the equity.", _SIZE_LIMIT)
+    SYMBOL_NOTIONAL_ABOVE_MAX = idle("The symbol would be too large a fraction of the equity.", _SIZE_LIMIT)
+    SECTOR_NOTIONAL_ABOVE_MAX = idle("The sector would be too large a fraction of the equity.", _SIZE_LIMIT)
     SECTOR_UNKNOWN = blocked(
         "The symbol has no sector in the configuration.",
         "Give it one under sectors: in your configuration, then run tradebot config accept.",
     )
-    GROSS_NOTIONAL_ABOVE_MAX = idle("The account's positions would be too large together.", _SIZE_LIMIT)
+    GROSS_NOTIONAL_ABOVE_MAX = idle("The account's positions together would be too large.", _SIZE_LIMIT)
     CONTRACTS_ABOVE_MAX = blocked(
         "With the order, all symbols together would have more contracts than limits.max_contracts.",
         "Wait for positions to close.",
         Unit.SHARES,
     )
-    THEME_NOTIONAL_ABOVE_MAX = idle("The theme would take up too much of the equity.", _SIZE_LIMIT)
+    THEME_NOTIONAL_ABOVE_MAX = idle("The theme would be too large a fraction of the equity.", _SIZE_LIMIT)
     THEME_UNKNOWN = blocked(
         "The symbol's theme isn't in the configuration, and max_theme_fraction is set.",
         "Give it one under themes: (null if it belongs to none), then run tradebot config accept.",
     )
     NET_NOTIONAL_ABOVE_MAX = idle(
-        "The account's longs would outweigh its shorts too far, or the other way around.", _SIZE_LIMIT
+        "The account's longs would exceed its shorts too far, or the other way around.", _SIZE_LIMIT
     )
     BETA_NOTIONAL_ABOVE_MAX = idle(
         "The account would follow the market too closely: its exposure times beta is too large.", _SIZE_LIMIT
     )
     BETA_UNKNOWN = blocked(
-        "A symbol that is held, or would be, has no beta in the configuration, and max_beta_fraction is set.",
+        "A symbol with a position or this entry has no beta in the configuration; max_beta_fraction is set.",
         "Give it one under betas: in your configuration, then run tradebot config accept.",
     )
     CONCENTRATION_ABOVE_MAX = idle("Too much of the equity would be in too few symbols.", _SIZE_LIMIT)
-    OWN_MAX_OPEN_POSITIONS = idle("The strategy has as many positions as its own limits allow.", _OWN_SIZE_LIMIT)
+    OWN_MAX_OPEN_POSITIONS = idle(
+        "The strategy has the maximum number of positions that its own limits allow.", _OWN_SIZE_LIMIT
+    )
     OWN_MAX_NEW_ENTRIES = idle(
-        "The strategy has opened as many positions in this pass as its own limits allow.", "Wait for the next pass."
+        "The strategy has opened the maximum number of positions for one pass by its own limits.",
+        "Wait for the next pass.",
     )
     OWN_MAX_SESSION_ENTRIES = idle(
-        "The strategy has opened as many positions in this session as its own limits allow.",
+        "The strategy has opened the maximum number of positions for one session by its own limits.",
         "Wait for the next session; exits continue.",
     )
     OWN_ORDER_RATE = blocked(
@@ -323,19 +329,19 @@ class LimitReasons:
         "Nothing to do: the next slot continues. tradebot orders --all shows what it proposes.",
     )
     OWN_SYMBOL_NOTIONAL_ABOVE_MAX = idle(
-        "The symbol would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
+        "The symbol would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
     )
     OWN_SECTOR_NOTIONAL_ABOVE_MAX = idle(
-        "The sector would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
+        "The sector would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
     )
     OWN_GROSS_NOTIONAL_ABOVE_MAX = idle(
         "The strategy's positions would be too large for its allotment.", _OWN_SIZE_LIMIT
     )
     OWN_THEME_NOTIONAL_ABOVE_MAX = idle(
-        "The theme would take up too much of the strategy's allotment.", _OWN_SIZE_LIMIT
+        "The theme would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
     )
     OWN_NET_NOTIONAL_ABOVE_MAX = idle(
-        "The strategy's longs would outweigh its shorts too far, or the other way around.", _OWN_SIZE_LIMIT
+        "The strategy's longs would exceed its shorts too far, or the other way around.", _OWN_SIZE_LIMIT
     )
     OWN_BETA_NOTIONAL_ABOVE_MAX = idle(
         "The strategy's exposure times beta would be too large for its allotment.",
@@ -345,12 +351,12 @@ class LimitReasons:
         "Too much of the strategy's allotment would be in too few symbols.", _OWN_SIZE_LIMIT
     )
     COST_ABOVE_MAX = idle(
-        "Entering, holding and leaving would cost too much.",
-        "Nothing to do: it is judged again. Costs fall with a shorter hold or less funding.",
+        "Entering, holding and exiting would cost too much.",
+        "Nothing to do: it is evaluated again. Costs fall with a shorter hold or less funding.",
     )
     COST_ABOVE_SHARE_OF_STOP = idle(
-        "The costs would be too large beside what is lost at the stop.",
-        "Nothing to do: it is judged again. Costs weigh less with a farther stop.",
+        "The costs would be too large relative to the loss at the stop.",
+        "Nothing to do: it is evaluated again. Costs weigh less with a farther stop.",
     )
     FUNDING_ABOVE_MAX = idle(
         "Holding the position for as long as expected would cost too much funding.",
@@ -362,26 +368,26 @@ class LimitReasons:
     )
     EDGE_BELOW_MIN = idle("The nearest target is too near for what the trade costs.", _WAIT)
     COST_UNKNOWN = unknown(
-        "A limit on costs is set, and a fee, the funding rate or the time of holding isn't known.",
-        "Set costs, with hold_s for strategies that don't say it. Wait if the rate is missing.",
+        "A limit on costs is set, but a fee, the funding rate or the holding time is unknown.",
+        "Set costs, with hold_s for strategies that don't state it. Wait if the rate is missing.",
     )
     TARGET_UNKNOWN = blocked(
         "A limit on the trade's profit is set, and neither the exits nor the entry has a target.",
         "Add a profit_target to the strategy's exits.",
     )
     RISK_ABOVE_MAX = blocked(
-        "The entry would lose more at its stop than one entry may.",
+        "The entry's loss at its stop would exceed the limit.",
         "Give the strategy a closer stop.",
     )
     STOP_LOSS_ABOVE_MAX = blocked(
-        "The position would lose more dollars at its stop than one position may.",
+        "The position's loss in USD at its stop would exceed the limit.",
         "Give the strategy a closer stop.",
     )
     OPEN_RISK_ABOVE_MAX = idle(
-        "If every stop were hit, the account would lose more than its positions may risk together.", _SIZE_LIMIT
+        "If every stop were hit, the account would lose more than its limit on open risk.", _SIZE_LIMIT
     )
     OWN_OPEN_RISK_ABOVE_MAX = idle(
-        "If all of the strategy's stops were hit, it would lose more than it may risk together.",
+        "If all of the strategy's stops were hit, it would lose more than its limit on open risk.",
         _OWN_SIZE_LIMIT,
     )
     STOP_UNKNOWN = blocked(
@@ -390,41 +396,41 @@ class LimitReasons:
     )
     BUYING_POWER_SHORT = blocked("The account's buying power doesn't cover the order.", "Close positions or add cash.")
     MARGIN_UNKNOWN = unknown(
-        "The broker didn't say how much margin the account uses and has left.",
+        "The broker didn't report how much margin the account uses and has left.",
         "Look at the account on the broker's website. tradebot doctor shows whether the broker answers.",
     )
     MARGIN_LEVELS_UNKNOWN = unknown(
-        "The margin that these symbols need isn't known, so no order is sent that could need more.",
+        "The margin required for these symbols is unknown, so no order is sent that could use more.",
         "tradebot reconcile reads them again. If they stay unknown, take the symbols out of universe.",
     )
     MARK_UNKNOWN = unknown(
-        "These symbols have no price now, so nobody knows how far their positions are from being liquidated.",
-        "Wait for quotes. If they stay away, tradebot doctor shows whether the broker answers.",
+        "These symbols have no price now, so the distance of their positions to liquidation is unknown.",
+        "Wait for quotes. If they stay missing, tradebot doctor shows whether the broker answers.",
     )
-    MARGIN_ABOVE_MAX = idle("The initial margin of everything held or ordered would be above its limit.", _SIZE_LIMIT)
+    MARGIN_ABOVE_MAX = idle("The initial margin of all positions and orders would exceed its limit.", _SIZE_LIMIT)
     FREE_MARGIN_BELOW_MIN = idle(
-        "Too little of the margin would be left for more orders.",
+        "Too little margin would be left for more orders.",
         "Wait for positions to close, or add money.",
     )
     LIQUIDATION_TOO_NEAR = blocked(
-        "The price of a position would be too near to where the broker liquidates it.",
+        "The price of a position would be too close to its liquidation price.",
         "Wait for positions to close or to recover, or add money.",
     )
     MARGIN_HALT = blocked(
-        "The initial margin of what is held came too near to the equity.",
+        "The initial margin of the positions came too close to the equity.",
         "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt.",
     )
     MAINTENANCE_HALT = blocked(
-        "The maintenance margin came too near to the equity, at which the broker liquidates.",
+        "The maintenance margin came too close to the equity, at which the broker liquidates.",
         "Close positions (tradebot flatten SYMBOL) or add money, then run tradebot unhalt.",
     )
     POSITIONS_HALT = blocked(
-        "More positions are open than the limits allow for, which halted the bot.",
+        "More positions are open than the halt limit allows, which halted the bot.",
         "tradebot positions lists them, tradebot flatten SYMBOL closes one; then run tradebot unhalt.",
     )
     SYMBOL_HALT = blocked(
-        "A position is worth more of the equity than the limits allow for, which halted the bot.",
-        "Close some of it at the broker, or all (tradebot flatten SYMBOL), then run tradebot unhalt.",
+        "A position is a larger fraction of equity than the halt limit allows, which halted the bot.",
+        "Close part of it at the broker, or all (tradebot flatten SYMBOL), then run tradebot unhalt.",
     )
     EQUITY_UNKNOWN = unknown(
         "The account's equity is absent or not positive.",
@@ -434,19 +440,19 @@ class LimitReasons:
     )
     EQUITY_UNEXPLAINED = unknown(
         "The broker's equity is far from cash plus positions, or from the highest equity seen.",
-        "Compare equity, cash and positions at the broker. Entries stay closed until they agree.",
+        "Compare equity, cash and positions at the broker. Entries stay blocked until they agree.",
         Unit.USD,
     )
     DAILY_LOSS_REACHED = blocked(
         "The day's loss has reached its limit.",
-        "Wait: entries open again once the loss is below the limit, or in the next session.",
+        "Wait: entries resume once the loss is below the limit, or in the next session.",
     )
     OWN_DAILY_LOSS_REACHED = blocked(
-        "The strategy has lost as much in this session as its own limits allow.",
-        "Wait: its entries open again once its loss is below the limit, or in the next session.",
+        "The strategy's loss in this session has reached its own limit.",
+        "Wait: its entries resume once its loss is below the limit, or in the next session.",
     )
     DAILY_LOSS_HALT = blocked(
-        "The day's loss exceeded what the stops and limits allow for, which halted the bot.",
+        "The day's loss reached the halt limit, which halted the bot.",
         "tradebot fills shows the losses. Once the session is over, run tradebot unhalt.",
     )
     DRAWDOWN_REACHED = blocked(
@@ -458,7 +464,7 @@ class LimitReasons:
         "Wait for the open positions to recover, or decide whether the bot should go on.",
     )
     DRAWDOWN_STAYS = blocked(
-        "Equity is so far below its highest that nothing is opened, so it can't recover by itself.",
+        "Equity is so far below its peak that nothing is opened, so it can't recover by itself.",
         "Decide whether the bot should go on: tradebot report shows what was lost.",
     )
     EQUITY_BELOW_FLOOR = blocked(
@@ -470,10 +476,10 @@ class LimitReasons:
         "Add money, or lower halts.min_equity_usd and run tradebot config accept; then tradebot unhalt.",
     )
     LOSS_STREAK = blocked(
-        "As many round trips in a row have lost money as the account may lose.",
-        "Wait: entries open again limits.loss_streak_wait_s after the last loss.",
+        "The account has reached its limit of losing round trips in a row.",
+        "Wait: entries resume limits.loss_streak_wait_s after the last loss.",
     )
     OWN_LOSS_STREAK = blocked(
-        "As many of the strategy's round trips in a row have lost money as its own limits allow.",
-        "Wait: its entries open again loss_streak_wait_s after its last loss.",
+        "The strategy has reached its own limit of losing round trips in a row.",
+        "Wait: its entries resume loss_streak_wait_s after its last loss.",
     )

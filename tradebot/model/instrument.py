@@ -71,7 +71,7 @@ class Instrument(Struct, frozen=True, kw_only=True):
 
 
 class TickStep(Struct, frozen=True):
-    """The tick size from a price on."""
+    """The tick size that applies from a price on."""
 
     from_price: Decimal
     tick: Decimal
@@ -132,8 +132,8 @@ class Listing(Struct, frozen=True):
 
     `ticks` are sorted by price, and the first begins at zero. `minimum` is the smallest quantity of an order.
     `margin_levels` are sorted; empty if the venue has none. An expiring contract may have a `rolling`. `doubt` says
-    what differs from the adapter's expectations, or is empty; while there is one, no position is opened. `hours` are
-    the trading hours of the next days, None if the venue doesn't give them.
+    what differs from the adapter's expectations, or is empty; while it isn't, no position is opened. `hours` are the
+    trading hours of the next days, None if the venue doesn't give them.
     """
 
     instrument: Instrument
@@ -183,7 +183,7 @@ _TERMS = ("tick", "lot", "minimum", "multiplier", "currency", "calendar")
 
 
 def _terms(listing: Listing) -> tuple[str, ...]:
-    """Return the terms in the order of their names, as text: 1.0 is 1."""
+    """Return the terms in the order of their names, as text in which 1.0 and 1 are equal."""
     of, (first, *others) = listing.instrument, listing.ticks
     tick = "".join((_text(first.tick), *(f", {_text(step.tick)} from {_text(step.from_price)}" for step in others)))
     return tick, _text(of.lot), _text(listing.minimum), _text(of.multiplier), of.currency, of.calendar

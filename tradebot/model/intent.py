@@ -28,7 +28,7 @@ ID_CONFLICT = "id_conflict"
 NEVER_SENT = "halted"
 """The bot's own refusal code: a halt came between the promise and the request."""
 TARGET_DONE = "target_done"
-"""Our own refusal code: the order to be replaced has already ended, so the replace can't have happened."""
+"""Our own refusal code: the order to be replaced has already ended, so it can't have been replaced."""
 REFUSED_LATE = "refused_late"
 """Our own refusal code: the venue accepted the order at first, and then rejected it."""
 _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
@@ -95,7 +95,7 @@ def own_slot(name: str) -> str:
 
 
 JOINS = 3
-"""The leg of an exit that is sent into the group of a stop, which is its key's target."""
+"""The leg number of an exit that joins a stop's group; the key's target is that stop."""
 
 
 class IntentKey(Struct, frozen=True):
@@ -118,7 +118,7 @@ class IntentKey(Struct, frozen=True):
 
     @property
     def joins(self) -> str:
-        """Return the venue's id of the stop whose group an exit is sent into; empty for any other order."""
+        """Return the venue's id of the stop whose group an exit joins; empty for any other order."""
         return self.target if self.leg == JOINS else ""
 
     def client_order_id(self) -> str:
@@ -241,8 +241,8 @@ class Intent(Struct, frozen=True):
     def is_shown_by(self, order: Order) -> bool:
         """Return True if an order already has the price and quantity that this replace requested."""
         stops = self.order_type in _STOPS
-        price, asked = (order.stop_price, self.stop_price) if stops else (order.limit_price, self.limit_price)
-        return (price, order.quantity) == (asked, self.quantity) and not order.status.terminal
+        price, requested = (order.stop_price, self.stop_price) if stops else (order.limit_price, self.limit_price)
+        return (price, order.quantity) == (requested, self.quantity) and not order.status.terminal
 
     @property
     def makes_order(self) -> bool:

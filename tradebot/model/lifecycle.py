@@ -1,7 +1,7 @@
 """The life of a position: its states, the allowed transitions, and how a state is derived from the records.
 
 Reports arrive late, twice and out of order, so a state is never advanced from one event to the next. `Records` collects
-what is known without repeats, and the state is computed from it. The result doesn't depend on the order of arrival.
+everything known, without repeats, and the state is computed from it. The result doesn't depend on the order of arrival.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +24,8 @@ class State(StrEnum):
 
     INTENDED: an entry is promised, and no order is known yet. WORKING: an entry works, and nothing is filled. OPEN:
     there are shares. PROTECTED: a stop rests at the venue for every whole lot. REDUCING: orders that close a part are
-    on their way. CLOSING: orders that close all of it are. CLOSED: no shares are left, or the entry ended without a
-    fill. ADOPTED: a person assigned it to the bot. QUARANTINED: it isn't ours, and needs a person's decision.
+    on their way. CLOSING: orders that close all of it are on their way. CLOSED: no shares are left, or the entry ended
+    without a fill. ADOPTED: a person assigned it to the bot. QUARANTINED: it isn't ours, and needs a person's decision.
     """
 
     INTENDED = "intended"
@@ -144,8 +144,11 @@ class Records(Struct, frozen=True):
         stay pending until they are booked.
         """
         by_key: dict[tuple[str, str], tuple[list[_Sent], list[IntentRecord]]] = {}
-        made = {order.client_order_id: order for order in self.orders.values()}
-        replaced, parents = set(self._replaced_orders(made)), {order.parent for order in self.orders.values()}
+        orders_by_client_id = {order.client_order_id: order for order in self.orders.values()}
+        replaced, parents = (
+            set(self._replaced_orders(orders_by_client_id)),
+            {order.parent for order in self.orders.values()},
+        )
         for venue_id, lineage in lineages(self.orders, self.orders).items():
             order = self.orders[venue_id]
             intent = self._intent_behind(lineage, order)
@@ -158,14 +161,14 @@ class Records(Struct, frozen=True):
                 by_key.setdefault((intent.key.strategy, order.symbol), ([], []))[0].append(sent)
         for record in self.intents.values():
             intent = record.intent
-            if intent.makes_order and intent.client_order_id not in made:
+            if intent.makes_order and intent.client_order_id not in orders_by_client_id:
                 by_key.setdefault((intent.key.strategy, intent.instrument.symbol), ([], []))[1].append(record)
         return {key: _work(orders, unreported) for key, (orders, unreported) in by_key.items()}
 
-    def _replaced_orders(self, made: Mapping[str, Order]) -> Iterator[str]:
-        """Yield the orders that we replaced with one that the venue took, even if it hasn't reported their end yet."""
+    def _replaced_orders(self, orders_by_client_id: Mapping[str, Order]) -> Iterator[str]:
+        """Yield the orders that the venue replaced on our request, even if it hasn't reported their end yet."""
         for name, record in self.intents.items():
-            order, intent = made.get(name), record.intent
+            order, intent = orders_by_client_id.get(name), record.intent
             replaces = order is not None and order.status is not OrderStatus.REJECTED
             if intent.operation is Operation.REPLACE and intent.target_venue_id is not None and replaces:
                 yield intent.target_venue_id
@@ -176,14 +179,17 @@ class Records(Struct, frozen=True):
 
     def _intent_behind(self, lineage: Iterable[Order], order: Order) -> Intent | None:
         """Return the intent that made the nearest of these orders, or None if none is ours."""
-        made = (self.intents.get(order.client_order_id) for order in lineage)
-        return next((behind_leg(record, order).intent for record in made if record and record.intent.makes_order), None)
+        intents = (self.intents.get(order.client_order_id) for order in lineage)
+        return next(
+            (behind_leg(record, order).intent for record in intents if record and record.intent.makes_order),
+            None,
+        )
 
 
 class _Sent(NamedTuple):
     """An order with the intent behind it, and how many of its shares may still change a position.
 
-    With `is_untold`, it leads a pair of whose stop the venue has said nothing so far.
+    `is_untold` is True for the limit of a pair whose stop the venue hasn't reported yet.
     """
 
     order: Order
@@ -193,10 +199,10 @@ class _Sent(NamedTuple):
 
 
 def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
-    """Sum up the orders of one strategy in one symbol, and the intents of which no order has been reported."""
+    """Summarize the orders of one strategy in one symbol, and the intents of which no order has been reported."""
     entering, leaving, resting, protecting = None, Decimal(0), list[RestingPrice](), list[Intent]()
     pairs, coming = (
-        {order.order.venue_id for order in sent if _comes_anew(order.order, order.intent)},
+        {order.order.venue_id for order in sent if _is_new_pair(order.order, order.intent)},
         list[RestingPrice](),
     )
     failed = (IntentState.REJECTED, IntentState.ABANDONED)
@@ -227,7 +233,7 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
 
 
 def _last_refused_protection(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:
-    """Return the last order that was to protect if the venue refused it."""
+    """Return the last protecting order if the venue refused it."""
     last = max((r for r in unreported if r.intent.protects), key=lambda record: record.intent.at, default=None)
     if last is None or last.state is not IntentState.REJECTED:
         return None
@@ -245,17 +251,17 @@ def _resting(order: Order, intent: Intent) -> Iterator[RestingPrice]:
         yield RestingPrice(order.limit_price, order.open_quantity, is_stop=False)
 
 
-def _comes_anew(order: Order, intent: Intent) -> bool:
+def _is_new_pair(order: Order, intent: Intent) -> bool:
     return order.status.is_arriving and intent.protects and intent.operation is Operation.SUBMIT
 
 
 def waits_for_entry(order: Order, intent: Intent) -> bool:
-    """Return True for the stop of an entry that hasn't filled yet: it protects nothing so far."""
+    """Return True for the stop of an entry that hasn't filled yet, so that it protects nothing so far."""
     return order.status is OrderStatus.HELD and intent.order_class is OrderClass.BRACKET
 
 
 def has_entered(entry: Order | None, booked: Decimal) -> bool:
-    """Return True if an entry has filled whole: until then, the stop that hangs on it waits at the venue.
+    """Return True if an entry has filled completely; until then, its attached stop waits at the venue.
 
     `booked` are the shares that the books have of it.
     """
@@ -266,9 +272,9 @@ def has_entered(entry: Order | None, booked: Decimal) -> bool:
 
 
 def release_stop(order: Order, intent: Intent, *, entered: bool) -> Order:
-    """Return an order as it is by now: once its entry has `entered`, a stop works, even if its last report is older.
+    """Return an order's current state: once its entry has `entered`, a stop works, even if its report is older.
 
-    A list that lacks the stop, or is from before the fill, doesn't end it: a second one could turn the position around.
+    A list that lacks the stop, or is from before the fill, doesn't end it: a second stop could reverse the position.
     """
     return replace(order, status=OrderStatus.NEW) if entered and waits_for_entry(order, intent) else order
 
@@ -293,12 +299,12 @@ _INTENT_PROGRESS = (
 
 
 def _intent_progress(record: IntentRecord) -> tuple[object, ...]:
-    """Return what orders the records of one intent: what is known about its outcome never gets less."""
+    """Return the key that orders the records of one intent: knowledge of its outcome never decreases."""
     return _INTENT_PROGRESS.index(record.state), record.updated_at, record.code or "", record.message or ""
 
 
 def _order_progress(order: Order) -> tuple[object, ...]:
-    """Return what orders the reports of one order: shares never unfill and an end is final; then time decides.
+    """Return the key that orders the reports of one order: shares never unfill and an end is final; then time decides.
 
     Unlike `Order.supersedes`, this puts any reports in one order, so it doesn't matter which of them arrived last.
     """

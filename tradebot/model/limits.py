@@ -1,4 +1,4 @@
-"""All limits, and which direction of each is tighter. `coherence` checks how they fit together.
+"""All limits, and which direction of each is tighter. `coherence` checks that they fit together.
 
 Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time. A strategy may
 have its own limits, which count only where they are tighter than the account's.
@@ -55,12 +55,13 @@ Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 
 Exposure = Annotated[Decimal, Field(gt=0, le=10)]
 
-"""A share of equity; above 1 it needs margin, and the venue's margin decides how much of it there is."""
+"""A fraction of equity; above 1 it needs margin, and the venue's margin decides how much of it there is."""
 
 MOST_LENT = Decimal(4)
 
-"""The largest exposure of an account that pays for what it buys: brokers of shares lend at most three times its equity
-on top, and only within a day."""
+"""The largest exposure of an account that pays for purchases in full: brokers of shares lend at most three times its
+equity on top, and only within a day.
+"""
 
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
 
@@ -104,7 +105,7 @@ class Frozen(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> CoreSchema:
-        """Put the check of each field before what pydantic makes of it; a field_validator would be slower to set up."""
+        """Run each field's check before pydantic's own validation; a field_validator would be slower to set up."""
         schema = handler(source)
         if cls.__pydantic_complete__:
             return schema
@@ -308,7 +309,7 @@ def tightest(first: Limits, *others: Limits | OwnLimits) -> Limits:
 
 
 def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
-    """Return the limits in force for a strategy: for each limit the tighter of the account's and its own.
+    """Return a strategy's effective limits: for each limit the tighter of the account's and its own.
 
     A strategy's fractions are of its allotment, so the account's fractions of equity are converted: with half of the
     equity, a tenth of the account is a fifth of the allotment. Without an own value, the account's number counts
@@ -316,10 +317,10 @@ def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
     """
     shares = dict[str, Number]()
     for name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY):
-        given, wall = getattr(own, name), getattr(account, name)
+        own_value, wall = getattr(own, name), getattr(account, name)
         if wall is not None:
-            # Nothing is left for a strategy without an allotment; the configuration is refused for that.
-            shares[name] = min(wall if given is None else given, wall / allotment if allotment else wall)
+            # A strategy without an allotment has nothing to trade with; the configuration refuses that.
+            shares[name] = min(wall if own_value is None else own_value, wall / allotment if allotment else wall)
     values = dict(tightest(account, own)) | shares
     for small, large in NESTED:
         if getattr(own, small) is None and None not in (values[small], values[large]):
@@ -384,7 +385,7 @@ class DisplacementRules(Frozen):
     min_age_s: Annotated[Seconds, Tighter.HIGHER]
     gain_band_fraction: Annotated[Fraction, Tighter.LOWER]
     score_advantage: Annotated[float, Field(gt=0, le=2), Tighter.HIGHER]
-    # The books look back one day for positions that gave way.
+    # The books look back one day for displaced positions.
     cooldown_s: Annotated[int, Field(gt=0, le=86_400), Tighter.HIGHER]
     max_per_pass: Annotated[int, Field(ge=1, le=100), Tighter.LOWER]
 
@@ -435,8 +436,8 @@ class OwnRules(Struct, frozen=True):
 
     `limits` are the tighter of the account's and its own. Its fractions are of its allotment, which is a share of the
     account's equity. `times` says when it runs; if empty, the strategy's own choice counts. `execution` says how its
-    entries are sent. Without `displacement`, none of its positions gives way. An answer whose targets exceed `wants` is
-    refused. With `approval`, each entry waits for a person. With `auction`, which all its participants share, its
+    entries are sent. Without `displacement`, none of its positions is displaced. An answer whose targets exceed `wants`
+    is refused. With `approval`, each entry waits for a person. With `auction`, which all its participants share, its
     positions and candidates take part. `costs` are the assumed trading costs, or None.
     """
 

@@ -1,4 +1,4 @@
-"""Margin: what the positions of a margin account tie up, and how far each is from liquidation.
+"""Margin: how much the positions of a margin account use, and how far each is from liquidation.
 
 The venue requires a fraction of a position's notional, to open it (initial) and to keep it (maintenance). The fraction
 is that of the instrument's margin level with the largest threshold that the position reaches, and it applies to the
@@ -72,8 +72,8 @@ def liquidation_price(side: Side, mark: Decimal, distance: Decimal) -> Decimal |
 class Reach(Struct, frozen=True):
     """How large a position may become on one side of an instrument.
 
-    It has the unsigned quantity, the notional at the worst prices in USD, and the loss of its orders against the mark
-    when they fill at these prices, in USD.
+    It has the unsigned quantity, the notional at the worst prices in USD, and the loss in USD against the mark if its
+    orders fill at these prices.
     """
 
     quantity: Decimal = ZERO
@@ -110,7 +110,7 @@ class MarginSeen(Struct, frozen=True):
 
 
 class Margin(Struct, frozen=True, dict=True):
-    """The margin of an account in USD, with every open order filled at its worst.
+    """The margin of an account in USD, with every open order filled in the worst case.
 
     `initial`, `maintenance` and `available` are the venue's own figures for current positions; None if it gave none.
     `held` has the current positions, and `reaches` their worst case, both by symbol and side. `marks` are the prices at
@@ -153,7 +153,7 @@ class Margin(Struct, frozen=True, dict=True):
         return replace(self, reaches={**self.reaches, (symbol, side): before.with_more(quantity, usd, loss)})
 
     def initial_of(self, symbol: str, side: Side, quantity: Decimal, usd: Decimal) -> Decimal:
-        """Return how much more initial margin an order ties up; it may move the whole position to another level."""
+        """Return the additional initial margin of an order; it may move the whole position to another level."""
         before = self.reaches.get((symbol, side), Reach())
         after = before.with_more(quantity, usd, ZERO)
         return self._need(symbol, after).initial - self._need(symbol, before).initial
@@ -161,14 +161,14 @@ class Margin(Struct, frozen=True, dict=True):
     @cached_property
     def initial_usd(self) -> Decimal:
         """Return the initial margin of all positions and open orders."""
-        asked = (self.initial or ZERO) - sum((need.initial for need in self._held_needs), ZERO)
-        return max(asked, ZERO) + sum((need.initial for need in self._needs.values()), ZERO)
+        extra_usd = (self.initial or ZERO) - sum((need.initial for need in self._held_needs), ZERO)
+        return max(extra_usd, ZERO) + sum((need.initial for need in self._needs.values()), ZERO)
 
     @cached_property
     def maintenance_usd(self) -> Decimal:
         """Return the maintenance margin of all positions and open orders."""
-        asked = (self.maintenance or ZERO) - sum((need.maintenance for need in self._held_needs), ZERO)
-        return max(asked, ZERO) + sum((need.maintenance for need in self._needs.values()), ZERO)
+        extra_usd = (self.maintenance or ZERO) - sum((need.maintenance for need in self._held_needs), ZERO)
+        return max(extra_usd, ZERO) + sum((need.maintenance for need in self._needs.values()), ZERO)
 
     @cached_property
     def loss(self) -> Decimal:
@@ -208,7 +208,7 @@ class Margin(Struct, frozen=True, dict=True):
         return level_at(listing.margin_levels, reach.quantity, self._worth(listing, reach)) if listing else None
 
     def _need(self, symbol: str, reach: Reach) -> Need:
-        """Return what a reach ties up, at its worst prices or at the mark, whichever is more; nothing if unknown."""
+        """Return the margin of a reach, at its worst prices or at the mark, whichever is more; zero if unknown."""
         listing = self.listings.get(symbol)
         if listing is None:
             return Need()
@@ -220,7 +220,7 @@ class Margin(Struct, frozen=True, dict=True):
 
     @cached_property
     def _needs(self) -> Mapping[str, Need]:
-        """Return what each symbol ties up on its larger side: the venue asks for the net position alone."""
+        """Return each symbol's margin on its larger side, because the venue requires it for the net position only."""
         return self._of_symbols(self.reaches)
 
     @cached_property

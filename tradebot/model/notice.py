@@ -1,4 +1,4 @@
-"""Notices to people, and the happenings that they report."""
+"""Notices to people, and the events that they report."""
 
 import re
 from datetime import datetime, time
@@ -49,7 +49,7 @@ GATHERED = frozenset({Topic.POSITIONS})
 
 
 class Happening(Struct, frozen=True):
-    """One thing to report, in one or more lines. `what` names several of its kind together: "slots missed"."""
+    """One event to report, in one or more lines. `what` is the phrase for several of its kind: "slots missed"."""
 
     at: datetime
     topic: Topic
@@ -119,7 +119,7 @@ class HeldThen(Struct, frozen=True):
 
 
 class BotStatus(Struct, frozen=True):
-    """The bot's state at the last check, with which the next check finds out what has happened since.
+    """The bot's state at the last check, with which the next check finds what has happened since.
 
     `unknown` are the ids of orders already reported to have an unknown outcome. `unwell_since` is when health stopped
     being OK, and `told_unwell` says whether that was reported.

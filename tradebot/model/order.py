@@ -109,7 +109,8 @@ _CAN_TRIGGER = frozenset(
     {
         OrderStatus.NEW,
         OrderStatus.PARTIALLY_FILLED,
-        # The stop of a pair may be shown as held while the pair's limit works; whichever is reached first acts.
+        # The stop of a pair may be shown as held while the pair's limit works; whichever price is reached first
+        # triggers.
         OrderStatus.HELD,
         # The order works until its replacement is accepted.
         OrderStatus.PENDING_REPLACE,
@@ -117,8 +118,9 @@ _CAN_TRIGGER = frozenset(
         OrderStatus.STOPPED,
     }
 )
-"""What is left out: an order that is `suspended`, `calculated` or `done_for_day` doesn't trade, one that is
-`pending_cancel` may be gone at any moment, and a state that we don't know promises nothing."""
+"""Not included: an order that is `suspended`, `calculated` or `done_for_day` doesn't trade, one that is
+`pending_cancel` may be gone at any moment, and an unknown state promises nothing.
+"""
 _ARRIVING = frozenset({OrderStatus.PENDING_NEW, OrderStatus.ACCEPTED})
 
 
@@ -207,9 +209,9 @@ def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
 
     The links lead from each order to the one that replaced it, or the other way around.
     """
-    seen, linked = {venue_id}, links.get(venue_id)
-    while linked is not None and linked not in seen:
-        seen.add(linked)
+    visited, linked = {venue_id}, links.get(venue_id)
+    while linked is not None and linked not in visited:
+        visited.add(linked)
         yield linked
         linked = links.get(linked)
 
@@ -257,7 +259,7 @@ class Fee(Struct, frozen=True):
 
 
 def fee_id(activity_id: str) -> str:
-    """Return the id of the activity that books a fill's fee when the venue reports it apart from the fill."""
+    """Return the id of the activity that books a fill's fee, if the venue reports it apart from the fill."""
     return f"fee:{activity_id}"
 
 
@@ -284,7 +286,7 @@ class Fill(Struct, frozen=True, omit_defaults=True):
 
     @property
     def by_venue(self) -> str:
-        """Return why the venue itself made this fill without anyone's order, or an empty text if it didn't."""
+        """Return why the venue made this fill itself, without anyone's order; empty if it didn't."""
         return "liquidation" if self.liquidation else "settlement" if self.settlement else ""
 
     @property

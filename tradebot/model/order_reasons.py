@@ -1,4 +1,4 @@
-"""Reasons about orders in flight, exits and expiring contracts."""
+"""Reasons about working orders, exits and expiring contracts."""
 
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,9 @@ def _closes(meaning: str, unit: Unit | None = None) -> "Reason":
 
 
 class OrderReasons:
-    COOLDOWN = idle("The symbol was traded a short while ago.", "Wait for the cooldown to end.")
+    COOLDOWN = idle("The symbol was traded recently.", "Wait for the cooldown to end.")
     LOSS_COOLDOWN = idle(
-        "The symbol lost money a short while ago.", "Wait for loss_cooldown_s to pass since the last loss in it."
+        "The symbol recently lost money.", "Wait for loss_cooldown_s to pass since the last loss in it."
     )
     WASH_SALE = idle(
         "The symbol was sold at a loss within wash_sale_days, so buying it would be a wash sale.",
@@ -29,37 +29,37 @@ class OrderReasons:
         "Nothing to do: it may be proposed again once limits.duplicate_window_s has passed.",
     )
     APPROVAL_WAITING = idle(
-        "The entry passed all gates, or lacks only room, and waits for a person's yes.",
-        "tradebot approvals shows what waits; tradebot approve ID says yes, tradebot reject ID says no.",
+        "The entry passed all gates, or lacks only room, and waits for a person's approval.",
+        "tradebot approvals lists them; tradebot approve ID accepts one, tradebot reject ID refuses it.",
         Unit.SECONDS,
     )
     APPROVAL_REFUSED = idle(
-        "A person said no to this entry.",
-        "Nothing to do: nobody is asked again in this session, or in this slot of the strategy's own clock.",
+        "A person rejected this entry.",
+        "Nothing to do: approval isn't requested again in this session, or in this slot of its clock.",
         Unit.NONE,
     )
     APPROVAL_EXPIRED = blocked(
-        "Nobody said yes to this entry in time.",
-        "Nothing to do: it is asked again an hour later. approval.wait_s sets how long a request waits.",
+        "Nobody approved this entry in time.",
+        "Nothing to do: approval is requested again an hour later. approval.wait_s sets how long it waits.",
         Unit.SECONDS,
     )
     APPROVAL_PRICE_WORSE = blocked(
-        "The price is now worse than the approved price by more than is allowed.",
+        "The price is now worse than the approved one by more than allowed.",
         "Wait: the price may come back. approval.max_worse_fraction sets how much worse it may be.",
         Unit.USD,
     )
     DESK_STALE = blocked(
         "The pass took so long that prices and positions may have changed before the order could be sent.",
-        "Nothing to do: the next pass takes a fresh look. If it happens often, run tradebot doctor.",
+        "Nothing to do: the next pass reads them again. If it happens often, run tradebot doctor.",
         Unit.SECONDS,
     )
     DECISION_LATE = blocked(
-        "The decision came too long after prices and positions were known.",
-        "Nothing to do: the next pass looks again. limits.max_decision_ms sets how long a decision may take.",
+        "The decision took too long after prices and positions were known.",
+        "Nothing to do: the next pass decides again. limits.max_decision_ms limits the time.",
         Unit.MILLISECONDS,
     )
     SENDING_LATE = blocked(
-        "The order was ready to leave too long after it was decided on, so it wasn't sent.",
+        "Too much time passed between the decision and sending the order, so it wasn't sent.",
         "Nothing to do: the next pass decides again. limits.max_sending_ms sets how long it may take.",
         Unit.MILLISECONDS,
     )
@@ -68,13 +68,13 @@ class OrderReasons:
         "The broker rejected the order.", "Read the broker's message in the record: tradebot why-no-orders SYMBOL"
     )
     VENUE_UNKNOWN = unknown(
-        "The broker didn't answer, or its answer proves nothing, so the order may or may not exist.",
+        "The broker didn't answer, or its reply proves nothing, so the order may or may not exist.",
         "Run tradebot reconcile.",
     )
     STOP_LOSS = _closes("The loss reached the stop.")
     TRAILING_STOP = _closes("The price pulled back from its best by the trailing stop.")
     PROFIT_TARGET = _closes("The profit target was reached.")
-    TIME_EXIT = _closes("The position has been held as long as it may be.", Unit.SECONDS)
+    TIME_EXIT = _closes("The position has reached its maximum holding time.", Unit.SECONDS)
     SCALE_OUT = idle(
         "The gain reached a level at which a part of the position is closed.",
         "Nothing to do; a part of the position is being closed.",
@@ -85,30 +85,30 @@ class OrderReasons:
     )
     ATR_TRAIL = _closes("The price pulled back from its best by a multiple of its average true range.")
     BREAK_EVEN = _closes("A part of the position was closed, and the rest is back at its entry price.")
-    TICK_STOP = _closes("The loss reached the stop, so many ticks from the entry price.", Unit.TICKS)
-    TICK_TARGET = _closes("The gain reached the target, so many ticks from the entry price.", Unit.TICKS)
+    TICK_STOP = _closes("The loss reached the stop, set in ticks from the entry price.", Unit.TICKS)
+    TICK_TARGET = _closes("The gain reached the target, set in ticks from the entry price.", Unit.TICKS)
     END_OF_DAY = _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS)
-    STALE_POSITION = _closes("The position was held for days and went nowhere.")
-    SIGNAL_DECAY = _closes("The score behind the entry faded by more than its noise, and didn't recover.", Unit.NONE)
-    FLOW_REVERSAL = _closes("Options flow has turned against the position.", Unit.NONE)
+    STALE_POSITION = _closes("After days, the price is still close to the entry.")
+    SIGNAL_DECAY = _closes("The entry's score has dropped by more than its noise, without recovering.", Unit.NONE)
+    FLOW_REVERSAL = _closes("Options flow has reversed against the position.", Unit.NONE)
     OPEN_INTEREST_GONE = _closes("Most contracts behind the entry were closed overnight.")
-    REGIME = _closes("The market's regime is bad for this side, and the position is losing.")
+    REGIME = _closes("The market's regime is unfavorable for this side, and the position is losing.")
     POSITION_DRAWDOWN = _closes("The position gave back too much of its best gain.")
     LOW_MOVEMENT = _closes("The price hardly moved while the position was held.")
-    MOMENTUM_REVERSAL = _closes("The price runs away from the position.")
-    EVENT_AHEAD = _closes("An event of the company is close.", Unit.SECONDS)
+    MOMENTUM_REVERSAL = _closes("The price moved against the position within the last hour.")
+    EVENT_AHEAD = _closes("An event of the company is near.", Unit.SECONDS)
     LIQUIDATION_NEAR = idle(
-        "The price is near the broker's liquidation, so the position is made smaller or closed.",
-        "Add money, or let strategies hold less. tradebot positions shows how far each position is.",
+        "The price is close to liquidation, so the position is reduced or closed.",
+        "Add money, or let strategies take smaller positions. tradebot positions shows each distance.",
         Unit.SHARE_OF_WHOLE,
     )
     URGENCY = idle(
-        "What speaks against the position adds up to too much.",
+        "The evidence against the position adds up to the urgency at which it is closed.",
         "Nothing to do; the position or a part of it is being closed.",
         Unit.NONE,
     )
     EXIT_INPUT_MISSING = unknown(
-        "An exit rule can't tell, because something that it looks at isn't known. The other rules go on.",
+        "An exit rule can't decide, because one of its inputs is unknown. The other rules still apply.",
         "Run tradebot audit; docs/internals/EXITS.md says where each rule's inputs come from.",
         Unit.NONE,
     )
@@ -124,9 +124,11 @@ class OrderReasons:
         "The broker refused to trade a fraction of a share today, and less than one share is left to close.",
         "Nothing to do: the next session tries again. Or close the rest on the broker's website.",
     )
-    FLATTEN = blocked("Everything is being closed.", "tradebot status shows who asked for it; tradebot unhalt ends it.")
+    FLATTEN = blocked(
+        "All positions are being closed.", "tradebot status shows who asked for it; tradebot unhalt ends it."
+    )
     CLOSED_BY_HAND = idle(
-        "A person asked to close the position.",
+        "A person requested to close the position.",
         "Nothing to do; tradebot orders --all shows what happened to the order.",
     )
     HOLD = idle("No exit rule is met.", "Nothing to do.")
@@ -145,7 +147,7 @@ class OrderReasons:
         "No order rests at the broker for these shares, so a stop is being placed.", _SHOWN, Unit.SHARES
     )
     STOP_TIGHTENED = idle(
-        "The stop that rests at the broker is being moved closer, to this price.",
+        "The stop at the broker is being moved closer, to this price.",
         "Nothing to do: a stop never moves away from profit.",
         Unit.USD,
     )
@@ -154,26 +156,26 @@ class OrderReasons:
         "Nothing to do.",
     )
     EXIT_NEEDS_SHARES = idle(
-        "The stop that rests at the broker holds the shares that an exit needs, so it is being canceled.",
+        "The stop at the broker reserves the shares that an exit needs, so it is being canceled.",
         "Nothing to do: the exit follows at once. protection_gap_ended says how long no stop rested.",
     )
     SHARES_HELD = blocked(
-        "A stop holds the shares and its cancel isn't confirmed, so no exit can be sent yet.",
+        "A stop reserves the shares and its cancel isn't confirmed, so no exit can be sent yet.",
         "Wait a minute and run tradebot evaluate-exits. If it stays like this, cancel the stop at the broker.",
     )
     STOP_LAPSED = idle(
-        "The broker canceled or suspended a stop: its other half is canceled, a new stop is placed.",
+        "The broker canceled or suspended a stop: its pair's limit is canceled, and a new stop is placed.",
         _SHOWN,
     )
     LEFT_TO_BROKER = idle(
-        "The price has reached a stop or a target that rests at the broker, which closes the position.",
-        "Nothing to do. If the price runs on and the broker doesn't act, the bot does.",
+        "The price has reached a stop or a target at the broker, which closes the position.",
+        "Nothing to do. If the price moves on and the broker doesn't act, the bot does.",
     )
     TARGET_MISSING = idle(
         "No order rests at the broker at this target, so one is being placed beside the stop.", _SHOWN, Unit.SHARES
     )
     STOP_RESIZED = idle(
-        "The shares of a stop or target have changed, so one for these takes its place.",
+        "The shares of a stop or target have changed, so another order replaces it.",
         _SHOWN,
         Unit.SHARES,
     )
@@ -182,12 +184,12 @@ class OrderReasons:
         _SHOWN,
     )
     TARGET_MOVED = idle(
-        "The entry filled at another price than its target assumed, so the target is being moved.",
+        "The entry filled at a different price than its target assumed, so the target is being moved.",
         _SHOWN,
         Unit.USD,
     )
     OVERFILLED = idle(
-        "An order that was to close filled after the shares were gone: the position changed sides.",
+        "A closing order filled after the shares were gone, so the position reversed.",
         "Nothing to do; the position is being closed. tradebot orders --all shows which orders filled.",
         Unit.SHARES,
     )
@@ -195,22 +197,22 @@ class OrderReasons:
 
 class ContractReasons:
     CONTRACT_DIFFERS = broken(
-        "The broker lists the contract, or another month of it, with other terms than tradebot knows.",
+        "The broker lists the contract, or another month of it, with terms that tradebot doesn't expect.",
         "Compare it with the exchange's page. If the exchange has changed it, update tradebot.",
     )
     HOURS_NOT_LIQUID = idle(
-        "The broker trades it now, but not in the hours that it calls liquid.",
-        "Wait for them. limits.liquid_hours_only: false lets entries out whenever the broker trades.",
+        "The broker trades it now, but outside its liquid hours.",
+        "Wait for them. With limits.liquid_hours_only: false, entries are allowed whenever it trades.",
     )
     CONTRACT_ROLLS = idle(
-        "The contract is about to end, so positions move into the next one, and nothing is opened in it.",
+        "The contract expires soon, so positions roll into the next one, and nothing is opened in it.",
         "Nothing to do: the next contract is traded.",
     )
     CONTRACT_OVERDUE = broken(
-        "A contract is still held though its first notice or its last trade comes next.",
-        "Close it: tradebot flatten SYMBOL. Then see what held the exits up: tradebot why-no-orders SYMBOL",
+        "There is still a position although the contract's notice period or last trading day is next.",
+        "Close it: tradebot flatten SYMBOL. To see what blocked the exits: tradebot why-no-orders SYMBOL",
     )
     ROLLED = idle(
-        "The contract is about to end, so the position is closed here and opened again in the next one.",
+        "The contract expires soon, so the position is closed here and opened again in the next one.",
         "Nothing to do: tradebot orders --all shows both orders.",
     )

@@ -11,7 +11,7 @@ from tradebot.model.record import Job
 
 NONE = Decimal(0)
 IN_FULL = 10_000
-"""How many basis points a whole is."""
+"""How many basis points make up the whole."""
 
 
 class ParityCause(StrEnum):

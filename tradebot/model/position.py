@@ -110,7 +110,7 @@ class Position(Struct, frozen=True, array_like=True):
 
     @property
     def quantity(self) -> Decimal:
-        # Most positions have one lot, and a pass calls this thirty times for each.
+        # Most positions have one lot, and a pass reads this thirty times for each.
         return self.lots[0].quantity if len(self.lots) == 1 else sum((lot.quantity for lot in self.lots), ZERO)
 
     @property
@@ -199,9 +199,9 @@ class Kept(Struct, frozen=True):
     worst_price: Decimal | None = None
 
 
-def complete(kept: Kept | None, position: Position) -> Kept:
+def complete(terms: Kept | None, position: Position) -> Kept:
     """Return the stored terms of an open position, completed from its fills; empty terms if none are stored."""
-    return replace(kept or Kept(), original_quantity=position.original_quantity)
+    return replace(terms or Kept(), original_quantity=position.original_quantity)
 
 
 ADOPTED = "adopted"
@@ -240,7 +240,7 @@ def unreported_fill(
 
 def apply_fill(position: Position, fill: Fill) -> Position:
     """Apply one fill to a position: it closes opposite lots first in, first out; any remainder opens a new lot."""
-    held, lots = position.lots, list(position.lots)
+    old_lots, lots = position.lots, list(position.lots)
     remaining, realized = fill.signed_quantity, position.realized_pnl
     while remaining and lots and (lots[0].quantity > 0) != (remaining > 0):
         oldest = lots[0]
@@ -253,9 +253,9 @@ def apply_fill(position: Position, fill: Fill) -> Position:
     if remaining:
         lots.append(Lot(remaining, fill.price, fill.at))
     entered_at, multiplier = fill.at, fill.multiplier
-    if _same_side(held, lots):
+    if _same_side(old_lots, lots):
         entered_at, multiplier = position.opened_at, position.multiplier
-    # Folds over many years' fills come here, and `replace` would take most of their time.
+    # Totals over many years of fills call this, and `replace` would take most of the time.
     return Position(
         position.strategy,
         position.symbol,
@@ -278,7 +278,7 @@ def add(position: Position, owned: OwnedFill) -> Position:
     """Apply one fill of the position's owner, and update what is counted since the entry.
 
     A split opens new lots before it closes the old ones, so each of its fills scales the original quantity by its
-    effect on the quantity. A rename brings all shares under the new symbol, even those already closed; only then do an
+    effect on the quantity. A rename moves all shares to the new symbol, even those already closed; only then do an
     activity's fills count like any others.
     """
     fill, after = owned.fill, apply_fill(position, owned.fill)
@@ -299,13 +299,17 @@ def add(position: Position, owned: OwnedFill) -> Position:
             lost_quantity=ZERO,
         )
     if after.lots:
-        held, holds = abs(position.quantity), abs(after.quantity)
+        old_quantity, holds = abs(position.quantity), abs(after.quantity)
         if of_activity and owned.about != position.entered_by:
-            original, lost = (to_nine_places(count * holds / held) for count in (original, lost))
+            original, lost = (to_nine_places(count * holds / old_quantity) for count in (original, lost))
         else:
-            original += max(holds - held, ZERO)
-            lost += max(held - holds, ZERO) if loses else ZERO
-            cost += notional(holds - held, fill.price, fill.multiplier) if of_activity or holds > held else ZERO
+            original += max(holds - old_quantity, ZERO)
+            lost += max(old_quantity - holds, ZERO) if loses else ZERO
+            cost += (
+                notional(holds - old_quantity, fill.price, fill.multiplier)
+                if of_activity or holds > old_quantity
+                else ZERO
+            )
     return replace(
         after,
         traded_at=traded_at,

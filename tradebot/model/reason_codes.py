@@ -46,7 +46,7 @@ class Unit(Enum):
     CANDIDATES = ("candidate", "candidates")
     POINTS = ("point", "points")
     ADX = ("ADX", "ADX")
-    """The strength of a trend, regardless of its direction, from 0 to 100."""
+    """The strength of a trend, whatever its direction, from 0 to 100."""
     OF_RANGE = ("of the range", "of the range")
     """A level of a range, from 0 at its near end to 1 at its far end."""
 
@@ -69,7 +69,7 @@ class ReasonRow(Struct, frozen=True):
 
 
 def _row(cause: Cause, meaning: str, remedy: str, unit: Unit | None = None, limit: Unit | None = None) -> "Reason":
-    """Return what makes a reason; the limit is in the same unit unless it has another."""
+    """Build a reason's row; the limit has the same unit unless another is given."""
     return cast("Reason", ReasonRow(cause, meaning, remedy, (unit, limit or unit) if unit else None))
 
 
@@ -77,4 +77,4 @@ broken = partial(_row, Cause.BROKEN)
 blocked = partial(_row, Cause.BLOCKED)
 idle = partial(_row, Cause.IDLE)
 unknown = partial(_row, Cause.UNKNOWN)
-"""Creates a reason with this cause: in a class of reasons it is a row, from which `reasons` creates a member."""
+"""Build a reason with this cause. In a class of reasons it is a row, from which `reasons` creates a member."""

@@ -40,8 +40,8 @@ class PassReasons:
         Unit.SECONDS,
     )
     SLOT_UNFINISHED = blocked(
-        "A strategy's own slot ended before all it asked for was done. The rest isn't made up later.",
-        "tradebot why-no-orders --last 20 shows what held it up. Let its times begin earlier.",
+        "A strategy's own slot ended before everything it wanted was done. The rest isn't made up later.",
+        "tradebot why-no-orders --last 20 shows what delayed it. Let its times begin earlier.",
         Unit.SECONDS,
     )
     SLOT_SUPERSEDED = broken(
@@ -59,23 +59,23 @@ class PassReasons:
         Unit.SECONDS,
     )
     STAGE_FAILED = broken(
-        "What the timetable says this job needs had failed, and didn't succeed while the slot was open.",
+        "A dependency of this job, by the timetable, failed and didn't succeed while the slot was open.",
         "Run tradebot events to see what failed.",
         Unit.SECONDS,
     )
-    MEMORY_SHORT = broken("serve had no memory to spare for chores.", "Restart serve.", Unit.SECONDS)
+    MEMORY_SHORT = broken("serve had no memory left for chores.", "Restart serve.", Unit.SECONDS)
     CLOSED_EARLY = idle(
         "The session closed earlier than planned, or didn't take place, so this slot never came.",
         "Nothing to do.",
         Unit.SECONDS,
     )
     GAVE_WAY = broken(
-        "The pass gave way to exits so often that it wasn't done. Its promised orders are in the ledger.",
+        "The pass yielded to exits so often that it didn't finish. Its promised orders are in the ledger.",
         "Run the verb again: it resumes the same slot, and nothing is sent twice.",
     )
     CALENDAR_DISAGREES = broken(
-        "The broker's clock and our calendar disagree about the session. Exits go by the broker's.",
-        "tradebot doctor compares both calendars. Entries stay closed until they agree.",
+        "The broker's clock and our calendar disagree about the session. Exits follow the broker's.",
+        "tradebot doctor compares both calendars. Entries stay blocked until they agree.",
     )
     CLOCKS_DISAGREE = broken(
         "The broker's clock and this machine's differ too much: no entries, and exits by price alone.",
@@ -87,7 +87,7 @@ class PassReasons:
         "Stop tradebot, move the folder to a local disk, then run tradebot live status --state-dir NEW.",
     )
     FOLDER_COPIED = blocked(
-        "The state folder is a copy, and the bot is still in the original: both would close the same.",
+        "The state folder is a copy, and the bot is still in the original: both would close positions.",
         "Use the folder that tradebot live status names, or stop its bot and run tradebot live take-over.",
     )
     ORDER_GATE_CLOSED = blocked(
@@ -107,31 +107,31 @@ class PassReasons:
         "Run tradebot live status, then tradebot live arm in a terminal.",
     )
     LIVE_ARMING_EXPIRED = blocked(
-        "The sessions for which live trading was armed are over: entries are closed, exits continue.",
+        "The sessions for which live trading was armed are over: entries are blocked, exits continue.",
         "Run tradebot live arm in a terminal.",
     )
     SHADOW_LIFTED = blocked(
-        "shadow: true was accepted, and the configuration has it no more: no orders are sent, no exits.",
+        "shadow: true was accepted, but is no longer configured: no orders are sent, not even exits.",
         "Set shadow: true again, or approve real orders: tradebot config accept",
     )
     CONFIG_LOOSENED = blocked(
-        "A setting is looser than in the accepted configuration: entries are closed, exits continue.",
+        "A setting is looser than in the accepted configuration: entries are blocked, exits continue.",
         "Run tradebot config accept to review each one, or set it back; then reload serve if it runs.",
     )
     CONFIG_NOT_ACCEPTED = blocked(
-        "Nobody has accepted a configuration for these books: entries are closed, exits continue.",
+        "Nobody has accepted a configuration for these books: entries are blocked, exits continue.",
         "Run tradebot config accept.",
     )
     BOOKS_UNREADABLE = broken(
-        "The books can't be read, so nobody knows which configuration was accepted: entries are closed.",
-        "Run tradebot health: it says what is wrong with the books, and how to rebuild them.",
+        "The books can't be read, so the accepted configuration is unknown: entries are blocked.",
+        "Run tradebot health: it shows what is wrong with the books, and how to rebuild them.",
     )
     CONFIG_UNREADABLE = broken(
-        "The configuration can't be read: entries are closed, and exits follow the accepted one.",
+        "The configuration can't be read: entries are blocked, and exits follow the accepted one.",
         "Run tradebot config check, and fix what it shows; then reload serve if it runs.",
     )
     DISK_LOW = blocked(
-        "The disk of the state folder is nearly full: entries are closed, exits continue.",
+        "The disk of the state folder is nearly full: entries are blocked, exits continue.",
         "Free space, but never the journal or quarantine: tradebot status --stores shows what is large.",
     )
 
@@ -160,7 +160,7 @@ class DeskReasons:
         "Run tradebot --debug VERB to see the error and report it, then run tradebot unhalt.",
     )
     CRASH_LOOP = broken(
-        "serve was started again and again within minutes, which halted the bot. Exits continue.",
+        "serve was restarted again and again within minutes, which halted the bot. Exits continue.",
         "Run tradebot events to see why it ended, then run tradebot unhalt.",
     )
     NOT_RECONCILED = blocked("The books have never been compared with the broker's.", "Run tradebot reconcile.")
@@ -174,25 +174,25 @@ class DeskReasons:
         Unit.FINDINGS,
     )
     VIEW_INCOMPLETE = broken(
-        "A position or order of the broker's can't be read, so more may be held than it looks.",
+        "A position or order of the broker's can't be read, so there may be more than the bot sees.",
         "Read tradebot events, and look at the account on the broker's website.",
         Unit.ROWS,
     )
     VIEW_UNSTEADY = unknown(
-        "Our orders changed in each read of the account, so its parts may not be of one moment.",
+        "Our orders changed during each read of the account, so its parts may be from different moments.",
         "Nothing to do: the next pass reads again. Exits continue.",
     )
     POSITIONS_DIFFER = blocked(
         "The broker's positions differ from the books, and no pending fill explains it. Exits continue.",
-        "tradebot reconcile shows each difference. Entries open again once the broker agrees.",
+        "tradebot reconcile shows each difference. Entries resume once the broker agrees.",
     )
     INSTRUMENT_UNKNOWN = unknown(
-        "The broker doesn't list this symbol, or not in a way that tells its tick, lot and value.",
+        "The broker doesn't list this symbol, or its listing doesn't show the tick, lot and value.",
         "Look the symbol up at the broker. If it is gone, take it out of universe: and close it by hand.",
     )
     INSTRUMENT_CHANGED = blocked(
-        "A unit of this symbol is worth something else than when the position in it was opened.",
-        "Run tradebot reconcile to see what changed. Entries in it open again once the position is closed.",
+        "A unit of this symbol has a different value than when the position in it was opened.",
+        "Run tradebot reconcile to see what changed. Entries resume once the position is closed.",
     )
 
 
@@ -201,11 +201,11 @@ class DataReasons:
 
     FLOW_CONTRACT_FAILED = broken(
         "Too many rows in the flow source's reply belong to other tickers or can't be read.",
-        "tradebot fetch-flow --json shows the rows. Entries stay closed until the source mends them.",
+        "tradebot fetch-flow --json shows the rows. Entries stay blocked until the source fixes them.",
     )
     CORE_CONTRACT_BROKEN = broken(
         "The rows of a core signal differ from the documented ones: fields gone, null or retyped.",
-        "tradebot signals shows an example. Entries stay closed until the source sends the fields again.",
+        "tradebot signals shows an example. Entries stay blocked until the source sends the fields again.",
     )
     FLOW_MISSING = broken("No flow has been fetched for this symbol.", "Run tradebot fetch-flow.")
     FLOW_STALE = broken("The symbol's flow was fetched too long ago.", "Run tradebot fetch-flow.")
@@ -214,7 +214,7 @@ class DataReasons:
         "The broker gave no usable quote.", "Look up the symbol at the broker. The bot never buys without a quote."
     )
     TRADING_SUSPENDED = unknown(
-        "The broker has suspended trading in it: nothing fills, stops included.",
+        "The broker has suspended trading in it: no order fills, not even stops.",
         "Look up the symbol at the broker, and wait until it is traded again.",
     )
     PREVIOUS_CLOSE_MISSING = unknown(
@@ -246,8 +246,8 @@ class DataReasons:
         Unit.SECONDS,
     )
     CANDIDATE_EXPIRED = blocked(
-        "Too much time passed between the strategy's answer and the pass's look at prices and positions.",
-        "Nothing to do: the next pass asks again. limits.max_candidate_age_s sets how long an answer counts.",
+        "Too much time passed between the strategy's answer and the reading of prices and positions.",
+        "Nothing to do: the next pass asks again. limits.max_candidate_age_s limits an answer's age.",
     )
     CLUSTER_TOO_SMALL = idle(
         "Too few alerts point the same way within the cluster window.",
@@ -255,11 +255,11 @@ class DataReasons:
         Unit.ALERTS,
     )
     STRATEGY_DECLINED = idle(
-        "The strategy looked at the symbol and declined it by its own rule.",
+        "The strategy evaluated the symbol and declined it by its own rule.",
         "Nothing to do; the value it observed is shown beside the reason.",
     )
     RANKED_TOO_FEW = unknown(
-        "The strategy ranks symbols, and too few of them had their bars. It keeps what it holds.",
+        "The strategy ranks symbols, and too few of them had bars. It keeps its positions.",
         "Nothing to do: the next pass asks again. tradebot bars check shows what is missing.",
         Unit.SYMBOLS,
     )
@@ -269,33 +269,33 @@ class WantReasons:
     """Reasons about strategies and their wants."""
 
     STRATEGY_FAILED = broken(
-        "A plug-in raised an error, or its process ended. It sits out this pass; others continue.",
-        "Fix the plug-in: tradebot strategy test NAME asks it again. Setting it to null switches it off.",
+        "A plug-in raised an error, or its process ended. It is skipped in this pass; others continue.",
+        "Fix the plug-in: tradebot strategy test NAME runs it again. Setting it to null turns it off.",
     )
     STRATEGY_TIMEOUT = broken(
-        "A plug-in didn't answer in time and was stopped. It sits out this pass; others continue.",
+        "A plug-in didn't answer in time and was stopped. It is skipped in this pass; others continue.",
         "Fix the plug-in, or raise plugins.timeout_s (at most 600), then run tradebot config accept.",
         Unit.SECONDS,
     )
     STRATEGY_INVALID = broken(
-        "A strategy returned something that is no want. All its wants in this pass are refused.",
-        "Fix the plug-in: tradebot strategy test NAME asks it again, and shows what is wrong.",
+        "A strategy returned something that isn't a valid want. All its wants in this pass are refused.",
+        "Fix the plug-in: tradebot strategy test NAME runs it again, and shows what is wrong.",
     )
     STRATEGY_TOO_MANY = broken(
         "A strategy returned more wants than it has symbols. All of them are refused in this pass.",
-        "Fix the plug-in: it may return at most one want per symbol that it sees or holds.",
+        "Fix the plug-in: it may return at most one want per symbol that it sees or has a position in.",
         Unit.CANDIDATES,
     )
     TARGET_REACHED = idle(
-        "The strategy holds what it wants to hold, or so close to it that a trade isn't worth its cost.",
+        "The strategy's position is at its target, or so close that a trade isn't worth its cost.",
         "Nothing to do; limits.target_tolerance_fraction sets how close is close enough.",
     )
     OUTSIDE_UNIVERSE = idle(
-        "The strategy wants more of a symbol that it holds, but the symbol isn't in its universe anymore.",
+        "The strategy wants more of a symbol that is no longer in its universe.",
         "Put the symbol back into universe and strategies.NAME.universe, or let the strategy close it.",
     )
     ALREADY_CLOSED = idle(
-        "The strategy wants to close a position that was closed since it last looked.",
+        "The strategy wants to close a position that was closed since it last ran.",
         "Nothing to do; the position is closed.",
     )
     ALREADY_POSITIONED = idle("The strategy already holds this symbol.", "Nothing to do; exits manage it.")
@@ -303,11 +303,11 @@ class WantReasons:
         "The account holds this symbol, but the bot didn't open the position.", "Trade it by hand, or leave it alone."
     )
     OTHER_CONTRACT = blocked(
-        "The account holds or orders another contract of the same coin, and each coin is traded once.",
+        "The account has another contract of the same coin, or an order for it; each coin is traded once.",
         "Close the other contract, or wait until it has ended.",
     )
     OPPOSITE_SIDE = idle(
-        "Another strategy holds this symbol on the opposite side, or has an order for it there.",
+        "Another strategy has a position or an order in this symbol on the opposite side.",
         "Wait until its position is closed, or give each its symbols: strategies.NAME.universe",
     )
     POSITION_GONE = broken(
@@ -316,7 +316,7 @@ class WantReasons:
     )
     POSITION_UNPROVEN = broken(
         "The broker's list contradicts the books, and nothing else proves this position: no exit is sent.",
-        "Look at the position at the broker, then run tradebot reconcile. The next pass asks again.",
+        "Look at the position at the broker, then run tradebot reconcile. The next pass queries it again.",
     )
     SPLIT_UNPROVEN = unknown(
         "The broker holds a multiple of our shares: perhaps a split, so prices may not compare.",
@@ -324,13 +324,13 @@ class WantReasons:
         Unit.NONE,
     )
     EXIT_WORKING = idle(
-        "An exit is already at work, at a price at which it can fill now.",
+        "An exit is already working, at a price at which it can fill now.",
         "Wait for it to fill; tradebot orders shows it.",
     )
     ORDER_WORKING = idle("An order on this symbol is still working.", "Wait for it to fill or to be canceled.")
     ORDER_LEFT_OUT = blocked(
         "One of our orders is missing in the broker's list, and nothing proves that it has ended.",
-        "Nothing to do: each pass asks the broker for the order by its id. tradebot reconcile names it.",
+        "Nothing to do: each pass queries the order by its id. tradebot reconcile names it.",
     )
     INTENT_UNRESOLVED = blocked(
         "We don't know what happened to an earlier order on this symbol.",
@@ -350,7 +350,7 @@ class HaltReasons:
         "Run tradebot reconcile to look them up by their ids, then run tradebot unhalt.",
     )
     SECOND_WRITER = broken(
-        "The account got an order with our mark that isn't in these books: a second copy of the bot runs.",
+        "An order with our mark that isn't in these books appeared: a second copy of the bot is running.",
         "Stop the other copy. Then: tradebot adopt SYMBOL --manage for its position, and tradebot unhalt.",
         Unit.ORDERS,
     )

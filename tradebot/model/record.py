@@ -152,9 +152,9 @@ class Mark(Struct, frozen=True):
 class SessionEnd(Struct, frozen=True):
     """The account at the end of a session: equity in USD, and the price of each position, USD per share.
 
-    In a backtest, or if books and broker were compared after the close, these are of the close; otherwise of the last
-    pass. A value that this pass didn't read is from an earlier one; `equity_at` and `marked_at` say when. `last_close`
-    is the equity at the previous close that the venue reported during the session, or None.
+    In a backtest, or if books and broker were compared after the close, these are from the close; otherwise from the
+    last pass. A value that this pass didn't read is from an earlier one; `equity_at` and `marked_at` say when.
+    `last_close` is the equity at the previous close that the venue reported during the session, or None.
     """
 
     session: date
@@ -263,7 +263,7 @@ AT_CLOSE = "close"
 def session_end(cycle: CycleRecord, marked: CycleRecord | None) -> SessionEnd:
     """Build the end of a session from two of its passes: the last that read the equity, and the last with prices.
 
-    A record of the close has all prices, even if there are none.
+    A record of the close has all prices, even if there are no positions.
     """
     marked = cycle if cycle.slot == AT_CLOSE else marked
     return SessionEnd(

@@ -250,7 +250,7 @@ class Registry(Struct, frozen=True):
 
 
 UNSORTED = "unsorted"
-"""The sector of a coin that the configuration gives none: all of them share the limit on a sector."""
+"""The sector of a coin without one in the configuration. All such coins share one limit."""
 
 
 class Found(Struct, frozen=True):

@@ -91,7 +91,7 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
         if record and record.intent.rests
     )
     pairs = [(order, record) for order, record in released if not waits_for_entry(order, record.intent)]
-    # A leg may still name the order that its parent has replaced.
+    # A leg may still name the parent that another order has replaced.
     first = [order for order, _ in pairs if not order.parent]
     latest = {
         member.venue_id: order.venue_id for order in first for member in books.chains.get(order.venue_id, (order,))
@@ -114,7 +114,7 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
 
 
 def _name(order: Order, record: IntentRecord, latest: Mapping[str, str], follows: Mapping[str, str]) -> str:
-    """Return the venue's id of the order that names what an order is a part of; the stop of an entry rests apart."""
+    """Return the venue's id of the order that identifies the group; the stop of an entry rests apart."""
     if order.parent and record.intent.order_class is not OrderClass.BRACKET:
         order_id = latest.get(order.parent, order.parent)
         return (order_id, *chain(order_id, follows))[-1] if follows else order_id
@@ -122,7 +122,7 @@ def _name(order: Order, record: IntentRecord, latest: Mapping[str, str], follows
 
 
 def _replacements(pairs: Iterable[tuple[Order, IntentRecord]]) -> Iterator[tuple[str, str]]:
-    """Yield the orders that another one here replaces, each with that one: while both are listed, one works."""
+    """Yield pairs of an order and the one here that it replaces: while both are listed, only one works."""
     for order, record in pairs:
         before = record.intent.target_venue_id if record.intent.client_order_id == order.client_order_id else None
         if before:

@@ -14,5 +14,5 @@ Wait = TypeVar("Wait", float, timedelta)
 
 def wait_after(failures: int, first: Wait, longest: Wait) -> Wait:
     """Return the wait after this many failures in a row, at least one."""
-    # A power that exceeds any ceiling is large enough, and overflows nothing.
+    # Any exponent whose power exceeds the longest wait will do, and it can't overflow.
     return min(first * (1 << min(failures - 1, 20)), longest)

@@ -113,7 +113,7 @@ def pluralize(count: int, singular: str, many: str | None = None) -> str:
 
 
 def noun(count: int, singular: str, many: str | None = None) -> str:
-    """Return the noun alone in the number that fits the count, for a sentence that writes the count itself."""
+    """Return only the noun, in the number that fits the count, for a sentence that formats the count itself."""
     return singular if count == 1 else many or f"{singular}s"
 
 
@@ -149,7 +149,7 @@ def plain(value: object) -> str:
 
 
 SMALL = Decimal("0.001")
-"""Below it, a price needs more than four decimals."""
+"""Below this price, a price needs more than four decimals."""
 
 
 def price_text(price: Decimal, tick: Decimal | None = None) -> str:

@@ -25,7 +25,7 @@ class Pause(Struct, frozen=True):
 
 
 STOPPED = "stopped"
-"""Why a chore was ended that was stopped together with `serve`."""
+"""Why a chore ended that was stopped together with `serve`."""
 
 
 class ChoreEnd(Struct, frozen=True):
@@ -38,7 +38,7 @@ class ChoreEnd(Struct, frozen=True):
 
 
 ENDED = "ended"
-"""The kind of problem in a note for a `serve` that ended by itself, because a person has to act."""
+"""The kind of problem in a note for a `serve` that ended itself, because a person has to act."""
 
 
 class ServeNote(Struct, frozen=True):

@@ -11,64 +11,64 @@ _SEE = "tradebot registry shows each coin with its numbers"
 class RegistryReasons:
     TOO_FEW_HEALTHY = broken(
         "Too few coins have data that can be trusted, so entries pause in all of them.",
-        "tradebot registry shows each coin. Entries open again once the broker's prices are back.",
+        "tradebot registry shows each coin. Entries resume once the broker's prices are back.",
         Unit.SYMBOLS,
     )
     TIER_UNKNOWN = unknown(
-        "The coin's tier isn't known: its volume, spread or price wasn't read, or too long ago.",
+        "The coin's tier isn't known: its volume, spread or price wasn't read, or not recently.",
         f"{_SEE}; tradebot registry --refresh reads them now.",
     )
     BELOW_TIERS = blocked(
-        "Too little is traded of this coin, its spread is too wide or its price too low for any tier.",
+        "The coin's volume is too low, its spread too wide or its price too low for any tier.",
         "Nothing to do: tradebot registry shows each coin, and registry.tiers what a tier needs.",
     )
     DATA_DEGRADED = broken(
-        "The data of this coin failed its checks several times in a row, or at the first look.",
-        "tradebot registry shows what failed. The coin opens again once its data passes.",
+        "The data of this coin failed its checks several times in a row, or at the first check.",
+        "tradebot registry shows what failed. The coin is traded again once its data passes.",
     )
     DATA_SUSPENDED = broken(
-        "The data of this coin has failed its checks for hours, so it is only looked at now and then.",
+        "The data of this coin has failed its checks for hours, so it is only checked now and then.",
         "tradebot registry shows what failed. If the broker has dropped it, take it out of universe:.",
     )
 
 
 class RealMoneyReasons:
     STATE_NOT_LASTING = blocked(
-        "Real money, and a state folder on a disk that ends with the machine: only exits are sent.",
+        "Real money, but the state folder is on a disk that ends with the machine: only exits are sent.",
         "Move the folder to a disk or volume that lasts; then: tradebot live status --state-dir NEW",
     )
     NOT_PROMOTED = blocked(
-        "The strategy hasn't shown enough to trade real money: its entries are closed, exits continue.",
+        "The strategy's record doesn't allow real money yet: its entries are blocked, exits continue.",
         "Run tradebot promote NAME --from PAPER, with the folder of the paper bot: it shows what is missing.",
     )
     PROMOTION_LAPSED = blocked(
-        "The strategy was promoted with other code or other values: its entries are closed, exits continue.",
+        "The strategy was promoted with other code or settings: its entries are blocked, exits continue.",
         "Set them back, or show what the new ones earn: tradebot promote NAME --from PAPER.",
     )
     DEMOTED = blocked(
-        "The strategy was put down: its entries are closed, and its positions keep their stops and exits.",
-        "Run tradebot promote NAME to see why, and what it takes to climb again.",
+        "The strategy was demoted: its entries are blocked, and its positions keep their stops and exits.",
+        "Run tradebot promote NAME to see why, and what it takes to be promoted again.",
     )
     IN_SHADOW = blocked(
-        "The strategy trades in shadow: its entries are simulated apart, and none reaches the broker.",
+        "The strategy is in shadow: its entries are simulated separately, and none reaches the broker.",
         "tradebot shadow shows what it does; set shadow: false in its section to let it trade.",
     )
 
 
 CHECK = "tradebot model check says more. "
 
-"""How remedies begin that `model check` itself has no need to show."""
+"""The start of remedies that `model check` doesn't need to show."""
 
 _AGAIN = f"{CHECK}Copy the model again from where it was signed."
 
 
 class PolicyReasons:
     MODEL_TRAINING = idle(
-        "The policy is set to training. That never happens inside the bot, so the policy trades nothing.",
+        "The policy is set to training, which never happens inside the bot, so it trades nothing.",
         "Set strategies.NAME.mode to inference, ensemble or meta, then run tradebot config accept.",
     )
     MODEL_ABSENT = broken(
-        "The model isn't in the folder of models.",
+        "The model isn't in the model folder.",
         f"{CHECK}Copy it to where it is looked for, or correct the name.",
     )
     MODEL_UNSIGNED = broken(
@@ -76,14 +76,14 @@ class PolicyReasons:
         "If you know where it comes from, sign it: tradebot model sign DRAFT --key FILE",
     )
     MODEL_WRONG_KEY = blocked(
-        "The model was signed with another key than the one that the configuration names.",
+        "The model was signed with a different key than the one in the configuration.",
         f"{CHECK}If you signed it, set strategies.NAME.public_key.",
     )
-    MODEL_CHANGED = broken("A file of the model isn't what was signed.", _AGAIN)
+    MODEL_CHANGED = broken("A file of the model differs from what was signed.", _AGAIN)
     MODEL_TRUNCATED = broken("A file of the model is shorter than what was signed.", _AGAIN)
     MODEL_FILES_DIFFER = broken("The model lacks a file, or has one that doesn't belong to it.", _AGAIN)
     MODEL_PATH_UNSAFE = blocked(
-        "The model, or one of its files, is a link, or its name leads out of the folder of models.",
+        "The model, or one of its files, is a link, or its name points outside the model folder.",
         f"{CHECK}Put the folder itself there.",
     )
     MODEL_TOO_LARGE = blocked(
@@ -91,27 +91,27 @@ class PolicyReasons:
         f"{CHECK}Train a smaller network: 16 MB is the most.",
     )
     MODEL_UNREADABLE = broken(
-        "The card, the scaling or the stored answers of the model can't be read, or contradict each other.",
+        "The model's card, scaling or stored answers can't be read, or contradict each other.",
         f"{CHECK}Export and sign it again with this version of tradebot.",
     )
     MODEL_GRAPH_REFUSED = blocked(
-        "The network refers to data in other files, or uses operators that only some programs have.",
+        "The network refers to data in other files, or uses operators that only some programs support.",
         f"{CHECK}Export it as one file, with ONNX's own operators alone.",
     )
     MODEL_FEATURES_DIFFER = broken(
-        "The model was trained on features that this version of tradebot doesn't have, or computes otherwise.",
+        "The model was trained on features that this version of tradebot lacks, or computes differently.",
         f"{CHECK}Use the version it was trained with, or train it again.",
     )
     MODEL_SHAPE_WRONG = broken(
-        "The network's inputs or outputs don't have the shape that its card promises.",
+        "The network's inputs or outputs don't have the shape given in its card.",
         f"{CHECK}Export and sign the model again.",
     )
     MODEL_ANSWERS_DIFFER = broken(
-        "On this machine, the model answers its stored observations otherwise than where it was made.",
+        "On this machine, the model's answers to its stored observations differ from the originals.",
         f"{CHECK}Install deploy/core.lock again, or export the model here.",
     )
     MODEL_NOT_FINITE = broken(
-        "The model answered with something that isn't a finite number within its range.",
+        "The model returned something that isn't a finite number within its range.",
         f"{CHECK}Train it again.",
     )
     MODEL_FAILED = broken(
@@ -124,20 +124,20 @@ class PolicyReasons:
         Unit.MILLISECONDS,
     )
     MODEL_INPUT_UNKNOWN = unknown(
-        "The model needs to know the position, the equity or the session, and one of them isn't known.",
+        "The model needs the position, the equity or the session, and one of them is unknown.",
         "Nothing to do: the next pass looks again. tradebot reconcile compares the books with the broker.",
     )
     MODEL_STATE_LOST = unknown(
-        "The model has seen a part of this session only: a bar is missing since the open.",
-        "Nothing to do: it begins anew with the next session. Keep tradebot serve running.",
+        "The model has seen only part of this session: a bar is missing since the open.",
+        "Nothing to do: it starts over with the next session. Keep tradebot serve running.",
     )
     MODEL_UNRANKED = unknown(
-        "There are no results from before this session by which to weigh the models, or to choose one.",
+        "There are no results from before this session with which to weigh or choose the models.",
         "Use models whose cards have results, or name a file of results in strategies.NAME.results.",
         Unit.DAYS,
     )
     MODEL_REPLACED = broken(
-        "The model failed its own test on this machine, so the last one that passed it acts in its place.",
+        "The model failed its self-test on this machine, so the last one that passed replaces it.",
         f"{CHECK}Repair or replace the model.",
     )
 
@@ -147,37 +147,37 @@ _OR = "then run tradebot config accept."
 
 class SetupReasons:
     BARS_HAVE_HOLES = unknown(
-        "Some of the latest bars that the strategy reads are missing, so it can't judge the symbol.",
-        "tradebot bars check shows them, tradebot bars fetch asks again. Old holes end by themselves.",
+        "Some of the latest bars that the strategy reads are missing, so it can't evaluate the symbol.",
+        "tradebot bars check shows them, tradebot bars fetch tries again. Old holes end by themselves.",
         Unit.BARS,
     )
     BARS_OUT_OF_ORDER = unknown(
-        "Bars of a timeframe are there twice or out of order, so the strategy can't read anything from them.",
-        "tradebot bars check shows which. If they are stored so, report it. The other symbols are judged.",
+        "Bars of a timeframe are repeated or out of order, so the strategy can't use them.",
+        "tradebot bars check shows which. If they are stored like this, report it. Other symbols are fine.",
         Unit.SECONDS,
     )
     AGAINST_BIAS = idle(
-        "The daily bars lean the other way: their close is on the other side of its moving average.",
-        "Nothing to do: a side is traded only while the daily bars don't speak against it.",
+        "The daily bars point the other way: their close is on the other side of its moving average.",
+        "Nothing to do: a side is traded only while the daily bars don't point against it.",
         Unit.SHARE_OF_WHOLE,
     )
     NO_SETUP = idle(
-        "The bars show no order block, gap, break or change of structure to enter by.",
-        "Nothing to do: most coins have none; strategies.NAME.structure.timeframe says where it looks.",
+        "The bars show no order block, gap, break or change of structure to enter on.",
+        "Nothing to do: most coins have none; strategies.NAME.structure.timeframe says which bars it reads.",
         Unit.BARS,
     )
     CONSOLIDATION = idle(
-        "The market goes sideways: the trend is weak, and there is no order block to trade from.",
+        "The market moves sideways: the trend is weak, and there is no order block to trade from.",
         f"Nothing to do; or lower strategies.NAME.consolidation_strength, {_OR}",
         Unit.ADX,
     )
     OUTSIDE_WEEKLY_ZONE = idle(
-        "The entry is outside the zone of the last weeks' range that the strategy asks for.",
+        "The entry is outside the required zone of the last weeks' range.",
         f"Nothing to do; or set strategies.NAME.weekly.rule to points or off, {_OR}",
         Unit.OF_RANGE,
     )
     CHANGE_UNCONFIRMED = idle(
-        "No change of structure is confirmed on this side, or the price is too far from where it happened.",
+        "No change of structure is confirmed on this side, or the price is too far from its level.",
         f"Nothing to do; or set strategies.NAME.change.required: false, {_OR}",
         Unit.SHARE_OF_WHOLE,
     )
@@ -187,27 +187,27 @@ class SetupReasons:
         Unit.ADX,
     )
     ENTRY_OUT_OF_PLACE = idle(
-        "The entry is neither in the zone of the range in which it is wanted nor near one of its levels.",
-        "Nothing to do; strategies.NAME.fib.near_fraction and fib.zone set how near it has to be.",
+        "The entry is neither in the required zone of the range nor near one of its levels.",
+        "Nothing to do; strategies.NAME.fib.near_fraction and fib.zone set how near it must be.",
         Unit.SHARE_OF_WHOLE,
     )
     POINTS_TOO_FEW = idle(
         "The setup has too few points.",
-        "Nothing to do: tradebot score --explain SYMBOL shows each part and how many points it takes.",
+        "Nothing to do: tradebot score --explain SYMBOL shows each component and its points.",
         Unit.POINTS,
     )
     TRADE_TOO_DEAR = idle(
-        "A round trip costs too much for what the setup may earn, or its cost isn't known.",
-        "Nothing to do; strategies.NAME.tight and wide say how much it may cost, and costs what is assumed.",
+        "A round trip costs too much for the setup's potential gain, or its cost is unknown.",
+        "Nothing to do; strategies.NAME.tight and wide limit the cost, and costs sets what is assumed.",
         Unit.SHARE_OF_WHOLE,
     )
     SETUP_REPEATED = idle(
-        "This same setup was traded a short while ago.",
+        "This same setup was traded recently.",
         "Nothing to do; strategies.NAME.rest.same_setup_s sets how long it counts as the same trade.",
         Unit.SECONDS,
     )
     SYMBOL_RESTING = idle(
-        "The strategy leaves the symbol alone for a while after an entry, a gain, a loss or several losses.",
+        "The strategy pauses the symbol after an entry, a gain, a loss or several losses.",
         "Nothing to do; strategies.NAME.rest says how long.",
         Unit.SECONDS,
     )
@@ -215,29 +215,29 @@ class SetupReasons:
 
 class BarReasons:
     BARS_MISSING = unknown(
-        "The symbol has fewer closed bars than the strategy needs, so the strategy wasn't asked about it.",
+        "The symbol has fewer closed bars than the strategy needs, so the strategy skipped it.",
         "tradebot bars check shows what is stored, tradebot bars fetch gets more. New symbols have to wait.",
     )
     BARS_STALE = unknown(
-        "The symbol's newest bar is older than the strategy allows, so the strategy wasn't asked about it.",
-        "Nothing to do if it is rarely traded. Else run tradebot bars fetch, and check your data plan.",
+        "The symbol's newest bar is older than the strategy allows, so the strategy skipped it.",
+        "Nothing to do if it is rarely traded. Otherwise run tradebot bars fetch, and check your data plan.",
         Unit.SECONDS,
     )
     BARS_UNAVAILABLE = broken(
-        "The strategy's bars couldn't be fetched, so it wasn't asked. Other strategies continue.",
+        "The strategy's bars couldn't be fetched, so it didn't run. Other strategies continue.",
         "Nothing to do: the next pass asks again while its slot is due. tradebot bars fetch shows the error.",
         Unit.BARS,
     )
     BARS_TOO_MANY = broken(
-        "The strategy needs more bars at once than it may have, so it wasn't asked.",
+        "The strategy needs more bars at once than allowed, so it didn't run.",
         "Let it need fewer bars, a longer timeframe, or fewer symbols: strategies.NAME.universe.",
         Unit.BARS,
     )
     BARS_NOT_OFFERED = broken(
-        "The strategy needs bars of a price that the venue doesn't have, such as spot, so it wasn't asked.",
+        "The strategy needs bars of a price that the venue doesn't have, such as spot, so it didn't run.",
         "Use the strategy with a venue that has such bars, or let it need bars of trades: BarNeed.price.",
     )
     FEATURE_ABSENT = unknown(
-        "A feature that the strategy needs has no value for the last bar, so it wasn't asked.",
+        "A feature that the strategy needs has no value for the last bar, so the symbol was skipped.",
         "Wait if it is warming up. docs/internals/FEATURES.md says what each feature needs.",
     )

@@ -37,8 +37,10 @@ def written_fields(value: Struct) -> list[str]:
 
 def columns(kind: type[Struct], rows: Iterable[Struct]) -> list[str]:
     """Return a type's field names, without optional fields that are at their defaults in all rows."""
-    said = {name for row in rows for name in written_fields(row)} if optional_fields(kind) else frozenset[str]()
-    return [name for name in kind.__struct_fields__ if name in said or name not in optional_fields(kind)]
+    written_names = (
+        {name for row in rows for name in written_fields(row)} if optional_fields(kind) else frozenset[str]()
+    )
+    return [name for name in kind.__struct_fields__ if name in written_names or name not in optional_fields(kind)]
 
 
 @cache
@@ -46,7 +48,7 @@ def optional_fields(kind: type[Struct]) -> Mapping[str, Any]:
     """Return the fields that records and documents may lack, with their defaults."""
     if not kind.__struct_config__.omit_defaults:
         return {}
-    # Asking for the fields would look up the types, which some modules import only for the type checker.
+    # Listing the fields with `fields()` would look up types that some modules import only for the type checker.
     defaults = kind.__struct_defaults__
     last = zip(kind.__struct_fields__[-len(defaults) :], defaults, strict=False)
     optional = {name: default for name, default in last if default is not NODEFAULT}

@@ -12,7 +12,7 @@ from tradebot.model.venue import Settlement
 
 TRIPS_KEPT = timedelta(days=31)
 MOST_TRIPS = 500
-"""How long round trips are stored after they ended, and how many: the newest."""
+"""How long round trips are stored after they ended, and how many of the newest."""
 
 
 class Totals(Struct, frozen=True, dict=True):
@@ -94,7 +94,7 @@ class Totals(Struct, frozen=True, dict=True):
         """Return others' signed quantities by symbol: positions noted as foreign, and shares traded by others since."""
         return _quantities(self._of_others, acknowledged)
 
-    # A pass asks a dozen times, and closed positions add up over the years.
+    # A pass reads these a dozen times, and closed positions accumulate over the years.
     @cached_property
     def _own_positions(self) -> tuple[Position, ...]:
         return tuple(p for p in self.positions.values() if p.quantity and p.strategy != FOREIGN)
@@ -113,7 +113,7 @@ class Totals(Struct, frozen=True, dict=True):
 
 
 def _quantities(positions: Iterable[Position], start: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    held = dict(start)
+    quantity_by_symbol = dict(start)
     for position in positions:
-        held[position.symbol] = held.get(position.symbol, Decimal(0)) + position.quantity
-    return {symbol: quantity for symbol, quantity in held.items() if quantity}
+        quantity_by_symbol[position.symbol] = quantity_by_symbol.get(position.symbol, Decimal(0)) + position.quantity
+    return {symbol: quantity for symbol, quantity in quantity_by_symbol.items() if quantity}

@@ -73,9 +73,11 @@ class Trade(Struct, frozen=True, omit_defaults=True):
     def open_quantity(self) -> Decimal:
         return (self.quantity - self.closed_quantity) * self.side.sign
 
-    def with_kept(self, kept: Kept) -> "Trade":
+    def with_kept(self, terms: Kept) -> "Trade":
         """Return the trade with its position's stored terms."""
-        return replace(self, entry_score=kept.entry_score, components=kept.components, best=kept.best, worst=kept.worst)
+        return replace(
+            self, entry_score=terms.entry_score, components=terms.components, best=terms.best, worst=terms.worst
+        )
 
 
 def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedFill]]:
@@ -90,7 +92,7 @@ def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedF
 
 
 def _as_proven(fills: list[OwnedFill]) -> list[OwnedFill]:
-    """Return the fills without those that a statement disproved, and without those that took them back."""
+    """Return the fills without those that a statement disproved, and without the fills that reversed these."""
     disproved = {owned.about for owned in fills if owned.origin is Origin.STATEMENT}
     if not disproved:
         return fills
@@ -149,7 +151,7 @@ def _rename(group: Sequence[OwnedFill]) -> Rename:
 
 
 def _under_last_name(fills: list[OwnedFill]) -> list[OwnedFill]:
-    """Return the fills as if a renamed position had always had its last symbol, without those that moved it there."""
+    """Return the fills as if a renamed position had always had its last symbol, without the fills of the rename."""
     for rename in renames(fills):
         owned_fills = (owned for owned in fills if owned.fill.activity_id not in rename.moved)
         fills = [_rename_fill(owned, rename) for owned in owned_fills]
@@ -200,7 +202,7 @@ class RestedStop(Struct, frozen=True):
 
 
 class FilledOrder(NamedTuple):
-    """The fields of an order for fill statistics, because there are too many orders to read completely."""
+    """The fields of an order for fill statistics, because reading all orders completely would be too much."""
 
     client_order_id: str
     stop_price: Decimal | None

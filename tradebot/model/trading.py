@@ -14,7 +14,7 @@ from tradebot.model.candidate import Side, Submitted
 from tradebot.model.reasons import Reason
 
 AS_MISSED = ", as missed"
-"""The suffix of the claimer's name for a missed slot, before the reason."""
+"""The suffix of the claimant's name for a missed slot, before the reason."""
 
 
 class Mode(StrEnum):
@@ -133,7 +133,7 @@ class SlotClaim(Struct, frozen=True):
         _, mark, reason = self.by.partition(AS_MISSED)
         if not mark:
             return None
-        # Earlier versions wrote no reason: all they missed were entries that came too late.
+        # Earlier versions wrote no reason: they only recorded entries that came too late.
         return Reason(reason.removeprefix(": ")) if reason else Reason.SLOT_MISSED
 
 

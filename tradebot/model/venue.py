@@ -13,7 +13,10 @@ from tradebot.model.venue_day import VenueDay
 
 
 class Settlement(StrEnum):
-    """How trading moves cash. PAID: by the value of each fill. MARGINED: only by realized profit, fees and funding."""
+    """How trading changes cash.
+
+    PAID: by the value of each fill. MARGINED: only by realized profit, fees and funding.
+    """
 
     PAID = "paid"
     MARGINED = "margined"

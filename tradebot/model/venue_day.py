@@ -17,7 +17,7 @@ from tradebot.model.struct_tools import replace
 DAY = timedelta(days=1)
 _OPENS = attrgetter("open")
 _YEARS = range(2000, 2038)
-"""The years in whose Januaries and Julys a zone's distance from UTC is looked up."""
+"""The years in whose Januaries and Julys a zone's UTC offset is looked up."""
 
 
 class VenueDay(Struct, frozen=True):
@@ -54,7 +54,7 @@ class VenueDay(Struct, frozen=True):
             if index >= 0 and self.apart[index].contains(at):
                 return self.apart[index].date
         first, last = _hours_of_utc_date(self.zone)
-        # In most hours, which is when there is trading, a zone has the date of UTC. That is quicker.
+        # In most trading hours, the zone's date is UTC's, which is quicker to compute.
         if at.tzinfo is UTC and first <= at.hour < last:
             return at.date()
         return at.astimezone(self.tzinfo).date()
@@ -122,7 +122,7 @@ class VenueDay(Struct, frozen=True):
 
     def _holds(self, session: Session) -> bool:
         opens, closes, (first, last) = session.open, session.close, _hours_of_utc_date(self.zone)
-        # Most sessions are within the hours in which the zone has the date of UTC, which is quicker to see.
+        # Most sessions are in hours in which the zone's date is UTC's, which is quicker to check.
         if opens.date() == session.date == closes.date() and first <= opens.hour <= closes.hour < last:
             return True
         return self.begins(session.date) <= session.open and session.close <= self.begins(session.date + DAY)
@@ -145,7 +145,7 @@ def _zone(name: str) -> ZoneInfo:
 
 @lru_cache(maxsize=16)
 def _hours_of_utc_date(zone: str) -> tuple[int, int]:
-    """Return from which hour of UTC on, and before which one, a zone has the date of UTC all year round."""
+    """Return the hours of UTC, from and until, in which a zone has the date of UTC all year round."""
     offsets = (datetime(year, month, 1, tzinfo=_zone(zone)).utcoffset() for year in _YEARS for month in (1, 7))
     hours = [offset / timedelta(hours=1) for offset in offsets if offset is not None]
     return ceil(max(0, *(-each for each in hours))), 24 - ceil(max(0, *hours))

@@ -176,7 +176,7 @@ class Rules(Struct, frozen=True, dict=True):
 
 
 def _nobody_asks() -> Approvals:
-    raise AssertionError("no strategy of this world waits for a yes")
+    raise AssertionError("no strategy of this world waits for approval")
 
 
 def _shared_values(values: Mapping[str, T], same: Mapping[str, str]) -> Mapping[str, T]:

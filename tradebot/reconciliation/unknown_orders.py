@@ -136,11 +136,8 @@ def _forgotten(
         return ()
     waiting = {owned.fill.venue_order_id for owned in unclaimed_fills(books)}
     shares = _shares_from_before(books, earlier)
-    rest = (
-        shares
-        if positions is None
-        else unexplained_quantities(books, positions, _acknowledged_too_early(books, earlier))
-    )
+    too_early = _acknowledged_too_early(books, earlier)
+    rest = shares if positions is None else unexplained_quantities(books, positions, too_early)
     unsettled = {symbol for symbol, quantity in shares.items() if rest.get(symbol, Decimal(0)) * quantity > 0}
     older = {order.venue_id for order in earlier if order.symbol in unsettled and _is_older(books, order)}
     return tuple(order for order in earlier if order.venue_id in waiting | older)

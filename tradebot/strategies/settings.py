@@ -225,14 +225,11 @@ class StrategySettings(Frozen):
                 yield f"strategies.{name}.universe lists {symbol} twice: it would be scored and limited twice"
 
     def _shares(self) -> Iterator[str]:
-        fraction_by_strategy = {
-            name: settings.allotment_fraction for name, settings in self.sections().items() if not settings.shadow
-        }
-        total = sum((fraction for fraction in fraction_by_strategy.values() if fraction is not None), Decimal(0))
-        shares = ", ".join(
-            f"{name} {fraction:f}" for name, fraction in fraction_by_strategy.items() if fraction is not None
-        )
-        sharing = [name for name, fraction in fraction_by_strategy.items() if fraction is None]
+        sections = {name: section for name, section in self.sections().items() if not section.shadow}
+        fractions = {name: section.allotment_fraction for name, section in sections.items()}
+        total = sum((fraction for fraction in fractions.values() if fraction is not None), Decimal(0))
+        shares = ", ".join(f"{name} {fraction:f}" for name, fraction in fractions.items() if fraction is not None)
+        sharing = [name for name, fraction in fractions.items() if fraction is None]
         if total > 1:
             yield (
                 f"allotment_fraction adds up to {total:f} ({shares}), more than 1: together, the strategies would "

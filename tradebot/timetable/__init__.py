@@ -1,1 +1,1 @@
-"""The timetable: times as people write them in the configuration, and the sessions they belong to."""
+"""Parse times as people write them in the configuration, and find the sessions they belong to."""

@@ -1,4 +1,4 @@
-"""Parse the times of a chore: everything that a job's and a strategy's times can say, and times outside the session.
+"""Parse the times of a chore: all that a job's and a strategy's times can express, and times outside the session.
 
 Examples: every 30m while open; at close-10m, close+5m, open-30m; pre-market 08:00; first session of month at open+5m;
 cron "30 18 * * Mon-Fri".
@@ -21,12 +21,12 @@ from tradebot.timetable.job_times import MINUTE_S, Edge, TimePart, Times
 from tradebot.timetable.strategy_times import SessionChoice, in_days
 
 MOST_BESIDE_S = 8 * 3600
-"""How far before the open or after the close a time can be, so that it belongs to that session alone."""
+"""How far before the open or after the close a time may be, so that it belongs to that session alone."""
 _BESIDE = re.compile(r"(?:at )?((?:open-|close\+)\d{1,6}[smh])")
 _PRE_MARKET = re.compile(r"(?:at )?pre-market (\d\d):(\d\d)")
 _CRON = re.compile(r"cron (['\"]?)(.*)\1")
 _COMMA = r',(?=(?:[^"]*"[^"]*")*[^"]*$)'
-"""A comma between two times, not one within a quoted text."""
+"""A comma between two times, not one within quotes."""
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 CRON_EXPECTED = "'cron \"30 18 * * Mon-Fri\"': minute, hour, day of the month, month, weekday"

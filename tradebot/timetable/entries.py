@@ -26,12 +26,12 @@ CHORES = frozenset({
     "positions", "reconcile", "report", "schedule", "score", "shadow", "signals", "status", "strategy list", "summary",
     "trades", "why-no-orders",
 })  # fmt: skip
-"""The verbs that a chore can run: those that send nothing and open nothing that only a person may open."""
-NEVER_ENDS, ITS_OWN_BOT = "never ends", "is no choice: a chore runs on the bot whose timetable it is in"
+"""The verbs that a chore can run: they send no orders, and they start nothing that requires a person."""
+NEVER_ENDS, ITS_OWN_BOT = "never ends", "isn't available: a chore runs on the bot whose timetable it is in"
 NOT_IN_CHORES: Mapping[tuple[str, str], str] = {
     ("doctor", "--order"): "sends an order",
     ("reconcile", "--apply"): "accepts a plan, which only a person may do",
-    ("schedule", "run"): "runs a chore, and they run one at a time",
+    ("schedule", "run"): "runs a chore, and only one runs at a time",
     ("status", "--watch"): NEVER_ENDS,
     ("events", "--follow"): NEVER_ENDS,
     ("events", "-f"): NEVER_ENDS,
@@ -42,7 +42,7 @@ SESSION = "{session}"
 """The placeholder for the date of the slot's session in a chore's options."""
 LONGEST_UNTIL = timedelta(days=7)
 ALWAYS = timedelta(days=35)
-"""How long a chore that always runs is looked for: longer than the time between two of its slots, once a month."""
+"""How far back a chore with `late: always` is searched for: longer than the time between two monthly slots."""
 LONGEST_LIMIT_S = 6 * 3600
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _DURATION = re.compile(r"(\d{1,6})([smh])")
@@ -53,7 +53,7 @@ ENDS = ENDED, FAILED = " ended", " failed"
 
 
 class EntryNeed(StrEnum):
-    """What an entry can need: facts fetched for its moment, or a comparison of books and broker."""
+    """A dependency of an entry: facts fetched at its time, or a comparison of books and broker."""
 
     FLOW = "flow"
     RECONCILED = "reconciled"
@@ -126,8 +126,8 @@ class TimetableEntry(Struct, frozen=True):
             return {"when": str(self.times), "needs": needs} if needs else str(self.times)
         verb = " ".join((self.verb, *self.options))
         limit = f"{(self.limit_s or 0) // job_times.MINUTE_S}m"
-        said: dict[str, object] = {"verb": verb, "when": str(self.times), "late": self.late.text, "limit": limit}
-        return {**said, "needs": sorted(self.needs)} if self.needs else said
+        setting: dict[str, object] = {"verb": verb, "when": str(self.times), "late": self.late.text, "limit": limit}
+        return {**setting, "needs": sorted(self.needs)} if self.needs else setting
 
 
 class Timetable(Mapping[Job, JobTimes]):
@@ -136,7 +136,7 @@ class Timetable(Mapping[Job, JobTimes]):
     def __init__(self, lines: Iterable[TimetableEntry], off: Iterable[str] = ()) -> None:
         self.lines = tuple(lines)
         self.off = tuple(off)
-        """The chores that are switched off."""
+        """The chores that are turned off."""
         self._jobs = MappingProxyType({
             Job(line.job): line.times for line in self.lines if isinstance(line.times, JobTimes)
         })  # fmt: skip
@@ -175,18 +175,18 @@ def parse(job: str, value: object, venue: VenueDay) -> TimetableEntry | None:
         raise ValueError("use a name of small letters, digits and dashes, such as nightly-report")
     if value is None:
         return None
-    given = _parts(job, value, {"verb", "when", "late", "needs", "limit"})
-    verb, *options = _words(given.get("verb", job))
-    times = chore_times.parse(_text(given.get("when"), "when", "close+5m"), venue)
-    late, limit_s = _late(given["late"]), _limit(given["limit"])
-    line = TimetableEntry(job, verb, tuple(options), times, late, _needs(given.get("needs")), limit_s, Lane.UPKEEP)
+    fields = _parts(job, value, {"verb", "when", "late", "needs", "limit"})
+    verb, *options = _words(fields.get("verb", job))
+    times = chore_times.parse(_text(fields.get("when"), "when", "close+5m"), venue)
+    late, limit_s = _late(fields["late"]), _limit(fields["limit"])
+    line = TimetableEntry(job, verb, tuple(options), times, late, _needs(fields.get("needs")), limit_s, Lane.UPKEEP)
     _fits(line)
     return line
 
 
 def _job(job: Job, value: object, venue: VenueDay) -> TimetableEntry:
-    given = _parts(job, value, {"when", "needs"})
-    times, needs = job_times.parse(given.get("when"), venue), _needs(given.get("needs"))
+    fields = _parts(job, value, {"when", "needs"})
+    times, needs = job_times.parse(fields.get("when"), venue), _needs(fields.get("needs"))
     allowed = {Job.SCORE: {EntryNeed.FLOW}, Job.TRADE_ONCE: {EntryNeed.FLOW, EntryNeed.RECONCILED}}.get(job, set())
     if needs - allowed:
         raise ValueError(
@@ -201,14 +201,14 @@ def _job(job: Job, value: object, venue: VenueDay) -> TimetableEntry:
 
 
 def _parts(job: str, value: object, parts: set[str]) -> dict[str, object]:
-    given = dict(value) if isinstance(value, Mapping) else {"when": value}
-    unknown = sorted(str(key) for key in given.keys() - parts)
+    fields = dict(value) if isinstance(value, Mapping) else {"when": value}
+    unknown = sorted(str(key) for key in fields.keys() - parts)
     if unknown:
         times = job_times.EXPECTED if job in set(Job) else chore_times.EXPECTED
         raise ValueError(
             f"it has {', '.join(sorted(parts))}, but no {', '.join(unknown)}; or write just its times: {times}"
         )
-    return {**_DEFAULTS, **given}
+    return {**_DEFAULTS, **fields}
 
 
 def _words(value: object) -> list[str]:
@@ -226,10 +226,12 @@ def _words(value: object) -> list[str]:
 
 
 def _require_usable(verb: str, options: Sequence[str]) -> None:
-    given = [option.partition("=")[0] for option in options]
-    # Letters may be written together, as in -fn 5.
-    given += [f"-{letter}" for option in given if option[:1] == "-" != option[1:2] for letter in option[1:]]
-    for option in given:
+    option_names = [option.partition("=")[0] for option in options]
+    # Single-letter options may be combined, as in -fn 5.
+    option_names += [
+        f"-{letter}" for option in option_names if option[:1] == "-" != option[1:2] for letter in option[1:]
+    ]
+    for option in option_names:
         if why := NOT_IN_CHORES.get((verb, option)):
             raise ValueError(f"a chore can't run {f'{verb} {option}'!r}: it {why}")
 
@@ -270,7 +272,7 @@ def _needs(value: object) -> frozenset[EntryNeed]:
 
 
 def _fits(line: TimetableEntry) -> None:
-    """Raise ValueError if a chore would still be due, or running, when its next slot begins."""
+    """Raise ValueError if a chore could still be due, or running, when its next slot begins."""
     assert isinstance(line.times, ChoreTimes)
     gap_s = chore_times.least_gap_s(line.times)
     if gap_s is None:

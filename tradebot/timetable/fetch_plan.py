@@ -1,10 +1,10 @@
-"""Plan a session of fetching flow before the first call: what fits the source's limits, and what is dropped.
+"""Plan a session of fetching flow before the first call: which kinds fit the source's limits, and which are dropped.
 
 Kinds that aren't core are reduced first, beginning with the last one in the order of fetching. Core kinds follow, and
 alerts come last. In this order kinds are fetched less often, as long as their replies stay within their freshness
 limits. If that isn't enough, they are dropped in the same order. Whatever then fits again is restored, most important
-first. If somebody else uses up calls during the day, the remainder of the session is planned again. A configuration
-with which not even alerts stay fresh doesn't load.
+first. If somebody else uses up calls during the day, the rest of the session is planned again. A configuration in which
+not even alerts stay fresh doesn't load.
 """
 
 from bisect import bisect_left
@@ -23,7 +23,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.timetable.job_times import JobTimes
 
 ONCE_S = 86_400
-"""An interval that no session is long enough to repeat."""
+"""An interval longer than any session, so that a kind is fetched once."""
 
 
 class FetchNeed(Struct, frozen=True):
@@ -47,7 +47,7 @@ class FetchNeed(Struct, frozen=True):
 
 
 class SimulatedSlot(NamedTuple):
-    """A slot of the timetable: seconds after the open, and how many seconds it has until the next one."""
+    """A slot of the timetable: seconds after the open, and seconds until the next one."""
 
     start_s: float
     length_s: float
@@ -75,7 +75,7 @@ def in_turn(core: bool, index: int, last_s: float) -> tuple[bool, int, float, in
 def calls_in(
     slots: Sequence[SimulatedSlot], intervals_s: Iterable[tuple[FetchNeed, int | None]], asked_s: Mapping[str, float]
 ) -> int:
-    """Return how many calls these kinds take if no limit applies; None is a dropped kind."""
+    """Return how many calls these kinds take if no limit applies; None means a dropped kind."""
     return sum(
         need.calls * renewals(slots, need.every_s(interval_s), asked_s.get(need.name, -inf))
         for need, interval_s in intervals_s
@@ -84,7 +84,7 @@ def calls_in(
 
 
 def renewals(slots: Sequence[SimulatedSlot], every_s: int, last_s: float) -> int:
-    """Return how often something is fetched in these slots if no limit applies."""
+    """Return how many times a kind is fetched in these slots if no limit applies."""
     count = 0
     for slot in slots:
         if slot.start_s - last_s >= every_s:
@@ -92,7 +92,7 @@ def renewals(slots: Sequence[SimulatedSlot], every_s: int, last_s: float) -> int
     return count
 
 
-class Course:
+class FetchSimulation:
     """Simulates fetching slot by slot, by kind: its calls, and the greatest age of a reply when it is renewed.
 
     `every_s` is the interval of each kind, `asked_s` when its stalest reply came, in seconds after the open, for kinds
@@ -159,11 +159,11 @@ _MULTIPLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 39)
 """How many slots long a longer interval may be."""
 
 Intervals = dict[str, int | None]
-"""The planned interval of each kind in seconds; None for a kind that is left out."""
+"""The planned interval of each kind in seconds; None for a dropped kind."""
 
 
 class Fitting(Struct, frozen=True, dict=True):
-    """The kinds to fit into a session's slots, in the order of fetching.
+    """Fits kinds into a session's slots, in the order of fetching.
 
     `per_minute` and `day` are None for a source without limits. `asked_s` has the time of each kind's stalest reply,
     for kinds with a reply for every symbol, in seconds after the open.
@@ -176,7 +176,7 @@ class Fitting(Struct, frozen=True, dict=True):
     asked_s: Mapping[str, float]
 
     def intervals(self) -> Intervals:
-        """Return the intervals that fit; if nothing does, those that make no more calls than the day has."""
+        """Return intervals that fit; if none do, those that make no more calls than the day has."""
         planned: Intervals = {need.name: need.interval_s for need in self.needs}
         if self.fits(planned):
             return planned
@@ -193,10 +193,10 @@ class Fitting(Struct, frozen=True, dict=True):
         self._take_back(planned)
         return planned
 
-    def course(self, planned: Intervals) -> Course:
+    def course(self, planned: Intervals) -> FetchSimulation:
         needs = [need for need in self.needs if planned[need.name] is not None]
         every_s = {need.name: need.every_s(planned[need.name] or 0) for need in needs}
-        return Course(needs, every_s, self.slots, self.per_minute, self.asked_s)
+        return FetchSimulation(needs, every_s, self.slots, self.per_minute, self.asked_s)
 
     def fits(self, planned: Intervals) -> bool:
         """Return True if the day has enough calls, every symbol gets its replies, and these stay fresh enough."""
@@ -213,24 +213,30 @@ class Fitting(Struct, frozen=True, dict=True):
 
     @cached_property
     def _limits_s(self) -> Mapping[str, float]:
-        """Return what age each kind's replies must stay below; inf if they get older however few calls there are."""
+        """Return the age that each kind's replies must stay below.
+
+        Inf if they can't stay fresh with any number of calls.
+        """
         limits = {}
         for need in self.needs:
-            alone = Course([need], {need.name: need.every_s(need.interval_s)}, self.slots, None, {})
+            alone = FetchSimulation([need], {need.name: need.every_s(need.interval_s)}, self.slots, None, {})
             limit_s = inf if need.max_age_s is None else float(need.max_age_s)
             older = need.name != FLOW_ALERTS and alone.age_s.get(need.name, 0.0) >= limit_s
             limits[need.name] = inf if older else limit_s
         return limits
 
     def _spread_over_the_day(self, planned: Intervals) -> None:
-        """Fetch alerts as often as the day's calls allow, however old they get meanwhile."""
+        """Fetch alerts as often as the day's calls allow, even if they become too old in between."""
         for need in self.needs:
             if need.name == FLOW_ALERTS:
                 longer = (each for each in self._longer(need, inf) if self._has_calls({**planned, need.name: each}))
                 planned[need.name] = next(longer, None)
 
     def _take_back(self, planned: Intervals) -> None:
-        """Take back what was left out, if only seldom, then fetch as often as fits again; most important first."""
+        """Restore dropped kinds at a low frequency, then raise frequencies while everything fits.
+
+        Most important first.
+        """
         for need in self.needs:
             if planned[need.name] is None:
                 self._try(planned, need, [max((need.interval_s, *self._longer(need)))])
@@ -240,7 +246,7 @@ class Fitting(Struct, frozen=True, dict=True):
                 self._try(planned, need, shorter)
 
     def _try(self, planned: Intervals, need: FetchNeed, intervals_s: Iterable[int]) -> None:
-        # If nothing can fit, it is enough that the day has so many calls.
+        # If nothing can fit, it is enough that the day has this many calls.
         suits = self.fits if self.fits(planned) else self._has_calls
         for every_s in intervals_s:
             if suits({**planned, need.name: every_s}):
@@ -319,9 +325,9 @@ class FetchPlan(Struct, frozen=True):
     ) -> "FetchPlan":
         """Build the plan for fetching these kinds, core ones first.
 
-        With `from_s`, it is for the remainder of a session, in seconds after its open. `asked_s` has the time of each
-        kind's stalest reply, for kinds with a reply for every symbol, and `left` is how many calls the timetable may
-        still make.
+        With `from_s`, it is for the rest of a session, in seconds after its open. `asked_s` has the time of each kind's
+        stalest reply, for kinds with a reply for every symbol, and `left` is how many calls the timetable may still
+        make.
         """
         ordered = tuple(sorted(needs, key=lambda need: not need.core))
         day = (allowance.planned_a_day if left is None else max(left, 0)) if allowance else None
@@ -388,7 +394,7 @@ class FetchPlan(Struct, frozen=True):
 
     @property
     def given_up(self) -> tuple[FetchPlanEntry, ...]:
-        """Return the lines that differ from the configuration."""
+        """Return the entries that differ from the configuration."""
         return tuple(line for line in self.lines if line.outcome is not FetchDecision.AS_CONFIGURED)
 
 

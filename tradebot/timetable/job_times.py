@@ -1,4 +1,4 @@
-"""The times at which a job is due, as a person writes them: "every 5m from open+2m until close-15m, at close-10m".
+"""Parse the times at which a job is due, such as "every 5m from open+2m until close-15m, at close-10m".
 
 They are offsets from the session's open and close, so they shift on half days.
 """

@@ -65,7 +65,7 @@ def due_at(timetable: Mapping[Job, JobTimes], session: Session, now: datetime) -
 
 CALENDAR_REACH = timedelta(days=7)
 CALENDAR_KNOWN = timedelta(days=41)
-"""How far back the calendar must be known, so that the first session of this month is."""
+"""How far back the calendar must be known in order to find the first session of this month."""
 BEGINS_AHEAD, ENDS_LATE = timedelta(days=5), timedelta(days=2)
 """How many days before its date a session may begin, and after it may end, in UTC: an evening before, or more if the
 trading of a holiday belongs to the next business day.
@@ -115,11 +115,14 @@ def last_session(calendar: Calendar, now: datetime, day: VenueDay) -> date:
 ASKED, ENDS, DIFFERS = "calendar asked", "calendar ends", "calendar differs"
 AGREE = "they agree again"
 MORNING = time(8, 0)
-"""The venue's time from which the calendar is fetched once for the day."""
+"""The venue's time from which the calendar is fetched once a day."""
 AGAIN = timedelta(minutes=10)
 """The wait before it is fetched again if the broker's clock contradicts the stored calendar."""
 NEAR_END_DAYS = 30
-"""With fewer days left, people are notified that the calendar ends. It is extended long before."""
+"""With this many days left or fewer, people are notified that the calendar ends.
+
+It is normally extended long before.
+"""
 DAY = timedelta(days=1)
 FAR = timedelta(days=400)
 
@@ -184,8 +187,8 @@ def contradicts(calendar: Calendar, clock: VenueClock) -> bool:
 
 def difference(ledger: Slots, day: date) -> str:
     """Return how the broker's calendar and exchange_calendars differ on a day, with both hours; empty if they don't."""
-    said = [(claim.at, claim.by) for claim in ledger.slot_claims(day) if claim.job == DIFFERS]
-    _, text = max(said, default=(day, AGREE))
+    claims = [(claim.at, claim.by) for claim in ledger.slot_claims(day) if claim.job == DIFFERS]
+    _, text = max(claims, default=(day, AGREE))
     return "" if text == AGREE else text
 
 
@@ -194,8 +197,8 @@ def note_difference(ledger: Slots, day: date, text: str, now: datetime) -> None:
     note(ledger, DIFFERS, day, text or AGREE, now)
 
 
-def note(ledger: Slots, what: str, day: date, said: str, now: datetime) -> None:
-    ledger.claim_slot(what, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", said, now)
+def note(ledger: Slots, what: str, day: date, text: str, now: datetime) -> None:
+    ledger.claim_slot(what, day, f"{now:%Y-%m-%dT%H:%M:%S.%f}Z", text, now)
 
 
 def compare_sessions(theirs: Session | None, listed: Session | None) -> str:
@@ -218,13 +221,18 @@ def differences(ledger: Ledger, first: date, last: date) -> Iterator[tuple[date,
 
 FAILED, COPIED, NOT_COPIED = "backup failed", "backup copied", "backup not copied"
 ARCHIVED = "archive pushed"
-"""Claims of a session's backup, and of what was archived: no line of the timetable has a space in its name."""
+"""The names of claims for a session's backup and for archived items.
+
+No entry of the timetable has a space in its name.
+"""
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=10), timedelta(hours=4)
-"""How long each next try waits: copying large books takes seconds, and every pass would try again otherwise."""
+"""The first and the longest wait before the next try: copying large books takes seconds, and every pass would try again
+otherwise.
+"""
 
 
 class FailedBackup(NamedTuple):
-    """The last try of a session's backup, why it failed, and when it is tried again, all in trading time."""
+    """The last try of a session's backup, why it failed, and when the next one is due, all in trading time."""
 
     at: datetime
     why: str

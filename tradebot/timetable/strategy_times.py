@@ -1,6 +1,6 @@
-"""The times at which a strategy wants to run: "first session of month at open+5m for 3 sessions, at close-30m".
+"""Parse the times at which a strategy wants to run: "first session of month at open+5m for 3 sessions, at close-30m".
 
-They can say everything that a job's times can say, and may also name the sessions, and how long a slot stays due.
+They can express everything that a job's times can, and may also name the sessions, and how long a slot stays due.
 """
 
 import re
@@ -22,9 +22,9 @@ from tradebot.timetable.job_times import JobTimes, Times, whole_day
 from tradebot.timetable.sessions import CALENDAR_KNOWN
 
 MOST_SESSIONS = 5
-"""The most sessions that a slot may stay due, so that its end is always within the stored calendar."""
+"""The most sessions for which a slot may stay due, so that its end is always within the stored calendar."""
 LONGEST_CLOSURE = timedelta(days=7)
-"""The most days from one session to the next; a larger distance is a gap in the stored calendar."""
+"""The most days from one session to the next; a longer distance is a hole in the stored calendar."""
 NEAR = timedelta(days=10)
 _PART = re.compile(
     r"(?:every session |(?P<days>(?P<which>first|last|\d{1,2}(?:st|nd|rd|th)) session of (?:week|month)) )?"
@@ -62,7 +62,7 @@ class SessionChoice(Struct, frozen=True):
         return None
 
     def _ends(self, sessions: Sequence[Session], index: int, *, first: bool) -> bool | None:
-        """Return True if the session at this place is the first or the last of its week or month, None if unknown."""
+        """Return True if the session at this index is the first or the last of its week or month, None if unknown."""
         day, neighbor = sessions[index].date, index - 1 if first else index + 1
         if 0 <= neighbor < len(sessions):
             return self._period(sessions[neighbor].date) != self._period(day)
@@ -118,23 +118,23 @@ class ClockState(Struct, frozen=True):
     known: bool = True
 
 
-class _Found(NamedTuple):
-    """A slot, and whether it is known that its session has it."""
+class _PossibleSlot(NamedTuple):
+    """A slot, and whether its session is known to have it."""
 
     slot: StrategySlot
     known: bool
 
 
 class _Day(NamedTuple):
-    """The slots of a session that count, apart from the last one, whose end later ones decide."""
+    """The slots of a session that count, apart from the last one, whose end depends on later ones."""
 
-    before: tuple[_Found, ...]
+    before: tuple[_PossibleSlot, ...]
     start: datetime
-    last: _Found
+    last: _PossibleSlot
 
 
 class _Slots(NamedTuple):
-    """Slots in order, when they start, and the places of those of which it isn't known that their session has them."""
+    """Slots in order, their starts, and the indices of those whose session may not have them."""
 
     slots: tuple[StrategySlot, ...]
     starts: tuple[datetime, ...]
@@ -147,9 +147,9 @@ def parse(text: str, venue: VenueDay) -> OwnTimes:
 
 
 def _problems(times: OwnTimes, entries: JobTimes, usual: Session) -> Iterator[str]:
-    """Yield which slots of a usual session could never be used, because no pass of entries starts while they are due.
+    """Yield the slots of a usual session that can never be used, because no entry pass starts while they are due.
 
-    A series is asked only while entries are made, so that "every 5m" needs no hours of its own.
+    A series is only used while entries are made, so that "every 5m" needs no hours of its own.
     """
     passes = [due.start for due in entries.in_session(usual)]
     for part in times.parts:
@@ -171,15 +171,15 @@ def usable(text: str, entries: JobTimes, venue: VenueDay) -> OwnTimes:
     return times
 
 
-def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, now: datetime) -> ClockState:
-    """Return which slot of a strategy is due at `now`, the earlier ones, and the next one."""
+def clock_state(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, now: datetime) -> ClockState:
+    """Return the slot of a strategy that is due at `now`, the earlier ones, and the next one."""
     sessions = _unbroken(calendar.sessions((now - times.reach).date(), (now + times.reach).date()), now)
     slots = _slots(strategy, times, tuple(sessions), entries)
     begun = bisect_right(slots.starts, now)
     due = begun > 0 and now < slots.slots[begun - 1].end
     is_known = not due or begun - 1 not in slots.unknown
     following = (slots.slots[index] for index in range(begun, len(slots.slots)) if index not in slots.unknown)
-    # What precedes an unknown slot would end with it.
+    # Slots before an unknown one would end when it begins.
     unknown = bisect_left(slots.unknown, begun)
     since = slots.unknown[unknown - 1] + 1 if unknown else 0
     over = slots.slots[since : begun - due][::-1]
@@ -241,7 +241,7 @@ def _unbroken(sessions: Sequence[Session], now: datetime) -> Sequence[Session]:
 @lru_cache(maxsize=64)
 def _slots(strategy: str, times: OwnTimes, sessions: tuple[Session, ...], entries: JobTimes) -> _Slots:
     """Return the slots that count, in order; each ends before the next one starts."""
-    days, founds = list[tuple[int, _Day]](), list[_Found]()
+    days, founds = list[tuple[int, _Day]](), list[_PossibleSlot]()
     for index in range(len(sessions)):
         holds = tuple([part.days.hold(sessions, index) if part.days else True for part in times.parts])
         last_end = days[-1][1].last.slot.end if days and None in holds else None
@@ -268,7 +268,7 @@ def _day(
 
     `last_end` is when the last slot before ends unless another one starts, given if that may not be known.
     """
-    by_start: dict[datetime, _Found] = {}
+    by_start: dict[datetime, _PossibleSlot] = {}
     for slot in sorted(_all(strategy, times, holds, sessions), key=lambda each: (each.slot.start, each.slot.name)):
         first = by_start.setdefault(slot.slot.start, slot)
         if not first.known:
@@ -284,16 +284,20 @@ def _day(
     return _Day(counting, ordered[0].slot.start, ordered[-1])
 
 
-def _until(slot: _Found, end: datetime) -> _Found:
-    return slot if slot.slot.end <= end else _Found(replace(slot.slot, end=end), slot.known)
+def _until(slot: _PossibleSlot, end: datetime) -> _PossibleSlot:
+    return slot if slot.slot.end <= end else _PossibleSlot(replace(slot.slot, end=end), slot.known)
 
 
-def _all(strategy: str, times: OwnTimes, holds: Sequence[bool | None], sessions: Sequence[Session]) -> Iterator[_Found]:
+def _all(
+    strategy: str, times: OwnTimes, holds: Sequence[bool | None], sessions: Sequence[Session]
+) -> Iterator[_PossibleSlot]:
     session = sessions[0]
     for part, held in zip(times.parts, holds, strict=True):
         for due in job_times.dues(part.times, session) if held is not False else ():
             name = f"{part.days.text} {due.name}" if part.days else due.name
-            yield _Found(StrategySlot(strategy, session.date, name, due.start, _end(part, due, sessions)), bool(held))
+            yield _PossibleSlot(
+                StrategySlot(strategy, session.date, name, due.start, _end(part, due, sessions)), bool(held)
+            )
 
 
 def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session]) -> datetime:
@@ -303,7 +307,7 @@ def _end(part: OwnPart, due: job_times.Due, sessions: Sequence[Session]) -> date
     return min(due.start + part.lasting, sessions[0].close) if part.lasting else due.end
 
 
-def _counts(slot: _Found, sessions: Sequence[Session], entries: JobTimes) -> bool:
+def _counts(slot: _PossibleSlot, sessions: Sequence[Session], entries: JobTimes) -> bool:
     """Return True if a pass of entries starts in one of these sessions while a slot is due.
 
     A slot that isn't known counts too, because then the end of the one before isn't known either.

@@ -1,4 +1,4 @@
-"""Downsample a long series to fit a drawing."""
+"""Downsample a long series to fit a chart."""
 
 from collections.abc import Sequence
 from typing import TypeVar

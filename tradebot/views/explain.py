@@ -135,7 +135,7 @@ def _ends(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCan
 
 
 def _each(cycles: Sequence[CycleRecord]) -> Iterator[SampledCandidate]:
-    """Yield the candidates of passes, each standing for itself."""
+    """Yield the candidates of passes, each representing only itself."""
     for cycle in cycles:
         for record in cycle.candidates:
             yield SampledCandidate(cycle.at, record, 1)
@@ -203,11 +203,11 @@ def _miss(end: EndPoint) -> NearMiss | None:
 
 
 ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREACHABLE})
-"""Reasons for an error, whose message the pass recorded."""
+"""Reasons that stand for an error whose message the pass recorded."""
 BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 """Causes from the worst to the best."""
 
-NOTHING = "Nothing is on record: trade-once hasn't run."
+NOTHING = "No pass is recorded: trade-once hasn't run."
 
 
 def why_no_orders(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate] = ()) -> Explanation:
@@ -221,65 +221,72 @@ def why_no_orders(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[Sa
     answer = _by_reasons(cycles, sampled_candidates)
     if texts := sentences(candidate.record for candidate in (*_each(cycles), *sampled_candidates)):
         answer = replace(answer, sentence=f"{answer.sentence} {texts}")
-    # Orders sent since have shown that such a limit no longer applies.
+    # If orders were sent later, such a limit no longer applies.
     shut = limits_blocking_entries(cycles[-1:] if answer.funnel.orders else cycles)
     if not shut:
         return answer
     worst = min(map(row_of, shut), key=lambda row: BLAME.index(row.cause))
-    said = " ".join(sentence_of(decision, answer.sentence) for decision in shut)
+    shut_text = " ".join(sentence_of(decision, answer.sentence) for decision in shut)
     if answer.verdict in (NoOrdersAnswer.BROKEN, NoOrdersAnswer.BLOCKED):
         then = answer.then if answer.remedy == worst.remedy else worst.remedy
-        return replace(answer, sentence=f"{answer.sentence} {said}", then=then)
+        return replace(answer, sentence=f"{answer.sentence} {shut_text}", then=then)
     return replace(
-        answer, verdict=NoOrdersAnswer(worst.cause.value), sentence=f"{said} {answer.sentence}", remedy=worst.remedy
+        answer,
+        verdict=NoOrdersAnswer(worst.cause.value),
+        sentence=f"{shut_text} {answer.sentence}",
+        remedy=worst.remedy,
     )
 
 
 def _by_reasons(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate]) -> Explanation:
     """Explain passes by where their candidates ended."""
-    seen = funnel(cycles, sampled_candidates)
+    refusal_funnel = funnel(cycles, sampled_candidates)
     if not cycles:
-        return Explanation(NoOrdersAnswer.UNKNOWN, NOTHING, "tradebot trade-once", seen)
+        return Explanation(NoOrdersAnswer.UNKNOWN, NOTHING, "tradebot trade-once", refusal_funnel)
     # A failed strategy is mentioned even if others traded.
     refused = (refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies)
     failed = next((refusal for refusal in refused if refusal.decision.gate is Gate.STRATEGY), None)
     blame = _blame(failed) if failed else ""
     stale = _stale(cycles, sampled_candidates)
-    if seen.orders:
-        return _explain_traded(seen, failed, stale)
-    if not seen.reasons and any(cycle.waiting for cycle in cycles):
+    if refusal_funnel.orders:
+        return _explain_traded(refusal_funnel, failed, stale)
+    if not refusal_funnel.reasons and any(cycle.waiting for cycle in cycles):
         names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
         waited = f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
-        return Explanation(NoOrdersAnswer.IDLE, waited, "tradebot schedule shows when each strategy is due", seen)
-    if not seen.reasons:
-        return Explanation(NoOrdersAnswer.UNKNOWN, "The strategy proposed nothing.", "tradebot score", seen)
-    decided = decisive({row.reason: row.count for row in seen.reasons})
-    deciding = next(row for row in seen.reasons if row.reason is decided)
+        return Explanation(
+            NoOrdersAnswer.IDLE, waited, "tradebot schedule shows when each strategy is due", refusal_funnel
+        )
+    if not refusal_funnel.reasons:
+        return Explanation(NoOrdersAnswer.UNKNOWN, "The strategy proposed nothing.", "tradebot score", refusal_funnel)
+    decided = decisive({row.reason: row.count for row in refusal_funnel.reasons})
+    deciding = next(row for row in refusal_funnel.reasons if row.reason is decided)
     verdict = NoOrdersAnswer(deciding.cause.value)
     if failed and failed.decision.reason is deciding.reason:
-        return Explanation(verdict, f"{blame} {stale}".rstrip(), deciding.remedy, seen)
+        return Explanation(verdict, f"{blame} {stale}".rstrip(), deciding.remedy, refusal_funnel)
     share = "Each pass"
-    if seen.candidates > seen.refused_passes:
-        share = f"{deciding.count} of {pluralize(seen.candidates, 'candidate')}"
+    if refusal_funnel.candidates > refusal_funnel.refused_passes:
+        share = f"{deciding.count} of {pluralize(refusal_funnel.candidates, 'candidate')}"
     first = f"{share} ended at {deciding.reason}: {deciding.meaning}{_message_of(cycles, deciding.reason)}"
-    sentence = " ".join(filter(None, (first, _most(seen, deciding), blame, stale)))
-    return Explanation(verdict, sentence, deciding.remedy, seen, _then(cycles, sampled_candidates, deciding.reason))
+    sentence = " ".join(filter(None, (first, _most(refusal_funnel, deciding), blame, stale)))
+    return Explanation(
+        verdict, sentence, deciding.remedy, refusal_funnel, _then(cycles, sampled_candidates, deciding.reason)
+    )
 
 
 def _explain_traded(funnel: Funnel, failed: StrategyRefusal | None, stale: str) -> Explanation:
-    """Return that orders were sent, and what was broken beside that, which is the verdict then."""
+    """Explain that orders were sent, and what failed at the same time, which then decides the verdict."""
     broken = next((row for row in funnel.reasons if row.cause is Cause.BROKEN), None)
     became = noun(funnel.orders, "an order", "orders")
-    said = [f"{funnel.orders} of {pluralize(funnel.candidates, 'candidate')} became {became}."]
+    sentences = [f"{funnel.orders} of {pluralize(funnel.candidates, 'candidate')} became {became}."]
     if broken and not (failed and failed.decision.reason is broken.reason):
-        said.append(f"But {broken.count} ended at {broken.reason}: {broken.meaning}")
-    said += filter(None, (_blame(failed) if failed else "", stale))
+        sentences.append(f"But {broken.count} ended at {broken.reason}: {broken.meaning}")
+    sentences += filter(None, (_blame(failed) if failed else "", stale))
     remedy = REASONS[_reason(failed.decision)].remedy if failed else broken.remedy if broken else "tradebot status"
-    return Explanation(NoOrdersAnswer.BROKEN if broken else NoOrdersAnswer.TRADED, " ".join(said), remedy, funnel)
+    return Explanation(NoOrdersAnswer.BROKEN if broken else NoOrdersAnswer.TRADED, " ".join(sentences), remedy, funnel)
 
 
 def _most(funnel: Funnel, deciding: ReasonCount) -> str:
-    """Say where most ended, if that isn't what decided."""
+    """Describe the most frequent reason, if it isn't the deciding one."""
     most = funnel.reasons[0]
     return "" if most.count <= deciding.count else f"Most ended elsewhere: {most.count} at {most.reason}."
 
@@ -291,7 +298,7 @@ STALE = frozenset(
 
 
 def _stale(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate]) -> str:
-    """Say how much ended because data was too old, and how old it was; empty if nothing did."""
+    """Describe how many candidates were refused for old data, and its age; empty if none were."""
     ages = defaultdict[Reason, list[float]](list)
     for end in _ends(cycles, sampled_candidates):
         if end.decision and end.reason in STALE and (age_s := end.decision.oldness_s) is not None:
@@ -301,7 +308,7 @@ def _stale(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCa
 
 FROM_NOTHING = "Nothing to do but wait: there was no signal, and no setting changes that."
 _ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.FAMILIES_TOO_FEW, Reason.SCORE_BELOW_MIN})
-"""Reasons whose limit is always above zero, so no lower limit lets a candidate without any signal pass."""
+"""Reasons whose limit is always above zero, so no lower limit lets a candidate without a signal pass."""
 
 
 def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
@@ -324,7 +331,7 @@ def next_refusal(record: CandidateRecord) -> Decision | None:
 
 
 def _then(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate], reason: Reason) -> str | None:
-    """Say where most candidates that ended at a reason would end next. We know because every gate was asked."""
+    """Describe where most candidates with this reason would be refused next, which is known because every gate ran."""
     each = (*_each(cycles), *sampled_candidates)
     ended = [
         record for record in each if record.record.terminal is not None and record.record.terminal.reason is reason
@@ -347,7 +354,7 @@ def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:
     return f" It said: {observed}" if observed else ""
 
 
-_FOR_A_YES = frozenset({Reason.APPROVAL_WAITING, Reason.APPROVAL_EXPIRED})
+_NEEDS_APPROVAL = frozenset({Reason.APPROVAL_WAITING, Reason.APPROVAL_EXPIRED})
 """Reasons of entries that passed every gate and would be orders with a person's approval."""
 
 
@@ -356,14 +363,14 @@ def decisive(reasons: Mapping[Reason, int]) -> Reason:
 
     Unless something is broken, an entry that lacks only an approval decides.
     """
-    missing = next((reason for reason in reasons if reason in _FOR_A_YES), None)
+    missing = next((reason for reason in reasons if reason in _NEEDS_APPROVAL), None)
     worst = min((REASONS[reason].cause for reason in reasons), key=BLAME.index)
     if missing and worst is not Cause.BROKEN:
         return missing
     return max((reason for reason in reasons if REASONS[reason].cause is worst), key=lambda reason: reasons[reason])
 
 
-class Way(Struct, frozen=True):
+class GatePath(Struct, frozen=True):
     """One symbol's path through one pass: every gate's decision, and where it ended; `id` is that of the pass."""
 
     at: datetime
@@ -385,11 +392,13 @@ def of_strategy(strategy: str, cycles: Sequence[CycleRecord]) -> list[CycleRecor
     ]
 
 
-def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
+def gate_paths_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[GatePath, ...]:
     """Return a symbol's path through each pass that evaluated it, oldest first."""
     looked = ((cycle, record) for cycle in cycles for record in cycle.candidates)
     return tuple(
-        Way(cycle.at, cycle.slot, record, cycle.id) for cycle, record in looked if record.candidate.symbol == symbol
+        GatePath(cycle.at, cycle.slot, record, cycle.id)
+        for cycle, record in looked
+        if record.candidate.symbol == symbol
     )
 
 

@@ -87,7 +87,7 @@ def export_account(history: History, intents: Sequence[IntentRecord], orders: It
     makes = {intent.intent.client_order_id: intent for intent in intents if intent.intent.makes_order}
     reported = {order.client_order_id: order for order in orders}
     names = {order.venue_id: name for name, order in reported.items() if name in makes}
-    # The stop of an entry has an id of the venue's; it is the entry's order all the same.
+    # The stop of an entry has its own id at the venue, but belongs to the entry's order.
     names |= {
         order.venue_id: names[order.parent]
         for order in reported.values()
@@ -136,7 +136,7 @@ def _executions(history: History, names: Mapping[str, str]) -> Iterator[Executio
 
 
 def _fee(owned: OwnedFill, later: Mapping[str, Decimal]) -> Decimal:
-    """Return what the venue took for a fill in USD: with the fill, or booked since."""
+    """Return the venue's fee for a fill in USD: charged with the fill, or booked since."""
     fee = owned.fill.fee
     if fee is None or fee.amount is not None:
         return fee.usd if fee else NOTHING

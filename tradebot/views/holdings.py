@@ -36,7 +36,7 @@ class Uncovered(StrEnum):
 
 
 AS_SET = frozenset({Uncovered.BY_SETTING, Uncovered.NO_STOP_RULE, Uncovered.FRACTION, Uncovered.ARRIVING, "exiting"})
-"""Why no stop rests at the broker, if that is as it should be."""
+"""Reasons for which no stop rests at the broker by design."""
 
 
 class PositionProtection(Struct, frozen=True):
@@ -44,8 +44,8 @@ class PositionProtection(Struct, frozen=True):
 
     `resting` are the stops and targets there. For the other shares, `rule` is the bot's own rule with the nearest stop,
     None if no rule has a stop now. `why` says why they have no stop at the broker, and `refusal` is the broker's
-    message if it refused one. All three are None if every share is covered. `since` is when a gap in the protection
-    began that the last exit pass left, and `gap_s` its age; None without one.
+    message if it refused one. All three are None if every share is covered. `since` is when a gap in protection began
+    that the last exit pass left, and `gap_s` its age; None without one.
     """
 
     covered: Decimal
@@ -79,7 +79,7 @@ def protection_of(
     """
     position = watched.position
     if gap is not None and not gap.sent and work.coming:
-        # A pass has looked since they were sent, and they had not arrived.
+        # A pass has read the orders since these were sent, and they hadn't arrived.
         work = replace(work, resting=tuple(price for price in work.resting if price not in work.coming), arriving=True)
     covered, quantity = work.covered_quantity(position.quantity), abs(position.quantity) - closed
     if gap is not None and gap.why == DOUBTED:
@@ -101,8 +101,8 @@ def protection_of(
         why, since = gap.why, gap.since
     elif work.arriving:
         why = Uncovered.ARRIVING
-    said = (refused.code, refused.message) if refused and why == Uncovered.REFUSED else None
-    words = None if said is None else " ".join(filter(None, said))
+    refusal = (refused.code, refused.message) if refused and why == Uncovered.REFUSED else None
+    words = None if refusal is None else " ".join(filter(None, refusal))
     gap_s = (now - since).total_seconds() if now and since else None
     return PositionProtection(covered, work.resting, rule, str(why), words, since, gap_s)
 
@@ -235,7 +235,7 @@ def suspended_in(passes: Iterable[CycleRecord]) -> frozenset[str]:
 def holdings(
     own: Iterable[Position],
     foreign: Mapping[str, Decimal],
-    kept: Mapping[tuple[str, str], Kept],
+    terms_by_key: Mapping[tuple[str, str], Kept],
     exits_of: Callable[[str], Exits],
     priced: Mapping[str, RecordedPrice],
     now: datetime | None,
@@ -254,14 +254,14 @@ def holdings(
     continue, and `closed` are shares closed by others, by symbol. `suspended` are the symbols without trading.
     """
     unseen = {symbol: close.shares for symbol, close in closed.items()}
-    left, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
+    gaps_by_owner, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
     for position in sorted(own, key=lambda holding: (holding.symbol, holding.strategy)):
-        of_one, orders = kept.get(position.whose, Kept()), work.get(position.whose, NOTHING)
+        of_one, orders = terms_by_key.get(position.whose, Kept()), work.get(position.whose, NOTHING)
         watched, rules = (
             WatchedPosition(position, best_price(position, None, of_one.best), of_one),
             exits_of(position.strategy),
         )
-        gap, watching = left.get(position.whose), effective_rules(rules, of_one)
+        gap, watching = gaps_by_owner.get(position.whose), effective_rules(rules, of_one)
         shares = min(unseen.get(position.symbol, NO_SHARES), abs(position.quantity))
         protection = protection_of(watched, orders, watching, gap, now, at_venue=at_venue, closed=shares)
         state = state_of(position.strategy, position.quantity, orders)
@@ -271,7 +271,7 @@ def holdings(
         row = replace(row, unfinished=unfinished.get(position.whose), suspended=position.symbol in suspended)
         if shares:
             unseen[position.symbol] -= shares
-            row = _without(row, watched, closed[position.symbol], shares)
+            row = _reduced_by_others(row, watched, closed[position.symbol], shares)
         rows.append(row)
     # The owner's plans are unknown, and no rule of the bot closes foreign positions.
     unknown = (*(None,) * 9, (), None, State.QUARANTINED.value, None)
@@ -291,7 +291,7 @@ def _own(
     of: PositionProtection,
 ) -> Holding:
     position = watched.position
-    # A price from before its oldest lot doesn't apply to it. A split gives it new lots, whose shares have other prices.
+    # A price from before its oldest lot doesn't apply to it. After a split it has new lots, with prices per new share.
     price = priced.price if priced and priced.at >= min(lot.at for lot in position.lots) else None
     rows = stop_rows(watched, watching, price, now, listed)
     return Holding(
@@ -315,8 +315,8 @@ def _own(
     )
 
 
-def _without(row: Holding, watched: WatchedPosition, by: ExternalClose, shares: Decimal) -> Holding:
-    """Return the row of a position of which others have closed some shares, or all."""
+def _reduced_by_others(row: Holding, watched: WatchedPosition, by: ExternalClose, shares: Decimal) -> Holding:
+    """Return the row of a position after others closed some of its shares, or all."""
     position, part = watched.position, shares / abs(watched.position.quantity)
     there = position.value_at(by.price) * part
     if part == 1:
@@ -394,10 +394,10 @@ def funding_so_far(holdings: Iterable[Holding], movements: Iterable[CashMovement
 
 def account_margin(passes: Iterable[CycleRecord]) -> AccountMargin | None:
     """Return the margin in the last of these passes; None for a cash account."""
-    seen = [(cycle.at, cycle.equity, cycle.margin) for cycle in passes if cycle.margin is not None]
-    if not seen:
+    margins = [(cycle.at, cycle.equity, cycle.margin) for cycle in passes if cycle.margin is not None]
+    if not margins:
         return None
-    at, equity, margin = max(seen, key=lambda margin: margin[0])
+    at, equity, margin = max(margins, key=lambda margin: margin[0])
 
     def with_share(usd: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
         return usd, usd / equity if usd is not None and equity is not None and equity > 0 else None

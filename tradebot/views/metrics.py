@@ -88,7 +88,7 @@ def healings(events: Iterable[SystemEvent]) -> int:
     """
     kinds = {(kind.subsystem, kind.event_type) for kind in HEALINGS}
     healed = (event for event in events if (event.subsystem, event.event_type) in kinds)
-    # A store that is begun for the first time, with nothing to move aside, was never broken.
+    # If the store is created for the first time, with nothing to move aside, it was never broken.
     return sum(event.details.get("moved_to") != "" for event in healed)
 
 

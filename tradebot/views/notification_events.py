@@ -1,4 +1,4 @@
-"""Select and phrase notices: which happenings a channel gets, when, and in which words.
+"""Select and phrase notices: which events a channel gets, when, and in which words.
 
 A notice contains nothing active: no clickable link, no command, and no name that a chat would turn into a mention.
 """
@@ -27,12 +27,12 @@ from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
 
 UNKNOWN_FOR = timedelta(minutes=1)
-"""For how long the outcome of an order may be unknown untold."""
+"""How long the outcome of an order may be unknown before a notice."""
 UNWELL_FOR = timedelta(minutes=2)
-"""How long health may be other than OK without a notice, so that a single late pass isn't news."""
+"""How long health may be other than OK before a notice, so that a single late pass isn't reported."""
 STATES: Mapping[TradingState, str] = {
     TradingState.ACTIVE: "The bot may trade again",
-    TradingState.REDUCE_ONLY: "HALTED: the bot opens nothing, exits go on",
+    TradingState.REDUCE_ONLY: "HALTED: the bot opens nothing, exits continue",
     TradingState.FLATTEN: "HALTED: the bot closes everything",
 }
 GAPS: Mapping[str, str] = {
@@ -72,11 +72,13 @@ class _Told(NamedTuple):
     topic: Topic
     what: str
     sentence: str | Callable[[SystemEvent, Capabilities], str]
-    """A text is filled with the symbol and the details of the event, and with the venue's unit of quantities."""
+    """Either a text, filled with the event's symbol and details and the venue's unit of quantities, or a function that
+    builds it.
+    """
 
 
 def _without_codes_in_details(event: SystemEvent) -> Mapping[str, str]:
-    return {name: without_codes(said) for name, said in event.details.items()}
+    return {name: without_codes(detail) for name, detail in event.details.items()}
 
 
 def _gap(event: SystemEvent, venue: Capabilities) -> str:
@@ -91,8 +93,8 @@ def _units(count: str, venue: Capabilities) -> str:
 
 
 def _differs(event: SystemEvent, venue: Capabilities) -> str:
-    held, books = _units(event.details["broker"], venue), event.details["books"]
-    return f"{event.symbol}: the broker has {held}, the books have {books}"
+    broker_text, books = _units(event.details["broker"], venue), event.details["books"]
+    return f"{event.symbol}: the broker has {broker_text}, the books have {books}"
 
 
 def _armed_text(event: SystemEvent, _: Capabilities) -> str:
@@ -121,23 +123,25 @@ def _approval(event: SystemEvent, venue: Capabilities) -> str:
     what = f"{side} {about['quantity']} {event.symbol} at {about['price']} USD or better"
     worth = f"{Decimal(about['worth']):,.2f} USD in all"
     # A notice loses what isn't plain text, and that includes a question mark.
-    return f"{about['strategy']} waits for a yes until {until:%H:%M} to {what}, {worth}: tradebot approve {about['id']}"
+    return (
+        f"{about['strategy']} waits for approval until {until:%H:%M} to {what}, {worth}: tradebot approve {about['id']}"
+    )
 
 
 OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.LIVE_ARMED: _Told(Topic.ARMING, "times live trading was armed", _armed_text),
-    EventKind.APPROVAL_ASKED: _Told(Topic.APPROVALS, "entries that wait for a yes", _approval),
+    EventKind.APPROVAL_ASKED: _Told(Topic.APPROVALS, "entries that wait for approval", _approval),
     EventKind.PROTECTION_GAP: _Told(Topic.PROTECTION, "positions without a stop", _gap),
     EventKind.PROTECTION_GAP_ENDED: _Told(Topic.PROTECTION, "positions with a stop again", _gap_ended),
     EventKind.OVERFILLED: _Told(
         Topic.PROTECTION,
-        "positions that turned",
+        "positions that reversed",
         "{symbol}: closing orders filled {shares} {unit}s more than the position had. The bot closes the excess",
     ),
     EventKind.ALL_CLOSES_FAILED: _Told(
         Topic.PROTECTION,
         "positions that can't be closed",
-        "{symbol}: {attempts} orders that close the position have failed. The bot goes on trying",
+        "{symbol}: {attempts} orders that close the position have failed. The bot keeps trying",
     ),
     EventKind.POSITION_DIFFERS: _Told(Topic.BOOKS, "differences", _differs),
     EventKind.POSITION_UNPROVEN: _Told(
@@ -156,18 +160,18 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.ENTRIES_PAUSED: _Told(
         Topic.HEALTH,
         "pauses of all entries",
-        "Entries pause: {healthy} of the {needed} coins that it takes have healthy data. tradebot registry says more",
+        "Entries pause: {healthy} of the required {needed} coins have healthy data. See tradebot registry",
     ),
     EventKind.ENTRIES_RESUMED: _Told(
-        Topic.HEALTH, "ends of such pauses", "Entries go on: {healthy} coins have healthy data, and it takes {needed}"
+        Topic.HEALTH, "ends of such pauses", "Entries resume: {healthy} coins have healthy data, {needed} are required"
     ),
     EventKind.LIST_NOT_BELIEVED: _Told(
         Topic.HEALTH,
-        "lists of contracts not believed",
-        "The coins that are traded stay as they are, because the venue's list of contracts isn't believed: {why}",
+        "rejected lists of contracts",
+        "The traded coins stay as they are, because the venue's list of contracts was rejected: {why}",
     ),
     EventKind.COIN_UNLISTED: _Told(
-        Topic.HEALTH, "coins not listed any more", "{symbol}: the venue doesn't list it any more; {message}"
+        Topic.HEALTH, "coins not listed any more", "{symbol}: the venue no longer lists it; {message}"
     ),
     EventKind.LEDGER_DAMAGED: _Told(
         Topic.BOOKS, "damages", "The books are damaged, so the bot halted. Run tradebot recover: {found}"
@@ -177,12 +181,12 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.OWN_SLOT_MISSED: _Told(
         Topic.SLOTS,
         "slots of strategies missed",
-        "The strategy {strategy} was not asked in its slot {slot} of {session}",
+        "The strategy {strategy} didn't run in its slot {slot} of {session}",
     ),
     EventKind.OWN_SLOT_UNFINISHED: _Told(
         Topic.SLOTS,
         "slots of strategies not finished",
-        "The slot {slot} of {session} ended before the strategy {strategy} had what it wanted",
+        "The slot {slot} of {session} ended before the strategy {strategy} had reached its targets",
     ),
     EventKind.PROPOSAL_REFUSED: _Told(Topic.STRATEGIES, "refused answers of strategies", _refusal_text),
     EventKind.BACKUP_FAILED: _Told(
@@ -192,23 +196,26 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
         Topic.BACKUPS, "backups not copied", "The backup {name} couldn't be copied off the machine: {found}"
     ),
     EventKind.BACKUP_DAMAGED: _Told(Topic.BACKUPS, "damaged backups", "The backup {name} is damaged: {found}"),
-    EventKind.JOB_FAULT: _Told(Topic.SERVE, "bugs", "{job} met a bug in tradebot. Run tradebot events, and report it"),
-    EventKind.LANE_STALLED: _Told(Topic.SERVE, "times serve stood still", "A part of serve stands still"),
+    EventKind.JOB_FAULT: _Told(Topic.SERVE, "bugs", "{job} hit a bug in tradebot. Run tradebot events, and report it"),
+    EventKind.LANE_STALLED: _Told(Topic.SERVE, "times serve stalled", "A part of serve has stalled"),
     EventKind.MEMORY_SHORT: _Told(Topic.SERVE, "times memory was short", "serve is short of memory: {message}"),
-    EventKind.CEILING_REACHED: _Told(Topic.SERVE, "restarts of serve", "serve starts again: {message}"),
+    EventKind.CEILING_REACHED: _Told(Topic.SERVE, "restarts of serve", "serve restarts: {message}"),
     EventKind.CONFIG_NOT_RELOADED: _Told(Topic.SERVE, "refused configurations", "{message}"),
 }
-"""The events that become notices, in words. A halt, for example, is noticed from the state, whoever set it."""
+"""The events that become notices, in words.
+
+A halt isn't among them: it is noticed from the trading state, whoever set it.
+"""
 
 
-def of_event(event: SystemEvent, venue: Capabilities, asked: Iterable[str] = ()) -> Happening | None:
-    """Return the happening for an event; None if no channel wants it. `asked` are further kinds by name."""
+def of_event(event: SystemEvent, venue: Capabilities, extra_kinds: Iterable[str] = ()) -> Happening | None:
+    """Return the notice's content for an event; None if no channel wants it. `extra_kinds` are selected by name."""
     name = f"{event.subsystem}.{event.event_type}"
     wording = _BY_NAME.get(name)
     if wording is not None:
         text = _in_words(wording, event, venue) or _plain(event)
         return Happening(event.timestamp, wording.topic, event.severity, wording.what, text)
-    if name in asked:
+    if name in extra_kinds:
         return Happening(event.timestamp, Topic.EVENTS, event.severity, f"events {name}", _plain(event))
     return None
 
@@ -217,7 +224,7 @@ _BY_NAME = {kind.value: wording for kind, wording in OF_EVENTS.items()}
 
 
 def _in_words(wording: _Told, event: SystemEvent, venue: Capabilities) -> str:
-    """Return the sentence of an event; empty if a detail is missing, as in an event that another program wrote."""
+    """Return the sentence for an event; empty if a detail is missing, as in an event from another program."""
     try:
         if isinstance(wording.sentence, str):
             return wording.sentence.format(
@@ -279,7 +286,7 @@ def _version(before: BotStatus, now: Now) -> Iterator[Happening]:
 
 
 def _positions(before: BotStatus, now: Now) -> Iterator[Happening]:
-    positions, held = {_key(position) for position in before.held}, {_key(position) for position in now.held}
+    positions, held_keys = {_key(position) for position in before.held}, {_key(position) for position in now.held}
     for held_then in now.held:
         if _key(held_then) not in positions:
             side = "bought" if held_then.quantity > 0 else "sold short"
@@ -289,7 +296,7 @@ def _positions(before: BotStatus, now: Now) -> Iterator[Happening]:
     # A position that was opened and closed between two checks is reported once.
     for trip in now.trips:
         key = (trip.strategy, trip.symbol, trip.opened_at)
-        if key not in held and (key in positions or trip.closed_at > before.at):
+        if key not in held_keys and (key in positions or trip.closed_at > before.at):
             why = reason_in_words(now.closing.get(key, UNKNOWN))
             share = f" ({trip.profit / trip.cost:+.1%})" if trip.cost else ""
             profit = f"{trip.profit:+,.2f} USD{share}"
@@ -328,11 +335,11 @@ def _unknown(before: BotStatus, now: Now) -> Iterator[Happening]:
 
 
 GATHER = timedelta(minutes=30)
-"""Combined notices are sent at every half hour."""
+"""Combined notices are sent every half hour."""
 ALIKE = 3
-"""How many happenings of a kind are listed individually; of more, their number, the first and the last."""
+"""Up to how many events of a kind are listed individually; beyond that, their number, the first and the last."""
 LONGEST, MOST_LINES = 240, 20
-"""Characters of a line, and lines of a notice."""
+"""The most characters of a line, and lines of a notice."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;%$+()'-]+")
 _LINK = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z]{2})")
 _LABELS = {Severity.WARN: ": a warning", Severity.ERROR: ": an error", Severity.CRITICAL: ": CRITICAL"}
@@ -370,7 +377,7 @@ def ends(quiet: QuietHours, at: datetime, venue: VenueDay) -> datetime:
 def compose_notification(
     who: str, happenings: Sequence[Happening], venue: VenueDay, held_since: datetime | None = None
 ) -> Notice:
-    """Compose one notice about these happenings, most severe first; `who` names the bot. Times are the venue's.
+    """Compose one notice about these events, most severe first; `who` names the bot. Times are the venue's.
 
     `held_since` is when the first of them was deferred because the hourly limit was reached.
     """
@@ -378,8 +385,11 @@ def compose_notification(
     kinds = dict.fromkeys((happening.topic, happening.what) for happening in ranked)
     alike = ([happening for happening in ranked if (happening.topic, happening.what) == kind] for kind in kinds)
     lines = [line for group in alike for line in _lines(group, venue)]
-    left = len(lines) - MOST_LINES
-    lines = [*lines[:MOST_LINES], *([f"and {pluralize(left, 'more line')}: tradebot notify last"] if left > 0 else [])]
+    omitted = len(lines) - MOST_LINES
+    lines = [
+        *lines[:MOST_LINES],
+        *([f"and {pluralize(omitted, 'more line')}: tradebot notify last"] if omitted > 0 else []),
+    ]
     if held_since is not None:
         lines.append(f"Held back since {_clock(held_since, venue)}, because enough was sent within the hour")
     worst = ranked[0].severity

@@ -12,14 +12,14 @@ from tradebot.model.parity import IN_FULL, NONE, DayParity, What
 from tradebot.model.sentences import pluralize
 
 LATELY = 20
-"""How many sessions the figure over time is of."""
+"""The number of sessions in a figure over time."""
 
 
 class ParityTotals(Struct, frozen=True):
     """The totals of the last compared sessions.
 
-    Fills were `worse_bps` worse than assumed, weighted by value; None if no order filled on both sides. Together with
-    the assumption that is `slippage_bps` beyond the quote. `ours` are the differences without an outside cause.
+    Fills were `worse_bps` worse than assumed, weighted by value; None if no order filled on both sides. `slippage_bps`
+    adds the assumed slippage beyond the quote. `ours` are the differences without an outside cause.
     """
 
     sessions: int

@@ -38,9 +38,9 @@ def notes(
     notes = list[Note]()
     for day in (first + count * DAY for count in range((last - first).days + 1)):
         if day in differences:
-            said = "These times go by the broker's, and so do exits; entries stay closed that day."
-            notes.append(Note(day, f"On {day:%a %Y-%m-%d} {differences[day]}. {said}"))
-        notes += [Note(day, said) for said in _of_day(day, sessions, lines, venue)]
+            sentence = "These times follow the broker's, and so do exits; entries are blocked that day."
+            notes.append(Note(day, f"On {day:%a %Y-%m-%d} {differences[day]}. {sentence}"))
+        notes += [Note(day, sentence) for sentence in _of_day(day, sessions, lines, venue)]
     return notes
 
 

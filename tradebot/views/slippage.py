@@ -16,7 +16,7 @@ from tradebot.model.position import OwnedFill
 from tradebot.model.trade import IntentFacts, OrderFacts
 
 IN_FULL = 10_000
-"""How many basis points a whole is."""
+"""How many basis points make up the whole."""
 THE_ONE = "decision"
 """The default midpoint for slippage: every order of the bot has one at its decision."""
 
@@ -114,13 +114,13 @@ def slippage_of(fill_with_order: FillWithOrder) -> FillSlippage:
     )
 
 
-def totals(made: Sequence[FillWithOrder]) -> tuple[TotalSlippage, ...]:
+def totals(fills_with_orders: Sequence[FillWithOrder]) -> tuple[TotalSlippage, ...]:
     """Return the slippage of all these fills together, against each midpoint; basis points are weighted by value."""
-    ages = [age for order in made if (age := order.quote_age_s) is not None]
+    ages = [age for order in fills_with_orders if (age := order.quote_age_s) is not None]
     return (
-        _total("decision", [(order.fill, order.intent.decision_mid) for order in made]),
-        _total("send", [(order.fill, order.intent.send_mid) for order in made], max(ages, default=None)),
-        _total("arrival", [(order.fill, order.order.arrival_mid) for order in made]),
+        _total("decision", [(order.fill, order.intent.decision_mid) for order in fills_with_orders]),
+        _total("send", [(order.fill, order.intent.send_mid) for order in fills_with_orders], max(ages, default=None)),
+        _total("arrival", [(order.fill, order.order.arrival_mid) for order in fills_with_orders]),
     )
 
 

@@ -77,7 +77,7 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
     `open_usd` is the change in unrealized gains, `other_usd` dividends, interest, funding and other cash movements.
     `trades_closed` counts the bot's. `unpriced` are symbols without a price of the day, whose gain is missing, and
     `unknown_fees` counts fills whose fee isn't known yet. `funding_usd` is the funding in `other_usd`, if any.
-    `difference_usd` is the part of the total, which is by the broker's equity, that the books don't explain.
+    `difference_usd` is the part of the total, computed from the broker's equity, that the books don't explain.
     """
 
     day: date
@@ -101,16 +101,16 @@ def opening_times(
     Others' positions, as far as the fills `with_others` show, count from the beginning of the day, or from their
     present opening.
     """
-    held = [position.key for position in totals.own_positions()]
+    keys = [position.key for position in totals.own_positions()]
     trips = (trip for trip in totals.round_trips if venue.date_of(trip.closed_at) == day)
     ended = [(trip.strategy, trip.symbol, trip.opened_at) for trip in trips]
-    # Of several, the earliest comes last, and stays.
-    ours = {key[:2]: key[2] for key in sorted(held + ended, key=lambda key: key[2], reverse=True)}
+    # The earliest one comes last and overwrites the others.
+    ours = {key[:2]: key[2] for key in sorted(keys + ended, key=lambda key: key[2], reverse=True)}
     return {**ours, **_of_others(with_others, venue.begins(day))}
 
 
 def _of_others(with_others: Iterable[OwnedFill], start: datetime) -> Mapping[Owner, datetime]:
-    """Return since when others have what they hold or traded; nobody keeps each of their trades apart."""
+    """Return since when each foreign position counts; foreign trades aren't stored one by one."""
     foreign = [owned for owned in with_others if owned.strategy == FOREIGN]
     before = Totals.of(owned for owned in foreign if owned.fill.at < start).positions
     traded = {(owned.strategy, owned.fill.symbol) for owned in foreign}
@@ -190,19 +190,19 @@ def quota(passes: Sequence[CycleRecord]) -> FlowQuota | None:
     return None
 
 
-def drawdown(seen: Equity | None, peak: EquityPeak | None) -> Decimal | None:
+def drawdown(equity: Equity | None, peak: EquityPeak | None) -> Decimal | None:
     """Return how far the last equity is below its peak, as a fraction of the peak; None if either isn't known."""
-    return max(1 - seen.last_usd / peak.highest, Decimal(0)) if seen and peak and peak.highest else None
+    return max(1 - equity.last_usd / peak.highest, Decimal(0)) if equity and peak and peak.highest else None
 
 
 def equity(passes: Sequence[CycleRecord]) -> Equity | None:
     """Return the equity over the newest session in which a pass read the account."""
-    seen = [(cycle.session, cycle.equity) for cycle in passes if cycle.equity is not None]
-    values = [equity for session, equity in seen if session == seen[-1][0]]
+    readings = [(cycle.session, cycle.equity) for cycle in passes if cycle.equity is not None]
+    values = [equity for session, equity in readings if session == readings[-1][0]]
     if not values:
         return None
     ends = values[0], values[-1], min(values), max(values)
-    return Equity(seen[-1][0], len(values), *ends, downsample(values, PLOTTED))
+    return Equity(readings[-1][0], len(values), *ends, downsample(values, PLOTTED))
 
 
 class LastPass(Struct, frozen=True):
@@ -341,7 +341,7 @@ class Status(Struct, frozen=True, omit_defaults=True):
 
 
 def describe_waiting(requests: Sequence[Request]) -> str:
-    """Say which entries wait for a person's yes, and until when the first of them does, in UTC."""
+    """Say which entries wait for a person's approval, and when the first of them expires, in UTC."""
     entries = ", ".join(f"{request.side} {request.quantity:,f} {request.symbol}" for request in requests)
     until = f"{min(request.expires_at for request in requests):%Y-%m-%d %H:%M} UTC"
-    return f"{pluralize(len(requests), 'entry waits', 'entries wait')} for your yes until {until}: {entries}."
+    return f"{pluralize(len(requests), 'entry waits', 'entries wait')} for your approval until {until}: {entries}."

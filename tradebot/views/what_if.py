@@ -1,4 +1,4 @@
-"""What a pass would have decided with one change: which candidates would pass, and which would be refused."""
+"""Show what a pass would have decided with one change: which candidates would pass, and which would be refused."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -55,7 +55,7 @@ class WhatIfOrder(Struct, frozen=True):
     client_order_id: str
 
 
-class Fate(Struct, frozen=True):
+class CandidateResult(Struct, frozen=True):
     """A candidate's result: `sent`, or where it ended; `others` are further gates that refuse it.
 
     It is `absent` if there is no such candidate.
@@ -75,8 +75,8 @@ class WhatIfOutcome(Struct, frozen=True):
     symbol: str
     side: Side
     purpose: Purpose
-    then: Fate
-    now: Fate
+    then: CandidateResult
+    now: CandidateResult
 
     @property
     def same(self) -> bool:
@@ -145,8 +145,8 @@ def what_if(
         orders_then=sum(outcome.then.sent for outcome in outcomes),
         orders_now=sum(outcome.now.sent for outcome in outcomes),
     )
-    said, remedy = _of_symbol(symbol, about, now) if symbol else _of_pass(data, now)
-    return replace(data, sentence=said, remedy=remedy)
+    sentence, remedy = _of_symbol(symbol, about, now) if symbol else _of_pass(data, now)
+    return replace(data, sentence=sentence, remedy=remedy)
 
 
 def outcomes_of(
@@ -157,7 +157,7 @@ def outcomes_of(
     candidates = {key_of(record.candidate): record.candidate for cycle in (then, now) for record in cycle.candidates}
     for key in dict.fromkeys((*after, *before)):
         candidate = candidates[key]
-        nothing = Fate(absent=True)
+        nothing = CandidateResult(absent=True)
         yield WhatIfOutcome(
             candidate.strategy, candidate.symbol, candidate.side, candidate.purpose,
             before.get(key, nothing), after.get(key, nothing),
@@ -169,23 +169,23 @@ def key_of(candidate: Candidate) -> Key:
     return candidate.strategy, candidate.symbol, candidate.purpose
 
 
-def _by_key(cycle: CycleRecord, sent: Sequence[Intent]) -> Mapping[Key, Fate]:
+def _by_key(cycle: CycleRecord, sent: Sequence[Intent]) -> Mapping[Key, CandidateResult]:
     orders = {intent.client_order_id: intent for intent in sent}
     return {
-        key_of(candidate.candidate): _fate(candidate, orders.get(candidate.client_order_id or ""))
+        key_of(candidate.candidate): _result(candidate, orders.get(candidate.client_order_id or ""))
         for candidate in cycle.candidates
     }
 
 
-def _fate(record: CandidateRecord, intent: Intent | None) -> Fate:
-    # In shadow an order gets as far as this, and nothing is ever sent.
+def _result(record: CandidateRecord, intent: Intent | None) -> CandidateResult:
+    # In shadow mode an order gets this far, and nothing is ever sent.
     failed = [
         end_of(decision)
         for decision in record.decisions
         if not decision.passed and decision.reason is not Reason.SHADOW
     ]
     order = order_of(intent) if intent else None
-    return Fate(not failed, failed[0] if failed else None, tuple(failed[1:]), order)
+    return CandidateResult(not failed, failed[0] if failed else None, tuple(failed[1:]), order)
 
 
 def end_of(decision: Decision) -> WhatIfEnd:
@@ -205,7 +205,7 @@ def order_of(intent: Intent) -> WhatIfOrder:
     )  # fmt: skip
 
 
-def _what(fate: Fate) -> tuple[object, ...]:
+def _what(fate: CandidateResult) -> tuple[object, ...]:
     end, order = fate.end, fate.order
     outcome = (end.gate, end.about, end.reason) if end else ()
     return fate.absent, fate.sent, outcome, (order.quantity, order.price, order.side) if order and fate.sent else ()
@@ -219,7 +219,7 @@ def _of_symbol(symbol: str, about: Sequence[WhatIfOutcome], now: CycleRecord) ->
     if best.now.sent:
         return ("It was sent then, and would be again." if then.sent else "Its order would be sent."), ""
     if best.now.absent or end is None:
-        return f"With this change nobody would propose {symbol}.", ""
+        return f"With this change no strategy would propose {symbol}.", ""
     remedy = _remedy(best, now)
     if then.sent:
         return f"Its order wouldn't be sent: {_gate_text(end)} would refuse it. {end.meaning}", remedy

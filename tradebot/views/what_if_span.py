@@ -28,8 +28,9 @@ SHOWN = 50
 HORIZONS = (1, 5, 20)
 """The numbers of sessions after which an order's profit is computed."""
 FOLLOWS = frozenset({Gate.POSITIONED, Gate.WORKING, Gate.UNRESOLVED, Gate.COOLDOWN, Gate.DUPLICATE})
-"""Gates that refuse a symbol because it was just bought, as a consequence of the change; they aren't the next binding
-limit.
+"""Gates that refuse a symbol because it was just bought, as a consequence of the change.
+
+They aren't the next binding limit.
 """
 
 
@@ -234,12 +235,12 @@ def _sent_orders(orders: Sequence[Filled]) -> tuple[SentAt, ...]:
 
 
 def _apart(passes: Sequence[Passed], symbol: str | None) -> tuple[Sequence[Filled], Sequence[Filled], int]:
-    """Return the orders that only one of both sends, and how many are sent either way, but not alike."""
+    """Return the orders that only one side sends, and how many both send, but with another size or price."""
     more, fewer = (
         [each for orders in records for each in orders if symbol in (None, each.symbol)]
         for records in ([cycle.more for cycle in passes], [cycle.fewer for cycle in passes])
     )
-    # The id of an order doesn't tell its size or price.
+    # An order's id doesn't include its size or price.
     both = {record.intent.client_order_id for record in more} & {record.intent.client_order_id for record in fewer}
     more, fewer = ([order for order in orders if order.intent.client_order_id not in both] for orders in (more, fewer))
     return more, fewer, len(both)

@@ -20,7 +20,7 @@ from tradebot.model.record import CycleRecord, EndedPasses, Outcome, RefusalGrou
 from tradebot.model.sentences import plain, pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import SlotClaim
-from tradebot.views.explain import Explanation, NoOrdersAnswer, Way, next_refusal, remedy_of
+from tradebot.views.explain import Explanation, GatePath, NoOrdersAnswer, next_refusal, remedy_of
 
 
 class SymbolMiss(Struct, frozen=True):
@@ -134,7 +134,7 @@ def _miss(way: Outcome, end: Decision) -> SymbolMiss | None:
 
 
 def _is_of_nothing(miss: SymbolMiss) -> bool:
-    """Return True if there was nothing to compare, such as no alert: it was hardly a candidate."""
+    """Return True if there was nothing to compare, such as no alert, so it was hardly a candidate."""
     return plain(miss.observed) == "0"
 
 
@@ -282,9 +282,13 @@ def left_out(unrecorded: Unrecorded | None) -> str | None:
     if unrecorded.recorder == NOTHING:
         return f"This backtest recorded no candidates {option}."
     count = sum(each.count for each in unrecorded.refused)
-    kept = f"This backtest recorded only candidates that were sent {option}."
+    recorded_text = f"This backtest recorded only candidates that were sent {option}."
     refused = ", ".join(f"{each.count:,} {each.reason}" for each in unrecorded.refused)
-    return f"{kept} {count:,} others were refused in all: {refused}." if count else f"{kept} No other was refused."
+    return (
+        f"{recorded_text} {count:,} others were refused in all: {refused}."
+        if count
+        else f"{recorded_text} No other was refused."
+    )
 
 
 def without_records(answer: Explanation, lacking: str | None) -> Explanation:
@@ -294,7 +298,7 @@ def without_records(answer: Explanation, lacking: str | None) -> Explanation:
     return replace(answer, verdict=NoOrdersAnswer.UNKNOWN, sentence=lacking, remedy=PLAY_AGAIN, then=None)
 
 
-def explain_symbol(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
+def explain_symbol(ways: Sequence[GatePath], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
     """Return a symbol's last path, with cause and remedy of the `halt` then, and what has changed by `now`."""
     same = [way for way in ways if way.at == ways[-1].at]
     # Among several strategies, the one whose order was sent is the most informative.
@@ -305,7 +309,7 @@ def explain_symbol(ways: Sequence[Way], halt: tuple[str, str] | None, now: str |
     if terminal and terminal.reason:
         more, remedy = halt or ("", remedy_of(terminal.reason, [terminal]))
         ended = f"Refused by gate {terminal.gate}"
-        if _is_unasked(way):
+        if _is_declined_by_strategy(way):
             ended = "Declined by the strategy; gates weren't asked"
         sentence = f"{ended}: {REASONS[terminal.reason].meaning}{more}"
     return SymbolWhy(
@@ -329,22 +333,22 @@ def explain_symbol(ways: Sequence[Way], halt: tuple[str, str] | None, now: str |
     )
 
 
-def _is_unasked(way: Way) -> bool:
-    """Return True if a strategy declined the candidate itself and nothing but its own answer was recorded."""
+def _is_declined_by_strategy(way: GatePath) -> bool:
+    """Return True if a strategy declined the candidate itself, so only its own answer was recorded."""
     return all(decision.gate is Gate.STRATEGY for decision in way.record.decisions)
 
 
-def was_halted(way: Way) -> bool:
+def was_halted(way: GatePath) -> bool:
     """Return True if the candidate was refused because the bot was halted."""
     return way.record.terminal is not None and way.record.terminal.reason is Reason.HALTED
 
 
-def _then(way: Way) -> str | None:
+def _then(way: GatePath) -> str | None:
     end = next_refusal(way.record)
     if end is None or end.reason is None:
         return None
-    asked = f"{end.gate}: {end.about}" if end.about else end.gate
-    return f"{asked} would refuse it next, {end.reason}: {remedy_of(end.reason, [end])}"
+    gate_name = f"{end.gate}: {end.about}" if end.about else end.gate
+    return f"{gate_name} would refuse it next, {end.reason}: {remedy_of(end.reason, [end])}"
 
 
 def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
@@ -434,7 +438,7 @@ _SENT = ""
 
 
 def _name(of: RefusalGroup) -> str:
-    """Return what a question is called: by the strategy that asks it, or else by its gate."""
+    """Return the name of a filter, by its strategy, or else of its gate."""
     return (of.about or of.gate.value) if of.gate else _SENT
 
 
@@ -444,13 +448,13 @@ def _symbol(name: str, ends: Mapping[str, int]) -> SymbolCount:
 
 
 def _gates(ends: Sequence[RefusalGroup]) -> Iterator[GateCount]:
-    """Yield the questions that refused somebody first, in the order of asking."""
-    remaining, counts, place = sum(end.candidates for end in ends), Counter[str](), dict[str, tuple[int, int]]()
+    """Yield the gates and filters that refused a candidate first, in the order of evaluation."""
+    remaining, counts, order_by_gate = sum(end.candidates for end in ends), Counter[str](), dict[str, tuple[int, int]]()
     for refusal_group in ends:
         if refusal_group.gate:
             name = _name(refusal_group)
             counts[name] += refusal_group.candidates
-            place[name] = max(place.get(name, (0, 0)), (refusal_group.gate.place, refusal_group.place))
-    for name in sorted(counts, key=lambda name: (place[name], name)):
+            order_by_gate[name] = max(order_by_gate.get(name, (0, 0)), (refusal_group.gate.place, refusal_group.place))
+    for name in sorted(counts, key=lambda name: (order_by_gate[name], name)):
         yield GateCount(name, remaining, counts[name])
         remaining -= counts[name]

@@ -164,7 +164,7 @@ def test_entry_that_waits_is_shown_once_and_its_button_approves_it(chat: Chat) -
     assert "buy 10 NVDA at 100.50 or better, 1,005.00 USD" in shown
     os.utime(chat.listener._app.folder.path / APPROVALS, (1, 1))
     assert chat.hears() == []
-    assert chat.types("approvals")[0] == "1 entry waiting for a yes"
+    assert chat.types("approvals")[0] == "1 entry waiting for approval"
     assert chat.presses("Approve NVDA")[0].startswith("Yes to nvda-k3f7q: sent")
     assert chat.last() == ("approve nvda-k3f7q", "done", "")
     assert "not a button that is open" in chat.presses("Reject NVDA")[0]

@@ -138,7 +138,7 @@ def test_one_cause_of_many_findings_is_one_need_and_nothing_is_said_of_what_cann
     first, *others = (need["what"] for need in trader.json("summary")["needs"])
     assert first.startswith("Ledger, journal and facts: ")
     assert not any("accepted a configuration" in need for need in others)
-    assert any("nobody knows which configuration was accepted" in need for need in others)
+    assert any("the accepted configuration is unknown" in need for need in others)
     assert "FAILED ledger, journal, facts, everything else; UNKNOWN books, " in trader.says("audit", "--offline").out
 
 

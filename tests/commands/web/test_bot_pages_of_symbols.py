@@ -70,5 +70,5 @@ def test_any_name_is_linked_shown_and_asked_for_as_it_is(traded: Bot, symbol: st
 
 def test_without_records_it_says_which_command_makes_some(copy: Bot) -> None:
     page = browser(site(copy.folder)).get("/symbol/AAPL").text
-    assert "Nothing is on record: trade-once hasn&#39;t run." in page
+    assert "No pass is recorded: trade-once hasn&#39;t run." in page
     assert "<code>tradebot trade-once</code>" in page

@@ -27,7 +27,7 @@ def traded(bot: Bot) -> Bot:
 
 def test_why_no_orders_without_a_pass_is_unknown(bot: Bot) -> None:
     assert bot.shown("why-no-orders") == (
-        "UNKNOWN  Nothing is on record: trade-once hasn't run.\nNext: tradebot trade-once"
+        "UNKNOWN  No pass is recorded: trade-once hasn't run.\nNext: tradebot trade-once"
     )
     assert bot.says("why-no-orders").code == 10
     assert not (bot.folder / "facts.db").exists(), "looking made a file"

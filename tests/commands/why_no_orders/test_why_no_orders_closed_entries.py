@@ -9,7 +9,7 @@ from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.account import EquityPeak
 
-MEANING = "quity is so far below its highest that nothing is opened, so it can't recover by itself"
+MEANING = "quity is so far below its peak that nothing is opened, so it can't recover by itself"
 SAID = f"Entries are closed (DRAWDOWN_STAYS, 8.00% against 5.00%): E{MEANING}."
 IN_WORDS = f"ntries are closed (e{MEANING}, 8.00% against 5.00%)"
 REMEDY = "Decide whether the bot should go on: tradebot report shows what was lost."
@@ -30,7 +30,7 @@ EXPLAINED = f"""\
 BLOCKED  {SAID} 2 of 4 candidates ended at CLUSTER_TOO_SMALL: Too few alerts point the same way within the cluster \
 window.
 Next: {REMEDY}
-Then: 2 of these 2 would end next at SCORE_BELOW_MIN: Nothing to do: the candidate is judged again whenever \
+Then: 2 of these 2 would end next at SCORE_BELOW_MIN: Nothing to do: the candidate is evaluated again whenever \
 its strategy proposes it.
 
 Looked at: the pass at 2026-11-17 10:00:00 ET, slot open+27m

@@ -49,7 +49,7 @@ SEEN = SessionRecords(
 FALLEN = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.1234"), Decimal("0.1"))
 SHUT = replace(ENTRIES, closed=(FALLEN,))
 CLOSED = (
-    "Entries are closed (equity is so far below its highest that nothing is opened, so it can't recover by itself, "
+    "Entries are closed (equity is so far below its peak that nothing is opened, so it can't recover by itself, "
     "12.34% against 10.00%)."
 )
 MONEY = SummaryMoney(Decimal(100_000), Decimal(100_500), Decimal(0), 0.0125)
@@ -84,15 +84,15 @@ def refused(reason: Reason) -> Decision:
         ({"ends": (30, {Reason.COOLDOWN: 29})}, "30 candidates: 1 became an order, and the other 29 were refused."),
         (
             {"ends": (30, {Reason.COOLDOWN: 27, Reason.APPROVAL_WAITING: 2})},
-            "30 candidates: 1 became an order, 2 waited for a person's yes, and the other 27 were refused.",
+            "30 candidates: 1 became an order, 2 waited for a person's approval, and the other 27 were refused.",
         ),
         (
             {"ends": (30, {Reason.COOLDOWN: 28, Reason.APPROVAL_WAITING: 2})},
-            "30 candidates, 2 waited for a person's yes, and refused 28 of them, because ",
+            "30 candidates, 2 waited for a person's approval, and refused 28 of them, because ",
         ),
         (
             {"ends": (2, {Reason.APPROVAL_WAITING: 2})},
-            "It sent no order: in 1 pass it weighed 2 candidates, 2 waited for a person's yes.",
+            "It sent no order: in 1 pass it weighed 2 candidates, 2 waited for a person's approval.",
         ),
         ({"passes": ()}, "No pass looked for entries."),
         ({"passes": (), "so_far": True}, "No pass has looked for entries yet."),
@@ -169,14 +169,14 @@ def test_entries_that_wait_for_a_yes_need_a_person_first() -> None:
     ill = Judgment("flow", HealthState.FAILED, "flow", 1, "silent", "do x")
     one = summary(replace(SEEN, judgments=(ill,), waiting=(request,)))
     assert one.needs[0] == PersonNeed(
-        f"1 entry waits for your yes until {until:%Y-%m-%d %H:%M} UTC: buy 3 SPY.", "tradebot approvals"
+        f"1 entry waits for your approval until {until:%Y-%m-%d %H:%M} UTC: buy 3 SPY.", "tradebot approvals"
     )
     later = replace(request, symbol="QQQ", side=Side.SELL, expires_at=until + timedelta(minutes=1))
     two = summary(replace(SEEN, waiting=(request, later)))
     assert [need.what for need in two.needs] == [
-        f"2 entries wait for your yes until {until:%Y-%m-%d %H:%M} UTC: buy 3 SPY, sell 3 QQQ."
+        f"2 entries wait for your approval until {until:%Y-%m-%d %H:%M} UTC: buy 3 SPY, sell 3 QQQ."
     ]
-    assert "waits for your yes" in one.short
+    assert "waits for your approval" in one.short
 
 
 def test_parts_that_are_not_due_are_well_and_the_permission_is_no_part() -> None:

@@ -146,14 +146,14 @@ def blocks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure
     close below its low.
     """
     multiple, count = float(settings.impulse_multiple), settings.impulse_bars
-    draft_structures = []
+    drafts = []
     for i in range(max(count - 2, 0), len(bars.run) - 1):
         if not (bars.close[i] < bars.open[i] and bars.close[i + 1] > bars.high[i] and bars.run[i + 1] >= 2):
             continue
         recent = slice(i + 2 - count, i + 2)
         if outranges(bars.high[recent], bars.low[recent], multiple, settings.impulse_multiple):
-            draft_structures.append(DraftStructure(i, i + 1, bars.low[i], bars.high[i]))
-    return draft_structures
+            drafts.append(DraftStructure(i, i + 1, bars.low[i], bars.high[i]))
+    return drafts
 
 
 def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
@@ -162,14 +162,14 @@ def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
     A gap is dated by its first bar. It is at least `gap_minimum` wide, as a fraction of the middle bar's close, and
     ends with the first later low that touches its upper edge.
     """
-    minimum, draft_structures = float(settings.gap_minimum), []
+    minimum, drafts = float(settings.gap_minimum), []
     for i in range(len(bars.run) - 2):
         low, high = bars.high[i], bars.low[i + 2]
         if high <= low or bars.run[i + 2] < 3:
             continue
         if reaches(high, low, minimum, settings.gap_minimum, bars.close[i + 1]):
-            draft_structures.append(DraftStructure(i, i + 2, low, high))
-    return draft_structures
+            drafts.append(DraftStructure(i, i + 2, low, high))
+    return drafts
 
 
 def ends(bars: Sequence[int], levels: Sequence[float], prices: Sequence[float], *, touching: bool) -> list[int | None]:
@@ -281,7 +281,7 @@ def changes(
     is confirmed if each of the next few bars keeps its low near the broken level or above. It is known when the last of
     these closes. It stays unconfirmed if one of them is missing, or if the structure has turned back by then.
     """
-    draft_structures = []
+    drafts = []
     for turn, back in pairwise([*turned, None]):
         if turn is None or not turn.rising:
             continue
@@ -290,8 +290,8 @@ def changes(
             continue
         if bars.run[at_bar] > at_bar - turn.bar and _holds(bars.low[turn.bar + 1 : at_bar + 1], turn.broken, settings):
             change = DraftStructure(turn.bar, at_bar, turn.broken, turn.extreme)
-            draft_structures.append(StructureChange(change, back.bar if back else None))
-    return draft_structures
+            drafts.append(StructureChange(change, back.bar if back else None))
+    return drafts
 
 
 def _bars_needed(ranges: Column, bar: int, settings: StructureSettings) -> int:
@@ -377,14 +377,12 @@ def _date_structures(
     bars: BarColumns, turned: Sequence[StructureTurn], ranges: Column, settings: StructureSettings
 ) -> Iterator[Dated]:
     """Yield the readings for longs in these bars, each with the index of the bar that ended it."""
-    draft_structures = blocks(bars, settings)
-    ended = ends(
-        _known_indices(draft_structures), [block.low for block in draft_structures], bars.close, touching=False
-    )
-    yield from zip(repeat(ReadingKind.BLOCK), draft_structures, ended, strict=False)
-    draft_structures = gaps(bars, settings)
-    ended = ends(_known_indices(draft_structures), [gap.high for gap in draft_structures], bars.low, touching=True)
-    yield from zip(repeat(ReadingKind.GAP), draft_structures, ended, strict=False)
+    drafts = blocks(bars, settings)
+    ended = ends(_known_indices(drafts), [block.low for block in drafts], bars.close, touching=False)
+    yield from zip(repeat(ReadingKind.BLOCK), drafts, ended, strict=False)
+    drafts = gaps(bars, settings)
+    ended = ends(_known_indices(drafts), [gap.high for gap in drafts], bars.low, touching=True)
+    yield from zip(repeat(ReadingKind.GAP), drafts, ended, strict=False)
     last = len(bars.run) - 1
     for draft_structure in breaks(bars, settings):
         yield ReadingKind.BREAK, draft_structure, draft_structure.known + 1 if draft_structure.known < last else None
@@ -392,8 +390,8 @@ def _date_structures(
         yield ReadingKind.CHANGE, *change
 
 
-def _known_indices(draft_structures: Iterable[DraftStructure]) -> list[int]:
-    return [structure.known for structure in draft_structures]
+def _known_indices(drafts: Iterable[DraftStructure]) -> list[int]:
+    return [structure.known for structure in drafts]
 
 
 class FibonacciRange(NamedTuple):

@@ -134,7 +134,7 @@ class SessionRecords(Struct, frozen=True):
     are how many candidates entries had, and how many ended for each reason. `opened` positions are still open.
     `accepted` says who, when and which settings, `restarts` when and the program's version. An earlier session has no
     `judgments`. `recorded` is False if the decisions can't be read. `beside` says how the session compared with its
-    backtest. `waiting` are the entries that wait for a person's yes now.
+    backtest. `waiting` are the entries that wait for a person's approval now.
     """
 
     session: Session

@@ -41,41 +41,44 @@ CLIPPED, FEW = 160, 3
 """The longest sentence in a message, and how many needs it lists."""
 
 
-def summary(seen: SessionRecords) -> Summary:
+def summary(session_records: SessionRecords) -> Summary:
     """Describe a session in sentences."""
-    entries = [cycle for cycle in seen.passes if cycle.job is Job.TRADE_ONCE]
-    refusals = _refusals(seen, entries)
+    entries = [cycle for cycle in session_records.passes if cycle.job is Job.TRADE_ONCE]
+    refusals = _refusals(session_records, entries)
     lost = sum(row.count for row in refusals)
-    candidates = lost + seen.ends[0] - sum(seen.ends[1].values())
+    candidates = lost + session_records.ends[0] - sum(session_records.ends[1].values())
     summary_now = Summary(
-        session=seen.session.date,
-        so_far=seen.so_far,
-        as_of=seen.as_of,
+        session=session_records.session.date,
+        so_far=session_records.so_far,
+        as_of=session_records.as_of,
         headline="",
         passes=len(entries),
         candidates=candidates,
         orders=candidates - lost,
         refusals=refusals,
-        closed=tuple(map(_closed_of, seen.closed)),
-        money=seen.money,
-        positions=tuple(_held_of(holding) for holding in seen.holdings or () if _is_ours(holding)),
-        missed=_group_missed(seen.missed),
-        health={state.value: count for state, count in Counter(judgment.state for judgment in seen.judgments).items()},
-        quota=quota(seen.passes),
-        needs=tuple(_needs(seen, refusals)),
-        changes=tuple(_changes(seen)),
-        unknown=tuple(seen.unknown),
+        closed=tuple(map(_closed_of, session_records.closed)),
+        money=session_records.money,
+        positions=tuple(_held_of(holding) for holding in session_records.holdings or () if _is_ours(holding)),
+        missed=_group_missed(session_records.missed),
+        health={
+            state.value: count
+            for state, count in Counter(judgment.state for judgment in session_records.judgments).items()
+        },
+        quota=quota(session_records.passes),
+        needs=tuple(_needs(session_records, refusals)),
+        changes=tuple(_changes(session_records)),
+        unknown=tuple(session_records.unknown),
         sections=(),
         short="",
     )
-    return _write_summary(summary_now, seen)
+    return _write_summary(summary_now, session_records)
 
 
 def _write_summary(summary: Summary, session_records: SessionRecords) -> Summary:
     first = _headline(summary, session_records)
-    asked = {"What needs you": tuple(_needs_text(summary, session_records))}
+    sections_by_title = {"What needs you": tuple(_needs_text(summary, session_records))}
     sections = {
-        **(asked if summary.needs else {}),
+        **(sections_by_title if summary.needs else {}),
         "What it did": (*_did(summary, session_records), *_trades(summary)),
         "Profit": tuple(_profit(summary, session_records)),
         "Beside its backtest": tuple(session_records.beside),
@@ -83,7 +86,7 @@ def _write_summary(summary: Summary, session_records: SessionRecords) -> Summary
         "Missed slots": tuple(_slots(summary, session_records)),
         "Health": tuple(_health(session_records)),
         "Flow source": tuple(_quota(summary, session_records)),
-        **asked,
+        **sections_by_title,
         "What changed since the session before": summary.changes,
         "What can't be told": summary.unknown,
     }
@@ -122,7 +125,7 @@ def _held_of(lot: Holding) -> Held:
     protection, price = lot.protection, lot.price
     resting = [each.price for each in protection.resting if each.is_stop] if protection else []
     own = [each.price for each in lot.stops if protection and each.rule == protection.rule and each.price is not None]
-    # The stop that acts first is the highest below a long position, and the lowest above a short one.
+    # The stop that triggers first is the highest one below a long position, or the lowest above a short.
     sign = 1 if lot.quantity > 0 else -1
     stop = max(resting or own, key=lambda level: sign * level, default=None)
     distance = sign * (price - stop) / price if stop is not None and price else None
@@ -197,22 +200,26 @@ def _told_of(session_records: SessionRecords) -> Iterator[str]:
         yield f"At {utc(started_at)}, serve of tradebot {version} was started."
 
 
-def _turnover(seen: SessionRecords) -> Iterator[str]:
+def _turnover(session_records: SessionRecords) -> Iterator[str]:
     """Yield which positions are new, which are gone, and how many came and went in between."""
-    gone = [trade.symbol for trade in seen.closed if trade.opened_at <= seen.since]
-    if seen.opened:
-        yield f"New {noun(len(seen.opened), 'position')}: {names(seen.opened)}."
+    gone = [trade.symbol for trade in session_records.closed if trade.opened_at <= session_records.since]
+    if session_records.opened:
+        yield f"New {noun(len(session_records.opened), 'position')}: {names(session_records.opened)}."
     if gone:
         yield f"{names(gone)} {noun(len(gone), 'was', 'were')} held before and {noun(len(gone), 'is', 'are')} closed."
-    if between := len(seen.closed) - len(gone):
+    if between := len(session_records.closed) - len(gone):
         yield f"{pluralize(between, 'position')} {noun(between, 'was', 'were')} opened and closed again."
-    if not (seen.opened or seen.closed or seen.is_first) and seen.holdings is not None:
+    if (
+        not (session_records.opened or session_records.closed or session_records.is_first)
+        and session_records.holdings is not None
+    ):
         yield "No position was opened or closed."
 
 
-def _code(seen: SessionRecords) -> Iterator[str]:
+def _code(session_records: SessionRecords) -> Iterator[str]:
     before, after = (
-        {k: v for cycle in passes for k, v in (cycle.code or {}).items()} for passes in (seen.before, seen.passes)
+        {k: v for cycle in passes for k, v in (cycle.code or {}).items()}
+        for passes in (session_records.before, session_records.passes)
     )
     changed = [name for name, digest in after.items() if before and before.get(name) != digest]
     if changed:
@@ -229,13 +236,13 @@ def _headline(summary: Summary, session_records: SessionRecords) -> str:
         if summary.needs
         else ""
     )
-    made = ""
+    result_text = ""
     if money is not None and money.before_usd:
-        made = f"{format_signed_usd(money.profit_usd)} ({percent(money.profit_usd / money.before_usd)})"
-        made += "" if money.benchmark is None else f" against SPY's {percent(money.benchmark)}"
+        result_text = f"{format_signed_usd(money.profit_usd)} ({percent(money.profit_usd / money.before_usd)})"
+        result_text += "" if money.benchmark is None else f" against SPY's {percent(money.benchmark)}"
     did = f"{pluralize(summary.orders, 'order')} sent" if summary.orders else "no order sent"
     closed = f"{pluralize(len(summary.closed), 'trade')} closed" if summary.closed else ""
-    parts = filter(None, ("trading is halted" if halted else "", needs, made, did, closed))
+    parts = filter(None, ("trading is halted" if halted else "", needs, result_text, did, closed))
     return f"{summary.session:%A %Y-%m-%d}{' so far' if summary.so_far else ''}: {', '.join(parts)}"
 
 
@@ -255,34 +262,34 @@ def _did(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
         return
     entries = [cycle for cycle in session_records.passes if cycle.job is Job.TRADE_ONCE]
     shut = limits_blocking_entries(entries[-1:] if summary.orders else entries)
-    # The reason is told in words, which are its meaning.
-    said = [in_words(sentence_of(decision, row_of(decision).meaning)) for decision in shut]
+    # The reason is given in words, by its meaning.
+    reasons = [in_words(sentence_of(decision, row_of(decision).meaning)) for decision in shut]
     looked = f"In {pluralize(summary.passes, 'pass', 'passes')} it weighed {pluralize(summary.candidates, 'candidate')}"
     waited = sum(count.count for count in summary.refusals if count.reason is Reason.APPROVAL_WAITING)
     refused = summary.candidates - summary.orders - waited
-    waits = f", {waited:,} waited for a person's yes" if waited else ""
+    waits = f", {waited:,} waited for a person's approval" if waited else ""
     if summary.orders:
         rest = f", and the other {refused:,} {noun(refused, 'was', 'were')} refused" if refused else ""
         yield f"{looked}: {summary.orders:,} became {noun(summary.orders, 'an order', 'orders')}{waits}{rest}."
-        yield from said
+        yield from reasons
         return
     if not summary.refusals:
         waiting = sorted({waiting.strategy for cycle in session_records.passes for waiting in cycle.waiting})
         why = f"{names(waiting)} {noun(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
         yield f"It sent no order: {why}, in {pluralize(summary.passes, 'pass', 'passes')}."
-        yield from said
+        yield from reasons
         return
     counts = {row.reason: row.count for row in summary.refusals if row.reason is not Reason.APPROVAL_WAITING}
     if not counts:
         yield f"It sent no order: {inner(looked)}{waits}."
-        yield from said
+        yield from reasons
         return
     reason = decisive(counts)
     share = "each" if counts[reason] == summary.candidates else f"{counts[reason]:,} of them"
     row = REASONS[reason]
     cause = min((row.cause, *(row_of(decision).cause for decision in shut)), key=BLAME.index)
     refused_by = f"{looked}{waits}{',' * bool(waits)} and refused {share}, because {inner(row.meaning)}"
-    yield " ".join((f"{VERDICTS[cause]}.", *said, refused_by))
+    yield " ".join((f"{VERDICTS[cause]}.", *reasons, refused_by))
 
 
 def _trades(summary: Summary) -> Iterator[str]:
@@ -307,16 +314,16 @@ def _profit(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
         if session_records.holdings is not None:
             yield "No pass saw what the account is worth, so its profit isn't known."
         return
-    made = money.profit_usd
-    share = f" ({percent(made / money.before_usd)})" if money.before_usd else ""
+    profit_usd = money.profit_usd
+    share = f" ({percent(profit_usd / money.before_usd)})" if money.before_usd else ""
     moved = (
         f", besides {format_signed_usd(money.transfers_usd)} that was moved in or out" if money.transfers_usd else ""
     )
-    yield f"The account made {format_signed_usd(made)}{share}{moved}, and is worth {money.after_usd:,.2f} USD."
+    yield f"The account made {format_signed_usd(profit_usd)}{share}{moved}, and is worth {money.after_usd:,.2f} USD."
     if money.benchmark is None or not money.before_usd:
         yield money.without
         return
-    yield f"SPY made {percent(money.benchmark)}: {_beside(made / money.before_usd, money.benchmark)}."
+    yield f"SPY made {percent(money.benchmark)}: {_beside(profit_usd / money.before_usd, money.benchmark)}."
     if money.first_usd and money.benchmark_since is not None:
         whole = (money.after_usd - money.first_usd) / money.first_usd
         ahead = _beside(whole, money.benchmark_since)
@@ -330,37 +337,38 @@ def _beside(own: Decimal, benchmark: float) -> str:
     return f"the account is {abs(points):.2f} percentage points {'ahead' if points > 0 else 'behind'}"
 
 
-def _positions(summary: Summary, seen: SessionRecords) -> Iterator[str]:
-    if seen.holdings is None:
+def _positions(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
+    if session_records.holdings is None:
         return
     if not summary.positions:
-        yield "By its books, it holds nothing." if seen.judgments else "It held nothing at the close."
+        yield "By its books, it holds nothing." if session_records.judgments else "It held nothing at the close."
     else:
         gains = [position.gain_usd for position in summary.positions if position.gain_usd is not None]
         worth = f", together {format_signed_usd(sum(gains, Decimal(0)))} since they were opened" if gains else ""
-        yield f"It {'holds' if seen.judgments else 'held'} {pluralize(len(summary.positions), 'position')}{worth}."
-    if seen.judgments and summary.positions:
+        verb = "holds" if session_records.judgments else "held"
+        yield f"It {verb} {pluralize(len(summary.positions), 'position')}{worth}."
+    if session_records.judgments and summary.positions:
         yield from _stops(summary.positions)
     shares, gains = dict[str, Decimal](), list[Decimal]()
-    for holding in seen.holdings:
+    for holding in session_records.holdings:
         if holding.closed_by_others:
             shares[holding.symbol] = shares.get(holding.symbol, Decimal(0)) + holding.closed_by_others
             gains += [holding.unrealized_usd] if not holding.is_held and holding.unrealized_usd is not None else []
     if shares:
-        made = f", which made {format_signed_usd(sum(gains, Decimal(0)))}" if gains else ""
-        yield f"Somebody else closed {names(list(shares))} at the broker{made}. tradebot reconcile can book that."
-    foreign = (holding for holding in seen.holdings if holding.strategy == FOREIGN_OWNER)
+        gain_text = f", which made {format_signed_usd(sum(gains, Decimal(0)))}" if gains else ""
+        yield f"Somebody else closed {names(list(shares))} at the broker{gain_text}. tradebot reconcile can book that."
+    foreign = (holding for holding in session_records.holdings if holding.strategy == FOREIGN_OWNER)
     if others := [lot.symbol for lot in foreign if abs(lot.quantity) > shares.get(lot.symbol, Decimal(0))]:
         yield f"{names(others)} in the account {noun(len(others), 'is', 'are')} not the bot's, which leaves it alone."
 
 
 def _stops(helds: Sequence[Held]) -> Iterator[str]:
-    if all(held.at_broker for held in helds):
+    if all(position.at_broker for position in helds):
         yield f"{'Each has its stop' if len(helds) > 1 else 'Its stop rests'} at the broker."
         return
-    if bare := [held.symbol for held in helds if held.stop_usd is None]:
+    if bare := [position.symbol for position in helds if position.stop_usd is None]:
         yield f"No stop is known for {names(bare)}."
-    if ours := [held.symbol for held in helds if held.stop_usd is not None and not held.at_broker]:
+    if ours := [position.symbol for position in helds if position.stop_usd is not None and not position.at_broker]:
         stops, rest, them = ("stop", "doesn't", "it") if len(set(ours)) == 1 else ("stops", "don't", "them")
         yield f"The {stops} of {names(ours)} {rest} rest at the broker; the bot itself watches {them}."
 
@@ -376,18 +384,19 @@ def _slots(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
         yield f"None of {pluralize(session_records.slots, 'slot')} was missed."
 
 
-def _health(seen: SessionRecords) -> Iterator[str]:
-    states = Counter(judgment.state for judgment in seen.judgments)
+def _health(session_records: SessionRecords) -> Iterator[str]:
+    states = Counter(judgment.state for judgment in session_records.judgments)
     if not states:
         return
-    well, findings = states[HealthState.OK], [judgment.subject for judgment in rank_judgments(seen.judgments)]
+    well = states[HealthState.OK]
+    findings = [judgment.subject for judgment in rank_judgments(session_records.judgments)]
     if findings:
         ill = f"{names(findings)} {noun(len(findings), 'is', 'are')} not"
-        # The permission is no part of the bot, and what isn't due is well, as `status` counts too.
-        parts = [judgment for judgment in seen.judgments if judgment.subject != PERMISSION]
+        # Permission isn't a part of the bot, and anything not due counts as well, as in `status`.
+        parts = [judgment for judgment in session_records.judgments if judgment.subject != PERMISSION]
         yield f"{sum(not part.state.is_finding for part in parts)} of {len(parts)} parts of the bot are well; {ill}."
         return
-    due = [judgment.subject for judgment in seen.judgments if judgment.state is HealthState.NOT_DUE]
+    due = [judgment.subject for judgment in session_records.judgments if judgment.state is HealthState.NOT_DUE]
     yield f"All is well: {pluralize(well, 'part')} of the bot {noun(well, 'is', 'are')} in order."
     if due:
         yield f"Not due yet: {names(due)}."
@@ -411,23 +420,33 @@ def _needs_text(summary: Summary, session_records: SessionRecords) -> Iterator[s
         yield "Nothing."
 
 
-def clip(said: str, command: str = "") -> str:
-    """Shorten a line of the message to CLIPPED characters, and leave the command at its end whole."""
+def clip(line: str, command: str = "") -> str:
+    """Shorten a line of the message to CLIPPED characters, without cutting the command at its end."""
     last = f" Next: {command}" if command else ""
-    return shorten(said, CLIPPED - len(last), placeholder="…") + last
+    return shorten(line, CLIPPED - len(last), placeholder="…") + last
 
 
-def _short(day: Summary, seen: SessionRecords, first: str) -> str:
+def _short(day: Summary, session_records: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
     needs, helds = day.needs, day.positions
     lines = [clip(f"- {need.what}", need.next) for need in needs[:FEW]]
     lines += [f"- {len(needs) - FEW:,} more; tradebot summary tells all."] if len(needs) > FEW else []
-    lines += [*_did(day, seen), *list(_trades(day))[:1]]
-    gains = [f"{held.symbol}{'' if held.gain_usd is None else f' {held.gain_usd:+,.0f} USD'}" for held in helds]
-    if seen.judgments and seen.holdings is not None:
+    lines += [*_did(day, session_records), *list(_trades(day))[:1]]
+    gains = [
+        f"{position.symbol}{'' if position.gain_usd is None else f' {position.gain_usd:+,.0f} USD'}"
+        for position in helds
+    ]
+    if session_records.judgments and session_records.holdings is not None:
         lines.append(f"It holds {names(gains) if helds else 'nothing'}.")
-    lines += [*(_slots(day, seen) if day.missed else ()), *_quota(day, seen), *_told_of(seen), *seen.unknown]
-    lines += [] if day.needs or day.unknown or not seen.judgments else ["All is well, and nothing needs you."]
+    lines += [
+        *(_slots(day, session_records) if day.missed else ()),
+        *_quota(day, session_records),
+        *_told_of(session_records),
+        *session_records.unknown,
+    ]
+    lines += (
+        [] if day.needs or day.unknown or not session_records.judgments else ["All is well, and nothing needs you."]
+    )
     message = first
     for line in map(clip, lines):
         message += f"\n{line}" if len(message) + len(line) < SHORT else ""
@@ -451,8 +470,8 @@ _SECONDS = re.compile(r"\b(\d[\d,]*) s\b")
 
 def in_words(text: str) -> str:
     """Replace each code in a text of the records by words: a reason's meaning, a trading state."""
-    said = _CODE.sub(lambda match: _PLAIN.get(match[0]) or _meaning(match[0]), text)
-    return _SECONDS.sub(lambda match: span(float(match[1].replace(",", ""))), said)
+    worded = _CODE.sub(lambda match: _PLAIN.get(match[0]) or _meaning(match[0]), text)
+    return _SECONDS.sub(lambda match: span(float(match[1].replace(",", ""))), worded)
 
 
 def _meaning(code: str) -> str:
@@ -460,18 +479,18 @@ def _meaning(code: str) -> str:
 
 
 def inner(sentence: str) -> str:
-    """Return a sentence for use in the middle of another."""
+    """Return a sentence in the form it has in the middle of another."""
     return sentence[:1].lower() + sentence[1:]
 
 
 def utc(at: datetime) -> str:
-    """Format a moment as the sentences of records do."""
+    """Format a moment as it appears in recorded sentences."""
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def names(given: Sequence[str]) -> str:
+def names(names_to_join: Sequence[str]) -> str:
     """Join names for a sentence; of many, the first ones and the number of others."""
-    shown = list(dict.fromkeys(given))
+    shown = list(dict.fromkeys(names_to_join))
     *rest, last = shown if len(shown) <= NAMED else (*shown[: NAMED - 1], f"{len(shown) - NAMED + 1} more")
     return f"{', '.join(rest)} and {last}" if rest else last
 

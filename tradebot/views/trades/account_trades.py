@@ -24,7 +24,7 @@ OTHER_KINDS = re.compile(r"[A-Z0-9.]+\d{6}[CP]\d{8}|[A-Z0-9]+/[A-Z0-9]+")
 """Symbols of option contracts and of crypto currencies. Only shares are matched."""
 _ZERO = Decimal(0)
 _MOVES = frozenset({Origin.ADOPTION, Origin.TAKEN_OVER})
-# Earlier versions kept no finer word for a dividend that pays shares.
+# Earlier versions recorded no more specific word for a dividend paid in shares.
 _MULTIPLIES = frozenset({ActivityKind.SPLIT, ActivityKind.STOCK_DIVIDEND, ActivityKind.DIVIDEND})
 
 
@@ -76,7 +76,7 @@ class _Split(NamedTuple):
 
 
 class _Moved(NamedTuple):
-    """Shares that came without a trade, or left the books and not the account."""
+    """Shares that came without a trade, or left the books but not the account."""
 
     symbol: str
     quantity: Fraction
@@ -101,16 +101,18 @@ def account_trades(history: History) -> AccountTrades:
         if not OTHER_KINDS.fullmatch(symbol):
             moved[symbol] += Fraction(quantity)
     held_before = {symbol: quantity for symbol, quantity in moved.items() if quantity}
-    # At the same instant, the fill's id orders trades, not the order in the books.
+    # At the same instant, trades are ordered by the fill's id, not by the order in the books.
     trades.sort(key=lambda trade: (trade.fill.at, trade.quantity < 0, trade.fill.activity_id))
     return AccountTrades(tuple(trades), held_before, tuple(others))
 
 
 def _with_last_owner(fills: Sequence[OwnedFill]) -> list[OwnedFill]:
-    """Return the fills under the owner to whom they were given back, without what moved them there."""
-    given = {owned.about: owned.strategy for owned in fills if owned.origin is Origin.GIVEN_BACK and owned.strategy}
+    """Return the fills under their final owner, without the fills that moved them there."""
+    final_owner = {
+        owned.about: owned.strategy for owned in fills if owned.origin is Origin.GIVEN_BACK and owned.strategy
+    }
     return [
-        replace(owned, strategy=given.get(owned.fill.activity_id, owned.strategy))
+        replace(owned, strategy=final_owner.get(owned.fill.activity_id, owned.strategy))
         for owned in fills
         if owned.origin is not Origin.GIVEN_BACK
     ]
@@ -119,7 +121,7 @@ def _with_last_owner(fills: Sequence[OwnedFill]) -> list[OwnedFill]:
 def _under_last_symbol(fills: list[OwnedFill]) -> list[tuple[str, OwnedFill]]:
     """Return the fills with today's symbol, without those that moved shares to a new symbol."""
     named = [(owned.fill.symbol, owned) for owned in fills]
-    # The new name of a symbol is that of all who hold it.
+    # A symbol's new name applies to everyone's shares.
     for rename in renames(replace(owned, strategy=NOT_OURS) for owned in fills if owned.origin is Origin.ACTIVITY):
         named = [
             (rename.new if symbol == rename.old and owned.fill.at <= rename.at else symbol, owned)
@@ -130,21 +132,24 @@ def _under_last_symbol(fills: list[OwnedFill]) -> list[tuple[str, OwnedFill]]:
 
 
 def _events(named: Sequence[tuple[str, OwnedFill]], cash: Mapping[str, CashMovement]) -> Iterator[_Event]:
-    """Yield what the fills did to the account: trades, splits, and shares that came or left without a trade."""
+    """Yield the events behind the fills: trades, splits, and shares that came or left without a trade."""
     symbols = {owned.fill.activity_id: symbol for symbol, owned in named}
-    held = defaultdict[tuple[str, str], Decimal](Decimal)
+    quantity_by_owner = defaultdict[tuple[str, str], Decimal](Decimal)
     for group in together([owned for _, owned in named]):
         by_symbol = defaultdict[str, list[OwnedFill]](list)
         for owned in group:
             by_symbol[symbols[owned.fill.activity_id]].append(owned)
         for symbol, fills in by_symbol.items():
-            yield from _of_group(symbol, fills, held, cash)
+            yield from _of_group(symbol, fills, quantity_by_owner, cash)
             for owned in fills:
-                held[owned.strategy, symbol] += owned.fill.signed_quantity
+                quantity_by_owner[owned.strategy, symbol] += owned.fill.signed_quantity
 
 
 def _of_group(
-    symbol: str, fills: Sequence[OwnedFill], held: Mapping[tuple[str, str], Decimal], cash: Mapping[str, CashMovement]
+    symbol: str,
+    fills: Sequence[OwnedFill],
+    quantity_by_owner: Mapping[tuple[str, str], Decimal],
+    cash: Mapping[str, CashMovement],
 ) -> Iterator[_Event]:
     origin = fills[0].origin
     if origin is Origin.VENUE:
@@ -156,8 +161,13 @@ def _of_group(
     by_owner = defaultdict[str, list[OwnedFill]](list)
     for owned in fills:
         by_owner[owned.strategy].append(owned)
-    parts = {owner: split_off_restatement(held.get((owner, symbol), _ZERO), each) for owner, each in by_owner.items()}
-    changed = [(held.get((owner, symbol), _ZERO), _net(part)) for owner, (part, _) in parts.items() if part]
+    parts = {
+        owner: split_off_restatement(quantity_by_owner.get((owner, symbol), _ZERO), each)
+        for owner, each in by_owner.items()
+    }
+    changed = [
+        (quantity_by_owner.get((owner, symbol), _ZERO), _net(part)) for owner, (part, _) in parts.items() if part
+    ]
     if changed:
         yield _Split(symbol, _ratio(changed))
     rest = [owned for _, traded in parts.values() for owned in traded]
@@ -166,7 +176,7 @@ def _of_group(
         return
     for owned in rest:
         movement = None if changed else cash.get(owned.about)
-        yield _of_activity(symbol, owned, held.get((owned.strategy, symbol), _ZERO), movement)
+        yield _of_activity(symbol, owned, quantity_by_owner.get((owned.strategy, symbol), _ZERO), movement)
 
 
 def _net(fills: Iterable[OwnedFill]) -> Decimal:
@@ -174,16 +184,16 @@ def _net(fills: Iterable[OwnedFill]) -> Decimal:
 
 
 def _ratio(changed: Sequence[tuple[Decimal, Decimal]]) -> Fraction:
-    """Return how many shares each share became, from what each owner held and by how much that changed."""
-    held, change = (sum(each, _ZERO) for each in zip(*changed, strict=True))
-    if not held:
-        # Longs and shorts cancel out.
-        held, change = changed[0]
-    return 1 + Fraction(change) / Fraction(held)
+    """Return how many shares each share became, from each owner's quantity and its change."""
+    quantity, change = (sum(each, _ZERO) for each in zip(*changed, strict=True))
+    if not quantity:
+        # Use only one owner if longs and shorts cancel out.
+        quantity, change = changed[0]
+    return 1 + Fraction(change) / Fraction(quantity)
 
 
 def _adjustments(symbol: str, fills: Sequence[OwnedFill]) -> Iterator[_Traded]:
-    """Yield what a plan changed in all; what it moves from one owner to another cancels out."""
+    """Yield the net changes by a plan; shares that it moves between owners cancel out."""
     change = _net(fills)
     if change:
         side = Side.BUY if change > 0 else Side.SELL
@@ -193,9 +203,9 @@ def _adjustments(symbol: str, fills: Sequence[OwnedFill]) -> Iterator[_Traded]:
 
 
 def _of_activity(symbol: str, owned: OwnedFill, held_quantity: Decimal, cash: CashMovement | None) -> _Event:
-    """Return what one fill of an activity was: a sale for cash, a split of others' shares, or shares that came or left.
+    """Return the event behind an activity's fill: a sale for cash, a split of others' shares, or a transfer of shares.
 
-    Others' shares that no cash was paid for are in the books at a price, and `cash` put the cash for that back.
+    Others' shares that no cash was paid for are in the books at a price, and `cash` added that amount back.
     """
     fill = owned.fill
     if cash is None or cash.amount_usd != fill.notional:

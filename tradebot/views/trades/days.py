@@ -34,7 +34,7 @@ EVER = DateRange()
 
 
 LONGEST_GAP = timedelta(days=7)
-"""The longest time from one opening to the next, as in September 2001. After a longer one, a session isn't known."""
+"""The longest time from one opening to the next, as in September 2001. After a longer one, a session is missing."""
 
 
 class MarketTime:

@@ -18,9 +18,9 @@ LATEST = timedelta(days=4)
 """How long after a sale its fee may be booked: on Tuesday after a long weekend for a sale on Friday."""
 _ZERO = Decimal(0)
 Moments = Mapping[tuple[str, datetime], Collection[str]]
-"""The ids of the fills that the broker made in a symbol, as it was called then, at a moment."""
+"""The ids of the fills that the broker reported in a symbol, by its name then, at a moment."""
 _Part = tuple[OpenLot, Decimal]
-"""A lot, and its value in USD by which it takes part in a fee."""
+"""A lot, and the value in USD that its share of a fee is based on."""
 
 
 def fees_assumption(settlement: Settlement) -> str:
@@ -64,7 +64,7 @@ def allocate_fees(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: 
     decimals, and add up to the fee.
     """
     charged, shares, remaining = list(fees), list[FeeShare](), list[CashMovement]()
-    # In an order that neither that of the lots nor that of the fills of one moment changes.
+    # This order doesn't depend on the order of the lots, nor on that of fills of one moment.
     ordered = sorted(lots, key=_name) if charged else []
     sales, of_fills = _sales(ordered, day), _of_fills(ordered)
     by_fee = {fee_id(name): (name,) for names in fills.values() for name in names} if charged else {}
@@ -130,13 +130,13 @@ def _day_of_sales(fee: CashMovement, sales: Mapping[date, object], day: VenueDay
 
 
 def _divide_fee(fee: CashMovement, among: Sequence[_Part]) -> Iterator[FeeShare]:
-    """Yield the shares of one fee: each is what the fee has reached after its lot, less what it had reached before."""
-    whole, reached, given = sum((value for _, value in among), _ZERO), _ZERO, _ZERO
+    """Yield each lot's share of one fee: the rounded running total after the lot minus the one before it."""
+    whole, reached, allocated = sum((value for _, value in among), _ZERO), _ZERO, _ZERO
     for index, (lot, value) in enumerate(among, 1):
         reached += value
         up_to = fee.amount_usd if index == len(among) else (fee.amount_usd * reached / whole).quantize(NINE_PLACES)
-        yield FeeShare(fee, lot, up_to - given)
-        given = up_to
+        yield FeeShare(fee, lot, up_to - allocated)
+        allocated = up_to
 
 
 _KINDS: Mapping[CashKind, tuple[ActivityKind, ...]] = {
@@ -144,7 +144,7 @@ _KINDS: Mapping[CashKind, tuple[ActivityKind, ...]] = {
     CashKind.DIVIDEND: (ActivityKind.DIVIDEND, ActivityKind.RETURN_OF_CAPITAL, ActivityKind.STOCK_DIVIDEND),
     CashKind.INTEREST: (ActivityKind.INTEREST,),
     CashKind.FUNDING: (ActivityKind.FUNDING,),
-    # Shares that came in without a trade too: the books buy them at their price with cash that this puts back.
+    # This includes shares that came without a trade: the books buy them at their price, and this adds the cash back.
     CashKind.TRANSFER: (ActivityKind.TRANSFER, ActivityKind.SHARES),
 }
 _KIND_OF = {meaning: kind for kind, meanings in _KINDS.items() for meaning in meanings}
@@ -157,7 +157,8 @@ def cash_kind(movement: CashMovement) -> CashKind:
     compensating cash is no profit, so it counts as a transfer.
     """
     if movement.origin is Origin.ADOPTION:
-        # Adopted shares enter the books at the broker's average price, so the cash that makes up for it is no profit.
+        # Adopted shares enter the books at the broker's average price, so the cash that compensates for it is no
+        # profit.
         return CashKind.TRANSFER
     assert movement.meaning or not movement.kind, "an adapter says what its venue's words mean"
     return _KIND_OF.get(movement.meaning or ActivityKind.OTHER, CashKind.ADJUSTMENT)

@@ -1,4 +1,4 @@
-"""An account's history: everything that performance is computed from, read once.
+"""Collect an account's history: everything that performance is computed from, read once.
 
 Trades of a position that was rolled into the next contract form one story, with a trade for each contract.
 """
@@ -59,7 +59,7 @@ def links(rows: Iterable[StoryRow], day: VenueDay) -> Mapping[str, StoryLink]:
     links_found = dict[str, StoryLink]()
     for row in in_order:
         into = _moved_into(row)
-        following = next((earlier for earlier in in_order if _goes_on(row, earlier, into, day)), None) if into else None
+        following = next((other for other in in_order if _continues(row, other, into, day)), None) if into else None
         if following is not None:
             link = links_found.get(row.id, StoryLink(row.id))
             links_found[row.id] = link._replace(moved_into=into)
@@ -67,7 +67,7 @@ def links(rows: Iterable[StoryRow], day: VenueDay) -> Mapping[str, StoryLink]:
     return links_found
 
 
-def went_on(trades: Iterable[tuple[Trade, Sequence[str]]], day: VenueDay) -> frozenset[Key]:
+def rolled_positions_of(trades: Iterable[tuple[Trade, Sequence[str]]], day: VenueDay) -> frozenset[Key]:
     """Return the positions that were rolled into the next contract, given all trades and why each was closed.
 
     Their stories continue, so they don't count as trades: the story's last contract does.
@@ -77,7 +77,7 @@ def went_on(trades: Iterable[tuple[Trade, Sequence[str]]], day: VenueDay) -> fro
         return frozenset()
     keys = {str(number): trade.key for number, (trade, _) in enumerate(in_order)}
     rows = [
-        _Ended(name, trade.strategy, trade.symbol, trade.side, trade.opened_at, trade.closed_at, tuple(reasons))
+        _TradeEnd(name, trade.strategy, trade.symbol, trade.side, trade.opened_at, trade.closed_at, tuple(reasons))
         for name, (trade, reasons) in zip(keys, in_order, strict=True)
     ]
     return frozenset(keys[name] for name, link in links(rows, day).items() if link.moved_into)
@@ -92,8 +92,8 @@ def stories(rows: Iterable[Row], day: VenueDay) -> Sequence[tuple[Row, ...]]:
     return [tuple(story) for story in by_story.values()]
 
 
-class _Ended(Struct):
-    """A trade, as much of it as a link asks for."""
+class _TradeEnd(Struct):
+    """The fields of a trade that linking it to the next one needs."""
 
     id: str
     strategy: str
@@ -104,7 +104,7 @@ class _Ended(Struct):
     reasons: tuple[str, ...]
 
 
-def _goes_on(row: StoryRow, before: StoryRow, into: str, day: VenueDay) -> bool:
+def _continues(row: StoryRow, before: StoryRow, into: str, day: VenueDay) -> bool:
     same = (before.strategy, before.symbol, before.side) == (row.strategy, into, row.side)
     ended = row.closed_at
     return (
@@ -113,7 +113,7 @@ def _goes_on(row: StoryRow, before: StoryRow, into: str, day: VenueDay) -> bool:
 
 
 def _moved_into(row: StoryRow) -> str:
-    """Return the contract that a trade was moved into, by why it was closed; empty if it wasn't."""
+    """Return the contract that a trade was rolled into, by its exit reason; empty if it wasn't rolled."""
     for reason in row.reasons:
         with suppress(ValueError):
             for part in parse(reason):
@@ -161,8 +161,8 @@ class History(Struct, frozen=True, dict=True):
     @property
     def opening_usd(self) -> Decimal | None:
         """Return the account's value when its books were opened; None if it may have had positions."""
-        held = self.acknowledged or any(owned.origin in FOUND for owned in self.fills)
-        return None if held or self.opened_at is None else self.opening_cash
+        had_positions = self.acknowledged or any(owned.origin in FOUND for owned in self.fills)
+        return None if had_positions or self.opened_at is None else self.opening_cash
 
     @cached_property
     def lots(self) -> Lots:
@@ -190,7 +190,9 @@ class History(Struct, frozen=True, dict=True):
     def rolled_positions(self) -> frozenset[Key]:
         """Return the positions that were rolled into the next contract, where their stories continue."""
         trips = (trip for trip in self.lots.trips if trip.trade.strategy != NOT_OURS)
-        return went_on(((trip.trade, [why_closed(lot, self.sent) for lot in trip.closed]) for trip in trips), self.day)
+        return rolled_positions_of(
+            ((trip.trade, [why_closed(lot, self.sent) for lot in trip.closed]) for trip in trips), self.day
+        )
 
     @cached_property
     def former_names(self) -> Mapping[Owner, Sequence[str]]:
@@ -219,15 +221,15 @@ class History(Struct, frozen=True, dict=True):
 
 def _with_settlements(fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
     foreign = {fill.fill.activity_id: fill for fill in fills if fill.fill.by_venue and fill.strategy == FOREIGN}
-    given = defaultdict[str, Decimal](Decimal)
+    allocated_by_symbol = defaultdict[str, Decimal](Decimal)
     for owned in fills:
         if owned.origin is Origin.GIVEN_BACK and owned.strategy != FOREIGN:
-            given[owned.about] += owned.fill.quantity
+            allocated_by_symbol[owned.about] += owned.fill.quantity
     for owned in fills:
         fill, whole = owned.fill, foreign.get(owned.about) if owned.origin is Origin.GIVEN_BACK else None
         if whole and owned.strategy != FOREIGN:
             yield replace(whole, strategy=owned.strategy, fill=replace(whole.fill, quantity=fill.quantity))
         elif not whole and fill.activity_id not in foreign:
             yield owned
-        elif not whole and given[fill.activity_id] < fill.quantity:
-            yield replace(owned, fill=replace(fill, quantity=fill.quantity - given[fill.activity_id]))
+        elif not whole and allocated_by_symbol[fill.activity_id] < fill.quantity:
+            yield replace(owned, fill=replace(fill, quantity=fill.quantity - allocated_by_symbol[fill.activity_id]))

@@ -1,4 +1,4 @@
-"""Lots and trades: each position piece by piece, as one fold over fills and never from quotes."""
+"""Compute lots and trades: each position piece by piece, in one fold over fills, never from quotes."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -166,8 +166,8 @@ def trades(fills: Iterable[OwnedFill]) -> tuple[Trade, ...]:
     return tuple(trip.trade for trip in lots_of(fills).trips)
 
 
-class _Going(Struct):
-    """The position that is held: its closed pieces, and what its fills add up to, unsigned, in today's shares."""
+class _OpenTrip(Struct):
+    """The open position: its closed pieces, and the totals of its fills, unsigned, in today's shares."""
 
     entered: Decimal = _ZERO
     paid: Decimal = _ZERO
@@ -177,9 +177,9 @@ class _Going(Struct):
     def restate(self, ratio: Decimal) -> None:
         self.entered, self.left = (to_nine_places(each * ratio) for each in (self.entered, self.left))
 
-    def trip(self, held: Sequence[OpenLot]) -> Trip:
-        """Return the trade as a round trip; it has ended if none of it is held."""
-        piece: OpenLot = held[0] if held else self.closed[0]
+    def trip(self, open_lots: Sequence[OpenLot]) -> Trip:
+        """Return the trade as a round trip; it has ended if no lots are open."""
+        piece: OpenLot = open_lots[0] if open_lots else self.closed[0]
         received = realized = _ZERO
         for lot in self.closed:
             received += lot.value_at(lot.exit_price)
@@ -189,7 +189,7 @@ class _Going(Struct):
             symbol=piece.symbol,
             side=piece.side,
             opened_at=piece.trade[2],
-            closed_at=None if held else self.closed[-1].closed_at,
+            closed_at=None if open_lots else self.closed[-1].closed_at,
             quantity=self.entered,
             closed_quantity=self.left,
             entry_price=self.paid / notional(self.entered, ONE, piece.multiplier),
@@ -203,21 +203,21 @@ class _Going(Struct):
             worst=None,
             multiplier=piece.multiplier,
         )
-        return Trip(trade, self.closed, held)
+        return Trip(trade, self.closed, open_lots)
 
 
 class _Fold:
-    """What the fills of one strategy in one symbol made so far: positions that are over, and the one that is held."""
+    """The result of one strategy's fills in one symbol so far: closed positions and the open one."""
 
     def __init__(self) -> None:
         self.lots = list[OpenLot]()
         self.steps = list[LotStep]()
         self._restated_at: datetime | None = None
         self.over = list[Trip]()
-        self.going = _Going()
+        self.going = _OpenTrip()
 
     def add(self, group: list[OwnedFill]) -> None:
-        # A fill alone never restates.
+        # A single fill never restates.
         restating, traded = split_off_restatement(_signed_quantity(self.lots), group) if len(group) > 1 else ([], group)
         if restating:
             before = _signed_quantity(self.lots)
@@ -240,7 +240,7 @@ class _Fold:
             opened -= closed
             if not self.lots or self.lots[0].side is fill.side:
                 self.over.append(going.trip(()))
-                self.going = going = _Going()
+                self.going = going = _OpenTrip()
         if opened:
             going.entered += opened
             going.paid += notional(opened, fill.price, fill.multiplier)
@@ -252,7 +252,7 @@ def _signed_quantity(lots: Sequence[OpenLot]) -> Decimal:
 
 
 def _after(lots: list[OpenLot], owned: OwnedFill) -> tuple[list[OpenLot], list[OpenLot]]:
-    """Return the pieces that one fill closes, and those that are held after it."""
+    """Return the pieces that one fill closes, and those open after it."""
     fill, gone, remaining = owned.fill, list[OpenLot](), owned.fill.quantity
     if lots and lots[0].side is not fill.side:
         gone, lots = _take_oldest(lots, remaining)
@@ -263,7 +263,7 @@ def _after(lots: list[OpenLot], owned: OwnedFill) -> tuple[list[OpenLot], list[O
 
 
 def _take_oldest(lots: list[OpenLot], quantity: Decimal) -> tuple[list[OpenLot], list[OpenLot]]:
-    """Return the oldest pieces of `quantity` shares together, and the others."""
+    """Return the oldest pieces that add up to `quantity` shares, and the others."""
     if lots[0].quantity == quantity:
         return lots[:1], lots[1:]
     taken, others = list[OpenLot](), list[OpenLot]()
@@ -289,15 +289,15 @@ def open_lot(owned: OwnedFill, quantity: Decimal | None = None, trade: Key | Non
 
 
 def _restate_lots(lots: list[OpenLot], restating: Sequence[OwnedFill]) -> list[OpenLot]:
-    """Return the pieces after a split: the new shares and prices, each with the entry of the piece that it was."""
+    """Return the pieces after a split: the new shares and prices, each with its original entry."""
     after = lots
     for owned in restating:
         after = _after(after, owned)[1]
-    reached, held = list(accumulate(lot.quantity for lot in lots)), sum((lot.quantity for lot in after), _ZERO)
+    reached, total = list(accumulate(lot.quantity for lot in lots)), sum((lot.quantity for lot in after), _ZERO)
     restated, done = list[OpenLot](), _ZERO
     for lot in after:
-        # The middle of a piece lies in the piece that it was, even where shares were rounded.
-        index = bisect_right(reached, (done + lot.quantity / 2) * reached[-1] / held)
+        # The middle of a new piece lies within its original piece, even where shares were rounded.
+        index = bisect_right(reached, (done + lot.quantity / 2) * reached[-1] / total)
         was = lots[min(index, len(lots) - 1)]
         restated.append(replace(was, quantity=lot.quantity, entry_price=lot.entry_price))
         done += lot.quantity

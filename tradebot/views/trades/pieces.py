@@ -1,5 +1,6 @@
-"""Split profit into its smallest pieces: each has a day, a kind, an owner and a symbol, and together they are all
-profit.
+"""Break profit down into its smallest pieces, each with a day, a kind, an owner and a symbol.
+
+Together they are all profit.
 """
 
 from bisect import bisect_right
@@ -59,11 +60,11 @@ def day_ends(history: History) -> tuple[DayEnd, ...]:
     traded = defaultdict[date, dict[Owner, LotStep]](dict)
     for owner, steps in history.lots.steps.items():
         for step in steps:
-            # The last step of a day counts, and where it is among those of others.
+            # The last step of a day counts, in the same order as other owners' steps.
             traded[date_of(step.at)][owner] = step
-    seen = {end.session: end.marks for end in history.ends}
-    days = sorted({*traded, *cash, *seen})
-    return tuple(account.end(day, traded.get(day, {}), cash.get(day, _ZERO), seen.get(day)) for day in days)
+    marks_by_session = {end.session: end.marks for end in history.ends}
+    days = sorted({*traded, *cash, *marks_by_session})
+    return tuple(account.end(day, traded.get(day, {}), cash.get(day, _ZERO), marks_by_session.get(day)) for day in days)
 
 
 def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -> DayEnd:
@@ -78,7 +79,7 @@ def value_at(history: History, moment: datetime, marks: Mapping[str, Decimal]) -
 
 
 def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
-    """Yield each change of cash, what was paid for shares or received for them first."""
+    """Yield each change of cash, with payments for shares first."""
     for steps in history.lots.steps.values():
         for step in steps:
             yield step.at, step.cash_usd
@@ -87,7 +88,7 @@ def _cash(history: History) -> Iterator[tuple[datetime, Decimal]]:
 
 
 class _Account:
-    """What the account holds while its days pass; `marked` is each position's last price, and of which day it is."""
+    """The account's positions, day by day; `marked` is each position's last price, with its day."""
 
     def __init__(self, history: History) -> None:
         self.cash, self.names, self.date_of = history.opening_cash, history.former_names, history.day.date_of
@@ -96,7 +97,7 @@ class _Account:
     def end(
         self, day: date, traded: Mapping[Owner, LotStep], cash: Decimal, marks: Mapping[str, Decimal] | None
     ) -> DayEnd:
-        """Let a day pass, and return its end; `traded` are positions that changed, and `cash` is by how much it did."""
+        """Advance by a day and return its end; `traded` are positions that changed, and `cash` is its change."""
         self.cash += cash
         for owner, step in traded.items():
             self.open.pop(owner, None)
@@ -200,7 +201,7 @@ def _realized_pieces(history: History) -> Iterator[Piece]:
 
 
 def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
-    """Yield by how much the gain of each open position changed each day."""
+    """Yield the change of each open position's gain, day by day."""
     before = dict[Key, Gain]()
     for end in ends:
         now = {gain.trade: gain for gain in end.gains}
@@ -225,18 +226,21 @@ def _fees(allotted: Allotted, day: VenueDay) -> Iterator[Piece]:
 def _cash_pieces(
     movements: Sequence[tuple[CashMovement, ProfitKind]], ends: Sequence[DayEnd], history: History
 ) -> Iterator[Piece]:
-    """Yield each other movement of cash; one that is about a symbol goes to its only owner on that day."""
-    held = {end.day: end.held for end in ends}
+    """Yield each other cash movement.
+
+    One about a symbol belongs to the symbol's owner on that day, if there is only one.
+    """
+    owners_by_day = {end.day: end.held for end in ends}
     names = history.former_names if any(movement.symbol for movement, _ in movements) else {}
     for cash_movement, kind in movements:
         day = history.day.date_of(cash_movement.at)
-        owners = [owner for owner in held[day] if cash_movement.symbol in (owner[1], *names.get(owner, ()))]
+        owners = [owner for owner in owners_by_day[day] if cash_movement.symbol in (owner[1], *names.get(owner, ()))]
         owner = owners[0] if len(owners) == 1 else (ACCOUNT, cash_movement.symbol or ACCOUNT)
         yield Piece(day, kind, cash_movement.amount_usd, *owner)
 
 
 REACH = timedelta(days=12)
-"""How far back the previous session's end is searched for."""
+"""How far back the end of the previous session is searched for."""
 
 
 class EquityAround(NamedTuple):

@@ -22,8 +22,9 @@ from tradebot.views.trades.pieces import ACCOUNT, Breakdown, DayEnd, EquityAroun
 from tradebot.views.trades.trade_row import Choice, rule_of, why_closed
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
-"""Names of rows: gains of open positions, which have no exit yet; unrecorded values; and entries whose components all
-disagreed with the side, or were neutral.
+"""Names of rows: gains of open positions, which have no exit yet.
+
+Unrecorded values; and entries whose components all disagreed with the side, or were neutral.
 """
 CENT = Decimal("0.01")
 _ZERO = Decimal(0)
@@ -174,8 +175,8 @@ class ProfitReport:
         """Return the part of the profit that the books don't explain: other prices, or missing bookings."""
         if self.worth is None:
             return _ZERO
-        made = self.worth.after_usd - self.worth.before_usd - self.transfers_usd
-        return (made - self.total.total_usd).quantize(CENT) + _ZERO
+        broker_profit = self.worth.after_usd - self.worth.before_usd - self.transfers_usd
+        return (broker_profit - self.total.total_usd).quantize(CENT) + _ZERO
 
     @property
     def usd(self) -> Decimal:
@@ -220,7 +221,7 @@ class ProfitReport:
         return len(self._chosen_fills(history.fills_awaiting_fee)), others
 
     def _chosen_fills(self, fills: Iterable[OwnedFill]) -> Collection[Fill]:
-        """Return those of these fills that are asked for, each once, without those that came without a fee."""
+        """Return the selected fills, each once, without those whose fee came later."""
         date_of = self._known.history.day.date_of
         charged = ((fill.strategy, fill.fill) for fill in fills if fill.fill.fee)
         chosen = (fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at)))
@@ -243,7 +244,7 @@ class ProfitReport:
             parts = {kind: of_kind.get(name, _ZERO) for kind, of_kind in sums.items()}
             row = _row(name, parts, ended[name], _of_choice([ends[name]] if name in ends else [], self._choice))
             profit_rows += [row] if name != HELD or row.open_usd or row.total_usd else []
-        return tuple(sorted(profit_rows, key=lambda row: _place(by, row)))
+        return tuple(sorted(profit_rows, key=lambda row: _sort_key(by, row)))
 
 
 def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[str]:
@@ -267,8 +268,8 @@ _LAST = (HELD, NONE_AGREED, NOT_KNOWN, NOT_OURS, ACCOUNT)
 """Rows that are listed below the others, in this order."""
 
 
-def _place(by: Cut, row: ProfitRow) -> tuple[int, Decimal, str]:
-    """Return where a row stands: times in their order, others from the best to the worst, and what has no name last."""
+def _sort_key(by: Cut, row: ProfitRow) -> tuple[int, Decimal, str]:
+    """Return a row's sort key: times in order, others from best to worst, and rows without a name last."""
     last = _LAST.index(row.name) + 1 if row.name in _LAST else 0
     return last, _ZERO if by in IN_TIME or by is Cut.HOUR else -row.total_usd, row.name
 
@@ -281,7 +282,7 @@ def _day_name(by: Cut, piece: Piece | DayEnd) -> str:
 
 
 class _Namer:
-    """Names the row of each piece; what takes long to find out is found out once."""
+    """Names the row of each piece, and caches names that take long to find."""
 
     def __init__(self, breakdown: Breakdown) -> None:
         self._history = breakdown.history
@@ -318,11 +319,11 @@ class _Namer:
         return self._entry(piece.trade, piece.side)
 
 
-def entry_component(kept: Kept, side: Side) -> str:
+def entry_component(entry_terms: Kept, side: Side) -> str:
     """Return the component that contributed most to an entry's direction: the largest value times weight."""
     spoke = [
         (component.value * component.weight * side.sign, component.name)
-        for component in kept.components
+        for component in entry_terms.components
         if component.value is not None
     ]
     if not spoke:

@@ -69,7 +69,7 @@ def swaps_of(
     `prices` are the last known ones by symbol. A newcomer is the first position opened in its symbol `within` this time
     after the decision. `working` are our ids of working orders.
     """
-    for record, why, after in _with_what_followed(records):
+    for record, why, after in _with_later_closes(records):
         intent = record.intent
         closed = next((row for row in trades if _was_held(row, *intent.whose, intent.at)), None)
         opened = next((row for row in trades if _came(row, intent.displaced_by, intent.at, within)), None)
@@ -93,8 +93,8 @@ def swaps_of(
         )
 
 
-def _with_what_followed(records: Iterable[GaveWay]) -> Iterator[tuple[GaveWay, Decision, Sequence[GaveWay]]]:
-    """Yield each record of a swap with what decided it, and with what was sent for it later."""
+def _with_later_closes(records: Iterable[GaveWay]) -> Iterator[tuple[GaveWay, Decision, Sequence[GaveWay]]]:
+    """Yield each swap's record with its decision, and with the closes sent for it later."""
     gave_ways, last = list[tuple[GaveWay, Decision, list[GaveWay]]](), dict[tuple[str, str, str], list[GaveWay]]()
     for record in records:
         key, why = (*record.intent.whose, record.intent.displaced_by), _swap_decision(record)
@@ -107,10 +107,10 @@ def _with_what_followed(records: Iterable[GaveWay]) -> Iterator[tuple[GaveWay, D
 
 
 def _swap_decision(record: GaveWay) -> Decision | None:
-    """Return what decided that a position gives way; None for anything else, and for a close that is sent once more.
+    """Return the decision that displaced a position; None for any other order, and for a close that is resent.
 
-    A close is an order of its own, or a target that rests already and gets the price of a close. One that the venue
-    refused, or that never reached it, closed nothing.
+    A close is an order of its own, or a target that is repriced to close. One that the venue refused, or that never
+    reached it, closed nothing.
     """
     intent = record.intent
     if not (_came_out(record) and intent.displaced_by and intent.operation is not Operation.CANCEL):
@@ -141,8 +141,8 @@ def _parts(value: PositionValue | None) -> Mapping[str, Decimal | None]:
 
 
 def _was_held(row: TradeRow, strategy: str, symbol: str, at: datetime) -> bool:
-    held = row.opened_at <= at and (row.closed_at is None or row.closed_at >= at)
-    return held and (row.strategy, row.symbol) == (strategy, symbol)
+    was_open = row.opened_at <= at and (row.closed_at is None or row.closed_at >= at)
+    return was_open and (row.strategy, row.symbol) == (strategy, symbol)
 
 
 def _came(row: TradeRow, symbol: str, at: datetime, within: timedelta) -> bool:
@@ -150,14 +150,14 @@ def _came(row: TradeRow, symbol: str, at: datetime, within: timedelta) -> bool:
 
 
 def _earned_so_far(row: TradeRow) -> Decimal | None:
-    """Return what a trade has earned so far after fees; None if it is open without a last price."""
+    """Return a trade's profit so far after fees; None if it is open without a last price."""
     if row.closed_at is not None:
         return row.net_usd
     return None if row.open_usd is None else row.net_usd + row.open_usd + row.open_fees_usd
 
 
 def _missed_profit(row: TradeRow, last: Decimal) -> Decimal | None:
-    """Return what a closed position would have made since, if it had been held."""
+    """Return the profit that a closed position would have made since its exit."""
     if row.exit_price is None:
         return None
     sign = 1 if row.side == LONG else -1

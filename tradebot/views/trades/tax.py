@@ -149,7 +149,7 @@ def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade], day: Ven
 
 
 def _as_lot(trade: AccountTrade) -> OpenLot:
-    """Return a trade as shares that were bought or sold short at a known price, which is how fees see it."""
+    """Return a trade as shares bought or sold short at a known price, which is the form that fees are allocated to."""
     assert trade.price is not None, "fees are for what has a price"
     quantity, price = decimal(abs(trade.quantity)), decimal(trade.price)
     return open_lot(replace(trade.owned, fill=replace(trade.fill, symbol=trade.symbol, quantity=quantity, price=price)))
@@ -197,7 +197,7 @@ def _money(sale: Sale) -> tuple[Decimal | None, Decimal | None, Decimal, Decimal
     basis = None if sale.bought_usd is None else _cents(sale.bought_usd)
     if proceeds is None or basis is None:
         return proceeds, basis, _cents(sale.disallowed_usd), None
-    # All of a loss is what the rounded figures differ by, so that nothing is left of it.
+    # If the whole loss is disallowed, use the rounded difference, so that nothing remains of it.
     adjustment = basis - proceeds if sale.washed == sale.shares else _cents(sale.disallowed_usd)
     return proceeds, basis, adjustment, proceeds - basis + adjustment
 

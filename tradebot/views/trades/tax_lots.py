@@ -103,7 +103,7 @@ def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
 
 def take(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[list[TaxLot], list[TaxLot]]:
     """Split lots into the pieces that a sale of this many shares closes, oldest first, and the remaining lots."""
-    pieces, left = list[TaxLot](), {id(lot): lot for lot in lots}
+    pieces, remaining = list[TaxLot](), {id(lot): lot for lot in lots}
     for lot in in_order(lots, method):
         if not quantity:
             break
@@ -112,10 +112,10 @@ def take(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[li
         pieces.append(lot.part(closed * lot.sign))
         rest = lot.quantity - closed * lot.sign
         if rest:
-            left[id(lot)] = lot.part(rest)
+            remaining[id(lot)] = lot.part(rest)
         else:
-            del left[id(lot)]
-    return pieces, list(left.values())
+            del remaining[id(lot)]
+    return pieces, list(remaining.values())
 
 
 def is_long_term(held_from: date, sold: date) -> bool:
@@ -166,7 +166,7 @@ class Sale(Struct, dict=True):
 
     @property
     def _closed_usd(self) -> Fraction | None:
-        """Return what a share was closed for with its fee: more for a purchase, less for a sale."""
+        """Return a share's closing value with its fee: the cost for a purchase, the proceeds for a sale."""
         return self.closing.share_usd(-self.lot.sign * self.fee_usd)
 
     @cached_property
@@ -182,7 +182,7 @@ class Sale(Struct, dict=True):
 
 
 class _Symbol(Struct):
-    """What the account holds of a symbol, oldest first, and all sales so far, in the order of time."""
+    """The account's lots of a symbol, oldest first, and all its sales so far, in order of time."""
 
     method: Method
     lots: list[TaxLot]
@@ -193,14 +193,14 @@ class _Symbol(Struct):
         """Apply the fills of one order on one day, with their fees per share; then find wash sales."""
         sales = list[Sale]()
         for trade, fee in order:
-            left = trade.quantity
-            if self.lots and self.lots[0].quantity * left < 0:
-                closed = min(abs(left), abs(sum((lot.quantity for lot in self.lots), _ZERO)))
+            unmatched = trade.quantity
+            if self.lots and self.lots[0].quantity * unmatched < 0:
+                closed = min(abs(unmatched), abs(sum((lot.quantity for lot in self.lots), _ZERO)))
                 pieces, self.lots = take(self.lots, closed, self.method)
                 sales += [Sale(piece, trade, fee) for piece in pieces]
-                left += sum((piece.quantity for piece in pieces), _ZERO)
-            if left:
-                self._open(TaxLot(trade.symbol, left, trade, fee))
+                unmatched += sum((piece.quantity for piece in pieces), _ZERO)
+            if unmatched:
+                self._open(TaxLot(trade.symbol, unmatched, trade, fee))
         self.sales += sales
         for sale in sales:
             if sale.unmatched_loss:
@@ -219,7 +219,7 @@ class _Symbol(Struct):
         self.lots += [*_join_lots(replacing), *rest]
 
     def _match_earlier(self, sale: Sale) -> None:
-        """Match a loss with shares that are still held and were bought in the window before it."""
+        """Match a loss with shares that are still open and were bought in the window before it."""
         lots = list[TaxLot]()
         for lot in self.lots:
             lots += _replace(sale, lot) if sale.unmatched_loss and _replaces(lot, sale) else [lot]
@@ -228,7 +228,8 @@ class _Symbol(Struct):
 
 def _join_lots(lots: Sequence[TaxLot]) -> list[TaxLot]:
     """Return lots with the pieces of one purchase joined if they replace shares that were held equally long."""
-    # They can't be told apart, so each of their shares carries the same. Otherwise every loss would split lots further.
+    # These lots are equivalent, so their shares can share the carried loss. Otherwise every loss would split lots
+    # further.
     by_key: dict[object, TaxLot] = {}
     for lot in lots:
         key: object = (lot.opening.fill.activity_id, lot.tacked_days) if lot.opening and lot.replaced else id(lot)
@@ -238,7 +239,7 @@ def _join_lots(lots: Sequence[TaxLot]) -> list[TaxLot]:
 
 
 def _replaces(lot: TaxLot, sale: Sale) -> bool:
-    """Return True if a held lot was bought in the window before a sale, and not in the purchase that was sold."""
+    """Return True if an open lot was bought in the window before a sale, and not in the purchase that was sold."""
     if lot.replaced or lot.opened_on is None or lot.opening is None or lot.sign != sale.lot.sign:
         return False
     same_purchase = sale.lot.opening is not None and lot.opening.purchase == sale.lot.opening.purchase
@@ -246,13 +247,13 @@ def _replaces(lot: TaxLot, sale: Sale) -> bool:
 
 
 def _replace(sale: Sale, lot: TaxLot) -> list[TaxLot]:
-    """Carry a loss into as many shares of a lot as were sold at it; return these, and the rest of the lot if any."""
-    made, held_from, opening = sale.made_usd, sale.lot.held_from, lot.opening
-    assert made is not None, "a loss is known"
+    """Carry a loss into as many shares of a lot as were sold at it; return these, and the rest of the lot."""
+    gain_usd, held_from, opening = sale.made_usd, sale.lot.held_from, lot.opening
+    assert gain_usd is not None, "a loss is known"
     assert held_from is not None, "so is the date of what was sold"
     assert opening is not None, "and of what replaces it"
     shares = min(sale.shares - sale.washed, abs(lot.quantity))
-    loss = -made * shares / sale.shares
+    loss = -gain_usd * shares / sale.shares
     sale.washed += shares
     sale.disallowed_usd += loss
     sale.replacements.append(opening.fill.activity_id)

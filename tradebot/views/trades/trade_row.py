@@ -22,7 +22,7 @@ _ZERO = Decimal(0)
 
 
 class EntrySource(StrEnum):
-    """Whose entry a trade began with. RECOVERED is an order of the bot whose promise is missing from the books."""
+    """The source of a trade's entry. RECOVERED is an order of the bot whose promise is missing from the books."""
 
     BOT = "bot"
     ADOPTED = "adopted"
@@ -48,8 +48,8 @@ WITHOUT_ORDER: Mapping[Origin, WithoutOrder] = {
     Origin.TAKEN_OVER: WithoutOrder("taken_over", EntrySource.TAKEN_OVER),
     Origin.ASSUMED: WithoutOrder("assumed", EntrySource.PLAN),
 }
-"""By the origin of the fill: a plan that a person accepted, a change of owner, or the broker's activity, such as a
-buyout.
+"""The reason and source by the origin of the fill: a plan that a person accepted, a change of owner, or the broker's
+activity, such as a buyout.
 """
 
 
@@ -163,7 +163,7 @@ class LotRow(Struct, frozen=True):
         return (self.reason,)
 
 
-# Creating a frozen row takes three times as long, and there is one per trade.
+# Creating a frozen row takes three times as long, and there is one row per trade.
 class TradeRow(Struct, omit_defaults=True):
     """A position from its first fill to its last. Amounts are in USD, prices in USD per share, and fees are negative.
 

@@ -71,17 +71,17 @@ class _Rows:
 
     def row(self, trip: Trip) -> TradeRow:
         history, facts, trade = self.history, self.facts, trip.trade
-        shared, kept, note = facts.shared_fields(trip), facts.entry_terms(trip), self._note(trip)
+        shared, entry_terms, note = facts.shared_fields(trip), facts.entry_terms(trip), self._note(trip)
         until, risk = trade.closed_at or history.at, facts.risk(trip)
         mark = history.marks.get(trade.symbol) if trip.held else None
-        best, worst = self._extremes(trip, kept)
+        best, worst = self._extremes(trip, entry_terms)
         return TradeRow(
             **shared,
             status=_status(trade),
             source=self._source(trip),
             last_exit_at=trip.closed[-1].closed_at if trip.closed else None,
             closed_quantity=trade.closed_quantity,
-            components=kept.components,
+            components=entry_terms.components,
             held_s=(until - trade.opened_at).total_seconds() if until else None,
             market_s=self.market.between_s(trade.opened_at, until) if until else None,
             open_usd=None if mark is None else sum((lot.gain_at(mark) for lot in trip.held), _ZERO),
@@ -114,13 +114,17 @@ class _Rows:
         written = (self.history.notes.get((strategy, name, opened_at)) for name in self.facts.names(trip))
         return max((note for note in written if note), key=lambda note: note.at, default=None)
 
-    def _extremes(self, trip: Trip, kept: Kept) -> tuple[Decimal | None, Decimal | None]:
-        """Return the best and the worst price that passes saw; what it was closed at was seen, too."""
-        if kept.best is None and kept.worst is None:
+    def _extremes(self, trip: Trip, entry_terms: Kept) -> tuple[Decimal | None, Decimal | None]:
+        """Return the best and the worst price that passes saw, or at which it was closed."""
+        if entry_terms.best is None and entry_terms.worst is None:
             return None, None
         exits = [] if self.facts.restated_at(trip) else [lot.exit_price for lot in trip.closed]
-        ends = zip((kept.best, kept.worst), (max, min) if trip.trade.side is Side.BUY else (min, max), strict=True)
-        best, worst = (None if seen is None else furthest((seen, *exits)) for seen, furthest in ends)
+        ends = zip(
+            (entry_terms.best, entry_terms.worst),
+            (max, min) if trip.trade.side is Side.BUY else (min, max),
+            strict=True,
+        )
+        best, worst = (None if price is None else furthest((price, *exits)) for price, furthest in ends)
         return best, worst
 
     def lot(self, trade_id: str, lot: OpenLot) -> LotRow:
@@ -147,7 +151,7 @@ class _Rows:
 
 _BEGINS = ("strategy", "symbol", "quantity", "opened_at", "entry_price", "entry_fill", "entry_order")
 _ENDS = ("closed_at", "exit_price", "exit_fill", "exit_order", "gross_usd")
-"""The fields that a piece's row copies from the piece: about its entry, and about its exit."""
+"""The fields that a row copies from its piece: about the entry, and about the exit."""
 
 
 def _status(trade: Trade) -> TradeStatus:
@@ -170,7 +174,7 @@ def initial_risk(
     asked_fraction: Decimal | None,
     restated_at: datetime | None = None,
 ) -> Risk | None:
-    """Return a trade's initial risk: by the first resting `stop`, or else by the fraction that its entry asked for.
+    """Return a trade's initial risk: by the first resting `stop`, or else by the fraction that its entry requested.
 
     The stop's distance is measured from the average price at that time of the fills that `entered` the trade, in order.
     `restated_at` is when the trade's shares were first split, or None. None if no stop is known, or if it wasn't on the
@@ -292,14 +296,14 @@ class TripFacts:
         return len(self.awaited.intersection(name for lot in trip.lots for name in fills_of(lot)))
 
     def risk(self, trip: Trip) -> Risk | None:
-        stop = self._hung_on_entry(trip) or self._stops.first_of(trip.trade, self.names(trip))
+        stop = self._attached_stop(trip) or self._stops.first_of(trip.trade, self.names(trip))
         entered = [owned.fill for owned in self._opening_fills(trip)] if stop else []
         return initial_risk(
             trip.trade, entered, stop, self.entry_terms(trip).stop_loss_fraction, self.restated_at(trip)
         )
 
-    def _hung_on_entry(self, trip: Trip) -> RestedStop | None:
-        """Return the stop that was sent with the first entry of a trade; None if that was sent alone."""
+    def _attached_stop(self, trip: Trip) -> RestedStop | None:
+        """Return the stop that was attached to a trade's first entry; None if it had none."""
         trade, sent = trip.trade, self._history.sent.get(self._fills[trip.first.entry_fill].fill.venue_order_id)
         entry = sent.traded_by if sent else None
         if entry is None or entry.stop_price is None:
@@ -331,7 +335,7 @@ class TripFacts:
                 yield FillWithOrder(fill if part == fill.quantity else replace(fill, quantity=part), sent.order, own)
 
     def _opening_fills(self, trip: Trip) -> list[OwnedFill]:
-        """Return the fills that opened a trade, as they happened, without what they closed of the one before."""
+        """Return the fills that opened a trade, in order, without the part of them that closed the previous one."""
         owned_fills = [self._fills[name] for name in dict.fromkeys(lot.entry_fill for lot in trip.lots)]
         return [_less(owned, self._closed_by.get(owned.fill.activity_id, _ZERO)) for owned in owned_fills]
 
