@@ -17,7 +17,7 @@ from tradebot.timetable.entries import ENDED, ENDS, FAILED, TimetableEntry
 from tradebot.timetable.sessions import Slot
 
 MOST_BEGINNINGS = 3
-"""How often a chore is started that is interrupted each time."""
+"""How often a chore is started if it is interrupted each time."""
 WELL = frozenset({ExitCode.DONE, ExitCode.FINDINGS})
 """The exit codes of a chore that did its work; some chores look for findings."""
 
@@ -42,13 +42,13 @@ class Chores(Struct, frozen=True):
     def __call__(self, slot: Slot, now: datetime, *, again: bool = False) -> Done:
         """Run the slot of a chore and claim its end. Raises TradebotError if it failed; then it isn't run again.
 
-        TemporaryError if the slot begins later: then whoever found it due had asked a clock that was wrong.
+        TemporaryError if the slot begins later, so that the clock by which it was due was wrong.
 
-        A slot that another process has claimed is run only if that one was cut short. With `again`, it is run in an
-        extra slot otherwise. The caller holds the lock of chores, so nobody else is running one.
+        A slot that another process has claimed only runs if that process was cut short. With `again`, it otherwise runs
+        in an extra slot. The caller holds the lock of chores, so nobody else is running one.
 
-        One that was cut short each time that it was begun has failed, so that a process which is started again and
-        again gets beyond it.
+        A chore that was cut short every time counts as failed, so that a process that restarts again and again gets
+        past it.
         """
         if now < slot.start:
             raise TemporaryError(f"{slot.name} is due at {slot.start:%Y-%m-%d %H:%M} UTC, not yet", "tradebot schedule")

@@ -18,9 +18,12 @@ from tradebot.timetable.sessions import BEGINS_AHEAD, CALENDAR_KNOWN, CHAIN, Slo
 ENTRIES = Job.TRADE_ONCE
 """The job that opens positions. If it is late, its slot is missed; the other jobs may run late."""
 ASLEEP_S = 60
-"""A tick comes each second. After a longer pause without work, the machine slept or the process was stopped."""
+"""There is a tick each second.
+
+After a longer pause without work, in seconds, the machine slept or the process was stopped.
+"""
 COMPARE_EVERY = timedelta(minutes=1)
-"""How often the stored calendar is looked at while nothing is due."""
+"""How often to check the stored calendar for changes while nothing is due."""
 DAY = timedelta(days=1)
 
 Claims = Mapping[tuple[str, date, str], SlotClaim]
@@ -45,8 +48,8 @@ class DueSlots(Struct, frozen=True):
     missed: tuple[MissedSlot, ...]
 
 
-class Duty:
-    """Tracks the slots that this process still has to run; the ledger says which of them are taken.
+class SlotTracker:
+    """Tracks the slots that this process still has to run; the ledger says which are claimed.
 
     A claimed slot whose pass is `unfinished` is due again, except for entries. The command, which has the pass lock,
     finds out whether the pass was interrupted or is still running.
@@ -76,7 +79,7 @@ class Duty:
         self._compared_at = datetime.min.replace(tzinfo=UTC)
 
     def look(self, now: datetime) -> DueSlots:
-        """Return what is due at `now`. A slot to run is returned until it is taken or over.
+        """Return what is due at `now`. A slot to run is returned until it is claimed or over.
 
         If several slots of a job have passed, it runs once, for the latest slot, unless that is a late entry. A missed
         slot is returned until it is recorded.
@@ -120,11 +123,11 @@ class Duty:
         return now - slot.start > self._grace or now >= slot.end
 
     def may_wait(self, slot: Slot, now: datetime) -> bool:
-        """Return True while an entry may wait for the facts of its own minute: for half of the grace period."""
+        """Return True while an entry may wait for facts due at the same time: for half of the grace period."""
         return now - slot.start < self._grace / 2
 
     def latest(self, job: Job, now: datetime) -> Slot | None:
-        """Return the job's slot that has begun and isn't known to be taken, without querying the ledger."""
+        """Return the job's slot that has begun and isn't known to be claimed, without querying the ledger."""
         begun = [slot for slot in self._ahead if slot.job == job and slot.start <= now < slot.end]
         return begun[-1] if begun else None
 
@@ -209,7 +212,7 @@ def _place(job: str) -> int:
 
 
 FIRST_SEEN = date.min
-"""The date under which the ledger stores since when a line has its times; no session has it."""
+"""The date under which the ledger stores since when an entry has had its times; no session has this date."""
 MOST_DAYS = 400
 """How many past days are searched for missed slots. Older ones remain unrecorded."""
 
@@ -287,7 +290,7 @@ class SlotPlanner:
                 yield from (slot for slot in slots if (slot.start if line.is_chore else slot.end) > since)
 
     def _left_open(self, day: date, now: datetime) -> Sequence[Slot]:
-        """Return the slots of a past day that are over and that nobody has claimed."""
+        """Return the slots of a past day that are over and unclaimed."""
         taken = {(claim.job, claim.session, claim.slot) for claim in self._ledger.slot_claims(day)}
         return [slot for slot in self._over(day, now) if slot.key not in taken]
 
@@ -309,7 +312,7 @@ class SlotPlanner:
             day -= DAY
 
     def _first_seen(self, line: TimetableEntry, now: datetime) -> datetime:
-        """Return since when a line has its times, and write it down if nobody has yet."""
+        """Return since when an entry has had its times, and record it if nobody has yet."""
         job, times = f"times of {line.job}", str(line.times)
         claims = [claim for claim in self._ledger.slot_claims(FIRST_SEEN) if claim.job == job and claim.at <= now]
         last = max(claims, key=lambda claim: claim.at, default=None)

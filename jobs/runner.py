@@ -1,7 +1,7 @@
-"""The work of `serve` at each tick: run what is due until told to stop. The ledger says what is due.
+"""Do the work of `serve` at each tick: run what is due until told to stop. The ledger says what is due.
 
 With a real broker, exits, entries, fetching and upkeep are lanes with a thread each. On the sandbox there is one
-thread: it runs the lanes in a fixed order, and while it waits for an answer, exits and entries run when they are due.
+thread: it runs the lanes in a fixed order, and while it waits for a reply, exits and entries run when they are due.
 """
 
 import traceback
@@ -12,8 +12,8 @@ from functools import partial
 from typing import Protocol
 
 from jobs.backoff import Backoff
-from jobs.due_slots import DAY, ENTRIES, Duty, MissedSlot
-from jobs.runner_context import Done, LogKind, LogLine, Station
+from jobs.due_slots import DAY, ENTRIES, MissedSlot, SlotTracker
+from jobs.runner_context import Done, LogKind, LogLine, RunnerContext
 from tradebot.errors import (
     CannotWriteError,
     ClocksDisagreeError,
@@ -30,23 +30,23 @@ from tradebot.model.serving import Pause
 from tradebot.timetable.sessions import FETCHING, Slot
 
 ALL_JOBS = "all"
-"""What events of earlier days name in place of a job."""
+"""The job name in events about missed slots of earlier days."""
 
 
-def tell_missed(duty: Duty, station: Station, missed: Sequence[MissedSlot], now: datetime) -> None:
+def tell_missed(slot_tracker: SlotTracker, context: RunnerContext, missed: Sequence[MissedSlot], now: datetime) -> None:
     """Record missed slots, and emit one event for each job and reason."""
     together: dict[tuple[str | None, Reason], list[Slot]] = {}
-    for each in duty.write(missed, now, station.by):
-        record = duty.record(each, now, station.mode)
+    for each in slot_tracker.write(missed, now, context.by):
+        record = slot_tracker.record(each, now, context.mode)
         if record is not None:
-            station.record(record)
+            context.record(record)
         job = each.slot.job if now - each.slot.start <= DAY else None
         together.setdefault((job, each.reason), []).append(each.slot)
     for (job, reason), slots in together.items():
         message = f"{_slots_text(slots, now)}: {reason}. {REASONS[reason].meaning}"
         details = {"job": job or ALL_JOBS, "message": message}
-        station.events.emit(EventKind.SLOT_MISSED.at(now, details))
-        station.tell(LogLine(now, LogKind.MISSED, job, slots[0].name if job else None, message, ExitCode.DONE))
+        context.events.emit(EventKind.SLOT_MISSED.at(now, details))
+        context.tell(LogLine(now, LogKind.MISSED, job, slots[0].name if job else None, message, ExitCode.DONE))
 
 
 def _slots_text(slots: Sequence[Slot], now: datetime) -> str:
@@ -59,22 +59,24 @@ def _slots_text(slots: Sequence[Slot], now: datetime) -> str:
     return f"missed {len(slots)} slots, {day}{first.name} to {until}"
 
 
-__all__ = ["Done", "LogKind", "LogLine", "Runner", "Station"]
+__all__ = ["Done", "LogKind", "LogLine", "Runner", "RunnerContext"]
 
 TICK_S = 1.0
-"""Real seconds between two ticks, and the longest that a signal waits to be seen."""
+"""Real seconds between two ticks, which is also the longest that a signal waits."""
 MAX_FAULTS = 3
-"""How many bugs in a row end the process. Going on would only repeat them; a restart goes through recovery."""
+"""How many bugs in a row end the process. Continuing would only repeat them; a restart goes through recovery."""
 TRY_AGAIN = timedelta(seconds=15)
 AGAIN_APART, AGAIN_MOST, AGAIN_WITHIN = timedelta(seconds=5), 10, timedelta(minutes=10)
-"""How far apart passes beside the slots are, and how many there may be within that time: venues limit requests."""
+"""The shortest time between passes outside the slots, and how many there may be within which time: venues limit
+requests.
+"""
 TRACE_LINES = 12
 WILL_PASS = (TemporaryError, CannotWriteError)
-"""What ends nothing: another process holds the books for a moment, or the disk is full until somebody makes room."""
+"""Errors that end nothing: another process has locked the books for a moment, or the disk is full for now."""
 EARLIER = datetime.min.replace(tzinfo=UTC)
 JOBS = frozenset(Job)
 CALENDAR = "calendar"
-"""What asking the broker's calendar is named in lines and events."""
+"""The name in lines and events for fetching the broker's calendar."""
 
 
 class Pace(Protocol):
@@ -99,7 +101,7 @@ class Pace(Protocol):
         """Record that everything due has been run."""
 
     def pause(self) -> Pause | None:
-        """Return the time since then, if nothing checked for much longer than a tick takes."""
+        """Return the time since the last check, if it was much longer than a tick takes."""
 
 
 class Looking(Protocol):
@@ -121,14 +123,14 @@ class Comparing(Looking, Protocol):
 class Runner:
     """Runs what is due at each tick, one pass after the other, in one thread: one lane of `serve`, or all of them.
 
-    Its jobs are those that its duty knows. `facts` and `exits` are the lanes that entries wait for, if those have their
+    Its jobs are those of its slot tracker. `facts` and `exits` are the lanes that entries wait for, if those have their
     own threads.
     """
 
     def __init__(
         self,
-        station: Station,
-        duty: Duty,
+        context: RunnerContext,
+        slot_tracker: SlotTracker,
         pace: Pace,
         *,
         reconciled: bool = False,
@@ -136,12 +138,12 @@ class Runner:
         exits: Comparing | None = None,
         backoff: Backoff | None = None,
     ) -> None:
-        self._station = station
-        self._duty = duty
+        self._context = context
+        self._slot_tracker = slot_tracker
         self._pace = pace
         self._facts = facts
         self._exits = exits
-        self._backoff = backoff or Backoff(0, 0, station.events)
+        self._backoff = backoff or Backoff(0, 0, context.events)
         self._tried: dict[tuple[str, str | None], datetime] = {}
         self._running: str | None = None
         self._faults = 0
@@ -178,7 +180,7 @@ class Runner:
 
     def _exits_due(self) -> Slot | None:
         busy_elsewhere = self.over or self._running in FETCHING
-        slot = None if busy_elsewhere else self._duty.latest(Job.EVALUATE_EXITS, self._pace.now)
+        slot = None if busy_elsewhere else self._slot_tracker.latest(Job.EVALUATE_EXITS, self._pace.now)
         return None if slot is None or (slot.job, slot.name) in self._tried else slot
 
     def run_again(self, job: Job, verb: Callable[[], Done]) -> bool:
@@ -195,7 +197,7 @@ class Runner:
         return True
 
     def meanwhile(self, moments: Iterator[datetime]) -> None:
-        """Let the duration of a request pass, in lock-step: `moments` advances it and yields when a job is due.
+        """In lock-step, let the duration of a request pass: `moments` advances it and yields when a job is due.
 
         While facts are being fetched, any other due work runs. A pass that trades yields to exits instead, at its next
         request.
@@ -211,14 +213,14 @@ class Runner:
             self._compare_first_after_pause(now)
             self._ask_calendar_if_due(now)
             if self._run_due_slots(now):
-                self._duty.rest(self._pace.now, believed=self._pace.is_trustworthy)
+                self._slot_tracker.rest(self._pace.now, believed=self._pace.is_trustworthy)
                 self._pace.rest()
                 self.looked_at = now
             if self.over:
                 return
 
     def _compare_first_after_pause(self, now: datetime) -> None:
-        """If nothing looked for a while, as in a sleeping machine, have books and broker compared before all else."""
+        """After a pause, as when the machine slept, compare books and broker before all else."""
         # The broker's clock may have been set back since it woke.
         self._woke = min(self._woke, now)
         pause = self._pace.pause()
@@ -226,34 +228,34 @@ class Runner:
             return
         self._pace.rest()
         self.is_reconciled, self._woke = False, now
-        if self._station.calendar is not None:
-            self._station.calendar.woke()
-        if Job.RECONCILE in self._station.verbs:
-            self._station.events.emit(EventKind.SLEPT.at(now, {"message": str(pause)}))
+        if self._context.calendar is not None:
+            self._context.calendar.woke()
+        if Job.RECONCILE in self._context.verbs:
+            self._context.events.emit(EventKind.SLEPT.at(now, {"message": str(pause)}))
             self._tell(LogLine(now, LogKind.NOTE, None, None, str(pause), ExitCode.DONE))
 
     def _ask_calendar_if_due(self, now: datetime) -> None:
-        """Ask the broker's calendar if this lane does and it is due; slots are planned again where it has changed."""
-        calendar = self._station.calendar
+        """Fetch the broker's calendar if this lane does that and it is due; plan slots again where it has changed."""
+        calendar = self._context.calendar
         if calendar is None or not (self._pace.is_trustworthy and calendar.is_due()):
             return
         if self._may_try(CALENDAR, None, now):
             self._run(CALENDAR, None, now, calendar.ask)
 
     def _run_due_slots(self, now: datetime, except_jobs: Collection[Job] = ()) -> bool:
-        """Tell missed slots, then run those that are due; return False if the ledger couldn't say what is due.
+        """Report missed slots, then run those that are due; return False if the ledger couldn't say what is due.
 
-        `except_jobs` are left out, because one of them is waiting for its answer right now.
+        `except_jobs` are left out, because one of them is waiting for its reply right now.
         """
         try:
-            due = self._duty.look(now)
+            due = self._slot_tracker.look(now)
         except WILL_PASS as failed:
             self._tell_rarely(now, failed)
             return False
         if due.missed and self._pace.is_trustworthy:
             with self._despite_passing_failures(now):
-                tell_missed(self._duty, self._station, due.missed, now)
-        if not self.is_reconciled and Job.RECONCILE in self._station.verbs:
+                tell_missed(self._slot_tracker, self._context, due.missed, now)
+        if not self.is_reconciled and Job.RECONCILE in self._context.verbs:
             self._reconcile(now)
         for slot in due.run:
             # While an answer took its time, the slot may have run or ended.
@@ -277,36 +279,36 @@ class Runner:
             self._tell(LogLine(now, LogKind.FAILED, None, None, one_line(failed), failed.code))
 
     def _reconcile(self, now: datetime, *, at_start: bool = False) -> None:
-        """Compare books and broker whatever the timetable says; entries wait until this has succeeded."""
+        """Compare books and broker, whatever the timetable says; entries wait until this has succeeded."""
         if self._may_try(Job.RECONCILE, None, now):
             self.is_reconciled = self._run(
-                Job.RECONCILE, None, now, self._station.verbs[Job.RECONCILE], at_start=at_start
+                Job.RECONCILE, None, now, self._context.verbs[Job.RECONCILE], at_start=at_start
             )
 
     def _run_slot(self, slot: Slot) -> None:
         """Run a slot's job, unless it has to wait: entries for the first comparison, any job after a failed attempt.
 
-        Entries also wait for the facts and the exits that are due at the same time, but no longer than for half of
-        their grace. Whatever needs a stage that failed waits for it until its slot is over.
+        Entries also wait for the facts and the exits that are due at the same time, for at most half of the grace
+        period. A job that depends on a failed stage waits for it until its slot is over.
         """
         now = self._pace.now
-        if slot.job == ENTRIES and self._duty.is_late(slot, now):
+        if slot.job == ENTRIES and self._slot_tracker.is_late(slot, now):
             return
         if slot.job == ENTRIES and not self._is_compared:
-            self._duty.note_failure(slot, Reason.STAGE_FAILED)
+            self._slot_tracker.note_failure(slot, Reason.STAGE_FAILED)
             return
-        if slot.job == ENTRIES and self._comes_after_others(slot) and self._duty.may_wait(slot, now):
+        if slot.job == ENTRIES and self._comes_after_others(slot) and self._slot_tracker.may_wait(slot, now):
             return
-        if self._station.unmet(slot) is not None:
-            self._duty.note_failure(slot, Reason.STAGE_FAILED)
+        if self._context.unmet(slot) is not None:
+            self._slot_tracker.note_failure(slot, Reason.STAGE_FAILED)
             return
-        if slot.job not in JOBS and (why := self._station.spares()):
-            self._duty.note_failure(slot, why)
+        if slot.job not in JOBS and (why := self._context.spares()):
+            self._slot_tracker.note_failure(slot, why)
             return
         if self._may_try(slot.job, slot.name, now):
-            verb = self._station.verbs[Job(slot.job)] if slot.job in JOBS else partial(self._station.chore, slot)
+            verb = self._context.verbs[Job(slot.job)] if slot.job in JOBS else partial(self._context.chore, slot)
             if not self._run(slot.job, slot.name, now, verb):
-                self._duty.note_failure(slot, Reason.PASS_FAILED)
+                self._slot_tracker.note_failure(slot, Reason.PASS_FAILED)
 
     @property
     def _is_compared(self) -> bool:
@@ -332,7 +334,7 @@ class Runner:
         self, job: str, slot: str | None, now: datetime, verb: Callable[[], Done], *, at_start: bool = False
     ) -> bool:
         """Run a verb and report how it ended; a failing verb costs only its own pass."""
-        began, before = self._station.stopwatch(), self._running
+        began, before = self._context.stopwatch(), self._running
         # Keep one entry per job: the first attempt at a new slot replaces the entry of the old one.
         self._tried = {key: at for key, at in self._tried.items() if key[0] != job} | {(job, slot): now}
         self._running = job
@@ -350,7 +352,7 @@ class Runner:
             self._faults += 1
             self._emit(now, EventKind.JOB_FAULT, job, "".join(traceback.format_exception(fault)[-TRACE_LINES:]))
             raised = {"exception": type(fault).__name__, "message": str(fault), "where": _where(fault)}
-            self._station.events.emit(EventKind.EXCEPTION.at(now, {"job": str(job), **raised}))
+            self._context.events.emit(EventKind.EXCEPTION.at(now, {"job": str(job), **raised}))
             message = f"a bug in tradebot, {self._faults} in a row: {type(fault).__name__}: {fault}"
             self._log_end(now, LogKind.FAULT, job, slot, Done(message, ExitCode.ERROR), began)
             return False
@@ -363,14 +365,14 @@ class Runner:
 
     def _emit(self, now: datetime, kind: EventKind, job: str, message: str) -> None:
         details = {"job": str(job), "message": message}
-        self._station.events.emit(kind.at(now, details))
+        self._context.events.emit(kind.at(now, details))
 
     def _log_end(self, now: datetime, kind: LogKind, job: str, slot: str | None, done: Done, began: float) -> None:
-        took_s = round(self._station.stopwatch() - began, 3)
+        took_s = round(self._context.stopwatch() - began, 3)
         self._tell(LogLine(now, kind, job, slot, done.said, done.exit_code, took_s))
 
     def _tell(self, line: LogLine) -> None:
-        self._station.tell(line)
+        self._context.tell(line)
 
 
 def _where(fault: Exception) -> str:

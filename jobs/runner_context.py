@@ -57,12 +57,12 @@ class CalendarKeeper(Protocol):
         """Fetch it, and return the result."""
 
 
-class Station(Struct, frozen=True):
+class RunnerContext(Struct, frozen=True):
     """The dependencies of a runner: the command of each job, its own name, and where records, events and log lines go.
 
-    `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names something
-    that a slot needs besides the first comparison and doesn't have at the moment; None if it has everything. `calendar`
-    fetches the broker's calendar in the one lane that does. While `spares` names a reason, no chore begins.
+    `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names a
+    dependency, besides the first comparison, that a slot lacks at the moment; None if it has all. `calendar` fetches
+    the broker's calendar in the one lane that does. While `spares` returns a reason, no chore starts.
     """
 
     verbs: Mapping[Job, Callable[[], Done]]

@@ -24,7 +24,7 @@ from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import last_session, next_slot, session_of, slot_at
 
 REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
-"""Jobs that only look and compare. If their slot is taken, they run again in an extra slot, which is recorded."""
+"""Jobs that send no orders. If their slot is taken, they run again in an extra slot, which is recorded."""
 
 
 class SlotRefused(Struct, frozen=True):

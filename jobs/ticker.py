@@ -84,8 +84,8 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
 def tick_lanes(lanes: Mapping[str, TickerLane], over: Callable[[], bool], every_s: float = TICK_S) -> None:
     """Call each lane's tick every `every_s` real seconds, each in its own thread, until `over` returns True.
 
-    This thread only waits, so that it hears signals. Passes that are running then are finished, and an exception in a
-    tick is raised here.
+    This thread only waits, so that it receives signals. Passes that are running then are finished, and an exception in
+    a tick is raised here.
     """
     logging.getLogger("apscheduler").addHandler(logging.NullHandler())
     pools = {name: ThreadPoolExecutor(1) for name in lanes}
@@ -127,9 +127,9 @@ def tick_lanes(lanes: Mapping[str, TickerLane], over: Callable[[], bool], every_
 
 
 def _keep_due(scheduler: BaseScheduler, ended: threading.Event, every_s: float) -> None:
-    """Until it has ended, make what is planned due at once if the wall clock was set, or if it is planned too late.
+    """Until it has ended, make ticks due at once if the wall clock was set or they are scheduled too late.
 
-    The scheduler may have read the time before the clock was set back, and plan by it after that was noticed.
+    The scheduler may have read the time before the clock was set back, and scheduled by it after that was noticed.
     """
     ahead_s = wall() - stopwatch()
     while not ended.wait(every_s):

@@ -53,7 +53,7 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     symbol differ from the broker's, if the position changed since it was shown, if someone else's order is working on
     it, or if the bot doesn't trade instruments of its kind.
     """
-    symbol = symbol_named(app.door, symbol)
+    symbol = symbol_named(app.driver, symbol)
     position = broker_position(app.reader.view(), symbol)
     closes = _met_already(app, position) if take_over else None
     if take_over:

@@ -22,7 +22,7 @@ from commands.shared.times import when
 from commands.shared.verb_options import Report, progress_bar
 from tradebot.adapters.ledger.deferred_signals import DeferredSignals
 from tradebot.adapters.state.state_folder import option
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.lab.backtest.assumptions import Assumption
 from tradebot.lab.backtest.identity import DataFile
@@ -465,7 +465,7 @@ def _check_lookahead(finished: "Finished", cuts: int) -> "LookaheadResult":
         if not run.made.served:
             return check(run, market, lambda: run_backtest.load_strategies(finished.planned), most, tell)
 
-        if door_to(run.plan.settings.venue).months:
+        if driver_for(run.plan.settings.venue).months:
             from tradebot.lab.backtest.contracts_venue import other_future
         else:
             from tradebot.lab.backtest.http_exchange import other_future

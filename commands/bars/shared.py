@@ -94,7 +94,7 @@ def by_calendar(app: "App", symbols: Iterable[str]) -> "Mapping[str, Collection[
 
 def odd_at(app: "App", now: datetime) -> "Odd":
     """Return a function that explains why a bar can't belong to a symbol, as the venue used the symbol at a moment."""
-    oddity, today = app.door.oddity, app.day.date_of(now)
+    oddity, today = app.driver.oddity, app.day.date_of(now)
 
     if oddity is None:
         return lambda symbol, bar: ""
@@ -108,7 +108,7 @@ def odd_at(app: "App", now: datetime) -> "Odd":
 
 def _calendar_of(app: "App", symbol: str) -> str:
     try:
-        name = app.door.calendar(symbol)
+        name = app.driver.calendar(symbol)
     except ValueError:
         # It is none of the venue's symbols.
         return ""

@@ -91,7 +91,7 @@ def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Judgment]:
 
 def keys(app: "App", environ: Mapping[str, str]) -> CheckResult:
     """Check that key, secret and address are set and belong to the mode; a venue may have no keys."""
-    connection, secret = app.connection, [key.names for key in app.door.keys if key.secret]
+    connection, secret = app.connection, [key.names for key in app.driver.keys if key.secret]
     if not secret:
         return ok(f"there are none; {connection.base_url} fits mode {app.mode}", "address")
     sources = ", ".join(_source(names, environ) for names in secret)

@@ -39,7 +39,7 @@ def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Judgment]:
     first = attempt("broker", lambda: broker(app) if with_keys else skip("there are no keys to ask it with"))
     yield first
     own: Mapping[str, Callable[[App], CheckResult]] = {
-        name: partial(_own, look=look) for name, look in app.door.checks.own.items()
+        name: partial(_own, look=look) for name, look in app.driver.checks.own.items()
     }
     for name, look in {**BROKER_CHECKS, **own}.items():
         if first.state in (HealthState.FAILED, HealthState.SKIPPED):
@@ -98,7 +98,7 @@ def quotes(app: "App") -> CheckResult:
 
 def bars(app: "App") -> CheckResult:
     """Fetch the latest minute bar of every symbol of the universe; a symbol without bars may have been renamed."""
-    checks, asked = app.door.checks, (app.connection, app.drift)
+    checks, asked = app.driver.checks, (app.connection, app.drift)
     symbols = _symbols(app)
     bar_times = checks.bar_times(*asked, symbols)
     lost = [symbol for symbol in symbols if symbol not in bar_times]
@@ -133,12 +133,12 @@ def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence
 def _no_prices(app: "App", clock: "VenueClock") -> str:
     if app.mode is Mode.SANDBOX and not clock.is_open:
         return "Run tradebot exchange tick open, then tradebot exchange tick 5m"
-    return f"Check {app.door.checks.setting} and universe: in the configuration"
+    return f"Check {app.driver.checks.setting} and universe: in the configuration"
 
 
 def data_plan(app: "App") -> CheckResult:
     """Find out which prices the account's data plan includes."""
-    look = app.door.checks.data_plan(app.connection, app.drift, _symbols(app)[0])
+    look = app.driver.checks.data_plan(app.connection, app.drift, _symbols(app)[0])
     return CheckResult(look.state, look.found, look.looked_at, look.count, look.fix)
 
 

@@ -75,7 +75,7 @@ class Fills(Struct, frozen=True, omit_defaults=True):
 
 def run(app: "App", span: "PassSpan | None", symbol: str | None = None, *, midpoints: bool = False) -> Report:
     """Read the fills of a period, or all fills if it is None."""
-    symbol = symbol_named(app.door, symbol) if symbol else None
+    symbol = symbol_named(app.driver, symbol) if symbol else None
     every = app.ledger_view.fills()
     chosen = [owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol)]
     made = _fills_with_orders(app, every)

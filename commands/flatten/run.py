@@ -42,7 +42,7 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     Exit 0 if an exit is working for each position or it is gone, 3 if permission is closed, 5 if one has no exit.
     Raises OperatorError: exit 2 for a symbol without a position, or without a confirmation.
     """
-    symbol = None if symbol is None else symbol_named(app.door, symbol)
+    symbol = None if symbol is None else symbol_named(app.driver, symbol)
     named = _symbols_to_close(app, symbol)
     if named and not dry_run:
         what, command = f"Closing {', '.join(named)}", f"tradebot flatten {symbol or '--all'}"

@@ -24,7 +24,7 @@ from tradebot.app.keys import FLOW_KEY
 from tradebot.app.loading import Options, user_file
 from tradebot.app.settings import Settings, load
 from tradebot.app.venue_connection import secrets_for
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line, word
 from tradebot.model.struct_tools import replace
 
@@ -175,7 +175,7 @@ def _mode(typed: str, path: Path) -> str:
             secrets = secrets_for(_shipped_settings(mode), os.environ)
         except OperatorError as unread:
             raise InvalidAnswer(clean(one_line(unread))) from None
-        needed = [key for key in door_to(_shipped_settings(mode).venue).keys if key.secret]
+        needed = [key for key in driver_for(_shipped_settings(mode).venue).keys if key.secret]
         if not (secrets.uw_key and all(secrets.venue.get(key.field) for key in needed)):
             keys = ", ".join((*(key.names[0] for key in needed), FLOW_KEY))
             raise InvalidAnswer(

@@ -76,7 +76,7 @@ def pnl(
         raise OperatorError("--json and --csv - can't both go to stdout", "tradebot pnl --json --csv pnl.csv")
     cut, days, picture = cut_of(by), days_of(first, last), picture_file(plot, "pnl.svg")
     with open_bot(state_dir, config) as bot:
-        choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None)
+        choice = Choice(days, strategy, symbol_named(bot.driver, symbol) if symbol else None)
         report = run(bot, cut, choice)
     if picture:
         draw(report.data.pnl, picture)

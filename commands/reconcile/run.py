@@ -153,10 +153,10 @@ def run(
 
 def _read_executions(app: "App", path: "Path") -> "Sequence[Executed]":
     """Return the executions of a statement's file; raise OperatorError if it can't be read, or the venue has none."""
-    if app.door.statement is None:
+    if app.driver.statement is None:
         raise OperatorError(f"{app.settings.capabilities.title} tells everything by itself: no statement is needed")
     try:
-        return app.door.statement(path.read_bytes(), app.ledger.account_number)
+        return app.driver.statement(path.read_bytes(), app.ledger.account_number)
     except OSError as error:
         raise OperatorError(f"{path} can't be read: {error.strerror}", "tradebot reconcile --statement FILE") from error
 

@@ -15,7 +15,7 @@ from commands.shared.help import leaves
 from commands.shared.light_helpers import clean, did_you_mean
 from commands.shared.verb_options import Report, identity
 from jobs.chores import is_unfinished
-from jobs.due_slots import Duty
+from jobs.due_slots import SlotTracker
 from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.app.calendar import list_sessions
 from tradebot.app.wiring import App
@@ -203,8 +203,8 @@ def _line(app: "App", name: str) -> "TimetableEntry":
 def _due(app: "App", line: "TimetableEntry", now: datetime) -> "Slot | None":
     """Return the latest slot of a chore that has begun, if it may still begin and nobody has run it."""
     inputs = app.ledger, [line], app.settings.serve.grace_s, app.day
-    duty = Duty(*inputs, app.ensure_calendar, lambda slot, now: is_unfinished(app.ledger, slot))
-    return next(iter(duty.look(now).run), None)
+    slot_tracker = SlotTracker(*inputs, app.ensure_calendar, lambda slot, now: is_unfinished(app.ledger, slot))
+    return next(iter(slot_tracker.look(now).run), None)
 
 
 def _last_slot(app: "App", line: "TimetableEntry") -> "Slot | None":

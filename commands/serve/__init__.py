@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 LOCK_WAIT_S = 0.5
-"""Whoever looks whether `serve` runs holds its lock for a moment, which mustn't keep it from starting."""
+"""How long to wait for `serve`'s lock: a command that checks whether `serve` runs holds it for a moment."""
 
 
 def run(
@@ -65,7 +65,7 @@ def run(
 
 
 def _refuse_training(app: "App") -> None:
-    """Raise OperatorError if a policy is set to training, which never happens where a bot trades."""
+    """Raise OperatorError if a policy is set to training, which never happens inside a trading bot."""
     from tradebot.learning.ensemble import PolicyMode
     from tradebot.strategies.settings import POLICY
 
@@ -86,9 +86,9 @@ def _number(speed: float | None) -> float | None:
 
 
 def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[LogLine], None]":
-    """Return what prints one line: a document for programs, a row for people, and a line of the log.
+    """Return a function that prints one line: a document for programs, a row for people, and a line of the log.
 
-    With a log, rows are only printed on a terminal. Output that can't be written is lost, and ends nothing.
+    With a log, rows are only printed on a terminal. If output can't be written, it is lost, and `serve` goes on.
     """
     from commands.serve.lanes import row
 
@@ -121,7 +121,7 @@ def _log(app: "App", place: str | None) -> "Log | None":
 
 @contextmanager
 def _to_be_started_again() -> Iterator[None]:
-    """End with exit code 5 where the disk is full: a supervisor tries that again, which it doesn't after a 2."""
+    """End with exit code 5 if the disk is full, because a supervisor restarts `serve` after a 5 but not after a 2."""
     try:
         yield
     except CannotWriteError as full:

@@ -10,13 +10,13 @@ from functools import partial
 
 from msgspec import Struct
 
-from commands.serve.lanes import Shift, exits_first, lanes
+from commands.serve.lanes import LaneContext, exits_first, lanes
 from commands.serve.streaming import StreamLane
 from commands.serve.watchdog_thread import LOCK_STEP, StopRequest, Watch, WatchedLane
 from commands.serve.web import serving
 from commands.tail import Tails
 from jobs.backoff import BROKER, Backoff
-from jobs.due_slots import Duty
+from jobs.due_slots import SlotTracker
 from jobs.runner import TICK_S, LogKind, LogLine, Pace, Runner
 from jobs.ticker import TickerLane, tick_lanes, tick_until
 from tradebot import __version__
@@ -39,9 +39,9 @@ from tradebot.ports.stores import Events
 
 FOREVER_S = 10 * 365 * 86_400.0
 LAST_S = 5.0
-"""How long the last notices of a run may take."""
+"""How long sending the last notices of a run may take, in seconds."""
 LOOK_S = 1.0
-"""How often a part that isn't in use is looked at again."""
+"""How often to check whether an unused helper process is needed, in seconds."""
 
 
 class ServePart(Struct, frozen=True):
@@ -65,7 +65,7 @@ def beside(
 ) -> Iterator[None]:
     """Send notices inside the block and just before its end, and listen to the chat, if there is one.
 
-    Each process reads the configuration when it starts, so it is restarted, or stopped, when `now` returns another one.
+    Each helper reads the configuration when it starts, so it is restarted, or stopped, when `now` returns another one.
     """
     ending = threading.Event()
     started = [
@@ -182,7 +182,7 @@ def _value_text(value: object) -> str:
 
 
 SPEED = 60.0
-"""Engine seconds to a real second on the embedded exchange: a session takes six and a half minutes."""
+"""Seconds on the embedded exchange per real second: a session takes six and a half minutes."""
 
 
 class Daemon:
@@ -219,45 +219,45 @@ class Daemon:
     def run(self) -> ExitCode:
         """Run until stopped, and return the exit code; a TradebotError that ends it is recorded and raised again."""
         others = beside(self._app, self._config, self._tell_line, lambda: self._reloading.now)
-        with self._stop.listening(), self._watch.running(), self._asked_about(), others:
+        with self._stop.listening(), self._watch.running(), self._health_pages(), others:
             self._note_start()
             try:
-                code = self._run_turns()
+                code = self._run_until_stopped()
             except TradebotError as ended:
                 # A manager may not start it again after such an end, and whoever looks later finds no process.
                 self._watch.trouble(ENDED, one_line(ended))
-                self._end_well()
+                self._forget_start()
                 raise
             if code is ExitCode.DONE:
-                self._end_well()
+                self._forget_start()
             return code
 
-    def _asked_about(self) -> AbstractContextManager[object]:
+    def _health_pages(self) -> AbstractContextManager[object]:
         ports = self._app.settings.health.ports
         if not ports:
             return nullcontext()
         return serving(self._app, ports)
 
-    def _run_turns(self) -> ExitCode:
-        code = self._turn(self._app, first=True)
+    def _run_until_stopped(self) -> ExitCode:
+        code = self._run_with_configuration(self._app, first=True)
         while (loaded := self._reloading.take()) is not None:
             self._watch.settings = loaded.settings.serve
             with closing(self._app.twin(loaded)) as again:
-                code = self._turn(again)
+                code = self._run_with_configuration(again)
         return max(code, self._stop.code)
 
-    def _turn(self, app: "App", *, first: bool = False) -> ExitCode:
+    def _run_with_configuration(self, app: "App", *, first: bool = False) -> ExitCode:
         settings = app.settings.serve
         backoff = Backoff(settings.retry_s, settings.retry_most_s, app.events)
         ends = lambda: self._stop.asked  # noqa: E731
         asked = self._stopping, ends, backoff, self._spares
-        shift = Shift(self._by, self._tell, self._between_calls, self._config, *asked)
-        duty = shift.duty(app)
-        pace = self._pace(app, duty)
+        context = LaneContext(self._by, self._tell, self._between_calls, self._config, *asked)
+        slot_tracker = context.slot_tracker(app)
+        pace = self._pace(app, slot_tracker)
         if pace is None:
             return ExitCode.DONE
-        runner = exits_first(app, Runner(shift.station(app), duty, pace, backoff=backoff))
-        self._stop.ask, app.turns.ends = partial(setattr, runner, "stopping", True), shift.ends
+        runner = exits_first(app, Runner(context.runner_context(app), slot_tracker, pace, backoff=backoff))
+        self._stop.ask, app.turns.ends = partial(setattr, runner, "stopping", True), context.ends
         if first:
             started = f"started by {self._by}; Ctrl-C stops it after the current pass"
             self._note(app, pace.now, started, version=__version__)
@@ -270,7 +270,7 @@ class Daemon:
         if isinstance(pace, EngineTime):
             code = self._in_lock_step(app, runner, pace)
         else:
-            code = self._in_lanes(app, shift, reconciled=runner.is_reconciled)
+            code = self._in_lanes(app, context, reconciled=runner.is_reconciled)
         if not self._stop.reloading:
             self._note(app, pace.now, self._ending(finished=pace.is_finished))
         return code
@@ -290,8 +290,8 @@ class Daemon:
             tick_until(watch, lambda: runner.over)
         return runner.exit_code
 
-    def _in_lanes(self, app: "App", shift: Shift, *, reconciled: bool) -> ExitCode:
-        working = lanes(app, shift, reconciled=reconciled)
+    def _in_lanes(self, app: "App", context: LaneContext, *, reconciled: bool) -> ExitCode:
+        working = lanes(app, context, reconciled=reconciled)
 
         def ask() -> None:
             for lane in working.values():
@@ -308,18 +308,18 @@ class Daemon:
         return max(lane.exit_code for lane in working.values())
 
     def _catch_up(self) -> None:
-        """Ask again for an end that was asked for while nothing could be asked."""
+        """Repeat a stop request that came before there was a runner to stop."""
         if self._stop.ending:
             self._stop.ask()
 
-    def _pace(self, app: "App", duty: "Duty") -> "Pace | None":
-        """Return the source of trading time; None if a signal came before the broker said what time it is.
+    def _pace(self, app: "App", slot_tracker: "SlotTracker") -> "Pace | None":
+        """Return the source of trading time; None if a signal came before the broker's time was known.
 
-        That is the broker's clock, which is waited for, or the embedded exchange's, which this process moves.
+        That is the broker's clock, once it answers, or the embedded exchange's, which this process advances.
         """
-        if not self._moved_by_itself(app):
+        if not self._runs_in_real_time(app):
             share_s = (self._speed or SPEED) * TICK_S
-            return EngineTime(app.engine, share_s, duty.next_start, partial(self._note, app))
+            return EngineTime(app.engine, share_s, slot_tracker.next_start, partial(self._note, app))
         wait_s = app.settings.serve.retry_s
         while not self._stop.asked:
             try:
@@ -336,7 +336,7 @@ class Daemon:
             wait_s = min(2 * wait_s, app.settings.serve.retry_most_s)
         return None
 
-    def _moved_by_itself(self, app: "App") -> bool:
+    def _runs_in_real_time(self, app: "App") -> bool:
         return app.mode is not Mode.SANDBOX
 
     def _clock(self, app: "App") -> RealTime:
@@ -352,7 +352,7 @@ class Daemon:
         self._stop.between_calls(done, total)
 
     def _stopping(self) -> bool:
-        """Tell a chore that runs whether it should end; that it asks is progress."""
+        """Return True if a running chore should end; this call also counts as progress."""
         self._watch.note_progress()
         return self._stop.ending
 
@@ -373,7 +373,7 @@ class Daemon:
         return "ended after too many bugs in a row. Next: tradebot events"
 
     def _note_start(self) -> None:
-        """Count this start durably. Where that fails, the disk is full, and then no entry is sent anyway."""
+        """Record this start durably. If that fails, the disk is full, and then no entry is sent anyway."""
         try:
             self._starts = serve_status.note_start(self._app.folder.path, self._began)
         except OSError as error:
@@ -385,14 +385,14 @@ class Daemon:
                 app.ledger, app.events, Reason.CRASH_LOOP, f"{self._starts} against {serve_status.MOST_STARTS}", now
             )
 
-    def _end_well(self) -> None:
+    def _forget_start(self) -> None:
         with suppress(OSError):
             serve_status.forget_start(self._app.folder.path, self._began)
 
     def _end_at_once(self, code: int) -> None:
-        """End the process although a pass is at work: it goes on from what is in the ledger, as after a kill."""
+        """End the process during a pass: the next one continues from the ledger, as after a kill."""
         if code == ExitCode.DONE:
-            self._end_well()
+            self._forget_start()
         os._exit(code)
 
 

@@ -21,9 +21,9 @@ from commands.shared.service import RequestTimeouts
 
 BACKLOG = 1_024
 MOST_WAITING = 20
-"""How many connections of a port may be without a request yet."""
+"""How many connections per port may be without a request so far."""
 THREADS = 4
-"""Some may wait for locked books; another one still serves the process's health."""
+"""Some threads may wait for locked books; another one still serves the process's health."""
 LONGEST_HEAD = 16_384
 LAST_ANSWERS_S = 1.0
 """How long a stop waits for responses in progress."""

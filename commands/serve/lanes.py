@@ -1,4 +1,4 @@
-"""The lanes of `serve`: exits, entries, fetching and upkeep, each with a thread and a bot that is opened in it.
+"""Run the lanes of `serve`: exits, entries, fetching and upkeep, each with a thread and a bot opened in it.
 
 Upkeep runs the chores of the timetable, each in its own process, and updates the broker's calendar.
 
@@ -25,7 +25,7 @@ from commands.fetch_flow.run import FlowFetched
 from commands.reconcile import run as reconcile
 from commands.reconcile.run import Compared
 from commands.score import run as score
-from commands.serve.streaming import Hearing
+from commands.serve.streaming import OrderUpdateListener
 from commands.shared.calendar import BrokerCalendarKeeper, run_chore, unmet
 from commands.shared.pass_reports import PassData, is_pass_unfinished
 from commands.shared.skipped_passes import NotRun
@@ -35,8 +35,8 @@ from commands.tail import Tails
 from commands.trade_once import run as trade_once
 from jobs.backoff import Backoff
 from jobs.chores import is_unfinished as cut_short
-from jobs.due_slots import Duty
-from jobs.runner import Done, LogKind, LogLine, Pace, Runner, Station
+from jobs.due_slots import SlotTracker
+from jobs.runner import Done, LogKind, LogLine, Pace, Runner, RunnerContext
 from tradebot.adapters.state import resources
 from tradebot.adapters.state.subprocess_runner import OneShots
 from tradebot.adapters.time.clock import RealTime
@@ -103,10 +103,10 @@ def row(line: "LogLine") -> "Text":
     return Text(f"{at}  {line.slot or '-':<10}{line.job:<16}{for_reader(line.said)}{took}", STYLE[line.kind])
 
 
-class Shift(Struct, frozen=True):
-    """The state that all lanes share: who started them, the output, and the callback between two calls of a long fetch.
+class LaneContext(Struct, frozen=True):
+    """What all lanes share: who started them, the output, and the callback between two calls of a long fetch.
 
-    `ends` returns whether running passes should send no further order, and `backoff` tracks failures of the broker and
+    `ends` returns True if running passes should send no more orders, and `backoff` tracks failures of the broker and
     the flow source.
     """
 
@@ -122,18 +122,18 @@ class Shift(Struct, frozen=True):
     spares: Callable[[], Reason | None] = lambda: None
     """Why no chore should begin now, if none should."""
 
-    def duty(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Duty:
-        """Return the duty for the timetable's lines of these lanes."""
+    def slot_tracker(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> SlotTracker:
+        """Return the tracker of slots for the timetable's entries of these lanes."""
         settings = app.settings
         lines = settings.timetable.of(lanes)
         inputs = app.ledger, lines, settings.serve.grace_s, settings.day
-        return Duty(*inputs, partial(_begin_day, app), partial(self._cut_short, app))
+        return SlotTracker(*inputs, partial(_begin_day, app), partial(self._cut_short, app))
 
-    def station(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> Station:
-        """Return the inputs of a runner of these lanes."""
+    def runner_context(self, app: "App", lanes: Collection[Lane] = tuple(Lane)) -> RunnerContext:
+        """Return the dependencies of a runner of these lanes."""
         jobs = {line.job for line in app.settings.timetable.of(lanes)}
         verbs = {job: verb for job, verb in self._verbs(app).items() if job in jobs}
-        return Station(
+        return RunnerContext(
             verbs,
             self.by,
             app.mode_name,
@@ -168,7 +168,7 @@ class Shift(Struct, frozen=True):
 
 
 def _begin_day(app: "App", now: datetime) -> None:
-    """Let go of what was read on the days before, and know the sessions around the new day."""
+    """Drop what was cached on earlier days, and load the sessions around the new day."""
     app.ledger.forget()
     app.facts.forget()
     resources.give_back_memory()
@@ -176,18 +176,18 @@ def _begin_day(app: "App", now: datetime) -> None:
 
 
 def exits_first(app: "App", runner: Runner) -> Runner:
-    """Make the bot's passes yield to this runner's due exits; return the runner."""
+    """Make the bot's passes yield to exits that are due in this runner; return the runner."""
     app.turns.due, app.turns.run_due = runner.exits_due, runner.run_exits
     return runner
 
 
 class JobLane:
-    """Runs the lines of one lane. Its entries wait for the lanes `facts` and `exits`."""
+    """Runs the timetable's entries of one lane. Its entries wait for the lanes `facts` and `exits`."""
 
     def __init__(
         self,
         bot: "App",
-        shift: Shift,
+        context: LaneContext,
         lane: Lane,
         *,
         reconciled: bool,
@@ -195,14 +195,14 @@ class JobLane:
         exits: "JobLane | None" = None,
     ) -> None:
         self._bot = bot
-        self._shift = shift
+        self._context = context
         self._lane = lane
         self._facts = facts
         self._exits = exits
         self._reconciled = reconciled
         self._runner: Runner | None = None
         self._open_at_s = 0.0
-        self._hearing: Hearing | None = None
+        self._update_listener: OrderUpdateListener | None = None
         self._tails = Tails(bot) if lane is Lane.UPKEEP else None
 
     @property
@@ -239,39 +239,41 @@ class JobLane:
                 self._runner = self._open_runner()
             except TemporaryError as away:
                 self._open_at_s = time.monotonic() + self._bot.settings.serve.retry_s
-                self._shift.tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, one_line(away), away.code))
+                self._context.tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, one_line(away), away.code))
                 return
         self._runner.tick()
-        if self._hearing:
-            self._hearing.tick()
+        if self._update_listener:
+            self._update_listener.tick()
         if self._tails:
             self._tails.tick()
 
     def close(self) -> None:
         """Close the bot in the thread that opened it."""
-        if self._hearing:
-            self._hearing.close()
+        if self._update_listener:
+            self._update_listener.close()
         self._bot.close()
 
     def _open_runner(self) -> Runner:
-        bot, shift = self._bot, self._shift
-        keeper = BrokerCalendarKeeper(bot, shift.by) if self._lane is Lane.UPKEEP else None
+        bot, context = self._bot, self._context
+        keeper = BrokerCalendarKeeper(bot, context.by) if self._lane is Lane.UPKEEP else None
         pace: Pace = RealTime(keeper.now if keeper else bot.now, bot.settings.limits.max_clock_disagreement_s)
-        duty = shift.duty(bot, [self._lane])
-        station = replace(shift.station(bot, [self._lane]), calendar=keeper)
+        slot_tracker = context.slot_tracker(bot, [self._lane])
+        runner_context = replace(context.runner_context(bot, [self._lane]), calendar=keeper)
         after = {"facts": self._facts, "exits": self._exits}
-        runner = Runner(station, duty, pace, reconciled=self._reconciled, backoff=shift.backoff, **after)
-        bot.turns.ends = shift.ends
-        if self._lane is Lane.EXITS and bot.door.bell:
-            again = partial(runner.run_again, Job.EVALUATE_EXITS, shift.exits_again(bot))
-            self._hearing = Hearing(bot.door.bell(bot.connection), again, shift.tell)
+        runner = Runner(
+            runner_context, slot_tracker, pace, reconciled=self._reconciled, backoff=context.backoff, **after
+        )
+        bot.turns.ends = context.ends
+        if self._lane is Lane.EXITS and bot.driver.bell:
+            again = partial(runner.run_again, Job.EVALUATE_EXITS, context.exits_again(bot))
+            self._update_listener = OrderUpdateListener(bot.driver.bell(bot.connection), again, context.tell)
         return exits_first(bot, runner)
 
 
-def lanes(app: "App", shift: Shift, *, reconciled: bool) -> Mapping[str, JobLane]:
+def lanes(app: "App", context: LaneContext, *, reconciled: bool) -> Mapping[str, JobLane]:
     """Return the lanes of a bot by name."""
-    exits = JobLane(app.twin(), shift, Lane.EXITS, reconciled=reconciled)
-    fetching = JobLane(app.twin(), shift, Lane.FETCHING, reconciled=reconciled)
-    entries = JobLane(app.twin(), shift, Lane.ENTRIES, reconciled=reconciled, facts=fetching, exits=exits)
-    upkeep = JobLane(app.twin(), shift, Lane.UPKEEP, reconciled=reconciled)
+    exits = JobLane(app.twin(), context, Lane.EXITS, reconciled=reconciled)
+    fetching = JobLane(app.twin(), context, Lane.FETCHING, reconciled=reconciled)
+    entries = JobLane(app.twin(), context, Lane.ENTRIES, reconciled=reconciled, facts=fetching, exits=exits)
+    upkeep = JobLane(app.twin(), context, Lane.UPKEEP, reconciled=reconciled)
     return {"exits": exits, "entries": entries, "fetching": fetching, "upkeep": upkeep}

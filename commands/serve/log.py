@@ -22,7 +22,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.event import EventKind, Severity, SystemEvent
 
 STDERR = "-"
-"""The name of a log that goes to stderr."""
+"""The log name that stands for stderr."""
 SEVERITY = {
     LogKind.NOTE: Severity.INFO,
     LogKind.RAN: Severity.INFO,
@@ -46,7 +46,7 @@ class Log(Struct, frozen=True):
     append: Callable[[str], object]
     whose: Identity
     lost: Callable[[], str | None] = lambda: None
-    """Returns why the last line could not be written; None if it was."""
+    """Returns why the last line couldn't be written; None if it was."""
 
     def line(self, line: "LogLine") -> None:
         """Write a message about a job, or about the whole run."""
@@ -102,19 +102,19 @@ class Log(Struct, frozen=True):
         self.append(hide(json.dumps(fields, allow_nan=False)))
 
 
-def log_to(place: str, settings: "ServeSettings", whose: Identity) -> Log:
-    """Return the log to a file, which is rotated by size, or to stderr if the place is `-`.
+def log_to(path: str, settings: "ServeSettings", whose: Identity) -> Log:
+    """Return the log to a file, which is rotated by size, or to stderr if the path is `-`.
 
     Raises OperatorError for a file that can't be written. A full disk is no error, because there may be room later.
     """
-    if place == STDERR:
+    if path == STDERR:
         return Log(_one_at_a_time(_to_stderr), whose)
-    file = RotatedLines(Path(place), settings.log_mb * MB, settings.log_files)
+    file = RotatedLines(Path(path), settings.log_mb * MB, settings.log_files)
     try:
         file.require()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            message = f"the log {place} can't be written: {error.strerror}"
+            message = f"the log {path} can't be written: {error.strerror}"
             raise OperatorError(
                 message, "name a file in a folder that is there, or - for stderr: tradebot serve --log -"
             ) from error
@@ -132,6 +132,6 @@ def _one_at_a_time(write: Callable[[str], object]) -> Callable[[str], None]:
 
 
 def _to_stderr(text: str) -> None:
-    """Print a line; a reader who is gone costs the line and nothing else."""
+    """Print a line; if nobody reads stderr any more, only the line is lost."""
     with suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)

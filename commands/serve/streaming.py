@@ -74,20 +74,20 @@ class StreamLane:
 
 
 LATER_S = 15.0
-"""When exits run once more after an update: a venue's history may need ten seconds until it can prove an end."""
+"""How long after an update exits run once more: a venue's history may need ten seconds to prove an order's end."""
 
 
-class Hearing:
-    """Reacts to a stream of order updates: `again` runs exits, and returns False while they have to wait."""
+class OrderUpdateListener:
+    """Runs exits when the venue reports an update: `again` runs them, and returns False while they have to wait."""
 
     def __init__(
         self,
-        bell: Bell,
+        account_feed: Bell,
         again: Callable[[], bool],
         tell: Callable[[LogLine], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bell = bell
+        self._account_feed = account_feed
         self._again = again
         self._tell = tell
         self._monotonic = monotonic
@@ -97,19 +97,23 @@ class Hearing:
 
     def tick(self) -> None:
         """Run exits after an update, and once more a little later; report when the stream fails or recovers."""
-        self._rang = self._bell.rang() or self._rang
+        self._rang = self._account_feed.rang() or self._rang
         now_s = self._monotonic()
         if self._rang:
             if self._again():
                 self._rang, self._later_s = False, now_s + LATER_S
         elif self._later_s is not None and now_s >= self._later_s and self._again():
             self._later_s = None
-        problem = self._bell.problem()
+        problem = self._account_feed.problem()
         if problem != self._problem:
             self._problem = problem
-            said = f"{problem}; exits run by the timetable alone" if problem else "exits run when the venue tells again"
+            said = (
+                f"{problem}; exits run on schedule only"
+                if problem
+                else "exits run again after each update of the venue"
+            )
             self._tell(LogLine(datetime.now(UTC), LogKind.NOTE, None, None, said, ExitCode.DONE))
 
     def close(self) -> None:
         """Stop listening."""
-        self._bell.close()
+        self._account_feed.close()

@@ -103,19 +103,19 @@ class StopRequest:
 
 
 LOOK_S = 0.5
-"""Real seconds between two looks."""
+"""Real seconds between two checks."""
 HELD_S = 1.5
-"""In lock-step, a pass holds trading time itself; after this many real seconds the bot isn't ready, at any speed."""
+"""In lock-step, a pass also stops trading time; after this many real seconds the bot isn't ready, at any speed."""
 NOTE_S = 5.0
-"""Seconds between two notes without news; resources are checked as often."""
+"""Seconds between two status notes without news; resources are checked as often."""
 LONG_AGO_S = float("-inf")
 SETTLED = timedelta(days=7)
-"""After how much trading time there were about five sessions, so that more memory than they took is growth."""
+"""The trading time that contains about five sessions; using more memory than they did counts as growth."""
 LOCK_STEP = "lock-step"
-"""The one lane of a sandbox."""
+"""The name of a sandbox's only lane."""
 MB = 1_000_000
 SHORT_FROM, SHORT_UNTIL = 0.8, 0.7
-"""From which share of `max_memory_mb` on memory is short, and until it is below which."""
+"""The fractions of `max_memory_mb` at which memory counts as short, and below which it no longer does."""
 
 
 class Progress(Struct):
@@ -181,7 +181,7 @@ class Watch:
         self._ready_at: datetime | None = None
         self._troubles: dict[str, str] = {}
         self.is_short = False
-        """Whether memory is short, so that what trading doesn't need shouldn't begin."""
+        """Whether memory is short, so that nothing that trading doesn't need should start."""
         self._clock_s = clock_s
         self._stamp_time = stamp_time
         self._looked_s = self._noted_s = clock_s()
@@ -353,7 +353,7 @@ class Watch:
             self._stop.end(ExitCode.ERROR)
 
     def _spare(self, memory: int, most_mb: int) -> None:
-        """Say whether memory is short; a little less than where that began doesn't end it."""
+        """Report whether memory is short; it stays so until usage is clearly below the threshold."""
         share = memory / (most_mb * MB)
         is_short = share >= (SHORT_UNTIL if self.is_short else SHORT_FROM)
         problem = f"{memory / MB:,.0f} MB of {most_mb:,}: no chore begins until there is less" if is_short else None

@@ -23,7 +23,7 @@ HOST = "127.0.0.1"
 
 
 def process(app: "App") -> "Judgment":
-    """Judge `serve` by its lock and its status note alone, which never waits for its lanes."""
+    """Evaluate `serve` by its lock and its status note alone, without waiting for its lanes."""
     parts = {"serve": serve_of(app.folder.path, ())}
     return judge("serve", HealthEvidence(datetime.now(UTC), None, budgets_of(app.settings), parts))
 

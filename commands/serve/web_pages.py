@@ -34,9 +34,9 @@ from tradebot.views.metrics import MetricFigures
 
 JSON = "application/json"
 TRADING = ("serve", "exits", "broker", "books", "ledger", "journal", "calendar", "clock", "disk", "halts")
-"""The parts without which nothing may be traded now."""
+"""The components without which nothing may be traded now."""
 PASSES = {"exits": Job.EVALUATE_EXITS, "entries": Job.TRADE_ONCE, "flow": Job.FETCH_FLOW}
-"""The parts whose passes trading needs: none may let two of its slots begin without finishing one."""
+"""The components whose passes trading needs: none may let two slots begin without finishing a pass."""
 
 
 class TradingCondition(Struct, frozen=True):
@@ -98,7 +98,7 @@ def _conditions(looked: Looked) -> Sequence[TradingCondition]:
 
 
 def _slots(evidence: HealthEvidence) -> TradingCondition:
-    """Hold until a second slot of a job begins that no pass has finished since the one before."""
+    """Fail once a second slot of a job has begun since its last finished pass."""
     behind = []
     for name, job in PASSES.items():
         past = evidence.parts.get(name)
@@ -178,7 +178,7 @@ SUBSYSTEMS = frozenset(kind.subsystem for kind in EventKind)
 
 METRICS = "/metrics"
 FORMATS = {"json": JSON, "text": "text/plain"}
-"""What `format` may be, and what it stands for in the header `Accept`."""
+"""The values of `format`, and the media type that each stands for in the header `Accept`."""
 
 
 def _metrics(looked: Looked, accept: str) -> PageReply:
@@ -324,7 +324,7 @@ def _values(family: Metric) -> Any:
 
 
 class _Figures(Collector):
-    """What was looked at for one answer, as metrics. What isn't known is left out."""
+    """The gathered health data as metrics; unknown values are left out."""
 
     def __init__(self, looked: Looked) -> None:
         self._looked = looked

@@ -5,7 +5,7 @@ from contextlib import nullcontext, suppress
 from datetime import datetime
 
 from jobs.chores import Chores, Running
-from jobs.due_slots import Duty
+from jobs.due_slots import SlotTracker
 from jobs.runner_context import Done
 from tradebot.adapters.state import state_locks
 from tradebot.app.calendar import ask
@@ -108,10 +108,10 @@ def account_for_missed(app: "App", by: str, now: datetime) -> None:
     settings = app.settings
     # It runs nothing, so it doesn't matter which passes were cut short, and the calendar is stored already.
     inputs = app.ledger, settings.timetable.lines, settings.serve.grace_s, settings.day
-    duty = Duty(*inputs, lambda now: None, lambda slot, now: False)
-    over = [missed for missed in duty.look(now).missed if missed.slot.end <= now]
-    for missed in duty.write(over, now, by) if over else ():
-        record = duty.record(missed, now, app.mode_name)
+    slot_tracker = SlotTracker(*inputs, lambda now: None, lambda slot, now: False)
+    over = [missed for missed in slot_tracker.look(now).missed if missed.slot.end <= now]
+    for missed in slot_tracker.write(over, now, by) if over else ():
+        record = slot_tracker.record(missed, now, app.mode_name)
         if record is not None:
             app.facts.record(record)
 

@@ -131,7 +131,7 @@ def rehearsal(app: "App", paper: Path | None) -> tuple[Step, ...]:
 
 
 def _rehearsal(app: "App") -> Iterator[Wanted]:
-    needs = app.door.rehearsal
+    needs = app.driver.rehearsal
     if needs is None:
         return
     hours = f"passes reached the broker for {needs.hours} hours without a crash, breaks not counted"

@@ -4,16 +4,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from commands.shared.light_helpers import did_you_mean
-from tradebot.app.venues import EARLIER, door_to
+from tradebot.app.venues import EARLIER, driver_for
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.venues.door import Door
 
 
-def symbol_named(door: "Door", text: str) -> str:
+def symbol_named(driver: "Door", text: str) -> str:
     """Return a venue's symbol for a typed name; raise OperatorError if it is ambiguous."""
     try:
-        return door.symbol(text)
+        return driver.symbol(text)
     except ValueError as unclear:
         raise OperatorError(str(unclear), "all symbols: tradebot config show universe") from unclear
 
@@ -25,32 +25,34 @@ def symbols_at(venue: str | None, text: str) -> list[str]:
     """
     names = [name for name in text.split(",") if name.strip()]
     try:
-        door = door_to(venue or EARLIER)
+        driver = driver_for(venue or EARLIER)
     except ValueError:
         return [name.strip().upper() for name in names]
-    return [_root_named(door, name) or symbol_named(door, name) for name in names]
+    return [_root_named(driver, name) or symbol_named(driver, name) for name in names]
 
 
-def _root_named(door: "Door", text: str) -> str:
+def _root_named(driver: "Door", text: str) -> str:
     """Return the root that a person typed, as a universe spells it; empty for anything else."""
     try:
-        door.symbol(text)
+        driver.symbol(text)
     except ValueError:
         with suppress(ValueError):
-            return door.coin(text) if door.months else ""
+            return driver.coin(text) if driver.months else ""
     return ""
 
 
-def contract_named(door: "Door", universe: Iterable[str], text: str) -> str:
+def contract_named(driver: "Door", universe: Iterable[str], text: str) -> str:
     """Return the symbol for a typed name: for a root, its contract in the universe."""
-    root = _root_named(door, text)
-    return next((symbol for symbol in universe if root and root == door.coin(symbol)), "") or symbol_named(door, text)
+    root = _root_named(driver, text)
+    return next((symbol for symbol in universe if root and root == driver.coin(symbol)), "") or symbol_named(
+        driver, text
+    )
 
 
 def in_universe(app: "App", symbol: str) -> str:
     """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
     universe = app.rules.universe
-    name = contract_named(app.door, universe, symbol)
+    name = contract_named(app.driver, universe, symbol)
     if name not in universe:
         meant = did_you_mean(name, universe)
         listed = "all symbols: tradebot config show universe"

@@ -101,7 +101,7 @@ def trades(
     shown.refuse_what_goes_elsewhere(bool(tag or untag or remove), as_json and csv == Path("-"))
     days = days_of(first, last)
     with open_bot(state_dir, config) as bot:
-        choice = Choice(days, strategy, symbol_named(bot.door, symbol) if symbol else None, reason, is_open)
+        choice = Choice(days, strategy, symbol_named(bot.driver, symbol) if symbol else None, reason, is_open)
         if swaps:
             shown.refuse_beside_swaps(others)
             finish(shown.run_swaps(bot, choice), as_json, explain)

@@ -147,7 +147,7 @@ def known_symbol(app: App, symbol: str, cycles: Sequence[CycleRecord] = ()) -> s
     A symbol that has left the universe can still be shown, and so can one of these passes.
     """
     universe = app.rules.universe
-    name = contract_named(app.door, universe, symbol)
+    name = contract_named(app.driver, universe, symbol)
     if name in universe or gate_paths_of(name, cycles) or (app.existing_facts and app.existing_facts.was_judged(name)):
         return name
     near = did_you_mean(name, universe)

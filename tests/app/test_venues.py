@@ -20,7 +20,7 @@ from tradebot.app.keys import is_secret, load_secrets
 from tradebot.app.sandbox import market_spec
 from tradebot.app.settings import Loaded, accepted_settings, load, venue_flags
 from tradebot.app.settings_checks import problems
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.errors import ConfigurationError
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderType, Style
@@ -130,7 +130,7 @@ def test_the_shipped_venue_is_found_without_looking_at_installed_packages(monkey
         raise AssertionError(name)
 
     monkeypatch.setattr(venues, "_load_installed", never)
-    assert load(None, {}).settings.venue == door_to("alpaca").capabilities.name == "alpaca"
+    assert load(None, {}).settings.venue == driver_for("alpaca").capabilities.name == "alpaca"
 
 
 def test_a_folder_that_names_no_venue_is_of_the_first_one() -> None:
@@ -147,7 +147,7 @@ def test_a_package_that_brings_another_name_is_refused(tmp_path: Path, monkeypat
     install(tmp_path, "otherwise")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match="what is installed as 'otherwise' is no venue of that name"):
-        door_to("otherwise")
+        driver_for("otherwise")
 
 
 def test_keys_of_shipped_venues_stay_secret_at_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,9 +234,9 @@ def test_what_a_venue_cannot_carry_is_refused_when_it_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loaded = load(None, {}, settings).settings
-    monkeypatch.setattr("tradebot.app.settings_checks.door_to", able(lambda can: can))
+    monkeypatch.setattr("tradebot.app.settings_checks.driver_for", able(lambda can: can))
     assert sentence not in list(problems(loaded))
-    monkeypatch.setattr("tradebot.app.settings_checks.door_to", able(lacks))
+    monkeypatch.setattr("tradebot.app.settings_checks.driver_for", able(lacks))
     assert sentence in list(problems(loaded))
 
 
@@ -244,7 +244,7 @@ def test_a_strategys_own_style_is_refused_too(monkeypatch: pytest.MonkeyPatch) -
     loaded = load(
         None, {}, {"strategies": {"flow": {"execution": {"style": Style.PASSIVE, "patience_s": 10}}}}
     ).settings
-    monkeypatch.setattr("tradebot.app.settings_checks.door_to", able(lambda can: replace(can, edit=MADE_UP.edit)))
+    monkeypatch.setattr("tradebot.app.settings_checks.driver_for", able(lambda can: replace(can, edit=MADE_UP.edit)))
     assert any(sentence.startswith("strategies.flow.execution.style passive:") for sentence in problems(loaded))
 
 

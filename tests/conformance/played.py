@@ -31,7 +31,7 @@ from tests.kit.elsewhere.door import with_brackets
 from tests.kit.values import SHIPPED, new_intent
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.adapters.wire.json_fields import DriftTally
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import Listing
@@ -227,7 +227,7 @@ class PlayedVenue(NamedTuple):
 
 VENUES = {
     "alpaca": PlayedVenue(
-        lambda: door_to("alpaca"),
+        lambda: driver_for("alpaca"),
         MarketSpec(
             start=START,
             symbols=("AAPL", "SPY"),
@@ -250,7 +250,7 @@ VENUES = {
         place.SITE,
     ),
     "kraken": PlayedVenue(
-        lambda: door_to("kraken_futures"),
+        lambda: driver_for("kraken_futures"),
         MarketSpec(
             start=START,
             symbols=PERPETUALS,
@@ -265,7 +265,7 @@ VENUES = {
         fields={"limit_price": "limitPrice", "cash": "balanceValue", "equity": "portfolioValue"},
     ),
     "ibkr": PlayedVenue(
-        lambda: door_to("ibkr"),
+        lambda: driver_for("ibkr"),
         MarketSpec(
             start=FUTURES_START,
             symbols=tuple(one.symbol for one in FUTURES.instruments),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.due_slots import DueSlots, Duty
+from jobs.due_slots import DueSlots, SlotTracker
 from tests.kit.core.sessions import Drawn, calendars
 from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -31,7 +31,7 @@ TIMETABLE = {
 GRACE_S = 90
 
 
-def duty(ledger: MemoryLedger, opened_at: datetime = SESSION.open, *, unfinished: Sequence[Job] = ()) -> Duty:
+def duty(ledger: MemoryLedger, opened_at: datetime = SESSION.open, *, unfinished: Sequence[Job] = ()) -> SlotTracker:
     ledger.put_sessions([SESSION])
     ledger.open_books(CASH, opened_at)
     return another(ledger, unfinished=unfinished)
@@ -39,8 +39,8 @@ def duty(ledger: MemoryLedger, opened_at: datetime = SESSION.open, *, unfinished
 
 def another(
     ledger: MemoryLedger, timetable: Mapping[Job, JobTimes] = TIMETABLE, *, unfinished: Sequence[Job] = ()
-) -> Duty:
-    return Duty(
+) -> SlotTracker:
+    return SlotTracker(
         ledger, lines_of(timetable), GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: slot.job in unfinished
     )
 
@@ -53,7 +53,7 @@ def names(due: DueSlots, job: Job) -> list[tuple[str, Reason]]:
     return [(missed.slot.name, missed.reason) for missed in due.missed if missed.slot.job == job]
 
 
-def claim_all(ledger: MemoryLedger, found: Duty, now: datetime) -> list[tuple[str, str]]:
+def claim_all(ledger: MemoryLedger, found: SlotTracker, now: datetime) -> list[tuple[str, str]]:
     due = found.look(now)
     for slot in due.run:
         ledger.claim_slot(slot.job, slot.session, slot.name, "serve", now)
@@ -297,7 +297,7 @@ def test_a_chore_outside_the_session_is_due_for_as_long_as_its_line_says(late: s
     assert line is not None
     ledger.put_sessions([SESSION])
     ledger.open_books(CASH, SESSION.open)
-    found = Duty(ledger, [line], GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False)
+    found = SlotTracker(ledger, [line], GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False)
     assert found.look(SESSION.close) == DueSlots((), ())
     found.rest(SESSION.close)
     assert found.next_start(SESSION.close) == SESSION.close + timedelta(minutes=10)
@@ -313,7 +313,7 @@ def test_of_two_slots_of_a_chore_that_both_may_still_begin_only_the_later_one_ru
     assert line is not None
     ledger.put_sessions([SESSION])
     ledger.open_books(CASH, SESSION.open - timedelta(days=1))
-    found = Duty(ledger, [line], GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False)
+    found = SlotTracker(ledger, [line], GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False)
     due = found.look(SESSION.close + timedelta(hours=1))
     assert [slot.name for slot in due.run] == ["close+10m"]
     assert [(missed.slot.name, missed.reason) for missed in due.missed] == [("open-30m", Reason.NOT_RUNNING)]
@@ -363,8 +363,8 @@ def test_serve_runs_each_slot_of_a_drawn_calendar_once_and_in_time(drawn: Drawn)
     assert ran == expected
 
 
-def duty_of(ledger: MemoryLedger, planned: Sequence[TimetableEntry], venue: VenueDay) -> Duty:
-    return Duty(ledger, planned, GRACE_S, venue, lambda now: None, lambda slot, now: False)
+def duty_of(ledger: MemoryLedger, planned: Sequence[TimetableEntry], venue: VenueDay) -> SlotTracker:
+    return SlotTracker(ledger, planned, GRACE_S, venue, lambda now: None, lambda slot, now: False)
 
 
 def test_the_first_slot_of_a_session_that_begins_days_before_its_date_is_known_the_day_before() -> None:

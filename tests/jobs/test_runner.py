@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from jobs.backoff import Backoff
-from jobs.due_slots import Duty
-from jobs.runner import Done, LogKind, LogLine, Runner, Station
+from jobs.due_slots import SlotTracker
+from jobs.runner import Done, LogKind, LogLine, Runner, RunnerContext
 from tests.jobs.test_due_slots import GRACE_S, TIMETABLE
 from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, lines_of, there
 from tradebot.adapters.memory.facts import MemoryFacts
@@ -103,13 +103,13 @@ class Bench:
         self.ledger.put_sessions([SESSION])
         self.ledger.open_books(CASH, SESSION.open)
         lines = (*lines_of(TIMETABLE), *self.chores)
-        self.duty = Duty(self.ledger, lines, GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False)
+        self.duty = SlotTracker(self.ledger, lines, GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False)
         # The verbs look for themselves, as a one-shot does.
-        self.shots = Duty(
+        self.shots = SlotTracker(
             self.ledger, lines_of(TIMETABLE), GRACE_S, VENUE_DAY, lambda now: None, lambda slot, now: False
         )
         verbs = {job: self._verb(job) for job in Job}
-        station = Station(
+        context = RunnerContext(
             verbs,
             "serve me/1",
             "sandbox",
@@ -123,7 +123,7 @@ class Bench:
             calendar=self.calendar,
         )
         backoff = Backoff(self.retry_s, 20 * self.retry_s, self.events)
-        self.runner = Runner(station, self.duty, self.pace, exits=self.exits, backoff=backoff)
+        self.runner = Runner(context, self.duty, self.pace, exits=self.exits, backoff=backoff)
 
     def _chore(self, slot: Slot) -> Done:
         self.ledger.claim_slot(slot.job, slot.session, slot.name, "serve", self.pace.at)

@@ -11,8 +11,8 @@ from msgspec import Struct, field
 from jobs.backoff import Backoff
 from jobs.chores import Chores
 from jobs.chores import is_unfinished as cut_short
-from jobs.due_slots import Duty
-from jobs.runner import Done, LogLine, Runner, Station
+from jobs.due_slots import SlotTracker
+from jobs.runner import Done, LogLine, Runner, RunnerContext
 from jobs.slot_claims import SlotRefused, claim
 from tests.kit.values import VENUE_DAY, Killed, us_sessions
 from tradebot.adapters.memory.recorder import MemoryEvents
@@ -253,7 +253,7 @@ class YearBot:
         self._books = Books(outside)
         self._timetable = timetable()
         self._runners: list[Runner] = []
-        self._duties: list[tuple[Duty, Pace]] = []
+        self._duties: list[tuple[SlotTracker, Pace]] = []
         self._backoff = Backoff(RETRY_S, RETRY_MOST_S, outside.events)
         self._lanes = lanes
 
@@ -292,8 +292,8 @@ class YearBot:
             duty.write(over, now, self.name)
         return done
 
-    def _duty(self, lines: Sequence[TimetableLine]) -> Duty:
-        return Duty(self._books, lines, GRACE_S, VENUE_DAY, lambda now: None, self._cut_short)  # type: ignore[arg-type]
+    def _duty(self, lines: Sequence[TimetableLine]) -> SlotTracker:
+        return SlotTracker(self._books, lines, GRACE_S, VENUE_DAY, lambda now: None, self._cut_short)  # type: ignore[arg-type]
 
     def _runner(
         self,
@@ -314,11 +314,11 @@ class YearBot:
             self.name,
             self._run_chore,
         )
-        station = Station(
+        context = RunnerContext(
             verbs, self.name, "year", self.outside.records.append, self.outside.events, self.lines.append, lambda: 0.0,
             lambda slot: self._chore(chores, slot),
         )  # fmt: skip
-        return Runner(station, duty, pace, reconciled=reconciled, facts=facts, exits=exits, backoff=self._backoff)
+        return Runner(context, duty, pace, reconciled=reconciled, facts=facts, exits=exits, backoff=self._backoff)
 
     def _pass(self, job: Job) -> Done:
         """Do what a verb does: claim, record that it begins, act under an id that follows from the slot, and record."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tradebot.adapters.state.user_files import read_env_file
 from tradebot.adapters.text.redaction import learn
-from tradebot.app.venues import door_to, keys_of
+from tradebot.app.venues import driver_for, keys_of
 from tradebot.gates import permission
 
 FLOW_KEY = "UW_API_KEY"
@@ -52,7 +52,7 @@ def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) 
     _learn_addresses(
         _given_values(sources, [name for source in sources for name in source if _CHANNEL.fullmatch(name)])
     )
-    values = {key.field: next(_given_values(sources, key.names), "") for key in door_to(venue).keys}
+    values = {key.field: next(_given_values(sources, key.names), "") for key in driver_for(venue).keys}
     return Secrets(
         next(_given_values(sources, [FLOW_KEY]), None), {field: value for field, value in values.items() if value}
     )

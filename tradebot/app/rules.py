@@ -12,7 +12,7 @@ from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.settings import Settings
 from tradebot.app.settings_schema import Sections
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, OwnRules
 from tradebot.model.record import Job
 from tradebot.model.registry import UNSORTED
@@ -34,7 +34,7 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
     accepts that there is discovery, or a root, but not each list of a venue.
     """
     universe, stands_for = tuple(discovered or settings.universe), standing_for(settings, discovered)
-    flow, registry, door = settings.strategies.flow, settings.registry, door_to(settings.venue)
+    flow, registry, driver = settings.strategies.flow, settings.registry, driver_for(settings.venue)
     return Rules(
         mode=settings.mode,
         universe=universe,
@@ -51,9 +51,9 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
         displacement=_if_enabled(settings.displacement),
         approval=_if_asked(settings.approval) if asks else None,
         registry=registry if registry and registry.enabled else None,
-        pinned=frozenset(map(door.symbol, registry.pinned if registry else ())),
-        coin=door.coin,
-        perpetual=door.symbol,
+        pinned=frozenset(map(driver.symbol, registry.pinned if registry else ())),
+        coin=driver.coin,
+        perpetual=driver.symbol,
         execution=settings.execution_of(),
         themes={stands_for(name): theme for name, theme in settings.themes.items()},
         betas={stands_for(name): beta for name, beta in settings.betas.items()},
@@ -68,7 +68,7 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
 
 def symbols_on(settings: Sections, rules: Rules, names: Iterable[str], today: date) -> tuple[str, ...]:
     """Return the symbols for a universe's names; a root without a chosen contract is resolved by date."""
-    months = door_to(settings.venue).months
+    months = driver_for(settings.venue).months
     if months is None:
         return tuple(names)
     symbols = list[str]()
@@ -83,15 +83,15 @@ def symbols_on(settings: Sections, rules: Rules, names: Iterable[str], today: da
 
 def standing_for(settings: Sections, discovered: Sequence[str]) -> Callable[[str], str]:
     """Return a function that maps a name in the settings to its symbol: the name itself, or the contract of a root."""
-    door = door_to(settings.venue)
-    if door.months is None:
+    driver = driver_for(settings.venue)
+    if driver.months is None:
         return lambda name: name
-    contracts = {door.coin(symbol): symbol for symbol in discovered}
+    contracts = {driver.coin(symbol): symbol for symbol in discovered}
 
     def stands_for(name: str) -> str:
         # The shipped sectors name shares too, which follow no root.
         with suppress(ValueError):
-            return contracts.get(door.coin(name), name)
+            return contracts.get(driver.coin(name), name)
         return name
 
     return stands_for
@@ -149,7 +149,7 @@ def discovered_last(settings: Settings, recorded: Callable[[], Facts | None]) ->
     A running `serve` calls this before each pass, so it trades a new coin without a reload.
     """
     registry = settings.registry
-    stored = recorded() if (registry and registry.discovery) or door_to(settings.venue).months else None
+    stored = recorded() if (registry and registry.discovery) or driver_for(settings.venue).months else None
     return stored.discovery().symbols if stored else ()
 
 

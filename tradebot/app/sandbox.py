@@ -20,7 +20,7 @@ from papervenue.market.spec import default_symbols as symbols_of_exchange
 from papervenue.market.venue import Venue
 from papervenue.process import HeldError
 from papervenue.state import MARKET_FILE, read_market
-from tradebot.app.venues import EARLIER, door_to
+from tradebot.app.venues import EARLIER, driver_for
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.venue_day import VenueDay
 
@@ -243,7 +243,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
 
 def is_root(venue: str, name: str) -> bool:
     """Return True if a name is a root, that is, the common name of successive contracts."""
-    door = door_to(venue)
+    door = driver_for(venue)
     try:
         door.symbol(name)
     except ValueError:
@@ -253,14 +253,14 @@ def is_root(venue: str, name: str) -> bool:
 
 def plays(venue: str) -> bool:
     """Return True if the embedded exchange can simulate a venue."""
-    return venue == EARLIER or door_to(venue).market is not None
+    return venue == EARLIER or driver_for(venue).market is not None
 
 
 def _venue_of(settings: Settings) -> Venue:
     """Return what the market's venue is like; raise OperatorError if the exchange can't play it."""
     if settings.venue == EARLIER:
         return Venue()
-    market = door_to(settings.venue).market
+    market = driver_for(settings.venue).market
     if market is None:
         raise OperatorError(
             f"the embedded exchange can't play {settings.venue}",

@@ -12,7 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import allowance_of, flow_problems
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.exits.kinds.signals import SignalDecay
 from tradebot.exits.kinds.stops import LiquidationDistance
 from tradebot.exits.kinds.times import EndOfDay, too_late
@@ -54,7 +54,7 @@ def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]
     yield from contradictions(settings.limits)
     yield from exit_contradictions(settings.exits)
     yield from _of_registry(settings)
-    yield from _fits_the_venue(settings, door_to(settings.venue).capabilities)
+    yield from _fits_the_venue(settings, driver_for(settings.venue).capabilities)
     yield from _of_serve(settings.serve)
     yield from promotion_contradictions(settings.promotion)
     yield from margin_contradictions(
@@ -363,29 +363,29 @@ def _of_registry(settings: Sections) -> Iterator[str]:
     if settings.registry is None:
         return
     yield from settings.registry.contradictions()
-    if settings.registry.discovery and door_to(settings.venue).contracts is None:
+    if settings.registry.discovery and driver_for(settings.venue).contracts is None:
         yield f"registry.discovery: {settings.venue} can't be asked what it lists"
     named = {"pinned": settings.registry.pinned, "candidate_symbols": settings.registry.candidate_symbols or ()}
     for setting, names in named.items():
         for name in names:
             try:
-                door_to(settings.venue).symbol(name)
+                driver_for(settings.venue).symbol(name)
             except ValueError as unclear:
                 yield f"registry.{setting}: {unclear}"
 
 
 def _one_symbol_of_each_coin(settings: Sections) -> Iterator[str]:
     """Yield the symbols that are one risk under two names: each limit on a symbol would allow it twice."""
-    door, by_coin = door_to(settings.venue), dict[str, str]()
+    driver, by_coin = driver_for(settings.venue), dict[str, str]()
     discovers = settings.registry is not None and settings.registry.discovery
     own = (symbol for section in settings.strategies.sections().values() for symbol in section.universe or ())
     for symbol in dict.fromkeys((*settings.universe, *own)):
         try:
-            coin = door.coin(symbol)
+            coin = driver.coin(symbol)
         except ValueError as error:
             yield f"universe: {error}"
             continue
-        if discovers and symbol != (perpetual := door.symbol(coin)):
+        if discovers and symbol != (perpetual := driver.symbol(coin)):
             yield f"universe: {symbol} isn't {perpetual}, and registry.discovery trades each coin as its perpetual"
         if (other := by_coin.setdefault(coin, symbol)) != symbol:
             yield f"universe: {other} and {symbol} are both {coin}, so each limit on a symbol would allow it twice"

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, Str
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tradebot.adapters.wire.allowed_hosts import is_https, is_loopback
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.model.auction import AuctionRules
 from tradebot.model.costs import CostModel
 from tradebot.model.event import EventKind, Severity
@@ -80,7 +80,7 @@ def _event_kind(name: str) -> str:
 
 
 def _venue(name: str) -> str:
-    return door_to(name).capabilities.name
+    return driver_for(name).capabilities.name
 
 
 def _quiet(text: str) -> str:
@@ -318,7 +318,7 @@ class Sections(Frozen):
     @property
     def capabilities(self) -> Capabilities:
         """Return the capabilities of the bot's venue."""
-        return door_to(self.venue).capabilities
+        return driver_for(self.venue).capabilities
 
     @property
     def day(self) -> VenueDay:

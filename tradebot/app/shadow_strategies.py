@@ -166,7 +166,7 @@ class ShadowApp(App):
         return SimulatedVenue(self.folder.path, self._of.reader, self._of.bars, self._actions, assumed)
 
     def _actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
-        return self._of.door.bars(self._of.connection, self._of.drift).actions(symbols, first, last)
+        return self._of.driver.bars(self._of.connection, self._of.drift).actions(symbols, first, last)
 
     @property
     def reader(self) -> Reader:

@@ -19,7 +19,7 @@ from msgspec import Struct, field
 
 from tradebot.adapters.text.yaml_loader import load_yaml_value
 from tradebot.app.baseline import is_shipped
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.errors import ConfigurationError
 from tradebot.model.sentences import known_name
 from tradebot.signals.fields import our_sector
@@ -240,7 +240,7 @@ def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[st
     registry, source = settings.registry, origins.get(PINNED) or origins.get(SECTION, "")
     if registry is None or registry.discovery or is_shipped(source):
         return ()
-    symbol, traded = door_to(settings.venue).symbol, set(settings.universe)
+    symbol, traded = driver_for(settings.venue).symbol, set(settings.universe)
     outside = [name for name in registry.pinned if symbol(name) not in traded]
     if not outside:
         return ()
@@ -278,7 +278,7 @@ def trade_candidates(merged: dict[str, object], origins: dict[str, str]) -> None
         message = f"universe ({held}) and {path} ({source}) both say what may be traded"
         raise ConfigurationError(message, "remove one of the two")
     try:
-        symbol = door_to(str(merged["venue"])).symbol
+        symbol = driver_for(str(merged["venue"])).symbol
         symbols = [symbol(str(name)) for name in names]
     except ValueError as unclear:
         raise ConfigurationError(

@@ -14,7 +14,7 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.app.flow_plan import allowance_of
 from tradebot.app.keys import Secrets, load_addresses, load_chat_token, load_secrets
 from tradebot.app.settings import Settings
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
@@ -39,7 +39,7 @@ def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tu
 
     exchange = path / state_folder.EXCHANGE
     url = started_exchange(exchange) if settings.mode is Mode.SANDBOX else None
-    door, ports = door_to(settings.venue), partial(ports_of_exchange, exchange)
+    door, ports = driver_for(settings.venue), partial(ports_of_exchange, exchange)
     access = Access(settings, secrets_for(settings, environ).venue, url, ports=ports)
     reader = door.reader(door.connect(access), DriftTally())
     return reader.clock(), reader.account()

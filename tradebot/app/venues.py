@@ -28,7 +28,7 @@ EARLIER = alpaca.ALPACA.name
 """The venue of bots from before the configuration had a venue."""
 
 
-def door_to(name: str) -> Door:
+def driver_for(name: str) -> Door:
     """Return the connector of a venue; raise ValueError, naming the nearest match, if the name is unknown."""
     shipped = _SHIPPED.get(name)
     return shipped() if shipped else _load_installed(name)
@@ -48,7 +48,7 @@ def _load_installed(name: str) -> Door:
 
 def keys_of(name: str) -> tuple[Key, ...]:
     """Return the key variables of a venue and of all shipped ones: a key left over in a shell is secret too."""
-    own = KEYS[name] if name in KEYS else door_to(name).keys
+    own = KEYS[name] if name in KEYS else driver_for(name).keys
     return tuple(dict.fromkeys((*own, *chain.from_iterable(KEYS.values()))))
 
 

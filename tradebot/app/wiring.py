@@ -32,7 +32,7 @@ from tradebot.app.venue_connection import (
     started_exchange,
     told_at,
 )
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.struct_tools import replace
@@ -287,9 +287,9 @@ class App(BotStores):
         return ExitPriority(self.folder.path)
 
     @property
-    def door(self) -> Door:
+    def driver(self) -> Door:
         """Return the connector of the account's venue."""
-        return door_to(self.settings.venue)
+        return driver_for(self.settings.venue)
 
     @cached_property
     def connection(self) -> Connection:
@@ -299,12 +299,12 @@ class App(BotStores):
         keys, give_way = self.secrets.venue, self.turns.give_way
         ports = partial(ports_of_exchange, evidence.trading(self.folder).exchange)
         access = Access(self.settings, keys, url, give_way, self._keep_exchange_time, self.folder.path, ports=ports)
-        return self.door.connect(access)
+        return self.driver.connect(access)
 
     @cached_property
     def reader(self) -> Reader:
         """Return the port for reading from the venue."""
-        return self.door.reader(self.connection, self.drift)
+        return self.driver.reader(self.connection, self.drift)
 
     @cached_property
     def bars(self) -> StoredBars:
@@ -312,7 +312,7 @@ class App(BotStores):
         from tradebot.app.bars import stored_bars
 
         return self._close_later(stored_bars(
-            self.folder.path, self.events, lambda: self.door.bars(self.connection, self.drift),
+            self.folder.path, self.events, lambda: self.driver.bars(self.connection, self.drift),
             lambda first, last: calendar.sessions(self.books, self.reader.calendar, first, last), self.day,
         ))  # fmt: skip
 
@@ -321,13 +321,13 @@ class App(BotStores):
         """Return the bars that strategies see: those of contracts that end are joined over rolls."""
         from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 
-        return join_over_rolls(self.bars, self.door.months, self.door.coin, self.day)
+        return join_over_rolls(self.bars, self.driver.months, self.driver.coin, self.day)
 
     @cached_property
     def orders(self) -> OrderPort:
         """Return the port for sending orders to the venue; raise OperatorError in shadow."""
         require_sending(self.settings)
-        return self.door.orders(self.connection, self.drift)
+        return self.driver.orders(self.connection, self.drift)
 
     @cached_property
     def drift(self) -> DriftTally:
@@ -446,12 +446,12 @@ class App(BotStores):
             undisturbed=self.turns.without_yielding,
             needed_facts=needed_facts,
             approvals=lambda: self.approvals,
-            contracts=partial(ask, self.connection, self.drift) if (ask := self.door.contracts) else None,
+            contracts=partial(ask, self.connection, self.drift) if (ask := self.driver.contracts) else None,
         )
         if asking:
             from tradebot.adapters.plugins.plugin import begin_pass, code_in_force
 
-            world = self._with_contracts(world) if proposing and self.door.months else world
+            world = self._with_contracts(world) if proposing and self.driver.months else world
             begin_pass(strategies)
             world = replace(world, code=partial(code_in_force, strategies))
         if needed_facts:
@@ -462,8 +462,8 @@ class App(BotStores):
         """Return a world with the contracts that roots stand for in this session."""
         from tradebot.desk.contract_rolls import choose
 
-        assert self.door.months is not None
-        chosen = choose(world, self.door.months, self.settings.universe, self.now()).symbols
+        assert self.driver.months is not None
+        chosen = choose(world, self.driver.months, self.settings.universe, self.now()).symbols
         return replace(
             world, rules=self.in_force.rules(self.accepted_configuration, chosen).with_shares(self.reached_rungs)
         )
@@ -487,7 +487,7 @@ class App(BotStores):
         """Store the missing sessions up to `ahead`, also of the universe's other calendars."""
         read: calendar.Read = lambda *asked: self.reader.calendar(*asked)  # noqa: E731, PLW0108
         venue = self.settings.capabilities
-        others = {*map(self.door.calendar, self.settings.universe)} - {calendar.OWN, venue.calendar}
+        others = {*map(self.driver.calendar, self.settings.universe)} - {calendar.OWN, venue.calendar}
         calendar.ensure(self.ledger, venue, read, now, ahead, sorted(others))
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from commands.shared.light_helpers import Identity, clean, note
 from commands.shared.verb_options import Report, progress_bar
 from tradebot.adapters.models.signing import read_key, require_extra
 from tradebot.adapters.state.evidence import Trial
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.results import Results
@@ -55,7 +55,7 @@ def planned_for(
     costs = wish.costs if any(cost.startswith(SPREAD) for cost in wish.costs) else (*wish.costs, f"{SPREAD}=0")
     wish = replace(wish, fill=wish.fill or FILL, costs=costs)
     settings = settings_of(wish)
-    if not door_to(settings.venue).months:
+    if not driver_for(settings.venue).months:
         raise OperatorError(
             f"policies learn futures, and {settings.venue} has none", "add --profile policy, or --venue ibkr"
         )

@@ -37,7 +37,7 @@ from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.keys import Secrets
 from tradebot.app.rules import rules_of
 from tradebot.app.settings import Settings, load
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.desk.fetching import needed_facts
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import HealthState, Judgment
@@ -406,7 +406,7 @@ class FakeApp:
 
     @property
     def door(self) -> Door:
-        return door_to("alpaca")
+        return driver_for("alpaca")
 
     @property
     def drift(self) -> DriftTally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from commands.serve.lanes import Shift, lanes
+from commands.serve.lanes import LaneContext, lanes
 from commands.shared import ask_strategies
 from jobs.runner import LogLine
 from jobs.ticker import tick_lanes
@@ -161,7 +161,7 @@ def test_chore_runs_beside_the_trading_lanes_and_its_end_is_claimed(slow: Bot) -
 def in_lanes(app: App, done: Callable[[list[LogLine]], bool]) -> list[LogLine]:
     """Run the bot in its lanes until it is done, at most 90 s; return the lines that it said."""
     lines, stop = list[LogLine](), threading.Event()
-    working = lanes(app, Shift("serve test/1", lines.append, lambda done, total: None), reconciled=True)
+    working = lanes(app, LaneContext("serve test/1", lines.append, lambda done, total: None), reconciled=True)
     ending = threading.Timer(90, stop.set)
     ending.start()
     tick_lanes(working, lambda: stop.is_set() or done(lines), every_s=0.2)

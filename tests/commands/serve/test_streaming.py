@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.serve.streaming import LATER_S, Hearing, StreamLane
+from commands.serve.streaming import LATER_S, OrderUpdateListener, StreamLane
 from jobs.runner import LogLine
 from tests.adapters.flow.test_stream import none_left_open
 from tests.commands.fetch_flow.test_streaming import end, joins, more, on_the_exchange, stored, tick
@@ -145,7 +145,7 @@ class HearingScene:
     waits: bool = False
 
     def __post_init__(self) -> None:
-        self.hearing = Hearing(self.bell, self._again, self.lines.append, lambda: self.now_s)
+        self.hearing = OrderUpdateListener(self.bell, self._again, self.lines.append, lambda: self.now_s)
 
     def _again(self) -> bool:
         if not self.waits:
@@ -203,7 +203,7 @@ def test_that_it_cannot_ring_is_said_once_and_so_is_that_it_can_again() -> None:
     scene.tick()
     scene.hearing.close()
     assert [line.said for line in scene.lines] == [
-        "Kraken Futures can't be reached; exits run by the timetable alone",
-        "exits run when the venue tells again",
+        "Kraken Futures can't be reached; exits run on schedule only",
+        "exits run again after each update of the venue",
     ]
     assert (scene.ran, scene.bell.closed) == ([], True)

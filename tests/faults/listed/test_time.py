@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from commands.doctor.venue import clock_skew
-from jobs.due_slots import Duty
+from jobs.due_slots import SlotTracker
 from jobs.slot_claims import SlotRefused, claim
 from tests.faults.listed.conftest import Lies
 from tests.kit.bot.trader import UNTIL_FILLED_S, Trader
@@ -56,7 +56,9 @@ class Hours:
         self.ledger = MemoryLedger(ACCOUNT)
         self.ledger.put_sessions(sessions)
         self.ledger.open_books(CASH, sessions[0].open)
-        self.duty = Duty(self.ledger, lines_of(TIMETABLE), 90, VENUE_DAY, lambda now: None, lambda slot, now: False)
+        self.duty = SlotTracker(
+            self.ledger, lines_of(TIMETABLE), 90, VENUE_DAY, lambda now: None, lambda slot, now: False
+        )
         self.ran = Counter[tuple[date, str, str]]()
         self.missed = Counter[tuple[date, str, str]]()
 

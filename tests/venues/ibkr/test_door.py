@@ -19,7 +19,7 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.keys import load_secrets
 from tradebot.app.loading import Options, load_for
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import HealthState
@@ -29,7 +29,7 @@ from tradebot.venues.ibkr.capabilities import TRADING_ID
 from tradebot.venues.ibkr.contracts import CURRENCY, METALS
 from tradebot.venues.ibkr.link import IbkrLink, IbkrVenue, link_to
 
-DOOR = door_to("ibkr")
+DOOR = driver_for("ibkr")
 CHECKS = DOOR.checks
 SIX = ("socket", "login", "client_id", "data plan", "clock", "account")
 """The rows of `doctor` about the Gateway; without a connection, the row `broker` says which setting is wrong."""

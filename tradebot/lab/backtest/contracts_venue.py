@@ -18,7 +18,7 @@ from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 from tradebot.adapters.memory.bars import MemoryBars
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.wire.json_fields import DriftTally, RowError
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.lab.backtest.full_session_bars import ForeseenBars, opened_books, played_world
 from tradebot.lab.backtest.in_process_gateway import EngineLine
 from tradebot.model.struct_tools import replace
@@ -181,7 +181,7 @@ class PlayedMarket:
 
     def bars(self, settings: Settings, sessions: Sessions) -> Bars:
         """Return closed bars in memory, joined over rolls; ended bars never change."""
-        door = door_to(settings.venue)
+        door = driver_for(settings.venue)
         stored = StoredBars(MemoryBars, self.source, sessions, settings.day, final=True)
         return join_over_rolls(stored, door.months, door.coin, settings.day)
 
@@ -197,7 +197,7 @@ def world_of(
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger]:
     """Return the world of a bot with these settings on a market of contracts, and its books."""
-    reader, engine, door = played.reader, played.engine, door_to(settings.venue)
+    reader, engine, door = played.reader, played.engine, driver_for(settings.venue)
     ledger = opened_books(reader, engine.main.number, engine.now_us, engine.market.calendar.market)
 
     def ahead() -> Bars:

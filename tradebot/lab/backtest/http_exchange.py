@@ -42,7 +42,7 @@ from tradebot.adapters.state.state_folder import EXCHANGE
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app import sandbox
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.lab.backtest.full_session_bars import ForeseenBars, opened_books, played_world
 from tradebot.lab.driver.price_triggers import FAR, INTEREST, VisiblePrices
@@ -194,7 +194,7 @@ def world_of(
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger, ServedTime]:
     """Build a bot with these settings at a served exchange; return its world, its books, and the time."""
-    door, tally, time = door_to(settings.venue), DriftTally(), ServedTime(served.exchange)
+    door, tally, time = driver_for(settings.venue), DriftTally(), ServedTime(served.exchange)
     connection = door.connect(_access(settings, served, time.known))
     reader = door.reader(connection, tally)
     ledger = opened_books(reader, reader.account().number, time.now_us, opened.calendar.market)
@@ -218,7 +218,7 @@ def ports_at(
     path: Path, settings: Settings, sessions: Callable[..., Sequence[Session]]
 ) -> tuple[Reader, OrderPort, StoredBars, ServedTime]:
     """Return the ports to a folder's exchange, which answers in this process, with its closed bars and its time."""
-    exchange, door, tally = InProcess(path), door_to(settings.venue), DriftTally()
+    exchange, door, tally = InProcess(path), driver_for(settings.venue), DriftTally()
     time = ServedTime(exchange)
     connection = door.connect(Access(settings, {}, exchange.url, known=time.known, connection=exchange))
     charts: Callable[[], BarSource] = lambda: ChartedBars(Charts(exchange.engine))  # noqa: E731
@@ -254,10 +254,10 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
     """
     now_us = from_datetime(now)
     opened = opened._replace(spec=replace(opened.spec, other_us=now_us))
-    served = Served(opened, in_process=door_to(settings.venue).in_process)
+    served = Served(opened, in_process=driver_for(settings.venue).in_process)
     try:
         ServedTime(served.exchange).advance(now_us)
-        door, tally = door_to(settings.venue), DriftTally()
+        door, tally = driver_for(settings.venue), DriftTally()
         connection = door.connect(_access(settings, served, None))
         bars = _bars(settings, served, lambda: door.bars(connection, tally), world.ledger.sessions)
         seen = join_over_rolls(bars, door.months, door.coin, settings.day)

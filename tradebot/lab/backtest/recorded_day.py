@@ -32,7 +32,7 @@ from tradebot.adapters.memory.send_lock import MemorySendLock
 from tradebot.adapters.plugins.plugin import begin_pass, code_in_force
 from tradebot.app.null_ports import NoFlow
 from tradebot.app.sandbox import translate_exchange_errors
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.app.what_if_rules import rules_of_record, settings_of
 from tradebot.desk.prepare_desk import desk_for_entries, desk_for_exits
 from tradebot.desk.proposals import Proposals, propose, score
@@ -129,7 +129,7 @@ def ground_at(path: Path, settings: Settings, ledger: MemoryLedger) -> ReplayPor
 def is_played(folder: Path, settings: Settings) -> bool:
     """Return True if the exchange of a folder can run in this process."""
     with translate_exchange_errors():
-        return read_market(folder).spec.venue.dialect == USUAL or door_to(settings.venue).in_process
+        return read_market(folder).spec.venue.dialect == USUAL or driver_for(settings.venue).in_process
 
 
 def last_moment(path: Path) -> datetime:

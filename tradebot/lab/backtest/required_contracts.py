@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from papervenue.times import HOUR
 from tradebot.app.sandbox import is_root
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.model.sentences import pluralize
@@ -37,7 +37,7 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
 
     Raise OperatorError if none has any.
     """
-    door = door_to(settings.venue)
+    door = driver_for(settings.venue)
     if door.months is None:
         return list(settings.universe)
     roots = {door.coin(symbol) for symbol in contracts}
@@ -97,7 +97,7 @@ def _contracts_needed(settings: Settings, market: OpenedMarket) -> Iterator[_Nee
     That is from the session whose close a roll is joined at, the one before its date, up to that of the next roll, on
     which the contract is left.
     """
-    door = door_to(settings.venue)
+    door = driver_for(settings.venue)
     if door.months is None or not market.spec.venue.of_months:
         return
     for name in settings.universe:

@@ -21,7 +21,7 @@ from papervenue.times import MINUTE
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.rules import rules_of
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.desk.auto_halt import accept_causes
 from tradebot.desk.contract_rolls import choose
 from tradebot.errors import OperatorError
@@ -210,7 +210,7 @@ class BacktestRun(Struct):
     def _choose_contracts(self) -> None:
         """Play the next session with the contracts that roots stand for in it."""
         settings, made = self.plan.settings, self.made
-        months = door_to(settings.venue).months
+        months = driver_for(settings.venue).months
         if months is None:
             return
         chosen = choose(made.world, months, settings.universe, made.sessions[len(self.ends)].open).symbols

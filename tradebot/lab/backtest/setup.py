@@ -28,7 +28,7 @@ from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.plugins.plugin import begin_pass, close, strategies
 from tradebot.app.plugin_surroundings import plugin_surroundings
-from tradebot.app.venues import door_to
+from tradebot.app.venues import driver_for
 from tradebot.desk.fetching import needed_facts
 from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.engine_conversion import exact, session_of
@@ -149,7 +149,7 @@ def assemble(
     """
     opened = market or open_market_in_memory(spec)
     if spec.venue.dialect != USUAL:
-        made_of = _of_contracts if door_to(settings.venue).months else _served_setup
+        made_of = _of_contracts if driver_for(settings.venue).months else _served_setup
         return made_of(settings, opened, in_use, recorder)
     engine = engine_of(opened, spec, log)
     account = _account_of(engine, margin)
@@ -179,7 +179,7 @@ def _served_setup(
     """Return a bot at another venue than the usual one, which an exchange of its own serves."""
     from tradebot.lab.backtest.http_exchange import Served, ServedAhead, world_of
 
-    served = Served(opened, in_process=door_to(settings.venue).in_process)
+    served = Served(opened, in_process=driver_for(settings.venue).in_process)
     events = MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
     with ExitStack() as undone:
         undone.callback(served.close)
