@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from commands.shared.ask_strategies import in_turn
+from commands.shared.ask_strategies import under_pass_lock
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
 from commands.shared.pass_reports import begin
@@ -66,7 +66,7 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
             return manage(app.reader, app.ledger, symbol, by, position.quantity, undisturbed)
         return acknowledge(app.reader, app.ledger, symbol, by, undisturbed)
 
-    adopted, after = in_turn(app, "adopt", work)
+    adopted, after = under_pass_lock(app, "adopt", work)
     data = Adopted(
         at=after.at,
         symbol=symbol,

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from commands.doctor.machine import CheckResult, bad, failed_check, ok, skip, warn
-from commands.shared.ask_strategies import in_turn
+from commands.shared.ask_strategies import under_pass_lock
 from commands.shared.calendar import require
 from jobs.slot_claims import claim_by_hand
 from tradebot.app.wiring import App
@@ -60,7 +60,7 @@ def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
 
 def _rehearse(app: "App", by: str) -> "RehearsalProgress | None":
     def turn(step: "Callable[[], T]") -> "T":
-        return in_turn(app, "doctor --order", step)
+        return under_pass_lock(app, "doctor --order", step)
 
     def claim() -> "Call":
         clock = app.reader.clock()

@@ -9,7 +9,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.ask_strategies import in_turn
+from commands.shared.ask_strategies import under_pass_lock
 from commands.shared.calendar import require
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration
@@ -106,7 +106,7 @@ def run(
     # One fetcher at a time: its lock is taken before the pass lock, and waits and exits as that one.
     with hold(app.folder.path, "fetch-flow", name=FETCH_LOCK):
         # The pass lock is only for the claim: exits go on while the source is asked, however slowly it answers.
-        call, clocks = in_turn(app, "fetch-flow", lambda: _call(app, by, named, force_slot))
+        call, clocks = under_pass_lock(app, "fetch-flow", lambda: _call(app, by, named, force_slot))
         if isinstance(call, SlotRefused):
             return refused_report(app, "fetch-flow", call)
         world = app.world(progress=progress, proposing=False, with_flow=True)

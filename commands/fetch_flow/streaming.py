@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from commands.shared.ask_strategies import in_turn
+from commands.shared.ask_strategies import under_pass_lock
 from commands.shared.calendar import require
 from commands.shared.light_helpers import clean
 from commands.shared.pass_reports import both_clocks
@@ -65,7 +65,7 @@ class FlowStreamed(Struct, frozen=True):
 def run(app: "App", *, lasting: str | None) -> Report:
     """Stream alerts for a while, by default until the session has ended; exit 5 if the stream was never joined."""
     most_s = _seconds(lasting)
-    in_turn(app, "fetch-flow", lambda: _prepare(app))
+    under_pass_lock(app, "fetch-flow", lambda: _prepare(app))
     began = (now := trading_time(app))()
     session = session_of(app.ledger, began, app.day)
     if session is None or not may_stream(session, began):

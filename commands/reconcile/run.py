@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from rich.markup import escape
 
-from commands.shared.ask_strategies import in_turn
+from commands.shared.ask_strategies import under_pass_lock
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import in_units
 from commands.shared.pass_reports import begin
@@ -131,7 +131,7 @@ def run(
         path = approvals.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
         return result, booked, path
 
-    result, booked, kept = in_turn(app, "reconcile", work)
+    result, booked, kept = under_pass_lock(app, "reconcile", work)
     data = Compared(
         at=result.at,
         positions=len(result.view.positions),

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.score.explanation import draw, explain_score, render
-from commands.shared.ask_strategies import asking_world, in_turn
+from commands.shared.ask_strategies import asking_world, under_pass_lock
 from commands.shared.files import picture_file
 from commands.shared.number_format import format_signed
 from commands.shared.pass_reports import CandidateRow, PassData, begin, both_clocks, legend, pass_data
@@ -79,7 +79,7 @@ def run(app: App, *, by: str) -> Report:
     clocks = both_clocks(app, Job.SCORE, dry_run=False)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     world = asking_world(app, "score")
-    call, clocks = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clocks=clocks))
+    call, clocks = under_pass_lock(app, "score", lambda: begin(app, Job.SCORE, by, clocks=clocks))
     assert not isinstance(call, SlotRefused), "a score is never refused"
     data = pass_data(app, score(world, call, clocks.clock))
     return Report("score", data, show)

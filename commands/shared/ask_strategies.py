@@ -1,7 +1,7 @@
 """Run the strategies before the pass lock is taken, so that a slow one doesn't delay exits.
 
-They run on the facts known then, unless the slot is taken or the session is closed. Their candidates are judged on the
-snapshot taken under the lock, and expire after `limits.max_candidate_age_s`. A bug in a strategy ends the pass under
+They run on the facts known then, unless the slot is taken or the session is closed. Their candidates are evaluated with
+the desk taken under the lock, and expire after `limits.max_candidate_age_s`. A bug in a strategy ends the pass under
 the lock, so that its slot is used up and its record has the reason.
 """
 
@@ -30,7 +30,7 @@ from tradebot.timetable.sessions import session_of
 T = TypeVar("T")
 
 
-def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
+def under_pass_lock(app: "App", verb: str, work: "Callable[[], T]") -> T:
     """Do the work under the pass lock and return its result; whenever it yields to exits, restart it after them.
 
     The work continues with the call of its first start. Raises TradebotError, exit 6, after too many restarts.
@@ -43,7 +43,7 @@ def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
                 return work()
         except YieldToExits:
             if app.turns.ends():
-                # Nothing is lost: what was promised is in the ledger, and is looked up after the next start.
+                # Nothing is lost: promised orders are in the ledger, and are looked up after the next start.
                 raise TradebotError(f"{verb} was stopped by a signal before it was done", "tradebot serve") from None
             call = app.turns.call
             _note_given_way(app, verb)
@@ -58,13 +58,13 @@ def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
 
 
 def _note_given_way(app: "App", verb: str) -> None:
-    """Write an event: a pass that takes longer than usual should be explained somewhere."""
-    details = {"verb": verb, "message": "it released the lock for an exit pass and goes on after it"}
+    """Emit an event, so that it is explained why the pass took longer than usual."""
+    details = {"verb": verb, "message": "it released the lock for an exit pass and resumes afterward"}
     app.events.emit(EventKind.GAVE_WAY.at(app.stamp_time(), details))
 
 
 def _record_given_up(app: "App", call: "Call | None") -> None:
-    """Replace the record of a pass that was cut short by the reason: it gave way too often."""
+    """Replace the record of a pass that yielded too often, so that it shows this reason."""
     for cycle in app.facts.cycles(job=call.job, last=1) if call else ():
         if call and cycle.id == call.cycle_id:
             app.facts.record(replace(cycle, job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.GAVE_WAY)))
@@ -81,11 +81,11 @@ class StrategyReplies(Struct):
     failed: Exception | None = None
 
     def __enter__(self) -> "StrategyReplies":
-        """Nothing was answered yet."""
+        """Start without results."""
         return self
 
     def __exit__(self, _kind: object, failed: BaseException | None, _trace: TracebackType | None) -> bool:
-        """Keep an error for later, but not a signal."""
+        """Store an error for later, but not a signal."""
         if isinstance(failed, Exception):
             self.failed = failed
         return failed is self.failed is not None
@@ -122,19 +122,19 @@ def ask_if_due(
     """
     with StrategyReplies() as strategy_replies:
         if _due(app, world, clock, force=force, dry_run=dry_run, part=part):
-            # A dry run asks everyone, whatever their own clocks say.
+            # A dry run runs all strategies, whatever their own clocks say.
             entries = None if dry_run else app.settings.timetable[Job.TRADE_ONCE]
             strategy_replies.proposed = propose(world, clock.now, entries)
     return strategy_replies
 
 
 def _due(app: "App", world: "World", clock: "VenueClock", *, force: bool, dry_run: bool, part: str) -> bool:
-    """Return True if a pass would get its slot now, in an open session; whether clocks agree is for the pass to say."""
+    """Return True if a pass would get its slot now, in an open session; the pass itself checks the clocks."""
     if not clock.is_open:
         return False
     session = session_of(world.ledger, clock.now, app.day)
     if session is None and not dry_run:
-        # The broker is open, so the calendar may not reach this day yet.
+        # The broker is open, so maybe the stored calendar just doesn't reach this day yet.
         with app.pass_lock("trade-once"):
             app.ensure_calendar(clock.now)
         session = session_of(world.ledger, clock.now, app.day)

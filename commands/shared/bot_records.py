@@ -59,7 +59,7 @@ def _last_passes(facts: "SqliteFacts") -> "Iterator[CycleRecord]":
 
 def approval_requests(app: "App") -> tuple[Request, ...]:
     """Return the newest requests for approval, oldest first."""
-    # Without a file nobody was ever asked, and looking must not create one.
+    # Without a file there are no requests, and reading must not create one.
     return tuple(reversed(app.approvals.newest())) if (app.folder.path / APPROVALS).exists() else ()
 
 
@@ -93,21 +93,29 @@ def load_holdings(
     """Return every open position, foreign ones last, with the prices and gaps recorded by the last passes."""
     ledger = app.ledger_view
     own, foreign = totals.own_positions(), totals.foreign_quantities(ledger.acknowledged())
-    kept = {(strategy, symbol): terms for (strategy, symbol, _), terms in ledger.kept([p.key for p in own]).items()}
+    terms_by_owner = {
+        (strategy, symbol): terms for (strategy, symbol, _), terms in ledger.kept([p.key for p in own]).items()
+    }
     at_venue = app.rules.exits.protection is not Protection.BOT
     exits_of, work = app.rules.exits_of, _work(app, now)
     gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
     closes = unfinished_closes(ledger, own, now)
     going_on = {whose: UnfinishedClose.of(close) for whose, close in closes.items()}
-    seen, stopped = (kept, exits_of, _prices(app, own, passes), now, work, gaps), suspended_in(passes)
+    inputs, stopped = (terms_by_owner, exits_of, _prices(app, own, passes), now, work, gaps), suspended_in(passes)
     return holdings(
-        own, foreign, *seen, at_venue=at_venue, unfinished=going_on, closed=externally_closed(totals), suspended=stopped
+        own,
+        foreign,
+        *inputs,
+        at_venue=at_venue,
+        unfinished=going_on,
+        closed=externally_closed(totals),
+        suspended=stopped,
     )
 
 
 def _prices(app: "App", own: "Sequence[Position]", passes: "Sequence[CycleRecord]") -> "Mapping[str, RecordedPrice]":
-    """Return the last price of each position that a pass saw: the last passes, or else whichever saw one before."""
-    # Without passes, the facts may be damaged, and whoever only looks leaves them as they are.
+    """Return each position's latest recorded price, from the last passes or else from an earlier one."""
+    # Without passes, the facts may be damaged, and a command that only reads leaves them alone.
     prices_found, facts = prices(passes), app.existing_facts if passes else None
     for position in own:
         if facts and position.symbol not in prices_found:
@@ -136,12 +144,12 @@ def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
     chains = ledger.order_chains([order.venue_id for order in working])
     orders = {order.venue_id: order for orders in (working, *chains.values()) for order in orders}
     if untold := {order.venue_id: order for order in working if order.leads_pair}.keys() - _parents(orders.values()):
-        # A stop that has ended while its limit works is no stop of which nothing was told.
+        # A stop that ended while its pair's limit works isn't an unreported stop.
         sent = min(orders[venue_id].submitted_at or datetime.min.replace(tzinfo=UTC) for venue_id in untold)
         orders |= {order.venue_id: order for order in ledger.orders(since=sent) if order.parent in untold}
     promised = ledger.promised({order.client_order_id for order in orders.values()})
     recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
-    # Other intents that were answered have orders: one that still works is read already, and one that ended is over.
+    # Other answered intents have orders: those that work are read already, and the others are over.
     open_or_protecting = (record for record in recent if record.state.is_unresolved or record.intent.protects)
     records = Records().after((*orders.values(), *promised.values(), *open_or_protecting))
     return records.work(ledger.filled_quantities(orders))
@@ -154,16 +162,20 @@ def _parents(orders: "Iterable[Order]") -> set[str]:
 def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     """Return the trade of each of the bot's open positions, in the order of opening."""
     ledger = app.ledger_view
-    held = {p.key: p.quantity for p in totals.own_positions()}
-    if not held:
+    quantity_by_key = {p.key: p.quantity for p in totals.own_positions()}
+    if not quantity_by_key:
         return ()
-    since, kept = min(opened_at for _, _, opened_at in held), ledger.kept(held)
-    # The trades of positions that were opened before that are cut off, so only those that fit what is held count.
+    since, terms_by_key = min(opened_at for _, _, opened_at in quantity_by_key), ledger.kept(quantity_by_key)
+    # Earlier trades are cut off there, so only trades whose quantity fits a position count.
     keyed = {(trade.strategy, trade.symbol, trade.opened_at): trade for trade in trades(ledger.fills_since(since))}
-    open_rows = {key: row for key, row in keyed.items() if row.closed_at is None and row.open_quantity == held.get(key)}
+    open_rows = {
+        key: row
+        for key, row in keyed.items()
+        if row.closed_at is None and row.open_quantity == quantity_by_key.get(key)
+    }
     reasons = exit_reasons(app, {order for trade in open_rows.values() for order in trade.exit_orders})
     return tuple(
-        replace(trade.with_kept(kept.get(key, Kept())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
+        replace(trade.with_kept(terms_by_key.get(key, Kept())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
         for key, trade in open_rows.items()
     )
 

@@ -68,11 +68,11 @@ class BrokerCalendarKeeper:
 
     def ask(self) -> Done:
         """Update the calendar and return the result. Raises TradebotError if the broker doesn't respond."""
-        # If the broker doesn't answer now, the next time that it tells the time makes this due again.
+        # If the broker doesn't answer now, its next clock reading makes this due again.
         self._is_due = False
-        said = _ask(self._app, self._app.reader.clock(), self._by)
+        result = _ask(self._app, self._app.reader.clock(), self._by)
         self._woke = False
-        return Done(said, ExitCode.DONE)
+        return Done(result, ExitCode.DONE)
 
 
 def require(clock: "VenueClock", second: "datetime | None", settings: "Settings") -> None:
@@ -106,7 +106,7 @@ def account_for_missed(app: "App", by: str, now: datetime) -> None:
     ):
         return
     settings = app.settings
-    # It runs nothing, so it doesn't matter which passes were cut short, and the calendar is stored already.
+    # Nothing is run here, so it doesn't matter which passes were cut short, and the calendar is stored already.
     inputs = app.ledger, settings.timetable.lines, settings.serve.grace_s, settings.day
     slot_tracker = SlotTracker(*inputs, lambda now: None, lambda slot, now: False)
     over = [missed for missed in slot_tracker.look(now).missed if missed.slot.end <= now]
@@ -145,7 +145,7 @@ def run_chore(
 
 
 def unmet(app: "App", slot: Slot) -> EntryNeed | None:
-    """Return the unmet need of a line for this slot: facts at its time, or for a chore a comparison."""
+    """Return the unmet dependency of an entry for this slot: facts at its time, or for a chore a comparison."""
     line = next(line for line in app.settings.timetable.lines if line.job == slot.job)
     if EntryNeed.FLOW in line.needs and not _has_flow(app, slot):
         return EntryNeed.FLOW
@@ -155,7 +155,7 @@ def unmet(app: "App", slot: Slot) -> EntryNeed | None:
 
 
 def _has_flow(app: "App", slot: Slot) -> bool:
-    """Return True if the last fetch due by then ended well; before the first fetch of a session, there is none."""
+    """Return True if the last fetch due by then succeeded; before the first fetch of a session, there is none."""
     session = session_of(app.ledger, slot.start, app.day)
     fetch = slot_at(Job.FETCH_FLOW, app.settings.timetable[Job.FETCH_FLOW], session, slot.start) if session else None
     if fetch is None or app.existing_facts is None:

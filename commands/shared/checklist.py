@@ -34,7 +34,7 @@ from tradebot.model.sentences import pluralize, span
 from tradebot.model.trading import Mode, TradingState
 
 GAP = timedelta(minutes=5)
-"""The longest time between two passes that reached the venue in which the connection counts as unbroken."""
+"""The longest pause between two passes that reached the venue for which the connection counts as unbroken."""
 CRASHES = frozenset({EventKind.JOB_FAULT, EventKind.CEILING_REACHED, EventKind.LANE_STALLED})
 CRASH_HALTS = frozenset({Reason.PASS_FAULT, Reason.CRASH_LOOP})
 
@@ -76,7 +76,7 @@ def _crashes(folder: Path, ledger: SqliteLedger, began: datetime) -> Iterator[da
 SESSIONS, TRADES = 20, 10
 """A month on paper, and enough trades to have seen how they end."""
 READ, RESTORED = "notices read on", "backup restored"
-"""Completed steps are recorded as claims in the ledger: no line of the timetable has a space in its name."""
+"""The names of completed steps, recorded as claims in the ledger. No entry of the timetable has a space in its name."""
 ALWAYS = datetime.max.replace(tzinfo=UTC)
 
 
@@ -91,7 +91,7 @@ class Step(Struct, frozen=True):
 
 
 class _Paper(NamedTuple):
-    """The paper bot that is looked at, and the option that names its folder if it isn't the bot in use."""
+    """The paper bot to check, and the option that names its folder if it isn't the bot in use."""
 
     folder: StateFolder
     ledger: SqliteLedger
@@ -213,12 +213,12 @@ def _trades(paper: _Paper) -> Look:
 
 
 def _look_at_trades(least: int, paper: _Paper) -> Look:
-    held, trades = dict[tuple[str, str], Position](), 0
+    position_by_owner, trades = dict[tuple[str, str], Position](), 0
     for owned in paper.ledger.fills():
         key = owned.strategy, owned.fill.symbol
-        before = held.get(key) or Position(*key, (), owned.fill.price * 0)
-        held[key] = add(before, owned)
-        trades += round_trip(before, held[key], owned) is not None
+        before = position_by_owner.get(key) or Position(*key, (), owned.fill.price * 0)
+        position_by_owner[key] = add(before, owned)
+        trades += round_trip(before, position_by_owner[key], owned) is not None
     return pluralize(trades, "trade"), "" if trades >= least else f"tradebot serve{paper.at}"
 
 
@@ -229,7 +229,7 @@ def _halt(paper: _Paper) -> Look:
     if not by_hand:
         return "nobody has halted it yet", f"tradebot halt{paper.at}"
     if not any(record.state is TradingState.ACTIVE for record in states[by_hand[0] :]):
-        return "it was halted, and hasn't been let go on yet", f"tradebot unhalt{paper.at}"
+        return "it was halted, but hasn't resumed yet", f"tradebot unhalt{paper.at}"
     return f"a person halted it {pluralize(len(by_hand), 'time')} and let it go on", ""
 
 
@@ -253,7 +253,7 @@ def _notices(app: "App") -> Look:
     names = [channel.name for channel in app.settings.notify.in_use()]
     addresses = addresses_of(app.settings, os.environ)
     if not names:
-        return "no channel is configured, so nobody is told anything", "tradebot notify list"
+        return "no channel is configured, so nobody gets notices", "tradebot notify list"
     unread = [name for name in names if name not in addresses or not _read(app, name, addresses[name])]
     if unread:
         return f"nobody has confirmed {', '.join(unread)} yet", f"tradebot notify test {unread[0]}"
@@ -261,7 +261,7 @@ def _notices(app: "App") -> Look:
 
 
 def _read(app: "App", channel: str, address: str) -> bool:
-    """Return True if the message that was read came through this address: another one has another code."""
+    """Return True if the message that was read came through this address; another address has another code."""
     claim = app.ledger_view.last_claim(f"{READ} {channel}")
     return claim is not None and claim.slot == confirmation_code(app.folder.id, address)
 
@@ -269,7 +269,7 @@ def _read(app: "App", channel: str, address: str) -> bool:
 PAPER: tuple[Wanted, ...] = (
     ("sessions on paper", f"{SESSIONS} sessions in which passes ran", _sessions),
     ("trades on paper", f"{TRADES} positions that the bot opened and closed", _trades),
-    ("halt", "a person halted the paper bot and let it go on", _halt),
+    ("halt", "a person halted the paper bot and let it resume", _halt),
     ("drills", "every drill passed", _drills),
     ("restore", "a backup of the paper bot was restored once", _look_at_restore),
 )

@@ -76,6 +76,6 @@ def group(name: str, what: str) -> None:
 
 
 def acts(act: Act) -> Act:
-    """Declare that a verb trades, allows trading, or gives up positions: no other word may suggest it."""
+    """Declare that a verb trades, allows trading, or abandons positions, so that no typing error suggests it."""
     act.acts = True  # type: ignore[attr-defined]
     return act

@@ -34,7 +34,7 @@ KEPT_OTHERWISE: Mapping[str, str] = {
     "learn policy study": GOES_ON,
     "learn policy judge": "nothing was written; run the same command again",
 }
-"""What verbs without a state leave behind."""
+"""What verbs without a state folder leave behind when they are interrupted."""
 
 
 class TerminatedError(BaseException):
@@ -48,14 +48,14 @@ def run_command(work: Callable[[], int], arguments: Sequence[str]) -> int:
     deferred_signals.begin()
     signal.signal(signal.SIGTERM, _on_terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # A shell that starts a command in the background lets it ignore SIGINT; that stays as it is.
+        # If a shell starts a command in the background so that it ignores SIGINT, keep that.
         signal.signal(signal.SIGINT, _on_interrupt)
     try:
         code = work()
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The reader is gone (| head). That isn't an error, and nobody reads further output.
+        # The reader is gone (| head). That isn't an error, and further output isn't read.
         mute(sys.stdout)
         return ExitCode.DONE
     except TradebotError as expected:
@@ -90,7 +90,7 @@ def _cut_short(signalled: BaseException, arguments: Sequence[str]) -> TradebotEr
 
 
 def _unusable(refused: OSError) -> TradebotError:
-    """Name the file that the system refused; our own files have names, so without a name it was the output."""
+    """Name the file that the system refused. Our own files have names, so an error without one concerns the output."""
     problem = refused.strerror or str(refused)
     if refused.filename is None:
         mute(sys.stdout)
@@ -103,7 +103,7 @@ def _unusable(refused: OSError) -> TradebotError:
 
 
 def _damage(arguments: Sequence[str]) -> TradebotError | None:
-    """Return which store of the bot is damaged: there, what was written isn't what is read, and anything may fail."""
+    """Return which of the bot's stores is damaged, if any, because reading damaged data may fail in any way."""
     from tradebot.adapters.recovery.integrity_check import blame
 
     try:
@@ -113,7 +113,7 @@ def _damage(arguments: Sequence[str]) -> TradebotError | None:
 
 
 def _fault(fault: Exception, arguments: Sequence[str]) -> TradebotError:
-    """Return what is behind an error that isn't ours: a signal, a damaged store, or else a bug."""
+    """Return the cause of an error that isn't ours: a signal, a damaged store, or else a bug."""
     if signalled := deferred_signals.pending_signal():
         return _cut_short(signalled, arguments)
     if damaged := _damage(arguments):

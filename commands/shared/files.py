@@ -105,7 +105,7 @@ def to_csv(
 
 PICTURE_FORMATS = (".svg", ".png")
 GAIN, LOSS, INK, QUIET = "#1f7a4d", "#c81e1e", "#1f2933", "#7b8794"
-# A picture of the same figures is the same file: no time of making, and ids that are counted. Texts stay texts.
+# The same figures must give the same picture file: no creation time, and numbered ids. Texts stay texts.
 STYLE: Any = {"svg.hashsalt": "tradebot", "svg.fonttype": "none", "font.size": 10, "text.parse_math": False}
 TITLE: Any = {"color": INK, "fontsize": 12, "fontweight": "bold"}
 NUMBER = re.compile(r"-?\d+\.\d+")
@@ -166,7 +166,7 @@ def _shape(element: ElementTree.Element, variables: Mapping[str, str]) -> str:
     style = FONTS.sub("", element.get("style", ""))
     for color, name in variables.items():
         style = style.replace(color, f"var(--{name})")
-    # What follows a move is a line, also without its letter.
+    # A point that follows a move is a line, even without its letter.
     short = {name: " ".join(_round_numbers(element.get(name, "")).replace("L ", "").split()) for name in PLACES}
     pairs = [(name, value) for name, value in (*short.items(), ("style", style)) if value]
     attributes = " ".join(f'{name}="{value}"' for name, value in pairs)

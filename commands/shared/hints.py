@@ -85,6 +85,6 @@ def _complete_hint(written: Callable[[str], str], match: re.Match[str]) -> str:
     command = f"{invoked_as()} {verb}"
     if placed or not _flag.get():
         return written(command) + (match[2] or "")
-    # A period would be copied as part of the folder's name.
+    # A period after the command would be copied as part of the folder's name.
     stop = ";" if match[2] and rest else ""
     return written(f"{command}{_flag.get()}") + stop

@@ -52,7 +52,7 @@ def read_history(app: "App") -> "History":
 
 
 LISTED = 8
-"""How many names are listed where none is close to the one that was typed."""
+"""How many names are listed if none is close to the typed one."""
 
 
 def nothing_matches(history: "History", choice: "Choice", rules: Iterable[str] = ()) -> str:
@@ -81,7 +81,7 @@ def _moment(ledger: "SqliteLedger") -> "Iterator[None]":
             yield
     except (ArithmeticError, LookupError, TypeError, ValueError):
         ledger.file.check_pages()
-        # All rows are as they were written, so this is a bug of ours.
+        # All rows are intact, so this is a bug of ours.
         raise
 
 
@@ -90,18 +90,22 @@ def _kept_by_position(
     sent: "Mapping[str, OrderSent]",
     marks: "Mapping[Key, Marks]",
 ) -> "dict[Key, Kept]":
-    """Return what the books keep of each position of ours, as `Ledger.kept` does, from what is read already."""
+    """Return the stored terms of our positions, as `Ledger.kept` does, from data that was already read."""
     entries, by_key = _entries(fills, sent), dict["Key", "Kept"]()
     for key in _position_keys(fills):
-        entry, seen = entries.get(key), marks.get(key)
-        if entry or seen:
+        entry, marks_of_position = entries.get(key), marks.get(key)
+        if entry or marks_of_position:
             of_entry = entry or Kept()
-            by_key[key] = replace(of_entry, best=seen.best, worst=seen.worst) if seen else of_entry
+            by_key[key] = (
+                replace(of_entry, best=marks_of_position.best, worst=marks_of_position.worst)
+                if marks_of_position
+                else of_entry
+            )
     return by_key
 
 
 def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, OrderSent]") -> "dict[Key, Kept]":
-    """Return what each position was opened for; an order that replaced another was decided on with the first one."""
+    """Return the terms that each position was opened with; an order that replaced another has the first one's."""
     by_key = dict["Key", "Kept"]()
     for owned in fills:
         behind = sent.get(owned.fill.venue_order_id)
@@ -114,18 +118,18 @@ def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, OrderSent]") -> "
 
 
 def _position_keys(fills: "Iterable[OwnedFill]") -> "Iterator[Key]":
-    """Yield the strategy, symbol and opening time of each position of ours; one that was renamed has both symbols."""
-    held: dict[tuple[str, str], Decimal] = {}
+    """Yield the strategy, symbol and opening time of each position of ours; a renamed one has both symbols."""
+    quantity_by_owner: dict[tuple[str, str], Decimal] = {}
     for owned in fills:
         position, change = (owned.strategy, owned.fill.symbol), owned.fill.signed_quantity
-        before = held.get(position, Decimal(0))
-        after = held[position] = before + change
+        before = quantity_by_owner.get(position, Decimal(0))
+        after = quantity_by_owner[position] = before + change
         if owned.strategy != FOREIGN and after and before * after <= 0:
             yield (*position, owned.fill.at)
 
 
 def _under_last_names(notes: "Mapping[Key, TradeNote]", fills: "Sequence[OwnedFill]") -> "dict[Key, TradeNote]":
-    """Return the notes by the positions' last symbols; what was written under the last symbol counts."""
+    """Return the notes by the positions' last symbols; a note written under the last symbol takes precedence."""
     by_name = dict(notes)
     for rename in renames(fills) if notes else ():
         moved = {rename.of(key): note for key, note in by_name.items() if rename.of(key) != key}
@@ -134,7 +138,7 @@ def _under_last_names(notes: "Mapping[Key, TradeNote]", fills: "Sequence[OwnedFi
 
 
 def _marks(ends: "Sequence[SessionEnd]", fills: "Sequence[OwnedFill]") -> "dict[str, Decimal]":
-    """Return the last prices known, without those from before a split: these are prices of other shares."""
+    """Return the last known prices, without those from before a split, which are per old share."""
     last = next((end for end in reversed(ends) if end.marked_at and end.marks), None)
     if last is None or last.marked_at is None:
         return {}
@@ -144,7 +148,7 @@ def _marks(ends: "Sequence[SessionEnd]", fills: "Sequence[OwnedFill]") -> "dict[
 
 
 BENCHMARK, SHARES = "SPY", "share"
-"""The fund, and what the venues that trade it count."""
+"""The fund, and the unit of quantities at venues that trade it."""
 
 
 def no_benchmark_reason(app: "App") -> str:

@@ -93,7 +93,7 @@ def caller() -> str:
 
 
 def _user_name() -> str:
-    """Cron and systemd set no USER; a container's user may have no name at all."""
+    """Return the user's name. Cron and systemd set no USER, and a container's user may have no name at all."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -211,9 +211,9 @@ def wrap_for(text: str, stream: TextIO) -> str:
 
 def _columns(stream: TextIO) -> int | None:
     """Return the width to wrap at: COLUMNS if it is set, otherwise the terminal's; None for a file or a pipe."""
-    asked = os.environ.get("COLUMNS", "")
-    if asked.isascii() and asked.isdigit():
-        return max(int(asked), NARROWEST)
+    columns_setting = os.environ.get("COLUMNS", "")
+    if columns_setting.isascii() and columns_setting.isdigit():
+        return max(int(columns_setting), NARROWEST)
     try:
         columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
@@ -241,19 +241,19 @@ def complain(text: str) -> None:
         mute(sys.stderr)
 
 
-def confirm(word: str, given: str | None, *, what: str, command: str, by_hand: bool) -> None:
+def confirm(word: str, typed: str | None, *, what: str, command: str, by_hand: bool) -> None:
     """Return once `word` has been confirmed, by --confirm or at a terminal; with `by_hand`, at a terminal only.
 
     Raises OperatorError: exit 2 if nothing was typed, 3 if it was a different word.
     """
     if by_hand and not sys.stdin.isatty():
         raise OperatorError(f"{what} with real money needs a person at a terminal", command)
-    if given is None or by_hand:
-        given = _read_confirmation(word, what, command)
-    if given != word:
+    if typed is None or by_hand:
+        typed = _read_confirmation(word, what, command)
+    if typed != word:
         # If only a terminal can confirm it, the command is simply run again without --confirm.
         raise OperatorError(
-            f"{what} was not confirmed: you typed {clean(given)!r} instead of {word}",
+            f"{what} was not confirmed: you typed {clean(typed)!r} instead of {word}",
             command if by_hand else f"{command} --confirm {word}",
             code=ExitCode.REFUSED,
         )

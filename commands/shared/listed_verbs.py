@@ -29,4 +29,4 @@ _READ = json.loads(PLACE.read_text(encoding="utf-8"))
 VERBS: Mapping[str, Listed] = {name: Listed(**fields) for name, fields in _READ["verbs"].items()}
 """By name as typed, in the order of the program's help."""
 GROUPS: Mapping[str, str] = _READ["groups"]
-"""The help of each group, by the first word that its verbs share; the first two where the first is a verb itself."""
+"""The help of each group, by the first word that its verbs share, or the first two if the first is also a verb."""

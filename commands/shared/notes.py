@@ -14,12 +14,12 @@ from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited, read_
 from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
 
-def notes(app: "App", left: "Sequence[str]") -> tuple[str, ...]:
+def notes(app: "App", unlisted: "Sequence[str]") -> tuple[str, ...]:
     """Return a line, with a command, for each position that exits ignore or handle differently than configured.
 
-    `left` are the symbols that are `left_by_earlier_orders`.
+    `unlisted` are the symbols that are `left_by_earlier_orders`.
     """
-    return (*map(clean, _rules(app)), *_unwatched_notes(left))
+    return (*map(clean, _rules(app)), *_unwatched_notes(unlisted))
 
 
 def unlike_the_broker(app: "App", now: "datetime | None", passes: "Sequence[CycleRecord]") -> tuple[str, ...]:
@@ -56,7 +56,7 @@ def not_in_books(app: "App", now: "datetime | None") -> "Iterator[str]":
 
 
 def _contradiction_notes(app: "App", passes: "Sequence[CycleRecord]") -> "Iterator[str]":
-    """Yield on which positions the last pass of exits saw a contradiction, unless a comparison has looked since."""
+    """Yield the positions on which the last exit pass saw a contradiction, unless they were compared since."""
     read = [cycle for cycle in passes if cycle.job is Job.EVALUATE_EXITS and cycle.equity is not None]
     last, mark = max(read, key=lambda note: note.at, default=None), app.ledger_view.last_reconcile()
     if last is not None and not (mark and mark.at >= last.at):
@@ -64,9 +64,9 @@ def _contradiction_notes(app: "App", passes: "Sequence[CycleRecord]") -> "Iterat
             yield f"{difference.words}, and nothing explains that. Next: tradebot reconcile"
 
 
-def _unwatched_notes(left: "Sequence[str]") -> "Iterator[str]":
-    if left:
-        names = clean(", ".join(left))
+def _unwatched_notes(unlisted: "Sequence[str]") -> "Iterator[str]":
+    if unlisted:
+        names = clean(", ".join(unlisted))
         yield f"No exit rule covers what earlier orders of the bot left in {names}. Next: tradebot reconcile"
 
 

@@ -221,7 +221,7 @@ def show_margin(console: "Console", margin: "AccountMargin | None", most: int | 
     if margin is None:
         return
     parts = (
-        f"{_part(margin.initial_usd, margin.initial_fraction)} tied up",
+        f"{_part(margin.initial_usd, margin.initial_fraction)} in use",
         f"{_part(margin.maintenance_usd, margin.maintenance_fraction)} to keep the positions",
         f"{_usd(margin.available_usd)} available",
     )

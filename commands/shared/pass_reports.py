@@ -47,10 +47,10 @@ class HaltOnFault(Struct, frozen=True):
     at: datetime
 
     def __enter__(self) -> None:
-        """Halt nothing yet."""
+        """Start without halting."""
 
     def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
-        """Set the latch for a bug; if the history can't be written, that must not hide the bug."""
+        """Halt for a bug. If the history can't be written, that must not hide the bug."""
         if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
             with suppress(TradebotError):
                 why = f"{type(fault).__name__}: {fault}"
@@ -86,7 +86,7 @@ def begin(
     _calendar(app, job, clocks.clock, by, dry_run=dry_run)
     if app.turns.resumed_call is not None:
         return app.turns.resumed_call, clocks
-    # A forced pass is in a hurry, most of all a halt that has entries to cancel.
+    # A forced pass must not wait, least of all a halt that has entries to cancel.
     if not dry_run and not force and of_ended_session(app, clocks.now):
         clocks = both_clocks(app, job, dry_run=dry_run)
     if job is Job.TRADE_ONCE and not (dry_run or force) and lacks_flow(app, job, clocks.now):
@@ -114,7 +114,10 @@ def begin(
 
 
 def _calendar(app: "App", job: Job, clock: "VenueClock", by: str, *, dry_run: bool) -> None:
-    """Keep the calendar as the broker has it. A dry run stores nothing; raise OperatorError if entries lack one."""
+    """Update the stored calendar from the broker's.
+
+    A dry run stores nothing; raise OperatorError if entries lack one.
+    """
     if not dry_run:
         keep_calendar(app, job, clock, by)
         return
@@ -133,9 +136,9 @@ def _refuse_slot(
 
 
 def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Decision) -> Call:
-    """Return the call for a pass of exits without a slot, because the date is unknown; refuse every other job.
+    """Return the call for an exit pass without a slot, because the date is unknown; refuse every other job.
 
-    Its orders carry the later of the two dates, so that they aren't given up as belonging to an earlier day.
+    Its orders carry the later of the two dates, so that they don't count as orders of an earlier day.
     """
     second = app.second_time() or clock.now
     if job is Job.EVALUATE_EXITS:
@@ -149,7 +152,7 @@ def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Dec
 
 
 def is_pass_unfinished(app: "App", call: Call, now: datetime) -> bool:
-    """Return True if a claimed slot's pass was cut short or is still running; only the pass lock tells which."""
+    """Return True if a claimed slot's pass was cut short or is still running; the pass lock tells which."""
     return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun_cycle(app, call, now))
 
 
@@ -275,7 +278,7 @@ def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
 
 
 def _shut(decision: "Decision") -> str:
-    """Return a sentence with a limit that refuses every entry, and what would change that."""
+    """Return a sentence about a limit that refuses every entry, and what would change that."""
     row = row_of(decision)
     return f"{row.cause.capitalize()}: {sentence_of(decision)} Next: {row.remedy}"
 
@@ -307,10 +310,10 @@ def pass_exit_code(data: PassData) -> ExitCode:
 
 
 LEFT_ALONE_RIGHTLY = frozenset({Reason.HOLD, Reason.ORDER_WORKING})
-"""Reasons for which an exit pass leaves a position open as intended."""
+"""Reasons for which an exit pass intentionally leaves a position open."""
 
 UNSENT = frozenset({Reason.DRY_RUN, Reason.SHADOW})
-"""Why nothing is sent at all."""
+"""Reasons for which no order is sent at all."""
 
 
 def left_open(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
@@ -357,14 +360,16 @@ def render_rows(console: "Console", data: PassData) -> None:
 
 def _common_evidence(rows: Sequence["CandidateRow"]) -> Mapping[Reason, str]:
     """Return a sentence that all rows of a reason observed, by reason: it is shown once instead of in each row."""
-    seen: dict[Reason, list[str]] = {}
+    observed_by_reason: dict[Reason, list[str]] = {}
     for row in rows:
         ended = first_failure(row.decisions)
         if row.reason is not None and ended is not None:
-            seen.setdefault(row.reason, []).append(clean(format_with_unit(ended.observed, ended.units[0])))
+            observed_by_reason.setdefault(row.reason, []).append(
+                clean(format_with_unit(ended.observed, ended.units[0]))
+            )
     return {
         reason: texts[0]
-        for reason, texts in seen.items()
+        for reason, texts in observed_by_reason.items()
         if len(texts) > 1 and len(set(texts)) == 1 and len(texts[0]) > LONGEST_NUMBER
     }
 

@@ -34,7 +34,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 DATA: Mapping[str, tuple[str, ...]] = {
     name.partition("/")[0]: kinds for listed in VERBS.values() for name, kinds in listed.prints.items()
 }
-"""The data types of each document, by their places in the code: imported only when a schema is requested."""
+"""The data types of each document, by module and name, which are imported only when a schema is requested."""
 
 
 def schema_of(verb: str) -> "Schema":
@@ -60,13 +60,13 @@ def answer_schema(verb: str, kinds: Collection[str] = ()) -> "Schema":
 
 def _document(name: str, definitions: "Definitions", kinds: Collection[str] = ()) -> "Schema":
     sample = document(name, NOBODY, ExitCode.DONE, None)
-    places = [place for place in DATA[name] if not kinds or place.partition(":")[2] in kinds]
+    type_paths = [type_path for type_path in DATA[name] if not kinds or type_path.partition(":")[2] in kinds]
     return closed_object(
         schema={"const": sample["schema"]},
         verb={"const": sample["verb"]},
         **_bot_fields(),
         exit_code=definitions.of(ExitCode),
-        data={"anyOf": [definitions.of(_type(index)) for index in places]},
+        data={"anyOf": [definitions.of(_type(index)) for index in type_paths]},
     )
 
 
@@ -92,8 +92,8 @@ def _error(definitions: "Definitions") -> "Schema":
     return closed_object(schema={"const": sample["schema"]}, **_bot_fields(), error=described)
 
 
-def _type(place: str) -> type:
-    module, _, name = place.partition(":")
+def _type(type_path: str) -> type:
+    module, _, name = type_path.partition(":")
     kind: type = getattr(import_module(module), name)
     return kind
 
@@ -101,8 +101,8 @@ def _type(place: str) -> type:
 class Verb(HelpfulCommand):
     """A command that also takes --utc and --schema; --schema is handled before the other options and needs no bot."""
 
-    def __init__(self, name: str | None, **given: Any) -> None:
-        super().__init__(name, **given)
+    def __init__(self, name: str | None, **options: Any) -> None:
+        super().__init__(name, **options)
         for flag, act, what in (
             ("--utc", lambda _context, _option, in_utc: show_utc(in_utc), "Show times in UTC instead of the venue's."),
             ("--schema", _show, "Print the JSON Schema of that document."),
@@ -221,7 +221,9 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _checked_only(module: str, words: set[str]) -> dict[str, Any]:
     """Import the types that a module imports only under TYPE_CHECKING and that these words name."""
-    return {name: getattr(import_module(place), name) for place, name in _unloaded_imports(module) if name in words}
+    return {
+        name: getattr(import_module(type_path), name) for type_path, name in _unloaded_imports(module) if name in words
+    }
 
 
 @cache

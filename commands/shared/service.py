@@ -15,9 +15,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tradebot.errors import OperatorError
 
 LAST_ANSWERS_S, ENDED_S = 1, 2
-"""How long responses may still be sent after a signal, and when the remaining ones are canceled."""
+"""How long responses may still be sent after a signal, in seconds, and when the remaining ones are canceled."""
 GONE_S = 30
-"""How long a connection lasts whose client reads nothing."""
+"""How long a connection lasts whose client reads nothing, in seconds."""
 LONGEST_HEAD = 16_384
 
 
@@ -118,7 +118,7 @@ def serve_on(listener: socket.socket, app: ASGIApp, cert: Path | None = None, ke
     settings = uvicorn.Config(
         app, http=RequestTimeouts, ws="none", access_log=False, log_level="warning", server_header=False,
         timeout_graceful_shutdown=ENDED_S, h11_max_incomplete_event_size=LONGEST_HEAD,
-        # A header that anybody can send would name another address as the one that a request came from.
+        # A forwarding header, which anyone can send, would give a request a different address.
         proxy_headers=False,
         ssl_certfile=cert, ssl_keyfile=str(key) if key else None,
     )  # fmt: skip

@@ -58,7 +58,7 @@ def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], o
             raise OperatorError(f"{'.'.join(setting)} is set twice", "name it once")
         if other[: len(setting)] == setting or setting[: len(other)] == other:
             both = " and ".join(".".join(path) for path in (setting, other))
-            raise OperatorError(f"{both} are set, and one is a part of the other", "name the part alone")
+            raise OperatorError(f"{both} are set, and one contains the other", "name only the inner one")
     values = []
     for path, (key, typed) in zip(paths, pairs, strict=True):
         try:
@@ -76,12 +76,12 @@ def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...]
     sections = dict.fromkeys(path[0] for path, _ in values if path[0] in Settings.model_fields)
     shown = f"tradebot config show {next(iter(sections), '')}".rstrip()
     if wrong.names:
-        return f"{shown} lists the settings that there are, with their values"
-    return f"change what it names as well, all at once: {together}; {shown} lists the values"
+        return f"{shown} lists the available settings, with their values"
+    return f"change the settings that it names as well, all at once: {together}; {shown} lists the values"
 
 
 def _refuse_keys(typed: Sequence[str]) -> None:
-    """Refuse a key of the person's as a value: settings are kept in files that anybody may be shown."""
+    """Refuse one of the person's keys as a value, because settings are stored in files that anyone may see."""
     load_secrets(os.environ, None, EARLIER)
     if any(hide(value) != value for value in typed):
         raise OperatorError(
@@ -95,7 +95,7 @@ def over(flags: Mapping[str, Any], values: Sequence[tuple[tuple[str, ...], objec
     for path, value in values:
         if _is_given(flags, path):
             raise OperatorError(
-                f"--set {'.'.join(path)} and another option say the same setting", "leave one of them out"
+                f"--set {'.'.join(path)} and another option set the same setting", "use only one of them"
             )
         merged = with_changed_value(merged, path, value)
     return merged
@@ -143,7 +143,7 @@ def differing(variants: "Sequence[Mapping[str, str]]") -> "Iterator[DifferingSet
 
 
 def _parse_meaning(value: str | None) -> Decimal | str | None:
-    """Return what a value means: 100000 and 100000.0 are the same number."""
+    """Return the meaning of a value: 100000 and 100000.0 are the same number."""
     try:
         number = Decimal(value or "")
     except InvalidOperation:

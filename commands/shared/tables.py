@@ -26,7 +26,7 @@ from tradebot.model.sentences import counted_kind, span
 
 GAP, INDENT = "  ", "    "
 READABLE, LINES = 30, 4
-"""The width that a column of sentences needs, unless nearly all are shorter, and the most lines for one sentence."""
+"""The minimum width of a column of sentences, unless nearly all are shorter, and the most lines per sentence."""
 LONGEST_NUMBER = 24
 """A cell in a column of numbers that is longer than this contains words, and moves under its row."""
 
@@ -107,21 +107,21 @@ def _layout(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: in
     """Move columns under their rows until the rest fits: sentences first, then words, numbers last."""
     names = [column.name if header else "" for column in columns]
     cells = [[row[index] for row in rows] for index in range(len(columns))]
-    kept = [index for index, column in enumerate(columns) if any(_stands(column, cell) for cell in cells[index])]
-    most = {column: _natural(columns[column], names[column], cells[column]) for column in kept}
-    least = {column: _least(columns[column], names[column], cells[column], most[column]) for column in kept}
-    for place in sorted(kept[1:], key=lambda column: (_rank(columns[column]), -column)):
+    shown = [index for index, column in enumerate(columns) if any(_stands(column, cell) for cell in cells[index])]
+    most = {column: _natural(columns[column], names[column], cells[column]) for column in shown}
+    least = {column: _least(columns[column], names[column], cells[column], most[column]) for column in shown}
+    for column_index in sorted(shown[1:], key=lambda column: (_rank(columns[column]), -column)):
         if _total(least) > width:
-            del least[place]
+            del least[column_index]
     spare = width - _total(least)
-    for place, narrowest in least.items():
-        more = min(max(spare, 0), most[place] - narrowest)
-        least[place], spare = narrowest + more, spare - more
+    for column_index, narrowest in least.items():
+        more = min(max(spare, 0), most[column_index] - narrowest)
+        least[column_index], spare = narrowest + more, spare - more
     return _Layout(least, columns)
 
 
 def _stands(column: Column, cell: Text) -> bool:
-    """Return True if a cell is a reason to show its column; words among numbers are not."""
+    """Return True if a cell justifies showing its column; words among numbers don't."""
     return bool(cell.plain) and not (column.is_number and cell.cell_len > LONGEST_NUMBER)
 
 
@@ -273,12 +273,12 @@ def _evidence(judgment: Judgment) -> str:
 
 
 def has_letters(console: Console) -> bool:
-    """Return whether all letters are equally wide on a console, so that letters can draw a curve."""
+    """Return True if all letters are equally wide on a console, so that letters can draw a curve."""
     return getattr(console, "has_letters", True)
 
 
 def explains(console: Console) -> bool:
-    """Return whether definitions, sources and all rows are shown there: on a page, or on a screen with --explain."""
+    """Return True if definitions, sources and all rows are shown: on a page, or on a screen with --explain."""
     return getattr(console, "explains", True)
 
 
@@ -307,5 +307,5 @@ class Screen(Console):
         try:
             return super().render_str(with_bot_options(for_reader(text), written), **options)
         except MarkupError:
-            # Foreign text that wasn't escaped. A pass that is done must not fail while showing its result.
+            # This is foreign text that wasn't escaped. A finished pass must not fail while showing its result.
             return super().render_str(with_bot_options(for_reader(text), str), **options | {"markup": False})

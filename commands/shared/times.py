@@ -26,7 +26,7 @@ CLOCK_IN_SLOT = r"\b((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)Z\b"
 
 
 class _Reader:
-    """Whose times this command line shows."""
+    """The time zone and the day by which this command line shows times."""
 
     in_utc = False
     day: "VenueDay | None" = None
@@ -106,7 +106,7 @@ def _rewritten(match: re.Match[str]) -> str:
         at = datetime.fromisoformat(f"{day}T{minute}{second or ''}+00:00")
         return when(at, SECOND if second else MINUTE)
     except (ValueError, OverflowError):
-        # Foreign text that only looks like a time.
+        # This is foreign text that only looks like a time.
         return match[0]
 
 

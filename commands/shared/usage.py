@@ -22,7 +22,7 @@ NUMBERS = {"int": "a whole number", "int range": "a whole number", "float": "a n
 
 
 OTHER_WORDS = {"resume": "unhalt", "unpause": "unhalt", "pause": "halt", "stop": "halt"}
-"""What people call a verb elsewhere; unlike a typing error, such a word says what was meant."""
+"""Words for a verb from other programs. Unlike a typing error, such a word is unambiguous."""
 
 
 def usage_error(
@@ -82,7 +82,7 @@ def _unknown_verb(
     other = OTHER_WORDS.get(inside + typed[0])
     elsewhere = [other] if other else [verb for verb in verbs if verb.endswith(f" {typed[0]}")]
     meant = [f"{inside}{name}" for name in closest_names(typed[0], names)]
-    # A typing error must not end in a trade, so a verb that acts is only listed; another one wasn't meant.
+    # A typing error must not end in a trade, so a verb that acts is only listed, not suggested.
     near = elsewhere or [verb for verb in meant if not getattr(command(verb).callback, "acts", False)]
     hint = f"did you mean tradebot {near[0]}? " if near else ""
     return OperatorError(f"{path} has no verb {clean(typed[0])!r}", f"{hint}{path} --help lists all verbs")

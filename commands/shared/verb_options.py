@@ -65,7 +65,7 @@ ForceSlot = Annotated[
 ]
 
 LONG = 1_000
-"""How many rows become text at a time; otherwise a list of all fills would be in memory three times."""
+"""How many rows are converted to text at a time; otherwise a list of all fills would be in memory three times."""
 WIDTH = 100
 """The number of columns if neither a terminal nor COLUMNS gives one."""
 
@@ -107,8 +107,10 @@ def console(*, err: bool = False) -> "Screen":
     """Return a rich console with the terminal's color and width; without a terminal, plain and 100 columns wide."""
     from commands.shared.tables import Screen
 
-    terminal, asked = (sys.stderr if err else sys.stdout).isatty(), os.environ.get("COLUMNS", "")
-    width = int(asked) if asked.isascii() and asked.isdigit() else None if terminal else WIDTH
+    terminal, columns_setting = (sys.stderr if err else sys.stdout).isatty(), os.environ.get("COLUMNS", "")
+    width = (
+        int(columns_setting) if columns_setting.isascii() and columns_setting.isdigit() else None if terminal else WIDTH
+    )
     screen = Screen(stderr=err, width=width, highlight=False, emoji=False, soft_wrap=False)
     screen.width = max(screen.width, NARROWEST)
     return screen
@@ -125,7 +127,7 @@ def finish(report: Report, as_json: bool, explain: bool = True) -> None:
 
 
 def show(report: Report, explain: bool = True) -> None:
-    """Print a report as text for people, short unless it is to explain itself."""
+    """Print a report as text for people, in short form unless definitions are requested."""
     screen = console()
     screen.explains = explain
     with screen.capture() as capture:
@@ -165,11 +167,11 @@ def progress_bar(what: str) -> "Iterator[Progress]":
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-def confirm_for(app: "App", given: str | None, *, what: str, command: str, word: str | None = None) -> None:
+def confirm_for(app: "App", option_values: str | None, *, what: str, command: str, word: str | None = None) -> None:
     """Ask the person to type `word`, or the account's tail by default; with real money, only at a terminal."""
     from tradebot.model.trading import Mode
 
-    confirm(word or app.account_tail, given, what=what, command=command, by_hand=app.mode is Mode.LIVE)
+    confirm(word or app.account_tail, option_values, what=what, command=command, by_hand=app.mode is Mode.LIVE)
 
 
 def identity(app: "App") -> Identity:
@@ -179,7 +181,7 @@ def identity(app: "App") -> Identity:
 
 @contextmanager
 def _open(state_dir: str | None, config: str | None, *ways: Any, **named: Any) -> "Iterator[App]":
-    """Open a bot, and say so if one of its stores turns out to be damaged: the answer lacks what was in it."""
+    """Open a bot, and report if one of its stores turns out to be damaged, because the answer then lacks its data."""
     from tradebot.app.loading import Options
     from tradebot.app.wiring import open_app
 
@@ -238,7 +240,7 @@ def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]
 
 
 def _found_to_leave(path: "Path", environ: "Mapping[str, str]") -> "StateFolder":
-    """Return a bot's folder; if its marker is damaged, say so and go by a copy of it."""
+    """Return a bot's folder; if its marker is damaged, report that and use a copy of it."""
     try:
         return state_folder.open_state(path, environ)
     except DamagedMarkerError as error:
@@ -251,7 +253,7 @@ def _found_to_leave(path: "Path", environ: "Mapping[str, str]") -> "StateFolder"
 def opened_to_look(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot for reading, with the accepted configuration if its own can't be read.
 
-    A file that the options name must be valid, because its effect was asked for.
+    A file named by an option must be valid, because the person wants its effect.
     """
     return open_bot(state_dir, config) if config else opened_to_leave(state_dir, config)
 
@@ -262,11 +264,11 @@ def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractConte
 
 
 def _bot_options(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-    """Have the options of every verb on a bot."""
+    """Define the options of every verb on a bot."""
 
 
 def _explain_option(explains: Explain = False) -> None:
-    """Have the option of a verb whose screen is short."""
+    """Define the option of a verb with a short form of its screen."""
 
 
 def on_bot(
@@ -311,9 +313,12 @@ def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]
         taken = {name: signature(bundle).parameters for name, bundle in bundles.items()}
 
         @wraps(act)
-        def command(**given: Any) -> None:
-            made = {name: bundle(**{each: given.pop(each) for each in taken[name]}) for name, bundle in bundles.items()}
-            act(**given, **made)
+        def command(**option_values: Any) -> None:
+            bundles_by_name = {
+                name: bundle(**{each: option_values.pop(each) for each in taken[name]})
+                for name, bundle in bundles.items()
+            }
+            act(**option_values, **bundles_by_name)
 
         own = signature(act).parameters.items()
         options = [each for name, item in own for each in (taken[name].values() if name in taken else (item,))]
@@ -326,14 +331,14 @@ def but(bundle: Callable[..., Any], *names: str) -> Callable[..., Any]:
     """Return a function without some options, for a verb that doesn't have them."""
 
     @wraps(bundle)
-    def others(**given: Any) -> Any:
-        return bundle(**given)
+    def others(**option_values: Any) -> Any:
+        return bundle(**option_values)
 
     return _taking(others, [option for option in signature(bundle).parameters.values() if option.name not in names])
 
 
 def _taking(command: Callable[..., Any], options: Sequence[Parameter]) -> Callable[..., Any]:
-    # Typer reads the options of what is called, not of what that wraps.
+    # Typer reads the options of the function it calls, not of the wrapped one.
     del command.__wrapped__  # type: ignore[attr-defined]
     command.__signature__ = Signature([option.replace(kind=Parameter.KEYWORD_ONLY) for option in options])  # type: ignore[attr-defined]
     command.__annotations__ = {option.name: option.annotation for option in options}

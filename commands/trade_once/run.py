@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from rich.console import Console
 
-from commands.shared.ask_strategies import ask_if_due, asking_world, in_turn
+from commands.shared.ask_strategies import ask_if_due, asking_world, under_pass_lock
 from commands.shared.calendar import entry_grace_s
 from commands.shared.light_helpers import clean
 from commands.shared.pass_recording import record_entries
@@ -180,7 +180,7 @@ def run(
             cycle = record_entries(app, world, call, desk_for_entries(world, answer, clocks), answer, sent)
             return entries(pass_data(app, cycle), candidates, submission)
 
-    data = in_turn(app, "trade-once", enter)
+    data = under_pass_lock(app, "trade-once", enter)
     if isinstance(data, SlotRefused):
         return refused_report(app, "trade-once", data)
     code = pass_exit_code(data)

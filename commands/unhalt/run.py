@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from commands.reconcile.run import compare
-from commands.shared.ask_strategies import in_turn
+from commands.shared.ask_strategies import under_pass_lock
 from commands.shared.light_helpers import NO_REASON, clean
 from commands.shared.times import when
 from commands.shared.verb_options import Report, confirm_for, console
@@ -79,7 +79,7 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
             if override:
                 _record_override(app, before, by, reason)
 
-        in_turn(app, "unhalt", work)
+        under_pass_lock(app, "unhalt", work)
     aside = tuple(str(path) for path in left_aside(app.folder.path))
     data = Unhalted(
         cleared, cleared and override and not simulated, before.state.value, before.who, before.why, before.at, aside

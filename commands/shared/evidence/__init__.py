@@ -69,7 +69,7 @@ def has_policies(settings: "Settings") -> bool:
 
 def models_of(app: "App") -> ModelsSeen:
     """Return each model in use, and what replaced it in the last entry pass."""
-    # Few bots have policies, and what reads models takes a fifth of the time in which all this is imported.
+    # Few bots have policies, and importing the reader of models takes a fifth of all import time.
     from tradebot.adapters.models.files import read_model
     from tradebot.adapters.models.model_folder import RefusedModelError
     from tradebot.adapters.models.signing import require_extra
@@ -78,7 +78,7 @@ def models_of(app: "App") -> ModelsSeen:
     from tradebot.strategies.policy_settings import PolicySettings
 
     require_extra("a policy")
-    sections, seen, in_training = app.settings.strategies.in_use(), list[ModelSeen](), list[str]()
+    sections, models, in_training = app.settings.strategies.in_use(), list[ModelSeen](), list[str]()
     for name, installed in app.settings.strategies.installed_as().items():
         if installed != POLICY:
             continue
@@ -89,15 +89,18 @@ def models_of(app: "App") -> ModelsSeen:
         for model in own.models:
             try:
                 model_read = read_model(model_location.folder, model, model_location.public)
-                seen.append(ModelSeen(name, model, model_read.card.created_at, own.max_age_days))
+                models.append(ModelSeen(name, model, model_read.card.created_at, own.max_age_days))
             except RefusedModelError as refused:
                 why = refused.decision
-                seen.append(ModelSeen(name, model, None, own.max_age_days, f"{why.reason} ({why.observed})"))
-    return ModelsSeen(tuple(seen), (*in_training, *_instead(app)))
+                models.append(ModelSeen(name, model, None, own.max_age_days, f"{why.reason} ({why.observed})"))
+    return ModelsSeen(tuple(models), (*in_training, *_instead(app)))
 
 
 def _instead(app: "App") -> "Iterator[str]":
-    """Yield what acted in the last pass of entries; what is refused as a whole, the strategies are judged by."""
+    """Yield what replaced models in the last entry pass.
+
+    If a whole answer was refused, the strategies' health shows it.
+    """
     if app.existing_facts is not None:
         for cycle in app.existing_facts.cycles(job=Job.TRADE_ONCE, last=1):
             yield from (in_a_word(name, why) for name, why in stood_in(cycle.candidates).items())
@@ -130,7 +133,7 @@ def figures_of(app: "App", past: SessionEvidence) -> MetricFigures:
 
 
 def _regime(app: "App", now: datetime) -> str | None:
-    """Return the market's regime by the facts that are stored; None unless all that it is read from is known."""
+    """Return the market's regime by the stored facts; None unless all its inputs are known."""
     from tradebot.signals.subjects.market import market_state, regime
 
     if app.existing_facts is None:
@@ -152,7 +155,7 @@ def books_of(
         return records.LedgerEvidence(whole(), ledger.file.sealed_head().sequence)
 
     def pages() -> records.LedgerEvidence:
-        # A damaged journal says nothing against the ledger, whose pages were read before it.
+        # A damaged journal says nothing about the ledger, whose pages were read first.
         with suppress(DamagedJournalError):
             return build()
         return records.LedgerEvidence(ledger.file.page_count(), ledger.file.sealed_head().sequence)
@@ -199,7 +202,7 @@ def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> reco
 
 
 def _bare(app: "App", ledger: "SqliteLedger", now: datetime | None) -> Mapping[str, datetime]:
-    """Return when each position was opened that has no stop at the broker by the books, although it should have one."""
+    """Return when each position was opened that, by the books, has no stop at the broker although it should."""
     rows = load_holdings(app, ledger.totals(), (), now)
     bare = (row for row in rows if row.protection and row.protection.lacks_stop and row.is_held)
     return {row.symbol: row.opened_at for row in bare if row.opened_at}
@@ -219,7 +222,7 @@ def _halts(ledger: "SqliteLedger") -> records.Halts:
 
 
 def halts_by_files(folder: Path) -> records.Halts:
-    """Return the trading state without the ledger, by the two files that say which state is in force."""
+    """Return the trading state without the ledger, from the two files that also record it."""
     state = halt_switch.read(folder)
     return records.Halts(state, why_in_state(state))
 
@@ -232,7 +235,7 @@ AS_BEFORE = timedelta(hours=1)
 """For this long after the open, the previous session's records are evidence too."""
 OF_PASSES = ("exits", "entries", "facts", "clock", "strategies", "broker")
 OF_FLOW = ("flow", "scores")
-"""The parts with evidence from the last session's records, and those that matter only if flow is read."""
+"""The components with evidence from the last session's records, and those that matter only if flow is read."""
 
 
 def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = False) -> HealthEvidence:
@@ -275,9 +278,9 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
 
 
 def _sound_facts(app: "App", *, pages: bool) -> "SqliteFacts | None":
-    """Return the store of facts if there is one; opening a damaged one would move it aside, so it isn't opened.
+    """Return the store of facts if it exists. A damaged one isn't opened, because opening would move it aside.
 
-    A damaged page may lie where no query looks; all are read if `pages`.
+    A damaged page may be one that no query reads, so with `pages` all are read.
     """
     if (app.folder.path / FACTS).exists():
         check(app.folder.path / FACTS, pages=pages)
@@ -294,7 +297,7 @@ def _of_books(app: "App", past: "SessionEvidence | Unread | None", *, thorough: 
     ledger = attempt(lambda: app.ledger_view)
     if isinstance(ledger, Unread):
         unread = dict.fromkeys(("books", "orders", "ledger", "journal", "calendar", "chores"), ledger)
-        # Without the ledger, two files still say which state is in force.
+        # Without the ledger, two files still say which trading state applies.
         return {**unread, "halts": attempt(lambda: halts_by_files(app.folder.path))}
     now = past.now if isinstance(past, SessionEvidence) else None
     books = {name: attempt(read) for name, read in books_of(ledger, now, app.day, thorough=thorough).items()}
@@ -369,7 +372,7 @@ def _replays(app: "App", past: SessionEvidence) -> records.Replays | None:
 
 
 def _parities(facts: "SqliteFacts | Unread | None") -> records.Parities | None:
-    """Return what the sessions that were compared with their backtests add up to; None if none was."""
+    """Return the totals of the sessions that were compared with their backtests; None if none was."""
     days = facts.parities(LATELY_COMPARED) if isinstance(facts, SqliteFacts) else ()
     totals = over_time(days)
     return records.Parities(totals.sessions, days[-1].session, in_words(totals), days[-1].ours) if totals else None
@@ -402,7 +405,7 @@ def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
 
 
 def moment_of(ledger: "SqliteLedger", now: datetime, since: datetime | None = None) -> records.TradingMoment:
-    """Return a time with its session, current or last; `since` is by default its open."""
+    """Return a time with its session, current or last, and `since`, which defaults to that session's open."""
     begun = begun_by(ledger, now, BACK)
     session = begun[-1] if begun else None
     return records.TradingMoment(now, since or (session.open if session else now - LATELY), session)

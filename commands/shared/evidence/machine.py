@@ -24,13 +24,13 @@ from tradebot.timetable.sessions import ARCHIVED, COPIED, NOT_COPIED, FailedBack
 
 MB = 1_000_000
 LAST_EVENTS = 500
-"""How many events are searched for the last word about the stream."""
+"""How many events are searched for the latest one about the stream."""
 PROGRAMS = "fuse."
-"""How the kind of a file system run by a program begins: its locks and syncs depend on that program."""
+"""The beginning of the type of a file system that a program implements: its locks and syncs depend on that program."""
 FORGETFUL = ("tmpfs", "ramfs")
 """File systems that are kept in memory."""
 LATELY = timedelta(days=1)
-"""For how long a notice that was given up counts."""
+"""How long a notice that was given up counts."""
 STREAM = "stream"
 SESSION = "session-"
 STAMP = "%Y%m%dT%H%M%SZ"
@@ -51,7 +51,7 @@ def disk_of(folder: Path, needed_mb: int, *, sandbox: bool) -> Disk | Unread:
     try:
         usage, entries = shutil.disk_usage(folder), os.statvfs(folder)
     except OSError as error:
-        return Unread(f"{folder} can't be looked at: {error.strerror}", f"ls -ld {folder}")
+        return Unread(f"{folder} can't be inspected: {error.strerror}", f"ls -ld {folder}")
     inodes, kind = entries.f_favail if entries.f_files else None, resources.kind_of(folder) or ""
     unfit, fatal = _unfit(kind, sandbox=sandbox)
     return Disk(usage.free, usage.total, needed_mb * MB, inodes, kind, unfit, fatal)
@@ -72,7 +72,7 @@ def storage_of(folder: Path, tell_mb: int) -> Storage | Unread:
     try:
         return Storage(tuple(unbounded_stores(folder)), tell_mb * MB)
     except OSError as error:
-        return Unread(f"{error.filename or folder} can't be looked at: {error.strerror}", "tradebot status --stores")
+        return Unread(f"{error.filename or folder} can't be inspected: {error.strerror}", "tradebot status --stores")
 
 
 def stream_of(folder: Path) -> Stream | None:
@@ -90,7 +90,7 @@ def stream_of(folder: Path) -> Stream | None:
 
 def notices_of(app: "App") -> NoticeEvidence | None:
     """Return the state of the notices; None if the bot has no channel."""
-    # Imported here: most bots have no channel, and `status` is to start quickly.
+    # Imported here, because most bots have no channel and `status` should start quickly.
 
     names = [channel.name for channel in app.settings.notify.in_use()]
     if not names:
@@ -130,7 +130,7 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
     made_at = [at for name in names if (at := _backup_time(name)) is not None]
     newest, due = max(made_at, default=None), ended[-1] if ended else None
     if due is not None and newest is not None and app.mode is not Mode.SANDBOX and newest >= due.close:
-        # Whatever it is called, it was made after the close, and holds the whole session.
+        # Whatever its name, it was made after the close and contains the whole session.
         due = None
     of_sessions = (day for name in names if (day := _session_in(name)) is not None)
     failed = failed_backup(app.ledger_view, due.date) if due else None
@@ -151,13 +151,13 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
 
 
 def _failure_text(failed: FailedBackup) -> str:
-    # Only a whole date and time is shown in the reader's own zone.
+    # Only a full date and time is shown in the reader's own time zone.
     failed_at, again_at = (f"{at:%Y-%m-%d %H:%M} UTC" for at in (failed.at, failed.again_at))
     return f"the last try failed at {failed_at}, the next is at {again_at}: {failed.why}"
 
 
 def _backup_time(name: str) -> datetime | None:
-    """Return when the backup of this name was made, by this machine's clock; None for a name of somebody else's."""
+    """Return when the backup of this name was made, by this machine's clock; None for a name that isn't a backup's."""
     try:
         return datetime.strptime(name[:16], STAMP).replace(tzinfo=UTC)
     except ValueError:

@@ -52,7 +52,7 @@ def test_settings_that_need_each_other_are_set_at_once(mine: Path, capsys: pytes
     alone = set_to(capsys, *words)
     assert (alone.code, mine.read_text()) == (2, MINE)
     assert "max_new_entries 5 is above max_open_positions 2" in alone.err
-    assert "change what it names as well, all at once: KEY VALUE KEY VALUE" in alone.err
+    assert "change the settings that it names as well, all at once: KEY VALUE KEY VALUE" in alone.err
     more = ("limits.max_new_entries", "2", "strategies.flow.limits.max_new_entries", "2")
     assert set_to(capsys, *words, *more).code == 0
     assert mine.read_text().endswith("strategies:\n  flow:\n    limits:\n      max_new_entries: 2\n")

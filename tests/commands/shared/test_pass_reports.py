@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from commands.evaluate_exits.run import run as evaluate_exits
-from commands.shared.ask_strategies import in_turn
+from commands.shared.ask_strategies import under_pass_lock
 from commands.shared.pass_reports import begin, is_pass_unfinished, record_begun_pass
 from commands.trade_once.run import run as trade_once
 from tests.kit.bot.ending import refuses
@@ -110,7 +110,7 @@ def test_pass_that_gives_way_ends_at_its_next_request(app: Any) -> None:
                 app.turns.give_way()
 
     with pytest.raises(TradebotError, match="trade-once was stopped by a signal before it was done"):
-        in_turn(cast(App, app), "trade-once", work)
+        under_pass_lock(cast(App, app), "trade-once", work)
     assert sent == ["first"]
 
 

@@ -30,7 +30,7 @@ def test_a_value_may_contain_an_equals_sign_and_means_what_it_means_in_a_file() 
         (["=5"], "isn't KEY=VALUE", ""),
         (["limits.max_theme_fraction="], "has no value", "limits.max_theme_fraction=null"),
         (["a.b=1", "a.b=2"], "a.b is set twice", "name it once"),
-        (["a={b: 1}", "a.b=2"], "a and a.b are set, and one is a part of the other", ""),
+        (["a={b: 1}", "a.b=2"], "a and a.b are set, and one contains the other", ""),
         (["a.b=[1"], "a.b: the value isn't valid YAML", "close the list with ]"),
     ],
 )
@@ -46,5 +46,5 @@ def test_settings_go_over_options_and_contradict_none() -> None:
     assert merged == {"mode": "sandbox", "sandbox": {"seed": 8, "edge": 0}, "limits": {"cooldown_s": 90}}
     assert flags == {"mode": "sandbox", "sandbox": {"seed": 8}}
     for path in (("sandbox", "seed"), ("sandbox",)):
-        with pytest.raises(OperatorError, match="another option say the same"):
+        with pytest.raises(OperatorError, match="another option set the same"):
             over(flags, [(path, 9)])
