@@ -30,7 +30,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Difference
-from tradebot.views.metrics import learned
+from tradebot.views.metrics import learn_event
 from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def run(app: "App", choice: "Choice", config: str | None, write: Path | None) ->
     )
     names = [_name(proposal) for proposal in fit.proposals if proposal.proposed is not None]
     if app.folder.kind != BACKTEST:
-        app.events.emit(learned(app.stamp_time(), data.trades.counted, names, data.file))
+        app.events.emit(learn_event(app.stamp_time(), data.trades.counted, names, data.file))
     return Report("learn", data, render, whose=identity(app))
 
 

@@ -11,7 +11,15 @@ from tradebot.model.flow import Intake
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
-from tradebot.views.metrics import LastLearn, fetch_latency_ms, healings, last_error, last_learn, learned, success_rate
+from tradebot.views.metrics import (
+    LastLearn,
+    fetch_latency_ms,
+    healings,
+    last_error,
+    last_learn,
+    learn_event,
+    success_rate,
+)
 
 
 def record(state: IntentState, operation: Operation = Operation.SUBMIT) -> IntentRecord:
@@ -58,7 +66,9 @@ def test_healings_count_repair_events_but_no_errors() -> None:
 
 
 def test_the_newest_event_about_learn_is_told_as_it_was_written() -> None:
-    older, newer = (learned(ago(age), 31, names, file) for age, names, file in ((90, ("a", "b"), None), (60, (), "x")))
+    older, newer = (
+        learn_event(ago(age), 31, names, file) for age, names, file in ((90, ("a", "b"), None), (60, (), "x"))
+    )
     other = EventKind.FETCH_FAILED.at(ago(30), {"message": "timed out"})
     assert last_learn([other]) is None
     assert last_learn([older, other]) == LastLearn(ago(90), 31, ("a", "b"), None)

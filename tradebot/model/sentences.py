@@ -66,14 +66,13 @@ ALIKE = 0.6
 def closest_names(typed: str, names: Iterable[str], most: int = 1) -> list[str]:
     """Return the names that are most like what was typed, the closest first.
 
-    A name is as similar as a whole, or as the words of what was typed are to words of it: `max_opn` means
-    `max_open_positions`, though it is shorter than that.
+    A name is as similar as the whole of it, or as its words are to those that were typed, which may be fewer.
     """
     # Imported here: a name is seldom wrong.
     from difflib import SequenceMatcher
 
-    def similarity(one: str, other: str) -> float:
-        return SequenceMatcher(None, one, other).ratio()
+    def similarity(text: str, other: str) -> float:
+        return SequenceMatcher(None, text, other).ratio()
 
     def score(name: str) -> float:
         # Dashes before options are alike in all of them.

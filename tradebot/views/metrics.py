@@ -48,7 +48,7 @@ class MetricFigures(Struct, frozen=True):
     last_learn: LastLearn | None
 
 
-def learned(at: datetime, trades: int, proposed: Sequence[str], file: str | None) -> SystemEvent:
+def learn_event(at: datetime, trades: int, proposed: Sequence[str], file: str | None) -> SystemEvent:
     """Return the event about what `learn` found."""
     details = {"trades": str(trades), "proposed": json.dumps(list(proposed)), "file": file or ""}
     return EventKind.LEARNED.at(at, details)

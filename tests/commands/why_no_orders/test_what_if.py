@@ -183,7 +183,8 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
         (
             ["--what-if", "limits.max_open_positions=1"],
             "max_new_entries 5 is above max_open_positions 1: one pass could never open",
-            "change the settings that it names as well, all at once: --what-if KEY=VALUE --what-if KEY=VALUE; tradebot config show",
+            "change the settings that it names as well, all at once: "
+            "--what-if KEY=VALUE --what-if KEY=VALUE; tradebot config show",
         ),
         (["--what-if", "mode=live"], "a what-if can't change mode: it would be another bot", "why-no-orders --help"),
         (["--what-if", "price:AAPL"], "'price:AAPL' has no price in USD", "--what-if price:AAPL=230"),
