@@ -297,6 +297,15 @@ def _refusal(status: HTTPStatus, why: str) -> PageReply:
     return document(status, {"error": why})
 
 
+SEVERITIES = {
+    HealthState.OK: 0,
+    HealthState.SKIPPED: 0,
+    HealthState.NOT_DUE: 0,
+    HealthState.UNKNOWN: 1,
+    HealthState.DEGRADED: 2,
+    HealthState.FAILED: 3,
+}
+PART_STATE = "How a part is: 0 well or not due, 1 unknown, 2 degraded, 3 failed."
 OF_PARTS: Mapping[str, tuple[str, str]] = {
     "tradebot_evidence_age_seconds": ("age_s", "Age of the newest evidence about a part."),
     "tradebot_evidence_late_seconds": ("late_s", "For how long newer evidence about a part has been due."),
@@ -344,7 +353,11 @@ class _Figures(Collector):
         for state in HealthState:
             states.add_metric([state.value], sum(judgment.state is state for judgment in looked.judgments))
         yield states
-        for name, meaning, value in (*_of_figures(looked), *_of_evidence(looked.evidence)):
+        parts = GaugeMetricFamily("tradebot_part_state", PART_STATE, labels=["part"])
+        for judgment in looked.judgments:
+            parts.add_metric([judgment.subject], SEVERITIES[judgment.state])
+        yield parts
+        for name, meaning, value in (*_of_figures(looked), *_of_evidence(looked.evidence), *_of_positions(looked)):
             if value is not None:
                 yield GaugeMetricFamily(name, meaning, float(value))
 
@@ -362,6 +375,14 @@ def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
     yield "tradebot_errors", "Events of the last day with severity ERROR or CRITICAL.", figures.errors
     yield "tradebot_warnings", "Events of the last day with severity WARN.", figures.warnings
     yield "tradebot_healings", "Repairs of the last day that the bot made by itself.", figures.healings
+
+
+def _of_positions(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
+    if isinstance(looked.positions, Unread):
+        return
+    bare = [each for each in looked.positions if each.is_held and each.protection and each.protection.lacks_stop]
+    yield "tradebot_positions", "Open positions of the account.", len(looked.positions)
+    yield "tradebot_positions_without_stop", "Positions that lack the stop that the settings require.", len(bare)
 
 
 def _of_evidence(evidence: HealthEvidence) -> Iterator[tuple[str, str, float | None]]:

@@ -182,16 +182,21 @@ def test_metrics_can_be_read_back(accept: str) -> None:
     assert found["tradebot_evidence_budget_seconds", "exits"] == 300
     assert (found["tradebot_parts", "OK"], found["tradebot_order_success_rate",]) == (len(TABLE), 0.98)
     assert (found["tradebot_data_fetch_latency_ms",], found["tradebot_position_mismatches",]) == (812.5, 2)
+    assert (found["tradebot_positions",], found["tradebot_positions_without_stop",]) == (0, 0)
+    assert {found["tradebot_part_state", part] for part in TABLE} == {0}
     assert (found["tradebot_healings",], found["tradebot_last_cycle_age_seconds",]) == (4, 30)
     assert all(math.isfinite(value) for value in found.values())
 
 
 @pytest.mark.parametrize("accept", PARSERS)
 def test_unknown_metrics_are_left_out_instead_of_zero(accept: str) -> None:
-    answer = metrics(replace(looked(**dict.fromkeys(TABLE)), figures=Unread("locked", "")), accept)
+    unread = Unread("locked", "")
+    answer = metrics(replace(looked(**dict.fromkeys(TABLE)), figures=unread, positions=unread), accept)
     found = read(accept, answer.text)
     assert found["tradebot_parts", "UNKNOWN"] == len(TABLE)
-    assert {name for name, *_ in found} == {"tradebot_info", "tradebot_evidence_count", "tradebot_parts"}
+    assert {found["tradebot_part_state", part] for part in TABLE} == {1}
+    told = {"tradebot_info", "tradebot_evidence_count", "tradebot_parts", "tradebot_part_state"}
+    assert {name for name, *_ in found} == told
 
 
 @pytest.mark.parametrize(("query", "accept"), [("format=json", ""), ("", "application/json"), ("format=json", OPEN)])
