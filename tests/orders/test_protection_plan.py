@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.rows import make_intent, make_order
-from tests.kit.values import NOW, held, listing
+from tests.kit.values import NOW, books, desk, held, listing
 from tradebot.exits.rules import ExitLevels
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import IntentRecord, IntentState
@@ -14,6 +14,7 @@ from tradebot.model.order import OrderStatus
 from tradebot.model.resting_orders import Resting
 from tradebot.model.struct_tools import replace
 from tradebot.orders.protection_plan import ProtectionState, ProtectionStep, stop_steps, target_steps
+from tradebot.orders.separate_protection import _perhaps_entered
 
 D = Decimal
 GONE, LESS, TIGHTER, NEW = "STOP_SPARE", "STOP_RESIZED", "STOP_TIGHTENED", "STOP_MISSING"
@@ -91,3 +92,22 @@ def test_targets_are_fitted_to_the_shares_the_farthest_first(
 ) -> None:
     targets = (target(3, 101), target(4, 107), target(3, 103), target(2, 105, ARRIVES))
     assert described(target_steps(ProtectionState(("flow", "AAPL"), Side.SELL, D(shares), (), targets))) == steps
+
+
+@pytest.mark.parametrize(
+    ("side", "purpose", "net", "entered"),
+    [
+        (Side.BUY, Purpose.OPEN, 1, ["AAPL"]),
+        (Side.BUY, Purpose.OPEN, 0, []),
+        (Side.BUY, Purpose.OPEN, -1, []),
+        (Side.SELL, Purpose.OPEN, -1, ["AAPL"]),
+        (Side.BUY, Purpose.CLOSE, 1, []),
+    ],
+)
+def test_an_entry_without_an_outcome_has_filled_once_positions_show_more_on_its_side_than_the_books(
+    side: Side, purpose: Purpose, net: int, entered: list[str]
+) -> None:
+    intent = make_intent()
+    sent = replace(intent, key=replace(intent.key, side=side, role=purpose), side=side, purpose=purpose)
+    unresolved = books(intents=(IntentRecord(sent, IntentState.UNKNOWN, None, None, NOW),))
+    assert list(_perhaps_entered(desk(books=unresolved, net={"AAPL": D(net)}))) == entered

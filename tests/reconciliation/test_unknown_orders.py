@@ -8,7 +8,9 @@ import pytest
 
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import FakeReader
+from tests.kit.rows import make_order
 from tests.kit.values import CASH, DAY, NOW, SESSION, ago, fill
+from tests.kit.values import held as watched
 from tests.orders.test_stop_protection import entered
 from tests.orders.test_stop_protection import scene as protected_scene
 from tests.reconciliation.comparing import accepted, compared
@@ -20,7 +22,7 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Intent, mark_of
-from tradebot.model.order import OrdersTold
+from tradebot.model.order import OrderStatus, OrdersTold
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
@@ -28,6 +30,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark, TradingState
 from tradebot.reconciliation.adoption import acknowledge, manage
 from tradebot.reconciliation.reconcile import Reconciled, reconcile
+from tradebot.reconciliation.unknown_orders import confirmed_own_quantities
 
 BEFORE = Session(DAY - timedelta(days=3), *(at - timedelta(days=3) for at in (SESSION.open, SESSION.close)))
 BOUGHT = "tb1.261113.FLOW.MSFT.OPEN.ABCDEFGHIJKLMNOP"
@@ -331,3 +334,10 @@ def test_what_protects_no_shares_of_ours_stays_an_unknown_order(changes: dict[st
     assert kinds(found) == [(FindingKind.UNKNOWN_ORDER, name)]
     assert found.plan is None
     assert take_desk(scene.world(), for_entries=False).halt_evidence.unknown_orders == (name,)
+
+
+def test_an_earlier_sale_of_what_is_not_ours_changes_nothing_about_ours() -> None:
+    sale = replace(make_order(status=OrderStatus.FILLED), side=Side.SELL)
+    ours, net = watched("5").position, {"AAPL": Decimal(5), "MSFT": Decimal(5)}
+    assert confirmed_own_quantities(net, [replace(ours, symbol="MSFT")], [sale]) == net
+    assert confirmed_own_quantities(net, [ours], [sale]) == {**net, "AAPL": Decimal(2)}
