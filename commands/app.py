@@ -53,7 +53,7 @@ def program(read: str | None = None) -> Callable[..., Any]:
 
 
 def _unread() -> None:
-    """Stand for a verb that isn't typed, and so never runs."""
+    """Stand in for a verb that wasn't typed, and so never runs."""
 
 
 def _version(requested: bool) -> None:
@@ -103,7 +103,7 @@ def _verb_named(words: list[str]) -> str:
 
 
 def _words_to_complete() -> list[str]:
-    """Return the words of the command line that a shell asks to complete; none if this isn't its question."""
+    """Return the words of the command line that a shell asks to complete; none for any other command."""
     if "_TRADEBOT_COMPLETE" not in os.environ:
         return []
     return (os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")).split()[1:]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 PROMISED_WITHIN = timedelta(days=14)
-"""How far back orders are looked for that were sent on a yes."""
+"""How far back to search for orders that were sent after an approval."""
 Id = Annotated[str, typer.Argument(metavar="ID", help="Which one; tradebot approvals lists them.")]
 
 
@@ -158,7 +158,7 @@ def how_it_stands(row: ApprovalRow, now: datetime) -> str:
     if row.state == "waiting":
         return f"asked at {when(row.asked_at)}; it ends in {duration((row.expires_at - now).total_seconds())}"
     if row.state == "expired":
-        return f"nobody answered until {when(row.expires_at)}"
+        return f"nobody answered by {when(row.expires_at)}"
     assert row.answered_at is not None, "an answer has a time"
     said = f"{clean(row.who)} said {'no' if row.state == 'rejected' else 'yes'} at {when(row.answered_at)}"
     return f"{said}; sent as {row.order}" if row.order else said
@@ -167,7 +167,7 @@ def how_it_stands(row: ApprovalRow, now: datetime) -> str:
 @on_bot("approve", VerbPurpose.OPERATE, 40, {"approve/1": (AnsweredData,)}, epilog="tradebot approve nvda-k3f7q")
 @acts
 def approve(bot: "App", request: Id) -> Report:
-    """Approve an entry that waits.
+    """Approve a pending entry.
 
     Every gate is checked again with fresh prices, and the entry is sent if all of them pass.
     """
@@ -176,9 +176,9 @@ def approve(bot: "App", request: Id) -> Report:
     answered = _answer(bot, request, ApprovalAnswer.YES)
     submission = Submission(1, (answered.given,), 0, (), answered.id) if answered.given else None
     try:
-        report = enter(bot, by=caller(), force_slot=True, only=answered.strategy, given=submission)
+        report = enter(bot, by=caller(), force_slot=True, only=answered.strategy, given_submission=submission)
     except TradebotError as error:
-        error.args = (f"Your yes to {answered.id} is written down, but nothing was sent: {error}",)
+        error.args = (f"Your approval of {answered.id} is recorded, but nothing was sent: {error}",)
         raise
     (row,) = rows(bot, [answered], bot.stamp_time())
     data = AnsweredData(row, report.data)
@@ -196,9 +196,9 @@ def reject(bot: "App", request: Id) -> Report:
 
 
 def _answer(bot: "App", request: str, answer: "ApprovalAnswer") -> "Request":
-    """Write the answer, by the broker's time for a yes, and tell of it once."""
+    """Record the answer, dated by the broker's time, and emit an event for it once."""
     if not approval_requests(bot):
-        raise OperatorError(f"Nobody asks about {clean(request)[:40]}.", SHOW)
+        raise OperatorError(f"There is no request {clean(request)[:40]}.", SHOW)
     now = bot.now() if answer is ApprovalAnswer.YES else bot.stamp_time()
     written, news = bot.approvals.answer(clean(request)[:40], answer, caller(), now)
     if news:
@@ -211,7 +211,7 @@ def _render_answered(console: "Console", data: AnsweredData) -> None:
     row = data.approval
     console.print(f"{'No' if row.state == 'rejected' else 'Yes'} to {row.id}: {describe_request(row)}")
     if row.state == "rejected":
-        console.print("Nobody is asked about it again in this session.")
+        console.print("Approval isn't requested again in this session.")
     elif row.order:
         console.print(f"Sent as {row.order}.", markup=False)
     elif data.trading is not None:
@@ -232,4 +232,6 @@ def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> No
         console.print(f"Not sent: {row.strategy} doesn't want it any more.", markup=False)
         return
     console.print(f"Not sent. {why}: {REASONS[why].meaning}", markup=False)
-    console.print(f"The yes stays good for a while. Next: tradebot why-no-orders {clean(row.symbol)}", markup=False)
+    console.print(
+        f"The approval stays valid for a while. Next: tradebot why-no-orders {clean(row.symbol)}", markup=False
+    )

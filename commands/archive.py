@@ -157,7 +157,7 @@ def _list(
 ) -> None:
     """List what is archived.
 
-    Everything is read from the place itself. Exits with code 10 if a version was changed there.
+    Everything is read from the archive itself. Exits with code 10 if a version was changed there.
     """
     finish(list_archive(place, under), as_json)
 
@@ -177,8 +177,8 @@ def _fetch(
     version: Annotated[str | None, typer.Option("--version", help="The first letters of a version [newest].")] = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch what is archived into a new folder.
+    """Fetch an archive into a new folder.
 
-    Each file is checked by its hash. The folder appears as a whole, or not at all.
+    Each file is checked by its hash. The folder appears complete, or not at all.
     """
     finish(fetch(name, folder, place, version), as_json)

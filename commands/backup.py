@@ -66,8 +66,8 @@ class Backups(Struct, frozen=True):
 def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report:
     """Copy the books, verify the copy and check the other backups; exit 10 if one of them is damaged.
 
-    The copy is copied on to `to`, or to `storage.backup_to`. Raises OperatorError if the copy can't be written, and
-    TradebotError if it can't be copied on; then it stays here.
+    The copy is then copied to `to`, or to `storage.backup_to`. Raises OperatorError if the copy can't be written, and
+    TradebotError if it can't be copied further; then it stays here.
     """
     copy, hashed = None, Hashed()
     if not only_list:
@@ -75,15 +75,15 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
         with app.pass_lock("backup"):
             pass
         to = to or app.settings.storage.backup_to
-        # A place that isn't there is told before the books are copied.
+        # Report a missing destination before copying the books.
         offsite_store = place_off(app, to) if to else None
         backup = backups.make(app.folder, BY_HAND, datetime.now(UTC), hashed)
         if offsite_store:
             _send(app, backup.path, offsite_store)
         copy = Copy(backup.path.name, str(backup.path), backup.record, backup.intents, backup.fills, backup.bytes)
     broken = tuple(Damaged(*damage) for damage in backups.find_damaged(app.folder.path, hashed))
-    kept = tuple(path.name for path in backups.places(app.folder.path))
-    data = Backups(copy, kept, broken, to if copy else None)
+    names = tuple(path.name for path in backups.places(app.folder.path))
+    data = Backups(copy, names, broken, to if copy else None)
     code = ExitCode.FINDINGS if broken else ExitCode.DONE
     return Report("backup", data, _render, code)
 
@@ -116,7 +116,7 @@ def _send(app: "App", backup: Path, offsite_store: "OffsiteStore") -> None:
 
 
 def _remember_copy(app: "App", backup: Path, why: str) -> None:
-    """Remember the last copy for health; one that failed is told."""
+    """Remember the last copy for health; a failed one is reported."""
     now = app.stamp_time()
     if why:
         app.events.emit(EventKind.BACKUP_NOT_COPIED.at(now, {"name": backup.name, "found": why}))
@@ -153,7 +153,7 @@ def run_session(app: "App") -> Report:
 
 
 def _send_session(app: "App", backup: Path, to: str) -> None:
-    """Copy a session's backup; a place that isn't there is remembered as well: nobody may be looking."""
+    """Copy a session's backup off the machine, and record a missing destination, because nobody may be watching."""
     try:
         offsite_store = place_off(app, to)
     except TradebotError as error:

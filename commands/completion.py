@@ -46,7 +46,7 @@ def run(shell: str | None, environ: "os._Environ[str] | dict[str, str]") -> Repo
     """Return a shell's script; without a shell, how to install the one for the current shell."""
     chosen = shell or Path(environ.get("SHELL", "")).name
     if chosen not in SHELLS:
-        what = f"completion doesn't support {clean(chosen)}" if chosen else "can't tell which shell you use"
+        what = f"completion doesn't support {clean(chosen)}" if chosen else "can't determine which shell you use"
         raise OperatorError(what, f"tradebot completion {' | '.join(SHELLS)}")
     script = get_completion_script(prog_name="tradebot", complete_var=VARIABLE, shell=chosen)
     data = Completion(chosen, script, SHELLS[chosen], f"{invoked_as()} --install-completion")

@@ -46,7 +46,7 @@ class Deployed(Struct, frozen=True):
 
 
 def run(app: "App") -> Report:
-    """Judge the running processes without changing anything; exit 10 if anyone has to act."""
+    """Check the running processes without changing anything; exit 10 if anyone has to act."""
     rows = tuple(_rows(app))
     state = overall(rows)
     code = ExitCode.FINDINGS if state.is_finding else ExitCode.DONE
@@ -72,7 +72,7 @@ def _version(note: "ServeNote | None") -> "CheckResult":
     if note is None:
         return skip("serve isn't running; verbs by cron or timers are of the version that is installed")
     if note.version == __version__:
-        return ok(f"serve, process {note.pid}, runs {note.version}, which is what is installed", "notes")
+        return ok(f"serve, process {note.pid}, runs {note.version}, the installed version", "notes")
     unit = _unit_of(note.pid)
     fix = f"sudo systemctl restart {unit}" if unit else "End serve and start it again"
     return bad(f"serve, process {note.pid}, runs {note.version}, and {__version__} is installed", fix, "notes")
@@ -87,7 +87,7 @@ def _unit_of(pid: int) -> str | None:
 
 
 def _units() -> "CheckResult":
-    """Judge what systemd says of the units, those of other bots on the machine among them."""
+    """Check the units known to systemd, including those of other bots on the machine."""
     if shutil.which(SYSTEMCTL[0]) is None:
         return skip("there is no systemd here")
     # The keys of our environment are none of its business.
@@ -112,7 +112,7 @@ def _units() -> "CheckResult":
 
 
 def _files(app: "App") -> "CheckResult":
-    """Judge the files as `upgrade --check` does, by the worst of them."""
+    """Check the files as `upgrade --check` does; the worst one decides."""
     every = tuple(files(app.folder, FORM, lambda: app.loaded))
     for worst in rank_judgments(every):
         return CheckResult(
@@ -131,7 +131,7 @@ def _health(judgments: "tuple[Judgment, ...]") -> "CheckResult":
 
 
 def _first_pass(note: "ServeNote | None", evidence: "HealthEvidence") -> "CheckResult":
-    """Judge whether `serve` has worked since it was started: it compares books and broker first, then runs slots."""
+    """Check whether `serve` has worked since it started: it compares books and broker first, then runs slots."""
     if note is None:
         return skip("serve isn't running; health judges the passes of others")
     if note.ready_at is None:
@@ -167,9 +167,9 @@ def _render(console: "Console", data: Deployed) -> None:
     opens=opened_as_found,
 )
 def _verify(bot: "App") -> Report:
-    """Check what runs after an upgrade, or after going back.
+    """Check the running bot after an upgrade, or after going back.
 
-    Looks at versions, units, health, the first pass and the journal, and changes nothing. Exits with code 10 if anyone
+    Checks versions, units, health, the first pass and the journal, and changes nothing. Exits with code 10 if anyone
     has to act, and says what to type next.
     """
     return run(bot)

@@ -102,7 +102,7 @@ def _line(screen: "Console", event: "SystemEvent") -> None:
         f"{when(event.timestamp)} [{style}]{event.severity:<8}[/{style}] "
         f"{escape(clean(event.subsystem))} {escape(clean(event.event_type))}  {escape(clean(words))}".rstrip()
     )
-    # What a chore printed, or a trace, is read line by line.
+    # A chore's output, or a trace, is read line by line.
     for line in (line for text in texts.values() if "\n" in text for line in text.split("\n")):
         screen.print(f"    {clean(line)}", markup=False, highlight=False)
 

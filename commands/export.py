@@ -37,7 +37,7 @@ class Tables(Struct, frozen=True):
 
 
 def run(app: "App", to: str, name: str | None) -> Report:
-    """Replace this bot's rows in a database by those of its books. Raises OperatorError for an invalid path."""
+    """Replace this bot's rows in a database with those of its books. Raises OperatorError for an invalid path."""
     bot = name or app.folder.path.resolve().name
     if not NAME.fullmatch(bot):
         raise OperatorError(f"a bot can't be named {word(bot)} there", "use letters, digits, - and _: --as NAME")

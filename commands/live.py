@@ -354,7 +354,7 @@ def _status(
         Path | None, typer.Option("--paper", metavar="FOLDER", help="The paper bot whose sessions and trades count.")
     ] = None,
 ) -> Report:
-    """Show what orders still need before they can be sent.
+    """Show which conditions orders still have to meet.
 
     Lists each condition and how to meet it. Exits with code 10 if any is not met. A checklist shows what should have
     been tried before real money is traded; orders don't depend on it.

@@ -117,12 +117,12 @@ def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None
 
 
 def _as_told(quantity: Decimal | None, sent: Decimal | None) -> Decimal | None:
-    """Return what the venue tells of an order, or what was sent if that is the same or nothing is told."""
+    """Return the order as the venue reports it, or as sent if that is the same or nothing is reported."""
     return sent if quantity in (None, sent) else quantity
 
 
 def _not_sent(order: "Order", pair: "Intent | None") -> OrderRow:
-    """Return the row of an order that the broker made of a `pair` of ours, or that somebody else sent."""
+    """Return the row of an order that the broker created for a `pair` of ours, or that someone else sent."""
     from tradebot.model.candidate import Purpose
     from tradebot.views.holdings import FOREIGN_OWNER
 
@@ -146,7 +146,7 @@ def _not_sent(order: "Order", pair: "Intent | None") -> OrderRow:
 def _render(console: "Console", data: OrdersShown, every: bool) -> None:
     count = pluralize(len(data.orders), "order")
     what = count if every else f"{count} that may still fill"
-    console.print(f"{what}; {data.known:,} in the books; the broker was not asked")
+    console.print(f"{what}; {data.known:,} in the books; the broker was not queried")
     if data.left_out:
         console.print(f"  {pluralize(data.left_out, 'older order')} not shown; --last shows more")
     if data.orders:

@@ -127,18 +127,22 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
     now, halted = app.stamp_time(), f"the books were rebuilt: {clean(why)}"
     halt_switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     what = "damaged" if only is None else "restored-over"
-    made = rebuild.rebuild(app.folder, what, now, only=only, keep=lambda doubt: _keep(app, _start_result(why, doubt)))
-    doubts = [DoubtRow(*doubt) for doubt in made.doubts]
+    rebuilt = rebuild.rebuild(
+        app.folder, what, now, only=only, keep=lambda doubt: _keep(app, _start_result(why, doubt))
+    )
+    doubts = [DoubtRow(*doubt) for doubt in rebuilt.doubts]
     compared = _compare(app, doubts)
     old = [doubt.where for doubt in doubts if doubt.what == FindingKind.FORGOTTEN]
     if old:
         # The next pass would halt the bot for this reason anyway, so this halt ends in the same way.
         halted += f"; {Reason.BOOKS_OLD}: they don't have our orders in {', '.join(old)}"
         halt_switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
-    data = _data(why, made, compared, tuple(doubts))
+    data = _data(why, rebuilt, compared, tuple(doubts))
     _keep(app, data)
     _note(
-        app, EventKind.BOOKS_REBUILT, {"name": made.name, "by": by, "why": clean(why), "not_proven": str(len(doubts))}
+        app,
+        EventKind.BOOKS_REBUILT,
+        {"name": rebuilt.name, "by": by, "why": clean(why), "not_proven": str(len(doubts))},
     )
     return data
 
@@ -148,10 +152,10 @@ def _note(app: "App", kind: "EventKind", details: dict[str, str]) -> None:
     app.events.emit(kind.at(app.stamp_time(), details))
 
 
-def _start_result(why: str, made: "Rebuilt") -> Recovered:
-    """Return what is known before the broker is asked, in case nobody gets to ask it."""
-    doubts = (*made.doubts, ("broker", "comparison", "the rebuild was interrupted before it compared the books"))
-    return _data(why, made, compared=False, doubts=tuple(DoubtRow(*doubt) for doubt in doubts))
+def _start_result(why: str, rebuilt: "Rebuilt") -> Recovered:
+    """Return what is known before the broker is queried, in case that never happens."""
+    doubts = (*rebuilt.doubts, ("broker", "comparison", "the rebuild was interrupted before it compared the books"))
+    return _data(why, rebuilt, compared=False, doubts=tuple(DoubtRow(*doubt) for doubt in doubts))
 
 
 def _data(why: str, doubt: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...]) -> Recovered:
@@ -225,7 +229,7 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
 
 
 def _read_rebuilt(app: "App", name: str) -> Recovered:
-    """Return what the rebuild saved; if its file is lost, so is the list of what the books lack."""
+    """Return the rebuild's saved result; if its file is lost, so is the list of what the books lack."""
     try:
         content: dict[str, Any] = json.loads(_file(app, name).read_text(encoding="utf-8"))
         doubts = tuple(DoubtRow(**row) for row in content["doubts"])
@@ -266,7 +270,7 @@ def _render(console: "Console", verb: str, data: Recovered, accepting: str) -> N
     heading = "The books were" if verb == "restore" else "What was wrong:"
     console.print(f"{heading} {clean(data.why)}", markup=False)
     if data.quarantine:
-        console.print(f"  the old books are kept unchanged in {data.quarantine}", markup=False)
+        console.print(f"  the old books are stored unchanged in {data.quarantine}", markup=False)
     made_of = [
         part for part in (data.journal and f"journal {data.journal}", data.ledger and f"ledger {data.ledger}") if part
     ]
@@ -282,7 +286,7 @@ def _render(console: "Console", verb: str, data: Recovered, accepting: str) -> N
 
 
 def _then(data: Recovered) -> str:
-    """Return what opens entries once these books are accepted; books that are too old need more steps."""
+    """Return how entries resume once these books are accepted; outdated books need more steps."""
     old = any(doubt.what == FindingKind.FORGOTTEN for doubt in data.doubts)
     return REASONS[Reason.BOOKS_OLD].remedy if old else "tradebot reconcile, then tradebot unhalt"
 

@@ -135,7 +135,7 @@ def run(app: "App", symbol: str | None = None, *, refresh: bool = False) -> Repo
 
 
 def _refresh(app: "App") -> datetime:
-    """Ask for the venue's contracts and look at every coin now; return the broker's time."""
+    """Fetch the venue's contracts and check every coin now; return the broker's time."""
     now = app.now()
     look_for_coins(app.world(proposing=False, asking=True), now, at_once=True)
     look_at_coins(replace(app.world(proposing=False, asking=True), bars=app.bars), now, all_of_them=True)
@@ -190,7 +190,7 @@ def _text(decision: "Decision", value: object) -> str:
 
 
 def _next_look(registry: "Registry", coin: "Coin | None") -> tuple[int, datetime | None]:
-    """Return in how many passes a coin's data is looked at, and before when it isn't."""
+    """Return in how many passes a coin's data is checked again, and before when it isn't."""
     health = registry.rules.health
     if coin is None or coin.data.health is CoinHealth.HEALTHY:
         return 1, None
@@ -218,7 +218,7 @@ def _render(console: "Console", data: RegistryData) -> None:
     table = Table("coin", "tier", *columns)
     looks = {_look(row) for row in data.coins}
     if same := len(looks) == 1 < len(data.coins):
-        console.print(f"Next look at every coin: {looks.pop()}")
+        console.print(f"Next check of every coin: {looks.pop()}")
     for row in data.coins:
         table.row(
             row.symbol, _tier(row), _volume(row), _spread(row), _price(row), when(row.since) if row.since else "",

@@ -66,14 +66,14 @@ def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
         with opened_in_shadow(app, name) as bot:
             return _follow_bot(bot, row, by)
     except TradebotError as error:
-        # One that can't be followed keeps none of the others from it.
+        # A strategy that can't be simulated doesn't prevent the others.
 
         hint = anew(place_of(app, name)) if isinstance(error, DamagedBooksError) else error.hint
         return replace(row, problem="; ".join(clean(each).rstrip(".") for each in (error.message, hint) if each))
 
 
 def _follow_bot(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
-    """Follow what rests, compare the books with the simulated account, and run a pass of exits and one of entries."""
+    """Update resting orders, compare the books with the simulated account, and run an exit and an entry pass."""
     from commands.evaluate_exits.run import run as exits
     from commands.reconcile.run import run as reconcile
     from commands.trade_once.run import run as entries
@@ -81,26 +81,26 @@ def _follow_bot(bot: "ShadowApp", row: ShadowRow, by: str) -> ShadowRow:
     bot.venue.look()
     before = {record.client_order_id for record in (intent.intent for intent in bot.ledger.intents())}
     reconcile(bot, by=by)
-    left = entered = 0
+    exits_sent = entered = 0
     if bot.reader.clock().is_open:
         exits(bot, by=by, force_slot=True)
-        left = _n_sent(bot, before)
+        exits_sent = _n_sent(bot, before)
         entries(bot, by=by, force_slot=True)
-        entered = _n_sent(bot, before) - left
-        # What filled at once is in the books, and has its stop, before time goes on.
+        entered = _n_sent(bot, before) - exits_sent
+        # Before time advances, immediate fills are in the books and have their stops.
         reconcile(bot, by=by)
         if entered:
             exits(bot, by=by, force_slot=True)
-            left = _n_sent(bot, before) - entered
+            exits_sent = _n_sent(bot, before) - entered
     account = bot.reader.account()
-    held = len(bot.venue.view().positions)
+    position_count = len(bot.venue.view().positions)
     begun = bot.ledger.books_opened_at()
     result = account.equity - bot.ledger.opening_cash()
     state = bot.ledger.trading_state()
     halted = "" if state.state is TradingState.ACTIVE else clean(f"{state.state} by {state.who}: {state.why}")
     return replace(
-        row, since=begun, entries=entered, exits=left, positions=held, equity=account.equity, result=result,
-        halted=halted,
+        row, since=begun, entries=entered, exits=exits_sent, positions=position_count, equity=account.equity,
+        result=result, halted=halted,
     )  # fmt: skip
 
 

@@ -154,7 +154,7 @@ def _is_error(event: "SystemEvent") -> bool:
 
 def _render(console: "Console", data: LinesAppended) -> None:
     if data.busy:
-        console.print("Somebody else, such as serve, is writing these files now.")
+        console.print("Another process, such as serve, is writing these files now.")
     for name, count in data.lines.items():
         console.print(f"{data.folder}/{name}.jsonl: {pluralize(count, 'new line')}", markup=False, soft_wrap=True)
 

@@ -56,7 +56,7 @@ class Upgraded(Struct, frozen=True):
 
 
 def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "Form | None" = None) -> Report:
-    """Upgrade the ledger, or restore the one from before an upgrade, unless only to `check`; then judge each file.
+    """Upgrade the ledger, or restore the one from before an upgrade, unless only to `check`; then check each file.
 
     Exits with 10 if a file can't be read. Raises OperatorError if there is no bot; exit 6 if another process is
     running.
@@ -75,7 +75,7 @@ def _bring(folder: "Path", form: "Form") -> str:
     with state_locks.hold_all(folder, "upgrade", serve_wait_s=0.0), translate_errors(path):
         copy = put_back(folder, form)
         if copy is not None:
-            return f"put back {copy.name}; the upgraded ledger is kept beside it"
+            return f"restored {copy.name}; the upgraded ledger is stored next to it"
         before = _version(path)
         open_database(path, read_only=False, form=form).close()
     return "" if before == form.version else f"upgraded the ledger from version {before} to {form.version}"
@@ -101,7 +101,7 @@ def _version(path: "Path") -> int:
 
 
 def _ledger(path: "Path", form: "Form") -> "CheckResult":
-    """Judge the ledger; a reader of an earlier one upgrades a copy in memory, so that the upgrade is tried, too."""
+    """Check the ledger; a reader of an earlier one upgrades a copy in memory, so that the upgrade is tested, too."""
     with translate_errors(path):
         open_database(path, read_only=True, form=form).close()
         old = _version(path)
@@ -110,8 +110,8 @@ def _ledger(path: "Path", form: "Form") -> "CheckResult":
     change = (
         f"version {old}; this tradebot makes it {form.version} (new: {form.says_from(old)}), which worked on a copy"
     )
-    kept = f"and keeps {path.name}-version-{old} beside it"
-    return warn(f"{change}, {kept}", "Stop the bot, then: tradebot upgrade", "file")
+    copy_text = f"and stores {path.name}-version-{old} next to it"
+    return warn(f"{change}, {copy_text}", "Stop the bot, then: tradebot upgrade", "file")
 
 
 def _journal(path: "Path") -> "CheckResult":
@@ -148,7 +148,7 @@ def _store(path: "Path", kind: "CacheDatabase") -> "CheckResult":
 
 
 def _settings(folder: "StateFolder", loaded: "Loaded") -> "CheckResult":
-    """Judge the settings: this version must be able to read them, and may have some that nobody has accepted."""
+    """Check the settings: this version must be able to read them, and may have some that nobody has accepted."""
     from commands.config.current_config import differences_of
 
     differ = differences_of(folder, loaded)
@@ -183,9 +183,9 @@ def upgrade(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Bring the ledger to the form of this version.
+    """Upgrade the ledger to the format of this version.
 
-    An earlier ledger is upgraded, and a copy of it is kept. A later one is replaced by the copy from before its upgrade
-    if that has everything. The bot must be stopped, except to --check. Exits with code 10 if a file can't be read.
+    A copy of an earlier ledger is stored. A later one is replaced by the copy from before its upgrade if that has
+    everything. The bot must be stopped, except to --check. Exits with code 10 if a file can't be read.
     """
     finish(run(Options(state_dir, config), os.environ, check=check), as_json)

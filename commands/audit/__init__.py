@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Report:
-    """Read the evidence and judge it; exit 10 if there are findings."""
+    """Audit the evidence; exit 10 if there are findings."""
     from commands.audit.audit_inputs import run_audit, show
 
     data = run_audit(app, since_s, offline=offline)

@@ -150,7 +150,7 @@ def _books_after(
     ledger: "SqliteLedger", books: "Books", pending: tuple[OwnedFill, ...], bookings: "Sequence[Booking]"
 ) -> "Books":
     owned_fills = tuple(owned for booking in bookings for owned in booking.fills)
-    after, standing = books.with_pending(pending), books.standing
+    after, account_state = books.with_pending(pending), books.standing
     fills = sorted((*ledger.fills(), *pending, *owned_fills), key=lambda owned: owned.fill.at) if owned_fills else ()
     moved = sum((entry.amount for booking in bookings for entry in booking.entries), Decimal(0))
     return replace(
@@ -159,7 +159,7 @@ def _books_after(
         totals=Totals.of(fills) if owned_fills else after.totals,
         with_others=(*after.with_others, *(owned for owned in owned_fills if owned.strategy == FOREIGN)),
         acknowledged={**books.acknowledged, **_acknowledged_quantities(bookings)},
-        standing=standing._replace(cash_adjustments=standing.cash_adjustments + moved),
+        standing=account_state._replace(cash_adjustments=account_state.cash_adjustments + moved),
     )
 
 
@@ -188,7 +188,7 @@ def _passes(app: "App", moment: TradingMoment) -> PassEvidence:
 
 
 def _last_exits(app: "App") -> CycleRecord | None:
-    """Return the last pass of exits that looked at positions; a pass after the close doesn't."""
+    """Return the last exit pass that read positions; a pass after the close doesn't."""
     if app.existing_facts is None:
         return None
     cycles = app.existing_facts.cycles(job=Job.EVALUATE_EXITS, last=LOOKED_BACK)
@@ -215,9 +215,9 @@ def _terms_of_positions(
         for booking in bookings
         for terms_now in booking.restated
     }
-    held = {(position.strategy, position.symbol, position.opened_at) for position in positions}
-    all_terms = ledger.kept(held | before.keys())
-    kept = {(strategy, symbol): all_terms[strategy, symbol, at] for strategy, symbol, at in held & all_terms.keys()}
+    keys = {(position.strategy, position.symbol, position.opened_at) for position in positions}
+    all_terms = ledger.kept(keys | before.keys())
+    kept = {(strategy, symbol): all_terms[strategy, symbol, at] for strategy, symbol, at in keys & all_terms.keys()}
     for key, terms in before.items():
         if key in all_terms:
             kept[terms.strategy, terms.to_symbol] = terms.of(all_terms[key])
@@ -239,7 +239,7 @@ class Audited(Struct, frozen=True):
 
 
 def run_audit(app: "App", since_s: int | None, *, offline: bool) -> Audited:
-    """Read the evidence and judge it; `since_s` is in seconds, None for the session. A backtest has no broker."""
+    """Audit the evidence; `since_s` is in seconds, None for the session. A backtest has no broker."""
     finished = app.folder.kind in (BACKTEST, SHADOW)
     offline = offline or finished
     evidence, trading = read(app, since_s, offline=offline)
@@ -259,9 +259,9 @@ def run_audit(app: "App", since_s: int | None, *, offline: bool) -> Audited:
 def show(console: "Console", data: "Audited", whose: Identity) -> None:
     """Print the verdict, the findings with their commands, and all items."""
     console.print(f"Audit of [bold]{whose.mode}[/bold], {whose.place}, at {when(data.as_of)}")
-    asked = "the broker was asked" if data.broker_asked else "the broker was not asked"
+    broker_text = "the broker was queried" if data.broker_asked else "the broker was not queried"
     span_of = f"counting since {when(data.since, MINUTE)}; " if data.since else ""
-    console.print(f"  {span_of}{asked}; nothing was changed")
+    console.print(f"  {span_of}{broker_text}; nothing was changed")
     console.print(f"  {counts(data.states)}")
     show_findings(console, data)
     if explains(console):
@@ -278,7 +278,7 @@ def show_findings(console: "Console", data: "Audited") -> None:
     console.print(f"What to fix, most urgent first ({pluralize(len(data.findings), 'finding')}):")
     for rank, (command, items) in enumerate(_tasks(data.findings).items(), 1):
         console.print(f"{rank:>2}. {command}", markup=False)
-        # One cause of many findings is told once.
+        # One cause of many findings is shown once.
         for finding in dict.fromkeys(item.found for item in items):
             subjects: dict[HealthState, list[str]] = {}
             for item in items:

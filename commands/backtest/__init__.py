@@ -44,12 +44,12 @@ def backtest(
     explain: Explain = False,
     as_json: Json = False,
 ) -> None:
-    """Play other days, and say what your bot would have done.
+    """Play other days, and show what your bot would have done.
 
     It is the bot itself: the same strategies, gates, sizing, exits and orders, on the embedded exchange, with your
-    configuration or a profile. No account, no keys, no network. Every assumption is shown with what is optimistic
-    about it. Each run is kept in STATE/backtests, for report, trades and compare; the same command always gives
-    the same result. Ctrl-C keeps what is done. Exits with code 10 if --check-lookahead finds anything.
+    configuration or a profile. No account, no keys, no network. Every assumption is shown, and whether it is
+    optimistic. Each run is stored in STATE/backtests, for report, trades and compare; the same command always gives the
+    same result. Ctrl-C keeps what is finished. Exits with code 10 if --check-lookahead finds anything.
     """
     from commands.backtest.report import run
 
@@ -64,7 +64,7 @@ def _cuts(cuts: int, recorder: str) -> int:
 
 
 def _draw_files(files: Files, report: Report) -> Report:
-    """Write what is asked for; the files come first, so that a wrong name is refused before anything is played."""
+    """Write the requested files first, so that an invalid name is refused before anything is played."""
     if not files:
         return report
     from commands.report.page import with_files

@@ -109,7 +109,7 @@ def _resolve_options(wish: BacktestOptions) -> _Asked:
     file, loaded = _load_settings(wish, folder, _flags(wish, recorded_file))
     settings = loaded.settings
     if recorded_file and wish.profile:
-        # A profile proposes roots, and a file may have some of them.
+        # A profile's universe is roots, and a file may contain only some of them.
         settings = settings.model_copy(update={"universe": roots_in(settings, recorded_file.contracts)})
     return _Asked(folder, file, settings, loaded.origins)
 
@@ -176,7 +176,7 @@ def _outside(begins: date, ends: date, first: date | None, last: date | None) ->
 
 
 def _measured_slippage(wish: BacktestOptions) -> tuple[str, str, object]:
-    """Return the slippage that the bot's sessions had beside their backtests; OperatorError if none was compared."""
+    """Return the slippage of the bot's sessions relative to their backtests; OperatorError if none was compared."""
     with open_app(Options(wish.state_dir, wish.config), os.environ) as bot:
         parity_totals = over_time(bot.existing_facts.parities(LATELY)) if bot.existing_facts else None
     if parity_totals is None or parity_totals.slippage_bps is None:
@@ -202,7 +202,7 @@ def _load_settings(wish: BacktestOptions, folder: Path, flags: dict[str, Any]) -
     file = user_file(Options(wish.state_dir, wish.config), folder, os.environ)
     if wish.profile is not None:
         own = Path(wish.config) if wish.config else None
-        # The profile is what is asked for; the file of a bot that happens to be here isn't.
+        # Use the requested profile, not the file of a bot that happens to be in this folder.
         file = profile_file(wish.profile, own, {name: flags[name] for name in flags if name in ("universe", "venue")})
     flags |= wish.over
     loaded = load(file, os.environ, _with_sessions_until(wish, file, flags), verb=DEFAULTS)
@@ -222,7 +222,7 @@ def _section(flags: dict[str, Any], dotted: str) -> dict[str, Any]:
 
 
 def _with_sessions_until(wish: BacktestOptions, file: Path | None, flags: dict[str, Any]) -> dict[str, Any]:
-    """Return the flags with the number of sessions until --to; those of a file are known already."""
+    """Return the flags with the number of sessions until --to; a file's number is already known."""
     if wish.last is None or wish.bars:
         return flags
     settings = load(file, os.environ, flags).settings

@@ -67,8 +67,8 @@ def vary(finished: Finished, results: "Results") -> BacktestVariants:
         raise TradebotError(
             f"Stopped after {len(variants)} of {pluralize(len(plan_variants.changes), 'variant')}. The backtest and "
             "these variants are kept.",
-            "to go on: the same command with --resume. "
-            f"To look at them: tradebot report --state-dir {results.place(finished.name)}",
+            "to continue: the same command with --resume. To look at them: tradebot report --state-dir "
+            f"{results.place(finished.name)}",
             code=code,
         ) from signalled
     results.forget_checkpoint(finished.name)
@@ -76,7 +76,7 @@ def vary(finished: Finished, results: "Results") -> BacktestVariants:
 
 
 def _play(finished: Finished, plan_variants: "PlanVariants", variants: "list[Variant]", results: "Results") -> None:
-    """Play the other variants one by one; one that is the backtest itself or an earlier variant isn't played."""
+    """Play the other variants one by one; skip one that equals the backtest or an earlier variant."""
     plans = [change.plan for change in plan_variants.changes[: len(variants)]]
     played = [(plan_variants.played, variant(finished.run)), *zip(plans, variants, strict=True)]
     remaining = plan_variants.changes[len(variants) :]
@@ -241,7 +241,9 @@ SHOWN_HALTS = 3
 SHOWN_REASONS = 3
 SHOWN_WAITS = 5
 LONGEST, SHORT, NEAR = 400, 120, 40
-"""So many characters of a decision are shown; shorter ones are shown whole, and so many before what differs."""
+"""How many characters of a decision are shown, below which length it is shown completely, and how many precede the
+difference.
+"""
 
 
 def render(out: "Console", data: "BacktestData") -> None:
@@ -275,7 +277,7 @@ def _assumptions(out: "Console", assumptions: "Sequence[Assumption]") -> None:
 
 
 def _assumptions_in_short(out: "Console", assumptions: "Sequence[Assumption]") -> None:
-    """Print what must be known to read the result, and the names of the other assumptions that flatter it or don't."""
+    """Print the assumptions needed to read the result, and the names of the others."""
     for assumption in assumptions:
         if assumption.is_loud:
             out.print(f"  [bold red]{assumption.name.replace('_', ' ').capitalize()}[/]: {assumption.remark}")
@@ -372,9 +374,9 @@ def _halt_lines(halts: "Sequence[HaltSeen]") -> "Iterator[str]":
     if len(halts) > SHOWN_HALTS:
         yield f"          and {pluralize(len(halts) - SHOWN_HALTS, 'more halt', 'more halts')}"
     if halts and halts[-1].ended is None:
-        yield "          Nobody was there to end the halt, so no position was opened after it."
+        yield "          The halt was never ended, so no position was opened after it."
         loosen = "".join(f"loosen {' and '.join(names)}, or " for names in [halts[-1].settings] if names)
-        yield f"          To let it go on: {loosen}let a person end it (backtest.unhalt_after_sessions)."
+        yield f"          To continue after it: {loosen}let a person end it (backtest.unhalt_after_sessions)."
 
 
 def _entries(ended: "dict[str, int]") -> "Iterator[str]":
@@ -387,7 +389,7 @@ def _entries(ended: "dict[str, int]") -> "Iterator[str]":
 
 def _books(differences: int) -> str:
     if differences:
-        return f"[bold red]the books and the exchange disagree about {pluralize(differences, 'thing')}[/]"
+        return f"[bold red]the books and the exchange differ in {pluralize(differences, 'place')}[/]"
     return "[green]the ledger and the exchange's account agree to the cent[/]"
 
 
@@ -411,7 +413,7 @@ def _lookahead(out: "Console", checked: "LookaheadResult") -> None:
     for peek in checked.peeks:
         _peek(out, peek)
     if not checked.peeks:
-        out.print("  [green]Nothing differs.[/] What a strategy's code or files hold of later days wasn't taken away.")
+        out.print("  [green]Nothing differs.[/] Knowledge of later days in a strategy's code or files wasn't removed.")
 
 
 def _peek(out: "Console", peek: "Peek") -> None:
@@ -447,7 +449,7 @@ def _field(text: str, differs: int) -> str:
 
 
 def run(wish: BacktestOptions, how: "RunOptions") -> Report:
-    """Play a backtest, check and vary it as asked, and report it."""
+    """Play a backtest, check and vary it as requested, and report it."""
     with run_backtest.play(wish, how) as (finished, results):
         checked = _check_lookahead(finished, how.cuts) if how.cuts is not None else None
         varied = vary(finished, results) if how.sensitivity else None

@@ -77,7 +77,7 @@ def result_of(run: "BacktestRun") -> "BacktestResult":
 
 
 def _rolled_positions(run: "BacktestRun") -> "Collection[Key]":
-    """Return the positions that went on in the next contract."""
+    """Return the positions that were rolled into the next contract."""
     ledger = run.made.ledger
     why = {intent.intent.client_order_id: intent.intent.why for intent in ledger.intents()}
     reasons = {order.venue_id: why.get(order.client_order_id) or "" for order in ledger.orders()}
@@ -93,7 +93,7 @@ def _targets(run: "BacktestRun") -> "Targets | None":
 
 
 def _refused_answers(run: "BacktestRun") -> "Iterable[AnswersRefused]":
-    """Return what was refused of strategies' answers, without what they declined themselves, each the first time."""
+    """Return strategies' refused answers, each once, without candidates that they declined themselves."""
     kind, by_strategy = EventKind.PROPOSAL_REFUSED, dict[tuple[str, str], AnswersRefused]()
     for event in run.made.events.emitted:
         if (event.subsystem, event.event_type) == (kind.subsystem, kind.event_type):
@@ -187,7 +187,7 @@ def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Re
         how.name
         or f"{'-'.join(plan.plan.settings.strategies.in_use())[:40]}-{identity.fingerprint[:FINGERPRINT_CHARACTERS]}"
     )
-    # A name that is taken is refused without waiting, and again once nobody else plays a run of this name.
+    # Refuse a taken name at once, and check it again once nobody else plays a run with this name.
     results.refuse_taken(name, force=how.force, resume=how.resume)
     with results.alone(name):
         results.refuse_taken(name, force=how.force, resume=how.resume)
@@ -271,14 +271,14 @@ def _taken_up(run: "BacktestRun", checkpoint: "Path", identity: "RunIdentity", h
     try:
         kept = checkpoint.read_bytes()
     except FileNotFoundError:
-        note(f"note: nothing is kept of {checkpoint.stem}, so it is played from the beginning")
+        note(f"note: nothing is stored of {checkpoint.stem}, so it is played from the beginning")
         return 0
     run.take_up(unpack(kept, run.made, run.driver, identity.fingerprint))
     return len(run.ends)
 
 
 def _to_the_end(finished: Finished, results: "Results") -> None:
-    """Play session by session. A signal is held back until the session is over, so that what is kept is whole."""
+    """Play session by session. A signal waits until the session is over, so that the stored state is complete."""
     run, market = finished.run, finished.planned.market
     bars = sum(bars_in(market, index) for index in range(len(run.ends)))
     kept_at, took_s = time.monotonic(), 0.0
@@ -299,7 +299,7 @@ def _to_the_end(finished: Finished, results: "Results") -> None:
 def _save(finished: Finished, results: "Results", how: RunOptions) -> None:
     """Compare books and exchange for the last time, and save a run, with the variants that an earlier process played.
 
-    Until its own variants are played, it is also kept as it was before that comparison.
+    Until its own variants are played, it is also stored as it was before that comparison.
     """
     name, run = finished.name, finished.run
     if how.sensitivity:
@@ -315,7 +315,7 @@ def _save(finished: Finished, results: "Results", how: RunOptions) -> None:
 def _keep(finished: Finished, results: "Results") -> None:
     run = finished.run
     if run.made.served:
-        # What a process of its own knows can't be kept.
+        # State that only its own process has can't be stored.
         return
     results.keep(finished.name, dump_checkpoint(run.made, run.driver, run.ends, finished.identity.fingerprint))
 
@@ -330,4 +330,4 @@ def _stopped_error(finished: Finished, results: "Results", signalled: BaseExcept
     resumes = results.checkpoint(finished.name).exists()
     again = "to go on: the same command with --resume" if resumes else "to play it again: the same command with --force"
     look = f"To look at it: tradebot report --state-dir {results.place(finished.name)}"
-    return TradebotError(f"Stopped after {done}. What is done is kept.", f"{again}. {look}", code=code)
+    return TradebotError(f"Stopped after {done}. Finished sessions are stored.", f"{again}. {look}", code=code)

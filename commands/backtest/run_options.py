@@ -83,7 +83,7 @@ EquityAt = Annotated[
     str, typer.Option("--equity-at", help="Value positions at market, or at last_fill to reproduce a study.")
 ]
 Margin = Annotated[str, typer.Option("--margin", help="reg_t, or free to reproduce a study without a broker.")]
-Recorder = Annotated[str, typer.Option("--recorder", help="What to keep of passes: none, counts or full.")]
+Recorder = Annotated[str, typer.Option("--recorder", help="What to store of passes: none, counts or full.")]
 EveryPass = Annotated[bool, typer.Option("--every-pass", help="Also run passes that would change nothing.")]
 CheckLookahead = Annotated[bool, typer.Option("--check-lookahead", help="Play again without the future, and compare.")]
 Cuts = Annotated[
@@ -92,7 +92,7 @@ Cuts = Annotated[
 Again = Annotated[
     bool, typer.Option("--sensitivity", help="Play again with costs x2, a day later, in other sessions of the month.")
 ]
-Name = Annotated[str | None, typer.Option("--name", help="What to call the run [from its fingerprint].")]
+Name = Annotated[str | None, typer.Option("--name", help="The name of the run [from its fingerprint].")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a finished run of the same name.")]
 

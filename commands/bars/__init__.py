@@ -35,8 +35,8 @@ def fetch(
 ) -> Report:
     """Fetch bars into the bot's store.
 
-    Without options, it fetches what the strategies in use need. What is stored already isn't fetched again. If it
-    is interrupted, or the source stops answering, the bars that came before are kept.
+    Without options, it fetches the bars that the strategies in use need. Stored bars aren't fetched again. If it is
+    interrupted, or the source stops answering, the bars that arrived before are kept.
     """
     from commands.bars.fetch import day, fetching, run, wanted_of
 
@@ -68,7 +68,9 @@ def _import(
     ],
     timeframe: Annotated[
         str | None,
-        typer.Option("--timeframe", help="What a row covers: 1Min or 1Day [by its times].", autocompletion=timeframes),
+        typer.Option(
+            "--timeframe", help="The length of a bar: 1Min or 1Day [from the times].", autocompletion=timeframes
+        ),
     ] = None,
     shape: Annotated[
         str | None,
@@ -140,8 +142,8 @@ def check(
 ) -> Report:
     """Find stored bars that can't be right, and missing ones.
 
-    Looks for gaps, duplicates, impossible prices, wrong zones and unadjusted splits. Exits with code 10 if it
-    finds any, or if there was nothing to look at.
+    Looks for gaps, duplicates, impossible prices, wrong zones and unadjusted splits. Exits with code 10 if it finds
+    any, or if there are no bars.
     """
     from commands.bars.check import run
 

@@ -41,15 +41,15 @@ REMEDIES: "Mapping[str, str]" = {
     "end_stamp": "import the files again with --stamp end",
     "unadjusted_split": "look it up: a split that isn't on record is not adjusted for, and signals see it as a jump",
     "already_adjusted": "import raw prices; adjusted ones would be adjusted twice",
-    "scale": "look it up; import the bars again in the unit of the others, or leave those before it out",
-    "not_its_contract": "import what is this contract's own: raw prices, and no other decade's contract of this code",
+    "scale": "look it up; import the bars again in the same unit as the others, or leave out the bars before it",
+    "not_its_contract": "import only this contract's own bars: raw, and of no other decade's contract with this code",
     "not_closed": "fetch or import these bars again once they are complete",
     "bad_price": "tradebot bars fetch, or import corrected files",
     "spike": "compare with another source; tradebot bars fetch, or import corrected files",
     "duplicate": "tradebot bars fetch, or import corrected files",
-    "no_session": "check the dates and the zone of what was imported",
-    "gap": "tradebot bars fetch gets what was never fetched; a symbol without a trade has no bar",
-    "hole": "tradebot bars fetch gets what was never fetched; what the source lost stays lost",
+    "no_session": "check the dates and the time zone of the imported bars",
+    "gap": "tradebot bars fetch gets bars that were never fetched; a symbol without a trade has no bar",
+    "hole": "tradebot bars fetch gets bars that were never fetched; bars that the source lost stay missing",
 }
 """The remedy for each flaw."""
 
@@ -65,15 +65,15 @@ class BarsChecked(Struct, frozen=True):
 
 def run(app: "App", symbols: Sequence[str], timeframe: str | None, progress: "Progress") -> Report:
     """Check the stored bars; exit 10 if there are findings, or no bars."""
-    now, held = now_of(app), _stored_ranges(app, symbols, timeframe)
-    ends = [second for span in held.values() for second in span] or [int(now.timestamp())]
+    now, stored_ranges = now_of(app), _stored_ranges(app, symbols, timeframe)
+    ends = [second for span in stored_ranges.values() for second in span] or [int(now.timestamp())]
     first, last = (app.day.date_of(datetime.fromtimestamp(second, UTC)) for second in (min(ends), max(ends)))
     looked_at, findings, done = list["SymbolChecked"](), list["BarFinding"](), 0
-    for calendar, own in by_calendar(app, dict.fromkeys((*(symbol for symbol, *_ in held), *symbols))).items():
-        its = {of: span for of, span in held.items() if of[0] in own}
+    for calendar, own in by_calendar(app, dict.fromkeys((*(symbol for symbol, *_ in stored_ranges), *symbols))).items():
+        its = {of: span for of, span in stored_ranges.items() if of[0] in own}
         stored = _stored_series(app, its, [symbol for symbol in symbols if symbol in own], timeframe)
         counted_up, sessions = (
-            _count_progress(stored, done, len(held), progress),
+            _count_progress(stored, done, len(stored_ranges), progress),
             sessions_between(app, first, last, calendar),
         )
         result = check(counted_up, sessions, now, app.day, odd_at(app, now))
@@ -98,13 +98,13 @@ def _stored_ranges(
     app: "App", symbols: Sequence[str], timeframe: str | None
 ) -> "dict[tuple[str, str, PriceKind], tuple[int, int]]":
     """Return the first and last start of the stored bars asked for, in seconds since 1970 UTC."""
-    held: dict[tuple[str, str, PriceKind], tuple[int, int]] = {}
+    times_by_series: dict[tuple[str, str, PriceKind], tuple[int, int]] = {}
     for span in spans_of(app):
         if timeframe in (None, span.timeframe) and (not symbols or span.symbol in symbols):
             of = (span.symbol, span.timeframe, span.price)
-            first_s, last_s = held.get(of, (span.first_s, span.last_s))
-            held[of] = min(first_s, span.first_s), max(last_s, span.last_s)
-    return held
+            first_s, last_s = times_by_series.get(of, (span.first_s, span.last_s))
+            times_by_series[of] = min(first_s, span.first_s), max(last_s, span.last_s)
+    return times_by_series
 
 
 def _stored_series(
@@ -128,15 +128,15 @@ def splits_of(app: "App", symbol: str) -> tuple[KnownSplit, ...]:
 
 
 def _render(console: "Console", data: BarsChecked) -> None:
-    console.print(f"{pluralize(data.bars, 'bar')} looked at: {pluralize(len(data.looked_at), 'series', 'series')}")
+    console.print(f"{pluralize(data.bars, 'bar')} checked: {pluralize(len(data.looked_at), 'series', 'series')}")
     if not data.bars and not data.findings:
-        console.print("Nothing is stored, so nothing was looked at. Next: tradebot bars fetch")
+        console.print("No bars are stored, so there is nothing to check. Next: tradebot bars fetch")
         return
     _looked_at(console, data.looked_at)
     if not data.findings:
         console.print("[green]Nothing found[/green]")
         return
-    console.print(f"What was found, most urgent first ({pluralize(len(data.findings), 'finding')}):")
+    console.print(f"Findings, most urgent first ({pluralize(len(data.findings), 'finding')}):")
     _findings(console, data)
 
 

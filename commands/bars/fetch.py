@@ -73,8 +73,8 @@ def run(app: "App", wanted: "Callable[[datetime], WantedBars | None]", heard: Ca
     try:
         rows = (_fetch_some(app, request, heard),) if request else tuple(_fetch_needs(app, now))
     except TemporaryError as error:
-        kept = pluralize(_count(app) - before, "new bar")
-        raise TemporaryError(f"{error.message.rstrip('.')}; {kept} kept", error.hint, code=error.code) from error
+        bars_text = pluralize(_count(app) - before, "new bar")
+        raise TemporaryError(f"{error.message.rstrip('.')}; {bars_text} kept", error.hint, code=error.code) from error
     data = BarsFetched(now, rows, sum(row.new for row in rows), _count(app))
     return Report("bars-fetch", data, _render)
 

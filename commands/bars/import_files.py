@@ -113,7 +113,7 @@ def files_in(typed: Sequence[Path]) -> list[Path]:
     if len(files) > MOST_FILES:
         raise OperatorError(f"there are more than {MOST_FILES:,} files", "import fewer at a time")
     names = {str(path.with_suffix("")) for path in files if not path.name.endswith(ACTIONS)}
-    # A file beside recorded bars holds their dividends and splits.
+    # The recorded bars' own folder has a file with their dividends and splits.
     return [path for path in dict.fromkeys(files) if str(path).removesuffix(ACTIONS) not in names]
 
 
@@ -154,7 +154,7 @@ def run(app: "App", files: Sequence[Path], how: "ImportOptions", *, dry_run: boo
 
 
 class _Part(NamedTuple):
-    """What the files of one timeframe hold; `checked` has each symbol's sessions, gaps and findings."""
+    """The contents of the files of one timeframe; `checked` has each symbol's sessions, gaps and findings."""
 
     read: "FilesRead"
     sample: "list[BarRead]"
@@ -217,7 +217,7 @@ def _check(
 
 
 def _store_bars(app: "App", part: _Part, *, stores: bool, progress: "Progress") -> "Iterator[SymbolRead]":
-    """Store the bars symbol by symbol; an interrupted import keeps those that are done."""
+    """Store the bars symbol by symbol; an interrupted import keeps the finished ones."""
     names = sorted(name for name, bars in part.read.bars.items() if bars)
     for done, name in enumerate(names, start=1):
         bars = part.read.of(name)

@@ -41,7 +41,7 @@ def timeframe_of(text: str) -> str:
             return name
     raise OperatorError(
         f"{word(text)} is not a timeframe in which bars are stored",
-        f"use {' or '.join(TIMEFRAMES)}; all others are made of these",
+        f"use {' or '.join(TIMEFRAMES)}; all others are computed from these",
     )
 
 
@@ -110,7 +110,7 @@ def _calendar_of(app: "App", symbol: str) -> str:
     try:
         name = app.driver.calendar(symbol)
     except ValueError:
-        # It is none of the venue's symbols.
+        # It isn't one of the venue's symbols.
         return ""
     return "" if name == app.settings.capabilities.calendar else name
 

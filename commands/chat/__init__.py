@@ -109,7 +109,7 @@ def render_code(console: "Console", data: PairingCode) -> None:
     console.print(f"Send this to your Telegram bot, in a private chat, until {when(data.until)}:")
     console.print(f"\n  [bold]{data.code}[/bold]\n")
     if not data.listening:
-        console.print("Nobody listens yet. Next: tradebot serve, or tradebot chat listen")
+        console.print("Nothing is listening yet. Next: tradebot serve, or tradebot chat listen")
     else:
         console.print("It answers when you are paired. Next: tradebot chat status")
 
@@ -219,7 +219,7 @@ def revoke(bot: "App") -> Report:
 )
 @acts
 def listen(
-    once: Annotated[bool, typer.Option("--once", help="Answer what was written until now, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Answer pending messages, then exit.")] = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,

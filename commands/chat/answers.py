@@ -30,8 +30,8 @@ def message(lines: Sequence[str], folder: str) -> str:
     )
     if len(text) <= LONGEST:
         return text
-    kept = text[: LONGEST - len(CUT) - 1]
-    return (kept.rpartition("\n")[0] or kept) + "\n" + CUT
+    shortened = text[: LONGEST - len(CUT) - 1]
+    return (shortened.rpartition("\n")[0] or shortened) + "\n" + CUT
 
 
 def of_error(document: Data) -> Iterator[str]:
@@ -136,8 +136,8 @@ def of_halt(data: Data) -> Iterator[str]:
     """Yield that the bot is halted."""
     yield f"Halted: {data['state']}. It opens nothing more; exits go on."
     if data.get("unrecorded") or data.get("unwritten"):
-        yield "The halt holds, but it couldn't be written everywhere: look where the bot runs."
-    yield "It can only be let go on where it runs: tradebot unhalt"
+        yield "The halt applies, but it couldn't be written everywhere: check the machine where the bot runs."
+    yield "It can only be ended on the machine where the bot runs: tradebot unhalt"
 
 
 VIEWS: Mapping[str, Callable[[Data], Iterator[str]]] = {

@@ -217,7 +217,7 @@ class Listener:
         paired = self._store.paired_person()
         for record in self._store.cut_short():
             if paired is not None:
-                cut = f"I was interrupted in the middle of: {record.asked}. Look at status, then ask again."
+                cut = f"I was interrupted during: {record.asked}. Check status, then ask again."
                 self._say(paired.chat, [cut])
 
     def turn(self, wait_s: int | None = None) -> float:
@@ -243,7 +243,7 @@ class Listener:
             if most == 1 and large.number is not None:
                 self._refuse("nobody", "", ChatRefusal("too large"), large.number)
                 return ()
-            # One by one, until the one that is too large shows its number.
+            # One by one, to find the one that is too large.
             self._most = 1
             raise
 
@@ -253,7 +253,7 @@ class Listener:
         return max(trouble.wait_s, min(FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE_S))
 
     def _take(self, update: object) -> bool:
-        """Judge one update, and do what it says; return True if its number was news."""
+        """Handle one update; return True if its number was new."""
         number, (who, text) = number_of(update), sender_of(update)
         paired = self._store.paired_person()
         try:
@@ -274,7 +274,7 @@ class Listener:
         return self._ask_back(number, chat_message, *asked)
 
     def _pair(self, number: int | None, chat_message: ChatMessage) -> bool:
-        """Pair whoever sends the code; anything else that looks like a code is a wrong one."""
+        """Pair the sender if the code is right; any other text that looks like a code counts as a wrong one."""
         now, code = datetime.now(UTC), chat_message.text.strip().upper()
         fits = chat_message.button is None and len(code) == CODE_LENGTH and code.isascii() and code.isalnum()
         if number is None or not fits or self._store.code_until(now) is None:
@@ -309,12 +309,12 @@ class Listener:
         return True
 
     def _word_meant(self, chat_message: ChatMessage, verb: str, about: str, now: datetime) -> tuple[str, str]:
-        """Return the word that a button stands for, or that a typed yes or no answers."""
+        """Return the word that a button stands for, or that a typed yes or no means."""
         pressed, message = chat_message.button, chat_message.message
         if verb in ("yes", "no"):
             question = self._store.open_question(HALT, now)
             if question is None:
-                raise UnfitError("nothing was asked in the last two minutes")
+                raise UnfitError("there was no question within the last two minutes")
             (nonce, message), index = question, int(verb == "no")
             pressed = (nonce, index)
         if pressed is None:
@@ -326,7 +326,7 @@ class Listener:
         return verb, about
 
     def _do(self, said: ChatMessage, verb: str, about: str, now: datetime) -> tuple[MessageOutcome, str]:
-        """Do what was asked, and answer; return what became of it."""
+        """Do what the message requests, and reply; return the outcome."""
         if verb in ("help", "start"):
             return self._say(said.chat, _help(), SHOWN)
         if verb == KEEP:
@@ -346,7 +346,8 @@ class Listener:
 
     def _ask_to_halt(self, chat: int, now: datetime) -> tuple[MessageOutcome, str]:
         text = [
-            "Halt? It opens nothing more until you let it go on where it runs; exits go on. Answer within 2 minutes."
+            "Halt? It opens nothing more until someone ends the halt on its machine; exits continue. Answer within 2 "
+            "minutes."
         ]
         return self._say(chat, text, (("Yes, halt", HALT), ("No", KEEP)), once=True, until=now + QUESTION)
 
@@ -395,10 +396,10 @@ class Listener:
         once: bool = False,
         until: datetime | None = None,
     ) -> tuple[MessageOutcome, str]:
-        """Send a message; return what became of it. Its buttons hold a nonce, what they mean stays here."""
+        """Send a message; return the outcome. Its buttons contain a nonce; their meaning stays here."""
         nonce = secrets.token_hex(16)
         row = [(label, f"{nonce}:{index}") for index, (label, _) in enumerate(buttons)]
-        text = answers.message(lines, str(self._app.folder.path)).strip() or "Nothing to tell."
+        text = answers.message(lines, str(self._app.folder.path)).strip() or "There is nothing to report."
         text = text.replace(self._app.folder.account_number, f"...{self._app.account_tail}")
         for remaining in reversed(range(TRIES)):
             try:
@@ -444,7 +445,7 @@ class Listener:
             self._say(chat, [f"Nothing done: {why}.", "Send help for what I can do."])
 
     def _tell_refusals(self) -> None:
-        """Write what was refused as one event, at most every ten minutes."""
+        """Emit an event with the refused messages, at most every ten minutes."""
         if self._refused and time.monotonic() - self._told_at > REFUSALS_EVERY_S:
             details = {why: str(count) for why, count in self._refused.most_common(20)}
             self._app.events.emit(EventKind.CHAT_REFUSED.at(self._app.stamp_time(), details))

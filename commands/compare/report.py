@@ -153,7 +153,7 @@ def _cautions(runs: "Sequence[ComparedRun]") -> "Iterator[str]":
         yield "They cover different days, so they saw different markets."
     fewest = min(run.closed_trades for run in runs)
     if fewest < 30:
-        yield f"One of them closed only {pluralize(fewest, 'trade')}: a difference may well be chance."
+        yield f"One of them closed only {pluralize(fewest, 'trade')}, so a difference may well be chance."
     if len({run.kind for run in runs}) > 1:
         yield "A backtest and a bot don't differ in the market alone: a backtest's fills are assumed."
 
@@ -164,14 +164,14 @@ def render(out: "Console", data: "RunComparison") -> None:
         out.print(f"{letter}  {clean(run.folder)} {run_words(run)}", markup=False)
     out.print()
     if data.settings:
-        out.print("What is different about them")
+        out.print("Settings that differ")
         table = Table(staying("setting"), *names)
         for setting in data.settings:
             table.row(f"  {clean(setting.name)}", *(format_setting(value) for value in setting.values))
         out.print(table)
     else:
         out.print("Their settings, markets and versions are the same.")
-    out.print("\nWhat came of it")
+    out.print("\nResults")
     table = Table(staying("figure"), *map(number, names))
     for row in data.rows:
         table.row(f"  {row.figures[0].label}", *(value_of(figure) for figure in row.figures))
@@ -211,7 +211,7 @@ def page(data: "RunComparison", accounts: "Sequence[AccountReport]") -> str:
 
 
 MOST_NAMED = 5
-"""So many runs are named to someone who asked for one that isn't there."""
+"""How many runs are named if the requested one doesn't exist."""
 
 
 def run(named: list[str], home: Path, files: Files) -> Report:

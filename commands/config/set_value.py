@@ -142,7 +142,7 @@ def _after(folder: "StateFolder | None", file: Path, text: str, wanted: Values) 
 
 
 def _refuse_another(folder: "StateFolder", tried: dict[str, object]) -> None:
-    """Refuse what would make another bot of it: a folder's mode and venue are fixed."""
+    """Refuse a change that would make it a different bot: a folder's mode and venue are fixed."""
     for name, own in (("mode", folder.mode), ("venue", folder.venue)):
         wanted = str(tried.get(name) or own)
         if wanted.lower() != own:
@@ -232,10 +232,10 @@ def _render(console: "Console", data: Set) -> None:
 
 
 def _counting(data: Set) -> str:
-    """Return from when on a running `serve` goes by the changes."""
+    """Describe when a running `serve` uses the changes."""
     late = [change.key for change in data.changes if counts_at_start(Settings, change.key)]
     restarted = f"A running serve takes over {', '.join(late)} when it is restarted"
     if len(late) == len(data.changes):
         return f"{restarted}; a reload isn't enough."
     reloaded = "when it is reloaded (kill -HUP)."
-    return f"{restarted}, and the rest {reloaded}" if late else f"A running serve takes it over {reloaded}"
+    return f"{restarted}, and the others {reloaded}" if late else f"A running serve takes it over {reloaded}"

@@ -215,4 +215,4 @@ def _render_accepted(console: "Console", accepted: AcceptedConfiguration) -> Non
     console.print(f"Different from {where}", markup=False)
     console.print(table_of(accepted.differences))
     if any(row.looser for row in accepted.differences):
-        console.print("What is looser closes entries. Next: tradebot config accept, or set it back", markup=False)
+        console.print("A looser setting blocks entries. Next: tradebot config accept, or set it back", markup=False)

@@ -59,7 +59,7 @@ def demo(
     ] = None,
     strategy: Annotated[
         str | None,
-        typer.Option("--strategy", help="Let this strategy trade alone.", autocompletion=strategies),
+        typer.Option("--strategy", help="Let only this strategy trade.", autocompletion=strategies),
     ] = None,
     minutes: Annotated[
         int, typer.Option("--minutes", min=1, max=LONGEST, help="Number of minutes to play of a session.")

@@ -178,7 +178,7 @@ def _refuse_users(path: Path) -> None:
 
 
 def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | None]:
-    """Return the user's configuration file, and the same again if the demo's folder has to have a copy of it.
+    """Return the user's configuration file, and again if the demo's folder needs a copy of it.
 
     A file that an earlier demo wrote belongs to that demo, until a person changes it.
     """
@@ -189,17 +189,17 @@ def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | 
 
 
 def _clear(path: Path) -> None:
-    """Remove an earlier demo that nobody is working on, except what a person wrote, and what came of it."""
+    """Remove an earlier demo that no process is using, except a person's files and its result."""
     _refuse_users(path)
     if not state_folder.has_marker(path):
         return
     own = path / USER_FILE
-    kept = {FILE} if not own.exists() or written_here(own) else {FILE, USER_FILE}
+    kept_files = {FILE} if not own.exists() or written_here(own) else {FILE, USER_FILE}
     with state_locks.hold_all(path, "demo"):
         sandbox.stop(path / state_folder.EXCHANGE)
         for folder in state_folder.FOLDERS:
             rmtree(path / folder, ignore_errors=True)
-        for name in {*state_folder.OWN_FILES} - kept:
+        for name in {*state_folder.OWN_FILES} - kept_files:
             (path / name).unlink(missing_ok=True)
     state_folder.prepare(path)
 
@@ -239,7 +239,7 @@ def _show_progress(progress: "Progress", before: int, whole: int, done: int, mos
 
 
 def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> PlayedSession:
-    """Tick the engine minute by minute through a session that has just opened, and run what is due."""
+    """Advance the engine minute by minute through a session that has just opened, and run what is due."""
     now = app.now()
     app.ensure_calendar(now)
     session = session_of(app.ledger, now, app.day)
@@ -251,7 +251,7 @@ def _play(app: "App", minutes: int, progress: "Progress", *, is_last: bool) -> P
         day.run(now + timedelta(minutes=minute))
         progress(minute, minutes)
     if is_last and (wait_s := app.settings.capabilities.tells_ends_after.total_seconds()):
-        # The venue tells a moment later what became of the last orders.
+        # The venue reports the outcome of the last orders a moment later.
         app.engine.sleep(wait_s)
     reconcile.run(app, by="demo", is_last=True)
     return PlayedSession(session, minutes, app.reader.view().account.equity)

@@ -95,11 +95,11 @@ def beside(last: DemoRun, now: DemoRun) -> Beside:
 def _cautions(settings: tuple[DifferingSetting, ...], last: RunOutcome, now: RunOutcome) -> Iterator[str]:
     others = [setting.name for setting in settings if setting.name.startswith((MARKET, PLAYED))]
     if others and len(others) < len(settings):
-        yield f"They differ in {', '.join(others)} too, so the settings alone don't explain what came of it."
+        yield f"They differ in {', '.join(others)} too, so the settings alone don't explain the results."
     closed = [outcome.closed for outcome in (last, now) if outcome.closed is not None]
     if settings and closed and min(closed) < FEWEST:
         few = f"only {pluralize(min(closed), 'trade')}" if min(closed) else "no trade"
-        yield f"One of them closed {few}: a difference may well be chance."
+        yield f"One of them closed {few}, so a difference may well be chance."
 
 
 def render(console: "Console", data: Beside) -> None:
@@ -107,7 +107,7 @@ def render(console: "Console", data: Beside) -> None:
     if data.same:
         return
 
-    console.print("Beside the last run")
+    console.print("Compared with the last run")
     if data.settings:
         table = Table(staying("  changed"), "last", "now")
         for row in _condense_rows(data.settings):
@@ -124,7 +124,7 @@ def render(console: "Console", data: Beside) -> None:
 
 
 def _condense_rows(settings: tuple[DifferingSetting, ...]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each setting, but only one for a section of which much has changed, such as another strategy."""
+    """Yield a row for each setting, but only one for a section that changed a lot, such as another strategy."""
     sections = Counter(map(_section, settings))
     for section, count in sections.items():
         of_it = [setting for setting in settings if _section(setting) == section]

@@ -80,7 +80,7 @@ def attempt(name: str, check: Callable[[], CheckResult]) -> Judgment:
 
 
 def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Judgment]:
-    """Yield the checks of the keys, without asking the broker whether they work."""
+    """Yield the checks of the keys, without contacting the broker."""
     if app.mode == "sandbox":
         yield skip("not needed: the embedded exchange has its own keys").about("keys")
         yield skip("not needed: the embedded exchange serves its own flow").about("flow key")
@@ -154,7 +154,7 @@ def versions() -> CheckResult:
 
 
 def extras() -> CheckResult:
-    """List the extras that are installed, and what each of the others would add."""
+    """List the installed extras, and what each of the others would add."""
     lacking = [name for name in ADDS if any(map(out_of_range, required_by([name])))]
     here = ", ".join(name for name in ADDS if name not in lacking) or "none"
     others = ", ".join(f"{name} ({ADDS[name]})" for name in lacking)
@@ -167,11 +167,15 @@ def extras() -> CheckResult:
 def out_of_range(needed: Requirement) -> str | None:
     """Return the problem with an installed package, or None if its version is supported."""
     try:
-        held = metadata.version(needed.name)
+        installed_version = metadata.version(needed.name)
     except metadata.PackageNotFoundError:
         return f"{needed.name} is missing"
     supported = needed.specifier
-    return None if supported.contains(held, prereleases=True) else f"{needed.name} {held} (needs {supported})"
+    return (
+        None
+        if supported.contains(installed_version, prereleases=True)
+        else f"{needed.name} {installed_version} (needs {supported})"
+    )
 
 
 def permissions(path: Path) -> CheckResult:
@@ -186,7 +190,7 @@ def permissions(path: Path) -> CheckResult:
 
 
 def _openness(path: Path, entries: Sequence[Path]) -> CheckResult:
-    """Judge what other users can do; files that they can change matter once they can enter the folder."""
+    """Check what other users can do; files that they can change matter once they can enter the folder."""
     mode, close = path.stat().st_mode, f"chmod 700 {path}"
     exposed = sorted(entry.name for entry in entries if _others_may_change(entry)) if mode & ENTER else []
     if exposed:
@@ -257,6 +261,6 @@ def state(path: Path, environ: Mapping[str, str]) -> StateFolder | TradebotError
     try:
         return state_folder.open_state(path, environ)
     except OperatorError as error:
-        if any(place.is_file() for place in (path, *path.parents)):
+        if any(parent.is_file() for parent in (path, *path.parents)):
             raise
         return error

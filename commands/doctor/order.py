@@ -73,7 +73,7 @@ def _rehearse(app: "App", by: str) -> "RehearsalProgress | None":
 
     def pause() -> None:
         seconds = next(pauses, PAUSES_S[-1])
-        # Trading time stands still in the sandbox unless somebody lets it pass.
+        # In the sandbox, time stands still unless something advances it.
         (app.let_pass if app.mode is Mode.SANDBOX else time.sleep)(seconds)
 
     return rehearse(app.world(proposing=False), call, pause, turn)
@@ -96,8 +96,8 @@ def _check_canceled(progress: "RehearsalProgress") -> CheckResult:
         return bad(_words(progress.cancelled), LOOK_IT_UP, "answer")
     ended = progress.ended
     if ended is None or not ended.status.terminal:
-        said = ended.status if ended else "nothing"
-        return warn(f"requested; the broker still says {said}", LOOK_IT_UP, "answers", 2)
+        status_text = ended.status if ended else "nothing"
+        return warn(f"requested; the broker still says {status_text}", LOOK_IT_UP, "answers", 2)
     evidence = f"{ended.status} at the broker, {ended.filled_quantity} filled"
     if ended.filled_quantity:
         fix = "See tradebot positions: the exit rules apply to it, as to any position"

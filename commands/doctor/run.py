@@ -54,8 +54,8 @@ class DoctorHealth(Struct, frozen=True):
 def show(console: "Console", data: DoctorHealth, whose: Identity) -> None:
     """Print the checked bot, the judgments, and the number in each state."""
     about = f"{whose.mode}, {whose.place}, state" if whose.mode else "state"
-    asked = "broker and flow source contacted" if data.asked else "offline: broker and flow source not contacted"
-    console.print(f"[bold]{about}[/bold] {escape(data.state_dir)}; {asked}")
+    contact_text = "broker and flow source contacted" if data.asked else "offline: broker and flow source not contacted"
+    console.print(f"[bold]{about}[/bold] {escape(data.state_dir)}; {contact_text}")
     console.print(table(data.judgments))
     console.print(counts(data.states))
 
@@ -69,13 +69,13 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
     folder = state(path, environ)
     rows = list(machine_checks(path, environ))
     if isinstance(folder, TradebotError):
-        return _report(path, [failed_check(folder).about("state"), *rows], asked=False)
+        return _report(path, [failed_check(folder).about("state"), *rows], is_online=False)
     marked = ok(f"a {folder.kind} bot, mode {folder.mode}, account …{folder.tail}", "marker")
     rows.insert(0, marked.about("state"))
     loaded = _load_or_error(folder, options, environ)
     if isinstance(loaded, TradebotError):
         rows.insert(1, failed_check(loaded).about("config"))
-        return _report(path, rows, asked=False, whose=Identity(folder.mode, folder.venue, folder.tail))
+        return _report(path, rows, is_online=False, whose=Identity(folder.mode, folder.venue, folder.tail))
     return _check_bot(folder, loaded, environ, rows, offline=offline, order=order)
 
 
@@ -100,7 +100,7 @@ def _check_bot(
         ]
         if not offline:
             rows += _query_sources(app, rows, order)
-        return _report(folder.path, rows, asked=not offline, whose=identity(app))
+        return _report(folder.path, rows, is_online=not offline, whose=identity(app))
 
 
 def _query_sources(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]":
@@ -121,8 +121,8 @@ def _load_or_error(folder: "StateFolder", options: "Options", environ: Mapping[s
         return wrong
 
 
-def _report(path: "Path", rows: "list[Judgment]", *, asked: bool, whose: Identity = NOBODY) -> Report:
-    data = DoctorHealth(str(path), asked, counted_states(rows), tuple(rows))
+def _report(path: "Path", rows: "list[Judgment]", *, is_online: bool, whose: Identity = NOBODY) -> Report:
+    data = DoctorHealth(str(path), is_online, counted_states(rows), tuple(rows))
     code = ExitCode.FINDINGS if data.states[HealthState.FAILED] else ExitCode.DONE
     return Report("doctor", data, lambda console, _: show(console, data, whose), code, whose)
 

@@ -65,13 +65,15 @@ def broker(app: "App") -> CheckResult:
 
 def account(app: "App") -> CheckResult:
     """Check that the keys belong to the account of these books, and that it may trade."""
-    held = app.reader.account()
-    require_account(app.ledger_view, held)
-    if held.blocked or held.status != "ACTIVE":
-        finding = f"…{held.tail} is {held.status}" + (f", blocked: {', '.join(held.blocked)}" if held.blocked else "")
+    account = app.reader.account()
+    require_account(app.ledger_view, account)
+    if account.blocked or account.status != "ACTIVE":
+        finding = f"…{account.tail} is {account.status}" + (
+            f", blocked: {', '.join(account.blocked)}" if account.blocked else ""
+        )
         return bad(finding, "Ask the broker: the bot can't trade until this is lifted", "account")
-    money = f"cash {held.cash:,.2f}, equity {held.equity:,.2f} USD"
-    finding = f"…{held.tail} is the account of these books, {held.status}; {money}"
+    money = f"cash {account.cash:,.2f}, equity {account.equity:,.2f} USD"
+    finding = f"…{account.tail} is the account of these books, {account.status}; {money}"
     return ok(finding, "account")
 
 
@@ -98,12 +100,12 @@ def quotes(app: "App") -> CheckResult:
 
 def bars(app: "App") -> CheckResult:
     """Fetch the latest minute bar of every symbol of the universe; a symbol without bars may have been renamed."""
-    checks, asked = app.driver.checks, (app.connection, app.drift)
+    checks, inputs = app.driver.checks, (app.connection, app.drift)
     symbols = _symbols(app)
-    bar_times = checks.bar_times(*asked, symbols)
+    bar_times = checks.bar_times(*inputs, symbols)
     lost = [symbol for symbol in symbols if symbol not in bar_times]
     today = app.day.date_of(app.now())
-    heirs = checks.renamed(*asked, lost, today - NAMES_KEPT, today) if bar_times and lost else {}
+    heirs = checks.renamed(*inputs, lost, today - NAMES_KEPT, today) if bar_times and lost else {}
     lost = [f"{symbol} (now {heirs[symbol]})" if symbol in heirs else symbol for symbol in lost]
     return _prices(app, "bars", bar_times, lost)
 
@@ -113,7 +115,7 @@ def _symbols(app: "App") -> tuple[str, ...]:
 
 
 def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> CheckResult:
-    """Judge prices by their number and, while the market is open, by the age of the newest."""
+    """Check prices by their number and, while the market is open, by the age of the newest."""
     clock = app.reader.clock()
     evidence = f"feed {app.connection.feed}: {len(times)} of {len(app.settings.universe)} symbols have prices"
     if not times:
@@ -143,7 +145,7 @@ def data_plan(app: "App") -> CheckResult:
 
 
 def _own(app: "App", look: "Callable[[Connection, DriftTally], Look]") -> CheckResult:
-    """Take one of the venue's own looks at something that other venues don't have."""
+    """Run one of the venue's own checks, which other venues don't have."""
     own = look(app.connection, app.drift)
     return CheckResult(own.state, own.found, own.looked_at, own.count, own.fix)
 
@@ -238,13 +240,13 @@ def _fetch_or_error(
 
 
 def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> CheckResult:
-    quota, needed, asked = pages[-1].quota, calls_a_session(app), len(pages) + len(refused)
+    quota, needed, queried = pages[-1].quota, calls_a_session(app), len(pages) + len(refused)
     used, limit = quota.used_today, quota.daily_limit
     # A fetch takes this answer for a symbol that the source doesn't know, and so for no rows.
     unknown = [page for page in pages if page.status == NOT_FOUND]
     count = len(pages) - len(unknown)
     plan = "its replies don't name the plan" if limit is None else f"{used or 0:,} of {limit:,} calls a day used"
-    evidence = f"{count} of {asked} endpoints answer; {plan}; a session needs at most {needed:,}"
+    evidence = f"{count} of {queried} endpoints answer; {plan}; a session needs at most {needed:,}"
     if not count:
         fix = "This source has no options flow: use strategies that read none, or another source"
         return bad(f"{evidence}; each was answered with {NOT_FOUND}, not found", fix, "endpoints", 0)
@@ -259,6 +261,6 @@ def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -
         fix = "Wait until 20:00 New York time, when the plan's daily count restarts"
         return warn(evidence, fix, "endpoints", count)
     if limit is not None and needed > min(limit, configured_allowance(app.settings).planned_a_day):
-        fix = "See what is fetched less often or left out: tradebot fetch-flow --plan"
+        fix = "To see what is fetched less often or dropped: tradebot fetch-flow --plan"
         return warn(evidence, fix, "endpoints", count)
     return ok(evidence, "endpoints", count)

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from commands.drill.drills import PlayedDrill
     from tradebot.app.wiring import App
 
-group("drill", "Rehearse what can go wrong, on a bot and an exchange of its own.")
+group("drill", "Rehearse failures, on a separate bot and exchange.")
 
 FOLDER = "drills"
 LONGEST = 200
-"""How much of the evidence of a check is shown; the page has all of it."""
+"""How much of the evidence of a check is shown, in characters; the page has all of it."""
 
 
 class DrillRow(Struct, frozen=True):

@@ -51,7 +51,7 @@ def _pass(stage: Stage, *words: str) -> tuple[int, str]:
 
 
 def _check_nothing_lost(stage: Stage, before: list[str], stops: list[str]) -> None:
-    """Check what holds in any drill: nothing was bought, and each stop still rests."""
+    """Check what applies to every drill: nothing was bought, and each stop still rests."""
     stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_entries_text(before)} before and after")
     stage.check("every stop still rests at the broker", stage.resting() == stops, ", ".join(stops))
 
@@ -61,12 +61,12 @@ def _entries_text(entries: list[str]) -> str:
 
 
 def _recovers(stage: Stage) -> None:
-    """Check that the bot goes on once the trouble is over, and that books and broker agree."""
+    """Check that the bot recovers once the trouble is over, and that books and broker agree."""
     code, error = _pass(stage, "evaluate-exits")
     stage.check("exits are looked after again", code == 0, error or "exit code 0")
-    said = stage.says("reconcile")
-    differ = [f"{row['subject']}: {row['kind']}" for row in said.data.get("findings", ())]
-    stage.check("books and broker agree", said.code == 0, said.error or ", ".join(differ) or "no difference")
+    result = stage.says("reconcile")
+    differ = [f"{row['subject']}: {row['kind']}" for row in result.data.get("findings", ())]
+    stage.check("books and broker agree", result.code == 0, result.error or ", ".join(differ) or "no difference")
 
 
 def _faults(stage: Stage, script: str) -> None:
@@ -133,9 +133,9 @@ def _corrupt_ledger(stage: Stage) -> None:
     verb_result = stage.says("recover", "--accept", name, "--confirm", tail)
     stage.check("the rebuilt books are accepted", verb_result.code == 0, verb_result.error or name)
     verb_result = stage.says("unhalt", "--confirm", tail)
-    stage.check("the bot is let go on", verb_result.code == 0, verb_result.error or "ACTIVE")
+    stage.check("the halt is ended", verb_result.code == 0, verb_result.error or "ACTIVE")
     quantities = {row["symbol"]: row["quantity"] for row in stage.says("positions").data.get("positions", ())}
-    stage.check("they hold what the broker holds", set(quantities) == set(held), quantities)
+    stage.check("positions match the broker's", set(quantities) == set(held), quantities)
     _recovers(stage)
 
 
@@ -150,7 +150,7 @@ def _flow_contaminated(stage: Stage) -> None:
     stage.must("exchange", "faults", "add", "drifting-flow")
     stage.must("exchange", "tick", "5m")
     fetched = stage.says("fetch-flow")
-    stage.check("the fetch ends and says what it got", fetched.code in (0, 5), fetched.error or "exit code 0")
+    stage.check("the fetch ends and reports what it got", fetched.code in (0, 5), fetched.error or "exit code 0")
     code, error = _pass(stage, "trade-once")
     stage.check("the pass of entries ends", code == 0, error or "exit code 0")
     bought = f"{_entries_text(before)} before and after"
@@ -186,7 +186,7 @@ def _kill_passes(stage: Stage) -> None:
         process.wait()
         stage.steps.append("trade-once is killed in the middle")
         code, error = _pass(stage, "trade-once")
-        stage.check("the next pass goes on", code == 0, error or "exit code 0")
+        stage.check("the next pass resumes", code == 0, error or "exit code 0")
     entries = stage.entries()
     stage.check("no order was sent twice", len(entries) == len(set(entries)), _entries_text(entries))
     stage.check("every stop of before still rests, or its position is closed", _protects(stage, stops), stage.resting())
@@ -197,7 +197,7 @@ def _kill_passes(stage: Stage) -> None:
 
 
 def _unsent_promises(stage: Stage) -> list[str]:
-    """Return the orders of which only a promise is left: the exchange doesn't know them."""
+    """Return the orders that were promised but never reached the exchange."""
     findings = stage.says("reconcile").data.get("findings", ())
     accepted = {event.get("client_order_id") for event in stage.log()}
     promised = [str(finding["subject"]) for finding in findings if finding["kind"] == FindingKind.UNRESOLVED]
@@ -225,7 +225,7 @@ def _halt(stage: Stage) -> None:
     messages = stage.messages()
     stage.check("people were told", "HALTED" in messages, messages or "nothing")
     verb_result = stage.says("unhalt", "--confirm", _tail_of(stage))
-    stage.check("unhalt lets it go on", verb_result.code == 0, verb_result.error or "ACTIVE")
+    stage.check("unhalt ends the halt", verb_result.code == 0, verb_result.error or "ACTIVE")
 
 
 def _supervisor(stage: Stage) -> None:
@@ -235,7 +235,7 @@ def _supervisor(stage: Stage) -> None:
     health = stage.part("serve")
     stage.check("health shows that serve is gone", health.startswith("FAILED"), health)
     code = _serve_until_ready(stage, signal.SIGTERM)
-    stage.check("it starts again, compares books and broker, and ends when it is asked", code == 0, f"exit code {code}")
+    stage.check("it starts again, compares books and broker, and ends on request", code == 0, f"exit code {code}")
     entries = stage.entries()
     stage.check("no order was sent twice", len(entries) == len(set(entries)), _entries_text(entries))
     stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
@@ -269,8 +269,8 @@ DRILLS: Mapping[str, Drill] = {
         Drill("corrupt_ledger", "A page of the books is overwritten; they are rebuilt and accepted.", _corrupt_ledger),
         Drill("flow_contaminated", "The flow source sends another symbol's alerts, and old ones.", _flow_contaminated),
         Drill("clock_skew", "The broker's clock is three minutes ahead.", _clock_skew),
-        Drill("killed", "Passes of entries are killed at any moment, without a word.", _kill_passes),
-        Drill("halt", "A person halts the bot, then lets it go on.", _halt),
+        Drill("killed", "Entry passes are killed at random moments, without warning.", _kill_passes),
+        Drill("halt", "A person halts the bot, then ends the halt.", _halt),
         Drill("supervisor", "serve is killed, and started again.", _supervisor),
     )
 }

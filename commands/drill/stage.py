@@ -69,18 +69,18 @@ class Stage(Struct):
 
     def command(self, *words: str) -> tuple[list[str], dict[str, str]]:
         """Return the command line of a verb on this bot, and its environment without the owner's keys."""
-        kept = {name: text for name, text in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
-        environment = {**kept, "NOTIFY_DRILL": self.notify_at}
+        child_env = {name: text for name, text in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
+        environment = {**child_env, "NOTIFY_DRILL": self.notify_at}
         return [sys.executable, "-m", "tradebot", *words, "--state-dir", str(self.state)], environment
 
-    def says(self, *words: str, given: str | None = None) -> VerbResult:
+    def says(self, *words: str, typed: str | None = None) -> VerbResult:
         """Run a verb to its end, and record it as a step."""
         command, environment = self.command(*words, "--json")
         self.steps.append(f"tradebot {' '.join(words)}")
         try:
             done = subprocess.run(  # noqa: S603 - this interpreter and our own program
                 command,
-                input=given,
+                input=typed,
                 capture_output=True,
                 text=True,
                 timeout=LIMIT_S,
@@ -99,10 +99,12 @@ class Stage(Struct):
 
     def must(self, *words: str) -> VerbResult:
         """Run a verb that the drill itself needs. Raises TradebotError if it fails."""
-        said = self.says(*words)
-        if said.code not in (0, 10):
-            raise TradebotError(f"the drill's own bot couldn't run {' '.join(words)}: {said.error}", "tradebot doctor")
-        return said
+        result = self.says(*words)
+        if result.code not in (0, 10):
+            raise TradebotError(
+                f"the drill's own bot couldn't run {' '.join(words)}: {result.error}", "tradebot doctor"
+            )
+        return result
 
     def check(self, what: str, held: bool, observed: object) -> None:
         """Record an expected consequence, whether it occurred, and the evidence."""

@@ -79,7 +79,7 @@ def run(
 
 
 def _add_notes(app: "App", data: "PassData", done: "CycleRecord", now: "datetime") -> "tuple[PassData, bool]":
-    """Return what a pass did with notes about it, and whether something of it needs a person."""
+    """Return the report of a pass with notes, and whether anything in it needs a person."""
     held_symbols = {position.symbol for position in app.ledger_view.totals().own_positions()}
     unbooked = {gap.symbol for gap in done.gaps or ()} - held_symbols
     lacking = bool(unbooked or done.differing) or any(not_in_books(app, now))

@@ -150,9 +150,9 @@ def _tick(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Move the exchange's time forward.
+    """Advance the exchange's time.
 
-    Time stands still unless you move it.
+    Time stands still unless you advance it.
     """
     from commands.exchange.status import tick, tick_served
 
@@ -192,7 +192,7 @@ def _reset(
 ) -> None:
     """Reset an account to its starting cash.
 
-    It keeps its key and gets a new number. Its orders and positions are deleted, so you are asked first.
+    It keeps its key and gets a new number. Its orders and positions are deleted, so you have to confirm.
     """
     from commands.exchange.status import run_reset as run
 

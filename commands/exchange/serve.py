@@ -248,19 +248,19 @@ def settings_for(path: Path, options: "Options", pace: str, flags: dict[str, Any
 
     The settings are None if a market exists and no flag changes it. If flags do, all other settings stay unchanged.
     """
-    file, asked = user_file(options, path, os.environ), dict(flags.get("sandbox", {}))
+    file, sandbox_flags = user_file(options, path, os.environ), dict(flags.get("sandbox", {}))
     if not sandbox.holds_market(path / EXCHANGE):
         configured = load(file, os.environ, flags)
-        defaults = {"sandbox": _new_market(configured, pace) | asked}
+        defaults = {"sandbox": _new_market(configured, pace) | sandbox_flags}
         settings = load(file, os.environ, _every_default(configured) | flags | defaults).settings
         return settings, settings.sandbox.source != "generated" and "universe" not in flags
     if len(flags) == 1:
         return None, False
     market, symbols = sandbox.held_settings(path / EXCHANGE)
-    if asked.get("fill", {}).get("model") == market["fill"]["model"]:
-        del asked["fill"]
+    if sandbox_flags.get("fill", {}).get("model") == market["fill"]["model"]:
+        del sandbox_flags["fill"]
     named = ({"universe": symbols} if symbols else {}) | flags
-    return load(file, os.environ, named | {"sandbox": market | asked}).settings, "universe" not in named
+    return load(file, os.environ, named | {"sandbox": market | sandbox_flags}).settings, "universe" not in named
 
 
 def _every_default(configured: "Loaded") -> dict[str, Any]:

@@ -41,7 +41,7 @@ def fetch_flow(
     ] = None,
     symbol: Annotated[list[str] | None, typer.Option("--symbol", help="Fetch for this symbol now; repeatable.")] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show what a session of fetching takes; ask the source nothing.")
+        bool, typer.Option("--plan", help="Show the calls of a session's fetches, without contacting the source.")
     ] = False,
     force_slot: ForceSlot = False,
     stream: Stream = False,
@@ -52,8 +52,8 @@ def fetch_flow(
 ) -> None:
     """Fetch options flow from the endpoints that are due.
 
-    Valid rows are stored; the others are counted by what is wrong with them. What doesn't fit the source's limits
-    is fetched less often, or left out.
+    Valid rows are stored; the others are counted by reason. Calls that don't fit the source's limits are made less
+    often, or dropped.
     """
     from commands.fetch_flow.run import check_alone, run, run_plan
 

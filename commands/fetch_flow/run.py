@@ -105,7 +105,7 @@ def run(
     named = bool(endpoints or symbols)
     # One fetcher at a time: its lock is taken before the pass lock, and waits and exits as that one.
     with hold(app.folder.path, "fetch-flow", name=FETCH_LOCK):
-        # The pass lock is only for the claim: exits go on while the source is asked, however slowly it answers.
+        # The pass lock is only held for the claim: exits continue while the source is queried, however slow it is.
         call, clocks = under_pass_lock(app, "fetch-flow", lambda: _call(app, by, named, force_slot))
         if isinstance(call, SlotRefused):
             return refused_report(app, "fetch-flow", call)
@@ -213,7 +213,7 @@ def _render(console: "Console", data: FlowFetched) -> None:
     for failure in data.failures:
         console.print(f"  [red]failed[/red] {failure.endpoint} {failure.symbol or ''}: {escape(failure.message)}")
     if data.given_up:
-        console.print("  The source seems to be down; the next slot asks for the rest.")
+        console.print("  The source seems to be down; the next slot makes the remaining calls.")
     if data.quota_daily_limit is not None:
         minute = "" if data.quota_left_this_minute is None else f", {data.quota_left_this_minute:,} left this minute"
         console.print(f"Quota: {data.quota_used_today or 0:,} of {data.quota_daily_limit:,} calls used today{minute}")
@@ -311,16 +311,16 @@ def run_plan(app: "App") -> Report:
 
 
 def _used_today(app: "App") -> int | None:
-    """Return how many calls were made on this allowance day, without asking the source; None if nobody counted them.
+    """Return how many calls were made on this allowance day, without asking the source; None if unknown.
 
-    Without a count of our own, the one that the source told the last fetch is taken.
+    Without a count of our own, use the one that the source reported in the last fetch.
     """
     now = app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
     file = app.folder.path / state_folder.FLOW_QUOTA
     counted = KeptQuota(file, configured_allowance(app.settings), lambda: now).used_on_day(now)
     if counted is not None or app.existing_facts is None:
         return counted
-    # A fetch that found nothing due asked nothing, and so was told no count.
+    # A fetch with nothing due made no call, and so got no count.
     for fetch in reversed(app.existing_facts.cycles(job=Job.FETCH_FLOW, last=LATEST)):
         if fetch.quota is not None and next_quota_day(fetch.at) == next_quota_day(now):
             return fetch.quota.used_today

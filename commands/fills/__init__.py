@@ -1,4 +1,4 @@
-"""`tradebot fills`: show what was bought and sold, and what plans and adoptions wrote. The broker isn't asked."""
+"""`tradebot fills`: show what was bought and sold, and what plans and adoptions wrote. The broker isn't queried."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,14 +25,14 @@ def fills(
     symbol: Annotated[str | None, typer.Argument(help="Show only this symbol.", autocompletion=symbols)] = None,
     since: Since = None,
     midpoints: Annotated[
-        bool, typer.Option("--midpoints", help="Also show slippage at sending and on arrival, and what differs.")
+        bool, typer.Option("--midpoints", help="Also show slippage at sending and on arrival, and the differences.")
     ] = False,
 ) -> Report:
     """Show what was bought and sold, and its slippage.
 
-    Slippage is against the midpoint of bid and ask when the order was decided on; --midpoints adds the other two:
-    when it was sent, and when a pass first saw it at the broker. A cost is positive on either side of the market.
-    Reads the bot's own books; the broker isn't asked.
+    Slippage is against the midpoint of bid and ask when the order was decided on; --midpoints adds the other two: when
+    it was sent, and when a pass first saw it at the broker. A cost is positive on either side of the market. Reads the
+    bot's own books, without contacting the broker.
     """
     from commands.fills.report import run
 

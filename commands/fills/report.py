@@ -78,16 +78,24 @@ def run(app: "App", span: "PassSpan | None", symbol: str | None = None, *, midpo
     symbol = symbol_named(app.driver, symbol) if symbol else None
     every = app.ledger_view.fills()
     chosen = [owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol)]
-    made = _fills_with_orders(app, every)
+    fills_with_orders = _fills_with_orders(app, every)
     fees = _fees(app, [owned.fill for owned in chosen])
-    rows = tuple(_row(owned, made.get(owned.fill.activity_id), fees.get(owned.fill.activity_id)) for owned in chosen)
+    rows = tuple(
+        _row(owned, fills_with_orders.get(owned.fill.activity_id), fees.get(owned.fill.activity_id)) for owned in chosen
+    )
     traded = [row.cash_usd for row in rows if row.source == Origin.VENUE]
     data = Fills(
         fills=rows,
         bought_usd=-sum((usd for usd in traded if usd < 0), Decimal(0)),
         sold_usd=sum((usd for usd in traded if usd > 0), Decimal(0)),
         known=len(every),
-        slippage=totals([made[owned.fill.activity_id] for owned in chosen if owned.fill.activity_id in made]),
+        slippage=totals(
+            [
+                fills_with_orders[owned.fill.activity_id]
+                for owned in chosen
+                if owned.fill.activity_id in fills_with_orders
+            ]
+        ),
         unknown_fees=sum(fee.amount is None for fee in fees.values()),
         margined=app.settings.capabilities.settlement is Settlement.MARGINED,
     )
@@ -101,7 +109,7 @@ def _fills_with_orders(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str
 
 
 def _fees(app: "App", fills: "Sequence[Fill]") -> "Mapping[str, Fee]":
-    """Return the fees that fills came with, by the fills' ids, or what was booked for them since."""
+    """Return fills' fees by fill id: charged with the fill, or booked since."""
     fees = {fill.activity_id: fill.fee for fill in fills if fill.fee}
     unknown = {fee_id(name): name for name, fee in fees.items() if fee.amount is None}
     booked = app.ledger_view.booked(unknown) if unknown else {}
@@ -143,7 +151,7 @@ def _row(owned: "OwnedFill", filled_order: "FillWithOrder | None", fee: "Fee | N
 
 
 def _render(console: "Console", data: Fills, *, midpoints: bool) -> None:
-    console.print(f"{len(data.fills):,} of {pluralize(data.known, 'fill')}; the broker was not asked")
+    console.print(f"{len(data.fills):,} of {pluralize(data.known, 'fill')}; the broker was not queried")
     if len(data.fills) > SHOWN:
         console.print(f"Showing the last {SHOWN:,}; --since, a symbol or --json shows others")
     money = "worth USD" if data.margined else "cash USD"
@@ -162,7 +170,7 @@ def _render(console: "Console", data: Fills, *, midpoints: bool) -> None:
 
 
 def _fee(fee: "Fee | None") -> str:
-    """Return what was charged, unsigned; the currency is named if it isn't that of the books."""
+    """Return the fee, unsigned; the currency is named if it isn't that of the books."""
     if fee is None:
         return ""
     if fee.amount is None:

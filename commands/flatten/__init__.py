@@ -33,7 +33,7 @@ def flatten(
 ) -> Report:
     """Close one of the bot's positions, or all of them.
 
-    Entries are canceled first; an exit that already works is repriced.
+    Entries are canceled first; a working exit is repriced.
     """
     if (symbol is None) is not everything:
         raise OperatorError(

@@ -33,7 +33,7 @@ ALL = "ALL"
 NOT_SENT_ON_PURPOSE = frozenset({"DRY_RUN", "SHADOW", "EXIT_WORKING"})
 UNLIKE_THE_BROKER = frozenset({"POSITION_GONE", "POSITION_UNPROVEN"})
 """Why a position stays open that the broker doesn't show: closing once more would end nothing."""
-LOOK_THERE = "Next: look at the broker, and close it there if it is held. Then tradebot reconcile"
+LOOK_THERE = "Next: check the position at the broker, and close it there if it still exists. Then tradebot reconcile"
 
 
 def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
@@ -59,24 +59,24 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
 
 
 def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
-    """Return what our orders have filled in a symbol, or in all, that the books don't show, unless others closed it."""
-    missing_fills, left = _filled_beyond_books(app)
-    return [gap for gap in missing_fills if symbol in (None, gap.order.symbol) and left[gap.order.symbol]]
+    """Return our orders' fills in a symbol, or in all, that the books lack, unless others closed the shares."""
+    missing_fills, remaining = _filled_beyond_books(app)
+    return [gap for gap in missing_fills if symbol in (None, gap.order.symbol) and remaining[gap.order.symbol]]
 
 
 def _closes_unlisted(app: "App") -> "dict[str, MissingFill]":
     """Return by symbol the last order by which a position has closed that no list of fills shows yet."""
-    missing_fills, left = _filled_beyond_books(app)
-    return {fill.order.symbol: fill for fill in missing_fills if not left[fill.order.symbol]}
+    missing_fills, remaining = _filled_beyond_books(app)
+    return {fill.order.symbol: fill for fill in missing_fills if not remaining[fill.order.symbol]}
 
 
 def _filled_beyond_books(app: "App") -> "tuple[Sequence[MissingFill], dict[str, Decimal]]":
     """Return what our orders have filled that the books don't show, and what that leaves of their symbols."""
     missing_fills = fills_awaited(app.ledger_view, app.now(), app.day)
-    left = dict(app.ledger_view.totals().own_quantities()) if missing_fills else {}
+    remaining = dict(app.ledger_view.totals().own_quantities()) if missing_fills else {}
     for fill in missing_fills:
-        left[fill.order.symbol] = left.get(fill.order.symbol, Decimal(0)) + fill.signed_quantity
-    return missing_fills, left
+        remaining[fill.order.symbol] = remaining.get(fill.order.symbol, Decimal(0)) + fill.signed_quantity
+    return missing_fills, remaining
 
 
 def _symbols_to_close(app: "App", symbol: str | None) -> list[str]:
@@ -86,12 +86,14 @@ def _symbols_to_close(app: "App", symbol: str | None) -> list[str]:
     orders = [order for order in working if order.client_order_id in ours]
     unsure = {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
     lacking = _lacking(app, None)
-    held = {p.symbol for p in positions} | {order.symbol for order in (*orders, *(o.order for o in lacking))} | unsure
-    if symbol is not None and symbol not in held:
+    symbols = (
+        {p.symbol for p in positions} | {order.symbol for order in (*orders, *(o.order for o in lacking))} | unsure
+    )
+    if symbol is not None and symbol not in symbols:
         raise OperatorError(
             f"the bot has no position and no order in {word(symbol)}",
-            f"it has {', '.join(sorted(held)) or 'none at all'}; to let the bot close a position that it didn't open, "
-            f"first run tradebot adopt {word(symbol)} --manage",
+            f"it has {', '.join(sorted(symbols)) or 'none at all'}; to let the bot close a position that it didn't "
+            f"open, first run tradebot adopt {word(symbol)} --manage",
         )
     closing = [p for p in positions if symbol in (None, p.symbol)]
     several = len({p.strategy for p in closing}) > 1
@@ -99,7 +101,9 @@ def _symbols_to_close(app: "App", symbol: str | None) -> list[str]:
     words += [fill.words for fill in lacking if symbol in (None, fill.order.symbol)]
     words += orders_named([(o, ours[o.client_order_id]) for o in orders if symbol in (None, o.symbol)])
     return words + [
-        f"whatever an order with an unknown outcome left in {name}" for name in sorted(unsure) if symbol in (None, name)
+        f"whatever an order with an unknown outcome may have left in {name}"
+        for name in sorted(unsure)
+        if symbol in (None, name)
     ]
 
 
@@ -168,6 +172,6 @@ def _render(
         shown = "The broker's positions don't show it as the books do, so an order could open one"
         console.print(f"Not closed: {symbol}. {shown}. {LOOK_THERE}", markup=False)
     if without := [symbol for symbol in _without_exit(data) if symbol not in unlike]:
-        console.print(f"No exit is at work for {', '.join(without)}. Next: tradebot orders, then {again}")
+        console.print(f"No exit is working for {', '.join(without)}. Next: tradebot orders, then {again}")
     elif data.orders and not unlike:
         console.print("A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders")

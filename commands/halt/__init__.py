@@ -125,7 +125,7 @@ def _report_ignored(request: HaltRequest) -> None:
     if request.not_understood:
         words = ", ".join(repr(clean(text)[:40]) for text in request.not_understood)
         so = "; so nothing is closed" if request.flatten else ""
-        print_error(OperatorError(f"halt ignored what it doesn't know: {words}{so}", "tradebot halt --help"))
+        print_error(OperatorError(f"halt ignored words that it doesn't know: {words}{so}", "tradebot halt --help"))
 
 
 def _orders(path: Path, request: HaltRequest, latch: Latch) -> HaltOrders | None:
@@ -135,9 +135,9 @@ def _orders(path: Path, request: HaltRequest, latch: Latch) -> HaltOrders | None
 
         return end_entries(request.state_dir, request.config)
     if latch.in_flight is not None:
-        return orders_left_alone("an order is in flight, and its pass still holds the lock of this folder")
+        return orders_left_alone("an order is in flight, and its pass still has the lock of this folder")
     if latch.busy:
-        return orders_left_alone("another process holds the ledger, so no pass can run now")
+        return orders_left_alone("another process has locked the ledger, so no pass can run now")
     if latch.unrecorded is not None:
         from commands.halt.halt_fallback import by_id
 
@@ -156,11 +156,11 @@ def _request(arguments: Sequence[str]) -> HaltRequest:
     while words:
         word = words.pop()
         name, equals, value = word.partition("=")
-        given = name in VALUES and (equals or _is_value(words[-1:]))
-        text = value if equals or not given else words.pop()
+        has_value = name in VALUES and (equals or _is_value(words[-1:]))
+        text = value if equals or not has_value else words.pop()
         if word in FLAGS:
             options[FLAGS[word]] = True
-        elif given and (text.strip() or name == "--reason"):
+        elif has_value and (text.strip() or name == "--reason"):
             options[VALUES[name]] = text if text.strip() else NO_REASON
         else:
             unknown.append(word)

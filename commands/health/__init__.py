@@ -27,8 +27,8 @@ def health(
 ) -> Report:
     """Show the health of each part of the bot, with evidence.
 
-    Each part is OK, DEGRADED, FAILED, UNKNOWN or NOT_DUE, judged by the bot's own records. Nothing is contacted or
-    changed. Exits with code 10 if any part has FAILED.
+    Each part is OK, DEGRADED, FAILED, UNKNOWN or NOT_DUE, by the bot's own records. Nothing is contacted or changed.
+    Exits with code 10 if any part has FAILED.
     """
     from commands.health.report import run
 

@@ -42,13 +42,15 @@ def summary(judgments: tuple[Judgment, ...]) -> str:
 
 def show(console: "Console", data: Health, whose: Identity) -> None:
     """Print the judgments and the summary."""
-    console.print(f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}; the broker was not asked")
+    console.print(
+        f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}; the broker was not queried"
+    )
     console.print(table(data.judgments))
     console.print(f"Health {color_state(data.state)}: {data.summary}")
 
 
 def run(app: "App", *, probe: bool = False) -> Report:
-    """Judge every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
+    """Evaluate every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
     judgments = judge_passes(evidence_of(app))
     state, whose = overall(judgments), identity(app)
     data = Health(str(app.folder.path), state, summary(judgments), judgments)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 UNREAD = "the records of passes can't be read; tradebot health says what to do"
-OLD = "no record of it is kept; storage.replay_sessions says for how many sessions they are"
-OF_BACKTEST = "a backtest keeps no records: tradebot replay plays it again in its own folder"
+OLD = "its record isn't stored; storage.replay_sessions sets for how many sessions records are"
+OF_BACKTEST = "a backtest stores no records: tradebot replay plays it again in its own folder"
 
 
 HIDDEN = (
@@ -73,7 +73,7 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
     from commands.shared.files import STDOUT, replacing
 
     if os.path.isfile(out) and Path(out) != STDOUT and not force:
-        raise OperatorError(f"{clean(out)} is there already, and stays as it is", "name another file, or add --force")
+        raise OperatorError(f"{clean(out)} exists already, and is left unchanged", "name another file, or add --force")
     incident_subject = found_of(app, what)
     redactor = redactor_of(app, incident_subject, os.environ)
     replay, why, parts = _parts(app, incident_subject, redactor)
@@ -152,9 +152,10 @@ def incident(
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="Where to write the file; - for stdout.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
 ) -> Report:
-    """Pack a pass or an order in a file to hand over.
+    """Pack a pass or an order into a file to hand over.
 
-    It has what `replay` needs, the versions, what became of the pass's orders, and what the logs say around it. Keys,
-    account numbers, hosts, addresses and home paths are hidden. It is plain text: look through it before you send it.
+    It contains everything that `replay` needs, the versions, the outcome of the pass's orders, and the logs around it.
+    Keys, account numbers, hosts, addresses and home paths are hidden. It is plain text: look through it before you send
+    it.
     """
     return run(bot, what, out, force=force)

@@ -70,12 +70,12 @@ class IncidentSubject(Struct, frozen=True):
     """True if the file of the records can't be read."""
 
 
-def found_of(app: "App", asked: str) -> IncidentSubject:
+def found_of(app: "App", typed: str) -> IncidentSubject:
     """Return the data for the id of a pass or an order; raise OperatorError if there is none."""
     lacking = list[str]()
     every = tuple(_read_or_note(lacking, "orders", lambda: app.ledger_view.intents()) or ())  # noqa: PLW0108
-    order = next((record for record in every if record.intent.client_order_id == asked), None)
-    name = order.intent.cycle_id if order else asked
+    order = next((record for record in every if record.intent.client_order_id == typed), None)
+    name = order.intent.cycle_id if order else typed
     passes = _read_or_note(lacking, "records of passes", app.passes.passes)
     kept_pass = next((kept_pass for kept_pass in passes or () if kept_pass.id == name), None)
     facts = app.existing_facts
@@ -83,10 +83,10 @@ def found_of(app: "App", asked: str) -> IncidentSubject:
     intents = tuple(record for record in every if record.intent.cycle_id == name)
     if not (kept_pass or cycle or intents):
         hint = "tradebot orders --all lists orders by their ids; passes are those of tradebot replay and why-no-orders"
-        raise OperatorError(f"No pass and no order is known as {word(asked)}.", hint)
+        raise OperatorError(f"No pass and no order is known as {word(typed)}.", hint)
     at = kept_pass.at if kept_pass else cycle.at if cycle else intents[0].intent.at
     return IncidentSubject(
-        name, asked if order else None, at, kept_pass, cycle, intents, every, tuple(lacking), passes is None
+        name, typed if order else None, at, kept_pass, cycle, intents, every, tuple(lacking), passes is None
     )
 
 
@@ -167,7 +167,7 @@ def _events(app: "App", at: datetime) -> Sequence[Any]:
 
 
 def _log(app: "App", at: datetime) -> Sequence[Any]:
-    """Return what `serve` wrote around a time of trading, if it keeps its log in the bot's folder."""
+    """Return what `serve` logged around a trading time, if its log is in the bot's folder."""
     try:
         lines = read_plain(app.folder.path / SERVE_LOG).splitlines()
     except (OSError, NotPlainError):
@@ -195,16 +195,16 @@ def redactor_of(app: "App", subject: "IncidentSubject", environ: Mapping[str, st
     _learn(app, environ)
     account = app.folder.account_number
     host = platform.node()
-    given = {**_env_file(), **environ}
+    environment = {**_env_file(), **environ}
     hosts = {
         host,
-        *_hosts(given.values()),
+        *_hosts(environment.values()),
         *_hosts([app.settings.model_dump_json()]),
         *(set(app.settings.health.hosts) - PUBLIC),
     }
     names = {name: "host" for host in hosts for name in (host, host.partition(".")[0])} | {_user(): "someone"}
     words = {*_words(app.settings.model_dump(mode="json")), *_enum_words()}
-    secrets = [value for name, value in given.items() if NAMED.search(name)]
+    secrets = [value for name, value in environment.items() if NAMED.search(name)]
     folder = str(app.folder.path.absolute())
     kept = {name: by for name, by in names.items() if name.lower() not in words}
     ids = dict[str, str]()
@@ -258,7 +258,7 @@ def _user() -> str:
 
 
 def _words(value: Any) -> Iterator[str]:
-    """Yield the names by which settings are read, and those of symbols: nobody's machine is meant by them."""
+    """Yield the names of settings and symbols, which identify nobody's machine."""
     if isinstance(value, dict):
         for name, item in value.items():
             yield str(name).lower()
@@ -283,14 +283,14 @@ def pack_pass(
     """Return the replayed decision of the pass, the differences, and its record; raise RecordError if unusable."""
     kept_record = kept.record(kept_pass.id)
     if kept_record is None:
-        raise RecordError("it isn't kept any more")
+        raise RecordError("it isn't stored any more")
     body, parts = kept_record
     recorded = read_record(body, parts, {})
     difference = replay(recorded, rules(recorded)).difference
     tree = redact_record(tree_of(body, parts), redactor)
     new_body, new_parts = record_of(tree)
     anew = None if difference else told_anew(new_body, new_parts, rules)
-    # The digest of a question would still tell somebody who guesses what stood in it.
+    # From a question's digest, somebody could guess its content.
     tree = tree_of(anew or without_digests(new_body), new_parts)
     if anew is None and difference is None:
         hidden = read_record(*record_of(tree), {}, InOrder)

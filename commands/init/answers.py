@@ -124,7 +124,7 @@ def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
             "max_daily_loss_fraction": (day, "a day that lost this much opens no more positions"),
             "max_risk_fraction": (
                 answers.trade_percent / HUNDRED,
-                "what one entry may lose at its stop: it makes orders smaller",
+                "the loss of one entry at its stop: it makes orders smaller",
             ),
             "max_gross_fraction": (
                 min(account.max_gross_fraction, sizes.gross),
@@ -174,7 +174,7 @@ def _night(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
         yield "    # 5. It may hold overnight: the account's exits (exits: in config/base.yaml) close its positions."
         yield "    # Stops can't act while the market is closed."
         return
-    yield "    # 5. It holds nothing overnight: the shipped exits, and one before the close."
+    yield "    # 5. It has no positions overnight: the shipped exits, and one before the close."
     yield "    exits:"
     yield f"      - stop_loss: {{fraction: {plain(exits.stop_loss_fraction)}}}"
     trailing = f"fraction: {plain(exits.trailing_stop_fraction)}, arm_fraction: {plain(exits.trailing_arm_fraction)}"

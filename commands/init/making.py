@@ -175,7 +175,7 @@ def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list
     """Create the embedded exchange's market and return the bot's universe in it; recorded bars have their own."""
     recorded = settings.sandbox.source != "generated"
     symbols = sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags)
-    # Roots stand for the contracts of a file by turns.
+    # Roots refer to a file's contracts one after the other.
     has_roots = any(sandbox.is_root(settings.venue, name) for name in settings.universe)
     return list(symbols if recorded and not has_roots else settings.universe)
 

@@ -91,7 +91,7 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
     if asked != its:
         raise OperatorError(
             f"profile {name} is for {its}, and you asked for {clean(asked)}",
-            f"leave out --profile or --venue; without a profile, a bot begins with what {clean(asked)} comes with",
+            f"leave out --profile or --venue; without a profile, a bot starts with the defaults of {clean(asked)}",
         )
     if ("universe" in flags or "path" in flags.get("sandbox", {})) and "universe" in content:
         message = f"profile {name} has its own symbols"
@@ -112,7 +112,7 @@ def require_strategies(profile: str, settings: "Settings") -> None:
 
 
 WELL_KNOWN = 21
-"""How many of the embedded exchange's default symbols are real tickers; the rest are made up."""
+"""How many of the embedded exchange's default symbols are real tickers; the others are invented."""
 MADE_UP_SECTORS = 10
 
 

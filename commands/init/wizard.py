@@ -71,7 +71,9 @@ def run(state_dir: str | None, flags: dict[str, Any], *, alone: bool) -> Report:
     `flags` override the answers. `alone` is False if other options conflict with the wizard.
     """
     if not alone:
-        raise OperatorError("the wizard asks what other options of init say", "tradebot init --wizard, without them")
+        raise OperatorError(
+            "the wizard asks for what the other options of init set", "tradebot init --wizard, without them"
+        )
     require_terminal()
     path = state_folder.resolve(state_dir, os.environ)
     init.refuse_marked(path)
@@ -98,15 +100,15 @@ def require_terminal() -> None:
     """Raise OperatorError if stdin isn't a terminal."""
     if not sys.stdin.isatty():
         raise OperatorError(
-            "the wizard asks its questions at a terminal, and there is none",
+            "the wizard needs a terminal to ask its questions, and there is none",
             "tradebot init, then tradebot config set KEY VALUE",
         )
 
 
 def ask_questions(terminal: Terminal, path: Path) -> WizardAnswers:
-    """Return the answers to all questions. An invalid answer is asked for again, with the reason."""
+    """Return the answers to all questions. After an invalid answer, the question is repeated with the reason."""
     shipped = _shipped_settings("sandbox")
-    note("Five questions; Enter takes what stands in brackets, and Ctrl-C leaves everything as it is.")
+    note("Five questions. Enter accepts the value in brackets, and Ctrl-C leaves everything as it is.")
     note("Each answer becomes settings with comments, which you can change later.\n")
     answers = WizardAnswers()
 
@@ -153,7 +155,7 @@ def _ask_until_valid(terminal: Terminal, question: str, read: Callable[[str], An
 
 
 def _loading(answers: WizardAnswers) -> WizardAnswers:
-    """Return answers whose configuration loads; raise OperatorError with what contradicts it."""
+    """Return answers whose configuration loads; raise OperatorError with the contradiction otherwise."""
     values = parse_yaml(text_of(answers, _shipped_settings(answers.mode)))
     assert isinstance(values, dict), "the wizard writes NAME: VALUE lines"
     load(None, os.environ, {"mode": answers.mode}, values=values)

@@ -1,4 +1,4 @@
-"""`tradebot learn`: what the closed trades suggest about settings. It changes nothing by itself."""
+"""`tradebot learn`: propose settings based on the closed trades. It changes nothing by itself."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ Strategy = Annotated[
     str | None, typer.Option("--strategy", help="Only trades of this strategy.", autocompletion=strategies)
 ]
 Write = Annotated[
-    Path | None, typer.Option("--write", metavar="FILE", help="Write a configuration with what is proposed to FILE.")
+    Path | None, typer.Option("--write", metavar="FILE", help="Write a configuration with the proposals to FILE.")
 ]
 
 
@@ -38,12 +38,11 @@ def learn(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Propose settings from what trades earned.
+    """Propose settings based on the results of trades.
 
-    Looks at the closed trades and at what gates blocked, and proposes weights of signals, times of entries, sizes of
-    orders, exits, profit targets and limits, each with its evidence. Limits only get tighter. With too few trades, it
-    says how many more are needed. Nothing is changed: --write makes a file that you can check, use in a search, and
-    adopt.
+    Reads the closed trades and what gates blocked, and proposes weights of signals, times of entries, sizes of orders,
+    exits, profit targets and limits, each with its evidence. Limits only get tighter. With too few trades, it says how
+    many more are needed. Nothing is changed: --write makes a file that you can check, use in a search, and adopt.
     """
     from commands.learn.report import run
 

@@ -43,7 +43,7 @@ NUMBERS: Mapping[str, str] = {STOP: FRACTION, TARGET: FRACTION, TIME: AFTER}
 
 
 def read(app: "App", choice: Choice, progress: "Progress") -> tuple[LearnResult, tuple[str, ...], datetime | None]:
-    """Return what was learned from an account's records, the unknowns with reasons, and the last recorded moment.
+    """Return the lessons from an account's records, the unknowns with reasons, and the last recorded moment.
 
     Raises DamagedBooksError, naming the row, if the books are damaged.
     """
@@ -71,7 +71,7 @@ def _material(app: "App", trades: "Sequence[TradeRow]", choice: Choice) -> Learn
 
 
 def _entries(app: "App") -> "tuple[str, JobTimes] | None":
-    """Return the setting that says when entries are made, and what it says."""
+    """Return the setting for the times of entries, and its value."""
     timetable = app.settings.timetable
     line = next((line for line in timetable.lines if line.job == Job.TRADE_ONCE), None)
     if line is None:
@@ -141,7 +141,7 @@ def load_outcomes(
     if at is None:
         return BlockedOutcomes()
     if app.folder.kind == BACKTEST:
-        return BlockedOutcomes(problem=f"{UNKNOWN}: a backtest keeps no bars after it has ended.")
+        return BlockedOutcomes(problem=f"{UNKNOWN}: a backtest stores no bars after it has ended.")
     blocked, left = Blocked(), ShorterOutcomes(material)
     try:
         for day, judged in judged_days(app, choice.days.first, progress, choice.days.last, at):
@@ -186,7 +186,7 @@ class ShorterOutcomes:
         trade, at = outcome.trade, outcome.trade.opened_at + timedelta(seconds=after_s)
         if at >= outcome.closed_at:
             return
-        # Both are prices of bars: what the exit itself cost would have been paid at the other time too.
+        # Both prices are from bars: the exit's own cost would have been the same at the other time.
         prices = (
             day.price(trade.symbol, at),
             day.price(trade.symbol, min(outcome.closed_at + MINUTE, day.session.close)),

@@ -48,11 +48,11 @@ TITLES: Mapping[Item, str] = {
     Item.BLOCKED: "What blocked trades would have earned",
 }
 WORTH = (
-    "All of this was found in the trades that it would have changed, so expect less of it; and several proposals may "
-    "be about the same losses. tradebot search plays other values on prices, and shadow mode tries them on what is "
-    "still to come."
+    "All of this was found in the same trades that it would have changed, so expect less of it; and several "
+    "proposals may be about the same losses. tradebot search plays other values on prices, and shadow mode tries "
+    "them on the sessions to come."
 )
-CHANGES_NOTHING = "Nothing is changed. tradebot learn --write FILE writes a configuration with what is proposed."
+CHANGES_NOTHING = "Nothing is changed. tradebot learn --write FILE writes a configuration with the proposals."
 
 
 class Learned(Struct, frozen=True):
@@ -114,7 +114,7 @@ def _proposed_lines(data: Learned) -> Iterator[str]:
 
 
 def _rest(data: Learned) -> Iterator[str]:
-    """Yield what proposes nothing, item by item."""
+    """Yield the items without a proposal, one by one."""
     for item, title in TITLES.items():
         rest = [proposal for proposal in data.proposals if proposal.item is item and proposal.proposed is None]
         if not rest:
@@ -127,7 +127,7 @@ def _rest(data: Learned) -> Iterator[str]:
 
 
 def _rest_counted(data: Learned) -> Iterator[str]:
-    """Yield what most settings lack of which nothing is proposed, and where each of them is explained."""
+    """Yield what most settings without a proposal lack, and where each of them is explained."""
     rest = [proposal for proposal in data.proposals if proposal.proposed is None]
     lacks = Counter(proposal.why_not for proposal in rest if proposal.why_not)
     for said, count in lacks.most_common(1):
@@ -245,7 +245,7 @@ def _load_text(app: "App", file: Path, text: str) -> "Loaded":
 
 
 def run(app: "App", choice: "Choice", config: str | None, write: Path | None) -> Report:
-    """Return what is proposed; the bot's own configuration with that is written to the file to `write`, if any."""
+    """Return the proposals; if a file is to be written, put the bot's own configuration with the proposals there."""
     if write is not None:
         _refuse_own(write, own_file(app, config))
     with progress_bar("measuring blocked trades") as progress:
@@ -279,9 +279,9 @@ def run(app: "App", choice: "Choice", config: str | None, write: Path | None) ->
 
 
 def _refuse_own(file: Path, own: Path | None) -> None:
-    """Refuse to write over the configuration in use: what is learned counts once a person takes it over."""
+    """Refuse to overwrite the configuration in use: a proposal counts once a person adopts it."""
     if own is not None and file.exists() and file.samefile(own):
         raise OperatorError(
             f"{file} is this bot's configuration, and learning changes nothing by itself",
-            "name another file, look at it, and take it over yourself: tradebot learn --write learned.yaml",
+            "name another file, review it, and adopt it yourself: tradebot learn --write learned.yaml",
         )

@@ -52,10 +52,10 @@ def mcp(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Let an assistant look at the bot, and halt it.
+    """Let an assistant query the bot, and halt it.
 
     Speaks the Model Context Protocol over stdin and stdout, or over HTTP on this machine to whoever has the token,
-    which is shown once. Its tools are the verbs that look, and halt. None can trade, set, approve, or end a halt.
+    which is shown once. Its tools are the verbs that only read, and halt. None can trade, set, approve, or end a halt.
     Needs the extra mcp.
     """
     if find_spec("mcp") is None:

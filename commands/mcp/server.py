@@ -38,7 +38,7 @@ from tradebot import __version__
 from tradebot.errors import word
 
 AT_ONCE = 2
-"""How many verbs run beside each other; further ones wait. A halt never does."""
+"""How many verbs run at the same time; others wait. A halt never waits."""
 INSTRUCTIONS = (
     "One trading bot: how it is, what it holds, why it did or didn't trade. Each answer names the bot's mode and the "
     "end of its account's number, and is the document that the same verb prints with --json. Money is in USD, times "
@@ -76,12 +76,12 @@ def server_of(asking: ToolRunner) -> Server[Any]:
 
 
 async def _level_taken(_context: object, _level: SetLevelRequestParams) -> EmptyResult:
-    """Take any level of log messages, of which there are none."""
+    """Accept any level of log messages, although none are sent."""
     return EmptyResult()
 
 
 async def _run_in_thread(ask: Callable[[Callable[[], bool]], ToolResult], lane: Executor, tool: Tool) -> ToolResult:
-    """Run a verb in a thread; whoever cancels its request ends its process. A halt is finished all the same."""
+    """Run a verb in a thread; canceling its request ends its process, except for a halt."""
     canceled = Event()
     stopping = (lambda: False) if tool.acts else canceled.is_set
     running = asyncio.get_running_loop().run_in_executor(lane, ask, stopping)
@@ -159,7 +159,7 @@ def serve_stdio(server: Server[Any]) -> None:
 
 @contextmanager
 def _ending_stdin() -> Iterator[Callable[[], None]]:
-    """Put a pipe in the place of stdin, and yield what ends it: nothing else wakes a thread that waits for a client."""
+    """Replace stdin with a pipe, and yield a function that ends it: nothing else wakes a thread that reads from it."""
     (ours, theirs), (awake, wake) = os.pipe(), os.pipe()
     client = os.dup(0)
     os.dup2(ours, 0)

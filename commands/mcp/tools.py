@@ -103,17 +103,20 @@ class Tool:
         """Return the JSON Schema of the verb's document."""
         return answer_schema(self.fixed[0], self._kinds)
 
-    def words(self, asked: Mapping[str, Any]) -> list[str]:
+    def words(self, arguments: Mapping[str, Any]) -> list[str]:
         """Return the command line for the arguments; raise OperatorError for an invalid one."""
         try:
-            fitting = self._parameter_model.model_validate(dict(asked))
+            fitting = self._parameter_model.model_validate(dict(arguments))
         except ValidationError as wrong:
             first = wrong.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(map(str, first["loc"])) or "the arguments"
             names = ", ".join(each.name for each in self.parameters) or "no arguments"
             raise OperatorError(f"{clean(where)[:40]}: {first['msg']}", f"{self.name} takes {names}") from None
-        given = [(each, getattr(fitting, each.name)) for each in self.parameters]
-        return [*self.fixed, *(word for each, value in given if value is not None for word in each.words(value))]
+        arguments_given = [(each, getattr(fitting, each.name)) for each in self.parameters]
+        return [
+            *self.fixed,
+            *(word for each, value in arguments_given if value is not None for word in each.words(value)),
+        ]
 
 
 SYMBOL = Parameter("symbol", Name, "--symbol")
@@ -121,7 +124,7 @@ ABOUT = Parameter("symbol", Name, None)
 STRATEGY = Parameter("strategy", Name, "--strategy")
 FROM, TO = Parameter("from_date", Day, "--from"), Parameter("to_date", Day, "--to")
 SINCE = Parameter("since", Span, "--since")
-LAST = Parameter("last", whole(1, MOST_PASSES, "So many passes, the last ones."), "--last")
+LAST = Parameter("last", whole(1, MOST_PASSES, "The number of passes, counted from the last one."), "--last")
 SESSION = Parameter("session", Day, "--session")
 AT = Parameter("at", Annotated[Word, Field(description="A time of the session, such as 10:32.")], "--at")
 WHY_REASON = Parameter("reason", Annotated[Word, Field(description="A refusal's reason or gate.")], "--reason")
@@ -157,7 +160,7 @@ TOOLS: Mapping[str, Tool] = {
             "How the bot is: trading state, health, equity, positions, orders, recent passes.",
             kinds=("Status",),
         ),
-        Tool("positions", ["positions"], "Open positions, how far each is from its exits, and what rests for it."),
+        Tool("positions", ["positions"], "Open positions, how far each is from its exits, and its resting orders."),
         Tool(
             "why",
             ["why-no-orders"],
@@ -202,7 +205,7 @@ TOOLS: Mapping[str, Tool] = {
         Tool(
             "halt",
             ["halt"],
-            "Stop opening positions now: entries are canceled, exits go on. Only a person can end a halt, at the "
+            "Stop opening positions now: entries are canceled, exits continue. Only a person can end a halt, at the "
             "machine. Use it when the person asks for it.",
             (REASON,),
             acts=True,
@@ -274,10 +277,10 @@ class ToolRunner:
     ) -> None:
         self._folder, self._config, self._runs = folder, config, runs
 
-    def answer(self, tool: Tool, asked: Mapping[str, Any], stopping: Callable[[], bool]) -> ToolResult:
+    def answer(self, tool: Tool, arguments: Mapping[str, Any], stopping: Callable[[], bool]) -> ToolResult:
         """Return the verb's output; an error is returned too."""
         try:
-            document = self._document(tool, [*tool.words(asked), "--json"], stopping)
+            document = self._document(tool, [*tool.words(arguments), "--json"], stopping)
         except TradebotError as error:
             document = error_document(error, whose_of(["--state-dir", str(self._folder)]))
         return ToolResult(mark_untrusted(document, fixed_words(tool.output_schema)), "error" in document)

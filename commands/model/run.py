@@ -149,7 +149,10 @@ def _with_card(row: ModelRow, model: "Model") -> ModelRow:
 
 
 def _surroundings() -> "PluginEnvironment":
-    """Return what a model is tried in where there may be no bot: its process sees no variable of the environment."""
+    """Return the environment in which to try a model where there may be no bot.
+
+    Its process sees no environment variables.
+    """
     return PluginEnvironment(AnswerBounds(TIMEOUT_S, MEMORY_BYTES), {}, ())
 
 
@@ -166,7 +169,7 @@ def _render_key(console: "Console", data: ModelKey) -> None:
 def _render_signed(console: "Console", data: ModelSigned) -> None:
     console.print(f"Signed {clean(data.name)} as {data.id}, in {data.folder}", markup=False)
     if not data.sealed:
-        console.print("How it was made is as told by its files: no run has sealed them")
+        console.print("How it was made is stated by its files: no run has sealed them")
     console.print(f"Answers took {data.usual_ms:g} ms, the longest {data.longest_ms:g} ms")
     console.print(f"Next: add {data.id} to strategies.NAME.models, then tradebot model check", markup=False)
 

@@ -22,7 +22,7 @@ from tradebot.errors import ExitCode, OperatorError, word
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
-group("notify", "Tell people what happens: try a channel, see what was told, or send it.")
+group("notify", "Notify people of events: test a channel, show what was sent, or send it.")
 
 
 @on_bot(
@@ -160,7 +160,7 @@ def send(
         addresses = known_addresses(bot)
         missing = [channel.name for channel in bot.settings.notify.in_use() if channel.name not in addresses]
         for name in missing:
-            complain(f"{name} has no address, so it is told nothing: tradebot notify list")
+            complain(f"{name} has no address, so it gets no notices: tradebot notify list")
         before = counts(bot)
         for delivery_round in rounds(bot, addresses, PAUSE_S):
             delivery_round.look()

@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 BEGINNING = events.EventCursor(0, 0)
 LOOK_S = 5.0
-"""Real seconds between two looks at the bot while no event is written."""
+"""Real seconds between two checks of the bot while no event is written."""
 HEALTH_S = 30.0
-"""Real seconds between two looks at its health, which reads everything that the bot left behind."""
+"""Real seconds between two checks of its health, which reads all of the bot's records."""
 FIRST_RETRY = timedelta(seconds=15)
 GIVEN_UP = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -124,9 +124,9 @@ class DeliveryRound:
             critical = any(happening.severity is Severity.CRITICAL for _, _, happening in due)
             if due and (critical or self._outbox.made_between(channel.name, now - HOUR, now) < channel.most_an_hour):
                 earliest = min(at for _, at, _ in due)
-                held = self._outbox.made_between(channel.name, earliest - HOUR, now) >= channel.most_an_hour
+                is_deferred = self._outbox.made_between(channel.name, earliest - HOUR, now) >= channel.most_an_hour
                 happened = [happening for _, _, happening in due]
-                notice = compose_notification(self._who(), happened, self._app.day, earliest if held else None)
+                notice = compose_notification(self._who(), happened, self._app.day, earliest if is_deferred else None)
                 self._outbox.make(channel.name, notice, [id_ for id_, _, _ in due], now)
 
     def send(self) -> bool:
@@ -162,7 +162,7 @@ class DeliveryRound:
     def _now(self) -> Now:
         books, at = self._app.ledger_view, self.time()
         totals = books.totals()
-        held = tuple(
+        positions = tuple(
             HeldThen(position.strategy, position.symbol, position.opened_at, position.quantity, position.average_price)
             for position in totals.own_positions()
         )
@@ -170,12 +170,15 @@ class DeliveryRound:
         state = books.trading_state()
         unresolved = books.intents(unresolved=True)
         closing = self._closing(totals.round_trips)
-        listed, prices = books.listings({position.symbol for position in held}), {lot.symbol: lot.price for lot in held}
+        listed, prices = (
+            books.listings({position.symbol for position in positions}),
+            {lot.symbol: lot.price for lot in positions},
+        )
         ticks = {name: record.listing.tick_at(prices[name]) for name, record in listed.items()}
-        return Now(at, state, __version__, held, unresolved, totals.round_trips, closing, unwell, severity, ticks)
+        return Now(at, state, __version__, positions, unresolved, totals.round_trips, closing, unwell, severity, ticks)
 
     def _closing(self, trips: Sequence[RoundTrip]) -> Mapping[Key, str]:
-        """Return why each of these positions was closed, by the order that closed the last of it."""
+        """Return why each of these positions was closed, by the order that closed its last shares."""
         new = {key: trip for trip in trips if (key := (trip.strategy, trip.symbol, trip.opened_at)) not in self._why}
         if new:
             closed = trades(self._app.ledger_view.fills_since(min(trip.opened_at for trip in new.values())))
@@ -191,9 +194,9 @@ class DeliveryRound:
             judgments = [cycle for cycle in judge_passes(evidence_of(self._app)) if cycle.subject not in TOLD_OTHERWISE]
             findings = rank_judgments(judgments)
             worst = Severity.ERROR if overall(judgments) is HealthState.FAILED else Severity.WARN
-            said = "; ".join(f"{finding.subject} {finding.state}, {finding.found}" for finding in findings[:3])
+            finding_text = "; ".join(f"{finding.subject} {finding.state}, {finding.found}" for finding in findings[:3])
             more = f"; {pluralize(len(findings) - 3, 'more part')}" if len(findings) > 3 else ""
-            self._health = time.monotonic(), said + more, worst
+            self._health = time.monotonic(), finding_text + more, worst
         return self._health[1:]
 
 
@@ -235,12 +238,12 @@ def _waiting(written: Sequence[SystemEvent], now: datetime) -> Iterator[SystemEv
             yield event
 
 
-ONE_IS_ENOUGH = "a running serve tells people by itself, so leave out the line of cron"
+ONE_IS_ENOUGH = "a running serve sends notices itself, so remove the cron line"
 
 PAUSE_S = 0.25
 """Real seconds between two looks for new events."""
 
-NONE_YET = "no channel is configured, so nobody is told anything"
+NONE_YET = "no channel is configured, so nobody gets notices"
 
 ADD_ONE = "add one to your configuration, such as notify: {channels: {phone: {}}}, and its address to .env"
 
@@ -316,11 +319,11 @@ def render_channels(console: "Console", data: Channels) -> None:
         address = f"its address is in {row.variable}" if row.has_address else f"NO ADDRESS: set {row.variable} in .env"
         console.print(f"[bold]{row.name}[/bold]: {address}")
         everything = set(row.topics) >= {topic.value for topic in Topic} - {"events"}
-        console.print(f"  told about {'everything' if everything else ', '.join(row.topics)} from {row.least}")
+        console.print(f"  gets notices of {('everything' if everything else ', '.join(row.topics))} from {row.least}")
         if row.events:
             console.print(f"  and these events: {', '.join(row.events)}")
-        quiet = f"quiet {row.quiet} except for what is CRITICAL; " if row.quiet else ""
-        console.print(f"  {quiet}at most {row.most_an_hour} messages an hour besides what is CRITICAL")
+        quiet = f"quiet {row.quiet} except for CRITICAL notices; " if row.quiet else ""
+        console.print(f"  {quiet}at most {row.most_an_hour} messages an hour besides CRITICAL ones")
         if row.last_at is not None:
             problem = f": {clean(row.problem)}" if row.problem else ""
             console.print(f"  the last one was made {when(row.last_at)}, {row.last}{problem}", markup=False)
@@ -328,7 +331,7 @@ def render_channels(console: "Console", data: Channels) -> None:
 
 def render_notices(console: "Console", data: Notices) -> None:
     if not data.notices:
-        console.print("Nothing was told yet.")
+        console.print("No notice was sent yet.")
     for row in data.notices:
         how = row.sending if not row.problem else f"{row.sending}, attempt {row.attempts}: {clean(row.problem)}"
         console.print(f"{when(row.made_at)} {row.channel} ({how})", markup=False, style="bold")
@@ -378,10 +381,10 @@ def render_tried(console: "Console", data: TestDelivery) -> None:
 def counts(bot: "App") -> tuple[int, int]:
     """Return the number of notices sent so far, and the number still pending."""
     with closing(Outbox(bot.folder.path, bot.events, datetime.now(UTC))) as outbox:
-        kept = outbox.last(1_000)
-    return sum(note.sending is Sending.SENT for note in kept), sum(note.sending is Sending.WAITING for note in kept)
+        recent = outbox.last(1_000)
+    return sum(note.sending is Sending.SENT for note in recent), sum(note.sending is Sending.WAITING for note in recent)
 
 
 def render_sent(console: "Console", data: NoticesSent) -> None:
-    left = f"; {data.left} still to be sent: tradebot notify last" if data.left else ""
-    console.print(f"{data.sent} sent{left}")
+    unsent = f"; {data.left} still to be sent: tradebot notify last" if data.left else ""
+    console.print(f"{data.sent} sent{unsent}")

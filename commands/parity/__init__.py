@@ -26,8 +26,8 @@ def parity(
 ) -> Report:
     """Compare a session with its backtest.
 
-    Plays the recorded session through the backtest: the facts as they became known, the settings in force, halts where
-    they happened, on an exchange without faults. Compares each decision, order and fill with what the bot did, and says
+    Plays the recorded session through the backtest: the facts as they became known, the settings that applied, halts
+    when they happened, on an exchange without faults. Compares each decision, order and fill with the bot's, and says
     why each difference is there and what it cost. The timetable runs it after every session.
     """
     from commands.parity.report import run

@@ -48,7 +48,7 @@ def render(out: "Console", data: Parity) -> None:
     """Print what was compared, the differences by cause, and the first differences."""
     day = data.day
     span = f"Session {day.session}" + ("" if day.complete else " so far")
-    how = "played again" if day.played else "decided again, beside the quotes that it saw"
+    how = "played again" if day.played else "decided again, compared with the quotes that it saw"
     compared = (
         pluralize(day.decisions, "decision"),
         pluralize(day.orders, "order request"),
@@ -63,7 +63,7 @@ def render(out: "Console", data: Parity) -> None:
     if data.over_time:
         out.print(f"Over time, {in_words(data.over_time)}")
         if data.over_time.slippage_bps is not None:
-            out.print("Next: tradebot backtest --cost measured assumes what was measured")
+            out.print("Next: tradebot backtest --cost measured uses the measured slippage")
     if day.ours:
         first = next(difference for difference in day.differences if difference.cause is ParityCause.OURS)
         out.print(f"Next: tradebot replay {first.job}.{day.session}.{first.slot} decides that pass again", markup=False)

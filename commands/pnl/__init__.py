@@ -19,7 +19,7 @@ By = Annotated[
     typer.Option(
         "--by",
         metavar="PART",
-        help="What to divide it by: day, week, month, strategy, symbol, hour, reason or component.",
+        help="Group by day, week, month, strategy, symbol, hour, reason or component.",
         autocompletion=cuts,
     ),
 ]

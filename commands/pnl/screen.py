@@ -45,8 +45,8 @@ REALIZED = (
     "{place}."
 )
 OPEN = (
-    "What is held is valued at the broker's prices of a session's close, if something compared books and broker after "
-    "it, and else at the last price that a pass saw: the bid or ask at which it could be closed."
+    "Open positions are valued at the broker's prices of a session's close, if books and broker were compared after "
+    "it, and else at the last price that a pass saw: the bid or ask at which they could be closed."
 )
 UNPRICED = (
     "Where a session has no price for a position, its gain falls into the next session that has one; shares bought "
@@ -64,8 +64,8 @@ OF_CUT = {
     Cut.HOUR: "The hour is that of the exit, in {place}.",
     Cut.REASON: "The reason is the first rule that was recorded with the order that closed the shares.",
     Cut.COMPONENT: (
-        "The component is the one that spoke for the entry's direction most: the largest value times weight of its "
-        "score."
+        "The component is the one that contributed most to the entry's direction: the largest value times weight of "
+        "its score."
     ),
 }
 
@@ -147,7 +147,7 @@ def _of(data: ProfitAndLoss) -> str:
 def _nothing(data: ProfitAndLoss, why: str) -> str:
     if not data.fills:
         return "Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders"
-    return f"{why or 'Nothing was earned or lost there.'} All of it: tradebot pnl"
+    return f"{why or 'There was no profit or loss.'} All of it: tradebot pnl"
 
 
 def show_rows(console: Console, by: str, rows: tuple[ProfitRow, ...], total: ProfitRow | None) -> None:

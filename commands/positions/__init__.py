@@ -1,4 +1,4 @@
-"""`tradebot positions`: show positions and how far each exit rule is from closing them. The broker isn't asked."""
+"""`tradebot positions`: show positions and how far each exit rule is from closing them. The broker isn't queried."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ def positions(bot: "App") -> Report:
     """Show open positions and how far each is from its exits.
 
     Also shows the state of each position, and which stop and target rest for it at the broker. Reads the bot's own
-    books; the broker isn't asked.
+    books, without contacting the broker.
     """
     from commands.positions.report import run
 

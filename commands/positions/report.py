@@ -95,7 +95,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
     at = f"at {when(data.as_of)}" if data.as_of else "before any pass"
     held, fills = pluralize(sum(row.is_held for row in ours), "position"), pluralize(data.fills, "fill")
     unlike = " ([red]the broker's differ, see below[/red])" if data.is_unlike_broker else ""
-    console.print(f"{held}{unlike} {at}, from {fills} in the books; the broker was not asked")
+    console.print(f"{held}{unlike} {at}, from {fills} in the books; the broker was not queried")
     show_own(console, ours[rows])
     for trade in data.trades:
         if trade.exit_price is not None:
@@ -140,7 +140,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
 def _suspended_text(row: "Holding", now: datetime | None) -> str:
     what = f"{clean(row.symbol)}: the broker has suspended its trading, so no stop acts and nothing can close it"
     if row.price is None or row.price_at is None:
-        return f"{what}. No price was seen before"
+        return f"{what}. No price has been recorded yet"
     age = f", {duration((now - row.price_at).total_seconds())} old" if now else ""
     return f"{what}. {usd(row.price, row.symbol)} is its last price, of {when(row.price_at)}{age}"
 
@@ -149,7 +149,7 @@ def _unfinished_text(row: "Holding", close: "UnfinishedClose") -> str:
     why = f"to make room for {clean(close.displaced_by)}" if close.displaced_by else "by hand"
     return (
         f"{clean(row.symbol)}: a close {why}, last sent at {when(close.since)}, isn't finished: {row.quantity:,f} are "
-        "left. The next pass of exits goes on with it"
+        "left. The next exit pass continues it"
     )
 
 
@@ -225,14 +225,14 @@ NAMED = 3
 """With more prices, only the lowest and the highest are shown: each part of a position may have its own stop."""
 
 
-def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol: str) -> str:
+def protection(position_protection: "PositionProtection", headings: "Mapping[str, str]", symbol: str) -> str:
     """Return the orders protecting a position at the broker, and the bot's rules in place of missing ones, with
     reasons.
     """
     parts = list[str]()
     for name, levels in (
-        ("stop", [price for price in held.resting if price.is_stop]),
-        ("target", [price for price in held.resting if not price.is_stop]),
+        ("stop", [price for price in position_protection.resting if price.is_stop]),
+        ("target", [price for price in position_protection.resting if not price.is_stop]),
     ):
         prices = tuple(dict.fromkeys(usd(level.price, symbol) for level in levels))
         shown = " and ".join(prices)
@@ -240,15 +240,31 @@ def protection(held: "PositionProtection", headings: "Mapping[str, str]", symbol
             lowest, highest = (usd(choose(level.price for level in levels), symbol) for choose in (min, max))
             shown = f"{lowest} to {highest} in {pluralize(len(levels), 'order')}"
         parts += [f"{name} {shown}"] if prices else []
-    if held.why is None:
+    if position_protection.why is None:
         return ", ".join(parts)
-    at_broker = f"{', '.join(parts)} for {held.covered:,f}; the rest: " if parts else ""
+    at_broker = f"{', '.join(parts)} for {position_protection.covered:,f}; the rest: " if parts else ""
     # A target alone stops no loss.
-    at_broker = at_broker if held.covered or not parts else f"only {', '.join(parts)}; "
-    rule = "none" if held.rule is None else f"the bot's {headings.get(held.rule, held.rule)}"
-    why = ": ".join(filter(None, (WHY.get(held.why, f"the last one is {held.why}"), held.refusal)))
-    perhaps = "perhaps " if held.why == DOUBTED else ""
-    age = "" if held.gap_s is None else f"{perhaps}none at the broker for {duration(held.gap_s)}"
+    at_broker = at_broker if position_protection.covered or not parts else f"only {', '.join(parts)}; "
+    rule = (
+        "none"
+        if position_protection.rule is None
+        else f"the bot's {headings.get(position_protection.rule, position_protection.rule)}"
+    )
+    why = ": ".join(
+        filter(
+            None,
+            (
+                WHY.get(position_protection.why, f"the last one is {position_protection.why}"),
+                position_protection.refusal,
+            ),
+        )
+    )
+    perhaps = "perhaps " if position_protection.why == DOUBTED else ""
+    age = (
+        ""
+        if position_protection.gap_s is None
+        else f"{perhaps}none at the broker for {duration(position_protection.gap_s)}"
+    )
     return f"{at_broker}{', '.join(filter(None, (rule, age, why)))}"
 
 

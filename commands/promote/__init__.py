@@ -28,7 +28,7 @@ WithoutEvidence = Annotated[
 ]
 Results = Annotated[
     list[Path] | None,
-    typer.Option("--results", metavar="FILE", help="Judge a learned policy by its evaluation; may be repeated."),
+    typer.Option("--results", metavar="FILE", help="Evaluate a learned policy by its results; may be repeated."),
 ]
 
 
@@ -53,9 +53,9 @@ def promote(
     """Show what a strategy still has to prove, and promote it.
 
     Strategies climb from candidate to shadow, paper, live small and live. Shows each condition of the next rung with
-    its number, and by when it could be met; exits with code 10 if one isn't. With --to, puts a strategy there if all
-    are met. A lower rung needs none. With --results, shows learned policies, in use or not: seeds, benchmarks and each
-    condition before paper; exits with code 10 if none passes.
+    its number, and by when it could be met; exits with code 10 if one isn't. With --to, promotes a strategy there if
+    all are met, or demotes it without conditions. With --results, shows learned policies, in use or not: seeds,
+    benchmarks and each condition before paper; exits with code 10 if none passes.
     """
     from commands.promote.run import climb, override, put_down, row_of, run, rung_named
 

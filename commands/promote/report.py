@@ -51,10 +51,10 @@ LABELS: Mapping[str, str] = {
     "sharpe_gain": "Sharpe ratio gained",
     "sharpe_gain_low": "Sharpe ratio gained, low end",
     "drawdown_worse": "drawdown deeper by",
-    "policy_seen": "judged sessions a model may have seen",
+    "policy_seen": "evaluated sessions a model may have seen",
     "policy_sessions": "judged sessions",
     "policy_trades": "closed trades, median seed",
-    "policy_seeds": "seeds judged along every path",
+    "policy_seeds": "seeds evaluated along every path",
     "policy_seeds_positive": "share of seeds that earn something",
     "policy_doubled": "return with costs doubled, median seed",
     "policy_later": "return a bar later, median seed",
@@ -307,7 +307,7 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
         tried = f"{pluralize(row.trials, 'configuration')} trained, {row.compared} compared"
         out.print(f"  {tried}; played by tradebot {clean(row.program)}", markup=False)
         if not row.sealed:
-            out.print("  as told by a file: no run has sealed it", markup=False)
+            out.print("  as stated by a file: no run has sealed it", markup=False)
         made_from = f"{pluralize(len(row.features), 'feature')}, and {pluralize(len(row.data), 'file')} of market data"
         out.print(f"  made from {made_from}", markup=False)
         out.print(
@@ -315,8 +315,8 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
         )
         _print_runs(out, row)
         met = sum(condition.met for condition in row.conditions)
-        asked = pluralize(len(row.conditions), "condition")
-        out.print(f"To reach {data.rung.words}: {met} of {asked} of learned policies met", markup=False)
+        conditions_text = pluralize(len(row.conditions), "condition")
+        out.print(f"To reach {data.rung.words}: {met} of {conditions_text} of learned policies met", markup=False)
         show_conditions(out, row.conditions)
     out.print(data.sentence, markup=False)
 

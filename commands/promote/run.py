@@ -109,7 +109,7 @@ def gather_evidence(app: "App", name: str, folder: str | None = None) -> Strateg
 
 
 def _of_policy(app: "App", name: str, evidence: TrackRecord, sources: Sequence[EvidenceSource]) -> TrackRecord:
-    """Return the evidence with the results of a learned policy; as it is for any other strategy."""
+    """Return the evidence with the results of a learned policy; unchanged for any other strategy."""
     section, rules = app.settings.strategies.sections()[name], app.settings.promotion
     if section.evaluation is None and app.settings.strategies.installed_as()[name] not in rules.learned:
         return evidence
@@ -120,7 +120,7 @@ def _of_policy(app: "App", name: str, evidence: TrackRecord, sources: Sequence[E
             other = other_models(app, name, results)
             policy = other or PolicyFigures(results, max(results.trials, evidence.trials or 0), rules.splits)
         except OperatorError as error:
-            # Without results it meets nothing, but it can still be put down.
+            # Without results it meets no condition, but it can still be demoted.
             policy = error.message
     # A session that several folders compared counts once.
     days = {day.session: day for source in sources for day in source.replays}
@@ -168,7 +168,7 @@ def _require_same(other: "App", name: str, digest: str) -> None:
 
 
 def champion_of(app: "App", name: str) -> str:
-    """Return the strategy that trades on the highest rung besides this one; empty if none was promoted."""
+    """Return the strategy on the highest rung other than this one; empty if none was promoted."""
     promotions = app.ledger_view.promotions.every()
     rungs = {
         other: last.rung
@@ -211,13 +211,13 @@ def _source(app: "App", name: str, champion: str) -> EvidenceSource:
 
 
 def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
-    """Return what a strategy of a bot has shown in shadow, if that follows the bot's configuration as it is now."""
+    """Return a strategy's record in shadow, if that follows the bot's present configuration."""
     try:
         with open_bot(str(path), None) as own:
             asked, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
             source = _source(own, name, "")
     except TradebotError as error:
-        # What can't be read shows nothing, and hides nothing of what the bot itself has.
+        # A shadow record that can't be read counts as none, and doesn't hide the bot's own.
         why_not = f"{clean(error.message).rstrip('.')}: tradebot shadow"
         return EvidenceSource(clean(str(path)), PaperRecord.SHADOW, (), why_not=why_not)
     return (
@@ -227,7 +227,7 @@ def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
 
 def _evidence(sources: Sequence[EvidenceSource], reached: date | None, per_year: int) -> TrackRecord:
     """Return what all sources show together; of a session that several have, shadow's or the first counts."""
-    # While a strategy is in shadow, what it earns at the broker is nothing.
+    # While a strategy is in shadow, it has no results at the broker.
     ordered = sorted(sources, key=lambda record: record.traded is not PaperRecord.SHADOW)
     shown = [source for source in ordered if source.own.returns]
     owner = {day: source for source in reversed(shown) for day in source.own.returns}
@@ -319,9 +319,9 @@ def override(app: "App", name: str, to: "Rung") -> Report:
 def put_down(app: "App", name: str, to: "Rung") -> Report:
     """Put a strategy on a lower rung, which needs no evidence."""
     digest, last = require_digest(app, name, submitted=True), row_of(app, name)
-    # With less real money, it still rests on what it rested on, or on nothing.
+    # With less real money, its earlier evidence, if any, still applies.
     sentence = last.sentence if to in REAL_MONEY else ""
-    return _write_promotion(app, name, to, digest, why="put down by a person", sentence=sentence)
+    return _write_promotion(app, name, to, digest, why="demoted by a person", sentence=sentence)
 
 
 def review(app: "App") -> Report:

@@ -131,7 +131,7 @@ def run(
         path = approvals.write(app.folder, result.plan, app.settings.storage.plans) if result.plan else None
         return result, booked, path
 
-    result, booked, kept = under_pass_lock(app, "reconcile", work)
+    result, booked, backup_made = under_pass_lock(app, "reconcile", work)
     data = Compared(
         at=result.at,
         positions=len(result.view.positions),
@@ -141,7 +141,7 @@ def run(
         activities_booked=result.bookings,
         findings=tuple(_row(finding) for finding in result.findings),
         plan=result.plan.id if result.plan else None,
-        plan_file=str(kept) if kept else None,
+        plan_file=str(backup_made) if backup_made else None,
         applied=plan.id if plan else None,
         from_statement=booked.booked,
         doubtful_in_statement=booked.doubtful,
@@ -154,7 +154,7 @@ def run(
 def _read_executions(app: "App", path: "Path") -> "Sequence[Executed]":
     """Return the executions of a statement's file; raise OperatorError if it can't be read, or the venue has none."""
     if app.driver.statement is None:
-        raise OperatorError(f"{app.settings.capabilities.title} tells everything by itself: no statement is needed")
+        raise OperatorError(f"{app.settings.capabilities.title} reports everything itself, so no statement is needed")
     try:
         return app.driver.statement(path.read_bytes(), app.ledger.account_number)
     except OSError as error:
@@ -204,7 +204,7 @@ def _render(kinds: str, console: "Console", data: Compared) -> None:
         console.print(f"  recorded {pluralize(data.from_statement, 'execution')} of the statement")
     if data.doubtful_in_statement:
         rows = pluralize(data.doubtful_in_statement, "execution")
-        console.print(f"  left out {rows} of the statement: with them, the books wouldn't hold what the broker does")
+        console.print(f"  left out {rows} of the statement: with them, the books wouldn't match the broker")
     if data.activities_booked:
         booked = pluralize(data.activities_booked, "activity", "activities")
         console.print(f"  recorded {booked} of the account: {kinds}")

@@ -35,17 +35,17 @@ def replay(
     ] = None,
     from_version: Annotated[
         str | None,
-        typer.Option("--from-version", help="Only passes of this version: what an upgrade would decide otherwise."),
+        typer.Option("--from-version", help="Only passes of this version, to see what an upgrade would change."),
     ] = None,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Decide recorded passes again and compare.
+    """Replay recorded passes and compare the decisions.
 
-    Nothing is sent: prices, books and the broker's replies are those of the record. A dry run keeps no record. In a
-    backtest's folder, the run is played again from what it was made from, and each pass is compared. The file of an
-    incident needs no bot's folder, and may come from anyone.
+    Nothing is sent: prices, books and the broker's replies are those of the record. A dry run stores no record. In a
+    backtest's folder, the run is played again from its inputs, and each pass is compared. The file of an incident needs
+    no bot's folder, and may come from anyone.
     """
     from commands.replay.run import of_file, run
 

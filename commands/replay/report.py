@@ -37,7 +37,7 @@ DECIDING = frozenset({Job.TRADE_ONCE, Job.EVALUATE_EXITS})
 UNENDED = frozenset(
     {Reason.CUT_SHORT, Reason.GAVE_WAY, Reason.PASS_FAILED, Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED}
 )
-"""How a pass is recorded that began and hasn't ended. Any other refusal is that of a pass which never began."""
+"""The record of a pass that began and hasn't ended. Any other refusal is that of a pass that never began."""
 REACH = timedelta(days=1)
 
 
@@ -49,23 +49,23 @@ class NotKept(Struct, frozen=True):
     why: str
 
 
-def not_kept(facts: Facts | None, sessions: Collection[date], kept: Collection[str]) -> Sequence[NotKept]:
+def not_kept(facts: Facts | None, sessions: Collection[date], recorded_ids: Collection[str]) -> Sequence[NotKept]:
     """Return the passes of these sessions that began and have no record, oldest first."""
-    return tuple(_missing_records(facts, sessions, kept)) if facts is not None and sessions else ()
+    return tuple(_missing_records(facts, sessions, recorded_ids)) if facts is not None and sessions else ()
 
 
-def _missing_records(facts: Facts, sessions: Collection[date], kept: Collection[str]) -> Iterator[NotKept]:
+def _missing_records(facts: Facts, sessions: Collection[date], recorded_ids: Collection[str]) -> Iterator[NotKept]:
     since = datetime.combine(min(sessions) - REACH, datetime.min.time(), tzinfo=UTC)
     for cycle in facts.passes(since):
         why = _why(cycle.job_decision)
-        if why and cycle.job in DECIDING and cycle.session in sessions and cycle.id not in kept:
+        if why and cycle.job in DECIDING and cycle.session in sessions and cycle.id not in recorded_ids:
             yield NotKept(cycle.id, cycle.at, why)
 
 
 def _why(refused: Decision | None) -> str:
     """Return why a pass has no record; empty if it never began."""
     if refused is None:
-        return "What it read wasn't kept."
+        return "Its inputs weren't stored."
     if refused.reason not in UNENDED:
         return ""
     return f"{REASONS[refused.reason].meaning}{f' {refused.observed}' if refused.observed else ''}"
@@ -140,17 +140,17 @@ def replay_report(
     return Again(__version__, versions, days, *numbers, first, lost, others, other_code)
 
 
-def changed_in(name: str, at: datetime, version: str, said: CycleDifference) -> ChangedPass:
+def changed_in(name: str, at: datetime, version: str, difference: CycleDifference) -> ChangedPass:
     """Return a pass with a different decision, with the version that decided it originally."""
-    about = said.symbol, said.strategy, said.gate
-    return ChangedPass(name, at, version, said.what, said.recorded, said.replayed, *about)
+    about = difference.symbol, difference.strategy, difference.gate
+    return ChangedPass(name, at, version, difference.what, difference.recorded, difference.replayed, *about)
 
 
 class Deciding:
     """Replays recorded passes; shared parts of their records are read once."""
 
-    def __init__(self, kept: "KeptPasses", *, only_decisions: bool = False) -> None:
-        self._kept, self._only_decisions = kept, only_decisions
+    def __init__(self, records: "KeptPasses", *, only_decisions: bool = False) -> None:
+        self._kept, self._only_decisions = records, only_decisions
         self._shared: Shared = {}
         self._rules: dict[RecordEnvironment, Rules] = {}
 
@@ -163,7 +163,7 @@ class Deciding:
         """Return the record of a pass."""
         record = self._kept.record(kept_pass.id)
         if record is None:
-            raise RecordError("it isn't kept any more")
+            raise RecordError("it isn't stored any more")
         return read_record(*record, self._shared)
 
     def rules(self, recorded: RecordedCycle) -> "Rules":
@@ -175,7 +175,7 @@ class Deciding:
 
 
 def decided_again(
-    kept: "KeptPasses",
+    records: "KeptPasses",
     passes: Sequence["KeptPass"],
     progress: Callable[[int, int], None],
     *,
@@ -186,7 +186,7 @@ def decided_again(
 
     With `facts`, also list the passes of their sessions that have no record to replay.
     """
-    deciding, equal, decisions = Deciding(kept, only_decisions=only_decisions), 0, 0
+    deciding, equal, decisions = Deciding(records, only_decisions=only_decisions), 0, 0
     changed, unreadable = list[ChangedPass](), list[Unreadable]()
     for number, head in enumerate(passes):
         progress(number, len(passes))
@@ -240,9 +240,9 @@ SPOILED = (ArithmeticError, AssertionError, AttributeError, LookupError, Recursi
 """Errors of decisions on values that no pass ever had: such a record is refused, and isn't a bug."""
 
 
-def is_file(asked: str) -> bool:
+def is_file(typed: str) -> bool:
     """Return True if a word can't name a pass or a session, or is the name of a file."""
-    return "/" in asked or asked.endswith(ENDING) or Path(asked).is_file()
+    return "/" in typed or typed.endswith(ENDING) or Path(typed).is_file()
 
 
 def decided_again_from(path: Path, version: str | None) -> Again:

@@ -55,7 +55,7 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
 
 
 def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Again":
-    """Play a finished backtest again; without a word for a pass or a session, all of it."""
+    """Play a finished backtest again; all of it, unless a pass or a session is named."""
     run, kept = PastRun(app.folder.path), passes_of(app.existing_facts)
     every = [KeptPass(cycle.id, cycle.session, cycle.at, run.decided_by) for cycle in kept.values()]
     asked = _select_passes(every, what, from_version)
@@ -63,27 +63,27 @@ def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Aga
         return decided_again_in(run, [kept[head.id] for head in asked], progress, whole=not what or _is_session(what))
 
 
-def _select_passes(every: "Sequence[KeptPass]", asked: str | None, from_version: str | None) -> "Sequence[KeptPass]":
-    """Return the kept passes that are asked for; without a word for them, all of them."""
-    if not asked:
+def _select_passes(every: "Sequence[KeptPass]", typed: str | None, from_version: str | None) -> "Sequence[KeptPass]":
+    """Return the requested stored passes; without a name, all of them."""
+    if not typed:
         kept_passes = every
-    elif _is_session(asked):
-        kept_passes = [kept_pass for kept_pass in every if kept_pass.session == day_in(asked)]
+    elif _is_session(typed):
+        kept_passes = [kept_pass for kept_pass in every if kept_pass.session == day_in(typed)]
     else:
-        kept_passes = [kept_pass for kept_pass in every if kept_pass.id == asked]
+        kept_passes = [kept_pass for kept_pass in every if kept_pass.id == typed]
     chosen = [kept_pass for kept_pass in kept_passes if from_version in (None, kept_pass.version)]
     if chosen:
         return chosen
     if not every:
-        hint = "passes are kept as they run; storage.replay_sessions says for how many sessions"
-        raise OperatorError("No pass is kept to be decided again.", hint)
+        hint = "passes are stored as they run; storage.replay_sessions sets for how many sessions"
+        raise OperatorError("No pass is stored that could be replayed.", hint)
     if kept_passes:
         versions = ", ".join(sorted({kept_pass.version for kept_pass in kept_passes}))
         raise OperatorError(
-            f"No pass of {word(asked or 'the run')} was recorded by {word(from_version or '')}.", f"by: {versions}"
+            f"No pass of {word(typed or 'the run')} was recorded by {word(from_version or '')}.", f"by: {versions}"
         )
-    kept = f"kept are sessions {every[0].session} to {every[-1].session}, such as {every[-1].id}"
-    raise OperatorError(f"No pass is kept of {word(asked or '')}.", kept)
+    sessions_text = f"kept are sessions {every[0].session} to {every[-1].session}, such as {every[-1].id}"
+    raise OperatorError(f"No pass is kept of {word(typed or '')}.", sessions_text)
 
 
 def _is_session(asked: str) -> bool:
@@ -112,24 +112,29 @@ def passes_of(facts: "Facts | None") -> Passes:
 
 
 def decided_again_in(
-    run: PastRun, kept: "Sequence[CycleRecord]", progress: Callable[[int, int], None], *, whole: bool
+    run: PastRun, stored_passes: "Sequence[CycleRecord]", progress: Callable[[int, int], None], *, whole: bool
 ) -> Again:
     """Run a backtest again up to the last of these passes, and compare; `whole` if they are all of their sessions'
     passes.
     """
-    sessions = {cycle.session for cycle in kept}
+    sessions = {cycle.session for cycle in stored_passes}
     played = {
         cycle.id: cycle
         for cycle in run.replay_until(max(sessions), progress)
         if cycle.job in DECIDING and cycle.session in sessions
     }
     changed = [
-        changed_pass for cycle in kept for changed_pass in _changed_passes(run, cycle, played.pop(cycle.id, None))
+        changed_pass
+        for cycle in stored_passes
+        for changed_pass in _changed_passes(run, cycle, played.pop(cycle.id, None))
     ]
     others = [*played.values()] if whole else []
     changed += [changed_pass for other in others for changed_pass in _changed_passes(run, None, other)]
-    decisions = sum(len(candidate.decisions) for cycle in kept for candidate in cycle.candidates)
-    passes, equal = len(kept) + len(others), len({cycle.id for cycle in kept} - {change.id for change in changed})
+    decisions = sum(len(candidate.decisions) for cycle in stored_passes for candidate in cycle.candidates)
+    passes, equal = (
+        len(stored_passes) + len(others),
+        len({cycle.id for cycle in stored_passes} - {change.id for change in changed}),
+    )
     return replay_report((run.decided_by,), sessions, passes, equal, decisions, changed, other_code=run.other_code)
 
 

@@ -78,7 +78,7 @@ def _draw(figure: Figure, accounts: Sequence[AccountReport]) -> None:
     width = figure.get_figwidth()
     most = int(POINTS_PER_INCH * width)
     lines = [*_account_lines(accounts, most), *_others(longest(accounts), leveled_line(accounts), most)]
-    # What is named first lies on top.
+    # Draw the labeled series last, so that it lies on top.
     drawn = [
         above.plot(line.days, line.values, color=line.color, linewidth=line.width, linestyle=line.style)[0]
         for line in reversed(lines)

@@ -50,7 +50,7 @@ COLORED = len(ACCOUNTS) - 1
 INCHES, POINTS_PER_INCH = 1.9, 25
 """How high each part of the picture is, and how many sessions it draws on an inch across."""
 WORDS = {
-    "held": "what was held (of the equity)",
+    "held": "positions (fraction of equity)",
     "volatility": "the volatility of the half year until each session",
     "sharpe": "its Sharpe ratio",
     "beta": "its beta",
@@ -141,7 +141,7 @@ OUTER_TRADES = 5
 OUTER_ROWS = 10
 """How many rows at either end of an attribution are shown."""
 SHADES = 5
-"""How many shades of gain, and as many of loss, the table of months has."""
+"""How many shades of gain, and of loss, the table of months has."""
 
 
 def page(data: PerformanceReport, results: Sequence[Mapping[str, Any] | None] = ()) -> str:
@@ -263,8 +263,8 @@ def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:
     values = {(each.year, each.month): each.value for year in account.years for each in year.months}
     most = max((abs(value) for value in values.values() if value), default=1.0)
     return {
-        place: f"{'g' if value > 0 else 'l'}{min(int(abs(value) / most * SHADES) + 1, SHADES)}"
-        for place, value in values.items()
+        column: f"{'g' if value > 0 else 'l'}{min(int(abs(value) / most * SHADES) + 1, SHADES)}"
+        for column, value in values.items()
         if value and round(value, 3)
     }
 
@@ -279,7 +279,7 @@ def _columns(account: AccountReport) -> list[tuple[str, str]]:
 
 
 def with_files(shown: Report, data: Data, files: Files, config: str | None = None) -> Report:
-    """Write the picture, the page and the tables of a report that are asked for, and name them below what is shown."""
+    """Write the requested picture, page and tables of a report, and name them below the screen."""
     results = [read_result(Path(account.label)) for account in data.accounts] if files.page else []
     choice = Choice(DateRange(data.from_date, data.to_date), data.strategy, data.symbol)
     label = data.accounts[0].label

@@ -125,12 +125,12 @@ def sessions_of(app: "App", history: "History") -> "Sequence[Session]":
 
 
 def _stored_benchmark(evidence: "Evidence") -> BenchmarkInputs | None:
-    """Return the benchmark's prices that a backtest kept, or why it kept none; None of any other account."""
+    """Return a backtest's stored benchmark prices, or why it has none; None for any other account."""
     closes = {price.day: price.close for price in evidence.benchmark}
     opens = {price.day: price.open for price in evidence.benchmark}
-    kept = bool(closes or evidence.no_benchmark)
+    has_answer = bool(closes or evidence.no_benchmark)
     name, how = evidence.benchmark_name or BENCHMARK, evidence.benchmark_how
-    return BenchmarkInputs(BenchmarkPrices(name, closes, opens, how), evidence.no_benchmark) if kept else None
+    return BenchmarkInputs(BenchmarkPrices(name, closes, opens, how), evidence.no_benchmark) if has_answer else None
 
 
 def _benchmark_of(app: "App", history: "History") -> BenchmarkInputs:
@@ -154,7 +154,7 @@ def _daily(series: "Series") -> BenchmarkPrices:
 
 
 def _held_universe(app: "App", opened_at: datetime, at: datetime) -> BenchmarkInputs:
-    """Return the universe, held in equal parts from the day on which the books began."""
+    """Return the universe, held in equal parts from the first day of the books."""
     none, first, universe = BenchmarkPrices(HELD), app.day.date_of(opened_at), app.rules.universe
     try:
         bars = app.bars.between(DAY, list(universe), first, app.day.date_of(at), at)
@@ -186,11 +186,11 @@ def _refusals(
     if history.at is None:
         return (), ""
     if app.folder.kind == BACKTEST:
-        return (), "What the refusals were worth isn't measured: a backtest keeps no bars after it has ended."
+        return (), "The value of the refusals isn't measured: a backtest stores no bars after it has ended."
     try:
         refused_tradeses = refused_trades(app, choice.days.first, progress, choice.days.last, history.at)
     except TradebotError as error:
-        return (), f"What the refusals were worth isn't known: {problem_of(app, error)}"
+        return (), f"The value of the refusals isn't known: {problem_of(app, error)}"
     return tuple(
         RefusalsWorth(
             strategy=each.strategy,
@@ -254,9 +254,9 @@ def _write(table: "pd.DataFrame", path: Path, kind: str) -> None:
 
 def run(folders: Sequence[str], state_dir: str | None, config: str | None, choice: "Choice") -> Report:
     """Report one bot, or two side by side."""
-    asked: list[tuple[str | None, str | None]] = [(folder, None) for folder in folders] or [(state_dir, config)]
+    targets: list[tuple[str | None, str | None]] = [(folder, None) for folder in folders] or [(state_dir, config)]
     with progress_bar("measuring refusals") as progress:
-        read = [_read(folder, file, choice, progress) for folder, file in asked]
+        read = [_read(folder, file, choice, progress) for folder, file in targets]
     return _build_report(read, choice)
 
 

@@ -68,7 +68,7 @@ def longest(accounts: "Sequence[AccountReport]") -> "AccountReport":
 
 
 OTHER_MIDPOINTS = ("slippage_send", "slippage_arrival")
-"""Figures that only the document has; people see one slippage, and the others with `fills --midpoints`."""
+"""Numbers that only the document has; people see one slippage, and the others with `fills --midpoints`."""
 
 
 def figures_of(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]":
@@ -216,7 +216,7 @@ def window_figures(of: "Windows") -> list[str]:
 
 
 def basis_of(figure: "Figure") -> str:
-    """Return a figure's basis, or what it lacks, or why it has no value."""
+    """Return a number's basis, or what it lacks, or why it has no value."""
     if figure.lacks:
         return f"{figure.observations:,} of {counted_kind(figure.needed, figure.of)}"
     if figure.value is None:
@@ -261,7 +261,7 @@ def lede(account: "AccountReport") -> str:
         return ""
     others = list(_others(account))
     beside = f" Meanwhile, {join_names(others)}." if others else ""
-    moved = ", without what was moved in or out" if account.earned.transfers_usd else ""
+    moved = ", without deposits and withdrawals" if account.earned.transfers_usd else ""
     return f"The account's return was {value_of(total.account)}{moved}.{beside}"
 
 

@@ -105,7 +105,7 @@ def _label(row: int, height: int, low: float, high: float) -> str:
 
 
 def _put(field: list[list[str]], line: GrowthLine, days: Sequence[Place], reach: tuple[float, float]) -> None:
-    """Draw one line; between two dates it is straight, and what jumps over rows is filled."""
+    """Draw one line, straight between two dates; jumps over rows are filled."""
     height, columns = len(field), len(field[0])
     places = {day: index for index, day in enumerate(days)}
     placed_values = [(places[day], _row(value, reach, height)) for day, value in sorted(line.values.items())]
@@ -126,11 +126,11 @@ def _row(value: float, reach: tuple[float, float], height: int) -> float:
     return (high - value) / (high - low) * (height - 1)
 
 
-def _at(columns: Sequence[tuple[int, float]], place: float) -> int | None:
-    """Return the row of a line at a place between its dates; None outside of them."""
+def _at(columns: Sequence[tuple[int, float]], column: float) -> int | None:
+    """Return the row of a line at a column between its dates; None outside of them."""
     for (start, first), (end, last) in pairwise(columns):
-        if start <= place <= end:
-            return round(first + (last - first) * (place - start) / (end - start))
+        if start <= column <= end:
+            return round(first + (last - first) * (column - start) / (end - start))
     return None
 
 
@@ -170,7 +170,7 @@ SHORT_YEARS = 3
 
 
 def _render_short(out: "Console", data: "PerformanceReport") -> None:
-    """Print what was earned, against what, if that may be luck, and what it was made of, on less than a page."""
+    """Print what was earned, compared with what, whether it may be luck, and its sources, on less than a page."""
     alone = len(data.accounts) == 1
     for account in data.accounts:
         if account.interrupted:
@@ -197,7 +197,7 @@ def _render_short(out: "Console", data: "PerformanceReport") -> None:
 
 
 def _caveats(account: "AccountReport") -> Iterator[str]:
-    """Yield what changes how the figures must be read, without what they need more observations for."""
+    """Yield the caveats for reading the numbers, except that some need more observations."""
     figures = chain(account.returns, account.trade_figures, account.further.rolling)
     lacking = set(what_is_lacking(figures))
     yield from (text for text in account.unknown if text not in lacking)
@@ -206,7 +206,7 @@ def _caveats(account: "AccountReport") -> Iterator[str]:
 
 
 def _render_returns(out: "Console", account: "AccountReport") -> None:
-    """Print the main figures that there are beside those of the benchmark and of cash."""
+    """Print the main numbers next to those of the benchmark and of cash."""
     figures = [each for each in account.returns if each.name in KEY_RETURNS and each.value is not None]
     others = {each.of: each for each in account.comparisons}
     names = [name for name in (account.benchmark, benchmark_name(account), "cash") if name]
@@ -248,7 +248,7 @@ def _render_head(out: "Console", data: "PerformanceReport", account: "AccountRep
     if is_recorded(account):
         render_assumptions(out, [account], Block.EARNED)
     if account.unknown:
-        out.print("What can't be said yet:")
+        out.print("What can't be determined yet:")
     for line in account.unknown:
         out.print(f"  {line}", markup=False)
     if account.further.cautions:
@@ -274,7 +274,7 @@ def _render_earned(out: "Console", data: "PerformanceReport", account: "AccountR
     change = ""
     if earned.start_usd is not None and earned.end_usd is not None:
         change = f": from {earned.start_usd:,.2f} to {earned.end_usd:,.2f} USD"
-    moved = f", of which {earned.transfers_usd:+,.2f} was moved in or out" if earned.transfers_usd else ""
+    moved = f", of which {earned.transfers_usd:+,.2f} was deposited or withdrawn" if earned.transfers_usd else ""
     of = f" of {part(data)}" if part(data) else ""
     out.print(f"Profit{of} {earned.profit_usd:+,.2f} USD{change}{moved}", markup=False)
     out.print(", ".join(f"{name} {value:+,.2f}" for name, value in parts(account, ("realized", "open"))))

@@ -92,7 +92,7 @@ def schedule(
 ) -> None:
     """Show which jobs run next, and when each strategy is due.
 
-    `check` looks for what can't work in the timetable. `run CHORE` runs a chore if its slot is due and nobody has
+    `check` finds entries of the timetable that can't work. `run CHORE` runs a chore if its slot is due and nobody has
     run it yet, so that cron and systemd can start chores too.
     """
     _refuse_combinations(what, chore, count, day, again=again)

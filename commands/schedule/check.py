@@ -94,9 +94,9 @@ def _problems(line: TimetableEntry, timetable: Timetable, slots: "dict[str, list
 
 def _wrong_words(line: TimetableEntry, slot: "Slot") -> Iterator[Problem]:
     """Yield a problem if the program can't read a chore's command line; nothing is run."""
-    words, given = line.command(slot.session), len(line.verb.split())
+    words, typed_words = line.command(slot.session), len(line.verb.split())
     try:
-        dict(leaves(program(line.verb)))[line.verb].make_context(line.verb, list(words[given:]))
+        dict(leaves(program(line.verb)))[line.verb].make_context(line.verb, list(words[typed_words:]))
     except typer.TyperException as wrong:
         yield Problem(line.job, f"tradebot {' '.join(words)}: {wrong.format_message()}", f"tradebot {line.verb} --help")
 
@@ -108,12 +108,12 @@ def _too_long(line: TimetableEntry, slots: "Sequence[Slot]") -> Iterator[Problem
         yield Problem(
             line.job,
             f"its limit of {line.limit_s} s isn't below the {least_s} s from {slot.name} on {slot.session} to the next",
-            "lower its limit, or let it come less often",
+            "lower its limit, or schedule it less often",
         )
 
 
 def _kept_waiting(line: TimetableEntry, timetable: Timetable, slots: "dict[str, list[Slot]]") -> Iterator[Problem]:
-    """Yield a problem if a chore that skips when late can be kept waiting by the one before it: chores run in turn."""
+    """Yield a problem if a chore that skips when late may have to wait for the previous chore: one runs at a time."""
     if line.late is not SKIP:
         return
     others = [other for other in timetable.chores if other.job != line.job and other.limit_s]
@@ -138,7 +138,7 @@ def _not_provided(line: TimetableEntry, need: EntryNeed, slots: "dict[str, list[
         yield Problem(
             line.job,
             f"it needs {need}, which {provider} doesn't provide{at}",
-            f"let it come after {provider}, or drop needs",
+            f"schedule it after {provider}, or drop needs",
         )
 
 
@@ -155,7 +155,7 @@ def _render(out: "Console", data: ScheduleChecked) -> None:
     )
     _render_end(out, data)
     if not data.problems:
-        out.print(f"The timetable can work: looked at {looked}.")
+        out.print(f"The timetable works: checked {looked}.")
         return
     out.print(f"{pluralize(len(data.problems), 'problem')} in the timetable ({looked}):")
     for problem in data.problems:
@@ -184,11 +184,11 @@ def run_named_chore(app: "App", name: str, by: str, config: str | None, *, again
     line, now = _line(app, name), app.now()
     slot, code = _due(app, line, now) or (_last_slot(app, line) if again else None), ExitCode.DONE
     if slot is None:
-        said = f"no slot is due now{_last(app, line, now)}; tradebot schedule shows the next one"
+        result = f"no slot is due now{_last(app, line, now)}; tradebot schedule shows the next one"
     else:
         ended = run_chore(app, by, OneShots(app.folder.path, config), lambda: False, slot, again=again)
-        said, code = ended.said, ended.exit_code
-    data = ChoreRun(name, slot.name if slot else None, said)
+        result, code = ended.said, ended.exit_code
+    data = ChoreRun(name, slot.name if slot else None, result)
     return Report("schedule-run", data, _render_chore, code, identity(app))
 
 
@@ -201,7 +201,7 @@ def _line(app: "App", name: str) -> "TimetableEntry":
 
 
 def _due(app: "App", line: "TimetableEntry", now: datetime) -> "Slot | None":
-    """Return the latest slot of a chore that has begun, if it may still begin and nobody has run it."""
+    """Return the latest slot of a chore that has begun, if it may still start and nobody has run it."""
     inputs = app.ledger, [line], app.settings.serve.grace_s, app.day
     slot_tracker = SlotTracker(*inputs, app.ensure_calendar, lambda slot, now: is_unfinished(app.ledger, slot))
     return next(iter(slot_tracker.look(now).run), None)

@@ -160,7 +160,7 @@ def _slots(app: "App", day: date, session: "Session | None", sessions: "Sequence
 
 
 class _Calendar(Struct, frozen=True):
-    """The stored calendar if it covers the first `least` of what is asked for; the full one takes a second to load."""
+    """The stored calendar if it covers the first `least` requested days; the full one takes a second to load."""
 
     app: "App"
     least: timedelta = REACH / 2
@@ -174,7 +174,7 @@ class _Calendar(Struct, frozen=True):
 
 
 def _own_schedules(app: "App", since: datetime) -> "Iterator[OwnSchedule]":
-    """Yield the strategies that have their own times; only a plug-in without times in the configuration is asked.
+    """Yield the strategies that have their own times; only a plug-in without configured times is started to find out.
 
     If one isn't installed, none are shown: `strategy list` says what is wrong.
     """
@@ -219,8 +219,7 @@ def show(console: "Console", data: "Schedule") -> None:
     console.print(table)
     _own(console, data.strategies)
     console.print(
-        f"An entry more than {data.grace_s:,} s late is recorded as missed; "
-        "the other jobs run once for the latest slot."
+        f"An entry more than {data.grace_s:,} s late is recorded as missed; other jobs run once, for the latest slot."
     )
 
 
@@ -258,5 +257,5 @@ def _own(console: "Console", strategies: "Sequence[OwnSchedule]") -> None:
         due = f"due until {when(each.due.end, MINUTE)}; {next_slot}" if each.due else next_slot
         table.row(f"  {each.strategy}", each.times, each.unusable or due)
     if strategies:
-        console.print("Strategies with their own times are asked in the first pass of entries in each slot:")
+        console.print("Strategies with their own times run in the first entry pass of each slot:")
         console.print(table)

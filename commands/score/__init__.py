@@ -97,6 +97,6 @@ def score(
     if session:
         from commands.score.run import run_past_session as run_past
 
-        with progress_bar("reading the kept replies") as progress:
+        with progress_bar("reading the stored replies") as progress:
             return run_past(bot, session, at, progress)
     return explain_one(bot, explain, plot) if explain else run(bot, by=caller())

@@ -47,7 +47,7 @@ STEPS: Mapping[str, float] = {
     "contracts": 1_000,
     "shares": 100_000,
 }
-"""The step for "one unit more" in units of which a single one is too small; it is 1 in all others."""
+"""The step for "one unit more" in units in which one is too small to matter; in all others it is 1."""
 
 
 class ExplainedInput(Struct, frozen=True):
@@ -155,21 +155,21 @@ def explain_score(app: App, symbol: str) -> Explained:
     )
 
 
-def scores_of(strategy: Strategy, seen: StrategyInputs, symbol: str) -> Iterator[ExplainedScore]:
+def scores_of(strategy: Strategy, inputs: StrategyInputs, symbol: str) -> Iterator[ExplainedScore]:
     """Yield a strategy's scores of one symbol, computed with all symbols that it sees."""
-    left_out = [refused.decision for refused in seen.left_out if refused.symbol == symbol]
+    left_out = [refused.decision for refused in inputs.left_out if refused.symbol == symbol]
     if left_out:
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), tuple(left_out), left_out=True)
         return
-    proposed = seen.unmet or strategy.propose(seen.view)
-    given = () if isinstance(proposed, Decision) else proposed
-    wants = [want for want in given if isinstance(want, Open) and want.symbol == symbol]
+    proposed = inputs.unmet or strategy.propose(inputs.view)
+    proposals = () if isinstance(proposed, Decision) else proposed
+    wants = [want for want in proposals if isinstance(want, Open) and want.symbol == symbol]
     if isinstance(proposed, Decision):
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (proposed,))
-    elif not wants and symbol in seen.view.lots:
+    elif not wants and symbol in inputs.view.lots:
         decision = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_POSITIONED)
         yield ExplainedScore(strategy.name, None, None, None, 0, (), (), (decision,), left_out=True)
-    yield from (_explain_want(strategy, want, seen.view) for want in wants)
+    yield from (_explain_want(strategy, want, inputs.view) for want in wants)
 
 
 def _explain_want(strategy: Strategy, want: Open, view: StrategyView) -> ExplainedScore:
@@ -209,18 +209,20 @@ def _component(part: Component, inputs: ComponentInputs | None, total: float, no
 
 def _inputs(inputs: ComponentInputs, value: float | None, share: float, now: datetime) -> Iterator[ExplainedInput]:
     read = names(inputs.formula) if value is not None else frozenset()
-    given = {each.name: float(each.value) for each in inputs.values}
+    values = {each.name: float(each.value) for each in inputs.values}
     for each in inputs.values:
         age_s = (now - each.at).total_seconds() if isinstance(each.at, datetime) else None
-        step, change = _one_more(each, inputs.formula, given, share) if each.name in read else (None, None)
+        step, change = _one_more(each, inputs.formula, values, share) if each.name in read else (None, None)
         yield ExplainedInput(each.name, each.value, each.unit, each.at, age_s, each.row, step, change)
 
 
-def _one_more(each: Input, formula: str, given: Mapping[str, float], share: float) -> tuple[float | None, float | None]:
-    """Return how much "one more" of an input is, and what it would do to the score; None where it has no result."""
+def _one_more(
+    each: Input, formula: str, values: Mapping[str, float], share: float
+) -> tuple[float | None, float | None]:
+    """Return the step for one unit more of an input, and its effect on the score; None if there is no result."""
     step = STEPS.get(each.unit, 1.0)
     try:
-        change = evaluate(formula, {**given, each.name: given[each.name] + step}) - evaluate(formula, given)
+        change = evaluate(formula, {**values, each.name: values[each.name] + step}) - evaluate(formula, values)
     except ArithmeticError:
         return None, None
     return step, change * share
@@ -262,9 +264,9 @@ def _panel(axes: Axes, data: Explained, score: ExplainedScore) -> None:
     values = [part.contribution or 0.0 for part in parts]
     axes.barh(names, values, color=[GAIN if value > 0 else LOSS for value in values])
     _finish(axes, values, [part.contribution is None for part in parts])
-    said = "no score" if score.score is None else f"{score.score:+.3f}"
+    score_text = "no score" if score.score is None else f"{score.score:+.3f}"
     coverage = "" if score.coverage is None else f", coverage {score.coverage:.0%}"
-    title(axes, f"{data.symbol} at {when(data.at)}: {score.strategy} {said}{coverage}")
+    title(axes, f"{data.symbol} at {when(data.at)}: {score.strategy} {score_text}{coverage}")
 
 
 def _finish(axes: Axes, values: list[float], absent: list[bool]) -> None:
@@ -282,7 +284,7 @@ def _finish(axes: Axes, values: list[float], absent: list[bool]) -> None:
 
 
 SHOWN = 9
-"""Inputs of one component that a screen shows; the document has all of them."""
+"""How many inputs of one component a screen shows; the document has all of them."""
 HALF = 10  # the width of a bar on each side of zero
 
 
@@ -297,9 +299,9 @@ def render(out: Console, data: Explained) -> None:
 
 
 def _unseen(out: Console, score: ExplainedScore) -> None:
-    """Print why a strategy didn't look at the symbol, in the words of why-no-orders."""
+    """Print why a strategy skipped the symbol, in the words of why-no-orders."""
     for reason in filter(None, (decision.reason for decision in score.decisions)):
-        out.print(f"{score.strategy} didn't look at it: {reason}. {REASONS[reason].meaning}", markup=False)
+        out.print(f"{score.strategy} skipped it: {reason}. {REASONS[reason].meaning}", markup=False)
         out.print(f"Next: {REASONS[reason].remedy}", markup=False)
 
 
@@ -314,9 +316,9 @@ def _score(out: Console, score: ExplainedScore, symbol: str) -> None:
         table.row(part.name, _signed_text(part.value), f"{part.weight:g}", _signed_text(part.contribution), bar)
     coverage = "·" if score.coverage is None else f"{score.coverage:.0%}"
     table.row("[bold]score[/bold]", "", f"coverage {coverage}", f"[bold]{_signed_text(score.score)}[/bold]", "")
-    made = "contribution = value x weight / sum of weights"
+    formula = "contribution = value x weight / sum of weights"
     side = "no direction" if score.score == 0 else score.side or "no answer"
-    out.print(f"Strategy {score.strategy}: {side}; {made}", markup=False)
+    out.print(f"Strategy {score.strategy}: {side}; {formula}", markup=False)
     if score.components:
         out.print(table)
     for decision in score.decisions:

@@ -34,7 +34,7 @@ from tradebot.ports.world import Progress
 from tradebot.views.score_diff import Moved, MovedCandidate, diff_scores
 
 SHORT = {"dark_pool": "dark", "market_tide": "tide", "greek_exposure": "gamma", "iv_rank": "iv", "oi_change": "oi"}
-"""Component names cut to what a narrow column holds."""
+"""Component names shortened for a narrow column."""
 DOT = "·"
 
 
@@ -63,7 +63,7 @@ def _values(names: Sequence[str], components: Mapping[str, float | None]) -> Ite
 
 
 def _want_text(row: CandidateRow) -> str:
-    """Return what a row without a no is: something to enter, or a position that its strategy wants to leave."""
+    """Return the want of an accepted row: something to enter, or a position that its strategy wants to close."""
     return "candidate" if row.purpose == Purpose.OPEN else f"wants to {row.purpose}"
 
 
@@ -147,14 +147,14 @@ def _moment(day: date, text: str | None) -> datetime | None:
 
 def _render_past_session(console: Console, data: ScoredAgain) -> None:
     console.print(
-        f"Session {data.session} from {pluralize(data.replies, 'kept reply', 'kept replies')}; nothing is recorded"
+        f"Session {data.session} from {pluralize(data.replies, 'stored reply', 'stored replies')}; nothing is recorded"
     )
     if data.unreadable:
         console.print(f"  {pluralize(data.unreadable, 'reply', 'replies')} had no readable rows")
     if not data.complete:
-        console.print("  Replies of earlier days are no longer kept, so facts of these days may be missing.")
+        console.print("  Replies of earlier days are no longer stored, so facts of these days may be missing.")
     for name in data.left_out:
-        console.print(f"  {name} is left out: it reads quotes or the account, which aren't kept", markup=False)
+        console.print(f"  {name} is left out: it reads quotes or the account, which aren't stored", markup=False)
     show(console, data.scores)
 
 
@@ -221,7 +221,7 @@ SHOWN = 6
 
 
 def _render_variants(out: Console, data: Variants) -> None:
-    out.print(f"What would be wanted at {when(data.at)} with one setting changed; the account's gates aren't asked")
+    out.print(f"What would be wanted at {when(data.at)} with one setting changed, before the account's gates")
     for scored in data.strategies:
         of = pluralize(scored.seen, "symbol")
         out.print(f"Strategy {scored.strategy}: {len(scored.passing)} of {of} pass its own filters now", markup=False)
@@ -285,7 +285,7 @@ def _find_cycle(facts: SqliteFacts, name: str) -> CycleRecord | None:
 
 
 def _newest(facts: SqliteFacts, count: int) -> Sequence[CycleRecord]:
-    # A pass that was refused has none, so more are read than asked for.
+    # A refused pass has no scores, so read more passes than requested.
     cycles = [
         cycle
         for job in (Job.SCORE, Job.TRADE_ONCE)

@@ -1,4 +1,4 @@
-"""`tradebot search`: search for better values of settings, and judge which results are credible."""
+"""`tradebot search`: search for better values of settings, and assess which results are credible."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +28,7 @@ Storage = Annotated[
     str | None,
     typer.Option("--storage", help="Journal file, .db file or database address [STATE/backtests/searches]."),
 ]
-StudyName = Annotated[str | None, typer.Option("--study", help="What to call the study [from its fingerprint].")]
+StudyName = Annotated[str | None, typer.Option("--study", help="The name of the study [from its fingerprint].")]
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core, if memory allows].")
 ]
@@ -70,7 +70,7 @@ def require_extras(on: On) -> None:
 )
 @with_options(wish=but(wish_of, "venue", "equity_at", "margin", "recorder", "every_pass"))
 def search(
-    space: Annotated[Path, typer.Argument(metavar="SPACE", help="What to try; docs/SEARCH.md explains it.")],
+    space: Annotated[Path, typer.Argument(metavar="SPACE", help="What to try; see docs/SEARCH.md.")],
     storage: Storage = None,
     study: StudyName = None,
     workers: Workers = None,
@@ -82,12 +82,12 @@ def search(
     plot: Plot = None,
     as_json: Json = False,
 ) -> None:
-    """Search for better settings, and judge what is found.
+    """Search for better settings, and assess the results.
 
-    Plays a backtest for each combination of values of a space, in as many processes as there are cores, and chooses
-    in some sessions what others judge. The result is a verdict: how likely luck alone makes such a best trial, whether
-    its neighbors earn as much, and what is left with costs doubled. Ctrl-C keeps what is done, and --resume goes on.
-    With --on ray, the workers are on the Ray cluster at RAY_ADDRESS, or on the one started on this machine; a search
-    starts none.
+    Plays a backtest for each combination of values of a space, in as many processes as there are cores; some sessions
+    choose, and others evaluate the choice. The result is a verdict: how likely luck alone produces such a best trial,
+    whether its neighbors earn as much, and what remains with costs doubled. Ctrl-C keeps what is finished, and --resume
+    continues. With --on ray, the workers are on the Ray cluster at RAY_ADDRESS, or on the one started on this machine;
+    a search starts none.
     """
     finish(run(space, wish, StudyOptions(storage, study, workers, resume, check, on), plot), as_json)

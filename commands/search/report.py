@@ -56,7 +56,9 @@ def render(out: "Console", data: Searched) -> None:
     if data.verdict is None:
         out.print("\n" + _why_unjudged(data), markup=False)
         if data.unjudged:
-            out.print("\nTrials, best first in all sessions: none are left to judge them by, so this may be luck")
+            out.print(
+                "\nTrials, best first in all sessions: no sessions are left to evaluate them, so this may be luck"
+            )
             _trials(out, data.unjudged, data.objectives[0])
         return
     of = data.verdict
@@ -80,14 +82,16 @@ def _head(data: Searched) -> Iterator[str]:
         f"{data.first_session} to {data.last_session}"
     )
     if data.elapsed_s >= 1 and trials.played:
-        yield f"Took {duration(data.elapsed_s)} with {pluralize(data.workers, 'worker')}; kept in {clean(data.storage)}"
+        yield (
+            f"Took {duration(data.elapsed_s)} with {pluralize(data.workers, 'worker')}; stored in {clean(data.storage)}"
+        )
     if checked.refused:
         share = f"{checked.refused} of {checked.drawn} drawn combinations"
         yield f"Note: the loader refuses {share}, such as: {clean(checked.why)}"
     for why, count in data.left_out.items():
         yield f"Left out: {pluralize(count, 'trial')}, {clean(why)}"
     if trials.left and trials.played:
-        yield f"{pluralize(trials.left, 'trial')} left, or with others: the same command with --resume goes on"
+        yield f"{pluralize(trials.left, 'trial')} left, or with others: the same command with --resume continues"
 
 
 def _why_unjudged(data: Searched) -> str:

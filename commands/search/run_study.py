@@ -1,4 +1,4 @@
-"""Create or resume a study, run its trials, and judge them."""
+"""Create or resume a study, run its trials, and evaluate them."""
 
 import os
 import sys
@@ -75,36 +75,36 @@ class SearchInputs(Struct, frozen=True):
 
 
 def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
-    """Run the missing trials of a space, and judge all of them; with `only_check`, run none.
+    """Run the missing trials of a space, and evaluate all of them; with `only_check`, run none.
 
     Raises TradebotError with the code of the signal if it was stopped; finished trials are stored.
     """
-    made = made_of(file, wish, how)
-    space = made.bench.spaced.space
+    inputs = made_of(file, wish, how)
+    space = inputs.bench.spaced.space
     # How many fit on a cluster is known once it is there.
     workers = fitting(how.workers, space.total) if how.on is not On.RAY else how.workers or 0
     if how.only_check:
-        return _build_result(made, file, workers, 0.0, TrialCounts(0, space.total, 0, 0, 0), 0, {}, None)
-    study = study_of(made, workers, resume=how.resume)
+        return _build_result(inputs, file, workers, 0.0, TrialCounts(0, space.total, 0, 0, 0), 0, {}, None)
+    study = study_of(inputs, workers, resume=how.resume)
     started = time.monotonic()
     try:
-        workers = _play(made, study, workers)
+        workers = _play(inputs, study, workers)
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         done = f"{pluralize(study.counts().played, 'trial')} of {space.total:,}"
-        so_far = _best_so_far(_ranked_trials(made, study), space.objectives[0])
+        so_far = _best_so_far(_ranked_trials(inputs, study), space.objectives[0])
         raise TradebotError(
-            f"Stopped after {done}. They are kept.{so_far}", "to go on: the same command with --resume", code=code
+            f"Stopped after {done}. They are stored.{so_far}", "to go on: the same command with --resume", code=code
         ) from signalled
     elapsed_s = time.monotonic() - started
     longest = max((trial.longest for trial in study.played_trials()), default=0)
-    judged = _judge_study(made, study)
-    result = _build_result(made, file, workers, elapsed_s, study.counts(), longest, study.reasons(), judged)
-    return result if judged else replace(result, unjudged=_ranked_trials(made, study))
+    judged = _judge_study(inputs, study)
+    result = _build_result(inputs, file, workers, elapsed_s, study.counts(), longest, study.reasons(), judged)
+    return result if judged else replace(result, unjudged=_ranked_trials(inputs, study))
 
 
-def _ranked_trials(made: SearchInputs, study: Study) -> tuple[ComparedTrial, ...]:
-    bench = made.bench
+def _ranked_trials(inputs: SearchInputs, study: Study) -> tuple[ComparedTrial, ...]:
+    bench = inputs.bench
     per_year = sessions_per_year(bench.plan.settings.day)
     return rank_trials(study.played_trials(), bench.spaced.space.objectives[0], per_year)
 
@@ -145,14 +145,14 @@ def _digest(value: object) -> str:
 
 
 def _of(file: Path) -> str:
-    """Return the fingerprint of what a space says, whatever its comments and its place."""
+    """Return the fingerprint of a space's content, ignoring comments and the file's location."""
     return _digest(read_space(file).model_dump(mode="json"))
 
 
-def study_of(made: SearchInputs, workers: int, *, resume: bool) -> Study:
+def study_of(inputs: SearchInputs, workers: int, *, resume: bool) -> Study:
     """Return the study to run: a new one, or with `resume` the existing one, if its inputs are the same."""
-    study_location, space = made.place, made.bench.spaced.space
-    wanted = _facts(made)
+    study_location, space = inputs.place, inputs.bench.spaced.space
+    wanted = _facts(inputs)
     if not resume:
         if "://" not in study_location.storage and not Path(study_location.storage).exists():
             _make_room(Path(study_location.storage).parent)
@@ -175,7 +175,7 @@ def _make_room(folder: Path) -> None:
 
 
 def _facts(search_inputs: SearchInputs) -> Mapping[str, Any]:
-    """Return what a study is made from, in the parts that a person may have changed."""
+    """Return a study's inputs, grouped by what a person may have changed."""
     identity = search_inputs.identity
     return {
         "versions": dict(identity.versions),
@@ -196,7 +196,7 @@ _CHANGED = {
 
 
 def _play(search_inputs: SearchInputs, study: Study, workers: int) -> int:
-    """Play what is left, and return how many workers there were."""
+    """Play the remaining trials, and return how many workers there were."""
     done, total = study.counts(), search_inputs.bench.spaced.space.total
 
     def keep() -> None:
@@ -211,11 +211,11 @@ def _play(search_inputs: SearchInputs, study: Study, workers: int) -> int:
     return pool.count
 
 
-def _trials(made: SearchInputs, study: Study) -> Sequence[Trial]:
+def _trials(inputs: SearchInputs, study: Study) -> Sequence[Trial]:
     """Return every trial that was played as the store counts it, so that nothing is counted twice."""
-    code = {name: code.digest for name, code in made.identity.code.items()}
+    code = {name: code.digest for name, code in inputs.identity.code.items()}
     return [
-        Trial(strategy, result.digest, f"{made.name} {number}", len(result.returns), result.sharpe, code[strategy])
+        Trial(strategy, result.digest, f"{inputs.name} {number}", len(result.returns), result.sharpe, code[strategy])
         for number, result in study.results()
         for strategy in code
     ]
@@ -223,7 +223,7 @@ def _trials(made: SearchInputs, study: Study) -> Sequence[Trial]:
 
 @contextmanager
 def _progress(before: int, total: int) -> Iterator[Callable[[], None]]:
-    """Yield what draws another finished trial, with the rate and the time that is left, if stderr is a terminal."""
+    """Yield a function that draws finished trials with rate and remaining time, if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield lambda: None
         return
@@ -280,7 +280,7 @@ def _set(values: Values) -> Iterator[str]:
 
 
 def _build_result(
-    made: SearchInputs,
+    inputs: SearchInputs,
     file: Path,
     workers: int,
     elapsed_s: float,
@@ -289,11 +289,11 @@ def _build_result(
     reasons: Mapping[str, int],
     judged: SearchVerdict | None,
 ) -> Searched:
-    space, sessions = made.bench.spaced.space, [*map(session_of, made.bench.market.calendar.market)]
+    space, sessions = inputs.bench.spaced.space, [*map(session_of, inputs.bench.market.calendar.market)]
     return Searched(
-        name=made.name,
-        venue=made.bench.plan.settings.venue,
-        storage=made.place.storage if "://" not in made.place.storage else made.place.storage.partition("://")[0],
+        name=inputs.name,
+        venue=inputs.bench.plan.settings.venue,
+        storage=inputs.place.storage if "://" not in inputs.place.storage else inputs.place.storage.partition("://")[0],
         space=clean(str(file)),
         sampler=space.sampler,
         objectives=space.objectives,
@@ -302,7 +302,7 @@ def _build_result(
         last_session=sessions[-1].date,
         workers=workers,
         elapsed_s=elapsed_s,
-        checked=made.checked,
+        checked=inputs.checked,
         trials=counts,
         longest=longest,
         left_out=reasons,

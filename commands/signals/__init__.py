@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def run(app: "App") -> Report:
-    """Judge every signal in use; exit 10 if one has a problem."""
+    """Evaluate every signal in use; exit 10 if one has a problem."""
     from commands.signals.signal_inputs import read, show
 
     data = read(app)
@@ -29,8 +29,8 @@ def run(app: "App") -> Report:
 def signals(bot: "App") -> Report:
     """Show how healthy each signal is.
 
-    What a source sends differently from what it documents is shown with an example. A signal is HEALTHY, DEGRADED
-    (usable, but something is wrong), CRITICAL (not usable), or UNKNOWN (nothing was seen to judge it by, as while
-    the market is asleep). Only the bot's own records are read. Exits with code 10 if a person should look.
+    Where a source differs from its documentation, an example is shown. A signal is HEALTHY, DEGRADED (usable, but
+    something is wrong), CRITICAL (not usable), or UNKNOWN (no evidence, for example while the market is closed). Only
+    the bot's own records are read. Exits with code 10 if a person should look.
     """
     return run(bot)

@@ -100,7 +100,7 @@ NONE = NullCounts(0, {})
 
 
 def read(app: "App") -> SignalsHealth:
-    """Judge the records of each kind of facts that strategies in use need, and the last scores."""
+    """Evaluate the records of each kind of facts that strategies in use need, and the last scores."""
     scores = _last_scores(app)
     now = _now(app, scores)
     moment = moment_of(app.ledger_view, now, lately(app.ledger_view, now))
@@ -146,16 +146,16 @@ def _kinds(app: "App", moment: TradingMoment) -> Iterator[KindEvidence]:
     usual = facts.nulls(since - USUAL, since) if facts else {}
     failures = _failures(app, since, now)
     for kind, symbols in app.needed_facts.items():
-        asked: set[str | None] = {None} if kind.market_wide else set(symbols)
-        answer_countses = [row for row in counts[kind.name] if row.symbol in asked]
+        subjects: set[str | None] = {None} if kind.market_wide else set(symbols)
+        answer_countses = [row for row in counts[kind.name] if row.symbol in subjects]
         failed = _since_last_reply(failures.get(kind.name, ()), answer_countses)
         yield KindEvidence(
             kind=kind,
-            wanted=len(asked),
+            wanted=len(subjects),
             at=tuple(row.at for row in answer_countses),
             limit_s=_limit_s(app, kind),
             interval_s=kind.interval_s(app.rules.poll_s),
-            replies=tuple(reply for reply in replies[kind.name] if reply.symbol in asked),
+            replies=tuple(reply for reply in replies[kind.name] if reply.symbol in subjects),
             received=sum(row.received for row in answer_countses),
             foreign=sum(row.foreign for row in answer_countses),
             rejected=sum(row.rejected for row in answer_countses),
@@ -167,7 +167,7 @@ def _kinds(app: "App", moment: TradingMoment) -> Iterator[KindEvidence]:
 
 
 def _limit_s(app: "App", kind: "AnyKind") -> float:
-    """Return how old a reply may get: alerts have their own limit; the others may miss one renewal."""
+    """Return the maximum age of a reply: alerts have their own limit; others may miss one renewal."""
     if kind.name == FLOW_ALERTS:
         return app.settings.tightest_limits.max_flow_age_s
     return kind.max_age_s or 2.0 * kind.interval_s(app.rules.poll_s)

@@ -90,7 +90,7 @@ def show(console: "Console", data: "Status", whose: Identity) -> None:
         return
     looked_at = data.looked_at
     console.print(
-        f"Looked at {pluralize(looked_at.fills, 'fill')}, {pluralize(looked_at.intents, 'intent')}, "
+        f"Read {pluralize(looked_at.fills, 'fill')}, {pluralize(looked_at.intents, 'intent')}, "
         f"{pluralize(looked_at.orders, 'working order')} and the last pass of {pluralize(looked_at.passes, 'job')}",
         style="dim",
     )
@@ -114,7 +114,7 @@ def sections(data: "Status", whose: Identity) -> "Mapping[str, Callable[[Console
 
 
 def _headline(console: "Console", data: "Status", whose: Identity) -> None:
-    """Print in one line what most people look for: may it trade, what did it earn, what does it hold, is it well."""
+    """Print in one line what most people want to know: may it trade, what did it earn, which positions, is it well."""
     parts = [f"[{STATE_STYLE[data.trading_state]}]{data.trading_state}[/]"]
     if data.permission.next:
         parts.append("[red]permission closed[/red]")
@@ -144,7 +144,7 @@ def _bot(console: "Console", data: "Status", whose: Identity) -> None:
         console.print(f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}")
     else:
         console.print(f"  state {escape(data.state_dir)}")
-    console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
+    console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not queried")
     if whose.mode in IN_SANDBOX:
         served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
         console.print(f"  embedded exchange {served}")
@@ -169,7 +169,7 @@ def _may(console: "Console", data: "Status") -> None:
         console.print(f"Books [yellow]never compared[/yellow] with the broker's. Next: {books.next}")
         return
     ago = f", {books.age_s / 60:.0f} min before the last record" if books.age_s is not None else ""
-    since = ", but what was seen since differs, as shown below" if data.notes and not books.state.is_finding else ""
+    since = ", but later readings differ, as shown below" if data.notes and not books.state.is_finding else ""
     console.print(f"Books compared {_when(books.at)}{ago}: {books.found}{since}")
 
 
@@ -273,11 +273,11 @@ def _positions(console: "Console", data: "Status") -> None:
         console.print(line, markup=False)
 
 
-def nearest_rule(held: "Holding") -> str:
+def nearest_rule(position: "Holding") -> str:
     """Return the closest exit rule and its distance; empty without a price or a position."""
-    if held.closed_by_others and not held.is_held:
-        return "closed by somebody else"
-    stop = next((stop for stop in held.stops if stop.rule == held.nearest), None)
+    if position.closed_by_others and not position.is_held:
+        return "closed by someone else"
+    stop = next((stop for stop in position.stops if stop.rule == position.nearest), None)
     if stop is None:
         return ""
     if stop.left_s is not None:
@@ -285,7 +285,7 @@ def nearest_rule(held: "Holding") -> str:
     if stop.distance is None:
         return ""
     away = " away" if stop.distance > 0 else ""
-    return f"{stop.rule} {usd(stop.price, held.symbol)}, {way_there(stop.distance)}{away}"
+    return f"{stop.rule} {usd(stop.price, position.symbol)}, {way_there(stop.distance)}{away}"
 
 
 def _working_orders(console: "Console", orders: "Sequence[OpenOrder]") -> None:
@@ -454,7 +454,7 @@ def _sleep(seconds: float) -> bytes:
 
 @contextmanager
 def _keys() -> Iterator[Callable[[float], bytes]]:
-    """Yield what waits for keys for so many seconds, without echoing them and without waiting for a line."""
+    """Yield a function that waits this many seconds for keys, without echoing them or waiting for a line."""
     if not sys.stdin.isatty():
         yield _sleep
         return
@@ -478,14 +478,14 @@ def _keys() -> Iterator[Callable[[float], bytes]]:
 
 WAYS = (
     ("tradebot demo", "plays a session on the embedded exchange; it needs no account"),
-    ("tradebot init", "makes a bot here; with --wizard, it asks a few questions first"),
-    ("tradebot backtest --sessions 20", "plays other days, and keeps the result"),
+    ("tradebot init", "creates a bot here; with --wizard, it asks a few questions first"),
+    ("tradebot backtest --sessions 20", "plays other days, and stores the result"),
 )
 MOST_NEEDS = 3
 
 
 def show_overview(folder: Path) -> None:
-    """Print the bot in a folder, or how to begin if there is none."""
+    """Print the bot in a folder, or how to start if there is none."""
     if not state_folder.has_marker(folder) and not (folder / state_folder.LEDGER).exists():
         show_report(Report("status", folder, _render_ways))
         return
@@ -513,7 +513,7 @@ def _render_overview(console: Console, data: Status, whose: Identity, waiting: S
 
 
 def _overview_lines(data: Status, waiting: Sequence[Request]) -> Iterator[tuple[str, str]]:
-    """Yield what the bot earned, holds and does next, how it is, and what needs a person, each with its name."""
+    """Yield what the bot earned, its positions, next jobs and health, and what needs a person, each with a label."""
     day, equity = data.today, data.equity
     if day is not None:
         before = equity.last_usd - day.total_usd if equity else Decimal(0)
@@ -538,7 +538,7 @@ def _overview_lines(data: Status, waiting: Sequence[Request]) -> Iterator[tuple[
 
 
 def _needs(data: Status, waiting: Sequence[Request]) -> Iterator[str]:
-    """Yield what needs a person, the most urgent first, each with the next command."""
+    """Yield what needs a person, most urgent first, each with the next command."""
     if waiting:
         yield f"{for_reader(clean(describe_waiting(waiting))).rstrip('.')}. Next: tradebot approvals"
     if bare := _without_stop(data):

@@ -96,7 +96,7 @@ RETENTIONS = (
     Retention(
         "facts",
         ("facts.db", "facts.db-*"),
-        "answers of flow sources; decisions of passes; sessions beside their backtests; the registry of coins",
+        "replies of flow sources; decisions of passes; sessions compared with their backtests; the registry of coins",
         "storage.facts_days; decisions storage.decisions_days; each session's last equity and prices forever",
         sessions=_kept_decision_days,
     ),
@@ -205,7 +205,7 @@ RETENTIONS = (
     Retention(
         "notices",
         ("notices.db", "notices.db-*"),
-        "what people were told, and what is still to be sent",
+        "notices that were sent, and those still to be sent",
         "the last 1,000 notices",
     ),
     Retention(
@@ -217,14 +217,14 @@ RETENTIONS = (
     Retention(
         "chat",
         ("chat.db", "chat.db-*"),
-        "who may ask from the chat, what was asked and refused",
+        "who may use the chat, what was requested and refused",
         "the last 1,000 messages",
     ),
-    Retention("evidence", ("evidence.json",), "what a backtest knows besides its books", IN_PLACE),
-    Retention("dry run", ("dry_run.json",), "what the last dry run of entries decided", IN_PLACE),
+    Retention("evidence", ("evidence.json",), "a backtest's data besides its books", IN_PLACE),
+    Retention("dry run", ("dry_run.json",), "the decisions of the last dry run of entries", IN_PLACE),
     Retention("models", ("models.json",), "which models of learned policies passed their test last", IN_PLACE),
     Retention("configuration", ("tradebot.yaml",), "your settings", BY_HAND),
-    Retention("demo", ("demo.yaml", "demo.json"), "what the last demo's options set, and what came of it", IN_PLACE),
+    Retention("demo", ("demo.yaml", "demo.json"), "the options of the last demo, and its result", IN_PLACE),
     Retention(
         "moved aside",
         (
@@ -238,12 +238,12 @@ RETENTIONS = (
             "rebuilding/**/*",
             "*.new",
         ),
-        "what was damaged, in the way, cut short, or of an earlier version",
+        "files that were damaged, in the way, incomplete, or from an earlier version",
         BY_HAND,
-        shrink="tradebot doctor; if all is well, delete what was moved aside",
+        shrink="tradebot doctor; if all is well, delete the files that were moved aside",
     ),
 )
-"""Every store, with how long what it holds is kept; docs/internals/STORES.md shows the same table."""
+"""Every store, with how long its data is stored; docs/internals/STORES.md shows the same table."""
 
 
 class GrowthPace(NamedTuple):
@@ -262,7 +262,7 @@ def pace_of(app: "App") -> GrowthPace | None:
     day, ledger = app.settings.day, app.ledger_view
     sessions = ledger.sessions(day.date_of(began), day.date_of(last))
     calendar = ledger.sessions(day.date_of(last) - timedelta(days=DAYS), day.date_of(last) + timedelta(days=DAYS))
-    # Of a calendar that isn't known for a year, what is known says how dense it is.
+    # If less than a year of the calendar is known, estimate from the known part.
     span = (calendar[-1].date - calendar[0].date).days + 1 if calendar else 0
     return GrowthPace(app.settings, len(sessions), round(len(calendar) * DAYS / span)) if sessions and span else None
 

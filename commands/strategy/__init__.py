@@ -23,9 +23,9 @@ group("strategy", "Create a strategy, try it, or list the installed ones.")
 )
 def _new(
     name: Annotated[str, typer.Argument(help="Name: lowercase letters, digits and _.")],
-    kind: Annotated[
-        TemplateKind, typer.Option("--kind", help="What it reads: flow, bars, or daily bars for targets.")
-    ] = (TemplateKind.FLOW),
+    kind: Annotated[TemplateKind, typer.Option("--kind", help="Its inputs: flow, bars, or daily bars for targets.")] = (
+        TemplateKind.FLOW
+    ),
     path: Annotated[Path | None, typer.Option("--path", help="Folder to create [./NAME].")] = None,
     as_json: Json = False,
 ) -> None:
@@ -49,7 +49,7 @@ def _new(
 def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
     """List strategies, and check that each one works.
 
-    It also shows what each one needs, and when it is asked. Exits with code 10 if any doesn't work.
+    It also shows what each one needs, and when it runs. Exits with code 10 if any doesn't work.
     """
     from commands.strategy.run import listing_of
 
@@ -68,7 +68,8 @@ def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
 def _test(
     name: Annotated[str, typer.Argument(help="An installed strategy.", autocompletion=installed_strategies)],
     symbols: Annotated[
-        str | None, typer.Option("--symbols", help="Symbols to look at, with commas.", autocompletion=complete_symbols)
+        str | None,
+        typer.Option("--symbols", help="Symbols to evaluate, separated by commas.", autocompletion=complete_symbols),
     ] = None,
     at: Annotated[
         str | None, typer.Option("--at", help="Ask about this moment of the past, by the venue's clock.")
@@ -77,11 +78,11 @@ def _test(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Show what one strategy wants, why not, and what it costs.
+    """Show what one strategy wants, why not, and how long it takes.
 
     It sees the facts and bars of your bot. Without a bot, or if the bot has no flow yet, they are generated. Quotes,
-    positions and equity are always current. Gates are not asked. Nothing is sent or recorded, except bars that it has
-    to fetch. Exits with code 10 if the answer is refused, or changes when the strategy is asked again.
+    positions and equity are always current. Gates are not evaluated. Nothing is sent or recorded, except bars that it
+    has to fetch. Exits with code 10 if the answer is refused, or changes when the strategy runs again.
     """
     from commands.strategy.trial import run
 

@@ -108,7 +108,7 @@ def _words(needs: NeedsRow) -> Iterator[str]:
     if needs.equity:
         yield "its equity"
     if needs.situation:
-        yield "how the account and the session stand"
+        yield "the state of the account and the session"
 
 
 def _of_bars(bars: "BarNeed") -> str:
@@ -260,7 +260,7 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyChec
 
 
 def _code(name: str, settings: "Settings") -> str | None:
-    """Return the digest of a strategy's code as it is now; None if it isn't installed, or a file can't be read."""
+    """Return the digest of a strategy's present code; None if it isn't installed, or a file can't be read."""
     with suppress(OperatorError):
         own = {name: settings.strategies.in_use().get(name, {})}
         strategy_code = code_in_use(own, settings.strategies.installed_as()).get(name)
@@ -286,7 +286,7 @@ def _ask_row(row: StrategyCheckRow, settings: "Settings", surroundings: "PluginE
 
 
 def _asked_once(row: StrategyCheckRow, settings: "Settings", surroundings: "PluginEnvironment") -> StrategyCheckRow:
-    """Return the row with what the strategy declares, and why its answer about nothing is refused, if it is."""
+    """Return the row with the strategy's declarations, and why its answer without facts is refused, if it is."""
     own = rules_of(settings, settings.exits).of(row.name)
     chosen = settings.strategies
     (strategy,) = asked = strategies({row.name: chosen.in_use()[row.name]}, surroundings, chosen.installed_as())
@@ -317,8 +317,8 @@ def _render_list(console: "Console", data: Strategies) -> None:
         package = escape(f"{row.package} {row.version}") if row.package else "·"
         runs = "its own process" if row.own_process else "this process"
         state = row.state if row.state in (OFF, WELL, MISSING) else f"BROKEN: {row.state}"
-        asked = "·" if row.times is None else escape(clean(row.times)) or EVERY_PASS
-        table.row(escape(row.name), package, runs, asked, f"[{colour}]{state}[/]")
+        times_text = "·" if row.times is None else escape(clean(row.times)) or EVERY_PASS
+        table.row(escape(row.name), package, runs, times_text, f"[{colour}]{state}[/]")
     console.print(table)
     for row in data.rows:
         if row.needs:
@@ -350,7 +350,7 @@ def _render_fault(console: "Console", row: StrategyCheckRow) -> None:
 
 
 def describe_confinement(protections: "Protections") -> str:
-    """Say in one sentence what a plug-in can and can't reach."""
+    """Describe in one sentence what a plug-in can and can't access."""
     open_doors = [words for name, words in DOORS.items() if not getattr(protections, name)]
     if not open_doors:
         return "can't reach your keys, files, processes or the network, and nothing it starts outlives it."

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 def render(console: "Console", data: "TriedMoment") -> None:
     """Print the strategy's data, its proposals with reasons, and its run time."""
     runs = "its own process" if data.own_process else "this process"
-    console.print(f"{data.name} of {data.package}, asked in {runs} about {when(data.at)}", markup=False)
+    console.print(f"{data.name} of {data.package}, run in {runs} at {when(data.at)}", markup=False)
     source = "recorded by this bot" if data.seed is None else f"generated from seed {data.seed}; no bot's records"
     console.print(f"Data      {source}", markup=False)
     console.print(f"Code      {data.code}", markup=False)
@@ -98,7 +98,7 @@ def _render_answer(console: "Console", data: "TriedMoment") -> None:
     if data.wants:
         _render_wants(console, data.wants)
     if data.repeats is False:
-        console.print("[red]The same view got a different answer when it was asked again.[/red]")
+        console.print("[red]The same view gave a different answer in a second run.[/red]")
         console.print("  Next: remove chance, clocks and memory from propose; it must depend on the view alone")
 
 
@@ -144,7 +144,7 @@ def _numbers(decision: "Decision") -> str:
 
 def _cost(cost: "AnswerCost", *, own_process: bool) -> str:
     start = ", including the start of its process" if own_process else ""
-    later = "" if cost.later_s is None else f"; asked again, {_took(cost.later_s)} (median of {cost.again})"
+    later = "" if cost.later_s is None else f"; run again, {_took(cost.later_s)} (median of {cost.again})"
     limit = "" if cost.limit_s is None else f"; it may take {cost.limit_s:g} s"
     return f"first answer {_took(cost.first_s)}{start}{later}{limit}"
 
@@ -239,7 +239,9 @@ def _bot(
     folder = resolve(state_dir, os.environ)
     if state_dir is not None or (folder / MARKER).exists():
         with open_app(
-            Options(state_dir, config), os.environ, loads=lambda *place: _alone(load_for(*place), name, symbols)
+            Options(state_dir, config),
+            os.environ,
+            loads=lambda *folder_name: _alone(load_for(*folder_name), name, symbols),
         ) as app:
             if app.existing_facts or not app.strategies[0].needs.facts:
                 yield app, None
@@ -294,7 +296,7 @@ def _try_moment(app: "App", seed: int | None, at: datetime | None) -> TriedMomen
     world = app.world(dry_run=True, asking=True)
     (strategy,) = world.strategies
     point = installed_strategies()[app.settings.strategies.installed_as()[strategy.name]]
-    # It may have been asked what it needs. The cost of a first answer is that of a process which isn't running yet.
+    # Its needs may have started its process. The cost of a first answer includes starting it.
     close(world.strategies)
     started = perf_counter()
     needs = strategy.needs
@@ -327,7 +329,7 @@ def _try_moment(app: "App", seed: int | None, at: datetime | None) -> TriedMomen
 def _ask_twice(
     strategy: "Strategy", view: "StrategyView", start_s: float
 ) -> "tuple[tuple[Want, ...] | Decision, AnswerCost, bool | None]":
-    """Return the checked answer, what it cost, and whether the same view gets the same answer again."""
+    """Return the validated answer, its cost, and whether the same view gives the same answer again."""
     answer, first_s = _time_answer(strategy, view)
     later = list[float]()
     repeats = True

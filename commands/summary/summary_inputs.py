@@ -91,14 +91,14 @@ class SummaryPeriod(Struct, frozen=True):
 def read(app: "App", typed: str | None) -> Summary:
     """Return the named session, or the last that has begun; raise OperatorError if there is none."""
     evidence, ledger = evidence_of(app), attempt(lambda: app.ledger_view)
-    # Without books, health can't look at sound facts either.
+    # Without books, health can't read intact facts either.
     facts = None if evidence.parts["facts"] is evidence.past else evidence.parts["facts"]
     books = None if isinstance(ledger, Unread) else ledger
     sqlite_facts = None if isinstance(facts, Unread) else app.existing_facts
-    # Without books, time stands where the last pass of the sandbox saw it.
+    # Without books, use the time of the sandbox's last recorded pass.
     still = sqlite_facts.last_pass() if sqlite_facts and app.mode is Mode.SANDBOX else None
     summary_period = _place(app, books, evidence.now or still or evidence.at, _day(typed))
-    lost = {"Positions, trades and profit aren't known": ledger, "What it decided isn't known": facts}
+    lost = {"Its decisions aren't known": ledger, "What it decided isn't known": facts}
     unknown = [f"{what}: {part.why} Next: {part.next}" for what, part in lost.items() if isinstance(part, Unread)]
     session_records = _gather_records(app, evidence, summary_period, books, sqlite_facts)
     return summary(replace(session_records, recorded=not isinstance(facts, Unread), unknown=unknown))
@@ -165,10 +165,12 @@ def _comparison_notes(facts: SqliteFacts | None, day: date) -> Sequence[str]:
 def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | None) -> SummaryPeriod:
     first = ledger.books_opened_at() if ledger else None
     if ledger and first is None:
-        raise OperatorError("there is nothing to tell before books and broker are compared", "tradebot reconcile")
+        raise OperatorError(
+            "There is no summary yet: the books haven't been reconciled with the broker.", "tradebot reconcile"
+        )
     near = _sessions(app, ledger, day or app.day.date_of(now))
     ours = [session for session in near if session.open <= now and (first is None or session.close > first)]
-    # A bot whose first session hasn't begun tells of that one.
+    # A bot whose first session hasn't begun summarizes that one.
     ahead = [session for session in near if session.open > now][:1] if day is None else []
     chosen = next((session for session in (*reversed(ours), *ahead) if day in (None, session.date)), None)
     if chosen is None:
@@ -202,7 +204,7 @@ def _no_session(
 
 
 def _passes(evidence: HealthEvidence, facts: SqliteFacts | None, period: SummaryPeriod) -> Sequence[CycleRecord]:
-    """Return the passes since the close before; health has read those of the last session already."""
+    """Return the passes since the previous close; health has read those of the last session already."""
     if facts is None:
         return ()
     past = evidence.past
@@ -214,7 +216,7 @@ def _passes(evidence: HealthEvidence, facts: SqliteFacts | None, period: Summary
 def _slots(
     evidence: HealthEvidence, ledger: SqliteLedger | None, summary_period: SummaryPeriod
 ) -> tuple[int, list[tuple[str, str, str]]]:
-    """Return how many slots of the session are known, and those that nobody ran, each with its job and why."""
+    """Return how many slots of the session are known, and the missed ones, each with its job and reason."""
     past, day = evidence.past, summary_period.session.date
     if ledger is None or not isinstance(past, SessionEvidence):
         return 0, []
@@ -228,7 +230,7 @@ def _slots(
 def _current_judgments(
     app: "App", evidence: HealthEvidence, ledger: SqliteLedger | None, facts: SqliteFacts | None, period: SummaryPeriod
 ) -> tuple[tuple[Judgment, ...], tuple[str, ...]]:
-    """Return the judgments about the bot as it is now, and the warnings that its positions come with."""
+    """Return the present judgments about the bot, and the warnings about its positions."""
     left = left_by_earlier_orders(app, period.now) if ledger else ()
     said = (*notes(app, left), *unlike_the_broker(app, period.now, last_passes(facts))) if ledger else ()
     return (*judge_passes(evidence), permission(app.permission, evidence.at)), said
@@ -244,7 +246,7 @@ class SessionBooks(Struct, frozen=True):
 
 
 def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, period: SummaryPeriod) -> SessionBooks:
-    """Return what was opened and closed since the close before, what is held, and what the account made.
+    """Return the positions opened, closed and held since the previous close, and the account's profit.
 
     Of the last session, only the fills since its positions were opened are read; of an earlier one, all before its end.
     """
@@ -269,7 +271,7 @@ def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, period: 
 
 
 def _held_then(totals: Totals, end: SessionEnd | None) -> Sequence[Holding]:
-    """Return what was held at an earlier close, at the last prices seen then; which stops there were isn't kept."""
+    """Return the positions at an earlier close, at the last prices recorded then; their stops aren't stored."""
     marks = end.marks if end else {}
     at = end.marked_at if end else None
     priced = {symbol: RecordedPrice(price, at) for symbol, price in marks.items()} if at else {}
@@ -280,7 +282,7 @@ def _held_then(totals: Totals, end: SessionEnd | None) -> Sequence[Holding]:
 def _money(
     app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, period: SummaryPeriod, ends: Sequence[SessionEnd]
 ) -> SummaryMoney | None:
-    """Return what the account made since the close before, and SPY; None if no pass saw what it is worth."""
+    """Return the account's profit since the previous close, and SPY's change; None if no pass read its value."""
     day, first = period.session.date, period.first
     if facts is None or first is None:
         return None
@@ -335,7 +337,7 @@ def _change(days: Mapping[date, RawBar], first: date, last: date, opened: date |
 
 
 def _spy(app: "App", period: SummaryPeriod) -> tuple[Mapping[date, RawBar], str]:
-    """Return SPY's stored days, and why there are none. Only a sandbox whose exchange runs is asked for more."""
+    """Return SPY's stored days, and why there are none. Only in a sandbox with a running exchange are more fetched."""
     day, first = period.session.date, app.day.date_of(period.first or period.session.open) - REACH
     asks = app.mode is Mode.SANDBOX and sandbox.running(app.folder.exchange) is not None
     try:
@@ -390,7 +392,7 @@ SHOWN_REASONS = 3
 
 
 def _most_wanted(data: Summary) -> "Sequence[Section]":
-    """Return the sections of a short screen: first what a person has to do, and of health and slots what is wrong."""
+    """Return the sections of a short screen: first what a person has to do, and the problems in health and slots."""
     wrong = [HEALTH, *([SLOTS] if data.missed else [])] if data.needs else []
     by_title = {section.title: section for section in data.sections}
     return [by_title[title] for title in (*FIRST, *wrong) if title in by_title]
@@ -411,7 +413,7 @@ def page(data: Summary, whose: str) -> str:
 def about(data: Summary, whose: Identity) -> str:
     """Return the session's bot, and how recent the data is."""
     fresh = f"as of {when(data.as_of, MINUTE)}" if data.as_of else "nothing was recorded yet"
-    return f"{whose.mode}, {whose.place}, {fresh}; from the bot's own records, the broker was not asked"
+    return f"{whose.mode}, {whose.place}, {fresh}; from the bot's own records, without contacting the broker"
 
 
 def tells_reasons(data: Summary) -> bool:

@@ -38,7 +38,7 @@ from tradebot.views.why_no_orders import Why
 LAST = 200
 """How many events the log shows."""
 FIRST_PARTS, LAST_PARTS = ("serve", "health", "may", "bot", "today", "equity"), ("passes", "unresolved")
-"""The parts of `status` on the overview, before and after what waits for a person."""
+"""The sections of `status` on the overview, before and after the pending approvals."""
 MAKE_OLD = ("serve", "exits", "broker", "prices", "facts")
 """Parts of the bot without which the figures get no newer, the most telling first."""
 WATCHED = (

@@ -30,11 +30,11 @@ from tradebot.app.wiring import App
 from tradebot.errors import TradebotError, one_line
 
 EVERY_S = 2.0
-"""How often the state folder is looked at for something new."""
+"""How often the state folder is checked for changes, in seconds."""
 ANYWAY_S = 10.0
 """After how long everything is read again even without new records: absent data leaves no trace in a file."""
 SHARE, LONGEST_S = 0.04, 60.0
-"""How much of a core all of it may take: after a reading that took long, the next one waits, but not for longer."""
+"""The fraction of a core that all of it may take: after a slow reading, the next one waits, up to this many seconds."""
 NARROWEST, LOWEST = 60, 12
 """The columns and lines without which a screen isn't drawn."""
 LOG = "log"
@@ -148,11 +148,11 @@ class Board(Screen[None]):
             self._follow()
 
     def _trouble(self, reading: ScreenData | None) -> str:
-        """Return what is wrong with the figures, and how old they are."""
+        """Return the problem with the figures, and how old they are."""
         if not self._unread:
             return reading.old if reading else ""
         age_s = (datetime.now(UTC) - reading.at).total_seconds() if reading else 0.0
-        return f"What follows was read {duration(age_s)} ago. {self._unread}" if reading else self._unread
+        return f"The data below was read {duration(age_s)} ago. {self._unread}" if reading else self._unread
 
     def _render_screen(self, reading: ScreenData | None, width: int, height: int) -> Text:
         if width < NARROWEST or height < LOWEST:
@@ -223,7 +223,7 @@ def halt(folder: Path, config: str | None, reason: str) -> str:
 
 
 class Halting(ModalScreen[bool]):
-    """Asks for the word and a reason, halts, and shows the result; returns whether the halt was made."""
+    """Prompts for the word and a reason, halts, and shows the result; returns whether the halt was set."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave")]
     CSS = """
@@ -243,7 +243,7 @@ class Halting(ModalScreen[bool]):
             yield Static("Halt: stop opening positions now. Exits continue.", markup=False)
             yield Input(placeholder=f"type {WORD} to confirm", id="word")
             yield Input(placeholder="reason", id="reason")
-            yield Static("Enter goes on, Escape leaves without halting.", id="said", markup=False)
+            yield Static("Enter continues, Escape leaves without halting.", id="said", markup=False)
 
     def on_mount(self) -> None:
         """Focus the input for the confirmation word."""
@@ -274,7 +274,7 @@ class Halting(ModalScreen[bool]):
         self._say(f"{printed}\n\nEscape closes this.")
 
     def action_leave(self) -> None:
-        """Close the dialog; wait for a halt that has begun."""
+        """Close the dialog; wait for a halt that has started."""
         if self._done or not self._begun:
             self.dismiss(self._done)
 

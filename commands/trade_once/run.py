@@ -107,8 +107,8 @@ def world_of(world: "World", submission: "Submission | None", only: str | None =
     With `only`, it has only that strategy.
     """
     if submission is None:
-        kept = [strategy for strategy in world.strategies if only in (None, strategy.name)]
-        return world if only is None else replace(world, strategies=kept)
+        chosen = [strategy for strategy in world.strategies if only in (None, strategy.name)]
+        return world if only is None else replace(world, strategies=chosen)
     symbols = tuple(dict.fromkeys(wanted.symbol for wanted in submission.candidates))
     strategies = strategies_of(submission.candidates, world.rules.limits)
     rules = replace(world.rules, universe=symbols)
@@ -148,14 +148,14 @@ def render_read(console: "Console", lines: LinesRead) -> None:
 
 def run(
     app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, candidates: str | None = None,
-    only: str | None = None, given: "Submission | None" = None,
+    only: str | None = None, given_submission: "Submission | None" = None,
 ) -> Report:  # fmt: skip
-    """Run one entry pass; exit 3 if permission or the trading state kept entries closed.
+    """Run one entry pass; exit 3 if permission or the trading state blocked entries.
 
     With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot. With
-    `only`, no other strategy runs. `given` are candidates that were read before.
+    `only`, no other strategy runs. `given_submission` are candidates that were read before.
     """
-    submission = given if candidates is None else read(app, candidates)
+    submission = given_submission if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""
     sent = dict[str, CandidateRecord]()
     asked_at = both_clocks(app, Job.TRADE_ONCE, dry_run=dry_run)
@@ -198,7 +198,7 @@ def render(console: "Console", data: "EntriesData") -> None:
     for note in data.notes:
         console.print(note, style="yellow", markup=False)
     if data.dry_run:
-        console.print("Nothing was sent, and nothing of it is in the books.")
+        console.print("Nothing was sent, and the books are unchanged.")
         console.print("Next: tradebot why-no-orders --dry explains it, for one SYMBOL too")
         return
     console.print("Next: tradebot why-no-orders SYMBOL shows every gate's answer for one symbol")

@@ -34,7 +34,7 @@ Plot = Annotated[
 ]
 Tax = Annotated[
     int | None,
-    typer.Option("--tax", metavar="YEAR", help="The sales of a year as the US tax office asks for them."),
+    typer.Option("--tax", metavar="YEAR", help="The sales of a year, in the form that the US tax office requires."),
 ]
 Swaps = Annotated[
     bool, typer.Option("--swaps", help="Show which positions were closed for a newcomer, and what became of both.")

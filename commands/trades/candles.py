@@ -64,14 +64,14 @@ def planned_levels(app: App, history: History, trade: TradeRow, fills: Sequence[
     sign = 1 if trade.side == LONG else -1
     first = next((fill.venue_order_id for fill in fills if fill.at >= trade.opened_at), None)
     order = next((order for order in app.ledger_view.orders() if order.venue_id == first), None)
-    kept = replace(history.kept.get(trade.key, Kept()), first_gain=order.first_gain if order else None)
-    watched = _as_opened(trade, sign, kept)
-    at_entry = levels(watched, app.rules.exits_watching(watched.position, kept))
-    invalid = None if kept.invalid_fraction is None else watched.price_at(-kept.invalid_fraction)
+    entry_terms = replace(history.kept.get(trade.key, Kept()), first_gain=order.first_gain if order else None)
+    watched = _as_opened(trade, sign, entry_terms)
+    at_entry = levels(watched, app.rules.exits_watching(watched.position, entry_terms))
+    invalid = None if entry_terms.invalid_fraction is None else watched.price_at(-entry_terms.invalid_fraction)
     return PlannedLevels(trade, at_entry.stop, at_entry.targets, invalid, list(_resting_stops(history, trade, sign)))
 
 
-def _as_opened(trade: TradeRow, sign: int, kept: Kept) -> WatchedPosition:
+def _as_opened(trade: TradeRow, sign: int, entry_terms: Kept) -> WatchedPosition:
     """Return a trade as the position that it was once all its shares were entered, before any left."""
     lot, at = Lot(sign * trade.quantity, trade.entry_price, trade.opened_at), trade.opened_at
     cost = notional(trade.quantity, trade.entry_price, trade.multiplier)
@@ -85,7 +85,7 @@ def _as_opened(trade: TradeRow, sign: int, kept: Kept) -> WatchedPosition:
         entry_cost=cost,
         multiplier=trade.multiplier,
     )
-    return WatchedPosition(position, trade.entry_price, kept)
+    return WatchedPosition(position, trade.entry_price, entry_terms)
 
 
 def _resting_stops(history: History, trade: TradeRow, sign: int) -> Iterator[tuple[datetime, Decimal]]:
@@ -95,12 +95,12 @@ def _resting_stops(history: History, trade: TradeRow, sign: int) -> Iterator[tup
             yield stop.at, stop.price
 
 
-def draw_levels(axes: Axes, plans: Sequence[PlannedLevels], place: Place, end: datetime) -> None:
+def draw_levels(axes: Axes, plans: Sequence[PlannedLevels], chart_area: Place, end: datetime) -> None:
     """Draw the levels of trades over the candles in which each was open; those of a single trade are labeled."""
     for plan in plans:
-        first, last = place(plan.trade.opened_at), place(plan.trade.closed_at or end)
+        first, last = chart_area(plan.trade.opened_at), chart_area(plan.trade.closed_at or end)
         last = max(last, first + 1)
-        _moves(axes, plan, place, last)
+        _moves(axes, plan, chart_area, last)
         for price, color, style, word in lines_of(plan):
             axes.plot([first, last], [float(price)] * 2, color=color, linewidth=1.0, linestyle=style, zorder=3)
             if len(plans) == 1:
@@ -108,10 +108,10 @@ def draw_levels(axes: Axes, plans: Sequence[PlannedLevels], place: Place, end: d
                 axes.annotate(text, at, color=color, fontsize=8, va="center", xytext=(6, 0), textcoords="offset points")
 
 
-def _moves(axes: Axes, plan: PlannedLevels, place: Place, last: int) -> None:
+def _moves(axes: Axes, plan: PlannedLevels, chart_area: Place, last: int) -> None:
     """Draw the stop that rested at the venue, from when it was sent to when the next one was."""
     if plan.stops:
-        places, prices = [place(at) for at, _ in plan.stops], [float(price) for _, price in plan.stops]
+        places, prices = [chart_area(at) for at, _ in plan.stops], [float(price) for _, price in plan.stops]
         axes.step([*places, last], [*prices, prices[-1]], where="post", color=LOSS, linewidth=1.2, zorder=3)
 
 
@@ -209,7 +209,7 @@ def series_around(app: App, symbol: str, first: datetime, last: datetime, as_of:
 
 
 def _bars(app: App) -> Bars:
-    """Return the bot's bars; a backtest keeps none, so its market is made again."""
+    """Return the bot's bars; a backtest stores none, so its market is generated again."""
     if app.folder.kind != BACKTEST:
         return app.bars
     from tradebot.lab.backtest.results import bars_of

@@ -94,14 +94,14 @@ def _slippage(total: "TotalSlippage") -> "Iterator[tuple[str, str]]":
 
 NO_FEES = "The broker has booked no fees for these trades so far."
 RISK = (
-    "R is the net profit of a closed trade over its initial risk: the distance from the entry to the stop that rested "
-    "first at the broker, or else to the one that the entry asked for, times all shares entered."
+    "R is the net profit of a closed trade over its initial risk: the distance from the entry to the first stop that "
+    "rested at the broker, or else to the stop that the entry requested, times all shares entered."
 )
 EXCURSIONS = (
     "Best and worst are the prices that passes saw while the trade was open, and those of its exits; the market may "
     "have gone further in between."
 )
-OPEN = "What is held is valued at the last price that was recorded: in a backtest, that of the close."
+OPEN = "Open positions are valued at the last recorded price: in a backtest, that of the close."
 
 
 class Trades(Struct, frozen=True):
@@ -181,7 +181,7 @@ def show(console: "Console", data: "Trades", *, by_lot: bool, nothing: str = "")
     """Print the chosen trades or lots, the sums, and the assumptions."""
     at = f" at {when(data.as_of)}" if data.as_of else ""
     span = "".join(f" {word} {day}" for word, day in (("from", data.from_date), ("to", data.to_date)) if day)
-    console.print(f"{len(data.trades):,} of {pluralize(data.known, 'trade')}{span}{at}; the broker was not asked")
+    console.print(f"{len(data.trades):,} of {pluralize(data.known, 'trade')}{span}{at}; the broker was not queried")
     if not data.known:
         console.print("Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders", markup=False)
         return
@@ -264,9 +264,9 @@ def _table(*amounts: str, last: "Sequence[Column | str]") -> "Table":
 
 
 def _first(row: "TradeRow | LotRow", shares: str, form: str) -> tuple[str, ...]:
-    held = "" if row.held_s is None else duration(row.held_s)
+    duration_text = "" if row.held_s is None else duration(row.held_s)
     prices = usd(row.entry_price, row.symbol), usd(row.exit_price, row.symbol) or "open"
-    return stamp(row.opened_at, form), escape(clean(row.symbol)), held, shares, *prices
+    return stamp(row.opened_at, form), escape(clean(row.symbol)), duration_text, shares, *prices
 
 
 def _form(rows: "Sequence[TradeRow | LotRow]") -> str:
@@ -296,16 +296,20 @@ def _went(excursion: "Excursion | None") -> str:
 
 def _sums(totals: "TradeTotals") -> list[str]:
     ends = [f"{totals.won:,} won", f"{totals.lost:,} lost", *([f"{totals.even:,} even"] if totals.even else [])]
-    held = f"{totals.held:,} open" + (f" ({totals.partly_closed:,} closed in part)" if totals.partly_closed else "")
+    open_text = f"{totals.held:,} open" + (
+        f" ({totals.partly_closed:,} closed in part)" if totals.partly_closed else ""
+    )
     fees = f"{totals.fees_usd:+,.2f}" if totals.fees_usd or not totals.unknown_fees else "not known yet"
     money = f"gross {totals.gross_usd:+,.2f} USD, fees {fees}, net {totals.net_usd:+,.2f}"
-    lines = [f"{totals.closed:,} closed: {', '.join(ends)}; {held}", f"What is closed: {money}"]
+    lines = [f"{totals.closed:,} closed: {', '.join(ends)}; {open_text}", f"Closed: {money}"]
     if totals.held > totals.unpriced:
-        lines.append(f"What is held: {totals.open_usd:+,.2f} USD")
+        lines.append(f"Open: {totals.open_usd:+,.2f} USD")
     if totals.open_fees_usd:
-        lines.append(f"Fees so far for what is held: {totals.open_fees_usd:+,.2f} USD, in no net figure yet")
+        lines.append(f"Fees so far for open positions: {totals.open_fees_usd:+,.2f} USD, not in any net number yet")
     if totals.unpriced:
-        lines.append(f"What {totals.unpriced:,} of {totals.held:,} open trades made isn't known: no pass saw a price")
+        lines.append(
+            f"The profit of {totals.unpriced:,} of {totals.held:,} open trades isn't known: no pass saw a price"
+        )
     return lines
 
 

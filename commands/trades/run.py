@@ -82,18 +82,18 @@ def run_note(
     row = find_trade(all_rows(app)[1].trades, name)
 
     def change(before: TradeNote | None) -> TradeNote:
-        """Return what stands from now on, from what stands by now; a renamed trade may have its note by an old name."""
+        """Return the new note, given the present one; a renamed trade may have its note by an old name."""
         tags = before.tags if before else row.tags
-        kept = [tag for tag in dict.fromkeys((*tags, *added)) if tag not in removed]
-        if len(kept) > MOST_TAGS:
+        new_tags = [tag for tag in dict.fromkeys((*tags, *added)) if tag not in removed]
+        if len(new_tags) > MOST_TAGS:
             raise OperatorError(
-                f"the trade would have {len(kept):,} tags; the most is {MOST_TAGS}", "--untag removes one"
+                f"the trade would have {len(new_tags):,} tags; the most is {MOST_TAGS}", "--untag removes one"
             )
         note = before.note if before else row.note
         if remove and not note:
             raise OperatorError(f"trade {row.id} has no note to remove", "--untag removes a tag")
         note = "" if remove else written or note
-        return TradeNote(row.key, tuple(kept), note, caller(), app.stamp_time())
+        return TradeNote(row.key, tuple(new_tags), note, caller(), app.stamp_time())
 
     note = app.ledger.change_note(row.key, change)
     data = Noted(row.id, row.strategy, row.symbol, row.opened_at, note.tags, note.note)
@@ -225,8 +225,8 @@ def written_as_csv(report: Report, file: Path, *, by_lot: bool) -> Report:
     return to_csv(report, trades_csv(data.trades, data.lots if by_lot else None), file, what)
 
 
-def refuse_filters(given: tuple[object, ...]) -> None:
-    if any(each is not None for each in given):
+def refuse_filters(filters_given: tuple[object, ...]) -> None:
+    if any(each is not None for each in filters_given):
         raise OperatorError("a note is for one trade, so it takes no filters", 'tradebot trades note AAPL "TEXT"')
 
 
@@ -237,8 +237,8 @@ def refuse_what_goes_elsewhere(of_a_note: bool, both_to_stdout: bool) -> None:
         raise OperatorError("--json and --csv - can't both go to stdout", "tradebot trades --json --csv trades.csv")
 
 
-def refuse_beside_swaps(given: tuple[object, ...]) -> None:
-    if any(each is not None for each in given):
+def refuse_beside_swaps(filters_given: tuple[object, ...]) -> None:
+    if any(each is not None for each in filters_given):
         raise OperatorError(
             "--swaps can only be combined with --from, --to, --strategy, --symbol and --json", "tradebot trades --swaps"
         )

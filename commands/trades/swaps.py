@@ -30,8 +30,8 @@ STORED = timedelta(days=7)
 LATELY = timedelta(hours=1)
 """How long after a swap its new position may follow, by default."""
 VALUES = (
-    "A value is the score that a position was entered with, plus what its profit then was worth, less the cost of a "
-    "trade; a newcomer's is its score less the cost. It had to be worth the position and the threshold."
+    "A value is the score that a position was entered with, plus the value of its profit at that time, less the cost "
+    "of a trade; a newcomer's is its score less the cost. It had to exceed the position's value by the threshold."
 )
 EARNED = (
     "USD are after fees: what the closed position had earned, and what its newcomer has earned since, open or closed. "
@@ -77,7 +77,7 @@ def _is_chosen(gave_way: "GaveWay", choice: "Choice") -> bool:
 
 
 def _prices(app: "App", history: "History", symbols: set[str]) -> Mapping[str, Decimal]:
-    """Return the last price of each of these symbols that is known without asking anybody."""
+    """Return the last known price of each of these symbols, without a request."""
     closes = dict(_stored_closes(app, history, symbols))
     if app.folder.kind == BACKTEST:
         closes |= read_evidence(app.folder.path).last_prices
@@ -117,10 +117,12 @@ def _unfinished_text(row: "SwapRow") -> str:
     tries = pluralize(row.closes, "close")
     if not row.held:
         return f"{which}: it took {tries} to close {row.quantity:,f}" if row.held is not None else f"{which}: {tries}"
-    left = f"{row.held:,f} of {row.quantity:,f} are still held after {tries}"
+    open_text = f"{row.held:,f} of {row.quantity:,f} are still open after {tries}"
     if row.works:
-        return f"{which}: {left}, of which one works"
-    return f"{which}: {left}. The broker ended the last one early; the rest is open until an exit or a swap closes it"
+        return f"{which}: {open_text}, of which one works"
+    return (
+        f"{which}: {open_text}. The broker ended the last one early; the rest is open until an exit or a swap closes it"
+    )
 
 
 def _table(rows: "Sequence[SwapRow]") -> Table:

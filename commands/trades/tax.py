@@ -170,9 +170,9 @@ def _assumptions(method: str, history: History) -> tuple[str, ...]:
 def _notes(whole: "TaxYear", year: "TaxYear", moved: Iterable[tuple[str, str, date]]) -> Iterator[str]:
     if len(year.rows) != len(whole.rows):
         shown = f"Shown are {len(year.rows):,} of {pluralize(len(whole.rows), 'row')} of {year.year}"
-        yield f"{shown}; what is said of disallowed losses is about all of them."
+        yield f"{shown}; the figures on disallowed losses are about all of them."
     if year.begun and year.begun.year >= year.year:
-        yield f"The books began on {year.begun}. What was sold before isn't known."
+        yield f"The books began on {year.begun}. Earlier sales aren't known."
     if year.until and year.until.year == year.year:
         yield f"The books end on {year.until}; the year may not be over."
     yield from _unknown(year)
@@ -184,7 +184,7 @@ def _notes(whole: "TaxYear", year: "TaxYear", moved: Iterable[tuple[str, str, da
         losses = pluralize(year.undecided, "loss", "losses")
         yield f"{losses} may still be disallowed: the 30 days after the sale aren't over on {year.until}."
     if year.carried_usd:
-        yield f"{year.carried_usd:,.2f} USD of disallowed losses are in the basis of shares that are still held."
+        yield f"{year.carried_usd:,.2f} USD of disallowed losses are in the basis of shares that are still open."
     if year.near_short_losses:
         yield (
             f"{pluralize(year.near_short_losses, 'loss', 'losses')} of short sales counted although shares were sold "

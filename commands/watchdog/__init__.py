@@ -68,7 +68,7 @@ def _render(console: "Console", data: WatchReport) -> None:
     from rich.markup import escape
 
     for each in data.wrong:
-        state = "told" if each.told else "not told yet"
+        state = "told" if each.told else "not notified yet"
         since = f"since {when(each.since)}, {state}"
         console.print(f"[red]WRONG[/red]  {each.bot}: {escape(clean(each.found))} ({since})")
     for each in data.over:
@@ -77,9 +77,9 @@ def _render(console: "Console", data: WatchReport) -> None:
     for bot in fine:
         console.print(f"[green]well[/green]   {bot}")
     for name, problem in data.problems.items():
-        console.print(f"NOT TOLD through {name}: {clean(problem)}", markup=False)
+        console.print(f"NOT NOTIFIED through {name}: {clean(problem)}", markup=False)
     if data.pinged:
-        console.print("The dead-man service was told that all is well.")
+        console.print("The dead-man service was notified that all is well.")
 
 
 @verb(
@@ -96,7 +96,7 @@ def watchdog(
         str | None, typer.Option("--folder", help="The watch's own folder [TRADEBOT_WATCHDOG, ~/.tradebot-watchdog].")
     ] = None,
     failed: Annotated[
-        str | None, typer.Option("--failed", help="Look once, and tell that this unit of systemd has failed.")
+        str | None, typer.Option("--failed", help="Check once, and send an alert that this systemd unit failed.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -119,5 +119,5 @@ def watchdog(
 def _line(report: Report) -> str:
     data: WatchReport = report.data
     wrong = "; ".join(f"{each.bot}: {clean(each.found)}" for each in data.wrong)
-    problems = "".join(f"; NOT TOLD through {name}: {clean(problem)}" for name, problem in data.problems.items())
+    problems = "".join(f"; NOT NOTIFIED through {name}: {clean(problem)}" for name, problem in data.problems.items())
     return f"{when(data.at)} {wrong or 'all is well'}{problems}"

@@ -55,7 +55,7 @@ def look(bot: str) -> ProbeFindings:
 
 
 def _by_folder(folder: Path) -> ProbeFindings:
-    # In a process of its own: whatever is wrong with the bot mustn't reach the watch.
+    # In a separate process, so that a problem of the bot can't reach the watch.
     command = [sys.executable, "-m", "tradebot", "health", "--json", "--state-dir", str(folder)]
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter and our own program
@@ -68,9 +68,9 @@ def _by_folder(folder: Path) -> ProbeFindings:
         )
         document = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        return ProbeFindings({"health": f"its health couldn't be told in {LIMIT_S:.0f} s"})
+        return ProbeFindings({"health": f"its health couldn't be determined in {LIMIT_S:.0f} s"})
     except ValueError:
-        return ProbeFindings({"health": f"its health couldn't be told: exit code {done.returncode}"})
+        return ProbeFindings({"health": f"its health couldn't be determined: exit code {done.returncode}"})
     if "error" in document:
         return ProbeFindings({"folder": str(document["error"]["message"])})
     try:
@@ -99,7 +99,7 @@ def _by_port(address: str) -> ProbeFindings:
 
 
 def _read(answer: requests.Response) -> bytes:
-    """Read an answer piece by piece; TimeoutError if it takes too long, because one that trickles in never ends."""
+    """Read a response piece by piece; TimeoutError if it takes too long, because one that trickles in never ends."""
     text, deadline = bytearray(), time.monotonic() + LIMIT_S
     while len(text) < LONGEST and (piece := answer.raw.read1(LONGEST, decode_content=True)):
         text += piece
@@ -109,7 +109,7 @@ def _read(answer: requests.Response) -> bytes:
 
 
 def _problems_found(judgments: Iterable[Mapping[str, Any]], *, runs: bool = True) -> ProbeFindings:
-    """Return what is wrong by judgments; that `serve` was stopped is, too, even where time stands still without it."""
+    """Return the findings; a stopped `serve` is one too, even where time stands still without it."""
     by_name = {str(each["subject"]): each for each in judgments}
     wrong = {name: each for name, each in by_name.items() if each["state"] in ALARMING}
     if not runs and SERVE in by_name and by_name[SERVE]["state"] == HealthState.DEGRADED.value:
@@ -226,7 +226,7 @@ def watch(
 ) -> WatchRound:
     """Run one round, and return its findings. A systemd unit in `failed` is reported at once."""
     now, memory = datetime.now(UTC), read(folder)
-    looked = {bot: look(place) for bot, place in settings.bots.items()}
+    looked = {bot: look(target) for bot, target in settings.bots.items()}
     by_name = {f"{bot} {name}": said for bot, findings in looked.items() for name, said in findings.causes.items()}
     wrong = {name: WatchCause(now, said) for name, said in by_name.items()}
     wrong |= {
@@ -234,13 +234,13 @@ def watch(
         for name, each in memory.causes.items()
         if name in by_name
     }
-    # A unit's end that nobody could be told of is told in the next round. Its name has no space; a cause has one.
+    # If no channel could report a unit's end, the next round reports it. A unit's name has no space; a cause's has one.
     units = {name: each for name, each in memory.causes.items() if " " not in name}
     if failed:
         name = "-".join(failed.split())
         units[name] = WatchCause(now, f"{name} failed, and it isn't started again: systemctl status")
     over = {name: each for name, each in memory.causes.items() if name not in by_name and name not in units}
-    # What can't be remembered is never late: without a memory, the alarm is given at once.
+    # Without stored data, nothing counts as late, so the alarm is raised at once.
     unwritten = write(folder, replace(memory, causes={**over, **wrong, **units}))
     late = {name for name, each in wrong.items() if unwritten or now - each.since >= timedelta(seconds=settings.late_s)}
     alarms = {name: each for name, each in wrong.items() if name in late and not each.told}
@@ -269,7 +269,7 @@ def _tell(
     cleared: Mapping[str, WatchCause],
     now: datetime,
 ) -> Mapping[str, str]:
-    """Tell every channel, all at once; return why those weren't told that weren't."""
+    """Notify every channel, all at once; return why some weren't notified."""
     lines = [_happening(name, each, Severity.CRITICAL, each.found) for name, each in alarms.items()]
     for name, each in cleared.items():
         lasted = span((now - each.since).total_seconds())
@@ -293,7 +293,7 @@ def _happening(name: str, cause: WatchCause, severity: Severity, text: str, at: 
 
 
 def _ping(address: str) -> bool:
-    """Tell the dead-man service that all is well; return False if it wasn't reached."""
+    """Notify the dead-man service that all is well; return False if it wasn't reached."""
     try:
         with requests.get(address, timeout=PING_WAIT_S, allow_redirects=False, stream=True) as answer:
             return answer.status_code < 400

@@ -47,7 +47,7 @@ def show_by_pass(console: Console, data: SymbolSpan) -> None:
         return
     of = f" of session {data.session}" if data.session else ""
     span = f"{when(data.first_at, MINUTE)} to {when(data.last_at, MINUTE)}"
-    looked = f"{data.looked_at:,} looked at it" if data.looked_at != data.passes else "each looked at it"
+    looked = f"{data.looked_at:,} evaluated it" if data.looked_at != data.passes else "each evaluated it"
     console.print(f"\nLooked at: {pluralize(data.passes, 'pass', 'passes')}{of}, {span}; {looked}", markup=False)
     for reason, count in data.elsewhere.items():
         passes = pluralize(count, "pass or answer", "passes or answers")
@@ -121,7 +121,7 @@ def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | 
     if cycle_record is None:
         raise too_early(day, at, after, symbol)
     (cycle,) = only(app, (cycle_record,), strategy)
-    return _one(app, symbol, cycle, asked=asked_for(day, at, cycle_record.at, after), changed=after is None)
+    return _one(app, symbol, cycle, typed=asked_for(day, at, cycle_record.at, after), changed=after is None)
 
 
 def run_span(app: App, symbol: str, span: PassSpan, strategy: str | None) -> Report:
@@ -139,12 +139,12 @@ def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
     """Return the last dry run, or the last pass that only scored, and a sentence that says so; None without any."""
     cycle = read_dry_run(app.folder.path)
     if cycle is not None:
-        dry_note = f"This was a dry run at {when(cycle.at)}: nothing was sent, and nothing of it is in the books."
+        dry_note = f"This was a dry run at {when(cycle.at)}: nothing was sent, and the books are unchanged."
         return unsent(cycle), dry_note
     scored = app.existing_facts.cycles(job=Job.SCORE, last=1) if app.existing_facts else ()
     if not scored:
         return None
-    dry_note = f"This was only scored at {when(scored[0].at)}: no gate was asked, and nothing was sent."
+    dry_note = f"This was only scored at {when(scored[0].at)}: no gate was evaluated, and nothing was sent."
     return unsent(scored[0]), dry_note
 
 
@@ -158,15 +158,15 @@ def run_dry(app: App, symbol: str | None, strategy: str | None) -> Report:
 
 
 def _one(
-    app: App, symbol: str | None, cycle: CycleRecord, *, dry: str | None = None, asked: str | None = None,
+    app: App, symbol: str | None, cycle: CycleRecord, *, dry: str | None = None, typed: str | None = None,
     changed: bool = True,
 ) -> Report:  # fmt: skip
-    """Explain one pass, or a symbol's way through it; what has `changed` since is told of the last pass only."""
+    """Explain one pass, or a symbol's path through it; what has `changed` since is shown for the last pass only."""
     if symbol is None:
-        why = replace(build_answer(app, (cycle,)), dry=dry, asked=asked)
+        why = replace(build_answer(app, (cycle,)), dry=dry, asked=typed)
         return _answer_report(why if changed else replace(why, now=None))
     name = known_symbol(app, symbol, (cycle,))
-    way = replace(way_in(app, name, (cycle,), gate_paths_of(name, (cycle,))), dry=dry, asked=asked)
+    way = replace(way_in(app, name, (cycle,), gate_paths_of(name, (cycle,))), dry=dry, asked=typed)
     way = way if changed else replace(way, now=None)
     code = ExitCode.DONE if way.at is not None and way.reason is None else ExitCode.FINDINGS
     return Report("why-no-orders", way, lambda console, _: show_symbol(console, way), code)
@@ -188,13 +188,13 @@ def without_passes(app: App, session: date | None, symbol: str | None = None) ->
 
 
 def _of_whole_session(why: Why) -> Why:
-    """Return the answer about a whole session: slots that nobody ran, because something is broken, outrank the rest."""
+    """Return the answer about a whole session: slots missed because something is broken take precedence."""
     lost = next((row for row in why.missed if row.job == JOB and REASONS[row.reason].cause is Cause.BROKEN), None)
     answer = why.explanation
     if lost is None or answer.verdict is NoOrdersAnswer.BROKEN:
         return why
     slots = f"{lost.count} slots" if lost.count > 1 else "1 slot"
-    said = f"{answer.sentence} Nobody ran {slots} of {lost.job}: {lost.reason}."
+    said = f"{answer.sentence} {lost.job} missed {slots}: {lost.reason}."
     return replace(
         why,
         explanation=replace(answer, verdict=NoOrdersAnswer.BROKEN, sentence=said, remedy=REASONS[lost.reason].remedy),

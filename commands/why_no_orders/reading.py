@@ -151,9 +151,9 @@ def known_symbol(app: App, symbol: str, cycles: Sequence[CycleRecord] = ()) -> s
     if name in universe or gate_paths_of(name, cycles) or (app.existing_facts and app.existing_facts.was_judged(name)):
         return name
     near = did_you_mean(name, universe)
-    meant = near or f"it looks at {', '.join(universe[:5])} …;"
+    meant = near or f"it evaluates {', '.join(universe[:5])} …;"
     raise OperatorError(
-        f"this bot doesn't look at a symbol {word(name)}",
+        f"this bot doesn't evaluate a symbol {word(name)}",
         f"{meant} all symbols: tradebot config show universe",
     )
 
@@ -246,8 +246,8 @@ def nothing_of(app: App, session: date | None, symbol: str | None = None) -> Exp
             NoOrdersAnswer.BROKEN,
             f"The decisions of past passes are lost: facts.db has none, though trade-once ran in slot {ran.slot} of "
             f"session {ran.session}. The books aren't affected.",
-            "Put facts.db back if you have a copy of it. Otherwise the next pass starts a new one, and what is kept of "
-            f"earlier ones can be decided again: tradebot replay {ran.session}",
+            "Put facts.db back if you have a copy of it. Otherwise the next pass starts a new one, and the stored "
+            f"earlier passes can be replayed: tradebot replay {ran.session}",
             empty,
         )
     if before is None and after is None:
@@ -261,7 +261,7 @@ def nothing_of(app: App, session: date | None, symbol: str | None = None) -> Exp
 
 
 def _ran(app: App, session: date | None) -> SlotClaim | None:
-    """Return the last slot of a session, or else of the last one, in which a pass ran; None if none is kept of it."""
+    """Return the last slot of a session, or else of the last one, in which a pass ran; None if none is stored."""
     books = app.ledger_view
     last = None if session else books.last_claim(JOB)
     day = last.session if last else session

@@ -108,35 +108,35 @@ def _show_missed(console: "Console", data: "Why") -> None:
     for row in data.missed:
         until = f" to {row.last}" if row.count > 1 else ""
         slots = f"{pluralize(row.count, 'slot')} of {row.job} in session {row.session}, {row.first}{until}"
-        console.print(f"Nobody ran {slots}: {row.reason}. {row.meaning}", markup=False)
+        console.print(f"Missed {slots}: {row.reason}. {row.meaning}", markup=False)
 
 
-def show_funnel(console: "Console", seen: Funnel) -> None:
+def show_funnel(console: "Console", shown_funnel: Funnel) -> None:
     """Print how many candidates became orders, and for which reasons the others were refused."""
-    refused = (row for row in seen.reasons if row.reason is not Reason.APPROVAL_WAITING)
+    refused = (row for row in shown_funnel.reasons if row.reason is not Reason.APPROVAL_WAITING)
     lost = " + ".join(f"{row.count:,}" for row in refused) or "0"
-    waits = (row for row in seen.reasons if row.reason is Reason.APPROVAL_WAITING)
+    waits = (row for row in shown_funnel.reasons if row.reason is Reason.APPROVAL_WAITING)
     waiting = "".join(f" + {row.count:,} waiting for approval" for row in waits)
-    inflow, sent = pluralize(seen.candidates, "candidate"), pluralize(seen.orders, "order")
+    inflow, sent = pluralize(shown_funnel.candidates, "candidate"), pluralize(shown_funnel.orders, "order")
     console.print(f"Funnel: {inflow} = {sent}{waiting} + {lost} refused", markup=False)
     measures = (number(name) for name in ("observed", "limit", "off by"))
     table = Table("reason", number("count"), "", "nearest miss", *measures, sentence("meaning"))
-    most = max((row.count for row in seen.reasons), default=1)
-    for row in seen.reasons:
+    most = max((row.count for row in shown_funnel.reasons), default=1)
+    for row in shown_funnel.reasons:
         style = VERDICT_STYLE[NoOrdersAnswer(row.cause.value)]
         name, drawn = f"[{style}]{row.reason}[/{style}]", f"[{style}]{bar(row.count, most, BAR)}[/{style}]"
         table.row(name, f"{row.count:,}", drawn, *_miss(row, row.nearest), in_units(row.meaning))
-    if seen.reasons:
+    if shown_funnel.reasons:
         console.print(table)
-    by_strategy(console, seen)
+    by_strategy(console, shown_funnel)
 
 
-def by_strategy(console: "Console", seen: Funnel) -> None:
+def by_strategy(console: "Console", shown_funnel: Funnel) -> None:
     """Print each strategy's part of the funnel, if there are several."""
-    if len(seen.by_strategy) < 2:
+    if len(shown_funnel.by_strategy) < 2:
         return
     table = Table("strategy", number("candidates"), number("orders"), number("refused"), sentence("refused for"))
-    for part in seen.by_strategy:
+    for part in shown_funnel.by_strategy:
         counts = (f"{count:,}" for count in (part.candidates, part.orders, part.candidates - part.orders))
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in part.reasons.items())
         table.row(escape(part.strategy), *counts, reasons)
@@ -147,8 +147,8 @@ def _miss(row: ReasonCount, miss: NearMiss | None) -> tuple[str, str, str, str]:
     if miss is None:
         return "", "", "", ""
     units = units_of(miss.gate, row.reason, miss.unit)
-    seen, limit = (_text(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
-    return escape(miss.symbol), seen, limit, off_by(miss.observed, miss.limit, units)
+    shown_funnel, limit = (_text(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
+    return escape(miss.symbol), shown_funnel, limit, off_by(miss.observed, miss.limit, units)
 
 
 def show_symbol(console: "Console", way: "SymbolWhy") -> None:
@@ -174,7 +174,7 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
         name = escape(way.symbol)
         console.print(f"Also: {strategy} {ended}. tradebot why-no-orders {name} --strategy {strategy}", markup=False)
     if way.at:
-        more = f"; {way.passes:,} passes looked at it" if way.passes > 1 else ""
+        more = f"; {way.passes:,} passes evaluated it" if way.passes > 1 else ""
         console.print(
             f"\nLooked at: the pass at {when(way.at)}, slot {slot_for_reader(way.slot or '', way.at)}{more}",
             markup=False,
@@ -185,7 +185,7 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
 
 
 def _want_lines(way: "SymbolWhy") -> Iterator[str]:
-    """Yield what the strategy wanted; only some wants have a score, and only some scores say how much data they had."""
+    """Yield what the strategy wanted; only some wants have a score, and only some scores have a coverage."""
     yield f"{way.side}" if way.score is None else f"score {format_signed(way.score, 3)} ({way.side})"
     if way.coverage is not None:
         yield f"data for {way.coverage:.0%} of its weight"
@@ -216,14 +216,14 @@ def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
         observed, limit = decision.units
         # If the age itself was compared with the limit, it is shown there already.
         age_s = None if decision.age_s == decision.observed else decision.age_s
-        seen = _text(decision.observed, observed), _text(decision.limit, limit), _text(age_s, Unit.SECONDS)
-        table.row(_gate(decision), verdict, *seen, decision.reason or "")
+        shown_funnel = _text(decision.observed, observed), _text(decision.limit, limit), _text(age_s, Unit.SECONDS)
+        table.row(_gate(decision), verdict, *shown_funnel, decision.reason or "")
     if decisions:
         console.print(table)
 
 
 def _gate(decision: Decision) -> str:
-    """Return the gate's name, and which filter it is; the seconds beside `session` are how far apart two clocks are."""
+    """Return the gate's name, and its filter; the seconds beside `session` are the difference between two clocks."""
     if decision.about:
         return f"{decision.gate.value}: {escape(decision.about)}"
     clocks = decision.gate is gates.Gate.SESSION and not isinstance(decision.observed, str | None)
@@ -244,10 +244,10 @@ def build_answer(app: "App", cycles: "Sequence[CycleRecord]", session: date | No
     return explained_ends(app, SpanEnds(tuple(cycles), (), cycles[-1] if cycles else None), session)
 
 
-def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "Why":
+def explained_ends(app: "App", shown_funnel: SpanEnds, session: date | None = None) -> "Why":
     """Explain passes by representative candidates; without passes, explain the session's slots that weren't run."""
-    cycles, last, lacking = seen.passes, seen.whole, left_out_of(app)
-    answer = why_no_orders(cycles, seen.standing) if cycles else nothing_of(app, session)
+    cycles, last, lacking = shown_funnel.passes, shown_funnel.whole, left_out_of(app)
+    answer = why_no_orders(cycles, shown_funnel.standing) if cycles else nothing_of(app, session)
     return Why(
         explanation=without_records(_with_remedy(app, answer, last), lacking),
         first_at=cycles[0].at if cycles else None,
@@ -263,7 +263,7 @@ def explained_ends(app: "App", seen: SpanEnds, session: date | None = None) -> "
 def counted_by_symbol(
     app: "App", span: PassSpan, strategy: str | None = None, session: date | None = None
 ) -> "BySymbol":
-    """Return where the candidates of a period or a session ended by check and symbol, without reading each of them.
+    """Return where the candidates of a period or a session ended by gate and symbol, without reading each of them.
 
     Raise OperatorError for an unknown strategy.
     """
@@ -333,7 +333,7 @@ def _reasons(cycle: "CycleRecord") -> frozenset[object]:
 
 
 def _newest(ways: "Sequence[GatePath]") -> "tuple[GatePath, ...]":
-    """Return the ways through the last pass: one for each strategy that looked at the symbol."""
+    """Return the paths through the last pass: one for each strategy that evaluated the symbol."""
     return tuple(way for way in ways if way.at == ways[-1].at)
 
 
@@ -360,7 +360,7 @@ def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequ
 
 
 def _what_if(app: "App", way: "SymbolWhy") -> str | None:
-    """Return the command that decides the pass again with another value of what a symbol failed at, if it has one."""
+    """Return the command that replays the pass with another value of the setting that refused a symbol, if any."""
     failed = next((decision for decision in way.decisions if not decision.passed), None)
     if failed is None or way.strategy is None:
         return None

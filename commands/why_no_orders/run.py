@@ -31,7 +31,7 @@ from tradebot.views.why_no_orders import PLAY_AGAIN, BySymbol
 
 SHOWN = 40
 NAMED = 3
-"""How many symbols a line names; of more, it names the first and counts the others."""
+"""How many symbols a line names; any others are counted."""
 
 
 class EndedRow(Struct, frozen=True):
@@ -79,7 +79,7 @@ def _reason_at(gate: "Gate", cycles: "Sequence[CycleRecord]") -> "Reason":
     reasons = sorted({end.reason for end in ends if end is not None and end.gate is gate and end.reason is not None})
     if len(reasons) == 1:
         return reasons[0]
-    looked_at = f"the {pluralize(len(cycles), 'pass', 'passes')} looked at"
+    looked_at = f"the {pluralize(len(cycles), 'pass', 'passes')} read"
     if not reasons:
         raise OperatorError(f"no candidate ended at gate {gate} in {looked_at}", "tradebot why-no-orders")
     every = "; ".join(f"tradebot why-no-orders --reason {reason}" for reason in reasons)
@@ -190,11 +190,11 @@ CONFLICTS = (
 """Options, the options each can't be combined with, the reason, and the alternative."""
 
 
-def require_one_question(given: Mapping[str, object]) -> None:
+def require_one_question(options: Mapping[str, object]) -> None:
     """Raise OperatorError if options ask two questions at once; an absent option is None or False."""
     for option, others, why, instead in CONFLICTS:
         for other in others:
-            if given[option] and given[other]:
+            if options[option] and options[other]:
                 raise OperatorError(f"{option} and {other} can't be combined: {option} stands alone, {why}", instead)
 
 
@@ -275,7 +275,7 @@ def show_by_symbol(console: Console, data: BySymbol) -> None:
     if data.first_at is None or data.last_at is None:
         return
     span = f"{when(data.first_at, MINUTE)} to {when(data.last_at, MINUTE)}"
-    console.print(f"Looked at: {pluralize(data.passes, 'pass', 'passes')}, {span}", markup=False)
+    console.print(f"Read: {pluralize(data.passes, 'pass', 'passes')}, {span}", markup=False)
     refused = data.candidates - data.orders
     sent = f"{pluralize(data.candidates, 'candidate')} = {pluralize(data.orders, 'order')} + {refused:,} refused"
     console.print(f"Funnel: {sent}; each counts where it was refused first", markup=False)

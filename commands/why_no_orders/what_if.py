@@ -101,10 +101,10 @@ def _time(text: str) -> str:
 
 TOGETHER = "--what-if KEY=VALUE --what-if KEY=VALUE"
 AGAIN = "play it again with the change in a file, and compare both: tradebot backtest --config mine.yaml"
-AT = "prices, quotes and flow stay those of the pass, as old as they were; whether a pass would run then isn't asked"
-PRICE = "strategies aren't asked again what they want at another price"
-UNKEPT = "what it read isn't kept"
-NOT_KEPT = "passes are kept as they run, for storage.replay_sessions; tradebot replay decides those that are"
+AT = "prices, quotes and flow stay those of the pass, with their age; whether a pass would run then isn't checked"
+PRICE = "strategies aren't run again at another price"
+UNKEPT = "its inputs aren't stored"
+NOT_KEPT = "passes are stored as they run, for storage.replay_sessions; tradebot replay replays those"
 
 
 class WhatIfSubject(NamedTuple):
@@ -269,13 +269,13 @@ def held_in(recorded: RecordedCycle) -> set[str]:
     return {name for name, shares in recorded.given.desk.net.items() if shares}
 
 
-def require_held(changes: WhatIfChanges, held: Collection[str]) -> None:
+def require_held(changes: WhatIfChanges, symbols: Collection[str]) -> None:
     """Raise OperatorError if a position to remove didn't exist."""
     for symbol in changes.gone:
-        if symbol not in held:
+        if symbol not in symbols:
             raise OperatorError(
-                f"nobody held {symbol} then",
-                f"held: {', '.join(held)}" if held else "nothing was held: tradebot positions",
+                f"there was no position in {symbol} then",
+                f"held: {', '.join(symbols)}" if symbols else "there was no position: tradebot positions",
             )
 
 

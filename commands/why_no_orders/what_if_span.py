@@ -166,7 +166,7 @@ def run(asking: WhatIfRunner, symbol: str | None, span: PassSpan, session: date 
     if facts is None or not heads:
         raise nothing_recorded(asking.app, session)
     deciding = _Deciding(asking, tuple(_looks(asking, facts, heads)))
-    # What is there by now stays, so the garbage collector needn't look at it again.
+    # Existing objects stay, so the garbage collector needn't check them again.
     gc.freeze()
     try:
         with progress_bar("deciding again") as progress:
@@ -189,7 +189,7 @@ def _looks(asking: WhatIfRunner, facts: SqliteFacts, heads: Sequence[CycleRecord
 
 
 class _Deciding:
-    """Decides the passes of one span, and sums up what differs."""
+    """Decides the passes of one period, and summarizes the differences."""
 
     def __init__(self, asking: WhatIfRunner, looks: Sequence[ExitPassMoment]) -> None:
         self._asking = asking
@@ -226,7 +226,7 @@ class _Deciding:
         return ChangedRecord(changed, supposed.after, whole)
 
     def summed_up(self, symbol: str | None, session: date | None, heads: Sequence[CycleRecord]) -> WhatIfSpan:
-        """Return what differs; OperatorError if no pass could be decided again."""
+        """Return the differences; OperatorError if no pass could be replayed."""
         if self._first is None or not self._decided:
             raise not_kept(heads[-1], self._lacking[-1].why)
         asking = self._asking
@@ -269,7 +269,7 @@ def _prices_found(asking: WhatIfRunner, orders: Sequence[Filled]) -> Iterator[tu
 
 
 def _seen_in(asking: WhatIfRunner, session: date) -> Mapping[str, Quote]:
-    """Return the quotes that the last kept pass of a session saw; none if no pass of it is kept."""
+    """Return the quotes of the last stored pass of a session; none if no pass of it is stored."""
     facts = asking.app.existing_facts
     heads = facts.heads(JOB, session=session) if facts else ()
     try:
@@ -279,7 +279,7 @@ def _seen_in(asking: WhatIfRunner, session: date) -> Mapping[str, Quote]:
 
 
 ORDERS, MISSING = 5, 3
-"""How many orders, and passes that are left out, the screen names; the others are counted."""
+"""How many orders, and left-out passes, the screen names; the others are counted."""
 
 
 def show(console: "Console", data: "WhatIfSpan") -> None:
@@ -309,8 +309,8 @@ def show(console: "Console", data: "WhatIfSpan") -> None:
     _orders(console, f"Sent then, and not with the change ({zone()}):", data.kept_back, data.fewer)
     if data.more or data.fewer:
         console.print(
-            "An order counts as filled at once. What it opens is held until one of its exit rules closes it: by time "
-            "when the bot asks for exits, by price when a pass of entries sees that price.",
+            "An order counts as filled at once. Its position stays open until one of its exit rules closes it: by "
+            "time when the bot evaluates exits, by price when an entry pass sees that price.",
             style="dim",
         )
 

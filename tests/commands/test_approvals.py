@@ -26,7 +26,7 @@ def later(bot: Bot, minutes: int) -> str:
 
 def test_nothing_is_sent_before_a_yes_nor_after_one_that_comes_too_late(bot: Bot) -> None:
     assert bot.says("approvals").out.startswith("0 entries wait for approval at ")
-    assert bot.says("approve", "aapl-k3f7q").err.startswith("error: Nobody asks about aapl-k3f7q.")
+    assert bot.says("approve", "aapl-k3f7q").err.startswith("error: There is no request aapl-k3f7q.")
     second_session(bot)
     said = bot.says("trade-once")
     (late,) = waiting(bot)
@@ -43,7 +43,7 @@ def test_nothing_is_sent_before_a_yes_nor_after_one_that_comes_too_late(bot: Bot
     )
     assert bot.says("reject", late).code == 2
     assert submitted(bot) == []
-    assert "nobody answered until" in bot.says("approvals", "--last", "1").out
+    assert "nobody answered by" in bot.says("approvals", "--last", "1").out
 
 
 def test_a_yes_sends_the_order_once(bot: Bot) -> None:
@@ -63,7 +63,7 @@ def test_after_a_no_nobody_is_asked_again(bot: Bot) -> None:
     later(bot, 60)
     name = waiting(bot)[0]
     sent = submitted(bot)
-    assert bot.says("reject", name).out.endswith("Nobody is asked about it again in this session.\n")
+    assert bot.says("reject", name).out.endswith("Approval isn't requested again in this session.\n")
     assert bot.says("approve", name).code == 2
     assert "APPROVAL_REFUSED" in later(bot, 61)
     assert submitted(bot) == sent

@@ -95,7 +95,7 @@ def test_pass_that_leaves_open_what_a_halt_closes_is_a_finding(traded: Bot, tmp_
     assert all(one in exits["found"] for one in unlike)
     said = traded.says("flatten", "--all", "--confirm", "ALL")
     assert said.code == 5
-    assert said.out.count("close it there if it is held. Then tradebot reconcile") == len(held)
+    assert said.out.count("close it there if it still exists. Then tradebot reconcile") == len(held)
     assert "flatten" not in said.out.partition("Not closed")[2], "what refused once is no next step"
     assert traded.says("exchange", "faults", "clear").code == 0
     traded.says("reconcile")
@@ -113,7 +113,7 @@ def test_flatten_all_closes_only_the_bots_positions(traded: Bot) -> None:
     traded.says("exchange", "tick", "61s")
     again = traded.says("flatten", "--all", "--confirm", "ALL")
     assert (again.code, again.out.count("Closed already: ")) == (5, len(held)), "its lists can't confirm it yet"
-    assert not {words for words in ("Not closed", "No exit is at work") if words in again.out}
+    assert not {words for words in ("Not closed", "No exit is working") if words in again.out}
     assert traded.says("exchange", "faults", "clear").code == 0
     assert said.out.rstrip().endswith(
         "A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders"

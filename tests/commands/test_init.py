@@ -584,7 +584,11 @@ def test_endless_wrong_answers_end_the_wizard(alone: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [((), "at a terminal, and there is none"), (("--symbols", "2"), "without them"), (("--mode", "paper"), "without")],
+    [
+        ((), "a terminal to ask its questions, and there is none"),
+        (("--symbols", "2"), "without them"),
+        (("--mode", "paper"), "without"),
+    ],
 )
 def test_wizard_without_a_terminal_or_beside_other_options_makes_nothing(
     alone: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], says: str

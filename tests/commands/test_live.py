@@ -187,7 +187,7 @@ def test_strategy_that_was_not_promoted_opens_nothing_until_a_person_types_the_s
     refused = real.trades("MSFT")
     assert (refused.code, refused.data["refused"], real.sent()) == (3, {"DEMOTED": 1}, before)
     (row,) = [row for row in refused.data["rows"][0]["decisions"] if row["gate"] == "promotion"]
-    assert (row["observed"], row["limit"]) == ("candidate: put down by a person", "live small")
+    assert (row["observed"], row["limit"]) == ("candidate: demoted by a person", "live small")
     assert real.bot.says("evaluate-exits", "--force-slot").code == 0, "exits go on"
     assert states(real)["promotion"] != "closed"
     override = "promote", "own", "--to", "live", "--without-evidence"

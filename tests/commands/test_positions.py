@@ -43,10 +43,10 @@ def traded(bot: Bot) -> Bot:
 
 def test_before_anything_was_traded_each_says_how_little_there_is(bot: Bot) -> None:
     assert bot.shown("positions") == (
-        "0 positions at 2026-11-16 09:00:00 ET, from 0 fills in the books; the broker was not asked"
+        "0 positions at 2026-11-16 09:00:00 ET, from 0 fills in the books; the broker was not queried"
     )
-    assert bot.shown("orders") == "0 orders that may still fill; 0 in the books; the broker was not asked"
-    assert bot.shown("fills") == "0 of 0 fills; the broker was not asked"
+    assert bot.shown("orders") == "0 orders that may still fill; 0 in the books; the broker was not queried"
+    assert bot.shown("fills") == "0 of 0 fills; the broker was not queried"
 
 
 def test_positions_are_those_of_the_exchange_foreign_ones_told_apart(traded: Bot) -> None:
@@ -201,7 +201,7 @@ def test_a_close_by_hand_that_is_not_finished_is_named_with_what_it_left(traded:
     rows = {row["symbol"]: row for row in traded.json("positions")["positions"] if "unfinished" in row}
     assert (list(rows), rows[held["symbol"]]["unfinished"]["why"]) == ([held["symbol"]], "by_hand")
     shown = " ".join(traded.shown("positions").split())
-    assert f"isn't finished: {Decimal(held['quantity']):,f} are left. The next pass of exits goes on with it" in shown
+    assert f"isn't finished: {Decimal(held['quantity']):,f} are left. The next exit pass continues it" in shown
     assert f"{held['symbol']}: a close by hand, last sent at 2026-11-17 10:" in shown
     assert (
         judged(traded)["state"],

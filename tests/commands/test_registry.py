@@ -39,7 +39,7 @@ def test_before_any_look_nothing_is_known_and_entries_pause(bot: Bot) -> None:
     assert bot.says("registry").code == 10
     assert bot.shown("registry").splitlines() == [
         f"Entries pause at {HOUR}: 0 of the 2 coins that it takes have healthy data",
-        "Next look at every coin: next pass",
+        "Next check of every coin: next pass",
         "coin       tier     why not",
         "PF_ADAUSD  unknown  TIER_UNKNOWN: never looked at",
         "PF_XBTUSD  unknown  TIER_UNKNOWN: never looked at",

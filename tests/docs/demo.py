@@ -14,7 +14,7 @@ PAGE = Path(__file__).resolve().parents[2] / "README.md"
 BLOCK = re.compile(r"(?<=<!-- demo -->\n```\n).*?(?=\n```\n<!-- /demo -->)", re.DOTALL)
 SCREEN = re.compile(r"^Session \d.*", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^  (?:python -m |\S*/)?tradebot ", re.MULTILINE)
-BESIDE = re.compile(r"^Beside the last run\n.*?(?=^Try next)", re.DOTALL | re.MULTILINE)
+BESIDE = re.compile(r"^Compared with the last run\n.*?(?=^Try next)", re.DOTALL | re.MULTILINE)
 PLAYED = re.compile(r"played in \d+ s")
 STALE = "README.md shows another screen of the demo. Write it: .venv/bin/python -m tests.docs demo"
 

@@ -26,7 +26,7 @@ def test_the_guides_loop_shows_what_each_change_came_to(
         assert done.code == 0, done.err
         said.append(done.out)
     first, second, more, alone, dry, written, differ, kept = said
-    assert "Beside the last run" not in first
+    assert "Compared with the last run" not in first
     assert "limits.max_open_positions 20 5" in " ".join(second.split())
     assert "played.sessions 1 3" in " ".join(more.split())
     assert "Sessions 2026-11-16 to 2026-11-17" in alone

@@ -66,7 +66,7 @@ def test_close_for_a_newcomer_that_the_venue_ends_half_filled_is_told_among_the_
     trader.says("evaluate-exits")
     assert trader.json("trades", "--swaps")["swaps"][0]["held"] == swap["held"], "nothing goes on with it"
     said = trader.says("trades", "--swaps").out
-    assert f"{swap['held']} of {swap['quantity']} are still held after 1 close. The broker ended the last one" in said
+    assert f"{swap['held']} of {swap['quantity']} are still open after 1 close. The broker ended the last one" in said
 
 
 def test_the_less_valuable_position_is_sold_before_the_better_candidate_is_bought(

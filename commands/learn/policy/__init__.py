@@ -11,18 +11,20 @@ from commands.search.study_options import On
 from commands.shared.declaration import VerbPurpose, group, verb
 from commands.shared.verb_options import Json, but, finish, with_options
 
-group("learn policy", "Train policies for futures, and judge them.")
+group("learn policy", "Train policies for futures, and evaluate them.")
 AgentName = Annotated[str, typer.Option("--agent", help="ppo, recurrent_ppo, sac, td3 or logistic.")]
 Seeds = Annotated[
     int | None, typer.Option("--seeds", min=1, max=100, help="How many seeds to train, numbered from 1 [5].")
 ]
-Steps = Annotated[int | None, typer.Option("--steps", help="How many bars to learn from in all [of the agent].")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", help="Total number of training bars [from the agent's settings].")
+]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=NUMBER", help="Change a setting of the agent.")]
 Without = Annotated[list[str] | None, typer.Option("--without", metavar="FEATURE", help="Leave a feature out.")]
 Symbol = Annotated[str | None, typer.Option("--symbol", help="The root to learn, of those in the universe.")]
-Strategy = Annotated[str, typer.Option("--strategy", help="What the policy is called in the configuration.")]
+Strategy = Annotated[str, typer.Option("--strategy", help="The name of the policy in the configuration.")]
 Key = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key to sign models with.")]
-Kept = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where models and results are kept.")]
+Kept = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where models and results are stored.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core].")]
 By = Annotated[
     Literal["walk-forward", "cpcv"], typer.Option("--by", help="How sessions are split; cpcv judges along many paths.")
@@ -60,9 +62,9 @@ def _train(
 ) -> None:
     """Train an agent on a span of bars, once with each seed.
 
-    It trades in the bot's own backtest and learns from what the account's equity does. The features' scaling comes
-    from the same span. Each model is written as a draft that you can sign. A configuration counts as one trial from
-    then on, whatever comes of it. The logistic regression needs no extra; the others need the extra rl and PyTorch.
+    It trades in the bot's own backtest and learns from the account's equity. The features' scaling comes from the same
+    span. Each model is written as a draft that you can sign. A configuration counts as one trial from then on, whatever
+    the result. The logistic regression needs no extra; the others need the extra rl and PyTorch.
     """
     from commands.learn.policy.train import TrainingOptions, run
 
@@ -97,13 +99,13 @@ def _walk(
     wish: BacktestOptions,
     as_json: Json = False,
 ) -> None:
-    """Train in one span and judge in the next, again and again.
+    """Train on one span and evaluate on the next, again and again.
 
     The settings under promotion.splits say how long the spans are. Each model is trained before the sessions that
-    judge it, signed, and played by the bot's own passes there: as it is, with costs doubled, and a bar later; so are
-    the benchmarks. With --by cpcv, all sessions are cut into groups instead, each few of which are judged by models
-    that were trained on the others: 66 splits, and 11 paths for each seed. The results are what tradebot promote asks
-    of a policy. The same command goes on with a walk that was stopped. Exits with code 10 unless the policy passes.
+    evaluate it, signed, and played by the bot's own passes there: as it is, with costs doubled, and a bar later; so are
+    the benchmarks. With --by cpcv, all sessions are cut into groups instead, and models trained on the others evaluate
+    a few groups each: 66 splits, and 11 paths for each seed. The results are what tradebot promote requires of a
+    policy. The same command resumes a walk that was stopped. Exits with code 10 unless the policy passes.
     """
     from commands.learn.policy.train import TrainingOptions, WalkOptions, run_walk
 
@@ -123,12 +125,12 @@ def _walk(
 @with_options(wish=PLAYED)
 def _study(
     key: Key,
-    space: Annotated[Path, typer.Option("--space", metavar="FILE", help="What to try; docs/LEARN_POLICIES.md.")],
+    space: Annotated[Path, typer.Option("--space", metavar="FILE", help="What to try; see docs/LEARN_POLICIES.md.")],
     agent: AgentName = "ppo",
     trials: Annotated[
         int | None, typer.Option("--trials", min=2, max=100_000, help="How many to try [of the space].")
     ] = None,
-    name: Annotated[str | None, typer.Option("--study", help="What to call the study [the agent's name].")] = None,
+    name: Annotated[str | None, typer.Option("--study", help="The name of the study [the agent's name].")] = None,
     seeds: Seeds = None,
     steps: Steps = None,
     changes: Set = None,
@@ -145,9 +147,9 @@ def _study(
     """Search for settings of an agent, walking forward.
 
     A space says which settings are tried, and its seed which values come in which order. Each configuration is walked
-    forward with as by learn policy walk, and counts as one trial before it is trained. The first half of the judged
-    sessions chooses, by the median seed's Sharpe ratio; the second half is held out. The same command goes on with a
-    study that was stopped.
+    forward with as by learn policy walk, and counts as one trial before it is trained. The first half of the evaluated
+    sessions chooses, by the median seed's Sharpe ratio; the second half is held out. The same command resumes a study
+    that was stopped.
     """
     from commands.learn.policy.study import StudyRequest, run
     from commands.learn.policy.train import TrainingOptions, WalkOptions
@@ -180,8 +182,8 @@ def _judge(
 ) -> None:
     """Play the models of a policy in later sessions.
 
-    What each earned by session is added to the file that weights and the choice among models are made from. A model
-    is never judged in a session that it was trained on.
+    Each model's results by session are added to the file from which weights and the choice among models are computed. A
+    model is never evaluated in a session that it was trained on.
     """
     from commands.learn.policy.judge import run
 

@@ -104,17 +104,20 @@ def require_embargo(model: str, last: date, days: "Sequence[date]", before: "Seq
 
 
 def _require_same(model: str, past: "Mapping[str, float]", earned: "Mapping[str, float]") -> None:
-    """Raise OperatorError if a session that is known already was judged on another market, or with other costs."""
+    """Raise OperatorError if a known session was evaluated on another market, or with other costs."""
     if other := [day for day, value in earned.items() if past.get(day, value) != value]:
         raise OperatorError(
             f"model {model} earned {earned[other[0]]:+.2%} on {other[0]}, and {past[other[0]]:+.2%} is written there: "
             "that was another market, or other costs",
-            "judge as before, or name another file: --write FILE",
+            "use the same options as before, or name another file: --write FILE",
         )
 
 
 def _read_results(file: Path) -> dict[str, dict[str, float]]:
-    """Return what is in the file of results; OperatorError if it can't be read, because nothing in it may be lost."""
+    """Return the contents of the file of results.
+
+    OperatorError if it can't be read, because nothing in it may be lost.
+    """
     if not file.exists():
         return {}
     try:

@@ -148,7 +148,7 @@ def _name(wanted: StudyRequest, training_options: TrainingOptions) -> str:
 
 
 def _varied_settings(asked: TrainingOptions, wanted: StudyRequest) -> "VariedSettings":
-    """Return what is varied; ConfigurationError naming what in the space can't be."""
+    """Return what is varied; ConfigurationError naming the entries of the space that can't be."""
     space, source = read_space(wanted.space), clean(str(wanted.space))
     if other := sorted(space.model_fields_set - LINES):
         raise ConfigurationError(
@@ -167,7 +167,7 @@ def _varied_settings(asked: TrainingOptions, wanted: StudyRequest) -> "VariedSet
 
 
 def _spans(of: "Sought") -> tuple[Sessions, Sessions]:
-    """Return the judged sessions that choose, and those that are held out."""
+    """Return the evaluated sessions that choose, and the held-out ones."""
     days = judged_in(of.walk.splits, of.walk.market)
     chosen = days[: choosing(len(days), of.walk.plan.settings.promotion.splits.embargo_sessions)]
     held_out = days[training_sessions(len(days)) :]
@@ -175,7 +175,7 @@ def _spans(of: "Sought") -> tuple[Sessions, Sessions]:
 
 
 def _study(of: "Sought", journal: Path, name: str) -> "SequentialStudy":
-    """Return the study, a new one or the one that is there; OperatorError if that one was of something else."""
+    """Return the study, a new one or the existing one; OperatorError if that was about something else."""
 
     def digest(*parts: object) -> str:
         return sha256(json_text([*parts]).encode()).hexdigest()
@@ -204,19 +204,19 @@ def _player(how: WalkOptions, on: On) -> "tuple[Player, int]":
 def _play_remaining(
     of: "Sought", study: "SequentialStudy", results: "Results", how: "tuple[Player, int]"
 ) -> tuple[PolicyTried, ...]:
-    """Play what is left, and return the configurations, best first."""
+    """Play the remaining trials, and return the configurations, best first."""
     total = study.space.total
     try:
         search(of, study, results, how, lambda place: progress_bar(f"trial {place} of {total}"))
         rankeds = rank_configurations(of, study)
         if rankeds:
-            # Only now are the others known that the best one is compared with.
+            # Only now are all the others known, to compare the best one with.
             run_walks(of.walk_of(rankeds[0].job), results, how)
     except (KeyboardInterrupt, TerminatedError) as signalled:
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         done = f"{pluralize(len(study.in_order()), 'trial')} of {total:,}"
         raise TradebotError(
-            f"Stopped after {done}. They are kept.", "to go on: the same command", code=code
+            f"Stopped after {done}. They are stored.", "to go on: the same command", code=code
         ) from signalled
     return tuple(
         PolicyTried(

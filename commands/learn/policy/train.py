@@ -145,7 +145,7 @@ def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
     results = Results(planned.folder)
     with progress_bar("reading bars") as said:
         span = span_of(planned.plan, asked.strategy, job.features, said=partial(_show_progress, said, _bars(planned)))
-    # Before it is trained: one that is given up has been tried too.
+    # Count the trial before training, because an abandoned one counts too.
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} training", 0, None)])
     training_summary = TrainingSummary(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))
     drafts = list[UnsignedModel]()
@@ -179,7 +179,7 @@ def _cut_short(signalled: BaseException, drafts: "Sequence[UnsignedModel]", seed
 
 
 def _training_notes(training_options: TrainingOptions, jobs: "Sequence[TrainingJob]") -> "Iterator[str]":
-    """Yield what is trained otherwise than asked for."""
+    """Yield how the training differs from what was requested."""
     job = jobs[0]
     if len(jobs) < (training_options.seeds or 1):
         yield f"{job.agent} learns the same from any seed, so it is trained once"
@@ -188,7 +188,7 @@ def _training_notes(training_options: TrainingOptions, jobs: "Sequence[TrainingJ
 
 
 def _bars(planned: "PlannedBacktest") -> int:
-    """Return how many bars the market has at which a policy may be asked."""
+    """Return how many bars the market has at which a policy may be run."""
     return sum(session.close_us - session.open_us for session in planned.market.calendar.market) // BAR_US
 
 
@@ -232,11 +232,14 @@ def _render(console: "Console", data: PolicyTrained) -> None:
     for draft in data.drafts:
         console.print(f"  seed {draft.seed}: {clean(draft.folder)} ({draft.took_s:g} s)", markup=False)
     if why := next((draft.why for draft in data.drafts if draft.why), None):
-        console.print(f"Trained on the road, which takes longer than on arrays: {clean(why)}", markup=False)
+        console.print(
+            f"Trained with the event-driven engine, which takes longer than the vectorized one: {clean(why)}",
+            markup=False,
+        )
     elif data.drafts[0].on_arrays:
         console.print("Trained on arrays, which played drawn actions as the bot itself does, to the cent")
     console.print(f"Configuration {data.configuration[:16]}, one of {pluralize(data.trials, 'trial')} so far")
-    console.print("What it earns isn't known: sessions that it wasn't trained on have to say that.")
+    console.print("Its profit isn't known: only sessions that it wasn't trained on can show that.")
     console.print(f"Next: tradebot model sign {clean(data.drafts[0].folder)} --key FILE --to models", markup=False)
 
 
@@ -313,7 +316,7 @@ def run_walk(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") 
     job, plan = ground.jobs[0], ground.planned.plan
     of = ground.walk(asked, how, job, folder_of(how.to.absolute(), job))
     results = Results(ground.planned.folder)
-    # Before it is trained: one that is given up has been tried too.
+    # Count the trial before training, because an abandoned one counts too.
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} {TITLES[how.by]}", 0, None)])
     trials = len(results.trials(asked.strategy))
     with progress_bar(f"{TITLES[how.by]}, {pluralize(len(of.splits), 'split')}") as said:

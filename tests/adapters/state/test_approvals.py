@@ -51,7 +51,7 @@ def test_only_what_waits_takes_an_answer(store: SqliteApprovals, answer: Approva
     store.ask(ASKED)
     with pytest.raises(OperatorError, match="expired"):
         store.answer(ASKED.id, answer, "ann", ASKED.expires_at)
-    with pytest.raises(OperatorError, match="Nobody asks about aapl-zzzzz"):
+    with pytest.raises(OperatorError, match="There is no request aapl-zzzzz"):
         store.answer("aapl-zzzzz", answer, "ann", NOW)
     store.ask(replace(ASKED, id="aapl-newer"))
     with pytest.raises(OperatorError, match="asked again under another name"):

@@ -99,7 +99,7 @@ def test_offline_audit_skips_the_broker_and_starts_no_exchange(copy: Bot) -> Non
     assert {"ledger against broker", "quotes", "limits on the book"} <= left_out
     assert said.data["broker_asked"] is False
     assert not left_out & set(findings(said.data))
-    assert "the broker was not asked" in copy.says("audit", "--offline").out
+    assert "the broker was not queried" in copy.says("audit", "--offline").out
 
 
 def test_audit_ranks_a_corrupted_fill_first(copy: Bot) -> None:

@@ -128,7 +128,7 @@ def test_backtest_that_halted_says_first_until_when_and_which_settings_let_it_go
 
     why = r"Targets reached in 1 of 1 rebalance Halted 2025-03-06 .* ET: DAILY_LOSS_HALT: 0.0\d+ against 0.01"
     nobody = (
-        " Nobody was there to end the halt, so no position was opened after it. To let it go on: loosen "
+        " The halt was never ended, so no position was opened after it. To continue after it: loosen "
         r"halts.daily_loss_fraction, or let a person end it \(backtest.unhalt_after_sessions\)."
     )
     assert re.fullmatch(why + nobody, first("--name", "halted"))

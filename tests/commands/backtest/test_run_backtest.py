@@ -65,7 +65,7 @@ def test_an_interrupt_keeps_what_is_done_and_resume_ends_as_if_there_had_been_no
     with traded_by(lambda: [Stopping(lambda: interrupt(KeyboardInterrupt()))]):
         said = play(tmp_path, capsys)
     assert said.code == ExitCode.INTERRUPTED
-    assert "Stopped after 2 of 3 sessions, until 2025-03-04. What is done is kept." in said.err
+    assert "Stopped after 2 of 3 sessions, until 2025-03-04. Finished sessions are stored." in said.err
     assert "the same command with --resume" in said.err
     report = typed(capsys, "report", "--state-dir", str(tmp_path / "state" / "backtests" / "run"))
     assert "2025-03-03 to 2025-03-04, 2 sessions" in report.out
@@ -102,7 +102,7 @@ def test_resume_without_anything_kept_plays_from_the_beginning(
     with traded_by():
         said = play(tmp_path, capsys, "--resume")
     assert said.code == 0
-    assert "nothing is kept of run, so it is played from the beginning" in said.err
+    assert "nothing is stored of run, so it is played from the beginning" in said.err
 
 
 class Terminal(io.StringIO):

@@ -69,7 +69,7 @@ def test_paired_person_asks_and_revoking_ends_it(copy: Bot, fake: FakeTelegram) 
     _, status, why, unknown = fake.texts()
     assert status.startswith("Trading, as of ")
     assert why.startswith("AAPL: ")
-    assert unknown.startswith("this bot doesn't look at a symbol ZZZZ")
+    assert unknown.startswith("this bot doesn't evaluate a symbol ZZZZ")
     assert not [text for text in fake.texts() if str(copy.folder) in text or "--state-dir" in text]
     assert "Paired with person 7001 since" in copy.shown("chat", "status")
     assert "revoke" in copy.says("chat", "pair").err

@@ -155,7 +155,7 @@ def test_halt_is_asked_for_once_more_and_each_answer_counts_once(chat: Chat) -> 
     chat.types("halt")
     assert chat.types("yes")[0].startswith("Halted")
     assert chat.verbs.ran == [("halt", "--reason", f"asked for in the paired chat by person {ANN}", "--json")]
-    assert "nothing was asked in the last two minutes" in chat.types("yes")[0]
+    assert "there was no question within the last two minutes" in chat.types("yes")[0]
 
 
 def test_entry_that_waits_is_shown_once_and_its_button_approves_it(chat: Chat) -> None:
@@ -193,7 +193,7 @@ def test_halt_is_never_done_twice_although_its_process_ends_at_any_step(
         again.hears()
         halts = [*chat.verbs.ran, *again.verbs.ran]
     # What was noted but perhaps not done isn't done again: the person is told, and asks again.
-    told = "I was interrupted in the middle of: " in "".join(chat.fake.texts())
+    told = "I was interrupted during: " in "".join(chat.fake.texts())
     assert len(halts) == (1 if place == "record_outcome" or (place, after) == ("take", False) else 0)
     assert told == ((place, after) not in (("take", False), ("record_outcome", True)))
     assert chat.last()[1] == ("cut short" if told else "done")

@@ -25,7 +25,7 @@ def test_compare_shows_runs_side_by_side_after_their_differences(
     assert lines[0].startswith("A  ")
     assert lines[0].endswith("closed trades") or lines[0].endswith("closed trade")
     assert "cheap (backtest): 2025-03-03 to 2025-03-03, 1 session" in lines[0]
-    assert "What is different about them" in lines
+    assert "Settings that differ" in lines
     assert "  market.costs.commission_bps  -  20" in lines
     data = typed(capsys, "compare", "cheap", "dear", *place, "--json").data
     assert [setting["name"] for setting in data["settings"]] == ["market.costs.commission_bps"]

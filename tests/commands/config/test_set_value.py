@@ -100,7 +100,7 @@ def test_value_that_a_variable_says_too_is_written_and_the_one_that_counts_is_na
         (("health.ports", "[8081]"), "takes over health.ports when it is restarted; a reload isn't enough."),
         (
             ("health.ports", "[8081]", "limits.cooldown_s", "90"),
-            "takes over health.ports when it is restarted, and the rest when it is reloaded (kill -HUP).",
+            "takes over health.ports when it is restarted, and the others when it is reloaded (kill -HUP).",
         ),
     ],
 )

@@ -35,7 +35,7 @@ def test_changed_settings_and_their_outcome_are_shown_with_the_change(capsys: py
         "SCORE_BELOW_MIN 62 62",
         "COOLDOWN 3 0 -3",
         "MAX_OPEN_POSITIONS 0 4 +4",
-        "One of them closed only 12 trades: a difference may well be chance.",
+        "One of them closed only 12 trades, so a difference may well be chance.",
     ):
         assert row in rows
 

@@ -73,10 +73,10 @@ def test_drill_fails_on_a_bot_that_buys_although_it_is_halted(
 ) -> None:
     honest = Stage.says
 
-    def broken(stage: Stage, *words: str, given: str | None = None) -> VerbResult:
+    def broken(stage: Stage, *words: str, typed: str | None = None) -> VerbResult:
         if words[0] == "halt":
             return VerbResult(0, "", {})
-        return honest(stage, *words, given=given)
+        return honest(stage, *words, typed=typed)
 
     monkeypatch.setattr(Stage, "says", broken)
     with set_stage(tmp_path / "drill") as stage:

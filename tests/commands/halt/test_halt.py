@@ -134,13 +134,13 @@ def test_halt_with_unknown_words_halts_and_names_them(copy: Bot, typed: str) -> 
     assert (said.code, document["exit_code"], document["data"]["not_understood"]) == (2, 2, MISTYPED[typed])
     assert (state_of(copy.folder), document["data"]["why"]) == ("REDUCE_ONLY", "no reason given")
     words = ", ".join(map(repr, MISTYPED[typed]))
-    assert said.err == f"error: halt ignored what it doesn't know: {words}\n  next: tradebot halt --help\n"
+    assert said.err == f"error: halt ignored words that it doesn't know: {words}\n  next: tradebot halt --help\n"
 
 
 def test_flatten_with_an_extra_word_halts_and_closes_nothing(copy: Bot) -> None:
     said = copy.says("halt", "--flatten", "AAPL", "--confirm", "FLATTEN")
     assert (said.code, state_of(copy.folder)) == (2, "REDUCE_ONLY")
-    assert "error: halt ignored what it doesn't know: 'AAPL'; so nothing is closed" in said.err
+    assert "error: halt ignored words that it doesn't know: 'AAPL'; so nothing is closed" in said.err
 
 
 def test_halt_with_a_missing_value_or_empty_word_still_halts(copy: Bot) -> None:
@@ -367,7 +367,7 @@ def test_halt_waits_only_briefly_for_a_stopped_commit(copy: Bot) -> None:
         took_s = time.monotonic() - began
         assert (state_of(copy.folder), said.data["in_flight"]) == ("REDUCE_ONLY", None)
         assert "is in use by another process" in said.data["unrecorded"]
-    assert "another process holds the ledger" in said.data["orders"]["problem"]
+    assert "another process has locked the ledger" in said.data["orders"]["problem"]
     # Half a second for the history; the rest is this machine's.
     assert took_s < 4
 
@@ -385,7 +385,7 @@ def test_halt_names_an_order_in_flight_and_what_to_do(copy: Bot) -> None:
         "cancelled": 0,
         "closing": 0,
         "failed": 0,
-        "problem": "an order is in flight, and its pass still holds the lock of this folder",
+        "problem": "an order is in flight, and its pass still has the lock of this folder",
     }
     assert copy.json("halt")["in_flight"] is None
 

@@ -118,10 +118,10 @@ def test_pass_without_a_record_packs_the_rest_and_says_so(
         database.execute("DELETE FROM passes")
     data = bot.json("incident", name, "--out", str(file))
     shutil.copy(tmp_path / "passes.db", passes)
-    assert (data["replay"], "no record of it is kept" in data["why"]) == ("none", True)
+    assert (data["replay"], "its record isn't stored" in data["why"]) == ("none", True)
     assert {one["name"] for one in data["parts"]} >= {"about", "settings", "decisions", "orders", "journal"}
     said = _alone(capsys, "replay", str(file))
-    assert (said.code, "can't be decided again: no record of it is kept" in " ".join(said.err.split())) == (2, True)
+    assert (said.code, "can't be decided again: its record isn't stored" in " ".join(said.err.split())) == (2, True)
 
 
 def test_unknown_name_and_a_file_in_the_bots_folder_are_refused(order: tuple[Bot, str], tmp_path: Path) -> None:

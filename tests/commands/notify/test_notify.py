@@ -31,7 +31,7 @@ def told(copy: Bot, receiver: Receiver) -> Bot:
 def test_without_a_channel_the_next_step_is_named(copy: Bot, words: str) -> None:
     said = copy.says("notify", words)
     if words == "last":
-        assert (said.code, said.out.strip()) == (0, "Nothing was told yet.")
+        assert (said.code, said.out.strip()) == (0, "No notice was sent yet.")
         return
     assert said.code == 2
     assert "no channel is configured" in said.err
@@ -162,7 +162,7 @@ def test_second_process_tells_nothing_while_the_first_does(told: Bot, receiver: 
     with state_locks.hold(told.folder, "notify send", name=state_locks.NOTIFY_LOCK):
         said = told.says("notify", "send")
     assert said.code == 6
-    assert "a running serve tells people by itself" in said.err
+    assert "a running serve sends notices itself" in said.err
     assert receiver.got == []
     assert told.says("notify", "send").out.strip() == "1 sent"
 

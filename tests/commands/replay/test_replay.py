@@ -30,7 +30,7 @@ def traded(shared_trader: Bot, kept: Path) -> Bot:
     """Return a bot after two passes of entries, one of them with submitted candidates, and one of exits."""
     bot = shared_trader
     if not kept.exists():
-        assert bot.says("replay").err.startswith("error: No pass is kept to be decided again.")
+        assert bot.says("replay").err.startswith("error: No pass is stored that could be replayed.")
         assert bot.json("trade-once")["orders"] > 0
         bot.says("trade-once", "--dry-run", "--force-slot")
         lines = kept.with_name("candidates.jsonl")
@@ -151,7 +151,7 @@ def test_pass_that_did_not_end_or_was_not_kept_is_named_with_the_reason(
     found = traded.json("replay")
     assert found["equal"] == found["passes"] == 2
     whys = {one["why"] for one in found["not_kept"] if "flatten" not in one["id"]}
-    assert {"What it read wasn't kept.", "The pass ended with an error. The desk burned down."} <= whys
+    assert {"Its inputs weren't stored.", "The pass ended with an error. The desk burned down."} <= whys
     assert "is left out: The pass ended with an error." in " ".join(traded.says("replay").out.split())
     (judged,) = [one for one in traded.json("health")["judgments"] if one["subject"] == "replay"]
     assert judged["state"] == "DEGRADED"

@@ -325,7 +325,7 @@ def test_page_of_a_backtest_shows_assumptions_halts_and_targets_that_were_not_he
     assert "reached in 0 of 60 rebalances. Stopped by SYMBOL_NOTIONAL_ABOVE_MAX in 60. It was halted" in parsed.text
     assert (
         "It was halted at 2026-11-17 09:31:00 ET: DRAWDOWN_REACHED: 0.103 against 0.1. 2 more halts followed. "
-        "Nobody was there to end the halt, so no position was opened after it. "
+        "The halt was never ended, so no position was opened after it. "
         "To let it go on, loosen halts.drawdown_fraction and play it again."
     ) in parsed.text
     refused = {"strategy": "mine", "at": "2026-11-17T14:31:00Z", "reason": "STRATEGY_INVALID", "why": "no <weight>"}
@@ -353,7 +353,7 @@ def test_year_has_holdings_half_years_and_the_spread_of_returns() -> None:
     assert {"held", "volatility", "Sharpe", "beta", "sessions", "AAPL", "MSFT", "NVDA", "0%"} <= set(shown)
     assert "#" not in drawn()["wide"], "each color is one of the page"
     assert drawn()["words"] == (
-        "From above: what was held (of the equity), the volatility of the half year until each session, its Sharpe "
+        "From above: positions (fraction of equity), the volatility of the half year until each session, its Sharpe "
         "ratio, its beta, how many sessions had which return."
     )
 

@@ -374,7 +374,7 @@ def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
     )
     of = account(300)
     moved = replace(of, earned=replace(of.earned, transfers_usd=Decimal(5)))
-    assert "was +33.68%, without what was moved in or out." in lede(moved)
+    assert "was +33.68%, without deposits and withdrawals." in lede(moved)
     assert lede(new_account()) == ""
     assert span(account(1)) == "2025-01-06"
 

@@ -54,7 +54,7 @@ def test_schedule_check_finds_a_limit_exceeded_only_on_half_days(tmp_path: Path)
 def test_schedule_check_passes_the_shipped_timetable_and_counts_what_it_read(bot: Bot) -> None:
     said = bot.says("schedule", "check")
     assert said.code == 0
-    assert said.out.startswith("The timetable can work: looked at 11 lines, ")
+    assert said.out.startswith("The timetable works: checked 11 lines, ")
 
 
 @pytest.mark.parametrize(("left", "told"), [(30, False), (29, True), (1, True)])

@@ -25,7 +25,7 @@ TIMES = """The times come from timetable: in the configuration:
   outcomes        close+20m: score --outcomes
   report          close+25m: report
   summary         close+35m: summary
-An entry more than 90 s late is recorded as missed; the other jobs run once for the latest slot."""
+An entry more than 90 s late is recorded as missed; other jobs run once, for the latest slot."""
 
 
 def test_schedule_shows_each_moment_with_its_jobs_in_order(bot: Bot) -> None:

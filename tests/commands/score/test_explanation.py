@@ -182,7 +182,7 @@ def test_a_symbol_that_its_strategy_holds_says_so(capsys: pytest.CaptureFixture[
     assert not list(scores_of(cast("Strategy", _Holding()), seen, "MSFT"))
     render(console(), Explained("AAPL", at, None, None, (score,), reads_flow=False))
     shown = " ".join(capsys.readouterr().out.split())
-    assert "holding didn't look at it: ALREADY_POSITIONED. The strategy already holds this symbol." in shown
+    assert "holding skipped it: ALREADY_POSITIONED. The strategy already holds this symbol." in shown
 
 
 class _Blind:
@@ -200,6 +200,6 @@ def test_a_symbol_that_was_left_out_says_why_as_why_no_orders_does(capsys: pytes
     (score,) = scores_of(cast("Strategy", _Blind()), seen, "PF_NOSUCHUSD")
     render(console(), Explained("PF_NOSUCHUSD", at, None, None, (score,), reads_flow=False))
     shown = " ".join(capsys.readouterr().out.split())
-    assert "blind didn't look at it: INSTRUMENT_UNKNOWN. The broker doesn't list this symbol" in shown
+    assert "blind skipped it: INSTRUMENT_UNKNOWN. The broker doesn't list this symbol" in shown
     assert "Next: Look the symbol up at the broker" in shown
     assert not any(words in shown for words in ("No strategy proposes", "its flow was"))

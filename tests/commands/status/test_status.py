@@ -17,7 +17,7 @@ from tradebot.model.position import FOREIGN
 def test_status_of_a_new_bot_is_empty_and_counts_what_it_read(bot: Bot) -> None:
     assert bot.shown("status", "--explain") == (
         "sandbox, account …TAIL, state STATE\n"
-        "  last recorded trading time 2026-11-16 09:00:00 ET; the broker was not asked\n"
+        "  last recorded trading time 2026-11-16 09:00:00 ET; the broker was not queried\n"
         "  embedded exchange running at http://127.0.0.1:PORT\n"
         "Trading state ACTIVE by user WHO at WHEN: armed\n"
         "Permission open\n"

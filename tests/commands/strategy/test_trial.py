@@ -44,7 +44,7 @@ def test_it_shows_each_want_or_why_the_strategy_declines_it(trading: Bot) -> Non
     assert re.search(r"^Sees +2 symbols$", shown, re.MULTILINE)
     assert re.search(r"^Asked +every pass of entries$", shown, re.MULTILINE)
     assert re.search(r"^(AAPL|MSFT) +open +(buy|sell) +[+-]0\.\d{3} +\d+%", shown, re.MULTILINE)
-    assert re.search(r"^Cost +first answer [\d.e-]+ ms; asked again, [\d.e-]+ ms \(median of 4\)$", shown, re.MULTILINE)
+    assert re.search(r"^Cost +first answer [\d.e-]+ ms; run again, [\d.e-]+ ms \(median of 4\)$", shown, re.MULTILINE)
 
 
 def test_what_the_strategy_declines_itself_is_counted_and_says_its_numbers(
@@ -107,7 +107,7 @@ def test_a_plug_in_that_is_off_is_tried_and_one_that_errs_is_refused_with_its_re
         "Answer    refused: STRATEGY_FAILED",
         "RuntimeError: no [bold]mood[/bold] (trying.py line",
     )
-    shows(trading.says("strategy", "test", "moody"), 10, "got a different answer when it was asked again")
+    shows(trading.says("strategy", "test", "moody"), 10, "gave a different answer in a second run")
     refuses(trading.says("strategy", "test", "nobody"), 2, "no strategy named nobody is installed")
 
 

@@ -247,7 +247,7 @@ def test_figures_are_gray_with_their_age_while_the_ledger_cannot_be_read(
         before = seen.words()
         ledger.write_bytes(b"nothing" * 1000)
         await until("is damaged", "trouble")
-        assert seen.words("trouble").startswith("What follows was read ")
+        assert seen.words("trouble").startswith("The data below was read ")
         assert "recover" in seen.words("trouble")
         assert seen.words() == before
         assert seen.colors() == GRAY

@@ -140,10 +140,10 @@ def notes(history: History, year: int = 2026) -> list[str]:
 def test_tax_notes_say_when_the_books_began() -> None:
     history = tax_history(traded("2026-05-05 buy 10 50"), until="2026-06-30", opened_at=on("2026-05-04"))
     assert notes(history) == [
-        "The books began on 2026-05-04. What was sold before isn't known.",
+        "The books began on 2026-05-04. Earlier sales aren't known.",
         "The books end on 2026-06-30; the year may not be over.",
     ]
-    assert notes(history, 2025) == ["The books began on 2026-05-04. What was sold before isn't known."]
+    assert notes(history, 2025) == ["The books began on 2026-05-04. Earlier sales aren't known."]
 
 
 def test_tax_notes_name_shares_without_a_known_cost() -> None:
@@ -174,7 +174,7 @@ def test_tax_notes_name_what_is_left_out_or_may_change() -> None:
     assert notes(tax_history((*fills, option), returned, fee("2026-05-12", "-0.04"), until="2026-06-01")) == [
         "The books end on 2026-06-01; the year may not be over.",
         "2 losses may still be disallowed: the 30 days after the sale aren't over on 2026-06-01.",
-        "30.02 USD of disallowed losses are in the basis of shares that are still held.",
+        "30.02 USD of disallowed losses are in the basis of shares that are still open.",
         "1 loss of short sales counted although shares were sold within 30 days, which section 1091(e)(1) may "
         "disallow. Ask an adviser.",
         "Left out, because they aren't shares: AAPL261120P00150000. Shares that an option delivered lack its premium.",
@@ -185,7 +185,7 @@ def test_tax_notes_name_what_is_left_out_or_may_change() -> None:
 def test_tax_notes_say_how_many_rows_a_choice_hides() -> None:
     data = sales_of_year(WASHED, 2026, "fifo", strategy="flow")
     assert (data.rows, data.totals) == ((), ())
-    assert data.notes[0] == "Shown are 0 of 2 rows of 2026; what is said of disallowed losses is about all of them."
+    assert data.notes[0] == "Shown are 0 of 2 rows of 2026; the figures on disallowed losses are about all of them."
 
 
 @pytest.mark.parametrize("method", ["fifo", "lifo", "hifo"])

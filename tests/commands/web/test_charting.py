@@ -162,7 +162,7 @@ def test_a_symbol_never_seen_has_no_chart_and_says_once_what_to_type(client: Tes
     assert (answer.status_code, answer.json()["next"]) == (503, "tradebot bars fetch")
     page = client.get(f"/symbol/{quote(symbol, safe='')}").text
     assert f"There are no bars of {escape(symbol)} from 2026-11-14 on" in page
-    assert page.count("doesn&#39;t look at a symbol") == 1
+    assert page.count("doesn&#39;t evaluate a symbol") == 1
     assert "bars fetch" in page
     assert "<script>" not in page.replace("<script src=", "")
     assert "data-chart" not in page

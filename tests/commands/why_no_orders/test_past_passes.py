@@ -59,7 +59,7 @@ def test_any_session_and_any_pass_of_it_can_be_asked(traded: Bot) -> None:
             "the last one is of session 2026-11-17. Next: tradebot why-no-orders AAPL --s",
         ),
         ("--by-symbol --session 2026-11-18", 10, "tradebot why-no-orders --session 2026-11-17"),
-        ("ZZZ --session 2026-11-17", 2, "this bot doesn't look at a symbol ZZZ"),
+        ("ZZZ --session 2026-11-17", 2, "this bot doesn't evaluate a symbol ZZZ"),
         ("aapl --session 2026-11-17 --at 23:59", 10, "it is the last one of session 2026-11-17"),
     ],
 )

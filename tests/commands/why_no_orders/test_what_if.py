@@ -105,9 +105,7 @@ def test_price_and_time_are_changed_alone(traded: Bot) -> None:
     later = traded.json("why-no-orders", "--what-if", "at=15:00")
     assert (later["at"], later["same"]) == ("2026-11-17T20:00:00Z", 4)
     assert [one["setting"] for one in later["left_out"]] == ["at"]
-    told = (
-        "Not in it: at: prices, quotes and flow stay those of the pass, as old as they were; whether a pass would run"
-    )
+    told = "Not in it: at: prices, quotes and flow stay those of the pass, with their age; whether a pass would run"
     assert any(line.startswith(told) for line in asked(traded, "--what-if", "at=15:00"))
     assert traded.json("why-no-orders", "--what-if", "at=10:05")["left_out"] == []
 
@@ -183,8 +181,8 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
         (
             ["--what-if", "limits.max_open_positions=1"],
             "max_new_entries 5 is above max_open_positions 1: one pass could never open",
-            "change the settings that it names as well, all at once: "
-            "--what-if KEY=VALUE --what-if KEY=VALUE; tradebot config show",
+            "change the settings that it names as well, all at once: --what-if KEY=VALUE --what-if "
+            "KEY=VALUE; tradebot config show",
         ),
         (["--what-if", "mode=live"], "a what-if can't change mode: it would be another bot", "why-no-orders --help"),
         (["--what-if", "price:AAPL"], "'price:AAPL' has no price in USD", "--what-if price:AAPL=230"),
@@ -202,8 +200,8 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
         (["--what-if", "price:AAPL=-1"], "'price:AAPL=-1': a price must be above zero", "--what-if price:AAPL=230"),
         (["--what-if", "price:AAPL=nan"], "'price:AAPL=nan' has no price in USD", "--what-if price:AAPL=230"),
         (["--what-if", "price:=3"], "'price:=3' names no symbol", "--what-if price:AAPL=230"),
-        (["--what-if", "price:ZZZZ=3"], "doesn't look at a symbol ZZZZ", "tradebot config show universe"),
-        (["ZZZZ", "--what-if", MORE], "doesn't look at a symbol ZZZZ", "tradebot config show universe"),
+        (["--what-if", "price:ZZZZ=3"], "doesn't evaluate a symbol ZZZZ", "tradebot config show universe"),
+        (["ZZZZ", "--what-if", MORE], "doesn't evaluate a symbol ZZZZ", "tradebot config show universe"),
         (["--what-if", "no position:AAPL"], "nobody held AAPL then", "held: AMZN"),
         (["--what-if", "at="], "'at=' has no time", "--what-if at=10:32"),
         (["--what-if", "at=25:00"], "25:00 is not a time of day", "write --at 10:32"),
@@ -234,7 +232,7 @@ def test_pass_that_is_not_kept_is_named(traded: Bot, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("tradebot.adapters.facts.recorded_passes.KeptPasses.record", nothing)
     said = traded.says("why-no-orders", "--what-if", MORE)
     assert said.code == 2
-    assert "the pass at 2026-11-17 10:05:00 ET can't be decided again: what it read isn't kept" in said.err
+    assert "the pass at 2026-11-17 10:05:00 ET can't be decided again: its inputs aren't stored" in said.err
     refuses(traded.says("why-no-orders", "--session", "2026-11-17", "--what-if", MORE), 2, "can't be decided again")
 
 

@@ -92,7 +92,7 @@ def test_unknown_symbol_is_refused_with_the_nearest(traded: Bot) -> None:
     said = traded.says("why-no-orders", "APL")
     assert said.code == 2
     assert said.err == (
-        "error: this bot doesn't look at a symbol APL\n"
+        "error: this bot doesn't evaluate a symbol APL\n"
         "  next: did you mean AAPL? all symbols: tradebot config show universe\n"
     )
     assert UNIVERSE.replace(",", ", ") in traded.says("why-no-orders", "ZZZZZ").err

@@ -262,7 +262,7 @@ def test_study_that_a_person_stops_says_how_far_it_is_and_how_to_go_on(place: tu
     there = place_in(tmp_path)
     with patch("tradebot.lab.learning.walking.walk.play", stopped):
         said = said_by("learn", "policy", "study", *there)
-    assert (said.code, "Stopped after 2 trials of 12. They are kept." in said.err) == (ExitCode.INTERRUPTED, True)
+    assert (said.code, "Stopped after 2 trials of 12. They are stored." in said.err) == (ExitCode.INTERRUPTED, True)
     assert "to go on: the same command" in said.err
     # The third one was begun, so it has been tried.
     assert len(Results(tmp_path / "bot").trials("policy")) == 3
