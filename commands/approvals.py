@@ -224,9 +224,7 @@ def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> No
     if trading.not_run:
         render_not_run(console, trading.not_run)
         return
-    whose = [
-        trade_row for trade_row in trading.rows if (trade_row.strategy, trade_row.symbol) == (row.strategy, row.symbol)
-    ]
+    whose = [entry for entry in trading.rows if (entry.strategy, entry.symbol) == (row.strategy, row.symbol)]
     why = next((row.reason for row in whose if row.reason), None)
     if why is None:
         console.print(f"Not sent: {row.strategy} doesn't want it any more.", markup=False)

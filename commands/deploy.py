@@ -167,7 +167,7 @@ def _render(console: "Console", data: Deployed) -> None:
     opens=opened_as_found,
 )
 def _verify(bot: "App") -> Report:
-    """Check the running bot after an upgrade, or after going back.
+    """Check the running bot after an upgrade or a downgrade.
 
     Checks versions, units, health, the first pass and the journal, and changes nothing. Exits with code 10 if anyone
     has to act, and says what to type next.

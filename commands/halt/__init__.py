@@ -236,8 +236,8 @@ def _record(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
 
     The ledger isn't opened in a folder that other users can write, because SQLite would follow a link of theirs.
     """
-    door = state_folder.open_door(path)
-    return RecordedState(None, f"{door.problem}: {door.remedy}") if door else _append(path, state, who, why, at)
+    unsafe = state_folder.find_unsafe_permission(path)
+    return RecordedState(None, f"{unsafe.problem}: {unsafe.remedy}") if unsafe else _append(path, state, who, why, at)
 
 
 def _append(path: Path, state: str, who: str, why: str, at: datetime) -> RecordedState:

@@ -38,7 +38,9 @@ def end_entries(state_dir: str | None, config: str | None) -> HaltOrders:
 def by_id(path: Path, request: HaltRequest, problem: str) -> HaltOrders:
     """Cancel the bot's entries by id if no pass can run, unless others may have changed the folder's configuration."""
     ended = (
-        orders_left_alone("") if folder_permissions.open_door(path) else end_entries(request.state_dir, request.config)
+        orders_left_alone("")
+        if folder_permissions.find_unsafe_permission(path)
+        else end_entries(request.state_dir, request.config)
     )
     return {**ended, "problem": "; ".join(filter(None, (problem, ended["problem"])))}
 
@@ -49,7 +51,7 @@ def _open_bot(state_dir: str | None, config: str | None) -> "Iterator[App]":
 
     Canceling has to work even if other users can write to the file.
     """
-    folder = read_marker(resolve(state_dir, os.environ), look=folder_permissions.open_door)
+    folder = read_marker(resolve(state_dir, os.environ), look=folder_permissions.find_unsafe_permission)
     try:
         require_closed(folder.path)
         loaded = load_for(folder, Options(state_dir, config), os.environ)

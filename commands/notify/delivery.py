@@ -170,11 +170,8 @@ class DeliveryRound:
         state = books.trading_state()
         unresolved = books.intents(unresolved=True)
         closing = self._closing(totals.round_trips)
-        listed, prices = (
-            books.listings({position.symbol for position in positions}),
-            {lot.symbol: lot.price for lot in positions},
-        )
-        ticks = {name: record.listing.tick_at(prices[name]) for name, record in listed.items()}
+        prices = {position.symbol: position.price for position in positions}
+        ticks = {name: record.listing.tick_at(prices[name]) for name, record in books.listings(prices).items()}
         return Now(at, state, __version__, positions, unresolved, totals.round_trips, closing, unwell, severity, ticks)
 
     def _closing(self, trips: Sequence[RoundTrip]) -> Mapping[Key, str]:

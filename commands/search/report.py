@@ -82,9 +82,8 @@ def _head(data: Searched) -> Iterator[str]:
         f"{data.first_session} to {data.last_session}"
     )
     if data.elapsed_s >= 1 and trials.played:
-        yield (
-            f"Took {duration(data.elapsed_s)} with {pluralize(data.workers, 'worker')}; stored in {clean(data.storage)}"
-        )
+        took = f"Took {duration(data.elapsed_s)} with {pluralize(data.workers, 'worker')}"
+        yield f"{took}; stored in {clean(data.storage)}"
     if checked.refused:
         share = f"{checked.refused} of {checked.drawn} drawn combinations"
         yield f"Note: the loader refuses {share}, such as: {clean(checked.why)}"

@@ -93,15 +93,13 @@ def load_holdings(
     """Return every open position, foreign ones last, with the prices and gaps recorded by the last passes."""
     ledger = app.ledger_view
     own, foreign = totals.own_positions(), totals.foreign_quantities(ledger.acknowledged())
-    terms_by_owner = {
-        (strategy, symbol): terms for (strategy, symbol, _), terms in ledger.kept([p.key for p in own]).items()
-    }
+    terms = {(strategy, symbol): kept for (strategy, symbol, _), kept in ledger.kept([p.key for p in own]).items()}
     at_venue = app.rules.exits.protection is not Protection.BOT
     exits_of, work = app.rules.exits_of, _work(app, now)
     gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
     closes = unfinished_closes(ledger, own, now)
     going_on = {whose: UnfinishedClose.of(close) for whose, close in closes.items()}
-    inputs, stopped = (terms_by_owner, exits_of, _prices(app, own, passes), now, work, gaps), suspended_in(passes)
+    inputs, stopped = (terms, exits_of, _prices(app, own, passes), now, work, gaps), suspended_in(passes)
     return holdings(
         own,
         foreign,
@@ -162,20 +160,16 @@ def _parents(orders: "Iterable[Order]") -> set[str]:
 def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     """Return the trade of each of the bot's open positions, in the order of opening."""
     ledger = app.ledger_view
-    quantity_by_key = {p.key: p.quantity for p in totals.own_positions()}
-    if not quantity_by_key:
+    lots = {p.key: p.quantity for p in totals.own_positions()}
+    if not lots:
         return ()
-    since, terms_by_key = min(opened_at for _, _, opened_at in quantity_by_key), ledger.kept(quantity_by_key)
+    since, terms = min(opened_at for _, _, opened_at in lots), ledger.kept(lots)
     # Earlier trades are cut off there, so only trades whose quantity fits a position count.
     keyed = {(trade.strategy, trade.symbol, trade.opened_at): trade for trade in trades(ledger.fills_since(since))}
-    open_rows = {
-        key: row
-        for key, row in keyed.items()
-        if row.closed_at is None and row.open_quantity == quantity_by_key.get(key)
-    }
+    open_rows = {key: row for key, row in keyed.items() if row.closed_at is None and row.open_quantity == lots.get(key)}
     reasons = exit_reasons(app, {order for trade in open_rows.values() for order in trade.exit_orders})
     return tuple(
-        replace(trade.with_kept(terms_by_key.get(key, Kept())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
+        replace(trade.with_kept(terms.get(key, Kept())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
         for key, trade in open_rows.items()
     )
 

@@ -86,9 +86,7 @@ def _moment(ledger: "SqliteLedger") -> "Iterator[None]":
 
 
 def _kept_by_position(
-    fills: "Sequence[OwnedFill]",
-    sent: "Mapping[str, OrderSent]",
-    marks: "Mapping[Key, Marks]",
+    fills: "Sequence[OwnedFill]", sent: "Mapping[str, OrderSent]", marks: "Mapping[Key, Marks]"
 ) -> "dict[Key, Kept]":
     """Return the stored terms of our positions, as `Ledger.kept` does, from data that was already read."""
     entries, by_key = _entries(fills, sent), dict["Key", "Kept"]()

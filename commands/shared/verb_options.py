@@ -313,12 +313,9 @@ def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]
         taken = {name: signature(bundle).parameters for name, bundle in bundles.items()}
 
         @wraps(act)
-        def command(**option_values: Any) -> None:
-            bundles_by_name = {
-                name: bundle(**{each: option_values.pop(each) for each in taken[name]})
-                for name, bundle in bundles.items()
-            }
-            act(**option_values, **bundles_by_name)
+        def command(**values: Any) -> None:
+            results = {name: make(**{each: values.pop(each) for each in taken[name]}) for name, make in bundles.items()}
+            act(**values, **results)
 
         own = signature(act).parameters.items()
         options = [each for name, item in own for each in (taken[name].values() if name in taken else (item,))]

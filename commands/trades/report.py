@@ -296,12 +296,10 @@ def _went(excursion: "Excursion | None") -> str:
 
 def _sums(totals: "TradeTotals") -> list[str]:
     ends = [f"{totals.won:,} won", f"{totals.lost:,} lost", *([f"{totals.even:,} even"] if totals.even else [])]
-    open_text = f"{totals.held:,} open" + (
-        f" ({totals.partly_closed:,} closed in part)" if totals.partly_closed else ""
-    )
+    partly = f" ({totals.partly_closed:,} closed in part)" if totals.partly_closed else ""
     fees = f"{totals.fees_usd:+,.2f}" if totals.fees_usd or not totals.unknown_fees else "not known yet"
     money = f"gross {totals.gross_usd:+,.2f} USD, fees {fees}, net {totals.net_usd:+,.2f}"
-    lines = [f"{totals.closed:,} closed: {', '.join(ends)}; {open_text}", f"Closed: {money}"]
+    lines = [f"{totals.closed:,} closed: {', '.join(ends)}; {totals.held:,} open{partly}", f"Closed: {money}"]
     if totals.held > totals.unpriced:
         lines.append(f"Open: {totals.open_usd:+,.2f} USD")
     if totals.open_fees_usd:

@@ -149,7 +149,7 @@ def test_only_an_account_with_margin_is_shown_any(traded: Bot) -> None:
         assert (found["initial_usd"], found["maintenance_fraction"]) == ("40000", "0.4")
         assert [row["symbol"] for row in found["liquidations"]] == ["AAPL"]
         shown = " ".join(traded.shown(verb).split())
-        assert "Margin 40,000.00 USD (80.00% of equity) tied up, 20,000.00 USD (40.00% of equity) to keep" in shown
+        assert "Margin 40,000.00 USD (80.00% of equity) in use, 20,000.00 USD (40.00% of equity) to keep" in shown
         assert "liquidated by the broker: AAPL at 83.33, 16.67% away" in shown
 
 

@@ -57,7 +57,7 @@ def test_check_says_what_would_be_migrated_and_changes_nothing(folder: Path) -> 
     before = content(folder)
     rows = about(upgraded(folder, check=True))
     assert (content(folder), rows["ledger"].state) == (before, HealthState.DEGRADED)
-    assert rows["ledger"].found.startswith(f"{NOW_THEN}, which worked on a copy, and keeps ")
+    assert rows["ledger"].found.startswith(f"{NOW_THEN}, which worked on a copy, and stores ")
     assert rows["facts.db"].found.startswith("version 7; this tradebot reads 1, so it moves the file aside")
     assert (rows["bars.db"].state, rows["journal"].state) == (HealthState.SKIPPED, HealthState.OK)
     assert "serve.grace_s" in rows["settings"].found
@@ -83,7 +83,7 @@ def test_upgrade_and_the_way_back_lose_nothing(folder: Path, capsys: pytest.Capt
     assert (verified.code, files["state"]) == (10, "FAILED")
     assert "tradebot upgrade" in files["next"]
 
-    shows(bot.says("upgrade"), 0, f"Done: put back {KEPT}")
+    shows(bot.says("upgrade"), 0, f"Done: restored {KEPT}")
     assert before == (bot.json("positions"), bot.json("orders", "--all"), bot.json("journal", "verify"))
     assert bot.says("reconcile").code == 0
 

@@ -153,7 +153,7 @@ def _kind(hint: Any) -> type:
 
 
 def _plain(value: Any, dialect: Dialect) -> Any:
-    """Return a value as a driver takes it: SQLite has neither decimals nor times, and keeps both as text would read."""
+    """Return a value as a driver takes it: SQLite has neither decimals nor times, so both become text."""
     if dialect is SERVER:
         return value
     if isinstance(value, Decimal):

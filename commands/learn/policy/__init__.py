@@ -99,7 +99,7 @@ def _walk(
     wish: BacktestOptions,
     as_json: Json = False,
 ) -> None:
-    """Train on one span and evaluate on the next, again and again.
+    """Train on one span and evaluate on the next, repeatedly.
 
     The settings under promotion.splits say how long the spans are. Each model is trained before the sessions that
     evaluate it, signed, and played by the bot's own passes there: as it is, with costs doubled, and a bar later; so are

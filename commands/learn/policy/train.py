@@ -232,10 +232,7 @@ def _render(console: "Console", data: PolicyTrained) -> None:
     for draft in data.drafts:
         console.print(f"  seed {draft.seed}: {clean(draft.folder)} ({draft.took_s:g} s)", markup=False)
     if why := next((draft.why for draft in data.drafts if draft.why), None):
-        console.print(
-            f"Trained with the event-driven engine, which takes longer than the vectorized one: {clean(why)}",
-            markup=False,
-        )
+        console.print(f"Trained with the event-driven engine, the slower one: {clean(why)}", markup=False)
     elif data.drafts[0].on_arrays:
         console.print("Trained on arrays, which played drawn actions as the bot itself does, to the cent")
     console.print(f"Configuration {data.configuration[:16]}, one of {pluralize(data.trials, 'trial')} so far")

@@ -20,7 +20,7 @@ def stream(*parts: object) -> random.Random:
 
 
 def bell(rng: random.Random) -> float:
-    """Draw from a bell-shaped distribution with mean 0 and variance 1: four uniform draws, within ±3.47."""
+    """Draw from a bell-shaped distribution with mean 0 and variance 1: the sum of four uniform draws, within ±3.47."""
     draw = rng.random
     return (draw() + draw() + draw() + draw() - 2.0) * SQRT_3
 

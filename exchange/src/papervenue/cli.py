@@ -32,7 +32,7 @@ FACES = {"kraken": "kraken", "tws": "ibkr"}
 ACTIONS = ("list", "add", "clear", "show", "ready")
 FAULTS = "/exchange/v1/faults"
 SHARES = 21
-"""How many shares a new market lists, all of them well known."""
+"""How many symbols a new market lists, all of them well known."""
 A_WEEK = timedelta(days=7)
 _LONGEST_SCRIPT = 64 * 1024
 
@@ -180,7 +180,7 @@ def _status(chosen: argparse.Namespace) -> None:
 
 
 def _faults(chosen: argparse.Namespace) -> None:
-    """List, add, clear or show what goes wrong."""
+    """List, add, clear or show faults."""
     action, name = chosen.action, chosen.name
     if action == "ready":
         ready = {each: fault_table.summary_of(each) for each in fault_table.names()}

@@ -46,7 +46,7 @@ _DAYS_LISTED = 3
 
 
 class Remarks(NamedTuple):
-    """Sentences about a market; `complete_at` is the ISO time from which all captures of its sessions are served.
+    """Sentences about a market; `complete_at` is the ISO time from which all captures of its sessions are complete.
 
     It is None if every row is known by its session's close.
     """
@@ -138,7 +138,7 @@ def recorded_source(path: Path, reading: Reading = AS_FOUND) -> Source:
 class RecordedSpan(NamedTuple):
     """The sessions covered by a recorded file: the first one, how many, their calendar, and the file's contracts.
 
-    `bar_stamp` is the end of its minute that dates a bar, if that was asked for or the file's publisher is known.
+    `bar_stamp` is which end of its minute dates a bar, if that was requested or the file's publisher is known.
     """
 
     first: date
@@ -169,7 +169,7 @@ def recorded_span(
     of_contracts = contracts == held.symbols
     name = EQUITY if of_contracts else XNYS.name
     first, last = (to_datetime(us).astimezone(HOURS[name].zone).date() for us in (held.first_us, held.last_us))
-    # What contracts trade in the evening belongs to the next day.
+    # Bars of contracts that trade in the evening belong to the next day's session.
     sessions = build_calendar(first, (last - first).days + 2, name).market
     if of_contracts:
         inside = [day.date for day in sessions if day.open_us <= held.last_us and day.close_us > held.first_us]
@@ -256,7 +256,7 @@ def _keep_actions(state_dir: Path, spec: MarketSpec, calendar: Calendar, symbols
 
 
 def _keep_captures(state_dir: Path, folder: Path) -> None:
-    """Copy checked captures, so that a restart serves the same bytes whatever happens to the original folder."""
+    """Copy checked captures, so that a restart serves the same bytes even if the original folder changes."""
     read_folder(folder)
     kept = state_dir / CAPTURES_FOLDER
     kept.mkdir(exist_ok=True)

@@ -227,7 +227,7 @@ class Exchange:
         whose = {} if event.account is None else {"account": event.account}
         self._line(event.at_us, event.name, {**event.fields, **whose})
         if event.update is not None:
-            # Events in the same microsecond of engine time still happen one after the other.
+            # Events in the same microsecond of engine time still have an order.
             self._told_ns = max(self._told_ns + 1, event.at_us * _NS)
         place = Place(self.sequence, event.at_us, self._told_ns)
         if event.update is not None:
@@ -270,7 +270,7 @@ class Exchange:
         for line in made:
             self.log.add(line)
         if self._reserved_us > self.engine.now_us:
-            # Time was running, and clients may have seen it go up to here at most.
+            # Time was running, and clients may have seen it up to this moment at most.
             self.execute(tick_to(self._reserved_us))
         self.commit()
         self._write_names()

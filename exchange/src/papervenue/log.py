@@ -196,7 +196,8 @@ def read_event(line: bytes, number: int) -> dict[str, Any]:
 
 
 CREATED, REQUEST, NOTE = "created", "request", "note"
-"""The event of the log's first line, that of a command, and the mark of a note, which a replay copies unchanged."""
+"""The event of the log's first line, the event of a command, and the mark of a note, which a replay copies unchanged.
+"""
 RESTORE_BOTH = "restore log.jsonl and market.json together, or " + NEW_EXCHANGE
 
 
@@ -225,7 +226,7 @@ def replay(log: Log, made: deque[bytes], after: int = 0) -> Iterator[tuple[int, 
 
 
 def _step(line: bytes, number: int, made: deque[bytes]) -> tuple[int, Step | None]:
-    """Return what a line says to do, if no earlier line already produced it."""
+    """Return the step that a line stands for, unless an earlier line already produced it."""
     event = read_event(line, number)
     try:
         at_us = _parsed(str(event.get("at")))

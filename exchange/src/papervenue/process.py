@@ -34,7 +34,7 @@ _POLL_S = 0.01
 _STOP_TIMEOUT_S = 10.0
 _LOG_TAIL_CHARS = 600
 _NONE = "none"
-"""What a market without costs is said to have."""
+"""How a market without costs is described."""
 _LONGEST_VALUE = 60
 _NEEDED = frozenset({"HOME", "LANG", "LANGUAGE", "PATH", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"})
 _NEEDED_BEGINS = ("DYLD_", "LC_", "LD_", "PYTHON")
@@ -93,7 +93,7 @@ def _differences(there: MarketSpec, market_spec: MarketSpec) -> str:
 
 
 def _flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields with those of a group under names such as `fill.model`."""
+    """Return nested fields as one level, with names such as `fill.model`."""
     groups = {name: value for name, value in fields.items() if isinstance(value, dict)}
     inner = {f"{name}.{part}": value for name, group in groups.items() for part, value in group.items()}
     return {name: value for name, value in fields.items() if name not in groups} | inner
@@ -140,7 +140,7 @@ def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20
     held = True
     while time.monotonic() < deadline_s:
         if held and not _is_held(state_dir):
-            # Whoever held it was ending, or only looked.
+            # The process that held it was ending, or was only reading.
             code = _start(state_dir, idle_exit_s, timeout_s)
             if code not in (0, EXIT_HELD):
                 raise _not_started(state_dir, code, _log_since(state_dir, before))
@@ -289,7 +289,7 @@ def _not_started(state_dir: Path, code: int, output: str) -> MarketError:
 
 
 def _log_since(state_dir: Path, before: int) -> str:
-    """Return the end of what was added to the server's log, leaving out earlier attempts."""
+    """Return the end of what was appended to the server's log, without earlier attempts."""
     log = state_dir / SERVER_LOG_FILE
     if not log.exists():
         return ""

@@ -356,7 +356,7 @@ def build_application(
 
 
 def _apis(exchange: Exchange) -> Iterator[dict[str, Any]]:
-    """Yield what people are told of each face: how its clients log in, with the secrets by the accounts' names."""
+    """Yield what users are told about each face: how its clients log in, with the secrets by account names."""
     accounts = exchange.engine.accounts.values()
     for name, face in zip(exchange.stored.spec.venue.faces, exchange.faces, strict=True):
         secrets = {account.name: face.secret(account.secret) for account in accounts if face.login is Login.SECRET}
@@ -364,7 +364,7 @@ def _apis(exchange: Exchange) -> Iterator[dict[str, Any]]:
 
 
 async def _stop_when_unwanted(server: Server, application: Application, idle_exit_s: float | None, lock: Path) -> None:
-    """Stop after idle time, or once the folder is deleted, because then nobody could find this process anymore."""
+    """Stop after idle time, or once the folder is deleted, because then nobody can find this process anymore."""
     idle_limit_s = math.inf if idle_exit_s is None else idle_exit_s
     inode = _inode(lock)
     while not server.should_exit:
@@ -387,7 +387,7 @@ def configuration(application: ASGIApp) -> uvicorn.Config:
         ws_max_size=LONGEST_MESSAGE,
         lifespan="off",
         access_log=False,
-        # No proxy stands before this server, so no header says who the client is.
+        # No proxy is in front of this server, so no header says who the client is.
         proxy_headers=False,
         # No real service names this library.
         server_header=False,
@@ -414,7 +414,7 @@ def _hold_lock(state_dir: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # Whoever was forked meanwhile has the file open too, and would go on holding it; or ends here itself.
+            # A process forked in the meantime has the file open too and would keep holding it, unless it ends here.
             if os.getpid() == holder:
                 fcntl.flock(lock, fcntl.LOCK_UN)
 

@@ -12,7 +12,7 @@ import pytest
 from tests.kit.fakes.machine import mounted, without_privileges
 from tests.kit.rows import ACCOUNT, NOW
 from tradebot.adapters.state import folder_permissions, state_folder
-from tradebot.adapters.state.folder_permissions import open_door
+from tradebot.adapters.state.folder_permissions import find_unsafe_permission
 from tradebot.errors import OperatorError
 
 SOMEBODY = 54_321
@@ -128,12 +128,12 @@ def test_permission_bits_are_ignored_on_network_disks(folder: Path) -> None:
     folder.chmod(0o777)
     put(folder, "ledger.db", 0o666)
     with mounted(folder, "9p"):
-        assert state_folder.open_door(folder) is None
+        assert state_folder.find_unsafe_permission(folder) is None
     with mounted(folder, "ext4"):
-        assert open_door(folder) is not None
+        assert find_unsafe_permission(folder) is not None
     folder.chmod(0o755)
     with mounted(folder, "ext4"):
-        assert state_folder.open_door(folder) is not None
+        assert state_folder.find_unsafe_permission(folder) is not None
 
 
 FILES = ("tradebot.yaml", ".env", "ledger.db", "ledger.db-wal", "journal.jsonl", "HALT", "ARMED", "state.id", "plans/p",
@@ -186,7 +186,7 @@ def test_file_writable_by_the_users_own_group_is_accepted(
     group_of(members, monkeypatch)
     put(folder, "tradebot.yaml", 0o664)
     open_to_readers(folder)
-    assert (state_folder.open_door(folder) is None) == (members == [])
+    assert (state_folder.find_unsafe_permission(folder) is None) == (members == [])
 
 
 @pytest.mark.parametrize("name", [*FILES, "backups"])

@@ -68,7 +68,7 @@ def test_an_interrupt_keeps_the_variants_that_are_done_and_resume_plays_the_othe
     assert said.code == ExitCode.INTERRUPTED
     # The first session is the run itself, and the second one is the session later.
     assert "Stopped after 4 of 23 variants. The backtest and these variants are kept." in " ".join(said.err.split())
-    assert "to go on: the same command with --resume" in said.err
+    assert "to continue: the same command with --resume" in said.err
     done = read_evidence(folder).variants
     names = [one.name for one in done]
     assert names == ["costs x2", "a session later", "first session of month", "2nd session of month"]

@@ -30,16 +30,14 @@ def stored(bot: Bot, tmp_path: Path, rows: list[str]) -> None:
 
 
 def test_check_of_an_empty_store_is_a_finding(bot: Bot) -> None:
-    shows(bot.says("bars", "check"), 10, "nothing was looked at")
-    shows(
-        bot.says("bars", "check", "aapl", "--timeframe", "1min"), 10, "no bars are stored, so there is nothing to check"
-    )
+    shows(bot.says("bars", "check"), 10, "there is nothing to check")
+    shows(bot.says("bars", "check", "aapl", "--timeframe", "1min"), 10, "nothing is stored, so nothing was looked at")
 
 
 def test_check_of_sound_bars_reports_their_number(bot: Bot, tmp_path: Path) -> None:
     stored(bot, tmp_path, SOUND)
     said = bot.says("bars", "check")
-    assert (said.code, said.out.splitlines()[0]) == (0, "6 bars looked at: 1 series")
+    assert (said.code, said.out.splitlines()[0]) == (0, "6 bars checked: 1 series")
     assert said.out.splitlines()[2].split() == ["AAPL", "1Day", "6", "6", "0", "2025-11-03", "2025-11-10"]
     assert said.out.splitlines()[3] == "Nothing found"
 

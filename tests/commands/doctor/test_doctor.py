@@ -405,7 +405,7 @@ class FakeApp:
         return self.settings.day
 
     @property
-    def door(self) -> Door:
+    def driver(self) -> Door:
         return driver_for("alpaca")
 
     @property

@@ -88,7 +88,7 @@ def test_order_is_packed_and_its_pass_decided_again_without_the_bot(
     assert data["sha256"] == sha256(file.read_bytes()).hexdigest()
     assert {one["name"] for one in data["parts"]} >= {"about", "pass", "decisions", "orders", "journal", "events"}
     there = other.read_bytes()
-    refuses(bot.says("incident", name, "--out", str(other)), 2, "is there already", "--force")
+    refuses(bot.says("incident", name, "--out", str(other)), 2, "exists already", "--force")
     assert other.read_bytes() == there
     bot.json("incident", name, "--out", str(other), "--force")
     assert other.read_bytes() == file.read_bytes()

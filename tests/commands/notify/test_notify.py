@@ -56,8 +56,8 @@ def test_wrong_settings_are_refused_with_their_name(copy: Bot, settings: str, wh
 
 def test_list_shows_rules_and_missing_addresses_but_no_address(told: Bot, receiver: Receiver) -> None:
     shown = told.shown("notify", "list")
-    assert "phone: its address is in NOTIFY_PHONE\n  told about everything from INFO\n" in shown
-    assert "desk: NO ADDRESS: set NOTIFY_DESK in .env\n  told about slots from ERROR\n" in shown
+    assert "phone: its address is in NOTIFY_PHONE\n  gets notices of everything from INFO\n" in shown
+    assert "desk: NO ADDRESS: set NOTIFY_DESK in .env\n  gets notices of slots from ERROR\n" in shown
     assert HOOK not in shown
     assert receiver.address not in shown
 
@@ -84,7 +84,7 @@ def test_first_look_tells_nothing_and_a_halt_is_told_once_with_its_reason(told: 
     notice = json.loads(body)
     assert notice["severity"] == "CRITICAL"
     assert notice["title"] == f"tradebot sandbox ...{told.tail()}: CRITICAL"
-    assert "HALTED: the bot opens nothing, exits go on" in notice["text"]
+    assert "HALTED: the bot opens nothing, exits continue" in notice["text"]
     assert f"see https: evil. example x of ...{told.tail()}" in notice["text"]
     assert number not in receiver.bodies()
     (row,) = told.json("notify", "last")["notices"]

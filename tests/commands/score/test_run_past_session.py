@@ -53,7 +53,7 @@ def test_past_score_records_nothing(bot: Bot, scored: dict[str, object]) -> None
     assert digests(bot.folder) == before
     first, second = shown.splitlines()[:2]
     assert first.startswith("Session 2026-11-17 from ")
-    assert first.endswith(" kept replies; nothing is recorded")
+    assert first.endswith(" stored replies; nothing is recorded")
     assert second == "Scores at 2026-11-17 10:00:00 ET, from -1 (bearish) to 1 (bullish)"
 
 
@@ -85,4 +85,4 @@ def test_past_score_says_if_earlier_replies_are_gone(bot: Bot, scored: dict[str,
             " SELECT sequence, endpoint, symbol, '2026-11-16T15:00:00.000000Z', received, foreign_rows, duplicates,"
             " rejected FROM intakes WHERE sequence = 1"
         )
-    assert "Replies of earlier days are no longer kept" in bot.says("score", "--from", "2026-11-17").out
+    assert "Replies of earlier days are no longer stored" in bot.says("score", "--from", "2026-11-17").out

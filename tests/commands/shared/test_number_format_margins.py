@@ -29,7 +29,7 @@ def shown(margin: AccountMargin | None, most: int | None = None) -> list[str]:
 def test_the_margin_is_shown_with_every_liquidation() -> None:
     first, second = shown(MARGIN)
     assert first == (
-        "Margin 900.00 USD (18.00% of equity) tied up, 450.00 USD (9.00% of equity) to keep the positions, "
+        "Margin 900.00 USD (18.00% of equity) in use, 450.00 USD (9.00% of equity) to keep the positions, "
         "4,100.50 USD available, at 2026-11-16 10:00:00 ET"
     )
     assert second == (

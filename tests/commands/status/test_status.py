@@ -30,7 +30,7 @@ def test_status_of_a_new_bot_is_empty_and_counts_what_it_read(bot: Bot) -> None:
         "0 working orders\n"
         "0 orders with an unknown outcome\n"
         "Realized profit 0.00 USD\n"
-        "Looked at 0 fills, 0 intents, 0 working orders and the last pass of 0 jobs"
+        "Read 0 fills, 0 intents, 0 working orders and the last pass of 0 jobs"
     )
 
 

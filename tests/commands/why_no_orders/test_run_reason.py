@@ -80,5 +80,5 @@ def test_reason_option_lists_the_reasons_of_a_gate_with_several_or_none() -> Non
     with pytest.raises(OperatorError, match="gate flow_fresh gave more than one reason in the 1 pass") as several:
         of_reason.reason_of("flow-fresh", [cycle(NOW, stale, ahead)])
     assert all(f"--reason {code}" in several.value.hint for code in ("FLOW_STALE", "FLOW_FROM_FUTURE"))
-    with pytest.raises(OperatorError, match="no candidate ended at gate spread in the 2 passes looked at"):
+    with pytest.raises(OperatorError, match="no candidate ended at gate spread in the 2 passes read"):
         of_reason.reason_of("spread", [cycle(NOW, stale), cycle(LATER)])

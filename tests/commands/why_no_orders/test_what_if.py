@@ -164,8 +164,8 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
         "sent                   1    0",
         "Sent then, and not with the change (ET):",
         "  11-17 10:00  AMZN: sell 33 shares at 149.67, 4,939.11 USD",
-        "An order counts as filled at once. What it opens is held until one of its exit rules closes it: by time when "
-        "the bot asks for exits, by price when a pass of entries sees that price.",
+        "An order counts as filled at once. Its position stays open until one of its exit rules closes it: by time "
+        "when the bot evaluates exits, by price when an entry pass sees that price.",
     ]
     data = traded.json("why-no-orders", "--session", "2026-11-17", "--what-if", FEWER)
     assert [(one["order"]["symbol"], one["order"]["side"]) for one in data["kept_back"]] == [("AMZN", "sell")]
@@ -202,7 +202,7 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
         (["--what-if", "price:=3"], "'price:=3' names no symbol", "--what-if price:AAPL=230"),
         (["--what-if", "price:ZZZZ=3"], "doesn't evaluate a symbol ZZZZ", "tradebot config show universe"),
         (["ZZZZ", "--what-if", MORE], "doesn't evaluate a symbol ZZZZ", "tradebot config show universe"),
-        (["--what-if", "no position:AAPL"], "nobody held AAPL then", "held: AMZN"),
+        (["--what-if", "no position:AAPL"], "there was no position in AAPL then", "held: AMZN"),
         (["--what-if", "at="], "'at=' has no time", "--what-if at=10:32"),
         (["--what-if", "at=25:00"], "25:00 is not a time of day", "write --at 10:32"),
         (["--what-if", "at=08:00"], "no pass of trade-once had run by 2026-11-17 08:00 ET", "--at 10:00:00"),

@@ -45,10 +45,10 @@ NOT_MIDNIGHT = "not a date: its time isn't midnight"
 
 
 class ImportOptions(Struct, frozen=True):
-    """The user's declarations about the files, and the venue's day; None is what a file shows or its publisher does.
+    """The user's declarations about the files, and the venue's day; None means to go by the file or its publisher.
 
-    `timeframe` is 1Min or 1Day; `stamp` is the end of its minute, start or end, that dates a bar. Bars that weren't
-    complete at `now` are bad rows. `files` and `options` are what was typed, for the next command.
+    `timeframe` is 1Min or 1Day; `stamp` is which end of its minute dates a bar. Bars that weren't complete at `now` are
+    bad rows. `files` and `options` are the command line as typed, for suggesting the next command.
     """
 
     timeframe: str | None
@@ -76,10 +76,10 @@ class SymbolSource(StrEnum):
 
 
 class FileUnderstood(Struct, frozen=True):
-    """How a file was read: the name of its shape, and what that or the options say about its bars.
+    """How a file was read: the name of its shape, and what the shape or the options say about its bars.
 
-    `times` is an example of how the shape writes them. `zone` is None if the times name theirs or are dates; `symbol`
-    is None if the file has a column of symbols; `stamp` is None for daily bars.
+    `times` is an example of how times are written. `zone` is None if the times name theirs or are dates; `symbol` is
+    None if the file has a column of symbols; `stamp` is None for daily bars.
     """
 
     file: str
@@ -290,7 +290,7 @@ def _add_rows(read: FilesRead, file: BarFile, understood: FileUnderstood, how: I
 
 
 def _drop_minutes(read: FilesRead) -> None:
-    """Drop the days of symbols of which more rows have another time than midnight: all are minutes."""
+    """Drop the days of symbols most of whose rows have times other than midnight: those rows are minutes."""
     timed = Counter(row.symbol for row in read.bad if row.reason == NOT_MIDNIGHT)
     for symbol in [symbol for symbol, bars in read.bars.items() if timed[symbol] > len(bars)]:
         for start_s in sorted(read.bars[symbol]):
@@ -345,7 +345,7 @@ def _number(value: object) -> float:
 
 
 def _starts(file: BarFile, understood: FileUnderstood, how: ImportOptions) -> Callable[[object], int]:
-    """Return what reads a time as the start of its bar; many rows have the same time, so answers are kept."""
+    """Return a function that reads a time as the start of its bar and caches results, since many rows share a time."""
     if understood.timeframe == DAYS:
         return lru_cache(maxsize=1 << 18)(partial(_day_of, venue=how.venue))
     return lru_cache(maxsize=1 << 18)(partial(_minute_of, file=file, ends=understood.stamp == "end"))

@@ -179,7 +179,7 @@ class ParquetBars(SqliteBars):
         return self._query([path for path in paths if path.name in there], query, start_s, end_s)
 
     def _query(self, paths: Sequence[Path], query: str, *values: object) -> list[Any]:
-        """Return what a query finds in files; DamagedError, with the damaged file moved aside, if one can't be read."""
+        """Return a query's result; DamagedError, with the damaged file moved aside, if a file can't be read."""
         from duckdb import Error
 
         if not paths:

@@ -228,7 +228,7 @@ class StoredBars:
         return {symbol: with_steps(bars, self.store.actions(symbol), until_s) for symbol, bars in there.items()}
 
     def _series(self, need: BarNeed, symbol: str, window: Window) -> Series:
-        """Return the bars of a window as they were traded, from memory if none of them can have changed."""
+        """Return the unadjusted bars of a window, from memory if none of them can have changed."""
         span, version = (window.first_s, window.end_s), self.store.version(symbol, window.timeframe, window.price)
         cached_series = self._kept.get((symbol, need))
         if cached_series is not None and (cached_series.window, cached_series.version) == (span, version):
@@ -273,7 +273,10 @@ class StoredBars:
     def _ensure(
         self, window: Window, symbols: Sequence[str], heard: Callable[[int], None] = lambda changed: None
     ) -> int:
-        """Fetch what hasn't been asked yet, in one request for all symbols that lack the same; count the changes."""
+        """Fetch what wasn't requested yet, in one request for all symbols that lack the same range.
+
+        Count the changes.
+        """
         window = window._replace(final_s=window.end_s) if self._final else window
         lacking: dict[tuple[int, int], list[str]] = defaultdict(list)
         for symbol in symbols:

@@ -76,7 +76,7 @@ class JoinedBars:
         return kept[1]
 
     def _roll(self, symbol: str, day: date) -> _Roll | None:
-        """Return how a contract took the place of another, by what was known on a day; None if it hadn't."""
+        """Return the roll from which a contract took over, by what was known on a day; None if it hadn't."""
         if (symbol, day) not in self._rolls:
             self._rolls = {index: roll for index, roll in self._rolls.items() if index[0] != symbol}
             self._rolls[symbol, day] = self._find_roll(symbol, day)

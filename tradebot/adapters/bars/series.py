@@ -166,7 +166,7 @@ def window_of(
 ) -> Window | None:
     """Return the window with `reach` times as many bars as needed, if each bar has a trade.
 
-    It is one of minutes if the timeframe isn't among the `native` ones. None if no session of it has begun.
+    It consists of minutes unless the timeframe is among the `native` ones. None if no session of it has begun.
     """
     depth, width, today = need.depth * reach, width_of(need.timeframe), venue.date_of(as_of)
     day = timedelta(1 if venue.never_ends else _DAYS_A_SESSION)

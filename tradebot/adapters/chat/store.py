@@ -245,7 +245,7 @@ class ChatStore(CacheStore):
             ]
 
     def _refuse(self, now: datetime, who: str, asked: str, refusal: ChatRefusal) -> int:
-        """Count what was refused; keep it by itself unless a flood of the same would push out everything else."""
+        """Record a refusal; don't give it its own row if a flood of equal ones would push out everything else."""
         self._count(refusal.kind, now)
         recent = "SELECT count(*) FROM records WHERE became = ? AND at > ?"
         since = time_text(now - timedelta(minutes=1))

@@ -77,7 +77,7 @@ class Telegram:
         self._post("answerCallbackQuery", {"callback_query_id": query, "text": text[:200]}, 0)
 
     def _post(self, method: str, body: Mapping[str, object], wait_s: int) -> Any:
-        """Ask, and return the result. What is secret must not follow a redirect, nor stand in an error."""
+        """Send a request and return its result. Secrets must not follow a redirect or appear in an error."""
         try:
             with requests.post(
                 f"{self._base}/{method}",
@@ -93,7 +93,7 @@ class Telegram:
 
 
 def _read(answer: requests.Response, deadline: float) -> bytes:
-    """Read an answer as it is, within its limits: unpacked, a small one could fill the memory."""
+    """Read a response as sent, within its limits: a small compressed one could fill the memory when unpacked."""
     data = bytearray()
     while piece := answer.raw.read1(PIECE, decode_content=False):
         data += piece

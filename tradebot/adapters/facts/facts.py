@@ -112,7 +112,7 @@ def count_refusals(
 
 
 class _Wanted(Struct, array_like=True):
-    """What is needed of a candidate as it was packed, which has more fields after these."""
+    """The fields needed from a stored candidate, which has further fields after these."""
 
     strategy: str
 
@@ -192,7 +192,7 @@ R = TypeVar("R")
 def _method_of_query(
     query: Callable[Concatenate[CacheConnection, P], R],
 ) -> "Callable[Concatenate[SqliteFacts, P], R]":
-    """Return the method of a store that asks its file a query; a damaged file is started over."""
+    """Wrap a store's method that queries its file, so that a damaged file is replaced by a new one."""
 
     @wraps(query)
     def method(store: "SqliteFacts", /, *args: P.args, **named: P.kwargs) -> R:
@@ -384,7 +384,7 @@ class SqliteFacts(CacheStore):
         self._rows("PRAGMA shrink_memory", ())
 
     def _known_of(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return what was known at `now`, with what any process has stored, and without what is too old to count."""
+        """Return what was known at `now`, including what any process has stored, without facts too old to count."""
         facts = self._known
         if facts is None or facts.session != session or not facts.symbols.issuperset(symbols):
             facts = self._known = KnownFacts(session, (*symbols, *MARKET_WIDE))

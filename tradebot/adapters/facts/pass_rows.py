@@ -141,7 +141,7 @@ def span_ends(
     # In the order of recording, which decides between equals.
     order = {number: index for index, number in enumerate(heads)}
     standing.sort(key=lambda sums: (order[sums[0][0]], sums[0][1]))
-    # A row that isn't as it was written counts as absent, and can't stand for anything.
+    # A row whose checksum is wrong counts as absent and can't represent others.
     sampled_candidates = [SampledCandidate(heads[at[0]].at, spans[at], count) for at, count in standing if at in spans]
     return SpanEnds(tuple(heads.values()), tuple(sampled_candidates), whole)
 
@@ -154,7 +154,7 @@ Keyed = dict[tuple[Any, ...], Any]
 def _merge_sums(
     sums: Iterable[tuple[int, list[Any]]], times: Mapping[int, datetime], strategy: str | None
 ) -> tuple[dict[Any, int], dict[Any, Place], dict[Any, Place]]:
-    """Return by what ended alike: how many did, which one was nearest, and which one had the oldest data."""
+    """Merge summaries by how candidates ended: their count, the nearest one, and the one with the oldest data."""
     counts: Keyed = {}
     near: Keyed = {}
     old: Keyed = {}
@@ -312,12 +312,12 @@ def rows_of_symbol(
 def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
     """Return the candidates of passes by pass number; a pass without any has an empty list.
 
-    Raise DamagedError if a pass was written with more of them: two pages changed places. A single damaged candidate
-    only counts as absent.
+    Raise DamagedError if a pass was written with more of them, because then two of the file's pages were swapped. A
+    single damaged candidate just counts as absent.
     """
     asked = (json.dumps(list(passes)),)
     records = _unpack_records(database.execute(OF_ALL, asked).fetchall())
-    # These are read last: whoever forgets old passes meanwhile takes both away.
+    # These are read last: a process that deletes old passes in the meantime deletes both.
     lacking = sum(max(count - len(records[cycle]), 0) for cycle, count in database.execute(SUMMED, asked).fetchall())
     if lacking > database.bad_rows.count:
         raise DamagedError(f"{pluralize(lacking, 'candidate')} of its passes can't be found")

@@ -163,7 +163,7 @@ class KeptPasses:
         self._session = kept.session
 
     def _numbers_of(self, database: CacheConnection, session: str, written: StoredRecord) -> list[int]:
-        """Return where the parts of a record are kept in a session; those that aren't yet are added."""
+        """Return the numbers under which a record's parts are stored in a session; store those that are missing."""
         for digest in [part for part in written.parts if part not in self._numbers]:
             self._numbers[digest] = self._part_number(database, session, digest) or self._add(
                 database, session, digest, written.contents

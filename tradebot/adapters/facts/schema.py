@@ -119,7 +119,7 @@ PARITIES = "CREATE TABLE parities (session TEXT NOT NULL, body TEXT NOT NULL, PR
 def read_parities(database: CacheConnection, last: int) -> Sequence[DayParity]:
     """Return the newest comparisons of sessions, oldest first."""
     rows = database.execute("SELECT body FROM parities ORDER BY session DESC LIMIT ?", (last,)).fetchall()
-    # Comparisons of earlier releases don't say what a session cost.
+    # Comparisons from earlier releases don't include what a session cost.
     return [decode(DayParity, {"costs_usd": None, **json.loads(body)}) for (body,) in reversed(rows)]
 
 
@@ -157,7 +157,7 @@ TABLES = (
         PRIMARY KEY (cycle, position)
     ) WITHOUT ROWID""",
     "CREATE INDEX candidates_by_symbol ON candidates (symbol, at)",
-    # What the check of a reply's rows found, and the nulls of each field; most replies have no finding.
+    # Findings of the row check of a reply, and the nulls of each field; most replies have no finding.
     """CREATE TABLE checks (
         intake INTEGER PRIMARY KEY REFERENCES intakes ON DELETE CASCADE, found TEXT NOT NULL, nulls TEXT NOT NULL
     )""",

@@ -169,7 +169,7 @@ class KeptQuota:
         self._change(lambda level: replace(level, held_until=None) if level.held_until == until else level)
 
     def _change(self, change: Callable[[QuotaLevel], QuotaLevel]) -> QuotaLevel:
-        """Change what is left, and keep it for all processes; return the new level."""
+        """Change the remaining quota and store it for all processes; return the new level."""
         with self._lock_file() as descriptor:
             self._last = change(self._level(self._monotonic()))
             if descriptor is not None:
@@ -232,7 +232,7 @@ def allowance_error(what: str, until: datetime) -> AllowanceSpentError:
 
 def _write(descriptor: int, level: QuotaLevel) -> None:
     try:
-        # Whatever longer content was there is covered too.
+        # This also covers any longer content that was there.
         content = json.encode(level).ljust(max(LENGTH, os.fstat(descriptor).st_size) - 1) + b"\n"
         with around("rate_quota.keep"):
             os.pwrite(descriptor, content, 0)

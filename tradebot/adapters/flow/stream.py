@@ -127,7 +127,7 @@ class FlowStream:
 
 
 def _read(frame: str | bytes) -> object:
-    """Return a message, or for one that isn't JSON its beginning, which is counted as a bad row."""
+    """Return a message; if it isn't JSON, return its beginning, which is counted as a bad row."""
     body = frame.encode() if isinstance(frame, str) else frame
     with suppress(BodyError):
         return decode(body)

@@ -65,7 +65,7 @@ _REFUSALS = {403: NotInPlanError, 422: NotServedError}
 _CLOCKS_APART_S = 1.0
 """How much longer we wait than the source's minute lasts, so that we aren't early by a trifle."""
 _LONGEST_HOLD_S = 3600
-"""A longer wait than this is ignored, whatever a response requests."""
+"""A longer wait than this is ignored, whatever a response asks for."""
 
 
 class UnusualWhales:

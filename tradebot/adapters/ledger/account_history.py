@@ -138,7 +138,7 @@ class FillTotals:
         return checkpoint if fits or kept is NONE else self._add_fills(NONE, LAST)
 
     def _until(self, at: str) -> Checkpoint:
-        """Return what the fills up to a time add up to, from the checkpoint if that fits all fills."""
+        """Return the totals of the fills up to a time, using the checkpoint if it matches all fills."""
         checkpoint, sealed = self._checkpoint(), self._sealed_count_and_sum()
         if checkpoint.at <= at:
             totals = self._add_fills(checkpoint, at)
@@ -307,9 +307,9 @@ class AccountHistory:
                 pass
 
     def behind(self, venue_ids: Collection[str]) -> Behind:
-        """Return the known orders of these ids with the intents behind them, and every stop that rested.
+        """Return the known orders with these ids, the intents that led to them, and every resting stop.
 
-        An intent is behind an order if it created that, or one that it replaced, or its parent.
+        An intent led to an order if it created the order, one that the order replaced, or its parent.
         """
         orders, before, parents = dict[str, FilledOrder](), dict[str, str](), dict[str, str]()
         for venue_id, name, replaced_by, parent, stop_price, arrival_mid in self._check_rows("orders", ORDERS):
@@ -377,7 +377,7 @@ class AccountHistory:
 
 
 class _Said(NamedTuple):
-    """What an intent says, in the order of INTENTS."""
+    """The content of an intent, in the order of INTENTS."""
 
     at: str
     why: str | None
@@ -422,7 +422,7 @@ class _Said(NamedTuple):
         return kept_of(self.stop_loss_fraction, self.profit_target_fraction, *fields)
 
     def stop(self) -> RestedStop:
-        """Return the stop that it asked for."""
+        """Return the stop that the intent requested."""
         assert self.stop_price is not None, "not a stop"
         return RestedStop(self.strategy, self.symbol, Side(self.side), parse_time(self.at), Decimal(self.stop_price))
 

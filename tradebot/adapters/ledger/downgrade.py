@@ -15,7 +15,7 @@ MADE_AGAIN = frozenset({"last_reconcile", "listings", "sessions", "slots"})
 """Tables that a copy may lack rows of: the next passes compare, fetch, read and claim again. Orders show elsewhere."""
 
 COMPUTED = frozenset({"row_sum", "rows"})
-"""Columns that follow from the others and from how many rows all tables have."""
+"""Columns computed from the others and from the number of rows in all tables."""
 
 
 def put_back(folder: Path, form: Form = FORM) -> Path | None:
@@ -26,7 +26,7 @@ def put_back(folder: Path, form: Form = FORM) -> Path | None:
     """
     path = folder / LEDGER
     with translate_errors(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as ledger:
-        # Being the writer, it rolls back first what a killed one left: that belongs to no other file.
+        # As the writer, it first rolls back what a killed writer left, which must not be applied to another file.
         later = version_of(ledger)
     if later <= form.version:
         return None
@@ -52,7 +52,7 @@ def _copies(path: Path, form: Form) -> Iterator[Path]:
 
 
 def _has_all(copy: Path, later: Path, form: Form) -> bool:
-    """Return True if the copy has every row of the later ledger, but for what is made again."""
+    """Return True if the copy has every row of the later ledger, except rows that are computed again."""
     with closing(open_database(copy, read_only=True, form=form)) as books, suppress(sqlite3.OperationalError):
         books.execute("ATTACH ? AS later", (f"{later.absolute().as_uri()}?mode=ro",))
         tables = [name for (name,) in books.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")]

@@ -257,7 +257,7 @@ class LedgerFile(AccountRows):
         A pass checks the books before it decides anything from them; a mere reader mustn't wait that long. Raise like
         `check_pages`.
         """
-        # With its own note: whoever only looks writes none.
+        # With its own note, because readers write none.
         if self.path.stat().st_size < LARGE and not Custody(self.folder).unbroken(self.version()):
             self.check_pages()
 
@@ -319,7 +319,7 @@ class LedgerFile(AccountRows):
 
     @contextmanager
     def begin_with(self) -> Iterator[None]:
-        """Fill new books with a past, as `in_one_write` does; what the writes of a row add up to is computed once."""
+        """Fill new books with an existing past, like `in_one_write`, computing each row's checksums only once."""
         with self.in_one_write(), ledger_sums.summed_at_end(self.database, TABLES):
             yield
 

@@ -230,8 +230,8 @@ class SqliteMoney(Foreign):
     def _read_opened_for(self, held: Collection[Key]) -> Mapping[Key, Kept]:
         """Return what the intents behind the first fills of positions say.
 
-        That is the first intent of the order that filled, before anything replaced it. Once it is known to have
-        replaced nothing itself, and a pass has seen its fill, no later report can change the answer.
+        That is the first intent of the filled order, before any replacement. Once it is known to have replaced nothing
+        itself, and a pass has seen its fill, no later report can change the answer.
         """
         if not held:
             return {}
@@ -281,7 +281,7 @@ class SqliteMoney(Foreign):
         return orders, before
 
     def _opening_orders(self, held: Collection[Key]) -> Mapping[Key, list[str]]:
-        """Return the orders whose fills opened positions, without those of whatever has none."""
+        """Return the orders whose fills opened positions; positions without such orders are absent."""
         at = defaultdict[datetime, dict[int, StoredFill]](dict)
         for number, row in self.tables.fills.among("at", {opened_at for _, _, opened_at in held}).items():
             at[row.owned.fill.at][number] = row

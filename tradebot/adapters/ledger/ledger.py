@@ -154,7 +154,7 @@ class Baselines:
             self._file.append("baselines", row)
 
     def last(self) -> Baseline | None:
-        """Return the last approved configuration; None if there is none, as in books started over."""
+        """Return the last approved configuration; None if there is none, as in newly started books."""
         row = self._file.newest("baselines", "body, who, at")
         return None if row is None else _baseline(*row)
 
@@ -259,7 +259,7 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
         self.upkeep = Upkeep(file)
         self.cash_movements = self.past.cash_movements
         self._listed_at, self._listed = -1, dict[str, ListingRecord | None]()
-        """What was read of the listings since another process wrote, None for symbols without one."""
+        """The listings as read since another process last wrote, None for symbols without one."""
 
     def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
         if self.file.is_writing:
@@ -377,7 +377,7 @@ class Tallies:
             problems = [row[0] for row in self._file.database.execute("PRAGMA quick_check(1)")]
         if problems != ["ok"]:
             raise DamagedBooksError(describe_damage(problems), REBUILD)
-        # Read the ledger before the journal: whatever is committed has been journaled already.
+        # Read the ledger before the journal: whatever is committed has already been journaled.
         sealed = self._file.sealed_head().sequence
         rows = {kind: {_digest(text) for (text,) in self._file.stream(query)} for kind, query in _AS_JOURNALED.items()}
         return self._against(rows, sealed)

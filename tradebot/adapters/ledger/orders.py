@@ -171,10 +171,10 @@ class SqliteOrders:
         return True
 
     def _is_another(self, order: Order) -> bool:
-        """Return True if an order has the id of a promise that another order has kept already.
+        """Return True if an order's id is that of a promise that another order has already fulfilled.
 
-        A promise is for one order. A venue at which ids are unique only while orders are open takes a second one under
-        the same id, whoever sends it, and what that fills isn't ours.
+        A promise is for one order. A venue whose ids are unique only among open orders accepts a second order with the
+        same id, whoever sends it; its fills aren't ours.
         """
         same = self.tables.orders.among("client_order_id", [order.client_order_id]) if order.client_order_id else {}
         others = [row.order for row in same.values() if row.was_promised and row.order.venue_id != order.venue_id]

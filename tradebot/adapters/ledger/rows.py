@@ -106,7 +106,7 @@ def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
             about,
         )
     except (ValueError, KeyError, TypeError, ArithmeticError):
-        # The codec finds out what is wrong, and names it.
+        # The codec finds and names what is wrong.
         return owned_fill(body, origin, about)
 
 

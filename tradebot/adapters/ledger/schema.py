@@ -74,7 +74,7 @@ def _name(statement: str) -> str:
 
 
 def _to_2(database: sqlite3.Connection, today: Mapping[str, str]) -> None:
-    # Every other table refers to the book. What refers to nothing for a moment is only judged at the end.
+    # Every other table refers to the book. Foreign keys are checked only at the end, so they may dangle for a moment.
     database.execute("PRAGMA defer_foreign_keys = ON")
     for name, _ in name_statements(BEFORE_2):
         _remake(database, name, today[name])

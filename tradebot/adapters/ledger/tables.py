@@ -175,14 +175,14 @@ def forget() -> None:
 
 @lru_cache(maxsize=CACHED_VALUES)
 def _intent(intent: str, state: str, code: str | None, message: str | None, updated_at: str) -> IntentRow:
-    """Return a promised intent from a cache, because a pass asks for most of them twice, and the next pass again."""
+    """Return a promised intent from a cache, because each pass asks for most of them twice."""
     record = IntentRecord(decode_as(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
     return IntentRow(record)
 
 
 @lru_cache(maxsize=4 * CACHED_VALUES)
 def _listing(body: str) -> ListingRecord:
-    """Return a kept listing from a cache of their own, because a pass asks for those of its whole universe."""
+    """Return a stored listing from its own cache, because a pass asks for the listings of its whole universe."""
     return decode_as(ListingRecord, body)
 
 

@@ -110,7 +110,7 @@ class FlowFacts:
             self._of_session.add(kind, symbol, fact.id, at, fact)
 
     def _known_of(self, symbol: str, session: date, now: datetime) -> SymbolFacts:
-        """Return what was known about one symbol, without kinds of which we have heard nothing for too long."""
+        """Return what was known about one symbol, without kinds whose last reply is too old."""
         if self._of_session.session != session:
             self._of_session = SessionFacts(session)
             for kind, owner, row in self._rows_of(session):

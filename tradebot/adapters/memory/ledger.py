@@ -65,7 +65,7 @@ class MemoryTable(Generic[Row]):
             index.add(number, row)
 
     def __getstate__(self) -> tuple[str, int, dict[int, Row]]:
-        """Return what is to be copied or pickled: the rows, from which the indexes are made again."""
+        """Return what to copy or pickle: the rows; the indexes are rebuilt from them."""
         return self._kind.name, self.newest, self._rows
 
     def __setstate__(self, state: tuple[str, int, dict[int, Row]]) -> None:
@@ -250,7 +250,7 @@ class MemoryStates:
         return tuple(self._states[1:])
 
     def armed(self) -> bool:
-        # A halt disarms, and whoever ends it arms again.
+        # A halt disarms; ending it arms again.
         return self.trading_state().state is TradingState.ACTIVE
 
 
@@ -302,7 +302,7 @@ class MemoryLedger(LedgerStores, MemoryStates):
         self._chains = Chains()
         self._last_added = 0
         self._totals = self._newer = self._older = Totals()
-        """What all fills add up to, and what they did before the newest came, for one that comes late."""
+        """The totals of all fills, and the totals before the newest ones, for a fill that comes late."""
         self._filled_of: dict[str, Decimal] = defaultdict(Decimal)
         """How many shares of each order have filled, unsigned."""
 
@@ -339,7 +339,7 @@ class MemoryLedger(LedgerStores, MemoryStates):
         return self._totals
 
     def _add(self, fills: Sequence[OwnedFill]) -> None:
-        """Add fills to those before them; one that sorts before others is added by going back to earlier totals."""
+        """Add fills to the earlier ones; for one that sorts before others, go back to earlier totals first."""
         first = fills[0].fill.at
         if self._totals.last_at is None or self._totals.last_at <= first:
             self._totals = self._totals.after(fills)

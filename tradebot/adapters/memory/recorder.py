@@ -23,7 +23,7 @@ SCORING = frozenset({Job.SCORE, Job.TRADE_ONCE})
 KEPT_SESSIONS = 3
 """The number of sessions whose passes can be read back, if not all can."""
 KEPT_SLOTS = 3
-"""How many slots of each strategy's own clock are known by the last pass that judged their candidates."""
+"""For how many slots of each strategy's own clock the last pass that judged their candidates is remembered."""
 COMPARED = 2
 """How many passes of a job are stored regardless of age, because each pass is compared with the previous one."""
 
@@ -270,7 +270,7 @@ class SlotScores:
         self._scores: dict[tuple[str, str], list[Scored]] = {}
 
     def add(self, cycle: CycleRecord) -> None:
-        """Add the scores of a pass, which replace those of earlier passes of its slot."""
+        """Add a pass's scores, replacing those of earlier passes of its slot."""
         key = cycle.session, cycle.slot
         before = self._slots.get(key)
         if before is not None and before.at > cycle.at:
@@ -287,7 +287,7 @@ class SlotScores:
                 insort(self._scores.setdefault(symbol, []), Scored(cycle.at, score))
 
     def remove(self, cycle: CycleRecord) -> None:
-        """Remove the scores of a pass, if they are those of its slot."""
+        """Remove a pass's scores, if its slot still has them."""
         slot = self._slots.get((cycle.session, cycle.slot))
         if slot is not None and (slot.id, slot.at) == (cycle.id, cycle.at):
             self._drop((cycle.session, cycle.slot))

@@ -145,7 +145,7 @@ class Outbox(CacheStore):
             self._database.execute(query, (Sending.SENT, id_))
 
     def mark_failed(self, id_: int, problem: str, again_in: timedelta | None, now: datetime) -> None:
-        """Record that a notice couldn't be sent: it is tried again after a while, or never if `again_in` is None."""
+        """Record that a notice couldn't be sent: it is retried after `again_in`, or never if that is None."""
         sending = Sending.GIVEN_UP if again_in is None else Sending.WAITING
         next_at = time_text(now + (again_in or timedelta(0)))
         with self._write():

@@ -154,7 +154,10 @@ def fetch(offsite: OffsiteStore, name: str, version: str | None, to: Path) -> Fe
 
 
 def _files(source: Path) -> dict[str, Path]:
-    """Return what to archive by its path in the version; OperatorError for what is in use, too much, or nothing."""
+    """Return the files to archive by their paths in the version.
+
+    OperatorError if they are in use, too many, or none.
+    """
     if source.is_dir():
         files = {file.relative_to(source).as_posix(): file for file in sorted(source.rglob("*")) if not file.is_dir()}
     else:

@@ -147,7 +147,7 @@ def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hash
             require_parts(root, before, hashed)
             return _write_part(root, name, file, earlier)
     recipe = _move_part(root, name, file)
-    # The digest is of what was just read from it.
+    # The digest is of the bytes just read from it.
     hashed |= {root / name: digest for name, digest in recipe.parts.items()}
     return recipe
 

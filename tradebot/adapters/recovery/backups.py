@@ -130,7 +130,7 @@ def alone(root: Path) -> Iterator[None]:
 
 
 def _forget_scratch(root: Path) -> None:
-    """Remove scratch folders left by killed processes; those a live process holds stay."""
+    """Remove scratch folders left by killed processes, but not those that a live process has locked."""
     for scratch in root.glob(f"{SCRATCH}*"):
         with suppress(OSError), _lock_folder(scratch), around("backups.forget_scratch"):
             shutil.rmtree(scratch, ignore_errors=True)
@@ -219,7 +219,7 @@ def verify_backup(folder: StateFolder, name: str) -> Backup:
     for recipe in recipes(content).values():
         backup_parts.require_whole(path.parent / PARTS, recipe)
     try:
-        # Byte for byte, the parts give what was read through and counted when the backup was made.
+        # The parts reproduce exactly the bytes that were read and counted when the backup was made.
         return Backup(path, *(int(content[name]) for name in Backup._fields[1:]))
     except (KeyError, TypeError, ValueError) as error:
         raise OperatorError(f"{path / MANIFEST} can't be read: {error!r}", NEXT_STEP) from error
@@ -370,7 +370,7 @@ def _sync(path: Path) -> None:
 
 
 def _read_through(copy: Path, name: Path, account: str) -> Backup:
-    """Read a copy through, including pages, rows and the journal's chain, and count what it holds."""
+    """Read a copy completely, including pages, rows and the journal's chain, and count its content."""
     ledger = SqliteLedger.open(copy, account, read_only=True)
     with closing(ledger):
         ledger.file.check_pages()

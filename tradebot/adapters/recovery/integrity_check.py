@@ -58,16 +58,16 @@ def hold(
             with _Suspicion(folder, events, books):
                 yield
         finally:
-            # Before the lock is released: whoever waits for it would read the books through.
+            # Before the lock is released, because the next process that takes it would have to read all of the books.
             if (used := books()) is not None:
                 used.keep_custody()
 
 
 class _Suspicion(Struct, frozen=True):
-    """Look again at the books if the block ends with damaged ones, or with what looks like a bug of ours.
+    """Check the books again if the block ends with an error that damaged books could have caused.
 
-    What was written isn't what is read on damaged books, so anything may fail there. If they are sound, the error
-    continues as it is.
+    On damaged books, anything may fail, because what is read differs from what was written. If the books are sound, the
+    error continues unchanged.
     """
 
     folder: StateFolder
@@ -78,7 +78,7 @@ class _Suspicion(Struct, frozen=True):
         """Suspect nothing yet."""
 
     def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
-        """Halt and raise DamagedBooksError if the books are to blame."""
+        """Halt and raise DamagedBooksError if the books caused the error."""
         of_books = isinstance(fault, DamagedBooksError) and not isinstance(fault, DamagedJournalError)
         if of_books or is_fault(fault):
             look_again(self.folder, self.events, self.books())

@@ -81,7 +81,7 @@ class OffsiteStore(Protocol):
 
 
 def send(backup: Path, offsite: OffsiteStore) -> None:
-    """Copy a verified backup to a store, and check there what was written.
+    """Copy a verified backup to a store, and verify it there.
 
     Raise OperatorError, without changing anything, if the store has different content under the same name.
     """
@@ -277,7 +277,7 @@ class Folder:
         return f"rm {quote(str(self._root / name))}"
 
     def _sweep(self, folder: Path) -> None:
-        """Delete the drafts in a folder that copies left which were cut short; a look at each folder is enough."""
+        """Delete drafts that interrupted copies left in a folder; they all lie directly in it."""
         if folder in self._swept:
             return
         self._swept.add(folder)
@@ -416,7 +416,7 @@ class Bucket:
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Turn the errors of boto3 into ours, by their codes alone: a text may repeat what was sent."""
+        """Turn the errors of boto3 into ours by their codes alone, because an error's text may repeat what was sent."""
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
         try:
@@ -455,7 +455,7 @@ def _client(keys: Mapping[str, str]) -> Any:
     credentials = session.get_credentials()
     if credentials is not None:
         learn(credentials.access_key, credentials.secret_key, credentials.token)
-    # What is written is read back; not every service knows the checksums that boto3 would add.
+    # Writes are verified by reading back; not every service knows the checksums that boto3 would add.
     checks = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
     limits = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, **checks)
     endpoint = keys.get("AWS_ENDPOINT_URL_S3") or keys.get("AWS_ENDPOINT_URL")

@@ -88,7 +88,7 @@ def rebuild(
         with ExitStack() as opened:
             return _rebuilt(folder, find(folder, opened, only), why, on, keep)
     except OSError as error:
-        # A backup in parts is put together beside itself before anything is made.
+        # A backup in parts is assembled next to itself before anything else is made.
         raise cannot_write(folder.path, error) from error
 
 
@@ -124,7 +124,7 @@ def _count(sources: Sources) -> int:
 
 
 def _after_all(sources: Sources, created_at: datetime) -> datetime:
-    """Return a time just after the last record: of two journals, the one that ends later is the newer."""
+    """Return a time just after the last record, because of two journals the one that ends later counts as newer."""
     last = parse_time(sources.last.at) if sources.last else created_at
     return max(last, created_at) + timedelta(microseconds=1)
 
@@ -189,7 +189,7 @@ def _sealed_in(sources: Sources, old: SqliteLedger) -> bool:
 
 
 def _lacking(sources: Sources, old: SqliteLedger) -> list[RowPlace]:
-    """Return what the journal lacks compared with the ledger; nothing if the ledger is sealed with it."""
+    """Return the records that the ledger has and the journal lacks; none if they are sealed together."""
     if _sealed_in(sources, old) and sources.reading and not sources.reading.breaks:
         return []
     return _compare_once(sources, old).lacking
@@ -215,7 +215,7 @@ def _only_in_journal(sources: Sources, old: SqliteLedger) -> Iterator[JournalRec
 def _write_journal(
     folder: StateFolder, path: Path, sources: Sources, old: SqliteLedger, lacking: Iterable[RowPlace], now: datetime
 ) -> Head:
-    """Write the new journal: the old one up to where its chain breaks, then the rest with what it lacks."""
+    """Write the new journal: the old one up to where its chain breaks, the remaining records, and the missing ones."""
     with closing(_start_journal(folder, path, sources)) as journal:
         rest = sources.reading.records(sources.reading.sound_bytes) if sources.reading else iter(())
         for record in _merge_lacking(rest, lacking, old):
@@ -249,7 +249,7 @@ def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, obje
 
 
 def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[JournalRecord], books: SqliteLedger) -> None:
-    """Write into the ledger what only the journal holds, and remove what new books don't inherit."""
+    """Write into the ledger the records that only the journal has, and remove what new books don't inherit."""
     books.file.execute(
         "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
         (*head, books.account_number),

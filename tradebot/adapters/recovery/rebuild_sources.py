@@ -80,7 +80,7 @@ def start_copy(path: Path, root: Path) -> Iterator[CheckedCopy | None]:
 def make(folder: Path, target: Path) -> None:
     """Copy the ledger in `folder` into the folder `target`; raise if it is damaged."""
     if backups.in_parts(folder):
-        # The digest shows that the copy is what was read through when the backup was made.
+        # The digest shows that this is the copy that was read when the backup was made.
         backups.assemble(folder, LEDGER, target)
         return
     copy_database(folder / LEDGER, target / LEDGER)
@@ -191,7 +191,7 @@ def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> So
 
 
 def _end(sources: Sources, path: Path, only: Path | None) -> BackupPoint | None:
-    """Return how far the books of a place go, None if it has none; for a damaged ledger, what the journal says."""
+    """Return how far the books of a place reach, None if it has none; for a damaged ledger, what its journal says."""
     try:
         return backups.end(path)
     except TradebotError as damaged:
@@ -248,7 +248,7 @@ def _breaks(sources: Sources) -> list[Doubt]:
 def _reading(
     sources: Sources, opened: ExitStack, folder: Path, wanted: frozenset[str], lineage: "Lineage"
 ) -> JournalContent | None:
-    """Read the journal of a place through; None if there is none or it can't be put together."""
+    """Read the journal of a place completely; None if there is none or it can't be assembled."""
     try:
         path = _copy(sources, opened, folder, JOURNAL) / JOURNAL
         return journal_reader.read(path, wanted=wanted, each=lineage.add) if is_plain(path) else None

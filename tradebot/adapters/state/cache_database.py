@@ -168,7 +168,7 @@ class CacheDatabase(NamedTuple):
         return database
 
     def _complete(self, database: "CacheConnection") -> None:
-        """Create what an earlier version of this program hasn't created yet."""
+        """Create the tables that an earlier version of this program hasn't created."""
         if self.later and not _statements(database).issuperset(self.later):
             with database.transaction():
                 for statement in self.later:
@@ -217,7 +217,7 @@ class CacheStore:
         self._database.close()
 
     def _damage_error(self) -> TemporaryError:
-        """Return what is raised after the store has started over because of damage."""
+        """Return the error to raise after the store has started over because of damage."""
         raise NotImplementedError
 
     @contextmanager

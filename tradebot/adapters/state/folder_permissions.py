@@ -29,26 +29,26 @@ class UnsafePermission(NamedTuple):
     remedy: str
 
 
-def open_door(folder: Path) -> UnsafePermission | None:
+def find_unsafe_permission(folder: Path) -> UnsafePermission | None:
     """Return the first permission that lets others reach into a folder; None if there is none."""
     return _first_unless_network(folder, lambda: _open_doors(folder))
 
 
-def open_door_within(folder: Path, inner: Collection[str]) -> UnsafePermission | None:
+def find_unsafe_within(folder: Path, inner: Collection[str]) -> UnsafePermission | None:
     """Return the first file or folder in a state folder that someone else can write; None if there is none.
 
     Among its folders, only those named in `inner` are checked, each with everything below it.
     """
-    return _first_unless_network(folder, lambda: _doors_within(folder, _others_enter(os.stat(folder)), inner))
+    return _first_unless_network(folder, lambda: _unsafe_within(folder, _others_enter(os.stat(folder)), inner))
 
 
-def _first_unless_network(folder: Path, doors: Callable[[], Iterator[UnsafePermission]]) -> UnsafePermission | None:
-    """Return the first door; on a network disk return None, because there the permission bits mean nothing.
+def _first_unless_network(folder: Path, findings: Callable[[], Iterator[UnsafePermission]]) -> UnsafePermission | None:
+    """Return the first finding; None on a network disk, because there the permission bits mean nothing.
 
     Paper and live refuse to trade from a network disk anyway.
     """
     try:
-        first = next(doors(), None)
+        first = next(findings(), None)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -75,11 +75,11 @@ def _open_doors(folder: Path) -> Iterator[UnsafePermission]:
             yield UnsafePermission(f"{folder} is writable by other users", f"chmod go-w {folder}, {ELSEWHERE}")
     # Check the parent folders both along links and with links resolved.
     for parent in dict.fromkeys([*folder.absolute().parents, *folder.resolve().parents]):
-        yield from _doors_above(parent)
+        yield from _unsafe_above(parent)
 
 
-def _doors_within(folder: Path, entered: bool, inner: Collection[str] | None) -> Iterator[UnsafePermission]:
-    """Yield what others can write in a folder; `entered` says that its permissions let them in."""
+def _unsafe_within(folder: Path, entered: bool, inner: Collection[str] | None) -> Iterator[UnsafePermission]:
+    """Yield what others can write in a folder; `entered` means that its permissions let them in."""
     for path in _entries(folder):
         link = _stat_or_none(path, os.lstat)
         linked = link is not None and stat.S_ISLNK(link.st_mode)
@@ -87,18 +87,18 @@ def _doors_within(folder: Path, entered: bool, inner: Collection[str] | None) ->
         is_folder = target is not None and stat.S_ISDIR(target.st_mode)
         if is_folder and inner is not None and path.name not in inner:
             continue
-        yield from _doors_by_owner(path, filter(None, (link, target) if linked else (link,)))
+        yield from _foreign_owner(path, filter(None, (link, target) if linked else (link,)))
         if target is None:
             continue
         if linked:
             for parent in path.resolve().parents:
-                yield from _doors_above(parent, f"is above what {path} leads to")
-        # A file with two names may be reached by the other name, wherever that is.
+                yield from _unsafe_above(parent, f"is above what {path} leads to")
+        # A file with two names may be reached through the other name, wherever that is.
         reached = entered or linked or (target.st_nlink > 1 and not is_folder)
         if reached and _others_write(target):
             yield UnsafePermission(f"{path} is writable by other users", f"chmod go-w {path}")
         if is_folder:
-            yield from _doors_within(path, reached and _others_enter(target), None)
+            yield from _unsafe_within(path, reached and _others_enter(target), None)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -117,15 +117,18 @@ def _stat_or_none(path: Path, look: Look) -> os.stat_result | None:
         return None
 
 
-def _doors_by_owner(path: Path, status: Iterable[os.stat_result]) -> Iterator[UnsafePermission]:
-    """Yield a door if a file, or the link to it, belongs to another user, except root, who may do anything anyway."""
+def _foreign_owner(path: Path, status: Iterable[os.stat_result]) -> Iterator[UnsafePermission]:
+    """Yield a finding if a file, or the link to it, belongs to another user.
+
+    Files of root are fine, because root can do anything anyway.
+    """
     strangers = (statu.st_uid for statu in status if statu.st_uid not in (0, os.geteuid()))
     problems = (another_owner(path, owner) for owner in strangers if owner != os.stat("/").st_uid)
     for problem in filter(None, problems):
         yield UnsafePermission(problem, f"take ownership: sudo chown -h {os.geteuid()} {path}, or move it away")
 
 
-def _doors_above(parent: Path, place: str = "is above the state folder") -> Iterator[UnsafePermission]:
+def _unsafe_above(parent: Path, place: str = "is above the state folder") -> Iterator[UnsafePermission]:
     """Check a folder above ours; a sticky bit, as on /tmp, keeps others from renaming our folders in it."""
     status = _stat_if_exists(parent)
     if status is None:
@@ -145,7 +148,7 @@ def _others_write(status: os.stat_result) -> bool:
 
 
 def _others_enter(status: os.stat_result) -> bool:
-    """Return True if a folder lets anyone else reach what is in it."""
+    """Return True if a folder's permissions let anyone else access its content."""
     return _others_may(status, stat.S_IXGRP, stat.S_IXOTH)
 
 

@@ -60,7 +60,10 @@ class RotatedLines:
         return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
     def _rotate(self, coming: int) -> bool:
-        """Renumber full files, of which the oldest one is overwritten; return False if there is room for a line."""
+        """Rename full files to the next number, overwriting the oldest.
+
+        Return False if there is still room for a line.
+        """
         if not self._path.exists() or self._path.stat().st_size + coming <= self._max_bytes:
             return False
         for number in range(self._kept - 1, 0, -1):
@@ -119,7 +122,7 @@ class TailFile:
                 return count
             self._know(name, at)
             size += len(text.encode()) + 1
-        # If the disk took a line in part only, or a new file was begun, the next look reads the files again.
+        # If a line was written only partly, or a new file was begun, the next read starts from the beginning.
         self._status = (inode, size) if self._file_identity() == (inode, size) else None
         return len(new)
 
@@ -128,7 +131,7 @@ class TailFile:
         self._first = min(self._first or at, at)
 
     def _keys_and_times(self, text: str | bytes) -> Iterator[tuple[str, datetime]]:
-        """Yield what tells a line's record from every other, and its time; nothing of a line that can't be read."""
+        """Yield each line's record key and time; skip lines that can't be read."""
         with suppress(ValueError, LookupError, TypeError):
             row = json.loads(text)
             yield json.dumps([row[name] for name in self._names] if self._names else row), parse_time(row[self._at])

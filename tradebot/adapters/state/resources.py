@@ -92,7 +92,7 @@ def memory_bytes() -> int | None:
 
 
 def give_back_memory() -> None:
-    """Return freed memory to the system, where the C library can; glibc keeps anything that isn't last in its heap."""
+    """Return freed memory to the system if the C library can; glibc keeps anything that isn't last in its heap."""
     import ctypes
 
     with suppress(AttributeError, OSError):

@@ -68,7 +68,7 @@ class BadRows:
         return sum(map(len, rows.values()))
 
     def _is_sound(self, kept: object, content: bytes, table: str, *key: object) -> bool:
-        """Return True if the sum of a row is that of its content; remember the key of any other."""
+        """Return True if a row's checksum matches its content; otherwise remember its key."""
         if kept == crc32(content):
             return True
         self._found.setdefault(table, set()).add(key)
@@ -110,7 +110,7 @@ def _call(table: str, columns: Iterable[str], row: str) -> str:
 
 
 def _content(table: str, columns: Iterable[str], row: str) -> str:
-    """Return the expression for what a row's sum is made of; `row` is a prefix such as `NEW.`."""
+    """Return the SQL expression that a row's checksum covers; `row` is a prefix such as `NEW.`."""
     # As a blob: a flipped bit may make invalid text, which can't be passed to a Python function.
     parts = (f" || {BETWEEN} || coalesce({row}{name}, {ABSENT})" for name in columns)
     return f"CAST('{table}'{''.join(parts)} AS BLOB)"

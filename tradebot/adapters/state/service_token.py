@@ -15,7 +15,7 @@ from tradebot.errors import OperatorError
 AGAIN = {MCP_TOKEN: "tradebot mcp --http PORT --new-token", WEB_TOKEN: "tradebot web --new-token"}
 """The command that creates another token, by the file of its digest."""
 BYTES = 32
-"""So much chance needs no slow digest: nobody can try that many tokens."""
+"""Tokens are random enough not to need a slow digest: nobody can try that many."""
 
 
 class ServiceToken(NamedTuple):

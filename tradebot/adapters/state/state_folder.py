@@ -22,7 +22,7 @@ from tradebot.model import variables
 
 MARKER, MARKER_COPY = "state.id", "state.id.copy"
 HOME = "state.home"
-"""Where the folder of an account is, by its own note: what is copied brings along where it was copied from."""
+"""Where an account's folder says it is; a copy of the folder contains the original's path."""
 LEDGER = "ledger.db"
 STORES = "facts.db", "bars.db", "replies.db", "notices.db", "approvals.db", "chat.db", "passes.db"
 FACTS, BARS, REPLIES, NOTICES, APPROVALS, CHAT, PASSES = STORES
@@ -77,7 +77,7 @@ TAIL = "tail"
 """The folder of the files to tail, which are written from the records."""
 FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING, BARS_FOLDER, TAIL, SHADOWS, "drills")
 BACKTESTS = "backtests"
-"""The folder of finished backtests, each of which is a state folder of its own; nothing ever clears it away."""
+"""The folder of finished backtests, each of which is a state folder of its own; nothing ever deletes it."""
 
 
 class StateFolder(NamedTuple):
@@ -160,16 +160,18 @@ def prepare(path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
-def open_door(path: Path) -> folder_permissions.UnsafePermission | None:
+def find_unsafe_permission(path: Path) -> folder_permissions.UnsafePermission | None:
     """Return the first permission that lets others reach into a state folder or its content."""
-    return folder_permissions.open_door(path) or folder_permissions.open_door_within(path, FOLDERS)
+    return folder_permissions.find_unsafe_permission(path) or folder_permissions.find_unsafe_within(path, FOLDERS)
 
 
-def require_closed(path: Path, look: Callable[[Path], folder_permissions.UnsafePermission | None] = open_door) -> None:
+def require_closed(
+    path: Path, look: Callable[[Path], folder_permissions.UnsafePermission | None] = find_unsafe_permission
+) -> None:
     """Raise OperatorError if anyone else can write to a folder or its content; a missing folder is fine."""
-    door = look(path)
-    if door is not None:
-        raise OperatorError(f"{door.problem}.", door.remedy)
+    unsafe = look(path)
+    if unsafe is not None:
+        raise OperatorError(f"{unsafe.problem}.", unsafe.remedy)
 
 
 def _belongs_here(entry: Path) -> bool:
@@ -228,7 +230,7 @@ def lost_ledger(path: Path) -> str | None:
 def read_marker(
     path: Path,
     environ: Mapping[str, str] = os.environ,
-    look: Callable[[Path], folder_permissions.UnsafePermission | None] = open_door,
+    look: Callable[[Path], folder_permissions.UnsafePermission | None] = find_unsafe_permission,
 ) -> StateFolder:
     """Return the folder's marker, whatever the state of its books.
 
@@ -256,7 +258,7 @@ def known_states(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _within(folder: Path) -> list[Path]:
-    """Return what a folder contains; nothing if we may not look, because another user's states aren't ours."""
+    """Return a folder's entries; none if it isn't readable, because another user's states aren't ours."""
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -341,7 +343,7 @@ def _how_to_write(path: Path, place: object, error: OSError) -> str:
 
 
 def _in_the_way(path: Path) -> Path | None:
-    """Return what is in the place of a state folder, or of one above it, without being a folder."""
+    """Return what exists in the place of a state folder, or of one above it, without being a folder."""
     return next((place for place in (path, *path.parents) if os.path.lexists(place) and not os.path.isdir(place)), None)
 
 

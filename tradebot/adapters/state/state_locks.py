@@ -141,7 +141,7 @@ def _ahead_of_others(folder: Path, wait_s: float) -> Iterator[None]:
     try:
         descriptor = _lock_marker(folder, fcntl.LOCK_EX, wait_s)
     except OSError:
-        # Nobody gives way then, but the lock itself works as ever.
+        # Nobody gives way in this case, but the lock itself works as usual.
         descriptor = None
     try:
         yield
@@ -162,7 +162,7 @@ def exit_waits(folder: Path) -> bool:
 
 
 def _lock_marker(folder: Path, kind: int, wait_s: float) -> int | None:
-    """Return a descriptor of the locked marker, or None if someone else holds it for `wait_s`."""
+    """Return a descriptor of the locked marker, or None if another process holds it for `wait_s`."""
     return flocked_within(open_plain(folder / MARKER, os.O_RDONLY), kind, wait_s, POLL_S)
 
 
@@ -240,7 +240,7 @@ def _try(path: Path) -> int | None:
 
 
 def _sign(descriptor: int, verb: str, *, gives_way: bool) -> None:
-    """Write who holds the lock, and for which ledger; on a full disk the lock still holds, just without a name."""
+    """Write who holds the lock and for which ledger; on a full disk the lock is held without a name."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     holder = {"pid": os.getpid(), "verb": verb, "since": since, "gives_way": gives_way, "ledger": LEDGER_VERSION}
     try:
@@ -252,7 +252,7 @@ def _sign(descriptor: int, verb: str, *, gives_way: bool) -> None:
 
 
 def _note(path: Path) -> dict[str, Any]:
-    """Return what the last holder wrote about itself; empty if that can't be read."""
+    """Return the last holder's note about itself; empty if that can't be read."""
     try:
         note = json.loads(read_plain(path)[:LONGEST_HOLDER])
     except (OSError, ValueError):

@@ -76,7 +76,7 @@ def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int]
     named = environ.pop(HANDED_OVER, None)
     if named is None:
         return
-    sys.argv[0] = "tradebot"  # People read what it says, and type the program's name.
+    sys.argv[0] = "tradebot"  # People read this output, and type the program's name.
     pipe, starter = map(int, named.split())
     with suppress(OSError):
         end_with_parent(signal.SIGTERM)
@@ -90,7 +90,7 @@ def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int]
 def _watch(
     process: "subprocess.Popen[bytes]", deadline: float, stopping: Callable[[], bool], most: int
 ) -> tuple[str | None, str]:
-    """Wait for a process and read what it writes; return why it was ended, or None, and its last output."""
+    """Wait for a process and read its output; return why it was ended, or None, and the end of its output."""
     assert process.stdout is not None
     pipe, kept, why = process.stdout.fileno(), b"", None
     os.set_blocking(pipe, False)
@@ -107,7 +107,7 @@ def _watch(
 
 
 def _more(pipe: int, kept: bytes, most: int) -> bytes:
-    """Return what was kept and what can be read now, only as much as is told in the end."""
+    """Return the output so far with what can be read now, limited to what will be reported."""
     with suppress(BlockingIOError):
         while chunk := os.read(pipe, 1 << 16):
             kept = (kept + chunk)[-4 * most :]

@@ -62,7 +62,7 @@ def _gate_value(binding: Binding) -> str:
 
 
 def _refuse_unclear(path: Path, binding: Binding) -> None:
-    """Raise if a line may not say what its writer meant. The message hides the text, because it may be a key.
+    """Raise if a line may not mean what its writer intended. The message hides the text, because it may be a key.
 
     This covers lines that aren't NAME=VALUE, misspelled gates, and an open quote that has swallowed a gate.
     """
@@ -250,13 +250,13 @@ def _require_changeable(path: Path, stat_result: os.stat_result) -> None:
         raise OperatorError(f"{path} is {kind}, not a regular file", "name a file, or change it yourself")
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         raise _cannot_change(path, OSError(errno.EROFS, os.strerror(errno.EROFS)))
-    # The owner's bit counts for root too, who could write anyway: somebody wanted the file left as it is.
+    # The owner's bit counts for root too, although root could write anyway: somebody wanted the file left unchanged.
     if not stat_result.st_mode & stat.S_IWUSR or not os.access(path, os.W_OK):
         raise OperatorError(f"{path} is read-only: nothing was written", f"chmod u+w {quote(str(path))}")
 
 
 def _cannot_change(path: Path, error: OSError) -> OperatorError:
-    """Return the error for a person's file that can't be written; it names that file, and not a draft of it."""
+    """Return the error for a person's file that can't be written; it names that file, not its draft."""
     folder = quote(str(path.parent))
     what = f"make room, or see what is in the way: df -h {folder}; ls -la {folder}"
     if error.errno == errno.EROFS:

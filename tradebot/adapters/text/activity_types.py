@@ -13,7 +13,7 @@ _ALPACA: Mapping[ActivityKind, str] = {
     ActivityKind.FEE: "FEE",
     # A pass-through charge is a fee, and a rebate of one gives a fee back.
     ActivityKind.OTHER_FEE: "CFEE PTC PTR",
-    # What was withheld from a dividend, or charged for it, makes the dividend smaller.
+    # Amounts withheld from a dividend, or charged for it, reduce the dividend.
     ActivityKind.DIVIDEND: "DIV DIVCGL DIVCGS DIVFEE DIVFT DIVNRA DIVTW DIVTXEX CGD",
     ActivityKind.RETURN_OF_CAPITAL: "DIVROC",
     ActivityKind.INTEREST: "INT INTNRA INTTW",
@@ -49,5 +49,5 @@ def meaning_of(kind: str, sub_kind: str) -> ActivityKind:
 
 
 def meaning_if_any(kind: str, sub_kind: str) -> ActivityKind | None:
-    """Return the type of a cash movement with these words; None without a word, as for a person's plan."""
+    """Return the type of a cash movement with these words; None without a word, as in a person's plan."""
     return meaning_of(kind, sub_kind) if kind else None

@@ -121,7 +121,7 @@ def _map_encoder(step: Step) -> Step:
 
 
 def _present(hint: Any) -> Any:
-    """Return the one type that a value has if it isn't absent, or the type as it is if it has several."""
+    """Return the one type that a value has if it isn't absent; if it may have several, return the type unchanged."""
     present = [member for member in get_args(hint) if member is not NoneType]
     return present[0] if get_origin(hint) in (UnionType, Union) and len(present) == 1 else hint
 

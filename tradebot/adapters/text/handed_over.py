@@ -1,7 +1,7 @@
-"""Remove from texts what tells who and where somebody is, before they are handed to somebody else.
+"""Remove personal details from texts before they are given to somebody else.
 
-Besides keys, a text loses account numbers, order ids made of them, hosts, addresses, people and home paths: those of
-this bot by their value, any other by its form. The same text is always replaced by the same one.
+Besides keys, a text loses account numbers, order ids that contain them, hosts, addresses, people and home paths: those
+of this bot by their value, any other by its form. Equal details are always replaced by the same text.
 """
 
 import re
@@ -13,7 +13,7 @@ from tradebot.adapters.text.redaction import HIDDEN, SHORTEST, forms, hide
 
 ACCOUNT, NOWHERE = "ACCOUNT-HIDDEN", "hidden.invalid"
 
-"""What stands in the place of an account's number and of a host; each is still a number and a host to a reader."""
+"""Replacements for an account's number and for a host; each still looks like a number or a host to a reader."""
 
 PUBLIC = frozenset({
     "localhost", "api.alpaca.markets", "paper-api.alpaca.markets", "data.alpaca.markets", "api.unusualwhales.com",
@@ -48,7 +48,7 @@ BY_FORM: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"/(?:home|Users)/[^\s/\"':,;)\]]+"), "/home/someone"),
     (re.compile(r"(?i)\b[a-z]:\\+Users\\+[^\s\\\"':,;)]+"), "/home/someone"),
     (re.compile(r"/root\b"), "/home/someone"),
-    # Who acted is told as verb, person and process: "unhalt ann/5115".
+    # Actors are written as verb, person and process: "unhalt ann/5115".
     (re.compile(r"(?:^|(?<=[a-z] ))(?!\d)[\w.-]{1,32}/(\d{1,7})(?![\w/.-])"), r"someone/\1"),
     (re.compile(r"\bPA[A-Z0-9]{8,12}\b"), ACCOUNT),
     (re.compile(r"\b(?:PK|AK|CK)[A-Z0-9]{14,}\b|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), HIDDEN),
@@ -59,10 +59,10 @@ BY_FORM: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Redactor:
-    """Replaces what is private in texts, and in whatever JSON holds.
+    """Replaces private details in texts and in JSON values.
 
-    `ids` are order ids with what stands in their place; another id gets a digest by `salt`, which nobody else knows.
-    `names` are hosts and people of this machine; one that is also among `words`, which programs go by, is left.
+    `ids` maps order ids to their replacements; any other id gets a digest with `salt`, which nobody else knows. `names`
+    are hosts and people of this machine; one that is also among `words`, which are names that programs use, stays.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class Redactor:
         self._done = dict[str, str]()
 
     def text(self, text: str) -> str:
-        """Return a text without what is private, and remember it: a record has most of its texts many times."""
+        """Return a text without private details, and cache it, because a record has most of its texts many times."""
         if text not in self._done:
             self._done[text] = self.once(text)
         return self._done[text]
 
     def once(self, text: str) -> str:
-        """Return a text without what is private, as long as not all ids are known."""
+        """Return a text without private details, while not all ids are known yet."""
         if text == self._tail:
             return "HIDE"
         text = ID.sub(self._id, hide(text))
@@ -107,10 +107,10 @@ class Redactor:
         return self._names.sub(lambda match: self._by[match[0].lower()], text) if self._names else text
 
     def tree(self, value: Any, *, named: bool = True) -> Any:
-        """Return a value of JSON without what is private.
+        """Return a JSON value without private details.
 
-        Texts under a name such as `token` are hidden whatever they are, unless names aren't those of fields (`named`):
-        a record has those of symbols and strategies there.
+        Texts under a name such as `token` are always hidden, unless names aren't those of fields (`named`): in a
+        record, they can be those of symbols and strategies.
         """
         if isinstance(value, str):
             return self.text(value)

@@ -38,9 +38,9 @@ def learn(*keys: str | None) -> None:
 
 
 def without_keys(text: str, environ: Mapping[str, str], file: str = ".env") -> str:
-    """Return what a person typed without the keys of this environment and of an .env file, whoever they are for.
+    """Return a typed text without the keys of this environment and of an .env file, whichever service they are for.
 
-    A line of the file that can't be read is left out: this must never hold up a halt.
+    A line of the file that can't be read is skipped: this must never delay a halt.
     """
     pairs = list(environ.items())
     try:

@@ -96,7 +96,7 @@ def with_changed_value(values: object, path: Sequence[str], value: object) -> di
 
 
 def _meaning(text: str) -> str:
-    """Return what a text means, with the order of its names and the kind of each value; empty if nothing."""
+    """Return the parsed content of a text, with the order of names and the type of each value; empty if it has none."""
     try:
         return repr(parse_yaml(text))
     except yaml.YAMLError:
@@ -145,7 +145,7 @@ def _replace_value(text: str, name: yaml.Node, node: yaml.Node, written: str) ->
     if isinstance(node, yaml.CollectionNode) and COMMENT in text[start:end]:
         raise CannotEditError("the lines of its value have comments, which would be lost", node.start_mark.line + 1)
     if start == end or ("\n" in between and COMMENT not in between):
-        # Nothing is written there yet, or it stands in the lines below the name.
+        # Nothing is written there yet, or the value is in the lines below the name.
         start = name.end_mark.index + between.index(":") + 1
         written = f" {written}"
     return text[:start] + written + (_newline(text) if text[:end].endswith("\n") else "") + text[end:]

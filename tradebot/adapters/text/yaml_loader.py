@@ -60,9 +60,9 @@ _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: Decimal(
 
 
 class _ShippedLoader(yaml.CSafeLoader if yaml.__with_libyaml__ else _Loader):  # type: ignore[misc]
-    """Loads what we ship ten times as fast, and as the other loader does; a test compares what both make of it.
+    """Loads files shipped with the program ten times as fast, with the same result; a test compares both loaders.
 
-    A person's file is left to the other one: libyaml puts up with more, and names mistakes in words we don't know.
+    A person's file is left to the other loader: libyaml accepts more, and describes errors in words that we don't know.
     """
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
@@ -111,7 +111,7 @@ def _parse_cached(text: str, loader: type[_Loader | _ShippedLoader]) -> object:
 
 
 def _copy_value(value: object) -> object:
-    """Return a value that may be changed; without aliases, no part of it stands in two places."""
+    """Copy a value so that it may be changed; without aliases, no part of it occurs twice."""
     if isinstance(value, dict):
         return {key: _copy_value(item) if isinstance(item, dict | list) else item for key, item in value.items()}
     return [_copy_value(item) for item in value] if isinstance(value, list) else value

@@ -238,10 +238,10 @@ class Engine(Protocol):
 
 
 class EngineTime:
-    """The embedded exchange's time, driven from one due slot to the next; it waits while a pass is running.
+    """The embedded exchange's time, advanced from one due slot to the next; it stands still while a pass is running.
 
-    `share_s` is how much engine time passes per tick. Raise OperatorError while the exchange's clock runs by itself:
-    nobody else may advance it then.
+    `share_s` is how much engine time passes per tick. Raise OperatorError while the exchange's clock runs by itself,
+    because then nobody else may advance it.
     """
 
     def __init__(
@@ -266,7 +266,7 @@ class EngineTime:
         return self._status.now
 
     def rest(self) -> None:
-        """Record that no work is left now: engine time stands still until there is."""
+        """Record that nothing is left to do: engine time stands still until something is."""
 
     def pause(self) -> None:
         """Return None: engine time stands still between checks."""

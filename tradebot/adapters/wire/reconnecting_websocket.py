@@ -109,7 +109,10 @@ class KeptOpen:
             self._ending.wait(wait_after(failures, self._patience.first_wait_s, self._patience.longest_wait_s))
 
     def _connect_and_listen(self) -> tuple[str, int | None]:
-        """Connect and let the party talk; return why it is over, and the status that came instead of a websocket."""
+        """Connect and read until the connection ends.
+
+        Return why it ended, and the status received instead of a websocket.
+        """
         patience, who = self._patience, self._party.who
         secure = ssl.create_default_context(cafile=certifi.where()) if self._address.startswith("wss:") else None
         try:
@@ -127,7 +130,7 @@ class KeptOpen:
             ) as connection:
                 with self._lock:
                     self._connection = connection
-                # Whoever closes from now on finds the connection.
+                # A process that closes it from now on finds the connection.
                 return ("" if self._ending.is_set() else self._party.talk(connection)), None
         except InvalidStatus as refused:
             status = refused.response.status_code

@@ -426,27 +426,18 @@ def clip(line: str, command: str = "") -> str:
     return shorten(line, CLIPPED - len(last), placeholder="…") + last
 
 
-def _short(day: Summary, session_records: SessionRecords, first: str) -> str:
+def _short(day: Summary, records: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
     needs, helds = day.needs, day.positions
     lines = [clip(f"- {need.what}", need.next) for need in needs[:FEW]]
     lines += [f"- {len(needs) - FEW:,} more; tradebot summary tells all."] if len(needs) > FEW else []
-    lines += [*_did(day, session_records), *list(_trades(day))[:1]]
-    gains = [
-        f"{position.symbol}{'' if position.gain_usd is None else f' {position.gain_usd:+,.0f} USD'}"
-        for position in helds
-    ]
-    if session_records.judgments and session_records.holdings is not None:
+    lines += [*_did(day, records), *list(_trades(day))[:1]]
+    gains = [f"{lot.symbol}{'' if lot.gain_usd is None else f' {lot.gain_usd:+,.0f} USD'}" for lot in helds]
+    if records.judgments and records.holdings is not None:
         lines.append(f"It holds {names(gains) if helds else 'nothing'}.")
-    lines += [
-        *(_slots(day, session_records) if day.missed else ()),
-        *_quota(day, session_records),
-        *_told_of(session_records),
-        *session_records.unknown,
-    ]
-    lines += (
-        [] if day.needs or day.unknown or not session_records.judgments else ["All is well, and nothing needs you."]
-    )
+    lines += _slots(day, records) if day.missed else ()
+    lines += [*_quota(day, records), *_told_of(records), *records.unknown]
+    lines += [] if day.needs or day.unknown or not records.judgments else ["All is well, and nothing needs you."]
     message = first
     for line in map(clip, lines):
         message += f"\n{line}" if len(message) + len(line) < SHORT else ""

@@ -23,7 +23,7 @@ def _submit(command: Asked) -> Answer:
     policy = command.policy
     order = command.engine.submit(account, read_request(command.engine, command.body), command.fate, policy)
     answer = encode(order_json(order, None if policy.leaves_legs_out else legs_json(order)))
-    # Everything that happens to an order happens after its reply, so that the client sees it as accepted.
+    # Whatever happens to an order happens after the reply to its request, so the client first sees it as accepted.
     if command.acknowledgement is None:
         command.engine.settle(order)
     else:
@@ -32,9 +32,9 @@ def _submit(command: Asked) -> Answer:
 
 
 def read_request(engine: Engine, body: dict[str, Any]) -> OrderRequest:
-    """Read the body of an order, reporting an unknown asset before any other problem with the order.
+    """Read the body of an order; an unknown asset is reported before any other problem with the order.
 
-    Only a field that can't be read at all is reported first, whatever the asset.
+    Only a field that can't be read is reported before that.
     """
     market = engine.market
     symbol = body.get("symbol")

@@ -92,9 +92,9 @@ class Watchlist:
 
 
 class Activity(NamedTuple):
-    """Something other than a fill that changes an account; amounts in USD, with the sign seen from the account.
+    """Something other than a fill that changes an account; amounts in USD, signed as the account sees them.
 
-    `kind` and `sub_type` are Alpaca's words for it, such as DIV, SPLIT, NC, JNLC or FEE; `qty` is shares, `price` and
+    `kind` and `sub_type` are Alpaca's terms, such as DIV, SPLIT, NC, JNLC or FEE; `qty` is shares, `price` and
     `per_share` USD. It gets its id and time when it is booked. `about` is the id of the fill whose fee it is.
     """
 
@@ -261,7 +261,7 @@ class Account:
             position.overnight = position.qty
 
     def _touch(self, symbol: str) -> None:
-        """Note that only one position has changed, so the valuations of the others remain valid."""
+        """Note that only one position has changed, so that the cached values of the others remain valid."""
         at_us, valued = self._valued
         if valued == self.version:
             self._valued = at_us, valued + 1
@@ -297,9 +297,9 @@ def _within(shares: Decimal, position: Decimal) -> Decimal:
 
 
 def _claim(order: Order, remaining: Decimal) -> Decimal:
-    """Return the shares that an order with this many left keeps from other orders.
+    """Return the shares that an order with this many left withholds from other orders.
 
-    The first of two exits claims for both. One that waits for its entry claims what the entry has filled so far.
+    The first of two exits claims for both. An exit that waits for its entry claims what the entry has filled so far.
     """
     parent = order.parent
     second = parent is not None and parent.request.order_class != "oto" and order.request.type != "limit"

@@ -62,9 +62,9 @@ class PastUpdates:
             self.rows.clear()
 
     def since(self, begun: Callable[[Place], bool]) -> Iterator[PastUpdate]:
-        """Yield updates, oldest first, from some time before the first place for which `begun` returns True.
+        """Yield updates, oldest first, from shortly before the first place for which `begun` returns True.
 
-        All later places must have begun too. Updates may be added meanwhile.
+        It must return True for all later places too. Updates may be added meanwhile.
         """
         yield from map(_unpack_update, self._rows_since(begun))
 
@@ -92,7 +92,9 @@ class PastUpdates:
 
 
 _READ_AGAIN = 1_000
-"""So many updates are kept unpacked: who pages through a history asks for the newest ones again and again."""
+"""How many updates are kept unpacked, because a client that pages through a history requests the newest again and
+again.
+"""
 
 
 def _packed_decimal(value: object) -> msgpack.ExtType:

@@ -275,9 +275,9 @@ def _marks_of(floor: Floor) -> tuple[list[int], list[Mark]]:
 
 @lru_cache(maxsize=8)
 def _all_marks(calendars: tuple[Calendar, ...], marks_of: Marks, kinds: frozenset[str]) -> tuple[list[int], list[Mark]]:
-    """Return the moments of all marks of these kinds in a market's sessions, and the marks.
+    """Return the times of all marks of these kinds in a market's sessions, and the marks.
 
-    The first calendar is the market's own. Only its sessions have a close; those of others end.
+    The first calendar is the market's own. Only its sessions have a close; sessions of other calendars just end.
     """
     own, *others = calendars
     marks = [mark for session in own.market for mark in marks_of(session)]

@@ -121,7 +121,7 @@ class Floor:
         self.halted: Container[str] = frozenset()
         self.sequence = 0
         self.shown_us: int | None = None
-        """The past time as of which a script has an account shown at the moment, if it has."""
+        """While a script has an account shown as it was, the time as of which it is shown; otherwise None."""
         self.funding_changes: dict[str, list[tuple[int, Decimal]]] = {}
         """When funding rates were changed since the market was made, and to what, by symbol, oldest first."""
         self.emit = emit
@@ -157,7 +157,7 @@ class Floor:
 
     def tell(self, name: str, order: Order, word: str) -> None:
         """Emit an order event, with the log's name for it and the stream's word."""
-        # The stream doesn't say that an order is new which the venue goes on showing as held.
+        # The stream doesn't report as new an order that the venue still shows as held.
         update = None if order.shown_held and word == "new" else Update(word, order)
         self.emit(Event(self.now_us, name, order_fields(order, self._grids), order.account, update))
 
@@ -213,7 +213,7 @@ def order_fields(order: Order, grids: Mapping[str, Grid]) -> dict[str, Any]:
 
 
 def _settled_fields(settled: Settled) -> tuple[str, dict[str, str | None]]:
-    """Return the log's name of a fill on margin, and what the log says besides."""
+    """Return the log's name for a fill on margin, and the additional fields of its line."""
     fee = None if settled.fee is None else plain(settled.fee)
     name = settled.role if settled.role in (LIQUIDATION, SETTLEMENT) else "fill"
     return name, {"role": settled.role, "realized": plain(settled.realized), "fee": fee}

@@ -65,7 +65,7 @@ def other_exits(order: Order) -> list[Order]:
 def fellows(order: Order) -> list[Order]:
     """Return the other open members of an order's group; a replacement joins the group when it takes effect.
 
-    An attached order has none: its events don't affect the others.
+    An attached order has none: what happens to it doesn't affect the others.
     """
     if order.request.order_class == ATTACHED:
         return []
@@ -79,7 +79,7 @@ def _group(order: Order) -> list[Order]:
 
 
 def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
-    """Return the request that would create an order's group in its current state, with `request` replacing the order's.
+    """Return the request that would create an order's group as it is now, with `request` replacing the order's own.
 
     Prices are those of the open exits, not the original ones.
     """
@@ -194,7 +194,7 @@ def bring(floor: Floor, order: Order) -> None:
         floor.accounts[order.account].hold(order)
     floor.tell("order_new", order, "new")
     if order.request.time_in_force in ("ioc", "fok"):
-        # The first whole minute is the last one that such an order may see.
+        # The first whole minute is the last one in which such an order may fill.
         end_us = -(-floor.now_us // MINUTE) * MINUTE + MINUTE
         floor.agenda.note(end_us, "cancel", order)
     _release(floor, order)
@@ -229,7 +229,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     order.filled_usd += qty * floor.market.grids[order.request.symbol].usd(price)
     before = account.holding(order.symbol)
     settled = floor.dialect.settle(floor, account, order, qty, price)
-    # A closing order in dollars may want more shares than are held once the price has moved.
+    # A closing order in dollars may need more shares than are held, once the price has moved.
     complete = matching.is_complete(order, price) or (order.qty is None and qty == held_quantity)
     _mark_filled(floor, order, complete)
     made = _record(floor, order, qty, price, identity, before, settled)
@@ -316,7 +316,7 @@ def _after_fill(floor: Floor, order: Order, qty: Decimal) -> None:
 
 
 def _fit_attached(floor: Floor, order: Order, qty: Decimal) -> None:
-    """Let attached orders work for no more than what their parent has filled."""
+    """Limit attached orders to the quantity that their parent has filled."""
     for leg in (leg for leg in order.legs if leg.request.order_class == ATTACHED and leg.is_open):
         assert leg.qty is not None
         assert leg.request.qty is not None
@@ -327,7 +327,7 @@ def _fit_attached(floor: Floor, order: Order, qty: Decimal) -> None:
 
 
 def hear(floor: Floor, order: Order, qty: Decimal) -> None:
-    """Notify an exit, or its replacement, of shares that the other exit filled earlier."""
+    """Tell an exit, or its replacement, of shares that the other exit filled earlier."""
     account = floor.accounts.get(order.account)
     while account is not None and order.replaced_by is not None:
         order = account.order(order.replaced_by)
@@ -433,7 +433,7 @@ def _fits(account: Account, order: Order) -> bool:
 
 
 def _finish(floor: Floor, order: Order, status: str) -> None:
-    """End an order other than by a fill; if it was to replace another, that one stays as it was."""
+    """End an order other than by a fill; if it was to replace another order, that one continues unchanged."""
     _end(floor, order, status)
     floor.tell(f"order_{status}", order, status)
     old = floor.accounts[order.account].to_be_replaced(order)

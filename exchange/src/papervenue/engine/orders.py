@@ -37,7 +37,7 @@ class Policy(NamedTuple):
 
 
 USUAL = Policy()
-"""What this exchange does by itself."""
+"""How this exchange behaves unless a fault changes it."""
 
 
 TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
@@ -45,13 +45,13 @@ TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 WAITING = frozenset({"accepted", "pending_new", "held"})
 """Statuses of orders that haven't reached the book yet and can't fill."""
 MAKER, TAKER, LIQUIDATION, SETTLEMENT = "maker", "taker", "liquidation", "settlement"
-"""What a fill on margin was: it made or took liquidity, or the venue closed a position."""
+"""The kinds of a fill on margin: it provided or took liquidity, or the venue closed a position."""
 ATTACHED = "attached"
 """The class of an order that works once the one it hangs on has filled, and ends if that one ends otherwise."""
 LAST, MARK, INDEX = "last", "mark", "index"
 """The prices that a stop may act on. Mark and index go with the trades, but know nothing of a minute's extremes."""
 BUST, CORRECT = "trade_bust", "trade_correct"
-"""What the venue may do to an execution, in the stream's words."""
+"""Amendments that the venue may make to an execution, as named in the stream."""
 _ZERO = Decimal(0)
 _NINE_PLACES = Decimal("1e-9")
 """Shares come in billionths, so that amounts can be added and subtracted without a remainder."""
@@ -209,9 +209,9 @@ class Order:
         return self.request.notional - self.filled_usd
 
     def left_for(self, request: OrderRequest) -> Decimal:
-        """Return the shares that a request would have left if it replaced the order now.
+        """Return the quantity that a request would have left if it replaced the order now.
 
-        If it has the same quantity, it gets the quantity that another exit of the order's group has left of it.
+        A request with the order's own quantity gets only what another exit of the order's group has left of it.
         """
         qty = self.qty if request.qty == self.request.qty else request.qty
         return max((qty or _ZERO) - self.filled_qty, _ZERO)

@@ -43,7 +43,7 @@ def cancel(engine: Engine, order: Order) -> None:
 
 
 def restate(engine: Engine, order: Order, wanted: Replacement) -> None:
-    """Change an order in place, within what its owner could have replaced it with."""
+    """Change an order in place, within the limits of what its owner could have replaced it with."""
     account = engine.accounts[order.account]
     request = engine.dialect.replaced_request(order, wanted, account.to_be_replaced(order) is not None)
     order.reserve = engine.dialect.admit(engine, account, request, order, USUAL).reserve
@@ -52,7 +52,7 @@ def restate(engine: Engine, order: Order, wanted: Replacement) -> None:
     if request.stop != order.request.stop:
         order.stop, order.elected = request.stop, False
     order.request = request._replace(client_order_id=order.request.client_order_id)
-    # A bar that has already begun doesn't know the new price.
+    # A bar that has already begun is matched with the old price.
     order.live_us = engine.now_us
     account.hold(order)
     _tell_restated(engine, order)

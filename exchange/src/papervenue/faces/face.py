@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from papervenue.socket_listeners import Conversation
 
 GROUPS = ("papervenue.faces", "tradebot.exchange_faces")
-"""The second one is what the group was called before this was a distribution of its own."""
+"""The second one is what the group was called before papervenue became its own distribution."""
 _OURS: Mapping[str, str] = MappingProxyType(
     {
         "alpaca": "papervenue.faces.alpaca",
@@ -104,7 +104,7 @@ def _face(name: str) -> Face:
     if name in _OURS:
         face: Face = import_module(_OURS[name]).FACE
         return face
-    # Few exchanges need what is installed, and looking for it takes longer than all the rest of this.
+    # Few exchanges need an installed face, and searching for one takes longer than everything else here.
     from importlib.metadata import entry_points
 
     for point in (each for group in GROUPS for each in entry_points(group=group, name=name)):

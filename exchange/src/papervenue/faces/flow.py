@@ -34,7 +34,7 @@ from papervenue.refusal import Refusal
 from papervenue.times import DAY, HOUR, MINUTE, SECOND, new_york_date, parse_time, rfc3339
 
 DAILY_LIMIT = 50_000
-"""What answers say a day allows if the exchange itself allows any number of requests."""
+"""The daily allowance in responses if the exchange itself has no limit."""
 UNCAPPED = 1_000_000
 """How many requests a minute answers say are left in that case, as the real service does for its largest plan."""
 _DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
@@ -81,7 +81,7 @@ class FlowLimits:
 _TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
 _BEARER = re.compile(r"Bearer +\S+", re.IGNORECASE)
 _TOO_MANY = Refusal(429, {"message": "too many requests"})
-"""What the service's own answer says isn't known, but that it is JSON."""
+"""The content of the service's own response isn't known, only that it is JSON."""
 _ALERT_WINDOW = 7 * DAY
 _DEFAULT_IV_DAYS = 5
 _LISTS = ("issue_types[]", "sectors[]")
@@ -99,7 +99,7 @@ class FlowSource(Protocol):
 
 
 class Found(NamedTuple):
-    """The result of a request: rows and the other parts of their envelope; a single row isn't in a list."""
+    """The result of a request: rows and the other fields of the response; a single row isn't in a list."""
 
     rows: Sequence[Row]
     others: Mapping[str, Any] = {}
@@ -112,7 +112,7 @@ class Found(NamedTuple):
 
 
 Ask = Callable[[Call, Params], Found]
-"""Finds what answers a request; raises a Refusal."""
+"""Finds the result of a request; raises a Refusal."""
 
 
 class FlowFace:
@@ -221,7 +221,7 @@ def _oi_changes(rows: Sequence[Row], question: Question) -> Sequence[Row]:
 
 
 def _page(rows: Sequence[Row], question: Question) -> Sequence[Row]:
-    """Return the rows of the page asked for, as many as the limit allows."""
+    """Return the requested page of the rows, of at most the limit's size."""
     if question.endpoint.limit is None:
         return rows
     limit, page = question.params.count("limit", *question.endpoint.limit), 0
@@ -237,7 +237,7 @@ _CHOOSING: Mapping[str, Callable[[Sequence[Row], Question], Sequence[Row]]] = {
     "iv-rank": _iv_ranks,
     "oi-change": _oi_changes,
 }
-"""How the parameters of a series choose among its rows; the others have pages."""
+"""How the parameters of a series select its rows; the other responses have pages."""
 
 
 def _about(call: Call) -> str:

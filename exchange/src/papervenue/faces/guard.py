@@ -199,7 +199,7 @@ def in_origin_form(scope: Scope) -> Scope:
 
 
 async def _refuse(receive: Receive, send: Send) -> None:
-    """Refuse a complete request and close its connection: what follows may be part of another request."""
+    """Refuse a complete request and close its connection, because what follows may be part of another request."""
     while (await receive()).get("more_body"):
         pass
     body = encode({"code": MALFORMED, "message": "a request can't have both a Content-Length and a Transfer-Encoding"})
@@ -224,7 +224,9 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 _OF_BROWSERS = {b"origin", b"sec-fetch-site"}
 
-"""Browsers send at least one of these with whatever a page's script or form sends, and no page can prevent it."""
+"""Browsers send at least one of these headers with every request of a page's script or form, and no page can prevent
+it.
+"""
 
 _OTHER_SITES = (b"cross-site", b"same-site")
 

@@ -21,13 +21,13 @@ LONGEST_BODY = 64 * 1024
 EFFECTS = "papervenue.effects"
 """Key in the scope where a fault script stores its decisions about a request, as a JSON list."""
 CONNECTION = "connection"
-"""Key in the scope's state for the connection; a server that stops doesn't wait for held connections."""
+"""Key in the scope's state for the connection; on stopping, a server doesn't wait for connections of held requests."""
 _JSON = "application/json; charset=utf-8"
 _WITHOUT_BODY = (204, 304)
 """Statuses whose answers end with their head, and say no length."""
 _HEADERS = "papervenue.headers"
 MADE_AT = "x-exchange-time"
-"""The header that says at which engine time a clock or flow was told; no real service sends it."""
+"""The header with the engine time of a clock or flow response; no real service sends it."""
 
 
 @lru_cache(maxsize=256)

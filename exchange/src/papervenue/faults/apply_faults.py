@@ -68,7 +68,7 @@ def corrupt_rows(fault: str, value: Any, settings: Settings, number: int) -> Any
 
 
 def _repeat_rows(rows: list[Row], settings: Settings) -> list[Row]:
-    """Return rows of which those that match stand twice, the second time with 1 more in a field that has a number."""
+    """Return the rows with each matching one repeated; the copy has 1 added to a field that contains a number."""
     field, made = settings["value"], list[Row]()
     for row in rows:
         made.append(row)
@@ -285,7 +285,7 @@ class Behind:
 
     @cached_property
     def _paths(self) -> Paths:
-        # Few exchanges ever show old data, so that this is made when it is first asked for.
+        # Few exchanges ever show old data, so this is built on first use.
         return Paths(DataFace(self._exchange, lambda: self._at_us).routes(), PathEndpoint({}))
 
     async def older(self, scope: Scope, receive: Receive, at_us: int) -> fault_bodies.PendingReply:

@@ -85,7 +85,7 @@ class Protocol(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._held: RequestResponseCycle | None = None
         self.owner: int | None = None
-        """The user id of the client's socket, once the kernel has told it."""
+        """The user id of the client's socket, once the kernel has reported it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or refuse it if there are too many for the available file descriptors."""

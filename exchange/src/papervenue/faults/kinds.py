@@ -112,7 +112,10 @@ def learn(kinds: Mapping[str, str]) -> None:
 
 
 class Facts(NamedTuple):
-    """What a rule can match on in a request or a stream event; for an event, `target` is the stream's name."""
+    """The properties of a request or stream event that a rule can match on.
+
+    For an event, `target` is the stream's name.
+    """
 
     target: str
     symbols: tuple[str, ...] = ()

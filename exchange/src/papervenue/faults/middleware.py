@@ -260,7 +260,7 @@ async def _error_inside(turn: Turn, settings: Settings) -> None:
 
 
 async def _flow_limit(turn: Turn, settings: Settings) -> None:
-    """Refuse a request for flow; its answer, which was counted, says what the limits are."""
+    """Refuse a request for flow; its response, which was counted, has the limits in its headers."""
     counted = dict((await turn.answer()).headers)
     if settings["value"] == "minute":
         counted[_LEFT_THIS_MINUTE] = b"0"
@@ -380,7 +380,7 @@ class FaultFace:
         ]
 
     def _arm(self, call: Call) -> Reply:
-        """Arm the script in the body, or the ready-made script it names. The log holds the text, not the name."""
+        """Arm the script in the body, or the built-in script it names. The log stores the text, not the name."""
         given = _script(call.body)
         return Reply(*self._exchange.run(Command("POST", PATH, body=fault_table.text_of(given.strip()) or given)))
 

@@ -128,7 +128,7 @@ def _with_line(line: int | None, message: str) -> str:
 
 
 class _Reader:
-    """Reads one rule of a script and knows the line of each part of it."""
+    """Reads one rule of a script, and knows the line of each of its parts."""
 
     def __init__(self, lines: Lines, index: int) -> None:
         self._lines = lines
@@ -252,7 +252,7 @@ def _plain(value: Any) -> Any:
 
 
 def _some(read: Read) -> Read:
-    """Return what reads one item, or a list of some."""
+    """Return a reader of one item or of a list of items."""
 
     def read_all(value: object) -> tuple[Any, ...]:
         items = value if isinstance(value, list) else [value]

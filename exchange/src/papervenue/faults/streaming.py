@@ -21,9 +21,9 @@ TRADE_UPDATES = "trade_updates"
 MARKET_DATA = "market_data"
 FLOW_ALERTS = "flow_alerts"
 DROPPED: dict[str, Any] = {"dropped": True}
-"""Stands in a delivery for the end of the connection, without a goodbye."""
+"""In a delivery, stands for the end of the connection without a close message."""
 STALLED: dict[str, Any] = {"stalled": True}
-"""Stands in a delivery for a connection that stays up and is served no more."""
+"""In a delivery, stands for a connection that stays open but receives nothing more."""
 
 
 class Recipient(NamedTuple):

@@ -159,7 +159,7 @@ def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: floa
         "strike": contract.strike_text,
         "expiry": contract.expiry,
         "expiry_count": 1,
-        # A contract is a hundred shares, so that its price in dollars is that of a share in cents.
+        # A contract is a hundred shares, so its price in dollars equals the price of a share in cents.
         "price": f"{cents / 100:.2f}",
         "bid": f"{max(0, cents - wide) / 100:.2f}",
         "ask": f"{(cents + wide) / 100:.2f}",

@@ -124,7 +124,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _capture(path: Path, answer: dict[str, Any], kind: Known) -> Capture:
-    """Date each row by its own time, or else by the capture's; raise MarketError if neither is readable.
+    """Date each row by its own time, or otherwise by the capture's; raise MarketError if neither can be read.
 
     A row without its own time gets the newest date among the other rows.
     """

@@ -122,7 +122,7 @@ class DailyFacts(OfFlow):
         lean = 0.5 + 0.25 * bell(rng) / 3
         others = [_oi_fields(symbol, session, before, reference / UNITS, lean, rng) for _ in range(_CONTRACTS)]
         made = {fields["option_symbol"]: fields for fields in others}
-        # The alerts of the session before have their own chance, so that the other contracts don't depend on them.
+        # Alerts of the previous session have their own random stream, so that the other contracts don't depend on them.
         rng = stream(self.seed, "oi of alerts", symbol, session.date)
         for alert in self.flow.alerts(symbol, index - 1) if index else ():
             made[alert.fields["option_chain"]] = _oi_of_alert(symbol, session, before, alert.fields, rng)
@@ -159,7 +159,7 @@ def _oi_fields(
 
 
 def _oi_of_alert(symbol: str, session: Session, before: Session, alert: dict[str, Any], rng: Random) -> dict[str, Any]:
-    """Return what became of an alert's contract overnight: most of what opened it stays, of the rest only some."""
+    """Return how much of an alert's volume became open interest overnight: most of what opened, some of the rest."""
     volume, last_oi = alert["volume"], alert["open_interest"]
     low, high = (0.6, 1.0) if alert["all_opening_trades"] else (-0.3, 0.6)
     change = max(int(volume * (low + (high - low) * rng.random())), -last_oi)

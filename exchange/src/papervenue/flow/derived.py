@@ -184,7 +184,7 @@ class Headlines(Made):
 
 _GREEKS = ("gamma", "charm", "vanna")
 _TRADED_SHARE = 0.2
-"""What a whole day's trading weighs against the open interest."""
+"""The weight of a whole day's trading relative to the open interest."""
 _LISTED_EXPIRIES = 16
 _STEPS = range(-15, 16)
 """The strikes around the price, in steps."""

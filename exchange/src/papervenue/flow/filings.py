@@ -60,7 +60,7 @@ class Shorts(Priced):
 
     @cache_newest(RECENT)
     def _interests(self, symbol: str) -> tuple[Row, ...]:
-        """Return the short interest of every settlement date; it wanders around what is usual for the symbol."""
+        """Return the short interest of every settlement date; it varies around the symbol's usual value."""
         rng, character = stream(self.seed, "shorts", symbol), profile(symbol)
         floating = max(character.shares_a_day * 4, int(character.marketcap / character.level * 0.9))
         usual, level, rows = 0.01 + 0.06 * rng.random() * rng.random(), 1.0, []
@@ -213,7 +213,7 @@ _SHARE_OF_VOLUME = 0.15
 _PUBLISHED_HOUR = 20
 _DAYS_SHOWN = 366
 _NO_YEARS: dict[str, list[int]] = {"years": []}
-"""What the service says beside the rows, as it was captured."""
+"""A field that the service sends beside the rows, as captured."""
 
 
 class Funds(Priced):
@@ -254,7 +254,7 @@ _AMOUNTS = ("$1,001 - $15,000", "$15,001 - $50,000", "$50,001 - $100,000", "$100
 _ISSUERS = ("self", "spouse", "joint", "not-disclosed")
 _SHARE_OF_DAYS = 0.03
 _UNLISTED = ("QZMMF", "QZBND", "QZTEN")
-"""Mutual funds and bonds, which members trade and nobody else here does."""
+"""Mutual funds and bonds, which members of Congress trade and which appear nowhere else here."""
 
 
 class Congress(Made):

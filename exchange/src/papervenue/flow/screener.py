@@ -165,12 +165,12 @@ class Screens(Priced):
 
 
 def _announced_text(when: str) -> str:
-    """Return when a report comes in the words of the screener."""
+    """Return when a report is published, as the screener writes it."""
     return "afterhours" if when == "postmarket" else when
 
 
 def _sort_key(value: object) -> tuple[bool, float, str]:
-    """Order numbers by size and other text by the alphabet; what is absent comes last when the largest come first."""
+    """Sort numbers by size and other text alphabetically; missing values are last when the largest come first."""
     try:
         return value is not None, float(str(value)), ""
     except ValueError:

@@ -188,7 +188,7 @@ ENDPOINTS = (
     FlowEndpoint("screener", "/api/screener/stocks"),
     FlowEndpoint("info", "/api/stock/{ticker}/info", single=True),
 )
-"""Those of a market, then those that name what they are about; a path without a name in braces is found first."""
+"""The paths about a market, then those with names in braces, so that a path without a name is found first."""
 
 
 class Question(NamedTuple):
@@ -219,7 +219,7 @@ class FlowRows(NamedTuple):
 
 NOTHING = FlowRows(())
 RECENT = 64
-"""How many symbols' rows to keep of a series that changes once a day, and so is asked for once."""
+"""How many symbols' rows to cache for a series that changes once a day, and so is rarely requested twice."""
 Maker = Callable[[str, Question, int], FlowRows]
 """Answers a question about a listed symbol (empty for the market or a sector) at an engine time."""
 _DAYS = {"D": 1, "W": 7, "M": 31, "Y": 366}

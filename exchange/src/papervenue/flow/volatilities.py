@@ -69,7 +69,7 @@ class Skews(Made):
 
     @cache_newest(RECENT)
     def _levels(self, symbol: str) -> tuple[float, ...]:
-        """Return the symbol's skew in each session, relative to what is usual."""
+        """Return the symbol's skew in each session, relative to its usual skew."""
         return _wandering(stream(self.seed, "skew", symbol), len(self.calendar.played), 1.0, 1.0, 0.08, 0.2)
 
     @cache_newest(RECENT)

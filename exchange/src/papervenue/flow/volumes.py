@@ -75,7 +75,10 @@ class Tide(OfFlow):
         return _cumulative(session, alerts, noise)
 
     def _share(self, session: Session, sector: str) -> tuple[float, float]:
-        """Return the bounds of a sector's share of the noise, between 0 and 1; what is above the last is the funds'."""
+        """Return the bounds of a sector's share of the noise, between 0 and 1.
+
+        The rest above the last is the funds'.
+        """
         rng = stream(self.seed, "sector tide", session.date)
         weights = [0.5 + rng.random() for _ in range(len(SECTORS) + _PARTS_OF_FUNDS)]
         bounds = [0.0, *accumulate(weight / fsum(weights) for weight in weights)]
@@ -119,7 +122,7 @@ def _net_of(alert: Row) -> Net:
 
 _SHARE_OF_DOLLAR_VOLUME = 0.03
 _ALERTED_USD = 11_000_000
-"""What the alerts of a session usually come to, whatever the symbol."""
+"""The usual total of a session's alerts, for any symbol."""
 _CONTRACTS_ALERTED = 8_000
 _DAYS_IN_MEMORY = 64
 _AVERAGED = (3, 7, 30)
@@ -320,7 +323,7 @@ def _average(volumes: Sequence[int]) -> str:
 
 _TICKED_DAYS_IN_MEMORY = 8
 _DELTA = 0.42
-"""The delta of a contract as it is usually traded; a put's is the negative."""
+"""The delta of a typically traded call; a put's is the negative."""
 _SHARES = 100
 
 

@@ -205,7 +205,7 @@ def note_next(floor: Floor) -> None:
 
 
 def _accrued_funding(floor: Floor, held: NetPosition) -> Decimal:
-    """Return what a position has to pay since the last booking, in currency times microseconds."""
+    """Return what a position owes since the last booking, in currency times microseconds."""
     multiplier = floor.market.grids[held.symbol].multiplier
     return held.owed + held.qty * multiplier * rate_of(floor, held.symbol) * (floor.now_us - held.since_us)
 

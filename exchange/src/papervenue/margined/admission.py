@@ -57,7 +57,7 @@ def admit(
         return Admission(f"{side}_to_close", 0)
     more = (request.qty or _ZERO) - ((changed.qty or _ZERO) if changed is not None else _ZERO)
     if more > 0 and request.order_class != ATTACHED:
-        # What an order may need goes by its size alone.
+        # The margin that an order may need depends only on its size.
         _check_margin(floor, account, request._replace(qty=more))
     return Admission(f"{side}_to_open", 0)
 

@@ -40,7 +40,7 @@ NEVER_US = 2**62
 CORRECTED = "correct"
 """The fate of an order whose first fill is corrected by a tick a minute later."""
 ONE_FILLED, CANCEL_OTHERS = "another_of_the_group_filled", 1
-"""Why an order of a group is canceled, and the type of groups in which any fill cancels the others."""
+"""Why a group's order is canceled, and the type of groups in which any fill cancels the others."""
 _CLOSES = frozenset({"close"})
 _ALL = frozenset({"open", "close", "ends"})
 _ZERO = Decimal(0)
@@ -136,7 +136,7 @@ class Plain:
             return None
         if order.stop is None:
             price = floor.model.bar_fill_price(order, bar)
-            # It rests at its limit, and whoever comes to it trades there.
+            # It rests at its limit, and the other side trades there.
             return order.request.limit if price is not None and order.request.post_only else price
         if order.request.trigger != LAST and not order.elected:
             bar = bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
@@ -210,7 +210,7 @@ def _reducing(account: Account, symbol: str) -> list[Order]:
 
 
 def _end_others(floor: Floor, account: Account, order: Order, qty: Decimal) -> None:
-    """Cancel the other orders of a group, or make them smaller by what one of them has filled."""
+    """Cancel the other orders of a group, or reduce them by what one of them has filled."""
     group = order.request.oca_group
     for other in [other for other in account.open.values() if other is not order and other.request.oca_group == group]:
         if order.request.oca_type != CANCEL_OTHERS and other.remaining > qty:
@@ -232,7 +232,7 @@ def fit(floor: Floor, account: Account, symbol: str) -> None:
 
 
 def _fit_later(floor: Floor, order: Order, qty: Decimal) -> None:
-    """Let a reduce-only order know what another one has filled some time ago."""
+    """Tell a reduce-only order what another one filled some time ago."""
     order.unheard -= qty
     account = floor.accounts.get(order.account)
     if account is not None:

@@ -9,7 +9,7 @@ from papervenue.market.bars import Bar, BarSource, QuickPast
 from papervenue.market.venue import Grid
 
 _DEARER = 1.01
-"""What prices that weren't are times those that were."""
+"""The ratio of prices that didn't happen to those that did."""
 
 
 class OtherFuture:

@@ -79,7 +79,7 @@ class UnclearFileError(MarketError):
 
 
 def is_parquet(path: Path) -> bool:
-    """Return True if a file's name is that of a Parquet file; every other file is read as text."""
+    """Return True if a file's name ends like that of a Parquet file; every other file is read as text."""
     return path.suffix.lower() in (".parquet", ".pq")
 
 
@@ -154,7 +154,7 @@ class BarFile(NamedTuple):
             raise UnclearFileError(self.path, number, why, "zone", (NEW_YORK.key, "UTC"))
 
     def _converter(self) -> Callable[[Sequence[object]], Sequence[object]]:
-        """Return what brings the fields of a row into one form; many rows have the same time, so times are kept."""
+        """Return a function that brings a row's fields into one form and caches times, since many rows share one."""
         read_time, times, (name, *prices, volume) = lru_cache(_KEPT)(self._time), self.time_columns, self.columns
         decimal, places = self.decimal, self.shape.places
 
@@ -216,7 +216,7 @@ def _first_row(path: Path) -> tuple[str, Sequence[object]]:
 
 
 def _recognize(path: Path, names: list[str], separator: str, reading: Reading) -> list[BarFile]:
-    """Return the file in each of the most specific shapes that it may have; raise MarketError if there is none."""
+    """Return the file read as each of the most specific shapes that match; raise MarketError if none does."""
     shapes = _chosen_shape(reading.shape) or [s for s in SHAPES if not s.bare and not s.missing(names)]
     shapes = shapes or [s for s in SHAPES if len(s.bare) == len(names)]
     files = [_bar_file(path, shape, names, separator, reading) for shape in shapes]
@@ -239,7 +239,7 @@ def _lack(path: Path, shape: Shape, names: Sequence[str]) -> str:
 
 
 def _fitting_forms(files: Sequence[BarFile]) -> list[BarFile]:
-    """Return the shapes that can read the first time that any of them can read, with its form."""
+    """Return the shapes that can read the first readable time, each with its form."""
     rows = files[0].data_rows() if files else iter(())
     for _, fields in islice(rows, _SAMPLE):
         fitting = [file._replace(form=form) for file in files for form in _forms_of(file, fields)[:1]]
@@ -343,7 +343,7 @@ def _zone(file: BarFile, reading: Reading) -> ZoneInfo | None:
 
 
 def _with_times(file: BarFile) -> BarFile:
-    """Return a file with what its first times show: whether bars are daily, and how far apart they are."""
+    """Return a file with what its first times show: whether bars are daily, and their shortest distance."""
     moments: list[int] = []
     days = 0
     for _, fields in islice(file._replace(daily=True).rows(), _SAMPLE):
@@ -357,7 +357,7 @@ def _with_times(file: BarFile) -> BarFile:
 
 
 def _moment_us(time: object, zone: ZoneInfo | None) -> tuple[int, bool] | None:
-    """Return a time as an instant and whether it is a midnight, its own, New York's or that of UTC; None if neither."""
+    """Return a time as an instant and whether it is midnight in its own zone, New York or UTC; None if unreadable."""
     if isinstance(time, int):
         return time, not time % DAY or not seconds_of_day(to_datetime(time).astimezone(NEW_YORK))
     if not isinstance(time, str) or not ISO.pattern.fullmatch(time.strip()):
@@ -373,7 +373,7 @@ def _moment_us(time: object, zone: ZoneInfo | None) -> tuple[int, bool] | None:
 
 
 def _with_volumes(file: BarFile) -> BarFile:
-    """Return a file that reads its spare column of volumes if it has one, and the other holds only zeros."""
+    """Return a file that reads the spare column of volumes if it has one and the main column holds only zeros."""
     spare = file.shape.spare_volume
     if spare is None or any(fields and fields[-1] not in ("0", "0.0", "") for _, fields in file.rows()):
         return file
@@ -395,7 +395,7 @@ def _data_rows(path: Path, separator: str, *, bare: bool) -> Iterator[Raw]:
 
 
 def _stem(path: Path) -> str:
-    """Return the name of a file without its ending; of a zip, that of the only file in it."""
+    """Return a file's name without its ending; for a zip, the name of the only file in it."""
     if path.suffix.lower() != ".zip":
         return path.stem
     with _as_text_errors(path), zipfile.ZipFile(path) as archive:

@@ -82,7 +82,7 @@ class Shape(NamedTuple):
     """A pattern of the file's name, whose first group is the symbol in any case."""
 
     def time_columns(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return the columns of the time that a file has: the first alternative of which none is missing, or ()."""
+        """Return the time columns of a file: the first alternative whose columns all exist, or ()."""
         for alternative in self.time.split("|"):
             columns = tuple(alternative.split("+"))
             if all(column in names for column in columns):
@@ -231,7 +231,7 @@ def plain_number(value: object, decimal: str, places: int = 0) -> object:
 
 
 class DecimalMark(NamedTuple):
-    """The decimal mark of a file; if it is None, a number can be read in both ways, which stands in `row`."""
+    """The decimal mark of a file; if it is None, a number can be read in both ways, as in the row numbered `row`."""
 
     decimal: str | None
     row: int = 0

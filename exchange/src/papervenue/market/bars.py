@@ -317,7 +317,7 @@ class Market:
         return tuple(steps)
 
     def _splits_of(self, symbol: str) -> tuple[Step, ...]:
-        """Return those of a company's price steps that change what a share is; its dividends take long to compute."""
+        """Return a company's price steps that change what a share is; its dividends take long to compute."""
         split = any(action.kind in SPLITS for action in self.actions.of(symbol))
         return tuple(step for step in self._steps(symbol) if step.kind == "split") if split else ()
 

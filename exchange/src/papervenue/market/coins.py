@@ -44,7 +44,7 @@ _CLASSES = {
 }
 """Margin levels by class: from which value in USD on, and the initial and maintenance margin."""
 _USUAL_FUNDING, _FUNDING_SPREAD = 0.000006, 0.000012
-"""What a long position pays on average for each dollar and hour, and how far coins are from that."""
+"""What a long position pays on average per dollar and hour, and how far coins deviate from that."""
 _DIGITS = 6
 
 

@@ -48,7 +48,7 @@ from papervenue.times import NEW_YORK, to_datetime
 _MOST_OLD_SHARES = 1_000
 """Files give ratios with few digits: 0.333333 means 1 for 3."""
 _PLACES, _SPLIT_PLACES = Decimal("1e-6"), Decimal("1e-5")
-"""How exactly dividends are told, and how exactly they are known after a later split has divided them."""
+"""The precision of reported dividends, and their precision once a later split has divided them."""
 _CENT = UNITS // 100
 
 
@@ -189,7 +189,7 @@ def daily_dates(path: Path, reading: Reading = AS_FOUND) -> tuple[list[str], Ski
 
 
 def _good_rows(path: Path, requested: frozenset[str], reading: Reading) -> tuple[Any, list[str], Skipped]:
-    """Return the good rows of a file, which columns it has for what happened, and the other rows."""
+    """Return a file's good rows, its columns for corporate actions, and the other rows."""
     frame = _frame(open_bars(path, reading))
     skipped = Skipped("parquet" if is_parquet(path) else "csv")
     names = [name for name in (*PAID, SPLITS) if name in frame.columns]
@@ -241,7 +241,7 @@ def _shaped_frame(file: BarFile) -> Any:
 
 
 def _date_text(time: object) -> str:
-    """Return the date of a midnight, its own, New York's or that of UTC; an empty text for another time."""
+    """Return the date of a midnight in the time's own zone, New York or UTC; an empty text for another time."""
     try:
         moment = to_datetime(time) if isinstance(time, int) else datetime.fromisoformat(str(time))
     except ValueError:
@@ -291,28 +291,28 @@ def _of_other_lengths(file: BarFile) -> Iterator[tuple[int, int]]:
 def _parquet_frame(path: Path) -> Any:
     with opened_parquet(path) as (connection, types):
         columns = ", ".join(_DAYS_IN_PARQUET if name == "date" else name for name in _columns_to_read([*types]))
-        # The names are those of our own list.
+        # The names come from our own list.
         frame = connection.execute(f"SELECT {columns} {FROM_PARQUET}", [only_file(path)]).df()
     frame.index += 1
     return frame
 
 
 def _numbers(column: Any) -> Any:
-    """Return a column as floats; what is no number becomes NaN."""
+    """Return a column as floats; anything that isn't a number becomes NaN."""
     import pandas as pd
 
     return pd.to_numeric(column, errors="coerce").astype("float64")
 
 
 def _amounts(column: Any) -> Any:
-    """Return a column of dividends or splits as floats: nothing is 0, and what is no number becomes infinite."""
+    """Return a column of dividends or splits as floats: empty becomes 0, and anything not a number infinity."""
     numbers = _numbers(column)
     empty = column.isna() | (column.astype(str).str.strip() == "") if column.dtype == object else column.isna()
     return numbers.mask(numbers.isna(), float("inf")).mask(empty, 0.0)
 
 
 def _sorted_out(frame: Any, names: list[str], requested: frozenset[str], skipped: Skipped) -> Any:
-    """Return which rows are good, and count the others by the first thing that is wrong with them."""
+    """Return which rows are good, and count the others by the first problem found."""
     good = frame["symbol"].notna() | True
     for reason, bad in _checks(frame, names, requested):
         failing = good & bad

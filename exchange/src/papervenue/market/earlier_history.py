@@ -25,7 +25,7 @@ _PATHS_IN_MEMORY = 128
 _MOST = 2**63
 """No number in an array reaches it."""
 _OF_BELL = 4
-"""How many draws a bell takes."""
+"""How many uniform draws a bell draw takes."""
 _OPENING, _HIGH, _LOW, _VOLUME, _MISSING = range(5)
 _OF_MINUTE = 5
 Floats = NDArray[np.float64]
@@ -112,7 +112,7 @@ def _minutes(path: Floats, open_us: int, maker: Maker, drawn: Floats) -> Minutes
 
 
 def _fit_minutes(minutes: Minutes, day: Bar) -> Minutes:
-    """Return minutes changed by wicks, cents and volume at most, so that nothing differs from those of a day."""
+    """Return minutes changed by wicks, cents and volume at most, so that together they match the day's bar."""
     if not len(minutes.starts_us):
         return minutes
     highest, lowest, busiest = int(minutes.high.argmax()), int(minutes.low.argmin()), int(minutes.volume.argmax())
@@ -155,7 +155,7 @@ def _bridge(draws: Floats, volatility: float) -> Floats:
 
 
 def _draws(rng: Random, count: int) -> Floats:
-    """Return what a generator that nobody else draws from draws next."""
+    """Return the next draws of a generator that nothing else draws from."""
     _, state, _ = rng.getstate()
     numbers = np.random.RandomState(0)
     numbers.set_state(("MT19937", np.array(state[:-1], dtype=np.uint32), state[-1], 0, 0.0))

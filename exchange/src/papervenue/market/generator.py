@@ -202,7 +202,7 @@ class GeneratedBars:
 
     def _past(self, symbol: str, index: int) -> Minutes:
         """Return the minutes of a session before the market's first; with those around it, they add up to its day."""
-        # Numpy takes long to load, and many exchanges are never asked for their past.
+        # Numpy takes long to load, and many exchanges never need their past.
         from papervenue.market.earlier_history import past_minutes
 
         day = self.history_day(symbol, -index)
@@ -262,7 +262,7 @@ def _market_path(seed: int, session: Session, *, fair: bool = False) -> list[flo
 
 
 def _night_starts(trading: tuple[range, range], liquid: bool, rng: Random) -> list[int]:
-    """Return the minutes of a night that have a trade, in order of time; more of them come shortly before the open."""
+    """Return the minutes of a night with a trade, in order of time; more of them are shortly before the open."""
     late, early = trading
     parts = (late, early, early) * ((_BARS_A_NIGHT if liquid else _THIN_BARS_A_NIGHT) // 3)
     return sorted({part[int(len(part) * rng.random())] for part in parts})
@@ -288,7 +288,7 @@ def _night_path(
 def _bridge(rng: Random, minutes: int, volatility: float, *, fair: bool = False) -> list[float]:
     """Return a random walk with that daily volatility which ends where it began.
 
-    A `fair` one goes on like a random walk once a session's move is added in the shares of `variance_elapsed`.
+    A `fair` one continues like a random walk once a session's move is added in the shares of `variance_elapsed`.
     """
     scale = volatility / sqrt(sum(busy * busy for busy in bustle(minutes)) if fair else minutes)
     walk = list(accumulate([scale * busy * bell(rng) for busy in bustle(minutes)]))
@@ -331,7 +331,7 @@ _FRONT, _BACK, _GONE = 0.96, 0.004, 0.002
 
 _MOVES_WITHIN_DAYS = 9
 
-"""So many days before its roll, a month's volume begins to move on."""
+"""How many days before its roll a month's volume begins to move to the next month."""
 
 
 class Months:

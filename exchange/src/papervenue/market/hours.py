@@ -55,7 +55,7 @@ _UNUSUAL: Mapping[tuple[str, str], tuple[int, int]] = MappingProxyType(
     }
 )
 
-"""Ends that differ from what is usual on such a day."""
+"""Session ends that differ from the usual one on such a day."""
 
 _HOLIDAY_ENDS = frozenset({(8, 15), (10, 15), (12, 0), (13, 30)})
 

@@ -25,7 +25,7 @@ SECTORS = (
     *("Financial Services", "Healthcare", "Industrials", "Basic Materials", "Real Estate", "Utilities"),
 )
 
-"""The sectors in the words of the flow feed; the order decides which one a made-up symbol has."""
+"""The sectors as named by the flow feed; a made-up symbol's sector depends on their order."""
 
 _ILLIQUID_SHARE = 0.3
 
@@ -121,7 +121,7 @@ _SMALLEST_SHOCK, _LARGEST_SHOCK, _FALLS = 0.03, 0.06, 0.7
 
 Shocks = Mapping[str, float]
 
-"""What a market moves by suddenly, by the date of the session."""
+"""Sudden moves of the market, by the date of the session."""
 
 
 def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
@@ -156,11 +156,11 @@ def jumps(seed: int, session: Session, sudden: float, minutes: int) -> Sequence[
 
 GAP_SHARE = 0.35
 
-"""What a gap between two sessions deviates by, as a share of the daily volatility."""
+"""The standard deviation of a gap between two sessions, as a share of the daily volatility."""
 
 MARKET_VOLATILITY = 0.008
 
-"""What the market as a whole moves by in a day."""
+"""The daily volatility of the market as a whole."""
 
 _CENT = UNITS // 100
 

@@ -21,7 +21,7 @@ _LONGEST_GAP = timedelta(days=40)
 
 
 class Rates(NamedTuple):
-    """The funds rate by ISO date, as an annual fraction. A day without a rate has that of the day before it."""
+    """The funds rate by ISO date, as an annual fraction. A day without a rate has the rate of the day before it."""
 
     days: tuple[str, ...] = ()
     rates: tuple[Decimal, ...] = ()

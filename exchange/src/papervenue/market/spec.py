@@ -137,7 +137,7 @@ OPTIMISM: Mapping[str, str] = MappingProxyType(
         "paper": "any size fills at once at the quote, and doesn't move it",
     }
 )
-"""What is optimistic about each model."""
+"""The ways in which each model is optimistic."""
 
 
 Source = Literal["generated", "csv", "parquet", "daily"]
@@ -171,7 +171,7 @@ _MADE_BY_HAND = "papervenue writes this file: undo the change, or " + NEW_EXCHAN
 
 
 class MarketError(ValueError):
-    """A market that can't be created or opened; `hint` says what to do."""
+    """A market that can't be created or opened; `hint` says what the user can do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)

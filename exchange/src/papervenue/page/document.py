@@ -46,7 +46,7 @@ def book_row(engine: Engine, symbol: str) -> dict[str, Any]:
 
 
 def _line(engine: Engine, symbol: str) -> list[tuple[float, float]]:
-    """Return about as many points as a line of that size can show, always including the newest."""
+    """Return about as many points as a chart of that size can show, always including the newest."""
     calendar, now, units = engine.market.calendars[symbol], engine.now_us, engine.market.grids[symbol].units
     index = calendar.last_begun(now)
     if index is None:
@@ -239,7 +239,7 @@ def tape(engine: Engine, recent: Recent, names: Mapping[str, str], symbols: Iter
     """Return the newest fills of the named accounts, and the newest price moves of the symbols."""
     lines = (line for line in reversed(recent.trades) if line.get("account", "") in names or "account" not in line)
     news = [_news_row(engine, line, names) for line in islice(lines, MOST_FILLS)]
-    # At equal times the fill comes first: it is what the eye looks for.
+    # At equal times the fill comes first, because readers look for it.
     rows = sorted([*news, *_moves(engine, symbols)], key=itemgetter(0), reverse=True)
     return [row for _, row in rows]
 
@@ -305,7 +305,7 @@ _WORDS: Mapping[str, str] = {
     "trade_bust": "fill busted",
     "trade_correct": "fill corrected",
 }
-"""What the page calls an order's events; others keep the word of the stream of trade updates."""
+"""The page's names for an order's events; other events keep the names from the stream of trade updates."""
 
 
 def names_of(accounts: list[Account]) -> dict[str, str]:

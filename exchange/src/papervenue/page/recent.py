@@ -67,9 +67,9 @@ MOST_LINES = 40
 MOST_REFUSED = 40
 MOST_TRADES = 500
 _FARTHEST = 20_000
-"""How many lines to look back over, at first and after nobody has looked at the page for a while."""
+"""How many lines to read back, at first and after a time without visitors of the page."""
 _FORM = {"orderType": "type", "size": "qty", "limitPrice": "limit_price", "stopPrice": "stop_price"}
-"""What an order's form calls what others call otherwise."""
+"""Other APIs' names for the fields of an order's request."""
 _OF_TIME = frozenset({"ticked", "time_reserved"})
 
 
@@ -89,7 +89,7 @@ class Recent:
         self.lines: deque[dict[str, Any]] = deque(maxlen=MOST_LINES)
         self.refused: deque[Refused] = deque(maxlen=MOST_REFUSED)
         self.trades: deque[dict[str, Any]] = deque(maxlen=MOST_TRADES)
-        """Fills of all accounts, and what the venue announced."""
+        """Fills of all accounts, and announcements of the venue."""
         self._log = log
         self._order_paths = order_paths
         self._read = 0
@@ -107,7 +107,7 @@ class Recent:
                     self.trades.append(line)
 
     def _note_order(self, line: dict[str, Any]) -> None:
-        """Find out what a refused order wanted: its request is the last one that hasn't made an order."""
+        """Record the request of a refused order: it is the last request that hasn't created an order."""
         if line["event"] == "request" and line["path"] in self._order_paths:
             self._asked = line
         elif line["event"] == "order_rejected" and (reason := _reason(line)):

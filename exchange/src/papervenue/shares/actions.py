@@ -104,7 +104,7 @@ def pay(floor: Floor, action: Action, entitled: list[tuple[str, Decimal]]) -> No
     for number, qty in entitled:
         account = floor.accounts.get(number)
         if account is None:
-            # The account was reset since then, and its successor held nothing.
+            # The account was reset since then, and the new one had no positions.
             continue
         description = f"cash dividend of {plain(action.rate)} USD a share, ex {action.ex_date}"
         paid = Activity(

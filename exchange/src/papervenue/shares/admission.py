@@ -209,7 +209,7 @@ def _check_fellows(case: Case, replaced: Order) -> None:
 
 
 def _check_marketable(case: Case, replaced: Order) -> None:
-    """Refuse a new limit that would take the profit at once, where the venue checks it like that of a new group."""
+    """Refuse a new limit that would take profit at once, if the venue checks replacements like new groups."""
     limit, moves = case.request.limit, case.request.limit != replaced.request.limit
     takes_profit = case.request.type == "limit" and not case.opens
     if not (case.desk.policy.refuses_marketable and moves and takes_profit):

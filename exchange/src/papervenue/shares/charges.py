@@ -81,7 +81,7 @@ def accrue(floor: Floor) -> None:
     today = new_york_date(floor.now_us)
     if floor.costs.interest:
         for account in floor.accounts.values():
-            # What longs are worth bears no interest, so only an account with shorts is valued.
+            # Long positions bear no interest, so only accounts with short positions are valued.
             worth = floor.balances(account) if _is_short(account) else Balances(account.cash, _ZERO, _ZERO)
             _accrue(floor, today, worth, account.accrued)
 
@@ -154,7 +154,7 @@ def post(floor: Floor) -> None:
 
 
 def _due(floor: Floor, today: str, accrued: dict[str, Decimal]) -> Iterator[tuple[str, Decimal]]:
-    """Take what is posted in a session from the interest that has accrued; yield its kind and how much in USD."""
+    """Remove the interest to be posted in a session from what has accrued; yield its kind and amount in USD."""
     if floor.costs.posted == "month" and not _begins_month(floor, today):
         return
     for name, owed in accrued.items():

@@ -191,7 +191,7 @@ class Alpaca:
         if not session.open_us <= bar.start_us < session.close_us:
             return model.bar_fill_price(order, bar) if request.extended_hours else None
         if request.time_in_force == "opg" and model.auctions:
-            # It arrived at the open; whatever the first minute leaves of it is canceled, so it sees no other bar.
+            # It arrived at the open; what the first minute doesn't fill is canceled, so it sees no other bar.
             return model.quote_fill_price(order, bar.open)
         if request.time_in_force == "cls" and model.auctions:
             return model.quote_fill_price(order, bar.close) if bar.end_us == session.close_us else None

@@ -124,7 +124,7 @@ def _orders(exchange: Exchange) -> Iterator[Order]:
 
 
 def _leave_all_to_the_parent() -> None:
-    """Release the lock, connections and signals, so that nobody takes this process for the server."""
+    """Release the lock, connections and signals, so that this process isn't mistaken for the server."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)

@@ -34,7 +34,7 @@ _NUMBERS = (
     "underlying_price", "total_premium", "total_ask_side_prem", "total_bid_side_prem", "price", "volume_oi_ratio",
 )  # fmt: skip
 
-"""Fields that the REST API sends as text, and the websocket as numbers."""
+"""Fields that the REST API sends as text and the websocket as numbers."""
 
 _MOST_TRADES = 500
 
@@ -74,7 +74,7 @@ def _volumes(alert: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _number(value: Any) -> Any:
-    """Return text as a whole number or a fraction; what can't be read is left as it is, for the client to count."""
+    """Return text as an integer or a fraction; leave it unchanged if it can't be read, for the client to count."""
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -54,7 +54,7 @@ class DataHistory:
         self._market = market
         self._sessions = market.calendar.market
         self._midnights = [at_new_york(session.date, 0) for session in self._sessions]
-        # What is kept of the time before the market; what lies before that is looked up when somebody asks for it.
+        # Cached data from before the market; anything earlier is looked up on request.
         self._kept = min(market.past_days, market.calendar.first)
         self._first_us = at_new_york(market.calendar.session(-self._kept).date, 0)
         self._totals = lru_cache(maxsize=_TOTALS_IN_MEMORY)(Totals)
@@ -156,7 +156,7 @@ class DataHistory:
     def _stamps(self, timeframe: Timeframe, kept: int | None) -> tuple[list[int], list[list[int]]]:
         """Return the midnights that a timeframe's bars are stamped with, and the sessions of each.
 
-        They begin so many sessions before the market, or with the first day that is known.
+        They begin that many sessions before the market, or with the first known day.
         """
         indices = range(-(self._market.past_days if kept is None else kept), len(self._sessions))
         firsts = [(index, timeframe.first_day(date.fromisoformat(self._session(index).date))) for index in indices]

@@ -25,10 +25,10 @@ class Listing(NamedTuple):
 
 
 def listing(market: Market, symbol: str, asof_us: int | None) -> Listing | None:
-    """Return the listing of a symbol, or None if the symbol doesn't mean anything yet.
+    """Return the listing of a symbol, or None if the symbol isn't in use yet.
 
-    A symbol listed at `asof_us` has its company's entire past, under former and later names. Any other, and every
-    symbol if that is None, has only what was traded under it.
+    A symbol listed at `asof_us` has its company's entire past, under former and later names. Any other symbol, and
+    every symbol if that is None, has only what was traded under its own name.
     """
     delisted = {action.symbol for action in market.actions if action.kind in (NAME_CHANGE, CASH_MERGER)}
     if symbol not in market.known and symbol not in delisted:

@@ -1,6 +1,6 @@
 """Serve Kraken Futures' API: public data without a key, and an account for signed requests, within its limits.
 
-Time is the exchange's. While it stands still nothing is refused, because no budget would ever be renewed.
+Time is the exchange's. While it stands still nothing is refused, because budgets wouldn't refill.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _edit(command: Asked) -> Answer:
 
 
 def _edit_order(command: Asked, params: Params) -> dict[str, Any]:
-    """Edit one order and return its status; raise the Refusal that holds the status of one that stays as it is."""
+    """Edit one order and return its status; raise a Refusal with the status if the order stays unchanged."""
     engine = command.engine
     order = find_order(command.account, {**params, "order_id": params.get("orderId") or params.get("order_id", "")})
     if order is None or not order.is_open or command.fate == "refuse":
@@ -95,14 +95,14 @@ def _unchanged_refusal(command: Asked, word: str) -> Refusal:
 
 
 def _batch(command: Asked) -> Answer:
-    """Carry out commands one after the other; each has a status of its own, whatever became of the others."""
+    """Run commands one after the other; each has its own status, whether or not the others succeed."""
     params = parameters(command.command.query, command.command.body)
     check_time(command.engine, params)
     return 200, success(command.engine.now_us, batchStatus=[_one(command, call) for call in batch_of(command, params)])
 
 
 def batch_of(command: Asked, params: Params) -> list[Mapping[str, Any]]:
-    """Parse the commands of a batch; raise the Refusal of one that can't be read."""
+    """Parse the commands of a batch; raise a Refusal for one that can't be read."""
     listed = commands_in(params)
     if not listed or len(listed) > MOST_IN_A_BATCH:
         raise error(command.engine.now_us, "invalidArgument: json")
@@ -169,7 +169,7 @@ class Keys:
         account = next((account for account in opened if _is_signed(call, account.secret, nonce)), None)
         if account is None or not (nonce.isdecimal() or not nonce):
             raise error(self._engine.now_us, "authenticationError")
-        # A script that shows an account as it was asks a second time, with the same nonce.
+        # A script that shows an account as it was requests it a second time, with the same nonce.
         if nonce and self._engine.shown_us is None:
             self._check_nonce(key, int(nonce))
         return account
@@ -284,7 +284,7 @@ class Api:
         return self._reads.statuses(owner, values["orderIds"], values["cliOrdIds"])
 
     def _key(self, call: Call) -> Reply:
-        """Return what a key may do: trade, and move nothing away. A wrong signature gets a 401 here."""
+        """Return a key's permissions: trading, but no transfers. A wrong signature gets a 401 here."""
         try:
             owner = self._keys.owner(call)
         except Refusal as refusal:
@@ -331,7 +331,7 @@ def _cost(name: str, call: Call) -> int:
 
 
 def _listed_values(call: Call, name: str) -> set[str]:
-    """Return the values of a parameter that is repeated, or holds several between commas."""
+    """Return the values of a parameter that is repeated or has several values separated by commas."""
     sent = [*parse_qsl(call.raw_query), *parse_qsl(call.body)]
     texts = [value for key, value in sent if key.removesuffix("[]") == name]
     return {part for value in texts for part in value.split(",") if part}
@@ -357,7 +357,10 @@ KINDS = {
     "any change": r"POST /derivatives/api/v3/(?!orders/status).*",
     "any": r"\w+ /derivatives/.*",
 }
-"""What rules of faults call the requests of this face. Orders are proven over by the history, so `order` is that."""
+"""What fault rules call the requests of this face.
+
+Clients confirm orders through the history, so it counts as `order`.
+"""
 
 FACE = Face(
     "plain",

@@ -55,7 +55,7 @@ class Feeds:
 
     def capture(self, event: Event, place: Place) -> tuple[Account, Told] | None:
         """Return the message for listeners of an account about an event, with its order's present state, or None."""
-        # What a request has placed is told as it is accepted; that it has reached the market is no news.
+        # An order is reported when it is accepted; that it has reached the market isn't reported again.
         if event.update is None or event.account is None or event.update.event == "new" or not self._clients:
             return None
         account = self._engine.accounts[event.account]

@@ -93,7 +93,7 @@ class HistoryReads:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # What happened doesn't change, and whoever looks for something asks for the newest events again and again.
+        # Past events don't change, and clients request the newest ones again and again.
         self._orders_told, self._triggers_told = map(lru_cache(maxsize=MOST_COUNT), (self._orders, self._triggers))
 
     @property
@@ -275,7 +275,7 @@ def _told_of(order: Event, reason: str) -> Event:
 
 
 def _change(order: Order) -> str:
-    """Return why an order changed: its position made it smaller than it was asked for, or its owner edited it."""
+    """Return why an order changed: its position limited it to a smaller size, or its owner edited it."""
     return "edited_by_user" if order.qty == order.request.qty else "reduced_to_position"
 
 

@@ -126,7 +126,7 @@ def _reason(word: str) -> str:
 
 
 def _request(engine: Engine, params: Params) -> OrderRequest:
-    """Read an order; raise the Refusal of what is missing or isn't what it should be."""
+    """Read an order; raise a Refusal for anything missing or invalid."""
     now_us = engine.now_us
     check_time(engine, params)
     for name in ("orderType", "symbol", "side", "size"):
@@ -216,7 +216,7 @@ def cancel_order(command: Asked, account: Account, params: Params) -> dict[str, 
 
 def _after_cancel(order: Order) -> str:
     if order.is_open:
-        # It is on its way, and nobody knows yet whether it comes in time.
+        # It is in transit, and nobody knows yet whether it arrives in time.
         return "attempted"
     return "filled" if order.status == "filled" else "cancelled"
 

@@ -30,7 +30,7 @@ from papervenue.times import DAY, HOUR, MINUTE, SECOND, parse_time
 
 FUNDING_COEFFICIENT = 24
 
-"""The premium of the mark over the index that a rate of funding by the hour stands for, in rates."""
+"""The premium of the mark over the index that corresponds to an hourly funding rate, both as rates."""
 
 _HIGHEST_FUNDING = Decimal("0.0025")
 
@@ -38,17 +38,17 @@ _FILLS_A_PAGE = 100
 
 _REMEMBERED_US = 5 * SECOND
 
-"""How long the statuses of orders know of one that has ended."""
+"""How long an ended order stays in the list of statuses."""
 
 _NAMES = {"XBT": "BTC"}
 
-"""What a coin is called elsewhere than in the symbols of contracts."""
+"""What a coin is called outside of contracts' symbols."""
 
 _LEVELS = 5
 
 _SHOWN = Decimal("0.0003")
 
-"""What rests at the best price, as a share of a day's volume. The levels beyond it hold two, three… times as much."""
+"""The size at the best price, as a share of a day's volume. Further levels have two, three… times as much."""
 
 _PRICE = Decimal("1e-10")
 
@@ -408,7 +408,7 @@ class Charts:
             raise error(now_us, "invalidArgument") from None
         until_us = now_us if last is None else min(now_us, last * SECOND)
         since_us = until_us - MOST_CANDLES * span_us if first is None else first * SECOND
-        # As many as fit, and one more to know whether there are more.
+        # As many as fit, plus one to see whether there are more.
         candles = list(islice(self.between(symbol, kind, span_us, since_us, until_us), MOST_CANDLES + 1))
         shown = [_candle_row(candle) for candle in candles[:MOST_CANDLES]]
         return Reply(200, encoded({"candles": shown, "more_candles": len(candles) > MOST_CANDLES}))
@@ -423,9 +423,9 @@ class Charts:
             yield Candle(start_us, opens[0], max(highs), min(lows), closes[-1], sum(volumes) if kind == TRADE else 0)
 
     def _bars(self, symbol: str, kind: str, span_us: int, first_us: int, until_us: int) -> Iterator[Bar]:
-        """Yield what the candles that begin in a span are made of: complete minutes or, of the past, larger parts.
+        """Yield the parts of the candles that begin in a span: complete minutes or, of the past, longer parts.
 
-        A part of the past is one that is cheap to have, and never a part of two candles.
+        A part of the past is one that is cheap to compute, and never belongs to two candles.
         """
         market, now_us = self._engine.market, self._engine.now_us
         wicks = kind != MARK

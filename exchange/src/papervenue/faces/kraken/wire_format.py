@@ -22,7 +22,7 @@ MARGINED = "flex"
 """The account whose collateral all positions share."""
 SIDES: Mapping[str, int] = MappingProxyType({"buy": 1, "sell": -1})
 SIGNALS: Mapping[str, str] = MappingProxyType({MARK: "MarkPrice", LAST: "LastPrice", INDEX: "SpotPrice"})
-"""What triggers a stop, in the words of the trading API and of the history."""
+"""What triggers a stop, as named in the trading API and in the history."""
 STATUSES: Mapping[str, str] = MappingProxyType(
     {
         "unsupported_type": "invalidOrderType",
@@ -84,7 +84,7 @@ def error(now_us: int, word: str) -> Refusal:
 
 
 def order_type(request: OrderRequest) -> str:
-    """Return the type of an order in the words of a request."""
+    """Return an order's type as named in a request."""
     if request.stop is not None:
         return "stp"
     if request.type == "limit":

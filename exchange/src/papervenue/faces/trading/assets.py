@@ -140,7 +140,7 @@ def list_assets(engine: Engine, account: Account, call: Call) -> list[dict[str, 
     exchange, attributes = query.text("exchange"), set(query.words("attributes"))
     if not attributes.issubset(_ATTRIBUTES):
         raise invalid("invalid attributes")
-    # A symbol that no longer trades is absent here, as it is from Alpaca's list.
+    # A symbol that no longer trades is absent here, as in Alpaca's list.
     if status == "inactive" or not traded:
         return []
     rows = [asset_json(engine.market, symbol) for symbol in engine.market.symbols]

@@ -79,7 +79,7 @@ def _period_days(query: Params) -> int:
 
 
 def _last_begun(engine: Engine, us: int) -> int:
-    """Return a moment on the last day that had a session by then, or the given moment if there is none."""
+    """Return a moment on the last day with a session that had begun by then; without one, the given moment."""
     begun = [session for session in engine.market.calendar.market if session.pre_us <= us]
     return begun[-1].open_us if begun else us
 
@@ -230,7 +230,7 @@ def _gains(equity: Equity, base: AccountEquity, daily_reset: bool, daily: bool) 
 
 
 def _worth(engine: Engine, account: Account, moments: set[int]) -> dict[int, AccountEquity]:
-    """Return the worth at each moment, undoing activities newest first, starting from today's holdings."""
+    """Return the account's value at each moment, by undoing activities newest first from the current positions."""
     cash, shares = account.cash, {symbol: position.qty for symbol, position in account.positions.items()}
     changes, put_in = [*_changes(engine, account)], Decimal(0)
     worth = {}

@@ -33,7 +33,7 @@ _KEYS = (
     *("conId", "symbol", "secType", "lastTrade", "strike", "right", "multiplier", "exchange", "primaryExchange"),
     *("currency", "localSymbol", "tradingClass"),
 )
-"""What a client names a contract by, in the order of the fields."""
+"""The fields with which a client identifies a contract, in their order."""
 CONTRACT_FIELDS = len(_KEYS)
 
 Fields = dict[str, Any]

@@ -18,7 +18,7 @@ from papervenue.times import MINUTE, SECOND
 
 _NOW, _NO_DATA, _NO_CONTRACT = 49, 162, 200
 _ACCOUNT_EVERY_US = 3 * MINUTE
-"""How often an account is told again in which nothing has changed but prices."""
+"""How often an account is reported again if only prices have changed."""
 _NOTHING: tuple[TwsMessage, ...] = ()
 
 Fields = list[str]
@@ -195,7 +195,7 @@ REQUESTS: Mapping[int, Request] = MappingProxyType(
         99: Request(f"GET {ROOT}/orders/completed", completed_orders),
     }
 )
-"""What answers each message of a client, by its number."""
+"""The handler of each client message, by the message's number."""
 KINDS = {
     "submit": rf"POST {PLACE}",
     "replace": rf"PATCH {CHANGE}",
@@ -212,7 +212,7 @@ KINDS = {
     "bars": rf"GET {ROOT}/bars(/live)?",
     "any data": rf"GET {ROOT}/(quotes|bars.*)",
 }
-"""What rules of faults call the requests of this face. Placing an order again that is open is a `replace`."""
+"""What fault rules call the requests of this face. Placing an open order again is a `replace`."""
 
 
 def _parts(serving: Serving) -> Parts:

@@ -68,7 +68,7 @@ class Answering:
             self._session.tell(message)
 
     def _carried_out(self, carry_out: CarriedOut) -> list[TwsMessage]:
-        """Carry out a request of which the client hears nothing yet."""
+        """Carry out a request without telling the client anything yet."""
         before, self.mute = self.mute, True
         tws_messages = [*carry_out()]
         self._session.line.record()

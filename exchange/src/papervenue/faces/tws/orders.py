@@ -1,6 +1,7 @@
 """Handle commands: place orders, alone or with attached ones, change and cancel them.
 
-TWS doesn't send an order with `transmit` 0. So the gateway collects those of a bracket, and one command places all.
+TWS doesn't send an order whose `transmit` is 0. So the gateway collects the orders of a bracket, and one command places
+all.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TYPES = {"MKT": "market", "LMT": "limit", "STP": "stop", "STP LMT": "stop_limit"
 LIVES = {"": "day", "DAY": "day", "GTC": "gtc", "IOC": "ioc", "FOK": "fok"}
 SIDES = {"BUY": 1, "SELL": -1}
 _REDUCED = 3
-"""The type of a group whose other orders become smaller by what one of them fills."""
+"""The type of a group in which a fill reduces the other orders by the same quantity."""
 
 
 def label_of(client: int, order_id: int) -> str:
@@ -50,12 +51,12 @@ def find_by_label(account: Account, label: str) -> Order | None:
 
 
 def _place(command: Asked) -> Answer:
-    """Place all orders of the command or, if one of them isn't accepted, none."""
+    """Place all orders of the command; if one of them isn't accepted, place none."""
     engine, account, body = command.engine, command.account, command.body
     client, wanted = int(body["client"]), body["orders"]
     requests = [(order, _request(engine, client, order)) for order in wanted]
     if any(find_by_label(account, request.label) for _, request in requests):
-        # An id is of one order for ever: what a broken venue makes of a message again is no client's.
+        # An id belongs to one order forever: when a broken venue repeats a message, that isn't a client's id.
         requests = [(order, request._replace(label="")) for order, request in requests]
     parents = {int(order["id"]): index for index, (order, _) in enumerate(requests)}
     for asked, request in requests:
@@ -95,7 +96,7 @@ def _working(account: Account, label: str) -> Order:
 
 
 def _attach(engine: Engine, account: Account, parent: Order, request: OrderRequest) -> Order:
-    """Let an order hang on another one; those of one parent make each other smaller unless their client groups them."""
+    """Attach an order to its parent; orders of one parent reduce each other unless their client groups them."""
     group = request.oca_group or str(perm_id(parent))
     attached = request._replace(
         order_class=ATTACHED, oca_group=group, oca_type=request.oca_type if request.oca_group else _REDUCED

@@ -153,7 +153,7 @@ def impacts(engine: Engine, order: Placed) -> Iterator[Fields]:
 
 
 def _change(engine: Engine, order: Placed) -> Fields:
-    """Return margins and equity before and after an order that fills at the mark, and what it costs."""
+    """Return margins and equity before and after the order fills at the mark, and the fill's cost."""
     account, symbol = engine.main, order["symbol"]
     now, more = standing(engine, account), Decimal(order["qty"]) * SIDES[order["action"]]
     held = account.qty(symbol)

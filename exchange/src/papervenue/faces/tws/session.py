@@ -42,7 +42,7 @@ _WELCOME = {
     2158: "Sec-def data farm connection is OK:secdefil",
 }
 _KEPT_FOR_US = 2 * MINUTE
-"""What a Gateway hasn't passed on by then, it never does."""
+"""A message that a gateway hasn't passed on after this time is never passed on."""
 _NOTHING: tuple[TwsMessage, ...] = ()
 
 Fields = list[str]
@@ -160,7 +160,7 @@ class TwsSession:
         target = f"PATCH {CHANGE}" if self._changes(int(fields[1])) else target
         return Facts(target, months, rest[2].lower(), rest[12], who)
 
-    # What follows answers one kind of request each.
+    # Each of the following answers one kind of request.
 
     def start(self, fields: Fields) -> Iterator[TwsMessage]:
         client = int(fields[2])

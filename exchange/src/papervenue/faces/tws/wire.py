@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from papervenue.jsontext import plain
 
 VERSION = 178
-"""The version of the protocol: the last one that ib_async 2.1.0 speaks."""
+"""The protocol version: the last one that ib_async 2.1.0 supports."""
 HELLO = b"API\0"
 LONGEST = 64 * 1024
 """The longest message that a client may send, many times an order."""
