@@ -69,8 +69,8 @@ class Chores(Struct, frozen=True):
             # Without an end it counts as cut short, and is run again by the next process.
             raise TradebotError(f"tradebot {' '.join(words)} was stopped by serve ending; the next serve reruns it")
         end = ENDED if _went_well(ended) else FAILED
-        said = f"{_outcome(ended)}, {ended.took_s:.1f} s"
-        self.ledger.claim_slot(f"{slot.job}{end}", slot.session, slot.name, said, now)
+        text = f"{_outcome(ended)}, {ended.took_s:.1f} s"
+        self.ledger.claim_slot(f"{slot.job}{end}", slot.session, slot.name, text, now)
         return self._tell_end(slot, words, ended, now)
 
     def _begins_again(self, slot: Slot, now: datetime) -> bool:

@@ -109,12 +109,12 @@ def _teller(app: "App", as_json: bool, log: "Log | None") -> "Callable[[LogLine]
     return tell
 
 
-def _log(app: "App", place: str | None) -> "Log | None":
-    if place is None:
+def _log(app: "App", target: str | None) -> "Log | None":
+    if target is None:
         return None
     from commands.serve.log import log_to
 
-    log = log_to(place, app.settings.serve, identity(app))
+    log = log_to(target, app.settings.serve, identity(app))
     app.hear = log.event
     return log
 

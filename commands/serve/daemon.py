@@ -98,8 +98,10 @@ def _run(
             continue
         ended = run(part.words, FOREVER_S, lambda: ending.is_set() or now() is not loaded)  # noqa: B023 -- it runs now
         if ended.why != STOPPED:
-            said = f"{part.name} stopped (exit {ended.code}): {ended.output.splitlines()[-1] if ended.output else ''}"
-            tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, said, ExitCode.ERROR))
+            stop_text = (
+                f"{part.name} stopped (exit {ended.code}): {ended.output.splitlines()[-1] if ended.output else ''}"
+            )
+            tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, stop_text, ExitCode.ERROR))
             ending.wait(wait_s)
     if part.last and part.in_use(now().settings):
         run(part.last, LAST_S, lambda: False)
@@ -250,8 +252,8 @@ class Daemon:
         settings = app.settings.serve
         backoff = Backoff(settings.retry_s, settings.retry_most_s, app.events)
         ends = lambda: self._stop.asked  # noqa: E731
-        asked = self._stopping, ends, backoff, self._spares
-        context = LaneContext(self._by, self._tell, self._between_calls, self._config, *asked)
+        restart_inputs = self._stopping, ends, backoff, self._spares
+        context = LaneContext(self._by, self._tell, self._between_calls, self._config, *restart_inputs)
         slot_tracker = context.slot_tracker(app)
         pace = self._pace(app, slot_tracker)
         if pace is None:

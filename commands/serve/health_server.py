@@ -140,6 +140,6 @@ def _environ(scope: Scope) -> dict[str, Any]:
 
 
 def _answer(pages: Pages, environ: Mapping[str, Any]) -> tuple[int, list[tuple[str, str]], bytes]:
-    said: list[Any] = []
-    body = b"".join(pages({**environ}, lambda status, headers: said.extend((status, headers))))
-    return int(said[0].split()[0]), said[1], body
+    sent: list[Any] = []
+    body = b"".join(pages({**environ}, lambda status, headers: sent.extend((status, headers))))
+    return int(sent[0].split()[0]), sent[1], body

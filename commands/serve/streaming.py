@@ -107,12 +107,12 @@ class OrderUpdateListener:
         problem = self._account_feed.problem()
         if problem != self._problem:
             self._problem = problem
-            said = (
+            text = (
                 f"{problem}; exits run on schedule only"
                 if problem
                 else "exits run again after each update of the venue"
             )
-            self._tell(LogLine(datetime.now(UTC), LogKind.NOTE, None, None, said, ExitCode.DONE))
+            self._tell(LogLine(datetime.now(UTC), LogKind.NOTE, None, None, text, ExitCode.DONE))
 
     def close(self) -> None:
         """Stop listening."""

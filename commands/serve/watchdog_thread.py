@@ -285,8 +285,8 @@ class Watch:
 
     def _judge(self, name: str, lane: Progress) -> None:
         if name == LOCK_STEP:
-            held = lane.held_s >= HELD_S
-            self.trouble("trading time", "it stands still while a pass waits for an answer" if held else None)
+            is_held = lane.held_s >= HELD_S
+            self.trouble("trading time", "it stands still while a pass waits for an answer" if is_held else None)
         stalled = lane.still_s > self.settings.stall_s
         if stalled and not lane.stalled:
             self._trace()

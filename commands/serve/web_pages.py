@@ -106,8 +106,8 @@ def _slots(evidence: HealthEvidence) -> TradingCondition:
         many = sum(start > (last.at if last else NEVER) for start in evidence.due.get(job, ()))
         if isinstance(past, SessionEvidence) and many > 1:
             behind.append(f"{pluralize(many, 'slot')} of {name}")
-    said = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two in a row"
-    return TradingCondition("slots", not behind, said)
+    text = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two in a row"
+    return TradingCondition("slots", not behind, text)
 
 
 def health(looked: Looked) -> PageReply:
@@ -279,13 +279,13 @@ def _parameters(query: str, names: tuple[str, ...]) -> dict[str, str]:
         )
     except ValueError:
         raise AskedWronglyError("the question can't be read") from None
-    given = dict(pairs)
-    if len(given) < len(pairs) or not all(given.values()):
+    headers = dict(pairs)
+    if len(headers) < len(pairs) or not all(headers.values()):
         raise AskedWronglyError("a parameter is empty or given twice")
-    if unknown := given.keys() - set(names):
+    if unknown := headers.keys() - set(names):
         expected = f"use {', '.join(names)}" if names else "there are none here"
         raise AskedWronglyError(f"{len(unknown)} of the parameters is not known: {expected}")
-    return given
+    return headers
 
 
 def _require_known(wanted: Mapping[str, str], name: str, names: frozenset[str]) -> None:

@@ -93,7 +93,7 @@ def load_holdings(
     """Return every open position, foreign ones last, with the prices and gaps recorded by the last passes."""
     ledger = app.ledger_view
     own, foreign = totals.own_positions(), totals.foreign_quantities(ledger.acknowledged())
-    terms = {(strategy, symbol): kept for (strategy, symbol, _), kept in ledger.kept([p.key for p in own]).items()}
+    terms = {(strategy, symbol): stored for (strategy, symbol, _), stored in ledger.kept([p.key for p in own]).items()}
     at_venue = app.rules.exits.protection is not Protection.BOT
     exits_of, work = app.rules.exits_of, _work(app, now)
     gaps = [gap for cycle in passes for gap in cycle.gaps or ()]

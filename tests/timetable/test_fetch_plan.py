@@ -206,13 +206,13 @@ def test_the_rest_of_a_session_is_planned_with_the_calls_that_are_left() -> None
     asked_s = {"flow_alerts": 12_120.0, "dark_pool": 12_120.0, "iv_rank": 120.0, "market_tide": 12_120.0}
     rest = made.calls_after(12_420, asked_s)
     assert rest == 53 * (37 + 18) + 37
-    same = FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=rest)
+    same = FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, remaining=rest)
     assert (same.calls, same.given_up) == (rest, ())
-    less = FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=rest - 500)
+    less = FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, remaining=rest - 500)
     assert "left out" not in outcomes(less).values()
     assert less.given_up
     assert less.calls <= rest - 500
-    assert FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, left=-7).calls == 0
+    assert FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, remaining=-7).calls == 0
 
 
 def test_needs_count_a_call_a_symbol_or_one_for_the_market_at_the_configured_interval_or_the_kinds_own() -> None:

@@ -162,7 +162,9 @@ class _Look(Struct, frozen=True, dict=True):
         if remaining is None or not self._is_open or plan.calls_after(self._elapsed_s, self._asked_s) <= remaining:
             return plan
         elapsed_s, asked_s = self._elapsed_s, self._asked_s
-        return FetchPlan.of(needs, times, session, rules.allowance, from_s=elapsed_s, asked_s=asked_s, left=remaining)
+        return FetchPlan.of(
+            needs, times, session, rules.allowance, from_s=elapsed_s, asked_s=asked_s, remaining=remaining
+        )
 
     @cached_property
     def _asked_s(self) -> Mapping[str, float]:

@@ -321,16 +321,15 @@ class FetchPlan(Struct, frozen=True):
         *,
         from_s: float = 0.0,
         asked_s: Mapping[str, float] | None = None,
-        left: int | None = None,
+        remaining: int | None = None,
     ) -> "FetchPlan":
         """Build the plan for fetching these kinds, core ones first.
 
         With `from_s`, it is for the rest of a session, in seconds after its open. `asked_s` has the time of each kind's
-        stalest reply, for kinds with a reply for every symbol, and `left` is how many calls the timetable may still
-        make.
+        stalest reply, for kinds with a reply for every symbol, and `remaining` is how many calls the timetable has left.
         """
         ordered = tuple(sorted(needs, key=lambda need: not need.core))
-        day = (allowance.planned_a_day if left is None else max(left, 0)) if allowance else None
+        day = (allowance.planned_a_day if remaining is None else max(remaining, 0)) if allowance else None
         rate = allowance.rate if allowance else None
         fitting = Fitting(ordered, slots_of(times, session, from_s), rate, day, asked_s or {})
         intervals = fitting.intervals()

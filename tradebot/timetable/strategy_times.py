@@ -292,11 +292,11 @@ def _all(
     strategy: str, times: OwnTimes, holds: Sequence[bool | None], sessions: Sequence[Session]
 ) -> Iterator[_PossibleSlot]:
     session = sessions[0]
-    for part, held in zip(times.parts, holds, strict=True):
-        for due in job_times.dues(part.times, session) if held is not False else ():
+    for part, hold in zip(times.parts, holds, strict=True):
+        for due in job_times.dues(part.times, session) if hold is not False else ():
             name = f"{part.days.text} {due.name}" if part.days else due.name
             yield _PossibleSlot(
-                StrategySlot(strategy, session.date, name, due.start, _end(part, due, sessions)), bool(held)
+                StrategySlot(strategy, session.date, name, due.start, _end(part, due, sessions)), bool(hold)
             )
 
 
@@ -362,5 +362,5 @@ def _move_days(times: OwnTimes, to: Callable[[SessionChoice], str]) -> str:
 
 def _next(days: SessionChoice) -> str:
     period = "month" if days.monthly else "week"
-    place = days.number if days.first and days.number < _MOST[days.monthly] else 0
-    return f"{_ORDINALS[place]} session of {period}"
+    index = days.number if days.first and days.number < _MOST[days.monthly] else 0
+    return f"{_ORDINALS[index]} session of {period}"

@@ -259,7 +259,12 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
         **({"notices": attempt(lambda: notices_of(app))} if settings.notify.in_use() else {}),
         **({"models": attempt(lambda: models_of(app))} if has_policies(settings) else {}),
         **({"chat": attempt(lambda: chat_of(app))} if settings.chat.telegram else {}),
-        "backup": _of(past, lambda seen: backups_of(app, (*seen.sessions, *seen.later), seen.now, thorough=thorough)),
+        "backup": _of(
+            past,
+            lambda past_sessions: backups_of(
+                app, (*past_sessions.sessions, *past_sessions.later), past_sessions.now, thorough=thorough
+            ),
+        ),
         **({} if app.folder.kind == SHADOW else {"schedule": past}),
         **dict.fromkeys(OF_PASSES, source),
         **(_of_flow(app, source) if may_read_flow(app) else {}),

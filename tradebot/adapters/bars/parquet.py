@@ -158,8 +158,10 @@ class ParquetBars(SqliteBars):
         from duckdb import Error
 
         try:
-            place = str(draft).replace("'", "''")
-            self._duckdb.execute(f"COPY (FROM rows ORDER BY start_s) TO '{place}' (FORMAT parquet, USE_TMP_FILE false)")
+            path_text = str(draft).replace("'", "''")
+            self._duckdb.execute(
+                f"COPY (FROM rows ORDER BY start_s) TO '{path_text}' (FORMAT parquet, USE_TMP_FILE false)"
+            )
             with around("parquet.replace"):
                 draft.replace(path)
         except (Error, OSError) as error:

@@ -238,13 +238,13 @@ class StoredBars:
         self._keep((symbol, need), CachedSeries(span, version, built))
         return built
 
-    def _keep(self, place: tuple[str, BarNeed], cached_series: CachedSeries) -> None:
-        before = self._kept.pop(place, None)
+    def _keep(self, key: tuple[str, BarNeed], cached_series: CachedSeries) -> None:
+        before = self._kept.pop(key, None)
         self._kept_bars += len(cached_series.series) - (len(before.series) if before else 0)
         if self._kept_bars > _MOST_KEPT:
             self._forget()
         else:
-            self._kept[place] = cached_series
+            self._kept[key] = cached_series
 
     def _forget(self) -> None:
         self._kept.clear()
@@ -285,11 +285,11 @@ class StoredBars:
         return sum(self._ask(window, span, group, heard) for span, group in lacking.items())
 
     def _lacking(self, window: Window, symbol: str) -> tuple[int, int] | None:
-        asked = self.store.asked_spans(symbol, window.timeframe, self._source.name, window.price)
+        spans = self.store.asked_spans(symbol, window.timeframe, self._source.name, window.price)
         # Bars that could still change aren't recorded as requested; but at one moment, they are requested only once.
         at, first_s = self._asked_at.get((symbol, window.timeframe, window.price), (None, 0))
         end_s = min(window.end_s, max(first_s, window.first_s)) if at == window.until else window.end_s
-        span = missing_span(asked, window.first_s, end_s)
+        span = missing_span(spans, window.first_s, end_s)
         settled = (
             span is not None and window.waits and span[0] >= window.final_s and self._complete(window, symbol, span)
         )
@@ -297,14 +297,14 @@ class StoredBars:
 
     def _complete(self, window: Window, symbol: str, span: tuple[int, int]) -> bool:
         """Return True if no bar of a span is missing; it is read again only once that may be different."""
-        (first_s, end_s), place = span, (symbol, window.timeframe, window.price)
-        seen = (span, self.store.version(*place))
-        if self._complete_at.get(place) == seen:
+        (first_s, end_s), key = span, (symbol, window.timeframe, window.price)
+        version = (span, self.store.version(*key))
+        if self._complete_at.get(key) == version:
             return True
         raw_bars = self.store.get(symbol, window.timeframe, first_s, end_s - 1, window.price)
         if len(raw_bars) < window.bars_in(span):
             return False
-        self._complete_at[place] = seen
+        self._complete_at[key] = version
         return True
 
     def _ask(self, window: Window, span: tuple[int, int], symbols: Sequence[str], heard: Callable[[int], None]) -> int:

@@ -67,13 +67,13 @@ class JoinedBars:
 
     def _before(self, need: BarNeed, symbol: str, roll: _Roll) -> Series | None:
         """Return the bars before a roll, at the prices of the contract after it; they never change any more."""
-        kept = self._earlier.get((symbol, need))
-        if kept is None or kept[0] != roll.at:
+        cached = self._earlier.get((symbol, need))
+        if cached is None or cached[0] != roll.at:
             series = self.closed(need, [roll.before], roll.at).get(roll.before)
             if series is None:
                 return None
-            kept = self._earlier[symbol, need] = roll.at, _times(series, roll.ratio)
-        return kept[1]
+            cached = self._earlier[symbol, need] = roll.at, _times(series, roll.ratio)
+        return cached[1]
 
     def _roll(self, symbol: str, day: date) -> _Roll | None:
         """Return the roll from which a contract took over, by what was known on a day; None if it hadn't."""

@@ -223,16 +223,16 @@ def _ended_s(session: Session, until_s: int, width_s: int) -> int:
     return close_s if until_s >= close_s else open_s + (until_s - open_s) // width_s * width_s
 
 
-def missing_span(asked: Sequence[tuple[int, int]], first_s: int, end_s: int) -> tuple[int, int] | None:
+def missing_span(covered: Sequence[tuple[int, int]], first_s: int, end_s: int) -> tuple[int, int] | None:
     """Return the shortest range that contains everything not covered, as first and exclusive end; None if all is.
 
     `asked` are ranges with inclusive ends, oldest first, that neither overlap nor touch.
     """
-    for start, last in asked:
+    for start, last in covered:
         if start <= first_s <= last:
             first_s = last + 1
             break
-    for start, last in asked:
+    for start, last in covered:
         if start < end_s <= last + 1:
             end_s = start
             break

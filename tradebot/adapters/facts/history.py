@@ -185,8 +185,8 @@ class KnownScores:
         slots = dict(database.execute(SLOTS, (Job.SCORE, Job.TRADE_ONCE, *span, MOST_SLOTS)))
         unknown = [slot for slot in slots.items() if slot[0] not in self._passes]
         read: dict[int, dict[tuple[str, str], float]] = {sequence: {} for sequence, _ in unknown}
-        asked = json.dumps(unknown), json.dumps(sorted(self.symbols))
-        for sequence, symbol, strategy, score in database.execute(SCORES, asked):
+        query_values = json.dumps(unknown), json.dumps(sorted(self.symbols))
+        for sequence, symbol, strategy, score in database.execute(SCORES, query_values):
             if score is not None:
                 read[sequence][strategy, symbol] = float(score)
         self._times = {sequence: parse_time(at) for sequence, at in slots.items()}
@@ -303,10 +303,10 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
     Raise DamagedError if an index has no session although there are passes: two of its pages changed places.
     """
     days = database.execute(ENDS, (first.isoformat(), last.isoformat())).fetchall()
-    asked = json.dumps([sequence for _, *two in days for sequence in two])
-    heads = database.execute(HEADS, (asked,)).fetchall()
+    sequences_text = json.dumps([sequence for _, *two in days for sequence in two])
+    heads = database.execute(HEADS, (sequences_text,)).fetchall()
     passes = dict(zip([number for number, _ in heads], unpack_all(CycleRecord, [b for _, b in heads]), strict=True))
-    session_ends = [session_end(passes[seen], passes.get(marked)) for _, seen, marked in days if seen in passes]
+    session_ends = [session_end(passes[priced], passes.get(marked)) for _, priced, marked in days if priced in passes]
     if not session_ends and first == date.min and database.execute(SEEN).fetchone():
         raise DamagedError("an index of its passes lacks them")
     return session_ends
@@ -321,11 +321,12 @@ def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
     database.execute("DELETE FROM main.intakes WHERE at < ?", (facts_before,))
     days = database.execute(ENDS, (date.min.isoformat(), date.max.isoformat()))
     # A session without prices has no pass that saw some, and nothing is "not in" a list with a null.
-    kept = json.dumps([sequence for _, *two in days for sequence in two if sequence is not None])
-    database.execute(FORGET_CANDIDATES, (kept, before))
-    database.execute(FORGET_ENDS, (kept, before))
+    sequences_text = json.dumps([sequence for _, *two in days for sequence in two if sequence is not None])
+    database.execute(FORGET_CANDIDATES, (sequences_text, before))
+    database.execute(FORGET_ENDS, (sequences_text, before))
     database.execute(
-        "DELETE FROM main.cycles WHERE at < ?2 AND sequence NOT IN (SELECT value FROM json_each(?1))", (kept, before)
+        "DELETE FROM main.cycles WHERE at < ?2 AND sequence NOT IN (SELECT value FROM json_each(?1))",
+        (sequences_text, before),
     )
 
 
@@ -341,10 +342,10 @@ def query_entry_candidates(database: sqlite3.Connection, since: datetime, until:
 
 def query_refused_trades(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[RefusedTrade]:
     """Return the trades that were refused in every pass from `since` on and before `until`."""
-    asked = (Reason.SHADOW, Reason.DRY_RUN, Job.TRADE_ONCE, time_text(since), time_text(until), Purpose.OPEN)
+    query_values = (Reason.SHADOW, Reason.DRY_RUN, Job.TRADE_ONCE, time_text(since), time_text(until), Purpose.OPEN)
     return [
         RefusedTrade(parse_time(at), strategy, symbol, Side(side))
-        for at, strategy, symbol, side in database.execute(REFUSED, asked)
+        for at, strategy, symbol, side in database.execute(REFUSED, query_values)
     ]
 
 
@@ -366,9 +367,9 @@ def query_facts(
     database: sqlite3.Connection, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime
 ) -> Mapping[str, Sequence[Fact]]:
     """Return the facts of a kind about symbols, each in the last version that was known."""
-    asked = json.dumps({symbol: [day.isoformat() for day in span] for symbol, span in spans.items()})
+    days_text = json.dumps({symbol: [day.isoformat() for day in span] for symbol, span in spans.items()})
     newest: dict[tuple[str, str], str] = {}
-    for symbol, identity, body in database.execute(STORED, (asked, kind, time_text(now))):
+    for symbol, identity, body in database.execute(STORED, (days_text, kind, time_text(now))):
         newest[symbol, identity] = body
     facts = defaultdict[str, list[Fact]](list)
     for (symbol, _), body in newest.items():
@@ -380,8 +381,8 @@ def intake(row: Sequence[Any]) -> Intake:
     """Return the counts of one reply as they were stored."""
     endpoint, symbol, at, received, foreign, duplicates, rejected = row
     reasons = tuple(unpack(RejectedRow, item) for item in json.loads(rejected))
-    asked = symbol or None
-    return Intake(endpoint, asked, parse_time(at), received, (), foreign, duplicates, reasons)
+    about = symbol or None
+    return Intake(endpoint, about, parse_time(at), received, (), foreign, duplicates, reasons)
 
 
 REPLIES = """SELECT endpoint, symbol, at, received, foreign_rows, duplicates, rejected, found, nulls

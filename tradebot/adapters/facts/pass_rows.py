@@ -97,8 +97,8 @@ def _common(record: CandidateRecord) -> tuple[Any, ...]:
     unknown = record.client_order_id if end and end.reason is Reason.VENUE_UNKNOWN else None
     above, then_above = (decision and decision.is_above_zero for decision in (end, then))
     reasons = end and end.reason, then and then.reason, above, then_above
-    asked = (end.gate, end.about, index) if end else (None, "", 0)
-    return record.candidate.strategy, *reasons, unknown, *asked
+    query_values = (end.gate, end.about, index) if end else (None, "", 0)
+    return record.candidate.strategy, *reasons, unknown, *query_values
 
 
 def _nearness(near: Near) -> tuple[float, str, int]:
@@ -136,13 +136,15 @@ def span_ends(
     rows = database.execute(PICKED, (json.dumps(list(picked)),)).fetchall()
     read = unpack_all(CandidateRecord, [body for *_, body in rows])
     spans = dict(zip([(number, position) for number, position, _ in rows], read, strict=True))
-    standing = [(near[key], count) for key, count in counts.items()]
-    standing += [(old[key], 0) for key in counts if old[key] != near[key]]
+    representatives = [(near[key], count) for key, count in counts.items()]
+    representatives += [(old[key], 0) for key in counts if old[key] != near[key]]
     # In the order of recording, which decides between equals.
     order = {number: index for index, number in enumerate(heads)}
-    standing.sort(key=lambda sums: (order[sums[0][0]], sums[0][1]))
+    representatives.sort(key=lambda sums: (order[sums[0][0]], sums[0][1]))
     # A row whose checksum is wrong counts as absent and can't represent others.
-    sampled_candidates = [SampledCandidate(heads[at[0]].at, spans[at], count) for at, count in standing if at in spans]
+    sampled_candidates = [
+        SampledCandidate(heads[at[0]].at, spans[at], count) for at, count in representatives if at in spans
+    ]
     return SpanEnds(tuple(heads.values()), tuple(sampled_candidates), whole)
 
 
@@ -315,10 +317,12 @@ def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[i
     Raise DamagedError if a pass was written with more of them, because then two of the file's pages were swapped. A
     single damaged candidate just counts as absent.
     """
-    asked = (json.dumps(list(passes)),)
-    records = _unpack_records(database.execute(OF_ALL, asked).fetchall())
+    query_values = (json.dumps(list(passes)),)
+    records = _unpack_records(database.execute(OF_ALL, query_values).fetchall())
     # These are read last: a process that deletes old passes in the meantime deletes both.
-    lacking = sum(max(count - len(records[cycle]), 0) for cycle, count in database.execute(SUMMED, asked).fetchall())
+    lacking = sum(
+        max(count - len(records[cycle]), 0) for cycle, count in database.execute(SUMMED, query_values).fetchall()
+    )
     if lacking > database.bad_rows.count:
         raise DamagedError(f"{pluralize(lacking, 'candidate')} of its passes can't be found")
     return records
@@ -362,7 +366,7 @@ def was_judged(database: sqlite3.Connection, symbol: str) -> bool:
 def sessions_beside(database: sqlite3.Connection, job: str, session: date) -> tuple[date | None, date | None]:
     """Return the nearest sessions before and after the given one with recorded passes of a job."""
     midnight = datetime(session.year, session.month, session.day, tzinfo=UTC)
-    asked = (BEFORE, midnight + APART), (AFTER, midnight - APART)
-    rows = [database.execute(query, (job, session.isoformat(), time_text(at))).fetchone() for query, at in asked]
+    query_values = (BEFORE, midnight + APART), (AFTER, midnight - APART)
+    rows = [database.execute(query, (job, session.isoformat(), time_text(at))).fetchone() for query, at in query_values]
     before, after = (date.fromisoformat(row[0]) if row else None for row in rows)
     return before, after

@@ -84,14 +84,14 @@ class KeptPasses:
         self._session = None
         self._read_parts.clear()
 
-    def keep(self, kept: KeptPass, written: StoredRecord) -> None:
+    def keep(self, record: KeptPass, written: StoredRecord) -> None:
         """Save the record of a pass, replacing an earlier one; if that fails, emit an event."""
         try:
-            self._keep_or_start_over(kept, written)
+            self._keep_or_start_over(record, written)
             self._failing = False
         except (DamagedError, TradebotError, sqlite3.Error) as failed:
             self.close()
-            self.not_kept(kept.id, kept.at, str(failed))
+            self.not_kept(record.id, record.at, str(failed))
 
     def not_kept(self, name: str, at: datetime, why: str) -> None:
         """Emit an event that a pass couldn't be recorded; don't repeat it until a pass has been recorded again."""
@@ -141,9 +141,9 @@ class KeptPasses:
             self._start_over(str(error), kept_pass.at)
             self._keep(kept_pass, written)
 
-    def _keep(self, kept: KeptPass, written: StoredRecord) -> None:
-        database = self._open_database(kept.at)
-        session, at, is_first = kept.session.isoformat(), time_text(kept.at), self._session != kept.session
+    def _keep(self, record: KeptPass, written: StoredRecord) -> None:
+        database = self._open_database(record.at)
+        session, at, is_first = record.session.isoformat(), time_text(record.at), self._session != record.session
         with FILE.translate_errors(self._path), database.transaction():
             if is_first:
                 self._prune(database, session)
@@ -151,16 +151,16 @@ class KeptPasses:
                 self._read_parts.clear()
             numbers = self._numbers_of(database, session, written)
             packed = zlib.compress(msgpack.encode((written.body, numbers)), QUICK)
-            total = _sum((kept.id, session, at, kept.version), written.body, written.parts)
+            total = _sum((record.id, session, at, record.version), written.body, written.parts)
             database.execute(
                 "INSERT OR REPLACE INTO passes (id, session, at, version, body, sum) VALUES (?, ?, ?, ?, ?, ?)",
-                (kept.id, session, at, kept.version, packed, total),
+                (record.id, session, at, record.version, packed, total),
             )
         if is_first:
             # Parts are kept by session. What the sessions before had in common with this one isn't worth its memory.
             self.remembered.forget()
             database.execute("PRAGMA shrink_memory")
-        self._session = kept.session
+        self._session = record.session
 
     def _numbers_of(self, database: CacheConnection, session: str, written: StoredRecord) -> list[int]:
         """Return the numbers under which a record's parts are stored in a session; store those that are missing."""

@@ -124,9 +124,9 @@ class FillTotals:
             if fills <= most or fits:
                 return
             ((until,),) = self._file.rows(NEWEST_KEPT, (self.left_out,))
-            made = self._until(until)
+            totals = self._until(until)
         with self._file.write():
-            values = made.at, made.totals.count, made.sum, _totals_text(made.totals)
+            values = totals.at, totals.totals.count, totals.sum, _totals_text(totals.totals)
             self._file.execute(DROP, ())
             self._file.execute(WRITE, (self._file.account_number, *values))
 
@@ -327,10 +327,10 @@ class AccountHistory:
         names = {
             venue_id: [orders[row].client_order_id for row in line if row in orders] for venue_id, line in lines.items()
         }
-        asked, stops = self._requests_and_stops(set(chain.from_iterable(names.values())))
+        requests, stops = self._requests_and_stops(set(chain.from_iterable(names.values())))
         return Behind(
             {
-                venue_id: OrderSent(orders[venue_id], tuple([asked[name] for name in of_line if name in asked]))
+                venue_id: OrderSent(orders[venue_id], tuple([requests[name] for name in of_line if name in requests]))
                 for venue_id, of_line in names.items()
             },
             stops,
@@ -340,14 +340,14 @@ class AccountHistory:
         self, client_order_ids: Collection[str]
     ) -> tuple[dict[str, OrderRequested], tuple[RestedStop, ...]]:
         """Return those of these intents that were ever promised, by client order id, and the stops of all intents."""
-        asked, stops = dict[str, OrderRequested](), list[RestedStop]()
+        requests, stops = dict[str, OrderRequested](), list[RestedStop]()
         for name, state, text in self._check_rows("intents", INTENTS):
-            said = _Said(*parse_json(text))
+            content = _Said(*parse_json(text))
             if name in client_order_ids:
-                asked[name] = said.order_request(name)
-            if state == IntentState.ACKED and said.is_stop:
-                stops.append(said.stop())
-        return asked, tuple(sorted(stops, key=lambda stop: stop.at))
+                requests[name] = content.order_request(name)
+            if state == IntentState.ACKED and content.is_stop:
+                stops.append(content.stop())
+        return requests, tuple(sorted(stops, key=lambda stop: stop.at))
 
     def gave_way(self) -> tuple[GaveWay, ...]:
         """Return the closing orders of displaced positions, with the decisions behind them, oldest first."""
@@ -355,9 +355,9 @@ class AccountHistory:
             GaveWay(
                 decode_cached(Intent, intent),
                 IntentState(state),
-                tuple(decode(Decision, each) for each in parse_json(said)),
+                tuple(decode(Decision, each) for each in parse_json(content)),
             )
-            for state, intent, said in self._check_rows("intents", GAVE_WAY)
+            for state, intent, content in self._check_rows("intents", GAVE_WAY)
         )
 
     def marks(self) -> dict[Key, Marks]:

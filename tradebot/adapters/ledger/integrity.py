@@ -249,10 +249,10 @@ class Custody:
         """Return True if the books were completely read on this UTC day."""
         return self._day == _today()
 
-    def begin(self, seen: FileStats | None, version: int) -> None:
+    def begin(self, stats: FileStats | None, version: int) -> None:
         """Record that the books were completely read, if the files are unchanged since the stats in `seen`."""
-        if seen is not None and seen == self.look():
-            self._seen, self._day, self._version, self.read_here = seen, _today(), version, True
+        if stats is not None and stats == self.look():
+            self._seen, self._day, self._version, self.read_here = stats, _today(), version, True
 
     def carry_on(self, before: int, version: Callable[[], int]) -> None:
         """Update the note after one of our own writes; the files matched it before.

@@ -79,8 +79,8 @@ def keep_beside(path: Path, version: int) -> None:
 
     SQLite makes the copy: opening and closing the file directly would release the lock that keeps other writers out.
     """
-    kept = free_beside(path, version)
-    draft, descriptor = create_draft(kept)
+    copy_path = free_beside(path, version)
+    draft, descriptor = create_draft(copy_path)
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as ledger, closing(sqlite3.connect(draft)) as copy:
@@ -92,7 +92,7 @@ def keep_beside(path: Path, version: int) -> None:
     finally:
         os.close(descriptor)
     with around("ledger_migration.keep"):
-        draft.rename(kept)
+        draft.rename(copy_path)
     sync_folder(path.parent)
 
 

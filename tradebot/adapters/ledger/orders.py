@@ -127,19 +127,19 @@ class SqliteOrders:
             return _orders({**unfinished, **orders.span("applied_at", since)})
 
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
-        chains, asked, seen = dict[str, Order](), set(venue_ids), set[str]()
+        chains, wanted_ids, seen_ids = dict[str, Order](), set(venue_ids), set[str]()
         orders = self.tables.orders
         with self.tables.books.reading():
-            while asked:
+            while wanted_ids:
                 rows = (
-                    *orders.several([(name,) for name in asked]).values(),
-                    *orders.among("replaced_by", asked).values(),
+                    *orders.several([(name,) for name in wanted_ids]).values(),
+                    *orders.among("replaced_by", wanted_ids).values(),
                 )
                 newest_by_id = {row.order.venue_id: row.order for row in rows}
                 chains |= newest_by_id
-                seen |= asked
+                seen_ids |= wanted_ids
                 parents = {order.parent for order in newest_by_id.values() if order.parent}
-                asked = (newest_by_id.keys() | parents) - seen
+                wanted_ids = (newest_by_id.keys() | parents) - seen_ids
         return lineages(venue_ids, chains)
 
     def _row(self, client_order_id: str) -> IntentRow:

@@ -72,13 +72,15 @@ class TradingStates:
         """Write the halt file, then the history; if the file can't be changed, the history alone halts trading."""
         who, why, at, causes = new.who, new.why, _time(new), new.causes
         try:
-            held = halt_switch.halt(self._file.folder, who, why, at, new.state, causes)
+            file_state = halt_switch.halt(self._file.folder, who, why, at, new.state, causes)
         except OperatorError:
             self._history.record(new.state, who, why, at, causes=causes)
             return
-        kept = self._history.record("FLATTEN" if held == "FLATTEN" else new.state, who, why, at, causes=causes)
-        if kept != held:
-            halt_switch.halt(self._file.folder, who, why, at, kept, causes)
+        recorded_state = self._history.record(
+            "FLATTEN" if file_state == "FLATTEN" else new.state, who, why, at, causes=causes
+        )
+        if recorded_state != file_state:
+            halt_switch.halt(self._file.folder, who, why, at, recorded_state, causes)
 
     def halts(self) -> Sequence[TradingStateRecord]:
         """Return the states recorded since trading was last ACTIVE, oldest first; none if it is ACTIVE now."""
@@ -91,8 +93,8 @@ class TradingStates:
 
     def states_since(self, at: datetime, until: datetime) -> Sequence[TradingStateRecord]:
         """Return the states recorded between two times, oldest first, including ACTIVE ones."""
-        asked = "account = ? AND at > ? AND at <= ? ORDER BY sequence"
-        query = f"SELECT {COLUMNS} FROM trading_states WHERE {asked}"  # noqa: S608 - our own names
+        condition = "account = ? AND at > ? AND at <= ? ORDER BY sequence"
+        query = f"SELECT {COLUMNS} FROM trading_states WHERE {condition}"  # noqa: S608 - our own names
         return tuple(starmap(_state_record, self._file.rows(query, (time_text(at), time_text(until)))))
 
     def armed(self) -> bool:

@@ -60,10 +60,10 @@ class MemoryBars:
     def spans(self) -> Sequence[StoredSpan]:
         """Return the stored ranges, by symbol, timeframe, price and source."""
         return [
-            StoredSpan(symbol, timeframe, self._sources[key], held[0].start_s, held[-1].start_s, len(held), price)
-            for key, held in sorted(self._bars.items())
+            StoredSpan(symbol, timeframe, self._sources[key], series[0].start_s, series[-1].start_s, len(series), price)
+            for key, series in sorted(self._bars.items())
             for symbol, timeframe, price in [key]
-            if held
+            if series
         ]
 
     def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None:

@@ -212,10 +212,10 @@ class TableCache:
     def of(self, table: LedgerTable[Any], name: str, asked: Hashable, read: Callable[[], Read]) -> Read:
         """Return the cached result of `read` for the same arguments, or call it now; `name` identifies the query."""
         assert isinstance(table, MemoryTable), "a table in memory knows its version"
-        kept = self._read.get(name)
-        if kept is None or kept[0] != table.version:
-            kept = self._read[name] = table.version, {}
-        answers: dict[Any, Read] = kept[1]
+        cached = self._read.get(name)
+        if cached is None or cached[0] != table.version:
+            cached = self._read[name] = table.version, {}
+        answers: dict[Any, Read] = cached[1]
         if asked not in answers:
             answers[asked] = read()
         return answers[asked]

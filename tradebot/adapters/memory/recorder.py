@@ -86,10 +86,10 @@ class Recorder:
     def record(self, cycle: CycleRecord) -> None:
         self._forget_same(cycle)
         head = replace(cycle, candidates=()) if cycle.candidates else cycle
-        kept = _Pass(cycle, head)
-        self._known[cycle.job, cycle.id] = kept
-        insort(self._all, kept, key=_at)
-        insort(self._jobs[cycle.job], kept, key=_at)
+        stored = _Pass(cycle, head)
+        self._known[cycle.job, cycle.id] = stored
+        insort(self._all, stored, key=_at)
+        insort(self._jobs[cycle.job], stored, key=_at)
         if cycle.marks and cycle.job is Job.EVALUATE_EXITS:
             insort(self._marked, head, key=_time)
         if cycle.job in SCORING and cycle.job_decision is None:
@@ -102,9 +102,9 @@ class Recorder:
             self._begin(cycle)
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        kept = self._known.get((cycle.job, cycle.id))
-        end = kept.cycle.job_decision if kept else None
-        return kept is None or (end is not None and end.reason in RESUMABLE)
+        stored = self._known.get((cycle.job, cycle.id))
+        end = stored.cycle.job_decision if stored else None
+        return stored is None or (end is not None and end.reason in RESUMABLE)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         passes = self._jobs.get(job, [])
@@ -113,14 +113,16 @@ class Recorder:
         return tuple(cycle.cycle for cycle in passes[first:])
 
     def last_passes(self, job: str, last: int) -> Sequence[CycleRecord]:
-        return tuple(kept.head for kept in self._jobs.get(job, [])[-last:])
+        return tuple(stored.head for stored in self._jobs.get(job, [])[-last:])
 
     def before(self, job: str, identity: str, symbols: Collection[str]) -> CycleRecord | None:
-        cycle = next((kept.cycle for kept in reversed(self._jobs.get(job, [])) if kept.cycle.id != identity), None)
+        cycle = next(
+            (stored.cycle for stored in reversed(self._jobs.get(job, [])) if stored.cycle.id != identity), None
+        )
         return cycle and cycle.reasons(record for record in cycle.candidates if record.candidate.symbol in symbols)
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
-        return tuple(kept.head for kept in self._all[bisect_left(self._all, since, key=_at) :])
+        return tuple(stored.head for stored in self._all[bisect_left(self._all, since, key=_at) :])
 
     def scores(
         self, held: Collection[tuple[str, str]], since: datetime, now: datetime
@@ -152,7 +154,7 @@ class Recorder:
         passes that sent orders, with the candidates that led to them.
         """
         if self.level is RecordLevel.FULL:
-            yield from (kept.cycle for kept in self._all)
+            yield from (stored.cycle for stored in self._all)
             return
         ends = [cycle for end in self._ends.values() for cycle in end if cycle]
         cycles = {(str(cycle.job), cycle.id): cycle for cycle in (*ends, *self._sent.values())}
@@ -171,9 +173,9 @@ class Recorder:
         self._count(before.cycle, -1)
         if any(before.head is end for end in self._ends.get(before.cycle.session, ())):
             del self._ends[before.cycle.session]
-            for kept in self._all[bisect_left(self._all, before.at - SAME_PASS, key=_at) :]:
-                if kept.cycle.session == before.cycle.session:
-                    self._note_end(kept.head)
+            for stored in self._all[bisect_left(self._all, before.at - SAME_PASS, key=_at) :]:
+                if stored.cycle.session == before.cycle.session:
+                    self._note_end(stored.head)
 
     def _forget_scores(self, cycle: CycleRecord) -> None:
         """Forget the scores of a pass; another pass of its slot may count instead."""
@@ -181,10 +183,10 @@ class Recorder:
             return
         self._scores.remove(cycle)
         for job in SCORING:
-            for kept in self._jobs[job][bisect_left(self._jobs[job], cycle.at - SAME_PASS, key=_at) :]:
-                same = (kept.cycle.session, kept.cycle.slot) == (cycle.session, cycle.slot)
-                if same and kept.cycle.job_decision is None:
-                    self._scores.add(kept.cycle)
+            for stored in self._jobs[job][bisect_left(self._jobs[job], cycle.at - SAME_PASS, key=_at) :]:
+                same = (stored.cycle.session, stored.cycle.slot) == (cycle.session, cycle.slot)
+                if same and stored.cycle.job_decision is None:
+                    self._scores.add(stored.cycle)
 
     def _count(self, cycle: CycleRecord, sign: int) -> None:
         if self.level is RecordLevel.NONE or cycle.job is not Job.TRADE_ONCE:
@@ -230,16 +232,16 @@ class Recorder:
         if self.level is RecordLevel.FULL:
             return
         slots = {key for of_strategy in self._own_slots.values() for key in of_strategy.values()}
-        newest = {id(kept) for of_job in self._jobs.values() for kept in of_job[-COMPARED:]}
+        newest = {id(stored) for of_job in self._jobs.values() for stored in of_job[-COMPARED:]}
         sessions = frozenset(self._recent)
         self._all = [
-            kept
-            for kept in self._all
-            if kept.cycle.session in sessions or id(kept) in newest or (kept.cycle.job, kept.cycle.id) in slots
+            stored
+            for stored in self._all
+            if stored.cycle.session in sessions or id(stored) in newest or (stored.cycle.job, stored.cycle.id) in slots
         ]
-        kept = {id(kept) for kept in self._all}
-        self._jobs = defaultdict(list, {j: [p for p in passes if id(p) in kept] for j, passes in self._jobs.items()})
-        self._known = {(kept.cycle.job, kept.cycle.id): kept for kept in self._all}
+        stored = {id(stored) for stored in self._all}
+        self._jobs = defaultdict(list, {j: [p for p in passes if id(p) in stored] for j, passes in self._jobs.items()})
+        self._known = {(stored.cycle.job, stored.cycle.id): stored for stored in self._all}
         self._marked = [job.head for job in self._jobs[Job.EVALUATE_EXITS] if job.head.marks]
 
 
@@ -320,7 +322,7 @@ class SlotScores:
         self._slots = {key: slot for key, slot in self._slots.items() if slot.at >= now - KEPT}
         self._times = [at for at in self._times if at >= now - KEPT]
         self._scores = {
-            key: kept for key, scores in self._scores.items() if (kept := [s for s in scores if s.at >= now - KEPT])
+            key: stored for key, scores in self._scores.items() if (stored := [s for s in scores if s.at >= now - KEPT])
         }
 
 

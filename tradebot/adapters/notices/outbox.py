@@ -90,11 +90,13 @@ class Outbox(CacheStore):
                 return None
             return EventCursor(*json.loads(remembered[PLACE])), decode(BotStatus, json.loads(remembered[SEEN]))
 
-    def note(self, cursor: EventCursor, seen: BotStatus, happenings: Iterable[tuple[str, datetime, Happening]]) -> None:
+    def note(
+        self, cursor: EventCursor, status: BotStatus, happenings: Iterable[tuple[str, datetime, Happening]]
+    ) -> None:
         """Save a check's status, and the happenings for each channel with their due times."""
         rows = [(channel, time_text(due), json_text(encode(happening))) for channel, due, happening in happenings]
         with self._write():
-            remembered = ((PLACE, json_text(list(cursor))), (SEEN, json_text(encode(seen))))
+            remembered = ((PLACE, json_text(list(cursor))), (SEEN, json_text(encode(status))))
             self._database.executemany("INSERT OR REPLACE INTO remembered (name, text) VALUES (?, ?)", remembered)
             self._database.executemany("INSERT INTO happenings (channel, due_at, body) VALUES (?, ?, ?)", rows)
 
@@ -185,9 +187,7 @@ def _query_notices(database: sqlite3.Connection, where: str, *values: object) ->
 
 
 def _row(
-    id_: int, channel: str, made: str, title: str, text: str, severity: str, sending: str, attempts: int, *rest: str
+    id_: int, channel: str, at: str, title: str, text: str, severity: str, sending: str, attempts: int, *rest: str
 ) -> StoredNotice:
     notice, (next_at, problem) = Notice(title, text, Severity(severity)), rest
-    return StoredNotice(
-        id_, channel, parse_time(made), notice, Sending(sending), attempts, parse_time(next_at), problem
-    )
+    return StoredNotice(id_, channel, parse_time(at), notice, Sending(sending), attempts, parse_time(next_at), problem)

@@ -34,7 +34,7 @@ class Attempt:
     """An attempt to deliver one notice."""
 
     def __init__(self, address: str, notice: Notice, limit_s: float | None = None) -> None:
-        given = {"address": address, "title": notice.title, "text": notice.text, "severity": notice.severity}
+        request = {"address": address, "title": notice.title, "text": notice.text, "severity": notice.severity}
         needed = {name: text for name, text in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
         self._limit_s = LIMIT_S if limit_s is None else limit_s
         self._deadline = time.monotonic() + self._limit_s
@@ -47,7 +47,7 @@ class Attempt:
         )
         assert self._process.stdin is not None
         with self._process.stdin as pipe:
-            pipe.write(json.dumps(given).encode())
+            pipe.write(json.dumps(request).encode())
 
     def has_ended(self) -> bool:
         """Return True once the attempt has ended; one that exceeds its time limit is stopped."""
@@ -60,12 +60,12 @@ class Attempt:
         """Return why an attempt that has ended failed, in one line without a secret; empty if it didn't."""
         assert self._process.stdout is not None
         with self._process.stdout as pipe:
-            said = pipe.read().decode(errors="replace")
+            output = pipe.read().decode(errors="replace")
         if self._process.returncode == 0:
             return ""
         if time.monotonic() >= self._deadline:
             return f"no answer in {self._limit_s:.0f} s"
-        return " ".join(hide(said).split())[:LONGEST] or f"ended with exit code {self._process.returncode}"
+        return " ".join(hide(output).split())[:LONGEST] or f"ended with exit code {self._process.returncode}"
 
     def close(self) -> None:
         """End the attempt if it hasn't ended."""
@@ -114,8 +114,8 @@ def _by_apprise(address: str, notice: Notice) -> str:
 def main() -> int:
     """Send the notice from standard input, and return the exit code."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    given = json.load(sys.stdin)
-    problem = deliver(given["address"], Notice(given["title"], given["text"], Severity(given["severity"])))
+    request = json.load(sys.stdin)
+    problem = deliver(request["address"], Notice(request["title"], request["text"], Severity(request["severity"])))
     sys.stdout.write(problem)
     return 1 if problem else 0
 

@@ -217,15 +217,15 @@ def _version(offsite_store: OffsiteStore, name: str, version: str, at: datetime,
 
 def _choose_version(offsite: OffsiteStore, name: str, version: str | None) -> str:
     """Return the version that is meant, whose first letters are enough."""
-    kept = sorted(
+    versions = sorted(
         (at, sum_kept) for at, _, sum_kept in _archived_versions(offsite, name) if sum_kept.startswith(version or "")
     )
-    if not kept:
+    if not versions:
         meant = f"{name} {version}" if version else name
         raise OperatorError(f"{offsite.where} has no {meant}", "see what it has: tradebot archive list --from PLACE")
-    if version and len(kept) > 1:
-        raise OperatorError(f"{name} has {len(kept)} versions {version}…", "name more of its letters")
-    return kept[-1][1]
+    if version and len(versions) > 1:
+        raise OperatorError(f"{name} has {len(versions)} versions {version}…", "name more of its letters")
+    return versions[-1][1]
 
 
 def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Path) -> Manifest:

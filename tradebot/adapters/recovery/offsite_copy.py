@@ -296,12 +296,12 @@ class Folder:
                 os.fsync(written.fileno())
 
     def _refusal_error(self, what: str, error: OSError) -> OperatorError:
-        said = f"{self.where} can't be {what}: {error.strerror or error}"
+        problem = f"{self.where} can't be {what}: {error.strerror or error}"
         if error.errno in FULL:
-            return OperatorError(said, f"free up space there: df -h {self.where}")
+            return OperatorError(problem, f"free up space there: df -h {self.where}")
         if error.errno in KEPT_OUT:
-            return OperatorError(said, f"make it writable for this user; to see whose it is: ls -ld {self.where}")
-        return OperatorError(said, f"look whether its disk is still there: ls -ld {self.where}")
+            return OperatorError(problem, f"make it writable for this user; to see whose it is: ls -ld {self.where}")
+        return OperatorError(problem, f"look whether its disk is still there: ls -ld {self.where}")
 
 
 def require_whole(stored: Content | None, content: Content, where: str, name: str) -> None:

@@ -128,13 +128,13 @@ def _foreign_owner(path: Path, status: Iterable[os.stat_result]) -> Iterator[Uns
         yield UnsafePermission(problem, f"take ownership: sudo chown -h {os.geteuid()} {path}, or move it away")
 
 
-def _unsafe_above(parent: Path, place: str = "is above the state folder") -> Iterator[UnsafePermission]:
+def _unsafe_above(parent: Path, where: str = "is above the state folder") -> Iterator[UnsafePermission]:
     """Check a folder above ours; a sticky bit, as on /tmp, keeps others from renaming our folders in it."""
     status = _stat_if_exists(parent)
     if status is None:
         return
     if _others_write(status) and not status.st_mode & stat.S_ISVTX:
-        problem = f"{parent} {place} and is writable by other users"
+        problem = f"{parent} {where} and is writable by other users"
         yield UnsafePermission(problem, f"chmod go-w {parent}, {ELSEWHERE}")
     # The owner of the root folder may do anything anyway; inside a container that need not be uid 0.
     owner_problem = another_owner(parent, status.st_uid)

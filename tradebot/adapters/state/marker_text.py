@@ -25,10 +25,10 @@ SUM = "sum"
 
 def marker_text(content: Mapping[str, Any]) -> str:
     """Format a marker as text."""
-    said = {name: content[name] for name in MARKED}
+    fields = {name: content[name] for name in MARKED}
     if content.get(VENUE, FIRST_VENUE) != FIRST_VENUE:
-        said[VENUE] = content[VENUE]
-    return json.dumps({**said, SUM: _sum(said)}, indent=2) + "\n"
+        fields[VENUE] = content[VENUE]
+    return json.dumps({**fields, SUM: _sum(fields)}, indent=2) + "\n"
 
 
 def marker_content(text: str) -> dict[str, Any]:

@@ -38,9 +38,11 @@ _PASSING_HOSTS = {
 
 def kind_of(path: Path) -> str | None:
     """Return the type of file system of a path; None if the system doesn't say, as on macOS."""
-    place = path.resolve()
+    resolved = path.resolve()
     # If two mounts share a place, the later one is visible.
-    over = [(len(mount), number, kind) for number, (mount, kind) in enumerate(_mounts()) if place.is_relative_to(mount)]
+    over = [
+        (len(mount), number, kind) for number, (mount, kind) in enumerate(_mounts()) if resolved.is_relative_to(mount)
+    ]
     return max(over)[2] if over else None
 
 
@@ -57,12 +59,12 @@ def network_kind(path: Path) -> str | None:
 
 def passing(path: Path, environ: Mapping[str, str]) -> str | None:
     """Return why data written at a path doesn't last; None if there is no sign of that."""
-    place = path.resolve()
-    kind = kind_of(place)
+    resolved = path.resolve()
+    kind = kind_of(resolved)
     if kind is not None and _PASSING.fullmatch(kind):
         return f"it is on {kind}, which ends with the machine or the container"
     host = next((name for variable, name in _PASSING_HOSTS.items() if environ.get(variable)), None)
-    mounted = any(place.is_relative_to(mount) for mount, _ in _mounts() if mount != "/")
+    mounted = any(resolved.is_relative_to(mount) for mount, _ in _mounts() if mount != "/")
     return f"{host} keeps no disk of its own, and nothing else is mounted there" if host and not mounted else None
 
 

@@ -67,9 +67,9 @@ class BadRows:
             self._database.executemany(f"DELETE FROM main.{table} WHERE {same}", keys)  # noqa: S608 - our own names
         return sum(map(len, rows.values()))
 
-    def _is_sound(self, kept: object, content: bytes, table: str, *key: object) -> bool:
+    def _is_sound(self, stored_sum: object, content: bytes, table: str, *key: object) -> bool:
         """Return True if a row's checksum matches its content; otherwise remember its key."""
-        if kept == crc32(content):
+        if stored_sum == crc32(content):
             return True
         self._found.setdefault(table, set()).add(key)
         return False

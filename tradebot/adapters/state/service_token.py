@@ -53,10 +53,10 @@ def load_token(folder: Path, name: str) -> ServiceToken | None:
 
 def made_or_kept(folder: Path, name: str, now: datetime, *, new: bool) -> tuple[str | None, ServiceToken]:
     """Return the token if this call created it (with `new`, or if there was none), and its stored digest."""
-    made = draw(folder, name, now) if new or load_token(folder, name) is None else None
+    drawn = draw(folder, name, now) if new or load_token(folder, name) is None else None
     stored = load_token(folder, name)
     assert stored is not None, "it was there, or was just written"
-    return made, stored
+    return drawn, stored
 
 
 def _digest(text: str) -> str:

@@ -313,38 +313,48 @@ def in_place(path: Path, opened: os.stat_result) -> bool:
 def cannot_write(path: Path, error: OSError) -> OperatorError:
     """Return the error to show a person whose state folder can't be written."""
     if isinstance(error, NotPlainError):
-        place = error.filename
-        return OperatorError(f"{place} can't be used: {error.strerror}.", f"move it away: mv {place} {place}.aside")
+        path_in_error = error.filename
+        return OperatorError(
+            f"{path_in_error} can't be used: {error.strerror}.",
+            f"move it away: mv {path_in_error} {path_in_error}.aside",
+        )
     if isinstance(error, NotADirectoryError | FileExistsError) and (obstacle := _in_the_way(path)):
         return _not_a_folder(obstacle)
-    place = error.filename or path
-    named = "" if str(place) == str(path) else f" {place}:"
+    path_in_error = error.filename or path
+    named = "" if str(path_in_error) == str(path) else f" {path_in_error}:"
     return CannotWriteError(
         f"The state folder {path} can't be written:{named} {error.strerror or error}.",
-        _how_to_write(path, place, error),
+        _how_to_write(path, path_in_error, error),
     )
 
 
-def cannot_write_database(path: Path, said: str, name: str) -> OperatorError:
+def cannot_write_database(path: Path, reason: str, name: str) -> OperatorError:
     """Return that error for a database in the folder, given SQLite's message and error name."""
-    error = cannot_write(path.parent, OSError(f"{path.name}: {said} ({name})"))
+    error = cannot_write(path.parent, OSError(f"{path.name}: {reason} ({name})"))
     if name == "SQLITE_READONLY" and not os.access(path, os.W_OK):
-        error = CannotWriteError(error.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, said)))
+        error = CannotWriteError(error.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, reason)))
     return error
 
 
-def _how_to_write(path: Path, place: object, error: OSError) -> str:
+def _how_to_write(path: Path, path_in_error: object, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        kept_out, mode = (place, "u+rw") if os.path.isfile(str(place)) else (path, "u+rwx")
+        kept_out, mode = (path_in_error, "u+rw") if os.path.isfile(str(path_in_error)) else (path, "u+rwx")
         return f"see its owner and mode with ls -ld {kept_out}, and make it writable: chmod {mode} {kept_out}"
     if error.errno == errno.EISDIR:
-        return f"see what is in the way: ls -ld {place}"
+        return f"see what is in the way: ls -ld {path_in_error}"
     return f"free up disk space (df -h {path}), or make the folder writable (ls -ld {path})"
 
 
 def _in_the_way(path: Path) -> Path | None:
     """Return what exists in the place of a state folder, or of one above it, without being a folder."""
-    return next((place for place in (path, *path.parents) if os.path.lexists(place) and not os.path.isdir(place)), None)
+    return next(
+        (
+            path_in_error
+            for path_in_error in (path, *path.parents)
+            if os.path.lexists(path_in_error) and not os.path.isdir(path_in_error)
+        ),
+        None,
+    )
 
 
 def _not_a_folder(path: Path) -> OperatorError:
@@ -404,9 +414,9 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
             f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
         )
     states, init = known_states(environ), _init(path, environ)
-    said = f"States known here: {', '.join(map(str, states[:MOST_NAMED]))}." if states else "None is known here."
+    reason = f"States known here: {', '.join(map(str, states[:MOST_NAMED]))}." if states else "None is known here."
     hint = f"add {option(states[0])} to use that one, or make another: {init}" if states else init
-    return OperatorError(f"There is no state at {path.absolute()}. {said}", hint)
+    return OperatorError(f"There is no state at {path.absolute()}. {reason}", hint)
 
 
 def _init(path: Path, environ: Mapping[str, str]) -> str:

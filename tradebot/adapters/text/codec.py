@@ -54,13 +54,13 @@ def unpack(kind: type[T], value: object) -> T:
     return result
 
 
-def _decode_at(step: Step, value: object, place: str) -> Any:
+def _decode_at(step: Step, value: object, where: str) -> Any:
     try:
         return step(value)
     except CodecError as error:
-        raise CodecError(f"{place}.{error}") from error
+        raise CodecError(f"{where}.{error}") from error
     except UNFIT as error:
-        raise CodecError(f"{place}: {error}") from error
+        raise CodecError(f"{where}: {error}") from error
 
 
 def _identity(value: Any) -> Any:

@@ -37,14 +37,14 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-        seen: set[object] = set()
+        seen_keys: set[object] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise RefusedYAMLError(f"the name {key!r} is not text", key_node.start_mark, "put the name in quotes")
-            if key in seen:
+            if key in seen_keys:
                 raise RefusedYAMLError(f"{key!r} is set twice", key_node.start_mark, "keep one of the two lines")
-            seen.add(key)
+            seen_keys.add(key)
         return super().construct_mapping(node, deep)
 
 
