@@ -59,6 +59,7 @@ from tradebot.views.status import (
     OpenOrder,
     Status,
     day_profit,
+    day_return,
     describe_waiting,
     drawdown,
     equity,
@@ -150,16 +151,26 @@ def _bot(console: "Console", data: "Status", whose: Identity) -> None:
         console.print(f"  embedded exchange {served}")
 
 
-def _may(console: "Console", data: "Status") -> None:
+def show_trading_state(console: "Console", data: "Status") -> None:
+    """Print the trading state, who set it and why, and for what the bot had also halted itself."""
     color = STATE_STYLE[data.trading_state]
     who = f" by {escape(data.trading_who)}" if data.trading_who else ""
     at = f" at {_when(data.trading_at)}" if data.trading_at else ""
     console.print(f"Trading state [{color}]{data.trading_state}[/{color}]{who}{at}: {escape(data.trading_why)}")
     for cause in data.halted_itself:
         console.print(f"  the bot had also halted itself: {escape(cause)}")
+
+
+def show_closed_permission(console: "Console", data: "Status") -> None:
+    """Print why no orders may be sent, and what to do about it."""
+    reason = f"{escape(clean(data.permission.found))}. Next: {escape(data.permission.next)}"
+    console.print(f"Permission [red]closed[/red]: {reason}")
+
+
+def _may(console: "Console", data: "Status") -> None:
+    show_trading_state(console, data)
     if data.permission.next:
-        reason = f"{escape(clean(data.permission.found))}. Next: {escape(data.permission.next)}"
-        console.print(f"Permission [red]closed[/red]: {reason}")
+        show_closed_permission(console, data)
     else:
         console.print("Permission open")
     for missing in data.without_evidence:
@@ -292,10 +303,15 @@ def _working_orders(console: "Console", orders: "Sequence[OpenOrder]") -> None:
     if explains(console) or not orders:
         _orders(console, "working order", "working orders", orders)
         return
-    stops = sum(order.stop_price is not None for order in orders)
-    kinds = [pluralize(count, kind) for count, kind in ((stops, "stop"), (len(orders) - stops, "limit order")) if count]
     orders_text = pluralize(len(orders), "working order", "working orders")
-    console.print(f"{orders_text}: {' and '.join(kinds)}. All of them: tradebot orders", markup=False)
+    console.print(f"{orders_text}: {count_working_orders(orders)}. All of them: tradebot orders", markup=False)
+
+
+def count_working_orders(orders: "Sequence[OpenOrder]") -> str:
+    """Return how many of the orders are stops and how many have only a limit: 8 stops and 2 limit orders."""
+    stops = sum(order.stop_price is not None for order in orders)
+    counts = (stops, "stop"), (len(orders) - stops, "limit order")
+    return " and ".join(pluralize(count, kind) for count, kind in counts if count)
 
 
 def _orders(console: "Console", singular: str, many: str, orders: "Sequence[OpenOrder]") -> None:
@@ -516,8 +532,8 @@ def _overview_lines(data: Status, waiting: Sequence[Request]) -> Iterator[tuple[
     """Yield what the bot earned, its positions, next jobs and health, and what needs a person, each with a label."""
     day, equity = data.today, data.equity
     if day is not None:
-        before = equity.last_usd - day.total_usd if equity else Decimal(0)
-        share = f" ({day.total_usd / before:+.2%})" if before > 0 else ""
+        fraction = day_return(data)
+        share = "" if fraction is None else f" ({fraction:+.2%})"
         yield "Profit", f"{gain(day.total_usd, ' USD')}{share}{_without(day)} on {day.day}"
     if equity is not None:
         yield "Equity", f"{equity.last_usd:,.2f} USD"

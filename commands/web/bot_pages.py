@@ -1,16 +1,12 @@
 """The pages about the bot itself: its health, positions, schedule, events and settings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from functools import cache
 
 from markupsafe import Markup
 from rich.console import Console
-from rich.markup import escape
 
-from commands import approvals, audit, events, orders, schedule
-from commands.approvals import ApprovalsData
-from commands.audit.audit_inputs import show_findings
+from commands import audit, events, orders, schedule
 from commands.config import show
 from commands.config import show as config
 from commands.events import EventsShown
@@ -19,17 +15,14 @@ from commands.orders import OrdersShown
 from commands.positions import report as positions
 from commands.positions.report import Positions
 from commands.schedule import check
-from commands.schedule.rows import show_moments
-from commands.shared.light_helpers import clean
 from commands.shared.span_options import PassSpan
 from commands.shared.verb_options import Report, identity
 from commands.status.report import sections, status_of
 from commands.trades import run as trades
 from commands.web import what_if
-from commands.web.charting import ALL, RECENT, candles_part, equity_part, spell_symbol
-from commands.web.html_rendering import CSRF, Page, PageField, PagePart, Query, first_row, number_in, symbol_links
+from commands.web.charting import ALL, RECENT, candles_part, spell_symbol
+from commands.web.html_rendering import Page, PageField, PagePart, Query, first_row, number_in, symbol_links
 from commands.why_no_orders import run as why_no_orders
-from commands.why_no_orders.past_passes import run_session
 from commands.why_no_orders.reading import known_symbol
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
@@ -39,14 +32,10 @@ from tradebot.model.trading import TradingState
 from tradebot.views.status import Status
 from tradebot.views.trades.trade_row import Choice
 
-NEXT, DUE = 6, 30
-"""How many moments of the timetable the first page shows, and the page of the timetable."""
+DUE = 30
+"""How many moments of the timetable its page shows."""
 LAST_EVENTS, MOST_EVENTS, SEARCHED = 200, 2_000, 100_000
-OVERVIEW = ("serve", "may", "bot", "today", "equity", "passes", "unresolved")
-"""The parts of `status` on the first page; the others have pages of their own."""
 SLOTS = ("passes",)
-BARE = 10
-"""How many positions without a stop the first page names."""
 ROWS = 100
 """How many positions a page shows at once."""
 ANY = "any"
@@ -65,60 +54,8 @@ def _status(app: App, data: Status, names: Sequence[str]) -> Report:
     return Report("status", data, show, whose=whose)
 
 
-def _needs_report(app: App, status: Status) -> Report:
-    """Return what there is to fix, the most urgent first, as `audit` says it from the bot's own records.
-
-    Before that stand who halted the bot and why, and positions for which no stop rests at the broker.
-    """
-    audited, held = _audit(app), positions.run(app).data.positions
-    bare = [(row.symbol, row.protection) for row in held if row.protection and row.protection.lacks_stop]
-    headings = positions.columns(held)
-
-    def show(console: Console, _: object) -> None:
-        if status.trading_state != TradingState.ACTIVE:
-            sections(status, audited.whose)["may"](console)
-        for symbol, gap in bare[:BARE]:
-            where = positions.protection(gap, headings, symbol)
-            console.print(f"[red]No stop at the broker[/] for {escape(clean(symbol))}: {escape(where)}")
-        if len(bare) > BARE:
-            console.print(f"[red]No stop at the broker[/] for {len(bare) - BARE:,} more. Next: tradebot positions")
-        show_findings(console, audited.data)
-
-    return replace(audited, render=show)
-
-
 def _audit(app: App) -> Report:
     return audit.run(app, offline=True)
-
-
-def _overview(_: Query) -> list[PagePart]:
-    # The parts of one page look at the same status, which in large books takes long to read.
-    status = cache(status_of)
-    return [
-        PagePart("What needs a person", lambda app: _needs_report(app, status(app))),
-        PagePart("Entries that wait for a yes", approvals.run, act=_answers),
-        PagePart("How the bot is", lambda app: _status(app, status(app), OVERVIEW)),
-        equity_part(),
-        PagePart("What runs next", _next),
-        PagePart("What became of today's candidates", lambda app: run_session(app, None, None, None, None), wide=True),
-    ]
-
-
-def _next(app: App) -> Report:
-    return replace(schedule.run(app, NEXT, app.stamp_time()), render=show_moments)
-
-
-def _answers(report: Report) -> Iterator[Markup]:
-    """Yield a form for each entry that waits: what a person says yes to stands beside the button."""
-    data: ApprovalsData = report.data
-    for row in data.approvals:
-        if row.state == "waiting":
-            yield Markup(
-                '<form class="act" method="post" action="/act"><input type="hidden" name="csrf" value="{}">'
-                '<input type="hidden" name="request" value="{}"><span>{}: {}; {}</span>'
-                '<button name="do" value="approve">Approve</button>'
-                '<button name="do" value="reject">Reject</button></form>'
-            ).format(CSRF, row.id, row.id, approvals.describe_request(row), approvals.how_it_stands(row, data.as_of))
 
 
 def _positions(query: Query) -> list[PagePart]:
@@ -198,7 +135,6 @@ def _settings(query: Query) -> list[PagePart]:
 
 SEVERITIES = (ANY, *(each.value for each in Severity))
 PAGES = (
-    Page("overview", "/", "Overview", _overview),
     Page("positions", "/positions", "Positions", _positions, hidden=("from_row",)),
     Page("schedule", "/schedule", "Schedule", _schedule),
     Page("health", "/health", "Health", _health),

@@ -4,14 +4,16 @@ Charts don't support time zones, so times are seconds of the reader's local cloc
 set back, the repeated hour is left out of the chart; tables include it.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from markupsafe import Markup
 from rich.console import Console
+from rich.markup import escape
 
 from commands.report.report_inputs import read as read_account
 from commands.report.report_text import benchmark_name
@@ -19,7 +21,7 @@ from commands.shared.files import GAIN, INK, LOSS, QUIET
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, units, usd
 from commands.shared.span_options import PassSpan
-from commands.shared.tables import Table, number
+from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, DAY_SECOND, MINUTE, local, stamp, zone
 from commands.trades.candles import FEW, Drawn, PlannedLevels, drawn_on, label, lines_of, series_around
 from commands.trades.report import read as read_trades
@@ -30,9 +32,11 @@ from tradebot.errors import OperatorError
 from tradebot.lab.performance.report import AccountReport, CurvePoint
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
-from tradebot.model.record import CycleRecord
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.sentences import pluralize
 from tradebot.model.series import DAY, Series
+from tradebot.model.trading import TradingState
+from tradebot.views.downsampling import downsample
 from tradebot.views.trades.trade_row import Choice
 
 LOOKED_BACK = timedelta(days=2)
@@ -44,6 +48,9 @@ RECENT, ALL = "recent", "all"
 WHOLE = Choice()
 COLORS = {INK: "soft", LOSS: "red", GAIN: "green", QUIET: "soft"}
 STYLES = {"solid": "solid", "dashed": "dashed", "dotted": "dotted", "dashdot": "long"}
+ENTRY, EXIT, HALT, RESUMED = "entry", "exit", "halt", "end of a halt"
+"""What is marked on the curve of a day."""
+COUNTED = ((ENTRY, "entries"), (EXIT, "exits"), (HALT, "halts"))
 FIRST = ("score", "flow")
 """The values drawn in colors below the candles; all other scores are fainter."""
 
@@ -236,6 +243,85 @@ def growth(of: AccountReport) -> dict[str, Any]:
     }
 
 
+class DayMark(NamedTuple):
+    """What happened at a time of the day: an entry, an exit, a halt, or the end of one; and in words."""
+
+    at: datetime
+    kind: str
+    text: str
+
+
+class DayCurve(NamedTuple):
+    """The equity in USD that each pass of a session read, oldest first, and what happened in between."""
+
+    session: date
+    points: Sequence[tuple[datetime, Decimal]]
+    marks: Sequence[DayMark]
+
+
+READERS = (Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE)
+"""The jobs whose passes read the account."""
+
+
+def load_day(app: App) -> DayCurve | None:
+    """Return the newest session in which a pass read the account; None if none did."""
+    facts = app.existing_facts
+    last_reads = [cycle for job in READERS if facts and (cycle := facts.last_read(job))]
+    if facts is None or not last_reads:
+        return None
+    session = max(last_reads, key=lambda cycle: cycle.at).session
+    # A session may begin in the evening before its date.
+    passes = facts.unpriced_passes(app.day.begins(session) - timedelta(days=1))
+    points = [(cycle.at, cycle.equity) for cycle in passes if cycle.session == session and cycle.equity is not None]
+    marks = sorted(_day_marks(app, session, points[0][0]), key=lambda mark: mark.at) if points else ()
+    return DayCurve(session, downsample(points, MOST), marks) if points else None
+
+
+def _day_marks(app: App, session: date, first: datetime) -> Iterator[DayMark]:
+    ledger = app.ledger_view
+    totals, date_of = ledger.totals(), app.day.date_of
+    for position in totals.own_positions():
+        if date_of(position.opened_at) == session:
+            yield DayMark(position.opened_at, ENTRY, f"entered {clean(position.symbol)}")
+    for trip in totals.round_trips:
+        if date_of(trip.opened_at) == session:
+            yield DayMark(trip.opened_at, ENTRY, f"entered {clean(trip.symbol)}")
+        if date_of(trip.closed_at) == session:
+            yield DayMark(trip.closed_at, EXIT, f"closed {clean(trip.symbol)}, {trip.profit:z+,.2f} USD")
+    for state in ledger.states_since(first, app.day.begins(session + timedelta(days=1))):
+        assert state.at is not None, "it was found by its time"
+        what = f"resumed by {clean(state.who)}"
+        if state.state != TradingState.ACTIVE:
+            what = f"{state.state} by {clean(state.who)}: {clean(state.why)}"
+        yield DayMark(state.at, RESUMED if state.state == TradingState.ACTIVE else HALT, what)
+
+
+def day(app: App) -> dict[str, Any]:
+    """Return the account's equity over the passes of the newest session; raise OperatorError without any."""
+    curve = load_day(app)
+    if curve is None:
+        raise OperatorError("no pass has read the account yet", "tradebot evaluate-exits")
+    return draw_day(curve)
+
+
+def draw_day(curve: DayCurve) -> dict[str, Any]:
+    """Return the chart data of a session; each mark is at the last point before it."""
+    points = _ascending({"time": local(at), "value": float(equity)} for at, equity in curve.points)
+    times = [point["time"] for point in points]
+    marks = [
+        {"time": times[max(bisect_right(times, local(mark.at)) - 1, 0)], "kind": mark.kind, "text": mark.text}
+        for mark in curve.marks
+    ]
+    return {
+        "lines": [ChartSeries("equity", "blue", "solid", points)._asdict()],
+        "marks": sorted(marks, key=lambda mark: mark["time"]),
+        "decimals": 2,
+        "zone": zone(),
+        "has_times": True,
+        "unit": "USD",
+    }
+
+
 def columns(of: AccountReport) -> list[tuple[str, str]]:
     """Return the available curves of growth, as labels and fields."""
     benchmark, at_exposure = of.benchmark or "", benchmark_name(of)
@@ -266,6 +352,11 @@ def _ascending(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 ROWS = 300
 """How many candles, passes and sessions are in a table: the last ones."""
+SIGNS = (
+    *(("bought", "blue", "▲"), ("sold", "yellow", "▼"), (ENTRY, "blue", "▲"), (EXIT, "yellow", "▼")),
+    *((HALT, "red", "■"), (RESUMED, "green", "■")),
+)
+"""The signs of marks in a chart, with their colors."""
 KEYS = "With the keyboard: ← and → read it point by point, + and − zoom, Escape shows all of it."
 
 
@@ -281,8 +372,9 @@ def chart(path: str, draws: Mapping[str, Any], words: str, tables: Sequence[tupl
 
 
 def _keys(draws: Mapping[str, Any]) -> Iterator[Markup]:
-    for bought, word, color, sign in ((True, "bought", "blue", "▲"), (False, "sold", "yellow", "▼")):
-        if any(mark["bought"] is bought for mark in draws.get("marks", ())):
+    kinds = {mark.get("kind") or ("bought" if mark["bought"] else "sold") for mark in draws.get("marks", ())}
+    for word, color, sign in SIGNS:
+        if word in kinds:
             yield Markup('<span><i class="key-{} key-mark">{}</i>{}</span>').format(color, sign, word)
     lines = [*draws["lines"], *draws.get("scores", ())]
     named = {_series_name(line): (line["color"], line["style"]) for line in lines}
@@ -301,13 +393,44 @@ def _fold_table(title: str, table: Table) -> Markup:
     return Markup("<details><summary>{}</summary>{}</details>").format(title, render_html(show))
 
 
+def day_part() -> PagePart:
+    """Return the part that shows the equity over the day, with entries, exits and halts."""
+    return PagePart("The day", _day)
+
+
+def _day(app: App) -> Markup:
+    curve = load_day(app)
+    if curve is None:
+        return Markup("<p>No pass has read the account yet, so there is no equity to draw.</p>")
+    values = [equity for _, equity in curve.points]
+    kinds = [mark.kind for mark in curve.marks]
+    counts = ", ".join(pluralize(kinds.count(kind), kind, many) for kind, many in COUNTED if kind in kinds)
+    span = f"lowest {min(values):,.2f}, highest {max(values):,.2f} USD"
+    words = f"{curve.session}: {span}; {counts or 'no entry or exit'}."
+    happened = Table(f"at {zone()}", sentence("what"))
+    for mark in curve.marks:
+        happened.row(stamp(mark.at, DAY_SECOND), escape(mark.text))
+    table = Table(f"at {zone()}", number("equity USD"))
+    for at, equity in curve.points[-ROWS:]:
+        table.row(stamp(at, DAY_SECOND), f"{equity:,.2f}")
+    tables = [("Entries, exits and halts", happened), ("Equity by pass", table)]
+    return chart("/api/chart/day", draw_day(curve), words, tables)
+
+
 def equity_part(title: str = "Growth, compared with the benchmark") -> PagePart:
     """Return the part that shows the account's growth with its benchmark, as `report` does."""
     return PagePart(title, _equity)
 
 
-def _equity(app: App) -> Markup:
+def weeks_part() -> PagePart:
+    """Return the same part for several sessions; for a single one it is empty, because its day is drawn already."""
+    return PagePart("Growth, compared with the benchmark", lambda app: _equity(app, least=2))
+
+
+def _equity(app: App, least: int = 0) -> Markup:
     of = account(app)
+    if of.sessions < least:
+        return Markup("")
     if len(of.curve) < 2:
         return Markup("<p>No session of this account is over yet, so there is no growth to draw.</p>")
     shown = columns(of)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from io import StringIO
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -154,13 +155,14 @@ CSRF = "\x02csrf\x02"
 class PagePart(NamedTuple):
     """A part of a page; its content comes from a verb's report, or is separate HTML.
 
-    `act` creates forms from a report.
+    `draw` shows a report in another form than its verb prints, and `act` creates forms from it.
     """
 
     title: str
     make: Callable[[App], Report | Markup]
     wide: bool = False
     act: Callable[[Report], Iterable[Markup]] | None = None
+    draw: Callable[[App, Report], Markup] | None = None
 
 
 class PageField(NamedTuple):
@@ -187,9 +189,82 @@ class Page(NamedTuple):
     is_live: bool = True
 
 
+class CardFigure(NamedTuple):
+    """A figure in a card: its name, its value, what to know about it, and its color, if any."""
+
+    name: str
+    value: str
+    note: str = ""
+    color: str = ""
+
+
+def draw_figures(shown: Iterable[CardFigure]) -> Markup:
+    """Return figures as a grid of names and values."""
+    each = (
+        Markup('<div><dt>{}</dt><dd><b class="{}">{}</b><small>{}</small></dd></div>').format(
+            figure.name, figure.color, figure.value, figure.note
+        )
+        for figure in shown
+    )
+    return Markup('<dl class="figures">{}</dl>').format(Markup("").join(each))
+
+
+ACROSS, DOWN, MARGIN = 100, 32, 2
+"""The size of a small line of prices, in units of its own, and the room above and below it."""
+
+
+def draw_prices(prices: Sequence[Decimal], levels: Mapping[str, Decimal]) -> Markup:
+    """Return prices as a small line, with levels across it that have their names as classes; empty without prices.
+
+    What it shows has to stand beside it in words, too.
+    """
+    if not prices:
+        return Markup("")
+    every = [float(price) for price in (*prices, *levels.values())]
+    highest, spread = max(every), max(every) - min(every)
+
+    def height(price: Decimal) -> str:
+        down = (highest - float(price)) / spread if spread else 0.5
+        return f"{MARGIN + (DOWN - 2 * MARGIN) * down:.1f}"
+
+    last = max(len(prices) - 1, 1)
+    # A single price is a line, too.
+    drawn = prices if len(prices) > 1 else [*prices, *prices]
+    points = " ".join(f"{ACROSS * index / last:.1f},{height(price)}" for index, price in enumerate(drawn))
+    lines = Markup("").join(
+        Markup('<line class="{}" x1="0" x2="{}" y1="{}" y2="{}"/>').format(name, ACROSS, height(price), height(price))
+        for name, price in levels.items()
+    )
+    return Markup(
+        '<svg class="prices" viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">'
+        '{}<polyline points="{}"/></svg>'
+    ).format(ACROSS, DOWN, lines, points)
+
+
+def draw_shares(shares: Sequence[tuple[str, int, str, str]]) -> Markup:
+    """Return parts of a whole as one bar, and each with its count: names, counts, colors, and what they mean."""
+    whole, start, drawn = sum(count for _, count, _, _ in shares) or 1, 0, list[Markup]()
+    for _, count, color, _ in shares:
+        drawn.append(Markup('<rect class="{}" x="{}" width="{}" height="1"/>').format(color, start, count))
+        start += count
+    rows = Markup("").join(
+        Markup('<li class="{}"><b>{:,}</b> <span>{} <small>{}</small></span></li>').format(color, count, name, meaning)
+        for name, count, color, meaning in shares
+    )
+    return Markup(
+        '<svg class="shares" viewBox="0 0 {} 1" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
+        '<ul class="shares">{}</ul>'
+    ).format(whole, Markup("").join(drawn), rows)
+
+
+def link_symbol(name: str) -> Markup:
+    """Return a link to a symbol's page, with its name escaped."""
+    return Markup('<a href="/symbol/{}">{}</a>').format(quote(name, safe=""), clean(name))
+
+
 def symbol_links(names: Iterable[str]) -> Markup:
     """Return links to the pages of symbols, with their names escaped."""
-    each = Markup(" ").join(Markup('<a href="/symbol/{}">{}</a>').format(quote(name, safe=""), name) for name in names)
+    each = Markup(" ").join(map(link_symbol, names))
     return Markup('<p class="links">{}</p>').format(each) if each else Markup("<p>None.</p>")
 
 

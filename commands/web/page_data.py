@@ -328,5 +328,5 @@ def _render_part(
         return RenderedPart(name, part.title, made, part.wide), None
     report = replace(made, whose=whose) if made.whose == NOBODY else made
     forms = Markup("").join(part.act(report) if part.act else ())
-    html = render_html(lambda console: report.render(console, report.data)) + forms
-    return RenderedPart(name, part.title, html, part.wide), report
+    shown = part.draw(bot, report) if part.draw else render_html(lambda console: report.render(console, report.data))
+    return RenderedPart(name, part.title, shown + forms, part.wide), report

@@ -28,9 +28,9 @@ from commands.positions import report as positions
 from commands.serve.web import look
 from commands.serve.web_pages import health
 from commands.top.screen_data import version
-from commands.web import bot_pages, performance_pages, what_if
+from commands.web import bot_pages, overview, performance_pages, what_if
 from commands.web.actions import VerbActions
-from commands.web.charting import candles, equity
+from commands.web.charting import candles, day, equity
 from commands.web.guard import (
     API,
     Guard,
@@ -116,7 +116,7 @@ ORDER = (
     *("overview", "positions", "symbols", "symbol", "funnel", "what-if", "trades", "report", "backtests", "backtest"),
     *("signals", "schedule", "health", "events", "settings"),
 )
-EVERY = (*bot_pages.PAGES, *bot_pages.SYMBOL_PAGES, *what_if.PAGES, *performance_pages.PAGES)
+EVERY = (*overview.PAGES, *bot_pages.PAGES, *bot_pages.SYMBOL_PAGES, *what_if.PAGES, *performance_pages.PAGES)
 PAGES: tuple[Page, ...] = tuple(sorted(EVERY, key=lambda page: ORDER.index(page.name)))
 
 STATIC = {
@@ -167,6 +167,7 @@ class Site:
                 for page in PAGES
             ),
             Route("/api/chart/equity", partial(self._chart, equity)),
+            Route("/api/chart/day", partial(self._chart, day)),
             Route("/api/chart/candles/{which}/{symbol:path}", partial(self._chart, candles)),
             Route("/api/positions", self._positions),
             Route("/api/sre/health", self._health),

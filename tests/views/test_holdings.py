@@ -24,7 +24,14 @@ from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.views import holdings
-from tradebot.views.holdings import Holding, RecordedPrice, account_margin, funding_so_far, protection_of
+from tradebot.views.holdings import (
+    Holding,
+    RecordedPrice,
+    account_margin,
+    funding_so_far,
+    nearest_levels,
+    protection_of,
+)
 
 
 def holding(price: str, *, held_for_s: float = 600) -> Holding:
@@ -39,6 +46,7 @@ def holding(price: str, *, held_for_s: float = 600) -> Holding:
 
 
 LOSS = 100 * (1 - EXITS.stop_loss_fraction)
+GAIN = 100 * (1 + EXITS.profit_target_fraction)
 OVERDUE_S = EXITS.time_exit_s + 14 * 3600 + 27 * 60
 
 
@@ -54,6 +62,36 @@ def test_status_shows_the_exit_rule_that_acts_first(price: Decimal, held_for_s: 
     held = holding(str(price), held_for_s=held_for_s)
     assert held.nearest == rule
     assert report.nearest_rule(held) == said
+
+
+def of_short(held: Holding) -> Holding:
+    """Return a position as a short, whose rules are the other way round."""
+    position = Position("flow", "AAPL", (Lot(Decimal(-10), Decimal(100), NOW),), Decimal(0), NOW)
+    rows = holdings.stop_rows(WatchedPosition(position, Decimal(100)), LISTED, held.price, NOW, LISTED)
+    return replace(held, quantity=Decimal(-10), stops=rows)
+
+
+@pytest.mark.parametrize("price", [LOSS - 1, LOSS + 1, Decimal(100), GAIN, GAIN - 1, GAIN + 1])
+@pytest.mark.parametrize("is_short", [False, True])
+def test_stop_and_target_are_told_apart_on_either_side_of_them(price: Decimal, is_short: bool) -> None:
+    held = holding(str(price))
+    stop, target = nearest_levels(of_short(held) if is_short else held)
+    assert (stop and stop.rule, target and target.rule) == ("STOP_LOSS", "PROFIT_TARGET")
+
+
+def test_unarmed_rules_times_and_positions_without_a_price_have_no_level() -> None:
+    held = holding("100")
+    assert {row.rule for row in held.stops if not row.armed or row.price is None} != set()
+    unarmed = replace(held, stops=tuple(replace(row, armed=False) for row in held.stops))
+    apart = replace(held, price=None, stops=tuple(replace(row, distance=None) for row in held.stops))
+    assert nearest_levels(unarmed) == nearest_levels(apart) == (None, None)
+
+
+def test_value_is_that_of_the_price_and_unknown_without_one() -> None:
+    held = replace(holding("100"), cost_usd=Decimal(-1000), unrealized_usd=Decimal(50))
+    assert held.value_usd == -950
+    assert replace(held, unrealized_usd=None).value_usd is None
+    assert replace(held, cost_usd=None).value_usd is None
 
 
 @pytest.mark.parametrize("columns", [50, 80, 100, 160])

@@ -33,8 +33,10 @@ from tradebot.views.status import (
     Status,
     belongs,
     day_profit,
+    day_return,
     drawdown,
     equity,
+    exposure,
     last_pass,
     last_reconcile,
     open_order,
@@ -206,3 +208,31 @@ def test_day_profit_counts_both_trades_in_one_symbol() -> None:
     ]
     found = there(of_last_day(history(*made, ends=(end(0, {}, "1"),))))
     assert (found.realized_usd, found.trades_closed) == (Decimal(40), 2)
+
+
+def status_with(positions: object = (), equity_usd: int | None = None, total_usd: int | None = None) -> Status:
+    """Return the parts of a status that its figures are computed from."""
+    account = None if equity_usd is None else SimpleNamespace(last_usd=Decimal(equity_usd))
+    today = None if total_usd is None else SimpleNamespace(total_usd=Decimal(total_usd))
+    return cast("Status", SimpleNamespace(positions=positions, equity=account, today=today))
+
+
+@pytest.mark.parametrize(
+    ("equity_usd", "total_usd", "fraction"),
+    [(110, 10, "0.1"), (90, -10, "-0.1"), (10, 10, None), (None, 10, None), (110, None, None)],
+)
+def test_day_return_is_of_the_equity_before_the_day(
+    equity_usd: int | None, total_usd: int | None, fraction: str | None
+) -> None:
+    assert day_return(status_with((), equity_usd, total_usd)) == (None if fraction is None else Decimal(fraction))
+
+
+def test_exposure_counts_longs_and_shorts_alike_and_only_what_the_broker_still_has() -> None:
+    values = (300, -200, None, 1000)
+    held = [
+        SimpleNamespace(value_usd=None if value is None else Decimal(value), is_held=value != 1000) for value in values
+    ]
+    seen = exposure(status_with(held, 1000))
+    assert (seen.gross_usd, seen.unpriced) == (Decimal(500), 1)
+    assert seen.fraction == Decimal("0.5")
+    assert exposure(status_with(held)).fraction is None

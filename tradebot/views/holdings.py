@@ -191,6 +191,37 @@ class Holding(Struct, frozen=True, omit_defaults=True):
         """Return True if the broker still has shares of the lot."""
         return abs(self.quantity) > self.closed_by_others
 
+    @property
+    def value_usd(self) -> Decimal | None:
+        """Return the value at the last recorded price in USD, negative for a short; None without a price."""
+        if self.cost_usd is None or self.unrealized_usd is None:
+            return None
+        return self.cost_usd + self.unrealized_usd
+
+
+def nearest_levels(row: Holding) -> tuple[StopRow | None, StopRow | None]:
+    """Return the stop and the target that a position's price would reach first; None where it has none or no price."""
+    levels = [
+        (rule.distance, _is_target(rule.price, rule.distance, row), rule)
+        for rule in row.stops
+        if rule.armed and rule.price is not None and rule.distance is not None
+    ]
+    stops, targets = ([(away, rule) for away, ahead, rule in levels if ahead is side] for side in (False, True))
+    stop, target = (min(side, key=lambda level: level[0])[1] if side else None for side in (stops, targets))
+    return stop, target
+
+
+def _is_target(level: Decimal, away: Decimal, row: Holding) -> bool:
+    """Return True if the price gets to an armed rule by moving in the position's favor.
+
+    The distance then has the sign of that move, even once it is passed. Where it is zero, a rule beyond the entry price
+    counts as a target.
+    """
+    direction = 1 if row.quantity > 0 else -1
+    if away and row.price is not None:
+        return (level - row.price) * direction * away > 0
+    return row.average_price is not None and (level - row.average_price) * direction > 0
+
 
 class ExternalClose(Struct, frozen=True):
     """Shares of ours closed outside the bot: how many (unsigned), the average price in USD, and since when."""

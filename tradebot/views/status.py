@@ -340,6 +340,30 @@ class Status(Struct, frozen=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
 
 
+def day_return(status: Status) -> Decimal | None:
+    """Return the day's profit as a fraction of the equity before it; None if either isn't known."""
+    if status.today is None or status.equity is None:
+        return None
+    before = status.equity.last_usd - status.today.total_usd
+    return status.today.total_usd / before if before > 0 else None
+
+
+class GrossExposure(Struct, frozen=True):
+    """The unsigned value of all positions in USD, as a fraction of the equity, and how many of them have no price."""
+
+    gross_usd: Decimal
+    fraction: Decimal | None
+    unpriced: int
+
+
+def exposure(status: Status) -> GrossExposure:
+    """Return the exposure of the positions that the broker still has, at their last recorded prices."""
+    values = [row.value_usd for row in status.positions if row.is_held]
+    gross = sum((abs(value) for value in values if value is not None), Decimal(0))
+    equity = status.equity.last_usd if status.equity else Decimal(0)
+    return GrossExposure(gross, gross / equity if equity > 0 else None, sum(value is None for value in values))
+
+
 def describe_waiting(requests: Sequence[Request]) -> str:
     """Say which entries wait for a person's approval, and when the first of them expires, in UTC."""
     entries = ", ".join(f"{request.side} {request.quantity:,f} {request.symbol}" for request in requests)

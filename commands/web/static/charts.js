@@ -30,6 +30,15 @@
   const priced = (decimals) => ({ type: "price", precision: decimals, minMove: 10 ** -decimals });
   const grown = { type: "custom", minMove: 0.01, formatter: (value) => (value.toFixed(2) === "-0.00" ? "0.00" : value.toFixed(2)) + "%" };
 
+  const money = { type: "custom", minMove: 0.01, formatter: (value) => value.toLocaleString("en-US", { maximumFractionDigits: 0 }) };
+
+  // A value of a line, in words.
+  const valued = (data, value) => {
+    if (data.candles) return (value < 0 ? "" : "+") + value.toFixed(3);
+    if (data.unit === "USD") return value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 }) + " USD";
+    return (value < 0 ? "" : "+") + value.toFixed(2) + "%";
+  };
+
   const addLine = (of, line, pane, format) => {
     const series = of.chart.addSeries(LightweightCharts.LineSeries, {
       lineType: pane === 0 && of.data.candles ? 1 : 0, color: color(line.color), priceFormat: format,
@@ -51,10 +60,15 @@
     return series;
   };
 
-  const mark = (of, series) => LightweightCharts.createSeriesMarkers(series, of.data.marks.map((fill) => ({
-    time: fill.time, position: fill.bought ? "belowBar" : "aboveBar", shape: fill.bought ? "arrowUp" : "arrowDown",
-    color: color(fill.bought ? "blue" : "yellow"), size: of.data.has_times ? 1 : 0.5,
-  })));
+  const SIGNS = {
+    bought: ["belowBar", "arrowUp", "blue"], sold: ["aboveBar", "arrowDown", "yellow"], entry: ["belowBar", "arrowUp", "blue"],
+    exit: ["aboveBar", "arrowDown", "yellow"], halt: ["aboveBar", "square", "red"], "end of a halt": ["aboveBar", "square", "green"],
+  };
+
+  const mark = (of, series) => LightweightCharts.createSeriesMarkers(series, of.data.marks.map((fill) => {
+    const [position, shape, name] = SIGNS[fill.kind || (fill.bought ? "bought" : "sold")];
+    return { time: fill.time, position, shape, color: color(name), size: of.data.has_times ? 1 : 0.5 };
+  }));
 
   // Everything that a point in time has, in words.
   const told = (of, time) => {
@@ -65,7 +79,7 @@
     for (const fill of data.marks || []) if (fill.time === time) parts.push(fill.text);
     for (const line of [...(data.scores || []), ...(data.candles ? [] : data.lines)]) {
       const point = of_time(line.points);
-      if (point) parts.push(line.name + " " + (point.value < 0 ? "" : "+") + point.value.toFixed(data.candles ? 3 : 2) + (data.candles ? "" : "%"));
+      if (point) parts.push(line.name + " " + valued(data, point.value));
     }
     return parts.join(" · ");
   };
@@ -83,9 +97,9 @@
     of.data = data;
     of.chart.applyOptions(look(data));
     const candles = data.candles && addCandles(of);
-    for (const line of data.lines) addLine(of, line, 0, data.candles ? priced(data.decimals) : grown);
+    for (const line of data.lines) addLine(of, line, 0, data.candles ? priced(data.decimals) : data.unit === "USD" ? money : grown);
     for (const line of [...(data.scores || [])].reverse()) addLine(of, line, 1, priced(2));
-    if (candles) mark(of, candles);
+    if (data.marks) mark(of, candles || of.series[0]);
     const panes = of.chart.panes();
     if (panes.length > 1) { panes[0].setStretchFactor(3); panes[1].setStretchFactor(1); }
     if (range) of.chart.timeScale().setVisibleRange(range); else of.chart.timeScale().fitContent();

@@ -146,3 +146,19 @@ def test_session_ends_reads_no_other_passes_over_years(facts: SqliteFacts) -> No
         step for step in plan if "cycles" in step and "SEARCH main.cycles USING INDEX cycles_with_" not in step
     ] == []
     assert [step for step in plan if "B-TREE" in step] == []
+
+
+def test_marked_prices_are_those_of_the_last_passes_of_one_session_oldest_first(facts: SqliteFacts) -> None:
+    for cycle in (
+        seen(0, 1, 1, 7),
+        *(seen(1, minute, 1, 10 + minute) for minute in (3, 1, 2)),
+        seen(1, 4, 1, None),
+        seen(2, 1, 1, 9),
+    ):
+        facts.record(cycle)
+    day = DAY + timedelta(days=1)
+    start = NOW + timedelta(days=1)
+    prices = facts.marked_prices(day, ["AAPL", "MSFT"], 2)
+    assert prices == {"AAPL": [(start + timedelta(minutes=minute), Decimal(10 + minute)) for minute in (2, 3)]}
+    assert [price for _, price in facts.marked_prices(day, ["AAPL"], 9)["AAPL"]] == [11, 12, 13]
+    assert facts.marked_prices(day, ["MSFT"], 9) == {}

@@ -9,13 +9,12 @@ from starlette.testclient import TestClient
 
 from commands.config import show as config
 from commands.positions import report as positions
-from commands.web.bot_pages import BARE, ROWS
+from commands.web.bot_pages import ROWS
 from tests.commands.mcp.test_tools_runner import steady
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.text import redaction
 from tradebot.model.struct_tools import replace
-from tradebot.views.holdings import PositionProtection, Uncovered
 
 HOSTILE = '<img src=x onerror="alert(1)">\u202e/?#%'
 MOST_BYTES = 300_000
@@ -50,7 +49,7 @@ def words(page: str, title: str) -> str:
     [
         (
             "overview",
-            ("audit --offline", "approvals", "status", "schedule --next 6", "why-no-orders --session 2026-11-17"),
+            ("status", "approvals", "positions", "audit --offline", "why-no-orders --session 2026-11-17"),
         ),
         ("positions", ("positions", "orders --last 100")),
         ("schedule", ("status", "schedule --next 30", "schedule check")),
@@ -79,39 +78,6 @@ def test_answers_at_the_paths_of_earlier_bots_are_those_of_positions_and_of_serv
     assert {row["subject"] for row in found["subsystems"]} == {
         row["subject"] for row in bot.json("health")["judgments"]
     }
-
-
-def test_first_page_names_who_halted_and_positions_without_a_stop_before_all_else(
-    bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = words(client.get("/").text, "What needs a person")
-    assert "No stop at the broker" not in before
-    assert "Trading state" not in before
-    assert bot.says("halt", "--reason", f"wild {HOSTILE}").code == 0
-    run = positions.run
-
-    def bare(app: Any) -> Any:
-        report = run(app)
-        (row, *_) = report.data.positions
-        none = PositionProtection(row.quantity * 0, (), None, Uncovered.NOT_PLACED, None)
-        whole = replace(none, why=Uncovered.BY_SETTING)
-        rows = [replace(row, symbol=f"{HOSTILE}{n}", protection=none) for n in range(BARE + 2)]
-        kept = (*rows, replace(row, symbol="FINE", protection=whole))
-        return replace(report, data=replace(report.data, positions=kept))
-
-    monkeypatch.setattr(positions, "run", bare)
-    page = client.get("/").text
-    said = words(page, "What needs a person")
-    assert said.startswith("Trading state REDUCE_ONLY by ")
-    assert said.index("wild ") < said.index("No stop at the broker for ") < said.index("What to fix")
-    assert said.count("No stop at the broker for ") == BARE + 1
-    assert "No stop at the broker for 2 more" in said
-    assert "FINE" not in said
-    assert "<img" not in page
-    assert "\u202e" not in page
-    assert page.index("What needs a person") < page.index("How the bot is")
-    monkeypatch.undo()
-    assert bot.says("unhalt", "--confirm", bot.tail(), "--reason", "seen").code == 0
 
 
 def test_a_thousand_positions_are_paged_small_and_their_totals_stay_those_of_all(

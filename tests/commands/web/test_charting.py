@@ -136,7 +136,8 @@ def test_growth_is_the_curve_of_the_report(bot: Bot, client: TestClient) -> None
     for name, column in (("account", "index"), (account["benchmark"], "benchmark")):
         assert by_name[name] == [100 * (point[column] - 1) for point in account["curve"]]
     end = account["curve"][-1]
-    page = client.get("/").text
+    page = client.get("/report").text
+    assert "Growth, compared with the benchmark" not in client.get("/").text, "a single session is drawn as a day"
     assert f"1 session: account {100 * (end['index'] - 1):+.2f}%, SPY {100 * (end['benchmark'] - 1):+.2f}%" in page
     assert f"{float(end['equity_usd']):,.2f}" in page
 

@@ -1,5 +1,6 @@
 """What a verb prints, as HTML: the same words and figures, and no text that could be more than a text."""
 
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from commands.shared.tables import Table, number, sentence
-from commands.web.html_rendering import line, render_html
+from commands.web.html_rendering import draw_prices, draw_shares, line, render_html
 from tradebot.adapters.text import redaction
 
 HOSTILE = "\"><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>&amp;\x1b]0;a\x07\u202e"
@@ -112,3 +113,37 @@ def test_keys_are_hidden_in_lines_cells_and_headings(monkeypatch: pytest.MonkeyP
 
     assert "very-secret-key" not in render_html(draw)
     assert line("[red]very-secret-key[/]") == '<span class="red">[hidden]</span>'
+
+
+def points_of(svg: str) -> list[tuple[float, float]]:
+    """Return the points of a line of prices."""
+    (points,) = [dict(Seen(svg).attributes)["points"]]
+    assert points is not None
+    return [(float(x), float(y)) for x, y in (point.split(",") for point in points.split())]
+
+
+def test_prices_go_up_across_the_drawing_and_levels_lie_at_their_height() -> None:
+    svg = draw_prices([Decimal(10), Decimal(12), Decimal(11)], {"stop": Decimal(8), "target": Decimal(12)})
+    points = points_of(svg)
+    assert [x for x, _ in points] == [0, 50, 100]
+    assert points[1][1] < points[2][1] < points[0][1]
+    heights = [float(value or "") for name, value in Seen(svg).attributes if name == "y1"]
+    assert heights[1] == points[1][1]
+    assert heights[0] == max(y for _, y in points) + (heights[0] - points[0][1]) > points[0][1]
+    assert all(0 <= y <= 32 for y in (*heights, *(y for _, y in points)))
+
+
+def test_a_single_price_and_equal_ones_are_a_level_line_and_none_is_nothing() -> None:
+    assert draw_prices([], {"stop": Decimal(1)}) == ""
+    assert points_of(draw_prices([Decimal(5)], {})) == [(0, 16), (100, 16)]
+    assert {y for _, y in points_of(draw_prices([Decimal(5)] * 3, {}))} == {16}
+
+
+def test_shares_fill_the_bar_one_after_the_other_and_their_texts_stay_texts() -> None:
+    svg = draw_shares([("sent", 2, "green", "yes"), (HOSTILE, 1_000, "red", HOSTILE)])
+    seen = Seen(svg)
+    assert [value for name, value in seen.attributes if name in ("x", "width")] == ["0", "2", "2", "1000"]
+    assert ("viewbox", "0 0 1002 1") in seen.attributes
+    assert "1,000" in seen.text
+    assert not {"script", "img"} & set(seen.tags)
+    assert "rect" not in Seen(draw_shares([])).tags

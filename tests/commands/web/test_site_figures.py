@@ -16,7 +16,7 @@ from tests.kit.bot.folder import Bot
 SHORTENED = {"audit", "pnl", "report", "status", "summary", "trades", "why-no-orders"}
 """Verbs whose screens are short; a page has all of it, as they have with --explain."""
 LINES: Mapping[str, tuple[str, ...]] = {
-    "/": ("audit --offline", "approvals", "status", "schedule --next 6", "why-no-orders --session {day}"),
+    "/": ("status", "approvals", "positions", "audit --offline", "why-no-orders --session {day}"),
     "/positions": ("positions", "orders"),
     "/symbols": (),
     "/symbol/{symbol}": (

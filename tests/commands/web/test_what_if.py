@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from commands.web import threshold_sliders, what_if
+from commands.web import what_if
 from commands.web.page_data import PageReader
-from commands.web.threshold_sliders import Sliders, sliders_of
+from commands.web.what_if import Sliders, sliders_of
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
 from tradebot import __version__
@@ -35,7 +35,7 @@ def bot(shared_trader: Bot) -> Bot:
 @pytest.fixture(autouse=True)
 def nothing_kept() -> None:
     """Forget the sliders of other tests."""
-    threshold_sliders._KEPT.clear()
+    what_if._KEPT.clear()
 
 
 class Read(NamedTuple):
@@ -143,12 +143,12 @@ def test_pages_write_nothing(bot: Bot) -> None:
 
 def test_answer_of_what_is_read_again_comes_from_what_was_kept(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     first = found(bot)
-    monkeypatch.setattr(threshold_sliders, "decide", None)
+    monkeypatch.setattr(what_if, "decide", None)
     assert found(bot) is first
 
 
 def test_little_is_decided_again_for_a_large_pass(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threshold_sliders, "WORK", 0)
+    monkeypatch.setattr(what_if, "WORK", 0)
     (families,) = (one for one in found(bot).sliders if one.key == "strategies.flow.min_families")
     assert [(stop.value, stop.orders) for stop in families.stops if stop.value in "12"] == [("1", None), ("2", 0)]
 

@@ -336,6 +336,7 @@ class SqliteFacts(CacheStore):
     intakes = _method_of_query(history.intakes)
     marks = _method_of_query(history.marks)
     last_marked = _method_of_query(history.last_marked)
+    marked_prices = _method_of_query(history.marked_prices)
     last_read = _method_of_query(history.last_read)
     other_code = _method_of_query(history.other_code)
     session_ends = _method_of_query(history.session_ends)

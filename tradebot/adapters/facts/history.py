@@ -77,6 +77,14 @@ LAST_MARK = """SELECT body FROM main.cycles INDEXED BY cycles_with_marks, json_e
 
 """Select the last pass since a session and a time that saw a price of a symbol, without reading those before it."""
 
+MARKED_PRICES = """SELECT at, mark.value ->> '$[0]', mark.value ->> '$[1]' FROM
+    (SELECT at, body FROM main.cycles INDEXED BY cycles_with_marks
+    WHERE json_array_length(body, '$[10]') > 0 AND body ->> '$[2]' = ?1 ORDER BY at DESC LIMIT ?2)
+    CROSS JOIN json_each(body, '$[10]') AS mark WHERE mark.value ->> '$[0]' IN (SELECT value FROM json_each(?3))
+    ORDER BY at"""
+
+"""Select what the last passes of a session saw of some symbols."""
+
 READ = """SELECT body FROM main.cycles INDEXED BY cycles_with_equity WHERE body ->> '$[9]' IS NOT NULL AND job = ?
     ORDER BY body ->> '$[2]' DESC, at DESC, sequence DESC LIMIT 1"""
 
@@ -281,6 +289,17 @@ def last_marked(database: sqlite3.Connection, symbol: str, since: datetime) -> C
     first = (since - SAME_PASS).date().isoformat()
     heads = [body for (body,) in database.execute(LAST_MARK, (first, time_text(since), symbol))]
     return next(iter(unpack_all(CycleRecord, heads)), None)
+
+
+def marked_prices(
+    database: sqlite3.Connection, session: date, symbols: Iterable[str], most_passes: int
+) -> Mapping[str, Sequence[tuple[datetime, Decimal]]]:
+    """Return the times and prices in USD that a session's last passes saw of each symbol, oldest first."""
+    prices = defaultdict[str, list[tuple[datetime, Decimal]]](list)
+    asked = session.isoformat(), most_passes, json.dumps(list(symbols))
+    for at, symbol, price in database.execute(MARKED_PRICES, asked):
+        prices[symbol].append((parse_time(at), Decimal(price)))
+    return prices
 
 
 def other_code(database: sqlite3.Connection, strategy: str, digest: str) -> datetime | None:

@@ -1,0 +1,246 @@
+"""The first page: figures of the day in cards, its curve, positions as rows, what needs a person, and the funnel."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+
+from markupsafe import Markup
+from rich.console import Console
+from rich.markup import escape
+
+from commands import approvals, audit
+from commands.approvals import ApprovalsData
+from commands.audit.audit_inputs import show_findings
+from commands.positions import report as positions
+from commands.positions.report import Positions
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import STATE_STYLE, duration, in_units, time_left, usd, way_there
+from commands.shared.times import DAY_MINUTE, stamp, zone
+from commands.shared.verb_options import Report, identity
+from commands.status.report import (
+    count_working_orders,
+    sections,
+    show_closed_permission,
+    show_trading_state,
+    status_of,
+)
+from commands.web.charting import day_part, weeks_part
+from commands.web.html_rendering import (
+    CSRF,
+    CardFigure,
+    Page,
+    PagePart,
+    Query,
+    draw_figures,
+    draw_prices,
+    draw_shares,
+    link_symbol,
+)
+from commands.why_no_orders.past_passes import run_session
+from tradebot.app.wiring import App
+from tradebot.judging.judgment import overall
+from tradebot.model.sentences import pluralize
+from tradebot.model.struct_tools import replace
+from tradebot.model.trading import TradingState
+from tradebot.views.explain import Funnel
+from tradebot.views.holdings import FOREIGN_OWNER, Holding, StopRow, nearest_levels
+from tradebot.views.status import Status, day_return, exposure
+from tradebot.views.why_no_orders import Why
+
+BARE = 10
+"""How many positions without a stop the first page names."""
+MOST_ROWS = 30
+"""How many positions the first page shows."""
+MOST_PASSES = 400
+"""How many passes of the last session a small line of prices reaches back."""
+CAUSE_STYLE = {"idle by design": "blue", "blocked": "yellow", "broken": "red", "unknown": "magenta"}
+
+
+def _overview(_: Query) -> list[PagePart]:
+    # The parts of one page look at the same status, which in large books takes long to read.
+    status = cache(status_of)
+    return [
+        PagePart("Today", lambda app: _status_report(app, status(app)), wide=True, draw=_draw_cards),
+        PagePart("Entries that wait for a yes", approvals.run, act=_answer_forms, draw=_draw_nothing),
+        day_part(),
+        weeks_part(),
+        PagePart("Positions", positions.run, wide=True, draw=draw_positions),
+        PagePart("What needs a person", lambda app: _needs_report(app, status(app))),
+        PagePart("Candidates today", lambda app: run_session(app, None, None, None, None), draw=_draw_funnel),
+    ]
+
+
+def _status_report(app: App, data: Status) -> Report:
+    return Report("status", data, lambda console, _: None, whose=identity(app))
+
+
+def _draw_nothing(_: App, __: Report) -> Markup:
+    return Markup("")
+
+
+def _draw_cards(app: App, report: Report) -> Markup:
+    return draw_figures(_figures(app, report.data))
+
+
+def _figures(app: App, data: Status) -> Iterator[CardFigure]:
+    """Yield the day in figures, each computed where `status` and `tradebot` alone get it from."""
+    limits = app.rules.limits
+    if day := data.today:
+        fraction = day_return(data)
+        notes = [f"{fraction:+.2%}"] if fraction is not None else []
+        notes += [f"without {pluralize(len(day.unpriced), 'unpriced symbol')}"] if day.unpriced else []
+        color = "green" if day.total_usd > 0 else "red" if day.total_usd < 0 else ""
+        yield CardFigure("Profit today", f"{day.total_usd:z+,.2f} USD", ", ".join([*notes, f"{day.day}"]), color)
+    if data.equity:
+        below = "" if data.drawdown is None else f"{data.drawdown:.2%} below its peak, halt at {data.drawdown_halt:.0%}"
+        yield CardFigure("Equity", f"{data.equity.last_usd:,.2f} USD", below)
+    gross = exposure(data)
+    unpriced = f", {gross.unpriced} without a price" if gross.unpriced else ""
+    share = "unknown" if gross.fraction is None else f"{gross.fraction:.0%}"
+    yield CardFigure("Exposure", share, f"{gross.gross_usd:,.0f} USD, limit {limits.max_gross_fraction:.0%}{unpriced}")
+    held = [row for row in data.positions if row.is_held]
+    bare = [row for row in held if row.protection and row.protection.lacks_stop]
+    note = f"{len(bare)} without a stop at the broker" if bare else "none lacks its stop" if held else ""
+    count = Markup('<a href="/positions">{} of {}</a>').format(len(held), limits.max_open_positions)
+    yield CardFigure("Open positions", count, note, "red" if bare else "")
+    unknown = f"{len(data.unresolved)} with an unknown outcome" if data.unresolved else ""
+    yield CardFigure("Working orders", f"{len(data.orders):,}", unknown or count_working_orders(data.orders), "")
+    due = min(data.next_slots, key=lambda slot: slot.at, default=None)
+    if due is None:
+        yield CardFigure("Next job", Markup('<a href="/schedule">none known</a>'))
+    else:
+        left = time_left((due.at - data.now).total_seconds()) if data.now else ""
+        slot = Markup('<a href="/schedule">{}</a>').format(due.job)
+        yield CardFigure("Next job", slot, f"{stamp(due.at, DAY_MINUTE)} {zone()}, {left}")
+    state = overall(data.health)
+    good = sum(not judgment.state.is_finding for judgment in data.health)
+    health = Markup('<a href="/health">{}</a>').format(state)
+    yield CardFigure("Health", health, f"{good} of {pluralize(len(data.health), 'part')} well", STATE_STYLE[state])
+
+
+def draw_positions(app: App, report: Report) -> Markup:
+    """Return positions as rows: those without a stop first, then those nearest to an exit."""
+    data: Positions = report.data
+    rows = sorted(data.positions, key=_urgency)[:MOST_ROWS]
+    more = len(data.positions) - len(rows)
+    rest = Markup('<p><a href="/positions">{:,} more</a></p>').format(more) if more else Markup("")
+    if not rows:
+        return Markup("<p>No position is open.</p>")
+    seen_at = max((row.price_at for row in rows if row.price_at), default=None)
+    facts, symbols = app.existing_facts, {row.symbol for row in rows}
+    prices = facts.marked_prices(app.day.date_of(seen_at), symbols, MOST_PASSES) if facts and seen_at else {}
+    drawn = [
+        _draw_position(row, [price for at, price in prices.get(row.symbol, ()) if _is_since(row, at)]) for row in rows
+    ]
+    return Markup('<ul class="rows">{}</ul>{}').format(Markup("\n").join(drawn), rest)
+
+
+def _is_since(row: Holding, at: datetime) -> bool:
+    return row.opened_at is None or at >= row.opened_at
+
+
+def _urgency(row: Holding) -> tuple[bool, bool, Decimal, str]:
+    """Return the order of positions: bare ones first, then by the distance to the nearest exit, others' last."""
+    is_bare = row.protection is not None and row.protection.lacks_stop
+    distances = [stop.distance for stop in row.stops if stop.armed and stop.distance is not None]
+    return row.strategy == FOREIGN_OWNER, not is_bare, min(distances, default=Decimal(1)), row.symbol
+
+
+def _draw_position(row: Holding, prices: Sequence[Decimal]) -> Markup:
+    """Return a position: what is held, its gain, its price between stop and target, and how far these are."""
+    stop, target = nearest_levels(row)
+    levels = {name: level.price for name, level in (("stop", stop), ("target", target)) if level and level.price}
+    entry = {} if row.average_price is None else {"entry": row.average_price}
+    seen = [*prices, row.price] if row.price is not None and not prices else prices
+    gone = row.closed_by_others and not row.is_held
+    side = "long" if row.quantity > 0 else "short"
+    age = "" if row.age_s is None else f", {duration(row.age_s)}"
+    held = "closed by somebody else" if gone else f"{side} {abs(row.quantity):,f}, {clean(row.strategy)}{age}"
+    return Markup(
+        '<li><span class="symbol">{}</span> <span class="held">{}</span> {}'
+        '<span class="track">{}</span> <span class="levels">{}</span></li>'
+    ).format(
+        link_symbol(row.symbol), held, _draw_gain(row), draw_prices(seen, {**entry, **levels}),
+        Markup(" ").join(_level_texts(row, stop, target)),
+    )  # fmt: skip
+
+
+def _draw_gain(row: Holding) -> Markup:
+    if row.unrealized_usd is None or row.gain is None:
+        return Markup('<span class="gain">no price yet</span> ')
+    color = "red" if row.unrealized_usd < 0 else "green"
+    text = f"{row.unrealized_usd:z+,.2f} USD"
+    return Markup('<span class="gain {}">{} <small>{}</small></span> ').format(color, text, f"{row.gain:z+.2%}")
+
+
+def _level_texts(row: Holding, stop: StopRow | None, target: StopRow | None) -> Iterator[Markup]:
+    """Yield the last price, and the nearest stop and target with their distances."""
+    if row.price is not None:
+        yield Markup("<span>now {}</span>").format(usd(row.price, row.symbol))
+    if row.protection is not None and row.protection.lacks_stop:
+        yield Markup('<strong class="red">no stop at the broker</strong>')
+    for name, level, color in (("stop", stop, "red"), ("target", target, "green")):
+        if level is not None and level.distance is not None:
+            text = f"{name} {usd(level.price, row.symbol)}, {way_there(level.distance)}"
+            yield Markup('<span class="{}">{}</span>').format(color, text)
+
+
+def _draw_funnel(_: App, report: Report) -> Markup:
+    """Return a bar of what became of the candidates, and each part of it with its count."""
+    data: Why = report.data
+    funnel = data.explanation.funnel
+    if not funnel.candidates:
+        return Markup("<p>{}</p>").format(clean(data.explanation.sentence))
+    return draw_shares([*_shares(funnel)]) + Markup('<p><a href="/funnel">{:,} candidates in {}</a></p>').format(
+        funnel.candidates, pluralize(funnel.passes, "pass", "passes")
+    )
+
+
+def _shares(funnel: Funnel) -> Iterator[tuple[str, int, str, str]]:
+    yield "sent", funnel.orders, "green", "They passed every gate."
+    for row in funnel.reasons:
+        yield row.reason, row.count, CAUSE_STYLE[row.cause.value], in_units(row.meaning)
+
+
+def _needs_report(app: App, status: Status) -> Report:
+    """Return what there is to fix, the most urgent first, as `audit` says it from the bot's own records.
+
+    Before that stand who halted the bot and why, what else keeps it from opening positions, and positions for which no
+    stop rests at the broker.
+    """
+    audited, held = audit.run(app, offline=True), positions.run(app).data.positions
+    bare = [(row.symbol, row.protection) for row in held if row.protection and row.protection.lacks_stop]
+    headings = positions.columns(held)
+
+    def show(console: Console, _: object) -> None:
+        if status.trading_state != TradingState.ACTIVE:
+            show_trading_state(console, status)
+        if status.permission.next:
+            show_closed_permission(console, status)
+        for symbol, gap in bare[:BARE]:
+            where = positions.protection(gap, headings, symbol)
+            console.print(f"[red]No stop at the broker[/] for {escape(clean(symbol))}: {escape(where)}")
+        if len(bare) > BARE:
+            console.print(f"[red]No stop at the broker[/] for {len(bare) - BARE:,} more. Next: tradebot positions")
+        if status.unresolved:
+            sections(status, audited.whose)["unresolved"](console)
+        show_findings(console, audited.data)
+
+    return replace(audited, render=show)
+
+
+def _answer_forms(report: Report) -> Iterator[Markup]:
+    """Yield a form for each entry that waits: what a person says yes to stands beside the button."""
+    data: ApprovalsData = report.data
+    for row in data.approvals:
+        if row.state == "waiting":
+            yield Markup(
+                '<form class="act" method="post" action="/act"><input type="hidden" name="csrf" value="{}">'
+                '<input type="hidden" name="request" value="{}"><span>{}: {}; {}</span>'
+                '<button name="do" value="approve">Approve</button>'
+                '<button name="do" value="reject">Reject</button></form>'
+            ).format(CSRF, row.id, row.id, approvals.describe_request(row), approvals.how_it_stands(row, data.as_of))
+
+
+PAGES = (Page("overview", "/", "Overview", _overview),)
