@@ -42,16 +42,29 @@ LONG = 12
 """A section with more values than this is shown by its size, unless it is requested by name."""
 
 
-def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool) -> Report:
-    """Return each value with its source; raise OperatorError for an unknown name."""
+def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool, search: str = "") -> Report:
+    """Return each value with its source, or those whose name, value or source contains every word of a search.
+
+    Raise OperatorError for an unknown name.
+    """
     folder, loaded = loaded_for(state_dir, config)
     differ = {row.name: row for row in differences_of(folder, loaded) or ()}
     every = [replace(row, difference=differ.get(row.key)) for row in values(loaded)]
     chosen = [row for row in every if key is None or row.key == key or row.key.startswith(f"{key}.")]
     if not chosen and key is not None:
         raise _unknown(key, every)
-    data = ShownConfiguration(str(folder.path) if folder else None, key, tuple(chosen))
-    return report_of("config-show", data, folder, loaded, lambda console, _: _render(console, data, origin=origin))
+    matches = [row for row in chosen if _matches(row, search)]
+    data = ShownConfiguration(str(folder.path) if folder else None, key, tuple(matches))
+    is_condensed = key is None and not search
+    return report_of(
+        "config-show", data, folder, loaded,
+        lambda console, _: _render(console, data, origin=origin, is_condensed=is_condensed),
+    )  # fmt: skip
+
+
+def _matches(row: ConfigurationValue, search: str) -> bool:
+    text = f"{row.key} {in_yaml(row.value)} {_source(row)}".lower()
+    return all(word in text for word in search.lower().split())
 
 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
@@ -80,19 +93,19 @@ def _unknown(key: str, every: list[ConfigurationValue]) -> OperatorError:
     return OperatorError(f"there is no setting {clean(key)[:60]!r}", meant)
 
 
-def _render(console: "Console", data: ShownConfiguration, *, origin: bool) -> None:
+def _render(console: "Console", data: ShownConfiguration, *, origin: bool, is_condensed: bool) -> None:
     if data.state_dir is None:
         console.print(
             "There is no bot here, so these are the shipped values. To create one: tradebot init", style="dim"
         )
     sources = (sentence("from", "from"),) if origin else ()
     table = Table("name", sentence("value", "value"), *sources, header=origin)
-    for key, text, source in _condense_rows(data):
+    for key, text, source in _condense_rows(data, is_condensed=is_condensed):
         table.row(key, text, *((source,) if origin else ()))
-    console.print(table)
+    console.print(table if data.values else "No setting matches.")
 
 
-def _condense_rows(data: ShownConfiguration) -> Iterator[tuple[str, str, str]]:
+def _condense_rows(data: ShownConfiguration, *, is_condensed: bool) -> Iterator[tuple[str, str, str]]:
     sizes: dict[str, int] = {}
     for row in data.values:
         section = row.key.rpartition(".")[0]
@@ -100,7 +113,7 @@ def _condense_rows(data: ShownConfiguration) -> Iterator[tuple[str, str, str]]:
     shown: set[str] = set()
     for row in data.values:
         section = row.key.rpartition(".")[0]
-        if data.key is None and section == "sectors" and sizes[section] > LONG:
+        if is_condensed and section == "sectors" and sizes[section] > LONG:
             if section not in shown:
                 shown.add(section)
                 yield section, f"{pluralize(sizes[section], 'name')}; see tradebot config show {section}", ""

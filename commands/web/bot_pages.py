@@ -126,10 +126,12 @@ def _newest_first(console: Console, data: EventsShown) -> None:
 
 
 def _settings(query: Query) -> list[PagePart]:
-    name = query.get("name") or None
+    name, search = query.get("name") or None, query.get("search", "")
     return [
         PagePart("What differs from what was accepted", lambda app: show.run(str(app.folder.path), None), wide=True),
-        PagePart("In force", lambda app: config.show(str(app.folder.path), None, name, origin=True), wide=True),
+        PagePart(
+            "In force", lambda app: config.show(str(app.folder.path), None, name, origin=True, search=search), wide=True
+        ),
     ]
 
 
@@ -150,7 +152,7 @@ PAGES = (
             PageField("refusals", "Refusals of gates", ("no", "yes")),
         ),
     ),
-    Page("settings", "/settings", "Settings", _settings, (PageField("name", "Name or section"),)),
+    Page("settings", "/settings", "Settings", _settings, (PageField("search", "Search", "search"),), hidden=("name",)),
 )
 
 MOST_ORDERS = 1_000

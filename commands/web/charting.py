@@ -350,8 +350,8 @@ def _ascending(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-ROWS = 300
-"""How many candles, passes and sessions are in a table: the last ones."""
+ROWS, FEW_ROWS = 300, 60
+"""How many candles, passes and sessions are in a table: the last ones; and how many passes of a day."""
 SIGNS = (
     *(("bought", "blue", "▲"), ("sold", "yellow", "▼"), (ENTRY, "blue", "▲"), (EXIT, "yellow", "▼")),
     *((HALT, "red", "■"), (RESUMED, "green", "■")),
@@ -411,9 +411,9 @@ def _day(app: App) -> Markup:
     for mark in curve.marks:
         happened.row(stamp(mark.at, DAY_SECOND), escape(mark.text))
     table = Table(f"at {zone()}", number("equity USD"))
-    for at, equity in curve.points[-ROWS:]:
+    for at, equity in downsample(curve.points, FEW_ROWS):
         table.row(stamp(at, DAY_SECOND), f"{equity:,.2f}")
-    tables = [("Entries, exits and halts", happened), ("Equity by pass", table)]
+    tables = [("Entries, exits and halts", happened), ("Equity through the day", table)]
     return chart("/api/chart/day", draw_day(curve), words, tables)
 
 

@@ -21,6 +21,13 @@ from tradebot.app.wiring import App
 
 WIDTH = 200
 """Output isn't wrapped to it: it only makes a verb show everything that it shows on a wide terminal."""
+PHONE, GAP = 46, 2
+"""How many letters fit beside one another on a phone, and how many of them a gap between columns takes.
+
+The rows of a wider table become cards there, in which each cell has its label.
+"""
+MOST_CARDS = 150
+"""A table with more rows than this stays one on a phone, too: it is read down its columns."""
 INDENT = re.compile(r" *")
 TYPED = "|".join(sorted(VERBS, reverse=True))
 CHANGED = r"(?:(?:(?<=--what-if)| --what-if) \S+)*"
@@ -95,26 +102,31 @@ class Sheet(Screen):
         if not kept:
             return Markup("")
         columns = [table.columns[index] for index in kept]
+        cells = [[row[index] for index in kept] for row in rows]
+        is_wide = table.header and len(cells) <= MOST_CARDS and _letters_across(columns, cells) > PHONE
+        label = Markup(' data-label="{}"') if is_wide else Markup("")
+        labels = [label.format(hide(clean(column.name))) for column in columns]
         body = Markup("\n").join(
-            Markup("<tr{}>{}</tr>").format(
-                _class_attribute(style), Markup("").join(self._cells([row[index] for index in kept]))
-            )
-            for row, (_, style) in zip(rows, table.rows, strict=True)
+            Markup("<tr{}>{}</tr>").format(_class_attribute(style), Markup("").join(self._cells(row, labels)))
+            for row, (_, style) in zip(cells, table.rows, strict=True)
         )
         head = Markup("").join(Markup('<th scope="col">{}</th>').format(hide(clean(column.name))) for column in columns)
         top = Markup("<thead><tr>{}</tr></thead>").format(head) if table.header else ""
         return Markup(
             '<div class="scroll" tabindex="0" role="group" aria-label="Table">'
             '<table class="{}">{}<tbody>{}</tbody></table></div>'
-        ).format(_kinds(columns), top, body)
+        ).format(f"{_kinds(columns)}{' cards' if is_wide else ''}".strip(), top, body)
 
     def _cell(self, cell: str | Text) -> Text:
         return self.render_str(cell) if isinstance(cell, str) else cell
 
-    def _cells(self, row: Sequence[Text]) -> Iterator[Markup]:
-        for number, cell in enumerate(row):
+    def _cells(self, row: Sequence[Text], labels: Sequence[Markup]) -> Iterator[Markup]:
+        for number, (cell, label) in enumerate(zip(row, labels, strict=True)):
             markup = Markup("<br>").join(self.inline(line) for line in cell.split("\n", allow_blank=True))
-            yield (Markup("<td>{}</td>") if number else Markup('<th scope="row">{}</th>')).format(markup)
+            if number:
+                yield Markup("<td{}>{}</td>").format(label, markup)
+            else:
+                yield Markup('<th scope="row">{}</th>').format(markup)
 
 
 def render_html(draw: Callable[[Console], None]) -> Markup:
@@ -128,6 +140,12 @@ def line(markup: str) -> Markup:
     """Return one line of markup as HTML."""
     sheet = Sheet()
     return sheet.inline(sheet.render_str(markup))
+
+
+def _letters_across(columns: Sequence[Column], rows: Sequence[Sequence[Text]]) -> int:
+    """Return how many letters a row needs beside one another, with gaps."""
+    widest = [max(len(column.name), *(row[index].cell_len for row in rows)) for index, column in enumerate(columns)]
+    return sum(widest) + GAP * (len(widest) - 1)
 
 
 def _kinds(columns: Sequence[Column]) -> str:

@@ -6,6 +6,15 @@
   const AGAIN_MS = 3000;
   const here = document.querySelector("nav [aria-current]");
   if (here) here.closest("nav").scrollLeft = here.offsetLeft - 60;
+  // While a person types, the rows that match are shown; without scripts, the button asks for them.
+  const search = document.querySelector("#asked input[type=search]");
+  if (search) search.addEventListener("input", () => {
+    const words = search.value.toLowerCase().split(/\s+/);
+    document.querySelectorAll("main tbody tr").forEach((row) => {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    });
+  });
   const lost = document.getElementById("lost");
   const live = () => document.querySelector("main[data-live]");
   if (!lost || !live()) return;

@@ -129,3 +129,20 @@ def test_pages_have_a_way_past_the_list_of_pages_and_say_which_one_this_is(clien
     assert page.index('<a class="skip" href="#content">') < page.index("<nav")
     assert re.findall(r'<a href="([^"]+)" aria-current="page">', page) == ["/schedule"]
     assert '<main id="content"' in page
+
+
+def test_settings_are_searched_by_name_value_and_source(bot: Bot, client: TestClient) -> None:
+    every = bot.json("config", "show", "--origin")["values"]
+    for words, keeps in (
+        ("MAX_OPEN", lambda row: "max_open" in row["key"]),
+        ("limits base.yaml", lambda row: "limits" in row["key"] and row["origin"] == "base.yaml"),
+        ("technology", lambda row: "technology" in str(row["value"])),
+    ):
+        _, found = client.get("/api/pages/settings", params={"search": words}).json()
+        assert found["data"]["values"] == [row for row in every if keeps(row)] != [], words
+        page = client.get("/settings", params={"search": words}).text
+        assert all(f'<th scope="row">{row["key"]}</th>' in page for row in every if keeps(row))
+        assert f'<input type="search" name="search" value="{words}">' in page
+    nothing = client.get("/settings", params={"search": HOSTILE}).text
+    assert "No setting matches." in nothing
+    assert "<img" not in nothing

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from commands.shared.tables import Table, number, sentence
-from commands.web.html_rendering import draw_prices, draw_shares, line, render_html
+from commands.web.html_rendering import MOST_CARDS, draw_prices, draw_shares, line, render_html
 from tradebot.adapters.text import redaction
 
 HOSTILE = "\"><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>&amp;\x1b]0;a\x07\u202e"
@@ -147,3 +147,21 @@ def test_shares_fill_the_bar_one_after_the_other_and_their_texts_stay_texts() ->
     assert "1,000" in seen.text
     assert not {"script", "img"} & set(seen.tags)
     assert "rect" not in Seen(draw_shares([])).tags
+
+
+@pytest.mark.parametrize(("letters", "rows", "has_cards"), [(37, 1, True), (36, 1, False), (37, 151, False)])
+def test_rows_that_are_too_wide_for_a_phone_become_cards_with_labels(letters: int, rows: int, has_cards: bool) -> None:
+    assert MOST_CARDS == 150
+    made = Table("symbol", number("qty"), HOSTILE[:2])
+    for _ in range(rows):
+        made.row("A" * letters, "1.00", "b")
+    seen = Seen(render_html(lambda console: console.print(made)))
+    labels = [value for name, value in seen.attributes if name == "data-label"]
+    assert labels == (["qty", HOSTILE[:2]] if has_cards else [])
+    assert ("cards" in str(dict(seen.attributes)["class"]).split()) is has_cards
+
+
+def test_a_table_without_headings_has_no_labels() -> None:
+    made = Table("a", "b", header=False)
+    made.row("A" * 60, "1.00")
+    assert "cards" not in render_html(lambda console: console.print(made))

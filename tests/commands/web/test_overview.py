@@ -127,7 +127,7 @@ def test_first_page_names_who_halted_and_positions_without_a_stop_before_all_els
         none = PositionProtection(row.quantity * 0, (), None, Uncovered.NOT_PLACED, None)
         whole = replace(none, why=Uncovered.BY_SETTING)
         bare = [replace(row, symbol=f"{HOSTILE}{n}", protection=none) for n in range(BARE + 2)]
-        return (replace(row, symbol="FINE", protection=whole), *bare)
+        return (replace(row, symbol="0FINE", protection=whole), *bare)
 
     def bare(app: Any) -> Any:
         report = run(app)
@@ -141,14 +141,14 @@ def test_first_page_names_who_halted_and_positions_without_a_stop_before_all_els
     assert said.index("wild ") < said.index("No stop at the broker for ") < said.index("What to fix")
     assert said.count("No stop at the broker for ") == BARE + 1
     assert "No stop at the broker for 2 more" in said
-    assert "FINE" not in said
+    assert "0FINE" not in said
     assert figures(page)["Open positions"] == (
         "red",
         f"{BARE + 3} of {figures(page)['Open positions'][1].split(' of ')[1]}",
         f"{BARE + 2} without a stop at the broker",
     )
     listed = rows(page)
-    assert [symbol for symbol, _ in listed][-1] == "FINE"
+    assert [symbol for symbol, _ in listed][-1] == "0FINE"
     assert ["no stop at the broker" in row for _, row in listed] == [*[True] * (BARE + 2), False]
     assert "<img" not in page
     assert "\u202e" not in page

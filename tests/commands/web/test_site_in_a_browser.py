@@ -93,6 +93,38 @@ def test_every_page_fits_is_calm_and_can_be_read_by_everybody(
 
 
 @pytest.mark.campaign
+def test_on_a_phone_tabs_are_a_menu_tables_are_cards_and_settings_are_searched_while_typing(
+    traded_bot: Bot, served: Served, browser: Browser
+) -> None:
+    seen = logged_in(browser, served, width=390)
+    seen.open(served, "/positions")
+    assert not seen.page.is_visible("nav a")
+    seen.page.click("nav button")
+    assert seen.page.locator("nav a").count() == seen.page.locator("nav a:visible").count() > 10
+    seen.page.keyboard.press("Escape")
+    assert not seen.page.is_visible("nav a")
+    row = seen.page.locator("#part-0 tbody tr").first
+    box = row.bounding_box()
+    assert box is not None
+    assert box["width"] <= 390
+    for label in ("gain", "stop"):
+        cell = row.locator(f"td[data-label={label}]")
+        assert cell.inner_text()
+        place = cell.bounding_box()
+        assert place is not None
+        assert place["x"] + place["width"] <= 390
+    seen.page.click("nav button")
+    seen.page.click("nav a[href='/settings']")
+    seen.page.wait_for_selector("#asked input[type=search]")
+    every = seen.page.locator("main tbody tr:visible").count()
+    seen.page.type("#asked input[type=search]", "Max_Open base")
+    keys = seen.page.locator("main tbody tr:visible th").all_inner_texts()
+    assert 0 < len(keys) < every
+    assert all("max_open" in key for key in keys)
+    assert seen.told == []
+
+
+@pytest.mark.campaign
 @pytest.mark.parametrize("width", in_turn(WIDTHS, 1))
 def test_the_keyboard_alone_reaches_everything_and_shows_where_it_is(
     traded_bot: Bot, served: Served, browser: Browser, width: int
@@ -125,7 +157,7 @@ def until(seen: Seen, condition: str, limit_s: float) -> float:
 def test_a_change_shows_within_two_seconds_and_leaves_focus_selection_and_places_alone(
     traded_bot: Bot, served: Served, browser: Browser
 ) -> None:
-    seen = logged_in(browser, served, width=360)
+    seen = logged_in(browser, served, width=600)
     seen.open(served, "/positions")
     seen.page.evaluate("document.querySelector('main .scroll').scrollLeft = 60")
     seen.page.evaluate("document.querySelector('main .scroll').focus()")
