@@ -5,7 +5,7 @@ All output goes through here, so this is where control characters are removed fr
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -280,6 +280,19 @@ def has_letters(console: Console) -> bool:
 def explains(console: Console) -> bool:
     """Return True if definitions, sources and all rows are shown: on a page, or on a screen with --explain."""
     return getattr(console, "explains", True)
+
+
+def folds(console: Console) -> bool:
+    """Return whether parts of the output can be folded there: on a page."""
+    return hasattr(console, "fold")
+
+
+def fold(console: Console, title: str, draw: Callable[[Console], None]) -> None:
+    """Print a part of the output under a title, folded if the console can do that."""
+    if folds(console):
+        console.fold(title, draw)  # type: ignore[attr-defined] # it was asked for
+    else:
+        draw(console)
 
 
 class Screen(Console):

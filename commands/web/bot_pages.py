@@ -1,7 +1,9 @@
 """The pages about the bot itself: its health, positions, schedule, events and settings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from markupsafe import Markup
 from rich.console import Console
@@ -13,22 +15,39 @@ from commands.events import EventsShown
 from commands.health import report as health
 from commands.orders import OrdersShown
 from commands.positions import report as positions
-from commands.positions.report import Positions
+from commands.positions.report import Positions, colored_gain
 from commands.schedule import check
+from commands.shared.number_format import format_signed, in_units, usd
 from commands.shared.span_options import PassSpan
 from commands.shared.verb_options import Report, identity
 from commands.status.report import sections, status_of
 from commands.trades import run as trades
 from commands.web import what_if
 from commands.web.charting import ALL, RECENT, candles_part, spell_symbol
-from commands.web.html_rendering import Page, PageField, PagePart, Query, first_row, number_in, symbol_links
+from commands.web.html_rendering import (
+    Page,
+    PageField,
+    PagePart,
+    Query,
+    draw_prices,
+    draw_table,
+    first_row,
+    line,
+    link_symbol,
+    number_in,
+)
 from commands.why_no_orders import run as why_no_orders
-from commands.why_no_orders.reading import known_symbol
+from commands.why_no_orders.reading import JOB, cycles_of, known_symbol
 from tradebot.app.wiring import App
-from tradebot.errors import OperatorError
+from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import Severity
+from tradebot.model.reasons import REASONS
+from tradebot.model.record import CandidateRecord
+from tradebot.model.series import DAY
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
+from tradebot.model.view import BarNeed
+from tradebot.views.holdings import Holding
 from tradebot.views.status import Status
 from tradebot.views.trades.trade_row import Choice
 
@@ -37,7 +56,9 @@ DUE = 30
 LAST_EVENTS, MOST_EVENTS, SEARCHED = 200, 2_000, 100_000
 SLOTS = ("passes",)
 ROWS = 100
-"""How many positions a page shows at once."""
+"""How many positions or symbols a page shows at once."""
+MOST_PRICES = 60
+"""How many prices the small line of a symbol has at most."""
 ANY = "any"
 
 
@@ -64,15 +85,14 @@ def _positions(query: Query) -> list[PagePart]:
         first = first_row(query, len(report.data.positions), ROWS)
         return replace(report, render=lambda out, data: positions.show(out, data, slice(first, first + ROWS)))
 
-    def links(app: App) -> Markup:
-        held = [row.symbol for row in positions.run(app).data.positions]
-        first = first_row(query, len(held), ROWS)
-        return symbol_links(sorted(set(held[first : first + ROWS]))) + _more(len(held), first, "/positions")
+    def pages(app: App) -> Markup:
+        count = len(positions.run(app).data.positions)
+        return _more(count, first_row(query, count, ROWS), "/positions")
 
     return [
         PagePart("Positions", some, wide=True),
+        PagePart("More positions", pages, wide=True),
         PagePart("Working orders", lambda app: orders.run(app, every=False, last=ROWS), wide=True),
-        PagePart("Symbols held", links, wide=True),
     ]
 
 
@@ -206,10 +226,95 @@ def _orders(app: App, typed: str) -> Report:
     return replace(report, data=replace(data, orders=tuple(row for row in data.orders if row.symbol == symbol)))
 
 
-def _known_symbols(app: App) -> Markup:
+def _symbols(query: Query) -> list[PagePart]:
+    return [PagePart("Universe, and what was ever traded", lambda app: _symbol_table(app, query), wide=True)]
+
+
+class SymbolRow(NamedTuple):
+    """A symbol in the list: its last price in USD and the prices of the last session before it, if any were seen.
+
+    `change` is since the close of the session before, as a fraction. `held` has its positions, `is_working` tells
+    whether an order works on it, and `record` is what the last pass decided about it.
+    """
+
+    symbol: str
+    price: Decimal | None
+    prices: Sequence[Decimal]
+    change: Decimal | None
+    held: Sequence[Holding]
+    is_working: bool
+    record: CandidateRecord | None
+
+
+def _symbol_table(app: App, query: Query) -> Markup:
+    """Return the symbols of the universe, and those ever traded, each with its price, score and last decision."""
+    holdings = positions.run(app).data.positions
     traded = {trade.symbol for trade in trades.run(app, Choice()).data.trades}
-    names = sorted({*app.rules.universe, *traded, *(row.symbol for row in positions.run(app).data.positions)})
-    return symbol_links(names)
+    every = sorted({*app.rules.universe, *traded, *(row.symbol for row in holdings)})
+    first = first_row(query, len(every), ROWS)
+    rows = load_symbol_rows(app, every[first : first + ROWS], holdings)
+    names = ("symbol", "session so far", "price", "change", "score", "state", "last decision")
+    cells = [(link_symbol(row.symbol), *_symbol_cells(row)) for row in rows]
+    kinds_of = {"price": "n", "change": "n", "score": "n", "last decision": "s"}
+    return draw_table(names, cells, kinds_of) + _more(len(every), first, "/symbols")
+
+
+def load_symbol_rows(app: App, symbols: Sequence[str], holdings: Sequence[Holding]) -> list[SymbolRow]:
+    """Return a row for each symbol, from the passes of the last session and the closes before it."""
+    facts, last = app.existing_facts, cycles_of(app, PassSpan())
+    session = last[-1].session if last else None
+    seen = facts.candidate_prices(JOB, session, symbols, MOST_PRICES) if facts and session else {}
+    records = {record.candidate.symbol: record for record in sorted(last[-1].candidates, key=_telling)} if last else {}
+    closes = _closes_before(app, session, symbols) if session else {}
+    working = {order.symbol for order in app.ledger_view.orders(working=True)}
+    rows = []
+    for symbol in symbols:
+        held = [row for row in holdings if row.symbol == symbol]
+        prices = _with_mark(seen.get(symbol, ()), held)
+        price, close = prices[-1] if prices else None, closes.get(symbol)
+        change = price / close - 1 if price is not None and close else None
+        rows.append(SymbolRow(symbol, price, prices, change, held, symbol in working, records.get(symbol)))
+    return rows
+
+
+def _with_mark(seen: Sequence[tuple[datetime, Decimal]], held: Sequence[Holding]) -> list[Decimal]:
+    """Return the prices seen of a symbol, and the one that a later pass saw of its position."""
+    marks = [(row.price_at, row.price) for row in held if row.price_at is not None and row.price is not None]
+    later = [price for at, price in marks[:1] if not seen or at > seen[-1][0]]
+    return [*(price for _, price in seen), *later]
+
+
+def _telling(record: CandidateRecord) -> tuple[bool, float]:
+    """Return the order in which strategies' answers about one symbol stand for it: the last one does."""
+    return record.terminal is None, abs(record.candidate.score or 0)
+
+
+def _closes_before(app: App, session: date, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+    """Return each symbol's last close before a session; those whose bars aren't known now are left out."""
+    try:
+        need = BarNeed(DAY, 1, symbols=tuple(symbols))
+        series = app.bars.closed(need, symbols, app.day.begins(session))
+    except TradebotError:
+        return {}
+    return {symbol: Decimal(str(bars.close[-1])) for symbol, bars in series.items() if len(bars)}
+
+
+def _symbol_cells(row: SymbolRow) -> Iterator[str | Markup]:
+    """Yield a symbol's line of prices, its price, its change, its score, what is held, and the last decision."""
+    yield draw_prices(row.prices, {}) if len(row.prices) > 1 else ""
+    yield usd(row.price, row.symbol)
+    yield "" if row.change is None else line(colored_gain(row.change))
+    score = row.record.candidate.score if row.record else None
+    yield "" if score is None else format_signed(score, 2)
+    held = [f"{'long' if each.quantity > 0 else 'short'} {abs(each.quantity):,f}" for each in row.held]
+    yield ", ".join([*held, *(["order working"] if row.is_working and not held else [])])
+    if row.record is None:
+        yield ""
+    elif (end := row.record.terminal) is None:
+        yield Markup('<span class="green">sent</span>')
+    else:
+        meaning = in_units(REASONS[end.reason].meaning) if end.reason else ""
+        yield Markup("{} <small>{}</small>").format(end.reason or end.gate.value, meaning)
 
 
 SYMBOL_PAGES = (
@@ -217,7 +322,8 @@ SYMBOL_PAGES = (
         "symbols",
         "/symbols",
         "Symbols",
-        lambda query: [PagePart("Universe, and what was ever traded", _known_symbols, wide=True)],
+        _symbols,
+        hidden=("from_row",),
     ),
     Page("symbol", "/symbol/{symbol:path}", "Symbol", _symbol, (CANDLES,), ("session", "at"), is_listed=False),
 )

@@ -35,7 +35,7 @@ from tradebot.model.order import Fill
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.sentences import pluralize
 from tradebot.model.series import DAY, Series
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.views.downsampling import downsample
 from tradebot.views.trades.trade_row import Choice
 
@@ -290,10 +290,13 @@ def _day_marks(app: App, session: date, first: datetime) -> Iterator[DayMark]:
             yield DayMark(trip.closed_at, EXIT, f"closed {clean(trip.symbol)}, {trip.profit:z+,.2f} USD")
     for state in ledger.states_since(first, app.day.begins(session + timedelta(days=1))):
         assert state.at is not None, "it was found by its time"
-        what = f"resumed by {clean(state.who)}"
-        if state.state != TradingState.ACTIVE:
-            what = f"{state.state} by {clean(state.who)}: {clean(state.why)}"
-        yield DayMark(state.at, RESUMED if state.state == TradingState.ACTIVE else HALT, what)
+        yield DayMark(state.at, *_describe_state(state))
+
+
+def _describe_state(state: TradingStateRecord) -> tuple[str, str]:
+    if state.state == TradingState.ACTIVE:
+        return RESUMED, f"resumed by {clean(state.who)}"
+    return HALT, f"{state.state} by {clean(state.who)}: {clean(state.why)}"
 
 
 def day(app: App) -> dict[str, Any]:

@@ -28,6 +28,9 @@ The rows of a wider table become cards there, in which each cell has its label.
 """
 MOST_CARDS = 150
 """A table with more rows than this stays one on a phone, too: it is read down its columns."""
+OF_SYMBOLS = frozenset({"symbol", "nearest miss"})
+"""The columns whose cells are names of symbols: each links to its page."""
+SPACE = re.compile(r"\s")
 INDENT = re.compile(r" *")
 TYPED = "|".join(sorted(VERBS, reverse=True))
 CHANGED = r"(?:(?:(?<=--what-if)| --what-if) \S+)*"
@@ -56,6 +59,11 @@ class Sheet(Screen):
                 text = each if isinstance(each, Text) else self._text(each, plain)
                 text.style = options.get("style") or text.style
                 self._parts.extend(self._paragraphs(text))
+
+    def fold(self, title: str, draw: Callable[[Console], None]) -> None:
+        """Render a part of the output as one that a person opens."""
+        parts = Markup("<details><summary>{}</summary>{}</details>").format(title, render_html(draw))
+        self._parts.append(parts)
 
     def html(self) -> Markup:
         """Return all output so far."""
@@ -107,7 +115,7 @@ class Sheet(Screen):
         label = Markup(' data-label="{}"') if is_wide else Markup("")
         labels = [label.format(hide(clean(column.name))) for column in columns]
         body = Markup("\n").join(
-            Markup("<tr{}>{}</tr>").format(_class_attribute(style), Markup("").join(self._cells(row, labels)))
+            Markup("<tr{}>{}</tr>").format(_class_attribute(style), Markup("").join(self._cells(row, columns, labels)))
             for row, (_, style) in zip(cells, table.rows, strict=True)
         )
         head = Markup("").join(Markup('<th scope="col">{}</th>').format(hide(clean(column.name))) for column in columns)
@@ -120,9 +128,11 @@ class Sheet(Screen):
     def _cell(self, cell: str | Text) -> Text:
         return self.render_str(cell) if isinstance(cell, str) else cell
 
-    def _cells(self, row: Sequence[Text], labels: Sequence[Markup]) -> Iterator[Markup]:
-        for number, (cell, label) in enumerate(zip(row, labels, strict=True)):
+    def _cells(self, row: Sequence[Text], columns: Sequence[Column], labels: Sequence[Markup]) -> Iterator[Markup]:
+        for number, (cell, column, label) in enumerate(zip(row, columns, labels, strict=True)):
             markup = Markup("<br>").join(self.inline(line) for line in cell.split("\n", allow_blank=True))
+            if column.name in OF_SYMBOLS and cell.plain and not SPACE.search(cell.plain):
+                markup = Markup('<a href="/symbol/{}">{}</a>').format(quote(cell.plain, safe=""), markup)
             if number:
                 yield Markup("<td{}>{}</td>").format(label, markup)
             else:
@@ -275,15 +285,32 @@ def draw_shares(shares: Sequence[tuple[str, int, str, str]]) -> Markup:
     ).format(whole, Markup("").join(drawn), rows)
 
 
+def draw_table(names: Sequence[str], rows: Iterable[Sequence[str | Markup]], kinds_of: Mapping[str, str]) -> Markup:
+    """Return rows as a table that becomes cards on a phone; each row begins with its heading.
+
+    `kinds_of` has the columns with numbers (n) and with sentences (s).
+    """
+    head = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in names)
+    body = Markup("\n").join(
+        Markup('<tr><th scope="row">{}</th>{}</tr>').format(
+            first,
+            Markup("").join(
+                Markup('<td data-label="{}">{}</td>').format(name, cell)
+                for name, cell in zip(names[1:], cells, strict=True)
+            ),
+        )
+        for first, *cells in rows
+    )
+    kinds = " ".join(f"{kinds_of[name]}{index}" for index, name in enumerate(names, 1) if name in kinds_of)
+    return Markup(
+        '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table class="cards {}">'
+        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>"
+    ).format(kinds, head, body)
+
+
 def link_symbol(name: str) -> Markup:
     """Return a link to a symbol's page, with its name escaped."""
     return Markup('<a href="/symbol/{}">{}</a>').format(quote(name, safe=""), clean(name))
-
-
-def symbol_links(names: Iterable[str]) -> Markup:
-    """Return links to the pages of symbols, with their names escaped."""
-    each = Markup(" ").join(map(link_symbol, names))
-    return Markup('<p class="links">{}</p>').format(each) if each else Markup("<p>None.</p>")
 
 
 def number_in(query: Query, name: str, usual: int) -> int:

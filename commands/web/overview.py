@@ -40,6 +40,7 @@ from commands.web.html_rendering import (
 from commands.why_no_orders.past_passes import run_session
 from tradebot.app.wiring import App
 from tradebot.judging.judgment import overall
+from tradebot.model.limits import Limits
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
@@ -85,7 +86,18 @@ def _draw_cards(app: App, report: Report) -> Markup:
 
 def _figures(app: App, data: Status) -> Iterator[CardFigure]:
     """Yield the day in figures, each computed where `status` and `tradebot` alone get it from."""
-    limits = app.rules.limits
+    yield from _money_figures(data)
+    yield _exposure_figure(data, app.rules.limits)
+    yield _positions_figure(data, app.rules.limits)
+    unknown = f"{len(data.unresolved)} with an unknown outcome" if data.unresolved else ""
+    yield CardFigure("Working orders", f"{len(data.orders):,}", unknown or count_working_orders(data.orders))
+    yield _next_figure(data)
+    state, good = overall(data.health), sum(not judgment.state.is_finding for judgment in data.health)
+    health = Markup('<a href="/health">{}</a>').format(state)
+    yield CardFigure("Health", health, f"{good} of {pluralize(len(data.health), 'part')} well", STATE_STYLE[state])
+
+
+def _money_figures(data: Status) -> Iterator[CardFigure]:
     if day := data.today:
         fraction = day_return(data)
         notes = [f"{fraction:+.2%}"] if fraction is not None else []
@@ -95,28 +107,30 @@ def _figures(app: App, data: Status) -> Iterator[CardFigure]:
     if data.equity:
         below = "" if data.drawdown is None else f"{data.drawdown:.2%} below its peak, halt at {data.drawdown_halt:.0%}"
         yield CardFigure("Equity", f"{data.equity.last_usd:,.2f} USD", below)
+
+
+def _exposure_figure(data: Status, limits: Limits) -> CardFigure:
     gross = exposure(data)
     unpriced = f", {gross.unpriced} without a price" if gross.unpriced else ""
     share = "unknown" if gross.fraction is None else f"{gross.fraction:.0%}"
-    yield CardFigure("Exposure", share, f"{gross.gross_usd:,.0f} USD, limit {limits.max_gross_fraction:.0%}{unpriced}")
+    return CardFigure("Exposure", share, f"{gross.gross_usd:,.0f} USD, limit {limits.max_gross_fraction:.0%}{unpriced}")
+
+
+def _positions_figure(data: Status, limits: Limits) -> CardFigure:
     held = [row for row in data.positions if row.is_held]
     bare = [row for row in held if row.protection and row.protection.lacks_stop]
     note = f"{len(bare)} without a stop at the broker" if bare else "none lacks its stop" if held else ""
     count = Markup('<a href="/positions">{} of {}</a>').format(len(held), limits.max_open_positions)
-    yield CardFigure("Open positions", count, note, "red" if bare else "")
-    unknown = f"{len(data.unresolved)} with an unknown outcome" if data.unresolved else ""
-    yield CardFigure("Working orders", f"{len(data.orders):,}", unknown or count_working_orders(data.orders), "")
+    return CardFigure("Open positions", count, note, "red" if bare else "")
+
+
+def _next_figure(data: Status) -> CardFigure:
     due = min(data.next_slots, key=lambda slot: slot.at, default=None)
     if due is None:
-        yield CardFigure("Next job", Markup('<a href="/schedule">none known</a>'))
-    else:
-        left = time_left((due.at - data.now).total_seconds()) if data.now else ""
-        slot = Markup('<a href="/schedule">{}</a>').format(due.job)
-        yield CardFigure("Next job", slot, f"{stamp(due.at, DAY_MINUTE)} {zone()}, {left}")
-    state = overall(data.health)
-    good = sum(not judgment.state.is_finding for judgment in data.health)
-    health = Markup('<a href="/health">{}</a>').format(state)
-    yield CardFigure("Health", health, f"{good} of {pluralize(len(data.health), 'part')} well", STATE_STYLE[state])
+        return CardFigure("Next job", Markup('<a href="/schedule">none known</a>'))
+    left = f", {time_left((due.at - data.now).total_seconds())}" if data.now else ""
+    job = Markup('<a href="/schedule">{}</a>').format(due.job)
+    return CardFigure("Next job", job, f"{stamp(due.at, DAY_MINUTE)} {zone()}{left}")
 
 
 def draw_positions(app: App, report: Report) -> Markup:
@@ -153,17 +167,20 @@ def _draw_position(row: Holding, prices: Sequence[Decimal]) -> Markup:
     levels = {name: level.price for name, level in (("stop", stop), ("target", target)) if level and level.price}
     entry = {} if row.average_price is None else {"entry": row.average_price}
     seen = [*prices, row.price] if row.price is not None and not prices else prices
-    gone = row.closed_by_others and not row.is_held
-    side = "long" if row.quantity > 0 else "short"
-    age = "" if row.age_s is None else f", {duration(row.age_s)}"
-    held = "closed by somebody else" if gone else f"{side} {abs(row.quantity):,f}, {clean(row.strategy)}{age}"
     return Markup(
         '<li><span class="symbol">{}</span> <span class="held">{}</span> {}'
         '<span class="track">{}</span> <span class="levels">{}</span></li>'
     ).format(
-        link_symbol(row.symbol), held, _draw_gain(row), draw_prices(seen, {**entry, **levels}),
+        link_symbol(row.symbol), _describe_held(row), _draw_gain(row), draw_prices(seen, {**entry, **levels}),
         Markup(" ").join(_level_texts(row, stop, target)),
     )  # fmt: skip
+
+
+def _describe_held(row: Holding) -> str:
+    if row.closed_by_others and not row.is_held:
+        return "closed by somebody else"
+    side, age = "long" if row.quantity > 0 else "short", "" if row.age_s is None else f", {duration(row.age_s)}"
+    return f"{side} {abs(row.quantity):,f}, {clean(row.strategy)}{age}"
 
 
 def _draw_gain(row: Holding) -> Markup:

@@ -16,7 +16,7 @@ from commands.shared.verb_options import Report
 from commands.trades import run as trades
 from commands.trades.report import Trades
 from commands.web.charting import equity_part
-from commands.web.html_rendering import CSRF, Page, PageField, PagePart, Query, first_row, symbol_links
+from commands.web.html_rendering import CSRF, Page, PageField, PagePart, Query, first_row
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
 from tradebot.lab.backtest.results import RESULT, Results
@@ -52,13 +52,11 @@ def _trades(query: Query) -> list[PagePart]:
         return replace(report, data=replace(data, trades=_page_of(data.trades, query)))
 
     def others(_: App) -> Markup:
-        rows = chosen[-1] if chosen else ()
-        names = sorted({row.symbol for row in _page_of(rows, query)})
-        return _places(len(rows), query) + symbol_links(names)
+        return _places(len(chosen[-1]) if chosen else 0, query)
 
     return [
         PagePart("Trades", some, wide=True),
-        PagePart("Rows and symbols", others),
+        PagePart("More trades", others),
         PagePart(
             "Where profit came from",
             lambda app: pnl_screen.run(app, pnl.cut_of(query.get("by", Cut.STRATEGY)), _choice(query)),
@@ -75,7 +73,7 @@ def _page_of(rows: Sequence[TradeRow], query: Query) -> tuple[TradeRow, ...]:
 
 def _places(count: int, query: Query) -> Markup:
     if count <= ROWS:
-        return Markup("<p>All of them are on this page.</p>")
+        return Markup("")
     kept = "".join(f"&{name}={quote(value)}" for name, value in query.items() if name != "from_row")
     places = Markup(" ").join(
         Markup('<a href="?from_row={}{}">{}–{}</a>').format(at, kept, at + 1, min(at + ROWS, count))

@@ -11,7 +11,7 @@ from commands.shared.notes import cause_of_halt
 from commands.shared.number_format import bar, format_signed, format_with_unit, in_units, off_by, usd
 from commands.shared.skipped_passes import not_due, remedy_of
 from commands.shared.span_options import PassSpan
-from commands.shared.tables import Table, explains, number, sentence, staying
+from commands.shared.tables import Table, explains, fold, folds, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
 from commands.why_no_orders.reading import cycles_of, load_refusal_counts, nothing_of, was_found
 from tradebot.adapters.state import halt_switch
@@ -208,6 +208,15 @@ def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
         count_text = pluralize(len(passed), "question")
         console.print(f"{count_text} passed; --explain shows each with its numbers", markup=False)
         decisions = [decision for decision in decisions if not decision.passed]
+    if passed and folds(console):
+        # On a page, what refused it stands first, and the rest is there to be opened.
+        _gate_table(console, [decision for decision in decisions if not decision.passed])
+        fold(console, f"{pluralize(len(passed), 'question')} passed", lambda inner: _gate_table(inner, passed))
+        return
+    _gate_table(console, decisions)
+
+
+def _gate_table(console: "Console", decisions: Sequence[Decision]) -> None:
     numbers = (number(name) for name in ("observed", "limit", "age"))
     table = Table("gate", staying("verdict"), *numbers, "reason")
     for decision in decisions:

@@ -122,3 +122,32 @@ def test_sums_are_forgotten_with_the_candidates(tmp_path: Path, facts: SqliteFac
     with closing(sqlite3.connect(tmp_path / "facts.db")) as database:
         counts = "SELECT (SELECT count(*) FROM cycles), (SELECT count(*) FROM ends)"
         assert database.execute(counts).fetchone() == (1, 0)
+
+
+def test_prices_of_candidates_are_those_of_one_session_and_job_spread_over_its_passes(tmp_path: Path) -> None:
+    def priced(number: int, symbol: str, price: int | None, job: Job = JOB, days: int = 0) -> CycleRecord:
+        records = (
+            CandidateRecord(candidate(symbol), (), None, None if price is None else Decimal(price)),
+            CandidateRecord(replace(candidate(symbol), strategy="other"), (), None, None),
+        )
+        at = NOW + timedelta(days=days, minutes=number)
+        return CycleRecord(f"{job}{days}.{number}", job, DAY + timedelta(days=days), f"s{number}", at, "x", records)
+
+    passes = [priced(number, "AAPL", 100 + number) for number in range(10)]
+    passes += [priced(20, "MSFT", 7), priced(21, "NVDA", None), priced(22, "AMD", 1)]
+    passes += [priced(3, "AAPL", 1, Job.SCORE), priced(3, "AAPL", 2, days=1), priced(3, "AAPL", 3, days=-1)]
+    write_passes(tmp_path, passes)
+    store = SqliteFacts(tmp_path, MemoryEvents(), NOW)
+    try:
+        found = store.candidate_prices(JOB, DAY, ["AAPL", "MSFT", "NVDA"], 100)
+        assert found == {
+            "AAPL": [(NOW + timedelta(minutes=number), Decimal(100 + number)) for number in range(10)],
+            "MSFT": [(NOW + timedelta(minutes=20), Decimal(7))],
+        }
+        # Of 13 passes, every third from the last one back.
+        few = store.candidate_prices(JOB, DAY, ["AAPL", "AMD"], 5)
+        assert [price for _, price in few["AAPL"]] == [100, 103, 106, 109]
+        assert [price for _, price in few["AMD"]] == [1]
+        assert store.candidate_prices(JOB, DAY + timedelta(days=9), ["AAPL"], 100) == {}
+    finally:
+        store.close()

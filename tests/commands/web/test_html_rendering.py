@@ -1,7 +1,9 @@
 """What a verb prints, as HTML: the same words and figures, and no text that could be more than a text."""
 
+import re
 from decimal import Decimal
 from html.parser import HTMLParser
+from io import StringIO
 
 import pytest
 from hypothesis import given, settings
@@ -9,13 +11,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from commands.shared.tables import Table, number, sentence
+from commands.shared.tables import Table, fold, number, sentence
 from commands.web.html_rendering import MOST_CARDS, draw_prices, draw_shares, line, render_html
 from tradebot.adapters.text import redaction
 
 HOSTILE = "\"><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>&amp;\x1b]0;a\x07\u202e"
-TAGS = frozenset(["p", "b", "span", "div", "table", "thead", "tbody", "tr", "th", "td", "br", "code"])
-ATTRIBUTES = frozenset({"class", "scope", "tabindex", "role", "aria-label", "data-label"})
+TAGS = frozenset(["p", "b", "span", "div", "table", "thead", "tbody", "tr", "th", "td", "br", "code", "a"])
+ATTRIBUTES = frozenset({"class", "scope", "tabindex", "role", "aria-label", "data-label", "href"})
 
 
 class Seen(HTMLParser):
@@ -58,7 +60,7 @@ def test_lines_become_paragraphs_in_their_colors_and_numbers_keep_their_place() 
 def test_a_table_keeps_its_headings_and_rows_and_leaves_empty_columns_out() -> None:
     html = render_html(lambda console: console.print(table("AAPL", "1.50", "[green]cheap[/] enough")))
     seen = Seen(html)
-    assert [tag for tag in seen.tags if tag not in ("div", "span")] == [
+    assert [tag for tag in seen.tags if tag not in ("div", "span", "a")] == [
         *("table", "thead", "tr", "th", "th", "th", "tbody", "tr", "th", "td", "td"),
     ]
     assert (seen.attributes.count(("scope", "col")), seen.attributes.count(("scope", "row"))) == (3, 1)
@@ -96,6 +98,7 @@ def test_no_text_makes_a_tag_or_loses_its_words(first: str, second: str, third: 
     seen = Seen(render_html(lambda console: console.print(table(Text(first), Text(second), Text(third)))))
     assert set(seen.tags) <= TAGS
     assert {name for name, _ in seen.attributes} <= ATTRIBUTES
+    assert all(str(value).startswith("/symbol/") for name, value in seen.attributes if name == "href")
     for text in (first, second, third):
         shown = "".join(letter for letter in text if letter.isprintable() and not letter.isspace())
         assert shown in "".join(seen.text.split())
@@ -165,3 +168,23 @@ def test_a_table_without_headings_has_no_labels() -> None:
     made = Table("a", "b", header=False)
     made.row("A" * 60, "1.00")
     assert "cards" not in render_html(lambda console: console.print(made))
+
+
+def test_cells_of_symbols_link_to_their_pages_and_no_others_do() -> None:
+    made = Table("symbol", "nearest miss", "strategy")
+    made.row("BTC/USD", "[red]AAPL[/]", "flow")
+    made.row("two words", "", "flow")
+    links = re.findall(r'<a href="(.*?)">(.*?)</a>', render_html(lambda console: console.print(made)))
+    assert links == [("/symbol/BTC%2FUSD", "BTC/USD"), ("/symbol/AAPL", '<span class="red">AAPL</span>')]
+
+
+def test_a_part_is_folded_on_a_page_and_printed_at_a_terminal() -> None:
+    def draw(console: Console) -> None:
+        fold(console, HOSTILE, lambda inner: inner.print("inside"))
+
+    seen = Seen(render_html(draw))
+    assert seen.tags == ["details", "summary", "p"]
+    assert "inside" in seen.text
+    printed = Console(file=StringIO(), width=100)
+    draw(printed)
+    assert printed.file.getvalue() == "inside\n"  # type: ignore[attr-defined] # it is text in memory

@@ -31,6 +31,7 @@ from tradebot.adapters.facts.facts_as_of import (
 from tradebot.adapters.facts.history import SAME_PASS, KnownScores
 from tradebot.adapters.facts.pass_rows import (
     Alike,
+    candidate_prices,
     candidates_in,
     heads,
     heads_of,
@@ -328,6 +329,7 @@ class SqliteFacts(CacheStore):
     of_span = _method_of_query(of_span)
     outcomes = _method_of_query(outcomes)
     heads = _method_of_query(heads)
+    candidate_prices = _method_of_query(candidate_prices)
     span_ends = _method_of_query(span_ends)
     pass_at = _method_of_query(pass_at)
     was_judged = _method_of_query(was_judged)

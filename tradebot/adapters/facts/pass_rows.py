@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from math import inf
+from decimal import Decimal
+from math import ceil, inf
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from tradebot.adapters.facts.schema import FILE
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.cache_database import CacheConnection, DamagedError
 from tradebot.adapters.state.state_folder import FACTS
-from tradebot.adapters.text.canonical import json_text, time_text
+from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack_all
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
@@ -233,6 +234,10 @@ PASSES = f"SELECT sequence, json_set(body, '$[10]', json('[]')) {_SPAN}"
 SEEN = "SELECT 1 FROM cycles WHERE +job = ? LIMIT 1"
 OF_SYMBOL = """SELECT cycle, position, body FROM candidates WHERE symbol = ?2 AND at BETWEEN ?3 AND ?4
     AND cycle IN (SELECT value FROM json_each(?1))"""
+PRICES = """SELECT symbol, at, body ->> '$[3]' FROM candidates WHERE symbol IN (SELECT value FROM json_each(?1))
+    AND at BETWEEN ?2 AND ?3 AND cycle IN (SELECT value FROM json_each(?4)) AND body ->> '$[3]' IS NOT NULL
+    ORDER BY at, cycle, position"""
+"""Select the prices at which symbols were looked at in some passes."""
 OF_ALL = """SELECT cycle, candidates.body FROM json_each(?1) AS pass CROSS JOIN candidates ON cycle = pass.value
     ORDER BY cycle, position"""
 SUMMED = """SELECT cycle, (SELECT sum(json_array_length(value, '$[9]')) FROM json_each(ends.body))
@@ -296,6 +301,25 @@ def heads(
 ) -> Sequence[CycleRecord]:
     """Return the passes of a job in a session or since a time, oldest first, without candidates and prices."""
     return tuple(heads_of(database, job, session=session, since=since, last=last).values())
+
+
+def candidate_prices(
+    database: sqlite3.Connection, job: str, session: date, symbols: Iterable[str], most_passes: int
+) -> Mapping[str, Sequence[tuple[datetime, Decimal]]]:
+    """Return the times and prices in USD at which a session's passes looked at each symbol, oldest first.
+
+    Of more passes than `most_passes`, so many are read, evenly spread and including the last one.
+    """
+    passes = heads_of(database, job, session=session)
+    if not passes:
+        return {}
+    times = [cycle.at for cycle in passes.values()]
+    chosen = [*passes][:: -ceil(len(passes) / most_passes)]
+    asked = json.dumps(list(symbols)), time_text(min(times)), time_text(max(times)), json.dumps(chosen)
+    prices = defaultdict[str, dict[datetime, Decimal]](dict)
+    for symbol, at, price in database.execute(PRICES, asked):
+        prices[symbol][parse_time(at)] = Decimal(price)
+    return {symbol: [*by_time.items()] for symbol, by_time in prices.items()}
 
 
 def rows_of_symbol(
