@@ -140,8 +140,6 @@ OUTER_TRADES = 5
 """How many of the best and of the worst trades are shown."""
 OUTER_ROWS = 10
 """How many rows at either end of an attribution are shown."""
-SHADES = 5
-"""How many shades of gain, and of loss, the table of months has."""
 
 
 def page(data: PerformanceReport, results: Sequence[Mapping[str, Any] | None] = ()) -> str:
@@ -219,7 +217,7 @@ def _filters() -> Mapping[str, Any]:
         "parts": lambda account: report_text.parts(account, ("realized", "open", "fees")),
         "closed": report_text.rank_trades,
         "outer_rows": lambda rows: report_text.outer(rows, OUTER_ROWS),
-        "shades": _shades,
+        "shades": report_text.month_shades,
         "columns": _columns,
     }
 
@@ -255,17 +253,6 @@ def _trades(account: AccountReport) -> Mapping[str, Sequence[ReportedTrade]]:
     return {
         "outer": report_text.outer(report_text.rank_trades(account), OUTER_TRADES),
         "last": (reported_trades + ended)[:LAST_TRADES],
-    }
-
-
-def _shades(account: AccountReport) -> Mapping[tuple[int, int], str]:
-    """Return the shade of each month by year and month: g1 to g5 for gains, l1 to l5 for losses."""
-    values = {(each.year, each.month): each.value for year in account.years for each in year.months}
-    most = max((abs(value) for value in values.values() if value), default=1.0)
-    return {
-        column: f"{'g' if value > 0 else 'l'}{min(int(abs(value) / most * SHADES) + 1, SHADES)}"
-        for column, value in values.items()
-        if value and round(value, 3)
     }
 
 

@@ -1,6 +1,6 @@
 """The texts that the screen and the page of a report share: groups of figures, numbers, and whole sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import TypeVar
@@ -227,6 +227,21 @@ def basis_of(figure: "Figure") -> str:
 def percent(value: float | None, places: int = 2) -> str:
     """Return a fraction in percent with its sign, or a dot."""
     return DOT if value is None else f"{format_signed(100 * value, places)}%"
+
+
+SHADES = 5
+"""How many shades of gain, and as many of loss, the table of months has."""
+
+
+def month_shades(account: "AccountReport") -> Mapping[tuple[int, int], str]:
+    """Return the shade of each month by year and month: g1 to g5 for gains, l1 to l5 for losses."""
+    values = {(each.year, each.month): each.value for year in account.years for each in year.months}
+    most = max((abs(value) for value in values.values() if value), default=1.0)
+    return {
+        place: f"{'g' if value > 0 else 'l'}{min(int(abs(value) / most * SHADES) + 1, SHADES)}"
+        for place, value in values.items()
+        if value and round(value, 3)
+    }
 
 
 def span(account: "AccountReport") -> str:

@@ -363,7 +363,7 @@ def _render_rest(out: "Console", account: "AccountReport", *, alone: bool) -> No
         out.print(f"\n{clean(account.label)}", markup=False)
     _render_months(out, account)
     render_years(out, account)
-    _render_drawdowns(out, account)
+    render_drawdowns(out, account)
     render_rolling(out, account)
     render_sessions(out, account)
     render_costs(out, account)
@@ -392,7 +392,8 @@ def _render_months(out: "Console", account: "AccountReport") -> None:
     render_assumptions(out, [account], Block.MONTHS)
 
 
-def _render_drawdowns(out: "Console", account: "AccountReport") -> None:
+def render_drawdowns(out: "Console", account: "AccountReport") -> None:
+    """Print the deepest drawdowns, if there are any, and what they are measured by."""
     if not account.drawdowns:
         return
     out.print()

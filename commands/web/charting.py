@@ -6,7 +6,7 @@ set back, the repeated hour is left out of the chart; tables include it.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -237,8 +237,35 @@ def growth(of: AccountReport) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "lines": [line._asdict() for line in lines if line.points],
+        "falls": _growth_points((point.at, point.drawdown) for point in of.curve),
         "zone": zone(),
         "has_times": of.sessions < 2,
+        "unit": "%",
+    }
+
+
+def over_time(app: App) -> dict[str, Any]:
+    """Return the account's exposure and its rolling figures by session, in percent and as plain ratios."""
+    return draw_over_time(account(app))
+
+
+ROLLING = (("volatility", "yellow", 100), ("sharpe", "green", 1), ("beta", "magenta", 1))
+"""The figures over the half year before each session, with their colors, and what 1 is of each on the chart."""
+
+
+def draw_over_time(of: AccountReport) -> dict[str, Any]:
+    """Return the chart data of exposure and volatility, and below them of the ratios; without any, no lines."""
+    times = {point.session: local(point.at) for point in of.curve}
+    series = {}
+    for name, color, factor in (("exposure", "blue", 100), *ROLLING):
+        values = [(times[row.session], getattr(row, name)) for row in of.further.over_time if row.session in times]
+        points = _ascending({"time": at, "value": factor * value} for at, value in values if value is not None)
+        series[name] = ChartSeries(name.replace("sharpe", "Sharpe ratio"), color, "solid", points)._asdict()
+    return {
+        "lines": [series[name] for name in ("exposure", "volatility") if series[name]["points"]],
+        "scores": [series[name] for name in ("sharpe", "beta") if series[name]["points"]],
+        "zone": zone(),
+        "has_times": False,
         "unit": "%",
     }
 
@@ -342,7 +369,11 @@ def percent(index: float) -> str:
 
 
 def _growth(points: Iterable[tuple[datetime, float | None]]) -> list[dict[str, float]]:
-    return _ascending({"time": local(at), "value": 100 * (index - 1)} for at, index in points if index is not None)
+    return _growth_points((at, index - 1) for at, index in points if index is not None)
+
+
+def _growth_points(points: Iterable[tuple[datetime, float]]) -> list[dict[str, float]]:
+    return _ascending({"time": local(at), "value": 100 * fraction} for at, fraction in points)
 
 
 def _ascending(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -363,15 +394,20 @@ SIGNS = (
 KEYS = "With the keyboard: ← and → read it point by point, + and − zoom, Escape shows all of it."
 
 
-def chart(path: str, draws: Mapping[str, Any], words: str, tables: Sequence[tuple[str, Table]]) -> Markup:
-    """Return a chart's HTML element, its legend, and its accompanying text: a sentence, and tables."""
+def chart(
+    path: str, draws: Mapping[str, Any], words: str, tables: Sequence[tuple[str, Table]], *, chooses_range: bool = False
+) -> Markup:
+    """Return a chart's HTML element, its legend, and its accompanying text: a sentence, and tables.
+
+    On one that `chooses_range`, dragging fills in and sends the form of the page with its fields `from` and `to`.
+    """
     keys = Markup("").join(_keys(draws))
     figures = Markup("").join(_fold_table(title, table) for title, table in tables if table.rows)
     return Markup(
-        '<p class="keys" aria-hidden="true">{}</p><div class="charted" data-chart="{}" hx-morph-skip>'
+        '<p class="keys" aria-hidden="true">{}</p><div class="charted" data-chart="{}"{} hx-morph-skip>'
         '<div class="chart" role="img" tabindex="0" aria-label="Chart. {}"></div>'
         '<p class="reading" aria-live="polite"></p></div><p>{}</p>{}'
-    ).format(keys, path, KEYS, words, figures)
+    ).format(keys, path, Markup(" data-range") if chooses_range else "", KEYS, words, figures)
 
 
 def _keys(draws: Mapping[str, Any]) -> Iterator[Markup]:
@@ -420,9 +456,10 @@ def _day(app: App) -> Markup:
     return chart("/api/chart/day", draw_day(curve), words, tables)
 
 
-def equity_part(title: str = "Growth, compared with the benchmark") -> PagePart:
-    """Return the part that shows the account's growth with its benchmark, as `report` does."""
-    return PagePart(title, _equity)
+def range_part() -> PagePart:
+    """Return the part that shows the account's growth with its benchmark, on which a range is chosen by dragging."""
+    title = "Growth of the whole account: drag over it to choose a range"
+    return PagePart(title, lambda app: _equity(app, chooses_range=True), wide=True)
 
 
 def weeks_part() -> PagePart:
@@ -430,7 +467,7 @@ def weeks_part() -> PagePart:
     return PagePart("Growth, compared with the benchmark", lambda app: _equity(app, least=2))
 
 
-def _equity(app: App, least: int = 0) -> Markup:
+def _equity(app: App, least: int = 0, *, chooses_range: bool = False) -> Markup:
     of = account(app)
     if of.sessions < least:
         return Markup("")
@@ -445,7 +482,28 @@ def _equity(app: App, least: int = 0) -> Markup:
         start = " (start)" if point.is_start else ""
         table.row(f"{point.session}{start}", f"{point.equity_usd:,.2f}", *cells)
     words = f"{pluralize(of.sessions, 'session')}: {ends}{alone}."
-    return chart("/api/chart/equity", growth(of), words, [("Growth by session", table)])
+    tables = [("Growth by session", table)]
+    return chart("/api/chart/equity", growth(of), words, tables, chooses_range=chooses_range)
+
+
+def over_time_part() -> PagePart:
+    """Return the part that shows exposure and rolling figures by session; it is empty if none is known yet."""
+    return PagePart("Exposure, and figures of the half year before each session", _over_time, wide=True)
+
+
+def _over_time(app: App) -> Markup:
+    draws = draw_over_time(account(app))
+    lines = [*draws["lines"], *draws["scores"]]
+    if not draws["lines"]:
+        return Markup("")
+    table = Table("session", *(number(f"{line['name']}{' %' if line in draws['lines'] else ''}") for line in lines))
+    by_time = [{point["time"]: point["value"] for point in line["points"]} for line in lines]
+    for at in sorted({time for values in by_time for time in values})[-ROWS:]:
+        cells = [f"{values[at]:,.2f}" if at in values else "" for values in by_time]
+        table.row(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}", *cells)
+    last = ", ".join(f"{line['name']} {line['points'][-1]['value']:,.2f}" for line in lines)
+    unit = "exposure and volatility in percent"
+    return chart("/api/chart/over-time", draws, f"At the end, with {unit}: {last}.", [("By session", table)])
 
 
 def _grown(point: CurvePoint, column: str) -> str:

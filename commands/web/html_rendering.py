@@ -285,6 +285,18 @@ def draw_shares(shares: Sequence[tuple[str, int, str, str]]) -> Markup:
     ).format(whole, Markup("").join(drawn), rows)
 
 
+def draw_bars(bars: Sequence[tuple[int, str]]) -> Markup:
+    """Return counts as bars beside one another, each with its color. They have to stand in a table, too."""
+    most = max((count for count, _ in bars), default=1)
+    drawn = Markup("").join(
+        Markup('<rect class="{}" x="{}" y="{}" width="0.9" height="{}"/>').format(color, place, most - count, count)
+        for place, (count, color) in enumerate(bars)
+    )
+    return Markup(
+        '<svg class="bars" viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
+    ).format(len(bars), most, drawn)
+
+
 def draw_table(names: Sequence[str], rows: Iterable[Sequence[str | Markup]], kinds_of: Mapping[str, str]) -> Markup:
     """Return rows as a table that becomes cards on a phone; each row begins with its heading.
 

@@ -209,9 +209,9 @@ def _draw_funnel(_: App, report: Report) -> Markup:
     funnel = data.explanation.funnel
     if not funnel.candidates:
         return Markup("<p>{}</p>").format(clean(data.explanation.sentence))
-    return draw_shares([*_shares(funnel)]) + Markup('<p><a href="/funnel">{:,} candidates in {}</a></p>').format(
-        funnel.candidates, pluralize(funnel.passes, "pass", "passes")
-    )
+    link = Markup('<p class="links"><a href="/funnel">{:,} candidates in {}</a></p>')
+    passes = pluralize(funnel.passes, "pass", "passes")
+    return draw_shares([*_shares(funnel)]) + link.format(funnel.candidates, passes)
 
 
 def _shares(funnel: Funnel) -> Iterator[tuple[str, int, str, str]]:

@@ -1,6 +1,7 @@
 """The pages about performance: trades, sources of profit, the report, backtests and signals."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,16 +11,31 @@ from commands import pnl, signals
 from commands.compare import report as compare
 from commands.pnl import screen as pnl_screen
 from commands.report import report_inputs as report
+from commands.report import report_text
+from commands.report.extended_screen import short
 from commands.report.files import files_of
+from commands.report.screen import render_drawdowns
+from commands.shared.light_helpers import clean
 from commands.shared.span_options import days_of
+from commands.shared.tables import Table, fold, number
 from commands.shared.verb_options import Report
 from commands.trades import run as trades
 from commands.trades.report import Trades
-from commands.web.charting import equity_part
-from commands.web.html_rendering import CSRF, Page, PageField, PagePart, Query, first_row
+from commands.web.charting import over_time_part, range_part
+from commands.web.html_rendering import (
+    CSRF,
+    Page,
+    PageField,
+    PagePart,
+    Query,
+    draw_bars,
+    first_row,
+    render_html,
+)
 from tradebot.app.wiring import App
-from tradebot.errors import OperatorError, word
+from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.lab.backtest.results import RESULT, Results
+from tradebot.lab.performance.report import AccountReport, PerformanceReport
 from tradebot.model.struct_tools import replace
 from tradebot.views.trades.pnl import Cut
 from tradebot.views.trades.trade_row import Choice, TradeRow
@@ -29,6 +45,7 @@ ROWS = 100
 ANY = "any"
 COMPARED = 6
 """How many backtests may be compared at once."""
+FIGURES = "All figures, with what is behind them"
 RUN = "run."
 """Before the name of a backtest in the address of a page: that it is to be compared."""
 SPAN = (PageField("from", "From", "date"), PageField("to", "To", "date"))
@@ -93,12 +110,102 @@ def _note_form(_: App) -> Markup:
 
 
 def _report(query: Query) -> list[PagePart]:
+    made = cache(lambda app: report.run_here(app, _choice(query)))
     return [
-        (equity_part("Growth of the whole account, whatever is chosen") if query else equity_part())._replace(
-            wide=True
-        ),
-        PagePart("Report", lambda app: report.run_here(app, _choice(query)), wide=True),
+        PagePart("In short", _drawing_of(made, _summary), wide=True),
+        range_part(),
+        *_report_parts(made),
+        over_time_part(),
+        PagePart(FIGURES, made, wide=True, draw=_draw_folded),
     ]
+
+
+def _report_parts(made: Callable[[App], Report]) -> list[PagePart]:
+    """Return the parts that show a report as pictures: its months, and the returns of its sessions."""
+    return [
+        PagePart("Months, %", _drawing_of(made, lambda data: Markup("").join(map(_months, data.accounts))), wide=True),
+        PagePart(
+            "Sessions by their return", _drawing_of(made, lambda data: Markup("").join(map(_spread, data.accounts)))
+        ),
+        PagePart("Deepest drawdowns", _drawing_of(made, lambda data: Markup("").join(map(_falls, data.accounts)))),
+    ]
+
+
+def _drawing_of(
+    made: Callable[[App], Report], draw: Callable[[PerformanceReport], Markup]
+) -> Callable[[App], Report | Markup]:
+    """Return what makes a part of a report; it is empty for one that can't be made: all figures say why."""
+
+    def make(app: App) -> Report | Markup:
+        try:
+            return draw(made(app).data)
+        except TradebotError:
+            return Markup("")
+
+    return make
+
+
+def _draw_folded(_: App, shown: Report) -> Markup:
+    return render_html(lambda console: fold(console, "Show them", lambda inner: shown.render(inner, shown.data)))
+
+
+def _summary(data: PerformanceReport) -> Markup:
+    """Return what was earned, what else would have earned, and how far that may be chance."""
+    (account,) = data.accounts
+    name = report_text.part(data) or "The account"
+    headline = f"{report_text.headline(account, name, report_text.yet(data))}."
+    sentences = [report_text.lede(account), report_text.interruption(account), *report_text.belief(account)]
+    cautions = Markup("").join(Markup("<li>{}</li>").format(clean(each)) for each in account.further.cautions)
+    return Markup('<div class="lede"><b>{}</b><span>{}</span></div><ul class="cautions">{}</ul>').format(
+        clean(headline), clean(" ".join(filter(None, sentences))), cautions
+    )
+
+
+def _months(account: AccountReport) -> Markup:
+    """Return the months of an account as a heat map: a row for each year, and a shade for each return."""
+    shades, names = report_text.month_shades(account), (*report_text.MONTHS, "year", account.benchmark or "")
+    if not account.years:
+        return Markup("")
+    rows = []
+    for year in account.years:
+        months = [(shades.get((each.year, each.month), ""), each.value) for each in year.months]
+        others = [("whole", year.value), *([("whole", year.benchmark)] if account.benchmark else [])]
+        cells = Markup("").join(
+            Markup('<td class="{}" data-label="{}">{}</td>').format(
+                shade, clean(name), "" if value is None else short(value)
+            )
+            for name, (shade, value) in zip(names, [*months, *others], strict=False)
+        )
+        rows.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(year.year, cells))
+    heads = Markup("").join(Markup('<th scope="col">{}</th>').format(clean(name)) for name in names if name)
+    return Markup(
+        '<div class="scroll" tabindex="0" role="group" aria-label="Returns by month"><table class="cards months">'
+        '<thead><tr><th scope="col">year</th>{}</tr></thead><tbody>{}</tbody></table></div>'
+    ).format(heads, Markup("").join(rows))
+
+
+def _spread(account: AccountReport) -> Markup:
+    """Return how many sessions had which return, as bars and as a table."""
+    bins = account.further.histogram
+    if not bins:
+        return Markup("")
+    table = Table("return from", "to", number("sessions"))
+    for each in bins:
+        table.row(report_text.percent(each.low), report_text.percent(each.high), f"{each.count:,}")
+    bars = draw_bars([(each.count, "red" if each.high <= 0 else "green") for each in bins])
+    ends = report_text.percent(bins[0].low, 1), report_text.percent(bins[-1].high, 1)
+    return bars + Markup('<div class="ends"><span>{}</span><span>{}</span></div>').format(*ends) + _folded_table(table)
+
+
+def _folded_table(table: Table) -> Markup:
+    return render_html(lambda console: fold(console, "As a table", lambda inner: inner.print(table)))
+
+
+def _falls(account: AccountReport) -> Markup:
+    """Return the deepest drawdowns, each with its length and when it was made up for."""
+    if not account.drawdowns:
+        return Markup("")
+    return render_html(lambda console: render_drawdowns(console, account))
 
 
 def is_run(name: str) -> bool:
@@ -164,8 +271,11 @@ def _backtests_form(app: App) -> Markup:
 
 def _backtest(query: Query) -> list[PagePart]:
     name = query.get("name", "")
+    made = cache(lambda app: report.run([_require_own_backtest(app, name)], None, None, Choice()))
     return [
-        PagePart("Report", lambda app: report.run([_require_own_backtest(app, name)], None, None, Choice()), wide=True),
+        PagePart("In short", _drawing_of(made, _summary), wide=True),
+        *_report_parts(made),
+        PagePart(FIGURES, made, wide=True, draw=_draw_folded),
     ]
 
 

@@ -30,7 +30,7 @@ from commands.serve.web_pages import health
 from commands.top.screen_data import version
 from commands.web import bot_pages, overview, performance_pages, what_if
 from commands.web.actions import VerbActions
-from commands.web.charting import candles, day, equity
+from commands.web.charting import candles, day, equity, over_time
 from commands.web.guard import (
     API,
     Guard,
@@ -168,6 +168,7 @@ class Site:
             ),
             Route("/api/chart/equity", partial(self._chart, equity)),
             Route("/api/chart/day", partial(self._chart, day)),
+            Route("/api/chart/over-time", partial(self._chart, over_time)),
             Route("/api/chart/candles/{which}/{symbol:path}", partial(self._chart, candles)),
             Route("/api/positions", self._positions),
             Route("/api/sre/health", self._health),

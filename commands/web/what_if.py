@@ -47,7 +47,7 @@ from tradebot.model.sentences import pluralize
 from tradebot.replaying.hypothetical_ports import Decided, decide
 from tradebot.replaying.passes import RecordedCycle
 from tradebot.replaying.record_writer import RecordError
-from tradebot.views.what_if import Fate, outcomes_of
+from tradebot.views.what_if import CandidateResult, outcomes_of
 
 PREFIX = "if."
 """The prefix of a changed setting in a page's query."""
@@ -259,7 +259,7 @@ def _nearer(ordered: Sequence[Decimal], force: Decimal) -> Iterator[tuple[Decima
             yield value, ordered[number + (1 if value < force else -1)]
 
 
-def _refusing_questions(fate: Fate) -> frozenset[tuple[str, str]]:
+def _refusing_questions(fate: CandidateResult) -> frozenset[tuple[str, str]]:
     """Return the questions that refuse a candidate."""
     return frozenset((end.gate, end.about) for end in (*fate.others, *((fate.end,) if fate.end else ())))
 

@@ -19,7 +19,7 @@
     grid: { vertLines: { visible: false }, horzLines: { color: color("line") } },
     crosshair: { vertLine: { color: color("soft") }, horzLine: { color: color("soft") } },
     rightPriceScale: { borderColor: color("line"), scaleMargins: { top: 0.1, bottom: 0.1 } },
-    timeScale: { borderColor: color("line"), timeVisible: data.has_times, secondsVisible: false, rightOffset: 1 },
+    timeScale: { borderColor: color("line"), timeVisible: data.has_times, secondsVisible: false, rightOffset: data.candles ? 1 : 0 },
     localization: { locale: "en-US", timeFormatter: data.has_times ? written : day },
     // The page is scrolled with the wheel and with a finger, also where a chart is.
     handleScroll: { mouseWheel: false, vertTouchDrag: false },
@@ -34,7 +34,6 @@
 
   // A value of a line, in words.
   const valued = (data, value) => {
-    if (data.candles) return (value < 0 ? "" : "+") + value.toFixed(3);
     if (data.unit === "USD") return value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 }) + " USD";
     return (value < 0 ? "" : "+") + value.toFixed(2) + "%";
   };
@@ -46,6 +45,16 @@
       lastValueVisible: false, pointMarkersVisible: !of.data.candles && line.points.length < 3, crosshairMarkerVisible: false,
     }, pane);
     series.setData(line.points);
+    of.series.push(series);
+  };
+
+  // How far the account is below its highest value, shaded from zero down.
+  const addFalls = (of, points) => {
+    const series = of.chart.addSeries(LightweightCharts.AreaSeries, {
+      lineColor: color("red"), topColor: color("red") + "55", bottomColor: color("red") + "55", invertFilledArea: true,
+      lineWidth: 1, priceFormat: grown, priceLineVisible: false, lastValueVisible: false, crosshairMarkerVisible: false,
+    }, 1);
+    series.setData(points);
     of.series.push(series);
   };
 
@@ -77,10 +86,11 @@
     const candle = data.candles && of_time(data.candles);
     const parts = [candle ? candle.text : (data.has_times ? written : day)(time)];
     for (const fill of data.marks || []) if (fill.time === time) parts.push(fill.text);
-    for (const line of [...(data.scores || []), ...(data.candles ? [] : data.lines)]) {
-      const point = of_time(line.points);
-      if (point) parts.push(line.name + " " + valued(data, point.value));
-    }
+    const said = (line, text) => { const point = of_time(line.points); if (point) parts.push(line.name + " " + text(point.value)); };
+    for (const line of data.scores || []) said(line, (value) => (value < 0 ? "" : "+") + value.toFixed(data.candles ? 3 : 2));
+    if (!data.candles) for (const line of data.lines) said(line, (value) => valued(data, value));
+    const fall = of_time(data.falls || []);
+    if (fall && fall.value < 0) parts.push("drawdown " + fall.value.toFixed(2) + "%");
     return parts.join(" · ");
   };
 
@@ -99,10 +109,15 @@
     const candles = data.candles && addCandles(of);
     for (const line of data.lines) addLine(of, line, 0, data.candles ? priced(data.decimals) : data.unit === "USD" ? money : grown);
     for (const line of [...(data.scores || [])].reverse()) addLine(of, line, 1, priced(2));
+    if ((data.falls || []).some((point) => point.value < 0)) addFalls(of, data.falls);
     if (data.marks) mark(of, candles || of.series[0]);
     const panes = of.chart.panes();
     if (panes.length > 1) { panes[0].setStretchFactor(3); panes[1].setStretchFactor(1); }
     if (range) of.chart.timeScale().setVisibleRange(range); else of.chart.timeScale().fitContent();
+    if (of.brush) {
+      of.chart.applyOptions({ handleScroll: false, handleScale: false });
+      requestAnimationFrame(of.brush);
+    }
     rest(of);
   };
 
@@ -137,6 +152,43 @@
     does();
   };
 
+  // On a chart that chooses a range, dragging marks it, and the form of the page is sent with its first and last day.
+  const brush = (of, box, form) => {
+    const mark = document.createElement("div");
+    mark.className = "brush";
+    mark.hidden = true;
+    box.append(mark);
+    let start = null;
+    const place = (event) => event.clientX - box.getBoundingClientRect().left;
+    const show = (one, other) => {
+      mark.hidden = false;
+      mark.style.left = Math.min(one, other) + "px";
+      mark.style.width = Math.abs(one - other) + "px";
+    };
+    const chosen = () => {
+      const { from, to } = form.elements;
+      const within = times(of.data).filter((time) => (!from.value || day(time) >= from.value) && (!to.value || day(time) <= to.value));
+      mark.hidden = !within.length || !(from.value || to.value);
+      if (!mark.hidden) show(...[within[0], within.at(-1)].map((time) => of.chart.timeScale().timeToCoordinate(time)));
+    };
+    box.addEventListener("pointerdown", (event) => { if (!event.button && of.data) start = place(event); });
+    box.addEventListener("pointermove", (event) => { if (start !== null) show(start, place(event)); });
+    addEventListener("pointerup", (event) => {
+      if (start === null) return;
+      const ends = [start, place(event)].sort((one, other) => one - other);
+      start = null;
+      if (ends[1] - ends[0] < 8) { chosen(); return; }
+      const all = times(of.data);
+      const [first, last] = ends.map((x) => of.chart.timeScale().coordinateToTime(x));
+      form.elements.from.value = day(first ?? all[0]);
+      form.elements.to.value = day(last ?? all.at(-1));
+      form.requestSubmit();
+    });
+    addEventListener("pointercancel", () => { if (start !== null) { start = null; chosen(); } });
+    of.chart.timeScale().subscribeSizeChange(chosen);
+    return chosen;
+  };
+
   const made = (place) => {
     const box = place.querySelector(".chart");
     const of = {
@@ -148,7 +200,9 @@
       if (move.time === undefined) rest(of); else { of.at = times(of.data).indexOf(move.time); read(of, move.time); }
     });
     box.addEventListener("keydown", (event) => of.data && pressed(of, event));
-    box.addEventListener("pointerdown", () => { of.moved = true; });
+    const form = document.getElementById("asked");
+    if ("range" in place.dataset && form) of.brush = brush(of, box, form);
+    else box.addEventListener("pointerdown", () => { of.moved = true; });
     return of;
   };
 

@@ -16,10 +16,11 @@ from commands.shared.span_options import PassSpan
 from commands.shared.times import local, show_utc, show_venue
 from commands.shared.verb_options import open_bot
 from commands.trades.candles import Drawn
-from commands.web.charting import ScoredPoint, SymbolChart, drawing, growth, path_of
+from commands.web.charting import ScoredPoint, SymbolChart, draw_over_time, drawing, growth, path_of
 from commands.why_no_orders.reading import cycles_of
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
+from tests.kit.trades import account
 from tradebot.__main__ import main
 from tradebot.model.series import DAY, Series
 from tradebot.model.struct_tools import replace
@@ -213,3 +214,43 @@ def test_the_last_score_within_a_candle_counts_and_days_are_dates(venue_times: N
     assert chart["candles"][0]["text"].startswith("2026-11-02 open 9.00")
     several = drawn_of(series("IWM", [day], 9.0, DAY), *scored, ScoredPoint(at[0], "swing", {"score": 0.4}))
     assert [line["name"] for line in several["scores"]] == ["score, flow", "score, swing"]
+
+
+def test_growth_has_how_far_the_account_is_below_its_highest_value() -> None:
+    of = account(300)
+    falls = growth(of)["falls"]
+    assert [point["value"] for point in falls] == [100 * point.drawdown for point in of.curve]
+    assert min(point["value"] for point in falls) < -1
+    assert [point["time"] for point in falls] == [local(point.at) for point in of.curve]
+
+
+def test_exposure_and_rolling_figures_are_those_of_the_report() -> None:
+    of = account(300)
+    draws = draw_over_time(of)
+    by_name = {line["name"]: line["points"] for line in (*draws["lines"], *draws["scores"])}
+    assert [line["name"] for line in draws["lines"]] == ["exposure", "volatility"]
+    assert [line["name"] for line in draws["scores"]] == ["Sharpe ratio", "beta"]
+    for name, column, factor in (
+        ("exposure", "exposure", 100),
+        ("volatility", "volatility", 100),
+        ("Sharpe ratio", "sharpe", 1),
+        ("beta", "beta", 1),
+    ):
+        known = [value for row in of.further.over_time if (value := getattr(row, column)) is not None]
+        assert [point["value"] for point in by_name[name]] == [factor * value for value in known] != []
+    times = {point.session: local(point.at) for point in of.curve}
+    assert [point["time"] for point in by_name["exposure"]] == [times[row.session] for row in of.further.over_time]
+    short = draw_over_time(account(3))
+    assert ([line["name"] for line in short["lines"]], short["scores"]) == (["exposure"], [])
+
+
+def test_chart_of_exposure_is_served_and_stands_on_the_report_with_its_last_values(
+    client: TestClient, bot: Bot
+) -> None:
+    (row, *_) = bot.json("report")["accounts"][0]["further"]["over_time"]
+    (line,) = client.get("/api/chart/over-time").json()["lines"]
+    assert [point["value"] for point in line["points"]] == [100 * row["exposure"]]
+    page = client.get("/report").text
+    assert f"exposure {100 * row['exposure']:,.2f}." in page
+    assert 'data-chart="/api/chart/equity" data-range' in page
+    assert "data-range" not in client.get("/").text

@@ -1,13 +1,23 @@
 """The pages of what was earned say what the verbs say, and read nothing but this bot's own backtests."""
 
+import re
 import shutil
+from html import unescape
 
 import pytest
+from markupsafe import escape
 
+from commands.report import report_inputs, report_text
+from commands.report.screen import render
+from commands.shared.verb_options import Report
+from commands.web import charting
 from commands.web.performance_pages import ROWS
 from tests.commands.trades.test_trades import booked
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
+from tests.kit.trades import account, new_account
+from tradebot.lab.performance.report import AccountReport, PerformanceReport
+from tradebot.model.struct_tools import replace
 
 __all__ = ["booked"]
 
@@ -95,3 +105,76 @@ def test_older_trades_are_on_further_pages(traded: Bot, monkeypatch: pytest.Monk
     assert (newest["id"] in last, oldest["id"] in last) == (False, True)
     beyond = client.get("/trades?from_row=999999999").text
     assert (newest["id"] in beyond, oldest["id"] in beyond) == (False, True)
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def pictured(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> tuple[AccountReport, str]:
+    """Return an account of 300 sessions, and the page of its report."""
+    long = account(300)
+    of = replace(long, benchmark=HOSTILE, further=replace(long.further, cautions=(HOSTILE,)))
+    whole = PerformanceReport(of.curve[-1].at, None, None, None, None, (of,))
+    monkeypatch.setattr(report_inputs, "run_here", lambda *_: Report("report", whole, render))
+    monkeypatch.setattr(charting, "account", lambda _: of)
+    page = browser(site(copy.folder)).get("/report")
+    assert page.status_code == 200
+    return of, page.text
+
+
+def test_report_begins_with_what_it_says_and_how_far_that_may_be_chance(pictured: tuple[AccountReport, str]) -> None:
+    of, page = pictured
+    first = page[page.index('<section id="part-0"') : page.index('<section id="part-1"')]
+    assert f"<b>{report_text.headline(of, 'The account', 'yet')}.</b>" in first
+    said = unescape(first)
+    assert report_text.lede(of) in said
+    assert all(sentence in said for sentence in report_text.belief(of))
+    assert f"<li>{escape(HOSTILE)}</li>" in first
+    assert "<img" not in page
+    # What the verb prints is there to be opened.
+    last = page[page.index("All figures, with what is behind them") :]
+    assert last.index("<details>") < last.index("Profit ")
+
+
+def test_months_are_a_heat_map_with_the_darkest_shade_for_the_largest_return(
+    pictured: tuple[AccountReport, str],
+) -> None:
+    of, page = pictured
+    table = re.search(r'<table class="cards months">(.*?)</table>', page, re.DOTALL)
+    assert table is not None
+    cells = re.findall(r'<td class="(\w*)" data-label="([^"]*)">(.*?)</td>', table[1])
+    months = [each for year in of.years for each in year.months]
+    shown = [(shade, float(text)) for shade, name, text in cells if name in report_text.MONTHS and text]
+    values = [each.value for each in months if each.value is not None]
+    assert [value for _, value in shown] == [round(100 * value, 1) for value in values]
+    assert all((shade[:1] == "g") == (value > 0) for shade, value in shown if shade)
+    largest = max(shown, key=lambda cell: abs(cell[1]))
+    assert largest[0][1:] == "5"
+    assert len({shade for shade, _ in shown}) > 3
+    assert [name for _, name, _ in cells[:14]] == [*report_text.MONTHS, "year", str(escape(HOSTILE))]
+
+
+def test_sessions_are_bars_by_their_return_red_below_zero(pictured: tuple[AccountReport, str]) -> None:
+    of, page = pictured
+    svg = re.search(r'<svg class="bars" viewBox="0 0 (\d+) (\d+)".*?</svg>', page)
+    assert svg is not None
+    bars = re.findall(r'<rect class="(\w+)" x="\d+" y="(\d+)" width="0.9" height="(\d+)"', svg[0])
+    bins = of.further.histogram
+    assert [(color, int(height)) for color, _, height in bars] == [
+        ("red" if each.high <= 0 else "green", each.count) for each in bins
+    ]
+    assert {color for color, _, _ in bars} == {"red", "green"}
+    assert (int(svg[1]), int(svg[2])) == (len(bins), max(each.count for each in bins))
+    assert all(int(top) + int(height) == int(svg[2]) for _, top, height in bars)
+    assert f"<td>{report_text.percent(bins[0].high)}</td>" in page
+
+
+def test_report_without_sessions_has_its_sentence_and_no_pictures(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = new_account()
+    whole = PerformanceReport(None, None, None, None, None, (of,))
+    monkeypatch.setattr(report_inputs, "run_here", lambda *_: Report("report", whole, render))
+    monkeypatch.setattr(charting, "account", lambda _: of)
+    page = browser(site(copy.folder)).get("/report").text
+    assert "The account has no records yet." in page
+    assert {"months", "bars", "over-time"} & set(re.findall(r"[\w-]+", page)) == set()

@@ -112,9 +112,9 @@ def traded_document(out: str) -> Any:
 
 
 def own_html(page: str) -> str:
-    """Return the cards of a page that verbs were drawn in, without forms, links and charts."""
+    """Return the cards of a page that verbs were drawn in, without forms, links, charts and the map of months."""
     cards = re.findall(r'<section id="part-\d+".*?</section>', page, re.DOTALL)
-    ours = re.compile(r'<form.*?</form>|<p class="links">.*?</p>|<details.*?</details>', re.DOTALL)
+    ours = re.compile(r'<form.*?</form>|<p class="links">.*?</p>|<table class="cards months">.*?</table>', re.DOTALL)
     return "\n".join(ours.sub("", card) for card in cards if "data-chart" not in card and 'type="range"' not in card)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -121,6 +121,38 @@ def test_on_a_phone_tabs_are_a_menu_tables_are_cards_and_settings_are_searched_w
     keys = seen.page.locator("main tbody tr:visible th").all_inner_texts()
     assert 0 < len(keys) < every
     assert all("max_open" in key for key in keys)
+    assert seen.told == []
+
+
+@pytest.mark.campaign
+def test_dragging_over_growth_chooses_the_range_of_the_report(
+    traded_bot: Bot, served: Served, browser: Browser
+) -> None:
+    seen = logged_in(browser, served)
+    seen.open(served, "/report")
+    seen.page.wait_for_selector("[data-range] canvas")
+    seen.page.wait_for_timeout(500)
+    box = seen.page.locator("[data-range] .chart").bounding_box()
+    assert box is not None
+    height = box["y"] + box["height"] / 2
+    seen.page.mouse.move(box["x"] + 2, height)
+    seen.page.mouse.down()
+    seen.page.mouse.move(box["x"] + box["width"] / 2, height, steps=5)
+    brush = seen.page.locator(".brush").bounding_box()
+    assert brush is not None
+    assert abs(brush["width"] - (box["width"] / 2 - 2)) < 3
+    with seen.page.expect_navigation():
+        seen.page.mouse.up()
+    asked = parse_qs(urlsplit(seen.page.url).query)
+    first, last = traded_bot.json("report")["accounts"][0]["curve"][0]["session"], asked["to"][0]
+    assert asked["from"] == [first]
+    assert first <= last
+    # What was chosen is marked on the curve, and a click alone chooses nothing.
+    seen.page.wait_for_selector(".brush:visible")
+    before = seen.page.url
+    seen.page.mouse.click(box["x"] + 20, height)
+    seen.page.wait_for_timeout(300)
+    assert seen.page.url == before
     assert seen.told == []
 
 
