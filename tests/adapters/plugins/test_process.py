@@ -13,10 +13,10 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.kit.values import NOW
+from tests.kit.values import NOW, there
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, begin_pass, close
 from tradebot.adapters.plugins.process import require_valid
-from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, Declared, Pipes
+from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, Declared, Pipes, pack_view
 from tradebot.model.decision import Decision
 from tradebot.model.position import Kept
 from tradebot.model.reasons import Reason
@@ -227,6 +227,12 @@ ENDS = [
     ("os.closerange(3, 32); return told(view)", Reason.STRATEGY_FAILED, "ended without an answer, exit code 1"),
     ("os.write(max(PIPES), frame(b'{\"wants\": 3}'))", Reason.STRATEGY_FAILED, "unreadable answer: PluginReply.wants"),
     ("os.write(max(PIPES), frame(b'{}'))", Reason.STRATEGY_FAILED, "an answer to another question"),
+    ("os.write(max(PIPES), frame(b'\\x93'))", Reason.STRATEGY_FAILED, "unreadable answer: wants: "),
+    (
+        "os.write(max(PIPES), frame(b'\\x94' + b'\\x90' * 3 + b'\\x91\\x91\\x03'))",
+        Reason.STRATEGY_FAILED,
+        "answer: wants",
+    ),
     ("os.write(max(PIPES), b'\\xff' * 8)", Reason.STRATEGY_FAILED, "bytes are more than 16777216"),
 ]
 
@@ -269,6 +275,36 @@ return told(view, asked=self.asked)"""
     began = time.monotonic()
     assert refused(plugin) == (Reason.STRATEGY_TIMEOUT, "no answer")
     assert 2.0 <= time.monotonic() - began < 10
+
+
+def test_keeper_ends_a_plug_in_that_takes_too_long_while_the_bot_hangs(make: Make, tmp_path: Path) -> None:
+    body = """\
+if self.asked == 2:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+    time.sleep(600)
+return told(view)"""
+    plugin = make(body, timeout_s=3.0)
+    told(plugin)
+    process = there(plugin._process)
+    # A bot that sends its request and then does nothing more.
+    process._number.advance()
+    process._plugin_process[1].send(signal.SIGCONT)
+    process._pipes.put(pack_view(VIEW))
+    began = time.monotonic()
+    while left(tmp_path):
+        assert time.monotonic() - began < 60
+        time.sleep(0.05)
+    assert time.monotonic() - began > 3.0
+
+
+def test_bot_talks_to_the_plug_in_while_its_keeper_stands_still(make: Make, tmp_path: Path) -> None:
+    plugin = make("return told(view, asked=self.asked)")
+    told(plugin)
+    keeper = there(plugin._process)._process.pid
+    os.kill(keeper, signal.SIGSTOP)
+    assert [told(plugin)["asked"] for _ in range(3)] == ["2", "3", "4"]
+    os.kill(keeper, signal.SIGCONT)
 
 
 def test_answers_written_in_advance_are_read_as_answers_to_nothing_else(make: Make) -> None:

@@ -149,9 +149,14 @@ class Confinement(Struct, frozen=True):
     def _of(self, means: tuple[Means, ...]) -> tuple[Means, ...]:
         return tuple(each for each in means if each in self.means)
 
+    @property
+    def may_leave(self) -> bool:
+        """Return True if nothing keeps the plug-in from starting processes, which may outlast its answer."""
+        return Means.CALL_FILTER not in self.means
+
     def has_started(self, before: frozenset[int]) -> bool:
         """Return True if there are descendants of this process besides the `before` ones."""
-        return Means.CALL_FILTER not in self.means and not descendants() <= before
+        return self.may_leave and not descendants() <= before
 
     @contextmanager
     def all_ended(self) -> Iterator[None]:

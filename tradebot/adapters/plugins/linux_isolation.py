@@ -23,6 +23,10 @@ NEW_MOUNTS, NEW_IPC, NEW_USERS, NEW_PIDS, NEW_NETWORK = 0x20000, 0x8000000, 0x10
 
 READ_ONLY, NO_SET_UID, NO_DEVICES, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 
+MOST_FILES = 256
+
+"""No open file of a keeper has a higher number."""
+
 DETACH = 2
 
 OWN_FOLDER = b"mode=700,size=64m,nr_inodes=4k"
@@ -52,6 +56,8 @@ def first_process() -> int:
 def _wait_until_killed() -> NoReturn:
     try:
         end_with_parent(signal.SIGKILL)
+        # Whoever talks to the plug-in has to see when it closes its end of a pipe.
+        os.closerange(3, MOST_FILES)
         # The kernel then reaps each orphan by itself.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:

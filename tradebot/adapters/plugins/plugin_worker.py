@@ -1,13 +1,13 @@
 """Run one plug-in in two processes: the confined plug-in, and the keeper that watches it.
 
-The keeper passes requests from its standard input on to the plug-in, and the replies back to its standard output. It
-runs none of the plug-in's code, so it can always kill whatever the plug-in leaves running. Between requests, the
-plug-in's process is stopped.
+The bot talks to the plug-in over two pipes that the keeper hands on to it, and stops it between requests. The keeper
+runs none of the plug-in's code, so it can always kill whatever the plug-in leaves running. It answers the bot's
+questions about the plug-in over its standard input and output, and ends it if it takes too long, even if the bot hangs.
 
 The keeper starts without the bot's keys. The plug-in writes only to a small folder in memory, or to a temporary one,
 which the keeper removes; if the keeper was killed, a later one removes it after an hour. Without the filter of system
-calls, the keeper looks for processes after each request, and ends all that the plug-in started, including daemons. The
-confined process handles one request after the other.
+calls, the bot has the keeper look for processes after each request, and end all that the plug-in started, including
+daemons. The confined process handles one request after the other.
 """
 
 import fcntl
@@ -21,32 +21,38 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
 from traceback import walk_tb
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.plugins.confinement import Confinement, confinement, descendants
 from tradebot.adapters.plugins.file_access import reach_of
+from tradebot.adapters.plugins.linux_isolation import MOST_FILES
 from tradebot.adapters.plugins.linux_syscalls import end_with_parent
 from tradebot.adapters.plugins.protocol import (
-    CLEAN,
     DECLARATION,
+    ENDED,
     GRACE_S,
     LEFT,
     MAX_BYTES,
     PROTECTIONS,
     AnswerBounds,
+    Begun,
     Declared,
     Pipes,
     PluginReply,
+    Remains,
+    RequestNumber,
     Start,
     Wants,
+    pack_wants,
+    unpack_view,
 )
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
@@ -54,7 +60,7 @@ from tradebot.desk.want_validation import MAX_TEXT, is_refusal, validate_wants
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.sentences import describe_validation_error
-from tradebot.model.view import Needs, StrategyView
+from tradebot.model.view import Needs
 from tradebot.ports.strategy import Strategy
 
 LONGEST_PATH = 60
@@ -69,16 +75,16 @@ class ServedStrategy:
         self._start = start
 
     def reply(self, request: bytes) -> bytes:
-        """Return the plug-in's declaration or its checked wants as JSON, or the decision that refuses them."""
+        """Return the plug-in's declaration or its checked wants, or the decision that refuses them."""
         try:
             if request == DECLARATION:
                 return text_of(PluginReply(declared=_declare_needs(self._strategy)))
-            view: StrategyView = pickle.loads(request)  # noqa: S301 - from the bot, by way of the keeper
+            view = unpack_view(request)
             wants = validate_wants(view, self._strategy.propose(view))
-            if is_refusal(wants):
-                return text_of(PluginReply(wants=Wants(declined=wants)))
+            if not isinstance(wants, Decision):
+                return pack_wants(wants)
             return text_of(
-                PluginReply(refusal=wants) if isinstance(wants, Decision) else PluginReply(wants=Wants.of(wants))
+                PluginReply(wants=Wants(declined=wants)) if is_refusal(wants) else PluginReply(refusal=wants)
             )
         except Exception as error:  # noqa: BLE001 - the boundary of a plug-in: whatever it raises costs its pass alone
             return refusal(describe_error(error, self._start))
@@ -144,9 +150,9 @@ MAX_TASKS = 256
 
 """How many processes and threads a plug-in may add to those already running."""
 
-MAX_OPEN = 256
+WATCH_S = 1.0
 
-"""No file descriptor of a keeper is higher than this."""
+"""How often a keeper looks whether its plug-in takes too long for an answer, in seconds."""
 
 VIEW_OBJECTS = 50_000
 
@@ -162,6 +168,7 @@ LEFT_AFTER_S = 3600
 def main() -> None:
     """Run a plug-in until standard input ends, then kill whatever was left running."""
     bot = Pipes(os.dup(0), os.dup(1))
+    ends = _move_to_low_numbers([*map(int, sys.argv[1:])])
     devnull = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1):
         os.dup2(devnull, standard)
@@ -172,9 +179,9 @@ def main() -> None:
         _remove_leftovers(Path(tempfile.gettempdir()))
         try:
             with _place() as path:
-                _keep(start, path, bot)
+                _keep(start, path, bot, ends)
         except OSError as error:
-            bot.put(CLEAN + refusal(f"it can't be confined, so it was not asked: {error}"))
+            bot.put(refusal(f"it can't be confined, so it was not asked: {error}"))
     os._exit(0)
 
 
@@ -230,65 +237,76 @@ def _unlock_and_remove(_function: object, path: str, _error: object) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _keep(start: Start, path: Path, bot: Pipes) -> None:
-    """Say what protects us from the plug-in, if asked, and pass all other requests on until one gets no answer."""
+class PluginEnds(NamedTuple):
+    """The files that the bot gave the keeper: where requests arrive, where replies go, and the request's number."""
+
+    source: int
+    sink: int
+    number: int
+
+
+def _move_to_low_numbers(files: Sequence[int]) -> PluginEnds:
+    """Give open files the lowest free numbers, in the same order."""
+    ends = PluginEnds(*map(os.dup, files))
+    for file in files:
+        os.close(file)
+    return ends
+
+
+def _keep(start: Start, path: Path, bot: Pipes, ends: PluginEnds) -> None:
+    """Say what protects us from the plug-in, if asked, then start it, and watch it until the bot has no more use."""
     own, root = path / "own", path / "root"
     own.mkdir()
     root.mkdir()
     confined = confinement(reach_of(start.target, own, start.private, start.files), root, start.private)
-    request = bot.get(sys.maxsize)
-    if request == PROTECTIONS:
-        bot.put(CLEAN + text_of(PluginReply(protections=confined.protections)))
+    if bot.get(sys.maxsize) == PROTECTIONS:
+        bot.put(text_of(PluginReply(protections=confined.protections)))
         _limit_time(None)
-        request = bot.get(sys.maxsize)
+        bot.get(sys.maxsize)
+    _limit_time(start.bounds)
     with confined.all_ended():
-        plugin = _Plugin(start, confined)
-        while True:
-            _limit_time(start.bounds)
-            answer = plugin.answer(request)
-            _limit_time(None)
-            bot.put((LEFT if plugin.left_processes() else CLEAN) + answer)
-            if plugin.is_over:
-                return
-            request = bot.get(sys.maxsize)
+        plugin = _Plugin(start, confined, ends)
+        bot.put(text_of(PluginReply(begun=Begun(plugin.process, confined.may_leave))))
+        _limit_time(None)
+        plugin.watch(bot, start.bounds)
 
 
 class _Plugin:
     """The plug-in's process, as its keeper sees it."""
 
-    def __init__(self, start: Start, confined: Confinement) -> None:
+    def __init__(self, start: Start, confined: Confinement, ends: PluginEnds) -> None:
         self._confined = confined
-        self.is_over = False
-        theirs, ours = os.pipe(), os.pipe()
-        self._pid = os.fork()
-        if not self._pid:
-            _be_the_plugin(start, confined, theirs[0], ours[1])
-        for end in (theirs[0], ours[1]):
+        self.process = os.fork()
+        if not self.process:
+            _be_the_plugin(start, confined, ends.source, ends.sink)
+        # Only now, so that the plug-in never has this memory.
+        self._number = RequestNumber(ends.number)
+        for end in ends:
             os.close(end)
-        self._pipes = Pipes(ours[0], theirs[1])
         self._known = descendants()
 
-    def answer(self, request: bytes) -> bytes:
-        """Return the plug-in's answer, or the refusal if it gives none; its process runs only in the meantime."""
-        try:
-            if not self._pipes.is_empty:
-                raise ValueError("it wrote an answer before it was asked")
-            os.kill(self._pid, signal.SIGCONT)
-            self._pipes.put(request)
-            answer = self._pipes.get(MAX_BYTES)
-            os.kill(self._pid, signal.SIGSTOP)
-            return answer
-        except ValueError as error:
-            why = f"its answer can't be used: {error}"
-        except (OSError, EOFError):
-            code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-            why = f"its process ended without an answer, exit code {code}"
-        self.is_over = True
-        return refusal(why)
+    def watch(self, bot: Pipes, bounds: AnswerBounds) -> NoReturn:
+        """Answer the bot's questions about the plug-in, and exit if an answer takes too long; EOFError after the last.
 
-    def left_processes(self) -> bool:
-        """Return True if processes that the plug-in started are still running."""
-        return self._confined.has_started(self._known)
+        As long as a request has the same number, it has no answer, and nobody else ends the plug-in if the bot hangs.
+        """
+        number, since_s = 0, time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                request = bot.get(sys.maxsize, time.monotonic() + WATCH_S)
+                _limit_time(bounds)
+                bot.put(text_of(PluginReply(remains=self._remains(request))))
+                _limit_time(None)
+            if self._number.value != number:
+                number, since_s = self._number.value, time.monotonic()
+            if number % 2 and time.monotonic() - since_s > bounds.timeout_s + GRACE_S:
+                sys.exit(128 + signal.SIGALRM)
+
+    def _remains(self, request: bytes) -> Remains:
+        if request == ENDED:
+            return Remains(code=os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1]))
+        assert request == LEFT, "the bot asks nothing else"
+        return Remains(self._confined.has_started(self._known))
 
 
 def _be_the_plugin(start: Start, confined: Confinement, source: int, sink: int) -> NoReturn:
@@ -309,19 +327,21 @@ def _be_the_plugin(start: Start, confined: Confinement, source: int, sink: int) 
 
 
 def _close_all_but(*kept: int) -> None:
-    for number in set(range(3, MAX_OPEN)) - {*kept}:
+    for number in set(range(3, MOST_FILES)) - {*kept}:
         with suppress(OSError):
             os.close(number)
 
 
-def _answer_all(start: Start, confined: Confinement, keeper: Pipes) -> NoReturn:
+def _answer_all(start: Start, confined: Confinement, bot: Pipes) -> NoReturn:
     own = str(confined.reach.own)
     try:
         _bound_tasks()
         confined.enter()
         os.chdir(own)
     except OSError as error:
-        keeper.put(refusal(f"it could not be confined, so it was not asked: {error}"))
+        # An answer to nothing would not be read.
+        bot.get(sys.maxsize)
+        bot.put(refusal(f"it could not be confined, so it was not asked: {error}"))
         sys.exit(0)
     limit_resources(start.bounds)
     tempfile.tempdir = own
@@ -330,11 +350,11 @@ def _answer_all(start: Start, confined: Confinement, keeper: Pipes) -> NoReturn:
     gc.set_threshold(VIEW_OBJECTS)
     answering = ServedStrategy(start)
     while True:
-        request = keeper.get(sys.maxsize)
+        request = bot.get(sys.maxsize)
         limit_time(start.bounds)
         answer = answering.reply(request)
         _limit_time(None)
-        keeper.put(answer)
+        bot.put(answer)
 
 
 def _bound_tasks() -> None:

@@ -1,9 +1,10 @@
 """Manage the process of one plug-in from the bot's side: started once, used for many requests, ended on failure.
 
-It lives as long as the `App` that uses it, so the first request costs the start, and later ones little more than
-copying the view. If a request fails in any way, the process is ended with everything it started, and the strategy is
-skipped in this pass; the next one starts a new process. The kernel ends the process with the thread that started it, so
-an `App` and its plug-ins belong to one thread.
+The bot and the plug-in talk over two pipes of their own. The plug-in's keeper starts it, watches it and ends it, but no
+message goes through the keeper. The plug-in lives as long as the `App` that uses it, so the first request costs the
+start, and later ones little more than copying the view. If a request fails in any way, the process is ended with
+everything it started, and the strategy is skipped in this pass; the next one starts a new process. The kernel ends the
+process with the thread that started it, so an `App` and its plug-ins belong to one thread.
 """
 
 import json
@@ -12,24 +13,32 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from typing import NoReturn, TypeVar
 
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.adapters.plugins.protocol import (
+    BEGIN,
     DECLARATION,
+    ENDED,
     GRACE_S,
+    JSON,
     LEFT,
     MAX_BYTES,
     PROTECTIONS,
+    Begun,
     Declared,
     Pipes,
     PluginReply,
+    RequestNumber,
     Start,
-    plain,
+    Wants,
+    pack_view,
+    unpack_wants,
 )
 from tradebot.adapters.text.codec import decode
 from tradebot.adapters.text.redaction import hide_in
@@ -105,6 +114,29 @@ class ErredError(Exception):
         self.decision = decision
 
 
+class PluginHandle:
+    """A handle on a plug-in's process, to let it run and stop it. It never reaches another process."""
+
+    def __init__(self, process: int) -> None:
+        self._process = process
+        self._file: int | None = None
+        # Not every system can name a process by a file. The keeper then keeps the number from being used again.
+        with suppress(AttributeError, OSError):
+            self._file = os.pidfd_open(process)
+
+    def send(self, signal_number: signal.Signals) -> None:
+        """Send a signal; OSError if the process is gone."""
+        if self._file is None:
+            os.kill(self._process, signal_number)
+        else:
+            signal.pidfd_send_signal(self._file, signal_number)
+
+    def close(self) -> None:
+        """Close the handle."""
+        if self._file is not None:
+            os.close(self._file)
+
+
 class PluginProcess:
     """A running keeper with its plug-in. It is ended by `end`, or when the thread that started it ends."""
 
@@ -112,28 +144,47 @@ class PluginProcess:
         """Start the keeper; raise ErredError if that isn't possible."""
         self._timeout_s = start.bounds.timeout_s
         self._started_s = time.monotonic()
-        command = [sys.executable, "-P", "-m", WORKER]
         pipe, devnull = subprocess.PIPE, subprocess.DEVNULL
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
-                command, stdin=pipe, stdout=pipe, stderr=devnull, env=environ, cwd="/", start_new_session=True
-            )
+            with ExitStack() as theirs, ExitStack() as ours:
+                requests, replies = os.pipe(), os.pipe()
+                for end in (requests[0], replies[1]):
+                    theirs.callback(os.close, end)
+                for end in (replies[0], requests[1]):
+                    ours.callback(os.close, end)
+                noted = theirs.enter_context(tempfile.TemporaryFile())
+                noted.truncate(RequestNumber.size())
+                passed = (requests[0], replies[1], noted.fileno())
+                self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
+                    [sys.executable, "-P", "-m", WORKER, *map(str, passed)],
+                    stdin=pipe,
+                    stdout=pipe,
+                    stderr=devnull,
+                    env=environ,
+                    cwd="/",
+                    start_new_session=True,
+                    pass_fds=passed,
+                )
+                self._number = RequestNumber(noted.fileno())
+                ours.callback(self._number.close)
+                self._ours = ours.pop_all()
             assert self._process.stdin
             assert self._process.stdout
-            self._pipes = Pipes(self._process.stdout.fileno(), self._process.stdin.fileno())
-            self._pipes.put(pickle.dumps(start), self._started_s + self._timeout_s)
+            self._pipes = Pipes(replies[0], requests[1])
+            self._keeper = Pipes(self._process.stdout.fileno(), self._process.stdin.fileno())
+            self._keeper.put(pickle.dumps(start), self._started_s + self._timeout_s)
         except OSError as error:
             _fail(f"its process could not be started: {error.strerror}")
 
     @cached_property
     def protections(self) -> Protections:
         """Return the protections against the plug-in, without running its code; ErredError if its process can't say."""
-        return self._exchange(PROTECTIONS, lambda reply: reply.protections, self._started_s)
+        return self._ask_keeper(PROTECTIONS, lambda reply: reply.protections, self._started_s + self._timeout_s)
 
     @cached_property
     def declaration(self) -> Declared:
         """Return the plug-in's declaration, which is its first reply; ErredError if it isn't valid."""
-        declared = self._exchange(DECLARATION, lambda reply: reply.declared, self._started_s)
+        declared = _require(self._exchange(DECLARATION, self._started_s).declared)
         try:
             require_valid(declared)
         except ValueError as error:
@@ -146,8 +197,8 @@ class PluginProcess:
         A plug-in that can't decide returns a decision, which is no error. The time limit is the one it was started
         with, unless `timeout_s` is set.
         """
-        request = pickle.dumps(plain(view), pickle.HIGHEST_PROTOCOL)
-        wants = self._exchange(request, lambda reply: reply.wants, time.monotonic(), timeout_s)
+        reply = self._exchange(pack_view(view), time.monotonic(), timeout_s)
+        wants = _require(reply.wants)
         if wants.declined is None:
             return wants.all
         if not is_refusal(wants.declined):
@@ -164,49 +215,89 @@ class PluginProcess:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        self._ours.close()
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 pipe.close()
 
-    def _exchange(
-        self, request: bytes, part: Callable[[PluginReply], T | None], began_s: float, timeout_s: float | None = None
-    ) -> T:
-        """Send a request and return the part of the reply that answers it."""
+    def _exchange(self, request: bytes, began_s: float, timeout_s: float | None = None) -> PluginReply:
+        """Send the plug-in a request and return its reply; it runs only in the meantime."""
         timeout_s = timeout_s or self._timeout_s
         deadline_s = began_s + timeout_s
+        begun, handle = self._plugin_process
         try:
+            if not self._pipes.is_empty:
+                _fail("its answer can't be used: it wrote an answer before it was asked")
+            self._number.advance()
+            handle.send(signal.SIGCONT)
             self._pipes.put(request, deadline_s)
             # We gave it no key, but without confinement it could have read the key file.
-            reply = _read(hide_in(self._pipes.get(MAX_BYTES, deadline_s)))
+            message = hide_in(self._pipes.get(MAX_BYTES, deadline_s))
+            handle.send(signal.SIGSTOP)
+            self._number.advance()
         except TimeoutError:
-            reply = _refusal_reply(Reason.STRATEGY_TIMEOUT, "no answer", timeout_s)
+            raise _timeout_error(timeout_s) from None
+        except (OSError, EOFError):
+            code = self._ask_keeper(ENDED, lambda reply: reply.remains, deadline_s).code
+            _fail(f"its process ended without an answer, exit code {code}")
+        except ValueError as error:
+            _fail(f"its answer can't be used: {error}")
+        reply = _read(message)
+        if reply.refusal:
+            raise ErredError(reply.refusal)
+        if begun.may_leave and self._ask_keeper(LEFT, lambda reply: reply.remains, deadline_s).running:
+            _fail("it left a process running")
+        return reply
+
+    @cached_property
+    def _plugin_process(self) -> tuple[Begun, PluginHandle]:
+        """Have the keeper start the plug-in; return its process, and the handle on it."""
+        begun = self._ask_keeper(BEGIN, lambda reply: reply.begun, self._started_s + self._timeout_s)
+        handle = PluginHandle(begun.process)
+        self._ours.callback(handle.close)
+        return begun, handle
+
+    def _ask_keeper(self, request: bytes, part: Callable[[PluginReply], T | None], deadline_s: float) -> T:
+        """Ask the keeper, and return the part of its reply that answers it."""
+        try:
+            self._keeper.put(request, deadline_s)
+            reply = _read(hide_in(self._keeper.get(MAX_BYTES, deadline_s)))
+        except TimeoutError:
+            raise _timeout_error(self._timeout_s) from None
         except (OSError, EOFError):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE_S)
             _fail(f"its process ended without an answer, exit code {self._process.returncode}")
-        except ValueError as error:
-            _fail(f"its process returned an unreadable answer: {error}"[:MAX_TEXT])
         if reply.refusal:
             raise ErredError(reply.refusal)
-        answer = part(reply)
-        if answer is None:
-            _fail("its process returned an answer to another question")
-        return answer
+        return _require(part(reply))
+
+
+def _require(answer: T | None) -> T:
+    """Return the part of a reply that answers a request."""
+    if answer is None:
+        _fail("its process returned an answer to another question")
+    return answer
 
 
 def _read(message: bytes) -> PluginReply:
-    """Return a reply; ValueError if it isn't one."""
-    reply = decode(PluginReply, json.loads(message[1:]))
+    """Return a reply; ErredError if it isn't one."""
+    try:
+        if message[:1] != JSON:
+            return PluginReply(wants=Wants.of(unpack_wants(message)))
+        reply = decode(PluginReply, json.loads(message))
+    except ValueError as error:
+        _fail(f"its process returned an unreadable answer: {error}"[:MAX_TEXT])
     refusal = reply.refusal
-    if refusal is None:
-        return _refusal_reply(Reason.STRATEGY_FAILED, "it left a process running") if message[:1] == LEFT else reply
-    if refusal.gate is not Gate.STRATEGY or refusal.reason not in REFUSALS or len(str(refusal.observed)) > MAX_TEXT:
-        raise ValueError("a decision that isn't the plug-in's to make")
+    if refusal is not None and not (
+        refusal.gate is Gate.STRATEGY and refusal.reason in REFUSALS and len(str(refusal.observed)) <= MAX_TEXT
+    ):
+        _fail("its process returned an unreadable answer: a decision that isn't the plug-in's to make")
     return reply
 
 
-def _refusal_reply(reason: Reason, observed: str, limit: float | None = None) -> PluginReply:
-    return PluginReply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, reason, observed, limit))
+def _timeout_error(timeout_s: float) -> ErredError:
+    return ErredError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TIMEOUT, "no answer", timeout_s))
 
 
 def _fail(why: str) -> NoReturn:
