@@ -49,7 +49,8 @@ def backtest(
     It is the bot itself: the same strategies, gates, sizing, exits and orders, on the embedded exchange, with your
     configuration or a profile. No account, no keys, no network. Every assumption is shown, and whether it is
     optimistic. Each run is stored in STATE/backtests, for report, trades and compare; the same command always gives the
-    same result. Ctrl-C keeps what is finished. Exits with code 10 if --check-lookahead finds anything.
+    same result. Ctrl-C keeps what is finished. Exits with code 10 if --check-lookahead finds anything, or
+    if a strategy that answers for a session at once answers otherwise without the later bars.
     """
     from commands.backtest.report import run
 

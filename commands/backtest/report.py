@@ -30,8 +30,8 @@ from tradebot.lab.backtest.lookahead import LookaheadResult, Peek, check
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, bars_in
 from tradebot.lab.backtest.served_lookahead_check import check_served
+from tradebot.lab.backtest.setup import Waits
 from tradebot.lab.backtest.variants import PlanVariant, PlanVariants, changes_of, play, variant
-from tradebot.lab.backtest.warmup import Waits
 from tradebot.lab.performance.backtest_result import BacktestResult, HaltSeen, what_it_cannot_know
 from tradebot.lab.performance.sensitivity import Sensitivity, sensitivity
 from tradebot.model.evidence import Variant

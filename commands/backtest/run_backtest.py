@@ -27,8 +27,7 @@ from tradebot.lab.backtest.assumptions import Assumption, assumptions
 from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, RunIdentity, identity_of
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.backtest.run import BacktestRun, bars_in, begin, dump_checkpoint, unpack
-from tradebot.lab.backtest.setup import USUAL, loaded_strategies
-from tradebot.lab.backtest.warmup import Waits, waits
+from tradebot.lab.backtest.setup import USUAL, Waits, loaded_strategies, waits
 from tradebot.lab.performance.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.model.event import EventKind
@@ -166,8 +165,8 @@ MOST_SHARE = 0.03
 
 
 @contextmanager
-def load_strategies(planned: PlannedBacktest) -> "Iterator[Sequence[Strategy]]":
-    with loaded_strategies(planned.plan.settings, planned.folder, os.environ) as strategies:
+def load_strategies(planned: PlannedBacktest, *, prove_all: bool = False) -> "Iterator[Sequence[Strategy]]":
+    with loaded_strategies(planned.plan.settings, planned.folder, os.environ, prove_all=prove_all) as strategies:
         yield strategies
 
 
@@ -219,7 +218,7 @@ def _play_backtest(
     results: "Results",
     how: RunOptions,
 ) -> Finished:
-    with load_strategies(plan) as strategies, ExitStack() as closing:
+    with load_strategies(plan, prove_all=how.cuts is not None) as strategies, ExitStack() as closing:
         run = begin(plan.plan, strategies, plan.market)
         closing.callback(run.made.close)
         with_flow = any(strategy.needs.facts for strategy in strategies)

@@ -8,12 +8,25 @@ its own, and is closed early if the price is back at its mean.
 STRATEGY = '''\
 """The $name strategy: trade against a price that is far from its mean, and close when it is back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from statistics import fmean, pstdev
 
 from pydantic import BaseModel, ConfigDict, Field
-from tradebot.ports import BarNeed, Close, Decision, Gate, Needs, Open, Reason, Side, StrategyView, Verdict, Want
+from tradebot.ports import (
+    BarNeed,
+    Close,
+    Decision,
+    Gate,
+    Needs,
+    Open,
+    Reason,
+    Side,
+    SlotWants,
+    StrategyView,
+    Verdict,
+    Want,
+)
 
 TIMEFRAME = "5Min"
 
@@ -41,16 +54,22 @@ class $title:
 
     def propose(self, view: StrategyView) -> Sequence[Want]:
         """Return what to open and what to close."""
-        return list(self._wants(view))
+        return self._wants(view).select(view.lots)
 
-    def _wants(self, view: StrategyView) -> Iterator[Want]:
-        for symbol in view.universe:
-            deviations = distance(view.bars(symbol, TIMEFRAME).close)
-            held = view.lots.get(symbol)
-            if held is None:
-                yield self._open(symbol, deviations)
-            elif deviations * float(held.quantity) >= 0:
-                yield Close(symbol, f"back at its mean: {deviations:+.2f} deviations")
+    def propose_many(self, views: Sequence[StrategyView]) -> Sequence[SlotWants]:
+        """Return the same for all slots of a session, whatever is held by then. Only backtests ask; you may remove it.
+
+        Look at each view for its own answer alone: a backtest proves those that lead to orders, by `propose`.
+        """
+        return [self._wants(view) for view in views]
+
+    def _wants(self, view: StrategyView) -> SlotWants:
+        deviations = {symbol: distance(view.bars(symbol, TIMEFRAME).close) for symbol in view.universe}
+        return SlotWants(
+            if_flat=tuple(self._open(symbol, value) for symbol, value in deviations.items()),
+            if_long=tuple(_close(symbol, value) for symbol, value in deviations.items() if value >= 0),
+            if_short=tuple(_close(symbol, value) for symbol, value in deviations.items() if value <= 0),
+        )
 
     def _open(self, symbol: str, deviations: float) -> Open:
         """Return a want even if it is declined, so that the reason and its numbers are recorded."""
@@ -71,6 +90,10 @@ class $title:
             stop_loss_fraction=self._settings.stop_loss_fraction,
             profit_target_fraction=self._settings.profit_target_fraction,
         )
+
+
+def _close(symbol: str, deviations: float) -> Close:
+    return Close(symbol, f"back at its mean: {deviations:+.2f} deviations")
 
 
 def distance(closes: Sequence[float]) -> float:
@@ -104,12 +127,17 @@ def bars(closes: Sequence[float]) -> Series:
     return Series("AAPL", TIMEFRAME, True, starts, prices, prices, prices, prices, volume)
 
 
-def wanted(closes: Sequence[float], shares: int = 0) -> Sequence[Want]:
-    """Return the wants that some closes lead to, checked as the bot checks them."""
+def view_of(closes: Sequence[float], shares: int = 0) -> StrategyView:
+    """Return what the strategy sees with these closes and this position."""
     series = bars(closes)
     lots = (Lot(Decimal(shares), Decimal(100), NOW),)
     held = {"AAPL": Position("$name", "AAPL", lots, Decimal(0), NOW)} if shares else {}
-    view = StrategyView(NOW, ("AAPL",), series={series.key: series}, lots=held)
+    return StrategyView(NOW, ("AAPL",), series={series.key: series}, lots=held)
+
+
+def wanted(closes: Sequence[float], shares: int = 0) -> Sequence[Want]:
+    """Return the wants that some closes lead to, checked as the bot checks them."""
+    view = view_of(closes, shares)
     found = validate_wants(view, $title({}).propose(view))
     assert not isinstance(found, Decision), found
     return found
@@ -141,4 +169,13 @@ def test_a_position_is_closed_when_the_price_is_back_at_its_mean() -> None:
     assert wanted([*FLAT[1:], 95.0], shares=10) == ()
     assert wanted(FLAT, shares=10) == (Close("AAPL", "back at its mean: +1.00 deviations"),)
     assert wanted(FLAT, shares=-10) == ()
+
+
+def test_all_slots_at_once_have_the_answers_that_each_has_alone() -> None:
+    strategy, days = $title({}), ([*FLAT[1:], 95.0], [*FLAT[1:], 106.0], FLAT, FLAT[::-1], [100.0] * 12)
+    for shares in (0, 10, -10):
+        views = [view_of(closes, shares) for closes in days]
+        answers = strategy.propose_many([view_of(closes) for closes in days])
+        for view, answer in zip(views, answers, strict=True):
+            assert answer.select(view.lots) == strategy.propose(view)
 '''

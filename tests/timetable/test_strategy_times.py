@@ -23,6 +23,7 @@ from tradebot.timetable.strategy_times import (
     in_session_of_month,
     parse,
     session_of_month,
+    slots_in_session,
     usable,
 )
 
@@ -290,6 +291,13 @@ def test_each_period_has_exactly_one_slot(known: Stored, which: str, monthly: bo
     expected = [days[: WHICH[which]][-1] for days in periods]
     # The last days end in the middle of a month, so which of its sessions is the last one isn't among them.
     assert told == (expected if which != "last" or not monthly else expected[:-1])
+
+
+@given(times=own_times, known=calendars, place=st.integers(20, 70))
+def test_slots_of_a_session_are_those_that_become_due_in_it(times: OwnTimes, known: Stored, place: int) -> None:
+    at = known.known[place]
+    expected = [slot for slot in slots_of(times, known) if slot.session == at.date]
+    assert list(slots_in_session("mine", times, known, ENTRIES, at)) == expected
 
 
 @given(times=own_times, known=calendars, now=moments)

@@ -80,16 +80,22 @@ class Series(Struct, frozen=True):
         """Return when a bar started, in UTC; -1 is the newest."""
         return datetime.fromtimestamp(self.starts[index], UTC)
 
+    def __getitem__(self, part: slice) -> "Series":
+        """Return some of the bars."""
+        return replace(
+            self,
+            starts=self.starts[part],
+            open=self.open[part],
+            high=self.high[part],
+            low=self.low[part],
+            close=self.close[part],
+            volume=self.volume[part],
+        )
+
     def last(self, count: int) -> "Series":
         """Return the newest `count` bars."""
         first = len(self.starts) - count
-        if first <= 0:
-            return self
-        opening, high, low, close, volume = (
-            column[first:] for column in (self.open, self.high, self.low, self.close, self.volume)
-        )
-        starts = self.starts[first:]
-        return replace(self, starts=starts, open=opening, high=high, low=low, close=close, volume=volume)
+        return self if first <= 0 else self[first:]
 
     def frame(self) -> "pd.DataFrame":
         """Return the bars as a pandas frame: columns open, high, low, close, volume; the index is the start in UTC."""

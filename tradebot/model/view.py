@@ -237,3 +237,23 @@ class Close(Struct, frozen=True):
 
 
 Want = Open | Target | Reduce | Close
+
+
+class SlotWants(Struct, frozen=True):
+    """A strategy's wants in one of its slots, before anybody knows what it will hold by then.
+
+    `if_flat` are for symbols that it doesn't hold then, `if_long` and `if_short` for those that it holds on that side.
+    A want that doesn't depend on it, such as a target, is in all three.
+    """
+
+    if_flat: tuple[Want, ...] = ()
+    if_long: tuple[Want, ...] = ()
+    if_short: tuple[Want, ...] = ()
+
+    def select(self, lots: Mapping[str, Position]) -> tuple[Want, ...]:
+        """Return the wants of a strategy that holds these lots."""
+        wants = [want for want in self.if_flat if want.symbol not in lots]
+        if lots:
+            wants += [want for want in self.if_long if want.symbol in lots and lots[want.symbol].quantity > 0]
+            wants += [want for want in self.if_short if want.symbol in lots and lots[want.symbol].quantity < 0]
+        return tuple(wants)

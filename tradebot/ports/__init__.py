@@ -12,8 +12,20 @@ from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.series import PriceKind, Series
-from tradebot.model.view import BarNeed, Close, FeatureNeed, Needs, Open, Reduce, Situation, StrategyView, Target, Want
-from tradebot.ports.strategy import ExplainedStrategy, OutsideSource, Strategy
+from tradebot.model.view import (
+    BarNeed,
+    Close,
+    FeatureNeed,
+    Needs,
+    Open,
+    Reduce,
+    Situation,
+    SlotWants,
+    StrategyView,
+    Target,
+    Want,
+)
+from tradebot.ports.strategy import ExplainedStrategy, OutsideSource, SessionStrategy, Strategy
 
 __all__ = [
     "BarNeed",
@@ -37,8 +49,10 @@ __all__ = [
     "Right",
     "ScaleOutLevel",
     "Series",
+    "SessionStrategy",
     "Side",
     "Situation",
+    "SlotWants",
     "Strategy",
     "StrategyView",
     "SymbolFacts",

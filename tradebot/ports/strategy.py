@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from tradebot.model.candidate import Candidate, ComponentInputs, OptionContract
 from tradebot.model.decision import Decision
-from tradebot.model.view import Needs, StrategyView, Want
+from tradebot.model.view import Needs, SlotWants, StrategyView, Want
 
 
 class Strategy(Protocol):
@@ -35,6 +35,21 @@ class Strategy(Protocol):
 
         After such a decision its positions stay as they are, and it runs again in the next pass, or while its slot is
         due.
+        """
+
+
+@runtime_checkable
+class SessionStrategy(Protocol):
+    """A strategy that can also answer for all of its slots in a session at once. This is optional.
+
+    Only backtests ask for it, of a plug-in that has times of its own and needs nothing but bars and lots.
+    """
+
+    def propose_many(self, views: Sequence[StrategyView]) -> Sequence[SlotWants]:
+        """Return for each view what `propose` would want with it, whatever is held by then.
+
+        The views have no lots. Each of them may be looked at only for its own answer: those that lead to orders are
+        compared with what `propose` returns in a process that has seen no later view.
         """
 
 

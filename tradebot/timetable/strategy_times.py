@@ -186,6 +186,16 @@ def clock_state(strategy: str, times: OwnTimes, calendar: Calendar, entries: Job
     return ClockState(slots.slots[begun - 1] if due and is_known else None, next(following, None), over, is_known)
 
 
+def slots_in_session(
+    strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, session: Session
+) -> tuple[StrategySlot, ...]:
+    """Return the slots of a strategy that start in a session, as far as the stored calendar tells."""
+    around = calendar.sessions((session.open - times.reach).date(), (session.open + times.reach).date())
+    slots = _slots(strategy, times, tuple(_unbroken(around, session.open)), entries)
+    certain = (slot for index, slot in enumerate(slots.slots) if index not in slots.unknown)
+    return tuple([slot for slot in certain if slot.session == session.date])
+
+
 def in_days(text: str) -> tuple[SessionChoice | None, str]:
     """Split times into the sessions that they name (None for every session) and the remaining text.
 

@@ -372,6 +372,35 @@ def test_interrupted_answer_is_never_used_for_the_next_request(
     assert told(plugin) == {"asked": "1"}
 
 
+SESSIONS = [
+    ("return [SlotWants(tuple(told(view, slot=view.slot))) for view in views]", None),
+    ("return [SlotWants()]", "ValueError: propose_many gave 1 answers for 2 views"),
+    ("return [told(view) for view in views]", "TypeError: propose_many gave a list, not a SlotWants"),
+    ("return [SlotWants((None,))] * 2", "TypeError: a NoneType is not an Open, a Target, a Reduce or a Close"),
+    ("os.write(max(PIPES), frame(bytes([0x90]))); return []", "an answer to another question"),
+    ("os.write(max(PIPES), frame(b'{\"wants\": {}}')); return []", "an answer to another question"),
+]
+
+
+@pytest.mark.parametrize(("body", "observed"), SESSIONS, ids=[row[0] for row in SESSIONS])
+def test_a_plug_in_answers_for_the_views_of_a_session_or_is_refused(
+    make: Make, body: str, observed: str | None
+) -> None:
+    many = f"def propose_many(self, views):\n        {body}\n    def __init__"
+    plugin = make("return told(view)", ("def __init__", many), ("import BarNeed,", "import BarNeed, SlotWants,"))
+    assert plugin.answers_sessions
+    answers = plugin.propose_many([replace(VIEW, slot=slot) for slot in ("one", "two")])
+    if observed is not None:
+        assert isinstance(answers, Decision)
+        assert observed in str(answers.observed)
+        return
+    assert not isinstance(answers, Decision)
+    assert [answer.if_flat[0].components[0].source for answer in answers if isinstance(answer.if_flat[0], Open)] == [
+        "one",
+        "two",
+    ]
+
+
 def test_plug_in_killed_between_answers_is_reported(make: Make, tmp_path: Path) -> None:
     plugin = make("return told(view)")
     told(plugin)

@@ -21,8 +21,12 @@ from tradebot.adapters.plugins.protocol import (
     HEADER,
     Pipes,
     RequestNumber,
+    SessionViews,
+    pack_slot_wants,
     pack_view,
+    pack_views,
     pack_wants,
+    unpack_slot_wants,
     unpack_view,
     unpack_wants,
 )
@@ -35,7 +39,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.series import PriceKind, Series
 from tradebot.model.struct_tools import replace
-from tradebot.model.view import Close, FeatureRow, Open, Reduce, StrategyView, Target, Want
+from tradebot.model.view import Close, FeatureRow, Open, Reduce, SlotWants, StrategyView, Target, Want
 
 MOST = 2**20
 
@@ -134,6 +138,24 @@ def test_a_view_arrives_as_it_was_sent_with_each_of_its_columns(counts: tuple[in
     assert all(type(each.price) is PriceKind for each in received.series.values())
 
 
+def test_views_of_a_session_arrive_as_they_were_sent_and_share_their_bars() -> None:
+    long = _series("S1", 40, PriceKind.TRADE)
+    adjusted = replace(long, close=array("d", [price / 2 for price in long.close]))
+    windows = [long[0:12], long[0:12], long[3:15], long[3:18], long[20:25], adjusted[14:26], adjusted[14:30], long[:0]]
+    views = [
+        StrategyView(NOW, ("S1",), series=MappingProxyType({window.key: window}), slot=f"{number}")
+        for number, window in enumerate(windows)
+    ]
+    message = pack_views(views)
+    received = SessionViews(message)
+    assert list(received) == views
+    assert (received[-1], received[1:3]) == (views[-1], views[1:3])
+    assert received[0].bars("S1", "5Min").close is not received[0].bars("S1", "5Min").close
+    # The bars of the first five windows are sent once, in 18 + 5 bars; the others were adjusted in the meantime.
+    assert message.count(long.high[3:12].tobytes()) == 1
+    assert list(SessionViews(pack_views([]))) == []
+
+
 _NUMBERS = st.one_of(st.none(), st.integers(-(10**15), 10**15), st.floats(allow_nan=False), st.text(max_size=20))
 _DECIMALS = st.one_of(st.none(), st.decimals(allow_nan=False, allow_infinity=False))
 _DECISIONS = st.builds(
@@ -185,6 +207,15 @@ def test_contracts_behind_a_want_are_checked_where_they_arrive(change: dict[str,
     unpack_wants(pack_wants([Open("S1", Side.BUY, 0.5, contracts=(contract,))]))
     with pytest.raises(CodecError):
         unpack_wants(pack_wants([Open("S1", Side.BUY, 0.5, contracts=(replace(contract, **change),))]))
+
+
+@given(st.lists(st.tuples(*[st.lists(_WANTS, max_size=3)] * 3), max_size=4))
+def test_wants_of_slots_arrive_as_they_were_sent(slots: list[tuple[list[Want], ...]]) -> None:
+    kinds = (Open, Target, Reduce, Close)
+    sent = [
+        SlotWants(*(tuple(sorted(wants, key=lambda want: kinds.index(type(want)))) for wants in slot)) for slot in slots
+    ]
+    assert unpack_slot_wants(pack_slot_wants(sent)) == tuple(sent)
 
 
 @given(st.binary(max_size=40))

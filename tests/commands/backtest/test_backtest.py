@@ -19,7 +19,7 @@ from tests.kit.core.venue import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import ExitCode
-from tradebot.lab.backtest.warmup import Waits
+from tradebot.lab.backtest.setup import Waits
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
 from tradebot.model.reasons import Reason

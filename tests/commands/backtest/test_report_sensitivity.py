@@ -23,7 +23,7 @@ def interrupted_before(play: int) -> Iterator[None]:
     usual, loads = run_backtest.load_strategies, 0
 
     @contextmanager
-    def loaded(planned: PlannedBacktest) -> Iterator[Sequence[Strategy]]:
+    def loaded(planned: PlannedBacktest, **_: object) -> Iterator[Sequence[Strategy]]:
         nonlocal loads
         loads += 1
         if loads == play:

@@ -109,15 +109,16 @@ def test_each_kind_passes_its_own_test_under_names_that_its_template_uses_too(tm
         PYTHONPATH=os.pathsep.join(str(tmp_path / name) for name, _ in names),
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
     )
-    assert f"{3 + 3 + 4 + 4 + 3} passed" in said
+    assert f"{3 + 3 + 5 + 5 + 3} passed" in said
 
 
 def test_strategy_template_imports_from_the_ports_alone(tmp_path: Path) -> None:
-    for kind in ("flow", "bars", "target"):
+    # The one for bars shows two forms of the same answer.
+    for kind, most_lines in {"flow": 75, "bars": 95, "target": 75}.items():
         assert main(["strategy", "new", "mine", "--kind", kind, "--path", str(tmp_path / kind), "--json"]) == 0
         strategy = (tmp_path / kind / "tradebot_mine" / "strategy.py").read_text()
         assert re.findall(r"^from (tradebot[\w.]*)", strategy, re.MULTILINE) == ["tradebot.ports"]
-        assert len(strategy.splitlines()) <= 75
+        assert len(strategy.splitlines()) <= most_lines
 
 
 @pytest.mark.parametrize(

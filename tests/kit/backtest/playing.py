@@ -200,7 +200,7 @@ def traded_by(strategies: Callable[[], Sequence[Strategy]] = lambda: [TRADER]) -
     """Let the strategies of a test trade in place of the configured ones, each time they are loaded."""
 
     @contextmanager
-    def loaded(planned: object) -> Iterator[Sequence[Strategy]]:
+    def loaded(planned: object, **_: object) -> Iterator[Sequence[Strategy]]:
         yield strategies()
 
     with patch.object(run_backtest, "load_strategies", loaded):

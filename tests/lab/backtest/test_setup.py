@@ -79,7 +79,9 @@ def test_strategies_are_loaded_as_for_any_bot(tmp_path: Path) -> None:
 def test_plugins_cannot_read_the_files_of_the_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Path] = []
 
-    def started(names: object, surroundings: PluginEnvironment, installed_as: object) -> tuple[Strategy, ...]:
+    def started(
+        names: object, surroundings: PluginEnvironment, installed_as: object, **_: object
+    ) -> tuple[Strategy, ...]:
         kept.extend(surroundings.private)
         return ()
 

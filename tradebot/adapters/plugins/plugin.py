@@ -29,7 +29,7 @@ from tradebot.errors import ConfigurationError, OperatorError, word
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.sentences import describe_validation_error
-from tradebot.model.view import NOTHING, Needs, StrategyView, Want
+from tradebot.model.view import NOTHING, Needs, SlotWants, StrategyView, Want
 from tradebot.ports.strategy import Strategy
 
 T = TypeVar("T")
@@ -79,15 +79,17 @@ def strategies(
     surroundings: PluginEnvironment,
     installed_as: Mapping[str, str] = MappingProxyType({}),
     among: Mapping[str, EntryPoint] | None = None,
+    plugin_type: "type[PluginStrategy] | None" = None,
 ) -> tuple[Strategy, ...]:
     """Return the configured strategies, each with its own settings and name.
 
     `installed_as` maps a configured name to the installed plug-in's name; several may share one. `among` are the
-    installed plug-ins, if already looked up. OperatorError if one isn't installed.
+    installed plug-ins, if already looked up. A plug-in is a PluginStrategy unless `plugin_type` is another class.
+    OperatorError if one isn't installed.
     """
     available = require_installed({name: installed_as.get(name, name) for name in wanted}, among)
     return tuple(
-        _strategy(name, available[installed_as.get(name, name)], settings, surroundings)
+        _strategy(name, available[installed_as.get(name, name)], settings, surroundings, plugin_type or PluginStrategy)
         for name, settings in wanted.items()
     )
 
@@ -156,10 +158,14 @@ def code_in_force(strategies: Iterable[Strategy]) -> dict[str, str]:
 
 
 def _strategy(
-    name: str, point: EntryPoint, settings: Mapping[str, object], surroundings: PluginEnvironment
+    name: str,
+    point: EntryPoint,
+    settings: Mapping[str, object],
+    surroundings: PluginEnvironment,
+    plugin_type: "type[PluginStrategy]",
 ) -> Strategy:
     if not is_built_in(point):
-        return PluginStrategy(point, settings, surroundings, name)
+        return plugin_type(point, settings, surroundings, name)
     factory = point.load()
     try:
         if hasattr(factory, "surrounded"):
@@ -242,7 +248,17 @@ class PluginStrategy:
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
         """Return the plug-in's wants, or the decision that refuses its answer; never raise for a plug-in's failure."""
-        return self._attempt(lambda process: self._wants(process, view))
+        return self._attempt(lambda process: self._require_unchanged(process).wants(view))
+
+    @property
+    def answers_sessions(self) -> bool:
+        """Return True if the plug-in can answer for all of its slots in a session at once."""
+        declared = self._declaration()
+        return declared is not None and declared.sessions
+
+    def propose_many(self, views: Sequence[StrategyView]) -> Sequence[SlotWants] | Decision:
+        """Return the plug-in's wants for each of a session's views, or the decision that refuses its answer."""
+        return self._attempt(lambda process: self._require_unchanged(process).session_wants(views))
 
     def protections(self) -> Protections:
         """Return the protections against this plug-in here, without running its code; none if its process can't say."""
@@ -266,15 +282,12 @@ class PluginStrategy:
             self._declared = None if isinstance(declared, Decision) else declared
         return self._declared
 
-    def _wants(self, process: PluginProcess, view: StrategyView) -> tuple[Want, ...] | Decision:
-        """Return what the plug-in wants, or why it can't tell.
-
-        Raises ErredError if the view was made for what another process declared.
-        """
+    def _require_unchanged(self, process: PluginProcess) -> PluginProcess:
+        """Return the process; ErredError if it declares something else than the one that views were made for."""
         declared, self._declared = self._declared, process.declaration
         if declared not in (None, self._declared):
             raise _strategy_error("it needs something else than before")
-        return process.wants(view)
+        return process
 
     def _attempt(self, step: Callable[[PluginProcess], T]) -> T | Decision:
         """Return what a step with the process gives, or why it can't be asked; start a process if there is none."""

@@ -42,6 +42,7 @@ from tradebot.adapters.plugins.protocol import (
     LEFT,
     MAX_BYTES,
     PROTECTIONS,
+    SESSION,
     AnswerBounds,
     Begun,
     Declared,
@@ -49,8 +50,10 @@ from tradebot.adapters.plugins.protocol import (
     PluginReply,
     Remains,
     RequestNumber,
+    SessionViews,
     Start,
     Wants,
+    pack_slot_wants,
     pack_wants,
     unpack_view,
 )
@@ -60,8 +63,8 @@ from tradebot.desk.want_validation import MAX_TEXT, is_refusal, validate_wants
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.sentences import describe_validation_error
-from tradebot.model.view import Needs
-from tradebot.ports.strategy import Strategy
+from tradebot.model.view import Needs, SlotWants
+from tradebot.ports.strategy import SessionStrategy, Strategy
 
 LONGEST_PATH = 60
 
@@ -79,6 +82,8 @@ class ServedStrategy:
         try:
             if request == DECLARATION:
                 return text_of(PluginReply(declared=_declare_needs(self._strategy)))
+            if request[:1] == SESSION:
+                return self._answer_session(SessionViews(request))
             view = unpack_view(request)
             wants = validate_wants(view, self._strategy.propose(view))
             if not isinstance(wants, Decision):
@@ -88,6 +93,17 @@ class ServedStrategy:
             )
         except Exception as error:  # noqa: BLE001 - the boundary of a plug-in: whatever it raises costs its pass alone
             return refusal(describe_error(error, self._start))
+
+    def _answer_session(self, views: SessionViews) -> bytes:
+        """Return the wants in all slots of a session."""
+        assert isinstance(self._strategy, SessionStrategy), "it declared that it can answer for a session"
+        answers = list(self._strategy.propose_many(views))
+        if len(answers) != len(views):
+            raise ValueError(f"propose_many gave {len(answers)} answers for {len(views)} views")
+        strange = next((answer for answer in answers if type(answer) is not SlotWants), None)
+        if strange is not None:
+            raise TypeError(f"propose_many gave a {type(strange).__name__}, not a SlotWants")
+        return pack_slot_wants(answers)
 
     @cached_property
     def _strategy(self) -> Strategy:
@@ -102,7 +118,7 @@ def _declare_needs(strategy: Strategy) -> Declared:
     needs, times = strategy.needs, strategy.times
     if type(needs) is not Needs:
         raise TypeError(f"its needs are a {type(needs).__name__}, not a Needs")
-    return Declared.of(needs, times)
+    return Declared.of(needs, times, sessions=isinstance(strategy, SessionStrategy))
 
 
 def text_of(reply: PluginReply) -> bytes:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from typing import NoReturn, TypeVar
@@ -36,8 +36,9 @@ from tradebot.adapters.plugins.protocol import (
     PluginReply,
     RequestNumber,
     Start,
-    Wants,
     pack_view,
+    pack_views,
+    unpack_slot_wants,
     unpack_wants,
 )
 from tradebot.adapters.text.codec import decode
@@ -46,7 +47,7 @@ from tradebot.desk.want_validation import MAX_TEXT, is_refusal
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.series import MOST_BARS, width_of
-from tradebot.model.view import BarNeed, FeatureNeed, StrategyView, Want
+from tradebot.model.view import BarNeed, FeatureNeed, SlotWants, StrategyView, Want
 from tradebot.signals.kinds import kind_names
 
 MOST_NEEDS = 20
@@ -184,7 +185,7 @@ class PluginProcess:
     @cached_property
     def declaration(self) -> Declared:
         """Return the plug-in's declaration, which is its first reply; ErredError if it isn't valid."""
-        declared = _require(self._exchange(DECLARATION, self._started_s).declared)
+        declared = _require(self._exchange(DECLARATION, self._started_s, None, _refuse_other_form).declared)
         try:
             require_valid(declared)
         except ValueError as error:
@@ -197,13 +198,22 @@ class PluginProcess:
         A plug-in that can't decide returns a decision, which is no error. The time limit is the one it was started
         with, unless `timeout_s` is set.
         """
-        reply = self._exchange(pack_view(view), time.monotonic(), timeout_s)
-        wants = _require(reply.wants)
+        answer = self._exchange(pack_view(view), time.monotonic(), timeout_s, unpack_wants)
+        if not isinstance(answer, PluginReply):
+            return answer
+        wants = _require(answer.wants)
         if wants.declined is None:
             return wants.all
         if not is_refusal(wants.declined):
             _fail("a decision that isn't the plug-in's to make")
         return wants.declined
+
+    def session_wants(self, views: Sequence[StrategyView]) -> tuple[SlotWants, ...]:
+        """Return the plug-in's wants for each of a session's views; raise ErredError without a valid reply."""
+        answers = self._exchange(pack_views(views), time.monotonic(), None, unpack_slot_wants)
+        if isinstance(answers, PluginReply) or len(answers) != len(views):
+            _fail("its process returned an answer to another question")
+        return answers
 
     def end(self) -> None:
         """Kill the process and everything it started, and close its pipes."""
@@ -220,8 +230,13 @@ class PluginProcess:
             if pipe:
                 pipe.close()
 
-    def _exchange(self, request: bytes, began_s: float, timeout_s: float | None = None) -> PluginReply:
-        """Send the plug-in a request and return its reply; it runs only in the meantime."""
+    def _exchange(
+        self, request: bytes, began_s: float, timeout_s: float | None, unpack: Callable[[bytes], T]
+    ) -> T | PluginReply:
+        """Send the plug-in a request and return its reply; it runs only in the meantime.
+
+        `unpack` reads a reply that isn't in JSON.
+        """
         timeout_s = timeout_s or self._timeout_s
         deadline_s = began_s + timeout_s
         begun, handle = self._plugin_process
@@ -242,9 +257,7 @@ class PluginProcess:
             _fail(f"its process ended without an answer, exit code {code}")
         except ValueError as error:
             _fail(f"its answer can't be used: {error}")
-        reply = _read(message)
-        if reply.refusal:
-            raise ErredError(reply.refusal)
+        reply = unpack_reply(message, unpack)
         if begun.may_leave and self._ask_keeper(LEFT, lambda reply: reply.remains, deadline_s).running:
             _fail("it left a process running")
         return reply
@@ -261,15 +274,13 @@ class PluginProcess:
         """Ask the keeper, and return the part of its reply that answers it."""
         try:
             self._keeper.put(request, deadline_s)
-            reply = _read(hide_in(self._keeper.get(MAX_BYTES, deadline_s)))
+            reply = unpack_reply(hide_in(self._keeper.get(MAX_BYTES, deadline_s)), _refuse_other_form)
         except TimeoutError:
             raise _timeout_error(self._timeout_s) from None
         except (OSError, EOFError):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE_S)
             _fail(f"its process ended without an answer, exit code {self._process.returncode}")
-        if reply.refusal:
-            raise ErredError(reply.refusal)
         return _require(part(reply))
 
 
@@ -280,20 +291,24 @@ def _require(answer: T | None) -> T:
     return answer
 
 
-def _read(message: bytes) -> PluginReply:
-    """Return a reply; ErredError if it isn't one."""
+def _refuse_other_form(message: bytes) -> PluginReply:
+    raise ValueError("it isn't in JSON")
+
+
+def unpack_reply(message: bytes, unpack: Callable[[bytes], T]) -> T | PluginReply:
+    """Return a reply; ErredError if it isn't one, or refuses an answer. `unpack` reads one that isn't in JSON."""
     try:
         if message[:1] != JSON:
-            return PluginReply(wants=Wants.of(unpack_wants(message)))
+            return unpack(message)
         reply = decode(PluginReply, json.loads(message))
     except ValueError as error:
         _fail(f"its process returned an unreadable answer: {error}"[:MAX_TEXT])
     refusal = reply.refusal
-    if refusal is not None and not (
-        refusal.gate is Gate.STRATEGY and refusal.reason in REFUSALS and len(str(refusal.observed)) <= MAX_TEXT
-    ):
+    if refusal is None:
+        return reply
+    if refusal.gate is not Gate.STRATEGY or refusal.reason not in REFUSALS or len(str(refusal.observed)) > MAX_TEXT:
         _fail("its process returned an unreadable answer: a decision that isn't the plug-in's to make")
-    return reply
+    raise ErredError(refusal)
 
 
 def _timeout_error(timeout_s: float) -> ErredError:

@@ -7,12 +7,13 @@ import select
 import struct
 import time
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints, overload
 
 from msgspec import MsgspecError, Struct
 from msgspec.msgpack import Decoder, Encoder
@@ -24,8 +25,20 @@ from tradebot.model.candidate import OptionContract
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.series import PriceKind, Series, SeriesKey
-from tradebot.model.view import BarNeed, Close, FeatureNeed, Needs, Open, Reduce, StrategyView, Target, Want
+from tradebot.model.view import (
+    BarNeed,
+    Close,
+    FeatureNeed,
+    Needs,
+    Open,
+    Reduce,
+    SlotWants,
+    StrategyView,
+    Target,
+    Want,
+)
 
+T = TypeVar("T")
 HEADER = struct.Struct("!Q")
 AT_ONCE = 2**16
 """The bytes read at once: no more fit into a pipe."""
@@ -92,8 +105,10 @@ GRACE_S = 1.0
 """How long a plug-in's keeper may take to kill whatever the plug-in started, once its time is up."""
 MAX_BYTES = 2**24
 """The size limit of a reply, and of any file that a plug-in writes."""
-DECLARATION = b"declaration"
-"""The one request to a plug-in besides a view, which asks for wants."""
+DECLARATION, SESSION = b"declaration", b"s"
+"""The requests to a plug-in besides a view, which asks for wants: its declaration, and the first byte of a session's
+views.
+"""
 PROTECTIONS, BEGIN, LEFT, ENDED = b"protections", b"begin", b"left", b"ended"
 """The requests to a keeper: what confines the plug-in, to start it, what it left running, and how it ended."""
 JSON = b"{"
@@ -152,7 +167,7 @@ class Start(Struct, frozen=True):
 
 
 class Declared(Struct, frozen=True):
-    """A plug-in's declaration: its needs, and when it wants to run."""
+    """A plug-in's declaration: its needs, when it wants to run, and whether it can answer for a session at once."""
 
     facts: tuple[str, ...]
     bars: tuple[BarNeed, ...]
@@ -163,9 +178,10 @@ class Declared(Struct, frozen=True):
     trades: bool = False
     features: tuple[FeatureNeed, ...] = ()
     situation: bool = False
+    sessions: bool = False
 
     @classmethod
-    def of(cls, needs: Needs, times: str) -> "Declared":
+    def of(cls, needs: Needs, times: str, *, sessions: bool = False) -> "Declared":
         """Return the declaration of these needs and times."""
         return cls(
             tuple(sorted(needs.facts)),
@@ -177,6 +193,7 @@ class Declared(Struct, frozen=True):
             needs.trades,
             needs.features,
             needs.situation,
+            sessions,
         )
 
     @property
@@ -253,8 +270,75 @@ def pack_view(view: StrategyView) -> bytes:
 def unpack_view(message: bytes) -> StrategyView:
     """Return the view that `pack_view` packed."""
     fields, lengths, columns = pickle.loads(message)  # noqa: S301 - from the bot
-    values: tuple[Any, ...] = (*fields[:SERIES_AT], _series_from(lengths, columns), *fields[SERIES_AT:])
+    return _view_from(fields, _series_from(lengths, columns))
+
+
+def _view_from(fields: Sequence[Any], all_series: Iterable[Series]) -> StrategyView:
+    values = (*fields[:SERIES_AT], {series.key: series for series in all_series}, *fields[SERIES_AT:])
     return StrategyView(*values)
+
+
+class BarRun:
+    """Bars of one symbol that the views of a session share. Each of them sees some of these bars."""
+
+    def __init__(self, series: Series) -> None:
+        self.series = series[:0]
+
+    def add(self, series: Series) -> tuple[int, int] | None:
+        """Return which bars a series has, after adding the new ones; None if it differs from those that are there."""
+        first = bisect_left(self.series.starts, series.starts[0]) if series.starts else 0
+        shared = len(self.series.starts) - first
+        if self.series[first:] != series[:shared]:
+            return None
+        for column, more in zip(columns_of(self.series), columns_of(series), strict=True):
+            column.extend(more[shared:])
+        return first, first + len(series.starts)
+
+
+def columns_of(series: Series) -> "tuple[array[Any], ...]":
+    """Return the columns of a series."""
+    return series.starts, series.open, series.high, series.low, series.close, series.volume
+
+
+def pack_views(views: Sequence[StrategyView]) -> bytes:
+    """Return the views of a session as they are sent to another process; bars that they share are sent once."""
+    runs, latest, rows = list[BarRun](), dict[SeriesKey, int](), list[tuple[object, ...]]()
+    for view in views:
+        places = list[tuple[int, int, int]]()
+        for key, series in view.series.items():
+            place = runs[latest[key]].add(series) if key in latest else None
+            if place is None:
+                # The first bars of this kind, or their prices have been adjusted in the meantime.
+                latest[key], run = len(runs), BarRun(series)
+                runs.append(run)
+                place = run.add(series)
+                assert place is not None, "a run without bars takes any"
+            places.append((latest[key], *place))
+        rows.append((_plain(view), places))
+    lengths, columns = _flat([run.series for run in runs])
+    return SESSION + pickle.dumps((rows, lengths, columns), pickle.HIGHEST_PROTOCOL)
+
+
+class SessionViews(Sequence[StrategyView]):
+    """The views that `pack_views` packed. Each is made when it is looked at, because together they may be large."""
+
+    def __init__(self, message: bytes) -> None:
+        self._rows, lengths, columns = pickle.loads(message[len(SESSION) :])  # noqa: S301 - from the bot
+        self._series = _series_from(lengths, columns)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> StrategyView: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[StrategyView]: ...
+    def __getitem__(self, index: int | slice) -> StrategyView | Sequence[StrategyView]:
+        """Return a view, or several."""
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        fields, places = self._rows[index]
+        return _view_from(fields, [self._series[run][first:end] for run, first, end in places])
 
 
 SERIES_AT = StrategyView.__struct_fields__.index("series")
@@ -271,16 +355,15 @@ def _flat(all_series: Iterable[Series]) -> tuple[Lengths, bytes]:
     return lengths, b"".join(columns)
 
 
-def _series_from(lengths: Lengths, columns: bytes) -> dict[SeriesKey, Series]:
-    all_series, remaining = dict[SeriesKey, Series](), memoryview(columns)
+def _series_from(lengths: Lengths, columns: bytes) -> list[Series]:
+    all_series, remaining = list[Series](), memoryview(columns)
     for symbol, timeframe, adjusted, price, count in lengths:
         values: list[Any] = [symbol, timeframe, adjusted]
         for code in COLUMNS:
             values.append(array(code, remaining[: count * NUMBER_BYTES].tobytes()))
             remaining = remaining[count * NUMBER_BYTES :]
         values.append(PRICES[price])
-        series = Series(*values)
-        all_series[series.key] = series
+        all_series.append(Series(*values))
     return all_series
 
 
@@ -304,26 +387,51 @@ KINDS: tuple[type[Want], ...] = (Open, Target, Reduce, Close)
 
 def pack_wants(wants: Sequence[Want]) -> bytes:
     """Return valid wants as they are sent to the bot: a list for each kind, of lists of fields."""
+    return ENCODER.encode(_rows_of(wants))
+
+
+def pack_slot_wants(answers: Sequence[SlotWants]) -> bytes:
+    """Return the wants of some slots as they are sent to the bot. Nothing else checks that they are some."""
+    return ENCODER.encode([[*map(_rows_of, astuple(answer))] for answer in answers])
+
+
+def _rows_of(wants: Sequence[Want]) -> list[list[list[object]]]:
     rows: dict[type, list[list[object]]] = {kind: [] for kind in KINDS}
     for want in wants:
-        kind, fields = type(want), list(astuple(want))
+        kind = type(want)
+        if kind not in rows:
+            raise TypeError(f"a {kind.__name__} is not an Open, a Target, a Reduce or a Close")
+        fields = list(astuple(want))
         for place, name in _places_of_parts(kind):
             to_row, _ = PARTS[name]
             fields[place] = [to_row(part) for part in fields[place]]
         rows[kind].append(fields)
-    return ENCODER.encode(list(rows.values()))
+    return list(rows.values())
 
 
 def unpack_wants(message: bytes) -> tuple[Want, ...]:
     """Return the wants that `pack_wants` packed; ValueError if they are something else."""
+    kinds = _decode(_wants_decoder(), message)
+    return _wants_from(kinds)
+
+
+def unpack_slot_wants(message: bytes) -> tuple[SlotWants, ...]:
+    """Return the wants that `pack_slot_wants` packed; ValueError if they are something else."""
+    return tuple([SlotWants(*map(_wants_from, lists)) for lists in _decode(_slots_decoder(), message)])
+
+
+def _decode(decoder: Decoder[T], message: bytes) -> T:
     try:
-        kinds = _decoder().decode(message)
+        return decoder.decode(message)
     except MsgspecError as error:
         raise ValueError(f"wants: {error}") from error
-    return tuple([want for kind, rows in zip(KINDS, kinds, strict=True) for want in _wants_from(kind, rows)])
 
 
-def _wants_from(kind: type[Want], rows: Rows) -> Iterator[Want]:
+def _wants_from(kinds: Sequence[Rows]) -> tuple[Want, ...]:
+    return tuple([want for kind, rows in zip(KINDS, kinds, strict=True) for want in _of_kind(kind, rows)])
+
+
+def _of_kind(kind: type[Want], rows: Rows) -> Iterator[Want]:
     for row in rows:
         fields = list(row)
         for place, name in _places_of_parts(kind):
@@ -350,8 +458,17 @@ ENCODER = Encoder()
 
 
 @cache
-def _decoder() -> Decoder[tuple[Rows, ...]]:
-    return Decoder(tuple[*(tuple[tuple[*_field_types(kind)], ...] for kind in KINDS)])  # type: ignore[misc]
+def _wants_decoder() -> Decoder[tuple[Rows, ...]]:
+    return Decoder(_wants_type())
+
+
+@cache
+def _slots_decoder() -> Decoder[tuple[tuple[tuple[Rows, ...], ...], ...]]:
+    return Decoder(tuple[tuple[(_wants_type(),) * len(SlotWants.__struct_fields__)], ...])  # type: ignore[misc]
+
+
+def _wants_type() -> Any:
+    return tuple[*(tuple[tuple[*_field_types(kind)], ...] for kind in KINDS)]  # type: ignore[misc]
 
 
 def _field_types(kind: type[Want]) -> Iterator[object]:

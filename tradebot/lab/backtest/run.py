@@ -26,8 +26,10 @@ from tradebot.desk.auto_halt import accept_causes
 from tradebot.desk.contract_rolls import choose
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.session_answers import ask_for_sessions, session_plugins
 from tradebot.lab.backtest.setup import BacktestSetup, Margin, assemble
 from tradebot.lab.driver.driver import Driver, DriverTerms
+from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
 
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.historical_flow import PastFlow
     from tradebot.lab.backtest.venue import EquityAt
-    from tradebot.model.record import SessionEnd
+    from tradebot.model.record import CycleRecord, SessionEnd
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import World
 
@@ -265,6 +267,12 @@ def begin(
     def before_asking() -> None:
         made.before_asking()
         looks(run.made.world, made.now())
+        if not made.served:
+            ask_for_sessions(run.made.world, plan.settings.timetable[Job.TRADE_ONCE], made.now())
+
+    def after_entries(cycle: CycleRecord) -> None:
+        for strategy in session_plugins(strategies):
+            strategy.prove_orders(cycle)
 
     terms = DriverTerms(
         plan.settings.timetable,
@@ -272,6 +280,7 @@ def begin(
         only_due=plan.only_due,
         begins=plan.begins,
         before_asking=before_asking,
+        after_entries=after_entries,
     )
     run = BacktestRun(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms), terms)
     return run

@@ -1,11 +1,11 @@
-"""Build a backtest's world: the bot's rules and strategies on an engine in this process."""
+"""Build a backtest's world: the bot's rules and strategies on an engine in this process, once they have their bars."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
@@ -34,9 +34,11 @@ from tradebot.lab.backtest.bars import EngineBars
 from tradebot.lab.backtest.engine_conversion import exact, session_of
 from tradebot.lab.backtest.full_session_bars import played_world
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
+from tradebot.lab.backtest.session_answers import SessionPlugin, session_plugins
 from tradebot.lab.backtest.venue import EngineVenue, EquityAt
 from tradebot.lab.driver.price_triggers import INTEREST, MarketAhead, VisiblePrices
 from tradebot.model.event import EventKind
+from tradebot.model.series import DAY
 from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 from tradebot.signals.normalize import Rereading
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Settings
     from tradebot.lab.backtest.historical_flow import PastFlow
     from tradebot.model.bar import Session
+    from tradebot.model.venue_day import VenueDay
+    from tradebot.model.view import BarNeed, Needs
     from tradebot.ports.strategy import Strategy
 
 Margin = Literal["reg_t", "free"]
@@ -102,15 +106,20 @@ class BacktestSetup(Struct, frozen=True):
 
 
 @contextmanager
-def loaded_strategies(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Iterator[Sequence[Strategy]]:
+def loaded_strategies(
+    settings: Settings, folder: Path, environ: Mapping[str, str], *, prove_all: bool = False
+) -> Iterator[Sequence[Strategy]]:
     """Yield the configured strategies; each plug-in runs in a separate process until the end of the block.
 
-    Plug-ins can't access `folder`, as with a bot's folder, or the market's files, which contain the future. Raise
+    Plug-ins can't access `folder`, as with a bot's folder, or the market's files, which contain the future. With
+    `prove_all`, every answer that a plug-in gives for a whole session is proven (`session_answers`). Raise
     OperatorError if a strategy isn't installed.
     """
     chosen, surroundings = settings.strategies, plugin_surroundings(settings, folder, environ)
     surroundings = replace(surroundings, private=(*surroundings.private, *_files_of(settings)))
-    in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as())
+    in_use = strategies(chosen.in_use(), surroundings, chosen.installed_as(), plugin_type=SessionPlugin)
+    for plugin in session_plugins(in_use):
+        plugin.proves_all = prove_all
     try:
         yield in_use
     finally:
@@ -365,3 +374,64 @@ class EngineAhead:
 
 def _after(foreseen: Sequence[tuple[int, Decimal]], at_us: int) -> int:
     return bisect_right(foreseen, at_us, key=itemgetter(0))
+
+
+class Waits(Struct, frozen=True):
+    """Bars that a strategy needs and doesn't have in the first session.
+
+    `since` is the first session in which it has them, None if it never does. Without a `symbol`, this applies to all
+    its symbols.
+    """
+
+    strategy: str
+    symbol: str | None
+    depth: int
+    timeframe: str
+    since: date | None
+
+
+def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[Waits, ...]:
+    """Return which bars are missing in a market's first session, and when they become available."""
+    bars, sessions = EngineBars(engine_of(market, market.spec), market.days), [*map(session_of, market.calendar.market)]
+    universes = ((strategy, _universe(settings, strategy)) for strategy in strategies)
+    return tuple(waits for each, universe in universes for waits in _of(each, universe, settings.day, bars, sessions))
+
+
+def _universe(settings: Settings, strategy: Strategy) -> Sequence[str]:
+    section = settings.strategies.sections().get(strategy.name)
+    return (section.universe if section else None) or settings.universe
+
+
+def _of(
+    strategy: Strategy, universe: Sequence[str], day: VenueDay, bars: EngineBars, sessions: Sequence[Session]
+) -> Iterator[Waits]:
+    """Yield what a strategy waits for: one line for each symbol, or one alone if no symbol is ready at first."""
+    for need in (*strategy.needs.bars, *_of_features(strategy.needs, day)):
+        symbols = need.symbols or tuple(universe)
+        late = [symbol for symbol in symbols if not _has(bars, need, symbol, sessions[0])]
+        since = {symbol: _first(bars, need, symbol, sessions) for symbol in late}
+        if len(late) == len(symbols):
+            days = [day for day in since.values() if day]
+            yield Waits(strategy.name, None, need.enough, need.timeframe, min(days, default=None))
+        for symbol in late if len(symbols) > 1 else ():
+            yield Waits(strategy.name, symbol, need.enough, need.timeframe, since[symbol])
+
+
+def _of_features(needs: Needs, day: VenueDay) -> Sequence[BarNeed]:
+    if not needs.features:
+        return ()
+    from tradebot.desk.features import bars_for
+
+    return [bars_for(need, day) for need in needs.features]
+
+
+def _has(bars: EngineBars, need: BarNeed, symbol: str, session: Session) -> bool:
+    """Return True if a symbol's bars are all there for decisions of a session; those of its minutes come during it."""
+    until = session.open if need.timeframe == DAY else session.close
+    series = bars.closed(need, [symbol], until).get(symbol)
+    return series is not None and len(series.starts) >= need.enough
+
+
+def _first(bars: EngineBars, need: BarNeed, symbol: str, sessions: Sequence[Session]) -> date | None:
+    index = bisect_left(sessions, True, key=lambda session: _has(bars, need, symbol, session))
+    return sessions[index].date if index < len(sessions) else None

@@ -118,7 +118,7 @@ class DriverTerms(Struct, frozen=True):
 
     With `only_due`, entry passes are skipped in which no strategy is due, or none has a want: fills are then recorded
     by the other passes. Sessions before `begins` run no passes. `before_asking` is called before strategies run, so
-    that failed plug-ins may run again.
+    that failed plug-ins may run again, and `after_entries` with the record of each pass that may have sent orders.
     """
 
     timetable: Mapping[Job, JobTimes]
@@ -126,6 +126,7 @@ class DriverTerms(Struct, frozen=True):
     only_due: bool = False
     begins: date | None = None
     before_asking: Callable[[], None] = lambda: None
+    after_entries: Callable[[CycleRecord], None] = lambda cycle: None
 
 
 class Count(Struct):
@@ -339,6 +340,7 @@ class Driver:
         else:
             before = self._ahead.stamp
             cycle = self._passes.enter(call, proposed)
+            self._terms.after_entries(cycle)
             if self._ask_from is None and self._ahead.stamp == before:
                 self._ask_from = _refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
             if cycle.candidates and all(map(_is_counted_out, cycle.candidates)):

@@ -9,7 +9,7 @@ from papervenue.market.spec import MarketSpec
 from tests.lab.backtest.roads import Stub
 from tradebot.app.settings import load
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.warmup import Waits, waits
+from tradebot.lab.backtest.setup import Waits, waits
 from tradebot.model.view import BarNeed, Needs
 
 SETTINGS = load(None, {}, {"universe": ["AAPL", "MSFT"]}).settings
