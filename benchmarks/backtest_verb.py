@@ -30,7 +30,8 @@ from tradebot.app.settings import shipped_path
 RUNS = sized(3, 1)
 PROGRAM = BIN / "tradebot"
 STATE = Path(__file__).parents[1] / "state"
-SYMBOL, PLUGIN = "SPY", "reversion"
+SYMBOL, PLUGIN, AT_ONCE = "SPY", "reversion", "at_once"
+MANY_AT_ONCE = "def propose_many("
 FIRST, BEFORE = date(2003, 6, 2), 150
 """The first session of the daily files, and how many sessions a strategy has seen before it plays."""
 YEARS_5, YEARS_20, YEARS_2, A_YEAR, A_MONTH = sized((1_258, 5_030, 504, 251, 20), (3, 3, 3, 2, 1))
@@ -97,18 +98,33 @@ def _many(folder: Path, count: int) -> Sequence[str]:
 
 
 def _template(folder: Path, count: int) -> Sequence[str]:
-    """Trade with what `strategy new --kind bars` writes, installed as a plug-in."""
-    prices, ours = folder / "minutes.csv", {"universe": [SYMBOL], "strategies": {"flow": None, PLUGIN: {}}}
+    """Trade with what `strategy new --kind bars` writes, installed as a plug-in, which is asked slot by slot."""
+    return _written(folder, count, PLUGIN, sessions=False)
+
+
+def _at_once(folder: Path, count: int) -> Sequence[str]:
+    """Trade with the same, which answers for all slots of a session at once."""
+    return _written(folder, count, AT_ONCE, sessions=True)
+
+
+def _written(folder: Path, count: int, name: str, *, sessions: bool) -> Sequence[str]:
+    prices, ours = folder / "minutes.csv", {"universe": [SYMBOL], "strategies": {"flow": None, name: {}}}
     if not prices.exists():
         past_prices.minutes(prices, SYMBOL, FIRST, A_YEAR * A_DAY)
-        run(str(PROGRAM), "strategy", "new", PLUGIN, "--kind", "bars", "--path", str(folder / PLUGIN))
+    if not (folder / name).exists():
+        run(str(PROGRAM), "strategy", "new", name, "--kind", "bars", "--path", str(folder / name))
+        strategy = folder / name / f"tradebot_{name}" / "strategy.py"
+        text = strategy.read_text(encoding="utf-8")
+        assert text.count(MANY_AT_ONCE) == 1, "the template says how all slots are answered at once"
+        if not sessions:
+            strategy.write_text(text.replace(MANY_AT_ONCE, "def unused("), encoding="utf-8")
         run(sys.executable, "-m", "pip", "install", "-qq", "--no-build-isolation", "--no-deps",
-                  "--target", str(folder / "installed"), str(folder / PLUGIN))  # fmt: skip
+                  "--target", str(folder / "installed"), str(folder / name))  # fmt: skip
     days = past_prices.sessions(FIRST, count)
     span = "--from", str(days[0]), "--to", str(days[-1])
     return (
         "--config",
-        _write_configuration(folder / "template.yaml", ours),
+        _write_configuration(folder / f"{name}.yaml", ours),
         "--bars",
         str(prices),
         "--bar-stamp",
@@ -137,6 +153,7 @@ CASES: Mapping[str, Case] = {
         4,
         ("backtrader reversion", "backtesting.py reversion"),
     ),
+    "sessions": Case(f"the same, asked once a session, {A_YEAR} sessions", A_YEAR, _at_once, 4),
     "many": Case(f"500 symbols, {YEARS_2} sessions", YEARS_2, _many, 4, IN_MANY),
     "flow": Case(f"options flow, {A_MONTH} sessions", A_MONTH, _flow, 20),
 }

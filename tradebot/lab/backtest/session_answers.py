@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import World
     from tradebot.timetable.job_times import JobTimes
 
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 SAMPLE = 20
 """Of the answers that led to no order, one in so many is proven."""
 LONGEST = 80
@@ -69,7 +70,7 @@ class SessionPlugin(PluginStrategy):
         super().__init__(point, settings, surroundings, name)
         self.proves_all = False
         self._witness = PluginStrategy(point, settings, surroundings, name)
-        self._session: date | None = None
+        self._asked_until = BEGINNING
         self._answers: Mapping[str, SlotAnswer] = {}
         self._unproven: tuple[StrategyView, Sequence[Want]] | None = None
         self._n_used = 0
@@ -92,10 +93,10 @@ class SessionPlugin(PluginStrategy):
 
         OperatorError if the plug-in fails.
         """
-        session = session_of(world.ledger, now, world.venue.day)
-        if session is None or session.date == self._session:
+        session = session_of(world.ledger, now, world.venue.day) if now >= self._asked_until else None
+        if session is None:
             return
-        self._session, self._answers = session.date, {}
+        self._asked_until, self._answers = session.close, {}
         text = schedule_text(self, world.rules)
         if not (text and self.answers_sessions and reads_only_bars(self.needs)):
             return
