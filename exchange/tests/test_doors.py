@@ -183,7 +183,7 @@ def test_nothing_listens_beyond_this_machine() -> None:
     bound = ["ThreadingHTTPServer((HOST, 0), Receiver)", *["listener.bind((HOST, port))"] * 2]
     of_pages = "listener.bind((host, port))"
     of_health = "loop.create_server(partial(HealthConnection, config, state, {}), sock=listener, backlog=BACKLOG)"
-    assert sorted(found) == [*bound, of_pages, "loop.create_server(made, HOST, 0)", of_health]
+    assert sorted(found) == [*bound, of_pages, "loop.create_server(make_connection, HOST, 0)", of_health]
     for file in (
         "exchange/src/papervenue/server.py",
         "exchange/src/papervenue/socket_listeners.py",

@@ -326,8 +326,7 @@ class FetchPlan(Struct, frozen=True):
         """Build the plan for fetching these kinds, core ones first.
 
         With `from_s`, it is for the rest of a session, in seconds after its open. `asked_s` has the time of each kind's
-        stalest reply, for kinds with a reply for every symbol, and `remaining` is how many calls the timetable has
-        left.
+        stalest reply, for kinds with a reply for every symbol; `remaining` is how many calls the timetable has left.
         """
         ordered = tuple(sorted(needs, key=lambda need: not need.core))
         day = (allowance.planned_a_day if remaining is None else max(remaining, 0)) if allowance else None

@@ -212,12 +212,12 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
 
 def _own_calendars(spec: MarketSpec, market: Calendar) -> dict[str, Any]:
     """Return the sessions of the symbols that have a calendar or closes of their own."""
-    rows, made = {}, dict[int, Any]()
+    rows, calendars = {}, dict[int, Any]()
     for symbol, own in own_calendars(spec.venue, market).items():
         # Symbols with the same sessions share the same rows.
-        if id(own) not in made:
-            made[id(own)] = {"rows": own.to_rows(), "first": own.first, "count": len(own.market)}
-        rows[symbol] = made[id(own)]
+        if id(own) not in calendars:
+            calendars[id(own)] = {"rows": own.to_rows(), "first": own.first, "count": len(own.market)}
+        rows[symbol] = calendars[id(own)]
     return rows
 
 
@@ -248,19 +248,19 @@ def _keep_days(state_dir: Path, spec: MarketSpec, calendar: Calendar) -> Importe
 def _keep_actions(state_dir: Path, spec: MarketSpec, calendar: Calendar, symbols: Sequence[str]) -> None:
     """Copy the checked corporate actions from beside the recorded bars, if there are any."""
     assert spec.path is not None
-    source, kept = beside(Path(spec.path)), state_dir / ACTIONS_FILE
-    kept.unlink(missing_ok=True)
+    source, copy = beside(Path(spec.path)), state_dir / ACTIONS_FILE
+    copy.unlink(missing_ok=True)
     if source.is_file():
         read_actions(source, calendar, symbols)
-        write_own(kept, source.read_bytes())
+        write_own(copy, source.read_bytes())
 
 
 def _keep_captures(state_dir: Path, folder: Path) -> None:
     """Copy checked captures, so that a restart serves the same bytes even if the original folder changes."""
     read_folder(folder)
-    kept = state_dir / CAPTURES_FOLDER
-    kept.mkdir(exist_ok=True)
-    for stale in kept.glob("*.json"):
+    copy = state_dir / CAPTURES_FOLDER
+    copy.mkdir(exist_ok=True)
+    for stale in copy.glob("*.json"):
         stale.unlink()
     for path in capture_files(folder):
-        write_own(kept / path.name, path.read_bytes())
+        write_own(copy / path.name, path.read_bytes())

@@ -256,18 +256,18 @@ class Exchange:
 
     def _recover(self, state: bytes | None) -> None:
         """Replay the log's commands, which must reproduce its lines and add those lost to a crash."""
-        made: deque[bytes] = deque()
-        self._take = made.append
+        lines: deque[bytes] = deque()
+        self._take = lines.append
         if state is None:
             self._line(self.engine.start_us, CREATED, _creation_fields(self.stored))
             self.engine.open_account(MAIN, MAIN_KEY, MAIN_KEY, self.stored.spec.cash)
         else:
             self.past = restore_state(self, state)
             self._last_line_us = self.engine.now_us
-        for at_us, step in replay(self.log, made, self.log.known_lines):
+        for at_us, step in replay(self.log, lines, self.log.known_lines):
             self._repeat(step, at_us)
         self._take = self.log.add
-        for line in made:
+        for line in lines:
             self.log.add(line)
         if self._reserved_us > self.engine.now_us:
             # Time was running, and clients may have seen it up to this moment at most.

@@ -205,7 +205,7 @@ Step = Command | dict[str, Any]
 """A command to run, or a note to apply."""
 
 
-def replay(log: Log, made: deque[bytes], after: int = 0) -> Iterator[tuple[int, Step | None]]:
+def replay(log: Log, lines: deque[bytes], after: int = 0) -> Iterator[tuple[int, Step | None]]:
     """Yield engine times and the step to execute then, skipping the first `after` lines, whose state is known.
 
     Executing a step must add its lines to `made`; those left at the end were lost to a crash. Raise MarketError if a
@@ -218,20 +218,20 @@ def replay(log: Log, made: deque[bytes], after: int = 0) -> Iterator[tuple[int, 
                 f"log.jsonl is of format {birth.get('format', 1)}, and this program can only replay format {FORMAT}",
                 NEW_EXCHANGE,
             )
-        if not made:
-            yield _step(line, number, made)
-        if not made or made.popleft() != line:
+        if not lines:
+            yield _step(line, number, lines)
+        if not lines or lines.popleft() != line:
             problem = f"log.jsonl line {number} doesn't match its commands: someone edited the log or the market"
             raise MarketError(problem, RESTORE_BOTH)
 
 
-def _step(line: bytes, number: int, made: deque[bytes]) -> tuple[int, Step | None]:
+def _step(line: bytes, number: int, lines: deque[bytes]) -> tuple[int, Step | None]:
     """Return the step that a line stands for, unless an earlier line already produced it."""
     event = read_event(line, number)
     try:
         at_us = _parsed(str(event.get("at")))
         if event.get(NOTE):
-            made.append(line)
+            lines.append(line)
             return at_us, event
         fields = {name: str(event[name]) for name in Command._fields} if event.get("event") == REQUEST else None
     except KeyError as error:

@@ -52,11 +52,11 @@ def _calendars(stored: StoredMarket, names: Mapping[str, str]) -> dict[str, Cale
     """Return the calendars of the symbols that have their own; symbols with the same sessions share one."""
     shared: list[tuple[object, Calendar]] = []
     made = {}
-    for symbol, kept in stored.calendars.items():
-        kind = names[symbol], kept
+    for symbol, stored_calendar in stored.calendars.items():
+        kind = names[symbol], stored_calendar
         there = next((calendar for symbol, calendar in shared if symbol == kind), None)
         if there is None:
-            there = calendar_from_rows(**kept, name=names[symbol])
+            there = calendar_from_rows(**stored_calendar, name=names[symbol])
             shared.append((kind, there))
         made[symbol] = there
     return made

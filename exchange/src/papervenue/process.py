@@ -86,9 +86,9 @@ def create(state_dir: Path, spec: MarketSpec) -> None:
 
 def _differences(there: MarketSpec, market_spec: MarketSpec) -> str:
     """Describe how two markets differ, with values shortened to a readable length."""
-    held, requested = _flat(there.to_fields()), _flat(market_spec.to_fields())
-    names = [name for name in (held | requested) if held.get(name) != requested.get(name)]
-    pairs = ((name, _short(held.get(name, _NONE)), _short(requested.get(name, _NONE))) for name in names)
+    current, requested = _flat(there.to_fields()), _flat(market_spec.to_fields())
+    names = [name for name in (current | requested) if current.get(name) != requested.get(name)]
+    pairs = ((name, _short(current.get(name, _NONE)), _short(requested.get(name, _NONE))) for name in names)
     return "; ".join(f"its {name} is {ours}, not {other}" for name, ours, other in pairs)
 
 
@@ -137,14 +137,14 @@ def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20
     deadline_s = time.monotonic() + timeout_s
     log = state_dir / SERVER_LOG_FILE
     before = log.stat().st_size if log.exists() else 0
-    held = True
+    is_held = True
     while time.monotonic() < deadline_s:
-        if held and not _is_held(state_dir):
+        if is_held and not _is_held(state_dir):
             # The process that held it was ending, or was only reading.
             code = _start(state_dir, idle_exit_s, timeout_s)
             if code not in (0, EXIT_HELD):
                 raise _not_started(state_dir, code, _log_since(state_dir, before))
-            held = code == EXIT_HELD
+            is_held = code == EXIT_HELD
         endpoint = running(state_dir)
         if endpoint:
             return endpoint

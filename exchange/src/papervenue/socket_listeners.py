@@ -101,8 +101,8 @@ class Lines:
         """Listen on a free port for each API."""
         loop = asyncio.get_running_loop()
         for name, open_line in faces.items():
-            made = partial(ClientConnection, host, open_line, self._connected)
-            self._servers[name] = await loop.create_server(made, HOST, 0)
+            make_connection = partial(ClientConnection, host, open_line, self._connected)
+            self._servers[name] = await loop.create_server(make_connection, HOST, 0)
 
     def ports(self) -> dict[str, int]:
         """Return the port of each API."""

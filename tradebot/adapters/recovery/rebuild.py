@@ -75,7 +75,7 @@ def rebuild(
     on: datetime,
     *,
     only: Path | None = None,
-    keep: Callable[[Rebuilt], None] = lambda rebuilt_books: None,
+    keep: Callable[[Rebuilt], None] = lambda _: None,
 ) -> Rebuilt:
     """Build new books, move the old ones to the quarantine, and put the new ones in their place.
 

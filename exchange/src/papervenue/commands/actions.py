@@ -96,14 +96,14 @@ def _new_symbol(engine: Engine, body: dict[str, Any]) -> str:
     return new
 
 
-def _payable(calendar: Calendar, ex_date: str, given: object) -> str:
+def _payable(calendar: Calendar, ex_date: str, value: object) -> str:
     """Return the payment day, by default the session after the ex-date."""
     after = [session.date for session in calendar.all if session.date > ex_date]
-    if given is None:
+    if value is None:
         return after[0] if after else ex_date
-    if given != ex_date and given not in after:
+    if value != ex_date and value not in after:
         raise invalid("payable_date must be a session, the ex-date or later")
-    return str(given)
+    return str(value)
 
 
 def _end_option(engine: Engine, body: dict[str, Any], kind: str) -> Answer:

@@ -145,10 +145,10 @@ def check_fields(body: dict[str, Any], names: set[str]) -> None:
         raise malformed_request(f"there is no field {unknown[0][:40]!r} here; there are {', '.join(sorted(names))}")
 
 
-def _cash(given: object, default: Decimal) -> Decimal:
-    if given is None:
+def _cash(value: object, default: Decimal) -> Decimal:
+    if value is None:
         return default
-    cash = to_decimal(given)
+    cash = to_decimal(value)
     if cash is None or not 0 < cash <= _MOST_CASH or cash != cash.quantize(Decimal("0.01")):
         raise invalid(f"cash must be above 0 and at most {_MOST_CASH}, in whole cents")
     return cash
@@ -162,8 +162,8 @@ def _tick_target(engine: Engine, body: dict[str, Any]) -> int:
     raise malformed_request('a tick is {"seconds": n} or {"to": "<ISO time>|open|close|next_open"}')
 
 
-def _after(engine: Engine, given: object) -> int:
-    seconds = to_decimal(given)
+def _after(engine: Engine, value: object) -> int:
+    seconds = to_decimal(value)
     if seconds is None or not 0 <= seconds <= _LONGEST_TICK_S:
         raise malformed_request(f"seconds must be a number from 0 to {_LONGEST_TICK_S}")
     return _limit_tick(engine, engine.now_us + int(seconds * SECOND))

@@ -49,18 +49,18 @@ def read_request(engine: Engine, body: dict[str, Any]) -> OrderRequest:
         raise
 
 
-def _replace(asked: Asked) -> Answer:
-    account = asked.account
-    order = account.order(asked.names["id"].lower())
-    if asked.fate == "refuse":
+def _replace(command: Asked) -> Answer:
+    account = command.account
+    order = account.order(command.names["id"].lower())
+    if command.fate == "refuse":
         raise unprocessable("unable to replace order")
-    policy = asked.policy
-    replaced = asked.engine.replace(account, order.id, read_replacement(asked.body), policy)
-    replaced.fate = asked.fate
+    policy = command.policy
+    replaced = command.engine.replace(account, order.id, read_replacement(command.body), policy)
+    replaced.fate = command.fate
     # The legs move to the replacing order when it takes effect, but its answer already shows them as its own.
     legs = None if policy.leaves_legs_out else legs_json(order)
     answer = encode(order_json(replaced, legs))
-    asked.engine.settle(replaced)
+    command.engine.settle(replaced)
     return 200, answer
 
 
@@ -82,9 +82,9 @@ def _cancel_all(command: Asked) -> Answer:
     return 207, encode(cancel_all(command))
 
 
-def cancel_all(asked: Asked) -> list[dict[str, Any]]:
+def cancel_all(command: Asked) -> list[dict[str, Any]]:
     """Cancel every open order of the caller; return one row per order with the result."""
-    return [_cancel_result(asked, order_id) for order_id in list(asked.account.open)]
+    return [_cancel_result(command, order_id) for order_id in list(command.account.open)]
 
 
 def _cancel_result(command: Asked, order_id: str) -> dict[str, Any]:
@@ -125,8 +125,10 @@ def _close_result(command: Asked, symbol: str) -> dict[str, Any]:
 
 
 def _close(command: Asked, symbol: str, qty: str | None = None, percentage: str | None = None) -> dict[str, Any]:
-    held = command.account.qty(symbol)
-    order = command.engine.submit(command.account, _closing(symbol, held, _closing_qty(abs(held), qty, percentage)))
+    position_qty = command.account.qty(symbol)
+    order = command.engine.submit(
+        command.account, _closing(symbol, position_qty, _closing_qty(abs(position_qty), qty, percentage))
+    )
     answer = order_json(order)
     command.engine.settle(order)
     return answer

@@ -43,9 +43,9 @@ def _change(command: Asked) -> Answer:
 
 def _read(name: str, value: object) -> object:
     """Return the allowed value that a value equals; only a multiplier may be written as text, and 1 isn't true."""
-    given = to_decimal(value) if name == _MULTIPLIER else value
+    parsed = to_decimal(value) if name == _MULTIPLIER else value
     for allowed in _ALLOWED[name]:
-        if given == allowed and isinstance(given, bool) == isinstance(allowed, bool):
+        if parsed == allowed and isinstance(parsed, bool) == isinstance(allowed, bool):
             return allowed
     raise invalid(f"invalid {name}")
 
@@ -112,12 +112,12 @@ def _new_name(account: Account, body: dict[str, Any]) -> str:
     return name
 
 
-def _symbols(command: Asked, given: object) -> list[str]:
-    if given is None:
+def _symbols(command: Asked, value: object) -> list[str]:
+    if value is None:
         return []
-    if not isinstance(given, list) or len(given) > _MOST_SYMBOLS:
+    if not isinstance(value, list) or len(value) > _MOST_SYMBOLS:
         raise invalid("invalid symbols")
-    return _distinct([_symbol(command, name) for name in given if name is not None])
+    return _distinct([_symbol(command, name) for name in value if name is not None])
 
 
 def _symbol(command: Asked, name: object) -> str:

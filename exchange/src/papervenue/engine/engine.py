@@ -283,8 +283,8 @@ def _all_marks(calendars: tuple[Calendar, ...], marks_of: Marks, kinds: frozense
     marks = [mark for session in own.market for mark in marks_of(session)]
     for session in chain.from_iterable(calendar.market for calendar in others):
         marks += [mark._replace(kind=_OTHERS.get(mark.kind, mark.kind)) for mark in marks_of(session)]
-    kept = sorted(mark for mark in marks if mark.kind in kinds)
-    return [mark.at_us for mark in kept], kept
+    wanted_marks = sorted(mark for mark in marks if mark.kind in kinds)
+    return [mark.at_us for mark in wanted_marks], wanted_marks
 
 
 def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:

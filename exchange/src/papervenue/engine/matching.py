@@ -122,12 +122,12 @@ class FillModel:
             return offered + slip if limit is None else min(limit, offered + slip)
         return max(offered - slip, 1 if limit is None else limit)
 
-    def room(self, order: Order, bar: Bar, left: Decimal) -> Decimal:
+    def room(self, order: Order, bar: Bar, remaining: Decimal) -> Decimal:
         """Return how many shares of a bar an order may take when this much of the volume share is left."""
         waits = order.stop is not None or order.request.time_in_force == "cls"
         if not self._whole_at_open or not bar.volume or waits:
-            return left
-        return UNBOUNDED if _is_marketable(order, self.far_side(order, bar.open)) else left
+            return remaining
+        return UNBOUNDED if _is_marketable(order, self.far_side(order, bar.open)) else remaining
 
     def lot(self, symbol: str) -> Decimal:
         """Return the unit to which fills are rounded."""

@@ -232,8 +232,8 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     # A closing order in dollars may need more shares than are held, once the price has moved.
     complete = matching.is_complete(order, price) or (order.qty is None and qty == held_quantity)
     _mark_filled(floor, order, complete)
-    made = _record(floor, order, qty, price, identity, before, settled)
-    floor.dialect.after_fill(floor, made, filled)
+    recorded_fill = _record(floor, order, qty, price, identity, before, settled)
+    floor.dialect.after_fill(floor, recorded_fill, filled)
     _after_fill(floor, order, qty)
     return qty
 
@@ -279,7 +279,7 @@ def _record(
 ) -> Fill:
     account = floor.accounts[order.account]
     complete = order.status == "filled"
-    made = Fill(
+    recorded_fill = Fill(
         id=f"{id_stamp(floor.now_us)}::{identity}",
         at_us=floor.now_us,
         order=order,
@@ -292,9 +292,9 @@ def _record(
         before=before,
         settled=settled,
     )
-    account.activities.append(made)
-    floor.tell_execution(made, account)
-    return made
+    account.activities.append(recorded_fill)
+    floor.tell_execution(recorded_fill, account)
+    return recorded_fill
 
 
 def _after_fill(floor: Floor, order: Order, qty: Decimal) -> None:

@@ -89,7 +89,7 @@ class Dialect(Protocol):
     def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled | None:
         """Move the cash and the position of an account by a fill; on margin, return its effect."""
 
-    def after_fill(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
+    def after_fill(self, floor: Floor, fill: Fill, before: tuple[Decimal, Decimal]) -> None:
         """Follow up a recorded fill; `before` is how much its order had filled, in shares and in USD."""
 
     def after_acceptance(self, floor: Floor, order: Order) -> None:

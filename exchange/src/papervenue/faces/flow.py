@@ -210,8 +210,8 @@ def _by_day(rows: Sequence[Row], question: Question) -> Sequence[Row]:
 
 
 def _iv_ranks(rows: Sequence[Row], question: Question) -> Sequence[Row]:
-    kept = _by_day(rows, question)
-    return kept if question.params.text("timespan") else kept[-_DEFAULT_IV_DAYS:]
+    days = _by_day(rows, question)
+    return days if question.params.text("timespan") else days[-_DEFAULT_IV_DAYS:]
 
 
 def _oi_changes(rows: Sequence[Row], question: Question) -> Sequence[Row]:

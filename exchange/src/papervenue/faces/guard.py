@@ -69,11 +69,11 @@ def credentials_of(headers: Mapping[str, str]) -> Credentials | None:
     key_id, secret = headers.get("apca-api-key-id"), headers.get("apca-api-secret-key")
     if key_id and secret:
         return Credentials(key_id, secret)
-    given = headers.get("authorization", "")
-    if given.lower().startswith(_BEARER):
-        token = given[len(_BEARER) :].strip()
+    header = headers.get("authorization", "")
+    if header.lower().startswith(_BEARER):
+        token = header[len(_BEARER) :].strip()
         return Credentials(token, token)
-    return _basic(given[len(_BASIC) :]) if given.lower().startswith(_BASIC) else None
+    return _basic(header[len(_BASIC) :]) if header.lower().startswith(_BASIC) else None
 
 
 def command_of(call: Call, account: Account | None = None) -> Command:

@@ -193,31 +193,31 @@ def configuration_json(settings: Configuration) -> dict[str, Any]:
     }
 
 
-def position_json(engine: Engine, account: Account, held: Position) -> dict[str, Any]:
+def position_json(engine: Engine, account: Account, position: Position) -> dict[str, Any]:
     """Return the Position object; a short position has a negative quantity and value.
 
     The day's gain is measured from the last close for shares owned then, and from their average price for shares added
     since.
     """
-    price, last_day = usd(engine.price(held.symbol)), _last_day_price(engine, held.symbol)
+    price, last_day = usd(engine.price(position.symbol)), _last_day_price(engine, position.symbol)
     shares, taken = (
-        held.qty * shares_of(held.symbol),
-        account.claimed_shares(held.symbol) + account.kept_back(held.symbol),
+        position.qty * shares_of(position.symbol),
+        account.claimed_shares(position.symbol) + account.kept_back(position.symbol),
     )
-    cost, value = held.average * shares, price * shares
-    before = cost + (last_day - held.average) * held.overnight * shares_of(held.symbol)
-    sign = 1 if held.qty > 0 else -1
-    option = asset_class(held.symbol) == "us_option"
+    cost, value = position.average * shares, price * shares
+    before = cost + (last_day - position.average) * position.overnight * shares_of(position.symbol)
+    sign = 1 if position.qty > 0 else -1
+    option = asset_class(position.symbol) == "us_option"
     return {
-        "asset_id": asset_id(held.symbol),
-        "symbol": held.symbol,
-        "exchange": "" if option else profile(held.symbol).exchange,
-        "asset_class": asset_class(held.symbol),
+        "asset_id": asset_id(position.symbol),
+        "symbol": position.symbol,
+        "exchange": "" if option else profile(position.symbol).exchange,
+        "asset_class": asset_class(position.symbol),
         "asset_marginable": not option,
-        "avg_entry_price": plain(_round_to_step(held.average, _AVERAGE)),
-        "qty": plain(held.qty),
-        "qty_available": plain(max(abs(held.qty) - taken, _ZERO) * sign),
-        "side": "long" if held.qty > 0 else "short",
+        "avg_entry_price": plain(_round_to_step(position.average, _AVERAGE)),
+        "qty": plain(position.qty),
+        "qty_available": plain(max(abs(position.qty) - taken, _ZERO) * sign),
+        "side": "long" if position.qty > 0 else "short",
         "market_value": plain(value),
         "cost_basis": plain(_round_to_step(cost, _RATIO)),
         "unrealized_pl": plain(_round_to_step(value - cost, _RATIO)),

@@ -184,14 +184,14 @@ async def _body(scope: Scope, receive: Receive) -> str:
     """Read the body, discarding one that is unreasonably long. Raises ClientDisconnect."""
     if scope["method"] in ("GET", "HEAD"):
         return ""
-    kept, more = bytearray(), True
+    body, more = bytearray(), True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        kept += message.get("body", b"")[: LONGEST_BODY + 1 - len(kept)]
+        body += message.get("body", b"")[: LONGEST_BODY + 1 - len(body)]
         more = message.get("more_body", False)
-    return "" if len(kept) > LONGEST_BODY else kept.decode(errors="replace")
+    return "" if len(body) > LONGEST_BODY else body.decode(errors="replace")
 
 
 def headers_of(scope: Scope) -> Mapping[str, str]:

@@ -192,5 +192,5 @@ class Connection:
         if self._protocol is not None:
             cycle = self._protocol.cycle
             date = format_datetime(datetime.now(UTC) + timedelta(microseconds=skew_us), usegmt=True)
-            kept = [(name, value) for name, value in cycle.default_headers if name.lower() != _DATE]
-            cycle.default_headers = [*kept, (_DATE, date.encode())]
+            others = [(name, value) for name, value in cycle.default_headers if name.lower() != _DATE]
+            cycle.default_headers = [*others, (_DATE, date.encode())]

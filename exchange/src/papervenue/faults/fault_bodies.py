@@ -63,9 +63,9 @@ def page(title: str) -> bytes:
 def with_headers(headers: Headers, body: bytes, kind: bytes | None = None) -> list[tuple[bytes, bytes]]:
     """Return the headers for a different body, with another content type if it is set."""
     replaced = (b"content-length", *((b"content-type",) if kind else ()))
-    kept = [(name, value) for name, value in headers if name.lower() not in replaced]
+    others = [(name, value) for name, value in headers if name.lower() not in replaced]
     typed = [(b"content-type", kind)] if kind else []
-    return [*kept, *typed, (b"content-length", b"%d" % len(body))]
+    return [*others, *typed, (b"content-length", b"%d" % len(body))]
 
 
 def change_body(body: bytes, change: Change) -> bytes:
@@ -143,8 +143,8 @@ def replace_values(value: Any, older: Any, matches: Matches) -> Any:
     inner = [key for key in value if key in _PARTS]
     if inner:
         return value | {key: replace_values(value[key], older.get(key), matches) for key in inner}
-    kept = {key: item for key, item in value.items() if not matches(key)}
-    return kept | {key: item for key, item in older.items() if matches(key)}
+    others = {key: item for key, item in value.items() if not matches(key)}
+    return others | {key: item for key, item in older.items() if matches(key)}
 
 
 def shifted_clock(value: Any, skew_us: int) -> Any:

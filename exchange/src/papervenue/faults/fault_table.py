@@ -52,10 +52,10 @@ def reader(kind: type, allowed: str, fits: Callable[[Any], object]) -> Read:
     """Return a parser for values of a kind that fit; its ValueError states the allowed values."""
 
     def read(value: object) -> Any:
-        given = Decimal(value) if kind is Decimal and isinstance(value, int) else value
-        if isinstance(value, bool) or not isinstance(given, kind) or not fits(given):
+        number = Decimal(value) if kind is Decimal and isinstance(value, int) else value
+        if isinstance(value, bool) or not isinstance(number, kind) or not fits(number):
             raise ValueError(allowed)
-        return given
+        return number
 
     return read
 

@@ -161,10 +161,10 @@ class FaultDoor:
 
 async def _body(request: Request) -> bytes:
     """Read the body; if it is unreasonably long, keep only a part that is still too long to be accepted."""
-    kept = bytearray()
+    body = bytearray()
     async for chunk in request.stream():
-        kept += chunk[: LONGEST_BODY + 1 - len(kept)]
-    return bytes(kept)
+        body += chunk[: LONGEST_BODY + 1 - len(body)]
+    return bytes(body)
 
 
 DELAY = b"x-exchange-answer-took"
@@ -381,8 +381,8 @@ class FaultFace:
 
     def _arm(self, call: Call) -> Reply:
         """Arm the script in the body, or the built-in script it names. The log stores the text, not the name."""
-        given = _script(call.body)
-        return Reply(*self._exchange.run(Command("POST", PATH, body=fault_table.text_of(given.strip()) or given)))
+        script = _script(call.body)
+        return Reply(*self._exchange.run(Command("POST", PATH, body=fault_table.text_of(script.strip()) or script)))
 
     def _run(self, call: Call) -> Reply:
         return Reply(*self._exchange.run(Command(call.method, call.raw_path)))

@@ -71,10 +71,10 @@ class Reports(Priced):
     def of_a_day(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the reports of a date that come before its open or after its close, the largest companies first."""
         calendar = self.calendar
-        asked = question.day or calendar.trading(now_us).date
+        day = question.day or calendar.trading(now_us).date
         when = "premarket" if question.endpoint.series == "earnings-premarket" else "postmarket"
-        named = [(symbol, next_report(symbol, date.fromisoformat(asked))) for symbol in self.market.symbols]
-        due = [(item, r) for item, r in named if r is not None and r.day.isoformat() == asked and r.when == when]
+        named = [(symbol, next_report(symbol, date.fromisoformat(day))) for symbol in self.market.symbols]
+        due = [(item, r) for item, r in named if r is not None and r.day.isoformat() == day and r.when == when]
         due.sort(key=lambda pair: -profile(pair[0]).marketcap)
         return FlowRows([self._day_row(due_report, report, now_us) for due_report, report in due])
 

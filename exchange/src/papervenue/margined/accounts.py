@@ -204,10 +204,12 @@ def note_next(floor: Floor) -> None:
     floor.agenda.note((floor.now_us // HOUR + 1) * HOUR, "book_funding")
 
 
-def _accrued_funding(floor: Floor, held: NetPosition) -> Decimal:
+def _accrued_funding(floor: Floor, position: NetPosition) -> Decimal:
     """Return what a position owes since the last booking, in currency times microseconds."""
-    multiplier = floor.market.grids[held.symbol].multiplier
-    return held.owed + held.qty * multiplier * rate_of(floor, held.symbol) * (floor.now_us - held.since_us)
+    multiplier = floor.market.grids[position.symbol].multiplier
+    return position.owed + position.qty * multiplier * rate_of(floor, position.symbol) * (
+        floor.now_us - position.since_us
+    )
 
 
 def correct_execution(floor: Floor, account: Account, name: str, price: int) -> Amendment:

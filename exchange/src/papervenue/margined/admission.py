@@ -187,7 +187,7 @@ def _only_reduces(account: Account, order: Order) -> bool:
 
 
 def _liquidate(floor: Floor, account: Account, part: Decimal) -> None:
-    net_position = max(net_positions(account), key=lambda held: (_requirement(floor, held), held.symbol))
+    net_position = max(net_positions(account), key=lambda position: (_requirement(floor, position), position.symbol))
     lot = floor.market.grids[net_position.symbol].lot
     lots = (abs(net_position.qty) * part / lot).to_integral_value(ROUND_CEILING)
     close_out(floor, account, net_position, min(lots * lot, abs(net_position.qty)), LIQUIDATION)

@@ -164,23 +164,23 @@ class Plain:
             CASH_UNIT, ROUND_HALF_EVEN
         )
 
-    def after_fill(self, floor: Floor, made: Fill, before: tuple[Decimal, Decimal]) -> None:
+    def after_fill(self, floor: Floor, fill: Fill, before: tuple[Decimal, Decimal]) -> None:
         """Schedule the fee's notice if it isn't known yet, and shrink reduce-only orders to the position."""
-        order, settled, account = made.order, made.settled, floor.accounts[made.order.account]
+        order, settled, account = fill.order, fill.settled, floor.accounts[fill.order.account]
         if settled is not None and settled.fee is None:
-            fee = self._fee(floor, order.symbol, made.qty, made.price, settled.role)
+            fee = self._fee(floor, order.symbol, fill.qty, fill.price, settled.role)
             at_us = floor.now_us + self._rules.fees_after_us
-            floor.agenda.note(at_us, "book_fee", account.number, made.id, order.symbol, fee)
+            floor.agenda.note(at_us, "book_fee", account.number, fill.id, order.symbol, fee)
         if order.fate == CORRECTED:
             order.fate = None
-            floor.agenda.note(floor.now_us + MINUTE, CORRECTED, account.number, made.id)
+            floor.agenda.note(floor.now_us + MINUTE, CORRECTED, account.number, fill.id)
         if order.request.oca_group:
-            _end_others(floor, account, order, made.qty)
+            _end_others(floor, account, order, fill.qty)
         if order.tells_after_us:
             for other in _reducing(account, order.symbol):
                 if other is not order and other.side == order.side:
-                    other.unheard += made.qty
-                    floor.agenda.note(floor.now_us + order.tells_after_us, "fit_later", other, made.qty)
+                    other.unheard += fill.qty
+                    floor.agenda.note(floor.now_us + order.tells_after_us, "fit_later", other, fill.qty)
         fit(floor, account, order.symbol)
 
     def after_acceptance(self, floor: Floor, order: Order) -> None:

@@ -114,9 +114,9 @@ def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
     symbols = symbols_to_play(spec, calendar, heard, daily.skipped)
     if not daily.tells_actions and raw and beside(path).is_file():
         actions = read_actions(beside(path), calendar, symbols, history=True)
-    kept = tuple(action for action in actions if action.symbol in set(symbols))
+    relevant = tuple(action for action in actions if action.symbol in set(symbols))
     return ImportedDays(
-        {symbol: days[symbol] for symbol in symbols}, kept, symbols, dict(daily.skipped.counts), daily.skipped.first
+        {symbol: days[symbol] for symbol in symbols}, relevant, symbols, dict(daily.skipped.counts), daily.skipped.first
     )
 
 

@@ -274,10 +274,10 @@ def _csv_frame(file: BarFile) -> Any:
     frame.index += 2
     if more:
         frame[_MORE] = frame.index.map(lambda row: more.get(row, 0))
-    kept, last = frame[frame["symbol"].notna() & (frame["symbol"] != "")], max(more, default=0)
-    if more.get(last, 0) < 0 and last >= max(kept.index, default=0):
+    rows, last = frame[frame["symbol"].notna() & (frame["symbol"] != "")], max(more, default=0)
+    if more.get(last, 0) < 0 and last >= max(rows.index, default=0):
         raise MarketError(f"{path}: it ends in the middle of line {last}", "get the whole file again")
-    return kept
+    return rows
 
 
 def _of_other_lengths(file: BarFile) -> Iterator[tuple[int, int]]:

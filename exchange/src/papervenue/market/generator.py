@@ -383,11 +383,11 @@ class Months:
 
     def _carry_bars(self, bars: Sequence[Bar], index: int) -> list[Bar]:
         factor, share, price = self._factor(index), self._share(index), self._price
-        made = []
+        carried = []
         for bar in bars:
             opened, high, low, close = (price(units, factor) for units in (bar.open, bar.high, bar.low, bar.close))
-            made.append(Bar(bar.start_us, opened, high, low, close, int(bar.volume * share) or 1))
-        return made
+            carried.append(Bar(bar.start_us, opened, high, low, close, int(bar.volume * share) or 1))
+        return carried
 
     def _price(self, units: int, factor: float) -> int:
         return self._grid.nearest(units / self._grid.units * factor)

@@ -50,9 +50,9 @@ class Rates(NamedTuple):
         """Return the rates that apply from one date to another; raise MarketError if they don't cover the period."""
         begin, end = first.isoformat(), (last - _LONGEST_GAP).isoformat()
         if not self.days or self.days[0] > begin or self.days[-1] < end:
-            held = f"from {self.days[0]} to {self.days[-1]}" if self.days else "for no day"
+            range_text = f"from {self.days[0]} to {self.days[-1]}" if self.days else "for no day"
             raise MarketError(
-                f"rates are known {held}, but the market is from {begin} to {last.isoformat()}",
+                f"rates are known {range_text}, but the market is from {begin} to {last.isoformat()}",
                 "use a file that covers it, or a constant rate such as 0.05",
             )
         low, high = bisect_right(self.days, begin) - 1, bisect_right(self.days, last.isoformat())

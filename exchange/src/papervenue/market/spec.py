@@ -369,8 +369,8 @@ def _check_source(spec: MarketSpec) -> None:
     _need_one_of("market source", spec.source, get_args(Source))
     _need_one_of("data plan", spec.data_plan, get_args(DataPlan))
     _need(isinstance(spec.trends, bool), "trends is true or false", _MADE_BY_HAND)
-    made = spec.source == "generated" and not spec.corporate_actions
-    met = spec.other_us is None or made or spec.venue.of_months
+    is_generated = spec.source == "generated" and not spec.corporate_actions
+    met = spec.other_us is None or is_generated or spec.venue.of_months
     _need(met, "only a generated market without corporate actions can have another future", "leave out other_us")
     if spec.source == "generated":
         return

@@ -55,8 +55,8 @@ def _line(engine: Engine, symbol: str) -> list[tuple[float, float]]:
     length_us = session.close_us - session.open_us
     bars = day.bars[: day.complete(now)]
     step = max(1, length_us // MINUTE // _POINTS)
-    kept = bars[(len(bars) - 1) % step :: step]
-    return [(round((bar.end_us - session.open_us) / length_us, 4), bar.close / units) for bar in kept]
+    points = bars[(len(bars) - 1) % step :: step]
+    return [(round((bar.end_us - session.open_us) / length_us, 4), bar.close / units) for bar in points]
 
 
 MOST_ACCOUNTS = 20

@@ -115,12 +115,12 @@ def move(floor: Floor, account: Account, entry: Activity) -> None:
     order_lifecycle.withdraw_misfits(floor, account, entry.symbol)
 
 
-def rename(floor: Floor, account: Account, held: Position, new: str, words: tuple[str, str]) -> None:
+def rename(floor: Floor, account: Account, position: Position, new: str, words: tuple[str, str]) -> None:
     """Move a position to another symbol: one entry removes the old one, another adds the new one."""
-    old, qty = held.symbol, held.qty
+    old, qty = position.symbol, position.qty
     del account.positions[old]
     enter(floor, account, Activity(*words, old, f"{old} is now {new}", -qty))
-    account.positions[new] = Position(new, qty, held.average, held.overnight)
+    account.positions[new] = Position(new, qty, position.average, position.overnight)
     enter(floor, account, Activity(*words, new, f"{new} was {old}", qty))
 
 

@@ -176,8 +176,8 @@ def _read_size(body: Body) -> tuple[Decimal | None, Decimal | None]:
     return None, dollars
 
 
-def _above_zero(field: str, given: object, called: str) -> Decimal:
-    number = to_decimal(given)
+def _above_zero(field: str, value: object, called: str) -> Decimal:
+    number = to_decimal(value)
     if number is None:
         raise invalid(f"invalid {field}")
     if number <= 0:
@@ -217,9 +217,9 @@ def _optional(body: Body, field: str, read: Callable[[str, object], Number]) -> 
     return None if body.get(field) is None else read(field, body[field])
 
 
-def price_units(field: str, given: object) -> int:
+def price_units(field: str, value: object) -> int:
     """Return a price in units: whole cents from one dollar up, four decimal places below."""
-    price = _above_zero(field, given, field.replace("_", " "))
+    price = _above_zero(field, value, field.replace("_", " "))
     if price != round(price, 2 if price >= 1 else 4):
         raise unprocessable(
             f"invalid {field} {plain(price)}. sub-penny increment does not fulfill minimum pricing criteria"

@@ -49,11 +49,11 @@ def stream_row(alert: Mapping[str, Any]) -> dict[str, Any]:
 
 def _trades(alert: Mapping[str, Any]) -> dict[str, Any]:
     count = alert.get("trade_count")
-    asked = min(count, _MOST_TRADES) if isinstance(count, int) else 0
+    count_wanted = min(count, _MOST_TRADES) if isinstance(count, int) else 0
     return {
-        "trade_ids": [uuid_of("trade", alert.get("id"), number) for number in range(asked)],
+        "trade_ids": [uuid_of("trade", alert.get("id"), number) for number in range(count_wanted)],
         "upstream_condition_details": ["auto", "isoi"] if alert.get("has_sweep") else ["auto"],
-        "exchanges": ["XCBO", "MPRL"] if asked > 1 else ["XCBO"],
+        "exchanges": ["XCBO", "MPRL"] if count_wanted > 1 else ["XCBO"],
     }
 
 
@@ -157,14 +157,14 @@ class _Client:
         stream = self._stream
         alerts = stream.source.alerts((), now_us)
         for alert in reversed(list(takewhile(lambda row: row.at_us > from_us, alerts))):
-            for given in stream.delivery.deliver(FLOW_ALERTS, "", stream_row(alert.fields), self.recipient):
-                if given is DROPPED:
+            for message in stream.delivery.deliver(FLOW_ALERTS, "", stream_row(alert.fields), self.recipient):
+                if message is DROPPED:
                     self._socket.drop()
                     return
-                if given is STALLED:
+                if message is STALLED:
                     self._socket.stall()
                     return
-                yield Message([CHANNEL, given])
+                yield Message([CHANNEL, message])
 
 
 def _serve(serving: Serving) -> Parts:

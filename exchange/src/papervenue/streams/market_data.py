@@ -401,7 +401,7 @@ class _Client:
         yield from self._frames(self._streams.messages.statuses(self._subscription.symbols, self._halted))
 
     def _frames(self, points: list[DataPoint]) -> Iterator[Message]:
-        delivered = [point for given in points for point in self._deliver(given)]
+        delivered = [point for point_due in points for point in self._deliver(point_due)]
         for first in range(0, len(delivered), _MOST_TOGETHER):
             yield Message(delivered[first : first + _MOST_TOGETHER])
 

@@ -173,8 +173,8 @@ class TradeUpdates:
         )
 
     def publish(self, captured: Captured) -> None:
-        key_id, account, place, given = captured
-        delivered = self._delivery.deliver(TRADE_UPDATES, account, given, Recipient("", key_id))
+        key_id, account, place, content = captured
+        delivered = self._delivery.deliver(TRADE_UPDATES, account, content, Recipient("", key_id))
         messages = [Message(item) for item in delivered]
         for hearer in self._listening.get(key_id, ()):
             hearer.tell(place, messages)
@@ -232,8 +232,8 @@ class _Client:
 def _credentials(message: dict[str, Any]) -> Credentials | None:
     """Read both forms of authentication: key and secret beside the action, or both inside its data."""
     data = message.get("data")
-    given = (data.get("key_id"), data.get("secret_key")) if isinstance(data, dict) else ()
-    key_id, secret = given or (message.get("key"), message.get("secret"))
+    pair = (data.get("key_id"), data.get("secret_key")) if isinstance(data, dict) else ()
+    key_id, secret = pair or (message.get("key"), message.get("secret"))
     return Credentials(key_id, secret) if isinstance(key_id, str) and isinstance(secret, str) else None
 
 

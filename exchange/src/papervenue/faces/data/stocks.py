@@ -68,10 +68,10 @@ def page_of(listings: Sequence[Listing], span: RequestedSpan, feed: RequestedFee
 
 
 def _window(listed: Listing, span: RequestedSpan, feed: RequestedFeed) -> PastWindow | None:
-    left = span.of(listed.symbol)
-    if left is None:
+    remaining = span.of(listed.symbol)
+    if remaining is None:
         return None
-    start_us, end_us = max(left[0], listed.from_us), min(left[1], listed.until_us)
+    start_us, end_us = max(remaining[0], listed.from_us), min(remaining[1], listed.until_us)
     known_us = min(feed.known_us, listed.until_us)
     return PastWindow(listed.symbol, start_us, end_us, span.newest_first, known_us) if start_us <= end_us else None
 

@@ -119,16 +119,16 @@ def commands_in(params: Params) -> list[Mapping[str, Any]]:
     return [call for call in listed if isinstance(call, dict)] if isinstance(listed, list) else []
 
 
-def _one(asked: Asked, call: Mapping[str, Any]) -> dict[str, Any]:
+def _one(command: Asked, call: Mapping[str, Any]) -> dict[str, Any]:
     params = {name: str(value) for name, value in call.items() if value is not None}
     tag = {"order_tag": params["order_tag"]} if "order_tag" in params else {}
     try:
         if call.get("order") == "send":
-            return {**send_order(asked, params), **tag}
+            return {**send_order(command, params), **tag}
         if call.get("order") == "cancel":
-            return {**cancel_order(asked, asked.account, params), **tag}
+            return {**cancel_order(command, command.account, params), **tag}
         if call.get("order") == "edit":
-            return {**_edit_order(asked, params), **tag}
+            return {**_edit_order(command, params), **tag}
         return {"status": "invalidArgument", "orderEvents": [], **tag}
     except Refusal as refusal:
         state = refusal.body.get("sendStatus") or refusal.body.get("editStatus")

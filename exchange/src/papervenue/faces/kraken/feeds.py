@@ -67,8 +67,10 @@ class Feeds:
         return account, {"data": _plain(data)}
 
     def publish(self, captured: tuple[Account, Told]) -> None:
-        account, given = captured
-        for item in self._delivery.deliver(TRADE_UPDATES, account.number, given, Recipient("", account.key_id)):
+        account, captured_messages = captured
+        for item in self._delivery.deliver(
+            TRADE_UPDATES, account.number, captured_messages, Recipient("", account.key_id)
+        ):
             for client in self._clients:
                 for feed in _PRIVATE:
                     if client.keys.get(feed) == account.key_id and feed in item["data"]:
@@ -198,8 +200,8 @@ class _Client:
                 self.say(**self._feeds.snapshot(feed, account))
 
     def _follow_prices(self, message: dict[str, Any], done: str, *, wanted: bool) -> None:
-        asked = message.get("product_ids")
-        names = [str(name).upper() for name in asked] if isinstance(asked, list) else []
+        product_ids = message.get("product_ids")
+        names = [str(name).upper() for name in product_ids] if isinstance(product_ids, list) else []
         if not names or not self._engine.market.known.issuperset(names):
             self.say(event="error", message="Invalid product id")
             return

@@ -80,8 +80,8 @@ class HistoryPage(NamedTuple):
                 break
         if self.ascending:
             rows.reverse()
-        kept = rows[: self.most]
-        return [thing for _, thing in kept], kept[-1][0] if len(rows) > self.most else None
+        page = rows[: self.most]
+        return [thing for _, thing in page], page[-1][0] if len(rows) > self.most else None
 
     def _follows(self, index: int) -> bool:
         assert self.after is not None
@@ -240,27 +240,27 @@ class HistoryReads:
                 uid = uuid_of(owner.number, "event of", settled.execution_id)
                 yield index, settled.at_us, {"uid": uid, "timestamp": milliseconds(settled.at_us), "event": event}
 
-    def _execution(self, owner: Account, made: Fill) -> Event:
-        grid, order = self._engine.market.grids[made.order.symbol], made.order
-        settled = made.settled
-        before = self._order(owner, order, made.cum_qty - made.qty)
+    def _execution(self, owner: Account, fill: Fill) -> Event:
+        grid, order = self._engine.market.grids[fill.order.symbol], fill.order
+        settled = fill.settled
+        before = self._order(owner, order, fill.cum_qty - fill.qty)
         # An order may have been made smaller since.
-        before["quantity"] = plain(made.leaves_qty + made.qty)
+        before["quantity"] = plain(fill.leaves_qty + fill.qty)
         fee = settled.fee if settled is not None and settled.fee is not None else Decimal(0)
-        value = grid.notional(made.qty, made.price)
+        value = grid.notional(fill.qty, fill.price)
         return {
-            "uid": made.execution_id,
+            "uid": fill.execution_id,
             "order": before,
-            "timestamp": milliseconds(made.at_us),
-            "quantity": plain(made.qty),
-            "price": _text(grid, made.price),
-            "markPrice": _text(grid, self.mark(order.symbol, made.at_us) or made.price),
+            "timestamp": milliseconds(fill.at_us),
+            "quantity": plain(fill.qty),
+            "price": _text(grid, fill.price),
+            "markPrice": _text(grid, self.mark(order.symbol, fill.at_us) or fill.price),
             "limitFilled": settled is not None and settled.role == MAKER,
             "usdValue": plain(value.quantize(Decimal("0.01"))),
             "orderData": {
                 "fee": plain(fee),
-                "positionSize": plain(made.position_qty),
-                "fillType": wire_format.fill_type(made),
+                "positionSize": plain(fill.position_qty),
+                "fillType": wire_format.fill_type(fill),
                 "feeCalculationInfo": [],
             },
         }
@@ -326,17 +326,17 @@ class Booked:
                 assert isinstance(activity, Activity)
                 self._add_entry(activity)
 
-    def _add_trade(self, made: Fill, funded: Decimal) -> None:
-        settled, symbol, grid = made.settled, made.order.symbol, self._reads.grid(made.order.symbol)
+    def _add_trade(self, fill: Fill, funded: Decimal) -> None:
+        settled, symbol, grid = fill.settled, fill.order.symbol, self._reads.grid(fill.order.symbol)
         assert settled is not None
         fee, liquidated = settled.fee or _ZERO, settled.role == LIQUIDATION
-        held, before, _ = made.before
+        qty_before, before, _ = fill.before
         common = {
             "info": LIQUIDATED if liquidated else TRADE,
             "contract": symbol.lower(),
-            "trade_price": wire_format.price(grid, made.price),
-            "mark_price": wire_format.price(grid, self._reads.mark(symbol, made.at_us) or made.price),
-            "execution": made.execution_id,
+            "trade_price": wire_format.price(grid, fill.price),
+            "mark_price": wire_format.price(grid, self._reads.mark(symbol, fill.at_us) or fill.price),
+            "execution": fill.execution_id,
             "collateral": CASH,
         }
         cash = {
@@ -345,15 +345,15 @@ class Booked:
             "realized_pnl": number(settled.realized),
             "realized_funding": number(funded),
         }
-        self._add(made.at_us, CASH, self._cash, self._cash + funded + made.net_amount, common | cash)
-        self._cash += funded + made.net_amount
-        cost = settled.cost + settled.realized + grid.notional(made.shares, made.price)
-        left = made.position_qty
+        self._add(fill.at_us, CASH, self._cash, self._cash + funded + fill.net_amount, common | cash)
+        self._cash += funded + fill.net_amount
+        cost = settled.cost + settled.realized + grid.notional(fill.shares, fill.price)
+        after = fill.position_qty
         averages = {
-            "old_average_entry_price": average(before) if held else None,
-            "new_average_entry_price": average(cost / (left * grid.multiplier)) if left else None,
+            "old_average_entry_price": average(before) if qty_before else None,
+            "new_average_entry_price": average(cost / (after * grid.multiplier)) if after else None,
         }
-        self._add(made.at_us, symbol.lower(), held, left, common | averages)
+        self._add(fill.at_us, symbol.lower(), qty_before, after, common | averages)
 
     def _add_entry(self, entry: Activity) -> None:
         after, symbol = self._cash + entry.net_amount, entry.symbol

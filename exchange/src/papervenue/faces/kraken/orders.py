@@ -54,7 +54,7 @@ def send_order(command: Asked, params: Params) -> dict[str, Any]:
     """Send one order and return its status; raise the Refusal with the status of a refused one."""
     engine, account = command.engine, command.account
     request = _request(engine, params)
-    made = len(account.activities)
+    activity_count = len(account.activities)
     try:
         if request.symbol in engine.halted:
             raise refuse_order(engine, "marketSuspended", params)
@@ -74,7 +74,11 @@ def send_order(command: Asked, params: Params) -> dict[str, Any]:
         engine.settle(order)
     else:
         engine.settle_late(order, *command.acknowledgement)
-    fills = [settled for settled in account.activities[made:] if isinstance(settled, Fill) and settled.order is order]
+    fills = [
+        settled
+        for settled in account.activities[activity_count:]
+        if isinstance(settled, Fill) and settled.order is order
+    ]
     rests = order.is_open or not fills
     events = ([placed] if rests else []) + list(_executions(grid, order, fills))
     client_id = {} if request.client_order_id is None else {"cliOrdId": request.client_order_id}
@@ -114,8 +118,10 @@ def _executions(grid: Grid, order: Order, fills: list[Fill]) -> Iterator[dict[st
 
 def refuse_order(engine: Engine, word: str, params: Params) -> Refusal:
     """Return the refusal of an order: a status without an order, and an event with the requested values."""
-    asked = {name: params[name] for name in ("orderType", "symbol", "side", "size", "cliOrdId") if name in params}
-    event = {"type": "REJECT", "uid": "", "reason": _reason(word), "order": asked}
+    shown_params = {
+        name: params[name] for name in ("orderType", "symbol", "side", "size", "cliOrdId") if name in params
+    }
+    event = {"type": "REJECT", "uid": "", "reason": _reason(word), "order": shown_params}
     status = {"status": word, "receivedTime": iso(engine.now_us), "orderEvents": [event]}
     return Refusal(200, {"result": "success", "sendStatus": status, "serverTime": iso(engine.now_us)})
 

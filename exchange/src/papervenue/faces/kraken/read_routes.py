@@ -258,12 +258,12 @@ class KrakenReads:
         }
 
     def _last_fill_us(self, owner: Account, symbol: str) -> int:
-        made = (
+        fill_times = (
             activity.at_us
             for activity in reversed(owner.activities)
             if isinstance(activity, Fill) and activity.order.symbol == symbol
         )
-        return next(made, owner.created_us)
+        return next(fill_times, owner.created_us)
 
     def open_orders(self, owner: Account) -> Reply:
         """Return the open orders; an ended order disappears at once."""
@@ -293,10 +293,12 @@ class KrakenReads:
             "reduceOnly": request.reduce_only,
         }
 
-    def statuses(self, owner: Account, asked: set[str], clients: set[str]) -> Reply:
+    def statuses(self, owner: Account, order_ids: set[str], clients: set[str]) -> Reply:
         """Return the states of orders by either id; an order that ended more than some seconds ago is unknown."""
         since_us = self._engine.now_us - _REMEMBERED_US
-        orders = {owner.orders.get(name.lower()) for name in asked} | {owner.by_client_id.get(name) for name in clients}
+        orders = {owner.orders.get(name.lower()) for name in order_ids} | {
+            owner.by_client_id.get(name) for name in clients
+        }
         listed = (order for order in orders if order is not None and (order.is_open or order.updated_us >= since_us))
         rows = [self._status(order) for order in sorted(listed, key=attrgetter("sequence"))]
         return timed_reply(self._engine.now_us, orders=rows)

@@ -144,13 +144,13 @@ def list_assets(engine: Engine, account: Account, call: Call) -> list[dict[str, 
     if status == "inactive" or not traded:
         return []
     rows = [asset_json(engine.market, symbol) for symbol in engine.market.symbols]
-    kept = [
+    listed = [
         row
         for row in rows
         if (not exchange or row["exchange"] == exchange)
         and (not attributes or not attributes.isdisjoint(row["attributes"]))
     ]
-    return sorted(kept, key=lambda row: (row["exchange"], row["symbol"]))
+    return sorted(listed, key=lambda row: (row["exchange"], row["symbol"]))
 
 
 def one_asset(engine: Engine, account: Account, call: Call) -> dict[str, Any]:

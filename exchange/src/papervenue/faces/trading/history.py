@@ -240,8 +240,8 @@ def _worth(engine: Engine, account: Account, moments: set[int]) -> dict[int, Acc
             cash -= change.cash
             put_in -= change.put_in
             shares[change.symbol] = shares.get(change.symbol, Decimal(0)) - change.qty
-        held = ((symbol, qty) for symbol, qty in shares.items() if qty)
-        value = sum((_value(engine, symbol, qty, moment) for symbol, qty in held), Decimal(0))
+        positions = ((symbol, qty) for symbol, qty in shares.items() if qty)
+        value = sum((_value(engine, symbol, qty, moment) for symbol, qty in positions), Decimal(0))
         worth[moment] = AccountEquity(cash + value, put_in)
     return worth
 

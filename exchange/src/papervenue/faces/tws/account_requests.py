@@ -136,23 +136,23 @@ class TwsReads:
             for activity in account.activities
             if isinstance(activity, Activity) and activity.about
         }
-        for name, made in executions_of(account).items():
-            if made.fill.at_us < self.today_us or not self._is_wanted(made, wanted):
+        for name, execution in executions_of(account).items():
+            if execution.fill.at_us < self.today_us or not self._is_wanted(execution, wanted):
                 continue
-            yield self.book.execution(request, made, number_of(made))
+            yield self.book.execution(request, execution, number_of(execution))
             if name in fees:
-                tws_messages.append(self.book.commission(fees[name], made.fill, number_of(made)))
+                tws_messages.append(self.book.commission(fees[name], execution.fill, number_of(execution)))
         yield TwsMessage(EXECUTIONS_END, {**_VERSION, "reqId": request})
         yield from tws_messages
 
-    def _is_wanted(self, made: Execution, wanted: Fields) -> bool:
-        root = self._contracts.root(made.order.symbol)
+    def _is_wanted(self, execution: Execution, wanted: Fields) -> bool:
+        root = self._contracts.root(execution.order.symbol)
         sides = {"BUY": 1, "BOT": 1, "SELL": -1, "SLD": -1}
         return (
-            wanted["client"] in ("", "0", str(ids_of(made.order)[0]))
+            wanted["client"] in ("", "0", str(ids_of(execution.order)[0]))
             and wanted["symbol"] in ("", root.symbol)
             and wanted["exchange"] in ("", root.exchange)
-            and sides.get(wanted["side"], made.order.side) == made.order.side
+            and sides.get(wanted["side"], execution.order.side) == execution.order.side
         )
 
     @property

@@ -70,9 +70,9 @@ class Contracts:
 
     def _fits(self, symbol: str, wanted: Mapping[str, str]) -> bool:
         there = self.contract_fields(symbol)
-        given = {name: value for name, value in wanted.items() if value not in ("", "0", "0.0", "?")}
-        month, primary = given.pop("lastTrade", ""), given.pop("primaryExchange", there["exchange"])
-        same = all(value == there.get(name) for name, value in given.items())
+        criteria = {name: value for name, value in wanted.items() if value not in ("", "0", "0.0", "?")}
+        month, primary = criteria.pop("lastTrade", ""), criteria.pop("primaryExchange", there["exchange"])
+        same = all(value == there.get(name) for name, value in criteria.items())
         days = (there["lastTrade"], self.month(symbol))
         return same and primary == there["exchange"] and (not month or month in days)
 

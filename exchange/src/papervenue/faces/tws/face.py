@@ -138,21 +138,21 @@ def bars(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
         yield error(request, _NO_CONTRACT, "No security definition has been found for the request")
         return
     names = ("expired", "end", "size", "duration", "liquid", "what", "format", "kept", "options")
-    asked = dict(zip(names, fields[2 + CONTRACT_FIELDS :], strict=True))
+    fields_by_name = dict(zip(names, fields[2 + CONTRACT_FIELDS :], strict=True))
     try:
-        yield session.gateway.history.answer(request, month, asked)
+        yield session.gateway.history.answer(request, month, fields_by_name)
     except HistoryError as wrong:
         yield error(request, _NO_DATA, f"Historical Market Data Service error message:{wrong}")
         return
-    if asked["kept"] == "1" and SIZES[asked["size"]]:
-        session.followed[request] = lambda: _latest(session, request, month, asked)
+    if fields_by_name["kept"] == "1" and SIZES[fields_by_name["size"]]:
+        session.followed[request] = lambda: _latest(session, request, month, fields_by_name)
 
 
-def _latest(session: TwsSession, request: str, symbol: str, asked: Mapping[str, str]) -> Iterator[TwsMessage]:
-    size = SIZES[asked["size"]]
+def _latest(session: TwsSession, request: str, symbol: str, fields_by_name: Mapping[str, str]) -> Iterator[TwsMessage]:
+    size = SIZES[fields_by_name["size"]]
     bar = session.gateway.history.latest(symbol, size)
     if bar is not None:
-        row = session.gateway.history.row(symbol, bar, size, asked["format"])
+        row = session.gateway.history.row(symbol, bar, size, fields_by_name["format"])
         order = ("barCount", "date", "open", "close", "high", "low", "average", "volume")
         yield TwsMessage(UPDATE, {"reqId": request, **{name: row[name] for name in order}})
 

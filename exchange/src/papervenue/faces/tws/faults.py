@@ -117,12 +117,12 @@ class Answering:
         """Send the first bytes of the first message, either as a whole message or as a part of one."""
         for message in tws_messages[:1]:
             payload = message.payload()
-            kept = len(payload) // 2 if settings["value"] is None else settings["value"]
+            length = len(payload) // 2 if settings["value"] is None else settings["value"]
             if settings["connection"] == "closed":
-                self._session.line.send(frame(payload)[: 4 + kept])
+                self._session.line.send(frame(payload)[: 4 + length])
                 self._session.end()
                 return
-            self._session.line.send(frame(payload[:kept]))
+            self._session.line.send(frame(payload[:length]))
         self._send(tws_messages[1:])
 
     def _tint(self, firings: list[Firing], carry_out: CarriedOut) -> CarriedOut:

@@ -52,15 +52,15 @@ class TwsHistory:
         self._engine = engine
         self._contracts = contracts
 
-    def answer(self, request: str, symbol: str, asked: Mapping[str, str]) -> TwsMessage:
+    def answer(self, request: str, symbol: str, fields: Mapping[str, str]) -> TwsMessage:
         """Return the bars of a contract; raise HistoryError if it has none or the request is invalid."""
-        end_us = min(_end(asked["end"]) or self._engine.now_us, self._engine.now_us)
-        size = SIZES.get(asked["size"])
+        end_us = min(_end(fields["end"]) or self._engine.now_us, self._engine.now_us)
+        size = SIZES.get(fields["size"])
         if size is None:
-            raise HistoryError(f"invalid bar size {asked['size']!r}")
-        length = _DURATION.fullmatch(asked["duration"])
+            raise HistoryError(f"invalid bar size {fields['size']!r}")
+        length = _DURATION.fullmatch(fields["duration"])
         if length is None:
-            raise HistoryError(f"invalid duration {asked['duration']!r}")
+            raise HistoryError(f"invalid duration {fields['duration']!r}")
         number, unit = int(length[1]), length[2]
         bars = self._days(symbol, end_us) if size == 0 else None
         if bars is None:
@@ -71,7 +71,7 @@ class TwsHistory:
             bars = [bar for bar in bars if bar.start_us >= end_us - number * _SPANS[unit]]
         if not bars:
             raise HistoryError("HMDS query returned no data")
-        shown = [self.row(symbol, bar, size, asked["format"]) for bar in bars]
+        shown = [self.row(symbol, bar, size, fields["format"]) for bar in bars]
         start, end = _chicago_text(bars[0].start_us), _chicago_text(end_us)
         return TwsMessage(BARS, {"reqId": request, "start": start, "end": end, "count": len(shown), "bars": shown})
 
@@ -103,7 +103,7 @@ class TwsHistory:
     def _minutes(self, symbol: str, from_us: int, to_us: int, size: int) -> list[Bar]:
         market = self._engine.market
         calendar = market.calendars[symbol]
-        made: dict[int, Bar] = {}
+        bars: dict[int, Bar] = {}
         for place, session in enumerate(calendar.played):
             index = place - calendar.first
             if session.close_us <= from_us or session.open_us >= to_us or index < -market.past_minutes:
@@ -111,14 +111,14 @@ class TwsHistory:
             for bar in market.day(symbol, index).bars:
                 if from_us <= bar.start_us and bar.end_us <= to_us:
                     start_us = bar.start_us // (size * MINUTE) * size * MINUTE
-                    made[start_us] = _join_bars(made.get(start_us), bar._replace(start_us=start_us))
-        return [made[start_us] for start_us in sorted(made)]
+                    bars[start_us] = _join_bars(bars.get(start_us), bar._replace(start_us=start_us))
+        return [bars[start_us] for start_us in sorted(bars)]
 
     def _days(self, symbol: str, end_us: int) -> list[Bar]:
         """Return the daily bars up to a moment, of which the last one may not be over, by trade date."""
         market = self._engine.market
         calendar, last_us = market.calendars[symbol], market.grids[symbol].last_us
-        made: dict[str, Bar] = {}
+        bars: dict[str, Bar] = {}
         for place, session in enumerate(calendar.played):
             index = place - calendar.first
             if session.open_us >= end_us or (last_us is not None and session.open_us >= last_us):
@@ -129,8 +129,8 @@ class TwsHistory:
                 bar = market.day(symbol, index).until(end_us, session.open_us)
             if bar is not None:
                 day = self._date_of(symbol, place)
-                made[day] = _join_bars(made.get(day), bar)
-        return [*made.values()]
+                bars[day] = _join_bars(bars.get(day), bar)
+        return [*bars.values()]
 
     def _date_of(self, symbol: str, index: int) -> str:
         sessions = self._engine.market.calendars[symbol].all

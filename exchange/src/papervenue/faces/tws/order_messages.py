@@ -169,11 +169,11 @@ class OrderMessages:
         }
         return TwsMessage(COMPLETED, {**_DONE, **self._terms(order), **own})
 
-    def execution(self, request: object, made: Execution, number: int) -> TwsMessage:
+    def execution(self, request: object, fill: Execution, number: int) -> TwsMessage:
         """Return an execution, or its correction; `number` is its revision."""
-        order, grid = made.order, self._grids[made.order.symbol]
+        order, grid = fill.order, self._grids[fill.order.symbol]
         client, order_id = ids_of(order)
-        settled = made.fill.settled
+        settled = fill.fill.settled
         forced = settled is not None and settled.role in (LIQUIDATION, SETTLEMENT)
         return TwsMessage(
             EXECUTION,
@@ -181,17 +181,17 @@ class OrderMessages:
                 "reqId": request,
                 "orderId": order_id,
                 "contract": self._contracts.contract_fields(order.symbol),
-                "execId": exec_id(made.fill, number),
-                "time": time_of(made.fill.at_us),
+                "execId": exec_id(fill.fill, number),
+                "time": time_of(fill.fill.at_us),
                 "account": order.account,
                 "exchange": self._contracts.root(order.symbol).exchange,
                 "side": "BOT" if order.side > 0 else "SLD",
-                "shares": made.qty,
-                "price": grid.usd(made.price),
+                "shares": fill.qty,
+                "price": grid.usd(fill.price),
                 "permId": perm_id(order),
                 "clientId": client,
                 "liquidation": int(forced),
-                "cumQty": made.fill.cum_qty,
+                "cumQty": fill.fill.cum_qty,
                 "avgPrice": average(grid, order),
                 "orderRef": order.request.client_order_id or "",
                 "evRule": "",
@@ -202,12 +202,12 @@ class OrderMessages:
             },
         )
 
-    def commission(self, fee: Activity, made: Fill, number: int) -> TwsMessage:
+    def commission(self, fee: Activity, fill: Fill, number: int) -> TwsMessage:
         """Return a fill's commission, which is reported later than the fill."""
         realized = UNSET
-        if made.settled is not None and made.before[0] * made.order.side < 0:
-            realized = str(made.settled.realized + fee.net_amount)
-        own: dict[str, Any] = {"version": 1, "execId": exec_id(made, number), "commission": -fee.net_amount}
+        if fill.settled is not None and fill.before[0] * fill.order.side < 0:
+            realized = str(fill.settled.realized + fee.net_amount)
+        own: dict[str, Any] = {"version": 1, "execId": exec_id(fill, number), "commission": -fee.net_amount}
         return TwsMessage(
             COMMISSION, {**own, "currency": "USD", "realized": realized, "yield": UNSET, "redemption": ""}
         )

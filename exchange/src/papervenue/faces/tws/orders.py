@@ -59,25 +59,25 @@ def _place(command: Asked) -> Answer:
         # An id belongs to one order forever: when a broken venue repeats a message, that isn't a client's id.
         requests = [(order, request._replace(label="")) for order, request in requests]
     parents = {int(order["id"]): index for index, (order, _) in enumerate(requests)}
-    for asked, request in requests:
-        parent = int(asked["parent"])
+    for values, request in requests:
+        parent = int(values["parent"])
         if parent and parent not in parents:
             _working(account, label_of(client, parent))
-        _admit(engine, account, request._replace(order_class=ATTACHED) if parent else request, int(asked["id"]))
-    made: dict[int, Order] = {}
-    for asked, request in requests:
-        parent = int(asked["parent"])
+        _admit(engine, account, request._replace(order_class=ATTACHED) if parent else request, int(values["id"]))
+    placed: dict[int, Order] = {}
+    for values, request in requests:
+        parent = int(values["parent"])
         if not parent:
-            made[int(asked["id"])] = engine.submit(account, request, command.fate, command.policy)
+            placed[int(values["id"])] = engine.submit(account, request, command.fate, command.policy)
             continue
-        on = made.get(parent) or _working(account, label_of(client, parent))
-        made[int(asked["id"])] = _attach(engine, account, on, request)
-    for order in made.values():
+        on = placed.get(parent) or _working(account, label_of(client, parent))
+        placed[int(values["id"])] = _attach(engine, account, on, request)
+    for order in placed.values():
         if order.parent is None and command.acknowledgement is not None:
             engine.settle_late(order, *command.acknowledgement)
         elif order.parent is None:
             engine.settle(order)
-    return 200, encode({"orders": [order.id for order in made.values()]})
+    return 200, encode({"orders": [order.id for order in placed.values()]})
 
 
 def _admit(engine: Engine, account: Account, request: OrderRequest, number: int) -> None:

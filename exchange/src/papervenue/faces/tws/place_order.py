@@ -51,24 +51,24 @@ def read_order(fields: list[str], contracts: Contracts) -> Placed:
     months = contracts.find(named, expired=False)
     if len(months) != 1:
         raise OrderError(200, "No security definition has been found for the request" if not months else _AMBIGUOUS)
-    given = dict(zip(HEAD, fields[2 + CONTRACT_FIELDS :], strict=False))
-    _refuse_others(given)
-    kind, prices = given["orderType"], {name: _price(given, name) for name in ("lmtPrice", "auxPrice")}
+    order_fields = dict(zip(HEAD, fields[2 + CONTRACT_FIELDS :], strict=False))
+    _refuse_others(order_fields)
+    kind, prices = order_fields["orderType"], {name: _price(order_fields, name) for name in ("lmtPrice", "auxPrice")}
     return {
         "id": int(fields[1]),
         "symbol": months[0],
-        "action": given["action"],
-        "qty": given["totalQuantity"],
+        "action": order_fields["action"],
+        "qty": order_fields["totalQuantity"],
         "type": kind,
         "limit": prices["lmtPrice"] if kind in ("LMT", "STP LMT") else "",
         "stop": prices["auxPrice"] if kind in ("STP", "STP LMT") else "",
-        "tif": given["tif"],
-        "ref": given["orderRef"],
-        "oca": given["ocaGroup"],
-        "oca_type": int(given["ocaType"] or 0),
-        "parent": int(given["parentId"] or 0),
-        "transmit": given["transmit"] == "1",
-        "account": given["account"],
+        "tif": order_fields["tif"],
+        "ref": order_fields["orderRef"],
+        "oca": order_fields["ocaGroup"],
+        "oca_type": int(order_fields["ocaType"] or 0),
+        "parent": int(order_fields["parentId"] or 0),
+        "transmit": order_fields["transmit"] == "1",
+        "account": order_fields["account"],
     }
 
 
@@ -80,21 +80,25 @@ def only_asks(fields: list[str]) -> bool:
 _AMBIGUOUS = "The contract description specified is ambiguous; you must specify the local symbol or the contract id"
 
 
-def _refuse_others(given: Mapping[str, str]) -> None:
-    others = [name for name in _BRING_OTHERS if given[name]]
-    if others or given["deltaNeutral"] == "1":
+def _refuse_others(order_fields: Mapping[str, str]) -> None:
+    others = [name for name in _BRING_OTHERS if order_fields[name]]
+    if others or order_fields["deltaNeutral"] == "1":
         raise OrderError(387, f"Unsupported order type for this exchange and security type: {', '.join(others)}")
-    if given["orderType"] not in TYPES or given["tif"] not in LIVES or given["action"] not in SIDES:
+    if (
+        order_fields["orderType"] not in TYPES
+        or order_fields["tif"] not in LIVES
+        or order_fields["action"] not in SIDES
+    ):
         raise OrderError(387, "Unsupported order type for this exchange and security type")
-    quantity = to_decimal(given["totalQuantity"])
+    quantity = to_decimal(order_fields["totalQuantity"])
     if quantity is None or quantity <= 0 or quantity % 1:
         raise OrderError(434, "The order size cannot be zero, and contracts are whole")
-    if len(given["orderRef"]) > _LONGEST_REF:
+    if len(order_fields["orderRef"]) > _LONGEST_REF:
         raise OrderError(321, "Error validating request: the order reference is too long")
 
 
-def _price(given: Mapping[str, str], name: str) -> str:
-    text = given[name]
+def _price(order_fields: Mapping[str, str], name: str) -> str:
+    text = order_fields[name]
     price = None if text in ("", UNSET) else to_decimal(text)
     return "" if price is None else str(price)
 
@@ -156,7 +160,7 @@ def _change(engine: Engine, order: Placed) -> Fields:
     """Return margins and equity before and after the order fills at the mark, and the fill's cost."""
     account, symbol = engine.main, order["symbol"]
     now, more = standing(engine, account), Decimal(order["qty"]) * SIDES[order["action"]]
-    held = account.qty(symbol)
+    position_qty = account.qty(symbol)
     fee = (engine.market.grids[symbol].instrument.contract_fee or Decimal(0)) * abs(more)
     figures = {
         "initMargin": (
@@ -165,7 +169,7 @@ def _change(engine: Engine, order: Placed) -> Fields:
         ),
         "maintMargin": (
             now.maintenance,
-            maintenance_margin(engine, symbol, held + more) - maintenance_margin(engine, symbol, held),
+            maintenance_margin(engine, symbol, position_qty + more) - maintenance_margin(engine, symbol, position_qty),
         ),
         "equity": (now.equity, -fee),
     }
