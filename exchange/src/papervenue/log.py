@@ -208,7 +208,7 @@ Step = Command | dict[str, Any]
 def replay(log: Log, lines: deque[bytes], after: int = 0) -> Iterator[tuple[int, Step | None]]:
     """Yield engine times and the step to execute then, skipping the first `after` lines, whose state is known.
 
-    Executing a step must add its lines to `made`; those left at the end were lost to a crash. Raise MarketError if a
+    Executing a step must add its lines to `lines`; those left at the end were lost to a crash. Raise MarketError if a
     line differs from what the commands before it produce.
     """
     for number, line in enumerate(log.read(after), start=after + 1):

@@ -250,7 +250,7 @@ class Custody:
         return self._day == _today()
 
     def begin(self, stats: FileStats | None, version: int) -> None:
-        """Record that the books were completely read, if the files are unchanged since the stats in `seen`."""
+        """Record that the books were completely read, if the files are unchanged since the stats in `stats`."""
         if stats is not None and stats == self.look():
             self._seen, self._day, self._version, self.read_here = stats, _today(), version, True
 
