@@ -82,7 +82,7 @@ class ConfigurationChecked(Struct, frozen=True):
 
 
 class Accepted(Struct, frozen=True):
-    """The accepted configuration's fingerprint; `accepted` is False if nothing differed.
+    """The accepted configuration's fingerprint; `accepted` is False if nothing had changed.
 
     `before` is the fingerprint that it replaced, None if nothing had been accepted yet. `at` is this machine's time.
     """

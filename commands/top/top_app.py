@@ -180,7 +180,7 @@ def _gray_if_troubled(text: Text, trouble: str) -> Text:
 
 
 class Top(Textual[None]):
-    """The program: it uses the terminal's own colors, and has no commands besides the board's keys."""
+    """The Textual program of `top`: it uses the terminal's own colors, and its only commands are the board's keys."""
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]

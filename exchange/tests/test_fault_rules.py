@@ -58,7 +58,7 @@ DAY = "2025-03-03"
         ("- name: x\n  what: fill_during_cancel\n  when: {request: submit}", "goes with cancel, not with submit"),
         ("- name: x\n  what: {late_arrival: 5s}\n  when: {request: orders}", "goes with submit, replace"),
         ("- {name: x, what: reply_lost}\n- {name: x, what: reset}", "line 2: there are two rules named x"),
-        ("- {name: x, name: y}", "the key 'name' stands twice"),
+        ("- {name: x, name: y}", "the key 'name' occurs twice"),
         ("- &a {name: x, what: reply_lost}\n- *a", "anchors, aliases and tags are not read"),
         ("- !!python/object:os.system {}", "anchors, aliases and tags are not read"),
         ("[" * 20, "too deep or too long"),

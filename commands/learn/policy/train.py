@@ -202,7 +202,7 @@ def jobs_of(asked: TrainingOptions) -> "Sequence[TrainingJob]":
         raise OperatorError(f"there is no agent {word(asked.agent)}", f"name one of these: {', '.join(AGENTS)}")
     usual = usual_features()
     if wrong := [name for name in asked.without if name not in usual]:
-        raise OperatorError(f"{word(wrong[0])} is none of the features that are learned from", "leave it out")
+        raise OperatorError(f"{word(wrong[0])} isn't a feature that policies can learn from", "leave it out")
     if asked.steps is not None and AGENTS[asked.agent].steps is None:
         raise OperatorError(f"{asked.agent} learns from the bars alone, and has no steps", "leave --steps out")
     names = tuple(name for name in usual if name not in asked.without)

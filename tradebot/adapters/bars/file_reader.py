@@ -106,7 +106,7 @@ class BadRow(Struct, frozen=True):
 
 
 class BarRead(Struct, frozen=True):
-    """One bar as it was understood, with its start, which `local_start` has as a time or date in New York."""
+    """One bar as read from a file; `local_start` is its start as a time or date in New York."""
 
     symbol: str
     timeframe: str

@@ -51,7 +51,7 @@ def _require_asset(engine: Engine, body: dict[str, Any]) -> str:
         raise unprocessable(f"asset {str(symbol)[:20]!r} not found")
     coming = [a for a in engine.market.actions.of(symbol) if a.at_us > engine.now_us]
     if any(action.kind in (NAME_CHANGE, CASH_MERGER) for action in coming):
-        raise unprocessable(f"{symbol} is to be renamed or bought already")
+        raise unprocessable(f"{symbol} will already be renamed or bought")
     return symbol
 
 

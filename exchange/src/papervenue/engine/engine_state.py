@@ -156,7 +156,7 @@ class Floor:
         return self.balances(account).buying_power(account.reserved, account.configuration.multiplier)
 
     def tell(self, name: str, order: Order, word: str) -> None:
-        """Emit an order event, with the log's name for it and the stream's word."""
+        """Emit an order event under its `name` in the log and its `word` in the stream of trade updates."""
         # The stream doesn't report as new an order that the venue still shows as held.
         update = None if order.shown_held and word == "new" else Update(word, order)
         self.emit(Event(self.now_us, name, order_fields(order, self._grids), order.account, update))

@@ -81,7 +81,7 @@ def _mapping(node: yaml.MappingNode, path: Path, lines: Lines) -> dict[str, Any]
         if not isinstance(key, yaml.ScalarNode):
             raise TextError("a key is a word", line)
         if key.value in mapping:
-            raise TextError(f"the key {key.value!r} stands twice", line)
+            raise TextError(f"the key {key.value!r} occurs twice", line)
         mapping[key.value] = _value(item, (*path, key.value), lines)
     return mapping
 

@@ -112,7 +112,7 @@ _DEEDS: Mapping[str, Deed] = MappingProxyType(
 
 
 def aged_us(day: str) -> int:
-    """Return when gtc orders that became too old on an ISO date are canceled."""
+    """Return the time of an ISO date at which the venue cancels gtc orders that are too old."""
     return at_new_york(day, *_AGED_AT)
 
 

@@ -73,7 +73,7 @@ class Frames:
         self._unread += data
         if not self.greeted:
             if not HELLO.startswith(self._unread[: len(HELLO)]):
-                raise WireError("a client begins with API")
+                raise WireError("the first bytes from a client must be API")
             if len(self._unread) < len(HELLO):
                 return
             self._unread, self.greeted = self._unread[len(HELLO) :], True
