@@ -72,7 +72,7 @@ class SqliteApprovals(CacheStore):
         with self._write():
             request = next(iter(_rows(self._database, "WHERE name = ?", name)), None)
             if request is None:
-                raise OperatorError(f"Nobody asks about {name}.", SHOW)
+                raise OperatorError(f"There is no request {name}.", SHOW)
             if request.answer is not None:
                 if request.answer is answer:
                     return request, False
