@@ -60,14 +60,14 @@ CAUSE_STYLE = {"idle by design": "blue", "blocked": "yellow", "broken": "red", "
 
 def _overview(_: Query) -> list[PagePart]:
     # The parts of one page look at the same status, which in large books takes long to read.
-    status = cache(status_of)
+    status, held = cache(status_of), cache(positions.run)
     return [
         PagePart("Today", lambda app: _status_report(app, status(app)), wide=True, draw=_draw_cards),
         PagePart("Entries that wait for a yes", approvals.run, act=_answer_forms, draw=_draw_nothing),
         day_part(),
         weeks_part(),
-        PagePart("Positions", positions.run, wide=True, draw=draw_positions),
-        PagePart("What needs a person", lambda app: _needs_report(app, status(app))),
+        PagePart("Positions", held, wide=True, draw=_draw_positions),
+        PagePart("What needs a person", lambda app: _needs_report(app, status(app), held(app).data.positions)),
         PagePart("Candidates today", lambda app: run_session(app, None, None, None, None), draw=_draw_funnel),
     ]
 
@@ -133,7 +133,7 @@ def _next_figure(data: Status) -> CardFigure:
     return CardFigure("Next job", job, f"{stamp(due.at, DAY_MINUTE)} {zone()}{left}")
 
 
-def draw_positions(app: App, report: Report) -> Markup:
+def _draw_positions(app: App, report: Report) -> Markup:
     """Return positions as rows: those without a stop first, then those nearest to an exit."""
     data: Positions = report.data
     rows = sorted(data.positions, key=_urgency)[:MOST_ROWS]
@@ -220,13 +220,13 @@ def _shares(funnel: Funnel) -> Iterator[tuple[str, int, str, str]]:
         yield row.reason, row.count, CAUSE_STYLE[row.cause.value], in_units(row.meaning)
 
 
-def _needs_report(app: App, status: Status) -> Report:
+def _needs_report(app: App, status: Status, held: Sequence[Holding]) -> Report:
     """Return what there is to fix, the most urgent first, as `audit` says it from the bot's own records.
 
     Before that stand who halted the bot and why, what else keeps it from opening positions, and positions for which no
     stop rests at the broker.
     """
-    audited, held = audit.run(app, offline=True), positions.run(app).data.positions
+    audited = audit.run(app, offline=True)
     bare = [(row.symbol, row.protection) for row in held if row.protection and row.protection.lacks_stop]
     headings = positions.columns(held)
 

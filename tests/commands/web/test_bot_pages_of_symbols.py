@@ -12,14 +12,21 @@ from markupsafe import escape
 
 from commands.shared.span_options import PassSpan
 from commands.shared.verb_options import open_bot
+from commands.web import bot_pages
+from commands.web.bot_pages import load_symbol_rows
 from commands.why_no_orders.reading import cycles_of
 from tests.commands.trades.test_trades import booked as booked_trades
 from tests.commands.trades.test_trades import trade
 from tests.commands.web.client import browser, site
 from tests.kit.bot.folder import Bot
+from tests.kit.values import candidate
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
 from tradebot.model.series import DAY
+from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed
 
 HOSTILE = "<img src=x onerror=alert(1)>/\"'[red]?#&+ é"
@@ -142,3 +149,24 @@ def test_gates_that_refused_a_symbol_stand_first_and_the_others_are_folded(trade
     # At a terminal they stay in the order of the gates.
     said = traded_bot.says("why-no-orders", symbol, "--explain").out
     assert said.index("PASS") < said.index("FAIL") or not passed
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_of_several_strategies_the_one_whose_order_was_sent_or_else_the_surest_stands_for_a_symbol(
+    traded_bot: Bot, monkeypatch: pytest.MonkeyPatch, is_sent: bool
+) -> None:
+    failed = Decision(Gate.SCORE, Verdict.FAIL, Reason.SCORE_BELOW_MIN)
+    records = [
+        CandidateRecord(replace(candidate("AAPL"), strategy=name, score=score), decisions)
+        for name, score, decisions in (
+            ("sent", 0.1, () if is_sent else (failed,)),
+            ("surest", -0.9, (failed,)),
+            ("last", 0.5, (failed,)),
+        )
+    ]
+    with open_bot(str(traded_bot.folder), None) as app:
+        last = replace(cycles_of(app, PassSpan())[-1], candidates=tuple(records))
+        monkeypatch.setattr(bot_pages, "cycles_of", lambda *_: [last])
+        (row,) = load_symbol_rows(app, ["AAPL"], ())
+    assert row.record is not None
+    assert row.record.candidate.strategy == ("sent" if is_sent else "surest")
