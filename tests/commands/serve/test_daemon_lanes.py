@@ -35,7 +35,7 @@ class InRealTime(Daemon):
             raise TemporaryError("the broker doesn't answer")
         return RealTime(app.now)
 
-    def _moved_by_itself(self, app: App) -> bool:
+    def _runs_in_real_time(self, app: App) -> bool:
         return True
 
 
