@@ -289,7 +289,7 @@ return told(view)"""
     process = there(plugin._process)
     # A bot that sends its request and then does nothing more.
     process._number.advance()
-    process._plugin_process[1].send(signal.SIGCONT)
+    process._plugin_process[1].deliver_signal(signal.SIGCONT)
     process._pipes.put(pack_view(VIEW))
     began = time.monotonic()
     while left(tmp_path):

@@ -125,7 +125,7 @@ class PluginHandle:
         with suppress(AttributeError, OSError):
             self._file = os.pidfd_open(process)
 
-    def send(self, signal_number: signal.Signals) -> None:
+    def deliver_signal(self, signal_number: signal.Signals) -> None:
         """Send a signal; OSError if the process is gone."""
         if self._file is None:
             os.kill(self._process, signal_number)
@@ -154,7 +154,8 @@ class PluginProcess:
                 for end in (replies[0], requests[1]):
                     ours.callback(os.close, end)
                 noted = theirs.enter_context(tempfile.TemporaryFile())
-                noted.truncate(RequestNumber.size())
+                noted.write(bytes(RequestNumber.size()))
+                noted.flush()
                 passed = (requests[0], replies[1], noted.fileno())
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
                     [sys.executable, "-P", "-m", WORKER, *map(str, passed)],
@@ -244,11 +245,11 @@ class PluginProcess:
             if not self._pipes.is_empty:
                 _fail("its answer can't be used: it wrote an answer before it was asked")
             self._number.advance()
-            handle.send(signal.SIGCONT)
+            handle.deliver_signal(signal.SIGCONT)
             self._pipes.put(request, deadline_s)
             # We gave it no key, but without confinement it could have read the key file.
             message = hide_in(self._pipes.get(MAX_BYTES, deadline_s))
-            handle.send(signal.SIGSTOP)
+            handle.deliver_signal(signal.SIGSTOP)
             self._number.advance()
         except TimeoutError:
             raise _timeout_error(timeout_s) from None
