@@ -7,7 +7,7 @@ from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
@@ -172,6 +172,7 @@ class Site:
             Route("/api/chart/candles/{which}/{symbol:path}", partial(self._chart, candles)),
             Route("/api/positions", self._positions),
             Route("/api/sre/health", self._health),
+            Route("/system-events", _old_events),
             Route("/act", self._act, methods=["POST"]),
             Route("/login", self._login_page),
             Route("/login", self._log_in, methods=["POST"]),
@@ -297,6 +298,15 @@ class Site:
         if status == HTTPStatus.NOT_FOUND:
             return self._respond("missing.html", status, csrf=_csrf(request))
         return PlainTextResponse(error.detail, status, headers)
+
+
+def _old_events(request: Request) -> Response:
+    """Lead from the first system's address of events to the page, with its choice."""
+    asked = request.query_params
+    text = asked.get("symbol") or asked.get("subsystem") or ""
+    chosen = {"severity": asked.get("severity", "").upper(), "text": text, "last": asked.get("last", "")}
+    query = urlencode({name: value for name, value in chosen.items() if value})
+    return RedirectResponse(f"/events?{query}" if query else "/events", 308)
 
 
 def _answer_or_error(answer: Callable[[], Response]) -> Response:

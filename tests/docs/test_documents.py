@@ -153,7 +153,6 @@ def test_every_python_file_that_a_document_names_exists() -> None:
     named = [
         (path.name, name)
         for path in documents
-        if path.name != "RENAMED.md"
         for name in re.findall(r"`([\w./-]+\.py)\b", path.read_text(encoding="utf-8"))
     ]
     assert len(named) >= 50

@@ -80,6 +80,20 @@ def test_answers_at_the_paths_of_earlier_bots_are_those_of_positions_and_of_serv
     }
 
 
+@pytest.mark.parametrize(
+    ("asked", "page"),
+    [
+        ("", "/events"),
+        ("?symbol=AAPL&severity=error", "/events?severity=ERROR&text=AAPL"),
+        ("?subsystem=flow&last=5", "/events?text=flow&last=5"),
+    ],
+)
+def test_the_first_system_s_address_of_events_leads_to_their_page(client: TestClient, asked: str, page: str) -> None:
+    answer = client.get(f"/system-events{asked}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (308, page)
+    assert client.get(page).status_code == 200
+
+
 def test_a_thousand_positions_are_paged_small_and_their_totals_stay_those_of_all(
     bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
