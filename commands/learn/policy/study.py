@@ -251,7 +251,7 @@ def _render(out: "Console", data: PolicyStudied) -> None:
         out.print(f"and {len(data.tried) - SHOWN:,} more with --json")
     out.print(f"{pluralize(data.counted, 'configuration')} trained so far; promote counts all of them.")
     out.print(f"Kept: {data.journal}", markup=False)
-    out.print("A bot is asked next; tradebot init --profile policy makes one.", markup=False)
+    out.print("To trade with it, make a bot: tradebot init --profile policy", markup=False)
     out.print(f"Next: tradebot promote --results {data.tried[0].file}", markup=False)
 
 

@@ -334,7 +334,7 @@ def _render_walk(out: "Console", data: PolicyWalked) -> None:
         out.print(f"  {row}", markup=False)
     render(out, data.judged)
     out.print(f"Kept: {data.file}", markup=False)
-    out.print("A bot is asked next; tradebot init --profile policy makes one.", markup=False)
+    out.print("To trade with it, make a bot: tradebot init --profile policy", markup=False)
     out.print(f"Next: tradebot promote --results {data.file}", markup=False)
 
 

@@ -109,8 +109,8 @@ class TrialSeat(Seat):
 
     def play(self) -> dict[str, Any]:
         """Run the next trial; return its number, None if none is left, or the error."""
-        assert self._bench is not None, "it was opened first"
-        assert self._study is not None, "it was opened first"
+        assert self._bench is not None, "call open before this"
+        assert self._study is not None, "call open before this"
         try:
             return {"played": play_next(self._bench, self._study, lambda: None)}
         except TradebotError as error:

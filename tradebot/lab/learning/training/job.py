@@ -148,7 +148,7 @@ def validate_job(job: TrainingJob) -> TrainingJob:
     if not job.features:
         raise OperatorError("no feature is left to learn from", "leave fewer out: --without NAME")
     if len(set(job.features)) < len(job.features):
-        raise OperatorError("a job names each of its features once", "name none of them twice")
+        raise OperatorError("a feature is named twice in this job", "remove the second mention")
     at_a_time = int(job.values.get("n_steps", 1))
     return replace(job, steps=-(-job.steps // at_a_time) * at_a_time)
 

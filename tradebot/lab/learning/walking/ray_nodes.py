@@ -71,7 +71,7 @@ class UnitSeat(Seat):
 
     def play(self, index: int, who: int | str) -> dict[str, Any]:
         """Run one task; return its file, or the error."""
-        assert self._of is not None, "it was opened first"
+        assert self._of is not None, "call take before this"
         wanted = WalkTask(index, who)
         try:
             play(self._of[0], wanted, self._of[1])
