@@ -52,7 +52,7 @@ def test_every_agent_can_be_trained_as_it_is_shipped() -> None:
         ({"seed": -1}, "-1 is no seed"),
         ({"steps": 10}, "10 steps"),
         ({"features": ("rsi",)}, "no feature rsi"),
-        ({"features": ("rsi_14", "rsi_14")}, "once"),
+        ({"features": ("rsi_14", "rsi_14")}, "named twice"),
         ({"features": ()}, "no feature is left to learn from"),
     ],
 )
