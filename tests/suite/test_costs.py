@@ -40,7 +40,9 @@ def test_what_a_commit_runs_keeps_its_budget() -> None:
 
 
 def test_any_four_commits_run_each_dear_test_and_each_commit_all_the_others(file: Path) -> None:
-    spent = {f"t.py::{n}": cost for n, cost in enumerate((5.0, 0.21, 0.2, 2.0, 1.0, 0.4, 0.06, 0.01, 3.0, 0.05))}
+    spent = {
+        f"t.py::{n}": cost for n, cost in enumerate((5.0, DEAR + 0.01, DEAR, 2.0, 1.0, 0.4, 0.06, 0.01, 3.0, 0.05))
+    }
     costs.write(with_costs({}, spent, 12.34))
     assert costs.rows()[BESIDE] == Row(12.3)
     assert costs.rows()[CHEAP] == Row(0.0)
@@ -49,12 +51,12 @@ def test_any_four_commits_run_each_dear_test_and_each_commit_all_the_others(file
         turns = [turn for turn in range(1, TURNS + 1) if costs.is_due(test, turn)]
         assert len(turns) == (1 if cost > DEAR else TURNS)
     assert costs.is_due("t.py::new", 1)
-    assert costs.expected() == pytest.approx(12.3 + 5.0 + 0.2 + 0.06 + 0.05)
+    assert costs.expected() == pytest.approx(12.3 + 5.0 + DEAR + 0.06 + 0.05)
 
 
 def test_a_dear_test_keeps_its_turn_and_one_that_became_cheap_runs_each_time() -> None:
     before = {"t.py::a": Row(5.0, 3), "t.py::b": Row(1.0, 2), "t.py::c": Row(1.0, 1)}
-    after = with_costs(before, {"t.py::a": 0.5, "t.py::b": 0.2, "t.py::new": 9.0}, 0)
+    after = with_costs(before, {"t.py::a": 0.5, "t.py::b": DEAR, "t.py::new": 9.0}, 0)
     assert {name: after[name].turn for name in ("t.py::a", "t.py::b", "t.py::new")} == {
         "t.py::a": 3,
         "t.py::b": 0,
@@ -80,12 +82,8 @@ def test_a_slower_machine_is_told_by_the_tests_that_are_known() -> None:
 
 def test_a_test_whose_cost_doubled_and_a_dear_one_that_is_new_are_named() -> None:
     known = {"a": 0.5, "b": 0.5, "c": 0.06}
-    assert [
-        line.rpartition(" ")[2] for line in dearer({"a": 1.01, "b": 0.99, "c": 0.15, "d": 0.41, "e": 0.4}, known)
-    ] == [
-        "a",
-        "d",
-    ]
+    spent = {"a": 1.01, "b": 0.99, "c": 0.06 + DEAR / 2, "d": 2 * DEAR + 0.01, "e": 2 * DEAR}
+    assert [line.rpartition(" ")[2] for line in dearer(spent, known)] == ["a", "d"]
 
 
 def test_commits_take_turns_and_a_folder_without_history_goes_by_the_day(tmp_path: Path) -> None:
