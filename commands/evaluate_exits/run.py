@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.notes import left_by_earlier_orders, not_in_books, notes, unlike_the_broker
+from commands.shared.notes import left_by_earlier_orders, notes, unlike_the_broker
 from commands.shared.pass_recording import record_exits
 from commands.shared.pass_reports import (
     LEFT_ALONE_RIGHTLY,
@@ -82,10 +82,11 @@ def _add_notes(app: "App", data: "PassData", done: "CycleRecord", now: "datetime
     """Return the report of a pass with notes, and whether anything in it needs a person."""
     held_symbols = {position.symbol for position in app.ledger_view.totals().own_positions()}
     unbooked = {gap.symbol for gap in done.gaps or ()} - held_symbols
-    lacking = bool(unbooked or done.differing) or any(not_in_books(app, now))
+    differences = unlike_the_broker(app, now, (done,))
+    lacking = bool(unbooked or done.differing or differences)
     if halt_switch.read(app.folder.path).state is TradingState.FLATTEN:
         lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in left_open(data.rows))
-    lines = (*notes(app, left_by_earlier_orders(app, now)), *unlike_the_broker(app, now, (done,)))
+    lines = (*notes(app, left_by_earlier_orders(app, now)), *differences)
     return replace(data, notes=lines), lacking
 
 

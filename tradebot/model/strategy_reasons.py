@@ -239,5 +239,5 @@ class BarReasons:
     )
     FEATURE_ABSENT = unknown(
         "A feature that the strategy needs has no value for the last bar, so the symbol was skipped.",
-        "Wait if it is warming up. docs/internals/FEATURES.md says what each feature needs.",
+        "Wait if it is warming up. The page of features, which make docs builds, says what each needs.",
     )

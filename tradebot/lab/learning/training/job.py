@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import OperatorError, word
 from tradebot.learning.model_card import Action
+from tradebot.model.sentences import closest_names
 from tradebot.model.struct_tools import replace
 from tradebot.signals.features import OBSERVED, features
 
@@ -144,7 +145,10 @@ def validate_job(job: TrainingJob) -> TrainingJob:
             "give it more, or change that: --set learning_starts=100",
         )
     if wrong := [name for name in job.features if name not in features()]:
-        raise OperatorError(f"there is no feature {word(wrong[0])}", "see docs/internals/FEATURES.md for their names")
+        near = closest_names(wrong[0], features(), 3)
+        listed = "make docs builds the page of features, with their names"
+        meant = f"did you mean {' or '.join(near)}?" if near else listed
+        raise OperatorError(f"there is no feature {word(wrong[0])}", meant)
     if not job.features:
         raise OperatorError("no feature is left to learn from", "leave fewer out: --without NAME")
     if len(set(job.features)) < len(job.features):
