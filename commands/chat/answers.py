@@ -58,6 +58,7 @@ def of_status(data: Data) -> Iterator[str]:
     if data["today"]:
         yield f"Profit of {data['today']['day']} {_signed_text(data['today']['total_usd'])} USD"
     yield f"{pluralize(len(data['positions']), 'position')}, {pluralize(len(data['orders']), 'working order')}"
+    yield from data.get("notes", ())
     if data["unresolved"]:
         yield f"{pluralize(len(data['unresolved']), 'order')} with an unknown outcome"
 
@@ -77,6 +78,8 @@ def of_positions(data: Data) -> Iterator[str]:
         if stop and stop["price"]:
             price = usd(Decimal(stop["price"]), lot["symbol"])
             yield f"   next exit {stop['rule'].lower().replace('_', ' ')} at {price}"
+    if data.get("is_unlike_broker"):
+        yield from ("The broker's positions differ from these:", *data["notes"])
 
 
 def of_pnl(data: Data) -> Iterator[str]:

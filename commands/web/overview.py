@@ -120,8 +120,10 @@ def _positions_figure(data: Status, limits: Limits) -> CardFigure:
     held = [row for row in data.positions if row.is_held]
     bare = [row for row in held if row.protection and row.protection.lacks_stop]
     note = f"{len(bare)} without a stop at the broker" if bare else "none lacks its stop" if held else ""
+    if data.notes:
+        note = "the broker's positions differ"
     count = Markup('<a href="/positions">{} of {}</a>').format(len(held), limits.max_open_positions)
-    return CardFigure("Open positions", count, note, "red" if bare else "")
+    return CardFigure("Open positions", count, note, "red" if bare or data.notes else "")
 
 
 def _next_figure(data: Status) -> CardFigure:
@@ -139,15 +141,16 @@ def _draw_positions(app: App, report: Report) -> Markup:
     rows = sorted(data.positions, key=_urgency)[:MOST_ROWS]
     more = len(data.positions) - len(rows)
     rest = Markup('<p><a href="/positions">{:,} more</a></p>').format(more) if more else Markup("")
+    notes = Markup("").join(map(Markup("<p>{}</p>").format, map(clean, data.notes)))
     if not rows:
-        return Markup("<p>No position is open.</p>")
+        return notes or Markup("<p>No position is open.</p>")
     seen_at = max((row.price_at for row in rows if row.price_at), default=None)
     facts, symbols = app.existing_facts, {row.symbol for row in rows}
     prices = facts.marked_prices(app.day.date_of(seen_at), symbols, MOST_PASSES) if facts and seen_at else {}
     drawn = [
         _draw_position(row, [price for at, price in prices.get(row.symbol, ()) if _is_since(row, at)]) for row in rows
     ]
-    return Markup('<ul class="rows">{}</ul>{}').format(Markup("\n").join(drawn), rest)
+    return Markup('<ul class="rows">{}</ul>{}{}').format(Markup("\n").join(drawn), rest, notes)
 
 
 def _is_since(row: Holding, at: datetime) -> bool:

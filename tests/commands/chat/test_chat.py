@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from commands.chat.answers import of_positions
 from tests.kit.bot.ending import refuses, shows
 from tests.kit.bot.folder import Bot
 from tests.kit.bot.state import configure
@@ -109,3 +110,10 @@ def test_health_says_that_nobody_listens_to_the_person_who_is_paired(copy: Bot, 
     copy.says("chat", "listen", "--once")
     with state_locks.hold(copy.folder, "chat listen", name=state_locks.CHAT_LOCK):
         assert (health()[0], "status 500" in health()[1]) == ("DEGRADED", True)
+
+
+def test_positions_that_the_broker_s_differ_from_are_told_with_how() -> None:
+    data = {"positions": [], "as_of": None, "notes": ["Not in the books yet: 28 IWM"]}
+    assert list(of_positions(data)) == ["0 positions"]
+    told = list(of_positions({**data, "is_unlike_broker": True}))
+    assert told == ["0 positions", "The broker's positions differ from these:", "Not in the books yet: 28 IWM"]

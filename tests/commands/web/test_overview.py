@@ -113,6 +113,17 @@ def test_prices_of_a_position_are_those_that_passes_saw_since_it_was_opened(
     assert [count - counts[0] for count in counts] == [0, 1, 2]
 
 
+def test_first_page_says_that_the_broker_s_positions_differ_as_the_verbs_do(
+    traded_bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (status, positions):
+        monkeypatch.setattr(module, "unlike_the_broker", lambda *asked: (f"Not in the books yet: 28 {HOSTILE}",))
+    page = client.get("/").text
+    assert "the broker's positions differ" in words(page, "Today")
+    assert "Not in the books yet: 28" in words(page, "Positions")
+    assert HOSTILE not in page
+
+
 def test_first_page_names_who_halted_and_positions_without_a_stop_before_all_else(
     traded_bot: Bot, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
