@@ -275,7 +275,7 @@ def show_by_symbol(console: Console, data: BySymbol) -> None:
     if data.first_at is None or data.last_at is None:
         return
     span = f"{when(data.first_at, MINUTE)} to {when(data.last_at, MINUTE)}"
-    console.print(f"Read: {pluralize(data.passes, 'pass', 'passes')}, {span}", markup=False)
+    console.print(f"Looked at: {pluralize(data.passes, 'pass', 'passes')}, {span}", markup=False)
     refused = data.candidates - data.orders
     sent = f"{pluralize(data.candidates, 'candidate')} = {pluralize(data.orders, 'order')} + {refused:,} refused"
     console.print(f"Funnel: {sent}; each counts where it was refused first", markup=False)

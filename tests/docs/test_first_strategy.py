@@ -68,7 +68,7 @@ def test_the_guide_ends_with_a_strategy_that_has_traded(
         sent = log(sandbox.start(place / "state" / "reversion" / "exchange"))
     finally:
         sandbox.stop(place / "state" / "reversion" / "exchange")
-    assert "4 passed" in said["-m pytest ../reversion/tests"]
+    assert "5 passed" in said["-m pytest ../reversion/tests"]
     assert "recorded by this bot" in said["strategy test reversion"]
     assert re.search(r"\.REVER\.", str(sent)), "the exchange has no order of the strategy's"
 

@@ -158,6 +158,13 @@ def test_a_gap_that_the_venue_begins_is_told_by_the_next_pass() -> None:
     assert len(broken(lines, [1, 5, 6, 8], told(7, 5), OVER)) == 1
 
 
+def test_a_stop_that_the_venue_suspends_after_it_refused_to_cancel_it_is_told_by_the_next_pass() -> None:
+    suspended = stop(5, "suspended", "order_suspended")
+    lines = [*PROTECTED, *CANCELED[:-1], suspended, stop(8), line(9, "order_new", "OTHER")]
+    assert broken(lines, [1, 5, 6, 8.5], told(6, 5), OVER) == []
+    assert len(broken(lines, [1, 5, 6, 8.5], told(7, 5), OVER)) == 1
+
+
 def test_a_pass_that_was_lied_to_leaves_it_to_the_next_one_to_tell() -> None:
     lie = {"at": at(6).isoformat(), "event": "fault_fired", "account": "one", "on": "GET /v2/orders"}
     lines = [*PROTECTED, stop(5, "canceled", "order_canceled"), lie, LEAVING, sold(8), line(9, "order_new", "OTHER")]

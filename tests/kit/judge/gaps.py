@@ -133,7 +133,8 @@ class Lots:
         elif accepted and status in ENDED and not {order, event.get("parent_id")} & self._asked_to_end:
             # Whoever sent it was told that it was accepted, and learns later that it was rejected at once.
             self._accepted[order] = accepted
-        elif self._stops.pop(order, None) and {order, event.get("parent_id")} & self._asked_to_end:
+        elif self._stops.pop(order, None) and status in ENDED and {order, event.get("parent_id")} & self._asked_to_end:
+            # A stop that the venue suspends after it refused to cancel it was taken away by the venue.
             self._dropped.add(lot)
 
     def _act(self, action: Event) -> None:
