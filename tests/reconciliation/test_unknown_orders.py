@@ -341,3 +341,17 @@ def test_an_earlier_sale_of_what_is_not_ours_changes_nothing_about_ours() -> Non
     ours, net = watched("5").position, {"AAPL": Decimal(5), "MSFT": Decimal(5)}
     assert confirmed_own_quantities(net, [replace(ours, symbol="MSFT")], [sale]) == net
     assert confirmed_own_quantities(net, [ours], [sale]) == {**net, "AAPL": Decimal(2)}
+
+
+def test_what_an_earlier_sale_left_of_a_fraction_is_ours() -> None:
+    sale = replace(make_order(status=OrderStatus.FILLED), side=Side.SELL, filled_quantity=Decimal("0.1"))
+    left = confirmed_own_quantities({"AAPL": Decimal("0.3")}, [watched("0.4").position], [sale])
+    assert left == {"AAPL": Decimal("0.3")}
+
+
+def test_a_single_share_from_before_the_books_is_taken_over() -> None:
+    scene = put_back(began=600)
+    traded(scene, BOUGHT, quantity=1)
+    scene.venue.cash = CASH
+    accepted(scene, compared(scene))
+    assert held(scene) == {(ADOPTED, "MSFT"): Decimal(1)}

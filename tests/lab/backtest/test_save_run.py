@@ -26,6 +26,7 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.event import EventKind
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
+from tradebot.model.position import Marks
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, Mark
 from tradebot.model.struct_tools import replace
@@ -70,6 +71,15 @@ def test_halts_are_saved_with_their_causes_and_the_one_in_force_stays_so(tmp_pat
     saved(tmp_path / "run", ledger)
     with closing(SqliteLedger.open(tmp_path / "run", ACCOUNT, read_only=True)) as file:
         assert (file.trading_state(), file.halts(), file.armed()) == (ledger.trading_state(), ledger.halts(), False)
+
+
+def test_the_best_and_worst_prices_of_positions_are_saved(tmp_path: Path) -> None:
+    ledger, position, marks = books(), ("flow", "AAPL", NOW), Marks(Decimal("190.1"), Decimal(180))
+    ledger.put_marks({position: marks})
+    saved(tmp_path / "run", ledger)
+    with closing(SqliteLedger.open(tmp_path / "run", ACCOUNT, read_only=True)) as file:
+        kept = file.kept([position])[position]
+        assert (kept.best, kept.worst) == (marks.best, marks.worst)
 
 
 def test_decisions_are_saved_as_far_as_the_recorder_kept_them(tmp_path: Path) -> None:
