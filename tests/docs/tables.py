@@ -1,15 +1,17 @@
-"""Tables of pages under docs/internals/: what is made of the code is written into its page, the rest is read there."""
+"""Tables of pages under docs/: what is made of the code is written into its page, the rest is read there."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from commands.status.stores import RETENTIONS
+from papervenue.faults.fault_table import FAULTS
 from tradebot.model.event import EventKind
 from tradebot.model.finding import FindingKind
 from tradebot.model.reasons import REASONS
 
-INTERNALS = Path(__file__).resolve().parents[2] / "docs" / "internals"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+INTERNALS = DOCS / "internals"
 
 
 def reasons() -> Iterable[str]:
@@ -31,6 +33,12 @@ def findings() -> Iterable[str]:
 def stores() -> Iterable[str]:
     for one in RETENTIONS:
         yield f"| {one.name} | {one.holds} | {one.kept} |"
+
+
+def faults() -> Iterable[str]:
+    for name, fault in FAULTS.items():
+        options = "; ".join(f"`{option}`: {parameter.allowed}" for option, parameter in fault.options.items())
+        yield table_row((f"`{name}`", fault.value.allowed if fault.value else "", options, fault.does))
 
 
 def with_table(text: str, head: str, rows: Iterable[str]) -> str:
@@ -74,5 +82,6 @@ TABLES = (
     GeneratedTable(INTERNALS / "REASONS.md", "| code | cause |", reasons),
     GeneratedTable(INTERNALS / "FINDINGS.md", "| finding | entries |", findings),
     GeneratedTable(INTERNALS / "EVENTS.md", "| subsystem | event |", events),
+    GeneratedTable(DOCS / "FAULTS.md", "| fault | value |", faults),
     GeneratedTable(INTERNALS / "STORES.md", "| store | what it holds |", stores),
 )
