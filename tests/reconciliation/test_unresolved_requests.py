@@ -98,7 +98,7 @@ def test_the_evidence_is_written_down() -> None:
     record = scene.ledger.intent(name)
     assert record is not None
     assert record.message == (
-        "Alpaca doesn't know it, and what was sent at 2026-11-16 15:00 UTC can't arrive any more at 2026-11-17 14:00 "
+        "Alpaca doesn't know it, and a request sent at 2026-11-16 15:00 UTC can't arrive any more at 2026-11-17 14:00 "
         "UTC: the session of 2026-11-16 closed at 2026-11-16 21:00 UTC, more than 4 hours before"
     )
 

@@ -81,7 +81,7 @@ def test_a_coin_is_traded_if_its_figures_reach_a_tier_and_each_other_contract_ha
         ETH: "it is below all tiers",
         ADA: "its tier isn't known: no volume of 24 hours",
         "PI_XBTUSD": f"it is another contract of BTC, which is traded as {BTC}",
-        "PF_XBTEUR": "'PF_XBTEUR' is no contract in USD of a single coin; PF_XBTUSD is one",
+        "PF_XBTEUR": "'PF_XBTEUR' is not a contract of a single coin in USD, as PF_XBTUSD is",
     }
 
 

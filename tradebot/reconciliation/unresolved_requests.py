@@ -125,7 +125,7 @@ def _outcome_if_ours(order: Order, intent: Intent) -> Reply:
     """Return the outcome if the venue has an order with an intent's id: it is ours if it matches the intent."""
     if intent.asked_for(order):
         return outcome_of(order)
-    return Reply(WriteOutcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
+    return Reply(WriteOutcome.REJECTED, order, ID_CONFLICT, "another order has this client order id")
 
 
 def legs_of(reader: BrokerReader, venue_id: str) -> Sequence[Order] | None:

@@ -69,13 +69,13 @@ class VenueSettings(Protocol):
 
 
 class Access(NamedTuple):
-    """The inputs of a connection: the settings, the keys by field, and callbacks.
+    """The inputs of a connection: settings, keys by field name, and callbacks.
 
-    `sandbox_url` is the address of the embedded exchange in sandbox mode, None in any other. `before_read` is called
-    before each read and may raise; `heard` gets each reply before it is used. `folder` is for a venue's own files, None
-    before the bot has a folder. `known` is given if the market's time stands still between requests: a venue may cache
+    `sandbox_url` is the embedded exchange's address in sandbox mode, otherwise None. `before_read` is called before
+    each read and may raise; `heard` gets each reply before it is used. `folder` is for a venue's own files; it is None
+    until the bot has a folder. `known` is set if the market's time stands still between requests: a venue may cache
     replies there until it sends something, and the code that advances time clears it. Requests go over `connection` if
-    it is given, and else over the network. `ports` returns the embedded exchange's other ports, by protocol name.
+    it is set, otherwise over the network. `ports` has the embedded exchange's other ports, by protocol name.
     """
 
     settings: VenueSettings
@@ -102,7 +102,7 @@ class Connection(Protocol):
 
 
 class Look(Struct, frozen=True):
-    """The result of a venue's own check for `doctor`; see `commands.doctor.machine.CheckResult`."""
+    """The result of a venue's own check in `doctor`; see `commands.doctor.machine.CheckResult`."""
 
     state: HealthState
     found: str
@@ -112,11 +112,11 @@ class Look(Struct, frozen=True):
 
 
 class Checks(NamedTuple):
-    """What `doctor` needs from a venue besides the ports; each function takes the connection first.
+    """The checks that `doctor` needs from a venue besides its ports; each function takes the connection first.
 
-    `bar_times` returns when the latest minute bar of each of these symbols began, and `renamed` which symbols have been
-    renamed since a day. `data_plan` describes the account's prices. `setting` names the setting that selects the
-    prices. `own` are checks that only this venue has, by name; none of them may send an order.
+    `bar_times` returns when the latest minute bar of each symbol began, and `renamed` which symbols were renamed since
+    a day. `data_plan` describes the account's price data. `setting` names the setting that selects the price feed.
+    `own` has further checks of this venue by name; none of them may send an order.
     """
 
     bar_times: Callable[[Any, DriftTally, Sequence[str]], Mapping[str, datetime]]
@@ -127,10 +127,10 @@ class Checks(NamedTuple):
 
 
 class Rehearsal(NamedTuple):
-    """The record of a paper bot required before a live one at the same venue can be armed.
+    """The paper trading that is required before a live bot of this venue can be armed.
 
-    `hours` is how long passes must have reached the venue since the last crash, and `unbroken_s` the longest time
-    without a gap. `trades` is the number of closed trades required.
+    `hours` is how long passes must have reached the venue since the last crash, `unbroken_s` the longest stretch
+    without a gap, and `trades` the number of closed trades.
     """
 
     hours: int
@@ -139,20 +139,20 @@ class Rehearsal(NamedTuple):
 
 
 class Door(Struct, frozen=True):
-    """The driver of one venue. `connect` raises OperatorError if mode, address and keys don't belong together.
+    """The driver of one venue.
 
-    `market` returns the embedded exchange's settings for simulating the venue with a configuration's symbols; it raises
-    OperatorError for symbols that it doesn't have. Without it, there are no sandboxes of the venue. `bell` listens for
-    the venue's notifications; without it, a bot only polls. `symbol` returns the venue's symbol for a name that a
-    person uses; it raises ValueError for an ambiguous name. `coin` returns what a symbol's price follows, such as BTC:
-    limits count by symbol, so no two symbols of a universe may have the same one. `calendar` returns a symbol's
-    calendar, or nothing for the venue's own. `contracts` fetches the symbols of all contracts that the venue lists;
-    without it, there is no discovery. `months` returns the contracts of a root with a roll between two dates, in order,
-    and the next one; without it, no contract here expires. `oddity` returns why a bar with these prices can't be the
-    symbol's own, given the bar's day and today; without it, every bar is accepted. `statement` reads the executions of
-    an account from a file of the venue's; it raises OperatorError. An adapter that is `in_process` sends its requests
-    over `Access.connection`, so that a backtest needs no server. With a `rehearsal`, a live bot is armed only after a
-    paper bot has met it.
+    `connect` raises OperatorError if mode, address and keys don't match. `market` returns the embedded exchange's
+    settings for simulating the venue with a configuration's symbols, and raises OperatorError for symbols that it
+    doesn't have; without it, the venue has no sandbox. `bell` subscribes to the venue's notifications; without it, a
+    bot only polls. `symbol` converts a name that people use to the venue's symbol, and raises ValueError for an
+    ambiguous one. `coin` returns the underlying of a symbol, such as BTC: limits count by symbol, so a universe may
+    have only one symbol of each underlying. `calendar` returns a symbol's calendar, or nothing for the venue's own.
+    `contracts` fetches the symbols of all contracts that the venue lists; without it, there is no discovery. `months`
+    returns the contracts of a root that roll between two dates, in order, and the next one; without it, no contract
+    expires. `oddity` says why a bar can't belong to the symbol, given its prices, its day and today; without it, every
+    bar is accepted. `statement` parses an account's executions from one of the venue's statements; it raises
+    OperatorError. If `in_process` is set, the adapter sends its requests over `Access.connection`, so that a backtest
+    needs no server. With a `rehearsal`, a live bot can only be armed after a paper bot has met its conditions.
     """
 
     capabilities: Capabilities

@@ -34,8 +34,8 @@ CHECKS = DOOR.checks
 SIX = ("socket", "login", "client_id", "data plan", "clock", "account")
 """The rows of `doctor` about the Gateway; without a connection, the row `broker` says which setting is wrong."""
 BROKEN: Sequence[tuple[str, object, str, str, str]] = (
-    ("GET /v1/tws/session", {"hang": "1h"}, "broker", "names neither accounts nor ids", "log it in"),
-    ("positions", {"hang": "1h"}, "broker", "no positions", "still logging in, or waits for a person"),
+    ("GET /v1/tws/session", {"hang": "1h"}, "broker", "sent neither accounts nor ids", "log it in"),
+    ("positions", {"hang": "1h"}, "broker", "no positions", "still be logging in, or waiting for you"),
     ("quotes", "empty_body", "data plan", "MESZ6: ", "Subscribe this user name to CME and COMEX"),
     ("clock", {"clock_skew": "1h"}, "clock", "3,600.0 s apart", "no entries and no exits by time"),
     ("account", {"missing_field": "currency"}, "account", "is missing in USD", "has to be USD"),
@@ -48,7 +48,7 @@ def test_the_names_of_the_earlier_system_name_its_settings() -> None:
     secrets = load_secrets(environ, None, "ibkr").venue
     connected: Any = DOOR.connect(Access(SHIPPED.model_copy(update={"mode": Mode.PAPER}), secrets, None))
     assert (connected.base_url, connected.place) == ("localhost:4012", ("localhost", 4012, 9102))
-    with pytest.raises(OperatorError, match="doesn't play"):
+    with pytest.raises(OperatorError, match="doesn't simulate"):
         DOOR.connect(Access(SHIPPED.model_copy(update={"mode": Mode.SANDBOX}), secrets, None))
 
 
@@ -192,7 +192,7 @@ def test_doctor_on_paper_names_port_and_login(paper: Bot, monkeypatch: pytest.Mo
         told = rows_of(paper)
     states = {name: told[name]["state"] for name in SIX}
     assert states == dict.fromkeys(SIX, "OK") | dict.fromkeys(("login", "clock", "account"), "FAILED")
-    assert told["login"]["next"] == "In the Gateway, log the Gateway in for paper trading, and look at IBKR_PORT"
+    assert told["login"]["next"] == "In the Gateway, log the Gateway in for paper trading, and check IBKR_PORT"
     assert "timedatectl" in told["clock"]["next"]
     with connected_to(there.port):
         wrong_in(

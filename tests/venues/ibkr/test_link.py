@@ -44,7 +44,7 @@ def test_a_gateway_that_has_told_ids_accounts_positions_and_open_orders_is_ready
 
 @pytest.mark.parametrize(
     ("missing", "words"),
-    [(0, "says nothing"), (71, "neither accounts nor ids"), (61, "no positions"), (6, "no account"), (16, "no open")],
+    [(0, "sends nothing"), (71, "neither accounts nor ids"), (61, "no positions"), (6, "no account"), (16, "no open")],
 )
 def test_a_half_armed_gateway_is_told_from_a_ready_one(missing: int, words: str) -> None:
     answer = partial(without, missing)
@@ -126,7 +126,7 @@ def test_ten_thousand_unknown_messages_block_entries_until_a_view_comes_without(
         gateway.say(*[(777, number, "nonsense") for number in range(10_000)])
         until(lambda: one.venue.link.dropped_count >= 10_000)
         assert one.reader.view().unreadable == 10_000
-        assert any("understood" in found for found in one.findings)
+        assert any("couldn't be decoded" in found for found in one.findings)
         assert one.reader.view().unreadable == 0, "this one is whole, and has what there is"
 
 
@@ -208,7 +208,7 @@ def test_each_mode_has_its_port_and_a_bot_its_client_id() -> None:
         (Mode.PAPER, {"ibkr_client_id": "0"}, "IBKR_CLIENT_ID is not a number"),
         (Mode.PAPER, {"ibkr_client_id": "x"}, "IBKR_CLIENT_ID is not a number"),
         (Mode.PAPER, {"ibkr_host": "gateway.example.com"}, "not encrypted"),
-        (Mode.SANDBOX, {}, "doesn't play"),
+        (Mode.SANDBOX, {}, "doesn't simulate"),
     ],
 )
 def test_what_does_not_fit_is_refused(mode: Mode, given: dict[str, str], words: str) -> None:

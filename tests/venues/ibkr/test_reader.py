@@ -338,7 +338,7 @@ def test_execution_counts_as_it_was_last_corrected() -> None:
     ("file", "why"),
     [
         (b"no xml", "syntax error"),
-        (statement({}, account="U2"), "no statement of the account"),
+        (statement({}, account="U2"), "has no statement of account"),
         (statement({"dateTime": "11/30/2026;181900"}), "isn't yyyyMMdd"),
         (statement({"tradePrice": "NaN"}), "tradePrice"),
         (statement({"buySell": "SELL (Ca.)"}), "neither BUY nor SELL"),

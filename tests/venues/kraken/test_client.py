@@ -374,7 +374,7 @@ def test_a_fee_that_is_told_in_two_ways_is_not_known(wire: Wire) -> None:
     tally = DriftTally()
     found = reader(wire, tally).activities(AT - timedelta(hours=1))
     assert [(one.id, one.net_amount) for one in found] == [("fee:e-2", Decimal(-5))]
-    assert [drift.problem for drift in tally.counts] == ["is told in two ways: fee:e-1"]
+    assert [drift.problem for drift in tally.counts] == ["has two different versions: fee:e-1"]
 
 
 POSITION = {"side": "long", "symbol": "PF_XBTUSD", "price": 90_000, "fillTime": iso(AT), "size": 0.5}

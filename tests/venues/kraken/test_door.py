@@ -91,10 +91,10 @@ def test_a_perpetual_has_one_symbol_whatever_it_is_called(text: str, symbol: str
         ("BTC/USDT", "isn't quoted and settled in USD"),
         ("BTCUSD", "may be a pair or a coin; write BTC/USD or PF_BTCUSD"),
         ("USD", "may be a pair or a coin"),
-        ("", "names no perpetual"),
-        ("BTC USD", "names no perpetual"),
-        ("BTC//USD", "names no perpetual"),
-        ("₿", "names no perpetual"),
+        ("", "is not the name of a perpetual"),
+        ("BTC USD", "is not the name of a perpetual"),
+        ("BTC//USD", "is not the name of a perpetual"),
+        ("₿", "is not the name of a perpetual"),
     ],
 )
 def test_what_could_mean_several_things_is_refused(text: str, words: str) -> None:
@@ -128,7 +128,7 @@ def test_every_contract_and_every_name_of_a_coin_gives_the_coin(coin: str, names
 
 @pytest.mark.parametrize("text", ["BTCUSD", "RR_XBTUSD", "PF_XBTEUR", "PF_USD", "FF_XBTUSD_26", "BTC/EUR", ""])
 def test_what_is_no_contract_of_a_single_coin_has_none(text: str) -> None:
-    with pytest.raises(ValueError, match=r"single coin|quoted and settled in USD|may be a pair|names no perpetual"):
+    with pytest.raises(ValueError, match=r"single coin|quoted and settled in USD|may be a pair|is not the name"):
         coin_of(text)
 
 

@@ -45,7 +45,7 @@ class EngineOrders:
 
     def replace(self, intent: Intent) -> Reply:
         """Change the price of `intent.target_venue_id`; the reply shows its legs as those of the new order."""
-        assert intent.target_venue_id is not None, "a replace names the broker's order"
+        assert intent.target_venue_id is not None, "a replacement needs the broker's id of the order"
         try:
             old = self._account.order(intent.target_venue_id.lower())
             new = self._engine.replace(self._account, old.id, read_replacement(price_body(intent)))
@@ -57,7 +57,7 @@ class EngineOrders:
 
     def cancel(self, intent: Ending) -> Reply:
         """Cancel `intent.target_venue_id`; an order that already ended counts as accepted."""
-        assert intent.target_venue_id is not None, "a cancel names the broker's order"
+        assert intent.target_venue_id is not None, "a cancel needs the broker's id of the order"
         try:
             order = self._account.order(intent.target_venue_id.lower())
             order.frees_after_us = 0

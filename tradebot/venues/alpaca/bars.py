@@ -25,21 +25,21 @@ MOST_PAGES = 2_000
 MOST_SYMBOLS = 100
 """The largest number of symbols in one request."""
 PLAN_DELAY = timedelta(minutes=16)
-"""On the free plan the consolidated feed is fifteen minutes late; the last minute is a margin."""
+"""On the free plan the consolidated feed is fifteen minutes late; this adds one minute to be safe."""
 MALFORMED = frozenset({400, 422})
-"""The venue's statuses for a list with an invalid symbol."""
+"""The HTTP statuses with which the venue refuses a list that contains an invalid symbol."""
 LONGEST_TOKEN = 4_096
 _MOST_NAMES = 3
-"""How many earlier names of a company are followed."""
+"""How many earlier names of a company are looked up."""
 _KINDS = ("cash_dividend", "stock_dividend", "forward_split", "reverse_split", "name_change")
 T = TypeVar("T")
 
 
 class AlpacaBars:
-    """A source of bars. Unusable rows are counted in the tally and left out.
+    """A source of Alpaca's bars. Unusable rows are counted in the tally and left out.
 
-    `delay` is zero until the venue refuses recent bars because of the data plan. After each `pages` call, `refused` are
-    the texts that the venue doesn't accept as symbols.
+    `delay` is zero until the venue refuses recent bars because of the data plan. After each `pages` call, `refused`
+    holds the texts that the venue doesn't accept as symbols.
     """
 
     timeframes = STORED_ALWAYS
@@ -144,16 +144,19 @@ class AlpacaBars:
                     yield from keep_readable(kind, _rows(grouped, f"{kind}s"), read, self._tally)
 
     def _plan_error(self, error: DataPlanError) -> Exception:
-        """Return what to raise for a refusal because of the plan: the first one says how old bars must be."""
+        """Return the exception for a refusal because of the data plan:
+
+        DelayedError the first time, with the required age of bars.
+        """
         if self.delay:
             return error
         self.delay = PLAN_DELAY
-        self._tally.note("bars", "feed", f"has bars only after {PLAN_DELAY.total_seconds() / 60:.0f} minutes")
-        return DelayedError("The data plan has recent bars only with a delay.", error.hint)
+        self._tally.note("bars", "feed", f"provides bars only after {PLAN_DELAY.total_seconds() / 60:.0f} minutes")
+        return DelayedError("The data plan provides recent bars only with a delay.", error.hint)
 
 
 class _Announced(NamedTuple):
-    """A corporate action of a name, or, if there is no action, the name that replaced it."""
+    """A corporate action under one name of a company, or the name that replaced it if `action` is None."""
 
     name: str
     action: CorporateAction | None
@@ -170,7 +173,7 @@ def _chunks(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _pages(reads: AlpacaReads, path: str, query: Mapping[str, str]) -> Iterator[Mapping[str, object]]:
-    """Yield every page of an answer; TemporaryError if a page comes twice or there are too many."""
+    """Yield every page of a reply; raise TemporaryError if a page repeats or there are too many."""
     tokens: set[str] = set()
     bound: dict[str, str] = {}
     for _ in range(MOST_PAGES):
@@ -219,11 +222,11 @@ def _by_symbol(
 
 
 def _bar(raw: object, tally: DriftTally) -> RawBar:
-    """Return one bar; raise RowError for prices that aren't above zero or contradict each other."""
+    """Parse one bar; raise RowError if a price isn't above zero or the prices contradict each other."""
     row = JsonFields("bar", raw, tally)
     opening, high, low, close = (float(row.positive(name)) for name in "ohlc")
     if not low <= min(opening, close) <= max(opening, close) <= high:
-        raise RowError("h", f"and the low don't contain open and close: {opening} {high} {low} {close}")
+        raise RowError("h", f"and l don't contain open and close: {opening} {high} {low} {close}")
     volume = float(row.number("v"))
     if volume < 0:
         raise RowError("v", f"is negative: {volume}")

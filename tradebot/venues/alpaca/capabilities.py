@@ -19,7 +19,7 @@ ALPACA = Capabilities(
     settlement=Settlement.PAID,
     order_types=frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT}),
     lives=frozenset({TimeInForce.DAY, TimeInForce.GTC}),
-    # Its documents promise it only for open orders, but every id that was ever used is refused with 422.
+    # Alpaca documents this only for open orders, but it answers 422 to any id that was ever used.
     client_ids=ClientIds.UNIQUE,
     edit=Edit.NEW_ID,
     pairs=Pairs.NATIVE,
@@ -31,7 +31,8 @@ ALPACA = Capabilities(
         extended=(time(4), time(20)),
     ),
     currency="USD",
-    # "The order's limit price or 3 % above the current ask, whichever is higher", its documents say of short sales.
+    # Alpaca documents the price of short sales as "the order's limit price or 3 % above the current ask, whichever is
+    # higher".
     short_reserve=Decimal("1.03"),
     reduce_only=False,
     unit="share",

@@ -73,7 +73,7 @@ def _bars(venue: AlpacaVenue, tally: DriftTally) -> AlpacaBars:
 
 
 def _data_plan(venue: AlpacaVenue, tally: DriftTally, symbol: str) -> Look:
-    """Find out what the data plan includes: prices of one exchange (IEX) or of the whole market (SIP)."""
+    """Check whether the data plan includes prices of the whole market (SIP) or of one exchange (IEX)."""
     from tradebot.judging.judgment import HealthState
     from tradebot.venues.alpaca.wire import SANDBOX_FEED, DataPlanError
 

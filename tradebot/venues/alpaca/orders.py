@@ -27,7 +27,7 @@ NESTED = {"nested": "true"}
 
 
 def unless_unknown(what: str, read: Callable[[], T]) -> T | None:
-    """Return the result of `read`; None only for the venue's own "not found", because any other 404 proves nothing."""
+    """Return the result of `read`, or None if the venue itself says "not found"; any other 404 proves nothing."""
     try:
         return read()
     except RefusedReadError as error:
@@ -61,16 +61,17 @@ class AlpacaOrders:
         return self._send_order(intent, "POST", "/orders", order_body(intent))
 
     def replace(self, intent: Intent) -> Reply:
-        """Ask the venue once to change the price of `intent.target_venue_id`; the quantity stays the same.
+        """Ask the venue once to change the price of the order `intent.target_venue_id`; the quantity stays the same.
 
-        An order can be replaced only once, so a refusal may answer a second delivery: then the new order is looked up.
+        An order can be replaced only once. If a delivery is repeated and refused for that reason, return the
+        replacement that already exists.
         """
-        assert intent.target_venue_id is not None, "a replace names the broker's order"
+        assert intent.target_venue_id is not None, "a replacement needs the broker's id of the order"
         return self._send_order(intent, "PATCH", order_path(intent.target_venue_id), price_body(intent))
 
     def cancel(self, intent: Ending) -> Reply:
         """Ask the venue once to cancel `intent.target_venue_id`; an order that already ended counts as accepted."""
-        assert intent.target_venue_id is not None, "a cancel names the broker's order"
+        assert intent.target_venue_id is not None, "a cancel needs the broker's id of the order"
         path = order_path(intent.target_venue_id)
         answer = self._send("DELETE", path)
         if isinstance(answer, Reply):
@@ -116,7 +117,7 @@ class AlpacaOrders:
 
 
 def order_body(intent: Intent) -> dict[str, object]:
-    """Return the JSON of a new order; numbers are plain text, so none passes through a float."""
+    """Return the JSON of a new order; numbers are sent as text, so that none is rounded as a float."""
     body: dict[str, object] = {
         "symbol": intent.instrument.symbol,
         "qty": f"{intent.quantity:f}",
@@ -127,8 +128,8 @@ def order_body(intent: Intent) -> dict[str, object]:
     }
     if intent.order_class is not OrderClass.OCO:
         return body | _prices(intent)
-    assert intent.limit_price is not None, "a pair has a target"
-    assert intent.stop_price is not None, "a pair has a stop"
+    assert intent.limit_price is not None, "a pair needs a target"
+    assert intent.stop_price is not None, "a pair needs a stop"
     pair = {"limit_price": f"{intent.limit_price:f}"}, {"stop_price": f"{intent.stop_price:f}"}
     return body | {"order_class": "oco", "take_profit": pair[0], "stop_loss": pair[1]}
 
@@ -136,10 +137,10 @@ def order_body(intent: Intent) -> dict[str, object]:
 def price_body(intent: Intent) -> dict[str, object]:
     """Return the JSON that changes an order's price and gives the new order our id; the quantity never changes."""
     prices = _prices(intent)
-    assert prices, "a replace names its price"
+    assert prices, "a replacement needs a price"
     return {**prices, "client_order_id": intent.client_order_id}
 
 
 def _prices(intent: Intent) -> dict[str, str]:
-    given = {"limit_price": intent.limit_price, "stop_price": intent.stop_price}
-    return {name: f"{price:f}" for name, price in given.items() if price is not None}
+    prices = {"limit_price": intent.limit_price, "stop_price": intent.stop_price}
+    return {name: f"{price:f}" for name, price in prices.items() if price is not None}

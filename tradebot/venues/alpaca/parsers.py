@@ -1,12 +1,11 @@
-"""Convert Alpaca's JSON to our types: tolerant of additions, strict about every field that money depends on.
+"""Convert Alpaca's JSON to our types: ignore additions, but check every field that money depends on.
 
-Each reader takes decoded JSON and raises RowError with the name of an unusable field. Unknown fields and enum values
-are counted in the tally and do no harm.
+Each parser takes decoded JSON and raises RowError naming a field that can't be used. Unknown fields and enum values are
+counted in the tally and otherwise ignored.
 
-A price has at most two decimals from one dollar on, and four below it. The bot trades whole shares only. Listings need
-no request: any text that looks like the symbol of a US share is listed, and option contracts and crypto pairs aren't.
-
-The reply to a write proves that it was accepted, that it was rejected, or nothing.
+Prices have at most two decimals from 1 USD up, and four below. The bot trades whole shares only. Listings need no
+request: any text that looks like a US share's symbol is listed; option contracts and crypto pairs aren't. The reply to
+a write proves acceptance, rejection, or nothing.
 """
 
 import re
@@ -47,7 +46,7 @@ STATUSES: Mapping[str, OrderStatus] = {
     "replaced": OrderStatus.REPLACED,
 }
 
-"""Alpaca's words for the states of an order."""
+"""Alpaca's order states."""
 
 OPTION_MULTIPLIER = Decimal(100)
 
@@ -201,7 +200,7 @@ def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
 
 
 def takes_back(raw: object) -> bool:
-    """Return True if a row among the fills reports a reversed or corrected trade, which is no execution."""
+    """Return True if a row in the list of fills reverses or corrects a trade instead of reporting an execution."""
     kinds = (raw.get("type"), raw.get("execution_type")) if isinstance(raw, dict) else ()
     return any(word in ("trade_bust", "trade_correct") for word in kinds)
 
@@ -306,7 +305,7 @@ def _trade_time(trade: JsonFields, tally: DriftTally) -> datetime | None:
 
 
 def _size(quote: JsonFields, name: str, tally: DriftTally) -> Decimal | None:
-    """Return a size in shares; None if there is none, or no number above zero."""
+    """Return a size in shares; None if it is missing or not above zero."""
     try:
         size = quote.number_or_none(name)
     except RowError as error:
@@ -327,7 +326,7 @@ def _previous_close(symbol: str, raw: object, tally: DriftTally) -> Decimal | No
 
 _SHARE = re.compile(r"[A-Z][A-Z0-9]{0,4}(\.[A-Z]{1,4}){0,2}", re.ASCII)
 
-"""A root of up to five letters, and what tells a company's classes, preferred shares, warrants and units apart."""
+"""A root of up to five letters, and a suffix for share classes, preferred shares, warrants and units."""
 
 _CENT, _ONE = Decimal("0.01"), Decimal(1)
 
@@ -354,22 +353,22 @@ def _listing(symbol: str, at: datetime) -> Listing:
 
 ARRIVES_WITHIN = timedelta(hours=4)
 
-"""How long after a close something may still be on its way: a request that hangs, or the report of an order's end.
+"""How long after the close a request or the report of an order's end may still arrive.
 
-Requests end within seconds and reports come within minutes. Waiting longer costs nothing: nothing trades by then.
+Requests take seconds and reports take minutes. A longer wait costs nothing, because nothing trades by then.
 """
 
 
 def end_of(order: Callable[[str], Order | None], intent: Intent, sessions: Iterable[Session], now: datetime) -> Proof:
-    """Return the proof about a request, given a function that looks up an `order` by its id."""
+    """Prove what became of a request, using `order` to look it up by id."""
     ended = None if intent.operation is Operation.CANCEL else order(intent.client_order_id)
     return _never_arrived(intent.at, sessions, now) if ended is None else Proof.of(ended)
 
 
 def _never_arrived(sent_at: datetime, sessions: Iterable[Session], now: datetime) -> Proof:
-    """Return what is proven about a request that Alpaca doesn't know by its id, which is unique for ever.
+    """Prove whether a request that Alpaca doesn't know can still arrive. Its ids are never reused.
 
-    It would have worked in the session in which it was sent, or, sent outside of one, in the next.
+    The request was for the session in which it was sent, or for the next one if it was sent between sessions.
     """
     session = _first_after(sent_at, sessions)
     if session is None:
@@ -378,7 +377,7 @@ def _never_arrived(sent_at: datetime, sessions: Iterable[Session], now: datetime
     if now < until:
         return Proof(End.UNKNOWN, f"Alpaca doesn't know it, but it may arrive until {_time_text(until)}")
     hours = ARRIVES_WITHIN.total_seconds() / 3600
-    late = f"what was sent at {_time_text(sent_at)} can't arrive any more at {_time_text(now)}"
+    late = f"a request sent at {_time_text(sent_at)} can't arrive any more at {_time_text(now)}"
     why = f"Alpaca doesn't know it, and {late}: "
     closed = f"the session of {session.date} closed at {_time_text(session.close)}, more than {hours:.0f} hours before"
     return Proof(End.OVER, why + closed)
@@ -396,7 +395,7 @@ def has_outlived(order: Order, sessions: Iterable[Session], now: datetime) -> st
 
 
 def _first_after(moment: datetime, sessions: Iterable[Session]) -> Session | None:
-    """Return the first of these sessions that ends after a moment."""
+    """Return the first session that ends after `moment`."""
     return min(
         (session for session in sessions if session.close > moment), key=lambda session: session.close, default=None
     )
@@ -435,7 +434,7 @@ def submit_reply(answer: HttpReply, intent: Intent, tally: DriftTally) -> Reply:
 
 
 def refusal(answer: HttpReply) -> Reply | None:
-    """Return a rejection if the venue's own error body proves that it refused; None otherwise."""
+    """Return a rejection if the broker's error body proves one; None otherwise."""
     body = _error_body(answer)
     message = printable(str(body.get("message", "")))
     if answer.status == 401 and message:
@@ -461,7 +460,7 @@ def _error_body(answer: HttpReply) -> Mapping[str, object]:
 
 
 def may_be_duplicate(answer: HttpReply) -> bool:
-    """Return True if the refusal may mean that the id is taken; other causes share its status and codes."""
+    """Return True if the id may already be in use; other refusals have the same status and codes."""
     return answer.status == 422 and error_code(answer) in _MAY_BE_DUPLICATE
 
 
@@ -471,11 +470,11 @@ def says_duplicate(refusal_reply: Reply) -> bool:
 
 
 def resolve_duplicate(order: Order | None, intent: Intent, refusal_reply: Reply) -> Reply:
-    """Return the proof in a lookup by id after a refusal that may have meant a duplicate id.
+    """Decide what a refusal for a possibly duplicate id proves, given the order that a lookup by that id returned.
 
-    If the order found is the one that was requested, it is the bot's. If it differs, someone else used the bot's id. If
-    there is none, the refusal stands, unless its message said that the id is taken, because then the two replies
-    contradict each other.
+    If the order is the requested one, it was accepted earlier. If it differs, someone else used our id. If there is
+    none, the refusal stands, unless the venue said that the id is in use: then the two replies contradict each other
+    and prove nothing.
     """
     if order is None:
         return (
@@ -485,4 +484,4 @@ def resolve_duplicate(order: Order | None, intent: Intent, refusal_reply: Reply)
         )
     if intent.asked_for(order):
         return Reply(WriteOutcome.ACCEPTED, order)
-    return Reply(WriteOutcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
+    return Reply(WriteOutcome.REJECTED, order, ID_CONFLICT, "another order has this client order id")

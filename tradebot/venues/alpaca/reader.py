@@ -72,7 +72,7 @@ class AlpacaReader:
         self._fill_rows_read: list[object] = []
         self._fills_read: list[Fill] = []
         self._now: datetime | None = None
-        """The venue's time as it was told last, if it was."""
+        """The venue's time from the last clock reply, if there was one."""
 
     def clock(self) -> VenueClock:
         """Return the venue's time and its current session."""
@@ -128,7 +128,9 @@ class AlpacaReader:
         return order
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Return what Alpaca's reply to a lookup by id proves; an unknown order is over some hours after the close."""
+        """Prove what became of a request by a lookup by id; an unknown order counts as ended some hours after the
+        close.
+        """
         return end_of(self.order, intent, sessions, now)
 
     def follower(self, venue_id: str) -> Order | None:
@@ -163,7 +165,7 @@ class AlpacaReader:
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return the executions after `after`, oldest first, without repeats.
 
-        The same days are requested repeatedly; a list equal to the last one isn't parsed.
+        Later calls request the same days again, so a reply equal to the previous one isn't parsed twice.
         """
         raws = list(self._activity_rows("/account/activities/FILL", {}, after))
         if raws != self._fill_rows_read:
@@ -208,7 +210,7 @@ class AlpacaReader:
         return quotes
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Ask for these quotes once more; `rejected_quotes` does not change."""
+        """Request these quotes again; `rejected_quotes` does not change."""
         return ask_again(self._venue, self._tally, symbols)
 
     def depth(self, symbol: str) -> Depth | None:
@@ -251,16 +253,18 @@ class AlpacaReader:
         return answer
 
     def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
-        """Return the readable positions and the number of bad rows; two that disagree on a symbol count as one."""
+        """Return the readable positions and the number of bad rows; two rows that disagree on a symbol count as one bad
+        row.
+        """
         raws = self._trading.rows("/positions")
         positions = self._readable("position", raws, read_position)
         once = {position.symbol: position for position in positions}
         return tuple(once.values()), len(raws) - len(positions) + len(set(positions)) - len(once)
 
     def _open_orders(self) -> tuple[tuple[Order, ...], int]:
-        """Return the readable open orders, each once, and how many rows could not be read.
+        """Return the readable open orders without repeats, and the number of unreadable rows.
 
-        Orders that rest at the venue are listed again and again; a list that is the same as the last one isn't parsed.
+        Resting orders are listed in each reply, so one equal to the previous one isn't parsed again.
         """
         rows = [row for page in self._order_pages("open", NESTED) for raw in page for row in with_open_legs(raw)]
         if rows != self._rows_read:
@@ -276,9 +280,10 @@ class AlpacaReader:
         return read_order(row[0], self._tally, row[1])
 
     def _order_pages(self, status: str, bound: Mapping[str, str]) -> Iterator[list[object]]:
-        """Yield pages of orders; since orders may share a timestamp, each page starts just before the last one's end.
+        """Yield pages of orders. Orders may share a timestamp, so each page starts at the last one's end and overlaps
+        it.
 
-        If a whole page shares one timestamp, the following pages continue after the last order's id instead.
+        If a whole page shares one timestamp, continue after the last order's id instead.
         """
         query = {"status": status, "limit": str(_ORDERS_PAGE), "direction": "asc"}
         for _ in range(_MOST_PAGES):
@@ -318,12 +323,12 @@ def _is_steady(before: Mapping[str, Order], after: Mapping[str, Order]) -> bool:
 
 
 def _with_status_of(order: Order, other: Order) -> Order:
-    """Return an order with the status of another reading of it if one of the two can't be read."""
+    """Return `order`, with the status from `other` if one of the two readings has an unreadable status."""
     return replace(order, status=other.status) if OrderStatus.UNKNOWN in (order.status, other.status) else order
 
 
 def _largest_remaining(before: tuple[Order, ...], after: tuple[Order, ...]) -> tuple[Order, ...]:
-    """Return our orders as read last, and for each foreign order the reading with more left to fill."""
+    """Return our orders from the later reading; for each foreign order, the reading with more left to fill."""
     worst = {order.venue_id: order for order in after}
     for order in before:
         latest = worst.get(order.venue_id)
@@ -348,9 +353,10 @@ def _page_text(raw: object, name: str) -> str:
 def _page_after(
     last: object, bound: Mapping[str, str], by: Callable[[datetime], dict[str, str]], by_id: str
 ) -> dict[str, str]:
-    """Return where the page after this last row starts, given where the current page started.
+    """Return the query for the page after `last`, given the query `bound` of the current page.
 
-    It includes the last row's moment, which other orders may share, and is bound by the row's id if that leads nowhere.
+    The page includes the last row's time, which other orders may share. If that leads nowhere, it starts after the
+    row's id.
     """
     try:
         by_time = by(utc("submitted_at", _page_text(last, "submitted_at")))
@@ -373,9 +379,9 @@ def _since(at: datetime) -> dict[str, str]:
 
 
 WAIT_S = 1.0
-"""The wait before the second request: a wrong quote is gone after a moment, a fallen market isn't."""
+"""The wait before the second request, in seconds: a wrong quote is gone by then, a real drop isn't."""
 HASTY = RequestBounds(connect_s=1.0, read_s=1.0, total_s=2.0)
-"""Together with the wait, and with a late last piece of the body, this stays under five seconds."""
+"""Limits for the second request. With the wait and a slow response, it takes less than five seconds."""
 MOST_SYMBOLS = 100
 """The largest number of symbols in one request."""
 
@@ -383,9 +389,9 @@ MOST_SYMBOLS = 100
 def ask_again(
     venue: AlpacaVenue, tally: DriftTally, symbols: Sequence[str], sleep: Callable[[float], None] = time.sleep
 ) -> Mapping[str, Quote]:
-    """Return the quotes of these symbols from a single request; symbols without a usable quote are left out.
+    """Fetch the quotes of these symbols again with one request; symbols without a usable quote are left out.
 
-    In lock-step the market stands still, so there is no wait and the reply is the same. Raise TradebotError.
+    There is no wait if the market's time stands still, because the reply would be the same. Raise TradebotError.
     """
     lock_step = venue.mode is Mode.SANDBOX
     if not lock_step:
@@ -401,5 +407,5 @@ def ask_again(
         try:
             quotes[symbol] = read_quote(symbol, answer.get(symbol), venue.feed, tally)
         except RowError as error:
-            tally.note("snapshot", error.field_name, f"second look: {error.problem}")
+            tally.note("snapshot", error.field_name, f"second quote: {error.problem}")
     return quotes

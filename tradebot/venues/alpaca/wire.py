@@ -1,9 +1,9 @@
-"""Wrap alpaca-py's transport: one bounded attempt, no redirects, and raw replies instead of its models.
+"""Wrap alpaca-py's transport: one attempt with a timeout, no redirects, and raw replies instead of its models.
 
-alpaca-py provides the addresses, the headers with the keys and the form of a request. The one private method that sends
-is replaced: it would repeat a POST that timed out at the gateway (504), accept a redirect as a reply, and decode prices
-as floats. Its models aren't used either, because one row with an unknown word loses a whole list. Key, address and mode
-have to belong together before any request is sent.
+alpaca-py provides the addresses, the authentication headers and the request format. Its one private method that sends
+is replaced, because it would repeat a POST after a gateway timeout (504), accept a redirect as a reply, and decode
+prices as floats. Its models aren't used either: one row with an unknown value would lose the whole list. Key, address
+and mode are checked against each other before any request.
 """
 
 import time
@@ -85,7 +85,7 @@ _BURST = 30
 
 
 def check_credentials(mode: Mode, key: str, base_url: str) -> None:
-    """Raise OperatorError unless the key and the address belong to the mode; the message never shows the key."""
+    """Raise OperatorError unless key and address belong to the mode; the message never shows the key."""
     check_url("ALPACA_BASE_URL", base_url, (PAPER_URL, LIVE_URL))
     check_secret("ALPACA_KEY", key)
     if mode is Mode.SANDBOX:
@@ -108,15 +108,15 @@ def check_credentials(mode: Mode, key: str, base_url: str) -> None:
 
 
 def _other_mode_hint(mode: Mode) -> str:
-    """Return the hint for trading in another mode, because a folder keeps the mode it was created for."""
+    """Return the hint for trading in another mode: a folder keeps the mode it was created with."""
     return f"create a bot for that mode: tradebot init --mode {mode} --state-dir NEW"
 
 
 class AlpacaVenue(Struct, frozen=True, dict=True):
-    """One account at one address; creating it raises OperatorError if its parts don't belong together.
+    """One account at one address; raise OperatorError if key, address and mode don't match.
 
-    `before_read` is called before each read, each try and each page, and may raise. `heard` gets each reply before it
-    is used. `bounds` limit each request, and `policy` says how often a read is tried.
+    `before_read` is called before each read, each retry and each page, and may raise. `heard` gets each reply before it
+    is used. `bounds` limits each request, and `policy` says how often a read is retried.
     """
 
     base_url: str
@@ -131,7 +131,7 @@ class AlpacaVenue(Struct, frozen=True, dict=True):
     policy: RetryPolicy = RetryPolicy()
 
     def __post_init__(self) -> None:
-        """Check everything that can be checked without a request."""
+        """Check mode, addresses and keys, without a request."""
         check_credentials(self.mode, self.key, self.base_url)
         check_secret("ALPACA_SECRET", self.secret)
         self._check_data()
@@ -141,11 +141,11 @@ class AlpacaVenue(Struct, frozen=True, dict=True):
 
     @cached_property
     def budget(self) -> TokenBucket | None:
-        """Return the remaining request budget, which all users of this venue share."""
+        """Return the request limiter that all users of this venue share."""
         return None if self.mode is Mode.SANDBOX else TokenBucket(_REQUESTS_PER_MINUTE, _BURST)
 
     def query_of(self, symbols: Sequence[str], feed: str | None = None) -> dict[str, str]:
-        """Return the query for market data about symbols; the embedded exchange has one feed and takes no name."""
+        """Return the query for market data; it names no feed at the embedded exchange, which has only one."""
         source = feed or self.feed
         return {"symbols": ",".join(symbols)} | ({} if source == SANDBOX_FEED else {"feed": source})
 
@@ -166,27 +166,25 @@ class AlpacaVenue(Struct, frozen=True, dict=True):
 
 
 class RefusedReadError(OperatorError):
-    """Raised when the venue refuses a read for its own reasons, given by `status` and `venue_code`."""
+    """Raised when the broker refuses a read, with `status` and `venue_code`."""
 
     code = ExitCode.UNAVAILABLE
 
     def __init__(self, what: str, answer: HttpReply) -> None:
         super().__init__(
             f"{what} was refused: {answer.status} {answer.excerpt}",
-            "Read the broker's message; asking again won't help.",
+            "Read the broker's message; a retry won't help.",
         )
         self.status = answer.status
         self.venue_code = error_code(answer)
 
 
 class DataPlanError(OperatorError):
-    """Raised when the keys are good but their data plan does not include the request."""
+    """Raised when the keys are valid but their data plan doesn't include the request."""
 
 
 class AlpacaClient(RESTClient):
-    """The SDK's client, but it sends through the bot's own HTTP code and never retries, because that would repeat a
-    POST.
-    """
+    """Send requests through our own HTTP code without retries; the SDK would repeat a POST."""
 
     def __init__(self, url: str, venue: AlpacaVenue, bounds: RequestBounds, version: str = "v2") -> None:
         super().__init__(base_url=url, api_key=venue.key, secret_key=venue.secret, api_version=version, raw_data=True)
@@ -232,7 +230,7 @@ class AlpacaReads:
         return self._policy.run(lambda: self._once(path, params))
 
     def rows(self, path: str, params: Mapping[str, str] | None = None) -> list[object]:
-        """Return an answer that must be a list."""
+        """Return a reply that has to be a list."""
         answer = self.json(path, params)
         if not isinstance(answer, list):
             raise TemporaryError(f"GET {path} did not return a list", LATER)
@@ -253,7 +251,7 @@ def reads_of(venue: AlpacaVenue, url: str, version: str = "v2") -> AlpacaReads:
 
 
 def readable(what: str, answer: HttpReply) -> object:
-    """Return the decoded body of a successful reply, or raise the error that any other reply means for a read."""
+    """Return the decoded body of a successful reply; raise the error that any other status means for a read."""
     status = answer.status
     if status in (408, 429) or status >= 500:
         raise RetryableError(f"{what} returned status {status}: {answer.excerpt}", LATER)

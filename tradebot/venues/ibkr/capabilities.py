@@ -1,4 +1,4 @@
-"""Interactive Brokers' capabilities, and its words and numbers for events."""
+"""Interactive Brokers' capabilities, order states, and message numbers."""
 
 from collections.abc import Mapping
 from datetime import time, timedelta
@@ -10,15 +10,15 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.venues.door import Key
 
 HOST, PORT, CLIENT_ID = "IBKR_HOST", "IBKR_PORT", "IBKR_CLIENT_ID"
-"""The variables of where the Gateway listens, and of the number that this bot connects with."""
+"""The variables for the Gateway's address, and for the client id that this bot connects with."""
 EARLIER_NAMES: Mapping[str, str] = {
     "MAX_MEMORY_MB": "SERVE__MAX_MEMORY_MB",
     "DECISION_LATENCY_MS": "LIMITS__MAX_DECISION_MS",
     "S3_BUCKET": "STORAGE__BACKUP_TO",
 }
-"""Variables of the earlier system for settings, by the end of our own variables' names."""
+"""The earlier system's variables for settings, by the end of our own variables' names."""
 TRADING_ID = 9002
-"""The client id of a bot. Each process with it needs it for itself."""
+"""The bot's client id. Only one process at a time can use it."""
 KEYS = (
     Key("ibkr_host", (HOST,), secret=False),
     Key("ibkr_port", (PORT,), secret=False),
@@ -34,13 +34,13 @@ IBKR = Capabilities(
     edit=Edit.IN_PLACE,
     pairs=Pairs.BRACKET,
     calendar="CME Globex Equity",
-    # From five in the afternoon to four on the next day, or until noon if that is a holiday.
+    # From 17:00 to 16:00 the next day, or to noon on a holiday.
     day=VenueDay("America/Chicago", timedelta(hours=-7), timedelta(hours=23), holidays_end=time(12)),
     currency="USD",
     short_reserve=Decimal(1),
     reduce_only=False,
     unit="contract",
-    # Executions may come a little after the order has left the open ones.
+    # An execution may be reported shortly after its order has left the list of open orders.
     tells_ends_after=timedelta(seconds=30),
     hours_win=True,
     exits_join=True,
@@ -56,7 +56,7 @@ STATUSES: Mapping[str, OrderStatus] = {
     "ApiCancelled": OrderStatus.CANCELED,
     "Cancelled": OrderStatus.CANCELED,
 }
-"""Its words for the states of an order. `Inactive` isn't among them: it is neither working nor over."""
+"""Its order states. `Inactive` is left out: such an order neither works nor has ended."""
 INACTIVE = "Inactive"
 TYPES: Mapping[str, OrderType] = {
     "MKT": OrderType.MARKET,
@@ -69,17 +69,20 @@ LIVES: Mapping[str, TimeInForce] = {"DAY": TimeInForce.DAY, "GTC": TimeInForce.G
 SENT_LIVES: Mapping[TimeInForce, str] = {life: word for word, life in LIVES.items()}
 
 LOST, BACK_WITHOUT_DATA, BACK = 1100, 1101, 1102
-"""The Gateway has lost the venue; it is back without its subscriptions; it is back with everything."""
+"""Codes: the Gateway has lost the venue; it is back, but without its subscriptions; it is back with everything."""
 IN_USE = 326
 REDUCES = 2
-"""The type of the bot's order groups: a fill of one order reduces the others, and only one of them is at the exchange.
+"""The type of the bot's order groups:
+
+a fill of one order reduces the others, and only one of them is at the exchange at a time.
 """
 NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE, CANCELED = 10147, 10148, 161, 202
 REFUSED = frozenset(
     {103, 104, 106, 107, 109, 110, 111, 113, 116, 118, 119, 120, 121, 132, 133, 134, 135, 136, 140, 141}
 )
 REFUSED |= frozenset({144, 145, 146, 147, 148, 151, 152, 153, 156, 157, 160, 163, 164, 200, 201, 203, 321, 434, 463})
-"""What proves that an order isn't at work: the venue or the Gateway refused it. Any other number proves nothing."""
+"""Codes that prove that an order doesn't work, because the venue or the Gateway refused it. No other code proves that.
+"""
 READ_ONLY_WORDS = "read-only"
 NOTICES = frozenset(
     {399, 404, 2100, 2103, 2104, 2105, 2106, 2107, 2108, 2109, 2110, 2119, 2150, 2158, 2168, 2169, 10167}
@@ -87,7 +90,7 @@ NOTICES = frozenset(
 """Codes of notices that aren't refusals."""
 HISTORY_ERROR, NO_CONTRACT = 162, 200
 NO_BARS = "hmds query returned no data"
-"""The only history error that means that there are no bars."""
+"""The only code of the history that means that there are no bars."""
 WITHOUT_BARS: Mapping[str, str] = {
     "permission": "subscribe this user name to the market's data, and share it with the paper login",
     "different ip": "end the other session of this user name: only one of them gets market data",
@@ -95,5 +98,4 @@ WITHOUT_BARS: Mapping[str, str] = {
 }
 """Remedies for other errors, by words in their messages."""
 ARRIVES_WITHIN = timedelta(minutes=2)
-"""How long after it was written an order may still appear. After that the connection it was written to has reported it.
-"""
+"""How long an order may take to appear after it was sent. By then, the connection has reported it."""

@@ -21,24 +21,25 @@ LETTERS = "FGHJKMNQUVXZ"
 """The letter of each month of the year."""
 _SYMBOL = re.compile(r"([A-Z0-9]{2,3})([FGHJKMNQUVXZ])([0-9])")
 _DAYS_BEFORE: Mapping[str, int] = MappingProxyType({EQUITY: 8, METALS: 5, CURRENCY: 5})
-"""How many business days before its last trading day, or for metals before its first notice, a contract is left."""
+"""How many business days before its last trading day (for metals, before first notice) a contract is rolled."""
 _HOURS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {EQUITY: (13 * 60, 14 * 60), METALS: (11 * 60, 12 * 60), CURRENCY: (9 * 60, 10 * 60)}
 )
-"""The hour in Chicago in which most is traded of both months, in minutes since midnight."""
+"""The hour in Chicago in which both months trade the most, in minutes since midnight."""
 _MOST_BEFORE = 20
-"""How many business days before a date are ever counted."""
+"""The largest number of business days that is counted back from a date."""
 _FRIDAY, _WEDNESDAY = 4, 2
 _AHEAD_YEARS = 2
 """How many years after the last requested contract its successor may be."""
 
 
 _LISTED_YEARS, _NEARLY = 6, 1e-4
-"""For how long a contract is listed at most, and how far from a tick a price is written at most, in ticks."""
+"""The longest time for which a contract is listed, in years, and the largest distance of a price from a tick, in ticks.
+"""
 
 
 class Root(NamedTuple):
-    """A future, whatever its month: its name, USD per point, tick, the letters of its months, and its calendar."""
+    """A future without its month: name, USD per point, tick, the letters of its months, and its calendar."""
 
     name: str
     exchange: str
@@ -81,15 +82,16 @@ CHARTED: Mapping[str, str] = MappingProxyType(
 
 
 class NoSuchFutureError(ValueError):
-    """Raised for an unknown future. The nearest name is only looked for when somebody reads the message.
+    """Raised for an unknown future.
 
-    Passes look up each name of the shipped sectors, most of which are shares.
+    The nearest name is looked up only when the message is shown: passes query every name of the shipped sectors, most
+    of which are shares.
     """
 
     def __str__(self) -> str:
         name = str(self.args[0])
         near = get_close_matches(name, [*ROOTS, *CHARTED], 1, 0)
-        return f"{name[:20]!r} is no future that can be traded here; the nearest is {near[0]}"
+        return f"{name[:20]!r} is not a future that can be traded here; the nearest is {near[0]}"
 
 
 def root_of(text: str) -> Root:
@@ -106,11 +108,11 @@ def root_of(text: str) -> Root:
 
 
 def symbol_of(text: str) -> str:
-    """Return the symbol of the contract that a person names; ValueError for a root alone, which has many months."""
+    """Return a contract's symbol for a common name; raise ValueError for a root alone, which has many months."""
     name, root = text.strip().upper(), root_of(text)
     if not _SYMBOL.fullmatch(name):
         months = ", ".join(f"{root.name}{letter}7" for letter in root.months[:2])
-        raise ValueError(f"{name} has a contract for each of its months; write one, such as {months}")
+        raise ValueError(f"{name} has one contract per month; write one of them, such as {months}")
     return name
 
 
@@ -127,9 +129,9 @@ def doubt_of(root: Root, multiplier: Decimal, tick: Decimal, exchange: str, curr
 
 
 def rolling_of(symbol: str, root: Root, last: date) -> Rolling:
-    """Return when to roll out of a contract: days before its last trading day, or before its first notice.
+    """Return when to roll out of a contract: days before its last trading day, or before first notice.
 
-    First notice of delivery is on the last business day before the month of a metal. No position is kept into it.
+    First notice for a metal is on the last business day before its month; no position is held into it.
     """
     ends = last if root.calendar != METALS else _before(root, date(*_month_of(symbol, last), 1), 1)
     on, until = _before(root, ends, _DAYS_BEFORE[root.calendar]), _before(root, ends, 1)
@@ -139,28 +141,28 @@ def rolling_of(symbol: str, root: Root, last: date) -> Rolling:
 
 
 def _before(root: Root, day: date, count: int) -> date:
-    """Return the business day so many before a date."""
+    """Return the business day `count` business days before a date."""
     days = [*_business_days(root.calendar, day.year - 1)[-_MOST_BEFORE:], *_business_days(root.calendar, day.year)]
     return days[bisect_left(days, day) - count]
 
 
 @lru_cache(maxsize=64)
 def _business_days(calendar: str, year: int) -> tuple[date, ...]:
-    """Return the days of a year on which both a calendar's contracts and shares are traded, oldest first."""
+    """Return the days of a year on which both the calendar's contracts and shares trade, oldest first."""
     first, last = date(year, 1, 1), date(year, 12, 31)
     own, shares = ({session.date for session in exchange_sessions(first, last, name)} for name in (calendar, "XNYS"))
     return tuple(sorted(own & shares))
 
 
 def _month_of(symbol: str, last: date) -> tuple[int, int]:
-    """Return year and month of a contract, which ends in that month or near it."""
+    """Return year and month of a contract, whose last day is in that month or close to it."""
     month = LETTERS.index(symbol[-2]) + 1
     return last.year + (month < last.month and last.month == 12), month
 
 
 @lru_cache(maxsize=64)
 def months_of(name: str, first: date, last: date) -> tuple[ContractMonth, ...]:
-    """Return the contracts of a root with a roll between two dates, in order, and the next one."""
+    """Return the contracts of a root that roll between two dates, in order, and the next one."""
     root, contract_months = root_of(name), list[ContractMonth]()
     for year in range(first.year, last.year + _AHEAD_YEARS):
         for letter in root.months:
@@ -174,9 +176,9 @@ def months_of(name: str, first: date, last: date) -> tuple[ContractMonth, ...]:
 
 
 def oddity_of(symbol: str, day: date, prices: Sequence[float], today: date) -> str:
-    """Return why a bar of a day can't be that of a contract, given what its code means today; empty if it can.
+    """Return why a day's bar can't belong to a contract; empty if it can.
 
-    Codes are reused after ten years: a code means the last contract that has ended or will within some years.
+    Codes are reused after ten years: a code means the last contract that ended or will end within some years.
     """
     named = _SYMBOL.fullmatch(symbol)
     root = ROOTS.get(named[1]) if named else None
@@ -194,7 +196,7 @@ def oddity_of(symbol: str, day: date, prices: Sequence[float], today: date) -> s
 
 @lru_cache(maxsize=4096)
 def _last_day(root: Root, year: int, month: int) -> date:
-    """Return when a month is traded last, by the rules of its exchange."""
+    """Return the last trading day of a contract, by its exchange's rules."""
     if root.calendar == METALS:
         return _before(root, date(year + month // 12, month % 12 + 1, 1), 3)
     if root.calendar == CURRENCY:

@@ -51,9 +51,9 @@ def _connect(access: Access) -> IbkrVenue:
     mode = access.settings.mode
     port = access.ports().get(FACE) if access.sandbox_url else None
     sandbox = None if port is None else (LOOPBACK[0], port)
-    place = place_of(mode, access.secrets, sandbox)
-    # The embedded exchange counts no messages, and plays an hour in seconds.
-    link = link_to(*place) if sandbox is None else link_to(*place, reads_a_second=0)
+    address = place_of(mode, access.secrets, sandbox)
+    # The embedded exchange has no message limit, and simulates an hour in seconds.
+    link = link_to(*address) if sandbox is None else link_to(*address, reads_a_second=0)
     if access.folder is not None:
         link.take_turns(access.folder)
     return IbkrVenue(mode, link, access.before_read)
@@ -67,7 +67,7 @@ def _market(settings: VenueSettings) -> Venue:
 
 
 def _bar_times(venue: IbkrVenue, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:
-    # The embedded exchange has a time of its own.
+    # The embedded exchange has its own time.
     now = datetime.fromtimestamp(venue.link.read(IbkrConnection.time), UTC)
     pages = IbkrBars(venue, tally).pages(symbols, "1Min", now - _RECENT, now)
     latest = {symbol: bars[-1].start_s for page in pages for symbol, bars in page.items() if bars}
@@ -86,14 +86,16 @@ async def _login_of(line: IbkrConnection) -> tuple[str, int]:
 
 
 def _socket(venue: IbkrVenue, tally: DriftTally) -> Look:
-    """Tell where the Gateway listens, and which protocol it speaks; without a connection, the broker's row says why."""
+    """Report where the Gateway listens and which protocol version it speaks; a missing connection is reported by the
+    broker check.
+    """
     _, version = venue.link.read(_login_of)
     spoken = f"the Gateway at {venue.base_url} speaks version {version}"
     return Look(HealthState.OK, spoken, "handshake", fix="")
 
 
 def _login(venue: IbkrVenue, tally: DriftTally) -> Look:
-    """Compare the kind of the login with the mode: paper and real money have Gateways of their own."""
+    """Check that the login fits the mode: paper and live trading have separate Gateways."""
     number, _ = venue.link.read(_login_of)
     try:
         venue.check_account(number)
@@ -103,7 +105,7 @@ def _login(venue: IbkrVenue, tally: DriftTally) -> Look:
 
 
 def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
-    """Look whether the Gateway lists orders of ours that another client id has sent: only that one can change them."""
+    """Check whether the Gateway lists orders of ours under another client id: only that client can change them."""
     number = venue.place[2]
     reports = IbkrReader(venue, tally).order_reports()
     others = [
@@ -112,14 +114,14 @@ def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
     if others:
         fix = f"Set {CLIENT_ID} to what sent them, or cancel them in the Gateway; Master API client ID stays empty"
         return Look(
-            HealthState.FAILED, f"{len(others)} open orders of ours are of another client id", "orders", fix=fix
+            HealthState.FAILED, f"{len(others)} of our open orders belong to another client id", "orders", fix=fix
         )
-    return Look(HealthState.OK, f"{number}, and nobody else has it", "connection")
+    return Look(HealthState.OK, f"{number}, and no other client has our orders", "connection")
 
 
 def _market_data(venue: IbkrVenue, tally: DriftTally, symbol: str) -> Look:
     reader = IbkrReader(venue, tally)
     if reader.quotes([symbol]):
-        return Look(HealthState.OK, f"prices of {symbol} stream as they are made", "quotes")
+        return Look(HealthState.OK, f"prices of {symbol} are streamed in real time", "quotes")
     fix = "Subscribe this user name to CME and COMEX, share it with the paper login, and restart the Gateway"
     return Look(HealthState.FAILED, f"{symbol}: {reader.rejected_quotes.get(symbol)}", "quotes", fix=fix)

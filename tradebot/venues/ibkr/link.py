@@ -1,6 +1,6 @@
-"""One process's connection to a Gateway: a thread runs the library's loop, and the bot's calls wait for it.
+"""Manage a process's connection to a Gateway: a thread runs the library's loop, and the bot's calls wait for it.
 
-Host, port, client id and mode have to belong together before anything is sent.
+Host, port, client id and mode are checked against each other before anything is sent.
 """
 
 from __future__ import annotations
@@ -33,23 +33,21 @@ GATEWAY = "look at the Gateway's window"
 
 LOOK_S, QUIET_S, LONGEST_S = 0.05, 0.3, 3.0
 
-"""How often to check whether another process of the bot wants the connection, how long the connection must be idle
-before it is handed over, and the longest wait for that.
+"""How often to check whether another process of the bot wants the connection, how long it must be idle before it is
+handed over, and the longest wait for that, in seconds.
 """
 
 AGAIN_S = 0.2
 
-"""The wait before the Gateway is tried again with a client id that is in use."""
+"""The wait before the next attempt if the client id is in use, in seconds."""
 
 
 class LinkTimeouts(Struct, frozen=True):
-    """The time limits of each step, in seconds.
+    """The time limit of each step, in seconds.
 
-    `close` is for the last messages of a process, and `freed` is for the Gateway to notice that the previous process
-    with the client id has gone.
-
-    `reads_a_second` is how many messages of reads leave within a second; 0 for a Gateway of our own, which has no
-    limit. The library delays messages beyond 45 a second, even orders.
+    `close` is for a process's last messages, and `freed` for the Gateway to notice that the previous process with this
+    client id has ended. `reads_a_second` limits the messages of reads per second; 0 for the embedded exchange, which
+    has no limit. The library delays messages beyond 45 a second, including orders.
     """
 
     connect: float = 4.0
@@ -90,18 +88,18 @@ class IbkrConnection:
 
     @property
     def account(self) -> str:
-        """Return the number of the account; OperatorError if the login has several."""
+        """Return the account number; raise OperatorError if the login has several accounts."""
         accounts = self.client.getAccounts()
         if len(accounts) != 1:
             raise OperatorError(
-                f"this login has {len(accounts)} accounts, and a bot trades one",
-                "log the Gateway in with a user name that has one account",
+                f"this login has {len(accounts)} accounts, but a bot trades only one",
+                "log the Gateway in as a user with one account",
             )
         return str(accounts[0])
 
     @property
     def lost_count(self) -> int:
-        """Return how many messages the library hasn't passed on, or doesn't support."""
+        """Return how many messages the library dropped or doesn't support."""
         handlers = self.client.decoder.handlers.keys() if self.client.decoder else ()
         lost = 0
         for number, count in self.tap.counts.items():
@@ -113,7 +111,7 @@ class IbkrConnection:
         return lost + (self.tap.cut and self.ears.gone)
 
     async def open(self, host: str, port: int, client_id: int) -> None:
-        """Connect, and request what a ready Gateway answers: accounts, positions and open orders."""
+        """Connect, and make the requests that only a ready Gateway answers: accounts, positions and open orders."""
         opening = asyncio.ensure_future(self.client.connectAsync(host, port, client_id, self.patience.connect))
         try:
             await asyncio.wait({opening, self.ears.in_use}, return_when=asyncio.FIRST_COMPLETED)
@@ -136,26 +134,26 @@ class IbkrConnection:
                 await question()
             except (TimeoutError, GoneError) as error:
                 raise TemporaryError(
-                    f"the Gateway has let us in and doesn't answer: no {what}",
-                    f"{GATEWAY}: it is still logging in, or waits for a person",
+                    f"the Gateway accepted the connection but doesn't answer: no {what}",
+                    f"{GATEWAY}: it may still be logging in, or waiting for you",
                 ) from error
 
-    def _opening_error(self, error: Exception, place: str) -> TemporaryError:
+    def _opening_error(self, error: Exception, address: str) -> TemporaryError:
         if isinstance(error, TimeoutError) and self.tap.greeted:
-            words = f"the Gateway at {place} has greeted us, and names neither accounts nor ids"
+            words = f"the Gateway at {address} answered, but sent neither accounts nor ids"
             return TemporaryError(words, f"{GATEWAY}: log it in")
         if isinstance(error, TimeoutError):
             return TemporaryError(
-                f"the Gateway at {place} takes connections and says nothing: it is half started",
-                f"{GATEWAY}: it may wait for a login, or for a yes to this connection",
+                f"the Gateway at {address} accepts connections but sends nothing; it may still be starting",
+                f"{GATEWAY}: it may be waiting for a login, or for you to accept this connection",
             )
         return TemporaryError(
-            f"nothing listens at {place}",
+            f"nothing listens at {address}",
             f"start the Gateway, and look at its settings: API, Settings, Socket port; or set {HOST} and {PORT}",
         )
 
     async def room(self) -> None:
-        """Wait until a read's message can leave without delaying an order."""
+        """Wait until a read can be sent without delaying an order."""
         clock = asyncio.get_running_loop()
         while self.patience.reads_a_second:
             now = clock.time()
@@ -214,7 +212,7 @@ class IbkrConnection:
 
 
 class IbkrLink:
-    """Keeps one connection of this process, and opens another when it has ended.
+    """Keep one connection of this process, and reopen it after it has ended.
 
     `dropped` counts the messages that weren't understood and that no view has reported yet.
     """
@@ -265,17 +263,17 @@ class IbkrLink:
         except VenueError as error:
             raise TemporaryError(f"{IBKR.title}: {printable(error.words)} ({error.code})") from error
         except (GoneError, ConnectionError) as error:
-            raise RetryableError("the Gateway has closed the connection", "it starts again each day") from error
+            raise RetryableError("the Gateway has closed the connection", "it restarts each day") from error
         except TimeoutError as error:
             if self._line is not None and self._line.ears.cut:
-                # It says so itself, and will say when it is over: another connection wouldn't know.
+                # The Gateway will report when the venue is back; a new connection would not know about the outage.
                 raise self._lost_error() from error
             self.hang_up()
             raise RetryableError("the Gateway doesn't answer", GATEWAY) from error
 
     @contextmanager
     def sending(self) -> Iterator[IbkrConnection]:
-        """Yield a working connection, and keep it open until the request is answered."""
+        """Yield a working connection, and keep it open until the reply has arrived."""
         with self._lock:
             line = self.ready()
             self._sending += 1
@@ -287,7 +285,7 @@ class IbkrLink:
                 self._used = time.monotonic()
 
     def ready(self) -> IbkrConnection:
-        """Return a working connection: the Gateway has answered, and hasn't lost the venue since."""
+        """Return a working connection: the Gateway has answered and hasn't lost the venue since."""
         with self._lock:
             if self._line is None or self._line.ears.gone or self._is_awaited(LONGEST_S):
                 self.hang_up()
@@ -300,11 +298,13 @@ class IbkrLink:
             return self._line
 
     def _is_awaited(self, least_s: float) -> bool:
-        """Return True if another process has waited for the connection so long, and nothing is being sent."""
+        """Return True if another process has waited at least `least_s` seconds for the connection and nothing is being
+        sent.
+        """
         return self._turn is not None and not self._sending and self._turn.waits(least_s)
 
     def _look(self) -> None:
-        """Hand the connection over, if another process wants it and nobody here has asked anything for a moment."""
+        """Hand the connection over if another process wants it and this one has been idle for a moment."""
         if self._lock.acquire(blocking=False):
             try:
                 line, idle = self._line, time.monotonic() - self._used >= QUIET_S
@@ -323,7 +323,7 @@ class IbkrLink:
             self._turn.give_back()
 
     def _lost_error(self) -> TemporaryError:
-        return TemporaryError(f"the Gateway has lost {IBKR.title} (1100)", "it mostly comes back by itself")
+        return TemporaryError(f"the Gateway has lost {IBKR.title} (1100)", "it usually comes back by itself")
 
     def _connect(self) -> IbkrConnection:
         with ExitStack() as unless_open:
@@ -340,7 +340,7 @@ class IbkrLink:
                     self.run(line.open, *self.place)
                     unless_open.pop_all()
                     return line
-                # The Gateway may not have noticed yet that the process before this one has gone.
+                # The Gateway may not have noticed yet that the previous process has ended.
                 self._drop()
                 time.sleep(AGAIN_S)
 
@@ -348,7 +348,7 @@ class IbkrLink:
         return IbkrConnection(self.patience)
 
     def hang_up(self) -> None:
-        """End the connection; its dropped messages stay counted."""
+        """Close the connection; the count of its dropped messages is kept."""
         with self._lock:
             self._drop()
             self._let_go()
@@ -370,12 +370,12 @@ class IbkrLink:
                 self._loop = self._thread = None
                 self._looks = False
 
-    def run(self, question: Callable[..., Awaitable[T]], *given: object) -> T:
+    def run(self, question: Callable[..., Awaitable[T]], *arguments: object) -> T:
         """Run a coroutine in the thread's loop, and return its result."""
         loop, longest = self._running(), 4 * (self.patience.answer + self.patience.connect)
 
         async def ran() -> T:
-            return await question(*given)
+            return await question(*arguments)
 
         return asyncio.run_coroutine_threadsafe(ran(), loop).result(longest)
 
@@ -401,7 +401,7 @@ def _runs(loop: asyncio.AbstractEventLoop) -> None:
 
 async def _close(line: IbkrConnection) -> None:
     line.client.disconnect()
-    # What is left to write is written, and the other side sees the end.
+    # Write what is pending, so that the other side sees a clean end.
     await asyncio.sleep(0)
 
 
@@ -438,31 +438,32 @@ class IbkrVenue:
             kind = "real money" if self.mode is Mode.PAPER else "paper"
             raise OperatorError(
                 f"mode {self.mode} does not fit this Gateway: its account is one of {kind}",
-                f"log the Gateway in for {self.mode} trading, and look at {PORT}",
+                f"log the Gateway in for {self.mode} trading, and check {PORT}",
             )
 
 
 @cache
 def link_to(host: str, port: int, client_id: int, reads_a_second: int = LinkTimeouts().reads_a_second) -> IbkrLink:
-    """Return this process's connection to a Gateway, which all its users share, because there is one client id."""
+    """Return this process's connection to a Gateway. All users share it, because there is only one client id."""
     return IbkrLink(host, port, client_id, RetryPolicy(), LinkTimeouts(reads_a_second=reads_a_second))
 
 
 def place_of(mode: Mode, secrets: Mapping[str, str], sandbox: tuple[str, int] | None) -> tuple[str, int, int]:
-    """Return host, port and client id; raise OperatorError for invalid ones, or those that don't fit the mode."""
+    """Return host, port and client id; raise OperatorError if one is invalid or doesn't fit the mode."""
     client_id = _number(CLIENT_ID, secrets.get("ibkr_client_id") or str(TRADING_ID), _HIGHEST[1])
     if sandbox is not None:
         return *sandbox, client_id
     if mode is Mode.SANDBOX:
         raise OperatorError(
-            f"the embedded exchange doesn't play {IBKR.title} yet", "use mode paper, with the Gateway's paper login"
+            f"the embedded exchange doesn't simulate {IBKR.title} yet",
+            "use mode paper, with the Gateway's paper login",
         )
     host = secrets.get("ibkr_host") or LOOPBACK[0]
     if host not in LOOPBACK:
-        # Neither keys nor encryption protect this socket: whoever reaches it can trade.
+        # This socket has neither keys nor encryption: anyone who can reach it can trade.
         raise OperatorError(
             f"{HOST} is not this machine, and the Gateway's socket is not encrypted",
-            "run the Gateway beside the bot, or forward its port here through SSH",
+            "run the Gateway on the bot's machine, or forward its port here through SSH",
         )
     port = _number(PORT, secrets.get("ibkr_port") or str(PORTS[mode]), _HIGHEST[0])
     other = next(kind for kind in PORTS if kind is not mode)

@@ -24,11 +24,11 @@ ASSETS: Mapping[str, AssetClass] = {"FUT": AssetClass.FUTURE, "STK": AssetClass.
 _HIGHEST = Decimal(10) ** 15
 _REJECTED, _FILLED = "rejected", "Filled"
 _FIRST, _MOST = "0001", 100
-"""The last part of an execution's id before any correction, and a number that it never reaches."""
+"""The revision of an uncorrected execution, which ends its id, and a number above any revision."""
 
 
 def number(name: str, value: object) -> Decimal:
-    """Parse a number of the library's; raise RowError for anything else."""
+    """Parse a number from the library; raise RowError for anything else."""
     try:
         decimal = Decimal(str(value))
     except ArithmeticError as error:
@@ -39,7 +39,7 @@ def number(name: str, value: object) -> Decimal:
 
 
 def positive(name: str, value: object) -> Decimal:
-    """Return a number above zero; raise RowError for any other."""
+    """Parse a number above zero; raise RowError for any other."""
     amount = number(name, value)
     if amount <= 0:
         raise RowError(name, f"is not above zero: {amount}")
@@ -64,7 +64,7 @@ class ReportedExecution(Struct, frozen=True):
 
     @property
     def correction(self) -> Activity | None:
-        """Return the present values of a corrected execution, whether or not its earlier values were reported."""
+        """Return the present values of a corrected execution, even if its earlier values were never reported."""
         part, quantity, price, at = self.revisions[-1]
         name, number = self.first.activity_id, int(part)
         if part <= _FIRST:
@@ -87,7 +87,7 @@ class ReportedExecution(Struct, frozen=True):
 
 
 def _correction(name: str, number: int) -> str:
-    """Return the id of a correction of an execution, by the last part of that id."""
+    """Return the id of an execution's correction, given the execution's name and the revision."""
     return f"correction:{name}.{number:0{len(_FIRST)}}"
 
 
@@ -113,15 +113,15 @@ def executions(rows: Iterable[tuple[Any, Any]], account: str, tally: DriftTally)
 
 
 def parts_of(exec_id: str) -> tuple[str, str]:
-    """Split an execution's id into its name and last part: a correction has a higher part."""
+    """Split an execution's id into its name and revision; a correction has a higher revision."""
     name, dot, part = exec_id.rpartition(".")
     if not dot or not part.isdecimal() or not name:
-        raise RowError("execId", "has no revision at its end")
+        raise RowError("execId", "doesn't end in a revision")
     return name, part.rjust(len(_FIRST), "0")
 
 
 def fill_of(name: str, contract: Any, report: Any) -> Fill:
-    """Return one execution under its name; its commission is reported separately, and unknown until then."""
+    """Parse one execution. Its commission arrives separately, so it is unknown here."""
     side = SIDES.get(str(report.side))
     if side is None:
         raise RowError("side", "is neither BOT nor SLD")
@@ -142,7 +142,7 @@ def fill_of(name: str, contract: Any, report: Any) -> Fill:
 
 
 def fees(executions: Iterable[ReportedExecution], commissions: Mapping[str, Any], tally: DriftTally) -> list[Activity]:
-    """Return commissions as activities. One in another currency is counted, but not included."""
+    """Return commissions as activities. One in another currency is counted in the tally and left out."""
     paid, newest = [], dict[str, Any]()
     for exec_id in sorted(commissions):
         newest[exec_id.rpartition(".")[0]] = commissions[exec_id]
@@ -190,11 +190,11 @@ class OrderReports(Struct, frozen=True):
     refs: Mapping[str, str] = field(default_factory=dict)
 
     def by_client_id(self, name: str, tally: DriftTally) -> Order | None:
-        """Return the order with our mark; if there are several, which is a finding, one of ours, and the newest."""
+        """Return the order with our client order id; of several, which counts as drift, ours first, then the newest."""
         orders = [order for order in self.orders.values() if order.client_order_id == name]
         if len(orders) > 1:
             ids = ", ".join(sorted(order.venue_id for order in orders))
-            tally.note("order", "orderRef", f"is that of {len(orders)} orders: {ids}")
+            tally.note("order", "orderRef", f"belongs to {len(orders)} orders: {ids}")
         id_groups: tuple[Collection[str], ...] = (self.own, self.open)
         return max(
             orders,
@@ -243,9 +243,9 @@ def put_together(
 
 
 def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mapping[str, Order]:
-    """Return orders with what each is a leg of: the mark of an entry's stop names the entry's.
+    """Link each stop to its entry: the stop's client order id names the entry's.
 
-    Where a message arrived twice, two entries have one mark: each stop is younger than its own.
+    If a message arrived twice, two entries share an id. Each stop is then younger than its own entry.
     """
     by_mark = defaultdict[str, list[int]](list)
     for venue_id, ref in refs.items():
@@ -255,36 +255,39 @@ def _with_parents(orders: Mapping[str, Order], refs: Mapping[str, str]) -> Mappi
     }
     parents = {stop: str(max(entries)) for stop, entries in older.items() if entries}
     leading = set(parents.values())
-    made = dict(orders)
+    linked = dict(orders)
     for venue_id in leading:
-        made[venue_id] = replace(orders[venue_id], order_class=OrderClass.BRACKET)
+        linked[venue_id] = replace(orders[venue_id], order_class=OrderClass.BRACKET)
     for venue_id, parent in parents.items():
         order, entry = orders[venue_id], orders[parent]
         waits = order.status is OrderStatus.NEW and not entry.status.terminal and not entry.filled_quantity
         status = OrderStatus.HELD if waits else order.status
-        made[venue_id] = replace(order, parent=parent, order_class=OrderClass.BRACKET, status=status)
-    return made
+        linked[venue_id] = replace(order, parent=parent, order_class=OrderClass.BRACKET, status=status)
+    return linked
 
 
 def order_of(
     contract: Any,
     order: Any,
     state: Any,
-    said: ReportedStatus | None,
+    reported: ReportedStatus | None,
     counted: Sequence[ReportedExecution],
     tally: DriftTally,
 ) -> Order:
-    """Build an order. Its filled quantity is the larger of its executions' and the order's own."""
+    """Build an order. Its filled quantity is the larger of the executions' sum and the reported one."""
     side = SIDES.get(str(order.action))
     if side is None:
         raise RowError("action", "is neither BUY nor SELL")
     executed = sum((execution.quantity for execution in counted), Decimal(0))
     worth = sum((execution.worth for execution in counted), Decimal(0))
-    claimed = max(_quantity_or_zero(said.filled if said else 0), _quantity_or_zero(getattr(order, "filledQuantity", 0)))
-    word = said.word if said else str(state.status)
-    # Of an order that has ended, the venue says what has filled, and not how large it was.
+    claimed = max(
+        _quantity_or_zero(reported.filled if reported else 0),
+        _quantity_or_zero(getattr(order, "filledQuantity", 0)),
+    )
+    word = reported.word if reported else str(state.status)
+    # For an ended order, the venue reports only the filled quantity and not the order's size.
     size = _quantity_or_zero(order.totalQuantity) or (claimed if word == _FILLED else None) or None
-    # The list of executions may lack rows, unless one was corrected. More than its size isn't believed.
+    # The list of executions may be incomplete, except for corrected ones. A sum above the order's size isn't believed.
     believed = (size is None or claimed <= size) and not any(execution.correction for execution in counted)
     filled = max(executed, claimed) if believed else executed
     kind = TYPES.get(str(order.orderType), OrderType.UNKNOWN)
@@ -314,7 +317,7 @@ def order_of(
 
 
 def _ended_at(text: str) -> datetime | None:
-    """Return when an order ended; None if nothing is told, or nothing that can be read."""
+    """Parse the time at which an order ended; None if it is missing or unreadable."""
     moment, _, zone = text.rpartition(" ")
     try:
         return datetime.strptime(moment, "%Y%m%d %H:%M:%S").replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
@@ -323,7 +326,7 @@ def _ended_at(text: str) -> datetime | None:
 
 
 def _quantity_or_zero(value: object) -> Decimal:
-    """Return a quantity that is only said; zero for none, and for what the library writes in place of none."""
+    """Parse a quantity; zero if it is missing, or if it is the library's number for a missing value."""
     try:
         filled = number("filled", value or 0)
     except RowError:
@@ -344,7 +347,7 @@ def _status(
     if size is not None and filled >= size:
         return OrderStatus.FILLED
     if status is OrderStatus.FILLED or (status.terminal and filled < claimed):
-        # Its executions are still to come.
+        # Its executions haven't arrived yet.
         return OrderStatus.UNKNOWN
     if status is OrderStatus.CANCELED and completed.lower().startswith(_REJECTED) and not filled:
         return OrderStatus.REJECTED

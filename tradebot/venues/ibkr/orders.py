@@ -34,10 +34,10 @@ from tradebot.venues.ibkr.reader import IbkrReader
 from tradebot.venues.ibkr.wrapper import GoneError, VenueError
 
 _DOUBTED = NO_SUCH_ORDER, CANNOT_CANCEL, NOT_CANCELABLE
-"""Responses to a cancel that is too late, refused, or already sent: the lists of orders determine which."""
+"""Responses to a cancel that is too late, refused, or already sent: only the lists of orders tell which."""
 _ENDED, _ENDING = frozenset({"ApiCancelled", "Cancelled"}), "PendingCancel"
 END_WITHIN_S = 0.2
-"""How long to wait for an order's end once its cancel is accepted; then the lists have to tell of it."""
+"""How long to wait for an order's end after its cancel is accepted, in seconds; then the lists are read."""
 
 
 class IbkrOrders:
@@ -73,25 +73,27 @@ class IbkrOrders:
                     line.client.placeOrder(child.orderId, contract, child)
             reply = await self._wait_for_replies(line, ids, intent)
             if hung and reply.outcome is not WriteOutcome.ACCEPTED:
-                # Whatever the venue made of them: an entry without its stop isn't to stay.
+                # Whatever became of them: an entry must not stay without its stop.
                 line.client.cancelOrder(parent.orderId)
             return reply
 
         return self._ask(send)
 
     def _group(self, intent: Intent) -> str:
-        """Return the group that an order belongs to, if any; raise TradebotError if what it joins isn't there."""
+        """Return the group that an order belongs to, if any; raise TradebotError if the order that it would join is
+        gone.
+        """
         if intent.is_target:
             return self._beside(intent)
         if not intent.key.joins:
             return intent.client_order_id if intent.protects else ""
         stop = self._reader.order_reports().own.get(intent.key.joins)
         if stop is None or not stop[2].ocaGroup:
-            raise TemporaryError("the stop that the exit would join doesn't rest any more")
+            raise TemporaryError("the stop that the exit would join isn't open any more")
         return str(stop[2].ocaGroup)
 
     def _beside(self, intent: Intent) -> str:
-        """Return the group of the one stop that is as large as a target beside it, so that only one of them fills."""
+        """Return the group of the one stop of the same size as a target, so that only one of them fills."""
         groups = {
             str(order.ocaGroup)
             for _, contract, order in self._reader.order_reports().own.values()
@@ -139,11 +141,11 @@ class IbkrOrders:
         again = self._own(venue_id, ending=True)
         if isinstance(again, Reply):
             return again
-        # It is listed as open after the venue has said no.
+        # The order stays listed as open after the venue has refused it.
         return reply if again[3].status is OrderStatus.PENDING_CANCEL else replace(reply, outcome=WriteOutcome.REJECTED)
 
     def _ask(self, send: Callable[[IbkrConnection], Any]) -> Reply:
-        """Return what became of a request; it wasn't sent if the connection wasn't whole before."""
+        """Send a request and return its outcome; nothing is sent if the connection wasn't working before."""
         try:
             with self._venue.link.sending() as line:
                 return self._send_request(send, line)
@@ -158,7 +160,7 @@ class IbkrOrders:
         return reply
 
     def _own(self, venue_id: str, *, ending: bool = False) -> tuple[int, Any, Any, Order] | Reply:
-        """Return order id, contract, message and state of an open order of this client id; or what any other is."""
+        """Return id, contract, message and state of an open order of this client id; otherwise the reply for it."""
         try:
             order_reports = self._reader.order_reports()
         except TradebotError as error:
@@ -172,14 +174,14 @@ class IbkrOrders:
             )
         if venue_id in order_reports.open:
             return Reply(
-                WriteOutcome.REJECTED, code="another_client", message="it is of another client id, or a person's"
+                WriteOutcome.REJECTED, code="another_client", message="another client id or a person placed it"
             )
         if order is not None or order_reports.unreadable:
-            return Reply(WriteOutcome.UNKNOWN, code="not_listed", message="no list says what became of it")
+            return Reply(WriteOutcome.UNKNOWN, code="not_listed", message="no list shows what became of it")
         return Reply(WriteOutcome.REJECTED, code="not_found", message="the venue has no such order")
 
     async def _wait_for_replies(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply:
-        """Return what the venue says of the orders of a request, once it has said something of each, or time is up."""
+        """Wait until the venue has reported on each order of a request, or until a timeout; return the outcome."""
         clock = asyncio.get_running_loop()
         until = clock.time() + line.patience.order
         while True:
@@ -188,21 +190,23 @@ class IbkrOrders:
             if reply is not None:
                 return reply
             if line.ears.gone or remaining <= 0:
-                return Reply(WriteOutcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
+                return Reply(
+                    WriteOutcome.UNKNOWN, code="no_answer", message=("the venue has not reported what became of it")
+                )
             try:
                 await asyncio.wait_for(line.ears.something(), remaining)
             except TimeoutError:
                 continue
 
     def _judge_replies(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply | None:
-        """Return what is proven by now; None if it is too early."""
+        """Return what the replies so far prove; None if it is too early to tell."""
         orders, heard = [], [line.ears.said_of(number) for number in ids]
-        errors = [what for said in heard for name, what in said if name == "error" and what.code not in NOTICES]
+        errors = [what for messages in heard for name, what in messages if name == "error" and what.code not in NOTICES]
         if errors:
             return _refusal(errors[0], whole=len(ids) == 1)
-        for said in heard:
-            opened = [what for name, what in said if name == "open" and what[1].permId]
-            words = [what.word for name, what in said if name == "status"] or [reply[2].status for reply in opened]
+        for messages in heard:
+            opened = [what for name, what in messages if name == "open" and what[1].permId]
+            words = [what.word for name, what in messages if name == "status"] or [reply[2].status for reply in opened]
             if not opened or words[-1] == INACTIVE:
                 return None
             try:
@@ -212,7 +216,7 @@ class IbkrOrders:
         first, *legs = orders
         if not intent.asked_for(first):
             mismatch = f"it is another order: {first.client_order_id}"
-            # A change is told by the order as it is after it; before that, the old one may be told once more.
+            # A change is reported as the changed order. Before that, the old one may be reported once more.
             return None if intent.target_venue_id else Reply(WriteOutcome.UNKNOWN, code="mismatch", message=mismatch)
         submitted = first if intent.target_venue_id else replace(first, submitted_at=intent.at)
         if not legs:
@@ -233,37 +237,37 @@ class IbkrOrders:
 
 
 def _refusal(error: VenueError, *, whole: bool) -> Reply:
-    """Return a rejection for the numbers that prove one; a part of a bracket that is refused proves nothing alone."""
+    """Return a rejection for the codes that prove one; the refusal of one leg of a bracket proves nothing alone."""
     refused = error.code in REFUSED and whole
     words = printable(error.words)
     if READ_ONLY_WORDS in words.lower():
-        words = f"{words}: look at the Gateway's settings: API, Settings, Read-Only API"
+        words = f"{words}: check the Gateway's settings: API, Settings, Read-Only API"
     return Reply(WriteOutcome.REJECTED if refused else WriteOutcome.UNKNOWN, code=str(error.code), message=words)
 
 
 def _as_told(row: tuple[Any, Any, Any], word: str, tally: DriftTally) -> Order:
-    """Return an order as the venue told it; what it has filled, executions will say."""
+    """Return an order as its status message reports it; the filled quantity comes from executions."""
     contract, order, state = row
     state.status = word if word in STATUSES else state.status
     return order_of(contract, order, state, None, (), tally)
 
 
 async def _wait_for_cancel(line: IbkrConnection, order_id: int, order: Order) -> Reply:
-    """Return what the venue says of a cancel, with the order as it ended once it says so.
+    """Return the venue's reply to a cancel, with the ended order once it is reported.
 
-    No list may have that for long, and what takes the order's place waits for it.
+    The lists may lack the end for a while, and the replacement order waits for it.
     """
     clock, accepted = asyncio.get_running_loop(), False
     until = clock.time() + line.patience.order
     while True:
-        said = line.ears.said_of(order_id)
-        if ended := next((what for name, what in said if name == "status" and what.word in _ENDED), None):
+        messages = line.ears.said_of(order_id)
+        if ended := next((what for name, what in messages if name == "status" and what.word in _ENDED), None):
             filled = max(order.filled_quantity, Decimal(str(ended.filled)))
             over = replace(order, status=OrderStatus.CANCELED, filled_quantity=filled)
             return Reply(WriteOutcome.ACCEPTED, over if order.quantity and filled < order.quantity else None)
-        for name, what in said:
+        for name, what in messages:
             if (name == "status" and what.word == _ENDING) or (name == "error" and what.code == CANCELED):
-                # The state that it ended in comes at once after this, or a little before.
+                # The final state follows immediately, or came just before.
                 accepted, until = True, min(until, clock.time() + END_WITHIN_S)
             elif name == "error" and what.code not in NOTICES:
                 unsure = what.code in _DOUBTED or what.code not in REFUSED
@@ -271,7 +275,9 @@ async def _wait_for_cancel(line: IbkrConnection, order_id: int, order: Order) ->
                 return Reply(outcome, code=str(what.code), message=printable(what.words))
         remaining = until - clock.time()
         if line.ears.gone or remaining <= 0:
-            unheard = Reply(WriteOutcome.UNKNOWN, code="no_answer", message="the venue has not said what became of it")
+            unheard = Reply(
+                WriteOutcome.UNKNOWN, code="no_answer", message=("the venue has not reported what became of it")
+            )
             return Reply(WriteOutcome.ACCEPTED) if accepted else unheard
         try:
             await asyncio.wait_for(line.ears.something(), remaining)
@@ -280,7 +286,7 @@ async def _wait_for_cancel(line: IbkrConnection, order_id: int, order: Order) ->
 
 
 def _order(line: IbkrConnection, intent: Intent, order_id: int | None = None, *, transmit: bool = True) -> Any:
-    """Return the order of an intent, as the library sends it."""
+    """Build the library's order for an intent."""
     from ib_async.order import Order as Message
 
     order = Message(
@@ -291,7 +297,7 @@ def _order(line: IbkrConnection, intent: Intent, order_id: int | None = None, *,
         tif=SENT_LIVES[intent.time_in_force],
         account=line.account,
         orderRef=intent.client_order_id,
-        # Stops act whenever the market is open, and not only in the hours of the pits.
+        # Let stops trigger whenever the market is open, not only in regular hours.
         outsideRth=True,
         transmit=transmit,
     )
@@ -303,7 +309,7 @@ def _order(line: IbkrConnection, intent: Intent, order_id: int | None = None, *,
 
 
 def _stop(line: IbkrConnection, intent: Intent, parent: Any) -> Any:
-    """Return the stop that hangs on an entry: the last message, and the one that lets both work."""
+    """Build the stop attached to an entry: it is sent last, and activates both orders."""
     from ib_async.order import Order as Message
 
     assert intent.stop_price is not None
@@ -325,5 +331,5 @@ def _stop(line: IbkrConnection, intent: Intent, parent: Any) -> Any:
 
 
 def _plain(number: Decimal) -> Decimal:
-    """Return a number that is written without an exponent."""
+    """Return a number that prints without an exponent."""
     return Decimal(f"{number:f}")

@@ -37,9 +37,9 @@ _STEP_S = 0.01
 
 
 async def details_of(line: IbkrConnection, symbol: str, today: date | None = None) -> Any | None:
-    """Return the venue's details of the one future with this name; None if there isn't exactly one.
+    """Fetch the details of the one future with this name; None if there isn't exactly one.
 
-    Details from a day other than `today` are fetched again: hours are given for the next days only.
+    Details of another day than `today` are fetched again, because they contain only the next days' hours.
     """
     if today and line.asked_on.get(symbol) != today:
         line.contracts.pop(symbol, None)
@@ -50,9 +50,9 @@ async def details_of(line: IbkrConnection, symbol: str, today: date | None = Non
 
 
 async def contract_with_bars(line: IbkrConnection, symbol: str) -> Any | None:
-    """Return the one future with this name to request bars of, even if it has expired; None if there isn't exactly one.
+    """Return the one future with this name for requesting bars, even an expired one; None if there isn't exactly one.
 
-    The venue returns an expired one only if each request asks for those.
+    The venue returns expired contracts only if each request asks for them.
     """
     details = await details_of(line, symbol)
     if details is not None:
@@ -77,16 +77,15 @@ async def _request_details(line: IbkrConnection, symbol: str, *, ended: bool = F
 
 
 def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) -> Listing:
-    """Return a contract's listing; raise RowError for one without tick or multiplier, or that has expired.
-
-    `levels` are its margin levels.
+    """Return a contract's listing with these margin levels; raise RowError if it has no tick or multiplier, or has
+    expired.
     """
     contract, symbol = details.contract, str(details.contract.localSymbol)
     tick, lot = positive("minTick", details.minTick), positive("sizeIncrement", details.sizeIncrement or 1)
     multiplier = positive("multiplier", contract.multiplier)
     last = _day(details.realExpirationDate or contract.lastTradeDateOrContractMonth)
     if last < IBKR.day.date_of(read_at):
-        raise RowError("realExpirationDate", f"is over: {last}")
+        raise RowError("realExpirationDate", f"has expired: {last}")
     try:
         root = root_of(symbol)
     except ValueError as error:
@@ -117,7 +116,7 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
 
 
 def told_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
-    """Return a contract's trading hours from now on, or why they can't be read."""
+    """Return a contract's trading hours from now on, or an empty value and why they can't be read."""
     trading, liquid, zone = (
         str(text or "") for text in (details.tradingHours, details.liquidHours, details.timeZoneId)
     )
@@ -128,9 +127,9 @@ def told_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
 
 
 async def calendar_hours(line: IbkrConnection, calendar: str, now: datetime) -> Hours | None:
-    """Return the venue's hours for a calendar's products, from a month of the first root that it lists.
+    """Return the venue's hours for a calendar's products, from a contract of the first root that it lists.
 
-    They are fetched once a day. None if it lists no such contract, or its hours can't be read.
+    They are fetched once a day. Return None if it lists no such contract, or if its hours can't be read.
     """
     today = IBKR.day.date_of(now)
     asked_on, hours = line.hours.get(calendar, (None, None))
@@ -148,11 +147,11 @@ def _day(text: str) -> date:
     try:
         return datetime.strptime(text[:8], "%Y%m%d").replace(tzinfo=UTC).date()
     except ValueError as error:
-        raise RowError("realExpirationDate", "is no date") from error
+        raise RowError("realExpirationDate", "is not a date") from error
 
 
 async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple[datetime, Mapping[str, Ticks]]:
-    """Return the venue's time, and the streamed ticks of each contract; wait a moment for newly requested ones."""
+    """Return the venue's time and the streamed ticks of each contract; wait briefly for newly requested ones."""
     for symbol in symbols:
         if symbol not in line.quoted and (details := await details_of(line, symbol)) is not None:
             await line.room()
@@ -171,7 +170,7 @@ async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple
 
 
 def last_price(ticks: Ticks | None) -> Decimal:
-    """Return the last price, or that of the session before; raise RowError without one."""
+    """Return the last price, or the previous session's; raise RowError if there is neither."""
     prices = ticks.prices if ticks else {}
     return positive("last", prices.get(_LAST, 0) or prices.get(_CLOSE, 0))
 
@@ -217,7 +216,7 @@ _SPAN = re.compile(r"(?P<begins>\d{4})-(?:(?P<day>\d{8}):)?(?P<ends>\d{4})")
 
 _ZONES: Mapping[str, str] = MappingProxyType({"CST": "America/Chicago", "EST": "America/New_York", "GMT": "Etc/UTC"})
 
-"""Zones by the letters that older servers send in place of their names."""
+"""Time zones by the abbreviations that older servers send."""
 
 
 class TradingSpan(NamedTuple):
@@ -228,10 +227,9 @@ class TradingSpan(NamedTuple):
 
 
 def hours_of(trading: str, liquid: str, zone: str, now: datetime) -> Hours:
-    """Return the hours in a contract's details, for the days from now on; raise ValueError if unreadable.
+    """Parse the hours in a contract's details, from now on; raise ValueError if they are unreadable.
 
-    A session belongs to the date on which it closes. The hours cover up to the last session, or to the last day that is
-    closed.
+    A session belongs to the date on which it closes. The hours reach to the last session, or to the last closed day.
     """
     where = _zone(zone)
     spans = spans_of(trading, zone)
@@ -248,15 +246,15 @@ def _date(span: TradingSpan, zone: ZoneInfo) -> date:
 
 
 def spans_of(text: str, zone: str) -> Sequence[TradingSpan]:
-    """Return the periods in a text of a contract's details, oldest first; raise ValueError if it can't be read.
+    """Parse the trading periods in a contract's details, oldest first; raise ValueError if they are unreadable.
 
-    Days are separated by `;`, as 20261126:1700-20261127:1215 or 20261128:CLOSED. Older servers write
-    20261126:0830-1500,1530-1600, where an end before its beginning is on the next day.
+    Days are separated by `;`, as in 20261126:1700-20261127:1215 or 20261128:CLOSED. Older servers write
+    20261126:0830-1500,1530-1600, where an end earlier than its start is on the next day.
     """
     where, spans_found, days = _zone(zone), list[TradingSpan](), tuple(_days(text))
     for begins_on, spans in days:
         if spans != CLOSED:
-            # Only the first span of a day goes without its date.
+            # Only a day's first period may have an end without a date.
             spans_found += [
                 _span(span.removeprefix(f"{begins_on:%Y%m%d}:"), begins_on, where) for span in spans.split(",")
             ]
@@ -282,14 +280,14 @@ def _zone(name: str) -> ZoneInfo:
 def _span(text: str, day: date, zone: ZoneInfo) -> TradingSpan:
     match = _SPAN.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text[:40]!r} are no hours")
+        raise ValueError(f"{text[:40]!r} can't be read as hours")
     opens = _at(day, match["begins"], zone)
     ends_on = datetime.strptime(match["day"], "%Y%m%d").replace(tzinfo=UTC).date() if match["day"] else day
     closes = _at(ends_on, match["ends"], zone)
     if closes <= opens and not match["day"]:
         closes = _at(day + timedelta(days=1), match["ends"], zone)
     if closes <= opens:
-        raise ValueError(f"{text[:40]!r} end before they begin")
+        raise ValueError(f"{text[:40]!r} end before they start")
     return TradingSpan(opens, closes)
 
 
@@ -302,7 +300,7 @@ SIDES = "BUY", "SELL"
 
 _AWAY = dict(zip(SIDES, (Decimal("0.99"), Decimal("1.01")), strict=True))
 
-"""The limit price of each side, as a part of the last price, at which an order would rest."""
+"""The limit price of each side, as a fraction of the last price, at which an order would rest and not fill."""
 
 _PLACES = Decimal("0.000001")
 
@@ -310,27 +308,27 @@ _FIGURES = "initMarginChange", "maintMarginChange"
 
 
 async def levels(line: IbkrConnection, details: Any, ticks: Ticks | None, tally: DriftTally) -> tuple[MarginLevel, ...]:
-    """Return a contract's margin levels, as fractions of its notional; empty unless all of it is known.
+    """Query a contract's margin levels, as fractions of notional; empty unless all are known.
 
-    One contract is queried on both sides, and the larger reply counts: against an existing position, one of them needs
-    less than a position alone.
+    One contract is queried on both sides and the larger reply counts, because the order that reduces an existing
+    position needs less.
     """
     try:
         price = last_price(ticks)
-        asked = [_question(line, details, action, price) for action in _AWAY]
-        answers = await asyncio.gather(*(_answer(line, details.contract, order) for order in asked))
+        questions = [_question(line, details, action, price) for action in _AWAY]
+        answers = await asyncio.gather(*(_answer(line, details.contract, order) for order in questions))
         return levels_of(details, price, answers)
     except RowError as error:
         tally.note("margin", error.field_name, error.problem)
     except VenueError as error:
         tally.note("margin", "whatIf", f"is refused: {error}")
     except TimeoutError:
-        tally.note("margin", "whatIf", "isn't answered with figures")
+        tally.note("margin", "whatIf", "has no figures in its reply")
     return ()
 
 
 def levels_of(details: Any, price: Decimal, answers: Sequence[Any]) -> tuple[MarginLevel, ...]:
-    """Build the margin levels from replies about one contract on each side; raise RowError without a figure."""
+    """Build margin levels from the replies for one contract on each side; raise RowError if a figure is missing."""
     worth = price * positive("multiplier", details.contract.multiplier)
     most = [positive(name, max(number(name, getattr(state, name)) for state in answers)) for name in _FIGURES]
     initial, maintenance = ((amount / worth).quantize(_PLACES, ROUND_UP) for amount in most)
@@ -348,7 +346,7 @@ def _question(line: IbkrConnection, details: Any, action: str, price: Decimal) -
 
 
 async def _answer(line: IbkrConnection, contract: Any, order: Any) -> Any:
-    """Return the state that the venue gives an order that only asks; this is the one place that sends one."""
+    """Return the venue's state for a what-if order; this is the only place that sends one."""
     order.whatIf = True
     answer = line.ask_numbered(lambda number: line.client.placeOrder(number, contract, order))
     return (await asyncio.wait_for(answer, line.patience.quote))[-1]
@@ -363,7 +361,7 @@ SIZES: Mapping[str, tuple[str, timedelta]] = {
     "1Day": ("1 day", timedelta(days=300)),
 }
 
-"""The venue's names of timeframes, and the longest period of one request."""
+"""The venue's names of timeframes, and the longest period per request."""
 
 
 class IbkrBars:
@@ -387,7 +385,7 @@ class IbkrBars:
         """Yield the bars of each symbol, page by page."""
         self.refused_symbols, width = frozenset(), width_of(timeframe) or timedelta(days=1)
         now = datetime.fromtimestamp(self._venue.link.read(lambda line: line.time()), UTC)
-        # A day is over with its session, some hours after midnight.
+        # A daily bar is over when its session closes, some hours after midnight.
         lasts_s = (IBKR.day.opens + IBKR.day.lasts if timeframe == "1Day" else width).total_seconds()
         for symbol in symbols:
             start, until = first, min(last + width, now)
@@ -403,7 +401,7 @@ class IbkrBars:
                 start = end
 
     def _page(self, symbol: str, timeframe: str, start: datetime, end: datetime) -> list[Any] | None:
-        """Return the rows of a span; None if there is no such contract."""
+        """Fetch the rows of a period; None if there is no such contract."""
 
         async def ask(line: IbkrConnection) -> list[Any] | None:
             contract = await contract_with_bars(line, symbol)
@@ -424,7 +422,7 @@ class IbkrBars:
                     return []
                 reason = printable(error.words)
                 hint = next((what for words, what in WITHOUT_BARS.items() if words in reason.lower()), "")
-                raise TemporaryError(f"{IBKR.title} tells no bars of {symbol}: {reason}", hint) from error
+                raise TemporaryError(f"{IBKR.title} returned no bars of {symbol}: {reason}", hint) from error
 
         self._venue.before_read()
         return self._venue.link.read(ask)
@@ -447,8 +445,8 @@ def _bar(row: Any) -> RawBar:
         start = IBKR.day.begins_s(datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date()) if len(text) == 8 else 0
         start_s = start or int(text)
     except ValueError as error:
-        raise RowError("date", "is no moment") from error
+        raise RowError("date", "is not a time") from error
     opening, high, low, close = (float(price) for price in (row.open, row.high, row.low, row.close))
     if not 0 < low <= min(opening, close) <= max(opening, close) <= high:
-        raise RowError("high", "or low doesn't hold the open and the close")
+        raise RowError("high", "and low don't contain open and close")
     return RawBar(start_s, opening, high, low, close, max(float(row.volume), 0.0))

@@ -64,14 +64,14 @@ class IbkrReader:
         return self._venue.link.read(ask)
 
     def clock(self) -> VenueClock:
-        """Return the venue's time, and when its next session opens and closes, from its own hours or its calendar."""
+        """Return the venue's time and its next open and close, from the venue's own hours or the calendar."""
         now, hours = self._hours(IBKR.calendar)
         today = IBKR.day.date_of(now)
         sessions = _sessions(today - DAYS, today + FAR, IBKR.calendar, hours)
         closes = [session.close for session in sessions if session.close > now]
         opens = [session.open for session in sessions if session.open > now]
         if not opens or not closes:
-            raise TemporaryError(f"the calendar {IBKR.calendar} doesn't tell the next session")
+            raise TemporaryError(f"the calendar {IBKR.calendar} has no next session")
         return VenueClock(now, any(session.contains(now) for session in sessions), opens[0], closes[0])
 
     def account(self) -> Account:
@@ -91,7 +91,8 @@ class IbkrReader:
                 raise RowError(missing, f"is missing in {IBKR.currency}")
             of = {name: number(name, values[name]) for name in _VALUES}
         except RowError as error:
-            raise OperatorError(f"the account can't be used: {error}", "its base currency has to be USD") from error
+            hint = "the account's base currency has to be USD"
+            raise OperatorError(f"the account's figures can't be used: {error}", hint) from error
         return Account(
             number=account,
             status="ACTIVE",
@@ -107,21 +108,21 @@ class IbkrReader:
         )
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders, which are read first and last.
+        """Return account, positions and open orders; the orders are read first and last.
 
-        Messages dropped since the last view count as unreadable: this view may lack their content.
+        Messages dropped since the last view count as unreadable, because this view may lack their content.
         """
         steady, after = False, self._read_reports()
         for _ in range(VIEW_TRIES):
             before = after
-            held, (account, values) = self._read(lambda line: line.positions()), self._read(_values)
+            position_rows, (account, values) = self._read(lambda line: line.positions()), self._read(_values)
             after = self._read_reports()
             if steady := _ours(before) == _ours(after):
                 break
-        positions, lost = self._positions(held, values)
+        positions, lost = self._positions(position_rows, values)
         link = self._venue.link
         if dropped := link.dropped_count:
-            self._tally.note("socket", "message", f"wasn't understood: {link.last_problem or 'cut off'}")
+            self._tally.note("socket", "message", f"couldn't be decoded: {link.last_problem or 'cut off'}")
             link.note_understood(dropped)
         orders = tuple(order for venue_id, order in after.orders.items() if venue_id in after.open)
         unreadable = after.unreadable + lost + dropped
@@ -152,7 +153,7 @@ class IbkrReader:
         return tuple(by_symbol.values()), lost
 
     def _read_reports(self) -> OrderReports:
-        """Return what open orders, completed orders and executions say, in the order in which an order passes them."""
+        """Fetch open orders, completed orders and executions, in the order in which an order moves through them."""
         link = self._venue.link
         before = link.dropped_count
         account, opened, completed, rows, _ = self._read(_everything)
@@ -168,16 +169,16 @@ class IbkrReader:
         )
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the newest order with our mark."""
+        """Return the newest order with this client order id."""
         order_reports = self._read_reports()
         return _require_readable(order_reports, order_reports.by_client_id(client_order_id, self._tally))
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Return what open orders, completed orders and executions prove together.
+        """Prove what became of a request from open orders, completed orders and executions together.
 
-        The venue drops completed orders and executions at the end of its day. Then their absence proves nothing about
-        an entry. An exit that isn't open any more is over all the same: the shares it may have closed aren't in the
-        position any more, and the next exit checks that.
+        The venue drops completed orders and executions at the end of its day. After that, their absence proves nothing
+        about an entry. An exit that is no longer open counts as ended: any shares that it sold are missing from the
+        position, which the next exit checks.
         """
         order_reports, name = self._read_reports(), intent.client_order_id
         if intent.operation is not Operation.CANCEL:
@@ -185,21 +186,23 @@ class IbkrReader:
             if order is not None:
                 return Proof.of(order)
         if order_reports.unreadable:
-            return Proof(End.UNKNOWN, "some of what the venue told can't be read, and might be about it")
+            return Proof(End.UNKNOWN, "some of the broker's rows can't be read and might be about it")
         executed = [execution for execution in order_reports.executions if execution.order_ref == name]
         if executed:
-            return Proof(End.UNKNOWN, "it has executions, and no list of orders has it")
+            return Proof(End.UNKNOWN, "it has executions, but no list of orders contains it")
         until = intent.at + ARRIVES_WITHIN
         if now <= until:
             return Proof(End.UNKNOWN, f"it may show up until {until:%H:%M:%S}")
         if IBKR.day.date_of(intent.at) != IBKR.day.date_of(now):
             if intent.operation is Operation.SUBMIT and intent.purpose is not Purpose.OPEN:
-                return Proof(End.OVER, "it is an exit of another day, and no open order any more")
-            return Proof(End.UNKNOWN, "it is of another day, and the venue lists ended orders and executions of today")
-        return Proof(End.OVER, "neither open orders, completed orders nor executions have it")
+                return Proof(End.OVER, "it is an exit of an earlier day and no longer open")
+            return Proof(
+                End.UNKNOWN, ("it is of an earlier day, and the venue lists only today's ended orders and executions")
+            )
+        return Proof(End.OVER, "neither open orders, completed orders nor executions contain it")
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return the evidence that a DAY order's session is over: on the next day, it is no longer in any list."""
+        """Return the evidence that a DAY order's session is over: by the next day, no list contains it any more."""
         sent = order.submitted_at
         if order.time_in_force is not TimeInForce.DAY or sent is None:
             return ""
@@ -209,12 +212,12 @@ class IbkrReader:
         return f"it is for one day, and its session closed at {closes:%Y-%m-%d %H:%M} UTC"
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id; a change doesn't give an order another id here."""
+        """Return the order with this venue id; a changed order keeps its id at this venue."""
         order_reports = self._read_reports()
         return _require_readable(order_reports, order_reports.orders.get(venue_id))
 
     def order_reports(self) -> OrderReports:
-        """Return all orders, with what changing or canceling one needs."""
+        """Return all orders, with the data needed to change or cancel one."""
         return self._read_reports()
 
     def legs(self, venue_id: str) -> Sequence[Order]:
@@ -222,7 +225,7 @@ class IbkrReader:
         return [order for order in self._read_reports().orders.values() if order.parent == venue_id]
 
     def ended(self, since: datetime) -> Sequence[Order]:
-        """Return today's ended orders, oldest first, and last those without a time."""
+        """Return today's ended orders, oldest first; those without a time come last."""
         orders = [order for order in self._read_reports().orders.values() if order.status.terminal]
         ended = [order for order in orders if order.updated_at is None or order.updated_at >= since]
         return sorted(ended, key=lambda order: (order.updated_at is None, order.updated_at or since))
@@ -237,7 +240,7 @@ class IbkrReader:
         return OrdersTold(tuple(orders), lists.unreadable)
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return today's executions later than a time, oldest first, without repeats."""
+        """Return today's executions after a time, oldest first, without repeats."""
         link = self._venue.link
         before = link.dropped_count
         account, rows, _ = self._read(_executions)
@@ -260,7 +263,7 @@ class IbkrReader:
         return _sessions(start, end, name, hours)
 
     def _hours(self, calendar: str) -> tuple[datetime, Hours | None]:
-        """Return the venue's time, and what it tells of a calendar's hours."""
+        """Return the venue's time and its hours for a calendar."""
 
         async def ask(line: IbkrConnection) -> tuple[datetime, Hours | None]:
             now = datetime.fromtimestamp(await line.time(), UTC)
@@ -269,7 +272,7 @@ class IbkrReader:
         return self._read(ask)
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return the venue's listings of these contracts; one that it lacks, or has several of, has none."""
+        """Return the listings of these contracts; a contract without exactly one match is left out."""
         now, rows = self._read(lambda line: self._list_contracts(line, tuple(dict.fromkeys(symbols))))
         by_symbol = {}
         for symbol, details, levels in rows:
@@ -282,7 +285,7 @@ class IbkrReader:
     async def _list_contracts(
         self, line: IbkrConnection, symbols: Sequence[str]
     ) -> tuple[datetime, Iterable[tuple[str, Any, tuple[MarginLevel, ...]]]]:
-        """Return the venue's time, and for each contract that it has its details and what margin it needs."""
+        """Return the venue's time, and the details and margin levels of each contract that it has."""
         now, ticks = await prices.streaming_ticks(line, symbols)
         today = IBKR.day.date_of(now)
         details_found = [(symbol, await prices.details_of(line, symbol, today)) for symbol in ticks]
@@ -343,7 +346,7 @@ def _require_readable(order_reports: OrderReports, order: Order | None) -> Order
 
 
 def _ours(lists: OrderReports) -> Mapping[str, Order]:
-    """Return what of our orders has to stay the same while a view is read."""
+    """Return the parts of our orders that must not change while a view is read."""
     return {
         venue_id: order for venue_id, order in lists.orders.items() if is_our_order_id(lists.refs.get(venue_id, ""))
     }
@@ -358,7 +361,10 @@ async def _executions(line: IbkrConnection) -> tuple[str, list[Any], Mapping[str
 
 
 async def _everything(line: IbkrConnection) -> tuple[str, list[Any], list[Any], list[Any], Mapping[str, Any]]:
-    """Ask for open orders first: what ends in between is among the completed ones, and its executions come last."""
+    """Fetch everything, open orders first:
+
+    an order that ends meanwhile is in the completed list, and its executions come last.
+    """
     opened, completed = await line.open_orders(), await line.completed_orders()
     return line.account, opened, completed, await line.executions(), dict(line.ears.commissions)
 
@@ -369,13 +375,13 @@ def _sessions(start: date, end: date, calendar: str, hours: Hours | None) -> Seq
 
 
 ZONE = ZoneInfo("America/New_York")
-"""Statements name no zone. This is that of accounts that haven't chosen another one."""
+"""The time zone of statements, which name none: the one of accounts that haven't chosen another."""
 _NEEDS = "the query needs Trades, level Execution, with all fields, dates as yyyyMMdd and times as HHmmss"
 _ROWS, _EXECUTION = frozenset({"Trade", "TradeConfirm"}), frozenset({"EXECUTION", ""})
 
 
 def read(text: bytes, account: str) -> tuple[Executed, ...]:
-    """Return the executions of an account, oldest first, each with its last correction; OperatorError if unreadable."""
+    """Parse an account's executions, oldest first, each as last corrected; raise OperatorError if unreadable."""
     newest = dict[str, tuple[str, Executed]]()
     try:
         for row in _rows(text, account):
@@ -388,7 +394,7 @@ def read(text: bytes, account: str) -> tuple[Executed, ...]:
 
 
 def _rows(text: bytes, account: str) -> list[Mapping[str, str]]:
-    """Return the rows of an account's executions of futures."""
+    """Return the rows of the account's executions in futures."""
     accounts, rows = [""], list[Mapping[str, str]]()
 
     def begins(tag: str, attributes: Mapping[str, str]) -> None:
@@ -405,7 +411,7 @@ def _rows(text: bytes, account: str) -> list[Mapping[str, str]]:
     parser.StartElementHandler, parser.EntityDeclHandler = begins, declares
     parser.Parse(text, True)
     if account not in accounts:
-        raise RowError("accountId", f"no statement of the account …{account[-4:]}")
+        raise RowError("accountId", f"has no statement of account …{account[-4:]}")
     return rows
 
 

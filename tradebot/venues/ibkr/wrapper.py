@@ -1,6 +1,6 @@
-"""Collect the library's decoded messages until the request that they answer is over.
+"""Collect the library's decoded messages until their request is complete.
 
-Messages on the socket are counted separately, because the library logs and drops what it can't parse.
+The messages on the socket are counted separately, because the library logs and drops any that it can't parse.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tradebot.venues.ibkr.capabilities import BACK, BACK_WITHOUT_DATA, IN_USE, L
 
 LONGEST = 16 * 1024 * 1024
 
-"""The longest message; a length above this isn't the beginning of a message."""
+"""The longest message, in bytes; a larger length field means that the stream is out of step."""
 
 _LENGTH = struct.Struct(">I")
 
@@ -27,7 +27,7 @@ DECODER = "ib_async.Decoder"
 
 
 class Tap:
-    """Counts whole messages by their number. `too_long` is True once a length can't be one."""
+    """Count complete messages on the socket by their number. `too_long` is True once a length field can't be right."""
 
     def __init__(self) -> None:
         self.counts = Counter[str]()
@@ -40,7 +40,7 @@ class Tap:
         return bool(self._unread)
 
     def feed(self, data: bytes) -> None:
-        """Count complete messages; the first one is the greeting, which has no number."""
+        """Count the complete messages in `data`; the first one is the greeting, which has no number."""
         self._unread += data
         while len(self._unread) >= _LENGTH.size and not self.too_long:
             (length,) = _LENGTH.unpack_from(self._unread)
@@ -56,14 +56,14 @@ class Tap:
 
 
 class LibraryErrors(logging.Handler):
-    """Collects the errors that the library logs, and keeps them off the terminal."""
+    """Collect the errors that the library logs, and keep them off the terminal."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.undecoded, self.last = 0, ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count an error: the decoder's errors are messages that were lost."""
+        """Count a logged error: the decoder's errors are lost messages."""
         self.undecoded += record.name == DECODER
         self.last = str(record.msg)[:80]
 
@@ -82,7 +82,7 @@ COUNTED = {"3": "status", "5": "open", "7": "portfolio", "11": "execution", "59"
 
 COUNTED |= {"101": "completed", "6": "account", "10": "contract", "4": "error"}
 
-"""The numbers of the messages that orders and money hang on, with what the ears call them."""
+"""The numbers of the messages that orders and money depend on, with the names of their handlers."""
 
 _BID, _ASK, _LAST, _CLOSE = 1, 2, 4, 9
 
@@ -92,11 +92,11 @@ _HALTED = 49
 
 _UNSET = "1.7976931348623157E308"
 
-"""The value of an unknown figure."""
+"""The library's value for a missing figure."""
 
 
 class VenueError(Exception):
-    """Raised for a request that the venue answered with an error, which has a number and a text."""
+    """Raised for a request that the venue answered with an error code and a text."""
 
     def __init__(self, code: int, words: str) -> None:
         super().__init__(f"{words} ({code})")
@@ -104,7 +104,7 @@ class VenueError(Exception):
 
 
 class GoneError(Exception):
-    """The connection has ended."""
+    """Raised when the connection has ended."""
 
 
 class InUseError(TemporaryError):
@@ -112,7 +112,7 @@ class InUseError(TemporaryError):
 
 
 class ReportedStatus(NamedTuple):
-    """An order's status and fills, in the venue's words."""
+    """An order's status and fills, as the venue reported them."""
 
     order_id: int
     word: str
@@ -135,15 +135,15 @@ class Ticks:
 
 
 class _Nowhere:
-    """Stands where the library looks up the time zone of moments that name none: such a moment can't be read."""
+    """Reject times without a time zone, because they can't be interpreted."""
 
     def __getattr__(self, name: str) -> str:
         """Raise ValueError."""
-        raise ValueError(f"a moment without a time zone: {name}")
+        raise ValueError(f"a time without a time zone: {name}")
 
 
 class Ears:
-    """Receives each message that the library has decoded, in its loop, by the library's own method names."""
+    """Receive each message that the library has decoded, in its loop, under the library's own method names."""
 
     def __init__(self) -> None:
         self.told = Counter[str]()
@@ -157,7 +157,7 @@ class Ears:
         self._something = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the library looks up by its own name: it calls something for each message that it knows."""
+        """Return the handler that the library looks up by name; one is called for every message that it knows."""
         if name in _CALLED:
             return partial(_CALLED[name], self)
         if name in _FIXED:
@@ -188,13 +188,13 @@ class Ears:
         return self._events.get(order_id, [])
 
     async def something(self) -> None:
-        """Return at the next message about an order, or when the connection has ended."""
+        """Wait for the next message about an order, or for the end of the connection."""
         self._something.clear()
         if not self.gone:
             await self._something.wait()
 
     def end(self, problem: str) -> None:
-        """Record that the connection has ended: no pending request will be completed."""
+        """Record that the connection has ended: pending requests won't be completed."""
         self.gone = True
         for future in self._ends.values():
             if not future.done():
@@ -216,7 +216,7 @@ class Ears:
             self._something.set()
 
     def _error(self, number: int, code: int, words: str, *rest: str) -> None:
-        """Tell a question or an order of an error, or note what became of the connection."""
+        """Report an error to the request or order that it is about, or note a change of the connection."""
         self.told["error"] += 1
         if code == LOST:
             self.cut = True
@@ -253,7 +253,7 @@ class Ears:
     def _open(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
         self.told["open"] += 1
         if order.whatIf:
-            # Nothing was placed. A warning comes in a message before the figures.
+            # Nothing was placed: a warning precedes the figures of a what-if order.
             self._row(order_id, state)
             if str(state.initMarginChange).upper() != _UNSET:
                 self._over(order_id)
@@ -311,8 +311,8 @@ class Ears:
             ticks.halted = value > 0
 
 
-def _nothing(*given: object) -> None:
-    """Take a message that nobody here asks for."""
+def _nothing(*arguments: object) -> None:
+    """Ignore a message that no request needs."""
 
 
 _FIXED: Mapping[str, object] = {"ib": _Nowhere(), "defaultTimezone": UTC}
@@ -341,4 +341,4 @@ _CALLED: Mapping[str, Callable[..., None]] = {
     "tickGeneric": Ears._generic,
 }
 
-"""The library's method for each kind of message, by its own names."""
+"""The library's handler for each kind of message, by the library's names."""

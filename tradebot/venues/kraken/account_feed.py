@@ -1,7 +1,7 @@
-"""Listen to Kraken Futures' websocket only to learn that something changed in the account, and check sooner.
+"""Listen to Kraken Futures' websocket only to learn that the account has changed, and then check at once.
 
-Its content is ignored: fills, positions and ends of orders come from the REST API alone. A websocket that lies, repeats
-itself or is silent only costs an unnecessary check, or a check at the usual time.
+The messages' content is ignored: fills, positions and ended orders are read from the REST API alone. False, repeated or
+missing messages only cost an unnecessary check, or a check at the usual time.
 """
 
 import json
@@ -19,7 +19,7 @@ FILLS, ORDERS = "fills", "open_orders"
 
 
 class KrakenBell:
-    """Signals each fill, each ended order (whoever ended it), and each new connection."""
+    """Signal each fill, each ended order (whoever ended it), and each new connection."""
 
     who = "Kraken Futures"
 
@@ -38,7 +38,7 @@ class KrakenBell:
         return rang
 
     def problem(self) -> str:
-        """Return why signals can't arrive at the moment; empty if they can."""
+        """Return why no signals can arrive at present; empty if they can."""
         return self._problem
 
     def close(self) -> None:
@@ -46,17 +46,17 @@ class KrakenBell:
         self._kept.close()
 
     def on_connection_end(self, problem: str, status: int | None) -> bool:
-        """Record why the feed is silent; return True, because it always reconnects."""
+        """Record why the feed is down; return True, because it always reconnects."""
         self._problem = problem
         return True
 
     def talk(self, connection: ClientConnection) -> str:
-        """Authenticate for the account's feeds and listen to them; return the problem if the venue refuses them."""
+        """Authenticate and listen to the account's feeds; return the reason if the venue refuses them."""
         _say(connection, event="challenge", api_key=self._key)
         missing = {FILLS, ORDERS}
         while True:
             try:
-                # Once the feeds have begun, silence is the library's to notice, which sends pings.
+                # Once the feeds work, the library detects a dead connection with its pings.
                 message = _read(connection.recv(self._patience.open_s if missing else None))
             except TimeoutError:
                 return "Kraken Futures didn't answer in time"
@@ -69,7 +69,7 @@ class KrakenBell:
             elif missing and event == "subscribed":
                 missing.discard(str(feed))
                 if not missing:
-                    # Nobody tells what happened before, so this is a reason to look too.
+                    # Events before the connection aren't reported, so a new connection is a reason to check too.
                     self._problem = ""
                     self._rang.set()
             elif feed == FILLS or (feed == ORDERS and message.get("is_cancel")):
@@ -86,7 +86,7 @@ def _say(connection: ClientConnection, **words: str) -> None:
 
 
 def _read(frame: str | bytes) -> dict[str, object]:
-    """Return a message; an empty one for what can't be read."""
+    """Parse a message; return an empty one if it is unreadable."""
     try:
         message = decode(frame.encode() if isinstance(frame, str) else frame)
     except BodyError:

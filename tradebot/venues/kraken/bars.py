@@ -60,7 +60,7 @@ class KrakenBars:
                     break
                 candles = answer.get("candles")
                 if not isinstance(candles, list):
-                    raise TemporaryError(f"the chart of {symbol} holds no list")
+                    raise TemporaryError(f"the chart of {symbol} has no list")
                 bars = keep_readable("bar", candles, partial(_bar, width_s, tally=self._tally), self._tally)
                 yield {symbol: [bar for bar in bars if start <= bar.start_s <= end]}
                 if answer.get("more_candles") is not True:
@@ -81,8 +81,8 @@ def _bar(width_s: int, raw: object, tally: DriftTally) -> RawBar:
     row = JsonFields("bar", raw, tally)
     opening, high, low, close = (float(row.positive(name)) for name in ("open", "high", "low", "close"))
     if not low <= min(opening, close) <= max(opening, close) <= high:
-        raise RowError("high", "or low doesn't hold the open and the close")
+        raise RowError("high", "and low don't contain open and close")
     start_s = int(moment(row, "time").timestamp())
     if start_s % width_s:
-        raise RowError("time", "isn't the beginning of a bar of this timeframe")
+        raise RowError("time", "isn't the start of a bar of this timeframe")
     return RawBar(start_s, opening, high, low, close, float(row.number("volume")))

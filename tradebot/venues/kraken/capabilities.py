@@ -1,4 +1,4 @@
-"""Kraken Futures' capabilities, and its words for order states and cash movements."""
+"""Kraken Futures' capabilities, order states and types of cash movements."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,7 +12,7 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.venues.door import Key
 
 KEY, SECRET, URL = "KRAKEN_FUTURES_KEY", "KRAKEN_FUTURES_SECRET", "KRAKEN_FUTURES_URL"
-"""The variables of its key, its secret and its address."""
+"""The variables for its key, its secret and its address."""
 KEYS = (
     Key("kraken_key", (KEY,)),
     Key("kraken_secret", (SECRET,)),
@@ -33,7 +33,7 @@ KRAKEN = Capabilities(
     short_reserve=Decimal(1),
     reduce_only=True,
     unit="contract",
-    # The history may be ten seconds late, and a pass reads it a little after the open orders.
+    # The history may lag by ten seconds, and a pass reads it shortly after the open orders.
     tells_ends_after=timedelta(seconds=30),
     ends_in_history=True,
     bar_prices=frozenset(PriceKind),
@@ -42,7 +42,7 @@ STATUSES: Mapping[str, OrderStatus] = {
     "untouched": OrderStatus.NEW,
     "partiallyFilled": OrderStatus.PARTIALLY_FILLED,
 }
-"""The states of open orders. How an order ended is only in the history."""
+"""The states of open orders. Only the history says how an order ended."""
 TYPES: Mapping[str, OrderType] = {
     "lmt": OrderType.LIMIT,
     "post": OrderType.LIMIT,
@@ -52,7 +52,7 @@ TYPES: Mapping[str, OrderType] = {
     "limit": OrderType.LIMIT,
     "market": OrderType.MARKET,
 }
-"""The types of orders, in the words of the trading API and, in lower case, of the history."""
+"""The order types, as the trading API writes them and, in lower case, as the history does."""
 SENT_AS: Mapping[OrderType, str] = {OrderType.MARKET: "mkt", OrderType.LIMIT: "lmt", OrderType.STOP: "stp"}
 ACTIVITIES: Mapping[str, ActivityKind] = {
     "futures trade": ActivityKind.COMMISSION,
@@ -65,7 +65,7 @@ ACTIVITIES: Mapping[str, ActivityKind] = {
     "conversion": ActivityKind.TRANSFER,
     "interest payment": ActivityKind.INTEREST,
 }
-"""The meaning of rows in the account log."""
+"""The meaning of each type of row in the account log."""
 ACCEPTED = frozenset({"placed", "cancelled", "edited"})
 REFUSED = frozenset(
     {
@@ -92,13 +92,13 @@ REFUSED = frozenset(
 PERSON = frozenset(
     {"authenticationError", "accountInactive", "nonceBelowThreshold", "nonceDuplicate", "insufficientPrivileges"}
 )
-"""The errors that a person has to look at. The request itself wasn't carried out."""
+"""Errors that a person has to look into. The request wasn't carried out."""
 NONCE = frozenset({"nonceBelowThreshold", "nonceDuplicate"})
 NO_MARGIN = "INSUFFICIENT_MARGIN"
 TAKEN = "clientOrderIdAlreadyExist"
 NOT_DONE = ("requestTimeout", "invalidArgument", "requiredArgumentMissing", "marketUnavailable")
-"""The beginnings of errors that prove a request wasn't carried out: it came late, or it can't be what it is."""
+"""The prefixes of errors that prove that a request wasn't carried out, because it was late or invalid."""
 SETTLED_AFTER = timedelta(seconds=10)
-"""How far the history may lag behind the market: before that, a missing row proves nothing."""
+"""How far the history may lag behind the market. Until then, a missing row proves nothing."""
 ARRIVES_WITHIN = timedelta(seconds=60)
-"""Every order says until when it may be carried out, and the venue refuses what comes later."""
+"""How long after sending an order may be carried out. Each order states this limit, and the venue enforces it."""

@@ -1,13 +1,14 @@
-"""Query Kraken Futures, and tell replies from errors: it sends both with HTTP 200.
+"""Query Kraken Futures, and tell results from errors, because it sends both with HTTP 200.
 
-Requests are signed as in the venue's documentation of the REST API's authentication, with a nonce larger than all
-earlier ones of any process. A request waits if the venue would refuse it because an account's recent requests have cost
-too much. Key, address and mode have to belong together before any request is sent.
+Requests are signed as the venue documents for its REST API, with a nonce above all earlier ones of any process. A
+request waits if the account's recent requests have used up the venue's limit. Key, address and mode are checked against
+each other before any request.
 
-The account id of a key is cached: only history replies name it, and those are limited to few in ten minutes.
+A key's account id is cached, because only replies of the history contain it, and those are limited to a few in ten
+minutes.
 
-The venue doesn't report the account's value at the start of the day, which daily limits need. The value at midnight is
-the present value minus the results of trading, fees and funding since. The owner's own transfers since then count as if
+Daily limits need the account's value at the start of the day, which the venue doesn't report. It is computed as the
+present value minus the profit of trading, fees and funding since midnight. The owner's transfers since then count as if
 they had been made before.
 """
 
@@ -65,7 +66,7 @@ OWN = frozenset({ActivityKind.TRANSFER})
 class Since(Struct, frozen=True):
     """The account's changes since midnight, and its present positions and marks.
 
-    Quantities are signed; `marks_then` are the marks at midnight of positions open then.
+    Quantities are signed. `marks_then` holds the marks at midnight of the positions that were open then.
     """
 
     equity: Decimal
@@ -77,9 +78,9 @@ class Since(Struct, frozen=True):
 
 
 def worth_at_midnight(since: Since) -> Decimal:
-    """Return the account's value at the start of the day, in USD.
+    """Compute the account's value at the start of the day, in USD.
 
-    A symbol's result is its present value, minus its value then, minus the net amount paid for trades since.
+    A symbol's profit is its present value, minus its value at midnight, minus the net amount paid for trades since.
     """
     then, paid = dict(since.held), Decimal(0)
     for fill in since.fills:
@@ -92,7 +93,7 @@ def worth_at_midnight(since: Since) -> Decimal:
 
 
 def midnight(day: date) -> datetime:
-    """Return when a day begins."""
+    """Return the start of a day in UTC."""
     return datetime.combine(day, datetime.min.time(), UTC)
 
 
@@ -104,45 +105,47 @@ class OpeningEquity:
         self._known: tuple[str, Decimal] | None = None
 
     def of(self, account: str, day: date, work_out: Callable[[], Decimal]) -> Decimal:
-        """Return it for a day, computing it the first time."""
+        """Return the equity at the start of `day`; compute it with `work_out` the first time."""
         key = f"{account} {day.isoformat()}"
         equity = self._known or self._stored_equity()
         if equity is None or equity[0] != key:
             equity = key, work_out()
             if self._path is not None:
-                kept = {"day": key, "equity": f"{equity[1]:f}"}
-                write_durably(self._path, json.dumps({**kept, "digest": _digest(kept)}))
+                fields = {"day": key, "equity": f"{equity[1]:f}"}
+                write_durably(self._path, json.dumps({**fields, "digest": _digest(fields)}))
         self._known = equity
         return equity[1]
 
     def _stored_equity(self) -> tuple[str, Decimal] | None:
-        """Return what the file has; a damaged one is as good as none, because it can be worked out again."""
+        """Return the stored equity and its key; None if the file is missing or damaged, because it can be computed
+        again.
+        """
         if self._path is None:
             return None
         try:
             stored = json.loads(read_plain(self._path))
-            kept = {name: str(stored[name]) for name in ("day", "equity")}
-            equity = Decimal(kept["equity"])
-            return (kept["day"], equity) if equity.is_finite() and stored["digest"] == _digest(kept) else None
+            fields = {name: str(stored[name]) for name in ("day", "equity")}
+            equity = Decimal(fields["equity"])
+            return (fields["day"], equity) if equity.is_finite() and stored["digest"] == _digest(fields) else None
         except (OSError, ValueError, ArithmeticError, KeyError, TypeError):
             return None
 
 
-def _digest(kept: Mapping[str, str]) -> str:
-    """Return what tells a file that this bot has written from one that has been changed since."""
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+def _digest(fields: Mapping[str, str]) -> str:
+    """Return a checksum that shows whether the file was changed after this bot wrote it."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 PREFIX = "/derivatives"
 
-"""The part of a path that isn't signed."""
+"""The prefix of paths that isn't signed."""
 
 
 def headers(key: str, secret: str, path: str, sent: str, nonce: int) -> Mapping[str, str]:
-    """Return the headers of a request: `path` is that of its address, `sent` its encoded query or body.
+    """Return the headers of a signed request for the URL's `path`; `sent` is its encoded query or body.
 
-    Authent is the base64 text of HMAC-SHA512, keyed by the decoded secret, over SHA256(sent + nonce + path). Raise
-    OperatorError if the secret isn't base64.
+    Authent is HMAC-SHA512 over SHA256(sent + nonce + path), keyed by the decoded secret, as base64. Raise OperatorError
+    if the secret isn't base64.
     """
     digest = hashlib.sha256(f"{sent}{nonce}{path.removeprefix(PREFIX)}".encode()).digest()
     signature = hmac.new(decode_secret(secret), digest, hashlib.sha512).digest()
@@ -150,7 +153,7 @@ def headers(key: str, secret: str, path: str, sent: str, nonce: int) -> Mapping[
 
 
 def signed_challenge(secret: str, challenge: str) -> str:
-    """Return the answer to a challenge of the websocket: HMAC-SHA512 over SHA256(challenge), as base64 text."""
+    """Sign a websocket challenge: HMAC-SHA512 over SHA256(challenge), as base64 text."""
     digest = hashlib.sha256(challenge.encode()).digest()
     return base64.b64encode(hmac.new(decode_secret(secret), digest, hashlib.sha512).digest()).decode()
 
@@ -169,7 +172,7 @@ def decode_secret(secret: str) -> bytes:
 
 MOST, SPAN_S = 400, 10.0
 
-"""The allowed cost of requests within any ten seconds. The venue allows 500; the remainder is for a person's requests.
+"""The allowed cost of requests within any ten seconds. The venue allows 500; the rest is left for requests by people.
 """
 
 COSTS: Mapping[str, int] = MappingProxyType(
@@ -190,7 +193,7 @@ class RequestBudget:
         self._spent: deque[tuple[float, int]] = deque()
 
     def wait(self, path: str) -> None:
-        """Wait until a request to this path fits into the budget, at most ten seconds, and count it."""
+        """Wait until a request to this path fits into the budget, at most ten seconds; then count it."""
         cost = COSTS.get(path.rpartition("/")[2], 0)
         if not cost:
             return
@@ -207,10 +210,10 @@ NONCE_FILE = VENUE_NONCE
 
 _DIGITS, _CHECKED = 20, 29
 
-"""How long a nonce is in the file, and with its checksum. Anything else is no nonce.
+"""The length of a nonce in the file, without and with its checksum; any other length is rejected.
 
-One that is far too large would spoil the key for good. If the power goes, the beginning of a line may be there with the
-end of the one before it, which together can be ahead of the clock.
+A nonce that is far too large would make the key useless for good. After a power failure, two lines may be mixed into a
+number ahead of the clock.
 """
 
 
@@ -230,13 +233,13 @@ class Nonces:
         if self._path is None:
             return self._last
         try:
-            kept = read_plain(self._path)
+            content = read_plain(self._path)
         except FileNotFoundError:
             return self._last
-        return _read(kept, self._last)
+        return _read(content, self._last)
 
     def take(self) -> int:
-        """Return the next nonce; it is in the file before anyone sends it. Raise OSError."""
+        """Return the next nonce, once it is stored in the file. Raise OSError."""
         if self._path is None:
             self._last = _next(self._last)
             return self._last
@@ -252,9 +255,9 @@ class Nonces:
         return taken
 
 
-def _read(kept: bytes, last: int) -> int:
-    """Return the nonce that the file holds, or the last one known if it holds none."""
-    digits, rest = kept[:_DIGITS], kept[_DIGITS : _CHECKED + 1]
+def _read(content: bytes, last: int) -> int:
+    """Return the nonce in the file; `last` if it has no valid one."""
+    digits, rest = content[:_DIGITS], content[_DIGITS : _CHECKED + 1]
     return int(digits) if digits.isdigit() and rest == b" %s\n" % _checksum(digits) else last
 
 
@@ -270,10 +273,10 @@ ACCOUNT_FILE = VENUE_ACCOUNT
 
 
 class AccountNumber:
-    """The id of the account that a key opens, in a file of the state folder if there is one.
+    """Cache the id of a key's account, in a file of the state folder if there is one.
 
-    A key opens one account for as long as it exists, so the file names the key, by its digest. A file that can't be
-    read or written costs a request.
+    A key belongs to one account, so the file names the key by its digest. If the file can't be read or written, one
+    more request is made.
     """
 
     def __init__(self, folder: Path | None, key: str) -> None:
@@ -283,7 +286,7 @@ class AccountNumber:
 
     @property
     def cached_id(self) -> str:
-        """Return it, empty if it isn't known yet."""
+        """Return the account id; empty if it isn't known yet."""
         if not self._known and self._path is not None:
             with suppress(OSError, ValueError, KeyError, TypeError):
                 stored = json.loads(read_plain(self._path))
@@ -312,9 +315,9 @@ Known = MutableMapping[tuple[object, ...], Mapping[str, Any]]
 class KrakenVenue(Struct, frozen=True):
     """One account at an address; `before_read` is called before each read, and `heard` with each reply.
 
-    `pace` spaces requests out; without it, they are sent at once. With `known`, replies to reads are cached in it
-    until the next request that isn't a read, as a backtest may do, because its market moves only when told to. With a
-    `connection`, requests go over it instead of the network.
+    `pace` spaces requests out; without it, they are sent at once. With `known`, replies to reads are cached there until
+    the next write: in a backtest, the market moves only when told to. With a `connection`, requests go over it instead
+    of the network.
     """
 
     base_url: str
@@ -334,14 +337,14 @@ class KrakenVenue(Struct, frozen=True):
 
 
 class Client:
-    """Queries one account's API, once or with retries."""
+    """Query one account's API, with or without retries."""
 
     def __init__(self, venue: KrakenVenue) -> None:
         self._venue = venue
         self._session = venue.connection or BoundedSession(venue.bounds)
 
     def ask(self, method: str, path: str, params: Mapping[str, str]) -> HttpReply:
-        """Send one signed request once, as soon as the venue's limit leaves room; raise WireError."""
+        """Send one signed request once, as soon as the venue's rate limit allows it; raise WireError."""
         of, sent = self._venue, urlencode(params)
         if of.known is not None and method != "GET":
             of.known.clear()
@@ -350,20 +353,20 @@ class Client:
         try:
             signed = headers(of.key, of.secret, path, sent, of.nonces.take())
         except OSError as error:
-            raise WireError(f"the last nonce can't be kept: {error.strerror}") from error
+            raise WireError(f"the last nonce can't be stored: {error.strerror}") from error
         url = f"{of.base_url}{path}"
         answer = exchange(self._session, of.bounds, method, url, headers=signed, params=params)
         of.heard(answer)
         return answer
 
     def read(self, path: str, **params: str) -> Mapping[str, Any]:
-        """Return a successful reply; raise TradebotError for an error, or if there is no reply."""
-        cache, policy, asked = self._venue.known, self._venue.policy, (path, *params.items())
+        """Return a successful reply; raise TradebotError for an error or if there is no reply."""
+        cache, policy, request = self._venue.known, self._venue.policy, (path, *params.items())
         if cache is None:
             return policy.run(lambda: self._once(path, params))
-        if asked not in cache:
-            cache[asked] = policy.run(lambda: self._once(path, params))
-        return cache[asked]
+        if request not in cache:
+            cache[request] = policy.run(lambda: self._once(path, params))
+        return cache[request]
 
     def rows(self, path: str, name: str, **params: str) -> list[Any]:
         """Return the list of this name in a reply."""
@@ -387,23 +390,23 @@ class Client:
         if answer.status in (401, 403) or error_word in PERSON - NONCE:
             raise OperatorError(
                 f"GET {path}: Kraken Futures refused the key: {error_word or answer.status}",
-                "check KRAKEN_FUTURES_KEY, KRAKEN_FUTURES_SECRET and what the key may do",
+                "check KRAKEN_FUTURES_KEY, KRAKEN_FUTURES_SECRET and the key's permissions",
                 code=ExitCode.AUTHENTICATION,
             )
         if error_word in NONCE:
             raise RetryableError(
-                f"GET {path}: {error_word}: something else has used this key with a higher nonce",
-                "make a key for this bot alone; if the clock was ahead once, make another key",
+                f"GET {path}: {error_word}: another program has used this key with a higher nonce",
+                "use a separate key for this bot; if the clock was ahead once, make another key",
             )
         if error_word in _NOT_NOW:
             raise RetryableError(f"GET {path}: {error_word}", LATER)
         if error_word or answer.status >= 400:
-            raise OperatorError(f"GET {path} was refused: {error_word or answer.excerpt}", "read the message")
+            raise OperatorError(f"GET {path} was refused: {error_word or answer.excerpt}", "read the broker's message")
         return document
 
 
 def error_of(document: Mapping[str, Any]) -> str:
-    """Return a reply's error; empty if it has none. Some come as a word, others as a list."""
+    """Return the error in a reply; empty if it has none. Some come as a word, others as a list."""
     errors = document.get("errors")
     if isinstance(errors, list) and errors:
         first = errors[0]
@@ -424,7 +427,7 @@ ADDRESSES: Mapping[Mode, str] = {
     Mode.LIVE: "https://futures.kraken.com",
 }
 
-"""Where each mode trades; the demo environment has keys of its own."""
+"""The address for each mode; the demo environment has separate keys."""
 
 
 def venue_of(
@@ -438,7 +441,7 @@ def venue_of(
     cache: Known | None = None,
     connection: HttpSession | None = None,
 ) -> KrakenVenue:
-    """Return the account at an address, by default that of the mode; raise OperatorError if they don't match."""
+    """Return the account at an address, by default the mode's; raise OperatorError if they don't match."""
     address = url or ADDRESSES[mode]
     check_url(URL, address, tuple(ADDRESSES.values()))
     check_secret(KEY, key)
@@ -450,10 +453,10 @@ def venue_of(
         raise OperatorError(
             f"mode {mode} does not fit {URL}", f"unset {URL}; the mode says which address is used: {ADDRESSES[mode]}"
         )
-    kept = Nonces(folder), OpeningEquity(folder), AccountNumber(folder, key)
-    # The embedded exchange counts nothing while its time stands still, and there nothing would be gained by waiting.
+    stores = Nonces(folder), OpeningEquity(folder), AccountNumber(folder, key)
+    # The embedded exchange has no rate limit while its time stands still, so pacing would only cost time.
     pace = None if mode is Mode.SANDBOX else RequestBudget()
-    return KrakenVenue(address, key, secret, *kept, before_read, heard, pace=pace, known=cache, connection=connection)
+    return KrakenVenue(address, key, secret, *stores, before_read, heard, pace=pace, known=cache, connection=connection)
 
 
 def sandbox_secret(key: str) -> str:

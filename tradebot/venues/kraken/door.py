@@ -1,6 +1,6 @@
 """The driver of Kraken Futures: its keys, how to connect, and the checks of `doctor`.
 
-It also converts between people's names for perpetuals and Kraken Futures' symbols.
+It also converts common names of perpetuals to Kraken Futures' symbols and back.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 OF_VENUE: Mapping[str, str] = MappingProxyType({"BTC": "XBT", "XDG": "DOGE"})
 
-"""The venue's names of coins that are called differently elsewhere, by the common name."""
+"""The venue's names of coins that have another common name, by the common name."""
 
 OF_PEOPLE: Mapping[str, str] = MappingProxyType({"XBT": "BTC", "XDG": "DOGE"})
 
-"""The common names of coins that the venue calls differently, by the venue's name."""
+"""The common names of these coins, by the venue's name."""
 
 QUOTE = "USD"
 
 _CONTRACT = re.compile(rf"(?:PF|PI|FF|FI)_([A-Z0-9]{{1,20}}){QUOTE}(?:_[0-9]{{6}})?")
 
-"""A perpetual or a contract with an end, linear or inverse."""
+"""A perpetual or an expiring contract, linear or inverse."""
 
 _PAIR = re.compile(r"([A-Z0-9]{1,20})/([A-Z0-9]{1,20})(?::([A-Z0-9]{1,20}))?")
 
@@ -47,10 +47,10 @@ _COIN = re.compile(r"[A-Z0-9]{1,20}")
 
 
 def symbol_of(text: str) -> str:
-    """Return the symbol of the perpetual that a person names: PF_XBTUSD for btc, XBT, BTC/USD or BTC/USD:USD.
+    """Return the perpetual's symbol for a common name: PF_XBTUSD for btc, XBT, BTC/USD or BTC/USD:USD.
 
-    A symbol of another type of contract is unchanged. Raise ValueError for an ambiguous name, such as a pair that isn't
-    quoted in USD, or BTCUSD, which may be a coin's name.
+    Symbols of other types of contracts are returned unchanged. Raise ValueError for a pair that isn't quoted in USD, or
+    an ambiguous name such as BTCUSD, which may be a coin's.
     """
     name = text.strip().upper()
     if "_" in name:
@@ -60,26 +60,25 @@ def symbol_of(text: str) -> str:
         raise ValueError(f"{name} isn't quoted and settled in USD, as the perpetuals here are")
     coin = pair[1] if pair else name
     if not _COIN.fullmatch(coin):
-        raise ValueError(f"{name[:30]!r} names no perpetual; write PF_XBTUSD, BTC/USD or BTC")
+        raise ValueError(f"{name[:30]!r} is not the name of a perpetual; write PF_XBTUSD, BTC/USD or BTC")
     if pair is None and coin.endswith(QUOTE):
         raise ValueError(f"{name} may be a pair or a coin; write {coin.removesuffix(QUOTE) or 'BTC'}/USD or PF_{name}")
     return perpetual_of(coin)
 
 
 def perpetual_of(coin: str) -> str:
-    """Return the symbol of a coin's perpetual, by any of the coin's names: PF_XBTUSD for BTC and XBT."""
+    """Return the symbol of a coin's perpetual, from any name of the coin: PF_XBTUSD for BTC and XBT."""
     return f"PF_{OF_VENUE.get(coin, coin)}{QUOTE}"
 
 
 def coin_of(text: str) -> str:
-    """Return the coin of a symbol, or of a person's name for one: BTC for PF_XBTUSD, XBT, BTC/USD and btc.
+    """Return the coin of a symbol or common name: BTC for PF_XBTUSD, XBT, BTC/USD and btc.
 
-    All contracts of a coin have the same one, including expiring ones. Raise ValueError for a name without a single
-    coin.
+    All contracts of a coin, including expiring ones, have the same one. Raise ValueError unless there is a single coin.
     """
     contract = _CONTRACT.fullmatch(symbol_of(text))
     if contract is None:
-        raise ValueError(f"{text.strip()[:30]!r} is no contract in USD of a single coin; PF_XBTUSD is one")
+        raise ValueError(f"{text.strip()[:30]!r} is not a contract of a single coin in USD, as PF_XBTUSD is")
     return OF_PEOPLE.get(contract[1], contract[1])
 
 
@@ -116,9 +115,9 @@ def _market(settings: VenueSettings) -> Venue:
     if unknown:
         raise OperatorError(
             f"the embedded exchange has no {unknown[0]} at {KRAKEN.title}",
-            f"config/venues/{KRAKEN.name}.yaml lists the perpetuals that it has",
+            f"config/venues/{KRAKEN.name}.yaml lists its perpetuals",
         )
-    # There is nothing to discover unless the venue lists more than what was named.
+    # Discovery is pointless unless the venue lists more than the named symbols.
     discovers = settings.registry is not None and settings.registry.discovery
     return kraken_venue(settings.sandbox.seed, SYMBOLS if discovers else settings.universe)
 
@@ -175,7 +174,7 @@ def _data_plan(venue: KrakenVenue, tally: DriftTally, symbol: str) -> Look:
 
 
 def _nonce(venue: KrakenVenue, tally: DriftTally) -> Look:
-    """Compare the last nonce with the clock, which it follows: far ahead of it, a clock was wrong once."""
+    """Compare the last nonce with the clock: one that is far ahead shows that a clock was wrong once."""
     try:
         last = venue.nonces.last()
     except OSError as error:
@@ -185,14 +184,17 @@ def _nonce(venue: KrakenVenue, tally: DriftTally) -> Look:
     ahead_s = last / MICROSECONDS - time.time()
     taken = f"{datetime.fromtimestamp(last / MICROSECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
     if ahead_s > FAR_AHEAD_S:
-        finding = f"the last one, of {taken}, is {ahead_s:,.0f} s ahead of this machine's clock; each is still above it"
-        fix = "Check this machine's clock. Until then, a bot in a new folder can't use this key; make it another key"
+        finding = f"the last one, of {taken}, is {ahead_s:,.0f} s ahead of this machine's clock; nonces stay above it"
+        fix = (
+            "Check this machine's clock. Until it has caught up, a bot in a new folder can't use this key: make "
+            "another key for it"
+        )
         return Look(HealthState.DEGRADED, finding, "nonce", fix=fix)
-    return Look(HealthState.OK, f"the last one is of {taken}, and each is above the one before", "nonce")
+    return Look(HealthState.OK, f"the last one is of {taken}; each is above the one before", "nonce")
 
 
 def _may_trade(venue: KrakenVenue, tally: DriftTally) -> Look:
-    """Ask to cancel an order that doesn't exist: only a key that may trade is told that it doesn't."""
+    """Check the key's permission: canceling an unknown order gets "not found" only if the key may trade."""
     try:
         answer = Client(venue).ask("POST", f"{V3}/cancelorder", {"order_id": NO_ORDER})
         document = answer.json()
@@ -202,5 +204,5 @@ def _may_trade(venue: KrakenVenue, tally: DriftTally) -> Look:
     status, word = permissions.get("cancelStatus"), error_of(permissions)
     if not word and isinstance(status, dict) and status.get("status") == "notFound":
         return Look(HealthState.OK, "the key may read and trade", "answer")
-    fix = "Make a key that may read and trade, and nothing else: no withdrawals"
+    fix = "Make a key that may read and trade, but not withdraw"
     return Look(HealthState.FAILED, f"the key may not trade: {word or answer.excerpt}", "answer", fix=fix)

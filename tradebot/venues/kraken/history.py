@@ -1,7 +1,7 @@
-"""Read the history page by page and combine it: an order's events and executions prove its state.
+"""Read the history page by page: an order's events and executions together prove its state.
 
-A key may request a hundred pages in ten minutes, so all lookups of one moment share pages: looking up many orders costs
-no more than one.
+A key may request a hundred pages in ten minutes. Lookups at the same moment share pages, so that looking up many orders
+costs no more than one.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ CANCELED, REJECTED = frozenset({"OrderCancelled", "OrderTriggerCancelled"}), fro
 
 _REFUSED = "rejected"
 
-"""The reason for the end of a trigger that the venue withdrew, for which there is no other event."""
+"""The reason given when the venue itself removes a trigger; no other event reports it."""
 
 _ORDER_FIELDS = ("newOrder", "newOrderTrigger", "order", "orderTrigger")
 
@@ -42,9 +42,9 @@ class ExecutionTotals(Struct):
 class OrderHistory(Struct, frozen=True):
     """Orders reconstructed from history pages, keyed by venue id, oldest first, as of the venue's time `told_at`.
 
-    `complete_until` is how far the pages go: everything done by then is in them. `gone` are the ids of orders that an
-    event has ended, though their executions may still be missing. `unread` are the times of unreadable rows, in
-    milliseconds, zero for rows without one.
+    Everything up to `complete_until` is in the pages. `gone` has the ids of orders that an event has ended, though
+    executions may still be missing. `unread` has the times of unreadable rows in milliseconds, zero for rows without
+    one.
     """
 
     orders: Mapping[str, Order]
@@ -61,7 +61,7 @@ class OrderHistory(Struct, frozen=True):
         return len(self.unread)
 
     def unread_since(self, at: datetime) -> bool:
-        """Return True if an unreadable row may be about something since a time."""
+        """Return True if an unreadable row may be about something after `at`."""
         first = Decimal(milliseconds(at))
         return any(not time or time >= first for time in self.unread)
 
@@ -80,13 +80,13 @@ def past(
     """Combine the events of orders and triggers with the executions.
 
     An order is filled if its executions add up to its quantity, whatever its events say: executed orders have been
-    reported as canceled with nothing filled. It is canceled if an event says so, the executions have the quantity that
-    this event counts, and both are older than anything that may still be missing. Any other order is left open, as
-    UNKNOWN: the list of open orders decides.
+    reported as canceled with nothing filled. It is canceled if an event says so, the executions add up to the filled
+    quantity in that event, and both are older than anything that may still be missing. Any other order stays UNKNOWN,
+    and the list of open orders decides.
     """
     counted, unread = _count_executions(executions, account, tally)
     last, began = dict[str, tuple[str, JsonFields, datetime]](), dict[str, datetime]()
-    # Pages come newest first, and events of one millisecond stay in the order in which they happened.
+    # Pages are newest first, and events of one millisecond are in the order in which they happened.
     oldest_first = list(reversed(events))
     for raw in sorted(oldest_first, key=time_of):
         try:
@@ -114,11 +114,11 @@ def past(
 def _order(
     uid: str, event: str, row: JsonFields, span: tuple[datetime, datetime], executed: ExecutionTotals, told_at: datetime
 ) -> Order:
-    # The quantity of an event is what was left after it.
+    # An event's quantity is what remained after it.
     remaining, counted = row.number_or_none("quantity"), row.number_or_none("filled") or Decimal(0)
     quantity = None if remaining is None else remaining + counted
     if quantity is not None and quantity <= 0:
-        raise RowError("quantity", "adds up to nothing")
+        raise RowError("quantity", "adds up to zero")
     filled, limit = executed.quantity, row.number_or_none("limitPrice")
     stop, kind = row.number_or_none("triggerPrice"), type_of(row, "orderType", limited=limit is not None)
     is_old = told_at - span[_LAST] >= SETTLED_AFTER
@@ -140,7 +140,7 @@ def _order(
         filled_quantity=filled,
         filled_average_price=executed.worth / filled if filled else None,
         order_type=OrderType.STOP if stop is not None and kind is OrderType.UNKNOWN else kind,
-        # A market order is told as one that fills at once or not at all, with a limit of the venue's.
+        # A market order is reported as immediate-or-cancel with a limit that the venue chose.
         limit_price=None if kind is OrderType.UNKNOWN else limit,
         time_in_force=TimeInForce.GTC,
         status=status,
@@ -151,7 +151,7 @@ def _order(
 
 
 def _event(raw: object, tally: DriftTally) -> tuple[str, JsonFields, datetime]:
-    """Return the name of an event, its order with a trigger's price in it, and when it was."""
+    """Return an event's name, its order including any trigger price, and its time."""
     element = JsonFields("history", raw, tally)
     event = element.value("event")
     if not isinstance(event, Mapping) or len(event) != 1:
@@ -170,7 +170,7 @@ def _event(raw: object, tally: DriftTally) -> tuple[str, JsonFields, datetime]:
 
 
 def time_of(raw: object) -> Decimal:
-    """Return when an element was, in milliseconds since 1970; 0 if it can't be read."""
+    """Return an element's time in milliseconds since 1970; 0 if it can't be read."""
     at = raw.get("timestamp") if isinstance(raw, Mapping) else None
     return Decimal(at) if isinstance(at, int | Decimal) and not isinstance(at, bool) else Decimal(0)
 
@@ -178,15 +178,15 @@ def time_of(raw: object) -> Decimal:
 def _count_executions(
     executions: Sequence[object], account: str, tally: DriftTally
 ) -> tuple[Mapping[str, ExecutionTotals], list[Decimal]]:
-    counted, seen, unread = dict[str, ExecutionTotals](), set[str](), list[Decimal]()
+    counted, counted_keys, unread = dict[str, ExecutionTotals](), set[str](), list[Decimal]()
     for raw in executions:
         try:
             for order, row, _ in _orders_of_execution(raw, account, tally):
                 uid = order.text("uid")
-                # A page may repeat the last row of the one before it.
+                # A page may repeat the last row of the previous one.
                 key = f"{row.text('uid')} {uid}"
-                if key not in seen:
-                    seen.add(key)
+                if key not in counted_keys:
+                    counted_keys.add(key)
                     of = counted.setdefault(uid, ExecutionTotals())
                     of.quantity += row.positive("quantity")
                     of.worth += row.positive("quantity") * row.positive("price")
@@ -228,7 +228,7 @@ def _fill(order: JsonFields, row: JsonFields, about: Mapping[str, Any]) -> Fill:
 def _orders_of_execution(
     raw: object, account: str, tally: DriftTally
 ) -> Iterator[tuple[JsonFields, JsonFields, Mapping[str, Any]]]:
-    """Yield each order of ours in an execution, its row, and what else it says of that. Both sides may be named."""
+    """Yield each order of ours in an execution, its row, and the execution's other fields. Both sides may be ours."""
     event: Any = JsonFields("execution", raw, tally).value("event")
     execution = (event.get("Execution") or event.get("execution")) if isinstance(event, Mapping) else None
     inner = execution.get("execution") if isinstance(execution, Mapping) else None
@@ -243,7 +243,9 @@ def _orders_of_execution(
 
 
 def left_open(order: Order, listed: Mapping[str, Order]) -> Order:
-    """Return the listed version of an order that the history shows as open, or else the order unchanged."""
+    """Return the version in the list of open orders if the history shows an order as open; otherwise the order
+    unchanged.
+    """
     if order.status is not OrderStatus.UNKNOWN or order.venue_id not in listed:
         return order
     listed_order = listed[order.venue_id]
@@ -252,17 +254,17 @@ def left_open(order: Order, listed: Mapping[str, Order]) -> Order:
 
 MOST_PAGES = 100
 
-"""The most pages of one list. A longer one isn't complete, so it is refused instead of cut."""
+"""The most pages of one list. A longer list is refused, because a cut one would be incomplete."""
 
 ROWS = 500
 
 SHARED = timedelta(seconds=2)
 
-"""The age up to which pages are shared between requests. They include their time, and the history lags anyway."""
+"""How old pages may be to be shared between requests. They state their time, and the history lags anyway."""
 
 
 class _Told(Struct):
-    """The newest elements of a list, newest first, as of the venue's time; without a token there are no older ones."""
+    """The newest elements of a list, newest first, as of the venue's time; without a token, there are no older ones."""
 
     elements: list[object]
     token: str
@@ -279,7 +281,7 @@ class HistoryPages:
         self._read: tuple[tuple[_Told, ...], OrderHistory] | None = None
 
     def account(self) -> str:
-        """Return the account's id, which only history replies have."""
+        """Return the account's id, which only replies of the history contain."""
         if not self._number.cached_id:
             self._page("executions", count="1")
         return self._number.cached_id
@@ -287,7 +289,7 @@ class HistoryPages:
     def past(self, since: datetime | None = None, now: datetime | None = None) -> OrderHistory:
         """Return the orders in the history since a time, or on its newest pages.
 
-        With the venue's time `now`, pages read at that time may be reused; without it, they are read again.
+        If `now`, the venue's time, is given, pages read at that time may be reused; otherwise they are read again.
         """
         tolds = tuple(self._newest_elements(name, since, now) for name in ("orders", "triggers", "executions"))
         if self._read is None or any(map(is_not, tolds, self._read[0])):
@@ -297,15 +299,15 @@ class HistoryPages:
         return self._read[1]
 
     def sizes(self, lacking: Collection[Order], now: datetime | None) -> Mapping[str, Decimal]:
-        """Return the quantities of triggers that lack them, by the venue's ids, as far as the history has them.
+        """Return the missing quantities of triggers by venue id, as far as the history has them.
 
-        The result is cached while a trigger hasn't changed.
+        A quantity is cached until its trigger changes.
         """
         wanted = {(order.venue_id, order.updated_at): order for order in lacking}
         sizes_kept = {key: size for key, size in self._sizes.items() if key in wanted}
         new = [order for key, order in wanted.items() if key not in sizes_kept]
         since = min((order.submitted_at for order in new if order.submitted_at is not None), default=None)
-        # What was placed since the pages were read is on newer ones.
+        # Orders placed since the pages were read are on newer pages.
         for until in (now, None) if new else ():
             elements = self._newest_elements("triggers", since, until)
             placed = past(elements.elements, (), elements.told_at, self._number.cached_id, self._tally).orders
@@ -319,11 +321,11 @@ class HistoryPages:
         return {venue_id: size for (venue_id, _), size in sizes_kept.items()}
 
     def executions(self, since: datetime) -> Sequence[object]:
-        """Return the executions of the history since a time, and some older ones."""
+        """Return the executions in the history since a time, possibly with some older ones."""
         return self._newest_elements("executions", since, None).elements
 
     def log(self, after: datetime, **until: str) -> list[object]:
-        """Return rows of the account log after a time, newest first, `before` a time or `to` an id if given."""
+        """Return the account log's rows after a time, newest first; `until` may be `before` a time or `to` an id."""
         answer = self._client.read(f"{HISTORY}/account-log", since=milliseconds(after), count=str(ROWS), **until)
         self._keep_number(answer)
         rows = answer.get("logs")
@@ -332,7 +334,7 @@ class HistoryPages:
         return rows
 
     def _newest_elements(self, what: str, since: datetime | None, now: datetime | None) -> _Told:
-        """Return a list's newest elements, at least those since a time."""
+        """Fetch a list's newest elements, at least those since a time."""
         pages = self._lists.get(what)
         if pages is None or now is None or not timedelta(0) <= now - pages.told_at < SHARED:
             answer = self._page(what, count=str(ROWS))
@@ -341,7 +343,7 @@ class HistoryPages:
             if since is None or not pages.token or _reaches(pages, since):
                 return pages
             pages = self._longer(what, pages)
-        raise TemporaryError(f"the history has more {what} than {MOST_PAGES} pages hold")
+        raise TemporaryError(f"the history has more {what} than fit on {MOST_PAGES} pages")
 
     def _longer(self, what: str, page: _Told) -> _Told:
         answer = self._page(what, count=str(ROWS), continuation_token=page.token)
@@ -350,11 +352,11 @@ class HistoryPages:
         longer = self._lists[what] = _Told([*page.elements, *answer["elements"]], _token(answer), page.told_at)
         return longer
 
-    def _page(self, what: str, **asked: str) -> Mapping[str, Any]:
-        answer = self._client.read(f"{HISTORY}/{what}", sort="desc", **asked)
+    def _page(self, what: str, **params: str) -> Mapping[str, Any]:
+        answer = self._client.read(f"{HISTORY}/{what}", sort="desc", **params)
         self._keep_number(answer)
         if not isinstance(answer.get("elements"), list):
-            raise TemporaryError(f"the history of {what} holds no list")
+            raise TemporaryError(f"the history of {what} has no list")
         return answer
 
     def _keep_number(self, answer: Mapping[str, Any]) -> None:
@@ -369,7 +371,7 @@ def _token(answer: Mapping[str, Any]) -> str:
 
 
 def told_at(answer: Mapping[str, Any]) -> datetime:
-    """Return the venue's time in an answer; raise TemporaryError if it has none."""
+    """Return the venue's time in a reply; raise TemporaryError if it has none."""
     server_time = answer.get("serverTime")
     try:
         return utc("serverTime", server_time if isinstance(server_time, str) else "")

@@ -1,4 +1,4 @@
-"""Send orders to Kraken Futures, one request per call. The body has the outcome, whatever the HTTP status."""
+"""Send orders to Kraken Futures, one request per call. The outcome is in the body, whatever the HTTP status."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -29,10 +29,10 @@ from tradebot.venues.kraken.reader import KrakenReader
 from tradebot.venues.kraken.rows import moment, side_of, type_of
 
 TRIGGER = "mark"
-"""Stops act on the mark price: a single trade at an odd price doesn't trigger them, and the venue liquidates by it."""
+"""Stops trigger on the mark price: a single odd trade doesn't trigger them, and the venue liquidates by the mark."""
 _KEYS_REFUSED = (401, 403)
 ON_ITS_WAY = "attempted"
-"""The status of a cancel that isn't carried out yet; the order's own end shows whether it came in time."""
+"""The status of a cancel that is still being processed; the order's end shows whether it was in time."""
 
 
 class KrakenOrders:
@@ -43,7 +43,7 @@ class KrakenOrders:
         self._reader = KrakenReader(venue, tally)
 
     def submit(self, intent: Intent) -> Reply:
-        """Send one order once; it is refused by the venue if it arrives late."""
+        """Send one order once; the venue refuses it if it arrives late."""
         is_stop = intent.order_type is OrderType.STOP
         prices = {"limitPrice": intent.limit_price, "stopPrice": intent.stop_price}
         params = {
@@ -75,7 +75,7 @@ class KrakenOrders:
         return Reply(WriteOutcome.ACCEPTED, order)
 
     def replace(self, intent: Intent) -> Reply:
-        """Crash: by the venue's capabilities orders aren't edited, so this is never called."""
+        """Raise an assertion error: this venue's orders aren't edited, so nothing may call it."""
         raise AssertionError("orders aren't edited at Kraken Futures")
 
     def cancel(self, intent: Ending) -> Reply:
@@ -93,19 +93,19 @@ class KrakenOrders:
         return _refusal(word, status)
 
     def _send(self, what: str, params: Mapping[str, str]) -> Mapping[str, Any] | Reply:
-        """Return the answer to a request, or what is known without one that says anything."""
+        """Return the reply to a request, or the conclusion if there is no usable reply."""
         try:
             with around("kraken.send"):
                 answer = self._client.ask("POST", f"{V3}/{what}", params)
         except WireError as error:
             return Reply(WriteOutcome.UNKNOWN, code="no_answer", message=str(error))
         except TradebotError as error:
-            # The request couldn't be made, so it wasn't sent.
+            # The request couldn't be built, so nothing was sent.
             return Reply(WriteOutcome.REJECTED, code="not_sent", message=error.message)
         return _require_success(answer)
 
     def _looked_up(self, intent: Intent, refusal: Reply) -> Reply:
-        """Return what a lookup says after a refusal because an order has our id: it may be ours."""
+        """Look up the order after a refusal for a duplicate id: it may be the one we sent."""
         try:
             order = self._reader.order(intent.client_order_id)
         except TradebotError as error:
@@ -117,17 +117,17 @@ class KrakenOrders:
         return Reply(WriteOutcome.REJECTED, order, code=ID_CONFLICT, message=refusal.message)
 
     def _ended_reply(self, venue_id: str, word: str) -> Reply:
-        """Return that an order has ended if the history has its end, and a refusal if it never heard of the order."""
+        """Return a success if the history shows that the order ended, and a refusal if it has no such order."""
         try:
             ended = self._reader.has_ended(venue_id)
         except TradebotError as error:
             return Reply(WriteOutcome.UNKNOWN, code="not_looked_up", message=error.message)
         outcome = {True: WriteOutcome.ACCEPTED, False: WriteOutcome.UNKNOWN, None: WriteOutcome.REJECTED}[ended]
-        return Reply(outcome, code=word, message=f"the venue says {word}")
+        return Reply(outcome, code=word, message=f"the broker says {word}")
 
 
 def _require_success(answer: HttpReply) -> Mapping[str, Any] | Reply:
-    """Return an answer that isn't an error; a refusal if its error proves that nothing was done, or nothing known."""
+    """Return a successful reply; otherwise a rejection if the error proves one, or an unknown outcome."""
     try:
         document = answer.json()
     except BodyError:
@@ -147,7 +147,7 @@ def _require_success(answer: HttpReply) -> Mapping[str, Any] | Reply:
 
 
 def _in_time(intent: Ending) -> Mapping[str, str]:
-    """Return until when a request may be carried out; what nobody promised may come at any time."""
+    """Return the deadline of a request as parameters; an unrecorded request has none."""
     if not isinstance(intent, Intent):
         return {}
     until = (intent.at + ARRIVES_WITHIN).astimezone(UTC)
@@ -160,7 +160,7 @@ def _status_of(reply: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _refusal(word: str, status: Mapping[str, Any]) -> Reply:
-    """Return a rejection for the words that prove one; any other word proves nothing."""
+    """Return a rejection for the codes that prove one, and an unknown outcome for any other."""
     reason = next((event.get("reason") for event in _events(status) if event.get("reason")), word)
     return Reply(WriteOutcome.REJECTED if word in REFUSED else WriteOutcome.UNKNOWN, code=word, message=str(reason))
 
@@ -171,11 +171,11 @@ def _events(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _placed_order(status: Mapping[str, Any], intent: Intent, tally: DriftTally) -> Order:
-    """Return the order that the events of an accepted request tell of; raise RowError if they don't."""
+    """Build the order from the events of an accepted request; raise RowError if it isn't in them."""
     placed, filled, worth = None, Decimal(0), Decimal(0)
     for event in _events(status):
-        place = event.get("order") or event.get("orderTrigger") or event.get("orderPriorExecution")
-        placed = placed or place
+        reported = event.get("order") or event.get("orderTrigger") or event.get("orderPriorExecution")
+        placed = placed or reported
         if event.get("type") == "EXECUTION":
             row = JsonFields("execution", event, tally)
             filled += row.positive("amount")
@@ -206,7 +206,7 @@ def _state(filled: Decimal, quantity: Decimal, intent: Intent) -> OrderStatus:
     if filled >= quantity:
         return OrderStatus.FILLED
     if intent.order_type is OrderType.MARKET:
-        # What is left of it is canceled at once, which only the history tells.
+        # Any remainder is canceled at once, which only the history shows.
         return OrderStatus.UNKNOWN
     return OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.NEW
 

@@ -26,26 +26,26 @@ T = TypeVar("T")
 DAY = timedelta(days=1)
 VIEW_TRIES = 3
 FILLS_A_PAGE = 100
-"""How many fills a page contains, unless it is the last one."""
+"""How many fills are on each page except the last."""
 MARK_BEHIND_S = 600
-"""How long before midnight the last bar of a mark may have begun."""
+"""How long before midnight a mark's last bar may begin, in seconds."""
 BEFORE = timedelta(minutes=2)
-"""How much earlier than a request of ours its page of the history begins, because clocks differ."""
+"""How much earlier than a request its history page starts, because clocks differ."""
 
 
 class OpenOrders(NamedTuple):
-    """The open orders by venue id, the number of unreadable rows, and the venue's time, if given."""
+    """The open orders by venue id, the number of unreadable rows, and the venue's time if known."""
 
     orders: Mapping[str, Order]
     unreadable: int
     at: datetime | None
 
     def is_ahead_of(self, past: OrderHistory) -> bool:
-        """Return True if a history is so much older that it can't show how an order ended."""
+        """Return True if a history is too old to show how an order that is no longer open has ended."""
         return self.at is not None and self.at - past.told_at > KRAKEN.tells_ends_after
 
     def by_client_id(self, name: str) -> Order | None:
-        """Return the one with a client id."""
+        """Return the open order with a client id."""
         return next((order for order in self.orders.values() if order.client_order_id == name), None)
 
 
@@ -66,7 +66,7 @@ class KrakenReader:
         self._last_fills: tuple[list[Any], Sequence[Fill]] = [], ()
 
     def clock(self) -> VenueClock:
-        """Return the venue's time. It never closes: its session is a day in UTC, as its funding is booked."""
+        """Return the venue's time. It never closes: a session is a day in UTC, like its funding."""
         now = told_at(self._client.read(f"{V3}/openpositions"))
         midnight = datetime.combine(now.date() + DAY, time(), UTC)
         return VenueClock(now, True, midnight, midnight)
@@ -85,7 +85,8 @@ class KrakenReader:
             equity = row.number("portfolioValue") - row.number("balanceValue") + cash
             available = row.number("availableMargin")
         except RowError as error:
-            raise OperatorError(f"the account can't be used: {error}", "look at it on Kraken Futures' page") from error
+            hint = "check the account on Kraken Futures' website"
+            raise OperatorError(f"the account's figures can't be used: {error}", hint) from error
         margins = [self._margin(row, name) for name in ("initialMargin", "maintenanceMargin")]
         self._odd_margins = margins.count(None)
         return Account(
@@ -103,11 +104,11 @@ class KrakenReader:
         )
 
     def _usd(self, flex: Mapping[str, Any]) -> Decimal:
-        named = {str(name).upper(): held for name, held in _object(flex, "currencies").items()}
+        named = {str(name).upper(): balance for name, balance in _object(flex, "currencies").items()}
         return JsonFields("account", named["USD"], self._tally).number("quantity") if "USD" in named else Decimal(0)
 
     def _margin(self, row: JsonFields, name: str) -> Decimal | None:
-        """Return what positions tie up; None if it can't be, which the margin levels then say alone."""
+        """Return the positions' margin; None if it is impossible, so that the margin levels alone are used."""
         try:
             if (usd := row.number(name)) >= 0:
                 return usd
@@ -118,24 +119,24 @@ class KrakenReader:
         return None
 
     def _opening(self, equity: Decimal, now: datetime) -> Decimal:
-        """Return what the account was worth when the day began."""
+        """Return the account's value at the start of the day."""
         began = midnight(now.date())
 
         def work_out() -> Decimal:
             positions, lost = self._positions()
             if lost or any(position.current_price is None for position in positions):
-                raise TemporaryError("a position can't be read, so nobody knows what the account was worth at midnight")
-            held = {position.symbol: position.quantity for position in positions}
+                raise TemporaryError("a position can't be read, so the account's value at midnight is unknown")
+            quantities = {position.symbol: position.quantity for position in positions}
             marks = {lot.symbol: lot.current_price for lot in positions if lot.current_price is not None}
-            # What happened in the first instant of the day belongs to it.
+            # An event at exactly midnight belongs to the new day.
             before = began - timedelta(microseconds=1)
             fills, moved = self.fills(before), self.activities(before)
-            return worth_at_midnight(Since(equity, held, marks, fills, moved, partial(self._mark_at, began)))
+            return worth_at_midnight(Since(equity, quantities, marks, fills, moved, partial(self._mark_at, began)))
 
         return self._venue.opening.of(self._pages.account(), now.date(), work_out)
 
     def _mark_at(self, at: datetime, symbol: str) -> Decimal:
-        """Return the mark of a symbol at a minute: the close of the last bar before it."""
+        """Return a symbol's mark price at a minute: the close of the last bar before it."""
         path, until = f"/api/charts/v1/mark/{symbol_path(symbol)}/1m", int(at.timestamp()) - 1
         candles = self._client.rows(path, "candles", **{"from": str(until - MARK_BEHIND_S), "to": str(until)})
         try:
@@ -167,11 +168,11 @@ class KrakenReader:
 
     def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
         raws = self._client.rows(f"{V3}/openpositions", "openPositions")
-        held = any(raws)
-        tickers = self._client.rows(f"{V3}/tickers", "tickers") if held else []
+        has_positions = any(raws)
+        tickers = self._client.rows(f"{V3}/tickers", "tickers") if has_positions else []
         marks = dict(keep_readable("ticker", _with_mark(tickers), partial(rows.mark, tally=self._tally), self._tally))
         read = keep_readable("position", raws, lambda raw: rows.position(raw, marks, self._tally), self._tally)
-        # Positions are net: two different ones of a symbol can't both be true, and a copy says nothing new.
+        # Positions are net: two different ones of a symbol can't both be right, and an equal copy adds nothing.
         broker_positions, twice = _told_once(read, attrgetter("symbol"))
         for symbol in twice:
             self._tally.note("position", "symbol", f"has two different positions: {symbol}")
@@ -182,12 +183,12 @@ class KrakenReader:
         answer = self._client.read(f"{V3}/openorders")
         raws, now = answer.get("openOrders"), _time_or_none(answer)
         if not isinstance(raws, list):
-            raise TemporaryError("the open orders are no list")
+            raise TemporaryError("the open orders are not a list")
         read = keep_readable("order", raws, partial(rows.open_order, tally=self._tally), self._tally)
         orders, twice = _told_once(read, attrgetter("venue_id"))
         for venue_id in twice:
             self._tally.note("order", "order_id", f"has two different orders: {venue_id}")
-        # Untouched trigger orders don't say how large they are, but the history does.
+        # Untriggered orders don't state their size, but the history does.
         lacking = [order for order in orders if order.quantity is None]
         sizes = self._pages.sizes(lacking, now) if lacking else {}
         sized = [replace(row, quantity=sizes[row.venue_id]) if row.venue_id in sizes else row for row in orders]
@@ -199,9 +200,9 @@ class KrakenReader:
         return listed.by_client_id(client_order_id) or self._pages.past(now=listed.at).by_client_id(client_order_id)
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Return what open orders, the history of orders and executions prove together.
+        """Prove what became of a request from open orders, the history of orders, and executions together.
 
-        A request that neither contains, well after its last possible time of execution, never arrived.
+        If none contains it well after the last time at which it could be carried out, it never arrived.
         """
         listed, name = self._open(), intent.client_order_id
         makes_order = intent.operation is not Operation.CANCEL
@@ -211,12 +212,12 @@ class KrakenReader:
         if makes_order and (order := history.by_client_id(name)) is not None:
             return Proof.of(left_open(order, listed.orders))
         if listed.unreadable or history.unread_since(intent.at - BEFORE):
-            return Proof(End.UNKNOWN, "rows of the open orders or of the history can't be read, and might be about it")
+            return Proof(End.UNKNOWN, "rows of the open orders or of the history can't be read and might be about it")
         until = intent.at + ARRIVES_WITHIN
         if min(history.complete_until, now - SETTLED_AFTER) <= until:
             text = f"it may arrive until {until:%H:%M:%S}, and the history is complete until"
             return Proof(End.UNKNOWN, f"{text} {history.complete_until:%H:%M:%S}")
-        text = f"it could arrive until {until:%H:%M:%S}, and the history of orders and executions lacks it"
+        text = f"it could arrive until {until:%H:%M:%S}, but the histories of orders and executions don't contain it"
         return Proof(End.OVER, text)
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
@@ -224,7 +225,7 @@ class KrakenReader:
         return ""
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id, open or in the history; an old history only proves ends."""
+        """Return the order with this venue id, open or in the history; an old history proves only its end."""
         listed = self._open()
         listed_order = listed.orders.get(venue_id)
         if listed_order is not None and listed_order.quantity is not None:
@@ -236,9 +237,10 @@ class KrakenReader:
         return left_open(order, listed.orders)
 
     def has_ended(self, venue_id: str) -> bool | None:
-        """Return True if the history has the end of an order with this venue id; None if it has no such order.
+        """Return True if the history shows the end of the order with this venue id; None if it has no such order.
 
-        The venue has just said that the order is gone. If the history is too old to know, that and the open orders do.
+        The venue has just reported the order as gone. If the history is too old, that report and the open orders
+        decide.
         """
         listed = self._open()
         if venue_id in listed.orders:
@@ -256,12 +258,12 @@ class KrakenReader:
         return ()
 
     def ended(self, since: datetime) -> Sequence[Order]:
-        """Return orders of ours and others that were sent since a time and have ended, oldest first."""
+        """Return all orders sent since a time that have ended, ours and others', oldest first."""
         ended = (order for order in self._pages.past(since).orders.values() if order.status.terminal)
         return [order for order in ended if order.submitted_at is not None and order.submitted_at >= since]
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
-        """Return the orders in these symbols, newest first, without those that a missing row may affect."""
+        """Return the orders in these symbols, newest first, except those that an unreadable row may be about."""
         listed = self._open()
         history = self._pages.past(now=listed.at)
         every = {**history.orders, **listed.orders}
@@ -275,52 +277,52 @@ class KrakenReader:
         by_id, raws = dict[str, Fill](), self._client.rows(f"{V3}/fills", "fills")
         self.unreadable_fills = 0
         for _ in range(MOST_PAGES):
-            if raws != self._last_fills[0]:  # Most passes see the page that the last one saw.
+            if raws != self._last_fills[0]:  # Most passes get the same page as the pass before.
                 self._last_fills = raws, keep_readable("fill", raws, partial(rows.fill, tally=self._tally), self._tally)
             read = self._last_fills[1]
             self.unreadable_fills += len(raws) - len(read)
             new = [fill for fill in read if fill.activity_id not in by_id]
             by_id.update((fill.activity_id, fill) for fill in new)
-            # Of a page without a readable row, nobody can say how far back it goes.
+            # A page without a readable row doesn't show how far back it goes.
             reaches = after is not None and min((fill.at for fill in read), default=after + timedelta(1)) <= after
             whole = len(raws) < FILLS_A_PAGE or reaches
             if not new and not whole:
-                # All that a page holds is of one moment, of which there may be more.
+                # The whole page is of one moment, which may have more rows than that.
                 by_id.update((fill.activity_id, fill) for fill in self._fills_of_history(after, by_id))
                 whole = True
             if whole:
                 wanted = (fill for fill in by_id.values() if after is None or fill.at > after)
                 return sorted(wanted, key=lambda fill: (fill.at, fill.activity_id))
-            # A page holds what is older than a time, so a millisecond is asked for again, in case it is on both.
+            # Pages hold rows strictly older than a time, so request the last millisecond again.
             last = min(fill.at for fill in new) + timedelta(milliseconds=1)
             raws = self._client.rows(f"{V3}/fills", "fills", lastFillTime=_iso(last))
-        raise TemporaryError(f"there are more fills than {MOST_PAGES} pages hold")
+        raise TemporaryError(f"there are more fills than fit on {MOST_PAGES} pages")
 
     def _fills_of_history(self, after: datetime | None, ids: Container[str]) -> Sequence[Fill]:
-        """Return the executions later than a time as the history tells them, under the ids that are known."""
+        """Return the executions after a time from the history, under the ids of the list of fills."""
         elements = self._pages.executions(after or datetime.fromtimestamp(0, UTC))
         fills, unread = fills_of(elements, self._pages.account(), self._tally)
         self.unreadable_fills += unread
         if not any(fill.activity_id in ids for fill in fills):
-            raise TemporaryError("the list of fills repeats a page, and the history has none of its fills")
+            raise TemporaryError("the list of fills repeats a page, and the history lacks its fills")
         return fills
 
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return fees, funding and transfers later than a time, oldest first, without repeats."""
-        by_id, doubtful, until, seen = dict[str, Activity](), set[str](), dict[str, str](), set[int]()
+        by_id, doubtful, until, read_ids = dict[str, Activity](), set[str](), dict[str, str](), set[int]()
         for _ in range(MOST_PAGES):
             raws = self._pages.log(after, **until)
             read = keep_readable("account log", raws, partial(rows.activities, tally=self._tally), self._tally)
             for activity in (activity for row in read for activity in row):
                 if by_id.setdefault(activity.id, activity).net_amount != activity.net_amount:
-                    # Which of the two is true, the venue has to say; until then, it isn't known.
-                    self._tally.note("account log", "fee", f"is told in two ways: {activity.id}")
+                    # Only the venue can say which version is right; until it does, neither is used.
+                    self._tally.note("account log", "fee", f"has two different versions: {activity.id}")
                     doubtful.add(activity.id)
             if len(raws) < ROWS:
                 sure = (activity for activity in by_id.values() if activity.at > after and activity.id not in doubtful)
                 return sorted(sure, key=lambda activity: (activity.at, activity.id))
-            until, seen = _further(raws, until, seen)
-        raise TemporaryError(f"the account log has more rows than {MOST_PAGES} pages hold")
+            until, read_ids = _further(raws, until, read_ids)
+        raise TemporaryError(f"the account log has more rows than fit on {MOST_PAGES} pages")
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         """Return each day in UTC as a session: the market never closes."""
@@ -331,7 +333,7 @@ class KrakenReader:
         return [Session(day, at, at + DAY) for day, at in opens]
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return the venue's listings of these symbols; a symbol that it doesn't trade now has none."""
+        """Return the venue's listings of these symbols; one that isn't traded now has none."""
         answer = self._client.read(f"{V3}/instruments")
         raws, read_at = answer.get("instruments"), told_at(answer)
         named = (raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols)
@@ -340,10 +342,10 @@ class KrakenReader:
         return {listing.symbol: listing for listing in read}
 
     def contracts(self) -> Sequence[str]:
-        """Return the symbols of all contracts that are traded now, including repeats in the venue's list."""
+        """Return the symbols of all contracts that trade now, including repeats in the venue's list."""
         raws = self._client.read(f"{V3}/instruments").get("instruments")
         if not isinstance(raws, list):
-            raise TemporaryError("the venue's list of instruments is none")
+            raise TemporaryError("the venue's list of instruments is not a list")
         named = (raw for raw in raws if isinstance(raw, dict) and raw.get("tradeable") is not False)
         return [symbol for raw in named if isinstance(symbol := raw.get("symbol"), str)]
 
@@ -372,16 +374,16 @@ class KrakenReader:
         return by_symbol
 
 
-def _further(raws: Sequence[object], until: Mapping[str, str], seen: set[int]) -> tuple[dict[str, str], set[int]]:
-    """Return how to ask for the rows of the account log after a page, and the ids of all rows so far.
+def _further(raws: Sequence[object], until: Mapping[str, str], read_ids: set[int]) -> tuple[dict[str, str], set[int]]:
+    """Return the query for the next page of the account log, and the ids of all rows so far.
 
-    Rows of one moment may fill a page and more: then they are told apart by their ids.
+    One moment's rows may fill more than a page; then the next page is requested by id.
     """
     named = [raw for raw in raws if isinstance(raw, dict) and raw.get("date") and isinstance(raw.get("id"), int)]
-    every = seen | {raw["id"] for raw in named}
-    if every == seen and (until.get("to") or not every):
+    every = read_ids | {raw["id"] for raw in named}
+    if every == read_ids and (until.get("to") or not every):
         raise TemporaryError("the account log repeats a page")
-    if until.get("to") or every == seen:
+    if until.get("to") or every == read_ids:
         return {"to": str(min(every) - 1)}, every
     oldest = utc("date", min(str(raw["date"]) for raw in named))
     return {"before": rows.milliseconds(oldest + timedelta(milliseconds=1))}, every
@@ -402,14 +404,14 @@ def _object(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _told_once(rows: Sequence[T], name: Callable[[T], str]) -> tuple[list[T], set[str]]:
-    """Return what is told once or in equal copies, and the names of what is told in different ways."""
+    """Return the rows reported once or in equal copies, and the names of those reported with different values."""
     first: dict[str, T] = {}
     twice = {name(row) for row in rows if first.setdefault(name(row), row) != row}
     return [row for key, row in first.items() if key not in twice], twice
 
 
 def _with_mark(tickers: Sequence[object]) -> list[object]:
-    """Return the tickers that have a mark: not every kind of market here does."""
+    """Return the tickers that have a mark; some kinds of markets have none."""
     return [raw for raw in tickers if isinstance(raw, dict) and isinstance(raw.get("markPrice"), int | Decimal)]
 
 
@@ -434,5 +436,5 @@ def _iso(at: datetime) -> str:
 
 
 def symbol_path(symbol: str) -> str:
-    """Return a symbol as a part of a path."""
+    """Return a symbol quoted for use in a path."""
     return quoted(symbol, safe="")

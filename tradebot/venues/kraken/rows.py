@@ -1,4 +1,4 @@
-"""Read the rows of the trading API: orders, positions, fills, listings, quotes, and rows of the account log."""
+"""Parse the trading API's rows: orders, positions, fills, listings, quotes, and rows of the account log."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,17 +18,17 @@ from tradebot.venues.kraken.capabilities import ACTIVITIES, KRAKEN, STATUSES, TY
 ZERO, ONE = Decimal(0), Decimal(1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MARGINED = "flex"
-"""The account whose collateral all positions share, in the venue's words."""
+"""The venue's name of the account whose collateral all positions share."""
 LIQUIDATION = "liquidation"
 SETTLED = frozenset({"assignee", "assignor", "unwindBankrupt", "unwindCounterparty"})
-"""The other types of fills that the venue makes by itself."""
+"""The other types of fills that the venue creates itself, such as settlements."""
 _MOST_PLACES = 12
 _MOST_LEVELS = 10_000
-"""How many levels a side of an order book may have; with more, it is invalid."""
+"""The most levels that a side of an order book may have; a longer one is invalid."""
 
 
 def moment(row: JsonFields, name: str) -> datetime:
-    """Parse a moment in milliseconds since 1970, as the history writes it, or as text; raise RowError."""
+    """Parse a time in milliseconds since 1970, as in the history, or as text; raise RowError."""
     value = row.value(name)
     if isinstance(value, str) and not value.isdigit():
         return row.time(name)
@@ -44,7 +44,7 @@ def milliseconds(at: datetime) -> str:
 
 
 def side_of(row: JsonFields, name: str = "side") -> Side:
-    """Return the side of an order or a fill; the history writes it with a capital."""
+    """Parse the side of an order or fill; the history capitalizes it."""
     word = row.text(name).lower()
     if word not in tuple(Side):
         raise RowError(name, "is neither buy nor sell")
@@ -58,7 +58,7 @@ def type_of(row: JsonFields, name: str, *, limited: bool) -> OrderType:
 
 
 def open_order(raw: object, tally: DriftTally) -> Order:
-    """Return an open order. One with a trigger has no `unfilledSize`, and so no quantity until it is looked up."""
+    """Parse an open order. A trigger has no `unfilledSize`, so its quantity is None until it is looked up."""
     row = JsonFields("order", raw, tally)
     unfilled = row.number_or_none("unfilledSize")
     filled = Decimal(0) if unfilled is None and row.value("filledSize") is None else row.number("filledSize")
@@ -85,7 +85,7 @@ def open_order(raw: object, tally: DriftTally) -> Order:
 
 
 def position(raw: object, marks: Mapping[str, Decimal], tally: DriftTally) -> BrokerPosition:
-    """Return a position at the mark of its symbol, if that is known."""
+    """Parse a position, valued at its symbol's mark if that is known."""
     row = JsonFields("position", raw, tally)
     symbol, size = row.symbol(), row.number("size")
     if size < 0:
@@ -123,10 +123,10 @@ def fill(raw: object, tally: DriftTally) -> Fill:
 
 
 def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
-    """Return the cash movements of a row of the account log, except realized profit: a fee, funding, or a transfer.
+    """Parse the cash movements in a row of the account log: a fee, funding, or a transfer, but not realized profit.
 
-    A trade has two rows, and the contract's row moves no cash. A trade's funding is booked with it. Rows of other coins
-    and of the owner's other accounts are ignored.
+    A trade has two rows, of which the contract's moves no cash. Funding is booked with a trade. Rows of other coins and
+    of the owner's other accounts are ignored.
     """
     row = JsonFields("account log", raw, tally)
     kind, number, asset = row.text("info"), str(row.value("id")), row.text("asset")
@@ -140,11 +140,11 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
     at, about = moment(row, "date"), row.text_or_none("execution") or ""
 
     def build(id_: str, what: ActivityKind, amount: Decimal, of: str = "") -> Activity:
-        # Books keep the core's word, by which they tell what it was, beside the venue's own.
+        # The books use our own types; the venue's word is kept beside them.
         return Activity(id_, what.value, kind, symbol, None, None, amount, at, what, fill_id=of)
 
     if meaning not in (ActivityKind.COMMISSION, ActivityKind.FUNDING):
-        # Whatever it was, it moved this much in all.
+        # Whatever it was, this is the amount that moved.
         return [build(number, meaning, row.number("new_balance") - row.number("old_balance"))]
     activities = []
     fee, funding = row.number_or_none("fee"), row.number_or_none("realized_funding")
@@ -158,7 +158,7 @@ def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
 
 
 def listing(raw: object, read_at: datetime, tally: DriftTally) -> Listing:
-    """Return a contract's listing; raise RowError for one without a tick."""
+    """Parse a contract's listing; raise RowError if it has no tick."""
     row = JsonFields("listing", raw, tally)
     places = int(row.number("contractValueTradePrecision"))
     if not -_MOST_PLACES <= places <= _MOST_PLACES:
@@ -194,19 +194,19 @@ def _levels(row: JsonFields) -> list[Any]:
 
 def _level(raw: object, tally: DriftTally) -> MarginLevel:
     row = JsonFields("margin level", raw, tally)
-    # Perpetuals have levels by what a position is worth, and the older contracts by their number.
+    # Perpetuals have levels by a position's value, older contracts by the number of contracts.
     worth = row.number_or_none("numNonContractUnits")
     least = row.number("contracts") if worth is None else worth
     initial, maintenance = row.positive("initialMargin"), row.positive("maintenanceMargin")
     if least < 0 or maintenance > initial:
-        raise RowError("marginLevels", "has a level that can't be")
+        raise RowError("marginLevels", "has an impossible level")
     if worth is None:
         return MarginLevel(least, initial, maintenance)
     return MarginLevel(Decimal(0), initial, maintenance, worth)
 
 
 def quote(raw: object, at: datetime, tally: DriftTally) -> Quote:
-    """Return the quote in a ticker, read at `at`; raise RowError for a suspended market or one without both sides.
+    """Parse the quote in a ticker that was read at `at`; raise RowError for a suspended market or a missing side.
 
     An unreadable mark, index or funding rate is None, because bid and ask are enough to close a position.
     """
@@ -242,9 +242,9 @@ def _traded_at(row: JsonFields, tally: DriftTally) -> datetime | None:
 
 
 def depth(symbol: str, raw: object, tally: DriftTally) -> Depth | None:
-    """Return a symbol's order book; count an impossible one, and return None.
+    """Parse a symbol's order book; count an impossible one and return None.
 
-    Both sides have to be sorted from the best price, and may not cross. A side may be empty.
+    Both sides must be sorted from the best price and may not cross. A side may be empty.
     """
     try:
         return _depth(symbol, raw, tally)
@@ -262,7 +262,7 @@ def _depth(symbol: str, raw: object, tally: DriftTally) -> Depth:
 
 
 def _side(row: JsonFields, name: str, way: int, tally: DriftTally) -> tuple[Level, ...]:
-    """Return one side's levels, whose prices go up (1) or down (-1)."""
+    """Parse one side's levels, whose prices rise if `way` is 1 and fall if it is -1."""
     side = row.value(name)
     if not isinstance(side, list):
         raise RowError(name, "is not a list of levels")
@@ -284,10 +284,7 @@ def _resting(name: str, raw: object, tally: DriftTally) -> Level:
 def _beside(
     row: JsonFields, name: str, tally: DriftTally, *, above: Decimal | None = None, least: Decimal | None = None
 ) -> Decimal | None:
-    """Return a number that a ticker has besides its quote; None if it is missing, can't be read, or is too small.
-
-    A figure that can't be one is counted.
-    """
+    """Parse another figure of a ticker; None if it is missing, unreadable, or out of range, which is counted."""
     try:
         number = row.number_or_none(name)
     except RowError as error:

@@ -18,7 +18,7 @@ from tradebot.model.instrument import AssetClass, notional
 from tradebot.model.order import Fill, Order
 
 KEPT = timedelta(days=30)
-"""How long an ended order, a fill and an activity are stored: the books have them much sooner."""
+"""How long ended orders, fills and activities are stored; the books have them much sooner."""
 PLACES = Decimal("0.0001")
 NONE = Decimal(0)
 
@@ -32,7 +32,7 @@ class SimulatedPosition(Struct, frozen=True):
     multiplier: Decimal
 
     def after_fill(self, quantity: Decimal, price: Decimal) -> "SimulatedPosition":
-        """Return the position after a fill of signed shares; a closing fill leaves the average price as it is."""
+        """Return the position after a fill of signed shares; a closing fill doesn't change the average price."""
         held_quantity, after = self.quantity, self.quantity + quantity
         if held_quantity * quantity >= 0:
             average = (held_quantity * self.average + quantity * price) / after if after else self.average
@@ -42,11 +42,11 @@ class SimulatedPosition(Struct, frozen=True):
 
 
 class SimulatedAccount(Struct, frozen=True):
-    """An account at one moment: USD, positions by symbol, orders by venue id, and their results.
+    """An account at one moment: USD, positions by symbol, orders by venue id, and fills.
 
-    `reducing` are the ids of orders that may only reduce a position. `looked_at` is the time up to which prices were
-    applied, `day` the date of the last such session, and `last_equity` the equity at the end of the previous one.
-    `made` counts orders and fills, and determines their ids.
+    `reducing` has the ids of reduce-only orders. `looked_at` is the time up to which prices were applied, `day` the
+    date of that session, and `last_equity` the equity at the end of the session before. `made` counts orders and fills
+    to number them.
     """
 
     number: str
@@ -68,17 +68,17 @@ class SimulatedAccount(Struct, frozen=True):
         return tuple(order for order in self.orders.values() if not order.status.terminal)
 
     def worth(self, prices: Mapping[str, Decimal]) -> Decimal:
-        """Return the equity at these prices; a position without one counts at its average."""
-        held = (
+        """Return the equity at these prices; a position without a price counts at its average."""
+        values = (
             notional(position.quantity, prices.get(symbol, position.average), position.multiplier)
             for symbol, position in self.holdings.items()
         )
-        return self.cash + sum(held, NONE)
+        return self.cash + sum(values, NONE)
 
 
 def anew(folder: Path) -> str:
-    """Return the remedy for damaged shadow books: they can't be rebuilt, and needn't be."""
-    return f"no money is in it: remove {folder}, and the strategy begins in shadow again"
+    """Return the remedy for damaged shadow books, which can't be rebuilt and needn't be."""
+    return f"they hold no money: remove {folder}, and the strategy starts over in shadow"
 
 
 def read_account(folder: Path) -> SimulatedAccount:
@@ -91,7 +91,7 @@ def read_account(folder: Path) -> SimulatedAccount:
 
 
 def write_account(folder: Path, account: SimulatedAccount) -> None:
-    """Write an account durably, before anything is reported; raise CannotWriteError if that fails."""
+    """Write an account durably before anything is reported; raise CannotWriteError if that fails."""
     try:
         write_durably(folder / SIMULATED, json.dumps(encode(account)) + "\n")
     except OSError as error:

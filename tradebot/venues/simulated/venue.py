@@ -1,9 +1,9 @@
-"""A venue without its own market: prices, sessions and listings are a real venue's, and fills are simulated.
+"""Simulate fills at a real venue's prices, sessions and listings.
 
-An order that can fill at the current quote does so, and pays the assumed slippage. Resting orders are checked against
-the minutes since the last check: a stop that a minute reached fills at its price or, if the minute began beyond it,
-there; a limit fills at its price once trades went past it. If a minute reached both, the stop counts. Partial fills
-don't occur, and no order moves the market.
+An order that can fill at the current quote fills at once and pays the assumed slippage. Resting orders are checked
+against the minutes since the last check. A stop fills at its price in the minute that reached it, or at that minute's
+open if it began beyond the stop. A limit order fills at its price once trades went past it. If a minute reached both,
+the stop counts. There are no partial fills, and no order moves the market.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -62,10 +62,10 @@ Slips = Callable[[Decimal, Side], Decimal]
 
 
 def at_once(order: Order, quote: Quote, slipped: Slips) -> Decimal | None:
-    """Return the price at which an order fills at a quote; None if it rests."""
+    """Return the price at which an order fills at a quote; None if it doesn't fill yet."""
     touch = quote.ask if order.side is Side.BUY else quote.bid
     if order.order_type is OrderType.STOP:
-        assert order.stop_price is not None, "a stop has its price"
+        assert order.stop_price is not None, "a stop needs a price"
         return slipped(touch, order.side) if (touch - order.stop_price) * order.side.sign >= 0 else None
     if order.order_type is OrderType.MARKET or order.limit_price is None:
         return slipped(touch, order.side)
@@ -104,7 +104,7 @@ def expire_day_orders(
 
 
 def apply_action(account: SimulatedAccount, symbol: str, action: CorporateAction, at: datetime) -> SimulatedAccount:
-    """Return an account after a split or dividend, as a broker books it: whole shares, and any fraction in cash."""
+    """Return an account after a split or dividend, booked as brokers do: whole shares, and fractions in cash."""
     position, amount = account.holdings[symbol], Decimal(str(action.amount))
     name = f"{account.number}-{symbol}-{action.ex_date}-{action.kind}"
     if action.kind != SPLIT:
@@ -122,7 +122,7 @@ def apply_action(account: SimulatedAccount, symbol: str, action: CorporateAction
         del holdings[symbol]
     account = replace(account, cash=account.cash + in_lieu, holdings=holdings, activities=(*account.activities, *rows))
     for order in account.working:
-        # What rested was for other shares at other prices; the next pass of exits places it again.
+        # Resting orders were for the old shares and prices; the next pass of exits places new ones.
         if order.symbol == symbol:
             account = with_order(account, replace(order, status=OrderStatus.CANCELED, updated_at=at))
     return account
@@ -130,13 +130,13 @@ def apply_action(account: SimulatedAccount, symbol: str, action: CorporateAction
 
 def prune(account: SimulatedAccount, now: datetime) -> SimulatedAccount:
     """Return an account without old ended orders."""
-    kept = {
+    recent_orders = {
         name: order
         for name, order in account.orders.items()
         if not order.status.terminal or _recent(order.updated_at, now)
     }
     return replace(
-        account, orders=kept, reducing=tuple(name for name in account.reducing if name in kept),
+        account, orders=recent_orders, reducing=tuple(name for name in account.reducing if name in recent_orders),
         fills=tuple(fill for fill in account.fills if _recent(fill.at, now)),
         activities=tuple(activity for activity in account.activities if _recent(activity.at, now)),
     )  # fmt: skip
@@ -146,9 +146,11 @@ def _recent(at: datetime | None, now: datetime) -> bool:
     return at is None or now - at < KEPT
 
 
-def position_of(symbol: str, held: SimulatedPosition, price: Decimal | None) -> BrokerPosition:
-    value = None if price is None else notional(held.quantity, price, held.multiplier)
-    return BrokerPosition(symbol, held.asset_class, held.quantity, held.average, value, price, held.multiplier)
+def position_of(symbol: str, position: SimulatedPosition, price: Decimal | None) -> BrokerPosition:
+    value = None if price is None else notional(position.quantity, price, position.multiplier)
+    return BrokerPosition(
+        symbol, position.asset_class, position.quantity, position.average, value, price, position.multiplier
+    )
 
 
 MINUTE, LONGEST = timedelta(minutes=1), 3000
@@ -169,7 +171,7 @@ class Assumed(NamedTuple):
 
 
 Row = tuple[datetime, str, Minute]
-"""When a minute of a symbol began, and its bar."""
+"""The start of a minute, its symbol, and its bar."""
 
 
 class Minutes(Bars, Protocol):
@@ -180,7 +182,7 @@ class Minutes(Bars, Protocol):
 
 
 def whole(at: datetime) -> datetime:
-    """Return the beginning of the minute of a time."""
+    """Return the start of the minute that contains a time."""
     return at.replace(second=0, microsecond=0)
 
 
@@ -193,7 +195,7 @@ Actions = Callable[[Sequence[str], date, date], Mapping[str, Sequence[CorporateA
 
 @dataclass
 class SimulatedVenue:
-    """The ports to read from and to send to it. `look` is called once before a pass, and updates resting orders."""
+    """The ports to read from and send to. `look` is called once before a pass, and updates resting orders."""
 
     folder: Path
     prices: PriceSource
@@ -203,7 +205,7 @@ class SimulatedVenue:
 
     @cached_property
     def capabilities(self) -> Capabilities:
-        """Return the real venue's capabilities, with unique client ids and independent orders."""
+        """Return the real venue's capabilities, except that client ids are unique and orders independent."""
         real = self.prices.capabilities
         return replace(
             real, order_types=real.order_types & TYPES, client_ids=ClientIds.UNIQUE, edit=Edit.IN_PLACE,
@@ -211,13 +213,13 @@ class SimulatedVenue:
         )  # fmt: skip
 
     def look(self) -> datetime:
-        """Apply price moves to resting orders and positions up to now; return the time.
+        """Apply the price moves up to now to resting orders and positions; return the time.
 
-        Raise TemporaryError if the minutes or actions since the last check can't be read; nothing is lost then.
+        Raise TemporaryError, without losing anything, if the minutes or actions since the last check can't be read.
         """
         now, account, date_of = self.prices.clock().now, self._account, self.capabilities.day.date_of
         minutes, reached = self._minutes(account, now)
-        # The day of the last look comes to its end before its orders expire and the next day's splits are booked.
+        # Finish the last check's day before its orders expire and the next day's splits are booked.
         same_day, today = sum(date_of(row[0]) <= account.day for row in minutes), date_of(now)
         for row in minutes[:same_day]:
             account = self._follow_minute(account, *row)
@@ -231,7 +233,7 @@ class SimulatedVenue:
         return now
 
     def _restate(self, account: SimulatedAccount, today: date) -> SimulatedAccount:
-        """Return an account with the splits and dividends since its day, and yesterday's equity as the last one."""
+        """Return an account with the splits and dividends since its day, and the previous day's final equity."""
         first = account.day + timedelta(days=1)
         account = replace(account, last_equity=account.equity, day=today)
         if account.holdings:
@@ -245,9 +247,10 @@ class SimulatedVenue:
         return sessions[0].open if sessions else self.prices.clock().now
 
     def _minutes(self, account: SimulatedAccount, now: datetime) -> tuple[Sequence[Row], datetime]:
-        """Return the minutes since the last look of every symbol with an order at rest, by time, and up to when.
+        """Return the minutes since the last check of each symbol with resting orders, by time, and the time they reach
+        to.
 
-        A minute that wasn't over, or that the source didn't have yet, is left to the next look.
+        A minute that wasn't over, or that the source lacked, is left to the next check.
         """
         symbols = sorted({order.symbol for order in account.working})
         if not symbols or now - account.looked_at < MINUTE:
@@ -265,9 +268,12 @@ class SimulatedVenue:
         return minutes, max(account.looked_at, whole(self.bars.known_until(now)))
 
     def _follow_minute(self, account: SimulatedAccount, at: datetime, symbol: str, minute: Minute) -> SimulatedAccount:
-        """Return an account after a minute of a symbol: stops first, because nobody knows what came first in it."""
+        """Return an account after a minute of a symbol.
+
+        Stops come first, because the order of prices within it is unknown.
+        """
         for order in sorted(account.working, key=lambda order: order.order_type is not OrderType.STOP):
-            # What an order was sent or changed in doesn't count: nobody knows what of it came after that.
+            # The minute in which an order was sent or changed doesn't count: its prices may be from before.
             if order.symbol == symbol and (order.updated_at or at) <= at:
                 price = fill_price(order, minute, self._slip)
                 if price is not None:
@@ -278,7 +284,7 @@ class SimulatedVenue:
         return price * (1 + side.sign * self.assumed.slippage_bps / BASIS_POINTS)
 
     def _fill(self, account: SimulatedAccount, order: Order, price: Decimal, at: datetime) -> SimulatedAccount:
-        """Return an account after an order has filled; one that only reduces fills what is held, or ends."""
+        """Return an account after an order's fill; a reduce-only order fills at most the position, or ends."""
         holding = account.holdings.get(order.symbol)
         quantity = order.open_quantity
         if order.venue_id in account.reducing:
@@ -322,17 +328,17 @@ class SimulatedVenue:
         self._file["account"] = account
 
     def _mark_to_market(self) -> Mapping[str, Decimal]:
-        """Return the middle of each held symbol's quote, and keep what the account is worth by them."""
+        """Return the midpoint of each held symbol's quote, and store the equity at these prices."""
         quotes = self.prices.quotes(sorted(self._account.holdings)) if self._account.holdings else {}
         middles = {symbol: quote.middle for symbol, quote in quotes.items()}
         if middles.keys() >= self._account.holdings.keys():
             self._file["account"] = replace(self._account, equity=self._account.worth(middles))
         return middles
 
-    # What is sent.
+    # Orders.
 
     def submit(self, intent: Intent) -> Reply:
-        """Accept an order and fill it at once if the quote allows it; a known id creates no second one."""
+        """Accept an order and fill it at once if the quote allows it; a repeated id creates no second order."""
         account = self._account
         if resting := self.order(intent.client_order_id):
             return Reply(WriteOutcome.ACCEPTED, resting)
@@ -341,7 +347,7 @@ class SimulatedVenue:
         now, quote = self.prices.clock().now, self._quote(intent.instrument.symbol)
         opens = intent.purpose is Purpose.OPEN
         if opens and (quote is None or self._cost(intent, quote) > self.account().buying_power):
-            why = "there is no quote" if quote is None else "it costs more than the account's cash"
+            why = "there is no quote" if quote is None else "it costs more than the account has in cash"
             return Reply(WriteOutcome.REJECTED, code=NO_MONEY, message=why)
         order = Order(
             venue_id=f"{account.number}-{account.made + 1}", client_order_id=intent.client_order_id,
@@ -358,14 +364,14 @@ class SimulatedVenue:
         """Change the price of an order in place, and fill it if the quote allows it now."""
         order = self._account.orders.get(intent.target_venue_id or "")
         if order is None or order.status.terminal:
-            return Reply(WriteOutcome.REJECTED, order, ENDED, "the order isn't open any more")
+            return Reply(WriteOutcome.REJECTED, order, ENDED, "the order is no longer open")
         now = self.prices.clock().now
         changed = replace(order, limit_price=intent.limit_price, stop_price=intent.stop_price, updated_at=now)
         account = with_order(self._account, changed)
         return self._try_to_fill(account, order.venue_id, self._quote(order.symbol), now)
 
     def cancel(self, intent: Ending) -> Reply:
-        """Cancel an order; one that has ended is unchanged."""
+        """Cancel an order; an ended one stays as it is."""
         order = self._account.orders.get(intent.target_venue_id or "")
         if order is None:
             return Reply(WriteOutcome.REJECTED, code=ENDED, message="there is no such order")
@@ -389,13 +395,13 @@ class SimulatedVenue:
         price = intent.limit_price or quote.ask
         return abs(intent.instrument.notional(intent.quantity, price))
 
-    # What is read.
+    # Reads.
 
     def clock(self) -> VenueClock:
         return self.prices.clock()
 
     def account(self) -> Account:
-        """Return the account's figures; without borrowing, buying power is cash minus what orders may spend."""
+        """Return the account's figures; without borrowing, buying power is cash minus what open orders may spend."""
         own, middles = self._account, self._mark_to_market()
         holdings, promised = (
             own.holdings.items(),
@@ -414,7 +420,7 @@ class SimulatedVenue:
         return Account(own.number, "ACTIVE", own.cash, equity, own.last_equity, max(equity - tied, NONE), (), settles)
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders; nothing changes in between, so it is always steady."""
+        """Return account, positions and open orders; always steady, because nothing changes in between."""
         middles = self._mark_to_market()
         positions = tuple(
             position_of(name, holding, middles.get(name)) for name, holding in self._account.holdings.items()
@@ -430,15 +436,15 @@ class SimulatedVenue:
         return next(orders, None)
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Return the outcome of a request; an unknown one never arrived, because it is saved before the reply."""
+        """Prove a request's outcome: each is stored before the reply, so an unknown one never arrived."""
         name = intent.target_venue_id if intent.target_venue_id else None
         order = self._account.orders.get(name) if name else self.order(intent.client_order_id)
         return (
-            Proof.of(order) if order else Proof(End.OVER, "the simulated venue keeps every request, and not this one")
+            Proof.of(order) if order else Proof(End.OVER, "the simulated venue stores every request, but not this one")
         )
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return nothing: its own list is complete."""
+        """Return nothing: this venue reports each end itself."""
         return ""
 
     def follower(self, venue_id: str) -> Order | None:
@@ -464,7 +470,7 @@ class SimulatedVenue:
 
     @property
     def unreadable_fills(self) -> int:
-        """Return 0: it only reads its own writes."""
+        """Return 0: it reads only rows that it wrote."""
         return 0
 
     def activities(self, after: datetime) -> Sequence[Activity]:
