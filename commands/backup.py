@@ -178,7 +178,7 @@ def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> boo
     if failed_before and failed_before.waits(now) and not at_once:
         return False
     try:
-        backup = backups.of_session(app.folder, session, datetime.now(UTC), hashed, kept=storage.backups)
+        backup = backups.of_session(app.folder, session, datetime.now(UTC), hashed, max_count=storage.backups)
     except TradebotError as failed:
         if failed.code is ExitCode.ANOTHER_INSTANCE:
             return False

@@ -37,8 +37,8 @@ NOTHING = "·"
 
 def show(console: "Console", data: "SignalsHealth") -> None:
     """Print both tables, then each difference with an example."""
-    asleep = "" if data.market_open else "; the market is asleep"
-    console.print(f"Signals at {when(data.as_of)}{asleep}")
+    session = "" if data.market_open else "; the market is closed"
+    console.print(f"Signals at {when(data.as_of)}{session}")
     if not data.kinds:
         console.print("No strategy in use reads options flow.")
         return

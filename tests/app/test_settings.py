@@ -296,9 +296,9 @@ SCENARIOS = [
         "there is no such setting any more; write strategies.flow.filters.min_premium, in USD as before",
     ),
     ("strategies: {flow: {filters: {min_premiun: 1}}}", "there is no such setting; did you mean min_premium?"),
-    ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without a look at the exits"),
-    ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without a look at the exits"),
-    ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without a look at the exits"),
+    ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without an exit check"),
+    ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without an exit check"),
+    ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without an exit check"),
     (
         "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 1080}}]}}",
         "strategies.flow.exits: end_of_day.before_close_s 1080 is not below the 1080 s after the last entries",
@@ -306,10 +306,10 @@ SCENARIOS = [
     (
         "timetable: {evaluate-exits: every 1m from open+1m until close-10m}\n"
         "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 600}}]}}",
-        "before_close_s 600 is shorter than the 660 s after the last look at the exits: it never acts",
+        "before_close_s 600 is shorter than the 660 s after the last exit check: it never acts",
     ),
-    ("limits: {max_flow_age_s: 300}", "age would close entries before each renewal"),
-    ("limits: {max_reconcile_age_s: 900}", "age would close entries before each renewal"),
+    ("limits: {max_flow_age_s: 300}", "would close before each renewal"),
+    ("limits: {max_reconcile_age_s: 900}", "would close before each renewal"),
     ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is fetched again"),
     (
         f"mode: paper\nuniverse: {MANY}\nunusual_whales: {{daily_calls: 10000}}",
@@ -343,7 +343,7 @@ SCENARIOS = [
         "strategies: {flow: {limits: {max_daily_loss_fraction: 0.018}}}",
         "loses 0.018 of its allotment, not less than its max_daily_loss_fraction 0.018",
     ),
-    ("strategies: {flow: {limits: {max_flow_age_s: 300}}}", "age would close entries before each renewal"),
+    ("strategies: {flow: {limits: {max_flow_age_s: 300}}}", "would close before each renewal"),
     ("strategies: {flow: null}", "all strategies are off"),
     (
         "strategies: {mine: {}}\nplugins: {timeout_s: 60}",

@@ -52,7 +52,7 @@ def auctions(own: dict[str, object] | None = None, **rules: object) -> dict[str,
     ("flags", "words"),
     [
         (auctions() | {"auction": None}, r"strategies\.flow\.auction is true, but auction is null"),
-        (auctions() | {"displacement": ON}, r"strategies\.flow takes part in the auction and displaces too"),
+        (auctions() | {"displacement": ON}, r"strategies\.flow takes part in the auction and in displacement"),
         (auctions(max_positions=21), r"auction\.max_positions 21 is above limits\.max_open_positions 20"),
         (
             auctions(min_age_s=14400),

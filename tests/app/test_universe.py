@@ -71,7 +71,7 @@ def test_configured_sector_overrides_the_universe_file(tmp_path: Path) -> None:
         ("absent.csv", None, "No such file"),
         ("names.txt", "AAPL", "neither .yaml, .csv nor .json"),
         ("names.csv", "name\nApple\n", "row 1 has neither ticker nor symbol"),
-        ("names.csv", "ticker\n", "it names no symbol"),
+        ("names.csv", "ticker\n", "it has no symbol"),
         ("names.json", '{"data": ', "it isn't JSON"),
         ("names.json", '{"rows": []}', "no list of rows"),
         ("names.json", "[7]", "row 1 is not an object"),
@@ -123,7 +123,7 @@ def test_the_environment_may_name_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("universe: [PF_XBTUSD]\nregistry: {candidate_symbols: [BTC, ETH]}", "both say what may be traded"),
+        ("universe: [PF_XBTUSD]\nregistry: {candidate_symbols: [BTC, ETH]}", "both list what to trade"),
         ("registry: {candidate_symbols: [BTC, ETHUSD]}", "may be a pair or a coin; write ETH/USD or PF_ETHUSD"),
         (
             "registry: {candidate_symbols: [BTC, ETH, XBT]}",
@@ -142,7 +142,7 @@ def test_the_environment_may_name_them(tmp_path: Path) -> None:
             "FF_SOLUSD_261225 isn't PF_SOLUSD, and registry.discovery trades each coin as its perpetual",
         ),
         ("liquidity_tiers: {A: BTC}", "neither lists of symbols by tier nor one list"),
-        ("liquidity_tiers: [BTC]\nregistry: {candidate_symbols: [BTC]}", "stands beside registry.candidate_symbols"),
+        ("liquidity_tiers: [BTC]\nregistry: {candidate_symbols: [BTC]}", "and registry.candidate_symbols are both set"),
     ],
 )
 def test_what_is_unclear_or_contradicts_itself_is_refused(tmp_path: Path, text: str, words: str) -> None:

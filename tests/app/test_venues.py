@@ -146,7 +146,7 @@ def test_an_unknown_venue_is_refused_with_the_nearest() -> None:
 def test_a_package_that_brings_another_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "otherwise")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ValueError, match="what is installed as 'otherwise' is no venue of that name"):
+    with pytest.raises(ValueError, match="the package installed as 'otherwise' has no venue of that name"):
         driver_for("otherwise")
 
 
@@ -302,7 +302,7 @@ def test_a_package_brings_a_venue_and_a_bot_is_made_at_it_and_stays_there(run: R
     other = run("status", code=2, TRADEBOT_VENUE="alpaca")
     assert other["venue"] == "madeup"
     assert other["error"]["message"] == (
-        f"venue (environment: TRADEBOT_VENUE) is alpaca, but {tmp_path / 'state'} was made for madeup"
+        f"venue (environment: TRADEBOT_VENUE) is alpaca, but {tmp_path / 'state'} was created for madeup"
     )
     halted = run("halt", "--reason", "a test")
     assert (halted["verb"], halted["venue"]) == ("halt", "madeup")
@@ -316,7 +316,10 @@ def test_what_the_installed_venue_cannot_carry_is_refused(run: Run, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("second", "words"),
-    [("FF_XBTUSD_261225", "PF_XBTUSD and FF_XBTUSD_261225 are both BTC"), ("RR_XBTUSD", "no contract in USD of a")],
+    [
+        ("FF_XBTUSD_261225", "PF_XBTUSD and FF_XBTUSD_261225 are both BTC"),
+        ("RR_XBTUSD", "not a contract of a single coin"),
+    ],
 )
 def test_two_contracts_of_a_coin_are_refused_because_limits_count_by_symbol(second: str, words: str) -> None:
     def flags(*symbols: str) -> dict[str, object]:

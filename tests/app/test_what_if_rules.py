@@ -46,7 +46,7 @@ def test_every_section_is_answered_or_said() -> None:
         ("strategies.flow.limits.min_score", 0.3, ""),
         ("strategies.flow.min_cluster", 1, ""),
         ("sectors.AAPL", "toys", ""),
-        ("storage.backups", 3, "no decision of a pass reads it"),
+        ("storage.backups", 3, "no decision of a pass depends on it"),
         ("unusual_whales.reserve_fraction", 0.2, "what was fetched of flow, and when, was decided before the pass"),
         ("exits.stop_loss_fraction", 0.02, "which positions it would close is decided in passes of evaluate-exits"),
         ("halts.daily_loss_fraction", 0.06, "a halt that was in force stays in force"),
@@ -54,8 +54,8 @@ def test_every_section_is_answered_or_said() -> None:
         ("strategies.flow.universe", ["AAPL"], ""),
         ("universe", ["AAPL", "GLD"], "have no quote and no flow"),
         ("strategies.flow.times", "at open+30m", "which strategies were due was decided before the pass"),
-        ("limits.price_jump_fraction", 0.04, "which prices were asked for a second time"),
-        ("limits.max_open_risk_fraction", 0.1, "wasn't worked out then, because no limit asked for it"),
+        ("limits.price_jump_fraction", 0.04, "which prices were requested a second time"),
+        ("limits.max_open_risk_fraction", 0.1, "stops wasn't computed, because no limit needed it"),
     ],
 )
 def test_what_is_read_before_the_record_is_said(

@@ -60,7 +60,7 @@ def test_copy_has_the_bytes_of_the_backup_and_the_next_one_sends_only_what_is_ne
     [
         (errno.ENOSPC, "free up space there"),
         pytest.param(errno.EROFS, "make it writable", marks=pytest.mark.campaign),
-        pytest.param(errno.EIO, "whether its disk", marks=pytest.mark.campaign),
+        pytest.param(errno.EIO, "that its disk", marks=pytest.mark.campaign),
     ],
 )
 def test_place_that_refuses_is_named_with_the_next_step_and_the_next_try_completes_it(
@@ -94,12 +94,12 @@ def test_bytes_that_change_on_the_way_never_get_their_name(copy: Bot, usb: Path)
 
     with at_point("offsite_copy.sync.after", cut_short):
         said = copy.says("backup", "--to", str(usb))
-    assert (said.code, "as it was sent: 10 of" in said.err) == (5, True)
+    assert (said.code, "differs from what was sent: 10 of" in said.err) == (5, True)
     assert files(usb) == {}
 
 
 def test_folder_that_is_not_there_isnt_made(copy: Bot, tmp_path: Path) -> None:
-    refuses(copy.says("backup", "--to", str(tmp_path / "unplugged")), 2, "plug in or mount its disk")
+    refuses(copy.says("backup", "--to", str(tmp_path / "unplugged")), 2, "connect or mount its disk")
     assert not (tmp_path / "unplugged").exists()
     assert not (copy.folder / BACKUPS).exists()
 
@@ -108,7 +108,7 @@ def test_another_backup_of_the_same_name_is_left_as_it_is(copy: Bot, usb: Path) 
     copy.says("backup", "--to", str(usb))
     (part,) = usb.glob("parts/*.ledger.db")
     part.write_bytes(b"of another bot")
-    refuses(copy.says("backup", "--to", str(usb)), 2, f"{usb} has another parts/{part.name}")
+    refuses(copy.says("backup", "--to", str(usb)), 2, f"{usb} has a different parts/{part.name}")
     assert part.read_bytes() == b"of another bot"
     fresh = copy.folder.parent / "fresh"
     said = copy.says("restore", "--from", str(usb), "--state-dir", str(fresh), "--confirm", copy.tail())
@@ -212,7 +212,7 @@ def test_manifest_that_names_a_file_elsewhere_is_refused(copy: Bot, usb: Path, t
 def test_chore_copies_the_sessions_backup_and_a_failure_is_told_until_one_succeeds(
     copy: Bot, usb: Path, tmp_path: Path
 ) -> None:
-    assert backups.of_session(read_marker(copy.folder), date(2026, 11, 16), datetime.now(UTC), kept=3)
+    assert backups.of_session(read_marker(copy.folder), date(2026, 11, 16), datetime.now(UTC), max_count=3)
     configure(copy.folder, f"storage: {{backup_to: {usb}}}")
     shutil.move(usb, tmp_path / "unplugged")
     assert "there is no folder" in copy.says("backup", "--session").err

@@ -78,7 +78,7 @@ def test_full_bucket_and_lost_bytes_are_told(copy: Bot, cloud: Bucket) -> None:
     cloud.is_full = True
     assert "refused the request: InsufficientStorage" in copy.says("backup", "--to", PLACE).err
     cloud.is_full, cloud.loses_bytes = False, True
-    refuses(copy.says("backup", "--to", PLACE), 5, "as it was sent: 10 of")
+    refuses(copy.says("backup", "--to", PLACE), 5, "differs from what was sent: 10 of")
 
 
 @pytest.mark.campaign

@@ -66,7 +66,7 @@ def test_a_folder_with_files_of_others_is_refused_as_it_is(place: Bot) -> None:
     (place.folder / "notes.txt").write_text("mine")
     said = place.says("init", "--symbols", "2")
     assert said.code == 2
-    assert f"{place.folder} is neither empty nor a state: it holds notes.txt." in said.err
+    assert f"{place.folder} is neither empty nor a state: it contains notes.txt." in said.err
     assert (mode_of(place.folder), os.listdir(place.folder)) == (0o755, ["notes.txt"])
 
 
@@ -137,7 +137,7 @@ def test_a_mode_in_the_users_file_that_is_not_the_folders_is_refused(bot: Bot, t
     config.write_text("mode: Paper\n")
     said = bot.says("status", "--config", str(config))
     assert said.code == 2
-    assert f"{config} (mode:) says paper, but {bot.folder} was made for sandbox" in said.err
+    assert f"{config} (mode:) says paper, but {bot.folder} was created for sandbox" in said.err
     config.write_text("mode: sandbox\n")
     assert bot.says("status", "--config", str(config)).code == 0
 

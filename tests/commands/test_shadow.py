@@ -85,7 +85,7 @@ def test_nothing_but_its_bot_trades_in_its_folder(bot: Bot, line: str) -> None:
     refuses(
         bot.says(line, "--state-dir", str(bot.folder / "shadow" / "flow")),
         ExitCode.USAGE,
-        "its bot alone trades in it",
+        "its bot trades in it",
         "to trade now: tradebot shadow\n",
     )
 

@@ -35,7 +35,7 @@ def test_signals_before_the_first_session_are_unknown_without_findings(bot: Bot)
     said = bot.says("signals")
     assert said.code == 0
     lines = said.out.splitlines()
-    assert lines[0] == "Signals at 2026-11-16 09:00:00 ET; the market is asleep"
+    assert lines[0] == "Signals at 2026-11-16 09:00:00 ET; the market is closed"
     assert [line.split()[0] for line in lines[2:-2]] == ["UNKNOWN"] * len(lines[2:-2])
     assert lines[-2:] == ["Nothing was scored yet. Next: tradebot score", "Nothing to look at."]
 

@@ -118,7 +118,7 @@ def test_refused_entries_are_told_once_a_pass_and_reason_with_their_count() -> N
 
 def test_a_day_of_refusals_rotates_no_alarm_away(tmp_path: Path) -> None:
     path, scene = tmp_path / "events.jsonl", Scene()
-    events = JsonlEvents(path, max_bytes=20_000, kept=1)
+    events = JsonlEvents(path, max_bytes=20_000, max_files=1)
     events.emit(EventKind.LEDGER_DAMAGED.at(NOW, {}))
     for number in range(20):
         enter(scene, f"open+{number}m", *(wanted(symbol, 0.01) for symbol in ("AAPL", "MSFT", "JPM")))

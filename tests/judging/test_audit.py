@@ -1,4 +1,4 @@
-"""The audit: every state from its evidence, nothing looked at is not ok, and what to do first."""
+"""The audit: every state from its evidence, without evidence is not ok, and what to do first."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -182,7 +182,7 @@ def test_scores_without_flow_are_not_short_of_data() -> None:
 
 
 def test_judgment_without_evidence_cannot_be_ok() -> None:
-    with pytest.raises(AssertionError, match="nothing looked at"):
+    with pytest.raises(AssertionError, match="without evidence"):
         judge_evidence("anything", Examination("rows", 0), NOW, OK, "all is well")
 
 

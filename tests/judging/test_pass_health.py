@@ -77,7 +77,7 @@ def test_job_counts_its_own_passes_and_claimed_slots() -> None:
     ("why", "words"),
     [
         ("suspended", "10 AAPL without a stop at the broker for 300 s (suspended)"),
-        ("doubted", "10 AAPL perhaps without a stop for 300 s: the broker's answers about it disagree"),
+        ("doubted", "10 AAPL perhaps without a stop for 300 s: the broker's replies about it disagree"),
     ],
 )
 def test_gaps_are_those_of_the_last_pass_of_exits_that_looked(why: str, words: str) -> None:

@@ -322,14 +322,14 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("storage", seen.Storage(STORED, 400 * MB), OK, "400 of 400 MB that only you delete: bars 300, backups 100"),
     ("storage", seen.Storage(STORED, 399 * MB), DEGRADED, "400 of 399 MB"),
     ("strategies", past(strategies=()), UNKNOWN, "none is in use"),
-    ("strategies", past(cycles=()), FAILED, "not asked yet"),
+    ("strategies", past(cycles=()), FAILED, "not run yet"),
     ("strategies", past(cycles=[REFUSED]), DEGRADED, "flow is BROKEN (STRATEGY_FAILED)"),
     ("strategies", past(cycles=[REFUSED, cycle(Job.TRADE_ONCE)]), OK, "flow answered"),
     (
         "strategies",
         past(cycles=[cycle(Job.TRADE_ONCE, code={"flow": "c3"})], tested={"flow": {"c2": "may", "c1": "june"}}),
         DEGRADED,
-        "flow runs code c3, which no backtest here has played; the last one, june, played c1",
+        "flow runs code c3, which no backtest here has used; the last one, june, used c1",
     ),
     (
         "strategies",

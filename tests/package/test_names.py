@@ -50,8 +50,9 @@ PUBLISHED = {"passed"}
 SAY_NOTHING = frozenset({"found", "known", "one", "told"})
 """Names of locals that stood for anything once, so that a reader had to look up what each of them held."""
 CLEARED = (
-    *(f"tradebot/{room}" for room in ("desk", "exits", "gates", "model", "orders", "reconciliation", "signals")),
-    *(f"tradebot/{room}" for room in ("strategies", "timetable", "views")),
+    *(f"tradebot/{room}" for room in ("adapters", "app", "desk", "exits", "gates", "judging", "model", "orders")),
+    *(f"tradebot/{room}" for room in ("reconciliation", "replaying", "signals", "strategies", "timetable", "venues")),
+    "tradebot/views",
     *("commands/serve", "commands/shared", "jobs"),
 )
 """Folders in which no local has one of the names below either."""

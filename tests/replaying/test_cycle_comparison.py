@@ -92,7 +92,7 @@ def test_question_that_was_not_asked_then_is_the_first_difference(monkeypatch: p
     parts = [taken.written.contents[one] for one in taken.written.parts]
     said = replay(read_record(msgpack.encode(body), parts, {}), taken.rules).difference
     assert said is not None
-    assert said.what == "what the pass asks"
+    assert said.what == "port calls of the pass"
     assert said.replayed == "events.emit"
     record = read_record(msgpack.encode(body), parts, {})
     assert replay(record, taken.rules, only_decisions=True).difference is None
@@ -127,10 +127,10 @@ def test_nothing_can_be_sent_from_a_tape() -> None:
     ("change", "why"),
     [
         (lambda body: b"\xc1", "can't be read"),
-        (lambda body: msgpack.encode({}), "isn't the record of a pass"),
-        (lambda body: msgpack.encode([3, *body[1:]]), "its form is 3, and this program reads forms 1 to 2"),
+        (lambda body: msgpack.encode({}), "it isn't a pass"),
+        (lambda body: msgpack.encode([3, *body[1:]]), "its format is 3, and this program reads formats 1 to 2"),
         (lambda body: msgpack.encode([*body[:6], [], *body[7:]]), "passes.Given: length"),
-        (lambda body: msgpack.encode([*body[:7], [[["os.system", b""]], {}], body[8]]), "its tape can't be read"),
+        (lambda body: msgpack.encode([*body[:7], [[["os.system", b""]], {}], body[8]]), "its port calls can't be read"),
         (lambda body: msgpack.encode([body[0], 10**6, *body[2:]]), "which fields its values have"),
     ],
 )

@@ -219,7 +219,7 @@ def test_who_asks_for_shadow_is_not_taken_out_of_it_by_a_stray_variable(
 
 def test_a_damaged_marker_stops_no_exit_and_every_entry_that_is_typed(holder: Bot) -> None:
     (holder.folder / "state.id").write_text("{")
-    refuses(exits(holder), 0, "is damaged", "put it back: cp")
+    refuses(exits(holder), 0, "is damaged", "restore it: cp")
     assert holder.says("trade-once", "--force-slot").code == 2
     refuses(holder.says("flatten", "--all", "--confirm", "ALL"), 0, "is damaged")
     assert sold(holder) > 0

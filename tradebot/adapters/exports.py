@@ -1,7 +1,7 @@
-"""Write views of the books into database tables, one bot at a time and in one transaction.
+"""Write views of the books to database tables, one bot at a time in one transaction.
 
-Several bots may share a database: each row names its bot. A bot's rows are replaced as a whole, so that a reader sees
-either the old or the new books. All names in statements are our own; values are parameters.
+Several bots may share a database, so each row has its bot's name. A bot's rows are replaced as a whole, so that a
+reader sees either the old or the new books. All names in statements are fixed; values are passed as parameters.
 """
 
 import sqlite3
@@ -25,11 +25,11 @@ KINDS: Mapping[type, tuple[str, str]] = {
     Decimal: ("NUMERIC", "NUMERIC"),
     datetime: ("TEXT", "TIMESTAMPTZ"),
 }
-"""The type of a column in SQLite and in PostgreSQL, by that of its field."""
+"""The column type in SQLite and PostgreSQL, by the type of the field."""
 
 
 class Whose(NamedTuple):
-    """The owner of rows: the bot's name, its account by the last four characters, and its mode."""
+    """The owner of rows: the bot's name, the last four characters of its account, and its mode."""
 
     bot: str
     account: str
@@ -37,7 +37,7 @@ class Whose(NamedTuple):
 
 
 class Cursor(Protocol):
-    """The part of a database driver's cursor that is used."""
+    """The used part of a database driver's cursor."""
 
     def execute(self, query: Any, parameters: Any = ...) -> Any: ...
 
@@ -47,7 +47,7 @@ class Cursor(Protocol):
 
 
 class Dialect(NamedTuple):
-    """A database's SQL dialect: its place among `KINDS`, and its parameter marker."""
+    """A database's SQL dialect: its index in `KINDS`, and its parameter marker."""
 
     place: int
     mark: str
@@ -57,7 +57,7 @@ SQLITE, SERVER = Dialect(0, "?"), Dialect(1, "%s")
 
 
 class ExportTable(NamedTuple):
-    """The rows of one table, and their type, whose fields are the table's columns."""
+    """A table's rows, and their type, whose fields are the columns."""
 
     kind: type[Struct]
     rows: Sequence[Struct]
@@ -102,7 +102,7 @@ def _server(address: str) -> Iterator[Cursor]:
         cure = "check the address, and that the server runs: postgresql://USER@HOST:5432/DATABASE"
         raise TemporaryError(f"the database can't be reached: {_first_line(error)}", cure) from error
     except psycopg.Error as error:
-        cure = "use a database of its own, whose owner the user is"
+        cure = "use a separate database that this user owns"
         raise OperatorError(f"the database refused the tables: {_first_line(error)}", cure) from error
 
 

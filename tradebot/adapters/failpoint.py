@@ -1,9 +1,9 @@
 """Mark every lasting effect with a named point at which a test may kill the process.
 
 Each commit, sync, rename, removal and request of the adapters runs inside `around(name)`, which reaches `name.before`
-and, unless it failed, `name.after`. Outside of tests nothing is armed, and `around` returns an object that does
-nothing. To arm it, set `hook` from inside the process; no file, flag or environment variable does. `halt` imports this
-module, so it imports only type names.
+and, unless the effect failed, `name.after`. Outside of tests `around` returns an object that does nothing. A test sets
+`hook` inside the process; no file, flag or environment variable can. `halt` imports this module, so it imports nothing
+at run time.
 """
 
 from collections.abc import Callable

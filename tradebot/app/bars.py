@@ -1,4 +1,4 @@
-"""Connect the port to bars: the store in the bot's folder, the venue's data API, its calendar and its day."""
+"""Wire the bars port: the store in the bot's folder, the venue's data API, its calendar and its day."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Compare the current configuration with the accepted one. If any setting is looser, entries are closed.
 
 So a missing file, a leftover environment variable or a release's new defaults can't raise a limit unnoticed. Exit rules
-have no tighter direction: while one differs, exits follow the accepted rules (`accepted_exits`), those of each strategy
-too. If an accepted `shadow: true` was removed, every order is blocked, because a bot in shadow has no positions to
-close.
+have no tighter direction: while one differs, exits follow the accepted rules (`accepted_exits`), also those of
+strategies. If an accepted `shadow: true` was removed, every order is blocked, because a bot in shadow has no positions
+to close.
 """
 
 import math
@@ -25,17 +25,17 @@ from tradebot.model.trading import Baseline, Difference
 Keys = tuple[str, ...]
 SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml", "backtest.yaml"})
 VENUES = "venues"
-"""The configuration files that ship with a release, and the folder that those of venues are in."""
+"""The shipped configuration files, and the folder of those for venues."""
 UNSAID: Mapping[str, str] = {"venue": EARLIER}
-"""The fixed behavior of releases before a setting existed: accepting their configuration included it."""
+"""The fixed behavior of releases before a setting existed, which accepting their configuration included."""
 _ABSENT = object()
 _AS_STORED = frozenset((str, int, bool, NoneType))
-"""The types that JSON stores as they are."""
+"""The types that JSON stores unchanged."""
 
 
 def effective(settings: Frozen) -> dict[str, Any]:
     """Return all values of the settings in the form in which a baseline stores them."""
-    # A setting that may be left out, and is, has no value.
+    # An optional setting that is left out has no value.
     values: dict[str, Any] = plain(settings.model_dump(exclude_unset=True))
     return values
 
@@ -50,7 +50,7 @@ def differences(
 ) -> tuple[Difference, ...]:
     """Return each setting whose value differs from the accepted one, in the order of the configuration.
 
-    `values` are the settings' effective values, if already known.
+    `values` has the settings' effective values, if already known.
     """
     now, approved = effective(settings) if values is None else values, with_earlier(baseline.values)
     if _same(approved, now):
@@ -98,7 +98,7 @@ def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[
 def tighter_direction(model: type[Frozen], path: Keys) -> Tighter | None:
     """Return the tighter direction that a setting or an enclosing section declares, or None.
 
-    Any change of a scheduled verb's times counts as tighter: the verbs that the timetable can run send no orders.
+    Any change of a scheduled verb's times counts as tighter, because verbs that the timetable may run send no orders.
     """
     if path[:1] == ("timetable",) and path[1:2] and path[1] not in set(Job):
         return Tighter.ALWAYS
@@ -111,7 +111,9 @@ def counts_at_start(model: type[Frozen], name: str) -> bool:
 
 
 def _marks(model: type[Frozen], path: Keys) -> Iterator[object]:
-    """Yield what a setting's sections and itself declare, the outermost first; a section of any names has one type."""
+    """Yield the annotations of a setting and its sections, outermost first; a section with arbitrary names has one
+    type.
+    """
     section: object = model
     for name in path:
         if not (isinstance(section, type) and issubclass(section, Frozen)):
@@ -126,7 +128,7 @@ def _marks(model: type[Frozen], path: Keys) -> Iterator[object]:
 
 
 def section_of(annotation: object) -> object:
-    """Return the type in an optional annotation, without the None."""
+    """Return the type in an optional annotation."""
     members = [member for member in get_args(annotation) if member is not NoneType]
     return members[0] if NoneType in get_args(annotation) and len(members) == 1 else annotation
 
@@ -147,7 +149,7 @@ def _differences(
         is_now, was = now.get(path, _ABSENT), approved.get(path, _ABSENT)
         if _same(was, is_now):
             continue
-        # Settings without a declared direction, such as a plug-in's, count as looser after any change.
+        # Any change of a setting without a declared direction, such as a plug-in's, counts as looser.
         direction = tighter_direction(model, path) or Tighter.SAME
         if direction is Tighter.ALWAYS:
             continue
@@ -164,10 +166,10 @@ def _differences(
 
 
 def _only_tightens(path: Keys, was: Any, now: Any) -> bool:
-    """Return True for a strategy's own limit where it had none, which can only be tighter than the account's.
+    """Return True for a new restriction: a strategy's own limit where it had none can only tighten the account's.
 
-    So is any rule of approval where there was none. The section itself is a leaf only if it is empty, and then it says
-    nothing. A chat that is off lets nobody ask. Where no promotion had conditions yet, any condition is tighter.
+    The same holds for approval rules, for promotion conditions, and for a chat that is off. An empty section is a leaf
+    and has no content.
     """
     if path[:1] == ("chat",):
         return now in (_ABSENT, None)
@@ -186,7 +188,7 @@ def _looser(direction: Tighter, approved: Any, now: Any) -> bool:
     if direction not in (Tighter.LOWER, Tighter.HIGHER):
         return True
     if now is None or approved is None:
-        # A limit that is off allows everything, as if an earlier release didn't have it.
+        # A limit that is off allows everything, as in a release before it existed.
         return approved is not None and approved is not _ABSENT
     was, is_now = _number(approved), _number(now)
     if was is None or is_now is None:
@@ -195,7 +197,7 @@ def _looser(direction: Tighter, approved: Any, now: Any) -> bool:
 
 
 def _same(approved: Any, now: Any) -> bool:
-    """Compare values and their types, at any depth, because true equals 1 in Python."""
+    """Compare values including types, at any depth, because true equals 1 in Python."""
     kind = type(now)
     if type(approved) is not kind:
         return False

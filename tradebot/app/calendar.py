@@ -39,14 +39,14 @@ OWN = ""
 """The name under which the venue's own calendar is stored."""
 Venue = Callable[[date, date], "Sequence[Session]"]
 Read = Callable[[date, date, str], "Sequence[Session]"]
-"""Fetches the broker's sessions of a calendar from the first date through the second; none if it doesn't list it."""
+"""Fetches the broker's sessions of a calendar between two dates, inclusive; none if it doesn't list the calendar."""
 
 
 class CalendarChange(NamedTuple):
     """A day on which the broker's calendar differs from the stored one, or from exchange_calendars.
 
-    `before` was stored and `after` is current. `said` is the last known difference between the two calendars and `text`
-    the current one, empty if they agree. `in_both` is False for a calendar that exchange_calendars doesn't have.
+    `before` was stored and `after` is current. `said` is the last recorded difference between the two calendars and
+    `text` the current one, empty if they agree. `in_both` is False for a calendar that exchange_calendars doesn't have.
     """
 
     day: date
@@ -62,26 +62,28 @@ def ensure(
 ) -> None:
     """Store the missing sessions around `now`, unless the stored calendars already reach `ahead`.
 
-    Covers the venue's own calendar, the `others` and those already stored. Sessions come from exchange_calendars, or
-    from the broker if exchange_calendars doesn't have the calendar; if that fails, it is tried again at the next call.
+    This covers the venue's own calendar, the `others`, and those already stored. Sessions come from exchange_calendars,
+    or from the broker if it lacks the calendar; after a failure, the next call tries again.
     """
     today = venue.day.local(now).date()
-    held = [ledger.calendars(day, day + WEEK) for day in (today - CALENDAR_KNOWN, today + ahead)]
-    for name in dict.fromkeys((OWN, *others, *held[0], *held[1])):
-        if not all(day.get(name) for day in held):
+    stored = [ledger.calendars(day, day + WEEK) for day in (today - CALENDAR_KNOWN, today + ahead)]
+    for name in dict.fromkeys((OWN, *others, *stored[0], *stored[1])):
+        if not all(day.get(name) for day in stored):
             with suppress(TemporaryError):
                 _extend(ledger, venue, read, name, today)
 
 
 def _extend(ledger: Slots, venue: Capabilities, read: Read, name: str, today: date) -> None:
     first, last = today - BEHIND, today + AHEAD
-    held, listed = ledger.sessions(first, last, name), list_sessions(venue, first, last, name)
+    stored_sessions, listed = ledger.sessions(first, last, name), list_sessions(venue, first, last, name)
     if listed is None:
-        # A broker may only return the next days, which are fetched each morning.
-        is_known = any(today <= session.date <= today + WEEK for session in held)
+        # A broker may return only the next days, which are fetched each morning.
+        is_known = any(today <= session.date <= today + WEEK for session in stored_sessions)
         listed = () if is_known else read(first, last, name)
-    # What the broker has changed, or called off, among those that are stored stays as it is.
-    new = [s for s in listed if not held or not held[0].date <= s.date <= held[-1].date]
+    # Stored sessions that the broker has changed or called off stay as they are.
+    new = [
+        s for s in listed if not stored_sessions or not stored_sessions[0].date <= s.date <= stored_sessions[-1].date
+    ]
     ledger.put_sessions(new, calendar=name)
 
 
@@ -93,9 +95,9 @@ def list_sessions(venue: Capabilities, first: date, last: date, name: str = OWN)
     return exchange_sessions(first, last, full) if is_listed(full) else None
 
 
-def knowing(held: Calendar, day: VenueDay) -> VenueDay:
+def knowing(calendar: Calendar, day: VenueDay) -> VenueDay:
     """Return the venue's day, including stored sessions that start on another date."""
-    return day.knowing(held.sessions(date.min, date.max)) if day.crosses_midnight else day
+    return day.knowing(calendar.sessions(date.min, date.max)) if day.crosses_midnight else day
 
 
 def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, events: Events, by: str) -> str:
@@ -108,7 +110,7 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
     ensure(ledger, venue, read, clock.now, LEAST)
     today = venue.day.local(clock.now).date()
     stored = {session.date: session for session in ledger.sessions(today, today + AHEAD)}
-    # A broker may only tell the next days.
+    # The broker may return only the next days.
     is_long = max(stored, default=today) >= today + LEAST
     last = max(stored) if is_long else today + AHEAD
     theirs = {session.date: session for session in read(today, last, OWN)}
@@ -125,10 +127,10 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
     )
     until, before = max(theirs), last_asked(ledger, clock.now)
     note_asked(ledger, CalendarRequest(clock.now, until if is_long and until < last else None), by)
-    # Days that only the broker has, and that weren't known before, are no change.
+    # Days that only the broker has, and that weren't known before, are not changes.
     changed = [_change_details(change, venue) for change in main if change.in_both or change.before]
-    for said in (*changed, *_ask_for_others(ledger, read, clock, today)):
-        events.emit(EventKind.CALENDAR_CHANGED.at(clock.now, said))
+    for details in (*changed, *_ask_for_others(ledger, read, clock, today)):
+        events.emit(EventKind.CALENDAR_CHANGED.at(clock.now, details))
     first_today = before is None or before.at < last_morning(clock.now, venue.day)
     if is_long and first_today and (until - today).days < NEAR_END_DAYS:
         message = f"it ends on {until}, in {pluralize((until - today).days, 'day')}: tradebot schedule check"
@@ -139,9 +141,9 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
 
 
 def _ask_for_others(ledger: Slots, read: Read, clock: VenueClock, today: date) -> Iterator[Mapping[str, str]]:
-    """Store the broker's sessions of the calendars that instruments have instead of the venue's own.
+    """Store the broker's sessions of calendars that instruments have instead of the venue's own; yield the changes.
 
-    Yields what changed. A calendar that the broker doesn't list stays as it is stored.
+    A calendar that the broker doesn't list stays as stored.
     """
     for name, sessions in ledger.calendars(today, today + AHEAD).items():
         theirs = {session.date: session for session in read(today, today + AHEAD, name)} if name else {}
@@ -154,12 +156,12 @@ def _ask_for_others(ledger: Slots, read: Read, clock: VenueClock, today: date) -
         gone = [day for day in changed if day not in theirs]
         ledger.put_sessions([theirs[day] for day in changed if day in theirs], gone, name)
         for day in (day for day in changed if day in stored):
-            what = f"has {hours(theirs.get(day))} now, before it had {hours(stored[day])}"
+            what = f"now has {hours(theirs.get(day))}, before {hours(stored[day])}"
             yield {"date": str(day), "message": f"{name}: {day:%a %Y-%m-%d} {what}"}
 
 
 def _require_apart(theirs: Mapping[date, Session]) -> None:
-    """Raise TemporaryError if two sessions overlap: then nobody could say which one a moment belongs to."""
+    """Raise TemporaryError if two sessions overlap, because a moment must belong to one session."""
     for earlier, later in pairwise([theirs[day] for day in sorted(theirs)]):
         if later.open < earlier.close:
             message = f"the broker's sessions of {earlier.date} and {later.date} overlap"
@@ -173,26 +175,26 @@ def _changes(
     theirs: Mapping[date, Session],
     clock: VenueClock,
 ) -> Sequence[CalendarChange]:
-    """Return the days on which the broker's calendar isn't what is stored, or isn't what exchange_calendars has.
+    """Return the days on which the broker's calendar differs from the stored one or from exchange_calendars.
 
-    A calendar that exchange_calendars doesn't have differs from nothing. What is stored is from exchange_calendars
-    unless a claim says otherwise, so that is rarely loaded. Sessions that are over stay as they are.
+    A calendar that exchange_calendars doesn't have isn't compared with it. Stored sessions are from exchange_calendars
+    unless a claim says otherwise, so it is rarely loaded. Past sessions stay as they are.
     """
     days = sorted(day for day in stored.keys() | theirs.keys() if day <= max(theirs))
-    said = {day: difference(ledger, day) for day in days}
-    differing = (day for day in days if stored.get(day) != theirs.get(day) or said[day])
+    recorded = {day: difference(ledger, day) for day in days}
+    differing = (day for day in days if stored.get(day) != theirs.get(day) or recorded[day])
     doubtful = [day for day in differing if not _is_over(day, stored, theirs, clock)]
     if not doubtful:
         return ()
     listed = list_sessions(venue, days[0], days[-1])
     usual = {session.date: session for session in listed or ()}
-    kept = {day: session for day, session in stored.items() if day in usual and not _is_called_off(session, clock)}
+    confirmed = {day: session for day, session in stored.items() if day in usual and not _is_called_off(session, clock)}
     return [
         CalendarChange(
             day,
             stored.get(day),
-            theirs.get(day) or kept.get(day),
-            said[day],
+            theirs.get(day) or confirmed.get(day),
+            recorded[day],
             "" if listed is None else compare_sessions(theirs.get(day), usual.get(day)),
             listed is not None,
         )
@@ -206,20 +208,20 @@ def _is_over(day: date, stored: Mapping[date, Session], theirs: Mapping[date, Se
 
 
 def _is_called_off(session: Session, clock: VenueClock) -> bool:
-    """Return True if the broker's clock says that a session isn't there: it is closed until after its open."""
+    """Return True if the broker's clock shows that a session was called off: it stays closed past its open."""
     return not clock.is_open and session.open < clock.next_open
 
 
 def _change_details(change: CalendarChange, venue: Capabilities) -> Mapping[str, str]:
-    """Return what an event says of a change."""
-    what = f"{change.day:%a %Y-%m-%d} has {hours(change.after)} now, before it had {hours(change.before)}"
+    """Return the event details of a change."""
+    what = f"{change.day:%a %Y-%m-%d} now has {hours(change.after)}, before {hours(change.before)}"
     if change.after == change.before:
         what = f"{change.day:%a %Y-%m-%d} still has {hours(change.after)}"
     if change.text:
         then = (
             "The broker's hours count"
             if venue.hours_win
-            else "Entries stay closed that day; exits go by the broker's clock"
+            else "Entries stay closed that day; exits follow the broker's clock"
         )
         what = f"{what}: {change.text}. {then}"
     elif change.in_both:
@@ -227,12 +229,12 @@ def _change_details(change: CalendarChange, venue: Capabilities) -> Mapping[str,
     return {"date": str(change.day), "message": what}
 
 
-def sessions(held: Calendar, venue: Venue, first: date, last: date) -> Sequence[Session]:
-    """Return the sessions between two dates, inclusive: stored sessions, or the venue's if some may be missing.
+def sessions(calendar: Calendar, venue: Venue, first: date, last: date) -> Sequence[Session]:
+    """Return the sessions between two dates, inclusive: the stored ones, or the venue's if some may be missing.
 
     Two consecutive weekdays without a session count as a gap, because holidays rarely come in pairs.
     """
-    sessions = held.sessions(first, last)
+    sessions = calendar.sessions(first, last)
     dates = {session.date for session in sessions}
     days = (first + timedelta(days=count) for count in range((last - first).days + 1))
     missing = [day not in dates for day in days if day.weekday() < SATURDAY]

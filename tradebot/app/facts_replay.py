@@ -51,11 +51,9 @@ class ReplayedFacts(Struct, frozen=True):
 def past_of(
     app: App, session: date, at: datetime | None, progress: Progress = lambda done, total: None
 ) -> Iterator[tuple[World, ReplayedFacts]]:
-    """Yield the world with the facts known at a time of a session, by default that of its last archived reply.
+    """Yield a world with the facts known at a time of a session, by default that of its last archived reply.
 
-    The world records nothing.
-
-    Raises OperatorError if no reply of the session, or none that old, is archived.
+    The world records nothing. Raise OperatorError if no reply of the session, or none that old, is archived.
     """
     kept_sessions = app.replies.sessions()
     kept_session = _session(kept_sessions, session, at)
@@ -64,7 +62,7 @@ def past_of(
     kinds = {kind for strategy in strategies for kind in _kinds(strategy)}
     first = session - timedelta(days=max((kind_of(name).past_days for name in kinds), default=0))
     with TemporaryDirectory() as folder, closing(SqliteFacts(Path(folder), NoEvents(), at)) as facts:
-        expected = sum(kept.replies for kept in kept_sessions if first <= kept.session <= session)
+        expected = sum(archived.replies for archived in kept_sessions if first <= archived.session <= session)
         total, unreadable = _replay(
             app.replies, facts, kinds, (first, session), at, lambda done: progress(done, expected)
         )
@@ -77,21 +75,23 @@ def _reads_the_present(needs: Needs) -> bool:
     return reads_quotes(needs) or needs.lots or needs.equity or needs.trades or needs.situation
 
 
-def _session(kept: Sequence[KeptSession], session: date, at: datetime | None) -> KeptSession:
-    kept_session = next((session_kept for session_kept in kept if session_kept.session == session), None)
+def _session(archived: Sequence[KeptSession], session: date, at: datetime | None) -> KeptSession:
+    kept_session = next((session_kept for session_kept in archived if session_kept.session == session), None)
     if kept_session is None:
-        names = ", ".join(str(day.session) for day in kept) or "none; unusual_whales.keep_raw_sessions says how many"
-        raise OperatorError(f"No reply of the flow source is kept of session {session}.", f"kept: {names}")
+        names = (
+            ", ".join(str(day.session) for day in archived) or "none; unusual_whales.keep_raw_sessions says how many"
+        )
+        raise OperatorError(f"No reply of the flow source is stored for session {session}.", f"kept: {names}")
     if at is not None and at < kept_session.first_at:
         raise OperatorError(
-            f"The first kept reply of session {session} came at {kept_session.first_at:%Y-%m-%d %H:%M:%S} UTC.",
+            f"The first stored reply of session {session} arrived at {kept_session.first_at:%Y-%m-%d %H:%M:%S} UTC.",
             "name a later time with --at",
         )
     return kept_session
 
 
 def _complete(app: App, oldest: KeptSession, first: date) -> bool:
-    """Return True if nothing was fetched since a day that isn't kept any more."""
+    """Return True if nothing was fetched on days that are no longer archived."""
     if oldest.session <= first or app.existing_facts is None:
         return True
     fetched = app.existing_facts.intakes(datetime.combine(first, time(), NEW_YORK))
@@ -111,7 +111,7 @@ def _replay(
     until: datetime,
     progress: Callable[[int], None],
 ) -> tuple[int, int]:
-    """Store what the replies said, in the order in which they came; return how many there were, and were unreadable."""
+    """Store the archived replies in order of arrival; return how many there were, and how many were unreadable."""
     first, session = sessions
     lasting = {name for name in kinds if kind_of(name).past_days}
     total = unreadable = 0

@@ -1,4 +1,4 @@
-"""The fault scripts that come with the embedded exchange, and what each fault in a script does."""
+"""Describe the embedded exchange's fault scripts, and each fault that scripts can use."""
 
 from papervenue.faults import fault_table
 
@@ -9,7 +9,7 @@ def ready_faults() -> list[tuple[str, str]]:
 
 
 def fault_script(name: str) -> str | None:
-    """Return the text of a built-in fault script, or None if there is none by that name."""
+    """Return the text of a built-in fault script, or None if there is none with that name."""
     return fault_table.text_of(name)
 
 
@@ -19,5 +19,5 @@ def fault_words() -> tuple[str, ...]:
 
 
 def fault_explained(word: str) -> str | None:
-    """Return what a fault in a script does, or None if there is none by that name."""
+    """Describe a fault, or return None if there is none with that name."""
     return fault_table.describe_fault(word)

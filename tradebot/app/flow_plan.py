@@ -33,7 +33,7 @@ def configured_allowance(settings: Sections) -> Allowance:
 
 
 def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[str]:
-    """Yield why the flow strategy's alerts can't be fetched in time, even if all other kinds are postponed."""
+    """Yield why the flow strategy's alerts can't be fetched in time, even if all other kinds wait."""
     flow = settings.strategies.flow
     if Job.FETCH_FLOW not in settings.timetable or flow is None:
         return
@@ -43,7 +43,7 @@ def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[s
 
 
 def given_up(settings: Sections, rules: Rules) -> Iterator[str]:
-    """Yield a sentence for each kind of facts of the flow strategy that can't be fetched as often as configured."""
+    """Yield a sentence for each kind of flow facts that can't be fetched as often as configured."""
     from tradebot.desk.fetching import keys_of
 
     flow, allowance = settings.strategies.flow, allowance_of(settings)
@@ -59,7 +59,7 @@ def given_up(settings: Sections, rules: Rules) -> Iterator[str]:
             every = span(line.interval_s)
             yield f"{name} is fetched every {every} instead of every {usual}, to fit the flow source's limits"
         else:
-            yield f"{name} gets {span(line.oldest_s or 0)} old, not less than its limit of {line.need.max_age_s} s"
+            yield f"{name} gets {span(line.oldest_s or 0)} old, which is not below its limit of {line.need.max_age_s} s"
 
 
 def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:

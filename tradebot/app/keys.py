@@ -13,21 +13,21 @@ from tradebot.app.venues import driver_for, keys_of
 from tradebot.gates import permission
 
 FLOW_KEY = "UW_API_KEY"
-"""The variable that has the key of the flow source."""
+"""The variable with the flow source's key."""
 _PARTS = re.compile(r"(?:^|(?<=[/:@?&=]))(?!localhost)(?![A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:$|[/:?&]))[^/:@?&=]+")
-"""The pieces of an address, some of which are secret by themselves; names and numbers of hosts are not."""
+"""The parts of an address that may be secret by themselves; host names and numbers aren't."""
 _OURS = re.compile(r"(?:NOTIFY|AWS)_.*")
-"""The names of variables that plug-ins don't see: channels have addresses, and AWS_… may let one into an account."""
+"""The names of variables that plug-ins don't see: channels' addresses are secret, and AWS_… may open an account."""
 _CHANNEL = re.compile(r"NOTIFY_[A-Z0-9_]+")
 CHAT_TOKEN = "CHAT_TELEGRAM_TOKEN"
-"""The variable that has the token of the chat's bot."""
+"""The variable with the token of the chat's bot."""
 CLOUD = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 CLOUD_PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-"""The keys of the place where backups are copied to, and where that is, by the names that boto3 gives them."""
+"""The keys and location of off-machine backups, named as boto3 names them."""
 
 
 class Secrets(Struct, frozen=True):
-    """The keys from the environment or .env, which are never printed; `venue` maps the fields of the venue's keys."""
+    """The keys from the environment or .env, which are never printed; `venue` has the venue's keys by field."""
 
     uw_key: str | None
     venue: Mapping[str, str]
@@ -41,14 +41,14 @@ class Secrets(Struct, frozen=True):
 def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) -> Secrets:
     """Return the keys. The environment takes precedence over the file, which only its owner may read.
 
-    With `env_file` None, only the environment is read. All keys are masked in messages, also those of other venues.
+    With `env_file` None, only the environment is read. All keys, also those of other venues, are masked in messages.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
     learn(*(text for key in keys_of(venue) if key.secret for text in _given_values(sources, key.names)))
     learn(*_given_values(sources, [FLOW_KEY]))
     learn(*_given_values(sources, [CHAT_TOKEN]))
     learn(*(text for name in CLOUD for text in _given_values(sources, [name])))
-    # Anyone with an address can write to its channel, so no text shows one, in any verb.
+    # Anyone with an address can write to its channel, so no verb shows one.
     _learn_addresses(
         _given_values(sources, [name for source in sources for name in source if _CHANNEL.fullmatch(name)])
     )
@@ -61,7 +61,7 @@ def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) 
 def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
     """Return the permission variables of the environment and .env by name, exactly as written, including spaces.
 
-    With `env_file` None, only the environment is read. A variable set in the environment, even to an empty value, takes
+    With `env_file` None, only the environment is read. A variable in the environment, even an empty one, takes
     precedence over the file.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
@@ -69,7 +69,7 @@ def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str
 
 
 def load_addresses(environ: Mapping[str, str], env_file: Path | None, names: Iterable[str]) -> Mapping[str, str]:
-    """Return the addresses of channels that are set, by name. They are masked in messages.
+    """Return the configured addresses of channels by name, masked in messages.
 
     They are in NOTIFY_NAME, in the environment or in the file, like keys.
     """
@@ -111,11 +111,11 @@ def address_variable(channel: str) -> str:
 
 
 def confirmation_code(state: str, address: str) -> str:
-    """Return the code in a bot's test message; typing it proves that a message to this address was read."""
+    """Return the code in a bot's test message; typing it proves that the message arrived."""
     return hashlib.sha256(f"{state}\n{address}".encode()).hexdigest()[:6]
 
 
 def _given_values(sources: Iterable[Mapping[str, str]], names: Sequence[str]) -> Iterator[str]:
-    """Yield the non-empty values: any alias in the environment comes before any in the file."""
-    given = (source.get(name, "").strip().strip("\"'").strip() for source in sources for name in names)
-    return (text for text in given if text)
+    """Yield the non-empty values: all names in the environment come before any in the file."""
+    values = (source.get(name, "").strip().strip("\"'").strip() for source in sources for name in names)
+    return (text for text in values if text)

@@ -30,13 +30,13 @@ def refuse_other_mode(folder: StateFolder, environ: Mapping[str, str], file: Pat
     for mode, where, remedy in (*modes_said(environ, None), *_env_file_modes(folder, environ), *modes_said({}, file)):
         if mode and mode != folder.mode:
             other = f", or make another state: tradebot init --mode {mode} --state-dir NEW" if mode in set(Mode) else ""
-            raise OperatorError(f"{where} says {mode}, but {folder.path} was made for {folder.mode}", remedy + other)
+            raise OperatorError(f"{where} says {mode}, but {folder.path} was created for {folder.mode}", remedy + other)
 
 
 def _env_file_modes(folder: StateFolder, environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Yield the modes that .env names, unless the environment overrides them.
 
-    If .env can't be read, there are none here; permission closes a door for that.
+    An unreadable .env names none; the permission check then fails for it.
     """
     if folder.mode == Mode.SANDBOX:
         return
@@ -51,7 +51,10 @@ def _env_file_modes(folder: StateFolder, environ: Mapping[str, str]) -> Iterator
 def permission_inputs_of(
     loaded: Loaded, folder: StateFolder, environ: Mapping[str, str], armed: Arming | None, accepted: Baseline | None
 ) -> PermissionInputs:
-    """Return the inputs of permission. An unreadable .env closes its door instead of raising, so `status` works."""
+    """Return the inputs of the permission checks.
+
+    With an unreadable .env one of them fails, instead of raising, so that `status` works.
+    """
     mode, unread, gates = loaded.settings.mode, None, dict[str, str]()
     file = None if mode is Mode.SANDBOX else ENV_FILE
     try:
@@ -65,15 +68,15 @@ def permission_inputs_of(
     number = folder.account_number
     free, least = free_bytes(folder.path), loaded.settings.storage.min_free_mb
     free_mb = None if free is None else free // MB
-    said = (mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)
+    conditions = (mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)
     lost = passing(folder.path, environ) if mode is Mode.LIVE else None
     original = None if (path := folder_identity.original(folder)) is None else str(path)
-    return PermissionInputs(*said, free_mb, least, lost, copied_from=original)
+    return PermissionInputs(*conditions, free_mb, least, lost, copied_from=original)
 
 
 USER_FILE = "tradebot.yaml"
 DEMO_OPTIONS = "demo.yaml"
-"""What the options of a demo set, apart from the user's own file."""
+"""The options that a demo was started with, apart from the user's file."""
 
 
 class Options(Struct, frozen=True):
@@ -106,7 +109,7 @@ def load_for(
     purpose: object = None,
     values: Mapping[str, object] | None = None,
 ) -> Loaded:
-    """Return a folder's settings. Raise OperatorError if their mode isn't the one that the folder was created with.
+    """Return a folder's settings; raise OperatorError if their mode isn't the folder's.
 
     `values` replace those of the user's file.
     """
@@ -116,10 +119,10 @@ def load_for(
     loaded = load(file, named, {"mode": folder.mode}, purpose, values=values, run=options_of_demo(folder))
     _refuse_other_venue(folder, loaded)
     own = folder.path / USER_FILE
-    kept = values if values is not None and file == own else load_yaml(own) if own.exists() else {}
-    if kept.get("shadow") is True and not loaded.settings.shadow:
+    file_values = values if values is not None and file == own else load_yaml(own) if own.exists() else {}
+    if file_values.get("shadow") is True and not loaded.settings.shadow:
         raise OperatorError(
-            f"{folder.path} is in shadow mode, and the configuration you named would end that",
+            f"{folder.path} is in shadow mode, and the configuration that you named would end that",
             f"set shadow: true there too, or shadow: false in {own}",
             code=ExitCode.REFUSED,
         )
@@ -127,7 +130,7 @@ def load_for(
 
 
 def with_earlier_names(environ: Mapping[str, str], venue: str) -> Mapping[str, str]:
-    """Return the environment with the bot's variable set for each name of an earlier system, unless both are set.
+    """Return the environment with the bot's variable set for each of an earlier system's names, unless both are set.
 
     Only bots at its venue read these names, because other programs may use them too. A bucket counts as an address.
     """
@@ -149,12 +152,12 @@ def options_of_demo(folder: StateFolder) -> tuple[str, Mapping[str, object]] | N
 
 
 def _refuse_other_venue(folder: StateFolder, loaded: Loaded) -> None:
-    """Raise OperatorError if the configuration names another venue than the one that the folder was made for."""
+    """Raise OperatorError if the configuration names another venue than the folder's."""
     named = loaded.settings.venue
     if named != folder.venue:
         raise OperatorError(
-            f"venue ({loaded.origins['venue']}) is {named}, but {folder.path} was made for {folder.venue}",
-            f"set venue: {folder.venue} there, or make another state: tradebot init --state-dir NEW",
+            f"venue ({loaded.origins['venue']}) is {named}, but {folder.path} was created for {folder.venue}",
+            f"set venue: {folder.venue} there, or create another state: tradebot init --state-dir NEW",
         )
 
 
@@ -162,11 +165,11 @@ def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Pat
     """Return the user's configuration file: the flag's, TRADEBOT_CONFIG, or tradebot.yaml in the state folder."""
     named = options.config or environ.get(CONFIG)
     if named and not options.config and not os.path.lexists(named):
-        raise ConfigurationError(f"{CONFIG} names {word(named)!r}, and there is no such file", f"unset {CONFIG}")
+        raise ConfigurationError(f"{CONFIG} names {word(named)!r}, but there is no such file", f"unset {CONFIG}")
     if named:
         return Path(named)
     own = folder / USER_FILE
-    # A broken link means that the file is missing, not that there never was one; reading it reports that.
+    # A dangling link means that the file is missing, not that there never was one; reading it reports that.
     return own if os.path.lexists(own) else None
 
 
@@ -191,7 +194,7 @@ def accepted_instead(
 
 
 def _baseline(folder: StateFolder) -> Baseline | None:
-    """Return the accepted configuration, or None if the books can't say."""
+    """Return the accepted configuration, or None if there is none or the books can't be read."""
     from tradebot.adapters.ledger.ledger import SqliteLedger
 
     with (

@@ -1,4 +1,4 @@
-"""Placeholder ports for passes that must not use the real ones. Using a placeholder is a bug and crashes."""
+"""Placeholders for ports that a pass must not use. Using one is a bug and crashes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -45,10 +45,10 @@ class ShutOrders:
 
     def submit(self, intent: Intent) -> Reply:
         """Crash: no order may be sent while permission is closed."""
-        raise AssertionError(f"{intent.client_order_id} was to be sent, and permission is closed")
+        raise AssertionError(f"{intent.client_order_id} was to be sent, but permission is closed")
 
     replace = submit
 
     def cancel(self, intent: Ending) -> Reply:
         """Crash: no order may be canceled while permission is closed."""
-        raise AssertionError(f"{intent.target_venue_id} was to be canceled, and permission is closed")
+        raise AssertionError(f"{intent.target_venue_id} was to be canceled, but permission is closed")

@@ -22,13 +22,13 @@ from tradebot.strategies.policy_settings import PolicySettings
 
 
 class PolicyStrategy(ModelProcess):
-    """Proposes the target that the models predict, for each contract with complete features."""
+    """Propose the target that the models predict, for each contract with complete features."""
 
     surrounded = True
-    """It needs the environment of plug-ins, because its models run in the same kind of process."""
+    """It needs the plug-ins' environment, because its models run in the same kind of process."""
 
     def __init__(self, settings: Mapping[str, object], surroundings: PluginEnvironment, name: str) -> None:
-        """Read the settings; OperatorError without the extra that models need."""
+        """Read the settings; raise OperatorError without the extra that models need."""
         require_extra(f"strategies.{name}")
         self._settings = PolicySettings.model_validate(settings)
         acting = ModelSelection(self._settings.mode, self._settings.combine, self._settings.result_sessions, {})
@@ -48,7 +48,7 @@ class PolicyStrategy(ModelProcess):
 
     @property
     def times(self) -> str:
-        """Return when it runs: at the close of each bar of its models, as in their training."""
+        """Return when it runs: at the close of each bar of its models, as in training."""
         models = self.models()
         return times_of(() if isinstance(models, Decision) else [model.card for model in models])
 

@@ -1,4 +1,4 @@
-"""The promotion of each strategy of a bot."""
+"""Return the promotion status of a bot's strategies."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 CHARACTERS = 12
 NONE, ALL = Decimal(0), Decimal(1)
 SUBMITTED = "submitted"
-"""Replaces the hash for candidates that are submitted from outside."""
+"""Stands for the hash of candidates submitted from outside."""
 NO_VALUES = frozenset({"allotment_fraction", "files", "shadow"})
 """Settings of a strategy's section that don't affect its decisions: its size, whether it is on, and its files."""
 HIGHEST = {Mode.SANDBOX: Rung.PAPER, Mode.PAPER: Rung.PAPER, Mode.LIVE: Rung.LIVE}
-"""How far a strategy can climb in a bot of each mode."""
+"""The highest rung that a strategy can reach in each mode."""
 
 
 def code_of(settings: Settings, name: str) -> str | None:
     """Return the digest of a strategy's current code; None if it isn't installed."""
-    # Most verbs ask only once there is a promotion, and plug-ins take long to import.
+    # Most verbs call this only once there is a promotion, and importing plug-ins is slow.
     from tradebot.adapters.plugins.plugin import code_in_use
 
     chosen = settings.strategies
@@ -43,7 +43,7 @@ def code_of(settings: Settings, name: str) -> str | None:
 def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = None) -> str | None:
     """Return the hash of a strategy's code and values; None if it isn't installed.
 
-    A name that isn't in use can only be the label of submitted candidates, whose code is unknown. `values` are the
+    A name that isn't in use can only be the label of submitted candidates, whose code is unknown. `values` has the
     settings' effective values, if already known.
     """
     if name not in settings.strategies.sections():
@@ -67,7 +67,7 @@ def standing(promotions: Sequence[Promotion], name: str, digest: str | None) -> 
 
 
 def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | None:
-    """Return the higher of two promotions; promotions elsewhere before a demotion no longer count."""
+    """Return the higher of two promotions; promotions elsewhere from before a demotion don't count."""
     promotions = [promotion for promotion in (own, elsewhere) if promotion is not None]
     if own is not None and own.why:
         promotions = [promotion for promotion in promotions if promotion is own or promotion.at > own.at]
@@ -75,7 +75,7 @@ def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | 
 
 
 def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, Climbed]:
-    """Return whether each strategy may enter with real money, and with which part of its allotment."""
+    """Return whether each strategy may enter with real money, and with which fraction of its allotment."""
     names = dict.fromkeys((*loaded.settings.strategies.sections(), *(promotion.strategy for promotion in promotions)))
     return {name: _climb_of(loaded, promotions, name) for name in names}
 
@@ -97,7 +97,7 @@ def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Cli
 
 
 def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) -> Any:
-    """Return the part of the account's equity that a strategy may trade with on a day; it is reduced in live small."""
+    """Return the fraction of the account's equity that a strategy may trade with on a day; live small reduces it."""
     allotment = app.settings.strategies.allotments()[name]
     if app.mode is not Mode.LIVE:
         return allotment
@@ -107,7 +107,7 @@ def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) ->
 
 
 def unproven(app: App) -> tuple[str, ...]:
-    """Return a sentence on each strategy that may trade real money without evidence, and since when."""
+    """Yield a sentence for each strategy that may trade real money without evidence, and since when."""
     promotions, unproven = app.books.promotions.every(), list[str]()
     for name in dict.fromkeys(promotion.strategy for promotion in promotions):
         own = [promotion for promotion in promotions if promotion.strategy == name]

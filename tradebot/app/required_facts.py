@@ -10,9 +10,9 @@ from tradebot.ports.world import Rules
 
 
 class Readers:
-    """The installed strategies in use, loaded only to list what they need.
+    """The installed strategies in use, loaded only to list the facts that they need.
 
-    A strategy that isn't installed is skipped, so that it doesn't block the flow of the others.
+    A strategy that isn't installed is skipped, so that it doesn't block the others' flow.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Readers:
         self._strategies = strategies(sections, surroundings, installed_as)
 
     def needed_facts(self, rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
-        """Return the kinds of facts that they need, each with its symbols.
+        """Return the kinds of facts that the strategies need, each with its symbols.
 
         A plug-in runs in its own process, which ends at once; its reply is cached.
         """

@@ -1,4 +1,4 @@
-"""Derive the part of the configuration that the trading core needs."""
+"""Derive the trading core's rules from the configuration."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discovered: Sequence[str] = ()) -> Rules:
-    """Return the part of the settings that the core needs, with the exit rules in force.
+    """Return the settings that the core needs, with the exit rules in force.
 
     If `asks` is False, nobody can approve an entry. `discovered` symbols replace the universe, but not the symbols that
     a strategy names itself, unless such a name is the root of a discovered contract. They aren't settings: a person
-    accepts that there is discovery, or a root, but not each list of a venue.
+    accepts discovery or a root once, not each list of a venue.
     """
     universe, stands_for = tuple(discovered or settings.universe), standing_for(settings, discovered)
     flow, registry, driver = settings.strategies.flow, settings.registry, driver_for(settings.venue)
@@ -89,7 +89,7 @@ def standing_for(settings: Sections, discovered: Sequence[str]) -> Callable[[str
     contracts = {driver.coin(symbol): symbol for symbol in discovered}
 
     def stands_for(name: str) -> str:
-        # The shipped sectors name shares too, which follow no root.
+        # The shipped sectors also name shares, which have no root.
         with suppress(ValueError):
             return contracts.get(driver.coin(name), name)
         return name
@@ -98,7 +98,7 @@ def standing_for(settings: Sections, discovered: Sequence[str]) -> Callable[[str
 
 
 def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence[str] = ()) -> Rules:
-    """Return the rules with the exit rules that were accepted last."""
+    """Return the rules, with the exit rules that were accepted last."""
     exits, own = settings.exits, settings.strategies.own_exits()
     if accepted:
         exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
@@ -106,7 +106,7 @@ def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence
 
 
 class InForce:
-    """The rules in force and their sources, cached until these change."""
+    """The rules in force and their sources, cached until either changes."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -123,7 +123,7 @@ class InForce:
 
     @property
     def surroundings(self) -> "RecordEnvironment":
-        """Return the sources of the last rules, in the form of a pass record."""
+        """Return the sources of the last rules, as a pass record has them."""
         if self._surroundings is None:
             self._surroundings = surroundings_of(self._settings, *self._based_on)
         return self._surroundings
@@ -134,7 +134,7 @@ def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: S
     from tradebot.replaying.passes import RecordEnvironment
 
     values = b"" if accepted is None else _text(accepted.values)
-    # A baseline's form of them has no trailing zeros, and decisions tell limits as they were written.
+    # A baseline drops trailing zeros, but decisions print limits as they were written.
     written = settings.model_dump(mode="json", exclude_unset=True)
     return RecordEnvironment(_text(written), values, tuple(discovered), __version__)
 

@@ -1,4 +1,4 @@
-"""Control the embedded exchange for the wiring: create its market from the configuration, start, serve and stop it.
+"""Control the embedded exchange: create its market from the configuration, start, serve and stop it.
 
 The exchange is imported only where it is needed, because most verbs on a real account never use it.
 """
@@ -35,7 +35,7 @@ _ITS_COMMAND = re.compile(r"\bpapervenue (?=(?:serve|tick|status|faults|reset|pa
 
 @contextmanager
 def translate_exchange_errors(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
-    """Translate the exchange's errors into those of the bot."""
+    """Translate the exchange's errors to the bot's."""
     try:
         yield
     except MarketError as bad:
@@ -43,7 +43,7 @@ def translate_exchange_errors(code: ExitCode = ExitCode.USAGE) -> Iterator[None]
 
 
 def in_our_words(hint: str) -> str:
-    """Return the exchange's advice with the bot's commands in place of the exchange's."""
+    """Return the exchange's advice with the bot's commands in place of its own."""
     return _ITS_COMMAND.sub("tradebot exchange ", hint.replace(_ITS_NEW_ONE, "tradebot init --state-dir NEW"))
 
 
@@ -80,7 +80,7 @@ def running(folder: Path) -> str | None:
 
 
 def ports(folder: Path) -> Mapping[str, int]:
-    """Return a running exchange's further ports, besides that of its address, by protocol."""
+    """Return a running exchange's other ports by protocol name."""
     current = process.running(folder)
     return dict(current.ports) if current else {}
 
@@ -101,14 +101,11 @@ def serve(
     """Serve an exchange's folder in this process until a signal ends it; `ready` gets its address and status.
 
     An exchange running in the background is replaced, on the same port unless `port` is set; nothing is lost, because
-    its state is in the folder. `note` receives a message about it.
-
-    `pace` is step, real or a factor such as 60x; `rate_limit` is in requests per minute and key, and `flow_limits` are
-    those for flow per minute and per day; each account has a name and cash in USD; `faults` are scripts to arm;
-    `latency` is the delay of cancels and replacements, or None to keep the current one.
-
-    Raises TradebotError with exit code 6 if another process serves the folder, and with 2 if the market, the port or an
-    option can't be used.
+    its state is in the folder. `note` receives a message about it. `pace` is step, real or a factor such as 60x;
+    `rate_limit` is in requests per minute and key, and `flow_limits` are per minute and per day; each account has a
+    name and cash in USD; `faults` are scripts to arm; `latency` is the delay of cancels and replacements, or None to
+    keep the current one. Raise TradebotError with exit code 6 if another process serves the folder, and with 2 if the
+    market, the port or an option is invalid.
     """
     from papervenue import server
 
@@ -129,7 +126,7 @@ def serve(
 
 
 def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
-    """Stop an exchange that runs in the background; return the port on which to serve instead."""
+    """Stop an exchange that runs in the background; return the port on which to serve."""
     current = process.running(folder)
     if current is None or not current.detached:
         return port
@@ -143,12 +140,12 @@ def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
 
 @contextmanager
 def undone_if_refused(folder: Path) -> Iterator[None]:
-    """Remove a market that was created within the block if the block raises an OperatorError."""
-    held = holds_market(folder)
+    """Remove a market that was created within the block if the block raises OperatorError."""
+    had_market = holds_market(folder)
     try:
         yield
     except OperatorError:
-        if not held:
+        if not had_market:
             from papervenue.creation import discard
 
             discard(folder)
@@ -158,14 +155,14 @@ def undone_if_refused(folder: Path) -> Iterator[None]:
 def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
     """Send a request to the control API of a folder's exchange and return the reply.
 
-    Raises OperatorError if the exchange isn't running or refuses the request.
+    Raise OperatorError if the exchange isn't running or refuses the request.
     """
     with translate_exchange_errors():
         return process.ask(folder, method, path, body)
 
 
 def control_headers(folder: Path) -> Mapping[str, str]:
-    """Return the headers that prove to a folder's exchange that a control request comes from its user."""
+    """Return the headers that prove that a control request comes from the exchange's user."""
     return private_files.headers(folder)
 
 
@@ -190,7 +187,7 @@ def market_day(folder: Path) -> VenueDay:
 
 
 def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return a folder's market as configuration settings, and the symbols it was created with, if listed."""
+    """Return a folder's market as settings, and the symbols that it was created with, if listed."""
     with translate_exchange_errors():
         spec = read_market(folder).spec
     names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
@@ -203,7 +200,7 @@ def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
 def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> tuple[str, ...]:
     """Create the configured market and return its symbols: the universe, or all symbols of a recorded file.
 
-    Raises OperatorError if its files can't be used or the folder already contains another market.
+    Raise OperatorError if its files are unusable, or if the folder already contains another market.
     """
     spec = market_spec(settings, every_symbol=every_symbol)
     with translate_exchange_errors():
@@ -232,7 +229,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
             uw_folder=chosen.flow_folder,
             cash=chosen.cash_usd,
             fill=fill_spec(**dict(chosen.fill)),
-            # The rules of another venue determine the costs of its orders.
+            # Another venue's rules determine its orders' costs.
             costs=Costs(**dict(chosen.costs)) if settings.venue == EARLIER else NO_COSTS,
             corporate_actions=chosen.corporate_actions,
             data_plan=chosen.data_plan,
@@ -257,13 +254,13 @@ def plays(venue: str) -> bool:
 
 
 def _venue_of(settings: Settings) -> Venue:
-    """Return what the market's venue is like; raise OperatorError if the exchange can't play it."""
+    """Return the properties of the market's venue; raise OperatorError if the exchange can't simulate it."""
     if settings.venue == EARLIER:
         return Venue()
     market = driver_for(settings.venue).market
     if market is None:
         raise OperatorError(
-            f"the embedded exchange can't play {settings.venue}",
+            f"the embedded exchange can't simulate {settings.venue}",
             f"tradebot init --mode paper uses a paper account at {settings.venue}; "
             "docs/internals/VENUES.md says how to make a market of another venue",
         )
@@ -273,8 +270,8 @@ def _venue_of(settings: Settings) -> Venue:
 class RecordedFile(NamedTuple):
     """A file of recorded bars: its source, the dates of its sessions, and its contracts.
 
-    `bar_stamp` is the end of its minute that dates a bar; None if nothing says which. `reading` are the settings that
-    say how to read it.
+    `bar_stamp` says whether a bar is dated by its start or its end; None if unknown. `reading` has the settings for
+    reading the file.
     """
 
     source: str
@@ -287,10 +284,10 @@ class RecordedFile(NamedTuple):
 def read_recorded_file(
     bars: str, bar_stamp: str | None, bars_as: Sequence[str] = (), start: str | None = None
 ) -> RecordedFile:
-    """Return the description of a recorded file; raise OperatorError if it is unusable.
+    """Read the description of a recorded file; raise OperatorError if it is unusable.
 
-    `bars_as` are texts such as zone=UTC, which say how to read it. Daily bars count from `start` on, an ISO date; an
-    invalid date is ignored here, because the configuration's checks report it.
+    `bars_as` are options such as zone=UTC. Daily bars count from `start` on, an ISO date; an invalid date is ignored
+    here, because the configuration's checks report it.
     """
     from papervenue.creation import recorded_source, recorded_span
 
@@ -306,7 +303,7 @@ def read_recorded_file(
 
 
 def captured_session(folder: str) -> date | None:
-    """Return the session of captured responses, or None without any; raise OperatorError if they can't be used."""
+    """Return the session of captured responses, or None without any; raise OperatorError if they are unusable."""
     from papervenue import creation
 
     with translate_exchange_errors():
@@ -314,7 +311,7 @@ def captured_session(folder: str) -> date | None:
 
 
 def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
-    """Return remarks about a newly made market, and the ISO time from which all of its captures are served."""
+    """Return remarks about a new market, and the ISO time from which all of its captures are served."""
     from papervenue import creation
 
     with translate_exchange_errors():
@@ -322,7 +319,10 @@ def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
 
 
 def market_has_ended(folder: Path, at: datetime) -> bool:
-    """Return True if an exchange's last session had ended by `at`. Reads its files, so it need not be running."""
+    """Return True if an exchange's last session had ended by `at`.
+
+    This reads its files, so it needn't be running.
+    """
 
     if not holds_market(folder):
         return False
@@ -333,7 +333,7 @@ def market_has_ended(folder: Path, at: datetime) -> bool:
 
 
 def fill_optimism(model: str) -> str:
-    """Return in what respects a fill model is optimistic."""
+    """Describe how a fill model is optimistic."""
     return OPTIMISM[model]
 
 

@@ -1,4 +1,4 @@
-"""Load the configuration: merge its layers into one frozen object, and remember where each value came from.
+"""Load the configuration: merge its layers into one frozen object, and remember each value's source.
 
 Layers: base.yaml < the venue's file < the mode's file < the user's file < TRADEBOT_* in the environment < flags.
 """
@@ -42,20 +42,20 @@ SEPARATOR = "__"
 ENVIRONMENT = "environment"
 
 USER_LAYER = 2
-"""The place of the user's file among the layers, if the venue has none of its own."""
+"""The index of the user's file among the layers, if the venue has no file."""
 PLANNING: Mapping[str, object] = {"purpose": "to see whether flow can be fetched in time"}
-"""The purpose that accepts settings whose flow can't be fetched in time."""
+"""The purpose with which flow that can't be fetched in time is accepted."""
 EMPTY_SECTIONS = frozenset({"themes", "betas"})
 """Sections that may be empty."""
 
 
 CORRECT_IT = "correct it where it is set, then run the command again (config/base.yaml explains every setting)"
 OF_FLOW = ("strategies.flow.weights", "strategies.flow.min_families")
-"""The settings that the soundness of a flow score depends on."""
+"""The settings that determine whether a flow score is sound."""
 
 
 class Settings(Sections):
-    """The complete configuration, each value checked by itself and against the others."""
+    """The complete configuration, with each value checked alone and against the others."""
 
     @model_validator(mode="after")
     def _relations(self, info: ValidationInfo) -> "Settings":
@@ -65,13 +65,13 @@ class Settings(Sections):
 
 
 class Loaded(Struct, frozen=True, dict=True):
-    """The settings, the source of each value by its dotted name, and the mode named in the user's file."""
+    """The settings, each value's source by its dotted name, and the mode in the user's file."""
 
     settings: Settings
     origins: Mapping[str, str]
     file_mode: str = ""
     unread: ConfigurationError | None = None
-    """Why the file and environment aren't valid settings; `settings` are then the accepted ones."""
+    """Why the file and environment aren't valid settings; `settings` then has the accepted ones."""
     left_out: tuple[str, ...] = ()
     """Entries of the universe's file that can't be bought, such as indexes."""
     warnings: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class Loaded(Struct, frozen=True, dict=True):
 
     @property
     def count(self) -> int:
-        """Return the number of settings that have a source; a section doesn't count, even if it is empty."""
+        """Return the number of settings that have a source, not counting sections."""
         return len(self.origins.keys() - {name.rpartition(".")[0] for name in self.origins} - EMPTY_SECTIONS)
 
     @cached_property
@@ -105,18 +105,18 @@ def load(
     values: Mapping[str, object] | None = None,
     run: tuple[str, Mapping[str, object]] | None = None,
 ) -> Loaded:
-    """Merge all layers into settings. Raises OperatorError naming the value, its source and the nearest valid name.
+    """Merge all layers into settings.
 
-    With the purpose PLANNING, flow that can't be fetched in time is no error. A verb with its own defaults names the
-    shipped file that contains them. `values` replace those of the user's file. `run` has the options that a folder was
-    created with, and their location.
+    Raise OperatorError naming the value, its source and the nearest valid name. With the purpose PLANNING, flow that
+    can't be fetched in time is no error. A verb with its own defaults names the shipped file that contains them.
+    `values` replace those of the user's file. `run` has the options that a folder was created with, and their location.
     """
     base = load_yaml(shipped_path("base.yaml"), shipped=True)
     user = dict(values) if values is not None else load_yaml(user_file) if user_file else {}
-    of_run, given = [run] if run else [], flags or {}
+    of_run, flag_values = [run] if run else [], flags or {}
     over, variables = _from_environment(environ)
-    mode = _mode(base, user, over, given)
-    of_venue = _of_venue(base, user, over, *(layer for _, layer in of_run), given)
+    mode = _mode(base, user, over, flag_values)
+    of_venue = _of_venue(base, user, over, *(layer for _, layer in of_run), flag_values)
     layers = [
         ("base.yaml", base),
         *of_venue,
@@ -124,7 +124,7 @@ def load(
         (str(user_file), user),
         (ENVIRONMENT, over),
         *((source, dict(layer)) for source, layer in of_run),
-        ("flag", dict(given)),
+        ("flag", dict(flag_values)),
     ]
     merged: dict[str, object] = {}
     origins: dict[str, str] = {}
@@ -156,16 +156,16 @@ def validate(merged: Mapping[str, object], origins: Mapping[str, str], purpose: 
 
 
 def _require_registry(merged: Mapping[str, object], origins: Mapping[str, str]) -> None:
-    """Raise ConfigurationError if a part of a registry is set at a venue whose shipped file has none."""
+    """Raise ConfigurationError if part of a registry is set at a venue whose shipped file has none."""
     if merged.get(REGISTRY) and REGISTRY not in _of_venue_file(str(merged["venue"])):
         venues = sorted(path.stem for path in shipped_path(VENUES).glob("*.yaml"))
         require_registry(merged, origins, [venue for venue in venues if REGISTRY in _of_venue_file(venue)])
 
 
 def _require_sound_weights(settings: Settings, origins: Mapping[str, str]) -> None:
-    """Raise ConfigurationError if the flow strategy's weights can't make a sound score.
+    """Raise ConfigurationError if the flow strategy's weights can't give a sound score.
 
-    A test holds this of the shipped weights, so that a command which only reads needn't import every component for it.
+    A test covers the shipped weights, so that commands that only read needn't import every component.
     """
     own = [name for name, source in origins.items() if name.startswith(OF_FLOW) and source != "base.yaml"]
     flow = settings.strategies.flow
@@ -176,7 +176,7 @@ def _require_sound_weights(settings: Settings, origins: Mapping[str, str]) -> No
 def accepted_settings(values: Mapping[str, object], file_mode: str, error: ConfigurationError) -> Loaded:
     """Return the accepted values as the settings in force, with the error that made this necessary.
 
-    Raises ConfigurationError if this version can't use them.
+    Raise ConfigurationError if this version can't use them.
     """
     try:
         settings = Settings.model_validate(with_earlier(values))
@@ -189,17 +189,17 @@ def accepted_settings(values: Mapping[str, object], file_mode: str, error: Confi
 def mode_said(value: object) -> str:
     """Return a mode as written, in lower case and truncated; empty if none was set.
 
-    A value with a space before or after it isn't accepted as a mode, so it is returned in quotes, which show the space.
+    A value with a leading or trailing space isn't a valid mode; it is returned in quotes, which show the space.
     """
     text = str(value or "").lower()[:20]
     return text if text == text.strip() else repr(text)
 
 
 def modes_said(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[str, str, str]]:
-    """Yield each mode named by the environment or a file, its location, and the next step if it is wrong."""
+    """Yield each mode that the environment or a file names, its location, and the next step if it is wrong."""
     for name in ("TRADING_MODE", "TRADEBOT_MODE", "MODE"):
         mode = mode_said(environ.get(name))
-        # Other programs use MODE too, so only one of our own modes is meant for us.
+        # Other programs use MODE too, so it counts only if it has one of our modes.
         if name != "MODE" or mode.strip("' ") in set(Mode):
             yield mode, name, f"unset {name}"
     if file:
@@ -207,7 +207,7 @@ def modes_said(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[
 
 
 def _mode(*layers: Mapping[str, object]) -> str:
-    """Return the mode named by the last layer that names one; it decides which mode file is read."""
+    """Return the mode in the last layer that has one; it decides which mode file is read."""
     named = [layer["mode"] for layer in layers if "mode" in layer]
     value = str(named[-1]).lower()
     if value not in set(Mode):
@@ -216,9 +216,9 @@ def _mode(*layers: Mapping[str, object]) -> str:
 
 
 def _of_venue(base: Mapping[str, object], *layers: Mapping[str, object]) -> list[tuple[str, dict[str, object]]]:
-    """Return the shipped file of the venue that the last layer names: what a bot there trades, and how much of it.
+    """Return the shipped file of the venue that the last layer names, with what a bot there trades and how much.
 
-    There is none for the venue of base.yaml, nor for one that a package brings.
+    There is none for the venue of base.yaml, nor for a package's venue.
     """
     named = str(next((layer["venue"] for layer in reversed(layers) if "venue" in layer), base["venue"]))
     values = {} if named == base["venue"] else _of_venue_file(named)
@@ -235,7 +235,7 @@ def venue_flags(venue: str, wanted: int | Sequence[str], without: Collection[str
     file.
 
     Its strategies' ranking counts shrink with it; those in `without` are switched off. The result is empty if the venue
-    has no shipped file. Raises OperatorError if it has fewer symbols than wanted.
+    has no shipped file. Raise OperatorError if it has fewer symbols than wanted.
     """
     values = _of_venue_file(venue)
     listed, strategies = values.get("universe"), values.get("strategies")
@@ -253,9 +253,9 @@ def venue_flags(venue: str, wanted: int | Sequence[str], without: Collection[str
 
 
 def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str, str]]:
-    """Return TRADEBOT_SECTION__KEY values as a nested mapping, and the origin of each by its dotted name.
+    """Return TRADEBOT_SECTION__KEY values as a nested mapping, and each value's source by its dotted name.
 
-    TRADING_MODE is the mode.
+    TRADING_MODE sets the mode.
     """
     values: dict[str, object] = {}
     variables: dict[str, str] = {}
@@ -272,7 +272,7 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, object], di
 
 
 def _dashless(path: str) -> str:
-    """Return a dotted name as an environment variable can spell it, without dashes."""
+    """Return a dotted name without dashes, as an environment variable has it."""
     return path.replace("-", "_")
 
 
@@ -303,19 +303,19 @@ def merge(
     origins: dict[str, str] | None = None,
     prefix: str = "",
 ) -> None:
-    """Merge a layer of the configuration over the values of earlier ones; record the source of each in `origins`."""
+    """Merge a layer of the configuration over earlier ones; record each value's source in `origins`."""
     origins = {} if origins is None else origins
     for key, value in layer.items():
         # Environment variable names can't contain a dash, so fetch_flow there means fetch-flow here.
         name = key if key in into or key.replace("_", "-") not in into else key.replace("_", "-")
         path = f"{prefix}{name}"
-        held = into.get(name)
-        if prefix == "timetable." and isinstance(held, dict) and isinstance(value, str):
-            # The times alone: the rest of the line stays as it is.
+        earlier = into.get(name)
+        if prefix == "timetable." and isinstance(earlier, dict) and isinstance(value, str):
+            # Replace only the times; the rest of the line stays.
             merge(into, {name: {"when": value}}, source, origins, prefix)
             continue
-        if isinstance(value, Mapping) and (held is None or isinstance(held, dict)):
-            nested: dict[str, object] = dict(held or {})
+        if isinstance(value, Mapping) and (earlier is None or isinstance(earlier, dict)):
+            nested: dict[str, object] = dict(earlier or {})
             merge(nested, value, source, origins, f"{path}.")
             into[name] = nested
         else:
@@ -347,27 +347,27 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
 
 
 def _cause(error: Mapping[str, object]) -> object:
-    """Return the exception that a validator of ours raised, or None."""
+    """Return the exception of our own validator, or None."""
     context = error.get("ctx")
     return context.get("error") if isinstance(context, Mapping) else None
 
 
 def _printable_value(value: object) -> str:
-    """Return a value in a form that is safe to show: an address with a user name may contain a password too."""
+    """Return a value in a safe form: an address with a user name may contain a password too."""
     if isinstance(value, str) and "://" in value and "@" in value:
         return "an address that contains a user name or password"
     if isinstance(value, Decimal):
         return str(value)
     if value is None:
         return "null"
-    # Escape non-ASCII letters: a letter that only looks like another may be all that is wrong.
+    # Escape non-ASCII letters, because a letter that only looks right may be the mistake.
     return reprlib.repr(value).encode("ascii", "backslashreplace").decode()
 
 
 def _suggestion(location: list[str]) -> str:
-    """Suggest what a wrong name was meant to be: the same name in another section, else the nearest one beside it."""
-    if said := EARLIER_NAMES.get(".".join(location)):
-        return f" any more; {said}"
+    """Suggest the intended name: the same name in another section, else the nearest one in this section."""
+    if hint := EARLIER_NAMES.get(".".join(location)):
+        return f" any more; {hint}"
     elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
     near = closest_names(location[-1], _keys_at(location[:-1]))
     if elsewhere:
@@ -386,7 +386,7 @@ def _paths(model: type[Frozen], prefix: str = "") -> Iterator[str]:
 
 
 def _keys_at(location: list[str]) -> list[str]:
-    """Return the setting names in the same section as a wrong one."""
+    """Return the setting names in the section of a wrong one."""
     model: object = Settings
     for part in location:
         if not (isinstance(model, type) and issubclass(model, Frozen)):

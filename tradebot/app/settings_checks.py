@@ -1,9 +1,9 @@
-"""Check the settings against each other when they are loaded. Settings that contradict each other don't load.
+"""Check the settings against each other when they are loaded. Contradicting settings don't load.
 
-If all books are full and every stop is hit, the loss must stay within the daily loss limit, and that within the halts
-(`coherence.halts_by_itself`). Books that exceed the account's gross limit together count only up to it. A strategy
-whose exits have no stop is left out of the sum, because its loss is unbounded; only the daily loss limit and the halts
-end a bad day for it.
+If all strategies hold their maximum and every stop is hit, the loss must stay within the daily loss limit, and that
+within the halts (`coherence.halts_by_itself`). Strategies that exceed the account's gross limit together count only up
+to it. A strategy whose exits have no stop is left out of the sum, because its loss is unbounded; only the daily loss
+limit and the halts bound its loss.
 """
 
 from __future__ import annotations
@@ -42,13 +42,16 @@ if TYPE_CHECKING:
 
 FOLLOWED = "add `shadow: {verb: shadow, when: every 5m from open+3m until close, late: skip, limit: 4m}` to it"
 MOST_UNWATCHED_S = 900
-"""The longest time exits may go unchecked. The bot itself watches the stops; no stop orders rest at the venue."""
+"""The longest time without an exit check, in seconds.
+
+The bot itself watches the stops; no stop orders rest at the venue.
+"""
 
 
 def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]:
-    """Yield a scenario for each contradiction between settings.
+    """Yield an example of each contradiction between settings.
 
-    `flow_must_fit` is False to skip the check that flow can be fetched in time.
+    If `flow_must_fit` is False, don't check that flow can be fetched in time.
     """
     yield from _names(settings)
     yield from contradictions(settings.limits)
@@ -74,17 +77,17 @@ def _of_serve(serve: ServeSettings) -> Iterator[str]:
     if serve.stall_end_s < serve.stall_s:
         yield (
             f"serve.stall_end_s {serve.stall_end_s} is below serve.stall_s {serve.stall_s}: serve would end before "
-            "anybody is told that a lane stands still"
+            "reporting that a lane is stalled"
         )
     if serve.retry_most_s < serve.retry_s:
         yield (
-            f"serve.retry_most_s {serve.retry_most_s} is below serve.retry_s {serve.retry_s}: what doesn't answer "
-            "would be asked again sooner each time"
+            f"serve.retry_most_s {serve.retry_most_s} is below serve.retry_s {serve.retry_s}: the wait would get "
+            "shorter with each retry"
         )
 
 
 def _fits_the_venue(settings: Sections, venue: Capabilities) -> Iterator[str]:
-    """Yield what the venue can't carry: styles of entries, and protection that is to rest there."""
+    """Yield settings that the venue doesn't support: entry styles, and protection that rests at the venue."""
     own = {f"strategies.{name}.execution": settings.execution_of(name) for name in settings.strategies.sections()}
     for where, execution in {"execution": settings.execution_of(), **own}.items():
         if execution.style is Style.MARKET and OrderType.MARKET not in venue.order_types:
@@ -112,7 +115,7 @@ def overridden(settings: Sections) -> Iterator[str]:
 
         own = SmartMoneySettings.model_validate(settings.strategies.in_use()[name])
         for variant in own.variants_without_effect():
-            yield f"strategies.{name}.variants.{variant} has no effect, because all that it sets is set anyway"
+            yield f"strategies.{name}.variants.{variant} has no effect, because it only sets what is set anyway"
 
 
 def _of_strategies(settings: Sections) -> Iterator[str]:
@@ -137,7 +140,7 @@ def _traders(settings: Sections) -> Iterator[Trader]:
 
 
 def _check_wants(settings: Sections) -> Iterator[str]:
-    """Check the settings of rotations, and that what strategies are known to want fits into the limits."""
+    """Check the settings of rotations, and that the known strategies' targets fit into the limits."""
     sections, allotments = settings.strategies.sections(), settings.strategies.allotments()
     rotations = [name for name, used in settings.strategies.installed_as().items() if used == "rotation"]
     declared = {name: section.wants for name, section in sections.items() if section.wants}
@@ -156,7 +159,7 @@ def _check_wants(settings: Sections) -> Iterator[str]:
 
 
 def _own_settings(settings: Sections) -> Iterator[str]:
-    """Yield what is wrong with the sections of strategies whose settings are known here."""
+    """Yield problems in the sections of strategies whose settings are known here."""
     sections = settings.strategies.in_use()
     for name, used in settings.strategies.installed_as().items():
         if used == "smart_money":
@@ -173,7 +176,7 @@ def _own_settings(settings: Sections) -> Iterator[str]:
 
 
 def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None, list[Wanting]]:
-    """Yield what is wrong with rotations; return what the others want."""
+    """Yield problems in rotations; return the other strategies' targets."""
     from tradebot.strategies.rotation import wanting
 
     strategies = settings.strategies
@@ -188,7 +191,7 @@ def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None,
 
 
 def _liquidations(settings: Sections) -> Iterator[str]:
-    """Check exit rules that act before the broker liquidates: they need margin, and no entry may be within them."""
+    """Check exit rules that act before a liquidation: they need margin, and no entry may start within them."""
     least = settings.limits.min_liquidation_fraction
     for name, section in settings.strategies.sections().items():
         for rule in parse(section.exits or ()):
@@ -196,18 +199,18 @@ def _liquidations(settings: Sections) -> Iterator[str]:
                 continue
             if settings.capabilities.settlement is Settlement.PAID:
                 yield (
-                    f"strategies.{name}.exits: liquidation_distance can't act: this venue's accounts pay for what they "
-                    "buy, so nothing is liquidated"
+                    f"strategies.{name}.exits: liquidation_distance can't act: this venue's accounts pay in full, "
+                    "so nothing is liquidated"
                 )
             elif least is not None and rule.trim_below >= least:
                 yield (
                     f"strategies.{name}.exits: liquidation_distance's trim_below {rule.trim_below} is not below "
-                    f"limits.min_liquidation_fraction {least}: a position could be made smaller as soon as it is opened"
+                    f"limits.min_liquidation_fraction {least}: a position could be reduced as soon as it is opened"
                 )
 
 
 def _displacement(settings: Sections) -> Iterator[str]:
-    """Check that a position can get old enough to give way, and that no rule has to hold it longer than that."""
+    """Check that a position can get old enough to be displaced, and that no rule must hold it longer."""
     for name, section in settings.strategies.sections().items():
         rules = settings.displacement_of(name)
         if rules.enabled:
@@ -219,7 +222,7 @@ def _displacement(settings: Sections) -> Iterator[str]:
 
 
 def _auction(settings: Sections) -> Iterator[str]:
-    """Check that the auction's room is no larger than the account's, and that a position can get old enough for it."""
+    """Check that the auction's limits don't exceed the account's, and that a position can get old enough for it."""
     rules, sections = settings.auction, settings.strategies.sections()
     taking = [name for name, section in sections.items() if section.auction]
     for name in taking:
@@ -227,8 +230,8 @@ def _auction(settings: Sections) -> Iterator[str]:
             yield f"strategies.{name}.auction is true, but auction is null: give the auction its rules"
         if settings.displacement_of(name).enabled:
             yield (
-                f"strategies.{name} takes part in the auction and displaces too: one decides over its positions alone; "
-                f"turn displacement off, or leave out strategies.{name}.auction"
+                f"strategies.{name} takes part in the auction and in displacement, but only one may decide over its "
+                f"positions: turn displacement off, or leave out strategies.{name}.auction"
             )
     if rules is None:
         return
@@ -256,19 +259,19 @@ def _held_otherwise(where: str, min_age_s: int, exits: Exits, session_s: int) ->
     for rule in exits:
         if isinstance(rule, SignalDecay) and min_age_s < rule.min_hold_s:
             yield (
-                f"{where} is below signal_decay's min_hold_s {rule.min_hold_s}: a position could give way to a better "
-                "signal while its own signal must not close it yet"
+                f"{where} is below signal_decay's min_hold_s {rule.min_hold_s}: a position could be displaced by a "
+                "better signal before its own signal may close it"
             )
         left_s = session_s - rule.before_close_s if isinstance(rule, EndOfDay) else None
         if left_s is not None and min_age_s >= left_s:
             yield (
-                f"{where} is not below the {left_s} s that end_of_day leaves of a session: no position would ever be "
-                "old enough to give way"
+                f"{where} is not below the {left_s} s that end_of_day leaves of a session: no position would ever "
+                "be old enough to be displaced"
             )
 
 
 def _fits_the_timetable(settings: Sections, flow_must_fit: bool) -> Iterator[str]:
-    """Yield what contradicts the timetable: an age limit shorter than the time between two renewals of the data."""
+    """Yield contradictions to the timetable: age limits shorter than the time between two renewals of the data."""
     limits, timetable = settings.tightest_limits, settings.timetable
     for name, job in (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE)):
         if not {job, Job.TRADE_ONCE} <= set(timetable):
@@ -277,8 +280,8 @@ def _fits_the_timetable(settings: Sections, flow_must_fit: bool) -> Iterator[str
         age, wait = getattr(limits, name), longest_wait_s(timetable[job], timetable[Job.TRADE_ONCE], usual)
         if age <= wait:
             yield (
-                f"limits.{name} {age} is not above the {wait} s that timetable.{job} leaves between two slots "
-                f"({timetable[job]}): age would close entries before each renewal"
+                f"limits.{name} {age} is not above the {wait} s between two slots of timetable.{job} "
+                f"({timetable[job]}): entries would close before each renewal because of the data's age"
             )
     yield from _in_shadow(settings)
     yield from _looks_at_exits(settings)
@@ -295,7 +298,7 @@ def _in_shadow(settings: Sections) -> Iterator[str]:
 
 
 def _ends_of_day(settings: Sections) -> Iterator[str]:
-    """Check that exits are looked at between a strategy's end of the day and the close, and that entries end before."""
+    """Check that exits run between a strategy's end of day and the close, and that entries end before."""
     timetable = settings.timetable
     for name, section in settings.strategies.sections().items():
         for rule in parse(section.exits) if section.exits else ():
@@ -305,13 +308,13 @@ def _ends_of_day(settings: Sections) -> Iterator[str]:
             jobs, usual = (Job.EVALUATE_EXITS, Job.TRADE_ONCE), whole_day(settings.day)
             look, entry = (left_after_last_s(timetable[job], usual) for job in jobs)
             if look > before:
-                yield f"{where} {before} is shorter than the {look} s after the last look at the exits: it never acts"
+                yield f"{where} {before} is shorter than the {look} s after the last exit check: it never acts"
             if entry <= before:
-                yield f"{where} {before} is not below the {entry} s after the last entries: it closes them at once"
+                yield f"{where} {before} is not below the {entry} s after the last entries: it would close them at once"
 
 
 def _own_times(settings: Sections) -> Iterator[str]:
-    """Check that strategies' own times can be read, and that entries are made while each of their slots is due."""
+    """Check that strategies' own times are valid, and that entries run while each of their slots is due."""
     for name, section in settings.strategies.sections().items():
         if section.times and Job.TRADE_ONCE in settings.timetable:
             try:
@@ -321,7 +324,7 @@ def _own_times(settings: Sections) -> Iterator[str]:
 
 
 def _looks_at_exits(settings: Sections) -> Iterator[str]:
-    """Check that exits are looked at often enough, because the limits on a day's loss rely on working stops."""
+    """Check that exits run often enough, because the daily loss limits rely on working stops."""
     timetable = settings.timetable
     if not {Job.EVALUATE_EXITS, Job.TRADE_ONCE} <= set(timetable):
         return
@@ -329,9 +332,9 @@ def _looks_at_exits(settings: Sections) -> Iterator[str]:
     wait = longest_wait_s(exits, timetable[Job.TRADE_ONCE], whole_day(settings.day))
     if wait > MOST_UNWATCHED_S:
         yield (
-            f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without a look at the exits while entries "
-            f"are made or held, more than {MOST_UNWATCHED_S} s: a price could run past every stop in that time, "
-            "and the day's loss past the limits that rely on them"
+            f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without an exit check while entries are made "
+            f"or held, more than {MOST_UNWATCHED_S} s: a price could run past every stop in that time, and the "
+            "day's loss past the limits that rely on them"
         )
 
 
@@ -347,7 +350,7 @@ def _names(settings: Sections) -> Iterator[str]:
 
 
 def _listed_twice(settings: Sections) -> Iterator[str]:
-    """Yield each symbol that the universe, or the list it was read from, names more than once, with all its names."""
+    """Yield each symbol that the universe, or the list it comes from, names more than once, with all its names."""
     candidates = settings.registry.candidate_symbols if settings.registry else None
     setting, names = ("registry.candidate_symbols", candidates) if candidates else ("universe", settings.universe)
     written = defaultdict[str, list[str]](list)
@@ -364,7 +367,7 @@ def _of_registry(settings: Sections) -> Iterator[str]:
         return
     yield from settings.registry.contradictions()
     if settings.registry.discovery and driver_for(settings.venue).contracts is None:
-        yield f"registry.discovery: {settings.venue} can't be asked what it lists"
+        yield f"registry.discovery: {settings.venue} can't list its contracts"
     named = {"pinned": settings.registry.pinned, "candidate_symbols": settings.registry.candidate_symbols or ()}
     for setting, names in named.items():
         for name in names:
@@ -375,7 +378,7 @@ def _of_registry(settings: Sections) -> Iterator[str]:
 
 
 def _one_symbol_of_each_coin(settings: Sections) -> Iterator[str]:
-    """Yield the symbols that are one risk under two names: each limit on a symbol would allow it twice."""
+    """Yield symbols that are one risk under two names, because each limit per symbol would allow it twice."""
     driver, by_coin = driver_for(settings.venue), dict[str, str]()
     discovers = settings.registry is not None and settings.registry.discovery
     own = (symbol for section in settings.strategies.sections().values() for symbol in section.universe or ())

@@ -1,4 +1,4 @@
-"""The sections of the configuration, with the checks that need only one value."""
+"""Define the sections of the configuration, with the checks of single values."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -57,7 +57,7 @@ HostName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251
 
 
 def _timetable(value: object) -> Timetable:
-    """Parse the lines of the timetable; the errors name each line that can't be read."""
+    """Parse the timetable's lines; the errors name each line that can't be read."""
     if isinstance(value, Timetable):
         return value
     if not isinstance(value, Mapping):
@@ -92,7 +92,7 @@ Lines = Annotated[Timetable, PlainValidator(_timetable), PlainSerializer(Timetab
 
 
 class UnusualWhalesSettings(Frozen):
-    """The flow source: its address, its call limits, and the age at which each reply is fetched again."""
+    """The flow source: its address, its call limits, and the age at which each kind is fetched again."""
 
     url: Annotated[Url | None, Tighter.SAME]
     calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000), Tighter.LOWER]
@@ -119,7 +119,7 @@ class ServeSettings(Frozen):
 
 
 class StorageSettings(Frozen):
-    """The free disk space that the state folder needs, and how long its contents are retained."""
+    """The free disk space that the state folder needs, and how long its content is retained."""
 
     min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
     tell_mb: Annotated[int, Field(ge=1, le=10_000_000), Tighter.ALWAYS]
@@ -134,7 +134,7 @@ class StorageSettings(Frozen):
 
 
 class HealthSettings(Frozen):
-    """The delays after which each part of the bot counts as FAILED, and the health endpoint."""
+    """The delays after which each component counts as FAILED, and the health endpoint."""
 
     slot_s: dict[Job, Seconds]
     note_s: Seconds
@@ -144,17 +144,17 @@ class HealthSettings(Frozen):
 
 
 class ChannelSettings(Frozen):
-    """The messages of a channel, and when they are sent; its address is a secret in .env."""
+    """A channel's messages, and when they are sent; its address is a secret in .env."""
 
     topics: Annotated[list[Topic], Field(default_factory=lambda: [*Topic])]
-    # As a default_factory, a builtin would have pydantic parse its signature: a tenth of the time of the whole schema.
+    # With a builtin as default_factory, pydantic would parse its signature, a tenth of the whole schema's time.
     events: Annotated[list[Annotated[str, AfterValidator(_event_kind)]], Field(default=[])]
     least: Severity = Severity.INFO
     quiet: Annotated[str, AfterValidator(_quiet)] | None = None
     most_an_hour: Annotated[int, Field(ge=1, le=1000)] = 12
 
     def rules(self, name: str) -> Channel:
-        """Return the channel of this name."""
+        """Return the channel with this name."""
         topics = frozenset(self.topics) | ({Topic.EVENTS} if self.events else frozenset())
         quiet = quiet_hours(self.quiet) if self.quiet else None
         return Channel(name, topics, frozenset(self.events), self.least, quiet, self.most_an_hour)
@@ -233,7 +233,7 @@ class TaxSettings(Frozen):
 
 
 class ReadingSettings(Frozen):
-    """How to read recorded bars where their file leaves that open; null: as the file shows."""
+    """How to read recorded bars where the file doesn't say; null means as the file suggests."""
 
     shape: str | None
     zone: str | None
@@ -298,11 +298,11 @@ class Sections(Frozen):
     halts: HaltRules
     execution: ExecutionSettings
     costs: AssumedCosts | None
-    # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
+    # A closer stop or an earlier time exit isn't safer: either may close all positions at once.
     exits: Annotated[ExitRules, Tighter.SAME]
     timetable: Annotated[Lines, Tighter.SAME]
     serve: ServeSettings
-    # It changes reports about the bot, but nothing that it does.
+    # It changes reports about the bot, but not its behavior.
     health: Annotated[HealthSettings, Tighter.ALWAYS, Counts.AT_START]
     notify: Annotated[NotifySettings, Tighter.ALWAYS]
     chat: ChatSettings
@@ -312,7 +312,7 @@ class Sections(Frozen):
     # A real halt lasts until a person ends it.
     backtest: Annotated[BacktestSettings, Tighter.ALWAYS]
     tax: TaxSettings
-    # `init` makes the market from it once; later changes have no effect on orders.
+    # `init` creates the market from it; later changes have no effect on orders.
     sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]
 
     @property

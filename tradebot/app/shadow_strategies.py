@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 JOBS = frozenset(Job)
 BY = "shadow"
-"""The user who creates its folder and accepts its configuration, which follows the bot's accepted one."""
+"""The user who creates its folder and accepts its configuration, which follows the bot's."""
 
 
 def in_shadow(app: App) -> Mapping[str, str]:
@@ -60,7 +60,7 @@ def in_shadow(app: App) -> Mapping[str, str]:
 
 
 def still_held(app: App, name: str) -> int:
-    """Return the number of a strategy's open positions at the broker; with none left, it is in shadow."""
+    """Return the number of a strategy's open positions at the broker; it is in shadow once there are none."""
     return sum(
         position.strategy == name and position.quantity != 0 for position in app.books.totals().positions.values()
     )
@@ -71,7 +71,7 @@ def place_of(app: App, name: str) -> Path:
 
 
 def values_of(app: App, name: str) -> dict[str, Any]:
-    """Return the configuration of a strategy in shadow: the bot's, with this strategy only and without approvals."""
+    """Return the configuration of a strategy in shadow: the bot's, with this strategy alone and without approvals."""
     values = {key: value for key, value in effective(app.settings).items() if key not in ("mode", "shadow")}
     own = {key: value for key, value in values["strategies"][name].items() if key not in ("shadow", "approval")}
     section = {**own, "allotment_fraction": str(app.settings.strategies.allotments()[name])}
@@ -84,7 +84,7 @@ def values_of(app: App, name: str) -> dict[str, Any]:
 
 @contextmanager
 def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
-    """Open a strategy's shadow bot, created if missing, with its configuration updated from the main bot's."""
+    """Open a strategy's shadow bot, creating it if missing, with its configuration updated from the main bot's."""
     if app.settings.capabilities.settlement is not Settlement.PAID:
         raise OperatorError(
             f"{app.settings.capabilities.title} settles by margin and funding, and shadow simulates neither",
@@ -93,7 +93,7 @@ def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
     path, values = place_of(app, name), values_of(app, name)
     loaded = load(None, {}, {"mode": app.folder.mode}, PLANNING, values=values)
     if not state_folder.has_marker(path) and (path / MARKER_COPY).exists():
-        # It is written last of all, so nothing but the marker is missing.
+        # The marker is written last, so if it is missing, the rest may be incomplete.
         mark_again(path, path / MARKER_COPY)
     folder = state_folder.open_state(path) if state_folder.has_marker(path) else _make_folder(app, path, name, loaded)
     bot = ShadowApp(folder, loaded, app)
@@ -107,10 +107,10 @@ def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
 def _make_folder(app: App, path: Path, name: str, loaded: Loaded) -> StateFolder:
     from tradebot.adapters.ledger.ledger import SqliteLedger
 
-    # What a kill left half made has nothing in it yet.
+    # A folder left by a kill has no content yet.
     rmtree(path, ignore_errors=True)
     number, now = f"SHADOW-{name}", app.reader.clock().now
-    # What fills in its first pass is later than its books.
+    # The first pass's fills must be later than the books.
     cash, opened = app.reader.account().equity, now - timedelta(microseconds=1)
     state_folder.prepare(path)
     write_account(path, SimulatedAccount(number, cash, cash, cash, now, app.day.date_of(now)))
@@ -122,7 +122,7 @@ def _make_folder(app: App, path: Path, name: str, loaded: Loaded) -> StateFolder
 
 
 def _follow(bot: ShadowApp, values: Mapping[str, Any]) -> None:
-    """Write the configuration into the folder, and accept it in its books, if it isn't the one that is there."""
+    """Write the configuration to the folder and accept it in its books, if it changed."""
     file = bot.folder.path / USER_FILE
     text = "# Written by tradebot shadow, which follows the configuration of the bot.\n"
     text += yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=120)
@@ -137,19 +137,19 @@ def _follow(bot: ShadowApp, values: Mapping[str, Any]) -> None:
 
 
 class ShadowApp(App):
-    """A shadow strategy's bot. Prices, sessions, bars and facts are those of the main bot."""
+    """A shadow strategy's bot, with the main bot's prices, sessions, bars and facts."""
 
     timed = False
 
     def __init__(self, folder: StateFolder, loaded: Loaded, of: App) -> None:
-        # To its own passes, it is a folder like any other.
+        # Its own passes treat it like any other folder.
         super().__init__(folder._replace(kind="user"), loaded, of.environ)
         self._of = of
         self.let_pass, self.stamp_time = of.let_pass, of.stamp_time
 
     @property
     def permission(self) -> Permission:
-        """Return open doors: its orders can't reach a broker."""
+        """Return a permission without blocks: its orders can't reach a broker."""
         return Permission()
 
     @property

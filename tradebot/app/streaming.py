@@ -1,4 +1,4 @@
-"""Follow the flow source's stream of alerts, for the symbols that the strategies in use need."""
+"""Follow the flow source's stream of alerts for the symbols that strategies in use need."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
 AFTER_CLOSE = timedelta(minutes=15)
 """How long alerts may still come after a session."""
 _CHECK_SHARE = 0.75
-"""How often everything is fetched, as a share of the interval without a stream: slightly more often, so that no slot of
-the timetable finds them due.
+"""How often everything is fetched, as a fraction of the interval without a stream.
+
+It is slightly more often, so that no slot of the timetable finds a fetch due.
 """
 
 
 @contextmanager
 def following(app: App) -> Iterator[Follower]:
-    """Follow the stream while the block runs; raise TradebotError with exit code 6 if another process does."""
+    """Follow the stream inside the block; raise TradebotError with exit code 6 if another process does."""
     from tradebot.adapters.flow.stream import FlowStream
 
     path, symbols = app.folder.path, _symbols(app)
-    # Made first, because it says what to do if the key or the address is missing.
+    # Create this first, because its error explains a missing key or address.
     flow = app.flow
     url = app.exchange_url if app.mode is Mode.SANDBOX else app.settings.unusual_whales.url
     check_s = int(FLOW_ALERTS_KIND.interval_s(app.settings.unusual_whales.poll_s) * _CHECK_SHARE)
@@ -50,7 +51,7 @@ def _symbols(app: App) -> Sequence[str]:
         if kind.name == FLOW_ALERTS:
             return symbols
     raise OperatorError(
-        "no strategy in use reads options flow, so there is nothing to stream", "Put one that does into strategies."
+        "no strategy in use reads options flow, so there is nothing to stream", "Add one that does to strategies."
     )
 
 

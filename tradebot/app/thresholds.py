@@ -1,4 +1,4 @@
-"""The thresholds of a configuration: the settings that a check reads, and the values that each can be set to.
+"""The thresholds of a configuration: the settings that a check reads, and the values that each can take.
 
 The values are numbers that a person would type, in order: 0.034 and 5300, but not 0.0333333. A number has two or three
 significant digits, from 30 to 299, and zeros; neighbors differ by at most three percent. Whole numbers up to 299 are
@@ -24,21 +24,21 @@ from tradebot.strategies.settings import BUILT_IN
 
 FEWEST, MOST = 30, 300
 
-"""The digits of a number are from the first of these to below the second, in each decade."""
+"""The significant digits of numbers are from FEWEST to below MOST in each decade."""
 
 DECADE = MOST - FEWEST
 
 SMALLEST = -9
 
-"""The decade of the smallest fractions: below its first number there is only zero."""
+"""The decade of the smallest fractions; the only smaller number is zero."""
 
 NONE = Decimal(0)
 
 
 class Scale(Struct, frozen=True):
-    """The numbers that a setting can be set to, each with an index; `whole` if only whole numbers.
+    """The numbers that a setting can take, by index; with `whole`, whole numbers only.
 
-    Both ends are included: `least` and `most`. With `above`, `least` itself is excluded.
+    `least` and `most` are included, unless `above` excludes `least`.
     """
 
     whole: bool
@@ -61,7 +61,7 @@ class Scale(Struct, frozen=True):
         return self.place(self.most, ROUND_CEILING)
 
     def place(self, number: Decimal, rounding: str) -> int:
-        """Return the index of a number, or of its neighbor below (ROUND_FLOOR) or above (ROUND_CEILING)."""
+        """Return a number's index, or that of the number below (ROUND_FLOOR) or above (ROUND_CEILING)."""
         if number <= 0:
             return self._zero
         decade = self._decade(number)
@@ -91,7 +91,7 @@ class Scale(Struct, frozen=True):
 
 
 def format_typed(number: Decimal) -> str:
-    """Return a number as a person types it."""
+    """Format a number as a person types it."""
     return f"{number.normalize():f}"
 
 
@@ -103,7 +103,7 @@ PRICING = frozenset({"limit_offset_fraction"})
 
 Path = tuple[str, ...]
 
-"""The names of the sections that a setting is in, and its own."""
+"""The names of a setting's sections, and its own."""
 
 SHARES = frozenset((*OF_EQUITY, *OPTIONAL_OF_EQUITY))
 
@@ -116,7 +116,7 @@ class ThresholdQuestion(NamedTuple):
 
 
 class ThresholdSetting(Struct, frozen=True):
-    """A number in the configuration: its path, its value, and the numbers that it can be set to.
+    """A numeric setting: its path, its value, and the numbers that it can take.
 
     `toward` is 1 if only higher values can help, -1 if only lower ones can, and 0 if unknown.
     """
@@ -164,7 +164,7 @@ def threshold_of(
 
 
 def _sizes(name: str, way: int, *, fits: bool) -> bool:
-    """Return True if a setting can make an order larger (`way` 1) or smaller (-1); some only `fits` it to the room."""
+    """Return True if a setting can make an order larger (`way` 1) or smaller (-1); with `fits`, as a limit."""
     if name == "max_symbol_fraction":
         return fits and way != 0
     return way != 0 and (name != "fit_to_room" or fits is (way > 0))
@@ -191,9 +191,10 @@ def _paths(settings: Sections, strategy: str, gate_settings: GateSettings) -> It
 
 
 def _in_force(settings: Sections, strategy: str, name: str) -> Iterator[Path]:
-    """Yield what a limit in force for a strategy follows from: its own one, the account's, and what it has to fit in.
+    """Yield the settings that determine a strategy's limit: its own, the account's, and the larger limits it must fit
+    into.
 
-    Only where the strategy has none of its own, it has to fit into the larger ones.
+    The larger ones only matter if the strategy has no limit of its own.
     """
     section = settings.strategies.sections().get(strategy)
     yield from ((*_own(strategy), name), ("limits", name))
@@ -207,7 +208,7 @@ def _own(strategy: str) -> Path:
 
 @cache
 def _larger(name: str) -> tuple[str, ...]:
-    """Return the limits that one fits into, and those that they fit into."""
+    """Return the limits that a limit must fit into, and theirs in turn."""
     outer = [large for small, large in NESTED if small == name]
     return tuple(dict.fromkeys((*outer, *(value for each in outer for value in _larger(each)))))
 
@@ -242,7 +243,7 @@ def filter_settings(settings: Sections, name: str) -> Mapping[str, Sequence[str]
 
 
 def number_of(value: object) -> Decimal | None:
-    """Return a setting's number; None if its value isn't a number."""
+    """Return a value as a number; None if it isn't one."""
     return Decimal(str(value)) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
 
 
@@ -268,7 +269,7 @@ def _decimal(*values: Any) -> Decimal:
 
 
 def _marks(field: FieldInfo) -> Iterator[Any]:
-    """Yield what an annotation says about a value, however deep."""
+    """Yield an annotation's constraints, at any depth."""
     yield from field.metadata
     yield from _inner_marks(field.annotation)
 
@@ -282,7 +283,7 @@ def _inner_marks(annotation: Any) -> Iterator[Any]:
 
 
 def kinds_of(field: FieldInfo) -> frozenset[Any]:
-    """Return the kinds of values that a field may have."""
+    """Return the possible types of a field's values."""
     return frozenset(_inner_kinds(field.annotation))
 
 

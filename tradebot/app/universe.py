@@ -1,4 +1,4 @@
-"""Read a universe by its name or from a file: symbols, and their sectors, themes and kinds if listed.
+"""Read a universe by its name or from a file: symbols, and their sectors, themes and types if listed.
 
 A file is a YAML list of symbols, a YAML mapping of symbols to `{sector, theme, fund}`, or a screener's output: CSV with
 a header, or JSON rows. A screener's rows have `ticker` or `symbol`, and may have `sector`, `theme` and `issue_type`.
@@ -37,7 +37,7 @@ FORMS = "a list of symbols, a mapping of symbols to {sector, theme, fund}, or a 
 
 NOT_STOCKS = frozenset({"Index"})
 
-"""Kinds of securities in a screener's output that can't be bought."""
+"""Types of securities in a screener's output that can't be bought."""
 
 Row = Mapping[str, object]
 
@@ -55,7 +55,7 @@ class Universe(Struct):
 def read_universe(name: str, shipped: Path, beside: Path) -> Universe:
     """Return the universe of a shipped list or, if the name has a dot or a slash, of a file relative to `beside`.
 
-    Raises ConfigurationError naming the file and what to do.
+    Raise ConfigurationError naming the file and the remedy.
     """
     if "/" not in name and "." not in name:
         try:
@@ -79,16 +79,18 @@ def _of_yaml(path: Path) -> Universe:
     if isinstance(value, list):
         return _of_rows(path, [{"symbol": symbol} for symbol in value])
     if isinstance(value, Mapping):
-        return _of_rows(path, [{**_row_of(path, symbol, said), "symbol": symbol} for symbol, said in value.items()])
-    raise _unusable(path, "it holds neither a list nor a mapping")
+        return _of_rows(
+            path, [{**_row_of(path, symbol, attributes), "symbol": symbol} for symbol, attributes in value.items()]
+        )
+    raise _unusable(path, "it is neither a list nor a mapping")
 
 
-def _row_of(path: Path, symbol: str, said: object) -> Row:
-    if said is None:
+def _row_of(path: Path, symbol: str, attributes: object) -> Row:
+    if attributes is None:
         return {}
-    if not isinstance(said, Mapping) or not said.keys() <= {"sector", "theme", "fund"}:
-        raise _unusable(path, f"{symbol} has {said!r}, which is not {{sector, theme, fund}}")
-    return said
+    if not isinstance(attributes, Mapping) or not attributes.keys() <= {"sector", "theme", "fund"}:
+        raise _unusable(path, f"{symbol} has {attributes!r}, which is not {{sector, theme, fund}}")
+    return attributes
 
 
 def _csv_rows(path: Path) -> list[Row]:
@@ -106,7 +108,7 @@ def _json_rows(path: Path) -> Sequence[object]:
         raise _unusable(path, f"it isn't JSON: {error}") from None
     rows = body.get("data") if isinstance(body, dict) else body
     if not isinstance(rows, list):
-        raise _unusable(path, "it holds no list of rows")
+        raise _unusable(path, "it has no list of rows")
     return rows
 
 
@@ -124,7 +126,7 @@ def _text(path: Path) -> str:
 
 
 def _of_rows(path: Path, rows: Sequence[object]) -> Universe:
-    """Put the rows together; a symbol that is listed again says nothing new."""
+    """Build a universe from rows; repeated symbols are ignored."""
     universe = Universe()
     for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping):
@@ -138,7 +140,7 @@ def _of_rows(path: Path, rows: Sequence[object]) -> Universe:
             universe.symbols.append(symbol)
             _add(universe, symbol, row)
     if not universe.symbols:
-        raise _unusable(path, "it names no symbol")
+        raise _unusable(path, "it has no symbol")
     return universe
 
 
@@ -171,7 +173,7 @@ def with_universe(layers: list[Layer], shipped: Path, below: int) -> tuple[list[
     """Return the configuration's layers with the universe as a list, if a layer names a file for it.
 
     The file's sectors, themes and funds become a layer below the layer numbered `below`, so values in the configuration
-    itself take precedence. Also returns the names in the file that can't be bought.
+    itself take precedence. Also return the file's symbols that can't be bought.
     """
     number = max(number for number, (_, layer) in enumerate(layers) if "universe" in layer)
     source, layer = layers[number]
@@ -180,11 +182,11 @@ def with_universe(layers: list[Layer], shipped: Path, below: int) -> tuple[list[
         return layers, ()
     beside = Path(source).parent if Path(source).suffix in (".yaml", ".yml") else Path()
     universe = read_universe(name, shipped, beside)
-    held = layers[0][1].get("funds")
-    funds = [*dict.fromkeys((*(held if isinstance(held, list) else ()), *universe.funds))]
-    said: dict[str, object] = {"sectors": universe.sectors, "themes": universe.themes, "funds": funds}
+    base_funds = layers[0][1].get("funds")
+    funds = [*dict.fromkeys((*(base_funds if isinstance(base_funds, list) else ()), *universe.funds))]
+    layer_values: dict[str, object] = {"sectors": universe.sectors, "themes": universe.themes, "funds": funds}
     listed = [*layers[:number], (source, {**layer, "universe": universe.symbols}), *layers[number + 1 :]]
-    return [*listed[:below], (f"universe {name}", said), *listed[below:]], tuple(universe.left_out)
+    return [*listed[:below], (f"universe {name}", layer_values), *listed[below:]], tuple(universe.left_out)
 
 
 EARLIER = "liquidity_tiers"
@@ -199,9 +201,9 @@ LONGEST = 5
 
 
 def with_candidates_of_earlier_versions(layers: list[Layer]) -> tuple[list[Layer], tuple[str, ...]]:
-    """Return the layers with liquidity_tiers as candidate symbols, and a warning for each that says what to write.
+    """Return the layers with liquidity_tiers as candidate symbols, and a warning for each with its replacement.
 
-    Raises ConfigurationError if it lists no symbols, or if candidate symbols are set too.
+    Raise ConfigurationError if it lists no symbols, or if candidate symbols are set too.
     """
     if not any(EARLIER in layer for _, layer in layers):
         return layers, ()
@@ -217,14 +219,14 @@ def _translate_layer(source: str, layer: Mapping[str, object]) -> tuple[dict[str
     section, names = layer.get(SECTION) or {}, [*dict.fromkeys(_names(source, layer[EARLIER]))]
     instead = f"write {SECTION}: {{{KEY}: [{', '.join(names[:LONGEST])}{', …' if len(names) > LONGEST else ''}]}}"
     if not isinstance(section, Mapping) or KEY in section:
-        raise ConfigurationError(f"{EARLIER} ({source}) stands beside {SECTION}.{KEY}", f"remove {EARLIER}")
+        raise ConfigurationError(f"{EARLIER} ({source}) and {SECTION}.{KEY} are both set", f"remove {EARLIER}")
     rest = {name: value for name, value in layer.items() if name != EARLIER}
-    warning = f"{EARLIER} ({source}) is read as {SECTION}.{KEY} of an earlier version; {instead}"
-    return {**rest, SECTION: {**section, KEY: names}}, f"{warning}. The figures of a coin decide on its tier."
+    warning = f"{EARLIER} ({source}) is read as {SECTION}.{KEY}, its name since a later version; {instead}"
+    return {**rest, SECTION: {**section, KEY: names}}, f"{warning}. A coin's figures determine its tier."
 
 
 def _names(source: str, value: object) -> Iterator[str]:
-    """Yield what an earlier version listed; a tier may be empty."""
+    """Yield the symbols that an earlier version listed; a tier may be empty."""
     for names in value.values() if isinstance(value, Mapping) else [value]:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             message = f"{EARLIER} ({source}) has neither lists of symbols by tier nor one list"
@@ -233,9 +235,9 @@ def _names(source: str, value: object) -> Iterator[str]:
 
 
 def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a warning that names the pinned coins that no strategy trades, if a person pinned them.
+    """Return a warning with the pinned coins that no strategy trades, if a person pinned them.
 
-    With discovery there is no warning, because pinned coins are traded then.
+    With discovery there is no warning, because pinned coins are then traded.
     """
     registry, source = settings.registry, origins.get(PINNED) or origins.get(SECTION, "")
     if registry is None or registry.discovery or is_shipped(source):
@@ -248,7 +250,7 @@ def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[st
 
 
 def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], having: Sequence[str]) -> None:
-    """Raise a one-line ConfigurationError if a part of a registry is set at a venue without a shipped registry.
+    """Raise ConfigurationError if part of a registry is set at a venue without a shipped registry.
 
     `having` are the venues whose shipped files have a registry. A plug-in venue may have one that is set as a whole.
     """
@@ -266,22 +268,22 @@ def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], h
 def trade_candidates(merged: dict[str, object], origins: dict[str, str]) -> None:
     """Replace the universe by the registry's candidate symbols, as the venue names them, if there are any.
 
-    Raises ConfigurationError for an ambiguous name, and if a person has set the universe too.
+    Raise ConfigurationError for an ambiguous name, or if a person has set the universe too.
     """
     section = merged.get(SECTION)
     names = section.get(KEY) if isinstance(section, Mapping) else None
     if not isinstance(names, list):
         return
-    path, held = f"{SECTION}.{KEY}", origins["universe"]
+    path, origin = f"{SECTION}.{KEY}", origins["universe"]
     source = origins.get(path) or origins[SECTION]
-    if not is_shipped(held):
-        message = f"universe ({held}) and {path} ({source}) both say what may be traded"
+    if not is_shipped(origin):
+        message = f"universe ({origin}) and {path} ({source}) both list what to trade"
         raise ConfigurationError(message, "remove one of the two")
     try:
         symbol = driver_for(str(merged["venue"])).symbol
         symbols = [symbol(str(name)) for name in names]
     except ValueError as unclear:
         raise ConfigurationError(
-            f"{path} ({source}): {unclear}", "name each as the venue does, or correct it"
+            f"{path} ({source}): {unclear}", "use the venue's name for each, or correct it"
         ) from None
     merged["universe"], origins["universe"] = symbols, source

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tradebot.model.bar import VenueClock
 
 ANSWER_TOOK = "x-exchange-answer-took"
-"""The header in which the embedded exchange says how many engine seconds an answer took."""
+"""The header in which the embedded exchange reports a request's duration in engine seconds."""
 ANSWER_MADE_AT = "x-exchange-time"
 
 
@@ -47,21 +47,21 @@ def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tu
 
 def started_exchange(folder: Path) -> str:
     """Return the address of a state folder's embedded exchange, starting it if necessary."""
-    # Verbs on a real account never need the exchange, and it takes a twentieth of a short one's time to import.
+    # Verbs on a real account never need the exchange, and importing it takes a twentieth of a short verb's time.
     from tradebot.app.sandbox import start
 
     return start(folder)
 
 
 def ports_of_exchange(folder: Path) -> Mapping[str, int]:
-    """Return the ports of a running exchange that aren't of its address, by the names of what is spoken there."""
+    """Return a running exchange's other ports, by protocol name."""
     from tradebot.app.sandbox import ports
 
     return ports(folder)
 
 
 def told_at(headers: Mapping[str, str]) -> datetime | None:
-    """Return when an answer of the embedded exchange came, in its time; None if its headers don't tell."""
+    """Return the embedded exchange's time of a reply; None if its headers don't have it."""
     made_at = headers.get(ANSWER_MADE_AT)
     return parse_time(made_at) + timedelta(seconds=float(headers.get(ANSWER_TOOK, 0))) if made_at else None
 
@@ -74,7 +74,7 @@ def secrets_for(settings: Settings, environ: Mapping[str, str]) -> Secrets:
 
 
 def addresses_of(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the addresses that are set of the channels in use, by name."""
+    """Return the configured addresses of the channels in use, by name."""
     return load_addresses(environ, Path(".env"), [channel.name for channel in settings.notify.in_use()])
 
 
@@ -99,13 +99,13 @@ def flow_source_of(settings: Settings, url: str | None, key: str | None, folder:
     if not url or not key:
         raise OperatorError(
             "options flow is NOT CONFIGURED: UW_API_KEY is not set",
-            "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
+            "set UW_API_KEY in the environment or in .env; it is never replaced by made-up flow",
         )
     own_time = settings.mode is Mode.SANDBOX
     return UnusualWhales(
         url,
         key,
-        # Real sources count by real time, which this machine knows without asking anybody.
+        # Real sources count by real time, which this machine knows without a request.
         now=talk.now if own_time else lambda: datetime.now(UTC),
         sleep=talk.let_pass if own_time else time.sleep,
         allowance=allowance_of(settings),

@@ -21,15 +21,15 @@ KEYS: Mapping[str, tuple[Key, ...]] = {
     kraken.KRAKEN.name: kraken.KEYS,
     ibkr.IBKR.name: ibkr.KEYS,
 }
-"""The variables of the shipped venues, which every text keeps secret without loading how to connect to one."""
+"""The key variables of the shipped venues, so that every text can hide keys without loading a driver."""
 EARLIER_NAMES: Mapping[str, Mapping[str, str]] = {ibkr.IBKR.name: ibkr.EARLIER_NAMES}
-"""Variables of earlier systems that name settings of a bot at a venue, by the end of our own variables' names."""
+"""An earlier system's variables for settings of a bot at a venue, by the end of our own variables' names."""
 EARLIER = alpaca.ALPACA.name
 """The venue of bots from before the configuration had a venue."""
 
 
 def driver_for(name: str) -> Door:
-    """Return the connector of a venue; raise ValueError, naming the nearest match, if the name is unknown."""
+    """Return the driver of a venue; raise ValueError with the nearest match if the name is unknown."""
     shipped = _SHIPPED.get(name)
     return shipped() if shipped else _load_installed(name)
 
@@ -42,12 +42,12 @@ def _load_installed(name: str) -> Door:
     known_name(name, [*_SHIPPED, *sorted(points)], "venue")
     door = points[name].load()()
     if not isinstance(door, Door) or door.capabilities.name != name:
-        raise ValueError(f"what is installed as {name!r} is no venue of that name")
+        raise ValueError(f"the package installed as {name!r} has no venue of that name")
     return door
 
 
 def keys_of(name: str) -> tuple[Key, ...]:
-    """Return the key variables of a venue and of all shipped ones: a key left over in a shell is secret too."""
+    """Return the key variables of a venue and of all shipped ones, because a key left in a shell is secret too."""
     own = KEYS[name] if name in KEYS else driver_for(name).keys
     return tuple(dict.fromkeys((*own, *chain.from_iterable(KEYS.values()))))
 

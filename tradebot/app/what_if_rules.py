@@ -1,6 +1,6 @@
 """Rebuild the rules, strategies and facts of a recorded pass, with or without changed settings.
 
-A recorded pass decided by its settings at the time and the part of them that was accepted.
+The rules of a recorded pass are its settings at the time, and the part of them that was accepted.
 """
 
 import json
@@ -65,8 +65,8 @@ class Put(NamedTuple):
 def with_settings(around: RecordEnvironment, values: Changes, origin: str) -> Put:
     """Return a record's settings with some values changed, as if a person had accepted the changes.
 
-    `values` are the settings' paths with their values, and `origin` is their source, for messages. Raises
-    ConfigurationError if the settings wouldn't load, and RecordError if those of the record can't be read.
+    `values` has the new values by the settings' paths, and `origin` is their source, for messages. Raise
+    ConfigurationError if the settings wouldn't load, and RecordError if the record's can't be read.
     """
     settings: dict[str, Any] = dict(with_earlier(_values(around.settings)))
     approved = _values(around.accepted) if around.accepted else None
@@ -94,7 +94,7 @@ HELP = "tradebot why-no-orders --help"
 
 FIXED = frozenset({"mode", "venue", "shadow"})
 
-"""Settings whose change would make it another bot."""
+"""Settings that would make it another bot."""
 
 BEFORE: Mapping[str, str] = {
     "unusual_whales": "what was fetched of flow, and when, was decided before the pass",
@@ -105,14 +105,14 @@ BEFORE: Mapping[str, str] = {
     "promotion": "how far each strategy has climbed was decided before the pass",
 }
 
-"""Sections read before the pass, or before its facts were fetched."""
+"""Why sections that were used before the pass, or before its facts were fetched, can't be changed."""
 
 READ = frozenset({
     "universe", "sectors", "themes", "betas", "strategies", "limits", "displacement", "auction", "approval", "halts",
     "execution", "costs", "exits",
 })  # fmt: skip
 
-"""Sections that the decisions of a pass depend on, directly or through strategies that run again."""
+"""Sections that a pass's decisions depend on, directly or through strategies that run again."""
 
 SHOCKS = frozenset({
     "max_minute_move_fraction", "max_minute_range_fraction", "max_basis_shock_fraction", "max_shocked_symbols",
@@ -134,7 +134,7 @@ class Then(NamedTuple):
 
 
 class Supposing:
-    """Builds what-if rules from records; plug-ins that it starts end with it."""
+    """Build what-if rules from records; its plug-ins end with it."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder, self._environ = folder, environ
@@ -157,7 +157,7 @@ class Supposing:
     def of(self, around: RecordEnvironment, values: Changes, origin: str = WHAT_IF) -> Supposition:
         """Return a record's rules and strategies with changed settings; without changes, they are as recorded.
 
-        Raises ConfigurationError if the settings wouldn't load, and OperatorError for a change that would make it
+        Raise ConfigurationError if the settings wouldn't load, and OperatorError for a change that would make it
         another bot.
         """
         for path, _ in values:
@@ -192,9 +192,11 @@ class Supposing:
         key = name, repr(own)
         if key not in self._made:
             surroundings = plugin_surroundings(settings, self._folder, self._environ)
-            made = strategies({name: own}, surroundings, settings.strategies.installed_as(), self._installed_by_name)
-            self._closing.callback(close, made)
-            self._made[key] = made[0]
+            instances = strategies(
+                {name: own}, surroundings, settings.strategies.installed_as(), self._installed_by_name
+            )
+            self._closing.callback(close, instances)
+            self._made[key] = instances[0]
         return self._made[key]
 
     @cached_property
@@ -203,7 +205,7 @@ class Supposing:
 
 
 def _read(path: tuple[str, ...], value: object) -> object:
-    """Return a setting's value, for a universe by its name or in a file its symbols; OperatorError if there is none."""
+    """Return a setting's value; a universe's name or file becomes its symbols. Raise OperatorError if there is none."""
     if path != ("universe",) or not isinstance(value, str):
         return value
     try:
@@ -217,7 +219,7 @@ def _different(was: Mapping[str, Any], becomes: Mapping[str, Any]) -> Iterator[s
 
 
 def _visible_rules(own: OwnRules) -> tuple[Any, ...]:
-    """Return what of its rules a strategy sees, or its answer is held against."""
+    """Return the rules that a strategy sees, or that its answer is checked against."""
     return tuple(own.universe), own.wants, own.costs, own.allotment_fraction
 
 
@@ -229,26 +231,26 @@ def _unanswered_changes(values: Changes, before: Rules) -> Iterator[Unanswered]:
 
 
 def _why_unanswered(path: tuple[str, ...], before: Rules, *, fewer: bool) -> str:
-    """Return why a setting isn't in the what-if, or only in part; empty if all of it is."""
+    """Return why a setting isn't part of the what-if, or only in part; empty if all of it is."""
     section, last = path[0], path[-1]
     if section in BEFORE:
         return BEFORE[section]
     if section not in READ:
-        return "no decision of a pass reads it"
+        return "no decision of a pass depends on it"
     if section == "exits" or path[2:3] == ("exits",):
-        return "entries are sized by it here; which positions it would close is decided in passes of evaluate-exits"
+        return "it sizes entries here; which positions it would close is decided in passes of evaluate-exits"
     if section == "halts":
         return "a halt that was in force stays in force: it was set before the pass"
     if section == "universe" or path[2:3] == ("universe",):
-        return "" if fewer else "symbols that nobody looked at then have no quote and no flow"
+        return "" if fewer else "symbols that weren't evaluated at the time have no quote and no flow"
     if path[2:3] == ("times",):
         return "which strategies were due was decided before the pass"
     if last in SHOCKS and "limits" in path:
         return "which moves of prices count as shocks was worked out before the pass"
     if last == "price_jump_fraction":
-        return "which prices were asked for a second time was decided before the pass"
+        return "which prices were requested a second time was decided before the pass"
     if last in AT_STOPS and not _asks_for_stops(before):
-        return "what positions lose at their stops wasn't worked out then, because no limit asked for it"
+        return "what positions lose at their stops wasn't computed, because no limit needed it"
     return ""
 
 

@@ -124,12 +124,12 @@ class BotStores:
 
     @property
     def books(self) -> SqliteLedger:
-        """Return the ledger for reading, which needs no lock; the writable ledger if that is open."""
+        """Return the ledger for reading, which needs no lock; the writable ledger if it is open."""
         return self.ledger if "ledger" in self.__dict__ else self.ledger_view
 
     @property
     def existing_facts(self) -> SqliteFacts | None:
-        """Return the store of facts, or None if it doesn't exist: a read-only verb must not create it."""
+        """Return the store of facts, or None if it doesn't exist, because a read-only verb must not create it."""
         return self.facts if (self.folder.path / state_folder.FACTS).exists() else None
 
     @cached_property
@@ -142,7 +142,7 @@ class BotStores:
 
     @cached_property
     def stored(self) -> PastStores | None:
-        """Return the stores for running strategies on a past pass again; None without facts, or without books."""
+        """Return the stores for running strategies again on a past pass; None without facts or books."""
         from tradebot.replaying.strategy_replay import PastStores
 
         facts = self.existing_facts
@@ -153,8 +153,10 @@ class BotStores:
         """Return the log of operational events."""
         from tradebot.adapters.state.events import JsonlEvents
 
-        kept = self.settings.storage
-        return JsonlEvents(self.folder.path / state_folder.EVENTS, kept.events_mb * 10**6, kept.events_files, self.hear)
+        storage = self.settings.storage
+        return JsonlEvents(
+            self.folder.path / state_folder.EVENTS, storage.events_mb * 10**6, storage.events_files, self.hear
+        )
 
     def _ledger(self, *, read_only: bool) -> SqliteLedger:
         from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -163,7 +165,7 @@ class BotStores:
         return self._close_later(opened(self.folder.path, self.folder.account_number))
 
     def _close_later(self, store: Kept) -> Kept:
-        """Return a store that is closed with this bot."""
+        """Close a store together with this bot, and return it."""
         self._closing.callback(store.close)
         return store
 
@@ -182,7 +184,7 @@ class App(BotStores):
     """
 
     timed = True
-    """Whether slots of its timetable are due; a strategy in shadow follows that of its bot."""
+    """Whether slots of its timetable are due; a strategy in shadow follows its bot's."""
 
     def __init__(self, folder: StateFolder, loaded: Loaded, environ: Mapping[str, str]) -> None:
         self.folder, self.loaded = folder, loaded
@@ -209,12 +211,14 @@ class App(BotStores):
 
     @property
     def permission(self) -> Permission:
-        """Return which doors are closed now. In shadow none are checked, because no order is ever sent."""
+        """Return the current blocks of permission. In shadow none are checked, because no order is ever sent."""
         return Permission() if self.settings.shadow else permission_of(self.permission_inputs)
 
     @property
     def permission_inputs(self) -> PermissionInputs:
-        """Return the permission inputs of file, environment and ledger; anything unreadable opens no door."""
+        """Return the inputs of permission from file, environment and ledger; anything unreadable counts as not
+        permitted.
+        """
         armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
         accepted, unread = None, None
         try:
@@ -239,7 +243,7 @@ class App(BotStores):
 
     @property
     def rules(self) -> Rules:
-        """Return the settings that the core needs; exits follow the accepted rules until a change is accepted."""
+        """Return the rules that the core needs; exits follow the accepted rules until a change is accepted."""
         from tradebot.app.rules import discovered_last
 
         rules = self.in_force.rules(
@@ -260,7 +264,7 @@ class App(BotStores):
         return self._books_say(lambda ledger: ledger.baselines.last())
 
     def _books_say(self, ask: Callable[[SqliteLedger], T]) -> T | None:
-        """Ask the books; return None if they can't be opened, because then they arm and approve nothing."""
+        """Query the books; None if they can't be opened, because then nothing is armed or approved."""
         try:
             return ask(self.books)
         except TradebotError:
@@ -288,7 +292,7 @@ class App(BotStores):
 
     @property
     def driver(self) -> Door:
-        """Return the connector of the account's venue."""
+        """Return the driver of the account's venue."""
         return driver_for(self.settings.venue)
 
     @cached_property
@@ -318,7 +322,7 @@ class App(BotStores):
 
     @cached_property
     def _seen_bars(self) -> Bars:
-        """Return the bars that strategies see: those of contracts that end are joined over rolls."""
+        """Return the bars that strategies see: those of expiring contracts are joined over rolls."""
         from tradebot.adapters.bars.roll_adjusted import join_over_rolls
 
         return join_over_rolls(self.bars, self.driver.months, self.driver.coin, self.day)
@@ -377,22 +381,20 @@ class App(BotStores):
         return Readers(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
 
     def twin(self, loaded: Loaded | None = None) -> App:
-        """Return the same bot opened again, for another thread (SQLite connections belong to one) or with other
-        settings.
-        """
+        """Open the same bot again, for another thread (SQLite connections belong to one) or with other settings."""
         twin = App(self.folder, loaded or self.loaded, self.environ)
         twin.hear = self.hear
         return twin
 
     def _keep_exchange_time(self, answer: HttpReply) -> None:
-        """Let the time pass that an answer of the embedded exchange took, and keep the time it tells."""
+        """Let the duration of an embedded exchange's reply pass, and store the time that it states."""
         took = answer.headers.get(ANSWER_TOOK) if self.mode is Mode.SANDBOX else None
         if took is not None:
             self.let_pass(float(took))
         self._engine_time = self._told_at(answer)
 
     def _told_at(self, answer: HttpReply) -> datetime | None:
-        """Return when an answer of the embedded exchange came, in its time; None from any other service."""
+        """Return the embedded exchange's time of a reply; None from any other service."""
         return told_at(answer.headers) if self.mode is Mode.SANDBOX else None
 
     def now(self) -> datetime:
@@ -402,7 +404,7 @@ class App(BotStores):
     def second_time(self) -> datetime | None:
         """Return the time by a second clock: this machine's or, in the sandbox, the engine's; None if unavailable.
 
-        A response that includes the engine's time, such as the venue's clock, replaces one request.
+        A reply that includes the engine's time, such as the venue's clock, saves one request.
         """
         moment, self._engine_time = self._engine_time, None
         return (moment or self.engine.now_or_none()) if self.mode is Mode.SANDBOX else datetime.now(UTC)
@@ -416,7 +418,7 @@ class App(BotStores):
         with_flow: bool = False,
         asking: bool = False,
     ) -> World:
-        """Return the ports for one pass. A dry run and shadow get no order port.
+        """Return the ports for one pass; a dry run and shadow get no order port.
 
         A pass that proposes nothing gets no strategies, so that a missing plug-in can't delay exits. With `asking`, the
         world only reads the books, and plug-ins that failed in an earlier pass may run again.
@@ -469,7 +471,7 @@ class App(BotStores):
         )
 
     def pass_lock(self, verb: str, *, gives_way: bool = False, wait_s: float = WAIT_S) -> AbstractContextManager[None]:
-        """Return the lock for the duration of a pass, which also checks that the books are sound.
+        """Return the lock for the duration of a pass, which also checks that the books are intact.
 
         A second pass waits `wait_s`, then exits with 6. An exit pass waits longer for a pass that `gives_way`.
         """
@@ -477,7 +479,7 @@ class App(BotStores):
         return integrity_check.hold(self.folder, verb, self.events, books, gives_way=gives_way, wait_s=wait_s)
 
     def exit_lock(self, verb: str, first: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
-        """Return the lock for an exit pass, which precedes all others; `first` runs before the books are checked."""
+        """Return the lock for an exit pass, which has priority; `first` runs before the books are checked."""
         return integrity_check.hold(self.folder, verb, self.events, self._open_books, first, ahead=True)
 
     def _open_books(self) -> LedgerFile | None:
@@ -485,7 +487,7 @@ class App(BotStores):
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = calendar.LEAST) -> None:
         """Store the missing sessions up to `ahead`, also of the universe's other calendars."""
-        read: calendar.Read = lambda *asked: self.reader.calendar(*asked)  # noqa: E731, PLW0108
+        read: calendar.Read = lambda *arguments: self.reader.calendar(*arguments)  # noqa: E731, PLW0108
         venue = self.settings.capabilities
         others = {*map(self.driver.calendar, self.settings.universe)} - {calendar.OWN, venue.calendar}
         calendar.ensure(self.ledger, venue, read, now, ahead, sorted(others))
@@ -499,7 +501,7 @@ class App(BotStores):
 def open_app(
     options: Options, environ: Mapping[str, str], look: FolderLook = state_folder.open_state, loads: Loads | None = None
 ) -> Iterator[App]:
-    """Open the bot that options and environment name, and close it afterward; an OperatorError names the next step."""
+    """Open the bot that options and environment name, and close it afterward; an OperatorError has the next step."""
     folder = look(state_folder.resolve(options.state_dir, environ), environ)
     app = App(folder, (loads or load_for)(folder, options, environ), environ)
     try:

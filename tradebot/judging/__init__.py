@@ -1,1 +1,1 @@
-"""The only judge of the bot's health: the evidence examined for each component, its age, and the verdict."""
+"""Judge the bot's health: for each component, the evidence examined, its age, and the verdict."""

@@ -1,4 +1,4 @@
-"""The complete audit: every subject of the table, and others that need the broker or a period of time."""
+"""The complete audit: every subject of the table, and those that need the broker or a period of time."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -33,24 +33,24 @@ LATE = timedelta(minutes=3)
 
 
 def silent(name: str, why: Unread | None) -> Judgment:
-    """Return the judgment about something that only the broker knows; `why` is None if it wasn't queried."""
+    """Return the judgment about something that only the broker knows; `why` is None if the broker wasn't queried."""
     if why is None:
         return judge_skipped(name, "skipped: --offline", "the broker")
     return Judgment(name, HealthState.FAILED, "the broker", 0, why.why, why.next or "tradebot doctor")
 
 
 def nothing(name: str, what: str, evidence: Trading) -> Judgment:
-    """Return the judgment about something the books don't have: it is OK only if the broker confirms it."""
+    """Return the judgment about something that the books don't have; it is OK only if the broker confirms that."""
     if isinstance(evidence.broker, Broker):
         look = Examination("reply from the broker", 1, evidence.broker.clock.now)
         return judge_evidence(
             name, look, evidence.moment.now, HealthState.OK, f"no {what}, in the books and at the broker"
         )
-    return judge_skipped(name, f"the books hold no {what}, and the broker wasn't asked", what)
+    return judge_skipped(name, f"the books have no {what}, and the broker wasn't asked", what)
 
 
 def orders(evidence: Trading) -> Judgment:
-    """Judge the orders: working too long, with a status we don't know, or recently rejected by the venue."""
+    """Judge the orders: overdue ones, those with an unknown status, and recent rejections by the venue."""
     name, total = "working orders", sum(evidence.intents.values())
     if not total:
         return nothing(name, "order", evidence)
@@ -67,7 +67,7 @@ def orders(evidence: Trading) -> Judgment:
 
 def _is_overdue(order: Order, record: IntentRecord, evidence: Trading) -> bool:
     """Return True if the order has outlived its life and the pass that should have ended it."""
-    # What protects a position rests until it acts or the position is closed.
+    # A protective order rests until it acts or the position is closed.
     if record.intent.protects or order.status.terminal:
         return False
     limits = evidence.rules.limits
@@ -103,15 +103,19 @@ def broker(evidence: Trading) -> Judgment:
 
 def rows(evidence: Trading) -> Judgment:
     """Compare the ledger with the journal: every money row must be in both and identical."""
-    name, seen = "money rows", evidence.rows
-    if isinstance(seen, Unread):
-        return Judgment(name, HealthState.FAILED, "rows and records", 0, seen.why, seen.next)
-    look, now = Examination("rows and records", seen.rows + seen.records), evidence.moment.now
-    if seen.missing:
-        finding = f"{seen.missing} of {pluralize(seen.rows, 'ledger row')} don't match the journal"
+    name, row_evidence = "money rows", evidence.rows
+    if isinstance(row_evidence, Unread):
+        return Judgment(name, HealthState.FAILED, "rows and records", 0, row_evidence.why, row_evidence.next)
+    look, now = Examination("rows and records", row_evidence.rows + row_evidence.records), evidence.moment.now
+    if row_evidence.missing:
+        finding = f"{row_evidence.missing} of {pluralize(row_evidence.rows, 'ledger row')} don't match the journal"
         return judge_evidence(name, look, now, HealthState.FAILED, finding, RECOVER)
-    finding = f"{pluralize(seen.records, 'record')} cover all {pluralize(seen.rows, 'row')}"
-    finding += f"; {pluralize(seen.ahead, 'record')} written for a commit that never happened" if seen.ahead else ""
+    finding = f"{pluralize(row_evidence.records, 'record')} cover all {pluralize(row_evidence.rows, 'row')}"
+    finding += (
+        f"; {pluralize(row_evidence.ahead, 'record')} written for a commit that never happened"
+        if row_evidence.ahead
+        else ""
+    )
     return judge_evidence(name, look, now, HealthState.OK, finding)
 
 
@@ -193,19 +197,18 @@ def coverage(evidence: Trading) -> Judgment:
 
 def cycles(evidence: Trading) -> Judgment:
     """Judge the passes of trade-once in the period: candidates = orders + refused."""
-    name, seen = "passes of trade-once", evidence.passes
-    if not seen.cycles and Job.TRADE_ONCE not in evidence.due:
+    name, pass_evidence = "passes of trade-once", evidence.passes
+    if not pass_evidence.cycles and Job.TRADE_ONCE not in evidence.due:
         return judge_skipped(name, "no pass has been due yet", "passes")
-    if not seen.cycles:
+    if not pass_evidence.cycles:
         return Judgment(
             name, HealthState.UNKNOWN, "passes", 0, "none was recorded in this period", "tradebot trade-once"
         )
-    look = Examination("passes", len(seen.cycles), seen.cycles[-1].at)
-    refused = [cycle.job_decision for cycle in seen.cycles if cycle.job_decision]
-    ended = sum(seen.ends.values())
-    finding = (
-        f"{pluralize(seen.candidates, 'candidate')} = {pluralize(seen.candidates - ended, 'order')} + {ended:,} refused"
-    )
+    look = Examination("passes", len(pass_evidence.cycles), pass_evidence.cycles[-1].at)
+    refused = [cycle.job_decision for cycle in pass_evidence.cycles if cycle.job_decision]
+    ended = sum(pass_evidence.ends.values())
+    candidates, sent = pass_evidence.candidates, pass_evidence.candidates - ended
+    finding = f"{pluralize(candidates, 'candidate')} = {pluralize(sent, 'order')} + {ended:,} refused"
     if not refused:
         return judge_evidence(name, look, evidence.moment.now, HealthState.OK, finding)
     finding = f"{len(refused)} refused entirely, last by {refused[-1].reason}; {finding}"
@@ -216,14 +219,14 @@ def cycles(evidence: Trading) -> Judgment:
 
 
 def blocks(evidence: Trading) -> Judgment:
-    """Judge the reasons for which candidates were refused: a blocking rule is fine; a fault of the bot or a source
-    isn't.
-    """
-    name, seen = "reasons of refusal", evidence.passes
-    if not seen.candidates:
+    """Judge the reasons of refusals: a rule that blocks is fine; a fault of the bot or a source isn't."""
+    name, pass_evidence = "reasons of refusal", evidence.passes
+    if not pass_evidence.candidates:
         return judge_skipped(name, "no candidate in this period", "candidates")
-    look = Examination("candidates", seen.candidates, seen.cycles[-1].at if seen.cycles else None)
-    ordered = sorted(seen.ends.items(), key=lambda end: -end[1])
+    look = Examination(
+        "candidates", pass_evidence.candidates, pass_evidence.cycles[-1].at if pass_evidence.cycles else None
+    )
+    ordered = sorted(pass_evidence.ends.items(), key=lambda end: -end[1])
     faults = [(reason, count) for reason, count in ordered if REASONS[reason].cause in (Cause.BROKEN, Cause.UNKNOWN)]
     finding = ", ".join(f"{count:,} {reason}" for reason, count in (faults or ordered)[:4]) or "none was refused"
     return judge_evidence(
@@ -233,21 +236,26 @@ def blocks(evidence: Trading) -> Judgment:
 
 def events(evidence: Trading) -> Judgment:
     """Judge the operational events of the last day: replies in an unknown format, and errors."""
-    name, seen = "recent events", evidence.events
-    if seen is None or not (seen.lines or seen.torn):
+    name, watched_events = "recent events", evidence.events
+    if watched_events is None or not (watched_events.lines or watched_events.torn):
         return judge_skipped(name, "no event was ever written", "events")
-    # Events are stamped with wall-clock time, so they have no age in trading time.
-    facts = [f"{what} ({pluralize(count, 'time')})" for what, count in list(seen.counts.items())[:4]]
-    facts += [f"{pluralize(seen.torn, 'line')} can't be read as an event"] if seen.torn else []
-    state = HealthState.FAILED if seen.errors else HealthState.DEGRADED if facts else HealthState.OK
-    said, command = ", ".join(facts) or "none needs attention", "tradebot events" if seen.counts else "tradebot doctor"
-    return judge_evidence(name, Examination("events", seen.lines), evidence.moment.now, state, said, command)
+    # Events have wall-clock times, so they have no age in trading time.
+    facts = [f"{what} ({pluralize(count, 'time')})" for what, count in list(watched_events.counts.items())[:4]]
+    facts += [f"{pluralize(watched_events.torn, 'line')} can't be read as an event"] if watched_events.torn else []
+    state = HealthState.FAILED if watched_events.errors else HealthState.DEGRADED if facts else HealthState.OK
+    finding, command = (
+        ", ".join(facts) or "none needs attention",
+        "tradebot events" if watched_events.counts else "tradebot doctor",
+    )
+    return judge_evidence(
+        name, Examination("events", watched_events.lines), evidence.moment.now, state, finding, command
+    )
 
 
 WAITING = frozenset(
     {Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED, Reason.DRY_RUN, Reason.LEFT_TO_BROKER}
 )
-"""Reasons of an exit decision that leave the position managed: its rules don't close it, or an order for it is out."""
+"""Reasons of an exit decision with which the position is managed: its rules don't close it, or an order is out."""
 
 
 def positions(evidence: Trading) -> Judgment:
@@ -269,23 +277,23 @@ def positions(evidence: Trading) -> Judgment:
 
 def exits_recorded(evidence: Trading) -> Judgment:
     """Judge whether the last pass of evaluate-exits checked every position and could close what it had to."""
-    name, held, last = "exits as recorded", evidence.positions, evidence.exits
-    if not held:
+    name, positions, last = "exits as recorded", evidence.positions, evidence.exits
+    if not positions:
         return _unheld(name, evidence)
     if last is None:
         finding = (
-            f"{pluralize(len(held), 'position')}, but no pass of evaluate-exits is on record: nothing watches them"
+            f"{pluralize(len(positions), 'position')}, but no pass of evaluate-exits is on record: nothing watches them"
         )
         return Judgment(name, HealthState.FAILED, "passes", 0, finding, EXITS)
     records = {(r.candidate.strategy, r.candidate.symbol): r for r in last.candidates if r.candidate.source == "exit"}
-    unseen = [p.symbol for p in held if (p.strategy, p.symbol) not in records and p.opened_at <= last.at]
+    unseen = [p.symbol for p in positions if (p.strategy, p.symbol) not in records and p.opened_at <= last.at]
     stuck = [why for record in records.values() if (why := _stuck(record))]
     look = Examination("exit decisions", len(records), last.at)
     if unseen or stuck:
         finding = "; ".join((*stuck, *([f"not looked at: {', '.join(unseen)}"] if unseen else [])))
         return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED, finding, EXITS)
     if not records:
-        finding = f"{pluralize(len(held), 'position')} opened since the last pass, which looked at none"
+        finding = f"{pluralize(len(positions), 'position')} opened since the last pass, which looked at none"
         return judge_evidence(name, look, evidence.moment.now, HealthState.UNKNOWN, finding, EXITS)
     return judge_evidence(name, look, evidence.moment.now, HealthState.OK, "each was held or is being closed")
 
@@ -299,7 +307,7 @@ def _stuck(record: CandidateRecord) -> str | None:
 
 
 def exits_now(evidence: Trading) -> Judgment:
-    """Apply the exit rules to each position at current quotes; a position past its rule should be closing."""
+    """Apply the exit rules to each position at current quotes; a position past a rule should be closing."""
     name, broker = "exits at quotes", evidence.broker
     if not isinstance(broker, Broker):
         return silent(name, broker)
@@ -307,9 +315,9 @@ def exits_now(evidence: Trading) -> Judgment:
         return _unheld(name, evidence)
     answers, unstopped = list[tuple[Position, Decision]](), list[str]()
     for position in evidence.positions:
-        kept = evidence.kept.get(position.whose, Kept())
-        rules = effective_rules(evidence.rules.exits_of(position.strategy), kept)
-        answers.append((position, _exit(position, kept, rules, broker, evidence)))
+        entry_terms = evidence.kept.get(position.whose, Kept())
+        rules = effective_rules(evidence.rules.exits_of(position.strategy), entry_terms)
+        answers.append((position, _exit(position, entry_terms, rules, broker, evidence)))
         # Their strategies' exits have no stop, which is the owner's choice.
         unstopped += [] if has_stop(rules) else [position.symbol]
     look = Examination("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
@@ -329,9 +337,9 @@ def exits_now(evidence: Trading) -> Judgment:
     return judge_evidence(name, look, now, HealthState.OK, finding)
 
 
-def _exit(position: Position, kept: Kept, rules: Exits, broker: Broker, evidence: Trading) -> Decision:
+def _exit(position: Position, entry_terms: Kept, rules: Exits, broker: Broker, evidence: Trading) -> Decision:
     quote, ratio = broker.quotes.get(position.symbol), broker.position_ratios.get(position.symbol, Decimal(1))
-    best = best_price(position, quote if ratio == 1 else None, kept.best)
+    best = best_price(position, quote if ratio == 1 else None, entry_terms.best)
     return judge(
         WatchedPosition(position, best), quote, evidence.moment.now, rules, evidence.state.state, ratio
     ).decision
@@ -351,7 +359,7 @@ _LIMITS = (*_OF_BOOK, Gate.DAILY_LOSS, Gate.DRAWDOWN, Gate.SESSION_ENTRIES)
 
 
 def limits(evidence: Trading) -> Iterator[Judgment]:
-    """Check each limit on the present book, with the same predicate that the gates use."""
+    """Check each limit on the present book, with the same function as the gates."""
     broker = evidence.broker
     if not isinstance(broker, Broker):
         yield silent("limits on the book", broker)
@@ -366,13 +374,13 @@ def limits(evidence: Trading) -> Iterator[Judgment]:
         *_of_strategies(book, rules, evidence),
     ):
         answers[decision.gate].append((subject, decision))
-    # Rate limits have an answer only once something was entered, so they come after the fixed ones.
+    # Rate limits have a result only once something was entered, so they come after the fixed ones.
     for gate in (*_LIMITS, *(gate for gate in answers if gate not in _LIMITS)):
         yield _limit(gate, answers[gate], broker, evidence)
 
 
 def _of_strategies(book: Book, rules: Rules, evidence: Trading) -> Iterator[tuple[str, Decision]]:
-    """Yield the decisions of each strategy's own limits on its part of the book; a subject begins with its name."""
+    """Yield the decisions of each strategy's own limits on its part of the book, under the strategy's name."""
     for name in dict.fromkeys((*rules.own, *(stake.strategy for stake in book.stakes))):
         own = rules.of(name)
         part = book.own(name, own.allotment_fraction * book.equity, rules.sectors)
@@ -411,11 +419,16 @@ def _of_finished(evidence: HealthEvidence, trading: Trading) -> Iterator[Judgmen
     yield from (*judge_passes(evidence, FINISHED), rows(trading), positions(trading), orders(trading))
 
 
-def _everything(evidence: HealthEvidence, seen: Trading) -> Iterator[Judgment]:
+def _everything(evidence: HealthEvidence, trading: Trading) -> Iterator[Judgment]:
     own = {judgment.subject: judgment for judgment in judge_passes(evidence)}
     yield from (own.pop(name) for name in BOOKS)
-    yield from (rows(seen), broker(seen), exits_recorded(seen), exits_now(seen))
-    yield from (*limits(seen), orders(seen))
-    flags = seen.broker.view.account.blocked if isinstance(seen.broker, Broker) else None
-    yield from (permission(seen.permission, seen.moment.now, flags), *own.values(), market(seen), positions(seen))
-    yield from (quotes(seen), *kinds(seen), coverage(seen), cycles(seen), blocks(seen), events(seen))
+    yield from (rows(trading), broker(trading), exits_recorded(trading), exits_now(trading))
+    yield from (*limits(trading), orders(trading))
+    flags = trading.broker.view.account.blocked if isinstance(trading.broker, Broker) else None
+    yield from (
+        permission(trading.permission, trading.moment.now, flags),
+        *own.values(),
+        market(trading),
+        positions(trading),
+    )
+    yield from (quotes(trading), *kinds(trading), coverage(trading), cycles(trading), blocks(trading), events(trading))

@@ -23,7 +23,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Freshness(NamedTuple):
-    """The time of evidence, its age, how long newer evidence has been due, and the allowed delay; in seconds."""
+    """The time of evidence, its age, how long newer evidence has been due, and the allowed delay, in seconds."""
 
     at: datetime | None
     age_s: float | None
@@ -50,7 +50,7 @@ def by_slots(evidence: HealthEvidence, at: datetime | None, job: Job) -> Freshne
     if evidence.now is None:
         return Freshness(at, None, None, budget_s)
     age_s = max((evidence.now - at).total_seconds(), 0.0) if at else None
-    # Evidence dated later than now isn't evidence about now.
+    # Evidence dated later than now says nothing about now.
     ahead = at is not None and at > evidence.now + timedelta(seconds=evidence.budgets.skew_s)
     last = NEVER if at is None or ahead else at
     return Freshness(at, age_s, late_s(last, evidence.due.get(job, ()), evidence.now), budget_s)
@@ -72,13 +72,13 @@ MB = 1_000_000
 
 LEAST_INODES = 1_000
 
-"""With fewer free inodes, a pass that writes a few files may find none."""
+"""With fewer free inodes than this, a pass that writes a few files may fail."""
 
 SHOWN = 3
 
 GROWN = 1.1
 
-"""From this multiple of its maximum in the first week, `serve`'s memory counts as growing."""
+"""At this multiple of its maximum in the first week, `serve`'s memory counts as growing."""
 
 RESTART = "tradebot events, then restart it"
 
@@ -104,29 +104,31 @@ class HealthVerdict(Struct, frozen=True):
 
 Judge = Callable[[HealthEvidence, Any], HealthVerdict | None]
 
-"""Judges an examined part; None if there was nothing to examine."""
+"""Judges a component from the evidence examined; None if there was nothing to examine."""
 
 
-def serve(evidence: HealthEvidence, seen: records.Serve) -> HealthVerdict:
+def serve(evidence: HealthEvidence, serve_evidence: records.Serve) -> HealthVerdict:
     """Judge `serve` by its lock and by when its lanes last ran. A bot may also be run without it."""
-    note = seen.note
-    if seen.running and note is not None:
-        return _running(evidence, seen)
-    if seen.running:
+    note = serve_evidence.note
+    if serve_evidence.running and note is not None:
+        return _running(evidence, serve_evidence)
+    if serve_evidence.running:
         return HealthVerdict(UNKNOWN, "it runs, but left no note", 0, UNKNOWABLE, "tradebot status")
     if note is not None and ENDED in note.troubles:
         finding = f"it ended at {note.at:%Y-%m-%d %H:%M:%S} UTC: {note.troubles[ENDED]}"
         return HealthVerdict(FAILED, finding, 1, UNKNOWABLE, "tradebot doctor, then tradebot serve")
     if note is not None and note.lanes:
-        # Its last note at an end that was asked for names no lanes.
+        # After a requested end, its last note names no lanes.
         finding = f"process {note.pid} ended without a word; it wrote last at {note.at:%Y-%m-%d %H:%M:%S} UTC"
         return HealthVerdict(FAILED, finding, 1, by_clock(evidence, note.at))
-    if not seen.claims:
+    if not serve_evidence.claims:
         return HealthVerdict(UNKNOWN, "it isn't running, and no slot was claimed", 0)
-    if seen.was_last:
-        return HealthVerdict(DEGRADED, "it was stopped, and nothing else runs what is due", seen.claims)
+    if serve_evidence.was_last:
+        return HealthVerdict(DEGRADED, "it was stopped, and nothing else runs what is due", serve_evidence.claims)
     return HealthVerdict(
-        OK, f"not in use; {pluralize(seen.claims, 'claimed slot')}, the last by {seen.last_by}", seen.claims
+        OK,
+        f"not in use; {pluralize(serve_evidence.claims, 'claimed slot')}, the last by {serve_evidence.last_by}",
+        serve_evidence.claims,
     )
 
 
@@ -169,22 +171,23 @@ def config(evidence: HealthEvidence, config: records.Config) -> HealthVerdict:
     return HealthVerdict(OK, finding, config.settings)
 
 
-def signals(evidence: HealthEvidence, seen: records.ReplyEvidence) -> HealthVerdict:
+def signals(evidence: HealthEvidence, reply_evidence: records.ReplyEvidence) -> HealthVerdict:
     """Judge the flow source by how its replies differ from its documentation."""
-    finding = seen.broken or f"{pluralize(seen.replies, 'reply', 'replies')} checked"
-    fresh = by_slots(evidence, seen.at, Job.FETCH_FLOW)
-    return HealthVerdict(DEGRADED if seen.broken else OK, finding, seen.replies, fresh)
+    finding = reply_evidence.broken or f"{pluralize(reply_evidence.replies, 'reply', 'replies')} checked"
+    fresh = by_slots(evidence, reply_evidence.at, Job.FETCH_FLOW)
+    return HealthVerdict(DEGRADED if reply_evidence.broken else OK, finding, reply_evidence.replies, fresh)
 
 
-def prices(evidence: HealthEvidence, seen: records.PriceEvidence) -> HealthVerdict:
+def prices(evidence: HealthEvidence, price_evidence: records.PriceEvidence) -> HealthVerdict:
     """Judge prices: whether the last exit pass had one for each position, and how old they were."""
-    missing, age_s, limit_s = seen.without, seen.age_s, evidence.budgets.quote_s
+    missing, age_s, limit_s = price_evidence.without, price_evidence.age_s, evidence.budgets.quote_s
     stale = age_s is not None and age_s > limit_s
-    finding = f"{seen.positions - len(missing):,} of {pluralize(seen.positions, 'position')} priced in the last pass"
+    positions = pluralize(price_evidence.positions, "position")
+    finding = f"{price_evidence.positions - len(missing):,} of {positions} priced in the last pass"
     finding += f"; none for {', '.join(missing[:SHOWN])}" if missing else ""
     finding += f"; the oldest quote was {span(age_s)} old, at most {span(limit_s)}" if age_s is not None else ""
-    fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
-    return HealthVerdict(DEGRADED if missing or stale else OK, finding, seen.passes, fresh)
+    fresh = by_slots(evidence, price_evidence.at, Job.EVALUATE_EXITS)
+    return HealthVerdict(DEGRADED if missing or stale else OK, finding, price_evidence.passes, fresh)
 
 
 def parity(evidence: HealthEvidence, parities: records.Parities) -> HealthVerdict:
@@ -194,74 +197,85 @@ def parity(evidence: HealthEvidence, parities: records.Parities) -> HealthVerdic
     return HealthVerdict(state, f"{ours}{parities.words}", parities.sessions, UNKNOWABLE, step)
 
 
-def replay(evidence: HealthEvidence, seen: records.Replays) -> HealthVerdict:
+def replay(evidence: HealthEvidence, replays: records.Replays) -> HealthVerdict:
     """Judge whether passes can be replayed, by whether the last ones have stored records."""
-    fresh = by_slots(evidence, seen.at, Job.EVALUATE_EXITS)
-    finding = f"{seen.kept:,} of {pluralize(seen.passes, 'pass', 'passes')} kept"
-    if seen.lacking:
+    fresh = by_slots(evidence, replays.at, Job.EVALUATE_EXITS)
+    finding = f"{replays.kept:,} of {pluralize(replays.passes, 'pass', 'passes')} kept"
+    if replays.lacking:
         return HealthVerdict(
-            DEGRADED, f"{finding}; of the last {seen.lacking:,} there is no record", seen.passes, fresh
+            DEGRADED, f"{finding}; of the last {replays.lacking:,} there is no record", replays.passes, fresh
         )
-    return HealthVerdict(OK, finding, seen.passes, fresh)
+    return HealthVerdict(OK, finding, replays.passes, fresh)
 
 
-def books(evidence: HealthEvidence, seen: ReconcileMark) -> HealthVerdict:
+def books(evidence: HealthEvidence, mark: ReconcileMark) -> HealthVerdict:
     """Judge the books by the last comparison with the broker's."""
-    fresh, finding = by_slots(evidence, seen.at, Job.RECONCILE), "books and broker agree"
-    if seen.findings:
+    fresh, finding = by_slots(evidence, mark.at, Job.RECONCILE), "books and broker agree"
+    if mark.findings:
         finding = (
-            f"{pluralize(seen.findings, 'finding')}, {seen.blocking} {noun(seen.blocking, 'keeps', 'keep')} entries"
+            f"{pluralize(mark.findings, 'finding')}, {mark.blocking} {noun(mark.blocking, 'keeps', 'keep')} entries"
         )
         finding += " closed"
-    ahead_s = (seen.at - (evidence.now or seen.at)).total_seconds()
+    ahead_s = (mark.at - (evidence.now or mark.at)).total_seconds()
     if ahead_s > evidence.budgets.skew_s:
         return HealthVerdict(FAILED, f"it is dated {ahead_s:,.0f} s after trading time: entries are closed", 1, fresh)
-    return HealthVerdict(DEGRADED if seen.blocking else OK, finding, 1, fresh)
+    return HealthVerdict(DEGRADED if mark.blocking else OK, finding, 1, fresh)
 
 
-def orders(evidence: HealthEvidence, seen: records.OrderEvidence) -> HealthVerdict:
-    """Judge orders by those with an unknown outcome, how long it has been unknown, and unfinished closes."""
-    going_on = ", ".join(seen.unfinished[:SHOWN])
-    if bare := [*_lost_stops(evidence, seen)]:
+def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> HealthVerdict:
+    """Judge orders with an unknown outcome by how long it has been unknown, and unfinished closes."""
+    going_on = ", ".join(order_evidence.unfinished[:SHOWN])
+    if bare := [*_lost_stops(evidence, order_evidence)]:
         finding = (
             f"no stop rests at the broker for {', '.join(bare[:SHOWN])}, by what was read since the last exit pass"
         )
-        return HealthVerdict(DEGRADED, finding, seen.records, next="tradebot evaluate-exits --force-slot")
-    lacking = [*_unbooked_fills(evidence, seen), *_untold(evidence, seen)]
-    if lacking and not seen.unresolved:
+        return HealthVerdict(DEGRADED, finding, order_evidence.records, next="tradebot evaluate-exits --force-slot")
+    lacking = [*_unbooked_fills(evidence, order_evidence), *_untold(evidence, order_evidence)]
+    if lacking and not order_evidence.unresolved:
         finding = f"{'; '.join(lacking)}, so the books wait"
-        return HealthVerdict(DEGRADED, finding, seen.records, next="tradebot positions, then tradebot reconcile")
-    if not seen.unresolved and going_on:
-        finding = f"{going_on}; the next pass of exits goes on with {noun(len(seen.unfinished), 'it', 'them')}"
-        return HealthVerdict(DEGRADED, finding, seen.records, next="tradebot positions, then tradebot evaluate-exits")
-    if not seen.unresolved:
-        count = pluralize(seen.records, "record")
-        return HealthVerdict(OK, f"none with an unknown outcome in {count} of the books", seen.records)
-    finding = f"{pluralize(seen.unresolved, 'order')} with an unknown outcome"
-    finding += f", the oldest of {seen.oldest}: the symbol takes no order" if seen.oldest else ""
+        return HealthVerdict(
+            DEGRADED, finding, order_evidence.records, next="tradebot positions, then tradebot reconcile"
+        )
+    if not order_evidence.unresolved and going_on:
+        finding = (
+            f"{going_on}; the next pass of exits goes on with {noun(len(order_evidence.unfinished), 'it', 'them')}"
+        )
+        return HealthVerdict(
+            DEGRADED, finding, order_evidence.records, next="tradebot positions, then tradebot evaluate-exits"
+        )
+    if not order_evidence.unresolved:
+        count = pluralize(order_evidence.records, "record")
+        return HealthVerdict(OK, f"none with an unknown outcome in {count} of the books", order_evidence.records)
+    finding = f"{pluralize(order_evidence.unresolved, 'order')} with an unknown outcome"
+    finding += f", the oldest of {order_evidence.oldest}: the symbol takes no order" if order_evidence.oldest else ""
     finding += f"; {going_on}" if going_on else ""
-    late = (evidence.now - seen.oldest_at).total_seconds() if seen.oldest_at and evidence.now else None
+    late = (
+        (evidence.now - order_evidence.oldest_at).total_seconds() if order_evidence.oldest_at and evidence.now else None
+    )
     fresh = Freshness(evidence.at, 0.0, late, evidence.budgets.slot_s[Job.RECONCILE])
-    return HealthVerdict(DEGRADED, finding, seen.records, fresh)
+    return HealthVerdict(DEGRADED, finding, order_evidence.records, fresh)
 
 
-def _lost_stops(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:
-    """Yield the symbols whose stop has ended since the last exit pass, which still saw it or had told that it lacks."""
+def _lost_stops(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> Iterator[str]:
+    """Yield symbols whose stop ended since the last exit pass, which still saw it or had reported its absence."""
     cycles = evidence.past.cycles if isinstance(evidence.past, SessionEvidence) else ()
     exits = [cycle for cycle in cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None]
     if exits:
         symbols = {gap.symbol for gap in exits[-1].gaps or ()}
-        yield from (symbol for symbol, at in seen.bare.items() if at <= exits[-1].at and symbol not in symbols)
+        yield from (
+            symbol for symbol, at in order_evidence.bare.items() if at <= exits[-1].at and symbol not in symbols
+        )
 
 
-def _unbooked_fills(evidence: HealthEvidence, seen: records.OrderEvidence) -> Iterator[str]:
-    """Yield what orders have filled that the broker's list of fills lacks, and for how long."""
-    if seen.unbooked:
-        yield f"{', '.join(seen.unbooked[:SHOWN])}: the broker's list of fills {_lack_text(evidence, seen.unbooked_at)}"
+def _unbooked_fills(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> Iterator[str]:
+    """Yield fills of orders that the broker's list of fills lacks, and for how long."""
+    if order_evidence.unbooked:
+        lack = _lack_text(evidence, order_evidence.unbooked_at)
+        yield f"{', '.join(order_evidence.unbooked[:SHOWN])}: the broker's list of fills {lack}"
 
 
 def _untold(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> Iterator[str]:
-    """Yield the positions that entries of ours explain, though the broker tells nothing of what became of those."""
+    """Yield positions that our entries explain, although the broker reports nothing about those entries."""
     for difference in positions_that_differ(evidence.past) if isinstance(evidence.past, SessionEvidence) else ():
         if difference.symbol in order_evidence.entering and abs(difference.broker) > abs(difference.books):
             lacked = _lack_text(evidence, order_evidence.entering[difference.symbol])
@@ -273,34 +287,40 @@ def _lack_text(evidence: HealthEvidence, at: datetime | None) -> str:
 
 
 def positions_that_differ(past: SessionEvidence) -> Sequence[PositionDifference]:
-    """Return the positions on which the last exit pass saw books and broker differ, unless compared since."""
+    """Return positions on which books and broker differed in the last exit pass, unless compared since."""
     read = (cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.job_decision is None)
     last = max(read, key=lambda difference: difference.at, default=None)
     return () if last is None or (past.compared and past.compared.at >= last.at) else last.differing
 
 
-def ledger(evidence: HealthEvidence, seen: records.LedgerEvidence) -> HealthVerdict:
-    """Judge the ledger, which is intact: otherwise it couldn't have been read."""
-    return HealthVerdict(OK, f"intact, of this account; {pluralize(seen.sealed, 'record')}", seen.pages)
+def ledger(evidence: HealthEvidence, ledger_evidence: records.LedgerEvidence) -> HealthVerdict:
+    """Judge the ledger; it is intact, or it couldn't have been read."""
+    return HealthVerdict(
+        OK, f"intact, of this account; {pluralize(ledger_evidence.sealed, 'record')}", ledger_evidence.pages
+    )
 
 
-def journal(evidence: HealthEvidence, seen: records.LedgerEvidence) -> HealthVerdict:
-    """Judge the journal, which is intact and belongs to the ledger: otherwise it couldn't have been read."""
-    return HealthVerdict(OK, f"intact up to record {seen.sealed}, as far as the ledger knows", seen.sealed)
+def journal(evidence: HealthEvidence, ledger_evidence: records.LedgerEvidence) -> HealthVerdict:
+    """Judge the journal; it is intact and belongs to the ledger, or it couldn't have been read."""
+    return HealthVerdict(
+        OK, f"intact up to record {ledger_evidence.sealed}, as far as the ledger knows", ledger_evidence.sealed
+    )
 
 
-def calendar(evidence: HealthEvidence, seen: records.CalendarEvidence) -> HealthVerdict:
+def calendar(evidence: HealthEvidence, calendar_evidence: records.CalendarEvidence) -> HealthVerdict:
     """Judge the stored calendar by its last date, and by whether it equals the broker's."""
-    finding = f"{pluralize(seen.sessions, 'session')} ahead, until {seen.until}"
-    if seen.differs:
-        return HealthVerdict(FAILED, seen.differs, seen.sessions, next="tradebot doctor")
-    remaining = (seen.until - (evidence.now or evidence.at).date()).days
+    finding = f"{pluralize(calendar_evidence.sessions, 'session')} ahead, until {calendar_evidence.until}"
+    if calendar_evidence.differs:
+        return HealthVerdict(FAILED, calendar_evidence.differs, calendar_evidence.sessions, next="tradebot doctor")
+    remaining = (calendar_evidence.until - (evidence.now or evidence.at).date()).days
     if remaining < evidence.budgets.calendar_days:
         return HealthVerdict(
-            DEGRADED, f"{finding}: {pluralize(remaining, 'day')} left. After that nothing is due", seen.sessions
+            DEGRADED,
+            f"{finding}: {pluralize(remaining, 'day')} left. After that nothing is due",
+            calendar_evidence.sessions,
         )
-    special = f"; today the broker's own hours count: {seen.unusual}" if seen.unusual else ""
-    return HealthVerdict(OK, f"{finding}{special}", seen.sessions)
+    special = f"; today the broker's own hours count: {calendar_evidence.unusual}" if calendar_evidence.unusual else ""
+    return HealthVerdict(OK, f"{finding}{special}", calendar_evidence.sessions)
 
 
 def disk(evidence: HealthEvidence, disk: records.Disk) -> HealthVerdict:
@@ -325,29 +345,31 @@ def storage(evidence: HealthEvidence, storage: records.Storage) -> HealthVerdict
     return HealthVerdict(DEGRADED if size > storage.tell_bytes else OK, finding, len(storage.stores), next=remedy)
 
 
-def backup(evidence: HealthEvidence, seen: records.BackupEvidence) -> HealthVerdict:
+def backup(evidence: HealthEvidence, backups: records.BackupEvidence) -> HealthVerdict:
     """Judge backups by whether the last ended session has one, and whether all are unchanged since they were made."""
-    newest, since, budget_s = seen.newest_at, seen.due_since, evidence.budgets.backup_s
+    newest, since, budget_s = backups.newest_at, backups.due_since, evidence.budgets.backup_s
     age_s = by_clock(evidence, newest).age_s if newest else None
     late = max(((evidence.now or evidence.at) - since).total_seconds(), 0.0) if since else 0.0
-    done = seen.due is None or (seen.newest is not None and seen.newest >= seen.due)
+    done = backups.due is None or (backups.newest is not None and backups.newest >= backups.due)
     fresh = Freshness(newest, age_s, 0.0 if done else late, budget_s)
-    if seen.damaged:
-        finding = f"{len(seen.damaged)} of {seen.kept} can't be restored: {seen.damaged[0]}"
-        return HealthVerdict(FAILED, finding, seen.kept, fresh)
-    if seen.failed and not done:
-        finding = f"{pluralize(seen.kept, 'backup')} kept; {seen.failed}"
-        return HealthVerdict(DEGRADED, finding, seen.kept, fresh, "tradebot events; then tradebot backup --session")
-    if seen.not_copied:
-        finding = f"{pluralize(seen.kept, 'backup')} kept; the last was not copied off the machine: {seen.not_copied}"
-        return HealthVerdict(DEGRADED, finding, seen.kept, fresh, "tradebot backup --session")
-    if not seen.kept:
-        after = since or seen.coming
+    if backups.damaged:
+        finding = f"{len(backups.damaged)} of {backups.kept} can't be restored: {backups.damaged[0]}"
+        return HealthVerdict(FAILED, finding, backups.kept, fresh)
+    if backups.failed and not done:
+        finding = f"{pluralize(backups.kept, 'backup')} kept; {backups.failed}"
+        return HealthVerdict(DEGRADED, finding, backups.kept, fresh, "tradebot events; then tradebot backup --session")
+    if backups.not_copied:
+        finding = (
+            f"{pluralize(backups.kept, 'backup')} kept; the last was not copied off the machine: {backups.not_copied}"
+        )
+        return HealthVerdict(DEGRADED, finding, backups.kept, fresh, "tradebot backup --session")
+    if not backups.kept:
+        after = since or backups.coming
         first = after + timedelta(seconds=budget_s) if after and not fresh.is_overdue else None
         return HealthVerdict(NOT_DUE if first else UNKNOWN, "there is none yet", 0, fresh, until=first)
-    last = f", the last of session {seen.newest}" if seen.newest else ""
-    archived = f"; {_archive_text(evidence, seen.archived_at)}" if seen.archived_at else ""
-    return HealthVerdict(OK, f"{pluralize(seen.kept, 'backup')} kept{last}{archived}", seen.kept, fresh)
+    last = f", the last of session {backups.newest}" if backups.newest else ""
+    archived = f"; {_archive_text(evidence, backups.archived_at)}" if backups.archived_at else ""
+    return HealthVerdict(OK, f"{pluralize(backups.kept, 'backup')} kept{last}{archived}", backups.kept, fresh)
 
 
 def _archive_text(evidence: HealthEvidence, at: datetime) -> str:
@@ -355,14 +377,14 @@ def _archive_text(evidence: HealthEvidence, at: datetime) -> str:
     return f"last archived {pluralize(hours, 'hour')} ago"
 
 
-def chores(evidence: HealthEvidence, seen: records.ChoresEvidence) -> HealthVerdict:
-    """Judge each chore by its last run; a failed one isn't OK until it has run again."""
-    count, bad = len(seen.runs), [run for run in seen.runs if not run.well]
-    if not seen.lines and not count:
+def chores(evidence: HealthEvidence, chores_evidence: records.ChoresEvidence) -> HealthVerdict:
+    """Judge each chore by its last run; a failed one isn't OK until it has run successfully."""
+    count, bad = len(chores_evidence.runs), [run for run in chores_evidence.runs if not run.well]
+    if not chores_evidence.lines and not count:
         return HealthVerdict(HealthState.SKIPPED, "the timetable has no chores", 0)
-    if not count and not seen.due:
-        return HealthVerdict(NOT_DUE, "no chore was due yet", 0, until=seen.coming)
-    finding = f"{count - len(bad):,} of {pluralize(seen.lines, 'chore')} did their work"
+    if not count and not chores_evidence.due:
+        return HealthVerdict(NOT_DUE, "no chore was due yet", 0, until=chores_evidence.coming)
+    finding = f"{count - len(bad):,} of {pluralize(chores_evidence.lines, 'chore')} did their work"
     if not bad:
         return HealthVerdict(OK if count else UNKNOWN, finding, count)
     failed = (f"{run.chore} at {run.at:%Y-%m-%d %H:%M} UTC: {run.outcome}" for run in bad[:SHOWN])
@@ -370,10 +392,10 @@ def chores(evidence: HealthEvidence, seen: records.ChoresEvidence) -> HealthVerd
     return HealthVerdict(DEGRADED, f"{finding}; {'; '.join(failed)}", count, next=again)
 
 
-def stream(evidence: HealthEvidence, seen: records.Stream) -> HealthVerdict:
-    """Judge the stream by the last time its lane checked it, and by whether it was lost."""
-    fresh = by_clock(evidence, seen.at, evidence.budgets.lane_s)
-    return HealthVerdict(DEGRADED if seen.lost else OK, seen.lost or "connected", 1, fresh)
+def stream(evidence: HealthEvidence, stream_evidence: records.Stream) -> HealthVerdict:
+    """Judge the stream by when its lane last checked it, and by whether it was lost."""
+    fresh = by_clock(evidence, stream_evidence.at, evidence.budgets.lane_s)
+    return HealthVerdict(DEGRADED if stream_evidence.lost else OK, stream_evidence.lost or "connected", 1, fresh)
 
 
 def notices(evidence: HealthEvidence, notice_evidence: records.NoticeEvidence) -> HealthVerdict:
@@ -399,19 +421,23 @@ def chat(evidence: HealthEvidence, chat: records.Chat) -> HealthVerdict:
     return HealthVerdict(OK, "paired, and listened to", 1)
 
 
-def halts(evidence: HealthEvidence, seen: records.Halts) -> HealthVerdict:
+def halts(evidence: HealthEvidence, halt_evidence: records.Halts) -> HealthVerdict:
     """Judge halts by the trading state in force; a halt without a record was lost."""
-    state = seen.state
-    finding = f"{state.state}" + (f" by {state.who}" if state.who else "") + (f": {seen.why}" if seen.why else "")
-    if state.state is TradingState.ACTIVE and not seen.hidden:
+    state = halt_evidence.state
+    finding = (
+        f"{state.state}"
+        + (f" by {state.who}" if state.who else "")
+        + (f": {halt_evidence.why}" if halt_evidence.why else "")
+    )
+    if state.state is TradingState.ACTIVE and not halt_evidence.hidden:
         return HealthVerdict(OK, finding, 1)
-    by_itself = bool(state.causes or seen.hidden) or state.at is None
-    finding += "".join(f"; the bot had also halted itself: {why}" for why in seen.hidden)
+    by_itself = bool(state.causes or halt_evidence.hidden) or state.at is None
+    finding += "".join(f"; the bot had also halted itself: {why}" for why in halt_evidence.hidden)
     return HealthVerdict(FAILED if by_itself else DEGRADED, finding, 1)
 
 
 class ModelSeen(Struct, frozen=True):
-    """A model of a strategy: its creation time, or why it can't be used; and its maximum age in days."""
+    """A strategy's model: its creation time, or why it can't be used; and its maximum age in days."""
 
     strategy: str
     id: str
@@ -427,13 +453,13 @@ class ModelsSeen(Struct, frozen=True):
     instead: tuple[str, ...] = ()
 
 
-def judge(evidence: HealthEvidence, seen: ModelsSeen) -> HealthVerdict:
+def judge(evidence: HealthEvidence, models_seen: ModelsSeen) -> HealthVerdict:
     """Judge models by whether they can be used, whether they acted in the last entry pass, and their age."""
-    count = len(seen.models)
-    wrong = [*_wrong(evidence, seen)]
+    count = len(models_seen.models)
+    wrong = [*_wrong(evidence, models_seen)]
     if wrong:
         return HealthVerdict(DEGRADED, "; ".join(wrong[:SHOWN]), count)
-    oldest = max(_days(evidence, model.made_at) for model in seen.models if model.made_at)
+    oldest = max(_days(evidence, model.made_at) for model in models_seen.models if model.made_at)
     return HealthVerdict(
         OK, f"{pluralize(count, 'model')} as signed, the oldest made {pluralize(oldest, 'day')} ago", count
     )
@@ -442,11 +468,11 @@ def judge(evidence: HealthEvidence, seen: ModelsSeen) -> HealthVerdict:
 def _wrong(evidence: HealthEvidence, models_seen: ModelsSeen) -> Iterator[str]:
     yield from (f"{model.strategy}: {model.refused}" for model in models_seen.models if model.refused)
     yield from models_seen.instead
-    for made in models_seen.models:
-        if made.made_at and (days := _days(evidence, made.made_at)) > made.most_days:
-            yield f"{made.strategy}: {made.id} was made {pluralize(days, 'day')} ago, and may be {made.most_days} old"
+    for each in models_seen.models:
+        if each.made_at and (days := _days(evidence, each.made_at)) > each.most_days:
+            yield f"{each.strategy}: {each.id} was made {pluralize(days, 'day')} ago, and may be {each.most_days} old"
 
 
 def _days(evidence: HealthEvidence, made_at: datetime) -> int:
-    """Return how many days ago something was made, in trading time if that is known."""
+    """Return how many days ago a model was made, in trading time if known."""
     return max(((evidence.now or evidence.at) - made_at).days, 0)

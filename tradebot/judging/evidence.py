@@ -53,9 +53,9 @@ class Serve(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """The number of settings, and why the configuration can't be read, in which case the accepted settings count.
+    """The number of settings, and why the configuration can't be read, in which case the accepted settings apply.
 
-    `without_sector` are symbols that aren't bought because they have no sector.
+    `without_sector` has symbols that aren't bought because they have no sector.
     """
 
     settings: int
@@ -64,7 +64,7 @@ class Config(Struct, frozen=True):
 
 
 class TradingMoment(Struct, frozen=True):
-    """Trading time: `session` is the open or the last session, and events count from `since` on."""
+    """Trading time: `session` is the open or last session, and events count from `since` on."""
 
     now: datetime
     since: datetime
@@ -76,16 +76,16 @@ class TradingMoment(Struct, frozen=True):
 
     @property
     def market_time(self) -> datetime:
-        """Return now, or the last close if the market is closed: data doesn't go stale after the close."""
+        """Return now, or the last close if the market is closed: data doesn't get older after the close."""
         return self.now if self.is_open or self.session is None else min(self.now, self.session.close)
 
 
 class SessionEvidence(Struct, frozen=True):
-    """The slots due, claimed and recorded in the last session, and in the previous one while the last has just begun.
+    """The slots due, claimed and recorded in the last session, and in the previous one if the last has just begun.
 
     `later` is the session after them, if it is stored, and `coming` each job's next slot. `compared` is the last
     comparison with the broker's books. `strategies` and `chores` are those in use now. `tested` has, by strategy, the
-    digests of the code that completed backtests in this folder used, each with the name of its last run.
+    digests of the code in completed backtests of this folder, each with the name of its last run.
     """
 
     now: datetime
@@ -102,9 +102,9 @@ class SessionEvidence(Struct, frozen=True):
 
 
 class PriceEvidence(Struct, frozen=True):
-    """How many passes read prices and when the last did, and the positions without a price in it.
+    """How many passes read prices, when the last did, and the positions without a price in it.
 
-    `age_s` is the age of its oldest quote then.
+    `age_s` is its oldest quote's age at the time.
     """
 
     passes: int
@@ -117,7 +117,7 @@ class PriceEvidence(Struct, frozen=True):
 class Parities(Struct, frozen=True):
     """How many sessions were compared with their backtests, a description of the totals, and the last session's result.
 
-    `ours` are the last `session`'s differences without an outside cause.
+    `ours` is the number of the last `session`'s differences without an outside cause.
     """
 
     sessions: int
@@ -141,9 +141,9 @@ class Replays(Struct, frozen=True):
 class OrderEvidence(Struct, frozen=True):
     """How many records of the books were examined, and the orders with an unknown outcome.
 
-    `unfinished` describes each close that ended too early; `unbooked` the fills of orders that the books don't show,
-    and `unbooked_at` since when. `entering` has when the working entries were sent, by symbol. `bare` has when each
-    position was opened, by symbol, that has no stop at the broker by the books although the settings require one.
+    `unfinished` describes each close that ended too early, `unbooked` the fills that the books lack, and `unbooked_at`
+    since when. `entering` has when the working entries were sent, by symbol. `bare` has the positions without a stop at
+    the broker, though the settings require one: when each was opened, by symbol.
     """
 
     records: int
@@ -167,7 +167,7 @@ class LedgerEvidence(Struct, frozen=True):
 class CalendarEvidence(Struct, frozen=True):
     """The stored sessions from today on, the last one that the broker also has, and how its calendar differs today.
 
-    `unusual` describes the difference where the broker's own hours take precedence.
+    `unusual` describes the difference if the broker's own hours take precedence.
     """
 
     sessions: int
@@ -177,10 +177,9 @@ class CalendarEvidence(Struct, frozen=True):
 
 
 class Disk(Struct, frozen=True):
-    """The free space on the state folder's disk, how much of it is needed to continue, and its file system.
+    """The free space on the state folder's disk, how much is needed to continue, and its file system.
 
-    `unfit` says why that type of file system isn't suitable for a bot's folder, and `fatal` whether the bot can't use
-    it.
+    `unfit` says why that file system isn't suitable for a bot's folder, and `fatal` whether it rules the bot out.
     """
 
     free_bytes: int
@@ -210,9 +209,9 @@ class Storage(Struct, frozen=True):
 class BackupEvidence(Struct, frozen=True):
     """The number of backups, and the last one; `due` is the session that should have one by now.
 
-    `failed` says why that session's last try failed, and when it is tried again; empty if none has failed. `damaged`
-    says which backups have changed since they were made, and `coming` is when the next session ends. `not_copied` says
-    why the last copy off the machine failed, and `archived_at` when `archive push` last worked.
+    `failed` says why that session's last attempt failed and when the next one is; empty if none failed. `damaged` has
+    the backups that changed since they were made, and `coming` is when the next session ends. `not_copied` says why the
+    last copy off the machine failed, and `archived_at` when `archive push` last worked.
     """
 
     kept: int
@@ -290,7 +289,7 @@ class ReplyEvidence(Struct, frozen=True):
 
 
 class Budgets(Struct, frozen=True):
-    """How late each component may be, in seconds; `skew_s` is the allowed difference of two clocks.
+    """How late each component may be, in seconds; `skew_s` is the allowed difference between two clocks.
 
     `quote_s` is the maximum age of a quote for an entry.
     """
@@ -307,8 +306,8 @@ class Budgets(Struct, frozen=True):
 class HealthEvidence(Struct, frozen=True):
     """All evidence by subject; `now` is trading time, None if nothing was ever recorded.
 
-    `due` has by job when slots began in the last two sessions, and `coming` when its next one will. `finished` says
-    that it is a backtest, which is over.
+    `due` has, by job, when slots began in the last two sessions, and `coming` when its next one will. `finished` is
+    True for a backtest, which is over.
     """
 
     at: datetime
@@ -322,7 +321,7 @@ class HealthEvidence(Struct, frozen=True):
 
 
 class Leap(NamedTuple):
-    """A position that fills move from one state to another that can't follow it."""
+    """A position that fills would change in an impossible way."""
 
     strategy: str
     symbol: str
@@ -331,7 +330,7 @@ class Leap(NamedTuple):
 
 
 def leaps(books: Books, pending: Sequence[OwnedFill]) -> Iterator[Leap]:
-    """Yield the impossible state changes of our positions by fills that the broker reports and the books lack."""
+    """Yield impossible changes of our positions by fills that the broker reports and the books lack."""
     before, after = books.states(), books.with_pending(pending).states()
     for key in sorted({(owned.strategy, owned.fill.symbol) for owned in pending if owned.strategy != FOREIGN}):
         was = before.get(key, State.CLOSED)
@@ -340,7 +339,7 @@ def leaps(books: Books, pending: Sequence[OwnedFill]) -> Iterator[Leap]:
 
 
 class PassEvidence(Struct, frozen=True):
-    """Passes of trade-once in the period. The records have no candidates; `ends` counts them by reason."""
+    """The passes of trade-once in the period, without candidates; `ends` counts the candidates by reason."""
 
     cycles: Sequence[CycleRecord]
     candidates: int
@@ -348,7 +347,7 @@ class PassEvidence(Struct, frozen=True):
 
 
 class RowEvidence(Struct, frozen=True):
-    """The result of comparing the money rows with the journal: missing rows, and records that are ahead."""
+    """The result of comparing the money rows with the journal: missing rows, and records ahead of the ledger."""
 
     records: int
     rows: int
@@ -357,10 +356,10 @@ class RowEvidence(Struct, frozen=True):
 
 
 class Broker(Struct, frozen=True):
-    """The broker's replies, and the books as if every fact in them were applied; `unapplied` counts those facts.
+    """The broker's replies, and the books as if every new fact in them were applied; `unapplied` counts those facts.
 
-    `totals` and `findings` are of these books, and `proven` are the activities among the facts. `position_ratios` is
-    the broker's quantity divided by the books', where they differ for no known reason. `leaps` are positions that these
+    `totals` and `findings` are of these books, and `proven` has the activities among the facts. `position_ratios` is
+    the broker's quantity divided by the books', where they differ for no known reason. `leaps` has positions that these
     facts would change impossibly.
     """
 
@@ -388,9 +387,10 @@ class WatchedEvents(Struct, frozen=True):
 
 
 class Trading(Struct, frozen=True):
-    """The evidence of an audit. `due` are the jobs with a slot due in the last session.
+    """The evidence of an audit.
 
-    `kept` has each position's stored terms. `broker` is None if it wasn't queried.
+    `due` has the jobs with a slot due in the last session. `kept` has each position's stored terms. `broker` is None if
+    it wasn't queried.
     """
 
     moment: TradingMoment

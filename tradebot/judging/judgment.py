@@ -1,4 +1,4 @@
-"""A judgment about one subject, with its evidence. Every command that reports on health prints these."""
+"""A judgment about one subject, with its evidence; every command that reports health prints these."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -11,10 +11,10 @@ from tradebot.model.trading import Permission
 
 
 class HealthState(StrEnum):
-    """The state of a subject, from best to worst. Without evidence it is UNKNOWN, which isn't OK.
+    """The state of a subject, from best to worst.
 
-    SKIPPED wasn't examined, on request or because there is nothing to examine; NOT_DUE has no evidence yet, and none
-    was due.
+    Without evidence it is UNKNOWN, which isn't OK. SKIPPED wasn't examined, on request or because there is nothing to
+    examine; NOT_DUE has no evidence yet, and none was due.
     """
 
     OK = "OK"
@@ -32,10 +32,9 @@ class HealthState(StrEnum):
 class Judgment(Struct, frozen=True):
     """The state of one subject, and its evidence.
 
-    `looked_at` says what was examined, `count` how many of them there were, and `at` when the newest was made. `age_s`
-    is its age, and `late_s` for how long newer evidence has been due; the subject has FAILED once that is more than
-    `budget_s`. `until` is when the first evidence is due, if it is NOT_DUE. `next` is what to do, empty if there is
-    nothing to do.
+    `looked_at` says what was examined, `count` how many there were, and `at` when the newest was made. `age_s` is its
+    age, and `late_s` how long newer evidence has been due; the subject has FAILED once that exceeds `budget_s`. `until`
+    is when the first evidence is due, if it is NOT_DUE. `next` is the remedy, empty if none is needed.
     """
 
     subject: str
@@ -51,19 +50,21 @@ class Judgment(Struct, frozen=True):
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        assert self.count or self.state is not HealthState.OK, f"{self.subject}: nothing looked at is not ok"
-        assert bool(self.next) is self.state.is_finding, f"{self.subject}: a finding, and only that, has a next step"
+        assert self.count or self.state is not HealthState.OK, f"{self.subject}: without evidence it can't be OK"
+        assert bool(self.next) is self.state.is_finding, (
+            f"{self.subject}: only findings have a next step, and all of them"
+        )
 
 
 def overall(judgments: Iterable[Judgment]) -> HealthState:
-    """Return the worst state of any subject; OK if nobody has to act and something is OK, UNKNOWN without subjects."""
+    """Return the worst state of any subject; OK if nothing needs action, UNKNOWN without subjects."""
     states = {judgment.state for judgment in judgments}
     worst = max(states, key=list(HealthState).index, default=HealthState.UNKNOWN)
     return worst if worst.is_finding or HealthState.OK not in states else HealthState.OK
 
 
 def rank_judgments(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
-    """Return the findings, most urgent first: failures, then unknowns, then others; each group in the given order."""
+    """Return the findings, most urgent first: failures, then unknowns, then others, each in the given order."""
     findings = [judgment for judgment in judgments if judgment.state.is_finding]
     return tuple(sorted(findings, key=lambda finding: -list(HealthState).index(finding.state)))
 
@@ -90,17 +91,17 @@ def judge_skipped(name: str, why: str, what: str = "") -> Judgment:
 
 
 PERMISSION = "permission"
-"""The subject of the judgment of what the bot may send, which is no part of the bot."""
+"""The subject of the judgment about the bot's permission to send, which is no component."""
 
 
-def permission(given: Permission, now: datetime, blocks: Collection[str] | None = None) -> Judgment:
-    """Judge permission at a time by this machine's clock; `blocks` are the broker's own, None if it wasn't queried."""
+def permission(granted: Permission, now: datetime, blocks: Collection[str] | None = None) -> Judgment:
+    """Judge permission at a time by this machine's clock; `blocks` are the broker's, None if it wasn't queried."""
     blocked = [(Reason.ACCOUNT_BLOCKED, flag) for flag in blocks or ()]
-    closed = [*given.closed_to_entries(now), *blocked]
+    closed = [*granted.closed_to_entries(now), *blocked]
     looked_at, count = ("mode", 1) if blocks is None else ("mode and blocks", 2)
     if not closed:
         return Judgment(PERMISSION, HealthState.OK, looked_at, count, "orders may be sent", age_s=0.0)
-    only_entries = given.open and not blocked
+    only_entries = granted.open and not blocked
     effect = "no entries are sent, exits continue" if only_entries else "no orders are sent, including exits"
     finding = f"{', '.join(f'{reason} ({gate})' for reason, gate in closed)}: {effect}"
     return Judgment(

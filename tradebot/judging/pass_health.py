@@ -1,7 +1,7 @@
 """Judge recorded passes and slot claims, and define the table of all judgments.
 
 A subject is UNKNOWN if nothing was examined, never OK, and NOT_DUE while nothing was due yet. Every command shows a
-selection of the same judgments, so none of them can contradict another.
+selection of the same judgments, so they can't contradict each other.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ from tradebot.timetable.entries import ENDS, TimetableEntry
 from tradebot.timetable.sessions import Slot
 
 TO_END = timedelta(minutes=1)
-"""How much longer than its limit a chore may take until its end is recorded."""
+"""How long after its time limit a chore's end may be recorded."""
 UNANSWERED = frozenset({Reason.VENUE_UNREACHABLE, Reason.KEYS_REFUSED})
 
 
@@ -31,7 +31,7 @@ def is_finished(cycle: CycleRecord) -> bool:
 
     A pass that was interrupted, refused or only recorded as missed has examined nothing.
     """
-    # For someone's own candidates, the strategies and their slot have another pass.
+    # Submitted candidates have a pass of their own; strategies and their slot have another one.
     counts = "/" not in cycle.slot and not cycle.dry_run
     return counts and (cycle.job_decision is None or cycle.job_decision.reason is Reason.MARKET_CLOSED)
 
@@ -66,7 +66,7 @@ def _goes_on(cycle: CycleRecord) -> bool:
 
 
 def of_job(job: Job) -> Judge:
-    """Return a function that judges a job by its last finished pass, which must be no older than its last slot."""
+    """Return a function that judges a job by its last finished pass, which must not be older than its last slot."""
 
     def judge(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
         done, due = finished_passes(past, job), past.due[job]
@@ -77,8 +77,10 @@ def of_job(job: Job) -> Judge:
         looked = newest(cycle for cycle in done if cycle.job_decision is None)
         stuck = [each for each in looked.refused_strategies if each.decision.gate is Gate.EXIT] if looked else []
         if stuck:
-            held = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: component_health.SHOWN])
-            return HealthVerdict(FAILED, f"{finding}; can't be closed: {held}", len(done), fresh, "tradebot reconcile")
+            stuck_text = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: component_health.SHOWN])
+            return HealthVerdict(
+                FAILED, f"{finding}; can't be closed: {stuck_text}", len(done), fresh, "tradebot reconcile"
+            )
         gaps, unlike = _gaps(job, done, past), _differing(job, past)
         if gaps and last:
             bare_gaps = (_bare(gap, last.at, evidence.now or last.at) for gap in gaps[: component_health.SHOWN])
@@ -96,7 +98,7 @@ def of_job(job: Job) -> Judge:
 
 
 def _gaps(job: Job, done: Sequence[CycleRecord], past: SessionEvidence) -> Sequence[Gap]:
-    """Return the gaps that a job's passes left last; those of entries until a pass of exits has looked again."""
+    """Return the gaps in protection that a job's passes left last; those of entries until the next exit pass."""
     cycle_record = newest(cycle for cycle in done if cycle.gaps is not None)
     looked = newest(cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None)
     if cycle_record is None or (job is not Job.EVALUATE_EXITS and looked is not None and looked.at >= cycle_record.at):
@@ -115,7 +117,7 @@ def _bare(gap: Gap, looked: datetime, now: datetime) -> str:
         past = f"after {lasted_s:,.0f} s without one ({gap.why})"
         return f"a stop was sent for {what} {past}; the next pass sees if it rests"
     if gap.why == DOUBTED:
-        return f"{what} perhaps without a stop for {lasted_s:,.0f} s: the broker's answers about it disagree"
+        return f"{what} perhaps without a stop for {lasted_s:,.0f} s: the broker's replies about it disagree"
     return f"{what} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
 
 
@@ -138,7 +140,7 @@ def prices_of(
 ) -> PriceEvidence | None:
     """Return the prices of the last exit pass that read the account, and the positions without one.
 
-    `priced_at` names the symbols whose prices were read in the pass at a time. An unconfirmed quote is no price.
+    `priced_at` returns the symbols whose prices were read in the pass at a time. An unconfirmed quote doesn't count.
     """
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
     last = newest(read)
@@ -150,19 +152,19 @@ def prices_of(
     return PriceEvidence(len(read), last.at, len(held_symbols), tuple(sorted(held_symbols - priced)), age_s)
 
 
-def replays_of(cycles: Sequence[CycleRecord], kept: Collection[str]) -> Replays | None:
+def replays_of(cycles: Sequence[CycleRecord], record_ids: Collection[str]) -> Replays | None:
     """Return how many passes that decided about orders can be replayed, given the ids of the stored records."""
     decided = [cycle for cycle in cycles if cycle.job in (EXITS, ENTRIES) and not (cycle.dry_run or cycle.job_decision)]
     if not decided:
         return None
     in_order = sorted(decided, key=lambda cycle: cycle.at)
-    has = [cycle.id in kept for cycle in in_order]
+    has = [cycle.id in record_ids for cycle in in_order]
     lacking = next((number for number, index in enumerate(reversed(has)) if index), len(has))
     return Replays(len(has), in_order[-1].at, sum(has), lacking)
 
 
 def clock(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
-    """Judge the clocks by the last pass that compared two; if they differ, it is refused, or uses prices alone."""
+    """Judge the clocks by the last pass that compared two; if they differ, it was refused, or used prices alone."""
     apart = [cycle for cycle in past.cycles if _clock_ahead_s(cycle) is not None]
     agreed = [cycle for cycle in past.cycles if is_finished(cycle) and cycle.clock_ahead_s is None]
     last, last_apart = newest([*agreed, *apart]), newest(apart)
@@ -171,7 +173,7 @@ def clock(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | No
     fresh = by_slots(evidence, last.at, Job.EVALUATE_EXITS)
     ahead_s = (last.at - (evidence.now or last.at)).total_seconds()
     if ahead_s > evidence.budgets.skew_s:
-        # Nothing that is dated so can be seen to be too old.
+        # A record with a later date can't be seen to be too old.
         finding = f"the last pass is dated {ahead_s:,.0f} s after this machine's time"
         return HealthVerdict(FAILED, finding, len(agreed) + len(apart), fresh)
     if last_apart is None or last_apart.at < last.at:
@@ -197,13 +199,13 @@ def facts(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | No
 
 
 def strategies(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
-    """Judge the strategies by the last entry pass that ran them: refused results, and untested code."""
+    """Judge the strategies by the last entry pass that ran them: refused results, and code that wasn't backtested."""
     last, names = newest(finished_passes(past, Job.TRADE_ONCE)), past.strategies
     fresh = by_slots(evidence, last.at if last else None, Job.TRADE_ONCE)
     if not names:
         return HealthVerdict(UNKNOWN, "none is in use", 0, component_health.UNKNOWABLE)
     if last is None:
-        return HealthVerdict(UNKNOWN, "not asked yet", 0, fresh)
+        return HealthVerdict(UNKNOWN, "not run yet", 0, fresh)
     refused = [each for each in last.refused_strategies if each.decision.gate is Gate.STRATEGY]
     if refused:
         broken = (f"{each.strategy} is BROKEN ({each.decision.reason})" for each in refused[: component_health.SHOWN])
@@ -222,7 +224,7 @@ def untested_code(name: str, code: str | None, tested: Mapping[str, str] | None)
     if not code or not tested or code in tested:
         return ""
     last = [*tested][-1]
-    return f"{name} runs code {code}, which no backtest here has played; the last one, {tested[last]}, played {last}"
+    return f"{name} runs code {code}, which no backtest here has used; the last one, {tested[last]}, used {last}"
 
 
 def missed_slots(past: SessionEvidence) -> list[tuple[str, str, str]]:
@@ -257,7 +259,7 @@ def schedule(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
 def last_run(
     line: TimetableEntry, begun: SlotClaim | None, ended: SlotClaim | None, *, well: bool, now: datetime
 ) -> ChoreEvidence | None:
-    """Return the last run of a chore by the claims of its beginning and its end; None if none has ended.
+    """Return the last run of a chore from its begin and end claims; None if none has ended.
 
     A run without an end well after its time limit was interrupted; until then, the previous run counts.
     """
@@ -269,7 +271,7 @@ def last_run(
 
 
 def came(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
-    """Return those of these slots that occurred: all but those of a session that closed early."""
+    """Return the slots that took place, without those after an early close."""
     never = {_key(claim) for claim in claims if claim.missed_reason is Reason.CLOSED_EARLY}
     return tuple(slot for slot in slots if slot.key not in never)
 
@@ -333,7 +335,7 @@ TABLE: Mapping[str, Subject] = {
     ),
     "storage": Subject(component_health.storage, "stores", "tradebot status --stores"),
 }
-"""Every subject that the bot's own records are evidence of, the most urgent first."""
+"""Every subject that the bot's own records are evidence of, most urgent first."""
 
 
 FINISHED = ("ledger", "journal", "books", "orders", "halts", "config")
@@ -347,7 +349,7 @@ def judge_passes(evidence: HealthEvidence, subjects: Iterable[str] | None = None
 
 
 def judge(name: str, evidence: HealthEvidence) -> Judgment:
-    """Judge one subject by its own part of the evidence only."""
+    """Judge one subject by its part of the evidence."""
     subject, part = TABLE[name], evidence.parts[name]
     if isinstance(part, Unread):
         state = HealthState.FAILED if subject.store else HealthState.UNKNOWN

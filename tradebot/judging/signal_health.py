@@ -23,9 +23,10 @@ from tradebot.signals.contracts import broken, drifts
 
 
 class SignalHealth(StrEnum):
-    """CRITICAL: the signal can't be used. DEGRADED: it can, but something is wrong. HEALTHY: nothing is wrong.
+    """The state of a signal.
 
-    UNKNOWN: there is no evidence, for example while the market is closed.
+    CRITICAL: it can't be used. DEGRADED: it can, but something is wrong. HEALTHY: nothing is wrong. UNKNOWN: there is
+    no evidence, for example while the market is closed.
     """
 
     HEALTHY = "HEALTHY"
@@ -35,7 +36,7 @@ class SignalHealth(StrEnum):
 
 
 class SignalVerdict(NamedTuple):
-    """The state of a signal and the reason for it; `idle` if it is UNKNOWN and nobody has to act."""
+    """The state of a signal and the reason; `idle` if it is UNKNOWN and nothing needs to be done."""
 
     state: SignalHealth
     why: str
@@ -45,7 +46,7 @@ class SignalVerdict(NamedTuple):
 class KindEvidence(Struct, frozen=True):
     """The evidence of one kind: its newest replies (one for each of `wanted` calls), and failures since.
 
-    `at` are the times of the newest replies, with or without rows. `received`, `foreign` and `rejected` count rows of
+    `at` has the times of the newest replies, with or without rows. `received`, `foreign` and `rejected` count rows of
     all recent replies, and so does `nulls` by field. `more_nulls` are fields that are null much more often than usual.
     """
 
@@ -75,7 +76,7 @@ class DriftRow(Struct, frozen=True):
 class KindHealth(Struct, frozen=True):
     """The health of one kind of facts; None means that there was nothing to measure.
 
-    `age_s` is that of the oldest of the newest replies, and `limit_s` its maximum. `rows` are those of all recent
+    `age_s` is the age of the oldest of the newest replies, and `limit_s` its maximum. `rows` are those of all recent
     replies: `bad` are foreign or unreadable, `match_rate` is the share that belongs to the requested ticker, and
     `null_rate` the share of documented values that are null.
     """
@@ -126,7 +127,7 @@ class SignalsHealth(Struct, frozen=True):
 def signals(
     moment: TradingMoment,
     largest_share: Decimal,
-    seen: Iterable[KindEvidence],
+    kind_evidence: Iterable[KindEvidence],
     scores: CycleRecord | None = None,
     reads: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> SignalsHealth:
@@ -135,7 +136,7 @@ def signals(
     At most `largest_share` of rows may differ from the source's documentation; `reads` has each component's kinds by
     name.
     """
-    kinds = tuple(_kind_health(each, moment, largest_share) for each in seen)
+    kinds = tuple(_kind_health(each, moment, largest_share) for each in kind_evidence)
     components = tuple(_components(scores, reads, {kind.name: kind for kind in kinds}))
     every: tuple[KindHealth | ComponentHealth, ...] = (*kinds, *components)
     findings = sum(signal.state is not SignalHealth.HEALTHY and not signal.idle for signal in every)
@@ -175,35 +176,42 @@ def _age_s(kind_evidence: KindEvidence, moment: TradingMoment) -> float:
 
 
 def _judge_kind(
-    seen: KindEvidence, drifts: Sequence[Drift], harmful: Sequence[Drift], moment: TradingMoment, largest_share: Decimal
+    kind_evidence: KindEvidence,
+    drifts: Sequence[Drift],
+    harmful: Sequence[Drift],
+    moment: TradingMoment,
+    largest_share: Decimal,
 ) -> SignalVerdict:
-    """Return the first of these that holds: it can't be used, it can't be judged, something is wrong, all is well."""
-    if not seen.at and seen.failed:
+    """Return the first that applies: it is unusable, it can't be judged, something is wrong, all is well."""
+    if not kind_evidence.at and kind_evidence.failed:
         return SignalVerdict(
-            SignalHealth.CRITICAL, f"{pluralize(seen.failed, 'call')} failed and none succeeded: {seen.failure}"
+            SignalHealth.CRITICAL,
+            f"{pluralize(kind_evidence.failed, 'call')} failed and none succeeded: {kind_evidence.failure}",
         )
-    if not seen.at:
+    if not kind_evidence.at:
         return SignalVerdict(SignalHealth.UNKNOWN, "it was never fetched", idle=not moment.is_open)
     if harmful:
         return SignalVerdict(SignalHealth.CRITICAL, harmful[0].description)
-    unusable = _unusable(seen, largest_share)
-    if unusable and seen.kind.name == FLOW_ALERTS:
+    unusable = _unusable(kind_evidence, largest_share)
+    if unusable and kind_evidence.kind.name == FLOW_ALERTS:
         return SignalVerdict(SignalHealth.CRITICAL, unusable)
-    if not moment.is_open and seen.kind.phase not in (Phase.MORNING, Phase.EVENING):
-        return SignalVerdict(SignalHealth.UNKNOWN, "the market is asleep", idle=True)
-    age_s = _age_s(seen, moment)
-    if age_s > seen.limit_s:
-        return SignalVerdict(SignalHealth.CRITICAL, f"too old to be used: {age_s:,.0f} s against {seen.limit_s:,.0f} s")
-    wrong = next(_wrong(seen, drifts, age_s, is_open=moment.is_open), unusable or None)
+    if not moment.is_open and kind_evidence.kind.phase not in (Phase.MORNING, Phase.EVENING):
+        return SignalVerdict(SignalHealth.UNKNOWN, "the market is closed", idle=True)
+    age_s = _age_s(kind_evidence, moment)
+    if age_s > kind_evidence.limit_s:
+        return SignalVerdict(
+            SignalHealth.CRITICAL, f"too old to be used: {age_s:,.0f} s against {kind_evidence.limit_s:,.0f} s"
+        )
+    wrong = next(_wrong(kind_evidence, drifts, age_s, is_open=moment.is_open), unusable or None)
     if wrong is not None:
         return SignalVerdict(SignalHealth.DEGRADED, wrong)
-    if not any(reply.rows for reply in seen.replies):
+    if not any(reply.rows for reply in kind_evidence.replies):
         return SignalVerdict(SignalHealth.UNKNOWN, "no reply has a row, so there is nothing to judge", idle=True)
     return SignalVerdict(SignalHealth.HEALTHY, "fresh, complete and as documented")
 
 
 def _wrong(kind_evidence: KindEvidence, drifts: Sequence[Drift], age_s: float, *, is_open: bool) -> Iterator[str]:
-    """Yield what is wrong with a kind that can be used nevertheless, most important first."""
+    """Yield problems of a usable kind, most important first."""
     missing = kind_evidence.wanted - len(kind_evidence.at)
     if missing > 0:
         yield f"{missing:,} of {pluralize(kind_evidence.wanted, 'call')} never answered"

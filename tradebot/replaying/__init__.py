@@ -1,1 +1,1 @@
-"""Record a pass's exact inputs, and decide it again from them: nothing can be sent, and each result is compared."""
+"""Record a pass's exact inputs, and run it again on them: nothing can be sent, and each result is compared."""

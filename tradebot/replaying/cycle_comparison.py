@@ -1,4 +1,4 @@
-"""Decide recorded passes again and compare: every decision and every port call, and the first difference by name."""
+"""Run recorded passes again and compare every decision and port call; report the first difference by name."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
@@ -20,7 +20,7 @@ MISSING = "nothing"
 
 
 class CycleDifference(Struct, frozen=True):
-    """The first difference between a pass as recorded and as decided again.
+    """The first difference between a pass as recorded and as run again.
 
     `what` names the field. `symbol`, `strategy` and `gate` identify the decision; they are empty for a field of the
     whole pass.
@@ -42,19 +42,20 @@ class ReplayedPass(Struct, frozen=True):
 
 
 def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = False) -> ReplayedPass:
-    """Decide a recorded pass again with these rules, and compare the result with the record.
+    """Run a recorded pass again with these rules, and compare the result with the record.
 
-    With `only_decisions`, another version may make other port calls on the way to the same decisions.
+    With `only_decisions`, other port calls are allowed, because another version may reach the same decisions
+    differently.
     """
     tape, then = recorded.tape(), _plain(recorded.outcome)
     decisions = sum(len(candidate["decisions"]) for candidate in then["candidates"])
     try:
         outcome = bytes_of(decide_again(recorded, rules, tape))
     except OffTapeError as error:
-        asks = CycleDifference("what the pass asks", MISSING, str(error))
+        asks = CycleDifference("port calls of the pass", MISSING, str(error))
         return ReplayedPass(_first_asked(tape.recorded, tape.asked) or asks, decisions)
     if outcome != recorded.outcome:
-        # What records have told since a later version isn't compared with one from before it.
+        # Fields that a later version added aren't compared with a record from before it.
         now = {name: value for name, value in _plain(outcome).items() if name in then}
         if (cycle_difference := next(_differences(then, now, ()), None)) is not None:
             return ReplayedPass(cycle_difference, decisions)
@@ -62,7 +63,7 @@ def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = Fals
 
 
 def difference(then: CycleRecord | None, now: CycleRecord | None) -> CycleDifference | None:
-    """Return the first difference of two records of a pass, or None; numbers are equal whatever their form.
+    """Return the first difference of two records of a pass, or None; equal numbers may be written differently.
 
     Either record may be missing.
     """
@@ -85,28 +86,28 @@ def _equal(*texts: str) -> bool:
 def _plain(outcome: bytes) -> dict[str, Any]:
     document = msgpack.decode(outcome)
     if not isinstance(document, dict) or not isinstance(document.get("candidates"), list):
-        raise RecordError("it doesn't say what was decided")
+        raise RecordError("it doesn't have the decisions")
     return document
 
 
 def _first_asked(then: Sequence[RecordedQuestion], now: Sequence[RecordedQuestion]) -> CycleDifference | None:
-    """Return the first question that isn't as recorded; None if all are."""
+    """Return the first port call that differs from the record; None if all are the same."""
     for number in range(max(len(then), len(now))):
         before, after = (questions[number] if number < len(questions) else None for questions in (then, now))
         if before != after:
             names = [question.name if question else MISSING for question in (before, after)]
             same = before is not None and after is not None and before.name == after.name
-            what = f"what {names[0]} is asked" if same else "what the pass asks"
+            what = f"calls of {names[0]}" if same else "port calls of the pass"
             digests = [
-                asked.digest.hex() if same and asked else name
-                for asked, name in zip((before, after), names, strict=True)
+                port_call.digest.hex() if same and port_call else name
+                for port_call, name in zip((before, after), names, strict=True)
             ]
             return CycleDifference(what, *digests)
     return None
 
 
 def _differences(then: Any, now: Any, path: tuple[str, ...]) -> Iterator[CycleDifference]:
-    """Yield where two outcomes differ, in their order."""
+    """Yield the differences between two outcomes, in order."""
     if isinstance(then, dict) and isinstance(now, dict):
         for name in dict.fromkeys((*then, *now)):
             if then.get(name) != now.get(name) or (name in then) is not (name in now):
@@ -158,7 +159,7 @@ class PassSeen(Struct, frozen=True):
 
     @property
     def asked_at(self) -> datetime:
-        """Return when its strategies ran, as far as their candidates say."""
+        """Return when its strategies ran, according to its candidates."""
         candidates: Sequence[datetime] = (
             [candidate.at for candidate in self.proposed.candidates] if self.proposed else []
         )

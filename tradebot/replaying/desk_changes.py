@@ -1,6 +1,6 @@
-"""Change a pass's desk: another price, without a position, or with orders that were or weren't sent.
+"""Change a pass's desk: another price, without a position, or with different orders sent.
 
-The book's figures follow: exposure, equity, buying power, entries. The margin of positions stays as the venue reported
+The book's figures follow: exposure, equity, buying power, entries. The positions' margin stays as the venue reported
 it.
 """
 
@@ -54,8 +54,8 @@ class Filled(Struct, frozen=True):
 class Unsent(Struct, frozen=True):
     """A sent order of an earlier pass that the change would not have sent.
 
-    `next_at` is when its strategy sent the next order of the symbol, if any: later fills aren't this order's. The other
-    times are those of the last fills, and of the last loss, that were known before it.
+    `next_at` is when its strategy sent the symbol's next order, if any: later fills aren't this order's. The other
+    times are those of the last fills, and the last loss, before it.
     """
 
     order: Filled
@@ -65,7 +65,7 @@ class Unsent(Struct, frozen=True):
     lost_at: datetime | None = None
 
     def had(self, at: datetime | None) -> bool:
-        """Return True if an event at this time follows from this order."""
+        """Return True if an event at this time belongs to this order."""
         return at is not None and self.order.intent.at <= at and (self.next_at is None or at < self.next_at)
 
 
@@ -87,7 +87,7 @@ def with_price(desk: Desk, symbol: str, price: Decimal) -> Desk:
 
 
 def without_position(desk: Desk, symbol: str) -> Desk:
-    """Return the desk without the account's position in a symbol; its value at the present price becomes cash."""
+    """Return the desk without the account's position in a symbol; its value becomes cash."""
     for position in desk.positions:
         if position.symbol == symbol:
             desk = _less(desk, position.whose, abs(position.quantity))
@@ -96,13 +96,13 @@ def without_position(desk: Desk, symbol: str) -> Desk:
     return replace(desk, book=replace(desk.book, foreign=desk.book.foreign - {symbol}))
 
 
-def at_time(given: Given, at: datetime) -> Given:
+def at_time(inputs: Given, at: datetime) -> Given:
     """Return a pass's inputs as if it had run at another time of its session, with data of the same age.
 
     Earlier events, such as fills, keep their times.
     """
-    desk = given.desk
-    by, proposed = at - desk.now, given.proposed
+    desk = inputs.desk
+    by, proposed = at - desk.now, inputs.proposed
     is_open = desk.session is not None and desk.session.contains(at)
     moved = replace(
         desk,
@@ -118,7 +118,7 @@ def at_time(given: Given, at: datetime) -> Given:
     if proposed is not None:
         later = tuple([replace(candidate, at=candidate.at + by) for candidate in proposed.candidates])
         proposed = replace(proposed, candidates=later)
-    return replace(given, desk=moved, proposed=proposed)
+    return replace(inputs, desk=moved, proposed=proposed)
 
 
 def with_filled(desk: Desk, filled: Filled) -> Desk:
@@ -134,7 +134,7 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
     totals = desk.books.totals.after((filled.fill,))
     position = totals.positions[intent.whose]
     others = (lot for lot in desk.positions if lot.whose != position.whose)
-    held = replace(
+    positioned = replace(
         desk,
         positions=(*others, position),
         net={**desk.net, symbol: desk.net.get(symbol, NONE) + filled.signed_quantity},
@@ -145,7 +145,7 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
     gain = intent.instrument.notional(filled.signed_quantity, price) - intent.instrument.notional(
         filled.signed_quantity, filled.price
     )
-    return _worth_more(held, symbol, gain)
+    return _worth_more(positioned, symbol, gain)
 
 
 def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
@@ -164,7 +164,7 @@ def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
 def without_order(desk: Desk, unsent: Unsent) -> Desk:
     """Return the desk as if an order of an earlier pass hadn't been sent.
 
-    Its shares are removed, and so is the profit of closing them. No other order waits for it or because of it.
+    Its shares are removed, and so is the profit of closing them. No other order depends on it.
     """
     filled = unsent.order
     if filled.intent.purpose is not Purpose.OPEN:
@@ -229,13 +229,13 @@ def _with_bought(desk: Desk, filled: Filled) -> Book:
 
 
 def _held_against(desk: Desk, intent: Intent) -> Decimal:
-    """Return how many shares are held on the side that an order closes, unsigned."""
+    """Return how many shares an order could close, unsigned."""
     held_quantity = next((position.quantity for position in desk.positions if position.whose == intent.whose), NONE)
     return abs(held_quantity) if held_quantity * intent.side.sign < 0 else NONE
 
 
 def _count_entry(desk: Desk, entry: Intent) -> Book:
-    """Return the book with an entry among those of its session, if that is the desk's."""
+    """Return the book with an entry counted in its session, if that is the desk's."""
     today = desk.session is not None and desk.session.date == entry.key.session
     entered = Entered(entry.key.strategy, entry.instrument.symbol, entry.side, entry.at)
     return desk.book.with_order(entered) if today else desk.book
@@ -252,7 +252,7 @@ def _with_times(book: Book, strategy: str, symbol: str, at: datetime) -> Book:
 
 
 def _without_times(book: Book, unsent: Unsent) -> Book:
-    """Return the book with the times of fills and losses that were known before an order, in the place of its own."""
+    """Return the book with the times of fills and losses from before an order, in place of the order's own."""
     symbol, whose = unsent.order.symbol, unsent.order.intent.whose
     others = (at for (strategy, name), at in book.own_fill_at.items() if name == symbol and strategy != whose[0])
     filled = max((at for at in (unsent.filled_at, *others) if at), default=None)
@@ -281,7 +281,7 @@ def _without_trip(desk: Desk, trip: RoundTrip) -> Desk:
 
 
 def _less(desk: Desk, whose: tuple[str, str], shares: Decimal) -> Desk:
-    """Return the desk with so many shares less of a position, unsigned, sold at the desk's price."""
+    """Return the desk with `shares` fewer in a position, unsigned, sold at the desk's price."""
     strategy, symbol = whose
     position = next((position for position in desk.positions if position.whose == whose), None)
     if position is None:
@@ -317,7 +317,7 @@ def _reduce_position(position: Position, shares: Decimal) -> Position:
 
 
 def _with_net(desk: Desk, symbol: str, change: Decimal) -> Desk:
-    """Return the desk with another net position of a symbol, and what that is in the book."""
+    """Return the desk with a symbol's net position changed, and the book's figures adjusted."""
     was = desk.net.get(symbol, NONE)
     listing, price = desk.listings.get(symbol), _price(desk, symbol, NONE)
     net = {**desk.net, symbol: was + change}
@@ -331,7 +331,7 @@ def _with_net(desk: Desk, symbol: str, change: Decimal) -> Desk:
 
 
 def _revalue(desk: Desk, symbol: str, was: Decimal, becomes: Decimal) -> Book:
-    """Return the book with another value in USD of what is held of a symbol, signed."""
+    """Return the book with a symbol's position revalued from `was` to `becomes`, in signed USD."""
     book = desk.book
     more, span = abs(becomes) - abs(was), book.spans.get(symbol, Span())
     return replace(
@@ -344,7 +344,7 @@ def _revalue(desk: Desk, symbol: str, was: Decimal, becomes: Decimal) -> Book:
 
 
 def _worth_more(desk: Desk, symbol: str, gain: Decimal) -> Desk:
-    """Return the desk of an account that is worth so many USD more, because of what it holds of a symbol."""
+    """Return the desk of an account worth `gain` USD more because of its position in a symbol."""
     book, equity = desk.book, desk.book.equity + gain
     worth = replace(book.worth, total=book.worth.total + gain) if book.worth else None
     owners = [position for position in desk.positions if position.symbol == symbol]
@@ -379,7 +379,7 @@ def _add_amount(amounts: Mapping[str, Decimal], name: str, more: Decimal) -> Map
 
 
 def _price(desk: Desk, symbol: str, otherwise: Decimal) -> Decimal:
-    """Return a symbol's price on a desk: its quote's midpoint, or else what was last paid for it."""
+    """Return a symbol's price on a desk: its quote's midpoint, otherwise its last price."""
     quote = desk.quotes.get(symbol)
     return quote.middle if quote else desk.books.totals.last_price.get(symbol, otherwise)
 

@@ -26,16 +26,17 @@ FORMER: Mapping[str, str] = {
     "activity.Entry": "account.Entry",
     "activity.Restated": "account.Restated",
 }
-"""The current name by the former one: `module.Class`, `port.method`, or a field, which is `module.Class.field`. A field
-has its class's current name, followed by its own name alone, which is empty without a successor.
+"""The current name by the former one: `module.Class`, `port.method`, or `module.Class.field`.
+
+A field has its class's current name; its new name is empty if there is no successor.
 """
 
 
 def name_now(former: str) -> str:
-    """Return the present name of a recorded class or port method."""
+    """Return the current name of a recorded class or port method."""
     return FORMER.get(former, former)
 
 
 def field_now(kind: str, former: str) -> str:
-    """Return the present name of a recorded field; empty if the field no longer exists."""
+    """Return the current name of a recorded field; empty if it no longer exists."""
     return FORMER.get(f"{kind}.{former}", former)

@@ -1,4 +1,4 @@
-"""Replay a recorded pass with other rules or on another desk; anything that didn't happen originally is simulated.
+"""Replay a recorded pass with other rules or on another desk; calls that didn't happen originally are simulated.
 
 Port calls of the original pass get the recorded replies. An order that wasn't sent originally is accepted without
 further effect. Other calls are answered from the desk, or with nothing if nothing is known.
@@ -54,22 +54,22 @@ class Supposed(RecordedPorts):
 
     @property
     def sent_then(self) -> Iterator[Intent]:
-        """Yield the new orders that were accepted when the pass was recorded."""
+        """Yield the orders that were newly accepted in the recorded pass."""
         read = self.source.shapes.reader(Intent, inline=True)
         for row in self._last.values():
             if row[0] == SUBMIT and len(row) == 4 and self.source.read(Reply, row[3]).outcome is WriteOutcome.ACCEPTED:
                 yield read(row[2][0], self.source)
 
-    def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
+    def answer(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """Return the reply to a port call, and note accepted orders.
 
         Events and notices go nowhere here, so the data that they would be compared with isn't read either.
         """
         if name in TELLING:
             return None
-        reply = super().answer(name, asked)
+        reply = super().answer(name, arguments)
         if name == SUBMIT and reply.outcome is WriteOutcome.ACCEPTED:
-            self.sent.append(asked[0])
+            self.sent.append(arguments[0])
         return reply
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
@@ -82,50 +82,52 @@ class Supposed(RecordedPorts):
             return self._known_desk.rejected_quotes
         return super().attribute(name)
 
-    def unknown(self, name: str, asked: tuple[Any, ...]) -> Any:
+    def unknown(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """Return the simulated reply to a call without a recorded one."""
         if name in PASSED_ON:
             return ACCEPTED
         if name == "ledger.promise":
-            return asked[0].client_order_id not in self._promised_orders
+            return arguments[0].client_order_id not in self._promised_orders
         if name in KNOWN:
-            return KNOWN[name](self._known_desk, asked)
+            return KNOWN[name](self._known_desk, arguments)
         hint = reply_hint(name) if name not in CLOCKS else None
         if hint is not None and (is_mapping(hint) or items_of(hint)):
             return MappingProxyType({}) if is_mapping(hint) else ()
         if is_union(hint) and NoneType in get_args(hint):
             return None
-        return super().unknown(name, asked)
+        return super().unknown(name, arguments)
 
     @property
     def _known_desk(self) -> Desk:
-        assert self.desk is not None, "a supposed pass has a desk"
+        assert self.desk is not None, "a hypothetical pass has a desk"
         return self.desk
 
 
-def _claim_anything(desk: Desk, asked: tuple[Any, ...]) -> SlotClaim:
-    job, session, slot, by, at = asked
+def _claim_anything(desk: Desk, arguments: tuple[Any, ...]) -> SlotClaim:
+    job, session, slot, by, at = arguments
     return SlotClaim(job, session, slot, by, at, won=True)
 
 
 KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
-    "reader.clock": lambda desk, asked: desk.clock,
-    "reader.account": lambda desk, asked: desk.account,
-    "ledger.trading_state": lambda desk, asked: desk.state,
+    "reader.clock": lambda desk, arguments: desk.clock,
+    "reader.account": lambda desk, arguments: desk.account,
+    "ledger.trading_state": lambda desk, arguments: desk.state,
     "ledger.claim_slot": _claim_anything,
-    "ledger.promised": lambda desk, asked: {
-        name: desk.books.promised[name] for name in asked[0] if name in desk.books.promised
+    "ledger.promised": lambda desk, arguments: {
+        name: desk.books.promised[name] for name in arguments[0] if name in desk.books.promised
     },
-    "ledger.apply_orders": lambda desk, asked: 0,
-    "market.quotes": lambda desk, asked: {symbol: desk.quotes[symbol] for symbol in asked[0] if symbol in desk.quotes},
-    "stopwatch": lambda desk, asked: desk.taken_s,
-    "second_clock": lambda desk, asked: desk.now,
+    "ledger.apply_orders": lambda desk, arguments: 0,
+    "market.quotes": lambda desk, arguments: {
+        symbol: desk.quotes[symbol] for symbol in arguments[0] if symbol in desk.quotes
+    },
+    "stopwatch": lambda desk, arguments: desk.taken_s,
+    "second_clock": lambda desk, arguments: desk.now,
 }
 """The desk's replies to calls without a recorded one."""
 
 
 class Decided(NamedTuple):
-    """The record of a pass decided again, and the new orders that it had accepted."""
+    """A pass's record after another run, and the newly accepted orders."""
 
     cycle: CycleRecord
     sent: tuple[Intent, ...]
@@ -142,7 +144,7 @@ def decide(recorded: RecordedCycle, rules: Rules) -> Decided:
     try:
         return Decided(decide_again(recorded, rules, tape), tuple(tape.sent))
     except OffTapeError as error:
-        raise RecordError(f"with this change it asks for {error}, and nobody knows the answer") from error
+        raise RecordError(f"with this change it calls {error}, whose reply is unknown") from error
 
 
 def supposed_tape(recorded: RecordedCycle) -> Supposed:
@@ -154,7 +156,7 @@ def supposed_tape(recorded: RecordedCycle) -> Supposed:
 
 
 def promised_before(outcome: bytes) -> frozenset[str]:
-    """Return the client order ids that a pass found already promised, so that it didn't send them."""
+    """Return the client order ids that a pass found already promised and therefore didn't send."""
     if DUPLICATE not in outcome:
         return frozenset()
     decisions = (decision for candidate in msgpack.decode(outcome)["candidates"] for decision in candidate["decisions"])

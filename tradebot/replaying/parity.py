@@ -1,10 +1,9 @@
-"""Compare a session as a bot traded it with the same session in a backtest, and explain the differences.
+"""Compare a bot's session with a backtest of the same session, and explain the differences.
 
 Passes are matched by their slots, orders by their ids, which follow from their content. A difference is explained by
 its pass's inputs: if they differ for an outside reason, that is its cause; if they differ because of an earlier
-difference, it has that one's cause. If both had the same inputs, it is ours.
-
-If no market can be simulated, fills are compared with assumed ones.
+difference, it has that one's cause. If both had the same inputs, the fault is this program's. If no market can be
+simulated, fills are compared with assumed ones.
 """
 
 from collections import Counter, defaultdict
@@ -46,10 +45,10 @@ class Ran(NamedTuple):
 
 
 Data = Callable[[PassSeen, str, str], ParityCause | None]
-"""Returns whether the bars that a strategy saw of a symbol came late or were revised since; None if neither."""
+"""Returns why a strategy's bars of a symbol differ: they came late or were revised; None if neither."""
 
 
-def unknown(seen: PassSeen, strategy: str, symbol: str) -> ParityCause | None:
+def unknown(pass_seen: PassSeen, strategy: str, symbol: str) -> ParityCause | None:
     """Return None: the cause of differing bars is unknown."""
     return None
 
@@ -57,7 +56,7 @@ def unknown(seen: PassSeen, strategy: str, symbol: str) -> ParityCause | None:
 def costs(ran: Ran, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -> Decimal | None:
     """Return the cost of a session's fills: fees plus assumed slippage; None if a fee isn't known.
 
-    `paid` are fees in USD that were booked after their fills, by `fee_id`.
+    `paid` has fees in USD that were booked after their fills, by `fee_id`.
     """
     fills = [fill for sent in ran.sent.values() for fill in sent.fills]
     fees = NONE
@@ -75,7 +74,9 @@ def costs(ran: Ran, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -> Decima
 
 
 class FillComparison(NamedTuple):
-    """The comparison's counts and differences; for orders that both filled, how much worse the bot's were, in USD."""
+    """The comparison's counts and differences; for orders that both filled, how much worse the bot's fills were, in
+    USD.
+    """
 
     decisions: int
     fills: int
@@ -107,7 +108,7 @@ class _Comparing:
         return FillComparison(self._decisions, sum(bool(value) for _, value in pairs), tuple(self._found), worse, value)
 
     def _looks(self) -> Iterator[tuple[datetime, int, Callable[[], None]]]:
-        """Yield what is to be compared, by its time: what filled, then the passes that saw it, then what they sent."""
+        """Yield what to compare, by time: fills, then the passes that saw them, then the orders they sent."""
         for slot in {**self._live.passes, **self._played.passes}:
             yield self._time_of(slot), 1, partial(self._pass, slot)
         for name in {**self._live.sent, **self._played.sent}:
@@ -138,15 +139,15 @@ class _Comparing:
                 self._note_decision(slot, live, strategy, symbol, cause, *_where(then, now))
         if live.otherwise and not self._of_pass[slot]:
             self._note_decision(
-                slot, live, "", "", ParityCause.OURS, "as recorded", f"other {live.otherwise} from the same record"
+                slot, live, "", "", ParityCause.OURS, "as recorded", f"the same record gives another {live.otherwise}"
             )
 
     def _note_decision(
-        self, slot: Slot, seen: PassSeen, strategy: str, symbol: str, cause: ParityCause, *detail: str
+        self, slot: Slot, pass_seen: PassSeen, strategy: str, symbol: str, cause: ParityCause, *detail: str
     ) -> None:
         live, played = detail
         about = slot[0], slot[2], strategy, symbol, cause, live, played
-        self._note(slot, ParityDifference(What.DECISION, seen.desk.now, *about))
+        self._note(slot, ParityDifference(What.DECISION, pass_seen.desk.now, *about))
 
     def _note_missing_pass(self, slot: Slot, only: PassSeen | None) -> None:
         """Note a pass that only one side has, if it decided anything."""
@@ -158,13 +159,13 @@ class _Comparing:
             self._note_decision(slot, only, "", "", ParityCause.MISSED_SLOT, *details)
 
     def _cause(self, slot: Slot, live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> ParityCause:
-        """Return why a candidate was answered otherwise: by what was given to the pass, or by what came before it."""
+        """Return why a candidate's result differs: the pass's inputs, or an earlier difference."""
         strategy, symbol, *_ = key
         if live.otherwise or _code(live, strategy) != _code(played, strategy):
             return ParityCause.OURS
         answer = _first_otherwise(live, played, key)
         if answer is not None and answer.reason is Reason.DUPLICATE_INTENT:
-            # An order of the same pass went out before its desk was taken: a first attempt, which was cut short.
+            # A first attempt of the same pass was interrupted after sending an order, before this desk was taken.
             whose = slot, (strategy, symbol)
             sent = ((fills.slot, fills.intent.whose, fills.intent.at) for fills in self._live.sent.values())
             cut_short = any((of, by) == whose and at < live.desk.now for of, by, at in sent)
@@ -187,7 +188,7 @@ class _Comparing:
         return self._earlier_cause(slot, live, played, symbol)
 
     def _earlier_cause(self, slot: Slot, live: PassSeen, played: PassSeen, symbol: str) -> ParityCause:
-        """Return the cause of the difference that this one follows from; ours if there is none."""
+        """Return the cause of the earlier difference behind this one; this program if there is none."""
         if _same_books(live, played):
             earlier: Sequence[ParityDifference] = self._of_pass[slot]
         else:
@@ -197,8 +198,8 @@ class _Comparing:
             return parity_differences[-1].cause
         if _venue_answers(live) != _venue_answers(played):
             return ParityCause.FILL_MODEL
-        seen = {*live.desk.quotes, *played.desk.quotes}
-        return ParityCause.OURS if all(_same_price(live, played, bar) for bar in seen) else ParityCause.PRICE
+        quoted_symbols = {*live.desk.quotes, *played.desk.quotes}
+        return ParityCause.OURS if all(_same_price(live, played, bar) for bar in quoted_symbols) else ParityCause.PRICE
 
     def _order(self, name: str) -> None:
         live, played = self._live.sent.get(name), self._played.sent.get(name)
@@ -210,7 +211,7 @@ class _Comparing:
         self._add(What.ORDER, name, fills, self._why_sent(fills), words)
 
     def _why_sent(self, fills: RequestWithFills) -> ParityCause:
-        """Return why a request differs: as what was decided about its candidate, or as what its pass found before."""
+        """Return why a request differs: its candidate's decisions, or the state that its pass found."""
         whose, of_pass = fills.intent.whose, self._of_pass[fills.slot]
         decided = [each for each in of_pass if (each.strategy, each.symbol) in (whose, ("", ""))]
         if decided:
@@ -244,7 +245,7 @@ class _Comparing:
         self._note(fills.slot, difference)
 
     def _worth(self, side: Ran, name: str) -> Decimal:
-        """Return what a request's fills have earned at the end, in USD."""
+        """Return the profit of a request's fills at the end, in USD."""
         fills = side.sent[name].fills if name in side.sent else ()
         return sum((worth(fill, self._prices.get(fill.symbol, fill.price)) for fill in fills), NONE)
 
@@ -255,7 +256,7 @@ def worth(fill: Fill, price: Decimal) -> Decimal:
 
 
 def beside(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decimal, Decimal]:
-    """Return how much worse an order's fills were than the assumed ones, and the value of shares that both filled."""
+    """Return how much worse an order's fills were than the assumed ones, and the value of the common shares."""
     (shares, paid, _), (assumed, expected, _) = _totals(live), _totals(played)
     both = min(shares, assumed)
     if not both:
@@ -264,13 +265,13 @@ def beside(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decimal, Decim
 
 
 def _totals(fills: Sequence[Fill]) -> tuple[Decimal, Decimal, datetime | None]:
-    """Return the shares of an order's fills, what they are worth at their prices in USD, and when the last one was."""
+    """Return the shares of an order's fills, their value in USD, and the time of the last one."""
     shares = sum((fill.quantity for fill in fills), NONE)
     return shares, sum((abs(fill.notional) for fill in fills), NONE), max((fill.at for fill in fills), default=None)
 
 
 def _content(intent: Intent) -> tuple[object, ...]:
-    """Return what a request asks for, apart from the names that its venue gave."""
+    """Return a request's content, without the names that its venue gave it."""
     prices = intent.limit_price, intent.stop_price
     return intent.operation, intent.side, intent.quantity, intent.order_type, intent.order_class, *prices
 
@@ -317,13 +318,13 @@ def _answer(record: CandidateRecord) -> tuple[str, ...]:
 
 
 def _where(then: Sequence[str], now: Sequence[str]) -> tuple[str, str]:
-    """Return the first answer that differs on either side."""
+    """Return the first result that differs, on both sides."""
     pairs = zip_longest(then, now, fillvalue=NOTHING)
-    return next((left, other) for left, other in pairs if left != other)
+    return next((first, other) for first, other in pairs if first != other)
 
 
 def _first_otherwise(live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> Decision | None:
-    """Return the first answer of the bot's to a candidate that differs, if the gate was asked on both sides."""
+    """Return the bot's first decision on a candidate that differs, if that gate ran on both sides."""
     then, now = (_records(pass_seen).get(key) for pass_seen in (live, played))
     if then is None or now is None:
         return None
@@ -334,12 +335,12 @@ def _first_otherwise(live: PassSeen, played: PassSeen, key: tuple[str, ...]) -> 
 
 
 def _code(pass_seen: PassSeen, strategy: str) -> str | None:
-    """Return the digest of the code that a strategy answered with; None if it wasn't asked."""
+    """Return the digest of the code that a strategy ran with; None if it didn't run."""
     return pass_seen.proposed.code.get(strategy) if pass_seen.proposed else None
 
 
 def _lacks_bars(pass_seen: PassSeen, strategy: str, symbol: str) -> bool:
-    """Return True if bars that a strategy needs of a symbol weren't there."""
+    """Return True if bars that a strategy needs of a symbol were missing."""
     refused = pass_seen.proposed.refused if pass_seen.proposed else ()
     return any(
         (end.strategy, end.decision.gate) == (strategy, Gate.NEEDS) and end.symbol in (symbol, None) for end in refused
@@ -347,7 +348,7 @@ def _lacks_bars(pass_seen: PassSeen, strategy: str, symbol: str) -> bool:
 
 
 def _same_wants(live: PassSeen, played: PassSeen, strategy: str, symbol: str) -> bool:
-    """Return True if a strategy wanted the same of a symbol, and left out the same."""
+    """Return True if a strategy had the same wants for a symbol, and left out the same ones."""
     return _wants(live, strategy, symbol) == _wants(played, strategy, symbol)
 
 
@@ -364,17 +365,17 @@ def _wants(pass_seen: PassSeen, strategy: str, symbol: str) -> object:
 
 
 def _same_price(live: PassSeen, played: PassSeen, symbol: str) -> bool:
-    """Return True unless both asked for a symbol's quote and got another one, or one of them got none."""
+    """Return True unless both requested a symbol's quote and got different ones, or only one got one."""
     then, now = live.desk, played.desk
     if symbol in then.rejected_quotes or symbol in now.rejected_quotes:
         return then.rejected_quotes.get(symbol) == now.rejected_quotes.get(symbol)
     # An exit pass only queries positions.
-    asked = symbol in then.quotes and symbol in now.quotes
-    return not asked or then.quotes[symbol] == now.quotes[symbol]
+    both_quoted = symbol in then.quotes and symbol in now.quotes
+    return not both_quoted or then.quotes[symbol] == now.quotes[symbol]
 
 
 def _venue_answers(pass_seen: PassSeen) -> object:
-    """Return what a venue has told a pass of the account and its orders, apart from its own names for these."""
+    """Return a venue's replies to a pass about the account and its orders, without its own names for these."""
     desk = pass_seen.desk
     orders = (
         (o.client_order_id, o.status, o.quantity, o.filled_quantity, o.limit_price, o.stop_price) for o in desk.orders
@@ -383,7 +384,7 @@ def _venue_answers(pass_seen: PassSeen) -> object:
 
 
 def _same_books(live: PassSeen, played: PassSeen) -> bool:
-    """Return True if both passes found the same account: positions, orders at work, cash and trading state."""
+    """Return True if both passes found the same account: positions, working orders, cash and trading state."""
     then, now = live.desk, played.desk
     return (then.book, then.positions, then.state.state, then.account) == (
         now.book, now.positions, now.state.state, now.account,
@@ -391,20 +392,20 @@ def _same_books(live: PassSeen, played: PassSeen) -> bool:
 
 
 AT_ONCE = frozenset({OrderType.MARKET, OrderType.LIMIT})
-"""The types of orders that may fill at once; a stop waits for its price."""
+"""The order types that may fill at once; a stop waits for its price."""
 
 
 def at_quotes(live: Ran, again: Ran, slippage_bps: Decimal) -> Ran:
     """Return replayed passes, with a session's requests filled at the quotes.
 
-    A request that rests at the venue, or whose pass saw no quote, keeps its actual fills.
+    A request that rests at the venue, or whose pass had no quote, keeps its actual fills.
     """
     sent = {name: _assume_fills(fills, live, slippage_bps) for name, fills in live.sent.items()}
     return Ran(again.passes, sent)
 
 
 def _assume_fills(fills: RequestWithFills, live: Ran, slippage_bps: Decimal) -> RequestWithFills:
-    """Return a request with the fills that are assumed of it."""
+    """Return a request with its assumed fills."""
     intent, pass_seen = fills.intent, live.passes.get(fills.slot)
     quote = pass_seen.desk.quotes.get(intent.key.symbol) if pass_seen else None
     if quote is None or intent.operation is not Operation.SUBMIT or intent.protects or not _takes(intent):
@@ -414,7 +415,7 @@ def _assume_fills(fills: RequestWithFills, live: Ran, slippage_bps: Decimal) -> 
 
 
 def _takes(intent: Intent) -> bool:
-    """Return True if a request is to fill at once: a passive entry looks for a better price first."""
+    """Return True if a request is meant to fill at once; a passive entry waits for a better price first."""
     return intent.order_type in AT_ONCE and intent.approach is None
 
 
@@ -422,7 +423,7 @@ def _fill_at(fills: RequestWithFills, price: Decimal) -> tuple[Fill, ...]:
     intent, limit = fills.intent, fills.intent.limit_price
     if limit is not None and (price - limit) * intent.side.sign > 0:
         return ()
-    # When it filled is up to the venue; only at what price is assumed.
+    # Only the price is assumed; the time of the fill stays the venue's.
     at = max((fill.at for fill in fills.fills), default=intent.at)
     name, multiplier = intent.client_order_id, intent.instrument.multiplier
     return (Fill(name, name, intent.key.symbol, intent.side, intent.quantity, price, at, multiplier),)

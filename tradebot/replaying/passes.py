@@ -29,11 +29,11 @@ from tradebot.replaying.record_writer import (
 )
 
 SCHEMA, LENGTH = 2, 9
-"""The version of the record format. This program can't read a later one."""
+"""The version of the record format; later ones can't be read."""
 FIRST = 1
 """The version in which every field contains its value."""
 TOLD = 6
-"""The index of the port replies, after the version: most of them are in earlier records, and few readers need them."""
+"""The index of the port replies after the version: most of them are in earlier records, and few readers need them."""
 
 
 GIVEN = "passes.Given"
@@ -43,7 +43,7 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 class ByHand(Struct, frozen=True):
-    """The positions that a person closes: in these symbols, or all if None; `later` are all desks after the first."""
+    """A person's request to close positions: in these symbols, or all if None; `later` has the later desks."""
 
     symbols: tuple[str, ...] | None
     later: tuple[Desk, ...]
@@ -52,10 +52,10 @@ class ByHand(Struct, frozen=True):
 class Given(Struct, frozen=True):
     """A pass's inputs besides its ports: the desk, its proposals, and records of an interrupted earlier run.
 
-    `proposed` is None for an exit pass. `earlier` are the records that it already had: of orders sent before it
-    yielded, or of entries canceled before it began. Without `sends` nothing could be sent. `universe` replaces the
-    settings' one if candidates were submitted. `by_hand` is None unless a person closes positions.
-    Without `ask_declined`, no gate was asked about entries that their strategy declined; earlier programs asked.
+    `proposed` is None for an exit pass. `earlier` has the records that existed before: of orders sent before it
+    yielded, or entries canceled before it began. Without `sends` nothing could be sent. `universe` replaces the
+    settings' one if candidates were submitted. `by_hand` is None unless a person closes positions. Without
+    `ask_declined`, gates weren't evaluated for entries that their strategy declined; earlier programs evaluated them.
     """
 
     call: Call
@@ -71,9 +71,9 @@ class Given(Struct, frozen=True):
 
 
 class RecordEnvironment(Struct, frozen=True):
-    """The rules and code of a pass, as JSON and text: the settings, the accepted ones, and the version.
+    """A pass's rules and code, as JSON and text: the settings, the accepted ones, and the version.
 
-    `discovered` are the symbols that replaced the universe.
+    `discovered` has the symbols that replaced the universe.
     """
 
     settings: bytes
@@ -102,7 +102,7 @@ class RecordedCycle(Struct, frozen=True):
 
 
 class PassRecorder:
-    """Records one pass: run the pass with its `world`, and the record is written when it ends."""
+    """Record one pass: run it with this `world`, then build the record."""
 
     def __init__(
         self,
@@ -141,10 +141,10 @@ class PassRecorder:
         remembered.forget_if_many()
         parts = RecordParts(remembered)
         head = [parts.text(_shapes()), parts.text(around.settings), parts.text(around.accepted)]
-        given = step_for(Given)(self._given, parts)
+        encoded_inputs = step_for(Given)(self._given, parts)
         rows = self._recording.to_parts(parts)
         told_by = [list(around.discovered), around.version]
-        body = encode_steps([SCHEMA, *head, *told_by, given, rows, bytes_of(outcome)])
+        body = encode_steps([SCHEMA, *head, *told_by, encoded_inputs, rows, bytes_of(outcome)])
         return StoredRecord(body, tuple(parts.numbers), remembered.content)
 
 
@@ -159,7 +159,7 @@ def questions() -> list[str]:
 
 
 def bytes_of(outcome: CycleRecord) -> bytes:
-    """Return the bytes by which decisions are compared: every field by name, numbers as written."""
+    """Encode decisions for comparison: every field by name, numbers as written."""
     return encode_steps(outcome)
 
 
@@ -174,31 +174,31 @@ def read_record(
 ) -> RecordedCycle:
     """Parse a record; raise RecordError if it is invalid.
 
-    `shared` may have parts' values. Its recorded ports are of this `kind`. With `only_passing`, candidates refused by
+    `shared` caches parts' values. The recorded ports are of this `kind`. With `only_passing`, candidates refused by
     their strategy's own filters are left out. Of `replaced` strategies, only the first candidate is read, for its time.
     """
     tree = parse_untyped(body, list[Raw] | dict[str, Raw])
     if not (isinstance(tree, list) and tree):
-        raise RecordError("it isn't the record of a pass")
+        raise RecordError("it isn't a pass record")
     form, *rest = tree
     if (schema := parse_untyped(form)) not in (FIRST, SCHEMA):
-        raise RecordError(f"its form is {schema!r:.40}, and this program reads forms {FIRST} to {SCHEMA}")
+        raise RecordError(f"its format is {schema!r:.40}, and this program reads formats {FIRST} to {SCHEMA}")
     if len(tree) != LENGTH:
-        raise RecordError("it isn't the record of a pass")
-    shape, settings, accepted, discovered, version, given, rows, outcome = (
+        raise RecordError("it isn't a pass record")
+    shape, settings, accepted, discovered, version, encoded_inputs, rows, outcome = (
         part if index == TOLD else parse_untyped(part) for index, part in enumerate(rest)
     )
     if not isinstance(outcome, bytes):
-        raise RecordError("it isn't the record of a pass")
+        raise RecordError("it isn't a pass record")
     source = RecordSource(parts, shapes_of(_content(parts, shape)), shared, apart=schema != FIRST)
     around = RecordEnvironment(
         source.content(settings), source.content(accepted), source.read(tuple[str, ...], discovered), str(version)
     )
-    names, whole = source.shapes.names, given
+    names, whole = source.shapes.names, encoded_inputs
     if only_passing:
-        given = _with_some(given, names, _are_passing)
+        encoded_inputs = _with_some(encoded_inputs, names, _are_passing)
     if replaced:
-        given = _with_some(given, names, partial(_but_replaced, frozenset(replaced)))
+        encoded_inputs = _with_some(encoded_inputs, names, partial(_but_replaced, frozenset(replaced)))
 
     told_once = cache(lambda: told_in(rows))
 
@@ -206,20 +206,20 @@ def read_record(
         return tape_of(told_once(), source, wanted)
 
     unread = cache(lambda: source.read(Proposals, whole[names[GIVEN].index("proposed")])) if replaced else None
-    return RecordedCycle(source.read(Given, given), outcome, around, tape, unread)
+    return RecordedCycle(source.read(Given, encoded_inputs), outcome, around, tape, unread)
 
 
-def _with_some(given: Any, names: Names, some: Callable[[Any, Names], list[Any]]) -> Any:
-    """Return what a pass was given, as it is written, with only some of its candidates."""
+def _with_some(encoded_inputs: Any, names: Names, some: Callable[[Any, Names], list[Any]]) -> Any:
+    """Return a pass's encoded inputs with only some of its candidates."""
     try:
         index, of_candidates = names[GIVEN].index("proposed"), names["proposals.Proposals"].index("candidates")
-        proposed = given[index]
+        proposed = encoded_inputs[index]
         if proposed is None:
-            return given
-        left = [*proposed[:of_candidates], some(proposed[of_candidates], names), *proposed[of_candidates + 1 :]]
+            return encoded_inputs
+        remaining = [*proposed[:of_candidates], some(proposed[of_candidates], names), *proposed[of_candidates + 1 :]]
     except (LookupError, TypeError, ValueError) as error:
-        raise RecordError("it isn't the record of a pass") from error
-    return [*given[:index], left, *given[index + 1 :]]
+        raise RecordError("it isn't a pass record") from error
+    return [*encoded_inputs[:index], remaining, *encoded_inputs[index + 1 :]]
 
 
 def _are_passing(candidates: Any, names: Names) -> list[Any]:
@@ -235,29 +235,29 @@ def _are_passing(candidates: Any, names: Names) -> list[Any]:
 
 
 def _but_replaced(replaced: frozenset[str], candidates: Any, names: Names) -> list[Any]:
-    """Return the candidates of other strategies than the replaced ones, and the first one of each of those."""
-    of_strategy, seen, left = names["candidate.Candidate"].index("strategy"), set[str](), list[Any]()
+    """Return the candidates of strategies that aren't replaced, and the first one of each that is."""
+    of_strategy, seen_strategies, remaining = names["candidate.Candidate"].index("strategy"), set[str](), list[Any]()
     for candidate in candidates:
         strategy = candidate[of_strategy]
-        if strategy not in replaced or strategy not in seen:
-            seen.add(strategy)
-            left.append(candidate)
-    return left
+        if strategy not in replaced or strategy not in seen_strategies:
+            seen_strategies.add(strategy)
+            remaining.append(candidate)
+    return remaining
 
 
 class RecordGlance(NamedTuple):
-    """A record at a glance: the rules and code of the pass, and the bytes of its decisions."""
+    """The parts of a record that are quick to read: the pass's rules and code, and the bytes of its decisions."""
 
     surroundings: RecordEnvironment
     outcome: bytes
 
 
 def glance(body: bytes, parts: Sequence[bytes]) -> RecordGlance:
-    """Parse a record's environment and outcome only; RecordError if it isn't the record of a pass."""
+    """Parse only a record's environment and outcome; raise RecordError if it isn't a pass record."""
     try:
         raws = msgpack.decode(body, type=list[Raw])
         if len(raws) != LENGTH or msgpack.decode(raws[0]) not in (FIRST, SCHEMA):
-            raise RecordError("it isn't the record of a pass")
+            raise RecordError("it isn't a pass record")
         settings, accepted = (_content(parts, msgpack.decode(raws[index])) for index in (2, 3))
         discovered, version = msgpack.decode(raws[4], type=tuple[str, ...]), msgpack.decode(raws[5], type=str)
         return RecordGlance(
@@ -275,21 +275,21 @@ def _content(parts: Sequence[bytes], number: object) -> bytes:
 
 def decide_again(recorded: RecordedCycle, rules: Rules, tape: RecordedPorts) -> CycleRecord:
     """Run the pass on its recorded ports with these rules; raise OffTapeError for a call with an unknown reply."""
-    given = recorded.given
-    desk = _with_rules(given.desk, rules)
-    rules = rules if given.universe is None else replace(rules, universe=given.universe)
-    world = tape.world(rules, given.permission, sends=given.sends, shadow=given.shadow)
-    world = replace(world, ask_declined=given.ask_declined)
-    if given.proposed is not None:
-        return cycle.trade_once(world, given.call, desk, given.proposed, dict(given.earlier))
-    if given.by_hand is not None:
-        symbols, looks = given.by_hand.symbols, iter((desk, *given.by_hand.later))
-        return cycle.flatten(world, given.call, None if symbols is None else frozenset(symbols), lambda: _next(looks))
-    return cycle.evaluate_exits(world, given.call, desk, given.earlier)
+    inputs = recorded.given
+    desk = _with_rules(inputs.desk, rules)
+    rules = rules if inputs.universe is None else replace(rules, universe=inputs.universe)
+    world = tape.world(rules, inputs.permission, sends=inputs.sends, shadow=inputs.shadow)
+    world = replace(world, ask_declined=inputs.ask_declined)
+    if inputs.proposed is not None:
+        return cycle.trade_once(world, inputs.call, desk, inputs.proposed, dict(inputs.earlier))
+    if inputs.by_hand is not None:
+        symbols, looks = inputs.by_hand.symbols, iter((desk, *inputs.by_hand.later))
+        return cycle.flatten(world, inputs.call, None if symbols is None else frozenset(symbols), lambda: _next(looks))
+    return cycle.evaluate_exits(world, inputs.call, desk, inputs.earlier)
 
 
 def _with_rules(desk: Desk, rules: Rules) -> Desk:
-    """Return a desk whose registry has its part of the configuration, which a record has only once."""
+    """Return a desk whose registry has its part of the configuration, which a record stores only once."""
     if desk.registry is None or rules.registry is None:
         return desk
     return replace(desk, registry=replace(desk.registry, rules=rules.registry))

@@ -1,7 +1,7 @@
 """Record the ports' replies to a pass, and play them back to the same pass: calls are compared, nothing is sent.
 
-One proxy wraps each port, whatever the port's methods are. A recording only keeps references, because replies are
-frozen; they are written once the pass is over.
+One proxy wraps each port, whatever its methods. A recording only keeps references, because replies are frozen; they are
+written once the pass is over.
 """
 
 from collections import defaultdict, deque
@@ -32,7 +32,7 @@ from tradebot.replaying.record_writer import (
 PASSED_ON = frozenset({"orders.submit", "orders.replace", "orders.cancel"})
 """Calls recorded in full instead of by their digest alone: those that send."""
 REPLY = 3
-"""The place of the reply to a question that was written."""
+"""The index of the reply in an encoded call."""
 BEFORE = "facts.before"
 """The call with which a pass reads the previous one. Earlier versions had another call, with the same effect."""
 RECORD = "facts.record"
@@ -43,7 +43,7 @@ RAISED: Mapping[str, type[TradebotError]] = {
 
 
 class RecordedReply(Struct, frozen=True):
-    """One port call and its reply, in calling order; `error` instead if it raised one."""
+    """One port call and its reply, in calling order; `error` if it raised one."""
 
     name: str
     asked: tuple[Any, ...]
@@ -69,15 +69,15 @@ class ReplyLog:
         """Return a function that calls `ask` and records the reply."""
         replies = self.replies
 
-        def asking(*asked: Any, **named: Any) -> Any:
-            asked = tuple([_rereadable(argument) for argument in asked])
-            given = (*asked, *named.items())
+        def asking(*arguments: Any, **named: Any) -> Any:
+            arguments = tuple([_rereadable(argument) for argument in arguments])
+            full_arguments = (*arguments, *named.items())
             try:
-                reply = _rereadable(ask(*asked, **named))
+                reply = _rereadable(ask(*arguments, **named))
             except TradebotError as error:
-                replies.append(RecordedReply(name, given, error=error))
+                replies.append(RecordedReply(name, full_arguments, error=error))
                 raise
-            replies.append(RecordedReply(name, given, reply))
+            replies.append(RecordedReply(name, full_arguments, reply))
             return reply
 
         return asking
@@ -92,7 +92,7 @@ class ReplyLog:
 
 
 class Recording:
-    """Records the port calls of one pass; `world` is the one to run it with."""
+    """Record the port calls of one pass, which runs with `world`."""
 
     def __init__(self, world: World) -> None:
         self._before, self._heard = world, ReplyLog()
@@ -114,7 +114,7 @@ class Recording:
 
 
 class _Port:
-    """A port whose replies are taped."""
+    """A port whose replies are recorded."""
 
     def __init__(self, name: str, port: object, heard: ReplyLog) -> None:
         self.__name, self.__port, self.__heard = name, port, heard
@@ -122,7 +122,7 @@ class _Port:
     def __getattr__(self, part: str) -> Any:
         value = self.__heard.attribute(self.__name, self.__port, part)
         if callable(value):
-            # The next question needn't look it up.
+            # Cache it for the next call.
             self.__dict__[part] = value
         return value
 
@@ -153,9 +153,9 @@ class RecordedQuestion(Struct, frozen=True):
 
 
 class RecordedPorts:
-    """The recorded replies of a pass, for one replay.
+    """A pass's recorded replies, for one replay.
 
-    A call gets the recorded reply of the same call. Without one, a write counts as done, a clock stands still, and any
+    A call gets the recorded reply to the same call. Without one, a write counts as done, a clock stands still, and any
     other call raises OffTapeError. Calls are collected in `asked`, and the pass's record in `outcome`.
     """
 
@@ -189,16 +189,18 @@ class RecordedPorts:
         return self._asking(name)
 
     def _asking(self, name: str) -> Callable[..., Any]:
-        return lambda *asked, **named: self.answer(name, (*[_rereadable(item) for item in asked], *named.items()))
+        return lambda *arguments, **named: self.answer(
+            name, (*[_rereadable(item) for item in arguments], *named.items())
+        )
 
-    def answer(self, name: str, asked: tuple[Any, ...]) -> Any:
+    def answer(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """Return the reply to a call, and note the call."""
         if name == RECORD:
-            (self.outcome,) = asked
-        digest = b"" if name == RECORD else asked_digest(asked)
+            (self.outcome,) = arguments
+        digest = b"" if name == RECORD else asked_digest(arguments)
         self.asked.append(RecordedQuestion(name, digest))
         row = self.reply(name, digest)
-        return self.unknown(name, asked) if row is None else self._replay_reply(row)
+        return self.unknown(name, arguments) if row is None else self._replay_reply(row)
 
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
         """Return the next reply to a call; None if the call wasn't recorded."""
@@ -213,7 +215,7 @@ class RecordedPorts:
             self._clocks[row[0]] = reply
         return reply
 
-    def unknown(self, name: str, asked: tuple[Any, ...]) -> Any:
+    def unknown(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """Return the reply to a call that wasn't recorded; raise OffTapeError if it can't be known."""
         if name in self._clocks:
             return self._clocks[name]
@@ -225,7 +227,7 @@ class RecordedPorts:
 
 
 class _Played:
-    """A port that replies from a tape."""
+    """A port that replies from a recording."""
 
     def __init__(self, name: str, tape: RecordedPorts) -> None:
         self.__name, self.__tape = name, tape
@@ -245,7 +247,7 @@ class _NoLock:
 
 
 class InOrder(RecordedPorts):
-    """Recorded ports that play replies in order, for a record in which texts were replaced."""
+    """Recorded ports that play replies in order, for a record with replaced texts."""
 
     def __init__(self, rows: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
         super().__init__(rows, constants, source)
@@ -267,7 +269,7 @@ def told_in(written: Raw) -> RecordedReplies:
     """Parse a record's port calls; raise RecordError if it has none."""
     parts = parse_untyped(written, list[Raw])
     if len(parts) != 2 or not isinstance(constants := parse_untyped(parts[1]), dict):
-        raise RecordError("it has no tape")
+        raise RecordError("it has no port calls")
     replies = [
         [part if index == REPLY else parse_untyped(part) for index, part in enumerate(reply)]
         for reply in parse_untyped(parts[0], list[list[Raw]])
@@ -275,7 +277,7 @@ def told_in(written: Raw) -> RecordedReplies:
     for reply in replies:
         reply[:1] = [name_now(name) if isinstance(name, str) else name for name in reply[:1]]
     if not all(map(_is_reply, replies)):
-        raise RecordError("its tape can't be read")
+        raise RecordError("its port calls can't be read")
     return RecordedReplies(replies, {name_now(name): value for name, value in constants.items()})
 
 

@@ -13,7 +13,7 @@ from tradebot.replaying.record_reader import parse_untyped
 from tradebot.replaying.record_writer import RecordError, encode_steps
 
 SETTINGS, ACCEPTED, TOLD, OUTCOME, LENGTH = 2, 3, 7, 8, 9
-"""Where a record's body has these."""
+"""The indexes of these parts in a record's body."""
 MARK = "$"
 DEEPEST = 100
 """How deeply lists may be nested."""
@@ -21,10 +21,10 @@ Read = Sequence[bytes]
 
 
 def tree_of(body: bytes, parts: Read) -> dict[str, Any]:
-    """Return a pass record as plain JSON values; raise RecordError if it isn't one."""
+    """Convert a pass record to plain JSON values; raise RecordError if it isn't one."""
     tree = parse_untyped(body)
     if not isinstance(tree, list) or len(tree) != LENGTH or not isinstance(tree[OUTCOME], bytes):
-        raise RecordError("it isn't the record of a pass")
+        raise RecordError("it isn't a pass record")
     texts = {tree[SETTINGS], tree[ACCEPTED]}
     outcome = _plain(parse_untyped(tree.pop(OUTCOME)))
     contents = [
@@ -35,7 +35,7 @@ def tree_of(body: bytes, parts: Read) -> dict[str, Any]:
 
 
 def record_of(tree: object) -> tuple[bytes, Read]:
-    """Return the body and parts of a record in this form, from an untrusted source; RecordError if it is invalid."""
+    """Convert such JSON from an untrusted source to a record's body and parts; raise RecordError if it is invalid."""
     try:
         body, outcome, contents = (tree[name] for name in ("body", "outcome", "parts"))  # type: ignore[index]
         parts = [
@@ -44,7 +44,7 @@ def record_of(tree: object) -> tuple[bytes, Read]:
         ]
         return encode_steps([*_value(body), encode_steps(_value(outcome))]), parts
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise RecordError("it isn't the record of a pass") from error
+        raise RecordError("it isn't a pass record") from error
 
 
 def _plain(value: Any) -> Any:
@@ -78,10 +78,10 @@ def _value(value: Any, depth: int = 0) -> Any:
 
 
 def told_anew(body: bytes, parts: Read, rules: Callable[[RecordedCycle], Rules]) -> bytes | None:
-    """Return the body of a record in which texts were replaced, with its digests and order ids recomputed.
+    """Return the body of a record with replaced texts, with its digests and order ids recomputed.
 
-    Order ids and port calls contain these texts, so the pass is run again with its replies in order. None if the pass
-    then makes other calls, or decides differently from the record.
+    Order ids and port calls contain these texts, so the pass is run again with its replies in order. Return None if the
+    pass then makes other calls, or decides differently from the record.
     """
     recorded = read_record(body, parts, {}, InOrder)
     tape = recorded.tape()
@@ -100,7 +100,7 @@ def told_anew(body: bytes, parts: Read, rules: Callable[[RecordedCycle], Rules])
 
 
 def without_digests(body: bytes) -> bytes:
-    """Return the body of a record without the digests of its port calls, to be played in order."""
+    """Return a record's body without the digests of its port calls, so that replies are played in order."""
     parts = parse_untyped(body)
     for row in parts[TOLD][0]:
         row[1] = b""
@@ -108,7 +108,7 @@ def without_digests(body: bytes) -> bytes:
 
 
 def _equal(*outcomes: bytes) -> bool:
-    """Return True if outcomes are equal but for the orders' ids, which follow from texts that were replaced."""
+    """Return True if outcomes are equal except for order ids, which contain replaced texts."""
     then, now = map(parse_untyped, outcomes)
     for candidate in (*then["candidates"], *now["candidates"]):
         candidate["client_order_id"] = None

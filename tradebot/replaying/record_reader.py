@@ -1,8 +1,8 @@
-"""Read the record of a pass. A record may be untrusted: only declared types are created, of bounded size.
+"""Read pass records. A record may be untrusted: only declared types are created, of bounded size.
 
-A record says which fields each class had when it was written. So a program with more fields reads it too, with their
-defaults, and one with fewer ignores the unknown ones. A class that lacks one and has an unknown one is refused unless
-`former_names` maps it: a renamed field must not be read as its default.
+A record says which fields each class had when it was written. So a program with more fields reads it with their
+defaults, and one with fewer ignores the unknown ones. A class that lacks a field and has an unknown one is refused
+unless `former_names` maps it: a renamed field must not be read as its default.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,20 +40,20 @@ from tradebot.replaying.record_writer import (
 LONGEST = 16_000_000
 """The most bytes that a record or a part of it may have."""
 LONGEST_NUMBER, LARGEST_EXPONENT = 64, 64
-"""The longest number, which bounds the time of computations with it."""
+"""The longest number and the largest exponent, which bound the time of computations."""
 EXACT: Mapping[Any, frozenset[type]] = {
     **{kind: frozenset({kind}) for kind in (str, int, bool, bytes)},
     float: frozenset({float, int}),
 }
 """The declared types of fields, and the values that are used unchanged."""
 MOST_KINDS = 1_000
-"""How many sorts of items are remembered of a class; a record may come from anyone."""
+"""How many kinds of items are cached per class; a record may be untrusted."""
 NO_KIND: frozenset[type] = frozenset()
 Read = Callable[[Any, "RecordSource"], Any]
 
 
 class Shapes:
-    """The fields of each class when a record was written, by class name; all names are the present ones."""
+    """The fields of each class when a record was written, by the class's current name."""
 
     def __init__(self, names: Mapping[str, tuple[str, ...]]) -> None:
         self.names = names
@@ -82,7 +82,7 @@ def _are_names(value: object) -> bool:
 
 
 def parse_untyped(content: bytes | Raw, kind: Any = Any) -> Any:
-    """Return the lists, texts and numbers of a content; raise RecordError if it is too long, malformed, or no `kind`.
+    """Parse a content's lists, texts and numbers; raise RecordError if it is too long or malformed, or no `kind`.
 
     Values that are Raw in that kind stay encoded, so they cost nothing until they are read.
     """
@@ -117,7 +117,7 @@ class RecordSource:
         return self._parts[number]
 
     def part(self, number: object, kind: Any) -> Any:
-        """Return the decoded value of a part."""
+        """Decode the value of a part."""
         content = self.content(number)
         key = content, kind
         if key not in self._shared:
@@ -125,7 +125,7 @@ class RecordSource:
         return self._shared[key]
 
     def load_part(self, numbers: object, kind: Any) -> Any:
-        """Return the value of a field that is stored apart: its own part comes first, then the parts inside it."""
+        """Decode a field that is stored separately: its own part comes first, then the parts inside it."""
         number, *inner = _list(numbers)
         content, parts = self.content(number), tuple([self.content(item) for item in inner])
         key = content, kind, parts
@@ -185,7 +185,7 @@ def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
             f"{name_of(kind)} has {', '.join(unknown)}, which this program doesn't know, and lacks {', '.join(absent)}"
         )
     in_order = now == then and getattr(kind, "__match_args__", now) == now
-    # Most fields are read as they stand, so they take no call: which ones depends on what the items are.
+    # Most fields are used unchanged and need no call; which ones depends on their items.
     readers_by_types = dict[tuple[type, ...], list[tuple[int, Read]]]()
 
     def read(value: Any, source: RecordSource) -> Any:
@@ -222,7 +222,7 @@ def _apart(hint: Any, read: Read) -> Read:
 
 
 def _left_out(value: Any, source: RecordSource) -> None:
-    """Read nothing of a field that this program doesn't have."""
+    """Skip a field that this program doesn't have."""
 
 
 def _refusing_reader(why: str) -> Read:
@@ -244,7 +244,7 @@ def _fixed_tuple_reader(hint: Any, shapes: Shapes, inline: bool) -> Read:
     def read(value: Any, source: RecordSource) -> Any:
         items = _list(value)
         if len(items) != len(readers):
-            raise RecordError(f"{len(items)} values stand where {len(readers)} belong")
+            raise RecordError(f"{len(items)} values instead of {len(readers)}")
         return tuple([step(item, source) for step, item in zip(readers, items, strict=True)])
 
     return read
@@ -265,7 +265,7 @@ def _mapping(hint: Any, shapes: Shapes, inline: bool) -> Read:
 
 def _pair(value: Any) -> Any:
     if len(_list(value)) != 2:
-        raise RecordError("a key without its value")
+        raise RecordError("a key has no value")
     return value
 
 
@@ -293,7 +293,7 @@ def _word(kind: Any) -> Read:
 
     def read(value: Any, source: RecordSource) -> Any:
         if type(value) is not str or value not in members:
-            raise RecordError(f"{value!r:.40} is no {kind.__name__} that this program knows")
+            raise RecordError(f"{value!r:.40} is not a known {kind.__name__}")
         return members[value]
 
     return read
@@ -304,9 +304,9 @@ def _number(text: str) -> Decimal:
     try:
         number = Decimal(text)
     except InvalidOperation:
-        raise RecordError(f"{text!r:.40} is no number") from None
+        raise RecordError(f"{text!r} is not a number") from None
     if not number.is_finite() or abs(number.adjusted()) > LARGEST_EXPONENT:
-        raise RecordError(f"{text!r:.40} is no number that can be computed with")
+        raise RecordError(f"{text!r} is too large or too long for a number")
     return number
 
 

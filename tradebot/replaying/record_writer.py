@@ -1,8 +1,8 @@
-"""Write the frozen values of a pass as bytes, exactly: each field's declared type determines how to read it again.
+"""Encode the frozen values of a pass exactly: each field's declared type determines how to read it again.
 
 The steps are built once per type. Most fields need none, so a value becomes a list in one call, and msgspec does the
-remaining work. Orders, intents and listings are the same in many passes: each becomes a part, which is stored once and
-named by its digest. So do a few fields that seldom change. Equal values have equal bytes.
+remaining work. Orders, intents and listings are the same in many passes, so each becomes a part that is stored once
+under its digest. So do a few fields that seldom change. Equal values have equal bytes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,15 +36,15 @@ SCALARS = (str, int, float, bool, bytes)
 
 TEXTS = (Decimal, date, time, timedelta)
 
-"""Types that become text; a datetime has its own format."""
+"""Types that are encoded as text; datetimes have their own format."""
 
 GIVEN = (RegistryRules,)
 
-"""Parts of the configuration, which a record has once for all passes."""
+"""Parts of the configuration, which a record has only once."""
 
 NEVER = (object, Strategy)
 
-"""Types that no record contains: fields of these types are empty when a pass decides."""
+"""Types that no record contains; fields of these types are empty when a pass decides."""
 
 APART: Mapping[type, frozenset[str]] = MappingProxyType({
     Desk: frozenset({"positions", "sectors"}),
@@ -52,21 +52,21 @@ APART: Mapping[type, frozenset[str]] = MappingProxyType({
     Book: frozenset({"themes"}),
 })  # fmt: skip
 
-"""Large fields that seldom change: their contents become separate parts, whatever their type."""
+"""Large fields that seldom change: they are stored as separate parts, whatever their type."""
 
 PORTS: Mapping[str, type] = MappingProxyType({
     "ledger": stores.Ledger, "facts": stores.Facts, "events": stores.Events, "approvals": stores.Approvals,
     "reader": broker.BrokerReader, "orders": broker.OrderPort, "market": broker.Market,
 })  # fmt: skip
 
-"""The ports that a pass calls after its desk was taken, by their name in its world."""
+"""The ports that a pass calls after its desk was taken, by their name in the world."""
 
 CLOCKS: Mapping[str, Any] = MappingProxyType({"stopwatch": float, "second_clock": datetime | None})
 
 
 @cache
 def _vocabulary() -> Mapping[str, type]:
-    """Return the classes that annotations name, some of which modules import only for the type checker."""
+    """Return the classes that annotations name, some of which modules import only for type checking."""
     modules = [import_module(f"tradebot.model.{info.name}") for info in iter_modules(tradebot.model.__path__)]
     return {name: value for module in modules for name, value in vars(module).items() if isinstance(value, type)}
 
@@ -137,15 +137,15 @@ def items_of(hint: Any) -> tuple[type, Any] | None:
 def shapes(*roots: Any) -> dict[str, tuple[str, ...]]:
     """Return the classes that these types consist of, by name, each with its fields in order."""
     by_name = dict[str, tuple[str, ...]]()
-    seen, left = set[Any](), list(roots)
-    while left:
-        hint = left.pop()
-        if hint in seen:
+    visited, pending = set[Any](), list(roots)
+    while pending:
+        hint = pending.pop()
+        if hint in visited:
             continue
-        seen.add(hint)
+        visited.add(hint)
         if is_struct(hint) or is_named_tuple(hint):
             by_name[name_of(hint)] = names_of(hint)
-        left += _parts(hint)
+        pending += _parts(hint)
     return dict(sorted(by_name.items()))
 
 
@@ -178,14 +178,14 @@ class RecordError(Exception):
 
 
 def digest_of(content: bytes) -> bytes:
-    """Return the name of a part, which is the digest of its content."""
+    """Return a part's name, which is the digest of its content."""
     return blake2b(content, digest_size=DIGEST).digest()
 
 
 class Apart(NamedTuple):
-    """A field's last written value, and the key that shows whether it is unchanged.
+    """A field's last encoded value, and the key that shows whether it has changed.
 
-    `parts` are the digests of the parts in it, which its content refers to by index.
+    `parts` has the digests of the parts inside it, which its content refers to by index.
     """
 
     value: Any
@@ -205,7 +205,7 @@ class PartCache:
         self.content: dict[bytes, bytes] = {}
 
     def forget_if_many(self) -> None:
-        """Clear the cache if it has grown large. One record needs its parts until it is stored."""
+        """Clear the cache if it has grown large. A record needs its parts until it is stored."""
         if len(self.content) >= MOST_REMEMBERED:
             self.forget()
 
@@ -217,7 +217,7 @@ class PartCache:
         self.content.clear()
 
     def text(self, content: bytes) -> bytes:
-        """Return the digest of a content, which is computed once: the settings are the same for many passes."""
+        """Return a content's digest, computed once, because many passes have the same settings."""
         digest = self._texts.get(content)
         if digest is None:
             digest = self._texts[content] = digest_of(content)
@@ -229,22 +229,22 @@ class PartCache:
         last = self._apart.get(step)
         if last is not None and value is last.value:
             return last
-        seen = see(value) if see else None
-        if last is not None and seen is not None and seen == last.seen:
+        identities = see(value) if see else None
+        if last is not None and identities is not None and identities == last.seen:
             return last
         parts = RecordParts(self)
         content = _write(step(value, parts))
         same = last is not None and (content, tuple(parts.numbers)) == (last.content, last.parts)
         digest = last.digest if last is not None and same else digest_of(content)
         self.content[digest] = content
-        self._apart[step] = apart = Apart(value, seen, content, digest, tuple(parts.numbers))
+        self._apart[step] = apart = Apart(value, identities, content, digest, tuple(parts.numbers))
         return apart
 
     def new(self, value: Struct) -> bytes:
         """Write a part, and return the digest of its content."""
         content = _write(_struct(type(value), True)(value, RecordParts(self, inline=True)))
         digest = digest_of(content)
-        # The value is kept with its address, which no other value can have meanwhile.
+        # Keep the value with its address, so that no other value can have the same address.
         self.known[id(value)] = value, digest
         self.content[digest] = content
         return digest
@@ -272,7 +272,7 @@ class RecordParts:
 
     def number(self, value: Struct) -> int:
         """Return the number of a value among the parts."""
-        # Many records have hundreds of parts, so this takes no further call for one that is known.
+        # Many records have hundreds of parts, so known ones are handled without another call.
         number = self._known.get(id(value))
         digest = number[1] if number is not None and number[0] is value else self.remembered.new(value)
         return self.numbers.setdefault(digest, len(self.numbers))
@@ -291,7 +291,7 @@ class RecordParts:
 
 
 def encode_steps(value: object) -> bytes:
-    """Return the bytes of a value that the steps have converted."""
+    """Encode a value that the steps have converted."""
     try:
         return _write(value)
     except (TypeError, OverflowError, ValueError, RecursionError) as error:
@@ -311,11 +311,11 @@ _ALONE = PartCache()
 
 _ALONE_WRITTEN = frozenset({str, int, float, bool, NoneType, Decimal, datetime, date})
 
-"""Types of values that msgspec writes by itself; others are looked at more closely."""
+"""Types that msgspec encodes by itself."""
 
 
 def plain(value: Any) -> Any:
-    """Return any of our values in its written form, without parts."""
+    """Return any of our values in encodable form, without parts."""
     if type(value) in _ALONE_WRITTEN:
         return value
     if isinstance(value, Struct):
@@ -406,7 +406,7 @@ def _apart(hint: Any) -> Step:
 
 
 def _see(hint: Any) -> See | None:
-    """Return what tells parts, or mappings to them or to lists of them, from others; None for what its bytes tell."""
+    """Return a function that finds parts in a value by identity; None for values compared by their bytes."""
     if not is_mapping(hint):
         return (lambda value: [*map(id, value)]) if _are_parts(hint) else None
     item = hint.__args__[1]
@@ -437,7 +437,7 @@ def _fields(kind: Any) -> Step | None:
 
 
 def _fixed_tuple_step(hint: Any) -> Step | None:
-    """Return the step for a tuple whose items have a type each; raise TypeError for a type that no record has."""
+    """Return the step for a tuple with a type for each item; raise TypeError for a type that no record has."""
     if getattr(hint, "__origin__", None) is not tuple:
         raise TypeError(f"no record has a {hint}")
     steps = [_step(arg) for arg in hint.__args__]
@@ -472,7 +472,7 @@ def _mapping(hint: Any) -> Step:
 
 
 def _scalar(value: Any, parts: RecordParts) -> Any:
-    """A Decimal among other scalars is marked, because its text alone could be a string."""
+    """Mark a Decimal among other scalars, because its text alone could be a string."""
     if type(value) is Decimal:
         return [str(value)]
     if type(value) in (date, datetime, time, timedelta):

@@ -1,9 +1,8 @@
 """Replay the passes of a period with a change, each on the desk that earlier changed passes would have left.
 
-An order that only the change sends counts as filled at once, and stays open until a rule would close it: a time rule in
-the first exit pass in which it is due, a price rule in the first entry pass, which sees the prices of all symbols. An
-order that the change suppresses was never sent. Candidates that the change can't affect aren't evaluated again: they
-keep their result.
+An order that only the change sends counts as filled at once, and its position stays open until a rule would close it: a
+time rule in the first exit pass in which it is due, a price rule in the first entry pass, which has the prices of all
+symbols. An order that the change suppresses was never sent. Candidates that the change can't affect keep their results.
 """
 
 from bisect import bisect_right
@@ -43,7 +42,7 @@ class CandidateEnd(NamedTuple):
 
 
 SENT, SHADOW = CandidateEnd(), Reason.SHADOW.value
-"""The end of an order that is sent; in shadow it gets as far, but isn't sent."""
+"""The ends of a sent order; in shadow it gets as far, but isn't sent."""
 Ends = Mapping[Key, CandidateEnd]
 
 
@@ -57,16 +56,16 @@ class Passed(NamedTuple):
 
 
 class ExitPassMoment(NamedTuple):
-    """An exit pass: when it evaluated the rules, and the session then."""
+    """An exit pass: when it evaluated the rules, and its session."""
 
     at: datetime
     session: Session | None
 
 
 class Carrying:
-    """The changes that earlier passes would have left: orders that fill, and those never sent.
+    """The state that earlier changed passes would have left: orders that fill, and those never sent.
 
-    `looks` are the exit passes in the period, oldest first.
+    `looks` has the exit passes in the period, oldest first.
     """
 
     def __init__(self, looks: Sequence[ExitPassMoment] = ()) -> None:
@@ -84,7 +83,7 @@ class Carrying:
         return bool(self._open)
 
     def onto(self, desk: Desk, rules: Rules) -> Desk:
-        """Apply changed positions to the desk of a later pass, without those that a rule has closed in the meantime."""
+        """Apply changed positions to the desk of a later pass, without those that a rule has closed since."""
         for unsent in self._unsent:
             desk = without_order(desk, unsent)
         for entry, close in self._closed:
@@ -107,7 +106,7 @@ class Carrying:
         return desk
 
     def after(self, more: Sequence[Filled], fewer: Sequence[Filled], sent: Iterable[Intent] = ()) -> None:
-        """Take over a pass's orders that only one of both sends; `sent` are all those of the record."""
+        """Take over a pass's orders that only one of both sends; `sent` are all orders of the record."""
         opened = [intent for intent in sent if intent.purpose is Purpose.OPEN]
         self._unsent = [self._until(unsent, opened) for unsent in self._unsent]
         self._open += more
@@ -126,18 +125,24 @@ class Carrying:
         return Unsent(filled, None, *times)
 
     def _close(self, desk: Desk, filled: Filled, rules: Rules) -> Filled | None:
-        """Return the order that closes a position by now, if a rule would; None if none would."""
+        """Return the order that a rule would have closed a position with by now; None if none would."""
         intent = filled.intent
         position = next((each for each in desk.positions if each.whose == intent.whose), None)
         if position is None or intent.purpose is not Purpose.OPEN:
             return None
-        quote, kept = desk.quotes.get(filled.symbol), desk.books.kept_of(position)
-        best = best_price(position, quote, self._best.get(intent.client_order_id, kept.best))
+        quote, entry_terms = desk.quotes.get(filled.symbol), desk.books.kept_of(position)
+        best = best_price(position, quote, self._best.get(intent.client_order_id, entry_terms.best))
         self._best[intent.client_order_id] = best
-        watched, exits = WatchedPosition(position, best, replace(kept, best=best)), rules.exits_watching(position, kept)
-        asked = [*((look, None) for look in self._since(filled, desk)), (ExitPassMoment(desk.now, desk.session), quote)]
-        for (at, session), seen in asked:
-            call = judge(watched, seen, at, exits, TradingState.ACTIVE, session=session)
+        watched, exits = (
+            WatchedPosition(position, best, replace(entry_terms, best=best)),
+            rules.exits_watching(position, entry_terms),
+        )
+        checks = [
+            *((look, None) for look in self._since(filled, desk)),
+            (ExitPassMoment(desk.now, desk.session), quote),
+        ]
+        for (at, session), quote_then in checks:
+            call = judge(watched, quote_then, at, exits, TradingState.ACTIVE, session=session)
             if call.decision.passed:
                 closing = replace(intent, purpose=Purpose.CLOSE, side=Side.of(-position.quantity), at=at)
                 near = self._nearest(desk, filled.symbol, at)
@@ -145,7 +150,7 @@ class Carrying:
         return None
 
     def _since(self, filled: Filled, desk: Desk) -> Iterator[ExitPassMoment]:
-        """Yield the passes of exits that ran with a position since the last pass of entries, without its price."""
+        """Yield the exit passes since the last entry pass, in which a position was open but its price is unknown."""
         last = self._seen.now if self._seen else filled.intent.at
         for look in self._looks[bisect_right(self._looks, max(last, filled.intent.at), key=lambda each: each.at) :]:
             if look.at >= desk.now:
@@ -153,13 +158,13 @@ class Carrying:
             yield look
 
     def _nearest(self, desk: Desk, symbol: str, at: datetime) -> Quote | None:
-        """Return a symbol's quote in the pass of entries that is nearest in time: this one, or the one before."""
+        """Return a symbol's quote in the entry pass nearest in time: this one, or the one before."""
         quotes = [each.quotes[symbol] for each in (desk, self._seen) if each and symbol in each.quotes]
         return min(quotes, key=lambda quote: abs(quote.at - at), default=None)
 
 
 def _touch(desk: Desk, intent: Intent) -> Any:
-    """Return the price at which an order fills at once: that of the other side of the quote, within its limit."""
+    """Return the price at which an order fills at once: the other side of the quote, within its limit."""
     quote, limit = desk.quotes.get(intent.instrument.symbol), intent.limit_price
     if quote is None:
         assert limit is not None, "an order without a quote has a limit"
@@ -171,7 +176,7 @@ def _touch(desk: Desk, intent: Intent) -> Any:
 
 
 class ChangedRecord(NamedTuple):
-    """A record with the change applied, and the rules to decide it by.
+    """A record with the change applied, and its rules.
 
     It is `whole` if it has all candidates, including those that their strategies' own filters refused.
     """
@@ -185,10 +190,10 @@ Body = tuple[bytes, Sequence[bytes]]
 
 
 class OverSpan:
-    """Decides the passes of a period, oldest first, each on the state that earlier changed ones would have left.
+    """Replay the passes of a period, oldest first, each on the state that earlier changed ones would have left.
 
     `change` reads a pass and changes it. It is only called for passes that the change `touches`, judging by their rules
-    and results; while a changed position is open, each pass is checked for an exit. `looks` are the exit passes in the
+    and results; while a changed position is open, each pass is checked for an exit. `looks` has the exit passes in the
     period, oldest first.
     """
 
@@ -202,7 +207,7 @@ class OverSpan:
         self._carrying = Carrying(looks)
 
     def replay_next(self, body: Body) -> Passed:
-        """Return the result of the next pass; RecordError if its record can't be used, which changes nothing."""
+        """Return the next pass's result; raise RecordError, changing nothing, if its record is unusable."""
         around, outcome = glance(*body)
         then = ended_in(outcome)
         if self._touches(around, then):
@@ -215,19 +220,19 @@ class OverSpan:
     def _replay_cycle(self, changed: ChangedRecord, then: Ends) -> Passed:
         recorded, rules, carrying = changed.recorded, changed.rules, self._carrying
         desk = carrying.onto(recorded.given.desk, rules)
-        given, rest = replace(recorded.given, desk=desk), dict[Key, CandidateEnd]() if changed.whole else dict(then)
-        if given.proposed is not None and not compares(rules):
-            refused = [candidate for candidate in given.proposed.candidates if first_failure(candidate.decisions)]
+        inputs, rest = replace(recorded.given, desk=desk), dict[Key, CandidateEnd]() if changed.whole else dict(then)
+        if inputs.proposed is not None and not compares(rules):
+            refused = [candidate for candidate in inputs.proposed.candidates if first_failure(candidate.decisions)]
             remaining = tuple(
-                candidate for candidate in given.proposed.candidates if not first_failure(candidate.decisions)
+                candidate for candidate in inputs.proposed.candidates if not first_failure(candidate.decisions)
             )
             rest |= {
                 key: _as_before(_end(refusal.decisions), then.get(key))
                 for refusal in refused
                 for key in (_key(refusal),)
             }
-            given = replace(given, proposed=replace(given.proposed, candidates=remaining))
-        decided = decide(replace(recorded, given=given), rules)
+            inputs = replace(inputs, proposed=replace(inputs.proposed, candidates=remaining))
+        decided = decide(replace(recorded, given=inputs), rules)
         now = rest | {_key(record.candidate): _end(record.decisions) for record in decided.cycle.candidates}
         before = {intent.client_order_id: intent for intent in supposed_tape(recorded).sent_then}
         after = {intent.client_order_id: intent for intent in decided.sent}
@@ -242,7 +247,7 @@ class OverSpan:
 
 
 def _as_before(end: CandidateEnd, then: CandidateEnd | None) -> CandidateEnd:
-    """Return where a candidate ends that its strategy's filters refuse: what refused it before them still does."""
+    """Return where a candidate ends that its strategy's filters refuse: an earlier refusal stays."""
     before_filters = then is not None and then != SENT and Gate(then.gate).place < Gate.STRATEGY.place
     return then if before_filters and then is not None else end
 
@@ -269,7 +274,7 @@ def _end(decisions: Sequence[Decision]) -> CandidateEnd:
 
 
 class _Decision(Struct, gc=False):
-    """What is read of a decision to know where its candidate ended. No object of these classes can be in a cycle."""
+    """The fields of a decision that show where its candidate ended. These objects never form cycles."""
 
     gate: str
     verdict: str
@@ -300,10 +305,7 @@ _read = msgpack.Decoder(_Outcome).decode
 
 
 def ended_in(outcome: bytes) -> Ends:
-    """Return where the candidates of a recorded pass ended, without reading the remainder.
-
-    RecordError if it is damaged.
-    """
+    """Return where a recorded pass's candidates ended, without reading the rest; raise RecordError if it is damaged."""
     try:
         document = _read(outcome)
     except MsgspecError as error:
@@ -324,5 +326,5 @@ def _raw_end(decisions: Sequence[_Decision]) -> CandidateEnd:
 
 
 def by_filters_alone(ends: Ends) -> bool:
-    """Return True if strategies' own filters refused every candidate of a pass, or there was none."""
+    """Return True if strategies' own filters refused every candidate of a pass, or if there was none."""
     return all(end.gate == "strategy" for end in ends.values())

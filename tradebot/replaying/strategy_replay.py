@@ -2,7 +2,7 @@
 
 Filters that compare recorded numbers are evaluated again with other limits. For any other change, a strategy is run
 again on the stored facts and bars of that time. Its result counts only if, with the record's settings, it equals the
-recorded one: then its inputs are still there.
+recorded one, which shows that its inputs are still there.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -34,9 +34,9 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class ReplayedStrategy(Struct, frozen=True):
-    """A strategy before and after the change; None where it isn't in use. `settings` are its changed ones.
+    """A strategy before and after the change; None where it isn't in use.
 
-    `sees` is True if some other input of the strategy changes, such as its universe.
+    `settings` has its changed ones. `sees` is True if some other input of the strategy changes, such as its universe.
     """
 
     name: str
@@ -111,7 +111,7 @@ class StrategyAnswers:
     def to(self, changes: Sequence[ReplayedStrategy], rules: Rules) -> tuple[RecordedCycle, frozenset[str]]:
         """Return the record with these strategies' results replaced, and the strategies whose results can't be known.
 
-        Those stay as recorded. `rules` are the changed ones.
+        The latter stay as recorded. `rules` are the changed ones.
         """
         proposed = self._recorded.given.proposed
         if proposed is None or not changes:
@@ -125,13 +125,13 @@ class StrategyAnswers:
         return given_other(self._recorded, proposed=proposed), unknown
 
     def _waits(self, strategy: ReplayedStrategy) -> bool:
-        """Return True if a strategy wasn't due, so that nobody asked it, and it stays as it was."""
+        """Return True if a strategy wasn't due and therefore didn't run."""
         return strategy.after is not None and strategy.name in {
             each.strategy for each in self._recorded_proposals.own.waiting
         }
 
     def _is_known(self, strategy: ReplayedStrategy) -> bool:
-        """Return True if it is known what a strategy would answer."""
+        """Return True if a strategy's result with the change can be computed."""
         if strategy.after is None or self._waits(strategy) or strategy.refilters:
             return True
         return self._stored is not None and self.is_as_then(strategy)
@@ -140,8 +140,10 @@ class StrategyAnswers:
         if strategy.after is None:
             return _with(proposed, strategy.name, StrategyAnswer())
         if filters := strategy.refilters:
-            kept = [filters.filtered(each) if each.strategy == strategy.name else each for each in proposed.candidates]
-            return replace(proposed, candidates=strongest_first(kept))
+            filtered = [
+                filters.filtered(each) if each.strategy == strategy.name else each for each in proposed.candidates
+            ]
+            return replace(proposed, candidates=strongest_first(filtered))
         return _with(proposed, strategy.name, self._ask_again(strategy.after, strategy.name, rules))
 
     def is_as_then(self, replayed: ReplayedStrategy) -> bool:
@@ -153,17 +155,22 @@ class StrategyAnswers:
         return self._as_then[replayed.name]
 
     def _answers_as_then(self, strategy: Strategy, name: str) -> bool:
-        """Return True if a strategy, with the settings of then, answers what is recorded.
+        """Return True if a strategy, with its settings at the time, reproduces the recorded result.
 
-        It isn't asked if it sees the same, but for the time, as in the last pass in which it did, and if the pass says
-        itself that no other reply about facts had come meanwhile. A strategy that sees bars is always asked: a bar that
-        is missing would show in nothing else.
+        It isn't run if its inputs, except for the time, equal those of the last pass in which it did, and if the pass
+        recorded that no other reply about facts had arrived since. A strategy that reads bars always runs, because a
+        missing bar would show in nothing else.
         """
         proposed, stored = self._recorded_proposals, self._stored
-        assert stored is not None, "there is something to ask on"
+        assert stored is not None, "there is a view to run on"
         refused = [refusal for refusal in proposed.refused if refusal.strategy == name]
-        seen = self._look(strategy, name, self._rules).seen
-        alike = strategy, seen._replace(view=replace(seen.view, now=LONG_AGO)), self._recorded.given.desk.facts, refused
+        inputs = self._look(strategy, name, self._rules).seen
+        alike = (
+            strategy,
+            inputs._replace(view=replace(inputs.view, now=LONG_AGO)),
+            self._recorded.given.desk.facts,
+            refused,
+        )
         if not (strategy.needs.bars or strategy.needs.features) and stored.verified.get(name) == alike:
             return True
         answer = self._ask_again(strategy, name, self._rules)
@@ -178,7 +185,7 @@ class StrategyAnswers:
         return build_answer(rules, look.now, look.sights, look.seen, strategy, look.slot)
 
     def _look(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
-        """Return what a strategy saw then; what doesn't differ is read once."""
+        """Build a strategy's view at the time; parts that views share are read once."""
         own = rules.of(name)
         key = name, strategy.needs, own.universe, own.costs, own.allotment_fraction, rules.sectors
         strategy_inputs = next((look for is_known, look in self._looks if is_known == key), None)
@@ -189,24 +196,24 @@ class StrategyAnswers:
 
     @property
     def _recorded_proposals(self) -> Proposals:
-        """Return what was proposed; of strategies that answer again, all candidates may not have been read."""
+        """Return the recorded proposals; of strategies that run again, all candidates may not have been read."""
         proposed = self._recorded.given.proposed
-        assert proposed is not None, "a pass of entries has proposals"
+        assert proposed is not None, "an entry pass has proposals"
         return proposed
 
     @property
     def _all_proposed(self) -> Proposals:
         proposed = self._recorded.all_proposals
-        assert proposed is not None, "a pass of entries has proposals"
+        assert proposed is not None, "an entry pass has proposals"
         return proposed
 
     def _build_look(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
-        given, proposed, stored = self._recorded.given, self._recorded_proposals, self._stored
-        assert stored is not None, "there is something to ask on"
-        now = min((candidate.at for candidate in proposed.candidates), default=given.desk.now)
-        books: Any = _Then(stored, given.desk)
+        inputs, proposed, stored = self._recorded.given, self._recorded_proposals, self._stored
+        assert stored is not None, "there is a view to run on"
+        now = min((candidate.at for candidate in proposed.candidates), default=inputs.desk.now)
+        books: Any = _Then(stored, inputs.desk)
         world = replace(
-            supposed_tape(self._recorded).world(rules, given.permission, sends=False, shadow=given.shadow),
+            supposed_tape(self._recorded).world(rules, inputs.permission, sends=False, shadow=inputs.shadow),
             ledger=books,
             facts=self._facts,
             bars=stored.bars or _NoBars(),
@@ -218,7 +225,7 @@ class StrategyAnswers:
 
 
 class _Look(NamedTuple):
-    """What a strategy saw at a time, in its own slot if it has one."""
+    """A strategy's view at a time, in its own slot if it has one."""
 
     now: datetime
     sights: ViewBuilder
@@ -227,14 +234,14 @@ class _Look(NamedTuple):
 
 
 class _ReadOnce:
-    """The facts that strategies read in one pass: the same question is asked of the store only once."""
+    """The facts that strategies read in one pass, with a cache of queries."""
 
     def __init__(self, facts: Facts) -> None:
         self.load, self.market = cache(facts.load), cache(facts.market)
 
 
 class _NoBars:
-    """Where no bars are stored."""
+    """Stands for bars where none are stored."""
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return none."""
@@ -250,20 +257,20 @@ class _Then:
         self._listings = stored.listings
 
     def listings(self, symbols: Iterable[str]) -> Mapping[str, ListingRecord]:
-        """Return what is listed of these symbols."""
+        """Return the recorded listings of these symbols."""
         return self._listings(tuple(symbols))
 
     def totals(self) -> Totals:
-        """Return what the fills added up to."""
+        """Return the recorded totals of fills."""
         return self._desk.books.totals
 
-    def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
-        """Return what was kept of these positions."""
-        return {key: kept for key, kept in self._desk.books.kept.items() if key in held}
+    def kept(self, keys: Collection[Key]) -> Mapping[Key, Kept]:
+        """Return the recorded terms of these positions."""
+        return {key: entry_terms for key, entry_terms in self._desk.books.kept.items() if key in keys}
 
 
 def _with(proposed: Proposals, name: str, answer: StrategyAnswer) -> Proposals:
-    """Return proposals with another answer of one strategy."""
+    """Return proposals with one strategy's answer replaced."""
     candidates = [*(each for each in proposed.candidates if each.strategy != name), *answer.candidates]
     refused = (*(each for each in proposed.refused if each.strategy != name), *_refusals(name, answer))
     return replace(proposed, candidates=strongest_first(candidates), refused=refused)

@@ -70,7 +70,7 @@ def test_a_bar_stamped_at_its_end_starts_a_minute_earlier(make: Make) -> None:
 
 
 def test_a_time_without_a_zone_needs_a_declared_one(make: Make) -> None:
-    with pytest.raises(OperatorError, match="names no zone") as refused:
+    with pytest.raises(OperatorError, match="has no time zone;") as refused:
         read(make(f"{HEADER}\n2026-11-16 09:30,{REST}\n"), minutes(zone=None))
     assert "--zone" in refused.value.hint
 

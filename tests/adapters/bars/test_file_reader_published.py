@@ -93,7 +93,7 @@ def test_file_in_each_shape_is_imported_as_the_same_bars(tmp_path: Path, shape: 
     ("minutes", "why", "hint"),
     [
         ((0, 5, 10), "its closest bars are 5 minutes apart, but only 1Min and 1Day", "--symbol AAPL --timeframe 1Min"),
-        ((0,), "line 2: all its times are the same", "--symbol AAPL --timeframe 1Min, or with --timeframe 1Day"),
+        ((0,), "line 2: all of its times are the same", "--symbol AAPL --timeframe 1Min, or with --timeframe 1Day"),
     ],
 )
 def test_bars_of_another_length_are_never_taken_for_minutes(
@@ -114,7 +114,7 @@ def test_what_a_minute_file_leaves_open_is_asked_with_both_readings(tmp_path: Pa
     with pytest.raises(OperatorError, match=both) as asked:
         import_file(path, {})
     assert asked.value.hint == "tradebot bars import FILE --stamp start, or with --stamp end"
-    both = "names no zone; if it is in UTC, it is 2026-11-13 09:30 in New York"
+    both = "has no time zone; if it is in UTC, it is 2026-11-13 09:30 in New York"
     with pytest.raises(OperatorError, match=both) as asked:
         import_file(path, {"stamp": "start"})
     assert asked.value.hint == "tradebot bars import FILE --zone America/New_York, or with --zone UTC"
@@ -124,5 +124,5 @@ def test_symbol_option_is_refused_for_a_file_with_a_column_of_symbols(tmp_path: 
     (path := tmp_path / "bars.csv").write_text("date,symbol,open,high,low,close,volume\n2026-11-13,AAPL,1,1,1,1,1\n")
     with pytest.raises(OperatorError, match="has a column of symbols"):
         import_file(path, {"symbol": "MSFT"})
-    with pytest.raises(OperatorError, match="--stamp and --zone mean nothing"):
+    with pytest.raises(OperatorError, match="--stamp and --zone have no"):
         import_file(path, {"zone": "UTC"})

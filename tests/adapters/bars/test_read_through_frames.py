@@ -214,7 +214,7 @@ def test_store_of_an_older_version_is_moved_aside_and_fetched_again(
     assert again.closed(BarNeed("4Hour", 5), ["BTC"], NOON) == first
     (event,) = events.emitted
     assert (event.event_type, event.severity) == ("BARS_OF_EARLIER_VERSION", Severity.INFO)
-    assert event.details["why"] == "bars of version 1, and this program has 2"
+    assert event.details["why"] == "bars of version 1, but this program has 2"
     assert (tmp_path / "bars.db.earlier-1").exists()
     assert not list(tmp_path.glob("*damaged*"))
     again.close()

@@ -361,7 +361,7 @@ def test_comparison_catches_a_checkpoint_believed_without_the_seal(
 def test_check_finds_a_lost_fill_that_the_checkpoint_counts(books: SqliteLedger) -> None:
     edit(books.file.path, "DELETE FROM fills WHERE activity_id = 'f7'")
     assert books.totals().count == MANY
-    with pytest.raises(DamagedBooksError, match="its fills are not those that were written"):
+    with pytest.raises(DamagedBooksError, match="its fills were changed after they were written"):
         books.file.check_pages()
 
 
@@ -381,7 +381,7 @@ def test_totals_include_an_activity_dated_before_the_checkpoint(books: SqliteLed
 )
 def test_totals_refuse_a_changed_fill_or_seal(books: SqliteLedger, damage: str) -> None:
     assert edit(books.file.path, damage) == 1
-    with pytest.raises(DamagedBooksError, match="is not as it was written"):
+    with pytest.raises(DamagedBooksError, match="was changed after it was written"):
         books.totals()
 
 

@@ -120,7 +120,7 @@ def test_damage_is_found_before_anything_is_upgraded(ledger: Path) -> None:
         database.commit()
     damaged = ledger.read_bytes()
     for read_only in (True, False):
-        with pytest.raises(DamagedBooksError, match="cash_adjustments are not as they were written"):
+        with pytest.raises(DamagedBooksError, match="cash_adjustments were changed after they were written"):
             opened(ledger, read_only=read_only)
     assert ledger.read_bytes() == damaged
 

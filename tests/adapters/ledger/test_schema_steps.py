@@ -81,7 +81,7 @@ def test_upgraded_books_can_be_written(folder: Path) -> None:
 def test_damage_in_books_of_version_1_is_found_before_they_are_upgraded(folder: Path) -> None:
     edit(folder / "ledger.db", "UPDATE sessions SET close = open")
     before = (folder / "ledger.db").read_bytes()
-    with pytest.raises(DamagedBooksError, match="sessions are not as they were written"):
+    with pytest.raises(DamagedBooksError, match="sessions were changed after they were written"):
         open_database(folder / "ledger.db", read_only=False)
     assert (folder / "ledger.db").read_bytes() == before
 

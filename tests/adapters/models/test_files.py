@@ -241,7 +241,7 @@ def test_draft_that_was_changed_since_its_run_sealed_it_is_not_signed(tmp_path: 
     assert (is_sealed(draft), draft_of(draft).card) == (True, PARTS.card)
     file = draft / name
     file.write_text(file.read_text().replace("0", "1", 1))
-    with pytest.raises(RefusedDraftError, match=f"{name} isn't what was sealed by the run that made it"):
+    with pytest.raises(RefusedDraftError, match=f"{name} isn't as sealed by the run that made it"):
         draft_of(draft)
 
 
@@ -249,7 +249,7 @@ def test_draft_that_is_missing_or_damaged_is_told_as_a_draft(tmp_path: Path) -> 
     draft = tmp_path / "draft"
     with pytest.raises(RefusedDraftError, match=f"there is no draft at {draft}: No such file") as refused:
         draft_of(draft)
-    assert refused.value.hint == "tradebot learn policy train makes drafts"
+    assert refused.value.hint == "tradebot learn policy train creates drafts"
     draft.mkdir()
     for name, content in PARTS.files().items():
         (draft / name).write_bytes(content)
@@ -260,9 +260,7 @@ def test_draft_that_is_missing_or_damaged_is_told_as_a_draft(tmp_path: Path) -> 
     with pytest.raises(RefusedDraftError, match=rf"it lacks {PROBE}\.") as lacking:
         draft_of(draft)
     for told in (refused.value, lacking.value):
-        assert (
-            told.hint == f"look at what is named there (ls -l {draft}), or train it again: tradebot learn policy train"
-        )
+        assert told.hint == f"check that folder (ls -l {draft}), or train the model again: tradebot learn policy train"
 
 
 def test_model_check_never_sends_a_person_to_itself() -> None:

@@ -107,7 +107,7 @@ def test_killed_at_each_point_a_draft_is_there_as_a_whole_or_not_at_all(tmp_path
         assert place.exists() == (number >= written), point
         if place.exists():
             assert draft_of(place).card == PARTS.card
-            with pytest.raises(OperatorError, match="there already"):
+            with pytest.raises(OperatorError, match="already"):
                 write_draft(place, PARTS)
         else:
             write_draft(place, PARTS)
@@ -150,7 +150,7 @@ def test_something_else_under_its_name_is_left_as_it_is(signed: Signed) -> None:
 def test_same_model_that_another_key_signed_is_left_and_its_key_is_named(signed: Signed, tmp_path: Path) -> None:
     name = signed.write(PARTS)
     public = make_key(tmp_path / "other")
-    with pytest.raises(OperatorError, match=rf"signed by another key \({name_of(signed.public)}\)") as refused:
+    with pytest.raises(OperatorError, match=rf"signed with another key \({name_of(signed.public)}\)") as refused:
         write_model(signed.folder, PARTS, read_key(tmp_path / "other"))
     assert refused.value.hint is not None
     assert ("--to FOLDER" in refused.value.hint, "rm" in refused.value.hint.split()) == (True, False)

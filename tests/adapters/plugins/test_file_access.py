@@ -7,7 +7,7 @@ import pytest
 
 from tradebot.adapters.plugins.file_access import reach_of, why_unreadable
 
-KEPT = "is kept from plug-ins"
+KEPT = "is hidden from plug-ins"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Path:
         ("data/model.link", ""),
         ("data/copy.bin", ""),
         ("data/gone.bin", "doesn't exist"),
-        ("data", "isn't a plain file; name each file by itself"),
+        ("data", "isn't a plain file; declare each file by itself"),
         (".env", KEPT),
         (".env.live", KEPT),
         ("state/ledger.db", KEPT),

@@ -144,13 +144,13 @@ def test_plug_in_reads_its_declared_files_alone_and_an_error_names_them(
         found = ask(body.format(f"'{path}'"), settings={"files": [model]})
         assert isinstance(found, Decision)
         assert found.reason is Reason.STRATEGY_FAILED
-        seen = "can't be opened: of your files, it sees only those in strategies.odd.files (model.txt)"
+        seen = "can't be opened: of your files, it can read only those in strategies.odd.files (model.txt)"
         assert f"{path.name} {seen}" in str(found.observed)
         assert str(found.observed).endswith("(odd_plugin.py line 13)")
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("gone.txt", "doesn't exist"), (".env", "is kept from plug-ins, as all keys")]
+    ("name", "why"), [("gone.txt", "doesn't exist"), (".env", "is hidden from plug-ins, like all keys,")]
 )
 def test_plug_in_with_a_declared_file_that_it_can_not_have_is_never_started(
     ask: Ask, tmp_path: Path, name: str, why: str

@@ -59,7 +59,7 @@ WRONG = [
     ({"bars": (replace(DAILY, least=128),)}, "it needs at least 128 of 127 bars"),
     ({"features": (FeatureNeed("5Min", ("rsi_15",)),)}, "rsi_14"),
     ({"features": (FeatureNeed("5Min", ("rsi_14",), optional=("volumes",)),)}, "no feature named volumes|volumes"),
-    ({"features": (FeatureNeed("5Min", ("rsi_14",), optional=("rsi_14",)),)}, "each of them once"),
+    ({"features": (FeatureNeed("5Min", ("rsi_14",), optional=("rsi_14",)),)}, "each only once"),
     ({"features": (FeatureNeed("5Min", ()),)}, "a need names at least one feature"),
     ({"features": (FeatureNeed("1Week", ("rsi_14",)),)}, "'1Week' is not a timeframe"),
     ({"features": (FeatureNeed("5Min", ("rsi_14",), max_age_s=0),)}, "it needs features that are 0 s old at most"),
@@ -226,7 +226,7 @@ ENDS = [
     ("os._exit(3)", Reason.STRATEGY_FAILED, "its process ended without an answer, exit code 3"),
     ("os.closerange(3, 32); return told(view)", Reason.STRATEGY_FAILED, "ended without an answer, exit code 1"),
     ("os.write(max(PIPES), frame(b'{\"wants\": 3}'))", Reason.STRATEGY_FAILED, "unreadable answer: PluginReply.wants"),
-    ("os.write(max(PIPES), frame(b'{}'))", Reason.STRATEGY_FAILED, "an answer to another question"),
+    ("os.write(max(PIPES), frame(b'{}'))", Reason.STRATEGY_FAILED, "answered another request"),
     ("os.write(max(PIPES), frame(b'\\x93'))", Reason.STRATEGY_FAILED, "unreadable answer: wants: "),
     (
         "os.write(max(PIPES), frame(b'\\x94' + b'\\x90' * 3 + b'\\x91\\x91\\x03'))",
@@ -312,7 +312,7 @@ def test_answers_written_in_advance_are_read_as_answers_to_nothing_else(make: Ma
     assert plugin.propose(VIEW) == ()
     assert refused(plugin) == (
         Reason.STRATEGY_FAILED,
-        "its answer can't be used: it wrote an answer before it was asked",
+        "its answer can't be used: it wrote an answer before the request",
     )
 
 
@@ -349,7 +349,7 @@ def test_new_process_with_other_needs_is_refused(make: Make) -> None:
     assert plugin.needs == NEEDS
     plugin.close()
     make("return told(view, asked=self.asked)", ("quotes=True", "quotes=False"))
-    assert refused(plugin) == (Reason.STRATEGY_FAILED, "it needs something else than before")
+    assert refused(plugin) == (Reason.STRATEGY_FAILED, "it declares other needs than before")
     begin_pass([plugin])
     assert plugin.needs == replace(NEEDS, quotes=False)
     assert told(plugin) == {"asked": "1"}
@@ -377,8 +377,8 @@ SESSIONS = [
     ("return [SlotWants()]", "ValueError: propose_many gave 1 answers for 2 views"),
     ("return [told(view) for view in views]", "TypeError: propose_many gave a list, not a SlotWants"),
     ("return [SlotWants((None,))] * 2", "TypeError: a NoneType is not an Open, a Target, a Reduce or a Close"),
-    ("os.write(max(PIPES), frame(bytes([0x90]))); return []", "an answer to another question"),
-    ("os.write(max(PIPES), frame(b'{\"wants\": {}}')); return []", "an answer to another question"),
+    ("os.write(max(PIPES), frame(bytes([0x90]))); return []", "answered another request"),
+    ("os.write(max(PIPES), frame(b'{\"wants\": {}}')); return []", "answered another request"),
 ]
 
 

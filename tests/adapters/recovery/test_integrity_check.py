@@ -284,7 +284,7 @@ def test_unexpected_error_is_blamed_on_damaged_books_whatever_the_note_says(fold
     note = integrity.Custody(folder.path)
     note.begin(note.look(), 0)
     note.keep(patient=True)
-    assert "rows of fills are not as they were written" in str(integrity_check.blame(folder))
+    assert "rows of fills were changed after they were written" in str(integrity_check.blame(folder))
     with pytest.raises(DamagedBooksError, match="moved to"), integrity_check.hold(folder, "trade-once", events):
         raise ZeroDivisionError
     assert not halt_switch.is_armed(folder.path)

@@ -100,13 +100,13 @@ def folder(tmp_path: Path) -> StateFolder:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 def test_plan_is_read_unchanged_by_id_and_by_file(folder: StateFolder, findings: list[Finding]) -> None:
     plan = AdjustmentPlan("plan-1a2b3c4d", "0123456789ab", tuple(findings))
-    path = approvals.write(folder, plan, kept=3)
+    path = approvals.write(folder, plan, max_count=3)
     assert approvals.read(folder, plan.id) == approvals.read(folder, str(path)) == plan
 
 
 def test_a_plan_of_another_account_is_refused(folder: StateFolder) -> None:
     finding = Finding(FindingKind.PHANTOM, "AAPL", Decimal(5), Decimal(0))
-    path = approvals.write(folder, AdjustmentPlan("plan-1a2b3c4d", "0123456789ab", (finding,)), kept=3)
+    path = approvals.write(folder, AdjustmentPlan("plan-1a2b3c4d", "0123456789ab", (finding,)), max_count=3)
     with pytest.raises(OperatorError, match=r"an account other than …9999"):
         approvals.read(folder_of(folder.path, "PA0000009999"), str(path))
 
@@ -129,9 +129,10 @@ def test_read_refuses_a_missing_plan(folder: StateFolder, name: str) -> None:
 
 def test_only_the_newest_plans_are_kept(folder: StateFolder) -> None:
     written = [
-        approvals.write(folder, AdjustmentPlan(f"plan-{number:08x}", "0123456789ab", ()), kept=3) for number in range(7)
+        approvals.write(folder, AdjustmentPlan(f"plan-{number:08x}", "0123456789ab", ()), max_count=3)
+        for number in range(7)
     ]
     other = folder.plans / "notes.json"
     other.write_text("")
-    last = approvals.write(folder, AdjustmentPlan("plan-ffffffff", "0123456789ab", ()), kept=3)
+    last = approvals.write(folder, AdjustmentPlan("plan-ffffffff", "0123456789ab", ()), max_count=3)
     assert sorted(folder.plans.iterdir()) == sorted([*written[-2:], last, other])

@@ -128,7 +128,7 @@ def test_kind_of_reads_the_kernels_mount_table() -> None:
     ("mounts", "environ", "why"),
     [
         ("/dev/vda / ext4", {}, None),
-        ("/dev/vda / ext4", {"DYNO": "web.1"}, "Heroku keeps no disk of its own"),
+        ("/dev/vda / ext4", {"DYNO": "web.1"}, "Heroku has no permanent disk"),
         ("/dev/vda / ext4\n/dev/vdb PLACE xfs", {"DYNO": "web.1", "K_SERVICE": "x"}, None),
         ("overlay / overlay", {}, "it is on overlay"),
         ("overlay / overlay\n/dev/vdb PLACE ext4", {}, None),

@@ -114,7 +114,7 @@ def test_flipped_bit_in_a_marker_is_found_and_a_backup_restores_it(folder: Path)
             hints.add(error.hint)
     # JSON doesn't care about most of its blanks.
     assert passed < len(whole) / 7
-    assert hints == {f"put it back: cp {kept} {marker}"}
+    assert hints == {f"restore it: cp {kept} {marker}"}
     kept.write_bytes(flipped)
     with pytest.raises(OperatorError) as caught:
         state_folder.read_marker(folder)
@@ -127,7 +127,7 @@ def test_damaged_marker_is_read_from_its_copy_or_refused(folder: Path, text: byt
     (folder / "state.id").write_bytes(text)
     with pytest.raises(DamagedMarkerError, match=r"damaged|can't be read") as caught:
         state_folder.open_state(folder)
-    assert caught.value.hint == f"put it back: cp {folder / 'state.id.copy'} {folder / 'state.id'}"
+    assert caught.value.hint == f"restore it: cp {folder / 'state.id.copy'} {folder / 'state.id'}"
     assert folder_identity.by_its_copy(folder, caught.value) == folder_identity.whose(folder) == said
     (folder / "state.id.copy").write_bytes(text)
     with pytest.raises(DamagedMarkerError):
@@ -145,7 +145,7 @@ def test_lost_marker_is_restored_from_a_backup_or_needs_init(folder: Path) -> No
     (folder / "aside").rename(kept)
     with pytest.raises(DamagedMarkerError, match="lost") as damaged:
         state_folder.open_state(folder)
-    assert damaged.value.hint == f"put it back: cp {kept} {marker}"
+    assert damaged.value.hint == f"restore it: cp {kept} {marker}"
     assert folder_identity.by_its_copy(folder, damaged.value).account_number == ACCOUNT
 
 

@@ -106,7 +106,9 @@ def taken(folder: Path) -> VenueTurn:
 def test_a_turn_is_one_process_s_until_it_gives_it_back(tmp_path: Path) -> None:
     one = taken(tmp_path)
     one.take()
-    with pytest.raises(TemporaryError, match=f"connected, and doesn't hand over: connection, process {os.getpid()}"):
+    with pytest.raises(
+        TemporaryError, match=f"is connected and doesn't release the connection: connection, process {os.getpid()}"
+    ):
         taken(tmp_path)
     assert state_locks.holder(tmp_path, WANTED) is None, "who gave up waiting is in nobody's way"
     one.give_back()

@@ -47,7 +47,7 @@ def test_new_file_is_the_owners_and_never_takes_the_place_of_one_made_meanwhile(
     path.unlink()
     with open_for_change(path) as file:
         path.write_text("theirs")
-        with pytest.raises(TradebotError, match="was made by someone else meanwhile"):
+        with pytest.raises(TradebotError, match="was created by someone else meanwhile:"):
             file.replace("ours")
     assert (path.read_text(), names(tmp_path)) == ("theirs", ["tradebot.yaml"])
 
@@ -99,8 +99,8 @@ def test_read_only_file_and_what_is_no_file_are_refused(tmp_path: Path) -> None:
     ("number", "what"),
     [
         (errno.EROFS, "its file system is read-only"),
-        (errno.EACCES, "see who may write there: ls -ld "),
-        (errno.ENOSPC, "make room"),
+        (errno.EACCES, "check who may write there: ls -ld "),
+        (errno.ENOSPC, "free some space"),
     ],
 )
 def test_file_that_cannot_be_written_is_named_itself_with_what_to_do(

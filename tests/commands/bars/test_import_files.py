@@ -90,9 +90,9 @@ def test_minutes_that_are_declared_right_are_stored(copy: Bot, tmp_path: Path) -
         (("--timeframe", "5Min"), "5Min is not a timeframe in which bars are stored"),
         (("--timeframe", "1Min"), "say whether minute bars are stamped at their start or at their end"),
         (("--timeframe", "1Min", "--stamp", "middle"), "say whether minute bars are stamped"),
-        (("--timeframe", "1Day", "--zone", "UTC"), "a daily bar is stamped with its date alone"),
+        (("--timeframe", "1Day", "--zone", "UTC"), "daily bars are stamped with a date alone,"),
         (("--timeframe", "1Min", "--stamp", "end", "--zone", "Mars/Base"), "there is no time zone 'Mars/Base'"),
-        (("--timeframe", "1Min", "--stamp", "end"), "names no zone"),
+        (("--timeframe", "1Min", "--stamp", "end"), "has no time zone;"),
     ],
 )
 def test_import_asks_for_an_undeclared_stamp_or_zone(
@@ -121,7 +121,7 @@ def test_a_file_that_cannot_be_read_names_it(bot: Bot, tmp_path: Path) -> None:
     said = bot.says("bars", "import", str(tmp_path / "no.csv"), *LINES)
     assert (said.code, "no.csv: no such file" in said.err) == (2, True)
     (empty := tmp_path / "empty.csv").write_text(f"{HEADER}\n")
-    refuses(bot.says("bars", "import", str(empty), *LINES), 2, "they hold no rows")
+    refuses(bot.says("bars", "import", str(empty), *LINES), 2, "they have no rows")
 
 
 def test_folder_is_imported_with_a_summary_by_symbol_and_what_is_wrong_with_it(copy: Bot, tmp_path: Path) -> None:

@@ -226,8 +226,8 @@ def test_revoked_person_and_wrong_codes_get_no_answer(chat: Chat) -> None:
 
 
 ODD = [
-    (429, b'{"ok": false, "parameters": {"retry_after": 17}}', 17.0, "less often"),
-    (429, b'{"ok": false, "parameters": {"retry_after": 1e99}}', 1.0, "less often"),
+    (429, b'{"ok": false, "parameters": {"retry_after": 17}}', 17.0, "asks for fewer"),
+    (429, b'{"ok": false, "parameters": {"retry_after": 1e99}}', 1.0, "asks for fewer"),
     (500, b"", 1.0, "status 500"),
     (302, b"{}", 1.0, "status 302"),
     (200, b"<html>", 1.0, "status 200"),

@@ -427,7 +427,7 @@ def test_halt_cancels_entries_before_it_reads_the_books(trader: Bot) -> None:
     assert [event["event"] for event in log(trader.url)].count("order_canceled") == sent
     # What needs the whole books was decided on none: they were read through after the cancels, and moved away.
     assert (halted.code, (trader.folder / "ledger.db").exists()) == (5, False)
-    assert "rows of sessions are not as they were written" in halted.data["orders"]["problem"]
+    assert "rows of sessions were changed after they were written" in halted.data["orders"]["problem"]
 
 
 def test_key_in_the_reason_of_a_halt_is_kept_nowhere(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

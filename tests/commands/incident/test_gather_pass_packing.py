@@ -306,5 +306,5 @@ def test_people_and_addresses_are_hidden_by_their_form() -> None:
 
 @pytest.mark.parametrize("tree", [{}, {"body": 1, "outcome": 1, "parts": [{}]}, [], {"body": [], "parts": 3}])
 def test_what_is_no_record_is_told_without_the_words_of_the_program(tree: object) -> None:
-    with pytest.raises(RecordError, match=r"^it isn't the record of a pass$"):
+    with pytest.raises(RecordError, match=r"^it isn't a pass record$"):
         record_of(tree)

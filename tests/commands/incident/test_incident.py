@@ -193,9 +193,9 @@ def test_damaged_byte_is_told_by_the_part_that_it_is_in(
     file.write_bytes(content[:place] + b"'" + content[place + 1 :])
     said = _alone(capsys, "replay", str(file))
     assert (said.code, said.out) == (2, "")
-    assert "is damaged: its part 'pass' isn't what was written." in " ".join(said.err.split())
+    assert "is damaged: its part 'pass' was changed." in " ".join(said.err.split())
     file.write_bytes(content[:100] + b"'" + content[101:])
-    assert "its list of parts isn't" in " ".join(_alone(capsys, "replay", str(file)).err.split())
+    assert "its list of parts was changed" in " ".join(_alone(capsys, "replay", str(file)).err.split())
 
 
 def test_file_that_is_not_there_or_no_file_is_told_with_what_to_name_instead(
@@ -287,11 +287,11 @@ def test_bombs_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     head = json.dumps({"parts": [{"name": "pass", "bytes": len(deep), "sha256": sha256(deep).hexdigest()}]}).encode()
     file.write_bytes(b"tradebot-incident/1 " + sha256(head).hexdigest().encode() + b"\n" + head + b"\n" + deep + b"\n")
     said = _alone(capsys, "replay", str(file))
-    assert (said.code, "isn't JSON, or too deep" in " ".join(said.err.split())) == (2, True)
+    assert (said.code, "isn't JSON, or is nested too deeply." in " ".join(said.err.split())) == (2, True)
     file.write_bytes(content_of({str(number): 1 for number in range(17)}))
     assert "more than 16 parts" in " ".join(_alone(capsys, "replay", str(file)).err.split())
     with file.open("wb") as big:
         big.truncate(65_000_000)
     said = _alone(capsys, "replay", str(file))
-    assert (said.code, "has more than 64 MB" in said.err) == (2, True)
+    assert (said.code, "is larger than 64 MB" in said.err) == (2, True)
     assert AGAIN.split(",")[0] in " ".join(said.err.split())

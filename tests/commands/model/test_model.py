@@ -40,7 +40,7 @@ def test_draft_is_signed_with_a_new_key_and_appears_under_its_id(type_: Type, tm
     assert signed["public"] == public
     assert [path.name for path in models.iterdir()] == [signed["id"]]
     assert 0 < signed["usual_ms"] <= signed["longest_ms"]
-    refuses(type_("model", "key", key), ExitCode.USAGE, "never replaced")
+    refuses(type_("model", "key", key), ExitCode.USAGE, "never overwritten")
 
 
 def test_draft_that_fails_its_test_is_not_signed(type_: Type, tmp_path: Path) -> None:

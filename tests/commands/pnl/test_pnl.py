@@ -137,7 +137,7 @@ def test_damaged_fill_is_refused_and_its_table_named(traded: Bot, verb: str) -> 
     assert edit(traded.folder / "ledger.db", worse) == 1
     refused = traded.says(verb)
     assert refused.code == 2
-    assert "rows of fills are not as they were written" in refused.err
+    assert "rows of fills were changed after they were written" in refused.err
     assert "tradebot recover" in refused.err
     assert refused.out == ""
 

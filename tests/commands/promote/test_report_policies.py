@@ -56,7 +56,7 @@ def test_results_that_were_edited_are_refused_and_unsealed_ones_are_told_as_such
     told = json.loads(file.read_text())
     told["runs"][0]["returns"][0] += 0.01
     file.write_text(json.dumps(told))
-    refuses(bot.says("promote", "--results", str(file)), ExitCode.USAGE, f"{file} was changed since the run")
+    refuses(bot.says("promote", "--results", str(file)), ExitCode.USAGE, f"{file} was changed after")
 
 
 def test_sentence_says_so_if_none_passes(bot: Bot, tmp_path: Path) -> None:

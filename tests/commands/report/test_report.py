@@ -204,7 +204,7 @@ def test_report_refuses_books_with_a_changed_row(traded: Bot) -> None:
     said = traded.says("report")
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: The ledger is damaged: ")
-    assert "rows of fills are not as they were written" in said.err
+    assert "rows of fills were changed after they were written" in said.err
 
 
 @pytest.mark.parametrize(

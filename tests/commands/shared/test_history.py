@@ -113,7 +113,7 @@ def test_history_names_a_changed_note(copy: Bot, change: str) -> None:
     with closing(SqliteLedger.open(copy.folder)) as books:
         books.note_trade(TradeNote(("flow", "AAPL", NOW), ("kept",), "mine", "ann", NOW))
     edit(copy.folder / "ledger.db", change)
-    with pytest.raises(DamagedBooksError, match="row 1 of trade_notes is not as it was written"):
+    with pytest.raises(DamagedBooksError, match="row 1 of trade_notes was changed after it was written"):
         read(copy)
 
 
@@ -166,7 +166,7 @@ def test_history_includes_adopted_returned_and_carried_positions(copy: Bot) -> N
 def test_history_names_an_unreadable_order(copy: Bot, shared_trader: Bot) -> None:
     shutil.copyfile(shared_trader.folder / "ledger.db", copy.folder / "ledger.db")
     edit(copy.folder / "ledger.db", "UPDATE orders SET body = replace(body, '{', '[') WHERE sequence = 1")
-    with pytest.raises(DamagedBooksError, match="row 1 of orders is not as it was written"):
+    with pytest.raises(DamagedBooksError, match="row 1 of orders was changed after it was written"):
         read(copy)
 
 

@@ -181,13 +181,13 @@ def test_a_plug_in_from_another_folder_trades_through_the_same_road(
     (trading.folder / "backtests").mkdir()
     (trading.folder / "backtests" / TRIALS).write_text(f"{json.dumps(tested)}\n")
     assert f"leaning runs code {leaning['code']}, as backtest june did." in trading.says("strategy", "list").out
-    assert "which no backtest here has played" not in trading.says("status").out
+    assert "which no backtest here has used;" not in trading.says("status").out
     with source.open("a") as file:
         file.write("# a sign was flipped here\n")
     trading.json("trade-once", "--force-slot")
     for verb in (["status"], ["strategy", "list"]):
         said = " ".join(trading.says(*verb).out.split())
-        assert f"which no backtest here has played; the last one, june, played {leaning['code']}" in said
+        assert f"which no backtest here has used; the last one, june, used {leaning['code']}" in said
         assert "tradebot backtest" in said
 
 

@@ -144,6 +144,6 @@ def test_reading_verb_works_on_a_finished_backtest(finished: Bot, verb: str, tol
 def test_trading_verb_refuses_a_finished_backtest(finished: Bot, verb: str) -> None:
     said = finished.says(verb)
     assert said.code != 0
-    assert f"{finished.folder} holds a finished backtest: it can be read, but nothing trades in it" in said.err
+    assert f"{finished.folder} has a finished backtest: it is read-only" in said.err
     assert "next: tradebot report" in said.err
     assert BACKTEST in (finished.folder / "state.id").read_text()

@@ -1,4 +1,4 @@
-"""Read bars from files in any shape that the exchange's table lists. Nothing is stored here.
+"""Read bars from files, in any layout that the exchange's table of publishers lists. Nothing is stored here.
 
 A bad row is skipped and counted with its reason.
 """
@@ -30,7 +30,7 @@ from tradebot.model.sentences import SYMBOL_PATTERN, pluralize
 from tradebot.model.venue_day import VenueDay
 
 MOST_ROWS = 3_000_000
-"""The most rows of one import, each of which takes half a kilobyte while it runs."""
+"""The most rows of one import; each takes half a kilobyte of memory."""
 FIRST_DAY = date(1970, 1, 2)
 FIRST_S, LAST_S = (int(datetime(year, 1, 2, 12, tzinfo=UTC).timestamp()) for year in (1970, 9998))
 COLUMNS = ("ts", "symbol", "open", "high", "low", "close", "volume")
@@ -45,10 +45,11 @@ NOT_MIDNIGHT = "not a date: its time isn't midnight"
 
 
 class ImportOptions(Struct, frozen=True):
-    """The user's declarations about the files, and the venue's day; None means to go by the file or its publisher.
+    """The user's options for the files, and the venue's day; None means to follow the file or its publisher.
 
-    `timeframe` is 1Min or 1Day; `stamp` is which end of its minute dates a bar. Bars that weren't complete at `now` are
-    bad rows. `files` and `options` are the command line as typed, for suggesting the next command.
+    `timeframe` is 1Min or 1Day; `stamp` says whether minute bars are dated by their start or their end. Bars that
+    weren't complete at `now` are bad rows. `files` and `options` are the command line as typed, for suggesting the next
+    command.
     """
 
     timeframe: str | None
@@ -68,7 +69,7 @@ class ImportOptions(Struct, frozen=True):
 
 
 class SymbolSource(StrEnum):
-    """Where a file's symbols are named."""
+    """Where a file names its symbols."""
 
     COLUMN = "column"
     OPTION = "option"
@@ -76,10 +77,10 @@ class SymbolSource(StrEnum):
 
 
 class FileUnderstood(Struct, frozen=True):
-    """How a file was read: the name of its shape, and what the shape or the options say about its bars.
+    """How a file was read: the name of its layout, and what the layout or the options say about its bars.
 
-    `times` is an example of how times are written. `zone` is None if the times name theirs or are dates; `symbol` is
-    None if the file has a column of symbols; `stamp` is None for daily bars.
+    `times` is an example of its times. `zone` is None if the times include one or are dates, `symbol` is None if the
+    file has a column of symbols, and `stamp` is None for daily bars.
     """
 
     file: str
@@ -95,7 +96,7 @@ class FileUnderstood(Struct, frozen=True):
 
 
 class BadRow(Struct, frozen=True):
-    """A row that was skipped: its CSV line or Parquet row, the symbol and time if they could be read, and why."""
+    """A skipped row: its CSV line or Parquet row, the symbol and time if they could be read, and the reason."""
 
     file: str
     timeframe: str
@@ -120,9 +121,9 @@ class BarRead(Struct, frozen=True):
 
 
 class FilesRead(Struct):
-    """The content of some files: the good bars of each symbol by start, where each was read, and the bad rows.
+    """The content of some files: each symbol's good bars by start, the row of each, and the bad rows.
 
-    A place is the file's number, times 2^40, plus the row.
+    A row is stored as the file's number times 2^40, plus the row's number.
     """
 
     files: list[FileUnderstood] = field(default_factory=list)
@@ -136,7 +137,7 @@ class FilesRead(Struct):
         return sorted(self.bars[symbol].values())
 
     def first_bars(self, most: int) -> list[BarRead]:
-        """Return the oldest bars of the first symbol, and of the next ones if those are fewer."""
+        """Return the first symbol's oldest bars, `most` at most, then those of the next symbols if it has fewer."""
         bars = ((symbol, bar) for symbol in self.bars for bar in self.of(symbol)[:most])
         return [self._as_read(symbol, bar) for symbol, bar in islice(bars, most)]
 
@@ -167,7 +168,7 @@ class FilesRead(Struct):
 
 
 class _BadRowError(ValueError):
-    """Raised for a row that isn't a valid bar; the message is the reason under which it is counted."""
+    """Raised for a row without a valid bar; the message is the reason under which it is counted."""
 
     def __init__(self, reason: str, symbol: str | None = None, start_s: int | None = None) -> None:
         super().__init__(reason)
@@ -176,27 +177,27 @@ class _BadRowError(ValueError):
 
 
 class RecognizedFile(NamedTuple):
-    """A file, and how its bars are read."""
+    """A file, and how to read its bars."""
 
     file: BarFile
     understood: FileUnderstood
 
 
 def recognize(paths: Sequence[Path], how: ImportOptions) -> list[RecognizedFile]:
-    """Return how each file is read; raise OperatorError for a file that has no shape, or that needs an option."""
+    """Determine how to read each file; raise OperatorError for an unknown layout or a missing option."""
     recognized = []
     for path in paths:
         with _next_command(path, how):
             recognized.append(_recognize_file(path, how))
     if (how.stamp or how.zone) and all(each.understood.timeframe == DAYS for each in recognized):
-        raise OperatorError(DATE_ALONE, "leave them out")
+        raise OperatorError(DATE_ALONE, "leave these options out")
     return recognized
 
 
 def _recognize_file(path: Path, how: ImportOptions) -> RecognizedFile:
     file = open_bars(path, how.reading)
     if file.has_symbols and how.symbol:
-        raise OperatorError(f"{path} has a column of symbols, so --symbol means nothing", "leave it out")
+        raise OperatorError(f"{path} has a column of symbols, so --symbol has no effect", "leave it out")
     timeframe, stamp = how.timeframe or _timeframe(file, how), None
     if timeframe == MINUTES:
         stamp = how.stamp or file.shape.stamp or _refuse_stamp(file)
@@ -226,7 +227,7 @@ def read_files(
     return read
 
 
-DATE_ALONE = "a daily bar is stamped with its date alone, so --stamp and --zone mean nothing"
+DATE_ALONE = "daily bars are stamped with a date alone, so --stamp and --zone have no effect"
 
 
 def _timeframe(file: BarFile, how: ImportOptions) -> str:
@@ -235,13 +236,13 @@ def _timeframe(file: BarFile, how: ImportOptions) -> str:
     if file.step_s == MINUTE_S:
         return MINUTES
     if file.step_s is None:
-        why = "all its times are the same, so what a bar covers is unknown"
+        why = "all of its times are the same, so the length of its bars is unknown"
         raise UnclearFileError(file.path, file.first_row, why, "timeframe", (MINUTES, DAYS))
     apart = f"{file.step_s} seconds" if file.step_s < MINUTE_S else pluralize(file.step_s // MINUTE_S, "minute")
     raise OperatorError(
         f"{file.path}: its closest bars are {apart} apart, but only {MINUTES} and {DAYS} bars are stored",
-        "import minutes, of which other bars are made; if these are minutes with pauses: "
-        f"tradebot bars import {how.files}{how.options} --timeframe {MINUTES}",
+        "import minute bars, from which the others are computed; if these are minute bars with pauses: tradebot "
+        f"bars import {how.files}{how.options} --timeframe {MINUTES}",
     )
 
 
@@ -262,7 +263,7 @@ def _clock(time: object) -> str:
 
 @contextmanager
 def _next_command(path: Path, how: ImportOptions) -> Iterator[None]:
-    """Turn the exchange's errors about a file into ours, with the next command to type."""
+    """Convert the exchange's errors about a file to ours, with the next command to type."""
     try:
         yield
     except UnclearFileError as error:
@@ -290,11 +291,11 @@ def _add_rows(read: FilesRead, file: BarFile, understood: FileUnderstood, how: I
 
 
 def _drop_minutes(read: FilesRead) -> None:
-    """Drop the days of symbols most of whose rows have times other than midnight: those rows are minutes."""
+    """Drop the days of symbols with mostly intraday rows; such rows are minute bars, not daily ones."""
     timed = Counter(row.symbol for row in read.bad if row.reason == NOT_MIDNIGHT)
     for symbol in [symbol for symbol, bars in read.bars.items() if timed[symbol] > len(bars)]:
         for start_s in sorted(read.bars[symbol]):
-            read.drop(symbol, start_s, "a minute at midnight, among others of no date")
+            read.drop(symbol, start_s, "a minute bar at midnight, on a day without others")
 
 
 def _bar(
@@ -338,14 +339,14 @@ def _number(value: object) -> float:
         return value
     text = str(value)
     try:
-        # Python would also read 1_000, and digits of other scripts.
+        # Python's int and float would also accept 1_000 and digits of other scripts.
         return float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         return math.nan
 
 
 def _starts(file: BarFile, understood: FileUnderstood, how: ImportOptions) -> Callable[[object], int]:
-    """Return a function that reads a time as the start of its bar and caches results, since many rows share a time."""
+    """Return a function that converts a time to its bar's start, with a cache, because many rows share a time."""
     if understood.timeframe == DAYS:
         return lru_cache(maxsize=1 << 18)(partial(_day_of, venue=how.venue))
     return lru_cache(maxsize=1 << 18)(partial(_minute_of, file=file, ends=understood.stamp == "end"))
@@ -362,7 +363,7 @@ def _minute_of(at: object, file: BarFile, *, ends: bool) -> int:
 
 
 def _day_of(at: object, venue: VenueDay) -> int:
-    """Return the venue's midnight on a row's date, which is written alone or as a midnight of the venue or UTC."""
+    """Return the venue's midnight on a row's date; the row has the date alone, or midnight at the venue or in UTC."""
     naive = _parse_time_text(at) if isinstance(at, str) else None
     if naive is not None and naive.tzinfo is None:
         day = _date_at_midnight(naive)
@@ -381,7 +382,7 @@ def _date_at_midnight(moment: datetime) -> date | None:
 
 
 def _instant(at: object, file: BarFile | None = None) -> float:
-    """Return a time in seconds since 1970 UTC; raise UnclearFileError if it names no zone and none is known."""
+    """Return a time in seconds since 1970 UTC; raise UnclearFileError if its time zone is unknown."""
     if isinstance(at, BadRowError):
         raise at
     if isinstance(at, int):
@@ -391,7 +392,7 @@ def _instant(at: object, file: BarFile | None = None) -> float:
     moment = _parse_time_text(at)
     if moment.tzinfo is None and file is not None:
         in_utc = f"{moment.replace(tzinfo=UTC).astimezone(NEW_YORK):%Y-%m-%d %H:%M}"
-        why = f"the time {word(str(at))} names no zone; if it is in UTC, it is {in_utc} in New York"
+        why = f"the time {word(str(at))} has no time zone; if it is in UTC, it is {in_utc} in New York"
         raise UnclearFileError(file.path, file.first_row, why, "zone", ("America/New_York", "UTC"))
     return moment.timestamp()
 
@@ -410,13 +411,13 @@ def _parse_time_text(at: object) -> datetime:
 
 
 def span(read: FilesRead, venue: VenueDay) -> tuple[date, date]:
-    """Return the first and the last date of the good bars at the venue; raise OperatorError if there are none."""
+    """Return the first and last date of the good bars at the venue; raise OperatorError if there are none."""
     starts = [start_s for bars in read.bars.values() for start_s in bars]
     if not starts:
         why = ", ".join(f"{reason} ({pluralize(count, 'row')})" for reason, count in sorted(read.reasons.items()))
         location = (
             f"; the first is row {read.bad[0].row} of {read.bad[0].file}" if read.bad else f": {read.files[0].file}"
         )
-        raise OperatorError(f"there is no usable bar in these files: {why or 'they hold no rows'}{location}", EXPECTED)
+        raise OperatorError(f"no usable bar in these files: {why or 'they have no rows'}{location}", EXPECTED)
     first, last = (venue.date_of(datetime.fromtimestamp(at_s, UTC)) for at_s in (min(starts), max(starts)))
     return first - timedelta(days=7), last + timedelta(days=7)

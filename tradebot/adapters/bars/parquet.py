@@ -51,7 +51,7 @@ _QUIET: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 
-"""Files of a few thousand rows need no threads, and nothing is downloaded."""
+"""DuckDB's settings: no threads, because the files have only a few thousand rows, and no downloads."""
 
 _OF = "symbol = ? AND timeframe = ? AND price = ?"
 
@@ -85,7 +85,7 @@ class ParquetBars(SqliteBars):
         return new
 
     def get(self, symbol: str, timeframe: str, start_s: int, end_s: int, price: PriceKind = TRADE) -> Sequence[RawBar]:
-        # Files that another process moves in the meantime are seen twice, but never missed.
+        # Files that another process is moving may be read twice, but are never missed.
         newer = super().get(symbol, timeframe, start_s, end_s, price)
         with self._guard():
             older = [RawBar(*row[:6]) for row in self._in_files((symbol, timeframe, price), start_s, end_s)]
@@ -95,7 +95,7 @@ class ParquetBars(SqliteBars):
 
     def spans(self) -> Sequence[StoredSpan]:
         paths = sorted(self._folder.glob("*/*.parquet"))
-        # Files that are older than the price kinds don't name theirs: they hold trades.
+        # Files from before there were price kinds have no such column: they contain trades.
         rows = (
             "SELECT * REPLACE (coalesce(price, $2) AS price) FROM (SELECT NULL::VARCHAR AS price WHERE false"
             " UNION ALL BY NAME SELECT * FROM read_parquet($1, union_by_name = true))"
@@ -116,7 +116,7 @@ class ParquetBars(SqliteBars):
         ]
 
     def _pour(self, of: Key) -> None:
-        """Move all bars from before the newest one's day into files, inside the transaction that stores them."""
+        """Move all bars from before the newest bar's day into files, inside the transaction that stores them."""
         newest_s = self._newest_s(of)
         if newest_s is None:
             return
@@ -130,7 +130,7 @@ class ParquetBars(SqliteBars):
         self._database.execute(f"DELETE FROM bars WHERE {_OF} AND start_s < ?", before)  # noqa: S608 -- constants
 
     def _newest_s(self, of: Key) -> int | None:
-        """Return the start of the newest bar of a series, whose day is in SQLite and in no file; None without any."""
+        """Return the start of a series' newest bar, whose day is still in SQLite; None without bars."""
         ((newest_s,),) = self._database.execute(f"SELECT max(start_s) FROM bars WHERE {_OF}", of)  # noqa: S608 -- constants
         newest: int | None = newest_s
         return newest
@@ -154,7 +154,7 @@ class ParquetBars(SqliteBars):
             raise cannot_write(self._folder, error) from error
 
     def _replace(self, draft: Path, path: Path) -> None:
-        """Write the table of rows to a draft, and put it in the place of a file; OSError if that fails."""
+        """Write the table of rows to a draft file and rename it to `path`; raise OSError if that fails."""
         from duckdb import Error
 
         try:
@@ -170,7 +170,7 @@ class ParquetBars(SqliteBars):
             raise error if isinstance(error, OSError) else OSError(str(error)) from error
 
     def _in_files(self, of: Key, start_s: int, end_s: int) -> Sequence[Row]:
-        """Return the rows of a series' files that start in a span, oldest first."""
+        """Return the rows in a series' files that start in a time range, oldest first."""
         newest_s = self._newest_s(of)
         if newest_s is not None and start_s >= newest_s - newest_s % DAY_S:
             return []
@@ -181,7 +181,7 @@ class ParquetBars(SqliteBars):
         return self._query([path for path in paths if path.name in there], query, start_s, end_s)
 
     def _query(self, paths: Sequence[Path], query: str, *values: object) -> list[Any]:
-        """Return a query's result; DamagedError, with the damaged file moved aside, if a file can't be read."""
+        """Return a query's result. Raise DamagedError if a file can't be read, after moving it aside."""
         from duckdb import Error
 
         if not paths:
@@ -235,7 +235,7 @@ LIBRARY = "duckdb"
 
 
 def open_bars(folder: Path, events: Events, at: datetime) -> SqliteBars:
-    """Open the store of bars, creating it if it is missing; OperatorError if it needs a library that isn't installed.
+    """Open the store of bars, creating it if missing; raise OperatorError if a needed library isn't installed.
 
     A folder keeps the type of store that it was created with.
     """

@@ -1,18 +1,17 @@
 """Serve closed bars from the local store, and fetch missing ones.
 
-A bar is closed when its end isn't later than the requested moment; a daily bar, when its session has closed. If the
-data plan has bars only after 15 minutes, they must be 16 minutes old. Timeframes that the source doesn't have are
-merged from the minutes of the regular session, and the last bar ends at its close. Nothing is fetched before a strategy
-needs bars.
+A bar is closed if it ended by the requested time; a daily bar, if its session has closed. If the data plan provides
+bars only after 15 minutes, they must be 16 minutes old. Timeframes that the source lacks are merged from the minutes of
+the regular session, and the last bar ends at its close. Nothing is fetched before a strategy needs bars.
 
-The store remembers which periods were requested from a source, so a minute without a trade isn't a gap forever. A gap
-is requested again until it is 15 minutes old, the newest minute once more, and a day's bar again in the evening, when
-its volume is complete. Hourly bars, and daily ones of a market that never closes, are requested when they have ended
-and, as trades may be reported late, once more 15 minutes later. Another feed is another source: its bars replace those
-of the first.
+The store records which periods were requested from which source, so that a minute without a trade isn't requested
+forever. A gap is requested again until it is 15 minutes old, the newest minute once more, and a day's bar again in the
+evening when its volume is complete. Hourly bars, and daily ones of a market that never closes, are requested when they
+have ended and once more 15 minutes later, because trades may be reported late. Each feed is a source of its own: its
+bars replace those of an earlier feed. The last series served stay in memory, and are read again only if they may have
+changed.
 
-The last served series stay in memory and are read again only if they may have changed. `RestingBars` fetch nothing and
-return the stored bars, which may differ from those stored at an earlier time.
+`RestingBars` fetches nothing and returns the stored bars, which may have changed since an earlier call.
 """
 
 from collections import defaultdict
@@ -57,16 +56,16 @@ from tradebot.model.view import BarNeed
 T = TypeVar("T")
 ACTIONS = "actions"
 PROCESSED_WITHIN = timedelta(days=180)
-"""A dividend is processed when it is paid, which may be this long after its ex-date."""
+"""How long after its ex-date a dividend may be processed, which happens when it is paid."""
 CLOSE_WITHIN = timedelta(days=15)
-"""How far before an ex-date a close is looked for."""
+"""How far before an ex-date to look for a close."""
 _MOST_TRIES = 3
 _MOST_KEPT = 250_000
-"""How many bars stay in memory between requests, at some 50 bytes each."""
+"""How many bars are cached in memory between requests, at some 50 bytes each."""
 
 
 class CachedSeries(NamedTuple):
-    """The last series returned for a symbol and a `BarNeed`; it is current for the same `window` and `version`."""
+    """The last series returned for a symbol and a `BarNeed`; it is valid for the same `window` and `version`."""
 
     window: tuple[int, int]
     version: object
@@ -74,7 +73,7 @@ class CachedSeries(NamedTuple):
 
 
 Place = tuple[str, str, PriceKind]
-"""A symbol, a timeframe that is stored, and a price."""
+"""A symbol, a stored timeframe, and a price kind."""
 
 
 class StoredBars:
@@ -116,9 +115,9 @@ class StoredBars:
             self.store.close()
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
-        """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first.
+        """Return each symbol's last `need.depth` bars that were complete at `until`, oldest first.
 
-        A symbol has fewer bars, or is absent, if there are no more. Raise TemporaryError if the source doesn't answer
+        A symbol has fewer bars, or is missing, if there are no more. Raise TemporaryError if the source doesn't answer
         and the store lacks needed bars.
         """
         return self._retry_once(lambda: self._closed_series(need, list(dict.fromkeys(symbols)), until))
@@ -147,7 +146,7 @@ class StoredBars:
         return self._venue.date_of(moment(bar.start_s))
 
     def known_until(self, now: datetime) -> datetime:
-        """Return the time up to which the source has bars at `now`."""
+        """Return the time up to which the source's bars are available at `now`."""
         return now - self._source.delay
 
     def fetch(
@@ -170,7 +169,7 @@ class StoredBars:
         self._retry_once(lambda: self._ensure_actions(names, first, until - self._source.delay))
 
     def _retry_once(self, work: Callable[[], T]) -> T:
-        """Do something again if the store had to start over, or if the source has only learned how late it is."""
+        """Run `work`, and once more if the store had to start over or the source's delay was just discovered."""
         for _ in range(_MOST_TRIES - 1):
             try:
                 return work()
@@ -228,7 +227,7 @@ class StoredBars:
         return {symbol: with_steps(bars, self.store.actions(symbol), until_s) for symbol, bars in there.items()}
 
     def _series(self, need: BarNeed, symbol: str, window: Window) -> Series:
-        """Return the unadjusted bars of a window, from memory if none of them can have changed."""
+        """Return the unadjusted bars of a window, from memory unless one of them may have changed."""
         span, version = (window.first_s, window.end_s), self.store.version(symbol, window.timeframe, window.price)
         cached_series = self._kept.get((symbol, need))
         if cached_series is not None and (cached_series.window, cached_series.version) == (span, version):
@@ -260,7 +259,7 @@ class StoredBars:
             return self._stored_bars(symbol, window)[-need.depth :]
         width_s = int(width.total_seconds())
         if need.timeframe == MINUTES:
-            # Most often, the newest minutes are all there, and no more have to be read.
+            # Usually all of the newest minutes are present, and nothing more is read.
             newest = window._replace(first_s=max(window.first_s, window.end_s - need.depth * MINUTE_S))
             minutes = list(resample(self._stored_bars(symbol, newest), window.hours, width_s, window.end_s))
             if len(minutes) >= need.depth:
@@ -273,10 +272,7 @@ class StoredBars:
     def _ensure(
         self, window: Window, symbols: Sequence[str], heard: Callable[[int], None] = lambda changed: None
     ) -> int:
-        """Fetch what wasn't requested yet, in one request for all symbols that lack the same range.
-
-        Count the changes.
-        """
+        """Fetch what wasn't requested yet, in one request per missing range, and return the number of changes."""
         window = window._replace(final_s=window.end_s) if self._final else window
         lacking: dict[tuple[int, int], list[str]] = defaultdict(list)
         for symbol in symbols:
@@ -286,7 +282,7 @@ class StoredBars:
 
     def _lacking(self, window: Window, symbol: str) -> tuple[int, int] | None:
         spans = self.store.asked_spans(symbol, window.timeframe, self._source.name, window.price)
-        # Bars that could still change aren't recorded as requested; but at one moment, they are requested only once.
+        # Bars that may still change aren't recorded as requested, but are requested only once at any one time.
         at, first_s = self._asked_at.get((symbol, window.timeframe, window.price), (None, 0))
         end_s = min(window.end_s, max(first_s, window.first_s)) if at == window.until else window.end_s
         span = missing_span(spans, window.first_s, end_s)
@@ -296,7 +292,7 @@ class StoredBars:
         return None if settled else span
 
     def _complete(self, window: Window, symbol: str, span: tuple[int, int]) -> bool:
-        """Return True if no bar of a span is missing; it is read again only once that may be different."""
+        """Return True if a range has no missing bar; it is read again only if that may have changed."""
         (first_s, end_s), key = span, (symbol, window.timeframe, window.price)
         version = (span, self.store.version(*key))
         if self._complete_at.get(key) == version:
@@ -326,7 +322,7 @@ class StoredBars:
         return changed
 
     def _final_s(self, window: Window, symbol: str) -> int:
-        """Return from when on the bars of a symbol may change: without a gap, only the newest minute may."""
+        """Return the time in seconds from which bars may still change: the newest minute, or the first gap."""
         if window.timeframe != MINUTES or window.final_s == window.end_s:
             return window.final_s
         complete = self._complete(window, symbol, (window.final_s, window.end_s))
@@ -339,14 +335,14 @@ class StoredBars:
         return {symbol: adjust_bars(bars, self.store.actions(symbol), until_s) for symbol, bars in raw.items()}
 
     def _ensure_actions(self, symbols: Sequence[str], first: date, as_of: datetime) -> None:
-        """Ask once a day for all actions since the earliest bar: some are announced late."""
+        """Request all actions since the earliest bar once a day, because some are announced late."""
         date_of, begins_s = self._venue.date_of, self._venue.begins_s
         name, end_s = self._source.name, begins_s(date_of(as_of) + timedelta(days=1))
-        asked = {symbol: self.store.asked_spans(symbol, ACTIONS, name) for symbol in symbols}
-        stale = [symbol for symbol in symbols if missing_span(asked[symbol], begins_s(first), end_s)]
+        spans_by_symbol = {symbol: self.store.asked_spans(symbol, ACTIONS, name) for symbol in symbols}
+        stale = [symbol for symbol in symbols if missing_span(spans_by_symbol[symbol], begins_s(first), end_s)]
         if not stale:
             return
-        spans = [span for symbol in stale for span in asked[symbol]]
+        spans = [span for symbol in stale for span in spans_by_symbol[symbol]]
         first_s = min([begins_s(first), *(start for start, _ in spans)])
         last_s = max([end_s - 1, *(last for _, last in spans)])
         actions = self._source.actions(stale, date_of(moment(first_s)), date_of(moment(last_s)) + PROCESSED_WITHIN)
@@ -358,7 +354,7 @@ class StoredBars:
             self.store.put_asked(symbol, ACTIONS, name, first_s, last_s)
 
     def _ensure_closes(self, actions: Mapping[str, Sequence[CorporateAction]], as_of: datetime) -> None:
-        """Fetch the daily bars before dividends, whose factors depend on the close before."""
+        """Fetch the daily bars before dividends, because their factors need the close before the ex-date."""
         paying = {s: [each.ex_date for each in of if each.kind == DIVIDEND] for s, of in actions.items()}
         firsts = [min(dates) for dates in paying.values() if dates]
         if firsts:
@@ -367,7 +363,7 @@ class StoredBars:
 
 
 class RestingBars(StoredBars):
-    """Closed bars from the store alone; missing ones are absent."""
+    """Return closed bars from the store alone, without the missing ones."""
 
     def __init__(
         self, opens: Callable[[], BarStore], sessions: Callable[[date, date], Sequence[Session]], venue: VenueDay
@@ -376,7 +372,8 @@ class RestingBars(StoredBars):
 
     @cached_property
     def _source(self) -> BarSource:
-        # Until Python 3.12, all objects wait while one computes such a property, as other bars do that ask a venue.
+        # Until Python 3.12, computing a cached property locks all objects of the class, including those that query a
+        # venue.
         return self._finds()
 
     def _nowhere(self) -> BarSource:
@@ -392,7 +389,7 @@ class RestingBars(StoredBars):
 
 
 class _Nowhere:
-    """A source without any bars, with the timeframes that the store has from another one."""
+    """A source without bars, with the timeframes that another source has stored."""
 
     name, delay, refused_symbols = "", timedelta(0), frozenset[str]()
 
@@ -407,11 +404,11 @@ class _Nowhere:
         last: datetime,
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
-        """Raise TemporaryError: nothing is fetched."""
+        """Raise TemporaryError, because nothing is fetched."""
         raise _lacking()
 
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
-        """Raise TemporaryError: nothing is fetched."""
+        """Raise TemporaryError, because nothing is fetched."""
         raise _lacking()
 
 

@@ -19,12 +19,12 @@ from tradebot.ports.stores import Bars
 from tradebot.signals.roll_dates import EARLIEST, by_day, roll_out_date
 
 _BACK = timedelta(days=400)
-"""How long before a moment the contract that was in force then can have taken another's place."""
+"""How far back to look for a contract that the current one may have replaced."""
 _DAYS = BarNeed(DAY, EARLIEST.days, adjusted=False)
 
 
 class _Roll(NamedTuple):
-    """The contract that another took the place of, when the day of that began, and the ratio of their closes."""
+    """The contract that was replaced, when that day began, and the ratio of the two closes."""
 
     before: str
     at: datetime
@@ -35,7 +35,7 @@ _Months = Callable[[str, date, date], Sequence[ContractMonth]]
 
 
 def join_over_rolls(bars: Bars, months: _Months | None, root: Callable[[str], str], venue: VenueDay) -> Bars:
-    """Return bars joined over rolls, or the same bars at a venue without expiring contracts."""
+    """Return bars that are joined over rolls; the same bars if the venue's contracts don't expire."""
     return bars if months is None else JoinedBars(bars, months, root, venue)
 
 
@@ -66,7 +66,7 @@ class JoinedBars:
         return series if before is None else _after(before, own).last(need.depth)
 
     def _before(self, need: BarNeed, symbol: str, roll: _Roll) -> Series | None:
-        """Return the bars before a roll, at the prices of the contract after it; they never change any more."""
+        """Return the bars before a roll at the next contract's prices; they never change."""
         cached = self._earlier.get((symbol, need))
         if cached is None or cached[0] != roll.at:
             series = self.closed(need, [roll.before], roll.at).get(roll.before)
@@ -76,7 +76,7 @@ class JoinedBars:
         return cached[1]
 
     def _roll(self, symbol: str, day: date) -> _Roll | None:
-        """Return the roll from which a contract took over, by what was known on a day; None if it hadn't."""
+        """Return the roll to this contract, as known on `day`; None if there hasn't been one."""
         if (symbol, day) not in self._rolls:
             self._rolls = {index: roll for index, roll in self._rolls.items() if index[0] != symbol}
             self._rolls[symbol, day] = self._find_roll(symbol, day)

@@ -1,8 +1,8 @@
-"""Build series from raw bars: select closed ones, merge minutes, adjust for splits and dividends.
+"""Build series from raw bars: select closed ones, merge minutes, and adjust for splits and dividends.
 
-Nothing here does I/O or looks ahead: a series has only bars that had ended, and only actions that were in force.
-Adjusted bars are raw bars times the factors of splits and dividends, as CRSP defines them; spin-offs aren't adjusted
-for. Actions are fetched once a day for the whole period, because some are announced late.
+Nothing here does I/O or looks ahead: a series has only bars that had ended and actions that were in force. Adjusted
+bars are raw bars times the factors of splits and dividends, as CRSP defines them; there is no adjustment for spin-offs.
+Actions for the whole period are fetched once a day, because some are announced late.
 """
 
 from array import array
@@ -55,10 +55,10 @@ def _one(start_s: int, parts: Sequence[RawBar]) -> RawBar:
 
 
 def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar], venue: VenueDay) -> list[PriceStep]:
-    """Return the factors of splits and dividends, given raw daily bars from before each ex-date.
+    """Compute the factors of splits and dividends from raw daily bars that start before each ex-date.
 
-    A split's is old shares / new shares; a dividend's is (close before - dividend) / close before, as CRSP and data
-    vendors define it. A dividend without a close before it, or not below it, changes nothing and is left out.
+    A split's factor is old shares / new shares; a dividend's is (close before - dividend) / close before, as CRSP and
+    data vendors define it. A dividend without a close above it before the ex-date is left out.
     """
     starts, steps = [day.start_s for day in days], []
     for action in sorted(actions):
@@ -73,7 +73,7 @@ def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar], venue: 
 
 
 def adjust_bars(bars: Sequence[RawBar], steps: Sequence[PriceStep], until_s: int) -> list[RawBar]:
-    """Return bars with the factors of all steps between each bar and `until_s`."""
+    """Return bars adjusted by all steps between each bar and `until_s`."""
     steps = [step for step in steps if step.at_s <= until_s]
     moments = [step.at_s for step in steps]
     factors = [(1.0, 1.0)]
@@ -98,7 +98,7 @@ def series(
 
 
 def with_steps(of: Series, steps: Sequence[PriceStep], until_s: int) -> Series:
-    """Return a series with the factors of all steps between each bar and `until_s`; itself if there are none."""
+    """Return a series adjusted by all steps between each bar and `until_s`; the same series if there are none."""
     if not any(of.starts[0] < step.at_s <= until_s for step in steps):
         return of
     columns = (of.starts, of.open, of.high, of.low, of.close, of.volume)
@@ -118,7 +118,7 @@ DAY_GROWS = timedelta(hours=4, minutes=15)
 
 REACHES = (1, 2, 4)
 
-"""How much farther back to look for the bars of symbols that don't trade all the time."""
+"""How much farther back to look for bars of symbols that don't trade in every minute."""
 
 _MARGIN = timedelta(days=10)
 
@@ -130,11 +130,11 @@ Sessions = Callable[[date, date], Sequence[Session]]
 
 
 class Window(NamedTuple):
-    """A range of bars of a stored timeframe, starting from `first_s` until before `end_s`, all of them closed.
+    """A range of closed bars of a stored timeframe, from `first_s` until before `end_s`, in seconds since 1970 UTC.
 
-    Bars that start before `final_s` don't change any more. `last` is when the newest one ended, as of `until`. `hours`
-    are the regular sessions of bars that last `width_s`; a day lasts as long as its session. If it `waits`, stored bars
-    that may still change are requested again only once they are final. Times are seconds since 1970 UTC.
+    Bars that start before `final_s` no longer change. `last` is when the newest one ended, as of `until`. `hours` has
+    the regular sessions of bars of `width_s`; a daily bar lasts as long as its session. If `waits` is set, stored bars
+    that may still change are requested again only once they are final.
     """
 
     timeframe: str
@@ -149,7 +149,7 @@ class Window(NamedTuple):
     price: PriceKind = PriceKind.TRADE
 
     def bars_in(self, span: tuple[int, int]) -> int:
-        """Return how many bars of the newest session, or days around the clock, start in a span; its end is outside."""
+        """Return how many bars of the newest session, or days around the clock, start in a half-open range."""
         first_s, end_s = span
         if self.hours:
             first_s = max(first_s, _seconds(self.hours[-1].open))
@@ -164,9 +164,9 @@ def window_of(
     venue: VenueDay,
     native: frozenset[str] = STORED_ALWAYS,
 ) -> Window | None:
-    """Return the window with `reach` times as many bars as needed, if each bar has a trade.
+    """Return the window with `reach` times the needed bars, if every bar has a trade; None if no session has begun.
 
-    It consists of minutes unless the timeframe is among the `native` ones. None if no session of it has begun.
+    It consists of minutes unless the timeframe is among the `native` ones.
     """
     depth, width, today = need.depth * reach, width_of(need.timeframe), venue.date_of(as_of)
     day = timedelta(1 if venue.never_ends else _DAYS_A_SESSION)
@@ -176,7 +176,7 @@ def window_of(
     last = today + BEGINS_AHEAD if venue.crosses_midnight else today
     hours = sessions(today - count * day - _MARGIN, last)
     begun = [session for session in hours if session.open < as_of]
-    # The newest session may only have begun, so one more is needed.
+    # The newest session may have just begun, so one more is needed.
     window = frame_window(begun[-count - 1 :], as_of, need.timeframe if need.timeframe in native else MINUTES)
     return window and window._replace(price=need.price)
 
@@ -187,11 +187,11 @@ def days_from(first: date, as_of: datetime, sessions: Sessions, venue: VenueDay)
 
 
 def day_window(first: date, until: datetime, session: Session | None, venue: VenueDay) -> Window:
-    """Return the window of daily bars from a date on; `session` is that of the day of `until`, if it has one."""
+    """Return the window of daily bars since a date; `session` is the session on the day of `until`, if any."""
     today, first_s = venue.date_of(until), venue.begins_s(first)
     today_s, yesterday_s = venue.begins_s(today), venue.begins_s(today - timedelta(days=1))
     if session is None or session.close > until:
-        # Around the clock, the last trades of a day may be reported after it.
+        # Without a close, a day's last trades may be reported on the next day.
         late = venue.never_ends and until < moment(today_s + LATE_S)
         final_s = yesterday_s if late else today_s
         return Window(DAYS, first_s, today_s, final_s, moment(yesterday_s), until, waits=venue.never_ends)
@@ -200,12 +200,12 @@ def day_window(first: date, until: datetime, session: Session | None, venue: Ven
 
 
 def frame_window(hours: Sequence[Session], until: datetime, timeframe: str) -> Window | None:
-    """Return the window of intraday bars in these sessions, oldest first; None if no bar of them had ended by `until`.
+    """Return the window of intraday bars in these sessions, oldest first; None if no bar had ended by `until`.
 
     Each session's first bar starts at its open, and its last one ends at its close.
     """
     width = width_of(timeframe)
-    assert width is not None, "a day is no frame of a session"
+    assert width is not None, "daily bars don't divide a session"
     width_s, until_s = int(width.total_seconds()), _seconds(until)
     begun = [session for session in hours if _ended_s(session, until_s, width_s) > _seconds(session.open)]
     if not begun:
@@ -218,15 +218,15 @@ def frame_window(hours: Sequence[Session], until: datetime, timeframe: str) -> W
 
 
 def _ended_s(session: Session, until_s: int, width_s: int) -> int:
-    """Return when the newest bar of a session had ended at a moment; it isn't after the open if none had."""
+    """Return when a session's newest bar ended by `until_s`; a time up to the open means that none had."""
     open_s, close_s = _seconds(session.open), _seconds(session.close)
     return close_s if until_s >= close_s else open_s + (until_s - open_s) // width_s * width_s
 
 
 def missing_span(covered: Sequence[tuple[int, int]], first_s: int, end_s: int) -> tuple[int, int] | None:
-    """Return the shortest range that contains everything not covered, as first and exclusive end; None if all is.
+    """Return the shortest range that contains everything not covered, as start and exclusive end; None if all is.
 
-    `asked` are ranges with inclusive ends, oldest first, that neither overlap nor touch.
+    `covered` has ranges with inclusive ends, oldest first, that neither overlap nor touch.
     """
     for start, last in covered:
         if start <= first_s <= last:

@@ -35,7 +35,7 @@ class CorporateAction(NamedTuple):
 
 
 class DelayedError(TemporaryError):
-    """Raised once when the source turns out to have only older bars; its `delay` is then updated to their age."""
+    """Raised once when the source turns out to have only older bars; `delay` is then set to their age."""
 
 
 class BarSource(Protocol):
@@ -53,7 +53,7 @@ class BarSource(Protocol):
     def timeframes(self) -> frozenset[str]:
         """Return the source's timeframes, which include minutes and days; others are merged from minutes.
 
-        Its hourly bars and those of some minutes equal the bars merged from the minutes of a session.
+        Its hourly and minute-based bars equal those merged from a session's minutes.
         """
 
     @property
@@ -172,7 +172,7 @@ class BarStore(Protocol):
 
 
 class LostBarsError(TemporaryError):
-    """Raised after damaged bars were moved aside: the store is empty now, and asking again fetches what is needed."""
+    """Raised after damaged bars were moved aside: the store is empty, and the next call fetches what is needed."""
 
 
 class SqliteBars(CacheStore):
@@ -243,7 +243,7 @@ class SqliteBars(CacheStore):
     def put_asked(
         self, symbol: str, what: str, source: str, first_s: int, last_s: int, price: PriceKind = TRADE
     ) -> None:
-        """Record that a source has given everything it has of a timeframe in a span, both ends inclusive."""
+        """Record that a source has returned everything it has of a timeframe in a range, both ends inclusive."""
         with self._write():
             touching = (
                 "symbol = ? AND what = ? AND price = ? AND source = ? AND first_s <= ? AND last_s >= ?",

@@ -1,7 +1,7 @@
-"""Store the pairing, the read position, the buttons shown, and the outcome of each message.
+"""Store the pairing, the read position, the buttons shown, and each message's outcome.
 
-An update is recorded before it is acted on, so that a crash never makes the bot do something twice. Damage costs the
-pairing: then the bot refuses everyone until a person pairs again.
+An update is recorded before it is acted on, so that a crash never makes the bot do something twice. If the file is
+damaged, the pairing is lost, and the bot refuses everyone until a person pairs again.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ from tradebot.model.event import EventKind
 from tradebot.ports.stores import Events
 
 LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
-"""Letters of a code, without those that look alike."""
+"""The letters of pairing codes, without similar-looking ones."""
 CODE_LENGTH = 10
 CODE_LIVES, MOST_WRONG = timedelta(minutes=10), 5
 KEPT, KEPT_BUTTONS = 1_000, 200
 MOST_A_MINUTE = 10
-"""How many refused messages a minute are stored individually; further ones are only counted."""
+"""How many refused messages per minute are stored one by one; more are only counted."""
 NUMBERS_LAST = timedelta(days=6)
-"""After a week without an update, Telegram may begin with other numbers."""
+"""How long Telegram continues its numbering; after a week without an update, it may start over."""
 TABLES = (
     "CREATE TABLE remembered (name TEXT PRIMARY KEY, text TEXT NOT NULL)",
     """CREATE TABLE records (
@@ -57,7 +57,7 @@ class MessageOutcome(StrEnum):
 
 
 class Paired(Struct, frozen=True):
-    """The paired person: the numbers of the person and of their private chat, and since when."""
+    """The paired person: the ids of the user and the private chat, and since when."""
 
     user: int
     chat: int
@@ -72,7 +72,7 @@ class ChatRefusal(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """Return both in one line."""
+        """Format the refusal as one line."""
         return f"{self.kind}: {self.detail}" if self.detail else self.kind
 
 
@@ -129,7 +129,10 @@ class ChatStore(CacheStore):
             return until if until is not None and until > now else None
 
     def pair(self, code: str, user: int, chat: int, now: datetime) -> bool:
-        """Pair a person and chat if the code is right; count a wrong one. Only call this while a code can be used."""
+        """Pair a person and chat if the code is right; otherwise count the attempt.
+
+        Call this only while a code is valid.
+        """
         with self._write():
             text = self.recall("code")
             pairing = json.loads(text or "{}")
@@ -156,23 +159,28 @@ class ChatStore(CacheStore):
             number, at = json.loads(text)
             return int(number) if now - parse_time(at) < NUMBERS_LAST else None
 
-    def take(self, number: int, now: datetime, who: str, asked: str, refusal: ChatRefusal | None = None) -> int | None:
-        """Record an update before it is acted on, as refused if there is a refusal; None if it was already recorded."""
+    def take(
+        self, number: int, now: datetime, who: str, request: str, refusal: ChatRefusal | None = None
+    ) -> int | None:
+        """Record an update before it is acted on; return its id, or None if it was already recorded.
+
+        With a `refusal`, it is recorded as refused.
+        """
         with self._write():
             offset = self.offset(now)
             if offset is not None and number < offset:
                 return None
             self._put("offset", json.dumps([number + 1, time_text(now)]))
             return (
-                self._refuse(now, who, asked, refusal)
+                self._refuse(now, who, request, refusal)
                 if refusal
-                else self._insert(now, who, asked, MessageOutcome.BEGUN, "")
+                else self._insert(now, who, request, MessageOutcome.BEGUN, "")
             )
 
-    def refuse(self, now: datetime, who: str, asked: str, refusal: ChatRefusal) -> None:
+    def refuse(self, now: datetime, who: str, request: str, refusal: ChatRefusal) -> None:
         """Record a refusal without an update number."""
         with self._write():
-            self._refuse(now, who, asked, refusal)
+            self._refuse(now, who, request, refusal)
 
     def record_refusal(self, id_: int, refusal: ChatRefusal) -> None:
         """Record that a message was refused after it was taken."""
@@ -180,10 +188,10 @@ class ChatStore(CacheStore):
         with self._write():
             self._count(refusal.kind, datetime.now(UTC))
 
-    def means(self, id_: int, asked: str) -> None:
-        """Record a message's request, because the meaning of its buttons depends on it."""
+    def means(self, id_: int, request: str) -> None:
+        """Record what a message requests, once the meaning of its button is known."""
         with self._write():
-            self._database.execute("UPDATE records SET asked = ? WHERE id = ?", (asked, id_))
+            self._database.execute("UPDATE records SET asked = ? WHERE id = ?", (request, id_))
 
     def record_outcome(self, id_: int, became: MessageOutcome, why: str) -> None:
         """Record a message's outcome."""
@@ -200,7 +208,7 @@ class ChatStore(CacheStore):
         return message_records
 
     def show(self, nonce: str, message: int, actions: Sequence[str], until: datetime, *, once: bool) -> None:
-        """Save the buttons of a sent message with their meanings."""
+        """Save the meanings of a sent message's buttons."""
         row = (nonce, message, json_text(list(actions)), once, time_text(until))
         with self._write():
             self._database.execute("INSERT INTO buttons VALUES (?, ?, ?, ?, ?)", row)
@@ -208,7 +216,7 @@ class ChatStore(CacheStore):
             self._database.execute(f"DELETE FROM buttons WHERE rowid NOT IN ({newest})", (KEPT_BUTTONS,))  # noqa: S608
 
     def press(self, nonce: str, index: int, message: int, now: datetime) -> str | None:
-        """Return a button's meaning, or None if this message doesn't have it now; a question can be answered once."""
+        """Return what a button of a message means; None if it isn't valid now. A `once` question takes one answer."""
         with self._write():
             query = "SELECT actions, once FROM buttons WHERE nonce = ? AND message = ? AND until > ?"
             row = self._database.execute(query, (nonce, message, time_text(now))).fetchone()
@@ -220,7 +228,7 @@ class ChatStore(CacheStore):
             return str(actions[index])
 
     def open_question(self, action: str, now: datetime) -> tuple[str, int] | None:
-        """Return the newest open question whose first button means `action`, by its nonce and message, or None."""
+        """Return nonce and message id of the newest open question whose first button means `action`, or None."""
         query = "SELECT nonce, message, actions FROM buttons WHERE once AND until > ? ORDER BY rowid DESC"
         with self._guard(ValueError):
             rows = self._database.execute(query, (time_text(now),)).fetchall()
@@ -240,24 +248,24 @@ class ChatStore(CacheStore):
         query = f"SELECT id, at, who, asked, became, why FROM records {where}"  # noqa: S608 - our own words
         with self._guard(ValueError):
             return [
-                MessageRecord(int(id_), parse_time(at), who, asked, MessageOutcome(became), why)
-                for id_, at, who, asked, became, why in self._database.execute(query, values)
+                MessageRecord(int(id_), parse_time(at), who, request, MessageOutcome(became), why)
+                for id_, at, who, request, became, why in self._database.execute(query, values)
             ]
 
-    def _refuse(self, now: datetime, who: str, asked: str, refusal: ChatRefusal) -> int:
-        """Record a refusal; don't give it its own row if a flood of equal ones would push out everything else."""
+    def _refuse(self, now: datetime, who: str, request: str, refusal: ChatRefusal) -> int:
+        """Record a refusal, without its own row if many equal ones would displace everything else."""
         self._count(refusal.kind, now)
         recent = "SELECT count(*) FROM records WHERE became = ? AND at > ?"
         since = time_text(now - timedelta(minutes=1))
         ((flood,),) = self._database.execute(recent, (MessageOutcome.REFUSED, since)).fetchall()
-        return self._insert(now, who, asked, MessageOutcome.REFUSED, refusal.text) if flood < MOST_A_MINUTE else 0
+        return self._insert(now, who, request, MessageOutcome.REFUSED, refusal.text) if flood < MOST_A_MINUTE else 0
 
     def _count(self, kind: str, now: datetime) -> None:
         count = "INSERT INTO refused VALUES (?, 1, ?) ON CONFLICT (why) DO UPDATE SET count = count + 1, last_at = ?"
         self._database.execute(count, (kind, time_text(now), time_text(now)))
 
-    def _insert(self, now: datetime, who: str, asked: str, became: MessageOutcome, why: str) -> int:
-        row = (time_text(now), who, asked, became, why)
+    def _insert(self, now: datetime, who: str, request: str, became: MessageOutcome, why: str) -> int:
+        row = (time_text(now), who, request, became, why)
         query = "INSERT INTO records (at, who, asked, became, why) VALUES (?, ?, ?, ?, ?)"
         id_ = self._database.execute(query, row).lastrowid
         self._database.execute("DELETE FROM records WHERE id <= ?", ((id_ or 0) - KEPT,))
@@ -281,7 +289,7 @@ def open_chat_store(folder: Path, events: Events) -> Iterator[ChatStore]:
 
 
 class PairingGlance(Struct, frozen=True):
-    """Whether a person is paired, and Telegram's last trouble."""
+    """Whether a person is paired, and Telegram's last error."""
 
     paired: bool
     trouble: str

@@ -1,4 +1,4 @@
-"""Read messages from Telegram's Bot API, and reply. Everything has a limit, and no text shows the token."""
+"""Read messages from Telegram's Bot API, and reply. Everything has a limit, and the token appears in no text."""
 
 import json
 import re
@@ -16,7 +16,7 @@ MOST_BYTES = 2_000_000
 BATCH = 20
 CONNECT_S, SLACK_S, PIECE = 5.0, 10.0, 65_536
 LONGEST = 4_096
-"""Characters of a message."""
+"""The longest message in characters."""
 LONGEST_WAIT_S = 300.0
 ALLOWED = ("message", "callback_query")
 _TOKEN = re.compile(r"[0-9]{3,20}:[A-Za-z0-9_-]{20,100}")
@@ -24,7 +24,7 @@ _NUMBER = re.compile(rb'\{"update_id": ?([0-9]{1,18})[,}]')
 
 
 class TroubleError(Exception):
-    """Raised when Telegram can't be used now, with the reason as text; `wait_s` is the wait before the next try."""
+    """Raised when Telegram can't be used now, with the reason as text; the next attempt waits `wait_s` seconds."""
 
     def __init__(self, why: str, wait_s: float = 0.0) -> None:
         super().__init__(why)
@@ -32,10 +32,10 @@ class TroubleError(Exception):
 
 
 class TooLargeError(TroubleError):
-    """Raised for a reply that is too large to read; `number` is that of the first update in it, if known."""
+    """Raised for a response that is too large to read; `number` is the first update in it, if known."""
 
     def __init__(self, head: bytes) -> None:
-        super().__init__(f"an answer is larger than {MOST_BYTES:,} bytes")
+        super().__init__(f"the response is larger than {MOST_BYTES:,} bytes")
         match = _NUMBER.search(head[:200])
         self.number = int(match[1]) if match else None
 
@@ -56,10 +56,10 @@ class Telegram:
 
         Raise TroubleError.
         """
-        asked: dict[str, object] = {"timeout": wait_s, "limit": most, "allowed_updates": ALLOWED}
-        updates = self._post("getUpdates", asked | ({} if offset is None else {"offset": offset}), wait_s)
+        params: dict[str, object] = {"timeout": wait_s, "limit": most, "allowed_updates": ALLOWED}
+        updates = self._post("getUpdates", params | ({} if offset is None else {"offset": offset}), wait_s)
         if not isinstance(updates, list):
-            raise TroubleError("the answer isn't a list of updates")
+            raise TroubleError("the response isn't a list of updates")
         return updates
 
     def send(self, chat: int, text: str, buttons: Sequence[Sequence[tuple[str, str]]] = ()) -> int | None:
@@ -73,11 +73,11 @@ class Telegram:
         return number if type(number) is int else None
 
     def answer_button(self, query: str, text: str) -> None:
-        """Tell the app that a button press was received, so that it stops waiting."""
+        """Acknowledge a pressed button, so that the app stops waiting."""
         self._post("answerCallbackQuery", {"callback_query_id": query, "text": text[:200]}, 0)
 
     def _post(self, method: str, body: Mapping[str, object], wait_s: int) -> Any:
-        """Send a request and return its result. Secrets must not follow a redirect or appear in an error."""
+        """Send a request and return its result. Redirects aren't followed, and errors never contain the token."""
         try:
             with requests.post(
                 f"{self._base}/{method}",
@@ -93,14 +93,14 @@ class Telegram:
 
 
 def _read(answer: requests.Response, deadline: float) -> bytes:
-    """Read a response as sent, within its limits: a small compressed one could fill the memory when unpacked."""
+    """Read a response without decompressing it, because a small compressed one could fill the memory."""
     data = bytearray()
     while piece := answer.raw.read1(PIECE, decode_content=False):
         data += piece
         if len(data) > MOST_BYTES:
             raise TooLargeError(bytes(data[:PIECE]))
         if time.monotonic() > deadline:
-            raise TroubleError("Telegram's answer takes too long")
+            raise TroubleError("Telegram's response takes too long")
     return bytes(data)
 
 
@@ -114,14 +114,14 @@ def _result(status: int, data: bytes) -> Any:
     why = {
         401: "Telegram doesn't know the token",
         404: "Telegram doesn't know the token",
-        409: "another program asks for this bot's messages, or it has a webhook",
-        429: "Telegram wants to be asked less often",
+        409: "another program reads this bot's messages, or a webhook is set",
+        429: "Telegram asks for fewer requests",
     }
-    raise TroubleError(why.get(status, f"Telegram's answer can't be used (status {status})"), _wait(reply))
+    raise TroubleError(why.get(status, f"Telegram's response can't be used (status {status})"), _wait(reply))
 
 
 def _wait(reply: object) -> float:
-    """Return how long Telegram wants to be left alone, within reason."""
+    """Return how long Telegram asks to wait, in seconds, within limits."""
     parameters = reply.get("parameters") if isinstance(reply, dict) else None
     wait = parameters.get("retry_after") if isinstance(parameters, dict) else None
     return float(min(max(wait, 1), LONGEST_WAIT_S)) if type(wait) is int else 0.0

@@ -1,7 +1,7 @@
 """Store facts and decisions in SQLite. They explain what happened; money never depends on them.
 
-Most of a candidate's text is decisions that let it pass. They are parsed with the others, but no objects are built for
-them. A strategy in shadow shares its bot's facts and scores; its passes are stored separately.
+Most of a candidate's text is decisions that passed. They are parsed with the rest, but no objects are built for them. A
+strategy in shadow uses its bot's facts and scores; its passes are stored separately.
 """
 
 import json
@@ -88,7 +88,7 @@ def count_refusals(
     session: date | None = None,
     strategy: str | None = None,
 ) -> EndedPasses:
-    """Return where the candidates of a job's newest passes ended, of one strategy or of all; -1 is every pass."""
+    """Count the candidates of a job's newest passes by the decision that refused them; `last=-1` means all passes."""
     span = job, time_text(since) if since else None, session.isoformat() if session else None, last
     passes = dict(database.execute(PASSES, span).fetchall())
     counts = defaultdict[tuple[str | None, str, str | None], Counter[str]](Counter)
@@ -113,13 +113,13 @@ def count_refusals(
 
 
 class _Wanted(Struct, array_like=True):
-    """The fields needed from a stored candidate, which has further fields after these."""
+    """The leading fields of a stored candidate that a query needs."""
 
     strategy: str
 
 
 class _Judged(Struct, array_like=True):
-    """A candidate's record as it was packed, without the fields after these."""
+    """The leading fields of a stored candidate's record."""
 
     candidate: _Wanted
     decisions: list[list[Any]]
@@ -140,7 +140,7 @@ def outcomes(
     since: datetime | None = None,
     last: int = -1,
 ) -> SymbolOutcomes:
-    """Return a job's passes in a session or since a time, and the outcomes of a symbol's candidates in them."""
+    """Return a job's passes in a session or since a time, and how a symbol's candidates ended in them."""
     passes = heads_of(database, job, session=session, since=since, last=last)
     by_pass = {number: list[Outcome]() for number in passes}
     for number, body in rows_of_symbol(database, passes, symbol):
@@ -157,13 +157,13 @@ T = TypeVar("T")
 
 
 class BegunAnewError(TemporaryError):
-    """Raised when the file turned out to be damaged and was replaced by an empty one."""
+    """Raised after a damaged file was replaced by an empty one."""
 
 
 def going_on(store: type[T]) -> type[T]:
-    """Make each public method of a store retry on the empty file when it finds the old one damaged.
+    """Make each public method of a store retry on an empty file if the old one is damaged.
 
-    The pass continues: no exit waits for an explanation, and entries are refused without facts.
+    The pass continues: exits don't wait for explanations, and entries are refused without facts.
     """
     for name, method in list(vars(store).items()):
         if isfunction(method) and not name.startswith("_"):
@@ -193,7 +193,7 @@ R = TypeVar("R")
 def _method_of_query(
     query: Callable[Concatenate[CacheConnection, P], R],
 ) -> "Callable[Concatenate[SqliteFacts, P], R]":
-    """Wrap a store's method that queries its file, so that a damaged file is replaced by a new one."""
+    """Wrap a query as a method that replaces a damaged file by a new one."""
 
     @wraps(query)
     def method(store: "SqliteFacts", /, *args: P.args, **named: P.kwargs) -> R:
@@ -246,7 +246,7 @@ class SqliteFacts(CacheStore):
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         facts = self._known_of(symbols, session, now)
-        assert self._known is not None, "it was just read"
+        assert self._known is not None, "the row was just read"
         with self._guard(*UNFIT):
             answers = self._known.answers(tuple(symbols), time_text(now), self._last_alert_answers, self._next_answer)
         return {symbol: with_last_reply(facts[symbol], answers.get(symbol)) for symbol in symbols}
@@ -363,31 +363,31 @@ class SqliteFacts(CacheStore):
             schema.write_discovery(self._database, discovery)
 
     def scores(
-        self, held: Collection[tuple[str, str]], since: datetime, now: datetime
+        self, pairs: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        symbols = {symbol for _, symbol in held}
+        symbols = {symbol for _, symbol in pairs}
         if self._scores is None or not self._scores.symbols >= symbols:
             self._scores = KnownScores(symbols)
         with self._guard(*UNFIT):
             self._scores.read(self._database, since, now)
-        return self._scores.of(set(held))
+        return self._scores.of(set(pairs))
 
     def prune(self, now: datetime, facts_kept: timedelta, decisions_kept: timedelta) -> None:
-        """Delete facts and decisions after their retention time; decisions are retained longer, for measurements.
+        """Delete facts and decisions after their retention times; decisions are kept longer, for measurements.
 
-        The last state of the account in each session is retained forever, without its candidates.
+        Each session's last account state is kept forever, without its candidates.
         """
         with self._write():
             history.prune(self._database, *(time_text(now - duration) for duration in (facts_kept, decisions_kept)))
         self.forget()
 
     def forget(self) -> None:
-        """Drop the cached data of a session; the next read loads what it needs."""
+        """Drop the cached facts of a session; the next read loads them again."""
         self._known = None
         self._rows("PRAGMA shrink_memory", ())
 
     def _known_of(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return what was known at `now`, including what any process has stored, without facts too old to count."""
+        """Return the facts known at `now`, including those that other processes have stored, without outdated ones."""
         facts = self._known
         if facts is None or facts.session != session or not facts.symbols.issuperset(symbols):
             facts = self._known = KnownFacts(session, (*symbols, *MARKET_WIDE))
@@ -397,7 +397,7 @@ class SqliteFacts(CacheStore):
             return without_old(self._database, by_symbol, now, facts.heard)
 
     def _changed_rows(self, intake: Intake) -> Iterator[tuple[str, ...]]:
-        """Yield the facts that aren't stored yet or have changed, if facts of their kind ever change."""
+        """Yield the facts that aren't stored yet or that have changed."""
         kind, symbol, known_at = kind_of(intake.endpoint), intake.symbol or NO_SYMBOL, time_text(intake.at)
         stored = self._stored_bodies(kind, symbol, intake.facts)
         for fact in intake.facts:
@@ -409,7 +409,7 @@ class SqliteFacts(CacheStore):
                 yield kind.name, symbol, fact.id, kind.day(fact).isoformat(), known_at, body
 
     def _stored_bodies(self, kind: AnyKind, symbol: str, facts: Sequence[Fact]) -> dict[str, str]:
-        """Return the bodies of the stored facts of the same days by id; what never changes is known by its id alone."""
+        """Return the stored facts of the same days by id; the body is empty for kinds that never change."""
         if not facts:
             return {}
         first, last = min(facts, key=kind.moment), max(facts, key=kind.moment)
@@ -431,7 +431,7 @@ class SqliteFacts(CacheStore):
         return {symbol: counts for symbol, *counts in cursor}
 
     def _next_answer(self, symbols: Sequence[str], now: str) -> str | None:
-        """Return when the first reply with alerts came after a time, about any of these symbols."""
+        """Return when the next reply with alerts after `now` arrived, for any of these symbols."""
         at: str | None
         ((at,),) = self._database.execute(
             "SELECT min((SELECT min(at) FROM intakes WHERE endpoint = ? AND symbol = asked.value AND at > ?))"
@@ -480,7 +480,7 @@ OF_THE_BOT = (
 
 
 class SharedFacts(SqliteFacts):
-    """A folder's own store of passes that reads facts from another folder's store, which the other's owner closes."""
+    """A folder's own store of passes that reads facts from another folder's store, which its owner closes."""
 
     def __init__(self, folder: Path, events: Events, at: datetime, of: SqliteFacts) -> None:
         super().__init__(folder, events, at)

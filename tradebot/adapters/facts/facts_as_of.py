@@ -1,4 +1,4 @@
-"""Cache the facts of one session as of any time: decoded once, compact, for the process's lifetime."""
+"""Cache the facts of one session as of any time, decoded once and stored compactly while the process runs."""
 
 import json
 import sqlite3
@@ -19,8 +19,8 @@ from tradebot.signals.kinds import kind_of, kinds
 
 NO_SYMBOL = ""
 MARKET_WIDE = (NO_SYMBOL, *SOURCE_SECTORS.values())
-"""The symbols of facts about the whole market, or about a sector."""
-# All facts of one reply became known at the same time and are read in sequence, so each time is parsed only once.
+"""The symbol keys of facts about the whole market or a sector."""
+# All facts of one reply became known at the same time, and are read in sequence, so each time is parsed once.
 _known_at = lru_cache(maxsize=16)(parse_time)
 
 
@@ -29,7 +29,7 @@ Asked = Callable[[Sequence[str], str], Any]
 
 
 class Lately(NamedTuple):
-    """The last replies about some symbols, valid from the time of the newest one until the next one, if any."""
+    """The last replies about some symbols, valid from the newest one's time until the next one."""
 
     seen: tuple[object, ...]
     symbols: Sequence[str]
@@ -42,7 +42,7 @@ class Lately(NamedTuple):
 
 
 class KnownFacts:
-    """The known facts of some symbols for one session: its events, and the facts of earlier dates that still count."""
+    """The known facts of some symbols for one session: its events, and facts of earlier dates that still count."""
 
     def __init__(self, session: date, symbols: Sequence[str]) -> None:
         self.session = session
@@ -54,15 +54,15 @@ class KnownFacts:
         self._lately: Lately | None = None
 
     def read(self, database: sqlite3.Connection) -> None:
-        """Read the rows stored since the last call; none if no process has written since then."""
+        """Read the rows stored since the last call."""
         ((version,),) = database.execute("PRAGMA data_version")
-        seen = database, version, database.total_changes
-        if seen == self._seen:
+        state = database, version, database.total_changes
+        if state == self._seen:
             return
         symbols = json.dumps(sorted(self.symbols))
         for kind in kinds().values():
             self._read(kind, database, symbols)
-        self._seen = seen
+        self._seen = state
 
     def answers(self, symbols: Sequence[str], now: str, last: Asked, after: Asked) -> Answers:
         """Return the last replies about symbols, from the cache unless there may be newer ones."""
@@ -109,7 +109,7 @@ def with_last_reply(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolF
 
 
 def market_of(stored: Mapping[str, SymbolFacts]) -> Mapping[str, object]:
-    """Return the facts about the whole market, by kind; for a kind about sectors, by sector."""
+    """Return the facts about the whole market by kind, or by sector for a kind about sectors."""
     by_kind = dict(stored[NO_SYMBOL].known)
     for sector in SOURCE_SECTORS.values():
         for kind, value in stored[sector].known.items():
@@ -128,18 +128,18 @@ Heard = dict[tuple[str, str], str]
 def without_old(
     database: sqlite3.Connection, by_symbol: Mapping[str, SymbolFacts], now: datetime, heard: Heard
 ) -> Mapping[str, SymbolFacts]:
-    """Return the facts by symbol without kinds whose last reply is older than their freshness limit.
+    """Return the facts by symbol, without kinds whose last reply is older than their freshness limit.
 
-    Alerts stay: their fetching time is included, so that readers can judge their age. A reply in `heard` that still
-    counts isn't looked up again.
+    Alerts stay, because readers judge their age themselves by the fetch time. A recent reply in `heard` isn't looked up
+    again.
     """
     until, old = time_text(now), dict[str, set[str]]()
-    asked = [
+    subjects = [
         usable
         for usable in _oldest_usable(by_symbol.values(), now)
         if not usable[2] <= heard.get(usable[:2], "") <= until
     ]
-    for kind, symbol, at in database.execute(LAST_HEARD, (json.dumps(asked), until)) if asked else ():
+    for kind, symbol, at in database.execute(LAST_HEARD, (json.dumps(subjects), until)) if subjects else ():
         if at is None:
             old.setdefault(symbol, set()).add(kind)
         else:

@@ -1,7 +1,4 @@
-"""Query past decisions and facts, each query reading no more than it needs.
-
-Only a bot's replies are read all together, for replay.
-"""
+"""Query past decisions and facts; each query reads no more than it needs."""
 
 import json
 import sqlite3
@@ -46,7 +43,7 @@ SAME_PASS = timedelta(days=1)
 
 MOST_SLOTS = 120
 
-"""How many slots are searched for scores: a session and a half, with one every five minutes."""
+"""How many slots are searched for scores: a session and a half of slots every five minutes."""
 
 SLOTS = """SELECT max(sequence), at FROM cycles
     WHERE job IN (?, ?) AND at BETWEEN ? AND ? AND body ->> '$[7]' IS NULL
@@ -69,13 +66,13 @@ UNPRICED_PASSES = f"SELECT json_set(body, '$[10]', json('[]')) {_PASSES}"
 MARKS = """SELECT body FROM cycles WHERE job = ? AND at BETWEEN ? AND ? AND json_array_length(body, '$[10]') > 0
     ORDER BY at DESC, sequence DESC LIMIT 1"""
 
-"""Select the last pass that saw prices: one that has just begun, or was cut short, saw none."""
+"""Select the last exit pass with prices; one that has just begun or was interrupted has none."""
 
 LAST_MARK = """SELECT body FROM main.cycles INDEXED BY cycles_with_marks, json_each(body, '$[10]') AS mark
     WHERE json_array_length(body, '$[10]') > 0 AND body ->> '$[2]' >= ? AND at >= ? AND mark.value ->> '$[0]' = ?
     ORDER BY body ->> '$[2]' DESC, at DESC, sequence DESC LIMIT 1"""
 
-"""Select the last pass since a session and a time that saw a price of a symbol, without reading those before it."""
+"""Select the last pass with a price of a symbol since a session and a time, without reading earlier ones."""
 
 MARKED_PRICES = """SELECT at, mark.value ->> '$[0]', mark.value ->> '$[1]' FROM
     (SELECT at, body FROM main.cycles INDEXED BY cycles_with_marks
@@ -83,12 +80,12 @@ MARKED_PRICES = """SELECT at, mark.value ->> '$[0]', mark.value ->> '$[1]' FROM
     CROSS JOIN json_each(body, '$[10]') AS mark WHERE mark.value ->> '$[0]' IN (SELECT value FROM json_each(?3))
     ORDER BY at"""
 
-"""Select what the last passes of a session saw of some symbols."""
+"""Select the prices that a session's last passes recorded for some symbols."""
 
 READ = """SELECT body FROM main.cycles INDEXED BY cycles_with_equity WHERE body ->> '$[9]' IS NOT NULL AND job = ?
     ORDER BY body ->> '$[2]' DESC, at DESC, sequence DESC LIMIT 1"""
 
-"""Select the last pass of a job that read the account, however many were refused since."""
+"""Select the last pass of a job that read the account, even if later ones were refused."""
 
 ENDS = """WITH RECURSIVE days (day) AS (
     SELECT min(body ->> '$[2]') FROM main.cycles INDEXED BY cycles_with_equity
@@ -102,13 +99,14 @@ ENDS = """WITH RECURSIVE days (day) AS (
     WHERE json_array_length(body, '$[10]') > 0 AND body ->> '$[2]' = day ORDER BY at DESC, sequence DESC LIMIT 1)
     AS marked FROM days WHERE day <= ?2"""
 
-"""Select each session's last pass that read the account's equity, and its last that saw prices, without reading others.
+"""Select each session's last pass with the account's equity and its last with prices, without reading others.
 
-The session is in the third place of a pass's text, its equity in the tenth, its marks in the one after."""
+In a pass's text, element 2 is the session, element 9 the equity, and element 10 the prices.
+"""
 
 SEEN = "SELECT 1 FROM cycles WHERE +body ->> '$[9]' IS NOT NULL LIMIT 1"
 
-"""Select whether any pass read the account's equity, from the passes themselves and no index."""
+"""Select whether any pass read the account's equity, from the table and not from an index."""
 
 STORED = """SELECT key, facts.id, facts.body FROM json_each(?1) CROSS JOIN facts
     ON endpoint = ?2 AND symbol = key AND session BETWEEN value ->> 0 AND value ->> 1 AND known_at <= ?3
@@ -120,7 +118,7 @@ SENT = """SELECT candidates.body FROM cycles JOIN candidates ON cycle = sequence
 LATELY = """SELECT sequence, body FROM cycles
     WHERE sequence > (SELECT max(sequence) FROM main.cycles) - 100 AND +job = ?1 ORDER BY sequence DESC LIMIT ?2"""
 
-"""Select the last records of a job, among the last hundred passes of all jobs."""
+"""Select a job's last records among the last hundred passes of all jobs."""
 
 NEWEST = """SELECT sequence, body FROM cycles WHERE job = ?1 AND (?2 IS NULL OR at >= ?2)
     ORDER BY at DESC, sequence DESC LIMIT ?3"""
@@ -129,7 +127,7 @@ FIRST_TIMES = "SELECT (SELECT min(at) FROM cycles WHERE job = value) FROM json_e
 
 LAST_TIMES = "SELECT (SELECT max(at) FROM cycles WHERE job = value) FROM json_each(?)"
 
-"""Select the time of each job's first or last pass by the index, however many there are."""
+"""Select the time of each job's first or last pass, using the index."""
 
 REASONS = """SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(candidates.body, '$[1]') AS decision
     WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)
@@ -174,13 +172,11 @@ REFUSED = """WITH gated AS MATERIALIZED (
     SELECT min(at), strategy, symbol, side FROM gated GROUP BY strategy, symbol, side HAVING min(is_refused)
     ORDER BY 1, 2, 3, 4"""
 
-"""Select candidates that gates refused and no pass sent; a score of zero has no side, and one without an order was
-refused.
-"""
+"""Select candidates that gates refused and no pass sent; zero scores have no side, and no order means refused."""
 
 
 class KnownScores:
-    """The scores of some symbols in the newest slots. Each pass is read once: it never changes, it is only replaced."""
+    """Cache the scores of some symbols in the newest slots. Each pass is read once: passes are only ever replaced."""
 
     def __init__(self, symbols: Collection[str]) -> None:
         self.symbols = frozenset(symbols)
@@ -188,7 +184,7 @@ class KnownScores:
         self._times: dict[int, datetime] = {}
 
     def read(self, database: sqlite3.Connection, since: datetime, now: datetime) -> None:
-        """Read the passes of the newest slots that aren't known yet, and forget the others."""
+        """Read the new passes of the newest slots, and forget the others."""
         span = time_text(since), time_text(now)
         slots = dict(database.execute(SLOTS, (Job.SCORE, Job.TRADE_ONCE, *span, MOST_SLOTS)))
         unknown = [slot for slot in slots.items() if slot[0] not in self._passes]
@@ -200,12 +196,12 @@ class KnownScores:
         self._times = {sequence: parse_time(at) for sequence, at in slots.items()}
         self._passes = {sequence: read.get(sequence) or self._passes.get(sequence, {}) for sequence in slots}
 
-    def of(self, held: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return the scores of strategies' symbols, oldest first; those without any are left out."""
+    def of(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Sequence[Scored]]:
+        """Return the scores of (strategy, symbol) pairs, oldest first; pairs without any are left out."""
         scored = defaultdict[tuple[str, str], list[Scored]](list)
         for sequence, at in sorted(self._times.items(), key=itemgetter(1)):
             scores = self._passes[sequence]
-            for key in scores.keys() & held:
+            for key in scores.keys() & pairs:
                 scored[key].append(Scored(at, scores[key]))
         return scored
 
@@ -219,7 +215,7 @@ def passes(
 
 
 def unpriced_passes(database: sqlite3.Connection, since: datetime, until: datetime = EVER) -> Sequence[CycleRecord]:
-    """Return the same as `passes`, without the prices in them, in a third of the time."""
+    """Return the same as `passes` without the prices, in a third of the time."""
     return passes(database, since, until, UNPRICED_PASSES)
 
 
@@ -246,13 +242,13 @@ def query_promised_candidates(database: sqlite3.Connection, job: str, since: dat
 def ends(
     database: sqlite3.Connection, job: str, since: datetime, until: datetime = EVER
 ) -> tuple[int, Mapping[Reason, int]]:
-    """Return how many candidates a job has decided between two times, and how many ended for each reason."""
+    """Return how many candidates a job evaluated between two times, and how many were refused for each reason."""
     rows = database.execute(REASONS, (job, time_text(since), time_text(until))).fetchall()
     return sum(count for _, count in rows), {Reason(reason): count for reason, count in rows if reason}
 
 
 class AnswerCounts(NamedTuple):
-    """One endpoint's replies about one symbol: the newest, and the number of replies and rows in a period."""
+    """One endpoint's replies about one symbol: the newest one, and the number of replies and rows in a period."""
 
     endpoint: str
     symbol: str | None
@@ -296,8 +292,8 @@ def marked_prices(
 ) -> Mapping[str, Sequence[tuple[datetime, Decimal]]]:
     """Return the times and prices in USD that a session's last passes saw of each symbol, oldest first."""
     prices = defaultdict[str, list[tuple[datetime, Decimal]]](list)
-    asked = session.isoformat(), most_passes, json.dumps(list(symbols))
-    for at, symbol, price in database.execute(MARKED_PRICES, asked):
+    params = session.isoformat(), most_passes, json.dumps(list(symbols))
+    for at, symbol, price in database.execute(MARKED_PRICES, params):
         prices[symbol].append((parse_time(at), Decimal(price)))
     return prices
 
@@ -319,7 +315,8 @@ def last_read(database: sqlite3.Connection, job: str) -> CycleRecord | None:
 def session_ends(database: sqlite3.Connection, first: date, last: date) -> Sequence[SessionEnd]:
     """Return the account's state at the end of each session, oldest first.
 
-    Raise DamagedError if an index has no session although there are passes: two of its pages changed places.
+    Raise DamagedError if the index lacks sessions although there are passes, which happens if two of its pages were
+    swapped.
     """
     days = database.execute(ENDS, (first.isoformat(), last.isoformat())).fetchall()
     sequences_text = json.dumps([sequence for _, *two in days for sequence in two])
@@ -334,12 +331,12 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
 def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
     """Delete facts and passes before their times, except each session's last pass that read the account.
 
-    That pass only loses its candidates. Times are canonical text. Call it in a transaction.
+    That pass only loses its candidates. Times are canonical text. Call this in a transaction.
     """
     database.execute("DELETE FROM main.facts WHERE known_at < ?", (facts_before,))
     database.execute("DELETE FROM main.intakes WHERE at < ?", (facts_before,))
     days = database.execute(ENDS, (date.min.isoformat(), date.max.isoformat()))
-    # A session without prices has no pass that saw some, and nothing is "not in" a list with a null.
+    # Leave out nulls of sessions without prices: nothing is NOT IN a list that contains a null.
     sequences_text = json.dumps([sequence for _, *two in days for sequence in two if sequence is not None])
     database.execute(FORGET_CANDIDATES, (sequences_text, before))
     database.execute(FORGET_ENDS, (sequences_text, before))
@@ -360,7 +357,7 @@ def query_entry_candidates(database: sqlite3.Connection, since: datetime, until:
 
 
 def query_refused_trades(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[RefusedTrade]:
-    """Return the trades that were refused in every pass from `since` on and before `until`."""
+    """Return the candidates that no pass from `since` until before `until` sent, with their refusals."""
     query_values = (Reason.SHADOW, Reason.DRY_RUN, Job.TRADE_ONCE, time_text(since), time_text(until), Purpose.OPEN)
     return [
         RefusedTrade(parse_time(at), strategy, symbol, Side(side))
@@ -385,7 +382,7 @@ def _entry_outcome(job: Job, at: datetime, symbol: str, about: Sequence[Any], ga
 def query_facts(
     database: sqlite3.Connection, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime
 ) -> Mapping[str, Sequence[Fact]]:
-    """Return the facts of a kind about symbols, each in the last version that was known."""
+    """Return the facts of a kind about symbols, each in the last version known at `now`."""
     days_text = json.dumps({symbol: [day.isoformat() for day in span] for symbol, span in spans.items()})
     newest: dict[tuple[str, str], str] = {}
     for symbol, identity, body in database.execute(STORED, (days_text, kind, time_text(now))):
@@ -397,7 +394,7 @@ def query_facts(
 
 
 def intake(row: Sequence[Any]) -> Intake:
-    """Return the counts of one reply as they were stored."""
+    """Parse the stored counts of one reply."""
     endpoint, symbol, at, received, foreign, duplicates, rejected = row
     reasons = tuple(unpack(RejectedRow, item) for item in json.loads(rejected))
     about = symbol or None
@@ -413,8 +410,8 @@ FACTS_OF = "SELECT symbol, known_at, body FROM facts WHERE endpoint = ? ORDER BY
 def load_replies(folder: Path) -> Sequence[Intake]:
     """Return a state folder's replies, oldest first, each with the facts that first appeared in it.
 
-    Kinds that this version doesn't support are left out; the result is empty without a file of facts. Raise
-    OperatorError if the file is damaged.
+    Kinds that this version doesn't know are left out; without a facts file, the result is empty. Raise OperatorError if
+    the file is damaged.
     """
     path = folder / FACTS
     if not path.exists():

@@ -1,7 +1,7 @@
-"""Write a pass with summaries of how its candidates ended, and read passes, long periods by these summaries.
+"""Write passes with summaries of how their candidates ended, and read long periods by these summaries.
 
-Reading a million decisions one by one takes seconds. A summary groups the candidates of one pass that ended alike; a
-few of them are then read in full, to represent the others.
+Reading a million decisions one by one takes seconds. A summary groups the candidates of one pass with the same end; a
+few representative candidates are then read in full.
 """
 
 import json
@@ -42,9 +42,9 @@ class Alike(NamedTuple):
     """Candidates of one pass with the same end.
 
     `strategy` proposed them; `gate`, its `about` and `place`, and `reason` are of the first decision that refused them;
-    `then` is the reason of the next one. `above` and `then_above` say whether these had any number above zero.
-    `unknown` is the id of an order with an unknown outcome. `nearest` is the position in its pass of the candidate that
-    came closest, with its distance and symbol; `oldest` the candidate with the oldest data, and its age.
+    `then` is the reason of the next one. `above` and `then_above` say whether their numbers were above zero. `unknown`
+    is the id of an order with an unknown outcome. `nearest` is the position in the pass of the candidate that came
+    closest to passing, with its distance and symbol; `oldest` is the one with the oldest data, with its age.
     """
 
     strategy: str
@@ -62,9 +62,9 @@ class Alike(NamedTuple):
 
 
 KEY = 6
-"""The number of leading fields that distinguish entries with different sentences."""
+"""The number of leading fields by which groups are told apart."""
 SAME = 9
-"""How many fields, from the first on, the candidates of a group have in common."""
+"""How many leading fields the candidates of a group have in common."""
 FARTHEST = sys.float_info.max
 
 
@@ -88,7 +88,7 @@ def _measures(end: Decision | None, symbol: str, position: int) -> tuple[Near, O
     if end is None:
         return (None, symbol, position), (None, position)
     distance = end.distance
-    # JSON knows no infinity.
+    # JSON has no infinity.
     return (None if distance is None else min(distance, FARTHEST), symbol, position), (end.oldness_s, position)
 
 
@@ -122,8 +122,7 @@ def span_ends(
 ) -> SpanEnds:
     """Return the passes of a job in a session or since a time, with a few representative candidates.
 
-    Each group of candidates with the same end is counted, and has its closest candidate and the one with the oldest
-    data.
+    Each group of candidates with the same end has its count, its closest candidate, and the one with the oldest data.
     """
     heads = heads_of(database, job, session=session, since=since, last=last)
     if not heads:
@@ -139,7 +138,7 @@ def span_ends(
     spans = dict(zip([(number, position) for number, position, _ in rows], read, strict=True))
     representatives = [(near[key], count) for key, count in counts.items()]
     representatives += [(old[key], 0) for key in counts if old[key] != near[key]]
-    # In the order of recording, which decides between equals.
+    # Later recorded passes win between equals.
     order = {number: index for index, number in enumerate(heads)}
     representatives.sort(key=lambda sums: (order[sums[0][0]], sums[0][1]))
     # A row whose checksum is wrong counts as absent and can't represent others.
@@ -150,7 +149,7 @@ def span_ends(
 
 
 Place = tuple[int, int]
-"""The number of a pass, and a candidate's position in it."""
+"""A pass's number, and a candidate's index in it."""
 Keyed = dict[tuple[Any, ...], Any]
 
 
@@ -184,12 +183,12 @@ def sums_of(database: CacheConnection, passes: Collection[int]) -> Iterable[tupl
     yield from zip([number for number, _ in rows], json.loads(f"[{','.join(body for _, body in rows)}]"), strict=True)
     if lacking := sorted(set(passes) - {number for number, _ in rows}):
         for number, records in candidates_of(database, lacking).items():
-            # As they would have been read: a gate is no text to a dictionary.
+            # Convert to the gate's enum, as a full read would: text isn't an equal key.
             yield number, json.loads(json_text(ends_of(records)))
 
 
 ALWAYS = CycleRecord.__struct_fields__.index("margin")
-"""How many fields of a pass are always written; most passes have none of the others."""
+"""How many leading fields of a pass are always written; most passes have no others."""
 
 
 def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> None:
@@ -225,24 +224,24 @@ def insert_pass(database: sqlite3.Connection, cycle: CycleRecord) -> None:
 
 
 APART = timedelta(days=4)
-"""How far the time of a pass is from midnight UTC of its session's date at most; a pass may be dated by a weekend."""
+"""How far a pass's time may be from midnight UTC of its session's date; a weekend pass may have its own date."""
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _SPAN = """FROM cycles WHERE job = ?1 AND at BETWEEN ?2 AND ?3 AND (?4 IS NULL OR body ->> '$[2]' = ?4)
     ORDER BY at DESC, sequence DESC LIMIT ?5"""
 PASSES = f"SELECT sequence, json_set(body, '$[10]', json('[]')) {_SPAN}"
-"""Select the newest passes of a span, without prices, which are the longest part of them."""
+"""Select the newest passes in a time range without prices, which are their longest part."""
 SEEN = "SELECT 1 FROM cycles WHERE +job = ? LIMIT 1"
 OF_SYMBOL = """SELECT cycle, position, body FROM candidates WHERE symbol = ?2 AND at BETWEEN ?3 AND ?4
     AND cycle IN (SELECT value FROM json_each(?1))"""
 PRICES = """SELECT symbol, at, body ->> '$[3]' FROM candidates WHERE symbol IN (SELECT value FROM json_each(?1))
     AND at BETWEEN ?2 AND ?3 AND cycle IN (SELECT value FROM json_each(?4)) AND body ->> '$[3]' IS NOT NULL
     ORDER BY at, cycle, position"""
-"""Select the prices at which symbols were looked at in some passes."""
+"""Select the prices at which symbols were evaluated in some passes."""
 OF_ALL = """SELECT cycle, candidates.body FROM json_each(?1) AS pass CROSS JOIN candidates ON cycle = pass.value
     ORDER BY cycle, position"""
 SUMMED = """SELECT cycle, (SELECT sum(json_array_length(value, '$[9]')) FROM json_each(ends.body))
     FROM json_each(?1) AS pass CROSS JOIN ends ON cycle = pass.value"""
-"""Select how many candidates each pass was written with: those of each group that ended alike."""
+"""Select how many candidates each pass was written with, from its summaries."""
 IN_SYMBOLS = """SELECT body FROM candidates WHERE cycle = ?1
     AND symbol IN (SELECT value FROM json_each(?2)) ORDER BY position"""
 BEFORE = """SELECT body ->> '$[2]' FROM cycles WHERE job = ?1 AND at < ?3 AND body ->> '$[2]' < ?2
@@ -278,7 +277,7 @@ def heads_of(
 ) -> dict[int, CycleRecord]:
     """Return the passes of a job by number, oldest first, without candidates and prices.
 
-    Raise DamagedError if an index has none although there are passes.
+    Raise DamagedError if the index has none although there are passes.
     """
     first, until = since or FIRST, LAST
     if session is not None:
@@ -306,18 +305,18 @@ def heads(
 def candidate_prices(
     database: sqlite3.Connection, job: str, session: date, symbols: Iterable[str], most_passes: int
 ) -> Mapping[str, Sequence[tuple[datetime, Decimal]]]:
-    """Return the times and prices in USD at which a session's passes looked at each symbol, oldest first.
+    """Return the times and prices in USD at which a session's passes evaluated each symbol, oldest first.
 
-    Of more passes than `most_passes`, so many are read, evenly spread and including the last one.
+    If there are more than `most_passes` passes, evenly spaced ones are read, including the last.
     """
     passes = heads_of(database, job, session=session)
     if not passes:
         return {}
     times = [cycle.at for cycle in passes.values()]
     chosen = [*passes][:: -ceil(len(passes) / most_passes)]
-    asked = json.dumps(list(symbols)), time_text(min(times)), time_text(max(times)), json.dumps(chosen)
+    params = json.dumps(list(symbols)), time_text(min(times)), time_text(max(times)), json.dumps(chosen)
     prices = defaultdict[str, dict[datetime, Decimal]](dict)
-    for symbol, at, price in database.execute(PRICES, asked):
+    for symbol, at, price in database.execute(PRICES, params):
         prices[symbol][parse_time(at)] = Decimal(price)
     return {symbol: [*by_time.items()] for symbol, by_time in prices.items()}
 
@@ -331,19 +330,19 @@ def rows_of_symbol(
     times = [cycle.at for cycle in passes.values()]
     span = symbol, time_text(min(times)), time_text(max(times))
     rows = database.execute(OF_SYMBOL, (json.dumps(list(passes)), *span)).fetchall()
-    # SQLite would copy every text to sort them.
+    # SQLite would copy all texts to sort them.
     return [(number, body) for number, _, body in sorted(rows, key=itemgetter(0, 1))]
 
 
 def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
-    """Return the candidates of passes by pass number; a pass without any has an empty list.
+    """Return candidates by pass number; a pass without any has an empty list.
 
-    Raise DamagedError if a pass was written with more of them, because then two of the file's pages were swapped. A
-    single damaged candidate just counts as absent.
+    Raise DamagedError if a pass was written with more of them, because then two pages of the file were swapped. A
+    single damaged candidate only counts as missing.
     """
     query_values = (json.dumps(list(passes)),)
     records = _unpack_records(database.execute(OF_ALL, query_values).fetchall())
-    # These are read last: a process that deletes old passes in the meantime deletes both.
+    # Read these last: a process that deletes old passes meanwhile deletes both.
     lacking = sum(
         max(count - len(records[cycle]), 0) for cycle, count in database.execute(SUMMED, query_values).fetchall()
     )
@@ -353,7 +352,7 @@ def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[i
 
 
 def candidates_in(database: sqlite3.Connection, number: int, symbols: Collection[str]) -> Sequence[CandidateRecord]:
-    """Return the candidates in some symbols of the pass with this number."""
+    """Return the candidates in these symbols of one pass."""
     rows = database.execute(IN_SYMBOLS, (number, json.dumps(list(symbols)))).fetchall() if symbols else ()
     return unpack_all(CandidateRecord, [body for (body,) in rows])
 
@@ -373,7 +372,7 @@ def with_candidates(cycle: CycleRecord, candidates: Sequence[CandidateRecord]) -
 def pass_at(
     database: CacheConnection, job: str, session: date, at: datetime
 ) -> tuple[CycleRecord | None, datetime | None]:
-    """Return the last pass of a session at or before a time, and when the one after that ran; None for none."""
+    """Return a session's last pass at or before a time, and the time of the next one; None if there is none."""
     heads = heads_of(database, job, session=session)
     number = max((number for number, cycle in heads.items() if cycle.at <= at), default=None, key=list(heads).index)
     after = next((head.at for head in heads.values() if head.at > at), None)

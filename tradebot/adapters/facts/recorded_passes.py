@@ -1,7 +1,7 @@
-"""Store each pass's inputs and decisions, so that it can be replayed. Nothing depends on it; no pass waits for it.
+"""Store each pass's inputs and decisions so that it can be replayed. Nothing depends on it, and no pass waits for it.
 
-Data that many passes share, such as orders and listings, is stored once for each session, by the digest of its content.
-A record's checksum includes the pass's name and everything in it, so a changed byte is detected by pass.
+Data that many passes share, such as orders and listings, is stored once per session under the digest of its content. A
+record's checksum covers the pass's id and everything in it, so that damage shows for each pass.
 """
 
 import json
@@ -46,7 +46,7 @@ FILE = CacheDatabase("records of passes", 0x54425053, 1, TABLES)
 
 
 class KeptPass(Struct, frozen=True):
-    """A pass with a stored record: its time, and the version of the program that decided it."""
+    """A recorded pass: its id, time, and the version of the program that ran it."""
 
     id: str
     session: date
@@ -55,9 +55,9 @@ class KeptPass(Struct, frozen=True):
 
 
 class KeptPasses:
-    """The records of passes of a state folder, for the last `sessions` sessions; with 0, none are stored.
+    """The records of passes in a state folder, for the last `sessions` sessions; with 0, none are stored.
 
-    The file is created with the first record. `remembered` are the parts that this process has written.
+    The file is created with the first record. `remembered` has the shared parts that this process has written.
     """
 
     def __init__(self, folder: Path, events: Events, sessions: int) -> None:
@@ -94,7 +94,7 @@ class KeptPasses:
             self.not_kept(record.id, record.at, str(failed))
 
     def not_kept(self, name: str, at: datetime, why: str) -> None:
-        """Emit an event that a pass couldn't be recorded; don't repeat it until a pass has been recorded again."""
+        """Emit an event that a pass couldn't be recorded, once until a pass is recorded again."""
         if not self._failing:
             self._failing = True
             self._events.emit(EventKind.PASS_NOT_KEPT.at(at, {"pass": name, "message": why}))
@@ -106,7 +106,7 @@ class KeptPasses:
         return [KeptPass(name, date.fromisoformat(day), parse_time(at), version) for name, day, at, version in passes]
 
     def record(self, name: str) -> tuple[bytes, Sequence[bytes]] | None:
-        """Return the record of a pass and its parts, or None; RecordError if it was changed."""
+        """Return a pass's record and its parts, or None; raise RecordError if it was changed."""
         rows = list(self._read("SELECT session, at, version, body, sum FROM passes WHERE id = ?", (name,)))
         if not rows:
             return None
@@ -122,7 +122,7 @@ class KeptPasses:
         return body, [content for _, content in parts]
 
     def _parts(self, numbers: Sequence[int]) -> Sequence[tuple[bytes, bytes]]:
-        """Return the digest and the content of parts; each is read once, because many passes have it."""
+        """Return the digest and content of parts, each read once because many passes share them."""
         if len(self._read_parts) > MOST_REMEMBERED:
             self._read_parts.clear()
         new = [number for number in numbers if number not in self._read_parts]
@@ -157,13 +157,13 @@ class KeptPasses:
                 (record.id, session, at, record.version, packed, total),
             )
         if is_first:
-            # Parts are kept by session. What the sessions before had in common with this one isn't worth its memory.
+            # Parts are stored by session; sharing them across sessions isn't worth the memory.
             self.remembered.forget()
             database.execute("PRAGMA shrink_memory")
         self._session = record.session
 
     def _numbers_of(self, database: CacheConnection, session: str, written: StoredRecord) -> list[int]:
-        """Return the numbers under which a record's parts are stored in a session; store those that are missing."""
+        """Return the numbers under which a record's parts are stored in a session; store the missing ones."""
         for digest in [part for part in written.parts if part not in self._numbers]:
             self._numbers[digest] = self._part_number(database, session, digest) or self._add(
                 database, session, digest, written.contents
@@ -184,7 +184,7 @@ class KeptPasses:
         return number
 
     def _prune(self, database: CacheConnection, session: str) -> None:
-        """Delete what is older than the kept sessions, of which the one about to be written is the last."""
+        """Delete sessions beyond the retention limit, counting the one about to be written."""
         query = "SELECT DISTINCT session FROM passes WHERE session < ? ORDER BY session DESC"
         earlier = database.execute(query, (session,)).fetchall()
         for (old,) in earlier[self._sessions - 1 :]:
@@ -214,7 +214,7 @@ class KeptPasses:
             self._events.emit(started_over(EventKind.PASSES_BEGUN_ANEW, at, why, moved_to))
 
     def _read(self, query: str, values: Sequence[Any]) -> Iterator[Any]:
-        """Yield rows; none if no pass was ever kept."""
+        """Yield rows; none if no pass was ever recorded."""
         if not self._path.exists():
             return
         try:
@@ -232,7 +232,7 @@ class KeptPasses:
 
 
 def decompress(packed: bytes) -> bytes:
-    """Decompress a record; RecordError if it is damaged, or longer than a record may be."""
+    """Decompress a record; raise RecordError if it is damaged or too long."""
     unpacking = zlib.decompressobj()
     try:
         content = unpacking.decompress(packed, LONGEST)
@@ -244,5 +244,5 @@ def decompress(packed: bytes) -> bytes:
 
 
 def _sum(head: Sequence[str], body: bytes, parts: Sequence[bytes]) -> bytes:
-    """Return the sum of a record: of its pass, its body, and the digests of its parts."""
+    """Compute a record's checksum from its id, its body, and the digests of its parts."""
     return blake2b(msgpack.encode([list(head), body, list(parts)]), digest_size=16).digest()

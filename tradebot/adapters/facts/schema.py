@@ -1,7 +1,7 @@
 """Define the tables of the facts file. Facts only explain, so a damaged file is moved aside and the bot continues.
 
 The small tables are read and written here: each session's comparison with its backtest, the registry's symbols and last
-discovery, and the result of checking each reply, next to the reply's counts.
+discovery, and the check of each reply.
 """
 
 import json
@@ -28,7 +28,7 @@ NEWEST = """SELECT endpoint, symbol, at, received, found, nulls, max(sequence)
     FROM intakes JOIN checks ON intake = sequence
     WHERE at BETWEEN ?1 AND ?2 AND received > 0 GROUP BY endpoint, symbol"""
 
-"""Select the newest checked reply with rows about each kind and symbol: max() makes SQLite take the row's columns."""
+"""Select the newest checked reply with rows about each kind and symbol; max() makes SQLite use that row's columns."""
 
 ROWS = """SELECT endpoint, sum(received) FROM intakes JOIN checks ON intake = sequence
     WHERE at >= ?1 AND at < ?2 GROUP BY endpoint"""
@@ -48,7 +48,7 @@ def write_check(database: sqlite3.Connection, reply: int | None, intake: Intake)
 
 
 def suspicious_replies(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return the newest reply with rows about each kind and symbol; none if no reply in this period has a finding."""
+    """Return the newest reply with rows about each kind and symbol; empty if no reply in the period has a finding."""
     row = database.execute(ANY, (time_text(since), time_text(now))).fetchone()
     return newest_checks(database, since, now) if row else ()
 
@@ -107,7 +107,7 @@ def write_discovery(database: CacheConnection, discovery: Discovery) -> None:
     database.execute("INSERT INTO main.discovery (id, body) VALUES (1, ?)", (json_text(encode(discovery)),))
 
 
-# Each pass asks several times, and it changes once a day.
+# Each pass reads it several times, and it changes once a day.
 @lru_cache(maxsize=2)
 def _decode_discovery(body: str) -> Discovery:
     return decode(Discovery, json.loads(body))
@@ -157,17 +157,17 @@ TABLES = (
         PRIMARY KEY (cycle, position)
     ) WITHOUT ROWID""",
     "CREATE INDEX candidates_by_symbol ON candidates (symbol, at)",
-    # Findings of the row check of a reply, and the nulls of each field; most replies have no finding.
+    # A reply's findings, and the null values per field; most replies have no finding.
     """CREATE TABLE checks (
         intake INTEGER PRIMARY KEY REFERENCES intakes ON DELETE CASCADE, found TEXT NOT NULL, nulls TEXT NOT NULL
     )""",
     "CREATE INDEX checks_with_findings ON checks (intake) WHERE found != '[]'",
-    # Only passes that read the account are in these, so that the last one of each session is found at once.
+    # Only passes with account data are indexed here, so that each session's last one is found at once.
     """CREATE INDEX cycles_with_equity ON cycles (body ->> '$[2]', at) WHERE body ->> '$[9]' IS NOT NULL""",
     """CREATE INDEX cycles_with_marks ON cycles (body ->> '$[2]', at)
         WHERE json_array_length(body, '$[10]') > 0""",
 )
-# Of each pass with candidates, how these ended, summed up: a month of many symbols would take seconds to read.
+# Summaries of how each pass's candidates ended: reading a month of them one by one would take seconds.
 ENDS = """CREATE TABLE ends (
     cycle INTEGER PRIMARY KEY REFERENCES cycles ON DELETE CASCADE, body TEXT NOT NULL
 )"""
@@ -178,9 +178,9 @@ FILE = CacheDatabase("facts", APPLICATION_ID, 1, with_sums(TABLES), with_sums(AD
 
 
 def check(path: Path, *, pages: bool) -> None:
-    """Raise OperatorError if the file is no valid store of facts, without changing it.
+    """Raise OperatorError if the file isn't a valid facts file, without changing it.
 
-    With `pages`, every page and row is read: a damaged page may be where no query would ever read it.
+    With `pages`, read every page and row, because a damaged page may be one that no query reads.
     """
     try:
         database = FILE.open(path)
@@ -188,7 +188,7 @@ def check(path: Path, *, pages: bool) -> None:
             if pages:
                 check_pages(database)
                 if bad := database.bad_rows.find_all():
-                    raise DamagedError(f"{pluralize(bad, 'row')} not as written, which count as absent")
+                    raise DamagedError(f"{pluralize(bad, 'row')} changed since written; such rows count as missing")
     except DamagedError as error:
         raise OperatorError(
             f"The facts {path} are damaged: {error}.",

@@ -22,16 +22,16 @@ MAX_DETAIL = 160
 ALERT_KEYS = frozenset({"ticker", "action"})
 ALERT_SIDES: Mapping[str, str] = {"buy": "buy", "long": "buy", "sell": "sell", "short": "sell"}
 ALERT_POSITIONS: Mapping[str, str] = {"buy": "long", "sell": "short"}
-"""The position after the alert's order that makes it an entry; any other position makes it a full or partial exit."""
+"""The position after an alert's order that makes it an entry; any other means a full or partial exit."""
 ALERT_SOURCE = "tradingview"
 ALERT_SCORE = 1.0
-"""The score of an alert that states none: its sender has already made the decision."""
+"""The score of an alert without one: its sender has already decided."""
 TAKEN_FROM_ALERTS = ("source", "coverage", "at")
 ONLY_ENTRIES = "only entries are accepted, because the bot manages exits itself"
 OUR_SOURCES = frozenset({"strategy", "exit", "cancel", "flatten"})
-"""Sources that mean the bot itself acted; a line from outside may not use them."""
+"""Sources of the bot's own decisions; a line from outside may not use them."""
 OUR_STRATEGIES = frozenset({"foreign", "adopted", "doctor"})
-"""Strategy names used by the bot itself for lots and orders; a line from outside may not use them."""
+"""Strategy names that the bot uses for its own lots and orders; a line from outside may not use them."""
 
 Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 Magnitude = Annotated[float, Field(ge=-1, le=1)]
@@ -141,7 +141,7 @@ def _from_alert(alert: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _require_entry(alert: Mapping[str, Any], side: str) -> None:
-    """Refuse an alert whose order leaves no position on its side: closing part of a long must not open a short."""
+    """Refuse an alert whose order leaves no position on its side: partly closing a long must not open a short."""
     for source in (alert, alert.get("strategy")):
         if not isinstance(source, Mapping) or "market_position" not in source:
             continue

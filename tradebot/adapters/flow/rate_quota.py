@@ -1,7 +1,8 @@
-"""Stay within the flow source's quota, so that it never has to refuse, across all processes of a bot.
+"""Stay within the flow source's quota in all of a bot's processes, so that the source never refuses a request.
 
-So one-shot runs from cron make no more requests than one `serve`. The source's replies correct the day's count, because
-others may use the same key. If the file is lost or damaged, the minute starts empty and refills at its usual rate.
+One-shot runs from cron make no more requests than one `serve`. The source's replies correct the day's count, because
+others may use the same key. If the file is lost or damaged, the minute starts with no requests left and refills at its
+usual rate.
 """
 
 import fcntl
@@ -25,13 +26,13 @@ from tradebot.model.struct_tools import replace
 
 LONGEST_FILE = 4096
 LENGTH = 256
-"""The file always has this length, so that its content is replaced by one write, which nothing can cut short."""
+"""The file's fixed length: one write replaces its content, and can't be interrupted."""
 LONGEST_WAIT_S = 60
-"""How long a call waits for the source's next minute. A longer wait ends the fetch."""
+"""The longest wait for the source's next minute. A longer wait ends the fetch."""
 SPARE = 2
-"""How many calls of a minute are left to other users of the key, once the source reports that so few remain."""
+"""How many requests per minute are left to other users of the key, once the source reports so few."""
 _MOST_WAITING = 10
-"""How many processes may wait for their requests at a time. A file with more is damaged."""
+"""How many processes may wait for requests at a time. A file with more is damaged."""
 _LOCK_TRIES, _LOCK_WAIT_S = 100, 0.01
 _DAY_SPENT = "the day's allowance is used up"
 _DAY_ENDS = time_of_day(20, 0)
@@ -60,19 +61,19 @@ class QuotaLevel(Struct, frozen=True):
 
 
 def next_quota_day(now: datetime) -> datetime:
-    """Return when the next allowance day begins, in UTC: the next 20:00 in New York."""
+    """Return when the next quota day begins, in UTC: the next 20:00 in New York."""
     local = now.astimezone(NEW_YORK)
     day = local.date() if local.time() < _DAY_ENDS else local.date() + timedelta(days=1)
     return datetime.combine(day, _DAY_ENDS, NEW_YORK).astimezone(UTC)
 
 
 class KeptQuota:
-    """Counts requests and waits, so that the source never has to refuse one for exceeding its quota.
+    """Count requests and wait, so that the source never refuses one for exceeding its quota.
 
-    It sends bursts and a long-run rate within the allowance, which is None for a source without one. Either way it
-    obeys the source's replies. `now` returns trading time. With a file, other and later processes continue from the
-    stored state. Without known state, the minute starts empty. If the file can't be written, each process applies the
-    quota by itself.
+    It allows bursts and a long-run rate within the quota, which is None for a source without one. In either case it
+    follows the source's replies. `now` returns trading time. With a file, other and later processes continue from the
+    stored state. Without known state, the minute starts with no requests left. If the file can't be written, each
+    process applies the quota by itself.
     """
 
     def __init__(
@@ -92,9 +93,8 @@ class KeptQuota:
         self._last: QuotaLevel | None = None
 
     def take(self) -> None:
-        """Take one request, waiting until there is one; raise AllowanceSpentError if that takes longer than a minute.
-
-        On an error no request is taken.
+        """Take one request, waiting up to a minute for it; raise AllowanceSpentError, taking none, if that isn't
+        enough.
         """
         self._await_release()
         if self._allowance is None:
@@ -109,7 +109,7 @@ class KeptQuota:
             tokens = min(burst, level.tokens + (at_s - level.at_s) * rate_s) - 1
             return replace(level, tokens=tokens, at_s=at_s, used=level.used + 1)
 
-        # Written first: a process killed while it waits has spent its request.
+        # Write first: a process killed while it waits has used up its request.
         tokens = self._change(take).tokens
         if tokens < 0:
             self._sleep(-tokens / rate_s)
@@ -137,7 +137,7 @@ class KeptQuota:
         return self._allowance is not None or wait_s is not None or is_spent(quota)
 
     def used_on_day(self, now: datetime) -> int | None:
-        """Return how many requests were made on the allowance day of `now`; None if they weren't counted."""
+        """Return how many requests were made on the quota day of `now`; None if they weren't counted."""
         level = self._level(self._monotonic())
         return level.used if level.renews_at == next_quota_day(now) else None
 
@@ -160,7 +160,7 @@ class KeptQuota:
             return
         now = self._now()
         wait_s = (until - now).total_seconds()
-        # A time further away than the next renewal was written before trading time went back.
+        # A hold beyond the next renewal was written before trading time was set back.
         if now < until <= next_quota_day(now):
             if wait_s > LONGEST_WAIT_S:
                 day_spent = until == next_quota_day(until - timedelta(seconds=1))
@@ -177,7 +177,7 @@ class KeptQuota:
         return self._last
 
     def _level(self, now_s: float) -> QuotaLevel:
-        """Return the newest level known. One from before the machine last started says nothing about this minute."""
+        """Return the newest level known. One from before the machine's last start says nothing about this minute."""
         levels = [level for level in (self._read(), self._last) if level]
         newest = max(levels, key=lambda level: level.at_s, default=QuotaLevel(0.0, now_s))
         return newest if newest.at_s <= now_s else replace(newest, tokens=0.0, at_s=now_s)
@@ -211,7 +211,7 @@ class KeptQuota:
                 os.close(descriptor)
 
     def _lock(self, descriptor: int) -> None:
-        """Wait a second at most: whoever holds the lock has only a few bytes to write."""
+        """Wait up to a second: the owner of the lock only writes a few bytes."""
         for _ in range(_LOCK_TRIES):
             if try_lock(descriptor, fcntl.LOCK_EX):
                 return

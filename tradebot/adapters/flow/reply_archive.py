@@ -28,7 +28,7 @@ from tradebot.ports.stores import Events
 from tradebot.signals.kinds import kind_of
 
 QUICK = 3
-"""The level of compression: rows of JSON become a tenth of their size, in a third of the default level's time."""
+"""The compression level: a tenth of the size in a third of the default level's time."""
 NO_SYMBOL = ""
 NO_QUOTA = Quota(None, None, None)
 TABLES = (
@@ -63,7 +63,7 @@ class KeptReply(Struct, frozen=True):
     body: bytes
 
     def page(self) -> FlowPage:
-        """Return the reply as the source's client returned it then; raise TemporaryError if it can't be read."""
+        """Return the reply as the source's client returned it; raise TemporaryError if it can't be read."""
         rows = rows_of(self.kind, HttpReply(self.status, {}, self.body), single=kind_of(self.kind).single)
         return FlowPage(self.kind, self.symbol, rows, NO_QUOTA)
 
@@ -88,9 +88,9 @@ class KeptReplies:
             self._database = None
 
     def keep(self, page: FlowPage, session: date, at: datetime) -> None:
-        """Store a reply about a session that came at `at`; if that fails, emit one event until it succeeds again.
+        """Store a session's reply that arrived `at`; if that fails, emit one event until it succeeds again.
 
-        Rows that didn't come in a reply, such as those of a stream, are stored in the form of one.
+        Rows of a stream are stored in the form of a reply.
         """
         if not self._sessions:
             return
@@ -156,7 +156,7 @@ class KeptReplies:
         return database.execute("INSERT INTO main.bodies (digest, packed) VALUES (?, ?)", (digest, packed)).lastrowid
 
     def _prune(self, database: sqlite3.Connection, session: date) -> None:
-        """Delete what is older than the kept sessions, of which the one about to be written is the last."""
+        """Delete sessions beyond the retention limit, counting the one about to be written."""
         earlier = database.execute(
             "SELECT DISTINCT session FROM replies WHERE session < ? ORDER BY session DESC", (session.isoformat(),)
         ).fetchall()
@@ -179,7 +179,7 @@ class KeptReplies:
         self._events.emit(started_over(EventKind.REPLIES_BEGUN_ANEW, at, why, moved_to))
 
     def _read(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """Yield rows; none if no reply was ever kept."""
+        """Yield rows; none if no reply was ever stored."""
         if not self._path.exists():
             return
         try:
@@ -202,13 +202,13 @@ class KeptReplies:
 
     def _damage_error(self, error: Exception) -> OperatorError:
         return OperatorError(
-            f"The kept replies {self._path} are damaged: {error}.",
+            f"The stored replies {self._path} are damaged: {error}.",
             f"move them away, and the next fetch starts a new file: mv {self._path} {self._path}.aside",
         )
 
 
 def _forget_damaged(database: CacheConnection) -> int:
-    """Delete the rows that were found damaged, and the replies whose bodies are; return how many were found."""
+    """Delete damaged rows, and the replies whose bodies are damaged; return how many rows were damaged."""
     if database.bad_rows.count:
         database.execute("DELETE FROM main.replies WHERE body NOT IN (SELECT id FROM bodies)")
     return database.bad_rows.delete()

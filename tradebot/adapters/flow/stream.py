@@ -1,6 +1,6 @@
-"""Listen to Unusual Whales' websocket of flow alerts in a thread, and buffer rows until they are taken.
+"""Receive flow alerts from Unusual Whales' websocket in a thread, and buffer rows until they are taken.
 
-The token is part of the address, so the address appears in no message.
+The token is part of the address, so no message contains the address.
 """
 
 import threading
@@ -21,13 +21,13 @@ from tradebot.model.flow import StreamRows
 
 CHANNEL = "flow-alerts"
 LONGEST_QUEUE = 10_000
-"""How many rows wait to be taken: some minutes of the whole market's busiest."""
+"""The most rows that are buffered: several of the whole market's busiest minutes."""
 _JOIN = '{"channel":"flow-alerts","msg_type":"join"}'
 _REFUSED = (401, 403)
 
 
 class FlowStream:
-    """The channel of flow alerts. It connects at once, and again whenever the connection ends, until closed."""
+    """The channel of flow alerts. It connects at once and reconnects until it is closed."""
 
     who = "the flow source"
 
@@ -84,7 +84,7 @@ class FlowStream:
             connection.send(_JOIN)
         deadline_s = self._monotonic() + self._patience.open_s
         while True:
-            # Until the channel is joined an answer is due; after that, silence is the library's to notice.
+            # Until the channel is joined, a reply is due; after that, the library detects a dead connection.
             left_s = None if self._up else deadline_s - self._monotonic()
             try:
                 frame = connection.recv(left_s)
@@ -95,7 +95,7 @@ class FlowStream:
                 return refused
 
     def _keep(self, message: object) -> str:
-        """Keep a row; return why the source refuses the join, if it does."""
+        """Buffer a row; return the reason if the source refuses the join."""
         if not isinstance(message, list) or len(message) != 2:
             self._put(message)
             return ""
@@ -127,7 +127,7 @@ class FlowStream:
 
 
 def _read(frame: str | bytes) -> object:
-    """Return a message; if it isn't JSON, return its beginning, which is counted as a bad row."""
+    """Parse a message; if it isn't JSON, return its beginning, which is counted as a bad row."""
     body = frame.encode() if isinstance(frame, str) else frame
     with suppress(BodyError):
         return decode(body)

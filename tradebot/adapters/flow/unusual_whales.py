@@ -1,4 +1,4 @@
-"""Read options flow from Unusual Whales: one GET per request, with rows passed on unparsed."""
+"""Read options flow from Unusual Whales: one GET per request; rows are returned unparsed."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -40,8 +40,8 @@ from tradebot.model.flow import Allowance, FlowPage, Quota
 class UnhurriedSession:
     """Connections that stay open between requests, with timeouts and without retries.
 
-    This is only the adapter of a session of `requests`. A whole session would keep cookies, look for proxies and
-    passwords in the environment, and read the body of a redirect without any limit.
+    This is the transport of a `requests` session without the rest, which would store cookies, read proxies and
+    passwords from the environment, and read a redirect's body without a limit.
     """
 
     def __init__(self, bounds: RequestBounds) -> None:
@@ -63,19 +63,19 @@ UNUSUAL_WHALES_URL = "https://api.unusualwhales.com"
 _HINTS = {403: "Your plan does not include it; asking again won't help.", 422: "Check the symbol."}
 _REFUSALS = {403: NotInPlanError, 422: NotServedError}
 _CLOCKS_APART_S = 1.0
-"""How much longer we wait than the source's minute lasts, so that we aren't early by a trifle."""
+"""How much longer than the source's minute to wait, because its clock may differ from ours."""
 _LONGEST_HOLD_S = 3600
-"""A longer wait than this is ignored, whatever a response asks for."""
+"""The longest wait that a response may ask for; a longer one is ignored."""
 
 
 class UnusualWhales:
     """The client of Unusual Whales, for any kind of facts.
 
     `allowance` is the plan's limit, None for a source without one. `now` returns trading time, which the allowance
-    uses; it isn't called for a source without a limit that doesn't give one. Once the day's calls are used up, further
-    ones fail without a request until the allowance renews at 20:00 New York time. `quota_file` stores the remaining
-    quota for other processes. `sleep` waits until the next call is allowed. `heard` gets each reply before it is used.
-    `told_at` returns the time of a reply, if it has one.
+    needs; it isn't called for a source without a limit. Once the day's requests are used up, further ones fail without
+    a request until the allowance renews at 20:00 New York time. `quota_file` shares the remaining quota with other
+    processes. `sleep` waits until the next request is allowed. `heard` gets each reply before it is used. `told_at`
+    returns a reply's time, if it has one.
     """
 
     def __init__(
@@ -132,16 +132,16 @@ class UnusualWhales:
         return answer
 
     def _count(self, answer: HttpReply) -> None:
-        """Correct our count of calls by an answer's headers, and hold the next call back if it would be refused."""
+        """Correct our count of requests from a reply's headers, and delay the next request if it would be refused."""
         quota = quota_of(answer.headers)
         wait_s = wait_of(answer, quota)
-        # The time may cost a request, so it is only asked for if something depends on it.
+        # Reading the time may cost a request, so read it only if something depends on it.
         if self.quota.would_change(quota, wait_s):
             self.quota.correct(quota, self._told_at(answer) or self._now(), wait_s)
 
 
 def wait_of(answer: HttpReply, quota: Quota) -> float | None:
-    """Return for how many seconds nothing should be sent after a reply; None if there is no reason to wait.
+    """Return how many seconds to wait after a reply; None if no wait is needed.
 
     The source gives the end of its minute in milliseconds. A Retry-After, in seconds or as a date, takes precedence.
     """
@@ -174,12 +174,12 @@ def _too_many(path: str, answer: HttpReply, quota: Quota, day_ends: datetime) ->
         return allowance_error(f"GET {path}: the day's allowance is used up", day_ends)
     return TemporaryError(
         f"GET {path}: this minute's allowance is used up; it renews in {wait_of(answer, quota):.0f} s",
-        "Nothing to do: the bot waits that long. Somebody else may be using the same key.",
+        "Nothing to do: the bot waits that long. Another program may be using the same key.",
     )
 
 
 def request_of(kind: AnyKind, symbol: str | None, session: date) -> FlowRequest:
-    """Return the request about one kind; unless it is market-wide, it needs a symbol."""
+    """Build the request for one kind of facts; it needs a symbol unless the kind is market-wide."""
     asked_for = kind.request
     if kind.market_wide:
         return asked_for("", session)
@@ -230,7 +230,7 @@ def _error_message(answer: HttpReply) -> str:
 
 
 def quota_of(headers: Mapping[str, str]) -> Quota:
-    """Return the reply's data about our allowance; None for each missing field."""
+    """Return the reply's quota figures; None for each missing one."""
     return Quota(
         used_today=_count(headers, "x-uw-daily-req-count"),
         daily_limit=_count(headers, "x-uw-token-req-limit"),

@@ -1,10 +1,10 @@
-"""The complete history of an account: every fill and cash movement, checked row by row, and the orders behind fills.
+"""The complete history of an account: fills and cash movements, checked row by row, and the orders behind fills.
 
-The totals of all fills are stored as a checkpoint, so that no reader has to add all of them up again. It covers the
-oldest fills and is stored with the combined checksum of their rows. A reader adds the checksums of all later rows, and
-compares the result with the checksum over all fills, which the ledger updates with every insert. So a fill that comes
-late and sorts before the checkpoint is noticed, like any other change, and all fills are added up again. A checkpoint
-is never required: a missing or changed one is recomputed.
+The totals of the oldest fills are stored as a checkpoint, so that readers needn't add up all of them. The checkpoint
+includes the combined checksum of its fills' rows. A reader adds the checksums of all later rows, and compares the
+result with the checksum over all fills, which the ledger updates with every insert. So a late fill that sorts before
+the checkpoint is noticed, like any other change, and all fills are added up again. A checkpoint is never required: a
+missing or changed one is recomputed.
 """
 
 import json
@@ -37,14 +37,14 @@ from tradebot.model.trade import FilledOrder, GaveWay, OrderRequested, OrderSent
 
 LEFT_OUT = 200
 
-"""A new checkpoint leaves out this many of the newest fills, because fills may come late.
+"""How many of the newest fills a new checkpoint leaves out, because fills may arrive late.
 
-If more than twice as many follow the checkpoint, a new one is written.
+Once more than twice as many follow the checkpoint, a new one is written.
 """
 
 LAST = "~"
 
-"""A text after every time."""
+"""A text that sorts after every time."""
 
 LATER = f"""SELECT {as_written("fills", TABLES)}, row_sum, body, origin, about FROM fills INDEXED BY fills_by_time
     WHERE account = ? AND at > ? AND at <= ? ORDER BY at, sequence"""  # noqa: S608 - our own names
@@ -92,13 +92,13 @@ class TotalsCheckpoint(Struct, frozen=True):
 
 FORM = 1
 
-"""The version of a checkpoint's content; one of another version is recomputed."""
+"""The version of a checkpoint's content; a checkpoint of another version is recomputed."""
 
 
 class FillTotals:
     """The totals of all fills, starting from the checkpoint if there is one.
 
-    A checkpoint leaves out the newest `left_out` fills; a smaller number is only for small books.
+    A checkpoint leaves out the newest `left_out` fills; smaller numbers are for small books.
     """
 
     left_out: int = LEFT_OUT
@@ -109,13 +109,13 @@ class FillTotals:
     def totals(self) -> Totals:
         """Return the totals of all fills and adjustments; a checkpoint that doesn't match them is ignored.
 
-        Raise DamagedBooksError if a row, or the seal over all fills, was changed.
+        Raise DamagedBooksError if a row, or the checksum over all fills, was changed.
         """
         with self._file.reading():
             return self._current_checkpoint().totals
 
     def keep_totals(self) -> None:
-        """Write a new checkpoint if readers have too much to add up, or if the present one doesn't match."""
+        """Write a new checkpoint if readers have too much to add up, or if the current one doesn't match."""
         with self._file.reading():
             checkpoint, (fills, _) = self._checkpoint(), self._sealed_count_and_sum()
             ((later,),) = self._file.rows(COUNT_LATER, (checkpoint.at,))
@@ -131,11 +131,11 @@ class FillTotals:
             self._file.execute(WRITE, (self._file.account_number, *values))
 
     def _current_checkpoint(self) -> Checkpoint:
-        """Return what all fills add up to."""
-        kept, sealed = self._checkpoint(), self._sealed_count_and_sum()
-        checkpoint = self._add_fills(kept, LAST)
+        """Return the totals of all fills, as a checkpoint."""
+        stored_checkpoint, sealed = self._checkpoint(), self._sealed_count_and_sum()
+        checkpoint = self._add_fills(stored_checkpoint, LAST)
         fits = (checkpoint.totals.count, checkpoint.sum) == sealed
-        return checkpoint if fits or kept is NONE else self._add_fills(NONE, LAST)
+        return checkpoint if fits or stored_checkpoint is NONE else self._add_fills(NONE, LAST)
 
     def _until(self, at: str) -> Checkpoint:
         """Return the totals of the fills up to a time, using the checkpoint if it matches all fills."""
@@ -161,17 +161,19 @@ class FillTotals:
         return Checkpoint(until, total[0], totals)
 
     def _sealed_count_and_sum(self) -> tuple[int, str]:
-        """Return the number of all fills and the combined sum of their rows, as the ledger kept them."""
+        """Return the number of all fills and their combined checksum, as stored by the ledger."""
         row = self._file.row(TOTALS_SEAL)
         self._require(row is not None and row[0], "fill_seals")
         return int(row[1]), str(row[2])
 
     def _require(self, sound: object, table: str) -> None:
         if not sound:
-            raise DamagedBooksError(f"The ledger is damaged: a row of {table} is not as it was written.", REBUILD)
+            raise DamagedBooksError(
+                (f"The ledger is damaged: a row of {table} was changed after it was written."), REBUILD
+            )
 
     def _checkpoint(self) -> Checkpoint:
-        """Return the checkpoint that was written, or the one before every fill if there is none or it is damaged."""
+        """Return the stored checkpoint, or the empty one if it is missing or damaged."""
         row = self._file.row(CHECKPOINT)
         totals = None if row is None else _read(row[2])
         return NONE if row is None or totals is None else Checkpoint(row[0], row[1], totals)
@@ -194,7 +196,7 @@ def _totals_text(totals: Totals) -> str:
 
 @lru_cache(maxsize=1)
 def _read(body: str) -> Totals | None:
-    """Return the totals from a checkpoint, whose row was as it was written; None if its form is another one."""
+    """Parse a checkpoint's totals; None if they are of another version."""
     checkpoint = unpack(TotalsCheckpoint, json.loads(body))
     if checkpoint.form != FORM:
         return None
@@ -237,8 +239,9 @@ INTENTS = """SELECT sequence, said IS NOT NULL, client_order_id, state, said FRO
     '$.atr_fraction', '$.invalid_fraction'), NULL)
     AS said FROM intents WHERE account = ? ORDER BY sequence LIMIT -1 OFFSET 0)"""
 
-"""Select the fields of all intents in one scan: almost every one is needed, and a second scan costs as much. SQLite
-evaluates a subquery with an offset on its own, so `said` is extracted only once.
+"""Select the fields of all intents in one scan: nearly every row is needed, and a second scan costs as much.
+
+SQLite evaluates a subquery with an offset separately, so `said` is extracted only once.
 """
 
 GAVE_WAY = """SELECT sequence, json_valid(intent) AND json_valid(verdicts), state, intent, verdicts FROM intents
@@ -251,8 +254,8 @@ MARKS = "SELECT strategy, symbol, opened_at, price, worst FROM high_water WHERE 
 class Behind(NamedTuple):
     """The orders and stops behind an account's fills.
 
-    `sent` are the known orders by the venue's id, each with the intents that it came from, nearest first. `stops` are
-    those that the broker accepted to protect a position, in sending order.
+    `sent` has the known orders by venue id, each with the intents that it came from, nearest first. `stops` has the
+    accepted protective stops in sending order.
     """
 
     sent: Mapping[str, OrderSent]
@@ -260,13 +263,13 @@ class Behind(NamedTuple):
 
 
 class AccountHistory:
-    """Reads the inputs of performance; raises DamagedBooksError naming a changed row."""
+    """Read the data for performance reports; raise DamagedBooksError naming a changed row."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
     def fills(self) -> tuple[OwnedFill, ...]:
-        """Return all fills and adjustments, oldest first, after checking them against their common seal."""
+        """Return all fills and adjustments, oldest first, after checking them against their common checksum."""
         sums, owned_fills = list[str](), list[OwnedFill]()
         for row_sum, body, origin, about in self._check_rows("fills", FILLS):
             sums.append(row_sum)
@@ -276,7 +279,7 @@ class AccountHistory:
             raise DamagedBooksError(
                 f"The ledger is damaged: it has {len(owned_fills)} fills, but not those written.", REBUILD
             )
-        # The sort is stable: fills of the same time keep the order in which they were written.
+        # The sort is stable: fills at the same time stay in the order in which they were written.
         return tuple(sorted(owned_fills, key=lambda owned: owned.fill.at))
 
     def cash_movements(self) -> tuple[CashMovement, ...]:
@@ -307,9 +310,9 @@ class AccountHistory:
                 pass
 
     def behind(self, venue_ids: Collection[str]) -> Behind:
-        """Return the known orders with these ids, the intents that led to them, and every resting stop.
+        """Return the known orders with these ids, the intents behind them, and every protective stop.
 
-        An intent led to an order if it created the order, one that the order replaced, or its parent.
+        An intent is behind an order if it created the order, one that the order replaced, or its parent.
         """
         orders, before, parents = dict[str, FilledOrder](), dict[str, str](), dict[str, str]()
         for venue_id, name, replaced_by, parent, stop_price, arrival_mid in self._check_rows("orders", ORDERS):
@@ -339,7 +342,7 @@ class AccountHistory:
     def _requests_and_stops(
         self, client_order_ids: Collection[str]
     ) -> tuple[dict[str, OrderRequested], tuple[RestedStop, ...]]:
-        """Return those of these intents that were ever promised, by client order id, and the stops of all intents."""
+        """Return the promised intents among these by client order id, and the stops of all intents."""
         requests, stops = dict[str, OrderRequested](), list[RestedStop]()
         for name, state, text in self._check_rows("intents", INTENTS):
             content = _Said(*parse_json(text))
@@ -371,13 +374,13 @@ class AccountHistory:
         """Yield the rows of a query without its first two columns: a row's number, and whether it is as written."""
         for row in self._file.stream(query, values):
             if not row[1]:
-                what = f"row {row[0]} of {table} is not as it was written"
+                what = f"row {row[0]} of {table} was changed after it was written"
                 raise DamagedBooksError(f"The ledger is damaged: {what}.", REBUILD)
             yield row[2:]
 
 
 class _Said(NamedTuple):
-    """The content of an intent, in the order of INTENTS."""
+    """The fields of an intent, in the order of INTENTS."""
 
     at: str
     why: str | None
@@ -400,11 +403,11 @@ class _Said(NamedTuple):
 
     @property
     def is_stop(self) -> bool:
-        """Return True if its order was a stop that protects."""
+        """Return True if its order was a protective stop."""
         return self.stop_price is not None and self.purpose == _PROTECT and self.operation != _CANCEL
 
     def order_request(self, client_order_id: str) -> OrderRequested:
-        """Return the orders' data that figures about fills need."""
+        """Return the order data that figures about fills need."""
         return OrderRequested(
             client_order_id,
             parse_time(self.at),

@@ -1,7 +1,7 @@
-"""Defer signals that end the process until SQLite is done.
+"""Defer signals that end the process until SQLite has finished.
 
-SQLite calls Python functions and swallows exceptions raised in them. If a signal handler raised there, the signal would
-be lost and the statement would fail. A transaction is short, so the signal waits for its end.
+SQLite calls Python functions and swallows their exceptions. If a signal handler raised in one, the signal would be lost
+and the statement would fail. Transactions are short, so signals wait for their end.
 """
 
 from contextvars import ContextVar
@@ -28,12 +28,12 @@ def begin() -> None:
 
 
 def pending_signal() -> BaseException | None:
-    """Return the exception of a signal. A library may have replaced it by an error of its own, as pydantic does."""
+    """Return the exception of a signal, if any; a library may have replaced it by one of its own, as pydantic does."""
     return _met.get()
 
 
 class DeferredSignals:
-    """Delays the exceptions of signal handlers until the block ends."""
+    """Delay the exceptions of signal handlers until the block ends."""
 
     def __enter__(self) -> None:
         """Start to delay exceptions of signal handlers."""
@@ -52,5 +52,5 @@ _HOLDING = DeferredSignals()
 
 
 def defer_signals() -> DeferredSignals:
-    """Return a context in which no signal interrupts the work; a deferred one ends the process right afterward."""
+    """Return a context in which no signal interrupts the work; a deferred one ends the process right after it."""
     return _HOLDING

@@ -12,21 +12,21 @@ from tradebot.adapters.state.state_folder import LEDGER, sync_folder
 from tradebot.errors import OperatorError
 
 MADE_AGAIN = frozenset({"last_reconcile", "listings", "sessions", "slots"})
-"""Tables that a copy may lack rows of: the next passes compare, fetch, read and claim again. Orders show elsewhere."""
+"""Tables whose rows a copy may lack, because the next passes write them again. Orders are also recorded elsewhere."""
 
 COMPUTED = frozenset({"row_sum", "rows"})
-"""Columns computed from the others and from the number of rows in all tables."""
+"""Columns computed from others, and the count of all rows."""
 
 
 def put_back(folder: Path, form: Form = FORM) -> Path | None:
-    """Restore the copy from before the upgrade; the upgraded ledger stays beside it, under its own version.
+    """Restore the ledger's copy from before the upgrade; the upgraded one stays beside it, named by its version.
 
-    The caller holds all locks of the folder. Return the copy that was used, or None if the ledger isn't of a later
-    version. Raise OperatorError if the copy lacks later writes.
+    The caller holds all locks of the folder. Return the copy used, or None if the ledger isn't of a later version.
+    Raise OperatorError if the copy lacks later writes.
     """
     path = folder / LEDGER
     with translate_errors(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as ledger:
-        # As the writer, it first rolls back what a killed writer left, which must not be applied to another file.
+        # Opening it as a writer first rolls back what a killed writer left, which must not be applied to another file.
         later = version_of(ledger)
     if later <= form.version:
         return None
@@ -57,7 +57,7 @@ def _has_all(copy: Path, later: Path, form: Form) -> bool:
         books.execute("ATTACH ? AS later", (f"{later.absolute().as_uri()}?mode=ro",))
         tables = [name for (name,) in books.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")]
         return not any(_lacks(books, table) for table in tables if table not in MADE_AGAIN)
-    # The later form has other tables or columns in place of ours.
+    # The later version has other tables or columns in their place.
     return False
 
 

@@ -29,7 +29,7 @@ from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, Temporar
 
 ROWS_AT_ONCE = 100
 FEW = 2
-"""How many problems of a damaged ledger an error names."""
+"""How many problems of a damaged ledger an error lists."""
 
 
 def describe_damage(problems: Sequence[str]) -> str:
@@ -53,20 +53,20 @@ class AccountRows:
         return self.database.execute(statement, values).rowcount
 
     def delete(self, table: str, which: str = "", values: Sequence[Any] = ()) -> None:
-        """Delete the account's rows that `which` selects, inside `write`, and from the row count.
+        """Delete the account's rows that `which` selects, inside `write`, and subtract them from the row count.
 
-        A row that is deleted in any other way counts as lost. `which` begins with AND; empty deletes all.
+        A row deleted in any other way counts as lost. `which` begins with AND; empty deletes all.
         """
         gone = self.execute(f"DELETE FROM {table} WHERE account = ? {which}", (self.account_number, *values))  # noqa: S608 - our own names
         self.execute(ledger_sums.UNCOUNT, (gone, self.account_number))
 
     def append(self, table: str, values: Mapping[str, Any], *, is_numbered: bool = True) -> bool:
-        """Append a row inside `write`, with the next number; return False, changing nothing, if its key exists."""
+        """Append a row inside `write` with the next number; return False, changing nothing, if its key exists."""
         statement = _insert(table, tuple(values), is_numbered)
         return bool(self.execute(statement, (self.account_number, *values.values())))
 
     def newest(self, table: str, columns: str) -> Any:
-        """Return these columns of the last appended row; None if there is none."""
+        """Return these columns of the last appended row; None if the table is empty."""
         return self.row(f"SELECT {columns} FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - our own names
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
@@ -75,7 +75,7 @@ class AccountRows:
             return self.database.execute(query, (self.account_number, *values)).fetchall()
 
     def stream(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """Yield the rows of a query as `rows` does, in batches; nobody can commit until the last one is read."""
+        """Yield the rows of a query like `rows`, in batches; no other process can commit until the last one is read."""
         with translate_errors(self.path):
             cursor = self.database.execute(query, (self.account_number, *values))
             rows = cursor.fetchmany(ROWS_AT_ONCE)
@@ -86,7 +86,7 @@ class AccountRows:
             yield from rows
 
     def row(self, query: str, values: Sequence[Any] = ()) -> Any:
-        """Return the first row of a query as `rows` does; None if there is none."""
+        """Return the first row of a query like `rows`; None if there is none."""
         return next(iter(self.rows(query, values)), None)
 
 
@@ -117,7 +117,7 @@ class LedgerFile(AccountRows):
         self._custody = Custody(folder)
         self._in_one_write = False
         self.keeps_journal = True
-        """False while what is written comes from this very journal."""
+        "False while the written records come from this very journal."
 
     @property
     def is_writing(self) -> bool:
@@ -172,7 +172,7 @@ class LedgerFile(AccountRows):
         return self._opened is not None and in_place(self.path, self._opened)
 
     def close(self) -> None:
-        """Close the files, and leave a note for other processes if the books are known to be intact."""
+        """Close the files, and leave the integrity note for other processes if the books are known to be intact."""
         self.database.close()
         self.keep_custody(patient=True)
         if self._journal is not None:
@@ -180,7 +180,7 @@ class LedgerFile(AccountRows):
             self._journal = None
 
     def check_whole(self) -> None:
-        """Read and check the whole journal and ledger, before risk may be added again.
+        """Read and check the whole journal and ledger before risk may be added again.
 
         Raise OperatorError, exit 3, if the books were rebuilt and not accepted yet.
         """
@@ -225,9 +225,9 @@ class LedgerFile(AccountRows):
             self._read_books()
 
     def read_through(self, *, again: bool = False) -> int:
-        """Read and check ledger and journal, unless they are unchanged since some process did so; `again` forces it.
+        """Read and check ledger and journal unless a process did so since the last change; `again` forces it.
 
-        Return the number of pages. Nothing is written, not even a note. Raise like `check`.
+        Return the number of pages. Nothing is written, not even the note. Raise like `check`.
         """
         if again or not Custody(self.folder).unbroken(self.version()):
             self.check_pages()
@@ -241,23 +241,23 @@ class LedgerFile(AccountRows):
         return int(pages)
 
     def shrink(self) -> None:
-        """Release the pages that SQLite caches, of which there are more the larger the books are."""
+        """Release SQLite's page cache, which grows with the books."""
         with translate_errors(self.path):
             self.database.execute("PRAGMA shrink_memory")
 
     def keep_custody(self, *, patient: bool = False) -> None:
-        """Record for other processes that the books are intact, if this one has checked them; `patient` may wait a
-        moment.
+        """Record for other processes that the books are intact, if this one has checked them; `patient` may wait
+        briefly.
         """
         self._custody.keep(patient=patient)
 
     def glance(self) -> None:
-        """Read the whole ledger if it has changed since that was last done, unless it is too large.
+        """Read the whole ledger if it has changed since the last full read, unless it is too large.
 
-        A pass checks the books before it decides anything from them; a mere reader mustn't wait that long. Raise like
+        A pass checks the books before deciding anything from them; a mere reader mustn't wait that long. Raise like
         `check_pages`.
         """
-        # With its own note, because readers write none.
+        # With its own note in memory, because readers write none.
         if self.path.stat().st_size < LARGE and not Custody(self.folder).unbroken(self.version()):
             self.check_pages()
 
@@ -279,10 +279,10 @@ class LedgerFile(AccountRows):
         return int(version)
 
     def check_pages(self) -> None:
-        """Read every page and row of the ledger.
+        """Read every page and row of the ledger; raise DamagedBooksError if a row was changed.
 
-        Raise DamagedBooksError if a row was changed. SQLite reports an unreadable page like a damaged one, so a damaged
-        file is read twice: TemporaryError means that the disk couldn't be read.
+        SQLite reports an unreadable page like a damaged one, so a damaged file is read twice: TemporaryError means that
+        the disk couldn't be read.
         """
         pages = self._not_as_written()
         if pages:
@@ -298,17 +298,17 @@ class LedgerFile(AccountRows):
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorname != "SQLITE_ERROR":
                     raise
-                # An index reads a field of a text that isn't JSON anymore.
+                # An index reads a field of a text that is no longer JSON.
                 return [str(error)]
             if problems == ["ok"]:
-                # Others may write meanwhile: a lane claims a slot without the folder's lock.
+                # Others may write meanwhile: a lane claims slots without the folder's lock.
                 with self.reading():
                     problems = list(ledger_sums.differences(self.database, TABLES))
         return problems
 
     @contextmanager
     def in_one_write(self) -> Iterator[None]:
-        """Combine all writes of the block into one transaction, durable at its end, to create books with a history."""
+        """Run all writes of the block in one transaction that is durable at its end, to create books with a history."""
         with self.write():
             self._in_one_write = True
             try:
@@ -319,7 +319,7 @@ class LedgerFile(AccountRows):
 
     @contextmanager
     def begin_with(self) -> Iterator[None]:
-        """Fill new books with an existing past, like `in_one_write`, computing each row's checksums only once."""
+        """Like `in_one_write`, but compute each row's checksums only once; for new books with an existing past."""
         with self.in_one_write(), ledger_sums.summed_at_end(self.database, TABLES):
             yield
 
@@ -348,13 +348,13 @@ class LedgerFile(AccountRows):
                 self._custody.carry_on(before, self.version)
 
     def _require_in_place(self) -> None:
-        """Raise if the file was removed or replaced while it was open: anything written to it would be lost."""
+        """Raise if the open file was removed or replaced, because anything written to it would be lost."""
         if not self.in_place:
             raise DamagedBooksError(f"{self.path} was removed or replaced while it was open.", REBUILD)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Make several queries see the same state; nobody can commit until the block is done."""
+        """Make several queries see the same state; no other process can commit inside the block."""
         if self.database.in_transaction:
             yield
             return

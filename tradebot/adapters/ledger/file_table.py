@@ -1,4 +1,4 @@
-"""The ledger's file as tables, each with the rows of one account."""
+"""The ledger's file as tables of one account's rows."""
 
 from collections.abc import Callable, Collection, Iterable
 from datetime import date, datetime
@@ -12,7 +12,7 @@ from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
 
 IN_LIST = "IN (SELECT value FROM json_each(?))"
 GREATEST = "\U0010ffff"
-"""A text after every other."""
+"""A text that sorts after every other."""
 
 
 class FileTable(Generic[Row]):
@@ -50,7 +50,7 @@ class FileTable(Generic[Row]):
     def several(self, keys: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], Row]:
         kind = self._kind
         parts = ", ".join(f"value ->> {index}" for index in range(len(kind.key)))
-        # SQLite's own index for what is unique, beside the numbers that are unique too.
+        # SQLite's own index of the unique key; the unique numbers have an index too.
         query = (
             f"SELECT {kind.columns} FROM {kind.name} INDEXED BY sqlite_autoindex_{kind.name}_{1 + kind.is_numbered}"  # noqa: S608 - our own names
             f" WHERE account = ? AND ({', '.join(kind.key)}) IN (SELECT {parts} FROM json_each(?))"
@@ -101,7 +101,7 @@ class FileTable(Generic[Row]):
     def _select(self, index: str, where: str, order: str) -> str:
         kind = self._kind
         number = "sequence" if kind.is_numbered else "0"
-        # SQLite would otherwise choose by the number of rows, and sometimes read all rows ever written.
+        # Without this, SQLite would choose by the number of rows, and might read all rows ever written.
         named = f"INDEXED BY {kind.indexes[index].named}" if index and kind.indexes[index].named else ""
         return (
             f"SELECT {number}, {kind.columns} FROM {kind.name} {named} WHERE account = ? AND {where} ORDER BY {order}"  # noqa: S608 - our own names
@@ -109,20 +109,20 @@ class FileTable(Generic[Row]):
 
 
 class TableFile(LedgerFile):
-    """An open ledger with its tables, which only the stores need."""
+    """An open ledger with its tables, as the stores need it."""
 
     def table(self, kind: TableKind[Row]) -> FileTable[Row]:
         """Return one of the account's tables."""
         return FileTable(self, kind)
 
     def as_written(self, row: Worded) -> Worded:
-        """Return a row with its texts, which are written to the ledger and to the journal."""
+        """Return a row with the texts that are written to the ledger and the journal."""
         return row.with_texts()
 
 
 @cache
 def _update(table: str, columns: tuple[str, ...], named: str) -> str:
-    """Return the statement that changes a row, unless it stays as it is."""
+    """Return the statement that updates a row only if it changes."""
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
     return f"UPDATE {table} SET ({names}) = ({marks}) WHERE {named} AND ({names}) IS NOT ({marks})"  # noqa: S608 - our own names
 

@@ -68,11 +68,11 @@ class SqliteMoney(Foreign):
     _fills_read: tuple[int, tuple[OwnedFill, ...]] = (0, ())
     """The number of the last fill that was read, and all fills up to it."""
     _cash_read: tuple[int, Decimal] = (0, Decimal(0))
-    """The number of the last movement of cash that was read, and the sum up to it."""
+    """The number of the last cash movement that was read, and the sum up to it."""
 
     def __init__(self) -> None:
         self._opened_for: dict[Key, Kept] = {}
-        """What positions were opened for, once nothing can change that anymore."""
+        "The terms that positions were opened with, once they can no longer change."
 
     def opening_cash(self) -> Decimal:
         opening = self.tables.book.get()
@@ -97,8 +97,8 @@ class SqliteMoney(Foreign):
         tables = self.tables
         with tables.books.reading():
             cash, opened_at, settlement = tables.book.get() or (None, None, Settlement.PAID)
-            kept = self.cash_adjustments(), tables.reconciled.get(), tables.peak.get()
-            return Standing(opened_at, cash, *kept, settlement)
+            records = self.cash_adjustments(), tables.reconciled.get(), tables.peak.get()
+            return Standing(opened_at, cash, *records, settlement)
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         books = self.tables.books
@@ -122,7 +122,7 @@ class SqliteMoney(Foreign):
         last, fills = self._fills_read
         new = self.tables.fills.after(last)
         if new:
-            # The sort is stable: fills of the same time keep the order in which they were written.
+            # The sort is stable: fills at the same time stay in the order in which they were written.
             fills = tuple(sorted((*fills, *(row.owned for row in new.values())), key=OLDEST_FIRST))
         if new and not self.tables.books.is_writing:
             self._fills_read = max(new), fills
@@ -197,29 +197,29 @@ class SqliteMoney(Foreign):
         with self.tables.books.write():
             self.tables.peak.put(peak)
 
-    def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
+    def kept(self, keys: Collection[Key]) -> Mapping[Key, Kept]:
         terms = {}
         with self.tables.books.reading():
-            opened_for = self._read_opened_for([key for key in held if key not in self._opened_for])
-            marks = self.tables.marks.several(held)
-        for key in held:
-            kept, row = self._opened_for.get(key) or opened_for[key], marks.get(key)
+            opened_for = self._read_opened_for([key for key in keys if key not in self._opened_for])
+            marks = self.tables.marks.several(keys)
+        for key in keys:
+            entry_terms, row = self._opened_for.get(key) or opened_for[key], marks.get(key)
             if row:
-                kept = replace(kept, best=row.marks.best, worst=row.marks.worst)
-            if kept != NOTHING:
-                terms[key] = kept
+                entry_terms = replace(entry_terms, best=row.marks.best, worst=row.marks.worst)
+            if entry_terms != NOTHING:
+                terms[key] = entry_terms
         return terms
 
     def put_marks(self, marks: Mapping[Key, Marks]) -> None:
         with self.tables.books.write():
-            for held, prices in marks.items():
-                self.tables.marks.put(MarksRow(held, prices))
+            for key, prices in marks.items():
+                self.tables.marks.put(MarksRow(key, prices))
 
     def _restate(self, restated: Restated) -> None:
-        held = (restated.strategy, restated.symbol, restated.opened_at)
-        kept = restated.of(self.kept([held]).get(held, NOTHING))
-        if kept.best is not None:
-            marks = Marks(kept.best, kept.worst)
+        key = (restated.strategy, restated.symbol, restated.opened_at)
+        entry_terms = restated.of(self.kept([key]).get(key, NOTHING))
+        if entry_terms.best is not None:
+            marks = Marks(entry_terms.best, entry_terms.worst)
             self.tables.marks.put(MarksRow((restated.strategy, restated.to_symbol, restated.opened_at), marks))
 
     def move_cash(self, row: CashRow) -> None:
@@ -227,66 +227,66 @@ class SqliteMoney(Foreign):
         self.tables.books.note("cash_adjusted", cash_words(row), row.at)
         self.tables.cash.add(row)
 
-    def _read_opened_for(self, held: Collection[Key]) -> Mapping[Key, Kept]:
-        """Return what the intents behind the first fills of positions say.
+    def _read_opened_for(self, keys: Collection[Key]) -> Mapping[Key, Kept]:
+        """Return the terms in the intents behind the first fills of positions.
 
         That is the first intent of the filled order, before any replacement. Once it is known to have replaced nothing
-        itself, and a pass has seen its fill, no later report can change the answer.
+        itself, and a pass has seen its fill, no later report can change the result.
         """
-        if not held:
+        if not keys:
             return {}
-        filled, opened_for = self._opening_orders(held), dict[Key, Kept]()
+        filled, opened_for = self._opening_orders(keys), dict[Key, Kept]()
         orders, before = self._behind({name for names in filled.values() for name in names})
         records = self.tables.intents.several({(order.client_order_id,) for order in orders.values()})
         for entry_row, names in filled.items():
-            behind, kept, first = names[:1], None, False
+            behind, entry_terms, first = names[:1], None, False
             for venue_id in behind:
                 order = orders.get(venue_id)
                 row = records.get((order.client_order_id,)) if order else None
                 if order and row and row.record.intent.purpose is Purpose.OPEN:
-                    gain = order.first_gain if kept is None else kept.first_gain
-                    kept = replace(kept_of_entry(row.record.intent), first_gain=gain)
+                    gain = order.first_gain if entry_terms is None else entry_terms.first_gain
+                    entry_terms = replace(kept_of_entry(row.record.intent), first_gain=gain)
                     first = row.record.intent.operation is Operation.SUBMIT and gain is not None
                 behind.extend(name for name in before.get(venue_id, ()) if name not in behind)
-            if kept and first and not self.tables.books.is_writing:
-                self._opened_for[entry_row] = kept
-            opened_for[entry_row] = kept or (TURNED if names and self._close(names, orders, before) else NOTHING)
+            if entry_terms and first and not self.tables.books.is_writing:
+                self._opened_for[entry_row] = entry_terms
+            opened_for[entry_row] = entry_terms or (TURNED if names and self._close(names, orders, before) else NOTHING)
         return opened_for
 
     def _close(self, names: Iterable[str], orders: Mapping[str, Order], before: Mapping[str, list[str]]) -> bool:
-        """Return True if orders of ours that were to close shares are behind these, and no entry is.
+        """Return True if closing orders of ours are behind these, and no entry is.
 
-        A leg's own id is the venue's, so it is ours if the order that it belongs to is; no leg opens a position.
+        A leg has the venue's own id, so it is ours if its parent is; no leg opens a position.
         """
         behind = list(names)
         for name in behind:
             behind.extend(order_id for order_id in before.get(name, ()) if order_id not in behind)
         own = [orders[name] for name in behind if name in orders]
         led = self.tables.orders.several({(order.parent,) for order in own if order.parent}).values()
-        made = {(order.client_order_id,) for order in own} | {(row.order.client_order_id,) for row in led}
-        intents = self.tables.intents.several(made)
+        promised_ids = {(order.client_order_id,) for order in own} | {(row.order.client_order_id,) for row in led}
+        intents = self.tables.intents.several(promised_ids)
         entries = {name for (name,), row in intents.items() if row.record.intent.purpose is Purpose.OPEN}
         return bool(intents) and entries.isdisjoint(order.client_order_id for order in own)
 
     def _behind(self, venue_ids: set[str]) -> tuple[Mapping[str, Order], Mapping[str, list[str]]]:
-        """Return these orders and all that they replaced, and for each of them which ones it replaced."""
-        orders, before, asked = dict[str, Order](), defaultdict[str, list[str]](list), venue_ids
-        waiting = [row.order for row in self.tables.orders.several([(name,) for name in asked]).values()]
-        while asked:
+        """Return these orders with all that they replaced, and which orders each of them replaced."""
+        orders, before, pending_ids = dict[str, Order](), defaultdict[str, list[str]](list), venue_ids
+        waiting = [row.order for row in self.tables.orders.several([(name,) for name in pending_ids]).values()]
+        while pending_ids:
             orders |= {order.venue_id: order for order in waiting}
-            waiting = [row.order for row in in_order(self.tables.orders.among("replaced_by", asked))]
+            waiting = [row.order for row in in_order(self.tables.orders.among("replaced_by", pending_ids))]
             for order in waiting:
                 before[str(order.replaced_by)].append(order.venue_id)
-            asked = {order.venue_id for order in waiting} - orders.keys()
+            pending_ids = {order.venue_id for order in waiting} - orders.keys()
         return orders, before
 
-    def _opening_orders(self, held: Collection[Key]) -> Mapping[Key, list[str]]:
+    def _opening_orders(self, keys: Collection[Key]) -> Mapping[Key, list[str]]:
         """Return the orders whose fills opened positions; positions without such orders are absent."""
         at = defaultdict[datetime, dict[int, StoredFill]](dict)
-        for number, row in self.tables.fills.among("at", {opened_at for _, _, opened_at in held}).items():
+        for number, row in self.tables.fills.among("at", {opened_at for _, _, opened_at in keys}).items():
             at[row.owned.fill.at][number] = row
         filled = dict[Key, list[str]]()
-        for strategy, symbol, opened_at in held:
+        for strategy, symbol, opened_at in keys:
             fills = self._opening_fills(strategy, symbol, at[opened_at], set())
             filled[strategy, symbol, opened_at] = list(
                 dict.fromkeys(fill.venue_order_id for fill in fills if fill.venue_order_id)
@@ -294,23 +294,23 @@ class SqliteMoney(Foreign):
         return filled
 
     def _opening_fills(
-        self, strategy: str, symbol: str, rows: Mapping[int, StoredFill], seen: set[str]
+        self, strategy: str, symbol: str, rows: Mapping[int, StoredFill], visited: set[str]
     ) -> Iterator[Fill]:
-        """Yield the fills that opened a position, those under the symbols that it had before a rename too.
+        """Yield the fills that opened a position, including those under its earlier symbols.
 
-        A rename closes the lots of the old symbol right before it opens those of the new one. `rows` are all fills of
-        that moment.
+        A rename closes the lots of the old symbol right before opening those of the new one. `rows` has all fills at
+        that time.
         """
         for number, row in rows.items():
             owned, fill = row.owned, row.owned.fill
-            if (owned.strategy, fill.symbol) != (strategy, symbol) or fill.activity_id in seen:
+            if (owned.strategy, fill.symbol) != (strategy, symbol) or fill.activity_id in visited:
                 continue
-            seen.add(fill.activity_id)
+            visited.add(fill.activity_id)
             yield fill
             if owned.about and not fill.venue_order_id:
                 before = self.tables.fills.row_by_number(number - 1)
                 if before and before.owned.about == owned.about:
-                    yield from self._opening_fills(strategy, before.owned.fill.symbol, rows, seen)
+                    yield from self._opening_fills(strategy, before.owned.fill.symbol, rows, visited)
 
 
 def _is_reported(row: StoredFill) -> bool:

@@ -1,19 +1,19 @@
 """Detect changed, lost or added rows of the ledger, and whether the books are unchanged since their last full read.
 
-Reading years of books takes seconds, and a pass mustn't wait for that each time. So a process that reads ledger and
-journal completely notes both files' stats: device, inode, size, and the times of their last changes. Each of our own
-writes updates the note. As long as the files match it, nobody else has written to them: the system sets the time of a
-file's last status change itself, so an editor, a copy and a restored file all show.
+Reading years of books takes seconds, which a pass can't wait for each time. So a process that reads ledger and journal
+completely notes both files' stats: device, inode, size, and the times of their last changes. Each of our own writes
+updates the note. As long as the files match it, nobody else has written to them: the system itself sets the time of a
+file's last status change, so edited, copied and restored files all show.
 
-This can't show a bit that flips on the disk itself, without a write. So a note counts only for the UTC day on which the
-books were read, and only until the machine restarts; an unusable note only means that the books are read completely.
-Commands that may add risk again (`unhalt`, `live`) and `doctor` read everything, whatever the note says.
+A note can't reveal a bit that flips on the disk without a write. So it is valid only for the UTC day on which the books
+were read, and only until the machine restarts; without a valid note, the books are read completely. Commands that may
+add risk again (`unhalt`, `live`) and `doctor` always read everything.
 
-Every row of the ledger has a checksum, and there is a count of all rows. SQLite's own check looks at the structure of
-its pages and not at their content, so a bit that flips inside a text passes it. Triggers write the checksums with a
-function that only this program provides, so another program can't edit a row. The checksums find accidents; they don't
-stop an attacker, who can compute them too. A checkpoint has a checksum like any other row, but it can be recomputed, so
-only a reader that uses it checks that.
+Every row of the ledger has a checksum, and there is a count of all rows. SQLite's own check covers the structure of its
+pages but not their content, so it misses a flipped bit inside a text. Triggers write the checksums with a function that
+only this program provides, so other programs can't edit a row. The checksums find accidents; they don't stop an
+attacker, who can compute them too. A checkpoint has a checksum like any other row, but it can be recomputed, so only
+its readers check it.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ SEALED = "fills"
 
 SEALED_IN = "fill_seals"
 
-"""The table whose row counts all fills and combines their sums, in whatever order they were written."""
+"""The table with the count of all fills and their combined checksum, regardless of the order of writing."""
 
 COUNTED_IN = "book"
 
@@ -49,11 +49,11 @@ COUNTED_IN = "book"
 
 REMADE = "checkpoints"
 
-"""The table whose single row can be recomputed at any time: it is no damage if that row is missing or was changed."""
+"""The table whose single row can be recomputed at any time, so a missing or changed row is no damage."""
 
 UNCOUNT = f"UPDATE {COUNTED_IN} SET rows = rows - ? WHERE account = ?"  # noqa: S608 - our own name
 
-"""Subtract rows that were deleted on purpose from the count."""
+"""Subtract deliberately deleted rows from the count."""
 
 
 def install(database: sqlite3.Connection) -> None:
@@ -71,7 +71,7 @@ def combine_checksums(*sums: str) -> str:
 
 
 def _bits(text: str) -> int:
-    """Return a sum as a number; a text that no row has as its sum gives a number that makes nothing fit."""
+    """Return a checksum as a number; an invalid text gives a number that never matches."""
     try:
         return int(text or "0", 16)
     except ValueError:
@@ -105,13 +105,13 @@ def rewrite(table: str, statement: str) -> str:
 
 @contextmanager
 def summed_at_end(database: sqlite3.Connection, tables: Sequence[str]) -> Iterator[None]:
-    """Compute sums, counts and the seal once, at the end of a block, as each write would have left them.
+    """Compute checksums, counts and totals once at the end of a block, as single writes would have left them.
 
-    Only for a new ledger, and inside the transaction that fills it: in any other, damage would pass for what was
-    written. If the block fails, the transaction must be rolled back.
+    Only for a new ledger, inside the transaction that fills it: elsewhere, damage would get a valid checksum. If the
+    block fails, the transaction must be rolled back.
     """
     ((rows,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - our own name
-    assert rows <= 1, "a new ledger has no row but the seal's"
+    assert rows <= 1, "a new ledger has no row but the one with the totals of fills"
     creating = dict(name_statements(tables))
     for table in creating:
         database.execute(f"DROP TRIGGER {table}_added")
@@ -146,14 +146,14 @@ def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator
         wrong, rows = _look_at(database, table, columns)
         counted += rows if table != COUNTED_IN else 0
         if wrong:
-            yield f"{wrong} of {rows} rows of {table} are not as they were written"
+            yield f"{wrong} of {rows} rows of {table} were changed after they were written"
     ((count,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - our own name
     if counted != count:
         yield f"it has {counted} rows, but {count:.0f} were written"
     if SEALED_IN in summed:
         written = list(database.execute(f"SELECT fills, sum FROM {SEALED_IN}"))  # noqa: S608 - our own name
         if written != [seal_of(database)]:
-            yield f"its {SEALED} are not those that were written"
+            yield f"its {SEALED} were changed after they were written"
 
 
 def seal_of(database: sqlite3.Connection) -> tuple[int, str]:
@@ -188,11 +188,11 @@ def _sum(table: str, *values: bytes | None) -> str:
 
 COARSE_NS = 10_000_000
 
-"""The system's clock for file times may lag by this much; two changes within it can carry the same time."""
+"""The resolution of the system's file times, in nanoseconds: two changes within it may have the same time."""
 
 LARGE = 1 << 22
 
-"""From this size in bytes, reading the books completely takes longer than waiting until a note is accepted."""
+"""Books of this size in bytes take longer to read completely than to wait until a note is accepted."""
 
 File = tuple[int, int, int, int, int]
 
@@ -214,7 +214,7 @@ class FileStats(NamedTuple):
 
 
 class Custody:
-    """The note about one folder's books, in memory and on disk."""
+    """The integrity note about one folder's books, in memory and on disk."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -223,7 +223,7 @@ class Custody:
         self._version: int | None = None
         self._kept: FileStats | None = None
         self.read_here = False
-        """Whether this process has read the books through itself, instead of believing the note in the folder."""
+        "Whether this process has read the books itself, rather than trusting the folder's note."
 
     def look(self) -> FileStats | None:
         """Return the files' present stats; None if one is missing."""
@@ -273,10 +273,10 @@ class Custody:
             (self._folder / CHECKED).unlink(missing_ok=True)
 
     def keep(self, *, patient: bool = False) -> None:
-        """Write the note to the folder, for other processes, if the files still match it.
+        """Write the note to the folder for other processes, if the files still match it.
 
-        They accept it only if the last change is old enough. A `patient` caller waits for that, and so does every
-        caller if the books are large, so that nobody has to read them completely.
+        They accept it only if the last change is old enough. A `patient` caller waits for that, and if the books are
+        large every caller does, so that nobody has to read them completely.
         """
         file_stats, boot = self._seen, boot_id()
         if file_stats is None or self._day is None or not boot or file_stats == self._kept or file_stats != self.look():
@@ -294,7 +294,7 @@ class Custody:
             self._kept = file_stats
 
     def _day_of_note(self, now: FileStats) -> date | None:
-        """Return the day for which the note in the folder says that the files were sound as they are now."""
+        """Return the day for which the folder's note confirms the files as they are now; None if it doesn't."""
         try:
             note = json.loads(read_plain(self._folder / CHECKED))
             file_stats = FileStats(tuple(note["ledger"]), tuple(note["journal"]))

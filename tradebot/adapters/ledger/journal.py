@@ -41,7 +41,7 @@ HASH_LENGTH = len(HASH_FIELD) + 64 + len(HASH_END)
 
 
 class Head(NamedTuple):
-    """The number and hash of the last record of a chain."""
+    """The number and hash of a chain's last record."""
 
     sequence: int
     hash: str
@@ -51,7 +51,7 @@ BEFORE_ALL = Head(0, GENESIS)
 
 
 class JournalRecord(NamedTuple):
-    """One record whose own hash is right: its payload as JSON bytes, its number, and the hash of the record before.
+    """One record with a correct hash: its payload as JSON bytes, its number, and the previous record's hash.
 
     `sealed` is the number of the last record that the ledger had committed.
     """
@@ -119,8 +119,8 @@ class Journal:
     def append(self, kind: str, payload: object, at: datetime) -> None:
         """Write one record to the file without syncing it; call under the ledger's write lock.
 
-        A payload in bytes is JSON text that was journaled before. Raise DamagedJournalError or DamagedBooksError if the
-        journal no longer belongs to its ledger.
+        A payload in bytes is JSON text from a journal. Raise DamagedJournalError or DamagedBooksError if the journal no
+        longer belongs to its ledger.
         """
         head = self.head()
         line, digest = _line(Head(head.sequence + 1, head.hash), self._sealed.sequence, kind, payload, at)
@@ -147,8 +147,8 @@ class Journal:
     def head(self) -> Head:
         """Return the last record; if the file's size has changed, read it again from the sealed record on.
 
-        That finds a journal that was truncated or replaced. Nothing may be appended to it: the ledger would be sealed
-        with the new record, and later checks would trust it.
+        That detects a truncated or replaced journal, to which nothing may be appended: the ledger would be sealed with
+        the new record, and later checks would trust it.
         """
         size = self._size_in_place()
         if size != self._size:
@@ -217,8 +217,8 @@ class Journal:
 def records(path: Path, sealed: int | None = None) -> Iterator[JournalRecord]:
     """Yield the records of the chain, each checked, without an incomplete last line.
 
-    Raise DamagedJournalError with the first record that doesn't fit. If `sealed` is given, the records end at the first
-    one after `sealed` that doesn't fit: later ones were never synced.
+    Raise DamagedJournalError with the first record that doesn't match. If `sealed` is given, end at the first one after
+    it that doesn't match, because later ones were never synced.
     """
     head, lines = BEFORE_ALL, _complete_lines(path)
     for line in lines:
@@ -310,12 +310,12 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 def _digest(line: bytes) -> str:
-    """Return the hash that a line should carry, made from its text without `hash`."""
+    """Compute the hash of a line from its text without `hash`."""
     return hashlib.sha256(line[:-HASH_LENGTH] + b"}").hexdigest()
 
 
 def read_line(line: bytes) -> JournalRecord | None:
-    """Return a line's record if its hash is right, otherwise None, without parsing the whole line, which is slow."""
+    """Return a line's record if its hash is right, otherwise None; skip the slow parsing of the whole line."""
     match = LINE.fullmatch(line)
     if match is None or match[7].decode() != (digest := _digest(line)):
         return None

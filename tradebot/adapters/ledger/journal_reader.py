@@ -1,6 +1,6 @@
 """Read a journal, even a damaged one, line by line: where its chain breaks, and which records are still intact.
 
-A journal grows for years, so only one line at a time is in memory.
+Journals grow for years, so only one line at a time is in memory.
 """
 
 import os
@@ -26,7 +26,7 @@ HASH = len(journal.GENESIS) + len(journal.HASH_END)
 class JournalLine(NamedTuple):
     """One complete line: its number from 1, its byte offset, and its record if its hash is right.
 
-    `problem` says why the chain breaks at this line; `hash` is the one written in the line, right or wrong.
+    `problem` says why the chain breaks at this line; `hash` is the hash in the line, right or wrong.
     """
 
     number: int
@@ -46,11 +46,11 @@ class Break(NamedTuple):
 
 
 class JournalContent(Struct):
-    """The content of a journal: its complete lines, counted, and how many bytes of an incomplete one follow.
+    """The content of a journal: its complete lines, counted, and the bytes of an incomplete last one.
 
     `last` is the intact record with the highest number. An incomplete end is left by a crash and isn't damage.
-    `found_hashes` are those of the `wanted` hashes that appear on a line, right or wrong. The chain is intact from the
-    first line up to the record `sound`, which ends at byte `sound_bytes`.
+    `found_hashes` has the `wanted` hashes that appear on a line, right or wrong. The chain is intact from the first
+    line up to the record `sound`, which ends at byte `sound_bytes`.
     """
 
     path: Path
@@ -66,7 +66,7 @@ class JournalContent(Struct):
 
     @property
     def whole(self) -> int:
-        """Return the number of records whose own hash is right, counting each record number once."""
+        """Return the number of records with a correct hash, counting each record number once."""
         return len(self._places)
 
     def add(self, line: JournalLine) -> None:
@@ -103,7 +103,7 @@ class JournalContent(Struct):
         self.path = target
 
     def records(self, beyond: int = 0, *, after: int = 0) -> Iterator[JournalRecord]:
-        """Yield the records whose own hash is right, in the order of their numbers, each number once.
+        """Yield the records with a correct hash in the order of their numbers, each number once.
 
         Leave out records that begin before byte `beyond`, and records up to number `after`.
         """
@@ -127,10 +127,10 @@ def read(
     wanted: frozenset[str] = frozenset(),
     each: Callable[[JournalRecord], object] = lambda record: None,
 ) -> JournalContent:
-    """Read a journal as it is now, or its first `end` bytes, and look for the `wanted` hashes on its lines.
+    """Read a journal, or its first `end` bytes, and look for the `wanted` hashes on its lines.
 
-    Calls `each` with every intact record. Lines that another process appends meanwhile are left out. Raises
-    DamagedJournalError only if there is no file.
+    Call `each` with every intact record. Lines that another process appends meanwhile are left out. Raise
+    DamagedJournalError only if the file is missing.
     """
     try:
         with opened_plain(path) as file:
@@ -149,7 +149,7 @@ def _read(length: JournalContent, file: BinaryIO, size: int, each: Callable[[Jou
         length.add(
             JournalLine(length.lines + 1, offset, len(text), record, _problem(record, due, before), _hash_of(text[:-1]))
         )
-        # A damaged line's hash is unknown, so only the number of the line after it can be checked.
+        # A damaged line has no known hash, so only the next line's number can be checked.
         due, before = (record.head.sequence + 1, record.head.hash) if record else (due + 1, "")
         if record:
             each(record)
@@ -198,5 +198,5 @@ def _problem(record: JournalRecord | None, due: int, before: str) -> str | None:
     if record.head.sequence != due:
         return f"it is record {record.head.sequence}, but {due} was expected"
     if before and record.prev != before:
-        return "its previous hash is not that of the line before it"
+        return "its previous hash doesn't match the line before it"
     return None

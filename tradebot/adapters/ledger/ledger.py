@@ -1,6 +1,6 @@
-"""The money records of one broker account: stores that share their tables, in a file with its journal or in memory.
+"""The money records of one broker account: stores over shared tables, in a file with its journal or in memory.
 
-It also has the configurations that a person approved, as rows that are appended and journaled, never changed. Only
+They include the configurations that a person approved, as rows that are appended and journaled, never changed. Only
 `init` and `config accept` write one, so running with tighter settings doesn't change what is accepted.
 """
 
@@ -58,13 +58,13 @@ class TradeNotes:
         return note
 
     def trade_notes(self) -> Mapping[Key, TradeNote]:
-        # By time: a rebuild may append an earlier note after a later one.
+        # Sort by time: a rebuild may append an earlier note after a later one.
         notes = sorted(self.tables.notes.after(0).values(), key=attrgetter("at"))
         return {note.trade: note for note in notes}
 
 
 class SqlitePasses:
-    """The slots, sessions, listings and reconcile marks of one account."""
+    """The slots, sessions, listings and reconcile times of one account."""
 
     tables: LedgerTables
 
@@ -80,7 +80,7 @@ class SqlitePasses:
         if self.tables.slots.add(SlotClaim(job, session, slot, by, at, won=False)):
             return SlotClaim(job, session, slot, by, at, won=True)
         holder = self.slot_claim(job, session, slot)
-        assert holder is not None, "nobody deletes a claim"
+        assert holder is not None, "nothing deletes a claim"
         return holder
 
     def slot_claim(self, job: str, session: date, slot: str) -> SlotClaim | None:
@@ -126,7 +126,7 @@ class SqlitePasses:
 
 
 LONGEST = 240_000
-"""The most bytes of one configuration: a journal record can be hardly longer."""
+"""The most bytes of one configuration, close to the limit of a journal record."""
 
 
 class Baselines:
@@ -146,7 +146,7 @@ class Baselines:
             )
         with self._file.write():
             last = self.last()
-            # A rebuild sorts records by time, so a clock that was set back must not put this one before the last.
+            # A rebuild sorts records by time, so even after a clock was set back, this one must sort last.
             at = max(baseline.at, last.at) if last else baseline.at
             self._file.note("approved", payload, at)
             self._file.seal()
@@ -154,7 +154,7 @@ class Baselines:
             self._file.append("baselines", row)
 
     def last(self) -> Baseline | None:
-        """Return the last approved configuration; None if there is none, as in newly started books."""
+        """Return the last approved configuration; None if there is none, as in new books."""
         row = self._file.newest("baselines", "body, who, at")
         return None if row is None else _baseline(*row)
 
@@ -183,7 +183,7 @@ class StoredPromotions:
         """Append a promotion or its end to the journal and then to the ledger; it is durable on return."""
         with self._file.write():
             last = self._file.newest("promotions", "at")
-            # A rebuild sorts records by time, so a clock that was set back must not put this one before the last.
+            # A rebuild sorts records by time, so even after a clock was set back, this one must sort last.
             at = max(promotion.at, parse_time(last[0])) if last else promotion.at
             body = json_text(encode(replace(promotion, at=at)))
             self._file.note("promoted", body.encode(), at)
@@ -234,7 +234,7 @@ LAST_CLAIM = """SELECT session, slot, holder, at FROM slots WHERE account = ? AN
 
 
 class LedgerStores(SqliteOrders, SqliteMoney, SqlitePasses, TradeNotes):
-    """The parts that ledgers of files and of backtests share: all but the trading state and the totals of fills."""
+    """The parts that ledgers of files and of backtests share: all but the trading state and totals of fills."""
 
     def __init__(self, books: AccountTables) -> None:
         SqliteMoney.__init__(self)
@@ -243,7 +243,7 @@ class LedgerStores(SqliteOrders, SqliteMoney, SqlitePasses, TradeNotes):
 
 
 class SqliteLedger(LedgerStores, TradingStates, FillTotals):
-    """The ledger of a state folder; a writer needs the folder's lock, a reader none."""
+    """The ledger of a state folder; writing needs the folder's lock, reading none."""
 
     def __init__(self, file: TableFile) -> None:
         LedgerStores.__init__(self, file)
@@ -259,7 +259,7 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
         self.upkeep = Upkeep(file)
         self.cash_movements = self.past.cash_movements
         self._listed_at, self._listed = -1, dict[str, ListingRecord | None]()
-        """The listings as read since another process last wrote, None for symbols without one."""
+        "The listings read since another process last wrote; None for symbols without one."
 
     def listings(self, symbols: Collection[str] | None = None) -> Mapping[str, ListingRecord]:
         if self.file.is_writing:
@@ -290,9 +290,9 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
         return SlotClaim(job, date.fromisoformat(session), slot, by, parse_time(at), won=False)
 
     def forget(self) -> None:
-        """Clear the cache of parsed rows; the rows that a pass needs are read again.
+        """Clear the cache of parsed rows; a pass reads the ones it needs again.
 
-        A process that runs for months would otherwise keep thousands that no pass needs any more.
+        A process that runs for months would otherwise keep thousands that are no longer needed.
         """
         rows.forget()
         tables.forget()
@@ -321,7 +321,7 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
 
 
 _AS_JOURNALED: Mapping[str, str] = {
-    # A row stores the same text as its journal record, so the two can be compared byte for byte.
+    # A row has the same text as its journal record, so that the two can be compared byte for byte.
     "promised": """SELECT CAST('{"intent":' || intent || ',"verdicts":' || verdicts || '}' AS BLOB)
         FROM intents WHERE account = ?""",
     "fill": "SELECT CAST(body AS BLOB) FROM fills WHERE account = ?",
@@ -361,7 +361,7 @@ class Tallies:
         return int(count)
 
     def ending(self) -> frozenset[str]:
-        """Return the venue's ids of working orders whose cancel the venue has acknowledged."""
+        """Return the venue ids of working orders whose cancel the venue has acknowledged."""
         return frozenset(venue_id for (venue_id,) in self._file.rows(ENDING))
 
     def counts(self) -> tuple[int, int]:

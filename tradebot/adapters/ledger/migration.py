@@ -1,4 +1,4 @@
-"""Upgrade a ledger of an earlier version, one version at a time, keeping a copy from before each step.
+"""Upgrade a ledger of an earlier version, one version at a time, with a copy from before each step.
 
 A writer upgrades the file, in one transaction per version. A reader upgrades a copy in memory and leaves the file
 unchanged. A ledger is upgraded only if every row is intact.
@@ -22,10 +22,10 @@ MOST_COPIES = 9
 
 
 class MigrationStep(NamedTuple):
-    """The step from one version to the next: the statements that created the earlier one, and the change.
+    """The step from one version to the next: the statements that create the earlier one, and the change.
 
-    The change keeps `book.rows` and the checksums right: it creates tables with the triggers of `integrity`. `says`
-    describes the changes for people.
+    The change maintains `book.rows` and the checksums: it creates tables with the triggers of `integrity`. `says`
+    describes it for people.
     """
 
     tables: tuple[str, ...]
@@ -50,7 +50,7 @@ class Form(NamedTuple):
 
 
 def bring_up(database: sqlite3.Connection, form: Form, keep: Callable[[int], None]) -> None:
-    """Upgrade a ledger to a version, calling `keep` before each step to copy it.
+    """Upgrade a ledger step by step, calling `keep` before each one to copy it.
 
     A killed process leaves one version or the next. Raise DamagedBooksError if a row was changed.
     """
@@ -97,7 +97,7 @@ def keep_beside(path: Path, version: int) -> None:
 
 
 def free_beside(path: Path, version: int) -> Path:
-    """Return where a copy of this version goes: a numbered name if an earlier upgrade took the plain one."""
+    """Return the path for a copy of this version: a numbered name if an earlier upgrade took the plain one."""
     plain = path.with_name(f"{path.name}-version-{version}")
     names = (plain, *(plain.with_name(f"{plain.name}.{number}") for number in range(2, MOST_COPIES + 1)))
     return next((name for name in names if not os.path.lexists(name)), names[-1])

@@ -1,7 +1,7 @@
 """Intents and orders: promised before they are sent, settled afterward, and read in batches.
 
-Records that must not be lost are journaled and synced before the commit. The outcome of a submission is journaled
-without a sync, because the venue can be queried again.
+Records that must not be lost are journaled and synced before the commit. A submission's outcome is journaled without a
+sync, because the venue can be queried again.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ class SqliteOrders:
         return self.promise_again(intent, Promise(verdicts))
 
     def promise_again(self, intent: Intent, promise: Promise) -> bool:
-        """Record an intent as SENT; the texts of one that was already promised stay unchanged."""
+        """Record an intent as SENT; if it was already promised, its texts stay unchanged."""
         books, name = self.tables.books, intent.client_order_id
         row = books.as_written(IntentRow(IntentRecord(intent, IntentState.SENT, None, None, intent.at), promise))
         with books.write():
@@ -171,17 +171,17 @@ class SqliteOrders:
         return True
 
     def _is_another(self, order: Order) -> bool:
-        """Return True if an order's id is that of a promise that another order has already fulfilled.
+        """Return True if an order's id belongs to a promise that another order has already fulfilled.
 
-        A promise is for one order. A venue whose ids are unique only among open orders accepts a second order with the
-        same id, whoever sends it; its fills aren't ours.
+        A promise is for one order. A venue that enforces unique ids only among open orders accepts a second order with
+        the same id from anyone; its fills aren't ours.
         """
         same = self.tables.orders.among("client_order_id", [order.client_order_id]) if order.client_order_id else {}
         others = [row.order for row in same.values() if row.was_promised and row.order.venue_id != order.venue_id]
         return any(order.venue_id not in (other.replaced_by, other.parent) for other in others)
 
     def _is_promised(self, order: Order) -> bool:
-        """Return True if an order is ours: promised under its own id, or a leg of one that was."""
+        """Return True if an order is ours: promised under its own id, or a leg of an order that was."""
         if self.tables.intents.known_keys([order.client_order_id]):
             return True
         parent = self.tables.orders.get(order.parent) if order.parent else None

@@ -13,9 +13,9 @@ from tradebot.adapters.text.canonical import json_text
 
 
 class Journaled(NamedTuple):
-    """Where a ledger has the records of one kind: their table, number and time, and the parts of their payload.
+    """Where a ledger stores the records of one kind: table, number, time, and the columns of their payload.
 
-    `name` is the column with the id of records that have one.
+    `name` is the column with the record's id, if it has one.
     """
 
     table: str
@@ -65,7 +65,7 @@ class JournalRow(NamedTuple):
 
 
 class RecordIdentity(NamedTuple):
-    """What identifies a record: its id if it has one, otherwise its payload and time."""
+    """A record's identity: its id if it has one, otherwise its payload and time."""
 
     kind: str
     sequence: int
@@ -74,7 +74,7 @@ class RecordIdentity(NamedTuple):
 
 
 class Upkeep:
-    """Reads rows as journal records, and records which rebuild a person has yet to accept."""
+    """Read rows as journal records, and record which rebuild is yet to be accepted."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file

@@ -1,6 +1,6 @@
 """The rows of the ledger's tables, and their journal payloads.
 
-Some columns hold JSON text, which is encoded and decoded here, as are lists of names in query parameters.
+Some columns hold JSON text, which is encoded and decoded here; so are lists of names in query parameters.
 """
 
 import json
@@ -40,7 +40,7 @@ _number = lru_cache(maxsize=1_000)(Decimal)
 
 
 def decode_as(kind: type[T], text: str) -> T:
-    """Return a stored dataclass; raise DamagedBooksError if its text doesn't fit."""
+    """Parse a stored dataclass; raise DamagedBooksError if its text is invalid."""
     try:
         return decode(kind, json.loads(text))
     except ValueError as error:
@@ -48,7 +48,7 @@ def decode_as(kind: type[T], text: str) -> T:
 
 
 def decode_cached(kind: type[T], text: str) -> T:
-    """Return a stored dataclass from a cache: the values are frozen, so each text is parsed only once."""
+    """Parse a stored dataclass with a cache: the values are frozen, so each text is parsed only once."""
     hashable: Any = kind
     value: T = _decode_cached(hashable, text)
     return value
@@ -80,9 +80,9 @@ def parse_json(text: str) -> Any:
 
 
 def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
-    """Return a fill from a text that its row's checksum has verified, in a third of the time of `owned_fill`.
+    """Parse a fill whose row's checksum was verified, in a third of the time of `owned_fill`.
 
-    The checksum leaves only the form to check, which an earlier version may have written differently.
+    After the checksum, only the form can differ, because an earlier version may have written it.
     """
     try:
         raw = parse_json(body)
@@ -106,14 +106,14 @@ def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
             about,
         )
     except (ValueError, KeyError, TypeError, ArithmeticError):
-        # The codec finds and names what is wrong.
+        # Let the codec name the problem.
         return owned_fill(body, origin, about)
 
 
 def _fee(raw: Mapping[str, str | None]) -> Fee:
     amount, currency = raw["amount"], raw["currency"]
     if currency is None:
-        raise ValueError("a fee has a currency")
+        raise ValueError("a fee needs a currency")
     return Fee(None if amount is None else _number(amount), sys.intern(currency))
 
 
@@ -126,7 +126,7 @@ def kept_of(
     atr: str | None,
     invalid: str | None,
 ) -> Kept:
-    """Return the terms that an intent set for its position; one of an earlier version has fewer."""
+    """Return the terms that an intent set for its position; earlier versions stored fewer."""
     return Kept(
         stop_loss_fraction=None if stop is None else Decimal(stop),
         profit_target_fraction=None if target is None else Decimal(target),
@@ -144,7 +144,7 @@ def names(keys: Collection[str]) -> str:
 
 
 class StoredOpening(NamedTuple):
-    """The opening balance, in USD, when it was written, and how the account settles."""
+    """The opening balance in USD, when it was written, and how the account settles."""
 
     cash: Decimal
     at: datetime
@@ -152,7 +152,7 @@ class StoredOpening(NamedTuple):
 
     @property
     def words(self) -> Mapping[str, str]:
-        """Return its journal text; an account that settles by payment has only the balance."""
+        """Return the fields of its journal record; an account that settles in cash has only the balance."""
         words = {"cash": decimal_text(self.cash)}
         return words if self.settlement is Settlement.PAID else {**words, "settlement": self.settlement}
 
@@ -165,7 +165,7 @@ class Promise(NamedTuple):
 
 
 class IntentRow(NamedTuple):
-    """An intent; the values it was promised with are written once, and never read back from a file."""
+    """An intent; the terms that it was promised with are written once and never read back from a file."""
 
     record: IntentRecord
     promise: Promise = Promise()
@@ -186,7 +186,7 @@ class IntentRow(NamedTuple):
 
 
 class StoredOrder(NamedTuple):
-    """An order as last reported; it was promised if it is ours, or a leg of one of ours."""
+    """An order as last reported; promised if it is ours, or a leg of one of ours."""
 
     order: Order
     applied_at: datetime
@@ -246,7 +246,7 @@ class AcknowledgedRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
-    """A session of a calendar; the venue's own calendar has no name."""
+    """A session of a calendar; the venue's own calendar has an empty name."""
 
     calendar: str
     session: Session
@@ -265,7 +265,7 @@ def promised_text(intent: str, verdicts: str) -> bytes:
 
 
 def cash_words(row: CashRow) -> Mapping[str, Any]:
-    """Return the journal's and the row's fields of a cash movement, without unknown ones."""
+    """Return a cash movement's fields for the journal and its row, without unknown ones."""
     words = {
         "amount": decimal_text(row.amount),
         "origin": row.origin,
@@ -280,7 +280,7 @@ def cash_words(row: CashRow) -> Mapping[str, Any]:
 
 
 def acknowledged_words(row: AcknowledgedRow) -> Mapping[str, Any]:
-    """Return the journal's and the row's fields of a foreign position."""
+    """Return a foreign position's fields for the journal and its row."""
     quantity = decimal_text(row.quantity)
     return {
         "symbol": row.symbol,
@@ -292,7 +292,7 @@ def acknowledged_words(row: AcknowledgedRow) -> Mapping[str, Any]:
 
 
 def note_words(note: TradeNote) -> Mapping[str, Any]:
-    """Return the journal's fields of a trade's tags and note."""
+    """Return the journal fields of a trade's tags and note."""
     strategy, symbol, opened_at = note.trade
     return {
         "strategy": strategy,

@@ -1,7 +1,7 @@
 """The ledger's file: its tables, how it is created and opened, and what counts as damage.
 
-Rows are keyed (account, sequence); decimals and times are canonical text; `schema` is the version of a row, `row_sum`
-is the checksum that the `integrity` module writes and checks.
+Rows are keyed (account, sequence); decimals and times are canonical text; `schema` is the version of a row, and
+`row_sum` the checksum that the `integrity` module writes and checks.
 
 Version 2 added the venue's listings (`listings`), how the account settles (`book.settlement`) and the calendar of a
 session (`sessions.calendar`; empty is the venue's own). Version 3 added the promotions of strategies (`promotions`).
@@ -44,11 +44,11 @@ BEFORE_2 = (
         schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, date)
     ) WITHOUT ROWID""",
 )
-"""The tables that version 2 has in another form."""
+"""The tables whose columns changed in version 2."""
 NEW_IN_2 = frozenset({"listings"})
 SESSIONS_BY_DATE = "CREATE INDEX sessions_by_date ON sessions (account, date)"
 """New in version 2: a date may have the sessions of several calendars."""
-SAYS_2 = "what the broker lists, how the account settles, and the calendar of each session"
+SAYS_2 = "the broker's listings, how the account settles, and the calendar of each session"
 
 
 NEW_IN_3 = frozenset({"promotions"})
@@ -56,7 +56,7 @@ SAYS_3 = "how far each strategy was promoted"
 
 
 def steps(today: tuple[str, ...]) -> Mapping[int, MigrationStep]:
-    """Return the step from each earlier version, given the statements that create the present tables."""
+    """Return the step from each earlier version, given the statements that create the current tables."""
     earlier, new = dict(name_statements(BEFORE_2)), dict(name_statements(today))
     second = tuple(sql for sql in today if _name(sql) not in NEW_IN_3)
     first = tuple(
@@ -69,12 +69,12 @@ def steps(today: tuple[str, ...]) -> Mapping[int, MigrationStep]:
 
 
 def _name(statement: str) -> str:
-    """Return the table that a statement creates, or an empty text if it creates something else."""
+    """Return the table that a statement creates; empty if it creates something else."""
     return next((name for name, _ in name_statements((statement,))), "")
 
 
 def _to_2(database: sqlite3.Connection, today: Mapping[str, str]) -> None:
-    # Every other table refers to the book. Foreign keys are checked only at the end, so they may dangle for a moment.
+    # Every other table refers to the book. Foreign keys are checked only at the end, so they may dangle meanwhile.
     database.execute("PRAGMA defer_foreign_keys = ON")
     for name, _ in name_statements(BEFORE_2):
         _remake(database, name, today[name])
@@ -88,7 +88,7 @@ def _create(database: sqlite3.Connection, table: str) -> None:
 
 
 def _remake(database: sqlite3.Connection, table: str, statement: str) -> None:
-    """Give a table its new form with the same rows; new columns have their defaults, and each row its new sum."""
+    """Recreate a table with the same rows; new columns have their defaults, and each row a new checksum."""
     cursor = database.execute(f"SELECT * FROM {table}")  # noqa: S608 - our own names
     names, rows = [column[0] for column in cursor.description], cursor.fetchall()
     database.execute(f"DROP TABLE {table}")
@@ -101,7 +101,7 @@ def _remake(database: sqlite3.Connection, table: str, statement: str) -> None:
 
 
 APPLICATION_ID, UNRELEASED_IDS = 0x54424C33, (0x54424C31, 0x54424C32)
-"""The application ids in SQLite's header: that of ledgers, and those of unreleased programs."""
+"""The application ids in SQLite's header: the one of ledgers, and those of unreleased programs."""
 BUSY_TIMEOUT_S = 5.0
 CACHE_KB = 8_000
 FULL = 2
@@ -227,7 +227,7 @@ FORM = Form(LEDGER_VERSION, TABLES, steps(TABLES))
 
 
 def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Connection:
-    """Return a new ledger in an open transaction, which the caller commits; never touch an existing file."""
+    """Create a ledger in an open transaction, which the caller commits; never touch an existing file."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     database = _connect(path, "rw")
     _make_durable(database)
@@ -287,7 +287,7 @@ def open_database(
 
 
 def _require_alone(folder: Path, patience_s: float) -> None:
-    """Raise if a process of an earlier version still works on the folder: it would take the new tables for damage."""
+    """Raise if a process of an earlier version works on the folder: it would take the new tables for damage."""
     other = state_locks.earlier_holder(folder, patience_s)
     if other is not None:
         raise TradebotError(
@@ -303,7 +303,7 @@ def copy_database(source: Path, target: Path) -> None:
         # Create the file before SQLite opens it, so that no other user can ever read it.
         written_plain(target).close()
         with closing(sqlite3.connect(target)) as new:
-            # An interrupted copy is made again from the start, so SQLite needn't journal or sync its pages.
+            # An interrupted copy is started over, so SQLite needn't journal or sync its pages.
             new.execute("PRAGMA journal_mode = OFF")
             new.execute("PRAGMA synchronous = OFF")
             old.backup(new)
@@ -340,7 +340,7 @@ def translate_errors(path: Path) -> Iterator[None]:
 def read_from(path: Path) -> Iterator[None]:
     """Translate errors like `translate_errors`, where only the file's content determines the values.
 
-    There, a value that is missing or of another type is damage too. It can't be a mistake of the caller.
+    There, a missing value or one of another type is damage too, because the caller can't have caused it.
     """
     with translate_errors(path):
         try:
@@ -365,7 +365,7 @@ def _check(database: sqlite3.Connection, path: Path, form: Form = FORM) -> int:
     if kind in UNRELEASED_IDS:
         raise OperatorError(
             f"{path} was written by a tradebot from before the first release, which this one can't read.",
-            "Keep the folder for your records, and begin another one: tradebot init --state-dir FOLDER",
+            "Keep the folder for your records, and create a new one: tradebot init --state-dir FOLDER",
         )
     if kind != APPLICATION_ID:
         raise DamagedBooksError(f"{path} is not a tradebot ledger.", REBUILD)
@@ -404,7 +404,7 @@ def _in_memory(database: sqlite3.Connection, form: Form) -> sqlite3.Connection:
 
 
 def _make_durable(database: sqlite3.Connection) -> None:
-    """Turn on full durability, and verify that the connection really uses it."""
+    """Turn on full durability, and verify that the connection uses it."""
     for statement in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):
         database.execute(f"PRAGMA {statement}")
     values = [_pragma(database, name) for name in ("journal_mode", "synchronous", "foreign_keys")]

@@ -15,7 +15,9 @@ MAY_FILL = """SELECT EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND state 
     (SELECT intent ->> '$.purpose' FROM orders AS led CROSS JOIN intents ON intents.account = ?1
     AND intents.client_order_id = led.client_order_id
     WHERE led.account = ?1 AND led.venue_id = orders.body ->> '$.parent')) IS NOT 'protect')"""
-"""Select whether any order is working besides protective ones: promised as such, or legs of one."""
+"""Select whether any order is working besides protective ones; an order counts as one if it was promised as one or is a
+leg.
+"""
 
 
 class HaltHistory:
@@ -50,7 +52,7 @@ class HaltHistory:
         return state
 
     def may_fill(self) -> bool:
-        """Return True if an opening order is working, or may be if its outcome is unknown; protection doesn't count."""
+        """Return True if an opening order is working, or may be because its outcome is unknown."""
         return bool(self._file.row(MAY_FILL)[0])
 
     def _flattens(self) -> bool:

@@ -37,7 +37,8 @@ class TradingStates:
         return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
 
     def set_trading_state(self, new: TradingStateRecord, over: TradingStateRecord | None = None) -> None:
-        """Record a new state: a halt changes the files first, ACTIVE changes them last, and only over intact books.
+        """Record a new state: a halt changes the files first; ACTIVE changes them last, and only if the books are
+        intact.
 
         If ACTIVE can't be written completely, the previous state is written again.
         """
@@ -59,7 +60,7 @@ class TradingStates:
             raise halt_switch.newer_halt()
 
     def _open_entries(self, new: TradingStateRecord, shown: halt_switch.Seen) -> bool:
-        """End the halt that the person was shown; return False if there is a newer one."""
+        """End the halt that was shown to the person; return False if there is a newer one."""
         if not halt_switch.lift(self._file.folder, shown):
             return False
         at, accepted = _time(new), new.override

@@ -45,11 +45,11 @@ Row = TypeVar("Row")
 
 
 class Index(NamedTuple, Generic[Row]):
-    """An index for finding rows by the value that `of` returns; rows for which it is None aren't included.
+    """An index for finding rows by the value that `of` returns; rows for which it is None are left out.
 
-    `column` is the column or expression with this value in a file, and `named` the file's index to use. An index with a
-    `condition` instead has the rows that match it, under the value True. Ranges (`span`) can be queried only if the
-    index is `sorted`.
+    `column` is the column or expression with this value in a file, and `named` the file's index. An index with a
+    `condition` instead has the rows that match it, under the value True. Only a `sorted` index can be queried for
+    ranges (`span`).
     """
 
     of: Callable[[Row], Any]
@@ -62,9 +62,9 @@ class Index(NamedTuple, Generic[Row]):
 class TableKind(NamedTuple, Generic[Row]):
     """The definition of a table.
 
-    `key` are the columns that identify a row, and `key_of` returns their values. `fixed` are the other columns of a new
-    row, and `changing` those also written when it changes. `of_row` builds a row from the `columns` read. `order` is
-    the order of rows: by their numbers, unless the table has none.
+    `key` has the columns that identify a row, and `key_of` returns their values. `fixed` has a new row's other columns,
+    and `changing` those that are also written when it changes. `of_row` builds a row from the `columns` read. `order`
+    is the order of rows: by number, unless the table has none.
     """
 
     name: str
@@ -175,14 +175,14 @@ def forget() -> None:
 
 @lru_cache(maxsize=CACHED_VALUES)
 def _intent(intent: str, state: str, code: str | None, message: str | None, updated_at: str) -> IntentRow:
-    """Return a promised intent from a cache, because each pass asks for most of them twice."""
+    """Parse a promised intent with a cache, because each pass reads most of them twice."""
     record = IntentRecord(decode_as(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
     return IntentRow(record)
 
 
 @lru_cache(maxsize=4 * CACHED_VALUES)
 def _listing(body: str) -> ListingRecord:
-    """Return a stored listing from its own cache, because a pass asks for the listings of its whole universe."""
+    """Parse a stored listing with its own cache, because a pass reads the listings of its whole universe."""
     return decode_as(ListingRecord, body)
 
 

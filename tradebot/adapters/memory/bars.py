@@ -10,15 +10,15 @@ from tradebot.auditing.bar_findings import RawBar
 from tradebot.model.series import PriceKind
 
 MOST, LEFT = 20_000, 10_000
-"""A series longer than the first is cut to its newest bars, the second in number: two weeks of minutes at least."""
+"""A series longer than MOST is cut to its newest LEFT bars, which cover two weeks of minutes at least."""
 _START = itemgetter(0)
 Key = tuple[str, str, PriceKind]
 
 
 class MemoryBars:
-    """Bars, actions and the ranges requested from a source, as SqliteBars stores them in a file.
+    """Bars, actions and the requested ranges, as SqliteBars stores them in a file.
 
-    Where bars were removed, the range counts as not requested.
+    The range of removed bars counts as not requested.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class MemoryBars:
     def put_asked(
         self, symbol: str, what: str, source: str, first_s: int, last_s: int, price: PriceKind = TRADE
     ) -> None:
-        """Record that a source has given everything it has of a timeframe in a span, both ends inclusive."""
+        """Record that a source has returned everything it has of a timeframe in a range, both ends inclusive."""
         key = symbol, what, source, price
         touching = [span for span in self._asked[key] if span[0] <= last_s + 1 and span[1] >= first_s - 1]
         firsts, lasts = zip((first_s, last_s), *touching, strict=True)

@@ -18,11 +18,11 @@ from tradebot.signals.facts_cache import SessionFacts
 from tradebot.signals.kinds import kind_of, kinds
 
 Asked = tuple[str, str | None]
-"""The subject of a reply: a kind, and a symbol unless the kind is about the whole market."""
+"""The subject of a reply: a kind, and a symbol unless the kind is market-wide."""
 
 
 class _Row(NamedTuple):
-    """One version of a fact; `number` says in which order the versions came."""
+    """One version of a fact; `number` gives the order of arrival."""
 
     number: int
     known_at: datetime
@@ -110,7 +110,7 @@ class FlowFacts:
             self._of_session.add(kind, symbol, fact.id, at, fact)
 
     def _known_of(self, symbol: str, session: date, now: datetime) -> SymbolFacts:
-        """Return what was known about one symbol, without kinds whose last reply is too old."""
+        """Return the facts known about one symbol, without kinds whose last reply is too old."""
         if self._of_session.session != session:
             self._of_session = SessionFacts(session)
             for kind, owner, row in self._rows_of(session):
@@ -126,7 +126,7 @@ class FlowFacts:
                 yield kind, symbol, row
 
     def _is_old(self, kind: AnyKind, symbol: str | None, now: datetime) -> bool:
-        """Return True if the last reply is too old. Alerts never are: whoever reads them judges by their age."""
+        """Return True if the last reply is too old. Alerts never are, because readers judge their age themselves."""
         if kind.max_age_s is None or kind.name == FLOW_ALERTS:
             return False
         last = self._last(kind.name, symbol, now)
@@ -147,13 +147,13 @@ class FlowFacts:
 
     def _last(self, endpoint: str, symbol: str | None, now: datetime) -> Intake | None:
         replies = self._of.get((endpoint, symbol), [])
-        # Nearly always, the newest reply is asked for.
+        # The newest reply is nearly always the right one.
         index = len(replies) if replies and replies[-1].at <= now else bisect_right(replies, now, key=_at)
         return replies[index - 1] if index else None
 
 
 def _put(replies: list[Intake], intake: Intake) -> None:
-    """Add a reply to others in order of time, which nearly all come in."""
+    """Insert a reply in order of time; nearly all arrive in that order."""
     if replies and intake.at < replies[-1].at:
         insort(replies, intake, key=_at)
     else:
@@ -171,7 +171,7 @@ def _counts(kind: AnyKind, day: date, session: date) -> bool:
 
 
 class MemoryFacts(FlowFacts, Recorder):
-    """Known facts and the decisions of passes, the latter in the level of detail that is set; all facts are stored."""
+    """Known facts and the decisions of passes; decisions are stored at the set level of detail, facts completely."""
 
     def __init__(self, level: RecordLevel = RecordLevel.FULL) -> None:
         FlowFacts.__init__(self)

@@ -39,9 +39,9 @@ class MemoryTable(Generic[Row]):
             name: (Sorted if index.sorted else Hashed)(index) for name, index in kind.indexes.items()
         }
         self.newest = 0
-        """The number of the row that was added last."""
+        "The number of the last added row."
         self.changes: list[int] = []
-        """The numbers of the rows that were changed since it was made or read, in that order."""
+        "The numbers of the rows changed since it was created or read, in that order."
 
     @property
     def version(self) -> int:
@@ -65,7 +65,7 @@ class MemoryTable(Generic[Row]):
             index.add(number, row)
 
     def __getstate__(self) -> tuple[str, int, dict[int, Row]]:
-        """Return what to copy or pickle: the rows; the indexes are rebuilt from them."""
+        """Return the rows for copying or pickling; the indexes are rebuilt from them."""
         return self._kind.name, self.newest, self._rows
 
     def __setstate__(self, state: tuple[str, int, dict[int, Row]]) -> None:
@@ -196,12 +196,12 @@ class Sorted(Generic[Row]):
         return self._numbers[bisect_left(self._values, first) : end]
 
     def backward(self, last: Any) -> Iterator[int]:
-        """Yield the numbers of the rows with values up to one, from the greatest value down."""
+        """Yield the numbers of the rows with values up to `last`, greatest value first."""
         return (self._numbers[index] for index in range(bisect_right(self._values, last) - 1, -1, -1))
 
 
 class TableCache:
-    """Caches results read from a table until it changes; a copy or a pickle starts empty."""
+    """Cache results read from a table until it changes; a copy or a pickle starts empty."""
 
     def __init__(self) -> None:
         self._read: dict[str, tuple[int, dict[Any, Any]]] = {}
@@ -209,20 +209,20 @@ class TableCache:
     def __reduce__(self) -> tuple[type["TableCache"], tuple[()]]:
         return TableCache, ()
 
-    def of(self, table: LedgerTable[Any], name: str, asked: Hashable, read: Callable[[], Read]) -> Read:
+    def of(self, table: LedgerTable[Any], name: str, key: Hashable, read: Callable[[], Read]) -> Read:
         """Return the cached result of `read` for the same arguments, or call it now; `name` identifies the query."""
         assert isinstance(table, MemoryTable), "a table in memory knows its version"
         cached = self._read.get(name)
         if cached is None or cached[0] != table.version:
             cached = self._read[name] = table.version, {}
         answers: dict[Any, Read] = cached[1]
-        if asked not in answers:
-            answers[asked] = read()
-        return answers[asked]
+        if key not in answers:
+            answers[key] = read()
+        return answers[key]
 
 
 BEGUN = TradingStateRecord(TradingState.ACTIVE, "init", "armed", None)
-"""The initial state of books in memory, which no file can halt."""
+"""The initial state of in-memory books, which no file can halt."""
 
 
 class MemoryStates:
@@ -256,14 +256,14 @@ class MemoryStates:
 
 AT_ONCE = nullcontext()
 LEFT_OUT = 200
-"""The least number of fills between two stored totals."""
+"""The fewest fills between two stored totals."""
 
 
 class MemoryBooks:
     """Tables in memory, without a journal."""
 
     is_writing = False
-    """Nothing is ever taken back."""
+    """Nothing is ever rolled back."""
 
     def __init__(self, account_number: str) -> None:
         self.account_number = account_number
@@ -302,9 +302,9 @@ class MemoryLedger(LedgerStores, MemoryStates):
         self._chains = Chains()
         self._last_added = 0
         self._totals = self._newer = self._older = Totals()
-        """The totals of all fills, and the totals before the newest ones, for a fill that comes late."""
+        "The totals of all fills, and earlier ones to go back to for a late fill."
         self._filled_of: dict[str, Decimal] = defaultdict(Decimal)
-        """How many shares of each order have filled, unsigned."""
+        "The filled shares of each order, unsigned."
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
         if not working or since is not None:
@@ -339,7 +339,7 @@ class MemoryLedger(LedgerStores, MemoryStates):
         return self._totals
 
     def _add(self, fills: Sequence[OwnedFill]) -> None:
-        """Add fills to the earlier ones; for one that sorts before others, go back to earlier totals first."""
+        """Add fills; for one that sorts before others, go back to earlier totals first."""
         first = fills[0].fill.at
         if self._totals.last_at is None or self._totals.last_at <= first:
             self._totals = self._totals.after(fills)
@@ -370,14 +370,14 @@ class MemoryLedger(LedgerStores, MemoryStates):
 
 
 MOST = 5_000
-"""The most chains stored."""
+"""The most cached chains."""
 
 
 class Chains:
-    """Caches order chains read from a table; a copy or a pickle starts empty.
+    """Cache order chains read from a table; a copy or a pickle starts empty.
 
-    A chain depends on the rows of its orders and on rows that say that one of these replaced them, so it is read again
-    once such a row has changed.
+    A chain depends on the rows of its orders and of orders that replaced them, and is read again once such a row has
+    changed.
     """
 
     def __init__(self) -> None:
@@ -394,7 +394,7 @@ class Chains:
         venue_ids: Collection[str],
         read: Callable[[Collection[str]], Mapping[str, Sequence[Order]]],
     ) -> Mapping[str, Sequence[Order]]:
-        """Return the chain of each of these orders with known rows; `read` reads chains from the table."""
+        """Return the chains of these orders by venue id, as far as their rows are known; `read` reads missing ones."""
         self._forget_changed(table)
         if unread := [row for row in venue_ids if row not in self._chains]:
             rows = read(unread)

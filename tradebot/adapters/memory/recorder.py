@@ -1,7 +1,7 @@
-"""Record passes in memory: everything, the parts that led to orders, or only the parts that later passes read.
+"""Record passes in memory: everything, the parts that led to orders, or only what later passes read.
 
-At any level, every query of the core gives the same result, and each session's last reading of the account is stored
-for the report.
+Every query of the core gives the same result at any level, and each session's last account state is stored for the
+report.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -21,9 +21,9 @@ from tradebot.model.struct_tools import replace
 T = TypeVar("T")
 SCORING = frozenset({Job.SCORE, Job.TRADE_ONCE})
 KEPT_SESSIONS = 3
-"""The number of sessions whose passes can be read back, if not all can."""
+"""How many sessions' passes can be read back below FULL."""
 KEPT_SLOTS = 3
-"""For how many slots of each strategy's own clock the last pass that judged their candidates is remembered."""
+"""How many of each strategy's slots have their last pass with scored candidates stored."""
 COMPARED = 2
 """How many passes of a job are stored regardless of age, because each pass is compared with the previous one."""
 
@@ -31,7 +31,7 @@ COMPARED = 2
 class RecordLevel(StrEnum):
     """How much of each pass is stored.
 
-    NONE: what later passes read back. COUNTS: also how many candidates ended for which reason, and the candidates that
+    NONE: what later passes read back. COUNTS: also the candidates' counts by refusal reason, and the candidates that
     led to orders. FULL: every candidate with every decision.
     """
 
@@ -41,7 +41,7 @@ class RecordLevel(StrEnum):
 
 
 class _Pass(NamedTuple):
-    """A recorded pass, and the same without its candidates."""
+    """A recorded pass, with and without its candidates."""
 
     cycle: CycleRecord
     head: CycleRecord
@@ -52,7 +52,7 @@ class _Pass(NamedTuple):
 
 
 class _End(NamedTuple):
-    """The last pass of a session that read the account's equity, and the last one that saw prices."""
+    """A session's last pass with the account's equity, and its last one with prices."""
 
     seen: CycleRecord | None = None
     marked: CycleRecord | None = None
@@ -125,9 +125,9 @@ class Recorder:
         return tuple(stored.head for stored in self._all[bisect_left(self._all, since, key=_at) :])
 
     def scores(
-        self, held: Collection[tuple[str, str]], since: datetime, now: datetime
+        self, pairs: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        return self._scores.of(held, since, now)
+        return self._scores.of(pairs, since, now)
 
     def marks(self, since: datetime, until: datetime) -> Mapping[str, Decimal]:
         index = bisect_right(self._marked, until, key=_time)
@@ -150,8 +150,8 @@ class Recorder:
     def to_save(self) -> Iterator[CycleRecord]:
         """Yield the passes of a saved run, oldest first.
 
-        At FULL that is every pass. Otherwise it is each session's last reading of the account, and at COUNTS also the
-        passes that sent orders, with the candidates that led to them.
+        At FULL that is every pass. Otherwise it is each session's last account state, and at COUNTS also the passes
+        that sent orders, with the candidates that led to them.
         """
         if self.level is RecordLevel.FULL:
             yield from (stored.cycle for stored in self._all)
@@ -161,7 +161,7 @@ class Recorder:
         yield from sorted(cycles.values(), key=_time)
 
     def _forget_same(self, cycle: CycleRecord) -> None:
-        """Forget the record of this pass that is being replaced, if there is one."""
+        """Forget the record that this pass replaces, if there is one."""
         before = self._known.pop((cycle.job, cycle.id), None)
         if before is None:
             return
@@ -178,7 +178,7 @@ class Recorder:
                     self._note_end(stored.head)
 
     def _forget_scores(self, cycle: CycleRecord) -> None:
-        """Forget the scores of a pass; another pass of its slot may count instead."""
+        """Forget a pass's scores; another pass of its slot may count instead."""
         if cycle.job not in SCORING or cycle.job_decision is not None:
             return
         self._scores.remove(cycle)
@@ -199,7 +199,7 @@ class Recorder:
                 self._passed_over[strategy, reason] += sign
 
     def _keep_sent(self, cycle: CycleRecord) -> None:
-        """Keep the candidates that led to orders, if not all are kept anyway."""
+        """Store the candidates that led to orders, if not all are stored anyway."""
         if self.level is not RecordLevel.COUNTS:
             return
         self._sent.pop((cycle.job, cycle.id), None)
@@ -208,7 +208,7 @@ class Recorder:
             self._sent[cycle.job, cycle.id] = replace(cycle, candidates=sent)
 
     def _note_slots(self, cycle: CycleRecord) -> None:
-        """Remember the last pass of entries that judged the candidates of each slot of a strategy's own clock."""
+        """Store the last entry pass that scored the candidates of each strategy slot."""
         for candidate in (record.candidate for record in cycle.candidates):
             if candidate.slot and candidate.slot_session and cycle.job is Job.TRADE_ONCE:
                 of_strategy = self._own_slots[candidate.strategy]
@@ -226,7 +226,7 @@ class Recorder:
             self._ends[head.session] = after
 
     def _begin(self, cycle: CycleRecord) -> None:
-        """Begin a session: forget the passes that nothing will read back."""
+        """Begin a session: forget passes that nothing will read back."""
         self._recent = [*self._recent[-KEPT_SESSIONS + 1 :], cycle.session]
         self._scores.forget(cycle.at)
         if self.level is RecordLevel.FULL:
@@ -246,7 +246,7 @@ class Recorder:
 
 
 def _remove(items: list[T], item: T, time: Callable[[T], datetime]) -> None:
-    """Remove one object, not an equal one, from a list that is sorted by time."""
+    """Remove one object, not an equal one, from a list sorted by time."""
     first = bisect_left(items, time(item), key=time)
     del items[next(index for index in range(first, len(items)) if items[index] is item)]
 
@@ -256,7 +256,7 @@ KEPT = timedelta(days=10)
 
 
 class _Slot(NamedTuple):
-    """The pass of one slot: its id, its time, and the scores that it gave to strategies' symbols."""
+    """The pass of one slot: its id, its time, and its scores by strategy and symbol."""
 
     id: str
     at: datetime
@@ -304,13 +304,13 @@ class SlotScores:
                 self._scores[symbol].remove(Scored(slot.at, score))
 
     def of(
-        self, held: Collection[tuple[str, str]], since: datetime, now: datetime
+        self, pairs: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
         """Return the scores of strategies' symbols in a period, oldest first; symbols without any are left out."""
         newest = bisect_right(self._times, now)
         since = max(since, self._times[newest - MOST_SLOTS]) if newest > MOST_SLOTS else since
         by_key = {}
-        for key in held:
+        for key in pairs:
             scores = self._scores.get(key, [])
             first, last = bisect_left(scores, since, key=_score_at), bisect_right(scores, now, key=_score_at)
             if first < last:
@@ -331,7 +331,7 @@ def _score_at(scored: Scored) -> datetime:
 
 
 class MemoryEvents:
-    """The log of operational events as a list, without those of the kinds in `besides`."""
+    """Operational events as a list, without the kinds in `besides`."""
 
     def __init__(self, besides: Collection[EventKind] = ()) -> None:
         self.emitted: list[SystemEvent] = []

@@ -7,7 +7,7 @@ from tradebot.model.intent import Intent
 
 
 class MemorySendLock:
-    """A lock without competitors; it only verifies that orders are sent one at a time."""
+    """Verify that orders are sent one at a time; there is nobody to compete with."""
 
     def __init__(self) -> None:
         self.held = False

@@ -1,6 +1,6 @@
 """Read a model from its folder, and write one atomically as a folder named by its content.
 
-Any deviation from the signed content is refused, with its own reason.
+Any deviation from the signed content is refused with its own reason.
 """
 
 import errno
@@ -50,9 +50,10 @@ LEFT_AFTER_S = 3600
 
 
 def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> str:
-    """Sign a model, write it to a folder of models, and return its name. The same content is written once.
+    """Sign a model, write it to a folder of models, and return its name.
 
-    OperatorError if the folder can't be written; a partial folder never counts as a model.
+    Equal content is written once. Raise OperatorError if the folder can't be written; a partial folder never counts as
+    a model.
     """
     files = parts.files()
     sums = sums_of(files)
@@ -66,20 +67,20 @@ def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> st
         _write_draft(draft, content)
         _put(draft, folder / name, content)
     except OSError as error:
-        place = quote(str(folder))
+        quoted = quote(str(folder))
         raise OperatorError(
-            f"the model can't be written to {folder}: {error.strerror}", f"see who may write there: ls -ld {place}"
+            f"the model can't be written to {folder}: {error.strerror}", f"see who may write there: ls -ld {quoted}"
         ) from error
     return name
 
 
 def write_draft(path: Path, parts: ModelParts) -> None:
-    """Write an unsigned model atomically, sealed with a list of its files.
+    """Write an unsigned model atomically, with a list of its files that shows later changes.
 
     Raise OperatorError if the name exists already, or if it can't be written.
     """
     if path.exists():
-        raise OperatorError(f"{path} is there already", f"name another place, or remove it: rm -r {quote(str(path))}")
+        raise OperatorError(f"{path} is there already", f"name another folder, or remove it: rm -r {quote(str(path))}")
     try:
         if not path.parent.is_dir():
             make_folder(path.parent)
@@ -110,7 +111,7 @@ def _write_draft(draft: Path, content: Mapping[str, bytes]) -> None:
 
 
 def _put(draft: Path, path: Path, content: Mapping[str, bytes]) -> None:
-    """Give a draft its name, unless the same model has it already; OperatorError if something else has."""
+    """Rename a draft, unless the same model exists already; raise OperatorError if something else is in the way."""
     if not path.exists() and _rename_draft(draft, path):
         return
     with around("models.drop_draft"):
@@ -121,17 +122,17 @@ def _put(draft: Path, path: Path, content: Mapping[str, bytes]) -> None:
     signer = signer_of(files.get(SIGNATURE, b""))
     if {**files, SIGNATURE: b""} == {**content, SIGNATURE: b""} and signer not in (None, signer_of(content[SIGNATURE])):
         raise OperatorError(
-            f"{path} is this model, signed by another key ({signer})",
-            "leave it there, since a bot may use it, and write yours to another folder: --to FOLDER",
+            f"{path} is this model, signed with another key ({signer})",
+            "leave it there, because a bot may use it, and write yours to another folder: --to FOLDER",
         )
     raise OperatorError(
-        f"{path} is there already, and isn't what was signed",
+        f"{path} already exists, and isn't what was signed",
         f"look at it, then remove it: rm -r {quote(str(path))}",
     )
 
 
 def _rename_draft(draft: Path, path: Path) -> bool:
-    """Give a draft its name, and return whether that worked: another process may just have written the same model."""
+    """Rename a draft, and return False if another process has just written the same model."""
     try:
         with around("models.name"):
             draft.rename(path)
@@ -155,7 +156,9 @@ SHOWN = 3
 
 
 def read_model(folder: Path, name: str, public: str) -> Model:
-    """Return a model from a folder of models; RefusedModelError unless the public key's owner signed exactly this."""
+    """Return a model from a folder of models; raise RefusedModelError unless the public key's owner signed exactly
+    this.
+    """
     refused = partial(RefusedModelError, what=name)
     path = _place(folder, name)
     files = {each: _content(path / each, name) for each in (SUMS, SIGNATURE, *LARGEST)}
@@ -168,7 +171,7 @@ def read_model(folder: Path, name: str, public: str) -> Model:
 
 
 def draft_of(path: Path) -> Model:
-    """Return the unsigned model in a folder; RefusedDraftError if it can't be used, or was changed."""
+    """Return the unsigned model in a folder; raise RefusedDraftError if it is unusable or was changed."""
     try:
         sealed = is_sealed(path)
         _require_files(path, path.name, frozenset((*LARGEST, SUMS) if sealed else LARGEST))
@@ -186,9 +189,11 @@ def is_sealed(draft: Path) -> bool:
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Return the folder of a model, which has a model's files and nothing else."""
+    """Return a model's folder, which must contain a model's files and nothing else."""
     if not NAME.fullmatch(name):
-        raise RefusedModelError(Reason.MODEL_PATH_UNSAFE, name[:40], "a model is named by 16 digits of its content")
+        raise RefusedModelError(
+            Reason.MODEL_PATH_UNSAFE, name[:40], ("a model's name has 16 digits of its content's hash")
+        )
     path = folder / name
     if path.is_symlink():
         raise RefusedModelError(Reason.MODEL_PATH_UNSAFE, name, "it is a link")
@@ -207,12 +212,13 @@ def _require_files(path: Path, name: str, wanted: frozenset[str]) -> None:
         raise RefusedModelError(Reason.MODEL_UNSIGNED, name, f"it lacks {SIGNATURE}")
     if wanted != names:
         lacks, more = sorted(wanted - names)[:SHOWN], sorted(names - wanted)[:SHOWN]
-        said = [f"it lacks {', '.join(lacks)}"] * bool(lacks) + [f"{', '.join(more)} doesn't belong to it"] * bool(more)
-        raise RefusedModelError(Reason.MODEL_FILES_DIFFER, name, "; ".join(said)[:160])
+        problems = [f"it lacks {', '.join(lacks)}"] if lacks else []
+        problems += [f"{', '.join(more)} doesn't belong to it"] if more else []
+        raise RefusedModelError(Reason.MODEL_FILES_DIFFER, name, "; ".join(problems)[:160])
 
 
 def _content(path: Path, name: str) -> bytes:
-    """Return the content of a regular file, which is never reached through a link."""
+    """Return the content of a regular file, which must not be a link."""
     most = LARGEST.get(path.name, LARGEST_LIST)
     try:
         with opened_plain(path) as file:
@@ -227,7 +233,7 @@ def _content(path: Path, name: str) -> bytes:
 
 
 def _require_listed(name: str, sums: bytes, files: Mapping[str, bytes], was: str = "signed") -> None:
-    """Raise RefusedModelError unless each file is the listed one."""
+    """Raise RefusedModelError unless each file matches the list."""
     refused = partial(RefusedModelError, what=name)
     try:
         listed = listed_in(sums)
@@ -238,11 +244,11 @@ def _require_listed(name: str, sums: bytes, files: Mapping[str, bytes], was: str
         if len(content) < size:
             raise refused(Reason.MODEL_TRUNCATED, observed=f"{file} has {len(content):,} of {size:,} bytes")
         if sha256(content).hexdigest() != digest:
-            raise refused(Reason.MODEL_CHANGED, observed=f"{file} isn't what was {was}")
+            raise refused(Reason.MODEL_CHANGED, observed=f"{file} isn't as {was}")
 
 
 def _check_model(name: str, files: Mapping[str, bytes]) -> Model:
-    """Return the model in these files, if this program can use it."""
+    """Return the model in these files; raise RefusedModelError if this program can't use it."""
     refused = partial(RefusedModelError, what=name)
     try:
         parts = parts_of(files)

@@ -1,4 +1,4 @@
-"""Define the content of a model's folder: its files, their list, and the signature. It is named by its content.
+"""Define a model's folder: its files, their list, and the signature. It is named by its content.
 
 The error for an unusable model has the reason for records and the next command for a person.
 """
@@ -20,7 +20,7 @@ from tradebot.model.reasons import REASONS, Reason
 
 
 class RefusedModelError(OperatorError):
-    """Raised when a model can't be used. The decision says why in a record, the hint is the next command."""
+    """Raised when a model can't be used; the decision has the reason, and the hint the next command."""
 
     def __init__(self, reason: Reason, what: str, observed: str) -> None:
         row = REASONS[reason]
@@ -32,14 +32,14 @@ class RefusedModelError(OperatorError):
 class RefusedDraftError(OperatorError):
     """Raised when a draft can't be signed, so no bot can use it."""
 
-    def __init__(self, place: Path, reason: Reason, observed: str) -> None:
+    def __init__(self, path: Path, reason: Reason, observed: str) -> None:
         self.reason = reason
         if reason is Reason.MODEL_ABSENT:
-            super().__init__(f"there is no draft at {place}: {observed}", "tradebot learn policy train makes drafts")
+            super().__init__(f"there is no draft at {path}: {observed}", "tradebot learn policy train creates drafts")
             return
         super().__init__(
-            f"the draft {place} can't be signed: {observed}. {REASONS[reason].meaning}",
-            f"look at what is named there (ls -l {quote(str(place))}), or train it again: tradebot learn policy train",
+            f"the draft {path} can't be signed: {observed}. {REASONS[reason].meaning}",
+            f"check that folder (ls -l {quote(str(path))}), or train the model again: tradebot learn policy train",
         )
 
 
@@ -51,7 +51,7 @@ MB = 1 << 20
 
 LARGEST: Mapping[str, int] = {CARD: MB, SCALING: MB, PROBE: 4 * MB, GRAPH: 16 * MB}
 
-"""The files that are listed, and the most bytes that each may have."""
+"""The listed files, and the size limit of each in bytes."""
 
 LARGEST_LIST = 4096
 
@@ -106,10 +106,10 @@ def listed_in(sums: bytes) -> Mapping[str, ListedFile]:
     text = sums.decode("ascii")
     files = {name: ListedFile(int(size), digest) for size, digest, name in LINE.findall(text)}
     if LINE.sub("", text) or set(files) != set(LARGEST):
-        raise ValueError("it lists other files")
+        raise ValueError("it lists other files than a model's")
     return files
 
 
 def id_of(sums: bytes) -> str:
-    """Return the name of a model by its list of files."""
+    """Compute a model's name from its list of files."""
     return sha256(sums).hexdigest()[:CHARACTERS]

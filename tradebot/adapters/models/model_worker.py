@@ -1,8 +1,8 @@
-"""Run learned models, inside their confined process, which uses the same protocol as a plug-in's.
+"""Run learned models in their confined process, with the same protocol as a plug-in.
 
 ONNX Runtime runs each network with one thread. A network's input is `observation`, one row of numbers, and its output
-is `action`. One with a memory also has the input `memory`, a row of numbers that are all zero at a session's open, and
-the output `next_memory`.
+is `action`. A network with a memory also has the input `memory`, a row that is all zero at a session's open, and the
+output `next_memory`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,11 +34,11 @@ TOLERANCE = 1e-5
 
 QUIET = 4
 
-"""The level of messages of ONNX Runtime: fatal ones."""
+"""ONNX Runtime's log level: fatal errors only."""
 
 
 def member_of(model: Model) -> Member | Decision:
-    """Return a model ready to run; the reason if its network doesn't match its card."""
+    """Return a model ready to run, or the reason if its network doesn't match its card."""
     session = _open_session(model.graph)
     shapes = {tensor.name: _width(tensor) for tensor in (*session.get_inputs(), *session.get_outputs())}
     wanted, size = _shapes(model.card), shapes.get(MEMORY)
@@ -57,7 +57,7 @@ def self_test(member: Member, model: Model) -> Decision | None:
     memories = probe.memories or ((),) * len(probe.observations)
     for shown, memory, stored in zip(probe.observations, memories, probe.answers, strict=True):
         if len(memory) != len(member.blank) or len(stored) != outputs_of(model.card.action):
-            return refusal(Reason.MODEL_SHAPE_WRONG, f"{model.id}: its stored answers have another size")
+            return refusal(Reason.MODEL_SHAPE_WRONG, f"{model.id}: its stored outputs have another size")
         outputs, after = member.run(shown, memory)
         if not all(map(isfinite, (*outputs, *after))):
             return refusal(Reason.MODEL_NOT_FINITE, f"{model.id}: {outputs}")
@@ -79,7 +79,7 @@ def _shapes(card: Card) -> dict[str, int | None]:
 
 
 def _width(of: onnxruntime.NodeArg) -> int | None:
-    """Return how many numbers a row of an input or output has; None if it isn't one row of numbers."""
+    """Return how many numbers an input's or output's row has; None if it isn't one row of numbers."""
     if of.type != NUMBERS or len(of.shape) != 2 or not isinstance(of.shape[1], int) or of.shape[0] in (0, None):
         return None
     return of.shape[1] if of.shape[0] == 1 or isinstance(of.shape[0], str) else None
@@ -88,12 +88,12 @@ def _width(of: onnxruntime.NodeArg) -> int | None:
 def _run(
     session: onnxruntime.InferenceSession, remembers: bool, shown: Numbers, memory: Numbers
 ) -> tuple[Sequence[float], Sequence[float]]:
-    given = {OBSERVATION: np.array([shown], dtype=np.float32)}
+    inputs = {OBSERVATION: np.array([shown], dtype=np.float32)}
     if not remembers:
-        (outputs,) = session.run([ACTION], given)
+        (outputs,) = session.run([ACTION], inputs)
         return tuple(map(float, outputs[0])), ()
-    given[MEMORY] = np.array([memory], dtype=np.float32)
-    outputs, after = session.run([ACTION, NEXT_MEMORY], given)
+    inputs[MEMORY] = np.array([memory], dtype=np.float32)
+    outputs, after = session.run([ACTION, NEXT_MEMORY], inputs)
     return tuple(map(float, outputs[0])), tuple(map(float, after[0]))
 
 

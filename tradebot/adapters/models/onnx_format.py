@@ -1,8 +1,7 @@
 """Write a network in ONNX format, and inspect one before anything runs it, without a library.
 
-The format is a Protocol Buffers message. The numbers of fields are those of onnx.proto. ONNX Runtime, which reads the
-result, verifies it. A network must contain all its data and operators, so only the parts that could refer outside are
-read.
+The format is a Protocol Buffers message with the field numbers of onnx.proto. ONNX Runtime verifies the result when it
+reads it. A network must contain all its data and operators, so only the parts that could refer outside are inspected.
 """
 
 import struct
@@ -17,17 +16,17 @@ LONGEST_VARINT = 10
 
 DEEPEST = 12
 
-"""How deeply messages may be nested; an operator of a branch of a network is at the sixth level."""
+"""How deeply messages may be nested; an operator in a network's branch is at the sixth level."""
 
 OWN_DOMAINS = (b"", b"ai.onnx")
 
 
 class GraphError(ValueError):
-    """Raised for an unusable network, with the reason as its text."""
+    """Raised for an unusable network; the text is the reason."""
 
 
 class ProtoField(NamedTuple):
-    """A field of a message: a number, or the bytes of a text or of a message in it."""
+    """A field of a message: a number, or the bytes of a text or a nested message."""
 
     number: int
     value: int | memoryview
@@ -43,15 +42,15 @@ PARTS: Mapping[str, Mapping[int, str]] = {
     "tensor": {},
 }
 
-"""The messages inside each kind of message that are looked through, by the number of their field."""
+"""The nested messages to inspect in each kind of message, by field number."""
 
 DOMAINS = {"operators": 1, "node": 7}
 
-"""The field that names whose operators are meant."""
+"""The field that names an operator's domain."""
 
 REFUSED: Mapping[tuple[str, int], str] = {
-    ("model", 20): "it holds instructions for training",
-    ("model", 25): "it defines operators of its own",
+    ("model", 20): "it contains training instructions",
+    ("model", 25): "it defines its own operators",
     ("tensor", 13): "it refers to data in another file",
 }
 
@@ -66,7 +65,7 @@ def require_closed(graph: bytes) -> None:
 
 def _look(message: memoryview, kind: str, depth: int, kinds: set[str]) -> None:
     if depth > DEEPEST:
-        raise GraphError("its parts are inside one another too deeply")
+        raise GraphError("its parts are nested too deeply")
     kinds.add(kind)
     for field in fields(message):
         if why := REFUSED.get((kind, field.number)):
@@ -128,13 +127,13 @@ FLOAT, INT64 = 1, 7
 
 OPERATORS = 17
 
-"""The version of ONNX's operators."""
+"""The version of ONNX's operator set."""
 
 IR_VERSION = 8
 
 OF_AN_INTEGER = 2
 
-"""The kind of an operator's attribute that is one integer."""
+"""The type of an operator attribute that is one integer."""
 
 MORE = 0x80
 
@@ -191,7 +190,7 @@ def network(
     nodes: Sequence[bytes], tensors: Sequence[bytes], inputs: Mapping[str, int], outputs: Mapping[str, int],
     more: bytes = b"", domains: Sequence[str] = ("",),
 ) -> bytes:  # fmt: skip
-    """Build a network with its inputs and outputs by name and width; `more` are further fields."""
+    """Build a network with its inputs and outputs by name and width; `more` has further fields."""
     graph = b"".join(part(1, each) for each in nodes) + part(2, "network") + b"".join(part(5, each) for each in tensors)
     graph += b"".join(part(11, row(*each)) for each in inputs.items())
     graph += b"".join(part(12, row(*each)) for each in outputs.items())

@@ -1,7 +1,7 @@
 """Run a policy's models in a process: started once, tested, and used for many requests.
 
-The bot reads the models, checks their signatures, and sends them to a process that can't access any of its files. It is
-confined like a plug-in's process, and ended if it fails or doesn't reply in time; the next pass starts another. A
+The bot reads the models, checks their signatures, and sends them to a process that can't access any of its files. The
+process is confined like a plug-in's, and ended if it fails or doesn't reply in time; the next pass starts another. A
 person can also test a model once: it runs on its stored observations, and its response time is measured.
 """
 
@@ -41,11 +41,11 @@ TARGET = "tradebot.adapters.models.model_worker:ModelsStrategy"
 
 LOOK = StrategyView(datetime.min.replace(tzinfo=UTC), ())
 
-"""A view without a symbol, for which models only report whether they work."""
+"""A view without symbols, for which models only report whether they work."""
 
 WORDS = {Reason.STRATEGY_FAILED: Reason.MODEL_FAILED, Reason.STRATEGY_TIMEOUT: Reason.MODEL_SLOW}
 
-"""A plug-in's reasons and the corresponding reasons of a model."""
+"""A plug-in's reasons, and the corresponding reasons of a model."""
 
 OF_THE_TEST = frozenset(
     {Reason.MODEL_ANSWERS_DIFFER, Reason.MODEL_NOT_FINITE, Reason.MODEL_SHAPE_WRONG, Reason.MODEL_FAILED}
@@ -55,10 +55,10 @@ OF_THE_TEST = frozenset(
 
 
 class ModelLocation(Struct, frozen=True):
-    """Where models are, who signed them, which act, and the file of their later results.
+    """Where models are, who signed them, how they are combined, and the file of their later results.
 
-    `answer_ms` is the time limit of an answer, None for a plug-in's limit. `noted` is the file in which the last
-    working models are noted, or None.
+    `answer_ms` is the time limit of an answer, None for a plug-in's. `noted` is the file of the last working models, or
+    None.
     """
 
     folder: Path
@@ -70,14 +70,14 @@ class ModelLocation(Struct, frozen=True):
 
 
 class ModelProcess(PluginStrategy):
-    """The models of a policy, read when first needed unless they are given.
+    """The models of a policy, read when first needed unless they are passed in.
 
-    Like a plug-in, one object may only be used in one thread.
+    Like a plug-in, an object may be used in one thread only.
     """
 
     def __init__(
         self,
-        place: ModelLocation,
+        location: ModelLocation,
         acting: ModelSelection,
         surroundings: PluginEnvironment,
         name: str,
@@ -85,13 +85,13 @@ class ModelProcess(PluginStrategy):
     ) -> None:
         super().__init__(EntryPoint("policy", TARGET, GROUP), {}, surroundings, name)
         self.code = built_in_code().digest
-        self._place, self._acting = place, acting
+        self._place, self._acting = location, acting
         self._read: tuple[Model, ...] | Decision | None = models
         self._replaced: Decision | None = None
         self._session: date | None = None
 
     def models(self) -> tuple[Model, ...] | Decision:
-        """Return the acting models, or why one can't be used; they are read once."""
+        """Return the models in use, or why one can't be used; they are read once."""
         if self._read is None:
             try:
                 self._read = tuple([self._model(name) for name in self._place.models])
@@ -109,7 +109,7 @@ class ModelProcess(PluginStrategy):
         """Return a target for each symbol of the view, or why there is none; never raise for a model's failure."""
         session = view.situation and view.situation.session
         if self._place.results and session and session.date != self._session:
-            # What models earned in the session before may be known by now.
+            # The results of the session before may have arrived.
             self.close()
             self._session = session.date
         most_ms = self._place.answer_ms
@@ -123,7 +123,7 @@ class ModelProcess(PluginStrategy):
         return [replace(target, decisions=(self._replaced, *target.decisions)) for target in targets]
 
     def _start_process(self) -> PluginProcess:
-        """Return a process with tested models: those that are to act, or the last good ones if these fail."""
+        """Start a process with tested models: the selected ones, or the last good ones if these fail."""
         models = self.models()
         if isinstance(models, Decision):
             raise ErredError(models)
@@ -146,7 +146,7 @@ class ModelProcess(PluginStrategy):
         process = PluginProcess(replace(self._start, settings=settings), self._environ)
         with ExitStack() as untested:
             untested.callback(process.end)
-            # What it declares is the answer to its start, which takes longer than any other.
+            # Its declaration is the reply to its start, which takes longer than any other.
             assert process.declaration.times == ""
             answer = process.wants(LOOK)
             if isinstance(answer, Decision):
@@ -167,13 +167,13 @@ class ModelProcess(PluginStrategy):
         return good_models(self._place.noted).get(self.name, ()) if self._place.noted else ()
 
     def _note(self) -> None:
-        """Note that the models work, unless that is noted already."""
+        """Record that the models work, unless that is already recorded."""
         file, names = self._place.noted, self._place.models
         if file is not None and self._last_good() != names:
             write_durably(file, json.dumps({**good_models(file), self.name: names}, sort_keys=True) + "\n")
 
     def _to_model_reason(self, why: Decision) -> Decision:
-        """Return what befell the process in the words for models."""
+        """Convert the process's reason to the corresponding reason for models."""
         reason = WORDS.get(why.reason) if why.reason else None
         if reason is None:
             return why
@@ -186,7 +186,7 @@ class ModelProcess(PluginStrategy):
 
 
 def good_models(file: Path) -> dict[str, tuple[str, ...]]:
-    """Return the last models of each policy that passed their test; empty if none are noted, or they can't be read."""
+    """Return the last models of each policy that passed their test; empty if none are recorded or readable."""
     try:
         document = json.loads(read_plain(file))
         return {str(name): tuple(map(str, models)) for name, models in document.items()}
@@ -195,7 +195,7 @@ def good_models(file: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_results(file: Path) -> Mapping[str, tuple[SessionResult, ...]]:
-    """Return models' results by session, from a file that has them by model; ErredError if it can't be read."""
+    """Return models' results by session from a file that has them by model; raise ErredError if it is unreadable."""
     try:
         document = json.loads(read_plain(file))
         return {str(name): tuple(_result(*row) for row in results.items()) for name, results in document.items()}
@@ -216,7 +216,7 @@ ASKED = 50
 
 ANY = "ANY"
 
-"""The symbol of these runs."""
+"""The symbol in these runs."""
 
 
 class Took(NamedTuple):
@@ -234,7 +234,7 @@ def self_test(model: Model, surroundings: PluginEnvironment) -> Took | Decision:
     )
     try:
         view, took = _view(model), list[float]()
-        # The first answer waits for the start.
+        # The first answer includes the start.
         for _ in range(ASKED + 1):
             began = time.perf_counter()
             decision = process.answer(view)
@@ -248,7 +248,7 @@ def self_test(model: Model, surroundings: PluginEnvironment) -> Took | Decision:
 
 
 def _view(model: Model) -> StrategyView:
-    """Return a view with the usual value of each feature, at the open of a session."""
+    """Return a view with each feature's usual value, at the open of a session."""
     now = datetime.now(UTC)
     session = Session(now.date(), now, now + timedelta(hours=1))
     card, money = model.card, Decimal(100_000)

@@ -1,7 +1,7 @@
 """The keys for signing models (Ed25519). The private key is in its owner's file; bots have the public one.
 
-A signature names the first digits of the public key's SHA-256, so that one by another key can be distinguished from a
-damaged one.
+A signature has the first digits of the public key's SHA-256, so that another key's signature can be told from a damaged
+one.
 """
 
 import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SCHEME = "ed25519"
 DIGITS = 16
-"""How many digits of a public key's SHA-256 name it."""
+"""How many digits of a public key's SHA-256 identify it."""
 NEEDED = ("cryptography", "onnxruntime")
 """The packages of the extra `policy`."""
 
@@ -39,7 +39,7 @@ class Signature(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Return it in its written form."""
+        """Format the signature as the content of its file."""
         return f"{SCHEME} {self.key} {self.value.hex()}\n"
 
 
@@ -57,15 +57,15 @@ def name_of(public: str) -> str:
 def make_key(file: Path) -> str:
     """Write a new private key to a file that only its owner can read, and return the public key.
 
-    Missing folders are created for the owner alone. OperatorError if the file exists, can't be written, or is in the
-    state folder of a bot.
+    Missing folders are created for the owner alone. Raise OperatorError if the file exists, can't be written, or is in
+    a bot's state folder.
     """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if any((folder / MARKER).exists() for folder in file.resolve().parents):
         raise OperatorError(
-            f"{file} is in the state folder of a bot, and a bot never needs the private key",
+            f"{file} is in a bot's state folder, but a bot never needs the private key",
             "name a file elsewhere, best on another machine: tradebot model key FILE",
         )
     _make_folder_of(file)
@@ -82,7 +82,7 @@ def make_key(file: Path) -> str:
                 os.fsync(descriptor)
         sync_folder(file.parent)
     except FileExistsError as error:
-        raise OperatorError(f"{file} is there already, and a key is never replaced", "name another file") from error
+        raise OperatorError(f"{file} already exists, and a key is never overwritten", "name another file") from error
     except OSError as error:
         raise OperatorError(f"{file} can't be written: {error.strerror}", "name another file") from error
     return _public(key)
@@ -93,11 +93,11 @@ def _make_folder_of(file: Path) -> None:
         if not file.parent.is_dir():
             make_folder(file.parent)
     except OSError as error:
-        raise OperatorError(f"the folder of {file} can't be made: {error.strerror}", "name another file") from error
+        raise OperatorError(f"the folder of {file} can't be created: {error.strerror}", "name another file") from error
 
 
 def read_key(file: Path) -> "Ed25519PrivateKey":
-    """Return the private key in a file; OperatorError if it can't be read, or if others can read it."""
+    """Read a private key; raise OperatorError if it can't be read, or if others can read it."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -106,13 +106,13 @@ def read_key(file: Path) -> "Ed25519PrivateKey":
         _require_own(file)
         key = load_pem_private_key(read_plain(file), None)
     except NotPlainError as error:
-        raise OperatorError(f"{file} can't be used: {error.strerror}", "name the file of the key itself") from error
+        raise OperatorError(f"{file} can't be used: {error.strerror}", "name the key file itself") from error
     except OSError as error:
-        raise OperatorError(f"{file} can't be read: {error.strerror}", "tradebot model key FILE makes one") from error
+        raise OperatorError(f"{file} can't be read: {error.strerror}", "tradebot model key FILE creates one") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise OperatorError(f"{file} isn't a private key", "tradebot model key FILE makes one") from error
+        raise OperatorError(f"{file} isn't a private key", "tradebot model key FILE creates one") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise OperatorError(f"{file} is a key of another kind", "tradebot model key FILE makes one")
+        raise OperatorError(f"{file} is a key of another kind", "tradebot model key FILE creates one")
     return key
 
 
@@ -134,7 +134,7 @@ def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
 
 
 def public_of(key: "Ed25519PrivateKey") -> str:
-    """Return the public key of a private one, in the configuration's form."""
+    """Return a private key's public key, as the configuration has it."""
     return _public(key)
 
 
@@ -145,7 +145,7 @@ def signer_of(signature: bytes) -> str | None:
 
 
 def require_signed(what: str, content: bytes, signature: bytes, public: str) -> None:
-    """Raise RefusedModelError unless the owner of a public key signed a content."""
+    """Raise RefusedModelError unless the public key's owner signed this content."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -154,11 +154,11 @@ def require_signed(what: str, content: bytes, signature: bytes, public: str) -> 
     if parsed is None:
         raise refused(Reason.MODEL_UNSIGNED, observed="its signature can't be read")
     if parsed.key != name_of(public):
-        raise refused(Reason.MODEL_WRONG_KEY, observed=f"signed by {parsed.key}, and the bot trusts {name_of(public)}")
+        raise refused(Reason.MODEL_WRONG_KEY, observed=f"signed by {parsed.key}, but the bot trusts {name_of(public)}")
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public)).verify(parsed.value, content)
     except InvalidSignature as error:
-        raise refused(Reason.MODEL_CHANGED, observed="its list of files isn't the one that was signed") from error
+        raise refused(Reason.MODEL_CHANGED, observed="its list of files is not the one that was signed") from error
 
 
 def _parse_signature(signature: bytes) -> Signature | None:

@@ -1,4 +1,4 @@
-"""The input of the confined model process: plain bytes, which the process that watches it never parses."""
+"""Encode the models for their confined process as plain bytes, which the process that watches it never parses."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ ACTING, MODELS = "acting", "models"
 
 
 def settings_of(models: Sequence[Model], acting: ModelSelection) -> Mapping[str, Any]:
-    """Return the settings to start these models with."""
+    """Return the settings with which a process starts these models."""
     files = [
         (model.id, dict(ModelParts(model.card, model.scaling, model.probe, model.graph).files())) for model in models
     ]

@@ -1,6 +1,6 @@
-"""Store notices until they are sent, and their outcome, so that none is lost when a process ends.
+"""Store notices until they are sent, with their outcome, so that none is lost when a process ends.
 
-A notice whose sending was interrupted is sent again, because it may not have arrived, and twice is better than never.
+A notice whose sending was interrupted is sent again: it may not have arrived, and twice is better than never.
 """
 
 import json
@@ -69,12 +69,12 @@ LONGEST_WAIT, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def _come(column: str) -> str:
-    """Return the condition that a time has come, or is further away than anything waits."""
+    """Return the condition that a time has passed, or is implausibly far in the future."""
     return f"({column} <= ? OR {column} > ?)"
 
 
 class Outbox(CacheStore):
-    """The notices of a state folder. Damage costs its content: the next check counts as the first one."""
+    """The notices of a state folder. After damage it is empty, and the next check counts as the first one."""
 
     FILE = CacheDatabase("notices", 0x54424E31, 1, TABLES)
     STARTED_OVER = EventKind.NOTICES_BEGUN_ANEW
@@ -83,7 +83,7 @@ class Outbox(CacheStore):
         super().__init__(folder / NOTICES, events, at)
 
     def last_look(self) -> tuple[EventCursor, BotStatus] | None:
-        """Return how far the events were read, and the bot's status then; None before the first check."""
+        """Return the read position in the events and the bot's status then; None before the first check."""
         with self._guard(ValueError):
             remembered = dict(self._database.execute("SELECT name, text FROM remembered"))
             if not {PLACE, SEEN} <= remembered.keys():
@@ -103,7 +103,7 @@ class Outbox(CacheStore):
     def due(self, channel: str, now: datetime) -> Sequence[tuple[int, datetime, Happening]]:
         """Return the happenings due for a channel, oldest first, each with its id and due time.
 
-        One with a due time later than any quiet hours, from a clock that was ahead, is due too.
+        One that is due later than any quiet hours end was written by a clock that was ahead, and is due too.
         """
         with self._guard(ValueError):
             query = f"SELECT id, due_at, body FROM happenings WHERE channel = ? AND {_come('due_at')} ORDER BY id"  # noqa: S608
@@ -130,7 +130,7 @@ class Outbox(CacheStore):
         return next(iter(self._read(where, Sending.WAITING, channel, *times)), None)
 
     def made_between(self, channel: str, since: datetime, now: datetime) -> int:
-        """Return how many notices were made for a channel until now, without CRITICAL ones.
+        """Return how many notices were created for a channel since a time, without CRITICAL ones.
 
         Notices with later dates come from a clock that was ahead.
         """
@@ -141,7 +141,7 @@ class Outbox(CacheStore):
             return int(count)
 
     def mark_sent(self, id_: int) -> None:
-        """Note that a notice was sent."""
+        """Record that a notice was sent."""
         with self._write():
             query = "UPDATE notices SET sending = ?, attempts = attempts + 1, problem = '' WHERE id = ?"
             self._database.execute(query, (Sending.SENT, id_))
@@ -169,7 +169,7 @@ class Outbox(CacheStore):
 
 
 def unsent(folder: Path) -> Sequence[StoredNotice]:
-    """Return notices that are still unsent, or were given up, oldest first; nothing is created or changed.
+    """Return notices that are unsent or were given up, oldest first; nothing is created or changed.
 
     Raise OperatorError if the file is damaged.
     """

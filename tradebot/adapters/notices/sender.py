@@ -1,6 +1,6 @@
-"""Send one notice in a separate process: a receiver that hangs, lies or floods affects nothing but that process.
+"""Send one notice in a separate process, so that a receiver that hangs, lies or floods affects only that process.
 
-Run as a program, it reads one notice from its standard input, sends it, and prints the error, if any.
+Run as a program, it reads one notice from standard input, sends it, and prints the error, if any.
 """
 
 import json
@@ -19,14 +19,14 @@ from tradebot.model.event import Severity
 from tradebot.model.notice import Notice
 
 LIMIT_S = 30.0
-"""The time limit of an attempt."""
+"""The time limit of an attempt, in seconds."""
 MOST_MEMORY = 1 << 30
-"""Bytes of address space of an attempt, in case a response never ends."""
+"""The address space of an attempt, in bytes, in case a response never ends."""
 WAIT_S = (5.0, 10.0)
-"""The time limits for a connection, and for each piece of a response."""
+"""The time limits for connecting, and for each part of a response, in seconds."""
 LONGEST = 200
 OURS = ("http://", "https://")
-"""Address prefixes that get plain JSON from the bot; Apprise handles all others."""
+"""Address prefixes that get plain JSON from the bot; Apprise handles the others."""
 KINDS = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "failure", Severity.CRITICAL: "failure"}
 
 
@@ -50,14 +50,14 @@ class Attempt:
             pipe.write(json.dumps(request).encode())
 
     def has_ended(self) -> bool:
-        """Return True once the attempt has ended; one that exceeds its time limit is stopped."""
+        """Return True once the attempt has ended; stop it at its time limit."""
         if self._process.poll() is None and time.monotonic() >= self._deadline:
             self._process.kill()
             self._process.wait()
         return self._process.poll() is not None
 
     def problem(self) -> str:
-        """Return why an attempt that has ended failed, in one line without a secret; empty if it didn't."""
+        """Return why an ended attempt failed, in one line without secrets; empty if it succeeded."""
         assert self._process.stdout is not None
         with self._process.stdout as pipe:
             output = pipe.read().decode(errors="replace")

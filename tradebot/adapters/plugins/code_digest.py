@@ -1,7 +1,7 @@
-"""Identify a strategy's code by the content of its files, and the versions of its imports.
+"""Identify a strategy's code by the content of its files and the versions of its imports.
 
 A plug-in's own package counts by content, and so do the files that its section declares and any import from outside
-Python's folders of installed packages. Installed packages count by version, including those that they require. Built-in
+Python's folders of installed packages. Installed packages count by version, including their dependencies. Built-in
 strategies count by their syntax trees (`code_tree`), so that moving or rewording code ends no promotion.
 """
 
@@ -32,17 +32,17 @@ OURS = frozenset({"tradebot", "commands", "jobs", "papervenue"})
 OF_BUILT_INS = ("strategies", "signals", "learning", "adapters/models", "legacy")
 """The folders of this package with the code of built-in strategies."""
 BUILT_IN = "built-in strategies"
-"""The name for all modules of the built-in strategies, which count as one."""
+"""One name for all modules of the built-in strategies, which count together."""
 CHARACTERS = 12
-"""The length of a digest as it is recorded and shown."""
+"""The length of a recorded digest."""
 REQUIRED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class StrategyCode(Struct, frozen=True):
     """Everything that a strategy's answers depend on besides its settings and its view.
 
-    `files` has the SHA-256 of each file by its place in its package, or by the path that declares it. `versions` are
-    those of installed packages.
+    `files` has the SHA-256 of each file by its path in the package, or by its declared path. `versions` has those of
+    installed packages.
     """
 
     files: Mapping[str, str]
@@ -82,7 +82,7 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
             waiting += sorted(new)
     if point.dist is not None:
         _add_versions(versions, _required_distributions(point.dist))
-    # The order of the declared files is part of the settings that the strategy sees; where they are isn't.
+    # The order of declared files is part of the strategy's settings; their paths aren't.
     files |= {f"{index} {path.name}": _hash(path) for index, path in enumerate(declared, 1)}
     return StrategyCode(files, versions)
 
@@ -99,23 +99,22 @@ def built_in_code() -> StrategyCode:
 
 
 def _remembered_tree(root: Path, files: Sequence[Path]) -> str:
-    """Return the digest of these modules by their trees.
+    """Return the tree digest of these modules.
 
-    Reading them takes as long as a pass, so it is remembered beside what Python itself remembers of them, for as long
-    as no byte of theirs changes.
+    Computing it takes as long as a pass, so it is cached beside Python's bytecode until a byte changes.
     """
     contents = [(str(path.relative_to(root)), _hash(path)) for path in (*files, Path(code_tree.__file__))]
     key = sha256(json_text(contents).encode()).hexdigest()
-    place = Path(cache_from_source(code_tree.__file__)).with_suffix(".digest")
+    cache = Path(cache_from_source(code_tree.__file__)).with_suffix(".digest")
     with suppress(OSError, ValueError):
-        words, tree = place.read_text(encoding="utf-8").split()
+        words, tree = cache.read_text(encoding="utf-8").split()
         if words == key:
             return tree
     tree = code_tree.tree_digest(root, files)
     with suppress(OSError):
-        write_durably(place, f"{key} {tree}\n")
-        # Whoever the bot runs as reads it, as what Python keeps there.
-        place.chmod(0o644)
+        write_durably(cache, f"{key} {tree}\n")
+        # The user that runs the bot must be able to read it, like Python's cache.
+        cache.chmod(0o644)
     return tree
 
 
@@ -130,7 +129,7 @@ def source_digest() -> str:
 
 
 def _places(name: str) -> Iterator[Path]:
-    """Yield the folders of a top-level package, or the file of a module; nothing if it isn't installed."""
+    """Yield the folders of a top-level package, or the file of a module; none if it isn't installed."""
     with suppress(ImportError, ValueError):
         spec = find_spec(name)
         if spec is not None:
@@ -140,7 +139,7 @@ def _places(name: str) -> Iterator[Path]:
 
 
 def _sources(places: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield each file of packages or modules with its place in them, in the order of these places."""
+    """Yield each file of packages or modules with its path inside them, in the order of `places`."""
     for index in places:
         if index.is_file():
             yield index, index.name
@@ -152,7 +151,7 @@ def _sources(places: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _is_package(folder: Path) -> bool:
-    """Return False for a hidden folder, for what Python writes itself, and for a bot's state, which changes."""
+    """Return False for hidden folders, Python's caches, and a bot's state, which changes."""
     return not (folder.name.startswith(".") or folder.name == "__pycache__" or (folder / MARKER).exists())
 
 
@@ -162,7 +161,7 @@ def _hash(path: Path) -> str:
 
 
 def _imported_packages(path: Path) -> set[str]:
-    """Return the top-level packages that a source file imports, wherever in it; none if it isn't valid Python."""
+    """Return the top-level packages that a source file imports anywhere; none if it isn't valid Python."""
     if path.suffix != ".py":
         return set()
     try:
@@ -176,7 +175,7 @@ def _imported_packages(path: Path) -> set[str]:
 
 
 def _providers(package: str) -> Iterator[Distribution]:
-    """Yield the distributions that provide a top-level package; most have its name, and looking for others is slow."""
+    """Yield the distributions that provide a top-level package; most have its name, and searching others is slow."""
     try:
         yield distribution(package)
     except PackageNotFoundError:
@@ -186,7 +185,7 @@ def _providers(package: str) -> Iterator[Distribution]:
 
 
 def _required_distributions(of: Distribution) -> Iterator[Distribution]:
-    """Yield the installed distributions that one requires, except for those of its extras."""
+    """Yield the installed distributions that `of` requires, without those of its extras."""
     for line in of.requires or ():
         name = REQUIRED.match(line)
         if name and "extra ==" not in line:
@@ -195,7 +194,7 @@ def _required_distributions(of: Distribution) -> Iterator[Distribution]:
 
 
 def _add_versions(versions: dict[str, str], distributions: Iterator[Distribution]) -> None:
-    """Add the versions of distributions, and of all that they require in turn."""
+    """Add the versions of distributions and of all their dependencies."""
     for dependency in distributions:
         if dependency.name not in versions and dependency.name != DISTRIBUTION:
             versions[dependency.name] = dependency.version
@@ -203,5 +202,5 @@ def _add_versions(versions: dict[str, str], distributions: Iterator[Distribution
 
 
 if __name__ == "__main__":
-    # An installation runs this once, so that no other process has to read all modules.
+    # An installation runs this once, so that other processes needn't read all modules.
     built_in_code()

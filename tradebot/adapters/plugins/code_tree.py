@@ -1,7 +1,7 @@
-"""Identify code by what it does rather than how it is written: by its syntax trees, wherever its modules are.
+"""Identify code by its syntax trees, that is, by its behavior rather than its wording or location.
 
-Docstrings, comments, the names of modules and import lines don't count. Imported code does: code from the same folders
-by its module's tree, other code of this program by its name, and everything else by its full name. So a module can be
+Docstrings, comments, names of modules and import lines don't count. Imported code does: code from the same folders by
+its module's tree, other code of this program by its name, and everything else by its full name. So a module can be
 renamed, but an import can't be replaced unnoticed.
 """
 
@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 MODULE = re.compile(r"tradebot(?:\.\w+)+(:\w+)?")
-"""A text that is the name of a module of ours, perhaps with that of something in it, which counts."""
+"""A text that names one of our modules, perhaps with something in it, which counts."""
 OURS = "tradebot"
 ROUNDS = 2
 """How many levels of imports are followed: two, so that names that a module only re-exports are resolved."""
 
 
 class NameOrigin(NamedTuple):
-    """The origin of an imported name: a module and the name in it; the module itself if that is empty."""
+    """The origin of an imported name: a module and the name in it, which is empty for the module itself."""
 
     module: str
     attribute: str
 
 
 class Module(NamedTuple):
-    """A module's tree without its imports, hashed, and its imports: those used, in order, and those passed on.
+    """A module's tree without its imports, hashed, and its imports in order: those used, and those passed on.
 
-    A name that is passed on, or only used in quoted types, is included by its name here, unless it is a module's.
+    A name that is passed on, or only used in quoted types, counts by its name here, unless it is a module's.
     """
 
     own: str
@@ -56,10 +56,10 @@ def _with_imports(module: Module, digests: Mapping[str, str]) -> str:
 
 
 def _whose(origin: NameOrigin, digests: Mapping[str, str]) -> str:
-    """Return what an imported name is, whatever the modules of this program are called."""
+    """Identify an imported name independently of this program's module names."""
     is_ours = origin.module.partition(".")[0] == OURS
-    place = digests.get(origin.module, OURS if is_ours else origin.module)
-    return f"{place}:{origin.attribute}"
+    digest = digests.get(origin.module, OURS if is_ours else origin.module)
+    return f"{digest}:{origin.attribute}"
 
 
 def _module(root: Path, path: Path) -> Module:
@@ -101,7 +101,7 @@ def _dotted_name(root: Path, path: Path) -> str:
 
 
 def _write(node: ast.AST, numbers: Mapping[str, int], out: list[str]) -> None:
-    """Write a tree without what is absent, so that it is the same in every version of Python that knows its nodes."""
+    """Write a tree without absent fields, so that it is the same in every Python version that has these nodes."""
     out.append(type(node).__name__)
     for name in node._fields:
         value = getattr(node, name, None)
@@ -121,7 +121,7 @@ def _write(node: ast.AST, numbers: Mapping[str, int], out: list[str]) -> None:
 
 
 def _is_left_out(node: object) -> bool:
-    """Return True for an import line, for a text that stands alone, and for a block that holds nothing else."""
+    """Return True for an import line, a text that stands alone, or a block with nothing else in it."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         return True
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name):
@@ -130,7 +130,7 @@ def _is_left_out(node: object) -> bool:
 
 
 def _plain(value: object) -> str:
-    """Return a name, a number or a text of a tree; of the name of a module, only what it names in there."""
+    """Return a constant or name of a tree as text; of our modules' names, only the part inside the module."""
     match = MODULE.fullmatch(value) if isinstance(value, str) else None
     return repr(value) if match is None else f"{OURS}{match[1] or ''}"
 
@@ -140,4 +140,4 @@ def _hash(*parts: str) -> str:
 
 
 EMPTY = Module(_hash("Module", ")"), (), ())
-"""A module with nothing in it, such as that of a new folder."""
+"""An empty module, such as a new folder's."""

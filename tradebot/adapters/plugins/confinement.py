@@ -35,9 +35,9 @@ EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
 TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
 READ = EXECUTE | READ_FILE | READ_DIR
 OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
-"""The rights that a rule for a plain file may name; the others concern what a folder contains."""
+"""The rights that a rule for a plain file may have; the others concern a folder's content."""
 FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
-"""All file rights each version knows, by the version that introduced them; anything not granted is refused."""
+"""The file rights by the version that introduced them; anything not granted is refused."""
 TCP_RIGHTS, TCP_SINCE = 0b11, 4
 SCOPES, SCOPED_SINCE = 0b11, 6
 """With these, neither an abstract socket nor a signal can leave the domain."""
@@ -53,7 +53,7 @@ class _PathBeneath(ctypes.Structure):
 
 
 def version() -> int:
-    """Return the version of Landlock in force; OSError if there is none."""
+    """Return the version of Landlock in use; raise OSError if there is none."""
     return system_call(CREATE_RULESET, None, 0, ASK_VERSION)
 
 
@@ -63,7 +63,7 @@ def confines_signals() -> bool:
 
 
 def restrict(reach: FileAccess) -> None:
-    """Restrict this process, and everything it starts, to `reach`; OSError if the system can't do that."""
+    """Restrict this process, and everything it starts, to `reach`; raise OSError if the system can't do that."""
     abi = version()
     rights = FILE_RIGHTS[max(since for since in FILE_RIGHTS if since <= abi)]
     network, scoped = (TCP_RIGHTS if abi >= TCP_SINCE else 0), (SCOPES if abi >= SCOPED_SINCE else 0)
@@ -79,17 +79,17 @@ def restrict(reach: FileAccess) -> None:
 
 
 def _allow(ruleset: int, path: Path, allowed: int) -> None:
-    held = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        is_folder = stat.S_ISDIR(os.fstat(held).st_mode)
-        rule = _PathBeneath(allowed if is_folder else allowed & OF_A_FILE, held)
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        rule = _PathBeneath(allowed if is_folder else allowed & OF_A_FILE, descriptor)
         system_call(ADD_RULE, ruleset, PATH_BENEATH, ctypes.byref(rule), 0)
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 ROUNDS = 400
-"""How often we look for processes that were left running and kill them, five milliseconds apart."""
+"""How often to look for and kill remaining processes, five milliseconds apart."""
 
 
 class Means(StrEnum):
@@ -108,15 +108,15 @@ NAMES = (Means.OWN_ROOT,)
 PROCESSES = (Means.LANDLOCK, Means.NAMESPACES, Means.OTHER_USER)
 NETWORK = (Means.CALL_FILTER, Means.OWN_ROOT)
 LEFTOVERS = (Means.CALL_FILTER, Means.NAMESPACES, Means.ORPHANS)
-"""Which mechanisms provide each protection, where they work. A named socket is a file, so a private root is needed."""
+"""The mechanisms that provide each protection. A named socket is a file, so it takes a private root."""
 
 
 class Protections(Struct, frozen=True):
-    """The protections from a plug-in, by the resource; an empty tuple means none.
+    """The working mechanisms of each protection from a plug-in; an empty tuple means none.
 
     `files`: reading or changing the bot's files. `names`: seeing that they exist, their sizes and times. `processes`:
-    other processes' environment, memory, limits and signals. `network`: sockets of any kind. `leftovers`: whether
-    everything it starts is ended with it, even outside its own process group.
+    other processes' environment, memory, limits and signals. `network`: sockets of any kind. `leftovers`: everything it
+    starts ends with it, even outside its own process group.
     """
 
     files: tuple[Means, ...] = ()
@@ -155,12 +155,12 @@ class Confinement(Struct, frozen=True):
         return Means.CALL_FILTER not in self.means
 
     def has_started(self, before: frozenset[int]) -> bool:
-        """Return True if there are descendants of this process besides the `before` ones."""
+        """Return True if this process has descendants other than those in `before`."""
         return self.may_leave and not descendants() <= before
 
     @contextmanager
     def all_ended(self) -> Iterator[None]:
-        """Kill every process that was started in the meantime, even if its parents are gone."""
+        """Kill every process started inside the block, even if its parents are gone."""
         if Means.NAMESPACES in self.means:
             linux_isolation.enter()
             first = linux_isolation.first_process()
@@ -168,7 +168,8 @@ class Confinement(Struct, frozen=True):
                 yield
             finally:
                 os.kill(first, signal.SIGKILL)
-                # It is only gone once its namespace is empty, including our own children we haven't waited for.
+                # The process is gone only once its namespace is empty, including our own children that nobody has
+                # waited for.
                 with suppress(ChildProcessError):
                     while os.waitpid(-1, 0):
                         pass
@@ -201,7 +202,7 @@ class Confinement(Struct, frozen=True):
 
 
 def confinement(reach: FileAccess, path: Path, private: Sequence[Path]) -> Confinement:
-    """Return the mechanisms that work here; each is tried once in a process that then ends."""
+    """Return the mechanisms that work here; each is tried in a process of its own."""
 
     def change_root() -> None:
         linux_isolation.enter()
@@ -226,7 +227,7 @@ def confinement(reach: FileAccess, path: Path, private: Sequence[Path]) -> Confi
 
 
 def working(trials: Mapping[Means, Callable[[], object]]) -> set[Means]:
-    """Return which of these work. They are tried one by one in a child process, because the system may kill it."""
+    """Return the mechanisms that work, each tried in a child process because the system may kill it."""
     child = os.fork()
     if not child:
         _try_all(trials.values())
@@ -249,7 +250,7 @@ def _try_all(trials: Iterable[Callable[[], object]]) -> NoReturn:
 
 
 def _become_nobody(own: Path) -> None:
-    """Become the user `nobody` and own the folder `own`; OSError if that isn't possible."""
+    """Become the user `nobody` and own the folder `own`; raise OSError if that isn't possible."""
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError as missing:
@@ -262,7 +263,7 @@ def _become_nobody(own: Path) -> None:
 
 
 def _try_as_nobody(own: Path, private: Sequence[Path]) -> None:
-    """Raise OSError if we can't become nobody, or if nobody can't read what Python needs or can read private files."""
+    """Raise OSError unless we can become nobody, and nobody can read what Python needs but no private files."""
     needed = [name for name in sys.path if os.path.exists(name)]
     _become_nobody(own)
     is_open = any(os.access(path, mode) for path in private for mode in (os.R_OK, os.X_OK))

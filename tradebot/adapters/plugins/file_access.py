@@ -34,7 +34,7 @@ class FileAccess(Struct, frozen=True):
 
 
 def reach_of(target: str, own: Path, private: Sequence[Path], files: Sequence[Path] = ()) -> FileAccess:
-    """Return what a strategy with the entry point `target` may reach: its `own` folder, but nothing in `private`.
+    """Return what a strategy with the entry point `target` may access: its `own` folder, but nothing in `private`.
 
     It may also read the `files` that its section declares.
     """
@@ -50,26 +50,26 @@ def reach_of(target: str, own: Path, private: Sequence[Path], files: Sequence[Pa
 
 
 def why_unreadable(file: Path, private: Sequence[Path]) -> str:
-    """Return why a plug-in can't have a file that its section declares; empty if it can.
+    """Return why a plug-in can't read a file that its section declares; empty if it can.
 
-    Keys and the state of any bot are never readable, by whatever link they are declared.
+    Keys and bots' state are never readable, whatever link they are declared by.
     """
     real = file.resolve()
     if not real.exists():
         return "doesn't exist"
     if not real.is_file():
-        return "isn't a plain file; name each file by itself"
+        return "isn't a plain file; declare each file by itself"
     hidden = [path.resolve() for path in private]
     in_state = any((folder / MARKER).exists() for folder in real.parents)
     if in_state or real.name.startswith(".env") or any(real.is_relative_to(path) for path in hidden):
-        return "is kept from plug-ins, as all keys, state folders and played markets are"
+        return "is hidden from plug-ins, like all keys, state folders and simulated markets"
     if real.stat().st_nlink > 1 and any(_is_same(real, path) for path in hidden):
-        return "is kept from plug-ins: it is another name of a file with keys, state or the played market"
+        return "is hidden from plug-ins: it is another name of a file with keys, state or the simulated market"
     return ""
 
 
 def _is_same(file: Path, private: Path) -> bool:
-    """Return True if a file is a private one, or one in a private folder, under another name."""
+    """Return True if a file is a private one, or in a private folder, under another name."""
     inside = (Path(folder, name) for folder, _, names in os.walk(private) for name in names)
     return any(path.exists() and path.samefile(file) for path in (private, *inside))
 
@@ -86,7 +86,7 @@ def _is_installed(folder: Path) -> bool:
 
 
 def _importable(folder: Path) -> Iterator[Path]:
-    """Yield what may be a package in a project's own folder: no hidden file, no socket, no state folder of a bot."""
+    """Yield possible packages in a project's own folder: no hidden files, sockets, or bots' state folders."""
     for child in folder.iterdir():
         is_plain = os.path.isfile(child) or (os.path.isdir(child) and not os.path.exists(child / MARKER))
         if is_plain and not child.name.startswith("."):
@@ -94,7 +94,7 @@ def _importable(folder: Path) -> Iterator[Path]:
 
 
 def _package(target: str) -> Iterator[Path]:
-    """Yield the location of a package that isn't found through the path, as with some editable installs."""
+    """Yield the location of a package that isn't on Python's path, as with some editable installs."""
     try:
         spec = find_spec(target.partition(":")[0].partition(".")[0])
     except (ImportError, ValueError):

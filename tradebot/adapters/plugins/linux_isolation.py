@@ -25,7 +25,7 @@ READ_ONLY, NO_SET_UID, NO_DEVICES, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 
 
 MOST_FILES = 256
 
-"""No open file of a keeper has a higher number."""
+"""The highest number of an open file in a keeper."""
 
 DETACH = 2
 
@@ -37,10 +37,10 @@ FLAGS_TO_REPEAT = 0b1111
 
 
 def enter() -> None:
-    """Enter new namespaces, except for files; processes started from now on live in the new process namespace."""
+    """Enter new namespaces, except for files; new processes live in the new process namespace."""
     user, group = os.getuid(), os.getgid()
     call("unshare", NEW_USERS | NEW_PIDS | NEW_NETWORK | NEW_IPC)
-    # A namespace with a single user needs that user mapped to the id it has outside.
+    # In a user namespace with a single user, that user must be mapped to its id outside.
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         Path("/proc/self", name).write_text(text)
 
@@ -56,7 +56,7 @@ def first_process() -> int:
 def _wait_until_killed() -> NoReturn:
     try:
         end_with_parent(signal.SIGKILL)
-        # Whoever talks to the plug-in has to see when it closes its end of a pipe.
+        # The other end must notice when the plug-in closes its end of a pipe.
         os.closerange(3, MOST_FILES)
         # The kernel then reaps each orphan by itself.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -66,22 +66,22 @@ def _wait_until_killed() -> NoReturn:
         os._exit(1)
 
 
-def change_root(reach: FileAccess, place: Path) -> None:
-    """Show this process only the files it may reach; `place` is an empty folder in which to build its root."""
+def change_root(reach: FileAccess, root: Path) -> None:
+    """Show this process only the files it may access; `place` is an empty folder for building its root."""
     call("unshare", NEW_MOUNTS)
     call("mount", b"none", b"/", None, RECURSIVE | PRIVATE, None)
-    call("mount", b"tmpfs", os.fsencode(place), b"tmpfs", NO_SET_UID | NO_DEVICES, b"mode=755,size=1m")
+    call("mount", b"tmpfs", os.fsencode(root), b"tmpfs", NO_SET_UID | NO_DEVICES, b"mode=755,size=1m")
     visible = sorted({*reach.read, *reach.write})
     own = reach.own.resolve()
     for path in _outermost({path.resolve() for path in visible}):
         if path != own:
-            _show(path, place, writable=path in reach.write)
-    _make(own, place)
+            _show(path, root, writable=path in reach.write)
+    _make(own, root)
     for path in visible:
-        _link(path, place)
+        _link(path, root)
     for path in reach.listed:
-        Path(f"{place}{path}").mkdir(parents=True, exist_ok=True)
-    os.chdir(place)
+        Path(f"{root}{path}").mkdir(parents=True, exist_ok=True)
+    os.chdir(root)
     # The old root is mounted over the new one, then detached.
     call("pivot_root", b".", b".")
     call("umount2", b".", DETACH)
@@ -91,22 +91,22 @@ def change_root(reach: FileAccess, place: Path) -> None:
 
 def _outermost(paths: set[Path]) -> list[Path]:
     """Return the paths that none of the other paths contains."""
-    kept: list[Path] = []
+    outer: list[Path] = []
     for path in sorted(paths):
-        if not any(path.is_relative_to(other) for other in kept):
-            kept.append(path)
-    return kept
+        if not any(path.is_relative_to(other) for other in outer):
+            outer.append(path)
+    return outer
 
 
-def _show(path: Path, place: Path, *, writable: bool) -> None:
-    """Make a path of the old root visible at the same place in the new one."""
-    target = Path(f"{place}{path}")
+def _show(path: Path, root: Path, *, writable: bool) -> None:
+    """Make a path of the old root visible at the same path in the new one."""
+    target = Path(f"{root}{path}")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.mkdir(exist_ok=True) if path.is_dir() else target.touch()
     call("mount", os.fsencode(path), os.fsencode(target), None, BIND | RECURSIVE, None)
     if not writable:
-        kept = os.statvfs(target).f_flag & FLAGS_TO_REPEAT
-        call("mount", None, os.fsencode(target), None, REMOUNT | BIND | READ_ONLY | kept, None)
+        outer = os.statvfs(target).f_flag & FLAGS_TO_REPEAT
+        call("mount", None, os.fsencode(target), None, REMOUNT | BIND | READ_ONLY | outer, None)
 
 
 def _make(own: Path, path: Path) -> None:
@@ -116,11 +116,11 @@ def _make(own: Path, path: Path) -> None:
     call("mount", b"tmpfs", os.fsencode(target), b"tmpfs", NO_SET_UID | NO_DEVICES, OWN_FOLDER)
 
 
-def _link(path: Path, place: Path) -> None:
+def _link(path: Path, root: Path) -> None:
     """Make a path that goes through links lead to the same file in the new root."""
-    target = Path(f"{place}{path}")
+    target = Path(f"{root}{path}")
     # If a folder above it is already a link, that link leads there.
-    if path != path.resolve() and target.parent.resolve().is_relative_to(place):
+    if path != path.resolve() and target.parent.resolve().is_relative_to(root):
         target.parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(target):
             target.symlink_to(path.resolve())
@@ -203,7 +203,7 @@ def restrict(*, files: bool, processes: bool, signals: bool) -> None:
     """Refuse sockets, new processes and access to other processes; each option refuses more.
 
     `files`: changing a file's mode or times, and watching it. `processes`: limits and priorities of other processes.
-    `signals`: signals to them. Raises OSError if the system can't do this.
+    `signals`: signals to them. Raise OSError if the system can't do this.
     """
     architecture, calls = _table()
     refused = {"socket": True, "others": True, "fork": True, "files": files, "times and watches": files}
@@ -227,7 +227,7 @@ def _table() -> tuple[int, Calls]:
 
 
 def install(architecture: int, rules: Iterable[bytes]) -> None:
-    """Apply a filter to this process and everything it starts; a rule that doesn't apply passes on to the next one."""
+    """Apply a filter to this process and everything it starts; calls that match no rule are allowed."""
     steps = [
         _step(LOAD, ARCHITECTURE),
         _step(EQUAL, architecture, 1, 0),

@@ -1,4 +1,4 @@
-"""Code that is bit-for-bit equivalent to other code in the records of promotions, passes and backtests."""
+"""List the code that is equivalent, bit for bit, to other code in the records of promotions, passes and backtests."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,7 +17,10 @@ ON_RECORD: Mapping[str, str] = MappingProxyType({
     "7c6f1889b825": "b46e759fc69f",
     "686f982de6ba": "b46e759fc69f",
     "cd9e3aa38bdc": "b46e759fc69f",
+    "f5c7ee317f29": "b46e759fc69f",
 })  # fmt: skip
-"""The recorded digest by the code's current one. `tests/adapters/plugins/test_on_record.py` explains when a row is
-needed, and proves that the current code has the right one.
+"""The recorded digest by the code's current one.
+
+`tests/adapters/plugins/test_on_record.py` explains when a row is needed, and proves that the current code has the right
+one.
 """

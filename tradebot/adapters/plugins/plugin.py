@@ -37,10 +37,10 @@ OUR_PACKAGE = "tradebot"
 
 
 class PluginEnvironment(Struct, frozen=True):
-    """The environment of a plug-in: its limits, its variables, and the files it can't access.
+    """A plug-in's environment: its limits, its variables, and the files that it can't access.
 
-    `noted` is the file of the models that work on this machine; None where nobody trades, as in a backtest: then
-    nothing is noted, and our own strategies have at least a plug-in's time limit.
+    `noted` is the file of the models that work on this machine. It is None in a backtest: then nothing is noted, and
+    our own strategies have at least a plug-in's time limit.
     """
 
     bounds: AnswerBounds
@@ -50,7 +50,7 @@ class PluginEnvironment(Struct, frozen=True):
 
 
 def installed_strategies() -> dict[str, EntryPoint]:
-    """Return the installed strategies by name. OperatorError if two packages use the same name."""
+    """Return the installed strategies by name; raise OperatorError if two packages use the same name."""
     strategies_by_name: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
         first = strategies_by_name.setdefault(point.name, point)
@@ -63,7 +63,7 @@ def installed_strategies() -> dict[str, EntryPoint]:
 
 
 def package_of(point: EntryPoint) -> str:
-    """Return the package of an entry point; for our own, the name used in recorded results."""
+    """Return an entry point's package; for our own, the name used in records."""
     if is_built_in(point):
         return OUR_PACKAGE
     return point.dist.name if point.dist else "an unknown package"
@@ -83,8 +83,8 @@ def strategies(
 ) -> tuple[Strategy, ...]:
     """Return the configured strategies, each with its own settings and name.
 
-    `installed_as` maps a configured name to the installed plug-in's name; several may share one. `among` are the
-    installed plug-ins, if already looked up. A plug-in is a PluginStrategy unless `plugin_type` is another class.
+    `installed_as` maps a configured name to the installed plug-in's name; several may share one. `among` has the
+    installed plug-ins, if already looked up. A plug-in is a PluginStrategy unless `plugin_type` is another class. Raise
     OperatorError if one isn't installed.
     """
     available = require_installed({name: installed_as.get(name, name) for name in wanted}, among)
@@ -110,7 +110,7 @@ def require_installed(
 
 
 def require_named(name: str, installed_as: str) -> None:
-    """Raise OperatorError if a strategy that was named by the user isn't installed."""
+    """Raise OperatorError if a strategy that the user named isn't installed."""
     available = installed_strategies()
     if installed_as not in available:
         names = f"installed: {', '.join(sorted(available))}"
@@ -125,7 +125,7 @@ def protections_from(name: str, surroundings: PluginEnvironment) -> Protections:
 
 
 def code_in_use(wanted: Mapping[str, Mapping[str, object]], installed_as: Mapping[str, str]) -> dict[str, StrategyCode]:
-    """Return the present code of the strategies with these settings, without those that aren't installed.
+    """Return the current code of the strategies with these settings, without those that aren't installed.
 
     Raise OperatorError if one of their files can't be read.
     """
@@ -144,7 +144,7 @@ def code_in_use(wanted: Mapping[str, Mapping[str, object]], installed_as: Mappin
 def declared_files(settings: Mapping[str, object]) -> tuple[Path, ...]:
     """Return the full paths of the files that a plug-in's section declares."""
     files = settings.get("files") or ()
-    assert isinstance(files, Sequence), "the configuration allows nothing else"
+    assert isinstance(files, Sequence), "the configuration's validation allows nothing else"
     return tuple(Path(os.path.abspath(os.path.expanduser(str(file)))) for file in files)
 
 
@@ -177,7 +177,7 @@ def _strategy(
 
 
 class Renamed(Struct, frozen=True):
-    """A built-in strategy that a section uses under another name, which is then on its orders and lots."""
+    """A built-in strategy that a section uses under another name, which appears on its orders and lots."""
 
     strategy: Strategy
     name: str
@@ -198,7 +198,7 @@ class Renamed(Struct, frozen=True):
 
 
 def _explain_invalid(name: str, invalid: ValidationError) -> str:
-    """Return what is wrong with the settings of a built-in strategy that the configuration doesn't know itself."""
+    """Describe what is wrong with a built-in strategy's settings that the configuration itself doesn't check."""
     return "\n".join(
         f"strategies.{'.'.join([name, *map(str, error['loc'])])}: {describe_validation_error(error)}"
         for error in invalid.errors()
@@ -206,11 +206,11 @@ def _explain_invalid(name: str, invalid: ValidationError) -> str:
 
 
 class PluginStrategy:
-    """A strategy that someone else wrote. Its process starts when first needed, and runs until it errs.
+    """A strategy from someone else. Its process starts when first needed, and runs until it fails.
 
     `code` is the digest of the code that its last process was started with; empty before the first one. After an error
     it is skipped until the next pass begins, and then gets a new process. Its process ends with the thread that started
-    it, so one object may only be used in one thread.
+    it, so an object may be used in one thread only.
     """
 
     def __init__(
@@ -224,10 +224,10 @@ class PluginStrategy:
         self.code = ""
         self._point = point
         files = declared_files(settings)
-        given = {**settings, "files": [*map(str, files)]} if files else dict(settings)
+        plugin_settings = {**settings, "files": [*map(str, files)]} if files else dict(settings)
         bounds, private = surroundings.bounds, surroundings.private
-        self._start = Start(self.name, point.name, point.value, given, bounds, private, files)
-        # The plug-in was found in these folders, so its process, which runs elsewhere, needs their full paths.
+        self._start = Start(self.name, point.name, point.value, plugin_settings, bounds, private, files)
+        # The plug-in was found through these folders; its process runs elsewhere, so it needs their full paths.
         folders = map(os.path.abspath, filter(None, sys.path))
         self._environ = {**surroundings.environ, "PYTHONPATH": os.pathsep.join(folders)}
         self._process: PluginProcess | None = None
@@ -261,7 +261,7 @@ class PluginStrategy:
         return self._attempt(lambda process: self._require_unchanged(process).session_wants(views))
 
     def protections(self) -> Protections:
-        """Return the protections against this plug-in here, without running its code; none if its process can't say."""
+        """Return the protections against this plug-in, without running its code; none if its process can't say."""
         protections = self._attempt(lambda process: process.protections)
         return Protections() if isinstance(protections, Decision) else protections
 
@@ -276,27 +276,27 @@ class PluginStrategy:
             process.end()
 
     def _declaration(self) -> Declared | None:
-        """Return what the plug-in declared when it was first asked."""
+        """Return what the plug-in declared when it started."""
         if self._declared is None:
             declared = self._attempt(lambda process: process.declaration)
             self._declared = None if isinstance(declared, Decision) else declared
         return self._declared
 
     def _require_unchanged(self, process: PluginProcess) -> PluginProcess:
-        """Return the process; ErredError if it declares something else than the one that views were made for."""
+        """Return the process; raise ErredError if its declaration differs from the one that views were built for."""
         declared, self._declared = self._declared, process.declaration
         if declared not in (None, self._declared):
-            raise _strategy_error("it needs something else than before")
+            raise _strategy_error("it declares other needs than before")
         return process
 
     def _attempt(self, step: Callable[[PluginProcess], T]) -> T | Decision:
-        """Return what a step with the process gives, or why it can't be asked; start a process if there is none."""
+        """Run a step with the process, starting one if needed; return the result, or the decision if it fails."""
         if self._refusal:
             return self._refusal
         try:
             self._process = self._process or self._start_process()
             with ExitStack() as unanswered:
-                # If it is interrupted, its reply may still be in transit.
+                # After an interruption, its reply may still be in transit.
                 unanswered.callback(self.close)
                 answer = step(self._process)
                 unanswered.pop_all()
@@ -306,7 +306,7 @@ class PluginStrategy:
             return error.decision
 
     def _start_process(self) -> PluginProcess:
-        """Return a new process of the plug-in; `code` then tells what it loads. ErredError if a file can't be read."""
+        """Start a process of the plug-in, and set `code` to what it loads; raise ErredError if a file can't be read."""
         start = self._start
         for file in start.files:
             if why := why_unreadable(file, start.private):

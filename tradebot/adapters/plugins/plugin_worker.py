@@ -1,13 +1,14 @@
 """Run one plug-in in two processes: the confined plug-in, and the keeper that watches it.
 
-The bot talks to the plug-in over two pipes that the keeper hands on to it, and stops it between requests. The keeper
-runs none of the plug-in's code, so it can always kill whatever the plug-in leaves running. It answers the bot's
-questions about the plug-in over its standard input and output, and ends it if it takes too long, even if the bot hangs.
+The bot talks to the plug-in over two pipes that the keeper passes on, and stops the plug-in between requests. The
+keeper runs none of the plug-in's code, so it can always kill what the plug-in leaves running. It answers the bot's
+questions about the plug-in over standard input and output, and ends a plug-in that takes too long, even if the bot
+hangs. It starts without the bot's keys.
 
-The keeper starts without the bot's keys. The plug-in writes only to a small folder in memory, or to a temporary one,
-which the keeper removes; if the keeper was killed, a later one removes it after an hour. Without the filter of system
-calls, the bot has the keeper look for processes after each request, and end all that the plug-in started, including
-daemons. The confined process handles one request after the other.
+The plug-in writes only to a small folder in memory, or to a temporary one, which the keeper removes; if the keeper was
+killed, a later one removes it after an hour. Without the filter of system calls, the keeper looks for processes after
+each request and ends all that the plug-in started, including daemons. The confined process handles one request at a
+time.
 """
 
 import fcntl
@@ -68,7 +69,7 @@ from tradebot.ports.strategy import SessionStrategy, Strategy
 
 LONGEST_PATH = 60
 
-"""The number of characters shown of a path."""
+"""The longest path that a message shows, in characters."""
 
 
 class ServedStrategy:
@@ -95,7 +96,7 @@ class ServedStrategy:
             return refusal(describe_error(error, self._start))
 
     def _answer_session(self, views: SessionViews) -> bytes:
-        """Return the wants in all slots of a session."""
+        """Return the wants in all of a session's slots."""
         assert isinstance(self._strategy, SessionStrategy), "it declared that it can answer for a session"
         answers = list(self._strategy.propose_many(views))
         if len(answers) != len(views):
@@ -108,7 +109,7 @@ class ServedStrategy:
     @cached_property
     def _strategy(self) -> Strategy:
         start = self._start
-        # As an entry point is loaded, but without the library of packages, whose import takes a third of a start.
+        # Load it like an entry point, but without importlib.metadata, whose import takes a third of the start.
         target = start.target.replace(" ", "").partition("[")[0]
         strategy: Strategy = resolve_name(target)(dict(start.settings))
         return strategy
@@ -127,31 +128,32 @@ def text_of(reply: PluginReply) -> bytes:
 
 
 def refusal(why: str) -> bytes:
-    """Return the refusal for a failed plug-in as a reply."""
+    """Format a failed plug-in's refusal as a reply."""
     return text_of(PluginReply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why[:MAX_TEXT])))
 
 
 def describe_error(error: Exception, start: Start) -> str:
-    """Return an error on one line, with the last place in the plug-in's own package that led to it."""
+    """Describe an error in one line, with the last line of the plug-in's own package that led to it."""
     package = start.target.partition(":")[0].partition(".")[0]
     frames = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _package(frame) == package]
     places = [f" ({Path(frame.f_code.co_filename).name} line {line})" for frame, line in frames[-1:]]
-    place = "".join(places)
+    locations = "".join(places)
     text = " ".join(f"{type(error).__name__}: {_file_text(error, start) or _error_text(error)}".split())
-    return text[: MAX_TEXT - len(place)] + place
+    return text[: MAX_TEXT - len(locations)] + locations
 
 
 def _file_text(error: Exception, start: Start) -> str:
-    """Return which files the plug-in can open, if it failed to open another one; empty for any other error."""
+    """Describe which files the plug-in can open, if it failed to open another one; empty for other errors."""
     if not isinstance(error, FileNotFoundError | PermissionError) or not isinstance(error.filename, str):
         return ""
     name = error.filename if len(error.filename) <= LONGEST_PATH else f"…{error.filename[-LONGEST_PATH:]}"
     declared = ", ".join(path.name for path in start.files) or "none yet"
-    return f"{name} can't be opened: of your files, it sees only those in strategies.{start.section}.files ({declared})"
+    allowed = f"strategies.{start.section}.files ({declared})"
+    return f"{name} can't be opened: of your files, it can read only those in {allowed}"
 
 
 def _error_text(error: Exception) -> str:
-    """Return an error's text; a validator's problems with settings are put in configuration terms."""
+    """Return an error's text; errors of settings are described in the configuration's terms."""
     validator = sys.modules.get("pydantic")
     if validator is None or not isinstance(error, validator.ValidationError):
         return str(error)
@@ -168,7 +170,7 @@ MAX_TASKS = 256
 
 WATCH_S = 1.0
 
-"""How often a keeper looks whether its plug-in takes too long for an answer, in seconds."""
+"""How often a keeper checks its plug-in's time limit, in seconds."""
 
 VIEW_OBJECTS = 50_000
 
@@ -178,7 +180,7 @@ PLACE = "tradebot-plugin-"
 
 LEFT_AFTER_S = 3600
 
-"""How old a folder must be before a later keeper may remove it."""
+"""How old a folder must be before a later keeper removes it, in seconds."""
 
 
 def main() -> None:
@@ -197,12 +199,12 @@ def main() -> None:
             with _place() as path:
                 _keep(start, path, bot, ends)
         except OSError as error:
-            bot.put(refusal(f"it can't be confined, so it was not asked: {error}"))
+            bot.put(refusal(f"it can't be confined, so it was not run: {error}"))
     os._exit(0)
 
 
 def _end_when_told() -> None:
-    """Let this process clean up and exit when told to, when its parent ends, or when the time for an answer is up."""
+    """Let this process clean up and exit on a signal: at a request, when its parent ends, or at the time limit."""
     for number in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
     with suppress(OSError):
@@ -210,36 +212,36 @@ def _end_when_told() -> None:
 
 
 def _limit_time(bounds: AnswerBounds | None) -> None:
-    """Have this process end if it is still answering when the time is up; without bounds, it may wait forever."""
+    """End this process if it is still answering at the time limit; without bounds, it may wait forever."""
     signal.setitimer(signal.ITIMER_REAL, bounds.timeout_s + GRACE_S if bounds else 0)
 
 
 @contextmanager
 def _place() -> Iterator[Path]:
-    """Yield a new folder, which is locked while this process lives and then removed."""
+    """Yield a new folder that is locked while this process lives, and then removed."""
     with tempfile.TemporaryDirectory(prefix=PLACE, ignore_cleanup_errors=True) as name:
         _lock(Path(name))
         yield Path(name)
 
 
 def _lock(folder: Path) -> None:
-    """Lock a folder for as long as this process lives; OSError if another process has."""
-    held = os.open(folder, os.O_RDONLY)
+    """Lock a folder for as long as this process lives; raise OSError if another process has it locked."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(held)
+        os.close(descriptor)
         raise
 
 
 def _remove_leftovers(temporary: Path) -> None:
-    """Remove folders left behind by keepers of this user that were killed."""
+    """Remove folders that killed keepers of this user left behind."""
     for path in temporary.glob(f"{PLACE}*"):
         with suppress(OSError):
             status = path.lstat()
             is_old = time.time() - status.st_mtime > LEFT_AFTER_S
             if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and is_old:
-                # A keeper that is still running has locked its folder.
+                # A running keeper has its folder locked.
                 _lock(path)
                 with around("plugin_worker.forget_leftover"):
                     shutil.rmtree(path, onerror=_unlock_and_remove)
@@ -254,7 +256,7 @@ def _unlock_and_remove(_function: object, path: str, _error: object) -> None:
 
 
 class PluginEnds(NamedTuple):
-    """The files that the bot gave the keeper: where requests arrive, where replies go, and the request's number."""
+    """The plug-in's ends: where requests arrive, where replies go, and the file with the request's number."""
 
     source: int
     sink: int
@@ -270,7 +272,7 @@ def _move_to_low_numbers(files: Sequence[int]) -> PluginEnds:
 
 
 def _keep(start: Start, path: Path, bot: Pipes, ends: PluginEnds) -> None:
-    """Say what protects us from the plug-in, if asked, then start it, and watch it until the bot has no more use."""
+    """Report the protections if asked, then start the plug-in and watch it until the bot no longer needs it."""
     own, root = path / "own", path / "root"
     own.mkdir()
     root.mkdir()
@@ -288,23 +290,23 @@ def _keep(start: Start, path: Path, bot: Pipes, ends: PluginEnds) -> None:
 
 
 class _Plugin:
-    """The plug-in's process, as its keeper sees it."""
+    """The plug-in's process, as its keeper manages it."""
 
     def __init__(self, start: Start, confined: Confinement, ends: PluginEnds) -> None:
         self._confined = confined
         self.process = os.fork()
         if not self.process:
             _be_the_plugin(start, confined, ends.source, ends.sink)
-        # Only now, so that the plug-in never has this memory.
+        # Map this only now, so that the plug-in never has this memory.
         self._number = RequestNumber(ends.number)
         for end in ends:
             os.close(end)
         self._known = descendants()
 
     def watch(self, bot: Pipes, bounds: AnswerBounds) -> NoReturn:
-        """Answer the bot's questions about the plug-in, and exit if an answer takes too long; EOFError after the last.
+        """Answer the bot's questions about the plug-in, and exit if a request takes too long; EOFError after the last.
 
-        As long as a request has the same number, it has no answer, and nobody else ends the plug-in if the bot hangs.
+        While a request's number is unchanged, it has no answer yet; if the bot hangs, only the keeper ends the plug-in.
         """
         number, since_s = 0, time.monotonic()
         while True:
@@ -321,7 +323,7 @@ class _Plugin:
     def _remains(self, request: bytes) -> Remains:
         if request == ENDED:
             return Remains(code=os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1]))
-        assert request == LEFT, "the bot asks nothing else"
+        assert request == LEFT, "the bot sends no other request"
         return Remains(self._confined.has_started(self._known))
 
 
@@ -342,8 +344,8 @@ def _be_the_plugin(start: Start, confined: Confinement, source: int, sink: int) 
         os._exit(code if isinstance(code, int) else 1)
 
 
-def _close_all_but(*kept: int) -> None:
-    for number in set(range(3, MOST_FILES)) - {*kept}:
+def _close_all_but(*open_descriptors: int) -> None:
+    for number in set(range(3, MOST_FILES)) - {*open_descriptors}:
         with suppress(OSError):
             os.close(number)
 
@@ -355,14 +357,14 @@ def _answer_all(start: Start, confined: Confinement, bot: Pipes) -> NoReturn:
         confined.enter()
         os.chdir(own)
     except OSError as error:
-        # An answer to nothing would not be read.
+        # Nobody would read an answer without a request.
         bot.get(sys.maxsize)
-        bot.put(refusal(f"it could not be confined, so it was not asked: {error}"))
+        bot.put(refusal(f"it could not be confined, so it was not run: {error}"))
         sys.exit(0)
     limit_resources(start.bounds)
     tempfile.tempdir = own
     os.environ.update(HOME=own, TMPDIR=own)
-    # A view has many objects and no cycles, and looking for those takes as long as reading it.
+    # A view has many objects and no cycles, and looking for cycles takes as long as reading the view.
     gc.set_threshold(VIEW_OBJECTS)
     answering = ServedStrategy(start)
     while True:
@@ -384,7 +386,7 @@ def _bound_tasks() -> None:
 
 
 def limit_resources(bounds: AnswerBounds) -> None:
-    """Set the limits of this process for good; the kernel enforces them whatever the plug-in is doing."""
+    """Set this process's limits for good; the kernel enforces them whatever the plug-in does."""
     # If the plug-in crashes, write no core dump, because it may have read something it must not.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)

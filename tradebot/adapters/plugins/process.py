@@ -1,10 +1,10 @@
-"""Manage the process of one plug-in from the bot's side: started once, used for many requests, ended on failure.
+"""Manage a plug-in's process from the bot's side: started once, used for many requests, ended on failure.
 
-The bot and the plug-in talk over two pipes of their own. The plug-in's keeper starts it, watches it and ends it, but no
-message goes through the keeper. The plug-in lives as long as the `App` that uses it, so the first request costs the
-start, and later ones little more than copying the view. If a request fails in any way, the process is ended with
-everything it started, and the strategy is skipped in this pass; the next one starts a new process. The kernel ends the
-process with the thread that started it, so an `App` and its plug-ins belong to one thread.
+The bot and the plug-in talk over two pipes. The plug-in's keeper starts, watches and ends it, but no message goes
+through the keeper. The plug-in lives as long as the `App` that uses it: the first request costs the start, and later
+ones little more than copying the view. If a request fails in any way, the process is ended with everything it started,
+and the strategy is skipped in this pass; the next pass starts a new process. The kernel ends the process with the
+thread that started it, so an `App` and its plug-ins belong to one thread.
 """
 
 import json
@@ -59,7 +59,7 @@ MOST_LETTERS = 32
 
 
 def require_valid(declared: Declared) -> None:
-    """Raise ValueError, with the first fault, unless these are needs that can be met."""
+    """Raise ValueError with the first problem, unless these are needs that can be met."""
     kinds = kind_names()
     unknown = [kind for kind in declared.facts if kind not in kinds]
     if unknown:
@@ -94,7 +94,7 @@ def _require_features(need: FeatureNeed) -> None:
 
     width_of(need.timeframe[:40])
     if not need.names or len({*need.names, *need.optional}) < len(need.names) + len(need.optional):
-        raise ValueError("a need names at least one feature, and each of them once")
+        raise ValueError("a need names at least one feature, and each only once")
     for name in (*need.names, *need.optional):
         validate_feature(name[:40])
     if need.max_age_s is not None and need.max_age_s <= 0:
@@ -116,12 +116,12 @@ class ErredError(Exception):
 
 
 class PluginHandle:
-    """A handle on a plug-in's process, to let it run and stop it. It never reaches another process."""
+    """A handle for continuing and stopping a plug-in's process. It never affects another process."""
 
     def __init__(self, process: int) -> None:
         self._process = process
         self._file: int | None = None
-        # Not every system can name a process by a file. The keeper then keeps the number from being used again.
+        # Not every system has file descriptors for processes. Without one, the keeper prevents reuse of the process id.
         with suppress(AttributeError, OSError):
             self._file = os.pidfd_open(process)
 
@@ -139,10 +139,10 @@ class PluginHandle:
 
 
 class PluginProcess:
-    """A running keeper with its plug-in. It is ended by `end`, or when the thread that started it ends."""
+    """A running keeper with its plug-in. It ends with `end`, or with the thread that started it."""
 
     def __init__(self, start: Start, environ: Mapping[str, str]) -> None:
-        """Start the keeper; raise ErredError if that isn't possible."""
+        """Start the keeper; raise ErredError if that fails."""
         self._timeout_s = start.bounds.timeout_s
         self._started_s = time.monotonic()
         pipe, devnull = subprocess.PIPE, subprocess.DEVNULL
@@ -180,12 +180,12 @@ class PluginProcess:
 
     @cached_property
     def protections(self) -> Protections:
-        """Return the protections against the plug-in, without running its code; ErredError if its process can't say."""
+        """Return the protections against the plug-in, without running its code; raise ErredError without a reply."""
         return self._ask_keeper(PROTECTIONS, lambda reply: reply.protections, self._started_s + self._timeout_s)
 
     @cached_property
     def declaration(self) -> Declared:
-        """Return the plug-in's declaration, which is its first reply; ErredError if it isn't valid."""
+        """Return the plug-in's declaration, which is its first reply; raise ErredError if it is invalid."""
         declared = _require(self._exchange(DECLARATION, self._started_s, None, _refuse_other_form).declared)
         try:
             require_valid(declared)
@@ -196,8 +196,8 @@ class PluginProcess:
     def wants(self, view: StrategyView, timeout_s: float | None = None) -> tuple[Want, ...] | Decision:
         """Return the plug-in's wants, once it has declared its needs; raise ErredError without a valid reply.
 
-        A plug-in that can't decide returns a decision, which is no error. The time limit is the one it was started
-        with, unless `timeout_s` is set.
+        A plug-in that can't decide returns a decision, which is no error. The time limit is the one from the start,
+        unless `timeout_s` is set.
         """
         answer = self._exchange(pack_view(view), time.monotonic(), timeout_s, unpack_wants)
         if not isinstance(answer, PluginReply):
@@ -206,14 +206,14 @@ class PluginProcess:
         if wants.declined is None:
             return wants.all
         if not is_refusal(wants.declined):
-            _fail("a decision that isn't the plug-in's to make")
+            _fail("a decision that a plug-in can't make")
         return wants.declined
 
     def session_wants(self, views: Sequence[StrategyView]) -> tuple[SlotWants, ...]:
         """Return the plug-in's wants for each of a session's views; raise ErredError without a valid reply."""
         answers = self._exchange(pack_views(views), time.monotonic(), None, unpack_slot_wants)
         if isinstance(answers, PluginReply) or len(answers) != len(views):
-            _fail("its process returned an answer to another question")
+            _fail("its process answered another request")
         return answers
 
     def end(self) -> None:
@@ -222,7 +222,7 @@ class PluginProcess:
         with suppress(subprocess.TimeoutExpired):
             process.terminate()
             process.wait(GRACE_S)
-        # Its process group holds what it started; once all of it has ended, the group no longer exists.
+        # Its process group has what it started; the group disappears once all of that has ended.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -234,20 +234,20 @@ class PluginProcess:
     def _exchange(
         self, request: bytes, began_s: float, timeout_s: float | None, unpack: Callable[[bytes], T]
     ) -> T | PluginReply:
-        """Send the plug-in a request and return its reply; it runs only in the meantime.
+        """Let the plug-in run for one request, and return its reply.
 
-        `unpack` reads a reply that isn't in JSON.
+        `unpack` reads a reply that isn't JSON.
         """
         timeout_s = timeout_s or self._timeout_s
         deadline_s = began_s + timeout_s
         begun, handle = self._plugin_process
         try:
             if not self._pipes.is_empty:
-                _fail("its answer can't be used: it wrote an answer before it was asked")
+                _fail("its answer can't be used: it wrote an answer before the request")
             self._number.advance()
             handle.deliver_signal(signal.SIGCONT)
             self._pipes.put(request, deadline_s)
-            # We gave it no key, but without confinement it could have read the key file.
+            # The bot gave it no key, but without confinement it could have read the key file.
             message = hide_in(self._pipes.get(MAX_BYTES, deadline_s))
             handle.deliver_signal(signal.SIGSTOP)
             self._number.advance()
@@ -265,14 +265,14 @@ class PluginProcess:
 
     @cached_property
     def _plugin_process(self) -> tuple[Begun, PluginHandle]:
-        """Have the keeper start the plug-in; return its process, and the handle on it."""
+        """Have the keeper start the plug-in; return its process and a handle on it."""
         begun = self._ask_keeper(BEGIN, lambda reply: reply.begun, self._started_s + self._timeout_s)
         handle = PluginHandle(begun.process)
         self._ours.callback(handle.close)
         return begun, handle
 
     def _ask_keeper(self, request: bytes, part: Callable[[PluginReply], T | None], deadline_s: float) -> T:
-        """Ask the keeper, and return the part of its reply that answers it."""
+        """Query the keeper, and return the part of its reply that answers the request."""
         try:
             self._keeper.put(request, deadline_s)
             reply = unpack_reply(hide_in(self._keeper.get(MAX_BYTES, deadline_s)), _refuse_other_form)
@@ -288,7 +288,7 @@ class PluginProcess:
 def _require(answer: T | None) -> T:
     """Return the part of a reply that answers a request."""
     if answer is None:
-        _fail("its process returned an answer to another question")
+        _fail("its process answered another request")
     return answer
 
 
@@ -297,7 +297,7 @@ def _refuse_other_form(message: bytes) -> PluginReply:
 
 
 def unpack_reply(message: bytes, unpack: Callable[[bytes], T]) -> T | PluginReply:
-    """Return a reply; ErredError if it isn't one, or refuses an answer. `unpack` reads one that isn't in JSON."""
+    """Parse a reply; raise ErredError if it is invalid, or refuses the request. `unpack` reads one that isn't JSON."""
     try:
         if message[:1] != JSON:
             return unpack(message)
@@ -308,7 +308,7 @@ def unpack_reply(message: bytes, unpack: Callable[[bytes], T]) -> T | PluginRepl
     if refusal is None:
         return reply
     if refusal.gate is not Gate.STRATEGY or refusal.reason not in REFUSALS or len(str(refusal.observed)) > MAX_TEXT:
-        _fail("its process returned an unreadable answer: a decision that isn't the plug-in's to make")
+        _fail("its process returned an unreadable answer: a decision that a plug-in can't make")
     raise ErredError(refusal)
 
 

@@ -41,13 +41,13 @@ from tradebot.model.view import (
 T = TypeVar("T")
 HEADER = struct.Struct("!Q")
 AT_ONCE = 2**16
-"""The bytes read at once: no more fit into a pipe."""
+"""The bytes read at once; a pipe holds no more."""
 
 
 class Pipes:
     """One end of a connection: the file descriptors for reading and writing.
 
-    A deadline is a reading of the monotonic clock, in seconds; without one, a call may wait forever. Both calls raise
+    A deadline is a reading of the monotonic clock in seconds; without one, a call may wait forever. Both calls raise
     TimeoutError after the deadline. Any other OSError, and EOFError, means that the other end is closed.
     """
 
@@ -94,7 +94,7 @@ class Pipes:
 
 
 def _wait(poll: select.poll, deadline: float | None) -> None:
-    """Wait until an end is ready or has been closed."""
+    """Wait until a descriptor is ready or has been closed."""
     left_s = None if deadline is None else max(deadline - time.monotonic(), 0)
     if not poll.poll(None if left_s is None else left_s * 1000):
         raise TimeoutError
@@ -102,24 +102,22 @@ def _wait(poll: select.poll, deadline: float | None) -> None:
 
 GROUP = "tradebot.strategies"
 GRACE_S = 1.0
-"""How long a plug-in's keeper may take to kill whatever the plug-in started, once its time is up."""
+"""How long a keeper may take to kill whatever the plug-in started after the time limit, in seconds."""
 MAX_BYTES = 2**24
 """The size limit of a reply, and of any file that a plug-in writes."""
 DECLARATION, SESSION = b"declaration", b"s"
-"""The requests to a plug-in besides a view, which asks for wants: its declaration, and the first byte of a session's
-views.
-"""
+"""The requests to a plug-in besides views: its declaration, and the first byte of a session's views."""
 PROTECTIONS, BEGIN, LEFT, ENDED = b"protections", b"begin", b"left", b"ended"
-"""The requests to a keeper: what confines the plug-in, to start it, what it left running, and how it ended."""
+"""The requests to a keeper: report the protections, start the plug-in, report what it left running and how it ended."""
 JSON = b"{"
-"""The beginning of a reply in JSON; wants come in a shorter form."""
+"""The first byte of a reply in JSON; wants have a shorter form."""
 
 
 class RequestNumber:
-    """The number of a plug-in's present request, in memory that the bot and the keeper share.
+    """The number of a plug-in's current request, in memory shared by the bot and the keeper.
 
-    It is odd while the plug-in is answering. So the keeper ends a plug-in that takes too long even if the bot hangs,
-    without being in between.
+    It is odd while the plug-in is answering. So the keeper can end a plug-in that takes too long even if the bot hangs,
+    although no request goes through the keeper.
     """
 
     def __init__(self, file: int) -> None:
@@ -127,7 +125,7 @@ class RequestNumber:
 
     @classmethod
     def size(cls) -> int:
-        """Return how many bytes the file must have."""
+        """Return the size of its file in bytes."""
         return HEADER.size
 
     @property
@@ -136,25 +134,25 @@ class RequestNumber:
         return int(HEADER.unpack_from(self._memory)[0])
 
     def advance(self) -> None:
-        """Note that a request is about to be sent, or has been answered."""
+        """Record that a request is about to be sent, or has been answered."""
         HEADER.pack_into(self._memory, 0, self.value + 1)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._memory.close()
 
 
 class AnswerBounds(Struct, frozen=True):
-    """The limits of a request in seconds of real time, and of the process in bytes of address space."""
+    """The time limits of a request in seconds, and the process's address space in bytes."""
 
     timeout_s: float
     memory_bytes: int
 
 
 class Start(Struct, frozen=True):
-    """The first message to a plug-in's keeper: `section` is its name in the configuration, `name` the installed one.
+    """The first message to a plug-in's keeper; `section` is its configured name, `name` the installed one.
 
-    The paths in `private` are out of the plug-in's reach, and `files` are those that its section declares.
+    The plug-in can't access the paths in `private`; `files` has those that its section declares.
     """
 
     section: str
@@ -204,7 +202,7 @@ class Declared(Struct, frozen=True):
 
 
 class Wants(Struct, frozen=True):
-    """A plug-in's wants, by kind, or `declined`: why it can't decide."""
+    """A plug-in's wants by kind, or `declined`: why it can't decide."""
 
     opens: tuple[Open, ...] = ()
     targets: tuple[Target, ...] = ()
@@ -229,21 +227,21 @@ class Wants(Struct, frozen=True):
 
 
 class Begun(Struct, frozen=True):
-    """A plug-in's process: its number, and whether it may leave processes running, so that each answer is checked."""
+    """A plug-in's process id, and whether it may leave processes running, so that each answer is checked."""
 
     process: int
     may_leave: bool
 
 
 class Remains(Struct, frozen=True):
-    """What a keeper sees of its plug-in: whether processes of its are running, and its exit code if that was asked."""
+    """The keeper's report: whether the plug-in left processes running, and its exit code if requested."""
 
     running: bool = False
     code: int = 0
 
 
 class PluginReply(Struct, frozen=True):
-    """A keeper's reply, or the plug-in's: the protections in force, its declaration, its wants, or the refusal."""
+    """A keeper's or plug-in's reply: the protections, the declaration, the wants, or a refusal."""
 
     protections: Protections | None = None
     begun: Begun | None = None
@@ -254,12 +252,12 @@ class PluginReply(Struct, frozen=True):
 
 
 COLUMNS = "qddddd"
-"""How the numbers of a series' columns are stored, in the order of its fields; each takes eight bytes."""
+"""How a series' columns are stored, in the order of its fields; each number takes eight bytes."""
 NUMBER_BYTES = 8
 
 
 def pack_view(view: StrategyView) -> bytes:
-    """Return a view as it is sent to another process, with all bars as the bytes of their columns.
+    """Encode a view for another process, with all bars as the bytes of their columns.
 
     Its mappings are read-only here, but copies there.
     """
@@ -268,7 +266,7 @@ def pack_view(view: StrategyView) -> bytes:
 
 
 def unpack_view(message: bytes) -> StrategyView:
-    """Return the view that `pack_view` packed."""
+    """Decode a view encoded by `pack_view`."""
     fields, lengths, columns = pickle.loads(message)  # noqa: S301 - from the bot
     return _view_from(fields, _series_from(lengths, columns))
 
@@ -279,13 +277,13 @@ def _view_from(fields: Sequence[Any], all_series: Iterable[Series]) -> StrategyV
 
 
 class BarRun:
-    """Bars of one symbol that the views of a session share. Each of them sees some of these bars."""
+    """Bars of one symbol that a session's views share; each view has some of them."""
 
     def __init__(self, series: Series) -> None:
         self.series = series[:0]
 
     def add(self, series: Series) -> tuple[int, int] | None:
-        """Return which bars a series has, after adding the new ones; None if it differs from those that are there."""
+        """Add a series' new bars, and return the range of its bars; None if it differs from the bars that are there."""
         first = bisect_left(self.series.starts, series.starts[0]) if series.starts else 0
         shared = len(self.series.starts) - first
         if self.series[first:] != series[:shared]:
@@ -301,26 +299,26 @@ def columns_of(series: Series) -> "tuple[array[Any], ...]":
 
 
 def pack_views(views: Sequence[StrategyView]) -> bytes:
-    """Return the views of a session as they are sent to another process; bars that they share are sent once."""
+    """Encode a session's views for another process; bars that they share are sent once."""
     runs, latest, rows = list[BarRun](), dict[SeriesKey, int](), list[tuple[object, ...]]()
     for view in views:
         places = list[tuple[int, int, int]]()
         for key, series in view.series.items():
-            place = runs[latest[key]].add(series) if key in latest else None
-            if place is None:
-                # The first bars of this kind, or their prices have been adjusted in the meantime.
+            index = runs[latest[key]].add(series) if key in latest else None
+            if index is None:
+                # These are the first bars of this kind, or prices have been adjusted since.
                 latest[key], run = len(runs), BarRun(series)
                 runs.append(run)
-                place = run.add(series)
-                assert place is not None, "a run without bars takes any"
-            places.append((latest[key], *place))
+                index = run.add(series)
+                assert index is not None, "a run without bars accepts any"
+            places.append((latest[key], *index))
         rows.append((_plain(view), places))
     lengths, columns = _flat([run.series for run in runs])
     return SESSION + pickle.dumps((rows, lengths, columns), pickle.HIGHEST_PROTOCOL)
 
 
 class SessionViews(Sequence[StrategyView]):
-    """The views that `pack_views` packed. Each is made when it is looked at, because together they may be large."""
+    """The views encoded by `pack_views`, each decoded when accessed because together they may be large."""
 
     def __init__(self, message: bytes) -> None:
         self._rows, lengths, columns = pickle.loads(message[len(SESSION) :])  # noqa: S301 - from the bot
@@ -343,7 +341,7 @@ class SessionViews(Sequence[StrategyView]):
 
 SERIES_AT = StrategyView.__struct_fields__.index("series")
 Lengths = list[tuple[str, str, bool, str, int]]
-"""The symbol, timeframe, adjustment and price of each series, and how many bars it has."""
+"""Each series' symbol, timeframe, adjustment and price, and its number of bars."""
 
 
 def _flat(all_series: Iterable[Series]) -> tuple[Lengths, bytes]:
@@ -381,17 +379,17 @@ def _plain(view: StrategyView) -> tuple[object, ...]:
 Rows = tuple[tuple[Any, ...], ...]
 Observed = int | float | str | None
 OWN_DECISION = tuple[Gate, Verdict, Reason | None, Observed, Observed, float | None, str, str]
-"""The fields of a strategy's own decision. Its numbers are no Decimals, which text couldn't be told from."""
+"""The fields of a strategy's own decision. Its numbers are never Decimals, which would look like text."""
 KINDS: tuple[type[Want], ...] = (Open, Target, Reduce, Close)
 
 
 def pack_wants(wants: Sequence[Want]) -> bytes:
-    """Return valid wants as they are sent to the bot: a list for each kind, of lists of fields."""
+    """Encode valid wants for the bot: for each kind, a list of lists of fields."""
     return ENCODER.encode(_rows_of(wants))
 
 
 def pack_slot_wants(answers: Sequence[SlotWants]) -> bytes:
-    """Return the wants of some slots as they are sent to the bot. Nothing else checks that they are some."""
+    """Encode the wants of some slots for the bot. Their types are checked here and nowhere else."""
     return ENCODER.encode([[*map(_rows_of, astuple(answer))] for answer in answers])
 
 
@@ -402,21 +400,21 @@ def _rows_of(wants: Sequence[Want]) -> list[list[list[object]]]:
         if kind not in rows:
             raise TypeError(f"a {kind.__name__} is not an Open, a Target, a Reduce or a Close")
         fields = list(astuple(want))
-        for place, name in _places_of_parts(kind):
+        for index, name in _places_of_parts(kind):
             to_row, _ = PARTS[name]
-            fields[place] = [to_row(part) for part in fields[place]]
+            fields[index] = [to_row(part) for part in fields[index]]
         rows[kind].append(fields)
     return list(rows.values())
 
 
 def unpack_wants(message: bytes) -> tuple[Want, ...]:
-    """Return the wants that `pack_wants` packed; ValueError if they are something else."""
+    """Decode wants encoded by `pack_wants`; raise ValueError for anything else."""
     kinds = _decode(_wants_decoder(), message)
     return _wants_from(kinds)
 
 
 def unpack_slot_wants(message: bytes) -> tuple[SlotWants, ...]:
-    """Return the wants that `pack_slot_wants` packed; ValueError if they are something else."""
+    """Decode wants encoded by `pack_slot_wants`; raise ValueError for anything else."""
     return tuple([SlotWants(*map(_wants_from, lists)) for lists in _decode(_slots_decoder(), message)])
 
 
@@ -434,24 +432,24 @@ def _wants_from(kinds: Sequence[Rows]) -> tuple[Want, ...]:
 def _of_kind(kind: type[Want], rows: Rows) -> Iterator[Want]:
     for row in rows:
         fields = list(row)
-        for place, name in _places_of_parts(kind):
+        for index, name in _places_of_parts(kind):
             _, from_row = PARTS[name]
-            fields[place] = tuple([from_row(part) for part in fields[place]])
+            fields[index] = tuple([from_row(part) for part in fields[index]])
         yield kind(*fields)
 
 
 PARTS: Mapping[str, tuple[Callable[[Any], Sequence[object]], Callable[[Any], object]]] = {
     "decisions": (astuple, lambda row: Decision(*row)),
-    # Nobody else checks its numbers and times.
+    # Its numbers and times are checked nowhere else.
     "contracts": (pack, lambda row: unpack(OptionContract, row)),
 }
-"""The fields of wants with Structs that have a form of their own: how a row is made of one, and one of a row."""
+"""The fields of wants that contain other Structs: how to encode one as a row, and how to decode it."""
 
 
 @cache
 def _places_of_parts(kind: type[Want]) -> Sequence[tuple[int, str]]:
-    """Return the fields of a kind of wants that have such parts, with their places."""
-    return [(place, name) for place, name in enumerate(kind.__struct_fields__) if name in PARTS]
+    """Return a kind's fields with such parts, by index."""
+    return [(index, name) for index, name in enumerate(kind.__struct_fields__) if name in PARTS]
 
 
 ENCODER = Encoder()
@@ -472,7 +470,7 @@ def _wants_type() -> Any:
 
 
 def _field_types(kind: type[Want]) -> Iterator[object]:
-    """Yield the type of each field of a kind of wants, as it is sent."""
+    """Yield the type of each field of a kind of wants, as encoded."""
     types = get_type_hints(kind) | {"decisions": tuple[OWN_DECISION, ...], "contracts": tuple[list[Any], ...]}
     for name in kind.__struct_fields__:
         yield types[name]

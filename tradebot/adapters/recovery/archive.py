@@ -1,8 +1,8 @@
 """Archive files off this machine by the hash of their content, and fetch them back.
 
-A store has each content once, as `objects/SHA256`. A version of a name is a manifest, `NAME/SHA256.json`: the files,
-and the content of each. Its own hash is in its name, and it is written last, so an interrupted version doesn't exist.
-Nothing is ever replaced or deleted, and the store itself is the only index.
+A store has each content once, as `objects/SHA256`. A version of a name is a manifest, `NAME/SHA256.json`, with the
+files and the content of each. Its own hash is in its name, and it is written last, so an interrupted version doesn't
+exist. Nothing is ever replaced or deleted, and there is no other index.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ KINDS: Mapping[str, int] = {"market_data": 2, "models": 3, "features": 2, "backu
 MOST_FILES, MOST_BYTES = 10_000, 1 << 22
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.=-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{64}")
-ANOTHER = "fetch another version, which tradebot archive list shows, or push it again from where its files still are"
+ANOTHER = "fetch another version, which tradebot archive list shows, or push it again from the original files"
 
 
 class ArchivedFile(Struct, frozen=True):
@@ -50,7 +50,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pushed(NamedTuple):
-    """The result of archiving: the version, its number of files, their size, and how many contents were sent for it."""
+    """The result of archiving: the version, its number of files and their size, and how many contents were sent."""
 
     version: str
     files: int
@@ -78,21 +78,21 @@ class ArchivedVersion(NamedTuple):
 
 
 def require_name(name: str) -> str:
-    """Return a name; OperatorError if it isn't valid for an archive."""
+    """Return a valid archive name; raise OperatorError for any other."""
     if not _is_name(name):
         raise OperatorError(
-            f"{word(name)} is no name of an archive",
+            f"{word(name)} is not a valid archive name",
             "use market_data/ROOT, models/AGENT/ID, features/NAME or backups/NAME",
         )
     return name
 
 
 def push(source: Path, name: str, offsite_store: OffsiteStore) -> Pushed:
-    """Archive a file, or all files of a folder; existing content isn't sent again.
+    """Archive a file, or all files of a folder; content that is already there isn't sent again.
 
-    Each push reads back the version's content, even if nothing has to be sent: an upload that failed may have left it,
-    or a disk may have changed it. Raise OperatorError for files that can't be archived, and for other bytes in the
-    store; those are left as they are.
+    Each push reads back the version's content, even if nothing has to be sent: a failed upload may have damaged it, or
+    a disk may have. Raise OperatorError for files that can't be archived, and for different bytes in the store, which
+    are left unchanged.
     """
     require_name(name)
     try:
@@ -122,20 +122,21 @@ def versions(offsite_store: OffsiteStore, under: str) -> list[ArchivedVersion]:
 
 
 def fetch(offsite: OffsiteStore, name: str, version: str | None, to: Path) -> FetchedVersion:
-    """Write a version, by default the newest, to a folder that appears as a whole or not at all.
+    """Write a version, by default the newest, to a new folder that appears completely or not at all.
 
-    Raise OperatorError if the folder exists, if the store doesn't have the version, or if a byte of it was changed.
+    Raise OperatorError if the folder exists, if the store doesn't have the version, or if any of its bytes were
+    changed.
     """
     require_name(name)
     if os.path.lexists(to):
-        raise OperatorError(f"{to} is there already", "name a folder that isn't there yet")
+        raise OperatorError(f"{to} already exists", "name a folder that doesn't exist yet")
     chosen = _choose_version(offsite, name, version)
     draft = to.with_name(f"{DRAFT}{to.name}")
     try:
         with _scratch() as scratch:
             manifest = _manifest(offsite, name, chosen, scratch)
         if draft.exists():
-            # Of a fetch that was cut short.
+            # Left by an interrupted fetch.
             with around("archive.drop_earlier"):
                 shutil.rmtree(draft)
         draft.mkdir(mode=0o700)
@@ -154,10 +155,7 @@ def fetch(offsite: OffsiteStore, name: str, version: str | None, to: Path) -> Fe
 
 
 def _files(source: Path) -> dict[str, Path]:
-    """Return the files to archive by their paths in the version.
-
-    OperatorError if they are in use, too many, or none.
-    """
+    """Return the files to archive by their paths in the version; raise OperatorError if in use, too many, or none."""
     if source.is_dir():
         files = {file.relative_to(source).as_posix(): file for file in sorted(source.rglob("*")) if not file.is_dir()}
     else:
@@ -169,16 +167,18 @@ def _files(source: Path) -> dict[str, Path]:
     for file in files.values():
         require_plain(file)
         if file.name.startswith(".env"):
-            raise OperatorError(f"{file} may hold keys, and these are never archived", "archive a folder without it")
+            raise OperatorError(f"{file} may contain keys, which are never archived", "archive a folder without it")
         if file.name.endswith(("-wal", "-journal", "-shm")):
-            raise OperatorError(f"{file} is of a database that is in use", "stop what uses it, then archive it again")
+            raise OperatorError(
+                (f"{file} belongs to a database that is in use"), "stop what uses it, then archive it again"
+            )
         if any(file.with_name(f"{file.name}{ending}").exists() for ending in ("-wal", "-journal")):
             raise OperatorError(f"{file} is a database that is in use", "stop what uses it, then archive it again")
     return files
 
 
 def _put(offsite_store: OffsiteStore, key: str, file: Path, content: Content, what: str) -> bool:
-    """Have a place have a content, and return True if it was sent; OperatorError if it has other bytes than `what`."""
+    """Store content in a file, and return True if it was sent; raise OperatorError if the file has other bytes."""
     there = offsite_store.read_back(key)
     if there is None:
         try:
@@ -189,7 +189,7 @@ def _put(offsite_store: OffsiteStore, key: str, file: Path, content: Content, wh
     if there != content:
         raise OperatorError(
             f"{key} in {offsite_store.where} has other bytes than {what}",
-            f"what is there was left as it is; delete it, then push again: {offsite_store.removal(key)}",
+            f"nothing was changed there; delete it, then push again: {offsite_store.removal(key)}",
         )
     return False
 
@@ -200,7 +200,7 @@ def _is_name(name: str) -> bool:
 
 
 def _archived_versions(offsite_store: OffsiteStore, under: str) -> Iterator[tuple[datetime, str, str]]:
-    """Yield when each version of a name or a kind got there, its name and its hash; other files are none of ours."""
+    """Yield time, name and hash of each version of a name or kind; other files are ignored."""
     for key, at in offsite_store.names(f"{under}/").items():
         name, _, version = key.removesuffix(MANIFEST).rpartition("/")
         if key == _key(name, version) and _is_name(name) and _HASH.fullmatch(version):
@@ -216,7 +216,7 @@ def _version(offsite_store: OffsiteStore, name: str, version: str, at: datetime,
 
 
 def _choose_version(offsite: OffsiteStore, name: str, version: str | None) -> str:
-    """Return the version that is meant, whose first letters are enough."""
+    """Return the version that starts with the given letters."""
     versions = sorted(
         (at, sum_kept) for at, _, sum_kept in _archived_versions(offsite, name) if sum_kept.startswith(version or "")
     )
@@ -224,12 +224,14 @@ def _choose_version(offsite: OffsiteStore, name: str, version: str | None) -> st
         meant = f"{name} {version}" if version else name
         raise OperatorError(f"{offsite.where} has no {meant}", "see what it has: tradebot archive list --from PLACE")
     if version and len(versions) > 1:
-        raise OperatorError(f"{name} has {len(versions)} versions {version}…", "name more of its letters")
+        raise OperatorError(
+            (f"more than one version of {name} starts with {version}: {len(versions)} of them"), "give more letters"
+        )
     return versions[-1][1]
 
 
 def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Path) -> Manifest:
-    """Return a manifest that is there; OperatorError if it was changed, or leads elsewhere."""
+    """Return a manifest; raise OperatorError if it was changed or names files elsewhere."""
     key = _key(name, version)
     changed, size = OperatorError(f"{key} in {offsite_store.where} was changed", ANOTHER), offsite_store.content(key)
     if size is None or size.bytes > MOST_BYTES:
@@ -242,7 +244,7 @@ def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Pat
     try:
         manifest = msgspec.json.decode(encoded, type=Manifest)
     except msgspec.MsgspecError as error:
-        raise OperatorError(f"{key} in {offsite_store.where} is of another version", "upgrade tradebot") from error
+        raise OperatorError(f"{key} in {offsite_store.where} belongs to another version", "upgrade tradebot") from error
     hashes = [stored.sha256 for stored in manifest.files.values()]
     if manifest.name != name or not all(map(_is_inside, manifest.files)) or not all(map(_HASH.fullmatch, hashes)):
         raise OperatorError(f"{key} in {offsite_store.where} names files elsewhere", ANOTHER)
@@ -250,13 +252,13 @@ def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Pat
 
 
 def _is_inside(path: str) -> bool:
-    """Return True if a path leads to a file of its own folder, without detours."""
+    """Return True if a path stays inside its own folder."""
     parts = path.split("/")
     return not {"", ".", ".."} & {*parts} and "\0" not in path and PurePosixPath(path).as_posix() == path
 
 
 def _get(offsite_store: OffsiteStore, path: str, stored: ArchivedFile, draft: Path) -> None:
-    """Write a file of a version; OperatorError if its content is missing or was changed."""
+    """Download a file of a version; raise OperatorError if its content is missing or was changed."""
     key, file = f"{OBJECTS}/{stored.sha256}", draft / path
     if offsite_store.content(key) is None:
         raise OperatorError(f"{path} is missing in {offsite_store.where}: there is no {key}", ANOTHER)
@@ -284,7 +286,7 @@ def _scratch() -> Iterator[Path]:
 def _unreadable(source: Path, error: OSError) -> OperatorError:
     at = error.filename or source
     kind = "archived" if isinstance(error, NotPlainError) else "read"
-    return OperatorError(f"{at} can't be {kind}: {error.strerror or error}", f"see what is there: ls -ld {at}")
+    return OperatorError(f"{at} can't be {kind}: {error.strerror or error}", f"check it: ls -ld {at}")
 
 
 def _unwritable(to: Path, error: OSError) -> OperatorError:

@@ -1,8 +1,8 @@
-"""Store backups as parts, which are written once, and recipes that put a whole file together from parts.
+"""Store backups as parts that are written once, and recipes that assemble files from them.
 
-The first backup's parts are whole files. Each later one adds only the pages that differ from the backup before it, and
-its recipe lists each run of bytes by the part that holds it. Parts never change, so a backup depends only on parts and
-not on other backups, and an unfinished backup leaves nothing but unused parts.
+The first backup's parts are whole files. Each later one adds only the pages that differ from the backup before, and its
+recipe lists each run of bytes with its part. Parts never change, so a backup depends only on parts and not on other
+backups, and an unfinished backup leaves nothing but unused parts.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ def read_recipe(described: Mapping[str, Any]) -> Recipe:
 
 
 class AssembledFile:
-    """The bytes that a recipe produces, from first to last; OperatorError if a part is too short."""
+    """The bytes that a recipe produces, read sequentially; raise OperatorError if a part is too short."""
 
     def __init__(self, root: Path, recipe: Recipe) -> None:
         self._root = root
@@ -105,7 +105,7 @@ Hashed = dict[Path, str | None]
 
 
 def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
-    """Raise OperatorError if a part has changed since it was stored; parts in `hashed` are not read again."""
+    """Raise OperatorError if a part has changed since it was stored; parts in `hashed` aren't read again."""
     for part, digest in recipe.parts.items():
         path = root / part
         if path not in hashed:
@@ -115,7 +115,7 @@ def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
 
 
 def is_as_of(path: Path, at_ns: int) -> bool:
-    """Return True if a part is a file that hasn't been changed since a time in nanoseconds."""
+    """Return True if a part is a file unchanged since a time in nanoseconds."""
     try:
         stat_result = path.lstat()
     except OSError:
@@ -137,9 +137,9 @@ def _changed_error(path: Path) -> OperatorError:
 
 
 def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hashed | None = None) -> Recipe:
-    """Store as part `name` the bytes of a file that an earlier recipe doesn't have; return the file's new recipe.
+    """Store as part `name` the bytes that the earlier recipe lacks; return the file's new recipe.
 
-    If there is no earlier recipe, or its parts are damaged, the file itself becomes the part. The caller syncs it.
+    Without an earlier recipe, or if its parts are damaged, the file itself becomes the part. The caller syncs it.
     """
     hashed = {} if hashed is None else hashed
     if before is not None and len(before.parts) < MAX_PARTS:
@@ -153,7 +153,7 @@ def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hash
 
 
 def require_whole(root: Path, recipe: Recipe) -> None:
-    """Read everything a recipe produces; raise OperatorError if that differs from the original."""
+    """Read everything a recipe produces; raise OperatorError if it differs from the original."""
     for _ in _blocks(root, recipe):
         pass
 
@@ -166,7 +166,7 @@ def assemble(root: Path, recipe: Recipe, target: Path) -> None:
 
 
 def _blocks(root: Path, recipe: Recipe) -> Iterator[bytes]:
-    """Yield everything a recipe produces; OperatorError at the end if that differs from what was backed up."""
+    """Yield everything a recipe produces; raise OperatorError at the end if it differs from the original."""
     digest = hashlib.sha256()
     with AssembledFile(root, recipe) as earlier:
         while block := earlier.take(LARGE)[0]:
@@ -178,7 +178,7 @@ def _blocks(root: Path, recipe: Recipe) -> Iterator[bytes]:
 
 
 def _write_part(root: Path, name: str, file: Path, earlier: AssembledFile) -> Recipe:
-    """Write those pages of a file that the earlier parts don't hold as a new part."""
+    """Write the pages that the earlier parts lack as a new part."""
     digest, part_digest, runs, size, written = hashlib.sha256(), hashlib.sha256(), list[ByteRange](), 0, 0
     with opened_plain(file) as read, written_plain(root / name) as part:
         while block := read.read(BLOCK):
@@ -194,7 +194,7 @@ def _write_part(root: Path, name: str, file: Path, earlier: AssembledFile) -> Re
 
 
 def _move_part(root: Path, name: str, file: Path) -> Recipe:
-    """Make a whole file a part by renaming it, so that nothing is written twice."""
+    """Rename a whole file to a part, so that nothing is written twice."""
     with opened_plain(file) as read:
         size = os.fstat(read.fileno()).st_size
         digest = hashlib.file_digest(read, "sha256").hexdigest()
@@ -204,7 +204,7 @@ def _move_part(root: Path, name: str, file: Path) -> Recipe:
 
 
 def _pages(block: bytes, earlier: bytes, runs: list[ByteRange]) -> Iterator[tuple[ByteRange | None, bytes]]:
-    """Yield the pieces of a block: runs that exist already, or None with bytes that must be written."""
+    """Yield the pieces of a block: existing runs, or None with bytes to write."""
     if block == earlier:
         yield from ((run, b"") for run in runs)
         return
@@ -217,7 +217,7 @@ def _pages(block: bytes, earlier: bytes, runs: list[ByteRange]) -> Iterator[tupl
 
 
 def _cut(runs: Iterable[ByteRange], start: int, length: int) -> Iterator[ByteRange]:
-    """Yield the pieces of runs that hold `length` bytes from `start` on."""
+    """Yield the parts of runs that make up `length` bytes from `start` on."""
     for part, offset, size in runs:
         taken = min(size - start, length)
         if taken > 0:

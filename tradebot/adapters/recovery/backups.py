@@ -1,6 +1,6 @@
-"""Back up the books: the ledger and journal of one moment, verified before the copy counts.
+"""Back up the books: ledger and journal as of one moment, verified before the copy counts.
 
-Each backup has a folder with its manifest. The bytes are in `parts`, where a backup only stores what differs from the
+Each backup has a folder with its manifest. The bytes are in `parts`, to which a backup adds only what differs from the
 one before.
 """
 
@@ -42,7 +42,7 @@ DRAFT, SCRATCH = ".new", ".whole-"
 SCHEMA = "tradebot.backup/2"
 DELETE_DAMAGED = "delete the damaged ones, and check the disk"
 REMEDY = f"tradebot backup makes a new one; then {DELETE_DAMAGED}"
-"""The remedy for damaged backups; only the second half if a new backup was just made."""
+"""The remedy for damaged backups; only its second half if a new backup was just made."""
 
 
 class Backup(NamedTuple):
@@ -63,7 +63,7 @@ class Damage(NamedTuple):
 
 
 class BackupPoint(NamedTuple):
-    """How far books go: the hash of the journal's last record, the ledger's seal, and the ledger's latest time."""
+    """How far books reach: the hash of the journal's last record, the ledger's seal, and the ledger's latest time."""
 
     last: str | None
     sealed: str | None
@@ -74,8 +74,8 @@ def make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None = N
     """Copy the books, verify the copy, and only then give it its name; passes may continue meanwhile.
 
     Content of the previous backup isn't stored again. The digests of the parts read for that go into `hashed`, so that
-    `find_damaged` need not read them again. OperatorError if the disk refuses, DamagedBooksError if the copy isn't
-    intact, TradebotError (exit 6) if another process is making a backup.
+    `find_damaged` needn't read them again. Raise OperatorError if the disk fails, DamagedBooksError if the copy isn't
+    intact, and TradebotError (exit 6) if another process is making a backup.
     """
     with alone(folder.path / BACKUPS):
         return _make(folder, what, at, hashed)
@@ -111,9 +111,7 @@ def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Lock the backups in `root`, or a link to it, against changes; raise TradebotError (exit 6) if another process has
-    them.
-    """
+    """Lock the backups in `root`, or a link to it, against changes; raise TradebotError (exit 6) if they are locked."""
     try:
         if not root.is_dir():
             make_folder(root)
@@ -130,7 +128,7 @@ def alone(root: Path) -> Iterator[None]:
 
 
 def _forget_scratch(root: Path) -> None:
-    """Remove scratch folders left by killed processes, but not those that a live process has locked."""
+    """Remove scratch folders of killed processes, but not those locked by a live one."""
     for scratch in root.glob(f"{SCRATCH}*"):
         with suppress(OSError), _lock_folder(scratch), around("backups.forget_scratch"):
             shutil.rmtree(scratch, ignore_errors=True)
@@ -138,7 +136,7 @@ def _forget_scratch(root: Path) -> None:
 
 @contextmanager
 def _lock_folder(scratch: Path) -> Iterator[None]:
-    """Lock a folder while this process needs it; BlockingIOError if another process has it."""
+    """Lock a folder inside the block; raise BlockingIOError if another process has it locked."""
     descriptor = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,7 +154,7 @@ def _newest_recipes(folder: StateFolder) -> Mapping[str, Recipe]:
 
 
 def _keep(root: Path, draft: Path, name: str, before: Mapping[str, Recipe], hashed: Hashed | None) -> dict[str, object]:
-    """Turn the files of a draft into parts, durably; return their recipes in the form a manifest holds."""
+    """Turn a draft's files into parts, durably; return their recipes for the manifest."""
     parts = root / PARTS
     if not parts.is_dir():
         make_folder(parts)
@@ -172,9 +170,9 @@ def _keep(root: Path, draft: Path, name: str, before: Mapping[str, Recipe], hash
 
 
 def of_session(
-    folder: StateFolder, session: date, at: datetime, hashed: Hashed | None = None, *, kept: int
+    folder: StateFolder, session: date, at: datetime, hashed: Hashed | None = None, *, max_count: int
 ) -> Backup | None:
-    """Back up an ended session, once, and keep the last `kept` session backups; None if it already has one.
+    """Back up an ended session once, and keep the last `max_count` session backups; None if it already has one.
 
     Raise like `make`.
     """
@@ -183,7 +181,7 @@ def of_session(
         return None
     with alone(folder.path / BACKUPS):
         backup = _make(folder, name, at, hashed)
-        for old in [path for path in places(folder.path) if f"-{SESSION}" in path.name][kept:]:
+        for old in [path for path in places(folder.path) if f"-{SESSION}" in path.name][max_count:]:
             with around("backups.forget_old"):
                 shutil.rmtree(old, ignore_errors=True)
         _forget_parts(folder.path / BACKUPS, places(folder.path))
@@ -191,7 +189,7 @@ def of_session(
 
 
 def _forget_parts(root: Path, paths: Iterable[Path]) -> None:
-    """Delete the parts that no backup needs; delete none if a manifest can't be read."""
+    """Delete parts that no backup needs; delete none if a manifest can't be read."""
     try:
         needed = {part for path in paths for recipe in recipes(read_manifest(path)).values() for part in recipe.parts}
     except OperatorError:
@@ -210,7 +208,7 @@ def places(folder: Path) -> list[Path]:
 
 
 def verify_backup(folder: StateFolder, name: str) -> Backup:
-    """Return a backup by name after reading all of it; OperatorError if it is missing, changed or another bot's."""
+    """Read a backup completely; raise OperatorError if it is missing, changed or another bot's."""
     path = folder.path / BACKUPS / name
     content = read_manifest(path)
     if (content.get("state"), content.get("account")) != (folder.id, folder.account_number):
@@ -226,9 +224,9 @@ def verify_backup(folder: StateFolder, name: str) -> Backup:
 
 
 def find_damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
-    """Read everything that backups consist of, each part once, and return the damaged backups.
+    """Read all parts of all backups once, and return the damaged backups.
 
-    Parts are compared with the digests in the manifests; the books they form together are not read for content.
+    Parts are compared with the digests in the manifests; the books that they form aren't read for content.
     """
     read = Hashed() if hashed is None else hashed
     damage = ((path.name, _damage(path, read)) for path in places(folder))
@@ -254,9 +252,9 @@ def _require_files(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def whole(folder: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str] | None = None) -> Iterator[Path]:
-    """Yield a folder with a backup's assembled files while it is needed; OperatorError if they can't be assembled.
+    """Yield a folder with a backup's assembled files inside the block; raise OperatorError if they can't be assembled.
 
-    With a list `lost`, files that can't be assembled are left out and the reasons are appended to it. A folder with the
+    With a list `lost`, files that can't be assembled are left out and the reasons appended to it. A folder with the
     files themselves, such as in the quarantine, is yielded unchanged.
     """
     if not in_parts(folder):
@@ -279,17 +277,17 @@ def whole(folder: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str
 @contextmanager
 def scratch(root: Path) -> Iterator[Path]:
     """Yield an empty folder below `root`; if this process is killed, the next backup removes it."""
-    with TemporaryDirectory(prefix=SCRATCH, dir=root) as made, _lock_folder(Path(made)):
-        yield Path(made)
+    with TemporaryDirectory(prefix=SCRATCH, dir=root) as folder_name, _lock_folder(Path(folder_name)):
+        yield Path(folder_name)
 
 
 def assemble(path: Path, file: str, target: Path) -> None:
-    """Assemble one file of a copy from parts, in the folder `target`; raise OperatorError if a part has changed."""
+    """Assemble one file of a backup in the folder `target`; raise OperatorError if a part has changed."""
     backup_parts.assemble(path.parent / PARTS, recipes(read_manifest(path))[file], target / file)
 
 
 def ledger_size(path: Path) -> int:
-    """Return the size of the ledger in a folder or a copy in bytes; 0 if there is none, or it is unknown."""
+    """Return the size in bytes of the ledger in a folder or a backup; 0 if there is none, or it is unknown."""
     try:
         return recipes(read_manifest(path))[LEDGER].bytes if in_parts(path) else (path / LEDGER).stat().st_size
     except (OperatorError, OSError, KeyError):
@@ -297,7 +295,7 @@ def ledger_size(path: Path) -> int:
 
 
 def end(folder: Path) -> BackupPoint:
-    """Return how far the books in a folder go, without reading them; OperatorError if the ledger can't be opened."""
+    """Return how far a folder's books reach, without reading them; raise OperatorError if they can't be opened."""
     if not in_parts(folder):
         return _end(folder)
     content = read_manifest(folder)
@@ -313,7 +311,7 @@ def _end(path: Path) -> BackupPoint:
 
 
 def in_parts(path: Path) -> bool:
-    """Return True if a folder is a backup, whose files are assembled from parts."""
+    """Return True if a folder is a backup, with files in parts."""
     return path.parent.name == BACKUPS and (path / MANIFEST).exists()
 
 
@@ -343,7 +341,7 @@ def recipes(content: Mapping[str, Any]) -> dict[str, Recipe]:
 def _copy(source: Path, target: Path) -> None:
     """Copy ledger and journal as of one moment: no one writes to either while the ledger's write lock is held.
 
-    The journal is copied after the lock is released, but only up to its length at that time, which never changes.
+    The journal is copied after the lock is released, but only up to its length at that time; those bytes never change.
     """
     with opened_plain(source / JOURNAL) as read, written_plain(target / JOURNAL) as written:
         with _write_locked(source / LEDGER):
@@ -380,13 +378,13 @@ def _read_through(copy: Path, name: Path, account: str) -> Backup:
 
 
 WRITTEN_WITHIN_NS = 1_000_000_000
-"""How much later than its entry in the folder a manifest may be written."""
+"""How much later than its file a manifest may be written, in nanoseconds."""
 
 
 def as_left(folder: Path) -> Hashed:
-    """Return the parts that are unchanged since the backups that need them were made, so that they need no reading.
+    """Return the parts that are unchanged since their backups were made, which need no reading.
 
-    The system sets the time of a file's last status change itself, so any later write shows.
+    The system itself sets the time of a file's last status change, so any later write shows.
     """
     trusted, touched = Hashed(), set[Path]()
     for index in places(folder):

@@ -1,8 +1,8 @@
-"""Check the books before every pass, so that nothing is decided or sent based on damaged books.
+"""Check the books before every pass, so that nothing is decided or sent from damaged books.
 
 SQLite's own check covers the pages, a checksum on every row their content (`ledger/integrity.py`), the journal its own
 chain, and a seal ties both together, so that an older or foreign ledger is noticed. Every write checks the seal again,
-and from there to the journal's end if another process has written; so nothing is ever added to a ledger and a journal
+and from there to the journal's end if another process has written, so nothing is ever added to a ledger and a journal
 that don't belong together.
 """
 
@@ -42,11 +42,11 @@ def hold(
     gives_way: bool = False,
     wait_s: float = state_locks.WAIT_S,
 ) -> Iterator[None]:
-    """Hold the folder's lock over intact books; DamagedBooksError if they are damaged, as in `require_sound`.
+    """Hold the folder's lock over intact books; raise DamagedBooksError like `require_sound` if they are damaged.
 
-    `books` returns the folder's books if they are open, and is called again at the end: a first pass opens them.
-    `first` runs under the lock before the books are checked; if it finds them damaged, the check gives the details.
-    `ahead`, `gives_way` and `wait_s` are those of `lock.hold`. OperatorError if the folder has a finished backtest.
+    `books` returns the folder's books if they are open, and is called again at the end, because a first pass opens
+    them. `first` runs under the lock before the check; if it finds damage, the check gives the details. `ahead`,
+    `gives_way` and `wait_s` are those of `state_locks.hold`. Raise OperatorError for a finished backtest's folder.
     """
     with state_locks.hold(trading(folder).path, verb, wait_s, ahead=ahead, gives_way=gives_way):
         require_own(folder)
@@ -58,7 +58,7 @@ def hold(
             with _Suspicion(folder, events, books):
                 yield
         finally:
-            # Before the lock is released, because the next process that takes it would have to read all of the books.
+            # Do this before releasing the lock: otherwise the next process would have to read all of the books.
             if (used := books()) is not None:
                 used.keep_custody()
 
@@ -66,8 +66,8 @@ def hold(
 class _Suspicion(Struct, frozen=True):
     """Check the books again if the block ends with an error that damaged books could have caused.
 
-    On damaged books, anything may fail, because what is read differs from what was written. If the books are sound, the
-    error continues unchanged.
+    With damaged books anything may fail, because the values read aren't those that were written. If the books are
+    intact, the error continues unchanged.
     """
 
     folder: StateFolder
@@ -85,27 +85,27 @@ class _Suspicion(Struct, frozen=True):
 
 
 def is_fault(error: BaseException | None) -> bool:
-    """Return True for an unintended error: a bug, but no system error or signal."""
+    """Return True for an unintended error: a bug, but not a system error or a signal."""
     return isinstance(error, Exception) and not isinstance(error, TradebotError | OSError)
 
 
 def require_own(folder: StateFolder) -> None:
-    """Raise if the folder's marker has been lost or replaced since it was opened; nothing is moved then."""
+    """Raise if the folder's marker was lost or replaced since it was opened; nothing is moved then."""
     marked = folder_identity.whose(folder.path)
     if (marked.id, marked.account_number) != (folder.id, folder.account_number):
         raise OperatorError(
             f"{folder.path} now holds the state of another bot, for account …{marked.tail}.",
-            f"stop this one; tradebot status {state_folder.option(folder.path)} shows whose it is",
+            f"stop this one; tradebot status {state_folder.option(folder.path)} shows its bot",
             code=ExitCode.REFUSED,
         )
 
 
 def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None = None) -> None:
-    """Check ledger and journal as `LedgerFile.check` does; if anything is wrong, halt the bot first.
+    """Check ledger and journal like `LedgerFile.check`; if anything is wrong, halt the bot first.
 
     A ledger that can't be trusted is moved to the quarantine with everything that belongs to it, and DamagedBooksError
-    says where. A damaged journal with an intact ledger only halts: exits continue from the ledger as long as they can
-    be journaled. TemporaryError if another process keeps the ledger locked.
+    says where. If only the journal is damaged, the bot is halted: exits continue from the ledger as long as they can be
+    journaled. Raise TemporaryError if another process keeps the ledger locked.
     """
     try:
         problem(folder, books)
@@ -119,9 +119,9 @@ def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None 
 
 
 def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) -> None:
-    """Read the whole books, because damage was found during work; raise like `require_sound`.
+    """Read the whole books because damage was found during work; raise like `require_sound`.
 
-    Books that were removed or replaced while open are left to the next pass: a person may be working on them.
+    Books that were removed or replaced while open are left to the next pass, because a person may be working on them.
     """
     if books is None:
         Custody(folder.path).revoke()
@@ -133,7 +133,7 @@ def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) ->
 
 
 def blame(folder: StateFolder) -> TradebotError | None:
-    """Return the damaged store's error, after reading all stores; None if all are intact, so there is a bug."""
+    """Read all stores and return the damaged one's error; None if all are intact, so that the cause is a bug."""
     from tradebot.adapters.facts import schema as facts_schema
 
     try:
@@ -150,7 +150,7 @@ def blame(folder: StateFolder) -> TradebotError | None:
 
 
 def problem(folder: StateFolder, books: LedgerFile | None = None) -> None:
-    """Raise any problem with the books: DamagedBooksError, or another OperatorError if they aren't ours."""
+    """Raise DamagedBooksError for damaged books, or OperatorError if they belong to another bot."""
     if books is not None and books.in_place:
         books.check()
         return
@@ -159,7 +159,7 @@ def problem(folder: StateFolder, books: LedgerFile | None = None) -> None:
 
 
 def _halt(folder: StateFolder, why: str, events: Events) -> None:
-    """Block entries; if a halt is already in force, keep its reason."""
+    """Block entries; an earlier halt keeps its reason."""
     now = datetime.now(UTC)
     if halt_switch.read(folder.path).state == "ACTIVE":
         halt_switch.halt(folder.path, WHO, why, now, "REDUCE_ONLY")

@@ -1,6 +1,6 @@
-"""Handle the leftovers of an interrupted `init`: a folder with books but no marker.
+"""Handle what an interrupted `init` left: a folder with books but no marker.
 
-Books that were never used may be moved aside without asking. Others are money records, so a person must decide.
+Unused books may be moved aside without asking. Others are money records, so a person must decide.
 """
 
 from contextlib import closing
@@ -13,20 +13,20 @@ from tradebot.errors import DamagedJournalError, OperatorError, TradebotError
 
 USER_FILE = "tradebot.yaml"
 BEFORE_USE = frozenset({"created", "opening", "approved", "trading_state"})
-"""Kinds of journal records from before anything is promised or filled."""
+"""Kinds of journal records from before any promise or fill."""
 MOVED_NAMES = (*(name for name in OWN_FILES if name != USER_FILE), EXCHANGE, PLANS, BARS_FOLDER)
-"""Names that move along with unused books. The market made for them moves too; a person's configuration stays."""
+"""Files that move along with unused books, including the market created for them; a person's configuration stays."""
 
 
 def has_unused_books(folder: Path) -> bool:
-    """Return True if a folder without a marker holds unused books; OperatorError if they are used or unreadable."""
+    """Return True if a folder without a marker has unused books; raise OperatorError if used or unreadable."""
     if not any((folder / name).exists() for name in (LEDGER, JOURNAL)):
         return False
     if _is_unused(folder):
         return True
     raise OperatorError(
-        f"{folder} holds books, but their marker {MARKER} is lost, and the books were used or can't be read: "
-        "nothing is written over them.",
+        f"{folder} has books, but their marker {MARKER} is lost, and the books were used or can't be read. They are "
+        "not overwritten.",
         f"restore {MARKER} from a copy, or keep the books elsewhere and start over: mv {folder} {folder}.lost",
     )
 
@@ -35,7 +35,7 @@ def _is_unused(folder: Path) -> bool:
     """Return True if nothing was ever promised or filled in these books, as far as they can be read.
 
     Every promise is in the journal before it is in the ledger. So a ledger damaged by a power failure at its first
-    commit was never used if its journal is whole, and a damaged journal was never used if the ledger is whole.
+    commit was never used if its journal is intact, and vice versa.
     """
     try:
         reading = _reading(folder / JOURNAL)

@@ -1,11 +1,11 @@
-"""Copy a backup off this machine, and back onto an empty one.
+"""Copy a backup off this machine, and back to an empty one.
 
-A copy has the layout of the folder of backups: parts, which never change and are sent once, and for each backup its
-manifest, which is sent last. So an interrupted copy is no backup yet, and the next try sends only the missing files.
+A copy has the layout of the backups' folder: parts, which never change and are sent once, and each backup's manifest,
+which is sent last. So an interrupted copy is not a backup yet, and the next attempt sends only the missing files.
 Nothing is ever replaced or deleted there.
 
-A copy may be in a bucket of S3, or of a service with its protocol (AWS_ENDPOINT_URL_S3). boto3 finds the keys in the
-environment, its own files, or the machine; and in `.env`.
+A copy may be in an S3 bucket, or at a service with the same protocol (AWS_ENDPOINT_URL_S3). boto3 finds the keys in the
+environment, its own files, or the machine, and we add those in `.env`.
 """
 
 import errno
@@ -34,7 +34,7 @@ DRAFT = ".new-"
 
 LEFT_AFTER_S = 86_400
 
-"""A draft that wasn't written to for so long was left by a copy that was cut short."""
+"""How long a draft must be unchanged to count as left by an interrupted copy."""
 
 FULL, KEPT_OUT = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -68,7 +68,7 @@ class OffsiteStore(Protocol):
         ...
 
     def put(self, name: str, file: Path, content: Content) -> None:
-        """Write a file that doesn't exist yet, and read it back before it gets its name."""
+        """Write a new file, and read it back before renaming it to its name."""
         ...
 
     def get(self, name: str, file: Path) -> None:
@@ -91,14 +91,14 @@ def send(backup: Path, offsite: OffsiteStore) -> None:
             continue
         if there is not None:
             raise OperatorError(
-                f"{offsite.where} has another {name}: it is of another bot, or it was changed there",
-                "name a folder or a prefix of this bot's own; what is there was left as it is",
+                f"{offsite.where} has a different {name}: it belongs to another bot, or was changed there",
+                "name a folder or a prefix for this bot alone; nothing was changed there",
             )
         offsite.put(name, file, own)
 
 
 def select_backup(offsite_store: OffsiteStore, name: str | None) -> str:
-    """Return the name of a store's backup, by default the newest; OperatorError if it has none."""
+    """Return the name of a backup in a store, by default the newest; raise OperatorError if it has none."""
     names = offsite_store.backups()
     if not names or (name is not None and name not in names):
         problem = f"{offsite_store.where} has no backup" + (f" {name}" if name else "")
@@ -108,10 +108,10 @@ def select_backup(offsite_store: OffsiteStore, name: str | None) -> str:
 
 
 def fetch(root: Path, offsite: OffsiteStore, name: str, owner: StateFolder | None) -> None:
-    """Copy a backup from a store to the folder of backups `root`; without an owner, it may be any bot's.
+    """Copy a backup from a store to the folder of backups `root`; without an owner, any bot's.
 
-    Local files aren't copied again, unless they are damaged. OperatorError if the backup is damaged there, or if it
-    isn't the owner's.
+    Local files aren't copied again unless damaged. Raise OperatorError if the backup is damaged there, or isn't the
+    owner's.
     """
     with backups.alone(root):
         try:
@@ -140,7 +140,7 @@ def _fetch(root: Path, offsite_store: OffsiteStore, name: str, owner: StateFolde
                 continue
             offsite_store.get(of, path / "file")
             if file.exists() and not _is_whole(path / "file", digest):
-                # Damaged here and there: the local copy stays.
+                # Damaged in both places: the local copy stays.
                 with around("offsite_copy.drop"):
                     (path / "file").unlink()
                 continue
@@ -153,12 +153,12 @@ def _fetch(root: Path, offsite_store: OffsiteStore, name: str, owner: StateFolde
 
 
 def _content(draft: Path, offsite: OffsiteStore, owner: StateFolder | None) -> Mapping[str, Any]:
-    """Return a manifest that was fetched; OperatorError if it is damaged, or another bot's."""
-    another = "name another of its backups, or the place of another copy"
+    """Parse a downloaded manifest; raise OperatorError if it is damaged, or another bot's."""
+    another = "name another of its backups, or another copy"
     try:
         content = backups.read_manifest(draft)
     except OperatorError as error:
-        raise OperatorError(f"{draft.name} in {offsite.where} is damaged, or isn't of this version", another) from error
+        raise OperatorError(f"{draft.name} in {offsite.where} is damaged, or of another version", another) from error
     if owner is not None and (content.get("state"), content.get("account")) != (owner.id, owner.account_number):
         raise OperatorError(
             f"{draft.name} in {offsite.where} is a backup of another bot's books",
@@ -168,7 +168,7 @@ def _content(draft: Path, offsite: OffsiteStore, owner: StateFolder | None) -> M
 
 
 def _is_whole(part: Path, digest: str | None) -> bool:
-    """Return True if a part is here as it was stored."""
+    """Return True if a local part is as it was stored."""
     try:
         return content_of(part).sha256 == digest
     except OSError:
@@ -181,9 +181,9 @@ def _require_same(here: Path, manifest: Path) -> None:
 
 
 def _files(backup: Path, content: Mapping[str, Any], parts: Path | None = None) -> dict[str, Path]:
-    """Return the files that a backup needs by their names in a copy, the manifest last.
+    """Return a backup's files by their names in a copy, the manifest last.
 
-    OperatorError if a name leads elsewhere: a manifest that was fetched may say anything.
+    Raise OperatorError if a name leads outside, because a downloaded manifest may contain anything.
     """
     stored = [part for recipe in backups.recipes(content).values() for part in recipe.parts]
     own = [*content["files"]]
@@ -203,7 +203,7 @@ def content_of(file: Path) -> Content:
 
 
 class Folder:
-    """Copies in a folder, such as on another disk or machine. It must exist, because a disk may be unplugged."""
+    """Copies in a folder, such as on another disk or machine. It must exist, because its disk may not be mounted."""
 
     def __init__(self, root: Path) -> None:
         self.where, self._root = str(root), root
@@ -212,7 +212,7 @@ class Folder:
         if other is not None:
             raise OperatorError(f"{other} is {'a file, not a' if other.is_file() else 'no'} folder", "name a folder")
         if not root.is_dir():
-            raise OperatorError(f"there is no folder {root}", f"plug in or mount its disk, or make it: mkdir {root}")
+            raise OperatorError(f"there is no folder {root}", f"connect or mount its disk, or create it: mkdir {root}")
 
     def backups(self) -> list[str]:
         """Return the names of the complete backups, newest first."""
@@ -237,13 +237,13 @@ class Folder:
         return {name: datetime.fromtimestamp(at, UTC) for name, at in times.items()}
 
     def read_back(self, name: str) -> Content | None:
-        """Return the size and digest of a file by name; its content is always read."""
+        """Return a file's size and digest; its content is always read."""
         return self.content(name)
 
     def put(self, name: str, file: Path, content: Content) -> None:
         """Write a file under a temporary name, read it back, and rename it.
 
-        The temporary name is this call's own: others may write the same file at the same time.
+        The temporary name is unique to the call, because others may write the same file at the same time.
         """
         target = self._root / name
         draft = target.with_name(f"{DRAFT}{target.name}.{os.urandom(8).hex()}")
@@ -259,7 +259,7 @@ class Folder:
         except OSError as error:
             raise self._refusal_error("written", error) from error
         finally:
-            # The original error is more informative than one about the draft.
+            # The original error says more than one about the draft.
             with suppress(OSError), around("offsite_copy.drop_draft"):
                 draft.unlink(missing_ok=True)
 
@@ -277,12 +277,12 @@ class Folder:
         return f"rm {quote(str(self._root / name))}"
 
     def _sweep(self, folder: Path) -> None:
-        """Delete drafts that interrupted copies left in a folder; they all lie directly in it."""
+        """Delete drafts that interrupted copies left directly in a folder."""
         if folder in self._swept:
             return
         self._swept.add(folder)
         for draft in folder.glob(f"{DRAFT}*"):
-            # Another copy may have renamed or deleted it since; one that can't be deleted does no harm.
+            # Another copy may have renamed or deleted it; one that can't be deleted does no harm.
             with suppress(OSError):
                 if time.time() - draft.lstat().st_mtime > LEFT_AFTER_S:
                     with around("offsite_copy.sweep"):
@@ -301,7 +301,7 @@ class Folder:
             return OperatorError(problem, f"free up space there: df -h {self.where}")
         if error.errno in KEPT_OUT:
             return OperatorError(problem, f"make it writable for this user; to see whose it is: ls -ld {self.where}")
-        return OperatorError(problem, f"look whether its disk is still there: ls -ld {self.where}")
+        return OperatorError(problem, f"check that its disk is connected: ls -ld {self.where}")
 
 
 def require_whole(stored: Content | None, content: Content, where: str, name: str) -> None:
@@ -309,7 +309,8 @@ def require_whole(stored: Content | None, content: Content, where: str, name: st
     stored = stored or Content(0, "")
     if stored != content:
         raise TradebotError(
-            f"{name} isn't in {where} as it was sent: {stored.bytes:,} of {content.bytes:,} bytes, or other ones",
+            f"{name} in {where} differs from what was sent: {stored.bytes:,} of {content.bytes:,} bytes, or "
+            "other content",
             "run it again; if it happens again, check that disk",
             code=ExitCode.UNAVAILABLE,
         )
@@ -323,7 +324,7 @@ TIMEOUT_S = 60
 
 REGION = "us-east-1"
 
-"""Any region works for a bucket elsewhere: S3 returns the right one."""
+"""Any region works for finding a bucket: S3 returns the right one."""
 
 MISSING = ("404", "NoSuchKey", "NotFound")
 
@@ -416,7 +417,7 @@ class Bucket:
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Turn the errors of boto3 into ours by their codes alone, because an error's text may repeat what was sent."""
+        """Translate boto3's errors by their codes alone, because their texts may repeat what was sent."""
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
         try:
@@ -428,7 +429,7 @@ class Bucket:
         except (BotoCoreError, ValueError) as error:
             problem = f"{self.where} doesn't answer: {type(error).__name__}"
             raise TemporaryError(
-                problem, "see whether the machine is online, and AWS_ENDPOINT_URL_S3 if it is set"
+                problem, "check that the machine is online, and AWS_ENDPOINT_URL_S3 if it is set"
             ) from error
 
     def _refusal_error(self, code: str) -> TradebotError:
@@ -442,7 +443,7 @@ class Bucket:
 
 
 def _client(keys: Mapping[str, str]) -> Any:
-    """Return a client of S3 that no text will show the keys of."""
+    """Create an S3 client; its keys appear in no text."""
     import boto3
     from botocore.config import Config
 
@@ -455,7 +456,7 @@ def _client(keys: Mapping[str, str]) -> Any:
     credentials = session.get_credentials()
     if credentials is not None:
         learn(credentials.access_key, credentials.secret_key, credentials.token)
-    # Writes are verified by reading back; not every service knows the checksums that boto3 would add.
+    # Writes are verified by reading back; not every service supports boto3's checksums.
     checks = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
     limits = Config(connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, **checks)
     endpoint = keys.get("AWS_ENDPOINT_URL_S3") or keys.get("AWS_ENDPOINT_URL")

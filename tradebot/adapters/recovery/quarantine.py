@@ -32,10 +32,10 @@ def stamp(at: datetime) -> str:
 
 
 def move(folder: Path, why: str, at: datetime) -> Path | None:
-    """Move the books and everything that belongs to them into a new quarantine folder; None if there are no books.
+    """Move the books and everything that belongs to them to a new quarantine folder; None if there are no books.
 
-    A hot rollback journal moves with its ledger, or the next reader would read half a commit as a whole one.
-    Raise OperatorError if that fails: files that weren't moved stay where they are.
+    A hot rollback journal moves with its ledger, or the next reader would take half a commit for a whole one. Raise
+    OperatorError if that fails: files that weren't moved stay where they are.
     """
     names = [name for name in (*BOOKS, *_torn_files(folder)) if os.path.lexists(folder / name)]
     if not names:
@@ -61,7 +61,7 @@ def write_manifest(folder: Path, facts: dict[str, object], schema: str = SCHEMA)
 
 
 def describe(path: Path) -> dict[str, object]:
-    """Return the size in bytes and SHA-256 of a file; of anything else, its kind."""
+    """Return a file's size in bytes and SHA-256; for anything else, its type."""
     try:
         file = opened_plain(path)
     except NotPlainError as error:

@@ -2,7 +2,6 @@
 
 Everything is built in a separate folder first. Then the damaged books move to the quarantine and the new ones replace
 them, the ledger last. If the process dies in between, the books are missing and can be rebuilt from the same sources.
-
 If the ledger is sealed with a record of the journal, everything in the journal up to that record is in the ledger or
 was never committed, so only later records must be written. Otherwise both are compared row by row.
 """
@@ -51,8 +50,8 @@ from tradebot.model.trading import Baseline
 from tradebot.model.venue import Settlement
 
 NOT_ACCEPTED = (
-    "what a backup or a damaged journal knows as accepted may be looser than what was accepted last: entries stay"
-    " closed until tradebot config accept"
+    "a configuration accepted according to a backup or a damaged journal may be looser than the last one accepted: "
+    "entries stay closed until tradebot config accept"
 )
 
 
@@ -79,16 +78,15 @@ def rebuild(
 ) -> Rebuilt:
     """Build new books, move the old ones to the quarantine, and put the new ones in their place.
 
-    `on` is the person's own time, used to name the quarantine folder; `only` is the one folder to take the books from.
-    `keep` gets the new books before they are put in place, so that no kill leaves books without their doubts. The
-    caller has the pass lock and has halted the bot. The new books wait for a person to accept them. OperatorError if
-    the disk refuses.
+    `on` is the machine's time, for naming the quarantine folder; `only` is the one folder to take the books from.
+    `keep` gets the new books before they are put in place, so that their doubts survive a kill. The caller has the pass
+    lock and has halted the bot. The new books wait for a person to accept them. Raise OperatorError if the disk fails.
     """
     try:
         with ExitStack() as opened:
             return _rebuilt(folder, find(folder, opened, only), why, on, keep)
     except OSError as error:
-        # A backup in parts is assembled next to itself before anything else is made.
+        # Assemble a backup in parts next to itself before creating anything else.
         raise cannot_write(folder.path, error) from error
 
 
@@ -124,13 +122,13 @@ def _count(sources: Sources) -> int:
 
 
 def _after_all(sources: Sources, created_at: datetime) -> datetime:
-    """Return a time just after the last record, because of two journals the one that ends later counts as newer."""
+    """Return a time just after the last record: of two journals, the one that ends later counts as newer."""
     last = parse_time(sources.last.at) if sources.last else created_at
     return max(last, created_at) + timedelta(microseconds=1)
 
 
 def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: datetime) -> tuple[int, int]:
-    """Write the new books into the scratch folder; return how many intents and fills they hold."""
+    """Write the new books to the scratch folder; return their number of intents and fills."""
     joined = join(folder, scratch, sources, now) if sources.ledger else None
     if joined is None:
         SqliteLedger.create(scratch, folder.account_number, folder.created_at).close()
@@ -151,7 +149,7 @@ def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: 
 
 
 def _rebuild_record(sources: Sources) -> dict[str, str | int | bool | None]:
-    """Return what the journal records about a rebuild: its generation, its sources, and what it revokes."""
+    """Return the journal's record of a rebuild: its generation, its sources, and what it revokes."""
     made_of = {"journal": sources.journal, "ledger": sources.ledger}
     record: dict[str, str | int | bool | None] = {"generation": sources.generation + 1}
     record |= {name: path.name if path else None for name, path in made_of.items()}
@@ -160,9 +158,9 @@ def _rebuild_record(sources: Sources) -> dict[str, str | int | bool | None]:
 
 TIMED = frozenset({"promised", "settled", "abandoned", "retried", "fill", "cash_adjusted", "acknowledged"})
 OUTCOMES = frozenset({"settled", "abandoned", "retried"})
-"""Kinds of records with the outcome of a promise, to which they refer by its id."""
+"""Kinds of records with a promise's outcome, which refer to the promise by its id."""
 IN_FORCE = {"trading_state": "trading_states", "acknowledged": "acknowledged", "approved": "baselines"}
-"""Kinds of which only the last record is in force, and their tables."""
+"""Kinds of which only the last record counts, and their tables."""
 
 
 def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> Callable[[SqliteLedger], None]:
@@ -184,12 +182,12 @@ def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) ->
 
 
 def _sealed_in(sources: Sources, old: SqliteLedger) -> bool:
-    """Return True if the ledger is sealed with a record of this very journal."""
+    """Return True if the ledger is sealed with a record of this journal."""
     return sources.reading is not None and old.file.sealed_head().hash in sources.reading.found_hashes
 
 
 def _lacking(sources: Sources, old: SqliteLedger) -> list[RowPlace]:
-    """Return the records that the ledger has and the journal lacks; none if they are sealed together."""
+    """Return the records that only the ledger has; none if the two are sealed together."""
     if _sealed_in(sources, old) and sources.reading and not sources.reading.breaks:
         return []
     return _compare_once(sources, old).lacking
@@ -202,7 +200,7 @@ def _compare_once(sources: Sources, old: SqliteLedger) -> LedgerComparison:
 
 
 def _only_in_journal(sources: Sources, old: SqliteLedger) -> Iterator[JournalRecord]:
-    """Return the records that the ledger doesn't hold and that nothing in it has superseded."""
+    """Yield the records that the ledger lacks and that nothing in it supersedes."""
     sealed = old.file.sealed_head()
     if _sealed_in(sources, old):
         return sources.records(after=sealed.sequence)
@@ -238,18 +236,18 @@ def _start_journal(folder: StateFolder, path: Path, sources: Sources) -> Journal
 
 
 def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, object], datetime]]:
-    """Yield the states in force by a ledger that knows more than the journal, which was lost or cut short."""
+    """Yield the states in force according to a ledger that goes beyond a lost or shortened journal."""
     halts = old.halts()
     for halt in halts:
         words = {"state": str(halt.state), "who": halt.who, "why": halt.why}
         yield {**words, "causes": sorted(halt.causes), "accepted_at": None}, halt.at or now
     if not halts:
-        words = {"state": "ACTIVE", "who": "recover", "why": "no halt was in force by the ledger"}
+        words = {"state": "ACTIVE", "who": "recover", "why": "according to the ledger, no halt was in force"}
         yield {**words, "causes": [], "accepted_at": None}, now
 
 
 def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[JournalRecord], books: SqliteLedger) -> None:
-    """Write into the ledger the records that only the journal has, and remove what new books don't inherit."""
+    """Write records that only the journal has to the ledger, and remove what new books don't inherit."""
     books.file.execute(
         "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
         (*head, books.account_number),
@@ -261,7 +259,7 @@ def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[JournalReco
     for record in rest:
         replay(books, record, sources)
     books.file.keeps_journal = True
-    # If shares changed owners without a trade since the old ledger, their best price is no longer known.
+    # If shares changed owners without a trade since the old ledger, their best price is unknown.
     for owned in (row.owned for row in books.tables.fills.after(counts).values()):
         if not owned.fill.venue_order_id:
             which = owned.strategy, owned.fill.symbol
@@ -269,7 +267,7 @@ def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[JournalReco
 
 
 def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, str]) -> Iterator[JournalRecord]:
-    """Yield the journal's records the ledger lacks; `latest` maps kinds to the time of the ledger's row in force."""
+    """Yield the journal's records that the ledger lacks; `latest` maps kinds to the time of the ledger's last row."""
     for record in sources.records():
         if record.kind in IN_FORCE and record.at <= latest[record.kind]:
             continue
@@ -295,7 +293,7 @@ def _doubt_of(old: SqliteLedger, row_place: RowPlace) -> Doubt:
 def _merge_lacking(
     records: Iterable[JournalRecord], lacking: Iterable[RowPlace], old: SqliteLedger
 ) -> Iterator[JournalRecord | JournalRow]:
-    """Insert lacking records in the order of time; halts carry a person's own time, which isn't trading time."""
+    """Insert missing records in the order of time; halts carry the machine's time, which isn't trading time."""
     waiting = deque(lacking)
     for record in records:
         while waiting and record.kind in TIMED and waiting[0].at <= record.at:
@@ -306,7 +304,7 @@ def _merge_lacking(
 
 
 def replay(books: SqliteLedger, record: JournalRecord, sources: Sources) -> None:
-    """Replay one record; a record that makes no sense without another, lost one becomes a doubt."""
+    """Replay one record; one that makes no sense without a lost record becomes a doubt."""
     kind, where = record.kind, f"record {record.head.sequence}"
     if kind in NOT_PLAYED or (kind in OF_PERSONS and sources.approval_unsure):
         return
@@ -326,7 +324,7 @@ def replay(books: SqliteLedger, record: JournalRecord, sources: Sources) -> None
 
 
 def _promise_again(books: SqliteLedger, text: str) -> None:
-    """Replay a promise from its text: its verdicts are most of the journal, and nothing needs to parse them."""
+    """Replay a promise from its text without parsing its verdicts, which are most of the journal."""
     intent, end = JSON.raw_decode(text, len(INTENT))
     if not text.startswith(INTENT) or not text.startswith(VERDICTS, end):
         raise ValueError("it isn't a promise")
@@ -401,9 +399,9 @@ PLAYED: Mapping[str, Callable[[SqliteLedger, Any, datetime], object]] = {
 BY_TEXT = frozenset({"promised", "fill"})
 """Records whose text the ledger stores exactly as the journal does."""
 OF_PERSONS = {"approved": "baselines", "promoted": "promotions"}
-"""Kinds of records that permit trading until revoked, and their tables: if the last record may be lost, none counts."""
+"""Kinds of records that permit trading until revoked, and their tables: if the last one may be lost, none counts."""
 NOT_PLAYED = frozenset({"created", "live_armed", "accepted"})
 NOT_INHERITED = ("armings", "last_reconcile")
-"""Tables that new books don't inherit: they have their own, and a person must arm live trading again."""
+"""Tables that new books don't inherit: they start their own, and a person must arm live trading again."""
 JSON = json.JSONDecoder()
 INTENT, VERDICTS = '{"intent":', ',"verdicts":'

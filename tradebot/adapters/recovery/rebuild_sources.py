@@ -1,8 +1,8 @@
 """Find the sources of new books: the most complete journal and ledger, wherever they are.
 
-Checking either takes seconds on books that have grown for years, so a second process copies and checks the ledger: this
-module, run as a program. It ends with exit code 0 only if the copy is complete. If it ends in any other way, its copy
-isn't used, and the caller reads the ledger itself.
+Checking either takes seconds for books of several years, so a second process (this module, run as a program) copies and
+checks the ledger meanwhile. It exits with 0 only if the copy is complete; otherwise the copy isn't used, and the caller
+reads the ledger itself.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from tradebot.adapters.state.state_folder import BACKUPS, JOURNAL, LEDGER, State
 from tradebot.errors import TradebotError
 
 LARGE = 32 << 20
-"""Bytes. Copying a smaller ledger takes less time than starting a process."""
+"""Copying a ledger below this size in bytes takes less time than starting a process."""
 NEEDED = ("LD_LIBRARY_PATH", "PATH", "TMPDIR")
 """The environment variables that the second process gets; the others may hold keys."""
 
@@ -45,13 +45,13 @@ class CheckedCopy:
         self._process = process
 
     def is_whole(self) -> bool:
-        """Wait for the copy, and return True if it was made and is intact."""
+        """Wait for the copy; return True if it is complete and intact."""
         return self._process.wait() == 0
 
 
 @contextmanager
 def start_copy(path: Path, root: Path) -> Iterator[CheckedCopy | None]:
-    """Start to copy the ledger in `path` into a folder below `root`; both end with the context.
+    """Start copying the ledger in `path` to a folder below `root`; both are gone at the end of the block.
 
     Yield None if the ledger is small or no process could be started.
     """
@@ -115,7 +115,7 @@ class Doubt(NamedTuple):
 
 
 class RowPlace(NamedTuple):
-    """The place of a row in a ledger, sortable by time; `rank` is the position of its kind in `KINDS`."""
+    """A row's position in a ledger, sortable by time; `rank` is the index of its kind in `KINDS`."""
 
     at: str
     rank: int
@@ -123,7 +123,7 @@ class RowPlace(NamedTuple):
 
 
 class LedgerComparison(NamedTuple):
-    """The records that a journal lacks compared with a ledger, oldest first, and digests of those that the ledger
+    """A journal compared with a ledger: the records that it lacks, oldest first, and digests of those that the ledger
     lacks.
 
     `lasting` is True if the ledger lacks a record of a kind that ledgers never delete.
@@ -135,13 +135,13 @@ class LedgerComparison(NamedTuple):
 
 
 class Sources(Struct):
-    """The sources of new books; a place is a folder, or None if nothing intact was found.
+    """The sources of new books; each is a folder, or None if nothing intact was found.
 
-    `reading` belongs to the journal. `known_hashes` are the journal ends and ledger seals that appear in one of this
-    account's journals: a ledger with any other seal comes from elsewhere. `generation` counts the rebuilds mentioned in
-    the journals, because the journal of the last rebuild is the newer one. `copies` maps a place and a file name to the
-    folder with the assembled file. `compared` is the result of comparing the journal and ledger of such a folder, if
-    computed. `money_digests` are the journal's `digests_of`, if its chain is intact and they were computed.
+    `reading` belongs to the journal. `known_hashes` has the journal ends and ledger seals in this account's journals: a
+    ledger with any other seal comes from elsewhere. `generation` counts the rebuilds in the journals, because the last
+    rebuild's journal is the newest. `copies` maps a source and a file name to the folder with the assembled file.
+    `compared` is the comparison of such a folder's journal and ledger, if computed. `money_digests` are the journal's
+    `digests_of`, if its chain is intact and they were computed.
     """
 
     journal: Path | None = None
@@ -156,7 +156,7 @@ class Sources(Struct):
 
     @property
     def approval_unsure(self) -> bool:
-        """Return True if the latest approval may be lost because only backups or a damaged journal remain."""
+        """Return True if the latest approval may be lost, because only backups or a damaged journal remain."""
         made_of = [path for path in (self.journal, self.ledger) if path is not None]
         of_backups = bool(made_of) and all(path.parent.name == BACKUPS for path in made_of)
         of_ledger = self.ledger is not None and self.ledger.parent.name != BACKUPS
@@ -191,7 +191,7 @@ def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> So
 
 
 def _end(sources: Sources, path: Path, only: Path | None) -> BackupPoint | None:
-    """Return how far the books of a place reach, None if it has none; for a damaged ledger, what its journal says."""
+    """Return how far a folder's books reach, None if it has none; for a damaged ledger, according to its journal."""
     try:
         return backups.end(path)
     except TradebotError as damaged:
@@ -201,7 +201,7 @@ def _end(sources: Sources, path: Path, only: Path | None) -> BackupPoint | None:
 
 
 def _copy(sources: Sources, opened: ExitStack, path: Path, file: str) -> Path:
-    """Return a folder with the file of a place, if that is intact; if it isn't, record a doubt."""
+    """Return a folder with an intact file of a source; if it isn't intact, record a doubt."""
     if (path, file) not in sources.copies:
         lost = list[str]()
         sources.copies[path, file] = opened.enter_context(backups.whole(path, (file,), lost))
@@ -215,12 +215,12 @@ def _find_journal(
     best, wanted = (-1, 0), frozenset(hash_ for end in ends.values() for hash_ in (end.last, end.sealed) if hash_)
     for path, end in ends.items():
         if end.last in sources.known_hashes and path != only:
-            # Another journal that was read contains all its records, since each record names the one before it.
+            # Another journal contains all of its records, because each record has the previous one's hash.
             continue
-        # A backup's journal usually ends before the ledger does, and is then compared with it.
+        # A backup's journal usually ends before its ledger, and is then compared with it.
         lineage = Lineage(folder.account_number, digesting=path != folder.path)
         if only not in (None, path):
-            # Nothing is taken from it, but it may mention rebuilds that the chosen source doesn't know about.
+            # Nothing is taken from it, but it may show rebuilds that the chosen source doesn't know.
             for record in journal_reader.rebuilds(path / JOURNAL):
                 lineage.add(record)
             sources.generation = max(sources.generation, lineage.generation)
@@ -228,7 +228,7 @@ def _find_journal(
         reading = _reading(sources, opened, path, wanted, lineage)
         if reading is None or not lineage.ours:
             if reading is not None:
-                sources.doubts.append(Doubt("journal", str(path / JOURNAL), "it holds no record of this account"))
+                sources.doubts.append(Doubt("journal", str(path / JOURNAL), "it has no record of this account"))
             continue
         sources.known_hashes |= reading.found_hashes
         sources.generation = max(sources.generation, lineage.generation)
@@ -240,7 +240,7 @@ def _find_journal(
 
 def _breaks(sources: Sources) -> list[Doubt]:
     if sources.journal is None or sources.reading is None:
-        return [Doubt("journal", JOURNAL, "no journal that can be read was found")]
+        return [Doubt("journal", JOURNAL, "no readable journal was found")]
     where = sources.journal / JOURNAL
     return [Doubt("record", f"{where}:{line.number}", line.problem) for line in sources.reading.breaks]
 
@@ -248,7 +248,7 @@ def _breaks(sources: Sources) -> list[Doubt]:
 def _reading(
     sources: Sources, opened: ExitStack, folder: Path, wanted: frozenset[str], lineage: "Lineage"
 ) -> JournalContent | None:
-    """Read the journal of a place completely; None if there is none or it can't be assembled."""
+    """Read a source's journal completely; None if there is none or it can't be assembled."""
     try:
         path = _copy(sources, opened, folder, JOURNAL) / JOURNAL
         return journal_reader.read(path, wanted=wanted, each=lineage.add) if is_plain(path) else None
@@ -284,7 +284,7 @@ class Lineage:
 def _find_ledger(
     sources: Sources, opened: ExitStack, places: Iterable[Path], copy: CheckedCopy | None, folder: StateFolder
 ) -> None:
-    """Choose the first ledger that is intact and belongs to one of the journals; one of them may be copied already."""
+    """Choose the first intact ledger that belongs to one of the journals; one may be copied already."""
     for path in places:
         try:
             checked = copy if copy and copy.place == path and copy.is_whole() else None
@@ -293,19 +293,19 @@ def _find_ledger(
             with closing(
                 SqliteLedger.open(_copy(sources, opened, path, LEDGER), folder.account_number, read_only=True)
             ) as ledger:
-                # A file put together from parts equals, byte for byte, what was read through at backup time.
+                # A file assembled from parts equals, byte for byte, the one read at backup time.
                 if not checked and not backups.in_parts(path):
                     ledger.file.check_pages()
                 related = _is_related(ledger, sources)
         except TradebotError as damaged:
-            # Name a copy that was put together by where it came from.
+            # Name an assembled copy by its source.
             message = damaged.message.replace(str(sources.copies.get((path, LEDGER), path)), str(path))
             sources.doubts.append(Doubt("ledger", str(path / LEDGER), message))
             continue
         if related:
             sources.ledger = path
             return
-        sources.doubts.append(Doubt("ledger", str(path / LEDGER), "it belongs to no journal that was found"))
+        sources.doubts.append(Doubt("ledger", str(path / LEDGER), "it belongs to none of the journals"))
     lost = (
         "no intact ledger was found, so claimed slots, the best prices of trailing stops and the highest equity "
         "start over"
@@ -314,7 +314,10 @@ def _find_ledger(
 
 
 def _is_related(ledger: SqliteLedger, sources: Sources) -> bool:
-    """Return True if a ledger belongs to a journal: one has its last record, or it contains all of a shortened one."""
+    """Return True if a ledger belongs to a journal:
+
+    the journal has its last record, or it has all of a shortened journal.
+    """
     seal = ledger.file.sealed_head()
     if sources.last is None or seal.hash in sources.known_hashes:
         return True

@@ -1,7 +1,7 @@
-"""Store requests for approval of entries, and their answers.
+"""Store requests for approval of entries, and the answers.
 
-Damage costs the content: nothing counts as approved then, and pending requests are made again. Plans of reconcile are
-files: one run proposes a plan, and a person accepts it in another.
+After damage nothing counts as approved, and pending requests are made again. Plans of reconcile are files: one run
+proposes a plan, and a person accepts it in another.
 """
 
 import json
@@ -66,8 +66,8 @@ class SqliteApprovals(CacheStore):
     def answer(self, name: str, answer: ApprovalAnswer, who: str, now: datetime) -> tuple[Request, bool]:
         """Record a person's answer to a request; return the request, and whether the answer is new.
 
-        Only a pending request takes an answer, and only one. Repeating the same answer changes nothing. Raise
-        OperatorError if there is nothing to answer.
+        Only a pending request can be answered, and only once. Repeating the same answer changes nothing. Raise
+        OperatorError if the request can't be answered.
         """
         with self._write():
             request = next(iter(_rows(self._database, "WHERE name = ?", name)), None)
@@ -108,22 +108,22 @@ NEXT_STEP = "tradebot reconcile   (proposes a plan and names it)"
 MAX_CHARACTERS = 1 << 20
 
 
-def write(folder: StateFolder, plan: AdjustmentPlan, kept: int) -> Path:
+def write(folder: StateFolder, plan: AdjustmentPlan, max_count: int) -> Path:
     """Write a plan durably, delete all but the newest ones, and return its path; raise OperatorError if that fails."""
     content = {"schema": SCHEMA, "account": folder.account_number, "plan": encode(plan)}
     path = folder.plans / f"{plan.id}.json"
     try:
         folder.plans.mkdir(mode=0o700, exist_ok=True)
         write_durably(path, json.dumps(content, indent=2) + "\n")
-        _forget_old(folder.plans, kept)
+        _forget_old(folder.plans, max_count)
     except OSError as error:
         raise cannot_write(folder.plans, error) from error
     return path
 
 
-def _forget_old(folder: Path, kept: int) -> None:
+def _forget_old(folder: Path, max_count: int) -> None:
     paths = sorted(folder.glob("plan-*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for old in paths[kept:]:
+    for old in paths[max_count:]:
         with around("approvals.forget_old"):
             old.unlink(missing_ok=True)
 

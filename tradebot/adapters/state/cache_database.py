@@ -36,7 +36,7 @@ class DamagedError(Exception):
 
 
 class UnfinishedError(DamagedError):
-    """Raised when nothing was ever written to the file; what created it may have been killed."""
+    """Raised when nothing was ever written to the file; the process that created it may have been killed."""
 
 
 class EarlierVersionError(DamagedError):
@@ -74,7 +74,7 @@ class CacheDatabase(NamedTuple):
     later: tuple[str, ...] = ()
 
     def open(self, path: Path) -> "CacheConnection":
-        """Return a checked connection; raise DamagedError if the file is missing or not a complete one of its kind."""
+        """Open and check a file; raise DamagedError if it is missing or incomplete."""
         if not path.exists():
             raise DamagedError("missing")
         with self.translate_errors(path):
@@ -103,10 +103,10 @@ class CacheDatabase(NamedTuple):
     def start_over(
         self, path: Path, *, look_again: bool = False, problem: str = DAMAGED
     ) -> tuple["CacheConnection", Path | None]:
-        """Create an empty file; return its connection, and where the old file was moved to, if there was one.
+        """Create an empty file; return its connection, and the path that an old file was moved to.
 
         With `look_again`, use a file that another process has created since this one was found missing or damaged.
-        `problem` describes the old file and becomes part of its name.
+        `problem` describes the old file and becomes part of its new name.
         """
         with _alone_in(path.parent):
             if look_again:
@@ -141,7 +141,7 @@ class CacheDatabase(NamedTuple):
         except sqlite3.OperationalError as error:
             name = getattr(error, "sqlite_errorname", "")
             if not name or MALFORMED in str(error):
-                # Python raises this itself if a text isn't valid UTF-8; an index reads texts that must be JSON.
+                # Python raises this itself if a text isn't valid UTF-8; indexes read texts that must be JSON.
                 raise DamagedError(str(error)) from error
             if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 raise TemporaryError(
@@ -155,7 +155,7 @@ class CacheDatabase(NamedTuple):
         try:
             require_plain(path)
         except NotPlainError as error:
-            # Moved aside like any other damage: what only speeds up the work must not stop an exit.
+            # Move it aside like any other damage: a mere cache must not stop an exit.
             raise DamagedError(str(error.strerror)) from error
         database = sqlite3.connect(
             f"{path.absolute().as_uri()}?{_how(path)}",
@@ -168,7 +168,7 @@ class CacheDatabase(NamedTuple):
         return database
 
     def _complete(self, database: "CacheConnection") -> None:
-        """Create the tables that an earlier version of this program hasn't created."""
+        """Create the tables that an earlier version of this program lacked."""
         if self.later and not _statements(database).issuperset(self.later):
             with database.transaction():
                 for statement in self.later:
@@ -179,7 +179,7 @@ class CacheDatabase(NamedTuple):
     def _check(self, database: sqlite3.Connection, expected: tuple[str, ...]) -> None:
         marks = [database.execute(f"PRAGMA {name}").fetchone() for name in MARKS]
         if marks[0] == (self.application_id,) and 0 < marks[1][0] < self.version:
-            raise EarlierVersionError(f"{self.holds} of version {marks[1][0]}, and this program has {self.version}")
+            raise EarlierVersionError(f"{self.holds} of version {marks[1][0]}, but this program has {self.version}")
         if marks == [(0,), (0,)] and not _statements(database):
             raise UnfinishedError(f"nothing was written to the file of {self.holds} yet")
         if marks != [(self.application_id,), (self.version,)]:
@@ -189,7 +189,7 @@ class CacheDatabase(NamedTuple):
 
 
 class CacheStore:
-    """A store in a cache database. If that is missing or damaged, it starts over, and an event says so.
+    """A store in a cache database. If the file is missing or damaged, it starts over, and an event says so.
 
     A file of an earlier version counts as damaged, unless the store has a separate event for it.
     """
@@ -282,7 +282,7 @@ def _lock_exclusively(descriptor: int) -> bool:
     try:
         return try_lock(descriptor, fcntl.LOCK_EX)
     except OSError:
-        # Some network drives lock no folders; a file that is created twice there is only moved aside once too often.
+        # Some network drives can't lock folders; there, at worst, a new file is moved aside unnecessarily.
         return True
 
 
@@ -302,12 +302,12 @@ def _move_aside(path: Path, problem: str) -> Path | None:
 
 
 def _how(path: Path) -> str:
-    """Return how to open a file: one that we can't write is opened read-only."""
+    """Return the mode for opening a file: read-only if we can't write it."""
     return "mode=rw" if _writable(path) else _only_to_read(path)
 
 
 def _only_to_read(path: Path) -> str:
-    # Even to read a WAL database, SQLite creates files beside it, unless told that nothing can change.
+    # Even for reading a WAL database, SQLite creates files beside it unless told that it is immutable.
     return "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
 
 

@@ -16,8 +16,8 @@ from tradebot.model.struct_tools import replace
 
 
 def keep_dry_run(folder: Path, cycle: CycleRecord) -> None:
-    """Write the pass in place of the last one; CannotWriteError if that fails."""
-    assert cycle.dry_run, "only a dry run is kept here"
+    """Write the pass in place of the last dry run; raise CannotWriteError if that fails."""
+    assert cycle.dry_run, "only a dry run is stored here"
     whole = [pack(replace(cycle, candidates=())), [pack(record) for record in cycle.candidates]]
     try:
         write_durably(folder / DRY_RUN, json_text(whole) + "\n")

@@ -29,10 +29,10 @@ class JsonlEvents:
         self,
         path: Path,
         max_bytes: int = MAX_BYTES,
-        kept: int = KEPT,
+        max_files: int = KEPT,
         also: Callable[[SystemEvent], None] = lambda event: None,
     ) -> None:
-        self._lines = RotatedLines(path, max_bytes, kept)
+        self._lines = RotatedLines(path, max_bytes, max_files)
         self._name = path.name
         self._also = also
 
@@ -62,7 +62,7 @@ def read_through(path: Path) -> tuple[int, int]:
 
 
 def last_events(path: Path, count: int, besides: Collection[EventKind] = ()) -> tuple[Sequence[SystemEvent], int]:
-    """Return the last `count` events, oldest first, including rotated files, and how many lines can't be read.
+    """Return the last `count` events, oldest first, including rotated files, and the number of unreadable lines.
 
     Events of the kinds in `besides` are left out.
     """
@@ -80,7 +80,7 @@ def last_events(path: Path, count: int, besides: Collection[EventKind] = ()) -> 
 def worth_seeing(
     path: Path, spans: Sequence[tuple[datetime, datetime]], also: Collection[EventKind] = ()
 ) -> tuple[int, Sequence[SystemEvent]]:
-    """Return how many events are within the periods, and those of them that need attention or are among `also`.
+    """Return how many events are in the periods, and those that need attention or whose kind is in `also`.
 
     Routine events are counted without decoding them. Only the current file and the last full one are read.
     """
@@ -115,7 +115,7 @@ def end_of(path: Path) -> EventCursor:
 def news(path: Path, cursor: EventCursor) -> tuple[list[SystemEvent], EventCursor]:
     """Return the events after a position, across rotations, and the new position; unreadable lines are skipped.
 
-    If the file of that position is gone, all existing events are later. A line without its end isn't complete yet.
+    If the position's file is gone, all existing events are later. A line without its end isn't complete yet.
     """
     numbered = (path.with_name(f"{path.name}.{number}") for number in range(MOST_FILES - 1, 0, -1))
     files = [file for file in (*numbered, path) if file.is_file()]
@@ -134,7 +134,7 @@ def news(path: Path, cursor: EventCursor) -> tuple[list[SystemEvent], EventCurso
 
 
 class Tail:
-    """Follows the lines appended to a file of events from now on, across rotations."""
+    """Follow the lines appended to a file of events from now on, across rotations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

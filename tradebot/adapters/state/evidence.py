@@ -1,11 +1,11 @@
 """Store a backtest's evidence in its folder, for the commands that report it.
 
-The list of everything that was tried is next to the folders of backtests. Each line's `sum` is over its fields and the
-previous sum, and the last sum is stored in a separate file. So a line that was changed, added by hand or removed is
-noticed, even at the end. Lines from before there were sums count as one block.
+The list of all trials is next to the backtests' folders. Each line's `sum` covers its fields and the previous sum, and
+the last sum is in a separate file. So a changed, added or removed line is noticed, even at the end. Lines from before
+there were sums count as one block.
 
-The results of a learned policy are a JSON file next to the evaluation that made them. The run that made it seals it
-with the hash of its content, so that a change is noticed. A file without a seal was made elsewhere.
+A learned policy's results are a JSON file next to its evaluation. The run seals it with the hash of its content, so
+that a change is noticed. A file without a seal comes from elsewhere.
 """
 
 import json
@@ -54,7 +54,7 @@ def read_sealed(file: Path) -> tuple[PolicyResults, bool]:
         why = error.strerror if isinstance(error, OSError) else error
         raise OperatorError(f"{file} can't be read as the results of a policy: {why}", AGAIN) from error
     if seal not in (None, _digest(sealed)):
-        raise OperatorError(f"{file} was changed since the run that made it sealed it", AGAIN)
+        raise OperatorError(f"{file} was changed after it was sealed by its run", AGAIN)
     if wrong := next(problems(policy_results), None):
         raise OperatorError(f"{file} can't be judged: {wrong}", AGAIN)
     return policy_results, seal is not None
@@ -77,7 +77,7 @@ class Trial(Struct, frozen=True):
     """One combination of settings and code that was tried: the run's name, its length, and its Sharpe ratio.
 
     The ratio is annualized with the root of a year's sessions; None if the run's equity didn't move. `digest`
-    identifies the trial, and `code` the strategy's code alone; it is empty for a trial stored without it.
+    identifies the trial, and `code` the strategy's code; it is empty for trials stored without it.
     """
 
     strategy: str
@@ -91,7 +91,7 @@ class Trial(Struct, frozen=True):
 def load_trial_list(folder: Path) -> Sequence[Trial] | None:
     """Return all trials, oldest first; None without a list. Raise OperatorError if it was edited.
 
-    A last line without its end was being written when its process died; it is left out.
+    A last line without its end was being written when the process died, and is left out.
     """
     listed = _read(folder)
     return None if listed is None else listed[0]
@@ -124,9 +124,9 @@ def append_trials(folder: Path, trials: Iterable[Trial]) -> None:
 
 
 def trials_of(trials: Iterable[Trial], strategies: Collection[str], codes: Collection[str] = ()) -> list[Trial]:
-    """Return the trials of strategies, under whatever names their code was tried: the last run of each trial.
+    """Return the last run of each trial of some strategies, under whatever names their code was tried.
 
-    `codes` are further digests of code that counts.
+    `codes` has further digests of code that counts.
     """
     listed = tuple(trials)
     code = {trial.code for trial in listed if trial.strategy in strategies and trial.code} | set(codes)
@@ -135,7 +135,7 @@ def trials_of(trials: Iterable[Trial], strategies: Collection[str], codes: Colle
 
 
 def _read(folder: Path) -> tuple[Sequence[Trial], str, int] | None:
-    """Return the trials of a list, its last sum, and how many bytes of it are whole lines."""
+    """Return a list's trials, its last sum, and how many bytes are complete lines; None without a list."""
     try:
         content = read_plain(folder / TRIALS)
     except FileNotFoundError:
@@ -183,9 +183,9 @@ def _sum(before: str, content: bytes) -> str:
 
 def _edited_error(folder: Path) -> OperatorError:
     return OperatorError(
-        f"{folder / TRIALS} was edited or cut, so how much was tried isn't known",
-        f"put it and {LAST} back from a copy, or begin a new list without what was tried: "
-        f"rm {folder / TRIALS} {folder / LAST}",
+        f"{folder / TRIALS} was edited or cut, so the number of trials is unknown",
+        f"restore it and {LAST} from a copy, or start a new list without the earlier trials: rm {folder / TRIALS} "
+        f"{folder / LAST}",
     )
 
 
@@ -198,13 +198,13 @@ def trading(folder: StateFolder) -> StateFolder:
     """Return the folder of a bot that can trade; raise OperatorError for a read-only type."""
     if folder.kind == SHADOW:
         raise OperatorError(
-            f"{folder.path} holds what a strategy does in shadow: it can be read, and its bot alone trades in it",
+            f"{folder.path} has a strategy's shadow trading: it is read-only, and only its bot trades in it",
             f"tradebot report {option(folder.path)}; to trade now: tradebot shadow {option(folder.path.parent.parent)}",
         )
     if folder.kind != BACKTEST:
         return folder
     raise OperatorError(
-        f"{folder.path} holds a finished backtest: it can be read, but nothing trades in it",
+        f"{folder.path} has a finished backtest: it is read-only",
         f"tradebot report {option(folder.path)}; to trade: tradebot init --state-dir NEW",
     )
 
@@ -237,17 +237,17 @@ def read_evidence(folder: Path) -> Evidence:
 def read_trials(folder: Path, strategies: Collection[str], codes: Collection[str] = ()) -> Trials | None:
     """Return how many settings of these strategies were tried in the backtests next to a folder; None without a list.
 
-    Runs with the same settings count once, with the ratio of the last, and the same code counts under any name; `codes`
-    are further digests of code that counts. Raise OperatorError if the list was edited.
+    Runs with the same settings count once, with the last one's ratio, and the same code counts under any name; `codes`
+    has further digests of code that counts. Raise OperatorError if the list was edited.
     """
     trials = trials_of(load_trial_list(folder.parent) or (), strategies, codes)
     return Trials(len(trials), tuple(trial.sharpe for trial in trials if trial.sharpe is not None)) if trials else None
 
 
 def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
-    """Return the code of completed backtests in a state folder, by strategy, the last one last.
+    """Return the code of finished backtests in a state folder by strategy: the last run's name by digest, newest last.
 
-    It is a digest with the name of its last run. Unreadable lists are left out.
+    Unreadable lists are left out.
     """
     by_run: dict[str, dict[str, str]] = {}
     with suppress(OperatorError, OSError):

@@ -1,13 +1,11 @@
 """Distinguish a copy of a state folder from the original.
 
-Each folder of an account notes its own path, and a copy contains that note too. So a folder is a copy while the path in
-its note has the same bot in another folder. Nothing else counts: a folder that was moved, restored, or mounted
-elsewhere finds its bot gone from that path, notes its own path, and continues. Inodes and devices would change over
-reboots.
-
-A copy on another machine, or one that a container sees at the same path, isn't noticed here, but as soon as it has sent
-an order, by the other's halt (SECOND_WRITER). If a folder's marker is damaged or lost, its copy counts, so that no bot
-is kept from its positions.
+Each folder of an account stores its own path, and a copy contains that path too. So a folder is a copy if its stored
+path leads to another folder of the same bot. Nothing else counts: a folder that was moved, restored, or mounted
+elsewhere finds no such bot at the stored path, stores its new path, and continues. Inodes and devices would change over
+reboots. A copy on another machine, or in a container at the same path, isn't noticed here, but by the other's halt
+(SECOND_WRITER) as soon as it has sent an order. If a folder's marker is damaged or lost, its backup copy counts, so
+that a bot can always reach its positions.
 """
 
 import json
@@ -32,7 +30,7 @@ from tradebot.errors import DamagedMarkerError, OperatorError
 
 
 def by_its_copy(path: Path, error: DamagedMarkerError) -> StateFolder:
-    """Return a damaged marker's content from its first intact copy; raise `error` if there is none."""
+    """Return the marker from its first intact copy; raise `error` if there is none."""
     for copy in copies_of(path / MARKER, path / BACKUPS):
         with suppress(OSError, UnicodeDecodeError, OperatorError):
             return parsed_marker(path, read_plain(copy).decode())
@@ -48,7 +46,7 @@ def whose(path: Path) -> StateFolder:
 
 
 def mark_again(path: Path, marker: Path) -> None:
-    """Mark a prepared folder with the marker of a backup; OperatorError if that is damaged or can't be written."""
+    """Mark a prepared folder with a backup's marker; raise OperatorError if it is damaged or can't be written."""
     text = read_plain(marker).decode()
     parsed_marker(path, text)
     try:
@@ -71,19 +69,16 @@ def original(folder: StateFolder) -> Path | None:
 
 
 def note_place(folder: StateFolder) -> None:
-    """Note the folder's path, unless it is a copy.
-
-    Failures are ignored, because they must not prevent exits.
-    """
+    """Store the folder's path, unless it is a copy. Failures are ignored, because they must not prevent exits."""
     if folder.sends_orders and _noted_place(folder) != folder.path.resolve() and original(folder) is None:
         with suppress(OSError):
             write_durably(folder.path / HOME, place_text(folder.path))
 
 
 def take_over(folder: StateFolder, other: Path) -> None:
-    """Make the other folder the copy, and this one the bot's; OperatorError if either can't be written.
+    """Make the other folder the copy, and this one the bot's; raise OperatorError if either can't be written.
 
-    After a crash in between, neither sends anything until it is done again.
+    After a crash in between, neither sends anything until this is done again.
     """
     for path in (other, folder.path):
         try:
@@ -93,7 +88,7 @@ def take_over(folder: StateFolder, other: Path) -> None:
 
 
 def _noted_place(folder: StateFolder) -> Path | None:
-    """Return the place that a folder has noted; None if it has none, or none that can be read."""
+    """Return the path that a folder has stored; None if it has none, or an unreadable one."""
     try:
         return Path(json.loads(read_plain(folder.path / HOME))) if folder.sends_orders else None
     except (OSError, ValueError, TypeError):

@@ -1,8 +1,8 @@
-"""Check who else can reach into a state folder: the folder, every folder above it, and everything in it.
+"""Check who else can change a state folder: the folder, every folder above it, and everything in it.
 
-Anyone who can write to one of these folders can put links and files into ours, or swap a folder for another one.
-Anyone who can write to one of our files can change limits, books or backups. Quick commands import this module, so it
-uses only the cheap part of the standard library.
+Anyone who can write to one of these folders can put links and files into ours, or swap a folder for another one. Anyone
+who can write to one of our files can change limits, books or backups. Quick commands import this module, so it uses
+only the cheap part of the standard library.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tradebot.adapters.state.resources import network_kind
 
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
-"""For the state folder itself the group counts as others, whoever is in it: the folder is for its owner alone."""
+"""For the state folder itself, the group counts as others: the folder is for its owner alone."""
 ELSEWHERE = "or name another folder: --state-dir"
 
 Look = Callable[[Path], os.stat_result]
@@ -35,7 +35,7 @@ def find_unsafe_permission(folder: Path) -> UnsafePermission | None:
 
 
 def find_unsafe_within(folder: Path, inner: Collection[str]) -> UnsafePermission | None:
-    """Return the first file or folder in a state folder that someone else can write; None if there is none.
+    """Return the first file or folder in a state folder that others can write; None if there is none.
 
     Among its folders, only those named in `inner` are checked, each with everything below it.
     """
@@ -57,7 +57,7 @@ def _first_unless_network(folder: Path, findings: Callable[[], Iterator[UnsafePe
 
 
 def another_owner(path: Path, owner: int) -> str | None:
-    """Return a sentence saying that a file belongs to another user, who can change it anytime; None if it is ours."""
+    """Say that a file belongs to another user, who can change it anytime; None if it is ours."""
     us = os.geteuid()
     return None if owner == us else f"{path} belongs to another user (uid {owner}, and this is uid {us})"
 
@@ -79,7 +79,7 @@ def _open_doors(folder: Path) -> Iterator[UnsafePermission]:
 
 
 def _unsafe_within(folder: Path, entered: bool, inner: Collection[str] | None) -> Iterator[UnsafePermission]:
-    """Yield what others can write in a folder; `entered` means that its permissions let them in."""
+    """Yield what others can write in a folder; `entered` says whether its permissions let them in."""
     for path in _entries(folder):
         link = _stat_or_none(path, os.lstat)
         linked = link is not None and stat.S_ISLNK(link.st_mode)
@@ -102,7 +102,7 @@ def _unsafe_within(folder: Path, entered: bool, inner: Collection[str] | None) -
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what a folder contains; nothing if we may not look, because then we read nothing from it either."""
+    """Return a folder's entries; none if we can't read it, because then nothing in it is read either."""
     try:
         return [folder / name for name in sorted(os.listdir(folder))]
     except PermissionError:
@@ -110,7 +110,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _stat_or_none(path: Path, look: Look) -> os.stat_result | None:
-    """Return what is at a path; None if we can't reach it, because then we read nothing from it either."""
+    """Return a path's stat; None if we can't reach it, because then it isn't read either."""
     try:
         return _stat_if_exists(path, look)
     except OSError:
@@ -118,10 +118,7 @@ def _stat_or_none(path: Path, look: Look) -> os.stat_result | None:
 
 
 def _foreign_owner(path: Path, status: Iterable[os.stat_result]) -> Iterator[UnsafePermission]:
-    """Yield a finding if a file, or the link to it, belongs to another user.
-
-    Files of root are fine, because root can do anything anyway.
-    """
+    """Yield a finding if a file, or the link to it, belongs to another user; root may own it."""
     strangers = (statu.st_uid for statu in status if statu.st_uid not in (0, os.geteuid()))
     problems = (another_owner(path, owner) for owner in strangers if owner != os.stat("/").st_uid)
     for problem in filter(None, problems):
@@ -136,7 +133,7 @@ def _unsafe_above(parent: Path, where: str = "is above the state folder") -> Ite
     if _others_write(status) and not status.st_mode & stat.S_ISVTX:
         problem = f"{parent} {where} and is writable by other users"
         yield UnsafePermission(problem, f"chmod go-w {parent}, {ELSEWHERE}")
-    # The owner of the root folder may do anything anyway; inside a container that need not be uid 0.
+    # The owner of the root folder can do anything anyway; inside a container that need not be uid 0.
     owner_problem = another_owner(parent, status.st_uid)
     if owner_problem and status.st_uid != os.stat("/").st_uid:
         yield UnsafePermission(owner_problem, f"move the state into a folder you own, {ELSEWHERE}")

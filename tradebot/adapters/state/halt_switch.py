@@ -1,8 +1,8 @@
-"""Read and write the two files that decide whether risk may be added: ARMED must be present and valid, HALT absent.
+"""Read and write the two files that decide whether risk may be added: ARMED must be valid and HALT absent.
 
-Halting removes ARMED first, because removing a file works on a full disk and needs no database; if the folder is
-read-only, ARMED is emptied instead. `tradebot halt` runs this before importing anything else, so it uses only the cheap
-part of the standard library.
+Halting removes ARMED first, because removing a file works on a full disk and needs no database; in a read-only folder,
+ARMED is emptied instead. `tradebot halt` runs this before importing anything else, so it uses only the cheap part of
+the standard library.
 """
 
 import json
@@ -27,13 +27,13 @@ HALT = "HALT"
 TAKEN = ".taken"
 """The suffix of a HALT file's name while it is being ended."""
 Written = tuple[str, str, str, datetime, tuple[str, ...]]
-"""The content of one of the two files: the state, who, why, when, and the causes if the bot halted itself."""
+"""The content of one of the two files: state, who, why, when, and the causes if the bot halted itself."""
 Seen = tuple[int, int] | None
-"""Identifies a HALT file by inode and modification time in ns, because each halt writes a new file."""
+"""Identifies a HALT file by inode and modification time in ns: each halt writes a new file."""
 
 
 def is_armed(folder: Path) -> bool:
-    """Return True if ARMED is a regular file whose record is readable and says so."""
+    """Return True if ARMED is a regular file with a valid record that says so."""
     return _armed_record(folder) is not None
 
 
@@ -49,8 +49,8 @@ def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Ite
     """Remove or empty ARMED, then write HALT; either one halts trading, so raise OperatorError only if both fail.
 
     Return the resulting state of the two files. The newest reason is kept, but FLATTEN is never weakened to
-    REDUCE_ONLY. If only ARMED could be changed, that is REDUCE_ONLY, whatever was requested. `causes` are given if the
-    bot halts itself.
+    REDUCE_ONLY. If only ARMED could be changed, the state is REDUCE_ONLY, whatever was requested. `causes` is set if
+    the bot halts itself.
     """
     kept_armed = _error_of(partial(_remove, folder / ARMED)) and _error_of(partial(_empty, folder / ARMED))
     before = _parse(_content(folder / HALT) or "")
@@ -74,12 +74,12 @@ def halt_stat(folder: Path) -> Seen:
 def lift(folder: Path, shown: Seen) -> bool:
     """Remove ARMED and then the HALT that was shown, so that any failure on the way leaves the bot halted.
 
-    Return False if a different HALT has arrived; that one stays in force. If HALT is a folder with content, it is
-    renamed to a name that `left_aside` returns. OperatorError if something can't be removed.
+    Return False if a different HALT has arrived; that one stays in force. A HALT that is a folder with content is
+    renamed to a name that `left_aside` returns. Raise OperatorError if something can't be removed.
     """
     taken = folder / f"{HALT}.{os.urandom(8).hex()}{TAKEN}"
     try:
-        # A HALT made by hand leaves ARMED in place, so removing only HALT would let entries out too early.
+        # A HALT created by hand leaves ARMED in place, so removing only HALT would let entries out too early.
         if _exists(folder / ARMED):
             with around("halt_switch.disarm_first"):
                 (folder / ARMED).unlink()
@@ -101,12 +101,12 @@ def lift(folder: Path, shown: Seen) -> bool:
 
 
 def left_aside(folder: Path) -> tuple[Path, ...]:
-    """Return the folders with content that were in the place of HALT, which we must not delete."""
+    """Return folders with content that were in the place of HALT, which must not be deleted."""
     return tuple(sorted(folder.glob(f"{HALT}.*{TAKEN}")))
 
 
 def newer_halt() -> OperatorError:
-    """Return the error for a person who tries to end a halt other than the one shown."""
+    """Return the error for ending another halt than the one shown."""
     return OperatorError(
         "a newer halt arrived while this one was being ended, and it stays in force",
         "tradebot status shows who set it; then run tradebot unhalt",
@@ -142,7 +142,7 @@ def read(folder: Path) -> "TradingStateRecord":
         return _read_halt(folder / HALT)
     record = _armed_record(folder)
     if record is None:
-        return TradingStateRecord(TradingState.REDUCE_ONLY, "", "the ARMED file is absent or unreadable", None)
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "", "the ARMED file is missing or unreadable", None)
     _, who, why, at, _ = record
     return TradingStateRecord(TradingState.ACTIVE, who, why, at)
 
@@ -159,7 +159,7 @@ def _exists(path: Path) -> bool:
 
 
 def _armed_record(folder: Path) -> Written | None:
-    """Return the record of ARMED; None if it is absent, emptied, damaged or says anything else."""
+    """Return ARMED's record; None if it is missing, emptied, damaged or says anything else."""
     record = _parse(_content(folder / ARMED) or "")
     return record if record and record[0] == "ACTIVE" else None
 
@@ -181,7 +181,7 @@ def _read_halt(path: Path) -> "TradingStateRecord":
 
 
 def _halt_file_time(path: Path) -> datetime | None:
-    """Return when someone created a HALT by hand, since it doesn't say so itself; None if the system doesn't know."""
+    """Return when a HALT was created by hand, from the file system; None if unknown."""
     try:
         return datetime.fromtimestamp(os.lstat(path).st_mtime, UTC)
     except (OSError, OverflowError, ValueError):

@@ -1,7 +1,7 @@
-"""The file of an incident: readable text, each part on a line, with the SHA-256 of all earlier lines.
+"""Read and write incident files: readable text, each part on a line, with the SHA-256 of all earlier lines.
 
-The first line has the digest of the second, and that has the name, length and digest of each part. A file may be
-untrusted: it isn't compressed, it has no paths, and its size and depth are bounded.
+The first line has the digest of the second, which has each part's name, length and digest. Files may be untrusted: they
+aren't compressed, have no paths, and are bounded in size and depth.
 """
 
 import json
@@ -19,16 +19,16 @@ FORM = "tradebot-incident/1"
 LARGEST = 64 * 1_000_000
 MOST_PARTS = 16
 LONGEST_HEAD = 100_000
-AGAIN = "ask whoever made it to send it again, or to make it again with tradebot incident"
+AGAIN = "ask for the file again, or for a new one made with tradebot incident"
 ABSENT = (
-    "name the file that tradebot incident wrote; tradebot replay alone decides the last session again, and "
-    "tradebot replay 2026-11-16 that one"
+    "name a file that tradebot incident wrote; tradebot replay alone replays the last session, and tradebot replay "
+    "2026-11-16 that one"
 )
 UNREADABLE = "name a regular file that you may read"
 
 
 def content_of(parts: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a file with these parts, which are JSON; equal parts make equal bytes."""
+    """Return the content of a file with these JSON parts; equal parts give equal bytes."""
     lines = {name: _line(value) for name, value in parts.items()}
     files = [{"name": name, "bytes": len(line), "sha256": _sum(line)} for name, line in lines.items()]
     head = _line({"parts": files})
@@ -36,14 +36,16 @@ def content_of(parts: Mapping[str, Any]) -> bytes:
 
 
 def parts_of(path: Path) -> Mapping[str, Any]:
-    """Return the parts of a file by name; raise OperatorError, naming the part, if one was changed."""
+    """Parse a file and return its parts by name; raise OperatorError naming the part that was changed."""
     content = _content(path)
     first, _, rest = content.partition(b"\n")
     if not first.startswith(NAME):
-        raise OperatorError(f"{path} isn't the file of an incident.", "such a file is made by tradebot incident")
+        raise OperatorError(f"{path} is not an incident file.", "tradebot incident makes such files")
     form, _, digest = first.partition(b" ")
     if form != FORM.encode():
-        raise OperatorError(f"{path} has another form, and this program reads {FORM}.", "use the version that made it")
+        raise OperatorError(
+            (f"{path} has another format than {FORM}, which this program reads."), "use the version that made it"
+        )
     head, _, rest = rest.partition(b"\n")
     if len(head) > LONGEST_HEAD or _sum(head).encode() != digest:
         raise _damage_error(path, "its list of parts")
@@ -73,7 +75,7 @@ def _content(path: Path) -> bytes:
     try:
         with opened_plain(path) as file:
             if os.fstat(file.fileno()).st_size > LARGEST:
-                raise OperatorError(f"{path} has more than {LARGEST // 1_000_000} MB, and isn't read.", AGAIN)
+                raise OperatorError(f"{path} is larger than {LARGEST // 1000000} MB, so it isn't read.", AGAIN)
             return file.read(LARGEST)
     except FileNotFoundError as error:
         raise OperatorError(f"There is no file {path}.", ABSENT) from error
@@ -85,11 +87,11 @@ def _json(path: Path, line: bytes, what: str) -> Any:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise OperatorError(f"{path} can't be read: {what} isn't JSON, or too deep.", AGAIN) from error
+        raise OperatorError(f"{path} can't be read: {what} isn't JSON, or is nested too deeply.", AGAIN) from error
 
 
 def _damage_error(path: Path, what: str) -> OperatorError:
-    return OperatorError(f"{path} is damaged: {what} isn't what was written.", AGAIN)
+    return OperatorError(f"{path} is damaged: {what} was changed.", AGAIN)
 
 
 def _line(value: Any) -> bytes:

@@ -1,7 +1,7 @@
-"""Append lines to a file that is rotated by size, so that it never grows without bound.
+"""Append lines to a file that is rotated by size, so that it doesn't grow without bound.
 
-The file's own lines show which records it has. So a kill, a full disk or a second writer neither loses nor duplicates a
-line, and a deleted file starts again with the records of the last day.
+The file's own lines show which records it has. So a kill, a full disk or a second writer neither loses nor repeats a
+line, and a deleted file starts again with the last day's records.
 """
 
 import fcntl
@@ -20,15 +20,16 @@ from tradebot.adapters.text.redaction import hide
 
 
 class RotatedLines:
-    """Appends lines to a file; full files are numbered, `kept` of them, and the oldest is overwritten.
+    """Append lines to a file; full files are numbered, `max_files` of them, and the oldest is overwritten.
 
-    If the disk fails, lines are lost but no pass is. `lost` then says why the last line was, and is None otherwise.
+    If the disk fails, lines are lost but no pass is. `lost` then has the reason for the last line, and is None
+    otherwise.
     """
 
-    def __init__(self, path: Path, max_bytes: int, kept: int) -> None:
+    def __init__(self, path: Path, max_bytes: int, max_files: int) -> None:
         self._path = path
         self._max_bytes = max_bytes
-        self._kept = kept
+        self._kept = max_files
         self.lost: str | None = None
 
     def require(self) -> None:
@@ -36,7 +37,7 @@ class RotatedLines:
         os.close(self._open_file())
 
     def append(self, text: str) -> bool:
-        """Append one line, without its end; return True if a new file was started for it."""
+        """Append one line; return True if a new file was started for it."""
         line, rotated = text.encode() + b"\n", False
         try:
             rotated = self._rotate(len(line))
@@ -55,15 +56,12 @@ class RotatedLines:
         return open_plain(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
     def _is_torn(self, descriptor: int) -> bool:
-        """Return True if the last line has no end, as after a loss of power: the next one would be lost with it."""
+        """Return True if the last line has no end, as after a power failure: the next one would be lost with it."""
         size = os.fstat(descriptor).st_size
         return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
     def _rotate(self, coming: int) -> bool:
-        """Rename full files to the next number, overwriting the oldest.
-
-        Return False if there is still room for a line.
-        """
+        """Rename full files to the next number, overwriting the oldest; return False if there is room for the line."""
         if not self._path.exists() or self._path.stat().st_size + coming <= self._max_bytes:
             return False
         for number in range(self._kept - 1, 0, -1):
@@ -80,34 +78,34 @@ class RotatedLines:
 
 
 BACK = timedelta(days=1)
-"""How much older than newer ones a record may be, and the overlap of a new file."""
+"""How late a record may arrive compared with newer ones, and how far back a new file starts."""
 
 Row = Mapping[str, Any]
 
 
 class TailFile:
-    """One file. `at` is the field with a row's time, and `names` are the fields that identify a record."""
+    """One file of records. `at` is the field with a row's time, and `names` has the fields that identify a record."""
 
-    def __init__(self, path: Path, max_bytes: int, kept: int, at: str, names: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, max_bytes: int, max_files: int, at: str, names: tuple[str, ...]) -> None:
         self._path = path
-        self._kept = kept
+        self._kept = max_files
         self._at = at
         self._names = names
-        self._lines = RotatedLines(path, max_bytes, kept)
+        self._lines = RotatedLines(path, max_bytes, max_files)
         self._known = dict[str, datetime]()
         self._first: datetime | None = None
         self._status: tuple[int, int] | None = None
 
     def add(self, read: Callable[[datetime], Iterable[Row]], now: datetime) -> int:
-        """Append the rows read since a time that the file doesn't have yet; return how many.
+        """Append the rows since a time that the file lacks; return how many.
 
-        Rows that the disk refuses are appended the next time. Raise OSError if the file can't be read.
+        Rows that the disk refuses are appended next time. Raise OSError if the file can't be read.
         """
         if self._status is None or self._status != self._file_identity():
             self._repair()
             self._read()
         since = max(max(self._known.values()) - BACK, self._first) if self._known and self._first else now - BACK
-        # Nothing older is appended any more: a file may last for weeks, and serve for years.
+        # Nothing older is appended, because a file may last for weeks.
         self._known = {name: at for name, at in self._known.items() if at >= since}
         texts = (hide(json.dumps(row)) for row in read(since))
         keyed = {name: (at, text) for text in texts for name, at in self._keys_and_times(text)}
@@ -122,7 +120,7 @@ class TailFile:
                 return count
             self._know(name, at)
             size += len(text.encode()) + 1
-        # If a line was written only partly, or a new file was begun, the next read starts from the beginning.
+        # If a line was cut short or a new file was started, the next read starts from the beginning.
         self._status = (inode, size) if self._file_identity() == (inode, size) else None
         return len(new)
 
@@ -131,7 +129,7 @@ class TailFile:
         self._first = min(self._first or at, at)
 
     def _keys_and_times(self, text: str | bytes) -> Iterator[tuple[str, datetime]]:
-        """Yield each line's record key and time; skip lines that can't be read."""
+        """Yield each line's record key and time; unreadable lines are skipped."""
         with suppress(ValueError, LookupError, TypeError):
             row = json.loads(text)
             yield json.dumps([row[name] for name in self._names] if self._names else row), parse_time(row[self._at])
@@ -143,7 +141,7 @@ class TailFile:
         return status.st_ino, status.st_size
 
     def _repair(self) -> None:
-        """Cut off a last line without its end: its record is appended again."""
+        """Cut off a last line without its end; its record is appended again."""
         if not is_plain(self._path):
             return
         whole = read_plain(self._path).rfind(b"\n") + 1
@@ -156,9 +154,9 @@ class TailFile:
                 os.close(descriptor)
 
     def _read(self) -> None:
-        """Read which rows a record may still repeat, from the newest line back.
+        """Read which rows may be repeated, from the newest line back.
 
-        A line that is two times `BACK` older than the newest one was written before all that still count.
+        A line older than the newest one by twice `BACK` can't be repeated, nor can earlier ones.
         """
         self._known, self._first = {}, None
         newest: datetime | None = None

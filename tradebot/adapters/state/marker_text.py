@@ -1,4 +1,4 @@
-"""The text of a state folder's marker, with a checksum, so that a damaged one isn't mistaken for another bot's.
+"""Format and parse a state folder's marker; a checksum tells a damaged one from another bot's.
 
 Quick commands import this module, so it uses only the cheap part of the standard library.
 """
@@ -14,9 +14,9 @@ from tradebot.adapters.state.safe_open import read_plain
 
 SCHEMA = 1
 VENUE, FIRST_VENUE = "venue", "alpaca"
-"""Only a marker of another venue names it, so that those of earlier versions mean the same."""
+"""Markers name the venue unless it is the first one, so that markers of earlier versions stay valid."""
 VENUES = "alpaca, kraken_futures, ibkr or one of a package"
-"""The venues, as help names them: whoever only reads help loads none."""
+"""The venues as help names them, without loading any."""
 NAMES = ("id", "kind", "mode", "account_number", VENUE)
 MARKED = ("schema", *NAMES[:-1], "created_at")
 """The fields of a marker, besides its venue and its checksum."""
@@ -35,7 +35,7 @@ def marker_content(text: str) -> dict[str, Any]:
     """Parse a marker; raise ValueError or TypeError if it was changed."""
     content = json.loads(text)
     if not isinstance(content, dict) or content.pop(SUM, "") != _sum(content):
-        raise ValueError("it isn't as it was written")
+        raise ValueError("it was changed after it was written")
     content.setdefault(VENUE, FIRST_VENUE)
     if int(content["schema"]) == SCHEMA and content.keys() != {*MARKED, VENUE}:
         raise ValueError("it doesn't have the fields of a marker")
@@ -54,7 +54,7 @@ def put_back(marker: Path, backups: Path) -> str:
     for copy in copies_of(marker, backups):
         with suppress(OSError, ValueError, KeyError, TypeError):
             marker_content(read_plain(copy).decode())
-            return f"put it back: cp {quote(str(copy))} {quote(str(marker))}"
+            return f"restore it: cp {quote(str(copy))} {quote(str(marker))}"
     return ""
 
 

@@ -1,8 +1,8 @@
-"""Report the resources of this process and a folder's disk, process identity, and types of file systems.
+"""Report this process's resources, a folder's disk, process identity, and types of file systems.
 
 On a local disk, a lock works between all processes of the machine. On a network disk, each machine may have its own
 lock, so two bots could trade on one state. Data in memory, or in a container's writable layer, is lost at the next
-start of the machine or of the container: the bot would then not know its positions.
+start, and the bot would then not know its positions.
 """
 
 import os
@@ -20,11 +20,11 @@ _NETWORK = (
     r"|fuse\.(sshfs|glusterfs|ceph|ceph-fuse|s3fs|rclone|gcsfuse|goofys|juicefs|davfs2?|curlftpfs|smbnetfs|gvfsd-fuse)"
 )
 
-"""Names as the kernel uses them; WSL shows Windows disks as 9p, because another system manages them."""
+"""File systems on the network, by the kernel's names; WSL shows Windows disks as 9p, which another system manages."""
 
 _PASSING = re.compile(r"tmpfs|ramfs|rootfs|overlay|aufs|fuse\.fuse-overlayfs")
 
-"""File systems that end with the machine or the container, as long as nothing else is mounted over them."""
+"""File systems that end with the machine or container, unless something else is mounted over them."""
 
 _PASSING_HOSTS = {
     "DYNO": "Heroku",
@@ -33,13 +33,13 @@ _PASSING_HOSTS = {
     "FUNCTIONS_WORKER_RUNTIME": "Azure Functions",
 }
 
-"""Hosts whose own disk ends with each start, by a variable that they set."""
+"""Hosts whose own disk is reset at each start, by a variable that they set."""
 
 
 def kind_of(path: Path) -> str | None:
     """Return the type of file system of a path; None if the system doesn't say, as on macOS."""
     resolved = path.resolve()
-    # If two mounts share a place, the later one is visible.
+    # If two mounts have the same path, the later one is visible.
     over = [
         (len(mount), number, kind) for number, (mount, kind) in enumerate(_mounts()) if resolved.is_relative_to(mount)
     ]
@@ -58,18 +58,18 @@ def network_kind(path: Path) -> str | None:
 
 
 def passing(path: Path, environ: Mapping[str, str]) -> str | None:
-    """Return why data written at a path doesn't last; None if there is no sign of that."""
+    """Return why data written at a path doesn't last; None if nothing suggests that."""
     resolved = path.resolve()
     kind = kind_of(resolved)
     if kind is not None and _PASSING.fullmatch(kind):
-        return f"it is on {kind}, which ends with the machine or the container"
+        return f"it is on {kind}, which is erased when the machine or container stops"
     host = next((name for variable, name in _PASSING_HOSTS.items() if environ.get(variable)), None)
     mounted = any(resolved.is_relative_to(mount) for mount, _ in _mounts() if mount != "/")
-    return f"{host} keeps no disk of its own, and nothing else is mounted there" if host and not mounted else None
+    return f"{host} has no permanent disk, and nothing else is mounted there" if host and not mounted else None
 
 
 def _mounts() -> Iterator[tuple[str, str]]:
-    """Yield the place and kind of every mount, in the order they were made."""
+    """Yield path and type of every mount, in the order of mounting."""
     try:
         lines = _MOUNTS.read_bytes().split(b"\n")
     except OSError:
@@ -84,7 +84,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 STARTED = 19
 
-"""Where the start of a process is among the fields of /proc/self/stat that follow its name."""
+"""The index of the start time among the fields of /proc/self/stat after the name."""
 
 
 def memory_bytes() -> int | None:
@@ -94,7 +94,7 @@ def memory_bytes() -> int | None:
 
 
 def give_back_memory() -> None:
-    """Return freed memory to the system if the C library can; glibc keeps anything that isn't last in its heap."""
+    """Return freed memory to the system if the C library can; glibc keeps what isn't at the end of its heap."""
     import ctypes
 
     with suppress(AttributeError, OSError):
@@ -104,7 +104,7 @@ def give_back_memory() -> None:
 def open_descriptors() -> int | None:
     """Return how many descriptors this process has open, or None where the system doesn't report it."""
     try:
-        # Listing the folder takes one of its own.
+        # Listing the folder itself takes one descriptor.
         return len(os.listdir("/proc/self/fd")) - 1
     except OSError:
         return None

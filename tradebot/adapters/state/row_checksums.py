@@ -1,9 +1,9 @@
-"""Checksums for every row of a cache database, so that a damaged row counts as absent.
+"""Checksum every row of a cache database, so that a damaged row counts as missing.
 
-SQLite's own check looks at the structure of its pages and not at their content. A trigger writes each row's checksum
-with a function that only this program provides. For every connection, each table is hidden behind a temporary view of
-the same name that shows the intact rows only, so no query can read a damaged one. Statements that write name the table
-itself, as `main.TABLE`. The checksums find accidents; they don't stop an attacker, who can compute them too.
+SQLite's own check covers the structure of its pages but not their content. A trigger writes each row's checksum with a
+function that only this program provides. In every connection, each table is hidden behind a temporary view of the same
+name with the intact rows only, so no query can read a damaged one. Statements that write name the table itself, as
+`main.TABLE`. The checksums find accidents; they don't stop an attacker, who can compute them too.
 """
 
 import re
@@ -22,11 +22,11 @@ _LAST_COLUMN = re.compile(r"(?=,\s+(?:UNIQUE|PRIMARY KEY) \(|\)(?: WITHOUT ROWID
 
 def with_sums(statements: Iterable[str]) -> tuple[str, ...]:
     """Return the statements that create a database with checksums, given those that create it without."""
-    made = [
+    tables = [
         _LAST_COLUMN.sub(f", {SUM} INTEGER", statement, count=1) if _NAME.match(statement) else statement
         for statement in statements
     ]
-    return *made, *_triggers(made)
+    return *tables, *_triggers(tables)
 
 
 class BadRows:
@@ -76,7 +76,7 @@ class BadRows:
 
 
 def name_statements(statements: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield the tables that statements create, each with its statement."""
+    """Yield each table's name with the statement that creates it."""
     for statement in statements:
         if name := _NAME.match(statement):
             yield name[1], statement
@@ -96,7 +96,7 @@ def columns_of(statement: str) -> tuple[str, ...]:
 
 
 def key_of(statement: str) -> list[str]:
-    """Return the columns in the final PRIMARY KEY clause of a table; empty if it has none."""
+    """Return the columns of a table's PRIMARY KEY clause; empty if it has none."""
     match = _KEY.search(statement)
     return match[1].split(", ") if match else []
 

@@ -1,9 +1,7 @@
-"""Open and lock files of a state folder: regular files only, never through a link, and without ever waiting.
+"""Open and lock a state folder's files: regular files only, never through a link, and without ever waiting.
 
 A pipe in place of a file would block a reader forever, and a link would make us write to a different file. `halt`
-imports this module, so it uses only the cheap part of the standard library.
-
-The kernel releases the locks of a dead process.
+imports this module, so it uses only the cheap part of the standard library. The kernel releases a dead process's locks.
 """
 
 import errno
@@ -25,7 +23,7 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 
 def flocked_within(descriptor: int, kind: int, wait_s: float, poll_s: float) -> int | None:
-    """Return the descriptor once it is locked; close it and return None if another process holds it for `wait_s`."""
+    """Return the descriptor once it is locked; close it and return None if it stays locked elsewhere for `wait_s`."""
     deadline = time.monotonic() + wait_s
     try:
         while not try_lock(descriptor, kind):
@@ -68,7 +66,7 @@ def is_plain(path: Path) -> bool:
 def open_plain(path: Path, flags: int) -> int:
     """Open a regular file for its owner only and return its descriptor; NotPlainError for anything else."""
     require_plain(path)
-    # Something may have replaced the file since; don't follow a link or wait for a pipe.
+    # The path may have been replaced since; don't follow a link or wait for a pipe.
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):

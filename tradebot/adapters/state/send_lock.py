@@ -1,11 +1,10 @@
 """Lock the sending of orders that add risk, from the last check of the trading state to the venue's reply.
 
-Once a halt is set and this lock is found free, no order that saw the older state can still begin, because anyone who
-takes the lock later sees the halt. So `halt` doesn't take the lock; it only waits until it is free once.
-
-The lock is on the state folder itself. It needs no file, so it works on a full disk or in a read-only folder, and
-nothing can replace it while it is locked. The kernel releases a dead process's lock. A small file names the order being
-sent; it only counts while the lock is taken. `halt` imports this module, so only cheap imports are allowed.
+After a halt is set and this lock was found free, no order that saw the older state can still begin, because anyone who
+takes the lock later sees the halt. So `halt` doesn't take the lock; it only waits until it is free once. The lock is on
+the state folder itself. It needs no file, so it works on a full disk or in a read-only folder, and nothing can replace
+it while it is locked. The kernel releases a dead process's lock. A small file names the order being sent; it only
+counts while the lock is taken. `halt` imports this module, so only cheap imports are allowed.
 """
 
 import fcntl
@@ -26,12 +25,10 @@ if TYPE_CHECKING:
     from tradebot.model.intent import Intent
 
 WAIT_S = 2.0
-"""How long a halt waits for an order that is being sent, and one order waits for another."""
+"""How long a halt waits for an order being sent, and one order for another, in seconds."""
 POLL_S = 0.002
 NOTE_BYTES = 512
-"""The length of notes, which is fixed so that a new one overwrites the last: truncating a file costs more than
-everything else.
-"""
+"""The fixed length of notes: a new one overwrites the last, because truncating the file would be slow."""
 
 
 class FolderSendLock:
@@ -45,7 +42,7 @@ class FolderSendLock:
     def hold(self, intent: "Intent") -> Iterator[None]:
         """Hold the lock while one order is promised and sent, and release it whatever happens.
 
-        Raises TradebotError(ANOTHER_INSTANCE) if another order holds it for too long; then nothing was sent.
+        Raise TradebotError(ANOTHER_INSTANCE), with nothing sent, if another order holds it for too long.
         """
         descriptor = self._acquire()
         try:
@@ -73,7 +70,7 @@ def in_flight(folder: Path, wait_s: float = WAIT_S) -> str | None:
     try:
         descriptor = _lock_folder(folder, fcntl.LOCK_SH, wait_s)
     except OSError as error:
-        # If we can't look, assume the worst.
+        # If that can't be checked, assume that there is one.
         return f"there may be one, but that can't be checked: {error.strerror}"
     if descriptor is None:
         return _read_note(folder)
@@ -88,7 +85,7 @@ def _lock_folder(folder: Path, kind: int, wait_s: float) -> int | None:
 
 
 def _write_note(folder: Path, intent: "Intent") -> None:
-    """Write which order is being sent; on a full disk it is sent anyway, just without a note."""
+    """Write which order is being sent; on a full disk it is sent without a note."""
     note = {
         "order": intent.client_order_id,
         "symbol": intent.instrument.symbol,

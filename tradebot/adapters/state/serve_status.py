@@ -1,9 +1,9 @@
-"""Write a running `serve`'s status, here and to the service manager, count its starts, and detect a running one.
+"""Write a running `serve`'s status, report it to the service manager, count starts, and detect a running `serve`.
 
 The note alone proves nothing, because a killed process leaves it behind. The lock shows that `serve` runs, and the
-times in the note that it works. Starts without a clean end are counted, so that a crash loop is noticed. The service
-manager gets the status by systemd's notification protocol (sd_notify(3)): one datagram per message on a socket that the
-environment names. Without that name, nothing is sent.
+note's times show that it works. Starts without a clean end are counted, so that a crash loop is noticed. The service
+manager gets the status by systemd's notification protocol (sd_notify(3)): one datagram per message on a socket named in
+the environment. Without that name, nothing is sent.
 """
 
 import json
@@ -30,7 +30,7 @@ class Supervisor:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         address = environ.get(SOCKET, "")
-        # A leading @ stands for the zero byte of an abstract socket; other kinds of sockets aren't for us.
+        # A leading @ stands for the zero byte of an abstract socket; other kinds of sockets aren't supported.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address if address.startswith("/") else ""
 
     def tell(self, **state: str) -> None:
@@ -39,7 +39,7 @@ class Supervisor:
             return
         text = "\n".join(f"{name}={' '.join(value.split())}" for name, value in state.items())
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            # A manager that doesn't read must not hold up the bot.
+            # A manager that doesn't read must not delay the bot.
             sender.setblocking(False)
             sender.sendto(text.encode(), self._address)
 
@@ -48,23 +48,22 @@ STARTS_WINDOW = timedelta(minutes=10)
 
 MOST_STARTS = 5
 
-"""How many starts within the window are fine; one more is a crash loop."""
+"""How many starts within the window are allowed; one more is a crash loop."""
 
 
 def note_start(folder: Path, now: datetime) -> int:
-    """Record a start durably, before anything else is done; return the number of starts within the window, including
-    this one.
+    """Record a start durably before anything else; return the number of starts within the window, this one included.
 
-    Raise OSError if it can't be recorded, because an uncounted crash loop could go on forever.
+    Raise OSError if that fails, because an uncounted crash loop could go on forever.
     """
-    # If the machine's clock was set back, the starts since then still count, in whatever order they seem to come.
+    # After the clock was set back, starts with later times still count.
     recent = [at for at in _noted_starts(folder) if abs(now - at) < STARTS_WINDOW][-MOST_STARTS:]
     _write(folder, [*recent, now])
     return len(recent) + 1
 
 
 def forget_start(folder: Path, at: datetime) -> None:
-    """Forget a start that ended well, which a restart by a person does too."""
+    """Forget a start that ended cleanly; a person's restart ends cleanly too."""
     _write(folder, [each for each in _noted_starts(folder) if each != at])
 
 
@@ -78,7 +77,7 @@ def _write(folder: Path, starts: list[datetime]) -> None:
 
 
 def _noted_starts(folder: Path) -> list[datetime]:
-    """Return the noted starts; none if the file is missing or isn't ours to read."""
+    """Return the recorded starts; none if the file is missing or unreadable."""
     try:
         return [parse_time(text) for text in json.loads(read_plain(folder / STARTS))]
     except (OSError, ValueError, TypeError):
@@ -87,7 +86,7 @@ def _noted_starts(folder: Path) -> list[datetime]:
 
 SERVE = "serve"
 
-"""The verb that holds the lock while it runs; `restore` and others hold it too, to keep `serve` away."""
+"""The verb that holds the lock while it runs; `restore` and others hold it too, so that `serve` can't start."""
 
 LONGEST = 1 << 16
 
@@ -95,7 +94,7 @@ LONGEST = 1 << 16
 def write_serving(folder: Path, serving: ServeNote) -> None:
     """Replace the note. If the disk fails, the old note stays, and readers notice its age.
 
-    It isn't synced: after a power loss nothing runs, whatever the note says.
+    It isn't synced: after a power failure nothing runs, whatever the note says.
     """
     with suppress(OSError):
         draft, descriptor = create_draft(folder / SERVING)

@@ -1,4 +1,4 @@
-"""Restrict a local service to clients that present its token; the state folder stores only a digest."""
+"""Restrict a local service to clients with its token; the state folder stores only a digest."""
 
 import json
 from datetime import UTC, datetime
@@ -13,13 +13,13 @@ from tradebot.adapters.state.state_folder import MCP_TOKEN, WEB_TOKEN, cannot_wr
 from tradebot.errors import OperatorError
 
 AGAIN = {MCP_TOKEN: "tradebot mcp --http PORT --new-token", WEB_TOKEN: "tradebot web --new-token"}
-"""The command that creates another token, by the file of its digest."""
+"""The command that creates another token, by the name of the digest's file."""
 BYTES = 32
-"""Tokens are random enough not to need a slow digest: nobody can try that many."""
+"""The length of tokens, in bytes: too many to guess, so a slow digest isn't needed."""
 
 
 class ServiceToken(NamedTuple):
-    """The stored data about a token: its digest, and when it was created."""
+    """A token's stored data: its digest, and when it was created."""
 
     digest: str
     at: datetime
@@ -55,7 +55,7 @@ def made_or_kept(folder: Path, name: str, now: datetime, *, new: bool) -> tuple[
     """Return the token if this call created it (with `new`, or if there was none), and its stored digest."""
     drawn = draw(folder, name, now) if new or load_token(folder, name) is None else None
     stored = load_token(folder, name)
-    assert stored is not None, "it was there, or was just written"
+    assert stored is not None, "it existed, or was just written"
     return drawn, stored
 
 

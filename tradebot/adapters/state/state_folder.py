@@ -22,7 +22,7 @@ from tradebot.model import variables
 
 MARKER, MARKER_COPY = "state.id", "state.id.copy"
 HOME = "state.home"
-"""Where an account's folder says it is; a copy of the folder contains the original's path."""
+"""The file with the folder's own path; a copy of the folder contains the original's path."""
 LEDGER = "ledger.db"
 STORES = "facts.db", "bars.db", "replies.db", "notices.db", "approvals.db", "chat.db", "passes.db"
 FACTS, BARS, REPLIES, NOTICES, APPROVALS, CHAT, PASSES = STORES
@@ -30,12 +30,12 @@ JOURNAL, EVENTS = "journal.jsonl", "system_events.jsonl"
 EVIDENCE = "evidence.json"
 """The data of a backtest besides its books: trials, variants, and rates by date."""
 DRY_RUN, MODELS, MCP_TOKEN, WEB_TOKEN = "dry_run.json", "models.json", "mcp.token", "web.token"
-"""The last dry run of entries; which models passed their test last; digests of the tokens of `mcp --http` and `web`."""
+"""The last dry run of entries; the models that passed their last test; token digests of `mcp --http` and `web`."""
 EXCHANGE = "exchange"
 LEDGER_VERSION = 3
 """The version of the ledger that this program writes. An earlier program considers it damaged."""
 CHECKED = "books.checked"
-"""When ledger and journal were last read through, and how the system reported them since."""
+"""When ledger and journal were last read completely, and their file stats since."""
 PLANS = "plans"
 SENDING = "sending"
 """The order being sent; it only counts while the send lock is held."""
@@ -55,7 +55,7 @@ OWN_FILES = (
     *("ARMED", "HALT", SENDING, SERVING, STARTS, STALL_TRACE, FLOW_QUOTA, "venue.lock", "venue-wanted.lock"),
     *(VENUE_NONCE, VENUE_DAY, VENUE_ACCOUNT, EVIDENCE, DRY_RUN, SIMULATED, "tradebot.yaml", "demo.yaml", "demo.json"),
 )
-"""The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
+"""The files in a state folder, besides its folders. Only demos are ever deleted, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "fetch.lock", "stream.lock", "setup.lock", "notify.lock", "chat.lock")
 ASIDE = "aside-"
 """The prefix of folders for files that were moved out of the way."""
@@ -141,16 +141,17 @@ def create(path: Path, mode: str, number: str, kind: str, at: datetime, venue: s
 
 
 def prepare(path: Path) -> None:
-    """Create the missing folders, for their owner only; without a marker they are not a state folder yet.
+    """Create the missing folders for their owner only; without a marker they are not a state folder yet.
 
-    OperatorError if the folder contains something that isn't ours, or if others can write to it; then it is left as is.
+    Raise OperatorError, changing nothing, if the folder has content that isn't ours, or if others can write to it.
     """
     try:
         require_closed(path)
         foreign = sorted(entry.name for entry in path.iterdir() if not _belongs_here(entry)) if path.exists() else []
         if foreign:
             raise OperatorError(
-                f"{path} is neither empty nor a state: it holds {', '.join(foreign[:3])}{' …' * (len(foreign) > 3)}.",
+                f"{path} is neither empty nor a state: it contains "
+                f"{', '.join(foreign[:3])}{' …' * (len(foreign) > 3)}.",
                 f"name a new folder: {option(path / DEFAULT)}",
             )
         for folder in (path, path / EXCHANGE, path / PLANS):
@@ -175,7 +176,7 @@ def require_closed(
 
 
 def _belongs_here(entry: Path) -> bool:
-    """Return True if a state folder may contain this: our own files, hidden ones, and other states."""
+    """Return True for content of a state folder: our own files, hidden ones, and other states."""
     name = entry.name
     if name in (*OWN_FILES, *LOCKS, *FOLDERS, BACKTESTS) or name.startswith((".", ASIDE, *COMPANIONS)):
         return True
@@ -183,7 +184,7 @@ def _belongs_here(entry: Path) -> bool:
 
 
 def has_marker(path: Path) -> bool:
-    """Return True if a folder has a marker; OperatorError if we may not look."""
+    """Return True if a folder has a marker; raise OperatorError if we can't check."""
     try:
         return (path / MARKER).exists()
     except OSError as error:
@@ -206,7 +207,7 @@ def set_aside(path: Path, names: Iterable[str]) -> Path:
 
 
 def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFolder:
-    """Return the folder's marker; OperatorError if there is none, if it is damaged, or if its ledger is lost."""
+    """Return the folder's marker; raise OperatorError if it is missing or damaged, or if the ledger is lost."""
     state = read_marker(path, environ)
     loss = lost_ledger(path / LEDGER)
     if loss:
@@ -219,7 +220,7 @@ def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFold
 
 
 def lost_ledger(path: Path) -> str | None:
-    """Return how a ledger is lost, or None if there is a file to open; only opening it shows whether it is intact."""
+    """Return how a ledger is lost, or None if there is a file; only opening it shows whether it is intact."""
     try:
         stat_result = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -234,7 +235,7 @@ def read_marker(
 ) -> StateFolder:
     """Return the folder's marker, whatever the state of its books.
 
-    OperatorError if there is none, if it is damaged, or if others can write to the folder or its content.
+    Raise OperatorError if it is missing or damaged, or if others can write to the folder or its content.
     """
     try:
         text = read_plain(path / MARKER).decode()
@@ -341,12 +342,12 @@ def _how_to_write(path: Path, path_in_error: object, error: OSError) -> str:
         kept_out, mode = (path_in_error, "u+rw") if os.path.isfile(str(path_in_error)) else (path, "u+rwx")
         return f"see its owner and mode with ls -ld {kept_out}, and make it writable: chmod {mode} {kept_out}"
     if error.errno == errno.EISDIR:
-        return f"see what is in the way: ls -ld {path_in_error}"
+        return f"check what is in the way: ls -ld {path_in_error}"
     return f"free up disk space (df -h {path}), or make the folder writable (ls -ld {path})"
 
 
 def _in_the_way(path: Path) -> Path | None:
-    """Return what exists in the place of a state folder, or of one above it, without being a folder."""
+    """Return a path that exists in the place of a state folder or one above it but isn't a folder."""
     return next(
         (
             path_in_error
@@ -370,7 +371,7 @@ def _cannot_read(path: Path, error: OSError) -> OperatorError:
 
 
 def place_text(path: Path) -> str:
-    """Format a folder's path as it is stored."""
+    """Format a folder's path for storing."""
     return json.dumps(str(path.resolve())) + "\n"
 
 
@@ -379,7 +380,7 @@ def _marker_text(state: StateFolder) -> str:
 
 
 def _put_back(path: Path) -> str:
-    """Return the command that puts a damaged marker back from a copy; where to read on if there is no whole one."""
+    """Return the command that restores a damaged marker, or where to read on if there is no intact copy."""
     return put_back(path / MARKER, path / BACKUPS) or DAMAGED
 
 
@@ -420,7 +421,7 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
 
 
 def _init(path: Path, environ: Mapping[str, str]) -> str:
-    """Return the command that creates this folder, with the mode that the environment or the folder's name says.
+    """Return the command that creates this folder, with the mode from the environment or the folder's name.
 
     A folder named paper must not become a sandbox because someone followed a hint.
     """

@@ -1,23 +1,21 @@
-"""Allow one writer per state folder, and one fetcher: advisory locks, each taken for one pass.
+"""Allow one writer per state folder, and one fetcher, with advisory locks that are each taken for one pass.
 
-A process that needs several takes them in the order of `SERVE_LOCK`, `CHORE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`.
-Exit passes go ahead of all others: an exit pass that waits for the folder's lock takes a second one meanwhile, on the
-folder's marker. While that one is taken, nobody else takes the folder's lock, and its present owner yields at the next
-request to the broker (`ExitPriority`). The marker always exists, so this needs no further file and works on a full
-disk.
+A process that needs several takes them in the order `SERVE_LOCK`, `CHORE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`.
 
-If a venue allows an account's programs only one connection, a bot's processes share it: one process has it at a time.
-The connected process locks `venue.lock`. A process that wants to connect locks `venue-wanted.lock` first; the connected
-process notices and ends its connection once no request is pending. The kernel releases a dead process's locks, so a
-kill at any point leaves both free.
+Exit passes have priority: an exit pass that waits for the folder's lock takes a second lock meanwhile, on the folder's
+marker. While that one is taken, nobody else takes the folder's lock, and its present owner yields at the next request
+to the broker (`ExitPriority`). The marker always exists, so this needs no further file and works on a full disk.
 
-Yielding works like a kill and restart: the pass unwinds, releases the lock, lets the exits run and begins again with
-the same call; its promises are in the ledger.
+If a venue allows an account's programs only one connection, a bot's processes share it. The connected process locks
+`venue.lock`. A process that wants to connect locks `venue-wanted.lock` first; the connected process notices, and ends
+its connection once no request is pending. The kernel releases a dead process's locks, so a kill at any point leaves
+both free.
 
-A pass yields before each request of the reader, also between retries and pages, and before each promise of an entry;
-never between a promise and its settlement. After five times it ends with GAVE_WAY, and the next run resumes it. Work
-that can't begin again finishes first: the comparison after a plan or an adoption was written, and a pass that sends the
-broker no request.
+Yielding works like a kill and restart: the pass unwinds, releases the lock, lets the exits run and starts again with
+the same call; its promises are in the ledger. A pass yields before each read request, also between retries and pages,
+and before each promise of an entry; never between a promise and its settlement. After five times it ends with GAVE_WAY,
+and the next run resumes it. Work that can't start again finishes first: the comparison after a plan or an adoption was
+written, and a pass that sends the broker no request.
 """
 
 from __future__ import annotations
@@ -76,12 +74,14 @@ WAIT = "Wait for it to finish, then run the command again."
 
 WAIT_S = 5.0
 
-"""How long a pass waits for another one."""
+"""How long a pass waits for another one, in seconds."""
 
 EXIT_WAIT_S = 60.0
 
-"""How long an exit pass waits for one that yields, which may be in the middle of a request, and of looking up its
-outcome. Each of them ends after 25 s (`Bounds`: total_s and read_s), besides the lookup of the broker's name.
+"""How long an exit pass waits for one that yields, in seconds.
+
+The other may be in the middle of a request and of looking up its outcome. Each of these ends after 25 s (`Bounds`:
+total_s and read_s), plus a DNS lookup.
 """
 
 LONGEST_HOLDER = 4096
@@ -90,7 +90,7 @@ _steady = Counter[Path]()
 
 NO_NAME = "it left no name"
 
-"""The description of a lock's owner that couldn't write its name, because the disk was full."""
+"""The owner of a lock that couldn't write its name, because the disk was full."""
 
 
 @contextmanager
@@ -106,9 +106,9 @@ def hold(
 ) -> Iterator[None]:
     """Hold the folder's lock; after `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming its owner, with a hint.
 
-    An exit pass goes `ahead` of all others, and waits up to EXIT_WAIT_S for an owner that `gives_way`. The lock file
-    stays; only the lock's owner may remove it, and a process waiting for it then creates another. The kernel releases a
-    dead process's lock.
+    With `ahead`, an exit pass goes before all others, and waits up to EXIT_WAIT_S for an owner that `gives_way`. The
+    lock file stays; only the lock's owner may remove it, and a waiting process then creates another. The kernel
+    releases a dead process's lock.
     """
     with _ahead_of_others(folder, wait_s) if ahead else nullcontext():
         descriptor = _acquire(folder / name, wait_s, hint, ahead=ahead)
@@ -137,11 +137,11 @@ def is_steady(folder: Path) -> bool:
 
 @contextmanager
 def _ahead_of_others(folder: Path, wait_s: float) -> Iterator[None]:
-    """Hold the lock that tells others to give way; a second exit pass waits for the first."""
+    """Hold the lock that makes others yield; a second exit pass waits for the first."""
     try:
         descriptor = _lock_marker(folder, fcntl.LOCK_EX, wait_s)
     except OSError:
-        # Nobody gives way in this case, but the lock itself works as usual.
+        # Nobody yields in this case, but the lock itself works as usual.
         descriptor = None
     try:
         yield
@@ -151,7 +151,7 @@ def _ahead_of_others(folder: Path, wait_s: float) -> Iterator[None]:
 
 
 def exit_waits(folder: Path) -> bool:
-    """Return True if an exit pass of any process waits for the folder's lock; False if that can't be checked."""
+    """Return True if any process's exit pass waits for the folder's lock; False if that can't be checked."""
     try:
         descriptor = _lock_marker(folder, fcntl.LOCK_SH, 0.0)
     except OSError:
@@ -232,7 +232,7 @@ def _try(path: Path) -> int | None:
     except OSError as error:
         raise cannot_write(path.parent, error) from error
     with suppress(FileNotFoundError):
-        # If someone replaced the file between opening and locking, this lock protects nothing.
+        # If the file was replaced between opening and locking, this lock protects nothing.
         if try_lock(descriptor, fcntl.LOCK_EX) and os.fstat(descriptor).st_ino == path.stat().st_ino:
             return descriptor
     os.close(descriptor)
@@ -240,7 +240,7 @@ def _try(path: Path) -> int | None:
 
 
 def _sign(descriptor: int, verb: str, *, gives_way: bool) -> None:
-    """Write who holds the lock and for which ledger; on a full disk the lock is held without a name."""
+    """Write who holds the lock and for which ledger version; on a full disk the lock is held without a name."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
     holder = {"pid": os.getpid(), "verb": verb, "since": since, "gives_way": gives_way, "ledger": LEDGER_VERSION}
     try:
@@ -252,7 +252,7 @@ def _sign(descriptor: int, verb: str, *, gives_way: bool) -> None:
 
 
 def _note(path: Path) -> dict[str, Any]:
-    """Return the last holder's note about itself; empty if that can't be read."""
+    """Return the last owner's note; empty if it can't be read."""
     try:
         note = json.loads(read_plain(path)[:LONGEST_HOLDER])
     except (OSError, ValueError):
@@ -271,7 +271,7 @@ HELD, WANTED = "venue.lock", "venue-wanted.lock"
 
 LEASE_WAIT_S = 30.0
 
-"""How long a process waits for the connection: an exit pass may have it, and a request may take a while."""
+"""How long a process waits for the connection, in seconds: an exit pass may have it, and a request may take a while."""
 
 
 class VenueTurn:
@@ -283,9 +283,9 @@ class VenueTurn:
         self._wanted_at = math.inf
 
     def take(self) -> None:
-        """Wait for the connection lease; TemporaryError if another process keeps the connection for too long.
+        """Wait for the connection lease; raise TemporaryError if another process keeps it for too long.
 
-        On a disk that is full or can't be written there are no leases: the venue itself refuses extra connections.
+        On a full or read-only disk there are no leases: the venue itself refuses extra connections.
         """
         if self._held is not None:
             return
@@ -300,8 +300,9 @@ class VenueTurn:
                     raise
                 other = holder(self.folder, HELD)
                 raise TemporaryError(
-                    f"another process of this bot is connected, and doesn't hand over: {other or 'it has just ended'}",
-                    "look at that process with ps -p NUMBER; if it hangs, end it with kill NUMBER, then kill -9 NUMBER",
+                    "another process of this bot is connected and doesn't release the connection: "
+                    f"{other or 'it has just ended'}",
+                    "check that process with ps -p NUMBER; if it hangs, end it with kill NUMBER, then kill -9 NUMBER",
                 ) from error
             self._held = exit_stack.pop_all()
 
@@ -314,7 +315,7 @@ class VenueTurn:
     def waits(self, least_s: float) -> bool:
         """Return True if another process has waited for the connection for `least_s`, and no pass of ours needs it.
 
-        A pass that doesn't yield keeps it: between canceling a stop and sending the exit, nothing may come.
+        A pass that doesn't yield keeps it: nothing may come between canceling a stop and sending the exit.
         """
         if self._held is None or is_steady(self.folder) or not self._is_wanted():
             self._wanted_at = math.inf
@@ -340,10 +341,10 @@ MOST_WAYS = 5
 
 
 class ExitPriority:
-    """Notifies the pass of this process when an exit pass is waiting.
+    """Tell this process's pass that an exit pass is waiting.
 
-    `call` is that of the last pass that could yield. `due` returns whether this process has exits to run itself,
-    `run_due` runs them, and `ends` returns whether the process was told to end; all three are set by `serve`.
+    `call` is the one of the last pass that could yield. `due` returns whether this process has exits to run itself,
+    `run_due` runs them, and `ends` returns whether the process was told to end; `serve` sets all three.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -374,7 +375,7 @@ class ExitPriority:
             self.call = call
 
     def give_way(self) -> None:
-        """Raise YieldToExits if this pass may yield, and an exit pass is waiting or the process was told to end."""
+        """Raise YieldToExits if this pass may yield and an exit pass is waiting, or the process was told to end."""
         if self._gives_way and (self.ends() or self.due() or exit_waits(self._folder)):
             raise YieldToExits
 

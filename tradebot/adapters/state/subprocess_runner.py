@@ -19,18 +19,18 @@ from tradebot.model.serving import STOPPED, ChoreEnd
 from tradebot.model.variables import HANDED_OVER
 
 TO_START = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
-"""The environment variables needed from the very start, besides those whose names begin with PYTHON."""
+"""The environment variables needed from the very start, besides those that begin with PYTHON."""
 LOOK_AGAIN_S = 0.2
 PATIENCE_S = 10.0
-"""How long a chore may take to end after SIGTERM."""
+"""How long a chore may take to end after SIGTERM, in seconds."""
 KEPT = 1500
-"""The number of characters stored of a chore's output by default, its last ones."""
+"""How many of the last characters of a chore's output are stored by default."""
 
 
 class OneShots(Struct, frozen=True):
-    """Runs commands of this installation on one state folder, each in its own process.
+    """Run commands of this installation on one state folder, each in its own process.
 
-    Of their output, `kept` characters are returned; `name` replaces the user's name in their records.
+    `kept` is how many characters of their output are returned; `name` replaces the user's name in their records.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class OneShots(Struct, frozen=True):
         began = time.monotonic()
         ours, theirs = os.pipe()
         try:
-            # A session of its own: Ctrl-C in a terminal is for serve, which then ends the chore itself.
+            # It has its own session: Ctrl-C in a terminal is for serve, which then ends the chore itself.
             process = subprocess.Popen(  # noqa: S603 - this interpreter and our own program
                 [sys.executable, "-m", "tradebot", *words, *options],
                 stdin=subprocess.DEVNULL,
@@ -58,7 +58,7 @@ class OneShots(Struct, frozen=True):
         finally:
             os.close(ours)
         with process:
-            # The pipe is broken if the process has ended already.
+            # The pipe is broken if the process has already ended.
             with suppress(BrokenPipeError), open(theirs, "w") as to:
                 json.dump({**os.environ, **({"USER": self.name} if self.name else {})}, to)
             why, output = _watch(process, began + limit_s, stopping, self.kept)
@@ -67,9 +67,9 @@ class OneShots(Struct, frozen=True):
 
 
 def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int], object]) -> None:
-    """Take the environment from the parent process, if it was handed over in a variable; end with the parent.
+    """Take the environment from the parent process, if it was passed in a variable; end with the parent.
 
-    `end_with_parent` has a signal sent to this process when its parent ends, or raises OSError where the system can't.
+    `end_with_parent` makes the system send this process a signal when its parent ends, or raises OSError if it can't.
     Otherwise, after a kill of `serve`, nothing would limit a chore, and the next process would run its slot at the same
     time.
     """
@@ -81,7 +81,7 @@ def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int]
     with suppress(OSError):
         end_with_parent(signal.SIGTERM)
         if os.getppid() != starter:
-            # It ended before that took effect.
+            # The parent ended before that took effect.
             sys.exit(ExitCode.TERMINATED)
     with open(pipe) as text_iowrapper:
         environ.update(json.load(text_iowrapper))
@@ -92,23 +92,23 @@ def _watch(
 ) -> tuple[str | None, str]:
     """Wait for a process and read its output; return why it was ended, or None, and the end of its output."""
     assert process.stdout is not None
-    pipe, kept, why = process.stdout.fileno(), b"", None
+    pipe, output, why = process.stdout.fileno(), b"", None
     os.set_blocking(pipe, False)
     while process.poll() is None:
         if select.select([pipe], [], [], LOOK_AGAIN_S)[0]:
-            kept = _more(pipe, kept, most)
+            output = _more(pipe, output, most)
         if why is None and (stopping() or time.monotonic() >= deadline):
             why = STOPPED if stopping() else "limit"
             process.terminate()
             deadline = time.monotonic() + PATIENCE_S
         elif why is not None and time.monotonic() >= deadline:
             process.kill()
-    return why, _more(pipe, kept, most).decode(errors="replace")[-most:].strip()
+    return why, _more(pipe, output, most).decode(errors="replace")[-most:].strip()
 
 
-def _more(pipe: int, kept: bytes, most: int) -> bytes:
+def _more(pipe: int, output: bytes, most: int) -> bytes:
     """Return the output so far with what can be read now, limited to what will be reported."""
     with suppress(BlockingIOError):
         while chunk := os.read(pipe, 1 << 16):
-            kept = (kept + chunk)[-4 * most :]
-    return kept
+            output = (output + chunk)[-4 * most :]
+    return output

@@ -1,4 +1,4 @@
-"""Change a user's file: completely or not at all, and never over someone else's change.
+"""Change a user's file completely or not at all, and never over someone else's change.
 
 The file of keys must be a small plain text file for its owner only, and every line must be readable.
 """
@@ -33,15 +33,15 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return the values in a file of NAME=VALUE lines, empty if there is no file; a name without a value is empty.
+    """Return the values in a file of NAME=VALUE lines; a name without a value is empty.
 
-    Raise OperatorError if others may access the file, if it isn't a plain text file, or if a line can't be read: a
-    setting that someone meant to restrict orders must not count as unset.
+    The result is empty if there is no file. Raise OperatorError if others may access the file, if it isn't a plain text
+    file, or if a line can't be read: a setting that was meant to restrict orders must not count as unset.
     """
     text = _read_safely(path)
     if not text:
         return {}
-    from dotenv.parser import parse_stream  # only a run with a file pays for it
+    from dotenv.parser import parse_stream  # Import this only if there is a file.
 
     values: dict[str, str] = {}
     for binding in parse_stream(StringIO(text)):
@@ -52,7 +52,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def _gate_value(binding: Binding) -> str:
-    """Return a gate's value exactly as written, as the environment would; the parser drops spaces around a bare word.
+    """Return a gate's value exactly as written, like the environment; the parser drops spaces around a bare word.
 
     Spaces before a comment aren't part of the value.
     """
@@ -62,7 +62,7 @@ def _gate_value(binding: Binding) -> str:
 
 
 def _refuse_unclear(path: Path, binding: Binding) -> None:
-    """Raise if a line may not mean what its writer intended. The message hides the text, because it may be a key.
+    """Raise if a line may not mean what its writer intended; the message hides the text, because it may be a key.
 
     This covers lines that aren't NAME=VALUE, misspelled gates, and an open quote that has swallowed a gate.
     """
@@ -106,7 +106,7 @@ def _read_safely(path: Path) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        # A link that leads nowhere means a lost file, not one that was never written.
+        # A dangling link means a lost file, not one that was never written.
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
             return ""
         raise OperatorError(f"{path}: {error.strerror}", f"ls -l {path}: it must be a plain file you own") from None
@@ -121,7 +121,7 @@ def _read_safely(path: Path) -> str:
 def _refuse_others(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OperatorError(f"{path} is not a regular file", "put the keys in a plain file, or in the environment")
-    # For a link both ends count, because its owner decides what it leads to.
+    # For a link, check both ends, because its owner decides where it leads.
     owners = (another_owner(path, owner) for owner in (status.st_uid, os.lstat(path).st_uid))
     problem = next(filter(None, owners), None)
     if problem:
@@ -143,13 +143,13 @@ WAIT_S, POLL_S = 5.0, 0.05
 
 MOST_TRIES = 20
 
-"""How often a file is opened again because another process replaced it meanwhile."""
+"""How often a file is opened again after another process has replaced it."""
 
 AGAIN = "look at the file, then run the command again"
 
 
 class PersonFile:
-    """A file being changed. A link is followed, so that its target is replaced."""
+    """A file being changed. A link is followed, and its target replaced."""
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path
@@ -158,7 +158,7 @@ class PersonFile:
         self._descriptor = descriptor
 
     def replace(self, text: str) -> None:
-        """Write a new text, replacing the content at opening; mode and owner stay.
+        """Write a new text in place of the content read at opening; mode and owner stay.
 
         Raise OperatorError if the file can't be written, and TradebotError if somebody changed it meanwhile.
         """
@@ -195,7 +195,7 @@ class PersonFile:
                 with around("user_files.make"):
                     os.link(draft, self.path)
             except FileExistsError:
-                message = f"{self.path} was made by someone else meanwhile: nothing was written"
+                message = f"{self.path} was created by someone else meanwhile: nothing was written"
                 raise TradebotError(message, AGAIN) from None
             return
         same = in_place(self.path, os.fstat(self._descriptor))
@@ -214,7 +214,7 @@ def open_for_change(path: Path) -> Iterator[PersonFile]:
     """
     if path.is_symlink() and not path.exists():
         lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"
-        raise OperatorError(lost, f"put the file back, or remove the link: rm {quote(str(path))}")
+        raise OperatorError(lost, f"restore the file, or remove the link: rm {quote(str(path))}")
     real = Path(os.path.realpath(path))
     descriptor = _open_changeable(real)
     try:
@@ -256,13 +256,13 @@ def _require_changeable(path: Path, stat_result: os.stat_result) -> None:
 
 
 def _cannot_change(path: Path, error: OSError) -> OperatorError:
-    """Return the error for a person's file that can't be written; it names that file, not its draft."""
+    """Return the error for a user's file that can't be written; it names that file, not its draft."""
     folder = quote(str(path.parent))
-    what = f"make room, or see what is in the way: df -h {folder}; ls -la {folder}"
+    what = f"free some space, or check what is in the way: df -h {folder}; ls -la {folder}"
     if error.errno == errno.EROFS:
         what = "its file system is read-only: mount it writable, or change the file where it comes from"
     elif error.errno in (errno.EACCES, errno.EPERM):
-        what = f"see who may write there: ls -ld {folder}"
+        what = f"check who may write there: ls -ld {folder}"
     return CannotWriteError(f"{path} can't be written: {error.strerror or error}. Nothing was written.", what)
 
 

@@ -1,8 +1,8 @@
-"""The meanings of activity words in the books: Alpaca's own, and for other venues the core's words.
+"""The meanings of activity types in the books: Alpaca's own, and our types for other venues.
 
-The books store an activity's original word, so that they stay as the broker reported it. All words from before there
-were other venues are Alpaca's. Another venue's adapter gives the core's word as `kind`, and the venue's own as
-`sub_kind`, so the stored word has the same meaning.
+The books store an activity's original type, as the broker reported it. All types from before there were other venues
+are Alpaca's. Another venue's adapter sets our type as `kind` and the venue's own as `sub_kind`, so the stored types
+keep their meaning.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from tradebot.model.account import ActivityKind
 
 _ALPACA: Mapping[ActivityKind, str] = {
     ActivityKind.FEE: "FEE",
-    # A pass-through charge is a fee, and a rebate of one gives a fee back.
+    # A pass-through charge is a fee, and its rebate returns a fee.
     ActivityKind.OTHER_FEE: "CFEE PTC PTR",
     # Amounts withheld from a dividend, or charged for it, reduce the dividend.
     ActivityKind.DIVIDEND: "DIV DIVCGL DIVCGS DIVFEE DIVFT DIVNRA DIVTW DIVTXEX CGD",
@@ -41,7 +41,7 @@ _MEANINGS = {
 
 
 def meaning_of(kind: str, sub_kind: str) -> ActivityKind:
-    """Return the meaning of an activity's words; OTHER for words that we don't know."""
+    """Return the meaning of an activity's types; OTHER for unknown ones."""
     meaning = _FINER.get((kind, sub_kind)) or _MEANINGS.get(kind, ActivityKind.OTHER)
     # It pays shares, whatever it is listed under.
     pays_shares = sub_kind == _STOCK_DIVIDEND and not meaning.moves_shares

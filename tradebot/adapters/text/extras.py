@@ -1,4 +1,4 @@
-"""The commands that install extras. `tradebot` on the public index is a different project."""
+"""Build the commands that install extras. `tradebot` on the public index is a different project."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ ADDS: Mapping[str, str] = {
     "search": "searches for better settings",
     "top": "live screens in the terminal",
 }
-"""What each extra adds."""
+"""What each extra provides."""
 
 
 def install(extras: str) -> str:
@@ -42,7 +42,7 @@ def _required_packages(extras: list[str]) -> list[str]:
 
 
 def required_by(extras: Iterable[str]) -> "list[Requirement]":
-    """Return what extras need, beyond what the program itself needs."""
+    """Return what extras need beyond the program's own dependencies."""
     from importlib.metadata import requires
 
     from packaging.requirements import Requirement

@@ -1,7 +1,7 @@
-"""Remove personal details from texts before they are given to somebody else.
+"""Remove personal details from texts before they are shared.
 
-Besides keys, a text loses account numbers, order ids that contain them, hosts, addresses, people and home paths: those
-of this bot by their value, any other by its form. Equal details are always replaced by the same text.
+Besides keys, a text loses account numbers, order ids that contain them, hosts, addresses, people and home paths: this
+bot's by their value, any others by their form. Equal details are always replaced by the same text.
 """
 
 import re
@@ -13,14 +13,14 @@ from tradebot.adapters.text.redaction import HIDDEN, SHORTEST, forms, hide
 
 ACCOUNT, NOWHERE = "ACCOUNT-HIDDEN", "hidden.invalid"
 
-"""Replacements for an account's number and for a host; each still looks like a number or a host to a reader."""
+"""Replacements for an account number and a host that still look like a number and a host."""
 
 PUBLIC = frozenset({
     "localhost", "api.alpaca.markets", "paper-api.alpaca.markets", "data.alpaca.markets", "api.unusualwhales.com",
     "futures.kraken.com", "demo-futures.kraken.com",
 })  # fmt: skip
 
-"""Hosts that everybody has."""
+"""Hosts that aren't private."""
 
 SHORTEST_NAME = 3
 
@@ -59,10 +59,10 @@ BY_FORM: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Redactor:
-    """Replaces private details in texts and in JSON values.
+    """Replace private details in texts and in JSON values.
 
-    `ids` maps order ids to their replacements; any other id gets a digest with `salt`, which nobody else knows. `names`
-    are hosts and people of this machine; one that is also among `words`, which are names that programs use, stays.
+    `ids` maps order ids to their replacements; any other id gets a digest with a secret `salt`. `names` has this
+    machine's hosts and people; those also in `words`, which programs use, stay.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class Redactor:
         self._done = dict[str, str]()
 
     def text(self, text: str) -> str:
-        """Return a text without private details, and cache it, because a record has most of its texts many times."""
+        """Return a text without private details, with a cache, because a record has most of its texts many times."""
         if text not in self._done:
             self._done[text] = self.once(text)
         return self._done[text]
 
     def once(self, text: str) -> str:
-        """Return a text without private details, while not all ids are known yet."""
+        """Return a text without private details, before all ids are known."""
         if text == self._tail:
             return "HIDE"
         text = ID.sub(self._id, hide(text))
@@ -109,8 +109,8 @@ class Redactor:
     def tree(self, value: Any, *, named: bool = True) -> Any:
         """Return a JSON value without private details.
 
-        Texts under a name such as `token` are always hidden, unless names aren't those of fields (`named`): in a
-        record, they can be those of symbols and strategies.
+        Texts under a name such as `token` are always hidden if names are those of fields (`named`); in a record, they
+        may be those of symbols and strategies.
         """
         if isinstance(value, str):
             return self.text(value)
@@ -140,7 +140,7 @@ def _whole_words(names: Collection[str]) -> re.Pattern[str]:
 
 
 def host_of(address: str) -> str:
-    """Return the host of an address that has no scheme any more."""
+    """Return the host of an address without a scheme."""
     return re.split(r"[/?#:]", address.rpartition("@")[2], maxsplit=1)[0].lower()
 
 

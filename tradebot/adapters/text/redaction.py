@@ -1,12 +1,12 @@
-"""Remove keys from texts, and private details before texts are shared.
+"""Remove keys from texts, and private details from texts to share.
 
 Every key that this process has loaded is removed, in each form it may be written in. The bot's own code never writes a
 key anywhere. This guards against others: a proxy that echoes the headers it was sent, a plug-in that reads the key
 file, an exception that quotes its argument. `halt` uses this module, so it imports nothing slow until there is a key to
 hide.
 
-A text to share also loses account numbers, order ids made of them, hosts, addresses, people and home paths: those of
-this bot by their value, others by their form. The same text always gets the same replacement.
+A text to share also loses account numbers, order ids made of them, hosts, addresses, people and home paths: this bot's
+by their value, others by their form. The same text always gets the same replacement.
 """
 
 import json
@@ -38,9 +38,9 @@ def learn(*keys: str | None) -> None:
 
 
 def without_keys(text: str, environ: Mapping[str, str], file: str = ".env") -> str:
-    """Return a typed text without the keys of this environment and of an .env file, whichever service they are for.
+    """Return a typed text without the keys of this environment and of an .env file, for whatever service.
 
-    A line of the file that can't be read is skipped: this must never delay a halt.
+    Unreadable lines of the file are skipped, because this must never delay a halt.
     """
     pairs = list(environ.items())
     try:
@@ -48,7 +48,7 @@ def without_keys(text: str, environ: Mapping[str, str], file: str = ".env") -> s
             pairs += [(name, value.strip().strip("\"'")) for name, _, value in (line.partition("=") for line in lines)]
     except OSError:
         pass
-    # Most texts have no key in them, and then nothing has to be learned.
+    # Most texts have no key in them, and then no key is loaded.
     learn(*(value for name, value in pairs if _is_secret(name) and len(value) >= SHORTEST and value in text))
     return hide(text)
 
@@ -84,9 +84,9 @@ def forms(key: str) -> list[str]:
 
 
 def _in_base64(raw: bytes) -> list[str]:
-    """Return the base64 forms of bytes at each of the three offsets within a group where they may begin.
+    """Return the base64 forms of bytes at each of the three possible offsets in a group.
 
-    The first and the last character may also depend on neighboring bytes, so they are left out.
+    The first and last characters may depend on neighboring bytes, so they are left out.
     """
     from base64 import b64encode, urlsafe_b64encode
 

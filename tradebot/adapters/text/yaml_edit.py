@@ -5,7 +5,7 @@ otherwise the edit is refused, so an unusually written text is never damaged.
 
 ruamel.yaml was tried in place of this and of PyYAML. It rewrites the whole text: reading and writing the shipped
 base.yaml without any change altered 210 of its lines (nulls, flow lists, wrapped lines), and reading it took 1.25 times
-as long. A person compares and reviews this file, so a change of one value must be a change of one line.
+as long. People compare and review this file, so changing one value must change one line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ from tradebot.adapters.text.yaml_loader import parse_yaml, problem_and_cure
 from tradebot.errors import ConfigurationError
 
 STEP = 2
-"""How far a new line is indented in its section, in spaces."""
+"""The indentation of a new line in its section, in spaces."""
 COMMENT = "#"
 
 
 class CannotEditError(Exception):
-    """Raised when a value can't be changed without losing something, with the reason and the line, from 1."""
+    """Raised when a value can't be changed without losing something, with the reason and the line number."""
 
     def __init__(self, problem: str, line: int) -> None:
         super().__init__(problem)
@@ -33,10 +33,10 @@ class CannotEditError(Exception):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes decimals as the numbers that they are, and each value where it belongs: an alias isn't read back."""
+    """Write decimals as numbers, and repeated values without aliases, which the loader refuses."""
 
     def ignore_aliases(self, data: object) -> bool:
-        """Return True: one object may be the value of two settings."""
+        """Return True, because one object may be the value of two settings."""
         return True
 
 
@@ -68,8 +68,8 @@ def in_one_line(value: object) -> str:
 
 
 def in_lines(values: Mapping[str, object]) -> str:
-    """Return the lines of a file with these values."""
-    # Scalars alone would become one mapping in braces, which can't go on from a file.
+    """Format these values as lines of a YAML file."""
+    # Otherwise, scalars alone would become one mapping in braces, which can't be continued in a file.
     flat = not any(isinstance(value, dict | list | tuple) for value in values.values())
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, default_flow_style=False if flat else None)
 
@@ -89,14 +89,14 @@ def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -
 
 
 def with_changed_value(values: object, path: Sequence[str], value: object) -> dict[str, object]:
-    """Return a mapping with the value at `path` changed or added; anything on the path but a mapping is replaced."""
+    """Return a mapping with the value at `path` changed or added; anything else on the path becomes a mapping."""
     copy: dict[str, object] = dict(values) if isinstance(values, Mapping) else {}
     copy[path[0]] = with_changed_value(copy.get(path[0]), path[1:], value) if len(path) > 1 else value
     return copy
 
 
 def _meaning(text: str) -> str:
-    """Return the parsed content of a text, with the order of names and the type of each value; empty if it has none."""
+    """Return a text's parsed content with the order of names and the type of each value; empty if it has none."""
     try:
         return repr(parse_yaml(text))
     except yaml.YAMLError:
@@ -145,7 +145,7 @@ def _replace_value(text: str, name: yaml.Node, node: yaml.Node, written: str) ->
     if isinstance(node, yaml.CollectionNode) and COMMENT in text[start:end]:
         raise CannotEditError("the lines of its value have comments, which would be lost", node.start_mark.line + 1)
     if start == end or ("\n" in between and COMMENT not in between):
-        # Nothing is written there yet, or the value is in the lines below the name.
+        # The value is empty, or on the lines below the name.
         start = name.end_mark.index + between.index(":") + 1
         written = f" {written}"
     return text[:start] + written + (_newline(text) if text[:end].endswith("\n") else "") + text[end:]
@@ -160,7 +160,7 @@ def _insert_value(text: str, node: yaml.MappingNode, path: Sequence[str], writte
         return f"{text[:end]}, {piece}{text[end:]}"
     newline, end = _newline(text), _end(node)
     lines = _block(path, written, node.start_mark.column, newline)
-    # Whatever follows the last value in its line, such as a comment, stays there.
+    # Keep whatever follows the value on its line, such as a comment.
     line_end = end if text[:end].endswith("\n") else text.find("\n", end) + 1
     if not line_end:
         return f"{text}{newline}{lines}{newline}"
@@ -180,7 +180,7 @@ def _block(path: Sequence[str], written: str, indent: int, newline: str) -> str:
 
 
 def _end(node: yaml.Node) -> int:
-    """Return the index after a value. A block ends after its last value, not where the parser noticed that it ended."""
+    """Return the index after a value. A block ends after its last value, not where the parser notices the end."""
     if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
         return int(node.end_mark.index)
     last = node.value[-1]

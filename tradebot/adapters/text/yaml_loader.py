@@ -11,7 +11,8 @@ from tradebot.errors import ConfigurationError
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 20_000
-"""The limit on keys and values together. The largest universe fits; a megabyte of them would take 15 seconds."""
+"""The limit on keys and values together. The largest universe fits; parsing a megabyte of them would take 15 seconds.
+"""
 MAX_DEPTH = 20
 
 
@@ -60,9 +61,9 @@ _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: Decimal(
 
 
 class _ShippedLoader(yaml.CSafeLoader if yaml.__with_libyaml__ else _Loader):  # type: ignore[misc]
-    """Loads files shipped with the program ten times as fast, with the same result; a test compares both loaders.
+    """Load files shipped with the program ten times as fast, with the same result; a test compares both loaders.
 
-    A person's file is left to the other loader: libyaml accepts more, and describes errors in words that we don't know.
+    Users' files are left to the other loader: libyaml accepts more, and describes errors in unfamiliar words.
     """
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
@@ -87,7 +88,7 @@ def load_yaml(path: Path, *, shipped: bool = False) -> dict[str, object]:
 
 
 def parse_yaml(text: str) -> object:
-    """Parse a person's text into an immutable value; raise yaml.YAMLError or ValueError if it isn't valid."""
+    """Parse a user's text to an immutable value; raise yaml.YAMLError or ValueError if it isn't valid."""
     return _parse_cached(text, _Loader)
 
 
@@ -99,26 +100,26 @@ def load_yaml_value(path: Path, *, shipped: bool = False) -> object:
     except yaml.YAMLError as bad:
         problem, cure = problem_and_cure(bad)
         raise ConfigurationError(f"{path}: {problem}", cure) from None
-    # Thousands of digits are refused by Python itself, not by the parser.
+    # Python itself refuses thousands of digits, not the parser.
     except ValueError:
         raise ConfigurationError(f"{path}: a number has too many digits", "check that this is the right file") from None
 
 
 @lru_cache(maxsize=8)
 def _parse_cached(text: str, loader: type[_Loader | _ShippedLoader]) -> object:
-    """Parse a text once per process: the shipped files are long, and each start reads a person's file three times."""
+    """Parse a text once per process: the shipped files are long, and each start reads a user's file three times."""
     return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders above are safe
 
 
 def _copy_value(value: object) -> object:
-    """Copy a value so that it may be changed; without aliases, no part of it occurs twice."""
+    """Copy a value so that it may be changed; without aliases, none of its parts occur twice."""
     if isinstance(value, dict):
         return {key: _copy_value(item) if isinstance(item, dict | list) else item for key, item in value.items()}
     return [_copy_value(item) for item in value] if isinstance(value, list) else value
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a person's configuration; raise ConfigurationError saying why it can't be read."""
+    """Return the text of a user's configuration; raise ConfigurationError saying why it can't be read."""
     try:
         if path.is_fifo() and not str(path).startswith(("/dev/", "/proc/")):
             raise ConfigurationError(f"{path} is a pipe: reading it may never end", "put the configuration in a file")
