@@ -47,7 +47,7 @@ def mcp(
         int | None,
         typer.Option("--http", metavar="PORT", min=0, max=MOST_PORT, help="Serve HTTP on 127.0.0.1 [stdin, stdout]."),
     ] = None,
-    new_token: Annotated[bool, typer.Option("--new-token", help="Make another token; the old one ends.")] = False,
+    new_token: Annotated[bool, typer.Option("--new-token", help="Create a new token and revoke the old one.")] = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -83,6 +83,6 @@ def mcp(
 def _show(console: "Console", data: McpServed) -> None:
     console.print(f"An assistant can ask at {data.url}", markup=False)
     if data.token is None:
-        console.print(f"The token of {when(data.token_made_at)} still applies. Next: --new-token makes another one")
+        console.print(f"The token of {when(data.token_made_at)} still applies. Next: --new-token creates another one")
     else:
         console.print(f"Token, shown only now: {data.token}", markup=False, soft_wrap=True)

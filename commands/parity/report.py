@@ -106,5 +106,5 @@ def _last(app: "App") -> "date":
     every = app.passes.passes()
     if not every:
         hint = "passes are recorded as they run: tradebot serve; storage.replay_sessions says for how many sessions"
-        raise OperatorError("No pass is recorded, so there is no session to play.", hint)
+        raise OperatorError("No pass is recorded, so there is no session to replay.", hint)
     return every[-1].session

@@ -188,10 +188,10 @@ def _facts(search_inputs: SearchInputs) -> Mapping[str, Any]:
 
 _CHANGED = {
     "versions": "it was made by another version of tradebot or of a strategy's package",
-    "files": "it was played on another market file (its SHA-256 differs)",
+    "files": "it has another market file (its SHA-256 differs)",
     "code": "a strategy's code has changed since",
-    "space": "its space was another one",
-    "everything": "the settings, or the market that is played, were others",
+    "space": "it has another space",
+    "everything": "it has other settings, or another market",
 }
 
 

@@ -25,7 +25,7 @@ LOOPBACKS = frozenset({LOOPBACK, "::1", "localhost"})
 class WebServed(Struct, frozen=True):
     """The address of the pages, and when the token was created.
 
-    `token` is only shown once, when it is created; otherwise it is None.
+    `token` is only set when it was just created; it is shown once.
     """
 
     url: str
@@ -48,7 +48,7 @@ def web(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = LOOPBACK,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate, as PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, as PEM.")] = None,
-    new_token: Annotated[bool, typer.Option("--new-token", help="Make another token; the old one ends.")] = False,
+    new_token: Annotated[bool, typer.Option("--new-token", help="Create a new token and revoke the old one.")] = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -71,16 +71,16 @@ def web(
     with opened_to_look(str(folder), config) as bot:
         allowed, whose = bot.settings.health.hosts, identity(bot)
     with listening(host, port, "tradebot web --port 0") as listener:
-        token, kept = service_token.made_or_kept(folder, state_folder.WEB_TOKEN, datetime.now(UTC), new=new_token)
+        token, stored = service_token.made_or_kept(folder, state_folder.WEB_TOKEN, datetime.now(UTC), new=new_token)
         at = listener.getsockname()[1]
         scheme, usual = ("https", 443) if tls_cert else ("http", 80)
         url = f"{scheme}://{LOOPBACK if host == 'localhost' else _in_url(host)}:{at}/"
-        # Cookies are shared by all ports of a name, unlike everything else of a page.
+        # Cookies are shared by all ports of a host, unlike everything else of a page.
         cookie = f"{'__Host-' if tls_cert else ''}tradebot-{at}"
-        reader, acting, logins = PageReader(folder, config), VerbActions(folder, config), Logins(kept.fits)
+        reader, acting, logins = PageReader(folder, config), VerbActions(folder, config), Logins(stored.fits)
         site = Site(reader, acting, logins, cookie, is_secure=tls_cert is not None)
         names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *allowed)}
-        finish(Report("web", WebServed(url, token, kept.at), _show, whose=whose), as_json)
+        finish(Report("web", WebServed(url, token, stored.at), _show, whose=whose), as_json)
         hosts = {f"{name}:{at}" for name in names} | (names if at == usual else set())
         serve_on(listener, site.application(hosts), tls_cert, tls_key)
 
@@ -90,10 +90,10 @@ def _in_url(host: str) -> str:
 
 
 def _require_tls(host: str, cert: Path | None, key: Path | None) -> None:
-    """Raise OperatorError if the token would go over a network in the clear, or half of what TLS needs is given."""
+    """Raise OperatorError if the token would be sent unencrypted over a network, or if TLS is only half configured."""
     example = "tradebot web --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"
     if (cert is None) != (key is None):
-        raise OperatorError("a certificate and its key are only of use together", example)
+        raise OperatorError("a certificate and its key only work together", example)
     for file in (cert, key):
         if file is not None and not file.is_file():
             raise OperatorError(f"{file} isn't a file that can be read", example)
@@ -106,6 +106,6 @@ def _require_tls(host: str, cert: Path | None, key: Path | None) -> None:
 def _show(console: "Console", data: WebServed) -> None:
     console.print(f"The pages are at {data.url}", markup=False)
     if data.token is None:
-        console.print(f"The token of {when(data.token_made_at)} still applies. Next: --new-token makes another one")
+        console.print(f"The token of {when(data.token_made_at)} still applies. Next: --new-token creates another one")
     else:
         console.print(f"Token, shown only now: {data.token}", markup=False, soft_wrap=True)

@@ -15,7 +15,7 @@ WORD = "halt"
 LIMIT_S = 120.0
 LONGEST, LONGEST_TEXT = 20_000, 1_000
 CALLER = "web"
-"""Who did it, in the records."""
+"""The actor of these actions in the records."""
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:^=-]{0,99}")
 
 Given = Mapping[str, str]
@@ -38,48 +38,48 @@ class VerbActions:
     ) -> None:
         self._folder, self._config, self._runs = folder, config, runs
 
-    def act(self, given: Given) -> CommandResult:
+    def act(self, form: Given) -> CommandResult:
         """Run the action of a form, and return the verb's output; raise OperatorError for an invalid form."""
-        made = FORMS.get(given.get("do", ""))
-        if made is None:
+        build_words = FORMS.get(form.get("do", ""))
+        if build_words is None:
             raise OperatorError("this form asks for nothing that can be done here", "load the page again")
-        words = made(given)
+        words = build_words(form)
         ended = self._runs(self._folder, self._config, LONGEST, CALLER)(words, LIMIT_S, lambda: False)
         why = f"\n{words[0]} was {ended.why}" if ended.why else ""
         return CommandResult(f"tradebot {words[0]}", clean_lines(hide(ended.output + why)).strip(), ended.code == 0)
 
 
-def _halt(given: Given) -> list[str]:
-    typed = given.get("word", "").strip()
+def _halt(form: Given) -> list[str]:
+    typed = form.get("word", "").strip()
     if typed != WORD:
         raise OperatorError(f"nothing is halted: you typed {clean(typed)[:40]!r}", f"type {WORD} to confirm")
-    return ["halt", f"--reason={_text(given, 'reason') or 'halted from the web page'}"]
+    return ["halt", f"--reason={_text(form, 'reason') or 'halted from the web page'}"]
 
 
-def _approve(given: Given) -> list[str]:
-    return ["approve", _name(given, "request")]
+def _approve(form: Given) -> list[str]:
+    return ["approve", _name(form, "request")]
 
 
-def _reject(given: Given) -> list[str]:
-    return ["reject", _name(given, "request")]
+def _reject(form: Given) -> list[str]:
+    return ["reject", _name(form, "request")]
 
 
-def _note(given: Given) -> list[str]:
-    text, tag = _text(given, "text"), _text(given, "tag")
+def _note(form: Given) -> list[str]:
+    text, tag = _text(form, "text"), _text(form, "tag")
     if text.startswith("-"):
         raise OperatorError("a note can't begin with a dash here", "begin it with a word")
-    return ["trades", "note", _name(given, "trade"), *([text] if text else []), *([f"--tag={tag}"] if tag else [])]
+    return ["trades", "note", _name(form, "trade"), *([text] if text else []), *([f"--tag={tag}"] if tag else [])]
 
 
-def _name(given: Given, field: str) -> str:
-    name = given.get(field, "").strip()
+def _name(form: Given, field: str) -> str:
+    name = form.get(field, "").strip()
     if not NAMED.fullmatch(name):
         raise OperatorError(f"{clean(name)[:40]!r} names nothing", "load the page again, and take a name from it")
     return name
 
 
-def _text(given: Given, field: str) -> str:
-    return clean(given.get(field, "")).strip()[:LONGEST_TEXT]
+def _text(form: Given, field: str) -> str:
+    return clean(form.get(field, "")).strip()[:LONGEST_TEXT]
 
 
 FORMS: Mapping[str, Callable[[Given], list[str]]] = {
@@ -88,4 +88,4 @@ FORMS: Mapping[str, Callable[[Given], list[str]]] = {
     "reject": _reject,
     "note": _note,
 }
-"""Each thing that can be done, by the name of its button."""
+"""The actions by the names of their buttons."""

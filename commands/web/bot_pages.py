@@ -52,13 +52,13 @@ from tradebot.views.status import Status
 from tradebot.views.trades.trade_row import Choice
 
 DUE = 30
-"""How many moments of the timetable its page shows."""
+"""How many due times the page of the timetable shows."""
 LAST_EVENTS, MOST_EVENTS, SEARCHED = 200, 2_000, 100_000
 SLOTS = ("passes",)
 ROWS = 100
 """How many positions or symbols a page shows at once."""
 MOST_PRICES = 60
-"""How many prices the small line of a symbol has at most."""
+"""The most prices in a symbol's sparkline."""
 ANY = "any"
 
 
@@ -68,7 +68,7 @@ def _status(app: App, data: Status, names: Sequence[str]) -> Report:
     def show(console: Console, _: object) -> None:
         parts = sections(data, whose)
         for name in names:
-            # What keeps it from opening positions stands above already.
+            # The reasons why it opens no positions are shown above already.
             if name != "may" or data.trading_state == TradingState.ACTIVE:
                 parts[name](console)
 
@@ -130,13 +130,13 @@ def _events(query: Query) -> list[PagePart]:
         searches = severity != ANY or bool(text)
         report = events.run(app, SEARCHED if searches else last, refusals=query.get("refusals") == "yes")
         data: EventsShown = report.data
-        kept = [
+        chosen = [
             each
             for each in data.events
             if severity in (ANY, each.severity.value)
             and text in f"{each.subsystem} {each.event_type} {each.symbol or ''} {each.details}".lower()
         ]
-        return replace(report, data=replace(data, events=tuple(kept[-last:])), render=_newest_first)
+        return replace(report, data=replace(data, events=tuple(chosen[-last:])), render=_newest_first)
 
     return [PagePart("Events", select, wide=True)]
 
@@ -199,7 +199,7 @@ def _session(app: App, symbol: str) -> Report:
 
 
 def _if_known(symbol: str, part: PagePart) -> PagePart:
-    """Return a part that is empty for a symbol that the bot never looked at: the one before says so already."""
+    """Return a part that is empty for a symbol that the bot never evaluated, because the part before says so."""
 
     def make(app: App) -> Report | Markup:
         try:
@@ -231,10 +231,10 @@ def _symbols(query: Query) -> list[PagePart]:
 
 
 class SymbolRow(NamedTuple):
-    """A symbol in the list: its last price in USD and the prices of the last session before it, if any were seen.
+    """A symbol in the list: its last price in USD, and the last session's earlier prices, if known.
 
-    `change` is since the close of the session before, as a fraction. `held` has its positions, `is_working` tells
-    whether an order works on it, and `record` is what the last pass decided about it.
+    `change` is since the previous session's close, as a fraction. `held` has its positions, `is_working` says whether
+    an order for it works, and `record` is the last pass's decision about it.
     """
 
     symbol: str
@@ -263,34 +263,34 @@ def load_symbol_rows(app: App, symbols: Sequence[str], holdings: Sequence[Holdin
     """Return a row for each symbol, from the passes of the last session and the closes before it."""
     facts, last = app.existing_facts, cycles_of(app, PassSpan())
     session = last[-1].session if last else None
-    seen = facts.candidate_prices(JOB, session, symbols, MOST_PRICES) if facts and session else {}
+    prices_by_symbol = facts.candidate_prices(JOB, session, symbols, MOST_PRICES) if facts and session else {}
     records = {record.candidate.symbol: record for record in sorted(last[-1].candidates, key=_telling)} if last else {}
     closes = _closes_before(app, session, symbols) if session else {}
     working = {order.symbol for order in app.ledger_view.orders(working=True)}
     rows = []
     for symbol in symbols:
-        held = [row for row in holdings if row.symbol == symbol]
-        prices = _with_mark(seen.get(symbol, ()), held)
+        positions = [row for row in holdings if row.symbol == symbol]
+        prices = _with_mark(prices_by_symbol.get(symbol, ()), positions)
         price, close = prices[-1] if prices else None, closes.get(symbol)
         change = price / close - 1 if price is not None and close else None
-        rows.append(SymbolRow(symbol, price, prices, change, held, symbol in working, records.get(symbol)))
+        rows.append(SymbolRow(symbol, price, prices, change, positions, symbol in working, records.get(symbol)))
     return rows
 
 
-def _with_mark(seen: Sequence[tuple[datetime, Decimal]], held: Sequence[Holding]) -> list[Decimal]:
-    """Return the prices seen of a symbol, and the one that a later pass saw of its position."""
-    marks = [(row.price_at, row.price) for row in held if row.price_at is not None and row.price is not None]
-    later = [price for at, price in marks[:1] if not seen or at > seen[-1][0]]
-    return [*(price for _, price in seen), *later]
+def _with_mark(timed_prices: Sequence[tuple[datetime, Decimal]], positions: Sequence[Holding]) -> list[Decimal]:
+    """Return a symbol's recorded prices, followed by the one that a later pass recorded of its position."""
+    marks = [(row.price_at, row.price) for row in positions if row.price_at is not None and row.price is not None]
+    later = [price for at, price in marks[:1] if not timed_prices or at > timed_prices[-1][0]]
+    return [*(price for _, price in timed_prices), *later]
 
 
 def _telling(record: CandidateRecord) -> tuple[bool, float]:
-    """Return the order in which strategies' answers about one symbol stand for it: the last one does."""
+    """Return the sort key of strategies' decisions about one symbol: the last one is shown."""
     return record.terminal is None, abs(record.candidate.score or 0)
 
 
 def _closes_before(app: App, session: date, symbols: Sequence[str]) -> Mapping[str, Decimal]:
-    """Return each symbol's last close before a session; those whose bars aren't known now are left out."""
+    """Return each symbol's last close before a session; those with unknown bars are left out."""
     try:
         need = BarNeed(DAY, 1, symbols=tuple(symbols))
         series = app.bars.closed(need, symbols, app.day.begins(session))
@@ -300,14 +300,14 @@ def _closes_before(app: App, session: date, symbols: Sequence[str]) -> Mapping[s
 
 
 def _symbol_cells(row: SymbolRow) -> Iterator[str | Markup]:
-    """Yield a symbol's line of prices, its price, its change, its score, what is held, and the last decision."""
+    """Yield a symbol's sparkline, price, change, score, positions, and last decision."""
     yield draw_prices(row.prices, {}) if len(row.prices) > 1 else ""
     yield usd(row.price, row.symbol)
     yield "" if row.change is None else line(colored_gain(row.change))
     score = row.record.candidate.score if row.record else None
     yield "" if score is None else format_signed(score, 2)
-    held = [f"{'long' if each.quantity > 0 else 'short'} {abs(each.quantity):,f}" for each in row.held]
-    yield ", ".join([*held, *(["order working"] if row.is_working and not held else [])])
+    position_texts = [f"{'long' if each.quantity > 0 else 'short'} {abs(each.quantity):,f}" for each in row.held]
+    yield ", ".join([*position_texts, *(["order working"] if row.is_working and not position_texts else [])])
     if row.record is None:
         yield ""
     elif (end := row.record.terminal) is None:

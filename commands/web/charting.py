@@ -1,4 +1,4 @@
-"""The data of charts, as JSON: a symbol's candles with the bot's trades, and its equity with a benchmark.
+"""Build the data of charts as JSON: a symbol's candles with the bot's trades, and the equity with a benchmark.
 
 Charts don't support time zones, so times are seconds of the reader's local clock, as if it were UTC. Where a clock is
 set back, the repeated hour is left out of the chart; tables include it.
@@ -40,19 +40,19 @@ from tradebot.views.downsampling import downsample
 from tradebot.views.trades.trade_row import Choice
 
 LOOKED_BACK = timedelta(days=2)
-"""How far candles reach back at least."""
+"""How far back candles reach at least."""
 MOST = 1_000
 """How many candles are drawn at most: the newest."""
 RECENT, ALL = "recent", "all"
-"""Which trades are on the candles: those of the last days, on candles of five minutes, or all of them."""
+"""Which trades are on the candles: the last days' on five-minute candles, or all."""
 WHOLE = Choice()
 COLORS = {INK: "soft", LOSS: "red", GAIN: "green", QUIET: "soft"}
 STYLES = {"solid": "solid", "dashed": "dashed", "dotted": "dotted", "dashdot": "long"}
 ENTRY, EXIT, HALT, RESUMED = "entry", "exit", "halt", "end of a halt"
-"""What is marked on the curve of a day."""
+"""The events marked on a day's curve."""
 COUNTED = ((ENTRY, "entries"), (EXIT, "exits"), (HALT, "halts"))
 FIRST = ("score", "flow")
-"""The values drawn in colors below the candles; all other scores are fainter."""
+"""The values drawn in colors below the candles; other scores are fainter."""
 
 
 class ChartSeries(NamedTuple):
@@ -101,7 +101,7 @@ def load_symbol(app: App, typed: str, which: str) -> SymbolChart:
     series = series_around(app, symbol, first, as_of, as_of).last(MOST)
     trade_rows = [each for each in trades if each.closed_at is None or each.closed_at >= series.start_of(0)]
     of = drawn_on(app, series, trade_rows, as_of)
-    # Years of passes take long to read, and would be a blur.
+    # Years of passes take long to read, and would be unreadable in a chart.
     start = max(of.series.start_of(0), since)
     cycles = cycles_of(app, PassSpan(since_s=int((as_of - start).total_seconds())), symbol=symbol)
     scored = sorted((point for cycle in cycles for point in _score_points(cycle, symbol)), key=lambda trade: trade.at)
@@ -143,7 +143,7 @@ def drawing(what: SymbolChart) -> dict[str, Any]:
 
 
 def _at(series: Series, index: int) -> float:
-    # A daily bar starts at midnight UTC, whatever the zone of its venue: it is a date.
+    # A daily bar starts at midnight UTC, whatever its venue's time zone: it is a date.
     return float(series.starts[index]) if series.timeframe == DAY else local(series.start_of(index))
 
 
@@ -167,8 +167,12 @@ def _decimals(price: float, symbol: str) -> int:
 def _candles(series: Series) -> Iterator[dict[str, Any]]:
     for index in range(len(series)):
         texts = prices(series, index)
-        said = " ".join([label(series, index), *(f"{name} {text}" for name, text in texts.items())])
-        yield {"time": _at(series, index), **{name: getattr(series, name)[index] for name in texts}, "text": said}
+        description = " ".join([label(series, index), *(f"{name} {text}" for name, text in texts.items())])
+        yield {
+            "time": _at(series, index),
+            **{name: getattr(series, name)[index] for name in texts},
+            "text": description,
+        }
 
 
 def _mark(of: Drawn, fill: Fill) -> dict[str, Any]:
@@ -176,15 +180,15 @@ def _mark(of: Drawn, fill: Fill) -> dict[str, Any]:
 
 
 def fill_text(fill: Fill) -> str:
-    """Return a fill in words: bought 46 shares at 107.52."""
+    """Describe a fill: bought 46 shares at 107.52."""
     did = "bought" if fill.side is Side.BUY else "sold"
     return f"{did} {fill.quantity:,f} {units(fill.quantity)} at {usd(fill.price, fill.symbol)}"
 
 
 def _levels(of: Drawn, plan: PlannedLevels) -> Iterator[ChartSeries]:
-    """Yield where a trade was to end, from when it was opened until it was closed; its stop as it moved."""
+    """Yield a trade's planned exits from its opening to its close, with its stop as it moved."""
     opened, end = of.place(plan.trade.opened_at), of.place(plan.trade.closed_at or of.end)
-    # A trade within one candle is drawn to the next one.
+    # A trade within one candle is drawn up to the next one.
     end = max(end, min(opened + 1, len(of.series) - 1))
     for price, color, style, word in lines_of(plan):
         yield _line(of, word.partition(",")[0], COLORS[color], STYLES[style], [(opened, price), (end, price)])
@@ -194,15 +198,15 @@ def _levels(of: Drawn, plan: PlannedLevels) -> Iterator[ChartSeries]:
 
 
 def _line(of: Drawn, name: str, color: str, style: str, points: list[tuple[int, Decimal]]) -> ChartSeries:
-    # Of several at the time of one candle, the last one was in force.
-    last = {place: float(price) for place, price in points}
+    # Of several at one candle's time, the last one was in force.
+    last = {index: float(price) for index, price in points}
     return ChartSeries(
-        name, color, style, _ascending({"time": _at(of.series, place), "value": last[place]} for place in sorted(last))
+        name, color, style, _ascending({"time": _at(of.series, index), "value": last[index]} for index in sorted(last))
     )
 
 
 def _scores(of: Drawn, scored: list[ScoredPoint]) -> Iterator[ChartSeries]:
-    """Yield the score and what it was made of, at the candles in which the passes were."""
+    """Yield the score and its components, at the candles in which the passes ran."""
     several = len({point.strategy for point in scored}) > 1
     by_scorer: dict[str, dict[float, float]] = {}
     for scored_point in scored:
@@ -250,7 +254,7 @@ def over_time(app: App) -> dict[str, Any]:
 
 
 ROLLING = (("volatility", "yellow", 100), ("sharpe", "green", 1), ("beta", "magenta", 1))
-"""The figures over the half year before each session, with their colors, and what 1 is of each on the chart."""
+"""The figures over the half year before each session, with their colors and the factor of their unit on the chart."""
 
 
 def draw_over_time(of: AccountReport) -> dict[str, Any]:
@@ -271,7 +275,7 @@ def draw_over_time(of: AccountReport) -> dict[str, Any]:
 
 
 class DayMark(NamedTuple):
-    """What happened at a time of the day: an entry, an exit, a halt, or the end of one; and in words."""
+    """An event of the day: an entry, an exit, a halt, or its end, with a description."""
 
     at: datetime
     kind: str
@@ -279,7 +283,7 @@ class DayMark(NamedTuple):
 
 
 class DayCurve(NamedTuple):
-    """The equity in USD that each pass of a session read, oldest first, and what happened in between."""
+    """The equity in USD that each pass of a session read, oldest first, and the events in between."""
 
     session: date
     points: Sequence[tuple[datetime, Decimal]]
@@ -291,7 +295,7 @@ READERS = (Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE)
 
 
 def load_day(app: App) -> DayCurve | None:
-    """Return the newest session in which a pass read the account; None if none did."""
+    """Load the newest session in which a pass read the account; None if there is none."""
     facts = app.existing_facts
     last_reads = [cycle for job in READERS if facts and (cycle := facts.last_read(job))]
     if facts is None or not last_reads:
@@ -316,7 +320,7 @@ def _day_marks(app: App, session: date, first: datetime) -> Iterator[DayMark]:
         if date_of(trip.closed_at) == session:
             yield DayMark(trip.closed_at, EXIT, f"closed {clean(trip.symbol)}, {trip.profit:z+,.2f} USD")
     for state in ledger.states_since(first, app.day.begins(session + timedelta(days=1))):
-        assert state.at is not None, "it was found by its time"
+        assert state.at is not None, "it was detected when it happened"
         yield DayMark(state.at, *_describe_state(state))
 
 
@@ -377,15 +381,15 @@ def _growth_points(points: Iterable[tuple[datetime, float]]) -> list[dict[str, f
 
 
 def _ascending(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    kept: list[dict[str, Any]] = []
+    ascending: list[dict[str, Any]] = []
     for point in points:
-        if not kept or point["time"] > kept[-1]["time"]:
-            kept.append(point)
-    return kept
+        if not ascending or point["time"] > ascending[-1]["time"]:
+            ascending.append(point)
+    return ascending
 
 
 ROWS, FEW_ROWS = 300, 60
-"""How many candles, passes and sessions are in a table: the last ones; and how many passes of a day."""
+"""How many candles, passes and sessions a table shows at most, the last ones; and how many passes of a day."""
 SIGNS = (
     *(("bought", "blue", "▲"), ("sold", "yellow", "▼"), (ENTRY, "blue", "▲"), (EXIT, "yellow", "▼")),
     *((HALT, "red", "■"), (RESUMED, "green", "■")),
@@ -399,7 +403,7 @@ def chart(
 ) -> Markup:
     """Return a chart's HTML element, its legend, and its accompanying text: a sentence, and tables.
 
-    On one that `chooses_range`, dragging fills in and sends the form of the page with its fields `from` and `to`.
+    With `chooses_range`, dragging fills in and sends the page's form with its fields `from` and `to`.
     """
     keys = Markup("").join(_keys(draws))
     figures = Markup("").join(_fold_table(title, table) for title, table in tables if table.rows)
@@ -457,13 +461,13 @@ def _day(app: App) -> Markup:
 
 
 def range_part() -> PagePart:
-    """Return the part that shows the account's growth with its benchmark, on which a range is chosen by dragging."""
+    """Return the part with the account's growth and its benchmark, on which a range is chosen by dragging."""
     title = "Growth of the whole account: drag over it to choose a range"
     return PagePart(title, lambda app: _equity(app, chooses_range=True), wide=True)
 
 
 def weeks_part() -> PagePart:
-    """Return the same part for several sessions; for a single one it is empty, because its day is drawn already."""
+    """Return the same part for several sessions; it is empty for a single one, whose day is already drawn."""
     return PagePart("Growth, compared with the benchmark", lambda app: _equity(app, least=2))
 
 
@@ -487,7 +491,7 @@ def _equity(app: App, least: int = 0, *, chooses_range: bool = False) -> Markup:
 
 
 def over_time_part() -> PagePart:
-    """Return the part that shows exposure and rolling figures by session; it is empty if none is known yet."""
+    """Return the part with exposure and rolling figures by session; empty if none is known yet."""
     return PagePart("Exposure, and figures of the half year before each session", _over_time, wide=True)
 
 
@@ -512,7 +516,7 @@ def _grown(point: CurvePoint, column: str) -> str:
 
 
 def candles_part(symbol: str, which: str) -> PagePart:
-    """Return the part that shows a symbol's candles with its trades: those of the last days, or all."""
+    """Return the part with a symbol's candles and its trades: those of the last days, or all."""
     which = ALL if which == ALL else RECENT
     return PagePart("Prices, fills, stops and scores", lambda app: _candle_chart(app, symbol, which), wide=True)
 

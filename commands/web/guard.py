@@ -40,18 +40,18 @@ def error_answer(error: TradebotError) -> Mapping[str, str]:
 
 
 MOST_SESSIONS, SESSION_S = 20, 12 * 3600
-"""How many browsers may be logged in at once, and for how long after they last looked."""
+"""How many browsers may be logged in at once, and how long after their last request, in seconds."""
 MOST_WRONG, WRONG_S = 5, 60.0
-"""How many wrong tokens are checked in how many seconds: then who sent them waits until the first is that old."""
+"""How many wrong tokens are checked within how many seconds; then that address has to wait."""
 MOST_ADDRESSES = 1_000
-"""The number of addresses for which wrong tokens are remembered; all addresses of this machine count as one."""
+"""For how many addresses wrong tokens are counted; all addresses of this machine count as one."""
 LOOKS = frozenset({"GET", "HEAD"})
 LOGIN, STATIC = "/login", "/static/"
 """Paths without login."""
 LONGEST_BODY = 10_000
 """How many bytes of a form are read."""
 LIVE = "/live"
-"""The path that the page's script polls: like programs, it gets an error instead of the login page."""
+"""The path that the page's script polls; like programs, it gets an error instead of the login page."""
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -65,7 +65,7 @@ NOT_KEPT = "no-store"
 
 
 class BrowserSession(Struct):
-    """A logged-in browser: the CSRF token for its forms, and its last request, by the monotonic clock."""
+    """A logged-in browser: the CSRF token of its forms, and its last request by the monotonic clock."""
 
     csrf: str
     seen_s: float
@@ -91,15 +91,15 @@ class Logins:
         """Return a new session's cookie, None if the token is wrong; raise TooManyError after too many."""
         if not self._is_right(token, address, "form"):
             return None
-        held = secrets.token_urlsafe(32)
-        self._sessions[_digest(held)] = BrowserSession(secrets.token_urlsafe(32), self._clock())
+        cookie = secrets.token_urlsafe(32)
+        self._sessions[_digest(cookie)] = BrowserSession(secrets.token_urlsafe(32), self._clock())
         while len(self._sessions) > MOST_SESSIONS:
             self._sessions.popitem(last=False)
-        return held
+        return cookie
 
-    def _is_right(self, token: str, address: str, given: str) -> bool:
-        # A program that goes on with an old token must not keep its owner from logging in.
-        now, whose = self._clock(), (given, _neighborhood(address))
+    def _is_right(self, token: str, address: str, typed: str) -> bool:
+        # A program that keeps using an old token must not lock out its owner.
+        now, whose = self._clock(), (typed, _neighborhood(address))
         wrong = self._wrong.get(whose, deque(maxlen=MOST_WRONG))
         if len(wrong) == MOST_WRONG and now - wrong[0] < WRONG_S:
             raise TooManyError(int(WRONG_S - (now - wrong[0])) + 1)
@@ -112,9 +112,9 @@ class Logins:
             self._wrong.popitem(last=False)
         return False
 
-    def session(self, held: str) -> BrowserSession | None:
+    def session(self, cookie: str) -> BrowserSession | None:
         """Return the session of a cookie, and record its use; None if it is unknown or over."""
-        name, now = _digest(held), self._clock()
+        name, now = _digest(cookie), self._clock()
         browser_session = self._sessions.get(name)
         if browser_session is None:
             return None
@@ -125,18 +125,18 @@ class Logins:
         self._sessions.move_to_end(name)
         return browser_session
 
-    def log_out(self, held: str) -> None:
+    def log_out(self, cookie: str) -> None:
         """End a session."""
-        self._sessions.pop(_digest(held), None)
+        self._sessions.pop(_digest(cookie), None)
 
     def has_token(self, authorization: str, address: str) -> bool:
-        """Return whether a program's header has the token; raise TooManyError after too many wrong ones."""
+        """Return True if a program's header has the token; raise TooManyError after too many wrong ones."""
         scheme, _, token = authorization.partition(" ")
         return scheme.lower() == "bearer" and self._is_right(token.strip(), address, "header")
 
 
 class Guard:
-    """An application that checks each request before it is handled, and adds headers to each response.
+    """Check each request before it is handled, and add headers to each response.
 
     `hosts` are the server's known names with ports; a page under another name could be anybody's.
     """
@@ -146,7 +146,7 @@ class Guard:
         self._origins = {f"{scheme}://{host}" for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or refuse before anything but the head of the request is read."""
+        """Answer a request, or refuse it after reading only its headers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -167,18 +167,18 @@ class Guard:
         path, method = scope["path"], scope["method"]
         if headers.get("host", "").lower() not in self._hosts:
             return _refusal_response(
-                path, OperatorError("this server isn't known by that name", "tradebot web --help"), 421
+                path, OperatorError("this server isn't known under that name", "tradebot web --help"), 421
             )
         if method not in LOOKS and headers.get("origin", "").lower() not in self._origins:
             return _refusal_response(
-                path, OperatorError("this came from no page of this server", "load the page again"), 403
+                path, OperatorError("this came from a page of another server", "load the page again"), 403
             )
         if method not in LOOKS and (long := _too_long(path, headers)) is not None:
             return long
         if path == LOGIN or path.startswith(STATIC):
             return None
-        held = held_by(headers, self._cookie)
-        scope["session"] = session = self._logins.session(held) if held else None
+        session_cookie = held_by(headers, self._cookie)
+        scope["session"] = session = self._logins.session(session_cookie) if session_cookie else None
         return None if session else self._without_session(scope, headers)
 
     def _without_session(self, scope: Scope, headers: Headers) -> Response | None:
@@ -193,27 +193,27 @@ class Guard:
                 "you aren't logged in", "log in first, or give the token: Authorization: Bearer TOKEN"
             )
             return _refusal_response(path, wrong, 401, {"WWW-Authenticate": "Bearer"})
-        asked = scope["query_string"].decode("latin-1")
-        return RedirectResponse(f"{LOGIN}?to={quote(f'{quote(path)}?{asked}' if asked else quote(path), safe='')}", 303)
+        query = scope["query_string"].decode("latin-1")
+        return RedirectResponse(f"{LOGIN}?to={quote(f'{quote(path)}?{query}' if query else quote(path), safe='')}", 303)
 
 
 def came(scope: Scope) -> str:
-    """Return the address of a request's client; empty if it is unknown."""
+    """Return a request's client address; empty if it is unknown."""
     return str(scope["client"][0]) if scope.get("client") else ""
 
 
 def _refusal_response(path: str, why: OperatorError, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an error, for programs as the object that all of theirs are."""
+    """Return an error response, for programs as JSON."""
     if path.startswith(API):
         return Json(error_answer(why), status, headers)
     return PlainTextResponse(one_line(why), status, headers)
 
 
 def _too_long(path: str, headers: Headers) -> Response | None:
-    """Refuse what is longer than any form of ours, by its head: the server reads no more than that says."""
+    """Refuse requests longer than any of our forms, by their headers, because the server reads only that length."""
     length, step = headers.get("content-length", ""), f"send {LONGEST_BODY:,} bytes at most, and say how many"
     if not length.isdecimal():
-        return _refusal_response(path, OperatorError("its length isn't known", step), HTTPStatus.LENGTH_REQUIRED)
+        return _refusal_response(path, OperatorError("its length is unknown", step), HTTPStatus.LENGTH_REQUIRED)
     if len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY:
         return _refusal_response(path, OperatorError("this is too long", step), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     return None
@@ -221,12 +221,12 @@ def _too_long(path: str, headers: Headers) -> Response | None:
 
 def held_by(headers: Headers, cookie: str) -> str | None:
     """Return a browser's session cookie, None if it sent none that is readable."""
-    # Cookies of other servers on this machine come along, and the standard library reads none after one it can't read.
+    # Other servers on this machine share the cookies, and the standard library stops at an unreadable one.
     return cookie_parser(headers.get("cookie", "")).get(cookie)
 
 
 def came_from_form(session: BrowserSession | None, csrf: str) -> bool:
-    """Return whether a form was from one of this session's own pages."""
+    """Return True if a form came from one of this session's own pages."""
     return session is not None and compare_digest(session.csrf.encode(), csrf.encode(errors="surrogatepass"))
 
 
@@ -240,7 +240,7 @@ def _digest(text: str) -> str:
 
 
 def _neighborhood(address: str) -> str:
-    """Return whom an address stands for: a machine has many addresses of its own."""
+    """Return the network that an address counts for, because a machine may have many addresses."""
     with suppress(ValueError):
         return "" if ip_address(address).is_loopback else address
     return ""

@@ -1,4 +1,4 @@
-"""Render a verb's output as HTML: the same words and figures, as paragraphs and tables instead of lines."""
+"""Render a verb's output as HTML: the same words and figures, in paragraphs and tables."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,16 +20,16 @@ from tradebot.adapters.text.redaction import hide
 from tradebot.app.wiring import App
 
 WIDTH = 200
-"""Output isn't wrapped to it: it only makes a verb show everything that it shows on a wide terminal."""
+"""The console's width, which doesn't wrap output but makes verbs show everything that they show on a wide terminal."""
 PHONE, GAP = 46, 2
-"""How many letters fit beside one another on a phone, and how many of them a gap between columns takes.
+"""How many letters fit side by side on a phone, and how many a gap between columns takes.
 
-The rows of a wider table become cards there, in which each cell has its label.
+Rows of wider tables become cards there, with a label for each cell.
 """
 MOST_CARDS = 150
-"""A table with more rows than this stays one on a phone, too: it is read down its columns."""
+"""A table with more rows than this stays a table on a phone, too, because it is read column by column."""
 OF_SYMBOLS = frozenset({"symbol", "nearest miss"})
-"""The columns whose cells are names of symbols: each links to its page."""
+"""The columns with names of symbols, which link to their pages."""
 SPACE = re.compile(r"\s")
 INDENT = re.compile(r" *")
 TYPED = "|".join(sorted(VERBS, reverse=True))
@@ -61,7 +61,7 @@ class Sheet(Screen):
                 self._parts.extend(self._paragraphs(text))
 
     def fold(self, title: str, draw: Callable[[Console], None]) -> None:
-        """Render a part of the output as one that a person opens."""
+        """Render a part of the output that a person unfolds."""
         parts = Markup("<details><summary>{}</summary>{}</details>").format(title, render_html(draw))
         self._parts.append(parts)
 
@@ -86,8 +86,8 @@ class Sheet(Screen):
             yield Markup("<p{}>{}</p>").format(kind, self.inline(line[indent:]))
 
     def inline(self, text: Text) -> Markup:
-        """Return a text with its colors, its commands marked, and its secrets masked."""
-        ends = [place for match in COMMANDS.finditer(text.plain) for place in match.span()]
+        """Return a text with its colors, marked commands, and masked secrets."""
+        ends = [index for match in COMMANDS.finditer(text.plain) for index in match.span()]
         parts = [Markup("").join(self._spans(part)) for part in text.divide(ends)]
         return Markup("").join(
             Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts)
@@ -106,11 +106,11 @@ class Sheet(Screen):
 
     def _table(self, table: Table) -> Markup:
         rows = [[self._cell(cell) for cell in cells] for cells, _ in table.rows]
-        kept = [index for index, _ in enumerate(table.columns) if any(row[index].plain for row in rows)]
-        if not kept:
+        shown_columns = [index for index, _ in enumerate(table.columns) if any(row[index].plain for row in rows)]
+        if not shown_columns:
             return Markup("")
-        columns = [table.columns[index] for index in kept]
-        cells = [[row[index] for index in kept] for row in rows]
+        columns = [table.columns[index] for index in shown_columns]
+        cells = [[row[index] for index in shown_columns] for row in rows]
         is_wide = table.header and len(cells) <= MOST_CARDS and _letters_across(columns, cells) > PHONE
         label = Markup(' data-label="{}"') if is_wide else Markup("")
         labels = [label.format(hide(clean(column.name))) for column in columns]
@@ -153,13 +153,13 @@ def line(markup: str) -> Markup:
 
 
 def _letters_across(columns: Sequence[Column], rows: Sequence[Sequence[Text]]) -> int:
-    """Return how many letters a row needs beside one another, with gaps."""
+    """Return how many letters a row needs side by side, with gaps."""
     widest = [max(len(column.name), *(row[index].cell_len for row in rows)) for index, column in enumerate(columns)]
     return sum(widest) + GAP * (len(widest) - 1)
 
 
 def _kinds(columns: Sequence[Column]) -> str:
-    """Return which columns hold numbers, and which sentences: said once, as each cell would say it a thousand times."""
+    """Return which columns hold numbers and which sentences, once instead of in each cell."""
     kinds = ("n" if column.is_number else "s" if column.is_sentence else "" for column in columns)
     return " ".join(f"{kind}{index}" for index, kind in enumerate(kinds, 1) if kind)
 
@@ -177,7 +177,7 @@ Query = Mapping[str, str]
 
 
 CSRF = "\x02csrf\x02"
-"""The placeholder for the CSRF token in the forms of a session. Text from outside has no control characters."""
+"""The placeholder for a session's CSRF token in forms. Text from outside has no control characters."""
 
 
 class PagePart(NamedTuple):
@@ -204,7 +204,8 @@ class PageField(NamedTuple):
 class Page(NamedTuple):
     """A page: its name, its path, its title, its parts, and its parameters, some of them only in links.
 
-    Some pages aren't in the navigation. One that isn't `is_live` is slow to read, so it is only read when it is loaded.
+    Some pages aren't in the navigation. A page that isn't `is_live` is slow to read, so it is only read when it is
+    loaded.
     """
 
     name: str
@@ -218,7 +219,7 @@ class Page(NamedTuple):
 
 
 class CardFigure(NamedTuple):
-    """A figure in a card: its name, its value, what to know about it, and its color, if any."""
+    """A figure in a card: its name, its value, an explanation, and its color, if any."""
 
     name: str
     value: str
@@ -238,13 +239,13 @@ def draw_figures(shown: Iterable[CardFigure]) -> Markup:
 
 
 ACROSS, DOWN, MARGIN = 100, 32, 2
-"""The size of a small line of prices, in units of its own, and the room above and below it."""
+"""The size of a sparkline in its own units, and the margin above and below it."""
 
 
 def draw_prices(prices: Sequence[Decimal], levels: Mapping[str, Decimal]) -> Markup:
-    """Return prices as a small line, with levels across it that have their names as classes; empty without prices.
+    """Return prices as a sparkline, with levels across it whose names are CSS classes; empty without prices.
 
-    What it shows has to stand beside it in words, too.
+    The same data must be next to it as text, too.
     """
     if not prices:
         return Markup("")
@@ -256,7 +257,7 @@ def draw_prices(prices: Sequence[Decimal], levels: Mapping[str, Decimal]) -> Mar
         return f"{MARGIN + (DOWN - 2 * MARGIN) * down:.1f}"
 
     last = max(len(prices) - 1, 1)
-    # A single price is a line, too.
+    # A single price also makes a line.
     drawn = prices if len(prices) > 1 else [*prices, *prices]
     points = " ".join(f"{ACROSS * index / last:.1f},{height(price)}" for index, price in enumerate(drawn))
     lines = Markup("").join(
@@ -270,7 +271,7 @@ def draw_prices(prices: Sequence[Decimal], levels: Mapping[str, Decimal]) -> Mar
 
 
 def draw_shares(shares: Sequence[tuple[str, int, str, str]]) -> Markup:
-    """Return parts of a whole as one bar, and each with its count: names, counts, colors, and what they mean."""
+    """Return parts of a whole as one bar, and each part's name, count, color and meaning."""
     whole, start, drawn = sum(count for _, count, _, _ in shares) or 1, 0, list[Markup]()
     for _, count, color, _ in shares:
         drawn.append(Markup('<rect class="{}" x="{}" width="{}" height="1"/>').format(color, start, count))
@@ -286,11 +287,11 @@ def draw_shares(shares: Sequence[tuple[str, int, str, str]]) -> Markup:
 
 
 def draw_bars(bars: Sequence[tuple[int, str]]) -> Markup:
-    """Return counts as bars beside one another, each with its color. They have to stand in a table, too."""
+    """Return counts as a bar chart with colors; the same data must be in a table, too."""
     most = max((count for count, _ in bars), default=1)
     drawn = Markup("").join(
-        Markup('<rect class="{}" x="{}" y="{}" width="0.9" height="{}"/>').format(color, place, most - count, count)
-        for place, (count, color) in enumerate(bars)
+        Markup('<rect class="{}" x="{}" y="{}" width="0.9" height="{}"/>').format(color, index, most - count, count)
+        for index, (count, color) in enumerate(bars)
     )
     return Markup(
         '<svg class="bars" viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
@@ -333,5 +334,5 @@ def number_in(query: Query, name: str, usual: int) -> int:
 
 def first_row(query: Query, count: int, rows: int) -> int:
     """Return the first row of the requested page, or of the last page if there are fewer rows."""
-    asked = number_in(query, "from_row", 0)
-    return asked if asked < count else max(count - 1, 0) // rows * rows
+    requested = number_in(query, "from_row", 0)
+    return requested if requested < count else max(count - 1, 0) // rows * rows

@@ -1,4 +1,4 @@
-"""The first page: figures of the day in cards, its curve, positions as rows, what needs a person, and the funnel."""
+"""The first page: the day's figures in cards, its curve, positions as rows, what needs a person, and the funnel."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -54,20 +54,22 @@ BARE = 10
 MOST_ROWS = 30
 """How many positions the first page shows."""
 MOST_PASSES = 400
-"""How many passes of the last session a small line of prices reaches back."""
+"""How many passes of the last session a sparkline covers."""
 CAUSE_STYLE = {"idle by design": "blue", "blocked": "yellow", "broken": "red", "unknown": "magenta"}
 
 
 def _overview(_: Query) -> list[PagePart]:
-    # The parts of one page look at the same status, which in large books takes long to read.
-    status, held = cache(status_of), cache(positions.run)
+    # The parts of one page share a status, which takes long to read in large books.
+    status, load_positions = cache(status_of), cache(positions.run)
     return [
         PagePart("Today", lambda app: _status_report(app, status(app)), wide=True, draw=_draw_cards),
         PagePart("Entries that wait for a yes", approvals.run, act=_answer_forms, draw=_draw_nothing),
         day_part(),
         weeks_part(),
-        PagePart("Positions", held, wide=True, draw=_draw_positions),
-        PagePart("What needs a person", lambda app: _needs_report(app, status(app), held(app).data.positions)),
+        PagePart("Positions", load_positions, wide=True, draw=_draw_positions),
+        PagePart(
+            "What needs a person", lambda app: _needs_report(app, status(app), load_positions(app).data.positions)
+        ),
         PagePart("Candidates today", lambda app: run_session(app, None, None, None, None), draw=_draw_funnel),
     ]
 
@@ -85,7 +87,7 @@ def _draw_cards(app: App, report: Report) -> Markup:
 
 
 def _figures(app: App, data: Status) -> Iterator[CardFigure]:
-    """Yield the day in figures, each computed where `status` and `tradebot` alone get it from."""
+    """Yield the day's figures, from the functions that `status` and `tradebot` alone use."""
     yield from _money_figures(data)
     yield _exposure_figure(data, app.rules.limits)
     yield _positions_figure(data, app.rules.limits)
@@ -117,12 +119,12 @@ def _exposure_figure(data: Status, limits: Limits) -> CardFigure:
 
 
 def _positions_figure(data: Status, limits: Limits) -> CardFigure:
-    held = [row for row in data.positions if row.is_held]
-    bare = [row for row in held if row.protection and row.protection.lacks_stop]
-    note = f"{len(bare)} without a stop at the broker" if bare else "none lacks its stop" if held else ""
+    positions = [row for row in data.positions if row.is_held]
+    bare = [row for row in positions if row.protection and row.protection.lacks_stop]
+    note = f"{len(bare)} without a stop at the broker" if bare else "all have their stops" if positions else ""
     if data.notes:
         note = "the broker's positions differ"
-    count = Markup('<a href="/positions">{} of {}</a>').format(len(held), limits.max_open_positions)
+    count = Markup('<a href="/positions">{} of {}</a>').format(len(positions), limits.max_open_positions)
     return CardFigure("Open positions", count, note, "red" if bare or data.notes else "")
 
 
@@ -130,9 +132,9 @@ def _next_figure(data: Status) -> CardFigure:
     due = min(data.next_slots, key=lambda slot: slot.at, default=None)
     if due is None:
         return CardFigure("Next job", Markup('<a href="/schedule">none known</a>'))
-    left = f", {time_left((due.at - data.now).total_seconds())}" if data.now else ""
+    remaining = f", {time_left((due.at - data.now).total_seconds())}" if data.now else ""
     job = Markup('<a href="/schedule">{}</a>').format(due.job)
-    return CardFigure("Next job", job, f"{stamp(due.at, DAY_MINUTE)} {zone()}{left}")
+    return CardFigure("Next job", job, f"{stamp(due.at, DAY_MINUTE)} {zone()}{remaining}")
 
 
 def _draw_positions(app: App, report: Report) -> Markup:
@@ -158,23 +160,23 @@ def _is_since(row: Holding, at: datetime) -> bool:
 
 
 def _urgency(row: Holding) -> tuple[bool, bool, Decimal, str]:
-    """Return the order of positions: bare ones first, then by the distance to the nearest exit, others' last."""
+    """Return the sort key of positions: those without a stop first, then by distance to the nearest exit."""
     is_bare = row.protection is not None and row.protection.lacks_stop
     distances = [stop.distance for stop in row.stops if stop.armed and stop.distance is not None]
     return row.strategy == FOREIGN_OWNER, not is_bare, min(distances, default=Decimal(1)), row.symbol
 
 
 def _draw_position(row: Holding, prices: Sequence[Decimal]) -> Markup:
-    """Return a position: what is held, its gain, its price between stop and target, and how far these are."""
+    """Return a position: its size, its gain, its price between stop and target, and their distances."""
     stop, target = nearest_levels(row)
     levels = {name: level.price for name, level in (("stop", stop), ("target", target)) if level and level.price}
     entry = {} if row.average_price is None else {"entry": row.average_price}
-    seen = [*prices, row.price] if row.price is not None and not prices else prices
+    known_prices = [*prices, row.price] if row.price is not None and not prices else prices
     return Markup(
         '<li><span class="symbol">{}</span> <span class="held">{}</span> {}'
         '<span class="track">{}</span> <span class="levels">{}</span></li>'
     ).format(
-        link_symbol(row.symbol), _describe_held(row), _draw_gain(row), draw_prices(seen, {**entry, **levels}),
+        link_symbol(row.symbol), _describe_held(row), _draw_gain(row), draw_prices(known_prices, {**entry, **levels}),
         Markup(" ").join(_level_texts(row, stop, target)),
     )  # fmt: skip
 
@@ -207,7 +209,7 @@ def _level_texts(row: Holding, stop: StopRow | None, target: StopRow | None) -> 
 
 
 def _draw_funnel(_: App, report: Report) -> Markup:
-    """Return a bar of what became of the candidates, and each part of it with its count."""
+    """Return a bar with the candidates' outcomes, and each part with its count."""
     data: Why = report.data
     funnel = data.explanation.funnel
     if not funnel.candidates:
@@ -223,15 +225,15 @@ def _shares(funnel: Funnel) -> Iterator[tuple[str, int, str, str]]:
         yield row.reason, row.count, CAUSE_STYLE[row.cause.value], in_units(row.meaning)
 
 
-def _needs_report(app: App, status: Status, held: Sequence[Holding]) -> Report:
-    """Return what there is to fix, the most urgent first, as `audit` says it from the bot's own records.
+def _needs_report(app: App, status: Status, holdings: Sequence[Holding]) -> Report:
+    """Return what needs to be fixed, most urgent first, as `audit` reports it from the bot's own records.
 
-    Before that stand who halted the bot and why, what else keeps it from opening positions, and positions for which no
-    stop rests at the broker.
+    Before that come who halted the bot and why, what else keeps it from opening positions, and positions without a stop
+    at the broker.
     """
     audited = audit.run(app, offline=True)
-    bare = [(row.symbol, row.protection) for row in held if row.protection and row.protection.lacks_stop]
-    headings = positions.columns(held)
+    bare = [(row.symbol, row.protection) for row in holdings if row.protection and row.protection.lacks_stop]
+    headings = positions.columns(holdings)
 
     def show(console: Console, _: object) -> None:
         if status.trading_state != TradingState.ACTIVE:
@@ -251,7 +253,7 @@ def _needs_report(app: App, status: Status, held: Sequence[Holding]) -> Report:
 
 
 def _answer_forms(report: Report) -> Iterator[Markup]:
-    """Yield a form for each entry that waits: what a person says yes to stands beside the button."""
+    """Yield a form for each entry that waits for approval, with the order next to the button."""
     data: ApprovalsData = report.data
     for row in data.approvals:
         if row.state == "waiting":

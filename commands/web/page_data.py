@@ -1,4 +1,4 @@
-"""Read a page's data, once for all browsers that show it, and again only when new records exist."""
+"""Read a page's data once for all browsers that show it, and again only when there are new records."""
 
 import sqlite3
 import threading
@@ -38,7 +38,7 @@ Ask = Callable[[StoredBars], T]
 
 
 class LateFetch(NamedTuple):
-    """The thread that still waits, or waited too long; when it began, and by the monotonic clock when it was late."""
+    """The thread that is still waiting or late; when it started, and when it became late by the monotonic clock."""
 
     thread: threading.Thread
     asked_at: datetime
@@ -46,7 +46,9 @@ class LateFetch(NamedTuple):
 
 
 class BackgroundFetch:
-    """A thread with a twin of the bot, because SQLite connections belong to one; it ends after its last request."""
+    """A thread with a second instance of the bot, because SQLite connections belong to one; it ends after its last
+    request.
+    """
 
     def __init__(self, bot: App) -> None:
         self._asked: SimpleQueue[tuple[Ask[Any], Future[Any]] | None] = SimpleQueue()
@@ -65,22 +67,22 @@ class BackgroundFetch:
 
     def _run(self, twin: App) -> None:
         with closing(twin):
-            while (asked := self._asked.get()) is not None:
-                ask, answer = asked
+            while (request := self._asked.get()) is not None:
+                ask, answer = request
                 try:
                     answer.set_result(ask(twin.bars))
                 except (TradebotError, OSError, sqlite3.Error) as error:
                     answer.set_exception(error)
                 finally:
-                    # Whoever waits must hear of a bug, too.
+                    # The waiting thread must get the error, even of a bug.
                     if answer.cancel():
                         answer.set_running_or_notify_cancel()
 
 
 class FetchPatience:
-    """Lets one thread at a time query the venue, and waits `wait_s` for it.
+    """Let one thread at a time query the venue, and wait `wait_s` for it.
 
-    If it is late, the venue isn't queried again before that thread has ended, and `again_s` have passed.
+    If it is late, the venue isn't queried again before that thread has ended and `again_s` have passed.
     """
 
     def __init__(
@@ -174,7 +176,7 @@ Made = TypeVar("Made")
 KEPT = 50
 """How many pages and charts are cached as they were last read."""
 ANYWAY_S = 30.0
-"""Ages grow even if nothing is recorded: so old a page is read again."""
+"""Ages grow even if nothing is recorded, so a page this old is read again."""
 CONFIGURED_BY = ("tradebot.yaml",)
 
 
@@ -203,8 +205,8 @@ class PageData(NamedTuple):
     @property
     def documents(self) -> tuple[Mapping[str, Any], ...]:
         """Return for each part with a verb's report what the verb prints with --json, or the error instead."""
-        made = self.made
-        return tuple(each.document() if isinstance(each, Report) else error_answer(each) for each in made)
+        sources = self.made
+        return tuple(each.document() if isinstance(each, Report) else error_answer(each) for each in sources)
 
     @property
     def is_lost(self) -> bool:
@@ -213,7 +215,7 @@ class PageData(NamedTuple):
 
 
 class PageReader:
-    """Reads the pages of one bot, in any thread; each page once at a time, so that a slow page only delays itself."""
+    """Read the pages of one bot, in any thread; each page once at a time, so that a slow page only delays itself."""
 
     def __init__(self, state_dir: Path, config: str | None, patience: FetchPatience | None = None) -> None:
         self.folder, self._config = state_dir, config
@@ -227,34 +229,34 @@ class PageReader:
         """Return a page's current data; raise TradebotError if the bot can't be read."""
         return self._once((page.name, *sorted(query.items())), page.name, lambda: self._read(page, query))
 
-    def chart(self, of: Callable[..., dict[str, Any]], *asked: str) -> dict[str, Any]:
+    def chart(self, of: Callable[..., dict[str, Any]], *arguments: str) -> dict[str, Any]:
         """Return a chart's data; raise TradebotError if the bot can't be read."""
 
         def draw() -> dict[str, Any]:
             with self.bot() as bot:
-                return of(bot, *asked)
+                return of(bot, *arguments)
 
-        return self._once((of, *asked), of, draw)
+        return self._once((of, *arguments), of, draw)
 
     def _once(self, name: Hashable, turn: Hashable, make: Callable[[], Made]) -> Made:
-        """Return what was made under a name, made again if something was recorded since, or it is old."""
+        """Return cached content; build it again if there are new records, or if it is old."""
         with self._lock:
             mine = self._turns[turn]
         with mine:
-            seen, now_s = (version(self.folder), self._configuration_stamps()), time.monotonic()
+            state, now_s = (version(self.folder), self._configuration_stamps()), time.monotonic()
             with self._lock:
-                kept = self._kept.get(name)
-                if kept is not None:
+                cached = self._kept.get(name)
+                if cached is not None:
                     self._kept.move_to_end(name)
-            if kept is not None and kept[0] == seen and now_s - kept[1] < ANYWAY_S:
-                return kept[2]  # type: ignore[no-any-return]
-            made = make()
+            if cached is not None and cached[0] == state and now_s - cached[1] < ANYWAY_S:
+                return cached[2]  # type: ignore[no-any-return]
+            content = make()
             with self._lock:
-                self._kept[name] = (seen, now_s, made)
+                self._kept[name] = (state, now_s, content)
                 self._kept.move_to_end(name)
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-            return made
+            return content
 
     def _read(self, page: Page, query: Query) -> PageData:
         with self.bot() as bot:
@@ -266,7 +268,7 @@ class PageReader:
                 status.trading_state,
                 Markup("<br>").join(line(escape(why)) for why in (old(status), self._patience.warning()) if why),
                 tuple(part for part, _ in parts),
-                tuple(made for _, made in parts if made is not None),
+                tuple(source for _, source in parts if source is not None),
             )
 
     @contextmanager
@@ -282,13 +284,15 @@ class PageReader:
         return tuple(_modified_ns(path) for path in files)
 
     def _bot(self) -> App:
-        """Return the bot to make twins of: it is closed at once, as its connections are of use in this thread alone."""
-        seen = self._configuration_stamps()
+        """Return the bot from which others are opened; it is closed at once, because its connections belong to this
+        thread.
+        """
+        stamps = self._configuration_stamps()
         with self._lock:
-            if self._opened is None or self._opened[0] != seen:
+            if self._opened is None or self._opened[0] != stamps:
                 self._opened = None
                 with opened_to_look(str(self.folder), self._config) as bot:
-                    self._opened = seen, bot
+                    self._opened = stamps, bot
             return self._opened[1]
 
 
@@ -317,16 +321,16 @@ def render_problem(error: TradebotError) -> Markup:
 def _render_part(
     bot: App, whose: Identity, number: int, part: PagePart
 ) -> tuple[RenderedPart, Report | TradebotError | None]:
-    """Return a part as it is shown, and the report that it was drawn from, if any; an error takes its place."""
+    """Render a part of a page, with its report if it has one; an error takes its place."""
     name = f"part-{number}"
     try:
         with readable():
-            made = part.make(bot)
+            content = part.make(bot)
     except TradebotError as error:
         return RenderedPart(name, part.title, render_problem(error), part.wide), error
-    if not isinstance(made, Report):
-        return RenderedPart(name, part.title, made, part.wide), None
-    report = replace(made, whose=whose) if made.whose == NOBODY else made
+    if not isinstance(content, Report):
+        return RenderedPart(name, part.title, content, part.wide), None
+    report = replace(content, whose=whose) if content.whose == NOBODY else content
     forms = Markup("").join(part.act(report) if part.act else ())
     shown = part.draw(bot, report) if part.draw else render_html(lambda console: report.render(console, report.data))
     return RenderedPart(name, part.title, shown + forms, part.wide), report

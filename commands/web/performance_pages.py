@@ -41,13 +41,13 @@ from tradebot.views.trades.pnl import Cut
 from tradebot.views.trades.trade_row import Choice, TradeRow
 
 ROWS = 100
-"""How many trades a page shows at once, the last ones first."""
+"""How many trades a page shows at once, newest first."""
 ANY = "any"
 COMPARED = 6
 """How many backtests may be compared at once."""
-FIGURES = "All figures, with what is behind them"
+FIGURES = "All figures with their background"
 RUN = "run."
-"""Before the name of a backtest in the address of a page: that it is to be compared."""
+"""The prefix of a backtest's name in a page's address: it is to be compared."""
 SPAN = (PageField("from", "From", "date"), PageField("to", "To", "date"))
 WHOSE = (PageField("strategy", "Strategy"), PageField("symbol", "Symbol"))
 
@@ -55,8 +55,8 @@ WHOSE = (PageField("strategy", "Strategy"), PageField("symbol", "Symbol"))
 def _choice(query: Query) -> Choice:
     is_open = {"open": True, "closed": False}.get(query.get("state", ANY))
     days = days_of(query.get("from") or None, query.get("to") or None)
-    given = {name: query.get(name) or None for name in ("strategy", "symbol", "reason")}
-    return Choice(days, is_open=is_open, **given)
+    filters = {name: query.get(name) or None for name in ("strategy", "symbol", "reason")}
+    return Choice(days, is_open=is_open, **filters)
 
 
 def _trades(query: Query) -> list[PagePart]:
@@ -83,7 +83,7 @@ def _trades(query: Query) -> list[PagePart]:
 
 
 def _page_of(rows: Sequence[TradeRow], query: Query) -> tuple[TradeRow, ...]:
-    """Return the rows of a page, of which the first has the newest ones."""
+    """Return the rows of a page; the first page has the newest ones."""
     last = len(rows) - first_row(query, len(rows), ROWS)
     return tuple(rows[max(last - ROWS, 0) : last])
 
@@ -91,9 +91,9 @@ def _page_of(rows: Sequence[TradeRow], query: Query) -> tuple[TradeRow, ...]:
 def _places(count: int, query: Query) -> Markup:
     if count <= ROWS:
         return Markup("")
-    kept = "".join(f"&{name}={quote(value)}" for name, value in query.items() if name != "from_row")
+    parameters = "".join(f"&{name}={quote(value)}" for name, value in query.items() if name != "from_row")
     places = Markup(" ").join(
-        Markup('<a href="?from_row={}{}">{}–{}</a>').format(at, kept, at + 1, min(at + ROWS, count))
+        Markup('<a href="?from_row={}{}">{}–{}</a>').format(at, parameters, at + 1, min(at + ROWS, count))
         for at in range(0, count, ROWS)
     )
     return Markup('<p class="links">The newest first: {}</p>').format(places)
@@ -110,35 +110,40 @@ def _note_form(_: App) -> Markup:
 
 
 def _report(query: Query) -> list[PagePart]:
-    made = cache(lambda app: report.run_here(app, _choice(query)))
+    load_report = cache(lambda app: report.run_here(app, _choice(query)))
     return [
-        PagePart("In short", _drawing_of(made, _summary), wide=True),
+        PagePart("In short", _drawing_of(load_report, _summary), wide=True),
         range_part(),
-        *_report_parts(made),
+        *_report_parts(load_report),
         over_time_part(),
-        PagePart(FIGURES, made, wide=True, draw=_draw_folded),
+        PagePart(FIGURES, load_report, wide=True, draw=_draw_folded),
     ]
 
 
-def _report_parts(made: Callable[[App], Report]) -> list[PagePart]:
-    """Return the parts that show a report as pictures: its months, and the returns of its sessions."""
+def _report_parts(load_report: Callable[[App], Report]) -> list[PagePart]:
+    """Return the parts that show a report as pictures: its months, and its sessions' returns."""
     return [
-        PagePart("Months, %", _drawing_of(made, lambda data: Markup("").join(map(_months, data.accounts))), wide=True),
         PagePart(
-            "Sessions by their return", _drawing_of(made, lambda data: Markup("").join(map(_spread, data.accounts)))
+            "Months, %", _drawing_of(load_report, lambda data: Markup("").join(map(_months, data.accounts))), wide=True
         ),
-        PagePart("Deepest drawdowns", _drawing_of(made, lambda data: Markup("").join(map(_falls, data.accounts)))),
+        PagePart(
+            "Sessions by their return",
+            _drawing_of(load_report, lambda data: Markup("").join(map(_spread, data.accounts))),
+        ),
+        PagePart(
+            "Deepest drawdowns", _drawing_of(load_report, lambda data: Markup("").join(map(_falls, data.accounts)))
+        ),
     ]
 
 
 def _drawing_of(
-    made: Callable[[App], Report], draw: Callable[[PerformanceReport], Markup]
+    load_report: Callable[[App], Report], draw: Callable[[PerformanceReport], Markup]
 ) -> Callable[[App], Report | Markup]:
-    """Return what makes a part of a report; it is empty for one that can't be made: all figures say why."""
+    """Return a function that draws a part of a report; it is empty if it can't be drawn, and another part says why."""
 
     def make(app: App) -> Report | Markup:
         try:
-            return draw(made(app).data)
+            return draw(load_report(app).data)
         except TradebotError:
             return Markup("")
 
@@ -150,7 +155,7 @@ def _draw_folded(_: App, shown: Report) -> Markup:
 
 
 def _summary(data: PerformanceReport) -> Markup:
-    """Return what was earned, what else would have earned, and how far that may be chance."""
+    """Return the profit, what the benchmarks earned, and how much of the difference may be chance."""
     (account,) = data.accounts
     name = report_text.part(data) or "The account"
     headline = f"{report_text.headline(account, name, report_text.yet(data))}."
@@ -162,7 +167,7 @@ def _summary(data: PerformanceReport) -> Markup:
 
 
 def _months(account: AccountReport) -> Markup:
-    """Return the months of an account as a heat map: a row for each year, and a shade for each return."""
+    """Return an account's months as a heat map: a row for each year, and a shade for each return."""
     shades, names = report_text.month_shades(account), (*report_text.MONTHS, "year", account.benchmark or "")
     if not account.years:
         return Markup("")
@@ -185,7 +190,7 @@ def _months(account: AccountReport) -> Markup:
 
 
 def _spread(account: AccountReport) -> Markup:
-    """Return how many sessions had which return, as bars and as a table."""
+    """Return the distribution of session returns, as bars and as a table."""
     bins = account.further.histogram
     if not bins:
         return Markup("")
@@ -202,7 +207,7 @@ def _folded_table(table: Table) -> Markup:
 
 
 def _falls(account: AccountReport) -> Markup:
-    """Return the deepest drawdowns, each with its length and when it was made up for."""
+    """Return the deepest drawdowns, each with its length and its recovery."""
     if not account.drawdowns:
         return Markup("")
     return render_html(lambda console: render_drawdowns(console, account))
@@ -222,7 +227,7 @@ def _backtests(query: Query) -> list[PagePart]:
 
 
 def _side_by_side(app: App, chosen: Sequence[str]) -> Report | Markup:
-    """Compare what was chosen, or else the newest ones."""
+    """Compare the chosen backtests, or else the newest ones."""
     if len(chosen) > COMPARED:
         raise OperatorError(f"{len(chosen)} backtests are too many for one table", f"choose {COMPARED} at most")
     names = chosen or _names(app)[:COMPARED]
@@ -236,7 +241,7 @@ def _home(app: App) -> Path:
 
 
 def _names(app: App) -> Sequence[str]:
-    """Return the names of the backtests that were kept, the newest first."""
+    """Return the names of the stored backtests, newest first."""
     paths = [path for path in _home(app).glob(f"*/{RESULT}") if not path.parent.is_symlink()]
     names = [path.parent.name for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
     # A name that can't be printed can't be a link either.
@@ -244,7 +249,7 @@ def _names(app: App) -> Sequence[str]:
 
 
 def _require_own_backtest(app: App, name: str) -> str:
-    """Return the folder of a backtest of this bot; OperatorError for any other name, or path."""
+    """Return the folder of a backtest of this bot; raise OperatorError for any other name, or a path."""
     names = _names(app)
     if name not in names:
         raise OperatorError(
@@ -271,11 +276,11 @@ def _backtests_form(app: App) -> Markup:
 
 def _backtest(query: Query) -> list[PagePart]:
     name = query.get("name", "")
-    made = cache(lambda app: report.run([_require_own_backtest(app, name)], None, None, Choice()))
+    load_report = cache(lambda app: report.run([_require_own_backtest(app, name)], None, None, Choice()))
     return [
-        PagePart("In short", _drawing_of(made, _summary), wide=True),
-        *_report_parts(made),
-        PagePart(FIGURES, made, wide=True, draw=_draw_folded),
+        PagePart("In short", _drawing_of(load_report, _summary), wide=True),
+        *_report_parts(load_report),
+        PagePart(FIGURES, load_report, wide=True, draw=_draw_folded),
     ]
 
 

@@ -52,18 +52,18 @@ from tradebot.adapters.text.redaction import hide
 from tradebot.errors import OperatorError, TradebotError
 
 LOOK_S = 0.35
-"""How often the files of the state are looked at, while anybody listens."""
+"""How often the state's files are checked, while any browser listens, in seconds."""
 BEAT_S = 5.0
-"""How often a browser gets a message even if nothing changes; a longer silence means a lost connection."""
+"""How often a browser gets a message without changes, in seconds; a longer silence means a lost connection."""
 MOST_LISTENERS = 20
 
 
 class FullError(Exception):
-    """The maximum number of browsers is listening."""
+    """Raised when the maximum number of browsers is listening."""
 
 
 class Live:
-    """Checks for new records, once for all listeners."""
+    """Check for new records, once for all listeners."""
 
     def __init__(self, version: Callable[[], object]) -> None:
         self._version = version
@@ -80,16 +80,16 @@ class Live:
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
         try:
-            seen = self._number
+            last_number = self._number
             yield "event: beat\ndata: 0\n\n"
             while True:
                 kind = "beat"
                 with suppress(TimeoutError):
                     async with asyncio.timeout(BEAT_S), self._changed:
-                        await self._changed.wait_for(lambda: self._number != seen)  # noqa: B023 - awaited here
+                        await self._changed.wait_for(lambda: self._number != last_number)  # noqa: B023 - awaited here
                         kind = "changed"
-                seen = self._number
-                yield f"event: {kind}\ndata: {seen}\n\n"
+                last_number = self._number
+                yield f"event: {kind}\ndata: {last_number}\n\n"
         finally:
             self._listeners -= 1
             if not self._listeners and self._looking is not None:
@@ -101,12 +101,12 @@ class Live:
         is_noticed = False
         while True:
             await asyncio.sleep(LOOK_S)
-            seen = self._version()
-            # Pages are read again a look later: a pass that has just begun has more to record, and needs the machine.
-            if seen != version and not is_noticed:
+            version_seen = self._version()
+            # Announce the change one check later: a pass that has just begun will record more, and needs the machine.
+            if version_seen != version and not is_noticed:
                 is_noticed = True
             elif is_noticed:
-                version, is_noticed = seen, False
+                version, is_noticed = version_seen, False
                 async with self._changed:
                     self._number += 1
                     self._changed.notify_all()
@@ -131,9 +131,9 @@ STATIC = {
 KEPT_BY_BROWSERS = "public, max-age=31536000, immutable"
 LONGEST_QUERY, MOST_FIELDS = 200, 10
 PATIENCE_S = 0.05
-"""How long a page may take before its beginning is sent ahead."""
+"""How long a page may take before its start is sent ahead, in seconds."""
 MAIN = "<main"
-"""Where the part of a page begins that has to be read."""
+"""The marker in a page at which the part to be read begins."""
 
 
 class Site:
@@ -196,7 +196,7 @@ class Site:
         return hide(page).replace(CSRF, str(values.get("csrf", "")))
 
     async def _page(self, page: Page, request: Request) -> Response:
-        """Answer with a page. Large books take a while to read; then its beginning comes before the rest was read."""
+        """Return a page. Large books take a while to read; then its start is sent before the rest was read."""
         query, csrf = _query(page, request), _csrf(request)
         reading = asyncio.create_task(run_in_threadpool(self._read, page, query, csrf))
         await asyncio.wait({reading}, timeout=self._patience_s)
@@ -239,11 +239,11 @@ class Site:
         return _answer_or_error(answer)
 
     async def _act(self, request: Request) -> Response:
-        given = await _form(request)
-        if not came_from_form(request.scope.get("session"), given.pop("csrf", "")):
+        form = await _form(request)
+        if not came_from_form(request.scope.get("session"), form.pop("csrf", "")):
             return PlainTextResponse("this form is too old: load the page again", 403)
         try:
-            done = await run_in_threadpool(self._acting.act, given)
+            done = await run_in_threadpool(self._acting.act, form)
         except TradebotError as error:
             return self._respond("done.html", 400, error=error, done=None, csrf=_csrf(request))
         return self._respond("done.html", 200 if done.is_done else 409, done=done, error=None, csrf=_csrf(request))
@@ -255,15 +255,15 @@ class Site:
         form = await _form(request)
         token, to = form.get("token", ""), local_path(form.get("to", "/"))
         try:
-            held = self._logins.log_in(token.strip(), came(request.scope))
+            cookie = self._logins.log_in(token.strip(), came(request.scope))
         except TooManyError as error:
             refused = self._respond("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
             refused.headers["Retry-After"] = str(error.wait_s)
             return refused
-        if held is None:
+        if cookie is None:
             return self._respond("login.html", 403, to=to, wrong="That isn't the token.")
         answer = RedirectResponse(to, 303)
-        answer.set_cookie(self._cookie, held, httponly=True, samesite="strict", secure=self._secure)
+        answer.set_cookie(self._cookie, cookie, httponly=True, samesite="strict", secure=self._secure)
         return answer
 
     async def _log_out(self, request: Request) -> Response:
@@ -301,16 +301,16 @@ class Site:
 
 
 def _old_events(request: Request) -> Response:
-    """Lead from the first system's address of events to the page, with its choice."""
-    asked = request.query_params
-    text = asked.get("symbol") or asked.get("subsystem") or ""
-    chosen = {"severity": asked.get("severity", "").upper(), "text": text, "last": asked.get("last", "")}
+    """Redirect the first system's address of events to their page, with its filter."""
+    params = request.query_params
+    text = params.get("symbol") or params.get("subsystem") or ""
+    chosen = {"severity": params.get("severity", "").upper(), "text": text, "last": params.get("last", "")}
     query = urlencode({name: value for name, value in chosen.items() if value})
     return RedirectResponse(f"/events?{query}" if query else "/events", 308)
 
 
 def _answer_or_error(answer: Callable[[], Response]) -> Response:
-    """Return an answer for programs; why it can't be given if the bot can't be read."""
+    """Return a response for programs, or the error if the bot can't be read."""
     try:
         return answer()
     except TradebotError as error:
@@ -318,7 +318,7 @@ def _answer_or_error(answer: Callable[[], Response]) -> Response:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """Return the fields of a form, which the guard has found short; files and many fields are refused."""
+    """Return a form's fields, whose length the guard has checked; files and too many fields are refused."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in ("", "application/x-www-form-urlencoded"):
         raise HTTPException(HTTPStatus.BAD_REQUEST, "send a form's fields")
@@ -335,16 +335,16 @@ def _csrf(request: Request) -> str:
 
 
 def _query(page: Page, request: Request) -> Query:
-    """Return what this page can be asked for and was, cut to a length."""
-    asked = {**request.query_params, **request.path_params}
+    """Return the page's known query parameters, cut to a length."""
+    params = {**request.query_params, **request.path_params}
     names = {field.name for field in page.fields} | {*page.hidden} | set(request.path_params)
-    chosen = (name for name in asked if name in names or is_change(name) or is_run(name))
-    # What stands for a form's value must not come from an address: it would be shown there.
-    return {name: asked[name].replace(CSRF[0], "")[:LONGEST_QUERY] for name in chosen if asked[name]}
+    chosen = (name for name in params if name in names or is_change(name) or is_run(name))
+    # An address must not contain the placeholder for a form's token, or the page would show the token.
+    return {name: params[name].replace(CSRF[0], "")[:LONGEST_QUERY] for name in chosen if params[name]}
 
 
 async def _in_parts(begins: str, reading: Awaitable[tuple[str, int]]) -> AsyncIterator[str]:
-    """Yield what every page begins with, and the rest of one once it was read."""
+    """Yield the start of a page, and the rest once it was read."""
     yield begins
     content, _ = await reading
     yield content.removeprefix(begins)

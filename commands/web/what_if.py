@@ -1,4 +1,4 @@
-"""What if a threshold were different: sliders on a recorded pass, with the result of `why-no-orders --what-if`.
+"""Show sliders for the thresholds of a recorded pass, with the result of `why-no-orders --what-if`.
 
 Each threshold that decided has the values at which the outcome changes: the pass is replayed with each value, through
 the same code.
@@ -61,11 +61,11 @@ NOTHING = Markup(
 )
 TALLEST, LEAST = 22, 4
 HEIGHT = TALLEST + LEAST
-"""The height of the bars above a slider, in pixels: even without an order there is a tick."""
+"""The height of the bars above a slider, in pixels; without orders there is a tick."""
 MOST_STOPS = 24
 """The most values at which one slider is evaluated and can stop."""
 WORK = 1_000
-"""How many candidates are decided on for the sliders of one pass; further sliders stop at observed values."""
+"""How many candidates are replayed for one pass's sliders; further sliders stop at observed values."""
 KEPT = 20
 """The number of passes whose sliders are cached."""
 
@@ -132,24 +132,24 @@ def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None
 
 
 class _Trying:
-    """Tries values of thresholds on one pass."""
+    """Replay one pass with other values of thresholds."""
 
-    def __init__(self, asking: WhatIfRunner, asked: WhatIfSubject, symbol: str | None) -> None:
-        self._asking, self._asked, self._symbol = asking, asked, symbol
-        self._recorded: RecordedCycle = asking.read_record(asked.head)
+    def __init__(self, asking: WhatIfRunner, subject: WhatIfSubject, symbol: str | None) -> None:
+        self._asking, self._asked, self._symbol = asking, subject, symbol
+        self._recorded: RecordedCycle = asking.read_record(subject.head)
         self._settings = settings_of(self._recorded.surroundings)
         self._then = decide(self._recorded, asking.supposition(self._recorded.surroundings).before)
         self._work = 0
 
     def sliders(self) -> Sliders:
-        """Return the sliders: those that refused somebody first, in the order of asking."""
+        """Return the sliders: those that refused candidates first, in the order of evaluation."""
         thresholds = self._thresholds()
         refusing = sorted(thresholds, key=lambda path: -thresholds[path].refused)
         sliders = [self._slider(thresholds[path]) for path in refusing]
         return Sliders(self._asked, _orders(self._then, self._then), tuple(stop for stop in sliders if stop.stops[1:]))
 
     def _thresholds(self) -> Mapping[Path, "_Threshold"]:
-        """Return the settings that are the very limit of a question which was asked."""
+        """Return the settings that are exactly the limit of an evaluated check."""
         by_path: dict[Path, _Threshold] = {}
         limit_of = cache(partial(threshold_of, self._settings))
         for record, decision in self._decisions(self._then.cycle):
@@ -166,20 +166,20 @@ class _Trying:
     def _decisions(
         self, cycle: CycleRecord, question: ThresholdQuestion | None = None
     ) -> Iterator[tuple[CandidateRecord, Decision]]:
-        """Yield what a question compared with a number, or all did, of the symbol that is asked about or of all."""
+        """Yield the decisions of a check, or of all, that compared a number, for one symbol or all."""
         for record in cycle.candidates:
             if self._symbol in (None, record.candidate.symbol):
                 for decision in record.decisions:
-                    asked = question is None or question == (decision.gate, decision.about)
-                    if asked and _number(decision.observed) is not None and _number(decision.limit) is not None:
+                    is_asked = question is None or question == (decision.gate, decision.about)
+                    if is_asked and _number(decision.observed) is not None and _number(decision.limit) is not None:
                         yield record, decision
 
     def _slider(self, knob: "_Threshold") -> Slider:
         force = knob.setting.value
         tried: dict[Decimal, Decided | None] = {force: self._then}
-        left = [*self._values(knob, self._then.cycle)]
-        while left and len(tried) < MOST_STOPS:
-            value = left.pop(0)
+        remaining = [*self._values(knob, self._then.cycle)]
+        while remaining and len(tried) < MOST_STOPS:
+            value = remaining.pop(0)
             if value in tried:
                 continue
             try:
@@ -187,8 +187,8 @@ class _Trying:
             except (OperatorError, RecordError):
                 continue
             if (again := tried[value]) is not None:
-                # What it lets through moves what the next one is compared with.
-                left += [each for each in self._values(knob, again.cycle) if each not in tried]
+                # A changed threshold lets other values through to the next check.
+                remaining += [each for each in self._values(knob, again.cycle) if each not in tried]
         stops = [
             SliderStop(
                 format_typed(value),
@@ -200,24 +200,26 @@ class _Trying:
         return Slider(knob.setting.key, knob.name, knob.refused, format_typed(force), knob.text(force), tuple(stops))
 
     def _values(self, question: "_Threshold", cycle: CycleRecord) -> Iterator[Decimal]:
-        """Yield the values nearest to what was compared which let it through, and one at which nothing gets through."""
+        """Yield the nearest compared values that pass a check, and one that nothing passes."""
         same = {Decimal(str(each.observed)) for _, each in self._decisions(cycle, question.question)}
-        seen = sorted(same, key=lambda each: abs(each - question.setting.value))
+        values = sorted(same, key=lambda each: abs(each - question.setting.value))
         ways = (question.setting.toward,) if question.setting.toward else (1, -1)
-        for number in seen[:MOST_STOPS]:
+        for number in values[:MOST_STOPS]:
             for way in ways:
-                place = question.setting.scale.place(number, ROUND_CEILING if way > 0 else ROUND_FLOOR)
-                yield question.setting.scale.at(place)
-                if question.refused and question.setting.scale.at(place) == number:
-                    # Some questions let equal numbers through, and some don't.
-                    yield question.setting.scale.at(place + way)
-        for way in ways if seen else ():
-            yield question.setting.scale.at(question.setting.scale.next_to(min(seen) if way > 0 else max(seen), -way))
+                index = question.setting.scale.place(number, ROUND_CEILING if way > 0 else ROUND_FLOOR)
+                yield question.setting.scale.at(index)
+                if question.refused and question.setting.scale.at(index) == number:
+                    # Some checks let equal numbers pass, and some don't.
+                    yield question.setting.scale.at(index + way)
+        for way in ways if values else ():
+            yield question.setting.scale.at(
+                question.setting.scale.next_to(min(values) if way > 0 else max(values), -way)
+            )
 
     def _decide_with(self, question: "_Threshold", value: Decimal) -> Decided | None:
-        """Return the pass with another value of a threshold that refused somebody, as long as there is time for it.
+        """Replay the pass with another value of a threshold that refused candidates, within the limit of work.
 
-        OperatorError if the value doesn't load.
+        Raise OperatorError if the value isn't valid.
         """
         if not question.refused or self._work >= WORK:
             return None
@@ -227,9 +229,9 @@ class _Trying:
         return decide(asking.apply_changes(self._recorded)[0], supposed.after)
 
     def _telling(self, tried: Mapping[Decimal, Decided | None], force: Decimal) -> Sequence[Decimal]:
-        """Return the values with which something else comes of it than with their neighbor on the way from `force`.
+        """Return the values whose outcome differs from their neighbor's on the way from `force`.
 
-        If nothing ever does, another question refuses too: then those are returned with which this one refuses others.
+        If none does, another check refuses too: then return those at which this check refuses other candidates.
         """
         for closely in (False, True):
             telling = [
@@ -240,7 +242,7 @@ class _Trying:
         return sorted({force, *telling})
 
     def _differs(self, tried: Mapping[Decimal, Decided | None], value: Decimal, nearer: Decimal, closely: bool) -> bool:
-        """Return True if something else comes of a candidate, or `closely` if others refuse it, or nobody knows."""
+        """Return True if a candidate's outcome differs or is unknown, or, with `closely`, if other checks refuse it."""
         decided, other = tried[value], tried[nearer]
         if decided is None or other is None:
             return True
@@ -253,19 +255,19 @@ class _Trying:
 
 
 def _nearer(ordered: Sequence[Decimal], force: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
-    """Yield each value but the one in force, with its neighbor on the way there."""
+    """Yield each value except the one in force, with its neighbor on the way there."""
     for number, value in enumerate(ordered):
         if value != force:
             yield value, ordered[number + (1 if value < force else -1)]
 
 
 def _refusing_questions(fate: CandidateResult) -> frozenset[tuple[str, str]]:
-    """Return the questions that refuse a candidate."""
+    """Return the checks that refuse a candidate."""
     return frozenset((end.gate, end.about) for end in (*fate.others, *((fate.end,) if fate.end else ())))
 
 
 class _Threshold(NamedTuple):
-    """A setting that a question compares with, in its unit, and how many candidates the question refused."""
+    """A setting that a check compares with, its unit, and how many candidates the check refused."""
 
     setting: ThresholdSetting
     question: ThresholdQuestion
@@ -315,11 +317,11 @@ def _beside(app: App, query: Query, symbol: str | None) -> Markup:
 
 
 def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
-    """Return what the verb says of the changes, with the command line that says the same."""
+    """Return the verb's result for the changes, with the equivalent command."""
     typed = _typed_changes(app, query, symbol)
     if not typed:
         return NOTHING
-    # The pass is named, so that the command says the same once there are later ones.
+    # Name the pass, so that the command gives the same result after later ones.
     session, at = _pass(app, query, symbol)
     report = why_no_orders.run_what_if(app, symbol, typed, session=session, at=at, span=PassSpan())
     words = ["tradebot", "why-no-orders", *([symbol] if symbol else [])]
@@ -334,21 +336,21 @@ def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
 
 
 def _typed_changes(app: App, query: Query, symbol: str | None) -> list[str]:
-    """Return the changes as they are typed; a form has all values, of which those in force change nothing."""
-    given = {name.removeprefix(PREFIX): text for name, text in query.items() if is_change(name)}
-    if len(given) > MOST_CHANGES:
-        raise OperatorError(f"{len(given)} settings are changed at once", f"change {MOST_CHANGES} at most")
-    if len(given) > 1:
+    """Return the changes as typed; a form has all values, and those in force are no changes."""
+    typed = {name.removeprefix(PREFIX): text for name, text in query.items() if is_change(name)}
+    if len(typed) > MOST_CHANGES:
+        raise OperatorError(f"{len(typed)} settings are changed at once", f"change {MOST_CHANGES} at most")
+    if len(typed) > 1:
         force = {
             slider.key: slider.force
             for slider in sliders_of(app, symbol, query.get("session"), query.get("at")).sliders
         }
-        given = {name: text for name, text in given.items() if name not in force or not _equal(text, force[name])}
-    return [f"{name}={text}" for name, text in given.items()]
+        typed = {name: text for name, text in typed.items() if name not in force or not _equal(text, force[name])}
+    return [f"{name}={text}" for name, text in typed.items()]
 
 
 def _pass(app: App, query: Query, symbol: str | None) -> tuple[str, str]:
-    """Return the session and the time of the pass that is asked for: the last one of a session, or of all."""
+    """Return the session and time of the requested pass: the last one of a session, or of all."""
     head = sliders_of(app, symbol, query.get("session"), query.get("at")).asked.head
     return str(head.session), stamp(head.at, CLOCK) + ("Z" if zone() == "UTC" else "")
 
@@ -370,8 +372,8 @@ def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
     """Return a form with a slider for each threshold, which also works as a form with a number for each."""
     sliders = sliders_of(app, symbol, query.get("session"), query.get("at"))
     session, at = _pass(app, query, symbol)
-    asked = {"session": session, "at": at, **({"symbol": symbol} if symbol else {})}
-    address = f"{ANSWER}?{urlencode(asked, quote_via=quote)}"
+    subject = {"session": session, "at": at, **({"symbol": symbol} if symbol else {})}
+    address = f"{ANSWER}?{urlencode(subject, quote_via=quote)}"
     files = Markup(
         '<link rel="stylesheet" href="/static/{0}/what_if.css"><script src="/static/{0}/what_if.js" defer></script>'
     ).format(__version__)
@@ -387,11 +389,11 @@ def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
     ).format(files, address, _about(sliders, symbol), markup, _groups(sliders, query))
 
 
-def _about(given: Sliders, symbol: str | None) -> str:
+def _about(sliders: Sliders, symbol: str | None) -> str:
     whose = f" about {clean(symbol)}" if symbol else ""
-    sent = "" if symbol else f", with {pluralize(given.orders, 'order')}"
+    sent = "" if symbol else f", with {pluralize(sliders.orders, 'order')}"
     return (
-        f"The pass at {when(given.asked.head.at)}{sent}. Each step of a slider is a value with which it would "
+        f"The pass at {when(sliders.asked.head.at)}{sent}. Each step of a slider is a value with which it would "
         f"have decided otherwise{whose}. It is decided again from its record: nothing is sent, and nothing is set."
     )
 
@@ -418,9 +420,9 @@ def _groups(sliders: Sliders, query: Query) -> Markup:
 def _slider(slider: Slider, number: int, query: Query) -> Markup:
     text = query.get(PREFIX + slider.key, slider.force)
     value = _parse_number(text)
-    place = slider.nearest(Decimal(slider.force) if value is None else value)
-    stop = slider.stops[place]
-    said = _stop_text(slider, place) if value == Decimal(stop.value) else ""
+    index = slider.nearest(Decimal(slider.force) if value is None else value)
+    stop = slider.stops[index]
+    stop_text = _stop_text(slider, index) if value == Decimal(stop.value) else ""
     refused = f", refused {slider.refused}" if slider.refused else ""
     options = Markup("").join(
         Markup('<option value="{}" label="{}">').format(each.value, _stop_text(slider, at))
@@ -438,13 +440,13 @@ def _slider(slider: Slider, number: int, query: Query) -> Markup:
     ).format(
         n=number, changed="" if value == Decimal(slider.force) else " changed", key=clean(slider.key),
         question=clean(slider.question), refused=refused, bars=_bars(slider),
-        last=len(slider.stops) - 1, place=place, said=said, name=PREFIX + slider.key, text=text, force=slider.force,
-        shown=slider.shown, options=options,
+        last=len(slider.stops) - 1, place=index, said=stop_text, name=PREFIX + slider.key, text=text,
+        force=slider.force, shown=slider.shown, options=options,
     )  # fmt: skip
 
 
 def _stop_text(slider: Slider, index: int) -> str:
-    """Return a stop in words: its value with its unit, and how many orders there are if nothing else is changed."""
+    """Describe a stop: its value with its unit, and the number of orders if nothing else is changed."""
     return ", ".join(_words(slider, index))
 
 
@@ -458,7 +460,7 @@ def _words(slider: Slider, index: int) -> Iterator[str]:
 
 
 def _bars(slider: Slider) -> Markup:
-    """Return a bar for each stop, as high as there are orders then; without it, a tick."""
+    """Return a bar for each stop, as high as its number of orders; a tick if that is unknown."""
     most, last = max(stop.orders or 0 for stop in slider.stops), len(slider.stops) - 1
     height = HEIGHT if most else LEAST
     lines = Markup("").join(
@@ -472,7 +474,7 @@ def _bars(slider: Slider) -> Markup:
 
 
 def _span(query: Query) -> PassSpan | None:
-    """Return the span that is asked for; None for one session."""
+    """Return the requested period; None for one session."""
     since = query.get("since")
     return None if since in (None, SPANS[0]) else span_of(None, since)
 

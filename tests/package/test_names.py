@@ -50,10 +50,10 @@ PUBLISHED = {"passed"}
 SAY_NOTHING = frozenset({"found", "known", "one", "told"})
 """Names of locals that stood for anything once, so that a reader had to look up what each of them held."""
 CLEARED = (
-    *(f"tradebot/{room}" for room in ("adapters", "app", "desk", "exits", "gates", "judging", "model", "orders")),
-    *(f"tradebot/{room}" for room in ("reconciliation", "replaying", "signals", "strategies", "timetable", "venues")),
-    "tradebot/views",
-    *("commands/serve", "commands/shared", "jobs"),
+    *(f"tradebot/{room}" for room in ("adapters", "app", "desk", "exits", "gates", "judging", "lab", "model")),
+    *(f"tradebot/{room}" for room in ("orders", "reconciliation", "replaying", "signals", "strategies", "timetable")),
+    *(f"tradebot/{room}" for room in ("venues", "views")),
+    *("commands/serve", "commands/shared", "commands/web", "jobs"),
 )
 """Folders in which no local has one of the names below either."""
 SAY_LITTLE = frozenset({"asked", "given", "held", "kept", "left", "made", "place", "said", "seen", "standing"})

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tradebot.ports.world import Progress, Rules
 
 BEFORE = timedelta(days=5)
-"""How far back passes are read as history for the first ones of a session."""
+"""How far back passes are read as history for a session's first ones."""
 REACH = timedelta(hours=1)
 """How much earlier than its desk a pass may have been recorded."""
 
@@ -50,15 +50,15 @@ REACH = timedelta(hours=1)
 def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     """Compare a session with its backtest; the bot's folder is only read.
 
-    A market of the embedded exchange is run again. Any other market can't be, so the passes are decided again, and
-    fills are compared with their quotes. Raise OperatorError for a session without records, with those of another
-    version, or with a damaged one.
+    A market of the embedded exchange is run again. Other markets can't be, so their passes are run again on their
+    records, and fills are compared with their quotes. Raise OperatorError for a session without records, with those of
+    another version, or with a damaged one.
     """
     recorded = _recorded_cycles(app, day, progress)
     session = next(iter(app.ledger_view.sessions(day, day)), None)
     if session is None:
         raise OperatorError(
-            f"The market was closed on {day}, so there is no session to play.", f"tradebot replay {day}"
+            f"The market was closed on {day}, so there is no session to replay.", f"tradebot replay {day}"
         )
     now = last_moment(app.folder.exchange) if app.mode is Mode.SANDBOX else datetime.now(UTC)
     until, passes = min(session.close, now), _passes_side_by_side(app, recorded)
@@ -85,7 +85,7 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
 def _play_session(
     app: App, session: Session, recorded: Sequence[RecordedCycle], until: datetime, as_of: datetime
 ) -> tuple[Ran, Mapping[str, Decimal], Decimal, Data]:
-    """Return what the backtest of a session did, prices at its end, what orders were to pay, and what bars became."""
+    """Return a session's backtest, final prices, assumed order costs, and why bars differ."""
     with ExitStack() as loaded:
         heads = [cycle for cycle in app.facts.passes(session.open - BEFORE) if cycle.at < session.open]
         plan = RecordedDay(session, recorded, until, lambda settings: _strategies(app, settings, loaded), heads)
@@ -96,7 +96,7 @@ def _play_session(
 
 
 def _bars_of(app: App, strategy: Strategy) -> Sequence[BarNeed]:
-    """Return the bars that a strategy sees, and those that its features are made of."""
+    """Return the bars that a strategy sees, and those that its features are computed from."""
     if not strategy.needs.features:
         return strategy.needs.bars
     from tradebot.desk.features import bars_for
@@ -107,9 +107,9 @@ def _bars_of(app: App, strategy: Strategy) -> Sequence[BarNeed]:
 def _of_bars(
     app: App, again: PlayedDay, needs: Mapping[str, Sequence[BarNeed]], pass_seen: PassSeen, strategy: str, symbol: str
 ) -> ParityCause | None:
-    """Return whether the bot lacks bars that a strategy was to see, or has others than the market's; None if neither.
+    """Return why a strategy's bars differ: the bot lacks some, or has others than the market; None if neither.
 
-    What is stored is looked at now: bars that came after they were due, and before the next pass, are as they should.
+    This reads the currently stored bars: bars that arrived late, but before the next pass, count as complete.
     """
     stored = bars_at_rest(app.folder.path, app.events, app.ledger_view.sessions, app.day)
     if stored is None:
@@ -134,10 +134,11 @@ def _recorded_cycles(app: App, day: date, progress: Progress) -> Mapping[str, Re
     if not kept_passes:
         days = sorted({str(kept_pass.session) for kept_pass in app.passes.passes()})
         hint = f"tradebot parity {days[-1]}" if days else "storage.replay_sessions says how many sessions are kept"
-        raise OperatorError(f"No pass of session {day} is recorded, so there is nothing to play.", hint)
+        raise OperatorError(f"No pass of session {day} is recorded, so there is nothing to replay.", hint)
     if other := next((kept_pass.version for kept_pass in kept_passes if kept_pass.version != __version__), None):
         raise OperatorError(
-            f"Session {day} was traded by version {other}, and a backtest of {__version__} may differ for that alone.",
+            f"Session {day} was traded by version {other}, and a backtest of {__version__} may differ for that "
+            "reason alone.",
             f"tradebot replay {day} --from-version {other}",
         )
     cycles: dict[str, RecordedCycle] = {}
@@ -156,11 +157,11 @@ def _recorded_cycles(app: App, day: date, progress: Progress) -> Mapping[str, Re
 
 
 def _passes_side_by_side(app: App, recorded: Mapping[str, RecordedCycle]) -> Sequence[tuple[PassSeen, PassSeen]]:
-    """Return the recorded passes, each beside what this program decides of the same; where that differs, it says so."""
+    """Return each recorded pass with this program's result on the same inputs, and how the two differ."""
     rules: dict[RecordEnvironment, Rules] = {}
     pairs = list[tuple[PassSeen, PassSeen]]()
     for name, recorded_cycle in recorded.items():
-        around, given = recorded_cycle.surroundings, recorded_cycle.given
+        around, inputs = recorded_cycle.surroundings, recorded_cycle.given
         if around not in rules:
             rules[around] = rules_of_record(around)
         try:
@@ -170,22 +171,22 @@ def _passes_side_by_side(app: App, recorded: Mapping[str, RecordedCycle]) -> Seq
         then, otherwise = decided, ""
         if decided is None or bytes_of(decided) != recorded_cycle.outcome:
             differs = replay(recorded_cycle, rules[around], only_decisions=True).difference
-            then = _decided_then(app, name, given.desk.now)
+            then = _decided_then(app, name, inputs.desk.now)
             otherwise = differs.what if differs else "what it asks"
         assert then is not None, "one of both is there"
-        again = PassSeen(decided or then, given.desk, given.proposed)
+        again = PassSeen(decided or then, inputs.desk, inputs.proposed)
         pairs.append((replace(again, cycle=then, otherwise=otherwise), again))
     return pairs
 
 
 def _decided_then(app: App, name: str, at: datetime) -> CycleRecord:
-    """Return what a pass decided, from the facts: its record only has that in bytes to compare."""
+    """Return a pass's decisions from the facts, because its record has them only as bytes for comparison."""
     cycles = (
         cycle for job in (Job.TRADE_ONCE, Job.EVALUATE_EXITS) for cycle in app.facts.cycles(job=job, since=at - REACH)
     )
     then = next((cycle for cycle in cycles if cycle.id == name), None)
     if then is None:
-        message = f"This program decides pass {name} otherwise than recorded, and what was decided then is lost."
+        message = f"This program decides pass {name} differently than recorded, and the recorded decisions are lost."
         raise OperatorError(message, f"tradebot replay {name}")
     return then
 
@@ -198,7 +199,10 @@ def _strategies(app: App, settings: Settings, loaded: ExitStack) -> Sequence[Str
 
 
 def _known_until(app: App, session: Session, live: Sequence[PassSeen]) -> datetime:
-    """Return until when the books have what filled: a stop that fills after the last look is booked by the next one."""
+    """Return the time up to which fills are in the books:
+
+    a stop that fills after the last check is booked by the next one.
+    """
     ledger = app.ledger_view
     compared, fills = ledger.last_reconcile(), ledger.fills_since(session.open)
     looks = [cycle.desk.now for cycle in live] + ([compared.at] if compared else []) + [fill.fill.at for fill in fills]
@@ -208,7 +212,7 @@ def _known_until(app: App, session: Session, live: Sequence[PassSeen]) -> dateti
 def _sent_requests(
     ledger: LedgerStores, session: Session, passes: Sequence[PassSeen], as_of: datetime
 ) -> Mapping[str, RequestWithFills]:
-    """Return what one side sent in a session, each request with its fills up to a time, and whether all are booked."""
+    """Return one side's requests in a session with their fills up to a time, and whether all are booked."""
     orders = {order.venue_id: order for order in ledger.orders()}
     records = {intent.intent.client_order_id: intent.intent for intent in ledger.intents(session=session.date)}
     slots = {pass_seen.cycle.id: pass_seen.slot for pass_seen in passes}
@@ -232,7 +236,7 @@ def _job_of(intent: Intent) -> Job:
 
 
 def _root(orders: Mapping[str, Order], venue_id: str) -> str:
-    """Return the client order id of the request behind an order: a leg belongs to the order that it is a leg of."""
+    """Return the client order id of the request behind an order; a leg belongs to its parent's."""
     order = orders.get(venue_id)
     while order is not None and order.parent is not None and order.parent in orders:
         order = orders[order.parent]
@@ -240,7 +244,10 @@ def _root(orders: Mapping[str, Order], venue_id: str) -> str:
 
 
 def _name(intent: Intent, orders: Mapping[str, Order], records: Mapping[str, Intent]) -> str:
-    """Return what names a request on both sides: its id, or what it changes, which a venue has its own id of."""
+    """Return what identifies a request on both sides:
+
+    its id or, for a change, its target, whose id depends on the venue.
+    """
     if intent.operation is Operation.SUBMIT or intent.target_venue_id is None:
         return intent.client_order_id
     target = _root(orders, intent.target_venue_id)
@@ -250,5 +257,5 @@ def _name(intent: Intent, orders: Mapping[str, Order], records: Mapping[str, Int
 
 
 def _is_booked(name: str, fills: Sequence[Fill], booked: Mapping[str, Decimal]) -> bool:
-    """Return True if the books have as many shares of an order as the venue has told of."""
+    """Return True if the books have as many filled shares of an order as the venue reported."""
     return name not in booked or booked[name] == sum((fill.quantity for fill in fills), Decimal(0))

@@ -52,11 +52,11 @@ LINES = frozenset({"settings", "sampler", "trials", "seed"})
 """The lines of a space for a study of policies."""
 CHANGED = {
     "versions": "it was made by another version of tradebot or of a strategy's package",
-    "agent": "its agent, or what --set, --steps or --seeds say of it, was another one",
-    "features": "it learned from other features",
-    "space": "its space was another one",
-    "market": "it was played on another market, or in other splits of it",
-    "everything": "the settings were others",
+    "agent": "it has another agent, or other --set, --steps or --seeds",
+    "features": "it has other features",
+    "space": "it has another space",
+    "market": "it has another market, or other splits of it",
+    "everything": "it has other settings",
 }
 
 

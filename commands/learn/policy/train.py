@@ -144,7 +144,9 @@ def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
     planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
     results = Results(planned.folder)
     with progress_bar("reading bars") as said:
-        span = span_of(planned.plan, asked.strategy, job.features, said=partial(_show_progress, said, _bars(planned)))
+        span = span_of(
+            planned.plan, asked.strategy, job.features, progress=partial(_show_progress, said, _bars(planned))
+        )
     # Count the trial before training, because an abandoned one counts too.
     results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} training", 0, None)])
     training_summary = TrainingSummary(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))

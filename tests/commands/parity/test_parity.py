@@ -28,7 +28,7 @@ def traded(shared_trader: Bot, kept: Path) -> Bot:
     """Return a bot after passes by hand: entries, candidates that a person submitted, and exits."""
     bot = shared_trader
     if not kept.exists():
-        assert bot.says("parity").err.startswith("error: No pass is recorded, so there is no session to play.")
+        assert bot.says("parity").err.startswith("error: No pass is recorded, so there is no session to replay.")
         assert bot.json("trade-once")["orders"] > 0
         lines = kept.with_name("candidates.jsonl")
         lines.write_text('{"symbol": "KO", "side": "buy", "score": 0.9}\n')

@@ -94,7 +94,7 @@ def test_study_of_another_market_file_or_version_cannot_go_on(tmp_path: Path) ->
         newer = said_by("search", *named, "--resume")
     assert (newer.code, "another version" in newer.err) == (2, True)
     (tmp_path / "space.yaml").write_text(FEW + "seed: 9\n")
-    assert "its space was another one" in said_by("search", *named, "--resume").err
+    assert "it has another space" in said_by("search", *named, "--resume").err
 
 
 def test_trial_is_the_backtest_of_its_values(searched: tuple[tuple[str, ...], dict[str, Any]], tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_half_of_what_tls_needs_or_a_file_that_is_none_is_refused(copy: Bot, tmp
     file, missing = tmp_path / "a.pem", tmp_path / "missing.pem"
     file.write_text("nonsense")
     for option in ("--tls-cert", "--tls-key"):
-        refuses(copy.says("web", "--port", "0", option, str(file)), 2, "only of use together", EXAMPLE)
+        refuses(copy.says("web", "--port", "0", option, str(file)), 2, "only work together", EXAMPLE)
     said = copy.says("web", "--port", "0", "--tls-cert", str(file), "--tls-key", str(missing))
     assert (said.code, "isn't a file that can be read" in said.err) == (2, True)
     said = copy.says("web", "--port", "0", "--tls-cert", str(file), "--tls-key", str(file))

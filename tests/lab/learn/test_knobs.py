@@ -136,7 +136,7 @@ def test_value_that_earns_more_beyond_chance_is_proposed_with_its_evidence() -> 
     assert (found.setting, found.value, found.proposed, found.n) == ("exits.stop_loss_fraction", "0.02", "0.01", 80)
     # Four trades a session, each better by one dollar.
     assert 0 < there(found.low) < 4 < there(found.high)
-    assert "With 0.01, 80 trades would have ended otherwise" in found.evidence
+    assert "With 0.01, 80 trades would have ended differently" in found.evidence
 
 
 def test_value_that_earns_less_beyond_chance_or_no_more_than_chance_is_not_proposed() -> None:
@@ -229,7 +229,7 @@ def test_trade_counts_once_for_its_first_refusal_on_its_own_side() -> None:
     one = rows[SCORE]
     assert (one.setting, one.value) == ("strategies.flow.limits.min_score", "0.2")
     assert (one.missing, one.missing_sessions, one.low) == (28, fewest_sessions(1) - 1, None)
-    assert f"they would have earned {0.02 * STAKE_USD:.2f} USD before costs. To say more takes" in one.evidence
+    assert f"they would have earned {0.02 * STAKE_USD:.2f} USD before costs. A conclusion takes" in one.evidence
 
 
 @pytest.mark.parametrize(("gain", "says"), [(0.01, "cost money. Learning loosens nothing"), (-0.01, "saved money.")])
@@ -251,4 +251,4 @@ def test_refusals_that_may_be_chance_say_so() -> None:
         (dict.fromkeys(names, 0.01 * (-1) ** session), [judged(name, 0.5, ROOM) for name in names])
         for session in range(10)
     ]
-    assert "that can't be told from chance" in found(*days)[ROOM].evidence
+    assert "that can't be distinguished from chance." in found(*days)[ROOM].evidence

@@ -121,7 +121,7 @@ def test_an_episode_that_is_left_ends_its_thread() -> None:
     with Environment(EpisodeTerms(plan(), SCALING)) as episode:
         episode.reset()
         assert [one for one in threading.enumerate() if one.name == "episode"]
-        with pytest.raises(TradebotError, match="no target"):
+        with pytest.raises(TradebotError, match="3 is not a target"):
             episode.step(3)
     assert not [one for one in threading.enumerate() if one.name == "episode"]
     with pytest.raises(TradebotError, match="no episode"):

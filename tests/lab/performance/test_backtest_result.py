@@ -99,7 +99,7 @@ def test_backtest_cautions_appear_where_they_apply() -> None:
     said = what_it_cannot_know(result("1100"))
     assert said[0].startswith("Only 1 trade closed")
     assert said[1].startswith("Less than a year of one market")
-    assert said[-1].startswith("Nobody traded against it")
+    assert said[-1].startswith("Nobody reacted to its trades")
 
 
 WALLS = {"max_symbol_fraction": "0.2", "max_sector_fraction": "0.4", "max_gross_fraction": "0.65"}

@@ -50,7 +50,7 @@ def test_missing_space_names_the_page_that_explains_it(tmp_path: Path) -> None:
         ("settings: {strategies.flow.limit.min_score: [0.1, 0.2]}", "there is no such setting; did you mean limits"),
         (f"settings: {{{FLOW}: {{from: 0.1, to: 3.0}}}}", f"{FLOW} .space.yaml.: .*not 3"),
         ("settings: {limits.max_open_positions: {from: 1, to: 20}}", "above max_open_positions 1"),
-        ("settings: {sandbox.seed: [1, 2]}", "sandbox.seed .space.yaml. belongs to what is played"),
+        ("settings: {sandbox.seed: [1, 2]}", "sandbox.seed .space.yaml. belongs to the market or the run"),
     ],
 )
 def test_value_that_no_combination_makes_valid_is_refused_with_the_loaders_sentence(

@@ -37,7 +37,7 @@ class Assumption(Struct, frozen=True):
 
 
 def assumptions(plan: BacktestPlan, *, with_flow: bool, unused: str = "", lacking: str = "") -> tuple[Assumption, ...]:
-    """Return a plan's assumptions, in the order in which a reader wants them.
+    """Return a plan's assumptions, most important first.
 
     `unused` says which rows of its file are bad, and `lacking` which bars of contracts it doesn't have.
     """
@@ -124,7 +124,7 @@ def _costs(costs: Costs) -> Iterator[Assumption]:
 
 
 def _rules(venue: Venue) -> Iterator[Assumption]:
-    """Yield what a venue with rules of its own charges. Months of futures have no funding."""
+    """Yield the fees of a venue with rules of its own. Futures contracts have no funding."""
     rules = venue.rules
     if charged := dict(_of_contracts(venue)):
         parts = [f"{_plain(fee)} USD ({', '.join(roots)})" for fee, roots in charged.items()]
@@ -141,7 +141,7 @@ def _rules(venue: Venue) -> Iterator[Assumption]:
 
 
 def _of_contracts(venue: Venue) -> Iterator[tuple[Decimal, list[str]]]:
-    """Yield each fee that contracts have of their own, the lowest first, with the roots that it is charged for."""
+    """Yield each contract fee, lowest first, with the roots that it applies to."""
     own = {
         instrument.root or instrument.symbol: instrument.contract_fee
         for instrument in venue.instruments

@@ -1,4 +1,4 @@
-"""Closed bars straight from the engine's market, equal to those of the bot's own store at that moment.
+"""Serve closed bars straight from the engine's market, equal to those in the bot's own store at that time.
 
 Each symbol's bars of a timeframe are plain arrays that only grow by complete bars. A request copies only the bars that
 it needs.
@@ -89,23 +89,23 @@ class BarColumn:
         self._symbol = symbol
         self._ends_us = array("q")
         self._next = 0
-        """The session whose bars come next."""
+        "The session whose bars are added next."
         self.past = 0
-        """How many sessions before the market's first have been added."""
+        "How many sessions before the market's first were added."
 
     def go_back(self, count: int, until_us: int) -> int:
-        """Extend the history until `count` bars were complete at a moment, or none are left; return their number."""
+        """Extend the history until `count` bars were complete at a time, or none are left; return their number."""
         while self.reach(until_us) < count and self._more_past():
             pass
         return self.reach(until_us)
 
     def _more_past(self) -> bool:
-        """Add some of the past that isn't there yet; return False if there is none."""
+        """Add earlier bars; return False if there are none."""
         return False
 
     @contextmanager
     def _before_all(self) -> Iterator[None]:
-        """Put what is added meanwhile before all that is there."""
+        """Put the bars added inside the block before all others."""
         later, ends_us = self.columns, self._ends_us
         self.columns, self._ends_us = Columns(), array("q")
         yield
@@ -113,7 +113,7 @@ class BarColumn:
         self._ends_us.extend(ends_us)
 
     def reach(self, until_us: int) -> int:
-        """Add at least the bars that are complete by a moment, and return the number of complete bars then."""
+        """Add at least the bars complete by a time, and return how many were complete then."""
         self._grow(until_us)
         ends = self._ends_us
         return len(ends) if ends and ends[-1] <= until_us else bisect_right(ends, until_us)
@@ -129,7 +129,7 @@ class BarColumn:
 class Daily(BarColumn):
     """Daily bars: prices from the regular session, volume from the whole day. Each is complete at its close.
 
-    Trading after hours still adds to the volume, so until it is over the newest bar is an unfinished one.
+    After-hours trading still adds to the volume, so until it ends the newest bar is unfinished.
     """
 
     def __init__(self, market: Market, symbol: str) -> None:
@@ -184,7 +184,7 @@ class Daily(BarColumn):
 
 
 class WholeDays(BarColumn):
-    """Daily bars that a market of daily bars has in full; the number complete at a moment is looked up."""
+    """Daily bars of a market that has all of them from the start; the number complete at a time is looked up."""
 
     def __init__(self, market: Market, symbol: str, source: DailyBars) -> None:
         super().__init__(market, symbol)
@@ -199,7 +199,7 @@ class WholeDays(BarColumn):
         self.columns.volume = array("d", days.volume)
 
     def _grow(self, until_us: int) -> None:
-        """Do nothing: all bars are there."""
+        """Do nothing, because all bars are present."""
 
 
 @lru_cache(maxsize=2)
@@ -235,7 +235,7 @@ class Intraday(BarColumn):
         return True
 
     def _merge(self, bars: Sequence[Bar], opens_us: int, closes_us: int) -> None:
-        """Add the bars of a whole session at once: `reach` tells which of them were complete."""
+        """Add the bars of a whole session; `reach` counts those that were complete."""
         if not bars:
             return
         starts, opens, highs, lows, closes, volumes = zip(*bars, strict=True)
@@ -251,7 +251,7 @@ class Intraday(BarColumn):
 
 
 _MOST_NAMES = 3
-"""How many earlier names of a company are followed."""
+"""How many earlier names of a company are looked up."""
 _NEVER = 2**62
 
 
@@ -268,7 +268,7 @@ class PriceSteps:
         self._known: dict[CorporateAction, Sequence[PriceStep]] = {}
 
     def at(self, until_us: int) -> Sequence[PriceStep]:
-        """Return the steps in force at a moment, oldest first; the same object as before if nothing changed."""
+        """Return the steps in force at a time, oldest first; the same object as before if nothing changed."""
         from_us, to_us = self._valid
         if not from_us <= until_us < to_us:
             self._renew(until_us)
@@ -288,7 +288,7 @@ class PriceSteps:
         return (rule for rule in in_force if rule.symbol in names and rule.kind in (words.DIVIDEND, *words.SPLITS))
 
     def _step(self, action: CorporateAction) -> Sequence[PriceStep]:
-        """Return the step of an action; none for a dividend without a close before it, or not below that."""
+        """Return an action's step; none for a dividend without a close above it on the day before."""
         if action not in self._known:
             self._known[action] = steps_of([action], self._day_before(action.ex_date), ALPACA.day)
         return self._known[action]
@@ -303,12 +303,12 @@ class PriceSteps:
 
 
 def _in_force_us(action: Action) -> int:
-    """Return from when on bars are adjusted for an action: the start of its ex-date, if it is known by then."""
+    """Return from when bars are adjusted for an action: the start of its ex-date, if it is known by then."""
     return max(at_new_york(action.ex_date, 0), action.declared_us)
 
 
 def _to_corporate_action(action: Action) -> CorporateAction:
-    """Return an action as it is read from the API, which tells rates as floating-point numbers."""
+    """Convert an action as the API would deliver it, with rates as floats."""
     ex_date = date.fromisoformat(action.ex_date)
     if action.kind == words.DIVIDEND:
         return CorporateAction(ex_date, DIVIDEND, float(action.rate))
@@ -328,7 +328,7 @@ class BarSpan(NamedTuple):
 
 
 class BarCache(NamedTuple):
-    """The series returned last, with the key that shows whether it is current; `past` counts bars added in front."""
+    """The series returned last, with a key that shows whether it is still valid; `past` counts bars added in front."""
 
     span: BarSpan
     past: int
@@ -337,7 +337,7 @@ class BarCache(NamedTuple):
 
 
 class EngineBars:
-    """The port to bars on an engine's market. It never fetches, waits or fails.
+    """The bars port on an engine's market. It never fetches, waits or fails.
 
     `days` is the source of a market of daily bars.
     """
@@ -390,7 +390,7 @@ class EngineBars:
         return steps
 
     def _span(self, need: BarNeed, symbol: str, line: BarColumn, until: datetime, until_us: int) -> BarSpan | None:
-        """Return which bars of a line are the last ones at a moment, or None if the symbol means nothing then."""
+        """Return the range of a column's last bars at a time; None if the symbol doesn't exist then."""
         end, beyond = line.reach(until_us), line.unfinished_bar(until_us)
         if end < need.depth:
             end = line.go_back(need.depth, until_us)
@@ -418,11 +418,13 @@ class EngineBars:
 
 @lru_cache(maxsize=1_024)
 def _sure_us(timeframe: str, depth: int) -> int:
-    """Return how far back every window of the bot's store surely reaches; it takes longer to say how far exactly."""
+    """Return a time span, in microseconds, that every window of the bot's store covers; the exact one takes longer to
+    compute.
+    """
     width = width_of(timeframe)
     if width is None:
         return depth * 3 * DAY // 2
-    # An hour less, because clocks may have changed since the window's first session.
+    # Subtract an hour, because clocks may have changed since the window's first session.
     return ceil(depth / ceil(ALPACA.day.lasts / width)) * DAY - HOUR
 
 
@@ -442,7 +444,7 @@ def _series_of(need: BarNeed, symbol: str, bars: Columns, steps: Sequence[PriceS
 
 
 def adjust(bars: Columns, steps: Sequence[PriceStep]) -> None:
-    """Multiply bars by the factors of all later adjustments, in the same order as the bot's store."""
+    """Multiply bars by the factors of all later adjustments, in the order of the bot's store."""
     price, volume, end = 1.0, 1.0, len(bars.starts)
     for step in reversed(steps):
         first = bisect_left(bars.starts, step.at_s, 0, end)

@@ -1,4 +1,4 @@
-"""An engine of futures as the bot's broker: the adapter's own reader and orders, without a socket."""
+"""Use an engine of futures as the bot's broker: the adapter's own reader and orders, without a socket."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ T = TypeVar("T")
 class EngineLink:
     """Replaces the adapter's connection."""
 
-    place = ("", 0, TRADING_ID)
+    place: tuple[str, int, int] = ("", 0, TRADING_ID)
     dropped_count, last_problem = 0, ""
 
     def __init__(self, engine: Engine) -> None:
@@ -63,9 +63,9 @@ class EngineLink:
 
     def read(self, question: Callable[[IbkrConnection], Awaitable[T]]) -> T:
         """Send a request to the in-process connection, which never waits."""
-        asked = cast("Any", question(self.ready()))
+        coroutine = cast("Any", question(self.ready()))
         try:
-            asked.send(None)
+            coroutine.send(None)
         except StopIteration as answer:
             return cast("T", answer.value)
         raise AssertionError("nothing is waited for in a backtest")
@@ -79,7 +79,7 @@ class EngineLink:
         yield self.ready()
 
     def run(self, send: Callable[[IbkrConnection], Awaitable[T]], line: IbkrConnection) -> T:
-        """Run a request, with the event loop that provides its time."""
+        """Run a request with the event loop that provides its time."""
         done: T = self._loop.run_until_complete(cast("Any", send(line)))
         return done
 
@@ -88,7 +88,7 @@ class EngineLink:
 
 
 class EngineReader(IbkrReader):
-    """The adapter's reader on an engine; it rebuilds a reply only if something has changed."""
+    """The adapter's reader on an engine; replies are rebuilt only after a change."""
 
     def __init__(self, link: EngineLink) -> None:
         self.venue = IbkrVenue(Mode.SANDBOX, cast("Any", link))
@@ -112,7 +112,7 @@ class EngineReader(IbkrReader):
         return self._seen[1]
 
     def clock(self) -> VenueClock:
-        """Return the exchange's time; the next open and close are only looked up again once they are past."""
+        """Return the exchange's time; the next open and close are looked up again only once they have passed."""
         turns, now = self._turns, self._now()
         if turns is None or not turns.now <= now < min(turns.next_open, turns.next_close):
             turns = self._turns = super().clock()
@@ -187,7 +187,7 @@ class PlayedMarket:
 
 
 def _untold(event: Event) -> None:
-    """Keep no log."""
+    """Discard the event: no log is written."""
 
 
 def world_of(
@@ -211,9 +211,9 @@ def world_of(
 
 @contextmanager
 def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
-    """Yield the bot's world at this moment with bars and quotes of a market whose later prices differ.
+    """Yield the bot's world at this time, with bars and quotes of a market whose later prices differ.
 
-    The books and the account stay those of the bot.
+    The books and the account stay the bot's.
     """
     now_us = from_datetime(now)
     elsewhere = PlayedMarket(opened.with_other_future(now_us))

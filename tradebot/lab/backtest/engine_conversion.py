@@ -25,7 +25,7 @@ from tradebot.model.order import Fill, Order, OrderClass, OrderType, TimeInForce
 from tradebot.venues.alpaca.parsers import STATUSES
 
 AVERAGE = Decimal("1e-6")
-"""The digits of an average price."""
+"""How many digits an average price has."""
 _AMOUNT = Decimal("1e-9")
 
 moment = lru_cache(maxsize=4_096)(to_datetime)
@@ -33,19 +33,19 @@ moment = lru_cache(maxsize=4_096)(to_datetime)
 
 
 def exact(value: Decimal) -> Decimal:
-    """Return a decimal with the digits that the API shows: no trailing zeros after the point, and no exponent."""
+    """Return a decimal with the API's digits: no trailing zeros after the point, and no exponent."""
     return Decimal(plain(value))
 
 
 @lru_cache(maxsize=65_536)
 def price_of(units: int) -> Decimal:
-    """Return price units in USD, as the trading API shows them."""
+    """Convert price units to USD with the trading API's digits."""
     return exact(usd(units))
 
 
 @lru_cache(maxsize=65_536)
 def shown_price(units: int) -> Decimal:
-    """Return price units in USD, as the data API shows them: as a floating-point number."""
+    """Convert price units to USD as the data API delivers them: as a float."""
     return Decimal(repr(units / UNITS))
 
 

@@ -1,4 +1,4 @@
-"""Options flow straight from the exchange's own feed, with replies read like the real source's."""
+"""Serve options flow from the exchange's own feed, with replies read like the real source's."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _OK = 200
 
 
 class _Question(NamedTuple):
-    """One request, as the feed takes it, and what finds its answer."""
+    """One request to the feed, and the function that answers it."""
 
     call: Call
     ask: Ask
 
 
 class _Reply(NamedTuple):
-    """The rows of a reply, as encoded by the feed, and as read."""
+    """The rows of a reply, as encoded by the feed and as parsed."""
 
     encoded: Sequence[bytes]
     rows: tuple[object, ...]
@@ -48,8 +48,8 @@ _NO_REPLY = _Reply([], ())
 class EngineFlow:
     """The flow feed of a market at engine time; generated flow predicts the market's prices, or `predicted`'s.
 
-    It has no limits and never fails. A row that the last reply about the same kind and symbol also had is the same
-    object in the next one, and so is the whole list of rows if none is new or gone.
+    It has no limits and never fails. A row that was also in the last reply about the same kind and symbol is the same
+    object again, and so is the whole list if no row is new or gone.
     """
 
     def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:
@@ -78,7 +78,7 @@ class EngineFlow:
         return None
 
     def _question(self, kind: AnyKind, symbol: str | None, session: date) -> _Question:
-        """Return the request about one kind and symbol, which is the same throughout a session."""
+        """Return the request about one kind and symbol, which stays the same throughout a session."""
         if session != self._session:
             self._session, self._questions = session, {}
         key = kind.name, symbol
@@ -108,7 +108,7 @@ def _read(encoded: Sequence[bytes]) -> Sequence[object]:
 
 
 def _ask_of(asks: Mapping[str, Ask], path: str) -> tuple[Ask, Mapping[str, str]]:
-    """Return what answers a path, and what it has for the names there; a path without names comes before the others."""
+    """Return the function that answers a path, and the values of its names; a path without names takes precedence."""
     for asked_path in sorted(asks, key=lambda path: "{" in path):
         names = route(asked_path).names(path)
         if names is not None:

@@ -1,4 +1,4 @@
-"""Build the bot of a backtest, and give features of whole sessions access to later bars of its market.
+"""Build a backtest's bot, and give features of whole sessions access to later bars of its market.
 
 Such bars are looked up by time. Only intraday bars of trades are available in advance; they equal the bars that the
 backtest's venue serves later.
@@ -45,7 +45,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
-"""How many days around the market the calendar of the books has."""
+"""How many days before and after the market the books' calendar covers."""
 
 
 def opened_books(reader: BrokerReader, number: str, now_us: int, sessions: Sequence[MarketSession]) -> MemoryLedger:
@@ -65,9 +65,10 @@ def played_world(
     now_us: Callable[[], int],
     ahead: Callable[[], Bars],
 ) -> World:
-    """Return the bot of these settings; `ahead` makes bars that know the rest of a session, for features of whole ones.
+    """Build a bot with these settings; with `ahead`, its bars include the rest of a session, for features of whole
+    sessions.
 
-    The settings count as accepted, and the engine's time is the second clock too.
+    The settings count as accepted, and the engine's time is also the second clock.
     """
     (ledger, facts, events), (reader, orders, bars) = stores, ports
     world = World(
@@ -90,14 +91,14 @@ def played_world(
 
 
 def features_ahead(bars: Bars, world: World) -> Features:
-    """Return a calculator of features for whole sessions, from bars that include the remainder of a session."""
+    """Return a calculator of whole sessions' features, from bars that include the rest of a session."""
     from tradebot.desk.features import BarFeatures
 
     return BarFeatures(bars, world.ledger.sessions, world.venue.day, whole=True)
 
 
 class ForeseenBars:
-    """Bars that include the remainder of a session; `bars` are the venue's, used for daily bars."""
+    """Bars that include the rest of a session; `bars` are the venue's, used for daily bars."""
 
     def __init__(
         self, market: Market, bars: Bars, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
@@ -111,7 +112,7 @@ class ForeseenBars:
 
 
 class _Ahead:
-    """A source of all bars of a market, whatever the time."""
+    """A source of all bars of a market, regardless of the time."""
 
     name, delay = "market", timedelta(0)
     timeframes, refused_symbols = frozenset(WIDTHS), frozenset[str]()
@@ -133,16 +134,16 @@ class _Ahead:
         for symbol in symbols:
             if symbol in self._market.grids:
                 parts = self._parts(symbol, span_us, first_us, last_us + span_us)
-                made = groupby(parts, lambda bar: bar.start_us // span_us * span_us)
-                bars = (self._bar(symbol, start_us // SECOND, of) for start_us, of in made)
+                merged = groupby(parts, lambda bar: bar.start_us // span_us * span_us)
+                bars = (self._bar(symbol, start_us // SECOND, of) for start_us, of in merged)
                 yield {symbol: [bar for bar in bars if first_us <= bar.start_s * SECOND <= last_us]}
 
     def _parts(self, symbol: str, span_us: int, first_us: int, end_us: int) -> Iterator[Bar]:
         calendar = self._market.calendars[symbol]
-        for place, session in enumerate(calendar.played):
+        for number, session in enumerate(calendar.played):
             if session.close_us <= first_us or session.open_us >= end_us:
                 continue
-            index = place - calendar.first
+            index = number - calendar.first
             if index < 0 and calendar.contiguous:
                 yield from self._market.past_candles(symbol, index, min(span_us, DAY), wicks=True)
             elif index >= -self._market.past_minutes:
@@ -155,5 +156,5 @@ class _Ahead:
         return RawBar(start_s, opening, high, low, close, float(sum(bar.volume for bar in bars)))
 
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
-        """Return nothing: what is traded there has no splits and no dividends."""
+        """Return nothing: these instruments have no splits and no dividends."""
         return dict.fromkeys(symbols, ())

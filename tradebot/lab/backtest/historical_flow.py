@@ -1,4 +1,4 @@
-"""Replay the flow that a bot fetched in the past: in a backtest it is known from its original fetching time."""
+"""Replay the flow that a bot fetched in the past: in a backtest it becomes known at its original fetching time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Asked = tuple[str, str | None, datetime]
 
 
 class PastFlow:
-    """The replies of one bot's folder, oldest first: its facts, and before these its archived raw replies.
+    """The replies in a bot's folder, oldest first: its facts, preceded by its archived raw replies.
 
     Raise OperatorError if the folder has none, or can't be read.
     """
@@ -81,13 +81,13 @@ class Arriving:
             self._facts.store(reply)
 
     def _n_stored(self) -> int:
-        """Return how many are stored already, as in a run that goes on where it was stopped."""
+        """Return how many replies are already stored, as in a resumed run."""
         stored = self._facts.intakes(datetime.min.replace(tzinfo=UTC))
         return bisect_right(self._replies, stored[-1].at, key=_AT) if stored else 0
 
 
 def _archived_replies(folder: Path) -> Iterator[Intake]:
-    """Yield the replies that were kept as they came; one that can't be read said nothing then either."""
+    """Yield the archived raw replies; unreadable ones are left out, because the bot couldn't read them either."""
     kept_replies = KeptReplies(folder, NoEvents(), 0)
     for reply in kept_replies.replies(kind_names(), (date.min, date.max), _ALWAYS):
         try:

@@ -1,11 +1,10 @@
 """Backtest venues other than the default one: the embedded exchange serves the venue, and the bot uses its own adapter.
 
-Every request about the account is one that a bot in a sandbox makes, so orders, fills and equity are those of that bot.
+Every request about the account is one that a bot in a sandbox makes, so orders, fills and equity are the same as there.
 That takes longer than calling an engine: a pass makes all its requests, and is only skipped without positions and
 orders. If the adapter works without a server, the exchange answers in this process, and bars are read from its charts.
-
-Nobody else uses this exchange and no fault script is armed in it, so a server's additions - access checks, limits, a
-log that survives a power loss - change no reply.
+Nobody else uses this exchange and no fault script is armed in it, so what a server adds (access checks, limits, a log
+that survives a power failure) changes no reply.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ if TYPE_CHECKING:
 class ServedTime:
     """The time of a served exchange, which only advances when told to.
 
-    Between two advances the exchange would answer the same, so its replies are cached in `known`.
+    Between two advances the exchange's replies stay the same, so they are cached in `known`.
     """
 
     def __init__(self, exchange: InProcess | OverHttp) -> None:
@@ -88,8 +87,8 @@ class ServedTime:
 class ServedAhead:
     """The driver's interface to a market whose future it can't see.
 
-    So passes are only skipped while the `account` has no position and no order works: then no price changes anything.
-    Without an account, none is skipped.
+    So passes are skipped only while the `account` has neither positions nor working orders, because then no price
+    matters. Without an account, none is skipped.
     """
 
     equity_moves, still, next_deed = True, False, None
@@ -100,7 +99,9 @@ class ServedAhead:
 
     @property
     def stamp(self) -> object:
-        """Return a value that changes whenever anything may have changed, which is always with a position or order."""
+        """Return a value that changes whenever anything may have changed; with a position or order, that is at each
+        call.
+        """
         account = self._account
         if account is None or account.open or account.positions:
             return object()
@@ -108,7 +109,7 @@ class ServedAhead:
 
     @property
     def trade_stamp(self) -> object:
-        """Return a value that changes whenever an order or anything booked may have changed; prices don't count."""
+        """Return a value that changes whenever an order or a booking may have changed; prices don't count."""
         account = self._account
         if account is None or account.open:
             return object()
@@ -147,9 +148,9 @@ def _unseen(what: str) -> AssertionError:
 class OverHttp:
     """An exchange in a separate process, for adapters that need one."""
 
-    def __init__(self, place: Path) -> None:
-        self.url = process.ensure(place).url
-        self._clock = LockStepClock(self.url, lambda: sandbox.control_headers(place))
+    def __init__(self, folder: Path) -> None:
+        self.url = process.ensure(folder).url
+        self._clock = LockStepClock(self.url, lambda: sandbox.control_headers(folder))
         self.now_us = from_datetime(self._clock.now())
 
     def tick_to(self, until_us: int) -> None:
@@ -232,7 +233,7 @@ def _bars(
     adapter: Callable[[], BarSource],
     sessions: Callable[[date, date], Sequence[Session]],
 ) -> StoredBars:
-    """Return closed bars that are kept in memory; what has ended at this exchange never changes."""
+    """Return closed bars stored in memory; ended bars never change at this exchange."""
     exchange = served.exchange
     source = (lambda: ChartedBars(Charts(exchange.engine))) if isinstance(exchange, InProcess) else adapter
     return StoredBars(MemoryBars, source, sessions, settings.day, final=True)
@@ -241,16 +242,16 @@ def _bars(
 def _access(settings: Settings, served: Served, accesses: dict[tuple[object, ...], Any] | None) -> Access:
     exchange = served.exchange
     if isinstance(exchange, InProcess):
-        # Nobody else uses these keys, so what the venue remembers of them needs no file.
+        # Nobody else uses these keys, so the venue's data about them needs no file.
         return Access(settings, {}, exchange.url, known=accesses, connection=exchange)
     return Access(settings, {}, exchange.url, folder=served.folder, known=accesses)
 
 
 @contextmanager
 def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
-    """Yield the bot's world at this moment with bars and quotes of an exchange whose later prices differ.
+    """Yield the bot's world at this time, with bars and quotes of an exchange whose later prices differ.
 
-    The books and the account stay those of the bot.
+    The books and the account stay the bot's.
     """
     now_us = from_datetime(now)
     opened = opened._replace(spec=replace(opened.spec, other_us=now_us))
@@ -260,8 +261,8 @@ def other_future(settings: Settings, opened: OpenedMarket, world: World, now: da
         door, tally = driver_for(settings.venue), DriftTally()
         connection = door.connect(_access(settings, served, None))
         bars = _bars(settings, served, lambda: door.bars(connection, tally), world.ledger.sessions)
-        seen = join_over_rolls(bars, door.months, door.coin, settings.day)
-        yield replace(world, market=door.reader(connection, tally), bars=seen, features=None)
+        joined_bars = join_over_rolls(bars, door.months, door.coin, settings.day)
+        yield replace(world, market=door.reader(connection, tally), bars=joined_bars, features=None)
     finally:
         served.close()
 
@@ -303,10 +304,10 @@ class InProcess:
     """The exchange of a folder, and the connection over which `wire.http.exchange` sends requests to it."""
 
     url = "http://127.0.0.1"
-    """An address on this machine, where nothing listens."""
+    """An address on this machine where nothing listens."""
 
-    def __init__(self, place: Path) -> None:
-        self._exchange = exchange = open_exchange(place)
+    def __init__(self, folder: Path) -> None:
+        self._exchange = exchange = open_exchange(folder)
         serving = Serving(exchange, None, StreamFaults(exchange.engine, exchange.faults.book), None)
         self._routes = [route for face in exchange.faces for route in face.serve(serving).routes]
         self._found: dict[str, tuple[PathEndpoint, Mapping[str, str]]] = {}
@@ -326,7 +327,7 @@ class InProcess:
         self._exchange.record()
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
-        """Return the reply to a request; its lines are already in the log, as with a server."""
+        """Return the reply to a request; as with a server, its log lines are written first."""
         parts = urlsplit(url)
         if parts.path not in self._found:
             self._found[parts.path] = _route_of(self._routes, unquote(parts.path))

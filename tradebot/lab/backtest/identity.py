@@ -1,4 +1,4 @@
-"""The identity of a backtest: settings, market, data and versions, with a fingerprint of all of them."""
+"""Identify a backtest by its settings, market, data and versions, with a fingerprint of all of them."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class DataFile(Struct, frozen=True):
 
 
 class RunIdentity(Struct, frozen=True):
-    """Everything that a run's result depends on; equal identities have equal results, byte for byte.
+    """Everything that a run's result depends on; runs with equal identities have equal results, byte for byte.
 
-    `versions` are those of this program, with a digest of its source files, and of each strategy's package. `code` is
-    that of each strategy. `trial` is the fingerprint of settings and code, independent of the market.
+    `versions` has those of this program, with a digest of its source files, and of each strategy's package. `code` has
+    each strategy's code digest. `trial` is the fingerprint of settings and code, independent of the market.
     """
 
     settings: Mapping[str, Any]
@@ -86,7 +86,7 @@ def market_of(spec: MarketSpec) -> tuple[Mapping[str, Any], Sequence[tuple[str, 
 
 
 def _placeless(spec: MarketSpec) -> dict[str, Any]:
-    """Return a market without the places of its files: only what is in them matters."""
+    """Return a market without its files' paths, because only their content matters."""
     market = spec.to_fields()
     placeless = {name: value for name, value in market.items() if name not in _PATHS}
     return {
@@ -105,19 +105,19 @@ def trial_of(settings: Settings) -> str:
 
 
 def _settings_tried(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a strategy is tried with: all settings without those of the market."""
+    """Return the settings that make up a trial: all except those of the market."""
     tried = {name: value for name, value in settings.items() if name not in _OF_THE_MARKET}
     tried["strategies"] = {name: _without_files(section) for name, section in settings["strategies"].items()}
     return tried
 
 
 def _without_files(section: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a strategy's section without the places of its files, whose content is part of its code."""
+    """Return a strategy's section without its files' paths; their content is part of its code."""
     return section and {name: value for name, value in section.items() if name != "files"}
 
 
 def _versions(plan: BacktestPlan) -> Iterator[tuple[str, str]]:
-    """Yield the version of this program and its source, and of the package of each strategy that isn't part of it."""
+    """Yield the version of this program and its source, and of each plug-in's package."""
     yield "tradebot", __version__
     yield "tradebot source", source_digest()
     points = installed_strategies()
@@ -128,7 +128,7 @@ def _versions(plan: BacktestPlan) -> Iterator[tuple[str, str]]:
 
 
 def _data(spec: MarketSpec) -> Iterator[DataFile]:
-    """Yield the files of a market, those in a folder in the order of their names."""
+    """Yield a market's files, those of a folder in the order of their names."""
     named = [Path(path) for path in (spec.path, spec.costs.rates_path) if path is not None]
     if spec.path is not None:
         named.append(beside(Path(spec.path)))
@@ -141,7 +141,7 @@ def _data(spec: MarketSpec) -> Iterator[DataFile]:
 
 
 def _past_flow(past: PastFlow | None) -> Iterator[DataFile]:
-    """Yield what a bot has fetched, whose file goes on growing, as a file of what was read."""
+    """Yield a bot's fetched flow as a file with what was read, because the original keeps growing."""
     if past is not None:
         content = repr(past.replies).encode()
         yield DataFile(FACTS, len(content), sha256(content).hexdigest())

@@ -1,7 +1,7 @@
 """Simulate a Gateway on an engine in this process, without the socket protocol.
 
 The adapter's own reader and orders run on it, so their interpretation of the venue's messages is the bot's: only the
-socket and the library's parser are left out. Lists are rebuilt only once something in them has changed.
+socket and the library's parser are left out. Lists are rebuilt only after a change.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def status(order: Order) -> ReportedStatus:
 
 
 def completed_order_row(contract: Contract, grid: Grid, order: Order) -> Told:
-    """Build the row of an ended order: the venue doesn't report its size."""
+    """Build the row of an ended order, whose size the venue doesn't report."""
     ended_us = order.filled_us or order.canceled_us or order.expired_us or order.failed_us or order.updated_us
     why = f"Rejected by System:{reason(order)}" if order.status == "rejected" else reason(order)
     _, row, _ = open_order_row(contract, grid, order)
@@ -146,17 +146,17 @@ def completed_order_row(contract: Contract, grid: Grid, order: Order) -> Told:
     return contract, row, IbOrderState(word(order), size, time_of(ended_us))
 
 
-def execution_row(contract: Contract, grid: Grid, made: Execution) -> tuple[Contract, IbExecution]:
+def execution_row(contract: Contract, grid: Grid, execution: Execution) -> tuple[Contract, IbExecution]:
     """Build the row of an execution."""
-    order, settled = made.order, made.fill.settled
+    order, settled = execution.order, execution.fill.settled
     return contract, IbExecution(
         acctNumber=order.account,
-        execId=exec_id(made.fill, number_of(made)),
+        execId=exec_id(execution.fill, number_of(execution)),
         side="BOT" if order.side > 0 else "SLD",
         permId=perm_id(order),
-        shares=made.qty,
-        price=grid.usd(made.price),
-        time=datetime.fromtimestamp(made.fill.at_us // SECOND, UTC),
+        shares=execution.qty,
+        price=grid.usd(execution.price),
+        time=datetime.fromtimestamp(execution.fill.at_us // SECOND, UTC),
         liquidation=int(settled is not None and settled.role in (LIQUIDATION, SETTLEMENT)),
         orderRef=order.request.client_order_id or "",
     )
@@ -169,7 +169,7 @@ _SHORTEST_DAY_US = 23 * HOUR
 class EngineLine:
     """A connection to an engine's account. It is always complete, and replies at once.
 
-    `changes` increases with each change of the account or of its orders.
+    `changes` increases with each change of the account or its orders.
     """
 
     def __init__(self, engine: Engine, patience: LinkTimeouts, loop: asyncio.AbstractEventLoop) -> None:
@@ -189,7 +189,7 @@ class EngineLine:
         self._day_us = (0, 0)
 
     def _hear(self, event: Event) -> None:
-        """Note that something has changed: no change of an account or of its orders goes without an event."""
+        """Count a change: each change of an account or its orders has an event."""
         self.changes += 1
         if event.update is not None:
             self._touched[event.update.order.id] = event.update.order
@@ -201,7 +201,7 @@ class EngineLine:
 
     @property
     def today_us(self) -> int:
-        """Return the start of the period whose ended orders the venue's lists contain."""
+        """Return the start of the period whose ended orders are in the venue's lists."""
         begun_us, until_us = self._day_us
         if not begun_us <= self.engine.now_us < until_us:
             begun_us = self.reads.today_us
@@ -252,18 +252,18 @@ class EngineLine:
         """Return today's executions; their known commissions are delivered as well."""
         account, today_us = self.engine.main, self.today_us
         recent = list(takewhile(lambda execution: execution.at_us >= today_us, reversed(account.activities)))[::-1]
-        made = {
+        execution_rows = {
             name: key
             for name, key in executions_of(SimpleNamespace(activities=recent)).items()  # type: ignore[arg-type]
             if key.fill.at_us >= today_us
         }
-        rows = {name: self._executed_row(name, execution) for name, execution in made.items()}
+        rows = {name: self._executed_row(name, execution) for name, execution in execution_rows.items()}
         fees = (activity for activity in recent if isinstance(activity, Activity) and activity.about in rows)
         self.ears.commissions = {rows[fee.about][1].execId: Commission(-fee.net_amount) for fee in fees}
         return list(rows.values())
 
     def _executed_row(self, name: str, execution: Execution) -> tuple[Contract, IbExecution]:
-        """Return what is told of an execution, which is made once for each of its states."""
+        """Return an execution's row, built once for each of its states."""
         settled = self._executed.get(name)
         if settled is None or settled[0] is not execution:
             symbol = execution.order.symbol
@@ -282,7 +282,7 @@ class EngineLine:
         return open_order_row(self.contract(order.symbol), self.engine.market.grids[order.symbol], order)
 
     def has_ended(self, symbol: str) -> bool:
-        """Return True if a contract isn't traded any more."""
+        """Return True if a contract no longer trades."""
         return self._book.is_expired(symbol)
 
     def details(self, symbol: str) -> Any:
@@ -327,7 +327,7 @@ async def _ears() -> Ears:
 
 
 class _Details(dict[str, Any]):
-    """What the venue says of each contract that it lists, as it was asked; or of those that have `ended`."""
+    """The venue's contract details, cached by symbol; or those of contracts that have `ended`."""
 
     def __init__(self, line: EngineLine, *, ended: bool = False) -> None:
         self._line, self._ended = line, ended
@@ -337,7 +337,7 @@ class _Details(dict[str, Any]):
         return symbols and self._line.has_ended(str(symbol)) is self._ended
 
     def get(self, symbol: str, default: Any = None) -> Any:
-        """Return the reply about a contract, or about an expired contract's successor; the default if there is none."""
+        """Return a contract's details, or those of an expired contract's successor; `default` if there are none."""
         if symbol not in self:
             return default
         if symbol not in self.keys():
@@ -347,7 +347,7 @@ class _Details(dict[str, Any]):
 
 
 class _Client:
-    """Takes what the adapter writes to the socket: orders, and cancels of them."""
+    """Receives the messages that the adapter writes to the socket: orders and cancels."""
 
     # ruff: noqa: N802 -- the library's names
 
@@ -358,12 +358,12 @@ class _Client:
         self.told: list[Any] = []
 
     def getReqId(self) -> int:
-        """Return the next number of an order."""
+        """Return the next order id."""
         self._next += 1
         return self._next
 
     def placeOrder(self, number: int, contract: Any, order: Any) -> None:
-        """Place an order with what was kept of its bracket, change it, or keep it."""
+        """Place an order with the stored part of its bracket, change it, or store it until the bracket is complete."""
         wanted = _placed_order(number, contract, order)
         working = find_by_label(self._line.engine.main, label_of(TRADING_ID, number))
         if number not in self._kept and working is not None and working.is_open:
@@ -386,16 +386,16 @@ class _Client:
         self._error(number, code, str(refusal.body.get("message", "")))
 
     def reqContractDetails(self, number: int, wanted: Any) -> None:
-        """Answer that there is no such contract: those that there are needn't be asked for."""
+        """Answer that there is no such contract: existing ones are never requested this way."""
         self.told = []
 
     def reqHistoricalData(
         self, number: int, contract: Any, end: str, lasts: str, size: str, what: str, hours: int, dates: int, *rest: Any
     ) -> None:
         """Answer with bars."""
-        asked = {"end": end, "duration": lasts, "size": size, "format": str(dates)}
+        params = {"end": end, "duration": lasts, "size": size, "format": str(dates)}
         try:
-            rows = self._history.answer("", str(contract.localSymbol), asked).fields["bars"]
+            rows = self._history.answer("", str(contract.localSymbol), params).fields["bars"]
         except HistoryError as error:
             raise VenueError(HISTORY_ERROR, str(error)) from error
         self.told = [SimpleNamespace(**row) for row in rows]
@@ -416,7 +416,7 @@ class _Client:
         return self._commands.run(command)[1]
 
     def _tell(self, numbers: Sequence[int]) -> None:
-        """Tell how orders are now."""
+        """Send the current state of orders."""
         ears, account = self._line.ears, self._line.engine.main
         for number in numbers:
             order = find_by_label(account, label_of(TRADING_ID, number))
@@ -429,7 +429,7 @@ class _Client:
 
 
 def _placed_order(number: int, contract: Any, order: Any) -> place_order.Placed:
-    """Return an order as the exchange reads it from the socket."""
+    """Build the exchange's order from the adapter's message."""
     kind = str(order.orderType)
     prices = {"limit": order.lmtPrice if "LMT" in kind else "", "stop": order.auxPrice if "STP" in kind else ""}
     return {

@@ -1,7 +1,7 @@
-"""Detect look-ahead: run the market again, cut off at a moment, and compare everything before it.
+"""Detect look-ahead: run the market again, cut off at some time, and compare everything before it.
 
-A cut market has no later bar, corporate action or rate. A decision before the cut that differs was made with data that
-wasn't known then.
+A cut market has no later bar, corporate action or rate. If a decision before the cut differs, it used data that wasn't
+known at the time.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _watching: list[OpenedFiles] = []
 
 
 class OpenedFiles:
-    """The files that watched strategies open within the block, each with the strategy's name.
+    """The files that watched strategies open inside the block, each with the strategy's name.
 
-    Only files opened by Python are noticed. A plug-in runs in a separate process, where files are out of its reach.
+    Only files opened by Python are noticed. A plug-in runs in a separate process that can't access other files.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class OpenedFiles:
 
     @contextmanager
     def make_strategies(self, strategies: Strategies) -> Iterator[Sequence[Strategy]]:
-        """Yield newly created strategies, and notice the files opened while they are loaded."""
+        """Yield newly created strategies, and notice the files that they open while being loaded."""
         with ExitStack() as stack:
             with self.notice("loading"):
                 fresh = stack.enter_context(strategies())
@@ -77,7 +77,7 @@ class OpenedFiles:
     def watch(self, strategies: Sequence[Strategy], until: datetime) -> Sequence[Strategy]:
         """Wrap the strategies so that files opened while they run are noticed; plug-ins are unchanged.
 
-        After `until`, in trading time, they don't run anymore.
+        After `until`, in trading time, they no longer run.
         """
         return [
             strategy if isinstance(strategy, PluginStrategy) else cast("Strategy", _Watched(strategy, self, until))
@@ -86,7 +86,7 @@ class OpenedFiles:
 
     @contextmanager
     def notice(self, who: str) -> Iterator[None]:
-        """Notice the files opened within the block, in the name of a strategy.
+        """Notice the files opened inside the block under a strategy's name.
 
         Threads that were already running are ignored; those that the strategy starts count.
         """
@@ -99,7 +99,7 @@ class OpenedFiles:
             self._asked = ""
 
     def note_opened(self, path: object) -> None:
-        """Note a file that is being opened, if a strategy is running and the file isn't part of a program."""
+        """Note a file being opened, if a strategy is running and the file isn't part of a program."""
         if self._asked and threading.get_ident() not in self._bystanders and isinstance(path, str | bytes):
             name = os.fsdecode(path)
             of_package = os.path.dirname(name).endswith(_PACKAGES)
@@ -108,7 +108,7 @@ class OpenedFiles:
 
 
 class _Watched:
-    """A strategy whose files are noticed; everything else about it stays as it is."""
+    """A strategy whose opened files are noticed; it is otherwise unchanged."""
 
     def __init__(self, strategy: Strategy, files: OpenedFiles, until: datetime) -> None:
         self._strategy = strategy
@@ -127,7 +127,7 @@ class _Watched:
 
 @cache
 def _listen() -> None:
-    """Listen to what Python opens, from now on: such a hook can't be removed."""
+    """Watch which files Python opens from now on; such a hook can't be removed."""
     sys.addaudithook(_hook)
 
 
@@ -138,7 +138,7 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
 
 
 class CutBars:
-    """Another source's bars that had ended by a moment."""
+    """Another source's bars that had ended by some time."""
 
     def __init__(self, source: BarSource, calendar: Calendar, at_us: int) -> None:
         self._source = source
@@ -166,7 +166,7 @@ class CutBars:
 
 
 def cut(market: OpenedMarket, at_us: int) -> OpenedMarket:
-    """Return the market without anything after a moment; its calendar and identity stay."""
+    """Return the market without anything after a time; its calendar and identity stay."""
     day = new_york(at_us).date().isoformat()
     days = [rate_day for rate_day in market.rates.days if rate_day <= day]
     return market._replace(
@@ -177,20 +177,22 @@ def cut(market: OpenedMarket, at_us: int) -> OpenedMarket:
 
 
 def _cut_days(market: OpenedMarket, source: DailyBars, at_us: int) -> DailyBars:
-    """Return daily bars up to a moment; of a session that isn't over, only what has been seen of it."""
+    """Return daily bars up to a time; of an unfinished session, only what was visible by then."""
     calendar = market.calendar
     over = sum(session.close_us <= at_us for session in calendar.all)
     begun = over < len(calendar.all) and calendar.all[over].open_us + MINUTE <= at_us
     whole = source.known_after_us is not None
-    held = {symbol: source.days(symbol) for symbol in market.symbols}
+    days_by_symbol = {symbol: source.days(symbol) for symbol in market.symbols}
     by_symbol = {
-        symbol: _until(days, over, begun=begun, whole=whole) for symbol, days in held.items() if days is not None
+        symbol: _until(days, over, begun=begun, whole=whole)
+        for symbol, days in days_by_symbol.items()
+        if days is not None
     }
     return DailyBars(by_symbol, calendar, market.spec.day_prices)
 
 
 def _until(days: Days, over: int, *, begun: bool, whole: bool) -> Days:
-    """Return a symbol's days before a place, and of the one at the place its open, or all of it if that is shown."""
+    """Return a symbol's days before an index, and of the day at the index its open, or all of it with `whole`."""
     count = sum(index < over for index in days.places)
     row = days.row(over) if begun else None
     if row is None:
@@ -207,14 +209,14 @@ WITHOUT = "without the bars, dividends, splits and rates that came later"
 UNCUT = "nothing cuts off what a file holds"
 
 Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
-"""Yields newly created strategies without memory of another run."""
+"""Yields newly created strategies without state from another run."""
 
 
 class Peek(Struct, frozen=True):
     """The first difference, and when it was decided or happened, in trading time.
 
-    `strategy` decided it. `known` describes it with the whole market, and `unknown` in the market cut off at `cut_at`,
-    which is None if it wasn't found by cutting.
+    `strategy` decided it. `known` describes it with the whole market, and `unknown` with the market cut off at
+    `cut_at`, which is None if it wasn't found by cutting.
     """
 
     strategy: str
@@ -228,8 +230,8 @@ class Peek(Struct, frozen=True):
 class LookaheadResult(Struct, frozen=True):
     """The result of a check for look-ahead.
 
-    The market was cut off at `cuts` of `of_cuts` possible moments, and `compared` decisions, orders, fills and ends of
-    sessions were compared. `tried` describes the changes after the cut.
+    The market was cut off at `cuts` of `of_cuts` possible times, and `compared` decisions, orders, fills and session
+    ends were compared. `tried` describes the changes after the cut.
     """
 
     cuts: int
@@ -249,7 +251,7 @@ def moments(run: BacktestRun) -> tuple[datetime, ...]:
 
 
 def spread(moments: Sequence[datetime], count: int) -> Sequence[datetime]:
-    """Select moments spread as evenly as possible, with the last one included; all of them if there are few."""
+    """Select times spread as evenly as possible, including the last one; all of them if there are few."""
     if count >= len(moments):
         return moments
     return [moments[(index + 1) * len(moments) // count - 1] for index in range(count)]
@@ -258,7 +260,7 @@ def spread(moments: Sequence[datetime], count: int) -> Sequence[datetime]:
 def check(
     run: BacktestRun, market: OpenedMarket, strategies: Strategies, cuts: int, watch: Callable[[int, int], None]
 ) -> LookaheadResult:
-    """Compare a run with runs of a cut market, up to the first moment with a difference.
+    """Compare a run with runs of a cut market, up to the first time with a difference.
 
     The run has to be complete, with every decision recorded.
     """
@@ -283,7 +285,7 @@ def check(
 
 
 def files_opened(files: OpenedFiles, run: BacktestRun) -> Iterator[Peek]:
-    """Yield the files that strategies opened in a run, whose content is unknown, and declared ones with later dates."""
+    """Yield files that strategies opened in a run, whose content is unknown, and declared ones with later dates."""
     first = run.made.sessions[0]
     for who, name in files.opened_files:
         yield Peek(who, f"file {name}", first.open, "it opens the file", UNCUT, None)
@@ -349,14 +351,14 @@ def first_difference(whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at
 
 
 DATE = re.compile(rb"(?<![\d.])((?:19|20)\d\d)([-/]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?![\d.])")
-"""2026-11-16, 2026/11/16 and 20261116; not the digits of a longer number."""
+"""Dates as 2026-11-16, 2026/11/16 or 20261116, but not digits of a longer number."""
 CHUNK = 1 << 20
 LONGEST = 10
-"""How many characters of a date may be cut off at the end of a chunk."""
+"""The most characters of a date that may be cut off at a chunk's end."""
 
 
 def reaching(settings: Settings, first: date) -> Iterator[tuple[str, str, date]]:
-    """Yield each declared file with a date in or after the first session: its strategy, its name, and the last date."""
+    """Yield each declared file with a date in or after the first session: strategy, file name, and last date."""
     for name, section in settings.strategies.sections().items():
         for file in getattr(section, "files", None) or ():
             last = last_date(Path(file))

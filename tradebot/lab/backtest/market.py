@@ -25,9 +25,9 @@ from tradebot.model.struct_tools import replace
 
 
 class OpenedMarket(NamedTuple):
-    """The market of a specification. It never changes, so several runs can share the data that was read.
+    """The market of a specification. It never changes, so several runs can share its data.
 
-    `calendars` are those of symbols with different sessions, whose session indices count in them.
+    `calendars` has those of symbols with different sessions, whose session indices count in them.
     """
 
     spec: MarketSpec
@@ -37,10 +37,10 @@ class OpenedMarket(NamedTuple):
     actions: tuple[Action, ...]
     rates: Rates = NO_RATES
     unused: str = ""
-    """Which rows of the file can't be used, and why; empty if all can."""
+    """The unusable rows of the file, and why; empty if all are usable."""
     calendars: Mapping[str, Calendar] = NO_CALENDARS
     lacking: str = ""
-    """Which bars the file lacks that a bot of contracts may miss; empty if it lacks none."""
+    """The bars that a bot of contracts needs but the file lacks; empty if there are none."""
 
     @property
     def days(self) -> DailyBars | None:
@@ -63,7 +63,7 @@ class OpenedMarket(NamedTuple):
         return self.calendars.get(symbol, self.calendar)
 
     def with_other_future(self, at_us: int) -> OpenedMarket:
-        """Return a market with the same bars up to a moment, in microseconds since 1970, and different bars later."""
+        """Return a market with the same bars up to a time, in microseconds since 1970, and different bars later."""
         spec = replace(self.spec, other_us=at_us)
         if self.spec.source == "generated":
             return open_market_in_memory(spec)
@@ -73,7 +73,7 @@ class OpenedMarket(NamedTuple):
 def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
     """Build the market of a specification in memory; raise OperatorError if its files can't be used.
 
-    Policies learn from the same file of contracts repeatedly, so the last one is cached.
+    Policies learn from the same file of contracts repeatedly, so the last market is cached.
     """
     if spec.source == "generated" or not spec.venue.of_months:
         return _make_market(spec)
@@ -81,7 +81,7 @@ def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
 
 
 def _version(file: Path) -> tuple[int, int] | None:
-    """Return what tells a file from one that was changed; None if it can't be read."""
+    """Return a value that changes when a file does; None if it can't be read."""
     try:
         status = file.stat()
     except OSError:

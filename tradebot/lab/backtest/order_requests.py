@@ -44,7 +44,7 @@ class EngineOrders:
         return reply
 
     def replace(self, intent: Intent) -> Reply:
-        """Change the price of `intent.target_venue_id`; the reply shows its legs as those of the new order."""
+        """Change the price of `intent.target_venue_id`; the reply lists the legs under the new order."""
         assert intent.target_venue_id is not None, "a replacement needs the broker's id of the order"
         try:
             old = self._account.order(intent.target_venue_id.lower())
@@ -67,7 +67,9 @@ class EngineOrders:
         return ACCEPTED
 
     def _refused_order(self, intent: Intent, refusal: Refusal, name: str) -> Reply:
-        """Return what a refusal proves; one that may mean a taken id is looked up, as on a real venue."""
+        """Return the outcome of a refusal; after one that may mean a duplicate id, look the order up as on a real
+        venue.
+        """
 
         answer, reply = self._refuse_request(refusal, name)
         if not may_be_duplicate(answer):
@@ -83,7 +85,7 @@ class EngineOrders:
         return Reply(WriteOutcome.ACCEPTED if ended else WriteOutcome.REJECTED, order, reply.code, reply.message)
 
     def _refuse_request(self, refusal: Refusal, name: str) -> tuple[HttpReply, Reply]:
-        """Emit what the exchange's log says of a refused request; return its answer, and what that proves."""
+        """Emit the exchange's log lines of a refused request; return its reply and the outcome."""
 
         fields = {"status": refusal.status, **refusal.body}
         self._engine.emit(Event(self._engine.now_us, name, fields, self._account.number))
@@ -92,6 +94,6 @@ class EngineOrders:
 
 
 def _accepted_reply(intent: Intent, order: engine_orders.Order, legs: Iterable[engine_orders.Order]) -> Reply:
-    made = order_of(order)
-    assert intent.asked_for(made), f"the engine made another order of {intent.client_order_id}"
-    return Reply(WriteOutcome.ACCEPTED, made, legs=tuple(order_of(leg, order.id) for leg in legs))
+    placed = order_of(order)
+    assert intent.asked_for(placed), f"the engine made another order of {intent.client_order_id}"
+    return Reply(WriteOutcome.ACCEPTED, placed, legs=tuple(order_of(leg, order.id) for leg in legs))

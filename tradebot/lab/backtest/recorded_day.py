@@ -1,8 +1,8 @@
 """Replay a recorded session: the passes at their times, with their settings, on an engine without faults.
 
-The engine and the books begin in their state at the session's open. From then on the backtest is independent: it fills
-its own orders, and sees their results. Halts and manual closes happen at their recorded times, and flow is known from
-its fetching time. Slots that the bot missed run too. Exchange and books are restored outside the bot's folder.
+The engine and the books start in their state at the session's open. From then on the backtest is independent: it fills
+its own orders, and sees their results. Halts and manual closes happen at their recorded times, and flow becomes known
+at its fetching time. Slots that the bot missed run too. Exchange and books are restored outside the bot's folder.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ LONG_AGO, MOMENT = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 REACH_DAYS = 70
 
-"""How long ago a slot of a strategy's own clock may have begun and still count."""
+"""How many days back a strategy's slot may have begun and still count."""
 
 
 class ReplayPorts(NamedTuple):
@@ -93,7 +93,7 @@ class ReplayPorts(NamedTuple):
 
 @contextmanager
 def exchange_at(path: Path, at: datetime) -> Iterator[Path]:
-    """Yield a copy of an exchange's folder in its state just before a moment, according to its log.
+    """Yield a copy of an exchange's folder in its state just before a time, according to its log.
 
     Raise OperatorError if the log can't be read.
     """
@@ -146,7 +146,7 @@ def last_moment(path: Path) -> datetime:
 
 
 def _lines_before(log: Path, at: datetime) -> Iterator[bytes]:
-    """Yield a log's lines up to the first command at a moment or later, and one that says that no more time passed."""
+    """Yield a log's lines before the first command at or after a time, and one that says that no more time passed."""
     next_one, last = 1, ""
     with log.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -160,9 +160,9 @@ def _lines_before(log: Path, at: datetime) -> Iterator[bytes]:
 
 
 def books_at(books: SqliteLedger, then: Books, at: datetime) -> MemoryLedger:
-    """Return a bot's books at a moment, in memory; `then` are the books that the first later pass read.
+    """Restore a bot's books at a time, in memory; `then` are the books that the first later pass read.
 
-    Values that are overwritten in place, such as an order's state or a position's best price, come from there.
+    Overwritten values, such as an order's state or a position's best price, come from there.
     """
     memory_ledger = MemoryLedger(books.account_number)
     old, new = books.tables, memory_ledger.tables
@@ -179,9 +179,9 @@ def books_at(books: SqliteLedger, then: Books, at: datetime) -> MemoryLedger:
     for noted in old.acknowledged.after(0).values():
         if noted.at < at:
             new.acknowledged.add(noted)
-    for held, kept in then.kept.items():
-        if kept.best is not None and held[2] < at:
-            new.marks.put(MarksRow(held, Marks(kept.best, kept.worst)))
+    for key, entry_terms in then.kept.items():
+        if entry_terms.best is not None and key[2] < at:
+            new.marks.put(MarksRow(key, Marks(entry_terms.best, entry_terms.worst)))
     if then.standing.peak is not None:
         new.peak.put(then.standing.peak)
     if then.standing.reconciled is not None:
@@ -198,11 +198,11 @@ def _copy_orders(old: LedgerTables, new: LedgerTables, then: Books, at: datetime
         record = intent.record
         if record.intent.at < at:
             new.intents.add(IntentRow(orders.get(record.intent.client_order_id, record)))
-    seen = {order.venue_id: order for order in (*chain.from_iterable(then.chains.values()), *then.orders)}
+    orders_by_id = {order.venue_id: order for order in (*chain.from_iterable(then.chains.values()), *then.orders)}
     for row in old.orders.after(0).values():
         submitted = row.order.submitted_at
         if submitted is None or submitted < at:
-            order = seen.get(row.order.venue_id, row.order)
+            order = orders_by_id.get(row.order.venue_id, row.order)
             new.orders.add(StoredOrder(order, min(row.applied_at, at), row.was_promised))
 
 
@@ -219,17 +219,17 @@ def _copy_calendar(old: LedgerTables, new: LedgerTables, at: datetime) -> None:
 
 
 def _compared_before(mark: ReconcileMark, opened: datetime, at: datetime) -> ReconcileMark:
-    """Return the last comparison before a moment; if the only one that is known came later, it found nothing then."""
+    """Return the last comparison before a time; if only a later one is known, one without differences."""
     return mark if mark.at < at else ReconcileMark(opened, 0, 0)
 
 
 BY = "parity"
 
-"""In whose name slots are claimed that the bot didn't run."""
+"""The name under which slots are claimed that the bot didn't run."""
 
 
 class RecordedDay(NamedTuple):
-    """A recorded session: its passes, oldest first, and the other jobs that ran; it is replayed up to a moment."""
+    """A recorded session: its passes, oldest first, and the other jobs that ran; it is replayed up to a time."""
 
     session: Session
     recorded: Sequence[RecordedCycle]
@@ -239,7 +239,7 @@ class RecordedDay(NamedTuple):
 
 
 class PlayedDay(NamedTuple):
-    """The result of a replayed session: its passes, the books afterward, and prices in USD at the end.
+    """The result of a replayed session: its passes, the books afterward, and final prices in USD.
 
     An order that took liquidity paid `assumed_bps` beyond the quote.
     """
@@ -252,7 +252,7 @@ class PlayedDay(NamedTuple):
 
 
 class Answered:
-    """Replays people's answers as known at a recorded pass; a request that the pass didn't make has no answer."""
+    """Replay people's approvals as a recorded pass saw them; a request that the pass didn't make has no answer."""
 
     def __init__(self, tape: RecordedPorts | None = None) -> None:
         self._tape = tape
@@ -270,7 +270,7 @@ class Answered:
 
 
 class _Due(NamedTuple):
-    """Something to run at a moment; what is due at the same moment runs in the order of `place`."""
+    """Something to run at a time; at equal times, `place` gives the order."""
 
     at: datetime
     place: int
@@ -291,7 +291,7 @@ def replay_session(folder: Path, exchange: Path, books: SqliteLedger, day: Recor
 
 
 class _Playing:
-    """A bot on an exchange of its own, while a recorded session is played."""
+    """A bot on an exchange of its own, during the replay of a recorded session."""
 
     def __init__(self, folder: Path, ground: ReplayPorts, ledger: MemoryLedger, day: RecordedDay) -> None:
         self._day, self._ground, self._ledger = day, ground, ledger
@@ -324,7 +324,7 @@ class _Playing:
         self._arriving(to)
 
     def _due(self) -> Iterator[_Due]:
-        """Yield what the bot ran, and the slots that it didn't."""
+        """Yield what the bot ran, and the slots that it missed."""
         ran = {(cycle.given.call.job, cycle.given.call.slot) for cycle in self._day.recorded}
         for recorded_cycle in self._day.recorded:
             yield from self._recorded_due(recorded_cycle)
@@ -337,16 +337,16 @@ class _Playing:
                     yield _Due(slot.start, CHAIN.index(job), partial(self._run_unrecorded, call, around))
 
     def _recorded_due(self, recorded: RecordedCycle) -> Iterator[_Due]:
-        given, proposed = recorded.given, list[Proposals]()
-        if given.proposed is not None and given.universe is None:
-            at = min((candidate.at for candidate in given.proposed.candidates), default=given.desk.now)
+        inputs, proposed = recorded.given, list[Proposals]()
+        if inputs.proposed is not None and inputs.universe is None:
+            at = min((candidate.at for candidate in inputs.proposed.candidates), default=inputs.desk.now)
             yield _Due(
                 at, CHAIN.index(Job.TRADE_ONCE), lambda: proposed.append(self._propose_again(recorded.surroundings))
             )
-        elif given.proposed is not None:
-            # What a person submitted is part of the record.
-            proposed.append(given.proposed)
-        yield _Due(given.desk.now, CHAIN.index(Job(given.call.job)), lambda: self._again(recorded, proposed))
+        elif inputs.proposed is not None:
+            # A person's submitted candidates are part of the record.
+            proposed.append(inputs.proposed)
+        yield _Due(inputs.desk.now, CHAIN.index(Job(inputs.call.job)), lambda: self._again(recorded, proposed))
 
     def _propose_again(self, around: RecordEnvironment) -> Proposals:
         settings, world = self._world(around)
@@ -354,25 +354,25 @@ class _Playing:
         return propose(world, world.reader.clock().now, settings.timetable[Job.TRADE_ONCE])
 
     def _again(self, recorded: RecordedCycle, proposed: Sequence[Proposals]) -> None:
-        """Run a recorded pass, in the trading state that a person had put the bot into by then."""
-        given = recorded.given
+        """Run a recorded pass, in the trading state that a person had set by then."""
+        inputs = recorded.given
         _, world = self._world(recorded.surroundings)
         world = replace(
             world,
-            permission=given.permission,
-            orders=self._ground.orders if given.sends else None,
-            shadow=given.shadow,
-            ask_declined=given.ask_declined,
+            permission=inputs.permission,
+            orders=self._ground.orders if inputs.sends else None,
+            shadow=inputs.shadow,
+            ask_declined=inputs.ask_declined,
             approvals=lambda: Answered(recorded.tape()),
-            rules=world.rules if given.universe is None else replace(world.rules, universe=given.universe),
+            rules=world.rules if inputs.universe is None else replace(world.rules, universe=inputs.universe),
         )
-        state = given.desk.books.state
+        state = inputs.desk.books.state
         if not state.causes and state != self._ledger.trading_state() and state.at is not None:
             self._ledger.set_trading_state(state)
-        if given.by_hand is not None:
-            self._flatten(world, given.call, given.by_hand.symbols)
+        if inputs.by_hand is not None:
+            self._flatten(world, inputs.call, inputs.by_hand.symbols)
         else:
-            self._run(world, given.call, proposed[0] if proposed else None)
+            self._run(world, inputs.call, proposed[0] if proposed else None)
 
     def _flatten(self, world: World, call: Call, symbols: tuple[str, ...] | None) -> None:
         desk = take_desk(world, for_entries=False)
@@ -381,7 +381,7 @@ class _Playing:
         self._note(cycle.flatten(world, call, None if symbols is None else frozenset(symbols), look), desk)
 
     def _run_unrecorded(self, call: Call, around: RecordEnvironment) -> None:
-        """Run a slot of which no pass is recorded: a job that isn't, or one that the bot missed."""
+        """Run a slot without a recorded pass: a job that isn't recorded, or a missed one."""
         settings, world = self._world(around)
         if call.job is Job.RECONCILE:
             DriverPasses(world, settings.timetable[Job.TRADE_ONCE], lambda: None).reconcile()
@@ -404,7 +404,7 @@ class _Playing:
         self.seen.append(PassSeen(cycle, desk, proposed))
 
     def _world(self, around: RecordEnvironment) -> tuple[Settings, World]:
-        """Return settings and ports of a pass that decided by these."""
+        """Return settings and ports of a pass with this environment."""
         if around not in self._worlds:
             settings = settings_of(around)
             strategies = self._day.strategies(settings)

@@ -1,4 +1,4 @@
-"""Find which futures contracts a bot needs from a file of recorded bars, given its roll rule, and which bars lack."""
+"""Find the futures contracts that a bot needs from a file of recorded bars, by its roll rule, and missing bars."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from tradebot.lab.backtest.market import OpenedMarket
 
 _LONGEST_PAUSE_US = HOUR
-"""How long a session may go on without a bar at its beginning or its end."""
+"""The longest gap without bars at a session's start or end, in microseconds."""
 _LISTED = 3
 
 
 class _Needed(NamedTuple):
-    """A contract, and from which of the market's sessions up to which other one its bars are needed."""
+    """A contract, and the first and last session in which its bars are needed."""
 
     symbol: str
     first: int
@@ -83,7 +83,7 @@ def _dates(days: Iterable[str]) -> str:
 
 
 def _is_cut(market: OpenedMarket, symbol: str, index: int) -> bool:
-    """Return True if a session has no bar for long at its beginning or at its end."""
+    """Return True if a session has a long gap at its start or end."""
     session, bars = market.calendar_of(symbol).market[index], market.source.bars(symbol, index)
     last_us = market.grids[symbol].last_us
     ends_us = session.close_us if last_us is None else min(session.close_us, last_us)
@@ -92,10 +92,10 @@ def _is_cut(market: OpenedMarket, symbol: str, index: int) -> bool:
 
 
 def _contracts_needed(settings: Settings, market: OpenedMarket) -> Iterator[_Needed]:
-    """Yield the contracts of each name of the universe with the sessions in which their bars are needed.
+    """Yield each root's contracts with the sessions in which their bars are needed.
 
-    That is from the session whose close a roll is joined at, the one before its date, up to that of the next roll, on
-    which the contract is left.
+    These start at the session before a roll's date, at whose close the contracts are joined, and end at the next
+    roll's.
     """
     door = driver_for(settings.venue)
     if door.months is None or not market.spec.venue.of_months:

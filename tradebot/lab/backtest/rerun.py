@@ -1,4 +1,4 @@
-"""Rerun a finished backtest from its recorded identity, to see its decisions."""
+"""Rerun a finished backtest from its recorded identity, to show its decisions."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class PastRun:
         self._plan = _plan(folder, document)
         if self._plan.level is not RecordLevel.FULL:
             raise OperatorError(f"{folder} holds no decisions: it was played with --recorder {self._plan.level}", AGAIN)
-        kept, now = document["identity"], identity_of(self._plan)
-        if others := sorted(_other_files(kept["data"], now)):
+        recorded, now = document["identity"], identity_of(self._plan)
+        if others := sorted(_other_files(recorded["data"], now)):
             raise OperatorError(f"{folder.name} can't be played again: {'; '.join(others)}", AGAIN)
-        self.decided_by = str(kept["versions"]["tradebot"])
-        self.other_code = tuple(_other_code(kept, now))
+        self.decided_by = str(recorded["versions"]["tradebot"])
+        self.other_code = tuple(_other_code(recorded, now))
 
     def replay_until(self, until: date, progress: Callable[[int, int], None]) -> Sequence[CycleRecord]:
-        """Return all passes up to the end of a session, decided again from the beginning of the run."""
+        """Rerun all passes from the start up to the end of a session, and return them."""
         with loaded_strategies(self._plan.settings, self._folder, os.environ) as strategies:
             run = begin(self._plan, strategies)
             try:
@@ -78,22 +78,22 @@ def _plan(folder: Path, document: Mapping[str, Any]) -> BacktestPlan:
         raise OperatorError(f"{folder / RESULT} doesn't say what was played: {why}", AGAIN) from error
 
 
-def _settings(folder: Path, kept: Mapping[str, Any]) -> Settings:
-    """Return the settings from the run's own file, because the identity doesn't have them in their order."""
+def _settings(folder: Path, identity: Mapping[str, Any]) -> Settings:
+    """Return the settings from the run's own file, because the identity doesn't keep their order."""
     try:
         values = yaml.safe_load(read_plain(folder / USER_FILE))
     except (OSError, yaml.YAMLError) as error:
         raise ValueError(f"{USER_FILE} can't be read: {error}") from error
-    settings = Settings.model_validate(with_earlier({**(values or {}), "mode": kept["mode"]}))
-    if effective(settings) != kept:
+    settings = Settings.model_validate(with_earlier({**(values or {}), "mode": identity["mode"]}))
+    if effective(settings) != identity:
         raise ValueError(f"{USER_FILE} has changed since")
     return settings
 
 
-def _other_files(kept: Sequence[Mapping[str, Any]], now: RunIdentity) -> Iterator[str]:
-    """Yield each file that isn't as it was, by its name."""
+def _other_files(recorded_files: Sequence[Mapping[str, Any]], now: RunIdentity) -> Iterator[str]:
+    """Yield each missing or changed file by its name."""
     then, now_files = (
-        Counter((file["name"], file["sha256"]) for file in kept),
+        Counter((file["name"], file["sha256"]) for file in recorded_files),
         Counter((d.name, d.sha256) for d in now.data),
     )
     there = {name for name, _ in now_files}
@@ -104,13 +104,13 @@ def _other_files(kept: Sequence[Mapping[str, Any]], now: RunIdentity) -> Iterato
             yield f"{name} has changed since" if name in there else f"{name} is missing"
 
 
-def _other_code(kept: Mapping[str, Any], now: RunIdentity) -> Iterator[str]:
-    """Yield each version and each strategy's code that isn't as it was."""
+def _other_code(recorded: Mapping[str, Any], now: RunIdentity) -> Iterator[str]:
+    """Yield each changed version, and each strategy whose code has changed."""
     for name, version in now.versions.items():
-        then = str(kept["versions"].get(name))
+        then = str(recorded["versions"].get(name))
         if then != version:
             yield f"{name}: {then[:FINGERPRINT_CHARACTERS]} then, {version[:FINGERPRINT_CHARACTERS]} now"
     for name, code in now.code.items():
-        then = kept["code"].get(name)
+        then = recorded["code"].get(name)
         if then is None or StrategyCode(then["files"], then["versions"]).digest != code.digest:
             yield f"the code of {name} has changed"

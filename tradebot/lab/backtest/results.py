@@ -60,7 +60,7 @@ class KeptBenchmark(NamedTuple):
 
 
 def benchmark_of(run: BacktestRun) -> KeptBenchmark:
-    """Return the benchmark's prices up to now, adjusted for the splits and dividends until then.
+    """Return the benchmark's prices up to now, adjusted for splits and dividends until then.
 
     A symbol outside the run is read from a file of daily bars if there is one. If no fund is traded, the benchmark is
     the universe in equal parts.
@@ -92,7 +92,7 @@ def _buy_and_hold(run: BacktestRun) -> KeptBenchmark:
 
 
 def _elsewhere(spec: MarketSpec) -> Bars | None:
-    """Return the benchmark's bars in a file of daily bars; None for any other market."""
+    """Return the benchmark's bars from a file of daily bars; None for any other market."""
     return bars_of(replace(spec, symbols=(BENCHMARK,))) if spec.source == "daily" else None
 
 
@@ -105,12 +105,12 @@ def bars_of(spec: MarketSpec) -> Bars:
 
 
 def _read(bars: Bars, run: BacktestRun) -> KeptBenchmark:
-    # One session more, so that the first one has one before it.
+    # One session more, so that the first one has a predecessor.
     need = BarNeed(DAY, len(run.ends) + 1)
     series = bars.closed(need, [BENCHMARK], run.made.now()).get(BENCHMARK)
     if series is None:
         return KeptBenchmark((), f"{BENCHMARK} isn't shown: it has no bars in these sessions.")
-    # Half a day after its start, which is the exchange's midnight, a daily bar has its date everywhere.
+    # A daily bar's date is the same everywhere half a day after its start, the exchange's midnight.
     days = [(datetime.fromtimestamp(start, UTC) + NOON).date() for start in series.starts]
     return KeptBenchmark(tuple(map(DayPrice, days, series.open, series.close)))
 
@@ -142,16 +142,16 @@ class Results:
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Lock the run of this name; raise TradebotError(ANOTHER_INSTANCE) if another process has it."""
+        """Lock the run of this name; raise TradebotError(ANOTHER_INSTANCE) if another process has it locked."""
         self.prepare()
-        # A list that was edited is told before hours are played, not after.
+        # Report an edited list before hours of work, not after.
         evidence.load_trial_list(self.folder)
         own = f"{name}{LOCK}"
         with state_locks.hold(self.folder, "backtest", 0.0, own):
             try:
                 yield
             finally:
-                # Whoever opened this file meanwhile finds that it has gone, and makes another one.
+                # A process that has opened this file meanwhile finds it gone, and creates another one.
                 (self.folder / own).unlink(missing_ok=True)
 
     def keep(self, name: str, checkpoint: bytes) -> None:
@@ -170,7 +170,7 @@ class Results:
     def refuse_taken(self, name: str, *, force: bool, resume: bool) -> None:
         """Raise OperatorError if there is a run of this name, or anything else in its place.
 
-        With `force`, an existing run is accepted, and with `resume`, a stopped one.
+        With `force`, a finished run is accepted, and with `resume`, a stopped one.
         """
         path = self.place(name)
         if not os.path.lexists(path):
@@ -189,15 +189,15 @@ class Results:
         )
 
     def save(self, name: str, run: BacktestRun, document: Mapping[str, Any], variants: Sequence[Variant] = ()) -> Path:
-        """Write a run into its folder, replacing an earlier run of the same name; return the folder.
+        """Write a run to its folder, replacing an earlier run of the same name; return the folder.
 
-        `document` describes inputs and results, `variants` the finished variants. The folder appears complete or not at
-        all.
+        `document` describes inputs and results, `variants` the finished variants. The folder appears completely or not
+        at all.
         """
         path, draft = self.place(name), self.folder / f"{name}{DRAFT}"
         self.prepare()
-        made, settings = run.made, run.plan.settings
-        finished = save_run.FinishedRun(made.ledger, made.facts, made.events.emitted, made.now())
+        setup, settings = run.made, run.plan.settings
+        finished = save_run.FinishedRun(setup.ledger, setup.facts, setup.events.emitted, setup.now())
         try:
             rmtree(draft, ignore_errors=True)
             save_run.save(draft, finished, settings, _configuration(run), _BY)
@@ -212,7 +212,7 @@ class Results:
         return path
 
     def _evidence(self, run: BacktestRun) -> Evidence:
-        """Return what a report of the run shows besides its books: the trials so far, and what money cost."""
+        """Return the data that a report of the run shows besides its books: the trials so far, and interest rates."""
         tried = {trial.digest: trial for strategy in run.made.world.strategies for trial in self.trials(strategy.name)}
         sharpes = tuple(trial.sharpe for trial in tried.values() if trial.sharpe is not None)
         rates, costs = run.market.rates, run.plan.spec.costs
@@ -238,7 +238,7 @@ class Results:
         return read_evidence(path).variants if result.get("identity", {}).get("fingerprint") == fingerprint else ()
 
     def add_variants(self, name: str, variants: Sequence[Variant]) -> None:
-        """Store the finished variants of a finished run."""
+        """Store the finished variants of a run."""
         path = self.place(name)
         write_evidence(path, replace(read_evidence(path), variants=tuple(variants)))
 
@@ -286,14 +286,14 @@ def _is_run(path: Path) -> bool:
 
 
 def _configuration(run: BacktestRun) -> str:
-    """Return the settings of a run as a complete configuration file, without those that are null."""
+    """Return a run's settings as a complete configuration file, without those that are null."""
     settings = {name: value for name, value in effective(run.plan.settings).items() if name != "mode"}
     text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=120)
     return f"# The complete settings of this backtest.\n{text}"
 
 
 class PlayedBars:
-    """The port to bars of trades in the sessions of the run; there are no earlier ones.
+    """The bars port for trades in the run's sessions; there are no earlier ones.
 
     Its instruments have no splits and no dividends, so adjusted bars are the same.
     """
@@ -341,7 +341,7 @@ def daily_prices(opened: OpenedMarket, until: datetime, symbols: Sequence[str]) 
 
 
 def _closes(opened: OpenedMarket, symbol: str, places: Iterable[int]) -> Iterator[tuple[date, int]]:
-    """Yield the date and the close of each of these sessions of a symbol that has one, in units."""
+    """Yield date and close, in units, of each of these sessions in which a symbol has one."""
     source, market = opened.source, opened.market()
     sessions, last_us = market.calendars[symbol].market, market.grids[symbol].last_us
     for index in places:
@@ -349,14 +349,14 @@ def _closes(opened: OpenedMarket, symbol: str, places: Iterable[int]) -> Iterato
         if last_us is not None and session.open_us >= last_us:
             continue
         if isinstance(source, QuickCloses) and (last_us is None or session.close_us <= last_us):
-            # The minutes of a generated session take long to make.
+            # Generating the minutes of a session takes long.
             yield session_of(session).date, source.close(symbol, index)
         elif bars := market.day(symbol, index).bars:
             yield session_of(session).date, bars[-1].close
 
 
 def _ended_sessions(opened: OpenedMarket, symbol: str, until: datetime) -> range:
-    """Return the places of a symbol's sessions that had ended by then."""
+    """Return the indices of a symbol's sessions that had ended by `until`."""
     return range(sum(session_of(session).close <= until for session in opened.calendar_of(symbol).market))
 
 

@@ -2,7 +2,7 @@
 
 An unfinished backtest is saved between two sessions, so that it can continue later exactly as if it had never stopped.
 A checkpoint has everything that running has changed: the engine's accounts, orders and agenda, the books, and the
-records. Running everything again would give the same, because a backtest is deterministic, but takes as long. A
+records. Running everything again would give the same result, because a backtest is deterministic, but takes as long. A
 checkpoint contains plain values of our own, and reading one creates no object of any other class.
 """
 
@@ -73,7 +73,7 @@ _MAKERS = {
     "papervenue.engine.account_lists": {"_nothing_kept"},
 }
 
-"""What some of them are made with, or ask for what isn't there."""
+"""Other classes and functions that unpickling needs."""
 
 
 def dump_checkpoint(backtest_setup: BacktestSetup, driver: Driver, ends: Sequence[SessionEnd], identity: str) -> bytes:
@@ -84,7 +84,7 @@ def dump_checkpoint(backtest_setup: BacktestSetup, driver: Driver, ends: Sequenc
     return _HEADER + pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
 
 
-def unpack(data: bytes, made: BacktestSetup, driver: Driver, identity: str) -> list[SessionEnd]:
+def unpack(data: bytes, backtest_setup: BacktestSetup, driver: Driver, identity: str) -> list[SessionEnd]:
     """Restore a newly assembled bot from a checkpoint; return the account's state at each session's end.
 
     Raise OperatorError if the checkpoint can't be read, or belongs to a different run.
@@ -98,15 +98,15 @@ def unpack(data: bytes, made: BacktestSetup, driver: Driver, identity: str) -> l
         raise OperatorError(f"the checkpoint can't be read: {bad}", again) from bad
     if of != identity:
         raise OperatorError("the checkpoint is of other settings, another market or another version", again)
-    _restore_engine(made, engine)
-    for store, kept in zip((made.ledger, made.facts, made.events), stores, strict=True):
-        vars(store).update(kept)
+    _restore_engine(backtest_setup, engine)
+    for store, saved in zip((backtest_setup.ledger, backtest_setup.facts, backtest_setup.events), stores, strict=True):
+        vars(store).update(saved)
     driver.state = state
     return list(ends)
 
 
 def _engine_parts() -> list[tuple[str, tuple[str, ...]]]:
-    """Return what commands and time change in an engine and its market, by its path."""
+    """Return the attributes of an engine and its market that commands and time change, by path."""
     return [(path, names) for path, names in KEPT.items() if path.split(".")[0] in ("engine", "market")]
 
 
@@ -121,7 +121,7 @@ def _restore_engine(backtest_setup: BacktestSetup, parts: dict[str, list[Any]]) 
     for path, names in _engine_parts():
         for name, value in zip(names, parts[path], strict=True):
             setattr(_holder(backtest_setup, path), name, value)
-    # The bot's ports hold on to the accounts that they were made with.
+    # The bot's ports hold references to the accounts that they were created with.
     for number, account in backtest_setup.engine.accounts.items():
         for each in fields(account):
             setattr(accounts[number], each.name, getattr(account, each.name))
@@ -130,10 +130,10 @@ def _restore_engine(backtest_setup: BacktestSetup, parts: dict[str, list[Any]]) 
 
 
 class _Reader(pickle.Unpickler):
-    """Makes nothing but values of our own and plain ones, so that a file from elsewhere can't run anything."""
+    """Unpickle only plain values and our own classes, so that a file from elsewhere can't run code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a class that a checkpoint may hold; raise UnpicklingError for anything else."""
+        """Return a class that a checkpoint may contain; raise UnpicklingError for any other."""
         is_known = name in _PLAIN.get(module, ()) or name in _MAKERS.get(module, ())
         loaded = super().find_class(module, name) if is_known or module.startswith(_OURS) else None
         if not (is_known or isinstance(loaded, type)):
@@ -150,7 +150,7 @@ class BacktestPlan(Struct, frozen=True):
     """The inputs of a backtest: the bot's settings, the market, and how much is recorded.
 
     `past_flow` replaces the market's flow. `equity_at` and `margin` differ from their defaults only to reproduce
-    certain studies, and `only_due` and `begins` for policies in training.
+    certain studies, and `only_due` and `begins` only for policies in training.
     """
 
     settings: Settings
@@ -187,7 +187,7 @@ class BacktestRun(Struct):
 
     @property
     def is_played(self) -> bool:
-        """Return True if no session is left, and only the final comparison of books and exchange remains."""
+        """Return True if all sessions have run, and only the final comparison of books and exchange remains."""
         return len(self.ends) == self.total
 
     @property
@@ -195,11 +195,11 @@ class BacktestRun(Struct):
         return len(self.made.sessions)
 
     def take_up(self, ends: Sequence[SessionEnd]) -> None:
-        """Continue after these sessions, to whose end the bot was already brought."""
+        """Continue after these sessions, at whose end the restored bot is."""
         self.ends, self.opening = [*ends], 0
 
     def step(self) -> None:
-        """Run the next session, or after the last one, compare books and exchange, as before the first one."""
+        """Run the next session; before the first and after the last one, compare books and exchange."""
         if self.opening is None:
             self.opening = len(self.driver.reconcile().findings)
         if self.is_played:
@@ -210,22 +210,22 @@ class BacktestRun(Struct):
             self.ends.append(self.driver.play(self.made.sessions[len(self.ends)]))
 
     def _choose_contracts(self) -> None:
-        """Play the next session with the contracts that roots stand for in it."""
-        settings, made = self.plan.settings, self.made
+        """Choose the contracts that roots stand for in the next session."""
+        settings, setup = self.plan.settings, self.made
         months = driver_for(settings.venue).months
         if months is None:
             return
-        chosen = choose(made.world, months, settings.universe, made.sessions[len(self.ends)].open).symbols
-        if chosen == tuple(made.world.rules.universe):
+        chosen = choose(setup.world, months, settings.universe, setup.sessions[len(self.ends)].open).symbols
+        if chosen == tuple(setup.world.rules.universe):
             return
         rules = rules_of(settings, settings.exits, asks=False, discovered=chosen)
-        world = replace(made.world, rules=replace(rules, own_exits=settings.strategies.own_exits()))
-        self.made = replace(made, world=world)
-        count, self.driver = self.driver.count, Driver(world, made.advance, made.ahead, self.terms)
+        world = replace(setup.world, rules=replace(rules, own_exits=settings.strategies.own_exits()))
+        self.made = replace(setup, world=world)
+        count, self.driver = self.driver.count, Driver(world, setup.advance, setup.ahead, self.terms)
         self.driver.state = count, None, None, None
 
     def _end_halt(self) -> None:
-        """End a halt before the next session, as a person who accepts its causes, once it has lasted long enough."""
+        """End a halt before the next session once it has lasted long enough, as a person accepting its causes would."""
         lasting, ledger = self.plan.settings.backtest.unhalt_after_sessions, self.made.world.ledger
         halt, played = ledger.trading_state(), len(self.ends)
         if lasting is None or halt.at is None or halt.state is TradingState.ACTIVE:
@@ -234,7 +234,7 @@ class BacktestRun(Struct):
             why, accepted = accept_causes(ledger, halt, "assumed by the backtest")
             opens = self.made.sessions[played].open
             ledger.set_trading_state(TradingStateRecord(TradingState.ACTIVE, PERSON, why, opens, override=accepted))
-            # What it knows of the time ahead is that of a halted bot.
+            # What was computed ahead is for a halted bot.
             self.driver.state = self.driver.count, None, None, None
 
 
@@ -246,13 +246,13 @@ def begin(
     flow_from: OpenedMarket | None = None,
     looks: Callable[[World, datetime], None] = lambda world, now: None,
 ) -> BacktestRun:
-    """Create a run at the beginning of its market, which is opened unless it is given.
+    """Create a run at the start of its market, which is opened unless it is passed in.
 
-    Generated flow predicts the prices of `flow_from`, or else those of the market. `looks` gets the bot before its
-    strategies run. Raise OperatorError if the market's files can't be used.
+    Generated flow predicts the prices of `flow_from`, or else the market's. `looks` gets the bot before its strategies
+    run. Raise OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(plan.spec)
-    made = assemble(
+    backtest_setup = assemble(
         plan.settings,
         plan.spec,
         strategies,
@@ -265,10 +265,10 @@ def begin(
     )
 
     def before_asking() -> None:
-        made.before_asking()
-        looks(run.made.world, made.now())
-        if not made.served:
-            ask_for_sessions(run.made.world, plan.settings.timetable[Job.TRADE_ONCE], made.now())
+        backtest_setup.before_asking()
+        looks(run.made.world, backtest_setup.now())
+        if not backtest_setup.served:
+            ask_for_sessions(run.made.world, plan.settings.timetable[Job.TRADE_ONCE], backtest_setup.now())
 
     def after_entries(cycle: CycleRecord) -> None:
         for strategy in session_plugins(strategies):
@@ -282,7 +282,13 @@ def begin(
         before_asking=before_asking,
         after_entries=after_entries,
     )
-    run = BacktestRun(plan, opened, made, Driver(made.world, made.advance, made.ahead, terms), terms)
+    run = BacktestRun(
+        plan,
+        opened,
+        backtest_setup,
+        Driver(backtest_setup.world, backtest_setup.advance, backtest_setup.ahead, terms),
+        terms,
+    )
     return run
 
 

@@ -1,7 +1,7 @@
 """Save a finished backtest as an ordinary state folder, for all commands that only read.
 
-Every record goes through the ledger's own stores, so rows and journal lines equal those of a bot; only the commit is
-one for all of them.
+Every record goes through the ledger's own stores, so rows and journal lines equal those of a bot; only the commit is a
+single one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ from tradebot.model.order import Reply, WriteOutcome
 from tradebot.model.trading import Baseline, TradingState, TradingStateRecord
 
 CLAIMS_KEPT = timedelta(days=30)
-"""For how long before the end claimed slots are saved: they only say what was late or missed lately."""
+"""How long before the end claims are saved: they only show which slots were late or missed recently."""
 REPLIED = {
     IntentState.ACKED: WriteOutcome.ACCEPTED,
     IntentState.REJECTED: WriteOutcome.REJECTED,
@@ -52,7 +52,7 @@ class FinishedRun(NamedTuple):
 
 
 def save(path: Path, run: FinishedRun, settings: Settings, configuration: str, by: str) -> StateFolder:
-    """Write a run into a new folder, which is marked last; raise OperatorError if something else is there.
+    """Write a run to a new folder, which is marked last; raise OperatorError if something else is there.
 
     `configuration` becomes the folder's own tradebot.yaml: commands must load the same `settings` from it.
     """
@@ -76,17 +76,17 @@ def _write_books(books: SqliteLedger, ledger: MemoryLedger, ended_at: datetime) 
     opened_at, mark, peak = ledger.books_opened_at(), ledger.last_reconcile(), ledger.equity_peak()
     if opened_at is not None:
         books.open_books(ledger.opening_cash(), opened_at, ledger.standing().settlement)
-    # Each kind of row is numbered in the order in which it was written, even where its times are not in order.
-    held, claimed_from = ledger.tables, ended_at - CLAIMS_KEPT
+    # Each kind of row is numbered in the order of writing, even where its times are not in order.
+    tables, claimed_from = ledger.tables, ended_at - CLAIMS_KEPT
     kinds: tuple[Iterable[Write], ...] = (
         _promises(books, ledger),
-        ((row.applied_at, partial(books.tables.orders.put, row)) for row in held.orders.after(0).values()),
-        ((row.applied_at, partial(books.apply_fill, row)) for row in held.fills.after(0).values()),
-        ((row.at, partial(books.move_cash, row)) for row in held.cash.after(0).values()),
-        ((row.at, partial(books.note_foreign, row)) for row in held.acknowledged.after(0).values()),
+        ((row.applied_at, partial(books.tables.orders.put, row)) for row in tables.orders.after(0).values()),
+        ((row.applied_at, partial(books.apply_fill, row)) for row in tables.fills.after(0).values()),
+        ((row.at, partial(books.move_cash, row)) for row in tables.cash.after(0).values()),
+        ((row.at, partial(books.note_foreign, row)) for row in tables.acknowledged.after(0).values()),
         ((note.at, partial(books.note_trade, note)) for note in ledger.trade_notes().values()),
         _states(books, ledger),
-        ((c.at, partial(books.tables.slots.add, c)) for c in held.slots.after(0).values() if c.at >= claimed_from),
+        ((c.at, partial(books.tables.slots.add, c)) for c in tables.slots.after(0).values() if c.at >= claimed_from),
     )
     for _, write in merge(*kinds, key=itemgetter(0)):
         write()
@@ -125,7 +125,7 @@ def _states(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
 
 
 def _write_switch(path: Path, state: TradingStateRecord, by: str, began_at: datetime) -> None:
-    """Write the files that say whether entries are open as the run left them."""
+    """Write the files that say whether entries were open at the run's end."""
     if state.state is TradingState.ACTIVE:
         halt_switch.arm(path, by, state.at or began_at)
     else:

@@ -1,8 +1,8 @@
 """Detect look-ahead at a served venue: repeat strategies' runs with a different future.
 
-Running such a market again for every moment would take hours. So it is run once more, and must give the same decisions.
-At some moments the strategies run twice more, each time newly created: with the bot's inputs, and with bars and quotes
-of an exchange whose prices are the same up to then, and different later. The bot's books are the same.
+Running such a market again for every time would take hours. So it is run once more, and must give the same decisions.
+At some times the strategies run twice more, each time newly created: with the bot's inputs, and with bars and quotes of
+an exchange whose prices are the same up to then, and different later. The bot's books are the same.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from tradebot.ports.world import World
 from tradebot.timetable.job_times import JobTimes
 
 Elsewhere = Callable[["World", "datetime"], AbstractContextManager["World"]]
-"""Yields a bot's world with bars and quotes from where the future after a moment is another."""
+"""Yields a bot's world with bars and quotes whose future after a time differs."""
 NOTHING = "nothing"
 OTHERS = "with other bars and quotes from there on"
 
 
 class RepeatedQuestions(Struct):
-    """Runs strategies twice at each of the moments, oldest first, and compares their results.
+    """Run strategies twice at each of these times, oldest first, and compare the results.
 
-    `left` are the remaining moments, and `watch` is called after each one. After the first difference, it stops.
+    `left` has the remaining times, and `watch` is called after each one. It stops after the first difference.
     """
 
     strategies: Strategies
@@ -63,7 +63,7 @@ class RepeatedQuestions(Struct):
     peeks: list[Peek] = field(default_factory=list)
 
     def __call__(self, world: World, now: datetime) -> None:
-        """Look at a bot whose strategies are about to be asked."""
+        """Compare at the current time, just before a bot's strategies run."""
         if self.peeks or not self.left or self.left[0] > now:
             return
         self.left = [at for at in self.left if at > now]
@@ -72,14 +72,17 @@ class RepeatedQuestions(Struct):
         self.watch(self.done, self.done + len(self.left))
 
     def _differences(self, world: World, now: datetime) -> Iterator[Peek]:
-        """Yield the first thing that a view has too early, or else the first want of each strategy that differs."""
+        """Yield the first value that a view has too early, or else each strategy's first want that differs."""
         due = plan(world, self.entries, now).strategies
         slots = {strategy.name: slot for strategy, slot in due}
         here = self._views(world, now, slots)
         with self.elsewhere(world, now) as other:
             there = self._views(other, now, slots)
-        for name, seen in here.items():
-            early = (*peeked_bars(seen.view, world.venue.day), *_shown_differently(seen.view, there[name].view))
+        for name, strategy_inputs in here.items():
+            early = (
+                *peeked_bars(strategy_inputs.view, world.venue.day),
+                *_shown_differently(strategy_inputs.view, there[name].view),
+            )
             if early:
                 yield early[0]
                 return
@@ -87,7 +90,8 @@ class RepeatedQuestions(Struct):
             for first_view, again in zip(first, second, strict=True):
                 if first_view.name in slots:
                     answer, unknown = (
-                        _answers(asked, seen[first_view.name]) for asked, seen in ((first_view, here), (again, there))
+                        _answers(copy, strategy_inputs[first_view.name])
+                        for copy, strategy_inputs in ((first_view, here), (again, there))
                     )
                     self.compared += len(answer)
                     yield from _first_of(first_view.name, now, answer, unknown)
@@ -95,7 +99,7 @@ class RepeatedQuestions(Struct):
     def _views(
         self, world: World, now: datetime, slots: Mapping[str, StrategySlot | None]
     ) -> Mapping[str, StrategyInputs]:
-        """Return what each strategy that is due sees."""
+        """Return the view of each strategy that is due."""
         strategies = [strategy for strategy in world.strategies if strategy.name in slots]
         sights = ViewBuilder(world, now, strategies)
         return {strategy.name: _inputs_of(sights, strategy, slots[strategy.name]) for strategy in strategies}
@@ -106,7 +110,7 @@ def _inputs_of(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | Non
 
 
 def _answers(strategy: Strategy, strategy_inputs: StrategyInputs) -> Mapping[str, str]:
-    """Return what a strategy wants of each symbol, or which of them it can't be asked about and why, as text."""
+    """Return a strategy's want for each symbol as text, or why the symbol was left out of its view."""
     left_out = {f"{refusal.symbol}, left out": repr(refusal.decision) for refusal in strategy_inputs.left_out}
     answer = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, None)
     if isinstance(answer, Decision):
@@ -115,7 +119,7 @@ def _answers(strategy: Strategy, strategy_inputs: StrategyInputs) -> Mapping[str
 
 
 def _shown_differently(view: StrategyView, elsewhere: StrategyView) -> Iterator[Peek]:
-    """Yield the bars and quotes in a view that aren't the same where only the future is another."""
+    """Yield bars and quotes in a view that differ although only the future does."""
     for key, series in view.series.items():
         if series != elsewhere.series.get(key):
             what = f"bars {series.timeframe} of {series.symbol}"
@@ -143,7 +147,7 @@ def _first_of(strategy: str, at: datetime, answers: Mapping[str, str], unknown: 
 
 
 def peeked_bars(view: StrategyView, day: VenueDay) -> Iterator[Peek]:
-    """Yield the bars in a view of a round-the-clock market that hadn't ended at its moment."""
+    """Yield bars in a view of a round-the-clock market that hadn't ended by the view's time."""
     for series in view.series.values():
         if len(series) and (end := _end_of(series, day)) > view.now:
             what = f"bar {series.timeframe} of {series.symbol} from {series.start_of(-1):%Y-%m-%d %H:%M}"
@@ -163,7 +167,7 @@ def check_served(
     watch: Callable[[int, int], None],
     elsewhere: Elsewhere,
 ) -> LookaheadResult:
-    """Return the decisions that differ with a different future, or in a second run of the same market.
+    """Return decisions that differ with a different future, or in a second run of the same market.
 
     The run has to be complete, with every decision recorded.
     """

@@ -1,4 +1,4 @@
-"""Ask plug-ins for all of their slots in a session at once, and prove that their answers don't depend on later bars."""
+"""Let plug-ins answer for all of a session's slots at once, and prove that the answers don't depend on later bars."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 SAMPLE = 20
-"""Of the answers that led to no order, one in so many is proven."""
+"""One in this many answers without an order is proven."""
 LONGEST = 80
 """The longest value in a message about a difference, in characters."""
 
 
 class BlindStrategy(NamedTuple):
-    """A strategy as its views are made before anybody knows what it will hold. It wants nothing itself."""
+    """A placeholder strategy for building views before its future positions are known. It wants nothing itself."""
 
     name: str
     needs: Needs
@@ -46,18 +46,17 @@ class BlindStrategy(NamedTuple):
 
 
 class SlotAnswer(Struct, frozen=True):
-    """What a strategy wants in a slot, and the view that it saw, without lots."""
+    """A strategy's wants in a slot, and its view, without lots."""
 
     view: StrategyView
     wants: SlotWants
 
 
 class SessionPlugin(PluginStrategy):
-    """A plug-in in a backtest. If it can, it answers for all of its slots in a session at once.
+    """A plug-in in a backtest, which answers for all of a session's slots at once if it can.
 
-    Its process then has seen bars that are later than most of its answers. So a second process is asked again about
-    each answer that led to an order, and about some of the others, with nothing but the view of that moment. It has
-    never seen a later one.
+    Its process has then seen bars later than most of its answers. So each answer that led to an order, and some others,
+    are repeated by a second process that gets only the view at that time and has never seen later bars.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class SessionPlugin(PluginStrategy):
         self._n_used = 0
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return what the plug-in wants, from its answer for the session if the view is the one that it was for."""
+        """Return the plug-in's wants, from its answer for the session if that was for the same view."""
         self._unproven = None
         answer = self._answers.get(view.slot)
         if answer is None or replace(view, lots={}, kept={}) != answer.view:
@@ -89,9 +88,9 @@ class SessionPlugin(PluginStrategy):
         return wants
 
     def ask_for_session(self, world: World, entries: JobTimes, now: datetime) -> None:
-        """Ask for all slots of the present session, unless that was done or isn't possible.
+        """Get the answers for all slots of the current session, unless that was done or isn't possible.
 
-        OperatorError if the plug-in fails.
+        Raise OperatorError if the plug-in fails.
         """
         session = session_of(world.ledger, now, world.venue.day) if now >= self._asked_until else None
         if session is None:
@@ -103,22 +102,26 @@ class SessionPlugin(PluginStrategy):
         try:
             times = usable(text, entries, world.venue.day)
         except ValueError:
-            # The pass refuses it, and says why.
+            # The pass refuses it with the reason.
             return
         blind = BlindStrategy(self.name, replace(self.needs, lots=False))
         views = ViewBuilder(world, now, [blind])
         slots = slots_in_session(self.name, times, world.ledger, entries, session)
         inputs = [views.of(blind, slot=slot.name, as_of=slot.start) for slot in slots]
-        seen = [slot_inputs.view for slot_inputs in inputs if slot_inputs.unmet is None and slot_inputs.view.universe]
-        if seen:
-            answers = self.propose_many(seen)
+        slot_views = [
+            slot_inputs.view for slot_inputs in inputs if slot_inputs.unmet is None and slot_inputs.view.universe
+        ]
+        if slot_views:
+            answers = self.propose_many(slot_views)
             if isinstance(answers, Decision):
                 why = f"{self.name} could not answer for {session.date}: {answers.observed}"
                 raise OperatorError(why, "correct its propose_many, or remove it: propose alone is enough")
-            self._answers = {view.slot: SlotAnswer(view, wants) for view, wants in zip(seen, answers, strict=True)}
+            self._answers = {
+                view.slot: SlotAnswer(view, wants) for view, wants in zip(slot_views, answers, strict=True)
+            }
 
     def prove_orders(self, cycle: CycleRecord) -> None:
-        """Prove the answer of this pass if it led to an order; OperatorError if `propose` wants something else."""
+        """Prove this pass's answer if it led to an order; raise OperatorError if `propose` gives another one."""
         sent = (record.candidate.strategy for record in cycle.candidates if record.client_order_id)
         if self._unproven is not None and self.name in sent:
             self._prove()
@@ -147,12 +150,12 @@ class SessionPlugin(PluginStrategy):
 
 
 def reads_only_bars(needs: Needs) -> bool:
-    """Return True if a strategy sees nothing but bars, and its lots, so that its views can be made beforehand."""
+    """Return True if a strategy needs nothing but bars and its lots, so that its views can be built in advance."""
     return bool(needs.bars) and replace(needs, bars=(), lots=False) == Needs()
 
 
 def describe_difference(wants: Sequence[Want], proposed: Sequence[Want] | Decision) -> str:
-    """Return the first difference between a session's answer and what `propose` wants; empty if there is none."""
+    """Describe the first difference between a session's answer and `propose`'s; empty if there is none."""
     if isinstance(proposed, Decision):
         return f"propose gave no wants but {proposed.reason}: {proposed.observed}"
     ours, theirs = ({want.symbol: want for want in each} for each in (wants, proposed))
@@ -164,7 +167,7 @@ def describe_difference(wants: Sequence[Want], proposed: Sequence[Want] | Decisi
 
 
 def _describe_field(want: Want | None, other: Want | None) -> str:
-    """Return a want's kind and its first field that another one has otherwise."""
+    """Return a want's kind, and its first field that differs from another want's."""
     if want is None:
         return "nothing"
     name = type(want).__name__
@@ -176,11 +179,11 @@ def _describe_field(want: Want | None, other: Want | None) -> str:
 
 
 def ask_for_sessions(world: World, entries: JobTimes, now: datetime) -> None:
-    """Have each plug-in answer for its slots in the present session, if it can."""
+    """Have each plug-in answer for its slots in the current session, if it can."""
     for strategy in session_plugins(world.strategies):
         strategy.ask_for_session(world, entries, now)
 
 
 def session_plugins(strategies: Sequence[Strategy]) -> Sequence[SessionPlugin]:
-    """Return the plug-ins of a backtest among strategies."""
+    """Return the plug-ins among a backtest's strategies."""
     return [strategy for strategy in strategies if isinstance(strategy, SessionPlugin)]

@@ -56,29 +56,29 @@ if TYPE_CHECKING:
     from tradebot.ports.strategy import Strategy
 
 Margin = Literal["reg_t", "free"]
-"""How much may be bought: twice the equity beyond initial margin, as brokers lend, or anything without a limit."""
+"""How much may be bought: twice the equity beyond initial margin, as brokers lend, or any amount."""
 FREE_MULTIPLIER = 1_000
-"""A multiplier of the buying power that no order ever reaches."""
+"""A multiplier of buying power that no order ever reaches."""
 USUAL = "alpaca"
-"""The dialect of the engine that is played in this process."""
+"""The rules of the engine that runs in this process."""
 MAIN = "main"
 """The name of an exchange's first account, from which its number is derived."""
 
 
 def _untold(event: Event) -> None:
-    """Keep no log."""
+    """Discard the event: no log is written."""
 
 
 COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
-"""Events that a study of years would have a million of; its recorder counts them according to its level."""
+"""Events of which a study of years would have a million; its recorder counts them instead."""
 
 
 class BacktestSetup(Struct, frozen=True):
-    """A bot on an engine at the beginning of its market, with its books open and armed.
+    """A bot on an engine at the start of its market, with its books open and armed.
 
     `sessions` are those that can run, oldest first. Time only moves with `advance`, and `ahead` is for the driver
-    alone. `arriving` stores replayed data up to a moment. A `served` bot has an exchange in a temporary folder instead
-    of the engine, which `close` removes; it can't be saved unfinished.
+    alone. `arriving` stores replayed data up to a time. A `served` bot has an exchange in a temporary folder instead of
+    the engine, which `close` removes; it can't be saved unfinished.
     """
 
     world: World
@@ -100,7 +100,7 @@ class BacktestSetup(Struct, frozen=True):
         return to_datetime(self.engine.now_us)
 
     def advance(self, to: datetime) -> None:
-        """Advance time up to and including a moment, with all events until then."""
+        """Advance time up to and including a given one, with all events until then."""
         self.engine.advance(from_datetime(to))
         self.arriving(to)
 
@@ -150,11 +150,11 @@ def assemble(
 ) -> BacktestSetup:
     """Build the bot of these settings, which count as accepted, with these strategies, on a specification's market.
 
-    The market is opened unless `market` is given. Only a bot `with_flow` can fetch flow; generated flow predicts the
-    prices of `flow_from` instead of the market's own, if it is given. If that is flow of the past, nothing is fetched,
-    and each reply is known from its original time. `recorder` records the passes' decisions, and `log` receives every
-    event of the engine. Orders, fills and account have the numbers of an exchange with the same specification.
-    `equity_at` and `margin` differ from the sandbox's only in studies. OperatorError for unusable files.
+    The market is opened unless `market` is set. Only a bot `with_flow` can fetch flow; generated flow predicts the
+    prices of `flow_from` instead of the market's, if set. If `flow_from` is past flow, nothing is fetched, and each
+    reply becomes known at its original time. `recorder` records the passes' decisions, and `log` receives every event
+    of the engine. Orders, fills and account have the numbers of an exchange with the same specification. `equity_at`
+    and `margin` differ from the sandbox's only in studies. Raise OperatorError for unusable files.
     """
     opened = market or open_market_in_memory(spec)
     if spec.venue.dialect != USUAL:
@@ -171,8 +171,10 @@ def assemble(
         settings, in_use, stores, ports, lambda: engine.now_us, lambda: EngineBars(engine, opened.days)
     )
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
-    made = BacktestSetup(world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead)
-    return _with_flow(made, spec, flow_from) if with_flow else made
+    backtest_setup = BacktestSetup(
+        world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead
+    )
+    return _with_flow(backtest_setup, spec, flow_from) if with_flow else backtest_setup
 
 
 def _account_of(engine: Engine, margin: Margin) -> Account:
@@ -185,7 +187,7 @@ def _account_of(engine: Engine, margin: Margin) -> Account:
 def _served_setup(
     settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts
 ) -> BacktestSetup:
-    """Return a bot at another venue than the usual one, which an exchange of its own serves."""
+    """Build a bot at another venue than the default one, which an exchange of its own serves."""
     from tradebot.lab.backtest.http_exchange import Served, ServedAhead, world_of
 
     served = Served(opened, in_process=driver_for(settings.venue).in_process)
@@ -195,7 +197,7 @@ def _served_setup(
         world, ledger, time = world_of(settings, opened, served, in_use, (recorder, events))
         undone.pop_all()
     sessions = tuple(map(session_of, opened.calendar.market))
-    # Only the time of the engine is asked for, and what keeps an unfinished run asks `served` first.
+    # Only the engine's time is used here, and saving an unfinished run checks `served` first.
     engine, ahead = cast("Engine", time), ServedAhead(world.reader, served.account)
     return BacktestSetup(world, engine, ledger, recorder, events, sessions, ahead, served=True, close=served.close)
 
@@ -224,16 +226,18 @@ def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> En
     return engine
 
 
-def _with_flow(made: BacktestSetup, spec: MarketSpec, source: OpenedMarket | PastFlow | None) -> BacktestSetup:
-    """Return a bot that knows flow; a run without it doesn't import what makes it."""
+def _with_flow(
+    backtest_setup: BacktestSetup, spec: MarketSpec, source: OpenedMarket | PastFlow | None
+) -> BacktestSetup:
+    """Add flow to a bot; a run without it doesn't import the code that generates it."""
     from tradebot.lab.backtest.flow import EngineFlow
     from tradebot.lab.backtest.historical_flow import PastFlow
 
     if isinstance(source, PastFlow):
-        return replace(made, arriving=source.arriving(made.facts))
-    flow, world = EngineFlow(made.engine, spec, source.market() if source else None), made.world
+        return replace(backtest_setup, arriving=source.arriving(backtest_setup.facts))
+    flow, world = EngineFlow(backtest_setup.engine, spec, source.market() if source else None), backtest_setup.world
     needed = needed_facts(world.strategies, world.rules)
-    return replace(made, world=replace(world, flow=flow, needed_facts=needed, reading=Rereading()))
+    return replace(backtest_setup, world=replace(world, flow=flow, needed_facts=needed, reading=Rereading()))
 
 
 KEPT_PRICES = 65_536
@@ -241,18 +245,18 @@ CHUNK = 32
 """How many sessions of daily prices are prepared at once."""
 KEPT_CHUNKS = 256
 CASH_ONLY = frozenset({"INT", "FEE"})
-"""The kinds of activities that only move cash: interest, and the costs of borrowing shares or trading."""
+"""Activities that only move cash: interest, and the costs of borrowing shares or trading."""
 
 
 _Foreseen = tuple[object, list[tuple[int, "Decimal"]], "Iterator[tuple[int, Decimal]]"]
-"""The stamp up to which it came true, the interest known so far, and what computes the rest."""
+"""The stamp up to which the forecast was right, the interest known so far, and what computes the rest."""
 
 
 class EngineAhead:
     """An engine's future, as seen by one of its accounts.
 
-    `daily` is True if all bars are daily, so that nothing is shown between two sessions. `equity_moves` is False if the
-    account's equity is computed from the prices of its last fills.
+    `daily` is True if all bars are daily, so that nothing is visible between two sessions. `equity_moves` is False if
+    the account's equity is computed from the prices of its last fills.
     """
 
     def __init__(self, engine: Engine, account: Account, *, daily: bool = False, equity_moves: bool = True) -> None:
@@ -269,7 +273,7 @@ class EngineAhead:
         self.equity_moves = equity_moves
 
     def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
-        """Yield a symbol's quotes after a moment and up to another, oldest first."""
+        """Yield a symbol's quotes after a time and up to another, oldest first."""
         after_us, until_us, chunks = self._span(after, until)
         if symbol == INTEREST:
             return self._interest(after_us, until_us)
@@ -315,7 +319,7 @@ class EngineAhead:
         return None
 
     def _is_foreign(self, action: Action) -> bool:
-        """Return True if an action is a dividend that is neither paid to the account nor changes one of its orders."""
+        """Return True if an action is a dividend that neither pays the account nor changes one of its orders."""
         if action.kind != DIVIDEND or self._renames:
             return False
         account = self._account
@@ -336,7 +340,7 @@ class EngineAhead:
             return False
         orders, working, version, read = stamp
         new = self._account.activities[read:]
-        # Each activity makes another version of the account.
+        # Each activity changes the account's version.
         explained = orders, working, version + len(new), read + len(new)
         return self.stamp == explained and all(
             isinstance(activity, Activity) and activity.kind in CASH_ONLY for activity in new
@@ -346,7 +350,7 @@ class EngineAhead:
         since, foreseen, coming = self._foreseen
         if not self.only_interest_since(since):
             foreseen, coming = [], charges.upcoming_interest(self._engine, self._account)
-        # As long as nothing else moves the cash, what was foreseen comes true and isn't computed again.
+        # As long as nothing else moves the cash, the forecast holds and isn't computed again.
         while (not foreseen or foreseen[-1][0] <= until_us) and (activity := next(coming, None)):
             foreseen.append(activity)
         self._foreseen, cents = (self.stamp, foreseen, coming), 0
@@ -355,7 +359,7 @@ class EngineAhead:
             yield VisiblePrices(at_us, cents, 0, 0, 0, 0)
 
     def _new_span(self, after: datetime, until: datetime) -> tuple[int, int, range]:
-        """Return two moments in engine time, and which chunks of sessions lie between them."""
+        """Return two times in engine time, and the chunks of sessions between them."""
         after_us, until_us, calendar = from_datetime(after), from_datetime(until), self._engine.market.calendar
         first, last = max(calendar.last_reached(after_us), 0), calendar.last_reached(until_us)
         return after_us, until_us, range(first // CHUNK, last // CHUNK + 1)
@@ -405,7 +409,7 @@ def _universe(settings: Settings, strategy: Strategy) -> Sequence[str]:
 def _of(
     strategy: Strategy, universe: Sequence[str], day: VenueDay, bars: EngineBars, sessions: Sequence[Session]
 ) -> Iterator[Waits]:
-    """Yield what a strategy waits for: one line for each symbol, or one alone if no symbol is ready at first."""
+    """Yield a strategy's missing bars: one entry per symbol, or a single one if no symbol has its bars at first."""
     for need in (*strategy.needs.bars, *_of_features(strategy.needs, day)):
         symbols = need.symbols or tuple(universe)
         late = [symbol for symbol in symbols if not _has(bars, need, symbol, sessions[0])]
@@ -426,7 +430,7 @@ def _of_features(needs: Needs, day: VenueDay) -> Sequence[BarNeed]:
 
 
 def _has(bars: EngineBars, need: BarNeed, symbol: str, session: Session) -> bool:
-    """Return True if a symbol's bars are all there for decisions of a session; those of its minutes come during it."""
+    """Return True if a symbol has all bars for a session's decisions; minutes of the session itself come during it."""
     until = session.open if need.timeframe == DAY else session.close
     series = bars.closed(need, [symbol], until).get(symbol)
     return series is not None and len(series.starts) >= need.enough

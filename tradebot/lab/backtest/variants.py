@@ -1,4 +1,4 @@
-"""Define variants of a backtest with one change: trading costs, or the sessions it trades in."""
+"""Define a backtest's variants with one change each: trading costs, or the sessions it trades in."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class PlanVariant(Struct, frozen=True):
 
 
 class PlanVariants(Struct, frozen=True):
-    """The variants of a backtest, and sentences saying why others are left out.
+    """A backtest's variants, and sentences saying why others are left out.
 
-    `played` is the plan of the backtest itself, with as little recording as its variants.
+    `played` is the backtest's own plan, with as little recording as its variants have.
     """
 
     played: BacktestPlan
@@ -42,9 +42,9 @@ class PlanVariants(Struct, frozen=True):
 
 
 def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
-    """Return the variants of a plan for these strategies: dearer, a session later, in every session of a month.
+    """Return a plan's variants for these strategies: doubled costs, a session later, in every session of a month.
 
-    Variants record as little as they can, which doesn't affect them.
+    Variants record as little as possible, which doesn't change their results.
     """
     quiet, times = replace(plan, level=RecordLevel.NONE), _times(plan.settings, strategies)
     parts = (_costs(quiet), _delay(quiet, times), _sessions(quiet, times))
@@ -53,7 +53,7 @@ def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVarian
 
 
 def harder(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
-    """Return the harder variants of a plan: dearer, and a session later."""
+    """Return a plan's harder variants: doubled costs, and a session later."""
     quiet = replace(plan, level=RecordLevel.NONE)
     parts = (_costs(quiet), _delay(quiet, _times(plan.settings, strategies)))
     changes = tuple(variant for part in parts if not isinstance(part, str) for variant in part)
@@ -63,10 +63,7 @@ def harder(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
 def play(
     change: PlanVariant, strategies: Sequence[Strategy], market: OpenedMarket, watch: Callable[[int], None]
 ) -> Variant:
-    """Run a variant to its end, on the market that was opened for the backtest.
-
-    `watch` gets the number of finished sessions after each.
-    """
+    """Run a variant to its end on the backtest's opened market; `watch` gets the number of finished sessions."""
     run = begin(change.plan, strategies, market._replace(spec=change.plan.spec))
     while not run.is_played:
         run.step()
@@ -93,9 +90,9 @@ def _costs(plan: BacktestPlan) -> tuple[PlanVariant, ...] | str:
 
 
 def _dear(spec: MarketSpec) -> MarketSpec:
-    """Return a market in which spread, slippage, commissions, fees and what lenders add to the funds rate are doubled.
+    """Return a market with doubled spread, slippage, commissions, fees and lending premiums over the funds rate.
 
-    What an account earns stays, and so does the funds rate, which isn't a cost of trading.
+    An account's interest stays, and so does the funds rate, which isn't a cost of trading.
     """
     fill = spec.fill._replace(slippage_bps=2 * spec.fill.slippage_bps)
     fill = fill._replace(spread_bps=2 * fill.spread_bps) if fill.quotes == "spread" else fill
@@ -117,7 +114,7 @@ def _dear_costs(costs: Costs) -> Costs:
 
 
 def _dear_spread(spread: Decimal, costly: int) -> Decimal:
-    """Return a spread over the funds rate, doubled if it costs anything; `costly` is the sign of such spreads."""
+    """Return a spread over the funds rate, doubled if it costs anything; `costly` is the sign of costly spreads."""
     return 2 * spread if spread * costly > 0 else spread
 
 
@@ -147,14 +144,14 @@ def _sessions(plan: BacktestPlan, times: Mapping[str, OwnTimes | None]) -> tuple
 
 
 def _in_session(plan: BacktestPlan, times: Mapping[str, OwnTimes], which: str) -> PlanVariant:
-    """Return the variant in which the strategies trade in one session of the month, which may be theirs already."""
+    """Return the variant in which the strategies trade in one session of the month, which may be their own."""
     texts = {name: strategy_times.in_session_of_month(own, which) for name, own in times.items()}
     new = {name: text for name, text in texts.items() if text != times[name].text}
     return PlanVariant(VariantKind.REBALANCE_DAY, f"{which} session of month", _with_times(plan, new))
 
 
 def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, OwnTimes | None]:
-    """Return the times of each strategy; None if it is called in every pass, or isn't one of the settings."""
+    """Return each strategy's times; None if it runs in every pass, or isn't configured."""
     sections = settings.strategies.sections()
     texts = {
         strategy.name: (sections[strategy.name].times or strategy.times) if strategy.name in sections else ""
@@ -164,7 +161,7 @@ def _times(settings: Settings, strategies: Sequence[Strategy]) -> Mapping[str, O
 
 
 def _parse_times(text: str, day: VenueDay) -> OwnTimes | None:
-    """Return times; None if there are none, or if they are a plug-in's own and can't be read."""
+    """Parse times; None if there are none, or if they are a plug-in's own and can't be read."""
     try:
         return strategy_times.parse(text, day) if text else None
     except ValueError:
@@ -172,7 +169,7 @@ def _parse_times(text: str, day: VenueDay) -> OwnTimes | None:
 
 
 def _with_times(plan: BacktestPlan, times: Mapping[str, str]) -> BacktestPlan:
-    """Return a plan whose strategies have these times, written out in its settings where they are new."""
+    """Return a plan whose strategies have these times in its settings."""
     strategies = plan.settings.strategies
     sections = {
         name: section.model_copy(update={"times": times[name]})

@@ -1,6 +1,6 @@
-"""The engine as the bot's broker: it reads and sends what the exchange's API would, without a server between them.
+"""Use the engine as the bot's broker: it reads and sends what the exchange's API would, without a server.
 
-All values equal those that the adapter for Alpaca makes of the exchange's replies; a test compares the two.
+All values equal those that Alpaca's adapter parses from the exchange's replies; a test compares the two.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _after(times_us: Sequence[int], after: datetime | None) -> int:
 
 
 def _sort_from(rows: list[T], times_us: Sequence[int], new: int, name: str) -> None:
-    """Sort the new rows, with the earlier ones of the same moment, by time and then by id."""
+    """Sort the new rows, with earlier ones of the same time, by time and then by id."""
     while 0 < new < len(rows) and times_us[new - 1] == times_us[new]:
         new -= 1
     rows[new:] = sorted(rows[new:], key=attrgetter("at", name))
@@ -115,9 +115,9 @@ EquityAt = Literal["market", "last_fill"]
 SANDBOX_FEED = "sandbox"
 """The name of the embedded exchange's prices."""
 MOST_LISTED = 2_000
-"""The most orders of a list that isn't only of open ones: four pages of the API."""
+"""The most orders in a list other than that of open ones: four pages of the API."""
 _EARLIER_US = 1_000
-"""How much earlier a list of orders begins than asked: the API's bound excludes its own moment."""
+"""How much earlier a list of orders begins than requested, because the API's bound is exclusive."""
 _SEQUENCE, _DATE = attrgetter("sequence"), attrgetter("date")
 
 
@@ -163,7 +163,7 @@ class EngineVenue:
         self.cancel = requests.cancel
 
     def _hear(self, event: Event) -> None:
-        """Note that something has changed: no change of an account or of its orders goes without an event."""
+        """Count a change: each change of an account or its orders has an event."""
         self._told += 1
         self._log(event)
 
@@ -230,7 +230,7 @@ class EngineVenue:
         return self._closing[1]
 
     def _stale_equity(self) -> Decimal:
-        """Return cash plus each position at the price of its last fill, in today's shares."""
+        """Return cash plus each position at its last fill's price, in today's shares."""
         self._history.catch_up()
         return self._account.cash + sum(map(self._stale_value, self._account.positions.values()), Decimal(0))
 
@@ -254,11 +254,11 @@ class EngineVenue:
         return self._view  # type: ignore[return-value] # it was made just now, if there was none
 
     def _positions(self) -> tuple[BrokerPosition, ...]:
-        held = self._account.positions
-        if not held:
+        open_positions = self._account.positions
+        if not open_positions:
             self._held.clear()
             return ()
-        positions = {symbol: self._position(held[symbol]) for symbol in sorted(held)}
+        positions = {symbol: self._position(open_positions[symbol]) for symbol in sorted(open_positions)}
         self._held = positions
         return tuple(position for _, position in positions.values())
 
@@ -269,7 +269,7 @@ class EngineVenue:
         return state if state and state[0] == stamp else (stamp, position_of(position, price, claimed))
 
     def _open_orders(self) -> tuple[Order, ...]:
-        """Return the open orders, oldest first; each one's open legs follow it and name it."""
+        """Return the open orders, oldest first, each followed by its open legs."""
         account = self._account
         if not account.open:
             self._open.clear()
@@ -283,7 +283,7 @@ class EngineVenue:
         parent: str | None,
         translated: Mapping[tuple[str, str | None], tuple[tuple[object, ...], Order]],
     ) -> Order:
-        """Return an order, translated again only if something about it has changed."""
+        """Convert an order, again only if something about it has changed."""
         stamp = (
             order.status,
             order.updated_us,
@@ -368,7 +368,7 @@ NO_SNAPSHOT, NO_QUOTE = "snapshot is not a JSON object", "latestQuote is not a J
 
 
 class EngineQuotes:
-    """The newest quotes of a market; each is built once per moment of engine time."""
+    """The newest quotes of a market; each is built once per engine time."""
 
     def __init__(self, floor: Floor, feed: str) -> None:
         self._floor = floor
@@ -408,7 +408,7 @@ class EngineQuotes:
         return quotes, rejected
 
     def _move(self, now_us: int) -> None:
-        """Forget what was known at another moment; days and closes stay known for as long as a session is open."""
+        """Discard the values of another time; days and closes stay valid while a session is open."""
         self._at_us = now_us
         self._quotes.clear()
         opens_us, closes_us = self._hours
@@ -441,7 +441,7 @@ class EngineQuotes:
         )
 
     def _newest(self, symbol: str, now_us: int) -> Bar | None:
-        """Return the newest complete bar of the open session, between whose bars and now no split can take effect."""
+        """Return the open session's newest complete bar, since which no split can have taken effect."""
         market = self._floor.market
         if symbol not in market.known:
             return None
@@ -451,7 +451,7 @@ class EngineQuotes:
         return day.last(now_us)
 
     def _last_known(self, symbol: str, now_us: int) -> Bar | str:
-        """Return the newest bar of a symbol, or why there is none."""
+        """Return a symbol's newest bar, or why there is none."""
         if not _SYMBOL.fullmatch(symbol):
             return NO_SYMBOL
         market = self._floor.market
@@ -461,7 +461,7 @@ class EngineQuotes:
         return market.last_bar(symbol, min(now_us, listed.until_us)) or NO_QUOTE
 
     def _previous_close(self, symbol: str, now_us: int) -> int | None:
-        """Return the last price of the session before the one that opened last, as it was traded."""
+        """Return the last price of the session before the one that opened last, as traded."""
         if symbol in self._closes:
             return self._closes[symbol]
         market, calendar = self._floor.market, self._floor.market.calendar

@@ -35,13 +35,13 @@ from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import CHAIN, slots
 
 LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
-"""The jobs whose passes look at the account's equity and at the prices of its positions."""
+"""The jobs whose passes read the account's equity and its positions' prices."""
 
 
 class Grid(Struct, frozen=True, dict=True):
     """The due times after the open, in order, with the jobs due then and the names of their slots.
 
-    The jobs of one moment are in the order of the chain.
+    Jobs due at the same time are in the order in which they run.
     """
 
     offsets: tuple[timedelta, ...]
@@ -59,16 +59,16 @@ class Grid(Struct, frozen=True, dict=True):
         """Return the index of the first slot at or after an offset from the open."""
         return bisect_left(self.offsets, offset)
 
-    def next_of(self, job: Job, place: int) -> int:
+    def next_of(self, job: Job, first_index: int) -> int:
         """Return the index of the job's first slot at or after an index; the number of slots if there is none."""
         own = self.places[job]
-        index = bisect_left(own, place)
+        index = bisect_left(own, first_index)
         return own[index] if index < len(own) else len(self.offsets)
 
-    def last_of(self, job: Job, place: int) -> int:
+    def last_of(self, job: Job, end_index: int) -> int:
         """Return the index of the job's last slot before an index; -1 if there is none."""
         own = self.places[job]
-        index = bisect_left(own, place)
+        index = bisect_left(own, end_index)
         return own[index - 1] if index else -1
 
     @cached_property
@@ -107,9 +107,9 @@ WITHOUT_TIME = frozenset(
 )
 """Gates that fail again at a later time of the same session, unless a price, the account or the books have changed."""
 WITHOUT_ACCOUNT = frozenset({Job.FETCH_FLOW, Job.SCORE})
-"""The jobs that look at no account."""
+"""The jobs that don't read the account."""
 BY = "backtest"
-"""In whose name slots are claimed."""
+"""The name under which slots are claimed."""
 ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 
 
@@ -137,9 +137,10 @@ class Count(Struct):
 
 
 class _Day(Struct, dict=True):
-    """One session while it is played.
+    """A session while it runs.
 
-    `compared` is the index of the last slot whose comparison is written, `exits_claimed` of the last exit slot that is.
+    `compared` is the index of the last slot whose comparison was written, `exits_claimed` that of the last claimed exit
+    slot.
     """
 
     session: Session
@@ -149,7 +150,7 @@ class _Day(Struct, dict=True):
 
     @cached_property
     def exits_us(self) -> Sequence[int]:
-        """Return when the passes of exits are due, in microseconds since 1970."""
+        """Return when exit passes are due, in microseconds since 1970."""
         open_us, close_us = in_us(self.session.open), in_us(self.session.close)
         return [at for offset in self.grid.exits_us if (at := open_us + offset) < close_us]
 
@@ -195,16 +196,16 @@ class Driver:
         self.count, self._ask_from, self._stamp_at_reconcile, self._stamp_at_exits = state
 
     def play(self, session: Session) -> SessionEnd:
-        """Run one session: run each pass that could change anything, and return the account's state at its close."""
+        """Run one session: run each pass that could change anything, and return the account's state at the close."""
         day = _Day(session, self._grid(session))
         begins = self._terms.begins
-        # A session before the first one that trades has no passes at all.
+        # Before the first trading session there are no passes at all.
         if self._changes_nothing(day) or (begins is not None and session.date < begins):
             return self._skip_session(day)
         self._advance(session.open)
-        # What an earlier look found out still holds if it reached beyond this moment and nothing has changed since.
+        # An earlier look-ahead is still valid if it reached beyond this time and nothing has changed since.
         if session.open >= self._calm.until or self._stamp_at_exits != self._ahead.stamp:
-            # From a microsecond before, so that the passes that are due exactly at the open count.
+            # Start a microsecond earlier, so that passes due exactly at the open count.
             self._look_ahead(day, session.open - MICROSECOND)
             if self._changes_nothing(day):
                 return self._skip_session(day)
@@ -219,7 +220,7 @@ class Driver:
         return self._close(day)
 
     def _grid(self, session: Session) -> Grid:
-        """Return the slots of a session; those of the same length share them."""
+        """Return a session's slots; sessions of the same length share them."""
         length = session.close - session.open
         if length not in self._grids:
             self._grids[length] = grid_of(self._terms.timetable, session)
@@ -233,7 +234,7 @@ class Driver:
         return reached >= day.session.close and self._stamp_at_exits == self._stamp_at_reconcile == self._ahead.stamp
 
     def _skip_session(self, day: _Day) -> SessionEnd:
-        """Let a session go by in which nothing changes, except by interest that is posted before it opens."""
+        """Skip a session in which nothing changes except interest posted before the open."""
         self._advance(day.session.close)
         first = day.grid.next_of(Job.RECONCILE, 0)
         if first < len(day.grid.offsets) and self._agrees(day.at(first)):
@@ -241,7 +242,7 @@ class Driver:
         return self._close(day)
 
     def _close(self, day: _Day) -> SessionEnd:
-        """Write what the session's skipped passes would have written, and record the account at the close."""
+        """Write the records of the session's skipped passes, and record the account at the close."""
         session, world = day.session, self._world
         self._write_skipped(day, len(day.grid.offsets))
         self._advance(session.close)
@@ -254,20 +255,20 @@ class Driver:
         return session_end(close, None)
 
     def _next(self, day: _Day, index: int) -> int:
-        """Return the place of the next slot, at or after a place, whose passes may change something."""
+        """Return the index of the next slot, at or after `index`, whose passes may change something."""
         grid = day.grid
         if self._terms.every_pass:
             return index
         touched = max(index, day.place_of(self._calm.until))
-        asked = max(index, day.place_of(self._ask_from)) if self._ask_from else index
-        nexts = [touched, grid.next_of(Job.TRADE_ONCE, asked)]
+        next_asked = max(index, day.place_of(self._ask_from)) if self._ask_from else index
+        nexts = [touched, grid.next_of(Job.TRADE_ONCE, next_asked)]
         nexts += [grid.next_of(job, index) for job in self._always]
         if self._stamp_at_reconcile != self._ahead.stamp:
             nexts.append(grid.next_of(Job.RECONCILE, index))
         return min(nexts)
 
     def _run_or_skip(self, day: _Day, index: int, call: Call) -> None:
-        """Run the pass of a slot, or skip it if it would change nothing."""
+        """Run a slot's pass, or skip it if it would change nothing."""
         job, now = call.job, day.at(index)
         if job in WITHOUT_ACCOUNT:
             self._claim(call, now)
@@ -294,7 +295,7 @@ class Driver:
             self._trade(day, index, call, quiet=quiet)
 
     def _agrees(self, now: datetime) -> bool:
-        """Return True if books and venue agree as at the last comparison, once interest is in the books."""
+        """Return True if books and venue still agree as in the last comparison, once interest is booked."""
         if self._stamp_at_reconcile != self._ahead.stamp:
             if not (self._ahead.only_interest_since(self._stamp_at_reconcile) and self._passes.book_interest(now)):
                 return False
@@ -304,12 +305,12 @@ class Driver:
     def _exit(self, day: _Day, index: int, call: Call) -> None:
         before = self._ahead.stamp
         self._passes.exits(call)
-        # A pass that sends something, such as what is to rest for a new position, is followed by one that looks again.
+        # A pass that sends an order, such as a new position's stop, is followed by one that checks it.
         self._stamp_at_exits = before if self._ahead.stamp == before else None
         self._look_ahead(day, day.at(index))
 
     def _is_quiet(self, day: _Day, index: int, job: Job) -> bool:
-        """Return True if a pass would change nothing but what is written down right here: new marks, a new peak."""
+        """Return True if a pass would change nothing but what is recorded right here: new marks, a new peak."""
         now = day.at(index)
         if self._terms.every_pass or self._stamp_at_exits != self._ahead.stamp:
             return False
@@ -330,7 +331,7 @@ class Driver:
             self._passes.note_no_wants(call, proposed)
             self._ask_after(proposed)
             return
-        # The pass of exits of the same moment comes before this one.
+        # The exit pass at the same time comes before this one.
         self._write_marks(day, index + 1)
         self._write_skipped(day, index)
         if not self._claim(call, now):
@@ -348,41 +349,43 @@ class Driver:
             self._look_ahead(day, now)
 
     def _ask_after(self, proposed: Proposals) -> None:
-        """Ask nobody again until the slots are over that were asked about, if only what is due is played."""
+        """With `only_due`, don't run strategies again before the slots that they answered are over."""
         if self._terms.only_due and self._ask_from is None:
             self._ask_from = min((slot.end for slot in proposed.own.asked), default=None)
 
     def _look_ahead(self, day: _Day, now: datetime) -> None:
-        """Find out until when no pass would change anything: at once, if none of exits has seen things as they are."""
+        """Find out until when no pass would change anything; nothing is skipped before an exit pass has seen the
+        current state.
+        """
         if not self._terms.every_pass:
             if self._stamp_at_exits == self._ahead.stamp:
                 self._calm = self._quiet.calm(now, day.session, self._until(day))
             elif self._calm.settled and self._ahead.only_interest_since(self._stamp_at_exits):
-                # To the next pass, only the equity is new.
+                # For the next pass, only the equity is new.
                 self._stamp_at_exits, self._calm = self._ahead.stamp, Calm(now)
             else:
                 self._quiet.forget()
                 self._calm = Calm(now, settled=False)
 
     def _until(self, day: _Day) -> datetime:
-        """Return how far it is worth looking ahead: until strategies are asked again, but not less than the session."""
+        """Return how far to look ahead: until strategies run again, but at least to the session's end."""
         return max(day.session.close, self._ask_from or day.session.close)
 
     def _claim(self, call: Call, now: datetime) -> bool:
-        """Claim a slot; return False if it is taken, as one that was played before."""
+        """Claim a slot; return False if it was claimed before."""
         self.count.ran += 1
         return self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, now).won
 
     def reconcile(self) -> Reconciled:
         """Compare books and venue; also called before the first session and after the last one."""
         compared = self._passes.reconcile()
-        # A difference is looked at each time: it may be gone.
+        # Check a difference each time, because it may be gone.
         self._stamp_at_reconcile = None if compared.findings else self._ahead.stamp
         self._stamp_at_trade = self._ahead.trade_stamp if self._terms.only_due and not compared.findings else None
         return compared
 
     def _write_skipped(self, day: _Day, index: int) -> None:
-        """Write what the skipped passes before a place would have written: the last comparison, and the last claim.
+        """Write the records of skipped passes before an index: the last comparison, and the last claim.
 
         A comparison is skipped only if neither side has changed since one that found no difference.
         """
@@ -405,17 +408,17 @@ class Driver:
 
 
 def _always(world: World) -> frozenset[Job]:
-    """Return the jobs of which no slot may be left out, whatever the account does."""
+    """Return the jobs of which no slot may be skipped, whatever the account does."""
     in_use = (world.rules.exits_of(strategy.name) for strategy in world.strategies)
     read = {name for exits in in_use for rule in exits for name in rule.reads}
     fetched = {Job.FETCH_FLOW} if world.needed_facts else set()
-    # Looking at coins changes what the registry knows of them, and whoever scores looks.
+    # Evaluating coins changes the registry, and a score evaluates them.
     scored = bool(read & READ_FROM_SCORES) or world.rules.registry is not None
     return frozenset(fetched | ({Job.SCORE} if scored else set()))
 
 
 def _asked_again(world: World, proposed: Proposals) -> datetime | None:
-    """Return when a strategy is due next; None if one may be due in any pass, or if that isn't known."""
+    """Return when a strategy is due next; None if one may be due in any pass, or if that is unknown."""
     waiting = {waiting.strategy: waiting.next for waiting in proposed.own.waiting}
     nexts = [waiting.get(strategy.name) for strategy in world.strategies]
     starts = [slot.start for slot in nexts if slot is not None]
@@ -427,9 +430,9 @@ def _refused_until(
 ) -> datetime | None:
     """Return until when these candidates would be refused again; None if the next pass may send one.
 
-    A slot whose targets aren't reached is asked about in each pass until it ends. While nothing that its candidates
-    depend on has changed, the strategy would answer the same, and the same gates would refuse it. So the pass must have
-    left account and orders as they were. Later sessions are left to their own passes.
+    A slot whose targets aren't reached is evaluated in each pass until it ends. While nothing that its candidates
+    depend on has changed, the strategy would give the same result, and the same gates would refuse it. So the pass must
+    have left account and orders unchanged. Later sessions are left to their own passes.
     """
     slots = _asked_slots(world, proposed)
     if not slots or not all(map(_is_refused_at_any_time, cycle.candidates)):
@@ -439,7 +442,7 @@ def _refused_until(
 
 
 def _asked_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
-    """Return the slots that were asked about; none if some strategy was asked for what changes with time."""
+    """Return the slots that were evaluated; none if some strategy depends on values that change with time."""
     waiting, slots = {waiting.strategy: waiting.next for waiting in proposed.own.waiting}, proposed.own.asked
     answered = {slot.strategy for slot in slots}
     for strategy in world.strategies:
@@ -462,11 +465,11 @@ def _is_counted_out(record: CandidateRecord) -> bool:
 
 
 class DriverPasses:
-    """The jobs of one bot. `before_asking` is called before strategies run, as at the beginning of any pass."""
+    """The jobs of one bot. `before_asking` is called before strategies run, as at the start of any pass."""
 
     def __init__(self, world: World, entries: JobTimes, before_asking: Callable[[], None]) -> None:
         self._asking = world
-        # Only what asks the strategies knows them; a pass of exits, for example, has no use for one that is missing.
+        # Only passes that run strategies need them; an exit pass must work without a missing one.
         self._world = replace(world, strategies=())
         self._entries = entries
         self._before_asking = before_asking
@@ -495,14 +498,14 @@ class DriverPasses:
         return trade_once(self._world, call, desk_for_entries(self._world, proposed, self._clocks()), proposed)
 
     def note_no_wants(self, call: Call, proposed: Proposals) -> None:
-        """Record that strategies want nothing in these slots of theirs, as a pass would."""
+        """Record that strategies want nothing in their slots, as a pass would."""
         now = self._world.reader.clock().now
         finish_strategy_slots(
             self._world, call, claim_strategy_slots(self._world, call, proposed, now).own.asked, (), now
         )
 
     def is_declined(self, proposed: Proposals) -> bool:
-        """Return True if strategies themselves decline all that is wanted, and no contract may roll."""
+        """Return True if strategies themselves decline all wants, and no contract may roll."""
         world, candidates = self._world, proposed.candidates
         return (
             bool(candidates)
@@ -511,7 +514,7 @@ class DriverPasses:
         )
 
     def decline(self, call: Call, proposed: Proposals) -> None:
-        """Record entries that strategies declined, as a pass would that looks at nothing else."""
+        """Record entries that strategies declined, as a pass would that evaluates nothing else."""
         decline_all(self._world, call, proposed, self._world.reader.clock().now)
 
     def reconcile(self) -> Reconciled:
@@ -521,7 +524,7 @@ class DriverPasses:
         return compared
 
     def book_interest(self, now: datetime) -> bool:
-        """Book new interest as a comparison at a moment would; return True if the cash then equals the venue's."""
+        """Book new interest as a comparison would; return True if the cash then equals the venue's."""
         reader, ledger = self._world.reader, self._world.ledger
         before = ledger.standing()
         assert before.reconciled is not None, "books and venue were never compared"

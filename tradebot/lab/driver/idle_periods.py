@@ -1,11 +1,11 @@
 """Find how long passes would change nothing, given upcoming prices, so that the driver can skip them.
 
 A pass changes something if an order works or fills, if it records a new best or worst price of a position or a new
-highest equity, if an exit rule fires, or if a monitor halts the bot. Between such moments an exit pass finds the same
+highest equity, if an exit rule fires, or if a monitor halts the bot. Between such times an exit pass finds the same
 books, the same orders and prices without consequence. Anything not understood here counts as a change.
 
-An exit pass records the best and worst prices. If nothing else depends on these two, the passes need not run one by
-one: the result of the last of them is written once, before anything reads it.
+An exit pass records the best and worst prices. If nothing else depends on them, the passes need not run one by one: the
+last one's result is written once, before anything reads it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -52,16 +52,13 @@ from tradebot.ports.stores import Ledger
 from tradebot.ports.world import World
 
 HAIR = Decimal("1e-9")
-"""How much nearer a level counts than it is, as a fraction of it: a rule compares quotients, which are rounded."""
+"""How much nearer a level counts than it is, as a fraction of it: rules compare rounded quotients."""
 FOREVER = datetime.max.replace(tzinfo=UTC)
 RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
 
 
 class Calm(NamedTuple):
-    """Until when passes would change nothing.
-
-    If it is `settled`, nothing is pending, so that only time or a price ends the calm.
-    """
+    """Until when passes would change nothing; if `settled`, nothing is pending, so only time or a price ends it."""
 
     until: datetime
     settled: bool = True
@@ -76,11 +73,11 @@ class IdlePeriods:
         self.marking = Marking(world.ledger, ahead)
 
     def forget(self) -> None:
-        """Follow no position, because a pass is going to check each."""
+        """Forget all positions, because a pass is about to check each."""
         self.marking.follow(moment(0), (), {})
 
     def calm(self, now: datetime, session: Session, until: datetime) -> Calm:
-        """Return the first moment at which a pass may change something: `now`, or `until` if there is none before.
+        """Return the first time at which a pass may change something: `now`, or `until` if there is none before.
 
         `until` may be in a later session. New prices of positions whose rules don't use the best and worst prices don't
         count: see `Marking`.
@@ -137,12 +134,12 @@ class IdlePeriods:
         return Calm(first_touch(self._ahead, bands, rests, self._worth(view, quotes), now, end))
 
     def _mark(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> bool:
-        """Store the marks that moved; return False instead if what rests at the venue has to follow one of them."""
-        kept = self._world.ledger.kept([position.key for position in positions])
+        """Store the marks that changed; return False instead if a resting order has to follow one of them."""
+        terms_by_key = self._world.ledger.kept([position.key for position in positions])
         resting = self._world.rules.exits.protection is not Protection.BOT
         moved = {}
         for position in positions:
-            before = kept.get(position.key, Kept())
+            before = terms_by_key.get(position.key, Kept())
             now = update_marks(position, quotes.get(position.symbol), before)
             if before.best is None:
                 return False
@@ -156,15 +153,15 @@ class IdlePeriods:
             self._world.ledger.put_marks(moved)
         return True
 
-    def _rules(self, position: Position, kept: Kept) -> Exits:
-        return effective_rules(self._world.rules.exits_of(position.strategy), kept)
+    def _rules(self, position: Position, entry_terms: Kept) -> Exits:
+        return effective_rules(self._world.rules.exits_of(position.strategy), entry_terms)
 
     def _quotes(self, positions: Sequence[Position]) -> Mapping[str, Quote]:
         symbols = tuple(dict.fromkeys(position.symbol for position in positions))
         return self._world.market.quotes(symbols) if symbols else {}
 
     def _arriving(self, now: datetime, positions: Sequence[Position]) -> bool:
-        """Return True while passes still note the price at which an order in a held symbol arrived."""
+        """Return True while passes still record the arrival price of an order in a held symbol."""
         ledger, fresh = self._world.ledger, timedelta(seconds=self._world.rules.limits.max_quote_age_s)
         symbols = {position.symbol for position in positions}
         recent = ledger.recent_orders(now - fresh) if symbols else ()
@@ -172,21 +169,21 @@ class IdlePeriods:
         arriving = [
             order.client_order_id for order in unnoted if order.submitted_at and now - order.submitted_at <= fresh
         ]
-        # Passes note it of orders that were promised, and not of the legs of these.
+        # Passes record it for promised orders, not for their legs.
         return bool(ledger.promised(arriving)) if arriving else False
 
     def _is_settled(self, view: BrokerView, positions: Sequence[Position]) -> bool:
-        """Return True if books and venue say the same, and nothing that was asked of the venue lacks its answer."""
+        """Return True if books and venue agree, and every request to the venue has its answer."""
         ledger = self._world.ledger
-        standing, state = ledger.standing(), ledger.trading_state()
-        if standing.opening_cash is None or standing.peak is None or standing.peak.seen_once:
+        account_state, state = ledger.standing(), ledger.trading_state()
+        if account_state.opening_cash is None or account_state.peak is None or account_state.peak.seen_once:
             return False
         if view.unreadable or not view.steady or (state.state is TradingState.FLATTEN and positions):
             return False
         if ledger.intents(unresolved=True) or ledger.fills_with_others():
             return False
         if view.account.settlement is Settlement.MARGINED and (view.positions or not self._is_booked(view)):
-            # Margin changes with each price, and a pass records it. What the last position cost may be told later.
+            # Margin changes with each price, and a pass records it. The last position's fees may be reported later.
             return False
         listed = {position.symbol: position.quantity for position in view.positions}
         return listed == ledger.totals().quantities(ledger.acknowledged())
@@ -199,11 +196,13 @@ class IdlePeriods:
     def _watched_with_marks(
         self, positions: Sequence[Position], quotes: Mapping[str, Quote]
     ) -> Sequence[WatchedPosition] | None:
-        """Return our positions with their marks; None if one has no mark or quote yet, or the market shows another."""
-        kept = self._world.ledger.kept([position.key for position in positions]) if positions else {}
+        """Return our positions with their marks; None if one has no mark or quote yet, or the market shows another
+        price.
+        """
+        terms_by_key = self._world.ledger.kept([position.key for position in positions]) if positions else {}
         watched = list[WatchedPosition]()
         for position in positions:
-            marks, quote = kept.get(position.key, Kept()), quotes.get(position.symbol)
+            marks, quote = terms_by_key.get(position.key, Kept()), quotes.get(position.symbol)
             shown = self._ahead.shows(position.symbol)
             if marks.best is None or marks.worst is None or quote is None or shown is None:
                 return None
@@ -213,7 +212,7 @@ class IdlePeriods:
         return watched
 
     def _rests(self, view: BrokerView) -> Sequence[Rest] | None:
-        """Return the prices of the orders that rest to protect positions; None if anything else works."""
+        """Return the prices of resting protective orders; None if any other order works."""
         working = {order.venue_id: order for order in self._world.ledger.orders(working=True)}
         if not working and not view.orders:
             return ()
@@ -231,7 +230,7 @@ class IdlePeriods:
         return rests
 
     def _protects(self, chain: Sequence[Order]) -> bool:
-        """Return True if the nearest order of a chain that we promised protects a position."""
+        """Return True if the nearest promised order of a chain is protective."""
         promised = self._world.ledger.promised([order.client_order_id for order in chain])
         records = (promised.get(order.client_order_id) for order in chain)
         return next((record.intent.protects for record in records if record and record.intent.makes_order), False)
@@ -239,7 +238,7 @@ class IdlePeriods:
     def _band(
         self, watched: WatchedPosition, quote: Quote, now: datetime, session: Session
     ) -> tuple[PriceBand, Sequence[datetime]] | None:
-        """Return where a position's price may go, and when rules of time fire; None if a pass has to look now."""
+        """Return the price range without consequence, and when time rules fire; None if a pass has to check now."""
         worst = watched.kept.worst
         assert worst is not None, "a position without marks is looked at"
         rules, times = self._rules(watched.position, watched.kept), list[datetime]()
@@ -259,7 +258,7 @@ class IdlePeriods:
         return (band, times) if band.low <= units(exit_price(watched.position, quote)) <= band.high else None
 
     def _worth(self, view: BrokerView, quotes: Mapping[str, Quote]) -> ValueBand:
-        """Return how far the positions' value may go until the equity is the highest, or so low that a monitor halts.
+        """Return the range of the positions' value in which equity sets no new high and no monitor halts.
 
         Monitors only halt a bot that is active.
         """
@@ -284,7 +283,7 @@ class IdlePeriods:
         return ValueBand(shares, last, low(view.account.last_equity), high, later_low)
 
     def _floor(self, closing: Decimal, peak: Decimal) -> Decimal:
-        """Return the equity in USD down to which no monitor halts the bot in the session after a close."""
+        """Return the lowest equity in USD at which no monitor halts the bot in the session after a close."""
         halts = self._world.rules.halts
         floors = [peak * (1 - halts.drawdown_fraction), closing * (1 - halts.daily_loss_fraction)]
         floors += [halts.min_equity_usd] if halts.min_equity_usd is not None else []
@@ -292,7 +291,7 @@ class IdlePeriods:
 
 
 def _around(stop: StopLevel, direction: int) -> Iterator[tuple[int, int]]:
-    """Yield the lowest and the highest price that don't reach a rule's level; a rule that isn't armed has none."""
+    """Yield the lowest and highest price that don't reach a rule's level; a rule that isn't armed has none."""
     if stop.price is None or not stop.armed:
         return
     if stop.ahead is (direction > 0):
@@ -302,7 +301,7 @@ def _around(stop: StopLevel, direction: int) -> Iterator[tuple[int, int]]:
 
 
 def _time(rule: ExitRule, watched: WatchedPosition, now: datetime, session: Session) -> datetime | None:
-    """Return when a rule that looks at no price closes a position; None if that can't be told beforehand."""
+    """Return when a rule that depends on no price closes a position; None if unknown in advance."""
     if isinstance(rule, TimeRule):
         return rule.level(watched).at
     if isinstance(rule, EndOfDay):
@@ -316,7 +315,7 @@ def _time(rule: ExitRule, watched: WatchedPosition, now: datetime, session: Sess
 
 
 BLIND = (StopLoss, ProfitTarget, TimeExit, EndOfDay)
-"""The kinds of rules that look at neither the best nor the worst price."""
+"""The kinds of rules that use neither the best nor the worst price."""
 
 
 def is_blind(rules: Exits) -> bool:
@@ -325,7 +324,7 @@ def is_blind(rules: Exits) -> bool:
 
 
 class FollowedPosition(NamedTuple):
-    """A position whose marks follow the market: its present exit price, in units, and its marks so far."""
+    """A position whose marks follow the market: its current exit price, in units, and its marks so far."""
 
     position: Position
     long: bool
@@ -342,15 +341,15 @@ class Marking:
         self._since_us = 0
         self._followed: list[FollowedPosition] = []
 
-    def follow(self, now: datetime, held: Iterable[WatchedPosition], quotes: Mapping[str, Quote]) -> None:
+    def follow(self, now: datetime, watched_positions: Iterable[WatchedPosition], quotes: Mapping[str, Quote]) -> None:
         self._since_us = in_us(now)
         self._followed = []
-        for lot in held:
+        for lot in watched_positions:
             price, marks = exit_price(lot.position, quotes[lot.position.symbol]), Marks(lot.best, lot.kept.worst)
             self._followed.append(FollowedPosition(lot.position, lot.direction > 0, units(price), marks))
 
     def write(self, slots_us: Sequence[int]) -> None:
-        """Store the marks that exit passes at these times leave; times before the beginning are ignored."""
+        """Store the marks as exit passes at these times would have; times before the start are ignored."""
         if not self._followed:
             return
         slots_us = slots_us[bisect_right(slots_us, self._since_us) :]
@@ -364,15 +363,15 @@ class Marking:
             self._ledger.put_marks(moved)
 
     def _at_the_last(self, watched: FollowedPosition, slots_us: Sequence[int]) -> FollowedPosition:
-        """Return a position after passes at these times: each sees what is shown last until then."""
-        price, seen, index = watched.price, list[int](), 0
+        """Return a position after passes at these times; each sees the latest price at its time."""
+        price, prices, index = watched.price, list[int](), 0
         for shown in self._ahead.upcoming_prices(watched.position.symbol, moment(self._since_us), moment(slots_us[-1])):
             if slots_us[index] < shown.at_us:
-                seen.append(price)
+                prices.append(price)
                 index = bisect_left(slots_us, shown.at_us, index)
             price = shown.bid if watched.long else shown.ask
         return watched._replace(
-            price=price, marks=_widen_marks(watched, min(*seen, price, price), max(*seen, price, price))
+            price=price, marks=_widen_marks(watched, min(*prices, price, price), max(*prices, price, price))
         )
 
 

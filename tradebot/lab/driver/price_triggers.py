@@ -1,4 +1,4 @@
-"""Find the first moment at which the market reaches a relevant price, or a sum reaches a relevant value.
+"""Find the first time at which the market reaches a relevant price, or a sum reaches a relevant value.
 
 Prices are whole numbers of 1/10,000 USD and shares of 1/10**9, so that every comparison is exact.
 """
@@ -30,17 +30,17 @@ class VisiblePrices(NamedTuple):
 
 
 class MarketAhead(Protocol):
-    """The venue's future market and agenda."""
+    """The venue's future prices and scheduled actions."""
 
     def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
-        """Yield a symbol's quotes after a moment and up to another, oldest first.
+        """Yield a symbol's quotes after a time and up to another, oldest first.
 
-        Both are of the same session, unless the nights are `still`. The `last` price of `INTEREST` is how many cents
-        have been posted since the first moment.
+        Both are in the same session, unless the nights are `still`. The `last` price of `INTEREST` is how many cents
+        have been posted since the first time.
         """
 
     def next_price(self, after: datetime) -> datetime:
-        """Return a later moment in the same session before which no symbol has another price."""
+        """Return a time in the same session before which no symbol has another price."""
 
     def shows(self, symbol: str) -> VisiblePrices | None:
         """Return a symbol's present quote; None if it has no price."""
@@ -49,7 +49,7 @@ class MarketAhead(Protocol):
         """Return the account's equity at the present close, and the last price of each position by symbol, USD."""
 
     def close(self, after_us: int) -> int:
-        """Return the first close at or after a moment, or else the last one; both in microseconds since 1970."""
+        """Return the first close at or after a time, or else the last one, in microseconds since 1970."""
 
     @property
     def still(self) -> bool:
@@ -65,14 +65,14 @@ class MarketAhead(Protocol):
 
     @property
     def trade_stamp(self) -> object:
-        """Return the same, ignoring changes by prices alone while there is a position."""
+        """Return a value that changes whenever a trade changes the account, but not with a position's price."""
 
     def only_interest_since(self, stamp: object) -> bool:
         """Return True if only the cash has changed since a stamp, and only by interest."""
 
     @property
     def equity_moves(self) -> bool:
-        """Return True if the account's equity follows prices, and False if it changes with its fills only."""
+        """Return True if the account's equity follows prices, and False if it changes only with fills."""
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,17 +81,17 @@ UNITS_A_USD = 10_000
 UNITS = Decimal(UNITS_A_USD)
 SHARES = 10**9
 WORTH = UNITS * SHARES
-"""How much the value of positions counts in for each USD."""
+"""The units of a position's value per USD."""
 INTEREST = ""
-"""The pseudo-symbol of coming interest payments."""
+"""The pseudo-symbol of upcoming interest payments."""
 CENTS = UNITS_A_USD * SHARES // 100
 """How many shares of the pseudo-symbol equal a posted amount."""
 FAR = 1 << 62
-"""A price that no market gets to."""
+"""A price that no market reaches."""
 
 
 class PriceBand(NamedTuple):
-    """The range of a position's exit price without consequence, both ends included."""
+    """A position's range of exit prices without consequence, both ends included."""
 
     symbol: str
     long: bool
@@ -108,9 +108,9 @@ class Rest(NamedTuple):
 
 
 class ValueBand(Struct, frozen=True):
-    """The range of an account's position value without consequence: above `low`, and up to `high`.
+    """An account's range of position values without consequence: above `low`, and up to `high`.
 
-    `shares`, times their multiplier, and `last`, the present prices, are by symbol. In each later session, `later_low`
+    `shares`, times their multiplier, and `last`, the current prices, are by symbol. In each later session, `later_low`
     returns the lower bound, given the value at the previous close.
     """
 
@@ -136,7 +136,7 @@ def moment(at_us: int) -> datetime:
 
 
 def in_usd(price: int) -> Decimal:
-    """Return a price in units in USD, with the digits of a quote."""
+    """Convert a price in units to USD, with the digits of a quote."""
     return Decimal(repr(price / UNITS_A_USD))
 
 
@@ -167,7 +167,7 @@ def first_touch(
     close_us = ahead.close(at_us)
     for visible_prices, index in _merge_prices(ahead, symbols, now, end):
         if visible_prices.at_us != at_us:
-            # What shows at the same moment counts together.
+            # Prices at the same time count together.
             if not low < value <= high:
                 return moment(at_us)
             at_us = visible_prices.at_us
@@ -198,7 +198,7 @@ class _Limits:
 
 
 def _limits(symbols: Sequence[str], bands: Iterable[PriceBand], rests: Iterable[Rest]) -> list[_Limits | None]:
-    """Return the limits of each symbol; None if none of its prices matters."""
+    """Return each symbol's relevant prices; None if it has none."""
     by_symbol: dict[str, tuple[list[PriceBand], list[Rest]]] = {}
     for band in bands:
         if (band.low, band.high) != (-FAR, FAR):
@@ -215,9 +215,9 @@ def _narrowest(bands: Sequence[PriceBand]) -> tuple[int, int]:
 def _merge_prices(
     ahead: MarketAhead, symbols: Sequence[str], now: datetime, end: datetime
 ) -> Iterable[tuple[VisiblePrices, int]]:
-    """Return what the symbols show, in order of time, each with the place of its symbol."""
+    """Return the symbols' prices in order of time, each with the index of its symbol."""
     streams = [zip(ahead.upcoming_prices(symbol, now, end), repeat(index)) for index, symbol in enumerate(symbols)]
     if len(streams) == 1:
         return streams[0]
-    # Of days, so few prices are shown that sorting them all takes less time than taking one after the other.
+    # There are so few daily prices that sorting them all is faster than merging.
     return sorted(chain(*streams)) if ahead.still else merge(*streams)

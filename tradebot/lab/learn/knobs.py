@@ -1,16 +1,14 @@
 """Evaluate alternative values of timing, sizes and exits on closed trades.
 
 Only recorded data is used: a trade's profit, its opening and closing time, and the best and worst price that passes
-saw. So values on one side alone can be tried: it is known whether a nearer stop or target would have been reached, but
+saw. So only tighter values can be evaluated: it is known whether a nearer stop or target would have been reached, but
 not what would have followed a farther one. A trade that wouldn't have been made counts as zero; its replacement isn't
-known.
+known. Each value is evaluated on the same trades, so results are corrected for the number of values: if none makes any
+difference, one is proposed by chance at most once in 20 times. A session counts once, because its trades move together.
 
-Each value is tried on the same trades, so results are corrected for the number of values: if none makes any difference,
-one is proposed by chance at most once in 20 times. A session counts once, because its trades move together.
-
-For refused trades, a trade is a symbol and a side that gates refused in every pass of a session. It counts once, for
-the gate that refused it first, and from the open of the bar after that refusal: nobody could have traded at the price
-of the decision itself.
+A refused trade is a symbol and a side that gates refused in every pass of a session. It counts once, for the gate that
+refused it first, and from the open of the bar after that refusal: nobody could have traded at the price of the decision
+itself.
 """
 
 from collections import defaultdict
@@ -41,11 +39,11 @@ PER_SESSION = "USD per session"
 
 WORTH = 1.0
 
-"""The effect, in USD, that an estimate says the number of needed sessions for; nothing here asks for that."""
+"""The effect in USD for which an estimate states the needed number of sessions; unused here."""
 
 
 class Other(Struct, frozen=True):
-    """Another value of a setting, as typed, and the improvement of each outcome with it, in USD."""
+    """Another value of a setting, as typed, and each outcome's improvement with it, in USD."""
 
     value: str
     better: Sequence[float]
@@ -54,7 +52,7 @@ class Other(Struct, frozen=True):
 class Knob(Struct, frozen=True):
     """A setting with its value, the outcomes that it affected, and other values that these can evaluate.
 
-    `part` says which rule of a list of exit rules is meant. `untold` says why there are no other values.
+    `part` identifies the rule in a list of exit rules. `untold` says why there are no other values.
     """
 
     item: Item
@@ -74,7 +72,7 @@ class _Tried(Struct, frozen=True):
 
 
 def proposals(knobs: Sequence[Knob]) -> Iterator[Proposal]:
-    """Yield the proposal for each setting. A value that would have earned more beyond chance is proposed."""
+    """Yield the proposal for each setting: a value that would have earned more, beyond chance."""
     tried = [[_try_value(knob, other) for other in knob.others] if _enough(knob) else [] for knob in knobs]
     chances = [trial.found.p for each in tried for trial in each]
     proven, tests = iter(correct_for_multiple_tests(chances)), sum(each is not None for each in chances)
@@ -138,7 +136,7 @@ def _proposal(knob: Knob, tried: Sequence[tuple[_Tried, float | None]], tests: i
 def _evidence(best: _Tried, tests: int, *, proven: bool) -> str:
     estimate = best.found
     interval = f"95% interval {estimate.low:+,.2f} to {estimate.high:+,.2f}"
-    changed = f"{pluralize(best.changed, 'trade')} would have ended otherwise"
+    changed = f"{pluralize(best.changed, 'trade')} would have ended differently"
     what = f"{changed}, which makes {estimate.mean:+,.2f} USD a session ({interval})."
     if proven:
         return f"With {best.other.value}, {what}"
@@ -172,12 +170,12 @@ class Blocked:
             gained = day.return_after(entry_outcome.symbol, entry_outcome.at, HELD_S)
             if gained is not None and entry_outcome.gate is not None:
                 sums[entry_outcome.strategy, entry_outcome.gate].append(entry_outcome.side.sign * gained * STAKE_USD)
-        for key, made in sums.items():
-            self._usd[key].append(sum(made))
-            self._trades[key] += len(made)
+        for key, session_usd in sums.items():
+            self._usd[key].append(sum(session_usd))
+            self._trades[key] += len(session_usd)
 
     def proposals(self, settings: Mapping[Key, str], values: Mapping[Key, str]) -> Iterator[Proposal]:
-        """Yield the cost or benefit of each gate's refusals, given the settings that gates read, and their values."""
+        """Yield what each gate's refusals cost or saved, given the settings that gates read, and their values."""
         keys = sorted(self._usd, key=lambda key: (key[0], -self._trades[key], key[1]))
         estimates = {key: estimate(self._usd[key], 1, WORTH) for key in keys if self._enough(key)}
         chances = dict(zip(estimates, correct_for_multiple_tests([each.p for each in estimates.values()]), strict=True))
@@ -217,9 +215,9 @@ class Blocked:
             more = max(LEAST - trades, 0), max(fewest_sessions(1) - len(usd), 0)
             parts = [f"{pluralize(more[0], 'more blocked trade')}"] if more[0] else []
             parts += [f"{pluralize(more[1], 'more session')} with such"] if more[1] else []
-            return f"{what}. To say more takes {' and '.join(parts)}."
+            return f"{what}. A conclusion takes {' and '.join(parts)}."
         if not proven:
-            return f"{what}: that can't be told from chance."
+            return f"{what}: that can't be distinguished from chance."
         if total < 0:
             return f"{what}: refusing them saved money."
         return (
@@ -244,15 +242,15 @@ def _first_refusals(judged: Sequence[EntryOutcome]) -> Sequence[EntryOutcome]:
 
 NEARER = tuple(map(Decimal, ("0.9", "0.75", "0.5", "0.35")))
 
-"""The parts of a stop's or a target's distance that are tried."""
+"""The fractions of a stop's or target's distance that are evaluated."""
 
 SMALLER = tuple(map(Decimal, ("0.75", "0.5")))
 
-"""The parts of an order's size that are tried."""
+"""The fractions of an order's size that are evaluated."""
 
 LATER_S = (1800, 3600, 5400, 7200)
 
-"""How much later the first entries of a session are tried, and how much earlier the last ones."""
+"""How much later a session's first entries are evaluated, and how much earlier its last ones, in seconds."""
 
 PLACES = Decimal("0.0001")
 
@@ -260,11 +258,11 @@ ZERO = Decimal(0)
 
 STOPPED = "stop_loss"
 
-"""The rule in the reasons of a trade that its stop closed."""
+"""The rule in the exit reasons of a trade that its stop closed."""
 
 
 class ExitAt(Struct, frozen=True):
-    """A stop or target to evaluate: its setting, its place in a list of rules, and its distance."""
+    """A stop or target to evaluate: its setting, its index in a list of rules, and its distance."""
 
     setting: str
     fraction: Decimal
@@ -272,9 +270,10 @@ class ExitAt(Struct, frozen=True):
 
 
 def stop(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Knob:
-    """Return a stop with nearer alternatives. The worst price seen says whether such a stop would have closed a trade.
+    """Return a stop with nearer alternatives.
 
-    It is assumed to fill as far beyond its price as the stops that were hit did on average.
+    The worst price shows whether such a stop would have closed a trade. It is assumed to fill as far beyond its price
+    as the triggered stops did on average.
     """
     beyond = [-_gain(outcome) - at.fraction for outcome in outcomes if STOPPED in map(rule_of, outcome.trade.reasons)]
     slip = max(sum(beyond, ZERO) / len(beyond), ZERO) if beyond else ZERO
@@ -317,14 +316,14 @@ def _gain(trade_outcome: TradeOutcome) -> Decimal:
 
 
 def _closed_at(trade_outcome: TradeOutcome, fraction: Decimal) -> float:
-    """Return how much better a trade would have ended at a gain, with the fees that it had."""
+    """Return how much better a trade would have ended at a gain, with its actual fees."""
     trade = trade_outcome.trade
     gross = notional(trade.quantity, trade.entry_price, trade.multiplier) * fraction
     return float(gross + trade.fees_usd - trade.net_usd)
 
 
 class HeldFor(Struct, frozen=True):
-    """A limit on holding time: its setting, its place in a list of rules, and the seconds."""
+    """A limit on holding time: its setting, its index in a list of rules, and the seconds."""
 
     setting: str
     after_s: int
@@ -339,17 +338,19 @@ NO_PRICES = "Another time can't be tried: no prices of that time are known."
 
 
 def shorter(after_s: int) -> Sequence[int]:
-    """Return shorter times to try instead of one, in seconds."""
+    """Return shorter holding times to evaluate, in seconds."""
     tried = dict.fromkeys(int(after_s * share) // MINUTE_S * MINUTE_S for share in NEARER)
     return [each for each in tried if MINUTE_S <= each < after_s]
 
 
-def time_exit(strategy: str, at: HeldFor, outcomes: Sequence[TradeOutcome], left: LeftAfter | None) -> Knob:
+def time_exit(strategy: str, at: HeldFor, outcomes: Sequence[TradeOutcome], gain_left: LeftAfter | None) -> Knob:
     """Return the longest holding time with shorter alternatives; a trade without a price at that time is unchanged."""
     others = [
-        Other(str(each), [left(outcome, each) or 0.0 for outcome in outcomes]) for each in shorter(at.after_s) if left
+        Other(str(each), [gain_left(outcome, each) or 0.0 for outcome in outcomes])
+        for each in shorter(at.after_s)
+        if gain_left
     ]
-    untold = "" if left else NO_PRICES
+    untold = "" if gain_left else NO_PRICES
     return Knob(Item.EXITS, strategy, at.setting, str(at.after_s), outcomes, others, at.part, untold)
 
 
@@ -396,7 +397,7 @@ def _times_text(part: TimePart, start: Edge, end: Edge) -> str:
 
 
 def without(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> Other:
-    """Return another value of a setting, with which the trades `left_out` wouldn't have been made, and what that saves.
+    """Return another value of a setting with which the trades `left_out` wouldn't have been made, and what that saves.
 
     Both sequences are in the same order.
     """

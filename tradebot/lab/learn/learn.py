@@ -1,12 +1,12 @@
-"""Collect what closed trades show about every setting.
+"""Evaluate what closed trades show about every setting.
 
-Each value is tried on the entries that were made, in order: an entry that it refuses takes no room from later ones.
-
+Each value is evaluated on the entries that were made, in order: an entry that it refuses takes no room from later ones.
 The weights of signals are learned from how often each component was right about a trade's outcome. A component was
 right if it pointed in the trade's direction and the trade earned something, or against it and the trade lost. Component
-names are those of the score and the trades: there is no other list. A weight's multiplier is relative to the weight
-with which the books began. Only trades entered with the present weight count, so a step is judged by new trades, and
-the same outcomes never cause two steps.
+names are those of the score and the trades.
+
+A weight's multiplier is relative to the weight with which the books began. Only trades entered with the present weight
+count, so a step is judged by new trades, and the same outcomes never cause two steps.
 """
 
 from collections import Counter, defaultdict
@@ -49,16 +49,17 @@ NEUTRAL, LOWEST, HIGHEST, STEP = 1.0, 0.25, 2.5, 0.05
 
 GOOD, BAD = 0.55, 0.45
 
-"""The share of right calls above which a weight goes up, and that below which it goes down."""
+"""The share of right calls above which a weight goes up, and the share below which it goes down."""
 
 EVEN, REVERTS, OFTEN = (0.48, 0.52), 0.10, 60
 
-"""With a recent share between these two and more than this many calls, a multiplier returns toward neutral by a tenth.
+"""If the recent share is between EVEN and REVERTS, with more than OFTEN calls, a multiplier returns toward neutral by a
+tenth.
 """
 
 ALPHA = 0.15
 
-"""How much the newest call counts in the moving averages."""
+"""The weight of the newest call in the moving averages."""
 
 SHARE = "share of calls that were right"
 
@@ -85,7 +86,7 @@ class ComponentRecord(Struct, frozen=True):
 
 
 def standing(calls: Sequence[ComponentCall]) -> ComponentRecord:
-    """Compute a component's record. Calls of the same moment count alike, whatever their order."""
+    """Compute a component's record. Calls at the same time count alike, whatever their order."""
     right = sum(call.right for call in calls)
     lately, gain = 0.5, 0.0
     by_moment = defaultdict[datetime, list[ComponentCall]](list)
@@ -157,7 +158,9 @@ def _proposal(strategy: str, name: str, weight: float, outcomes: Sequence[TradeO
 
 
 def _calls(parts: Sequence[tuple[TradeOutcome, Component]], weight: float) -> Iterator[ComponentCall]:
-    """Yield the calls of trades that were entered with this weight; whoever had no view, or no outcome, made none."""
+    """Yield the calls of trades entered with this weight; a component without a view, or a trade without an outcome,
+    has none.
+    """
     for trade_outcome, part in parts:
         if not part.value or not trade_outcome.net or not isclose(part.weight, weight, rel_tol=1e-9):
             continue
@@ -184,19 +187,19 @@ def _evidence(of: ComponentRecord, before: float, after: float) -> str:
 
 
 def _pushes(of: ComponentRecord) -> bool:
-    """Return True if the calls ask for a step up or down."""
+    """Return True if the calls suggest a step up or down."""
     return step_weight(NEUTRAL, of) != NEUTRAL
 
 
 LONGER = (2, 4)
 
-"""How many times as long a cooldown is tried."""
+"""The factor by which a longer cooldown is evaluated."""
 
 LONGEST_S = 86_400
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 
-"""The shares of trades, those with the lowest score, that are tried without."""
+"""The shares of trades with the lowest scores without which the rest is evaluated."""
 
 MOST_TRIED = 6
 
@@ -214,7 +217,7 @@ class OpenedPosition(NamedTuple):
 
 Admits = Callable[[OpenedPosition], bool]
 
-"""Whether a limit allows an entry, after the entries that it allowed before."""
+"""Whether a limit allows an entry, given the earlier entries that it allowed."""
 
 
 def limits(
@@ -224,7 +227,7 @@ def limits(
     opened_positions = sorted(entered, key=lambda outcome: (outcome.trade.opened_at, outcome.trade.id))
     for name, tried in _tighter(in_force, opened_positions, outcomes).items():
         value = getattr(in_force, name)
-        assert all(is_tighter(name, value, each) for each in tried), "a limit only gets tighter"
+        assert all(is_tighter(name, value, each) for each in tried), "a limit can only get tighter"
         refused = ((each, _refused_trades(opened_positions, _RULES[name](each))) for each in tried)
         others = [
             without(plain(each), outcomes, [outcome.trade.id in out for outcome in outcomes]) for each, out in refused
@@ -241,7 +244,7 @@ def is_tighter(name: str, value: Decimal | float, other: Decimal | float) -> boo
 def _tighter(
     in_force: Limits, opened_positions: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
 ) -> Mapping[str, Sequence[Value]]:
-    """Return the values of each limit that are tried."""
+    """Return the values of each limit to evaluate."""
     waits = [in_force.cooldown_s * times for times in LONGER]
     return {
         "min_score": [score for score in _scores(outcomes) if in_force.min_score < score <= 1],
@@ -253,14 +256,14 @@ def _tighter(
 
 
 def _scores(outcomes: Sequence[TradeOutcome]) -> Sequence[Decimal]:
-    """Return scores below which there are some shares of the trades."""
+    """Return scores that exclude certain shares of the trades."""
     ranked = sorted(abs(outcome.trade.entry_score) for outcome in outcomes if outcome.trade.entry_score is not None)
     places = dict.fromkeys(int(len(ranked) * share) for share in SHARES if ranked)
     return [*dict.fromkeys(Decimal(str(ranked[index])).quantize(PLACES, ROUND_CEILING) for index in places)]
 
 
 def _below(limit: int, most: int) -> Sequence[int]:
-    """Return whole numbers below a limit and below what was reached, the largest first, not too many of them."""
+    """Return a few whole numbers below a limit and below the highest value that occurred, largest first."""
     top = min(limit, most) - 1
     return range(top, 0, -max(-(-top // MOST_TRIED), 1))
 
@@ -278,7 +281,7 @@ def _most(opened_positions: Sequence[OpenedPosition], key: Callable[[OpenedPosit
 
 
 def _most_open(opened_positions: Sequence[OpenedPosition]) -> int:
-    """Return how many positions were open at once."""
+    """Return how many positions were open at the same time."""
     opens = [(position.trade.opened_at, 1) for position in opened_positions]
     closes = [(position.trade.closed_at, -1) for position in opened_positions if position.trade.closed_at]
     most = now = 0
@@ -294,7 +297,7 @@ def _refused_trades(opened_positions: Sequence[OpenedPosition], admits: Admits) 
 
 
 def _by_score(least: Value) -> Admits:
-    # The gate compares floats, and so does this.
+    # Compare floats, like the gate.
     return lambda position: position.trade.entry_score is None or abs(position.trade.entry_score) >= float(least)
 
 
@@ -314,12 +317,12 @@ def _by_open(most: Value) -> Admits:
 
 def _by_count(key: Callable[[OpenedPosition], object]) -> Callable[[Value], Admits]:
     def of(most: Value) -> Admits:
-        seen = Counter[object]()
+        counts = Counter[object]()
 
         def admits(opened_position: OpenedPosition) -> bool:
-            if seen[key(opened_position)] >= most:
+            if counts[key(opened_position)] >= most:
                 return False
-            seen[key(opened_position)] += 1
+            counts[key(opened_position)] += 1
             return True
 
         return admits
@@ -403,12 +406,12 @@ class LearnResult(Struct, frozen=True):
     proposals: Sequence[Proposal]
 
 
-def learn_from_trades(of: LearningMaterial, left: LeftAfter | None) -> LearnResult:
-    """Learn from the outcomes; without the profit `left` at each time, shorter times aren't evaluated."""
+def learn_from_trades(of: LearningMaterial, gain_left: LeftAfter | None) -> LearnResult:
+    """Learn from the outcomes; without `gain_left`, shorter holding times aren't evaluated."""
     outcomes = of.outcomes
     by_name = {own.name: [each for each in outcomes if each.trade.strategy == own.name] for own in of.strategies}
     proposals_made = [each for own in of.strategies for each in proposals(own.name, own.weights, by_name[own.name])]
-    proposals_made += knobs.proposals([*_knobs(of, outcomes, by_name, left)])
+    proposals_made += knobs.proposals([*_knobs(of, outcomes, by_name, gain_left)])
     proposals_made += [conviction(strategy.name, by_name[strategy.name]) for strategy in of.strategies]
     unknown = {own.name: unknown_names(own.weights, by_name[own.name]) for own in of.strategies if own.weights}
     others = len(of.trades) - len(of.of_use)
@@ -424,11 +427,11 @@ def _knobs(
     of: LearningMaterial,
     outcomes: Sequence[TradeOutcome],
     by_name: Mapping[str, Sequence[TradeOutcome]],
-    left: LeftAfter | None,
+    gain_left: LeftAfter | None,
 ) -> Iterator[Knob]:
     if of.entries is not None:
-        asked = {strategy.name for strategy in of.strategies if strategy.asked_each_time}
-        yield knobs.times(*of.entries, [outcome for outcome in outcomes if outcome.trade.strategy in asked])
+        names = {strategy.name for strategy in of.strategies if strategy.asked_each_time}
+        yield knobs.times(*of.entries, [outcome for outcome in outcomes if outcome.trade.strategy in names])
     for section in of.strategies:
         fraction = getattr(section.limits, ORDER_SIZE)
         yield knobs.size(
@@ -436,7 +439,7 @@ def _knobs(
         )
     for watched in of.watched:
         yield from _exits(
-            watched, [outcome for outcome in outcomes if outcome.trade.strategy in watched.strategies], left
+            watched, [outcome for outcome in outcomes if outcome.trade.strategy in watched.strategies], gain_left
         )
     for section in of.strategies:
         own = (trade for trade in of.of_use if trade.strategy == section.name)
@@ -444,11 +447,11 @@ def _knobs(
         yield from limits(section.name, section.limits, opened_positions, by_name[section.name])
 
 
-def _exits(watched: WatchedStrategies, outcomes: Sequence[TradeOutcome], left: LeftAfter | None) -> Iterator[Knob]:
+def _exits(watched: WatchedStrategies, outcomes: Sequence[TradeOutcome], gain_left: LeftAfter | None) -> Iterator[Knob]:
     if watched.stop:
         yield knobs.stop(watched.owner, watched.stop, outcomes)
     if watched.held:
-        yield knobs.time_exit(watched.owner, watched.held, outcomes, left)
+        yield knobs.time_exit(watched.owner, watched.held, outcomes, gain_left)
     if watched.target:
         yield knobs.target(watched.owner, watched.target, outcomes)
 
@@ -461,7 +464,7 @@ WORTH = 0.001
 
 
 def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
-    """Return whether trades with a strong score returned more than those with a weak one, without a proposal."""
+    """Return whether trades with a strong score returned more than those with a weak one; it proposes no value."""
     scored = [outcome for outcome in outcomes if outcome.trade.entry_score is not None]
     differences = _differences(scored)
     missing, missing_sessions = missing_of(scored)
@@ -496,7 +499,7 @@ def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
 
 
 def _differences(scored: Sequence[TradeOutcome]) -> list[float]:
-    """Return for each session with both kinds by how much the stronger scores returned more."""
+    """Return, for each session with both kinds, by how much the stronger scores returned more."""
     ranked = sorted(abs(outcome.trade.entry_score or 0.0) for outcome in scored)
     middle = ranked[len(ranked) // 2] if ranked else 0.0
     strong, weak = defaultdict[date, list[float]](list), defaultdict[date, list[float]](list)

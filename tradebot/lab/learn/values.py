@@ -16,7 +16,7 @@ from tradebot.views.trades.trade_row import EntrySource, TradeRow, TradeStatus
 LEAST = 30
 """The number of observations needed for a proposal."""
 Path = tuple[str, ...]
-"""The names of the sections that a setting is in, and its own."""
+"""The names of a setting's sections, and its own."""
 
 
 class Item(StrEnum):
@@ -60,9 +60,9 @@ class Proposal(Struct, frozen=True):
 
 
 class TradeCounts(Struct, frozen=True):
-    """The number of trades, and why some of them aren't counted.
+    """The number of trades, and why some aren't counted.
 
-    Only positions that the bot opened, that are closed, and whose fees are known are `counted`.
+    Only closed positions that the bot opened, with known fees, are `counted`.
     """
 
     counted: int

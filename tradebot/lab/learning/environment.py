@@ -1,4 +1,4 @@
-"""The environment of learned policies: a step is a backtest's run from one decision to the next.
+"""Run learned policies in an environment: a step is a backtest's run from one decision to the next.
 
 A policy decides where any strategy does: in a pass, after a bar has closed. Its action is a target in contracts, to
 which sizes, gates, limits and costs apply as to any target. Refusals are reported, and the position is whatever
@@ -48,16 +48,17 @@ TIMETABLE = {
 }
 """During training, the policy decides at once at a bar's close, and changes sides within the same bar."""
 KEEPS_OF_START = Decimal("0.85")
-"""An episode is cut off at this share of the equity that it began with."""
+"""An episode is cut off at this fraction of its initial equity."""
 FALL_COSTS = 0.1
 NO_BAR = "no further bar has closed"
 TOLD_ALREADY = frozenset({Reason.TARGET_REACHED, Reason.SLOT_UNFINISHED})
-"""Reasons that don't count as refusals: the passes of an unfinished slot have already reported its reason."""
+"""Reasons that don't count as refusals, because passes of an unfinished slot have already reported the slot's reason.
+"""
 BEFORE = datetime.min.replace(tzinfo=UTC)
 
 
 class NoDecisionError(TradebotError):
-    """Raised when a market ends without a moment at which a policy could decide."""
+    """Raised when a market ends before any time at which a policy could decide."""
 
 
 class Shows(Protocol):
@@ -74,7 +75,7 @@ class Shows(Protocol):
 class EpisodeTerms(Struct, frozen=True):
     """The definition of an episode, for a policy of this `name` with its observations.
 
-    With `flat_overnight`, an episode ends with its session. With `falls_cost`, a tenth of each new fall below the
+    With `flat_overnight`, an episode ends with its session. With `falls_cost`, a tenth of each new drop below the
     highest sum of rewards so far is deducted from the reward. The policy decides in the sessions from `first` to
     `last`.
     """
@@ -109,8 +110,8 @@ class PolicyState(NamedTuple):
 class DecisionPoint:
     """The strategy of an episode: it passes its view on, and returns the target that the agent sets.
 
-    It works only in the process of the backtest. Within a slot it repeats its result, until its target is reached or a
-    pass has changed nothing: a refused target ends there. It also repeats it until the next bar closes, as a trading
+    It works only in the process of the backtest. Within a slot it repeats its target until that is reached or a pass
+    has changed nothing, which means that it was refused. It also repeats it until the next bar closes, as a trading
     policy does.
     """
 
@@ -159,11 +160,11 @@ class DecisionPoint:
         self._shown = at
         self._slot, self._wants = view.slot, (Target(symbol, quantity=Decimal(action)),)
         self._held = _held_quantity(view, symbol)
-        # What is held already needs no pass that would look at everything else.
+        # A target that is already held needs no pass that evaluates everything else.
         return self._wants if self._held != action else ()
 
     def _remaining_targets(self, view: StrategyView) -> Sequence[Target]:
-        """Return what is still wanted in a slot: once the first half of a change of sides has filled, the second."""
+        """Return a slot's remaining targets: once the first half of a change of sides has filled, the second one."""
         wanted = self._wants[0]
         now, before = _held_quantity(view, wanted.symbol), self._held
         begun = before * (wanted.quantity or 0) < 0 and now not in (before, wanted.quantity)
@@ -183,9 +184,9 @@ class DecisionPoint:
         )
 
     def _refusal_counts(self, at: datetime) -> Mapping[str, int]:
-        """Return what was refused since the moment before, by reason: in a slot, the last pass has the last word.
+        """Return the refusals since the previous decision by reason; in a slot, the last pass counts.
 
-        What closes entries is told by the entry that it refuses, and by none that wasn't wanted.
+        What closes entries is reported by the entry that it refuses, and not without one.
         """
         assert self.run is not None, "the run has begun"
         since, self._since = self._since, at
@@ -211,7 +212,7 @@ def _held_quantity(view: StrategyView, symbol: str) -> Decimal:
 
 
 class Play(Protocol):
-    """A running episode: it requests a target at each decision, until it has ended."""
+    """A running episode: `question` and `answer` alternate until it has ended."""
 
     def question(self) -> PolicyState | None:
         """Return the next decision's state; None after the last one."""
@@ -229,7 +230,10 @@ def on_the_road(terms: EpisodeTerms) -> Play:
 
 
 class Environment:
-    """Episodes of one policy, started by `begin`. The creator must close it: an unfinished episode has a thread."""
+    """Episodes of one policy, started by `begin`.
+
+    The creator must close it, because an unfinished episode has a thread.
+    """
 
     def __init__(self, terms: EpisodeTerms, begin: Callable[[EpisodeTerms], Play] = on_the_road) -> None:
         self._terms, self._begin = terms, begin
@@ -274,9 +278,11 @@ class Environment:
         """
         before, turns = self._now, self._turns
         if before is None or turns is None or before.observation is None:
-            raise TradebotError("no episode is being played", "call reset first")
+            raise TradebotError("no episode is running", "call reset first")
         if action not in ACTIONS:
-            raise TradebotError(f"{action!r} is no target", f"use whole contracts from {ACTIONS[0]} to {ACTIONS[-1]}")
+            raise TradebotError(
+                (f"{action!r} is not a target"), f"use whole contracts from {ACTIONS[0]} to {ACTIONS[-1]}"
+            )
         turns.answer(int(action))
         after = turns.question()
         assert after is not None, "an episode says how it ends"
@@ -304,7 +310,7 @@ class Environment:
 
 
 def _play(terms: EpisodeTerms, put: Callable[[PolicyState], int]) -> None:
-    """Play a market, or with `flat_overnight` up to the end of the first session with a decision."""
+    """Run a market, or with `flat_overnight` up to the end of the first session with a decision."""
     decided = False
 
     def decide(moment: PolicyState) -> int:
@@ -324,7 +330,7 @@ def _play(terms: EpisodeTerms, put: Callable[[PolicyState], int]) -> None:
 
 
 def _is_over(run: BacktestRun, last: date | None) -> bool:
-    """Return True if every session up to the last one in which the policy is asked has been played."""
+    """Return True if every session in which the policy decides has run."""
     played, sessions = len(run.ends), run.made.sessions
     return last is not None and played < len(sessions) and sessions[played].date > last
 
@@ -343,7 +349,7 @@ def _info(of: PolicyState) -> dict[str, Any]:
 Q = TypeVar("Q")
 A = TypeVar("A")
 LONGEST_S = 300.0
-"""The longest time of the work between two questions."""
+"""The longest time of the work between two questions, in seconds."""
 
 
 class StoppedError(BaseException):
@@ -351,7 +357,7 @@ class StoppedError(BaseException):
 
 
 class _Caught:
-    """Keeps the error that a block ends with."""
+    """Stores the error that a block ends with."""
 
     error: BaseException | None = None
 
@@ -364,10 +370,10 @@ class _Caught:
 
 
 class HandOff(Generic[Q, A]):
-    """Runs work in a thread that waits while its question is open.
+    """Run work in a thread that waits while its question is open; only one of the two sides runs at any time.
 
-    Only one of the two sides runs at any time. `work` receives the function that asks a question and returns its
-    answer. Whoever starts this ends it with `stop`, which is safe to call twice.
+    `work` receives the function that asks a question and returns its answer. The caller that starts this ends it with
+    `stop`, which is safe to call twice.
     """
 
     def __init__(self, work: Callable[[Callable[[Q], A]], None], longest_s: float = LONGEST_S) -> None:
@@ -399,7 +405,9 @@ class HandOff(Generic[Q, A]):
         try:
             question = self._questions.get(timeout=self._longest_s)
         except Empty:
-            raise TradebotError(f"nothing was asked within {self._longest_s:g} s", "play fewer sessions") from None
+            raise TradebotError(
+                (f"no decision was reached within {self._longest_s:g} s"), "play fewer sessions"
+            ) from None
         if question is None:
             self._thread.join(self._longest_s)
             if self._caught.error is not None:

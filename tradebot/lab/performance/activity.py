@@ -46,7 +46,7 @@ class Exposure(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """The time of one step of a path, for how many seconds the market was open, and the prices at its beginning."""
+    """The time of one step of a path, the seconds in which the market was open, and the prices at its start."""
 
     start: datetime
     end: datetime
@@ -56,7 +56,7 @@ class _Window(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """A position's signed shares, what they are worth in USD, and when they last became others, as by a split."""
+    """A position's signed shares, their value in USD, and when they last changed, including by a split."""
 
     shares: float = 0.0
     usd: float = 0.0
@@ -64,7 +64,7 @@ class _Held(NamedTuple):
     multiplier: float = 1.0
 
     def after(self, step: LotStep) -> "_Held":
-        """Return the position after a fill: what is bought counts at its price, and a split changes no value."""
+        """Return the position after a fill: bought shares count at their price, and a split changes no value."""
         shares, cash = float(sum(lot.side.sign * lot.quantity for lot in step.held)), float(step.cash_usd)
         if not shares:
             usd = 0.0
@@ -88,27 +88,27 @@ class _Held(NamedTuple):
 def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposure, ...] | None:
     """Return the exposure over each step of a path, averaged over the exchange's open hours.
 
-    It is a fraction of the equity at the beginning of the step. Positions at that moment count at their market value
-    then. It is zero while there is no equity. None if the path has no step, or a session isn't known.
+    It is a fraction of the equity at the start of the step. Positions at that time count at their market value then. It
+    is zero while there is no equity. None if the path has no step, or a session isn't known.
     """
     windows = _windows(history, path, market)
     if not windows:
         return None
-    gross, held = [0.0] * len(windows), [defaultdict[str, float](float) for _ in windows]
+    gross, usd_by_symbol = [0.0] * len(windows), [defaultdict[str, float](float) for _ in windows]
     for owner, steps in history.lots.steps.items():
         if owner[0] != NOT_OURS:
             names = owner[1], *history.former_names.get(owner, ())
             for index, usd, signed in _invested_windows(steps, names, windows, market):
                 gross[index] += usd
-                held[index][owner[1]] += signed
+                usd_by_symbol[index][owner[1]] += signed
     equities = [float(step.before.equity_usd) for step in path.steps]
-    return tuple(map(_exposure, gross, held, equities))
+    return tuple(map(_exposure, gross, usd_by_symbol, equities))
 
 
-def _exposure(gross: float, held: Mapping[str, float], equity: float) -> Exposure:
+def _exposure(gross: float, usd_by_symbol: Mapping[str, float], equity: float) -> Exposure:
     if equity <= 0:
         return Exposure(0, 0)
-    of = {symbol: usd / equity for symbol, usd in sorted(held.items())}
+    of = {symbol: usd / equity for symbol, usd in sorted(usd_by_symbol.items())}
     return Exposure(gross / equity, sum(of.values()), of)
 
 
@@ -117,7 +117,7 @@ def average(of: Sequence[Exposure] | None) -> Exposure | None:
 
 
 def _windows(history: History, path: Path, market: MarketTime) -> list[_Window]:
-    """Return the time of each step; none at all if the market's hours of one aren't known."""
+    """Return the time of each step; empty if the market's hours are unknown for one of them."""
     ends, windows = {end.session: end for end in history.ends}, list[_Window]()
     for step in path.steps:
         start, end = step.before, None if step.before.is_start else ends.get(step.before.session)
@@ -132,35 +132,37 @@ def _windows(history: History, path: Path, market: MarketTime) -> list[_Window]:
 def _invested_windows(
     steps: Sequence[LotStep], names: Sequence[str], windows: Sequence[_Window], market: MarketTime
 ) -> Iterator[tuple[int, float, float]]:
-    """Yield each window in which a position was held, and its average value in USD, unsigned and signed."""
+    """Yield each window with a position, and its average value in USD, unsigned and signed."""
     ends = [window.end for window in windows]
     done = bisect_right(steps, windows[0].start, key=_AT)
-    held, index = _Held(), 0
+    position, index = _Held(), 0
     for step in steps[:done]:
-        held = held.after(step)
-    while index < len(windows) and (held.shares or done < len(steps)):
-        if not held.shares:
+        position = position.after(step)
+    while index < len(windows) and (position.shares or done < len(steps)):
+        if not position.shares:
             index = bisect_left(ends, steps[done].at)
             if index == len(windows):
                 return
         window, last = windows[index], bisect_right(steps, ends[index], done, key=_AT)
-        held, usd, signed = _through(held.at_market(window, names), steps[done:last], window, market)
+        position, usd, signed = _through(position.at_market(window, names), steps[done:last], window, market)
         yield index, usd, signed
         done, index = last, index + 1
 
 
-def _through(held: _Held, steps: Sequence[LotStep], window: _Window, market: MarketTime) -> tuple[_Held, float, float]:
+def _through(
+    position: _Held, steps: Sequence[LotStep], window: _Window, market: MarketTime
+) -> tuple[_Held, float, float]:
     """Return a position after a window, and its average value in the window, unsigned and signed."""
     if not steps:
-        return held, abs(held.usd), held.usd
+        return position, abs(position.usd), position.usd
     usd = signed = 0.0
     since = window.start
     for step in steps:
         share = (market.between_s(since, step.at) or 0.0) / window.open_s
-        usd, signed = usd + share * abs(held.usd), signed + share * held.usd
-        held, since = held.after(step), step.at
+        usd, signed = usd + share * abs(position.usd), signed + share * position.usd
+        position, since = position.after(step), step.at
     share = (market.between_s(since, window.end) or 0.0) / window.open_s
-    return held, usd + share * abs(held.usd), signed + share * held.usd
+    return position, usd + share * abs(position.usd), signed + share * position.usd
 
 
 def average_equity(path: Path) -> float | None:
@@ -185,7 +187,7 @@ def activity_figures(
     path: Path, exposed: Exposure | None, traded_usd: Decimal, fees_usd: Decimal | None, costs: Sequence[TotalSlippage]
 ) -> tuple[Figure, ...]:
     """Return exposure, turnover and cost along a path. `fees_usd` are the fees paid, as a positive amount."""
-    mean, seen = average_equity(path), len(path.steps)
+    mean, n_steps = average_equity(path), len(path.steps)
     turned = float(traded_usd) / 2 / mean if mean else None
 
     rows = (
@@ -196,7 +198,7 @@ def activity_figures(
         ("fees", "Fees", FigureUnit.USD, None if fees_usd is None else float(fees_usd)),
     )
     return (
-        *(figure(seen, name, label, unit, 1, value, NO_TIME, SEEN) for name, label, unit, value in rows),
+        *(figure(n_steps, name, label, unit, 1, value, NO_TIME, SEEN) for name, label, unit, value in rows),
         *(_slippage(each) for each in costs),
     )
 
@@ -258,9 +260,9 @@ _OF_FEES = {ActivityKind.COMMISSION: "commission", ActivityKind.BORROW_FEE: "bor
 
 
 def cost_kinds(history: History) -> tuple[CostKind, ...]:
-    """Return the account's costs of trading, borrowing cash and shorting, and its fills' cost against the quote.
+    """Return the account's costs of trading, borrowing cash and shorting, and its slippage.
 
-    Earned interest and funding are no cost.
+    Earned interest and funding are not costs.
     """
     charges = defaultdict[str | None, list[Charge]](list)
     for each in history.movements:
@@ -276,14 +278,14 @@ def _cost(movement: CashMovement) -> str | None:
         case CashKind.INTEREST as kind if movement.amount_usd < 0:
             return kind.value
         case CashKind.FUNDING as kind:
-            # It goes both ways from hour to hour, so only the sum says what holding costs.
+            # Funding goes both ways from hour to hour, so only the sum shows the cost of holding.
             return kind.value
         case _:
             return None
 
 
 def _slippage_charges(history: History) -> Iterator[Charge]:
-    """Yield what each fill of ours cost against the midpoint at decision, where that is known."""
+    """Yield each fill's slippage against the midpoint at decision, where that is known."""
     for fill in (owned.fill for owned in history.fills):
         sent = history.sent.get(fill.venue_order_id)
         own = sent.traded_by if sent else None

@@ -1,4 +1,4 @@
-"""Describe the assumptions of a report's blocks, and what isn't known."""
+"""Describe the assumptions behind a report's blocks, and what is unknown."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -14,9 +14,9 @@ from tradebot.views.trades.fees import fees_assumption
 
 NAMES = {"CAGR", "Sharpe ratio", "Sortino ratio", "Calmar ratio"}
 SHORT = {"psr": "PSR", "min_track_record": "MinTRL"}
-"""How figures with longer labels are called within a sentence."""
+"""Shorter names of figures for use within a sentence."""
 NAMED = 5
-"""How many missing sessions are named; of more, only the number and the first ones."""
+"""How many missing sessions are named; of more, only the number and the first ones are shown."""
 PROFIT = (
     "Profit is by the broker's equity, at the close or as it was seen last. Its parts are from the books: cash, and "
     "positions at the last prices of their sessions that were recorded."
@@ -124,7 +124,7 @@ def _missing(days: Sequence[date]) -> str:
 
 
 def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
-    """Yield a sentence for each kind of observation of which figures lack some: the present and the required number."""
+    """Yield a sentence for each kind of observation that figures lack: the present and the required number."""
     lacking = sorted((each for each in figures if each.lacks), key=lambda each: (each.of, each.needed))
     for kind, group in groupby(lacking, key=lambda each: each.of):
         rows = list(group)
@@ -142,6 +142,6 @@ def join_names(names: Sequence[str]) -> str:
 
 
 def _within(figure: Figure) -> str:
-    """Return a figure's label as it stands within a sentence, without what explains it."""
+    """Return a figure's label for use within a sentence, without its explanation."""
     label = SHORT.get(figure.name, figure.label)
     return label if figure.name in SHORT or label in NAMES else label[0].lower() + label[1:]

@@ -1,4 +1,4 @@
-"""A backtest's results, what ended it, and the outcome of its targets, computed from its books and passes."""
+"""Compute a backtest's results from its books and passes: figures, halts, and the outcome of targets."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -49,22 +49,22 @@ def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules:
     """Return the outcome of targets in passes, oldest first, given the filled shares by client order id; None without
     any.
     """
-    held, stopped, fitting = dict[str, Wanted](), Counter[str](), dict[str, Decimal]()
+    wanted_by_slot, stopped, fitting = dict[str, Wanted](), Counter[str](), dict[str, Decimal]()
     by_rebalance, without, reached = _last_passes(cycles), dict[str, None](), 0
     for (strategy, *_), records in by_rebalance.items():
-        held[strategy] = {name: _largest_share(record, rules) for name, record in records.items()}
+        wanted_by_slot[strategy] = {name: _largest_share(record, rules) for name, record in records.items()}
         ends = [(name, record.terminal) for name, record in records.items() if not _is_reached(record, filled)]
         reached += not ends
         stopped.update({str(end.reason) if end else "NOT_FILLED" for _, end in ends})
         without |= dict.fromkeys(name for name, end in ends if end and end.reason is Reason.SECTOR_UNKNOWN)
         if ends:
-            for name, value in _lacking(strategy, held, rules):
+            for name, value in _lacking(strategy, wanted_by_slot, rules):
                 fitting[name] = max(value, fitting.get(name, NONE))
     if not by_rebalance:
         return None
     counts, names = dict(stopped.most_common()), tuple(sorted(without))
-    said = tuple(_reach_notes(reached, len(by_rebalance), counts, fitting, names))
-    return Targets(reached, len(by_rebalance), counts, fitting, names, said)
+    sentences = tuple(_reach_notes(reached, len(by_rebalance), counts, fitting, names))
+    return Targets(reached, len(by_rebalance), counts, fitting, names, sentences)
 
 
 def _last_passes(cycles: Iterable[CycleRecord]) -> Mapping[Rebalance, Mapping[str, CandidateRecord]]:
@@ -84,21 +84,21 @@ def _is_reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
 
 
 def _largest_share(record: CandidateRecord, rules: Rules) -> Decimal:
-    """Return the most equity that a target may hold, as a share; one in shares isn't compared with limits."""
+    """Return the largest share of equity that a target may take; a target in shares isn't compared with limits."""
     own, weight = rules.of(record.candidate.strategy), abs(record.candidate.weight or NONE)
-    # What is above a target by less than the tolerance isn't sold.
+    # An excess within the tolerance isn't sold.
     return (weight + own.limits.target_tolerance_fraction) * own.allotment_fraction if weight else NONE
 
 
-def _lacking(strategy: str, held: Mapping[str, Wanted], rules: Rules) -> Iterator[tuple[str, Decimal]]:
-    """Yield the limits, the account's and the strategy's own, that are below what was wanted, with what would fit."""
+def _lacking(strategy: str, wanted_by_slot: Mapping[str, Wanted], rules: Rules) -> Iterator[tuple[str, Decimal]]:
+    """Yield limits of the account or the strategy that are below its targets, and the values that would fit."""
     own, walls = rules.of(strategy), rules.limits
-    # An order's limit is above the price that the shares were worked out at.
+    # An order's limit price is above the price from which the shares were computed.
     room = 1 + walls.limit_offset_fraction + walls.max_spread_fraction
-    for name, size in _sizes(held.values(), rules.sectors).items():
+    for name, size in _sizes(wanted_by_slot.values(), rules.sectors).items():
         if size * room > getattr(walls, name):
             yield f"limits.{name}", (size * room).quantize(PERCENT, ROUND_CEILING)
-    for name, size in _sizes([held[strategy]], rules.sectors).items():
+    for name, size in _sizes([wanted_by_slot[strategy]], rules.sectors).items():
         limit = getattr(own.limits, name) * own.allotment_fraction
         if limit < getattr(walls, name) and size * room > limit:
             fitting = size * room / own.allotment_fraction
@@ -106,7 +106,7 @@ def _lacking(strategy: str, held: Mapping[str, Wanted], rules: Rules) -> Iterato
 
 
 def _sizes(wants: Iterable[Wanted], sectors: Mapping[str, str]) -> Mapping[str, Decimal]:
-    """Return the largest share in one symbol and in one sector, and all together, by the limit on each."""
+    """Return the largest share in one symbol, in one sector, and in total, by the limit on each."""
     of_symbol, of_sector = defaultdict[str, Decimal](Decimal), defaultdict[str, Decimal](Decimal)
     for symbol, share in chain.from_iterable(each.items() for each in wants):
         of_symbol[symbol] += share
@@ -135,7 +135,7 @@ def _reach_notes(
 FEW_TRADES = 30
 """With fewer closed trades, a backtest hardly predicts the next one."""
 FEW_YEARS = 10
-"""With fewer years, there are hardly several kinds of market."""
+"""With fewer years, a backtest hardly covers several kinds of markets."""
 
 
 class Fall(Struct, frozen=True):
@@ -158,11 +158,12 @@ SETTINGS: Mapping[Reason, str] = {
     Reason.UNKNOWN_STORM: "halts.unknowns",
     Reason.VENUE_DRIFT: "halts.unreadable_rows",
 }
-"""The settings that decide when a cause halts the bot; the other causes are faults, which no setting allows."""
+"""The settings that determine when a cause halts the bot; the other causes are faults, for which there is no setting.
+"""
 
 
 class HaltSeen(Struct, frozen=True):
-    """A halt that the bot set itself, in trading time, with its causes and the settings that would end it.
+    """A halt that the bot set itself, in trading time, with its causes and the settings that would avoid it.
 
     `ended` is when a person ended it, or None.
     """
@@ -176,7 +177,7 @@ class HaltSeen(Struct, frozen=True):
 
 
 class AnswersRefused(Struct, frozen=True):
-    """A strategy whose whole results were refused for a reason: the first time, and the message then."""
+    """A strategy whose results were refused for a reason: the first time, and the message then."""
 
     strategy: str
     at: datetime
@@ -236,7 +237,7 @@ def backtest_result(
     has_rate = len(ends) >= year and grown > 0
     returns = [float(after / before - 1) for before, after in pairwise(equities) if before]
     ratio = sharpe(returns, year)
-    made, paid = trades(fills), defaultdict[CashKind, Decimal](Decimal)
+    round_trips, paid = trades(fills), defaultdict[CashKind, Decimal](Decimal)
     for movement in cash:
         paid[cash_kind(movement)] += movement.amount_usd
     return BacktestResult(
@@ -249,8 +250,8 @@ def backtest_result(
         yearly_return=grown ** (year / len(ends)) - 1 if has_rate else None,
         sharpe=ratio.value if ratio else None,
         max_drawdown=_deepest(opening_usd, ends),
-        trades=sum(trade.closed_at is not None and trade.key not in moved for trade in made),
-        still_open=sum(trade.closed_at is None for trade in made),
+        trades=sum(trade.closed_at is not None and trade.key not in moved for trade in round_trips),
+        still_open=sum(trade.closed_at is None for trade in round_trips),
         fills=len(fills),
         traded_usd=sum((abs(owned.fill.notional) for owned in fills), Decimal(0)),
         fees_usd=paid[CashKind.FEE] - sum(owned.fill.fee.usd for owned in fills if owned.fill.fee),
@@ -265,19 +266,19 @@ def backtest_result(
 
 
 def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
-    """Return sentences on the limitations of a run, however good it looks."""
+    """Return sentences on what a run can't show, however good it looks."""
     years, closed = result.sessions / result.year, result.trades
-    said = []
+    sentences = []
     if result.total_return <= -1 or (result.max_drawdown and result.max_drawdown.depth <= -1):
-        said.append("The account was worth less than nothing: a broker would have closed its positions long before.")
+        sentences.append("The account's value was below zero: a broker would have closed its positions long before.")
     if closed < FEW_TRADES:
         few = f"Only {pluralize(closed, 'trade')}" if closed else "No trade"
-        said.append(f"{few} closed: with fewer than {FEW_TRADES}, luck explains any result.")
+        sentences.append(f"{few} closed: with fewer than {FEW_TRADES}, luck explains any result.")
     if years < FEW_YEARS:
         span = f"{years:.1f} years" if years >= 1 else "Less than a year"
-        said.append(f"{span} of one market: what comes next may be a kind of market that wasn't among it.")
-    said.append("Nobody traded against it: your own orders would have moved the prices that it was filled at.")
-    return tuple(said)
+        sentences.append(f"{span} of one market: the future may be a kind of market that wasn't among it.")
+    sentences.append("Nobody reacted to its trades: your own orders would have moved the prices at which it filled.")
+    return tuple(sentences)
 
 
 def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:

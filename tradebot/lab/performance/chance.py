@@ -39,7 +39,7 @@ ONE_IN_TWENTY = 0.05
 OF_A_YEAR = {"year_drawdown": "Drawdown in one year of twenty", "year_session": "Worst session in one year of twenty"}
 """Figures of resampled years, and their labels: the depth reached or exceeded in one year of twenty."""
 MOST_AT_ONCE = 4_000_000
-"""The number of resampled ratios in memory at a time."""
+"""How many resampled ratios are in memory at a time."""
 AT_ONCE = 20_000
 """The number of returns resampled at a time, few enough for the processor's cache."""
 
@@ -145,7 +145,7 @@ def sharpe_spans(returns: Numbers, per_year: float, how: Resampling) -> Numbers:
 
 @lru_cache(maxsize=1)
 def _times_taken(count: int, how: Resampling) -> Numbers:
-    """Return how many times each resample takes each of so many returns: a row for each resample."""
+    """Return how many times each resample takes each return: a row for each resample."""
     draws = []
     for blocks in resample_blocks(count, how):
         many = len(blocks.rows)
@@ -167,7 +167,7 @@ def _ends(drawn: Generator, whole: int, mean_block: int) -> Places:
 
 
 class _Sums:
-    """Running sums of a series that is repeated once: so a block's sum is a difference, wherever the block begins."""
+    """Running sums of a series repeated once, so that a block's sum is a difference wherever it begins."""
 
     def __init__(self, series: ReturnSeries) -> None:
         values, excesses = np.asarray(series.values), np.asarray(series.excess)
@@ -199,7 +199,7 @@ class _Sums:
         return np.add.reduceat(of_blocks, blocks.rows) / self.count
 
     def _grown(self, blocks: Blocks) -> Numbers:
-        """Return how each resample has grown by each of its returns, on a log scale: a row for each."""
+        """Return the cumulative log growth of each resample: a row for each."""
         of_blocks = self.logs[blocks.first + blocks.lengths] - self.logs[blocks.first]
         before = np.cumsum(of_blocks) - of_blocks
         in_row = np.diff(np.append(blocks.rows, len(before)))
@@ -214,7 +214,7 @@ class _Sums:
 
 
 def _deepest(rows: Numbers) -> Numbers:
-    """Return the maximum drawdown of each row, as a fraction from -1 to 0; the rows are used up."""
+    """Return the maximum drawdown of each row, as a fraction from -1 to 0; the rows are overwritten."""
     peaks = np.maximum.accumulate(rows, axis=1)
     np.maximum(peaks, 0.0, out=peaks)
     rows -= peaks
@@ -301,11 +301,11 @@ def deflate_sharpe(of: Returns, trials: Trials | None) -> Selected | None:
     count, moments = len(of.values), shape(of.excess) if len(of.values) >= A_QUARTER else None
     by_chance = deflated = None
     if moments is not None:
-        # If too few of the trials' ratios are known, their deviation is taken as what chance alone would make it.
+        # If too few of the trials' ratios are known, use the deviation that chance alone would cause.
         sharpes = trials.sharpes
         deviation = stdev(sharpes) / sqrt(of.per_year) if len(sharpes) >= KNOWN else sharpe_error(moments)
         best = best_by_chance(trials.count, deviation)
-        # The deflated ratio is how probable it is that the true one is above what the best trial reaches by chance.
+        # The deflated ratio is the probability that the true one is above the best trial's by chance.
         by_chance, deflated = best * sqrt(of.per_year), probabilistic_sharpe(moments, best)
     note = NO_SPREAD if count >= A_QUARTER and deflated is None else f"the best of {pluralize(trials.count, 'trial')}"
     rows = (

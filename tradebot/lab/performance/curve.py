@@ -1,4 +1,4 @@
-"""An account's curve compared with a benchmark and cash, and its months and years.
+"""Compare an account's curve with a benchmark and cash, and compute its months and years.
 
 If no fund of a universe is traded, the benchmark is the universe in equal parts.
 """
@@ -39,10 +39,10 @@ class BenchmarkPrices(Struct, frozen=True):
     opens: Mapping[date, float] = field(default_factory=dict)
     how: str = ""
 
-    def price(self, seen: EquityPoint, covered: Sequence[date]) -> float | None:
+    def price(self, equity_point: EquityPoint, covered: Sequence[date]) -> float | None:
         """Return its price at an equity point: the session's close, or the first open for new books."""
-        if not seen.is_start:
-            return self.closes.get(seen.session)
+        if not equity_point.is_start:
+            return self.closes.get(equity_point.session)
         return self.opens.get(covered[0]) if covered else None
 
 
@@ -94,7 +94,7 @@ def frame(path: Path, benchmark: BenchmarkPrices, rates: Rates, leverage: Sequen
     rows["year"], rows["month"] = [d.year for d in rows["session"]], [d.month for d in rows["session"]]
     rows["value"] = column([None, *(step.value for step in path.steps)])
     rows["price"] = column([benchmark.price(each, path.sessions) for each in equity_points])
-    # How many sessions of the path were over at each sight.
+    # Count the sessions of the path that had ended at each equity point.
     reached = [0 if each.is_start else bisect_right(path.sessions, each.session) for each in equity_points]
     passed = [path.sessions[then:now] for then, now in pairwise(reached)]
     rows["cash"] = column([None, *map(rates.cash_interest, passed)])
@@ -120,14 +120,14 @@ def points(path: Path, rows: "pd.DataFrame") -> tuple[CurvePoint, ...]:
             at=point.at,
             is_start=point.is_start,
             equity_usd=point.equity_usd,
-            transfers_usd=moved[place],
-            index=index[place],
-            drawdown=under[place],
-            benchmark=of_benchmark[place],
-            benchmark_leveled=leveled[place],
-            cash=cash[place] or 1.0,
+            transfers_usd=moved[number],
+            index=index[number],
+            drawdown=under[number],
+            benchmark=of_benchmark[number],
+            benchmark_leveled=leveled[number],
+            cash=cash[number] or 1.0,
         )
-        for place, point in enumerate([path.start, *(step.after for step in path.steps)])
+        for number, point in enumerate([path.start, *(step.after for step in path.steps)])
     )
 
 
@@ -188,7 +188,7 @@ def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
 
 COINS = "coins"
 
-"""The benchmark's name: currently, only a venue of coins trades no fund."""
+"""The benchmark's name for the only venue that trades no fund, one of coins."""
 
 
 def entry_cost(models: Iterable[CostModel | None]) -> float:
@@ -198,9 +198,9 @@ def entry_cost(models: Iterable[CostModel | None]) -> float:
 
 
 def held_in_equal_parts(prices: Mapping[str, BenchmarkPrices], first: date, cost: float) -> BenchmarkPrices | None:
-    """Return a basket that is bought at the opens of a day, for `cost` as a fraction, and then not traded.
+    """Return a basket that is bought at a day's opens, for `cost` as a fraction, and then held.
 
-    `prices` are those of each symbol. Its value is 1 before it is bought. A symbol without an open on that day is left
+    `prices` has each symbol's prices. Its value is 1 before it is bought. A symbol without an open on that day is left
     out, and one without a close on a later day counts at its last one. None without any.
     """
     bought = {name: each for name, each in prices.items() if _is_price(each.opens.get(first))}
@@ -226,8 +226,8 @@ def _growth(of: BenchmarkPrices, first: date, days: Sequence[date]) -> Iterator[
 
 def _how(count: int, others: int, first: date, cost: float) -> str:
     are, costs = noun(count, "is", "are"), f"for {cost:.2%} of fees and slippage" if cost else "without costs"
-    left = f" {pluralize(others, 'other')} had no price that day." if others else ""
+    unpriced = f" {pluralize(others, 'other')} had no price that day." if others else ""
     return (
         f"{pluralize(count, COINS[:-1])} {are} bought in equal parts at the open of {first}, {costs}, and held without "
-        f"funding, and never sold.{left}"
+        f"funding, and never sold.{unpriced}"
     )

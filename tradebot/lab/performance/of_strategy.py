@@ -1,4 +1,4 @@
-"""One strategy's results in its part of an account, session by session and trade by trade, since a moment."""
+"""Compute one strategy's results in its part of an account, session by session and trade by trade, since a time."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -35,12 +35,12 @@ class OwnResults(Struct, frozen=True):
 def own_results(
     history: History, sessions: Sequence[Session], strategy: str, since: datetime, share: Callable[[date], Decimal]
 ) -> OwnResults:
-    """Return a strategy's results in the sessions that began since a moment and whose end was recorded.
+    """Return a strategy's results in the sessions since a time whose end was recorded.
 
     `sessions` are those of the exchange since before the books, oldest first. `share` returns the strategy's share of
     the account's equity on a day. Payments between two sessions count in the later one.
     """
-    own_breakdown, seen = breakdown(history), {end.session for end in history.ends}
+    own_breakdown, recorded_sessions = breakdown(history), {end.session for end in history.ends}
     days = [end.day for end in own_breakdown.ends]
     earned = defaultdict[date, Decimal](Decimal)
     for piece in own_breakdown.pieces:
@@ -48,7 +48,12 @@ def own_results(
             earned[piece.day] += piece.usd
     earning, returns, bases = sorted(earned), dict[date, float](), list[Decimal]()
     for before, session in pairwise(sessions):
-        if session.open < since or session.date not in seen or history.at is None or session.close > history.at:
+        if (
+            session.open < since
+            or session.date not in recorded_sessions
+            or history.at is None
+            or session.close > history.at
+        ):
             continue
         index = bisect_right(days, before.date)
         equity = own_breakdown.ends[index - 1].value_usd if index else history.opening_cash
@@ -61,10 +66,12 @@ def own_results(
         return OwnResults(returns)
     trips = [trip for trip in history.lots.trips if trip.trade.strategy == strategy and trip.trade.opened_at >= since]
     closed = ((trip.trade.closed_at, _of_stake(history, trip)) for trip in trips)
-    made = tuple((history.day.date_of(at), made) for at, made in closed if at and made is not None)
+    trade_returns = tuple(
+        (history.day.date_of(at), trade_returns) for at, trade_returns in closed if at and trade_returns is not None
+    )
     base = sum(bases, _ZERO) / len(bases)
     costs = _costs(history, trips)
-    return OwnResults(returns, made, None if costs is None else float(costs / base))
+    return OwnResults(returns, trade_returns, None if costs is None else float(costs / base))
 
 
 def _of_stake(history: History, trip: Trip) -> float | None:
@@ -79,7 +86,7 @@ def _fees(history: History, trip: Trip) -> Decimal:
 
 
 def _costs(history: History, trips: Sequence[Trip]) -> Decimal | None:
-    """Return what trades cost in USD; a fill whose midpoint isn't known counts as much as the others on average."""
+    """Return the cost of trades in USD; fills with an unknown midpoint count as much as the others on average."""
     if not trips:
         return _ZERO
     facts = TripFacts(history)

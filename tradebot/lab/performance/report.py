@@ -13,7 +13,7 @@ from tradebot.views.trades.pnl import ProfitPart
 
 
 class Block(StrEnum):
-    """A block of the report, with its own assumptions."""
+    """Blocks of the report, each with its own assumptions."""
 
     EARNED = "earned"
     CURVE = "curve"
@@ -208,7 +208,7 @@ class SpanEarnings(Struct, frozen=True, omit_defaults=True):
 
 
 class CutRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
-    """The contribution of one strategy, symbol or reason; `trades` counts the round trips that ended."""
+    """The contribution of one strategy, symbol or reason; `trades` counts the closed round trips."""
 
     trades: int
 
@@ -242,7 +242,7 @@ class RefusalsWorth(Struct, frozen=True):
     sentence: str
 
 
-# Making a frozen row takes three times as long, and there are as many as trades.
+# Frozen rows take three times as long to create, and there is one per trade.
 class ReportedTrade(Struct):
     """One round trip, or an open position (`closed_at` is None and the amounts are for its closed shares).
 

@@ -51,21 +51,23 @@ def trade_figures(trades: Sequence[ReportedTrade], day: VenueDay, moved: Collect
     another contract, which may not be among these trades.
     """
     closed = [_whole(story) for story in stories(trades, day) if is_over(story[-1], moved)]
-    made = [float(trade.net_usd) for trade in closed]
-    wins, losses = [each for each in made if each > 0], [-each for each in made if each < 0]
+    profits_usd = [float(trade.net_usd) for trade in closed]
+    wins, losses = [each for each in profits_usd if each > 0], [-each for each in profits_usd if each < 0]
     times = [(trade.closed_at - trade.opened_at).total_seconds() for trade in closed if trade.closed_at is not None]
-    held_s, mean = median(times) if times else None, mean_of(made) if len(made) >= A_SAMPLE else None
+    held_s, mean = median(times) if times else None, mean_of(profits_usd) if len(profits_usd) >= A_SAMPLE else None
     return (
-        _win_rate(len(wins), len(made)),
+        _win_rate(len(wins), len(profits_usd)),
         _of_sides("payoff", "Payoff", wins, losses, means=True),
         _of_sides("profit_factor", "Profit factor", wins, losses, means=False),
-        figure(len(made), "mean_profit", "Mean profit", FigureUnit.USD, A_SAMPLE, mean, of=TRADES),
+        figure(len(profits_usd), "mean_profit", "Mean profit", FigureUnit.USD, A_SAMPLE, mean, of=TRADES),
         Figure("median_holding", "Median holding time", FigureUnit.SECONDS, held_s, len(times), 1, TRADES),
     )
 
 
 def _whole(story: Sequence[ReportedTrade]) -> ReportedTrade:
-    """Return a story as one trade, from its first entry to its last exit, with the profit of all its contracts."""
+    """Return a rolled position's trades as one, from the first entry to the last exit, with the profit of all
+    contracts.
+    """
     first, last = story[0], story[-1]
     net_usd = sum((trade.net_usd for trade in story), Decimal(0))
     return replace(first, closed_at=last.closed_at, net_usd=net_usd) if len(story) > 1 else first
@@ -116,7 +118,7 @@ def transfers(history: History) -> list[CashMovement]:
 
     Adopted shares were in that equity before, so their adoption transfers nothing.
     """
-    # Adopted shares were in that equity before, so their adoption moves nothing.
+    # Adopted shares were already in that equity, so their adoption moves nothing.
     moved = (each for each in history.cash if cash_kind(each) is CashKind.TRANSFER)
     return [each for each in moved if each.origin is not Origin.ADOPTION]
 
@@ -209,12 +211,12 @@ def what_differs(profit: pnl.ProfitReport) -> Iterator[str]:
     if compared is None:
         if unpriced:
             unseen = f"No price of {profit.ends[-1].day} was seen for {', '.join(unpriced)}"
-            yield f"{unseen}; the books count the last one before or what was paid."
+            yield f"{unseen}; the books use the last earlier one, or the cost."
         return
     if apart := profit.difference_usd:
         side = "above" if apart > 0 else "below"
-        seen = f"the broker's equity of {compared.at:%Y-%m-%d %H:%M}Z, at its own prices"
-        yield f"By {seen}, it is {abs(apart):,.2f} USD {side} what the books make of it."
+        source = f"the broker's equity of {compared.at:%Y-%m-%d %H:%M}Z, at its own prices"
+        yield f"By {source}, it is {abs(apart):,.2f} USD {side} what the books make of it."
     if compared.unpriced:
         yield f"No price was seen for {', '.join(compared.unpriced)}; the books value these at cost."
     if compared.left_out:
@@ -222,7 +224,7 @@ def what_differs(profit: pnl.ProfitReport) -> Iterator[str]:
 
 
 def report_trades(history: History, choice: Choice) -> tuple[tuple[ReportedTrade, ...], tuple[TotalSlippage, ...]]:
-    """Return the selected trades, and the slippage of all their fills against each midpoint; none without trades."""
+    """Return the selected trades, and the slippage of all their fills against each midpoint."""
     trips = [
         trip
         for trip in history.lots.trips

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 A_MONTH, A_QUARTER, A_YEAR = 21, 63, SESSIONS_PER_YEAR
-"""How many returns figures need. A month's volatility is off by a sixth (one standard error). A Sharpe ratio needs its
-skewness and kurtosis too, and from a quarter it is still off by 2. What is said per year needs a year."""
+"""The numbers of returns that figures need.
+
+A month's volatility is off by a sixth (one standard error). A Sharpe ratio also needs its skewness and kurtosis, and
+from a quarter it is still off by 2. Annual figures need a year.
+"""
 RETURNS, TAIL_SESSIONS = "session returns", "sessions in the tail"
 COMPARED = ("total_return", "cagr", "volatility", "sharpe", "max_drawdown")
 LOST = "everything was lost"
@@ -145,7 +148,7 @@ def comparisons(path: Path, rows: "pd.DataFrame | None", rates: Rates) -> tuple[
 
 
 TAIL, IN_TAIL = 0.05, 13
-"""The share of sessions in a tail, and how many a year has in it."""
+"""The share of sessions in a tail, and how many of them a year has."""
 WIDTHS = [round(step * 10.0**power, 6) for power, step in product(range(-5, 1), (1, 2, 5))]
 """How wide the bins of a histogram may be, as fractions, narrowest first."""
 MOST_BINS = 40
@@ -211,11 +214,11 @@ def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None
 
 
 DIFFERENCES = {"benchmark": ("mean_difference", "Mean difference"), "leveled": ("mean_leveled", "At equal leverage")}
-"""By the column that an account's returns are compared with: the name and the label of the mean difference."""
+"""The name and label of the mean difference, by the column that an account's returns are compared with."""
 
 
 def _differences(rows: "pd.DataFrame") -> tuple[Figure, ...]:
-    """Return by how much the account's returns were above those of the benchmark, on average."""
+    """Return the mean difference between the account's returns and the benchmark's."""
     figures, fewest = list[Figure](), fewest_sessions(1)
     for column, (name, label) in DIFFERENCES.items():
         pairs = rows[["value", column]].dropna() if column in rows else rows[:0]

@@ -114,7 +114,7 @@ def _sights(history: History, sessions: Sequence[Session]) -> Iterator[EquityPoi
 
 
 def _closes(history: History, sessions: Sequence[Session]) -> Iterator[EquityPoint]:
-    """Yield what the account was worth at each close of which the venue told in the session after."""
+    """Yield the account's equity at each close that the venue reported in the next session."""
     closes = {end.session: end.last_close for end in history.ends}
     for session, after in pairwise(sessions):
         usd = closes.get(after.date)

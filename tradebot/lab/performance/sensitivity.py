@@ -1,4 +1,4 @@
-"""How a backtest's result depends on factors outside the strategy: costs, a day's delay, the day of the rebalance."""
+"""Show how a backtest's result depends on factors outside the strategy: costs, a day's delay, the rebalance day."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -101,7 +101,7 @@ def _row(of: Variant, played: Variant) -> VariantRow:
 
 
 def _band(days: Sequence[Variant], played: Variant) -> CagrBand | None:
-    """Return the spread of the growth per year over days of rebalancing; None for too few of them, or too short."""
+    """Return the range of annual growth over rebalance days; None for too few of them, or too short a run."""
     rates = sorted(each.cagr for each in days if each.cagr is not None)
     if len(rates) < FEWEST:
         return None

@@ -265,8 +265,8 @@ def quantile(values: Sequence[float], share: float) -> Interval:
     Conover, Practical Nonparametric Statistics, third edition, 1999. There must be a value.
     """
     ranked, last = sorted(values), len(values) - 1
-    place = share * last
-    below, part = int(place), place % 1
+    position = share * last
+    below, part = int(position), position % 1
     value = ranked[below] + part * (ranked[min(below + 1, last)] - ranked[below])
     middle, half = share * len(values), Z_95 * sqrt(len(values) * share * (1 - share))
     low, high = max(ceil(middle - half) - 1, 0), min(ceil(middle + half) - 1, last)

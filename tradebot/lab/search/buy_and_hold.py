@@ -1,4 +1,4 @@
-"""The return of holding the universe in equal parts, from the first open on and without costs."""
+"""Compute the return of holding the universe in equal parts, from the first open on and without costs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tradebot.model.series import DAY
 from tradebot.model.view import BarNeed
 
 LATER = timedelta(hours=1)
-"""So long after the last close, its day is over."""
+"""How long after its close a session's day is over."""
 
 
 def buy_and_hold_returns(market: OpenedMarket, universe: Sequence[str]) -> tuple[float, ...]:

@@ -50,7 +50,7 @@ LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0"
 """The environment variable that keeps Ray on this machine's own addresses, on Linux too. Otherwise it listens on all of
 them.
 """
-ON = "the same command goes on (search: add --resume)"
+ON = "the same command continues (search: add --resume)"
 START = f"export {LOOPBACK}; ray start --head --include-dashboard false --disable-usage-stats"
 
 
@@ -130,7 +130,7 @@ def require_here(wanted: object, here: object, what: str) -> None:
     """Raise OperatorError naming this node unless it has the required value."""
     if wanted != here:
         raise OperatorError(
-            f"the node {node()} of the cluster has {what}: {here} instead of {wanted}",
+            f"the node {node()} of the cluster has {what} {here} instead of {wanted}",
             "install the same there, or take the node out of the cluster (ray stop, on that machine)",
         )
 
@@ -160,11 +160,11 @@ def work_of(bench: Bench, study_location: StudyLocation, workers: int) -> Search
 
 
 def hand_out(pool: Pool, tell: Tell) -> None:
-    """Run a study's trials on the cluster until none is left, or this process is told to stop."""
-    # Ray prints what it has to say of its nodes, and the parent's output may be a document.
+    """Run a study's trials on the cluster until none is left, or until this process is told to stop."""
+    # Ray prints messages of its nodes, and the parent's output may be a document.
     os.dup2(2, 1)
     ray = connect_ray()
-    # Ray has put a handler of its own in place.
+    # Ray has installed its own signal handler.
     is_stopping = stopping()
     try:
         study = pool.study()
@@ -192,7 +192,7 @@ def connect_ray() -> Any:
             f"RAY_ADDRESS is {word(address)}, and a search needs the address of a cluster that runs",
             "set it to HOST:PORT, or unset it to use the cluster of this machine",
         )
-    # Nothing that Ray waits in can be interrupted: the parent says what the end of this process means.
+    # Ray's waits can't be interrupted, so the parent decides what the end of this process means.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(CONNECT_S)
     try:
@@ -225,7 +225,7 @@ class Tasks(Protocol):
 
 
 class _Trials(Struct):
-    """The trials of a study, which workers ask for themselves."""
+    """The trials of a study, which workers get themselves."""
 
     study: Study
 
@@ -240,7 +240,7 @@ class _Trials(Struct):
 
 
 class _Seated(Struct, eq=False):
-    """A worker of the cluster, by Ray's handle; it has no name until it is ready to play, and then a task."""
+    """A worker of the cluster, by Ray's handle; it has no name until it is ready, and then a task."""
 
     actor: Any
     name: list[str | int] | None = None
@@ -305,7 +305,7 @@ class WorkerTable(Struct):
         self._ask(seated)
 
     def _ask(self, seated: _Seated) -> None:
-        """Have a worker play the next task, or send it away."""
+        """Give a worker the next task, or dismiss it."""
         task = self.tasks.next()
         if task is None:
             self.ray.kill(seated.actor)
@@ -314,7 +314,7 @@ class WorkerTable(Struct):
         self.awaited[seated.actor.play.remote(*task)] = seated
 
     def _replace_dead(self, seated: _Seated, error: Exception) -> None:
-        """Put back what a worker was playing, which died or erred, and start another one wherever there is room."""
+        """Put back the task of a worker that died or failed, and start another worker where there is room."""
         self.deaths += 1
         self.ray.kill(seated.actor)
         if seated.name is not None:

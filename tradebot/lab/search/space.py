@@ -49,11 +49,11 @@ MOST_CHOICES = 1_000
 
 DRAWN = 100
 
-"""How many drawn combinations the loader checks before the first trial runs."""
+"""How many drawn combinations are checked before the first trial runs."""
 
 DIGITS = 4
 
-"""The digits to which a value between two others is rounded: more of them would be luck."""
+"""The digits to which a value within a range is rounded; more would only fit noise."""
 
 FIXED = frozenset({"mode", "venue", "universe", "sandbox", "backtest", "report", "tax", "serve"})
 
@@ -129,7 +129,7 @@ class Space(Frozen):
         if unknown or len({*self.objectives}) < len(self.objectives):
             raise ValueError(f"objectives are different ones of {', '.join(OBJECTIVES)}")
         if self.sampler == "tpe" and self.judge.by is By.CROSS_VALIDATION:
-            # Every session would have had a part in what tpe tries, so none could judge it.
+            # With tpe, every session would influence what it tries, so none could test the result.
             raise ValueError("tpe learns from all trials, so cpcv can't judge it: use sampler: random, or walk-forward")
         if self.sampler == "grid":
             if open_ends := [name for name, setting in self.settings.items() if _all_of(setting) is None]:
@@ -171,7 +171,7 @@ class Space(Frozen):
             every = product(*map(_choices, self.settings.values()))
             everything = [dict(zip(self.settings, point, strict=True)) for point in every]
             if self.total < len(everything):
-                # What is left out of a grid is chance, and not its end.
+                # Trials left out of a grid are chosen at random, not from its end.
                 Random(self.seed).shuffle(everything)  # noqa: S311 - replayable
             yield from everything[: self.total]
         elif self.sampler == "random":
@@ -223,10 +223,10 @@ def read_space(path: Path) -> Space:
 
 def _sentence(error: Any) -> str:
     kinds = ("Between", "list", "function-after")
-    place = ".".join(str(part) for part in error["loc"] if not str(part).startswith(kinds) and part != "[key]")
+    path = ".".join(str(part) for part in error["loc"] if not str(part).startswith(kinds) and part != "[key]")
     if error["type"] == "extra_forbidden":
-        return f"{place}: a space has no such key"
-    return f"{place}: {describe_validation_error(error)}" if place else describe_validation_error(error)
+        return f"{path}: a space has no such key"
+    return f"{path}: {describe_validation_error(error)}" if path else describe_validation_error(error)
 
 
 class Tryable(Protocol):
@@ -259,7 +259,7 @@ class Spaced(Struct, frozen=True):
 
 
 class SpaceChecked(Struct, frozen=True):
-    """How many drawn combinations the loader refuses because their values don't fit together, and its message."""
+    """How many drawn combinations the loader refuses because their values contradict each other, and its message."""
 
     drawn: int
     refused: int
@@ -267,7 +267,7 @@ class SpaceChecked(Struct, frozen=True):
 
 
 def check(spaced: Tryable) -> SpaceChecked:
-    """Check a space before anything runs: each setting's ends and choices, and drawn combinations.
+    """Check a space before anything runs: each setting's bounds and choices, and drawn combinations.
 
     A value that no combination of the others makes valid is refused, with the reason. Raise ConfigurationError naming
     it.
@@ -276,7 +276,7 @@ def check(spaced: Tryable) -> SpaceChecked:
     for name in space.settings:
         if (section := name.split(".")[0]) in FIXED:
             raise ConfigurationError(
-                f"{name} ({spaced.source}) belongs to what is played and how, not to what is tried on it",
+                f"{name} ({spaced.source}) belongs to the market or the run, so a search can't vary it",
                 f"remove it from the space, and set {section} in your configuration or by an option",
             )
     combinations = [*space.draw(DRAWN)]

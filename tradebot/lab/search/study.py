@@ -47,7 +47,7 @@ BEAT_S = 30.0
 
 LOST_S = 300.0
 
-"""How often the worker of a trial reports, and the silence after which it counts as dead."""
+"""How often a trial's worker reports, and the silence after which it counts as dead, in seconds."""
 
 UNNAMED_S = 10.0
 
@@ -55,7 +55,7 @@ UNNAMED_S = 10.0
 
 MOST_DEATHS = 3
 
-"""A trial whose worker has died so often isn't played again."""
+"""A trial whose workers have died this often isn't run again."""
 
 DATABASE_S = 60
 
@@ -75,13 +75,13 @@ class Result(Struct, frozen=True):
 
 
 class _FileLock:
-    """Keeps two processes from writing a journal at once; the system gives it back when its holder dies."""
+    """Keep two processes from writing a journal at once; the system releases it when its holder dies."""
 
     def __init__(self, journal: Path) -> None:
         self._journal, self._held = journal, list[int]()
 
     def acquire(self) -> bool:
-        """Take the lock, and remove the half line of a writer that died while it was writing."""
+        """Take the lock, and remove an incomplete line of a writer that died."""
         descriptor = os.open(self._journal, os.O_RDWR)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         self._held.append(descriptor)
@@ -95,21 +95,21 @@ class _FileLock:
 
 
 def _whole(descriptor: int, size: int) -> int:
-    """Return the length of a journal's whole lines."""
+    """Return the length of a journal's complete lines, in bytes."""
     while size and (newline := os.pread(descriptor, min(size, 65_536), max(size - 65_536, 0)).rfind(b"\n")) < 0:
         size = max(size - 65_536, 0)
     return max(size - 65_536, 0) + newline + 1 if size else 0
 
 
 @contextmanager
-def reaching(place: str) -> Iterator[None]:
+def reaching(location: str) -> Iterator[None]:
     """Turn a storage's errors into sentences; its address may contain a password and isn't repeated."""
-    shown = f"the storage {place}" if "://" not in place else f"the storage ({place.partition('://')[0]})"
+    shown = f"the storage {location}" if "://" not in location else f"the storage ({location.partition('://')[0]})"
     again = "make it reachable again and go on with the study (search: add --resume), or begin anew if it is lost"
     try:
         yield
     except (OSError, SQLAlchemyError, StorageInternalError) as error:
-        first = str(error.__cause__ or error).splitlines()[0] if "://" not in place else type(error).__name__
+        first = str(error.__cause__ or error).splitlines()[0] if "://" not in location else type(error).__name__
         raise OperatorError(f"{shown} can't be reached: {first}", again) from error
     except ImportError as error:
         lacks = f"{shown} needs a package that isn't installed: {error.name}"
@@ -119,19 +119,19 @@ def reaching(place: str) -> Iterator[None]:
         raise OperatorError(f"{shown} is damaged: {error}", cure) from error
 
 
-def open_storage(place: str, *, new: bool) -> BaseStorage:
-    """Return the storage at a place: a file, or the address of a database; only a `new` study creates a file."""
+def open_storage(location: str, *, new: bool) -> BaseStorage:
+    """Open a study's storage: a file, or a database's address; only a `new` study creates a file."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if "://" in place:
-        kwargs = {"connect_args": {"timeout": DATABASE_S}} if place.startswith("sqlite") else {}
-        return RDBStorage(place, engine_kwargs=kwargs)
-    path = Path(place)
+    if "://" in location:
+        kwargs = {"connect_args": {"timeout": DATABASE_S}} if location.startswith("sqlite") else {}
+        return RDBStorage(location, engine_kwargs=kwargs)
+    path = Path(location)
     if not new and not path.exists():
-        raise OperatorError(f"there is no study yet in {place}", "leave out --resume to begin it")
+        raise OperatorError(f"there is no study yet in {location}", "leave out --resume to begin it")
     if path.suffix in (".db", ".sqlite", ".sqlite3"):
         return RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": DATABASE_S}})
     path.touch()
-    return JournalStorage(JournalFileBackend(place, lock_obj=_FileLock(path)))  # type: ignore[arg-type]
+    return JournalStorage(JournalFileBackend(location, lock_obj=_FileLock(path)))  # type: ignore[arg-type]
 
 
 def worker_of(pid: int) -> list[str | int]:
@@ -143,7 +143,7 @@ def worker_of(pid: int) -> list[str | int]:
 
 
 def _has_ended(worker: Sequence[str | int]) -> bool:
-    """Return True if a worker was a process of this machine that doesn't run any more."""
+    """Return True if a worker was a process of this machine that no longer runs."""
     if not worker or [*worker] != worker_of(int(worker[-1])):
         return False
     try:
@@ -158,12 +158,12 @@ def _has_ended(worker: Sequence[str | int]) -> bool:
 class Study:
     """A study in its storage, with its inputs and its space."""
 
-    def __init__(self, place: str, name: str, space: Space, *, workers: int = 1, new: bool = False) -> None:
-        self.place, self.name, self.space = place, name, space
+    def __init__(self, location: str, name: str, space: Space, *, workers: int = 1, new: bool = False) -> None:
+        self.place, self.name, self.space = location, name, space
         self._distributions = {key: _distribution(choices) for key, choices in space.settings.items()}
-        with reaching(place):
-            self._storage = open_storage(place, new=new)
-            self._file = os.stat(place).st_ino if "://" not in place else None
+        with reaching(location):
+            self._storage = open_storage(location, new=new)
+            self._file = os.stat(location).st_ino if "://" not in location else None
             ways = [optuna.study.StudyDirection.MAXIMIZE] * len(space.objectives)
             sampler = sampler_of(space, workers)
             if new and name in optuna.get_all_study_names(self._storage):
@@ -176,10 +176,10 @@ class Study:
             try:
                 self._study = optuna.load_study(storage=self._storage, sampler=sampler, study_name=name)
             except KeyError:
-                raise OperatorError(f"{place} has no study {word(name)}", "leave out --resume") from None
+                raise OperatorError(f"{location} has no study {word(name)}", "leave out --resume") from None
 
     def _forget_unfinished(self) -> None:
-        """Delete a study whose maker died before it was whole; raise OperatorError if it is whole."""
+        """Delete a study whose creator died before it was complete; raise OperatorError if it is complete."""
         there = optuna.load_study(storage=self._storage, study_name=self.name)
         if MADE in there.user_attrs:
             raise OperatorError(
@@ -187,12 +187,12 @@ class Study:
             )
         optuna.delete_study(storage=self._storage, study_name=self.name)
 
-    def begin(self, made: Mapping[str, Any]) -> None:
+    def begin(self, inputs: Mapping[str, Any]) -> None:
         """Record a new study's inputs, and every combination that is known in advance."""
         with self._reaching():
             for values in self.space.grid():
                 self._study.enqueue_trial(dict(values), {PLANNED: True})
-            self._study.set_user_attr(MADE, dict(made))
+            self._study.set_user_attr(MADE, dict(inputs))
 
     @property
     def origin(self) -> Mapping[str, Any] | None:
@@ -208,12 +208,12 @@ class Study:
         was = self.origin
         if was is None:
             raise OperatorError(
-                f"the study {self.name} was never made to its end", "search anew: --study and another name"
+                f"the study {self.name} was never completely created", "search anew: --study and another name"
             )
-        for part, said in changed.items():
+        for part, meaning in changed.items():
             if was.get(part) != now[part]:
                 raise OperatorError(
-                    f"the study {self.name} can't go on: {said}",
+                    f"the study {self.name} can't continue: {meaning}",
                     "change that back, or search anew: --study and another name",
                 )
 
@@ -244,7 +244,7 @@ class Study:
         return sum(not _is_spare(trial) for trial in self._study.get_trials(deepcopy=False))
 
     def _is_one_too_many(self, trial: Trial) -> bool:
-        """Return True if others took the last trials at the same moment."""
+        """Return True if other processes took the last trials at the same time."""
         if PLANNED in trial.user_attrs or AGAIN in trial.user_attrs:
             return False
         before = [earlier for earlier in self._study.get_trials(deepcopy=False) if earlier.number < trial.number]
@@ -298,7 +298,7 @@ class Study:
         return 0
 
     def _recover(self) -> int:
-        """Put back again what somebody ended, and who died before it was back."""
+        """Put back trials whose process ended them but died before putting them back."""
         trials = self._study.get_trials(deepcopy=False)
         repeated = {trial.user_attrs[AGAIN][1] for trial in trials if AGAIN in trial.user_attrs}
         lost = [
@@ -308,7 +308,7 @@ class Study:
         ]
         back = 0
         for lost_trial in lost:
-            # Whoever ended it puts it back at once, unless it died in between.
+            # A process that ends a trial puts it back at once, unless it dies in between.
             ended = lost_trial.datetime_complete
             if ended is not None and time.time() - ended.timestamp() > UNNAMED_S:
                 back += 1
@@ -324,8 +324,8 @@ class Study:
         few = sum(trial.state is TrialState.PRUNED and RESULT in trial.user_attrs for trial in trials)
         refused = sum(trial.state is TrialState.PRUNED for trial in trials) - few
         given_up = sum(trial.state is TrialState.FAIL for trial in trials)
-        asked = len(trials) if not self.space.learns else max(self.space.total, len(trials))
-        return TrialCounts(played, asked - played - refused - given_up, refused, few, given_up)
+        expected = len(trials) if not self.space.learns else max(self.space.total, len(trials))
+        return TrialCounts(played, expected - played - refused - given_up, refused, few, given_up)
 
     def played_trials(self) -> list[PlayedTrial]:
         """Return the finished trials with all objectives; equal values are one trial."""
@@ -367,7 +367,7 @@ _GAVE_UP = f"its worker died {MOST_DEATHS} times"
 
 
 def _is_spare(frozen_trial: FrozenTrial) -> bool:
-    """Return True for a trial that counts for nothing: another one took its place, or it was one too many."""
+    """Return True for a trial that doesn't count: another one replaced it, or it was one too many."""
     return bool(frozen_trial.user_attrs.get(SPARE)) and frozen_trial.state is TrialState.FAIL
 
 
@@ -419,19 +419,19 @@ class SequentialStudy(Study):
 
     @classmethod
     def open_study(
-        cls, place: str, name: str, space: Space, made: Mapping[str, Any], changed: Mapping[str, str]
+        cls, location: str, name: str, space: Space, inputs: Mapping[str, Any], changed: Mapping[str, str]
     ) -> SequentialStudy:
-        """Open the study of this name: a new one, or the existing one, if it was `made` from the same inputs.
+        """Open the study of this name: a new one, or the existing one if it has the same inputs.
 
-        OperatorError by `changed`, as in `require_same`, if it wasn't, or if the storage can't be read.
+        Raise OperatorError with `changed`, as in `require_same`, if it has others, or if the storage can't be read.
         """
-        with reaching(place):
-            is_there = name in optuna.get_all_study_names(open_storage(place, new=True))
-        if is_there and (sequential_study := cls(place, name, space)).origin is not None:
-            sequential_study.require_same(made, changed)
+        with reaching(location):
+            is_there = name in optuna.get_all_study_names(open_storage(location, new=True))
+        if is_there and (sequential_study := cls(location, name, space)).origin is not None:
+            sequential_study.require_same(inputs, changed)
             return sequential_study
-        sequential_study = cls(place, name, space, new=True)
-        sequential_study.begin(made)
+        sequential_study = cls(location, name, space, new=True)
+        sequential_study.begin(inputs)
         return sequential_study
 
     def take(self) -> Trial | None:
@@ -440,7 +440,7 @@ class SequentialStudy(Study):
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if PLANNED in trial.user_attrs or {*trial.params} == {*self._distributions}:
                     return self._taken_up(trial)
-                # Whoever drew it died in between. It is drawn again, as if it never was.
+                # The process that drew it died in between. It is drawn again as if for the first time.
                 self._storage.set_trial_user_attr(trial._trial_id, SPARE, True)
                 self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
             waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))

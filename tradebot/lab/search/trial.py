@@ -103,7 +103,7 @@ def result_of(run: BacktestRun) -> Result:
 
 
 def trial_report(bench: Bench, result: Result) -> TrialReport:
-    """Build the report of a trial; a sampler that learns sees only the sessions that aren't used to judge."""
+    """Build the report of a trial; a sampler that learns gets only the sessions that aren't used for testing."""
     space, per_year = bench.spaced.space, sessions_per_year(bench.plan.settings.day)
     returns = np.array(result.returns)[:, None]
     if space.learns:

@@ -1,7 +1,7 @@
-"""Run the trials of a study in several processes, and replace one that dies.
+"""Run a study's trials in several processes, and replace one that dies.
 
 They are forks of the process that has opened the market, so it is read once and shared. Each gets its next trial from
-the study, the only thing shared with workers of other machines.
+the study, which is all that it shares with workers on other machines.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from tradebot.model.sentences import pluralize
 STOPS = (signal.SIGINT, signal.SIGTERM)
 POLL_S = 0.2
 STOP_S = 20.0
-"""How long a worker has to end its session when it is told to stop."""
+"""How long a worker has to end its session when it is told to stop, in seconds."""
 MOST_DEATHS = 10
 """After this many consecutive deaths without a finished trial, the cause isn't a single trial."""
 LOOK_S = 60.0
 """How often trials are checked for workers that died on other machines."""
-CLUSTER_GONE = "see ray status; once the cluster is there again, the same command goes on (search: add --resume)"
+CLUSTER_GONE = "see ray status; once the cluster is there again, the same command continues (search: add --resume)"
 Tell = Callable[[Mapping[str, object]], None]
 """Receives a child's messages to its parent: a finished trial, a worker elsewhere, or an error."""
 
@@ -46,11 +46,11 @@ class StudyLocation(Struct, frozen=True):
 
 
 class _Stop(BaseException):
-    """Unwinds a worker that was told to stop, or whose parent has gone, at the end of a session."""
+    """Raised to unwind a worker that was told to stop, or whose parent has gone, at the end of a session."""
 
 
 class _Worker(Struct):
-    """A child process, and the end of the pipe that it tells of finished trials by."""
+    """A child process, and the pipe on which it reports finished trials."""
 
     pid: int
     reads: int
@@ -90,7 +90,7 @@ class Pool(Struct):
 
     def _until_done(self, study: Study) -> None:
         study.put_back()
-        looked = kept = time.monotonic()
+        looked = recovered_s = time.monotonic()
         for _ in range(1 if self.hand_out else min(self.count, max(study.counts().left, 1))):
             self._start()
         while self.workers:
@@ -100,17 +100,17 @@ class Pool(Struct):
             if time.monotonic() - looked > LOOK_S:
                 study.put_back()
                 looked = time.monotonic()
-            if time.monotonic() - kept > LOOK_S:
+            if time.monotonic() - recovered_s > LOOK_S:
                 self.keep()
-                kept = time.monotonic()
+                recovered_s = time.monotonic()
 
     def _start(self) -> None:
         reads, writes = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
-        # What the workers share is never collected, so its pages stay shared.
+        # Freeze shared objects, so that garbage collection doesn't copy their pages.
         gc.freeze()
-        # A signal that comes before the worker can take it waits until then.
+        # A signal that arrives before the worker can handle it waits until then.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         pid = os.fork()
         if not pid:
@@ -122,7 +122,7 @@ class Pool(Struct):
         self.workers.append(_Worker(pid, reads))
 
     def _hear(self, worker: _Worker, study: Study) -> None:
-        """Take in what a worker tells; at its end, find out why it has ended."""
+        """Handle a worker's message; at its end, find out why it ended."""
         data = os.read(worker.reads, 65_536)
         worker.told += data
         *lines, worker.told = worker.told.split(b"\n")
@@ -169,7 +169,7 @@ class Pool(Struct):
 
 
 def _work(pool: Pool, writes: int) -> NoReturn:
-    """Play trials in this child until none is left; what it tells goes into the pipe, a line each."""
+    """Run trials in this child until none is left; each report is a line in the pipe."""
     code = 1
 
     def tell(fields: Mapping[str, object]) -> None:
@@ -179,7 +179,7 @@ def _work(pool: Pool, writes: int) -> NoReturn:
         (pool.hand_out or _play_all)(pool, tell)
         code = 0
     except (_Stop, BrokenPipeError):
-        # There is nobody left to tell after a broken pipe.
+        # After a broken pipe there is nobody to report to.
         code = 0
     except TradebotError as error:
         tell(told_of(error))
@@ -187,7 +187,7 @@ def _work(pool: Pool, writes: int) -> NoReturn:
     finally:
         if code:
             traceback.print_exc()
-        # Nothing of the parent's is ended or flushed twice.
+        # Don't run or flush anything of the parent's a second time.
         os._exit(code)
 
 

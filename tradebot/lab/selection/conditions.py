@@ -1,4 +1,4 @@
-"""A condition for promotion: its number and bound, what is missing, and when it could be met."""
+"""Define a promotion condition: its number and bound, what is missing, and when it could be met."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 LONGEST = 2_520
-"""A condition that so many more sessions (ten years) wouldn't meet at today's rate isn't met by waiting."""
+"""A condition that this many more sessions (ten years) wouldn't meet at the present rate isn't met by waiting."""
 
 
 class Must(StrEnum):
@@ -59,7 +59,7 @@ class ConditionCheck(Struct, frozen=True):
         )
 
     def _sessions_left(self) -> int | None:
-        """Return after how many more sessions it is first met, found by halving; None if not even after the longest."""
+        """Return after how many more sessions it is first met, by bisection; None if waiting doesn't help."""
         low, high = 0, LONGEST
         if not self.is_met(high):
             return None

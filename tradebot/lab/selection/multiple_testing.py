@@ -27,7 +27,7 @@ Numbers = NDArray[np.float64]
 
 BLOCKS = 12
 
-"""Into how many blocks the sessions are cut: that is 924 halves."""
+"""The number of blocks into which sessions are cut, which gives 924 halves."""
 
 FEWEST_PER_BLOCK = 4
 
@@ -90,7 +90,7 @@ def _ratios(sums: Numbers, squares: Numbers, sizes: Numbers) -> Numbers:
     count = sizes[:, None]
     means = sums / count
     variances = np.maximum(squares - count * means**2, 0.0) / (count - 1)
-    # What is left of a constant by rounding is no variance.
+    # Rounding errors of a constant are not variance.
     moves = variances > 1e-14 * squares / count
     ratios: Numbers = np.divide(
         means, np.sqrt(variances, where=moves, out=np.ones_like(means)), where=moves, out=np.zeros_like(means)
@@ -218,7 +218,9 @@ def superiority(returns: Numbers, how: Resampling = DEFAULT) -> Superiority | No
 
 
 def _share(resamples: Numbers, observed: float) -> float:
-    """Return the share of resamples that reach what was observed, which counts as one of them and so is never zero."""
+    """Return the share of resamples that reach the observed value, which counts as one of them, so that it is never
+    zero.
+    """
     return float((1 + (resamples >= observed).sum()) / (1 + len(resamples)))
 
 

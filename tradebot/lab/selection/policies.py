@@ -2,8 +2,8 @@
 
 Across seeds, the median counts, never the best; with several paths, first the median of a seed's paths. The comparison
 with benchmarks is Hansen's test over all configurations that were ever tried, as daily returns at equal volatility,
-once per benchmark. Configurations with unknown returns count like those that are known: p is multiplied by the ratio of
-all to known ones.
+once per benchmark. Configurations with unknown returns count like the known ones: p is multiplied by the ratio of all
+to known ones.
 """
 
 from collections import Counter
@@ -184,7 +184,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
 def _deflate(returns: Sequence[float], trials: int) -> float:
     moments = shape(returns)
-    # Chance is what it makes of one trial: the spread of all trials would take the skill of some for luck.
+    # Use the spread of one trial by chance: the spread of all trials would count some trials' skill as luck.
     probability = moments and probabilistic_sharpe(moments, best_by_chance(trials, sharpe_error(moments)))
     return probability if probability is not None else 0.0
 
@@ -196,10 +196,10 @@ def _at_equal_volatility(returns: Numbers) -> Numbers:
 
 
 class Judging(Struct, frozen=True):
-    """How sessions were judged: how many a model may have seen, and how many runs each seed must have.
+    """How sessions were evaluated: how many a model may have seen, and how many runs each seed must have.
 
-    A session is seen if a model that judges it was trained on a session that no split of the settings trains on for it,
-    whether the session itself or one in the embargo, or if no model judges it.
+    A session counts as seen if no model evaluates it, or if its model was trained on a session that no split of the
+    settings trains on for it, including those in the embargo.
     """
 
     seen: int
@@ -211,15 +211,15 @@ def _judging(of: PolicyResults, rules: SplitRules) -> Judging:
     for split in of_policies(rules, of.calendar):
         allowed.setdefault(split.outside.tobytes(), []).append(split.inside)
     days = np.array([day.toordinal() for day in of.calendar], dtype=np.int64)
-    times, seen = np.zeros(len(days), dtype=np.int64), np.zeros(len(days), dtype=np.bool_)
+    times, is_seen = np.zeros(len(days), dtype=np.int64), np.zeros(len(days), dtype=np.bool_)
     for part in of.splits:
         outside, inside = _places(days, part.judged), _places(days, part.trained)
         times[outside] += 1
         if not any(np.isin(inside, each).all() for each in allowed.get(outside.tobytes(), ())):
-            seen[outside] = True
+            is_seen[outside] = True
     judged = np.isin(days, [day.toordinal() for day in of.sessions])
     needed = 1 if times.max(initial=0) <= 1 else len(paths(SessionCut(By.CROSS_VALIDATION, rules.groups, rules.judged)))
-    return Judging(int((judged & (seen | (times != needed))).sum()), needed)
+    return Judging(int((judged & (is_seen | (times != needed))).sum()), needed)
 
 
 def _places(days: Places, spans: Sequence[SessionSpan]) -> Places:
@@ -232,9 +232,10 @@ def _places(days: Places, spans: Sequence[SessionSpan]) -> Places:
 def asked_of_policy(
     of: PolicyFigures | str, rules: PolicyRules, replays: Sequence[float] = ()
 ) -> Iterator[ConditionCheck]:
-    """Yield a rung's conditions for a learned policy, slow ones last; nothing if there are none.
+    """Yield a rung's conditions for a learned policy, slow ones last; none if the rung has none.
 
-    For a policy without results, a text says why. `replays` are paper sessions, as `off_replay` returns them.
+    For a policy without results, `of` is a text that says why. `replays` are paper sessions, as `off_replay` returns
+    them.
     """
     if not rules.asks:
         return
@@ -269,7 +270,7 @@ def _of_runs(rules: PolicyRules) -> Iterator[_Row]:
 
 
 def _figure(of: PolicyFigures | str, figure: Callable[[PolicyFigures], float | None], more: int) -> float | None:
-    """Return a figure, which no waiting changes: other sessions need another evaluation."""
+    """Return a figure, which waiting can't change, because other sessions need another evaluation."""
     return None if isinstance(of, str) else figure(of)
 
 
@@ -278,7 +279,7 @@ def _within(replays: Sequence[float], share: float, more: int) -> float | None:
 
 
 def off_replay(days: Sequence[DayParity]) -> tuple[float, ...]:
-    """Return how far each session was from its replay, as a share of its costs.
+    """Return each session's difference from its replay, as a share of its costs.
 
     A session that wasn't over, had no costs, or has unknown costs is left out.
     """

@@ -312,5 +312,5 @@ def half_width(count: int, error: float, tightest: int = TIGHTEST) -> float:
     """
     shape = -2 * log(2 * error)
     mixing = (shape + log(shape + 1)) / tightest
-    seen = count * mixing + 1
-    return sqrt(2 * seen / (count**2 * mixing) * log1p(sqrt(seen) / (2 * error)))
+    scale = count * mixing + 1
+    return sqrt(2 * scale / (count**2 * mixing) * log1p(sqrt(scale) / (2 * error)))

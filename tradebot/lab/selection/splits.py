@@ -100,7 +100,9 @@ def paths(cut: SessionCut) -> tuple[tuple[int, ...], ...]:
     Each group is judged in as many splits as there are paths, and each path uses a different one of them.
     """
     chosen = [*combinations(range(cut.parts), cut.judged)]
-    of_groups = [[index for index, held in enumerate(chosen) if group in held] for group in range(cut.parts)]
+    of_groups = [
+        [index for index, judged_groups in enumerate(chosen) if group in judged_groups] for group in range(cut.parts)
+    ]
     return tuple(zip(*of_groups, strict=True))
 
 

@@ -160,25 +160,28 @@ def _matrix(tried: Sequence[PlayedTrial]) -> Numbers:
 
 
 def verdict(
-    tried: Sequence[PlayedTrial], asked: SearchQuestion, variants: Sequence[Variant] = (), left_out: Sequence[str] = ()
+    tried: Sequence[PlayedTrial],
+    search_question: SearchQuestion,
+    variants: Sequence[Variant] = (),
+    left_out: Sequence[str] = (),
 ) -> SearchVerdict | None:
     """Conclude how far the best of these trials can be trusted; all have the same sessions.
 
     `variants` are variants of the best one, and `left_out` says why others didn't run. None if there are too few
     sessions to choose in and to judge in, or if no trial has the objective.
     """
-    best, cut = best_of(tried, asked), _splits(tried, asked)
+    best, cut = best_of(tried, search_question), _splits(tried, search_question)
     if best is None or not cut:
         return None
     returns = _matrix(tried)
     sessions = len(returns)
-    objectives = _Measured(returns, asked)
+    objectives = _Measured(returns, search_question)
     outside = _outside(objectives, cut)
     # What a sampler has learned from is no test of what it came up with.
-    tested = returns[training_sessions(sessions) :] if asked.learns else returns
+    tested = returns[training_sessions(sessions) :] if search_question.learns else returns
     how = Resampling(DEFAULT.resamples, block_length(tested, max(LEAST_BLOCK, _gap(tried))))
-    test, p_value = superiority(tested, how), max(asked.counted, len(tried))
-    compared_trials = _compare_trials(tried, objectives, cut, asked)
+    test, p_value = superiority(tested, how), max(search_question.counted, len(tried))
+    compared_trials = _compare_trials(tried, objectives, cut, search_question)
     draft = SearchVerdict(
         SearchConclusion.NOTHING,
         "",
@@ -189,21 +192,23 @@ def verdict(
         sessions,
         len(tested),
         _gap(tried),
-        measure_objective(asked.objective, outside[:, None], asked.per_year)[0],
+        measure_objective(search_question.objective, outside[:, None], search_question.per_year)[0],
         total_return(outside.tolist()),
         _p(test, p_value / len(tried)),
         by_parts(tested),
         test,
-        total_return(asked.held) if asked.held else None,
-        _against_holding(returns, asked, p_value / len(tried), how),
+        total_return(search_question.held) if search_question.held else None,
+        _against_holding(returns, search_question, p_value / len(tried), how),
         overfitting(returns),
         _deflate_best(returns, best, p_value),
-        plateau(best, [trial.values for trial in tried], [*map(_finite_or_none, objectives.whole)], asked.ranges),
+        plateau(
+            best, [trial.values for trial in tried], [*map(_finite_or_none, objectives.whole)], search_question.ranges
+        ),
         tried[best].gained - tried[best].best_five,
         tuple(variants),
         tuple(left_out),
     )
-    conclusion, sentence = conclude_search(draft, asked.objective)
+    conclusion, sentence = conclude_search(draft, search_question.objective)
     return SearchVerdict(conclusion, sentence, *(getattr(draft, name) for name in SearchVerdict.__struct_fields__[2:]))
 
 
@@ -236,8 +241,8 @@ def _gap(tried: Sequence[PlayedTrial]) -> int:
 class _Measured:
     """The objective of each trial, in any of the sessions; one that it doesn't have there is below all others."""
 
-    def __init__(self, returns: Numbers, asked: SearchQuestion) -> None:
-        self.returns, self._asked = returns, asked
+    def __init__(self, returns: Numbers, search_question: SearchQuestion) -> None:
+        self.returns, self._asked = returns, search_question
         self.whole = self.of(np.arange(len(returns)))
 
     def of(self, places: NDArray[np.int64]) -> list[float]:

@@ -151,12 +151,12 @@ def test_same_command_again_trains_nothing(place: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        (("--set", "size=2", "--space", "other.yaml"), "its agent, or what --set, --steps or --seeds say of it"),
-        (("--without", "rsi_14"), "it learned from other features"),
-        (("--trials", "20"), "its space was another one"),
-        (("--seed", "2"), "it was played on another market"),
-        (("--config", "other-bot.yaml"), "the settings were others"),
-        (("--agent", "sac", "--study", "logistic"), "its agent"),
+        (("--set", "size=2", "--space", "other.yaml"), "it has another agent, or other --set, --steps or --seeds"),
+        (("--without", "rsi_14"), "it has other features"),
+        (("--trials", "20"), "it has another space"),
+        (("--seed", "2"), "it has another market"),
+        (("--config", "other-bot.yaml"), "it has other settings"),
+        (("--agent", "sac", "--study", "logistic"), "it has another agent"),
     ],
 )
 def test_study_of_something_else_is_refused_by_what_differs(
@@ -171,7 +171,7 @@ def test_study_of_something_else_is_refused_by_what_differs(
         if "sac" in files:
             files += ["--space", str(folder / "sac.yaml")]
         said = study(*place, *files)
-    assert (said.code, f"the study logistic can't go on: {why}" in said.err) == (2, True), said.err
+    assert (said.code, f"the study logistic can't continue: {why}" in said.err) == (2, True), said.err
     assert "change that back, or search anew: --study and another name" in said.err
 
 
@@ -242,14 +242,14 @@ def test_configuration_that_diverges_counts_and_is_left_out(tmp_path: Path) -> N
     def diverging(of: Walk, wanted: WalkTask, trials: int) -> None:
         made_up(of, wanted, trials)
         if wanted.who == 1 and of.job.values["size"] == 2:
-            why = "logistic with seed 1 learned weights that are no numbers"
+            why = "logistic with seed 1 diverged: its weights are not numbers"
             keep(of.folder / UNITS / wanted.file, walking._result_of(of, wanted), Diverged(why))
 
     place = place_in(tmp_path, "settings: {c: [1.0, 0.5], size: [1, 2]}\nsampler: grid")
     with patch("tradebot.lab.learning.walking.walk.play", diverging):
         said = said_by("learn", "policy", "study", *place)
         data = data_of(said_by("learn", "policy", "study", *place, "--json"))
-    assert "Left out: 2 trials, logistic with seed 1 learned weights that are no numbers" in said.out
+    assert "Left out: 2 trials, logistic with seed 1 diverged: its weights are not numbers" in said.out
     assert ({one["trial"] for one in data["tried"]}, data["trials"], data["counted"]) == ({1, 3}, 4, 4)
 
 

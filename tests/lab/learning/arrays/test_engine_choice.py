@@ -47,7 +47,7 @@ def test_a_change_of_contract_ends_an_episode_and_each_is_compared() -> None:
 def test_what_differs_is_played_on_the_road(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EpisodeAccount, "drawdown", lambda account, place: 0.0)
     found = chosen_for()
-    assert found.why.startswith("arrays and the road differ: observation after ")
+    assert found.why.startswith("vectorized and event-driven results differ: observation after ")
     assert found.begin is on_the_road
     assert len(found.spans) == 1
 

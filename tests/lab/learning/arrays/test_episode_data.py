@@ -33,7 +33,7 @@ def test_a_tape_has_each_minute_and_each_ask() -> None:
     ("limits", "ends", "why"),
     [
         ({}, 600, "MESZ6 has minutes without a bar on 2026-11-16"),
-        ({}, None, "a minute begins farther from the one before than an order's limit reaches"),
+        ({}, None, "a minute opens farther from the one before than an order's limit allows"),
         ({"price_collar_fraction": 0.012, "limit_offset_fraction": 0.01}, None, "a price moves as far as limits"),
     ],
 )
@@ -70,7 +70,7 @@ def told(of: BacktestPlan) -> str | None:
         ({}, None),
         (policy(exits=[{"stop_ticks": {"ticks": 8}}]), "strategies.policy has exits of its own"),
         (policy(allotment_fraction=0.5), "strategies.policy has limits or an allotment of its own"),
-        (policy(execution={"style": "market"}), "strategies.policy enters otherwise than"),
+        (policy(execution={"style": "market"}), "strategies.policy enters other than"),
         ({"limits": {"max_loss_streak": 3, "loss_streak_wait_s": 60}}, "limits.max_loss_streak is set"),
         ({"limits": {"liquid_hours_only": True}}, "limits.liquid_hours_only is true"),
         ({"halts": {"min_equity_usd": 1000}}, "halts.min_equity_usd is set"),
@@ -86,7 +86,7 @@ def test_what_arrays_do_not_know_is_named(settings: dict[str, Any], why: str | N
 def test_other_fills_are_not_known() -> None:
     of = plan()
     fill = of.spec.fill._replace(slippage_bps=Decimal(1))
-    why = "orders fill otherwise than at the next minute's open, a tick worse"
+    why = "orders don't fill at the next minute's open, one tick worse"
     assert told(replace(of, spec=replace(of.spec, fill=fill))) == why
 
 

@@ -49,7 +49,7 @@ def test_every_agent_can_be_trained_as_it_is_shipped() -> None:
         ({"settings": {"learning_rate": 0}}, "can't be 0"),
         ({"agent": "sac", "steps": 1_000}, "learns nothing in its first 1,000 steps"),
         ({"settings": {"n_steps": True}}, "can't be True"),
-        ({"seed": -1}, "-1 is no seed"),
+        ({"seed": -1}, "-1 is not a seed"),
         ({"steps": 10}, "10 steps"),
         ({"features": ("rsi",)}, "no feature rsi"),
         ({"features": ("rsi_14", "rsi_14")}, "named twice"),

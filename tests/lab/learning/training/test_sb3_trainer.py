@@ -75,7 +75,7 @@ def test_exported_network_answers_as_the_trained_one_and_is_the_same_each_time(a
 @pytest.mark.campaign
 def test_network_whose_weights_are_no_numbers_is_no_model(tmp_path: Path) -> None:
     wild = replace(job("sac"), steps=1000, settings={**job("sac").settings, "learning_rate": 1.0})
-    with pytest.raises(DivergedError, match="sac with seed 3 learned weights that are no numbers"):
+    with pytest.raises(DivergedError, match="sac with seed 3 diverged: its weights are not numbers"):
         train(wild, span(), tmp_path / "draft", TrainingSummary((3,), 1))
     assert not (tmp_path / "draft").exists()
 

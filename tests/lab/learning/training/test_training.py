@@ -64,10 +64,10 @@ def test_agent_that_needs_torch_says_how_to_get_it(tmp_path: Path, monkeypatch: 
 
 
 def test_span_with_too_few_bars_says_what_was_absent() -> None:
-    with pytest.raises(OperatorError, match=r"only 23 bars .* and it takes 100") as few:
+    with pytest.raises(OperatorError, match=r"only 23 bars .* but 100 are needed") as few:
         span_of(plan(), "policy", NAMES)
     assert few.value.hint == "train on a longer span, or leave features out: --without NAME"
-    with pytest.raises(OperatorError, match=r"only 0 bars .* perhaps absent: release_near"):
+    with pytest.raises(OperatorError, match=r"only 0 bars .* perhaps missing: release_near"):
         span_of(plan(), "policy", ("release_near",))
 
 

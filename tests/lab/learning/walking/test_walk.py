@@ -166,10 +166,10 @@ def test_folder_of_another_walk_is_refused(tmp_path: Path, monkeypatch: pytest.M
     of = walk_in(tmp_path)
     walking._begin(of)
     walking._begin(of)
-    with pytest.raises(OperatorError, match="another walk: configuration"):
+    with pytest.raises(OperatorError, match="another walk, with another configuration"):
         walking._begin(replace(of, job=replace(JOB, features=NAMES[:1])))
     monkeypatch.setattr(walking, "__version__", "9.9.9")
-    with pytest.raises(OperatorError, match="another walk: program"):
+    with pytest.raises(OperatorError, match="another walk, with another program"):
         walking._begin(of)
     (of.folder / walking.STUDY).write_text("{")
     with pytest.raises(OperatorError, match="another walk"):
@@ -192,7 +192,7 @@ def test_result_that_was_changed_or_is_of_another_walk_does_not_count(tmp_path: 
         walking._read(of, wanted, WalkModel)
     assert told.value.hint == f"delete it, and its task runs again: rm {file}"
     file.write_text(good)
-    with pytest.raises(OperatorError, match=r"which 0-1\.json is about, isn't as it was judged"):
+    with pytest.raises(OperatorError, match=r"the model of 0-1\.json, was changed after its evaluation"):
         walking._read(of, wanted, WalkModel)
     elsewhere = replace(of, plan=replace(of.plan, spec=replace(of.plan.spec, seed=9)))
     # A benchmark is the same for each configuration, in the same market.
@@ -204,7 +204,7 @@ def test_result_that_was_changed_or_is_of_another_walk_does_not_count(tmp_path: 
     ):
         (of.folder / walking.STUDY).unlink()
         walking._begin(now)
-        with pytest.raises(OperatorError, match="is of another walk"):
+        with pytest.raises(OperatorError, match="belongs to another walk"):
             walking._read(now, who, WalkModel)
     assert walking._read(now, rule, BenchmarkReturns) == invented(of, *rule)
 
@@ -223,7 +223,7 @@ def test_file_that_was_damaged_is_named_and_played_again_once_it_is_gone(content
 
 def test_agent_that_diverged_is_told_without_training_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def diverging(*of: object) -> str:
-        raise DivergedError("sac learned weights that are no numbers")
+        raise DivergedError("sac diverged: its weights are not numbers")
 
     monkeypatch.setattr(walking, "_train_and_sign", diverging)
     of = replace(walk_in(tmp_path), benchmarks=tmp_path / "before")
@@ -234,7 +234,7 @@ def test_agent_that_diverged_is_told_without_training_it_again(tmp_path: Path, m
             played.write_text("{}")
     for _ in range(2):
         # The second time, and for the benchmarks, nothing is played at all.
-        with pytest.raises(DivergedError, match="no numbers") as told:
+        with pytest.raises(DivergedError, match="not numbers") as told:
             walk(of, 1, 1)
         assert "a lower learning_rate" in told.value.hint
         monkeypatch.setattr(walking, "play", None)

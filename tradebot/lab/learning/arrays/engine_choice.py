@@ -1,11 +1,9 @@
 """Choose whether an agent is trained on the vectorized engine or event-driven.
 
-It is vectorized only if both give the same results to the cent. The vectorized engine does the same as the event-driven
-passes, minute by minute, with the same reasons. It implements only what can happen under the rules that it supports
-(`unknown`).
-
-This second implementation of a pass is kept for its speed: a step takes 0.013 ms of CPU here and 1.9 ms event-driven
-(`benchmarks/environment.py`), so two million steps take half a minute instead of an hour.
+The vectorized engine is used only if both give the same results to the cent. It does the same as the event-driven
+passes, minute by minute, with the same reasons, but implements only what can happen under the rules that it supports
+(`unknown`). This second implementation of a pass is kept for its speed: a step takes 0.013 ms of CPU here and 1.9 ms
+event-driven (`benchmarks/environment.py`), so two million steps take half a minute instead of an hour.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ MINUTE_S, BAR_MINUTES = 60, 5
 
 
 class _Order(NamedTuple):
-    """An order that fills in the next minute: how many contracts, signed, and for an entry, which ask it follows."""
+    """An order that fills in the next minute: its contracts, signed, and for an entry, the number of its decision."""
 
     contracts: int
     enters: int | None = None
@@ -49,23 +47,23 @@ class EpisodeAccount:
         self._order: _Order | None = None
         self._due_fee, self._filled_at = 0, -1
         self._entries: dict[int, list[int]] = {1: [], -1: []}
-        # Orders of one ask on one side are one trade.
+        # Orders of one decision on one side are one trade.
         self._trades: set[tuple[int, bool]] = set()
         self.held = self._entered = 0
 
     def equity(self, index: int) -> int:
-        """Return the equity in cents at an index. The commission of a fill is charged a moment after it."""
+        """Return the equity in cents at an index. A fill's commission is charged a moment after it."""
         unpaid = self._due_fee if self._filled_at == index else 0
         return self._cash + self.held * self._tape.marks[index] * self._tape.tick + unpaid
 
     def drawdown(self, index: int) -> float:
-        """Return how far the equity is below the highest that a pass has seen, as a fraction of that."""
+        """Return how far the equity is below its recorded maximum, as a fraction of that."""
         equity = self.equity(index)
         peak = max(self._peak, equity)
         return float(Decimal(peak - equity) / peak)
 
     def state(self, ask: PolicyMoment) -> DecisionState:
-        """Return the state when the policy decides. Contracts are closed first in, first out."""
+        """Return the state at a decision. Contracts are closed first in, first out."""
         tape, index = self._tape, ask.place
         mark = tape.marks[index]
         profit = sum(contracts * (mark - price) for contracts, price in self._lots) * tape.tick
@@ -80,7 +78,7 @@ class EpisodeAccount:
         )
 
     def fill(self, index: int) -> None:
-        """Fill the order that was sent a minute before an index, at the minute's open, a tick worse."""
+        """Fill the order that was sent a minute before an index, at the minute's open, one tick worse."""
         order, self._order = self._order, None
         if order is None:
             return
@@ -99,14 +97,14 @@ class EpisodeAccount:
 
     def _leave(self, contracts: int) -> None:
         while contracts:
-            held, price = self._lots.pop(0)
-            if abs(held) > abs(contracts):
-                self._lots.insert(0, (held + contracts, price))
+            quantity, price = self._lots.pop(0)
+            if abs(quantity) > abs(contracts):
+                self._lots.insert(0, (quantity + contracts, price))
                 return
-            contracts += held
+            contracts += quantity
 
     def see(self, index: int) -> None:
-        """Record the equity as a pass does: the highest so far, and a loss that halts the bot until the end."""
+        """Record the equity as a pass does: its maximum, and a loss that halts the bot until the end."""
         equity, rules = self.equity(index), self._rules
         self._peak = max(self._peak, equity)
         lost = Decimal(max(self._began - equity, 0)) / max(self._began, equity)
@@ -126,14 +124,14 @@ class EpisodeAccount:
         Return the reason of a refusal, or None.
         """
         self.see(index)
-        held, wanted = self.held, target - self.held
+        position, wanted = self.held, target - self.held
         if not wanted:
             return None
-        if held * target < 0 or abs(target) < abs(held):
-            if self._halted and held * target < 0:
-                # What would give way to another position is kept while nothing may be opened.
+        if position * target < 0 or abs(target) < abs(position):
+            if self._halted and position * target < 0:
+                # Keep the position that would make room for another one while entries are closed.
                 return Reason.HALTED
-            self._order = _Order(-held if held * target < 0 else wanted)
+            self._order = _Order(-position if position * target < 0 else wanted)
             return None
         return self._enter(index, wanted, ask)
 
@@ -155,7 +153,7 @@ class EpisodeAccount:
         return why
 
     def _first_refusal(self, index: int, side: int, contracts: int, cents: int, equity: int) -> Reason | None:
-        """Return the first gate's reason that an entry doesn't pass, in their order."""
+        """Return the reason of the first gate that refuses an entry."""
         tape, rules, entries = self._tape, self._rules, self._entries
         if contracts < 1:
             return Reason.SIZE_BELOW_ONE
@@ -185,7 +183,9 @@ class EpisodeAccount:
 
 
 CHECKED, STEPS, LONGEST = 3, 120, 6
-"""How many tapes are compared with the road before they are used, for how many steps, and how long an action lasts."""
+"""How many episodes are compared with event-driven ones before they are used, for how many steps, and the longest
+action.
+"""
 
 
 class ChosenEpisodes(NamedTuple):
@@ -201,7 +201,7 @@ def choose_episodes(
 ) -> ChosenEpisodes:
     """Return vectorized episodes if they give the same results as event-driven ones, and otherwise the latter.
 
-    `parts` are the rows of each period. In vectorized episodes, a change of contract ends an episode.
+    `parts` has the rows of each period. In vectorized episodes, a change of contract ends an episode.
     """
     try:
         tapes = [tape for terms, rows in zip(spans, parts, strict=True) for tape in tapes_of(terms, scaling, rows)]
@@ -210,7 +210,7 @@ def choose_episodes(
     compared = sorted({0, len(tapes) // 2, len(tapes) - 1})[:CHECKED]
     for index in compared:
         if different := differs(tapes[index], draw_actions(seed + index, STEPS)):
-            return ChosenEpisodes(tuple(spans), on_the_road, f"arrays and the road differ: {different}")
+            return ChosenEpisodes(tuple(spans), on_the_road, f"vectorized and event-driven results differ: {different}")
     by_dates = {(tape.terms.first, tape.terms.last): tape for tape in tapes}
     return ChosenEpisodes(
         tuple(tape.terms for tape in tapes), lambda terms: TapeTurns(by_dates[terms.first, terms.last])
@@ -218,10 +218,10 @@ def choose_episodes(
 
 
 def draw_actions(seed: int, steps: int) -> list[int]:
-    """Return random actions from a seed, each of which lasts for several steps."""
+    """Return random actions, each of which lasts for several steps."""
     chance = np.random.default_rng(seed)
-    held = chance.integers(1, LONGEST + 1, steps)
-    return [int(action) for action in np.repeat(chance.integers(ACTIONS[0], ACTIONS[-1] + 1, steps), held)[:steps]]
+    durations = chance.integers(1, LONGEST + 1, steps)
+    return [int(action) for action in np.repeat(chance.integers(ACTIONS[0], ACTIONS[-1] + 1, steps), durations)[:steps]]
 
 
 def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
@@ -242,7 +242,7 @@ def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
 def _replay_environment(
     terms: EpisodeTerms, begin: Callable[[EpisodeTerms], Play], actions: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
-    """Yield what an environment tells at the beginning and after each step, up to its end."""
+    """Yield an environment's reports at the start and after each step, up to its end."""
     with Environment(terms, begin) as episode:
         observation, info = episode.reset()
         yield _all(observation, info)
@@ -254,12 +254,12 @@ def _replay_environment(
 
 
 def _all(observation: Observation, info: dict[str, Any]) -> dict[str, Any]:
-    # What was passed over is told by the rows that a tape is made of.
+    # The rows of an episode's data already report skipped bars.
     return {**info, "observation": observation.tobytes(), "passed_over": {}}
 
 
 UNTIL_SESSION_ENDS = frozenset({Reason.MAX_SESSION_ENTRIES, Reason.MAX_SYMBOL_ENTRIES})
-"""Reasons that refuse for the whole session, so the remaining part of a change of sides isn't tried again."""
+"""Reasons that refuse for the whole session, so that the rest of a change of sides isn't tried again."""
 CENT = Decimal("0.01")
 
 
@@ -288,7 +288,7 @@ def _moments(tape: EpisodeData, turns: TapeTurns) -> Generator[PolicyState]:
     refused: Mapping[str, int] = {}
     for number, ask in enumerate(tape.asks):
         index = ask.place
-        # What fills now isn't in the books yet, but in the account's equity.
+        # A fill at this index is in the account's equity, but not yet in the books.
         holding, in_books = account.held, account.state(ask)
         account.fill(index)
         equity = account.equity(index)
@@ -302,15 +302,15 @@ def _moments(tape: EpisodeData, turns: TapeTurns) -> Generator[PolicyState]:
     yield PolicyState(tape.ends, account.equity(last) * CENT, account.held, None, refused, {}, ended=True)
 
 
-def _step(tape: EpisodeData, account: EpisodeAccount, number: int, held: int, target: int) -> Reason | None:
-    """Bring an account to the next ask; return what was refused last, None if nothing was.
+def _step(tape: EpisodeData, account: EpisodeAccount, number: int, contracts: int, target: int) -> Reason | None:
+    """Advance an account to the next decision; return the last refusal, None if there was none.
 
-    `held` is what the books know of when the policy is asked.
+    `held` is the position in the books at the decision.
     """
     at, last = tape.asks[number].place, number + 1 == len(tape.asks)
     ends = len(tape.minutes) - 1 if last else tape.asks[number + 1].place
-    reason = None if target == held else account.turn(at, target, number)
-    changes_sides = held * target < 0 and reason is None
+    reason = None if target == contracts else account.turn(at, target, number)
+    changes_sides = contracts * target < 0 and reason is None
     for index in range(at + 1, ends):
         holding = account.held
         account.fill(index)
@@ -318,10 +318,10 @@ def _step(tape: EpisodeData, account: EpisodeAccount, number: int, held: int, ta
             account.close(index)
             changes_sides = False
         if index in tape.looks:
-            # A pass of exits comes before one of entries, and notes what has filled.
+            # An exit pass runs before an entry pass, and books fills.
             holding = account.held
             account.see(index)
-        if changes_sides and holding not in (held, target):
+        if changes_sides and holding not in (contracts, target):
             reason = account.turn(index, target, number)
             changes_sides = reason not in UNTIL_SESSION_ENDS
     return reason

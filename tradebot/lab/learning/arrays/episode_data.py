@@ -1,4 +1,4 @@
-"""Read a policy's sessions into arrays: when it decides, its observations, and each minute's prices.
+"""Read a policy's sessions into arrays: its decision times, its observations, and each minute's prices.
 
 Prices are whole ticks and money whole cents, so that nothing is rounded. A market, limit or rule that the vectorized
 engine doesn't support is refused by name: it runs event-driven instead.
@@ -38,7 +38,7 @@ OFF = (
     *("max_margin_fraction", "min_free_margin_fraction", "min_liquidation_fraction"),
 )
 
-"""Limits that the vectorized engine doesn't support, so they must be off."""
+"""Limits that the vectorized engine doesn't support and that must be off."""
 
 HALTS_OFF = ("min_equity_usd", "margin_fraction", "maintenance_fraction", "positions", "symbol_fraction")
 
@@ -116,12 +116,12 @@ def _unknown(run: BacktestRun, name: str) -> Iterator[str]:
     plan, rules = run.plan, run.made.world.rules
     settings, limits, own = plan.settings, rules.limits, rules.of(name)
     if rules.exits_of(name):
-        yield f"strategies.{name} has exits of its own; arrays play exits: [] only"
+        yield f"strategies.{name} has exits of its own; the vectorized engine supports only exits: []"
     fill = plan.spec.fill
     others = fill.spread_bps, fill.slippage_bps, fill.latency_s, fill.partial_rate, fill.depth_share
-    # What is marketable when a bar opens fills completely, whatever the share of its volume.
+    # Marketable orders at a bar's open fill completely, whatever the share of its volume.
     if (fill.model, fill.quotes) != ("next-open", "spread") or any(others):
-        yield "orders fill otherwise than at the next minute's open, a tick worse"
+        yield "orders don't fill at the next minute's open, one tick worse"
     if changed := [job for job, times in TIMETABLE.items() if str(settings.timetable[job]) != times]:
         yield f"timetable.{changed[0]} isn't {TIMETABLE[changed[0]]!r}"
     if set_limits := [each for each in OFF if getattr(limits, each) is not None]:
@@ -133,9 +133,9 @@ def _unknown(run: BacktestRun, name: str) -> Iterator[str]:
     if own.limits != limits or own.allotment_fraction != 1:
         yield f"strategies.{name} has limits or an allotment of its own"
     if any((own.displacement, own.wants, own.approval, own.auction)) or own.execution.style is not Style.MARKETABLE:
-        yield f"strategies.{name} enters otherwise than by marketable limit orders that nobody approves"
+        yield f"strategies.{name} enters other than by marketable limit orders without approval"
     if own.execution.max_quote_share is not None or own.execution.fit_to_room:
-        yield "entries follow what the quote shows, or the room that is left"
+        yield "entries depend on the quote, or on the remaining room"
     if settings.backtest.unhalt_after_sessions is not None:
         yield "backtest.unhalt_after_sessions is set"
     if limits.max_quote_age_s < MINUTE_S:
@@ -162,10 +162,10 @@ class PolicyMoment(NamedTuple):
 class EpisodeData(NamedTuple):
     """Sessions in which a root refers to one contract.
 
-    Indices count minutes of a session, and each session's last index is its close. `opens` and `marks` are the price at
-    which the minute begins and the last one before it, in ticks; `minutes` are those since 1970. `looks` are the
-    indices of exit checks. `closes` are the indices of closes, and whether the trade date ends there too. `tick` and
-    `fee` are the value of a tick and the fee of a side per contract, and `cash` the initial cash, in cents.
+    Indices count minutes of a session, and each session's last index is its close. `opens` and `marks` are the first
+    price of a minute and the last one before it, in ticks; `minutes` are minutes since 1970. `looks` has the indices of
+    exit checks. `closes` has the indices of closes, and whether the trade date ends there too. `tick` and `fee` are a
+    tick's value and the fee per side and contract, and `cash` the initial cash, in cents.
     """
 
     terms: EpisodeTerms
@@ -189,7 +189,7 @@ class EpisodeData(NamedTuple):
 
 
 class _Minutes(NamedTuple):
-    """The minutes of some sessions, one after another, as in a tape."""
+    """The minutes of some sessions in a row, as in an episode's data."""
 
     opens: list[int]
     marks: list[int]
@@ -201,7 +201,7 @@ class _Minutes(NamedTuple):
 def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[TrainingRow]) -> tuple[EpisodeData, ...]:
     """Build the policy's data from these rows, one for each run of sessions with the same contract.
 
-    BeyondError if the vectorized engine doesn't support it.
+    Raise BeyondError if the vectorized engine doesn't support it.
     """
     if terms.flat_overnight:
         raise BeyondError("an episode ends with its session")
@@ -215,7 +215,7 @@ def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[Trainin
 
 
 def _stretches(run: BacktestRun, rows: Sequence[TrainingRow]) -> Iterator[Sequence[TrainingRow]]:
-    """Yield rows that follow one another without a change of contract, and without a session that has none."""
+    """Yield consecutive rows without a change of contract or a session without rows."""
     opens = [session.open for session in run.made.sessions]
     part: list[TrainingRow] = []
     for row in rows:
@@ -258,7 +258,7 @@ def _tape(terms: EpisodeTerms, scaling: FittedScaling, run: BacktestRun, rows: S
 
 
 def _places(minutes: _Minutes) -> Iterator[int]:
-    """Yield the places at which exits are looked at."""
+    """Yield the indices of exit checks."""
     for begins, close in zip(minutes.begins, minutes.closes, strict=True):
         yield from range(begins + 1, close, LOOKS_EVERY)
 
@@ -271,12 +271,12 @@ def _ends_of_days(run: BacktestRun, sessions: Sequence[Session]) -> list[bool]:
 
 def _cents(usd: Decimal) -> int:
     if usd * CENTS % 1:
-        raise BeyondError(f"{usd:f} USD are no whole cents")
+        raise BeyondError(f"{usd:f} USD are not whole cents")
     return int(usd * CENTS)
 
 
 def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Minutes:
-    """Return the prices of each minute; BeyondError if a minute has no bar, or a price is on no tick."""
+    """Return the prices of each minute; raise BeyondError if a minute has no bar, or a price is between ticks."""
     market, tick = run.made.engine.market, root_of(symbol).tick
     grid, places = market.grids[symbol], {session.open: index for index, session in enumerate(run.made.sessions)}
     minutes = _Minutes([], [], [], [], [])
@@ -284,7 +284,7 @@ def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Min
     def ticks(units: int) -> int:
         count = grid.usd(units) / tick
         if count % 1:
-            raise BeyondError(f"{grid.usd(units)} is on no tick of {tick}")
+            raise BeyondError(f"{grid.usd(units)} is between two ticks of {tick}")
         return int(count)
 
     for session in sessions:
@@ -294,7 +294,7 @@ def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Min
             raise BeyondError(f"{symbol} has minutes without a bar on {session.date}")
         minutes.begins.append(len(minutes.opens))
         opens, ends = [ticks(bar.open) for bar in bars], [ticks(bar.close) for bar in bars]
-        # Nobody acts before the first bar has closed, so what the session before ended at doesn't matter.
+        # Nothing happens before the first bar has closed, so the previous session's last price doesn't matter.
         minutes.opens.extend([*opens, ends[-1]])
         minutes.marks.extend([opens[0], *ends])
         minutes.minutes.extend(range(first, last + 1))
@@ -303,11 +303,11 @@ def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Min
 
 
 def _require_fillable(minutes: _Minutes, rules: EpisodeRules) -> None:
-    """Raise BeyondError if a minute begins beyond the limit of an order that was sent just before it."""
+    """Raise BeyondError if a minute opens beyond the limit of an order sent just before it."""
     edges, lowest = {*minutes.closes, *minutes.begins}, min(minutes.marks)
     for index, (opened, mark) in enumerate(zip(minutes.opens, minutes.marks, strict=True)):
         if index not in edges and abs(opened - mark) > int(rules.offset * lowest) - 1:
-            raise BeyondError("a minute begins farther from the one before than an order's limit reaches")
+            raise BeyondError("a minute opens farther from the one before than an order's limit allows")
     for before, begins, close in zip([None, *minutes.closes], minutes.begins, minutes.closes, strict=False):
         marks = minutes.marks[begins + 1 : close + 1]
         base = minutes.marks[begins if before is None else before]
@@ -322,7 +322,7 @@ def _asks(rows: Sequence[TrainingRow], sessions: Sequence[Session], begins: Sequ
         session = sessions[index]
         since = row.at - session.open
         if since % timedelta(minutes=LOOKS_EVERY):
-            raise BeyondError(f"the policy is asked at {row.at:%H:%M}, which is no end of a bar")
+            raise BeyondError(f"the policy decides at {row.at:%H:%M}, which is not the end of a bar")
         minutes, length = since // timedelta(minutes=1), session.close - session.open
         yield PolicyMoment(row.at, begins[index] + minutes, max(since / length, 0.0))
 

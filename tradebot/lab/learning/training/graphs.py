@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 OBSERVATION, ACTION, MEMORY, NEXT = "observation", "action", "memory", "next_memory"
 GATES = ("input", "forget", "cell", "output")
-"""The parts of a long short-term memory, in the order in which PyTorch keeps their weights."""
+"""The gates of an LSTM, in the order of PyTorch's weights."""
 
 
 class Layer(NamedTuple):
@@ -34,7 +34,7 @@ class Remembering(NamedTuple):
 
 
 class _Drawing:
-    """The operators and numbers of a network while it is put together."""
+    """The operators and numbers of a network while it is built."""
 
     def __init__(self) -> None:
         self.nodes: list[bytes] = []
@@ -51,14 +51,14 @@ class _Drawing:
         return self.does("Add", [f"{name}_product", f"{name}_bias"], f"{name}_sum")
 
     def layers(self, read: str, of: Sequence[Layer], between: str, last: str) -> None:
-        """Add layers with an operator after each; the last one makes the answer."""
+        """Add layers with an operator after each; the last one gives the output."""
         for index, each in enumerate(of):
-            made = self.layer(read, each, f"layer{index}")
+            output = self.layer(read, each, f"layer{index}")
             final = index == len(of) - 1
-            read = self.does(last if final else between, [made], ACTION if final else f"hidden{index}")
+            read = self.does(last if final else between, [output], ACTION if final else f"hidden{index}")
 
     def cut(self, read: str, first: int, end: int, name: str) -> str:
-        """Add a part of a row of numbers."""
+        """Add a slice of a row of numbers."""
         for word, value in (("first", first), ("end", end), ("axis", 1)):
             self.tensors.append(integers(f"{name}_{word}", [value]))
         return self.does("Slice", [read, *(f"{name}_{word}" for word in ("first", "end", "axis"))], name)
@@ -88,7 +88,7 @@ def remembering(memory: Remembering, of: Sequence[Layer], between: str) -> bytes
     drawing, many = _Drawing(), memory.before.weights.shape[1]
     hidden = drawing.cut(MEMORY, 0, many, "before")
     cell = drawing.cut(MEMORY, many, 2 * many, "cell_before")
-    made: dict[str, str] = {}
+    gates: dict[str, str] = {}
     for index, gate in enumerate(GATES):
         rows = slice(index * many, (index + 1) * many)
         parts = [
@@ -96,12 +96,12 @@ def remembering(memory: Remembering, of: Sequence[Layer], between: str) -> bytes
             for read, each, name in ((OBSERVATION, memory.shown, "shown"), (hidden, memory.before, "before"))
         ]
         drawing.does("Add", parts, f"{gate}_both")
-        made[gate] = drawing.does("Tanh" if gate == "cell" else "Sigmoid", [f"{gate}_both"], gate)
-    drawing.does("Mul", [made["forget"], cell], "kept")
-    drawing.does("Mul", [made["input"], made["cell"]], "new")
+        gates[gate] = drawing.does("Tanh" if gate == "cell" else "Sigmoid", [f"{gate}_both"], gate)
+    drawing.does("Mul", [gates["forget"], cell], "kept")
+    drawing.does("Mul", [gates["input"], gates["cell"]], "new")
     drawing.does("Add", ["kept", "new"], "cell_after")
     drawing.does("Tanh", ["cell_after"], "shown_cell")
-    after = drawing.does("Mul", [made["output"], "shown_cell"], "after")
+    after = drawing.does("Mul", [gates["output"], "shown_cell"], "after")
     drawing.does("Concat", [after, "cell_after"], NEXT, integer("axis", 1))
     drawing.layers(after, of, between, "Identity")
     inputs = {OBSERVATION: memory.shown.weights.shape[1], MEMORY: 2 * many}

@@ -1,4 +1,4 @@
-"""A training job: an agent with its settings on features, and a seed. Without the seed, it is one configuration."""
+"""Define a training job: an agent, its settings, features and a seed. Without the seed, it is one configuration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAST_STEPS, MOST_STEPS, MOST_SEED = 500, 100_000_000, 2**31 - 1
 
 
 class DivergedError(OperatorError):
-    """Raised when an agent's weights diverged to non-numbers: the same job would diverge again."""
+    """Raised when an agent's weights diverged to NaN: the same job would diverge again."""
 
     def __init__(self, message: str, hint: str = "try other settings, such as a lower learning_rate") -> None:
         super().__init__(message, hint)
@@ -72,11 +72,11 @@ AGENTS: Mapping[str, Agent] = {
     ),
     "logistic": Agent(Action.CONTINUOUS, {"c": 0.5, "size": 1}, None),
 }
-"""The agents by name. Each setting is called what the library that trains it calls it."""
+"""The agents by name. Settings have the names of the library that trains the agent."""
 
 
 def usual_features() -> tuple[str, ...]:
-    """Return the features that any recorded bars provide: those of the moment need a separate source."""
+    """Return the features that any recorded bars provide; others need a separate source."""
     return tuple(
         name for name, feature in features().items() if feature.number <= OBSERVED and not feature.of_the_moment
     )
@@ -131,17 +131,17 @@ def validate_job(job: TrainingJob) -> TrainingJob:
             raise OperatorError(f"{job.agent} has no setting {word(name)}", f"name one of these: {settings}")
         if not _fits(name, value, job.of.settings[name]):
             raise OperatorError(
-                f"{name} of {job.agent} can't be {value!r}", f"it is shipped as {job.of.settings[name]}"
+                f"{name} of {job.agent} can't be {value!r}", f"its shipped value is {job.of.settings[name]}"
             )
     if not 0 <= job.seed <= MOST_SEED:
-        raise OperatorError(f"{job.seed} is no seed", f"use whole numbers from 0 to {MOST_SEED}")
+        raise OperatorError(f"{job.seed} is not a seed", f"use whole numbers from 0 to {MOST_SEED}")
     if job.of.steps is not None and not LEAST_STEPS <= job.steps <= MOST_STEPS:
         raise OperatorError(
-            f"{job.steps} steps are none to train for", f"use whole numbers from {LEAST_STEPS} to {MOST_STEPS}"
+            f"{job.steps} steps are not enough to train", f"use whole numbers from {LEAST_STEPS} to {MOST_STEPS}"
         )
     if job.of.steps is not None and job.steps <= (unlearned := int(job.values.get("learning_starts", 0))):
         raise OperatorError(
-            f"{job.agent} learns nothing in its first {unlearned:,} steps, and it is to have {job.steps:,}",
+            f"{job.agent} learns nothing in its first {unlearned:,} steps, but gets only {job.steps:,}",
             "give it more, or change that: --set learning_starts=100",
         )
     if wrong := [name for name in job.features if name not in features()]:
@@ -158,7 +158,7 @@ def validate_job(job: TrainingJob) -> TrainingJob:
 
 
 def _fits(name: str, value: Value, shipped: Value) -> bool:
-    """Return whether a value is of the kind of the shipped one, and in the range of a setting of that name."""
+    """Return True if a value has the type of the shipped one, and is in the setting's range."""
     kinds = (int,) if isinstance(shipped, int) else (int, float)
     if not isinstance(value, kinds) or isinstance(value, bool):
         return False

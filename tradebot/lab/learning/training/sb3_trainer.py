@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from tradebot.lab.learning.environment import Observation
 
 
-GONE = next(place for place, feature in enumerate(STATE) if feature.name == "session_gone") - len(STATE)
+GONE = next(index for index, feature in enumerate(STATE) if feature.name == "session_gone") - len(STATE)
 
 """The index of the session's elapsed share in an observation."""
 
 WIDEST = 1e4
 
-"""No number of an observation is beyond this: features are clipped, and an episode ends long before the state is."""
+"""No number of an observation exceeds this: features are clipped, and an episode ends long before the state could."""
 
 
 def target_of(answer: float) -> int:
@@ -96,7 +96,7 @@ def gymnasium_env(
     box, discrete = gymnasium.spaces.Box, gymnasium.spaces.Discrete
 
     class PolicyEnv(gymnasium.Env[Any, Any]):  # type: ignore[misc]
-        """Passes each call on."""
+        """Passes each call to the environment."""
 
         action_space = box(-1.0, 1.0, (1,), np.float32) if continuous else discrete(len(ACTIONS))
         observation_space = box(-WIDEST, WIDEST, (many,), np.float32)
@@ -152,10 +152,10 @@ def require_torch(agent: str) -> None:
         raise OperatorError(f"training {agent} needs {', '.join(missing)}", f"{install('rl')}; docs/LEARN_POLICIES.md")
 
 
-def train_agent(job: TrainingJob, episodes: ChosenEpisodes, said: Callable[[int], None]) -> Trained:
-    """Train an agent in the environment, over these episodes one after the other, and return its network.
+def train_agent(job: TrainingJob, episodes: ChosenEpisodes, progress: Callable[[int], None]) -> Trained:
+    """Train an agent in the environment, over these episodes in a row, and return its network.
 
-    The same job learns the same on one machine. DivergedError if its weights are no numbers in the end.
+    The same job gives the same result on one machine. Raise DivergedError if the weights end as NaN.
     """
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
@@ -164,10 +164,10 @@ def train_agent(job: TrainingJob, episodes: ChosenEpisodes, said: Callable[[int]
     torch.use_deterministic_algorithms(True)
 
     class Saying(BaseCallback):  # type: ignore[misc]
-        """Says how many steps were made."""
+        """Report the number of steps."""
 
         def _on_step(self) -> bool:
-            said(self.num_timesteps)
+            progress(self.num_timesteps)
             return True
 
     continuous = job.agent in ("sac", "td3")
@@ -177,13 +177,13 @@ def train_agent(job: TrainingJob, episodes: ChosenEpisodes, said: Callable[[int]
         model = _MODELS[job.agent](job, env)
         model.learn(job.steps, callback=Saying())
     except ValueError:
-        # What samples an action refuses weights that are no numbers.
+        # Sampling an action fails for weights that are NaN.
         if _is_finite(model.policy):
             raise
     finally:
         env.close()
     if not _is_finite(model.policy):
-        raise DivergedError(f"{job.agent} with seed {job.seed} learned weights that are no numbers")
+        raise DivergedError(f"{job.agent} with seed {job.seed} diverged: its weights are not numbers")
     model.policy.set_training_mode(False)
     return _NETWORKS[job.agent](model.policy)
 
@@ -204,15 +204,15 @@ def _recurrent_ppo(job: TrainingJob, env: Any) -> Any:
     from sb3_contrib import RecurrentPPO
 
     width = int(job.values["net_width"])
-    kept = {"net_arch": [width, width], "lstm_hidden_size": int(job.values["lstm_width"])}
+    architecture = {"net_arch": [width, width], "lstm_hidden_size": int(job.values["lstm_width"])}
     more = {name: job.values[name] for name in OF_POLICY}
-    return RecurrentPPO("MlpLstmPolicy", env, seed=job.seed, device="cpu", policy_kwargs=kept, **more)
+    return RecurrentPPO("MlpLstmPolicy", env, seed=job.seed, device="cpu", policy_kwargs=architecture, **more)
 
 
 def _off_policy(job: TrainingJob, env: Any, kind: Any, **own: Any) -> Any:
     width = int(job.values["net_width"])
     more = {name: job.values[name] for name in OFF_POLICY}
-    # What is never filled needs no memory.
+    # A buffer that is never filled needs no memory.
     more["buffer_size"] = min(int(job.values["buffer_size"]), job.steps)
     arch = {"net_arch": [width, width]}
     return kind("MlpPolicy", env, seed=job.seed, device="cpu", policy_kwargs=arch, **more, **own)
@@ -237,7 +237,7 @@ _MODELS = {"ppo": _ppo, "recurrent_ppo": _recurrent_ppo, "sac": _sac, "td3": _td
 
 
 def _layers(*modules: Any) -> list[Layer]:
-    """Return the layers in these parts of a network, in their order."""
+    """Return the layers in these parts of a network, in order."""
     import torch
 
     layers = [each for module in modules for each in module.modules() if isinstance(each, torch.nn.Linear)]
@@ -249,7 +249,7 @@ def _plain(values: Any) -> Numbers:
 
 
 def _network_function(answer: Callable[[Any], Any]) -> Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]:
-    """Return how a network without a memory answers."""
+    """Return the function of a network without memory."""
     import torch
 
     def answers(observations: Numbers, memory: Numbers) -> tuple[Numbers, Numbers]:
@@ -286,10 +286,10 @@ def _of_recurrent_ppo(policy: Any) -> Trained:
 
     def answers(observations: Numbers, memory: Numbers) -> tuple[Numbers, Numbers]:
         with torch.no_grad():
-            kept = torch.as_tensor(memory)[None]
-            state = kept[..., :many].contiguous(), kept[..., many:].contiguous()
-            made, after = lstm(torch.as_tensor(observations)[None], state)
-            logits = policy.action_net(policy.mlp_extractor.forward_actor(made[0]))
+            memories = torch.as_tensor(memory)[None]
+            state = memories[..., :many].contiguous(), memories[..., many:].contiguous()
+            outputs, after = lstm(torch.as_tensor(observations)[None], state)
+            logits = policy.action_net(policy.mlp_extractor.forward_actor(outputs[0]))
         return _plain(logits), np.concatenate([_plain(each[0]) for each in after], axis=1)
 
     return Trained(remembering(Remembering(layer, before), layers, "Tanh"), answers, 2 * many)

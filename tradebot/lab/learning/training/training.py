@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 class TrainingSpan(NamedTuple):
     """The training data: sessions of a plan's market, with the policy `name`, and the scaling of all their rows.
 
-    `within` are periods with gaps between them, each with its own rows and its own episode.
+    `within` has periods with gaps between them, each with its own rows and its own episode.
     """
 
     plan: BacktestPlan
@@ -64,7 +64,7 @@ class TrainingSpan(NamedTuple):
 
 
 class DraftFolder(NamedTuple):
-    """Where a draft is, whether its training was vectorized and, if not although its agent supports that, why."""
+    """A draft's path, whether its training was vectorized and, if not although its agent supports that, why."""
 
     place: Path
     on_arrays: bool = False
@@ -83,13 +83,13 @@ def span_of(
     name: str,
     wanted: tuple[str, ...],
     spans: Sequence[Within] = (EVERY,),
-    said: Callable[[int], None] = lambda rows: None,
+    progress: Callable[[int], None] = lambda rows: None,
 ) -> TrainingSpan:
     """Run periods of sessions once without trading, and return them with the scaling of their features.
 
-    Nothing after a period's sessions is read. OperatorError if the periods can't be used for training.
+    Nothing after a period's sessions is read. Raise OperatorError if the periods can't be used for training.
     """
-    withins = [*zip(spans, rows_of(plan, name, wanted, spans, said), strict=True)]
+    withins = [*zip(spans, rows_of(plan, name, wanted, spans, progress), strict=True)]
     within, parts = zip(*((each, rows) for each, rows in withins if rows), strict=True)
     return TrainingSpan(plan, name, within, parts, fit_scaling(wanted, [row.values for part in parts for row in part]))
 
@@ -99,12 +99,12 @@ def train(
     span: TrainingSpan,
     path: Path,
     summary: TrainingSummary,
-    said: Callable[[int], None] = lambda steps: None,
+    progress: Callable[[int], None] = lambda steps: None,
 ) -> DraftFolder:
     """Train a job on a period, write the draft to `path` atomically, and return it.
 
-    Raise DivergedError if the weights aren't numbers. Raise OperatorError if the job is invalid, a library isn't
-    installed, or `path` can't be written.
+    Raise DivergedError if the weights become NaN. Raise OperatorError if the job is invalid, a library isn't installed,
+    or `path` can't be written.
     """
     job, draft = validate_job(job), DraftFolder(path)
     if job.of.steps is None:
@@ -118,14 +118,14 @@ def train(
         if job.of.on_arrays:
             episodes = choose_episodes(spans, span.scaling, span.parts, job.seed)
             draft = DraftFolder(path, not episodes.why, episodes.why)
-        network = train_agent(job, episodes, said)
+        network = train_agent(job, episodes, progress)
     scaling = cards.Scaling(span.scaling.means, span.scaling.deviations)
     write_draft(path, ModelParts(_card(job, span, summary), scaling, _probe(job, span, network), network.graph))
     return draft
 
 
 def _logistic(job: TrainingJob, span: TrainingSpan) -> Trained:
-    """Return the network of a logistic regression: it goes with the side on which it sees the next bar."""
+    """Return the network of a logistic regression, which takes the side on which it predicts the next bar."""
     width = width_of(TIMEFRAME)
     both = [(row, after) for row, after in zip(span.rows, span.rows[1:], strict=False) if after.at - row.at == width]
     moved = [(row, after.values[RETURN] > 0) for row, after in both if after.values[RETURN] != 0]
@@ -147,7 +147,7 @@ def _scale_features(scaling: FittedScaling, values: Mapping[str, float]) -> NDAr
 
 
 def _probe(job: TrainingJob, span: TrainingSpan, network: Trained) -> cards.Probe:
-    """Return observations spread over the span, in states that are drawn by the job's seed, with their answers."""
+    """Return sample observations across the span, in states drawn with the job's seed, with the network's outputs."""
     chance, many = np.random.default_rng(job.seed), cards.PROBES
     chosen = [span.rows[index] for index in np.linspace(0, len(span.rows) - 1, many).astype(int)]
     states = [
@@ -233,7 +233,7 @@ def regression(shown: Doubles, rose: NDArray[np.bool_], c: float) -> LinearModel
 
 
 def _better(returns: Doubles, step: Doubles, table: Doubles, signs: Doubles, penalty: Doubles, c: float) -> Doubles:
-    """Return what a step leads to, halved until it is no worse."""
+    """Return the weights after a step that is halved until they are no worse."""
 
     def loss(at: Doubles) -> float:
         return float(0.5 * (penalty * at * at).sum() + c * np.logaddexp(0, -signs * (table @ at)).sum())

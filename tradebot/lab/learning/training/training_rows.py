@@ -1,6 +1,6 @@
 """Extract the rows of a training period without trading, and fit the scaling on them.
 
-Features are scaled by means and deviations of the period that a policy is trained on, and of no other.
+Features are scaled by means and deviations of the training period alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tradebot.signals.features.state import DecisionState, state_numbers
 
 MOST = 5.0
 
-"""Where scaled features are clipped, on both sides."""
+"""Where scaled features are clipped, in both directions."""
 
 
 class FittedScaling(Struct, frozen=True):
@@ -40,7 +40,7 @@ class FittedScaling(Struct, frozen=True):
             raise TradebotError(f"no mean or deviation to scale with: {', '.join(bad)}", "fit it on a longer span")
 
     def observation(self, values: Mapping[str, float], state: DecisionState) -> NDArray[np.float32] | str:
-        """Return a policy's observation: scaled features, then the state; or why there is none."""
+        """Return a policy's observation, scaled features and then the state; or why there is none."""
         values_now = [values.get(name) for name in self.names]
         if absent := [name for name, value in zip(self.names, values_now, strict=True) if value is None]:
             return f"absent: {', '.join(absent)}"
@@ -62,7 +62,7 @@ def fit_scaling(names: Sequence[str], rows: Sequence[Mapping[str, float]]) -> Fi
     """
     whole = [row for row in rows if all(name in row and isfinite(row[name]) for name in names)]
     if not whole:
-        raise TradebotError("no bar of the training span has every feature", "leave out those that are absent")
+        raise TradebotError("no bar of the training span has every feature", "leave out the missing ones")
     table = np.array([[row[name] for name in names] for row in whole])
     return FittedScaling(tuple(names), tuple(table.mean(axis=0).tolist()), tuple(table.std(axis=0).tolist()))
 
@@ -72,8 +72,8 @@ LEAST_ROWS = 100
 GENERATED = "generated"
 
 HISTORY = (
-    "begin later in the file with --from, because features need about a month of bars before the first session "
-    "(docs/FUTURES.md#recorded-contracts); or "
+    "use a later --from, because features need about a month of bars before the first session "
+    "(docs/FUTURES.md#recorded-contracts); or"
 )
 
 SHOWN = 5
@@ -110,7 +110,7 @@ class RecordingScaling:
         self.absent: dict[str, int] = {}
 
     def observation(self, values: Mapping[str, float], state: DecisionState) -> NDArray[np.float32] | str:
-        """Record the features of a bar that has all of them and return zeros, or return what is missing."""
+        """Record the features of a complete bar and return zeros, or return what is missing."""
         missing = [name for name in self.names if not isfinite(values.get(name, float("nan")))]
         for name in missing:
             self.absent[name] = self.absent.get(name, 0) + 1
@@ -125,20 +125,20 @@ def rows_of(
     name: str,
     wanted: tuple[str, ...],
     spans: Sequence[Within] = (EVERY,),
-    said: Callable[[int], None] = lambda rows: None,
+    progress: Callable[[int], None] = lambda rows: None,
 ) -> tuple[tuple[TrainingRow, ...], ...]:
     """Return the rows of each period: one for each bar at which the policy `name` would have decided.
 
-    OperatorError if there are too few in total, or a feature is always absent or never changes.
+    Raise OperatorError if there are too few in total, or a feature is always missing or never changes.
     """
     watched = RecordingScaling(tuple(dict.fromkeys((*wanted, RETURN))))
     training_rows = list[tuple[TrainingRow, ...]]()
     for within in spans:
         before = len(watched.rows)
-        asked = _play_without_trading(
-            EpisodeTerms(plan, watched, name, first=within.first, last=within.last), before, said
+        reports = _play_without_trading(
+            EpisodeTerms(plan, watched, name, first=within.first, last=within.last), before, progress
         )
-        shown = zip(asked, watched.rows[before:], strict=True)
+        shown = zip(reports, watched.rows[before:], strict=True)
         training_rows.append(tuple(TrainingRow(info["at"], values, info["symbol"]) for info, values in shown))
     if len(watched.rows) < LEAST_ROWS:
         raise _too_few(watched, _lacks_history(plan, spans[0].first, training_rows))
@@ -151,8 +151,8 @@ def rows_of(
     return tuple(training_rows)
 
 
-def _play_without_trading(terms: EpisodeTerms, before: int, said: Callable[[int], None]) -> list[dict[str, Any]]:
-    """Play an episode without trading, and return what was told whenever the policy was asked."""
+def _play_without_trading(terms: EpisodeTerms, before: int, progress: Callable[[int], None]) -> list[dict[str, Any]]:
+    """Run an episode without trading, and return the reports at each decision."""
     with Environment(terms) as episode:
         try:
             _, info = episode.reset()
@@ -164,23 +164,23 @@ def _play_without_trading(terms: EpisodeTerms, before: int, said: Callable[[int]
             ended = over or cut
             if not ended:
                 infos.append(info)
-            said(before + len(infos))
+            progress(before + len(infos))
     return infos
 
 
 def _lacks_history(plan: BacktestPlan, first: date | None, training_rows: Sequence[tuple[TrainingRow, ...]]) -> bool:
-    """Return True if a span of recorded bars begins without a row, most likely as its file begins with it."""
+    """Return True if a period of recorded bars starts without rows, most likely because its file starts there."""
     begins = first or plan.spec.start
     day = next((row.at.date() for part in training_rows for row in part), None)
     return plan.spec.source != GENERATED and (day is None or day > begins)
 
 
 def _too_few(watched: RecordingScaling, lacks_history: bool) -> OperatorError:
-    """Return the error for a span with too few rows, with the features that need a source which it may not have."""
+    """Return the error for a period with too few rows, naming features whose source may be missing."""
     absent = [name for name in watched.names if watched.absent.get(name) or features()[name].of_the_moment]
     absent.sort(key=lambda name: -watched.absent.get(name, 0))
-    named = f"; perhaps absent: {', '.join(absent[:SHOWN])}" if absent else ""
+    named = f"; perhaps missing: {', '.join(absent[:SHOWN])}" if absent else ""
     return OperatorError(
-        f"only {len(watched.rows)} bars of the training span have every feature, and it takes {LEAST_ROWS}{named}",
+        f"only {len(watched.rows)} bars of the training span have every feature, but {LEAST_ROWS} are needed{named}",
         f"{HISTORY if lacks_history else ''}train on a longer span, or leave features out: --without NAME",
     )

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 class JudgedSessions(Struct, frozen=True):
-    """The return of each evaluated session, as a fraction of the equity at its start, and the closed trades.
+    """The return of each evaluated session, as a fraction of its initial equity, and the closed trades.
 
-    `doubled` is the same with commissions and slippage paid twice.
+    `doubled` has the returns with doubled commissions and slippage.
     """
 
     sessions: tuple[date, ...]
@@ -42,7 +42,7 @@ class JudgedSessions(Struct, frozen=True):
 
 
 class Signed(NamedTuple):
-    """The folder of models, with full path, and the signer's public key."""
+    """The folder of models, as an absolute path, and the signer's public key."""
 
     folder: Path
     public: str
@@ -90,9 +90,9 @@ class Named:
 
 
 def evaluate_market(plan: BacktestPlan, strategy: Strategy, within: Within, *, later: bool = False) -> JudgedSessions:
-    """Run a market up to the last of some sessions, in which a strategy acts, and return its result in each.
+    """Run a market to the end of a period in which a strategy acts, and return its result in each session.
 
-    OperatorError if none of the market's sessions is within.
+    Raise OperatorError if none of the market's sessions is within.
     """
     name = next(iter(plan.settings.strategies.in_use()))
     run = begin(replace(plan, only_due=True, begins=within.first), [Named(strategy, name, later=later)])
@@ -129,7 +129,9 @@ def _judge_sessions(run: BacktestRun, within: Within) -> JudgedSessions:
     days = [end.session for end in run.ends]
     places = [index for index, day in enumerate(days) if within.first is None or day >= within.first]
     if not places:
-        raise OperatorError(f"no session of the market is from {within.first} to {within.last}", "judge other sessions")
+        raise OperatorError(
+            f"no session of the market is between {within.first} and {within.last}", ("evaluate other sessions")
+        )
     _require_answers(run)
     equities = [run.made.ledger.opening_cash(), *(_known_equity(end.equity) for end in run.ends)]
     costs = _costs(run)
@@ -144,14 +146,14 @@ def _judge_sessions(run: BacktestRun, within: Within) -> JudgedSessions:
 
 
 def _require_answers(run: BacktestRun) -> None:
-    """Raise OperatorError if a model failed in a pass: what it would have earned isn't known then."""
+    """Raise OperatorError if a model failed in a pass, because its earnings are then unknown."""
     for cycle in run.made.facts.cycles(job=Job.TRADE_ONCE):
         for strategy in cycle.refused_strategies:
             reason = strategy.decision.reason
             if reason in POLICY_REASONS:
                 raise OperatorError(
                     f"the model didn't answer at {cycle.at:%Y-%m-%d %H:%M}: {reason} {strategy.decision.observed}",
-                    "nothing is known of it then; see docs/POLICIES.md for the reason, and run the command again",
+                    "its result is then unknown; see docs/POLICIES.md for the reason, and run the command again",
                 )
 
 
@@ -161,7 +163,7 @@ def _known_equity(equity: Decimal | None) -> Decimal:
 
 
 def _costs(run: BacktestRun) -> list[Decimal]:
-    """Return what each session cost: the commissions, and a tick of slippage for each contract that was traded."""
+    """Return each session's cost: the commissions, and a tick of slippage for each traded contract."""
     closes = [session.close for session in run.made.sessions]
     costs = [Decimal(0)] * len(closes)
 

@@ -81,7 +81,7 @@ class UnitSeat(Seat):
 
 
 def _identity_in(walk: Walk) -> str:
-    """Return the SHA-256 of what the walk in its folder is of; empty if that isn't there."""
+    """Return the SHA-256 of the file that identifies the walk in its folder; empty if it is missing."""
     try:
         return sha256(read_plain(walk.folder / STUDY)).hexdigest()
     except OSError:
@@ -89,7 +89,7 @@ def _identity_in(walk: Walk) -> str:
 
 
 class _Units(Struct):
-    """What is still wanted of a walk."""
+    """The tasks of a walk that are still to be done."""
 
     waiting: list[WalkTask]
 
@@ -104,8 +104,10 @@ class _Units(Struct):
             self.waiting.insert(0, WalkTask(*task))
 
 
-def play_there(of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
-    """Run on the cluster, with `workers` workers or as many as fit; `said` gets the number of finished tasks.
+def play_there(
+    of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int, progress: Callable[[int], None]
+) -> None:
+    """Run on the cluster, with `workers` workers or as many as fit; `progress` gets the number of finished tasks.
 
     OperatorError if there is no cluster, a node can't run, or a training fails.
     """
@@ -114,18 +116,18 @@ def play_there(of: Walk, remaining: Sequence[WalkTask], trials: int, workers: in
     reads, writes = context.Pipe(duplex=False)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Nothing that Ray waits in can be interrupted, so it has a process of its own.
+    # Ray's waits can't be interrupted, so it gets a process of its own.
     child = context.Process(target=_hand_out, args=(work, remaining, workers, writes))
     child.start()
     writes.close()
     try:
-        _listen(reads, len(remaining), said)
+        _listen(reads, len(remaining), progress)
     finally:
         child.terminate()
         child.join()
 
 
-def _listen(reads: Connection, wanted: int, said: Callable[[int], None]) -> None:
+def _listen(reads: Connection, wanted: int, progress: Callable[[int], None]) -> None:
     done = 0
     while done < wanted:
         try:
@@ -136,15 +138,15 @@ def _listen(reads: Connection, wanted: int, said: Callable[[int], None]) -> None
             raise error_from_fields(fields)
         if "played" in fields:
             done += 1
-            said(done)
+            progress(done)
 
 
 def _hand_out(work: WalkWork, remaining: Sequence[WalkTask], workers: int, writes: Connection) -> None:
-    """Have the cluster play in this process; what it tells goes into the pipe."""
-    # A signal before Ray is there ends it at once.
+    """Run the tasks on the cluster in this process; progress goes into the pipe."""
+    # A signal before Ray has started ends it at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Ray prints what it has to say of its nodes, and the parent's output may be a document.
+    # Ray prints messages of its nodes, and the parent's output may be a document.
     os.dup2(2, 1)
     try:
         ray = connect_ray()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tradebot.model.promotion import SplitRules
 
 Way = tuple[tuple[int, int], ...]
-"""A path: for each judged span, by which split it is judged, and which of that split's judged spans it is."""
+"""A path: for each evaluated period, the split that evaluates it, and the index among that split's periods."""
 
 
 class WalkSplit(Struct, frozen=True):
@@ -39,7 +39,7 @@ def splits_of(plan: BacktestPlan, market: Sequence[date], by: By = By.WALK_FORWA
     )
     if not splits:
         raise OperatorError(
-            f"{len(market)} sessions have no month to judge after {rules.train_months} months to train on",
+            f"{len(market)} sessions leave no month to evaluate after {rules.train_months} months of training",
             "give a longer market, or set promotion.splits.train_months",
         )
     return splits
@@ -56,14 +56,14 @@ def _across_groups(rules: SplitRules, market: Sequence[date]) -> tuple[WalkSplit
     ]
     if not walk_splits or not all(split.trained for split in walk_splits):
         raise OperatorError(
-            f"{len(market)} sessions in {rules.groups} groups leave none to train on beside {rules.judged} of them",
+            f"{len(market)} sessions in {rules.groups} groups leave none for training next to {rules.judged} of them",
             "give a longer market, or set promotion.splits.groups",
         )
     return tuple(walk_splits)
 
 
 def _spans(market: Sequence[date], places: Places) -> tuple[SessionSpan, ...]:
-    """Return the sessions at these places, as few spans as they make."""
+    """Return the sessions at these indices, as few periods as possible."""
     begins = places[np.diff(places, prepend=-2) > 1]
     ends = places[np.diff(places, append=len(market) + 1) > 1]
     return tuple(SessionSpan(market[first], market[last]) for first, last in zip(begins, ends, strict=True))
@@ -72,8 +72,8 @@ def _spans(market: Sequence[date], places: Places) -> tuple[SessionSpan, ...]:
 def paths_of(splits: Sequence[WalkSplit]) -> tuple[Way, ...]:
     """Return the paths through some splits; walking forward, there is one.
 
-    Each evaluates each session once. The first path uses the first split that evaluates a period, the second the next
-    one, and so on.
+    Each path evaluates each session once. The first path uses the first split that evaluates a period, the second the
+    next one, and so on.
     """
     judging: dict[SessionSpan, list[tuple[int, int]]] = {}
     for index, split in enumerate(splits):

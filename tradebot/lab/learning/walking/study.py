@@ -1,9 +1,9 @@
 """Search over configurations of one agent: each is evaluated walk-forward, and results guide the next ones.
 
 The first half of the evaluated sessions is for choosing, as in a search of settings: a configuration's score is the
-median over its seeds of the annualized Sharpe ratio in them. The second half is for testing: neither the sampler nor
-the ranking sees it. The embargo of promotion.splits is left out between both. `promote` evaluates all of them, and
-counts every configuration.
+median over its seeds of the annualized Sharpe ratio there. The second half is for testing: neither the sampler nor the
+ranking sees it. The embargo of promotion.splits is left out between both. `promote` evaluates all of them, and counts
+every configuration.
 """
 
 from __future__ import annotations
@@ -43,10 +43,7 @@ FEWEST = 2
 
 
 class VariedSettings(Struct, frozen=True):
-    """The settings in a space, of a job's agent, whose `steps` aren't rounded yet.
-
-    `source` is where the space is written.
-    """
+    """The settings in a space, of a job's agent, whose `steps` aren't rounded yet. `source` is the space's file."""
 
     job: TrainingJob
     steps: int
@@ -62,7 +59,7 @@ class VariedSettings(Struct, frozen=True):
             raise ConfigurationError(f"{error.message} ({self.source})", error.hint) from error
 
     def require_settings(self) -> None:
-        """Raise ConfigurationError unless the space has settings of the agent alone, which nothing else sets."""
+        """Raise ConfigurationError unless the space has only settings of the agent that aren't set otherwise."""
         for name in self.space.settings:
             if name not in self.job.of.settings:
                 raise ConfigurationError(
@@ -110,7 +107,7 @@ def choosing(sessions: int, embargo: int) -> int:
     count = training_sessions(sessions) - embargo
     if count < FEWEST:
         raise OperatorError(
-            f"{pluralize(sessions, 'judged session')} are too few: half of them choose, but for the "
+            f"{pluralize(sessions, 'judged session')} are too few: half of them choose, except the "
             f"{pluralize(embargo, 'session')} before the others",
             f"give a longer market: a study needs {2 * (FEWEST + embargo)} judged sessions",
         )
@@ -120,10 +117,10 @@ def choosing(sessions: int, embargo: int) -> int:
 def figures_of(results: PolicyResults, embargo: int) -> ConfigurationFigures:
     """Compute the figures of results."""
     returns, end = np.array([run.returns for run in results.runs]).T, choosing(len(results.sessions), embargo)
-    chosen, held = returns[:end], returns[training_sessions(len(returns)) :]
+    chosen, held_out = returns[:end], returns[training_sessions(len(returns)) :]
     return ConfigurationFigures(
         _middle(chosen, results.per_year),
-        _middle(held, results.per_year),
+        _middle(held_out, results.per_year),
         sum(total_return(column) > 0 for column in chosen.T.tolist()),
         len(results.runs),
         median(run.trades for run in results.runs),
@@ -139,15 +136,15 @@ def search(
     study: SequentialStudy,
     results: Results,
     how: tuple[Player, int],
-    manager: Callable[[int], AbstractContextManager[Progress]],
+    progress_of: Callable[[int], AbstractContextManager[Progress]],
 ) -> None:
     """Evaluate one configuration after another until none is left; finished ones are saved.
 
-    Each counts as one trial before it is trained. `how` is the player and its number of workers. `said` gets the
-    progress of a trial, by its index.
+    Each counts as one trial before it is trained. `how` is the player and its number of workers. `progress_of` shows
+    the progress of a trial, by its index.
     """
     while (trial := study.take()) is not None:
-        figures = _evaluate_values(of, study, study.values_of(trial), results, how, manager)
+        figures = _evaluate_values(of, study, study.values_of(trial), results, how, progress_of)
         if isinstance(figures, str):
             study.tell(trial, None, [], figures)
         else:
@@ -160,9 +157,9 @@ def _evaluate_values(
     values: Values,
     results: Results,
     how: tuple[Player, int],
-    manager: Callable[[int], AbstractContextManager[Progress]],
+    progress_of: Callable[[int], AbstractContextManager[Progress]],
 ) -> ConfigurationFigures | str:
-    """Return what a configuration is worth, or why it is left out."""
+    """Return a configuration's score, or why it is left out."""
     try:
         job = of.varied.with_values(values)
     except ConfigurationError as refused:
@@ -170,7 +167,7 @@ def _evaluate_values(
     before = study.in_order()
     walks = [of.walk_of(of.varied.with_values(trial.values)).folder for trial in before if not trial.why]
     results.add_trials([Trial(of.walk.name, job.configuration, f"{job.agent} study {study.name}", 0, None)])
-    with manager(len(before) + 1) as progress:
+    with progress_of(len(before) + 1) as progress:
         try:
             walked = run_walks(replace(of.walk_of(job), benchmarks=next(iter(walks), None)), results, how, progress)
         except DivergedError as error:
@@ -182,11 +179,11 @@ def run_walks(
     of: Walk,
     results: Results,
     how: tuple[Player, int],
-    said: Progress = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> PolicyResults:
     """Run the unfinished tasks of a walk; its results include all configurations evaluated so far."""
     player, workers = how
-    return walk(of, len(results.trials(of.name)), workers, said, player)
+    return walk(of, len(results.trials(of.name)), workers, progress, player)
 
 
 class Ranked(Struct, frozen=True):

@@ -1,11 +1,11 @@
 """Evaluate one configuration: train it in each split with each seed, and test it in sessions that are left out.
 
 Walking forward, those are the later sessions. In combinatorial purged cross-validation, all sessions are cut into
-groups, and those of some groups are left out in each split, so several models test each group. A path takes one test
-of each group, so there are as many paths as models that test a group.
+groups, and those of some groups are left out in each split, so several models test each group. A path takes one test of
+each group, so there are as many paths as models that test a group.
 
 Finished tasks are saved in the walk's folder, a file for each model, so that a stopped walk can continue. Files appear
-as a whole or not at all. Splits and seeds run in several processes. A file identifies its task, and has the hash of its
+completely or not at all. Splits and seeds run in several processes. A file identifies its task and has the hash of its
 content, so neither a file of another walk nor a changed one counts as a result.
 """
 
@@ -65,7 +65,7 @@ def keep(file: Path, of: str, unit: object) -> None:
 
 
 def load_result(file: Path, of: str) -> Any:
-    """Return the plain values of a result; OperatorError if it can't be read, was changed, or is of another task."""
+    """Load a result's plain values; raise OperatorError if it can't be read, was changed, or is of another task."""
     try:
         document = json.loads(read_plain(file))
         intact = document["sha256"] == _digest(document["result"])
@@ -74,7 +74,7 @@ def load_result(file: Path, of: str) -> Any:
     if not intact:
         raise unusable(file, "was changed")
     if document["of"] != of:
-        raise unusable(file, "is of another walk")
+        raise unusable(file, "belongs to another walk")
     return document["result"]
 
 
@@ -130,7 +130,7 @@ class BenchmarkReturns(Struct, frozen=True):
 
 
 class Diverged(Struct, frozen=True):
-    """Marks a task whose agent's weights diverged to non-numbers."""
+    """Marks a task whose agent's weights diverged to NaN."""
 
     diverged: str
 
@@ -151,14 +151,16 @@ def folder_of(folder: Path, job: TrainingJob) -> Path:
     return folder / f"{job.agent}-{job.configuration[:8]}"
 
 
-def play_here(of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int, said: Callable[[int], None]) -> None:
-    """Run tasks in this many processes on this machine, reporting the number of finished tasks to `said`."""
-    # Forked, so that each process has the walk, whose settings can't be sent; nothing else runs here meanwhile.
+def play_here(
+    of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int, progress: Callable[[int], None]
+) -> None:
+    """Run tasks in this many processes on this machine, reporting the number of finished tasks to `progress`."""
+    # Fork, so that each process has the walk, whose settings can't be pickled; nothing else runs here meanwhile.
     _Forked.walk = of
     processes: Sequence[BaseProcess] = ()
     try:
         with ProcessPoolExecutor(min(workers, len(remaining)), get_context("fork"), _end_with_parent) as pool:
-            # What this process has dropped is never collected in another: without its threads, DuckDB ends that one.
+            # Freeze existing objects: collecting DuckDB's in a child without its threads would end the process.
             gc.freeze()
             playing = [pool.submit(_play_forked, task, trials) for task in remaining]
             gc.unfreeze()
@@ -166,7 +168,7 @@ def play_here(of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int
             try:
                 for done, each in enumerate(as_completed(playing), 1):
                     each.result()
-                    said(done)
+                    progress(done)
             finally:
                 for each in playing:
                     each.cancel()
@@ -175,7 +177,7 @@ def play_here(of: Walk, remaining: Sequence[WalkTask], trials: int, workers: int
         code = next((each.exitcode for each in processes if each.exitcode not in {0, -signal.SIGTERM}), 0)
         why = ", perhaps for lack of memory" if code == -signal.SIGKILL else ""
         what = f"a process of the walk has died with exit code {code}{why}"
-        raise OperatorError(what, "run the same command: it goes on") from error
+        raise OperatorError(what, "run the same command again: it continues") from error
 
 
 Player = Callable[[Walk, Sequence[WalkTask], int, int, Callable[[int], None]], None]
@@ -187,7 +189,7 @@ def walk(
     of: Walk,
     trials: int,
     workers: int,
-    said: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
     player: Player = play_here,
 ) -> kept.PolicyResults:
     """Run the unfinished tasks, write the results, and return them.
@@ -200,16 +202,16 @@ def walk(
         _take_benchmarks(of, of.benchmarks)
     wanted = [*_wanted_of(of)]
     remaining = [task for task in wanted if not (of.folder / UNITS / task.file).exists()]
-    said(len(wanted) - len(remaining), len(wanted))
+    progress(len(wanted) - len(remaining), len(wanted))
     if remaining:
-        player(of, remaining, trials, workers, lambda done: said(len(wanted) - len(remaining) + done, len(wanted)))
+        player(of, remaining, trials, workers, lambda done: progress(len(wanted) - len(remaining) + done, len(wanted)))
     results = _put_together(of, trials)
     write_policy_results(of.folder / RESULTS, results)
     return results
 
 
 def _wanted_of(of: Walk) -> Iterator[WalkTask]:
-    """Yield what is to be played: what nobody trains does the same along any path, so it is played along one."""
+    """Yield the walk's tasks; an untrained benchmark does the same along any path, so it runs along one."""
     first = {index for index, _ in paths_of(of.splits)[0]}
     for index in range(len(of.splits)):
         yield from (WalkTask(index, seed) for seed in of.seeds)
@@ -217,7 +219,7 @@ def _wanted_of(of: Walk) -> Iterator[WalkTask]:
 
 
 def _identity(of: Walk) -> dict[str, Any]:
-    """Return what a walk is of."""
+    """Return what identifies a walk."""
     available = features()
     return {
         "configuration": of.job.configuration,
@@ -229,14 +231,14 @@ def _identity(of: Walk) -> dict[str, Any]:
 
 
 def _result_of(of: Walk, wanted: WalkTask) -> str:
-    """Return what a result is of, by the walk's own file. What a benchmark does is the same for every configuration."""
+    """Return what identifies a result, by the walk's file; a benchmark's is the same for all configurations."""
     apart = {"configuration"} if wanted.who in kept.BENCHMARKS else set[str]()
     named = {name: value for name, value in json.loads(read_plain(of.folder / STUDY)).items() if name not in apart}
     return sha256(json_text([named, wanted.file]).encode()).hexdigest()
 
 
 def _begin(of: Walk) -> None:
-    """Note what the walk is of; OperatorError if its folder is another one's."""
+    """Write the walk's identity; raise OperatorError if its folder has another one."""
     identity, file = _identity(of), of.folder / STUDY
     try:
         document = json.loads(read_plain(file))
@@ -249,7 +251,8 @@ def _begin(of: Walk) -> None:
         document = {}
     if different := [name for name in identity if document.get(name) != json.loads(json_text(identity))[name]]:
         raise OperatorError(
-            f"{of.folder} is of another walk: {', '.join(different)} differ", "name another folder: --results FOLDER"
+            f"{of.folder} has another walk, with another {', '.join(different)}",
+            "name another folder: --results FOLDER",
         )
 
 
@@ -261,13 +264,13 @@ def _take_benchmarks(of: Walk, other: Path) -> None:
 
 
 class _Forked:
-    """What the processes of a walk have from their parent."""
+    """What a walk's processes inherit from their parent."""
 
     walk: Walk
 
 
 def _end_with_parent() -> None:
-    # A system that can't do this leaves them to the person who killed their parent.
+    # A system without this leaves them running after the parent was killed.
     with suppress(OSError):
         end_with_parent(signal.SIGKILL)
 
@@ -297,12 +300,12 @@ def play(of: Walk, wanted: WalkTask, trials: int) -> None:
 
 
 def _each(of: Walk, wanted: WalkTask, each: Callable[[Within], JudgedSessions]) -> tuple[JudgedSessions, ...]:
-    """Play each judged span of a split, which begins with the cash that there is at first."""
+    """Run each evaluated period of a split, starting with the initial cash."""
     return tuple(each(Within(span.first, span.last)) for span in of.splits[wanted.place].judged)
 
 
 def _train_and_sign(of: Walk, wanted: WalkTask, job: TrainingJob, trials: int) -> str:
-    """Train a job in a split, sign what came of it, and return its name among the walk's models."""
+    """Train a job in a split, sign the model, and return its name among the walk's models."""
     spans = [Within(span.first, span.last) for span in of.splits[wanted.place].trained]
     span = span_of(of.plan, of.name, job.features, spans)
     draft = of.folder / DRAFTS / f"{wanted.place}-{wanted.who}-{os.urandom(4).hex()}"
@@ -322,13 +325,13 @@ def _unit(of: Walk, wanted: WalkTask, trials: int) -> WalkModel | Diverged:
 
 
 def _judged_as_it_is(of: Walk, wanted: WalkTask, model: str, *, later: bool = False) -> tuple[JudgedSessions, ...]:
-    """Judge a model in a split, by the strategy that it would act for."""
+    """Evaluate a model in a split with the strategy that it would act for."""
     signed = Signed(of.folder / MODELS, public_of(read_key(of.key)))
     return _each(of, wanted, lambda within: judged_model(of.plan, of.name, signed, model, within, later=later))
 
 
 def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
-    """Return the results of all splits, one after another along each path."""
+    """Combine the results of all splits along each path."""
     many, ways = range(len(of.splits)), paths_of(of.splits)
     units = {seed: [_read(of, WalkTask(index, seed), WalkModel) for index in many] for seed in of.seeds}
     sessions = tuple(day for sessions in _along(ways[0], units[of.seeds[0]]) for day in sessions.sessions)
@@ -361,7 +364,7 @@ def _put_together(of: Walk, trials: int) -> kept.PolicyResults:
 
 
 def _along(way: Way, parts: Sequence[WalkModel | BenchmarkReturns], *, later: bool = False) -> list[JudgedSessions]:
-    """Return what was done in each judged span along a path."""
+    """Return the results of each evaluated period along a path."""
     done = [part.later if later and isinstance(part, WalkModel) else part.plain for part in parts]
     return [done[index][part] for index, part in way]
 
@@ -379,20 +382,20 @@ def _run(seed: int, path: int, way: Way, walk_models: Sequence[WalkModel]) -> ke
 
 
 def _benchmark(of: Walk, name: str, ways: Sequence[Way]) -> Iterator[kept.Returns]:
-    """Yield what a benchmark earned along each path along which it is played."""
+    """Yield a benchmark's returns along each path."""
     for way in ways if name == LOGISTIC else ways[:1]:
         returns_by_place = {index: _read(of, WalkTask(index, name), BenchmarkReturns) for index, _ in way}
         yield tuple(each for index, part in way for each in returns_by_place[index].plain[part].returns)
 
 
 def _typical(of: Iterable[kept.Returns]) -> kept.Returns:
-    """Return the series in the middle by what it earned, such as the median seed's; of an even number, the worse."""
+    """Return the median series by return, such as the median seed's; of an even number, the worse of the middle two."""
     ordered = sorted(of, key=sum)
     return ordered[(len(ordered) - 1) // 2]
 
 
 def _tried_before(of: Walk, sessions: Sequence[date]) -> Iterator[kept.TriedReturns]:
-    """Yield the configurations of other walks beside this one that were judged in the same sessions."""
+    """Yield the configurations of other walks in the same folder that were evaluated in the same sessions."""
     for file in sorted(of.folder.parent.glob(f"*/{RESULTS}")):
         if file.parent != of.folder:
             try:
@@ -418,7 +421,7 @@ def _read(of: Walk, wanted: WalkTask, kind: Any) -> Any:
 
 
 def _require_model(of: Walk, unit: WalkModel, file: Path) -> None:
-    """Raise OperatorError unless the model that a result is about is still there as it was signed."""
+    """Raise OperatorError unless a result's model is still there as it was signed."""
     path = of.folder / MODELS / unit.model
     try:
         read_model(of.folder / MODELS, unit.model, public_of(read_key(of.key)))
@@ -427,6 +430,6 @@ def _require_model(of: Walk, unit: WalkModel, file: Path) -> None:
         same = False
     if not same:
         raise OperatorError(
-            f"{path}, which {file.name} is about, isn't as it was judged",
-            f"both are made again once they are gone: rm -rf {quote(str(path))} {quote(str(file))}",
+            f"{path}, the model of {file.name}, was changed after its evaluation",
+            f"delete both, and they are created again: rm -rf {quote(str(path))} {quote(str(file))}",
         )
