@@ -221,7 +221,7 @@ LISTED = {"liquidation_distance": {"trim_below": 0.36, "trim_share": 0.5, "close
         ({"strategies": {"flow": {"exits": [LISTED]}}}, "can't act: this venue's accounts pay in full,"),
         (
             {"venue": "kraken_futures", "strategies": {"rotation": {"exits": [LISTED]}}},
-            r"trim_below 0\.36 is not below limits\.min_liquidation_fraction 0\.35: a position could be made smaller",
+            r"trim_below 0\.36 is not below limits\.min_liquidation_fraction 0\.35: a position could be reduced",
         ),
     ],
 )
