@@ -257,17 +257,26 @@ def test_a_refused_pair_is_followed_by_a_plain_stop_and_then_by_patience() -> No
     found.venue.script["AAPL"] = replace(REJECTED, code="42210000")
     exits(found, "open+31m")
     assert [intent.order_class for intent in protecting(found)] == [OrderClass.OCO, OrderClass.SIMPLE], "in one pass"
-    for minute in range(32, 41):
+    for minute, asked in ((32, [OrderClass.SIMPLE]), (33, []), (34, [OrderClass.OCO, OrderClass.SIMPLE])):
         found.later(60)
+        before = len(protecting(found))
         exits(found, f"open+{minute}m")
-    assert [intent.order_class for intent in protecting(found)[2:]] == [OrderClass.SIMPLE], "once more in the next pass"
+        assert [intent.order_class for intent in protecting(found)[before:]] == asked, minute
     assert found.ledger.trading_state().state is TradingState.ACTIVE, "a refused stop halts nothing"
-    # The last one was refused eight minutes ago.
-    for wait, asked in ((419, 3), (1, 5)):
-        found.later(wait)
-        exits(found, f"open+{58 + asked}m")
-        assert len(protecting(found)) == asked
-    assert [one.order_class for one in protecting(found)[3:]] == [OrderClass.OCO, OrderClass.SIMPLE]
+
+
+def test_shares_are_protected_two_minutes_after_what_made_the_venue_refuse_their_stop_is_gone() -> None:
+    found = scene()
+    entered(found)
+    found.venue.script["AAPL"] = replace(REJECTED, code="40310000")
+    exits(found, "open+31m")
+    found.later(60)
+    exits(found, "open+32m")
+    # Somebody's own order had reserved the shares, and is canceled.
+    del found.venue.script["AAPL"]
+    found.later(120)
+    exits(found, "open+34m")
+    assert (protecting(found)[-1].order_class, len(working(found))) == (OrderClass.OCO, 2)
 
 
 @pytest.mark.parametrize(("bought", "kinds"), [("0.40", ["simple"]), ("0.60", ["oco"])])

@@ -96,8 +96,8 @@ def change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Opera
 EXITS, TIGHTENS = 1, 2
 """Leg numbers of requests that change a resting order. A cancel of the same order is leg 0."""
 
-RETRY = timedelta(minutes=15)
-"""How long to wait before requesting protection again after the venue refused both a pair and a single stop."""
+SOON, RETRY = timedelta(minutes=2), timedelta(minutes=15)
+"""How long to wait before requesting a stop, or a target, again after the venue refused it repeatedly."""
 
 
 def exit_is_refused(books: Books) -> bool:
@@ -115,8 +115,8 @@ def exit_is_refused(books: Books) -> bool:
 def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
     """Return the order class to protect a position with: a pair, or a single stop if the venue just refused a pair.
 
-    Return None if it recently refused a single stop too. Refusals of both kinds in one pass don't count, because their
-    common cause may be gone.
+    Return None if it refused a single stop too, less than two minutes ago. Refusals of both kinds in one pass don't
+    count, because their common cause may be gone.
     """
     of_it = (record for record in reversed(books.intents) if _protects(record, whose))
     last, before = next(of_it, None), next(of_it, None)
@@ -128,7 +128,7 @@ def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
         return OrderClass.SIMPLE
     if before is not None and before.intent.cycle_id == last.intent.cycle_id:
         return OrderClass.SIMPLE
-    return OrderClass.OCO if books.at - last.updated_at >= RETRY else None
+    return OrderClass.OCO if books.at - last.updated_at >= SOON else None
 
 
 def _protects(record: IntentRecord, whose: Whose) -> bool:

@@ -11,7 +11,6 @@ is canceled first, and that gap is reported.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -30,7 +29,7 @@ from tradebot.model.record import CandidateRecord
 from tradebot.model.resting_orders import Resting, Whose
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Edit
-from tradebot.orders.amendments import RETRY, cancel_and_prove, cancel_order, edit_intent, tell_gap
+from tradebot.orders.amendments import RETRY, SOON, cancel_and_prove, cancel_order, edit_intent, tell_gap
 from tradebot.orders.order_sender import LOOKS, closing_side, may_send_again
 from tradebot.orders.protection_plan import (
     NONE,
@@ -56,8 +55,6 @@ from tradebot.orders.target_moves import at_due_price, due_prices, moves
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.new_fills import seen_fills
 
-SOON = timedelta(minutes=2)
-"""How long to wait before requesting a stop again after the venue refused two."""
 REFUSALS = 2
 """How many refusals in a row of a stop, or a target, make requests pause."""
 TOGETHER = 2
