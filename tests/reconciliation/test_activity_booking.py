@@ -493,3 +493,31 @@ def test_a_split_that_was_booked_late_counts_from_when_it_happened() -> None:
     assert happens(scene).findings == ()
     assert (own(scene).quantity, own(scene).average_price, own(scene).realized_pnl) == (D(15), D(50), D(50))
     assert read_books(scene.ledger, NOW, VENUE_DAY).cash == scene.venue.cash
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(("before", "after", "paid"), [("4", "2", "0"), ("4", "8", "0"), ("5", "2", "95")])
+def test_a_split_that_is_listed_once_all_its_shares_are_closed_is_booked_with_their_profit(
+    side: int, before: str, after: str, paid: str
+) -> None:
+    scene, shares, left, cash = holding(str(side * D(before)), "100"), side * D(before), side * D(after), side * D(paid)
+    price = 100 * D(before) / D(after)
+    closes = Side.SELL if side > 0 else Side.BUY
+    closing = fill(9, side=closes, quantity=after, price=str(price), at=NOW)
+    scene.ledger.apply_fills([OwnedFill("flow", replace(closing.fill, at=NOW - timedelta(seconds=30)))], NOW)
+    scene.venue.happened += [activity("SPLIT", quantity=str(left - shares), number=1)]
+    scene.venue.happened += [activity("SPLIT", net=str(cash), number=2)] if cash else []
+    scene.venue.held["AAPL"] = D(0)
+    scene.venue.cash += left * price + cash
+    assert happens(scene).findings == ()
+    assert (own(scene).quantity, read_books(scene.ledger, NOW, VENUE_DAY).cash) == (D(0), scene.venue.cash)
+    # 0.5 of a share of 200 was paid with 95, and all others were closed at what they had cost.
+    assert abs(own(scene).realized_pnl - (left * price + cash - shares * 100)) < D("1e-6")
+
+
+def test_a_split_is_not_booked_by_its_quantities_while_a_list_only_lacks_the_position() -> None:
+    scene = holding("4", "100")
+    scene.venue.happened.append(activity("SPLIT", quantity="-2"))
+    scene.venue.held["AAPL"] = D(0)
+    assert kinds(happens(scene)) != []
+    assert own(scene).quantity == 4

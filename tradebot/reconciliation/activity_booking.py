@@ -181,10 +181,9 @@ def _split(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> B
     after = before + sum((row.quantity or _ZERO for row in rows), _ZERO)
     if not after:
         return _if_agreed(books_before, broker, _move_shares(rows, first, [*_paid_out(positions, rows)]), symbol)
-    if theirs is None:
-        return None
     average = sum((position.cost for position in positions), _ZERO) / notional(before, ONE, positions[0].multiplier)
-    ratio = ratio_of(before, after, average, theirs.average_price)
+    # If all shares were closed before the split was listed, only the quantities tell the ratio.
+    ratio = ratio_of(before, after, average, theirs.average_price if theirs else None)
     if ratio is None:
         return None
     # A fraction can't be divided among several owners.
@@ -196,17 +195,20 @@ def _split(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> B
     return _if_agreed(books_before, broker, booking, symbol)
 
 
-def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal) -> Fraction | None:
+def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal | None) -> Fraction | None:
     """Return the new shares per old share: the simplest ratio that fits both the quantities and the average prices.
 
-    The broker pays out fractions in cash, so several ratios may fit the quantities alone.
+    The broker pays out fractions in cash, so several ratios may fit the quantities alone. `theirs` is the broker's
+    average price, None if it holds none of them any more.
     """
-    if before * after <= 0 or theirs <= 0:
+    if before * after <= 0 or (theirs is not None and theirs <= 0):
         return None
     all_whole = before == before.to_integral_value() and after == after.to_integral_value()
     old, new = Fraction(abs(before)), Fraction(abs(after))
-    price_ratio = Fraction(average) / Fraction(theirs)
-    low, top = max(new / old, price_ratio * (1 - NEAR)), price_ratio * (1 + NEAR)
+    low, top = new / old, (new + 1) / old
+    if theirs is not None:
+        price_ratio = Fraction(average) / Fraction(theirs)
+        low, top = max(low, price_ratio * (1 - NEAR)), price_ratio * (1 + NEAR)
     high = min((new + 1 if all_whole else new) / old, top)
     if low > top:
         return None
