@@ -279,6 +279,26 @@ def test_shares_are_protected_two_minutes_after_what_made_the_venue_refuse_their
     assert (protecting(found)[-1].order_class, len(working(found))) == (OrderClass.OCO, 2)
 
 
+@pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
+@pytest.mark.parametrize(("now", "shares"), [("100", ["4"]), ("104", []), ("200", []), ("97", [])])
+def test_the_part_of_a_position_that_the_broker_still_has_is_protected_unless_a_split_may_have_moved_prices(
+    side: Side, now: str, shares: list[str]
+) -> None:
+    found = scene()
+    entered(found, side)
+    bought = found.venue.held["AAPL"]
+    # The venue has undone a part of the execution, and canceled what would have closed more than is left.
+    found.venue.held["AAPL"] = D(4).copy_sign(bought)
+    found.venue.averages["AAPL"] = D(100)
+    price = D(now) if side is Side.BUY else (10_000 / D(now)).quantize(D("0.01"))
+    found.venue.prices["AAPL"] = replace(found.venue.prices["AAPL"], bid=price, ask=price, last=price)
+    for slot in ("open+31m", "open+32m"):
+        exits(found, slot)
+        found.later(60)
+    assert [pair.quantity for pair in protecting(found)] == [D(quantity) for quantity in shares]
+    assert {pair.order_class for pair in protecting(found)} <= {OrderClass.OCO}
+
+
 @pytest.mark.parametrize(("bought", "kinds"), [("0.40", ["simple"]), ("0.60", ["oco"])])
 def test_a_share_whose_stop_is_too_near_for_a_pair_gets_a_plain_stop_at_once(bought: str, kinds: list[str]) -> None:
     found = scene()

@@ -130,16 +130,15 @@ def _protect_position(
             yield send_once_more(world, desk, unsettled)
         return
     contradicted = broker_contradicts(desk, position.symbol)
-    if desk.position_ratios.get(position.symbol, Decimal(1)) != 1 and not contradicted:
+    agrees = desk.position_ratios.get(position.symbol, Decimal(1)) == 1 and not contradicted
+    if not (agrees or contradicted or _has_fewer_shares(desk, position, wanted)):
         # The rules' price is per share before an adjustment, such as a split, that isn't booked yet.
         return
     side = closing_side(position.quantity)
     stop = round_stop_to_tick(listing, wanted.stop or Decimal(0), side)
     covered, resting = shares_being_closed(desk, position), list[Resting]()
     for pair in pairs:
-        record, freed = (
-            (None, None) if contradicted else _adjust_pair(world, call, desk, position, pair, wanted.word, stop)
-        )
+        record, freed = _adjust_pair(world, call, desk, position, pair, wanted.word, stop) if agrees else (None, None)
         if record:
             yield record
         resting += [pair] if freed is None else []
@@ -171,6 +170,18 @@ def _protect_position(
                 yield place_protection(OrderClass.SIMPLE, stop, uncovered, "")
             return
         uncovered -= shares
+
+
+def _has_fewer_shares(desk: Desk, position: Position, wanted: ExitLevels) -> bool:
+    """Return True if the broker has only a part of a position's shares, and the market is within the rules' prices.
+
+    After a split that reduces shares, it would be far beyond the nearest target, or beyond the stop of a short.
+    """
+    quote, ratio = desk.quotes.get(position.symbol), desk.position_ratios.get(position.symbol, Decimal(1))
+    if quote is None or wanted.stop is None or not wanted.targets or not 0 < ratio < 1:
+        return False
+    ends = (wanted.stop, wanted.targets[0].price)
+    return min(ends) < quote.bid <= quote.ask < max(ends)
 
 
 def _adjust_pair(
