@@ -121,7 +121,7 @@ def _headline(console: "Console", data: "Status", whose: Identity) -> None:
         parts.append("[red]permission closed[/red]")
     if data.today is not None:
         parts.append(f"{gain(data.today.total_usd, ' USD')}{_without(data.today)} on {data.today.day}")
-    parts.append(pluralize(len(data.positions), "position"))
+    parts.append(pluralize(sum(row.is_held for row in data.positions), "position"))
     if data.notes:
         parts.append("[red]the broker's differ[/red]")
     if bare := _without_stop(data):
@@ -270,7 +270,7 @@ def _show_today(console: "Console", data: "Status") -> None:
 
 def _positions(console: "Console", data: "Status") -> None:
     unlike = ", but the broker's differ:" if data.notes else ""
-    console.print(f"{pluralize(len(data.positions), 'position')}{unlike}")
+    console.print(f"{pluralize(sum(row.is_held for row in data.positions), 'position')}{unlike}")
     numbers = (number(name) for name in ("quantity", "average", "now", "gain"))
     table = Table("symbol", *numbers, "nearest exit", number("age"), "strategy")
     for row in data.positions:

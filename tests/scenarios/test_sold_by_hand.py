@@ -49,6 +49,7 @@ def test_views_agree_with_the_exchange_about_a_day_on_which_shares_were_sold_by_
     assert Decimal(ours["closed_by_others"]) == abs(Decimal(row["quantity"])) - kept
     said = trader.says("positions").out
     assert f"{row['symbol']}: somebody else closed {ours['closed_by_others']} of it at the broker" in said
+    assert said.partition(" at ")[0] in trader.says("status").out.partition(", health")[0], "both count alike"
     if not kept:
         assert (ours["state"], ours["protection"]) == ("closed", None)
         assert "By its books, it holds nothing." in trader.says("summary").out

@@ -170,9 +170,14 @@ def test_shares_that_others_closed_are_taken_from_one_position_after_the_other_a
     closed = holdings.externally_closed(totals)
     assert closed == {"AAPL": holdings.ExternalClose(Decimal(15), Decimal(90), others.fill.at)}
     seen = {"AAPL": RecordedPrice(Decimal(110), NOW)}
-    first, second = holdings.holdings(
-        totals.own_positions(), {}, {}, lambda _: LISTED, seen, NOW, {}, (), at_venue=True, closed=closed
+    theirs = {"AAPL": Decimal(-15), "MSFT": Decimal(3)}
+    first, second, *foreign = holdings.holdings(
+        totals.own_positions(), theirs, {}, lambda _: LISTED, seen, NOW, {}, (), at_venue=True, closed=closed
     )
+    assert [(row.symbol, row.closed_by_others, row.is_held) for row in foreign] == [
+        ("AAPL", Decimal(15), False),
+        ("MSFT", Decimal(0), True),
+    ]
     assert (first.closed_by_others, first.is_held, first.state) == (Decimal(10), False, "closed")
     assert (first.price, first.unrealized_usd) == (Decimal(90), Decimal(-100))
     assert not first.stops

@@ -159,7 +159,8 @@ class Holding(Struct, frozen=True, omit_defaults=True):
 
     `closed_by_others` is how many of the shares, unsigned, somebody else has closed at the broker without anyone having
     accepted it yet: they are valued at that price. If those are all, `price` is that price, nothing protects the
-    position, and its `state` is "closed".
+    position, and its `state` is "closed". Of a foreign position, it is how many units only closed ours: the broker
+    doesn't have those.
 
     It is `suspended` if the venue had suspended trading in it at the last exit pass: no stop acts, and `price` is the
     last one from before.
@@ -304,12 +305,15 @@ def holdings(
             unseen[position.symbol] -= shares
             row = _reduced_by_others(row, watched, closed[position.symbol], shares)
         rows.append(row)
+    return (*rows, *(_foreign(symbol, quantity, rows) for symbol, quantity in sorted(foreign.items())))
+
+
+def _foreign(symbol: str, quantity: Decimal, ours: Iterable[Holding]) -> Holding:
+    """Return the row of a foreign position; the broker has nothing of what only closed shares of ours."""
     # The owner's plans are unknown, and no rule of the bot closes foreign positions.
     unknown = (*(None,) * 9, (), None, State.QUARANTINED.value, None)
-    return (
-        *rows,
-        *(Holding(symbol, FOREIGN_OWNER, quantity, *unknown) for symbol, quantity in sorted(foreign.items())),
-    )
+    offset = (row.closed_by_others for row in ours if row.symbol == symbol and row.quantity * quantity < 0)
+    return Holding(symbol, FOREIGN_OWNER, quantity, *unknown, closed_by_others=sum(offset, NO_SHARES))
 
 
 def _own(

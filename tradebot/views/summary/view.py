@@ -351,14 +351,14 @@ def _positions(summary: Summary, session_records: SessionRecords) -> Iterator[st
         yield from _stops(summary.positions)
     shares, gains = dict[str, Decimal](), list[Decimal]()
     for holding in session_records.holdings:
-        if holding.closed_by_others:
+        if holding.closed_by_others and holding.strategy != FOREIGN_OWNER:
             shares[holding.symbol] = shares.get(holding.symbol, Decimal(0)) + holding.closed_by_others
             gains += [holding.unrealized_usd] if not holding.is_held and holding.unrealized_usd is not None else []
     if shares:
         gain_text = f", which made {format_signed_usd(sum(gains, Decimal(0)))}" if gains else ""
         yield f"Somebody else closed {names(list(shares))} at the broker{gain_text}. tradebot reconcile can book that."
     foreign = (holding for holding in session_records.holdings if holding.strategy == FOREIGN_OWNER)
-    if others := [lot.symbol for lot in foreign if abs(lot.quantity) > shares.get(lot.symbol, Decimal(0))]:
+    if others := [lot.symbol for lot in foreign if lot.is_held]:
         yield f"{names(others)} in the account {noun(len(others), 'is', 'are')} not the bot's, which leaves it alone."
 
 
