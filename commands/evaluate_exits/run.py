@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from commands.flatten.run import fills_left_open
 from commands.shared.notes import left_by_earlier_orders, notes, unlike_the_broker
 from commands.shared.pass_recording import record_exits
 from commands.shared.pass_reports import (
@@ -23,7 +24,7 @@ from commands.shared.verb_options import Report
 from jobs.slot_claims import SlotRefused
 from tradebot.adapters.state import halt_switch
 from tradebot.desk.prepare_desk import desk_for_exits
-from tradebot.errors import ExitCode
+from tradebot.errors import ExitCode, TradebotError, one_line
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
@@ -76,6 +77,18 @@ def run(
             data, lacking = _add_notes(app, data, done, clocks.now)
     code = pass_exit_code(data) or (ExitCode.FINDINGS if lacking else ExitCode.DONE)
     return Report("evaluate-exits", data, _render, code)
+
+
+def describe_left_open(app: "App", data: "PassData") -> tuple[str, ...]:
+    """Return, in words, what the account may hold that this pass couldn't close, because the books don't have it."""
+    try:
+        unbooked, cycles = fills_left_open(app, data), app.facts.cycles(job=Job.EVALUATE_EXITS, last=1)
+    except TradebotError as error:
+        return (f"perhaps more than the books show ({one_line(error)})",)
+    explained = {fill.order.symbol for fill in unbooked}
+    differing = (each for cycle in cycles for each in cycle.differing)
+    unexplained = (difference.words for difference in differing if difference.symbol not in explained)
+    return (*(fill.words for fill in unbooked), *unexplained)
 
 
 def _add_notes(app: "App", data: "PassData", done: "CycleRecord", now: "datetime") -> "tuple[PassData, bool]":

@@ -50,12 +50,17 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     with app.exit_lock("flatten"):
         data = pass_data(app, _close(app, symbol, by, dry_run=dry_run))
     code, again = _exit_code(data), f"tradebot flatten {symbol or '--all'}"
-    at_work = {row.symbol for row in data.rows}
-    remaining = [fill for fill in _lacking(app, symbol) if fill.order.symbol not in at_work]
+    remaining = fills_left_open(app, data, symbol)
     if remaining and not code:
         code = ExitCode.UNAVAILABLE
     closed = _closes_unlisted(app)
     return Report("flatten", data, lambda console, _: _render(console, data, again, remaining, closed), code)
+
+
+def fills_left_open(app: "App", data: "PassData", symbol: str | None = None) -> "list[MissingFill]":
+    """Return our orders' fills, in a symbol or in all, that the books lack and that this pass didn't try to close."""
+    tried = {row.symbol for row in data.rows}
+    return [fill for fill in _lacking(app, symbol) if fill.order.symbol not in tried]
 
 
 def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":

@@ -282,17 +282,17 @@ def _end_orders(path: Path, request: HaltRequest, latch: Latch) -> HaltOrders:
     try:
         with opened_to_leave(request.state_dir, request.config) as app:
             data = evaluate_exits.run(app, by=caller(), force_slot=True, entries_first=True).data
+            assert isinstance(data, PassData), "a forced slot is never refused"
+            return _outcome(data, evaluate_exits.describe_left_open(app, data) if latch.requested == FLATTEN else ())
     except OperatorError as error:
         from commands.halt.halt_fallback import by_id
 
         return by_id(path, request, one_line(error))
     except TradebotError as error:
         return orders_left_alone(one_line(error))
-    assert isinstance(data, PassData), "a forced slot is never refused"
-    return _outcome(data)
 
 
-def _outcome(data: "PassData") -> HaltOrders:
+def _outcome(data: "PassData", left_open_positions: "Sequence[str]") -> HaltOrders:
     from commands.shared.pass_reports import LEFT_ALONE_RIGHTLY, left_open
 
     if data.not_run is not None:
@@ -300,7 +300,10 @@ def _outcome(data: "PassData") -> HaltOrders:
     sent = [row.source for row in data.rows if row.reason is None]
     rows = (*left_open(data.rows), *(row for row in data.rows if row.purpose == "protect"))
     failed = [row.reason for row in rows if row.reason and row.reason not in LEFT_ALONE_RIGHTLY]
-    problem = f"{len(failed)} could not be sent: {', '.join(sorted(set(failed)))}" if failed else None
+    problems = [f"{len(failed)} could not be sent: {', '.join(sorted(set(failed)))}"] if failed else []
+    if left_open_positions:
+        problems.append(f"not closed, because the broker's answers disagree: {', '.join(left_open_positions)}")
+    problem = "; ".join(problems) or None
     canceled, closing = sent.count("cancel"), sent.count("exit")
     return {"cancelled": canceled, "closing": closing, "failed": len(failed), "problem": problem}
 

@@ -114,6 +114,8 @@ def test_flatten_all_closes_only_the_bots_positions(traded: Bot) -> None:
     again = traded.says("flatten", "--all", "--confirm", "ALL")
     assert (again.code, again.out.count("Closed already: ")) == (5, len(held)), "its lists can't confirm it yet"
     assert not {words for words in ("Not closed", "No exit is working") if words in again.out}
+    (orders,) = [row["found"] for row in traded.json("health")["judgments"] if row["subject"] == "orders"]
+    assert "no stop rests" not in orders, "what is gone needs none"
     assert traded.says("exchange", "faults", "clear").code == 0
     assert said.out.rstrip().endswith(
         "A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders"
@@ -122,6 +124,24 @@ def test_flatten_all_closes_only_the_bots_positions(traded: Bot) -> None:
     assert traded.says("reconcile").code == 0
     assert (own(traded), held_there(traded)) == ({}, {"NVDA": Decimal(1)})
     assert traded.shown("flatten", "--all") == "The bot has no positions, so there is nothing to close."
+
+
+def test_halt_that_closes_everything_names_what_an_order_bought_while_no_list_shows_it(
+    traded: Bot, tmp_path: Path
+) -> None:
+    lines, symbol = tmp_path / "lines", "AMZN"
+    lines.write_text(json.dumps({"symbol": symbol, "side": "buy", "score": 0.9}))
+    assert traded.json("trade-once", "--candidates", str(lines), "--force-slot")["orders"] == 1
+    late = [{"name": "late", "when": {"request": ["positions", "activities"]}, "what": "stale_account"}]
+    requests.post(f"{traded.url}/exchange/v1/faults", json=late, timeout=60).raise_for_status()
+    traded.does("evaluate-exits --force-slot", "exchange tick 2m")
+    said = traded.says("halt", "--flatten", "--confirm", "FLATTEN")
+    assert traded.says("exchange", "faults", "clear").code == 0
+    shares = held_there(traded)[symbol]
+    assert (said.code, f"{shares} {symbol} bought by order" in " ".join(said.out.split())) == (5, True)
+    traded.does("evaluate-exits --force-slot", "exchange tick 2m", "reconcile")
+    assert (own(traded), held_there(traded)) == ({}, {"NVDA": Decimal(1)})
+    assert traded.says("unhalt", "--reason", "seen", "--confirm", "5442").code == 0
 
 
 def test_flatten_in_a_closed_session_says_that_it_did_nothing(traded: Bot) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -202,9 +203,17 @@ def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> reco
 
 
 def _bare(app: "App", ledger: "SqliteLedger", now: datetime | None) -> Mapping[str, datetime]:
-    """Return when each position was opened that, by the books, has no stop at the broker although it should."""
-    rows = load_holdings(app, ledger.totals(), (), now)
-    bare = (row for row in rows if row.protection and row.protection.lacks_stop and row.is_held)
+    """Return when each position was opened that, by the books, has no stop at the broker although it should.
+
+    What orders have closed needs none, even if no list of fills shows that yet.
+    """
+    totals = ledger.totals()
+    remaining_shares = dict(totals.own_quantities())
+    for fill in fills_awaited(ledger, now, app.day) if now else ():
+        symbol = fill.order.symbol
+        remaining_shares[symbol] = remaining_shares.get(symbol, Decimal(0)) + fill.signed_quantity
+    rows = (row for row in load_holdings(app, totals, (), now) if row.is_held and remaining_shares.get(row.symbol))
+    bare = (row for row in rows if row.protection and row.protection.lacks_stop)
     return {row.symbol: row.opened_at for row in bare if row.opened_at}
 
 
