@@ -23,6 +23,7 @@ from tradebot.orders.auction_trading import AuctionResult, execute_ruling, hold_
 from tradebot.orders.entry_orders import account_before_entries, changes_to_trade, make_room
 from tradebot.orders.exit_orders import (
     cancel_blocking_orders,
+    cancel_named_order,
     close_by_rules,
     close_manually,
     select_staying,
@@ -132,6 +133,26 @@ def flatten(
         world, call, working_exits, [position for position in desk.positions if is_chosen(position.symbol)]
     )
     return finish_exit_pass(world, call, desk, (*cancels, *working_exits.records, *closes))
+
+
+def cancel_on_request(
+    world: World, call: Call, order_id: str, retake_desk: Callable[[], Desk] | None = None
+) -> CycleRecord:
+    """Cancel one of our working orders, named by its client order id; its position stays as it is.
+
+    `retake_desk` is called once here, and again after the cancel was sent; by default, the world's own.
+    """
+    retake_desk = retake_desk or partial(take_desk, world, for_entries=False)
+    desk = retake_desk()
+    session_gate = session_open_to_leave(desk, world.rules.limits)
+    if not session_gate.passed:
+        return refuse_pass(world, call, desk, session_gate)
+
+    canceled = tuple(cancel_named_order(world, call, desk, order_id))
+    if canceled and not world.dry_run:
+        desk = retake_desk()
+    cancels = tuple(mark_if_cancel_rejected(world, desk, record, (order,), desk.orders) for order, record in canceled)
+    return finish_exit_pass(world, call, desk, cancels)
 
 
 def _without_orders(desk: Desk, is_chosen: Callable[[str], bool]) -> Desk:

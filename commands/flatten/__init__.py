@@ -1,10 +1,10 @@
-"""`tradebot flatten`: close the bot's own positions on request, on the same path as every order."""
+"""`tradebot flatten` and `cancel`: close the bot's own positions, or cancel one of its orders, on request."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completion import own
+from commands.shared.completion import own, symbols
 from commands.shared.declaration import PASS, VerbPurpose, acts
 from commands.shared.verb_options import DryRun, Report, caller, on_bot, opened_to_leave
 from tradebot.errors import OperatorError
@@ -43,3 +43,33 @@ def flatten(
     from commands.flatten.run import run
 
     return run(bot, symbol, by=caller(), confirmed=confirmed, dry_run=dry_run)
+
+
+@on_bot(
+    "cancel",
+    VerbPurpose.OPERATE,
+    65,
+    {"cancel/1": (PASS,)},
+    epilog="tradebot cancel AAPL\ntradebot cancel tb1.260130.FLOW.AAPL.OPEN.PVQ4T2ZXN7W3KJ6M --dry-run",
+    opens=opened_to_leave,
+)
+@acts
+def cancel(
+    bot: "App",
+    order: Annotated[
+        str, typer.Argument(help="Its id, or its symbol if it is the only one on it.", autocompletion=symbols)
+    ],
+    confirmed: Annotated[
+        str | None,
+        typer.Option("--confirm", help="Type the symbol here, or NO-STOP for a stop, if there is no terminal."),
+    ] = None,
+    dry_run: DryRun = False,
+) -> Report:
+    """Cancel one of the bot's working orders.
+
+    The order may be an entry or an exit. For one that protects a position, type NO-STOP in place of the symbol. A later
+    pass may send another order: halt first if it shouldn't enter again.
+    """
+    from commands.flatten.run import run_cancel
+
+    return run_cancel(bot, order, by=caller(), confirmed=confirmed, dry_run=dry_run)

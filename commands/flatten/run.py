@@ -1,22 +1,23 @@
-"""`tradebot flatten`: close the bot's own positions on request, through the same code as every order."""
+"""`tradebot flatten` and `cancel`: what a person requests is sent through the same code as every order."""
 
 from collections import Counter, defaultdict
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from commands.shared.pass_recording import record_flatten
+from commands.shared.light_helpers import clean
+from commands.shared.number_format import acts_at
+from commands.shared.pass_recording import run_request
 from commands.shared.pass_reports import PassData, left_open, pass_data, pass_exit_code, render_rows
 from commands.shared.skipped_passes import render_not_run
 from commands.shared.times import slot_for_reader, when
 from commands.shared.universe import symbol_named
 from commands.shared.verb_options import Report, confirm_for
-from jobs.slot_claims import claim_by_hand
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.model.record import CycleRecord, Job
+from tradebot.model.candidate import Purpose
+from tradebot.model.order import OrderStatus
+from tradebot.model.resting_orders import is_protection
 from tradebot.model.sentences import pluralize
-from tradebot.ports.world import Call
 from tradebot.reconciliation.read_books import fills_awaited
-from tradebot.timetable.sessions import last_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 ALL = "ALL"
 NOT_SENT_ON_PURPOSE = frozenset({"DRY_RUN", "SHADOW", "EXIT_WORKING"})
+NO_STOP = "NO-STOP"
+"""What a person types to cancel an order that protects a position."""
 UNLIKE_THE_BROKER = frozenset({"POSITION_GONE", "POSITION_UNPROVEN"})
 """Why a position stays open that the broker doesn't show: closing once more would end nothing."""
 LOOK_THERE = "Next: check the position at the broker, and close it there if it still exists. Then tradebot reconcile"
@@ -48,7 +51,8 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
         what, command = f"Closing {', '.join(named)}", f"tradebot flatten {symbol or '--all'}"
         confirm_for(app, confirmed, what=what, command=command, word=symbol or ALL)
     with app.exit_lock("flatten"):
-        data = pass_data(app, _close(app, symbol, by, dry_run=dry_run))
+        named_symbols = None if symbol is None else frozenset({symbol})
+        data = pass_data(app, run_request(app, "flatten", by, symbols=named_symbols, dry_run=dry_run))
     code, again = _exit_code(data), f"tradebot flatten {symbol or '--all'}"
     remaining = fills_left_open(app, data, symbol)
     if remaining and not code:
@@ -61,6 +65,93 @@ def fills_left_open(app: "App", data: "PassData", symbol: str | None = None) -> 
     """Return our orders' fills, in a symbol or in all, that the books lack and that this pass didn't try to close."""
     tried = {row.symbol for row in data.rows}
     return [fill for fill in _lacking(app, symbol) if fill.order.symbol not in tried]
+
+
+class CancelableOrder(NamedTuple):
+    """One of the bot's working orders, what it is, and the word that confirms its cancel."""
+
+    order: "Order"
+    kind: str
+    word: str
+
+    @property
+    def id(self) -> str:
+        return self.order.client_order_id
+
+    @property
+    def description(self) -> str:
+        """Return what the order does: sell 10 AAPL at stop 180.00, a stop."""
+        order, shown = self.order, clean(self.order.symbol)
+        at = acts_at(order.limit_price, order.stop_price, order.symbol)
+        what = f"{order.side} {order.open_quantity:,f} {shown} at {at}"
+        return f"{what}, which protects the position" if self.word == NO_STOP else f"{what}, an {self.kind}"
+
+
+def own_working_orders(app: "App") -> list[CancelableOrder]:
+    """Return the bot's working orders, by the books."""
+    working = app.ledger_view.orders(working=True)
+    ours = app.ledger_view.promised({order.client_order_id for order in working})
+    rows = []
+    for order in working:
+        if record := ours.get(order.client_order_id):
+            kind = "entry" if record.intent.purpose is Purpose.OPEN else "exit"
+            rows.append(CancelableOrder(order, kind, NO_STOP if is_protection(order, record) else order.symbol))
+    return rows
+
+
+def order_to_cancel(app: "App", name: str) -> CancelableOrder:
+    """Return the working order of this id, or the only one on this symbol; raise OperatorError if there is none."""
+    rows = own_working_orders(app)
+    named = [row for row in rows if row.id == name] or [row for row in rows if row.order.symbol == name.upper()]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        choices = "; ".join(f"{row.id}: {row.description}" for row in named)
+        raise OperatorError(
+            f"{len(named)} of the bot's orders work on {word(name)}: {choices}", f"tradebot cancel {named[0].id}"
+        )
+    raise OperatorError(f"no working order of the bot is called {word(name)}", "tradebot orders --json lists their ids")
+
+
+def run_cancel(app: "App", name: str, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
+    """Cancel one of the bot's working orders.
+
+    Exit 0 if the cancel was accepted or the order had already ended, 3 if permission is closed, 5 if it may still fill.
+    Raises OperatorError: exit 2 if no such order works, or without a confirmation.
+    """
+    chosen = order_to_cancel(app, name)
+    if not dry_run:
+        what, command = f"Canceling {chosen.description}", f"tradebot cancel {chosen.id}"
+        confirm_for(app, confirmed, what=what, command=command, word=chosen.word)
+    with app.exit_lock("cancel"):
+        data = pass_data(app, run_request(app, "cancel", by, order=chosen.id, dry_run=dry_run))
+    now = next((order for order in app.ledger_view.orders() if order.client_order_id == chosen.id), chosen.order)
+    is_over = not data.not_run and not data.rows and (now.status.terminal or now.status is OrderStatus.PENDING_CANCEL)
+    code = ExitCode.REFUSED if pass_exit_code(data) else ExitCode.DONE if is_over else _cancel_code(data)
+    return Report("cancel", data, lambda console, _: _render_cancel(console, data, chosen, now), code)
+
+
+def _cancel_code(data: "PassData") -> ExitCode:
+    is_done = bool(data.rows) and all(row.reason in (None, *NOT_SENT_ON_PURPOSE) for row in data.rows)
+    return ExitCode.DONE if is_done and not data.not_run else ExitCode.UNAVAILABLE
+
+
+def _render_cancel(console: "Console", data: "PassData", chosen: CancelableOrder, now: "Order") -> None:
+    if data.not_run:
+        render_not_run(console, data.not_run)
+        return
+    console.print(f"Canceling {chosen.description}, at {when(data.at)}", markup=False)
+    if data.rows:
+        render_rows(console, data)
+    else:
+        filled = f"{now.filled_quantity:,f} of {now.quantity or now.filled_quantity:,f} filled"
+        console.print(f"Nothing to cancel: the broker reports the order as {now.status}, {filled}.", markup=False)
+    if _cancel_code(data) and data.rows:
+        console.print(f"It may still fill. Next: tradebot reconcile, then tradebot cancel {chosen.id}", markup=False)
+    elif chosen.word == NO_STOP and data.orders:
+        console.print("If the settings require a stop, the next exit pass places one again. Next: tradebot positions")
+    else:
+        console.print("A later pass may send another order. Next: tradebot orders")
 
 
 def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
@@ -127,18 +218,6 @@ def _kind(order: "Order", intent: "Intent") -> str:
     if order.leads_pair or intent.is_target:
         return "target"
     return "stop" if intent.rests or order.stop_price is not None else f"{order.side} order"
-
-
-def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleRecord":
-    """Run the pass in a separate recorded slot, so that it doesn't use up the timetable's slot for exits."""
-    now = app.now()
-    if dry_run:
-        call = Call(Job.EVALUATE_EXITS, last_session(app.ledger, now, app.day), "flatten", by)
-    else:
-        app.ensure_calendar(now)
-        call = claim_by_hand(app.ledger, Job.EVALUATE_EXITS, "flatten", now, app.day, by)
-    world, named = app.world(dry_run=dry_run, proposing=False), None if symbol is None else frozenset({symbol})
-    return record_flatten(app, world, call, named)
 
 
 def _exit_code(data: "PassData") -> ExitCode:

@@ -1,4 +1,4 @@
-"""`tradebot flatten`: typed, through the same road, and judged by the exchange's own log."""
+"""`tradebot flatten` and `cancel`: typed, through the same road, and judged by the exchange's own log."""
 
 import json
 from decimal import Decimal
@@ -9,7 +9,8 @@ import requests
 
 from commands.flatten.run import orders_named
 from tests.kit.bot.ending import refuses
-from tests.kit.bot.folder import KEYS, Bot, log, order_by_hand, second_session
+from tests.kit.bot.folder import KEYS, Bot, at_once, log, order_by_hand, passes_in, second_session
+from tests.kit.values import there
 from tests.model import test_lifecycle as life
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.order import OrderClass, OrderType
@@ -162,3 +163,80 @@ def test_what_works_on_a_symbol_is_counted_by_what_it_is() -> None:
     ]
     both = [(life.order(pair, order_class=OrderClass.OCO), life.record(pair)), (life.order(entry), life.record(entry))]
     assert orders_named(both) == ["1 buy order and 1 target on AAPL"]
+
+
+def working(bot: Bot) -> list[dict[str, str]]:
+    """Return the bot's own working orders, and no leg that only the broker made."""
+    return [row for row in bot.json("orders")["orders"] if row["client_order_id"].startswith("tb1.")]
+
+
+def deletes(bot: Bot) -> list[str]:
+    """Return the paths of the requests by which orders were to be canceled, by the exchange's log."""
+    return [line["path"] for line in log(bot.url) if line["event"] == "request" and line.get("method") == "DELETE"]
+
+
+def test_cancel_ends_an_entry_once_after_the_symbol_was_typed(trader: Bot) -> None:
+    assert trader.json("trade-once")["orders"] == 1
+    (entry,) = working(trader)
+    name, symbol = entry["client_order_id"], entry["symbol"]
+    what = f"Canceling sell 33 {symbol} at {Decimal(there(entry['limit_price'])):,.2f}, an entry"
+    for typed in (symbol, name):
+        said = trader.says("cancel", typed)
+        assert (said.code, said.err) == (
+            2,
+            f"error: {what} needs confirmation, and there is no terminal to ask in\n"
+            f"  next: tradebot cancel {name} --confirm {symbol}\n",
+        )
+    assert trader.says("cancel", name, "--confirm", "yes").code == 3
+    shown = trader.says("cancel", name, "--dry-run", "--json")
+    assert (shown.code, [row["reason"] for row in shown.data["rows"]], deletes(trader)) == (0, ["DRY_RUN"], [])
+    # Whoever comes second finds the order ended, or that it isn't among the working ones.
+    ends = at_once("cancel", name, "--confirm", symbol, "--state-dir", str(trader.folder))
+    assert 0 in {one.code for one in ends}
+    assert {one.code for one in ends} <= {0, 2}
+    assert len(deletes(trader)) == 1
+    assert trader.says("cancel", name, "--confirm", symbol).code == 2
+    (row,) = [row for row in trader.json("orders", "--all")["orders"] if row["client_order_id"] == name]
+    assert (row["status"], len(deletes(trader)), trader.json("positions")["positions"]) == ("canceled", 1, [])
+    (kept,) = {name for name in passes_in(trader.folder) if "cancel" in name and "#2" not in name}
+    again = trader.json("replay", kept)
+    assert (again["passes"], again["equal"], again["decisions"] > 0) == (1, 1, True)
+
+
+def test_cancel_of_what_protects_a_position_takes_a_word_of_its_own(trader: Bot) -> None:
+    assert trader.json("trade-once")["orders"] == 1
+    trader.does("exchange tick 2m", "reconcile", "evaluate-exits --force-slot", "reconcile")
+    (stop,) = working(trader)
+    name, symbol = stop["client_order_id"], stop["symbol"]
+    refuses(trader.says("cancel", name), 2, "which protects the position", f"{name} --confirm NO-STOP")
+    refuses(trader.says("cancel", name, "--confirm", symbol), 3, f"you typed '{symbol}' instead of NO-STOP")
+    assert deletes(trader) == []
+    said = trader.says("cancel", symbol.lower(), "--confirm", "NO-STOP")
+    assert (said.code, len(deletes(trader))) == (0, 1)
+    assert "the next exit pass places one again. Next: tradebot positions" in said.out
+    (lost,) = [one for one in trader.json("events")["events"] if one["event_type"] == "protection_gap"]
+    assert lost["symbol"] == symbol
+    trader.does("exchange tick 1m", "evaluate-exits --force-slot")
+    assert [row["symbol"] for row in working(trader)] == [symbol]
+
+
+def test_cancel_says_when_the_order_filled_first(trader: Bot) -> None:
+    assert trader.json("trade-once")["orders"] == 1
+    (entry,) = working(trader)
+    trader.does("exchange tick 2m")
+    said = trader.says("cancel", entry["client_order_id"], "--confirm", entry["symbol"])
+    assert (said.code, deletes(trader)) == (0, [])
+    assert "Nothing to cancel: the broker reports the order as filled, 33 of 33 filled." in said.out
+
+
+def test_cancel_that_the_broker_refuses_or_that_names_nothing_is_said(trader: Bot, tmp_path: Path) -> None:
+    assert trader.json("trade-once")["orders"] == 1
+    (entry,) = working(trader)
+    for wrong in ("ZZZZ", "tb1.x"):
+        refuses(trader.says("cancel", wrong), 2, f"no working order of the bot is called {wrong}", "orders --json")
+    rules = tmp_path / "faults.yaml"
+    rules.write_text("- {name: no, when: {request: cancel}, what: {refused: null}}\n")
+    trader.does(f"exchange faults add {rules}")
+    said = trader.says("cancel", entry["client_order_id"], "--confirm", entry["symbol"])
+    assert (said.code, "It may still fill. Next: tradebot reconcile" in said.out) == (5, True)
+    assert len(deletes(trader)) == 1

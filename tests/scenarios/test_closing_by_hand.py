@@ -1,18 +1,22 @@
-"""Closing by hand: our orders on the symbol end first, then what is ours is closed, and nothing else is touched."""
+"""Closing by hand: our orders on the symbol end first, then what is ours is closed, and nothing else is touched.
+
+Canceling by hand: the one order ends, once, and nothing else is touched.
+"""
 
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from tests.kit.core.scene import Scene, call, trade_once, wanted
+from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.core.venue import LOST, REJECTED
 from tests.kit.values import NOW, fill
-from tradebot.cycle import flatten
+from tradebot.cycle import cancel_on_request, flatten
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
-from tradebot.model.intent import Operation
-from tradebot.model.order import Order
+from tradebot.model.intent import IntentState, Operation
+from tradebot.model.limits import Protection
+from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
@@ -146,3 +150,114 @@ def test_a_pass_records_equity_and_what_closing_would_get() -> None:
     cycle = flatten(scene.world(dry_run=True), BY_HAND, frozenset({"MSFT"}))
     assert cycle.equity == scene.venue.account().equity
     assert [(mark.symbol, mark.price) for mark in cycle.marks] == [("AAPL", scene.venue.prices["AAPL"].bid)]
+
+
+CANCEL = call(Job.EVALUATE_EXITS, "cancel 15:00:00Z")
+CANCEL_AGAIN = call(Job.EVALUATE_EXITS, "cancel 15:00:30Z")
+
+
+def bought() -> Scene:
+    """Return a bot that has bought AAPL, which is all that works or is held."""
+    scene = holding()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
+    scene.later(60)
+    return scene
+
+
+def why_canceled(cycle: CycleRecord) -> list[Reason | None]:
+    """Return for each cancel that was sent the reason that its record gives."""
+    sent = (record for record in cycle.candidates if record.terminal is None)
+    return [next(d.reason for d in record.decisions if d.gate is Gate.EXIT) for record in sent]
+
+
+def test_cancel_ends_the_entry_that_is_named_and_leaves_the_others_and_every_position() -> None:
+    scene = holding("flow")
+    for symbol in ("MSFT", "JPM"):
+        trade_once(scene.world(wanted(symbol)), call(slot=f"open+{symbol}"))
+    first, second = working(scene)
+    cycle = cancel_on_request(scene.world(), CANCEL, first.client_order_id)
+    assert (ends(cycle), why_canceled(cycle)) == ([(first.symbol, "cancel", None)], [Reason.CANCELED_BY_HAND])
+    assert [intent.target_venue_id for intent in scene.venue.cancelled] == [first.venue_id]
+    assert working(scene) == [second]
+    assert scene.venue.held == {"AAPL": Decimal(10)}
+    (promise,) = [record for record in scene.ledger.intents() if record.intent.operation is Operation.CANCEL]
+    assert (promise.intent.target_venue_id, promise.state) == (first.venue_id, IntentState.ACKED)
+
+
+def test_second_cancel_of_an_order_sends_nothing_more() -> None:
+    scene = holding()
+    trade_once(scene.world(wanted("MSFT")), call())
+    (entry,) = working(scene)
+    for _ in range(2):
+        cancel_on_request(scene.world(), CANCEL, entry.client_order_id)
+    cancel_on_request(scene.world(), CANCEL_AGAIN, entry.client_order_id)
+    assert len(scene.venue.cancelled) == 1
+    # The venue is still busy with another one's first cancel.
+    trade_once(scene.world(wanted("JPM")), call(slot="open+45m"))
+    (entry,) = working(scene)
+    scene.venue.book[entry.client_order_id] = replace(entry, status=OrderStatus.PENDING_CANCEL)
+    assert cancel_on_request(scene.world(), CANCEL_AGAIN, entry.client_order_id).candidates == ()
+    assert len(scene.venue.cancelled) == 1
+
+
+@pytest.mark.parametrize("name", ["typed-elsewhere", "unknown"])
+def test_cancel_leaves_orders_of_others_alone(name: str) -> None:
+    scene = holding("flow")
+    flatten(scene.world(), BY_HAND, None)
+    (order,) = working(scene)
+    scene.venue.book["typed-elsewhere"] = replace(order, client_order_id="typed-elsewhere", venue_id="another")
+    assert (cancel_on_request(scene.world(), CANCEL, name).candidates, scene.venue.cancelled) == ((), [])
+
+
+def test_dry_run_and_closed_session_and_closed_permission_cancel_nothing() -> None:
+    scene = holding()
+    trade_once(scene.world(wanted("MSFT")), call())
+    (entry,) = working(scene)
+    assert ends(cancel_on_request(scene.world(dry_run=True), CANCEL, entry.client_order_id)) == [
+        ("MSFT", "cancel", Reason.DRY_RUN)
+    ]
+    scene.permission = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
+    (refused,) = cancel_on_request(scene.world(), CANCEL, entry.client_order_id).candidates
+    assert refused.terminal
+    assert refused.terminal.gate is Gate.PERMISSION
+    scene.permission, scene.venue.is_open = Permission(), False
+    assert cancel_on_request(scene.world(), CANCEL, entry.client_order_id).job_decision is not None
+    assert (scene.venue.cancelled, working(scene)) == ([], [entry])
+
+
+def test_close_that_a_person_cancels_stays_canceled() -> None:
+    scene = bought()
+    flatten(scene.world(), BY_HAND, None)
+    (close,) = working(scene)
+    cancel_on_request(scene.world(), CANCEL, close.client_order_id)
+    assert working(scene) == []
+    scene.later(60)
+    (kept,) = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+60m")).candidates
+    assert (kept.terminal and kept.terminal.reason, working(scene)) == (Reason.HOLD, [])
+
+
+def test_stop_that_a_person_cancels_is_a_gap_until_the_next_pass_places_one() -> None:
+    scene = bought()
+    scene.exits = scene.exits.model_copy(update={"protection": Protection.VENUE})
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+60m"))
+    lead = next(order for order in working(scene) if order.leads_pair)
+    scene.later(60)
+    cycle = cancel_on_request(scene.world(), CANCEL, lead.client_order_id)
+    assert why_canceled(cycle) == [Reason.STOP_CANCELED_BY_HAND]
+    assert working(scene) == []
+    assert [(gap.symbol, gap.shares, gap.why) for gap in cycle.gaps or ()] == [("AAPL", lead.quantity, "canceled")]
+    scene.later(60)
+    cycle = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+65m"))
+    assert [order.leads_pair for order in working(scene)] == [True, False]
+
+
+def test_cancel_of_an_entry_opens_no_gap_beside_a_stop_that_rests() -> None:
+    scene = bought()
+    scene.exits = scene.exits.model_copy(update={"protection": Protection.VENUE})
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+60m"))
+    trade_once(scene.world(wanted("MSFT")), call())
+    (entry,) = (order for order in working(scene) if order.symbol == "MSFT")
+    cycle = cancel_on_request(scene.world(), CANCEL, entry.client_order_id)
+    assert (why_canceled(cycle), cycle.gaps) == ([Reason.CANCELED_BY_HAND], ())
+    assert len(working(scene)) == 2

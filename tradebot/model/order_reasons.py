@@ -131,6 +131,14 @@ class OrderReasons:
         "A person requested to close the position.",
         "Nothing to do; tradebot orders --all shows what happened to the order.",
     )
+    CANCELED_BY_HAND = idle(
+        "A person requested to cancel the order.",
+        "Nothing to do; a later pass may send another, which tradebot halt prevents for entries.",
+    )
+    STOP_CANCELED_BY_HAND = idle(
+        "A person requested to cancel an order that protects the position.",
+        "Nothing to do if the settings require a stop: the next exit pass places another.",
+    )
     HOLD = idle("No exit rule is met.", "Nothing to do.")
     STALE_ENTRY = idle(
         "An entry stayed unfilled too long and is being canceled.", "Nothing to do; a later pass may try again."

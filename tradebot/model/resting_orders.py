@@ -127,3 +127,8 @@ def _replacements(pairs: Iterable[tuple[Order, IntentRecord]]) -> Iterator[tuple
         before = record.intent.target_venue_id if record.intent.client_order_id == order.client_order_id else None
         if before:
             yield before, order.venue_id
+
+
+def is_protection(order: Order, record: IntentRecord) -> bool:
+    """Return True if a position loses a stop when one of our orders ends: it is a stop, or leads a pair with one."""
+    return order.stop_price is not None or order.leads_pair or (record.intent.rests and not record.intent.is_target)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tradebot.desk.pass_events import gap_began
 from tradebot.errors import TemporaryError
+from tradebot.exits.exit_reasons import compose
 from tradebot.gates.shared_gates import permission
 from tradebot.gates.sizing import marketable_limit
 from tradebot.model.books import Books
@@ -25,7 +26,10 @@ from tradebot.orders.order_sender import LOOKS, cancel_intent, refuse_late, send
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.new_fills import known_orders
 from tradebot.reconciliation.protection import closed_by_others, gaps
+from tradebot.reconciliation.unfinished_closes import CANCELED_BY_HAND
 
+CANCELED_ON_REQUEST = frozenset({Reason.CANCELED_BY_HAND, Reason.STOP_CANCELED_BY_HAND})
+"""Reasons of a cancel that a person requested. A close that it ends isn't continued."""
 WAITS = Decision(Gate.UNRESOLVED, Verdict.FAIL, Reason.INTENT_UNRESOLVED, "the venue could take it for another one")
 """Why an unresolved request isn't resent: it is only looked up until the venue proves how it ended."""
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
@@ -39,6 +43,8 @@ def cancel_order(
     promised, now = record.intent, desk.now
     of, strategy, purpose = promised.instrument, promised.key.strategy, promised.purpose
     new_intent = cancel_intent(call, desk.account.number, now, order, of, strategy, purpose)
+    if why in CANCELED_ON_REQUEST:
+        new_intent = replace(new_intent, why=compose((CANCELED_BY_HAND,)))
     return send_change(world, desk, order, new_intent, why)
 
 

@@ -16,17 +16,23 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
 from tradebot.model.limits import Protection
-from tradebot.model.order import Order
+from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting_orders import Resting, Whose
+from tradebot.model.resting_orders import Resting, Whose, is_protection
 from tradebot.model.struct_tools import replace
 from tradebot.orders.amendments import AGAIN, cancel_forgotten, cancel_order
 from tradebot.orders.close_orders import Records, close, close_one_by_one
 from tradebot.orders.order_sender import closing_side
 from tradebot.orders.stop_protection import protectable
-from tradebot.orders.working_orders import WorkingExits, forgotten_exits, is_exit, may_stay, our_working_orders
+from tradebot.orders.working_orders import (
+    WorkingExits,
+    forgotten_exits,
+    is_exit,
+    may_stay,
+    our_working_orders,
+)
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.unfinished_closes import BY_HAND, unfinished_close
 
@@ -161,6 +167,14 @@ def cancel_blocking_orders(
     for order in forgotten_exits(desk):
         if named(order.symbol):
             yield order, cancel_forgotten(world, call, desk, order, Reason.CLOSED_BY_HAND)
+
+
+def cancel_named_order(world: World, call: Call, desk: Desk, order_id: str) -> Iterator[tuple[Order, CandidateRecord]]:
+    """Cancel our working order with this client order id, unless the venue is already canceling it."""
+    for order, record in our_working_orders(world, desk):
+        if order.client_order_id == order_id and order.status is not OrderStatus.PENDING_CANCEL:
+            why = Reason.STOP_CANCELED_BY_HAND if is_protection(order, record) else Reason.CANCELED_BY_HAND
+            yield order, cancel_order(world, call, desk, order, record, why)
 
 
 def close_manually(world: World, call: Call, at_work: WorkingExits, positions: Iterable[Position]) -> Records:

@@ -12,7 +12,7 @@ from tradebot.model.order import OrderStatus
 from tradebot.model.position import Position
 from tradebot.ports.stores import Orders
 
-BY_HAND = ReasonPart("closed_by_hand")
+BY_HAND, CANCELED_BY_HAND = ReasonPart("closed_by_hand"), ReasonPart("canceled_by_hand")
 
 
 def words(unfinished: Intent) -> str:
@@ -24,9 +24,9 @@ def words(unfinished: Intent) -> str:
 def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: Position) -> Intent | None:
     """Return the last close by a person or for another symbol that we canceled before it filled completely, or None.
 
-    Such a close is over once the venue has filled it or ended it by itself, or once the position has grown or was
-    opened again after it. A cancel counts once its end is proven. `records` are the recent intents in the order
-    promised.
+    Such a close is over once the venue has filled it or ended it by itself, once a person has canceled it, or once the
+    position has grown or was opened again. A cancel counts once its end is proven. `records` are the recent intents in
+    the order promised.
     """
     for record in reversed(records):
         intent = record.intent
@@ -39,7 +39,7 @@ def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: 
         if close is None and intent.purpose is Purpose.PROTECT:
             continue
         grown = close is not None and any(lot.at > close.at for lot in position.lots)
-        return None if grown else close
+        return None if grown or intent.why == compose((CANCELED_BY_HAND,)) else close
     return None
 
 

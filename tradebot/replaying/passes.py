@@ -43,10 +43,14 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 class ByHand(Struct, frozen=True):
-    """A person's request to close positions: in these symbols, or all if None; `later` has the later desks."""
+    """A person's request to close positions: in these symbols, or all if None; `later` has the later desks.
+
+    With an `order`, the person only cancels the order of this client order id.
+    """
 
     symbols: tuple[str, ...] | None
     later: tuple[Desk, ...]
+    order: str | None = None
 
 
 class Given(Struct, frozen=True):
@@ -121,8 +125,10 @@ class PassRecorder:
         self._recording = Recording(world)
         self.world = self._recording.world
 
-    def record_close(self, look: Callable[[], Desk], symbols: frozenset[str] | None) -> CycleRecord:
-        """Close positions as requested by a person, and record each desk taken after the first one."""
+    def record_request(
+        self, look: Callable[[], Desk], symbols: frozenset[str] | None, order: str | None = None
+    ) -> CycleRecord:
+        """Close positions or cancel an order as a person requests, and record each desk taken after the first one."""
         first, later = [self._given.desk], list[Desk]()
 
         def next_desk() -> Desk:
@@ -131,9 +137,9 @@ class PassRecorder:
             later.append(look())
             return later[-1]
 
-        cycle_record = cycle.flatten(self.world, self._given.call, symbols, next_desk)
         named = None if symbols is None else tuple(sorted(symbols))
-        self._given = replace(self._given, by_hand=ByHand(named, tuple(later)))
+        cycle_record = do_request(self.world, self._given.call, ByHand(named, (), order), next_desk)
+        self._given = replace(self._given, by_hand=ByHand(named, tuple(later), order))
         return cycle_record
 
     def to_record(self, outcome: CycleRecord, around: RecordEnvironment, remembered: PartCache) -> StoredRecord:
@@ -277,15 +283,23 @@ def decide_again(recorded: RecordedCycle, rules: Rules, tape: RecordedPorts) -> 
     """Run the pass on its recorded ports with these rules; raise OffTapeError for a call with an unknown reply."""
     inputs = recorded.given
     desk = _with_rules(inputs.desk, rules)
-    rules = rules if inputs.universe is None else replace(rules, universe=inputs.universe)
-    world = tape.world(rules, inputs.permission, sends=inputs.sends, shadow=inputs.shadow)
-    world = replace(world, ask_declined=inputs.ask_declined)
+    rules = rules if inputs.universe is None else replace(rules, universe=given.universe)
+    world = tape.world(rules, inputs.permission, sends=given.sends, shadow=given.shadow)
+    world = replace(world, ask_declined=given.ask_declined)
     if inputs.proposed is not None:
         return cycle.trade_once(world, inputs.call, desk, inputs.proposed, dict(inputs.earlier))
     if inputs.by_hand is not None:
-        symbols, looks = inputs.by_hand.symbols, iter((desk, *inputs.by_hand.later))
-        return cycle.flatten(world, inputs.call, None if symbols is None else frozenset(symbols), lambda: _next(looks))
+        looks = iter((desk, *inputs.by_hand.later))
+        return do_request(world, inputs.call, inputs.by_hand, lambda: _next(looks))
     return cycle.evaluate_exits(world, inputs.call, desk, inputs.earlier)
+
+
+def do_request(world: World, call: Call, by_hand: ByHand, look: Callable[[], Desk]) -> CycleRecord:
+    """Run the pass that a person requested, on the desks that `look` takes."""
+    if by_hand.order is not None:
+        return cycle.cancel_on_request(world, call, by_hand.order, look)
+    symbols = by_hand.symbols
+    return cycle.flatten(world, call, None if symbols is None else frozenset(symbols), look)
 
 
 def _with_rules(desk: Desk, rules: Rules) -> Desk:

@@ -172,8 +172,8 @@ def test_misspelled_verb_never_suggests_one_that_acts(
     monkeypatch.setattr("sys.argv", ["tradebot"])
     acting = {verb for verb, command in leaves(program()) if getattr(command.callback, "acts", False)}
     assert acting == {
-        "serve", "trade-once", "approve", "evaluate-exits", "flatten", "unhalt", "adopt", "promote", "live arm",
-        "live take-over", "config accept", "exchange reset", "chat pair", "chat listen",
+        "serve", "trade-once", "approve", "evaluate-exits", "flatten", "cancel", "unhalt", "adopt", "promote",
+        "live arm", "live take-over", "config accept", "exchange reset", "chat pair", "chat listen",
     }  # fmt: skip
     assert acting.isdisjoint(CHORES)
     for verb in acting:

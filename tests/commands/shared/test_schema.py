@@ -113,6 +113,8 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         drills(bot)
         real_money(bot, place / "real")
         bot.all_say("flatten --all --dry-run", "flatten --all --confirm ALL", "halt --flatten --confirm FLATTEN")
+        orders = bot.says("orders").data["orders"]
+        bot.all_say("cancel nonsense", *(f"cancel {row['client_order_id']} --dry-run" for row in orders))
         bot.all_say("status", "audit", "unhalt", f"unhalt --confirm {bot.tail()}")
         bot.all_say("exchange tick close", "serve --speed 1000000")
         damaged(bot)

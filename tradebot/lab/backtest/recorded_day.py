@@ -50,6 +50,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, ReconcileMark, Request
 from tradebot.ports.world import Call, World
 from tradebot.replaying.cycle_comparison import PassSeen
+from tradebot.replaying.passes import do_request
 from tradebot.replaying.port_recording import OffTapeError, RecordedPorts
 from tradebot.timetable.sessions import CHAIN, slots
 
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from tradebot.ports.broker import OrderPort
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
-    from tradebot.replaying.passes import RecordedCycle, RecordEnvironment
+    from tradebot.replaying.passes import ByHand, RecordedCycle, RecordEnvironment
     from tradebot.venues.door import Reader
 
 FILES = (MARKET_FILE, BARS_FILE, DAYS_FILE, ACTIONS_FILE)
@@ -370,15 +371,15 @@ class _Playing:
         if not state.causes and state != self._ledger.trading_state() and state.at is not None:
             self._ledger.set_trading_state(state)
         if inputs.by_hand is not None:
-            self._flatten(world, inputs.call, inputs.by_hand.symbols)
+            self._do_request(world, inputs.call, inputs.by_hand)
         else:
             self._run(world, inputs.call, proposed[0] if proposed else None)
 
-    def _flatten(self, world: World, call: Call, symbols: tuple[str, ...] | None) -> None:
+    def _do_request(self, world: World, call: Call, by_hand: ByHand) -> None:
         desk = take_desk(world, for_entries=False)
         looks = iter((desk,))
         look = lambda: next(looks, None) or take_desk(world, for_entries=False)  # noqa: E731
-        self._note(cycle.flatten(world, call, None if symbols is None else frozenset(symbols), look), desk)
+        self._note(do_request(world, call, by_hand, look), desk)
 
     def _run_unrecorded(self, call: Call, around: RecordEnvironment) -> None:
         """Run a slot without a recorded pass: a job that isn't recorded, or a missed one."""
