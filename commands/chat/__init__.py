@@ -93,7 +93,9 @@ def telegram_of(bot: "App") -> "Telegram":
     if settings is None:
         raise OperatorError("the chat is off", f"chat: {{telegram: {{}}}} turns it on; {GUIDE} says how")
     accepted = bot.accepted_configuration
-    if bot.mode is Mode.LIVE and (accepted is None or accepted.values.get("chat") != effective(bot.settings)["chat"]):
+    # What may be closed from the chat is checked when that is asked for.
+    in_force = effective(bot.settings)["chat"]["telegram"]
+    if bot.mode is Mode.LIVE and (accepted is None or accepted.values.get("chat", {}).get("telegram") != in_force):
         raise OperatorError("nobody accepted the chat for real money", "tradebot config accept", code=ExitCode.REFUSED)
     token = chat_token(os.environ)
     if token is None:

@@ -12,11 +12,15 @@ from commands.shared.skipped_passes import render_not_run
 from commands.shared.times import slot_for_reader, when
 from commands.shared.universe import symbol_named
 from commands.shared.verb_options import Report, confirm_for
+from tradebot.adapters.state.service_token import load_token
+from tradebot.adapters.state.state_folder import WEB_TOKEN
+from tradebot.adapters.state.subprocess_runner import Confirmation, ConfirmedAt, take_confirmation
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import OrderStatus
 from tradebot.model.resting_orders import is_protection
 from tradebot.model.sentences import pluralize
+from tradebot.model.trading import Mode
 from tradebot.reconciliation.read_books import fills_awaited
 
 if TYPE_CHECKING:
@@ -46,10 +50,10 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     Raises OperatorError: exit 2 for a symbol without a position, or without a confirmation.
     """
     symbol = None if symbol is None else symbol_named(app.driver, symbol)
-    named = _symbols_to_close(app, symbol)
+    named = describe_closing(app, symbol)
     if named and not dry_run:
         what, command = f"Closing {', '.join(named)}", f"tradebot flatten {symbol or '--all'}"
-        confirm_for(app, confirmed, what=what, command=command, word=symbol or ALL)
+        _confirm(app, confirmed, what=what, command=command, expected=symbol or ALL)
     with app.exit_lock("flatten"):
         named_symbols = None if symbol is None else frozenset({symbol})
         data = pass_data(app, run_request(app, "flatten", by, symbols=named_symbols, dry_run=dry_run))
@@ -122,7 +126,7 @@ def run_cancel(app: "App", name: str, *, by: str, confirmed: str | None = None, 
     chosen = order_to_cancel(app, name)
     if not dry_run:
         what, command = f"Canceling {chosen.description}", f"tradebot cancel {chosen.id}"
-        confirm_for(app, confirmed, what=what, command=command, word=chosen.word)
+        _confirm(app, confirmed, what=what, command=command, expected=chosen.word)
     with app.exit_lock("cancel"):
         data = pass_data(app, run_request(app, "cancel", by, order=chosen.id, dry_run=dry_run))
     now = next((order for order in app.ledger_view.orders() if order.client_order_id == chosen.id), chosen.order)
@@ -154,6 +158,39 @@ def _render_cancel(console: "Console", data: "PassData", chosen: CancelableOrder
         console.print("A later pass may send another order. Next: tradebot orders")
 
 
+def _confirm(app: "App", confirmed: str | None, *, what: str, command: str, expected: str) -> None:
+    """Return once a person has typed the expected word: at a terminal, by --confirm, on a page or in the chat.
+
+    Raises OperatorError: exit 2 if nothing was typed, 3 if it was a different word or may not be confirmed from there.
+    """
+    confirmation = take_confirmation()
+    if confirmation is None:
+        confirm_for(app, confirmed, what=what, command=command, word=expected)
+        return
+    _require_permitted(app, confirmation, what, command)
+    if confirmation.typed != expected:
+        raise OperatorError(
+            f"{what} was not confirmed: you typed {word(confirmation.typed)} instead of {expected}",
+            f"type {expected} to confirm",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _require_permitted(app: "App", confirmation: Confirmation, what: str, command: str) -> None:
+    """Raise OperatorError if the settings let nobody close from there, or real money lacks the pages' token."""
+    is_page = confirmation.source is ConfirmedAt.PAGE
+    setting, permitted = ("web", app.settings.web) if is_page else ("chat", app.settings.chat)
+    if not permitted.may_close:
+        message = f"{setting}.may_close is false, so nothing can be closed from there"
+        raise OperatorError(message, f"{command}, where the bot runs", code=ExitCode.REFUSED)
+    if app.mode is not Mode.LIVE:
+        return
+    token = load_token(app.folder.path, WEB_TOKEN) if is_page else None
+    if token is None or confirmation.token is None or not token.fits(confirmation.token):
+        needed = "the token of the pages, typed again" if is_page else "a person at a terminal or at the pages"
+        raise OperatorError(f"{what} with real money needs {needed}", command, code=ExitCode.REFUSED)
+
+
 def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
     """Return our orders' fills in a symbol, or in all, that the books lack, unless others closed the shares."""
     missing_fills, remaining = _filled_beyond_books(app)
@@ -175,7 +212,7 @@ def _filled_beyond_books(app: "App") -> "tuple[Sequence[MissingFill], dict[str, 
     return missing_fills, remaining
 
 
-def _symbols_to_close(app: "App", symbol: str | None) -> list[str]:
+def describe_closing(app: "App", symbol: str | None) -> list[str]:
     ledger = app.ledger_view
     positions, working = ledger.totals().own_positions(), ledger.orders(working=True)
     ours = ledger.promised({order.client_order_id for order in working})

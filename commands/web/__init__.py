@@ -55,9 +55,9 @@ def web(
 ) -> None:
     """Serve pages about the bot on this machine.
 
-    With the token, which is shown once, a person can view everything; and halt, answer requests for approval, and
-    annotate a trade. No other actions are possible there. It reads the bot's own records, also while the bot doesn't
-    run. Any address but this machine's own needs a certificate and its key.
+    With the token, which is shown once, a person can view everything; and halt, answer requests for approval, close
+    positions, cancel orders, and annotate a trade. No other actions are possible there. It reads the bot's own records,
+    also while the bot doesn't run. Any address but this machine's own needs a certificate and its key.
     """
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, require_usable, serve_on

@@ -1,15 +1,31 @@
-"""The actions on a page: halt, answer an approval request, annotate a trade. No others are possible there."""
+"""The actions on a page: halt, answer a request, annotate a trade, close a position, cancel an order; nothing else.
+
+Forms that send orders are confirmed by a typed word, are shown for ten minutes, and do their work once: a form that is
+sent again is answered as the first time.
+"""
 
 import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
+from markupsafe import Markup
+
+from commands.flatten.run import ALL, NO_STOP, describe_closing, order_to_cancel, own_working_orders
 from commands.shared.light_helpers import clean, clean_lines
-from tradebot.adapters.state.subprocess_runner import OneShots
+from commands.web.html_rendering import CSRF, ONCE
+from tradebot.adapters.state.subprocess_runner import Confirmation, ConfirmedAt, OneShots
 from tradebot.adapters.text.redaction import hide
-from tradebot.errors import OperatorError
+from tradebot.app.wiring import App
+from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.serving import ChoreEnd
+from tradebot.model.trading import Mode
 
 WORD = "halt"
 LIMIT_S = 120.0
@@ -19,15 +35,68 @@ CALLER = "web"
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:^=-]{0,99}")
 
 Given = Mapping[str, str]
-Run = Callable[[Sequence[str], float, Callable[[], bool]], ChoreEnd]
+Run = Callable[[Sequence[str], float, Callable[[], bool], Confirmation | None], ChoreEnd]
+FORM_S, MOST_FORMS = 600.0, 1_000
+"""For how long a form that sends orders can be sent after it was shown, and how many such forms are remembered."""
 
 
 class CommandResult(NamedTuple):
-    """The command that was run, its output, and whether it succeeded."""
+    """The verb that was run, with what it was about if it sent orders, its output, and whether it succeeded."""
 
     command: str
     printed: str
     is_done: bool
+
+
+class ShownForm(NamedTuple):
+    """A form that sends orders: the session that it was shown to, when, and what came of it once it was sent."""
+
+    session: str
+    shown_s: float
+    result: "Future[CommandResult] | None" = None
+
+
+class OnceForms:
+    """The forms that send orders, by the random value in each; they are forgotten when the server ends."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._forms: OrderedDict[str, ShownForm] = OrderedDict()
+
+    def issue(self, session: str) -> str:
+        """Return the value for a form that is being shown to a session."""
+        name = secrets.token_urlsafe(16)
+        with self._lock:
+            self._forms[name] = ShownForm(session, self._clock())
+            while len(self._forms) > MOST_FORMS:
+                self._forms.popitem(last=False)
+        return name
+
+    def run(self, session: str, name: str, act: Callable[[], CommandResult]) -> CommandResult:
+        """Do what a form asks for the first time that it is sent; return that result each further time.
+
+        Raises OperatorError if it was shown to somebody else, or too long ago.
+        """
+        with self._lock:
+            form = self._forms.get(name)
+            if form is None or form.session != session or (form.result is None and self._is_old(form)):
+                raise OperatorError("this form is too old, so nothing was sent", "load its page again")
+            if form.result is None:
+                result = Future[CommandResult]()
+                self._forms[name] = form._replace(result=result)
+        if form.result is not None:
+            return form.result.result()
+        try:
+            result.set_result(act())
+        except TradebotError as error:
+            result.set_exception(error)
+        finally:
+            if not result.done():
+                result.set_exception(OperatorError("it isn't known how this ended", "look at the page Positions"))
+        return result.result()
+
+    def _is_old(self, form: ShownForm) -> bool:
+        return self._clock() - form.shown_s > FORM_S
 
 
 class VerbActions:
@@ -40,13 +109,22 @@ class VerbActions:
 
     def act(self, form: Given) -> CommandResult:
         """Run the action of a form, and return the verb's output; raise OperatorError for an invalid form."""
-        build_words = FORMS.get(form.get("do", ""))
+        build_words = {**FORMS, **SENDING_FORMS}.get(form.get("do", ""))
         if build_words is None:
             raise OperatorError("this form asks for nothing that can be done here", "load the page again")
-        words = build_words(form)
-        ended = self._runs(self._folder, self._config, LONGEST, CALLER)(words, LIMIT_S, lambda: False)
+        words, confirmation = build_words(form), None
+        if sends_orders(form):
+            typed, token = clean(form.get("word", "")).strip(), form.get("token", "").strip()
+            confirmation = Confirmation(ConfirmedAt.PAGE, typed[:LONGEST_TEXT], token or None)
+        ended = self._runs(self._folder, self._config, LONGEST, CALLER)(words, LIMIT_S, lambda: False, confirmation)
         why = f"\n{words[0]} was {ended.why}" if ended.why else ""
-        return CommandResult(f"tradebot {words[0]}", clean_lines(hide(ended.output + why)).strip(), ended.code == 0)
+        command = " ".join(words) if confirmation else words[0]
+        return CommandResult(command, clean_lines(hide(ended.output + why)).strip(), ended.code == 0)
+
+
+def sends_orders(form: Given) -> bool:
+    """Return True if a form closes positions or cancels an order."""
+    return form.get("do", "") in SENDING_FORMS
 
 
 def _halt(form: Given) -> list[str]:
@@ -71,6 +149,18 @@ def _note(form: Given) -> list[str]:
     return ["trades", "note", _name(form, "trade"), *([text] if text else []), *([f"--tag={tag}"] if tag else [])]
 
 
+def _close(form: Given) -> list[str]:
+    return ["flatten", _name(form, "symbol")]
+
+
+def _close_all(_: Given) -> list[str]:
+    return ["flatten", "--all"]
+
+
+def _cancel(form: Given) -> list[str]:
+    return ["cancel", _name(form, "order")]
+
+
 def _name(form: Given, field: str) -> str:
     name = form.get(field, "").strip()
     if not NAMED.fullmatch(name):
@@ -89,3 +179,79 @@ FORMS: Mapping[str, Callable[[Given], list[str]]] = {
     "note": _note,
 }
 """The actions by the names of their buttons."""
+SENDING_FORMS: Mapping[str, Callable[[Given], list[str]]] = {
+    "close": _close,
+    "close-all": _close_all,
+    "cancel": _cancel,
+}
+"""Those that send orders: each takes a typed word, and the token again with real money."""
+
+
+def closing_links(app: App, symbol: str | None = None) -> Markup:
+    """Return links to the forms that close the bot's positions and cancel its orders, in one symbol or in all."""
+    if not app.settings.web.may_close:
+        return Markup("")
+    positions = app.ledger_view.totals().own_positions()
+    symbols = sorted({position.symbol for position in positions if symbol in (None, position.symbol)})
+    rows = [row for row in own_working_orders(app) if symbol in (None, row.order.symbol)]
+    lines = list[Markup]()
+    if symbols:
+        links = [_link("/close", "symbol", name, f"Close {clean(name)}") for name in symbols]
+        every = [Markup('<a href="/close">Close everything</a>')] if symbol is None else []
+        lines.append(Markup('<p class="links">{}</p>').format(Markup(" ").join([*links, *every])))
+    lines += [
+        Markup('<p class="links">{}</p>').format(_link("/cancel", "order", row.id, f"Cancel {row.description}"))
+        for row in rows
+    ]
+    return Markup("").join(lines)
+
+
+def _link(path: str, field: str, value: str, text: str) -> Markup:
+    return Markup('<a href="{}?{}={}">{}</a>').format(path, field, quote(value, safe=""), text)
+
+
+def close_form(app: App, symbol: str | None) -> Markup:
+    """Return what would be closed, in one symbol or in all, and the form for it."""
+    _require_permitted(app)
+    named = describe_closing(app, symbol)
+    if not named:
+        return Markup("<p>The bot has no positions, so there is nothing to close.</p>")
+    what = Markup("<p>This closes {}, at prices that fill now. Entries are canceled first.</p>")
+    shown = what.format(clean(", ".join(named)))
+    if symbol is None:
+        return shown + _sending_form(app, "close-all", ALL, {})
+    return shown + _sending_form(app, "close", symbol, {"symbol": symbol})
+
+
+def cancel_form(app: App, name: str) -> Markup:
+    """Return which order would be canceled, and the form for it; without a name, links to these forms."""
+    _require_permitted(app)
+    if not name:
+        return closing_links(app) or Markup("<p>The bot has no working orders.</p>")
+    chosen = order_to_cancel(app, name)
+    warning = "Until another stop is placed, nothing at the broker limits the loss. " if chosen.word == NO_STOP else ""
+    what = Markup("<p>This cancels {}. {}A later pass may send another order.</p>").format(chosen.description, warning)
+    return what + _sending_form(app, "cancel", chosen.word, {"order": chosen.id})
+
+
+def _require_permitted(app: App) -> None:
+    if not app.settings.web.may_close:
+        raise OperatorError("web.may_close is false, so nothing can be closed here", "tradebot flatten SYMBOL")
+
+
+def _sending_form(app: App, do: str, word: str, about: Mapping[str, str]) -> Markup:
+    """Return a form that a person confirms with a word, and with the token too where real money is traded."""
+    hidden = {"csrf": CSRF, "once": ONCE, **about}
+    fields = Markup("").join(
+        Markup('<input type="hidden" name="{}" value="{}">').format(name, value) for name, value in hidden.items()
+    )
+    token = Markup(
+        '<label>Token of these pages <input type="password" name="token" autocomplete="off" required></label>'
+    )
+    return Markup(
+        '<form class="act sends" method="post" action="/act">{}'
+        '<label>Type {} <input name="word" autocomplete="off" autocapitalize="off" spellcheck="false" required></label>'
+        '{}<button name="do" value="{}">{}</button></form>'
+    ).format(
+        fields, word, token if app.mode is Mode.LIVE else "", do, "Cancel the order" if do == "cancel" else "Close"
+    )

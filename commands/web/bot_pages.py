@@ -23,6 +23,7 @@ from commands.shared.verb_options import Report, identity
 from commands.status.report import sections, status_of
 from commands.trades import run as trades
 from commands.web import what_if
+from commands.web.actions import cancel_form, close_form, closing_links
 from commands.web.charting import ALL, RECENT, candles_part, spell_symbol
 from commands.web.html_rendering import (
     Page,
@@ -92,6 +93,7 @@ def _positions(query: Query) -> list[PagePart]:
     return [
         PagePart("Positions", some, wide=True),
         PagePart("More positions", pages, wide=True),
+        PagePart("Close or cancel", closing_links, wide=True),
         PagePart("Working orders", lambda app: orders.run(app, every=False, last=ROWS), wide=True),
     ]
 
@@ -184,6 +186,7 @@ def _symbol(query: Query) -> list[PagePart]:
     return [
         candles_part(name, query.get("candles", RECENT)),
         PagePart("Position", lambda app: _position(app, name), wide=True),
+        PagePart("Close or cancel", lambda app: closing_links(app, spell_symbol(app, name)), wide=True),
         PagePart(
             "Why the last pass did or didn't trade it", lambda app: why_no_orders.run(app, name, PassSpan()), wide=True
         ),
@@ -327,3 +330,28 @@ SYMBOL_PAGES = (
     ),
     Page("symbol", "/symbol/{symbol:path}", "Symbol", _symbol, (CANDLES,), ("session", "at"), is_listed=False),
 )
+
+
+def _close(query: Query) -> list[PagePart]:
+    name = query.get("symbol")
+    return [
+        PagePart(
+            "To confirm", lambda app: close_form(app, None if name is None else spell_symbol(app, name)), wide=True
+        ),
+        PagePart("Positions", lambda app: positions.run(app) if name is None else _position(app, name), wide=True),
+    ]
+
+
+def _cancel(query: Query) -> list[PagePart]:
+    name = query.get("order", "")
+    return [
+        PagePart("To confirm", lambda app: cancel_form(app, name), wide=True),
+        PagePart("Working orders", lambda app: orders.run(app, every=False, last=ROWS), wide=True),
+    ]
+
+
+SENDING_PAGES = (
+    Page("close", "/close", "Close", _close, hidden=("symbol",), is_listed=False, is_live=False),
+    Page("cancel", "/cancel", "Cancel an order", _cancel, hidden=("order",), is_listed=False, is_live=False),
+)
+"""The pages of the forms that send orders; what a person types there isn't lost to newer figures."""

@@ -97,6 +97,11 @@ class Logins:
             self._sessions.popitem(last=False)
         return cookie
 
+    def require_token(self, token: str, address: str) -> None:
+        """Raise OperatorError if a person who is logged in typed another token; TooManyError after too many."""
+        if not self._is_right(token, address, "form"):
+            raise OperatorError("that isn't the token, so nothing was sent", "load the form's page again")
+
     def _is_right(self, token: str, address: str, typed: str) -> bool:
         # A program that keeps using an old token must not lock out its owner.
         now, whose = self._clock(), (typed, _neighborhood(address))

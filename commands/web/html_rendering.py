@@ -178,6 +178,8 @@ Query = Mapping[str, str]
 
 CSRF = "\x02csrf\x02"
 """The placeholder for a session's CSRF token in forms. Text from outside has no control characters."""
+ONCE = "\x02once\x02"
+"""The placeholder for the value by which a form is sent once, however often a browser sends it."""
 
 
 class PagePart(NamedTuple):

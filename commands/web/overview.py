@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
+from urllib.parse import quote
 
 from markupsafe import Markup
 from rich.console import Console
@@ -150,7 +151,12 @@ def _draw_positions(app: App, report: Report) -> Markup:
     facts, symbols = app.existing_facts, {row.symbol for row in rows}
     prices = facts.marked_prices(app.day.date_of(seen_at), symbols, MOST_PASSES) if facts and seen_at else {}
     drawn = [
-        _draw_position(row, [price for at, price in prices.get(row.symbol, ()) if _is_since(row, at)]) for row in rows
+        _draw_position(
+            row,
+            [price for at, price in prices.get(row.symbol, ()) if _is_since(row, at)],
+            may_close=app.settings.web.may_close,
+        )
+        for row in rows
     ]
     return Markup('<ul class="rows">{}</ul>{}{}').format(Markup("\n").join(drawn), rest, notes)
 
@@ -166,17 +172,18 @@ def _urgency(row: Holding) -> tuple[bool, bool, Decimal, str]:
     return row.strategy == FOREIGN_OWNER, not is_bare, min(distances, default=Decimal(1)), row.symbol
 
 
-def _draw_position(row: Holding, prices: Sequence[Decimal]) -> Markup:
+def _draw_position(row: Holding, prices: Sequence[Decimal], *, may_close: bool) -> Markup:
     """Return a position: its size, its gain, its price between stop and target, and their distances."""
     stop, target = nearest_levels(row)
     levels = {name: level.price for name, level in (("stop", stop), ("target", target)) if level and level.price}
     entry = {} if row.average_price is None else {"entry": row.average_price}
+    size = Markup(" · ").join([_describe_held(row), *(_closing_link(row) if may_close else ())])
     known_prices = [*prices, row.price] if row.price is not None and not prices else prices
     return Markup(
         '<li><span class="symbol">{}</span> <span class="held">{}</span> {}'
         '<span class="track">{}</span> <span class="levels">{}</span></li>'
     ).format(
-        link_symbol(row.symbol), _describe_held(row), _draw_gain(row), draw_prices(known_prices, {**entry, **levels}),
+        link_symbol(row.symbol), size, _draw_gain(row), draw_prices(known_prices, {**entry, **levels}),
         Markup(" ").join(_level_texts(row, stop, target)),
     )  # fmt: skip
 
@@ -186,6 +193,12 @@ def _describe_held(row: Holding) -> str:
         return "closed by somebody else"
     side, age = "long" if row.quantity > 0 else "short", "" if row.age_s is None else f", {duration(row.age_s)}"
     return f"{side} {abs(row.quantity):,f}, {clean(row.strategy)}{age}"
+
+
+def _closing_link(row: Holding) -> Iterator[Markup]:
+    """Yield a link to the form that closes a position, if it is the bot's own."""
+    if row.strategy != FOREIGN_OWNER and row.is_held:
+        yield Markup('<a href="/close?symbol={}">Close</a>').format(quote(row.symbol, safe=""))
 
 
 def _draw_gain(row: Holding) -> Markup:

@@ -1,7 +1,7 @@
 """The server behind `tradebot web`: its pages, their files, logging in, and change events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -29,7 +29,7 @@ from commands.serve.web import look
 from commands.serve.web_pages import health
 from commands.top.screen_data import version
 from commands.web import bot_pages, overview, performance_pages, what_if
-from commands.web.actions import VerbActions
+from commands.web.actions import CALLER, CommandResult, Given, OnceForms, VerbActions, sends_orders
 from commands.web.charting import candles, day, equity, over_time
 from commands.web.guard import (
     API,
@@ -43,13 +43,14 @@ from commands.web.guard import (
     held_by,
     local_path,
 )
-from commands.web.html_rendering import CSRF, Page, Query
+from commands.web.html_rendering import CSRF, ONCE, Page, Query
 from commands.web.page_data import PageReader
 from commands.web.performance_pages import is_run
 from commands.web.what_if import is_change
 from tradebot import __version__
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import OperatorError, TradebotError
+from tradebot.model.event import EventKind
 
 LOOK_S = 0.35
 """How often the state's files are checked, while any browser listens, in seconds."""
@@ -113,10 +114,11 @@ class Live:
 
 
 ORDER = (
-    *("overview", "positions", "symbols", "symbol", "funnel", "what-if", "trades", "report", "backtests", "backtest"),
-    *("signals", "schedule", "health", "events", "settings"),
+    *("overview", "positions", "close", "cancel", "symbols", "symbol", "funnel", "what-if", "trades", "report"),
+    *("backtests", "backtest", "signals", "schedule", "health", "events", "settings"),
 )
-EVERY = (*overview.PAGES, *bot_pages.PAGES, *bot_pages.SYMBOL_PAGES, *what_if.PAGES, *performance_pages.PAGES)
+OF_BOT = (*overview.PAGES, *bot_pages.PAGES, *bot_pages.SYMBOL_PAGES, *bot_pages.SENDING_PAGES)
+EVERY = (*OF_BOT, *what_if.PAGES, *performance_pages.PAGES)
 PAGES: tuple[Page, ...] = tuple(sorted(EVERY, key=lambda page: ORDER.index(page.name)))
 
 STATIC = {
@@ -150,7 +152,7 @@ class Site:
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._reader, self._acting, self._logins, self._cookie, self._secure = reader, acting, logins, cookie, is_secure
-        self._patience_s = patience_s
+        self._patience_s, self._forms = patience_s, OnceForms()
         self._live = Live(partial(version, reader.folder))
         self._static = {name: (files("commands.web") / "static" / name).read_bytes() for name in STATIC}
         self._templates = Environment(
@@ -188,12 +190,15 @@ class Site:
             self._cookie,
         )
 
-    def _respond(self, template: str, status: int = 200, **values: object) -> Response:
-        return HTMLResponse(self._render(template, **values), status)
+    def _respond(
+        self, template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: object
+    ) -> Response:
+        return HTMLResponse(self._render(template, **values), status, headers)
 
     def _render(self, template: str, **values: object) -> str:
         page = self._templates.get_template(template).render(version=__version__, pages=PAGES, **values)
-        return hide(page).replace(CSRF, str(values.get("csrf", "")))
+        csrf = str(values.get("csrf", ""))
+        return hide(page).replace(CSRF, csrf).replace(ONCE, self._forms.issue(csrf) if ONCE in page else "")
 
     async def _page(self, page: Page, request: Request) -> Response:
         """Return a page. Large books take a while to read; then its start is sent before the rest was read."""
@@ -243,10 +248,31 @@ class Site:
         if not came_from_form(request.scope.get("session"), form.pop("csrf", "")):
             return PlainTextResponse("this form is too old: load the page again", 403)
         try:
-            done = await run_in_threadpool(self._acting.act, form)
+            done = await run_in_threadpool(self._do, form, _csrf(request), came(request.scope))
+        except TooManyError as error:
+            headers = {"Retry-After": str(error.wait_s)}
+            return self._respond("done.html", 429, headers, error=error, done=None, csrf=_csrf(request))
         except TradebotError as error:
             return self._respond("done.html", 400, error=error, done=None, csrf=_csrf(request))
         return self._respond("done.html", 200 if done.is_done else 409, done=done, error=None, csrf=_csrf(request))
+
+    def _do(self, given: dict[str, str], csrf: str, address: str) -> CommandResult:
+        """Do what a form asks for, and what sends orders only once."""
+        if not sends_orders(given):
+            return self._act_on_record(given, address)
+        once = given.pop("once", "")
+        if given.get("token"):
+            self._logins.require_token(given["token"].strip(), address)
+        return self._forms.run(csrf, once, lambda: self._act_on_record(given, address))
+
+    def _act_on_record(self, given: Given, address: str) -> CommandResult:
+        """Do what a form asks for, and write into the bot's log from which address that was, and how it ended."""
+        done = self._acting.act(given)
+        details = {"asked": done.command, "done": str(done.is_done).lower(), "who": CALLER, "address": address}
+        # A halt has to work where nothing can be read, so what can't be written here isn't.
+        with suppress(TradebotError), self._reader.bot() as bot:
+            bot.events.emit(EventKind.WEB_ACTED.at(bot.stamp_time(), details))
+        return done
 
     async def _login_page(self, request: Request) -> Response:
         return self._respond("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
@@ -257,9 +283,8 @@ class Site:
         try:
             cookie = self._logins.log_in(token.strip(), came(request.scope))
         except TooManyError as error:
-            refused = self._respond("login.html", 429, to=to, wrong=f"{error}: {error.hint}")
-            refused.headers["Retry-After"] = str(error.wait_s)
-            return refused
+            headers = {"Retry-After": str(error.wait_s)}
+            return self._respond("login.html", 429, headers, to=to, wrong=f"{error}: {error.hint}")
         if cookie is None:
             return self._respond("login.html", 403, to=to, wrong="That isn't the token.")
         answer = RedirectResponse(to, 303)

@@ -203,6 +203,25 @@ def test_release_that_loosens_adds_or_drops_a_setting_needs_approval() -> None:
     }
 
 
+def test_chat_that_may_close_needs_approval_and_so_do_pages_that_may_close_again() -> None:
+    now = load(None, {})
+    values = effective(now.settings)
+    assert (values["chat"].pop("may_close"), values.pop("web")) == (False, {"may_close": True})
+    earlier = Baseline(values, "ann/1", AT)
+    assert not loosened(earlier, now), "a release that had neither"
+    restored = Settings.model_validate(earlier.values)
+    assert (restored.chat.may_close, restored.web.may_close) == (False, False)
+    may = load(None, {}, {"chat": {"may_close": True}, "web": {"may_close": True}})
+    assert loosened(earlier, may) == loosened(accepted(now), may) == ["chat.may_close"]
+    assert not loosened(accepted(may), now)
+    may_not = load(None, {}, {"web": {"may_close": False}})
+    assert (loosened(accepted(may_not), now), loosened(accepted(now), may_not)) == (["web.may_close"], [])
+
+
+def loosened(baseline: Baseline, loaded: Loaded) -> list[str]:
+    return [one.name for one in differences(loaded.settings, baseline, loaded.origins) if one.looser]
+
+
 def test_conditions_of_promotion_need_approval_only_if_they_are_loosened() -> None:
     now = load(None, {})
     values = effective(now.settings)

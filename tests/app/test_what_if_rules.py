@@ -19,7 +19,7 @@ from tradebot.model.trading import Baseline
 from tradebot.replaying.passes import RecordEnvironment
 
 VENUE = load(None, {}).settings.venue
-UNREAD = {"serve", "health", "notify", "chat", "storage", "report", "backtest", "tax", "funds"}
+UNREAD = {"serve", "health", "notify", "chat", "web", "storage", "report", "backtest", "tax", "funds"}
 """Sections that no decision of a pass reads, besides that of the venue's addresses."""
 
 

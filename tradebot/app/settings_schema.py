@@ -186,6 +186,14 @@ class ChatSettings(Frozen):
     """The chat through which one person may query the bot; None without a chat."""
 
     telegram: Annotated[TelegramSettings | None, Tighter.SAME]
+    # What an earlier release accepted lets nobody close.
+    may_close: Annotated[bool, Tighter.LOWER] = False
+
+
+class WebSettings(Frozen):
+    """What a person who is logged in to the pages of `tradebot web` may do there."""
+
+    may_close: Annotated[bool, Tighter.LOWER] = False
 
 
 Share = Annotated[Decimal, Field(gt=0, le=1)]
@@ -306,6 +314,7 @@ class Sections(Frozen):
     health: Annotated[HealthSettings, Tighter.ALWAYS, Counts.AT_START]
     notify: Annotated[NotifySettings, Tighter.ALWAYS]
     chat: ChatSettings
+    web: WebSettings = WebSettings()
     storage: StorageSettings
     # It changes reports about the past, but no orders.
     report: Annotated[ReportSettings, Tighter.ALWAYS]

@@ -393,8 +393,13 @@ class EventKind(Enum):
         Severity.ERROR,
     )
     CHAT_PAIRED = ("chat.paired", "A person paired the chat, or ended the pairing.")
-    CHAT_ACTED = ("chat.acted", "The paired chat halted the bot, or approved or rejected an entry.", Severity.INFO)
+    CHAT_ACTED = (
+        "chat.acted",
+        "The paired chat halted the bot, approved or rejected an entry, or closed a position.",
+        Severity.INFO,
+    )
     CHAT_REFUSED = ("chat.refused", "This many messages to the chat were refused.")
+    WEB_ACTED = ("web.acted", "A person who is logged in to the pages started this verb there.", Severity.INFO)
     CHAT_BEGUN_ANEW = (
         "chat.begun_anew",
         "The chat's records were damaged, so no chat is paired now.",

@@ -14,4 +14,6 @@ WATCHDOG = f"{PREFIX}WATCHDOG"
 HANDED_OVER = f"{PREFIX}HANDED_OVER"
 """Names the pipe in which a one-shot finds its environment, because no process is started with a key in its own, and
 the process that started it."""
+CONFIRMED = f"{PREFIX}CONFIRMED"
+"""Has, in that pipe only, what a person typed on a page or in the chat to confirm the one-shot."""
 NOT_SETTINGS = frozenset({STATE, CONFIG, DEBUG, LIVE, WATCHDOG, HANDED_OVER})

@@ -283,9 +283,9 @@ def decide_again(recorded: RecordedCycle, rules: Rules, tape: RecordedPorts) -> 
     """Run the pass on its recorded ports with these rules; raise OffTapeError for a call with an unknown reply."""
     inputs = recorded.given
     desk = _with_rules(inputs.desk, rules)
-    rules = rules if inputs.universe is None else replace(rules, universe=given.universe)
-    world = tape.world(rules, inputs.permission, sends=given.sends, shadow=given.shadow)
-    world = replace(world, ask_declined=given.ask_declined)
+    rules = rules if inputs.universe is None else replace(rules, universe=inputs.universe)
+    world = tape.world(rules, inputs.permission, sends=inputs.sends, shadow=inputs.shadow)
+    world = replace(world, ask_declined=inputs.ask_declined)
     if inputs.proposed is not None:
         return cycle.trade_once(world, inputs.call, desk, inputs.proposed, dict(inputs.earlier))
     if inputs.by_hand is not None:

@@ -11,9 +11,9 @@ import pytest
 
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.state import subprocess_runner
-from tradebot.adapters.state.subprocess_runner import KEPT, OneShots
+from tradebot.adapters.state.subprocess_runner import KEPT, Confirmation, ConfirmedAt, OneShots
 from tradebot.errors import ExitCode
-from tradebot.model.variables import HANDED_OVER
+from tradebot.model.variables import CONFIRMED, HANDED_OVER
 
 TALKS = "import sys; print('x' * 9_000_000); print('the end', flush=True); sys.exit(7)"
 HANGS = "import time; print('begun', flush=True); time.sleep(60)"
@@ -31,6 +31,15 @@ from tradebot.adapters.state.subprocess_runner import take_over
 print("started with it:", b"a-key-of-this-test" in Path("/proc/self/environ").read_bytes())
 take_over(os.environ, end_with_parent)
 print("taken over:", os.environ.get("ALPACA_KEY") == "a-key-of-this-test" and "TRADEBOT_HANDED_OVER" not in os.environ)
+"""
+CONFIRMED_BY = """
+import os
+from pathlib import Path
+from tradebot.adapters.plugins.linux_syscalls import end_with_parent
+from tradebot.adapters.state.subprocess_runner import take_confirmation, take_over
+take_over(os.environ, end_with_parent)
+shown = Path("/proc/self/environ").read_bytes() + Path("/proc/self/cmdline").read_bytes()
+print([take_confirmation(), take_confirmation()], "TRADEBOT_CONFIRMED" in os.environ, b"AAPL" in shown)
 """
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {HANGS}"
 
@@ -52,6 +61,17 @@ def test_one_shot_returns_exit_code_and_output(bot: Bot) -> None:
     assert ended.output.endswith("}")
     wrong = OneShots(bot.folder, "/nowhere.yaml")(["status"], 120, lambda: False)
     assert (wrong.code, "/nowhere.yaml" in wrong.output) == (2, True)
+
+
+def test_confirmation_goes_through_the_pipe_alone_and_counts_once(
+    runs: OneShots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (runs.folder / "code.py").write_text(CONFIRMED_BY)
+    monkeypatch.setenv(CONFIRMED, '{"source": "page", "typed": "MSFT", "token": null}')
+    typed = Confirmation(ConfirmedAt.PAGE, "AAPL", "a-token")
+    for given in (typed, None):
+        ended = runs(["flatten"], 60, lambda: False, given)
+        assert (ended.code, ended.output) == (0, f"{[given, None]} False False")
 
 
 def test_one_shot_keeps_only_the_last_output(runs: OneShots) -> None:

@@ -1,22 +1,34 @@
 """A form does what its verb does, in the verb's words; whatever else is sent to its address does nothing."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from commands.web.actions import CALLER, LONGEST_TEXT, VerbActions
+from commands.web.actions import CALLER, FORM_S, LONGEST_TEXT, MOST_FORMS, CommandResult, OnceForms, VerbActions
+from commands.web.guard import MOST_WRONG, Logins
 from commands.web.page_data import PageReader
 from commands.web.site import Site
-from tests.commands.web.client import COOKIE, browser, logins
+from tests.commands.web.client import COOKIE, Clock, browser, logins
 from tests.kit.bot import forked
-from tests.kit.bot.folder import Bot, second_session
+from tests.kit.bot.ending import refuses
+from tests.kit.bot.folder import Bot, log, made, second_session
+from tests.kit.bot.real_money import KEYS, at_a_terminal, bent_to, environment, lines_for, real_folder, spoken, writes
+from tests.kit.bot.state import configure
 from tests.kit.values import there
+from tradebot.adapters.state.service_token import made_or_kept
+from tradebot.adapters.state.state_folder import WEB_TOKEN
+from tradebot.adapters.state.subprocess_runner import Confirmation, ConfirmedAt, accept_confirmation
 from tradebot.errors import OperatorError
 from tradebot.model.serving import ChoreEnd
+from tradebot.model.variables import CONFIRMED
 
 BOT_SETTINGS = "approval: {wait_s: 300}\n"
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e"
@@ -25,8 +37,11 @@ HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e"
 def in_forks(folder: Path, config: str | None, kept: int, name: str) -> Callable[..., ChoreEnd]:
     """Run verbs as the product does, each in a process of its own, which begins as a copy of this one."""
 
-    def run(words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> ChoreEnd:
-        done = forked.run([*words, "--state-dir", str(folder)], USER=name)
+    def run(
+        words: Sequence[str], limit_s: float, stopping: Callable[[], bool], confirmation: Confirmation | None
+    ) -> ChoreEnd:
+        typed = None if confirmation is None else partial(accept_confirmation, confirmation)
+        done = forked.run([*words, "--state-dir", str(folder)], first=typed, USER=name)
         return ChoreEnd(done.returncode, None, 0.1, f"{done.stdout}{done.stderr}")
 
     return run
@@ -173,7 +188,7 @@ def test_what_a_verb_says_is_shown_with_how_it_ended(tmp_path: Path) -> None:
         (ChoreEnd(-15, "ended after its limit of 120 seconds", 120.0, "begun"), "begun\nhalt was ended after", False),
     ):
         done = VerbActions(tmp_path, None, Says(ended)).act({"do": "halt", "word": "halt"})
-        assert (done.command, done.printed.startswith(shown), done.is_done) == ("tradebot halt", True, is_done)
+        assert (done.command, done.printed.startswith(shown), done.is_done) == ("halt", True, is_done)
         assert "\x1b" not in done.printed
 
 
@@ -183,3 +198,225 @@ def test_long_texts_are_cut_and_names_that_are_too_long_refused(tmp_path: Path) 
     assert runs.ran == [["trades", "note", "AAPL", "x" * LONGEST_TEXT]]
     with pytest.raises(OperatorError, match="names nothing"):
         VerbActions(tmp_path, None, runs).act({"do": "approve", "request": "x" * 101})
+
+
+def orders_sent(bot: Bot) -> list[tuple[str, str]]:
+    """Return each request to send, change or cancel an order, by the exchange's log."""
+    lines = [line for line in log(bot.url) if line["event"] == "request" and line["path"].startswith("/v2/orders")]
+    return [(line["method"], line["path"].partition("?")[0]) for line in lines if line["method"] != "GET"]
+
+
+def sending_form(client: TestClient, path: str) -> dict[str, str]:
+    """Return the hidden values of the form on a page that sends orders, and what its button says."""
+    form = there(re.search(r'<form class="act sends".*?</form>', client.get(path).text, re.DOTALL))[0]
+    button = there(re.search(r'<button name="do" value="([^"]+)"', form))[1]
+    return {**dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]+)"', form)), "do": button}
+
+
+@pytest.fixture
+def holding(trader: Bot) -> Bot:
+    """Return a bot with a position, for which a stop rests."""
+    trader.does("trade-once", "exchange tick 2m", "reconcile", "evaluate-exits --force-slot", "reconcile")
+    return trader
+
+
+def held_symbol(bot: Bot) -> str:
+    (row,) = bot.json("positions")["positions"]
+    return str(row["symbol"])
+
+
+def test_position_is_closed_by_its_typed_symbol_and_a_form_sent_again_sends_nothing_more(holding: Bot) -> None:
+    symbol, before, client = held_symbol(holding), orders_sent(holding), opened(holding, in_forks)
+    for page in ("/", "/positions", f"/symbol/{symbol}"):
+        assert f'href="/close?symbol={symbol}"' in client.get(page).text
+    shown = client.get(f"/close?symbol={symbol}").text
+    assert f"This closes -33 {symbol}, 1 target on {symbol}, at prices that fill now" in shown
+    assert 'name="token"' not in shown
+    for wrong in ("", symbol.lower(), "ALL", f"{symbol} --all", HOSTILE):
+        form = sending_form(client, f"/close?symbol={symbol}")
+        answer = client.post("/act", data={**form, "word": wrong})
+        assert (answer.status_code, "was not confirmed: you typed" in answer.text) == (409, True)
+        assert "<script>alert" not in answer.text
+    assert orders_sent(holding) == before
+    form = {**sending_form(client, f"/close?symbol={symbol}"), "word": f" {symbol} "}
+    # A double click, and a page that is loaded again.
+    with ThreadPoolExecutor(2) as pool:
+        answers = [*pool.map(lambda _: client.post("/act", data=form), range(2)), client.post("/act", data=form)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({re.sub(r'value="[^"]+"', "", answer.text) for answer in answers}) == 1
+    assert f"tradebot flatten {symbol}" in answers[0].text
+    sent = orders_sent(holding)[len(before) :]
+    assert len(sent) == 1, "a pair's limit is moved through the market"
+    holding.does("exchange tick 1m", "reconcile")
+    assert holding.json("positions")["positions"] == []
+    acted_on = [one for one in holding.json("events")["events"] if one["subsystem"] == "web"]
+    asked = {"asked": f"flatten {symbol}", "who": CALLER, "address": "testclient"}
+    assert [one["details"] for one in acted_on] == [*[{**asked, "done": "false"}] * 5, {**asked, "done": "true"}]
+
+
+def test_everything_is_closed_only_by_the_word_all(holding: Bot) -> None:
+    client = opened(holding, in_forks)
+    before = orders_sent(holding)
+    refused = client.post("/act", data={**sending_form(client, "/close"), "word": held_symbol(holding)})
+    assert (refused.status_code, "instead of ALL" in refused.text, orders_sent(holding)) == (409, True, before)
+    done = client.post("/act", data={**sending_form(client, "/close"), "word": "ALL"})
+    assert (done.status_code, "tradebot flatten --all" in done.text) == (200, True)
+    assert len(orders_sent(holding)) == len(before) + 1
+
+
+def test_orders_are_canceled_and_a_stop_only_by_a_word_of_its_own(holding: Bot) -> None:
+    client, symbol, before = opened(holding, in_forks), held_symbol(holding), orders_sent(holding)
+    (stop,) = [row for row in holding.json("orders")["orders"] if row["client_order_id"].startswith("tb1.")]
+    page = f"/cancel?order={stop['client_order_id']}"
+    assert f'href="{page}"' in client.get("/positions").text
+    assert "nothing at the broker limits the loss" in client.get(page).text
+    refused = client.post("/act", data={**sending_form(client, page), "word": symbol})
+    assert (refused.status_code, "instead of NO-STOP" in refused.text, orders_sent(holding)) == (409, True, before)
+    form = {**sending_form(client, page), "word": "NO-STOP"}
+    assert [client.post("/act", data=form).status_code for _ in range(2)] == [200, 200]
+    assert [method for method, _ in orders_sent(holding)[len(before) :]] == ["DELETE"]
+    gone = client.get(page).text
+    assert ("no working order of the bot is called" in gone, 'class="act sends"' in gone) == (True, False)
+
+
+def test_what_is_not_a_fresh_form_of_the_own_session_sends_nothing(holding: Bot) -> None:
+    symbol, before, now = held_symbol(holding), orders_sent(holding), Clock()
+    made = Site(
+        PageReader(holding.folder, None), VerbActions(holding.folder, None, in_forks), logins(), COOKIE, is_secure=False
+    )
+    made._forms = OnceForms(now)
+    client, other = browser(made), browser(made)
+    form = {**sending_form(client, f"/close?symbol={symbol}"), "word": symbol}
+    theirs = sending_form(other, f"/close?symbol={symbol}")
+    for wrong, status in (
+        ({**form, "csrf": "x"}, 403),
+        ({**form, "csrf": theirs["csrf"]}, 403),
+        ({**form, "once": "x"}, 400),
+        ({**form, "once": ""}, 400),
+        ({**form, "once": theirs["once"]}, 400),
+        ({name: value for name, value in form.items() if name != "once"}, 400),
+        ({**form, "token": "not-the-token"}, 400),
+    ):
+        assert client.post("/act", data=wrong).status_code == status
+    assert client.post("/act", data=form, headers={"Origin": "https://example.org"}).status_code == 403
+    apart = browser(made, None)
+    assert apart.post("/act", data=form).status_code == 401
+    assert apart.post("/act", data=form, headers={"Authorization": "Bearer the-token"}).status_code == 401
+    now.now_s += FORM_S + 1
+    late = client.post("/act", data=form)
+    assert (late.status_code, "this form is too old, so nothing was sent" in late.text) == (400, True)
+    assert orders_sent(holding) == before
+    # One that is sent for the first time in time does its work.
+    fresh = {**sending_form(client, f"/close?symbol={symbol}"), "word": symbol}
+    assert (client.post("/act", data=fresh).status_code, len(orders_sent(holding))) == (200, len(before) + 1)
+
+
+def test_tokens_typed_into_a_form_are_counted_like_those_of_the_login(holding: Bot) -> None:
+    symbol, before, client = held_symbol(holding), orders_sent(holding), opened(holding, in_forks)
+    form = {**sending_form(client, f"/close?symbol={symbol}"), "word": symbol}
+    statuses = [client.post("/act", data={**form, "token": f"wrong-{at}"}).status_code for at in range(MOST_WRONG)]
+    right = client.post("/act", data={**form, "token": "the-token"})
+    assert (statuses, right.status_code, "Retry-After" in right.headers) == ([400] * MOST_WRONG, 429, True)
+    assert orders_sent(holding) == before
+
+
+def test_pages_that_may_not_close_offer_no_form_and_a_form_from_before_sends_nothing(holding: Bot) -> None:
+    symbol, before, client = held_symbol(holding), orders_sent(holding), opened(holding, in_forks)
+    form = {**sending_form(client, f"/close?symbol={symbol}"), "word": symbol}
+    configure(holding.folder, "web: {may_close: false}\n")
+    for page in ("/", "/positions", f"/symbol/{symbol}"):
+        assert 'href="/close' not in client.get(page).text
+    for page in ("/close", f"/close?symbol={symbol}", "/cancel", "/cancel?order=tb1.x"):
+        shown = client.get(page).text
+        assert ("web.may_close is false" in shown, 'class="act sends"' in shown) == (True, False)
+    refused = client.post("/act", data=form)
+    assert (refused.status_code, "web.may_close is false" in refused.text) == (409, True)
+    assert orders_sent(holding) == before
+    assert holding.says("flatten", symbol, "--confirm", symbol).code == 0, "at the machine it still can be closed"
+
+
+def test_forms_that_send_orders_are_forgotten_when_there_are_too_many() -> None:
+    forms, done = OnceForms(Clock()), CommandResult("flatten", "", True)
+    first = forms.issue("ann")
+    names = [forms.issue("ann") for _ in range(MOST_FORMS)]
+    assert forms.run("ann", names[-1], lambda: done) is done
+    with pytest.raises(OperatorError, match="too old"):
+        forms.run("ann", first, lambda: done)
+
+
+def test_form_that_failed_is_answered_the_same_way_when_it_is_sent_again() -> None:
+    forms, ran = OnceForms(Clock()), list[str]()
+
+    def fail() -> CommandResult:
+        ran.append("ran")
+        raise OperatorError("AMZN names nothing", "load the page again")
+
+    name = forms.issue("ann")
+    for _ in range(2):
+        with pytest.raises(OperatorError, match="AMZN names nothing"):
+            forms.run("ann", name, fail)
+    assert ran == ["ran"]
+
+
+@pytest.fixture
+def real(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
+    """Yield a bot of real money that is armed and holds AAPL; its sandbox stands in its broker's place."""
+    monkeypatch.chdir(tmp_path)
+    with made(tmp_path / "sandbox", "--sessions", "3") as sandbox, ExitStack() as stack:
+        served, bot = Bot(sandbox, capsys), Bot(tmp_path / "real", capsys)
+        second_session(served)
+        real_folder(sandbox, bot.folder)
+        stack.enter_context(bent_to(served.url))
+        stack.enter_context(environment({**KEYS, **spoken(bot.tail())}))
+        assert bot.says("reconcile").code == 0
+        with at_a_terminal(bot.tail()):
+            assert bot.says("live", "arm").code == 0
+        lines = str(lines_for(tmp_path / "lines", "AAPL"))
+        assert bot.json("trade-once", "--force-slot", "--candidates", lines)["orders"] == 1
+        served.does("exchange tick 2m")
+        assert bot.says("reconcile").code == 0
+        yield bot
+
+
+def test_real_money_takes_the_token_of_the_pages_again_and_is_sent_once(real: Bot, tmp_path: Path) -> None:
+    def sent() -> list[tuple[str, str]]:
+        return writes(tmp_path / "sandbox")
+
+    token, stored = made_or_kept(real.folder, WEB_TOKEN, datetime.now(UTC), new=True)
+    pages = Site(
+        PageReader(real.folder, None),
+        VerbActions(real.folder, None, in_forks),
+        Logins(stored.fits),
+        COOKIE,
+        is_secure=False,
+    )
+    client, before = browser(pages, there(token)), sent()
+    page = client.get("/close?symbol=AAPL").text
+    assert '<input type="password" name="token" autocomplete="off" required>' in page
+
+    def send(**given: str) -> "tuple[int, str]":
+        answer = client.post("/act", data={**sending_form(client, "/close?symbol=AAPL"), "word": "AAPL", **given})
+        return answer.status_code, answer.text
+
+    for missing in ({}, {"token": ""}):
+        status, text = send(**missing)
+        assert (status, "with real money needs the token of the pages, typed again" in text) == (409, True)
+    assert send(token="wrong")[0] == 400
+    status, text = send(token=there(token), word="MSFT")
+    assert (status, "was not confirmed: you typed MSFT instead of AAPL" in text) == (409, True)
+    # Neither an option, nor a variable, nor the chat takes the place of the token or of a terminal.
+    assert real.says("flatten", "AAPL", "--confirm", "AAPL").code == 2
+    with environment({CONFIRMED: '{"source": "page", "typed": "AAPL", "token": "' + there(token) + '"}'}):
+        assert real.says("flatten", "AAPL").code == 2
+    accept_confirmation(Confirmation(ConfirmedAt.CHAT, "AAPL", token))
+    configure(real.folder, "chat: {may_close: true}\n")
+    refuses(real.says("flatten", "AAPL"), 3, "with real money needs a person at a terminal or at the pages")
+    assert sent() == before
+    form = {**sending_form(client, "/close?symbol=AAPL"), "word": "AAPL", "token": there(token)}
+    answers = [client.post("/act", data=form) for _ in range(2)]
+    assert [(answer.status_code, there(token) in answer.text) for answer in answers] == [(200, False)] * 2
+    assert len(sent()) == len(before) + 1
+    # Whoever makes another token ends this one, also for a server that still has the old one.
+    made_or_kept(real.folder, WEB_TOKEN, datetime.now(UTC), new=True)
+    status, text = send(token=there(token))
+    assert (status, "typed again" in text, len(sent())) == (409, True, len(before) + 1)

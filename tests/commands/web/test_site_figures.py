@@ -18,6 +18,8 @@ SHORTENED = {"audit", "pnl", "report", "status", "summary", "trades", "why-no-or
 LINES: Mapping[str, tuple[str, ...]] = {
     "/": ("status", "approvals", "positions", "audit --offline", "why-no-orders --session {day}"),
     "/positions": ("positions", "orders"),
+    "/close": ("positions",),
+    "/cancel": ("orders",),
     "/symbols": (),
     "/symbol/{symbol}": (
         *("positions", "why-no-orders {symbol}", "why-no-orders {symbol} --since session"),
@@ -42,7 +44,7 @@ CLOCKS = re.compile(
 )
 
 ROOM = re.compile(r"freeon|inodes")
-OWN = "Nothingischangedyet", "Allofthemareonthispage"
+OWN = "Nothingischangedyet", "Allofthemareonthispage", "Thiscloses"
 """How sentences without a figure begin that no verb prints, and what stands in a line about the room on a disk."""
 
 

@@ -9,14 +9,23 @@ import sys
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, convert, to_builtins
 
 from tradebot.errors import ExitCode
 from tradebot.model.sentences import pluralize
 from tradebot.model.serving import STOPPED, ChoreEnd
-from tradebot.model.variables import HANDED_OVER
+from tradebot.model.variables import CONFIRMED, HANDED_OVER
+
+
+class ConfirmedAt(StrEnum):
+    """Where a person confirmed a verb."""
+
+    PAGE = "page"
+    CHAT = "chat"
+
 
 TO_START = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"})
 """The environment variables needed from the very start, besides those that begin with PYTHON."""
@@ -25,6 +34,17 @@ PATIENCE_S = 10.0
 """How long a chore may take to end after SIGTERM, in seconds."""
 KEPT = 1500
 """How many of the last characters of a chore's output are stored by default."""
+
+
+class Confirmation(Struct, frozen=True):
+    """What a person typed elsewhere than at a terminal to confirm a verb: on a page, or in the chat.
+
+    `token` is that of the pages, if the person typed it again for this.
+    """
+
+    source: ConfirmedAt
+    typed: str
+    token: str | None = None
 
 
 class OneShots(Struct, frozen=True):
@@ -38,8 +58,17 @@ class OneShots(Struct, frozen=True):
     kept: int = KEPT
     name: str | None = None
 
-    def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> ChoreEnd:
-        """Run one verb; end its process with SIGTERM, then with SIGKILL, if it is stopped or over its limit."""
+    def __call__(
+        self,
+        words: Sequence[str],
+        limit_s: float,
+        stopping: Callable[[], bool],
+        confirmation: Confirmation | None = None,
+    ) -> ChoreEnd:
+        """Run one verb; end its process with SIGTERM, then with SIGKILL, if it is stopped or over its limit.
+
+        A confirmation goes to it through a pipe, so that neither its command line nor its environment ever shows it.
+        """
         options = ["--state-dir", str(self.folder), *(["--config", self.config] if self.config else [])]
         needed = {name: text for name, text in os.environ.items() if name in TO_START or name.startswith("PYTHON")}
         began = time.monotonic()
@@ -60,7 +89,8 @@ class OneShots(Struct, frozen=True):
         with process:
             # The pipe is broken if the process has already ended.
             with suppress(BrokenPipeError), open(theirs, "w") as to:
-                json.dump({**os.environ, **({"USER": self.name} if self.name else {})}, to)
+                handed = {**os.environ, **({"USER": self.name} if self.name else {})}
+                json.dump({**handed, CONFIRMED: confirmation and to_builtins(confirmation)}, to)
             why, output = _watch(process, began + limit_s, stopping, self.kept)
             why = f"ended after its limit of {pluralize(int(limit_s), 'second')}" if why == "limit" else why
             return ChoreEnd(process.wait(), why, time.monotonic() - began, output)
@@ -84,7 +114,23 @@ def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int]
             # The parent ended before that took effect.
             sys.exit(ExitCode.TERMINATED)
     with open(pipe) as text_iowrapper:
-        environ.update(json.load(text_iowrapper))
+        handed = json.load(text_iowrapper)
+    if (confirmation := handed.pop(CONFIRMED, None)) is not None:
+        accept_confirmation(convert(confirmation, Confirmation))
+    environ.update(handed)
+
+
+_confirmations: list[Confirmation] = []
+
+
+def accept_confirmation(confirmation: Confirmation) -> None:
+    """Let the verb that this process runs be confirmed by what a person typed elsewhere."""
+    _confirmations.append(confirmation)
+
+
+def take_confirmation() -> Confirmation | None:
+    """Return what a person typed elsewhere to confirm this process's verb, once; None if nothing was handed over."""
+    return _confirmations.pop() if _confirmations else None
 
 
 def _watch(
