@@ -12,6 +12,7 @@ from commands.shared.times import when
 from tradebot.adapters.chat.telegram import LONGEST
 from tradebot.adapters.text.redaction import hide
 from tradebot.model.sentences import pluralize
+from tradebot.views.holdings import FOREIGN_OWNER
 
 WITH_BUTTONS = 3
 """How many waiting entries are shown with buttons in a reply about all."""
@@ -68,18 +69,47 @@ def of_positions(data: Data) -> Iterator[str]:
     positions = data["positions"]
     yield f"{pluralize(len(positions), 'position')}{', as of ' + _when(data['as_of']) if data['as_of'] else ''}"
     for lot in positions:
-        gain = (
-            "no price"
-            if lot["gain"] is None
-            else f"{float(lot['gain']):+.2%}, {_signed_text(lot['unrealized_usd'])} USD"
-        )
-        yield f"{lot['symbol']} {Decimal(lot['quantity']).normalize():+,f} at {_price(lot, 'average_price')}: {gain}"
+        yield _lot_text(lot)
         stop = next((each for each in lot["stops"] if each["rule"] == lot["nearest"]), None)
         if stop and stop["price"]:
             price = usd(Decimal(stop["price"]), lot["symbol"])
             yield f"   next exit {stop['rule'].lower().replace('_', ' ')} at {price}"
     if data.get("is_unlike_broker"):
         yield from ("The broker's positions differ from these:", *data["notes"])
+
+
+def of_position(data: Data, symbol: str) -> Iterator[str]:
+    """Yield the bot's own positions in a symbol, with their profit."""
+    yield from (_lot_text(lot) for lot in _own_lots(data, symbol))
+
+
+def shares_held(data: Data, symbol: str) -> Decimal:
+    """Return how many shares of a symbol the bot's own positions have, unsigned."""
+    return sum((abs(Decimal(lot["quantity"])) for lot in _own_lots(data, symbol)), Decimal(0))
+
+
+def _own_lots(data: Data, symbol: str) -> list[Data]:
+    return [lot for lot in data["positions"] if lot["symbol"] == symbol and lot["strategy"] != FOREIGN_OWNER]
+
+
+def _lot_text(lot: Data) -> str:
+    gain = (
+        "no price" if lot["gain"] is None else f"{float(lot['gain']):+.2%}, {_signed_text(lot['unrealized_usd'])} USD"
+    )
+    return f"{lot['symbol']} {Decimal(lot['quantity']).normalize():+,f} at {_price(lot, 'average_price')}: {gain}"
+
+
+def of_closed(data: Data) -> Iterator[str]:
+    """Yield what was sent to close a position, and what wasn't, with the reason."""
+    if data["not_run"]:
+        yield f"NOT closed. {data['not_run']['reason']}: {data['not_run']['meaning']}"
+        yield f"Next: {data['not_run']['remedy']}"
+    for row in data["rows"]:
+        quantity = "" if row["quantity"] is None else f" {Decimal(row['quantity']).normalize():,f}"
+        ended = "sent" if row["reason"] is None else row["reason"]
+        yield f"{row['source']}: {row['side']}{quantity} {row['symbol']}: {ended}"
+    if not data["rows"] and not data["not_run"]:
+        yield "Nothing to close."
 
 
 def of_pnl(data: Data) -> Iterator[str]:
@@ -153,6 +183,7 @@ VIEWS: Mapping[str, Callable[[Data], Iterator[str]]] = {
     "approve": of_answered,
     "reject": of_answered,
     "halt": of_halt,
+    "close": of_closed,
 }
 
 

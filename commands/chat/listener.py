@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
@@ -21,11 +22,12 @@ from commands.shared.light_helpers import document_in
 from tradebot.adapters.chat.store import CODE_LENGTH, ChatRefusal, ChatStore, MessageOutcome
 from tradebot.adapters.chat.telegram import Telegram, TooLargeError, TroubleError
 from tradebot.adapters.state.state_folder import APPROVALS
-from tradebot.adapters.state.subprocess_runner import OneShots
+from tradebot.adapters.state.subprocess_runner import Confirmation, ConfirmedAt, OneShots
 from tradebot.app.wiring import App
 from tradebot.errors import word
 from tradebot.model.event import EventKind
 from tradebot.model.sentences import SYMBOL_PATTERN
+from tradebot.model.trading import Mode
 
 MESSAGE = frozenset({"message_id", "from", "chat", "date", "text", "entities", "link_preview_options"})
 """The fields of a message that a person typed: a forwarded, edited or reply message has more."""
@@ -34,10 +36,12 @@ OLDEST_S, AHEAD_S = 120, 30
 LARGEST = 2**53
 LOOKS = ("status", "summary", "positions", "pnl", "health", "approvals")
 WORDS = (*LOOKS, "why SYMBOL", "halt", "approve ID", "reject ID", "help")
+CLOSE = "close SYMBOL"
+"""What can also be said if the settings let the chat close positions."""
 ELSEWHERE = frozenset(
     {"unhalt", "arm", "live", "config", "flatten", "trade", "sell", "buy", "unpair", "revoke", "pair"}
 )
-_TYPED = re.compile(r"/?([A-Za-z]{1,12})(?: ([A-Za-z0-9.-]{1,40}))?")
+_TYPED = re.compile(r"/?([A-Za-z]{1,12})(?: ([A-Za-z0-9.-]{1,40}))?(?: ([0-9]{1,12}(?:\.[0-9]{1,9})?))?")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{3,39}")
 """A name that begins with a hyphen would be an option."""
 _DATA = re.compile(r"([0-9a-f]{32}):([0-9])")
@@ -118,21 +122,33 @@ def _read_button(query: dict[str, Any]) -> ChatMessage:
     return ChatMessage(user, chat, _whole(message, "message_id"), button=(match[1], int(match[2])), query=name)
 
 
-def words_of(text: str) -> tuple[str, str]:
-    """Return the command word and its argument, such as ("why", "AAPL"). Raises UnfitError."""
+def words_of(text: str) -> tuple[str, str, str]:
+    """Return the command word, its argument, and an amount to close, such as ("close", "AAPL", "10").
+
+    Raises UnfitError.
+    """
     match = _TYPED.fullmatch(text)
     if match is None:
         raise UnfitError("not a word that it knows")
-    verb, about = match[1].lower(), match[2] or ""
+    verb, about, amount = match[1].lower(), match[2] or "", match[3]
     if verb in ELSEWHERE:
         raise UnfitError("only where the bot runs", verb)
+    if verb == "close" and re.fullmatch(SYMBOL_PATTERN, about.upper()):
+        return verb, about.upper(), "" if amount is None else _plain(Decimal(amount))
+    if amount is not None:
+        raise UnfitError("not a word that it knows")
     if verb == "why" and re.fullmatch(SYMBOL_PATTERN, about.upper()):
-        return verb, about.upper()
+        return verb, about.upper(), ""
     if verb in ("approve", "reject") and _ID.fullmatch(about.lower()):
-        return verb, about.lower()
+        return verb, about.lower(), ""
     if verb in (*LOOKS, "halt", "help", "start", "yes", "no") and not about:
-        return verb, ""
+        return verb, "", ""
     raise UnfitError("not a word that it knows")
+
+
+def _plain(amount: Decimal) -> str:
+    """Return an amount as a person types it: in plain digits, without trailing zeros."""
+    return f"{amount.normalize():f}"
 
 
 def _mapping(value: object, what: str) -> dict[str, Any]:
@@ -175,15 +191,15 @@ POLL_S, POLL_ASKING_S = 25, 3
 """How long Telegram may wait for a message, and how long while entries may wait for approval."""
 LIMIT_S = 120.0
 MOST_OUTPUT = 1_000_000
-QUESTION, MENU = timedelta(minutes=2), timedelta(days=1)
+QUESTION, CLOSE_QUESTION, MENU = timedelta(minutes=2), timedelta(seconds=60), timedelta(days=1)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 REFUSALS_EVERY_S = 600.0
 MOST_HINTS_A_MINUTE = 5
 TRIES = 3
 TAKEN = ChatRefusal("taken before")
-HALT, KEEP = "halt-now", "not-halt"
+HALT, KEEP, KEEP_POSITION = "halt-now", "not-halt", "not-close"
 """The answers' codes; with their hyphens, they can't be typed as commands."""
-ACTS = frozenset({"halt", "approve", "reject"})
+ACTS = frozenset({"halt", "approve", "reject", "close"})
 SHOWN = (("Status", "status"), ("Positions", "positions"), ("P&L", "pnl"), ("Health", "health"), ("Halt …", "halt"))
 VERBS: Mapping[str, Sequence[str]] = {
     "status": ("status", "--json"),
@@ -196,6 +212,7 @@ VERBS: Mapping[str, Sequence[str]] = {
     "approve": ("approve", "{about}", "--json"),
     "reject": ("reject", "{about}", "--json"),
     "halt": ("halt", "--reason", "{about}", "--json"),
+    "close": ("flatten", "{about}", "--json"),
 }
 """The command line of each word: no other command is ever started, and none through a shell."""
 
@@ -264,7 +281,7 @@ class Listener:
                 raise UnfitError("from somebody else")
             if number is None:
                 raise UnfitError("not in Telegram's form", "update_id")
-            asked = words_of(chat_message.text) if chat_message.button is None else ("a button", "")
+            asked = words_of(chat_message.text) if chat_message.button is None else ("a button", "", "")
         except UnfitError as unfit:
             own = paired is not None and who == str(paired.user)
             news = self._refuse(who, text if own else "", unfit.refusal, number)
@@ -287,25 +304,33 @@ class Listener:
             return True
         self._store.record_outcome(id_, MessageOutcome.DONE, "")
         self._app.events.emit(EventKind.CHAT_PAIRED.at(self._app.stamp_time(), {"person": str(chat_message.user)}))
-        self._say(chat_message.chat, ["Paired. Only you, and only from this chat, can ask me now.", *_help()], SHOWN)
+        paired = "Paired. Only you, and only from this chat, can ask me now."
+        self._say(chat_message.chat, [paired, *_help(self._app)], SHOWN)
         return True
 
-    def _ask_back(self, number: int, chat_message: ChatMessage, verb: str, about: str) -> bool:
+    def _ask_back(self, number: int, chat_message: ChatMessage, verb: str, about: str, amount: str) -> bool:
         now, who = datetime.now(UTC), str(chat_message.user)
-        id_ = self._store.take(number, now, who, f"{verb} {about}".strip())
+        id_ = self._store.take(number, now, who, f"{verb} {about} {amount}".strip())
         if id_ is None:
             self._refuse(who, "", TAKEN)
             return False
         if chat_message.query:
             self._quietly(chat_message.query)
         try:
+            if verb == "close":
+                self._require_close(about, amount, now)
             verb, about = self._word_meant(chat_message, verb, about, now)
         except UnfitError as unfit:
             self._refused_late(id_, unfit.refusal)
             self._hint(chat_message.chat, str(unfit))
             return True
-        self._store.means(id_, f"{verb} {about}".strip())
-        self._store.record_outcome(id_, *self._do(chat_message, verb, about, now))
+        self._store.means(id_, f"{verb} {about} {amount}".strip())
+        became = (
+            self._close(chat_message, about, amount, now)
+            if verb == "close"
+            else self._do(chat_message, verb, about, now)
+        )
+        self._store.record_outcome(id_, *became)
         return True
 
     def _word_meant(self, chat_message: ChatMessage, verb: str, about: str, now: datetime) -> tuple[str, str]:
@@ -325,23 +350,63 @@ class Listener:
         verb, _, about = action.partition(" ")
         return verb, about
 
+    def _require_close(self, symbol: str, amount: str, now: datetime) -> None:
+        """Raise UnfitError if the chat may close nothing, or an amount is typed that wasn't asked for just now."""
+        if not self._app.settings.chat.may_close:
+            raise UnfitError("only where the bot runs", "close")
+        if self._app.mode is Mode.LIVE:
+            raise UnfitError("with real money, only on the pages or where the bot runs", "close")
+        if not amount:
+            return
+        question = self._store.open_question(f"{KEEP_POSITION} {symbol} {amount}", now)
+        # It is used up here, before anything is sent, so that the same message can't close twice.
+        if question is None or self._store.press(question[0], 0, question[1], now) is None:
+            raise UnfitError(f"there was no question about that amount within the last minute: send close {symbol}")
+
     def _do(self, said: ChatMessage, verb: str, about: str, now: datetime) -> tuple[MessageOutcome, str]:
         """Do what the message requests, and reply; return the outcome."""
         if verb in ("help", "start"):
-            return self._say(said.chat, _help(), SHOWN)
-        if verb == KEEP:
-            return self._say(said.chat, ["Not halted."])
+            return self._say(said.chat, _help(self._app), SHOWN)
+        if verb in (KEEP, KEEP_POSITION):
+            return self._say(said.chat, ["Not halted." if verb == KEEP else "Not closed."])
         if verb == "halt":
             return self._ask_to_halt(said.chat, now)
         verb, about = ("halt", f"asked for in the paired chat by person {said.user}") if verb == HALT else (verb, about)
         done, lines, document = self._answer(verb, about)
         if verb in ACTS:
-            details = {"asked": f"{verb} {about}"[:100], "done": str(done).lower(), "person": str(said.user)}
-            self._app.events.emit(EventKind.CHAT_ACTED.at(self._app.stamp_time(), details))
+            self._record_act(said, f"{verb} {about}", done)
         waiting = document.get("approvals", ()) if verb == "approvals" else ()
         became = self._say(said.chat, lines, SHOWN if verb == "status" else ())
         for row in waiting[: answers.WITH_BUTTONS]:
             self._push(said.chat, row)
+        return became if done else (MessageOutcome.FAILED, lines[0] if lines else "")
+
+    def _record_act(self, said: ChatMessage, asked: str, done: bool) -> None:
+        """Write into the bot's log what the paired person did, and whether it worked."""
+        details = {"asked": asked[:100], "done": str(done).lower(), "person": str(said.user)}
+        self._app.events.emit(EventKind.CHAT_ACTED.at(self._app.stamp_time(), details))
+
+    def _close(self, said: ChatMessage, symbol: str, amount: str, now: datetime) -> tuple[MessageOutcome, str]:
+        """Ask how much of a symbol is to be closed; or close all of it if that amount is what the bot holds."""
+        able, lines, document = self._answer("positions", "")
+        if not able:
+            self._say(said.chat, lines)
+            return MessageOutcome.FAILED, lines[0] if lines else ""
+        held = _plain(answers.shares_held(document, symbol))
+        if held == "0" or (amount and amount != held):
+            why = f"The bot holds {held} {symbol} of its own now."
+            self._say(said.chat, [f"Nothing closed. {why}"])
+            return MessageOutcome.FAILED, why
+        if not amount:
+            text = [
+                *answers.of_position(document, symbol),
+                f"To close it, send this within 60 seconds: close {symbol} {held}",
+            ]
+            no = (("No", f"{KEEP_POSITION} {symbol} {held}"),)
+            return self._say(said.chat, text, no, once=True, until=now + CLOSE_QUESTION)
+        done, lines, _ = self._answer("close", symbol, Confirmation(ConfirmedAt.CHAT, symbol))
+        self._record_act(said, f"close {symbol} {amount}", done)
+        became = self._say(said.chat, lines)
         return became if done else (MessageOutcome.FAILED, lines[0] if lines else "")
 
     def _ask_to_halt(self, chat: int, now: datetime) -> tuple[MessageOutcome, str]:
@@ -351,9 +416,12 @@ class Listener:
         ]
         return self._say(chat, text, (("Yes, halt", HALT), ("No", KEEP)), once=True, until=now + QUESTION)
 
-    def _answer(self, verb: str, about: str) -> tuple[bool, list[str], Mapping[str, Any]]:
+    def _answer(
+        self, verb: str, about: str, confirmation: Confirmation | None = None
+    ) -> tuple[bool, list[str], Mapping[str, Any]]:
         """Run a verb of the table; return whether it did its work, the answer's lines, and its data."""
-        ended = self._run([part.replace("{about}", about) for part in VERBS[verb]], LIMIT_S, lambda: False)
+        words = [part.replace("{about}", about) for part in VERBS[verb]]
+        ended = self._run(words, LIMIT_S, lambda: False, confirmation)
         if "--json" not in VERBS[verb]:
             return ended.code == 0, ended.output.splitlines(), {}
         document = document_in(ended.output)
@@ -361,7 +429,9 @@ class Listener:
             return False, [f"No answer: {ended.why or f'exit {ended.code}'}. Look where the bot runs."], {}
         if "error" in document:
             return False, list(answers.of_error(document)), {}
-        return True, list(answers.VIEWS[verb](document["data"])), document["data"]
+        # The other verbs also report findings by their exit code.
+        done = ended.code == 0 or confirmation is None
+        return done, list(answers.VIEWS[verb](document["data"])), document["data"]
 
     def _push_requests(self) -> None:
         """Show the paired person each entry that waits for approval, once; without new ones, a check costs nothing."""
@@ -452,5 +522,6 @@ class Listener:
             self._refused, self._told_at = Counter(), time.monotonic()
 
 
-def _help() -> list[str]:
-    return [f"I know: {', '.join(WORDS)}.", "Everything else is only done where the bot runs."]
+def _help(app: App) -> list[str]:
+    closes = (CLOSE,) if app.settings.chat.may_close and app.mode is not Mode.LIVE else ()
+    return [f"I know: {', '.join([*WORDS, *closes])}.", "Everything else is only done where the bot runs."]

@@ -6,20 +6,26 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
 
 from commands.chat.listener import Listener
 from tests.commands.chat.test_listener_judging import hostile
-from tests.kit.bot.folder import Bot
+from tests.kit.bot import forked
+from tests.kit.bot.folder import Bot, log
+from tests.kit.bot.state import configure
 from tests.kit.fakes.receivers import ANN, TOKEN, FakeTelegram, chatting
 from tradebot.adapters.chat.store import ChatStore, MessageOutcome, open_chat_store
 from tradebot.adapters.chat.telegram import Telegram
 from tradebot.adapters.state.state_folder import APPROVALS
+from tradebot.adapters.state.subprocess_runner import Confirmation, ConfirmedAt, accept_confirmation
 from tradebot.app.loading import Options
-from tradebot.app.wiring import open_app
+from tradebot.app.wiring import App, open_app
 from tradebot.model.serving import ChoreEnd
+from tradebot.model.struct_tools import replace
+from tradebot.model.trading import Mode
 
 ROW = {
     "id": "nvda-k3f7q",
@@ -47,7 +53,7 @@ class Verbs:
     def __init__(self) -> None:
         self.ran: list[Sequence[str]] = []
 
-    def __call__(self, words: Sequence[str], limit_s: float, stopping: object) -> ChoreEnd:
+    def __call__(self, words: Sequence[str], limit_s: float, stopping: object, confirmation: object) -> ChoreEnd:
         self.ran.append(tuple(words))
         return ChoreEnd(0, None, 0.1, json.dumps({"data": DATA[words[0]]}) if words[0] in DATA else "")
 
@@ -266,3 +272,115 @@ def test_press_of_a_button_that_a_question_does_not_have_leaves_the_question_ope
     now, nonce = datetime.now(UTC), 32 * "a"
     chat.store.show(nonce, 5, ["halt-now", "not-halt"], now + timedelta(minutes=2), once=True)
     assert [chat.store.press(nonce, index, 5, now) for index in (7, 0, 0)] == [None, "halt-now", None]
+
+
+def sent_orders(bot: Bot) -> list[str]:
+    """Return the methods of the requests to send, change or cancel orders, by the exchange's log."""
+    lines = [line for line in log(bot.url) if line["event"] == "request" and line["path"].startswith("/v2/orders")]
+    return [line["method"] for line in lines if line["method"] != "GET"]
+
+
+@contextmanager
+def short_of_33(trader: Bot, fake: FakeTelegram, settings: str) -> Iterator[tuple[Chat, str]]:
+    """Yield the paired chat of a bot that has sold 33 of a symbol short, and that symbol; the verbs are the real ones.
+
+    Those that were started stand in `chat.verbs.ran`.
+    """
+    trader.does("trade-once", "exchange tick 2m", "reconcile", "evaluate-exits --force-slot", "reconcile")
+    configure(trader.folder, settings)
+    (row,) = trader.json("positions")["positions"]
+    assert row["quantity"] == "-33"
+    with listening(trader, fake) as chat:
+
+        def run(
+            words: Sequence[str], limit_s: float, stopping: object, confirmation: Confirmation | None = None
+        ) -> ChoreEnd:
+            chat.verbs.ran.append(tuple(words))
+            typed = None if confirmation is None else partial(accept_confirmation, confirmation)
+            done = forked.run([*words, "--state-dir", str(trader.folder)], first=typed, USER="chat")
+            return ChoreEnd(done.returncode, None, 0.1, f"{done.stdout}{done.stderr}")
+
+        chat.listener._run = run  # type: ignore[assignment]
+        pair(chat)
+        yield chat, row["symbol"]
+
+
+MAY_CLOSE = "chat: {may_close: true}\n"
+NOT_ASKED = "Nothing done: there was no question about that amount within the last minute"
+
+
+def test_close_takes_the_amount_in_a_second_message_and_is_sent_once(trader: Bot, fake: FakeTelegram) -> None:
+    with short_of_33(trader, fake, MAY_CLOSE) as (chat, symbol):
+        before = sent_orders(trader)
+        assert "close SYMBOL" in chat.types("help")[0]
+        assert chat.types(f"close {symbol} 33")[0].startswith(NOT_ASKED), "nobody asked yet"
+        (asked,) = chat.types(f"close {symbol.lower()}")
+        assert asked.startswith(f"{symbol} -33 at ")
+        assert asked.endswith(f"\nTo close it, send this within 60 seconds: close {symbol} 33")
+        for wrong in ("32", "33.5"):
+            assert chat.types(f"close {symbol} {wrong}")[0].startswith(NOT_ASKED)
+        assert chat.types("yes")[0].startswith("Nothing done: there was no question within")
+        chat.hears(chat.fake.typed(f"close {symbol} 33", user=6666))
+        assert (chat.last()[2], sent_orders(trader)) == ("from somebody else", before)
+        second = chat.fake.typed(f"close {symbol} 33.0")
+        (done,) = chat.hears(second)
+        assert done.endswith(f"buy 33 {symbol}: sent")
+        assert chat.last() == (f"close {symbol} 33", "done", "")
+        for again in (second, chat.fake.typed(f"close {symbol} 33")):
+            chat.fake.raw = [(200, json.dumps({"ok": True, "result": [again]}).encode())]
+            chat.hears()
+        assert len(sent_orders(trader)) == len(before) + 1
+        assert [words[0] for words in chat.verbs.ran].count("flatten") == 1
+        trader.does("exchange tick 1m", "reconcile")
+        assert chat.types(f"close {symbol}") == [f"Nothing closed. The bot holds 0 {symbol} of its own now."]
+    (told,) = [one for one in trader.json("events")["events"] if one["event_type"] == "acted"]
+    assert told["details"] == {"asked": f"close {symbol} 33", "done": "true", "person": str(ANN)}
+
+
+def test_close_that_is_late_or_declined_or_about_another_amount_by_now_sends_nothing(
+    trader: Bot, fake: FakeTelegram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with short_of_33(trader, fake, MAY_CLOSE) as (chat, symbol):
+        before = sent_orders(trader)
+        with monkeypatch.context() as late:
+            late.setattr("commands.chat.listener.CLOSE_QUESTION", timedelta(seconds=-1))
+            chat.types(f"close {symbol}")
+            assert chat.types(f"close {symbol} 33")[0].startswith(NOT_ASKED)
+        chat.types(f"close {symbol}")
+        assert chat.presses("No") == ["Not closed."]
+        assert chat.types(f"close {symbol} 33")[0].startswith(NOT_ASKED)
+        chat.types(f"close {symbol}")
+        chat.store.revoke()
+        pair(chat)
+        assert chat.types(f"close {symbol} 33")[0].startswith(NOT_ASKED), "the question was another pairing's"
+        chat.types(f"close {symbol}")
+        real = chat.listener._run
+
+        def grown(words: Sequence[str], *others: Any) -> ChoreEnd:
+            ended: ChoreEnd = real(words, *others)
+            return replace(ended, output=ended.output.replace('"quantity": "-33"', '"quantity": "-40"'))
+
+        monkeypatch.setattr(chat.listener, "_run", grown)
+        assert chat.types(f"close {symbol} 33") == [f"Nothing closed. The bot holds 40 {symbol} of its own now."]
+        assert sent_orders(trader) == before
+        assert [words for words in chat.verbs.ran if words[0] == "flatten"] == []
+
+
+def test_chat_closes_nothing_unless_it_may_and_never_real_money(
+    trader: Bot, fake: FakeTelegram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with short_of_33(trader, fake, "") as (chat, symbol):
+        before = sent_orders(trader)
+        assert "close" not in chat.types("help")[0]
+        for text in (f"close {symbol}", f"close {symbol} 33"):
+            assert chat.types(text)[0].startswith("Nothing done: only where the bot runs")
+        assert chat.verbs.ran == []
+    # A listener may have its settings from before they were changed: the verb reads them again.
+    confirmed = partial(accept_confirmation, Confirmation(ConfirmedAt.CHAT, symbol))
+    refused = forked.run(["flatten", symbol, "--state-dir", str(trader.folder)], first=confirmed)
+    assert (refused.returncode, "chat.may_close is false" in refused.stderr) == (3, True)
+    configure(trader.folder, MAY_CLOSE)
+    with listening(trader, fake) as chat:
+        monkeypatch.setattr(App, "mode", Mode.LIVE)
+        assert chat.types(f"close {symbol}")[0].startswith("Nothing done: with real money, only on the pages")
+    assert sent_orders(trader) == before

@@ -22,6 +22,8 @@ BAD_WORDS = (
     *("halt\u200b", "\u202ehalt", "\u0455tatus", "\uff33\uff34\uff21\uff34\uff35\uff33", "why A\u0410PL"),
     *("why \uff41apl", "halt\u0000", "\u001b[2Jstatus", "", " ", "/", "//status", "status" * 1000),
     *("\ud83d\ude00", "<b>halt</b>", "{{halt}}", "%68alt", "halt%20", "status\u00e9"),
+    *("close", "close AAPL all", "close AAPL -5", "close AAPL 1e3", "close AAPL 5 yes", "close * 5", "close AAPL 5."),
+    *("why AAPL 5", "approve nvda-k3f7q 5", "not-close AAPL 5", "close --all", "close AAPL .5", "status 5"),
     *("yes please", "\ud800", "why AAPL\u0301", "Why\u00a0AAPL", "\u0661\u0662\u0663", "why 123", "halt\r"),
 )  # fmt: skip
 SHAPES: tuple[Any, ...] = (
@@ -188,11 +190,13 @@ def hostile() -> Iterator[tuple[Made, str]]:
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("Status", ("status", "")),
-        ("/halt", ("halt", "")),
-        ("why brk.b", ("why", "BRK.B")),
-        ("Approve NVDA-k3f7q", ("approve", "nvda-k3f7q")),
+        ("Status", ("status", "", "")),
+        ("/halt", ("halt", "", "")),
+        ("why brk.b", ("why", "BRK.B", "")),
+        ("Approve NVDA-k3f7q", ("approve", "nvda-k3f7q", "")),
+        ("Close brk.b", ("close", "BRK.B", "")),
+        ("close AAPL 0120.500", ("close", "AAPL", "120.5")),
     ],
 )
-def test_word_is_understood_as_phones_write_it(text: str, meant: tuple[str, str]) -> None:
+def test_word_is_understood_as_phones_write_it(text: str, meant: tuple[str, str, str]) -> None:
     assert words_of(text) == meant
