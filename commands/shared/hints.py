@@ -7,7 +7,8 @@ adds the folder unless it is the default one. `halt` imports this file: fast imp
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from itertools import pairwise
@@ -31,6 +32,16 @@ def aim(arguments: Sequence[str]) -> None:
     """Store the folder that this command line acts on."""
     folder = target_folder(arguments)
     _flag.set("" if folder == state_folder.DEFAULT else f" {state_folder.option(folder)}")
+
+
+@contextmanager
+def hints_aimed_at(folder: Path) -> Iterator[None]:
+    """Let commands that are suggested inside the block, in this thread, act on a folder."""
+    token = _flag.set(f" {state_folder.option(folder)}")
+    try:
+        yield
+    finally:
+        _flag.reset(token)
 
 
 def target_folder(arguments: Sequence[str]) -> Path:

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -92,9 +94,27 @@ def show_traded(unit: str, listings: "Mapping[str, Listing]") -> None:
     _Traded.unit, _Traded.listings = unit, listings
 
 
+_own_traded: ContextVar["tuple[str, Mapping[str, Listing]] | None"] = ContextVar("_own_traded", default=None)
+"""The same of the bot that this thread reads, where a process shows several bots."""
+
+
+@contextmanager
+def local_units(unit: str, listings: "Mapping[str, Listing]") -> Iterator[None]:
+    """Show quantities in a unit, and prices to the ticks of these listings, inside the block in this thread only."""
+    token = _own_traded.set((unit, listings))
+    try:
+        yield
+    finally:
+        _own_traded.reset(token)
+
+
+def _shown_traded() -> "tuple[str, Mapping[str, Listing]]":
+    return _own_traded.get() or (_Traded.unit, _Traded.listings)
+
+
 def units(count: int | Decimal = 2) -> str:
     """Return the unit of the opened bot's quantities, in the right number: shares."""
-    return noun(1 if count == 1 else 2, _Traded.unit)
+    return noun(1 if count == 1 else 2, _shown_traded()[0])
 
 
 def in_units(sentence: str) -> str:
@@ -109,7 +129,7 @@ def usd(price: Decimal | None, symbol: str = "") -> str:
     """
     if price is None:
         return ""
-    listing = _Traded.listings.get(symbol)
+    listing = _shown_traded()[1].get(symbol)
     return price_text(price, listing.tick_at(price) if listing else None)
 
 

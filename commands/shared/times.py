@@ -4,6 +4,9 @@
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
 from functools import cache
 from typing import TYPE_CHECKING
@@ -48,11 +51,29 @@ def show_venue(day: "VenueDay") -> None:
     _Reader.day = day
 
 
+_own_day: ContextVar["VenueDay | None"] = ContextVar("_own_day", default=None)
+"""The day of the bot that this thread reads, where a process shows several bots."""
+
+
+@contextmanager
+def local_venue_time(day: "VenueDay") -> Iterator[None]:
+    """Show times by a venue's clock inside the block, and in this thread only."""
+    token = _own_day.set(day)
+    try:
+        yield
+    finally:
+        _own_day.reset(token)
+
+
+def _shown_day() -> "VenueDay | None":
+    return _own_day.get() or _Reader.day
+
+
 def venue_day() -> "VenueDay":
     """Return the day of the opened bot's venue; until a bot is opened, the embedded exchange's."""
     from tradebot.venues.alpaca.capabilities import ALPACA
 
-    return _Reader.day or ALPACA.day
+    return _shown_day() or ALPACA.day
 
 
 def when(at: datetime, form: str = SECOND) -> str:
@@ -74,7 +95,8 @@ def zone() -> str:
     """Return the name of the time zone in which times are shown."""
     if _Reader.in_utc or _zone() is UTC:
         return "UTC"
-    return _Reader.day.label if _Reader.day else "ET"
+    day = _shown_day()
+    return day.label if day else "ET"
 
 
 def moment(text: str) -> datetime:
@@ -111,7 +133,8 @@ def _rewritten(match: re.Match[str]) -> str:
 
 
 def _zone() -> tzinfo:
-    return _zone_named(_Reader.day.zone if _Reader.day else "America/New_York")
+    day = _shown_day()
+    return _zone_named(day.zone if day else "America/New_York")
 
 
 @cache

@@ -199,12 +199,16 @@ def show_traded_by(app: "App") -> None:
     """Show quantities and prices in the units of the bot's venue; prices of shares are always shown to their ticks."""
     from commands.shared.number_format import show_traded
 
+    show_traded(*units_and_listings(app))
+
+
+def units_and_listings(app: "App") -> "tuple[str, Mapping[str, Listing]]":
+    """Return the unit of a bot's quantities, and its venue's listings by symbol if prices need their ticks."""
     unit = app.settings.capabilities.unit
-    listings: dict[str, Listing] = {}
     with suppress(TradebotError):
         if unit != "share":
-            listings = {name: record.listing for name, record in app.ledger_view.listings().items()}
-    show_traded(unit, listings)
+            return unit, {name: record.listing for name, record in app.ledger_view.listings().items()}
+    return unit, {}
 
 
 def _tell_of_damage(event: "SystemEvent") -> None:

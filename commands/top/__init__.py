@@ -1,24 +1,17 @@
 """`tradebot top`: the bot's state on a screen to leave open."""
 
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from commands.shared.declaration import VerbPurpose, verb
-from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
+from commands.shared.verb_options import Config, Json, StateDir, finish, opened_to_look
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
-
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-
-
-def run(app: "App") -> Report:
-    """Report the data of all screens; always exit 0."""
-    from commands.top.screen_data import screens
-
-    # For people there is the screen itself.
-    return Report("top", screens(app), lambda console, data: None, whose=identity(app))
 
 
 def require_screen() -> None:
@@ -33,20 +26,33 @@ def require_screen() -> None:
     "top",
     VerbPurpose.LOOK,
     20,
-    {"top/2": ("commands.top.screen_data:Screens",)},
-    epilog="tradebot top\ntradebot top --json  # what its screens show, for programs",
+    {"top/2": ("commands.top.screen_data:Screens",), "top-bots/1": ("commands.top.screen_data:BotsShown",)},
+    epilog="tradebot top\ntradebot top --json  # what its screens show, for programs\n"
+    "tradebot top --bots bots/flow bots/rotation",
 )
-def top(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+def top(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="FOLDER", help="With --bots: bots' folders, or a folder of them.")
+    ] = None,
+    bots: Annotated[bool, typer.Option("--bots", help="Show a table of these bots instead.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
     """Show the bot's state on a screen to leave open.
 
     Four screens, by the keys 1 to 4: an overview, the positions, why the bot did or didn't trade, and its events. `h`
-    halts after a typed word, `q` quits. Reads the bot's own records, without contacting the broker.
+    halts after a typed word, `q` quits. Reads the bot's own records, without contacting the broker. With --bots, one
+    screen shows several bots in a table; exit code 10 with --json if one of them can't be read.
     """
-    with opened_to_look(state_dir, config) as bot:
+    from commands.top.screen_data import bots_report, named_bots, report
+
+    several = named_bots(folders or (), bots, state_dir, config, "tradebot top")
+    with nullcontext() if several else opened_to_look(state_dir, config) as bot:
         if as_json:
-            finish(run(bot), as_json)
+            finish(bots_report(several) if bot is None else report(bot), as_json)
             return
         require_screen()
-        from commands.top.top_app import Top
+        from commands.top.top_app import Board, BotsBoard, Top
 
-        Top(bot, config).show()
+        Top(BotsBoard(several) if bot is None else Board(bot, config)).show()

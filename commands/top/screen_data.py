@@ -1,15 +1,19 @@
-"""Read the data of the screens of `tradebot top`: the reports of the verbs, drawn by the verbs themselves."""
+"""Read the data of the screens of `tradebot top`, and of the table of several bots: reports of the verbs."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from io import StringIO
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from commands import approvals, events
@@ -17,22 +21,25 @@ from commands.approvals import ApprovalsData
 from commands.events import EventsShown
 from commands.positions import report as positions
 from commands.positions.report import Positions
+from commands.shared.bot_records import waiting_approvals
 from commands.shared.hints import with_bot_options
 from commands.shared.light_helpers import Identity, clean
-from commands.shared.number_format import color_state, duration
+from commands.shared.number_format import color_state, duration, gain
 from commands.shared.span_options import PassSpan
-from commands.shared.tables import Screen
+from commands.shared.tables import Screen, Table, number, sentence
 from commands.shared.times import for_reader, when
-from commands.shared.verb_options import Report, identity, show_traded_by
+from commands.shared.verb_options import Report, identity, opened_to_look, show_traded_by
 from commands.status.report import STATE_STYLE, sections, status_of
 from commands.why_no_orders import run as why_no_orders
 from commands.why_no_orders.past_passes import run_session
 from commands.why_no_orders.report import show_funnel
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.wiring import App
-from tradebot.errors import TradebotError
-from tradebot.judging.judgment import HealthState, overall
-from tradebot.views.status import Status
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.judging.judgment import HealthState, overall, rank_judgments
+from tradebot.model.sentences import pluralize
+from tradebot.model.trading import TradingState
+from tradebot.views.status import Status, exposure
 from tradebot.views.why_no_orders import Why
 
 LAST = 200
@@ -86,6 +93,12 @@ def screens(app: App) -> Screens:
     """Read all four screens; raise OperatorError if any can't be read."""
     overview = Overview(status_of(app), _session(app).data, approvals.run(app).data)
     return Screens(overview, positions.run(app).data, _why(app).data, _log(app).data)
+
+
+def report(app: App) -> Report:
+    """Report the data of all screens; always exit 0."""
+    # For people there is the screen itself.
+    return Report("top", screens(app), lambda console, data: None, whose=identity(app))
 
 
 def read(app: App, screen: str) -> ScreenData:
@@ -190,3 +203,188 @@ def old(status: Status) -> str:
     last = f"the last figures are of {when(status.as_of)}{age}" if status.as_of else "there are no figures yet"
     finding = for_reader(clean(failed.found).rstrip("."))
     return f"{failed.subject} {failed.state}: {finding}; {last}. Next: {with_bot_options(failed.next)}"
+
+
+class BotFolder(NamedTuple):
+    """The folder of one of several bots, and its name in their table and in addresses."""
+
+    name: str
+    path: Path
+
+
+class BotRow(Struct, frozen=True):
+    """One of several bots: its figures as `status` has them, or why it can't be read.
+
+    `profit_usd` is the profit of `day`, and `exposure` the unsigned value of its positions as a fraction of its equity.
+    `needs` says what needs a person, the most urgent first.
+    """
+
+    name: str
+    folder: str
+    mode: str | None = None
+    venue: str | None = None
+    account: str | None = None
+    trading_state: str | None = None
+    day: date | None = None
+    profit_usd: Decimal | None = None
+    exposure: Decimal | None = None
+    positions: int | None = None
+    health: HealthState | None = None
+    needs: tuple[str, ...] = ()
+    unread: str | None = None
+
+
+class BotsShown(Struct, frozen=True):
+    """Several bots, in the order of their names."""
+
+    bots: tuple[BotRow, ...]
+
+
+NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+MOST_BOTS = 50
+"""How many bots one page or screen shows."""
+
+
+def named_bots(
+    folders: Sequence[Path], bots: bool, state_dir: str | None, config: str | None, command: str
+) -> list[BotFolder]:
+    """Return the bots that a command line names with --bots; none without it.
+
+    Raises OperatorError for folders without --bots, --bots without folders, or options of a single bot.
+    """
+    if bots is not bool(folders):
+        raise OperatorError("several bots are named by --bots and their folders", f"{command} --bots FOLDER FOLDER")
+    if bots and (state_dir or config):
+        message = "--state-dir and --config are about one bot"
+        raise OperatorError(f"{message}: with --bots, each has its own", f"{command} --bots FOLDER FOLDER")
+    all_bots = find_bots(folders) if bots else []
+    if bots and not any((bot.path / state_folder.MARKER).exists() for bot in all_bots):
+        raise OperatorError("none of these folders is a bot's, or has one in it", "tradebot init makes a bot")
+    return all_bots
+
+
+def bots_report(bots: Sequence[BotFolder]) -> Report:
+    """Report several bots; exit 10 if one of them can't be read."""
+    data = BotsShown(tuple(map(load_bot_row, bots)))
+    is_whole = all(row.unread is None for row in data.bots)
+    return Report("top-bots", data, show_bots, ExitCode.DONE if is_whole else ExitCode.FINDINGS)
+
+
+def find_bots(folders: Sequence[Path]) -> list[BotFolder]:
+    """Return the bots in these folders: each is a bot's own, or has bots in the folders inside it.
+
+    A folder that is neither is returned, too, because its row then says so. Raises OperatorError for too many.
+    """
+    paths = {path.resolve(): None for folder in folders for path in _bots_in(folder)}
+    if len(paths) > MOST_BOTS:
+        raise OperatorError(f"these are {len(paths)} bots; {MOST_BOTS} can be shown", "name fewer folders")
+    bots, taken = list[BotFolder](), set[str]()
+    for path in paths:
+        own = path.parent.name if path.name == state_folder.DEFAULT.name else path.name
+        first = NOT_IN_A_NAME.sub("-", own).strip(".") or "bot"
+        names = chain([first], (f"{first}-{number}" for number in count(2)))
+        name = next(each for each in names if each not in taken)
+        taken.add(name)
+        bots.append(BotFolder(name, path))
+    return sorted(bots)
+
+
+def _bots_in(folder: Path) -> Sequence[Path]:
+    """Return the folder if it is a bot's or has none inside it, else those of the bots inside it."""
+    if (folder / state_folder.MARKER).exists():
+        return [folder]
+    with suppress(OSError):
+        inside = [own for child in sorted(folder.iterdir()) for own in (child, child / state_folder.DEFAULT.name)]
+        if bots := [path for path in inside if (path / state_folder.MARKER).exists()]:
+            return bots
+    return [folder]
+
+
+def read_bot_row(name: str, app: App) -> BotRow:
+    """Return a bot's row, computed where `status` gets its figures from."""
+    status, whose = status_of(app), identity(app)
+    return BotRow(
+        name,
+        str(app.folder.path),
+        whose.mode,
+        whose.venue,
+        whose.account,
+        status.trading_state,
+        status.today.day if status.today else None,
+        status.today.total_usd if status.today else None,
+        exposure(status).fraction,
+        sum(row.is_held for row in status.positions),
+        overall(status.health),
+        tuple(clean(need) for need in _needs(app, status)),
+    )
+
+
+def unread_bot_row(name: str, folder: Path, error: TradebotError) -> BotRow:
+    """Return the row of a bot that can't be read."""
+    return BotRow(name, str(folder), unread=clean(error.message))
+
+
+def load_bot_row(bot: BotFolder) -> BotRow:
+    """Open a bot and return its row; a row that says so if it can't be read."""
+    try:
+        with opened_to_look(str(bot.path), None) as app:
+            return read_bot_row(bot.name, app)
+    except TradebotError as error:
+        return unread_bot_row(bot.name, bot.path, error)
+    except (OSError, sqlite3.Error) as error:
+        return unread_bot_row(
+            bot.name, bot.path, UnreadableError(f"the state can't be read: {error}", "tradebot doctor")
+        )
+
+
+def _needs(app: App, status: Status) -> Iterator[str]:
+    """Yield what needs a person, the most urgent first."""
+    if bare := [row.symbol for row in status.positions if row.is_held and row.protection and row.protection.lacks_stop]:
+        yield f"no stop at the broker for {', '.join(bare)}"
+    if status.trading_state != TradingState.ACTIVE:
+        yield f"{status.trading_state} by {status.trading_who}: {status.trading_why}"
+    if status.permission.next:
+        yield f"permission closed: {status.permission.found}"
+    if status.unresolved:
+        yield f"{pluralize(len(status.unresolved), 'order')} with an unknown outcome"
+    if waiting := waiting_approvals(app, status.as_of or app.stamp_time()):
+        yield f"{pluralize(len(waiting), 'entry waits', 'entries wait')} for approval"
+    # A halt stands above already, with who set it.
+    findings = [each for each in rank_judgments(status.health) if each.subject != "halts"]
+    yield from (f"{each.subject} {each.state}: {each.found}" for each in findings)
+
+
+BOT_COLUMNS = ("bot", "mode", "venue", "state", "profit", "exposure", "positions", "health", "what needs a person")
+BOT_KINDS: Mapping[str, str] = {"profit": "n", "exposure": "n", "positions": "n", "what needs a person": "s"}
+"""Which of these columns hold numbers (n), and which sentences (s)."""
+
+
+def bot_cells(row: BotRow) -> tuple[str, ...]:
+    """Return a bot's cells as markup, in the order of the columns."""
+    if row.unread is not None:
+        return row.name, "", "", "[red]can't be read[/red]", "", "", "", "", escape(row.unread)
+    assert row.trading_state is not None, "a bot that was read has a state"
+    assert row.health is not None, "a bot that was read has a health"
+    style, more = STATE_STYLE[row.trading_state], len(row.needs) - 1
+    return (
+        row.name,
+        f"{row.mode}",
+        f"{row.venue} …{row.account}",
+        f"[{style}]{row.trading_state}[/]",
+        "" if row.profit_usd is None else f"{gain(row.profit_usd, ' USD')} on {row.day:%m-%d}",
+        "" if row.exposure is None else f"{row.exposure:.0%}",
+        f"{row.positions}",
+        color_state(row.health),
+        "" if not row.needs else escape(row.needs[0]) + (f" (and {more} more)" if more else ""),
+    )
+
+
+def show_bots(console: Console, data: BotsShown) -> None:
+    """Print the table of several bots."""
+    numbers, sentences = ({name for name, kind in BOT_KINDS.items() if kind == of} for of in "ns")
+    table = Table(
+        *(number(name) if name in numbers else sentence(name) if name in sentences else name for name in BOT_COLUMNS)
+    )
+    for row in data.bots:
+        table.row(*bot_cells(row))
+    console.print(table)

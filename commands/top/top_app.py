@@ -3,6 +3,7 @@
 import asyncio
 import io
 import time
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +25,18 @@ from commands.halt.report import HaltRequest
 from commands.shared.light_helpers import NO_REASON, clean, clean_lines, print_error
 from commands.shared.number_format import duration
 from commands.shared.times import show_utc, shows_utc, when
-from commands.top.screen_data import NAMES, ScreenData, line, read, render_plain, version
+from commands.top.screen_data import (
+    NAMES,
+    BotFolder,
+    BotsShown,
+    ScreenData,
+    line,
+    load_bot_row,
+    read,
+    render_plain,
+    show_bots,
+    version,
+)
 from tradebot.adapters.text.redaction import hide
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError, one_line
@@ -174,6 +186,74 @@ class Board(Screen[None]):
         self.query_one(f"#{name}", Static).update(text)
 
 
+class BotsBoard(Screen[None]):
+    """A table of several bots, read again when one of them has new records."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "app.quit", "quit")]
+    CSS = """
+    BotsBoard Static { height: auto; }
+    BotsBoard #foot { height: 1; }
+    BotsBoard #body { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    """
+
+    def __init__(self, bots: Sequence[BotFolder]) -> None:
+        super().__init__()
+        self._bots = bots
+        self._rows: BotsShown | None = None
+        self._at: datetime | None = None
+        self._seen: object = None
+        self._began_s = self._cpu_s = 0.0
+        self._reading = False
+
+    def compose(self) -> ComposeResult:
+        """Yield the table and the foot."""
+        with VerticalScroll(id="body"):
+            yield Static("Reading…", id="shown", markup=False)
+        yield Static(id="foot", markup=False)
+
+    def on_mount(self) -> None:
+        """Read the bots, and poll for new records from now on."""
+        self.query_one("#body").focus()
+        self._read()
+        self.set_interval(EVERY_S, self._look)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Redraw the table for the new width."""
+        self._draw()
+
+    def _versions(self) -> object:
+        return [version(bot.path) for bot in self._bots]
+
+    def _look(self) -> None:
+        since_s, cpu_s = time.monotonic() - self._began_s, time.process_time() - self._cpu_s
+        if self._reading or (cpu_s > SHARE * since_s and since_s < LONGEST_S):
+            return
+        if self._versions() != self._seen or since_s >= ANYWAY_S:
+            self._read()
+
+    @work(exclusive=True)
+    async def _read(self) -> None:
+        self._reading = True
+        self._began_s, self._cpu_s = time.monotonic(), time.process_time()
+        self._seen = self._versions()
+        try:
+            self._rows = BotsShown(tuple([await asyncio.to_thread(load_bot_row, bot) for bot in self._bots]))
+            self._at = datetime.now(UTC)
+        finally:
+            self._reading = False
+        self._draw()
+
+    def _draw(self) -> None:
+        width, _ = self.app.size
+        rows = self._rows
+        if not self.is_mounted or not width or rows is None or self._at is None:
+            return
+        table = render_plain([lambda console: show_bots(console, rows)], width - 1)
+        self.query_one("#shown", Static).update(table)
+        foot = Text(f"q quits  read {when(self._at)}", "reverse", no_wrap=True, overflow="crop")
+        self.query_one("#foot", Static).update(foot)
+
+
 def _gray_if_troubled(text: Text, trouble: str) -> Text:
     """Return a text in gray if there is trouble; Textual forgets the style of a text, but not that of its parts."""
     return Text.assemble((text.plain, OLD)) if trouble else text
@@ -185,9 +265,9 @@ class Top(Textual[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]
 
-    def __init__(self, bot: App, config: str | None) -> None:
+    def __init__(self, board: Screen[None]) -> None:
         super().__init__()
-        self._board = Board(bot, config)
+        self._board = board
 
     def show(self) -> None:
         """Draw until the user quits; raise any error once the terminal is restored."""

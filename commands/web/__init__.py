@@ -1,6 +1,9 @@
 """`tradebot web`: serve pages about the bot on this machine."""
 
 import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,14 +12,16 @@ import typer
 from msgspec import Struct
 
 from commands.shared.declaration import VerbPurpose, verb
+from commands.shared.light_helpers import NOBODY, Identity
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
-from commands.web.actions import VerbActions
 from tradebot.adapters.state import service_token, state_folder
-from tradebot.errors import OperatorError
+from tradebot.errors import OperatorError, TradebotError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from commands.top.screen_data import BotFolder
 
 LOOPBACK, PORT, MOST_PORT = "127.0.0.1", 5000, 65_535
 LOOPBACKS = frozenset({LOOPBACK, "::1", "localhost"})
@@ -38,10 +43,14 @@ class WebServed(Struct, frozen=True):
     VerbPurpose.TELL,
     90,
     {"web/1": (WebServed,)},
-    epilog="tradebot web\ntradebot web --port 5010 --new-token\n"
+    epilog="tradebot web\ntradebot web --port 5010 --new-token\ntradebot web --bots bots/flow bots/rotation\n"
     "tradebot web --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
 )
 def web(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="FOLDER", help="With --bots: bots' folders, or a folder of them.")
+    ] = None,
+    bots: Annotated[bool, typer.Option("--bots", help="Show these bots in a table, each with its pages.")] = False,
     port: Annotated[int, typer.Option("--port", min=0, max=MOST_PORT, help="Port to listen on; 0 for a free one.")] = (
         PORT
     ),
@@ -57,32 +66,57 @@ def web(
 
     With the token, which is shown once, a person can view everything; and halt, answer requests for approval, close
     positions, cancel orders, and annotate a trade. No other actions are possible there. It reads the bot's own records,
-    also while the bot doesn't run. Any address but this machine's own needs a certificate and its key.
+    also while the bot doesn't run. Any address but this machine's own needs a certificate and its key. With --bots, a
+    table leads to the pages of several bots, with one login.
     """
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, require_usable, serve_on
+    from commands.top.screen_data import named_bots
+    from commands.web.actions import VerbActions
     from commands.web.guard import Logins
     from commands.web.page_data import PageReader
-    from commands.web.site import Site
+    from commands.web.site import BaseSite, BotsSite, Site
 
     if tls_cert and tls_key:
         require_usable(tls_cert, tls_key)
+    several = named_bots(folders or (), bots, state_dir, config, "tradebot web")
     folder = state_folder.resolve(state_dir, os.environ).absolute()
-    with opened_to_look(str(folder), config) as bot:
-        allowed, whose = bot.settings.health.hosts, identity(bot)
+    allowed, whose = _known_names(several) if several else _known_name(folder, config)
     with listening(host, port, "tradebot web --port 0") as listener:
-        token, stored = service_token.made_or_kept(folder, state_folder.WEB_TOKEN, datetime.now(UTC), new=new_token)
+        own_folders = [bot.path for bot in several if (bot.path / state_folder.MARKER).exists()] or [folder]
+        now = datetime.now(UTC)
+        token, stored = service_token.made_or_kept_for(own_folders, state_folder.WEB_TOKEN, now, new=new_token)
         at = listener.getsockname()[1]
         scheme, usual = ("https", 443) if tls_cert else ("http", 80)
         url = f"{scheme}://{LOOPBACK if host == 'localhost' else _in_url(host)}:{at}/"
         # Cookies are shared by all ports of a host, unlike everything else of a page.
-        cookie = f"{'__Host-' if tls_cert else ''}tradebot-{at}"
-        reader, acting, logins = PageReader(folder, config), VerbActions(folder, config), Logins(stored.fits)
-        site = Site(reader, acting, logins, cookie, is_secure=tls_cert is not None)
+        cookie, is_secure = f"{'__Host-' if tls_cert else ''}tradebot-{at}", tls_cert is not None
+        logins = Logins(stored.fits)
+        site: BaseSite
+        if several:
+            site = BotsSite(several, logins, cookie, is_secure=is_secure)
+        else:
+            reader, acting = PageReader(folder, config), VerbActions(folder, config)
+            site = Site(reader, acting, logins, cookie, is_secure=is_secure)
         names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *allowed)}
         finish(Report("web", WebServed(url, token, stored.at), _show, whose=whose), as_json)
         hosts = {f"{name}:{at}" for name in names} | (names if at == usual else set())
         serve_on(listener, site.application(hosts), tls_cert, tls_key)
+
+
+def _known_name(folder: Path, config: str | None) -> tuple[Sequence[str], Identity]:
+    """Return by which names a bot's pages may be asked for, and its identity."""
+    with opened_to_look(str(folder), config) as bot:
+        return bot.settings.health.hosts, identity(bot)
+
+
+def _known_names(bots: "Sequence[BotFolder]") -> tuple[Sequence[str], Identity]:
+    """Return by which names the pages of several bots may be asked for; a bot that can't be read adds none."""
+    names = list[str]()
+    for bot in bots:
+        with suppress(TradebotError, OSError, sqlite3.Error):
+            names += _known_name(bot.path, None)[0]
+    return names, NOBODY
 
 
 def _in_url(host: str) -> str:

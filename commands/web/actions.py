@@ -48,6 +48,11 @@ class CommandResult(NamedTuple):
     is_done: bool
 
 
+def beside_folder(folder: Path, config: str | None, kept: int, name: str) -> Run:
+    """Return a runner of one of several bots' verbs: each reads the keys in the `.env` beside its own folder."""
+    return OneShots(folder, config, kept, name, folder.parent)
+
+
 class ShownForm(NamedTuple):
     """A form that sends orders: the session that it was shown to, when, and what came of it once it was sent."""
 

@@ -1,5 +1,6 @@
 """Admit only browsers logged in with the token, from pages of this server, under one of its known host names."""
 
+import re
 import secrets
 import time
 from collections import OrderedDict, deque
@@ -52,6 +53,8 @@ LONGEST_BODY = 10_000
 """How many bytes of a form are read."""
 LIVE = "/live"
 """The path that the page's script polls; like programs, it gets an error instead of the login page."""
+OF_A_BOT = re.compile(r"/bot/[A-Za-z0-9_.-]+(?=/)")
+"""How the paths of one of several bots begin."""
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -187,7 +190,7 @@ class Guard:
         return None if session else self._without_session(scope, headers)
 
     def _without_session(self, scope: Scope, headers: Headers) -> Response | None:
-        path, looks = scope["path"], scope["method"] in LOOKS
+        path, looks = own_path(scope["path"]), scope["method"] in LOOKS
         try:
             if path.startswith(API) and looks and self._logins.has_token(headers.get("authorization", ""), came(scope)):
                 return None
@@ -199,7 +202,13 @@ class Guard:
             )
             return _refusal_response(path, wrong, 401, {"WWW-Authenticate": "Bearer"})
         query = scope["query_string"].decode("latin-1")
-        return RedirectResponse(f"{LOGIN}?to={quote(f'{quote(path)}?{query}' if query else quote(path), safe='')}", 303)
+        to = quote(scope["path"])
+        return RedirectResponse(f"{LOGIN}?to={quote(f'{to}?{query}' if query else to, safe='')}", 303)
+
+
+def own_path(path: str) -> str:
+    """Return a path without the beginning that names one of several bots."""
+    return OF_A_BOT.sub("", path, count=1) if path.startswith("/bot/") else path
 
 
 def came(scope: Scope) -> str:
@@ -209,7 +218,7 @@ def came(scope: Scope) -> str:
 
 def _refusal_response(path: str, why: OperatorError, status: int, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error response, for programs as JSON."""
-    if path.startswith(API):
+    if own_path(path).startswith(API):
         return Json(error_answer(why), status, headers)
     return PlainTextResponse(one_line(why), status, headers)
 

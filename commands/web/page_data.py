@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,12 +16,13 @@ from markupsafe import Markup
 from msgspec.structs import replace
 from rich.markup import escape
 
-from commands.shared.hints import with_bot_options
+from commands.shared.hints import hints_aimed_at, with_bot_options
 from commands.shared.light_helpers import NOBODY, Identity, clean
-from commands.shared.times import for_reader, show_venue, when
-from commands.shared.verb_options import Report, identity, opened_to_look, show_traded_by
+from commands.shared.number_format import local_units
+from commands.shared.times import for_reader, local_venue_time, when
+from commands.shared.verb_options import Report, identity, opened_to_look, units_and_listings
 from commands.status.report import status_of
-from commands.top.screen_data import UnreadableError, head, old, version
+from commands.top.screen_data import BotRow, UnreadableError, head, old, read_bot_row, unread_bot_row, version
 from commands.web.guard import error_answer
 from commands.web.html_rendering import Page, PagePart, Query, line, render_html
 from tradebot.adapters.bars.read_through import RestingBars, StoredBars
@@ -217,8 +218,15 @@ class PageData(NamedTuple):
 class PageReader:
     """Read the pages of one bot, in any thread; each page once at a time, so that a slow page only delays itself."""
 
-    def __init__(self, state_dir: Path, config: str | None, patience: FetchPatience | None = None) -> None:
-        self.folder, self._config = state_dir, config
+    def __init__(
+        self,
+        state_dir: Path,
+        config: str | None,
+        patience: FetchPatience | None = None,
+        *,
+        is_one_of_several: bool = False,
+    ) -> None:
+        self.folder, self._config, self._is_one_of_several = state_dir, config, is_one_of_several
         self._patience = patience or FetchPatience()
         self._lock = threading.Lock()
         self._turns: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
@@ -274,10 +282,29 @@ class PageReader:
     @contextmanager
     def bot(self) -> Iterator[App]:
         """Yield the bot with separate connections, reopened if its configuration changed; its bars may be late."""
-        with readable(), closing(self._bot().twin()) as bot, closing(PatientBars(bot, self._patience)) as bot.bars:
-            show_venue(bot.day)
-            show_traded_by(bot)
+        # Other threads may read other bots meanwhile.
+        aimed = hints_aimed_at(self.folder) if self._is_one_of_several else nullcontext()
+        with (
+            readable(),
+            aimed,
+            closing(self._bot().twin()) as bot,
+            closing(PatientBars(bot, self._patience)) as bot.bars,
+            local_venue_time(bot.day),
+            local_units(*units_and_listings(bot)),
+        ):
             yield bot
+
+    def bot_row(self, name: str) -> BotRow:
+        """Return the bot's row in the table of several bots; one that says so if it can't be read."""
+
+        def load() -> BotRow:
+            try:
+                with self.bot() as bot:
+                    return read_bot_row(name, bot)
+            except TradebotError as error:
+                return unread_bot_row(name, self.folder, error)
+
+        return self._once("row", "row", load)
 
     def _configuration_stamps(self) -> tuple[object, ...]:
         files = [self.folder / name for name in CONFIGURED_BY] + ([Path(self._config)] if self._config else [])

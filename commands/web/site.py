@@ -1,15 +1,18 @@
 """The server behind `tradebot web`: its pages, their files, logging in, and change events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -21,15 +24,16 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from commands.positions import report as positions
 from commands.serve.web import look
 from commands.serve.web_pages import health
-from commands.top.screen_data import version
+from commands.shared.verb_options import Report
+from commands.top.screen_data import BOT_COLUMNS, BOT_KINDS, BotFolder, BotsShown, bot_cells, version
 from commands.web import bot_pages, overview, performance_pages, what_if
-from commands.web.actions import CALLER, CommandResult, Given, OnceForms, VerbActions, sends_orders
+from commands.web.actions import CALLER, CommandResult, Given, OnceForms, Run, VerbActions, beside_folder, sends_orders
 from commands.web.charting import candles, day, equity, over_time
 from commands.web.guard import (
     API,
@@ -42,8 +46,9 @@ from commands.web.guard import (
     error_answer,
     held_by,
     local_path,
+    own_path,
 )
-from commands.web.html_rendering import CSRF, ONCE, Page, Query
+from commands.web.html_rendering import CSRF, ONCE, Page, Query, draw_table, line
 from commands.web.page_data import PageReader
 from commands.web.performance_pages import is_run
 from commands.web.what_if import is_change
@@ -138,7 +143,113 @@ MAIN = "<main"
 """The marker in a page at which the part to be read begins."""
 
 
-class Site:
+ROOTED = re.compile(r'\b(href|src|action|data-chart|data-answer)="/')
+"""Where a page names an address of this server. Text from outside has no quotation marks left in it."""
+TABLE = 'href="@bots"'
+"""The link of a bot's page to the table of all bots."""
+
+
+class BaseSite:
+    """Serves logging in, static files and news; if it is about one of several bots, under that bot's name."""
+
+    def __init__(
+        self, logins: Logins, cookie: str, version: Callable[[], object], *, is_secure: bool, name: str = ""
+    ) -> None:
+        self._logins, self._cookie, self._secure = logins, cookie, is_secure
+        self._name, self._root = name, f"/bot/{name}" if name else ""
+        self._live, self._forms = Live(version), OnceForms()
+        self._static = {name: (files("commands.web") / "static" / name).read_bytes() for name in STATIC}
+        self._templates = Environment(
+            loader=PackageLoader("commands.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+            lstrip_blocks=True,
+        )  # fmt: skip
+
+    def application(self, hosts: Collection[str]) -> ASGIApp:
+        """Return the application under these host names."""
+        return Guard(self.make_router(), self._logins, hosts, "https" if self._secure else "http", self._cookie)
+
+    def make_router(self) -> ASGIApp:
+        """Return the application without the guard that has to stand before it."""
+        routes = [
+            *self.own_routes(),
+            Route("/login", self._login_page),
+            Route("/login", self._log_in, methods=["POST"]),
+            Route("/logout", self._log_out, methods=["POST"]),
+            Route("/live", self._events),
+            Route("/static/{version}/{name}", self._file),
+        ]
+        return Starlette(routes=routes, exception_handlers={HTTPException: self._not_here})
+
+    def own_routes(self) -> Sequence[BaseRoute]:
+        """Return what it serves besides the login, static files and news."""
+        return ()
+
+    def _respond(
+        self, template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: object
+    ) -> Response:
+        return HTMLResponse(self._render(template, **values), status, headers)
+
+    def _render(self, template: str, **values: object) -> str:
+        page = self._templates.get_template(template).render(
+            version=__version__, pages=PAGES, bot=self._name, root=self._root, **values
+        )
+        if self._root:
+            page = ROOTED.sub(rf'\1="{self._root}/', page).replace(TABLE, 'href="/"')
+        csrf = str(values.get("csrf", ""))
+        return hide(page).replace(CSRF, csrf).replace(ONCE, self._forms.issue(csrf) if ONCE in page else "")
+
+    async def _login_page(self, request: Request) -> Response:
+        return self._respond("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
+
+    async def _log_in(self, request: Request) -> Response:
+        form = await _form(request)
+        token, to = form.get("token", ""), local_path(form.get("to", "/"))
+        try:
+            held = self._logins.log_in(token.strip(), came(request.scope))
+        except TooManyError as error:
+            headers = {"Retry-After": str(error.wait_s)}
+            return self._respond("login.html", 429, headers, to=to, wrong=f"{error}: {error.hint}")
+        if held is None:
+            return self._respond("login.html", 403, to=to, wrong="That isn't the token.")
+        answer = RedirectResponse(to, 303)
+        answer.set_cookie(self._cookie, held, httponly=True, samesite="strict", secure=self._secure)
+        return answer
+
+    async def _log_out(self, request: Request) -> Response:
+        if not came_from_form(request.scope.get("session"), (await _form(request)).get("csrf", "")):
+            return PlainTextResponse("this form is too old: load the page again", 403)
+        self._logins.log_out(held_by(request.headers, self._cookie) or "")
+        return RedirectResponse("/login", 303)
+
+    async def _events(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            return PlainTextResponse("")
+        events = self._live.events()
+        try:
+            first = await anext(events)
+        except FullError:
+            return PlainTextResponse("too many browsers listen", 503)
+        return StreamingResponse(_all(first, events), media_type="text/event-stream")
+
+    async def _file(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in STATIC:
+            return PlainTextResponse("no such file", 404)
+        return Response(self._static[name], media_type=STATIC[name], headers={"Cache-Control": KEPT_BY_BROWSERS})
+
+    async def _not_here(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status, headers = error.status_code, error.headers
+        if own_path(request.url.path).startswith(API):
+            return Json(
+                error_answer(OperatorError(error.detail, "GET one of the paths in docs/WEB.md")), status, headers
+            )
+        if status == HTTPStatus.NOT_FOUND:
+            return self._respond("missing.html", status, csrf=_csrf(request))
+        return PlainTextResponse(error.detail, status, headers)
+
+
+class Site(BaseSite):
     """Serves requests about one bot."""
 
     def __init__(
@@ -150,19 +261,14 @@ class Site:
         *,
         is_secure: bool,
         patience_s: float = PATIENCE_S,
+        name: str = "",
     ) -> None:
-        self._reader, self._acting, self._logins, self._cookie, self._secure = reader, acting, logins, cookie, is_secure
-        self._patience_s, self._forms = patience_s, OnceForms()
-        self._live = Live(partial(version, reader.folder))
-        self._static = {name: (files("commands.web") / "static" / name).read_bytes() for name in STATIC}
-        self._templates = Environment(
-            loader=PackageLoader("commands.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-            lstrip_blocks=True,
-        )  # fmt: skip
+        super().__init__(logins, cookie, partial(version, reader.folder), is_secure=is_secure, name=name)
+        self._reader, self._acting, self._patience_s = reader, acting, patience_s
 
-    def application(self, hosts: Collection[str]) -> ASGIApp:
-        """Return the application under these host names."""
-        routes = [
+    def own_routes(self) -> Sequence[BaseRoute]:
+        """Return the pages of the bot, their documents and charts, and what can be done."""
+        return [
             *(Route(page.path, partial(self._page, page)) for page in PAGES),
             *(
                 Route(f"/api/pages/{page.path.strip('/') or page.name}", partial(self._documents, page))
@@ -176,29 +282,7 @@ class Site:
             Route("/api/sre/health", self._health),
             Route("/system-events", _old_events),
             Route("/act", self._act, methods=["POST"]),
-            Route("/login", self._login_page),
-            Route("/login", self._log_in, methods=["POST"]),
-            Route("/logout", self._log_out, methods=["POST"]),
-            Route("/live", self._events),
-            Route("/static/{version}/{name}", self._file),
         ]
-        return Guard(
-            Starlette(routes=routes, exception_handlers={HTTPException: self._not_here}),
-            self._logins,
-            hosts,
-            "https" if self._secure else "http",
-            self._cookie,
-        )
-
-    def _respond(
-        self, template: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: object
-    ) -> Response:
-        return HTMLResponse(self._render(template, **values), status, headers)
-
-    def _render(self, template: str, **values: object) -> str:
-        page = self._templates.get_template(template).render(version=__version__, pages=PAGES, **values)
-        csrf = str(values.get("csrf", ""))
-        return hide(page).replace(CSRF, csrf).replace(ONCE, self._forms.issue(csrf) if ONCE in page else "")
 
     async def _page(self, page: Page, request: Request) -> Response:
         """Return a page. Large books take a while to read; then its start is sent before the rest was read."""
@@ -256,73 +340,70 @@ class Site:
             return self._respond("done.html", 400, error=error, done=None, csrf=_csrf(request))
         return self._respond("done.html", 200 if done.is_done else 409, done=done, error=None, csrf=_csrf(request))
 
-    def _do(self, given: dict[str, str], csrf: str, address: str) -> CommandResult:
+    def _do(self, form: dict[str, str], csrf: str, address: str) -> CommandResult:
         """Do what a form asks for, and what sends orders only once."""
-        if not sends_orders(given):
-            return self._act_on_record(given, address)
-        once = given.pop("once", "")
-        if given.get("token"):
-            self._logins.require_token(given["token"].strip(), address)
-        return self._forms.run(csrf, once, lambda: self._act_on_record(given, address))
+        if not sends_orders(form):
+            return self._act_on_record(form, address)
+        once = form.pop("once", "")
+        if form.get("token"):
+            self._logins.require_token(form["token"].strip(), address)
+        return self._forms.run(csrf, once, lambda: self._act_on_record(form, address))
 
-    def _act_on_record(self, given: Given, address: str) -> CommandResult:
+    def _act_on_record(self, form: Given, address: str) -> CommandResult:
         """Do what a form asks for, and write into the bot's log from which address that was, and how it ended."""
-        done = self._acting.act(given)
+        done = self._acting.act(form)
         details = {"asked": done.command, "done": str(done.is_done).lower(), "who": CALLER, "address": address}
         # A halt has to work where nothing can be read, so what can't be written here isn't.
         with suppress(TradebotError), self._reader.bot() as bot:
             bot.events.emit(EventKind.WEB_ACTED.at(bot.stamp_time(), details))
         return done
 
-    async def _login_page(self, request: Request) -> Response:
-        return self._respond("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
 
-    async def _log_in(self, request: Request) -> Response:
-        form = await _form(request)
-        token, to = form.get("token", ""), local_path(form.get("to", "/"))
-        try:
-            cookie = self._logins.log_in(token.strip(), came(request.scope))
-        except TooManyError as error:
-            headers = {"Retry-After": str(error.wait_s)}
-            return self._respond("login.html", 429, headers, to=to, wrong=f"{error}: {error.hint}")
-        if cookie is None:
-            return self._respond("login.html", 403, to=to, wrong="That isn't the token.")
-        answer = RedirectResponse(to, 303)
-        answer.set_cookie(self._cookie, cookie, httponly=True, samesite="strict", secure=self._secure)
-        return answer
+class BotsSite(BaseSite):
+    """Serves a table of several bots, and the pages of each under its name, with one login for all of them."""
 
-    async def _log_out(self, request: Request) -> Response:
-        if not came_from_form(request.scope.get("session"), (await _form(request)).get("csrf", "")):
-            return PlainTextResponse("this form is too old: load the page again", 403)
-        self._logins.log_out(held_by(request.headers, self._cookie) or "")
-        return RedirectResponse("/login", 303)
-
-    async def _events(self, request: Request) -> Response:
-        if request.method == "HEAD":
-            return PlainTextResponse("")
-        events = self._live.events()
-        try:
-            first = await anext(events)
-        except FullError:
-            return PlainTextResponse("too many browsers listen", 503)
-        return StreamingResponse(_all(first, events), media_type="text/event-stream")
-
-    async def _file(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in STATIC:
-            return PlainTextResponse("no such file", 404)
-        return Response(self._static[name], media_type=STATIC[name], headers={"Cache-Control": KEPT_BY_BROWSERS})
-
-    async def _not_here(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        status, headers = error.status_code, error.headers
-        if request.url.path.startswith(API):
-            return Json(
-                error_answer(OperatorError(error.detail, "GET one of the paths in docs/WEB.md")), status, headers
+    def __init__(
+        self,
+        bots: Sequence[BotFolder],
+        logins: Logins,
+        cookie: str,
+        *,
+        is_secure: bool,
+        patience_s: float = PATIENCE_S,
+        runs: Callable[[Path, str | None, int, str], Run] = beside_folder,
+    ) -> None:
+        self._readers = {bot.name: PageReader(bot.path, None, is_one_of_several=True) for bot in bots}
+        versions = [partial(version, bot.path) for bot in bots]
+        super().__init__(logins, cookie, lambda: tuple(each() for each in versions), is_secure=is_secure)
+        self._sites = {
+            name: Site(
+                reader, VerbActions(reader.folder, None, runs), logins, cookie, is_secure=is_secure,
+                patience_s=patience_s, name=name,
             )
-        if status == HTTPStatus.NOT_FOUND:
-            return self._respond("missing.html", status, csrf=_csrf(request))
-        return PlainTextResponse(error.detail, status, headers)
+            for name, reader in self._readers.items()
+        }  # fmt: skip
+
+    def own_routes(self) -> Sequence[BaseRoute]:
+        """Return the table, its document, and the pages of each bot."""
+        return [
+            Route("/", self._table),
+            Route("/api/bots", self._documents),
+            *(Mount(f"/bot/{name}", app=site.make_router()) for name, site in self._sites.items()),
+        ]
+
+    def _rows(self) -> BotsShown:
+        return BotsShown(tuple(reader.bot_row(name) for name, reader in self._readers.items()))
+
+    def _table(self, request: Request) -> Response:
+        rows = self._rows().bots
+        cells = [
+            (Markup('<a href="/bot/{}/">{}</a>').format(row.name, row.name), *map(line, bot_cells(row)[1:]))
+            for row in rows
+        ]
+        return self._respond("bots.html", table=draw_table(BOT_COLUMNS, cells, BOT_KINDS), csrf=_csrf(request))
+
+    def _documents(self, request: Request) -> Response:
+        return Json(Report("top-bots", self._rows(), lambda console, _: None).document())
 
 
 def _old_events(request: Request) -> Response:
@@ -331,7 +412,8 @@ def _old_events(request: Request) -> Response:
     text = params.get("symbol") or params.get("subsystem") or ""
     chosen = {"severity": params.get("severity", "").upper(), "text": text, "last": params.get("last", "")}
     query = urlencode({name: value for name, value in chosen.items() if value})
-    return RedirectResponse(f"/events?{query}" if query else "/events", 308)
+    page = f"{request.scope.get('root_path', '')}/events"
+    return RedirectResponse(f"{page}?{query}" if query else page, 308)
 
 
 def _answer_or_error(answer: Callable[[], Response]) -> Response:

@@ -4,6 +4,8 @@
   const SILENCE_MS = 11000;
   const ANYWAY_MS = 30000;
   const AGAIN_MS = 3000;
+  // The pages of one of several bots are under its name.
+  const root = document.documentElement.dataset.root;
   const here = document.querySelector("nav [aria-current]");
   if (here) here.closest("nav").scrollLeft = here.offsetLeft - 60;
   // While a person types, the rows that match are shown; without scripts, the button asks for them.
@@ -90,7 +92,7 @@
 
   const open = () => {
     close();
-    events = new EventSource("/live");
+    events = new EventSource(root + "/live");
     events.addEventListener("open", () => { hear(); if (missed) refresh(); missed = true; });
     events.addEventListener("beat", hear);
     events.addEventListener("changed", () => { hear(); refresh(); });

@@ -13,6 +13,7 @@ from tests.kit.bot.folder import Bot
 from tradebot.adapters.state import subprocess_runner
 from tradebot.adapters.state.subprocess_runner import KEPT, Confirmation, ConfirmedAt, OneShots
 from tradebot.errors import ExitCode
+from tradebot.model.struct_tools import replace
 from tradebot.model.variables import CONFIRMED, HANDED_OVER
 
 TALKS = "import sys; print('x' * 9_000_000); print('the end', flush=True); sys.exit(7)"
@@ -72,6 +73,14 @@ def test_confirmation_goes_through_the_pipe_alone_and_counts_once(
     for given in (typed, None):
         ended = runs(["flatten"], 60, lambda: False, given)
         assert (ended.code, ended.output) == (0, f"{[given, None]} False False")
+
+
+def test_one_shot_of_one_of_several_bots_runs_in_its_own_folder(runs: OneShots, tmp_path: Path) -> None:
+    (tmp_path / "beside").mkdir()
+    (runs.folder / "code.py").write_text("import os; print(os.getcwd())")
+    inside = replace(runs, working_folder=tmp_path / "beside")
+    printed = [each(["status"], 60, lambda: False).output for each in (runs, inside)]
+    assert printed == [os.getcwd(), str(tmp_path / "beside")]
 
 
 def test_one_shot_keeps_only_the_last_output(runs: OneShots) -> None:

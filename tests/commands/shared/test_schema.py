@@ -122,6 +122,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
             assert program.stdout is not None
             keep(kept, line, program.stdout.readline())
     for line in (
+        f"top --bots {folder} {place / 'nowhere'}",
         "completion bash",
         "completion nonsense",
         f"strategy new mine --path {place / 'mine'}",

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Static
 
 from commands.shared.verb_options import opened_to_look
-from commands.top.top_app import Top
+from commands.top.top_app import Board, Top
 
 LARGE, SMALL = (120, 40), (60, 20)
 
@@ -50,12 +51,17 @@ class Seen:
 
 def on_board(folder: Path, size: tuple[int, int], act: Callable[[Seen], Awaitable[None]]) -> None:
     """Run the board of a bot in a terminal of so many columns and lines, and act on it once it shows something."""
+    with opened_to_look(str(folder), None) as bot:
+        play(Board(bot, None), size, act)
 
-    async def play(top: Top) -> None:
+
+def play(board: Screen[None], size: tuple[int, int], act: Callable[[Seen], Awaitable[None]]) -> None:
+    """Run a board, and act on it once it shows something."""
+
+    async def run(top: Top) -> None:
         async with top.run_test(size=size) as pilot:
             seen = Seen(pilot)
             await seen.settle()
             await act(seen)
 
-    with opened_to_look(str(folder), None) as bot:
-        asyncio.run(play(Top(bot, None)))
+    asyncio.run(run(Top(board)))

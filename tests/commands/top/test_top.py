@@ -10,15 +10,17 @@ import shutil
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from commands import top
 from commands.top import top_app
-from commands.top.screen_data import ScreenData, read
-from tests.commands.top.board import LARGE, SMALL, Seen, on_board
+from commands.top.screen_data import ScreenData, find_bots, read
+from tests.commands.top.board import LARGE, SMALL, Seen, on_board, play
 from tests.kit.bot.ending import refuses
-from tests.kit.bot.folder import Bot
+from tests.kit.bot.fixtures import copied_books
+from tests.kit.bot.folder import Bot, typed
 from tests.kit.fakes.terminals import on_terminal
 from tradebot.adapters.text.extras import install
 from tradebot.app.wiring import App
@@ -299,3 +301,29 @@ def test_a_lost_exchange_is_told_and_its_figures_are_gray(traded: Bot, tmp_path:
         assert seen.colors() == GRAY
 
     on_board(traded.folder, LARGE, act)
+
+
+def test_several_bots_stand_in_one_table_which_is_read_again_when_one_changes(copy: Bot, tmp_path: Path) -> None:
+    second = Bot(copied_books(copy.folder, tmp_path / "second"), copy._capture)
+    folders = [str(copy.folder), str(second.folder), str(tmp_path / "gone")]
+    said = typed(copy._capture, "top", "--bots", *folders, "--json")
+    rows = {row["name"]: row for row in said.data["bots"]}
+    assert (said.code, sorted(rows)) == (10, sorted(["gone", "second", find_bots([copy.folder])[0].name]))
+    assert rows["second"]["positions"] == len(second.json("status")["positions"])
+    assert "There is no state at" in rows["gone"]["unread"]
+
+    async def act(seen: Seen) -> None:
+        table = seen.words()
+        for row in rows.values():
+            assert row["name"] in table
+        assert table.count("ACTIVE") == 2
+        assert "can't be read" in table
+        assert second.says("halt", "--reason", "[red]wild").code == 0
+        await seen.press("end")
+        seen.pilot.app.screen._look()  # type: ignore[attr-defined]
+        await seen.settle()
+        assert seen.words().count("ACTIVE") == 1
+        assert ": [red]wild" in seen.words()
+
+    with patch.object(top_app, "SHARE", 100.0):
+        play(top_app.BotsBoard(find_bots([Path(folder) for folder in folders])), (160, 40), act)

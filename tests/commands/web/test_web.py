@@ -16,7 +16,9 @@ import pytest
 import requests
 
 from commands.shared.service import listening
+from tests.kit.bot import forked
 from tests.kit.bot.ending import refuses
+from tests.kit.bot.fixtures import copied_books
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.state.state_folder import LEDGER, WEB_TOKEN
 
@@ -136,3 +138,22 @@ def test_with_a_certificate_everything_goes_over_tls_and_the_cookie_nowhere_else
     locked = ["openssl", "ec", "-in", str(key), "-aes128", "-passout", "pass:word", "-out", str(key)]
     subprocess.run(locked, check=True, capture_output=True)
     refuses(copy.says("web", "--port", "0", "--tls-cert", str(cert), "--tls-key", str(key)), 2, "without a pass phrase")
+
+
+def test_several_bots_are_served_with_one_token_that_each_of_them_keeps(copy: Bot, tmp_path: Path) -> None:
+    second, line = copied_books(copy.folder, tmp_path / "second"), ["web", "--port", "0", "--json", "--bots"]
+    with forked.start([*line, str(copy.folder), str(second), str(tmp_path / "gone")]) as process:
+        assert process.stdout is not None
+        try:
+            document = json.loads(process.stdout.readline())
+            data = document["data"]
+            assert (document["mode"], document["account"]) == (None, None)
+            stored = [(folder / WEB_TOKEN).read_text() for folder in (copy.folder, second)]
+            assert (len(set(stored)), (tmp_path / "gone").exists()) == (1, False)
+            session = logged_in(data, data["token"])
+            page = session.get(data["url"], timeout=60).text
+            assert all(f'href="/bot/{name}/"' in page for name in ("second", "gone"))
+            assert "account …" in session.get(f"{data['url']}bot/second/positions", timeout=60).text
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)

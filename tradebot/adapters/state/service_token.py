@@ -1,6 +1,7 @@
 """Restrict a local service to clients with its token; the state folder stores only a digest."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from hmac import compare_digest
@@ -29,16 +30,6 @@ class ServiceToken(NamedTuple):
         return compare_digest(self.digest, _digest(text))
 
 
-def draw(folder: Path, name: str, now: datetime) -> str:
-    """Create a new token, replacing any earlier one; OperatorError if its digest can't be written to `name`."""
-    token = token_urlsafe(BYTES)
-    try:
-        write_durably(folder / name, json.dumps({"digest": _digest(token), "at": now.astimezone(UTC).isoformat()}))
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    return token
-
-
 def load_token(folder: Path, name: str) -> ServiceToken | None:
     """Return the stored token data, None if there is none; OperatorError if it can't be read."""
     path = folder / name
@@ -53,10 +44,40 @@ def load_token(folder: Path, name: str) -> ServiceToken | None:
 
 def made_or_kept(folder: Path, name: str, now: datetime, *, new: bool) -> tuple[str | None, ServiceToken]:
     """Return the token if this call created it (with `new`, or if there was none), and its stored digest."""
-    drawn = draw(folder, name, now) if new or load_token(folder, name) is None else None
-    stored = load_token(folder, name)
-    assert stored is not None, "it existed, or was just written"
-    return drawn, stored
+    return made_or_kept_for([folder], name, now, new=new)
+
+
+def made_or_kept_for(
+    folders: Sequence[Path], name: str, now: datetime, *, new: bool
+) -> tuple[str | None, ServiceToken]:
+    """Do the same for several folders, all of which then have the same digest, except those that can't be written.
+
+    Raises OperatorError if they have different ones, unless a new token replaces them; or if none can be written.
+    """
+    stored = [load_token(folder, name) for folder in folders if not new]
+    existing = {token.digest: token for token in stored if token is not None}
+    if len(existing) > 1:
+        problem = f"these bots have {len(existing)} different tokens"
+        raise OperatorError(problem, f"{AGAIN[name]} makes one for all of them")
+    if not existing:
+        token = token_urlsafe(BYTES)
+        chosen = ServiceToken(_digest(token), now.astimezone(UTC))
+    else:
+        token, (chosen,) = None, existing.values()
+    lacking = folders if token else [folder for folder, has in zip(folders, stored, strict=True) if has is None]
+    failed = [error for folder in lacking if (error := _save(folder, name, chosen))]
+    if failed and len(failed) == len(folders):
+        raise failed[0]
+    return token, chosen
+
+
+def _save(folder: Path, name: str, token: ServiceToken) -> OperatorError | None:
+    """Store a token's digest; return the error if that is impossible."""
+    try:
+        write_durably(folder / name, json.dumps({"digest": token.digest, "at": token.at.isoformat()}))
+    except OSError as error:
+        return cannot_write(folder, error)
+    return None
 
 
 def _digest(text: str) -> str:

@@ -50,13 +50,15 @@ class Confirmation(Struct, frozen=True):
 class OneShots(Struct, frozen=True):
     """Run commands of this installation on one state folder, each in its own process.
 
-    `kept` is how many characters of their output are returned; `name` replaces the user's name in their records.
+    Of their output, `kept` characters are returned; `name` replaces the user's name in their records. They run in the
+    `working_folder`, whose `.env` they read, or else in this process's.
     """
 
     folder: Path
     config: str | None = None
     kept: int = KEPT
     name: str | None = None
+    working_folder: Path | None = None
 
     def __call__(
         self,
@@ -81,6 +83,7 @@ class OneShots(Struct, frozen=True):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                cwd=self.working_folder,
                 env={**needed, HANDED_OVER: f"{ours} {os.getpid()}"},
                 pass_fds=(ours,),
             )

@@ -1,0 +1,157 @@
+"""Several bots on one page: each row has the figures of `status`, each bot its own pages, and one login opens all."""
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from commands.shared.number_format import local_units, show_traded, units
+from commands.shared.times import local_venue_time, when, zone
+from commands.top.screen_data import MOST_BOTS, BotFolder, find_bots
+from commands.web.site import PAGES, BotsSite
+from tests.commands.web.client import COOKIE, LONG_S, TOKEN, browser, logins
+from tests.commands.web.test_actions import in_forks
+from tests.kit.bot.ending import refuses
+from tests.kit.bot.fixtures import copied_books
+from tests.kit.bot.folder import Bot
+from tests.kit.values import NOW, there
+from tradebot.errors import OperatorError
+from tradebot.model.venue_day import VenueDay
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def bots(copy: Bot, tmp_path: Path) -> list[BotFolder]:
+    """Return two bots, and a folder whose books are damaged."""
+    copied_books(copy.folder, tmp_path / "second" / "state")
+    damaged = copied_books(copy.folder, tmp_path / "worn")
+    (damaged / "ledger.db").write_bytes(b"garbage" * 1_000)
+    return [*find_bots([copy.folder, tmp_path / "second", damaged]), BotFolder("gone", tmp_path / "gone")]
+
+
+def opened(bots: list[BotFolder], token: str | None = TOKEN) -> TestClient:
+    """Return a browser at the pages of several bots."""
+    site = BotsSite(bots, logins(), COOKIE, is_secure=False, patience_s=LONG_S, runs=in_forks)
+    return browser(site, token)  # type: ignore[arg-type]
+
+
+def test_table_has_each_bots_figures_and_says_which_cannot_be_read(copy: Bot, bots: list[BotFolder]) -> None:
+    assert copy.says("halt", "--reason", HOSTILE).code == 0
+    client = opened(bots)
+    rows = {row["name"]: row for row in client.get("/api/bots").json()["data"]["bots"]}
+    own, page = bots[[bot.path for bot in bots].index(copy.folder)].name, client.get("/").text
+    assert sorted(rows) == sorted(bot.name for bot in bots)
+    status = copy.json("status")
+    first = rows[own]
+    assert (first["mode"], first["venue"], first["account"]) == ("sandbox", "alpaca", copy.tail())
+    assert (first["trading_state"], first["positions"], first["unread"]) == ("REDUCE_ONLY", 0, None)
+    assert first["needs"][0] == f"REDUCE_ONLY by {status['trading_who']}: {HOSTILE}"
+    assert rows["second"]["trading_state"] == "ACTIVE"
+    for name, why in (("worn", "is damaged"), ("gone", "There is no state at")):
+        assert (rows[name]["health"], why in rows[name]["unread"]) == (None, True)
+        assert re.search(rf'<a href="/bot/{name}/">.*?can.{{1,5}}t be read.*?{why}', page, re.DOTALL)
+    assert (HOSTILE in page, "&lt;script&gt;alert(1)" in page) == (False, True)
+    for name in ("worn", "gone"):
+        assert client.get(f"/bot/{name}/").status_code == 503
+
+
+def test_each_page_of_a_bot_leads_to_its_own_pages_only(bots: list[BotFolder]) -> None:
+    client = opened(bots)
+    for page in PAGES:
+        if "{" in page.path:
+            continue
+        text = client.get(f"/bot/second{page.path}").text
+        addresses = set(re.findall(r'(?:href|src|action|data-chart|data-answer)="(/[^"]*)"', text))
+        assert {each for each in addresses if not each.startswith("/bot/second/")} == {"/"}, page.path
+        assert '<b>second</b>: <span class="bold' in text or "<b>second</b>: <b>sandbox</b>" in text
+        assert 'data-root="/bot/second"' in text
+    assert "--state-dir" in client.get("/bot/second/funnel").text
+    assert str(there(next(bot for bot in bots if bot.name == "second")).path) in client.get("/bot/second/funnel").text
+    assert client.get("/bot/second/static/x/site.css").status_code == 200
+    assert client.get("/bot/other/").status_code == 404
+    old = client.get("/bot/second/system-events?symbol=AAPL")
+    assert (old.status_code, old.headers["location"]) == (308, "/bot/second/events?text=AAPL")
+
+
+def test_one_login_opens_all_bots_and_without_it_none_is_shown(copy: Bot, bots: list[BotFolder]) -> None:
+    client = opened(bots, None)
+    for path in ("/", "/bot/second/", "/bot/second/positions"):
+        answer = client.get(path)
+        to = path.replace("/", "%2F")
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/login?to={to}")
+    for path in ("/api/bots", "/bot/second/api/positions", "/bot/second/live", "/live"):
+        assert client.get(path).status_code == 401
+    assert client.get("/bot/second/static/x/site.css").status_code == 303, "the login needs none of these"
+    elsewhere = client.get("/bot/second/api/positions", headers={"Host": "example.org"})
+    assert (elsewhere.status_code, elsewhere.json()["error"]) == (421, "this server isn't known by that name")
+    assert client.get("/api/bots", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert client.get("/bot/second/api/positions", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert client.post("/login", data={"token": TOKEN, "to": "/bot/second/"}).headers["location"] == "/bot/second/"
+    pages = [client.get(f"/bot/{bot.name}/").status_code for bot in bots]
+    assert sorted(pages) == [200, 200, 503, 503]
+    done = client.post("/bot/second/logout", data={"csrf": csrf_of(client, "/bot/second/")})
+    assert (done.status_code, client.get("/").status_code) == (303, 303)
+
+
+def csrf_of(client: TestClient, path: str) -> str:
+    return there(re.search(r'name="csrf" value="([^"]+)"', client.get(path).text))[1]
+
+
+def test_what_is_done_on_a_bots_page_is_done_to_that_bot_alone(copy: Bot, bots: list[BotFolder]) -> None:
+    client = opened(bots)
+    form = {"csrf": csrf_of(client, "/bot/second/"), "do": "halt", "word": "halt", "reason": "wild"}
+    assert client.post("/act", data=form).status_code == 404
+    done = client.post("/bot/second/act", data=form)
+    assert (done.status_code, "Halted: REDUCE_ONLY" in done.text) == (200, True)
+    states = {row["name"]: row["trading_state"] for row in client.get("/api/bots").json()["data"]["bots"]}
+    assert (states.pop("second"), set(states.values())) == ("REDUCE_ONLY", {"ACTIVE", None})
+
+
+def test_bots_are_found_in_folders_of_folders_and_get_names_of_their_own(tmp_path: Path) -> None:
+    for path in ("many/b/state", "many/a", "many/none", "x/a", "odd name!"):
+        (tmp_path / path).mkdir(parents=True)
+    for path in ("many/b/state", "many/a", "x/a", "odd name!"):
+        (tmp_path / path / "state.id").write_text("{}")
+    named = find_bots(
+        [tmp_path / "many", tmp_path / "x", tmp_path / "odd name!", tmp_path / "many" / "a", tmp_path / "no"]
+    )
+    assert [(bot.name, str(bot.path.relative_to(tmp_path))) for bot in named] == [
+        ("a", "many/a"),
+        ("a-2", "x/a"),
+        ("b", "many/b/state"),
+        ("no", "no"),
+        ("odd-name-", "odd name!"),
+    ]
+    with pytest.raises(OperatorError, match=f"these are {MOST_BOTS + 1} bots"):
+        find_bots([tmp_path / f"bot{number}" for number in range(MOST_BOTS + 1)])
+
+
+@pytest.mark.parametrize("verb", ["web", "top"])
+def test_several_bots_are_named_by_the_option_and_their_folders(bot: Bot, verb: str, tmp_path: Path) -> None:
+    several = "several bots are named by --bots and their folders"
+    refuses(bot.says(verb, "--bots"), 2, several)
+    refuses(bot.says(verb, str(bot.folder)), 2, several)
+    refuses(bot.says(verb, "--bots", str(bot.folder)), 2, "--state-dir and --config are about one bot")
+
+
+def test_time_zone_and_units_of_one_bot_are_not_those_that_another_thread_shows() -> None:
+    inside, shown = threading.Barrier(2, timeout=10), list[str]()
+
+    def show_other() -> None:
+        with local_venue_time(VenueDay("UTC")), local_units("contract", {}):
+            inside.wait()
+            inside.wait()
+            shown.append(f"{zone()} {units()} {when(NOW)}")
+
+    thread = threading.Thread(target=show_other)
+    thread.start()
+    inside.wait()
+    with local_venue_time(VenueDay("America/New_York")):
+        show_traded("share", {})
+        assert (zone(), units()) == ("ET", "shares")
+        inside.wait()
+        thread.join()
+    assert shown == [f"UTC contracts {NOW:%Y-%m-%d %H:%M:%S} UTC"]
