@@ -1,7 +1,7 @@
-"""Measure backtests from their first session to their last: reading prices and imports stand apart.
+"""Measure backtests from their first session to their last, without reading prices and importing modules.
 
-Each run has its own process. What counts is the processor's time, because another program can only delay a run;
-for the plug-in, whose process works too, it is the wall time. Name cases to measure only those.
+Each run is its own process. The figure is CPU time, because another program can only delay a run; for the plug-in,
+which has its own process, it is wall time. Name cases to measure only those.
 """
 
 import argparse
@@ -51,7 +51,7 @@ MB = 1024
 
 @dataclass(frozen=True)
 class Case:
-    """What one measurement plays: which file, which settings, and who trades; `bound_s` is in seconds."""
+    """A measurement: its price file, its settings, its strategy, and its bound in seconds."""
 
     title: str
     file: str
@@ -64,12 +64,12 @@ class Case:
 
 
 def rotation() -> Settings:
-    """Return the settings of the honest study of the rotation."""
+    """Return the settings of the study with honest assumptions about the rotation."""
     return load(shipped_path(ROTATION), {}).settings
 
 
 def momentum() -> Settings:
-    """Return the rotation's settings with many symbols, of which it holds a tenth."""
+    """Return the rotation's settings for many symbols, of which it holds a tenth."""
     ours = {"ranked": list(MANY), "defensive": None, "top": 50, "leverage": 1, "limits": {"max_open_positions": 100}}
     limits = {
         "max_open_positions": 100,
@@ -129,7 +129,7 @@ CASES: Mapping[str, Case] = {
 
 
 def write(folder: Path, files: Sequence[str]) -> None:
-    """Write the files of prices that the cases need."""
+    """Write the price files that the cases need."""
     if "funds.csv" in files:
         past_prices.daily(folder / "funds.csv", FUNDS, past_prices.sessions(FIRST, YEARS_20 + LOOKBACK))
     if "many.csv" in files:
@@ -163,57 +163,57 @@ def opened(case: Case, settings: Settings, folder: Path) -> "OpenedMarket":
 
 
 def assembled(case: Case, settings: Settings, market: "OpenedMarket") -> "BacktestSetup":
-    """Return the bot at the beginning of its market."""
+    """Return a backtest at the beginning of its market."""
     from tradebot.adapters.memory.facts import MemoryFacts
     from tradebot.adapters.memory.recorder import RecordLevel
     from tradebot.lab.backtest.setup import assemble
 
     in_use = case.strategies(settings)
-    made = assemble(settings, market.spec, in_use, MemoryFacts(RecordLevel(case.level)), market=market)
-    rules = replace(made.world.rules, own_exits={**made.world.rules.own_exits, "crossing": EXITS})
-    return replace(made, world=replace(made.world, rules=rules))
+    setup = assemble(settings, market.spec, in_use, MemoryFacts(RecordLevel(case.level)), market=market)
+    rules = replace(setup.world.rules, own_exits={**setup.world.rules.own_exits, "crossing": EXITS})
+    return replace(setup, world=replace(setup.world, rules=rules))
 
 
-def play(settings: Settings, made: "BacktestSetup", *, most: int | None, every_pass: bool) -> dict[str, Any]:
-    """Play all sessions, and return what was done."""
+def play(settings: Settings, setup: "BacktestSetup", *, most: int | None, every_pass: bool) -> dict[str, Any]:
+    """Play all sessions, and return the figures of the run."""
     from tradebot.lab.driver.driver import Driver, DriverTerms
 
-    terms = DriverTerms(settings.timetable, every_pass=every_pass, before_asking=made.before_asking)
-    driver = Driver(made.world, made.advance, made.ahead, terms)
+    terms = DriverTerms(settings.timetable, every_pass=every_pass, before_asking=setup.before_asking)
+    driver = Driver(setup.world, setup.advance, setup.ahead, terms)
     driver.reconcile()
     equity = None
-    for end in map(driver.play, made.sessions[:most]):
+    for end in map(driver.play, setup.sessions[:most]):
         equity = end.equity
     driver.reconcile()
     return {
         "ran": driver.count.ran,
-        "fills": len(made.ledger.fills()),
+        "fills": len(setup.ledger.fills()),
         "equity": str(equity),
         "due": driver.count.due,
     }
 
 
-def measure_here(case: Case, asked: argparse.Namespace) -> None:
-    """Print what a run takes, as JSON."""
-    # The garbage collector is set as the `tradebot` command sets it.
+def measure_here(case: Case, options: argparse.Namespace) -> None:
+    """Print the figures of one run as JSON."""
+    # As the `tradebot` command configures the garbage collector.
     gc.set_threshold(UNCOLLECTED)
     settings = case.settings()
     began = time.process_time()
-    market = opened(case, settings, asked.folder)
+    market = opened(case, settings, options.folder)
     loading_s = time.process_time() - began
-    made = assembled(case, settings, market)
-    with _profile() if asked.profile else _nothing():
+    setup = assembled(case, settings, market)
+    with _profile() if options.profile else _nothing():
         wall, processor = time.perf_counter(), time.process_time()
-        done = play(settings, made, most=asked.sessions, every_pass=asked.every_pass)
+        done = play(settings, setup, most=options.sessions, every_pass=options.every_pass)
         wall_s, processor_s = time.perf_counter() - wall, time.process_time() - processor
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MB
-    bars = sum(len(made.engine.market.day(settings.universe[0], n).bars) for n in range(len(made.sessions)))
+    bars = sum(len(setup.engine.market.day(settings.universe[0], n).bars) for n in range(len(setup.sessions)))
     whole = bars if not case.sessions else case.sessions * len(settings.universe)
     took = {"wall_s": wall_s, "processor_s": processor_s, "loading_s": loading_s, "peak_mb": peak_mb, "bars": whole}
     print(json.dumps(done | took))
     from tradebot.adapters.plugins.plugin import close
 
-    close(made.world.strategies)
+    close(setup.world.strategies)
 
 
 @contextmanager
@@ -255,25 +255,25 @@ def figure(name: str, folder: Path, runs: int) -> Figure:
 
 
 def main() -> int:
-    """Measure, or run one case here."""
+    """Measure all cases, or run one case in this process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=[])
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--folder", type=Path, help="keep the prices here, and take those that are there")
+    parser.add_argument("--folder", type=Path, help="folder for the price files; existing ones are used again")
     parser.add_argument("--here")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--every-pass", action="store_true")
-    parser.add_argument("--sessions", type=int, help="play only so many")
-    asked = parser.parse_args()
-    if asked.here:
-        measure_here(CASES[asked.here], asked)
+    parser.add_argument("--sessions", type=int, help="play only this many sessions")
+    options = parser.parse_args()
+    if options.here:
+        measure_here(CASES[options.here], options)
         return 0
-    names = asked.cases or sized(list(CASES), ["rotation", "minutes", "plugin"])
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
-        folder = asked.folder or Path(place)
+    names = options.cases or sized(list(CASES), ["rotation", "minutes", "plugin"])
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as temporary:
+        folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         write(folder, [f for f in {CASES[name].file for name in names} if not (folder / f).exists()])
-        return show("backtests", [figure(name, folder, asked.runs) for name in names])
+        return show("backtests", [figure(name, folder, options.runs) for name in names])
 
 
 if __name__ == "__main__":

@@ -24,46 +24,48 @@ MODES = {"mode": "sandbox"}
 
 
 def main() -> int:
-    """Play the sessions once, and print what each took."""
+    """Play the sessions once, and print how long each step took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=SESSIONS)
     parser.add_argument("--recorder", type=RecordLevel, default=RecordLevel.COUNTS, choices=list(RecordLevel))
-    parser.add_argument("--profile", type=int, metavar="LINES", help="show where the time goes")
-    asked = parser.parse_args()
+    parser.add_argument("print a profile", type=int, metavar="LINES", help="show where the time goes")
+    options = parser.parse_args()
     settings = load(None, {}, dict(MODES)).settings
     symbols = tuple(settings.universe)[:SYMBOLS]
-    spec = MarketSpec(symbols=symbols, sessions=asked.sessions, start=date(2025, 3, 3))
+    spec = MarketSpec(symbols=symbols, sessions=options.sessions, start=date(2025, 3, 3))
     began = time.perf_counter()
     market = open_market_in_memory(spec)
     opened_s = time.perf_counter() - began
     profile = cProfile.Profile()
     with loaded_strategies(settings, Path.cwd(), {}) as strategies:
-        made = assemble(settings, spec, strategies, MemoryFacts(asked.recorder), market=market, with_flow=True)
-        driver = Driver(made.world, made.advance, made.ahead, DriverTerms(settings.timetable))
-        if asked.profile:
+        setup = assemble(settings, spec, strategies, MemoryFacts(options.recorder), market=market, with_flow=True)
+        driver = Driver(setup.world, setup.advance, setup.ahead, DriverTerms(settings.timetable))
+        if options.profile:
             profile.enable()
         began, cpu = time.perf_counter(), time.process_time()
         driver.reconcile()
-        ends = list(map(driver.play, made.sessions))
+        ends = list(map(driver.play, setup.sessions))
         driver.reconcile()
         profile.disable()
     played_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
-    if asked.profile:
-        pstats.Stats(profile).sort_stats("tottime").print_stats(asked.profile)
-    rate = f"{len(symbols)} symbols, {len(ends)} sessions, {len(made.ledger.fills())} fills, {_replies(made):,} replies"
+    if options.profile:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(options.profile)
+    rate = (
+        f"{len(symbols)} symbols, {len(ends)} sessions, {len(setup.ledger.fills())} fills, {_replies(setup):,} replies"
+    )
     return show(
         "a backtest with flow",
         [
             Figure("opening the market", "", opened_s, "s"),
             Figure("playing", rate, played_s, "s"),
-            Figure("playing, of the processor", "", cpu_s, "s", BOUND_S * len(ends) / SESSIONS),
+            Figure("playing, CPU", "", cpu_s, "s", BOUND_S * len(ends) / SESSIONS),
             Figure("a session", "", cpu_s / len(ends), "s"),
         ],
     )
 
 
-def _replies(made: BacktestSetup) -> int:
-    return len(made.facts.intakes(made.sessions[0].open.replace(year=2000)))
+def _replies(setup: BacktestSetup) -> int:
+    return len(setup.facts.intakes(setup.sessions[0].open.replace(year=2000)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Measure `tradebot backtest` as a person types it: a profile, the template of a strategy, many symbols, options flow.
+"""Measure `tradebot backtest` as users type it: a profile, a strategy's template, many symbols, options flow.
 
-What counts is the processor's time of all processes of the command, less that of the same command over one session:
-imports and reading prices stand apart. Name cases to measure only those. The development tools have other engines:
-where these are installed, each plays the same rule on the same file, measured in the same way. It plays the file's own
-prices, knows no halts, and leaves out the stop and the target of the template.
+The figure is the CPU time of all processes of the command, less that of the same command over one session, so that
+imports and reading prices don't count. Name cases to measure only those.
+
+The development tools include other backtest engines. Where these are installed, each plays the same rule on the same
+file, measured in the same way, but on the file's own prices, without halts, and without the template's stop and target.
 """
 
 import argparse
@@ -33,11 +34,11 @@ STATE = Path(__file__).parents[1] / "state"
 SYMBOL, PLUGIN, AT_ONCE = "SPY", "reversion", "at_once"
 MANY_AT_ONCE = "def propose_many("
 FIRST, BEFORE = date(2003, 6, 2), 150
-"""The first session of the daily files, and how many sessions a strategy has seen before it plays."""
+"""The first session of the daily files, and how many sessions before the first played one a strategy has."""
 YEARS_5, YEARS_20, YEARS_2, A_YEAR, A_MONTH = sized((1_258, 5_030, 504, 251, 20), (3, 3, 3, 2, 1))
 A_DAY = 390
 STARTUP_S = 3
-"""What start-up may take besides, where it is not taken off."""
+"""The CPU seconds that start-up may take, for cases from which it isn't subtracted."""
 ROOMY = {
     "max_open_positions": 100,
     "max_new_entries": 100,
@@ -46,15 +47,16 @@ ROOMY = {
     "max_orders_per_minute": 1_000,
 }
 IN_FUNDS, IN_MANY = ("backtrader rotation --refuge TLT",), ("backtrader rotation --top 50 --leverage 1",)
-"""How other engines play the rotation."""
+"""The arguments with which other engines play the rotation."""
 FOREIGN = all(importlib.util.find_spec(name) for name in ("backtrader", "backtesting"))
 
 
 @dataclass(frozen=True)
 class Case:
-    """One command: its options for so many sessions, which `make` writes the files for, and its bound in seconds.
+    """A command: its options for a number of sessions, whose files `make` writes, and its bound in seconds.
 
-    `foreign` are the arguments of `benchmarks.support.foreign` that play its rule elsewhere; flow isn't known there.
+    `foreign` has the arguments of `benchmarks.support.foreign` that play the same rule in another engine; those have no
+    flow.
     """
 
     title: str
@@ -68,7 +70,7 @@ NOTHING = Used(0, 0, 0)
 
 
 def _daily(folder: Path, symbols: Sequence[str], most: int, count: int) -> Sequence[str]:
-    """Return the options that play `count` sessions of a file with `most`."""
+    """Return the options that play `count` sessions of a file with `most` sessions."""
     days, file = past_prices.sessions(FIRST, BEFORE + most), folder / f"{len(symbols)} symbols, {most}.csv"
     if not file.exists():
         past_prices.daily(file, symbols, days)
@@ -85,7 +87,7 @@ def _study(folder: Path, count: int) -> Sequence[str]:
 
 
 def _many(folder: Path, count: int) -> Sequence[str]:
-    """Hold a tenth of all symbols, chosen once a month."""
+    """Hold a tenth of all symbols, selected once a month."""
     ours: dict[str, object] = {"ranked": MANY, "defensive": None, "top": 50, "leverage": 1, "exits": []}
     text = yaml.safe_load(shipped_path(ROTATION).read_text(encoding="utf-8"))
     text |= {
@@ -98,12 +100,12 @@ def _many(folder: Path, count: int) -> Sequence[str]:
 
 
 def _template(folder: Path, count: int) -> Sequence[str]:
-    """Trade with what `strategy new --kind bars` writes, installed as a plug-in, which is asked slot by slot."""
+    """Trade with the template of `strategy new --kind bars`, installed as a plug-in and called once per slot."""
     return _written(folder, count, PLUGIN, sessions=False)
 
 
 def _at_once(folder: Path, count: int) -> Sequence[str]:
-    """Trade with the same, which answers for all slots of a session at once."""
+    """Trade with the same template, called once for all slots of a session."""
     return _written(folder, count, AT_ONCE, sessions=True)
 
 
@@ -115,7 +117,7 @@ def _written(folder: Path, count: int, name: str, *, sessions: bool) -> Sequence
         run(str(PROGRAM), "strategy", "new", name, "--kind", "bars", "--path", str(folder / name))
         strategy = folder / name / f"tradebot_{name}" / "strategy.py"
         text = strategy.read_text(encoding="utf-8")
-        assert text.count(MANY_AT_ONCE) == 1, "the template says how all slots are answered at once"
+        assert text.count(MANY_AT_ONCE) == 1, "the template explains how to answer all slots at once"
         if not sessions:
             strategy.write_text(text.replace(MANY_AT_ONCE, "def unused("), encoding="utf-8")
         run(sys.executable, "-m", "pip", "install", "-qq", "--no-build-isolation", "--no-deps",
@@ -134,7 +136,7 @@ def _written(folder: Path, count: int, name: str, *, sessions: bool) -> Sequence
 
 
 def _write_configuration(file: Path, configuration: object) -> str:
-    # Every JSON document is one of YAML too.
+    # Every JSON document is also valid YAML.
     file.write_text(json.dumps(configuration), encoding="utf-8")
     return str(file)
 
@@ -153,16 +155,16 @@ CASES: Mapping[str, Case] = {
         4,
         ("backtrader reversion", "backtesting.py reversion"),
     ),
-    "sessions": Case(f"the same, asked once a session, {A_YEAR} sessions", A_YEAR, _at_once, 4),
+    "sessions": Case(f"the same, called once a session, {A_YEAR} sessions", A_YEAR, _at_once, 4),
     "many": Case(f"500 symbols, {YEARS_2} sessions", YEARS_2, _many, 4, IN_MANY),
     "flow": Case(f"options flow, {A_MONTH} sessions", A_MONTH, _flow, 20),
 }
 
 
 def figures(case: Case, folder: Path, runs: int) -> Iterator[Figure]:
-    """Return what a case takes here, and in each foreign engine that plays its rule."""
-    place = (str(PROGRAM), "backtest", "--state-dir", str(folder / "state"), "--force")
-    yield figure(case.title, place, case, folder, runs, sized(case.bound_s, case.bound_s + STARTUP_S))
+    """Yield the figure of a case here, and of each other engine that plays its rule."""
+    base = (str(PROGRAM), "backtest", "--state-dir", str(folder / "state"), "--force")
+    yield figure(case.title, base, case, folder, runs, sized(case.bound_s, case.bound_s + STARTUP_S))
     for played in case.foreign if FOREIGN and sized(True, False) else ():
         engine, *rule = played.split()
         command = (sys.executable, "-m", "benchmarks.support.foreign", engine, *rule)
@@ -172,7 +174,7 @@ def figures(case: Case, folder: Path, runs: int) -> Iterator[Figure]:
 def figure(
     title: str, command: Sequence[str], case: Case, folder: Path, runs: int, bound_s: float | None = None
 ) -> Figure:
-    """Return the median of some runs; the smallest size shows that they run, and takes nothing off."""
+    """Return the median of some runs; at the smallest size, which only shows that they work, nothing is subtracted."""
     whole = [run(*command, *case.make(folder, case.sessions)) for _ in range(runs)]
     once = [run(*command, *case.make(folder, 1)) for _ in range(runs)] if sized(True, False) else [NOTHING]
     all_s, one_s = (statistics.median(used.cpu_s for used in each) for each in (whole, once))
@@ -182,18 +184,18 @@ def figure(
 
 
 def main() -> int:
-    """Measure the cases, and print what each took of the processor."""
+    """Measure the cases, and print their CPU time."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], default=[])
     parser.add_argument("--runs", type=int, default=RUNS)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     STATE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
-        folder = Path(place)
-        # What a plug-in may import is found as usual, where its package is installed.
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as temporary:
+        folder = Path(temporary)
+        # A plug-in finds its imports as usual if its package is installed.
         os.environ["PYTHONPATH"] = str(folder / "installed")
-        cases = [CASES[name] for name in asked.cases or sized(list(CASES), ["profile", "template", "flow"])]
-        status = show("backtests as typed", [each for case in cases for each in figures(case, folder, asked.runs)])
+        cases = [CASES[name] for name in options.cases or sized(list(CASES), ["profile", "template", "flow"])]
+        status = show("backtests as typed", [each for case in cases for each in figures(case, folder, options.runs)])
     if not FOREIGN:
         print(
             "backtrader and backtesting.py aren't installed, so they weren't measured. To install them: make .venv/.dev"

@@ -1,8 +1,8 @@
-"""Measure the bars of four timeframes of 56 coins' spot prices: the first fetch, a pass of a new process, a warm pass.
+"""Measure bars of four timeframes of 56 coins' spot prices: the first fetch, a pass of a new process, and a warm pass.
 
-The market is that of a Kraken Futures sandbox, over HTTP. A fetch takes the time of the exchange too, which makes the
-charts of 700 days; a pass that reads what is stored is measured in the bot's own processor time. The last figure counts
-requests over some hours of passes, one every two minutes.
+The market is a Kraken Futures sandbox over HTTP. A fetch includes the time in which the exchange computes charts of 700
+days. A pass that reads stored bars is measured in the bot's own CPU time. The last figure counts requests in some hours
+of passes, one every two minutes.
 """
 
 import json
@@ -40,36 +40,36 @@ NEW = "new process"
 
 
 class Counting(client.Client):
-    """A client that counts the charts that it asks for."""
+    """A client that counts its chart requests."""
 
-    asked = 0
+    requests = 0
 
     def read(self, path: str, **query: str) -> Any:
-        Counting.asked += 1
+        Counting.requests += 1
         return super().read(path, **query)
 
 
 def served(app: App) -> dict[str, float]:
-    """Return what a pass takes to get all bars: seconds of the day and of the processor, requests, and bars."""
-    now, symbols, Counting.asked = app.now(), app.settings.universe[:COINS], 0
+    """Return what one pass needs to get all bars: wall seconds, CPU seconds, requests, and bars."""
+    now, symbols, Counting.requests = app.now(), app.settings.universe[:COINS], 0
     began, used = time.perf_counter(), time.process_time()
     found = [app.bars.closed(need, symbols, now) for need in NEEDS]
     cpu_s, wall_s = time.process_time() - used, time.perf_counter() - began
     bars = sum(len(series) for each in found for series in each.values())
-    return {"wall_s": wall_s, "cpu_s": cpu_s, "requests": Counting.asked, "bars": bars}
+    return {"wall_s": wall_s, "cpu_s": cpu_s, "requests": Counting.requests, "bars": bars}
 
 
 def read_by_new_process(state: Path) -> dict[str, float]:
-    """Return the same of a process that was started for one pass."""
+    """Return the same for a process that was started for one pass."""
     command = [sys.executable, __file__, NEW, str(state)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def figures() -> Iterator[Figure]:
-    """Yield all lines."""
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
-        state = Path(place) / "bot"
+    """Yield all lines of the table."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as folder:
+        state = Path(folder) / "bot"
         try:
             init.run(str(state), None, "demo", dict(VENUE))
             with open_app(Options(str(state)), {}) as app:
@@ -87,11 +87,11 @@ def figures() -> Iterator[Figure]:
     yield Figure("a pass without new bars", "CPU, the median", 1000 * statistics.median(quiet), "ms", WARM_MS)
     asking = [one for one in later if one["requests"]]
     told = f"{sum(one['requests'] for one in asking)} requests in {len(later)} passes"
-    yield Figure("passes that ask for anything", told, len(asking), "passes")
+    yield Figure("passes that request anything", told, len(asking), "passes")
 
 
 def main() -> int:
-    """Print the table, or, as a new process, what it read."""
+    """Print the table or, in a new process, the figures of its pass."""
     charts.Client = Counting  # type: ignore[attr-defined]
     if sys.argv[1:2] == [NEW]:
         with open_app(Options(sys.argv[2]), {}) as app:

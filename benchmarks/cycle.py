@@ -1,7 +1,7 @@
-"""Measure one decision cycle, from the snapshot to the decisions, on universes of growing size.
+"""Measure one decision cycle, from the snapshot to the decisions, for universes of increasing size.
 
-The ports are in memory, so that only the core is measured. Each size has its own process, because a
-process never gives back the memory that it reached.
+The ports are in memory, so that only the core is measured. Each size has its own process, because a process never
+returns memory to the system.
 """
 
 import resource
@@ -52,7 +52,7 @@ PAST_SESSIONS = 249
 
 
 class Load(NamedTuple):
-    """How many facts are known of each symbol."""
+    """How many facts each symbol has."""
 
     alerts: int
     prints: int
@@ -60,7 +60,7 @@ class Load(NamedTuple):
 
 
 LOADS: Mapping[str, Load] = {
-    # What the embedded exchange has served of its 20 symbols, on average, ninety minutes into a session.
+    # The averages of the embedded exchange's 20 symbols, ninety minutes into a session.
     "usual": Load(5, 24, 38),
     "busy": Load(20, 60, 50),
 }
@@ -89,7 +89,7 @@ def tide_tick(minute: int) -> TideTick:
 
 
 def symbol_facts(symbol: str, number: int, load: Load) -> SymbolFacts:
-    """Return what is known of one symbol; no two values are one object, as after reading them from a file."""
+    """Return one symbol's facts; no two values are the same object, as when they are read from a file."""
     yesterday = DAY - timedelta(days=1)
     stored: dict[str, list[Any]] = {
         "flow_alerts": [alert(symbol, number, index) for index in range(load.alerts)],
@@ -105,7 +105,7 @@ def symbol_facts(symbol: str, number: int, load: Load) -> SymbolFacts:
 
 
 def alert(symbol: str, number: int, index: int) -> FlowAlert:
-    """Return one alert of the last half hour; four in five lean one way, which differs from name to name."""
+    """Return one alert of the last half hour; four in five point the same way, which differs by symbol."""
     bullish = (number + index) % 5 > 0 if number % 2 else (number + index) % 5 == 0
     premium = Decimal(60_000 + 1_000 * ((number + 7 * index) % 300))
     return FlowAlert(
@@ -142,7 +142,7 @@ def dark_print(symbol: str, number: int, index: int) -> DarkPoolPrint:
 
 
 def greek_exposure(symbol: str, number: int, index: int) -> GreekExposure:
-    """Return the gamma exposure of so many days before the session."""
+    """Return the gamma exposure of this many days before the session."""
     day = DAY - timedelta(days=1 + index)
     return GreekExposure(day.isoformat(), symbol, day, Decimal(9_000 + number - 7 * index), Decimal(-7_000))
 
@@ -154,7 +154,7 @@ def oi_change(symbol: str, day: date, index: int) -> OiChange:
 
 
 def options_volume(symbol: str, number: int, index: int) -> OptionsVolume:
-    """Return what a symbol's options traded so many days before the session."""
+    """Return the options volume of a symbol this many days before the session."""
     day, usd = DAY - timedelta(days=1 + index), Decimal(50_000_000 + 1_000 * (number + 7 * index))
     return OptionsVolume(day.isoformat(), symbol, day, usd, usd, True)
 
@@ -165,7 +165,7 @@ def quote(symbol: str) -> Quote:
 
 
 def world(symbols: Sequence[str], load: Load) -> World:
-    """Return a dry run's ports with the shipped configuration, and everything known that a cycle asks for."""
+    """Return a dry run's ports with the shipped configuration, and all facts that a cycle reads."""
     settings = load_settings(None, {}).settings
     venue = FakeVenue(SESSION, NOW, Decimal(100_000))
     venue.prices = {symbol: quote(symbol) for symbol in symbols}
@@ -193,29 +193,29 @@ def world(symbols: Sequence[str], load: Load) -> World:
 
 
 def cycle_s(prepared: World) -> float:
-    """Run one cycle and return its seconds of the processor."""
+    """Run one cycle and return its CPU seconds."""
     began = time.process_time()
     cycle = trade_once(prepared, CALL, propose(prepared, prepared.reader.clock().now))
     elapsed_s = time.process_time() - began
-    assert len(cycle.candidates) == len(prepared.rules.universe), "every symbol must have been decided on"
+    assert len(cycle.candidates) == len(prepared.rules.universe), "every symbol must have a decision"
     return elapsed_s
 
 
 def peak_mb() -> float:
-    """Return the most memory that this process has held, in MB; Linux counts in KiB and macOS in bytes."""
+    """Return the process's peak memory in MB; Linux counts in KiB, macOS in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def measure_here(size: int, load: Load) -> None:
-    """Print the median seconds of the processor and the peak memory in MB of one case, in this process."""
+    """Print the median CPU seconds and the peak memory in MB of one case, in this process."""
     prepared = world([f"S{number:04}" for number in range(size)], load)
     cycle_s(prepared)
     print(statistics.median(cycle_s(prepared) for _ in range(RUNS)), peak_mb())
 
 
 def measure(size: int, load: str) -> tuple[float, float]:
-    """Return what `measure_here` finds in a fresh process."""
+    """Return the figures of `measure_here` in a new process."""
     command = [sys.executable, __file__, str(size), load]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     median_s, peak = done.stdout.split()
@@ -232,7 +232,7 @@ def figures(name: str) -> Iterator[Figure]:
 
 
 def main() -> int:
-    """Measure every size under each load, and print a table for each."""
+    """Measure every size under each load, and print a table for each load."""
     status = 0
     for name, load in LOADS.items():
         known = f"{load.alerts} alerts, {load.prints} prints, {load.contracts} contracts a symbol"

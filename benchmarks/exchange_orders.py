@@ -1,7 +1,7 @@
-"""Measure POST /v2/orders beside a bare GET /v2/clock on the same server, one client after another and many at once.
+"""Measure POST /v2/orders against a plain GET /v2/clock on the same server, with one client and with many at once.
 
-Each order is durable in the log before it is answered; orders that arrive together share the write. The engine alone
-is measured in memory, without HTTP and without a log.
+Each order is in the synced log before its response; orders that arrive together share the write. The engine alone is
+measured in memory, without HTTP and without a log.
 """
 
 import asyncio
@@ -47,14 +47,14 @@ def order(limit: str) -> bytes:
 
 
 class Client:
-    """One kept-open connection that reads an answer and looks at its status only."""
+    """A persistent connection that reads a response and checks only its status."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def ask(self, request: bytes) -> None:
-        """Send a request and read its whole answer, which must be a 200."""
+        """Send a request and read its complete response, which must be a 200."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
@@ -67,27 +67,27 @@ class Client:
 
 
 async def measure(url: str) -> dict[str, list[float]]:
-    """Return the seconds of each step, taken in turn; the first rounds only warm up."""
+    """Return the seconds of each step, in rotation; the first rounds only warm up."""
     address = urlsplit(url)
     clients = [Client(*await asyncio.open_connection(address.hostname, address.port)) for _ in range(CLIENTS)]
     taken: dict[str, list[float]] = {"clock": [], "order": [], "clocks": [], "orders": []}
     for number in range(ROUNDS + 20):
         posted = order(f"{1 + number / 100:.2f}")
-        for name, request, asked in (
+        for name, request, connections in (
             ("clock", CLOCK, clients[:1]),
             ("order", posted, clients[:1]),
             *((("clocks", CLOCK, clients), ("orders", posted, clients)) if number % 10 == 0 else ()),
         ):
             began = time.perf_counter()
-            await asyncio.gather(*(client.ask(request) for client in asked))
-            taken[name].append((time.perf_counter() - began) / len(asked))
+            await asyncio.gather(*(client.ask(request) for client in connections))
+            taken[name].append((time.perf_counter() - began) / len(connections))
     for client in clients:
         client.close()
     return {name: seconds[len(seconds) // 15 :] for name, seconds in taken.items()}
 
 
 def engine_rate(folder: Path, make: Callable[[int], OrderRequest], *, paper: bool) -> float:
-    """Return orders per processor second through the engine alone, each submitted and settled; cash is endless."""
+    """Return orders per CPU second through the engine alone, each submitted and settled; cash is unlimited."""
     stored = read_market(folder)
     market = open_market(folder, stored)
     spec, start_us = PAPER if paper else NEXT_BAR, market.calendar.market[0].open_us
@@ -102,17 +102,17 @@ def engine_rate(folder: Path, make: Callable[[int], OrderRequest], *, paper: boo
 
 
 def resting(number: int) -> OrderRequest:
-    """Return an order that rests."""
+    """Return an order that rests in the book."""
     return OrderRequest("AAPL", 1, "limit", "day", Decimal(1), None, UNITS + number)
 
 
 def crossing(number: int) -> OrderRequest:
-    """Return an order that is filled at once where the fill model does that."""
+    """Return an order that fills at once if the fill model allows it."""
     return OrderRequest("AAPL", 1, "market", "day", Decimal(1), None, None)
 
 
 def figures(taken: dict[str, list[float]], folder: Path) -> list[Figure]:
-    """Return the table's lines; ratios are of medians."""
+    """Return the table's lines; ratios compare medians."""
     median_s = {name: statistics.median(seconds) for name, seconds in taken.items()}
     rates = engine_rate(folder, resting, paper=False), engine_rate(folder, crossing, paper=True)
     return [
@@ -134,12 +134,12 @@ def figures(taken: dict[str, list[float]], folder: Path) -> list[Figure]:
 
 
 def milliseconds(seconds: float) -> str:
-    """Return a time in words."""
+    """Return a time as text in milliseconds."""
     return f"{seconds * 1000:.3f} ms"
 
 
 def main() -> int:
-    """Make an exchange in an open session, measure, print, and stop it."""
+    """Create an exchange in an open session, measure it, print the table, and stop it."""
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as name:
         folder = Path(name)
         process.create(folder, MarketSpec(symbols=default_symbols(20), sessions=2, start=date(2026, 11, 16)))
@@ -150,7 +150,7 @@ def main() -> int:
         finally:
             process.stop(folder)
         lines = figures(taken, folder)
-    return show(f"orders over HTTP, medians of {ROUNDS} taken in turn", lines)
+    return show(f"orders over HTTP, medians of {ROUNDS} in rotation", lines)
 
 
 if __name__ == "__main__":

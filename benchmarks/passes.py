@@ -1,9 +1,8 @@
-"""Measure what passes cost in two checkouts, in turn: the demo's session, and cycles of many symbols.
+"""Compare the cost of passes in two checkouts: the demo's session, and cycles of many symbols.
 
-`python benchmarks/passes.py OLD NEW` compares two checkouts, each with its own .venv; NEW is this one if left out, and
-without OLD this one is measured alone. Each measurement is its own process, which runs this file on the
-checkout's code. The processor's time is what counts, because another program can only delay a session. The exchange's
-is read from /proc.
+`python benchmarks/passes.py OLD NEW` compares two checkouts, each with its own .venv; NEW defaults to this one, and
+without OLD only this one is measured. Each measurement is its own process, which runs this file on the checkout's code.
+The figure is CPU time, because another program can only delay a session; that of the exchange is read from /proc.
 """
 
 import gc
@@ -19,15 +18,15 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve()
 SMALLEST = bool(os.environ.get("BENCHMARKS_SMALLEST"))
-"""As `benchmarks.support.sizes` has it, which a checkout that is measured may lack."""
+"""The variable of `benchmarks.support.sizes`, which an old checkout may not have."""
 ROUNDS = 1 if SMALLEST else 3
 CYCLES = 1 if SMALLEST else 5
 SESSIONS: Mapping[str, Sequence[str]] = {"1 symbol": ("SPY",), **({} if SMALLEST else {"20 symbols": ()})}
-"""The symbols of each session measured; none means the demo's own."""
+"""The symbols of each session measured; empty for the demo's own."""
 SIZES = (5, 10) if SMALLEST else (500, 5_000)
 MINUTES = 5 if SMALLEST else 390
 SESSION_BOUND, CYCLE_BOUND, FLAT = 0.6, 0.8, 1.3
-"""How much of the old cost is wanted, and how much more a symbol may cost in the largest cycle than in the smallest."""
+"""The wanted fractions of the old cost, and how much more a symbol may cost in the largest cycle than the smallest."""
 Measured = dict[str, float]
 
 
@@ -45,7 +44,7 @@ def measure_session(symbols: Sequence[str]) -> Measured:
             report = demo.run(str(state), flags, MINUTES, lambda done, total: None)
             took_s, bot_s = time.perf_counter() - began, time.process_time() - began_cpu
             endpoint = process.running(state / "exchange")
-            assert endpoint is not None, "the exchange must still be there to be asked"
+            assert endpoint is not None, "the exchange must still be running"
             exchange_s = cpu_s(endpoint.pid)
         finally:
             process.stop(state / "exchange")
@@ -54,13 +53,13 @@ def measure_session(symbols: Sequence[str]) -> Measured:
 
 
 def cpu_s(pid: int) -> float:
-    """Return the processor seconds that a process has used."""
+    """Return the CPU seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure_cycle(size: int) -> Measured:
-    """Score a universe and run a pass of entries over it, recording both on the disk; return seconds."""
+    """Score a universe and run a pass of entries over it, recording both on disk; return seconds."""
     from datetime import timedelta
 
     from benchmarks import cycle
@@ -73,7 +72,7 @@ def measure_cycle(size: int) -> Measured:
     from tradebot.ports.world import Call
 
     class Recorded(cycle.LoadedFacts):
-        """Facts that are in memory already, and passes that are recorded as they are in a bot."""
+        """Facts that are in memory already, and passes recorded as a bot records them."""
 
         def __init__(self, symbols: Sequence[str], folder: Path) -> None:
             super().__init__(symbols, cycle.LOADS["usual"])
@@ -89,14 +88,14 @@ def measure_cycle(size: int) -> Measured:
             return self._stored.passes(since)
 
     def cycle_s(number: int) -> float:
-        """Return the processor seconds of one cycle; each is its own pass."""
+        """Return the CPU seconds of one cycle, which is its own pass."""
         calls = [Call(job, day, f"open+{number}m", "benchmark") for job in (Job.SCORE, Job.TRADE_ONCE)]
         clock = prepared.reader.clock()
         began = time.process_time()
         score(prepared, calls[0], replace(clock, now=clock.now + timedelta(seconds=number)))
         done = trade_once(prepared, calls[1])
         elapsed_s = time.process_time() - began
-        assert len(done.candidates) == size, "every symbol must have been decided on"
+        assert len(done.candidates) == size, "every symbol must have a decision"
         return elapsed_s
 
     symbols, day = [f"S{number:04}" for number in range(size)], date(2026, 11, 16)
@@ -108,7 +107,7 @@ def measure_cycle(size: int) -> Measured:
 
 
 def measured(checkout: Path, *words: str) -> Measured:
-    """Return what a fresh process finds in a checkout."""
+    """Return the figures of a new process in a checkout."""
     command = [str(checkout / ".venv/bin/python"), str(HERE), "--measure", *words]
     environ = {**os.environ, "PYTHONPATH": str(checkout)}
     done = subprocess.run(command, cwd=checkout, env=environ, stdout=subprocess.PIPE, text=True, check=True)
@@ -119,7 +118,7 @@ def measure_here(what: str, *words: str) -> None:
     """Print one measurement of the code in the current folder."""
     from tradebot.__main__ import UNCOLLECTED
 
-    # The same as in a bot's process.
+    # As in a bot's process.
     gc.set_threshold(UNCOLLECTED)
     found = measure_session(words) if what == "session" else measure_cycle(int(words[0]))
     for name, value in found.items():
@@ -127,7 +126,7 @@ def measure_here(what: str, *words: str) -> None:
 
 
 def in_turn(checkouts: Sequence[Path], *words: str) -> list[Measured]:
-    """Measure each checkout in turn, and return the medians of each."""
+    """Measure the checkouts in rotation, and return the medians of each."""
     rounds = [[measured(checkout, *words) for checkout in checkouts] for _ in range(ROUNDS)]
     return [
         {name: statistics.median(one[name] for one in each) for name in each[0]} for each in zip(*rounds, strict=True)
@@ -135,7 +134,7 @@ def in_turn(checkouts: Sequence[Path], *words: str) -> list[Measured]:
 
 
 def main(checkouts: Sequence[Path]) -> int:
-    """Measure and print the sessions, then the cycles."""
+    """Measure and print the sessions and then the cycles."""
     from benchmarks.support.figures import Figure, show
 
     def lines(what: str, found: Sequence[Measured], bound: float | None) -> Iterator[Figure]:
@@ -162,7 +161,7 @@ def main(checkouts: Sequence[Path]) -> int:
 
 
 if __name__ == "__main__":
-    # The folder of this file is first on the path; the checkout measured comes in its place.
+    # This file's folder is first in the path; the measured checkout replaces it.
     sys.path[0] = str(Path.cwd() if sys.argv[1:2] == ["--measure"] else HERE.parents[1])
     if sys.argv[1:2] == ["--measure"]:
         measure_here(*sys.argv[2:])

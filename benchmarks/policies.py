@@ -1,8 +1,8 @@
-"""Measure how often the gate for learned policies lets noise through, how often a true edge, and what broken gates do.
+"""Measure how often the gate for learned policies passes noise, how often a true edge, and what broken gates pass.
 
-Each policy is the best of a study of 20 configurations with five seeds, chosen by hindsight, whose judged sessions are
-500. Noise draws targets with the turnover of the others. A true edge is a configuration with a true Sharpe ratio of 3
-a year after costs. Each broken gate makes one mistake, and is asked about the policies that this mistake lets through.
+Each policy is the best, by hindsight, of a study of 20 configurations with five seeds, tested in 500 sessions. Noise
+draws targets with the turnover of the others. A true edge is a configuration with a true Sharpe ratio of 3 a year after
+costs. Each broken gate makes one mistake, and judges the policies that this mistake lets through.
 """
 
 import sys
@@ -28,7 +28,7 @@ Gate = Callable[[PolicyResults], bool]
 
 
 def passes(of: PolicyResults) -> bool:
-    """Return True if results meet everything that the shipped conditions ask before paper."""
+    """Return True if results meet all shipped conditions for paper trading."""
     return all(one.is_met() for one in asked_of(of))
 
 
@@ -38,36 +38,36 @@ def asked_of(of: PolicyResults) -> Iterator[ConditionCheck]:
 
 
 def best_seed(of: PolicyResults) -> bool:
-    """Take the best seed for all of them."""
+    """Use the best seed for all seeds."""
     best = max(of.runs, key=lambda run: ratio_of(run.returns))
     return passes(replace(of, runs=tuple(replace(best, seed=run.seed) for run in of.runs)))
 
 
 def one_trial(of: PolicyResults) -> bool:
-    """Count the chosen configuration alone."""
+    """Count only the chosen configuration as a trial."""
     return passes(replace(of, trials=1, tried=tuple(one for one in of.tried if one.configuration == of.configuration)))
 
 
 def wrong_way_round(of: PolicyResults) -> bool:
-    """Take a large p for a good one."""
+    """Accept a large p-value instead of a small one."""
     rows = (replace(one, must=Must.AT_LEAST) if one.name.startswith("policy_spa") else one for one in asked_of(of))
     return all(one.is_met() for one in rows)
 
 
 def no_embargo(of: PolicyResults) -> bool:
-    """Don't ask what models have seen."""
+    """Ignore which sessions models were trained on."""
     return all(one.is_met() for one in asked_of(of) if one.name != "policy_seen")
 
 
 class Control(Struct, frozen=True):
-    """A broken gate, the policies that its mistake is about, and whether most of these should pass."""
+    """A broken gate, the policies that its mistake affects, and whether most of these should pass."""
 
     broken: Gate
     about: Study
     skilled: bool = False
 
     def fails(self, share: Interval) -> bool:
-        """Return True if the share that passes shows that the gate is broken."""
+        """Return True if the share of passing policies shows that the gate is broken."""
         return share.high < 0.5 if self.skilled else share.low > 0.05
 
 
@@ -84,21 +84,21 @@ def made(of: Study) -> Source:
 
 
 def passed(source: Source, gate: Gate, first: int, many: int) -> Interval:
-    """Return the share of so many policies that pass a gate, with its interval."""
+    """Return the share of a number of policies that pass a gate, with its interval."""
     return wilson(sum(gate(source(number)) for number in range(first, first + many)), many)
 
 
 def figures() -> Iterator[Figure]:
     kinds = [
         ("noise", NOISE, MANY, 5.0),
-        ("noise that pays no costs", Study(costs=0.0), MANY, 5.0),
+        ("noise without costs", Study(costs=0.0), MANY, 5.0),
         ("noise, unrelated configurations", Study(related=False), OTHERS, 5.0),
         (f"Sharpe {SHARPE:g}", SKILL, MANY, None),
         (f"Sharpe {SHARPE:g}, others without any", Study(SHARPE, related=False), OTHERS, None),
         ("Sharpe 2", Study(2.0), OTHERS, None),
         ("Sharpe 4", Study(4.0), OTHERS, None),
         (f"Sharpe {LUCKY:g} in one of {SEEDS} seeds", Study(LUCKY, lucky=True), OTHERS, 5.0),
-        (f"Sharpe {SHARPE:g} in sessions that were seen", Study(SHARPE, seen=True), OTHERS, 5.0),
+        (f"Sharpe {SHARPE:g} in sessions used for training", Study(SHARPE, seen=True), OTHERS, 5.0),
     ]
     for name, of, many, bound in kinds:
         share = passed(made(of), passes, 0, many)
@@ -106,7 +106,7 @@ def figures() -> Iterator[Figure]:
 
 
 def alone() -> Iterator[Figure]:
-    """Yield how often noise meets each condition, whatever the others say."""
+    """Yield how often noise meets each condition by itself."""
     met = Counter(one.name for number in range(OTHERS) for one in asked_of(study(number, NOISE)) if one.is_met())
     for one in asked_of(study(0, NOISE)):
         share = wilson(met[one.name], OTHERS)
@@ -124,7 +124,7 @@ def broken() -> Iterator[Figure]:
 def main() -> int:
     status = show(f"The best of {CONFIGURATIONS} configurations, judged in {SESSIONS} sessions", figures())
     status |= show("Noise, condition by condition", alone())
-    return status | show("Broken gates, about what their mistake lets through or refuses", broken())
+    return status | show("Broken gates, with the policies that their mistake affects", broken())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Measure how often chance climbs to real money, and how often a true edge does.
+"""Measure how often chance reaches live trading, and how often a true edge does.
 
-Each strategy is drawn returns of 500 sessions, in trades of four sessions, and is asked after every session whether it
-may climb the next rung by the shipped conditions. Chance is the best of 20 strategies without an edge, chosen by
+Each strategy has random returns of 500 sessions, in trades of four sessions. After every session, the shipped
+conditions decide whether it may go to the next stage. Chance is the best of 20 strategies without an edge, selected by
 hindsight over all sessions. An edge is one of 20 trials with a true Sharpe ratio of 3 a year. Returns are normal, or
 Student's t with 4 degrees of freedom, whose tails are about those of daily returns of shares.
 """
@@ -30,7 +30,7 @@ SESSIONS, TRIALS, IN_TRADE, VOLATILITY, A_YEAR = 500, 20, 4, 0.005, 252
 DEGREES, ERROR = 4, 0.05
 NONE = Decimal(0)
 AS_ASSUMED = ParityTotals(20, 100, NONE, NONE, 0, 0, 0, NONE)
-"""Twenty sessions that compared with their backtests without a difference."""
+"""Twenty sessions that agreed with their backtests."""
 
 
 def best_by_chance(seed: int, *, tails: bool = False) -> NDArray[np.float64]:
@@ -43,7 +43,7 @@ def best_by_chance(seed: int, *, tails: bool = False) -> NDArray[np.float64]:
 
 
 def with_edge(seed: int, sharpe: float) -> NDArray[np.float64]:
-    """Return the returns of a strategy with a true Sharpe ratio a year."""
+    """Return the returns of a strategy with this true annual Sharpe ratio."""
     drawn: NDArray[np.float64] = np.random.default_rng(seed).normal(sharpe / sqrt(A_YEAR), 1, SESSIONS)
     return VOLATILITY * drawn
 
@@ -53,7 +53,7 @@ def shipped_rules() -> PromotionRules:
 
 
 def climb(returns: NDArray[np.float64], rules: PromotionRules) -> Iterator[tuple[int, Rung]]:
-    """Yield each rung that is reached, and after how many sessions, if one is asked for after every session."""
+    """Yield each stage that is reached, and after how many sessions, if it is checked after every session."""
     known, rung, since = tuple(returns.tolist()), Rung.CANDIDATE, 0
     whole = SESSIONS // IN_TRADE * IN_TRADE
     trades = tuple((np.prod(1 + returns[:whole].reshape(-1, IN_TRADE), axis=1) - 1).tolist())
@@ -69,13 +69,13 @@ def climb(returns: NDArray[np.float64], rules: PromotionRules) -> Iterator[tuple
 
 
 def reached(drawn: Iterator[NDArray[np.float64]], rules: PromotionRules) -> Counter[Rung]:
-    """Return how many of these strategies reach each rung within their sessions."""
+    """Return how many of these strategies reach each stage within their sessions."""
     return Counter(rung for returns in drawn for _, rung in climb(returns, rules))
 
 
 def promoted(many: int, rules: PromotionRules) -> Iterator[MeanInterval]:
-    """Yield what the promotions to live of so many strategies with a Sharpe ratio of 3 were based on."""
-    left = many
+    """Yield the evidence for the promotions to live of a number of strategies with a Sharpe ratio of 3."""
+    remaining = many
     for seed in count(SESSIONS):
         returns = with_edge(seed, 3.0)
         live = [sessions for sessions, rung in climb(returns, rules) if rung is Rung.LIVE]
@@ -84,34 +84,34 @@ def promoted(many: int, rules: PromotionRules) -> Iterator[MeanInterval]:
             found = interval(TrackRecord(shown, tuple(returns[: live[0]].tolist()), (), 0, A_YEAR, 0.0, TRIALS), ERROR)
             assert found is not None
             yield found
-            left -= 1
-        if not left:
+            remaining -= 1
+        if not remaining:
             return
 
 
 def put_down_after(based_on: MeanInterval, returns: NDArray[np.float64]) -> int | None:
-    """Return after how many sessions a strategy is put down, if one looks after each; None if it never is."""
+    """Return after how many sessions a strategy is demoted, if it is checked after each; None if it never is."""
     known = tuple(returns.tolist())
-    for place in range(FEWEST, len(known) + 1):
-        least = least_since(based_on, known[:place], ERROR)
-        if least is not None and fmean(known[:place]) < least:
-            return place
+    for sessions in range(FEWEST, len(known) + 1):
+        least = least_since(based_on, known[:sessions], ERROR)
+        if least is not None and fmean(known[:sessions]) < least:
+            return sessions
     return None
 
 
 def demotions(rules: PromotionRules) -> Iterator[Figure]:
-    """Yield how many promoted strategies are put down in time if their edge goes on, ends, or turns round."""
+    """Yield how many promoted strategies are demoted in time if their edge continues, ends, or reverses."""
     bases = [*promoted(OTHERS, rules)]
-    for name, sharpe in (("edge goes on", 3.0), ("edge ends", 0.0), ("edge turns round", -3.0)):
+    for name, sharpe in (("edge continues", 3.0), ("edge reverses", 0.0), ("edge turns round", -3.0)):
         after = [put_down_after(base, with_edge(-seed % 2**32, sharpe)) for seed, base in enumerate(bases, 1)]
         for sessions in (100, 250, SESSIONS):
             share = wilson(sum(one is not None and one <= sessions for one in after), len(after))
-            measured = f"put down within {sessions}, of {len(after):,}: {share.low:.1%} to {share.high:.1%}"
+            measured = f"demoted within {sessions}, of {len(after):,}: {share.low:.1%} to {share.high:.1%}"
             yield Figure(name, measured, 100 * share.value, "%")
 
 
 def kinds() -> Iterator[tuple[str, int, Iterator[NDArray[np.float64]]]]:
-    """Yield each kind of strategy with how many are drawn."""
+    """Yield each kind of strategy, with how many are drawn."""
     yield "chance, normal", STRATEGIES, (best_by_chance(seed) for seed in range(STRATEGIES))
     yield "Sharpe 3", STRATEGIES, (with_edge(seed, 3.0) for seed in range(STRATEGIES))
     yield "chance, heavy tails", OTHERS, (best_by_chance(seed, tails=True) for seed in range(OTHERS))
@@ -131,8 +131,8 @@ def figures() -> Iterator[Figure]:
 
 
 def main() -> int:
-    status = show(f"Promotion of drawn strategies, asked after each of {SESSIONS} sessions", figures())
-    title = "Promoted strategies with a Sharpe ratio of 3, looked at after each session since"
+    status = show(f"Promotion of random strategies, checked after each of {SESSIONS} sessions", figures())
+    title = "Promoted strategies with a Sharpe ratio of 3, checked after each later session"
     return status | show(title, demotions(shipped_rules()))
 
 

@@ -1,7 +1,7 @@
-"""Measure a report over 10,000 trades of 200 sessions, made from a seed, past its imports.
+"""Measure a report over 10,000 generated trades of 200 sessions, without importing modules.
 
-The books are a real ledger and the ends of sessions a real store. What the gates' refusals were worth is left out: that
-depends on the bars that must be read, and `tradebot report` shows its progress.
+The books are a real ledger, and the ends of sessions a real store. The value of the gates' refusals is left out,
+because it depends on bars that must be read, and `tradebot report` shows its progress there.
 """
 
 import gc
@@ -42,12 +42,12 @@ SEED = 17
 
 
 def past() -> list[Session]:
-    """Return the sessions in which the made books traded."""
+    """Return the sessions in which the generated books have trades."""
     return [session for session in grown.sessions(2 * TRADES // grown.A_SESSION + 2) if session.close < grown.NOW]
 
 
 def make(folder: Path) -> None:
-    """Make the books, and the end of each session with an equity from the seed."""
+    """Generate the books, and the end of each session with an equity."""
     grown.make(folder, 2 * TRADES)
     facts = SqliteFacts(folder, JsonlEvents(folder / state_folder.EVENTS), grown.NOW)
     drawn, equity = Random(SEED), float(grown.CASH)  # noqa: S311 - replayable on purpose
@@ -61,7 +61,7 @@ def make(folder: Path) -> None:
 
 
 def prices() -> BenchmarkPrices:
-    """Return the prices of a benchmark from the seed."""
+    """Return generated prices of a benchmark."""
     drawn, price = Random(SEED + 1), 500.0  # noqa: S311 - replayable on purpose
     opens, closes = dict[date, float](), dict[date, float]()
     for session in past():
@@ -71,7 +71,7 @@ def prices() -> BenchmarkPrices:
 
 
 def timed(app: App) -> Iterator[tuple[str, float]]:
-    """Yield what each part of one report takes, in seconds."""
+    """Yield the seconds of each part of a report."""
     began = time.process_time()
     history = read_history(app)
     yield "read the books", time.process_time() - began
@@ -92,12 +92,12 @@ def timed(app: App) -> Iterator[tuple[str, float]]:
 
 
 def main() -> int:
-    """Make the books, report them several times, and print the medians."""
+    """Generate the books, report on them several times, and print the medians."""
     STATE.mkdir(exist_ok=True)
-    # As the command itself does.
+    # As the command itself configures it.
     gc.set_threshold(UNCOLLECTED)
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as place:
-        folder = Path(place) / "state"
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as temporary:
+        folder = Path(temporary) / "state"
         make(folder)
         runs = list[dict[str, float]]()
         for _ in range(RUNS + 1):

@@ -1,7 +1,7 @@
-"""Play the published rotation and what is left of it, and write docs/ROTATION.md: python -m benchmarks.rotation
+"""Play the published rotation and its variants, and write docs/ROTATION.md: python -m benchmarks.rotation
 
-The data is a folder with daily prices and the funds rate, as described in docs/ROTATION.md. Every run takes the live
-bot's own road: its strategy, gates, sizes and orders, on the engine of the embedded exchange.
+The data is a folder with daily prices and the funds rate, as described in docs/ROTATION.md. Every run uses the live
+bot's own code: its strategy, gates, sizes and orders, on the engine of the embedded exchange.
 """
 
 import argparse
@@ -42,7 +42,7 @@ HONEST = Assumptions()
 
 
 def times(session: str, lasting: str = "3 sessions") -> Mapping[str, object]:
-    """Return the settings by which the rotation trades in another session of the month."""
+    """Return the settings with which the rotation trades in another session of the month."""
     usual = RotationStrategy.times.partition(" for ")[0]
     return {
         "strategies": {"rotation": {"times": in_session_of_month(parse(f"{usual} for {lasting}", ALPACA.day), session)}}
@@ -69,15 +69,15 @@ RUNS: Mapping[str, Assumptions] = {
     ),
     **{f"{name} session": replace(HONEST, changes=times(name)) for name in SESSIONS_OF_MONTH[1:]},
 }
-"""Every run that the page tells of, by its name; the first session of the month is the honest one."""
+"""Every run on the page, by name; the first session of the month has the honest assumptions."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Play all runs, on all processors, and write the page."""
+    """Play all runs on all processors, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "market", metavar="FOLDER")
     parser.add_argument("--to", type=Path, default=PAGE, metavar="FILE")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     if sized(False, True):
         _try()
         return 0
@@ -87,31 +87,31 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    lacking = [name for name in (PRICES, RATES) if not (asked.data / name).is_file()]
+    lacking = [name for name in (PRICES, RATES) if not (options.data / name).is_file()]
     if lacking:
-        print(f"{asked.data} has no {lacking[0]}: name the folder with --data", file=sys.stderr)
+        print(f"{options.data} has no {lacking[0]}: name the folder with --data", file=sys.stderr)
         return 2
     began = time.perf_counter()
-    found = _play_runs(Data(asked.data.resolve()))
-    asked.to.write_text(page(found), encoding="utf-8")
-    print(f"wrote {asked.to}: {len(RUNS)} runs in {time.perf_counter() - began:.0f} s")
+    found = _play_runs(Data(options.data.resolve()))
+    options.to.write_text(page(found), encoding="utf-8")
+    print(f"wrote {options.to}: {len(RUNS)} runs in {time.perf_counter() - began:.0f} s")
     return 0
 
 
 def _try() -> None:
-    """Play a quarter of the honest run on made-up prices, for which there is no page."""
+    """Play a quarter of the honest run on generated prices, which writes no page."""
     from benchmarks.support import past_prices
 
     run = replace(HONEST, last=date(2020, 3, 31))
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "state") as place:
-        data = Data(Path(place))
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "state") as folder:
+        data = Data(Path(folder))
         data.make_up(run, past_prices.sessions(date(2019, 1, 2), 330))
         played = play(data, run)
-    print(f"{len(played.values)} sessions on made-up prices, {played.orders} orders")
+    print(f"{len(played.values)} sessions on generated prices, {played.orders} orders")
 
 
 def _play_runs(data: Data) -> Runs:
-    """Play the longest run first, and show how many are done."""
+    """Play all runs, the longest first, and show how many are done."""
     from rich.console import Console
     from rich.progress import track
 

@@ -1,8 +1,8 @@
-"""Measure what `serve` gains in memory over the passes of its second session, and what it holds after both.
+"""Measure how much memory `serve` gains over the passes of its second session, and how much it uses after both.
 
-It is weighed each morning after the first pass, when what belonged to the session before has been let go. What caches
-of a fixed size hold is told apart: they fill within days, and then stay as they are. Tracing memory takes memory, so
-what is resident is weighed in its own process. It takes a few minutes.
+It is measured each morning after the first pass, once the memory of the previous session is released. Caches of a fixed
+size count separately, because they fill within days and then stop growing. Tracing needs memory itself, so resident
+memory is measured in another process. It takes a few minutes.
 """
 
 import functools
@@ -34,7 +34,7 @@ FLAGS = {
     "mode": "sandbox",
     "universe": ["AAPL", "MSFT", "NVDA", "SPY"],
     "sandbox": {"sessions": 3},
-    # Chores are their own processes; one of them shows that it leaves nothing here.
+    # Chores run in their own processes; one of them shows that it leaves no memory in use here.
     "timetable": dict.fromkeys(["audit", "parity", "outcomes", "report", "summary"]),
 }
 TRACED = "traced"
@@ -46,7 +46,7 @@ class EnoughError(Exception):
 
 @dataclass(frozen=True)
 class Weight:
-    """What the process had on a morning, after so many passes; bytes. `cached` is in caches of a fixed size."""
+    """A process's memory on a morning, in bytes, after `passes` passes; `cached` is in caches of a fixed size."""
 
     passes: int
     traced: int
@@ -56,7 +56,7 @@ class Weight:
 
 
 class Scales:
-    """Counts passes, and weighs the process after the first pass of each day; at the smallest size, of each minute."""
+    """Counts passes, and measures the process after the first one of each day or, at the smallest size, minute."""
 
     def __init__(self) -> None:
         self._passes = 0
@@ -81,14 +81,14 @@ class Scales:
 
 
 def empty_bounded_caches() -> None:
-    """Empty each cache of a module that can't grow for ever; what others keep counts."""
+    """Empty all module caches that have a limit; caches without one still count."""
     for found in [found for module in [*sys.modules.values()] for found in vars(module).values()]:
         if isinstance(found, functools._lru_cache_wrapper) and found.cache_info().maxsize is not None:
             found.cache_clear()
 
 
 def weighed() -> list[dict[str, Any]]:
-    """Serve on the embedded exchange, and return what it weighed."""
+    """Serve on the embedded exchange, and return the measurements."""
     scales = Scales()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as folder:
         state = Path(folder) / "serve"
@@ -104,13 +104,13 @@ def weighed() -> list[dict[str, Any]]:
 
 
 def weights(*words: str) -> list[Weight]:
-    """Return what a process of its own weighed."""
+    """Return the measurements of a separate process."""
     done = subprocess.run([sys.executable, __file__, *words], check=True, stdout=subprocess.PIPE)
     return [Weight(**found) for found in json.loads(done.stdout)]
 
 
 def resident() -> Iterator[Figure]:
-    """Yield what the process holds, and has gained over a day."""
+    """Yield the process's resident memory, and its gain over a day."""
     _, before, after = weights("plain")
     yield Figure("resident", "gained", (after.resident - before.resident) / 1024, "KB", 4096)
     yield Figure(f"resident after {after.passes:,}", "", after.resident / 1e6, "MB", 200)
@@ -119,7 +119,7 @@ def resident() -> Iterator[Figure]:
 
 
 def traced() -> Iterator[Figure]:
-    """Yield what Python's objects hold, and have gained."""
+    """Yield the memory of Python's objects, and its gain."""
     _, before, after = weights(TRACED)
     passes = after.passes - before.passes
     gained_kb = (after.traced - before.traced) / 1024 * 1000 / passes
@@ -128,7 +128,7 @@ def traced() -> Iterator[Figure]:
 
 
 def main() -> int:
-    """Weigh twice, and print; what few passes gain says nothing."""
+    """Measure both, and print them; the gain of a few passes means nothing."""
     return show("serve: memory", [*resident(), *(traced() if sized(True, False) else ())])
 
 

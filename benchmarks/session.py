@@ -19,19 +19,19 @@ STATE = Path(__file__).parents[1] / "state"
 
 
 class RequestCount(logging.Handler):
-    """Counts requests by the line that the HTTP client writes to its debug log for each answer."""
+    """Counts requests by the line that the HTTP client logs for each response."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.count = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count answers; new connections are logged too, and are none."""
+        """Count responses; new connections are logged too, but aren't counted."""
         self.count += '"%s %s %s"' in str(record.msg)
 
 
 class Minutes:
-    """Notes when each minute of the session was over, with the requests made until then."""
+    """Records when each minute of the session was over, with the requests made until then."""
 
     def __init__(self, requests: RequestCount) -> None:
         self._requests = requests
@@ -47,12 +47,12 @@ class Minutes:
 
     @property
     def requests(self) -> int:
-        """Return the requests of the same span."""
+        """Return the number of requests in the same time."""
         return self._seen[-1][1] - self._seen[0][1]
 
 
 def counter() -> RequestCount:
-    """Return a counter that hears of every request of this process."""
+    """Return a counter of all requests of this process."""
     counted = RequestCount()
     log = logging.getLogger("urllib3.connectionpool")
     log.setLevel(logging.DEBUG)
@@ -62,7 +62,7 @@ def counter() -> RequestCount:
 
 
 def main() -> int:
-    """Play the demo's session in a fresh state, print, and stop its exchange."""
+    """Play the demo's session in a new state folder, print the figures, and stop its exchange."""
     minutes = Minutes(counter())
     with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as folder:
         state = Path(folder) / "demo"

@@ -1,7 +1,7 @@
-"""Measure how soon each command is done, as multiples of what the machine itself needs to start Python.
+"""Measure how long each command takes, as multiples of the time that this machine needs to start Python.
 
-Every command is its own process, started with this environment's interpreter. The runs are interleaved,
-so that a busy moment of the machine falls on all of them, and the table shows medians of the processor's time.
+Every command is its own process with this environment's interpreter. The runs are in rotation, so that a busy moment of
+the machine affects all of them, and the table shows medians of CPU time.
 """
 
 import statistics
@@ -17,7 +17,7 @@ from benchmarks.support.sizes import sized
 from papervenue import process
 
 RUNS, WARMS = sized((7, 1), (1, 0))
-"""How often each command is timed, after so many rounds that only warm the disk cache."""
+"""How often each command is timed, and how many rounds before that only warm the disk cache."""
 PASS = "python -c pass"
 SDK = "python -c 'import alpaca.trading.client'"
 EVERY_VERB = (
@@ -30,7 +30,7 @@ VERBS = sized(EVERY_VERB, EVERY_VERB[:1])
 
 @dataclass(frozen=True)
 class Case:
-    """One command to time; `bound` is the largest wanted multiple of the case that `against` names."""
+    """A command to time; `bound` is the largest wanted multiple of the time of the case `against`."""
 
     name: str
     command: Sequence[str]
@@ -40,7 +40,7 @@ class Case:
 
 
 def cases(quick: Path, trading: Path) -> list[Case]:
-    """Return what is measured, yardsticks first. `halt` has its own state, so that no entry meets it."""
+    """Return the cases, yardsticks first. `halt` has its own state folder, so that it halts no other case."""
     program = str(BIN / "tradebot")
     return [
         Case(PASS, (sys.executable, "-c", "pass"), times=9),
@@ -57,13 +57,13 @@ def cases(quick: Path, trading: Path) -> list[Case]:
         ),
         Case("why-no-orders", tradebot(trading, "why-no-orders"), bound=32),
         *(Case(verb, tradebot(trading, verb), bound=40) for verb in ("score", "trades")),
-        # A slot is traded once; a forced one makes every run do the whole work.
+        # A slot runs once; a forced one makes every run do the whole work.
         Case("trade-once", tradebot(trading, "trade-once", "--force-slot"), against=SDK, bound=1.0),
     ]
 
 
 def prepare(quick: Path, trading: Path) -> None:
-    """Make both states, and bring one half an hour into a session, with flow, whole books and its exchange running."""
+    """Create both state folders; one bot is half an hour into a session, with flow, full books and its exchange."""
     for state in (quick, trading):
         run(*tradebot(state, "init", "--mode", "sandbox"))
     for words in (("exchange", "tick", "open"), ("exchange", "tick", "30m"), ("fetch-flow",), ("reconcile",)):
@@ -71,7 +71,7 @@ def prepare(quick: Path, trading: Path) -> None:
 
 
 def measure(measured: list[Case]) -> dict[str, float]:
-    """Return each case's median seconds of the processor."""
+    """Return each case's median CPU seconds."""
     taken: dict[str, list[float]] = {case.name: [] for case in measured}
     for number in range(WARMS + RUNS):
         for case in measured:
@@ -81,7 +81,7 @@ def measure(measured: list[Case]) -> dict[str, float]:
 
 
 def figures(measured: list[Case], medians_s: dict[str, float]) -> list[Figure]:
-    """Return a line for each case, its ratio beside the bound."""
+    """Return a line for each case, with its ratio and the bound."""
     return [_figure(case, medians_s) for case in measured]
 
 
@@ -94,14 +94,14 @@ def _figure(case: Case, medians_s: dict[str, float]) -> Figure:
 
 
 def main() -> int:
-    """Prepare the states, measure, print, and stop the exchanges that the preparation started."""
+    """Prepare the folders, measure, print, and stop the exchanges that the preparation started."""
     with tempfile.TemporaryDirectory(prefix="tradebot-bench-") as folder:
         quick, trading = Path(folder) / "quick", Path(folder) / "trading"
         try:
             prepare(quick, trading)
             measured = cases(quick, trading)
             medians_s = measure(measured)
-            return show(f"start-up, medians of {RUNS} interleaved runs", figures(measured, medians_s))
+            return show(f"start-up, medians of {RUNS} runs in rotation", figures(measured, medians_s))
         finally:
             for state in (quick, trading):
                 process.stop(state / "exchange")

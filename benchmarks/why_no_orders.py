@@ -1,7 +1,7 @@
-"""Measure `why-no-orders` with a million recorded decisions: each question as its own process, past start-up.
+"""Measure `why-no-orders` with a million recorded decisions: each question as its own process, without start-up.
 
-Start-up is what the same verb takes on a state without any pass. The bound is 100 ms above it, whether the question is
-about one pass, about a session, or about all of the million.
+Start-up is the time of the same verb on a state folder without passes. The bound is 100 ms, for questions about one
+pass, a session, or the whole million.
 """
 
 import statistics
@@ -41,7 +41,7 @@ REFUSALS = (
     (Gate.SPREAD, Reason.SPREAD_TOO_WIDE), (Gate.FLOW_FRESH, Reason.FLOW_STALE),
     (Gate.COVERAGE, Reason.COVERAGE_BELOW_MIN),
 )  # fmt: skip
-"""Which gate refuses a candidate, and with which reason; one in ten fails a second one."""
+"""The gate that refuses a candidate, and its reason; one in ten fails a second gate."""
 
 
 def passes() -> Iterator[CycleRecord]:
@@ -52,7 +52,7 @@ def passes() -> Iterator[CycleRecord]:
 
 
 def _pass(at: datetime, number: int) -> CycleRecord:
-    records = tuple(_record(symbol, number + 3 * place) for place, symbol in enumerate(SYMBOLS))
+    records = tuple(_record(symbol, number + 3 * index) for index, symbol in enumerate(SYMBOLS))
     slot = f"open+{2 + 5 * number}m"
     return CycleRecord(
         f"trade-once.{at.date()}.{slot}", Job.TRADE_ONCE, at.date(), slot, at, "sandbox", records,
@@ -74,7 +74,7 @@ def _answers(refusing: dict[Gate, Reason], number: int) -> tuple[Decision, ...]:
 
 
 def main() -> int:
-    """Print the milliseconds of each question above start-up."""
+    """Print each question's milliseconds beyond start-up."""
     with tempfile.TemporaryDirectory(prefix="bench-why-") as folder:
         state = Path(folder) / "bot"
         run(*tradebot(state, "init", "--mode", "sandbox"))
@@ -88,7 +88,10 @@ def main() -> int:
         startup = statistics.median(_cpu_of_question(state, "") for _ in range(RUNS))
         write_passes(state, passes())
         _claim(state)
-        took = {asked: statistics.median(_cpu_of_question(state, asked) for _ in range(RUNS)) for asked in questions}
+        took = {
+            question: statistics.median(_cpu_of_question(state, question) for _ in range(RUNS))
+            for question in questions
+        }
     return show(f"why-no-orders over a million decisions, medians of {RUNS} runs, start-up {1000 * startup:.0f} ms", (
         Figure(f"why-no-orders {words}".strip(), f"{1000 * each:.0f} ms", 1000 * (each - startup), "ms past start-up",
                BOUND_MS)
@@ -97,7 +100,7 @@ def main() -> int:
 
 
 def _claim(state: Path) -> None:
-    """Claim each pass's slot, as a bot that ran them has."""
+    """Claim each pass's slot, as a bot that ran it would have."""
     with open_app(Options(str(state)), {}) as app:
         for one in passes():
             app.ledger.claim_slot(one.job, one.session, one.slot, "bench", one.at)

@@ -1,4 +1,4 @@
-"""A strategy for measurements: every five minutes it looks where two averages of five-minute closes cross."""
+"""A strategy for measurements: every five minutes it checks whether two averages of five-minute closes cross."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -10,11 +10,11 @@ from tradebot.model.view import BarNeed, Close, Needs, Open, StrategyView, Want
 
 FAST, SLOW = 10, 40
 EXITS = (StopLoss(fraction=Decimal("0.01")), ProfitTarget(fraction=Decimal("0.02")))
-"""What closes its positions besides."""
+"""The exits that close its positions besides its own."""
 
 
 class Crossing:
-    """Buys where the short average crosses the long one upward, with a stop and a target, and sells where it falls."""
+    """Buys where the short average crosses above the long one, with a stop and a target; sells where it falls below."""
 
     name = "crossing"
     needs = Needs(bars=(BarNeed("5Min", SLOW + 1),), lots=True)
@@ -24,26 +24,26 @@ class Crossing:
         assert not settings
 
     def propose(self, view: StrategyView) -> Sequence[Want]:
-        """Return what to buy or to sell."""
+        """Return the buys and sells."""
         return [want for symbol in view.universe for want in self._wants(view, symbol)]
 
     def _wants(self, view: StrategyView, symbol: str) -> Sequence[Want]:
         before, now = self._leads(view, symbol)
-        held = symbol in view.lots
-        if now > 0 >= before and not held:
+        is_held = symbol in view.lots
+        if now > 0 >= before and not is_held:
             return (Open(symbol, Side.BUY, 0.9, 1.0),)
-        if now < 0 and held:
+        if now < 0 and is_held:
             return (Close(symbol, "crossed_down"),)
         return ()
 
     def _leads(self, view: StrategyView, symbol: str) -> tuple[float, float]:
-        """Return how far the short average was above the long one a bar ago, and now."""
+        """Return by how much the short average was above the long one a bar ago, and is now."""
         closes = view.bars(symbol, "5Min").close
         return _lead(closes[:-1]), _lead(closes[1:])
 
 
 class PandasCrossing(Crossing):
-    """The same on a pandas frame."""
+    """The same strategy with a pandas frame."""
 
     name = "crossing"
 

@@ -1,4 +1,4 @@
-"""The table that every measurement prints: what was found beside what is wanted, and the verdict."""
+"""Print a table of measurements: each figure with its bound and the verdict."""
 
 import json
 import statistics
@@ -13,16 +13,16 @@ from rich.table import Table
 from benchmarks.support.sizes import sized
 
 MARGIN = sized(1.5, 3.0)
-"""How many times its bound a figure may be before it fails: a short measurement is easily disturbed."""
+"""The multiple of its bound from which a figure fails: a short measurement is easily disturbed."""
 WORK_S = 0.016
-"""How long the machine on which the bounds were set takes for `work`."""
+"""How many seconds `work` took on the machine on which the bounds were set."""
 OK, OVER, FAILED = "ok", "over", "FAILED"
 TIMES = ("s", "ms", "µs")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line: `measured` in words, `value` in the unit named, `bound` the largest value wanted."""
+    """One line of the table: `value` is in the given unit, `bound` is the largest wanted value."""
 
     name: str
     measured: str
@@ -31,7 +31,7 @@ class Figure:
     bound: float | None = None
 
     def verdict(self, slowness: float) -> str:
-        """Return what the value is by its bound, which is later on a slower machine; empty without one."""
+        """Return the verdict about the value, with a bound scaled by the machine's slowness; empty without a bound."""
         if self.value is None or self.bound is None:
             return ""
         bound = self.bound * (slowness if self.unit.partition(" ")[0] in TIMES else 1)
@@ -39,7 +39,7 @@ class Figure:
 
 
 def show(title: str, figures: Iterable[Figure]) -> int:
-    """Print the figures and their verdicts; return 1 if any is beyond its bound's margin, else 0."""
+    """Print the figures and their verdicts; return 1 if any exceeds its bound by more than the margin, else 0."""
     works = [work() for _ in range(5)]
     shown = list(figures)
     works += [work() for _ in range(5)]
@@ -53,13 +53,13 @@ def show(title: str, figures: Iterable[Figure]) -> int:
     for one, verdict in zip(shown, verdicts, strict=True):
         table.add_row(one.name, one.measured, _number(one.value), _number(one.bound), one.unit, verdict)
     if slowness > 1:
-        table.caption = f"bounds in seconds count {slowness:.2f} times: so slow is this machine now"
+        table.caption = f"bounds in seconds are multiplied by {slowness:.2f}, because this machine is that slow now"
     Console(width=120).print(table)
     return int(FAILED in verdicts)
 
 
 def work() -> float:
-    """Return the processor seconds of a piece of work that is always the same."""
+    """Return the CPU seconds of a fixed piece of work."""
     began = time.process_time()
     rows = [{"symbol": f"S{number}", "price": str(Decimal(number) / 7), "at": [number]} for number in range(2_000)]
     for _ in range(3):

@@ -1,8 +1,8 @@
-"""The rules of our measurements, written for backtrader and backtesting.py, which share no code with this project.
+"""The measured rules written for backtrader and backtesting.py, which share no code with this project.
 
 `python -m benchmarks.support.foreign backtrader rotation --bars days.csv --from 2010-01-04 --to 2020-01-03` plays one.
 Orders are whole shares. A day's orders are sized and filled at its open; those of a minute are sized at its close and
-filled at the open of the next.
+filled at the next open.
 """
 
 import argparse
@@ -18,20 +18,20 @@ import backtesting
 import pandas as pd
 
 with warnings.catch_warnings():
-    # Its docstrings have backslashes that Python warns of when it compiles them.
+    # Its docstrings contain backslashes of which Python warns when it compiles them.
     warnings.simplefilter("ignore")
     import backtrader as bt
 
 CASH, LOAN = 100_000.0, 100_000.0
-"""USD to begin with, and what an account can borrow: a foreign engine doesn't lend to buyers of shares."""
+"""The starting cash in USD, and the amount that can be borrowed; the other engines don't lend to buyers of shares."""
 FAST, SLOW, WINDOW, FAR, LOOKBACK = 20, 100, 12, 2, 126
 SHARE, HALF = 0.98, 0.5
-"""Fractions of the equity that the rules hold."""
+"""The fractions of the equity that the rules hold."""
 MINUTE = pd.Timedelta(minutes=1)
 
 
 class Fill(NamedTuple):
-    """One fill: when its bar began, in UTC for minutes; the quantity is negative if shares were sold."""
+    """One fill: the start of its bar, in UTC for minutes, and its quantity, which is negative for a sale."""
 
     at: datetime
     symbol: str
@@ -44,7 +44,7 @@ def _fill(at: datetime, symbol: str, quantity: float, price: float) -> Fill:
 
 
 class Played(NamedTuple):
-    """What is played: prices of each symbol by the beginning of their bars, from which session on, and a rule's terms.
+    """A run: each symbol's prices by the start of their bars, its first session, and a rule's settings.
 
     `refuge` is held if no fund has gained.
     """
@@ -57,7 +57,7 @@ class Played(NamedTuple):
 
 
 def read(path: Path, last: date) -> dict[str, pd.DataFrame]:
-    """Return the prices of a CSV file up to a date, to a hundredth of a cent, by symbol in the order of the file."""
+    """Return the prices of a CSV file up to a date, rounded to 0.0001 USD, by symbol in the order of the file."""
     rows = pd.read_csv(path)
     stamp = "date" if "date" in rows else "ts"
     rows = rows[rows[stamp] < f"{last}T99"]
@@ -67,7 +67,7 @@ def read(path: Path, last: date) -> dict[str, pd.DataFrame]:
 
 
 def shares(usd: float, price: float) -> int:
-    """Return how many whole shares an amount buys, or sells short if it is negative."""
+    """Return how many whole shares an amount buys; a negative amount sells short."""
     return int(round(usd / price, 9))
 
 
@@ -78,11 +78,11 @@ def distance(closes: Sequence[float]) -> float:
 
 
 def asked(index: pd.DatetimeIndex) -> frozenset[datetime]:
-    """Return the minutes after which the rule of minutes is asked: each fifth of a session but its first and last."""
+    """Return the minutes after which the rule of minutes runs: each fifth of a session, but not its first and last."""
     begun = index.to_series()
     sessions = begun.groupby(index.date)
-    since, left = begun - sessions.transform("min") + MINUTE, sessions.transform("max") - begun
-    return frozenset(index[(since % (5 * MINUTE) == 0 * MINUTE) & (since >= 60 * MINUTE) & (left > 30 * MINUTE)])
+    since, before_end = begun - sessions.transform("min") + MINUTE, sessions.transform("max") - begun
+    return frozenset(index[(since % (5 * MINUTE) == 0 * MINUTE) & (since >= 60 * MINUTE) & (before_end > 30 * MINUTE)])
 
 
 class _Rule(bt.Strategy):  # type: ignore[misc]
@@ -97,9 +97,9 @@ class _Rule(bt.Strategy):  # type: ignore[misc]
             done = order.executed
             self.fills.append(_fill(bt.num2date(done.dt), order.data._name, done.size, done.price))
 
-    def order_to(self, held: Mapping[Any, int]) -> None:
-        """Order the differences to what is to be held, sales first."""
-        changes = {data: size - self.getposition(data).size for data, size in held.items()}
+    def order_to(self, targets: Mapping[Any, int]) -> None:
+        """Order the differences to the target holdings, sales first."""
+        changes = {data: size - self.getposition(data).size for data, size in targets.items()}
         for data, change in sorted(changes.items(), key=lambda each: each[1]):
             if change:
                 (self.buy if change > 0 else self.sell)(data, size=abs(change))
@@ -113,7 +113,7 @@ class _Days(_Rule):
         self.order_to({data: shares(part * value, data.open[0]) for data, part in self.parts().items()})
 
     def parts(self) -> Mapping[Any, float]:
-        """Return the fraction of the equity to hold of each symbol; what isn't named stays."""
+        """Return the fraction of the equity to hold of each symbol; unnamed symbols don't change."""
         raise NotImplementedError
 
 
@@ -128,7 +128,7 @@ class _Crossing(_Days):
         self.lead = bt.ind.SMA(self.data.close, period=FAST) - bt.ind.SMA(self.data.close, period=SLOW)
 
     def parts(self) -> Mapping[Any, float]:
-        # At an open, prices are the new session's already, and what is computed of them is still of the last one.
+        # At an open, prices are the new session's already, but figures computed from them are still the last session's.
         above = round(self.lead[0], 6) > 0
         return {} if above == bool(self.position.size) else {self.data: SHARE if above else 0.0}
 
@@ -138,7 +138,7 @@ class _Rotation(_Days):
         if self.data.datetime.date(0).month == self.data.datetime.date(-1).month:
             return {}
         terms = self.p.played
-        # By their names: between its prices, `==` and so `in` compare values.
+        # Compared by name: between price series, `==` and therefore `in` compare values.
         gains = {data._name: data.close[-1] / data.close[-1 - LOOKBACK] - 1 for data in self.datas}
         ranked = sorted((name for name in gains if name != terms.refuge), key=lambda name: -gains[name])
         chosen = [name for name in ranked[: terms.top] if gains[name] >= 0] or [terms.refuge]
@@ -160,7 +160,7 @@ class _Reversion(_Rule):
 
 
 def wanted(far: float, size: int, value: float, price: float) -> int:
-    """Return the position of the rule of minutes: against a price that is far from its mean, until it is back."""
+    """Return the target position of the rule of minutes: against a price far from its mean, until it is back."""
     if size:
         return 0 if far * size >= 0 else size
     return shares(-HALF * value if far > 0 else HALF * value, price) if abs(far) >= FAR else 0
@@ -170,13 +170,13 @@ class _Asked(backtesting.Strategy):  # type: ignore[misc]
     played = Played({}, date.max)
 
     def init(self) -> None:
-        """Compute no indicator: the rules read the closes."""
+        """Compute no indicator: the rules read closes."""
 
     def next(self) -> None:
         if self.data.index[-1].date() >= self.played.first:
             change = self.held() - self.position.size
             if change:
-                # Its own `position.close()` waits for the next bar's open, whatever `trade_on_close` says.
+                # `position.close()` waits for the next bar's open, whatever `trade_on_close` says.
                 (self.buy if change > 0 else self.sell)(size=abs(change))
 
     def held(self) -> int:
@@ -186,14 +186,14 @@ class _Asked(backtesting.Strategy):  # type: ignore[misc]
 
 class _AskedDays(_Asked):
     def held(self) -> int:
-        """Ask at the open, whose bar comes before that of the close."""
+        """Return the shares to hold at the open, whose bar precedes that of the close."""
         if len(self.data) % 2 == 0:
             return int(self.position.size)
         part = self.part(self.data.Close[1:-1:2])
         return int(self.position.size) if part is None else shares(part * self.equity, self.data.Close[-1])
 
     def part(self, closes: Sequence[float]) -> float | None:
-        """Return the fraction of the equity to hold, after the closes of all sessions before; None to keep it."""
+        """Return the fraction of the equity to hold, by the closes of all earlier sessions; None for no change."""
         raise NotImplementedError
 
 
@@ -224,16 +224,16 @@ class _ReversionPy(_Asked):
 BACKTRADER = {"hold": _Hold, "crossing": _Crossing, "rotation": _Rotation, "reversion": _Reversion}
 BACKTESTING = {"hold": _HoldPy, "crossing": _CrossingPy, "reversion": _ReversionPy}
 RULES: Mapping[str, Mapping[str, Any]] = {"backtrader": BACKTRADER, "backtesting.py": BACKTESTING}
-"""The rules by name; backtesting.py knows one symbol, so it has no rotation."""
+"""The rules by name; backtesting.py has a single symbol, so it has no rotation."""
 
 
 def by_backtrader(rule: str, played: Played) -> list[Fill]:
-    """Play a rule in backtrader, with orders that see the open that they fill at if it is one of days."""
+    """Play a rule in backtrader; orders of a rule of days see the open at which they fill."""
     engine = bt.Cerebro(stdstats=False, cheat_on_open=issubclass(BACKTRADER[rule], _Days))
     for symbol, frame in played.frames.items():
         engine.adddata(bt.feeds.PandasData(dataname=frame, openinterest=None), name=symbol)
     engine.broker.setcash(CASH + LOAN)
-    # It would judge orders by the close of their day before it sees that sales come first.
+    # It would check orders at their day's close, before it knows that sales come first.
     engine.broker.set_checksubmit(False)
     engine.addstrategy(BACKTRADER[rule], played=played)
     fills: list[Fill] = engine.run()[0].fills
@@ -241,19 +241,19 @@ def by_backtrader(rule: str, played: Played) -> list[Fill]:
 
 
 def by_backtesting(rule: str, played: Played) -> list[Fill]:
-    """Play a rule in backtesting.py, with two bars for each session if it is one of days: its open, and its close."""
+    """Play a rule in backtesting.py; a rule of days has two bars for each session, its open and its close."""
     ((symbol, frame),) = played.frames.items()
     days = issubclass(BACKTESTING[rule], _AskedDays)
     bars = (_halves(frame) if days else frame).rename(columns=str.capitalize)
     engine = backtesting.Backtest(bars, BACKTESTING[rule], cash=CASH, trade_on_close=days)
     with warnings.catch_warnings():
-        # Positions are left open, as ours are; and its statistics use what pandas 3.1 deprecates.
+        # Positions are left open, as ours are; and its statistics use functions that pandas 3.1 deprecates.
         warnings.filterwarnings("ignore", "Some trades remain open|DatetimeIndex.dayofweek")
         done = engine.run(played=played)["_strategy"]
     trades = [*done.closed_trades, *done.trades]
     entered = [_fill(each.entry_time.to_pydatetime(), symbol, each.size, each.entry_price) for each in trades]
-    left = [_fill(each.exit_time.to_pydatetime(), symbol, -each.size, each.exit_price) for each in done.closed_trades]
-    return sorted(entered + left)
+    exits = [_fill(each.exit_time.to_pydatetime(), symbol, -each.size, each.exit_price) for each in done.closed_trades]
+    return sorted(entered + exits)
 
 
 def _halves(frame: pd.DataFrame) -> pd.DataFrame:
@@ -266,7 +266,7 @@ ENGINES = {"backtrader": by_backtrader, "backtesting.py": by_backtesting}
 
 
 def main() -> None:
-    """Play a rule on the prices of a file, and print how many fills it had."""
+    """Play a rule on the prices of a file, and print its number of fills."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("rule", choices=BACKTRADER)
@@ -276,10 +276,10 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=3)
     parser.add_argument("--leverage", type=float, default=1.25)
     parser.add_argument("--refuge")
-    # The options of ours that mean nothing here are read over.
-    asked, _ = parser.parse_known_args()
-    played = Played(read(asked.bars, asked.last), asked.first, asked.top, asked.leverage, asked.refuge)
-    print(f"{len(ENGINES[asked.engine](asked.rule, played)):,} fills")
+    # Options of ours that have no meaning here are ignored.
+    options, _ = parser.parse_known_args()
+    played = Played(read(options.bars, options.last), options.first, options.top, options.leverage, options.refuge)
+    print(f"{len(ENGINES[options.engine](options.rule, played)):,} fills")
 
 
 if __name__ == "__main__":

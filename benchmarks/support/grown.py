@@ -1,7 +1,7 @@
-"""Books that have grown for years, made in seconds, and a venue on loopback that tells what they tell.
+"""Generate books as large as those of years of trading, and a venue on loopback that agrees with them.
 
-The rows and the journal are written by the ledger itself, in one transaction. The venue is no exchange: it answers
-from the same fills, page by page, takes cancels, and stands in the folder as the embedded exchange would.
+The ledger itself writes the rows and the journal, in one transaction. The venue isn't an exchange: it answers from the
+same fills, page by page, accepts cancels, and takes the place of the embedded exchange in the folder.
 """
 
 import fcntl
@@ -37,49 +37,49 @@ ACCOUNT = "SBX000000042"
 CASH = Decimal(1_000_000)
 SYMBOLS = tuple(f"SYM{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTU")
 A_SESSION = 100
-"""Fills of one session: so few that books of 1,000 fills hold more sessions than a pass looks back at."""
+"""Fills of one session: so few that books of 1,000 fills have more sessions than a pass looks back at."""
 WORKING = 20
-"""Entries that are working at the end, for a halt to cancel."""
+"""Open entry orders at the end, for a halt to cancel."""
 ORDERS = "orders.json"
-"""The stand-in's orders in its folder: another one that takes over, or answers for a copy, knows them too."""
+"""The stand-in venue's file of orders in its folder, which another instance, or one on a copy, reads too."""
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 OPENING = timedelta(hours=14, minutes=30)
 LENGTH = timedelta(hours=6, minutes=30)
 BUSY = timedelta(minutes=25)
-"""All orders of a session come in its first minutes: what is held now was bought today, and no rule closes it yet."""
+"""All orders of a session are in its first minutes: current positions are of today, and no rule closes them yet."""
 ENTRY_VERDICTS, EXIT_VERDICTS = 34, 5
-"""As many as an entry and an exit of a day of the demo carry."""
+"""As many verdicts as an entry and an exit in a day of the demo have."""
 
 
 def sessions(count: int) -> list[Session]:
-    """Return so many weekdays before today, oldest first, and those around it that a calendar needs."""
+    """Return this many weekdays before today, oldest first, and the days around them that a calendar needs."""
     days = [NOW.date() - timedelta(days=n) for n in range(-70, 2 * count + 70)]
     opens = [datetime.combine(day, datetime.min.time(), UTC) + OPENING for day in sorted(days) if day.weekday() < 5]
     return [Session(at.date(), at, at + LENGTH) for at in opens]
 
 
 def traded(first: int, last: int, of: int) -> Iterator[Traded]:
-    """Yield the orders `first` to `last` of so many, the newest of today; each symbol is bought, then sold."""
+    """Yield the orders `first` to `last` of `of`, the newest of today; each symbol is bought, then sold."""
     past = [session for session in sessions(of // A_SESSION + 2) if session.open < NOW]
     begins, missing = len(past) - ((of - 1) // A_SESSION + 1), -of % A_SESSION
     for number in range(first, last):
-        # The first session is the one that isn't full, so that a pass has as much from today whatever the size.
-        day, place = divmod(number + missing, A_SESSION)
+        # The first session is the one that isn't full, so that today has the same number of orders for every size.
+        day, position = divmod(number + missing, A_SESSION)
         session = past[begins + day]
-        yield _make_trade(number, session.date, session.open + BUSY * place / A_SESSION)
+        yield _make_trade(number, session.date, session.open + BUSY * position / A_SESSION)
 
 
 def _make_trade(number: int, day: date, at: datetime) -> Traded:
-    turn, place = divmod(number, len(SYMBOLS))
+    turn, position = divmod(number, len(SYMBOLS))
     side = Side.SELL if turn % 2 else Side.BUY
-    intent = intent_of(ACCOUNT, day, at, f"open+{number}s", SYMBOLS[place], side)
+    intent = intent_of(ACCOUNT, day, at, f"open+{number}s", SYMBOLS[position], side)
     activity = f"{at:%Y%m%d%H%M%S}000::{number:08x}-aaaa-4bbb-8ccc-dddddddddddd"
     price = Decimal(10_000 + number % 97) / 100
     return filled(intent, f"{number:08x}-2222-4333-8444-555555555555", activity, price)
 
 
 def working() -> Iterator[tuple[Intent, Order]]:
-    """Yield the entries that work now, each far below the market."""
+    """Yield the open entry orders, each far below the market."""
     for number in range(WORKING):
         sent = intent_of(ACCOUNT, NOW.date(), NOW - timedelta(seconds=60), f"open+{number}m", SYMBOLS[number], Side.BUY)
         yield sent, order_of(sent, f"{number:08x}-9999-4333-8444-555555555555", OrderStatus.NEW, None)
@@ -92,7 +92,7 @@ def _verdicts(purpose: Purpose) -> tuple[Decision, ...]:
 
 
 def make(folder: Path, count: int) -> None:
-    """Make a sandbox's folder whose books hold so many fills, and orders that work."""
+    """Create a sandbox's folder whose books have this many fills, and open orders."""
     state_folder.prepare(folder)
     began = next(traded(0, 1, count)).intent.at - timedelta(days=1)
     SqliteLedger.create(folder, ACCOUNT, began).close()
@@ -110,7 +110,7 @@ def make(folder: Path, count: int) -> None:
 
 
 def _write(books: SqliteLedger, orders: Iterator[Traded]) -> None:
-    # The text of the verdicts is most of a promise, and always the same.
+    # The text of the verdicts is most of an intent, and always the same.
     verdicts = {one: json_text([*map(encode, _verdicts(one))]) for one in (Purpose.OPEN, Purpose.CLOSE)}
     for intent, order, fill in orders:
         books.promise_again(intent, Promise(texts=(json_text(encode(intent)), verdicts[intent.purpose])))
@@ -119,7 +119,7 @@ def _write(books: SqliteLedger, orders: Iterator[Traded]) -> None:
 
 
 class Venue:
-    """What the account holds by the fills of the books, and the orders that work; time stands still until ticked."""
+    """The account's positions by the fills of the books, and its open orders; time moves only by `tick`."""
 
     def __init__(self, folder: Path, count: int) -> None:
         self.instance = f"stand-in-{os.getpid()}"
@@ -141,7 +141,7 @@ class Venue:
                 self.fills.append(_fill_row(fill))
 
     def answer(self, method: str, path: str, query: dict[str, list[str]], sent: Any = None) -> tuple[int, object]:
-        """Return status and body of one request; `sent` is the JSON that came with it."""
+        """Return status and body of one request; `sent` is its JSON body."""
         at = self.now.isoformat()
         if path == "/exchange/v1/instance":
             return 200, {"instance": self.instance}
@@ -152,7 +152,7 @@ class Venue:
         if path == "/v2/account":
             return 200, self._account()
         if path == "/v2/positions":
-            return 200, [_position_row(symbol, held) for symbol, held in self.held.items() if held]
+            return 200, [_position_row(symbol, qty) for symbol, qty in self.held.items() if qty]
         if path.startswith("/v2/account/activities"):
             return 200, self._activities(path, query)
         if path.startswith("/v2/orders"):
@@ -166,11 +166,11 @@ class Venue:
         return 404, {"code": 40410000, "message": f"{method} {path}"}
 
     def tick(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move time forward."""
         self.now += timedelta(seconds=seconds)
 
     def _times(self) -> dict[str, object]:
-        """Return what both the broker's clock and the exchange's status say."""
+        """Return the times that the broker's clock and the exchange's status both report."""
         return {
             "timestamp": self.now.isoformat(),
             "now": self.now.isoformat(),
@@ -222,7 +222,7 @@ class Venue:
         return 200, row
 
     def _take(self, sent: Any) -> tuple[int, object]:
-        """Take an order, which rests; the stop of a pair is held beside its target."""
+        """Accept an order, which rests; the stop of a pair is held beside its target."""
         name, at = f"{len(self.orders):08x}-7777-4333-8444-555555555555", _sent_at(self.now, len(self.orders))
         row: dict[str, Any] = {
             "id": name,
@@ -247,13 +247,13 @@ class Venue:
 def _page(rows: list[dict[str, Any]], query: dict[str, list[str]]) -> list[dict[str, Any]]:
     """Return one page of a list of orders, oldest first."""
     after, last = query.get("after", [""])[0].replace("Z", "+00:00"), query.get("after_order_id", [""])[0]
-    begins = next((place + 1 for place, row in enumerate(rows) if row["id"] == last), 0)
+    begins = next((position + 1 for position, row in enumerate(rows) if row["id"] == last), 0)
     later = [row for row in rows[begins:] if not after or _at(row["submitted_at"]) > _at(after)]
     return later[: int(query["limit"][0])]
 
 
 def _sent_at(now: datetime, number: int) -> str:
-    """Return a different time for each order, so that a list of them has pages."""
+    """Return a different time for each order, so that a list of orders has pages."""
     return (now + timedelta(milliseconds=2 * number)).isoformat()
 
 
@@ -296,14 +296,14 @@ def _fill_row(fill: Fill) -> dict[str, object]:
     }
 
 
-def _position_row(symbol: str, held: Decimal) -> dict[str, object]:
+def _position_row(symbol: str, qty: Decimal) -> dict[str, object]:
     return {
         "symbol": symbol,
         "asset_class": "us_equity",
         "side": "long",
-        "qty": str(held),
+        "qty": str(qty),
         "avg_entry_price": "100",
-        "market_value": str(held * 100),
+        "market_value": str(qty * 100),
     }
 
 
@@ -319,7 +319,7 @@ def _snapshot(at: str) -> dict[str, object]:
 
 @contextmanager
 def standing_in(folder: Path, count: int) -> Iterator[ThreadingHTTPServer]:
-    """Yield the server that stands in for the exchange of a folder, for the caller to run."""
+    """Yield the server that replaces the exchange of a folder; the caller runs it."""
     exchange = folder / state_folder.EXCHANGE
     exchange.mkdir(exist_ok=True)
     venue = Venue(exchange, count)
@@ -330,7 +330,7 @@ def standing_in(folder: Path, count: int) -> Iterator[ThreadingHTTPServer]:
         sent: Any = None
 
         def do_GET(self) -> None:
-            """Answer whatever was asked."""
+            """Answer any request."""
             parts = urlsplit(self.path)
             status, body = venue.answer(self.command, parts.path, parse_qs(parts.query), self.sent)
             text = b"" if body is None else json.dumps(body).encode()
@@ -343,14 +343,14 @@ def standing_in(folder: Path, count: int) -> Iterator[ThreadingHTTPServer]:
         do_DELETE = do_GET  # noqa: N815 - the standard library's own names
 
         def do_POST(self) -> None:
-            """Take a tick, or an order."""
+            """Accept a tick or an order."""
             self.sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path == "/exchange/v1/tick":
                 venue.tick(self.sent["seconds"])
             self.do_GET()
 
         def log_message(self, *args: object) -> None:
-            """Keep still."""
+            """Log nothing."""
 
     with (exchange / LOCK_FILE).open("wb") as lock, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         fcntl.flock(lock, fcntl.LOCK_EX)

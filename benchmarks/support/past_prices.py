@@ -1,4 +1,4 @@
-"""Files of past prices for backtests, drawn at random: the same for the same seed."""
+"""Write files of past prices for backtests, drawn at random from a seed."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ def sessions(first: date, count: int) -> list[date]:
 
 
 def daily(path: Path, symbols: Sequence[str], days: Sequence[date]) -> None:
-    """Write daily bars of each symbol in each session, with a dividend in every third month."""
+    """Write daily bars of each symbol in each session, with a dividend every three months."""
     chance = random.Random(SEED)  # noqa: S311
     with path.open("w", encoding="utf-8") as file:
         file.write(DAYS_HEADER)
@@ -36,7 +36,7 @@ def daily(path: Path, symbols: Sequence[str], days: Sequence[date]) -> None:
 
 
 def minutes(path: Path, symbol: str, first: date, count: int) -> int:
-    """Write so many minute bars of a symbol, with the last session's whole, and return the number of sessions."""
+    """Write this many minute bars of a symbol, completing the last session, and return the number of sessions."""
     chance, close, written, days = random.Random(SEED), 100.0, 0, 0  # noqa: S311
     with path.open("w", encoding="utf-8") as file:
         file.write(MINUTES_HEADER)
@@ -49,11 +49,11 @@ def minutes(path: Path, symbol: str, first: date, count: int) -> int:
                 file.write(f"{start},{symbol},{opening:.2f},{high:.2f},{low:.2f},{close:.2f},{volume}\n")
                 written += 1
             days += 1
-    raise AssertionError("the calendar ends before so many minutes")
+    raise AssertionError("the calendar ends before that many minutes")
 
 
 def _bar(chance: random.Random, before: float, drift: float) -> tuple[float, float, float, float]:
-    """Return a bar after a close; prices turn round before they get out of hand."""
+    """Return the bar after a close; prices reverse before they become extreme."""
     opening = round(before * (1 + chance.gauss(0, drift / 4)), 2)
     lean = drift / 10 * ((before < LOWEST) - (before > HIGHEST))
     close = round(opening * (1 + chance.gauss(lean, drift)), 2)

@@ -1,9 +1,11 @@
-"""Learned policies that are made up: targets drawn at random, with the turnover and the costs of micro futures.
+"""Simulate learned policies: random targets with the turnover and the costs of micro futures.
 
-Each study has 20 configurations of five seeds, and whoever made it chooses the one whose median seed is best. A seed
-follows its configuration's signal half of the time and otherwise draws its target. The signal moves the market or
-doesn't: policies with and without skill have the same turnover. Policies of another origin, such as ones that were
-trained on shuffled returns, can be judged in their place: a `Source` makes them from a number.
+Each study has 20 configurations of five seeds, and its author chooses the one whose median seed is best. A seed follows
+its configuration's signal half of the time and otherwise draws its target. The signal moves the market or doesn't:
+policies with and without skill have the same turnover.
+
+Policies of another origin, such as ones trained on shuffled returns, can be judged instead: a `Source` creates them
+from a number.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,15 +32,15 @@ FOLLOWS = 0.5
 NEAR = 10
 LARGEST = 2
 MOVE = 0.005
-"""The deviation of the market in one of the parts of a session, which together move it by one percent."""
+"""The standard deviation of the market in one part of a session; all parts together move it by one percent."""
 CONTRACT = 0.25
-"""What one contract is worth, in equities of the account."""
+"""The value of one contract, as a multiple of the account's equity."""
 COST = CONTRACT * 7.5e-5
-"""What a contract and side costs, in equities: fee and a tick of a micro contract at 25,000 USD."""
+"""The cost per contract and side, as a fraction of equity: the fee and a tick of a micro contract at 25,000 USD."""
 FIRST_DAY = date(2023, 1, 2)
 
 Source = Callable[[int], PolicyResults]
-"""Makes the evaluation of one policy from a number."""
+"""Creates the evaluation of one policy from a number."""
 
 
 @cache
@@ -48,7 +50,7 @@ def shipped() -> PromotionRules:
 
 @cache
 def calendar(rules: SplitRules) -> tuple[tuple[date, ...], tuple[date, ...], tuple[Judged, ...]]:
-    """Return all sessions, the judged ones, and the splits that the settings make of them."""
+    """Return all sessions, the tested ones, and the splits that the settings result in."""
     days = (FIRST_DAY + timedelta(days=number) for number in range(2 * (SESSIONS + 400)))
     every = [day for day in days if day.weekday() < 5]
     first = int(next(rolling(rules, every)).outside[0])
@@ -67,7 +69,7 @@ def drawn_targets(drawn: np.random.Generator, *shape: int) -> Targets:
 
 
 def following(drawn: np.random.Generator, signals: Targets, follows: float, *seeds: int) -> Targets:
-    """Return targets that follow signals, one for each bar, so often; the others are drawn."""
+    """Return targets, one for each bar, that follow the signals with this probability and are otherwise random."""
     size = (*signals.shape[:-1], *seeds, SESSIONS * BARS)
     own = drawn.random(size, dtype=np.float32) < follows
     followed = signals.reshape(*signals.shape[:-1], *(1 for _ in seeds), -1)
@@ -75,16 +77,16 @@ def following(drawn: np.random.Generator, signals: Targets, follows: float, *see
 
 
 def earned(targets: Targets, market: Numbers, costs: float = COST, *, later: bool = False) -> Numbers:
-    """Return the returns of sessions, after costs; with decisions one bar later, each target holds a bar later."""
-    held = np.concatenate((np.zeros_like(targets[..., :1]), targets[..., :-1]), axis=-1) if later else targets
-    turned = np.abs(np.diff(held, axis=-1, prepend=np.int8(0)))
-    made = CONTRACT * held * market - costs * turned
-    by_session: Numbers = made.reshape(*made.shape[:-1], SESSIONS, BARS).sum(axis=-1)
+    """Return the returns of sessions after costs; with `later`, each target is held one bar later."""
+    positions = np.concatenate((np.zeros_like(targets[..., :1]), targets[..., :-1]), axis=-1) if later else targets
+    turned = np.abs(np.diff(positions, axis=-1, prepend=np.int8(0)))
+    profits = CONTRACT * positions * market - costs * turned
+    by_session: Numbers = profits.reshape(*profits.shape[:-1], SESSIONS, BARS).sum(axis=-1)
     return by_session
 
 
 def tilt(sharpe: float, costs: float, follows: float) -> float:
-    """Return by how much a signal has to move the market in a bar, so that following it has a Sharpe ratio after costs.
+    """Return by how much a signal must move the market per bar for following it to have a Sharpe ratio after costs.
 
     Of a target a, followed or drawn evenly, E[a s] is 2 f, E[a²] 4 f + 2 (1 - f), and the expected change is that of
     two targets, of which each is drawn or follows a signal that holds for a session.
@@ -99,11 +101,12 @@ def tilt(sharpe: float, costs: float, follows: float) -> float:
 
 
 class Study(Struct, frozen=True):
-    """What a study is like: how skilled the middle configuration is, and what of it is wrong, if anything.
+    """The properties of a study: the skill of its middle configuration, and its flaw, if any.
 
-    `sharpe` is its true Sharpe ratio a year after costs; None for no skill. With `related` configurations, the skill
-    of others falls by 1 / e in `NEAR` places; without, they have none. Seeds follow their signal so often. If it is
-    `lucky`, only the first seed has the skill. If models have `seen` the judged sessions, they were trained on them.
+    `sharpe` is its true annual Sharpe ratio after costs, or None for no skill. With `related` configurations, the skill
+    of others falls by 1 / e in `NEAR` steps; otherwise they have none. Seeds follow their signal with the probability
+    `follows`. If it is `lucky`, only the first seed has the skill. If models have `seen` the tested sessions, they were
+    trained on them.
     """
 
     sharpe: float | None = None
@@ -118,7 +121,7 @@ class Study(Struct, frozen=True):
 def drawn_signals(drawn: np.random.Generator, of: Study) -> Targets:
     """Return the signal of each configuration, and two others, for each bar: 1 or -1 for a whole session.
 
-    Those of related configurations are correlated: by 1 / e if they are `NEAR` places apart.
+    Those of related configurations are correlated: by 1 / e if they are `NEAR` steps apart.
     """
     many = of.configurations
     signals = drawn.choice(np.array([-1, 1], dtype=np.int8), (many + 2, SESSIONS))
@@ -130,7 +133,7 @@ def drawn_signals(drawn: np.random.Generator, of: Study) -> Targets:
 
 
 def study(number: int, of: Study) -> PolicyResults:
-    """Return the best configuration of a study, chosen by hindsight."""
+    """Return the best configuration of a study, selected by hindsight."""
     drawn, many = np.random.default_rng([number, 42]), of.configurations
     moves = drawn.normal(0.0, MOVE, SESSIONS * BARS)
     signals = drawn_signals(drawn, of)
@@ -140,9 +143,9 @@ def study(number: int, of: Study) -> PolicyResults:
         targets[:, 1:] = np.roll(targets[:, 1:], SESSIONS * BARS // 2, axis=-1)
     returns = earned(targets, market, of.costs)
     typical = [_middle(each) for each in returns]
-    best = max(range(many), key=lambda place: ratio_of(returns[place][typical[place]]))
+    best = max(range(many), key=lambda index: ratio_of(returns[index][typical[index]]))
     if of.lucky:
-        best = max(range(many), key=lambda place: ratio_of(returns[place][0]))
+        best = max(range(many), key=lambda index: ratio_of(returns[index][0]))
     rule, logistic = earned(following(drawn, signals[many:], of.follows), market, of.costs)
     holding = earned(np.ones(SESSIONS * BARS, np.int8), market, of.costs)
     others = dict(zip(BENCHMARKS, (holding, rule, logistic), strict=True))
@@ -163,7 +166,7 @@ def study(number: int, of: Study) -> PolicyResults:
         sessions=judged,
         runs=tuple(_runs(targets[best], market, of.costs)),
         benchmarks={name: _series(each) for name, each in others.items()},
-        tried=tuple(TriedReturns(str(place), _series(returns[place][typical[place]])) for place in range(many)),
+        tried=tuple(TriedReturns(str(index), _series(returns[index][typical[index]])) for index in range(many)),
         trials=many,
     )
 

@@ -1,4 +1,4 @@
-"""Commands as processes of their own, and what they and the processes that they waited for used."""
+"""Run commands as processes, and measure what they and their child processes used."""
 
 import os
 import subprocess
@@ -10,13 +10,13 @@ from pathlib import Path
 
 BIN = Path(sys.executable).parent
 FINE = (0, 3, 10)
-"""3 is an entry refused by the trading state and 10 are findings: the whole work was done in both."""
+"""Exit codes of complete runs: 0, 3 for an entry refused by the trading state, and 10 for findings."""
 MB = 1024
 
 
 @dataclass(frozen=True)
 class Used:
-    """Seconds of the day and of the processor, and MB of memory at once."""
+    """Wall seconds, CPU seconds, and peak memory in MB."""
 
     wall_s: float
     cpu_s: float
@@ -24,7 +24,7 @@ class Used:
 
 
 def run(*command: str) -> Used:
-    """Run a command to its end, and return what it used; one that fails ends the program."""
+    """Run a command to its end, and return what it used; exit if it fails."""
     began = time.perf_counter()
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(running.pid, 0)
@@ -35,5 +35,5 @@ def run(*command: str) -> Used:
 
 
 def tradebot(state: Path, *arguments: str) -> Sequence[str]:
-    """Return one command line of the bot on one state."""
+    """Return a command line of the bot on a state folder."""
     return str(BIN / "tradebot"), *arguments, "--state-dir", str(state)

@@ -1,4 +1,4 @@
-"""Figures of one run of the rotation, and how they compare with SPY. Rates are fractions a year."""
+"""Compute the figures of one run of the rotation, and compare them with SPY. Rates are annual fractions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tradebot.lab.performance import chance, statistics
 PER_YEAR = 252
 BENCHMARK = "benchmark"
 BY_CHANCE = chance.Resampling(level=0.9)
-"""How intervals are drawn; each holds the results of nine resamples in ten."""
+"""The settings of the bootstrap; its intervals contain nine resamples in ten."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Drawdown:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a series of values made; `sharpe` is by the root of 252, and without a rate for cash."""
+    """The figures of a series of values; `sharpe` is annualized by the root of 252, without a rate for cash."""
 
     growth: float
     volatility: float
@@ -38,7 +38,7 @@ class Figures:
 
     @classmethod
     def of(cls, values: Mapping[date, float]) -> "Figures":
-        """Return the figures of the values after each session; the first one is where the growth begins."""
+        """Return the figures of the values after each session; growth starts from the first value."""
         sessions, worth = list(values), list(values.values())
         returns = [later / earlier - 1 for earlier, later in pairwise(worth)]
         shape = statistics.shape(returns)
@@ -52,37 +52,37 @@ class Figures:
         return cls(growth, deviation, shape.mean * PER_YEAR / deviation, deepest, sessions, returns)
 
     def sharpe_by(self, per_year: int) -> float:
-        """Return the same ratio annualized by another number of returns a year."""
+        """Return the ratio annualized by another number of returns per year."""
         return self.sharpe * sqrt(per_year / PER_YEAR)
 
 
 def between(values: Mapping[date, float], first: date, last: date) -> dict[date, float]:
-    """Return the values of a part of the sessions, from the last one before it on."""
+    """Return the values of a period of sessions, starting with the last one before it."""
     before = max((session for session in values if session < first), default=first)
     return {session: value for session, value in values.items() if before <= session <= last}
 
 
 def turnover(played: Played) -> float:
-    """Return how much is traded in a year, one way, as a multiple of the account's average value."""
+    """Return one-way turnover per year, as a multiple of the account's average value."""
     worth = list(played.values.values())
     years = len(worth) / PER_YEAR
     return played.traded_usd / 2 / (sum(worth) / len(worth)) / years
 
 
 def levered(values: Mapping[date, float], leverage: float, rates: Mapping[date, float]) -> dict[date, float]:
-    """Return the values of a fund held at a leverage that is restored daily; `rates` is what a loan costs that day."""
-    worth, made = 1.0, dict[date, float]()
+    """Return the values of a fund held at a leverage that is restored daily; `rates` are the loan's cost by day."""
+    worth, values_by_day = 1.0, dict[date, float]()
     for (earlier, before), (later, now) in pairwise(values.items()):
-        made.setdefault(earlier, worth)
+        values_by_day.setdefault(earlier, worth)
         interest = rates[earlier] * (later - earlier).days / 360
         worth *= 1 + leverage * (now / before - 1) - (leverage - 1) * interest
-        made[later] = worth
-    return made
+        values_by_day[later] = worth
+    return values_by_day
 
 
 @dataclass(frozen=True)
 class Excess:
-    """The yearly growth above a benchmark's, in logs turned back into a rate, and the 90% interval of a bootstrap."""
+    """The annual growth above a benchmark's, from log returns, and the 90% interval of a bootstrap."""
 
     value: float
     low: float
@@ -90,18 +90,18 @@ class Excess:
 
 
 def bad_year(of: Figures) -> tuple[float, float]:
-    """Return the drawdown and the worst session of one year of twenty, both negative, as the bot's report does."""
+    """Return the drawdown and the worst session of one year in twenty, both negative, as in the bot's report."""
     found = chance.intervals(chance.ReturnSeries(of.returns, PER_YEAR, 0.0))
-    assert found is not None, "nothing was ever lost whole"
+    assert found is not None, "the value never fell to zero"
     fall, session = (found[name].low for name in chance.OF_A_YEAR)
     return fall, session
 
 
 def excess(of: Figures, benchmark: Mapping[date, float]) -> Excess:
-    """Compare two series by a block bootstrap of their daily differences in log returns, as the bot's report does."""
+    """Compare two series by a block bootstrap of their daily differences in log returns, as in the bot's report."""
     others = [benchmark[later] / benchmark[earlier] - 1 for earlier, later in pairwise(of.sessions)]
     series = chance.ReturnSeries(of.returns, PER_YEAR, 0.0, others={BENCHMARK: others})
     found = chance.intervals(series, BY_CHANCE)
-    assert found is not None, "nothing was ever lost whole"
+    assert found is not None, "the value never fell to zero"
     ends, value = found[BENCHMARK], chance.yearly_excess(of.returns, others, PER_YEAR)
     return Excess(expm1(value), expm1(ends.low), expm1(ends.high))

@@ -1,4 +1,4 @@
-"""Write docs/ROTATION.md: what was claimed, what is reproduced, and what is left of it."""
+"""Write docs/ROTATION.md: the published claim, its reproduction, and the result under honest assumptions."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from tradebot.timetable.strategy_times import SESSIONS_OF_MONTH
 HOLDINGS = Path(__file__).parents[2] / "docs" / "rotation_holdings.csv"
 LEVERAGE, SPREAD = 1.25, 0.015
 CLAIMED = (0.1301, 1.712, 0.152)
-"""What was published: growth, Sharpe ratio and drawdown."""
+"""The published growth, Sharpe ratio and drawdown."""
 LINES = (
     ("stale", "As published, with its mistake: sizes follow from an account valued at the prices of its last fills"),
     ("marked", "The account is valued at the market when it sizes"),
@@ -29,7 +29,7 @@ LINES = (
         "As the bot trades: the first session's open, ranked at the close before; raw prices, dividends in cash",
     ),
 )
-"""One assumption after the other; each row keeps those above it."""
+"""The assumptions in order; each row includes those above it."""
 PERIODS = (
     ("2003 to 2019", date(2003, 1, 2), date(2019, 12, 31)),
     ("2020 to 2024", date(2020, 1, 1), date(2024, 12, 31)),
@@ -39,13 +39,13 @@ PERIODS = (
 
 @dataclass(frozen=True)
 class Runs:
-    """All runs by name, and the data they were played on."""
+    """All runs by name, and the data that they were played on."""
 
     played: Mapping[str, Played]
     data: Data
 
     def figures(self, name: str) -> Figures:
-        """Return what a run made."""
+        """Return a run's figures."""
         return Figures.of(self.played[name].values)
 
     @cached_property
@@ -55,10 +55,10 @@ class Runs:
         return closes(self.data, "SPY", sessions[0], sessions[-1])
 
     def benchmark(self, leverage: float, sessions: Iterable[date]) -> Mapping[date, float]:
-        """Return SPY at a leverage, paying what the rotation pays for its loan."""
-        held = {session: self.spy[session] for session in sessions}
-        rates = {day: rate + SPREAD for day, rate in funds_rates(self.data, held).items()}
-        return levered(held, leverage, rates)
+        """Return SPY at a leverage, with the same interest as the rotation."""
+        closes = {session: self.spy[session] for session in sessions}
+        rates = {day: rate + SPREAD for day, rate in funds_rates(self.data, closes).items()}
+        return levered(closes, leverage, rates)
 
     @property
     def band(self) -> Sequence[float]:
@@ -100,7 +100,7 @@ exchange.
 
 def _reproduction(runs: Runs) -> Iterator[str]:
     found, played = runs.figures("stale"), runs.played["stale"]
-    held = _agreeing(played)
+    agreeing = _agreeing(played)
     yield f"""\
 ## The claim, reproduced
 
@@ -116,7 +116,7 @@ way, and so is the margin that a broker would ask for.
 | Sharpe ratio | 1.712 | 1.712 | {_ratio(found.sharpe_by(2190))} by √2190, {_ratio(found.sharpe)} by √252 |
 | maximum drawdown | 15.2% | 40.2% | {_percent(found.drawdown.depth)}, {_span(found)} |
 | trades | | 227 | {played.orders} |
-| rebalances, and funds as in [its table](rotation_holdings.csv) | | 60 | {held[1]}, {held[0]} |
+| rebalances, and funds as in [its table](rotation_holdings.csv) | | 60 | {agreeing[1]}, {agreeing[0]} |
 
 The claimed Sharpe ratio is that of daily returns, multiplied by the root of 2,190, the number of four-hour bars in a
 year of days and nights. But daily returns come 252 times a year, so it is {_ratio(found.sharpe)}.
@@ -160,11 +160,11 @@ def _halts(runs: Runs) -> Iterator[str]:
     name, first, last = PERIODS[0]
     fall, session = bad_year(Figures.of(between(runs.played["long"].values, first, last)))
     halted = runs.played["halted"]
-    seen = " and ".join(f"on {halt.at.date()} ({halt.why})" for halt in halted.halts)
+    halt_days = " and ".join(f"on {halt.at.date()} ({halt.why})" for halt in halted.halts)
     why = f"""In one year of twenty, the rule fell by {_percent(-fall)} from its highest value, and in a session by
 {_percent(-session)}, by what it did from {name}. The halts of the profile are a little above that. (`report` shows
 these figures for any backtest, and the halts that fit them.) Nothing later went into them, and a year that is worse
-than nineteen of twenty reaches them, as 2008 did. So they halted this run {seen}."""
+than nineteen of twenty reaches them, as 2008 did. So they halted this run {halt_days}."""
     yield f"""\
 ## The shipped halts
 
@@ -272,7 +272,7 @@ dividends and stock_splits: daily prices of the eleven sector funds, TLT and SPY
 
 
 def _agreeing(played: Played) -> tuple[str, int]:
-    """Return how many rebalances hold the funds of the committed table, and how many there are."""
+    """Return how many rebalances have the funds of the committed table, and the number of rebalances."""
     with HOLDINGS.open(encoding="utf-8", newline="") as file:
         table = {date.fromisoformat(row["session"]): tuple(row["funds"].split()) for row in csv.DictReader(file)}
     same = sum(played.held.get(session) == funds for session, funds in table.items())

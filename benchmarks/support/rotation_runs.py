@@ -1,4 +1,4 @@
-"""Play the rotation over years of daily prices under different assumptions, on the road that the live bot takes."""
+"""Play the rotation over years of daily prices under different assumptions, with the live bot's own code."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,10 +28,11 @@ CASH = Decimal(100_000)
 
 
 class Assumptions(Struct, frozen=True, kw_only=True):
-    """What a run takes for granted. Costs are in basis points of the price, or of the value traded.
+    """The assumptions of a run.
 
-    `margin_spread` is what a loan costs above the funds rate, as an annual fraction; without it, borrowing is free and
-    cash earns nothing. `changes` are settings that differ from those of the study.
+    Costs are in basis points of the price, or of the value traded. `margin_spread` is the cost of a loan above the
+    funds rate, as an annual fraction; without it, borrowing is free and cash earns nothing. `changes` are settings that
+    differ from those of the study.
     """
 
     study: str = HONEST
@@ -57,9 +58,9 @@ class Assumptions(Struct, frozen=True, kw_only=True):
 
 
 class Played(Struct, frozen=True):
-    """What a run did: the account's value after each session, what it held then, its orders, and what it paid.
+    """The results of a run: the account's value and positions after each session, its orders, and its costs.
 
-    `traded_usd` is the value of all fills, and `booked_usd` what was booked besides, by kind of activity.
+    `traded_usd` is the value of all fills, and `booked_usd` the other bookings by kind of activity.
     """
 
     values: Mapping[date, float]
@@ -77,7 +78,7 @@ class Data(Struct, frozen=True):
     folder: Path
 
     def market(self, assumed: Assumptions) -> tuple[MarketSpec, OpenedMarket]:
-        """Return the market of these assumptions; what was read of the prices is read only once."""
+        """Return the market of these assumptions; prices are read only once."""
         spec = MarketSpec(
             start=assumed.first,
             source="daily",
@@ -94,7 +95,7 @@ class Data(Struct, frozen=True):
         return spec, opened._replace(spec=spec, rates=rates_of(spec, opened.calendar))
 
     def make_up(self, assumed: Assumptions, days: Sequence[date]) -> None:
-        """Write prices of these assumptions' funds, drawn at random, and one rate for all days, into the folder."""
+        """Write random prices of these assumptions' funds, and one rate for all days, into the folder."""
         import duckdb
 
         from benchmarks.support.past_prices import daily
@@ -119,7 +120,7 @@ def _sessions(first: date, last: date) -> int:
 
 
 def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambda session: None) -> Played:
-    """Play a run; `heard` gets each session that is over."""
+    """Play a run; `heard` is called with each finished session."""
     settings = _settings(assumed)
     spec, opened = data.market(assumed)
     with loaded_strategies(settings, data.folder, {}) as in_use:
@@ -128,34 +129,34 @@ def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambd
 
 
 def _play_and_watch(run: BacktestRun, heard: Callable[[date], None]) -> Played:
-    """Play all sessions, and note how the account stood at the close of each."""
-    made = run.made
+    """Play all sessions, recording the account at each close."""
+    setup = run.made
     while not run.is_complete:
         run.step()
         heard(run.ends[-1].session)
-    fills = [each.fill for each in made.ledger.fills()]
+    fills = [each.fill for each in setup.ledger.fills()]
     booked = defaultdict[str, float](float)
-    for entry in made.ledger.booked().values():
+    for entry in setup.ledger.booked().values():
         booked[entry.kind] += float(entry.amount)
-    missed = sum(event.event_type.startswith("slot_") for event in made.events.emitted)
+    missed = sum(event.event_type.startswith("slot_") for event in setup.events.emitted)
     return Played(
         {end.session: float(end.equity or 0) for end in run.ends},
         {end.session: tuple(end.marks) for end in run.ends},
         orders=len({fill.venue_order_id for fill in fills}),
         traded_usd=float(sum(fill.quantity * fill.price for fill in fills)),
         booked_usd=booked,
-        halts=tuple(halts_seen(made.ledger.trading_states())),
+        halts=tuple(halts_seen(setup.ledger.trading_states())),
         missed=missed,
     )
 
 
 def _settings(assumed: Assumptions) -> Settings:
-    """Return the settings of a study with its changes, checked as those of a bot are."""
+    """Return the settings of a study with its changes, validated as a bot's settings are."""
     return load(shipped_path(assumed.study), {}, assumed.changes).settings
 
 
 def closes(data: Data, symbol: str, first: date, last: date) -> dict[date, float]:
-    """Return the adjusted closes of a symbol between two dates, inclusive: dividends count as reinvested."""
+    """Return the adjusted closes of a symbol between two dates, inclusive, which reinvest dividends."""
     import duckdb
 
     query = "SELECT date, close FROM read_parquet(?) WHERE symbol = ? AND date BETWEEN ? AND ? ORDER BY date"
@@ -164,6 +165,6 @@ def closes(data: Data, symbol: str, first: date, last: date) -> dict[date, float
 
 
 def funds_rates(data: Data, days: Iterable[date]) -> dict[date, float]:
-    """Return the funds rate on each day, as an annual fraction: the newest one that was known."""
+    """Return the funds rate on each day, as an annual fraction: the newest one known then."""
     rates = read_rates(data.folder / RATES)
     return {day: float(rates.on(day.isoformat())) for day in days}

@@ -1,4 +1,4 @@
-"""How much a benchmark measures: as much as makes sound figures, or as little as shows that it runs."""
+"""The size of a benchmark: large enough for meaningful figures, or just enough to show that it runs."""
 
 import os
 from typing import TypeVar
@@ -6,9 +6,9 @@ from typing import TypeVar
 Size = TypeVar("Size")
 
 SMALLEST = "BENCHMARKS_SMALLEST"
-"""The environment variable that asks for the smallest size; the processes that a benchmark starts inherit it."""
+"""The environment variable that selects the smallest size; the child processes of a benchmark inherit it."""
 
 
 def sized(usual: Size, smallest: Size) -> Size:
-    """Return the usual size, or the smallest one if that is asked for."""
+    """Return the usual size, or the smallest one if that is selected."""
     return smallest if os.environ.get(SMALLEST) else usual

@@ -1,4 +1,4 @@
-"""Orders as a bot leaves them in its books: what was sent, what the venue made of it, and its one fill."""
+"""Create orders as a bot's books contain them: the intent, the venue's order, and its one fill."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from tradebot.model.position import OwnedFill
 
 GATES = [gate for gate in Gate if gate not in (Gate.JOB, Gate.STRATEGY, Gate.EXIT, Gate.SEND)]
 TOOK = timedelta(seconds=1)
-"""From an order's promise to its last change."""
+"""From an order's intent to its last change."""
 
 
 class Traded(NamedTuple):
@@ -26,14 +26,14 @@ class Traded(NamedTuple):
 
 
 def filled(intent: Intent, venue_id: str, fill_id: str, price: Decimal) -> Traded:
-    """Return the whole fill of an order at a price."""
+    """Return an order that filled completely at one price."""
     order = order_of(intent, venue_id, OrderStatus.FILLED, price)
     fill = Fill(fill_id, venue_id, order.symbol, intent.side, intent.quantity, price, intent.at + TOOK)
     return Traded(intent, order, OwnedFill(intent.key.strategy, fill))
 
 
 def intent_of(account: str, day: date, at: datetime, slot: str, symbol: str, side: Side) -> Intent:
-    """Return a promise to buy or sell ten shares; what is sold closes a position."""
+    """Return an intent to buy or sell ten shares; a sale closes a position."""
     purpose = Purpose.OPEN if side is Side.BUY else Purpose.CLOSE
     key = IntentKey(account, "flow", day, slot, symbol, side, purpose)
     return Intent(
@@ -53,7 +53,7 @@ def intent_of(account: str, day: date, at: datetime, slot: str, symbol: str, sid
 
 
 def order_of(intent: Intent, venue_id: str, status: OrderStatus, price: Decimal | None) -> Order:
-    """Return the venue's order of a promise, filled at `price` where there is one."""
+    """Return the venue's order of an intent, filled at `price` if there is one."""
     return Order(
         venue_id=venue_id,
         client_order_id=intent.client_order_id,

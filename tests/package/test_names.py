@@ -53,7 +53,7 @@ CLEARED = (
     *(f"tradebot/{room}" for room in ("adapters", "app", "desk", "exits", "gates", "judging", "lab", "model")),
     *(f"tradebot/{room}" for room in ("orders", "reconciliation", "replaying", "signals", "strategies", "timetable")),
     *(f"tradebot/{room}" for room in ("venues", "views")),
-    *("commands/serve", "commands/shared", "commands/web", "jobs"),
+    *("benchmarks", "commands/serve", "commands/shared", "commands/web", "exchange/src/papervenue", "jobs"),
 )
 """Folders in which no local has one of the names below either."""
 SAY_LITTLE = frozenset({"asked", "given", "held", "kept", "left", "made", "place", "said", "seen", "standing"})

@@ -18,7 +18,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     arguments = _parser().parse_args()
-    # Imported code is never garbage, and searching it would take a third of the time to start and to stop.
+    # Imported code is never garbage, and collecting it would take a third of the time to start and stop.
     gc.disable()
     from papervenue.server import serve
 

@@ -28,11 +28,11 @@ from papervenue.times import SECOND
 DONE, ERROR, USAGE, HELD, REFUSED = 0, 1, 2, 6, 2
 VENUES = ("alpaca", "kraken", "ibkr")
 FACES = {"kraken": "kraken", "tws": "ibkr"}
-"""The API by which a market's venue is known; Alpaca's has none of these."""
+"""The names of the APIs that a market's venue can have; Alpaca isn't among them."""
 ACTIONS = ("list", "add", "clear", "show", "ready")
 FAULTS = "/exchange/v1/faults"
 SHARES = 21
-"""How many symbols a new market lists, all of them well known."""
+"""How many symbols a new market lists; all of them are well known."""
 A_WEEK = timedelta(days=7)
 _LONGEST_SCRIPT = 64 * 1024
 
@@ -57,7 +57,7 @@ def _print_error(message: str, hint: str, code: int) -> int:
 
 
 def _serve(chosen: argparse.Namespace) -> None:
-    """Serve the folder's exchange until Ctrl-C; make it first if there is none."""
+    """Serve the folder's exchange until Ctrl-C; create it first if the folder has none."""
     from papervenue import server
 
     try:
@@ -68,10 +68,10 @@ def _serve(chosen: argparse.Namespace) -> None:
     terms = server.Terms(pace, chosen.rate_limit, tuple(chosen.account), scripts, latency_us)
     if not (chosen.folder / MARKET_FILE).exists():
         process.create(chosen.folder, _market(chosen))
-    elif chosen.venue not in (None, held := _venue_in(chosen.folder)):
+    elif chosen.venue not in (None, folder_venue := _venue_in(chosen.folder)):
         raise MarketError(
-            f"the market in {chosen.folder} is {held}'s",
-            f"papervenue serve --as {held}, or another --folder for {chosen.venue}",
+            f"the market in {chosen.folder} is {folder_venue}'s",
+            f"papervenue serve --as {folder_venue}, or another --folder for {chosen.venue}",
         )
     server.serve(
         chosen.folder, chosen.port, None, ready=lambda url, status: _print_served(chosen, url, status), terms=terms
@@ -83,7 +83,7 @@ def _venue_in(folder: Path) -> str:
 
 
 def _market(chosen: argparse.Namespace) -> MarketSpec:
-    """Return the market to make; one in real time is open on any day, because it begins a week ago."""
+    """Return the market to create; one in real time begins a week ago, so that it is open on any day."""
     begun = A_WEEK if chosen.time == "real" else timedelta()
     start = chosen.start or datetime.now(UTC).date() - begun
     symbols, venue = tuple(chosen.symbols), _venue(chosen, start)
@@ -204,7 +204,7 @@ def _rule(row: Mapping[str, Any]) -> str:
 
 
 def _reset(chosen: argparse.Namespace) -> None:
-    """Give an account its starting cash and a new number; its orders and positions go."""
+    """Reset an account to its starting cash under a new number, without orders and positions."""
     body = {"account": chosen.account} | ({} if chosen.cash is None else {"cash": str(chosen.cash)})
     row = _query_exchange(chosen, "POST", "/exchange/v1/reset", body)
     _print(chosen, row, lambda: [f"Account {row['name']} has number {row['account_number']} and {row['cash']} cash"])
@@ -225,7 +225,7 @@ def _query_exchange(
 
 
 def _script(name: str) -> str:
-    """Return a script by the name of a ready-made one, its file, or `-` for standard input."""
+    """Return a script: a ready-made one by its name, a file's content, or for `-` standard input."""
     if name == "-":
         return sys.stdin.read(_LONGEST_SCRIPT)
     ready = fault_table.text_of(name)

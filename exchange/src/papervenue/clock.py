@@ -94,6 +94,6 @@ class Clock:
 
     @property
     def due_us(self) -> int:
-        """Return the target engine time now; while time stands still, the last one set."""
+        """Return the target engine time now; in lock-step, the last one set."""
         passed_ns = self._monotonic_ns() - self._from_ns
         return self._from_us + passed_ns * self.pace.speed.numerator // (self.pace.speed.denominator * _NS_PER_US)

@@ -46,9 +46,10 @@ _DAYS_LISTED = 3
 
 
 class Remarks(NamedTuple):
-    """Sentences about a market; `complete_at` is the ISO time from which all captures of its sessions are complete.
+    """Sentences about a market for its user.
 
-    It is None if every row is known by its session's close.
+    `complete_at` is the ISO time from which all captures of its sessions are complete, or None if every row is known by
+    its session's close.
     """
 
     sentences: tuple[str, ...]
@@ -164,15 +165,15 @@ def recorded_span(
     if source == "daily":
         return RecordedSpan(*daily_span(path, start, reading), bar_stamp=bar_stamp)
     bar_stamp = bar_stamp or open_bars(path, reading).shape.stamp
-    held = held_in(source, path, bar_stamp, reading)
-    contracts = frozenset(filter(is_contract, held.symbols))
-    of_contracts = contracts == held.symbols
+    span = held_in(source, path, bar_stamp, reading)
+    contracts = frozenset(filter(is_contract, span.symbols))
+    of_contracts = contracts == span.symbols
     name = EQUITY if of_contracts else XNYS.name
-    first, last = (to_datetime(us).astimezone(HOURS[name].zone).date() for us in (held.first_us, held.last_us))
+    first, last = (to_datetime(us).astimezone(HOURS[name].zone).date() for us in (span.first_us, span.last_us))
     # Bars of contracts that trade in the evening belong to the next day's session.
     sessions = build_calendar(first, (last - first).days + 2, name).market
     if of_contracts:
-        inside = [day.date for day in sessions if day.open_us <= held.last_us and day.close_us > held.first_us]
+        inside = [day.date for day in sessions if day.open_us <= span.last_us and day.close_us > span.first_us]
     else:
         inside = [session.date for session in sessions if session.date <= last.isoformat()]
     if not inside:

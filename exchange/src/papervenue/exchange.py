@@ -1,4 +1,4 @@
-"""Assemble the exchange of one state folder: market, engine, log, clock, and the commands so far."""
+"""Assemble the exchange of one state folder: market, engine, log, clock, and the commands logged so far."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Moved = Callable[[int, int], None]
 class Listener(Protocol):
     """Captures each event as it happens, and publishes it once its log line is written."""
 
-    def capture(self, event: Event, place: Place) -> Any:
+    def capture(self, event: Event, event_place: Place) -> Any:
         """Return the message to publish about an event, or None; called as it happens."""
 
     def publish(self, captured: Any) -> None: ...
@@ -229,11 +229,11 @@ class Exchange:
         if event.update is not None:
             # Events in the same microsecond of engine time still have an order.
             self._told_ns = max(self._told_ns + 1, event.at_us * _NS)
-        place = Place(self.sequence, event.at_us, self._told_ns)
+        event_place = Place(self.sequence, event.at_us, self._told_ns)
         if event.update is not None:
-            self.engine.accounts[event.update.order.account].updates.add(event.update, place)
+            self.engine.accounts[event.update.order.account].updates.add(event.update, event_place)
         for listener in self.listeners:
-            captured = listener.capture(event, place)
+            captured = listener.capture(event, event_place)
             if captured is not None:
                 self._captured.append((listener, captured))
 

@@ -51,15 +51,15 @@ def open_market(state_dir: Path, stored: StoredMarket) -> Market:
 def _calendars(stored: StoredMarket, names: Mapping[str, str]) -> dict[str, Calendar]:
     """Return the calendars of the symbols that have their own; symbols with the same sessions share one."""
     shared: list[tuple[object, Calendar]] = []
-    made = {}
+    calendars = {}
     for symbol, stored_calendar in stored.calendars.items():
         kind = names[symbol], stored_calendar
         there = next((calendar for symbol, calendar in shared if symbol == kind), None)
         if there is None:
             there = calendar_from_rows(**stored_calendar, name=names[symbol])
             shared.append((kind, there))
-        made[symbol] = there
-    return made
+        calendars[symbol] = there
+    return calendars
 
 
 def _source(
@@ -111,13 +111,13 @@ def _months(
     for grid in grids.values():
         if grid.instrument.root:
             of_root.setdefault(grid.instrument.root, []).append(grid)
-    made: dict[str, Months] = {}
+    by_symbol: dict[str, Months] = {}
     for root, months in of_root.items():
         sessions = calendars.get(months[0].instrument.symbol, calendar)
         bars = make(sessions, [Grid(replace(months[0].instrument, symbol=root))])
         rolls = [date.fromisoformat(grid.instrument.rolls or "") for grid in months]
-        made |= {grid.instrument.symbol: Months(bars, grid, sessions, rolls) for grid in months}
-    return made
+        by_symbol |= {grid.instrument.symbol: Months(bars, grid, sessions, rolls) for grid in months}
+    return by_symbol
 
 
 class BySymbol:

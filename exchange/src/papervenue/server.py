@@ -414,7 +414,7 @@ def _hold_lock(state_dir: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # A process forked in the meantime has the file open too and would keep holding it, unless it ends here.
+            # A process forked in the meantime has the file open too and would keep the lock, unless it ends here.
             if os.getpid() == holder:
                 fcntl.flock(lock, fcntl.LOCK_UN)
 
@@ -479,7 +479,7 @@ class Recording:
 
 
 async def _tell(error: LogError, send: Send) -> None:
-    """Say why the answer that was due doesn't come, before this process ends."""
+    """Report why the response isn't sent, before this process ends."""
     body = encode({"message": str(error)})
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 507, "headers": headers})

@@ -31,7 +31,7 @@ class Host(Protocol):
         """Register a connected client."""
 
     def end(self) -> None:
-        """Unregister a client that left."""
+        """Unregister a client that disconnected."""
 
     def catch_up(self) -> None: ...
     def record(self) -> None: ...

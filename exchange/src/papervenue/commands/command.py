@@ -79,7 +79,7 @@ class Asked(NamedTuple):
 
     @property
     def acknowledgement(self) -> tuple[int, str] | None:
-        """Return a script's delay for acknowledging this command's order, and its status until then; None without."""
+        """Return a script's delay for acknowledging this command's order and its status until then, or None."""
         delays = (effect["acknowledged"] for effect in self.effects if "acknowledged" in effect)
         return next(((late_us, status) for late_us, status in delays), None)
 

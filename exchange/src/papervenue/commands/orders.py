@@ -23,7 +23,7 @@ def _submit(command: Asked) -> Answer:
     policy = command.policy
     order = command.engine.submit(account, read_request(command.engine, command.body), command.fate, policy)
     answer = encode(order_json(order, None if policy.leaves_legs_out else legs_json(order)))
-    # Whatever happens to an order happens after the reply to its request, so the client first sees it as accepted.
+    # Everything that happens to an order happens after the reply to its request, so clients first see it as accepted.
     if command.acknowledgement is None:
         command.engine.settle(order)
     else:
@@ -39,7 +39,7 @@ def read_request(engine: Engine, body: dict[str, Any]) -> OrderRequest:
     market = engine.market
     symbol = body.get("symbol")
     if isinstance(symbol, str) and symbol not in market.known:
-        # The symbol may be given by the id of the asset.
+        # A request may name the symbol by the asset's id.
         symbol = body["symbol"] = next((name for name in market.symbols if asset_id(name) == symbol), symbol)
     try:
         return read_order(body)
@@ -57,7 +57,7 @@ def _replace(command: Asked) -> Answer:
     policy = command.policy
     replaced = command.engine.replace(account, order.id, read_replacement(command.body), policy)
     replaced.fate = command.fate
-    # The legs move to the replacing order when it takes effect, but its answer already shows them as its own.
+    # The legs move to the replacement when it takes effect, but its reply already shows them.
     legs = None if policy.leaves_legs_out else legs_json(order)
     answer = encode(order_json(replaced, legs))
     command.engine.settle(replaced)
@@ -89,7 +89,7 @@ def cancel_all(command: Asked) -> list[dict[str, Any]]:
 
 def _cancel_result(command: Asked, order_id: str) -> dict[str, Any]:
     try:
-        # The cancel of another order of its group may have ended it just now.
+        # It may just have ended, because another order of its group was canceled.
         if command.account.order(order_id).status != "canceled":
             _cancel_one(command, order_id)
     except Refusal as refusal:

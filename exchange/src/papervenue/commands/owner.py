@@ -42,7 +42,7 @@ def _change(command: Asked) -> Answer:
 
 
 def _read(name: str, value: object) -> object:
-    """Return the allowed value that a value equals; only a multiplier may be written as text, and 1 isn't true."""
+    """Return the allowed value that equals this one; only a multiplier may be text, and True isn't 1."""
     parsed = to_decimal(value) if name == _MULTIPLIER else value
     for allowed in _ALLOWED[name]:
         if parsed == allowed and isinstance(parsed, bool) == isinstance(allowed, bool):
@@ -65,7 +65,7 @@ def _create(command: Asked) -> Answer:
 
 
 def _update(command: Asked) -> Answer:
-    """Change a watchlist's name, symbols, or both; absent fields don't change."""
+    """Change a watchlist's name, symbols or both; absent fields stay as they are."""
     listed, body = _requested_watchlist(command), command.body
     name = listed.name if body.get("name") in (None, listed.name) else _new_name(command.account, body)
     symbols = listed.symbols if body.get("symbols") is None else _symbols(command, body["symbols"])

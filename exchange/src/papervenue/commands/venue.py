@@ -123,7 +123,7 @@ def _correct(command: Asked) -> Answer:
 
 CORRECTIONS = (Entry("POST", EXECUTIONS, _correct),)
 
-"""What a venue's staff may do, besides what corrects executions."""
+"""What a venue's staff may do to an order, besides correcting its executions."""
 
 PLAIN_ENTRIES = (
     Entry("POST", FUNDING, _set_funding),

@@ -206,7 +206,7 @@ class Account:
         del self._working[order.symbol, order.side][order.id]
         self._hold(order, _ZERO, _ZERO)
         if order.replacement is not None:
-            # Its replacement is now too late and will never need anything.
+            # Its replacement is too late now, and will never need anything.
             self._hold(order.replacement, _ZERO, _ZERO)
 
     def hold(self, order: Order) -> None:
@@ -290,7 +290,7 @@ class Account:
 
 
 def _within(shares: Decimal, position: Decimal) -> Decimal:
-    """Return the part of a position that is left of an older one: the newest shares are sold first."""
+    """Return the part of a position that remains of an older one: sales close the newest shares first."""
     if shares * position <= 0:
         return _ZERO
     return min(shares, position, key=abs)

@@ -33,13 +33,13 @@ _SHOWN = (
     *("qty", "stop", "hwm", "filled_qty", "filled_usd", "filled_us", "canceled_us", "expired_us", "failed_us"),
     *("replaced_us", "replaced_by", "replaces", "shown_held", "why"),
 )
-"""The fields of an order that clients are shown."""
+"""The fields of an order that clients can see."""
 _order_then = attrgetter(*_SHOWN)
 _execution_then = attrgetter(*ExecutionThen._fields)
 
 
 class PastUpdate(NamedTuple):
-    """A trade update as it was when it happened, and its place among all events."""
+    """A trade update as it was when it happened, and its position among all events."""
 
     place: Place
     event: str
@@ -54,9 +54,9 @@ class PastUpdates:
     blocks: list[bytes] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
 
-    def add(self, update: Update, place: Place) -> None:
+    def add(self, update: Update, event_place: Place) -> None:
         execution = None if update.execution is None else _execution_then(update.execution)
-        self.rows.append(_PACKER.pack((place, update.event, _order_then(update.order), execution)))
+        self.rows.append(_PACKER.pack((event_place, update.event, _order_then(update.order), execution)))
         if len(self.rows) == _BLOCK:
             self.blocks.append(zlib.compress(msgpack.packb(self.rows), _FAST))
             self.rows.clear()
@@ -92,9 +92,7 @@ class PastUpdates:
 
 
 _READ_AGAIN = 1_000
-"""How many updates are kept unpacked, because a client that pages through a history requests the newest again and
-again.
-"""
+"""How many updates stay unpacked, because a client that pages through a history requests the newest ones repeatedly."""
 
 
 def _packed_decimal(value: object) -> msgpack.ExtType:
@@ -112,12 +110,12 @@ def _rows(block: bytes) -> list[bytes]:
 
 @lru_cache(maxsize=_READ_AGAIN)
 def _unpack_update(row: bytes) -> PastUpdate:
-    place, event, order, execution = msgpack.unpackb(row, ext_hook=lambda code, data: Decimal(data.decode()))
+    event_place, event, order, execution = msgpack.unpackb(row, ext_hook=lambda code, data: Decimal(data.decode()))
     then = dict(zip(_SHOWN, order, strict=True)) | {"request": OrderRequest._make(order[0])}
     return PastUpdate(
-        Place._make(place),
+        Place._make(event_place),
         event,
-        # It has no place among the orders of today.
+        # It is not among today's orders, so it needs no sequence number.
         Order(**then, sequence=0, reserve=0),
         None if execution is None else ExecutionThen._make(execution),
     )
@@ -214,7 +212,7 @@ class History(Sequence[T]):
     @overload
     def __getitem__(self, index: int) -> T: ...
     @overload
-    def __getitem__(self, place: slice) -> list[T]: ...
+    def __getitem__(self, index: slice) -> list[T]: ...
     def __getitem__(self, index: int | slice) -> T | list[T]:
         return self._all()[index]
 

@@ -125,7 +125,7 @@ class Engine(Floor):
         self.agenda.note(self.now_us + late_us, "acknowledge", order)
 
     def _acknowledge(self, order: Order) -> None:
-        """Bring an order to the market late, unless it was canceled or already got there at a session's open."""
+        """Bring a delayed order to the market, unless it was canceled or already arrived at a session's open."""
         if order.status in _UNACKNOWLEDGED:
             order.status = "pending_new" if order_lifecycle.tradable(self, order.request) else "accepted"
             self.settle(order)
@@ -166,7 +166,7 @@ class Engine(Floor):
         self.agenda.do_until(self.now_us, self)
 
     def _arrival_us(self) -> int:
-        """Return when a request made now arrives: never before an earlier request."""
+        """Return when a request sent now arrives: never before an earlier one."""
         self._arrives_us = max(self._arrives_us, self.now_us + self.latency_us)
         return self._arrives_us
 
@@ -177,7 +177,7 @@ class Engine(Floor):
     def _cancel_arrives(self, order: Order, before: str) -> None:
         if order.is_open and order.fate == "reject":
             order.fate, order.updated_us = None, self.now_us
-            # The replacement in transit may have taken the order's place since.
+            # A replacement in transit may have taken effect since then.
             arrived = before == "pending_new" and order.live_us > 0
             order.status = order_lifecycle.at_the_market(order) if order.filled_qty or arrived else before
             self.tell("order_cancel_rejected", order, "order_cancel_rejected")
@@ -225,7 +225,7 @@ def _check_cancelable(order: Order) -> None:
         raise unprocessable(f'order is already in "{order.status}" state')
     if order.status == "pending_cancel":
         raise unprocessable("order pending cancel")
-    # An exit waiting for its entry stays held all that time.
+    # An exit that waits for its entry stays held for all of that time.
     if order.replacement is not None:
         raise unprocessable("order pending replace")
 
@@ -255,7 +255,7 @@ def advance(floor: Floor, to_us: int) -> None:
 
 
 def _next_stop(floor: Floor, to_us: int) -> int | None:
-    """Return the next moment to stop at, or None once the target is reached and nothing is due."""
+    """Return the next moment to stop at, or None if nothing is due up to the target."""
     deed_us = floor.agenda.next_us
     if deed_us is not None and deed_us <= floor.now_us:
         return floor.now_us
@@ -268,7 +268,7 @@ def _next_stop(floor: Floor, to_us: int) -> int | None:
 
 
 def _marks_of(floor: Floor) -> tuple[list[int], list[Mark]]:
-    """Return the moments of the marks at which something may happen now, and the marks."""
+    """Return the marks at which something may happen now, and their times."""
     kinds = floor.dialect.kinds(floor, waiting=any(account.open for account in floor.accounts.values()))
     return _all_marks(floor.market.all_calendars, floor.dialect.marks, kinds)
 
@@ -290,7 +290,7 @@ def _all_marks(calendars: tuple[Calendar, ...], marks_of: Marks, kinds: frozense
 def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
     """Match the bars that end in a span without marks, in the order of their ends and then of their symbols.
 
-    Return the end of the span, or the moment of a deed that a fill has brought about within it.
+    Return the end of the span, or the time of an action that a fill has scheduled within it.
     """
     bars = [(bar.end_us, symbol, bar) for symbol, bar in _bars_between(floor, from_us, to_us)]
     watches, unseen = floor.dialect.watches, False
@@ -300,8 +300,8 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
             unseen = False
         if (deed_us := floor.agenda.next_us) is not None and deed_us < end_us:
             return deed_us
-        # A minute is over just before the moment it ends. So a halt that ends then covers it, and one that begins then
-        # doesn't.
+        # A minute is over just before the moment it ends. So a halt that ends then still covers it, and one that begins
+        # then doesn't.
         floor.now_us = end_us - 1
         halted = symbol in floor.halted
         floor.now_us = end_us

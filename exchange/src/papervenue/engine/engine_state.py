@@ -21,7 +21,7 @@ from papervenue.market.venue import Grid
 from papervenue.times import SECOND, to_datetime
 
 Deed = Callable[..., object]
-"""A function of the floor and its own arguments."""
+"""A scheduled action: a function of the floor and its own arguments."""
 
 
 class Agenda:
@@ -56,10 +56,10 @@ class Agenda:
         """
         heap, places = self._heap, [(self._heap[0][:2], 0)] if self._heap else []
         while places:
-            _, place = heappop(places)
-            at_us, _, name, about = heap[place]
+            _, slot = heappop(places)
+            at_us, _, name, about = heap[slot]
             yield at_us, name, about
-            for child in (2 * place + 1, 2 * place + 2):
+            for child in (2 * slot + 1, 2 * slot + 2):
                 if child < len(heap):
                     heappush(places, (heap[child][:2], child))
 
@@ -157,7 +157,7 @@ class Floor:
 
     def tell(self, name: str, order: Order, word: str) -> None:
         """Emit an order event under its `name` in the log and its `word` in the stream of trade updates."""
-        # The stream doesn't report as new an order that the venue still shows as held.
+        # The stream doesn't report an order as new while the venue still shows it as held.
         update = None if order.shown_held and word == "new" else Update(word, order)
         self.emit(Event(self.now_us, name, order_fields(order, self._grids), order.account, update))
 

@@ -104,7 +104,8 @@ class FillModel:
         """Return the price at which a bar fills a market or limit order, or None if it doesn't reach the limit."""
         limit, side = order.request.limit, order.side
         if limit is not None and (bar.low > limit if side > 0 else bar.high < limit):
-            # Bid and ask lie on either side of the price, so a bar that stays away from the limit never reaches it.
+            # Bid and ask lie on either side of the price, so a bar whose range stays away from the limit can't reach
+            # it.
             return None
         offered = self.far_side(order, bar.open)
         if limit is None or _is_marketable(order, offered):
@@ -213,7 +214,7 @@ def fill_qty(order: Order, price: int, cap: Decimal) -> Decimal:
 
 
 def is_complete(order: Order, price: int) -> bool:
-    """Return True if nothing of an order that could be filled at a price is left."""
+    """Return True if no part of an order that could fill at a price remains."""
     if order.qty is not None:
         return order.filled_qty >= order.qty
     return order.remaining_usd < usd(price) * _NINE_PLACES

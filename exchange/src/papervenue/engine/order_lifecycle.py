@@ -65,7 +65,7 @@ def other_exits(order: Order) -> list[Order]:
 def fellows(order: Order) -> list[Order]:
     """Return the other open members of an order's group; a replacement joins the group when it takes effect.
 
-    An attached order has none: what happens to it doesn't affect the others.
+    An attached order has none, because nothing that happens to it affects the others.
     """
     if order.request.order_class == ATTACHED:
         return []
@@ -79,7 +79,7 @@ def _group(order: Order) -> list[Order]:
 
 
 def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
-    """Return the request that would create an order's group as it is now, with `request` replacing the order's own.
+    """Return the request that would create an order's group as it is now, with `request` in place of the order's own.
 
     Prices are those of the open exits, not the original ones.
     """
@@ -142,14 +142,14 @@ def book_replacement(
 
 
 def _go_on_from(old: Order, new: Order) -> None:
-    """Take over the stop's progress, and the shares left if another exit of the group has filled."""
+    """Take over the stop's progress, and the remaining shares if another exit of the group has filled."""
     if new.request.qty == old.request.qty:
         new.qty = old.qty
     if old.hwm is not None:
         new.stop, new.hwm = first_stop(new.request, old.hwm)
     new.elected = old.elected and new.request.stop == old.request.stop
     if new.elected:
-        # A triggered buy stop may have been given a limit.
+        # A triggered buy stop may have received a limit.
         new.request = new.request._replace(type=old.request.type, limit=new.request.limit or old.request.limit)
 
 

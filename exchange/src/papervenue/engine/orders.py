@@ -47,14 +47,14 @@ WAITING = frozenset({"accepted", "pending_new", "held"})
 MAKER, TAKER, LIQUIDATION, SETTLEMENT = "maker", "taker", "liquidation", "settlement"
 """The kinds of a fill on margin: it provided or took liquidity, or the venue closed a position."""
 ATTACHED = "attached"
-"""The class of an order that works once the one it hangs on has filled, and ends if that one ends otherwise."""
+"""The class of an order that becomes active once its parent has filled, and ends if the parent ends otherwise."""
 LAST, MARK, INDEX = "last", "mark", "index"
-"""The prices that a stop may act on. Mark and index go with the trades, but know nothing of a minute's extremes."""
+"""The prices that can trigger a stop. Mark and index follow the trades, but ignore the extremes of a minute."""
 BUST, CORRECT = "trade_bust", "trade_correct"
 """Amendments that the venue may make to an execution, as named in the stream."""
 _ZERO = Decimal(0)
 _NINE_PLACES = Decimal("1e-9")
-"""Shares come in billionths, so that amounts can be added and subtracted without a remainder."""
+"""Shares are counted in billionths, so that amounts can be added and subtracted without a remainder."""
 
 
 class StopLoss(NamedTuple):
@@ -211,7 +211,7 @@ class Order:
     def left_for(self, request: OrderRequest) -> Decimal:
         """Return the quantity that a request would have left if it replaced the order now.
 
-        A request with the order's own quantity gets only what another exit of the order's group has left of it.
+        A request with the order's own quantity gets only what another exit of the group hasn't filled.
         """
         qty = self.qty if request.qty == self.request.qty else request.qty
         return max((qty or _ZERO) - self.filled_qty, _ZERO)
@@ -268,7 +268,7 @@ class Fill(NamedTuple):
 
     @property
     def previous_id(self) -> None:
-        """Return None: a fill amends nothing."""
+        """Return None: a fill amends no earlier execution."""
 
     @property
     def fill(self) -> Fill:

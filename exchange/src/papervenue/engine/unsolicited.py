@@ -1,4 +1,4 @@
-"""Act on an order as a venue may without being asked: suspend, stop, resume, restate or cancel it."""
+"""Act on an order without a request from its owner, as a venue may: suspend, stop, resume, restate or cancel it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def suspend(engine: Engine, order: Order) -> None:
 
 
 def stop(engine: Engine, order: Order) -> None:
-    """Guarantee an order's fill: it meets no bars, and fills completely a minute later or at its last moment."""
+    """Guarantee an order's fill: bars no longer fill it; it fills completely a minute later, or at its last moment."""
     _put_aside(engine, order, "stopped")
     order.live_us = engine.now_us
     close_us = engine.market.calendar.trading(engine.now_us).close_us
@@ -36,14 +36,14 @@ def resume(engine: Engine, order: Order) -> None:
 
 
 def cancel(engine: Engine, order: Order) -> None:
-    """Cancel an order at once, as if the broker could no longer hold it."""
+    """Cancel an order at once, as when the broker can't keep it open."""
     if not order.is_open:
         raise unprocessable(f'order is already in "{order.status}" state')
     order_lifecycle.cancel(engine, order)
 
 
 def restate(engine: Engine, order: Order, wanted: Replacement) -> None:
-    """Change an order in place, within the limits of what its owner could have replaced it with."""
+    """Change an order in place, as far as its owner could have replaced it."""
     account = engine.accounts[order.account]
     request = engine.dialect.replaced_request(order, wanted, account.to_be_replaced(order) is not None)
     order.reserve = engine.dialect.admit(engine, account, request, order, USUAL).reserve

@@ -38,7 +38,7 @@ class Entered(NamedTuple):
 
 
 def activity_event_json(engine: Engine, account: Account, index: int, event_id: str) -> dict[str, Any]:
-    """Return the event of an account's activity, given its index."""
+    """Return the event of an account's activity, given the activity's index."""
     activity = account.activities[index]
     at, date = stamp(activity.at_us), new_york_date(activity.at_us)
     event = {

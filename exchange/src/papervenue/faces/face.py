@@ -67,7 +67,7 @@ class Login(StrEnum):
     BEARER = "bearer"
     """By a key alone."""
     NONE = "none"
-    """Not at all: there is one account."""
+    """For venues without logins: there is one account."""
 
 
 class Face(NamedTuple):

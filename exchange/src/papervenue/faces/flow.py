@@ -36,7 +36,7 @@ from papervenue.times import DAY, HOUR, MINUTE, SECOND, new_york_date, parse_tim
 DAILY_LIMIT = 50_000
 """The daily allowance in responses if the exchange itself has no limit."""
 UNCAPPED = 1_000_000
-"""How many requests a minute answers say are left in that case, as the real service does for its largest plan."""
+"""The number of requests per minute that responses state as left in that case, like the real service's largest plan."""
 _DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
 
 
@@ -81,7 +81,7 @@ class FlowLimits:
 _TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
 _BEARER = re.compile(r"Bearer +\S+", re.IGNORECASE)
 _TOO_MANY = Refusal(429, {"message": "too many requests"})
-"""The content of the service's own response isn't known, only that it is JSON."""
+"""The service's own response is unknown, except that it is JSON."""
 _ALERT_WINDOW = 7 * DAY
 _DEFAULT_IV_DAYS = 5
 _LISTS = ("issue_types[]", "sectors[]")

@@ -115,7 +115,7 @@ _MAPPED = "0000000000000000FFFF0000"
 def control_objection(scope: Scope, token: str | None) -> str | None:
     """Return why a request may not control the exchange, or None; without a token only the kernel can authorize it."""
     if "client" not in scope and "server" not in scope:
-        # There was no server: an application was called in its own process. A server always sets both keys.
+        # Without a server, an application was called in its own process. A server always sets both keys.
         return None
     owner = _owner_of(scope)
     if owner is not None:
@@ -224,9 +224,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 _OF_BROWSERS = {b"origin", b"sec-fetch-site"}
 
-"""Browsers send at least one of these headers with every request of a page's script or form, and no page can prevent
-it.
-"""
+"""Browsers send at least one of these headers with every request of a page; no page can prevent that."""
 
 _OTHER_SITES = (b"cross-site", b"same-site")
 
@@ -283,7 +281,7 @@ def _keyless(scope: Scope, key: str) -> str | None:
 
 
 def _is_foreign(name: bytes, value: bytes, ports: list[str | None]) -> bool:
-    """Return True if a header says that a page of another origin sent the request."""
+    """Return True if a header shows that a page of another origin sent the request."""
     if name == b"sec-fetch-site":
         return value in _OTHER_SITES
     scheme, _, host = value.decode("latin-1").partition("://")

@@ -260,7 +260,7 @@ class DataFace:
         self._others = [("/v1/corporate-actions", corporate_actions(market, now)), *screener.routes(), *routes()]
 
     def routes(self) -> list[Route]:
-        """Return the routes, busiest first; paths that are left out come before those that match any name."""
+        """Return the routes, busiest first; unsupported paths come before paths with named parts."""
         stocks, others = self._keyed_routes(self._stocks), self._keyed_routes(self._others)
         return [*stocks, *left_out_routes(self._engine, DATA_LEFT_OUT), *others]
 

@@ -316,7 +316,7 @@ def _price(units: int | None) -> str | None:
 
 
 def _ratio(part: Decimal, whole: Decimal) -> str:
-    """Format a fraction; a fraction of nothing is 0, as for shares that were received for free."""
+    """Format a fraction; a fraction of zero is 0, as for shares that were received for free."""
     return plain(_round_to_step(part / whole, _RATIO)) if whole else "0"
 
 

@@ -166,4 +166,4 @@ def _row(path: str, reason: str) -> LeftOut:
 
 DATA_LEFT_OUT = tuple(_row(path, reason) for path, reason in _PATHS.items())
 
-"""Paths that are left out, with the reason that their answers give."""
+"""Unsupported paths of the market-data API, with the reason that their replies give."""

@@ -24,7 +24,7 @@ CONNECTION = "connection"
 """Key in the scope's state for the connection; on stopping, a server doesn't wait for connections of held requests."""
 _JSON = "application/json; charset=utf-8"
 _WITHOUT_BODY = (204, 304)
-"""Statuses whose answers end with their head, and say no length."""
+"""Statuses whose responses have no body and state no length."""
 _HEADERS = "papervenue.headers"
 MADE_AT = "x-exchange-time"
 """The header with the engine time of a clock or flow response; no real service sends it."""
@@ -57,7 +57,7 @@ class Call(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """The body of an endless response; `close` is called when its client has left."""
+    """The body of an endless response; `close` is called when its client has disconnected."""
 
     parts: AsyncIterable[bytes]
     close: Callable[[], None]
@@ -86,7 +86,7 @@ class PathEndpoint:
         self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; a client that disconnects before its body is complete has asked for nothing."""
+        """Answer one request; one whose client disconnects before its body is complete is ignored."""
         try:
             body = await _body(scope, receive)
         except ClientDisconnect:

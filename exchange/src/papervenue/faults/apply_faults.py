@@ -1,8 +1,7 @@
 """Execute a request on which rules fire, and change the data of its response as they specify.
 
-Falsifies the rows of a response: orders, positions and activities, and flow.
-
-Each fault takes a row and returns its replacement. A response without rows stays unchanged.
+Falsifies the rows of a response: orders, positions and activities, and flow. Each fault takes a row and returns its
+replacement. A response without rows stays unchanged.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _STATUSES = ("new", "accepted", "pending_replace")
 _ENVELOPE = "serverTime"
 _KRAKENS = {"limit_price": "limitPrice", "qty": "unfilledSize", "updated_at": "lastUpdateTime"}
 _ALSO = {"symbol": "contract", "client_order_id": "cliOrdId"}
-"""What Kraken calls the fields that faults name."""
+"""Kraken's names for the fields that faults change."""
 _ITS_STATUSES = ("untouched", "partiallyFilled")
 _CENT = Decimal("0.01")
 _OTHER_SIDE = {"long": "short", "short": "long"}
@@ -55,7 +54,7 @@ Settings = Mapping[str, Any]
 def corrupt_rows(fault: str, value: Any, settings: Settings, number: int) -> Any:
     """Return a response's JSON with falsified rows; `number` counts how often the fault has fired."""
     if isinstance(value, dict) and _ENVELOPE in value:
-        # Kraken's lists come in an envelope.
+        # Kraken wraps its lists in an object.
         lists = {name: corrupt_rows(fault, rows, settings, number) for name, rows in value.items() if _are_rows(rows)}
         return value | lists
     if fault == "missing_rows":
@@ -69,13 +68,13 @@ def corrupt_rows(fault: str, value: Any, settings: Settings, number: int) -> Any
 
 def _repeat_rows(rows: list[Row], settings: Settings) -> list[Row]:
     """Return the rows with each matching one repeated; the copy has 1 added to a field that contains a number."""
-    field, made = settings["value"], list[Row]()
+    field, repeated = settings["value"], list[Row]()
     for row in rows:
-        made.append(row)
+        repeated.append(row)
         if _matches(row, settings):
             old = row.get(field)
-            made.append(row if old is None else row | {field: old + 1 if isinstance(old, float | int) else old})
-    return made
+            repeated.append(row if old is None else row | {field: old + 1 if isinstance(old, float | int) else old})
+    return repeated
 
 
 def _are_rows(value: Any) -> bool:
@@ -106,7 +105,7 @@ def _restless(row: Row, settings: Settings, number: int) -> Row:
 
 
 def _restless_there(row: Row, field: str, number: int) -> Row:
-    """Do the same to an order of Kraken's, whose numbers aren't text."""
+    """Return Kraken's order with one field that varies with the number of the reading; its numbers aren't text."""
     if field == "status":
         return row | {field: _ITS_STATUSES[number % len(_ITS_STATUSES)]}
     name = _KRAKENS[field]
@@ -169,17 +168,17 @@ def _name_of_row(row: Row, field: str) -> str:
 
 
 def _each_of_flow(value: Any, settings: Settings, change: Callable[[Row], list[Row]]) -> Any:
-    """Return an answer whose data is changed in a share of its rows, evenly spread: the last of every few."""
+    """Return a response with its data changed in a share of its rows, spread evenly."""
     if not isinstance(value, dict) or "data" not in value:
         return value
     data, share = value["data"], Decimal(settings["share"])
     if not isinstance(data, list):
         return value | {"data": change(data)[0]} if isinstance(data, dict) and data else value
-    made: list[Any] = []
+    changed: list[Any] = []
     for index, row in enumerate(data):
         chosen = int((index + 1) * share) > int(index * share)
-        made += change(row) if chosen and isinstance(row, dict) else [row]
-    return value | {"data": made}
+        changed += change(row) if chosen and isinstance(row, dict) else [row]
+    return value | {"data": changed}
 
 
 @contextmanager
@@ -217,15 +216,15 @@ def account_at(account: Account, then_us: int) -> Account:
 
 def _positions_at(account: Account, later: list[Execution]) -> dict[str, Position]:
     """Return the positions before some fills; show one that was closed since at the price that closed it."""
-    held = {symbol: copy(position) for symbol, position in account.positions.items()}
+    positions = {symbol: copy(position) for symbol, position in account.positions.items()}
     for fill in reversed(later):
         symbol = fill.order.symbol
-        position = held.setdefault(symbol, Position(symbol, 0 * fill.qty, usd(fill.price)))
+        position = positions.setdefault(symbol, Position(symbol, 0 * fill.qty, usd(fill.price)))
         position.qty -= fill.shares
         if isinstance(fill, Fill) and fill.settled is not None:
             qty, average, _ = fill.before
-            held[symbol] = NetPosition(symbol, qty, average, cost=fill.settled.cost, since_us=fill.at_us)
-    return {symbol: position for symbol, position in held.items() if position.qty}
+            positions[symbol] = NetPosition(symbol, qty, average, cost=fill.settled.cost, since_us=fill.at_us)
+    return {symbol: position for symbol, position in positions.items() if position.qty}
 
 
 def _order_at(order: Order, then_us: int, later: list[Execution]) -> Order:
@@ -285,13 +284,13 @@ class Behind:
 
     @cached_property
     def _paths(self) -> Paths:
-        # Few exchanges ever show old data, so this is built on first use.
+        # Few exchanges ever show old data, so it is created on first use.
         return Paths(DataFace(self._exchange, lambda: self._at_us).routes(), PathEndpoint({}))
 
     async def older(self, scope: Scope, receive: Receive, at_us: int) -> fault_bodies.PendingReply:
         """Return the response to a data request at an earlier engine time, without changing any state."""
         self._at_us, caught = at_us, Caught()
-        # The handler never awaits, so no other request sees this time.
+        # The handler never awaits, so no other request sees the earlier time.
         await self._paths({**scope}, receive, caught)
         return caught.build_reply()
 
@@ -375,9 +374,7 @@ class Turn:
         return answered._replace(status=status).with_body(older) if all_match else answered
 
     async def _as_then(self, firing: Firing, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
-        """Return the answer that the account's owner would have received back then, or this one if the keys are
-        unknown.
-        """
+        """Return the response that the account's owner would have received back then, or this one for unknown keys."""
         if not self._facts.account:
             return answered
         self._body, caught = b"", Caught()

@@ -148,7 +148,7 @@ class Connection:
 
     @property
     def has_left(self) -> bool:
-        """Return True if the client has left."""
+        """Return True if the client has disconnected."""
         return self._protocol is not None and self._protocol.transport.is_closing()
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:

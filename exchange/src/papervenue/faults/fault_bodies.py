@@ -17,7 +17,7 @@ TEXT = b"text/plain; charset=utf-8"
 _GATEWAY = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
 _QUOTE = ("bp", "ap")
 _PARTS = ("latestQuote", "quote", "quotes", "trade", "trades", "bar", "bars")
-"""Keys that belong to the shape of a data answer; any other key is a symbol."""
+"""Keys that are part of a data response's structure; any other key is a symbol."""
 _GONE = object()
 
 Headers = Sequence[tuple[bytes, bytes]]

@@ -97,7 +97,7 @@ _STREAMED = ("/v2/events/", "/v2beta1/events/")
 _PATTERN = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE|\*) /[!-~]*")
 _COMPILED = {name: re.compile(pattern, re.DOTALL) for name, pattern in KINDS.items()}
 _LEARNED: dict[str, dict[str, None]] = {}
-"""Patterns of other faces by kind, in the order in which they came."""
+"""Patterns of other faces by kind, in the order in which they were added."""
 _WILDCARD = re.compile(r"[*?\[]")
 _ROOTS = ("/api", "/derivatives", *(f"/v{digit}" for digit in range(10)))
 _GROUPS = {"any change": CHANGES}

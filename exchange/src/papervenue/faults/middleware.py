@@ -169,7 +169,7 @@ async def _body(request: Request) -> bytes:
 
 DELAY = b"x-exchange-answer-took"
 
-"""The header that says how many engine seconds an answer took; no real service sends it."""
+"""The header that says how many engine seconds a response took; no real service sends it."""
 
 _DRIPS_A_SECOND = 10
 
@@ -214,7 +214,7 @@ async def _give(
 
 
 async def _instead(turn: Turn, settings: Settings, status: int, body: bytes, kind: bytes, *extra: Header) -> None:
-    """Send this answer instead, after carrying out the request if the rule says so."""
+    """Send this response instead, after executing the request if the rule says so."""
     if settings["acceptance"] == "after":
         await turn.answer()
     await _give(turn, status, body, kind, extra)
@@ -260,7 +260,7 @@ async def _error_inside(turn: Turn, settings: Settings) -> None:
 
 
 async def _flow_limit(turn: Turn, settings: Settings) -> None:
-    """Refuse a request for flow; its response, which was counted, has the limits in its headers."""
+    """Refuse a flow request; its response, which was counted, has the limits in its headers."""
     counted = dict((await turn.answer()).headers)
     if settings["value"] == "minute":
         counted[_LEFT_THIS_MINUTE] = b"0"
@@ -330,7 +330,7 @@ async def _reset(turn: Turn, settings: Settings) -> None:
 
 
 async def _late_arrival(turn: Turn, settings: Settings) -> None:
-    # Here, carrying out the request only puts it in transit: the command itself says when it arrives.
+    # Executing the request here only puts it in transit: the command itself decides when it arrives.
     await turn.answer()
     if settings["answer"] == "lost":
         await turn.connection.close()

@@ -88,13 +88,13 @@ class When(NamedTuple):
 
     @property
     def has_time(self) -> bool:
-        """Return True if the time window can be open; session moments aren't compared with other moments."""
+        """Return True if the time window can ever be open; session moments aren't compared with other moments."""
         after, until = self.after, self.until
         return after is None or until is None or after.anchor != until.anchor or after.us < until.us
 
 
 class Rule(NamedTuple):
-    """One rule: `settings` holds the fault's options and its main value as "value"; `written` is its original text."""
+    """One rule: `settings` has the fault's options, and its main value as "value"; `written` is its original text."""
 
     name: str
     when: When
@@ -252,7 +252,7 @@ def _plain(value: Any) -> Any:
 
 
 def _some(read: Read) -> Read:
-    """Return a reader of one item or of a list of items."""
+    """Return a reader that accepts one item or a list of items."""
 
     def read_all(value: object) -> tuple[Any, ...]:
         items = value if isinstance(value, list) else [value]
@@ -292,5 +292,5 @@ CONDITIONS: Mapping[str, Read] = {
     "seed": reader(int, "a whole number", lambda seed: abs(seed) <= 10**9),
     "at_most": _read_count,
 }
-"""The words of `when`, in the order in which they are explained."""
+"""The words of `when`, in the order of their explanations."""
 _FIELDS = {"from": "first", "to": "last"}

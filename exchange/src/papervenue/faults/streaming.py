@@ -13,7 +13,7 @@ _CHANNELS = {"b": "bars", "u": "updatedBars", "d": "dailyBars", "q": "quotes", "
 """Event names in rules, by the `T` of a data point."""
 
 _MOST_DECIDED = 20_000
-"""How many data points to remember decisions for; a client that lags further behind has its points counted again."""
+"""How many data points to remember decisions for; those of a client that lags further behind are counted again."""
 
 Message = dict[str, Any]
 
@@ -21,9 +21,9 @@ TRADE_UPDATES = "trade_updates"
 MARKET_DATA = "market_data"
 FLOW_ALERTS = "flow_alerts"
 DROPPED: dict[str, Any] = {"dropped": True}
-"""In a delivery, stands for the end of the connection without a close message."""
+"""In a delivery, means that the connection ends without a close message."""
 STALLED: dict[str, Any] = {"stalled": True}
-"""In a delivery, stands for a connection that stays open but receives nothing more."""
+"""In a delivery, means that the connection stays open but receives nothing more."""
 
 
 class Recipient(NamedTuple):

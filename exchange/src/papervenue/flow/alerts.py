@@ -123,7 +123,7 @@ class OfFlow(Made):
 
 
 def _plan(rng: Random, session: Session) -> Iterator[Hit]:
-    """Plan a session's alerts from chance alone; the number of draws never depends on prices."""
+    """Plan a session's alerts from chance alone; the number of random draws never depends on prices."""
     minutes = (session.close_us - session.open_us) // MINUTE
     for burst in range(3 + int(rng.random() * 4)):
         yield from _burst(rng, session, burst, minutes, size=3 + int(rng.random() * 4))
@@ -187,7 +187,7 @@ def _right(symbol: str, session: Session, hit: Hit, direction: int) -> tuple[str
 
 
 def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> FlowContract:
-    """Choose a contract; a burst keeps one right and expiry."""
+    """Choose a contract; a burst has one right and one expiry."""
     u = hit.draws
     right, chooser = _right(symbol, session, hit, direction)
     weeks = 0 if chooser.random() < 0.8 else 1 + int(chooser.random() * 6)
@@ -278,7 +278,7 @@ class Prints(OfFlow):
         coin = 1 if u[2] < 0.5 else -1
         side = self.flow.direction(symbol, session, plan.at_us, coin, u[3] * _EDGE_DILUTION)
         fields = self._fields(symbol, index, plan, middle, side)
-        # There are many prints, so keep only the fields for filtering and sorting beside the JSON.
+        # There are many prints, so only the fields for filtering and sorting are stored beside the JSON.
         return Row(plan.at_us, {name: fields[name] for name in PRINT_NUMBERS}, encode(fields))
 
     def _fields(self, symbol: str, index: int, plan: Plan, middle: int, side: int) -> dict[str, Any]:

@@ -43,7 +43,7 @@ _UNDATED = (
     *("top-net-impact", "term-structure", "interpolated-iv", "ftds", "economic-calendar", "fda-calendar"),
     *("max-pain", "oi-per-strike"),
 )
-"""The last words of the paths whose rows don't say when they became known: they are known from their capture on."""
+"""The last words of the paths whose rows have no time of their own: they are known from their capture on."""
 _KNOWN = {
     "flow-alerts": Known("created_at", parse_time, of_the_day=True),
     "darkpool": Known("executed_at", parse_time, of_the_day=True),
@@ -138,15 +138,15 @@ def _capture(path: Path, answer: dict[str, Any], kind: Known) -> Capture:
     if newest_us is None:
         raise MarketError(f"{path}: neither captured_at nor any row's {kind.field} is a readable time", _ENVELOPE)
     fallback_us = newest_us if captured_us is None else captured_us
-    made = []
+    dated_rows = []
     for fields, us in zip(rows, times, strict=True):
         known_us, day = (fallback_us, new_york_date(newest_us)) if us is None else (us, new_york_date(us))
-        made.append((Row(known_us, fields if isinstance(fields, dict) else {}, encode(fields)), day))
+        dated_rows.append((Row(known_us, fields if isinstance(fields, dict) else {}, encode(fields)), day))
     # Alerts and prints are captured newest first. Reversing them before a stable sort keeps rows of the same moment in
     # their captured order when served.
     if kind.of_the_day and (not dated or dated[0] >= dated[-1]):
-        made.reverse()
-    return _sort_capture(made, kind.of_the_day)
+        dated_rows.reverse()
+    return _sort_capture(dated_rows, kind.of_the_day)
 
 
 def _data(path: Path, response: object, kind: Known) -> list[Any]:
@@ -162,7 +162,7 @@ def _data(path: Path, response: object, kind: Known) -> list[Any]:
 
 
 def _time_of(fields: object, kind: Known, captured_us: int | None) -> int | None:
-    """Return when a row says it became known, or None if it doesn't say or is dated after the day of the capture."""
+    """Return when a row says it became known; None without a time, or if dated after the capture's day."""
     us = _moment(fields.get(kind.field), kind.read) if isinstance(fields, dict) else None
     wrong = us is not None and captured_us is not None and us > captured_us + DAY
     return None if wrong else us

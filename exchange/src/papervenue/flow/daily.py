@@ -58,8 +58,8 @@ class DailyFacts(OfFlow):
             return NOTHING if index is None else FlowRows(self._oi_changes(symbol, index, now_us))
         coming = calendar.last_begun(now_us)
         newest = min(-1 if coming is None else coming, len(calendar.market) - 2) + 1
-        made = (self._oi_changes(symbol, index, now_us) for index in range(newest, -1, -1))
-        return FlowRows(next(filter(None, made), ()))
+        by_session = (self._oi_changes(symbol, index, now_us) for index in range(newest, -1, -1))
+        return FlowRows(next(filter(None, by_session), ()))
 
     def _oi_changes(self, symbol: str, index: int, now_us: int) -> Sequence[Row]:
         """Return a session's contracts by absolute change, largest first; none before a price is known."""
@@ -90,7 +90,7 @@ class DailyFacts(OfFlow):
         calls = puts = 1.0
         for at_us, its_date in self._publications:
             calls, puts = _wander(calls, rng), _wander(puts, rng)
-            # A year of rows per symbol takes most of the feed's memory, so keep only the date beside the JSON.
+            # A year of rows per symbol takes most of the feed's memory, so only the date is stored beside the JSON.
             rows.append(Row(at_us, its_date, encode(its_date | _exposure(size, calls, puts, rng))))
         return tuple(rows)
 
@@ -121,12 +121,12 @@ class DailyFacts(OfFlow):
         rng = stream(self.seed, "oi", symbol, session.date)
         lean = 0.5 + 0.25 * bell(rng) / 3
         others = [_oi_fields(symbol, session, before, reference / UNITS, lean, rng) for _ in range(_CONTRACTS)]
-        made = {fields["option_symbol"]: fields for fields in others}
+        by_contract = {fields["option_symbol"]: fields for fields in others}
         # Alerts of the previous session have their own random stream, so that the other contracts don't depend on them.
         rng = stream(self.seed, "oi of alerts", symbol, session.date)
         for alert in self.flow.alerts(symbol, index - 1) if index else ():
-            made[alert.fields["option_chain"]] = _oi_of_alert(symbol, session, before, alert.fields, rng)
-        rows = sorted(made.values(), key=lambda fields: -abs(fields["oi_diff_plain"]))
+            by_contract[alert.fields["option_chain"]] = _oi_of_alert(symbol, session, before, alert.fields, rng)
+        rows = sorted(by_contract.values(), key=lambda fields: -abs(fields["oi_diff_plain"]))
         at_us = self.open_interest_us(session)
         return tuple(Row(at_us, {}, encode(fields | {"rnk": rank})) for rank, fields in enumerate(rows, start=1))
 

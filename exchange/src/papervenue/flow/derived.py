@@ -224,7 +224,7 @@ class Exposures(OfFlow):
         index, reference = self._priced_session(symbol, question.day, now_us)
         if reference is None:
             return NOTHING
-        day, place = self.calendar.market[index].date, self.calendar.first + index
+        day, position = self.calendar.market[index].date, self.calendar.first + index
         strikes = sorted(
             {FlowContract(symbol, day, "C", reference * (1 + 0.012 * step)).strike_thousandths for step in _STEPS}
         )
@@ -232,7 +232,7 @@ class Exposures(OfFlow):
         columns = []
         for right in "CP":
             weights = [0.1 + rng.random() for _ in strikes]
-            columns.append(_divide_whole(self._volumes.open_interest(symbol, place, right), weights))
+            columns.append(_divide_whole(self._volumes.open_interest(symbol, position, right), weights))
         rows = [
             row(now_us, {"date": day, "strike": f"{strike / 1000:g}", "call_oi": calls, "put_oi": puts})
             for strike, calls, puts in zip(strikes, *columns, strict=True)
@@ -240,7 +240,7 @@ class Exposures(OfFlow):
         return FlowRows(rows)
 
     def _priced_session(self, symbol: str, day: str | None, now_us: int) -> tuple[int, float | None]:
-        """Return the newest session, at most of a date, whose open interest is known, and the close before it."""
+        """Return the newest session up to a date whose open interest is known, and the close before it."""
         sessions = [session for session in self.calendar.market if self._daily.open_interest_us(session) <= now_us]
         index = sum(day is None or session.date <= day for session in sessions) - 1
         close = self.market.close_before(symbol, index) if index >= 0 else None
@@ -248,10 +248,10 @@ class Exposures(OfFlow):
 
     def _minutes(self, symbol: str, index: int, open_interest: dict[str, float], now_us: int) -> Iterator[Row]:
         session, day = self.calendar.market[index], self.market.day(symbol, index)
-        place = self.calendar.first + index
+        position = self.calendar.first + index
         ends = [bar.end_us for bar in day.bars[: day.complete(now_us)]]
-        traded = self._volumes.after(symbol, place, [(end - session.open_us) // MINUTE for end in ends])
-        usual = max(1, self._volumes.open_interest(symbol, place, "C") // 9)
+        traded = self._volumes.after(symbol, position, [(end - session.open_us) // MINUTE for end in ends])
+        usual = max(1, self._volumes.open_interest(symbol, position, "C") // 9)
         for bar, sums in zip(day.bars, traded, strict=False):
             price = bar.close / UNITS
             # A contract's gamma counts per dollar; one percent of the price moves the hedge by gamma x price / 100.

@@ -49,8 +49,7 @@ def next_report(symbol: str, day: date) -> Report | None:
 
 @lru_cache(maxsize=4_096)
 def _on_or_after(symbol: str, day: date) -> Report:
-    # The first day of all was a Monday, so that the offset decides the weekday: no Monday or Friday, which may be
-    # holidays.
+    # Day 0 of the calendar was a Monday, so the offset decides the weekday: no Monday or Friday, which may be holidays.
     rng = stream(symbol, "earnings")
     offset = int(_DAYS_BETWEEN * rng.random()) // 7 * 7 + _TUESDAY + int(3 * rng.random())
     number = -(-(day.toordinal() - offset) // _DAYS_BETWEEN)
@@ -140,7 +139,7 @@ class Reports(Priced):
         return (first, first + 1) if report.when == "postmarket" and exact else (first - 1, first)
 
     def _finished_place(self, index: int, now_us: int) -> int:
-        """Return a session's place, or that of the last finished one if it is later."""
+        """Return a session's index, or that of the last finished one if it is later."""
         sessions = self.calendar.all
         last = min(index, len(self.calendar.played) - 1)
         while sessions[last].close_us > now_us:

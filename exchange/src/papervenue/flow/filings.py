@@ -41,7 +41,7 @@ _SHOWN_FAILS, _SHOWN_VOLUMES = 60, 250
 
 class Shorts(Priced):
     def interest(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the last published short interest: one row at most."""
+        """Return the last published short interest: at most one row."""
         return FlowRows(rows_known_at(self._interests(symbol), now_us)[-1:])
 
     def fails(self, symbol: str, question: Question, now_us: int) -> FlowRows:
@@ -55,7 +55,7 @@ class Shorts(Priced):
     def volumes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return how much of each finished session's volume was sold short, oldest first."""
         sessions = enumerate(self.calendar.played)
-        places = [place for place, session in sessions if session.close_us + 4 * HOUR <= now_us]
+        places = [position for position, session in sessions if session.close_us + 4 * HOUR <= now_us]
         return FlowRows([self._volume(symbol, index) for index in places[-_SHOWN_VOLUMES:]])
 
     @cache_newest(RECENT)
@@ -84,7 +84,7 @@ class Shorts(Priced):
         return tuple(rows)
 
     def _settlements(self) -> Iterator[tuple[int, str]]:
-        """Yield each settlement date, in mid month or at its end, after the time at which its interest is published."""
+        """Yield each settlement date, mid-month or at its end, preceded by the publication time of its interest."""
         sessions = self.calendar.all
         for index, session in enumerate(sessions[: -_PUBLISHED_SESSIONS_LATER - 1]):
             day, following = session.date, sessions[index + 1].date
@@ -138,13 +138,13 @@ _INSTITUTIONS = {
 }
 """Made-up institutions: their short names, people and tags."""
 _FILED_WITHIN_DAYS = 45
-"""The longest that institutions and politicians take."""
+"""The longest that institutions and politicians take to file, in days."""
 _QUARTERS_SHOWN = 8
 
 
 class Institutions(Priced):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return each institution's last filed position, the last filing first unless another order is requested."""
+        """Return each institution's last filed position, the newest filing first unless another order is requested."""
         descending = question.params.choice("order_direction", ("desc", "asc")) == "desc"
         if not profile(symbol).sector:
             return NOTHING
@@ -254,12 +254,12 @@ _AMOUNTS = ("$1,001 - $15,000", "$15,001 - $50,000", "$50,001 - $100,000", "$100
 _ISSUERS = ("self", "spouse", "joint", "not-disclosed")
 _SHARE_OF_DAYS = 0.03
 _UNLISTED = ("QZMMF", "QZBND", "QZTEN")
-"""Mutual funds and bonds, which members of Congress trade and which appear nowhere else here."""
+"""Mutual funds and bonds, which members of Congress trade and which no other series here has."""
 
 
 class Congress(Made):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the trades filed so far, the last filing first; of one ticker if requested."""
+        """Return the trades filed so far, the newest filing first; of one ticker if requested."""
         ticker, day = question.params.text("ticker").upper(), question.day
         rows = rows_known_at(self._all_filings(self.market.symbols), now_us)[::-1]
         return FlowRows(
@@ -311,7 +311,7 @@ class Insiders(Priced):
 
     @cache_newest(RECENT)
     def _rows(self, symbol: str) -> tuple[Row, ...]:
-        """Return every day's trades in the order in which they are reported, still without prices."""
+        """Return every day's trades in the order in which they are reported, without prices yet."""
         rng, rows = stream(self.seed, "insiders", symbol), []
         for index, session in enumerate(self.calendar.played):
             reported_us = at_new_york(self.calendar.all[index + _REPORTED_AFTER].date, 20)

@@ -62,7 +62,7 @@ def friday(day: str, weeks: int) -> str:
 
 @lru_cache(maxsize=64)
 def expiries(day: str) -> tuple[str, ...]:
-    """Return the ISO dates on which a symbol's contracts expire: eight Fridays, and the third one of later months."""
+    """Return the ISO dates on which contracts expire: eight Fridays, then the third Fridays of later months."""
     weekly = [friday(day, weeks) for weeks in range(_WEEKLY_EXPIRIES)]
     monthly = [later for weeks in range(_WEEKLY_EXPIRIES, _WEEKS_LISTED) if is_third(later := friday(day, weeks))]
     return (*weekly, *monthly)

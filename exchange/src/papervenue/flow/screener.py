@@ -28,7 +28,7 @@ from papervenue.market.profiles import profile
 _YEAR = 252
 _WEEK, _MONTH = 5, 21
 _LARGE = 20_000_000_000
-"""The market capitalization in USD from which a company counts as one of the S&P 500."""
+"""The market capitalization in USD from which a company counts as a member of the S&P 500."""
 _STRADDLE = 0.8 * 0.85
 Fields = dict[str, Any]
 _RANGES: dict[str, Value] = {
@@ -101,13 +101,13 @@ class Screens(Priced):
         ]
 
     def _row(self, symbol: str, index: int, now_us: int) -> Row | None:
-        session, place = self.calendar.market[index], self.calendar.first + index
+        session, position = self.calendar.market[index], self.calendar.first + index
         until = min(now_us, session.close_us)
         price, before = self.market.session_price(symbol, until), self.market.close_before(symbol, index)
         if price is None or before is None:
             return None
         report, character = next_report(symbol, date.fromisoformat(session.date)), profile(symbol)
-        traded = self._volumes.fields(symbol, place, until)
+        traded = self._volumes.fields(symbol, position, until)
         fields: Fields = {
             "ticker": feed_ticker(symbol),
             "date": session.date,
@@ -121,9 +121,9 @@ class Screens(Priced):
             "er_time": None if report is None else _announced_text(report.when),
             "next_dividend_date": None,
             **traded,
-            **self._interests(symbol, place, traded),
-            **self._implied_fields(symbol, place, price / UNITS),
-            **self._prices(symbol, place, price / UNITS),
+            **self._interests(symbol, position, traded),
+            **self._implied_fields(symbol, position, price / UNITS),
+            **self._prices(symbol, position, price / UNITS),
         }
         return row(now_us, fields)
 

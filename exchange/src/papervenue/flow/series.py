@@ -34,8 +34,8 @@ def cache_newest(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
     """Cache the newest results of a method of `Made`: `size` of them, and `per_symbol` more for each symbol."""
 
     def keeping(method: Method) -> Method:
-        def cache(made: Made) -> Callable[..., Any]:
-            return lru_cache(maxsize=size + per_symbol * len(made.market.symbols))(partial(method, made))
+        def cache(series: Made) -> Callable[..., Any]:
+            return lru_cache(maxsize=size + per_symbol * len(series.market.symbols))(partial(method, series))
 
         return cast(Method, cached_property(cache))
 

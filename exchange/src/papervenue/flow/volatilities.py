@@ -94,7 +94,7 @@ class Skews(Made):
 
 
 def _expiry(question: Question) -> date | None:
-    """Return the expiry asked for, or None if contracts don't expire on that weekday; an unreadable one is refused."""
+    """Return the requested expiry, or None if contracts don't expire on that weekday; refuse an unreadable one."""
     day = question.params.read("expiry", date.fromisoformat)
     if day is None:
         raise question.params.refused("expiry")
@@ -133,12 +133,12 @@ class Volatilities(Priced):
         if index is None:
             return NOTHING
         day = self.calendar.market[index].date
-        place = self.calendar.first + index
-        past = self._daily.volatilities(symbol)[max(0, place - _YEAR) : place]
+        position = self.calendar.first + index
+        past = self._daily.volatilities(symbol)[max(0, position - _YEAR) : position]
         percentile = 100 * sum(day <= past[-1] for day in past) / len(past)
         rows = []
         for days in _DAYS:
-            volatility = self.at(symbol, place, days)
+            volatility = self.at(symbol, position, days)
             fields = {
                 "date": day,
                 "days": days,
@@ -191,7 +191,7 @@ class Volatilities(Priced):
         return FlowRows([row(published_us(fields["date"]), fields)])
 
     def at(self, symbol: str, index: int, days: int) -> float:
-        """Return the yearly implied volatility of contracts with this many days left, as published for a session."""
+        """Return the annual implied volatility of contracts with this many days left, as published for a session."""
         usual, slope = self._daily.volatilities(symbol)[index - 1], self._slopes(symbol)[index - 1]
         # The slope counts most near the expiry, and not at all at thirty days.
         tilt = slope * (_USUAL_DAYS - days) / (_USUAL_DAYS + days)
@@ -211,7 +211,7 @@ class Volatilities(Priced):
         }
 
     def _last_published(self, day: str | None, now_us: int) -> int:
-        """Return the place of the last session whose daily rows are published, on a date or before it."""
+        """Return the index of the last session, up to a date, whose daily rows are published."""
         sessions, last = self.calendar.all, len(self.calendar.played) - 1
         while published_us(sessions[last].date) > now_us or (day is not None and sessions[last].date > day and last):
             last -= 1

@@ -241,7 +241,7 @@ class Volumes(OfFlow):
 
     @cache_newest(64, 1)
     def _shares(self, symbol: str, index: int) -> tuple[Shares, Shares]:
-        """Spread a session's trading over its minutes; a minute that leans to the ask trades less at the bid."""
+        """Spread a session's trading over its minutes; a minute that trades more at the ask trades less at the bid."""
         session = self.calendar.all[index]
         draw = stream(self.seed, "ticks", symbol, session.date).random
         minutes = (session.close_us - session.open_us) // MINUTE
@@ -285,8 +285,8 @@ class Volumes(OfFlow):
 
 
 def _side(whole: float, rng: Random) -> Side:
-    asked, bid = 0.42 + 0.014 * bell(rng), 0.42 + 0.014 * bell(rng)
-    return Side(int(whole * asked), int(whole * bid), int(whole), 150 + int(450 * rng.random()))
+    ask, bid = 0.42 + 0.014 * bell(rng), 0.42 + 0.014 * bell(rng)
+    return Side(int(whole * ask), int(whole * bid), int(whole), 150 + int(450 * rng.random()))
 
 
 def _shares(weights: Sequence[float]) -> array[float]:
@@ -345,10 +345,10 @@ class Ticks(OfFlow):
         index = self.calendar.published_index(question.day, now_us)
         if index is None:
             return NOTHING
-        place = self.calendar.first + index
+        position = self.calendar.first + index
         wanted = question.values("issue_types[]")
-        asked = [symbol for symbol in self.market.symbols if not wanted or profile(symbol).issue_type in wanted]
-        traded = [(self._volumes.traded_volume(name, place, now_us), feed_ticker(name)) for name in asked]
+        matching = [symbol for symbol in self.market.symbols if not wanted or profile(symbol).issue_type in wanted]
+        traded = [(self._volumes.traded_volume(name, position, now_us), feed_ticker(name)) for name in matching]
         nets = [(calls.net - puts.net, ticker) for (calls, puts), ticker in traded]
         top = sorted((net for net in nets if net[0] > 0), reverse=True)[: count // 2]
         bottom = sorted(net for net in nets if net[0] < 0)[: count // 2]
@@ -369,13 +369,13 @@ class Ticks(OfFlow):
 def _tick(day: str, start_us: int, before: Traded, after: Traded) -> dict[str, Any]:
     fields: dict[str, Any] = {"date": day, "tape_time": rfc3339(start_us)}
     for name, old, new in zip(("call", "put"), before, after, strict=True):
-        asked, bid = new.ask_volume - old.ask_volume, new.bid_volume - old.bid_volume
+        ask, bid = new.ask_volume - old.ask_volume, new.bid_volume - old.bid_volume
         fields |= {
             f"{name}_volume": new.volume - old.volume,
-            f"{name}_volume_ask_side": asked,
+            f"{name}_volume_ask_side": ask,
             f"{name}_volume_bid_side": bid,
             f"net_{name}_premium": f"{new.net - old.net}.00",
-            f"net_{name}_volume": asked - bid,
+            f"net_{name}_volume": ask - bid,
         }
     delta = _DELTA * _SHARES * (fields["net_call_volume"] - fields["net_put_volume"])
     return fields | {"net_delta": f"{delta:.8f}"}

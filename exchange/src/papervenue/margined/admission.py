@@ -85,8 +85,8 @@ def _check_kind(rules: Rules, request: OrderRequest) -> None:
         raise refuse("unsupported_life", f"orders last {', '.join(_LIVES)}, and stops {' or '.join(_LASTING)}")
     if request.post_only and (prices != ("limit",) or life not in _LASTING):
         raise refuse("unsupported_type", "only a limit order that lasts can be post-only")
-    given = {name for name in ("limit", "stop") if getattr(request, name) is not None}
-    if given != set(prices) or request.trail_price is not None or request.trail_percent is not None:
+    given_prices = {name for name in ("limit", "stop") if getattr(request, name) is not None}
+    if given_prices != set(prices) or request.trail_price is not None or request.trail_percent is not None:
         raise refuse("wrong_prices", f"a {request.type} order has {' and '.join(prices) or 'no'} prices")
 
 
@@ -150,11 +150,11 @@ def fitting(account: Account, order: Order) -> Decimal:
 
 
 NO_MARGIN, ENDED = "not_enough_margin", "contract_expired"
-"""Why an order is canceled here."""
+"""Reasons for which this venue cancels an order."""
 
 
 def review(floor: Floor, part: Decimal) -> None:
-    """Compare every account with its margins, and liquidate this part of a position at a time."""
+    """Compare every account with its margins, and liquidate the fraction `part` of a position at a time."""
     for account in floor.accounts.values():
         if not account.positions:
             continue
@@ -167,7 +167,7 @@ def review(floor: Floor, part: Decimal) -> None:
 
 
 def reduces(account: Account, symbol: str, side: int, qty: Decimal) -> bool:
-    """Return True if an order would only make a position smaller."""
+    """Return True if an order would only reduce a position."""
     return qty <= -account.qty(symbol) * side
 
 

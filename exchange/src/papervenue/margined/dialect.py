@@ -36,11 +36,11 @@ FEE = "FEE"
 NOTHING_TO_REDUCE = "would_not_reduce_position"
 """Why a reduce-only order is canceled."""
 NEVER_US = 2**62
-"""When an order ends that lasts until it is canceled."""
+"""The end of an order that lasts until it is canceled."""
 CORRECTED = "correct"
 """The fate of an order whose first fill is corrected by a tick a minute later."""
 ONE_FILLED, CANCEL_OTHERS = "another_of_the_group_filled", 1
-"""Why a group's order is canceled, and the type of groups in which any fill cancels the others."""
+"""Why an order of a group is canceled, and the type of group in which any fill cancels the others."""
 _CLOSES = frozenset({"close"})
 _ALL = frozenset({"open", "close", "ends"})
 _ZERO = Decimal(0)
@@ -82,7 +82,7 @@ class Plain:
         return LotModel(spec, market.grids)
 
     def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
-        """Return all marks while an order is open, because one may wake or end, and the market's closes otherwise."""
+        """Return all marks while an order is open, because it may activate or end, and otherwise market closes."""
         return _ALL if waiting else _CLOSES
 
     def reach(self, floor: Floor, mark: Mark) -> None:
@@ -101,7 +101,7 @@ class Plain:
         return market.price(symbol, now_us)
 
     def multiplier(self, symbol: str) -> int:
-        """Crash: in this dialect nothing is paid for in full."""
+        """Fail: in this dialect no position is paid for in full."""
         raise AssertionError(f"{symbol} is margined")
 
     def worth(self, floor: Floor, account: Account) -> AccountFigures:
@@ -125,7 +125,7 @@ class Plain:
         return old_request._replace(qty=wanted.qty or old_request.qty, limit=limit, stop=stop)
 
     def expires_us(self, floor: Floor, request: OrderRequest) -> int:
-        """Return the session's close for a day order, and otherwise never."""
+        """Return the session's close for a day order, and otherwise `NEVER_US`."""
         if request.time_in_force != "day":
             return NEVER_US
         return floor.market.calendars[request.symbol].trading(floor.now_us).close_us
@@ -136,7 +136,7 @@ class Plain:
             return None
         if order.stop is None:
             price = floor.model.bar_fill_price(order, bar)
-            # It rests at its limit, and the other side trades there.
+            # It rests at its limit, and the opposite side trades against it.
             return order.request.limit if price is not None and order.request.post_only else price
         if order.request.trigger != LAST and not order.elected:
             bar = bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
@@ -232,7 +232,7 @@ def fit(floor: Floor, account: Account, symbol: str) -> None:
 
 
 def _fit_later(floor: Floor, order: Order, qty: Decimal) -> None:
-    """Tell a reduce-only order what another one filled some time ago."""
+    """Report to a reduce-only order, after a delay, what another order has filled."""
     order.unheard -= qty
     account = floor.accounts.get(order.account)
     if account is not None:

@@ -106,10 +106,10 @@ def _at(calendar: Calendar, kind: str, symbol: str, index: int) -> Action:
 
 def date_action(calendar: Calendar, kind: str, symbol: str, day: str) -> Action:
     """Return an action that takes effect in a session of a calendar, declared and paid some sessions around it."""
-    place = calendar.place(day)
-    session = calendar.all[place]
-    paid = calendar.all[place + min(_PAID_AFTER, 1 + len(calendar.market) // 5)] if kind == DIVIDEND else session
-    declared = calendar.all[max(0, place - _DECLARED_BEFORE)]
+    position = calendar.place(day)
+    session = calendar.all[position]
+    paid = calendar.all[position + min(_PAID_AFTER, 1 + len(calendar.market) // 5)] if kind == DIVIDEND else session
+    declared = calendar.all[max(0, position - _DECLARED_BEFORE)]
     return Action(kind, symbol, session.date, effect_of(session), declared.open_us, paid.date, record_date=session.date)
 
 

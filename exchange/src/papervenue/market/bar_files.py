@@ -1,7 +1,7 @@
 """Open a file of price bars in any shape of the table, and read its rows in one form.
 
-What a file leaves open, such as whether 01/02/2024 is in January, is an error with both readings and the option that
-decides. Rows are checked by those who use them.
+If a file can be read in two ways, such as with 01/02/2024 in January or in February, the error names both and the
+option that decides. Callers check the rows.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class BarFile(NamedTuple):
             raise UnclearFileError(self.path, number, why, "zone", (NEW_YORK.key, "UTC"))
 
     def _converter(self) -> Callable[[Sequence[object]], Sequence[object]]:
-        """Return a function that brings a row's fields into one form and caches times, since many rows share one."""
+        """Return a function that converts a row's fields into one form and caches times, since many rows share one."""
         read_time, times, (name, *prices, volume) = lru_cache(_KEPT)(self._time), self.time_columns, self.columns
         decimal, places = self.decimal, self.shape.places
 
@@ -239,7 +239,7 @@ def _lack(path: Path, shape: Shape, names: Sequence[str]) -> str:
 
 
 def _fitting_forms(files: Sequence[BarFile]) -> list[BarFile]:
-    """Return the shapes that can read the first readable time, each with its form."""
+    """Return the shapes that can read the first readable time, each with its time form."""
     rows = files[0].data_rows() if files else iter(())
     for _, fields in islice(rows, _SAMPLE):
         fitting = [file._replace(form=form) for file in files for form in _forms_of(file, fields)[:1]]
@@ -253,7 +253,7 @@ def _forms_of(file: BarFile, fields: Sequence[object]) -> list[TimeForm]:
     if len(fields) != len(file.names):
         return []
     time = _join_fields(fields, file.time_columns)
-    # An instant, which Parquet can hold, is in no form; shapes that write ISO texts hold it there.
+    # Parquet can hold an instant, which needs no form; shapes that write ISO texts accept it.
     forms = [form for form in file.shape.forms if form is ISO] if isinstance(time, int) else file.shape.forms
     return [form for form in forms if time_in(form, time, file.day) is not None]
 
@@ -283,7 +283,7 @@ def _bar_file(path: Path, shape: Shape, names: Sequence[str], separator: str, re
 
 
 def _only_reading(files: Sequence[BarFile]) -> BarFile:
-    """Return the file in the shape that reads all of its times, where others can't; raise UnclearFileError if two do.
+    """Return the file in the only shape that reads all of its times; raise UnclearFileError if several do.
 
     The first time that not all shapes can read decides.
     """
@@ -343,7 +343,7 @@ def _zone(file: BarFile, reading: Reading) -> ZoneInfo | None:
 
 
 def _with_times(file: BarFile) -> BarFile:
-    """Return a file with what its first times show: whether bars are daily, and their shortest distance."""
+    """Return a file with the properties of its first times: whether bars are daily, and their shortest distance."""
     moments: list[int] = []
     days = 0
     for _, fields in islice(file._replace(daily=True).rows(), _SAMPLE):
@@ -357,7 +357,7 @@ def _with_times(file: BarFile) -> BarFile:
 
 
 def _moment_us(time: object, zone: ZoneInfo | None) -> tuple[int, bool] | None:
-    """Return a time as an instant and whether it is midnight in its own zone, New York or UTC; None if unreadable."""
+    """Return a time as an instant, and whether it is midnight in its own zone, New York or UTC; None if unreadable."""
     if isinstance(time, int):
         return time, not time % DAY or not seconds_of_day(to_datetime(time).astimezone(NEW_YORK))
     if not isinstance(time, str) or not ISO.pattern.fullmatch(time.strip()):
@@ -461,7 +461,7 @@ FROM_PARQUET = "FROM read_parquet(?, hive_partitioning = false)"
 
 
 def only_file(path: Path) -> str:
-    """Return a path that means this file alone: in names of Parquet files, *, ? and [ match other files."""
+    """Return a path that matches only this file: in names of Parquet files, *, ? and [ match other files."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
 
 

@@ -23,8 +23,9 @@ _CLOCK = (
 )
 _YEAR, _MONTH, _DAY = r"(?P<y>(?:19|20)\d\d)", r"(?P<m>0?[1-9]|1[0-2])", r"(?P<d>0?[1-9]|[12]\d|3[01])"
 _SCALES = ((10**11, 10**6), (10**14, 10**3), (10**17, 1))
-"""Up to which number an epoch counts seconds, milliseconds and microseconds, and how many microseconds that is; larger
-ones are nanoseconds. From 1973 to 5138 the units don't overlap.
+"""The largest epoch in seconds, milliseconds and microseconds, each with the microseconds in its unit.
+
+Larger ones are nanoseconds. From 1973 to 5138 the units don't overlap.
 """
 
 

@@ -250,12 +250,12 @@ class Market:
         self.actions = ActionBook()
         self._source = source
         self.past_minutes, self.past_days = source.past_minutes, source.past_days
-        kept = max(64, _SESSIONS_IN_MEMORY * len(self.symbols))
-        self.day = lru_cache(maxsize=kept)(self._day)
-        self.extended = lru_cache(maxsize=kept)(self._extended_day)
-        self._steps = lru_cache(maxsize=kept)(self._steps_of)
-        self._splits = lru_cache(maxsize=kept)(self._splits_of)
-        self._changes = lru_cache(maxsize=kept)(self._changes_of)
+        cached = max(64, _SESSIONS_IN_MEMORY * len(self.symbols))
+        self.day = lru_cache(maxsize=cached)(self._day)
+        self.extended = lru_cache(maxsize=cached)(self._extended_day)
+        self._steps = lru_cache(maxsize=cached)(self._steps_of)
+        self._splits = lru_cache(maxsize=cached)(self._splits_of)
+        self._changes = lru_cache(maxsize=cached)(self._changes_of)
 
     def liquid(self, symbol: str) -> bool:
         """Return True if a symbol can be sold short and traded in fractions."""
@@ -317,7 +317,7 @@ class Market:
         return tuple(steps)
 
     def _splits_of(self, symbol: str) -> tuple[Step, ...]:
-        """Return a company's price steps that change what a share is; its dividends take long to compute."""
+        """Return a company's price steps that change the meaning of a share; those of dividends are slow to compute."""
         split = any(action.kind in SPLITS for action in self.actions.of(symbol))
         return tuple(step for step in self._steps(symbol) if step.kind == "split") if split else ()
 
@@ -335,8 +335,8 @@ class Market:
 
     def _source_close(self, entity: str, index: int) -> Fraction | None:
         """Return the newest close up to a session; a negative index counts back from the market's first."""
-        for place in range(index, -1, -1):
-            bars = self._source.bars(entity, place)
+        for earlier in range(index, -1, -1):
+            bars = self._source.bars(entity, earlier)
             if bars:
                 return Fraction(bars[-1].close)
         before = range(max(1, -index), self.calendar.first + 1)
@@ -430,9 +430,7 @@ class Market:
         return self._source.history_day(self.actions.entity(symbol), sessions_before)
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> Sequence[Bar]:
-        """Return the bars from which candles of a session before the market's first are built; each is within one
-        candle.
-        """
+        """Return the bars from which candles of a session before the market's first are built, each within a candle."""
         source = self._source
         if isinstance(source, QuickPast) and index >= -source.candle_days and self._changes(symbol) == (None, []):
             return source.past_candles(symbol, index, span_us, wicks=wicks)

@@ -42,9 +42,9 @@ _CLASSES = {
     3: ((0, "0.04", "0.02"), (100_000, "0.1", "0.05"), (500_000, "0.2", "0.1"), (1_000_000, "0.5", "0.25")),
     4: ((0, "0.1", "0.05"), (50_000, "0.2", "0.1"), (250_000, "0.4", "0.2"), (500_000, "0.5", "0.25")),
 }
-"""Margin levels by class: from which value in USD on, and the initial and maintenance margin."""
+"""Margin levels by class: the USD value from which a level applies, and its initial and maintenance margin."""
 _USUAL_FUNDING, _FUNDING_SPREAD = 0.000006, 0.000012
-"""What a long position pays on average per dollar and hour, and how far coins deviate from that."""
+"""The average funding that a long position pays per dollar and hour, and how far coins deviate from it."""
 _DIGITS = 6
 
 
@@ -115,5 +115,5 @@ def _whole_lots(quantity: Decimal, lot: Decimal) -> Decimal:
 
 
 def _significant(number: Decimal) -> Decimal:
-    """Return a number with a few digits."""
+    """Return a number rounded to a few significant digits."""
     return Decimal(f"{Decimal(f'{number:.{_DIGITS - 1}e}'):f}") if number else number

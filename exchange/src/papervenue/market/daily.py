@@ -219,12 +219,12 @@ class DailyBars:
         return None if days is None else days[0].close[days[1]]
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        place = self._calendar.first - sessions_before
-        day_row = self._find_row(symbol, place)
+        position = self._calendar.first - sessions_before
+        day_row = self._find_row(symbol, position)
         if day_row is None:
             return None
         days, row = day_row
-        opens_us = self._calendar.all[place].open_us
+        opens_us = self._calendar.all[position].open_us
         return Bar(opens_us, days.open[row], days.high[row], days.low[row], days.close[row], days.volume[row])
 
     def liquid(self, symbol: str) -> bool:

@@ -140,7 +140,7 @@ _HIGHEST_PRICE, _LOWEST_PRICE = 1e7, 1e-4
 _MOST_SHARES = 1e12
 _LARGEST_RATIO = 1_000.0
 _MORE = "\0more"
-"""How many fields a row has more than the header: with another number, each value may be another column's."""
+"""How many more fields a row has than the header: with a different number, each value may belong to another column."""
 _OWN_DATE = 10
 _DAYS_IN_PARQUET = "strftime(TRY_CAST(date AS DATE), '%Y-%m-%d') AS date"
 
@@ -281,7 +281,7 @@ def _csv_frame(file: BarFile) -> Any:
 
 
 def _of_other_lengths(file: BarFile) -> Iterator[tuple[int, int]]:
-    """Yield the rows with another number of fields than the header, and how many more they have."""
+    """Yield the rows whose number of fields differs from the header's, and how many more they have."""
     with file.path.open(newline="", encoding="utf-8-sig") as text:
         for row, fields in enumerate(csv.reader(text, delimiter=file.separator, strict=True), start=1):
             if fields and len(fields) != len(file.names):
@@ -291,7 +291,7 @@ def _of_other_lengths(file: BarFile) -> Iterator[tuple[int, int]]:
 def _parquet_frame(path: Path) -> Any:
     with opened_parquet(path) as (connection, types):
         columns = ", ".join(_DAYS_IN_PARQUET if name == "date" else name for name in _columns_to_read([*types]))
-        # The names come from our own list.
+        # These names are a fixed list of this module.
         frame = connection.execute(f"SELECT {columns} {FROM_PARQUET}", [only_file(path)]).df()
     frame.index += 1
     return frame
@@ -312,7 +312,7 @@ def _amounts(column: Any) -> Any:
 
 
 def _sorted_out(frame: Any, names: list[str], requested: frozenset[str], skipped: Skipped) -> Any:
-    """Return which rows are good, and count the others by the first problem found."""
+    """Return which rows are good, and count the others by their first problem."""
     good = frame["symbol"].notna() | True
     for reason, bad in _checks(frame, names, requested):
         failing = good & bad
@@ -382,11 +382,11 @@ def _array(column: Any) -> array[float]:
 
 
 def _events(rows: Any, names: list[str]) -> Iterator[tuple[int, FileEvent]]:
-    """Yield what happened, with the place of its row."""
+    """Yield each event with the number of its row."""
     if not names:
         return
     actions = rows[names].reset_index(drop=True)
     busy = actions[(actions != 0).any(axis=1)]
-    for place, row in zip(busy.index, busy.to_dict("records"), strict=True):
+    for row_number, row in zip(busy.index, busy.to_dict("records"), strict=True):
         paid = sum(row.get(name, 0.0) for name in PAID)
-        yield int(place), FileEvent(rows["date"].iat[place], paid, row.get(SPLITS) or 1.0)
+        yield int(row_number), FileEvent(rows["date"].iat[row_number], paid, row.get(SPLITS) or 1.0)

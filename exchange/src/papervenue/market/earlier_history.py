@@ -23,9 +23,9 @@ from papervenue.times import MINUTE
 
 _PATHS_IN_MEMORY = 128
 _MOST = 2**63
-"""No number in an array reaches it."""
+"""More than any number in an array."""
 _OF_BELL = 4
-"""How many uniform draws a bell draw takes."""
+"""How many uniform draws one bell-shaped draw consists of."""
 _OPENING, _HIGH, _LOW, _VOLUME, _MISSING = range(5)
 _OF_MINUTE = 5
 Floats = NDArray[np.float64]
@@ -112,7 +112,7 @@ def _minutes(path: Floats, open_us: int, maker: Maker, drawn: Floats) -> Minutes
 
 
 def _fit_minutes(minutes: Minutes, day: Bar) -> Minutes:
-    """Return minutes changed by wicks, cents and volume at most, so that together they match the day's bar."""
+    """Return minutes whose wicks, cents and volume are changed so that together they match the day's bar."""
     if not len(minutes.starts_us):
         return minutes
     highest, lowest, busiest = int(minutes.high.argmax()), int(minutes.low.argmin()), int(minutes.volume.argmax())
@@ -145,7 +145,7 @@ def _busy(count: int) -> Floats:
 
 
 def _bridge(draws: Floats, volatility: float) -> Floats:
-    """Return a random walk with that daily volatility which ends where it began."""
+    """Return a random walk with that daily volatility that ends where it began."""
     first, second, third, fourth = draws.reshape(-1, _OF_BELL).T
     count = len(first)
     bells = (first + second + third + fourth - 2.0) * SQRT_3
@@ -155,7 +155,7 @@ def _bridge(draws: Floats, volatility: float) -> Floats:
 
 
 def _draws(rng: Random, count: int) -> Floats:
-    """Return the next draws of a generator that nothing else draws from."""
+    """Return the next draws of a generator that has no other user."""
     _, state, _ = rng.getstate()
     numbers = np.random.RandomState(0)
     numbers.set_state(("MT19937", np.array(state[:-1], dtype=np.uint32), state[-1], 0, 0.0))

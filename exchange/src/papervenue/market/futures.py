@@ -34,12 +34,12 @@ MGC COMEX 10 0.1 GJMQVZ metals 2650 120000 0.010 0.042 0.62 0.06 MGC E-Micro Gol
 commission in USD, initial margin as a part of its value, and the venue's symbol and name for it."""
 _CALENDARS = {"equity": EQUITY, "metals": METALS, "currency": CURRENCY}
 _ENDS = {"equity": (8, 30), "metals": (12, 30), "currency": (9, 16)}
-"""When trading ends on a month's last day, in Chicago."""
+"""When trading ends on a month's last trading day, in Chicago."""
 _AHEAD_DAYS, _PAST_YEAR = 190, 365
 _MAINTENANCE = Decimal("0.9")
 _FRIDAY, _WEDNESDAY = 4, 2
 _THIRD = 14
-"""How many days at least are before the third of a weekday in a month."""
+"""The fewest days in a month before the third occurrence of a weekday."""
 
 
 class Root(NamedTuple):
@@ -127,7 +127,7 @@ def _third(year: int, month: int, weekday: int) -> date:
 
 
 def _business_days(root: Root, within: date) -> list[date]:
-    """Return the days of a month on which a root trades and no holiday shortens its session."""
+    """Return the days of a month on which a root trades and whose session no holiday shortens."""
     first = within.replace(day=1)
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     days = HOURS["XNYS"].between(first.isoformat(), last.isoformat())

@@ -94,24 +94,29 @@ class GeneratedBars:
         self.candle_days = PAST_DAYS if calendar.contiguous else self.past_minutes
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Let another process generate the same bars again, instead of sending them."""
+        """Let another process generate the same bars again, instead of copying them."""
         *places, trends = self._made_from
         return partial(GeneratedBars, trends=trends), tuple(places)
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         if index < 0:
             return self._past(symbol, index).bars()
-        closes, place = self._closes(symbol), self._calendar.first + index
+        closes, position = self._closes(symbol), self._calendar.first + index
         return session_bars(
-            self._seed, symbol, self._calendar.market[index], closes[place - 1], closes[place], self._maker(symbol)
+            self._seed,
+            symbol,
+            self._calendar.market[index],
+            closes[position - 1],
+            closes[position],
+            self._maker(symbol),
         )
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        place = self._calendar.first + index
-        session = self._calendar.all[place]
+        position = self._calendar.first + index
+        session = self._calendar.all[position]
         if session.pre_us == session.open_us:
             return ()
-        before, after = self._night(symbol, place - 1), self._night(symbol, place)
+        before, after = self._night(symbol, position - 1), self._night(symbol, position)
         return (
             *(bar for bar in before if bar.start_us >= session.pre_us),
             *(bar for bar in after if bar.start_us < session.post_us),
@@ -124,10 +129,10 @@ class GeneratedBars:
         return day.close if day else None
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        place = self._calendar.first - sessions_before
-        if place >= 0:
-            return self._history(symbol)[place] if place < self._calendar.first else None
-        return self._older(symbol)[-place - 1] if sessions_before <= PAST_DAYS else None
+        position = self._calendar.first - sessions_before
+        if position >= 0:
+            return self._history(symbol)[position] if position < self._calendar.first else None
+        return self._older(symbol)[-position - 1] if sessions_before <= PAST_DAYS else None
 
     def close(self, symbol: str, index: int) -> int:
         """Return the close, in price units, of the market's session with that index, without generating its bars."""
@@ -148,7 +153,7 @@ class GeneratedBars:
         return [close * scale for close in closes]
 
     def _begins(self, symbol: str) -> float:
-        """Return the close before the first session of all."""
+        """Return the close before the calendar's first session."""
         level = self._maker(symbol).character.level
         return level if symbol not in self._makers else level * level / self._walk(symbol)[self._calendar.first - 1]
 
@@ -206,7 +211,7 @@ class GeneratedBars:
         from papervenue.market.earlier_history import past_minutes
 
         day = self.history_day(symbol, -index)
-        assert day is not None, "it is asked for days of which there are bars"
+        assert day is not None, "callers request only days with bars"
         if not self._calendar.contiguous:
             day = day._replace(volume=day.volume - sum(bar.volume for bar in self.extended_hours(symbol, index)))
         return past_minutes(self._seed, symbol, self._calendar.session(index), day, self._maker(symbol))
@@ -286,7 +291,7 @@ def _night_path(
 
 
 def _bridge(rng: Random, minutes: int, volatility: float, *, fair: bool = False) -> list[float]:
-    """Return a random walk with that daily volatility which ends where it began.
+    """Return a random walk with that daily volatility that ends where it began.
 
     A `fair` one continues like a random walk once a session's move is added in the shares of `variance_elapsed`.
     """
@@ -327,7 +332,7 @@ _YEAR_DAYS = 365
 
 _FRONT, _BACK, _GONE = 0.96, 0.004, 0.002
 
-"""The shares of the volume that the front month has at most, that a far one has, and that one past its roll has."""
+"""The largest share of the volume that the front month has, the share of a later month, and of one past its roll."""
 
 _MOVES_WITHIN_DAYS = 9
 
@@ -401,8 +406,8 @@ class Months:
         if self._own not in open_months:
             return _GONE
         moved = min(max(1 - (open_months[0] - day).days / _MOVES_WITHIN_DAYS, 0), 1) * _FRONT
-        place = open_months.index(self._own)
-        return {0: _FRONT - moved, 1: _BACK + moved}.get(place, _BACK)
+        months_ahead = open_months.index(self._own)
+        return {0: _FRONT - moved, 1: _BACK + moved}.get(months_ahead, _BACK)
 
     def _day(self, index: int) -> date:
         return date.fromisoformat(self._calendar.session(index).date)

@@ -59,7 +59,7 @@ _UNUSUAL: Mapping[tuple[str, str], tuple[int, int]] = MappingProxyType(
 
 _HOLIDAY_ENDS = frozenset({(8, 15), (10, 15), (12, 0), (13, 30)})
 
-"""When sessions of holidays end; no other short one ends then."""
+"""When sessions of holidays end; no other shortened session ends then."""
 
 _FULL_DAY_HOUR = 16
 
@@ -91,14 +91,14 @@ def _known_sessions(group: str, new_york: NewYork, last: str) -> Sequence[Times]
     """Return a group's sessions from 1970 on: each symbol of a market asks for them."""
     begin, end = date.fromisoformat(_FIRST_DAY), date.fromisoformat(last)
     closes = {day: to_datetime(close_us).astimezone(NEW_YORK).hour for day, _, close_us in new_york(_FIRST_DAY, last)}
-    made = []
+    sessions = []
     for number in range((end - begin).days + 1):
         day = begin + timedelta(days=number)
         ends = _ends(group, day, closes.get(day.isoformat())) if day.weekday() < _SATURDAY else _CLOSED
         if ends != _CLOSED:
             opens_us = at_zone(CHICAGO, (day - timedelta(days=1)).isoformat(), _OPENS_HOUR)
-            made.append((day.isoformat(), opens_us, at_zone(CHICAGO, day.isoformat(), *ends)))
-    return made
+            sessions.append((day.isoformat(), opens_us, at_zone(CHICAGO, day.isoformat(), *ends)))
+    return sessions
 
 
 def _ends(group: str, day: date, closes_hour: int | None) -> tuple[int, int]:
@@ -110,7 +110,7 @@ def _ends(group: str, day: date, closes_hour: int | None) -> tuple[int, int]:
 
 
 def _special(day: date) -> str | None:
-    """Return what kind of holiday New York has, or None for Christmas and New Year, when nothing trades."""
+    """Return the kind of holiday in New York, or None for Christmas and New Year, when nothing trades."""
     if day.month in (12, 1) and (day.month, day.day) not in _OTHER_JANUARY:
         return None
     if day.month in (3, 4):
@@ -120,7 +120,7 @@ def _special(day: date) -> str | None:
 
 _OTHER_JANUARY = frozenset((1, day) for day in range(3, 32))
 
-"""Days of January on which a holiday isn't New Year."""
+"""Days of January whose holiday isn't New Year."""
 
 
 def _short(day: date) -> str:

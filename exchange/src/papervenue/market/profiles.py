@@ -109,15 +109,15 @@ def _draw_profile(symbol: str) -> Profile:
 
 _TREND_DAYS, _TREND = 10, 0.5
 
-"""How long a trend lasts, and how much of its daily volatility a symbol moves by it each day, about."""
+"""How long a trend lasts, and about how much of its daily volatility a symbol moves with it each day."""
 
 _SHOCK_DAYS, _SHOCK_MINUTES = 30, 15
 
-"""In how many days there is one shock, and how long it takes."""
+"""How many days there are per shock, and how many minutes one takes."""
 
 _SMALLEST_SHOCK, _LARGEST_SHOCK, _FALLS = 0.03, 0.06, 0.7
 
-"""How much of its price a symbol with a beta of 1 moves, and how often it moves down."""
+"""The fraction of its price that a symbol with a beta of 1 moves, and how often it moves down."""
 
 Shocks = Mapping[str, float]
 

@@ -42,7 +42,7 @@ theirs counts back from the market's first session.
 
 
 NOT_ASKED = frozenset({OUTSIDE, NOT_REQUESTED})
-"""Why rows are skipped that nothing is wrong with."""
+"""Why valid rows are skipped: they weren't requested."""
 
 
 class Imported(NamedTuple):
@@ -116,7 +116,7 @@ def symbols_to_play(spec: MarketSpec, calendar: Calendar, heard: Collection[str]
         raise MarketError(f"{spec.path}: no usable bar for this market{skipped.describe()}", hint)
     symbols = spec.symbols or tuple(sorted(heard))
     if spec.venue.instruments:
-        # The venue lists many months, of which a bot needs a few: `needed_months` in the app knows which.
+        # The venue lists many months, of which a bot needs a few; `needed_months` in the app returns those.
         return symbols
     silent = [symbol for symbol in symbols if symbol not in heard]
     if silent:

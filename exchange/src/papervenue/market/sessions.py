@@ -169,8 +169,8 @@ def build_calendar(start: date, count: int, name: str = XNYS.name) -> Calendar:
         raise MarketError(
             f"the calendar doesn't reach {count} sessions from {start}", "choose another --start or fewer --sessions"
         )
-    kept = times[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
-    return Calendar([session_of(day, hours) for day in kept], HISTORY_SESSIONS, count, hours)
+    period = times[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
+    return Calendar([session_of(day, hours) for day in period], HISTORY_SESSIONS, count, hours)
 
 
 def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Calendar:
@@ -194,14 +194,14 @@ def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Cale
 
 def own_calendars(venue: Venue, market: Calendar) -> dict[str, Calendar]:
     """Return the calendars of the symbols with their own sessions; symbols with the same sessions share a calendar."""
-    named, made = {}, dict[tuple[object, ...], Calendar]()
+    named, shared = {}, dict[tuple[object, ...], Calendar]()
     for instrument in venue.instruments:
         name = instrument.calendar or venue.calendar
         if instrument.closes or name != venue.calendar:
             kind = name, instrument.closes
-            if kind not in made:
-                made[kind] = own_calendar(market, name, dict(instrument.closes))
-            named[instrument.symbol] = made[kind]
+            if kind not in shared:
+                shared[kind] = own_calendar(market, name, dict(instrument.closes))
+            named[instrument.symbol] = shared[kind]
     return named
 
 

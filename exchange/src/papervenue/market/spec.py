@@ -88,8 +88,8 @@ def costs_fields(costs: Costs) -> dict[str, Any]:
 def read_costs(fields: Mapping[str, Any]) -> Costs:
     """Return the costs written by `costs_fields`; raise TypeError, ValueError or ArithmeticError for other input."""
     texts = (*_TEXTS, *(name for name in _RATES if fields.get(name) == FUNDS))
-    given: dict[str, Any] = {name: value if name in texts else Decimal(value) for name, value in fields.items()}
-    return Costs(**given)
+    values: dict[str, Any] = {name: value if name in texts else Decimal(value) for name, value in fields.items()}
+    return Costs(**values)
 
 
 Model = Literal["next-bar", "next-open", "close", "paper"]
@@ -315,8 +315,8 @@ def _read_fill(fields: dict[str, Any]) -> FillSpec:
 def fill_spec(model: str, **knobs: Any) -> FillSpec:
     """Return a fill model with these settings (None keeps the default); raise MarketError if one is invalid."""
     _need_one_of("fill model", model, MODELS)
-    given = {name: value for name, value in knobs.items() if value is not None}
-    return SPECS[model]._replace(**given)
+    changes = {name: value for name, value in knobs.items() if value is not None}
+    return SPECS[model]._replace(**changes)
 
 
 def _need(met: bool, message: str, hint: str) -> None:

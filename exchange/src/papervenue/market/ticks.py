@@ -90,7 +90,7 @@ def last_trade(bar: Bar) -> Trade:
 
 def quotes(bar: Bar, around: QuoteAround) -> list[Quote]:
     """Return a bar's quotes in order of time, the last at its end."""
-    # A microsecond separates the first quote of a minute from the last one of the minute before.
+    # The last quote of a minute and the first one of the next are a microsecond apart.
     points = _points(bar)
     moments = [bar.start_us + 1 + index * MINUTE // len(points) for index in range(len(points))]
     timed = zip([*moments, bar.end_us], [*points, bar.close], strict=True)

@@ -31,7 +31,7 @@ PLACES = 4
 
 CASH_UNIT = Decimal("1e-12")
 
-"""The smallest amount that an account is charged or paid, far below what anyone is shown."""
+"""The smallest amount that an account is charged or paid, far below the smallest amount displayed."""
 
 Settlement = Literal["paid", "margined"]
 

@@ -191,7 +191,7 @@ def _share(part: Decimal, whole: Decimal) -> str:
 
 
 def _symbols(engine: Engine, accounts: list[Account]) -> tuple[list[str], str]:
-    """Return the symbols held or on order, filled up with a few others so that a new exchange shows prices too."""
+    """Return the symbols held or on order, plus a few others so that a new exchange shows prices too."""
     held_symbols = {symbol for account in accounts for symbol in account.positions}
     ordered = {order.symbol for account in accounts for order in account.open.values()}
     symbols = sorted(held_symbols | ordered)
@@ -290,7 +290,7 @@ def _move_row(engine: Engine, move: _Move) -> Row:
 MOST_ORDERS = 100
 MOST_EVENTS = 60
 _LONGEST_CHAIN = 20
-"""How many orders that replaced each other are shown as one life."""
+"""How many orders that replaced each other are shown as one order."""
 _WORDS: Mapping[str, str] = {
     "pending_new": "accepted",
     "new": "at the market",
@@ -343,7 +343,7 @@ def life(engine: Engine, accounts: Iterable[Account], name: str) -> dict[str, An
         return None
     chain = _chain(account, order)
     begun_us = chain[-1].created_us
-    updates = account.updates.of_orders({order.id for order in chain}, lambda place: place.at_us >= begun_us)
+    updates = account.updates.of_orders({order.id for order in chain}, lambda at: at.at_us >= begun_us)
     events = [_event(engine, update) for update in updates]
     return {
         "id": order.id,

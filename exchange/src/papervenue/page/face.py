@@ -21,7 +21,7 @@ _PRIVATE = {
     "cross-origin-resource-policy": "same-origin",
     "x-content-type-options": "nosniff",
 }
-"""Headers that keep a page of another origin from embedding an answer."""
+"""Headers that prevent a page of another origin from embedding a response."""
 
 
 class PageFace:

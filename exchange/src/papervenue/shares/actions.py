@@ -77,7 +77,7 @@ def _open_orders(floor: Floor, symbol: str) -> list[Order]:
 
 def _cancel_all(floor: Floor, symbol: str) -> None:
     for order in _open_orders(floor, symbol):
-        # An order in a group may already be gone, because another member's end ended it.
+        # An order in a group may have ended already, because another member ended.
         if order.is_open:
             order_lifecycle.cancel(floor, order)
 
@@ -104,7 +104,7 @@ def pay(floor: Floor, action: Action, entitled: list[tuple[str, Decimal]]) -> No
     for number, qty in entitled:
         account = floor.accounts.get(number)
         if account is None:
-            # The account was reset since then, and the new one had no positions.
+            # The account was reset in the meantime, and the new one had no positions.
             continue
         description = f"cash dividend of {plain(action.rate)} USD a share, ex {action.ex_date}"
         paid = Activity(

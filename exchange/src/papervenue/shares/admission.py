@@ -225,7 +225,8 @@ def _check_group(case: Case, order_class: str) -> None:
         raise unprocessable("oco orders must be exit orders")
     if order_class == "oto" and not case.opens:
         raise unprocessable("oto orders must be entry orders")
-    # A bracket on top of a position is refused too, because its legs couldn't be told from the position's own exits.
+    # A bracket in addition to a position is refused too, because its legs couldn't be told from the position's own
+    # exits.
     if order_class == "bracket" and case.desk.account.qty(case.request.symbol):
         raise unprocessable("bracket orders must be entry orders")
 

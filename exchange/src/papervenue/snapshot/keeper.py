@@ -22,7 +22,7 @@ from papervenue.exchange import Exchange
 from papervenue.snapshot.state import KEPT, Packer, Snapshot, forget_drafts, holder, identity_of, write_snapshot
 
 MOST_LINES = 5_000
-"""Make a snapshot after this many lines, which take about a tenth of a second to replay."""
+"""Create a snapshot after this many lines, which take about a tenth of a second to replay."""
 _AT_LATEST_S = 60.0
 """Make a snapshot after this long if any line is missing from it, because a few lines can span a lot of time."""
 _LEAST_URGENT = 19
@@ -72,7 +72,7 @@ class Keeper:
         ended, status = os.waitpid(child, how)
         if ended:
             self._child = None
-            # Writing should keep one processor busy at most half of the time.
+            # Creating snapshots should use at most half of one processor's time.
             self._rested_s = self._now_s() + (self._now_s() - self._tried_s)
             if status:
                 forget_drafts(self._state_dir)

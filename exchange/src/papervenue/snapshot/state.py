@@ -78,7 +78,7 @@ def identity_of(state_dir: Path) -> bytes:
     market = (state_dir / MARKET_FILE).read_bytes()
     digest = hashlib.sha256(_program() + market)
     if b'"faces"' in market:
-        # Commands of a face that a package brings are part of what led to a state.
+        # Commands of a face in an installed package also determine a state.
         for face in faces_of(read_market(state_dir).spec.venue):
             digest.update(Path(getfile(face.serve)).read_bytes())
     for path in (state_dir / BARS_FILE, state_dir / DAYS_FILE, state_dir / ACTIONS_FILE):
@@ -125,7 +125,7 @@ RECORDS: tuple[type, ...] = (
     When,
 )
 WORKED_OUT: Mapping[type, frozenset[str]] = {Account: frozenset({"_valued", "_values", "_stale", "_long", "_short"})}
-"""Fields that hold nothing new, such as an account's cached valuations, which it recomputes."""
+"""Fields whose values can be recomputed, such as an account's cached valuations."""
 _DECIMAL, _ORDER, _TUPLE, _SET, _FROZENSET, _TABLE, _HISTORY, _FIRST_RECORD = range(8)
 _FORGIVING = "surrogatepass"
 """Keep texts exactly as they came, whatever they contain."""
@@ -227,13 +227,13 @@ class Unpacker:
 
 def _make_record(record: type, names: Sequence[str], values: Sequence[Any]) -> object:
     """Build a dataclass from its fields, setting those that its constructor doesn't take afterwards."""
-    given = dict(zip(names, values, strict=True))
-    made = record(
-        **{field.name: given.pop(field.name) for field in fields(record) if field.init and field.name in given}
+    remaining = dict(zip(names, values, strict=True))
+    restored = record(
+        **{field.name: remaining.pop(field.name) for field in fields(record) if field.init and field.name in remaining}
     )
-    for name, value in given.items():
-        setattr(made, name, value)
-    return made
+    for name, value in remaining.items():
+        setattr(restored, name, value)
+    return restored
 
 
 _decimal = lru_cache(maxsize=4096)(lambda data: Decimal(data.decode()))

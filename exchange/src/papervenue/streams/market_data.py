@@ -67,9 +67,9 @@ class MarketMessages:
         """Yield what becomes due after `from_us` and up to `to_us`, in order of time, keeping one session in memory."""
         if feed in _EMPTY_FEEDS:
             return
-        asked = {channel: self._asked_symbols(feed, wanted(channel)) for channel in _CHANNELS}
-        for end_us, bars in self._ended_bars(feed, from_us, to_us, set().union(*asked.values())):
-            points = [*self._ticks(feed, bars, asked), *self._bars(feed, end_us, bars, asked)]
+        subscribed = {channel: self._asked_symbols(feed, wanted(channel)) for channel in _CHANNELS}
+        for end_us, bars in self._ended_bars(feed, from_us, to_us, set().union(*subscribed.values())):
+            points = [*self._ticks(feed, bars, subscribed), *self._bars(feed, end_us, bars, subscribed)]
             if points:
                 yield Due(end_us, points)
 
@@ -108,13 +108,13 @@ class MarketMessages:
                         ended[bar.end_us].append((symbol, bar))
             yield from sorted(ended.items())
 
-    def _ticks(self, feed: str, bars: Iterable[tuple[str, Bar]], asked: Asked) -> Iterator[DataPoint]:
+    def _ticks(self, feed: str, bars: Iterable[tuple[str, Bar]], subscribed: Asked) -> Iterator[DataPoint]:
         """Yield trades and quotes in order of time; for the same time and symbol the trade comes first."""
         traded = [
-            point for symbol, bar in bars if symbol in asked["trades"] for point in self._trades(feed, symbol, bar)
+            point for symbol, bar in bars if symbol in subscribed["trades"] for point in self._trades(feed, symbol, bar)
         ]
         quoted = [
-            point for symbol, bar in bars if symbol in asked["quotes"] for point in self._quotes(feed, symbol, bar)
+            point for symbol, bar in bars if symbol in subscribed["quotes"] for point in self._quotes(feed, symbol, bar)
         ]
         yield from sorted([*traded, *quoted], key=itemgetter("t", "S"))
 
@@ -127,12 +127,12 @@ class MarketMessages:
         for quote in quotes(bar, self._around):
             yield _point("q", symbol, quote.at_us, quote_json(symbol, quote, feed))
 
-    def _bars(self, feed: str, end_us: int, bars: list[tuple[str, Bar]], asked: Asked) -> Iterator[DataPoint]:
+    def _bars(self, feed: str, end_us: int, bars: list[tuple[str, Bar]], subscribed: Asked) -> Iterator[DataPoint]:
         for symbol, bar in bars:
-            if symbol in asked["bars"]:
+            if symbol in subscribed["bars"]:
                 yield _point("b", symbol, bar.start_us, bar_json(of_minute(bar)))
         for symbol, bar in bars:
-            if symbol in asked["dailyBars"] and feed != TEST_FEED and not self._history.is_extended(bar):
+            if symbol in subscribed["dailyBars"] and feed != TEST_FEED and not self._history.is_extended(bar):
                 day = self._history.day(symbol, self._engine.market.calendar.last_begun(bar.start_us), end_us)
                 if day is not None:
                     yield _point("d", symbol, day.start_us, bar_json(day))

@@ -57,19 +57,19 @@ class UpdateFeed:
         updates.listen(account.key_id, self, True)
         self._leave: Callable[[], None] = lambda: updates.listen(account.key_id, self, False)
 
-    def tell(self, place: Place, messages: Sequence[Message]) -> None:
+    def tell(self, event_place: Place, messages: Sequence[Message]) -> None:
         """Accept an update, unless it was already in transit when the feed was created and therefore belongs to the
         past.
         """
-        if place.number <= self._begun:
+        if event_place.number <= self._begun:
             return
         if len(self._waiting) >= LONGEST_QUEUE:
             self.dropped += len(self._waiting)
             self._waiting.clear()
-        event_id = ulid(place.at_us, place.number)
+        event_id = ulid(event_place.at_us, event_place.number)
         for message in messages:
             encoded = partial(encode, message.value["data"])
-            self._waiting.append(StreamEvent(event_id, place.at_us, place.at_ns, encoded))
+            self._waiting.append(StreamEvent(event_id, event_place.at_us, event_place.at_ns, encoded))
 
     async def past(self) -> Iterable[StreamEvent]:
         """Return past updates, once the lines of all of them are written."""
@@ -79,7 +79,7 @@ class UpdateFeed:
 
     def _past_events(self) -> Iterator[StreamEvent]:
         window = self._window
-        for update in self._past.since(lambda place: window.has_begun(ulid(place.at_us, place.number), place.at_ns)):
+        for update in self._past.since(lambda at: window.has_begun(ulid(at.at_us, at.number), at.at_ns)):
             number, at_us, at_ns = update.place
             event_id = ulid(at_us, number)
             if number > self._begun or window.has_ended(event_id, at_ns):
@@ -140,7 +140,7 @@ HEARTBEAT_S = 10.0
 _HEARTBEAT = b":heartbeat\n\n"
 _SOON_S = 0.005
 _TOGETHER = 32
-"""How many events to send at once; making them takes about a millisecond."""
+"""How many events to send at once; creating them takes about a millisecond."""
 _HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache"}
 
 
@@ -165,7 +165,7 @@ class ServerSent:
             route("/v2beta1/events/activities", GET=activities),
         ]
 
-    def capture(self, event: Event, place: Place) -> bool | None:
+    def capture(self, event: Event, event_place: Place) -> bool | None:
         """Request a wake-up for clients, if any, once the event's line is written."""
         return True if self._streams else None
 
@@ -236,7 +236,7 @@ class EventStream:
             await asyncio.sleep(0)
 
     async def _more(self) -> bool:
-        """Wait until there may be something to send; return False if the client has heard nothing for long."""
+        """Wait until there may be something to send; return False if nothing was sent to the client for long."""
         try:
             await asyncio.wait_for(self._woken.wait(), HEARTBEAT_S)
         except TimeoutError:

@@ -87,7 +87,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             super().send_receive_event_to_app()
 
     def keepalive_timeout(self) -> None:
-        """Abort the connection of a client that stopped answering pings; nothing queued could ever be sent."""
+        """Abort the connection of a client that stopped answering pings; no queued message could ever be sent."""
         super().keepalive_timeout()
         self.transport.abort()
 
@@ -289,7 +289,7 @@ class Socket:
 
     async def _drain(self) -> None:
         while (message := self._queue.popleft() if self._queue else self._next_message()) is not None:
-            # This is as slow as the client reads, and raises OSError once it is gone.
+            # This takes as long as the client takes to read, and raises OSError once the client has disconnected.
             await self._send({"type": "websocket.send", **self._frame_message(message)})
             # Sending returns at once while the client reads fast, so give other clients a turn here.
             await asyncio.sleep(0)

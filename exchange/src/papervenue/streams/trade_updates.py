@@ -125,11 +125,11 @@ _SLOW = Message({"stream": "error", "data": {"code": 407, "message": "slow clien
 class Hearer(Protocol):
     """A client that receives updates."""
 
-    def tell(self, place: Place, messages: Sequence[Message]) -> None: ...
+    def tell(self, event_place: Place, messages: Sequence[Message]) -> None: ...
 
 
 Captured = tuple[str, str, Place, dict[str, Any]]
-"""An update as it was when it happened: its account's key and number, its place, and its message."""
+"""An update as it was when it happened: its account's key and number, its position among events, and its message."""
 
 
 class TradeUpdates:
@@ -158,7 +158,7 @@ class TradeUpdates:
             del self._listening[key_id]
             self._delivery.forget(Recipient("", key_id))
 
-    def capture(self, event: Event, place: Place) -> Captured | None:
+    def capture(self, event: Event, event_place: Place) -> Captured | None:
         """Return the message of an event in its current state, or None if no client is subscribed to it."""
         if not self._listening or event.update is None or event.account is None:
             return None
@@ -168,16 +168,16 @@ class TradeUpdates:
         return (
             account.key_id,
             account.number,
-            place,
-            {"stream": TRADE_UPDATES, "data": update_json(event.update, place)},
+            event_place,
+            {"stream": TRADE_UPDATES, "data": update_json(event.update, event_place)},
         )
 
     def publish(self, captured: Captured) -> None:
-        key_id, account, place, content = captured
+        key_id, account, event_place, content = captured
         delivered = self._delivery.deliver(TRADE_UPDATES, account, content, Recipient("", key_id))
         messages = [Message(item) for item in delivered]
         for hearer in self._listening.get(key_id, ()):
-            hearer.tell(place, messages)
+            hearer.tell(event_place, messages)
 
 
 class _Client:
@@ -202,7 +202,7 @@ class _Client:
         else:
             self._socket.put(_SYNTAX)
 
-    def tell(self, place: Place, messages: Sequence[Message]) -> None:
+    def tell(self, event_place: Place, messages: Sequence[Message]) -> None:
         for message in messages:
             self._socket.put(message)
 
@@ -237,14 +237,14 @@ def _credentials(message: dict[str, Any]) -> Credentials | None:
     return Credentials(key_id, secret) if isinstance(key_id, str) and isinstance(secret, str) else None
 
 
-def update_json(update: Update | PastUpdate, place: Place) -> dict[str, Any]:
+def update_json(update: Update | PastUpdate, event_place: Place) -> dict[str, Any]:
     """Return a streamed update: its order, with the execution if there was one."""
     execution = update.execution
     data = {
-        "at": stamp_ns(place.at_ns),
-        "event_id": ulid(place.at_us, place.number),
+        "at": stamp_ns(event_place.at_ns),
+        "event_id": ulid(event_place.at_us, event_place.number),
         "event": update.event,
-        "timestamp": stamp(place.at_us),
+        "timestamp": stamp(event_place.at_us),
         "order": order_json(update.order),
     }
     if execution is None:

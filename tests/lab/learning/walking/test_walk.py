@@ -317,7 +317,7 @@ def test_model_of_a_split_has_learned_from_all_of_its_spans_and_is_judged_in_eac
 
 def test_folder_of_a_walk_that_is_split_otherwise_is_refused(tmp_path: Path) -> None:
     walking._begin(walk_in(tmp_path))
-    with pytest.raises(OperatorError, match=r"another walk: .*splits"):
+    with pytest.raises(OperatorError, match=r"another walk, with another .*splits"):
         walking._begin(across_groups(tmp_path))
 
 

@@ -26,7 +26,7 @@ _TIMEFRAMES_IN_MEMORY = 8
 _START = attrgetter("start_us")
 Tick = TypeVar("Tick", Trade, Quote)
 Adjust = Callable[[int, Aggregate], Aggregate]
-"""Adjusts an aggregate traded from a given moment on."""
+"""Adjusts an aggregate that traded from a given moment on."""
 
 
 class PastWindow(NamedTuple):
@@ -65,8 +65,10 @@ class DataHistory:
         indices = self._days(window.start_us, window.end_us)
         for index in reversed(indices) if window.newest_first else indices:
             bars = self.session_minutes(window.symbol, index, window.known_us)
-            kept = bars[bisect_left(bars, window.start_us, key=_START) : bisect_right(bars, window.end_us, key=_START)]
-            yield from reversed(kept) if window.newest_first else kept
+            selected = bars[
+                bisect_left(bars, window.start_us, key=_START) : bisect_right(bars, window.end_us, key=_START)
+            ]
+            yield from reversed(selected) if window.newest_first else selected
 
     def indices(self, start_us: int, end_us: int) -> range:
         """Return the sessions whose day in New York overlaps an interval."""
@@ -147,18 +149,18 @@ class DataHistory:
     def _periods(self, window: PastWindow, timeframe: Timeframe, adjust: Adjust) -> Iterator[Aggregate]:
         stamps, members = self._stamped(timeframe, self._kept if window.start_us >= self._first_us else None)
         places = range(bisect_left(stamps, window.start_us), bisect_right(stamps, window.end_us))
-        for place in reversed(places) if window.newest_first else places:
-            days = ((index, self.day(window.symbol, index, window.known_us)) for index in members[place])
+        for position in reversed(places) if window.newest_first else places:
+            days = ((index, self.day(window.symbol, index, window.known_us)) for index in members[position])
             opens = [adjust(self._session(index).open_us, day) for index, day in days if day]
             if opens:
-                yield merge_aggregates(stamps[place], opens)
+                yield merge_aggregates(stamps[position], opens)
 
-    def _stamps(self, timeframe: Timeframe, kept: int | None) -> tuple[list[int], list[list[int]]]:
+    def _stamps(self, timeframe: Timeframe, past_days: int | None) -> tuple[list[int], list[list[int]]]:
         """Return the midnights that a timeframe's bars are stamped with, and the sessions of each.
 
         They begin that many sessions before the market, or with the first known day.
         """
-        indices = range(-(self._market.past_days if kept is None else kept), len(self._sessions))
+        indices = range(-(self._market.past_days if past_days is None else past_days), len(self._sessions))
         firsts = [(index, timeframe.first_day(date.fromisoformat(self._session(index).date))) for index in indices]
         grouped = [(first, list(group)) for first, group in groupby(firsts, lambda pair: pair[1])]
         stamps = [at_new_york(first.isoformat(), 0) for first, _ in grouped]
@@ -224,5 +226,5 @@ def _bar_around(at_us: int, width_us: int) -> tuple[int, int]:
 
 
 def _within(ticks: Sequence[Tick], window: PastWindow) -> Iterable[Tick]:
-    kept = [tick for tick in ticks if window.start_us <= tick.at_us <= window.end_us]
-    return reversed(kept) if window.newest_first else kept
+    selected = [tick for tick in ticks if window.start_us <= tick.at_us <= window.end_us]
+    return reversed(selected) if window.newest_first else selected

@@ -17,7 +17,7 @@ HISTORICAL_FEEDS = ("iex", "otc", "sip", "boats")
 LATEST_FEEDS = ("delayed_sip", "iex", "otc", "sip", "boats", "overnight")
 AUCTION_FEEDS = ("sip",)
 _FEEDS_WITH_DATA = ("sip", "iex", "delayed_sip")
-"""The other feeds carry over-the-counter and overnight trading, which this market doesn't have."""
+"""The other feeds have over-the-counter and overnight trading, which this market doesn't have."""
 DELAY_US = 15 * MINUTE
 FREE = "free"
 _DEFAULT_LIMIT, _MOST_ROWS = 1000, 10_000

@@ -12,7 +12,7 @@ from papervenue.market.ticks import Quote, Trade, trade_count, turnover
 from papervenue.times import at_new_york, rfc3339
 
 ALONE = "-"
-"""The as-of date that takes symbols as given, ignoring former names."""
+"""The as-of date under which symbols mean only themselves, without former names."""
 _NEVER, _FOR_EVER = -(2**62), 2**62
 
 

@@ -43,7 +43,7 @@ from papervenue.refusal import NOT_FOUND, Refusal
 from papervenue.times import at_new_york, new_york_date, rfc3339
 
 Rows = Callable[[PastWindow], Iterable[tuple[int, Row]]]
-"""Returns a window's rows, each with the moment that it is sorted by."""
+"""Returns a window's rows, each with the time to sort it by."""
 
 
 class Page(NamedTuple):
@@ -91,7 +91,7 @@ _ADJUSTMENTS = {
     "spin-off": (),
     "all": ("split", "dividend"),
 }
-"""The corporate actions that each adjustment undoes; there are no spin-offs."""
+"""The corporate actions that each adjustment reverses; there are no spin-offs."""
 _SNAPSHOT = ("latestTrade", "latestQuote", "minuteBar", "dailyBar", "prevDailyBar")
 
 Render = Callable[[str, Bar, RequestedFeed], Row]

@@ -147,7 +147,7 @@ PREFIX = "/derivatives"
 
 
 def client_secret(secret: str) -> str:
-    """Return the secret that a client signs with, which it expects in base64."""
+    """Return the secret with which a client signs, in the base64 form that it expects."""
     return base64.b64encode(secret.encode()).decode()
 
 
@@ -265,7 +265,7 @@ class Api:
         return self._signed_handler(run, lambda call: (TRADING, _cost(name, call)))
 
     def _signed_handler(self, handler: Signed, spent: Callable[[Call], tuple[Budget, int]]) -> Handler:
-        """Return the handler of a request that an account's key signs, and that costs something of a budget."""
+        """Return the handler of a request that is signed by an account's key and uses up some of a budget."""
 
         def handle(call: Call) -> Reply:
             owner = self._keys.owner(call)

@@ -53,9 +53,9 @@ class Feeds:
         finally:
             self._clients.discard(client)
 
-    def capture(self, event: Event, place: Place) -> tuple[Account, Told] | None:
+    def capture(self, event: Event, event_place: Place) -> tuple[Account, Told] | None:
         """Return the message for listeners of an account about an event, with its order's present state, or None."""
-        # An order is reported when it is accepted; that it has reached the market isn't reported again.
+        # An order is reported when it is accepted, and not again when it reaches the market.
         if event.update is None or event.account is None or event.update.event == "new" or not self._clients:
             return None
         account = self._engine.accounts[event.account]
@@ -77,7 +77,7 @@ class Feeds:
                         client.socket.put(Message(item["data"][feed]))
 
     def send_prices(self) -> None:
-        """Send prices and the time again, because time has moved."""
+        """Send prices and the time again, because engine time has moved."""
         for client in self._clients:
             for symbol in client.symbols:
                 client.say(**self.ticker(symbol))
@@ -227,6 +227,6 @@ def _signature(account: Account, challenge: str) -> bytes:
 
 
 def _plain(item: Told) -> Told:
-    """Return a message in which numbers are what JSON has for them."""
+    """Return a message with its numbers as JSON numbers."""
     shown: Told = json.loads(encoded(item))
     return shown

@@ -70,12 +70,12 @@ class HistoryPage(NamedTuple):
     def select(self, newest_first: Iterator[tuple[int, int, Any]]) -> tuple[list[Any], int | None]:
         """Return the items of a page, each with its index and time; and the last index if there are more."""
         rows: list[tuple[int, Any]] = []
-        for place, at_us, thing in newest_first:
+        for element_id, at_us, thing in newest_first:
             if at_us < self.since_us:
                 break
-            if at_us >= self.before_us or (self.after is not None and not self._follows(place)):
+            if at_us >= self.before_us or (self.after is not None and not self._follows(element_id)):
                 continue
-            rows.append((place, thing))
+            rows.append((element_id, thing))
             if len(rows) > self.most and not self.ascending:
                 break
         if self.ascending:
@@ -93,7 +93,7 @@ class HistoryReads:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # Past events don't change, and clients request the newest ones again and again.
+        # Past events don't change, and clients request the newest ones repeatedly.
         self._orders_told, self._triggers_told = map(lru_cache(maxsize=MOST_COUNT), (self._orders, self._triggers))
 
     @property
@@ -130,7 +130,7 @@ class HistoryReads:
         return self.answer({"accountUid": owner.number, "len": len(elements), "elements": elements, **token})
 
     def answer(self, body: Mapping[str, Any]) -> Reply:
-        """Return a history response with the time at which it was made."""
+        """Return a history response with the time of its creation."""
         now_us = self._engine.now_us
         return Reply(200, encoded({**body, "serverTime": iso(now_us)}), {MADE_AT: rfc3339(now_us)})
 
@@ -158,12 +158,12 @@ class HistoryReads:
     def _element(self, owner: Account, update: PastUpdate, name: str, event: Event) -> tuple[int, int, Event]:
         sequence, at_us, _ = update.place
         # Two events of one moment have places of their own.
-        place = sequence * 2 + (name not in ("OrderPlaced", "OrderTriggerActivated"))
+        element_id = sequence * 2 + (name not in ("OrderPlaced", "OrderTriggerActivated"))
         uid = uuid_of(owner.number, "event", sequence, name)
-        return place, at_us, {"uid": uid, "timestamp": milliseconds(at_us), "event": {name: event}}
+        return element_id, at_us, {"uid": uid, "timestamp": milliseconds(at_us), "event": {name: event}}
 
     def _of_order(self, owner: Account, update: PastUpdate) -> Iterator[tuple[str, Event]]:
-        """Yield the events that an update of an order stands for, the newest first."""
+        """Yield the events that an update of an order consists of, the newest first."""
         order, word, execution = update.order, update.event, update.execution
         acted = order.stop is None or order.filled_qty > 0
         shown = self._order(owner, order, order.filled_qty)
@@ -393,7 +393,7 @@ _UNSET = (
     *("realized_pnl", "fee", "execution", "collateral", "funding_rate", "realized_funding"),
     *("conversion_spread_percentage", "liquidation_fee"),
 )
-"""The fields of a row that say nothing unless they are set."""
+"""The fields of a row that have these values unless they are set."""
 
 
 def _goes_with(entry: Activity, following: object) -> bool:
@@ -441,7 +441,7 @@ class AccountLog:
     def _rows(self, owner: Account) -> list[tuple[int, Row]]:
         booked = self._booked.get(owner.number)
         if booked is None or booked.owner is not owner:
-            # A script that shows an account as it was shows another one.
+            # A script that shows an earlier account shows another object.
             booked = self._booked[owner.number] = Booked(self._reads, owner)
         booked.follow()
         return booked.rows

@@ -87,7 +87,7 @@ def send_order(command: Asked, params: Params) -> dict[str, Any]:
 
 
 def _is_too_much(engine: Engine, account: Account, request: OrderRequest) -> bool:
-    """Return True if an order's fill would leave a larger position than the venue allows."""
+    """Return True if an order's fill would result in a larger position than the venue allows."""
     then = account.qty(request.symbol) + (request.qty or Decimal(0)) * request.side
     most = wire_format.most_held(engine.market.grids[request.symbol].instrument)
     return abs(then) > most
@@ -174,7 +174,7 @@ def _request(engine: Engine, params: Params) -> OrderRequest:
 
 
 def check_time(engine: Engine, params: Params) -> None:
-    """Refuse a request that comes later than its `processBefore` time."""
+    """Refuse a request that arrives after its `processBefore` time."""
     until = params.get("processBefore")
     if not until:
         return

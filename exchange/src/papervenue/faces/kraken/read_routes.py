@@ -59,7 +59,7 @@ def _resting(lot: Decimal, volume: int) -> Decimal:
 
 
 def index_of(mark: Decimal, rate: Decimal) -> Decimal:
-    """Return the price of a coin itself, in USD, given its mark and the rate of funding."""
+    """Return the price of a coin itself, in USD, given its mark and the funding rate."""
     return (mark - rate * FUNDING_COEFFICIENT).quantize(_PRICE)
 
 
@@ -167,10 +167,7 @@ class KrakenReads:
         return number(index_of(self._engine.market.grids[symbol].usd(mark), accounts.rate_of(self._engine, symbol)))
 
     def _day(self, symbol: str) -> tuple[int | None, int, int]:
-        """Return the price a day ago, and the volume and the turnover since then.
-
-        They are taken from the session now and the one before it.
-        """
+        """Return the price a day ago, and volume and turnover since then, from this session and the one before."""
         market, now_us = self._engine.market, self._engine.now_us
         calendar = market.calendars[symbol]
         index = calendar.last_reached(now_us)
@@ -203,9 +200,9 @@ class KrakenReads:
         return [number(grid.usd(at + way * step * grid.tick(at))), number(size * (step + 1))]
 
     def accounts(self, owner: Account) -> Reply:
-        """Return the figures of the account that all positions share, and of an empty one.
+        """Return the figures of the account that all positions share, and of an empty account.
 
-        Unbooked funding is reported separately: margins don't count it before it is booked.
+        Unbooked funding is reported separately: margins ignore it until it is booked.
         """
         now, accrued = standing(self._engine, owner), sum(map(self._accrued_funding, net_positions(owner)), Decimal(0))
         margins = {
@@ -274,7 +271,7 @@ class KrakenReads:
         kind = "stop" if wire_format.waits(order) else "mkt" if request.type == "market" else "lmt"
         prices = {"limitPrice": price(grid, request.limit), "stopPrice": price(grid, order.stop)}
         trigger = {"triggerSignal": request.trigger} if wire_format.waits(order) else {}
-        # The venue doesn't say how large a stop is that nothing has triggered yet.
+        # The venue doesn't show the size of an untriggered stop.
         size = {} if wire_format.waits(order) else {"unfilledSize": number(order.remaining)}
         name = {} if request.client_order_id is None else {"cliOrdId": request.client_order_id}
         return {
@@ -410,7 +407,7 @@ class Charts:
             raise error(now_us, "invalidArgument") from None
         until_us = now_us if last is None else min(now_us, last * SECOND)
         since_us = until_us - MOST_CANDLES * span_us if first is None else first * SECOND
-        # As many as fit, plus one to see whether there are more.
+        # As many as fit, plus one to detect whether there are more.
         candles = list(islice(self.between(symbol, kind, span_us, since_us, until_us), MOST_CANDLES + 1))
         shown = [_candle_row(candle) for candle in candles[:MOST_CANDLES]]
         return Reply(200, encoded({"candles": shown, "more_candles": len(candles) > MOST_CANDLES}))
@@ -427,7 +424,7 @@ class Charts:
     def _bars(self, symbol: str, kind: str, span_us: int, first_us: int, until_us: int) -> Iterator[Bar]:
         """Yield the parts of the candles that begin in a span: complete minutes or, of the past, longer parts.
 
-        A part of the past is one that is cheap to compute, and never belongs to two candles.
+        A part of the past is cheap to compute, and never belongs to two candles.
         """
         market, now_us = self._engine.market, self._engine.now_us
         wicks = kind != MARK
@@ -448,9 +445,9 @@ class Charts:
     def _priced_parts(
         self, symbol: str, kind: str, bars: Iterable[Bar]
     ) -> Iterator[tuple[Decimal, Decimal, Decimal, Decimal, int]]:
-        """Yield the prices in USD and the volume of each part of a candle in which one rate of funding was in force.
+        """Yield the prices in USD and the volume of each part of a candle during which one funding rate applied.
 
-        The index of a minute is made with the rate of its own time: no candle changes because a rate does.
+        The index of a minute uses the rate of its own time, so no candle changes when a rate does.
         """
         usd, rates = self._engine.market.grids[symbol].usd, self._engine.funding_changes.get(symbol)
         own = self._engine.market.grids[symbol].instrument.funding
@@ -459,11 +456,11 @@ class Charts:
             return accounts.rate_at(self._engine, symbol, bar.end_us)
 
         for rate, group in groupby(bars, rate_of) if kind == SPOT and rates else [(own, bars)]:
-            held = list(group)
-            high, low = max(bar.high for bar in held), min(bar.low for bar in held)
+            same_rate = list(group)
+            high, low = max(bar.high for bar in same_rate), min(bar.low for bar in same_rate)
             shown = (lambda units, rate=rate: index_of(usd(units), rate)) if kind == SPOT else usd
-            volume = sum(bar.volume for bar in held)
-            yield shown(held[0].open), shown(high), shown(low), shown(held[-1].close), volume
+            volume = sum(bar.volume for bar in same_rate)
+            yield shown(same_rate[0].open), shown(high), shown(low), shown(same_rate[-1].close), volume
 
 
 _START = attrgetter("start_us")
@@ -476,7 +473,7 @@ def _candle_row(candle: Candle) -> dict[str, Any]:
 
 
 def _begin(us: int, span_us: int) -> int:
-    """Return when the candle began that a moment belongs to."""
+    """Return when the candle began that contains a moment."""
     shift = _MONDAY if span_us == 7 * DAY else 0
     return (us - shift) // span_us * span_us + shift
 

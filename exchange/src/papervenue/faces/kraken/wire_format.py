@@ -17,7 +17,7 @@ from papervenue.refusal import Refusal
 from papervenue.times import rfc3339, to_datetime
 
 encoded = msgspec.json.Encoder(decimal_format="number").encode
-"""Returns JSON in which a Decimal is a number with all its digits."""
+"""Returns JSON in which a Decimal is a number with all of its digits."""
 MARGINED = "flex"
 """The account whose collateral all positions share."""
 SIDES: Mapping[str, int] = MappingProxyType({"buy": 1, "sell": -1})
@@ -74,12 +74,12 @@ def success(now_us: int, **fields: Any) -> bytes:
 
 
 def timed_reply(now_us: int, **fields: Any) -> Reply:
-    """Return the response to a read, with the time at which it was made."""
+    """Return the response to a read, with the time of its creation."""
     return Reply(200, success(now_us, **fields), {MADE_AT: rfc3339(now_us)})
 
 
 def error(now_us: int, word: str) -> Refusal:
-    """Return the refusal of a whole request. It comes with HTTP 200, as at the venue."""
+    """Return the refusal of a whole request, which has HTTP status 200, as at the venue."""
     return Refusal(200, {"result": "error", "error": word, "serverTime": iso(now_us)})
 
 

@@ -91,7 +91,7 @@ def _rolled_up(chosen: list[Order]) -> list[Order]:
 
 
 ACTIVITY_GROUPS = {"TRANS": ("CSD", "CSW")}
-"""Words that stand for several kinds; MISC is everything except fills, dividends and cash."""
+"""Words that mean several kinds; MISC is everything except fills, dividends and cash."""
 ACTIVITY_KINDS = (
     *("FILL", "TRANS", "MISC", "ACATC", "ACATS", "CFEE", "CGD", "CSD", "CSW", "DIV", "DIVCGL", "DIVCGS", "DIVFEE"),
     *("DIVFT", "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "FEE", "INT", "INTNRA", "INTTW", "JNL", "JNLC", "JNLS", "MA"),

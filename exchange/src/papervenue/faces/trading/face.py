@@ -56,7 +56,7 @@ class TradingFace:
         self._engine = exchange.engine
 
     def routes(self) -> list[Route]:
-        # The paths that are left out come before those that match any name.
+        # Unsupported paths come before paths with named parts.
         left_out, clock = left_out_routes(self._engine), route("/v2/clock", GET=self._clock)
         return [*self._routes(_BUSIEST), *left_out, clock, *self._routes(_OTHERS)]
 

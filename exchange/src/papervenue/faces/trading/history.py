@@ -79,7 +79,7 @@ def _period_days(query: Params) -> int:
 
 
 def _last_begun(engine: Engine, us: int) -> int:
-    """Return a moment on the last day with a session that had begun by then; without one, the given moment."""
+    """Return a moment on the last day with a session that had begun by then; without such a day, the given moment."""
     begun = [session for session in engine.market.calendar.market if session.pre_us <= us]
     return begun[-1].open_us if begun else us
 
@@ -168,7 +168,7 @@ def _points(span: EngineSpan, engine: Engine) -> Iterator[Point]:
 
 
 def _day(session: Session, now_us: int) -> Point:
-    """Return the point of a day: its evening close, or the current moment until then."""
+    """Return the point of a day: the end of its extended hours, or the current moment until then."""
     evening_us = at_new_york(session.date, _EVENING)
     return Point(now_us, now_us, session) if now_us < evening_us else Point(evening_us, session.close_us, session)
 
@@ -180,7 +180,7 @@ class AccountEquity(NamedTuple):
     put_in: Decimal
 
     def gain_since(self, before: AccountEquity) -> Decimal:
-        """Return the gain since then, without deposits and withdrawals."""
+        """Return the gain since then, excluding deposits and withdrawals."""
         return self.equity - before.equity - (self.put_in - before.put_in)
 
 
@@ -211,12 +211,12 @@ class Equity:
         return self._at.get(before.close_us, default) if before else default
 
     def _before(self, session: Session) -> Session | None:
-        place = self._calendar.place(session.date)
-        return self._calendar.all[place - 1] if place else None
+        position = self._calendar.place(session.date)
+        return self._calendar.all[position - 1] if position else None
 
 
 def _gains(equity: Equity, base: AccountEquity, daily_reset: bool, daily: bool) -> Iterator[tuple[Decimal, Decimal]]:
-    """Yield each gain, without deposits and withdrawals, and the equity that it is relative to.
+    """Yield each gain, excluding deposits and withdrawals, and the equity that it is relative to.
 
     Daily gains are measured from day to day, as in the examples of Alpaca's documentation; its text says base value.
     """

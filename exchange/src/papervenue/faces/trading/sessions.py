@@ -71,7 +71,7 @@ def show_market_calendar(engine: Engine, account: Account, call: Call) -> dict[s
 def _days(engine: Engine, start: str, end: str) -> Iterator[tuple[Session, Session]]:
     """Return sessions, each with the next one: from the market's own if they cover both dates, else from all.
 
-    They reach from the last one before `start`, which may settle on it, to the last one that isn't after `end`.
+    They range from the last session before `start`, which may settle on it, to the last one that isn't after `end`.
     """
     own = engine.market.calendar
     spanned = own.all[0].date < start and end < own.all[-1].date

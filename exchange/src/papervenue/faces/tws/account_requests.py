@@ -89,20 +89,20 @@ class TwsReads:
                 yield TwsMessage(SUMMARY, {**_VERSION, **row})
         yield TwsMessage(SUMMARY_END, {**_VERSION, "reqId": request})
 
-    def portfolio(self, account: Account, held: NetPosition) -> TwsMessage:
+    def portfolio(self, account: Account, net: NetPosition) -> TwsMessage:
         """Return a position with its value; its average cost includes the multiplier, like that of `position`."""
-        grid, mark = self._engine.market.grids[held.symbol], self._engine.price(held.symbol)
-        worth = grid.notional(held.qty, mark)
-        named = self._contracts.contract_fields(held.symbol)
+        grid, mark = self._engine.market.grids[net.symbol], self._engine.price(net.symbol)
+        worth = grid.notional(net.qty, mark)
+        named = self._contracts.contract_fields(net.symbol)
         named["exchange"] = ""
-        money = {"price": grid.usd(mark), "value": worth, "averageCost": _average_cost(held)}
-        ends = {"unrealized": worth - held.cost, "realized": Decimal(0), "account": account.number}
-        return TwsMessage(PORTFOLIO, {"version": 8, **named, "position": held.qty, **money, **ends})
+        money = {"price": grid.usd(mark), "value": worth, "averageCost": _average_cost(net)}
+        ends = {"unrealized": worth - net.cost, "realized": Decimal(0), "account": account.number}
+        return TwsMessage(PORTFOLIO, {"version": 8, **named, "position": net.qty, **money, **ends})
 
     def position(self, account: Account, symbol: str) -> TwsMessage:
         """Return the position in a symbol, possibly empty."""
-        held = next((position for position in net_positions(account) if position.symbol == symbol), None)
-        qty, cost = (Decimal(0), Decimal(0)) if held is None else (held.qty, _average_cost(held))
+        net = next((position for position in net_positions(account) if position.symbol == symbol), None)
+        qty, cost = (Decimal(0), Decimal(0)) if net is None else (net.qty, _average_cost(net))
         head = {"version": 3, "account": account.number}
         return TwsMessage(
             POSITION, {**head, **self._contracts.contract_fields(symbol), "position": qty, "averageCost": cost}

@@ -136,7 +136,7 @@ class Contracts:
         )
 
     def _trading_hours(self, symbol: str) -> Iterator[tuple[str, str]]:
-        """Yield the trading and the liquid hours of the next days, with those on which nothing begins or trades."""
+        """Yield the trading and the liquid hours of the next days, including days on which none begin."""
         before: date | None = None
         for session in self._coming(symbol):
             begins, ends = (to_datetime(us).astimezone(CHICAGO).date() for us in (session.open_us, session.close_us))

@@ -23,7 +23,7 @@ _IN_FIELDS = ("unknown_enum", "missing_field", "wrong_value")
 _CODE, _NOT_CONNECTED = 322, 504
 _CLOCK = 49
 _RESTLESS = {"limit_price": "lmtPrice", "qty": "totalQuantity"}
-"""The numbers of an order that may never rest, by this venue's names; none of its messages says when it changed."""
+"""The numeric fields of an order that a fault may change at each reading; no message has a time of change."""
 _WORDS = ("Submitted", "PreSubmitted", "PendingSubmit", "PendingCancel")
 
 Answer = Iterable[TwsMessage]
@@ -106,7 +106,7 @@ class Answering:
             self._session.tell(error(-1, _CODE, f"Error processing request.-'bT' : {settings.get('value') or fault}"))
 
     def _after(self, settings: Mapping[str, Any], tws_messages: list[TwsMessage]) -> None:
-        """End a silence: close, or answer late."""
+        """End a silence: close the connection, or send the late response."""
         self.mute = False
         if settings["then"] == "close":
             self._session.end()
@@ -114,7 +114,7 @@ class Answering:
             self._send(tws_messages)
 
     def _cut_short(self, tws_messages: list[TwsMessage], settings: Mapping[str, Any]) -> None:
-        """Send the first bytes of the first message, either as a whole message or as a part of one."""
+        """Send the first bytes of the first message, framed either as a complete message or as the beginning of one."""
         for message in tws_messages[:1]:
             payload = message.payload()
             length = len(payload) // 2 if settings["value"] is None else settings["value"]
@@ -138,7 +138,7 @@ class Answering:
         return changed_answer if data else carry_out
 
     def _as_then(self, firing: Firing, carry_out: CarriedOut) -> list[TwsMessage]:
-        """Return the answer as of a past time."""
+        """Return the response as of a past time."""
         gateway = self._session.gateway
         age_us = firing.rule.settings["value"]
         then_us = firing.since_us if age_us is None else gateway.engine.now_us - age_us
@@ -168,7 +168,7 @@ def _change_message(message: TwsMessage, firing: Firing) -> Iterator[TwsMessage]
 
 
 def _restless(fields: Mapping[str, Any], name: str, number: int) -> dict[str, Any]:
-    """Return the field of an order that differs at each reading, if it has it."""
+    """Return the order's field that differs at each reading, if the order has it."""
     if name == "status" and "status" in fields:
         return {"status": _WORDS[number % len(_WORDS)]}
     field = _RESTLESS.get(name, "")

@@ -58,9 +58,9 @@ class Prices:
         by_key: dict[tuple[int, object], TwsMessage] = {}
 
         def changed_ticks() -> list[TwsMessage]:
-            made = {(tick.number, tick.fields["type"]): tick for tick in self.ticks(request, symbol)}
-            new = [message for place, message in made.items() if by_key.get(place) != message]
-            by_key.update(made)
+            latest = {(tick.number, tick.fields["type"]): tick for tick in self.ticks(request, symbol)}
+            new = [message for key, message in latest.items() if by_key.get(key) != message]
+            by_key.update(latest)
             return new
 
         changed_ticks()
@@ -94,7 +94,7 @@ class Prices:
             yield TwsMessage(TEXT, _tick(6, request, _TIME) | {"text": bar.end_us // SECOND})
 
     def live_bar(self, request: str, symbol: str) -> TwsMessage | None:
-        """Return the minute that ended last as its last five-second bar, or None before there is one."""
+        """Return the last finished minute as the last five-second bar, or None before there is one."""
         grid, bar = self._engine.market.grids[symbol], self._engine.market.last_bar(symbol, self._engine.now_us)
         if bar is None:
             return None
@@ -129,11 +129,11 @@ class GatewayConnection(Protocol):
 
 
 class Client(Protocol):
-    """The gateway's view of a client that has started."""
+    """The gateway's view of a client that has completed its handshake."""
 
     def tell(self, message: TwsMessage) -> None: ...
     def follow(self) -> None:
-        """Send the client the prices that it follows, because time has moved."""
+        """Send the client new prices that it follows, because engine time has moved."""
 
     def forget_prices(self) -> None: ...
     @property
@@ -199,7 +199,7 @@ class Gateway:
         for client in self.clients.values():
             client.tell(error(-1, code, _TEXTS[code]))
 
-    def capture(self, event: Event, place: Place) -> list[Told] | None:
+    def capture(self, event: Event, event_place: Place) -> list[Told] | None:
         """Return the messages about an event, with the present state; None if it is irrelevant."""
         if not self.clients or event.account != self.account.number:
             return None
@@ -219,23 +219,23 @@ class Gateway:
             messages = [order_messages.error(number, 201, order_messages.reason(order)), *messages]
         return [Told(client, name, order, message) for message in messages]
 
-    def _execution_messages(self, name: str, made: Execution) -> list[Told]:
-        order, number = made.order, order_messages.number_of(made)
+    def _execution_messages(self, name: str, filled: Execution) -> list[Told]:
+        order, number = filled.order, order_messages.number_of(filled)
         grid, (client, _) = self.engine.market.grids[order.symbol], ids_of(order)
-        sent = [Told(client, name, order, self.reads.book.execution(-1, made, number))]
+        sent = [Told(client, name, order, self.reads.book.execution(-1, filled, number))]
         sent.append(Told(client, "status", order, self.reads.book.open_order(order)))
-        sent.append(Told(client, "status", order, order_messages.status(grid, order, grid.usd(made.price))))
+        sent.append(Told(client, "status", order, order_messages.status(grid, order, grid.usd(filled.price))))
         tws_message = self.reads.position(self.account, order.symbol)
         return sent + [Told(key, "position", order, tws_message) for key, there in self.clients.items() if there.holds]
 
     def _fee_messages(self, fill: str) -> list[Told]:
         newest = reversed(self.account.activities)
         fee = next(activity for activity in newest if isinstance(activity, Activity) and activity.about == fill)
-        made = next((made for made in newest if isinstance(made, Execution) and made.fill.id == fill), None)
-        if made is None:
+        filled = next((filled for filled in newest if isinstance(filled, Execution) and filled.fill.id == fill), None)
+        if filled is None:
             return []
-        message = self.reads.book.commission(fee, made.fill, order_messages.number_of(made))
-        return [Told(ids_of(made.order)[0], "commission", made.order, message)]
+        message = self.reads.book.commission(fee, filled.fill, order_messages.number_of(filled))
+        return [Told(ids_of(filled.order)[0], "commission", filled.order, message)]
 
     def publish(self, captured: list[Told]) -> None:
         """Send messages to clients according to the fault rules; events while the venue is unreachable are lost."""

@@ -94,7 +94,7 @@ class TwsHistory:
         return bars[-1] if bars else None
 
     def _start(self, symbol: str, end_us: int, number: int, unit: str) -> int:
-        """Return when a span of time begins; days are sessions, of which the last one may not be over."""
+        """Return when a span of time begins; days are sessions, of which the last one may be unfinished."""
         if unit != "D":
             return end_us - number * _SPANS[unit]
         begun = [session for session in self._engine.market.calendars[symbol].played if session.open_us < end_us]
@@ -104,8 +104,8 @@ class TwsHistory:
         market = self._engine.market
         calendar = market.calendars[symbol]
         bars: dict[int, Bar] = {}
-        for place, session in enumerate(calendar.played):
-            index = place - calendar.first
+        for position, session in enumerate(calendar.played):
+            index = position - calendar.first
             if session.close_us <= from_us or session.open_us >= to_us or index < -market.past_minutes:
                 continue
             for bar in market.day(symbol, index).bars:
@@ -115,12 +115,12 @@ class TwsHistory:
         return [bars[start_us] for start_us in sorted(bars)]
 
     def _days(self, symbol: str, end_us: int) -> list[Bar]:
-        """Return the daily bars up to a moment, of which the last one may not be over, by trade date."""
+        """Return the daily bars up to a moment by trade date; the last one may be unfinished."""
         market = self._engine.market
         calendar, last_us = market.calendars[symbol], market.grids[symbol].last_us
         bars: dict[str, Bar] = {}
-        for place, session in enumerate(calendar.played):
-            index = place - calendar.first
+        for position, session in enumerate(calendar.played):
+            index = position - calendar.first
             if session.open_us >= end_us or (last_us is not None and session.open_us >= last_us):
                 break
             if index < 0:
@@ -128,7 +128,7 @@ class TwsHistory:
             else:
                 bar = market.day(symbol, index).until(end_us, session.open_us)
             if bar is not None:
-                day = self._date_of(symbol, place)
+                day = self._date_of(symbol, position)
                 bars[day] = _join_bars(bars.get(day), bar)
         return [*bars.values()]
 
@@ -149,7 +149,7 @@ def _middle(grid: Grid, bar: Bar) -> Decimal:
 
 
 def _end(text: str) -> int | None:
-    """Read when bars are to end, or None for now."""
+    """Return the requested end of the bars, or None for now."""
     if not text:
         return None
     match = _END.fullmatch(text)

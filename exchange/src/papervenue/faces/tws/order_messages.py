@@ -66,7 +66,7 @@ _DONE = laid_out(
 
 
 def error(request: object, code: int, text: str) -> TwsMessage:
-    """Return an error message; a `request` of -1 concerns nothing in particular."""
+    """Return an error message; a `request` of -1 means that it belongs to no request."""
     return TwsMessage(ERROR, {"version": 2, "id": request, "code": code, "text": text, "advanced": ""})
 
 

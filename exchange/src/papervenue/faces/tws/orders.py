@@ -1,7 +1,7 @@
 """Handle commands: place orders, alone or with attached ones, change and cancel them.
 
 TWS doesn't send an order whose `transmit` is 0. So the gateway collects the orders of a bracket, and one command places
-all.
+them all.
 """
 
 from __future__ import annotations
@@ -51,12 +51,13 @@ def find_by_label(account: Account, label: str) -> Order | None:
 
 
 def _place(command: Asked) -> Answer:
-    """Place all orders of the command; if one of them isn't accepted, place none."""
+    """Place all orders of the command; if one isn't accepted, place none."""
     engine, account, body = command.engine, command.account, command.body
     client, wanted = int(body["client"]), body["orders"]
     requests = [(order, _request(engine, client, order)) for order in wanted]
     if any(find_by_label(account, request.label) for _, request in requests):
-        # An id belongs to one order forever: when a broken venue repeats a message, that isn't a client's id.
+        # An id belongs to one order forever. If a fault repeats a message, the second one isn't an id used twice by the
+        # client.
         requests = [(order, request._replace(label="")) for order, request in requests]
     parents = {int(order["id"]): index for index, (order, _) in enumerate(requests)}
     for values, request in requests:
@@ -81,7 +82,7 @@ def _place(command: Asked) -> Answer:
 
 
 def _admit(engine: Engine, account: Account, request: OrderRequest, number: int) -> None:
-    """Check an order; a refusal names the id that its client gave it."""
+    """Check an order; a refusal contains the id that the client gave it."""
     try:
         engine.dialect.admit(engine, account, request, None, USUAL)
     except Refusal as refusal:
@@ -96,7 +97,7 @@ def _working(account: Account, label: str) -> Order:
 
 
 def _attach(engine: Engine, account: Account, parent: Order, request: OrderRequest) -> Order:
-    """Attach an order to its parent; orders of one parent reduce each other unless their client groups them."""
+    """Attach an order to its parent; the orders of one parent reduce each other unless their client groups them."""
     group = request.oca_group or str(perm_id(parent))
     attached = request._replace(
         order_class=ATTACHED, oca_group=group, oca_type=request.oca_type if request.oca_group else _REDUCED

@@ -27,7 +27,7 @@ HEAD = (
     *("scaleTable", "activeStartTime", "activeStopTime", "hedgeType", "optOutSmartRouting", "clearingAccount"),
     *("clearingIntent", "notHeld", "deltaNeutral", "algoStrategy", "algoId", "whatIf"),
 )
-"""The fields after the contract. Some would bring others with them; an order that has one of these is refused."""
+"""The fields after the contract. Some would be followed by others; an order that sets one of those is refused."""
 _LEAST = 2 + CONTRACT_FIELDS + len(HEAD)
 _BRING_OTHERS = ("deltaNeutralOrderType", "hedgeType", "algoStrategy", "goodAfterTime", "goodTillDate", "faGroup")
 _LONGEST_REF = 128

@@ -42,7 +42,7 @@ _WELCOME = {
     2158: "Sec-def data farm connection is OK:secdefil",
 }
 _KEPT_FOR_US = 2 * MINUTE
-"""A message that a gateway hasn't passed on after this time is never passed on."""
+"""A message that a gateway hasn't passed on after this many microseconds is dropped."""
 _NOTHING: tuple[TwsMessage, ...] = ()
 
 Fields = list[str]
@@ -100,7 +100,7 @@ class TwsSession:
             self.line.send(frame(message.payload()))
 
     def follow(self) -> None:
-        """Send the client the prices and the account that it follows, because time has moved."""
+        """Send the client the prices and the account that it follows, because engine time has moved."""
         for tell in [*self.followed.values()]:
             for message in tell():
                 self.tell(message)
@@ -150,10 +150,10 @@ class TwsSession:
             order = find_by_label(owner, label_of(self.client or 0, int(fields[2])))
             if order is not None:
                 return Facts(target, (order.symbol,), "buy" if order.side > 0 else "sell", order.client_order_id, who)
-        place = CONTRACT_AT.get(number)
-        if place is None:
+        start = CONTRACT_AT.get(number)
+        if start is None:
             return Facts(target, account=who)
-        months = tuple(self.gateway.contracts.find(asked_for(fields[place : place + CONTRACT_FIELDS])))
+        months = tuple(self.gateway.contracts.find(asked_for(fields[start : start + CONTRACT_FIELDS])))
         if number != PLACE_ORDER:
             return Facts(target, months, account=who)
         rest = fields[2 + CONTRACT_FIELDS :]
@@ -189,7 +189,7 @@ class TwsSession:
         yield TwsMessage(_NEXT_ID, {"version": 1, "id": self._highest + 1})
 
     def nothing(self, fields: Fields) -> Answer:
-        """Accept a request that changes nothing here."""
+        """Accept a request that has no effect here."""
         return _NOTHING
 
     def place(self, fields: Fields) -> Answer:
@@ -269,7 +269,7 @@ class TwsSession:
 
 
 def _inactive(client: int, number: int, parent: int) -> TwsMessage:
-    """Return the status of an order that the venue hasn't taken."""
+    """Return the status of an order that the venue hasn't accepted."""
     figures = {"filled": 0, "remaining": 0, "avgFillPrice": 0, "permId": 0, "parentId": parent, "lastFillPrice": 0}
     return TwsMessage(
         3, {"orderId": number, "status": "Inactive", **figures, "clientId": client, "whyHeld": "", "mktCapPrice": 0}
