@@ -17,7 +17,7 @@ from benchmarks.support.policies import CONFIGURATIONS, SEEDS, SESSIONS, Source,
 from benchmarks.support.sizes import sized
 from tradebot.lab.performance.statistics import Interval, wilson
 from tradebot.lab.selection.conditions import ConditionCheck, Must
-from tradebot.lab.selection.policies import PolicyFigures, asked_of_policy
+from tradebot.lab.selection.policies import PolicyFigures, policy_conditions
 from tradebot.model.evidence import PolicyResults
 from tradebot.model.struct_tools import replace
 
@@ -34,7 +34,7 @@ def passes(of: PolicyResults) -> bool:
 
 def asked_of(of: PolicyResults) -> Iterator[ConditionCheck]:
     rules = shipped()
-    return asked_of_policy(PolicyFigures(of, of.trials, rules.splits), rules.paper.policy)
+    return policy_conditions(PolicyFigures(of, of.trials, rules.splits), rules.paper.policy)
 
 
 def best_seed(of: PolicyResults) -> bool:

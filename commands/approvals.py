@@ -123,8 +123,8 @@ def run(bot: "App", last: int = 0) -> Report:
     """Report which entries wait for approval, and the outcome of the last others."""
     now, sections = bot.stamp_time(), bot.settings.strategies.sections()
     asks = tuple(name for name in sections if bot.settings.approval_of(name).wait_s)
-    asked = approval_requests(bot)
-    requests = rows(bot, asked, now) if asked else ()
+    requested = approval_requests(bot)
+    requests = rows(bot, requested, now) if requested else ()
     ended = [row.id for row in requests if row.state != "waiting"]
     shown = set(ended[len(ended) - last :]) if last else set[str]()
     chosen = tuple(row for row in requests if row.state == "waiting" or row.id in shown)
@@ -160,8 +160,8 @@ def how_it_stands(row: ApprovalRow, now: datetime) -> str:
     if row.state == "expired":
         return f"nobody answered by {when(row.expires_at)}"
     assert row.answered_at is not None, "an answer has a time"
-    said = f"{clean(row.who)} said {'no' if row.state == 'rejected' else 'yes'} at {when(row.answered_at)}"
-    return f"{said}; sent as {row.order}" if row.order else said
+    answer = f"{clean(row.who)} said {'no' if row.state == 'rejected' else 'yes'} at {when(row.answered_at)}"
+    return f"{answer}; sent as {row.order}" if row.order else answer
 
 
 @on_bot("approve", VerbPurpose.OPERATE, 40, {"approve/1": (AnsweredData,)}, epilog="tradebot approve nvda-k3f7q")

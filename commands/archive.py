@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.backup import place_of, place_off
+from commands.backup import offsite_storage, require_offsite_storage
 from commands.shared.declaration import VerbPurpose, group, verb
 from commands.shared.light_helpers import clean
 from commands.shared.times import stamp
@@ -78,7 +78,7 @@ class ArchiveFetched(Struct, frozen=True):
 def push(bot: "App", name: str, source: Path, to: str) -> Report:
     """Archive a file or a folder; raise OperatorError or TemporaryError if that isn't possible."""
     archive.require_name(name)
-    offsite_store = place_off(bot, to)
+    offsite_store = require_offsite_storage(bot, to)
     pushed, now = archive.push(source, name, offsite_store), bot.stamp_time()
     with bot.pass_lock("archive"):
         note_archived(bot.ledger, name, now)
@@ -86,17 +86,19 @@ def push(bot: "App", name: str, source: Path, to: str) -> Report:
     return Report("archive-push", data, _render_pushed)
 
 
-def list_archive(place: str, under: str) -> Report:
+def list_archive(location: str, under: str) -> Report:
     """List the archived versions from the storage alone; exit 10 if one can't be fetched."""
-    data = Archived(place, tuple(ArchiveRow(*version) for version in versions(place_of(place), under.strip("/"))))
+    data = Archived(
+        location, tuple(ArchiveRow(*version) for version in versions(offsite_storage(location), under.strip("/")))
+    )
     code = ExitCode.FINDINGS if any(row.problem for row in data.versions) else ExitCode.DONE
     return Report("archive-list", data, _render_listed, code)
 
 
-def fetch(name: str, folder: Path, place: str, version: str | None) -> Report:
+def fetch(name: str, folder: Path, location: str, version: str | None) -> Report:
     """Fetch a version into a new folder; OperatorError if any byte was changed."""
     archive.require_name(name)
-    data = ArchiveFetched(name, *archive.fetch(place_of(place), name, version, folder), str(folder))
+    data = ArchiveFetched(name, *archive.fetch(offsite_storage(location), name, version, folder), str(folder))
     return Report("archive-fetch", data, _render_fetched)
 
 
@@ -151,7 +153,7 @@ def _push(
     epilog="tradebot archive list --from s3://lake/bots\ntradebot archive list models --from /mnt/usb",
 )
 def _list(
-    place: From,
+    location: From,
     under: Annotated[str, typer.Argument(metavar="[KIND]", help="A kind or a name [all].")] = "",
     as_json: Json = False,
 ) -> None:
@@ -159,7 +161,7 @@ def _list(
 
     Everything is read from the archive itself. Exits with code 10 if a version was changed there.
     """
-    finish(list_archive(place, under), as_json)
+    finish(list_archive(location, under), as_json)
 
 
 @verb(
@@ -173,7 +175,7 @@ def _list(
 def _fetch(
     name: Name,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write it; it must not be there yet.")],
-    place: From,
+    location: From,
     version: Annotated[str | None, typer.Option("--version", help="The first letters of a version [newest].")] = None,
     as_json: Json = False,
 ) -> None:
@@ -181,4 +183,4 @@ def _fetch(
 
     Each file is checked by its hash. The folder appears complete, or not at all.
     """
-    finish(fetch(name, folder, place, version), as_json)
+    finish(fetch(name, folder, location, version), as_json)

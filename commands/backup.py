@@ -76,7 +76,7 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
             pass
         to = to or app.settings.storage.backup_to
         # Report a missing destination before copying the books.
-        offsite_store = place_off(app, to) if to else None
+        offsite_store = require_offsite_storage(app, to) if to else None
         backup = backups.make(app.folder, BY_HAND, datetime.now(UTC), hashed)
         if offsite_store:
             _send(app, backup.path, offsite_store)
@@ -88,7 +88,7 @@ def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report
     return Report("backup", data, _render, code)
 
 
-def place_of(to: str) -> "OffsiteStore":
+def offsite_storage(to: str) -> "OffsiteStore":
     """Return the off-site storage, a folder or a bucket; raise TradebotError if it is missing or can't be reached."""
     if to.startswith("s3://"):
         return Bucket(to, load_cloud_keys(os.environ, Path(".env")))
@@ -96,9 +96,9 @@ def place_of(to: str) -> "OffsiteStore":
     return Folder(Path(to).expanduser())
 
 
-def place_off(app: "App", to: str) -> "OffsiteStore":
+def require_offsite_storage(app: "App", to: str) -> "OffsiteStore":
     """Return the off-site storage; raise OperatorError for the bot's own folder, with which the copy would be lost."""
-    offsite_store, own = place_of(to), app.folder.path.resolve()
+    offsite_store, own = offsite_storage(to), app.folder.path.resolve()
     if not to.startswith("s3://") and Path(to).expanduser().resolve().is_relative_to(own):
         raise OperatorError(f"{to} is in the bot's own folder", "name a folder on another disk or another machine")
     return offsite_store
@@ -139,15 +139,20 @@ def run_session(app: "App") -> Report:
     with app.pass_lock("backup"):
         of_ended_session(app, now, at_once=True)
     ended = [s for s in begun_by(app.ledger, now, timedelta(days=7)) if s.close <= now]
-    began, kept = app.ledger.books_opened_at(), [path.name for path in backups.places(app.folder.path)]
-    if ended and began and began < ended[-1].close and not any(name.endswith(f"{ended[-1].date}") for name in kept):
+    began, backup_names = app.ledger.books_opened_at(), [path.name for path in backups.places(app.folder.path)]
+    if (
+        ended
+        and began
+        and began < ended[-1].close
+        and not any(name.endswith(f"{ended[-1].date}") for name in backup_names)
+    ):
         raise TradebotError(f"the backup of session {ended[-1].date} couldn't be made", "tradebot events")
     broken = tuple(Damaged(*damage) for damage in backups.find_damaged(app.folder.path, Hashed()))
     to = app.settings.storage.backup_to
-    newest = next((name for name in kept if f"-{backups.SESSION}" in name), None)
+    newest = next((name for name in backup_names if f"-{backups.SESSION}" in name), None)
     if to and newest:
         _send_session(app, app.folder.path / BACKUPS / newest, to)
-    data = Backups(None, tuple(kept), broken, to if newest else None)
+    data = Backups(None, tuple(backup_names), broken, to if newest else None)
     code = ExitCode.FINDINGS if broken else ExitCode.DONE
     return Report("backup", data, _render, code)
 
@@ -155,7 +160,7 @@ def run_session(app: "App") -> Report:
 def _send_session(app: "App", backup: Path, to: str) -> None:
     """Copy a session's backup off the machine, and record a missing destination, because nobody may be watching."""
     try:
-        offsite_store = place_off(app, to)
+        offsite_store = require_offsite_storage(app, to)
     except TradebotError as error:
         _remember_copy(app, backup, error.message)
         raise

@@ -98,25 +98,25 @@ def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None
     ends = order is not None and order.venue_id in ending and not order.status.terminal
     words = " ".join(part for part in (record.code, record.message) if part)
     # A venue may change a resting order by itself: it makes it smaller, or a split or a dividend moves its prices.
-    limit = _as_told(order.limit_price if order else None, intent.limit_price)
+    limit = _as_reported(order.limit_price if order else None, intent.limit_price)
     return OrderRow(
         at=intent.at,
         symbol=intent.instrument.symbol,
         side=intent.side.value,
         purpose=intent.purpose.value,
         strategy=intent.key.strategy,
-        quantity=_as_told(order.quantity if order else None, intent.quantity),
+        quantity=_as_reported(order.quantity if order else None, intent.quantity),
         filled=order.filled_quantity if order else Decimal(0),
         average_price=order.filled_average_price if order else None,
         limit_price=limit,
         status="cancel sent" if ends else order.status.value if order else record.state.value,
         note=clean(words),
         client_order_id=intent.client_order_id,
-        stop_price=None if limit else _as_told(order.stop_price if order else None, intent.stop_price),
+        stop_price=None if limit else _as_reported(order.stop_price if order else None, intent.stop_price),
     )
 
 
-def _as_told(quantity: Decimal | None, sent: Decimal | None) -> Decimal | None:
+def _as_reported(quantity: Decimal | None, sent: Decimal | None) -> Decimal | None:
     """Return the order as the venue reports it, or as sent if that is the same or nothing is reported."""
     return sent if quantity in (None, sent) else quantity
 

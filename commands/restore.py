@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.backup import place_of
+from commands.backup import offsite_storage
 from commands.recover import at_rest, remade, report_of
 from commands.shared.completion import backups as backup_names
 from commands.shared.declaration import VerbPurpose, verb
@@ -58,7 +58,7 @@ def fetch_backup(path: Path, source: str, name: str | None) -> str:
 
     Raises TradebotError if there is no such backup, if it can't be read, or if the folder has other contents.
     """
-    offsite_store, is_new = place_of(source), not state_folder.has_marker(path)
+    offsite_store, is_new = offsite_storage(source), not state_folder.has_marker(path)
     backup, owner = offsite_copy.select_backup(offsite_store, name), None if is_new else state_folder.read_marker(path)
     if is_new:
         state_folder.prepare(path)

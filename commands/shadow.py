@@ -11,7 +11,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, usd
 from commands.shared.times import when
 from commands.shared.verb_options import Report, caller, identity, on_bot
-from tradebot.app.shadow_strategies import ShadowApp, in_shadow, opened_in_shadow, place_of, still_held
+from tradebot.app.shadow_strategies import ShadowApp, count_open_positions, in_shadow, opened_in_shadow, shadow_folder
 from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -59,7 +59,7 @@ def run(app: "App", *, by: str) -> Report:
 
 
 def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
-    row = ShadowRow(name, clean(why), clean(str(place_of(app, name))), held=still_held(app, name))
+    row = ShadowRow(name, clean(why), clean(str(shadow_folder(app, name))), held=count_open_positions(app, name))
     if row.held:
         return row
     try:
@@ -68,7 +68,7 @@ def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
     except TradebotError as error:
         # A strategy that can't be simulated doesn't prevent the others.
 
-        hint = anew(place_of(app, name)) if isinstance(error, DamagedBooksError) else error.hint
+        hint = anew(shadow_folder(app, name)) if isinstance(error, DamagedBooksError) else error.hint
         return replace(row, problem="; ".join(clean(each).rstrip(".") for each in (error.message, hint) if each))
 
 

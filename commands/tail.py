@@ -50,9 +50,10 @@ class Tails:
     def __init__(self, app: "App") -> None:
         self._app = app
         self.folder, self._events = app.folder.path / TAIL, app.folder.path / EVENTS
-        size, kept = app.settings.storage.events_mb * 10**6, app.settings.storage.events_files
+        size, n_files = app.settings.storage.events_mb * 10**6, app.settings.storage.events_files
         self._files = {
-            name: TailFile(self.folder / f"{name}.jsonl", size, kept, at, names) for name, (at, names) in NAMES.items()
+            name: TailFile(self.folder / f"{name}.jsonl", size, n_files, at, names)
+            for name, (at, names) in NAMES.items()
         }
         self._seen: object = None
 

@@ -70,7 +70,7 @@ class SlotTracker:
         self._new_day = new_day
         self._unfinished = unfinished
         jobs = [line.job for line in lines]
-        self._order = {job: index for index, job in enumerate(sorted(jobs, key=_place))}
+        self._order = {job: index for index, job in enumerate(sorted(jobs, key=_chain_index))}
         self._day: date | None = None
         self._ahead: list[Slot] = []
         self._failed: dict[tuple[str, date, str], Reason] = {}
@@ -207,7 +207,7 @@ class SlotTracker:
         self._day = now.date()
 
 
-def _place(job: str) -> int:
+def _chain_index(job: str) -> int:
     return CHAIN.index(Job(job)) if job in set(Job) else len(CHAIN)
 
 
@@ -262,7 +262,7 @@ class SlotPlanner:
         """Return the slots of the first past day that isn't settled, with the reason; one day at a time."""
         while self._past:
             day, reason = self._past[0]
-            if slots := self._left_open(day, now):
+            if slots := self._unclaimed_slots(day, now):
                 return [(slot, reason) for slot in slots]
             self._past.pop(0)
         return ()
@@ -289,7 +289,7 @@ class SlotPlanner:
                 since = self._since[line.job]
                 yield from (slot for slot in slots if (slot.start if line.is_chore else slot.end) > since)
 
-    def _left_open(self, day: date, now: datetime) -> Sequence[Slot]:
+    def _unclaimed_slots(self, day: date, now: datetime) -> Sequence[Slot]:
         """Return the slots of a past day that are over and unclaimed."""
         taken = {(claim.job, claim.session, claim.slot) for claim in self._ledger.slot_claims(day)}
         return [slot for slot in self._over(day, now) if slot.key not in taken]
@@ -306,7 +306,7 @@ class SlotPlanner:
         while day >= last:
             # A day whose slots may all still begin says nothing about the days before it.
             if any(True for _ in self._over(day, now)):
-                if idle_since is None and not self._left_open(day, now):
+                if idle_since is None and not self._unclaimed_slots(day, now):
                     return
                 yield day, reason
             day -= DAY

@@ -42,10 +42,10 @@ class TradebotError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let another process raise it here: as it was, however it was made."""
-        return _made_again, (type(self), self.args, self.__dict__)
+        return _rebuild, (type(self), self.args, self.__dict__)
 
 
-def _made_again(kind: type[TradebotError], args: tuple[Any, ...], fields: dict[str, Any]) -> TradebotError:
+def _rebuild(kind: type[TradebotError], args: tuple[Any, ...], fields: dict[str, Any]) -> TradebotError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(fields)
     return error

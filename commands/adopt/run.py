@@ -80,24 +80,37 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     return Report("adopt", data, _render)
 
 
-def _met_already(app: "App", held: "BrokerPosition") -> str | None:
-    if held.market_value is None:
+def _met_already(app: "App", broker_position: "BrokerPosition") -> str | None:
+    if broker_position.market_value is None:
         return None
     opened = app.folder.created_at
-    position = Position("", held.symbol, (Lot(held.quantity, held.average_price, opened),), Decimal(0), opened)
-    price = held.market_value / held.value_at(Decimal(1))
-    return triggered_reason(WatchedPosition(position, held.average_price), price, app.rules.exits_of(ADOPTED))
+    position = Position(
+        "",
+        broker_position.symbol,
+        (Lot(broker_position.quantity, broker_position.average_price, opened),),
+        Decimal(0),
+        opened,
+    )
+    price = broker_position.market_value / broker_position.value_at(Decimal(1))
+    return triggered_reason(
+        WatchedPosition(position, broker_position.average_price), price, app.rules.exits_of(ADOPTED)
+    )
 
 
-def _confirm(app: "App", held: "BrokerPosition", closes: str | None, confirmed: str | None) -> None:
+def _confirm(app: "App", position: "BrokerPosition", closes: str | None, confirmed: str | None) -> None:
     screen = console(err=True)
     screen.print(
-        f"The broker holds {held.quantity:,f} {held.symbol} at {usd(held.average_price, held.symbol)} USD", markup=False
+        f"The broker holds {position.quantity:,f} {position.symbol} "
+        f"at {usd(position.average_price, position.symbol)} USD",
+        markup=False,
     )
     if closes:
         screen.print(f"Its price already meets {closes}, so the next evaluate-exits would close it", markup=False)
-    what, command = f"Letting the bot's exit rules close {held.symbol}", f"tradebot adopt {held.symbol} --manage"
-    confirm_for(app, confirmed, what=what, command=command, word=held.symbol)
+    what, command = (
+        f"Letting the bot's exit rules close {position.symbol}",
+        f"tradebot adopt {position.symbol} --manage",
+    )
+    confirm_for(app, confirmed, what=what, command=command, word=position.symbol)
 
 
 def _render(console: "Console", data: Adopted) -> None:

@@ -78,9 +78,9 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvide
 def _trading(app: "App", past: SessionEvidence | None, since_s: int | None, *, offline: bool) -> Trading:
     ledger, rules, facts = app.ledger_view, app.rules, app.existing_facts
     broker = None if offline else attempt(lambda: _ask(app, ledger))
-    asked = broker if isinstance(broker, Broker) else None
-    totals, proven = (asked.totals, asked.proven) if asked else (ledger.totals(), ())
-    now = asked.clock.now if asked else past.now if past else datetime.now(UTC)
+    readable = broker if isinstance(broker, Broker) else None
+    totals, proven = (readable.totals, readable.proven) if readable else (ledger.totals(), ())
+    now = readable.clock.now if readable else past.now if past else datetime.now(UTC)
     moment = moment_of(ledger, now, None if since_s is None else now - timedelta(seconds=since_s))
     positions = totals.own_positions()
     return Trading(
@@ -217,11 +217,13 @@ def _terms_of_positions(
     }
     keys = {(position.strategy, position.symbol, position.opened_at) for position in positions}
     all_terms = ledger.kept(keys | before.keys())
-    kept = {(strategy, symbol): all_terms[strategy, symbol, at] for strategy, symbol, at in keys & all_terms.keys()}
+    by_position = {
+        (strategy, symbol): all_terms[strategy, symbol, at] for strategy, symbol, at in keys & all_terms.keys()
+    }
     for key, terms in before.items():
         if key in all_terms:
-            kept[terms.strategy, terms.to_symbol] = terms.of(all_terms[key])
-    return kept
+            by_position[terms.strategy, terms.to_symbol] = terms.of(all_terms[key])
+    return by_position
 
 
 class Audited(Struct, frozen=True):
@@ -258,7 +260,7 @@ def run_audit(app: "App", since_s: int | None, *, offline: bool) -> Audited:
 
 def show(console: "Console", data: "Audited", whose: Identity) -> None:
     """Print the verdict, the findings with their commands, and all items."""
-    console.print(f"Audit of [bold]{whose.mode}[/bold], {whose.place}, at {when(data.as_of)}")
+    console.print(f"Audit of [bold]{whose.mode}[/bold], {whose.venue_and_account}, at {when(data.as_of)}")
     broker_text = "the broker was queried" if data.broker_asked else "the broker was not queried"
     span_of = f"counting since {when(data.since, MINUTE)}; " if data.since else ""
     console.print(f"  {span_of}{broker_text}; nothing was changed")

@@ -63,12 +63,12 @@ def _tell_unknown_symbols(settings: "Settings") -> None:
 
 def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
     """Return the plan that the options describe, with its market opened; raise OperatorError if they are invalid."""
-    asked = _resolve_options(wish)
-    folder, settings = asked.folder, asked.settings
+    resolved = _resolve_options(wish)
+    folder, settings = resolved.folder, resolved.settings
     show_venue(settings.day)
     recorded = settings.sandbox.source != "generated"
     # Without a universe of one's own, a file is played with all of its symbols, as a new bot would.
-    every_symbol = recorded and asked.origins.get("universe") == "base.yaml"
+    every_symbol = recorded and resolved.origins.get("universe") == "base.yaml"
     market = open_market_in_memory(sandbox.market_spec(settings, every_symbol=every_symbol))
     market = market._replace(lacking=lacking(settings, market)) if recorded else market
     settings = settings.model_copy(update={"universe": list(market.symbols)}) if every_symbol else settings
@@ -85,7 +85,7 @@ def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
         past.require([*map(session_of, market.calendar.market)])
     plan = BacktestPlan(settings, market.spec, **options, past_flow=past)
     return PlannedBacktest(
-        plan, market, folder, f"profile {wish.profile}" if wish.profile else str(asked.file or "as shipped")
+        plan, market, folder, f"profile {wish.profile}" if wish.profile else str(resolved.file or "as shipped")
     )
 
 
@@ -153,11 +153,11 @@ def _of_file(wish: BacktestOptions, recorded_file: "RecordedFile") -> dict[str, 
     wrong = _outside(days[0], days[-1], wish.first, wish.last)
     if wrong:
         raise OperatorError(f"{clean(wish.bars or '')} has bars from {days[0]} to {days[-1]}", wrong)
-    asked = [day for day in days if (wish.first or day) <= day <= (wish.last or day)]
-    if not asked:
+    period = [day for day in days if (wish.first or day) <= day <= (wish.last or day)]
+    if not period:
         raise OperatorError(f"the exchange is closed from {wish.first} to {wish.last}", "give a longer span")
-    sessions = min(len(asked), wish.sessions or len(asked))
-    span = {"source": recorded_file.source, "start": asked[0].isoformat(), "sessions": sessions}
+    sessions = min(len(period), wish.sessions or len(period))
+    span = {"source": recorded_file.source, "start": period[0].isoformat(), "sessions": sessions}
     stamp = {"bar_stamp": recorded_file.bar_stamp} if recorded_file.bar_stamp else {}
     return span | stamp | ({"reading": recorded_file.reading} if recorded_file.reading else {})
 

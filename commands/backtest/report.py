@@ -189,7 +189,7 @@ def data_of(
     varied: "BacktestVariants | None",
 ) -> BacktestData:
     run, result = finished.run, result_of(finished.run)
-    place = option(folder)
+    state_option = option(folder)
     return BacktestData(
         name=finished.name,
         folder=str(folder),
@@ -209,7 +209,11 @@ def data_of(
         speed=Speed(
             len(run.ends) - finished.done_before, finished.elapsed_s, run.driver.count.due, run.driver.count.ran
         ),
-        next_commands=(f"tradebot report {place}", f"tradebot trades {place}", f"tradebot compare {folder} OTHER"),
+        next_commands=(
+            f"tradebot report {state_option}",
+            f"tradebot trades {state_option}",
+            f"tradebot compare {folder} OTHER",
+        ),
     )
 
 
@@ -359,12 +363,13 @@ def _result(data: "BacktestData") -> "Iterator[str]":
     else:
         after = f"made up for on {fall.recovered}" if fall.recovered else "not made up for"
         yield f"Drawdown  {100 * fall.depth:.2f}% from {fall.from_session} to {fall.low_session}, {after}"
-    held = f", {result.still_open:,} open" if result.still_open else ""
-    yield f"Trades    {result.trades:,} closed{held}; {pluralize(result.fills, 'fill')} of {result.traded_usd:,.0f} USD"
+    still_open = f", {result.still_open:,} open" if result.still_open else ""
+    fills = f"{pluralize(result.fills, 'fill')} of {result.traded_usd:,.0f} USD"
+    yield f"Trades    {result.trades:,} closed{still_open}; {fills}"
     parts = ("fees", "interest", "dividends", "funding")
     amounts = ((name, getattr(result, f"{name}_usd")) for name in parts)
-    said = ", ".join(f"{name} {amount:+,.2f}" for name, amount in amounts if amount)
-    yield f"Cash      {f'{said} USD' if said else 'no fees, interest or dividends'}"
+    text = ", ".join(f"{name} {amount:+,.2f}" for name, amount in amounts if amount)
+    yield f"Cash      {f'{text} USD' if text else 'no fees, interest or dividends'}"
 
 
 def _halt_lines(halts: "Sequence[HaltSeen]") -> "Iterator[str]":
@@ -418,7 +423,7 @@ def _lookahead(out: "Console", checked: "LookaheadResult") -> None:
 
 def _peek(out: "Console", peek: "Peek") -> None:
     shown_known, unknown = apart(clean(peek.known), clean(peek.unknown))
-    out.print(f"  [bold red]{peek.strategy} knows the future[/]: {when(peek.at)}, {clean(peek.what)}")
+    out.print(f"  [bold red]{peek.strategy} used future data[/]: {when(peek.at)}, {clean(peek.what)}")
     cut = f", cut off at {when(peek.cut_at)}" if peek.cut_at else ""
     out.print(f"    with the whole market: {shown_known}", markup=False)
     out.print(f"    without the future{cut}: {unknown}", markup=False)

@@ -195,14 +195,14 @@ def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Re
 
 def _require_served(wish: BacktestOptions, how: RunOptions) -> None:
     """Raise OperatorError for what only an engine in this process can do: another venue's exchange is served."""
-    asked = {
+    options = {
         "--sensitivity": how.sensitivity,
         "--resume": how.resume,
         "--equity-at": wish.equity_at != "market",
         "--margin": wish.margin != "reg_t",
         "--cost": bool(wish.costs),
     }
-    wanted = next((option for option, given in asked.items() if given), None)
+    wanted = next((option for option, is_set in options.items() if is_set), None)
     if wanted is not None:
         raise OperatorError(
             f"{wanted} needs the usual venue's engine, and this bot's venue is served by an exchange of its own",
@@ -223,10 +223,10 @@ def _play_backtest(
         closing.callback(run.made.close)
         with_flow = any(strategy.needs.facts for strategy in strategies)
         opened = plan.market
-        said = assumptions(plan.plan, with_flow=with_flow, unused=opened.unused, lacking=opened.lacking)
+        stated = assumptions(plan.plan, with_flow=with_flow, unused=opened.unused, lacking=opened.lacking)
         before = _taken_up(run, results.checkpoint(name), identity, how)
         started = time.monotonic()
-        finished = Finished(name, plan, run, identity, said, waiting, before, 0.0)
+        finished = Finished(name, plan, run, identity, stated, waiting, before, 0.0)
         try:
             _to_the_end(finished, results)
         except (KeyboardInterrupt, TerminatedError) as signalled:
@@ -268,11 +268,11 @@ def _taken_up(run: "BacktestRun", checkpoint: "Path", identity: "RunIdentity", h
     if not how.resume:
         return 0
     try:
-        kept = checkpoint.read_bytes()
+        saved = checkpoint.read_bytes()
     except FileNotFoundError:
         note(f"note: nothing is stored of {checkpoint.stem}, so it is played from the beginning")
         return 0
-    run.take_up(unpack(kept, run.made, run.driver, identity.fingerprint))
+    run.take_up(unpack(saved, run.made, run.driver, identity.fingerprint))
     return len(run.ends)
 
 
@@ -327,6 +327,6 @@ def _stopped_error(finished: Finished, results: "Results", signalled: BaseExcept
     results.save(finished.name, run, document_of(finished))
     done = f"{len(run.ends):,} of {pluralize(run.total, 'session')}, until {run.ends[-1].session}"
     resumes = results.checkpoint(finished.name).exists()
-    again = "to go on: the same command with --resume" if resumes else "to play it again: the same command with --force"
+    again = "to continue: the same command with --resume" if resumes else "to repeat it: the same command with --force"
     look = f"To look at it: tradebot report --state-dir {results.place(finished.name)}"
     return TradebotError(f"Stopped after {done}. Finished sessions are stored.", f"{again}. {look}", code=code)

@@ -93,7 +93,7 @@ Again = Annotated[
     bool, typer.Option("--sensitivity", help="Play again with costs x2, a day later, in other sessions of the month.")
 ]
 Name = Annotated[str | None, typer.Option("--name", help="The name of the run [from its fingerprint].")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a finished run of the same name.")]
 
 

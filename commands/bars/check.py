@@ -109,15 +109,15 @@ def _stored_ranges(
 
 def _stored_series(
     app: "App",
-    held: "Mapping[tuple[str, str, PriceKind], tuple[int, int]]",
+    stored_spans: "Mapping[tuple[str, str, PriceKind], tuple[int, int]]",
     symbols: Sequence[str],
     timeframe: str | None,
 ) -> "Iterator[RawSeries]":
-    for (symbol, each, price), (first_s, last_s) in sorted(held.items()):
+    for (symbol, each, price), (first_s, last_s) in sorted(stored_spans.items()):
         bars = app.bars.store.get(symbol, each, first_s, last_s, price)
         yield RawSeries(symbol, each, bars, splits_of(app, symbol), price)
     for symbol in symbols:
-        if symbol not in {name for name, *_ in held}:
+        if symbol not in {name for name, *_ in stored_spans}:
             yield RawSeries(symbol, timeframe or "1Day", ())
 
 

@@ -240,7 +240,7 @@ def listen(
         listener = Listener(bot, telegram, store, config)
         listener.begin()
         while True:
-            pause = listener.turn(0 if once else None)
+            pause = listener.poll_once(0 if once else None)
             if once:
                 break
             time.sleep(pause)

@@ -237,7 +237,7 @@ class Listener:
                 cut = f"I was interrupted during: {record.asked}. Check status, then ask again."
                 self._say(paired.chat, [cut])
 
-    def turn(self, wait_s: int | None = None) -> float:
+    def poll_once(self, wait_s: int | None = None) -> float:
         """Fetch messages once and reply to them; return the seconds to wait before the next call."""
         try:
             self._push_requests()
@@ -281,14 +281,14 @@ class Listener:
                 raise UnfitError("from somebody else")
             if number is None:
                 raise UnfitError("not in Telegram's form", "update_id")
-            asked = words_of(chat_message.text) if chat_message.button is None else ("a button", "", "")
+            words = words_of(chat_message.text) if chat_message.button is None else ("a button", "", "")
         except UnfitError as unfit:
             own = paired is not None and who == str(paired.user)
             news = self._refuse(who, text if own else "", unfit.refusal, number)
             if own and news and paired is not None:
                 self._hint(paired.chat, str(unfit))
             return news
-        return self._ask_back(number, chat_message, *asked)
+        return self._ask_back(number, chat_message, *words)
 
     def _pair(self, number: int | None, chat_message: ChatMessage) -> bool:
         """Pair the sender if the code is right; any other text that looks like a code counts as a wrong one."""
@@ -363,22 +363,24 @@ class Listener:
         if question is None or self._store.press(question[0], 0, question[1], now) is None:
             raise UnfitError(f"there was no question about that amount within the last minute: send close {symbol}")
 
-    def _do(self, said: ChatMessage, verb: str, about: str, now: datetime) -> tuple[MessageOutcome, str]:
+    def _do(self, chat_message: ChatMessage, verb: str, about: str, now: datetime) -> tuple[MessageOutcome, str]:
         """Do what the message requests, and reply; return the outcome."""
         if verb in ("help", "start"):
-            return self._say(said.chat, _help(self._app), SHOWN)
+            return self._say(chat_message.chat, _help(self._app), SHOWN)
         if verb in (KEEP, KEEP_POSITION):
-            return self._say(said.chat, ["Not halted." if verb == KEEP else "Not closed."])
+            return self._say(chat_message.chat, ["Not halted." if verb == KEEP else "Not closed."])
         if verb == "halt":
-            return self._ask_to_halt(said.chat, now)
-        verb, about = ("halt", f"asked for in the paired chat by person {said.user}") if verb == HALT else (verb, about)
+            return self._ask_to_halt(chat_message.chat, now)
+        verb, about = (
+            ("halt", f"asked for in the paired chat by person {chat_message.user}") if verb == HALT else (verb, about)
+        )
         done, lines, document = self._answer(verb, about)
         if verb in ACTS:
-            self._record_act(said, f"{verb} {about}", done)
+            self._record_act(chat_message, f"{verb} {about}", done)
         waiting = document.get("approvals", ()) if verb == "approvals" else ()
-        became = self._say(said.chat, lines, SHOWN if verb == "status" else ())
+        became = self._say(chat_message.chat, lines, SHOWN if verb == "status" else ())
         for row in waiting[: answers.WITH_BUTTONS]:
-            self._push(said.chat, row)
+            self._push(chat_message.chat, row)
         return became if done else (MessageOutcome.FAILED, lines[0] if lines else "")
 
     def _record_act(self, said: ChatMessage, asked: str, done: bool) -> None:
@@ -439,15 +441,15 @@ class Listener:
         if not self._asks or paired is None:
             return
         files = [path / f"{APPROVALS}{ending}" for ending in ("", "-wal")]
-        seen = [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
-        if not seen or seen == self._approvals:
+        stamps = [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
+        if not stamps or stamps == self._approvals:
             return
         _, _, data = self._answer("approvals", "")
         shown = json.loads(self._store.recall("requests") or "[]")
         for row in data.get("approvals", ()):
             if row["state"] == "waiting" and row["id"] not in shown:
                 self._push(paired.chat, row)
-        self._approvals = seen
+        self._approvals = stamps
 
     def _push(self, chat: int, row: Mapping[str, Any]) -> None:
         name, symbol = row["id"], row["symbol"]
@@ -495,14 +497,14 @@ class Listener:
         self._store.record_refusal(id_, refusal)
         self._refused[refusal.kind] += 1
 
-    def _refuse(self, who: str, asked: str, refusal: ChatRefusal, number: int | None = None) -> bool:
+    def _refuse(self, who: str, request: str, refusal: ChatRefusal, number: int | None = None) -> bool:
         """Record a refusal; return True if the update's number was news."""
         now, news = datetime.now(UTC), False
         if number is not None:
-            news = self._store.take(number, now, who, asked, refusal) is not None
+            news = self._store.take(number, now, who, request, refusal) is not None
         if not news:
             refusal = refusal if number is None else TAKEN
-            self._store.refuse(now, who, asked, refusal)
+            self._store.refuse(now, who, request, refusal)
         self._refused[refusal.kind] += 1
         return news
 

@@ -69,7 +69,7 @@ def run(state_dir: str | None, config: str | None, typed: Sequence[str], *, dry_
     """Change settings; raise OperatorError, with nothing written, if the result wouldn't load."""
     pairs = _pairs(typed)
     wanted = values_of(pairs)
-    folder, file = _place(state_dir, config)
+    folder, file = _folder_and_file(state_dir, config)
     with open_for_change(file) as own:
         # What isn't YAML is refused by its line.
         if own.exists:
@@ -92,7 +92,7 @@ def _pairs(typed: Sequence[str]) -> list[tuple[str, str]]:
     return list(zip(typed[::2], typed[1::2], strict=True))
 
 
-def _place(state_dir: str | None, config: str | None) -> "tuple[StateFolder | None, Path]":
+def _folder_and_file(state_dir: str | None, config: str | None) -> "tuple[StateFolder | None, Path]":
     """Return the bot's folder, if there is one, and the file that its settings are written into."""
     path = state_folder.resolve(state_dir, os.environ)
     folder = state_folder.open_state(path, os.environ) if state_dir or state_folder.has_marker(path) else None

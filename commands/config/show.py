@@ -27,7 +27,7 @@ from commands.shared.times import when
 from commands.shared.verb_options import Report
 from tradebot.adapters.plugins.plugin import require_installed
 from tradebot.app.baseline import differences
-from tradebot.app.flow_plan import given_up
+from tradebot.app.flow_plan import slowed_kinds
 from tradebot.app.rules import rules_of
 from tradebot.app.settings_checks import overridden
 from tradebot.errors import ExitCode, OperatorError
@@ -77,7 +77,7 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
     without_effect = tuple(overridden(loaded.settings))
     without_sector = tuple(symbol for symbol in loaded.settings.universe if symbol not in loaded.settings.sectors)
     differ = differences_of(folder, loaded)
-    less = tuple(given_up(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
+    less = tuple(slowed_kinds(loaded.settings, rules_of(loaded.settings, loaded.settings.exits)))
     count, changes = sum(1 for _ in values(loaded)), changes_of(loaded)
     data = ConfigurationChecked(
         file, count, changes, differ, without_effect, without_sector, loaded.left_out, less, loaded.warnings

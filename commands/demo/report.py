@@ -10,7 +10,7 @@ from rich.console import Console
 
 from commands.demo.run_comparison import Beside, DemoRun, RunOutcome, beside, keep, run_of
 from commands.demo.run_comparison import render as render_beside
-from commands.init.profiles import made_up
+from commands.init.profiles import invented_symbols_note
 from commands.shared.bot_records import exit_reasons
 from commands.shared.history import read_history
 from commands.shared.number_format import bar, format_with_unit, gain, off_by, usd
@@ -168,7 +168,7 @@ def _data(app: "App", played: "Sequence[PlayedSession]", elapsed_s: float, confi
         differences=differences,
         elapsed_s=elapsed_s,
         next_commands=_next(app, traded),
-        notes=(*made_up(app.settings, app.settings.universe), *remarks_on(app.folder.exchange)[0]),
+        notes=(*invented_symbols_note(app.settings, app.settings.universe), *remarks_on(app.folder.exchange)[0]),
         beside=None,
     )
 

@@ -218,13 +218,13 @@ def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list
     The last minute of a session is its close, which comes earlier on a half day.
     """
     app.engine.tick_to("open")
-    held = app.settings.sandbox.sessions
-    if app.settings.sandbox.source != "generated" and held > sessions:
+    stored = app.settings.sandbox.sessions
+    if app.settings.sandbox.source != "generated" and stored > sessions:
         # Recorded bars have no close before their first session, and without one nothing is bought.
         app.engine.tick_to("next_open")
-        held -= 1
+        stored -= 1
     played: list[PlayedSession] = []
-    whole = min(sessions, held)
+    whole = min(sessions, stored)
     for number in range(whole):
         if number:
             app.engine.tick_to("next_open")

@@ -129,10 +129,10 @@ def _condense_rows(settings: tuple[DifferingSetting, ...]) -> Iterator[tuple[str
     for section, count in sections.items():
         of_it = [setting for setting in settings if _section(setting) == section]
         if count > LONG:
-            given = [
+            changed = [
                 sum(value is not None for value in each) for each in zip(*(row.values for row in of_it), strict=True)
             ]
-            yield (f"  {section}", *(pluralize(number, "setting") if number else "-" for number in given))
+            yield (f"  {section}", *(pluralize(number, "setting") if number else "-" for number in changed))
             continue
         yield from ((f"  {setting.name}", *map(format_setting, setting.values)) for setting in of_it)
 

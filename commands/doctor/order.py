@@ -59,7 +59,7 @@ def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
 
 
 def _rehearse(app: "App", by: str) -> "RehearsalProgress | None":
-    def turn(step: "Callable[[], T]") -> "T":
+    def under_lock(step: "Callable[[], T]") -> "T":
         return under_pass_lock(app, "doctor --order", step)
 
     def claim() -> "Call":
@@ -68,7 +68,7 @@ def _rehearse(app: "App", by: str) -> "RehearsalProgress | None":
         app.ensure_calendar(clock.now)
         return claim_by_hand(app.ledger, Job.TRADE_ONCE, "doctor", clock.now, app.day, by)
 
-    call = turn(claim)
+    call = under_lock(claim)
     pauses = iter(PAUSES_S)
 
     def pause() -> None:
@@ -76,7 +76,7 @@ def _rehearse(app: "App", by: str) -> "RehearsalProgress | None":
         # In the sandbox, time stands still unless something advances it.
         (app.let_pass if app.mode is Mode.SANDBOX else time.sleep)(seconds)
 
-    return rehearse(app.world(proposing=False), call, pause, turn)
+    return rehearse(app.world(proposing=False), call, pause, under_lock)
 
 
 def _check_placed(progress: "RehearsalProgress") -> CheckResult:

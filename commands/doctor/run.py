@@ -53,7 +53,7 @@ class DoctorHealth(Struct, frozen=True):
 
 def show(console: "Console", data: DoctorHealth, whose: Identity) -> None:
     """Print the checked bot, the judgments, and the number in each state."""
-    about = f"{whose.mode}, {whose.place}, state" if whose.mode else "state"
+    about = f"{whose.mode}, {whose.venue_and_account}, state" if whose.mode else "state"
     contact_text = "broker and flow source contacted" if data.asked else "offline: broker and flow source not contacted"
     console.print(f"[bold]{about}[/bold] {escape(data.state_dir)}; {contact_text}")
     console.print(table(data.judgments))

@@ -115,7 +115,7 @@ def _slow(stage: Stage) -> None:
 
 
 def _corrupt_ledger(stage: Stage) -> None:
-    before, stops, held = stage.entries(), stage.resting(), stage.positions()
+    before, stops, positions = stage.entries(), stage.resting(), stage.positions()
     ledger = stage.state / "ledger.db"
     content = bytearray(ledger.read_bytes())
     middle = len(content) // 2
@@ -135,7 +135,7 @@ def _corrupt_ledger(stage: Stage) -> None:
     verb_result = stage.says("unhalt", "--confirm", tail)
     stage.check("the halt is ended", verb_result.code == 0, verb_result.error or "ACTIVE")
     quantities = {row["symbol"]: row["quantity"] for row in stage.says("positions").data.get("positions", ())}
-    stage.check("positions match the broker's", set(quantities) == set(held), quantities)
+    stage.check("positions match the broker's", set(quantities) == set(positions), quantities)
     _recovers(stage)
 
 
@@ -167,7 +167,7 @@ def _clock_skew(stage: Stage) -> None:
     code, error = _pass(stage, "trade-once")
     stage.check("entries stay closed while the clocks differ", stage.entries() == before, f"exit code {code} {error}")
     code, error = _pass(stage, "evaluate-exits")
-    stage.check("exits go on", code == 0, error or "exit code 0")
+    stage.check("exits continue", code == 0, error or "exit code 0")
     stage.must("exchange", "faults", "clear")
     _check_nothing_lost(stage, before, stops)
 
@@ -205,8 +205,8 @@ def _unsent_promises(stage: Stage) -> list[str]:
 
 
 def _protects(stage: Stage, stops: list[str]) -> bool:
-    held = stage.positions()
-    return all(symbol in stage.resting() for symbol in stops if symbol in held)
+    positions = stage.positions()
+    return all(symbol in stage.resting() for symbol in stops if symbol in positions)
 
 
 def _halt(stage: Stage) -> None:
@@ -219,7 +219,7 @@ def _halt(stage: Stage) -> None:
     stage.says("fetch-flow")
     _pass(stage, "trade-once")
     code, error = _pass(stage, "evaluate-exits")
-    stage.check("exits go on", code == 0, error or "exit code 0")
+    stage.check("exits continue", code == 0, error or "exit code 0")
     stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_entries_text(before)} before and after")
     stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
     messages = stage.messages()

@@ -106,9 +106,9 @@ class Stage(Struct):
             )
         return result
 
-    def check(self, what: str, held: bool, observed: object) -> None:
+    def check(self, what: str, is_met: bool, observed: object) -> None:
         """Record an expected consequence, whether it occurred, and the evidence."""
-        self.checks.append(DrillCheck(what, bool(held), _in_words(observed) or "nothing"))
+        self.checks.append(DrillCheck(what, bool(is_met), _in_words(observed) or "nothing"))
 
     def log(self) -> list[dict[str, Any]]:
         """Return the exchange's log, which shows all orders sent."""

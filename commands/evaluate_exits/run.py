@@ -11,9 +11,9 @@ from commands.shared.pass_reports import (
     PassData,
     begin,
     both_clocks,
-    left_open,
     pass_data,
     pass_exit_code,
+    positions_to_close,
     record_begun_pass,
     render_rows,
     venue_clock,
@@ -98,7 +98,7 @@ def _add_notes(app: "App", data: "PassData", done: "CycleRecord", now: "datetime
     differences = unlike_the_broker(app, now, (done,))
     lacking = bool(unbooked or done.differing or differences)
     if halt_switch.read(app.folder.path).state is TradingState.FLATTEN:
-        lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in left_open(data.rows))
+        lacking |= any(row.reason not in (*LEFT_ALONE_RIGHTLY, *UNSENT) for row in positions_to_close(data.rows))
     lines = (*notes(app, left_by_earlier_orders(app, now)), *differences)
     return replace(data, notes=lines), lacking
 

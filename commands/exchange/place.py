@@ -30,7 +30,7 @@ class Api(Struct, frozen=True):
     port: int | None
 
     @property
-    def place(self) -> str:
+    def port_text(self) -> str:
         """Return a separate port as text; empty for an API at the exchange's address."""
         return f": 127.0.0.1, port {self.port}" if self.port else ""
 

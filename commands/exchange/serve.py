@@ -190,7 +190,7 @@ def _api_lines(data: ExchangeAddress, api: Api) -> Iterator[str]:
     if api.login == BEARER:
         yield f"  {api.title}: Authorization: Bearer {data.flow_key}{_flow_limits(data)}"
         return
-    yield f"  {api.title}{api.place or ':'}"
+    yield f"  {api.title}{api.port_text or ':'}"
     for row in data.accounts:
         login = f"key {row.key}, secret {row.secret}: " if row.secret else ""
         yield f"    {login}account {row.name}, {row.cash:,.2f} USD"

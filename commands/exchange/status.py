@@ -104,7 +104,7 @@ def _render(out: "Console", data: ExchangeStatus) -> None:
     else:
         out.print(f"The exchange in {data.folder} answers at {data.url}", markup=False)
         for api in (api for api in data.apis if api.port):
-            out.print(f"  {api.title}{api.place}", markup=False)
+            out.print(f"  {api.title}{api.port_text}", markup=False)
         out.print(_time_line(data.time), markup=False)
     out.print(
         f"  market: {market.source}, {pluralize(len(market.symbols), 'symbol')}, "

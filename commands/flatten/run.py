@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import acts_at
 from commands.shared.pass_recording import run_request
-from commands.shared.pass_reports import PassData, left_open, pass_data, pass_exit_code, render_rows
+from commands.shared.pass_reports import PassData, pass_data, pass_exit_code, positions_to_close, render_rows
 from commands.shared.skipped_passes import render_not_run
 from commands.shared.times import slot_for_reader, when
 from commands.shared.universe import symbol_named
@@ -264,7 +264,7 @@ def _exit_code(data: "PassData") -> ExitCode:
 
 
 def _without_exit(data: "PassData") -> list[str]:
-    return sorted({row.symbol for row in left_open(data.rows) if row.reason not in NOT_SENT_ON_PURPOSE})
+    return sorted({row.symbol for row in positions_to_close(data.rows) if row.reason not in NOT_SENT_ON_PURPOSE})
 
 
 def _render(
@@ -285,7 +285,7 @@ def _render(
         return
     console.print(f"Closing on request at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)
-    unlike = sorted({row.symbol for row in left_open(data.rows) if row.reason in UNLIKE_THE_BROKER})
+    unlike = sorted({row.symbol for row in positions_to_close(data.rows) if row.reason in UNLIKE_THE_BROKER})
     for symbol in (symbol for symbol in unlike if symbol in closed):
         text = f"Closed already: {closed[symbol].words}, by the broker's answer about it"
         console.print(f"{text}. Its lists don't show that yet. Next: tradebot reconcile", markup=False)

@@ -293,12 +293,12 @@ def _end_orders(path: Path, request: HaltRequest, latch: Latch) -> HaltOrders:
 
 
 def _outcome(data: "PassData", left_open_positions: "Sequence[str]") -> HaltOrders:
-    from commands.shared.pass_reports import LEFT_ALONE_RIGHTLY, left_open
+    from commands.shared.pass_reports import LEFT_ALONE_RIGHTLY, positions_to_close
 
     if data.not_run is not None:
         return orders_left_alone(data.not_run.meaning)
     sent = [row.source for row in data.rows if row.reason is None]
-    rows = (*left_open(data.rows), *(row for row in data.rows if row.purpose == "protect"))
+    rows = (*positions_to_close(data.rows), *(row for row in data.rows if row.purpose == "protect"))
     failed = [row.reason for row in rows if row.reason and row.reason not in LEFT_ALONE_RIGHTLY]
     problems = [f"{len(failed)} could not be sent: {', '.join(sorted(set(failed)))}"] if failed else []
     if left_open_positions:

@@ -32,18 +32,19 @@ class Health(Struct, frozen=True):
 def summary(judgments: tuple[Judgment, ...]) -> str:
     """Return how many parts are in each state, and the names of those that aren't OK, worst first."""
     counts = Counter(judgment.state for judgment in judgments)
-    said = [f"{counts[HealthState.OK]} of {len(judgments)} parts are OK"]
+    parts = [f"{counts[HealthState.OK]} of {len(judgments)} parts are OK"]
     for state in reversed(HealthState):
         names = [judgment.subject for judgment in judgments if judgment.state is state]
         if names and state is not HealthState.OK:
-            said.append(f"{state} {', '.join(names)}")
-    return "; ".join(said)
+            parts.append(f"{state} {', '.join(names)}")
+    return "; ".join(parts)
 
 
 def show(console: "Console", data: Health, whose: Identity) -> None:
     """Print the judgments and the summary."""
     console.print(
-        f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}; the broker was not queried"
+        f"[bold]{whose.mode}[/bold], {whose.venue_and_account}, state {escape(data.state_dir)}; "
+        "the broker was not queried"
     )
     console.print(table(data.judgments))
     console.print(f"Health {color_state(data.state)}: {data.summary}")

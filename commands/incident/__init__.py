@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from commands.incident.gather import NONE, IncidentSubject, found_of, pack_pass, redactor_of, told_of, versions
+from commands.incident.gather import NONE, IncidentSubject, file_parts, found_of, pack_pass, redactor_of, versions
 from commands.shared.declaration import VerbPurpose
 from commands.shared.light_helpers import clean, note, say
 from commands.shared.times import when
@@ -115,7 +115,7 @@ def _parts(app: "App", subject: "IncidentSubject", redactor: "Redactor") -> tupl
         parts["pass"] = record
     else:
         parts["settings"] = redactor.tree(app.settings.model_dump(mode="json", exclude_unset=True))
-    parts.update((name, redactor.tree(part)) for name, part in told_of(app, subject))
+    parts.update((name, redactor.tree(part)) for name, part in file_parts(app, subject))
     return replay, why, parts
 
 
@@ -126,11 +126,11 @@ def _render(console: "Console", data: Incident) -> None:
     parts = ", ".join(row.name for row in data.parts)
     console.print(f"  {pluralize(data.bytes, 'byte')}: {parts}", markup=False)
     console.print(f"  SHA-256 {data.sha256}", markup=False)
-    said = {
+    contents = {
         "equal": "decided again here, everything is equal; the file can be replayed anywhere",
         "differs": f"decided again here, it differs: {data.why}",
     }
-    console.print(f"  {said.get(data.replay, f'it cannot be replayed: {data.why}')}", markup=False)
+    console.print(f"  {contents.get(data.replay, f'it cannot be replayed: {data.why}')}", markup=False)
     for lacking in data.lacking:
         console.print(f"  left out: {lacking}", markup=False, style="yellow")
     console.print(f"  {HIDDEN}", markup=False)

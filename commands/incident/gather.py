@@ -35,7 +35,7 @@ from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import SCHEMA as RECORD
 from tradebot.replaying.passes import RecordedCycle, read_record
 from tradebot.replaying.port_recording import InOrder
-from tradebot.replaying.record_json import record_of, told_anew, tree_of, without_digests
+from tradebot.replaying.record_json import record_of, rewrite_body, tree_of, without_digests
 from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _libraries() -> dict[str, str]:
     return dict(sorted(versions.items()))
 
 
-def told_of(app: "App", subject: IncidentSubject) -> Iterator[tuple[str, Any]]:
+def file_parts(app: "App", subject: IncidentSubject) -> Iterator[tuple[str, Any]]:
     """Yield the parts of the file besides the pass's own record, by name."""
     if subject.cycle:
         yield "decisions", encode(subject.cycle)
@@ -206,9 +206,9 @@ def redactor_of(app: "App", subject: "IncidentSubject", environ: Mapping[str, st
     words = {*_words(app.settings.model_dump(mode="json")), *_enum_words()}
     secrets = [value for name, value in environment.items() if NAMED.search(name)]
     folder = str(app.folder.path.absolute())
-    kept = {name: by for name, by in names.items() if name.lower() not in words}
+    remaining = {name: by for name, by in names.items() if name.lower() not in words}
     ids = dict[str, str]()
-    redactor = Redactor(account, folder, kept, ids=ids, salt=app.folder.id, secrets=secrets)
+    redactor = Redactor(account, folder, remaining, ids=ids, salt=app.folder.id, secrets=secrets)
     text = cache(redactor.once)
     ids.update(
         (record.intent.client_order_id, hidden_id(record.intent.key, text))
@@ -278,10 +278,10 @@ EQUAL, DIFFERS, NONE = "equal", "differs", "none"
 
 
 def pack_pass(
-    kept: "KeptPasses", kept_pass: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: Redactor
+    passes: "KeptPasses", kept_pass: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: Redactor
 ) -> tuple[str, str, dict[str, Any]]:
     """Return the replayed decision of the pass, the differences, and its record; raise RecordError if unusable."""
-    kept_record = kept.record(kept_pass.id)
+    kept_record = passes.record(kept_pass.id)
     if kept_record is None:
         raise RecordError("it isn't stored any more")
     body, parts = kept_record
@@ -289,7 +289,7 @@ def pack_pass(
     difference = replay(recorded, rules(recorded)).difference
     tree = redact_record(tree_of(body, parts), redactor)
     new_body, new_parts = record_of(tree)
-    anew = None if difference else told_anew(new_body, new_parts, rules)
+    anew = None if difference else rewrite_body(new_body, new_parts, rules)
     # From a question's digest, somebody could guess its content.
     tree = tree_of(anew or without_digests(new_body), new_parts)
     if anew is None and difference is None:

@@ -55,7 +55,7 @@ def market_flags(wish: MarketWish) -> dict[str, Any]:
 
         day = sandbox.captured_session(wish.flow_folder)
         start = day.isoformat() if day else None
-    given = {
+    options = {
         "source": source,
         "path": _absolute(wish.bars),
         "bar_stamp": stamp,
@@ -69,7 +69,7 @@ def market_flags(wish: MarketWish) -> dict[str, Any]:
         "data_plan": wish.data_plan,
         "fill": None if wish.fill is None else {"model": wish.fill},
     }
-    return {key: value for key, value in given.items() if value is not None}
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _absolute(path: str | None) -> str | None:
@@ -173,9 +173,9 @@ def init(
     if wizard:
         from commands.init.wizard import run as asking
 
-        given = (*wish[:-1], bars_as, venue, symbols, config, None if profile == SHIPPED_PROFILE else profile)
+        options = (*wish[:-1], bars_as, venue, symbols, config, None if profile == SHIPPED_PROFILE else profile)
         finish(
-            asking(state_dir, in_shadow, alone=mode == "sandbox" and not any(option is not None for option in given)),
+            asking(state_dir, in_shadow, alone=mode == "sandbox" and not any(option is not None for option in options)),
             as_json,
         )
         return

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from commands.init.profiles import SHIPPED_PROFILE, made_up, market_notes, profile_file, require_strategies
+from commands.init.profiles import (
+    SHIPPED_PROFILE,
+    invented_symbols_note,
+    market_notes,
+    profile_file,
+    require_strategies,
+)
 from commands.shared.calendar import require
 from commands.shared.light_helpers import Identity, note
 from commands.shared.times import show_venue, when
@@ -28,7 +34,7 @@ from tradebot.app import sandbox
 from tradebot.app.baseline import effective
 from tradebot.app.keys import load_secrets
 from tradebot.app.loading import DEMO_OPTIONS, USER_FILE, Options, user_file
-from tradebot.app.settings import Settings, load, merge, modes_said
+from tradebot.app.settings import Settings, configured_modes, load, merge
 from tradebot.app.venue_connection import first_look
 from tradebot.app.venues import EARLIER
 from tradebot.errors import OperatorError
@@ -84,10 +90,10 @@ def run(
 
 def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
     """Refuse a mode that contradicts the environment or a file, because every later verb would refuse the folder."""
-    for said, where, remedy in modes_said(os.environ, file):
-        if said in set(Mode) and said != mode:
-            message = f"{where} says {said}, but you asked for mode {mode}"
-            raise OperatorError(message, f"tradebot init --mode {said} {option(path)}, or {remedy}")
+    for other, where, remedy in configured_modes(os.environ, file):
+        if other in set(Mode) and other != mode:
+            message = f"{where} says {other}, but you asked for mode {mode}"
+            raise OperatorError(message, f"tradebot init --mode {other} {option(path)}, or {remedy}")
 
 
 @contextmanager
@@ -127,7 +133,7 @@ def make(
     if start or (len(flags) > 1 and not is_demo):
         refuse_foreign_settings(path, start)
     _set_leftovers_aside(path)
-    accepted, remarks = settings, made_up(settings, flags.get("universe", ()))
+    accepted, remarks = settings, invented_symbols_note(settings, flags.get("universe", ()))
     if settings.mode == "sandbox":
         universe = make_market(path, settings, flags)
         same = universe == list(settings.universe)
@@ -203,18 +209,23 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
     return _Books(account.number, account.cash, clock.now, armed)
 
 
-def render(console: "Console", made: BotCreated) -> None:
+def render(console: "Console", created: BotCreated) -> None:
     """Print the new bot."""
     from rich.markup import escape
 
-    where, place = escape(str(made.state_dir)), Identity(made.mode, made.venue, made.account_tail).place
-    console.print(f"Created [bold]{where}[/bold]: mode {made.mode}, {place}")
-    console.print(f"  cash {made.cash:,.2f} USD, {pluralize(made.symbols, 'symbol')}, trading time {when(made.now)}")
-    console.print(f"  {_permission_text(made)}")
-    if made.copied_from:
-        console.print(f"  its configuration: tradebot.yaml in that folder, a copy of {escape(made.copied_from)}")
+    where, identity = (
+        escape(str(created.state_dir)),
+        Identity(created.mode, created.venue, created.account_tail).venue_and_account,
+    )
+    console.print(f"Created [bold]{where}[/bold]: mode {created.mode}, {identity}")
+    console.print(
+        f"  cash {created.cash:,.2f} USD, {pluralize(created.symbols, 'symbol')}, trading time {when(created.now)}"
+    )
+    console.print(f"  {_permission_text(created)}")
+    if created.copied_from:
+        console.print(f"  its configuration: tradebot.yaml in that folder, a copy of {escape(created.copied_from)}")
         console.print("  Later verbs read the copy, unless --config or TRADEBOT_CONFIG names another file.")
-    for remark in made.notes:
+    for remark in created.notes:
         console.print(f"  {remark}", markup=False, highlight=False)
     console.print("Next: tradebot reconcile", markup=False)
 

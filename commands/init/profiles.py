@@ -16,7 +16,7 @@ MOST_SYMBOLS = 5000
 MOST_NAMED = 5
 
 
-def made_up(settings: "Settings", universe: Sequence[str]) -> tuple[str, ...]:
+def invented_symbols_note(settings: "Settings", universe: Sequence[str]) -> tuple[str, ...]:
     """Return a remark about symbols of a generated market that are invented, if there are any."""
     from tradebot.app import sandbox
 
@@ -87,11 +87,11 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
         message = f"{file} is a configuration already, and a profile would be the start of another one"
         raise OperatorError(message, "leave out --profile, or move the file away")
     content = profile_content(name)
-    its, asked = str(content.get("venue", EARLIER)), str(flags.get("venue", content.get("venue", EARLIER)))
-    if asked != its:
+    its, wanted = str(content.get("venue", EARLIER)), str(flags.get("venue", content.get("venue", EARLIER)))
+    if wanted != its:
         raise OperatorError(
-            f"profile {name} is for {its}, and you asked for {clean(asked)}",
-            f"leave out --profile or --venue; without a profile, a bot starts with the defaults of {clean(asked)}",
+            f"profile {name} is for {its}, and you asked for {clean(wanted)}",
+            f"leave out --profile or --venue; without a profile, a bot starts with the defaults of {clean(wanted)}",
         )
     if ("universe" in flags or "path" in flags.get("sandbox", {})) and "universe" in content:
         message = f"profile {name} has its own symbols"

@@ -50,8 +50,8 @@ def read(app: "App", choice: Choice, progress: "Progress") -> tuple[LearnResult,
     history, rows = all_rows(app)
     trades = select_rows(rows.trades, choice, history.day)
     material = _material(app, trades, choice)
-    blocked, left, problem = load_outcomes(app, material, choice, history.at, progress)
-    learn_result = learn_from_trades(material, left)
+    blocked, shorter, problem = load_outcomes(app, material, choice, history.at, progress)
+    learn_result = learn_from_trades(material, shorter)
     proposals = (*learn_result.proposals, *blocked)
     return LearnResult(learn_result.counts, learn_result.unknown, proposals), (problem,) if problem else (), history.at
 
@@ -142,21 +142,21 @@ def load_outcomes(
         return BlockedOutcomes()
     if app.folder.kind == BACKTEST:
         return BlockedOutcomes(problem=f"{UNKNOWN}: a backtest stores no bars after it has ended.")
-    blocked, left = Blocked(), ShorterOutcomes(material)
+    blocked, shorter = Blocked(), ShorterOutcomes(material)
     try:
         for day, judged in judged_days(app, choice.days.first, progress, choice.days.last, at):
             blocked.add(day, [outcome for outcome in judged if choice.strategy in (None, outcome.strategy)])
-            left.add(day)
+            shorter.add(day)
     except TradebotError as error:
         return BlockedOutcomes(problem=f"{UNKNOWN}: {problem_of(app, error)}.")
     if not blocked.keys:
         return BlockedOutcomes(
-            left=left if left.has_outcomes else None, problem="No blocked trade that is over is recorded."
+            left=shorter if shorter.has_outcomes else None, problem="No blocked trade that is over is recorded."
         )
     settings = {key: setting for key in blocked.keys if (setting := setting_of(app.settings, *key))}
     values = {key: plain(setting.value) for key, setting in settings.items()}
     proposals = blocked.proposals({key: setting.key for key, setting in settings.items()}, values)
-    return BlockedOutcomes(tuple(proposals), left if left.has_outcomes else None)
+    return BlockedOutcomes(tuple(proposals), shorter if shorter.has_outcomes else None)
 
 
 class ShorterOutcomes:

@@ -120,18 +120,18 @@ def _rest(data: Learned) -> Iterator[str]:
         if not rest:
             continue
         yield f"\n{title}"
-        for said, alike in groupby(rest, key=_proposal_text):
+        for text, alike in groupby(rest, key=_proposal_text):
             for other in alike:
                 yield f"  {_name(other)}{f' {other.value}' if other.value is not None else ''}"
-            yield f"    {said}"
+            yield f"    {text}"
 
 
 def _rest_counted(data: Learned) -> Iterator[str]:
     """Yield what most settings without a proposal lack, and where each of them is explained."""
     rest = [proposal for proposal in data.proposals if proposal.proposed is None]
     lacks = Counter(proposal.why_not for proposal in rest if proposal.why_not)
-    for said, count in lacks.most_common(1):
-        yield f"\n{pluralize(count, 'setting')}: {said}"
+    for lack, count in lacks.most_common(1):
+        yield f"\n{pluralize(count, 'setting')}: {lack}"
     if rest:
         yield f"What each of {pluralize(len(rest), 'setting')} lacks: tradebot learn --explain"
 

@@ -13,7 +13,7 @@ from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish
 from tradebot.adapters.state import state_folder
-from tradebot.adapters.state.service_token import made_or_kept
+from tradebot.adapters.state.service_token import create_or_load
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -75,7 +75,7 @@ def mcp(
     state_folder.read_marker(folder)
     with listening(HOST, http, "tradebot mcp --http 0") as listener:
         host, port = listener.getsockname()
-        token, service_token = made_or_kept(folder, state_folder.MCP_TOKEN, datetime.now(UTC), new=new_token)
+        token, service_token = create_or_load(folder, state_folder.MCP_TOKEN, datetime.now(UTC), new=new_token)
         finish(Report("mcp", McpServed(f"http://{host}:{port}{PATH}", token, service_token.at), _show), as_json)
         serve_on(listener, application(server, port, service_token.fits))
 

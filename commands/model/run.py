@@ -19,7 +19,7 @@ from tradebot.adapters.plugins.plugin import PluginEnvironment
 from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.adapters.state.state_folder import MODELS
 from tradebot.app.plugin_surroundings import plugin_surroundings
-from tradebot.app.policy import place_of
+from tradebot.app.policy import model_storage
 from tradebot.errors import ExitCode
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
@@ -130,7 +130,7 @@ def _rows(bot: "App") -> "Iterator[ModelRow]":
 def _row(strategy: str, name: str, own: "PolicySettings", surroundings: "PluginEnvironment") -> ModelRow:
     row = ModelRow(strategy, name, name in own.models, None, None, None, None, None, "", "", None, None)
     try:
-        model = read_model(place_of(own).folder, name, place_of(own).public)
+        model = read_model(model_storage(own).folder, name, model_storage(own).public)
         tested = self_test(model, surroundings)
     except RefusedModelError as refused:
         model, tested = None, refused.decision

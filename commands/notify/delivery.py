@@ -96,15 +96,17 @@ class DeliveryRound:
         self._looked = time.monotonic()
         now = self._now()
         bot_status, happened = since(bot_status, now)
-        asked = frozenset(name for channel in self._channels for name in channel.events)
-        notices = filter(None, (of_event(event, self._app.settings.capabilities, asked) for event in written))
+        wanted = frozenset(name for channel in self._channels for name in channel.events)
+        notices = filter(None, (of_event(event, self._app.settings.capabilities, wanted) for event in written))
         self._note(after, bot_status, (*notices, *happened, *self._summaries(written)), now.at)
 
-    def _note(self, cursor: events.EventCursor, seen: BotStatus, happened: Sequence[Happening], now: datetime) -> None:
+    def _note(
+        self, cursor: events.EventCursor, status: BotStatus, happened: Sequence[Happening], now: datetime
+    ) -> None:
         discreet = [replace(happening, text=self._discreet(happening.text)) for happening in happened]
         chosen = ((channel, notice) for channel in self._channels for notice in discreet if wants(channel, notice))
         due = [(channel.name, due_at(channel, notice, now, self._app.day), notice) for channel, notice in chosen]
-        self._outbox.note(cursor, seen, due)
+        self._outbox.note(cursor, status, due)
 
     def _summaries(self, written: Sequence[SystemEvent]) -> Iterator[Happening]:
         """Yield the session in a few sentences after its chore has run, however often that was."""
@@ -122,9 +124,9 @@ class DeliveryRound:
         for channel in self._channels:
             due = self._outbox.due(channel.name, now)
             critical = any(happening.severity is Severity.CRITICAL for _, _, happening in due)
-            if due and (critical or self._outbox.made_between(channel.name, now - HOUR, now) < channel.most_an_hour):
+            if due and (critical or self._outbox.count_created(channel.name, now - HOUR, now) < channel.most_an_hour):
                 earliest = min(at for _, at, _ in due)
-                is_deferred = self._outbox.made_between(channel.name, earliest - HOUR, now) >= channel.most_an_hour
+                is_deferred = self._outbox.count_created(channel.name, earliest - HOUR, now) >= channel.most_an_hour
                 happened = [happening for _, _, happening in due]
                 notice = compose_notification(self._who(), happened, self._app.day, earliest if is_deferred else None)
                 self._outbox.make(channel.name, notice, [id_ for id_, _, _ in due], now)
@@ -133,12 +135,12 @@ class DeliveryRound:
         """Start each channel's next attempt, or collect a finished one; return True while any is under way."""
         now = self.time()
         for channel in self._channels:
-            kept, attempt = self._attempts.get(channel.name, (None, None))
-            if kept is None and (kept := self._outbox.next_of(channel.name, now)):
-                self._attempts[channel.name] = kept, Attempt(self._addresses[channel.name], kept.notice)
-            elif kept is not None and attempt is not None and attempt.has_ended():
+            notice, attempt = self._attempts.get(channel.name, (None, None))
+            if notice is None and (notice := self._outbox.next_of(channel.name, now)):
+                self._attempts[channel.name] = notice, Attempt(self._addresses[channel.name], notice.notice)
+            elif notice is not None and attempt is not None and attempt.has_ended():
                 del self._attempts[channel.name]
-                self._note_outcome(kept, attempt.problem(), now)
+                self._note_outcome(notice, attempt.problem(), now)
         return bool(self._attempts)
 
     def _note_outcome(self, stored_notice: StoredNotice, problem: str, now: datetime) -> None:
@@ -226,11 +228,11 @@ def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator
 
 def _waiting(written: Sequence[SystemEvent], now: datetime) -> Iterator[SystemEvent]:
     """Yield the unanswered requests for approval that haven't expired."""
-    asked, answered = (
+    requests, answered = (
         {event.details.get("id"): event for event in written if event.event_type == kind.event_type}
         for kind in (EventKind.APPROVAL_ASKED, EventKind.APPROVAL_ANSWERED)
     )
-    for name, event in asked.items():
+    for name, event in requests.items():
         if name not in answered and datetime.fromisoformat(event.details["until"]) > now:
             yield event
 

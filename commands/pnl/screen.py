@@ -89,9 +89,9 @@ def read(app: App, by: Cut, choice: Choice) -> ProfitAndLoss:
     history = read_history(app)
     profit = pnl(breakdown(history), by, choice)
     lines = _assumptions(profit, by, history.settlement) if profit.rows else ()
-    said = tuple(line.format(place=history.day.place) for line in lines)
+    notes = tuple(line.format(place=history.day.zone_name) for line in lines)
     fills = len({fill.fill.activity_id for fill in history.owned_fills})
-    return ProfitAndLoss(history.at, choice.strategy, choice.symbol, fills, profit, said)
+    return ProfitAndLoss(history.at, choice.strategy, choice.symbol, fills, profit, notes)
 
 
 def _assumptions(pnl: Pnl, by: Cut, settlement: Settlement) -> Iterator[str]:

@@ -74,13 +74,13 @@ def run(app: "App") -> Report:
     rows = load_holdings(app, totals, passes, now)
     gains = (row.unrealized_usd for row in rows if row.unrealized_usd is not None)
     acts_from = next_open(app.ledger_view, now) if now else None
-    unrealized, trades, left = sum(gains, Decimal(0)), open_trades(app, totals), left_by_earlier_orders(app, now)
+    unrealized, trades, orphaned = sum(gains, Decimal(0)), open_trades(app, totals), left_by_earlier_orders(app, now)
     margin = account_margin(passes)
     funding = funding_so_far(rows, app.ledger_view.past.cash_movements()) if margin else ()
     differing = unlike_the_broker(app, now, passes)
-    lines = (*notes(app, left), *differing)
+    lines = (*notes(app, orphaned), *differing)
     data = Positions(
-        now, rows, unrealized, totals.count, lines, trades, acts_from, left, margin, funding, bool(differing)
+        now, rows, unrealized, totals.count, lines, trades, acts_from, orphaned, margin, funding, bool(differing)
     )
     return Report("positions", data, _render, ExitCode.FINDINGS if differing else ExitCode.DONE)
 
@@ -93,9 +93,9 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
     """Print the notes on all positions, and these rows of the bot's own positions."""
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]
     at = f"at {when(data.as_of)}" if data.as_of else "before any pass"
-    held, fills = pluralize(sum(row.is_held for row in ours), "position"), pluralize(data.fills, "fill")
+    positions, fills = pluralize(sum(row.is_held for row in ours), "position"), pluralize(data.fills, "fill")
     unlike = " ([red]the broker's differ, see below[/red])" if data.is_unlike_broker else ""
-    console.print(f"{held}{unlike} {at}, from {fills} in the books; the broker was not queried")
+    console.print(f"{positions}{unlike} {at}, from {fills} in the books; the broker was not queried")
     show_own(console, ours[rows])
     for trade in data.trades:
         if trade.exit_price is not None:

@@ -76,7 +76,7 @@ def promote(
     rung = rung_named(to)
     if without_evidence:
         return override(bot, name, rung)
-    if rung.place < row_of(bot, name).rung.place:
+    if rung.step < row_of(bot, name).rung.step:
         return put_down(bot, name, rung)
     return climb(bot, name, rung, folder, confirmed)
 

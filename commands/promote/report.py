@@ -20,7 +20,7 @@ from tradebot.lab.selection.policies import (
     BenchmarkFigures,
     PolicyFigures,
     RunFigures,
-    asked_of_policy,
+    policy_conditions,
     some_pass,
 )
 from tradebot.lab.selection.policies import (
@@ -274,7 +274,7 @@ def _trials(app: "App", results: PolicyResults) -> int:
 
 def _judge_policy(rules: PromotionRules, results: PolicyResults, trials: int, sealed: bool) -> PolicyRow:
     measured = PolicyFigures(results, trials, rules.splits)
-    answers = (check.answer() for check in asked_of_policy(measured, rules.of(Rung.PAPER).policy))
+    answers = (check.answer() for check in policy_conditions(measured, rules.of(Rung.PAPER).policy))
     rows = tuple(
         ConditionRow(row.name, row.number, row.must, row.bound, row.met, row.lacks, None, None) for row in answers
     )

@@ -20,9 +20,18 @@ from tradebot.adapters.models.signing import require_extra
 from tradebot.adapters.state.evidence import BACKTEST, SHADOW, read_policy_results, read_trials
 from tradebot.adapters.state.state_folder import BACKTESTS, SHADOWS, has_marker
 from tradebot.app.baseline import effective
-from tradebot.app.policy import place_of
-from tradebot.app.promotion_status import HIGHEST, SUBMITTED, code_of, digest_of, in_force, share_on, standing, unproven
-from tradebot.app.shadow_strategies import in_shadow, still_held, values_of
+from tradebot.app.policy import model_storage
+from tradebot.app.promotion_status import (
+    HIGHEST,
+    SUBMITTED,
+    code_of,
+    digest_of,
+    in_force,
+    last_promotion,
+    share_on,
+    unproven,
+)
+from tradebot.app.shadow_strategies import count_open_positions, in_shadow, values_of
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.lab.performance.of_strategy import OwnResults, own_results, since_in
 from tradebot.lab.performance.returns import sessions_per_year
@@ -100,7 +109,7 @@ def gather_evidence(app: "App", name: str, folder: str | None = None) -> Strateg
         for bot in bots:
             if has_marker(path := bot.folder.path / SHADOWS / name):
                 sources.append(_in_shadow(bot, path, name))
-    own, *elsewhere = (standing(source.promotions, name, digest) for source in sources[: len(bots)])
+    own, *elsewhere = (last_promotion(source.promotions, name, digest) for source in sources[: len(bots)])
     last = in_force(own, elsewhere[0] if elsewhere else None)
     rung = last.rung if last else Rung.CANDIDATE
     evidence = _evidence(sources, None if last is None else app.day.date_of(last.at), sessions_per_year(app.day))
@@ -133,7 +142,7 @@ def other_models(app: "App", name: str, results: "PolicyResults") -> str:
         return ""
     require_extra("promoting a policy")
     own = PolicySettings.model_validate(app.settings.strategies.in_use()[name])
-    model_location = place_of(own)
+    model_location = model_storage(own)
     for model in own.models:
         card = read_model(model_location.folder, model, model_location.public).card
         if card.settings.get(CONFIGURATION) != results.configuration:
@@ -173,10 +182,10 @@ def champion_of(app: "App", name: str) -> str:
     rungs = {
         other: last.rung
         for other in app.settings.strategies.sections()
-        if other != name and (last := standing(promotions, other, digest_of(app.settings, other)))
+        if other != name and (last := last_promotion(promotions, other, digest_of(app.settings, other)))
     }
-    best = max(rungs, key=lambda other: rungs[other].place, default="")
-    return best if best and rungs[best].place >= Rung.PAPER.place else ""
+    best = max(rungs, key=lambda other: rungs[other].step, default="")
+    return best if best and rungs[best].step >= Rung.PAPER.step else ""
 
 
 def _source(app: "App", name: str, champion: str) -> EvidenceSource:
@@ -214,14 +223,16 @@ def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
     """Return a strategy's record in shadow, if that follows the bot's present configuration."""
     try:
         with open_bot(str(path), None) as own:
-            asked, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
+            shadowed, has = (each["strategies"][name] for each in (values_of(app, name), effective(own.settings)))
             source = _source(own, name, "")
     except TradebotError as error:
         # A shadow record that can't be read counts as none, and doesn't hide the bot's own.
         why_not = f"{clean(error.message).rstrip('.')}: tradebot shadow"
         return EvidenceSource(clean(str(path)), PaperRecord.SHADOW, (), why_not=why_not)
     return (
-        source if asked == has else source._replace(own=OwnResults({}), why_not="it has other values: tradebot shadow")
+        source
+        if shadowed == has
+        else source._replace(own=OwnResults({}), why_not="it has other values: tradebot shadow")
     )
 
 
@@ -245,7 +256,7 @@ def _evidence(sources: Sequence[EvidenceSource], reached: date | None, per_year:
     return TrackRecord(
         traded=frozenset(source.traded for source in shown),
         returns=tuple(owner[day].own.returns[day] for day in days),
-        trades=tuple(made for source in shown for day, made in source.own.trades if owner.get(day, source) is source),
+        trades=tuple(trade for source in shown for day, trade in source.own.trades if owner.get(day, source) is source),
         here=sum(reached is None or day > reached for day in days),
         per_year=per_year,
         costs=sum(costs) if costs and len(costs) == len(costs_own) else None,
@@ -254,10 +265,10 @@ def _evidence(sources: Sequence[EvidenceSource], reached: date | None, per_year:
         # A session in which the champion wasn't there is one in which it earned nothing.
         champion=tuple(champion.get(day, 0.0) for day in days) if beside else None,
         champion_trades=tuple(
-            made
+            trade
             for record in shown
             if record.champion
-            for day, made in record.champion.trades
+            for day, trade in record.champion.trades
             if owner.get(day, record) is record
         ),
     )
@@ -302,7 +313,7 @@ def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str 
 def override(app: "App", name: str, to: "Rung") -> Report:
     """Put a strategy on a rung of real money without evidence, once a person has typed the confirming sentence."""
     digest = require_digest(app, name, submitted=True)
-    if to not in REAL_MONEY or HIGHEST[app.mode].place < to.place:
+    if to not in REAL_MONEY or HIGHEST[app.mode].step < to.step:
         raise OperatorError(
             f"only real money needs a promotion, and this bot is in mode {app.mode}", f"tradebot promote {name}"
         )
@@ -329,13 +340,13 @@ def review(app: "App") -> Report:
 
     A strategy promoted without evidence has no basis to compare with.
     """
-    said = list[str]()
+    sentences = list[str]()
     for name in app.settings.strategies.sections():
         row = row_of(app, name)
         if row.rung not in REAL_MONEY or row.sentence:
             continue
         evidence = gather_evidence(app, name)
-        assert evidence.last is not None, "it stands on a rung"
+        assert evidence.last is not None, "a promoted strategy has a last promotion"
         since = since_in(evidence.own, app.day.date_of(evidence.last.at))
         based_on, error = evidence.last.based_on, float(app.settings.promotion.error)
         least = least_since(based_on, since, error) if based_on else None
@@ -344,10 +355,10 @@ def review(app: "App") -> Report:
             why = f"{earned}, below the {least:+.4%} that the results it was promoted on lead to expect"
             numbers = {"mean": fmean(since), "least": least, "sessions": float(len(since))}
             _write_promotion(app, name, Rung.SHADOW, evidence.digest, numbers=numbers, why=why)
-            said.append(f"{name} is put down to shadow: {why}")
+            sentences.append(f"{name} is demoted to shadow: {why}")
     rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
-    data = Promotions(rows, demoted=tuple(said), without_evidence=unproven(app))
-    return Report("demote", data, render, ExitCode.FINDINGS if said else ExitCode.DONE)
+    data = Promotions(rows, demoted=tuple(sentences), without_evidence=unproven(app))
+    return Report("demote", data, render, ExitCode.FINDINGS if sentences else ExitCode.DONE)
 
 
 def _write_promotion(app: "App", name: str, to: "Rung", digest: str, **fields: object) -> Report:
@@ -355,15 +366,15 @@ def _write_promotion(app: "App", name: str, to: "Rung", digest: str, **fields: o
         app.ledger.promotions.append(Promotion(name, to, digest, caller(), app.stamp_time(), **fields))  # type: ignore[arg-type]
         last = app.ledger.promotions.every()[-1]
     kind = EventKind.DEMOTED if last.why else EventKind.PROMOTED
-    said = {"strategy": name, "rung": to.value, "digest": digest, "by": last.who}
-    app.events.emit(kind.at(last.at, {**said, "sentence": last.sentence, "why": last.why}))
+    details = {"strategy": name, "rung": to.value, "digest": digest, "by": last.who}
+    app.events.emit(kind.at(last.at, {**details, "sentence": last.sentence, "why": last.why}))
     row = row_of(app, name)
     return Report("promote", Promotions((row,), done=to, without_evidence=unproven(app)), render)
 
 
 def _require_next(app: "App", shown: "StrategyEvidence", to: "Rung") -> None:
     following = shown.rung.following
-    if to.place > shown.highest.place:
+    if to.step > shown.highest.step:
         raise OperatorError(
             f"in mode {app.mode}, a strategy climbs up to {shown.highest.words}",
             f"in the folder of the live bot: tradebot promote {shown.name} --from {app.folder.path}",
@@ -375,7 +386,7 @@ def _require_next(app: "App", shown: "StrategyEvidence", to: "Rung") -> None:
 
 def _judge_rung(app: "App", shown: "StrategyEvidence", folder: str | None) -> "Promotions":
     following, rows = shown.rung.following, tuple["ConditionRow", ...]()
-    if following is not None and following.place <= shown.highest.place:
+    if following is not None and following.step <= shown.highest.step:
         now, per_year = app.stamp_time(), shown.evidence.per_year
         rows = tuple(
             _row(condition, now, per_year)
@@ -414,12 +425,12 @@ def _row(of: "RungCondition", now: datetime, per_year: int) -> "ConditionRow":
 def row_of(app: "App", name: str, climbed: "Promotion | None" = None) -> "StrategyRow":
     """Return a strategy's rung by the bot's own books, or by a known promotion from elsewhere."""
     promotions, digest = app.books.promotions.every(), digest_of(app.settings, name)
-    last = climbed or standing(promotions, name, digest)
+    last = climbed or last_promotion(promotions, name, digest)
     lapsed = last is None and any(promotion.strategy == name for promotion in promotions)
     if last is None:
         return StrategyRow(name, digest or "", Rung.CANDIDATE, None, "", "", lapsed)
-    held = still_held(app, name) if last.rung is Rung.SHADOW and name in in_shadow(app) else 0
-    return StrategyRow(name, last.digest, last.rung, last.at, last.sentence, last.why, lapsed, held)
+    open_positions = count_open_positions(app, name) if last.rung is Rung.SHADOW and name in in_shadow(app) else 0
+    return StrategyRow(name, last.digest, last.rung, last.at, last.sentence, last.why, lapsed, open_positions)
 
 
 def rung_named(typed: str) -> "Rung":

@@ -56,11 +56,13 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
 
 def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Again":
     """Play a finished backtest again; all of it, unless a pass or a session is named."""
-    run, kept = PastRun(app.folder.path), passes_of(app.existing_facts)
-    every = [KeptPass(cycle.id, cycle.session, cycle.at, run.decided_by) for cycle in kept.values()]
-    asked = _select_passes(every, what, from_version)
+    run, recorded = PastRun(app.folder.path), passes_of(app.existing_facts)
+    every = [KeptPass(cycle.id, cycle.session, cycle.at, run.decided_by) for cycle in recorded.values()]
+    selected = _select_passes(every, what, from_version)
     with progress_bar("playing again") as progress:
-        return decided_again_in(run, [kept[head.id] for head in asked], progress, whole=not what or _is_session(what))
+        return decided_again_in(
+            run, [recorded[head.id] for head in selected], progress, whole=not what or _is_session(what)
+        )
 
 
 def _select_passes(every: "Sequence[KeptPass]", typed: str | None, from_version: str | None) -> "Sequence[KeptPass]":
@@ -82,14 +84,15 @@ def _select_passes(every: "Sequence[KeptPass]", typed: str | None, from_version:
         raise OperatorError(
             f"No pass of {word(typed or 'the run')} was recorded by {word(from_version or '')}.", f"by: {versions}"
         )
-    sessions_text = f"kept are sessions {every[0].session} to {every[-1].session}, such as {every[-1].id}"
-    raise OperatorError(f"No pass is kept of {word(typed or '')}.", sessions_text)
+    span = f"{every[0].session} to {every[-1].session}"
+    sessions_text = f"recorded are sessions {span}; a pass is named like {every[-1].id}"
+    raise OperatorError(f"No pass is recorded of {word(typed or '')}.", sessions_text)
 
 
-def _is_session(asked: str) -> bool:
-    if DATE.fullmatch(asked) and day_in(asked) is None:
-        raise OperatorError(f"{word(asked)} is not a date", "write it as 2026-11-16")
-    return day_in(asked) is not None
+def _is_session(typed: str) -> bool:
+    if DATE.fullmatch(typed) and day_in(typed) is None:
+        raise OperatorError(f"{word(typed)} is not a date", "write it as 2026-11-16")
+    return day_in(typed) is not None
 
 
 def of_file(file: str, from_version: str | None) -> Report:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ACCOUNTS = ("#1d4ed8", "#b4530a", "#0f766e", "#a21caf", "#4d7c0f", "#be123c")
 BENCHMARK, LEVELED = "#7c8794", "#3f4b59"
 VARIABLES = {
-    **{color: f"account{place}" for place, color in enumerate(ACCOUNTS)},
+    **{color: f"account{number}" for number, color in enumerate(ACCOUNTS)},
     BENCHMARK: "benchmark",
     LEVELED: "leveled",
     INK: "ink",
@@ -126,8 +126,8 @@ def _fewer(points: Sequence[CurvePoint], most: int) -> Sequence[CurvePoint]:
     """Return few enough of the points, among them the first, the last and the lowest."""
     if len(points) <= most:
         return points
-    kept = {0, points.index(min(points, key=lambda point: point.drawdown))}
-    return [points[index] for index in sorted(kept.union(downsample(range(len(points)), most - 2)))]
+    indices = {0, points.index(min(points, key=lambda point: point.drawdown))}
+    return [points[index] for index in sorted(indices.union(downsample(range(len(points)), most - 2)))]
 
 
 def days(times: Sequence[datetime]) -> list[float]:

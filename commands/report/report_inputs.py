@@ -280,6 +280,6 @@ def _read(
 
 
 def _read_here(
-    app: "App", place: str, choice: "Choice", progress: "Progress"
+    app: "App", path: str, choice: "Choice", progress: "Progress"
 ) -> "tuple[AccountReport, datetime | None, Identity]":
-    return *read(app, place, choice, progress), identity(app)
+    return *read(app, path, choice, progress), identity(app)

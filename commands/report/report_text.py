@@ -238,8 +238,8 @@ def month_shades(account: "AccountReport") -> Mapping[tuple[int, int], str]:
     values = {(each.year, each.month): each.value for year in account.years for each in year.months}
     most = max((abs(value) for value in values.values() if value), default=1.0)
     return {
-        place: f"{'g' if value > 0 else 'l'}{min(int(abs(value) / most * SHADES) + 1, SHADES)}"
-        for place, value in values.items()
+        name: f"{'g' if value > 0 else 'l'}{min(int(abs(value) / most * SHADES) + 1, SHADES)}"
+        for name, value in values.items()
         if value and round(value, 3)
     }
 

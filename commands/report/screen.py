@@ -294,19 +294,19 @@ def _render_curve(out: "Console", data: "PerformanceReport", height: int = HEIGH
 def _lines(accounts: "Sequence[AccountReport]") -> Iterable[GrowthLine]:
     for mark, account in zip(MARKS, accounts, strict=False):
         name = clean(account.label) if len(accounts) > 1 else "account"
-        yield GrowthLine(mark, name, {_place(point): point.index for point in account.curve})
+        yield GrowthLine(mark, name, {_point_key(point): point.index for point in account.curve})
     first = accounts[0]
     if not first.benchmark or not first.curve:
         return
-    held = {_place(point): point.benchmark for point in first.curve if point.benchmark is not None}
-    at_exposure = {_place(point): each for point in first.curve if (each := point.benchmark_leveled) is not None}
+    at_benchmark = {_point_key(point): point.benchmark for point in first.curve if point.benchmark is not None}
+    at_exposure = {_point_key(point): each for point in first.curve if (each := point.benchmark_leveled) is not None}
     if len(at_exposure) > 1 and (name := leveled_line(accounts)):
         yield GrowthLine("+", name, at_exposure)
-    if len(held) > 1:
-        yield GrowthLine("-", first.benchmark, held)
+    if len(at_benchmark) > 1:
+        yield GrowthLine("-", first.benchmark, at_benchmark)
 
 
-def _place(point: "CurvePoint") -> Place:
+def _point_key(point: "CurvePoint") -> Place:
     return point.session, not point.is_start
 
 

@@ -112,7 +112,7 @@ def _why_unjudged(data: Searched) -> str:
 
 def _evidence(of: SearchVerdict, objective: str) -> Iterator[str]:
     yield (
-        f"Outside      {of.outside_return:+.2%} in the sessions that judge, by what was best before or besides them"
+        f"Outside      {of.outside_return:+.2%} in test sessions, by the trials that were best in the other sessions"
         + ("" if of.outside is None else f"; {objective} {of.outside:.2f}")
         + f"; {pluralize(of.gap, 'session')} apart"
     )

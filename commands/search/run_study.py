@@ -79,7 +79,7 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
 
     Raises TradebotError with the code of the signal if it was stopped; finished trials are stored.
     """
-    inputs = made_of(file, wish, how)
+    inputs = study_inputs(file, wish, how)
     space = inputs.bench.spaced.space
     # How many fit on a cluster is known once it is there.
     workers = fitting(how.workers, space.total) if how.on is not On.RAY else how.workers or 0
@@ -94,7 +94,7 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
         done = f"{pluralize(study.counts().played, 'trial')} of {space.total:,}"
         so_far = _best_so_far(_ranked_trials(inputs, study), space.objectives[0])
         raise TradebotError(
-            f"Stopped after {done}. They are stored.{so_far}", "to go on: the same command with --resume", code=code
+            f"Stopped after {done}. They are stored.{so_far}", "to continue: the same command with --resume", code=code
         ) from signalled
     elapsed_s = time.monotonic() - started
     longest = max((trial.longest for trial in study.played_trials()), default=0)
@@ -117,7 +117,7 @@ def _best_so_far(ranked: Sequence[ComparedTrial], objective: str) -> str:
     return f" The best so far, in all sessions: {values} ({objective} {first.inside:.2f}, {first.trades:,} trades)."
 
 
-def made_of(file: Path, wish: BacktestOptions, how: StudyOptions) -> SearchInputs:
+def study_inputs(file: Path, wish: BacktestOptions, how: StudyOptions) -> SearchInputs:
     """Return the inputs of a search, with its space checked and its market opened."""
     space = read_space(file)
     plan, _ = ready(wish)
@@ -248,12 +248,14 @@ def _judge_study(search_inputs: SearchInputs, study: Study) -> SearchVerdict | N
     per_year = sessions_per_year(search_inputs.bench.plan.settings.day)
     plan, market = search_inputs.bench.plan, search_inputs.bench.market
     holding = buy_and_hold_returns(market, plan.settings.universe)
-    asked = SearchQuestion(space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(counted), holding)
-    if len(tried) < 2 or (best := best_of(tried, asked)) is None:
+    question = SearchQuestion(
+        space.objectives[0], per_year, space.ranges, space.cut, space.learns, len(counted), holding
+    )
+    if len(tried) < 2 or (best := best_of(tried, question)) is None:
         return None
-    if not judgeable(tried, asked):
+    if not judgeable(tried, question):
         return None
-    return verdict(tried, asked, *_play_variants(search_inputs, tried[best].values))
+    return verdict(tried, question, *_play_variants(search_inputs, tried[best].values))
 
 
 def _play_variants(search_inputs: SearchInputs, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:

@@ -48,19 +48,23 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.ask: Callable[[], None] = lambda: None
-        """Lets whatever runs end after the current passes; set by whoever runs it."""
+        """Stops the running loop after the current passes; set by its caller."""
         self.asked = False
         self.code = ExitCode.DONE
         self.reload_asked = False
         self.reloading = False
-        """Whether the passes end only to go on with another configuration."""
+        """Whether the passes end only to continue with another configuration."""
         self._at_a_terminal = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Handle the signals inside the block."""
         self._at_a_terminal = os.isatty(STDOUT)
-        handlers = {signal.SIGTERM: self._on_signal, signal.SIGINT: self._on_signal, signal.SIGHUP: self._heard_reload}
+        handlers = {
+            signal.SIGTERM: self._on_signal,
+            signal.SIGINT: self._on_signal,
+            signal.SIGHUP: self._on_hangup,
+        }
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
@@ -90,7 +94,7 @@ class StopRequest:
             os._exit(128 + number)
         self.end()
 
-    def _heard_reload(self, number: int, frame: FrameType | None) -> None:
+    def _on_hangup(self, number: int, frame: FrameType | None) -> None:
         if self._at_a_terminal and not os.isatty(STDOUT):
             self.end()
         self.reload_asked = True
@@ -105,7 +109,7 @@ class StopRequest:
 LOOK_S = 0.5
 """Real seconds between two checks."""
 HELD_S = 1.5
-"""In lock-step, a pass also stops trading time; after this many real seconds the bot isn't ready, at any speed."""
+"""Real seconds of one pass after which the bot counts as not ready; in lock-step, trading time stops meanwhile."""
 NOTE_S = 5.0
 """Seconds between two status notes without news; resources are checked as often."""
 LONG_AGO_S = float("-inf")
@@ -293,7 +297,7 @@ class Watch:
             self._tell_of(EventKind.LANE_STALLED, name, f"no progress since {_ago(lane.still_s):%H:%M:%S} UTC")
             self.trouble(f"lane {name}", f"no progress for {lane.still_s:.0f} s")
         elif lane.stalled and not stalled:
-            self._tell_of(EventKind.LANE_RECOVERED, name, "it goes on")
+            self._tell_of(EventKind.LANE_RECOVERED, name, "it continues")
             self.trouble(f"lane {name}", None)
         lane.stalled = stalled
         if lane.still_s > self.settings.stall_end_s:

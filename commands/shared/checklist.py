@@ -230,7 +230,7 @@ def _halt(paper: _Paper) -> Look:
         return "nobody has halted it yet", f"tradebot halt{paper.at}"
     if not any(record.state is TradingState.ACTIVE for record in states[by_hand[0] :]):
         return "it was halted, but hasn't resumed yet", f"tradebot unhalt{paper.at}"
-    return f"a person halted it {pluralize(len(by_hand), 'time')} and let it go on", ""
+    return f"a person halted it {pluralize(len(by_hand), 'time')} and resumed it", ""
 
 
 def _drills(paper: _Paper) -> Look:

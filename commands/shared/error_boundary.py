@@ -27,7 +27,7 @@ from tradebot.errors import ExitCode, TradebotError
 from tradebot.model import variables
 
 WHAT_IS_KEPT = "everything done so far is recorded; see tradebot status"
-GOES_ON = "what is finished is kept, and the same command goes on"
+GOES_ON = "finished parts are stored, and the same command continues"
 KEPT_OTHERWISE: Mapping[str, str] = {
     "learn policy train": "nothing was kept; run the same command again",
     "learn policy walk": GOES_ON,

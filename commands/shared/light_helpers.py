@@ -72,7 +72,7 @@ class Identity(NamedTuple):
     account: str | None = None
 
     @property
-    def place(self) -> str:
+    def venue_and_account(self) -> str:
         """Return venue and account for people. The default embedded exchange is not named."""
         played = (self.mode or "").startswith("sandbox") and self.venue == FIRST_VENUE
         at = "" if self.venue is None or played else f"{self.venue} "

@@ -316,7 +316,7 @@ UNSENT = frozenset({Reason.DRY_RUN, Reason.SHADOW})
 """Reasons for which no order is sent at all."""
 
 
-def left_open(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
+def positions_to_close(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
     """Return the reason row of each position that should be closed and has no working exit.
 
     The last order counts, because an order refused in one form may be sent in another. A cancel closes nothing.

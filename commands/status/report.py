@@ -127,7 +127,7 @@ def _headline(console: "Console", data: "Status", whose: Identity) -> None:
     if bare := _without_stop(data):
         parts.append(f"[red]{len(bare):,} of them without a stop at the broker[/red]")
     parts.append(f"health {color_state(overall(data.health))}")
-    console.print(f"[bold]{whose.mode}[/bold], {whose.place}: {', '.join(parts)}")
+    console.print(f"[bold]{whose.mode}[/bold], {whose.venue_and_account}: {', '.join(parts)}")
 
 
 def _without(day: "DayProfit") -> str:
@@ -142,7 +142,7 @@ def _without_stop(data: "Status") -> "list[str]":
 
 def _bot(console: "Console", data: "Status", whose: Identity) -> None:
     if explains(console):
-        console.print(f"[bold]{whose.mode}[/bold], {whose.place}, state {escape(data.state_dir)}")
+        console.print(f"[bold]{whose.mode}[/bold], {whose.venue_and_account}, state {escape(data.state_dir)}")
     else:
         console.print(f"  state {escape(data.state_dir)}")
     console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not queried")
@@ -214,9 +214,9 @@ def _health(console: "Console", data: "Status") -> None:
         console.print(f"  no evidence about {', '.join(unknown)}. Next: tradebot health")
     if data.quota is not None:
         quota = data.quota
-        left = "" if quota.left_today is None else f" of {quota.daily_limit:,}, {quota.left_today:,} left"
+        remaining = "" if quota.left_today is None else f" of {quota.daily_limit:,}, {quota.left_today:,} left"
         used = pluralize(quota.used_today or 0, "call")
-        console.print(f"Flow quota {used} used today{left} (as of {_when(quota.at)})")
+        console.print(f"Flow quota {used} used today{remaining} (as of {_when(quota.at)})")
 
 
 def _show_passes(console: "Console", data: "Status") -> None:
@@ -356,8 +356,8 @@ def status_of(app: "App") -> Status:
         now=now,
         next_slots=_next_slots(past) if isinstance(past, SessionEvidence) and not evidence.finished else (),
         quota=quota(recent),
-        equity=(seen := equity(recent)),
-        drawdown=drawdown(seen, ledger.equity_peak()),
+        equity=(recent_equity := equity(recent)),
+        drawdown=drawdown(recent_equity, ledger.equity_peak()),
         drawdown_halt=app.settings.halts.drawdown_fraction,
         positions=load_holdings(app, totals, recorded, now),
         orders=tuple(open_order(order, ending=order.venue_id in ending) for order in orders),
@@ -443,8 +443,8 @@ def render_status(app: "App") -> Text:
     lines = [line for part in parts for line in part.wrap(screen, width)]
     remaining = max(len(lines) - room, 0)
     more = f"{pluralize(remaining, 'more line')}: tradebot status; " if remaining else ""
-    asked = f"{when(datetime.now(UTC))} by this machine's clock"
-    foot = Text(f"{more}q quits; {asked}, every {EVERY_S:.0f} s", "reverse", no_wrap=True, overflow="crop")
+    read_at = f"{when(datetime.now(UTC))} by this machine's clock"
+    foot = Text(f"{more}q quits; {read_at}, every {EVERY_S:.0f} s", "reverse", no_wrap=True, overflow="crop")
     return Text("\n").join([*lines[:room], foot])
 
 
@@ -522,7 +522,7 @@ def _render_ways(console: Console, folder: object) -> None:
 def _render_overview(console: Console, data: Status, whose: Identity, waiting: Sequence[Request]) -> None:
     state = f"[{STATE_STYLE[data.trading_state]}]{data.trading_state}[/]"
     as_of = f" as of {when(data.as_of)}" if data.as_of else ""
-    console.print(f"[bold]{whose.mode}[/bold], {whose.place}: {state}{as_of}")
+    console.print(f"[bold]{whose.mode}[/bold], {whose.venue_and_account}: {state}{as_of}")
     for name, line in _overview_lines(data, waiting):
         console.print(f"  {name:<10} {line}")
     console.print("More: tradebot summary, tradebot status, tradebot --help", markup=False)

@@ -282,19 +282,21 @@ def _ask_row(row: StrategyCheckRow, settings: "Settings", surroundings: "PluginE
     if row.own_process:
         installed_as = settings.strategies.installed_as().get(row.name, row.name)
         row = replace(row, protections=protections_from(installed_as, surroundings))
-    return row if row.state == OFF else _asked_once(row, settings, surroundings)
+    return row if row.state == OFF else _add_declarations(row, settings, surroundings)
 
 
-def _asked_once(row: StrategyCheckRow, settings: "Settings", surroundings: "PluginEnvironment") -> StrategyCheckRow:
+def _add_declarations(
+    row: StrategyCheckRow, settings: "Settings", surroundings: "PluginEnvironment"
+) -> StrategyCheckRow:
     """Return the row with the strategy's declarations, and why its answer without facts is refused, if it is."""
     own = rules_of(settings, settings.exits).of(row.name)
     chosen = settings.strategies
-    (strategy,) = asked = strategies({row.name: chosen.in_use()[row.name]}, surroundings, chosen.installed_as())
+    (strategy,) = loaded = strategies({row.name: chosen.in_use()[row.name]}, surroundings, chosen.installed_as())
     try:
         row = replace(row, needs=needs_row(strategy.needs), times=own.times or strategy.times)
         refusal = _refusal(strategy, own.universe)
     finally:
-        close(asked)
+        close(loaded)
     return replace(row, state=str(refusal.reason), observed=str(refusal.observed)) if refusal else row
 
 

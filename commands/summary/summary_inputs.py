@@ -97,7 +97,7 @@ def read(app: "App", typed: str | None) -> Summary:
     sqlite_facts = None if isinstance(facts, Unread) else app.existing_facts
     # Without books, use the time of the sandbox's last recorded pass.
     still = sqlite_facts.last_pass() if sqlite_facts and app.mode is Mode.SANDBOX else None
-    summary_period = _place(app, books, evidence.now or still or evidence.at, _day(typed))
+    summary_period = _period_of(app, books, evidence.now or still or evidence.at, _day(typed))
     lost = {"Its decisions aren't known": ledger, "What it decided isn't known": facts}
     unknown = [f"{what}: {part.why} Next: {part.next}" for what, part in lost.items() if isinstance(part, Unread)]
     session_records = _gather_records(app, evidence, summary_period, books, sqlite_facts)
@@ -116,7 +116,7 @@ def _gather_records(
     before = facts.unpriced_passes(since - LATE, since) if facts and summary_period.previous else ()
     book = _books(app, ledger, facts, summary_period) if ledger else SessionBooks()
     slots, lost = _slots(evidence, ledger, summary_period)
-    judgments, said = (
+    judgments, remarks = (
         _current_judgments(app, evidence, ledger, facts, summary_period) if summary_period.is_last else ((), ())
     )
     return SessionRecords(
@@ -135,7 +135,7 @@ def _gather_records(
         slots=slots,
         missed=lost,
         judgments=judgments,
-        notes=(*said, *(unproven(app) if ledger else ())),
+        notes=(*remarks, *(unproven(app) if ledger else ())),
         beside=_comparison_notes(facts, session.date),
         states=ledger.states_since(since, until) if ledger else (),
         accepted=tuple(accepted_configurations(ledger, since, until)) if ledger else (),
@@ -162,7 +162,7 @@ def _comparison_notes(facts: SqliteFacts | None, day: date) -> Sequence[str]:
     return (f"{day_in_words(days[-1])}.", f"Over time, {in_words(parity_totals)}.")
 
 
-def _place(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | None) -> SummaryPeriod:
+def _period_of(app: "App", ledger: SqliteLedger | None, now: datetime, day: date | None) -> SummaryPeriod:
     first = ledger.books_opened_at() if ledger else None
     if ledger and first is None:
         raise OperatorError(
@@ -192,7 +192,7 @@ def _sessions(app: "App", ledger: SqliteLedger | None, day: date) -> Sequence[Se
 def _no_session(
     venue: VenueDay, day: date | None, now: datetime, first: datetime | None, near: Sequence[Session]
 ) -> OperatorError:
-    last = "tradebot summary   (tells the last session)"
+    last = "tradebot summary   (shows the last session)"
     if day is None:
         return OperatorError("no session has begun since the bot's books were opened", "tradebot schedule")
     if day > venue.date_of(now) or any(session.date == day and session.open > now for session in near):
@@ -231,9 +231,9 @@ def _current_judgments(
     app: "App", evidence: HealthEvidence, ledger: SqliteLedger | None, facts: SqliteFacts | None, period: SummaryPeriod
 ) -> tuple[tuple[Judgment, ...], tuple[str, ...]]:
     """Return the present judgments about the bot, and the warnings about its positions."""
-    left = left_by_earlier_orders(app, period.now) if ledger else ()
-    said = (*notes(app, left), *unlike_the_broker(app, period.now, last_passes(facts))) if ledger else ()
-    return (*judge_passes(evidence), permission(app.permission, evidence.at)), said
+    orphaned = left_by_earlier_orders(app, period.now) if ledger else ()
+    remarks = (*notes(app, orphaned), *unlike_the_broker(app, period.now, last_passes(facts))) if ledger else ()
+    return (*judge_passes(evidence), permission(app.permission, evidence.at)), remarks
 
 
 class SessionBooks(Struct, frozen=True):
@@ -413,7 +413,9 @@ def page(data: Summary, whose: str) -> str:
 def about(data: Summary, whose: Identity) -> str:
     """Return the session's bot, and how recent the data is."""
     fresh = f"as of {when(data.as_of, MINUTE)}" if data.as_of else "nothing was recorded yet"
-    return f"{whose.mode}, {whose.place}, {fresh}; from the bot's own records, without contacting the broker"
+    return (
+        f"{whose.mode}, {whose.venue_and_account}, {fresh}; from the bot's own records, without contacting the broker"
+    )
 
 
 def tells_reasons(data: Summary) -> bool:

@@ -47,7 +47,7 @@ LAST = 200
 FIRST_PARTS, LAST_PARTS = ("serve", "health", "may", "bot", "today", "equity"), ("passes", "unresolved")
 """The sections of `status` on the overview, before and after the pending approvals."""
 MAKE_OLD = ("serve", "exits", "broker", "prices", "facts")
-"""Parts of the bot without which the figures get no newer, the most telling first."""
+"""Parts of the bot whose failure makes the shown figures out of date, the most likely cause first."""
 WATCHED = (
     state_folder.LEDGER, f"{state_folder.LEDGER}-journal", state_folder.EVENTS, state_folder.APPROVALS,
     state_folder.FACTS, f"{state_folder.FACTS}-wal", halt_switch.ARMED, halt_switch.HALT, "tradebot.yaml",
@@ -185,9 +185,8 @@ def _overview(app: App, status: Status, whose: Identity) -> Iterator[Callable[[C
 def head(status: Status, whose: Identity) -> str:
     """Return the bot's identity, whether it may open positions, and its health, as markup."""
     state, color = status.trading_state, STATE_STYLE[status.trading_state]
-    return (
-        f"[bold]{whose.mode}[/bold], {whose.place}, [{color}]{state}[/], health {color_state(overall(status.health))}"
-    )
+    health = color_state(overall(status.health))
+    return f"[bold]{whose.mode}[/bold], {whose.venue_and_account}, [{color}]{state}[/], health {health}"
 
 
 def old(status: Status) -> str:

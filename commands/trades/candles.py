@@ -150,7 +150,7 @@ class Drawn(NamedTuple):
     plans: Sequence[PlannedLevels]
     end: datetime
 
-    def place(self, at: datetime) -> int:
+    def candle_index(self, at: datetime) -> int:
         """Return the index of the candle that contains a moment: candles have no gaps for nights."""
         return max(bisect_right(self.series.starts, at.timestamp()) - 1, 0)
 
@@ -160,7 +160,7 @@ def draw(of: Drawn, file: Path) -> None:
     with picture(file, 10, 5) as figure:
         axes = figure.subplots()
         _candles(axes, of.series)
-        draw_levels(axes, of.plans, of.place, of.end)
+        draw_levels(axes, of.plans, of.candle_index, of.end)
         _trades(axes, of)
         width = "5 minutes" if of.series.timeframe == MINUTES else "a day"
         title(axes, f"{clean(of.series.symbol)}, {pluralize(len(of.trades), 'trade')}, candles of {width}")
@@ -245,9 +245,11 @@ def _trades(axes: Axes, of: Drawn) -> None:
         if each.closed_at and each.opened_at in price and each.closed_at in price:
             ends = each.opened_at, each.closed_at
             color = GAIN if each.net_usd > 0 else LOSS
-            axes.plot([of.place(at) for at in ends], [price[at] for at in ends], color=color, linewidth=1.4, zorder=3)
+            axes.plot(
+                [of.candle_index(at) for at in ends], [price[at] for at in ends], color=color, linewidth=1.4, zorder=3
+            )
     for side, marker, color, name in SIDES:
         of_side = [fill for fill in of.fills if fill.side is side]
-        places, prices = [of.place(fill.at) for fill in of_side], [float(fill.price) for fill in of_side]
+        places, prices = [of.candle_index(fill.at) for fill in of_side], [float(fill.price) for fill in of_side]
         axes.scatter(places, prices, marker=marker, s=42, color=color, edgecolor="white", zorder=4, label=name)
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, labelcolor=INK)

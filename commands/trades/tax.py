@@ -155,7 +155,7 @@ def _text(value: date | Decimal | None) -> str:
 def _assumptions(method: str, history: History) -> tuple[str, ...]:
     lots = (
         f"Lots are matched across the account (Treasury Regulation 1.1012-1(c)), {PICKED[method]} (tax.method: "
-        f"{method}), whatever strategy held them. Dates are trade dates in {history.day.place}. "
+        f"{method}), whatever strategy held them. Dates are trade dates in {history.day.zone_name}. "
         "Splits and new symbols keep cost and dates, and shares that only change their owner in the account aren't "
         "sold."
     )

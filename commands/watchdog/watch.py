@@ -227,8 +227,8 @@ def watch(
     """Run one round, and return its findings. A systemd unit in `failed` is reported at once."""
     now, memory = datetime.now(UTC), read(folder)
     looked = {bot: look(target) for bot, target in settings.bots.items()}
-    by_name = {f"{bot} {name}": said for bot, findings in looked.items() for name, said in findings.causes.items()}
-    wrong = {name: WatchCause(now, said) for name, said in by_name.items()}
+    by_name = {f"{bot} {name}": cause for bot, findings in looked.items() for name, cause in findings.causes.items()}
+    wrong = {name: WatchCause(now, cause) for name, cause in by_name.items()}
     wrong |= {
         name: WatchCause(each.since, by_name[name], each.told)
         for name, each in memory.causes.items()
@@ -288,8 +288,8 @@ def _tell(
 
 def _happening(name: str, cause: WatchCause, severity: Severity, text: str, at: datetime | None = None) -> Happening:
     bot, _, part = name.partition(" ")
-    said = f"{bot}: {text}" if part else text
-    return Happening(at or cause.since, Topic.HEALTH, severity, f"causes of {name}", said)
+    sentence = f"{bot}: {text}" if part else text
+    return Happening(at or cause.since, Topic.HEALTH, severity, f"causes of {name}", sentence)
 
 
 def _ping(address: str) -> bool:

@@ -85,7 +85,7 @@ def web(
     with listening(host, port, "tradebot web --port 0") as listener:
         own_folders = [bot.path for bot in several if (bot.path / state_folder.MARKER).exists()] or [folder]
         now = datetime.now(UTC)
-        token, stored = service_token.made_or_kept_for(own_folders, state_folder.WEB_TOKEN, now, new=new_token)
+        token, stored = service_token.create_or_load_for(own_folders, state_folder.WEB_TOKEN, now, new=new_token)
         at = listener.getsockname()[1]
         scheme, usual = ("https", 443) if tls_cert else ("http", 80)
         url = f"{scheme}://{LOOPBACK if host == 'localhost' else _in_url(host)}:{at}/"

@@ -176,7 +176,7 @@ def _candles(series: Series) -> Iterator[dict[str, Any]]:
 
 
 def _mark(of: Drawn, fill: Fill) -> dict[str, Any]:
-    return {"time": _at(of.series, of.place(fill.at)), "bought": fill.side is Side.BUY, "text": fill_text(fill)}
+    return {"time": _at(of.series, of.candle_index(fill.at)), "bought": fill.side is Side.BUY, "text": fill_text(fill)}
 
 
 def fill_text(fill: Fill) -> str:
@@ -187,13 +187,13 @@ def fill_text(fill: Fill) -> str:
 
 def _levels(of: Drawn, plan: PlannedLevels) -> Iterator[ChartSeries]:
     """Yield a trade's planned exits from its opening to its close, with its stop as it moved."""
-    opened, end = of.place(plan.trade.opened_at), of.place(plan.trade.closed_at or of.end)
+    opened, end = of.candle_index(plan.trade.opened_at), of.candle_index(plan.trade.closed_at or of.end)
     # A trade within one candle is drawn up to the next one.
     end = max(end, min(opened + 1, len(of.series) - 1))
     for price, color, style, word in lines_of(plan):
         yield _line(of, word.partition(",")[0], COLORS[color], STYLES[style], [(opened, price), (end, price)])
     if plan.stops:
-        stops = [(of.place(at), price) for at, price in plan.stops]
+        stops = [(of.candle_index(at), price) for at, price in plan.stops]
         yield _line(of, "stop", "red", "solid", [*stops, (max(end, stops[-1][0]), stops[-1][1])])
 
 
@@ -212,7 +212,7 @@ def _scores(of: Drawn, scored: list[ScoredPoint]) -> Iterator[ChartSeries]:
     for scored_point in scored:
         for name, value in scored_point.values.items():
             line = f"{name}, {scored_point.strategy}" if several else name
-            by_scorer.setdefault(line, {})[_at(of.series, of.place(scored_point.at))] = value
+            by_scorer.setdefault(line, {})[_at(of.series, of.candle_index(scored_point.at))] = value
     for name, values in sorted(by_scorer.items(), key=lambda item: item[0].partition(",")[0] not in FIRST):
         kind = name.partition(",")[0]
         color = {"score": "blue", "flow": "magenta"}.get(kind, "soft")

@@ -26,13 +26,13 @@ from commands.web.html_rendering import Page, PageField, PagePart, Query, render
 from commands.web.page_data import render_problem
 from commands.why_no_orders import run as why_no_orders
 from commands.why_no_orders.past_passes import run_all, run_session
-from commands.why_no_orders.reading import known_symbol, session_asked
+from commands.why_no_orders.reading import known_symbol, requested_session
 from commands.why_no_orders.what_if import (
     WhatIfChanges,
     WhatIfRunner,
     WhatIfSubject,
-    asked_pass,
     not_kept,
+    requested_pass,
     require_records,
 )
 from tradebot import __version__
@@ -119,7 +119,7 @@ def sliders_of(app: App, symbol: str | None, session: str | None, at: str | None
     require_records(app)
     with WhatIfRunner(app, WhatIfChanges()) as asking, _LOCK:
         symbol = known_symbol(app, symbol) if symbol else None
-        what_if_subject = asked_pass(asking, symbol, session, at)
+        what_if_subject = requested_pass(asking, symbol, session, at)
         key = str(app.folder.path), what_if_subject.head.id, symbol
         if key not in _KEPT:
             try:
@@ -206,7 +206,7 @@ class _Trying:
         ways = (question.setting.toward,) if question.setting.toward else (1, -1)
         for number in values[:MOST_STOPS]:
             for way in ways:
-                index = question.setting.scale.place(number, ROUND_CEILING if way > 0 else ROUND_FLOOR)
+                index = question.setting.scale.index_of(number, ROUND_CEILING if way > 0 else ROUND_FLOOR)
                 yield question.setting.scale.at(index)
                 if question.refused and question.setting.scale.at(index) == number:
                     # Some checks let equal numbers pass, and some don't.
@@ -495,7 +495,7 @@ def _by_symbol(app: App, query: Query) -> Report:
     span = _span(query)
     if span is not None:
         return why_no_orders.run_by_symbol(app, span, None)
-    day = session_asked(app, query.get("session"))
+    day = requested_session(app, query.get("session"))
     return why_no_orders.run_by_symbol(app, PassSpan(), str(day) if day else None)
 
 

@@ -78,9 +78,9 @@ def why_no_orders(
     from commands.why_no_orders.run import require_one_question, run, run_by_symbol, run_reason, run_what_if
 
     span = span_of(last, since)
-    given = {"a symbol": symbol, "--last": last, "--since": since, "--reason": reason, "--by-symbol": by_symbol}
+    options = {"a symbol": symbol, "--last": last, "--since": since, "--reason": reason, "--by-symbol": by_symbol}
     others = {"--session": session, "--at": at, "--dry": dry, "--strategy": strategy, "--what-if": changed}
-    require_one_question({**given, **others})
+    require_one_question({**options, **others})
     if changed:
         return run_what_if(bot, symbol, changed, session=session, at=at, span=span)
     if dry:

@@ -13,14 +13,14 @@ from commands.shared.times import CLOCK, DAY_MINUTE, MINUTE, stamp, when, zone
 from commands.shared.verb_options import Report
 from commands.why_no_orders.reading import (
     JOB,
-    asked_for,
     ends_of,
     known_symbol,
+    missing_pass_note,
     nothing_of,
     only,
     outcomes_of,
-    session_asked,
-    time_asked,
+    requested_session,
+    requested_time,
     too_early,
 )
 from commands.why_no_orders.report import build_answer, explained_ends, left_out_of, show, show_symbol, way_in
@@ -70,9 +70,9 @@ def _nearest(console: Console, data: SymbolSpan, end: SymbolEnd) -> None:
     miss = end.nearest
     assert miss is not None, "the nearest end has numbers"
     units = units_of(end.gate, end.reason, miss.unit)
-    seen, limit = (clean(format_with_unit(*each)) for each in zip((miss.observed, miss.limit), units, strict=True))
+    observed, limit = (clean(format_with_unit(*each)) for each in zip((miss.observed, miss.limit), units, strict=True))
     others = f"; it failed {pluralize(miss.failed - 1, 'other gate')} too" if miss.failed > 1 else ""
-    nearest = f"Nearest: {when(miss.at)}, {end.about or end.gate}: {seen} against {limit}{others}"
+    nearest = f"Nearest: {when(miss.at)}, {end.about or end.gate}: {observed} against {limit}{others}"
     console.print(nearest, markup=False)
     name, day = clean(data.symbol), f" --session {data.session}" if data.session else ""
     if data.session:
@@ -89,8 +89,8 @@ def _table(data: SymbolSpan) -> Table:
         cells = ("", "", "")
         if miss := end.nearest:
             units = units_of(end.gate, end.reason, miss.unit)
-            seen, limit = (format_with_unit(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
-            cells = seen, limit, off_by(miss.observed, miss.limit, units)
+            observed, limit = (format_with_unit(*each) for each in zip((miss.observed, miss.limit), units, strict=True))
+            cells = observed, limit, off_by(miss.observed, miss.limit, units)
         name = (escape(end.strategy),) if several else ()
         times = stamp(end.first_at, DAY_MINUTE), stamp(end.last_at, DAY_MINUTE)
         gate, meaning = escape(clean(end.about or end.gate)), in_units(end.meaning)
@@ -100,7 +100,7 @@ def _table(data: SymbolSpan) -> Table:
 
 def run_session(app: App, symbol: str | None, session: str | None, at: str | None, strategy: str | None) -> Report:
     """Explain a session, or its pass in force at a time; exit 0 if an order was sent, otherwise 10."""
-    day, facts = session_asked(app, session), app.existing_facts
+    day, facts = requested_session(app, session), app.existing_facts
     if day is None or facts is None:
         return without_passes(app, day, symbol)
     if at is not None:
@@ -114,14 +114,14 @@ def run_session(app: App, symbol: str | None, session: str | None, at: str | Non
 
 
 def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | None, strategy: str | None) -> Report:
-    at = time_asked(app, day, text)
+    at = requested_time(app, day, text)
     cycle_record, after = facts.pass_at(JOB, day, at)
     if cycle_record is None and after is None:
         return without_passes(app, day, symbol)
     if cycle_record is None:
         raise too_early(day, at, after, symbol)
     (cycle,) = only(app, (cycle_record,), strategy)
-    return _one(app, symbol, cycle, typed=asked_for(day, at, cycle_record.at, after), changed=after is None)
+    return _one(app, symbol, cycle, typed=missing_pass_note(day, at, cycle_record.at, after), changed=after is None)
 
 
 def run_span(app: App, symbol: str, span: PassSpan, strategy: str | None) -> Report:
@@ -194,10 +194,12 @@ def _of_whole_session(why: Why) -> Why:
     if lost is None or answer.verdict is NoOrdersAnswer.BROKEN:
         return why
     slots = f"{lost.count} slots" if lost.count > 1 else "1 slot"
-    said = f"{answer.sentence} {lost.job} missed {slots}: {lost.reason}."
+    sentence = f"{answer.sentence} {lost.job} missed {slots}: {lost.reason}."
     return replace(
         why,
-        explanation=replace(answer, verdict=NoOrdersAnswer.BROKEN, sentence=said, remedy=REASONS[lost.reason].remedy),
+        explanation=replace(
+            answer, verdict=NoOrdersAnswer.BROKEN, sentence=sentence, remedy=REASONS[lost.reason].remedy
+        ),
     )
 
 

@@ -162,7 +162,7 @@ DAY, MINUTE_LONG = timedelta(days=1), timedelta(minutes=1)
 NEAR = timedelta(days=10)
 
 
-def session_asked(app: App, text: str | None) -> date | None:
+def requested_session(app: App, text: str | None) -> date | None:
     """Return the session that a person typed, by default that of the newest pass; None if there is no pass.
 
     Raise OperatorError for an invalid date, and for a date without a session in the stored calendar.
@@ -190,7 +190,7 @@ def session_asked(app: App, text: str | None) -> date | None:
     return day
 
 
-def time_asked(app: App, session: date, text: str) -> datetime:
+def requested_time(app: App, session: date, text: str) -> datetime:
     """Return the moment of a session that a person typed, by the venue's clock or with a Z in UTC.
 
     A minute or a second means its end. A date may precede the time. A session that begins on the evening before
@@ -215,7 +215,7 @@ def _rest(text: str) -> timedelta:
     return timedelta(seconds=1 if clock.count(":") > 1 else 60, microseconds=-1)
 
 
-def asked_for(session: date, at: datetime, moment: datetime, after: datetime | None) -> str | None:
+def missing_pass_note(session: date, at: datetime, moment: datetime, after: datetime | None) -> str | None:
     """Return a sentence on the passes around a time without a pass; None if there was one."""
     if at - moment < MINUTE_LONG:
         return None

@@ -99,9 +99,9 @@ def show(console: "Console", data: "Why") -> None:
 
 
 def _show_lines(console: "Console", lines: Mapping[str, str | None]) -> None:
-    for heading, said in lines.items():
-        if said:
-            console.print(f"{heading}: {said}", markup=False)
+    for heading, text in lines.items():
+        if text:
+            console.print(f"{heading}: {text}", markup=False)
 
 
 def _show_missed(console: "Console", data: "Why") -> None:

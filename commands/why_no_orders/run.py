@@ -15,7 +15,7 @@ from commands.shared.times import MINUTE, stamp, when, zone
 from commands.shared.verb_options import Report, identity
 from commands.why_no_orders import what_if_span
 from commands.why_no_orders.past_passes import dry_pass, run_all, run_dry, run_span, without_passes
-from commands.why_no_orders.reading import cycles_of, has_passes, known_symbol, nothing_of, session_asked
+from commands.why_no_orders.reading import cycles_of, has_passes, known_symbol, nothing_of, requested_session
 from commands.why_no_orders.report import build_answer, counted_by_symbol, left_out_of, show_symbol, way_of_symbol
 from commands.why_no_orders.report import show as show_answer
 from commands.why_no_orders.what_if import WhatIfRunner, changes_of, of_pass, require_records
@@ -131,11 +131,11 @@ def show_reason(console: "Console", data: ReasonCandidates) -> None:
     for rows in lines[:SHOWN]:
         row = rows[0]
         units = units_of(Gate(row.gate), Reason(data.reason), row.unit)
-        seen, limit = (
+        observed, limit = (
             escape(clean(format_with_unit(*each))) for each in zip((row.observed, row.limit), units, strict=True)
         )
         off = off_by(row.observed, row.limit, units)
-        table.row(escape(_symbols(rows)), stamp(row.at, MINUTE), row.gate, "" if common else seen, limit, off)
+        table.row(escape(_symbols(rows)), stamp(row.at, MINUTE), row.gate, "" if common else observed, limit, off)
     if data.rows:
         console.print(table)
     if more := sum(map(len, lines[SHOWN:])):
@@ -200,7 +200,7 @@ def require_one_question(options: Mapping[str, object]) -> None:
 
 def run_by_symbol(app: "App", span: PassSpan, session: str | None, strategy: str | None = None) -> Report:
     """Count the recorded candidates by gate and symbol; exit 0 if an order was sent, otherwise 10."""
-    day = session_asked(app, session) if session else None
+    day = requested_session(app, session) if session else None
     data = counted_by_symbol(app, span, strategy, day)
     if not data.passes:
         return without_passes(app, day)
@@ -211,7 +211,7 @@ def run_reason(
     app: "App", reason: str, symbol: str | None, span: PassSpan, session: str | None, strategy: str | None = None
 ) -> Report:
     """List the candidates that were refused for a reason; exit 10 if there are any."""
-    cycles = cycles_of(app, span, strategy, session=session_asked(app, session) if session else None)
+    cycles = cycles_of(app, span, strategy, session=requested_session(app, session) if session else None)
     code = reason_of(reason, cycles)
     if symbol is not None:
         raise OperatorError("a symbol and --reason can't be combined", f"tradebot why-no-orders --reason {code}")
@@ -260,7 +260,7 @@ def run_what_if(
     name = known_symbol(app, symbol) if symbol else None
     with WhatIfRunner(app, changes) as asking:
         if span != PassSpan() or (session is not None and at is None and changes.at is None):
-            return what_if_span.run(asking, name, span, session_asked(app, session) if session else None)
+            return what_if_span.run(asking, name, span, requested_session(app, session) if session else None)
         data = of_pass(asking, name, session, at)
     return Report("why-no-orders", data, show_what_if, ExitCode.DONE if data.lets_through else ExitCode.FINDINGS)
 

@@ -13,7 +13,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.setting_args import assignments, next_after
 from commands.shared.setting_args import values_of as values_typed
 from commands.shared.times import MINUTE, when
-from commands.why_no_orders.reading import JOB, known_symbol, nothing_of, session_asked, time_asked, too_early
+from commands.why_no_orders.reading import JOB, known_symbol, nothing_of, requested_session, requested_time, too_early
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.baseline import values_of
 from tradebot.app.what_if_rules import Supposing
@@ -182,7 +182,7 @@ def require_records(app: App) -> None:
 
 
 def of_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: str | None) -> WhatIf:
-    head, moved = asked_pass(asking, symbol, session, at)
+    head, moved = requested_pass(asking, symbol, session, at)
     try:
         recorded = asking.read_record(head)
         require_held(asking.changes, held_in(recorded))
@@ -225,24 +225,24 @@ def not_kept(head: CycleRecord, why: str) -> OperatorError:
     return OperatorError(f"the pass at {when(head.at)} can't be decided again: {why}", hint)
 
 
-def asked_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: str | None) -> WhatIfSubject:
+def requested_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: str | None) -> WhatIfSubject:
     """Return the requested pass; raise OperatorError if none was recorded by then."""
     app, changes = asking.app, asking.changes
-    facts, day = app.existing_facts, session_asked(app, session)
+    facts, day = app.existing_facts, requested_session(app, session)
     heads = facts.heads(JOB, session=day) if facts and day else ()
     if facts is None or day is None or not heads:
         raise nothing_recorded(app, day)
-    asked = at or changes.at
-    if asked is None:
+    wanted = at or changes.at
+    if wanted is None:
         return WhatIfSubject(heads[-1])
-    until = time_asked(app, day, asked)
+    until = requested_time(app, day, wanted)
     cycles = [head for head in heads if head.at <= until]
     if not cycles:
         raise too_early(day, until, heads[0].at, symbol)
     head = cycles[-1]
     if changes.at is None:
         return WhatIfSubject(head)
-    until = time_asked(app, day, changes.at)
+    until = requested_time(app, day, changes.at)
     began = until.replace(second=0, microsecond=0) if changes.at.count(":") < 2 else until
     _require_open(app, day, until)
     return WhatIfSubject(head, None if began <= head.at <= until else began)

@@ -11,7 +11,7 @@ from papervenue.faces.face import Face, Parts, Serving
 from papervenue.faces.guard import account_of, command_of
 from papervenue.faces.web import Call, Reply, ok, route
 from papervenue.jsontext import encode, plain, to_decimal
-from papervenue.margined.accounts import standing
+from papervenue.margined.accounts import equity_and_margins
 from papervenue.margined.admission import refuse
 from papervenue.refusal import not_found
 
@@ -68,7 +68,7 @@ def _serve(serving: Serving) -> Parts:
 
     def account(call: Call) -> Reply:
         owner = account_of(call, engine)
-        now = standing(engine, owner)
+        now = equity_and_margins(engine, owner)
         money = {name: plain(value) for name, value in asdict(now).items()}
         return ok(money | {"equity": plain(now.equity), "positions": _positions(owner)})
 

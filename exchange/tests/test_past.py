@@ -123,7 +123,7 @@ def maker_of(symbol: str) -> Maker:
     return of_instrument(grid.instrument, 0.0, tuple(shocks_of(SEED, AROUND.all).items()))
 
 
-@pytest.mark.parametrize(("symbol", "index"), [(XBT, -2), (PEPE, -2), (XBT, AROUND.place(SHOCK) - AROUND.first)])
+@pytest.mark.parametrize(("symbol", "index"), [(XBT, -2), (PEPE, -2), (XBT, AROUND.position_of(SHOCK) - AROUND.first)])
 def test_minutes_of_the_past_are_those_of_the_obvious_model(symbol: str, index: int) -> None:
     day, session = coins().history_day(symbol, -index), AROUND.session(index)
     assert day is not None

@@ -16,7 +16,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
-from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_asked
+from tradebot.timetable.sessions import NEAR_END_DAYS, calendar_end, difference, last_calendar_fetch
 from tradebot.venues.alpaca.capabilities import ALPACA
 
 FIRST = date(2026, 1, 1)
@@ -159,7 +159,7 @@ def test_empty_calendar_of_the_broker_is_ignored() -> None:
     with pytest.raises(TemporaryError, match="lists no session from 2026-11-16"):
         ask(desk.ledger, ALPACA, lambda first, last, name: [], usual.clock(MORNING), desk.events, "test")
     assert list(desk.stored().values()) == COMING
-    assert last_asked(desk.ledger, MORNING) is None
+    assert last_calendar_fetch(desk.ledger, MORNING) is None
 
 
 def test_calendar_near_its_end_is_reported_once_a_day_with_the_days_left() -> None:

@@ -12,7 +12,7 @@ from tradebot.adapters.models import signing
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, close, code_in_force, strategies
 from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.adapters.text.extras import install
-from tradebot.app.policy import PolicyStrategy, place_of
+from tradebot.app.policy import PolicyStrategy, model_storage
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
@@ -80,5 +80,5 @@ def test_time_of_an_answer_counts_where_a_bot_trades_and_in_no_backtest(signed: 
 def test_paths_are_full_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     usual = {"folder": "models", "public_key": "ab" * 32, "models": ["0" * 16]}
-    place = place_of(PolicySettings.model_validate({**usual, "results": "~/results.json"}))
+    place = model_storage(PolicySettings.model_validate({**usual, "results": "~/results.json"}))
     assert (place.folder, place.results) == (tmp_path / "models", Path.home() / "results.json")

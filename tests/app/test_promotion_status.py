@@ -9,7 +9,7 @@ import tradebot
 from tests.kit.values import NOW
 from tradebot.adapters.plugins.code_digest import BUILT_IN, StrategyCode
 from tradebot.adapters.plugins.code_tree import tree_digest
-from tradebot.app.promotion_status import SUBMITTED, digest_of, in_force, standing
+from tradebot.app.promotion_status import SUBMITTED, digest_of, in_force, last_promotion
 from tradebot.app.settings import load
 from tradebot.model.promotion import Promotion, Rung
 from tradebot.model.struct_tools import replace
@@ -54,21 +54,21 @@ def test_promotion_outlives_a_docstring_and_a_renamed_module_and_no_changed_oper
     promoted = replace(PAPER, digest=with_code("strategies/rotation.py", text))
     reworded = text.replace('"""The rotation', '"""Rotate: the rotation', 1)
     assert reworded != text
-    assert standing((promoted,), "flow", with_code("strategies/turning.py", reworded)) == promoted
+    assert last_promotion((promoted,), "flow", with_code("strategies/turning.py", reworded)) == promoted
     assert (
-        standing((promoted,), "flow", with_code("strategies/rotation.py", text.replace(" >= least", " > least")))
+        last_promotion((promoted,), "flow", with_code("strategies/rotation.py", text.replace(" >= least", " > least")))
         is None
     )
 
 
 def test_last_promotion_counts_if_it_is_of_the_same_hash() -> None:
     rows = (SHADOW, replace(PAPER, strategy="mine"), PAPER)
-    assert standing(rows, "flow", "abc") == PAPER
-    assert standing(rows, "flow", "other") is None
-    assert standing(rows[:1], "flow", "abc") == SHADOW
-    assert standing(rows, "rotation", "abc") is None
+    assert last_promotion(rows, "flow", "abc") == PAPER
+    assert last_promotion(rows, "flow", "other") is None
+    assert last_promotion(rows[:1], "flow", "abc") == SHADOW
+    assert last_promotion(rows, "rotation", "abc") is None
     # What was promoted before it was changed isn't again when it is changed back: a person has to say so.
-    assert standing((PAPER, replace(SHADOW, digest="other")), "flow", "abc") is None
+    assert last_promotion((PAPER, replace(SHADOW, digest="other")), "flow", "abc") is None
 
 
 def test_higher_promotion_of_two_folders_counts_unless_it_was_put_down_since() -> None:

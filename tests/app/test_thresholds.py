@@ -107,14 +107,14 @@ def test_places_are_in_the_order_of_their_numbers(scale: Scale, data: st.DataObj
     place = data.draw(st.integers(scale.first, scale.last - 1))
     number, following = scale.at(place), scale.at(place + 1)
     assert scale.least <= number < following <= scale.most
-    assert scale.place(number, ROUND_FLOOR) == scale.place(number, ROUND_CEILING) == place
+    assert scale.index_of(number, ROUND_FLOOR) == scale.index_of(number, ROUND_CEILING) == place
     between = (number + following) / 2
-    assert (scale.place(between, ROUND_FLOOR), scale.place(between, ROUND_CEILING)) == (place, place + 1)
+    assert (scale.index_of(between, ROUND_FLOOR), scale.index_of(between, ROUND_CEILING)) == (place, place + 1)
     assert len(format_typed(number).replace(".", "").strip("0")) <= 3 or number == scale.most
     assert scale.whole is False or number == int(number)
 
 
 @given(st.decimals("0.0001", 1, places=9))
 def test_a_neighbor_is_within_three_percent_and_a_half(number: Decimal) -> None:
-    above = FRACTION.at(FRACTION.place(number, ROUND_CEILING))
+    above = FRACTION.at(FRACTION.index_of(number, ROUND_CEILING))
     assert number <= above <= number * Decimal("1.034")

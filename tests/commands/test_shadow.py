@@ -135,7 +135,7 @@ def test_lost_marker_loses_no_books(bot: Bot) -> None:
 
 
 def test_strategy_with_positions_at_the_broker_waits_until_they_are_closed(bot: Bot) -> None:
-    with patch("commands.shadow.still_held", lambda app, name: 2):
+    with patch("commands.shadow.count_open_positions", lambda app, name: 2):
         said = bot.says("shadow")
     assert "in shadow once its 2 positions at the broker are closed" in " ".join(said.out.split())
 

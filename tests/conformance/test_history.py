@@ -22,7 +22,7 @@ def test_orders_are_found_by_both_ids_while_they_work_and_after_they_have_ended(
     for status in (OrderStatus.NEW, OrderStatus.CANCELED):
         found = desk.reader.order(intent.client_order_id)
         assert found is not None
-        assert intent.asked_for(found)
+        assert intent.matches_order(found)
         assert (found.venue_id, found.status) == (order.venue_id, status)
         assert desk.reader.follower(order.venue_id) == found
         assert list(desk.reader.legs(order.venue_id)) == []

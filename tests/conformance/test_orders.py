@@ -52,7 +52,7 @@ def replace_of(desk: VenueAccount, order: Order, factor: str = "0.85") -> Intent
 def test_an_order_is_accepted_as_it_was_asked_for_by_one_request(desk: VenueAccount) -> None:
     intent, order = desk.rests()
     assert len(desk.played.sent) == 1
-    assert intent.asked_for(order)
+    assert intent.matches_order(order)
     assert (order.limit_price, order.quantity) == (intent.limit_price, intent.quantity)
     assert not order.filled_quantity
     assert order.submitted_at == desk.now
@@ -148,7 +148,7 @@ def test_an_answer_with_a_spoiled_field_is_never_taken_for_another_order_or_a_re
         reply = desk.orders.submit(intent)
         desk.played.road.lie = truth
         assert reply.outcome is not WriteOutcome.REJECTED, place
-        assert reply.outcome is WriteOutcome.UNKNOWN or (reply.order and intent.asked_for(reply.order)), place
+        assert reply.outcome is WriteOutcome.UNKNOWN or (reply.order and intent.matches_order(reply.order)), place
         outcomes.append(reply.outcome)
     assert outcomes.count(WriteOutcome.UNKNOWN) >= 6
 

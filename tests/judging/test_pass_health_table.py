@@ -220,7 +220,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("serve", seen.Serve(False, None, 30, "serve 7", True), DEGRADED, "stopped"),
     ("serve", seen.Serve(False, None, 30, "cron 9", False), OK, "not in use"),
     ("serve", seen.Serve(False, None, 0, "", False), UNKNOWN, "no slot was claimed"),
-    ("serve", seen.Serve(True, None, 30, "serve 7", True), UNKNOWN, "left no note"),
+    ("serve", seen.Serve(True, None, 30, "serve 7", True), UNKNOWN, "recorded no status"),
     ("serve", seen.Serve(True, note(ago(31)), 30, "serve 7", True), FAILED, "hangs or is stopped"),
     ("serve", seen.Serve(True, note(lanes={}), 30, "serve 7", True), DEGRADED, "starting or ending"),
     ("serve", seen.Serve(False, note(lanes={}), 30, "serve 7", True), DEGRADED, "it was stopped"),

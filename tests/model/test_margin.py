@@ -295,7 +295,7 @@ def test_levels_and_marks_are_missed_only_of_what_is_held_ordered_or_asked_about
     assert listed.lacking() == (Reason.MARK_UNKNOWN, "MSFT")
     empty = replace(listed, listings={"AAPL": leveled(), "MSFT": leveled("MSFT", levels=())})
     assert empty.lacking() == (Reason.MARGIN_LEVELS_UNKNOWN, "MSFT")
-    assert ordered.as_held.lacking() is None
+    assert ordered.without_orders.lacking() is None
 
 
 def test_a_price_is_as_far_from_the_mark_as_its_distance_says() -> None:

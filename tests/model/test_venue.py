@@ -45,7 +45,7 @@ def test_the_date_of_a_moment_is_what_the_zones_calendar_shows(at: datetime, zon
     ],
 )
 def test_a_zone_has_one_name_all_year_round(zone: str, label: str, place: str) -> None:
-    assert (VenueDay(zone).label, VenueDay(zone).place) == (label, place)
+    assert (VenueDay(zone).label, VenueDay(zone).zone_name) == (label, place)
 
 
 def test_a_usual_session_follows_the_clock_and_not_utc() -> None:

@@ -453,17 +453,17 @@ UNTOLD: list[dict[str, object]] = [{"order_type": OrderType.UNKNOWN}, {"limit_pr
 def test_an_order_that_differs_in_any_field_is_not_ours(change: dict[str, object], operation: Operation) -> None:
     intent, order = promised()
     intent = replace(intent, operation=operation)
-    assert intent.asked_for(order)
+    assert intent.matches_order(order)
     # What a replaced order had filled before may be counted out of the one that follows it.
     fewer = operation is Operation.REPLACE and change == {"quantity": Decimal(4)}
-    assert intent.asked_for(replace(order, **change)) is fewer  # type: ignore[arg-type]
+    assert intent.matches_order(replace(order, **change)) is fewer  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("operation", [Operation.SUBMIT, Operation.REPLACE])
 @pytest.mark.parametrize("change", UNTOLD, ids=str)
 def test_a_field_that_the_venue_leaves_out_is_no_difference(change: dict[str, object], operation: Operation) -> None:
     intent, order = promised()
-    assert replace(intent, operation=operation).asked_for(replace(order, **change))  # type: ignore[arg-type]
+    assert replace(intent, operation=operation).matches_order(replace(order, **change))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("limit_price", "ours"), [(None, True), (Decimal(100), False)])
@@ -471,7 +471,7 @@ def test_an_order_without_a_limit_is_not_one_with_a_limit(limit_price: Decimal |
     intent, order = promised()
     market = replace(intent, order_type=OrderType.MARKET, limit_price=None)
     kind = OrderType.MARKET if limit_price is None else OrderType.LIMIT
-    assert market.asked_for(replace(order, order_type=kind, limit_price=limit_price)) is ours
+    assert market.matches_order(replace(order, order_type=kind, limit_price=limit_price)) is ours
 
 
 @pytest.mark.parametrize("limit_price", [Decimal(90), None])

@@ -13,7 +13,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.replaying.record_writer import (
     PartCache,
     RecordParts,
-    asked_digest,
+    arguments_digest,
     digest_of,
     encode_steps,
     plain,
@@ -39,7 +39,7 @@ def test_text_is_named_by_its_content_in_each_record_and_after_everything_was_fo
 )
 def test_question_has_the_digest_of_what_it_was_about(asked: tuple[object, ...]) -> None:
     told = encode_steps([list(one) if isinstance(one, tuple) else one for one in asked])
-    assert asked_digest(asked) == blake2b(told, digest_size=8).digest()
+    assert arguments_digest(asked) == blake2b(told, digest_size=8).digest()
     assert plain(asked) == [list(one) if isinstance(one, tuple) else one for one in asked]
 
 

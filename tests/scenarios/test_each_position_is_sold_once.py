@@ -82,7 +82,7 @@ class FatefulVenue(FakeVenue):
         held = self.book.get(intent.client_order_id)
         if held is None:
             return Reply(WriteOutcome.ACCEPTED, self.rest(intent.client_order_id, intent.instrument.symbol, intent))
-        same = intent.asked_for(held)
+        same = intent.matches_order(held)
         return Reply(WriteOutcome.ACCEPTED if same else WriteOutcome.REJECTED, held, None if same else ID_CONFLICT)
 
     def _cancelled(self, intent: Intent) -> Reply:

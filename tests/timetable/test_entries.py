@@ -26,7 +26,7 @@ def test_lines_are_written_as_they_were_read() -> None:
     written = SHIPPED.to_settings()
     lines = [parse(job, value, VENUE_DAY) for job, value in written.items()]
     assert Timetable(line for line in lines if line) == SHIPPED
-    assert SHIPPED != written
+    assert written != SHIPPED
     assert written["reconcile"] == "every 15m from open+1m until close"
     assert written["audit"] == {"verb": "audit", "when": "close+10m", "late": "once until 12h", "limit": "5m"}
 

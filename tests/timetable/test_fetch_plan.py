@@ -170,7 +170,7 @@ def test_a_plan_knows_its_calls_its_first_fetch_and_how_old_replies_get() -> Non
     assert made.calls == made.wanted_calls == 53 * (78 + 39 + 1) + 78
     assert made.alerts is not None
     assert made.alerts.oldest_s == pytest.approx(331.8)
-    assert (made.fits, made.given_up) == (True, ())
+    assert (made.fits, made.differences) == (True, ())
     assert set(outcomes(made).values()) == {"as configured"}
 
 
@@ -192,7 +192,7 @@ def test_a_plan_that_does_not_fit_says_what_it_gave_up_and_for_what() -> None:
 
 def test_a_source_without_a_limit_is_asked_as_configured() -> None:
     made = plan(5_000, None)
-    assert (made.calls, made.given_up, made.first_s) == (made.wanted_calls, (), 0.0)
+    assert (made.calls, made.differences, made.first_s) == (made.wanted_calls, (), 0.0)
     assert made.room(130) is None
 
 
@@ -207,10 +207,10 @@ def test_the_rest_of_a_session_is_planned_with_the_calls_that_are_left() -> None
     rest = made.calls_after(12_420, asked_s)
     assert rest == 53 * (37 + 18) + 37
     same = FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, remaining=rest)
-    assert (same.calls, same.given_up) == (rest, ())
+    assert (same.calls, same.differences) == (rest, ())
     less = FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, remaining=rest - 500)
     assert "left out" not in outcomes(less).values()
-    assert less.given_up
+    assert less.differences
     assert less.calls <= rest - 500
     assert FetchPlan.of(needs(53), TIMES, USUAL, ALLOWANCE, from_s=12_420, asked_s=asked_s, remaining=-7).calls == 0
 

@@ -25,17 +25,17 @@ from tradebot.timetable.sessions import (
     Slot,
     begun_by,
     calendar_end,
+    claim_calendar_fetch,
     compare_sessions,
     contradicts,
     difference,
     differences,
     due_at,
     is_due,
-    last_asked,
+    last_calendar_fetch,
     last_morning,
     last_session,
     next_open,
-    note_asked,
     note_difference,
     session_date,
     session_of,
@@ -89,18 +89,18 @@ def test_a_day_begins_at_eight_in_new_york(now: datetime, morning: datetime) -> 
 def test_the_calendar_is_due_once_each_morning_whichever_job_asked() -> None:
     books, clock = ledger(), venue_clock()
     assert is_due(books, clock, VENUE_DAY)
-    note_asked(books, CalendarRequest(last_morning(NOW, VENUE_DAY) - HOUR), "cron")
+    claim_calendar_fetch(books, CalendarRequest(last_morning(NOW, VENUE_DAY) - HOUR), "cron")
     assert is_due(books, clock, VENUE_DAY), "that was before this morning"
-    note_asked(books, CalendarRequest(NOW), "cron")
+    claim_calendar_fetch(books, CalendarRequest(NOW), "cron")
     assert not is_due(books, clock, VENUE_DAY)
-    assert last_asked(books, NOW) == CalendarRequest(NOW)
+    assert last_calendar_fetch(books, NOW) == CalendarRequest(NOW)
     closed = VenueClock(NIGHT + 13 * HOUR, False, TOMORROW.open, TOMORROW.close)
     assert is_due(books, closed, VENUE_DAY), "a new morning"
 
 
 def test_a_request_under_a_clock_that_was_ahead_does_not_count() -> None:
     books = ledger()
-    note_asked(books, CalendarRequest(NOW + HOUR), "serve")
+    claim_calendar_fetch(books, CalendarRequest(NOW + HOUR), "serve")
     assert is_due(books, venue_clock(), VENUE_DAY)
 
 
@@ -128,7 +128,7 @@ def test_a_clock_that_says_what_is_stored_contradicts_nothing(clock: VenueClock)
 @pytest.mark.parametrize("clock", WRONG.values(), ids=WRONG.keys())
 def test_a_clock_that_says_otherwise_makes_it_due_again_after_a_while(clock: VenueClock) -> None:
     books = ledger()
-    note_asked(books, CalendarRequest(clock.now), "serve")
+    claim_calendar_fetch(books, CalendarRequest(clock.now), "serve")
     assert not is_due(books, clock, VENUE_DAY)
     assert is_due(books, replace(clock, now=clock.now + AGAIN), VENUE_DAY)
 
@@ -151,12 +151,12 @@ def test_the_calendar_ends_where_the_first_of_the_two_does() -> None:
     books = ledger()
     assert calendar_end(books, NOW + 9 * DAY, VENUE_DAY) is None
     assert calendar_end(books, NOW, VENUE_DAY) == TOMORROW.date
-    note_asked(books, CalendarRequest(NOW, SESSION.date), "serve")
-    note_asked(books, CalendarRequest(NOW + HOUR / 2, SESSION.date), "cron")
+    claim_calendar_fetch(books, CalendarRequest(NOW, SESSION.date), "serve")
+    claim_calendar_fetch(books, CalendarRequest(NOW + HOUR / 2, SESSION.date), "cron")
     assert calendar_end(books, NOW + HOUR, VENUE_DAY) == SESSION.date
-    note_asked(books, CalendarRequest(NOW + HOUR, None), "serve")
+    claim_calendar_fetch(books, CalendarRequest(NOW + HOUR, None), "serve")
     assert calendar_end(books, NOW + HOUR, VENUE_DAY) == TOMORROW.date
-    assert last_asked(books, NOW + 3 * DAY) is None
+    assert last_calendar_fetch(books, NOW + 3 * DAY) is None
 
 
 def stored(drawn: Drawn) -> MemoryLedger:

@@ -19,12 +19,12 @@ from tradebot.timetable.sessions import (
     CALENDAR_KNOWN,
     NEAR_END_DAYS,
     CalendarRequest,
+    claim_calendar_fetch,
     compare_sessions,
     difference,
     hours,
-    last_asked,
+    last_calendar_fetch,
     last_morning,
-    note_asked,
     note_difference,
 )
 
@@ -125,8 +125,8 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
     ledger.put_sessions(
         [change.after for change in main if change.after], gone=[c.day for c in main if c.before and not c.after]
     )
-    until, before = max(theirs), last_asked(ledger, clock.now)
-    note_asked(ledger, CalendarRequest(clock.now, until if is_long and until < last else None), by)
+    until, before = max(theirs), last_calendar_fetch(ledger, clock.now)
+    claim_calendar_fetch(ledger, CalendarRequest(clock.now, until if is_long and until < last else None), by)
     # Days that only the broker has, and that weren't known before, are not changes.
     changed = [_change_details(change, venue) for change in main if change.in_both or change.before]
     for details in (*changed, *_ask_for_others(ledger, read, clock, today)):

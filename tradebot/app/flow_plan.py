@@ -42,7 +42,7 @@ def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[s
     yield from fetching_problems(needs, settings.timetable[Job.FETCH_FLOW], whole_day(settings.day), allowance)
 
 
-def given_up(settings: Sections, rules: Rules) -> Iterator[str]:
+def slowed_kinds(settings: Sections, rules: Rules) -> Iterator[str]:
     """Yield a sentence for each kind of flow facts that can't be fetched as often as configured."""
     from tradebot.desk.fetching import keys_of
 
@@ -51,7 +51,7 @@ def given_up(settings: Sections, rules: Rules) -> Iterator[str]:
         return
     universe = flow.universe or settings.universe
     needed = {kind: keys_of(kind, universe, rules) for kind in in_order(flow.kinds(), rules.poll_s)}
-    for line in plan_of(settings, needed, allowance).given_up:
+    for line in plan_of(settings, needed, allowance).differences:
         name, usual = line.need.name, span(line.need.interval_s)
         if line.interval_s is None:
             yield f"{name} isn't fetched at all, because the flow source's limits leave no calls for it"

@@ -14,7 +14,7 @@ from tradebot.adapters.state.user_files import describe_sources, read_env_file
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.baseline import differences
 from tradebot.app.keys import load_gates
-from tradebot.app.settings import PLANNING, Loaded, accepted_settings, load, mode_said, modes_said
+from tradebot.app.settings import PLANNING, Loaded, accepted_settings, configured_modes, load, mode_text
 from tradebot.app.venues import EARLIER_NAMES
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
 from tradebot.gates.permission import PermissionInputs
@@ -27,7 +27,11 @@ MB = 1_000_000
 
 def refuse_other_mode(folder: StateFolder, environ: Mapping[str, str], file: Path | None) -> None:
     """Raise OperatorError if the environment, .env or the file names a mode other than the folder's."""
-    for mode, where, remedy in (*modes_said(environ, None), *_env_file_modes(folder, environ), *modes_said({}, file)):
+    for mode, where, remedy in (
+        *configured_modes(environ, None),
+        *_env_file_modes(folder, environ),
+        *configured_modes({}, file),
+    ):
         if mode and mode != folder.mode:
             other = f", or make another state: tradebot init --mode {mode} --state-dir NEW" if mode in set(Mode) else ""
             raise OperatorError(f"{where} says {mode}, but {folder.path} was created for {folder.mode}", remedy + other)
@@ -44,7 +48,9 @@ def _env_file_modes(folder: StateFolder, environ: Mapping[str, str]) -> Iterator
         variables = read_env_file(ENV_FILE)
     except OperatorError:
         return
-    for mode, name, _ in modes_said({name: text for name, text in variables.items() if name not in environ}, None):
+    for mode, name, _ in configured_modes(
+        {name: text for name, text in variables.items() if name not in environ}, None
+    ):
         yield mode, f"{name} in {ENV_FILE}", f"remove {name} from {ENV_FILE}"
 
 
@@ -185,7 +191,7 @@ def accepted_instead(
     baseline, readable = _baseline(folder), [_readable(file) for file in files]
     if baseline is None:
         raise error
-    loaded = accepted_settings(baseline.values, mode_said(readable[0].get("mode")), error)
+    loaded = accepted_settings(baseline.values, mode_text(readable[0].get("mode")), error)
     shadow = any(values.get("shadow") is True for values in readable) or f"{PREFIX}SHADOW" in environ
     same = (loaded.settings.mode, loaded.settings.venue) == (folder.mode, folder.venue)
     if not same or (shadow and not loaded.settings.shadow):

@@ -32,7 +32,7 @@ class PolicyStrategy(ModelProcess):
         require_extra(f"strategies.{name}")
         self._settings = PolicySettings.model_validate(settings)
         acting = ModelSelection(self._settings.mode, self._settings.combine, self._settings.result_sessions, {})
-        model_location = place_of(self._settings)
+        model_location = model_storage(self._settings)
         if surroundings.noted is not None:
             model_location = replace(model_location, noted=surroundings.noted, answer_ms=self._settings.answer_ms)
         super().__init__(model_location, acting, surroundings, name)
@@ -60,7 +60,7 @@ class PolicyStrategy(ModelProcess):
         return instead(self._rule, view, targets) if isinstance(targets, Decision) else targets
 
 
-def place_of(settings: PolicySettings) -> ModelLocation:
+def model_storage(settings: PolicySettings) -> ModelLocation:
     """Return the location of the models in the settings, with absolute paths."""
     results = None if settings.results is None else _full(settings.results)
     return ModelLocation(_full(settings.folder), settings.public_key or "", settings.models, results=results)

@@ -60,7 +60,7 @@ def values_of(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return {key: value for key, value in section.items() if key not in NO_VALUES}
 
 
-def standing(promotions: Sequence[Promotion], name: str, digest: str | None) -> Promotion | None:
+def last_promotion(promotions: Sequence[Promotion], name: str, digest: str | None) -> Promotion | None:
     """Return a strategy's last promotion with this code and these values; None if it is a candidate."""
     last = next((promotion for promotion in reversed(promotions) if promotion.strategy == name), None)
     return last if last is not None and last.digest == digest else None
@@ -71,7 +71,7 @@ def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | 
     promotions = [promotion for promotion in (own, elsewhere) if promotion is not None]
     if own is not None and own.why:
         promotions = [promotion for promotion in promotions if promotion is own or promotion.at > own.at]
-    return max(promotions, key=lambda promotion: (promotion.rung.place, promotion.at), default=None)
+    return max(promotions, key=lambda promotion: (promotion.rung.step, promotion.at), default=None)
 
 
 def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, Climbed]:
@@ -83,7 +83,7 @@ def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[st
 def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Climbed:
     own, settings = [promotion for promotion in promotions if promotion.strategy == name], loaded.settings
     digest, needed = digest_of(settings, name, loaded.effective), Rung.LIVE_SMALL.words
-    last = standing(own, name, digest)
+    last = last_promotion(own, name, digest)
     if last is None:
         if not own:
             return Climbed(NONE, Rung.CANDIDATE.words, needed, Reason.NOT_PROMOTED)
@@ -111,7 +111,7 @@ def unproven(app: App) -> tuple[str, ...]:
     promotions, unproven = app.books.promotions.every(), list[str]()
     for name in dict.fromkeys(promotion.strategy for promotion in promotions):
         own = [promotion for promotion in promotions if promotion.strategy == name]
-        last = standing(own, name, digest_of(app.settings, name))
+        last = last_promotion(own, name, digest_of(app.settings, name))
         if last is not None and last.sentence and last.rung in REAL_MONEY:
             typed = takewhile(lambda problem: problem.sentence, reversed(own))
             since = min(promotion.at for promotion in typed)

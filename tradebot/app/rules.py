@@ -33,7 +33,7 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
     a strategy names itself, unless such a name is the root of a discovered contract. They aren't settings: a person
     accepts discovery or a root once, not each list of a venue.
     """
-    universe, stands_for = tuple(discovered or settings.universe), standing_for(settings, discovered)
+    universe, stands_for = tuple(discovered or settings.universe), symbol_finder(settings, discovered)
     flow, registry, driver = settings.strategies.flow, settings.registry, driver_for(settings.venue)
     return Rules(
         mode=settings.mode,
@@ -49,7 +49,7 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
         own=dict(_own(settings, universe, stands_for, asks=asks)),
         flow=flow.window() if flow else None,
         displacement=_if_enabled(settings.displacement),
-        approval=_if_asked(settings.approval) if asks else None,
+        approval=_if_approval_needed(settings.approval) if asks else None,
         registry=registry if registry and registry.enabled else None,
         pinned=frozenset(map(driver.symbol, registry.pinned if registry else ())),
         coin=driver.coin,
@@ -81,7 +81,7 @@ def symbols_on(settings: Sections, rules: Rules, names: Iterable[str], today: da
     return tuple(symbols)
 
 
-def standing_for(settings: Sections, discovered: Sequence[str]) -> Callable[[str], str]:
+def symbol_finder(settings: Sections, discovered: Sequence[str]) -> Callable[[str], str]:
     """Return a function that maps a name in the settings to its symbol: the name itself, or the contract of a root."""
     driver = driver_for(settings.venue)
     if driver.months is None:
@@ -162,7 +162,7 @@ def _own(
         universe = tuple(map(stands_for, section.universe or everything))
         displacement, execution = _if_enabled(settings.displacement_of(name)), settings.execution_of(name)
         limits, times = settings.limits_of(name), section.times or ""
-        approval = _if_asked(settings.approval_of(name)) if asks else None
+        approval = _if_approval_needed(settings.approval_of(name)) if asks else None
         yield (
             name,
             OwnRules(
@@ -184,5 +184,5 @@ def _if_enabled(rules: DisplacementRules) -> DisplacementRules | None:
     return rules if rules.enabled else None
 
 
-def _if_asked(rules: ApprovalRules) -> ApprovalRules | None:
+def _if_approval_needed(rules: ApprovalRules) -> ApprovalRules | None:
     return rules if rules.wait_s else None

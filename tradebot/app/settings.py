@@ -141,7 +141,7 @@ def load(
         origins[path] = variables.get(_dashless(path), ENVIRONMENT)
     settings = validate(merged, origins, purpose)
     warnings += pinned_outside(settings, origins)
-    return Loaded(settings, origins, mode_said(user.get("mode")), left_out=left_out, warnings=warnings)
+    return Loaded(settings, origins, mode_text(user.get("mode")), left_out=left_out, warnings=warnings)
 
 
 def validate(merged: Mapping[str, object], origins: Mapping[str, str], purpose: object = None) -> Settings:
@@ -186,7 +186,7 @@ def accepted_settings(values: Mapping[str, object], file_mode: str, error: Confi
     return Loaded(settings, dict.fromkeys(Settings.model_fields, "accepted"), file_mode, error)
 
 
-def mode_said(value: object) -> str:
+def mode_text(value: object) -> str:
     """Return a mode as written, in lower case and truncated; empty if none was set.
 
     A value with a leading or trailing space isn't a valid mode; it is returned in quotes, which show the space.
@@ -195,15 +195,15 @@ def mode_said(value: object) -> str:
     return text if text == text.strip() else repr(text)
 
 
-def modes_said(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[str, str, str]]:
+def configured_modes(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[str, str, str]]:
     """Yield each mode that the environment or a file names, its location, and the next step if it is wrong."""
     for name in ("TRADING_MODE", "TRADEBOT_MODE", "MODE"):
-        mode = mode_said(environ.get(name))
+        mode = mode_text(environ.get(name))
         # Other programs use MODE too, so it counts only if it has one of our modes.
         if name != "MODE" or mode.strip("' ") in set(Mode):
             yield mode, name, f"unset {name}"
     if file:
-        yield mode_said(load_yaml(file).get("mode")), f"{file} (mode:)", f"remove mode: from {file}"
+        yield mode_text(load_yaml(file).get("mode")), f"{file} (mode:)", f"remove mode: from {file}"
 
 
 def _mode(*layers: Mapping[str, object]) -> str:

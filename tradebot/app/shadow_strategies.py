@@ -59,14 +59,14 @@ def in_shadow(app: App) -> Mapping[str, str]:
     return strategies
 
 
-def still_held(app: App, name: str) -> int:
+def count_open_positions(app: App, name: str) -> int:
     """Return the number of a strategy's open positions at the broker; it is in shadow once there are none."""
     return sum(
         position.strategy == name and position.quantity != 0 for position in app.books.totals().positions.values()
     )
 
 
-def place_of(app: App, name: str) -> Path:
+def shadow_folder(app: App, name: str) -> Path:
     return app.folder.path / SHADOWS / name
 
 
@@ -90,7 +90,7 @@ def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
             f"{app.settings.capabilities.title} settles by margin and funding, and shadow simulates neither",
             f"set strategies.{name}.shadow: false, or run the strategy in a bot of its own with shadow: true",
         )
-    path, values = place_of(app, name), values_of(app, name)
+    path, values = shadow_folder(app, name), values_of(app, name)
     loaded = load(None, {}, {"mode": app.folder.mode}, PLANNING, values=values)
     if not state_folder.has_marker(path) and (path / MARKER_COPY).exists():
         # The marker is written last, so if it is missing, the rest may be incomplete.

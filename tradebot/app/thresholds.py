@@ -53,14 +53,14 @@ class Scale(Struct, frozen=True):
     @property
     def first(self) -> int:
         """Return the index of the lowest number."""
-        return self.next_to(self.least, 1) if self.above else self.place(self.least, ROUND_FLOOR)
+        return self.next_to(self.least, 1) if self.above else self.index_of(self.least, ROUND_FLOOR)
 
     @property
     def last(self) -> int:
         """Return the index of the highest number."""
-        return self.place(self.most, ROUND_CEILING)
+        return self.index_of(self.most, ROUND_CEILING)
 
-    def place(self, number: Decimal, rounding: str) -> int:
+    def index_of(self, number: Decimal, rounding: str) -> int:
         """Return a number's index, or that of the number below (ROUND_FLOOR) or above (ROUND_CEILING)."""
         if number <= 0:
             return self._zero
@@ -71,7 +71,7 @@ class Scale(Struct, frozen=True):
     def next_to(self, number: Decimal, step: int) -> int:
         """Return the index of the next number above (`step` 1) or below (-1) a value that need not be on the scale."""
         rounding = ROUND_FLOOR if step > 0 else ROUND_CEILING
-        return self.place(number, rounding) + step
+        return self.index_of(number, rounding) + step
 
     @property
     def _zero(self) -> int:

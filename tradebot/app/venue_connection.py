@@ -60,7 +60,7 @@ def ports_of_exchange(folder: Path) -> Mapping[str, int]:
     return ports(folder)
 
 
-def told_at(headers: Mapping[str, str]) -> datetime | None:
+def engine_time_of(headers: Mapping[str, str]) -> datetime | None:
     """Return the embedded exchange's time of a reply; None if its headers don't have it."""
     made_at = headers.get(ANSWER_MADE_AT)
     return parse_time(made_at) + timedelta(seconds=float(headers.get(ANSWER_TOOK, 0))) if made_at else None
@@ -89,7 +89,7 @@ class FlowTalk(NamedTuple):
     now: Callable[[], datetime]
     let_pass: Callable[[float], object]
     heard: Callable[[HttpReply], None]
-    told_at: Callable[[HttpReply], datetime | None]
+    engine_time_of: Callable[[HttpReply], datetime | None]
 
 
 def flow_source_of(settings: Settings, url: str | None, key: str | None, folder: Path, talk: FlowTalk) -> UnusualWhales:
@@ -111,7 +111,7 @@ def flow_source_of(settings: Settings, url: str | None, key: str | None, folder:
         allowance=allowance_of(settings),
         quota_file=folder / state_folder.FLOW_QUOTA,
         heard=talk.heard,
-        told_at=talk.told_at,
+        told_at=talk.engine_time_of,
     )
 
 

@@ -25,12 +25,12 @@ from tradebot.app.venue_connection import (
     ANSWER_TOOK,
     FlowTalk,
     drift_tally,
+    engine_time_of,
     flow_source_of,
     ports_of_exchange,
     require_sending,
     secrets_for,
     started_exchange,
-    told_at,
 )
 from tradebot.app.venues import driver_for
 from tradebot.errors import OperatorError, TradebotError
@@ -342,7 +342,7 @@ class App(BotStores):
     def flow(self) -> UnusualWhales:
         """Return the flow source; raise OperatorError if its key isn't set."""
         url = self.exchange_url if self.mode is Mode.SANDBOX else self.settings.unusual_whales.url
-        talk = FlowTalk(self.now, self.let_pass, self._keep_exchange_time, self._told_at)
+        talk = FlowTalk(self.now, self.let_pass, self._keep_exchange_time, self._engine_time_of)
         return flow_source_of(self.settings, url, self.secrets.uw_key, self.folder.path, talk)
 
     @cached_property
@@ -391,11 +391,11 @@ class App(BotStores):
         took = answer.headers.get(ANSWER_TOOK) if self.mode is Mode.SANDBOX else None
         if took is not None:
             self.let_pass(float(took))
-        self._engine_time = self._told_at(answer)
+        self._engine_time = self._engine_time_of(answer)
 
-    def _told_at(self, answer: HttpReply) -> datetime | None:
+    def _engine_time_of(self, answer: HttpReply) -> datetime | None:
         """Return the embedded exchange's time of a reply; None from any other service."""
-        return told_at(answer.headers) if self.mode is Mode.SANDBOX else None
+        return engine_time_of(answer.headers) if self.mode is Mode.SANDBOX else None
 
     def now(self) -> datetime:
         """Return trading time, which is the venue's clock."""

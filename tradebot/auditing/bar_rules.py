@@ -241,7 +241,7 @@ def daily_times(stored: RawSeries, hours: Sequence[SessionSeconds], venue: Venue
         return
     for bar in odd:
         at = venue.local(datetime.fromtimestamp(bar.start_s, UTC))
-        words = f"starts at {at:%H:%M} in {venue.place}, not at midnight"
+        words = f"starts at {at:%H:%M} in {venue.zone_name}, not at midnight"
         words = f"no session on this {at:%A}" if at.time() == time() else words
         yield finding(stored, Flaw.NO_SESSION, bar.start_s, words, 1)
 

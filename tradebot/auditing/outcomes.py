@@ -454,7 +454,7 @@ def verdict(measured: MeasuredOutcome) -> str:
         return f"too little to know: {measured.sessions:,} of at least {least} sessions"
     if measured.is_found:
         return "it predicts" if measured.mean > 0 else "it predicts the opposite"
-    assert measured.needed is not None, "an interval comes with what it would take"
+    assert measured.needed is not None, "an interval has the number of sessions needed"
     if measured.needed <= measured.sessions:
         return f"no better than chance; an effect of {WORTH_SEEING:.1%} would probably show by now"
     return f"can't be told from chance; to see {WORTH_SEEING:.1%} takes about {pluralize(measured.needed, 'session')}"

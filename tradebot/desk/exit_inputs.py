@@ -89,7 +89,7 @@ def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decim
 
 
 def _watched_position(desk: Desk, position: Position) -> WatchedPosition:
-    entry_terms = desk.books.kept_of(position)
+    entry_terms = desk.books.terms_of(position)
     quote = desk.quotes.get(position.symbol) if _same_shares(desk, position) else None
     marks, listing = update_marks(position, quote, entry_terms), desk.listings.get(position.symbol)
     watched_position = replace(
@@ -209,7 +209,8 @@ class ExitFacts:
         if book.margin is None or book.margin.lacking():
             return {}
         return {
-            liquidation.symbol: liquidation.distance for liquidation in book.margin.as_held.liquidations(book.equity)
+            liquidation.symbol: liquidation.distance
+            for liquidation in book.margin.without_orders.liquidations(book.equity)
         }
 
     @cached_property

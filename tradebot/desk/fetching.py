@@ -20,7 +20,7 @@ from tradebot.ports.world import Call, Rules, World
 from tradebot.signals.fields import SOURCE_SECTORS
 from tradebot.signals.kinds import in_order, kind_names
 from tradebot.signals.normalize import normalize
-from tradebot.timetable.fetch_plan import ONCE_S, FetchPlan, in_turn, needs_of
+from tradebot.timetable.fetch_plan import ONCE_S, FetchPlan, fetch_priority, needs_of
 from tradebot.timetable.job_times import parse, whole_day
 from tradebot.timetable.sessions import last_session
 
@@ -69,7 +69,9 @@ class _Look(Struct, frozen=True, dict=True):
         fetched = [request for request in self.requests if request[0].name in planned]
         due = [request for request in fetched if self._is_due(request, planned[request[0].name])]
         places = {name: index for index, name in enumerate(planned)}
-        due.sort(key=lambda request: in_turn(request[0].core, places[request[0].name], self._asked_at(request)))
+        due.sort(
+            key=lambda request: fetch_priority(request[0].core, places[request[0].name], self._requested_at(request))
+        )
         room = self._plan.room(self._elapsed_s) if self._plan and self._is_open else None
         left_out = dict.fromkeys(kind.name for kind, _ in self.requests if kind.name not in planned)
         chosen = tuple(due if room is None else due[:room])
@@ -118,7 +120,7 @@ class _Look(Struct, frozen=True, dict=True):
         index = bisect_right(self._starts, last)
         return self._starts[index - 1] if index else last
 
-    def _asked_at(self, request: Request) -> float:
+    def _requested_at(self, request: Request) -> float:
         last = self._last[request[0].name, request[1]]
         return -inf if last is None else last.timestamp()
 
@@ -159,15 +161,15 @@ class _Look(Struct, frozen=True, dict=True):
         times, session = parse(rules.fetch_times, self.world.venue.day), whole_day(self.world.venue.day)
         needs = tuple(needs_of(self.world.needed_facts, rules.poll_s, rules.tightest.max_flow_age_s))
         plan, remaining = FetchPlan.of(needs, times, session, rules.allowance), self.world.flow.calls_left()
-        if remaining is None or not self._is_open or plan.calls_after(self._elapsed_s, self._asked_s) <= remaining:
+        if remaining is None or not self._is_open or plan.calls_after(self._elapsed_s, self._requested_s) <= remaining:
             return plan
-        elapsed_s, asked_s = self._elapsed_s, self._asked_s
+        elapsed_s, asked_s = self._elapsed_s, self._requested_s
         return FetchPlan.of(
             needs, times, session, rules.allowance, from_s=elapsed_s, asked_s=asked_s, remaining=remaining
         )
 
     @cached_property
-    def _asked_s(self) -> Mapping[str, float]:
+    def _requested_s(self) -> Mapping[str, float]:
         """Return when each kind's oldest reply of this session was requested, in seconds after the open.
 
         A kind is missing if any symbol has no reply yet.

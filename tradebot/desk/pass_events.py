@@ -193,7 +193,7 @@ def _overdue_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[Sy
 
 def _overfill_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[SystemEvent]:
     """Yield each position that an order has reversed, once."""
-    turned = [position for position in desk.positions if desk.books.kept_of(position).turned]
+    turned = [position for position in desk.positions if desk.books.terms_of(position).turned]
     before = _before(world, cycle, [position.symbol for position in turned]) if turned else None
     for position in turned:
         if before is None or not any(_closes_excess(record, position) for record in before.candidates):

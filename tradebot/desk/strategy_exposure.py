@@ -229,7 +229,7 @@ def risk_of_position(rules: Rules, books: Books, position: Position) -> Decimal 
     only moves toward profit.
     """
     entry_terms = books.kept.get(position.key, Kept())
-    watched = WatchedPosition(position, best_price(position, None, entry_terms.best), books.kept_of(position))
+    watched = WatchedPosition(position, best_price(position, None, entry_terms.best), books.terms_of(position))
     stop = levels(watched, rules.exits_watching(position, entry_terms)).stop
     if stop is None:
         return None

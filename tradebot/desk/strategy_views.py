@@ -110,7 +110,7 @@ class ViewBuilder:
             trades=MappingProxyType(self._trades.get(strategy.name, {})) if needs.trades else {},
             costs=self.world.rules.of(strategy.name).costs,
             sectors={symbol: sectors[symbol] for symbol in remaining if symbol in sectors},
-            kept=MappingProxyType(self._kept_of(lots)),
+            kept=MappingProxyType(self._stable_terms(lots)),
             features=MappingProxyType(rows),
             situation=self._situation(strategy.name) if needs.situation else None,
         )
@@ -223,7 +223,7 @@ class ViewBuilder:
     def _facts_of(self, universe: Sequence[str], kinds: frozenset[str]) -> dict[str, SymbolFacts]:
         return {symbol: self._facts[symbol].only(kinds) for symbol in universe if symbol in self._facts}
 
-    def _kept_of(self, lots: Mapping[str, Position]) -> dict[str, Kept]:
+    def _stable_terms(self, lots: Mapping[str, Position]) -> dict[str, Kept]:
         """Return the stored terms of positions, without best and worst prices, which change with every quote."""
         stored_terms = self.world.ledger.kept([position.key for position in lots.values()]) if lots else {}
         terms_by_symbol = {

@@ -217,11 +217,11 @@ class Follower:
         was_whole = self._whole
         if was_whole:
             self._keep(stream_rows.rows, at)
-        if stream_rows.up and (not was_whole or self._is_due(at)) and not (self._failed and self._asked_lately(at)):
+        if stream_rows.up and (not was_whole or self._is_due(at)) and not (self._failed and self._just_requested(at)):
             self._ask(self._with.symbols, session, now)
         if self._whole and not was_whole:
             self._keep(stream_rows.rows, at)
-        if stream_rows.up and self._whole and (self._doubtful or self._without_about) and not self._asked_lately(at):
+        if stream_rows.up and self._whole and (self._doubtful or self._without_about) and not self._just_requested(at):
             self._ask(self._with.symbols if self._doubtful else sorted(self._without_about), session, now)
 
     def finish(self, session: Session, now: Callable[[], datetime]) -> bool:
@@ -257,7 +257,7 @@ class Follower:
     def _is_due(self, at: datetime) -> bool:
         return self._complete is None or (at - self._complete).total_seconds() >= self._with.check_s
 
-    def _asked_lately(self, at: datetime) -> bool:
+    def _just_requested(self, at: datetime) -> bool:
         return self._asked is not None and timedelta() <= at - self._asked < AGAIN
 
     def _ask(self, symbols: Sequence[str], session: Session, now: Callable[[], datetime]) -> None:

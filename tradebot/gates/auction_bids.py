@@ -89,11 +89,11 @@ def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) ->
     """Yield a bid for each position, and each unfilled entry, of the participating strategies."""
     desk = account.desk
     leaving = making_room(desk, taking.own.keys())
-    given_way = _given_way(desk, taking)
+    given_way = _last_yields(desk, taking)
     worth = {(stake.strategy, stake.symbol): stake.usd for stake in account.book.stakes if stake.held}
     positions = [position for position in desk.positions if position.strategy in taking.own]
     for position in positions:
-        entry_terms, side = desk.books.kept_of(position), Side.of(position.quantity)
+        entry_terms, side = desk.books.terms_of(position), Side.of(position.quantity)
         usd = worth.get(position.whose, abs(position.cost))
         bound, value = _value_position(desk, rules, taking, position, entry_terms)
         yield Bid(
@@ -115,7 +115,7 @@ def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) ->
 
 def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> Iterator[Bid]:
     """Yield a bid for each candidate, with the size it would be sent with."""
-    given_way, due = _given_way(desk, taking), _due(desk, taking)
+    given_way, due = _last_yields(desk, taking), _due(desk, taking)
     awaited = frozenset(making_room(desk, taking.own.keys()).values())
     for ask in asks:
         candidate, size = ask.candidate, ask.size
@@ -218,7 +218,7 @@ def _name(desk: Desk, symbol: str) -> str:
     return (listing.instrument.underlying if listing else None) or symbol
 
 
-def _given_way(desk: Desk, taking: AuctionSettings) -> Mapping[str, datetime]:
+def _last_yields(desk: Desk, taking: AuctionSettings) -> Mapping[str, datetime]:
     return dict(each for name in taking.own for each in gave_way(desk.books, name))
 
 

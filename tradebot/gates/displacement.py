@@ -165,7 +165,7 @@ def _incumbent(
 ) -> Incumbent:
     """Evaluate one position of the candidate's strategy as a possible replacement."""
     desk, symbol = ask.desk, position.symbol
-    own = strength(position, desk.books.kept_of(position).entry_score, scores.get(symbol))
+    own = strength(position, desk.books.terms_of(position).entry_score, scores.get(symbol))
     assert ask.candidate.score is not None, "the score's gate passed"
     advantage = None if own is None else abs(ask.candidate.score) - own
     gain, priced = _gain(ask, position, rules.gain_band_fraction)

@@ -127,7 +127,7 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
         return
     nearest = next((liquidation.symbol for liquidation in book.margin.liquidations(book.equity)), "")
     for gate, limit_of, predicate in _WATCHED:
-        margin, limit = book.margin.as_held if gate in HALTING else book.margin, limit_of(limits, halts)
+        margin, limit = book.margin.without_orders if gate in HALTING else book.margin, limit_of(limits, halts)
         if limit is not None:
             yield nearest if gate is Gate.LIQUIDATION else "", predicate(book, margin, limit)
 
@@ -135,13 +135,13 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
 def margin_halt(book: Book, halts: HaltRules) -> Decision | None:
     """Compare the initial margin of positions with the share of equity at which the bot halts."""
     limit = halts.margin_fraction
-    return None if book.margin is None or limit is None else held_margin(book, book.margin.as_held, limit)
+    return None if book.margin is None or limit is None else held_margin(book, book.margin.without_orders, limit)
 
 
 def maintenance_halt(book: Book, halts: HaltRules) -> Decision | None:
     """Compare the maintenance margin of positions with the share of equity at which the bot halts."""
     limit = halts.maintenance_fraction
-    return None if book.margin is None or limit is None else maintenance_margin(book, book.margin.as_held, limit)
+    return None if book.margin is None or limit is None else maintenance_margin(book, book.margin.without_orders, limit)
 
 
 def _judge_margin(

@@ -316,7 +316,7 @@ def share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Dec
 
 
 def unknown_loss(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
-    """Return why the equity can't give a loss, or None; only a margin account can lose all of its equity and more."""
+    """Return why no loss can be computed from the equity, or None; only a margin account's equity can be 0 or less."""
     if book.equity <= 0 and (book.margin is None or book.worth is None):
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
     if book.worth is not None and not book.worth.explains(book.equity):

@@ -113,7 +113,7 @@ def serve(evidence: HealthEvidence, serve_evidence: records.Serve) -> HealthVerd
     if serve_evidence.running and note is not None:
         return _running(evidence, serve_evidence)
     if serve_evidence.running:
-        return HealthVerdict(UNKNOWN, "it runs, but left no note", 0, UNKNOWABLE, "tradebot status")
+        return HealthVerdict(UNKNOWN, "it runs, but recorded no status", 0, UNKNOWABLE, "tradebot status")
     if note is not None and ENDED in note.troubles:
         finding = f"it ended at {note.at:%Y-%m-%d %H:%M:%S} UTC: {note.troubles[ENDED]}"
         return HealthVerdict(FAILED, finding, 1, UNKNOWABLE, "tradebot doctor, then tradebot serve")
@@ -237,9 +237,7 @@ def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> H
             DEGRADED, finding, order_evidence.records, next="tradebot positions, then tradebot reconcile"
         )
     if not order_evidence.unresolved and going_on:
-        finding = (
-            f"{going_on}; the next pass of exits goes on with {noun(len(order_evidence.unfinished), 'it', 'them')}"
-        )
+        finding = f"{going_on}; the next exit pass continues with {noun(len(order_evidence.unfinished), 'it', 'them')}"
         return HealthVerdict(
             DEGRADED, finding, order_evidence.records, next="tradebot positions, then tradebot evaluate-exits"
         )

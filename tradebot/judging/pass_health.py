@@ -287,7 +287,7 @@ def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
 
 
 class Subject(NamedTuple):
-    """The rules for judging a subject: the name of its evidence, and the remedy unless the verdict sets another.
+    """How to judge a part of the bot: by which evidence, and with which remedy unless the verdict has its own.
 
     Passes of `renewed_by` renew its evidence, if it isn't read each time. A `store` that can't be read has FAILED; any
     other unreadable evidence is UNKNOWN.

@@ -116,9 +116,9 @@ def _of_bars(
         return None
     with closing(stored):
         for need in needs.get(strategy, ()):
-            market = again.bars.closed(need, [symbol], pass_seen.asked_at).get(symbol)
+            market = again.bars.closed(need, [symbol], pass_seen.evaluated_at).get(symbol)
             try:
-                own = stored.closed(need, [symbol], pass_seen.asked_at).get(symbol)
+                own = stored.closed(need, [symbol], pass_seen.evaluated_at).get(symbol)
             except TemporaryError:
                 own = None
             if market is not None and (own is None or len(own) < len(market)):

@@ -115,7 +115,7 @@ class Books(Struct, frozen=True, dict=True):
         accepted = (record.intent.target_venue_id for record in cancels if record.state is IntentState.ACKED)
         return frozenset(name for name in accepted if name)
 
-    def kept_of(self, position: Position) -> Kept:
+    def terms_of(self, position: Position) -> Kept:
         """Return the stored terms of one of our open positions, apart from its lots."""
         return complete(self.kept.get(position.key), position)
 

@@ -193,7 +193,7 @@ class Intent(Struct, frozen=True):
         """Return the session in which it is sent; a DAY order ends with that session."""
         return self.sent_in or self.key.session
 
-    def asked_for(self, order: Order) -> bool:
+    def matches_order(self, order: Order) -> bool:
         """Return True if the venue's order is the one we requested: same id, symbol, side, quantity, type and price.
 
         After a replace, the order may be smaller, since venues differ in whether they count earlier fills; a closing

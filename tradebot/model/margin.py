@@ -143,7 +143,7 @@ class Margin(Struct, frozen=True, dict=True):
         return None
 
     @property
-    def as_held(self) -> "Margin":
+    def without_orders(self) -> "Margin":
         """Return the margin without open orders."""
         return replace(self, reaches=self.held)
 
@@ -196,7 +196,7 @@ class Margin(Struct, frozen=True, dict=True):
 
     def as_observed(self, equity: Decimal) -> MarginSeen:
         """Return the margin figures to record: the venue's own, and how far our positions are from liquidation."""
-        return MarginSeen(self.initial, self.maintenance, self.available, self.as_held.liquidations(equity))
+        return MarginSeen(self.initial, self.maintenance, self.available, self.without_orders.liquidations(equity))
 
     def _distance(self, symbol: str, side: Side, reach: Reach, fraction: Decimal, equity: Decimal) -> Decimal:
         usd = self.listings[symbol].instrument.notional(reach.quantity, self.marks[symbol])

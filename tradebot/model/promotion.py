@@ -25,13 +25,13 @@ class Rung(StrEnum):
     LIVE = "live"
 
     @property
-    def place(self) -> int:
+    def step(self) -> int:
         return list(Rung).index(self)
 
     @property
     def following(self) -> "Rung | None":
         """Return the next rung; None at the top."""
-        return next((rung for rung in Rung if rung.place == self.place + 1), None)
+        return next((rung for rung in Rung if rung.step == self.step + 1), None)
 
     @property
     def words(self) -> str:

@@ -128,7 +128,7 @@ class VenueDay(Struct, frozen=True):
         return self.begins(session.date) <= session.open and session.close <= self.begins(session.date + DAY)
 
     @property
-    def place(self) -> str:
+    def zone_name(self) -> str:
         """Return the zone's name for people: its city, or UTC."""
         return PurePosixPath(self.zone).name.replace("_", " ")
 
@@ -158,4 +158,4 @@ def _label(zone: str) -> str:
     if winter == summer and winter.isalpha():
         return winter
     # Letters that differ only in S and D leave these out.
-    return winter.replace("S", "") if summer == winter.replace("S", "D") != winter else VenueDay(zone).place
+    return winter.replace("S", "") if summer == winter.replace("S", "D") != winter else VenueDay(zone).zone_name

@@ -134,7 +134,7 @@ def close(
         displaced_by=displaced_by,
     )
     if begins_move(desk, candidate):
-        candidate = with_what_is_kept(candidate, desk.books.kept_of(position))
+        candidate = with_what_is_kept(candidate, desk.books.terms_of(position))
     # A rule's missing input explains why the position stays open, and must not prevent another rule from closing it.
     unknown = () if why.decision.passed else (each for each in why.unknown if each != why.decision)
     return _send_closing(world, call, desk, position, candidate, (why.decision, *unknown), as_booked=as_booked)

@@ -188,11 +188,11 @@ def replace_intent(
 
 
 def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed: bool = False) -> Decision:
-    """Promise an order, send it once and record its outcome; return the decision for it.
+    """Record the intent of an order, send it once and record its outcome; return the decision for it.
 
-    In a dry run or shadow mode, nothing is promised or sent. An order that adds risk holds the send lock while it is
-    checked, promised and sent, so a halt can wait for orders that are on their way. It yields to an exit pass before
-    the promise, and never between the promise and the reply. A `timed` order isn't sent if it was decided, or would be
+    In a dry run or shadow mode, nothing is recorded or sent. An order that adds risk holds the send lock while it is
+    checked, recorded and sent, so a halt can wait for orders in transit. It yields to an exit pass before its intent
+    is recorded, and never between that and the reply. A `timed` order isn't sent if it was decided, or would be
     sent, later than the limits allow; waiting for the lock counts.
     """
     limits = world.rules.limits

@@ -211,7 +211,7 @@ def _has_reversed(desk: Desk, order: Order, record: IntentRecord) -> bool:
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
     if position is None or closing_side(position.quantity) is order.side:
         return False
-    return desk.books.kept_of(position).turned
+    return desk.books.terms_of(position).turned
 
 
 def _age_of(desk: Desk, record: IntentRecord) -> timedelta:

@@ -327,7 +327,7 @@ def _orders_without_history(
                 yield replace(order, status=OrderStatus.ENDED)
 
 
-def ends_told_late(reader: BrokerReader, ledger: Orders, now: datetime) -> Iterator[Order]:
+def late_end_reports(reader: BrokerReader, ledger: Orders, now: datetime) -> Iterator[Order]:
     """Yield the venue's report of how orders ended whose end we had to conclude earlier."""
     if not reader.capabilities.ends_in_history:
         return

@@ -144,7 +144,7 @@ def _is_canceled_now(books: Books, order: Order, behind: IntentRecord) -> bool:
 
 
 def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]) -> bool:
-    entry_terms = books.kept_of(position)
+    entry_terms = books.terms_of(position)
     watched = WatchedPosition(position, best_price(position, None, entry_terms.best), entry_terms)
     return levels(watched, effective_rules(exits_of(position.strategy), entry_terms)).stop is not None
 
@@ -281,7 +281,7 @@ def find_unprotected(
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
         rules = _rules(books, position, watch)
-        watched = WatchedPosition(position, best_price(position, None, books.kept_of(position).best))
+        watched = WatchedPosition(position, best_price(position, None, books.terms_of(position).best))
         decision = judge(watched, quote, clock.now, rules, state, ratio).decision
         blind = is_blind(decision) and not _rests_for_all(books, position, closed)
         if position.symbol not in busy and ((decision.passed and missed) or blind):
@@ -309,7 +309,7 @@ def find_lapsed_stops(
 def find_overfilled(view: BrokerView, books: Books) -> Iterator[Finding]:
     """Yield findings about positions that an order of ours has reversed by filling more than there was to close."""
     for position in _ours(books):
-        if books.kept_of(position).turned:
+        if books.terms_of(position).turned:
             why = f"{position.strategy} turned at {position.opened_at:%Y-%m-%dT%H:%M:%SZ}, without an entry"
             yield _finding(FindingKind.OVERFILLED, view, position, why)
 
@@ -325,7 +325,7 @@ def _finding(kind: FindingKind, view: BrokerView, position: Position, why: str) 
 
 
 def _rules(books: Books, position: Position, watch: ProtectionWatch) -> Exits:
-    return effective_rules(watch.exits_of(position.strategy), books.kept_of(position))
+    return effective_rules(watch.exits_of(position.strategy), books.terms_of(position))
 
 
 def without_stop(books: Books, watch: ProtectionWatch) -> tuple[Position, ...]:

@@ -29,8 +29,8 @@ from tradebot.reconciliation.activity_booking import name_fills, restated_best_p
 from tradebot.reconciliation.catch_up import (
     CaughtUp,
     catch_up,
-    ends_told_late,
     fillable_orders,
+    late_end_reports,
     omitted_orders,
     read_view,
     with_expired_orders,
@@ -96,7 +96,7 @@ def reconcile(
     _require_steady(view)
     day = reader.capabilities.day
     applied = catch_up(reader, ledger, view.orders, now, passed, view.whole_at)
-    if ends := tuple(ends_told_late(reader, ledger, now)):
+    if ends := tuple(late_end_reports(reader, ledger, now)):
         ledger.apply_orders(ends, now)
     # Anything that filled since the view was read would look like a difference, so read it again.
     view = read_view(reader, ledger) if applied.fills or applied.orders else view

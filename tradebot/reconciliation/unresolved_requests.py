@@ -123,7 +123,7 @@ def _settle(reader: BrokerReader, ledger: Orders, name: str, reply: Reply, now: 
 
 def _outcome_if_ours(order: Order, intent: Intent) -> Reply:
     """Return the outcome if the venue has an order with an intent's id: it is ours if it matches the intent."""
-    if intent.asked_for(order):
+    if intent.matches_order(order):
         return outcome_of(order)
     return Reply(WriteOutcome.REJECTED, order, ID_CONFLICT, "another order has this client order id")
 

@@ -53,13 +53,13 @@ def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = Fals
         outcome = bytes_of(decide_again(recorded, rules, tape))
     except OffTapeError as error:
         asks = CycleDifference("port calls of the pass", MISSING, str(error))
-        return ReplayedPass(_first_asked(tape.recorded, tape.asked) or asks, decisions)
+        return ReplayedPass(_first_call_difference(tape.recorded, tape.asked) or asks, decisions)
     if outcome != recorded.outcome:
         # Fields that a later version added aren't compared with a record from before it.
         now = {name: value for name, value in _plain(outcome).items() if name in then}
         if (cycle_difference := next(_differences(then, now, ()), None)) is not None:
             return ReplayedPass(cycle_difference, decisions)
-    return ReplayedPass(None if only_decisions else _first_asked(tape.recorded, tape.asked), decisions)
+    return ReplayedPass(None if only_decisions else _first_call_difference(tape.recorded, tape.asked), decisions)
 
 
 def difference(then: CycleRecord | None, now: CycleRecord | None) -> CycleDifference | None:
@@ -90,7 +90,7 @@ def _plain(outcome: bytes) -> dict[str, Any]:
     return document
 
 
-def _first_asked(then: Sequence[RecordedQuestion], now: Sequence[RecordedQuestion]) -> CycleDifference | None:
+def _first_call_difference(then: Sequence[RecordedQuestion], now: Sequence[RecordedQuestion]) -> CycleDifference | None:
     """Return the first port call that differs from the record; None if all are the same."""
     for number in range(max(len(then), len(now))):
         before, after = (questions[number] if number < len(questions) else None for questions in (then, now))
@@ -158,7 +158,7 @@ class PassSeen(Struct, frozen=True):
         return self.cycle.job, self.cycle.session, self.cycle.slot
 
     @property
-    def asked_at(self) -> datetime:
+    def evaluated_at(self) -> datetime:
         """Return when its strategies ran, according to its candidates."""
         candidates: Sequence[datetime] = (
             [candidate.at for candidate in self.proposed.candidates] if self.proposed else []

@@ -14,7 +14,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
 from tradebot.ports.world import Call, Rules, World
-from tradebot.replaying.port_recording import OffTapeError, RecordedPorts, Recording, tape_of, told_in
+from tradebot.replaying.port_recording import OffTapeError, RecordedPorts, Recording, port_calls_of, tape_of
 from tradebot.replaying.record_reader import RecordSource, Shared, parse_untyped, shapes_of
 from tradebot.replaying.record_writer import (
     PORTS,
@@ -206,7 +206,7 @@ def read_record(
     if replaced:
         encoded_inputs = _with_some(encoded_inputs, names, partial(_but_replaced, frozenset(replaced)))
 
-    told_once = cache(lambda: told_in(rows))
+    told_once = cache(lambda: port_calls_of(rows))
 
     def tape(wanted: type[RecordedPorts] = kind) -> RecordedPorts:
         return tape_of(told_once(), source, wanted)

@@ -23,7 +23,7 @@ from tradebot.replaying.record_writer import (
     PORTS,
     RecordError,
     RecordParts,
-    asked_digest,
+    arguments_digest,
     plain,
     reply_hint,
     step_for,
@@ -134,7 +134,7 @@ def _rereadable(value: Any) -> Any:
 
 def _reply_row(reply: RecordedReply, parts: RecordParts) -> list[Any]:
     shown = reply.asked if reply.name in PASSED_ON else ()
-    head = [reply.name, b"" if reply.name == RECORD else asked_digest(reply.asked), plain(shown)]
+    head = [reply.name, b"" if reply.name == RECORD else arguments_digest(reply.asked), plain(shown)]
     if reply.error is not None:
         kind = next((name for name, kind in RAISED.items() if isinstance(reply.error, kind)), "TradebotError")
         return [*head, None, kind, reply.error.message, reply.error.hint]
@@ -197,7 +197,7 @@ class RecordedPorts:
         """Return the reply to a call, and note the call."""
         if name == RECORD:
             (self.outcome,) = arguments
-        digest = b"" if name == RECORD else asked_digest(arguments)
+        digest = b"" if name == RECORD else arguments_digest(arguments)
         self.asked.append(RecordedQuestion(name, digest))
         row = self.reply(name, digest)
         return self.unknown(name, arguments) if row is None else self._replay_reply(row)
@@ -265,7 +265,7 @@ class RecordedReplies(NamedTuple):
     constants: Mapping[str, Any]
 
 
-def told_in(written: Raw) -> RecordedReplies:
+def port_calls_of(written: Raw) -> RecordedReplies:
     """Parse a record's port calls; raise RecordError if it has none."""
     parts = parse_untyped(written, list[Raw])
     if len(parts) != 2 or not isinstance(constants := parse_untyped(parts[1]), dict):

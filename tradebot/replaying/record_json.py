@@ -77,7 +77,7 @@ def _value(value: Any, depth: int = 0) -> Any:
     return {name: _value(item, depth + 1) for name, item in value.items()}
 
 
-def told_anew(body: bytes, parts: Read, rules: Callable[[RecordedCycle], Rules]) -> bytes | None:
+def rewrite_body(body: bytes, parts: Read, rules: Callable[[RecordedCycle], Rules]) -> bytes | None:
     """Return the body of a record with replaced texts, with its digests and order ids recomputed.
 
     Order ids and port calls contain these texts, so the pass is run again with its replies in order. Return None if the

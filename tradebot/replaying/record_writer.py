@@ -298,12 +298,12 @@ def encode_steps(value: object) -> bytes:
         raise RecordError(f"it can't be written: {error}") from error
 
 
-def asked_digest(arguments: tuple[object, ...]) -> bytes:
+def arguments_digest(arguments: tuple[object, ...]) -> bytes:
     """Return a short digest of a port call's arguments, the same in every process."""
-    return _asked_digest(arguments) if arguments else _NOTHING_ASKED
+    return _digest_of_plain(arguments) if arguments else _NOTHING_ASKED
 
 
-def _asked_digest(arguments: object) -> bytes:
+def _digest_of_plain(arguments: object) -> bytes:
     return blake2b(encode_steps(plain(arguments)), digest_size=8).digest()
 
 
@@ -315,7 +315,7 @@ _ALONE_WRITTEN = frozenset({str, int, float, bool, NoneType, Decimal, datetime, 
 
 
 def plain(value: Any) -> Any:
-    """Return any of our values in encodable form, without parts."""
+    """Return any of our values in encodable form, with shared parts written out in place."""
     if type(value) in _ALONE_WRITTEN:
         return value
     if isinstance(value, Struct):
@@ -329,7 +329,7 @@ def plain(value: Any) -> Any:
 
 _PLAIN = frozenset({str, int, float, bool})
 
-_NOTHING_ASKED = _asked_digest(())
+_NOTHING_ASKED = _digest_of_plain(())
 
 
 @cache

@@ -130,7 +130,7 @@ class Carrying:
         position = next((each for each in desk.positions if each.whose == intent.whose), None)
         if position is None or intent.purpose is not Purpose.OPEN:
             return None
-        quote, entry_terms = desk.quotes.get(filled.symbol), desk.books.kept_of(position)
+        quote, entry_terms = desk.quotes.get(filled.symbol), desk.books.terms_of(position)
         best = best_price(position, quote, self._best.get(intent.client_order_id, entry_terms.best))
         self._best[intent.client_order_id] = best
         watched, exits = (

@@ -167,7 +167,7 @@ def _before_the_open(text: str, hour: int, minute: int, venue: VenueDay) -> time
     if not first <= at < opens:
         last = midnight + venue.opens - timedelta(seconds=MINUTE_S)
         raise ValueError(
-            f"{text!r} is not before the open: pre-market is from {first:%H:%M} to {last:%H:%M} in {venue.place}"
+            f"{text!r} is not before the open: pre-market is from {first:%H:%M} to {last:%H:%M} in {venue.zone_name}"
         )
     return at
 

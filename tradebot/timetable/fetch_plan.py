@@ -67,7 +67,7 @@ def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[Si
     return tuple(SimulatedSlot(start, end - start) for start, end in zip(starts, ends, strict=True) if end > from_s)
 
 
-def in_turn(core: bool, index: int, last_s: float) -> tuple[bool, int, float, int]:
+def fetch_priority(core: bool, index: int, last_s: float) -> tuple[bool, int, float, int]:
     """Return the sort key of a call: core kinds in their order, then the others; within a kind the stalest first."""
     return not core, index if core else 0, last_s, index
 
@@ -136,7 +136,7 @@ class FetchSimulation:
 
     def _due(self, now_s: float) -> list[tuple[str, Batch]]:
         due = [
-            (in_turn(need.core, index, batch.last_s), need.name, batch)
+            (fetch_priority(need.core, index, batch.last_s), need.name, batch)
             for index, need in enumerate(self._needs)
             for batch in self._batches.get(need.name, ())
             if now_s - batch.last_s >= self._every_s[need.name]
@@ -392,7 +392,7 @@ class FetchPlan(Struct, frozen=True):
         return self.alerts is None or self.alerts.outcome in (FetchDecision.AS_CONFIGURED, FetchDecision.LESS_OFTEN)
 
     @property
-    def given_up(self) -> tuple[FetchPlanEntry, ...]:
+    def differences(self) -> tuple[FetchPlanEntry, ...]:
         """Return the entries that differ from the configuration."""
         return tuple(line for line in self.lines if line.outcome is not FetchDecision.AS_CONFIGURED)
 

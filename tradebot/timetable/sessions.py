@@ -134,7 +134,7 @@ class CalendarRequest(Struct, frozen=True):
     ends: date | None = None
 
 
-def last_asked(ledger: Slots, now: datetime, within: timedelta = DAY) -> CalendarRequest | None:
+def last_calendar_fetch(ledger: Slots, now: datetime, within: timedelta = DAY) -> CalendarRequest | None:
     """Return when the calendar was last fetched, looking back to the day `within` before; None if it wasn't."""
     for back in range(within.days + 1):
         of_day = ledger.slot_claims(now.date() - back * DAY)
@@ -146,7 +146,7 @@ def last_asked(ledger: Slots, now: datetime, within: timedelta = DAY) -> Calenda
     return None
 
 
-def note_asked(ledger: Slots, calendar_request: CalendarRequest, by: str) -> None:
+def claim_calendar_fetch(ledger: Slots, calendar_request: CalendarRequest, by: str) -> None:
     """Claim that the calendar was fetched."""
     day, moment = calendar_request.at.date(), f"{calendar_request.at:%H:%M:%S.%f}Z"
     ledger.claim_slot(ASKED, day, moment, by, calendar_request.at)
@@ -158,14 +158,14 @@ def calendar_end(ledger: Ledger, now: datetime, day: VenueDay) -> date | None:
     """Return the last day that both the stored calendar and the broker's have; None if nothing is stored."""
     today = day.date_of(now)
     stored = ledger.sessions(today, today + FAR)
-    calendar_request = last_asked(ledger, now, CALENDAR_REACH)
+    calendar_request = last_calendar_fetch(ledger, now, CALENDAR_REACH)
     ends = [calendar_request.ends] if calendar_request and calendar_request.ends else []
     return min((stored[-1].date, *ends)) if stored else None
 
 
 def is_due(ledger: Ledger, clock: VenueClock, day: VenueDay) -> bool:
     """Return True if the calendar should be fetched: it wasn't today, or the clock contradicts it."""
-    last = last_asked(ledger, clock.now)
+    last = last_calendar_fetch(ledger, clock.now)
     if last is None or last.at < last_morning(clock.now, day):
         return True
     return clock.now - last.at >= AGAIN and contradicts(ledger, clock)

@@ -64,7 +64,7 @@ def _half_day(session: Session, sessions: Sequence[Session], lines: Sequence[Tim
     lost = [line.job for line in lines if _comes(line, usual, [usual]) and not _comes(line, session, sessions)]
     missing = f" {', '.join(lost)} {'does' if len(lost) == 1 else 'do'}n't come at all." if lost else ""
     return (
-        f"{session.date:%a %Y-%m-%d} is a half day: the session closes at {close:%H:%M} in {venue.place}, so times "
+        f"{session.date:%a %Y-%m-%d} is a half day: the session closes at {close:%H:%M} in {venue.zone_name}, so times "
         f"counted from the close come {earlier} earlier.{missing}"
     )
 
@@ -82,7 +82,7 @@ def _clocks(day: date, lines: Sequence[TimetableEntry], venue: VenueDay) -> Iter
         return
     way = "back" if change > timedelta(0) else "forward"
     yield (
-        f"On {day:%a %Y-%m-%d} the clocks in {venue.place} go {way} {duration(abs(change))}: sessions open at "
+        f"On {day:%a %Y-%m-%d} the clocks in {venue.zone_name} go {way} {duration(abs(change))}: sessions open at "
         f"{after:%H:%M} UTC from then on, not at {before:%H:%M} UTC."
     )
     for line in lines:

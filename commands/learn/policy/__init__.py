@@ -68,8 +68,8 @@ def _train(
     """
     from commands.learn.policy.train import TrainingOptions, run
 
-    asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
-    finish(run(asked, wish), as_json)
+    options = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, to)
+    finish(run(options, wish), as_json)
 
 
 @verb(
@@ -109,8 +109,8 @@ def _walk(
     """
     from commands.learn.policy.train import TrainingOptions, WalkOptions, run_walk
 
-    asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
-    finish(run_walk(asked, WalkOptions(to, key, workers, by), wish), as_json)
+    options = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
+    finish(run_walk(options, WalkOptions(to, key, workers, by), wish), as_json)
 
 
 @verb(
@@ -154,9 +154,10 @@ def _study(
     from commands.learn.policy.study import StudyRequest, run
     from commands.learn.policy.train import TrainingOptions, WalkOptions
 
-    asked = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
+    options = TrainingOptions(agent, seeds, steps, tuple(changes or ()), tuple(without or ()), symbol, strategy, Path())
     finish(
-        run(asked, StudyRequest(space, trials, name, on), WalkOptions(to, key, workers, "walk-forward"), wish), as_json
+        run(options, StudyRequest(space, trials, name, on), WalkOptions(to, key, workers, "walk-forward"), wish),
+        as_json,
     )
 
 

@@ -16,7 +16,7 @@ from tradebot.adapters.models.process import read_results
 from tradebot.adapters.models.signing import require_extra
 from tradebot.adapters.plugins.process import ErredError
 from tradebot.adapters.state.state_folder import write_durably
-from tradebot.app.policy import place_of
+from tradebot.app.policy import model_storage
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.learning.training.training_rows import EVERY
@@ -58,7 +58,7 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOp
     require_extra("judging models")
     planned = planned_for(wish, symbol, strategy, {})
     own = PolicySettings.model_validate(planned.plan.settings.strategies.in_use()[strategy])
-    model_location = place_of(own)
+    model_location = model_storage(own)
     file = write or model_location.results
     if not own.models:
         raise OperatorError(
@@ -77,9 +77,9 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOp
         require_embargo(model, max((span.last for span in card.data), default=date.min), days, before, embargo)
     results, signed = _read_results(file), Signed(model_location.folder, model_location.public)
     rows = list[ModelEarned]()
-    with progress_bar("playing models") as said:
+    with progress_bar("playing models") as progress:
         for done, (model, card) in enumerate(cards.items()):
-            said(done, len(cards))
+            progress(done, len(cards))
             judged = judged_model(planned.plan, strategy, signed, model, EVERY)
             earned = dict(zip(map(str, judged.sessions), judged.returns, strict=True))
             _require_same(model, results.get(model, {}), earned)
@@ -107,8 +107,8 @@ def _require_same(model: str, past: "Mapping[str, float]", earned: "Mapping[str,
     """Raise OperatorError if a known session was evaluated on another market, or with other costs."""
     if other := [day for day, value in earned.items() if past.get(day, value) != value]:
         raise OperatorError(
-            f"model {model} earned {earned[other[0]]:+.2%} on {other[0]}, and {past[other[0]]:+.2%} is written there: "
-            "that was another market, or other costs",
+            f"model {model} earned {earned[other[0]]:+.2%} on {other[0]}, but its file says {past[other[0]]:+.2%}: "
+            "that was for another market, or other costs",
             "use the same options as before, or name another file: --write FILE",
         )
 

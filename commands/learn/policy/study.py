@@ -117,13 +117,13 @@ class PolicyStudied(Struct, frozen=True):
     tried: tuple[PolicyTried, ...]
 
 
-def run(asked: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: "BacktestOptions") -> Report:
+def run(options: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: "BacktestOptions") -> Report:
     """Search, or resume a stopped study; raise OperatorError, before any training, for invalid input."""
     require_extras(wanted.on)
-    varied = _varied_settings(asked, wanted)
-    name, folder = _name(wanted, asked), how.to.absolute()
-    ground = ground_of(asked, how, wish)
-    of = Sought(varied, ground.walk(asked, how, varied.job, folder))
+    varied = _varied_settings(options, wanted)
+    name, folder = _name(wanted, options), how.to.absolute()
+    ground = ground_of(options, how, wish)
+    of = Sought(varied, ground.walk(options, how, varied.job, folder))
     chosen, held_out = _spans(of)
     results = Results(ground.planned.folder)
     if not folder.is_dir():
@@ -132,8 +132,8 @@ def run(asked: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: "B
         study = _study(of, folder / f"{name}.journal", name)
         tried = _play_remaining(of, study, results, _player(how, wanted.on))
     data = PolicyStudied(
-        asked.agent, name, study.place, varied.space.sampler, len(study.in_order()),
-        len(results.trials(asked.strategy)), len(of.walk.splits), chosen, held_out, study.reasons(), tried,
+        options.agent, name, study.place, varied.space.sampler, len(study.in_order()),
+        len(results.trials(options.strategy)), len(of.walk.splits), chosen, held_out, study.reasons(), tried,
     )  # fmt: skip
     return Report("learn-policy-study", data, _render, whose=Identity("sandbox", of.walk.plan.settings.venue))
 
@@ -147,7 +147,7 @@ def _name(wanted: StudyRequest, training_options: TrainingOptions) -> str:
     return name
 
 
-def _varied_settings(asked: TrainingOptions, wanted: StudyRequest) -> "VariedSettings":
+def _varied_settings(options: TrainingOptions, wanted: StudyRequest) -> "VariedSettings":
     """Return what is varied; ConfigurationError naming the entries of the space that can't be."""
     space, source = read_space(wanted.space), clean(str(wanted.space))
     if other := sorted(space.model_fields_set - LINES):
@@ -157,9 +157,9 @@ def _varied_settings(asked: TrainingOptions, wanted: StudyRequest) -> "VariedSet
         )
     if wanted.trials is not None:
         space = space.model_copy(update={"trials": wanted.trials})
-    job = jobs_of(asked)[0]
+    job = jobs_of(options)[0]
     varied = VariedSettings(
-        job, asked.steps if asked.steps is not None else AGENTS[job.agent].steps or 0, space, source
+        job, options.steps if options.steps is not None else AGENTS[job.agent].steps or 0, space, source
     )
     varied.require_settings()
     check(varied)
@@ -182,7 +182,7 @@ def _study(of: "Sought", journal: Path, name: str) -> "SequentialStudy":
 
     walk, job, available = of.walk, of.walk.job, features()
     identity, space = identity_of(walk.plan), of.varied.space
-    made = {
+    inputs = {
         "versions": dict(identity.versions),
         "agent": digest(job.agent, job.card_summary, of.varied.steps, walk.seeds),
         "features": {name: str(available[name].version) for name in job.features},
@@ -190,7 +190,7 @@ def _study(of: "Sought", journal: Path, name: str) -> "SequentialStudy":
         "market": digest(market_of(walk.plan.spec), [encode(split) for split in walk.splits]),
         "everything": identity.fingerprint,
     }
-    return SequentialStudy.open_study(str(journal), name, space, made, CHANGED)
+    return SequentialStudy.open_study(str(journal), name, space, inputs, CHANGED)
 
 
 def _player(how: WalkOptions, on: On) -> "tuple[Player, int]":
@@ -207,7 +207,7 @@ def _play_remaining(
     """Play the remaining trials, and return the configurations, best first."""
     total = study.space.total
     try:
-        search(of, study, results, how, lambda place: progress_bar(f"trial {place} of {total}"))
+        search(of, study, results, how, lambda trial: progress_bar(f"trial {trial} of {total}"))
         rankeds = rank_configurations(of, study)
         if rankeds:
             # Only now are all the others known, to compare the best one with.
@@ -216,7 +216,7 @@ def _play_remaining(
         code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
         done = f"{pluralize(len(study.in_order()), 'trial')} of {total:,}"
         raise TradebotError(
-            f"Stopped after {done}. They are stored.", "to go on: the same command", code=code
+            f"Stopped after {done}. They are stored.", "to continue: the same command", code=code
         ) from signalled
     return tuple(
         PolicyTried(

@@ -66,11 +66,11 @@ def planned_for(
         "strategies": {**off, strategy: dict(section)},
         "timetable": {str(job): times for job, times in TIMETABLE.items()},
     }
-    made = plan_backtest(replace(wish, over=over))
-    for what, bars in (("rows left out", made.market.unused), ("bars missing", made.market.lacking)):
+    planned = plan_backtest(replace(wish, over=over))
+    for what, bars in (("rows left out", planned.market.unused), ("bars missing", planned.market.lacking)):
         if bars:
             note(f"{what}: {clean(bars)}")
-    return made
+    return planned
 
 
 def _root(universe: "list[str]", symbol: str | None) -> str:
@@ -132,39 +132,41 @@ class TrainingOptions(Struct, frozen=True):
     to: Path
 
 
-def run(asked: TrainingOptions, wish: "BacktestOptions") -> Report:
+def run(options: TrainingOptions, wish: "BacktestOptions") -> Report:
     """Train with each seed; raise OperatorError, before any training, for invalid input."""
-    jobs = jobs_of(asked)
+    jobs = jobs_of(options)
     job = jobs[0]
     if job.of.steps is not None:
         require_torch(job.agent)
-    places = [asked.to / f"{job.agent}-{each.seed}-{job.configuration[:8]}" for each in jobs]
+    places = [options.to / f"{job.agent}-{each.seed}-{job.configuration[:8]}" for each in jobs]
     if taken := [path for path in places if path.exists()]:
         raise OperatorError(f"{taken[0]} is there already", "name another folder: --drafts FOLDER")
-    planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
+    planned = planned_for(wish, options.symbol, options.strategy, TRAINING)
     results = Results(planned.folder)
-    with progress_bar("reading bars") as said:
+    with progress_bar("reading bars") as progress:
         span = span_of(
-            planned.plan, asked.strategy, job.features, progress=partial(_show_progress, said, _bars(planned))
+            planned.plan, options.strategy, job.features, progress=partial(_show_progress, progress, _bars(planned))
         )
     # Count the trial before training, because an abandoned one counts too.
-    results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} training", 0, None)])
-    training_summary = TrainingSummary(tuple(each.seed for each in jobs), len(results.trials(asked.strategy)))
+    results.add_trials([Trial(options.strategy, job.configuration, f"{job.agent} training", 0, None)])
+    training_summary = TrainingSummary(tuple(each.seed for each in jobs), len(results.trials(options.strategy)))
     drafts = list[UnsignedModel]()
-    for text in _training_notes(asked, jobs):
+    for text in _training_notes(options, jobs):
         note(text)
     try:
-        for each, place in zip(jobs, places, strict=True):
+        for each, folder in zip(jobs, places, strict=True):
             began = time.monotonic()
             with progress_bar(f"training {each.agent}, seed {each.seed} of {len(jobs)}") as step:
-                made = train(each, span, place, training_summary, partial(_show_progress, step, each.steps))
+                trained = train(each, span, folder, training_summary, partial(_show_progress, step, each.steps))
             drafts.append(
-                UnsignedModel(each.seed, str(place), round(time.monotonic() - began, 1), made.on_arrays, made.why)
+                UnsignedModel(
+                    each.seed, str(folder), round(time.monotonic() - began, 1), trained.on_arrays, trained.why
+                )
             )
     except (KeyboardInterrupt, TerminatedError) as signalled:
         if not drafts:
             raise
-        raise _cut_short(signalled, drafts, len(jobs), asked.to) from signalled
+        raise _cut_short(signalled, drafts, len(jobs), options.to) from signalled
     first, last = span.rows[0].at.date(), span.rows[-1].at.date()
     data = PolicyTrained(
         job.agent, job.configuration, training_summary.trials, planned.plan.settings.universe[0],
@@ -194,25 +196,25 @@ def _bars(planned: "PlannedBacktest") -> int:
     return sum(session.close_us - session.open_us for session in planned.market.calendar.market) // BAR_US
 
 
-def _show_progress(said: "Progress", of: int, done: int) -> None:
-    said(done, of)
+def _show_progress(progress: "Progress", of: int, done: int) -> None:
+    progress(done, of)
 
 
-def jobs_of(asked: TrainingOptions) -> "Sequence[TrainingJob]":
+def jobs_of(options: TrainingOptions) -> "Sequence[TrainingJob]":
     """Return a job for each seed; raise OperatorError for invalid options."""
-    if asked.agent not in AGENTS:
-        raise OperatorError(f"there is no agent {word(asked.agent)}", f"name one of these: {', '.join(AGENTS)}")
+    if options.agent not in AGENTS:
+        raise OperatorError(f"there is no agent {word(options.agent)}", f"name one of these: {', '.join(AGENTS)}")
     usual = usual_features()
-    if wrong := [name for name in asked.without if name not in usual]:
+    if wrong := [name for name in options.without if name not in usual]:
         raise OperatorError(f"{word(wrong[0])} isn't a feature that policies can learn from", "leave it out")
-    if asked.steps is not None and AGENTS[asked.agent].steps is None:
-        raise OperatorError(f"{asked.agent} learns from the bars alone, and has no steps", "leave --steps out")
-    names = tuple(name for name in usual if name not in asked.without)
-    steps = asked.steps if asked.steps is not None else AGENTS[asked.agent].steps or 0
-    changes = dict(_change(change) for change in asked.changes)
+    if options.steps is not None and AGENTS[options.agent].steps is None:
+        raise OperatorError(f"{options.agent} learns from the bars alone, and has no steps", "leave --steps out")
+    names = tuple(name for name in usual if name not in options.without)
+    steps = options.steps if options.steps is not None else AGENTS[options.agent].steps or 0
+    changes = dict(_change(change) for change in options.changes)
     # An agent that learns the same from any seed is trained once.
-    seeds = range(1, ((asked.seeds or SEEDS) if AGENTS[asked.agent].steps else 1) + 1)
-    return [validate_job(TrainingJob(asked.agent, seed, steps, changes, names)) for seed in seeds]
+    seeds = range(1, ((options.seeds or SEEDS) if AGENTS[options.agent].steps else 1) + 1)
+    return [validate_job(TrainingJob(options.agent, seed, steps, changes, names)) for seed in seeds]
 
 
 def _change(text: str) -> "tuple[str, Value]":
@@ -291,35 +293,35 @@ class WalkInputs(Struct, frozen=True):
     splits: "tuple[WalkSplit, ...]"
     days: tuple[date, ...]
 
-    def walk(self, asked: TrainingOptions, how: WalkOptions, job: "TrainingJob", folder: Path) -> "Walk":
+    def walk(self, options: TrainingOptions, how: WalkOptions, job: "TrainingJob", folder: Path) -> "Walk":
         """Return the walk of a job in a folder."""
         seeds = tuple(each.seed for each in self.jobs)
-        return Walk(self.planned.plan, asked.strategy, job, seeds, self.splits, self.days, folder, how.key.absolute())
+        return Walk(self.planned.plan, options.strategy, job, seeds, self.splits, self.days, folder, how.key.absolute())
 
 
-def ground_of(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> WalkInputs:
+def ground_of(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> WalkInputs:
     """Return the data and settings of a walk; raise OperatorError, before any training, for invalid input."""
     require_extra("judging models")
     read_key(how.key)
-    jobs = jobs_of(asked)
+    jobs = jobs_of(options)
     if jobs[0].of.steps is not None:
         require_torch(jobs[0].agent)
-    planned = planned_for(wish, asked.symbol, asked.strategy, TRAINING)
+    planned = planned_for(wish, options.symbol, options.strategy, TRAINING)
     days = tuple(session_of(session).date for session in planned.market.calendar.market)
     return WalkInputs(planned, jobs, splits_of(planned.plan, days, By(how.by)), days)
 
 
-def run_walk(asked: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> Report:
+def run_walk(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> Report:
     """Walk, or resume a stopped walk; exit 10 unless the policy passes."""
-    ground = ground_of(asked, how, wish)
+    ground = ground_of(options, how, wish)
     job, plan = ground.jobs[0], ground.planned.plan
-    of = ground.walk(asked, how, job, folder_of(how.to.absolute(), job))
+    of = ground.walk(options, how, job, folder_of(how.to.absolute(), job))
     results = Results(ground.planned.folder)
     # Count the trial before training, because an abandoned one counts too.
-    results.add_trials([Trial(asked.strategy, job.configuration, f"{job.agent} {TITLES[how.by]}", 0, None)])
-    trials = len(results.trials(asked.strategy))
-    with progress_bar(f"{TITLES[how.by]}, {pluralize(len(of.splits), 'split')}") as said:
-        policy_results = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), said)
+    results.add_trials([Trial(options.strategy, job.configuration, f"{job.agent} {TITLES[how.by]}", 0, None)])
+    trials = len(results.trials(options.strategy))
+    with progress_bar(f"{TITLES[how.by]}, {pluralize(len(of.splits), 'split')}") as progress:
+        policy_results = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), progress)
     judged = judged_by(plan.settings.promotion, [(policy_results, trials, True)])
     rows = tuple(SplitRow(_rows(split.trained), _rows(split.judged)) for split in of.splits)
     paths = len(paths_of(of.splits))

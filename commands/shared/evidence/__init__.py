@@ -74,7 +74,7 @@ def models_of(app: "App") -> ModelsSeen:
     from tradebot.adapters.models.files import read_model
     from tradebot.adapters.models.model_folder import RefusedModelError
     from tradebot.adapters.models.signing import require_extra
-    from tradebot.app.policy import place_of
+    from tradebot.app.policy import model_storage
     from tradebot.learning.ensemble import PolicyMode
     from tradebot.strategies.policy_settings import PolicySettings
 
@@ -86,7 +86,7 @@ def models_of(app: "App") -> ModelsSeen:
         own = PolicySettings.model_validate(sections[name])
         if own.mode is PolicyMode.TRAINING:
             in_training.append(f"{name} is set to training, and trades nothing")
-        model_location = place_of(own)
+        model_location = model_storage(own)
         for model in own.models:
             try:
                 model_read = read_model(model_location.folder, model, model_location.public)

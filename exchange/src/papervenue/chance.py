@@ -19,7 +19,7 @@ def stream(*parts: object) -> random.Random:
     return random.Random(int.from_bytes(_digest(parts).digest()[:8], "big"))
 
 
-def bell(rng: random.Random) -> float:
+def draw_bell(rng: random.Random) -> float:
     """Draw from a bell-shaped distribution with mean 0 and variance 1: the sum of four uniform draws, within ±3.47."""
     draw = rng.random
     return (draw() + draw() + draw() + draw() - 2.0) * SQRT_3

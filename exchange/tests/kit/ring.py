@@ -13,7 +13,7 @@ from papervenue.engine.engine import Engine
 from papervenue.engine.orders import USUAL, Fill, Order, OrderRequest
 from papervenue.events import Event
 from papervenue.exchange import Exchange, open_exchange
-from papervenue.margined.accounts import Standing, net_position, standing
+from papervenue.margined.accounts import Standing, equity_and_margins, net_position
 from papervenue.margined.dialect import Plain
 from papervenue.market.bars import Bar, Market
 from papervenue.market.hours import HOURS
@@ -165,7 +165,7 @@ class Ring:
 
     @property
     def now(self) -> Standing:
-        return standing(self.engine, self.account)
+        return equity_and_margins(self.engine, self.account)
 
     @property
     def fills(self) -> list[Fill]:

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.tests.kit.kraken import START
-from papervenue.chance import bell, stream
+from papervenue.chance import draw_bell, stream
 from papervenue.market.coins import FACE, SYMBOLS, coins, kraken_venue
 from papervenue.market.generator import GeneratedBars, _path
 from papervenue.market.profiles import Maker
@@ -73,7 +73,7 @@ def test_shock_moves_every_coin_within_a_quarter_of_an_hour(calendar: Calendar) 
     bars = bars_of(calendar, *listed)
     shocks = bars._makers["PF_XBTUSD"].shocks
     assert shocks is not None
-    days = [calendar.place(day) - calendar.first for day in shocks]
+    days = [calendar.position_of(day) - calendar.first for day in shocks]
     assert 8 <= len(days) <= 11
     last, size = max(zip(days, shocks.values(), strict=True))
     falls = []
@@ -130,7 +130,7 @@ def test_market_without_trends_has_no_shocks_and_no_move_that_says_where_its_day
         maker = Maker(alone, maker.units, maker.scale, maker.least, 0.0, fair=maker.fair)
         for number in range(1_500):
             rng = stream(5, "day", number)
-            close = 1 + alone.daily_volatility * bell(rng)
+            close = 1 + alone.daily_volatility * draw_bell(rng)
             path = _path(5, short, (1.0, close), maker, rng)
             assert path[-1] == pytest.approx(close)
             first, second = path[23] - path[11], path[35] - path[23]

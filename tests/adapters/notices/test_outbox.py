@@ -77,7 +77,7 @@ def test_only_notices_of_the_hour_count_and_no_critical_ones(outbox: Outbox) -> 
     outbox.make("phone", NOTICE, (), AT - HOUR)
     outbox.make("phone", NOTICE, (), AT)
     outbox.make("phone", Notice("t", "x", Severity.CRITICAL), (), AT)
-    assert outbox.made_between("phone", AT - HOUR, AT) == 1
+    assert outbox.count_created("phone", AT - HOUR, AT) == 1
 
 
 def test_old_notices_are_deleted_but_none_that_is_still_to_be_sent(outbox: Outbox) -> None:
@@ -113,7 +113,7 @@ def test_file_that_is_no_outbox_is_an_error_for_whoever_only_looks(tmp_path: Pat
 def test_clock_that_was_a_day_ahead_and_is_right_again_holds_nothing_back(outbox: Outbox) -> None:
     ahead = AT + timedelta(days=2)
     outbox.make("phone", NOTICE, (), ahead)
-    assert outbox.made_between("phone", AT - HOUR, AT) == 0, "it doesn't count as one of this hour"
+    assert outbox.count_created("phone", AT - HOUR, AT) == 0, "it doesn't count as one of this hour"
     assert there(outbox.next_of("phone", AT)).notice == NOTICE
     outbox.mark_failed(1, "no answer in 30 s", HOUR, ahead)
     assert there(outbox.next_of("phone", AT)).attempts == 1

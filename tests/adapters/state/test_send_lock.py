@@ -72,11 +72,11 @@ def test_in_flight_reports_an_order_without_a_readable_note(tmp_path: Path, note
         path.unlink()
         if note is not None:
             path.write_bytes(note)
-        assert in_flight(tmp_path, 0) == "it left no note of which one"
+        assert in_flight(tmp_path, 0) == "it recorded no details of the order"
     path.unlink(missing_ok=True)
     path.mkdir()
     with FolderSendLock(tmp_path).hold(intent()):
-        assert in_flight(tmp_path, 0) == "it left no note of which one"
+        assert in_flight(tmp_path, 0) == "it recorded no details of the order"
 
 
 def test_hold_refuses_a_missing_folder(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.values import there
-from tradebot.adapters.state.service_token import load_token, made_or_kept, made_or_kept_for
+from tradebot.adapters.state.service_token import create_or_load, create_or_load_for, load_token
 from tradebot.adapters.state.state_folder import MCP_TOKEN, WEB_TOKEN
 from tradebot.errors import OperatorError
 
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 16, 15, tzinfo=UTC)
 
 
 def draw(folder: Path, name: str, now: datetime) -> str:
-    token, stored = made_or_kept(folder, name, now, new=True)
+    token, stored = create_or_load(folder, name, now, new=True)
     assert stored == load_token(folder, name)
     return there(token)
 
@@ -58,16 +58,16 @@ def test_several_folders_get_one_token_and_different_ones_are_replaced_only_on_r
     for folder in folders:
         folder.mkdir()
     first = draw(folders[1], WEB_TOKEN, NOW)
-    token, stored = made_or_kept_for(folders, WEB_TOKEN, NOW, new=False)
+    token, stored = create_or_load_for(folders, WEB_TOKEN, NOW, new=False)
     assert (token, stored.fits(first)) == (None, True)
     assert [there(load_token(folder, WEB_TOKEN)) for folder in folders] == [stored] * 3
     draw(folders[2], WEB_TOKEN, NOW)
     with pytest.raises(OperatorError, match="these bots have 2 different tokens") as differ:
-        made_or_kept_for(folders, WEB_TOKEN, NOW, new=False)
+        create_or_load_for(folders, WEB_TOKEN, NOW, new=False)
     assert differ.value.hint.startswith("tradebot web --new-token")
     # A bot that can't be written keeps nobody from the others' pages.
-    token, stored = made_or_kept_for([tmp_path / "gone", *folders], WEB_TOKEN, NOW, new=True)
+    token, stored = create_or_load_for([tmp_path / "gone", *folders], WEB_TOKEN, NOW, new=True)
     assert stored.fits(there(token))
     assert [there(load_token(folder, WEB_TOKEN)) for folder in folders] == [stored] * 3
     with pytest.raises(OperatorError, match="can't be written"):
-        made_or_kept_for([tmp_path / "gone", tmp_path / "lost"], WEB_TOKEN, NOW, new=False)
+        create_or_load_for([tmp_path / "gone", tmp_path / "lost"], WEB_TOKEN, NOW, new=False)

@@ -53,7 +53,7 @@ def test_lock_is_free_after_a_failed_pass(tmp_path: Path) -> None:
 def test_holder_with_an_unreadable_note_still_holds(tmp_path: Path) -> None:
     with state_locks.hold(tmp_path, "score"):
         (tmp_path / "lock").write_bytes(b"\xff")
-        with pytest.raises(TradebotError, match="it left no name"), state_locks.hold(tmp_path, "halt", wait_s=0.0):
+        with pytest.raises(TradebotError, match="it recorded no name"), state_locks.hold(tmp_path, "halt", wait_s=0.0):
             pass
 
 

@@ -70,7 +70,7 @@ class Chat(NamedTuple):
         """Have it take these, and return what it sent meanwhile."""
         before = len(self.fake.sent)
         self.fake.updates += updates
-        self.listener.turn(0)
+        self.listener.poll_once(0)
         return self.fake.texts()[before:]
 
     def types(self, text: str) -> list[str]:
@@ -249,7 +249,7 @@ def test_odd_answer_of_telegram_costs_a_pause_and_no_token(
     chat: Chat, status: int, data: bytes, pause: float, said: str
 ) -> None:
     chat.fake.raw = [(status, data)]
-    assert chat.listener.turn(0) == pause
+    assert chat.listener.poll_once(0) == pause
     trouble = chat.store.recall("trouble") or ""
     assert said in trouble
     assert TOKEN not in trouble
@@ -260,7 +260,7 @@ def test_odd_answer_of_telegram_costs_a_pause_and_no_token(
 def test_message_of_ten_megabytes_is_passed_over(chat: Chat) -> None:
     large = json.dumps({"ok": True, "result": [chat.fake.typed("x" * 10_000_000)]}).encode()
     chat.fake.raw = [(200, large), (200, large)]
-    assert chat.listener.turn(0) > 0
+    assert chat.listener.poll_once(0) > 0
     assert chat.hears() == []
     assert chat.last() == ("", "refused", "too large")
     began = time.monotonic()

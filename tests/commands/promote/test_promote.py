@@ -145,7 +145,7 @@ def test_results_below_what_a_promotion_was_based_on_put_the_strategy_down(
     assert review(1).code == ExitCode.DONE
     down = review(-1)
     assert down.code == ExitCode.FINDINGS
-    assert "flow is put down to shadow: the mean of the 130 sessions since its promotion is -0." in down.out
+    assert "flow is demoted to shadow: the mean of the 130 sessions since its promotion is -0." in down.out
     last = written(real.folder)[-1]
     assert (last.rung, last.numbers["sessions"]) == (Rung.SHADOW, 130)
     assert last.numbers["mean"] < last.numbers["least"]

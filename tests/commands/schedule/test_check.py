@@ -14,7 +14,7 @@ from tradebot.app.loading import Options
 from tradebot.app.settings import load
 from tradebot.app.wiring import open_app
 from tradebot.model.sentences import pluralize
-from tradebot.timetable.sessions import CalendarRequest, note_asked
+from tradebot.timetable.sessions import CalendarRequest, claim_calendar_fetch
 
 SESSIONS = us_sessions(USUAL.date, USUAL.date + timedelta(days=120))
 
@@ -63,7 +63,7 @@ def test_schedule_check_reports_a_calendar_near_its_end(bot: Bot, left: int, tol
         now = app.now()
         app.ensure_calendar(now)
         ends = now.date() + timedelta(days=left)
-        note_asked(app.ledger, CalendarRequest(now - timedelta(seconds=left), ends), "test")
+        claim_calendar_fetch(app.ledger, CalendarRequest(now - timedelta(seconds=left), ends), "test")
     said = bot.says("schedule", "check")
     warning = f"until {ends}: {pluralize(left, 'day')} left. After that nothing is due"
     shown = " ".join(said.out.split())

@@ -101,7 +101,7 @@ def test_paper_bot_that_did_everything_is_counted_and_shown(copy: Bot, paper: Pa
     assert found["trades on paper"][1] == f"{TRADES} trades"
     shown = copy.says("live", "status", "--paper", str(paper)).out
     assert "steps are done. Orders don't depend on them." in shown
-    assert "done: a person halted it 1 time and let it go on" in shown
+    assert "done: a person halted it 1 time and resumed it" in shown
     assert "\n  notices: tradebot notify list\n" in shown
 
 

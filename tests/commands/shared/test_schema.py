@@ -346,7 +346,7 @@ def drills(bot: Keeper) -> None:
         yield Stage(folder, [], "")
 
     drill = Drill(
-        "halt", "A person halts the bot.", lambda stage: stage.check("it halts", held=True, observed="at once")
+        "halt", "A person halts the bot.", lambda stage: stage.check("it halts", is_met=True, observed="at once")
     )
     with patch.object(stages, "set_stage", quick), patch.dict(DRILLS, halt=drill):
         bot.all_say("drill run halt", "drill list")

@@ -51,4 +51,4 @@ def test_a_long_document_is_the_same_in_parts(
     ],
 )
 def test_a_screen_names_the_venue_of_an_account_that_is_not_the_embedded_exchanges(whose: Identity, place: str) -> None:
-    assert whose.place == place
+    assert whose.venue_and_account == place

@@ -57,7 +57,7 @@ def test_each_fill_lies_between_the_low_and_the_high_of_its_candle(
     assert found.series.timeframe == ("5Min" if longest else "1Day")
     assert len(found.fills) >= 2 * len([each for each in found.trades if each.closed_at]) > 0
     for fill in found.fills:
-        place = found.place(fill.at)
+        place = found.candle_index(fill.at)
         # The spread lies around the last price, so what pays it is up to half of it outside.
         slack = 0.001 * float(fill.price)
         assert found.series.low[place] - slack <= fill.price <= found.series.high[place] + slack

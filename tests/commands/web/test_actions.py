@@ -23,7 +23,7 @@ from tests.kit.bot.folder import Bot, log, made, second_session
 from tests.kit.bot.real_money import KEYS, at_a_terminal, bent_to, environment, lines_for, real_folder, spoken, writes
 from tests.kit.bot.state import configure
 from tests.kit.values import there
-from tradebot.adapters.state.service_token import made_or_kept
+from tradebot.adapters.state.service_token import create_or_load
 from tradebot.adapters.state.state_folder import WEB_TOKEN
 from tradebot.adapters.state.subprocess_runner import Confirmation, ConfirmedAt, accept_confirmation
 from tradebot.errors import OperatorError
@@ -382,7 +382,7 @@ def test_real_money_takes_the_token_of_the_pages_again_and_is_sent_once(real: Bo
     def sent() -> list[tuple[str, str]]:
         return writes(tmp_path / "sandbox")
 
-    token, stored = made_or_kept(real.folder, WEB_TOKEN, datetime.now(UTC), new=True)
+    token, stored = create_or_load(real.folder, WEB_TOKEN, datetime.now(UTC), new=True)
     pages = Site(
         PageReader(real.folder, None),
         VerbActions(real.folder, None, in_forks),
@@ -417,6 +417,6 @@ def test_real_money_takes_the_token_of_the_pages_again_and_is_sent_once(real: Bo
     assert [(answer.status_code, there(token) in answer.text) for answer in answers] == [(200, False)] * 2
     assert len(sent()) == len(before) + 1
     # Whoever makes another token ends this one, also for a server that still has the old one.
-    made_or_kept(real.folder, WEB_TOKEN, datetime.now(UTC), new=True)
+    create_or_load(real.folder, WEB_TOKEN, datetime.now(UTC), new=True)
     status, text = send(token=there(token))
     assert (status, "typed again" in text, len(sent())) == (409, True, len(before) + 1)

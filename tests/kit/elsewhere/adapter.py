@@ -487,7 +487,7 @@ class ElsewhereOrders:
             legs = tuple(read_order(leg, self._tally) for leg in raw.get("legs", ()))
         except (BodyError, RowError) as error:
             return Reply(WriteOutcome.UNKNOWN, code="unreadable", message=str(error))
-        if not intent.asked_for(order):
+        if not intent.matches_order(order):
             return Reply(WriteOutcome.UNKNOWN, code="mismatch", message=f"it is another order: {order.client_order_id}")
         return Reply(WriteOutcome.ACCEPTED, order, legs=legs)
 
@@ -501,7 +501,7 @@ class ElsewhereOrders:
             return Reply(WriteOutcome.UNKNOWN, code="not_found", message=refusal.message)
         return (
             Reply(WriteOutcome.ACCEPTED, order)
-            if intent.asked_for(order)
+            if intent.matches_order(order)
             else replace(refusal, code=ID_CONFLICT, order=order)
         )
 

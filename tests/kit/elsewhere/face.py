@@ -13,7 +13,7 @@ from papervenue.faces.face import Face, Parts, Serving
 from papervenue.faces.guard import account_of, command_of
 from papervenue.faces.web import MADE_AT, Call, Handler, Reply, ok, route
 from papervenue.jsontext import encode, plain, to_decimal
-from papervenue.margined.accounts import NetPosition, net_positions, standing
+from papervenue.margined.accounts import NetPosition, equity_and_margins, net_positions
 from papervenue.margined.admission import refuse
 from papervenue.market.bars import Bar
 from papervenue.market.venue import Grid
@@ -169,7 +169,7 @@ class Api:
     def account(self, call: Call) -> Reply:
         """Return the figures of the account at the marks."""
         owner = self._owner(call)
-        now = standing(self._engine, owner)
+        now = equity_and_margins(self._engine, owner)
         money = {"cash": now.cash, "equity": now.equity, "initial": now.initial, "maintenance": now.maintenance}
         money |= {"available": now.available, "last_equity": owner.closing.equity}
         return ok({"number": owner.number, "status": "open", **{name: plain(value) for name, value in money.items()}})

@@ -14,8 +14,8 @@ from tradebot.lab.learn.learn import (
     NEUTRAL,
     ComponentCall,
     ComponentRecord,
+    component_record,
     proposals,
-    standing,
     step_weight,
     unknown_names,
 )
@@ -47,7 +47,7 @@ def calls(right: int, of: int) -> list[ComponentCall]:
     ],
 )
 def test_share_of_right_calls_has_the_interval_of_wilson(right: int, of: int, low: float, high: float) -> None:
-    found = standing(calls(right, of))
+    found = component_record(calls(right, of))
     assert (found.right, found.calls) == (right, of)
     assert (found.share.low, found.share.high) == pytest.approx((low, high), abs=5e-5)
 
@@ -57,14 +57,14 @@ def test_recent_share_moves_by_a_share_of_each_call_and_starts_even() -> None:
         ComponentCall(OPEN, right=False, gain=-0.02),
         ComponentCall(OPEN + timedelta(hours=1), right=True, gain=0.01),
     )
-    found = standing([right, wrong])
+    found = component_record([right, wrong])
     after_one = 0.5 * (1 - ALPHA)
     assert found.lately == pytest.approx(after_one * (1 - ALPHA) + ALPHA)
     assert found.gain == pytest.approx(-0.02 * ALPHA * (1 - ALPHA) + 0.01 * ALPHA)
 
 
 def test_calls_of_one_moment_count_as_often_as_they_are() -> None:
-    found = standing([ComponentCall(OPEN, right=True, gain=0.01), ComponentCall(OPEN, right=False, gain=0.03)])
+    found = component_record([ComponentCall(OPEN, right=True, gain=0.01), ComponentCall(OPEN, right=False, gain=0.03)])
     assert found.lately == pytest.approx(0.5)
     assert found.gain == pytest.approx(0.02 * (1 - (1 - ALPHA) ** 2))
 
@@ -106,10 +106,10 @@ def test_multiplier_stays_within_its_bounds_whatever_the_order_of_calls_of_one_m
     told: list[tuple[int, bool, float]], before: float, chance: object
 ) -> None:
     made = [ComponentCall(OPEN + timedelta(hours=hour), right, gain) for hour, right, gain in told]
-    found = standing(made)
+    found = component_record(made)
     assert LOWEST <= step_weight(before, found) <= HIGHEST
     chance.shuffle(made)  # type: ignore[attr-defined]
-    assert standing(made) == found
+    assert component_record(made) == found
 
 
 def test_component_is_right_if_it_agreed_with_a_gain_or_warned_of_a_loss() -> None:

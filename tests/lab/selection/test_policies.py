@@ -21,8 +21,8 @@ from tradebot.lab.selection.policies import (
     AGAINST,
     NO_RESULTS,
     PolicyFigures,
-    asked_of_policy,
     off_replay,
+    policy_conditions,
     sentence,
     some_pass,
 )
@@ -46,7 +46,7 @@ def rows(
     of: PolicyResults, trials: int | None = None, replays: tuple[float, ...] = (0.0,) * 60
 ) -> dict[str, RungCondition]:
     measured = PolicyFigures(of, trials or of.trials, RULES.splits)
-    return {one.name: one.answer() for one in asked_of_policy(measured, BOUNDS, replays)}
+    return {one.name: one.answer() for one in policy_conditions(measured, BOUNDS, replays)}
 
 
 def seen_of(of: PolicyResults) -> int:
@@ -161,13 +161,13 @@ def test_policy_that_never_trades_meets_nothing_that_is_estimated() -> None:
 
 
 def test_missing_results_meet_nothing_and_say_where_they_belong() -> None:
-    found = [one.answer() for one in asked_of_policy(NO_RESULTS, BOUNDS)]
+    found = [one.answer() for one in policy_conditions(NO_RESULTS, BOUNDS)]
     assert not any(one.met for one in found)
     assert {one.lacks for one in found} == {
         NO_RESULTS,
         "no session on paper was compared with its replay: tradebot parity",
     }
-    assert not [*asked_of_policy(NO_RESULTS, RULES.shadow.policy)]
+    assert not [*policy_conditions(NO_RESULTS, RULES.shadow.policy)]
 
 
 def test_model_that_saw_a_judged_session_or_the_embargo_is_noticed() -> None:

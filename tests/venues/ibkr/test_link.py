@@ -24,7 +24,7 @@ from tradebot.adapters.text.extras import install
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.trading import Mode
 from tradebot.venues.ibkr import link as module
-from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue, LinkTimeouts, link_to, place_of
+from tradebot.venues.ibkr.link import IbkrConnection, IbkrVenue, LinkTimeouts, connection_address, link_to
 
 
 def without(number: int, fields: Sequence[str]) -> list[Message]:
@@ -192,11 +192,11 @@ def test_answers_that_never_come_are_not_waited_for_long() -> None:
 
 
 def test_each_mode_has_its_port_and_a_bot_its_client_id() -> None:
-    assert place_of(Mode.PAPER, {}, None) == ("127.0.0.1", 4002, 9002)
-    assert place_of(Mode.LIVE, {}, None) == ("127.0.0.1", 4001, 9002)
+    assert connection_address(Mode.PAPER, {}, None) == ("127.0.0.1", 4002, 9002)
+    assert connection_address(Mode.LIVE, {}, None) == ("127.0.0.1", 4001, 9002)
     own = {"ibkr_host": "localhost", "ibkr_port": "7497", "ibkr_client_id": "9102"}
-    assert place_of(Mode.PAPER, own, None) == ("localhost", 7497, 9102)
-    assert place_of(Mode.SANDBOX, {}, ("127.0.0.1", 5)) == ("127.0.0.1", 5, 9002)
+    assert connection_address(Mode.PAPER, own, None) == ("localhost", 7497, 9102)
+    assert connection_address(Mode.SANDBOX, {}, ("127.0.0.1", 5)) == ("127.0.0.1", 5, 9002)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_each_mode_has_its_port_and_a_bot_its_client_id() -> None:
 )
 def test_what_does_not_fit_is_refused(mode: Mode, given: dict[str, str], words: str) -> None:
     with pytest.raises(OperatorError, match=words):
-        place_of(mode, given, None)
+        connection_address(mode, given, None)
 
 
 @pytest.mark.parametrize(("mode", "number", "fits"), [

@@ -48,7 +48,7 @@ def test_an_order_is_accepted_as_it_was_asked_for_and_its_id_is_the_venues(
     }
     asked = intent(order_type=kind, **prices.get(kind, {"limit_price": None}))
     order = made(one.orders.submit(asked))
-    assert asked.asked_for(order)
+    assert asked.matches_order(order)
     assert there.accepted(asked.client_order_id) == 1
     found = one.reader.order(asked.client_order_id)
     assert found is not None

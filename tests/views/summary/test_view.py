@@ -243,7 +243,7 @@ def test_message_fits_and_begins_with_the_headline() -> None:
     assert len(data.short) <= SHORT
     first, *rest = data.short.splitlines()
     assert first == data.headline
-    assert "- 27 more; tradebot summary tells all." in rest
+    assert "- 27 more; tradebot summary shows all." in rest
     assert any(line.startswith("It sent no order") for line in rest)
 
 

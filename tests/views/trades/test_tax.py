@@ -144,7 +144,7 @@ def test_half_a_cent_is_rounded_up_and_a_washed_loss_leaves_nothing() -> None:
 def test_rows_and_totals_add_up_to_the_cent_and_to_all_that_was_made(fills: list[OwnedFill], method: Method) -> None:
     history = tax_history(fills)
     whole = sales_of(account_trades(history), (), method, VENUE_DAY)
-    gained = sum((s.made_usd + s.disallowed_usd for s in whole.sales if s.made_usd is not None), Fraction(0))
+    gained = sum((s.gain_usd + s.disallowed_usd for s in whole.sales if s.gain_usd is not None), Fraction(0))
     last = max((owned.fill.at for owned in fills), default=on("2026-01-02")) + timedelta(days=1)
     found = [tax_year(history, year, method) for year in range(2025, last.year + 1)]
     every = [row for year in found for row in year.rows]

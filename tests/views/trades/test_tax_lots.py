@@ -214,7 +214,7 @@ def years(draw: st.DrawFn) -> list[OwnedFill]:
 def test_wash_sales_move_gains_in_time_and_neither_make_nor_lose_any(fills: list[OwnedFill], method: Method) -> None:
     commissions = [commission(owned, "-1.03") for owned in fills]
     found = sales_of(account_trades(tax_history(fills)), (fee("2025-06-03", "-0.07"), *commissions), method, VENUE_DAY)
-    made = sum((s.made_usd + s.disallowed_usd for s in found.sales if s.made_usd is not None), Fraction(0))
+    made = sum((s.gain_usd + s.disallowed_usd for s in found.sales if s.gain_usd is not None), Fraction(0))
     carried = sum((lot.carried_usd for lot in found.lots), Fraction(0))
     spent = sum((Fraction(o.fill.notional) for o in fills), Fraction(0))
     held = sum((lot.quantity * lot.share_usd for lot in found.lots if lot.share_usd is not None), Fraction(0))
@@ -233,7 +233,7 @@ def test_every_share_is_counted_once_and_replaces_at_most_one_share(fills: list[
         assert all(abs(days[name] - sale.closing.day) <= WINDOW for name in sale.replacements)
         assert not {there(sale.lot.opening).fill.activity_id, sale.closing.fill.activity_id} & set(sale.replacements)
         assert 0 <= sale.washed <= sale.shares
-        assert sale.washed == 0 or (sale.made_usd or 0) < 0
+        assert sale.washed == 0 or (sale.gain_usd or 0) < 0
         used[sale.closing.fill.activity_id] += sale.shares
     for lot in (*(sale.lot for sale in found.sales), *found.lots):
         used[there(lot.opening).fill.activity_id] += abs(lot.quantity)

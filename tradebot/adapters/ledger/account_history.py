@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.integrity import as_written, combine_checksums
-from tradebot.adapters.ledger.rows import decode_cached, kept_of, owned_fill, parse_json, proven_fill
+from tradebot.adapters.ledger.rows import decode_cached, owned_fill, parse_json, proven_fill, terms_of_intent
 from tradebot.adapters.ledger.schema import TABLES
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.activity_types import meaning_if_any
@@ -422,7 +422,7 @@ class _Said(NamedTuple):
 
     def _entry(self) -> Kept:
         fields = self.score, self.components, self.targets, self.atr_fraction, self.invalid_fraction
-        return kept_of(self.stop_loss_fraction, self.profit_target_fraction, *fields)
+        return terms_of_intent(self.stop_loss_fraction, self.profit_target_fraction, *fields)
 
     def stop(self) -> RestedStop:
         """Return the stop that the intent requested."""

@@ -110,7 +110,7 @@ class SqliteOrders:
         return row.record if row else None
 
     def last_acknowledged(self) -> str | None:
-        promise = self.tables.intents.last(_made_order)
+        promise = self.tables.intents.last(_was_acknowledged)
         return promise.record.intent.client_order_id if promise else None
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
@@ -192,7 +192,7 @@ def _outcome_payload(client_order_id: str, reply: Reply) -> Mapping[str, Any]:
     return {"client_order_id": client_order_id, "reply": encode(reply)}
 
 
-def _made_order(row: IntentRow) -> bool:
+def _was_acknowledged(row: IntentRow) -> bool:
     return row.record.state is IntentState.ACKED and row.record.intent.makes_order
 
 

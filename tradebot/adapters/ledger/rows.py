@@ -117,7 +117,7 @@ def _fee(raw: Mapping[str, str | None]) -> Fee:
     return Fee(None if amount is None else _number(amount), sys.intern(currency))
 
 
-def kept_of(
+def terms_of_intent(
     stop: str | None,
     target: str | None,
     score: float | None,

@@ -160,7 +160,7 @@ def read_model(folder: Path, name: str, public: str) -> Model:
     this.
     """
     refused = partial(RefusedModelError, what=name)
-    path = _place(folder, name)
+    path = _model_folder(folder, name)
     files = {each: _content(path / each, name) for each in (SUMS, SIGNATURE, *LARGEST)}
     sums = files.pop(SUMS)
     require_signed(name, sums, files.pop(SIGNATURE), public)
@@ -188,7 +188,7 @@ def is_sealed(draft: Path) -> bool:
     return (draft / SUMS).is_file()
 
 
-def _place(folder: Path, name: str) -> Path:
+def _model_folder(folder: Path, name: str) -> Path:
     """Return a model's folder, which must contain a model's files and nothing else."""
     if not NAME.fullmatch(name):
         raise RefusedModelError(

@@ -129,7 +129,7 @@ class Outbox(CacheStore):
         times = time_text(now), time_text(now + LONGEST_WAIT)
         return next(iter(self._read(where, Sending.WAITING, channel, *times)), None)
 
-    def made_between(self, channel: str, since: datetime, now: datetime) -> int:
+    def count_created(self, channel: str, since: datetime, now: datetime) -> int:
         """Return how many notices were created for a channel since a time, without CRITICAL ones.
 
         Notices with later dates come from a clock that was ahead.

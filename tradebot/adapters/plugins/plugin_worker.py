@@ -192,18 +192,18 @@ def main() -> None:
         os.dup2(devnull, standard)
     with suppress(EOFError):
         start: Start = pickle.loads(bot.get(sys.maxsize))  # noqa: S301 - from the process that started this one
-        _end_when_told()
+        _exit_on_signal()
         _limit_time(start.bounds)
         _remove_leftovers(Path(tempfile.gettempdir()))
         try:
-            with _place() as path:
+            with _locked_folder() as path:
                 _keep(start, path, bot, ends)
         except OSError as error:
             bot.put(refusal(f"it can't be confined, so it was not run: {error}"))
     os._exit(0)
 
 
-def _end_when_told() -> None:
+def _exit_on_signal() -> None:
     """Let this process clean up and exit on a signal: at a request, when its parent ends, or at the time limit."""
     for number in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
@@ -217,7 +217,7 @@ def _limit_time(bounds: AnswerBounds | None) -> None:
 
 
 @contextmanager
-def _place() -> Iterator[Path]:
+def _locked_folder() -> Iterator[Path]:
     """Yield a new folder that is locked while this process lives, and then removed."""
     with tempfile.TemporaryDirectory(prefix=PLACE, ignore_cleanup_errors=True) as name:
         _lock(Path(name))

@@ -41,7 +41,7 @@ def move(folder: Path, why: str, at: datetime) -> Path | None:
     if not names:
         return None
     try:
-        path = _place(folder, why, at)
+        path = _new_folder(folder, why, at)
         for name in names:
             with around("quarantine.move"):
                 (folder / name).rename(path / name)
@@ -77,7 +77,7 @@ def places(folder: Path) -> list[Path]:
     return sorted((path for path in root.iterdir() if path.is_dir()), reverse=True) if root.is_dir() else []
 
 
-def _place(folder: Path, why: str, at: datetime) -> Path:
+def _new_folder(folder: Path, why: str, at: datetime) -> Path:
     slug = re.sub(r"[^a-z0-9]+", "-", why.lower())[:MAX_SLUG].strip("-")
     names = (f"{stamp(at)}-{number}-{slug}" for number in count(1))
     path = next(folder / QUARANTINE / name for name in names if not (folder / QUARANTINE / name).exists())

@@ -109,4 +109,4 @@ def _read_note(folder: Path) -> str:
         note = json.loads(read_plain(folder / SENDING)[:NOTE_BYTES])
         return f"{note['side']} {note['symbol']}, {note['order']}, by process {note['pid']} since {note['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "it left no note of which one"
+        return "it recorded no details of the order"

@@ -42,12 +42,12 @@ def load_token(folder: Path, name: str) -> ServiceToken | None:
         raise OperatorError(f"{path} can't be read: {error}", AGAIN[name]) from error
 
 
-def made_or_kept(folder: Path, name: str, now: datetime, *, new: bool) -> tuple[str | None, ServiceToken]:
+def create_or_load(folder: Path, name: str, now: datetime, *, new: bool) -> tuple[str | None, ServiceToken]:
     """Return the token if this call created it (with `new`, or if there was none), and its stored digest."""
-    return made_or_kept_for([folder], name, now, new=new)
+    return create_or_load_for([folder], name, now, new=new)
 
 
-def made_or_kept_for(
+def create_or_load_for(
     folders: Sequence[Path], name: str, now: datetime, *, new: bool
 ) -> tuple[str | None, ServiceToken]:
     """Do the same for several folders, all of which then have the same digest, except those that can't be written.

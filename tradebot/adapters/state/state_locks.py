@@ -88,7 +88,7 @@ LONGEST_HOLDER = 4096
 
 _steady = Counter[Path]()
 
-NO_NAME = "it left no name"
+NO_NAME = "it recorded no name"
 
 """The owner of a lock that couldn't write its name, because the disk was full."""
 

@@ -255,7 +255,7 @@ class EngineTime:
         self._share_s = share_s
         self._next_due = next_due
         self._report = report
-        self._status = _standing(engine.status())
+        self._status = _require_lock_step(engine.status())
         self._started_looking = False
         self.is_finished = False
         self.is_trustworthy = True
@@ -273,7 +273,7 @@ class EngineTime:
 
     def moments(self) -> Iterator[datetime]:
         """Yield each moment at which a job is due within one tick's share of engine time."""
-        self._status, left_s = _standing(self._engine.status()), self._share_s
+        self._status, left_s = _require_lock_step(self._engine.status()), self._share_s
         if not self._started_looking:
             # Engine time is wherever the last driver left it, perhaps in the middle of a slot.
             self._started_looking = True
@@ -317,7 +317,7 @@ class EngineTime:
         return self._engine.tick_to("next_open")
 
 
-def _standing(status: EngineStatus) -> EngineStatus:
+def _require_lock_step(status: EngineStatus) -> EngineStatus:
     if status.pace == STEP:
         return status
     raise OperatorError(

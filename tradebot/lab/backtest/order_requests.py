@@ -95,5 +95,5 @@ class EngineOrders:
 
 def _accepted_reply(intent: Intent, order: engine_orders.Order, legs: Iterable[engine_orders.Order]) -> Reply:
     placed = order_of(order)
-    assert intent.asked_for(placed), f"the engine made another order of {intent.client_order_id}"
+    assert intent.matches_order(placed), f"the engine made another order of {intent.client_order_id}"
     return Reply(WriteOutcome.ACCEPTED, placed, legs=tuple(order_of(leg, order.id) for leg in legs))

@@ -55,7 +55,7 @@ class Grid(Struct, frozen=True, dict=True):
     def count(self) -> int:
         return sum(map(len, self.due))
 
-    def place(self, offset: timedelta) -> int:
+    def index_from(self, offset: timedelta) -> int:
         """Return the index of the first slot at or after an offset from the open."""
         return bisect_left(self.offsets, offset)
 
@@ -157,8 +157,8 @@ class _Day(Struct, dict=True):
     def at(self, index: int) -> datetime:
         return self.session.open + self.grid.offsets[index]
 
-    def place_of(self, moment: datetime) -> int:
-        return self.grid.place(moment - self.session.open)
+    def index_from(self, moment: datetime) -> int:
+        return self.grid.index_from(moment - self.session.open)
 
 
 State = tuple[Count, datetime | None, object, object]
@@ -166,7 +166,12 @@ State = tuple[Count, datetime | None, object, object]
 
 
 class Driver:
-    """Runs the sessions of one bot. `advance` advances the market to a moment."""
+    """Runs the sessions of one bot. `advance` moves the market to a moment.
+
+    Passes that can't change anything are skipped. `_calm` says until when no price or scheduled action reaches a rule
+    of the bot, and `_ask_from` from when a strategy may propose something. The stamps are the account's state
+    (`MarketAhead.stamp`) after the last pass of each job: if one is unchanged, the account hasn't changed since.
+    """
 
     def __init__(
         self, world: World, advance: Callable[[datetime], None], ahead: MarketAhead, terms: DriverTerms
@@ -203,9 +208,10 @@ class Driver:
         if self._changes_nothing(day) or (begins is not None and session.date < begins):
             return self._skip_session(day)
         self._advance(session.open)
-        # An earlier look-ahead is still valid if it reached beyond this time and nothing has changed since.
+        # The last search for a price that matters is still valid if it reached beyond the open, and if the account
+        # hasn't changed since.
         if session.open >= self._calm.until or self._stamp_at_exits != self._ahead.stamp:
-            # Start a microsecond earlier, so that passes due exactly at the open count.
+            # Search from a microsecond before the open, so that its own prices are included.
             self._look_ahead(day, session.open - MICROSECOND)
             if self._changes_nothing(day):
                 return self._skip_session(day)
@@ -259,8 +265,8 @@ class Driver:
         grid = day.grid
         if self._terms.every_pass:
             return index
-        touched = max(index, day.place_of(self._calm.until))
-        next_asked = max(index, day.place_of(self._ask_from)) if self._ask_from else index
+        touched = max(index, day.index_from(self._calm.until))
+        next_asked = max(index, day.index_from(self._ask_from)) if self._ask_from else index
         nexts = [touched, grid.next_of(Job.TRADE_ONCE, next_asked)]
         nexts += [grid.next_of(job, index) for job in self._always]
         if self._stamp_at_reconcile != self._ahead.stamp:
@@ -325,7 +331,7 @@ class Driver:
         if quiet and self._ask_from is not None and now < self._ask_from:
             return
         proposed = self._passes.ask(now)
-        self._ask_from = _asked_again(self._world, proposed)
+        self._ask_from = _next_evaluation(self._world, proposed)
         wanted = proposed.candidates or proposed.refused or proposed.own.missed or proposed.own.new
         if quiet and not (wanted or self._always):
             self._passes.note_no_wants(call, proposed)
@@ -417,7 +423,7 @@ def _always(world: World) -> frozenset[Job]:
     return frozenset(fetched | ({Job.SCORE} if scored else set()))
 
 
-def _asked_again(world: World, proposed: Proposals) -> datetime | None:
+def _next_evaluation(world: World, proposed: Proposals) -> datetime | None:
     """Return when a strategy is due next; None if one may be due in any pass, or if that is unknown."""
     waiting = {waiting.strategy: waiting.next for waiting in proposed.own.waiting}
     nexts = [waiting.get(strategy.name) for strategy in world.strategies]
@@ -434,14 +440,14 @@ def _refused_until(
     depend on has changed, the strategy would give the same result, and the same gates would refuse it. So the pass must
     have left account and orders unchanged. Later sessions are left to their own passes.
     """
-    slots = _asked_slots(world, proposed)
+    slots = _evaluated_slots(world, proposed)
     if not slots or not all(map(_is_refused_at_any_time, cycle.candidates)):
         return None
     waiting = (waiting.next.start for waiting in proposed.own.waiting if waiting.next)
     return min((close, ahead.next_price(cycle.at), *(slot.end for slot in slots), *waiting))
 
 
-def _asked_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
+def _evaluated_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot]:
     """Return the slots that were evaluated; none if some strategy depends on values that change with time."""
     waiting, slots = {waiting.strategy: waiting.next for waiting in proposed.own.waiting}, proposed.own.asked
     answered = {slot.strategy for slot in slots}

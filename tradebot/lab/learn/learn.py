@@ -85,7 +85,7 @@ class ComponentRecord(Struct, frozen=True):
     gain: float
 
 
-def standing(calls: Sequence[ComponentCall]) -> ComponentRecord:
+def component_record(calls: Sequence[ComponentCall]) -> ComponentRecord:
     """Compute a component's record. Calls at the same time count alike, whatever their order."""
     right = sum(call.right for call in calls)
     lately, gain = 0.5, 0.0
@@ -136,7 +136,7 @@ def unknown_names(weights: Mapping[str, float], outcomes: Sequence[TradeOutcome]
 def _proposal(strategy: str, name: str, weight: float, outcomes: Sequence[TradeOutcome]) -> Proposal:
     parts = [(outcome, part) for outcome in outcomes for part in outcome.trade.components if part.name == name]
     base = parts[0][1].weight if parts and parts[0][1].weight > 0 else weight
-    of = standing([*_calls(parts, weight)])
+    of = component_record([*_calls(parts, weight)])
     before = weight / base
     after = step_weight(before, of)
     proposed = round(base * after, 6)

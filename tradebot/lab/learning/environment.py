@@ -224,7 +224,7 @@ class Play(Protocol):
         """Abort the episode."""
 
 
-def on_the_road(terms: EpisodeTerms) -> Play:
+def event_driven_episode(terms: EpisodeTerms) -> Play:
     """Start an event-driven episode, run by the bot's own passes, in a thread."""
     return HandOff(lambda put: _play(terms, put))
 
@@ -235,7 +235,7 @@ class Environment:
     The creator must close it, because an unfinished episode has a thread.
     """
 
-    def __init__(self, terms: EpisodeTerms, begin: Callable[[EpisodeTerms], Play] = on_the_road) -> None:
+    def __init__(self, terms: EpisodeTerms, begin: Callable[[EpisodeTerms], Play] = event_driven_episode) -> None:
         self._terms, self._begin = terms, begin
         self._turns: Play | None = None
         self._now: PolicyState | None = None

@@ -34,10 +34,10 @@ from tradebot.lab.search.workers import (
     Pool,
     StudyLocation,
     Tell,
+    error_fields,
     error_from_fields,
     play_next,
     stopping,
-    told_of,
 )
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -79,7 +79,7 @@ class Seat:
             require_here(program, program_here(), "another version of tradebot or of Python")
             self.take(pickle.loads(work))  # noqa: S301 - from the driver, whose code a Ray worker runs anyway
         except TradebotError as error:
-            return told_of(error)
+            return error_fields(error)
         return {"worker": worker_of(os.getpid())}
 
     def take(self, work: Any) -> None:
@@ -114,7 +114,7 @@ class TrialSeat(Seat):
         try:
             return {"played": play_next(self._bench, self._study, lambda: None)}
         except TradebotError as error:
-            return told_of(error)
+            return error_fields(error)
 
 
 def program_here() -> str:

@@ -105,7 +105,7 @@ def _whole(descriptor: int, size: int) -> int:
 def reaching(location: str) -> Iterator[None]:
     """Turn a storage's errors into sentences; its address may contain a password and isn't repeated."""
     shown = f"the storage {location}" if "://" not in location else f"the storage ({location.partition('://')[0]})"
-    again = "make it reachable again and go on with the study (search: add --resume), or begin anew if it is lost"
+    again = "make it reachable again and continue the study (search: add --resume), or begin a new one if it is lost"
     try:
         yield
     except (OSError, SQLAlchemyError, StorageInternalError) as error:
@@ -183,7 +183,7 @@ class Study:
         there = optuna.load_study(storage=self._storage, study_name=self.name)
         if MADE in there.user_attrs:
             raise OperatorError(
-                f"there is a study {word(self.name)} already", "add --resume to go on with it, or give another --study"
+                f"there is a study {word(self.name)} already", "add --resume to continue it, or give another --study"
             )
         optuna.delete_study(storage=self._storage, study_name=self.name)
 

@@ -182,7 +182,7 @@ def _work(pool: Pool, writes: int) -> NoReturn:
         # After a broken pipe there is nobody to report to.
         code = 0
     except TradebotError as error:
-        tell(told_of(error))
+        tell(error_fields(error))
         code = 0
     finally:
         if code:
@@ -191,7 +191,7 @@ def _work(pool: Pool, writes: int) -> NoReturn:
         os._exit(code)
 
 
-def told_of(error: TradebotError) -> dict[str, object]:
+def error_fields(error: TradebotError) -> dict[str, object]:
     """Return an error as fields for another process."""
     return {"error": error.message, "hint": error.hint, "code": int(error.code)}
 

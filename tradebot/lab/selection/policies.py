@@ -229,7 +229,7 @@ def _places(days: Places, spans: Sequence[SessionSpan]) -> Places:
     return np.flatnonzero(mask)
 
 
-def asked_of_policy(
+def policy_conditions(
     of: PolicyFigures | str, rules: PolicyRules, replays: Sequence[float] = ()
 ) -> Iterator[ConditionCheck]:
     """Yield a rung's conditions for a learned policy, slow ones last; none if the rung has none.

@@ -34,7 +34,7 @@ from tradebot.lab.performance.statistics import (
 from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, wilson
 from tradebot.lab.selection.conditions import ConditionCheck, Must, RungCondition
 from tradebot.lab.selection.multiple_testing import superiority
-from tradebot.lab.selection.policies import PolicyFigures, asked_of_policy
+from tradebot.lab.selection.policies import PolicyFigures, policy_conditions
 from tradebot.model.promotion import MeanInterval, PaperRecord, PromotionRules, Rung, StepRules
 from tradebot.model.sentences import pluralize
 from tradebot.views.parity import ParityTotals
@@ -125,7 +125,7 @@ def rung_conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> Itera
             # Of how often costs are counted, it is what remains that is compared.
             yield ConditionCheck(name, 0.0 if name == "costs_times" else float(bound), after, lacks, must)
     if of.policy is not None:
-        yield from asked_of_policy(of.policy, step.policy, of.replays)
+        yield from policy_conditions(of.policy, step.policy, of.replays)
 
 
 def interval(of: TrackRecord, error: float) -> MeanInterval | None:

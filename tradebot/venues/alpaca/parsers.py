@@ -428,7 +428,7 @@ def submit_reply(answer: HttpReply, intent: Intent, tally: DriftTally) -> Reply:
         order, legs = read_order(body, tally), read_legs(body, tally)
     except (BodyError, RowError) as error:
         return unknown_outcome("unreadable", str(error))
-    if not intent.asked_for(order):
+    if not intent.matches_order(order):
         return unknown_outcome("mismatch", f"the broker returned another order: {order.client_order_id}")
     return Reply(WriteOutcome.ACCEPTED, order, legs=legs)
 
@@ -482,6 +482,6 @@ def resolve_duplicate(order: Order | None, intent: Intent, refusal_reply: Reply)
             if says_duplicate(refusal_reply)
             else refusal_reply
         )
-    if intent.asked_for(order):
+    if intent.matches_order(order):
         return Reply(WriteOutcome.ACCEPTED, order)
     return Reply(WriteOutcome.REJECTED, order, ID_CONFLICT, "another order has this client order id")

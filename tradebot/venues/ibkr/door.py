@@ -14,7 +14,7 @@ from tradebot.venues.door import Access, Checks, Door, Look, Rehearsal, VenueSet
 from tradebot.venues.ibkr import reader as statement
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, IBKR, KEYS, PORT
 from tradebot.venues.ibkr.contracts import months_of, oddity_of, root_of, symbol_of
-from tradebot.venues.ibkr.link import LOOPBACK, IbkrConnection, IbkrVenue, link_to, place_of
+from tradebot.venues.ibkr.link import LOOPBACK, IbkrConnection, IbkrVenue, connection_address, link_to
 from tradebot.venues.ibkr.orders import IbkrOrders
 from tradebot.venues.ibkr.prices import IbkrBars
 from tradebot.venues.ibkr.reader import IbkrReader
@@ -51,7 +51,7 @@ def _connect(access: Access) -> IbkrVenue:
     mode = access.settings.mode
     port = access.ports().get(FACE) if access.sandbox_url else None
     sandbox = None if port is None else (LOOPBACK[0], port)
-    address = place_of(mode, access.secrets, sandbox)
+    address = connection_address(mode, access.secrets, sandbox)
     # The embedded exchange has no message limit, and simulates an hour in seconds.
     link = link_to(*address) if sandbox is None else link_to(*address, reads_a_second=0)
     if access.folder is not None:

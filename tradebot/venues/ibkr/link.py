@@ -448,7 +448,7 @@ def link_to(host: str, port: int, client_id: int, reads_a_second: int = LinkTime
     return IbkrLink(host, port, client_id, RetryPolicy(), LinkTimeouts(reads_a_second=reads_a_second))
 
 
-def place_of(mode: Mode, secrets: Mapping[str, str], sandbox: tuple[str, int] | None) -> tuple[str, int, int]:
+def connection_address(mode: Mode, secrets: Mapping[str, str], sandbox: tuple[str, int] | None) -> tuple[str, int, int]:
     """Return host, port and client id; raise OperatorError if one is invalid or doesn't fit the mode."""
     client_id = _number(CLIENT_ID, secrets.get("ibkr_client_id") or str(TRADING_ID), _HIGHEST[1])
     if sandbox is not None:

@@ -200,7 +200,7 @@ class IbkrOrders:
 
     def _judge_replies(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply | None:
         """Return what the replies so far prove; None if it is too early to tell."""
-        orders, heard = [], [line.ears.said_of(number) for number in ids]
+        orders, heard = [], [line.ears.messages_about(number) for number in ids]
         errors = [what for messages in heard for name, what in messages if name == "error" and what.code not in NOTICES]
         if errors:
             return _refusal(errors[0], whole=len(ids) == 1)
@@ -210,11 +210,11 @@ class IbkrOrders:
             if not opened or words[-1] == INACTIVE:
                 return None
             try:
-                orders.append(_as_told(opened[-1], words[-1], self._tally))
+                orders.append(_as_reported(opened[-1], words[-1], self._tally))
             except RowError as error:
                 return Reply(WriteOutcome.UNKNOWN, code="unreadable", message=str(error))
         first, *legs = orders
-        if not intent.asked_for(first):
+        if not intent.matches_order(first):
             mismatch = f"it is another order: {first.client_order_id}"
             # A change is reported as the changed order. Before that, the old one may be reported once more.
             return None if intent.target_venue_id else Reply(WriteOutcome.UNKNOWN, code="mismatch", message=mismatch)
@@ -245,7 +245,7 @@ def _refusal(error: VenueError, *, whole: bool) -> Reply:
     return Reply(WriteOutcome.REJECTED if refused else WriteOutcome.UNKNOWN, code=str(error.code), message=words)
 
 
-def _as_told(row: tuple[Any, Any, Any], word: str, tally: DriftTally) -> Order:
+def _as_reported(row: tuple[Any, Any, Any], word: str, tally: DriftTally) -> Order:
     """Return an order as its status message reports it; the filled quantity comes from executions."""
     contract, order, state = row
     state.status = word if word in STATUSES else state.status
@@ -260,7 +260,7 @@ async def _wait_for_cancel(line: IbkrConnection, order_id: int, order: Order) ->
     clock, accepted = asyncio.get_running_loop(), False
     until = clock.time() + line.patience.order
     while True:
-        messages = line.ears.said_of(order_id)
+        messages = line.ears.messages_about(order_id)
         if ended := next((what for name, what in messages if name == "status" and what.word in _ENDED), None):
             filled = max(order.filled_quantity, Decimal(str(ended.filled)))
             over = replace(order, status=OrderStatus.CANCELED, filled_quantity=filled)

@@ -90,7 +90,7 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
         root = root_of(symbol)
     except ValueError as error:
         raise RowError("localSymbol", str(error)) from error
-    hours, unreadable = told_hours(details, read_at)
+    hours, unreadable = trading_hours(details, read_at)
     return Listing(
         Instrument(
             symbol=symbol,
@@ -115,7 +115,7 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
     )
 
 
-def told_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
+def trading_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
     """Return a contract's trading hours from now on, or an empty value and why they can't be read."""
     trading, liquid, zone = (
         str(text or "") for text in (details.tradingHours, details.liquidHours, details.timeZoneId)
@@ -137,7 +137,7 @@ async def calendar_hours(line: IbkrConnection, calendar: str, now: datetime) -> 
         for root in (root for root in ROOTS.values() if root.calendar == calendar):
             details = await details_of(line, months_of(root.name, today, today)[0].symbol, today)
             if details is not None:
-                hours, _ = told_hours(details, now)
+                hours, _ = trading_hours(details, now)
                 break
         line.hours[calendar] = today, hours
     return hours

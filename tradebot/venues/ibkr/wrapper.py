@@ -183,7 +183,7 @@ class Ears:
         """Collect messages about an order from now on."""
         self._events[order_id] = []
 
-    def said_of(self, order_id: int) -> list[tuple[str, Any]]:
+    def messages_about(self, order_id: int) -> list[tuple[str, Any]]:
         """Return the messages about an order so far."""
         return self._events.get(order_id, [])
 

@@ -100,7 +100,7 @@ def door() -> Door:
         bars=KrakenBars,
         checks=Checks(_bar_times, _no_renames, _data_plan, "venue", {"nonce": _nonce, "key": _may_trade}),
         market=_market,
-        bell=_bell,
+        bell=_account_feed,
         symbol=symbol_of,
         coin=coin_of,
         contracts=_contracts,
@@ -149,7 +149,7 @@ def _connect(access: Access) -> KrakenVenue:
     )
 
 
-def _bell(venue: KrakenVenue) -> Bell:
+def _account_feed(venue: KrakenVenue) -> Bell:
     from tradebot.venues.kraken.account_feed import KrakenBell
 
     return KrakenBell(venue)

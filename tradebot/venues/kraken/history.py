@@ -40,7 +40,7 @@ class ExecutionTotals(Struct):
 
 
 class OrderHistory(Struct, frozen=True):
-    """Orders reconstructed from history pages, keyed by venue id, oldest first, as of the venue's time `told_at`.
+    """Orders reconstructed from history pages, keyed by venue id, oldest first, as of the venue's time `replied_at`.
 
     Everything up to `complete_until` is in the pages. `gone` has the ids of orders that an event has ended, though
     executions may still be missing. `unread` has the times of unreadable rows in milliseconds, zero for rows without
@@ -48,13 +48,13 @@ class OrderHistory(Struct, frozen=True):
     """
 
     orders: Mapping[str, Order]
-    told_at: datetime
+    replied_at: datetime
     gone: frozenset[str] = frozenset()
     unread: tuple[Decimal, ...] = ()
 
     @property
     def complete_until(self) -> datetime:
-        return self.told_at - SETTLED_AFTER
+        return self.replied_at - SETTLED_AFTER
 
     @property
     def unreadable(self) -> int:
@@ -73,7 +73,7 @@ class OrderHistory(Struct, frozen=True):
 def past(
     events: Sequence[object],
     executions: Sequence[object],
-    told_at: datetime,
+    replied_at: datetime,
     account: str,
     tally: DriftTally,
 ) -> OrderHistory:
@@ -103,16 +103,21 @@ def past(
     for uid in began:
         try:
             name, row, at = last[uid]
-            orders[uid] = _order(uid, name, row, (began[uid], at), counted.get(uid, ExecutionTotals()), told_at)
+            orders[uid] = _order(uid, name, row, (began[uid], at), counted.get(uid, ExecutionTotals()), replied_at)
         except RowError as error:
             tally.note("history", error.field_name, f"row refused: {error.problem}")
             unread.append(Decimal(milliseconds(last[uid][2])))
     gone = frozenset(uid for uid, (name, _, _) in last.items() if name in CANCELED | REJECTED)
-    return OrderHistory(orders, told_at, gone, tuple(unread))
+    return OrderHistory(orders, replied_at, gone, tuple(unread))
 
 
 def _order(
-    uid: str, event: str, row: JsonFields, span: tuple[datetime, datetime], executed: ExecutionTotals, told_at: datetime
+    uid: str,
+    event: str,
+    row: JsonFields,
+    span: tuple[datetime, datetime],
+    executed: ExecutionTotals,
+    replied_at: datetime,
 ) -> Order:
     # An event's quantity is what remained after it.
     remaining, counted = row.number_or_none("quantity"), row.number_or_none("filled") or Decimal(0)
@@ -121,7 +126,7 @@ def _order(
         raise RowError("quantity", "adds up to zero")
     filled, limit = executed.quantity, row.number_or_none("limitPrice")
     stop, kind = row.number_or_none("triggerPrice"), type_of(row, "orderType", limited=limit is not None)
-    is_old = told_at - span[_LAST] >= SETTLED_AFTER
+    is_old = replied_at - span[_LAST] >= SETTLED_AFTER
     if quantity is not None and filled >= quantity > 0:
         status = OrderStatus.FILLED
     elif event in REJECTED:
@@ -242,7 +247,7 @@ def _orders_of_execution(
             yield JsonFields("execution", order, tally), row, about if isinstance(about, Mapping) else {}
 
 
-def left_open(order: Order, listed: Mapping[str, Order]) -> Order:
+def open_version(order: Order, listed: Mapping[str, Order]) -> Order:
     """Return the version in the list of open orders if the history shows an order as open; otherwise the order
     unchanged.
     """
@@ -268,7 +273,7 @@ class _Told(Struct):
 
     elements: list[object]
     token: str
-    told_at: datetime
+    replied_at: datetime
 
 
 class HistoryPages:
@@ -294,7 +299,7 @@ class HistoryPages:
         tolds = tuple(self._newest_elements(name, since, now) for name in ("orders", "triggers", "executions"))
         if self._read is None or any(map(is_not, tolds, self._read[0])):
             orders, triggers, executions = tolds
-            oldest, events = min(page.told_at for page in tolds), [*orders.elements, *triggers.elements]
+            oldest, events = min(page.replied_at for page in tolds), [*orders.elements, *triggers.elements]
             self._read = tolds, past(events, executions.elements, oldest, self._number.cached_id, self._tally)
         return self._read[1]
 
@@ -310,12 +315,12 @@ class HistoryPages:
         # Orders placed since the pages were read are on newer pages.
         for until in (now, None) if new else ():
             elements = self._newest_elements("triggers", since, until)
-            placed = past(elements.elements, (), elements.told_at, self._number.cached_id, self._tally).orders
+            placed = past(elements.elements, (), elements.replied_at, self._number.cached_id, self._tally).orders
             for element in new:
                 size = placed[element.venue_id].quantity if element.venue_id in placed else None
                 if size:
                     sizes_kept[element.venue_id, element.updated_at] = size
-            if len(sizes_kept) == len(wanted) or now is None or elements.told_at >= now:
+            if len(sizes_kept) == len(wanted) or now is None or elements.replied_at >= now:
                 break
         self._sizes = sizes_kept
         return {venue_id: size for (venue_id, _), size in sizes_kept.items()}
@@ -336,9 +341,9 @@ class HistoryPages:
     def _newest_elements(self, what: str, since: datetime | None, now: datetime | None) -> _Told:
         """Fetch a list's newest elements, at least those since a time."""
         pages = self._lists.get(what)
-        if pages is None or now is None or not timedelta(0) <= now - pages.told_at < SHARED:
+        if pages is None or now is None or not timedelta(0) <= now - pages.replied_at < SHARED:
             answer = self._page(what, count=str(ROWS))
-            pages = self._lists[what] = _Told(answer["elements"], _token(answer), told_at(answer))
+            pages = self._lists[what] = _Told(answer["elements"], _token(answer), reply_time(answer))
         for _ in range(MOST_PAGES):
             if since is None or not pages.token or _reaches(pages, since):
                 return pages
@@ -349,7 +354,7 @@ class HistoryPages:
         answer = self._page(what, count=str(ROWS), continuation_token=page.token)
         if _token(answer) == page.token:
             raise TemporaryError(f"the history of {what} repeats a page")
-        longer = self._lists[what] = _Told([*page.elements, *answer["elements"]], _token(answer), page.told_at)
+        longer = self._lists[what] = _Told([*page.elements, *answer["elements"]], _token(answer), page.replied_at)
         return longer
 
     def _page(self, what: str, **params: str) -> Mapping[str, Any]:
@@ -370,7 +375,7 @@ def _token(answer: Mapping[str, Any]) -> str:
     return str(answer.get("continuationToken") or "")
 
 
-def told_at(answer: Mapping[str, Any]) -> datetime:
+def reply_time(answer: Mapping[str, Any]) -> datetime:
     """Return the venue's time in a reply; raise TemporaryError if it has none."""
     server_time = answer.get("serverTime")
     try:

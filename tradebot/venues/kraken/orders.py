@@ -70,7 +70,7 @@ class KrakenOrders:
             order = _placed_order(status, intent, self._tally)
         except RowError as error:
             return Reply(WriteOutcome.UNKNOWN, code="unreadable", message=str(error))
-        if not intent.asked_for(order):
+        if not intent.matches_order(order):
             return Reply(WriteOutcome.UNKNOWN, code="mismatch", message=f"it is another order: {order.client_order_id}")
         return Reply(WriteOutcome.ACCEPTED, order)
 
@@ -112,7 +112,7 @@ class KrakenOrders:
             return Reply(WriteOutcome.UNKNOWN, code="not_looked_up", message=error.message)
         if order is None:
             return Reply(WriteOutcome.UNKNOWN, code="not_found", message=refusal.message)
-        if intent.asked_for(order):
+        if intent.matches_order(order):
             return Reply(WriteOutcome.ACCEPTED, order)
         return Reply(WriteOutcome.REJECTED, order, code=ID_CONFLICT, message=refusal.message)
 

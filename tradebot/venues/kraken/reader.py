@@ -20,7 +20,15 @@ from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.kraken import rows
 from tradebot.venues.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
 from tradebot.venues.kraken.client import V3, Client, KrakenVenue, Since, midnight, worth_at_midnight
-from tradebot.venues.kraken.history import MOST_PAGES, ROWS, HistoryPages, OrderHistory, fills_of, left_open, told_at
+from tradebot.venues.kraken.history import (
+    MOST_PAGES,
+    ROWS,
+    HistoryPages,
+    OrderHistory,
+    fills_of,
+    open_version,
+    reply_time,
+)
 
 T = TypeVar("T")
 DAY = timedelta(days=1)
@@ -42,7 +50,7 @@ class OpenOrders(NamedTuple):
 
     def is_ahead_of(self, past: OrderHistory) -> bool:
         """Return True if a history is too old to show how an order that is no longer open has ended."""
-        return self.at is not None and self.at - past.told_at > KRAKEN.tells_ends_after
+        return self.at is not None and self.at - past.replied_at > KRAKEN.tells_ends_after
 
     def by_client_id(self, name: str) -> Order | None:
         """Return the open order with a client id."""
@@ -67,7 +75,7 @@ class KrakenReader:
 
     def clock(self) -> VenueClock:
         """Return the venue's time. It never closes: a session is a day in UTC, like its funding."""
-        now = told_at(self._client.read(f"{V3}/openpositions"))
+        now = reply_time(self._client.read(f"{V3}/openpositions"))
         midnight = datetime.combine(now.date() + DAY, time(), UTC)
         return VenueClock(now, True, midnight, midnight)
 
@@ -77,7 +85,7 @@ class KrakenReader:
         Only its USD count, because the value of other coins fluctuates. An impossible margin is rejected.
         """
         answer = self._client.read(f"{V3}/accounts")
-        now = told_at(answer)
+        now = reply_time(answer)
         try:
             flex = _object(_object(answer, "accounts"), rows.MARGINED)
             row = JsonFields("account", flex, self._tally)
@@ -173,7 +181,7 @@ class KrakenReader:
         marks = dict(keep_readable("ticker", _with_mark(tickers), partial(rows.mark, tally=self._tally), self._tally))
         read = keep_readable("position", raws, lambda raw: rows.position(raw, marks, self._tally), self._tally)
         # Positions are net: two different ones of a symbol can't both be right, and an equal copy adds nothing.
-        broker_positions, twice = _told_once(read, attrgetter("symbol"))
+        broker_positions, twice = _unique_rows(read, attrgetter("symbol"))
         for symbol in twice:
             self._tally.note("position", "symbol", f"has two different positions: {symbol}")
         return tuple(broker_positions), len(raws) - len(read) + len(twice)
@@ -185,7 +193,7 @@ class KrakenReader:
         if not isinstance(raws, list):
             raise TemporaryError("the open orders are not a list")
         read = keep_readable("order", raws, partial(rows.open_order, tally=self._tally), self._tally)
-        orders, twice = _told_once(read, attrgetter("venue_id"))
+        orders, twice = _unique_rows(read, attrgetter("venue_id"))
         for venue_id in twice:
             self._tally.note("order", "order_id", f"has two different orders: {venue_id}")
         # Untriggered orders don't state their size, but the history does.
@@ -210,7 +218,7 @@ class KrakenReader:
             return Proof.of(listed_order)
         history = self._pages.past(intent.at - BEFORE, listed.at)
         if makes_order and (order := history.by_client_id(name)) is not None:
-            return Proof.of(left_open(order, listed.orders))
+            return Proof.of(open_version(order, listed.orders))
         if listed.unreadable or history.unread_since(intent.at - BEFORE):
             return Proof(End.UNKNOWN, "rows of the open orders or of the history can't be read and might be about it")
         until = intent.at + ARRIVES_WITHIN
@@ -234,7 +242,7 @@ class KrakenReader:
         order = history.orders.get(venue_id)
         if order is None or (listed_order is None and not order.status.terminal and listed.is_ahead_of(history)):
             return None
-        return left_open(order, listed.orders)
+        return open_version(order, listed.orders)
 
     def has_ended(self, venue_id: str) -> bool | None:
         """Return True if the history shows the end of the order with this venue id; None if it has no such order.
@@ -267,7 +275,7 @@ class KrakenReader:
         listed = self._open()
         history = self._pages.past(now=listed.at)
         every = {**history.orders, **listed.orders}
-        wanted = [left_open(order, listed.orders) for order in every.values() if order.symbol in symbols]
+        wanted = [open_version(order, listed.orders) for order in every.values() if order.symbol in symbols]
         if unreadable := listed.unreadable + history.unreadable:
             wanted = [order for order in wanted if order.status is not OrderStatus.UNKNOWN]
         return OrdersTold(tuple(reversed(wanted)), unreadable)
@@ -335,7 +343,7 @@ class KrakenReader:
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
         """Return the venue's listings of these symbols; one that isn't traded now has none."""
         answer = self._client.read(f"{V3}/instruments")
-        raws, read_at = answer.get("instruments"), told_at(answer)
+        raws, read_at = answer.get("instruments"), reply_time(answer)
         named = (raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols)
         wanted = [raw for raw in named if raw.get("tradeable") is not False]
         read = keep_readable("listing", wanted, lambda raw: rows.listing(raw, read_at, self._tally), self._tally)
@@ -352,7 +360,7 @@ class KrakenReader:
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest usable quote of each symbol."""
         answer, by_symbol, rejected = self._client.read(f"{V3}/tickers"), dict[str, Quote](), dict[str, str]()
-        at, raws = told_at(answer), answer.get("tickers")
+        at, raws = reply_time(answer), answer.get("tickers")
         named = {raw.get("symbol"): raw for raw in raws or () if isinstance(raw, dict)}
         for symbol in symbols:
             try:
@@ -391,7 +399,7 @@ def _further(raws: Sequence[object], until: Mapping[str, str], read_ids: set[int
 
 def _time_or_none(answer: Mapping[str, Any]) -> datetime | None:
     try:
-        return told_at(answer)
+        return reply_time(answer)
     except TemporaryError:
         return None
 
@@ -403,7 +411,7 @@ def _object(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return inner
 
 
-def _told_once(rows: Sequence[T], name: Callable[[T], str]) -> tuple[list[T], set[str]]:
+def _unique_rows(rows: Sequence[T], name: Callable[[T], str]) -> tuple[list[T], set[str]]:
     """Return the rows reported once or in equal copies, and the names of those reported with different values."""
     first: dict[str, T] = {}
     twice = {name(row) for row in rows if first.setdefault(name(row), row) != row}

@@ -183,11 +183,11 @@ def _changes(session_records: SessionRecords) -> Iterator[str]:
     yield from _turnover(session_records)
     if session_records.money is not None:
         yield f"Equity went from {session_records.money.before_usd:,.2f} to {session_records.money.after_usd:,.2f} USD."
-    yield from _told_of(session_records)
+    yield from _actions_of(session_records)
     yield from _code(session_records)
 
 
-def _told_of(session_records: SessionRecords) -> Iterator[str]:
+def _actions_of(session_records: SessionRecords) -> Iterator[str]:
     """Yield what people and programs did to the bot: halts, accepted configurations, starts."""
     for state in session_records.states:
         at = f" at {utc(state.at)}" if state.at else ""
@@ -430,13 +430,13 @@ def _short(day: Summary, records: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
     needs, helds = day.needs, day.positions
     lines = [clip(f"- {need.what}", need.next) for need in needs[:FEW]]
-    lines += [f"- {len(needs) - FEW:,} more; tradebot summary tells all."] if len(needs) > FEW else []
+    lines += [f"- {len(needs) - FEW:,} more; tradebot summary shows all."] if len(needs) > FEW else []
     lines += [*_did(day, records), *list(_trades(day))[:1]]
     gains = [f"{lot.symbol}{'' if lot.gain_usd is None else f' {lot.gain_usd:+,.0f} USD'}" for lot in helds]
     if records.judgments and records.holdings is not None:
         lines.append(f"It holds {names(gains) if helds else 'nothing'}.")
     lines += _slots(day, records) if day.missed else ()
-    lines += [*_quota(day, records), *_told_of(records), *records.unknown]
+    lines += [*_quota(day, records), *_actions_of(records), *records.unknown]
     lines += [] if day.needs or day.unknown or not records.judgments else ["All is well, and nothing needs you."]
     message = first
     for line in map(clip, lines):

@@ -170,7 +170,7 @@ class Sale(Struct, dict=True):
         return self.closing.share_usd(-self.lot.sign * self.fee_usd)
 
     @cached_property
-    def made_usd(self) -> Fraction | None:
+    def gain_usd(self) -> Fraction | None:
         """Return the gain, negative for a loss, before disallowed losses; None if unknown."""
         bought, sold = self.bought_usd, self.sold_usd
         return None if bought is None or sold is None else sold - bought
@@ -178,7 +178,7 @@ class Sale(Struct, dict=True):
     @property
     def unmatched_loss(self) -> bool:
         """Return True if it is a loss and not all of its shares are known to have been bought again."""
-        return self.made_usd is not None and self.made_usd < 0 and self.washed < self.shares
+        return self.gain_usd is not None and self.gain_usd < 0 and self.washed < self.shares
 
 
 class _Symbol(Struct):
@@ -248,7 +248,7 @@ def _replaces(lot: TaxLot, sale: Sale) -> bool:
 
 def _replace(sale: Sale, lot: TaxLot) -> list[TaxLot]:
     """Carry a loss into as many shares of a lot as were sold at it; return these, and the rest of the lot."""
-    gain_usd, held_from, opening = sale.made_usd, sale.lot.held_from, lot.opening
+    gain_usd, held_from, opening = sale.gain_usd, sale.lot.held_from, lot.opening
     assert gain_usd is not None, "a loss is known"
     assert held_from is not None, "so is the date of what was sold"
     assert opening is not None, "and of what replaces it"

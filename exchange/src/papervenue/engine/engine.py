@@ -88,7 +88,11 @@ class Engine(Floor):
         return next(account for account in self.accounts.values() if account.name == "main")
 
     def submit(self, account: Account, request: OrderRequest, fate: str | None = None, policy: Policy = USUAL) -> Order:
-        """Accept an order or raise a Refusal with the reason; call `settle` to apply it."""
+        """Accept an order and return it, or raise the Refusal of the first rule that it breaks.
+
+        Nothing fills until `settle` is called, after the reply. `fate` is a fault script's decision about what happens
+        to the order later, and `policy` how the venue treats this request.
+        """
         admission = self.dialect.admit(self, account, request, None, policy)
         order = order_lifecycle.book(self, account, request, admission.intent, admission.reserve)
         order.fate, order.tells_after_us = fate, policy.tells_after_us

@@ -78,7 +78,7 @@ def _group(order: Order) -> list[Order]:
     return [first, *first.legs]
 
 
-def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
+def current_request(order: Order, request: OrderRequest) -> OrderRequest:
     """Return the request that would create an order's group as it is now, with `request` in place of the order's own.
 
     Prices are those of the open exits, not the original ones.

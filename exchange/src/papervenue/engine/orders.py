@@ -121,7 +121,7 @@ class Order:
     the price that elects it, which moves when it trails `hwm`. `reserve` is the price at which it reserves buying
     power, `held_usd` the amount reserved now, `claimed` the shares that it withholds from other orders now. `sequence`
     is its position in time among the orders of all accounts, `live_us` when it reached the market. `replacement` is the
-    order in transit to replace it, which has no fills until it does. `fate` is what a script has decided for it.
+    order in transit to replace it, which has no fills until it does. `fate` is a fault script's decision about it.
 
     `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats it (`Policy`). `unheard`
     is how many shares another exit has filled that it doesn't know of yet. `why` is what made the venue cancel it, if

@@ -81,7 +81,7 @@ def _are_rows(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(row, dict) for row in value)
 
 
-def _turn_row(row: Row, settings: Settings, number: int) -> Row:
+def _reverse_row(row: Row, settings: Settings, number: int) -> Row:
     # Another rule may have removed a field or changed its value.
     signed = {name: str(-Decimal(row[name])) for name in _SIGNED if name in row}
     return row | signed | {"side": _OTHER_SIDE.get(str(row.get("side")), "short")}
@@ -115,7 +115,7 @@ def _restless_there(row: Row, field: str, number: int) -> Row:
 
 
 _OF_ACCOUNTS: Mapping[str, Callable[[Row, Settings, int], Row]] = {
-    "opposite_side": _turn_row,
+    "opposite_side": _reverse_row,
     "position_value": lambda row, settings, number: row | {"market_value": str(settings["value"])},
     "restless_orders": _restless,
 }

@@ -178,12 +178,12 @@ class FaultBook:
     def _is_time(self, armed: Armed, now_us: int) -> bool:
         when = armed.rule.when
         if when.after is not None:
-            start_us = when.after.place(self._calendar, now_us)
+            start_us = when.after.engine_us(self._calendar, now_us)
             if start_us is None or now_us < start_us:
                 return False
         if when.until is None:
             return True
-        end_us = when.until.place(self._calendar, now_us)
+        end_us = when.until.engine_us(self._calendar, now_us)
         return end_us is not None and now_us < end_us
 
     def _fire(self, armed: Armed, facts: Facts, now_us: int) -> Firing:
@@ -196,7 +196,7 @@ class FaultBook:
     def began(self, armed: Armed, now_us: int) -> int:
         """Return when a rule's fault began: when its time window opened, or when it first fired."""
         after = armed.rule.when.after
-        start_us = after.place(self._calendar, now_us) if after else None
+        start_us = after.engine_us(self._calendar, now_us) if after else None
         begun = now_us if armed.began_us is None else armed.began_us
         return begun if start_us is None else max(start_us, armed.armed_us)
 

@@ -27,7 +27,7 @@ class Moment(NamedTuple):
     anchor: str
     us: int
 
-    def place(self, calendar: Calendar, now_us: int) -> int | None:
+    def engine_us(self, calendar: Calendar, now_us: int) -> int | None:
         """Return the moment in engine time; a session moment is today's, or None on a day without a session."""
         if not self.anchor:
             return self.us

@@ -13,7 +13,7 @@ from functools import cached_property
 from random import Random
 from typing import Any
 
-from papervenue.chance import bell, stream
+from papervenue.chance import draw_bell, stream
 from papervenue.flow.alerts import OfFlow
 from papervenue.flow.options import FlowContract, friday, option_price
 from papervenue.flow.series import NOTHING, FlowRows, Question, Row, cache_newest, feed_ticker, row, rows_known_at
@@ -81,7 +81,7 @@ class DailyFacts(OfFlow):
         return day.bars[0].open if day.complete(now_us) else None
 
     def _with_close(self, symbol: str, fields: dict[str, Any]) -> dict[str, Any]:
-        close = self.market.close_of(symbol, self.calendar.place(fields["date"]) - self.calendar.first)
+        close = self.market.close_of(symbol, self.calendar.position_of(fields["date"]) - self.calendar.first)
         return {"close": None if close is None else f"{close / UNITS:.2f}", **fields}
 
     @cache_newest(64, 1)
@@ -119,7 +119,7 @@ class DailyFacts(OfFlow):
     def _oi_rows(self, symbol: str, index: int, reference: int) -> tuple[Row, ...]:
         session, before = self.calendar.market[index], self.calendar.all[self.calendar.first + index - 1]
         rng = stream(self.seed, "oi", symbol, session.date)
-        lean = 0.5 + 0.25 * bell(rng) / 3
+        lean = 0.5 + 0.25 * draw_bell(rng) / 3
         others = [_oi_fields(symbol, session, before, reference / UNITS, lean, rng) for _ in range(_CONTRACTS)]
         by_contract = {fields["option_symbol"]: fields for fields in others}
         # Alerts of the previous session have their own random stream, so that the other contracts don't depend on them.
@@ -133,7 +133,7 @@ class DailyFacts(OfFlow):
 
 def _wander(level: float, rng: Random) -> float:
     """Return the next level of a random walk that is pulled back to 1."""
-    return max(0.3, level + 0.06 * (1.0 - level) + 0.05 * bell(rng))
+    return max(0.3, level + 0.06 * (1.0 - level) + 0.05 * draw_bell(rng))
 
 
 def _exposure(size: float, calls: float, puts: float, rng: Random) -> dict[str, str]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
-from papervenue.chance import bell, stream, uuid_of
+from papervenue.chance import draw_bell, stream, uuid_of
 from papervenue.flow.events import is_fomc
 from papervenue.flow.series import (
     NOTHING,
@@ -48,7 +48,8 @@ class Shorts(Priced):
         """Return the last published fails to deliver by day, oldest first; a day without any has no row."""
         rows = rows_known_at(self._fails(symbol), now_us)[-_SHOWN_FAILS:]
         priced = (
-            {"price": self.closes.text(symbol, self.calendar.place(row.fields["date"])), **row.fields} for row in rows
+            {"price": self.closes.text(symbol, self.calendar.position_of(row.fields["date"])), **row.fields}
+            for row in rows
         )
         return FlowRows([row(entry.at_us, fields) for entry, fields in zip(rows, priced, strict=True)])
 
@@ -65,7 +66,7 @@ class Shorts(Priced):
         floating = max(character.shares_a_day * 4, int(character.marketcap / character.level * 0.9))
         usual, level, rows = 0.01 + 0.06 * rng.random() * rng.random(), 1.0, []
         for published_us, settled in self._settlements():
-            level = max(0.3, level + 0.15 * (1 - level) + 0.15 * bell(rng))
+            level = max(0.3, level + 0.15 * (1 - level) + 0.15 * draw_bell(rng))
             interest = int(floating * usual * level)
             fee = 0.25 + 4 * rng.random() * usual * level * 10
             fields = {
@@ -167,7 +168,7 @@ class Institutions(Priced):
         shares = character.marketcap / character.level
         units = [int(shares * 0.002 * rng.random())]
         for quarter in self._quarters():
-            units.append(max(0, int(units[-1] * (1 + 0.08 * bell(rng)))))
+            units.append(max(0, int(units[-1] * (1 + 0.08 * draw_bell(rng)))))
             filed = str(quarter + timedelta(days=_FILED_WITHIN_DAYS - int(20 * rng.random() * rng.random())))
             short, people, tags = _INSTITUTIONS[name]
             fields = {
@@ -232,7 +233,7 @@ class Funds(Priced):
     def _changes(self, symbol: str) -> tuple[Row, ...]:
         rng, usual, rows, tendency = stream(self.seed, "fund", symbol), profile(symbol).shares_a_day, [], 0.0
         for session in self.calendar.all:
-            tendency = 0.7 * tendency + 0.5 * bell(rng)
+            tendency = 0.7 * tendency + 0.5 * draw_bell(rng)
             volume = int(usual * (0.6 + 0.8 * rng.random()))
             fields = {
                 "date": session.date,
@@ -244,7 +245,7 @@ class Funds(Priced):
         return tuple(rows)
 
     def _with_price(self, symbol: str, trade: Row) -> Row:
-        close = self.closes.text(symbol, self.calendar.place(trade.fields["date"]))
+        close = self.closes.text(symbol, self.calendar.position_of(trade.fields["date"]))
         premium = f"{float(close) * trade.fields['change']:.1f}"
         return row(trade.at_us, {**trade.fields, "close": close, "change_prem": premium})
 
@@ -333,6 +334,6 @@ class Insiders(Priced):
         """Return a reported row with the day's close as its price."""
         trade = self._rows(symbol)[index]
         fields: dict[str, Any] = trade.fields
-        price = round(self.closes.usd(symbol, self.calendar.place(fields["date"])), 2)
+        price = round(self.closes.usd(symbol, self.calendar.position_of(fields["date"])), 2)
         premium = str(int(price * fields["volume"]))
         return row(trade.at_us, {"avg_price": price, "premium": premium, **fields})

@@ -15,7 +15,7 @@ from math import sqrt
 from random import Random
 from typing import Any
 
-from papervenue.chance import bell, stream
+from papervenue.chance import draw_bell, stream
 from papervenue.flow.daily import DailyFacts, published_us
 from papervenue.flow.options import expiries
 from papervenue.flow.series import (
@@ -47,7 +47,7 @@ _MONTHLY_DAYS, _WEEKLY_DAYS = 400, 60
 def _wandering(rng: Random, count: int, level: float, toward: float, pull: float, spread: float) -> tuple[float, ...]:
     levels = []
     for _ in range(count):
-        level += pull * (toward - level) + spread * bell(rng)
+        level += pull * (toward - level) + spread * draw_bell(rng)
         levels.append(level)
     return tuple(levels)
 
@@ -75,7 +75,7 @@ class Skews(Made):
     @cache_newest(RECENT)
     def _rows(self, symbol: str, expiry: str, delta: int) -> tuple[Row, ...]:
         rng = stream(self.seed, "skew", symbol, expiry)
-        own = 1.0 + 0.1 * bell(rng)
+        own = 1.0 + 0.1 * draw_bell(rng)
         usual = profile(symbol).implied_volatility * _USUAL[delta]
         end, rows = date.fromisoformat(expiry), []
         listed = _MONTHLY_DAYS if 14 < end.day < 22 else _WEEKLY_DAYS

@@ -20,7 +20,7 @@ from math import fsum
 from random import Random
 from typing import Any, NamedTuple
 
-from papervenue.chance import bell, stream
+from papervenue.chance import draw_bell, stream
 from papervenue.flow.alerts import OfFlow, Planned
 from papervenue.flow.series import NOTHING, FlowRows, Question, Row, cache_newest, feed_ticker, row, rows_known_at
 from papervenue.market.profiles import SECTORS, profile
@@ -89,7 +89,11 @@ class Tide(OfFlow):
         rng = stream(self.seed, "tide", session.date)
         minutes = (session.close_us - session.open_us) // MINUTE + 1
         steps = [
-            Net(int(_NOISE_USD * bell(rng)), int(_NOISE_USD * bell(rng)), int(_NOISE_CONTRACTS * bell(rng)))
+            Net(
+                int(_NOISE_USD * draw_bell(rng)),
+                int(_NOISE_USD * draw_bell(rng)),
+                int(_NOISE_CONTRACTS * draw_bell(rng)),
+            )
             for _ in range(minutes)
         ]
         return list(accumulate(steps, Net.plus))
@@ -236,7 +240,7 @@ class Volumes(OfFlow):
         if index < first:
             usual += _ALERTED_USD
         whole = usual * (0.5 + rng.random())
-        calls = whole * (0.53 + 0.03 * bell(rng))
+        calls = whole * (0.53 + 0.03 * draw_bell(rng))
         return Traded(_side(calls, rng), _side(whole - calls, rng))
 
     @cache_newest(64, 1)
@@ -285,7 +289,7 @@ class Volumes(OfFlow):
 
 
 def _side(whole: float, rng: Random) -> Side:
-    ask, bid = 0.42 + 0.014 * bell(rng), 0.42 + 0.014 * bell(rng)
+    ask, bid = 0.42 + 0.014 * draw_bell(rng), 0.42 + 0.014 * draw_bell(rng)
     return Side(int(whole * ask), int(whole * bid), int(whole), 150 + int(450 * rng.random()))
 
 

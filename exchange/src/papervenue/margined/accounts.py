@@ -112,7 +112,7 @@ def margins(floor: Floor, account: Account) -> Margins:
     return Margins(account.cash, unrealized, initial, maintenance)
 
 
-def standing(floor: Floor, account: Account) -> Standing:
+def equity_and_margins(floor: Floor, account: Account) -> Standing:
     now, symbols = margins(floor, account), {*account.positions, *(order.symbol for order in account.open.values())}
     ordered = sum((initial_margin(floor, account, symbol) for symbol in symbols), _ZERO)
     return Standing(now.cash, now.unrealized, now.initial, now.maintenance, ordered)
@@ -214,7 +214,7 @@ def _accrued_funding(floor: Floor, position: NetPosition) -> Decimal:
 
 def correct_execution(floor: Floor, account: Account, name: str, price: int) -> Amendment:
     """Correct the price, in units, of a fill or of its last correction; raise a Refusal if that isn't possible."""
-    execution = _standing(account, name)
+    execution = _current_execution(account, name)
     if price == execution.price or price <= 0 or price % floor.market.grids[execution.order.symbol].tick(price):
         raise unprocessable("a corrected price is another one, and on a tick")
     order, grid = execution.order, floor.market.grids[execution.order.symbol]
@@ -249,19 +249,19 @@ def correct_execution(floor: Floor, account: Account, name: str, price: int) -> 
 
 def symbol_of_execution(account: Account, name: str) -> str:
     """Return the symbol of an execution; raise a Refusal if there is no such execution."""
-    return _standing(account, name).order.symbol
+    return _current_execution(account, name).order.symbol
 
 
 def correct_by_a_tick(floor: Floor, number: str, name: str) -> None:
     """Correct a fill by a tick to the account's disadvantage, unless the account no longer exists."""
     account = floor.accounts.get(number)
     if account is not None:
-        execution = _standing(account, name)
+        execution = _current_execution(account, name)
         tick = floor.market.grids[execution.order.symbol].tick(execution.price)
         correct_execution(floor, account, name, execution.price + execution.order.side * tick)
 
 
-def _standing(account: Account, name: str) -> Execution:
+def _current_execution(account: Account, name: str) -> Execution:
     """Return the last state of the execution that has this id or part of an id."""
     last: Execution | None = None
     for entry in account.activities:

@@ -19,7 +19,15 @@ from papervenue.engine.orders import ATTACHED, LIQUIDATION, SETTLEMENT, Order, O
 from papervenue.engine.venue_rules import Admission
 from papervenue.events import Event
 from papervenue.jsontext import plain
-from papervenue.margined.accounts import Margins, NetPosition, adding, initial_margin, margins, net_positions, standing
+from papervenue.margined.accounts import (
+    Margins,
+    NetPosition,
+    adding,
+    equity_and_margins,
+    initial_margin,
+    margins,
+    net_positions,
+)
 from papervenue.market.venue import Grid, Rules
 from papervenue.refusal import Refusal
 
@@ -132,7 +140,7 @@ def _check_margin(floor: Floor, account: Account, request: OrderRequest) -> None
     others = sum((order.remaining for order in adding(account, symbol, request.side)), _ZERO)
     if reduces(account, symbol, request.side, qty + others):
         return
-    now, before = standing(floor, account), initial_margin(floor, account, symbol)
+    now, before = equity_and_margins(floor, account), initial_margin(floor, account, symbol)
     more = initial_margin(floor, account, symbol, qty * request.side) - before
     if more > 0 and more > now.equity - now.ordered:
         extra = {"required": plain(more), "available": plain(now.available)}

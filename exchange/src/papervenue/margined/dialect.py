@@ -25,7 +25,7 @@ from papervenue.engine.orders import (
 )
 from papervenue.engine.venue_rules import AccountFigures, Admission, Mark, Marks
 from papervenue.margined import accounts, admission
-from papervenue.margined.accounts import margins, net_position, standing, trade
+from papervenue.margined.accounts import equity_and_margins, margins, net_position, trade
 from papervenue.market.bars import Bar, Market
 from papervenue.market.sessions import Session
 from papervenue.market.spec import FillSpec
@@ -106,7 +106,7 @@ class Plain:
 
     def worth(self, floor: Floor, account: Account) -> AccountFigures:
         """Return cash, equity at the marks, and the margin that is available."""
-        now = standing(floor, account)
+        now = equity_and_margins(floor, account)
         return AccountFigures(now.cash, now.equity, now.available)
 
     def admit(

@@ -106,7 +106,7 @@ def _at(calendar: Calendar, kind: str, symbol: str, index: int) -> Action:
 
 def date_action(calendar: Calendar, kind: str, symbol: str, day: str) -> Action:
     """Return an action that takes effect in a session of a calendar, declared and paid some sessions around it."""
-    position = calendar.place(day)
+    position = calendar.position_of(day)
     session = calendar.all[position]
     paid = calendar.all[position + min(_PAID_AFTER, 1 + len(calendar.market) // 5)] if kind == DIVIDEND else session
     declared = calendar.all[max(0, position - _DECLARED_BEFORE)]

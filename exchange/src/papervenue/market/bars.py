@@ -324,7 +324,7 @@ class Market:
     def _dividend_factor(self, action: Action, before: Sequence[Step]) -> Fraction:
         """Return (close before - rate) / close before, or 1 if no close is known or the rate isn't below it."""
         entity = self.actions.entity(action.symbol)
-        close = self._source_close(entity, self.calendar.place(action.ex_date) - self.calendar.first - 1)
+        close = self._source_close(entity, self.calendar.position_of(action.ex_date) - self.calendar.first - 1)
         if close is None:
             return Fraction(1)
         for step in before:
@@ -418,7 +418,7 @@ class Market:
     def last_close(self, symbol: str, now_us: int) -> int | None:
         """Return the close of the last finished session, adjusted for splits up to now."""
         calendar = self.calendars[symbol]
-        over = calendar.place(calendar.trading(now_us).date) - calendar.first - 1
+        over = calendar.position_of(calendar.trading(now_us).date) - calendar.first - 1
         return self._close_in_shares(symbol, over, now_us)
 
     def previous_close(self, symbol: str, now_us: int) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import NamedTuple
 
-from papervenue.chance import bell, stream
+from papervenue.chance import draw_bell, stream
 from papervenue.market.venue import Instrument, MarginLevel, Rules, TickStep, Venue
 
 FACE = "kraken"
@@ -90,7 +90,7 @@ def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS) -> Venue:
 
 def _list_coin(coin: _Coin, seed: int) -> Instrument:
     symbol = f"PF_{coin.name}USD"
-    relative = _USUAL_FUNDING + _FUNDING_SPREAD * bell(stream(seed, symbol, "funding"))
+    relative = _USUAL_FUNDING + _FUNDING_SPREAD * draw_bell(stream(seed, symbol, "funding"))
     return Instrument(
         symbol=symbol,
         ticks=(TickStep(Decimal(0), coin.tick),),

@@ -30,7 +30,7 @@ from math import sqrt
 from random import Random
 from typing import TYPE_CHECKING
 
-from papervenue.chance import bell, stream
+from papervenue.chance import draw_bell, stream
 from papervenue.market.bars import Bar
 from papervenue.market.profiles import (
     GAP_SHARE,
@@ -84,7 +84,7 @@ class GeneratedBars:
         shocks = tuple(shocks_of(seed, calendar.all).items()) if trends else None
         self._makers = {grid.instrument.symbol: of_instrument(grid.instrument, gap, shocks) for grid in grids}
         rng = stream(seed, "market factor")
-        self._market_days = [MARKET_VOLATILITY * bell(rng) for _ in calendar.all]
+        self._market_days = [MARKET_VOLATILITY * draw_bell(rng) for _ in calendar.all]
         self._closes = lru_cache(maxsize=None)(self._closes_of)
         self._history = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._history_of)
         self._older = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._older_of)
@@ -164,7 +164,7 @@ class GeneratedBars:
         closes, price = [], character.level
         leans = maker.leans(self._seed, symbol, self._calendar.all)
         for factor, lean in zip(self._market_days, leans, strict=True):
-            move = character.beta * factor + character.daily_volatility * bell(rng) + lean
+            move = character.beta * factor + character.daily_volatility * draw_bell(rng) + lean
             if abs(move) > _LARGEST_DAILY_MOVE:
                 move = _LARGEST_DAILY_MOVE if move > 0 else -_LARGEST_DAILY_MOVE
             price *= 1 + move
@@ -191,7 +191,7 @@ class GeneratedBars:
         character, close = maker.character, self._begins(symbol)
         days = []
         for before in range(self._calendar.first + 1, PAST_DAYS + 1):
-            move = character.beta * MARKET_VOLATILITY * bell(common) + character.daily_volatility * bell(own)
+            move = character.beta * MARKET_VOLATILITY * draw_bell(common) + character.daily_volatility * draw_bell(own)
             opens_from = max(close / (1 + max(-_LARGEST_DAILY_MOVE, min(move, _LARGEST_DAILY_MOVE))), maker.least)
             opens_us = self._calendar.session(-before).open_us
             days.append(_day_bar(opens_us, (opens_from, close), maker, shape))
@@ -284,7 +284,9 @@ def _night_path(
         index = late.index(us) if us in late else len(late) + early.index(us)
         reached = (index + 1) / (minutes + 1)
         step, remaining = reached - at, 1 - at
-        level += (last - level) * step / remaining + scale * sqrt(step * (remaining - step) / remaining) * bell(rng)
+        level += (last - level) * step / remaining + scale * sqrt(step * (remaining - step) / remaining) * draw_bell(
+            rng
+        )
         path.append(max(level, 0.01))
         at = reached
     return path
@@ -296,7 +298,7 @@ def _bridge(rng: Random, minutes: int, volatility: float, *, fair: bool = False)
     A `fair` one continues like a random walk once a session's move is added in the shares of `variance_elapsed`.
     """
     scale = volatility / sqrt(sum(busy * busy for busy in bustle(minutes)) if fair else minutes)
-    walk = list(accumulate([scale * busy * bell(rng) for busy in bustle(minutes)]))
+    walk = list(accumulate([scale * busy * draw_bell(rng) for busy in bustle(minutes)]))
     if fair:
         return [level - walk[-1] * share for level, share in zip(walk, variance_elapsed(minutes), strict=True)]
     return [level - walk[-1] * (m + 1) / minutes for m, level in enumerate(walk)]

@@ -11,7 +11,7 @@ from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from papervenue.chance import bell, number_of, stream
+from papervenue.chance import draw_bell, number_of, stream
 from papervenue.market.bars import UNITS, Bar
 from papervenue.market.sessions import Session
 from papervenue.market.venue import Grid, Instrument
@@ -139,7 +139,7 @@ def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[
     """Return a symbol's daily returns from trends, for a number of sessions."""
     rng = stream(seed, symbol, "trends")
     begins, step = int(_TREND_DAYS * rng.random()), _TREND * volatility
-    trends = [step * bell(rng) for _ in range(sessions // _TREND_DAYS + 2)]
+    trends = [step * draw_bell(rng) for _ in range(sessions // _TREND_DAYS + 2)]
     return [trends[(begins + index) // _TREND_DAYS] for index in range(sessions)]
 
 
@@ -227,7 +227,7 @@ class Maker:
 
     def opening(self, before: float, rng: Random) -> float:
         """Return a session's opening price; its first random draw is the gap from the previous close."""
-        return before * (1 + self.gap * self.character.daily_volatility * bell(rng))
+        return before * (1 + self.gap * self.character.daily_volatility * draw_bell(rng))
 
 
 def _cents(price: float) -> int:

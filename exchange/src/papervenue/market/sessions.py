@@ -62,7 +62,7 @@ class Calendar:
         self._places = {session.date: index for index, session in enumerate(self.all)}
         self.index_of = {session.date: index for index, session in enumerate(self.market)}
 
-    def place(self, day: str) -> int:
+    def position_of(self, day: str) -> int:
         return self._places[day]
 
     def session(self, index: int) -> Session:

@@ -419,11 +419,11 @@ def _check_ranges(spec: MarketSpec) -> None:
 
 def default_symbols(n: int) -> tuple[str, ...]:
     """Return n tickers: well-known names first, then invented ones (ZAAA, ZAAB, …)."""
-    made_up = (_made_up(i) for i in range(max(0, n - len(_DEFAULT_SYMBOLS))))
+    made_up = (_invented_symbol(i) for i in range(max(0, n - len(_DEFAULT_SYMBOLS))))
     return (*_DEFAULT_SYMBOLS[:n], *made_up)
 
 
-def _made_up(index: int) -> str:
+def _invented_symbol(index: int) -> str:
     high, low = divmod(index, 26)
     highest, high = divmod(high, 26)
     return "Z" + "".join(chr(ord("A") + letter) for letter in (highest, high, low))

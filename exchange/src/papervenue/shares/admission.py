@@ -197,7 +197,7 @@ def _check_class(case: Case) -> None:
 
 def _check_fellows(case: Case, replaced: Order) -> None:
     """Check a group with a new price in it as it was checked at first, ignoring members that are finished."""
-    group = order_lifecycle.asked_again(replaced, case.request)
+    group = order_lifecycle.current_request(replaced, case.request)
     exit_side = group.side if group.order_class == "oco" else -group.side
     if group.take_profit is not None and group.stop_loss is not None:
         check_legs_apart(group.take_profit, group.stop_loss.stop, exit_side)

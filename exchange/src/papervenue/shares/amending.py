@@ -54,13 +54,13 @@ def _amendable(account: Account, name: str) -> Execution:
         or execution.word == BUST
     ):
         raise unprocessable("the execution was busted or corrected already")
-    since = account.activities[_place(account, execution.fill) :]
+    since = account.activities[_activity_index(account, execution.fill) :]
     if any(isinstance(row, Activity) and row.symbol == execution.order.symbol and row.moves_shares for row in since):
         raise unprocessable(f"shares of {execution.order.symbol} came or went without an order since: it is too late")
     return execution
 
 
-def _place(account: Account, fill: Fill) -> int:
+def _activity_index(account: Account, fill: Fill) -> int:
     return next(index for index, entry in enumerate(account.activities) if entry.id == fill.id)
 
 
@@ -98,7 +98,7 @@ def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty:
 
 def _refold(floor: Floor, account: Account, amended: Fill, stands: tuple[Decimal, int]) -> None:
     """Recompute a position from its state before the amended fill and all fills since."""
-    symbol, first = amended.order.symbol, _place(account, amended)
+    symbol, first = amended.order.symbol, _activity_index(account, amended)
     close_us = floor.market.calendar.before(floor.now_us).close_us
     account.positions.pop(symbol, None)
     # An amendment keeps the original fill, and the position before it may have been amended since.

@@ -88,7 +88,7 @@ def accrue(floor: Floor) -> None:
 
 def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decimal]) -> None:
     calendar = floor.market.calendar
-    after = calendar.place(today) + 1
+    after = calendar.position_of(today) + 1
     following = calendar.all[after] if after < len(calendar.all) else None
     if following is None:
         return
@@ -166,5 +166,5 @@ def _due(floor: Floor, today: str, accrued: dict[str, Decimal]) -> Iterator[tupl
 
 def _begins_month(floor: Floor, today: str) -> bool:
     calendar = floor.market.calendar
-    before = calendar.all[max(calendar.place(today) - 1, 0)].date
+    before = calendar.all[max(calendar.position_of(today) - 1, 0)].date
     return before[:7] != today[:7]

@@ -67,7 +67,7 @@ class MarketMessages:
         """Yield what becomes due after `from_us` and up to `to_us`, in order of time, keeping one session in memory."""
         if feed in _EMPTY_FEEDS:
             return
-        subscribed = {channel: self._asked_symbols(feed, wanted(channel)) for channel in _CHANNELS}
+        subscribed = {channel: self._subscribed_symbols(feed, wanted(channel)) for channel in _CHANNELS}
         for end_us, bars in self._ended_bars(feed, from_us, to_us, set().union(*subscribed.values())):
             points = [*self._ticks(feed, bars, subscribed), *self._bars(feed, end_us, bars, subscribed)]
             if points:
@@ -79,14 +79,14 @@ class MarketMessages:
         They carry the engine's current time, because a halt is only noticed while it is in force.
         """
         now, points = self._engine.now_us, []
-        for symbol in sorted(self._asked_symbols("", wanted("statuses"))):
+        for symbol in sorted(self._subscribed_symbols("", wanted("statuses"))):
             is_halted = symbol in self._engine.halted
             if is_halted != (symbol in halted):
                 halted ^= {symbol}
                 points.append(_status(symbol, is_halted, now))
         return points
 
-    def _asked_symbols(self, feed: str, symbols: Iterable[str]) -> frozenset[str]:
+    def _subscribed_symbols(self, feed: str, symbols: Iterable[str]) -> frozenset[str]:
         names = frozenset([TEST_SYMBOL]) if feed == TEST_FEED else self._engine.market.known
         chosen = frozenset(symbols)
         return names if EVERY_SYMBOL in chosen else chosen & names

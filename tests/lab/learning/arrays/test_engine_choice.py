@@ -21,7 +21,7 @@ from tradebot.lab.learning.arrays.engine_choice import (
     draw_actions,
 )
 from tradebot.lab.learning.arrays.episode_data import EpisodeData
-from tradebot.lab.learning.environment import Environment, EpisodeTerms, Play, on_the_road
+from tradebot.lab.learning.environment import Environment, EpisodeTerms, Play, event_driven_episode
 from tradebot.lab.learning.training.training import span_of
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
@@ -48,7 +48,7 @@ def test_what_differs_is_played_on_the_road(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(EpisodeAccount, "drawdown", lambda account, place: 0.0)
     found = chosen_for()
     assert found.why.startswith("vectorized and event-driven results differ: observation after ")
-    assert found.begin is on_the_road
+    assert found.begin is event_driven_episode
     assert len(found.spans) == 1
 
 
@@ -62,7 +62,7 @@ def test_an_episode_that_ends_with_its_session_is_played_on_the_road() -> None:
     span = span_of(plan(), "policy", NAMES)
     terms = replace(EpisodeTerms(span.plan, span.scaling), flat_overnight=True)
     assert choose_episodes([terms], span.scaling, span.parts, 1) == ChosenEpisodes(
-        (terms,), on_the_road, "an episode ends with its session"
+        (terms,), event_driven_episode, "an episode ends with its session"
     )
 
 

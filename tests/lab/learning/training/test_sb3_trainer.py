@@ -18,7 +18,7 @@ from tests.lab.learning.test_environment import SCALING, START, plan
 from tradebot.adapters.models.files import draft_of
 from tradebot.adapters.models.model_worker import member_of, self_test
 from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes
-from tradebot.lab.learning.environment import EpisodeTerms, on_the_road
+from tradebot.lab.learning.environment import EpisodeTerms, event_driven_episode
 from tradebot.lab.learning.training.job import DivergedError, TrainingJob
 from tradebot.lab.learning.training.training import TrainingSpan, TrainingSummary, span_of, train
 from tradebot.lab.learning.training.training_rows import Within
@@ -159,7 +159,8 @@ def test_what_is_trained_on_arrays_is_what_the_road_trains(tmp_path: Path, monke
     found = span_of(on_arrays(), "policy", NAMES)
     here = train(job("ppo"), found, tmp_path / "arrays", TrainingSummary((3,), 1))
     monkeypatch.setattr(
-        "tradebot.lab.learning.training.training.choose_episodes", lambda spans, *_: ChosenEpisodes(spans, on_the_road)
+        "tradebot.lab.learning.training.training.choose_episodes",
+        lambda spans, *_: ChosenEpisodes(spans, event_driven_episode),
     )
     there = train(job("ppo"), found, tmp_path / "road", TrainingSummary((3,), 1))
     assert (here.on_arrays, here.why) == (True, "")

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tradebot.lab.learning.arrays.episode_data import CENTS, BeyondError, EpisodeData, PolicyMoment, tapes_of
-from tradebot.lab.learning.environment import ACTIONS, Environment, EpisodeTerms, Play, PolicyState, on_the_road
+from tradebot.lab.learning.environment import (
+    ACTIONS,
+    Environment,
+    EpisodeTerms,
+    Play,
+    PolicyState,
+    event_driven_episode,
+)
 from tradebot.model.reasons import Reason
 from tradebot.signals.features.state import STATE, DecisionState, state_numbers
 
@@ -118,7 +125,7 @@ class EpisodeAccount:
         if self._tape.closes[index]:
             self._entries = {1: [], -1: []}
 
-    def turn(self, index: int, target: int, ask: int) -> Reason | None:
+    def move_to_target(self, index: int, target: int, ask: int) -> Reason | None:
         """Send the order that moves the position toward the target of decision number `ask`, counted from 0.
 
         Return the reason of a refusal, or None.
@@ -206,11 +213,13 @@ def choose_episodes(
     try:
         tapes = [tape for terms, rows in zip(spans, parts, strict=True) for tape in tapes_of(terms, scaling, rows)]
     except BeyondError as error:
-        return ChosenEpisodes(tuple(spans), on_the_road, str(error))
+        return ChosenEpisodes(tuple(spans), event_driven_episode, str(error))
     compared = sorted({0, len(tapes) // 2, len(tapes) - 1})[:CHECKED]
     for index in compared:
         if different := differs(tapes[index], draw_actions(seed + index, STEPS)):
-            return ChosenEpisodes(tuple(spans), on_the_road, f"vectorized and event-driven results differ: {different}")
+            return ChosenEpisodes(
+                tuple(spans), event_driven_episode, f"vectorized and event-driven results differ: {different}"
+            )
     by_dates = {(tape.terms.first, tape.terms.last): tape for tape in tapes}
     return ChosenEpisodes(
         tuple(tape.terms for tape in tapes), lambda terms: TapeTurns(by_dates[terms.first, terms.last])
@@ -231,7 +240,7 @@ def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
     """
     here = _replay_environment(tape.terms, lambda _: TapeTurns(tape), actions)
     for step, (action, other) in enumerate(
-        zip(here, _replay_environment(tape.terms, on_the_road, actions), strict=True)
+        zip(here, _replay_environment(tape.terms, event_driven_episode, actions), strict=True)
     ):
         if action != other:
             names = ", ".join(name for name in other if action[name] != other[name])
@@ -309,7 +318,7 @@ def _step(tape: EpisodeData, account: EpisodeAccount, number: int, contracts: in
     """
     at, last = tape.asks[number].place, number + 1 == len(tape.asks)
     ends = len(tape.minutes) - 1 if last else tape.asks[number + 1].place
-    reason = None if target == contracts else account.turn(at, target, number)
+    reason = None if target == contracts else account.move_to_target(at, target, number)
     changes_sides = contracts * target < 0 and reason is None
     for index in range(at + 1, ends):
         holding = account.held
@@ -322,7 +331,7 @@ def _step(tape: EpisodeData, account: EpisodeAccount, number: int, contracts: in
             holding = account.held
             account.see(index)
         if changes_sides and holding not in (contracts, target):
-            reason = account.turn(index, target, number)
+            reason = account.move_to_target(index, target, number)
             changes_sides = reason not in UNTIL_SESSION_ENDS
     return reason
 

@@ -14,7 +14,14 @@ import numpy as np
 
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
-from tradebot.lab.learning.environment import ACTIONS, MOST_CONTRACTS, Environment, EpisodeTerms, Play, on_the_road
+from tradebot.lab.learning.environment import (
+    ACTIONS,
+    MOST_CONTRACTS,
+    Environment,
+    EpisodeTerms,
+    Play,
+    event_driven_episode,
+)
 from tradebot.lab.learning.training.graphs import Layer, Remembering, remembering, stack_layers
 from tradebot.lab.learning.training.job import DivergedError
 from tradebot.signals.features.state import STATE
@@ -79,7 +86,7 @@ def gymnasium_env(
     *spans: EpisodeTerms,
     continuous: bool = False,
     by_session: bool = False,
-    begin: Callable[[EpisodeTerms], Play] = on_the_road,
+    begin: Callable[[EpisodeTerms], Play] = event_driven_episode,
 ) -> Any:
     """Return a `gymnasium.Env` of these terms; OperatorError if gymnasium isn't installed.
 

@@ -15,7 +15,7 @@ from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.identity import market_of
 from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes, choose_episodes
-from tradebot.lab.learning.environment import TIMEFRAME, EpisodeTerms, on_the_road
+from tradebot.lab.learning.environment import TIMEFRAME, EpisodeTerms, event_driven_episode
 from tradebot.lab.learning.training.graphs import Layer, size_with_side
 from tradebot.lab.learning.training.job import validate_job
 from tradebot.lab.learning.training.sb3_trainer import Trained, require_torch, train_agent
@@ -114,7 +114,7 @@ def train(
         spans = tuple(
             EpisodeTerms(span.plan, span.scaling, span.name, first=first, last=last) for first, last in span.within
         )
-        episodes = ChosenEpisodes(spans, on_the_road)
+        episodes = ChosenEpisodes(spans, event_driven_episode)
         if job.of.on_arrays:
             episodes = choose_episodes(spans, span.scaling, span.parts, job.seed)
             draft = DraftFolder(path, not episodes.why, episodes.why)

@@ -167,12 +167,12 @@ def _costs(run: BacktestRun) -> list[Decimal]:
     closes = [session.close for session in run.made.sessions]
     costs = [Decimal(0)] * len(closes)
 
-    def place_of(at: Any) -> int:
+    def session_index(at: Any) -> int:
         return min(bisect_right(closes, at), len(closes) - 1)
 
     for fill in run.made.ledger.fills():
         root = root_of(fill.fill.symbol)
-        costs[place_of(fill.fill.at)] += root.tick * root.multiplier * fill.fill.quantity
+        costs[session_index(fill.fill.at)] += root.tick * root.multiplier * fill.fill.quantity
     for movement in run.made.ledger.cash_movements():
-        costs[place_of(movement.at)] -= movement.amount_usd
+        costs[session_index(movement.at)] -= movement.amount_usd
     return costs

@@ -30,7 +30,7 @@ from tradebot.lab.search.cluster import (
     pickle_for_node,
     require_here,
 )
-from tradebot.lab.search.workers import CLUSTER_GONE, error_from_fields, stopping, told_of
+from tradebot.lab.search.workers import CLUSTER_GONE, error_fields, error_from_fields, stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +76,7 @@ class UnitSeat(Seat):
         try:
             play(self._of[0], wanted, self._of[1])
         except TradebotError as error:
-            return told_of(error)
+            return error_fields(error)
         return {"played": wanted.file}
 
 
@@ -158,4 +158,4 @@ def _hand_out(work: WalkWork, remaining: Sequence[WalkTask], workers: int, write
         finally:
             ray.shutdown()
     except TradebotError as error:
-        writes.send(told_of(error))
+        writes.send(error_fields(error))

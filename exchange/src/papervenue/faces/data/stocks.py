@@ -155,7 +155,7 @@ class Stocks:
 
     def _latest(self, key: str, render: Render) -> Handler:
         def answer(call: Call) -> Reply:
-            feed, extra = self._asked_now(call)
+            feed, extra = self._latest_request(call)
             bars = {symbol: self._last(symbol, feed) for symbol in symbols_of(call)}
             return ok({key: {symbol: render(symbol, bar, feed) for symbol, bar in bars.items() if bar}, **extra})
 
@@ -163,7 +163,7 @@ class Stocks:
 
     def _one_latest(self, key: str, render: Render) -> Handler:
         def answer(call: Call) -> Reply:
-            (feed, extra), (symbol,) = self._asked_now(call), symbols_of(call)
+            (feed, extra), (symbol,) = self._latest_request(call), symbols_of(call)
             bar = self._last(symbol, feed)
             if bar is None:
                 raise _nothing(key, symbol)
@@ -171,7 +171,7 @@ class Stocks:
 
         return answer
 
-    def _asked_now(self, call: Call) -> tuple[RequestedFeed, dict[str, str]]:
+    def _latest_request(self, call: Call) -> tuple[RequestedFeed, dict[str, str]]:
         params = params_of(call)
         return latest_feed(params, self._plan, self._now_us()), check_currency(params)
 
@@ -183,13 +183,13 @@ class Stocks:
         return None if feed.empty else listing(self._market, symbol, feed.known_us)
 
     def _snapshots(self, call: Call) -> Reply:
-        feed, _ = self._asked_now(call)
+        feed, _ = self._latest_request(call)
         return ok(
             {symbol: self._snapshot(symbol, feed) for symbol in symbols_of(call) if self._listing_of(symbol, feed)}
         )
 
     def _one_snapshot(self, call: Call) -> Reply:
-        (feed, extra), (symbol,) = self._asked_now(call), symbols_of(call)
+        (feed, extra), (symbol,) = self._latest_request(call), symbols_of(call)
         if not self._listing_of(symbol, feed):
             raise _nothing("snapshot", symbol)
         return ok({"symbol": symbol, **self._snapshot(symbol, feed), **extra})

@@ -173,15 +173,15 @@ class HistoryReads:
             body = {"newOrder": shown, "oldOrder": old, "reason": _FILLED[word], "reducedQuantity": ""}
             yield "OrderUpdated", body
             if order.stop is not None and not before:
-                yield "OrderPlaced", _told_of(old, "stop_order_triggered")
+                yield "OrderPlaced", _order_event(old, "stop_order_triggered")
         elif word == "new" and order.stop is None:
-            yield "OrderPlaced", _told_of(shown, "new_user_order")
+            yield "OrderPlaced", _order_event(shown, "new_user_order")
         elif word == "restated" and acted:
             yield "OrderUpdated", {"newOrder": shown, "reason": _change(order), "reducedQuantity": ""}
         elif word == "rejected" and acted:
             yield "OrderRejected", {"order": shown, "orderError": "rejected", "reason": "rejected"}
         elif word in _ENDED and acted:
-            yield "OrderCancelled", _told_of(shown, _why(order))
+            yield "OrderCancelled", _order_event(shown, _why(order))
 
     def _of_trigger(self, owner: Account, update: PastUpdate) -> Iterator[tuple[str, Event]]:
         order, word, execution = update.order, update.event, update.execution
@@ -270,7 +270,7 @@ class HistoryReads:
         return self._engine.dialect.price(self._engine.market, symbol, at_us)
 
 
-def _told_of(order: Event, reason: str) -> Event:
+def _order_event(order: Event, reason: str) -> Event:
     return {"order": order, "reason": reason, "reducedQuantity": "", "algoId": ""}
 
 

@@ -23,7 +23,7 @@ from papervenue.faces.kraken.wire_format import average, encoded, error, iso, mi
 from papervenue.faces.web import Call, Reply
 from papervenue.jsontext import plain
 from papervenue.margined import accounts
-from papervenue.margined.accounts import NetPosition, net_positions, standing
+from papervenue.margined.accounts import NetPosition, equity_and_margins, net_positions
 from papervenue.market.bars import Bar, without_wicks
 from papervenue.market.sessions import Calendar, full_calendar
 from papervenue.times import DAY, HOUR, MINUTE, SECOND, parse_time
@@ -204,7 +204,10 @@ class KrakenReads:
 
         Unbooked funding is reported separately: margins ignore it until it is booked.
         """
-        now, accrued = standing(self._engine, owner), sum(map(self._accrued_funding, net_positions(owner)), Decimal(0))
+        now, accrued = (
+            equity_and_margins(self._engine, owner),
+            sum(map(self._accrued_funding, net_positions(owner)), Decimal(0)),
+        )
         margins = {
             "initialMargin": number(now.initial),
             "initialMarginWithOrders": number(now.ordered),

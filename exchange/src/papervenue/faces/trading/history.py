@@ -50,7 +50,7 @@ class EngineSpan(NamedTuple):
             return session.open_us, session.close_us
         if self.report == "extended_hours":
             return session.pre_us, session.post_us
-        following = calendar.all[min(calendar.place(session.date) + 1, len(calendar.all) - 1)]
+        following = calendar.all[min(calendar.position_of(session.date) + 1, len(calendar.all) - 1)]
         return session.pre_us, max(following.pre_us - self.step_us, session.post_us)
 
 
@@ -211,7 +211,7 @@ class Equity:
         return self._at.get(before.close_us, default) if before else default
 
     def _before(self, session: Session) -> Session | None:
-        position = self._calendar.place(session.date)
+        position = self._calendar.position_of(session.date)
         return self._calendar.all[position - 1] if position else None
 
 

@@ -13,7 +13,7 @@ from papervenue.faces.tws.contracts import Contracts, Fields
 from papervenue.faces.tws.order_messages import OrderMessages, executions_of, number_of, status
 from papervenue.faces.tws.orders import ids_of
 from papervenue.faces.tws.wire import TwsMessage
-from papervenue.margined.accounts import NetPosition, net_positions, standing
+from papervenue.margined.accounts import NetPosition, equity_and_margins, net_positions
 from papervenue.market.hours import CHICAGO
 from papervenue.times import at_zone, to_datetime
 
@@ -34,7 +34,7 @@ class TwsReads:
 
     def values(self, account: Account) -> dict[str, str]:
         """Return the account's figures by the venue's names."""
-        now = standing(self._engine, account)
+        now = equity_and_margins(self._engine, account)
         today = takewhile(lambda fill: fill.at_us >= self.today_us, reversed(account.activities))
         realized = sum((fill.net_amount for fill in today), start=Decimal(0))
         amounts = {

@@ -39,7 +39,7 @@ CONTRACT_FIELDS = len(_KEYS)
 Fields = dict[str, Any]
 
 
-def asked_for(fields: list[str]) -> dict[str, str]:
+def contract_query(fields: list[str]) -> dict[str, str]:
     """Return a client's identification of a contract."""
     return dict(zip(_KEYS, fields, strict=True))
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from papervenue.faces.face import Face, Login, Parts, Serving
 from papervenue.faces.tws import contracts, orders
-from papervenue.faces.tws.contracts import CONTRACT_FIELDS, asked_for
+from papervenue.faces.tws.contracts import CONTRACT_FIELDS, contract_query
 from papervenue.faces.tws.gateway import SNAPSHOT_END, Gateway, GatewayConnection
 from papervenue.faces.tws.history import SIZES, UPDATE, HistoryError
 from papervenue.faces.tws.order_messages import error
@@ -84,7 +84,7 @@ def executions(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 
 
 def details(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
-    wanted, with_expired = asked_for(fields[3 : 3 + CONTRACT_FIELDS]), fields[3 + CONTRACT_FIELDS] == "1"
+    wanted, with_expired = contract_query(fields[3 : 3 + CONTRACT_FIELDS]), fields[3 + CONTRACT_FIELDS] == "1"
     there = session.gateway.contracts
     months = [month for month in there.find(wanted) if with_expired or not there.is_expired(month)]
     if not months:
@@ -100,7 +100,7 @@ def rule(session: TwsSession, fields: Fields) -> Iterator[TwsMessage]:
 
 def _one(session: TwsSession, request: str, fields: Fields) -> str | TwsMessage:
     """Return the symbol of the one contract that a client means, or the error if it doesn't mean one."""
-    months = session.gateway.contracts.find(asked_for(fields))
+    months = session.gateway.contracts.find(contract_query(fields))
     return months[0] if len(months) == 1 else error(request, _NO_CONTRACT, "No security definition has been found")
 
 
@@ -167,7 +167,7 @@ REQUESTS: Mapping[int, Request] = MappingProxyType(
     {
         1: Request(f"GET {ROOT}/quotes", quotes, 18, 2),
         2: Request(f"GET {ROOT}/end", unfollow, 3),
-        PLACE_ORDER: Request(f"POST {PLACE}", TwsSession.place, 40, 1),
+        PLACE_ORDER: Request(f"POST {PLACE}", TwsSession.place_order, 40, 1),
         CANCEL_ORDER: Request(f"DELETE {CANCEL}", TwsSession.cancel, 3, 2),
         5: Request(_ORDERS, own_orders),
         6: Request(_ACCOUNT, account, 3),

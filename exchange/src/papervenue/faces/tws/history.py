@@ -80,7 +80,7 @@ class TwsHistory:
         grid = self._engine.market.grids[symbol]
         if size == 0:
             calendar = self._engine.market.calendars[symbol]
-            when = self._date_of(symbol, calendar.place(calendar.trading(bar.start_us).date)).replace("-", "")
+            when = self._date_of(symbol, calendar.position_of(calendar.trading(bar.start_us).date)).replace("-", "")
         else:
             when = str(bar.start_us // SECOND) if dates == "2" else _chicago_text(bar.start_us)
         prices = {"open": bar.open, "high": bar.high, "low": bar.low, "close": bar.close}

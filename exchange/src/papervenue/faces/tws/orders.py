@@ -50,7 +50,7 @@ def find_by_label(account: Account, label: str) -> Order | None:
     return alive[-1] if alive else next((each for each in account.orders.newest() if each.request.label == label), None)
 
 
-def _place(command: Asked) -> Answer:
+def _place_orders(command: Asked) -> Answer:
     """Place all orders of the command; if one isn't accepted, place none."""
     engine, account, body = command.engine, command.account, command.body
     client, wanted = int(body["client"]), body["orders"]
@@ -176,7 +176,7 @@ def _cancel_all(command: Asked) -> Answer:
 
 
 ENTRIES = (
-    Entry("POST", PLACE, _place),
+    Entry("POST", PLACE, _place_orders),
     Entry("PATCH", CHANGE, _change),
     Entry("DELETE", CANCEL, _cancel),
     Entry("DELETE", CANCEL_ALL, _cancel_all),

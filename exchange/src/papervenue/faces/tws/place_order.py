@@ -8,11 +8,11 @@ from typing import Any
 
 from papervenue.engine.engine import Engine
 from papervenue.faces.tws.account_requests import CENT
-from papervenue.faces.tws.contracts import CONTRACT_FIELDS, Contracts, Fields, asked_for
+from papervenue.faces.tws.contracts import CONTRACT_FIELDS, Contracts, Fields, contract_query
 from papervenue.faces.tws.order_messages import UNSET
 from papervenue.faces.tws.orders import LIVES, SIDES, TYPES
 from papervenue.jsontext import to_decimal
-from papervenue.margined.accounts import initial_margin, maintenance_margin, standing
+from papervenue.margined.accounts import equity_and_margins, initial_margin, maintenance_margin
 
 HEAD = (
     *("secIdType", "secId", "action", "totalQuantity", "orderType", "lmtPrice", "auxPrice", "tif", "ocaGroup"),
@@ -47,7 +47,7 @@ def read_order(fields: list[str], contracts: Contracts) -> Placed:
     """Parse an order; raise OrderError if it isn't possible."""
     if len(fields) < _LEAST:
         raise OrderError(320, "Error reading request: the message is too short")
-    named = asked_for(fields[2 : 2 + CONTRACT_FIELDS])
+    named = contract_query(fields[2 : 2 + CONTRACT_FIELDS])
     months = contracts.find(named, expired=False)
     if len(months) != 1:
         raise OrderError(200, "No security definition has been found for the request" if not months else _AMBIGUOUS)
@@ -159,7 +159,7 @@ def impacts(engine: Engine, order: Placed) -> Iterator[Fields]:
 def _change(engine: Engine, order: Placed) -> Fields:
     """Return margins and equity before and after the order fills at the mark, and the fill's cost."""
     account, symbol = engine.main, order["symbol"]
-    now, more = standing(engine, account), Decimal(order["qty"]) * SIDES[order["action"]]
+    now, more = equity_and_margins(engine, account), Decimal(order["qty"]) * SIDES[order["action"]]
     position_qty = account.qty(symbol)
     fee = (engine.market.grids[symbol].instrument.contract_fee or Decimal(0)) * abs(more)
     figures = {

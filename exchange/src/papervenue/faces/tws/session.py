@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from papervenue.commands.command import Command
 from papervenue.faces.tws import place_order
-from papervenue.faces.tws.contracts import CONTRACT_FIELDS, asked_for
+from papervenue.faces.tws.contracts import CONTRACT_FIELDS, contract_query
 from papervenue.faces.tws.faults import Answering
 from papervenue.faces.tws.gateway import Gateway, GatewayConnection
 from papervenue.faces.tws.order_messages import error, time_of
@@ -153,7 +153,7 @@ class TwsSession:
         start = CONTRACT_AT.get(number)
         if start is None:
             return Facts(target, account=who)
-        months = tuple(self.gateway.contracts.find(asked_for(fields[start : start + CONTRACT_FIELDS])))
+        months = tuple(self.gateway.contracts.find(contract_query(fields[start : start + CONTRACT_FIELDS])))
         if number != PLACE_ORDER:
             return Facts(target, months, account=who)
         rest = fields[2 + CONTRACT_FIELDS :]
@@ -192,7 +192,7 @@ class TwsSession:
         """Accept a request that has no effect here."""
         return _NOTHING
 
-    def place(self, fields: Fields) -> Answer:
+    def place_order(self, fields: Fields) -> Answer:
         """Place an order, change it, or store it until its bracket is complete."""
         number = int(fields[1])
         try:
