@@ -383,32 +383,32 @@ class Listener:
             self._push(chat_message.chat, row)
         return became if done else (MessageOutcome.FAILED, lines[0] if lines else "")
 
-    def _record_act(self, said: ChatMessage, asked: str, done: bool) -> None:
+    def _record_act(self, chat_message: ChatMessage, words: str, done: bool) -> None:
         """Write into the bot's log what the paired person did, and whether it worked."""
-        details = {"asked": asked[:100], "done": str(done).lower(), "person": str(said.user)}
+        details = {"asked": words[:100], "done": str(done).lower(), "person": str(chat_message.user)}
         self._app.events.emit(EventKind.CHAT_ACTED.at(self._app.stamp_time(), details))
 
-    def _close(self, said: ChatMessage, symbol: str, amount: str, now: datetime) -> tuple[MessageOutcome, str]:
+    def _close(self, chat_message: ChatMessage, symbol: str, amount: str, now: datetime) -> tuple[MessageOutcome, str]:
         """Ask how much of a symbol is to be closed; or close all of it if that amount is what the bot holds."""
         able, lines, document = self._answer("positions", "")
         if not able:
-            self._say(said.chat, lines)
+            self._say(chat_message.chat, lines)
             return MessageOutcome.FAILED, lines[0] if lines else ""
-        held = _plain(answers.shares_held(document, symbol))
-        if held == "0" or (amount and amount != held):
-            why = f"The bot holds {held} {symbol} of its own now."
-            self._say(said.chat, [f"Nothing closed. {why}"])
+        shares = _plain(answers.shares_held(document, symbol))
+        if shares == "0" or (amount and amount != shares):
+            why = f"The bot holds {shares} {symbol} of its own now."
+            self._say(chat_message.chat, [f"Nothing closed. {why}"])
             return MessageOutcome.FAILED, why
         if not amount:
             text = [
                 *answers.of_position(document, symbol),
-                f"To close it, send this within 60 seconds: close {symbol} {held}",
+                f"To close it, send this within 60 seconds: close {symbol} {shares}",
             ]
-            no = (("No", f"{KEEP_POSITION} {symbol} {held}"),)
-            return self._say(said.chat, text, no, once=True, until=now + CLOSE_QUESTION)
+            no = (("No", f"{KEEP_POSITION} {symbol} {shares}"),)
+            return self._say(chat_message.chat, text, no, once=True, until=now + CLOSE_QUESTION)
         done, lines, _ = self._answer("close", symbol, Confirmation(ConfirmedAt.CHAT, symbol))
-        self._record_act(said, f"close {symbol} {amount}", done)
-        became = self._say(said.chat, lines)
+        self._record_act(chat_message, f"close {symbol} {amount}", done)
+        became = self._say(chat_message.chat, lines)
         return became if done else (MessageOutcome.FAILED, lines[0] if lines else "")
 
     def _ask_to_halt(self, chat: int, now: datetime) -> tuple[MessageOutcome, str]:

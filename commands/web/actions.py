@@ -48,9 +48,9 @@ class CommandResult(NamedTuple):
     is_done: bool
 
 
-def beside_folder(folder: Path, config: str | None, kept: int, name: str) -> Run:
+def beside_folder(folder: Path, config: str | None, longest: int, name: str) -> Run:
     """Return a runner of one of several bots' verbs: each reads the keys in the `.env` beside its own folder."""
-    return OneShots(folder, config, kept, name, folder.parent)
+    return OneShots(folder, config, longest, name, folder.parent)
 
 
 class ShownForm(NamedTuple):

@@ -205,14 +205,14 @@ class BaseSite:
         form = await _form(request)
         token, to = form.get("token", ""), local_path(form.get("to", "/"))
         try:
-            held = self._logins.log_in(token.strip(), came(request.scope))
+            cookie = self._logins.log_in(token.strip(), came(request.scope))
         except TooManyError as error:
             headers = {"Retry-After": str(error.wait_s)}
             return self._respond("login.html", 429, headers, to=to, wrong=f"{error}: {error.hint}")
-        if held is None:
+        if cookie is None:
             return self._respond("login.html", 403, to=to, wrong="That isn't the token.")
         answer = RedirectResponse(to, 303)
-        answer.set_cookie(self._cookie, held, httponly=True, samesite="strict", secure=self._secure)
+        answer.set_cookie(self._cookie, cookie, httponly=True, samesite="strict", secure=self._secure)
         return answer
 
     async def _log_out(self, request: Request) -> Response:
