@@ -116,7 +116,7 @@ def _watch_progress(finished: Finished, plays: int) -> "Iterator[Callable[[int],
 
 
 SENT = "SENT"
-"""How an entry ended that was sent."""
+"""The end of an entry that was sent as an order."""
 
 
 class PlayedSpan(Struct, frozen=True):

@@ -83,7 +83,7 @@ def wanted_key(world: World, call: Call, desk: Desk, candidate: Candidate) -> In
 
 
 def free_leg(world: World, key: IntentKey) -> IntentKey:
-    """Return the key of the first leg never promised; once all are, the last one, which is refused as a duplicate."""
+    """Return the key of the first leg without an intent; if all have one, the last, which is refused as a duplicate."""
     for number in range(MOST_LEGS):
         leg = replace(key, leg=number)
         if not world.ledger.promised([leg.client_order_id()]):

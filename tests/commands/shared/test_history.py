@@ -96,8 +96,8 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DELETE FROM fills WHERE sequence = 1", "not those written|but [0-9]+ were written"),
         ("UPDATE fill_seals SET fills = 7", "rows? (1 )?of fill_seals"),
         ("UPDATE book SET opening_cash = '1'", "row 1 of book|the row that describes it"),
-        ("UPDATE intents SET intent = '{}' WHERE sequence = 1", "1 of [0-9]+ rows of intents are not"),
-        ("UPDATE high_water SET price = 'none'", "[0-9]+ of [0-9]+ rows of high_water are not"),
+        ("UPDATE intents SET intent = '{}' WHERE sequence = 1", "1 of [0-9]+ rows of intents were changed"),
+        ("UPDATE high_water SET price = 'none'", "[0-9]+ of [0-9]+ rows of high_water were changed"),
     ],
 )
 def test_history_names_a_damaged_money_row(copy: Bot, shared_trader: Bot, change: str, problem: str) -> None:

@@ -13,7 +13,7 @@ def test_a_root_is_its_contract_in_the_universe(typed: str, meant: str) -> None:
 
 
 def test_a_root_outside_the_universe_could_mean_any_month() -> None:
-    with pytest.raises(OperatorError, match="a contract for each of its months"):
+    with pytest.raises(OperatorError, match="GC has one contract per month"):
         contract_named(driver_for("ibkr"), ["MESZ6"], "GC")
 
 

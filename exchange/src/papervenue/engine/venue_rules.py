@@ -62,7 +62,7 @@ class Dialect(Protocol):
         """Return the kinds of marks at which something may happen now; `waiting` is True if any order is open."""
 
     def reach(self, floor: Floor, mark: Mark) -> None:
-        """Process a mark, apart from waking and ending orders."""
+        """Process a mark: activate or end orders, and do what else the venue does then."""
 
     def price(self, market: Market, symbol: str, now_us: int) -> int | None:
         """Return the last price of a symbol in units, or None before it has one."""
