@@ -423,7 +423,7 @@ def _row(of: "RungCondition", now: datetime, per_year: int) -> "ConditionRow":
 
 
 def row_of(app: "App", name: str, climbed: "Promotion | None" = None) -> "StrategyRow":
-    """Return a strategy's rung by the bot's own books, or by a known promotion from elsewhere."""
+    """Return a strategy's rung: by `climbed`, the promotion to it, if given, and otherwise by the bot's own books."""
     promotions, digest = app.books.promotions.every(), digest_of(app.settings, name)
     last = climbed or last_promotion(promotions, name, digest)
     lapsed = last is None and any(promotion.strategy == name for promotion in promotions)

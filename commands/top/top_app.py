@@ -330,7 +330,7 @@ class Halting(ModalScreen[bool]):
         self.query_one("#word").focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Continue with the reason after the right word, and halt after the reason."""
+        """Ask for the reason once the confirmation word is right, and halt once a reason is entered."""
         if self._begun:
             return
         typed = self.query_one("#word", Input).value.strip()

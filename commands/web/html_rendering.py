@@ -86,7 +86,7 @@ class Sheet(Screen):
             yield Markup("<p{}>{}</p>").format(kind, self.inline(line[indent:]))
 
     def inline(self, text: Text) -> Markup:
-        """Return a text with its colors, marked commands, and masked secrets."""
+        """Return a text as HTML: it keeps its colors, commands are marked as code, and secrets are masked."""
         ends = [index for match in COMMANDS.finditer(text.plain) for index in match.span()]
         parts = [Markup("").join(self._spans(part)) for part in text.divide(ends)]
         return Markup("").join(

@@ -13,7 +13,7 @@ from tradebot.model.trading import TradingState
 
 
 class Topic(StrEnum):
-    """The topic of a happening; a channel's rules select topics.
+    """What a notice is about; a channel's rules select topics.
 
     HALTS: the bot was halted, halted itself, or was unhalted. ARMING: live trading was armed. POSITIONS: a position was
     opened or closed, with reason and profit. PROTECTION: shares are without a stop at the broker, or have one again;

@@ -10,7 +10,7 @@ from commands.shared.light_helpers import clean
 from commands.status.stores import unbounded_stores
 from tradebot.adapters.chat.store import glance
 from tradebot.adapters.notices.outbox import Sending, unsent
-from tradebot.adapters.recovery.backups import as_left, find_damaged, places
+from tradebot.adapters.recovery.backups import find_damaged, places, unchanged_parts
 from tradebot.adapters.state import events, resources, serve_status, state_locks
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, NOTICES, option
 from tradebot.app.venue_connection import addresses_of
@@ -135,7 +135,7 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
     of_sessions = (day for name in names if (day := _session_in(name)) is not None)
     failed = failed_backup(app.ledger_view, due.date) if due else None
     copy_failed = not_copied(*map(app.ledger_view.last_claim, (NOT_COPIED, COPIED)))
-    bad = find_damaged(app.folder.path, None if thorough else as_left(app.folder.path))
+    bad = find_damaged(app.folder.path, None if thorough else unchanged_parts(app.folder.path))
     return BackupEvidence(
         kept=len(names),
         newest=max(of_sessions, default=None),

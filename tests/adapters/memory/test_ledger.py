@@ -88,7 +88,7 @@ def many_fills(draw: st.DrawFn) -> list[OwnedFill]:
 @given(many_fills(), st.integers(1, 5))
 def test_running_totals_equal_those_of_all_fills(made: list[OwnedFill], every: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory_ledger, "LEFT_OUT", 3)
+        patch.setattr(memory_ledger, "TOTALS_APART", 3)
         books = MemoryLedger(ACCOUNT)
         for number, owned in enumerate(made):
             books.apply_fills([owned], owned.fill.at)
@@ -112,4 +112,4 @@ def test_each_fill_is_added_at_most_twice_while_fills_come_in_order(monkeypatch:
     assert len(added) < 2 * 1_200
     added.clear()
     books.apply_fills([make_fill("late", minutes(1_100))], minutes(1_200))
-    assert (books.totals().count, len(added) < 2 * memory_ledger.LEFT_OUT + 2) == (1_201, True)
+    assert (books.totals().count, len(added) < 2 * memory_ledger.TOTALS_APART + 2) == (1_201, True)

@@ -10,7 +10,7 @@ import pytest
 from tests.kit import ledgers
 from tests.kit.values import NOW
 from tradebot.adapters.recovery import backups
-from tradebot.adapters.recovery.backups import as_left, find_damaged
+from tradebot.adapters.recovery.backups import find_damaged, unchanged_parts
 
 
 @pytest.fixture
@@ -30,24 +30,24 @@ HURTS: tuple[Callable[[Path], object], ...] = (flip, Path.unlink, lambda path: p
 
 def test_changed_or_removed_part_is_found_by_its_times(made: Path) -> None:
     folder, parts = made.parent.parent, sorted((made.parent / "parts").iterdir())
-    assert set(as_left(folder)) == set(parts)
+    assert set(unchanged_parts(folder)) == set(parts)
     for path in parts:
         kept = path.read_bytes()
         for hurt in HURTS:
             hurt(path)
-            assert path not in as_left(folder)
-            assert find_damaged(folder, as_left(folder)) == find_damaged(folder) != []
+            assert path not in unchanged_parts(folder)
+            assert find_damaged(folder, unchanged_parts(folder)) == find_damaged(folder) != []
             path.write_bytes(kept)
-    assert find_damaged(folder, as_left(folder)) == []
+    assert find_damaged(folder, unchanged_parts(folder)) == []
 
 
 def test_everything_is_read_when_a_manifest_was_changed(made: Path) -> None:
     folder, manifest = made.parent.parent, made / "manifest.json"
     os.utime(made, ns=(0, made.stat().st_mtime_ns - 10_000_000_000))
-    assert find_damaged(folder, as_left(folder)) == []
+    assert find_damaged(folder, unchanged_parts(folder)) == []
     content = json.loads(manifest.read_text())
     for recipe in content["made_of"].values():
         recipe["parts"] = dict.fromkeys(recipe["parts"], "0" * 64)
     manifest.write_text(json.dumps(content))
-    assert as_left(folder) == {}
-    assert [each.name for each in find_damaged(folder, as_left(folder))] == [made.name]
+    assert unchanged_parts(folder) == {}
+    assert [each.name for each in find_damaged(folder, unchanged_parts(folder))] == [made.name]

@@ -255,8 +255,8 @@ class MemoryStates:
 
 
 AT_ONCE = nullcontext()
-LEFT_OUT = 200
-"""The fewest fills between two stored totals."""
+TOTALS_APART = 200
+"""How many fills, at least, lie between the two totals kept. A late fill is added to the older of them."""
 
 
 class MemoryBooks:
@@ -346,7 +346,7 @@ class MemoryLedger(LedgerStores, MemoryStates):
         else:
             self._older = self._older if self._older.last_at and self._older.last_at <= first else Totals()
             self._totals = self._newer = self._older.after(self.fills()[self._older.count :])
-        if self._totals.count - self._newer.count >= LEFT_OUT:
+        if self._totals.count - self._newer.count >= TOTALS_APART:
             self._older, self._newer = self._newer, self._totals
 
     def keep_totals(self) -> None:

@@ -28,7 +28,7 @@ from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.extras import DISTRIBUTION
 
 OURS = frozenset({"tradebot", "commands", "jobs", "papervenue"})
-"""Packages that count by this program's version."""
+"""This program's own packages. A plug-in may import them; their files don't count as its code."""
 OF_BUILT_INS = ("strategies", "signals", "learning", "adapters/models", "legacy")
 """The folders of this package with the code of built-in strategies."""
 BUILT_IN = "built-in strategies"

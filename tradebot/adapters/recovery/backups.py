@@ -381,10 +381,11 @@ WRITTEN_WITHIN_NS = 1_000_000_000
 """How much later than its file a manifest may be written, in nanoseconds."""
 
 
-def as_left(folder: Path) -> Hashed:
-    """Return the parts that are unchanged since their backups were made, which need no reading.
+def unchanged_parts(folder: Path) -> Hashed:
+    """Return the SHA-256 of each part of a backup that no one has written since, so it needn't be read again.
 
-    The system itself sets the time of a file's last status change, so any later write shows.
+    It is the digest from the backup's manifest. The system itself sets the time of a file's last status change, so any
+    later write shows.
     """
     trusted, touched = Hashed(), set[Path]()
     for index in places(folder):

@@ -45,7 +45,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
-"""How many days before and after the market the books' calendar covers."""
+"""How far the books' calendar reaches before the market's first session and after its last one."""
 
 
 def opened_books(reader: BrokerReader, number: str, now_us: int, sessions: Sequence[MarketSession]) -> MemoryLedger:

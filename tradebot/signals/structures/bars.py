@@ -165,7 +165,7 @@ class Directional(NamedTuple):
 
 
 def ema(values: Sequence[float], length: int) -> list[float]:
-    """Return the exponential average of a column, which starts with its first value.
+    """Return the exponential moving average of a column, starting from its first value.
 
     a = 2 / (length + 1), y = y + a(x - y). After k more bars, the first value still weighs (1 - a)^k.
     """

@@ -128,7 +128,7 @@ CLOSE = FillSpec(model="close")
 PAPER = FillSpec(model="paper", volume_share=None, partial_rate=Decimal("0.1"))
 """The model that behaves like Alpaca's paper accounts: fills are immediate and of any size; one in ten is partial."""
 SPECS: Mapping[str, FillSpec] = MappingProxyType({spec.model: spec for spec in (NEXT_BAR, NEXT_OPEN, CLOSE, PAPER)})
-"""Each model with its own settings."""
+"""The fill models by name, each with its default settings."""
 OPTIMISM: Mapping[str, str] = MappingProxyType(
     {
         "next-bar": "your order doesn't move the price, and its share of a bar's volume trades at one price",
