@@ -113,7 +113,7 @@ def render_code(console: "Console", data: PairingCode) -> None:
     if not data.listening:
         console.print("Nothing is listening yet. Next: tradebot serve, or tradebot chat listen")
     else:
-        console.print("It answers when you are paired. Next: tradebot chat status")
+        console.print("It answers once you are paired. Next: tradebot chat status")
 
 
 def render_status(console: "Console", data: ChatStatus) -> None:

@@ -260,7 +260,7 @@ def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], h
     at = ", ".join(having)
     raise ConfigurationError(
         f"venue ({origins['venue']}) is {venue}, and {SECTION} ({origins[SECTION]}) belongs to a venue that comes with "
-        f"one: {at}. Neither do strategies work at {venue} that need bars of the spot price, as smart_money does.",
+        f"one: {at}. Strategies that need bars of the spot price, such as smart_money, don't work at {venue} either.",
         f"write venue: {having[0]}, or remove {SECTION} and what was written for that venue",
     )
 

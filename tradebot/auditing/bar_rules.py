@@ -366,14 +366,11 @@ def _wicks(stored: RawSeries, bars: Sequence[RawBar], limit: float) -> Iterator[
     factor = math.exp(limit)
     for bar in bars:
         top, bottom = (bar.open, bar.close) if bar.open > bar.close else (bar.close, bar.open)
+        body = f"a body of {bottom:g} to {top:g}"
         if bar.high >= factor * top:
-            yield finding(
-                stored, Flaw.SPIKE, bar.start_s, f"high {bar.high:g} over {bottom:g} to {top:g}", 1, bar.high, top
-            )
+            yield finding(stored, Flaw.SPIKE, bar.start_s, f"high {bar.high:g} above {body}", 1, bar.high, top)
         if bar.low * factor <= bottom:
-            yield finding(
-                stored, Flaw.SPIKE, bar.start_s, f"low {bar.low:g} under {bottom:g} to {top:g}", 1, bar.low, bottom
-            )
+            yield finding(stored, Flaw.SPIKE, bar.start_s, f"low {bar.low:g} below {body}", 1, bar.low, bottom)
 
 
 def session_bars(every: Sequence[SessionBars]) -> list[RawBar]:

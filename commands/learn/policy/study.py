@@ -152,7 +152,7 @@ def _varied_settings(options: TrainingOptions, wanted: StudyRequest) -> "VariedS
     space, source = read_space(wanted.space), clean(str(wanted.space))
     if other := sorted(space.model_fields_set - LINES):
         raise ConfigurationError(
-            f"{source}: {other[0]} says nothing to a study of policies, which looks for the median Sharpe ratio",
+            f"{source}: {other[0]} has no effect in a study of policies, which ranks trials by the median Sharpe ratio",
             f"remove that line; these may be there: {', '.join(sorted(LINES))}",
         )
     if wanted.trials is not None:

@@ -21,7 +21,7 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.history import NOT_OURS, History
 
 OTHER_KINDS = re.compile(r"[A-Z0-9.]+\d{6}[CP]\d{8}|[A-Z0-9]+/[A-Z0-9]+")
-"""Symbols of option contracts and of crypto currencies. Only shares are matched."""
+"""Symbols of option contracts and of cryptocurrencies. Only shares are matched."""
 _ZERO = Decimal(0)
 _MOVES = frozenset({Origin.ADOPTION, Origin.TAKEN_OVER})
 # Earlier versions recorded no more specific word for a dividend paid in shares.

@@ -109,7 +109,7 @@ def _refusing(row: LeftOut, engine: Engine) -> Handler:
     return answer
 
 
-_NO_CRYPTO_DATA = "this market trades no crypto currencies"
+_NO_CRYPTO_DATA = "this market trades no cryptocurrencies"
 
 _PERPETUALS = "this market trades no crypto perpetual futures"
 

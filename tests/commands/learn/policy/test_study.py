@@ -201,7 +201,7 @@ def test_another_study_beside_it_has_what_was_walked_and_is_compared_with_it(
         ("settings: {size: {from: 0.5, to: 2.0}}", "size of logistic can't be 0.5", "correct "),
         ("settings: {c: {from: 2.0, to: 2.0}}", "from must be below to", "docs/SEARCH.md"),
         ("settings: {c: []}", "settings.c", "docs/SEARCH.md"),
-        ("settings: {c: [1, 2]}\nobjectives: [calmar]", "objectives says nothing to a study", "remove that line"),
+        ("settings: {c: [1, 2]}\nobjectives: [calmar]", "objectives has no effect in a study", "remove that line"),
         ("settings: {c: [1, 2]}\nsampler: best", "sampler", "docs/SEARCH.md"),
     ],
 )
