@@ -67,8 +67,8 @@ MAX_FAULTS = 3
 """How many bugs in a row end the process. Continuing would only repeat them; a restart goes through recovery."""
 TRY_AGAIN = timedelta(seconds=15)
 AGAIN_APART, AGAIN_MOST, AGAIN_WITHIN = timedelta(seconds=5), 10, timedelta(minutes=10)
-"""The shortest time between passes outside the slots, and how many there may be within which time: venues limit
-requests.
+"""Limits on passes outside the slots, because venues limit requests: the shortest time between two of them, and the
+most of them within a period.
 """
 TRACE_LINES = 12
 WILL_PASS = (TemporaryError, CannotWriteError)
@@ -186,7 +186,7 @@ class Runner:
     def run_again(self, job: Job, verb: Callable[[], Done]) -> bool:
         """Run a job outside its slots; return False if it must wait because it ran just now, or often recently."""
         now = self._pace.now
-        # A time in the future is of before the broker's clock was set back.
+        # A time in the future dates from before the broker's clock was set back.
         self._again = [at for at in self._again if timedelta(0) <= now - at < AGAIN_WITHIN]
         just_ran = bool(self._again) and now - self._again[-1] < AGAIN_APART
         if self.over or just_ran or len(self._again) >= AGAIN_MOST or not self._backoff.may_try(job, now):
@@ -213,6 +213,7 @@ class Runner:
             self._compare_first_after_pause(now)
             self._ask_calendar_if_due(now)
             if self._run_due_slots(now):
+                # Nothing is left to do now, so idle time counts from here: it explains missed slots and shows a pause.
                 self._slot_tracker.rest(self._pace.now, believed=self._pace.is_trustworthy)
                 self._pace.rest()
                 self.looked_at = now
@@ -221,7 +222,7 @@ class Runner:
 
     def _compare_first_after_pause(self, now: datetime) -> None:
         """After a pause, as when the machine slept, compare books and broker before all else."""
-        # The broker's clock may have been set back since it woke.
+        # The broker's clock may have been set back since the machine woke.
         self._woke = min(self._woke, now)
         pause = self._pace.pause()
         if pause is None:

@@ -40,8 +40,8 @@ def trade_once(
 ) -> CycleRecord:
     """Close positions as strategies want, then evaluate every gate for every entry and send those that pass.
 
-    The candidates were proposed before the desk was taken. Each is evaluated on the `account`, which is what the gates
-    read, as the earlier ones left it. At the first entry, the auction decides which candidates compete for room.
+    The candidates were proposed before the desk was taken. The gates read the `account`, which each candidate sees as
+    the candidates before it left it. At the first entry, an auction decides which candidates compete for room.
     `sent_before` collects records by our order ids: a pass that yielded to exits is called again with the records of
     sent orders, and reports these too.
     """
@@ -59,9 +59,10 @@ def trade_once(
             # Every close comes before the first entry, so the auction knows what room there is.
             auctioned = hold_auction_for(world, call, account, changes)
         account, traded = execute_ruling(world, call, account, change, auctioned)
+        # An entry that was refused only for lack of room may have another position closed.
         account, traded = make_room(world, call, account, traded, proposed.candidates, records)
-        # The next decision has its whole time: the wait for the venue's reply isn't part of it. `account` caches what
-        # its gates said, so it is replaced only if the desk has changed.
+        # Waiting for the venue's reply must not use up the next decision's time limit, so that starts again. `account`
+        # caches results of its gates, so replace it only if the desk has changed.
         if (desk_now := restart_decision_clock(world, account.desk)) is not account.desk:
             account = replace(account, desk=desk_now)
         records += traded
@@ -103,7 +104,8 @@ def evaluate_exits(
     if world.venue.pairs is Pairs.NATIVE:
         stops = tuple(protect(world, call, desk, staying))
     else:
-        # Stops of their own also cover what is being closed, until it is; a pair at the venue ends with the close.
+        # A separate stop keeps covering a position while it is being closed, so those positions are passed too. A
+        # native pair needs nothing more: closing the position cancels it, or uses its limit.
         stops = tuple(protect_separately(world, call, desk, tuple(watched.values()), staying))
     return finish_exit_pass(world, call, desk, (*exits, *canceled_entries.values(), *changed_orders, *stops))
 
@@ -113,8 +115,8 @@ def flatten(
 ) -> CycleRecord:
     """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
 
-    A working exit stays, repriced to fill now, and so does the stop of its pair. `retake_desk` is called once here, and
-    again after entries were canceled; by default, the world's own.
+    An exit that is already working is kept, with the stop of its pair, and repriced so that it fills now. `retake_desk`
+    is called once here, and again after entries were canceled; by default, the world's own.
     """
     retake_desk = retake_desk or partial(take_desk, world, for_entries=False)
     desk = retake_desk()

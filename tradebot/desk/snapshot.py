@@ -77,7 +77,7 @@ def take_desk(
     if for_entries:
         desk = _with_facts_of_entries(world, desk, may_enter, today)
     rechecked = recheck_quotes(world, desk, for_entries=for_entries, watching=watching)
-    # A different price means a different worst case.
+    # The worst-case book depends on prices, so build it again if one has changed.
     if rechecked.quotes is not quotes:
         rechecked = replace(rechecked, book=_book(world, reading, rechecked.quotes, today, desk.listings))
     return restart_decision_clock(world, rechecked)

@@ -192,8 +192,8 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed
 
     In a dry run or shadow mode, nothing is recorded or sent. An order that adds risk holds the send lock while it is
     checked, recorded and sent, so a halt can wait for orders in transit. It yields to an exit pass before its intent
-    is recorded, and never between that and the reply. A `timed` order isn't sent if it was decided, or would be
-    sent, later than the limits allow; waiting for the lock counts.
+    is recorded, and never between that and the reply. A `timed` order isn't sent if deciding on it took longer than
+    `max_decision_ms`, or if more than `max_sending_ms` have passed since then, including the wait for the lock.
     """
     limits = world.rules.limits
     is_timed = timed and (limits.max_decision_ms, limits.max_sending_ms) != (None, None)
@@ -231,7 +231,7 @@ def _request_once(world: World, desk: Desk, intent: Intent, write_down: Callable
 
 
 def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, decided_s: float | None) -> Decision | None:
-    """Record the intent as sent; return what blocks it all the same, and record that as its outcome.
+    """Record the intent as sent, then check again; if something blocks it now, record and return that.
 
     Writing takes time, and the process may have slept: a halt may have arrived, or the session may be over.
     """
@@ -239,6 +239,7 @@ def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, deci
         world.give_way()
     if not world.ledger.promise(intent, verdicts):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
+    # The check may read the venue's clock. No exit pass may interrupt here, because the intent is already recorded.
     with world.undisturbed():
         blocked = _blocked_by_now(world, desk, intent)
     if blocked is None and decided_s is not None:
@@ -318,6 +319,7 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
     if intent.operation is Operation.CANCEL:
         return None
     elapsed_s, max_age_s = world.stopwatch() - desk.taken_s, world.rules.limits.max_decision_s
+    # The desk's own time, moved on, is good enough for a moment; after that, ask the venue.
     is_quick = elapsed_s < QUICK_S
     clock = desk.clock if is_quick else world.reader.clock()
     now = desk.now + timedelta(seconds=elapsed_s) if is_quick else clock.now

@@ -2,9 +2,9 @@
 
 The stop of a pair only ever moves toward profit. While a request about protection is unresolved, no other one is sent
 for the position. Only a stop that can trigger protects. If a pair has no such stop, its limit is canceled, and once
-that is proven, a new pair is placed. Each filled increment has a pair, and with several targets each has its share. A
-position that the books prove and the venue's positions contradict gets only a pair, because the venue accepts one only
-for shares it has.
+that is proven, a new pair is placed. Shares that fill later get pairs of their own, and with several targets, each
+target has a pair for its part of the shares. If the venue's positions contradict one that the books prove, only a pair
+may be placed for it, because the venue accepts a pair only for shares that are in the account.
 
 `protection: venue` leaves stops and targets to the venue while it covers all whole shares. If the price runs past a
 stop by `exits.limit_offset_fraction`, the venue should have filled it, and the bot closes the position. `both` doesn't
@@ -72,7 +72,7 @@ def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosit
     bot_watches_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
     for whose, pairs in desk.resting.items():
         for pair in pairs if bot_watches_alone else _surplus_pairs(desk, position_by_key.get(whose), pairs):
-            # An exit that goes through a pair continues.
+            # Leave a pair alone if an exit is using its limit, or if it is already being canceled.
             if not (pair.exiting or pair.ending):
                 yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
     if bot_watches_alone:
@@ -94,6 +94,7 @@ def _surplus_pairs(desk: Desk, position: Position | None, pairs: tuple[Resting, 
     ):
         return
     if position:
+        # Doubted pairs may be gone, so they don't count as covering shares that the position still has.
         pairs = tuple(pair for pair in pairs if not pair.doubted)
     excess = sum((pair.quantity for pair in pairs), Decimal(0))
     excess -= protectable(desk, position, pairs[0].first.side) if pairs else 0
@@ -279,8 +280,8 @@ def missing_targets(
         resting_there = sum((quantity for limit, quantity in there if limit == at), Decimal(0))
         reached = min(closing, planned)
         closing -= reached
-        planned_yet = listing.whole_lots(planned - reached)
-        part = min(shares, max(planned_yet - resting_there, Decimal(0)))
+        still_planned = listing.whole_lots(planned - reached)
+        part = min(shares, max(still_planned - resting_there, Decimal(0)))
         if part >= listing.minimum:
             shares -= part
             yield at, part, word

@@ -122,8 +122,8 @@ def catch_up(
     incomplete.
     """
     working = ledger.orders(working=True)
-    # Query orders before they are written, so that a halt never waits for the ledger during a slow reply. The last two
-    # functions conclude that an order has ended.
+    # Make all queries before writing, so that a halt never has to wait for the ledger during a slow reply. The last two
+    # functions yield conclusions rather than reports: an order's absence shows that it has ended.
     reported = (
         *latest_orders(reader, working, open_orders),
         *_orders_forgotten(reader, ledger, working, open_orders, now),
@@ -300,10 +300,10 @@ def _orders_without_history(
 ) -> Iterator[Order]:
     """Yield as ended the working orders that a current list omits while the venue's history lags behind.
 
-    A later report of such an order replaces this conclusion. Entries are never among them: a row may be missing, and a
-    second entry would be sent. If another order in the symbol was concluded to have ended in the last 15 minutes, a
-    protecting order only counts if the list already shows a later order of ours: otherwise one stop would be sent after
-    another.
+    A later report of such an order replaces this conclusion. Entries are never among them: the list may have left one
+    out by mistake, and then a second entry would be sent. For 15 minutes after an order was concluded to have ended, a
+    missing stop or target in its symbol counts as ended only if the list shows a later order of ours. Otherwise, a list
+    that keeps lagging would make the bot send one stop after another.
     """
     told_after, omitted = reader.capabilities.tells_ends_after, omitted_orders(working, listed)
     is_old = list_complete_at is None or now - list_complete_at > told_after
@@ -370,15 +370,16 @@ def _with_possible_time(order: Order, now: datetime) -> Order:
 
 
 def _query_order(reader: BrokerReader, order: Order) -> Order | None:
-    """Return an order's state at the venue, queried by our id, or by the venue's if another order has our id too.
+    """Return an order's state at the venue, queried by our id, or by the venue's if ours is missing or not unique.
 
     None doesn't prove that it ended. If the venue refuses to answer, the other sources still count.
     """
     client_order_id = order.client_order_id
     try:
         latest = reader.order(client_order_id) if client_order_id else None
-        is_same = latest.venue_id == order.venue_id if latest else bool(client_order_id)
-        return latest if is_same else reader.follower(order.venue_id)
+        # If the venue knows no order with our id, None is the answer; a report on another order isn't one.
+        is_answer = latest.venue_id == order.venue_id if latest else bool(client_order_id)
+        return latest if is_answer else reader.follower(order.venue_id)
     except TradebotError:
         return None
 

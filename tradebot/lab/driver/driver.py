@@ -204,14 +204,14 @@ class Driver:
         """Run one session: run each pass that could change anything, and return the account's state at the close."""
         day = _Day(session, self._grid(session))
         begins = self._terms.begins
-        # Before the first trading session there are no passes at all.
+        # Sessions before the first one to be traded run no passes at all.
         if self._changes_nothing(day) or (begins is not None and session.date < begins):
             return self._skip_session(day)
         self._advance(session.open)
         # The last search for a price that matters is still valid if it reached beyond the open, and if the account
         # hasn't changed since.
         if session.open >= self._calm.until or self._stamp_at_exits != self._ahead.stamp:
-            # Search from a microsecond before the open, so that its own prices are included.
+            # Search from a microsecond before the open, so that prices at the open itself are included.
             self._look_ahead(day, session.open - MICROSECOND)
             if self._changes_nothing(day):
                 return self._skip_session(day)
@@ -316,7 +316,7 @@ class Driver:
         self._look_ahead(day, day.at(index))
 
     def _is_quiet(self, day: _Day, index: int, job: Job) -> bool:
-        """Return True if a pass would change nothing but what is recorded right here: new marks, a new peak."""
+        """Return True if a pass would change nothing beyond new marks and a new peak, which are recorded here."""
         now = day.at(index)
         if self._terms.every_pass or self._stamp_at_exits != self._ahead.stamp:
             return False
@@ -360,8 +360,9 @@ class Driver:
             self._ask_from = min((slot.end for slot in proposed.own.asked), default=None)
 
     def _look_ahead(self, day: _Day, now: datetime) -> None:
-        """Find out until when no pass would change anything; nothing is skipped before an exit pass has seen the
-        current state.
+        """Find out until when no pass would change anything.
+
+        Nothing is skipped before an exit pass has seen the account's current state.
         """
         if not self._terms.every_pass:
             if self._stamp_at_exits == self._ahead.stamp:

@@ -90,10 +90,10 @@ class Engine(Floor):
     def submit(self, account: Account, request: OrderRequest, fate: str | None = None, policy: Policy = USUAL) -> Order:
         """Accept an order and return it, or raise the Refusal of the first rule that it breaks.
 
-        Nothing fills until `settle` is called, after the reply. `fate` is a fault script's decision about what happens
-        to the order later, and `policy` how the venue treats this request.
+        Nothing fills until `settle` is called, after the reply. A fault script may decide in advance what will
+        happen to the order (`fate`, such as "reject"), and how the venue treats this request (`policy`).
         """
-        admission = self.dialect.admit(self, account, request, None, policy)
+        admission = self.dialect.admit(self, account, request, replaced=None, policy=policy)
         order = order_lifecycle.book(self, account, request, admission.intent, admission.reserve)
         order.fate, order.tells_after_us = fate, policy.tells_after_us
         self.tell("order_accepted", order, order.status)
