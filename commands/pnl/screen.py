@@ -270,7 +270,7 @@ def _colors(values: list[float]) -> list[str]:
 def run(app: App, by: Cut, choice: Choice) -> Report:
     """Return the profit and loss of the chosen days, in rows."""
     data = read(app, by, choice)
-    nothing = nothing_matches(read_history(app), choice) if data.fills and not data.pnl.rows else ""
+    nothing = nothing_matches(read_history(app), choice, app.rules.universe) if data.fills and not data.pnl.rows else ""
     return Report("pnl", data, partial(show, nothing=nothing), whose=identity(app))
 
 

@@ -1,7 +1,7 @@
 """Read a report's inputs: the account's history, the calendar, and the benchmark's prices."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -77,7 +77,7 @@ def read(
         days=choice.days,
         strategy=choice.strategy,
         symbol=choice.symbol,
-        unknown=tuple(filter(None, (problem, why_not, unreadable, _nothing(history, choice)))),
+        unknown=tuple(filter(None, (problem, why_not, unreadable, _nothing(history, choice, app.rules.universe)))),
         evidence=evidence,
     )
     report = account_report(material)
@@ -94,13 +94,13 @@ def _loud(played: "Mapping[str, Any]") -> "Iterator[str]":
             yield f"{each['name'].replace('_', ' ').capitalize()} {each['value']}: {each['remark']}"
 
 
-def _nothing(history: "History", choice: "Choice") -> str:
+def _nothing(history: "History", choice: "Choice", universe: Iterable[str]) -> str:
     """Return why no session or trade of the books is in a selection; empty if one is."""
     days = [*(end.session for end in history.ends), *(history.day.date_of(owned.fill.at) for owned in history.fills)]
     owners = {(owned.strategy, owned.fill.symbol) for owned in history.fills}
     traded = any(choice.strategy in (None, owner) and choice.symbol in (None, other) for owner, other in owners)
     is_there = any(map(choice.days.includes, days)) and (choice.whole or traded)
-    return "" if is_there or not days else nothing_matches(history, choice)
+    return "" if is_there or not days else nothing_matches(history, choice, universe)
 
 
 def _evidence(app: "App", history: "History") -> "tuple[Evidence, str]":

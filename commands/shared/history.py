@@ -55,8 +55,11 @@ LISTED = 8
 """How many names are listed if none is close to the typed one."""
 
 
-def nothing_matches(history: "History", choice: "Choice", rules: Iterable[str] = ()) -> str:
-    """Return why a selection is empty, and the nearest that isn't; `rules` are the exit rules that closed trades."""
+def nothing_matches(history: "History", choice: "Choice", universe: Iterable[str], rules: Iterable[str] = ()) -> str:
+    """Return why a selection is empty, and the nearest that isn't; `rules` are the exit rules that closed trades.
+
+    A symbol of the universe isn't a typing error, however close it is to the traded ones.
+    """
     owners = {(owned.strategy, owned.fill.symbol) for owned in history.fills}
     filters = (
         (choice.symbol, "--symbol", {symbol for _, symbol in owners}),
@@ -67,7 +70,8 @@ def nothing_matches(history: "History", choice: "Choice", rules: Iterable[str] =
         if typed is not None and values and typed not in values:
             names = sorted(values)
             listed = f"there are {', '.join(names[:LISTED])}{' and others' if len(names) > LISTED else ''}."
-            return f"No trades match {option} {clean(typed)}: {did_you_mean(typed, names) or listed}"
+            meant = "" if option == "--symbol" and typed in universe else did_you_mean(typed, names)
+            return f"No trades match {option} {clean(typed)}: {meant or listed}"
     days = sorted(history.day.date_of(owned.fill.at) for owned in history.fills)
     return f"No trades match. The books have fills from {days[0]} to {days[-1]}." if days else "No trades match."
 

@@ -156,9 +156,7 @@ def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
     nothing = ""
     if data.known and not data.trades and not data.lots:
         history, rows = all_rows(app)
-        nothing = nothing_matches(
-            history, choice, {rule for row in rows.trades for reason in row.reasons for rule in rules_of(reason)}
-        )
+        nothing = nothing_matches(history, choice, app.rules.universe, _rules(rows))
     render = partial(show_trades, by_lot=by_lot, nothing=nothing)
     return Report("trades", data, render, whose=identity(app))
 

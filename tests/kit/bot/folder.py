@@ -34,6 +34,8 @@ EASY = """limits: {min_score: 0.01, min_coverage: 0.1}
 strategies: {flow: {min_cluster: 1, lookback_s: 7200, limits: {min_score: 0.01, min_coverage: 0.1}}}
 """
 """Settings under which four symbols trade within half an hour."""
+OTHER_STRATEGIES = {"--venue", "--profile"}
+"""Options of `init` that bring strategies of their own, so that EASY, which is for flow, would set them twice."""
 KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}
 
 
@@ -232,7 +234,8 @@ def _prepared(flags: tuple[str, ...]) -> Path:
             del os.environ[name]
         assert main(["init", "--state-dir", str(folder), "--symbols", UNIVERSE, "--sessions", "2", *flags]) == 0
         process.stop(folder / "exchange")
-        configure(folder, EASY)
+        if not OTHER_STRATEGIES & set(flags):
+            configure(folder, EASY)
     return folder
 
 
