@@ -41,13 +41,13 @@ def summary(judgments: tuple[Judgment, ...]) -> str:
 
 
 def show(console: "Console", data: Health, whose: Identity) -> None:
-    """Print the judgments and the summary."""
+    """Print the summary and the judgments."""
     console.print(
         f"[bold]{whose.mode}[/bold], {whose.venue_and_account}, state {escape(data.state_dir)}; "
         "the broker was not queried"
     )
-    console.print(table(data.judgments))
     console.print(f"Health {color_state(data.state)}: {data.summary}")
+    console.print(table(data.judgments))
 
 
 def run(app: "App", *, probe: bool = False) -> Report:

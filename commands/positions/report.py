@@ -1,5 +1,6 @@
 """`tradebot positions`: show positions and how far each exit rule is from closing them. Doesn't contact the broker."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -96,6 +97,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
     positions, fills = pluralize(sum(row.is_held for row in ours), "position"), pluralize(data.fills, "fill")
     unlike = " ([red]the broker's differ, see below[/red])" if data.is_unlike_broker else ""
     console.print(f"{positions}{unlike} {at}, from {fills} in the books; the broker was not queried")
+    _show_unrealized(console, data, ours)
     show_own(console, ours[rows])
     for trade in data.trades:
         if trade.exit_price is not None:
@@ -119,14 +121,6 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
     unpriced = [row.symbol for row in ours if row.price is None]
     if unpriced:
         console.print(f"No price is recorded yet for {', '.join(unpriced)}. Next: tradebot evaluate-exits")
-    priced = [row for row in ours if row.price_at and row.cost_usd is not None]
-    if priced:
-        cost = sum((abs(row.cost_usd) for row in priced if row.cost_usd is not None), Decimal(0))
-        moment = max(row.price_at for row in priced if row.price_at is not None)
-        gain = f"{data.unrealized_usd:+,.2f} USD on {cost:,.2f} USD"
-        older = [clean(row.symbol) for row in priced if row.price_at and row.price_at < moment and row.is_held]
-        but = f", or older for {', '.join(older)}" if older else ""
-        console.print(f"Unrealized {gain}, at prices of {when(moment)}{but}", markup=False)
     show_margin(console, data.margin)
     show_funding(console, data.funding)
     if ours and data.acts_from:
@@ -135,6 +129,17 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
         )
     for line in data.notes:
         console.print(line, markup=False)
+
+
+def _show_unrealized(console: "Console", data: Positions, ours: "Sequence[Holding]") -> None:
+    priced = [row for row in ours if row.price_at and row.cost_usd is not None]
+    if priced:
+        cost = sum((abs(row.cost_usd) for row in priced if row.cost_usd is not None), Decimal(0))
+        moment = max(row.price_at for row in priced if row.price_at is not None)
+        gain = f"{data.unrealized_usd:+,.2f} USD on {cost:,.2f} USD"
+        older = [clean(row.symbol) for row in priced if row.price_at and row.price_at < moment and row.is_held]
+        but = f", or older for {', '.join(older)}" if older else ""
+        console.print(f"Unrealized {gain}, at prices of {when(moment)}{but}", markup=False)
 
 
 def _suspended_text(row: "Holding", now: datetime | None) -> str:

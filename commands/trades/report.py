@@ -178,7 +178,7 @@ SHOWN, SHOWN_SHORT = 200, 25
 
 
 def show(console: "Console", data: "Trades", *, by_lot: bool, nothing: str = "") -> None:
-    """Print the chosen trades or lots, the sums, and the assumptions."""
+    """Print the sums, the chosen trades or lots, and the assumptions."""
     at = f" at {when(data.as_of)}" if data.as_of else ""
     span = "".join(f" {word} {day}" for word, day in (("from", data.from_date), ("to", data.to_date)) if day)
     console.print(f"{len(data.trades):,} of {pluralize(data.known, 'trade')}{span}{at}; the broker was not queried")
@@ -188,6 +188,8 @@ def show(console: "Console", data: "Trades", *, by_lot: bool, nothing: str = "")
     if not data.trades and not data.lots:
         console.print(f"{nothing or 'No trades match.'} All of them: tradebot trades", markup=False)
         return
+    for line in _sums(data.totals):
+        console.print(line, markup=False)
     rows = data.lots if by_lot else data.trades
     most = SHOWN if explains(console) else SHOWN_SHORT
     if len(rows) > most:
@@ -196,7 +198,7 @@ def show(console: "Console", data: "Trades", *, by_lot: bool, nothing: str = "")
         _lots(console, data.lots[-most:])
     else:
         _trades(console, data.trades[-most:])
-    for line in (*_sums(data.totals), *_known_r(data), *slippage_sentences(data.slippage)):
+    for line in (*_known_r(data), *slippage_sentences(data.slippage)):
         console.print(line, markup=False)
     about_fees = *fees_not_counted(sum(row.unknown_fees for row in data.trades), {}), NO_FEES
     short = [line for line in data.assumptions if line in about_fees]

@@ -77,6 +77,14 @@ def test_each_position_tells_its_way_to_every_exit_rule(traded: Bot) -> None:
         assert held["nearest"] == min(armed, key=lambda stop: Decimal(stop["distance"]))["rule"]
 
 
+def test_positions_say_what_they_earned_before_the_table(traded: Bot) -> None:
+    first, second, third, *_ = traded.says("positions").out.splitlines()
+    assert " positions at " in first or " position at " in first
+    earned = Decimal(traded.json("positions")["unrealized_usd"])
+    assert second.startswith(f"Unrealized {earned:+,.2f} USD on ")
+    assert third.startswith("symbol ")
+
+
 @pytest.mark.parametrize("columns", ["140", "100", "50"])
 def test_positions_fit_the_screen(traded: Bot, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
     monkeypatch.setenv("COLUMNS", columns)

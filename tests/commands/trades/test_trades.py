@@ -58,6 +58,9 @@ def said_at(bot: Bot, width: int, *words: str, monkeypatch: pytest.MonkeyPatch) 
 
 EXPECTED = """\
 3 of 3 trades at 2026-11-16 11:30:00 ET; the broker was not queried
+1 closed: 1 won, 0 lost; 2 open (1 closed in part)
+Closed: gross +10.00 USD, fees +0.00, net +10.00
+The profit of 2 of 2 open trades isn't known: no pass saw a price
 opened ET    symbol   held  shares   entry    exit  net USD  open      R   best  worst  score  closed by \
                             id       note
 11-16 10:00  AAPL      30m      10  100.00  103.00   +30.00        +1.50  +4.0%  -1.0%  +0.42 \
@@ -66,9 +69,6 @@ opened ET    symbol   held  shares   entry    exit  net USD  open      R   best 
                                        f4zqilq
 11-16 10:35  NVDA      55m    4/10  200.00  195.00   -20.00     -         +4.0%  -2.5%  +0.42 \
  scale_out                             4zl6hbd
-1 closed: 1 won, 0 lost; 2 open (1 closed in part)
-Closed: gross +10.00 USD, fees +0.00, net +10.00
-The profit of 2 of 2 open trades isn't known: no pass saw a price
 R is known for 1 of 1 closed trade: 1 by the stop asked for at entry
 Slippage against the midpoint at decision: -1.40 USD, -2.4 bps, of 5 of 5 fills (a cost is positive)
 The broker has booked no fees for these trades so far.
