@@ -25,6 +25,10 @@ OTHER_WORDS = {"resume": "unhalt", "unpause": "unhalt", "pause": "halt", "stop":
 """Words for a verb from other programs. Unlike a typing error, such a word is unambiguous."""
 
 
+LISTED_BY = {"approve": "approvals", "reject": "approvals", "cancel": "orders", "config set": "config show"}
+"""The verb that lists what another verb's argument may name."""
+
+
 def usage_error(
     wrong: Exception, arguments: Sequence[str], verbs: Collection[str], command: Callable[[str], Any]
 ) -> OperatorError:
@@ -38,7 +42,12 @@ def usage_error(
     if hasattr(getattr(context, "command", None), "commands") and not isinstance(wrong, BadParameter | BadOptionUsage):
         return _unknown_verb(wrong, arguments, context.command_path, verbs, command)
     example = _example(wrong, command(verb)) if verb and isinstance(wrong, BadOptionUsage) else None
-    return OperatorError(_sentence(wrong, path.removeprefix("tradebot ")), example or f"{path} --help")
+    listed = f"tradebot {LISTED_BY[verb]} lists them; " if verb in LISTED_BY and _lacks_argument(wrong) else ""
+    return OperatorError(_sentence(wrong, path.removeprefix("tradebot ")), example or f"{listed}{path} --help")
+
+
+def _lacks_argument(wrong: Exception) -> bool:
+    return isinstance(wrong, MissingParameter) and wrong.param is not None and wrong.param.param_type_name == "argument"
 
 
 def _example(wrong: BadOptionUsage, command: Any) -> str | None:

@@ -676,3 +676,21 @@ def test_mode_in_the_file_is_kept_apart_from_the_mode_in_force(tmp_path: Path) -
 )
 def test_a_symbol_may_have_one_digit_before_its_first_letter(symbol: str, fits: bool) -> None:
     assert bool(re.match(SYMBOL_PATTERN, symbol)) is fits
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "hint"),
+    [
+        ("mode: sandbox", {"venue": "kraken"}, "another value for the option"),
+        ("mode: sandbox", {"sandbox": {"sessions": 0}}, "another value for the option"),
+        ("venue: kraken", {}, "correct it where it is set"),
+        ("limits: {min_score: 2}", {"sandbox": {"sessions": 0}}, "correct it where it is set"),
+    ],
+)
+def test_hint_for_a_wrong_value_fits_where_it_was_set(
+    user_file: Path, text: str, flags: dict[str, object], hint: str
+) -> None:
+    user_file.write_text(text)
+    with pytest.raises(OperatorError) as caught:
+        load(user_file, {}, flags)
+    assert hint in caught.value.hint

@@ -50,6 +50,9 @@ EMPTY_SECTIONS = frozenset({"themes", "betas"})
 
 
 CORRECT_IT = "correct it where it is set, then run the command again (config/base.yaml explains every setting)"
+CORRECT_OPTION = "run the command again with another value for the option (config/base.yaml explains every setting)"
+FLAG = "flag"
+"""The source of a value that was typed as an option."""
 OF_FLOW = ("strategies.flow.weights", "strategies.flow.min_families")
 """The settings that determine whether a flow score is sound."""
 
@@ -124,7 +127,7 @@ def load(
         (str(user_file), user),
         (ENVIRONMENT, over),
         *((source, dict(layer)) for source, layer in of_run),
-        ("flag", dict(flag_values)),
+        (FLAG, dict(flag_values)),
     ]
     merged: dict[str, object] = {}
     origins: dict[str, str] = {}
@@ -151,7 +154,9 @@ def validate(merged: Mapping[str, object], origins: Mapping[str, str], purpose: 
         _require_sound_weights(settings, origins)
     except ValidationError as bad:
         names = any(error["loc"] for error in bad.errors())
-        raise ConfigurationError(_explain(bad, origins), CORRECT_IT, names=names) from None
+        all_typed = all(_source(_location(error), origins) == FLAG for error in bad.errors())
+        hint = CORRECT_OPTION if all_typed else CORRECT_IT
+        raise ConfigurationError(_explain(bad, origins), hint, names=names) from None
     return settings
 
 
@@ -327,11 +332,20 @@ def _explain(bad: ValidationError, origins: Mapping[str, str]) -> str:
     return "\n".join(_sentence(error, origins) for error in bad.errors())
 
 
-def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
-    location = [str(part) for part in error["loc"] if part != "[key]"]  # type: ignore[attr-defined]
+def _location(error: Mapping[str, object]) -> list[str]:
+    return [str(part) for part in error["loc"] if part != "[key]"]  # type: ignore[attr-defined]
+
+
+def _source(location: Sequence[str], origins: Mapping[str, str]) -> str:
+    """Return where a value was set, or a value near it; empty if no place is known."""
     name = ".".join(location)
     around = name, ".".join(location[:-1]), *location[:1], *(key for key in origins if key.startswith(f"{name}."))
-    source = next((origins[key] for key in around if origins.get(key)), "")
+    return next((origins[key] for key in around if origins.get(key)), "")
+
+
+def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
+    location = _location(error)
+    name, source = ".".join(location), _source(location, origins)
     if isinstance(mistakes := _cause(error), ExitRulesError):
         return "\n".join(f"{name} ({source}): {line}" for line in mistakes.args)
     if error["type"] == "extra_forbidden":

@@ -149,6 +149,10 @@ WRONG = {
     "backtest --cash 0.5": ("--cash takes a number of at least 1", "tradebot backtest --help"),
     "init --edge much": ("--edge takes a number", "tradebot init --help"),
     "adopt": ("adopt needs SYMBOL", "tradebot adopt --help"),
+    "cancel": ("cancel needs ORDER", "tradebot orders lists them; tradebot cancel --help"),
+    "approve": ("approve needs ID", "tradebot approvals lists them; tradebot approve --help"),
+    "config set": ("config set needs KEY VALUE...", "tradebot config show lists them; tradebot config set --help"),
+    "cancel AAPL --confirm": ("--confirm needs a value", "tradebot cancel --help"),
     "trade-once now please": ("trade-once doesn't know what to do with 'now please'", "tradebot trade-once --help"),
 }
 
