@@ -92,7 +92,8 @@ def _complete_hint(written: Callable[[str], str], match: re.Match[str]) -> str:
     if verb not in VERBS:
         return match[0]
     own_words = rest.partition(f"{PROGRAM} ")[0]
-    placed = VERBS[verb].elsewhere or "--state-dir" in own_words or own_words.startswith(" --help")
+    names_bots = "--state-dir" in own_words or " --bots " in own_words
+    placed = VERBS[verb].elsewhere or names_bots or own_words.startswith(" --help")
     command = f"{invoked_as()} {verb}"
     if placed or not _flag.get():
         return written(command) + (match[2] or "")

@@ -41,7 +41,8 @@ def usage_error(
         return _misplaced_error(wrong.option_name, arguments, verb) if early else _unknown_option(wrong, path)
     if hasattr(getattr(context, "command", None), "commands") and not isinstance(wrong, BadParameter | BadOptionUsage):
         return _unknown_verb(wrong, arguments, context.command_path, verbs, command)
-    example = _example(wrong, command(verb)) if verb and isinstance(wrong, BadOptionUsage) else None
+    option = _option_without_value(wrong)
+    example = _example(option, command(verb)) if verb and option else None
     listed = f"tradebot {LISTED_BY[verb]} lists them; " if verb in LISTED_BY and _lacks_argument(wrong) else ""
     return OperatorError(_sentence(wrong, path.removeprefix("tradebot ")), example or f"{listed}{path} --help")
 
@@ -50,12 +51,17 @@ def _lacks_argument(wrong: Exception) -> bool:
     return isinstance(wrong, MissingParameter) and wrong.param is not None and wrong.param.param_type_name == "argument"
 
 
-def _example(wrong: BadOptionUsage, command: Any) -> str | None:
+def _option_without_value(wrong: Exception) -> str:
+    """Return the option that needs a value or is missing itself; empty for any other mistake."""
+    if isinstance(wrong, BadOptionUsage):
+        return "" if "not take" in wrong.message else wrong.option_name
+    return _name(wrong.param) if isinstance(wrong, MissingParameter) and not _lacks_argument(wrong) else ""
+
+
+def _example(option: str, command: Any) -> str | None:
     """Return the verb's own example that gives the option a value, or None if it has none."""
-    if "not take" in wrong.message:
-        return None
     examples = (command.epilog or "").splitlines()
-    return next((line.partition("  #")[0] for line in examples if f"{wrong.option_name} " in line), None)
+    return next((line.partition("  #")[0] for line in examples if f"{option} " in line), None)
 
 
 def _is_typed(verb: str, arguments: Sequence[str]) -> bool:
