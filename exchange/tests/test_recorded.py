@@ -183,6 +183,17 @@ def test_create_refuses_a_missing_or_binary_file_or_a_folder_with_the_next_step(
     path.unlink()
     with pytest.raises(MarketError, match="no such file") as raised:
         recorded_span("csv", path, "end")
+    assert raised.value.hint == f"ls {tmp_path} shows the files"
+    (tmp_path / "garbage.csv").touch()
+    with pytest.raises(MarketError, match="no such file") as raised:
+        recorded_span("csv", path, "end")
+    assert raised.value.hint == f"ls {tmp_path} shows the files"
+    (tmp_path / "bras.csv").touch()
+    with pytest.raises(MarketError, match="no such file") as raised:
+        recorded_span("csv", path, "end")
+    assert raised.value.hint == f"did you mean {tmp_path / 'bras.csv'}?"
+    with pytest.raises(MarketError, match="no such file") as raised:
+        recorded_span("csv", tmp_path / "nowhere" / "bars.csv", "end")
     assert raised.value.hint == "check the path of --bars"
     path.mkdir()
     with pytest.raises(MarketError, match=r"bars\.csv can't be read: Is a directory") as raised:

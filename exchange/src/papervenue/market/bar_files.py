@@ -14,10 +14,12 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
+from shlex import quote
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn, TextIO
 from zoneinfo import ZoneInfo
 
@@ -83,12 +85,26 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() in (".parquet", ".pq")
 
 
+ALIKE = 0.8
+"""How similar, of 1, a file's name has to be to one that doesn't exist; that both end in .csv says little."""
+
+
+def _nearest_file(path: Path) -> str:
+    """Return what to type for a file that doesn't exist: the one named most like it, or how to see those there are."""
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir())
+    except OSError:
+        return "check the path of --bars"
+    nearest = get_close_matches(path.name, names, 1, ALIKE)
+    return f"did you mean {path.parent / nearest[0]}?" if nearest else f"ls {quote(str(path.parent))} shows the files"
+
+
 def require_readable(path: Path) -> None:
     """Raise MarketError unless a file exists and is readable."""
     try:
         path.open("rb").close()
     except FileNotFoundError as error:
-        raise MarketError(f"{path}: no such file", "check the path of --bars") from error
+        raise MarketError(f"{path}: no such file", _nearest_file(path)) from error
     except OSError as error:
         hint = "name a file, CSV or Parquet, that you may read"
         raise MarketError(f"{path} can't be read: {error.strerror}", hint) from error
