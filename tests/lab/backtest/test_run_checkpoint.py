@@ -68,7 +68,7 @@ def test_checkpoint_of_another_run_is_refused() -> None:
     for data, identity in ((kept, "other days"), (kept[:-20], "these days"), (b"", "these days"), (HEADER, "")):
         with pytest.raises(OperatorError) as refused:
             unpack(data, *new(), identity)
-        assert "from the beginning" in str(refused.value.hint)
+        assert "with --force instead of --resume" in str(refused.value.hint)
 
 
 def test_checkpoint_cannot_run_code() -> None:

@@ -89,7 +89,7 @@ def unpack(data: bytes, backtest_setup: BacktestSetup, driver: Driver, identity:
 
     Raise OperatorError if the checkpoint can't be read, or belongs to a different run.
     """
-    again = "delete it, and play the backtest from the beginning"
+    again = "to begin again: the same command with --force instead of --resume"
     if not data.startswith(_HEADER):
         raise OperatorError("the checkpoint was written by another version, or isn't one", again)
     try:
