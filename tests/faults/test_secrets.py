@@ -398,7 +398,7 @@ def _recover(life: KeyedBot, tail: str) -> None:
     (rebuilt,) = (life.folder / "quarantine").glob("rebuilt-*.json")
     with at_a_terminal(tail):
         life.says("recover", "--accept", rebuilt.stem)
-    for words in (("flatten", "--all"), ("unhalt",), ("restore", _newest(life))):
+    for words in (("cancel", "canary"), ("flatten", "--all"), ("unhalt",), ("restore", _newest(life))):
         with at_a_terminal("ALL" if "flatten" in words else tail):
             life.says(*words)
 
