@@ -84,11 +84,12 @@ class CancelableOrder(NamedTuple):
 
     @property
     def description(self) -> str:
-        """Return what the order does: sell 10 AAPL at stop 180.00, a stop."""
+        """Return what the order does: sell 10 AAPL at 190.00 and its stop (protects the position)."""
         order, shown = self.order, clean(self.order.symbol)
         at = acts_at(order.limit_price, order.stop_price, order.symbol)
         what = f"{order.side} {order.open_quantity:,f} {shown} at {at}"
-        return f"{what}, which protects the position" if self.word == NO_STOP else f"{what}, an {self.kind}"
+        pair = " and its stop" if order.leads_pair else ""
+        return f"{what}{pair} ({'protects the position' if self.word == NO_STOP else self.kind})"
 
 
 def own_working_orders(app: "App") -> list[CancelableOrder]:

@@ -3,7 +3,6 @@
 import os
 import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.declaration import VerbPurpose, verb
-from commands.shared.light_helpers import NOBODY, Identity
+from commands.shared.light_helpers import NOBODY, Identity, clean
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, opened_to_look
 from tradebot.adapters.state import service_token, state_folder
@@ -30,12 +29,14 @@ LOOPBACKS = frozenset({LOOPBACK, "::1", "localhost"})
 class WebServed(Struct, frozen=True):
     """The address of the pages, and when the token was created.
 
-    `token` is only set when it was just created; it is shown once.
+    `token` is only set when it was just created; it is shown once. `unread` says of which bots nothing can be read, and
+    why: their rows are there all the same.
     """
 
     url: str
     token: str | None
     token_made_at: datetime
+    unread: tuple[str, ...] = ()
 
 
 @verb(
@@ -81,7 +82,7 @@ def web(
         require_usable(tls_cert, tls_key)
     several = named_bots(folders or (), bots, state_dir, config, "tradebot web")
     folder = state_folder.resolve(state_dir, os.environ).absolute()
-    allowed, whose = _known_names(several) if several else _known_name(folder, config)
+    allowed, whose, unread = _known_names(several) if several else (*_known_name(folder, config), ())
     with listening(host, port, "tradebot web --port 0") as listener:
         own_folders = [bot.path for bot in several if (bot.path / state_folder.MARKER).exists()] or [folder]
         now = datetime.now(UTC)
@@ -99,7 +100,7 @@ def web(
             reader, acting = PageReader(folder, config), VerbActions(folder, config)
             site = Site(reader, acting, logins, cookie, is_secure=is_secure)
         names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *allowed)}
-        finish(Report("web", WebServed(url, token, stored.at), _show, whose=whose), as_json)
+        finish(Report("web", WebServed(url, token, stored.at, unread), _show, whose=whose), as_json)
         hosts = {f"{name}:{at}" for name in names} | (names if at == usual else set())
         serve_on(listener, site.application(hosts), tls_cert, tls_key)
 
@@ -110,13 +111,15 @@ def _known_name(folder: Path, config: str | None) -> tuple[Sequence[str], Identi
         return bot.settings.health.hosts, identity(bot)
 
 
-def _known_names(bots: "Sequence[BotFolder]") -> tuple[Sequence[str], Identity]:
-    """Return by which names the pages of several bots may be asked for; a bot that can't be read adds none."""
-    names = list[str]()
+def _known_names(bots: "Sequence[BotFolder]") -> tuple[Sequence[str], Identity, tuple[str, ...]]:
+    """Return by which names the pages of several bots may be asked for, and which bots can't be read, and why."""
+    names, unread = list[str](), list[str]()
     for bot in bots:
-        with suppress(TradebotError, OSError, sqlite3.Error):
+        try:
             names += _known_name(bot.path, None)[0]
-    return names, NOBODY
+        except (TradebotError, OSError, sqlite3.Error) as error:
+            unread.append(" ".join(f"{bot.name}: {error}".split()))
+    return names, NOBODY, tuple(unread)
 
 
 def _in_url(host: str) -> str:
@@ -139,6 +142,8 @@ def _require_tls(host: str, cert: Path | None, key: Path | None) -> None:
 
 def _show(console: "Console", data: WebServed) -> None:
     console.print(f"The pages are at {data.url}", markup=False)
+    for why in data.unread:
+        console.print(f"Nothing can be read of {clean(why)}", markup=False)
     if data.token is None:
         console.print(f"The token of {when(data.token_made_at)} still applies. Next: --new-token creates another one")
     else:

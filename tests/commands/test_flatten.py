@@ -179,7 +179,7 @@ def test_cancel_ends_an_entry_once_after_the_symbol_was_typed(trader: Bot) -> No
     assert trader.json("trade-once")["orders"] == 1
     (entry,) = working(trader)
     name, symbol = entry["client_order_id"], entry["symbol"]
-    what = f"Canceling sell 33 {symbol} at {Decimal(there(entry['limit_price'])):,.2f}, an entry"
+    what = f"Canceling sell 33 {symbol} at {Decimal(there(entry['limit_price'])):,.2f} (entry)"
     for typed in (symbol, name):
         said = trader.says("cancel", typed)
         assert (said.code, said.err) == (
@@ -208,7 +208,7 @@ def test_cancel_of_what_protects_a_position_takes_a_word_of_its_own(trader: Bot)
     trader.does("exchange tick 2m", "reconcile", "evaluate-exits --force-slot", "reconcile")
     (stop,) = working(trader)
     name, symbol = stop["client_order_id"], stop["symbol"]
-    refuses(trader.says("cancel", name), 2, "which protects the position", f"{name} --confirm NO-STOP")
+    refuses(trader.says("cancel", name), 2, "and its stop (protects the position)", f"{name} --confirm NO-STOP")
     refuses(trader.says("cancel", name, "--confirm", symbol), 3, f"you typed '{symbol}' instead of NO-STOP")
     assert deletes(trader) == []
     said = trader.says("cancel", symbol.lower(), "--confirm", "NO-STOP")

@@ -148,6 +148,8 @@ def test_several_bots_are_served_with_one_token_that_each_of_them_keeps(copy: Bo
             document = json.loads(process.stdout.readline())
             data = document["data"]
             assert (document["mode"], document["account"]) == (None, None)
+            (why,) = data["unread"]
+            assert why.startswith(f"gone: There is no state at {tmp_path / 'gone'}.")
             stored = [(folder / WEB_TOKEN).read_text() for folder in (copy.folder, second)]
             assert (len(set(stored)), (tmp_path / "gone").exists()) == (1, False)
             session = logged_in(data, data["token"])
