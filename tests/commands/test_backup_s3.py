@@ -86,7 +86,7 @@ def test_another_object_of_the_same_name_is_left_as_it_is(copy: Bot, cloud: Buck
     copy.says("backup", "--to", PLACE)
     (part,) = (name for name in cloud.objects if name.endswith(".ledger.db"))
     cloud.objects[part] = b"of another bot", ""
-    refuses(copy.says("backup", "--to", PLACE), 2, f"{PLACE} has another parts/")
+    refuses(copy.says("backup", "--to", PLACE), 2, f"{PLACE} has a different parts/")
     assert cloud.objects[part] == (b"of another bot", "")
 
 
