@@ -28,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=SESSIONS)
     parser.add_argument("--recorder", type=RecordLevel, default=RecordLevel.COUNTS, choices=list(RecordLevel))
-    parser.add_argument("print a profile", type=int, metavar="LINES", help="show where the time goes")
+    parser.add_argument("--profile", type=int, metavar="LINES", help="print the LINES functions that take most time")
     options = parser.parse_args()
     settings = load(None, {}, dict(MODES)).settings
     symbols = tuple(settings.universe)[:SYMBOLS]

@@ -263,9 +263,8 @@ def show(console: "Console", data: "Audited", whose: Identity) -> None:
     console.print(f"Audit of [bold]{whose.mode}[/bold], {whose.venue_and_account}, at {when(data.as_of)}")
     broker_text = "the broker was queried" if data.broker_asked else "the broker was not queried"
     span_of = f"counting since {when(data.since, MINUTE)}; " if data.since else ""
-    console.print(f"  {span_of}{broker_text}; nothing was changed")
-    console.print(f"  {counts(data.states)}")
     show_findings(console, data)
+    console.print(f"{counts(data.states)}; {span_of}{broker_text}; nothing was changed")
     if explains(console):
         console.print(table(data.judgments, with_next=False))
     else:

@@ -252,14 +252,15 @@ difference.
 
 def render(out: "Console", data: "BacktestData") -> None:
     _head(out, data)
-    if explains(out):
-        _assumptions(out, data.assumptions)
-    out.print("\nResult")
     for line in (*_result(data), *_entries(data.ended)):
         out.print(f"  {line}", markup=False)
     out.print(f"  Books     {_books(data.differences)}")
     if not explains(out):
         _assumptions_in_short(out, data.assumptions)
+    for line in _course(data):
+        out.print(f"  {line}", markup=False)
+    if explains(out):
+        _assumptions(out, data.assumptions)
     _sensitivity(out, data)
     out.print("\n[bold]What it cannot know[/]")
     for line in (*data.cannot_know, *_trials(data.trials)):
@@ -300,20 +301,25 @@ def _sensitivity(out: "Console", data: "BacktestData") -> None:
 
 
 def _head(out: "Console", data: "BacktestData") -> None:
-    played, result, speed = data.played, data.result, data.speed
+    played, result = data.played, data.result
     out.print(
         f"Backtest {data.name}: {result.first_session} to {result.last_session}, "
         f"{pluralize(result.sessions, 'session')}, {played.bars:,} bars of "
         f"{pluralize(len(played.symbols), 'symbol')}",
         markup=False,
     )
-    out.print(f"Traded by {', '.join(played.strategies)}; settings: {clean(played.configuration)}", markup=False)
-    share = f"{speed.passes_ran:,} of {speed.passes_due:,} passes ran, the others would have changed nothing"
-    bars = played.bars * speed.sessions // max(result.sessions, 1)
-    rate = f"Took {speed.elapsed_s:,.1f} s: {rate_of(speed.sessions, bars, speed.elapsed_s)}"
-    out.print(f"{rate if speed.sessions else 'Was played before'}; {share}", markup=False)
     for line in _waits(data.waits):
         out.print(f"Note: {line}", markup=False)
+
+
+def _course(data: "BacktestData") -> "Iterator[str]":
+    """Yield who traded, with which settings, and how long it took."""
+    played, result, speed = data.played, data.result, data.speed
+    yield f"Traded by {', '.join(played.strategies)}; settings: {clean(played.configuration)}"
+    share = f"{speed.passes_ran:,} of {speed.passes_due:,} passes ran, the others would have changed nothing"
+    bars = played.bars * speed.sessions // max(result.sessions, 1)
+    rate = f"{speed.elapsed_s:,.1f} s: {rate_of(speed.sessions, bars, speed.elapsed_s)}"
+    yield f"Took      {rate if speed.sessions else 'none, it was played before'}; {share}"
 
 
 def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":

@@ -79,7 +79,8 @@ class Learned(Struct, frozen=True):
 
 def render(out: "Console", data: Learned) -> None:
     rest = _rest(data) if explains(out) else _rest_counted(data)
-    for line in (*_head(data), *_proposed_lines(data), *rest, *_end(data)):
+    title, *left_out = _head(data)
+    for line in (title, *_proposed_lines(data), *left_out, *rest, *_end(data)):
         out.print(line, markup=False)
 
 
@@ -104,9 +105,9 @@ def _head(data: Learned) -> Iterator[str]:
 def _proposed_lines(data: Learned) -> Iterator[str]:
     proposed = [proposal for proposal in data.proposals if proposal.proposed is not None]
     if not proposed:
-        yield "\nNothing is proposed."
+        yield "Nothing is proposed."
         return
-    yield f"\nProposed ({len(proposed)})"
+    yield f"Proposed ({len(proposed)})"
     for proposed_change in proposed:
         looser = " (looser: it has to be accepted)" if proposed_change.looser else ""
         yield f"  {_name(proposed_change)}: {proposed_change.value} -> {proposed_change.proposed}{looser}"

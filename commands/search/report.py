@@ -51,19 +51,20 @@ COLORS = {SearchConclusion.NOTHING: "yellow", SearchConclusion.FRAGILE: "yellow"
 
 
 def render(out: "Console", data: Searched) -> None:
-    for line in _head(data):
-        out.print(line, markup=False)
-    if data.verdict is None:
-        out.print("\n" + _why_unjudged(data), markup=False)
-        if data.unjudged:
-            out.print(
-                "\nTrials, best first in all sessions: no sessions are left to evaluate them, so this may be luck"
-            )
-            _trials(out, data.unjudged, data.objectives[0])
-        return
+    title, *notes = _head(data)
     of = data.verdict
-    out.print(f"\n[bold {COLORS[of.found]}]Verdict[/]")
-    out.print(f"  {of.sentence}", markup=False)
+    out.print(title, markup=False)
+    if of is None:
+        out.print(_why_unjudged(data), markup=False)
+    else:
+        out.print(f"[bold {COLORS[of.found]}]Verdict[/]: {escape(of.sentence)}")
+    for line in notes:
+        out.print(line, markup=False)
+    if of is None and data.unjudged:
+        out.print("\nTrials, best first in all sessions: no sessions are left to evaluate them, so this may be luck")
+        _trials(out, data.unjudged, data.objectives[0])
+    if of is None:
+        return
     out.print("\nWhat it rests on")
     for line in _evidence(of, data.objectives[0]):
         out.print(f"  {line}", markup=False)
