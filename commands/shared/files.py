@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from html import escape
 from io import StringIO
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -38,8 +39,11 @@ def save(text: str, file: Path, hint: str = "name another file") -> None:
         part.write_text(text, encoding="utf-8", newline="")
 
 
+ANOTHER = "name another file"
+
+
 @contextmanager
-def replacing(file: Path, hint: str = "name another file") -> Iterator[Path]:
+def replacing(file: Path, hint: str = ANOTHER) -> Iterator[Path]:
     """Yield a path to write a file's content to; it replaces the file once it is complete.
 
     Raises OperatorError if the file can't be written, or if it is a bot's own.
@@ -57,7 +61,9 @@ def replacing(file: Path, hint: str = "name another file") -> Iterator[Path]:
         if part != whole:
             part.replace(whole)
     except OSError as error:
-        raise OperatorError(f"{file} can't be written: {error.strerror or error}", hint) from error
+        missing = hint == ANOTHER and not os.path.exists(file.parent)
+        cure = f"mkdir -p {quote(str(file.parent))}" if missing else hint
+        raise OperatorError(f"{file} can't be written: {error.strerror or error}", cure) from error
     finally:
         if part != whole:
             with suppress(OSError):

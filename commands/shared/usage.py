@@ -25,7 +25,17 @@ OTHER_WORDS = {"resume": "unhalt", "unpause": "unhalt", "pause": "halt", "stop":
 """Words for a verb from other programs. Unlike a typing error, such a word is unambiguous."""
 
 
-LISTED_BY = {"approve": "approvals", "reject": "approvals", "cancel": "orders", "config set": "config show"}
+FEW_OPTIONS = 9
+"""Up to so many options are named in the error itself."""
+
+
+LISTED_BY = {
+    "approve": "approvals",
+    "reject": "approvals",
+    "cancel": "orders",
+    "adopt": "reconcile",
+    "config set": "config show",
+}
 """The verb that lists what another verb's argument may name."""
 
 
@@ -41,10 +51,41 @@ def usage_error(
         return _misplaced_error(wrong.option_name, arguments, verb) if early else _unknown_option(wrong, path)
     if hasattr(getattr(context, "command", None), "commands") and not isinstance(wrong, BadParameter | BadOptionUsage):
         return _unknown_verb(wrong, arguments, context.command_path, verbs, command)
+    sentence = _sentence(wrong, path.removeprefix("tradebot "))
+    return OperatorError(sentence, _next_command(wrong, path, verb, verbs, command))
+
+
+def _next_command(wrong: Exception, path: str, verb: str, verbs: Collection[str], command: Callable[[str], Any]) -> str:
+    """Return what to type instead of a known verb's line, as far as that can be known: else where to read about it."""
+    choices = _choices(wrong)
+    if choices and isinstance(wrong, BadParameter) and wrong.param is not None:
+        near = closest_names(_typed_choice(wrong), choices)
+        return f"{_name(wrong.param)} {near[0] if near else choices[0]}; {path} --help"
     option = _option_without_value(wrong)
-    example = _example(option, command(verb)) if verb and option else None
+    if verb and option and (example := _example(option, command(verb))):
+        return example
+    if extra := _extra_words(wrong):
+        # Some words belong to a verb of its own: `approvals approve 4`.
+        path = f"tradebot {extra.split()[0]}" if extra.split()[0] in verbs else path
     listed = f"tradebot {LISTED_BY[verb]} lists them; " if verb in LISTED_BY and _lacks_argument(wrong) else ""
-    return OperatorError(_sentence(wrong, path.removeprefix("tradebot ")), example or f"{listed}{path} --help")
+    return f"{listed}{path} --help"
+
+
+def _choices(wrong: Exception) -> Sequence[str]:
+    """Return the values that a mistyped option or argument may have, if these are a closed list."""
+    if not isinstance(wrong, BadParameter) or wrong.param is None:
+        return ()
+    return tuple(map(str, getattr(wrong.param.type, "choices", ())))
+
+
+def _typed_choice(wrong: BadParameter) -> str:
+    return wrong.message.partition("'")[2].partition("'")[0]
+
+
+def _extra_words(wrong: Exception) -> str:
+    if isinstance(wrong, UsageError) and wrong.message.startswith("Got unexpected extra"):
+        return clean(wrong.message.partition("(")[2].rpartition("(")[2])[:-1]
+    return ""
 
 
 def _lacks_argument(wrong: Exception) -> bool:
@@ -79,7 +120,15 @@ def _misplaced_error(option: str, arguments: Sequence[str], verb: str) -> Operat
 
 def _unknown_option(wrong: NoSuchOption, path: str) -> OperatorError:
     near = closest_names(wrong.option_name, sorted(wrong.possibilities or ()), 2)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    params = wrong.ctx.command.params if wrong.ctx else ()
+    options = [param.opts[0] for param in params if param.opts[0].startswith("--")]
+    if wrong.option_name[1:].isdigit():
+        return OperatorError(f"{path} takes no negative numbers", f"{path} --help")
+    meant = ""
+    if near:
+        meant = f"did you mean {' or '.join(near)}? "
+    elif " " in path and 1 < len(options) <= FEW_OPTIONS:
+        meant = f"it takes {', '.join(options)}; "
     return OperatorError(f"{path} has no option {clean(wrong.option_name)}", f"{meant}{path} --help lists them")
 
 
@@ -108,14 +157,15 @@ def _sentence(wrong: Exception, verb: str) -> str:
         return f"{verb} needs {_name(wrong.param)}"
     if isinstance(wrong, BadParameter) and wrong.param is not None:
         kind = wrong.param.type
+        if choices := _choices(wrong):
+            return f"{_name(wrong.param)} takes {', '.join(choices)}, not {clean(_typed_choice(wrong))!r}"
         return (
             f"{_name(wrong.param)} takes {NUMBERS[kind.name]}{_range(kind)}" if kind.name in NUMBERS else wrong.message
         )
     if isinstance(wrong, BadOptionUsage):
         return f"{clean(wrong.option_name)} {'takes no' if 'not take' in wrong.message else 'needs a'} value"
-    if isinstance(wrong, UsageError) and wrong.message.startswith("Got unexpected extra"):
-        return f"{verb} doesn't know what to do with {clean(wrong.message.partition('(')[2].rpartition('(')[2])[:-1]!r}"
-    return str(wrong)
+    extra = _extra_words(wrong)
+    return f"{verb} doesn't know what to do with {extra!r}" if extra else str(wrong)
 
 
 def _name(param: Any) -> str:

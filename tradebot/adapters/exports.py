@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple, Protocol, get_args, get_type_hints
 
 from msgspec import Struct
@@ -76,7 +77,9 @@ def write(address: str, whose: Whose, at: datetime | None, tables: Mapping[str, 
 
 @contextmanager
 def _file(path: Path) -> Iterator[Cursor]:
-    cure = "name a file in a folder that exists, for example --to books.db"
+    if not path.parent.is_dir():
+        raise OperatorError(f"there is no folder {path.parent} for {path.name}", f"mkdir -p {quote(str(path.parent))}")
+    cure = "name another file, for example --to books.db"
     try:
         with closing(sqlite3.connect(path, timeout=TIMEOUT_S)) as connection, connection:
             cursor = connection.cursor()

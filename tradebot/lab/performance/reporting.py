@@ -88,7 +88,7 @@ def _of_sides(name: str, label: str, wins: Sequence[float], losses: Sequence[flo
     return Figure(name, label, FigureUnit.RATIO, value, fewer, OF_EACH, f"{of} trades", note=f"{more:,} {others}")
 
 
-UNSEEN = "No session's equity is known in this span, so there is no curve and no return. Next: tradebot serve"
+UNSEEN = "No session's equity is known in this span, so there is no curve and no return."
 DEEPEST = 5
 """How many drawdowns a report lists."""
 
@@ -121,6 +121,13 @@ def transfers(history: History) -> list[CashMovement]:
     # Adopted shares were already in that equity, so their adoption moves nothing.
     moved = (each for each in history.cash if cash_kind(each) is CashKind.TRANSFER)
     return [each for each in moved if each.origin is not Origin.ADOPTION]
+
+
+def _nothing_seen(of: ReportMaterial) -> str:
+    if of.days == EVER or not of.sessions:
+        return f"{UNSEEN} Next: tradebot serve"
+    first, last = of.sessions[0].date, of.sessions[-1].date
+    return f"{UNSEEN} The bot's sessions are from {first} to {last}. Next: tradebot report"
 
 
 def _rates(of: ReportMaterial, year: int) -> Rates:
@@ -166,7 +173,7 @@ def account_report(of: ReportMaterial) -> report.AccountReport:
         cuts=cuts_of(profit),
         refusals=of.refusals,
         unknown=(
-            *(() if way.steps else (UNSEEN,)),
+            *(() if way.steps else (_nothing_seen(of),)),
             *fees_not_counted(*profit.fees_left_out),
             *what_is_lacking(chain(returns, of_trades, more.rolling)),
             *of.unknown,
