@@ -3,6 +3,7 @@
 import gc
 import zlib
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.replaying.cycle_comparison import CycleDifference, replay
 from tradebot.replaying.passes import glance, read_record
 from tradebot.replaying.port_recording import OffTapeError, RecordedPorts
+from tradebot.replaying.record_reader import RecordSource, Shapes
 from tradebot.replaying.record_writer import RecordError
 
 FIRST_FORM = Path(__file__).with_name("first_form.record")
@@ -139,6 +141,14 @@ def test_a_file_that_is_no_record_is_refused_with_the_reason(change: Callable[[l
     parts = [taken.written.contents[one] for one in taken.written.parts]
     with pytest.raises(RecordError, match=why):
         read_record(change(msgpack.decode(taken.written.body)), parts, {}).tape()
+
+
+@pytest.mark.parametrize("stored", ["1" * 65, "NaN", "Infinity", "1E+65", "1E-65", "a cent", 12.5, 12, b"1", ["1"]])
+def test_number_that_is_no_exact_amount_is_refused_and_never_rounded(stored: object) -> None:
+    source = RecordSource((), Shapes({}), {})
+    assert source.read(Decimal, "1" * 64) == Decimal("1" * 64)
+    with pytest.raises(RecordError):
+        source.read(Decimal, stored)
 
 
 def test_reply_that_can_not_be_read_matters_only_to_whoever_asks_for_it() -> None:
