@@ -280,6 +280,15 @@ class Life:
         run: Verb = lambda app: int(flatten.run(app, symbol, by="life", confirmed=symbol or "ALL").exit_code)  # noqa: E731
         self._after("flatten", self.day.run(run))
 
+    def cancels(self, symbol: str) -> None:
+        """Let a person cancel the bot's oldest order in a symbol, if it has one."""
+
+        def run(app: App) -> int:
+            rows = [row for row in flatten.own_working_orders(app) if row.order.symbol == symbol]
+            return int(flatten.run_cancel(app, rows[0].id, by="life", confirmed=rows[0].word).exit_code) if rows else 0
+
+        self._after("cancel", self.day.run(run))
+
     def night(self, seconds: int) -> bool:
         """Let the session end and the next one begin, if there is one."""
         self._calm = 0

@@ -234,15 +234,19 @@ class Lives(RuleBasedStateMachine):
             self._names[symbol] = RENAMED[symbol]
 
     @rule(
-        what=st.sampled_from(["buy", "sell", "flatten", "flatten", "flatten all", "halt", "halt and flatten"]),
+        what=st.sampled_from(
+            ["buy", "sell", "flatten", "flatten", "flatten all", "cancel", "cancel", "halt", "halt and flatten"]
+        ),
         symbol=st.sampled_from(SYMBOLS),
     )
     def person(self, what: str, symbol: str) -> None:
-        """Let a person halt the bot, close positions through it, buy a share of his own, or sell one that he has."""
+        """Let a person halt the bot, close or cancel through it, buy a share of his own, or sell one that he has."""
         if what.startswith("halt"):
             self._do("halted", TradingState.FLATTEN if "flatten" in what else TradingState.REDUCE_ONLY)
         elif what.startswith("flatten"):
             self._do("flattened", None if "all" in what else self._names[symbol])
+        elif what == "cancel":
+            self._do("cancels", self._names[symbol])
         elif symbol == self._names[symbol] and self._hand[symbol] + (1 if what == "buy" else -1) >= 0:
             self._hand[symbol] += 1 if what == "buy" else -1
             self._do("by_hand", symbol, what, 1)
