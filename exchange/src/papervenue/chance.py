@@ -26,13 +26,13 @@ def draw_bell(rng: random.Random) -> float:
 
 
 def uuid_of(*parts: object) -> str:
-    """Return the text of a version-4-shaped UUID derived from these parts."""
+    """Return a version 4 UUID, as text, that depends only on these parts."""
     text = _digest(parts).hexdigest()
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def number_of(digits: int, *parts: object) -> str:
-    """Return a decimal number with that many digits derived from these parts."""
+    """Return a number of `digits` digits, as text, that depends only on these parts."""
     return f"{int.from_bytes(_digest(parts).digest()[:16], 'big') % 10**digits:0{digits}d}"
 
 

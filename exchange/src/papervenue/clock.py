@@ -1,6 +1,6 @@
 """Tie engine time to the machine's clock: not at all (lock-step, the default), or at a multiple of real time.
 
-Paces and latencies are read here as people write them.
+This module also parses and formats paces and latencies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WRITTEN = re.compile(r"(\d{1,7})(ms|s|)", re.ASCII)
 
 
 def read_latency(text: str) -> int:
-    """Parse a name, or a number of milliseconds (250, 250ms) or seconds (2s); raise ValueError for anything else."""
+    """Parse a latency: a name, or a number of milliseconds (250, 250ms) or seconds (2s); raise ValueError otherwise."""
     match = _WRITTEN.fullmatch(text)
     us = int(match[1]) * _UNITS[match[2]] if match else LATENCIES.get(text)
     if us is None or us > HOUR:
@@ -33,7 +33,7 @@ def read_latency(text: str) -> int:
 
 
 def latency_name(us: int) -> str:
-    """Return a latency as people write it, by name if it has one."""
+    """Format a latency: its name if it has one, otherwise a number with its unit."""
     plain = f"{us // _MILLISECOND}ms" if us % SECOND else f"{us // SECOND}s"
     return next((name for name, delays in LATENCIES.items() if delays == us), plain)
 
@@ -80,12 +80,12 @@ class Clock:
         self._from_us = self._from_ns = 0
 
     def set(self, pace: Pace, now_us: int) -> None:
-        """Continue from an engine time at another pace."""
+        """Set the pace, and continue from this engine time."""
         self.pace = pace
         self.rebase(now_us)
 
     def rebase(self, now_us: int) -> None:
-        """Continue from an engine time that was set elsewhere."""
+        """Continue from this engine time at the same pace."""
         self._from_us, self._from_ns = now_us, self._monotonic_ns()
 
     @property
@@ -94,6 +94,6 @@ class Clock:
 
     @property
     def due_us(self) -> int:
-        """Return the target engine time now; in lock-step, the last one set."""
+        """Return the engine time that the clock has reached; in lock-step, the time that was set last."""
         passed_ns = self._monotonic_ns() - self._from_ns
         return self._from_us + passed_ns * self.pace.speed.numerator // (self.pace.speed.denominator * _NS_PER_US)

@@ -139,7 +139,8 @@ def recorded_source(path: Path, reading: Reading = AS_FOUND) -> Source:
 class RecordedSpan(NamedTuple):
     """The sessions covered by a recorded file: the first one, how many, their calendar, and the file's contracts.
 
-    `bar_stamp` is which end of its minute dates a bar, if that was requested or the file's publisher is known.
+    `bar_stamp` says whether bars are stamped with the start or the end of their minute, if the user said so or the
+    file's publisher is known.
     """
 
     first: date

@@ -149,12 +149,12 @@ class Exchange:
 
     @property
     def at_rest(self) -> bool:
-        """Return True if the written lines alone lead to the exchange's current state."""
+        """Return True if replaying the written lines would give exactly the exchange's current state."""
         all_logged = self._last_line_us == self.engine.now_us
         return all_logged and not self.has_unrecorded and not self.faults.book.has_unsaved_counts
 
     def catch_up(self) -> None:
-        """Apply time that has passed by itself. Nothing happens within a minute, so nothing is logged for it."""
+        """Advance engine time to what the clock shows. Nothing happens within a minute, so nothing is logged for it."""
         if not self.clock.running:
             return
         before_us = self.engine.now_us

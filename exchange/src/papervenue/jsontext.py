@@ -36,7 +36,7 @@ def decode_object(text: str) -> dict[str, Any]:
 
 
 def check_text(value: object) -> None:
-    """Raise ValueError if JSON data contains half of a surrogate pair, which can't be encoded."""
+    """Raise ValueError if JSON data contains an unpaired surrogate, which can't be encoded."""
     _WITH_ALL_LETTERS(value).encode()
 
 

@@ -2,8 +2,8 @@
 
 Written lines survive the end of this process; synced lines survive a power loss too. A crash can leave the last line
 incomplete. It is cut off when the log is opened, and replaying the remaining commands restores the lost lines. Each
-line is a command's request, a consequence of one, or a note, which a replay copies unchanged; all others are
-recomputed.
+line is a command's request, a consequence of a command, or a note. A replay copies notes unchanged and recomputes
+consequences.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Prefix(NamedTuple):
 
 
 class LogError(RuntimeError):
-    """A command was carried out but couldn't be recorded. This process must end, because the log is authoritative."""
+    """Raised when a command ran but couldn't be logged. The process must end, because the log is authoritative."""
 
 
 class Log:
@@ -206,10 +206,10 @@ Step = Command | dict[str, Any]
 
 
 def replay(log: Log, lines: deque[bytes], after: int = 0) -> Iterator[tuple[int, Step | None]]:
-    """Yield engine times and the step to execute then, skipping the first `after` lines, whose state is known.
+    """Yield each engine time with the step to execute then, skipping the first `after` lines, whose state is known.
 
-    Executing a step must add its lines to `lines`; those left at the end were lost to a crash. Raise MarketError if a
-    line differs from what the commands before it produce.
+    Executing a step must add its lines to `lines`; lines left over at the end were lost in a crash. Raise MarketError
+    if a line differs from what the commands before it produce.
     """
     for number, line in enumerate(log.read(after), start=after + 1):
         birth = read_event(line, number) if number == 1 else {}

@@ -14,7 +14,7 @@ _FALSE = ("false", "0", "f")
 
 
 class Params:
-    """The query of one request: an absent or empty parameter has its default, an invalid one is refused."""
+    """The query of one request: an absent or empty parameter gets its default, an invalid one is refused."""
 
     def __init__(self, query: Mapping[str, str], refused: Callable[[str], Refusal]) -> None:
         self._query = query
@@ -25,7 +25,7 @@ class Params:
         return self._query.get(name) or default
 
     def read(self, name: str, how: Callable[[str], T]) -> T | None:
-        """Return a parameter as parsed by a function, or None if absent; a ValueError refuses the parameter."""
+        """Return a parameter as parsed by `how`, or None if absent; a ValueError refuses the parameter."""
         text = self.text(name)
         try:
             return how(text) if text else None

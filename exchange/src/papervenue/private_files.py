@@ -1,8 +1,8 @@
 """Write the exchange's files so that only their owner can read them, and never through a link placed by someone else.
 
 One of them is the token of a running exchange, which proves that a control request comes from its user if the kernel
-can't. It is generated at each start, stored beside the port file, and sent only in a header. Quick commands import this
-module, so it uses only the standard library.
+can't. It is generated at each start, stored next to the port file, and sent only in a header. Quick commands import
+this module, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def open_own(path: Path, flags: int) -> int:
-    """Open a file of this folder; raise OSError for a link, and never block on a pipe."""
+    """Open a file of this folder; raise OSError for a symbolic link, and never block on a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
 
 

@@ -54,7 +54,7 @@ class Endpoint(NamedTuple):
 
 
 class HeldError(RuntimeError):
-    """Another process serves this folder; the message names it, and `pid` is its process id if known."""
+    """Raised when another process serves this folder; the message names the process, and `pid` is its id if known."""
 
     def __init__(self, state_dir: Path) -> None:
         port = _read_port(state_dir)

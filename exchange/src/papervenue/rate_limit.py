@@ -1,7 +1,7 @@
 """Count requests per minute and key, separately for trading and market data, as Alpaca does.
 
 Every response includes the number of requests left. Without a configured limit, that number stops at zero and nothing
-is refused. The minute is a real one: in lock-step, engine time stands still, but clients run at normal speed.
+is refused. The minute is one of real time: in lock-step, engine time stands still, but clients run at normal speed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RateWindow(NamedTuple):
 class RateLimit:
     """Counts requests with a known key and refuses those over the limit; `is_known` returns True for a known key.
 
-    Without a limit, requests are counted against Alpaca's, but none is refused.
+    Without a limit, requests are counted against Alpaca's limit, but none is refused.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ MALFORMED = 40010000
 
 
 class Refusal(Exception):  # noqa: N818 -- an answer of the exchange, not a fault in it
-    """A request answered with an error status and a JSON body."""
+    """Raised for a request that is answered with an error status and a JSON body."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         super().__init__(body.get("message", ""))

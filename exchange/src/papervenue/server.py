@@ -142,7 +142,7 @@ class Application:
         self._active += 1
 
     def end(self) -> None:
-        """Unregister such a client."""
+        """Unregister a client with a socket connection."""
         self._active -= 1
         self._last_s = time.monotonic()
 
@@ -423,11 +423,11 @@ _BATCH_S = 0.005
 
 
 class Recording:
-    """Delays each response until the log contains everything done before it.
+    """Delay each response until the log contains everything that was done before it.
 
     Data that a reader has seen must not be lost either, so a read also writes waiting lines. A response waits until the
-    system has its lines, which then survive this process; a thread syncs them to disk within milliseconds. `fail` is
-    called if the log can't be written, and doesn't return.
+    operating system has its lines, which then survive a crash of this process; a thread syncs them to disk within
+    milliseconds. `fail` is called if the log can't be written, and doesn't return.
     """
 
     def __init__(self, application: ASGIApp, exchange: Exchange, fail: Callable[[LogError], None]) -> None:

@@ -78,7 +78,7 @@ def at_zone(zone: ZoneInfo, day: str, hour: int, minute: int = 0) -> int:
 
 
 def iso_date(text: str) -> str:
-    """Return a date in its extended ISO form; raise ValueError if the text isn't one."""
+    """Parse a date such as 2025-03-03; raise ValueError for any other text."""
     return date.fromisoformat(text).isoformat()
 
 

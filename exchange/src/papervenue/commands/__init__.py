@@ -1,1 +1,3 @@
-"""Run the requests that change the exchange from their text, so that a replay of the log runs the same code."""
+"""Run the requests that change the exchange from their recorded text, so that a replay of the log runs the same
+code.
+"""

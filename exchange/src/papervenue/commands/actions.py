@@ -1,4 +1,4 @@
-"""Control corporate actions, the end of options, and journal entries."""
+"""Handle control commands for corporate actions, option expirations, and journal entries."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ Answer = tuple[int, bytes]
 class Command(NamedTuple):
     """One request that may change the exchange, as it arrived.
 
-    `account` is the caller's account number, empty for control requests; `effects` is a JSON list of a script's
-    decisions about it.
+    `account` is the caller's account number, empty for control requests; `effects` is a JSON list of what fault scripts
+    decided about the request.
     """
 
     method: str
@@ -57,7 +57,7 @@ class Asked(NamedTuple):
 
     @property
     def body(self) -> dict[str, Any]:
-        """Return the body, which must be an object; raise a 400 Refusal otherwise."""
+        """Return the body, a JSON object; raise a 400 Refusal if it is anything else."""
         return decode_object(self.command.body)
 
     @property
@@ -71,7 +71,7 @@ class Asked(NamedTuple):
 
     @property
     def policy(self) -> Policy:
-        """Return how scripts have decided that the venue treats this command; if two disagree, the later counts."""
+        """Return the policy that fault scripts set for this command; if two scripts disagree, the later one applies."""
         decided: dict[str, Any] = {}
         for effect in self.effects:
             decided |= effect.get("policy", {})
@@ -79,7 +79,7 @@ class Asked(NamedTuple):
 
     @property
     def acknowledgement(self) -> tuple[int, str] | None:
-        """Return a script's delay for acknowledging this command's order and its status until then, or None."""
+        """Return how long a script delays this order's acknowledgment, and the order's status until then; or None."""
         delays = (effect["acknowledged"] for effect in self.effects if "acknowledged" in effect)
         return next(((late_us, status) for late_us, status in delays), None)
 
@@ -88,7 +88,7 @@ Handler = Callable[[Asked], Answer]
 
 
 class Entry(NamedTuple):
-    """A row of the table: the requests for a handler; `{name}` in the path matches one segment."""
+    """A row of the command table: a method, a path, and the handler; `{name}` in the path matches one segment."""
 
     method: str
     path: str

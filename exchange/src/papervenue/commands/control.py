@@ -100,7 +100,9 @@ def find(engine: Engine, name: object) -> Account | None:
 
 
 def account_of(engine: Engine, body: dict[str, Any]) -> Account:
-    """Return the account that a body names by name or number, by default the main one; raise a 404 Refusal."""
+    """Return the account that the body names by name or number, or the main account if it names none; raise a 404
+    Refusal for an unknown account.
+    """
     name = body.get("account", MAIN)
     account = find(engine, name) or (engine.accounts.get(name) if isinstance(name, str) else None)
     if account is None:

@@ -32,9 +32,9 @@ def _submit(command: Asked) -> Answer:
 
 
 def read_request(engine: Engine, body: dict[str, Any]) -> OrderRequest:
-    """Read the body of an order; an unknown asset is reported before any other problem with the order.
+    """Parse the body of an order; an unknown asset is reported before any other broken rule.
 
-    Only a field that can't be read is reported before that.
+    Only a field that can't be parsed takes precedence.
     """
     market = engine.market
     symbol = body.get("symbol")

@@ -1,4 +1,4 @@
-"""Change an owner's settings in an account: its configuration, and watchlists."""
+"""Change what an account's owner may change: the account's configuration and watchlists."""
 
 from __future__ import annotations
 

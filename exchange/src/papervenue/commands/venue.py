@@ -1,4 +1,4 @@
-"""Operator commands of the venue: change orders without a client's request, and bust or correct executions.
+"""Handle the venue operator's commands: change orders without a client's request, and bust or correct executions.
 
 The operator of a plain venue also changes funding rates.
 """

@@ -65,7 +65,7 @@ class Balances(NamedTuple):
 
 @dataclass(slots=True)
 class Configuration:
-    """The settings that an account's owner can change, within the margin that was granted: a multiplier."""
+    """The settings that an account's owner can change; the margin multiplier can't exceed the `granted` one."""
 
     fractional_trading: bool = True
     max_margin_multiplier: int = MULTIPLIER
@@ -181,7 +181,7 @@ class Account:
         return self._claimed.get(symbol, _ZERO)
 
     def kept_back(self, symbol: str) -> Decimal:
-        """Return the shares that canceled orders had claimed and that aren't available again yet."""
+        """Return the shares that canceled orders had claimed and that aren't available yet."""
         return self._kept_back.get(symbol, _ZERO)
 
     def keep_back(self, symbol: str, shares: Decimal) -> None:

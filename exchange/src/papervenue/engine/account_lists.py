@@ -49,7 +49,7 @@ class PastUpdate(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class PastUpdates:
-    """The trade updates of an account: full blocks, and the rows since them."""
+    """An account's trade updates: full blocks, and the rows added since the last full block."""
 
     blocks: list[bytes] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
@@ -185,7 +185,7 @@ class OrderTable:
 
 
 class History(Sequence[T]):
-    """The account's activities, oldest first. A bust or correction also rewrites the fills from the amended one on.
+    """The account's activities, oldest first. A bust or correction also rewrites the amended fill and all later ones.
 
     It can start with `count` items in `packed` form, which `unpack` extracts at the first access.
     """

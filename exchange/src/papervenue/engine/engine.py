@@ -2,8 +2,8 @@
 
 Engine time moves only on request. Every change is emitted as an event; nothing here knows about HTTP.
 
-Between two stops (a session's marks and the agenda's actions) only its own orders change the book, so the bars of all
-its symbols are processed together. At the same moment bars come first, then actions, then the calendar's marks.
+Between two stops (a session's marks and the agenda's actions) only the orders in the book change the book, so the bars
+of all its symbols are processed together. At the same moment bars come first, then actions, then the calendar's marks.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class Floor:
         return account.balances(self.unit_value, self.now_us)
 
     def unit_value(self, symbol: str) -> Decimal:
-        """Return the value in USD of one unit of a position that was paid in full."""
+        """Return the value in USD of one unit of a fully paid position."""
         return self.dialect.multiplier(symbol) * usd(self.price(symbol))
 
     def worth(self, account: Account) -> AccountFigures:

@@ -1,11 +1,10 @@
-"""Decide whether, at what price and how much of an order the market fills, under four fill models.
+"""Decide whether the market fills an order, how much of it, and at what price, under four fill models.
 
 One engine plays all models over minute bars, which are known once their minute is over. Bid and ask are the last price
 moved by half the spread on the tick grid (see market.bars.half_spread). Accounts trade only with the market, never with
-each other. What trading costs besides is up to the
-dialect.
+each other. The dialect sets all other trading costs.
 
-All models, bar by bar, except where a model differs below:
+These rules apply to all models, bar by bar, except where a model below differs:
 
 - An order sees only bars that begin at or after the moment it reached the market. That is when it was accepted in a
 session, at the open if it was accepted outside of one, and for a leg when its entry has filled.
@@ -91,7 +90,7 @@ class FillModel:
         return self.bid(price, symbol), self.ask(price, symbol)
 
     def far_side(self, order: Order, price: int) -> int:
-        """Return the price a market order gets on an order's side when the market is at a price."""
+        """Return what a market order on this order's side gets when the last price is `price`: the ask or the bid."""
         request = order.request
         return self.ask(price, request.symbol) if request.side > 0 else self.bid(price, request.symbol)
 
@@ -150,14 +149,16 @@ class FillModel:
         return UNBOUNDED if share is None else max(_ONE, (bar.volume * share).to_integral_value(ROUND_DOWN))
 
     def part(self, qty: Decimal, identity: str, symbol: str = "") -> Decimal:
-        """Return how many whole shares of an eligible fill happen, depending on its own hexadecimal identity."""
+        """Return how many whole shares of an eligible fill execute; the fill's hexadecimal `identity` serves as the
+        random draw.
+        """
         if not self.random_parts or qty < 2 or int(identity[:8], 16) >= self.spec.partial_rate * _HASH:
             return qty
         return max(_ONE, Decimal(int(qty) * int(identity[-8:], 16) // _HASH))
 
 
 class LotModel(FillModel):
-    """A fill model of instruments: quotes are on their own ticks, and fills are rounded to their lots.
+    """A fill model for instruments: quotes follow each instrument's ticks, and fills are rounded to its lots.
 
     A bar's volume counts contracts.
     """
@@ -188,7 +189,7 @@ class LotModel(FillModel):
         return max(step, -(-taken * side // step) * step * side)
 
     def part(self, qty: Decimal, identity: str, symbol: str = "") -> Decimal:
-        """Return how many lots of an eligible fill happen."""
+        """Return how many lots of an eligible fill execute."""
         lot = self.lot(symbol)
         return lot * super().part(qty / lot, identity)
 
@@ -214,7 +215,7 @@ def fill_qty(order: Order, price: int, cap: Decimal) -> Decimal:
 
 
 def is_complete(order: Order, price: int) -> bool:
-    """Return True if no part of an order that could fill at a price remains."""
+    """Return True if nothing more of an order can fill at a price."""
     if order.qty is not None:
         return order.filled_qty >= order.qty
     return order.remaining_usd < usd(price) * _NINE_PLACES

@@ -5,9 +5,9 @@ Orders may be in groups: an order brings legs, and an event in one order affects
 - bracket: an entry with a take-profit and a stop-loss; oto: an entry with one of them; oco: a take-profit that is
 itself the first order, with a stop-loss as its leg. Legs are held until the entry is completely filled; those of an oco
 reach the market with it.
-- An attached order is held until its parent's first fill, and works for as much as that has filled.
+- An attached order is held until its parent's first fill, and then works for the quantity that the parent has filled.
 - A fill of one exit reduces the other to the shares that the first has left; if none are left, it is canceled.
-- If one member is canceled or rejected, all open members are canceled. At the end of their day all expire.
+- If one member is canceled or rejected, all open members are canceled. All of them expire at the end of their day.
 """
 
 from __future__ import annotations
@@ -327,7 +327,7 @@ def _fit_attached(floor: Floor, order: Order, qty: Decimal) -> None:
 
 
 def hear(floor: Floor, order: Order, qty: Decimal) -> None:
-    """Tell an exit, or its replacement, of shares that the other exit filled earlier."""
+    """Reduce an exit, or its replacement, by the shares that the other exit filled earlier."""
     account = floor.accounts.get(order.account)
     while account is not None and order.replaced_by is not None:
         order = account.order(order.replaced_by)

@@ -23,7 +23,7 @@ class Policy(NamedTuple):
     - `leaves_legs_out`: the answer to an order or a replacement doesn't show the legs.
     - `holds_legs`: the second order of an oco is shown as held although it works.
     - `frees_after_us`: how long the shares of a canceled exit stay unavailable, in microseconds of engine time.
-    - `tells_after_us`: how long one exit doesn't know of the other's fills, so that both can fill.
+    - `tells_after_us`: how long after one exit's fill the other exit is reduced; until then both can fill.
     """
 
     refuses_class: str = ""
@@ -124,8 +124,8 @@ class Order:
     order in transit to replace it, which has no fills until it does. `fate` is a fault script's decision about it.
 
     `starts_over`, `shown_held`, `frees_after_us` and `tells_after_us` say how the venue treats it (`Policy`). `unheard`
-    is how many shares another exit has filled that it doesn't know of yet. `why` is what made the venue cancel it, if
-    not its owner.
+    is how many shares another exit has filled for which this order hasn't been reduced yet. `why` is what made the
+    venue cancel it, if not its owner.
     """
 
     id: str

@@ -43,7 +43,7 @@ def cancel(engine: Engine, order: Order) -> None:
 
 
 def restate(engine: Engine, order: Order, wanted: Replacement) -> None:
-    """Change an order in place, as far as its owner could have replaced it."""
+    """Change an order in place; refuse changes that its owner couldn't make with a replacement."""
     account = engine.accounts[order.account]
     request = engine.dialect.replaced_request(order, wanted, account.to_be_replaced(order) is not None)
     order.reserve = engine.dialect.admit(engine, account, request, order, USUAL).reserve

@@ -90,7 +90,7 @@ class Face(NamedTuple):
 
 
 def faces_of(venue: Venue) -> tuple[Face, ...]:
-    """Return the faces that a venue names; raise MarketError if one is missing or speaks another dialect."""
+    """Return the faces that a venue names; raise MarketError if one isn't installed or is for another dialect."""
     faces = tuple(map(_face, venue.faces))
     for face in faces:
         learn(face.kinds)

@@ -1,7 +1,7 @@
 """Serve the options-flow API under /api, with the envelopes, headers and refusals of the real API.
 
-Requests for flow are counted like the real service does: by the minute and by a day that ends at 20:00 in New York.
-Both use engine time. The counts last as long as the server, because the log doesn't record reads.
+Requests for flow are counted as at the real service: per minute, and per day, which ends at 20:00 in New York. Both use
+engine time. The counts last as long as the server, because the log doesn't record reads.
 """
 
 from __future__ import annotations

@@ -230,9 +230,10 @@ _OTHER_SITES = (b"cross-site", b"same-site")
 
 
 class ControlCredentials(NamedTuple):
-    """The credentials of control requests: the key of the own page, and the user's token if the kernel doesn't help.
+    """The credentials of control requests: the key of the exchange's own page, and the user's token for when the kernel
+    can't identify the client.
 
-    Both are new for each process. Without a token, only the kernel counts.
+    Both are new for each process. Without a token, only the kernel can authorize a client.
     """
 
     page_key: str

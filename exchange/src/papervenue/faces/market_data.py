@@ -157,7 +157,7 @@ _PLANS = {"A": "CTA", "B": "CTA", "C": "UTP"}
 
 @cache
 def codes() -> Mapping[str, Any]:
-    """Return the codes of exchanges, and those of conditions by type of tick and by plan."""
+    """Return the exchange codes, and the condition codes by type of tick and by tape."""
     return json.loads(_CODES.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 

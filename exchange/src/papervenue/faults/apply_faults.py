@@ -183,7 +183,7 @@ def _each_of_flow(value: Any, settings: Settings, change: Callable[[Row], list[R
 
 @contextmanager
 def earlier(engine: Engine, number: str, then_us: int) -> Iterator[None]:
-    """Replace an account by its earlier state inside the block; the block must not await anything."""
+    """Replace an account with its earlier state inside the `with` block; the block must not await anything."""
     now = engine.accounts[number]
     engine.accounts[number], engine.shown_us = account_at(now, then_us), then_us
     try:
@@ -309,7 +309,7 @@ class Turn:
         self._body: bytes | None = body
 
     async def again(self) -> Message:
-        """Receive the body that was already read, then the following messages."""
+        """Receive the body that was already read, and then the client's further messages."""
         if self._body is None:
             return await self.connection.receive()
         body, self._body = self._body, None

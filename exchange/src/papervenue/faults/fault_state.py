@@ -1,6 +1,6 @@
 """The faults of one exchange: its rules, their effects on the engine, and faulty delivery of commands.
 
-Applies a script's decision about a command. The log's request line contains the decision, so replays repeat it.
+A script's decision about a command is part of the command's line in the log, so replays repeat it.
 """
 
 from __future__ import annotations
@@ -101,12 +101,12 @@ def effects_in(command: Command) -> list[Mapping[str, Any]]:
 
 
 def late_us(effects: str) -> int:
-    """Return a command's delay on the wire, 0 if it arrives at once."""
+    """Return a command's delay on the wire in microseconds; 0 if it arrives at once."""
     return sum(effect.get(LATE, 0) for effect in json.loads(effects or "[]"))
 
 
 def shown_us(effects: str, now_us: int) -> int:
-    """Return the engine time whose data a read shows: the earliest that its effects name, or else the current one."""
+    """Return the engine time whose data a read shows: the earliest time in its effects, otherwise now."""
     return min((effect[AS_OF] for effect in json.loads(effects or "[]") if AS_OF in effect), default=now_us)
 
 

@@ -104,7 +104,7 @@ _GROUPS = {"any change": CHANGES}
 
 
 def learn(kinds: Mapping[str, str]) -> None:
-    """Add an API's request patterns to their kinds."""
+    """Register an API's request patterns under the kinds they belong to."""
     for name, pattern in kinds.items():
         learned = _LEARNED.setdefault(name, {})
         learned[pattern] = None
@@ -144,7 +144,7 @@ def is_change(target: str) -> bool:
 
 
 def kind_of(target: str) -> str:
-    """Return the narrowest named kind of a request; empty if no rule may touch it."""
+    """Return the narrowest named kind of a request; empty if no rule may affect it."""
     if target.partition(" ")[2].startswith(_STREAMED):
         return ""
     return next((name for name, pattern in _COMPILED.items() if pattern.fullmatch(target)), "")

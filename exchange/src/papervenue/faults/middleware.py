@@ -226,7 +226,7 @@ def _retry_after(settings: Settings) -> list[Header]:
 
 
 async def rightly(turn: Turn, settings: Settings) -> None:
-    """Send the correct response; the fault affected only the execution of the request."""
+    """Send the correct response; the fault affected only how the request was executed."""
     await give(turn, await turn.answer())
 
 
@@ -410,7 +410,9 @@ def _script(body: str) -> str:
 
 
 def arm_at_start(exchange: Exchange, scripts: Iterable[str]) -> None:
-    """Arm scripts at the start; one whose rules are already armed unchanged keeps its counts. Raise MarketError."""
+    """Arm scripts at startup; a script whose rules are already armed unchanged keeps its counts. Raise MarketError if a
+    script is invalid.
+    """
     for script in scripts:
         if not _is_armed(exchange, script):
             status, answer = exchange.run(Command("POST", PATH, body=script))

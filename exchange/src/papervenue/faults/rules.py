@@ -67,7 +67,7 @@ class When(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        """Return True if the rule depends on the number of earlier requests."""
+        """Return True if the rule depends on how many requests matched before."""
         placed = bool(self.nth) or self.every > 1 or self.first is not None or self.last is not None
         return placed or self.probability < 1
 
@@ -82,13 +82,15 @@ class When(NamedTuple):
 
     @property
     def can_count(self) -> bool:
-        """Return True if the rule can fire on any match."""
+        """Return True if at least one match number can make the rule fire."""
         places = self.nth or (self.first or self.every,)
         return any(self.includes(index) and index <= (self.last or index) for index in places)
 
     @property
     def has_time(self) -> bool:
-        """Return True if the time window can ever be open; session moments aren't compared with other moments."""
+        """Return True if the time window can ever be open; session times can't be compared with other times, so they
+        pass.
+        """
         after, until = self.after, self.until
         return after is None or until is None or after.anchor != until.anchor or after.us < until.us
 

@@ -17,7 +17,7 @@ Lines = dict[Path, int]
 
 
 class TextError(Exception):
-    """A text that isn't a valid script; the message has the reason, `line` the position."""
+    """Raised for text that isn't a valid script; the message has the reason, `line` the position."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
@@ -39,7 +39,9 @@ for _tag, _pattern, _first in (
 
 
 def read_yaml(text: str) -> tuple[Any, Lines]:
-    """Return a text's value with exact decimals, and the line of each part by its path; raise TextError if invalid."""
+    """Parse a text with exact decimals; return its value, and the line of each part by its path; raise TextError if it
+    is invalid.
+    """
     if len(text.encode()) > LONGEST_TEXT:
         raise TextError(f"a script has at most {LONGEST_TEXT} bytes")
     try:

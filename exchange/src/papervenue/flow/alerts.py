@@ -4,9 +4,9 @@
 symbol's return over the next hour, otherwise it is a coin toss. At edge 0 nothing here depends on prices after the
 alert; at any other edge the flow looks ahead by design.
 
-Dark-pool prints have random sizes and sides, and prices inside the quote. The side leans toward a coin tossed once per
-session. With the market's edge e, a print leans toward the next hour's direction with probability e / 3 instead, which
-is weaker than for alerts.
+Dark-pool prints have random sizes and sides, and prices inside the quote. Their side follows a coin, tossed once per
+session, more often than not. With the market's edge e, a print follows the next hour's direction with probability e / 3
+instead, a weaker edge than that of alerts.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Hit(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """The totals of one planned alert: its time, C or P, and dollars at the ask, at the bid and in all.
+    """The totals of one planned alert: its time, C or P, and its premium in dollars at the ask, at the bid, and in
+    total.
 
     The alert itself may show slightly less, because it counts whole contracts.
     """

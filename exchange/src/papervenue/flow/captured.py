@@ -26,10 +26,10 @@ _READABLE = range(at_new_york("1990-01-01", 0), at_new_york("2101-01-01", 0))
 
 
 class Known(NamedTuple):
-    """Defines when a row became known: the field with that time, and how to parse it.
+    """How to find when a row became known: the field with that time, and the field's parser.
 
-    Rows `of_the_day` cover one session in progress; the others look back over a year or at the previous day. `single`
-    means that the data is one object.
+    Rows `of_the_day` cover the current session; other rows cover the last year or the previous day. `single` means that
+    the data is one object instead of a list.
     """
 
     field: str

@@ -51,7 +51,7 @@ class DailyFacts(OfFlow):
         return FlowRows([row(entry.at_us, self._with_close(symbol, entry.fields)) for entry in rows])
 
     def oi_changes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return contracts by change of open interest; the default day is the newest session that has any."""
+        """Return contracts by change of open interest; the default day is the newest session that has data."""
         calendar = self.calendar
         if question.day is not None:
             index = calendar.index_of.get(question.day)
@@ -96,7 +96,7 @@ class DailyFacts(OfFlow):
 
     @cache_newest(64, 1)
     def volatilities(self, symbol: str) -> tuple[float, ...]:
-        """Return the yearly implied volatility of thirty days in every session, a fraction."""
+        """Return the annualized 30-day implied volatility for every session, as a fraction."""
         rng, usual, level, levels = stream(self.seed, "iv", symbol), profile(symbol).implied_volatility, 1.0, []
         for _ in self.calendar.played:
             level = _wander(level, rng)

@@ -207,7 +207,9 @@ class Exposures(OfFlow):
         return FlowRows(list(self._minutes(symbol, index, open_interest, now_us)))
 
     def max_pain(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return for each expiry the price at which its contracts are worth least, nearest expiry first."""
+        """Return, for each expiry, the underlying's price at which its contracts are worth least in total, nearest
+        expiry first.
+        """
         index, reference = self._priced_session(symbol, question.day, now_us)
         if reference is None:
             return NOTHING

@@ -28,7 +28,9 @@ _WHEN = {"premarket": (7, 0), "postmarket": (16, 15)}
 
 
 class Report(NamedTuple):
-    """One report: its date, premarket or postmarket, the end of its quarter, and its estimated and actual earnings."""
+    """One earnings report: its date, premarket or postmarket, its quarter's end, and the estimated and actual earnings
+    per share.
+    """
 
     day: date
     when: str
@@ -38,7 +40,7 @@ class Report(NamedTuple):
 
     @property
     def at_us(self) -> int:
-        """Return when it is published."""
+        """Return when the report is published."""
         return at_new_york(self.day.isoformat(), *_WHEN[self.when])
 
 
@@ -68,7 +70,7 @@ class Reports(Priced):
         return FlowRows([self._row(symbol, report, now_us) for report in self._reports(symbol, now_us)][::-1])
 
     def of_a_day(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the reports of a date that come before its open or after its close, the largest companies first."""
+        """Return a date's reports before the open or after the close, the largest companies first."""
         calendar = self.calendar
         day = question.day or calendar.trading(now_us).date
         when = "premarket" if question.endpoint.series == "earnings-premarket" else "postmarket"

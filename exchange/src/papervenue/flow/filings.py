@@ -3,7 +3,7 @@
 Insiders report a trade within two business days (SEC Form 4), so a row is served from the second evening after its
 date. A day with both purchases and sales has two rows. Members of Congress file within 45 days after a trade (STOCK
 Act). Institutions file within 45 days after a quarter's end (SEC Form 13F), most of them shortly before the deadline.
-Funds publish each evening how much money flowed in or out.
+Each evening, funds publish how much money flowed in or out.
 
 FINRA publishes the short interest of the middle and the end of a month about seven business days after the settlement
 date. The SEC publishes the fails of a month's first half at its end, and those of the second half in the middle of the
@@ -45,7 +45,7 @@ class Shorts(Priced):
         return FlowRows(rows_known_at(self._interests(symbol), now_us)[-1:])
 
     def fails(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the last published fails to deliver by day, oldest first; a day without any has no row."""
+        """Return the last published fails to deliver by day, oldest first; a day without fails has no row."""
         rows = rows_known_at(self._fails(symbol), now_us)[-_SHOWN_FAILS:]
         priced = (
             {"price": self.closes.text(symbol, self.calendar.position_of(row.fields["date"])), **row.fields}

@@ -62,7 +62,7 @@ _MUST_EQUAL: dict[str, Test] = {
 
 
 def matcher(params: Params, rules: Sequence[str], issue_types: Sequence[str]) -> Test:
-    """Return the function that selects the requested alerts; raise a Refusal for an invalid value."""
+    """Return the function that selects the requested alerts; raise a Refusal for an invalid parameter."""
     tests = [*range_tests(_RANGES, partial(_bound, params)), *_flag_tests(params)]
     if rules:
         tests.append(lambda alert: alert["alert_rule"] in rules)
@@ -72,7 +72,7 @@ def matcher(params: Params, rules: Sequence[str], issue_types: Sequence[str]) ->
 
 
 def matcher_of_prints(params: Params) -> Test:
-    """Return the function that selects the requested dark-pool prints; raise a Refusal for an invalid value."""
+    """Return the function that selects the requested dark-pool prints; raise a Refusal for an invalid parameter."""
     return _every(range_tests({name: _number(name) for name in PRINT_NUMBERS}, partial(_bound, params)))
 
 

@@ -46,7 +46,9 @@ def option_price(contract: FlowContract, underlying: float, volatility: float, t
 
 
 def rough_price(right: str, strike: float, expiry: str, underlying: float, volatility: float, today: str) -> int:
-    """Return cents per share: intrinsic value plus 0.4 standard deviations, less away from the money."""
+    """Return cents per share: intrinsic value plus 0.4 standard deviations of the move until expiry, less time value
+    away from the money.
+    """
     days = max((date.fromisoformat(expiry) - date.fromisoformat(today)).days, 0) + 1
     deviation = underlying * volatility * sqrt(days / 365)
     gap = underlying - strike if right == "C" else strike - underlying
@@ -55,7 +57,7 @@ def rough_price(right: str, strike: float, expiry: str, underlying: float, volat
 
 
 def friday(day: str, weeks: int) -> str:
-    """Return the ISO date of the Friday on or after a day plus some weeks, the expiry of weekly contracts."""
+    """Return the ISO date of the first Friday on or after `day`, plus `weeks` weeks: a weekly expiry."""
     first = date.fromisoformat(day)
     return (first + timedelta(days=(4 - first.weekday()) % 7 + 7 * weeks)).isoformat()
 
@@ -69,5 +71,5 @@ def expiries(day: str) -> tuple[str, ...]:
 
 
 def is_third(day: str) -> bool:
-    """Return True if a date is in the third week of its month, in which monthly contracts expire."""
+    """Return True if a Friday is the third of its month, when monthly contracts expire."""
     return 15 <= int(day[8:]) <= 21

@@ -1,4 +1,4 @@
-"""Serve the screener, with one row for each listed symbol's current state, and company information."""
+"""Serve the screener, which has one row with the current state of each listed symbol, and company information."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _SESSIONS_A_YEAR = 252
 
 
 class Made:
-    """A series generated from a market and a seed alone."""
+    """A series that is computed from a market and a seed alone."""
 
     def __init__(self, market: Market, seed: int) -> None:
         self.market, self.calendar, self.seed = market, market.calendar, seed
@@ -31,7 +31,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def cache_newest(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
-    """Cache the newest results of a method of `Made`: `size` of them, and `per_symbol` more for each symbol."""
+    """Cache the newest results of a method of `Made`: `size` results in total, plus `per_symbol` for each symbol."""
 
     def keeping(method: Method) -> Method:
         def cache(series: Made) -> Callable[..., Any]:
@@ -81,7 +81,7 @@ class Closes(Made):
 
 
 class Priced(Made):
-    """A series that includes closes."""
+    """A series that includes closing prices."""
 
     def __init__(self, closes: Closes) -> None:
         super().__init__(closes.market, closes.seed)
@@ -138,7 +138,7 @@ def envelope(rows: Iterable[Row], **others: Any) -> bytes:
 
 
 class FlowEndpoint(NamedTuple):
-    """One endpoint. `limit` is its default and its largest, or None if it has no limit or ignores it.
+    """An endpoint. `limit` is both its default and its largest limit, or None if it has no limit or ignores it.
 
     `paged` means that it has pages, numbered from 0. `single` means that its data is one object, not a list.
     `newest_first` is the order of its rows.
@@ -226,7 +226,7 @@ _DAYS = {"D": 1, "W": 7, "M": 31, "Y": 366}
 
 
 def oldest_day(question: Question, last: str) -> str:
-    """Return the first ISO date of a request's timeframe, by default a year, that ends at a date.
+    """Return the ISO date on which a request's timeframe (default: a year) begins, if it ends on `last`.
 
     Raise a Refusal for text that isn't a timeframe.
     """

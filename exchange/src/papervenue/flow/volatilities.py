@@ -128,7 +128,7 @@ class Volatilities(Priced):
         return FlowRows([row(now_us, fields) for fields in terms])
 
     def interpolated_rows(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return a session's implied volatility for fixed numbers of days, fewest first."""
+        """Return a session's implied volatility for fixed numbers of days to expiry, fewest first."""
         index = self.calendar.published_index(question.day, now_us)
         if index is None:
             return NOTHING
@@ -152,7 +152,7 @@ class Volatilities(Priced):
     def realized_rows(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return implied volatility by session and the realized volatility of the thirty days after it, oldest first.
 
-        These thirty days aren't over for the last sessions.
+        For the last sessions these thirty days aren't complete yet.
         """
         sessions, implied = self.calendar.all, self._daily.volatilities(symbol)
         last = self._last_published(question.day, now_us)
@@ -174,7 +174,7 @@ class Volatilities(Priced):
         return FlowRows(rows)
 
     def stats(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the last implied and realized volatility with their extremes over a year of realized ones."""
+        """Return the latest implied and realized volatility, each with its high and low over a year."""
         last = self._last_published(question.day, now_us)
         if last < _YEAR:
             return NOTHING
@@ -191,7 +191,9 @@ class Volatilities(Priced):
         return FlowRows([row(published_us(fields["date"]), fields)])
 
     def at(self, symbol: str, index: int, days: int) -> float:
-        """Return the annual implied volatility of contracts with this many days left, as published for a session."""
+        """Return the annualized implied volatility of contracts with this many days to expiry, as published for a
+        session.
+        """
         usual, slope = self._daily.volatilities(symbol)[index - 1], self._slopes(symbol)[index - 1]
         # The slope counts most near the expiry, and not at all at thirty days.
         tilt = slope * (_USUAL_DAYS - days) / (_USUAL_DAYS + days)

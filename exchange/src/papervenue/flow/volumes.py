@@ -1,9 +1,9 @@
 """Generate option volume and premium by day and minute, and the market tide.
 
-A day consists of a symbol's own alerts, and seeded trading that raises no alert. So it never shows less than the sum of
-its alerts, and its edge is that of the alerts, diluted. Trading without alerts is spread over the minutes of a session,
-so that the minutes sum to the day; a minute is known at its end. Sessions before the market's first have no alerts;
-their totals are random.
+A day consists of a symbol's own alerts, and seeded trading that raises no alert. So a day's volume is never less than
+the sum of its alerts, and has the alerts' edge in diluted form. Trading without alerts is spread over the minutes of a
+session, so that the minutes sum to the day; a minute is known at its end. Sessions before the market's first have no
+alerts; their totals are random.
 
 The tide is the market's net option premium, cumulative over the session: the alerts of all symbols as they become
 known, plus seeded noise for flow without alerts. The noise is divided among the sectors and the funds, so the tides of
@@ -133,7 +133,9 @@ _AVERAGED = (3, 7, 30)
 
 
 class Side(NamedTuple):
-    """The trading of calls or puts: dollars at the ask, at the bid and in all, and average USD for a contract."""
+    """The trading of calls or puts: premium in dollars at the ask, at the bid and in total, and the average USD per
+    contract.
+    """
 
     ask: int
     bid: int
@@ -173,7 +175,7 @@ class Traded(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """For calls or puts and each minute of a session: the share of the day's trading done by its end."""
+    """For calls or puts: the fraction of the day's trading done by the end of each minute of a session."""
 
     ask: array[float]
     bid: array[float]
@@ -205,7 +207,7 @@ class Volumes(OfFlow):
         return self.after(symbol, index, [minutes])[0]
 
     def after(self, symbol: str, index: int, minutes: Sequence[int]) -> list[Traded]:
-        """Return the volume in the first minutes of a session, for several numbers of minutes."""
+        """Return the volume in a session's first minutes, for each of several numbers of minutes."""
         calendar = self.calendar
         open_us = calendar.all[index].open_us
         rest, shares = self._rest(symbol, index), self._shares(symbol, index)

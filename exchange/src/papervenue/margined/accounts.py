@@ -121,7 +121,7 @@ def equity_and_margins(floor: Floor, account: Account) -> Standing:
 def initial_margin(
     floor: Floor, account: Account, symbol: str, more: Decimal = _ZERO, *, filled: Decimal = _ZERO
 ) -> Decimal:
-    """Return the initial margin of a symbol if its open orders, and a signed quantity more, fill in the worst order.
+    """Return a symbol's initial margin if its open orders, plus a signed quantity `more`, fill in the worst order.
 
     `filled` is added to the position.
     """
@@ -253,7 +253,7 @@ def symbol_of_execution(account: Account, name: str) -> str:
 
 
 def correct_by_a_tick(floor: Floor, number: str, name: str) -> None:
-    """Correct a fill by a tick to the account's disadvantage, unless the account no longer exists."""
+    """Correct a fill by one tick to the account's disadvantage; do nothing if the account no longer exists."""
     account = floor.accounts.get(number)
     if account is not None:
         execution = _current_execution(account, name)

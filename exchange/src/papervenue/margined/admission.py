@@ -39,7 +39,7 @@ _ZERO = Decimal(0)
 
 
 def refuse(code: str, message: str, **extra: Any) -> Refusal:
-    """Return the refusal with a code that the API translates."""
+    """Return the refusal with a code that each API translates into its own error."""
     return Refusal(422, {"code": code, "message": message, **extra})
 
 
@@ -48,7 +48,7 @@ def admit(
 ) -> Admission:
     """Check every rule; return the admission or raise the Refusal of the first rule that isn't met.
 
-    `changed` is the order that would become this one.
+    `changed` is the open order that this request would change in place, if any.
     """
     grid = _instrument(floor, request.symbol)
     _check_kind(rules, request)
@@ -127,7 +127,7 @@ def _check_prices(rules: Rules, floor: Floor, grid: Grid, request: OrderRequest)
 
 
 def takes(floor: Floor, request: OrderRequest) -> bool:
-    """Return True if an order would fill at once at the last price, given its limit."""
+    """Return True if an order would fill at once at the last price, within its limit."""
     last = floor.last_price(request.symbol)
     if last is None or request.limit is None:
         return last is not None
@@ -208,7 +208,7 @@ def _requirement(floor: Floor, net_position: NetPosition) -> Decimal:
 
 
 def close_out(floor: Floor, account: Account, net_position: NetPosition, qty: Decimal, kind: str) -> None:
-    """Close a quantity of a position at the mark by an order of the venue."""
+    """Close a quantity of a position at the mark with an order that the venue places."""
     side = -1 if net_position.qty > 0 else 1
     request = OrderRequest(net_position.symbol, side, kind, "fok", qty, None, None, reduce_only=True)
     order = order_lifecycle.book(floor, account, request, "sell_to_close" if side < 0 else "buy_to_close", 0)

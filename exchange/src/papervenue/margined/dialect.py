@@ -82,7 +82,9 @@ class Plain:
         return LotModel(spec, market.grids)
 
     def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
-        """Return all marks while an order is open, because it may activate or end, and otherwise market closes."""
+        """Return the kinds of all marks while an order is open, because it may activate or end; otherwise only market
+        closes.
+        """
         return _ALL if waiting else _CLOSES
 
     def reach(self, floor: Floor, mark: Mark) -> None:
@@ -116,7 +118,7 @@ class Plain:
         return admission.admit(self._rules, floor, account, request, replaced)
 
     def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
-        """Return the order after an in-place change, where the venue allows one."""
+        """Return the request of the order after an in-place change; raise a Refusal if the venue doesn't allow it."""
         if not self._rules.edits:
             raise admission.no_replacement()
         old_request = order.request

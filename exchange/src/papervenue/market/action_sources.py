@@ -1,9 +1,9 @@
-"""Provide corporate actions, either from the seed of a generated market or from a CSV file beside recorded bars.
+"""Provide corporate actions, either from the seed of a generated market or from a CSV file next to the recorded bars.
 
-The file beside `bars.csv` is `bars.actions.csv`, with the columns type,symbol,date,rate,new_rate,old_rate,payable_date.
-`date` is the first session whose bars show the action (recorded bars are raw, as traded). A cash_dividend uses only
-`rate`; a forward_split or reverse_split uses only the two ratios. Rows for other days or symbols are ignored. A market
-of daily bars also has the actions before its first session.
+The file next to `bars.csv` is `bars.actions.csv`, with the columns
+type,symbol,date,rate,new_rate,old_rate,payable_date. `date` is the first session whose bars show the action (recorded
+bars are raw, as traded). A cash_dividend uses only `rate`; a forward_split or reverse_split uses only the two ratios.
+Rows for other days or symbols are ignored. A market of daily bars also has the actions before its first session.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CENT, _TEN_THOUSAND = Decimal("0.01"), 10_000
 
 
 def beside(bars: Path) -> Path:
-    """Return the path of the actions file for a file of recorded bars."""
+    """Return the path of the corporate-actions file that belongs to a file of recorded bars."""
     return bars.with_name(f"{bars.stem}.actions.csv")
 
 
@@ -125,7 +125,7 @@ def write_actions(path: Path, actions: Sequence[Action]) -> None:
 
 
 def read_actions(path: Path, calendar: Calendar, symbols: Sequence[str], *, history: bool = False) -> list[Action]:
-    """Read the file beside recorded bars; raise MarketError naming the first invalid line.
+    """Read the corporate-actions file next to the recorded bars; raise MarketError naming the first invalid line.
 
     With `history` it includes actions before the market's first session.
     """

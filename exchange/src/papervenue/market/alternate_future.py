@@ -13,7 +13,7 @@ _DEARER = 1.01
 
 
 class OtherFuture:
-    """The bars of one source that have ended by `at_us`, and later ones of another.
+    """The bars of one source that end by `at_us`, and the later bars of another source.
 
     Everything before the market's first session comes from the first source.
     """
@@ -56,7 +56,7 @@ class OtherPrices(OtherFuture):
 
 
 class Dearer:
-    """The bars of a source at prices that are a hundredth higher, of twice the volume."""
+    """The bars of a source with prices 1% higher and twice the volume."""
 
     def __init__(self, source: BarSource, grids: Mapping[str, Grid]) -> None:
         self._source, self._grids = source, grids

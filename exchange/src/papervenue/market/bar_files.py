@@ -1,7 +1,7 @@
-"""Open a file of price bars in any shape of the table, and read its rows in one form.
+"""Open a file of price bars in any shape of the table, and yield its rows in a single form.
 
-If a file can be read in two ways, such as with 01/02/2024 in January or in February, the error names both and the
-option that decides. Callers check the rows.
+If a file can be read in two ways, for instance because 01/02/2024 may be in January or in February, the error names
+both and the option that decides. Callers check the rows.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ file has columns has none, and one with more has more than these seven.
 
 
 class UnclearFileError(MarketError):
-    """A file that can be read in several ways: in which row, the option that decides, and the values it can have."""
+    """Raised for a file that can be read in several ways; it has the row, the option that decides, and its possible
+    values.
+    """
 
     def __init__(self, path: Path, row: int, why: str, option: str, values: Sequence[str]) -> None:
         hint = f"write {' or '.join(f'--bars-as {option}={value}' for value in values)}"
@@ -111,11 +113,11 @@ def require_readable(path: Path) -> None:
 
 
 class BarFile(NamedTuple):
-    """A file as it was understood.
+    """A file of bars whose shape has been recognized.
 
-    `time_columns` are the places of the time in a row, and `columns` those of the symbol, or -1, and of the numbers.
-    `symbol` is that of a file without a column for it. `daily` is True if most bars are stamped with a date or a
-    midnight; `step_s` is the shortest time between two bars.
+    `time_columns` are the indexes of the time columns, and `columns` those of the symbol (-1 without one) and of the
+    numbers. `symbol` is that of a file without a column for it. `daily` is True if most bars are stamped with a date or
+    a midnight; `step_s` is the shortest time between two bars.
     """
 
     path: Path
@@ -140,7 +142,7 @@ class BarFile(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Return True if its fields need no conversion: they are in this program's own shape already."""
+        """Return True if the fields need no conversion, because the file already has this program's own shape."""
         own = self.shape is SHAPES[0] and self.form is ISO and self.has_symbols
         return own and self.decimal == "." and (self.daily or self.zone is None)
 
@@ -162,7 +164,7 @@ class BarFile(NamedTuple):
             raise MarketError(f"{self.path}: it ends in the middle of line {number}", "get the whole file again")
 
     def require_zone(self) -> None:
-        """Raise UnclearFileError if the first time of the file names no zone, and none is known."""
+        """Raise UnclearFileError if the file's first time has no time zone and the zone isn't known otherwise."""
         number, fields = next(self.rows(), (0, ()))
         time = fields[0] if fields else None
         if self.zone is None and isinstance(time, str) and not _ENDS_IN_ZONE.search(time):
@@ -204,7 +206,9 @@ def _join_fields(fields: Sequence[object], columns: Sequence[int]) -> object:
 
 
 def open_bars(path: Path, reading: Reading = AS_FOUND) -> BarFile:
-    """Recognize the shape of a file; raise MarketError if it has none, and UnclearFileError if it needs an option."""
+    """Recognize the shape of a file; raise MarketError if no known shape fits, and UnclearFileError if it needs an
+    option.
+    """
     require_readable(path)
     separator, first = _first_row(path)
     names = [str(name).strip().lower() for name in first]

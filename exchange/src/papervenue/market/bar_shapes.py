@@ -1,8 +1,8 @@
 """List the shapes of price files that publishers and programs write, and read their times and numbers.
 
 A row of the table says how to recognize a shape, by the names of its columns or, without a header, by its first row. It
-also says what the file itself doesn't: in which zone its times are, which end of its minute a bar is stamped with, and
-what to divide prices by.
+also has what the file itself doesn't say: the time zone, whether bars are stamped with the start or end of their
+minute, and what to divide prices by.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Larger ones are nanoseconds. From 1973 to 5138 the units don't overlap.
 
 
 class TimeForm(NamedTuple):
-    """A way to write times: an example for people, and the pattern that texts in this form match."""
+    """A time format: an example for people, and the pattern that texts in this format match."""
 
     example: str
     pattern: re.Pattern[str]
@@ -60,9 +60,10 @@ class Shape(NamedTuple):
 
     `time` names the column of the time: alternatives are separated by |, and a date and a time in two columns by +.
     `values` are the columns of open, high, low, close and volume; `more` are others that tell this shape from similar
-    ones. A shape without a header has `bare`, the names of its columns. `zone` is that of times that name none, and
-    `stamp` the end of its minute that dates a bar. Prices are divided by ten to the power of `places`; `separator` and
-    `decimal` are what the publisher writes. `suffix` isn't part of a symbol. `spare_volume` counts if all others are 0.
+    ones. A shape without a header has `bare`, the names of its columns. `zone` applies to times without a zone, and
+    `stamp` says whether bars are stamped with the start or end of their minute. Prices are divided by ten to the power
+    of `places`; `separator` and `decimal` are the characters that the publisher uses. `suffix` is cut from symbols.
+    `spare_volume` is a column that is used if the volume is always 0.
     """
 
     name: str
@@ -91,7 +92,7 @@ class Shape(NamedTuple):
         return ()
 
     def missing(self, names: Sequence[str]) -> list[str]:
-        """Return the columns that a file lacks to have this shape."""
+        """Return the columns of this shape that a file lacks."""
         lacks = [] if self.time_columns(names) else [self.time.replace("|", " or ").replace("+", ", ")]
         return lacks + [column for column in (*self.values, *self.more) if column not in names]
 
@@ -214,9 +215,10 @@ MARKS = {"point": ".", "comma": ","}
 
 
 def plain_number(value: object, decimal: str, places: int = 0) -> object:
-    """Return a number without currency and thousands, with a decimal point, divided by ten to the power of `places`.
+    """Return a number without currency signs and thousands separators, with a decimal point, divided by ten to the
+    power of `places`.
 
-    A value that was a number is returned as it is, unless it has to be divided.
+    A value that is a number already is returned unchanged, unless it has to be divided.
     """
     if isinstance(value, str) and not (decimal == "." and value.replace(".", "", 1).isdigit()):
         text, other = value.translate(_CURRENCY), "." if decimal == "," else ","
@@ -232,7 +234,7 @@ def plain_number(value: object, decimal: str, places: int = 0) -> object:
 
 
 class DecimalMark(NamedTuple):
-    """The decimal mark of a file; if it is None, a number can be read in both ways, as in the row numbered `row`."""
+    """A file's decimal mark; None if the numbers can be read either way, as in row number `row`."""
 
     decimal: str | None
     row: int = 0
@@ -240,10 +242,10 @@ class DecimalMark(NamedTuple):
 
 
 def decimal_mark(rows: Iterable[tuple[int, Sequence[object]]], usual: str | None, at_most: int) -> DecimalMark:
-    """Return the decimal mark that the numbers of some rows prove.
+    """Return the decimal mark that the numbers in these rows prove.
 
-    Without proof it is the usual one, unless there is none, or a number has only the other. The first `at_most` rows
-    disprove the usual mark, or nothing does.
+    Without proof it is the usual mark, unless there is no usual mark or some number contains only the other one. Only
+    the first `at_most` rows are examined.
     """
     doubtful: dict[str, DecimalMark] = {}
     for count, (number, values) in enumerate(rows):
@@ -281,7 +283,7 @@ _NO_SYMBOL = re.compile(r"[MHDW]\d+|MN\d?|BID|ASK|NASDAQ|NYSE|AMEX|ARCA|NYSEARCA
 
 
 def symbol_in_name(shape: Shape, stem: str) -> str | None:
-    """Return the symbol in a file's name; None unless exactly one of its words in capitals can be one."""
+    """Return the symbol in a file's name; None unless exactly one of its capitalized words can be a symbol."""
     if shape.named_by:
         match = re.fullmatch(shape.named_by, stem)
         return match[1].upper() if match else None
@@ -295,7 +297,7 @@ def seconds_of_day(moment: datetime) -> int:
 
 
 def step_s(moments_us: Iterable[int]) -> int | None:
-    """Return the shortest time between two different moments, in seconds; None if there is one moment only."""
+    """Return the shortest time between two different moments, in seconds; None with fewer than two."""
     ordered = sorted(set(moments_us))
     gaps = (later - sooner for sooner, later in zip(ordered, islice(ordered, 1, None), strict=False))
     return min(gaps, default=0) // 1_000_000 or None

@@ -81,7 +81,7 @@ Ratio = tuple[int, int]
 
 
 class Step(NamedTuple):
-    """The factor by which an action multiplies prices from its effect on.
+    """The factor by which a corporate action multiplies prices from its effective date on.
 
     For a split it is old rate / new rate; for a dividend, (close before - rate) / close before. Multiplying all earlier
     bars by the same factor adjusts them. Source: CRSP's definition of adjustment factors, which data vendors share.
@@ -94,7 +94,7 @@ class Step(NamedTuple):
 
 
 def scale_bars(bars: Sequence[Bar], steps: Sequence[Step], priced: Callable[[int], int], *, down: bool) -> list[Bar]:
-    """Return each bar times the factors of the steps up to its start (`down`) or of those after it."""
+    """Return each bar times the factors of the steps up to its start (if `down`), or of the steps after it."""
     if not steps:
         return list(bars)
     moments = [step.at_us for step in steps]
@@ -184,7 +184,7 @@ class Day:
         return bisect_right(self._starts, now_us - MINUTE)
 
     def until(self, now_us: int, start_us: int) -> Bar | None:
-        """Return the day's bar so far, stamped `start_us`, or None before the first bar is complete."""
+        """Return the bar of the day so far, stamped `start_us`, or None before the first minute is complete."""
         count = self.complete(now_us)
         if not count:
             return None
@@ -210,7 +210,7 @@ class Day:
 
 
 class OfSymbol(dict[str, T]):
-    """A mapping from symbols to values with a default for all others."""
+    """A mapping from symbols to values, with a default for all other symbols."""
 
     def __init__(self, symbols: Iterable[str], own: Mapping[str, T], usual: T) -> None:
         super().__init__(dict.fromkeys(symbols, usual) | {**own})
@@ -224,10 +224,10 @@ class Market:
     """All symbols' bars in all sessions, generated or read on first use.
 
     `past_minutes` sessions before the market's first have minute bars, and `past_days` have daily ones. Bars are raw,
-    as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now. If it `stands`,
-    which is for sessions of just a few bars, the last quote stays valid until the next bar or the close. `grids` are
-    those of instruments other than shares, and `calendars` those of symbols with different sessions; a session index of
-    such a symbol refers to its own calendar.
+    as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now. If the market
+    `stands`, the last quote stays valid until the next bar or the close; sessions of just a few bars need this. `grids`
+    are those of instruments other than shares, and `calendars` those of symbols with different sessions; a session
+    index of such a symbol refers to its own calendar.
     """
 
     def __init__(

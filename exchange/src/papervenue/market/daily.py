@@ -2,9 +2,9 @@
 
 The first minute is the session's open: all its prices are the day's open, and it has a twentieth of the day's volume.
 The last minute is everything else: it goes from the day's open to its close, with the day's high and low. So an order
-sent after the open sees the open as the last price, and can fill only at the day's later prices. With the day prices
-`close` the first minute is the whole day: a decision five minutes after the open sees, and gets, the session's close.
-That is a day of look-ahead, for reproducing studies that fill at the close they rank by.
+sent after the open sees the open as the last price, and can fill only at the day's later prices. With `day_prices`
+"close" the first minute is the whole day: a decision five minutes after the open sees the session's close and fills at
+it. This looks ahead by a day, to reproduce studies that rank by a close and fill at the same close.
 
 Days before the market's first session are its history. A dividend is paid on its ex-date, because files of daily bars
 don't contain the payment date.
@@ -86,7 +86,7 @@ class ImportedDays(NamedTuple):
 
 
 def daily_span(path: Path, start: date | None, reading: Reading = AS_FOUND) -> tuple[date, int]:
-    """Return the first session to play, and the number of sessions in a file of daily bars from that date on.
+    """Return the first session to play, and how many sessions a file of daily bars has from that date on.
 
     Raises MarketError if the file has none.
     """

@@ -64,7 +64,7 @@ class FileEvent(NamedTuple):
 
 
 class Happened(NamedTuple):
-    """A corporate action in shares of its own day: a dividend for each share owned before it, and then a split."""
+    """A corporate action per share of that day: first a dividend for each share owned before, then a split."""
 
     date: str
     rate: Decimal
@@ -72,9 +72,9 @@ class Happened(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Rows, from the first to before the last, whose raw prices are the adjusted ones times `price`.
+    """A range of rows (the last index excluded) whose raw prices are the adjusted prices times `price`.
 
-    `shares` is the divisor of the volume.
+    Their raw volume is the adjusted volume divided by `shares`.
     """
 
     first: int
@@ -119,7 +119,7 @@ def rebuild(dates: Sequence[str], closes: Sequence[float], events: Sequence[File
 
 
 def on_ticks(prices: Sequence[float], scale: float) -> list[int]:
-    """Return prices in USD times a scale, in units and rounded to the tick grid."""
+    """Convert prices in USD, times a scale, to price units, rounded to the tick grid."""
     cents, units = 100 * scale, UNITS * scale
     return [
         whole * _CENT if (whole := int(price * cents + 0.5)) >= 100 else int(price * units + 0.5) or 1
@@ -128,7 +128,7 @@ def on_ticks(prices: Sequence[float], scale: float) -> list[int]:
 
 
 def exactly(prices: Sequence[float]) -> list[int]:
-    """Return prices in USD in units, not rounded to the tick grid."""
+    """Convert prices in USD to price units, not rounded to the tick grid."""
     return [int(price * UNITS + 0.5) or 1 for price in prices]
 
 

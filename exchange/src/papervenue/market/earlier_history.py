@@ -1,8 +1,8 @@
 """Generate the minutes of a session before the market's first, consistent with its daily bar, and its candles.
 
-Charts go back over hundreds of such sessions, so they are computed with arrays: a session takes a fraction of a
-millisecond, and its candles need no minutes. The draws are those of `random.Random`, in the order of the columns, and
-every step gives the same result on every machine.
+Charts show hundreds of such sessions, so the minutes are computed with arrays: a session takes a fraction of a
+millisecond, and its candles are computed without minutes. The draws are those of `random.Random`, in the order of the
+columns, and every step gives the same result on every machine.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Minutes(NamedTuple):
 
 
 def past_minutes(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> Minutes:
-    """Return minutes of a symbol whose first open, highest high, lowest low, last close and volume match the day's."""
+    """Return minutes of a symbol whose open, high, low, close and total volume match the daily bar's."""
     character, common = maker.character, _market_path(seed, session)
     count = len(common)
     draws = _draws(stream(seed, symbol, session.date), (_OF_BELL + _OF_MINUTE) * count)

@@ -136,7 +136,9 @@ def _business_days(root: Root, within: date) -> list[date]:
 
 
 def futures(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -> tuple[Instrument, ...]:
-    """Return every month of these roots that a market needs: expired ones of a year, and some beyond its end."""
+    """Return every month of these roots that a market needs: contracts expired in the year before it, and some that
+    expire after its end.
+    """
     last = start + timedelta(days=sessions * 7 // 5 + _AHEAD_DAYS)
     first = start - timedelta(days=_PAST_YEAR)
     return tuple(_list_month(root) for name in roots for root in months_of(name, first, last))

@@ -1,15 +1,16 @@
 """Generate seeded minute bars from a market factor, a beta to it, and each symbol's own randomness per session.
 
 Daily closes come from one random stream per symbol; the minutes of a session form a bridge from its open to that close.
-So sessions can be generated independently, in any order, and adding a symbol doesn't change the others.
+So sessions can be generated independently, in any order, and adding a symbol doesn't change other symbols' bars.
 
 The year before the market's first session has daily bars whose closes come from the same stream; their other prices
 come from a separate one, so that no session's bars depend on it. The minutes of such a day are fitted to its bar on
 request. The days before that year are generated backwards from its first one.
 
 An instrument with its own volatility also has trends, consecutive days with a common drift, and occasionally its whole
-market moves within minutes. A market without trends has neither. Its bridges follow elapsed variance, not elapsed
-minutes: since a day is busier at its ends, the latter would let its first half predict its second.
+market moves within minutes. Without `trends` a market has neither trends nor these moves. Its bridges follow elapsed
+variance, not elapsed minutes: a day is busier at its open and close, so bridges over minutes would let the day's first
+half predict its second.
 
 Overnight bars (between a close and the next open) come from their own stream and are a few points of a Brownian bridge
 from the close to the open. Its variance is the one used to draw the gap, so the first part of a night doesn't predict

@@ -128,7 +128,7 @@ def _short(day: date) -> str:
 
 
 def trade_date(session: _Session, following: _Session) -> str:
-    """Return a session's trade date; that of a holiday's short session is the next session's."""
+    """Return a session's trade date; a holiday's short session has the trade date of the next session."""
     ended = to_datetime(session.close_us).astimezone(CHICAGO)
     return following.date if (ended.hour, ended.minute) in _HOLIDAY_ENDS else session.date
 

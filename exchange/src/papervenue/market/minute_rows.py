@@ -51,12 +51,12 @@ def share(symbol: str) -> Grid | None:
 
 @lru_cache(maxsize=4_096)
 def share_or_contract(symbol: str) -> Grid | None:
-    """Return a placeholder grid for any valid symbol, where prices don't matter; None for other text."""
+    """Return a placeholder grid for any valid symbol, for callers that ignore prices; None for other text."""
     return SHARE if TICKER.fullmatch(symbol) or is_contract(symbol) else None
 
 
 def bar_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Grid | None] = share) -> tuple[str, Bar]:
-    """Return the symbol and bar of a row, `shift_us` before its time; raise BadRowError if it isn't valid.
+    """Parse a row into its symbol and bar, `shift_us` before the row's time; raise BadRowError if it isn't valid.
 
     `grid_of` returns a symbol's price grid, or None if it isn't a valid symbol.
     """
@@ -83,7 +83,7 @@ def bar_of(fields: Sequence[object], shift_us: int, grid_of: Callable[[str], Gri
 
 
 def time_of(ts: object) -> int:
-    """Return a time as engine time; text without a time zone is New York time. A BadRowError is raised."""
+    """Parse a time into engine time; text without a time zone is New York time. Raise BadRowError if it is invalid."""
     if isinstance(ts, int):
         return ts
     if isinstance(ts, BadRowError):
@@ -109,7 +109,7 @@ def _hour_us(before: str, after: str) -> int | None:
 
 
 def exact_time(text: str) -> int:
-    """Return the engine time of any ISO text, unless it is skipped or repeated by a clock change."""
+    """Parse any ISO text into engine time; raise BadRowError for a local time that a clock change skips or repeats."""
     try:
         if _is_ambiguous(datetime.fromisoformat(text)):
             raise BadRowError(AMBIGUOUS_TIME)
@@ -137,7 +137,7 @@ def units_of(price: object, units: int = UNITS) -> int:
 
 
 def exact_units(price: object, units: int = UNITS) -> int:
-    """Convert a price to units of a fraction of a dollar, rounded half to even."""
+    """Convert a price to whole price units, of which `units` make a dollar, rounded half to even."""
     product = _number(price) * units
     if product < 0:
         raise BadRowError("negative price")

@@ -1,4 +1,4 @@
-"""Define the invented character of each symbol: price level, volatility, volume, sector and size.
+"""Define each symbol's invented profile: price level, volatility, volume, sector and size.
 
 A symbol's prices, trends and overnight gaps are generated from it.
 """
@@ -31,7 +31,7 @@ _ILLIQUID_SHARE = 0.3
 
 
 class Profile(NamedTuple):
-    """One symbol's character. `daily_volatility` and `implied_volatility` are fractions; `level` is in USD."""
+    """A symbol's profile. `daily_volatility` and `implied_volatility` are fractions; `level` is in USD."""
 
     level: float
     daily_volatility: float
@@ -86,7 +86,7 @@ _KNOWN = {
 
 @lru_cache(maxsize=20_000)
 def profile(symbol: str) -> Profile:
-    """Return a symbol's character from the table of well-known names, or derived from the symbol."""
+    """Return a symbol's profile, from the table of well-known names or derived from the symbol."""
     return _KNOWN.get(symbol) or _draw_profile(symbol)
 
 
@@ -144,7 +144,7 @@ def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[
 
 
 def jumps(seed: int, session: Session, sudden: float, minutes: int) -> Sequence[float]:
-    """Return how far a session's path is shifted after each minute by a sudden move in its shock."""
+    """Return how far a shock's sudden move has shifted a session's path after each minute."""
     if not sudden:
         return (0.0,) * minutes
     begins = int((minutes - _SHOCK_MINUTES) * stream(seed, "shock", session.date).random())
@@ -174,7 +174,7 @@ class Maker:
 
     `units` returns a price in whole units, of which `scale` make a dollar. `gap` is the standard deviation of a gap, as
     a share of the daily volatility. Daily prices never fall below `least` dollars. `shocks` is None without trends. If
-    it is `fair`, no minute predicts the later course of its session.
+    `fair`, no minute predicts the rest of its session.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class Maker:
         return 0.0 if self.shocks is None else self.character.beta * self.shocks.get(day, 0.0)
 
     def leans(self, seed: int, symbol: str, sessions: Sequence[Session]) -> list[float]:
-        """Return a symbol's returns from trends and shocks in each session."""
+        """Return a symbol's returns from trends and shocks, session by session."""
         if self.shocks is None:
             return [0.0] * len(sessions)
         trends = trends_of(seed, symbol, len(sessions), self.character.daily_volatility)
@@ -237,7 +237,7 @@ def _cents(price: float) -> int:
 
 @lru_cache(maxsize=20_000)
 def of_share(symbol: str) -> Maker:
-    """Return the inputs for a share's bars, cached so that its sessions are found in their cache."""
+    """Return the inputs for a share's bars; the object is cached, so that its own caches are reused."""
     return Maker(profile(symbol), _cents, UNITS, 1.0, GAP_SHARE)
 
 

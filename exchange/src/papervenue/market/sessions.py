@@ -46,7 +46,7 @@ def session_of(times: Times, hours: Hours = XNYS) -> Session:
 
 
 class Calendar:
-    """The market's sessions with those before and after them; finds the session of a moment."""
+    """The market's sessions, with the sessions before and after them; finds the session of a moment."""
 
     def __init__(self, sessions: Sequence[Session], first: int, count: int, hours: Hours = XNYS) -> None:
         self.hours = hours
@@ -76,7 +76,9 @@ class Calendar:
 
     @property
     def start_us(self) -> int:
-        """Return an exchange's start: half an hour before the market's first open, or once the last session closed."""
+        """Return when the exchange starts: half an hour before the market's first open, or, once the last session has
+        closed, then.
+        """
         opens_us = self.market[0].open_us
         closed_us = self.all[self.first - 1].close_us if self.first else 0
         return max(opens_us - _BEFORE_FIRST_OPEN, closed_us)
@@ -101,7 +103,7 @@ class Calendar:
         return to_datetime(us).astimezone(self.hours.zone)
 
     def today(self, us: int) -> Session | None:
-        """Return the market's open session, or that of the day; None on a day without a session."""
+        """Return the session that is open, or else the session of the day; None on a day without a session."""
         day = self.trading(us).date if self.is_open(us) else self.local(us).date().isoformat()
         index = self.index_of.get(day)
         return None if index is None else self.market[index]

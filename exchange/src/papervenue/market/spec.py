@@ -30,7 +30,7 @@ RATE_LINES = "each line of the file holds a date, such as 2025-03-03, and a rate
 
 
 class Costs(NamedTuple):
-    """An account's costs and earnings besides prices.
+    """An account's costs and earnings in addition to prices.
 
     An order pays `commission_bps` basis points of the value of its fills plus `commission_per_share_usd`, in total at
     least `commission_min_usd` if any part of it fills.
@@ -180,10 +180,10 @@ class MarketError(ValueError):
 
 
 class Reading(NamedTuple):
-    """How to read a file of bars where it leaves that open, or where what it shows is wrong; None: as it shows.
+    """How to read a file of bars where the file is ambiguous or wrong; None means as the file shows.
 
-    `shape` is a name of the table in `bar_shapes`, `zone` that of times without one, `decimal` is point or comma, and
-    `symbol` is that of a file without a column for it.
+    `shape` is a name of the table in `bar_shapes`, `zone` applies to times without a zone, `decimal` is point or comma,
+    and `symbol` is for a file without a symbol column.
     """
 
     shape: str | None = None
@@ -196,7 +196,7 @@ AS_FOUND = Reading()
 
 
 def reading_of(texts: Sequence[str]) -> Reading:
-    """Return how to read a file from texts such as zone=UTC; raise MarketError for an unknown name."""
+    """Parse how to read a file from texts such as zone=UTC; raise MarketError for an unknown name."""
     pairs = [text.partition("=") for text in texts]
     for name, equals, value in pairs:
         met = name in Reading._fields and bool(equals) and bool(value)

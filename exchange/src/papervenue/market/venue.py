@@ -2,7 +2,7 @@
 
 An instrument has ticks, lots, a multiplier, margin levels, and the unit of its prices. A price is a whole number of
 units, so that sums and comparisons never depend on floating point. A share's unit is 0.0001 USD. Another instrument's
-is finer if its ticks are: the unit of one that ticks 0.00001 is that.
+unit is finer if its ticks are: an instrument with a tick of 0.00001 has that as its unit.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _ZERO = Decimal(0)
 
 
 class TickStep(NamedTuple):
-    """The tick that applies from a price upward."""
+    """The tick size that applies from a price upward."""
 
     price: Decimal
     tick: Decimal
@@ -71,7 +71,7 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     in `currency`. `ticks` ascend from price 0, `margin_levels` from size 0; the level of a position applies to all of
     it. A `calendar` other than the market's is named; `closes` maps dates of sessions with irregular ends to these
     times. Trading ends at `last_trading`, and positions are settled then. `funding` is what a long position pays per
-    unit times the multiplier and hour. A generated market begins near `level`, trades about `volume` units a day, and
+    hour, per unit times the multiplier. A generated market begins near `level`, trades about `volume` units a day, and
     moves by `volatility`, a fraction, besides `beta` times its market; values of 0 are replaced by generated ones.
 
     A month of futures names its `root`: its prices are those of the root's `level`, plus `carry`, a fraction a year, up
@@ -245,9 +245,9 @@ _ONE = Decimal(1)
 class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The rules and fees of a plain venue.
 
-    `client_ids` defines how long a client order id is unique: forever, while the order is open, or never. A limit may
-    be away from the last price by at most the fraction `collar`. A fill pays the fraction `maker_fee` or `taker_fee` of
-    its notional, and `contract_fee` for each unit of quantity; the fee is reported and booked `fees_after_us`
+    `client_ids` defines how long a client order id must be unique: forever, while the order is open, or never. A limit
+    may differ from the last price by at most the fraction `collar`. A fill pays the fraction `maker_fee` or `taker_fee`
+    of its notional, and `contract_fee` for each unit of quantity; the fee is reported and booked `fees_after_us`
     microseconds later. A liquidation closes the fraction `liquidation_part` of a position at a time, for the fraction
     `liquidation_fee` of its notional. With `brackets`, a stop can be attached to an order that opens a position. With
     `attached`, any orders can be attached to another one and become active once it has filled. With `edits`, the size

@@ -28,7 +28,7 @@ _POINTS = 78
 
 
 def book_row(engine: Engine, symbol: str) -> dict[str, Any]:
-    """Return a symbol's prices; the line consists of (part of the session, USD), `base` is the previous session's
+    """Return a symbol's prices; the line is a list of (fraction of the session, USD), `base` is the previous session's
     close.
     """
     grid = engine.market.grids[symbol]
@@ -321,7 +321,7 @@ def open_orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]]
 
 
 def ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> list[dict[str, Any]]:
-    """Return the newest finished or refused orders, by the time when they were sent."""
+    """Return the newest finished or refused orders, sorted by the time when they were sent."""
     names = names_of(accounts)
     ended = ((order for order in account.orders.newest() if not order.is_open) for account in accounts)
     newest = (order for of_one in ended for order in islice(of_one, MOST_ORDERS))
@@ -439,7 +439,7 @@ def moment(engine: Engine, us: int) -> str:
 
 
 def exact_moment(engine: Engine, us: int) -> str:
-    """Format a moment to the microsecond if it isn't a whole second."""
+    """Format a moment, to the microsecond unless it is a whole second."""
     part = us % 1_000_000
     return moment(engine, us) + (f".{part:06}".rstrip("0") if part else "")
 

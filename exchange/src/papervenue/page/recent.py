@@ -1,4 +1,6 @@
-"""Follow the log for the page: its newest lines except those of passing time, its trades, and the refused orders."""
+"""Follow the log for the page: its newest lines (without those for passing time), its trades, and the refused
+orders.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ _UNTOLD = frozenset(
 
 
 def about(line: dict[str, Any]) -> str:
-    """Describe a line beyond the name of its event."""
+    """Describe an event's details, without the event's name."""
     return shorten(_sentence(line) or line.get("message") or _rest(line))
 
 
@@ -96,7 +98,7 @@ class Recent:
         self._asked: dict[str, Any] = {}
 
     def follow(self) -> None:
-        """Read the lines written since the last time, or only the newest if there are very many."""
+        """Read the lines written since the last call, or only the newest if there are very many."""
         self._read = max(self._read, self._log.count - _FARTHEST)
         for line in map(json.loads, self._log.lines(self._read)):
             self._read += 1

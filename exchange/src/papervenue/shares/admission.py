@@ -32,7 +32,7 @@ _ZERO = Decimal(0)
 
 
 class Desk(NamedTuple):
-    """The inputs of the rules.
+    """The inputs of the admission rules.
 
     `replaced` is the order that the requested one would replace, `policy` how the venue treats the request.
     """

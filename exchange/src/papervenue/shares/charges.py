@@ -1,10 +1,11 @@
 """Charge commissions, and accrue interest on cash and short positions.
 
-Interest accrues for each calendar day on an account's balances at eight in the evening, when the extended hours end; a
-night before a weekend or holiday counts for all of its days. A day's interest is balance times annual rate / 360, the
-money market's convention (actual/360), which Alpaca's documentation of margin interest and stock borrow fees uses too.
-Proceeds of short sales are collateral: they earn no interest as cash and don't reduce the borrowed amount, and only the
-short rebate is paid for them. Trades count from their execution, not from their settlement.
+Interest accrues for each calendar day on an account's balances at eight in the evening, when the extended hours end;
+the last night before a weekend or holiday counts for all days until the next session. A day's interest is balance times
+annual rate / 360, the money market's convention (actual/360), which Alpaca's documentation of margin interest and stock
+borrow fees uses too. Proceeds of short sales are collateral: they earn no interest as cash and don't reduce the
+borrowed amount, and only the short rebate is paid for them. Trades count from their execution, not from their
+settlement.
 
 Amounts are posted in whole cents, rounded toward zero, and the remainder is carried to the next posting.
 """
@@ -100,7 +101,9 @@ def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decima
 
 
 def is_foreseeable(floor: Floor, account: Account) -> bool:
-    """Return True if `upcoming_interest` can predict an account's interest: the value of shorts moves with prices."""
+    """Return True if `upcoming_interest` can predict an account's interest; it can't with shorts, whose value moves
+    with prices.
+    """
     return not floor.costs.interest or not _is_short(account)
 
 

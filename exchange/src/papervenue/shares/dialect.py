@@ -112,7 +112,7 @@ _DEEDS: Mapping[str, Deed] = MappingProxyType(
 
 
 def aged_us(day: str) -> int:
-    """Return the time of an ISO date at which the venue cancels gtc orders that are too old."""
+    """Return when the venue cancels gtc orders that are too old on an ISO date, in engine time."""
     return at_new_york(day, *_AGED_AT)
 
 
@@ -150,7 +150,7 @@ class Alpaca:
         return _WITHOUT_ORDERS if floor.costs.interest else _CLOSES
 
     def reach(self, floor: Floor, mark: Mark) -> None:
-        """Activate and expire orders; post and accrue interest before and after a day's trading."""
+        """Activate and expire orders, and post interest before a trading day and accrue it after."""
         if mark.kind in ("pre", "open"):
             order_lifecycle.wake(floor)
         elif mark.kind == "aged":

@@ -47,7 +47,7 @@ class Contract(NamedTuple):
         return 1 if self.right == "C" else -1
 
     def intrinsic(self, price: int) -> int:
-        """Return the gain per share from exercise at a price of the underlying, in price units; never negative."""
+        """Return the gain per share from exercise at this underlying price, in price units; never negative."""
         return max(0, (price - self.strike) * self.stock_side)
 
 
@@ -147,7 +147,7 @@ def end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
 
 
 def expire(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
-    """Remove contracts from a position without a payment."""
+    """Remove contracts from a position without payment."""
     move(floor, account, Activity("OPEXP", None, symbol, "Option Expiration", -qty))
 
 

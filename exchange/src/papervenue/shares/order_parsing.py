@@ -1,4 +1,4 @@
-"""Read requests for orders and replacements, refusing every error that doesn't depend on the account.
+"""Parse requests for orders and replacements, and refuse every error that doesn't depend on the account.
 
 Source of rules, codes and messages: Alpaca's trading API as documented and as observed on paper accounts. Fields that
 Alpaca doesn't document are ignored, as Alpaca ignores them.
@@ -277,7 +277,7 @@ def _check_legs(order_class: str, take_profit: int | None, stop_loss: StopLoss |
 
 
 def check_legs_apart(take_profit: int, stop: int, exit_side: int) -> None:
-    """Check that a sale takes its profit above its stop, and a purchase that covers a short below it."""
+    """Check that an exit that sells has its profit target above its stop, and one that buys back has it below."""
     if (stop - take_profit) * exit_side <= 0:
         sign = ">" if exit_side < 0 else "<"
         raise unprocessable(f"take_profit.limit_price must be {sign} stop_loss.stop_price")

@@ -1,1 +1,1 @@
-"""Store a snapshot beside the log so that a start needn't replay all of it. The log is authoritative."""
+"""Store a snapshot next to the log, so that a start needn't replay the entire log. The log is authoritative."""

@@ -73,7 +73,7 @@ def read_snapshot(state_dir: Path) -> Snapshot | None:
 def identity_of(state_dir: Path) -> bytes:
     """Return the digest of everything that determines a state besides the log: this program and the market's files.
 
-    Bars may be too many to read again, so their file counts as unchanged if its size and modification time are.
+    The file of bars may be too large to read again, so it counts as unchanged if its size and modification time are.
     """
     market = (state_dir / MARKET_FILE).read_bytes()
     digest = hashlib.sha256(_program() + market)
@@ -194,7 +194,7 @@ class Packer:
 
 
 class Unpacker:
-    """Decodes values; `find` fetches the orders that they refer to."""
+    """Decodes values; `find` fetches the orders to which they refer."""
 
     def __init__(self, find: Find) -> None:
         self._how: dict[int, Callable[[bytes], object]] = {

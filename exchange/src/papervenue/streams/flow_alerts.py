@@ -138,7 +138,7 @@ class _Client:
         self._told_us: int | None = None
 
     def hear(self, message: dict[str, Any] | None) -> None:
-        """Answer one message: a join, or one that this API doesn't know."""
+        """Answer one message: a request to join, or a message that this API doesn't support."""
         channel = None if message is None else message.get("channel")
         if message is None or message.get("msg_type") != "join" or channel != CHANNEL:
             reason = {"response": {"reason": "unknown channel or message"}, "status": "error"}

@@ -1,7 +1,7 @@
 """Serve the market-data streams at /v2/{feed}: bars, quotes and trades as engine time passes.
 
 Messages are generated from the market when the client has room for them, so a slow client uses no extra memory, misses
-nothing and delays nobody. Each key has one connection per feed, as in Alpaca's usual subscriptions.
+nothing and delays nobody. Each key may have one connection per feed, as with Alpaca's usual subscriptions.
 
 The market's resolution is a minute, so all data of a minute is due when it ends: first its trades and quotes, each with
 its own timestamp within the minute, then its bars, then the day's bars so far. They are identical to the data of the
@@ -64,7 +64,9 @@ class MarketMessages:
         self._around = engine.model.around
 
     def between(self, feed: str, from_us: int, to_us: int, wanted: Wanted) -> Iterator[Due]:
-        """Yield what becomes due after `from_us` and up to `to_us`, in order of time, keeping one session in memory."""
+        """Yield data points that become due after `from_us` and up to `to_us`, in order of time; only one session is
+        kept in memory.
+        """
         if feed in _EMPTY_FEEDS:
             return
         subscribed = {channel: self._subscribed_symbols(feed, wanted(channel)) for channel in _CHANNELS}
@@ -74,7 +76,7 @@ class MarketMessages:
                 yield Due(end_us, points)
 
     def statuses(self, wanted: Wanted, halted: set[str]) -> list[DataPoint]:
-        """Return the halts that changed since the set that a client last received, and update that set.
+        """Return the halts that began or ended since the client last received them, and update the client's set.
 
         They carry the engine's current time, because a halt is only noticed while it is in force.
         """
@@ -176,7 +178,9 @@ _MOST_SYMBOLS = 50_000
 
 
 class SubscriptionError(ValueError):
-    """A change refused with one of the stream's error codes; no part of it takes effect."""
+    """Raised for a subscription change that is refused with one of the stream's error codes; no part of it takes
+    effect.
+    """
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -246,9 +250,9 @@ _POLICY_VIOLATION = 1008
 
 
 class MarketFeed(NamedTuple):
-    """A feed with its name and the age of its data.
+    """A feed with its name and the delay of its data.
 
-    A feed that the exchange doesn't offer refuses every login; so does a paid feed under the free subscription.
+    A feed that the exchange doesn't offer refuses every login; so does a paid feed if the subscription is free.
     """
 
     name: str

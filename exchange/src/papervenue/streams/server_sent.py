@@ -1,7 +1,7 @@
 """Serve event streams over plain HTTP as server-sent events: past events first, then new ones.
 
-A returning client requests the events after its last one, by id or time. A request with an end gets a complete
-response; any other stream continues until either side closes it.
+A returning client requests the events after the last one that it received, by id or time. A request with an end gets a
+complete response; any other stream continues until either side closes it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class EventFeed(Protocol):
         """Return the requested events that had happened when the feed was created."""
 
     def fresh(self) -> Iterator[StreamEvent]:
-        """Yield the events since then that weren't yielded yet."""
+        """Yield events that happened after the feed was created and weren't yielded yet."""
 
     def close(self) -> None:
         """Stop listening."""
@@ -145,7 +145,7 @@ _HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache"}
 
 
 class ServerSent:
-    """The routes of the event streams, and the listener that wakes their clients."""
+    """The routes of the event streams; also listens to events and wakes the clients."""
 
     def __init__(self, exchange: Exchange, updates: TradeUpdates) -> None:
         self._exchange = exchange

@@ -1,7 +1,7 @@
 """Serve one websocket client: read its messages one at a time, and queue outgoing ones with a limit.
 
-Queueing a message is cheap and never waits. A client that doesn't read is notified and disconnected, whatever state its
-connection is in.
+Queueing a message is cheap and never waits. A client that doesn't read is notified and disconnected, regardless of the
+state of its connection.
 
 Websockets are routed by their paths.
 """
@@ -116,7 +116,7 @@ _JSON_STARTS = b"{[ \t\r\n"
 
 
 class FrameError(ValueError):
-    """A frame that is neither JSON nor MessagePack."""
+    """Raised for a frame that is neither JSON nor MessagePack."""
 
 
 class Message:
@@ -248,7 +248,7 @@ class Socket:
         self._wake.set()
 
     def wake(self) -> None:
-        """Request new messages again; they are created when the client has room."""
+        """Ask the feed for new messages again; they are created when the client has room."""
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:

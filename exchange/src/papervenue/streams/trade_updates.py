@@ -38,7 +38,7 @@ _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 
 
 class StreamEvent(NamedTuple):
-    """A streamed event: its id, its time, its time to the nanosecond, and a function that returns its JSON."""
+    """A streamed event: its id, its time in microseconds and in nanoseconds, and a function that returns its JSON."""
 
     id: str
     at_us: int
@@ -59,11 +59,11 @@ class Window(NamedTuple):
         return self.since_ns is not None or self.since_id is not None
 
     def has_begun(self, event_id: str, at_ns: int) -> bool:
-        """Return True if an event, and so all later ones, is within the lower bounds."""
+        """Return True if this event, and therefore every later one, meets the lower bounds."""
         return (self.since_ns is None or at_ns >= self.since_ns) and (self.since_id is None or event_id > self.since_id)
 
     def has_ended(self, event_id: str, at_ns: int) -> bool:
-        """Return True if an event, and so all later ones, is beyond the upper bounds."""
+        """Return True if this event, and therefore every later one, is beyond the upper bounds."""
         return (self.until_ns is not None and at_ns > self.until_ns) or (
             self.until_id is not None and event_id > self.until_id
         )
@@ -108,7 +108,7 @@ def ulid(at_us: int, number: int) -> str:
 
 
 def read_ulid(text: str) -> str:
-    """Return an id in capital letters; raise ValueError for text that isn't a ULID."""
+    """Return an event id in capital letters; raise ValueError for text that isn't a ULID."""
     if not _ULID.fullmatch(text.upper()):
         raise ValueError(text)
     return text.upper()
@@ -133,7 +133,7 @@ Captured = tuple[str, str, Place, dict[str, Any]]
 
 
 class TradeUpdates:
-    """The stream's ASGI application, which also listens to the exchange's events."""
+    """The ASGI application of the trade_updates stream, which also listens to the exchange's events."""
 
     def __init__(self, engine: Engine, delivery: StreamFaults) -> None:
         self._engine = engine

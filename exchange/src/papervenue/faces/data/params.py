@@ -61,7 +61,7 @@ def bad_parameter(what: str) -> Refusal:
 
 
 def params_of(call: Call) -> Params:
-    """Return a request's parameters, refused in the data API's form."""
+    """Return a request's parameters; an invalid one is refused in the data API's form."""
     return Params(call.query, bad_parameter)
 
 

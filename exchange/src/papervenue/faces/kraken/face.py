@@ -154,8 +154,8 @@ def client_secret(secret: str) -> str:
 class Keys:
     """The keys of an exchange's accounts: an account's secret, in base64, is the secret of its key.
 
-    The last nonces are in memory only: a restarted exchange accepts any. A real key would remember, so a client has to
-    remember as well, and does for that venue.
+    The last nonces are in memory only: a restarted exchange accepts any. The real venue remembers nonces, so a client
+    must keep them across restarts too.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -374,7 +374,7 @@ FACE = Face(
 
 
 class Budget(NamedTuple):
-    """Return the cost of a page with this many rows of the account log."""
+    """The limit of a request budget: at most `most` units within `span_us` microseconds."""
 
     most: int
     span_us: int

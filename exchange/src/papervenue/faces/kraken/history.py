@@ -114,7 +114,7 @@ class HistoryReads:
         return self._answer_page(owner, call, self._order_events)
 
     def triggers(self, owner: Account, call: Call) -> Reply:
-        """Return events of stops until they act."""
+        """Return events of stops that haven't been triggered yet."""
         return self._answer_page(owner, call, self._trigger_events)
 
     def executions(self, owner: Account, call: Call) -> Reply:

@@ -200,7 +200,7 @@ class KrakenReads:
         return [number(grid.usd(at + way * step * grid.tick(at))), number(size * (step + 1))]
 
     def accounts(self, owner: Account) -> Reply:
-        """Return the figures of the account that all positions share, and of an empty account.
+        """Return the figures of the margin account that all positions share, and of an empty cash account.
 
         Unbooked funding is reported separately: margins ignore it until it is booked.
         """

@@ -50,7 +50,7 @@ _AVERAGE = Decimal("1e-12")
 
 
 def number(value: Decimal) -> Decimal:
-    """Return a number without superfluous zeros in its text."""
+    """Return a number without trailing zeros."""
     return Decimal(plain(value))
 
 
@@ -149,7 +149,9 @@ def waits(order: Order) -> bool:
 
 
 def most_held(of: Instrument) -> Decimal:
-    """Return the largest position: twice the start of the last margin level, or a notional of a hundred million."""
+    """Return the largest position allowed: twice the start of the last margin level, or a notional of a hundred
+    million.
+    """
     last = of.margin_levels[-1]
     begins = last.quantity or Decimal(round(last.usd / of.level))
     return begins * 2 or Decimal(round(_USUALLY_MOST / of.level))

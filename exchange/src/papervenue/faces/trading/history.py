@@ -185,7 +185,7 @@ class AccountEquity(NamedTuple):
 
 
 class Equity:
-    """Return the account's value at points and at the closes before them."""
+    """The account's value at each point and at the session closes before the points."""
 
     def __init__(self, engine: Engine, account: Account, points: Sequence[Point]) -> None:
         self._calendar: Calendar = engine.market.calendar

@@ -74,14 +74,14 @@ class TwsReads:
         )
 
     def values_of(self, request: str, account: Account) -> Iterator[TwsMessage]:
-        """Yield the same messages as for a separate request."""
+        """Yield the account's figures in answer to a request for one account."""
         for name, value in self.values(account).items():
             row = {"reqId": request, "account": account.number, "model": "", "key": name, "value": value}
             yield TwsMessage(VALUE_MULTI, {**_VERSION, **row, "currency": "USD"})
         yield TwsMessage(VALUES_END, {**_VERSION, "reqId": request})
 
     def summary(self, request: str, account: Account, tags: str) -> Iterator[TwsMessage]:
-        """Yield the values that a client names, or all."""
+        """Yield the account figures that a client requests, or all."""
         wanted = set(tags.split(","))
         for name, value in self.values(account).items():
             if name in wanted or "All" in tags:
@@ -129,7 +129,7 @@ class TwsReads:
         yield TwsMessage(COMPLETED_END, {})
 
     def executions(self, request: str, account: Account, wanted: Fields) -> Iterator[TwsMessage]:
-        """Yield today's executions, each in its present state, then their known commissions."""
+        """Yield today's executions, each in its latest revision, then their known commissions."""
         tws_messages: list[TwsMessage] = []
         fees = {
             activity.about: activity
@@ -157,7 +157,7 @@ class TwsReads:
 
     @property
     def today_us(self) -> int:
-        """Return the last midnight in Chicago: older data is in statements only."""
+        """Return the last midnight in Chicago; older executions appear in statements only."""
         now = to_datetime(self._engine.now_us).astimezone(CHICAGO)
         return at_zone(CHICAGO, now.date().isoformat(), 0)
 

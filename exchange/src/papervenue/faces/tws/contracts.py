@@ -107,7 +107,7 @@ class Contracts:
         }
 
     def details(self, request: str, symbol: str) -> TwsMessage:
-        """Return the message with everything about a contract."""
+        """Return the message with all details of a contract."""
         root, named = self.root(symbol), self.contract_fields(symbol)
         last = to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
         own = {name: named[name] for name in ("symbol", "exchange", "localSymbol", "tradingClass", "conId")}
@@ -161,7 +161,7 @@ class Contracts:
         return _span(session.open_us, ends_us), liquid
 
     def rule(self, number: str) -> TwsMessage | None:
-        """Return the ticks of a market rule, or None if there is no such rule."""
+        """Return a market rule's price increments, or None if there is no such rule."""
         root = next((root for root in ROOTS.values() if rule_of(root) == number), None)
         return root and TwsMessage(RULE, {"ruleId": number, "count": 1, "lowEdge": 0, "increment": root.tick})
 
@@ -172,7 +172,7 @@ def con_id(symbol: str) -> int:
 
 
 def rule_of(root: Root) -> str:
-    """Return the number of the market rule with a root's ticks."""
+    """Return the number of the market rule that has this root's price increments."""
     return str(1 + int(number_of(3, "market rule", root.tick)))
 
 

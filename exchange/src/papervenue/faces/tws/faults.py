@@ -1,4 +1,4 @@
-"""Handle a client's requests according to the armed fault rules: wrongly, late, cut short, or not at all."""
+"""Answer a client's requests according to the armed fault rules: wrongly, late, truncated, or not at all."""
 
 from __future__ import annotations
 

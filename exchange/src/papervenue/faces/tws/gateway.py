@@ -133,16 +133,16 @@ class Client(Protocol):
 
     def tell(self, message: TwsMessage) -> None: ...
     def follow(self) -> None:
-        """Send the client new prices that it follows, because engine time has moved."""
+        """Send the client new ticks of the prices it subscribes to, because engine time has moved."""
 
     def forget_prices(self) -> None: ...
     @property
     def holds(self) -> bool:
-        """Return True if it subscribes to position changes."""
+        """Return True if the client subscribes to position changes."""
 
 
 class Told(NamedTuple):
-    """A message for one client, its name for fault rules, and whether it is about an order."""
+    """A message for one client, with its name for fault rules and whether it concerns an order."""
 
     client: int
     name: str
@@ -176,8 +176,8 @@ class Gateway:
         return self._lost is not None
 
     def lose(self, for_us: int, code: int) -> None:
-        """Simulate a lost connection to the venue for some time; the code determines whether prices resume by
-        themselves.
+        """Simulate a lost connection to the venue for some time; the code determines whether price streams resume
+        automatically.
         """
         self._lost = self.engine.now_us + for_us, code
         self._tell_all(CONNECTION_LOST)
@@ -200,7 +200,7 @@ class Gateway:
             client.tell(error(-1, code, _TEXTS[code]))
 
     def capture(self, event: Event, event_place: Place) -> list[Told] | None:
-        """Return the messages about an event, with the present state; None if it is irrelevant."""
+        """Return the messages about an event, with the present state; None if no client needs one."""
         if not self.clients or event.account != self.account.number:
             return None
         if event.update is not None:

@@ -88,7 +88,7 @@ class TwsHistory:
         return {**row, "volume": bar.volume, "average": _middle(grid, bar), "barCount": max(bar.volume // 3, 1)}
 
     def latest(self, symbol: str, size: int) -> Bar | None:
-        """Return the unfinished bar of a size, from its finished minutes."""
+        """Return the unfinished bar of a size, built from the minutes that are complete."""
         now_us = self._engine.now_us
         bars = self._minutes(symbol, (now_us - 1) // (size * MINUTE) * size * MINUTE, now_us, size)
         return bars[-1] if bars else None

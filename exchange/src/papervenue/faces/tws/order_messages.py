@@ -218,13 +218,13 @@ UNSET_LONG = "9223372036854775807"
 
 
 def exec_id(settled: Fill, number: int) -> str:
-    """Return the id of an execution; each correction raises its last part."""
+    """Return the id of an execution; each correction increments its last part."""
     digits = "".join(letter for letter in settled.execution_id if letter != "-")
     return f"{digits[:8]}.{digits[8:16]}.01.{number:02}"
 
 
 def number_of(settled: Execution) -> int:
-    """Return the revision number of an execution's state."""
+    """Return the revision number of an execution."""
     return 1 if isinstance(settled, Fill) else 1 + number_of(settled.previous)
 
 

@@ -1,4 +1,4 @@
-"""Parse the message that places an order, and hold back orders that aren't to be transmitted yet."""
+"""Parse the message that places an order, and hold back orders that the client hasn't told TWS to transmit yet."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class OrderError(ValueError):
 
 
 def read_order(fields: list[str], contracts: Contracts) -> Placed:
-    """Parse an order; raise OrderError if it isn't possible."""
+    """Parse an order; raise OrderError if TWS would refuse it."""
     if len(fields) < _LEAST:
         raise OrderError(320, "Error reading request: the message is too short")
     named = contract_query(fields[2 : 2 + CONTRACT_FIELDS])
@@ -73,7 +73,7 @@ def read_order(fields: list[str], contracts: Contracts) -> Placed:
 
 
 def only_asks(fields: list[str]) -> bool:
-    """Return True for a what-if order, with which a client only requests its margin."""
+    """Return True for a what-if order, which only requests the order's margin impact."""
     return fields[_LEAST - 1 : _LEAST] == ["1"]
 
 
@@ -123,7 +123,7 @@ class Kept:
         return taken
 
     def taken_with(self, order: Placed) -> list[Placed]:
-        """Remove and return an order's untransmitted bracket, followed by the order."""
+        """Remove and return an untransmitted bracket: the attached orders, followed by `order`."""
         first = order["parent"] or order["id"]
         others = [
             leg for leg in self._orders.values() if leg["id"] != order["id"] and first in (leg["id"], leg["parent"])
@@ -147,7 +147,7 @@ _CLOSED = "Warning: your order will not be placed at the exchange until it opens
 def impacts(engine: Engine, order: Placed) -> Iterator[Fields]:
     """Yield an order's margin impact; while its market is closed, a warning without figures comes first.
 
-    For a contract that has never had a price, nothing is known.
+    A contract that has never had a price has no margin impact.
     """
     warned = {} if engine.market.calendars[order["symbol"]].is_open(engine.now_us) else {"warningText": _CLOSED}
     if warned:

@@ -56,7 +56,7 @@ def _text(value: object) -> str:
 
 
 def laid_out(layout: str) -> dict[str, Any]:
-    """Return the fields of a layout with their default values: `name` is empty, `name=0` isn't."""
+    """Return a layout's fields with their defaults: `name` defaults to empty, `name=0` to 0."""
     named = (field.partition("=") for field in layout.split())
     return {name: value for name, _, value in named}
 
@@ -69,7 +69,7 @@ class Frames:
         self.greeted = False
 
     def read(self, data: bytes) -> Iterator[list[str]]:
-        """Yield the fields of each complete message; the first one contains the protocol versions of the client."""
+        """Yield the fields of each complete message; the first message has the client's protocol versions."""
         self._unread += data
         if not self.greeted:
             if not HELLO.startswith(self._unread[: len(HELLO)]):
