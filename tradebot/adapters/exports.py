@@ -38,7 +38,7 @@ class Whose(NamedTuple):
 
 
 class Cursor(Protocol):
-    """The used part of a database driver's cursor."""
+    """The part of a database driver's cursor that is used here."""
 
     def execute(self, query: Any, parameters: Any = ...) -> Any: ...
 
@@ -58,14 +58,14 @@ SQLITE, SERVER = Dialect(0, "?"), Dialect(1, "%s")
 
 
 class ExportTable(NamedTuple):
-    """A table's rows, and their type, whose fields are the columns."""
+    """A table's rows, and the NamedTuple type whose fields are the columns."""
 
     kind: type[Struct]
     rows: Sequence[Struct]
 
 
 def write(address: str, whose: Whose, at: datetime | None, tables: Mapping[str, ExportTable]) -> None:
-    """Replace the rows of one bot in a database: a file of SQLite, or the address of a PostgreSQL server.
+    """Replace one bot's rows in a database: an SQLite file, or a PostgreSQL server's address.
 
     `tables` are by name, and `at` is the time of the books. Raise OperatorError if the database has rows of another
     account under this bot's name, or can't take them, and TemporaryError if a server can't be reached.

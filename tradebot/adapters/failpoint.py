@@ -23,7 +23,7 @@ class Unarmed:
 
 
 class ArmedFailpoint(Unarmed):
-    """Calls the hook before and after one effect; if the effect failed, only before."""
+    """Call the hook before and after one effect; if the effect failed, only before."""
 
     def __init__(self, name: str, report: Callable[[str], None]) -> None:
         self._name = name

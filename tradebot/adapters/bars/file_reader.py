@@ -77,7 +77,7 @@ class SymbolSource(StrEnum):
 
 
 class FileUnderstood(Struct, frozen=True):
-    """How a file was read: the name of its layout, and what the layout or the options say about its bars.
+    """How a file was read: the name of its layout, and the bar properties that follow from the layout or the options.
 
     `times` is an example of its times. `zone` is None if the times include one or are dates, `symbol` is None if the
     file has a column of symbols, and `stamp` is None for daily bars.
@@ -107,7 +107,7 @@ class BadRow(Struct, frozen=True):
 
 
 class BarRead(Struct, frozen=True):
-    """One bar as read from a file; `local_start` is its start as a time or date in New York."""
+    """One bar as read from a file; `local_start` is its start, as a time or date in New York."""
 
     symbol: str
     timeframe: str
@@ -137,7 +137,7 @@ class FilesRead(Struct):
         return sorted(self.bars[symbol].values())
 
     def first_bars(self, most: int) -> list[BarRead]:
-        """Return the first symbol's oldest bars, `most` at most, then those of the next symbols if it has fewer."""
+        """Return up to `most` bars: the first symbol's oldest ones, then the next symbols' if the first has fewer."""
         bars = ((symbol, bar) for symbol in self.bars for bar in self.of(symbol)[:most])
         return [self._as_read(symbol, bar) for symbol, bar in islice(bars, most)]
 
@@ -147,7 +147,7 @@ class FilesRead(Struct):
         return BarRead(symbol, timeframe, start, local, *bar[1:])
 
     def add(self, symbol: str, bar: RawBar, row: int) -> None:
-        """Add a bar of the newest file; raise _BadRowError if there is one with the same start."""
+        """Add a bar of the file being read; raise _BadRowError if there is already one with the same start."""
         bars = self.bars.setdefault(symbol, {})
         first = bars.get(bar.start_s)
         if first is not None:
@@ -215,7 +215,7 @@ def read_files(
 ) -> FilesRead:
     """Read all rows of some files of one timeframe; raise OperatorError for a file that can't be read or is too large.
 
-    Of two rows for the same bar the first counts.
+    If two rows have the same bar, the first one is used.
     """
     read = FilesRead()
     for done, (file, understood) in enumerate(recognized):
@@ -411,7 +411,9 @@ def _parse_time_text(at: object) -> datetime:
 
 
 def span(read: FilesRead, venue: VenueDay) -> tuple[date, date]:
-    """Return the first and last date of the good bars at the venue; raise OperatorError if there are none."""
+    """Return the first and last date of the good bars, as dates of the venue's day; raise OperatorError without good
+    bars.
+    """
     starts = [start_s for bars in read.bars.values() for start_s in bars]
     if not starts:
         why = ", ".join(f"{reason} ({pluralize(count, 'row')})" for reason, count in sorted(read.reasons.items()))

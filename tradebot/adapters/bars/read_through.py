@@ -6,9 +6,9 @@ the regular session, and the last bar ends at its close. Nothing is fetched befo
 
 The store records which periods were requested from which source, so that a minute without a trade isn't requested
 forever. A gap is requested again until it is 15 minutes old, the newest minute once more, and a day's bar again in the
-evening when its volume is complete. Hourly bars, and daily ones of a market that never closes, are requested when they
-have ended and once more 15 minutes later, because trades may be reported late. Each feed is a source of its own: its
-bars replace those of an earlier feed. The last series served stay in memory, and are read again only if they may have
+evening when its volume is complete. Hourly bars, and daily bars of a market that never closes, are requested when they
+have ended and again 15 minutes later, because trades may be reported late. Each feed counts as a separate source, whose
+bars replace those of an earlier feed. The series served last stay in memory, and are read again only if they may have
 changed.
 
 `RestingBars` fetches nothing and returns the stored bars, which may have changed since an earlier call.
@@ -77,10 +77,10 @@ Place = tuple[str, str, PriceKind]
 
 
 class StoredBars:
-    """Closed bars. The store is opened, and the source created, at the first request.
+    """Serves closed bars. The store is opened, and the source created, at the first request.
 
     `sessions` returns the venue's sessions between two dates, inclusive, oldest first, and `venue` says when its days
-    begin. Bars of a source that is `final` never change once they have ended, so none is requested again.
+    begin. If the source is `final`, its bars never change once they have ended, so none is requested again.
     """
 
     def __init__(
@@ -117,8 +117,8 @@ class StoredBars:
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return each symbol's last `need.depth` bars that were complete at `until`, oldest first.
 
-        A symbol has fewer bars, or is missing, if there are no more. Raise TemporaryError if the source doesn't answer
-        and the store lacks needed bars.
+        A symbol may have fewer bars, or be missing, if there aren't enough. Raise TemporaryError if the source doesn't
+        answer and the store lacks needed bars.
         """
         return self._retry_once(lambda: self._closed_series(need, list(dict.fromkeys(symbols)), until))
 
@@ -127,7 +127,7 @@ class StoredBars:
     ) -> Mapping[str, Series]:
         """Return the adjusted bars of a stored timeframe from `first` to `last` that were complete at `until`.
 
-        A symbol without any is absent. Missing bars are fetched; TemporaryError if the source doesn't answer.
+        A symbol without bars is absent. Missing bars are fetched; raise TemporaryError if the source doesn't answer.
         """
         return self._retry_once(lambda: self._between(timeframe, list(dict.fromkeys(symbols)), first, last, until))
 
@@ -146,7 +146,7 @@ class StoredBars:
         return self._venue.date_of(moment(bar.start_s))
 
     def known_until(self, now: datetime) -> datetime:
-        """Return the time up to which the source's bars are available at `now`."""
+        """Return up to which time the source's bars are available at `now`."""
         return now - self._source.delay
 
     def fetch(
@@ -363,7 +363,7 @@ class StoredBars:
 
 
 class RestingBars(StoredBars):
-    """Return closed bars from the store alone, without the missing ones."""
+    """Serves closed bars from the store alone, and fetches nothing."""
 
     def __init__(
         self, opens: Callable[[], BarStore], sessions: Callable[[date, date], Sequence[Session]], venue: VenueDay

@@ -1,7 +1,7 @@
 """Join a contract's bars to those of earlier contracts, for signals; money uses the traded prices.
 
-Before a roll date, the earlier contract's bars are used, multiplied by the ratio of both closes before that date. So a
-series at one time and the same bars at a later time differ by one constant factor.
+Before a roll date, the earlier contract's bars are used, multiplied by the ratio of both closes before that date. So
+the same bars, read at two different times, differ only by a constant factor.
 """
 
 from array import array
@@ -35,12 +35,16 @@ _Months = Callable[[str, date, date], Sequence[ContractMonth]]
 
 
 def join_over_rolls(bars: Bars, months: _Months | None, root: Callable[[str], str], venue: VenueDay) -> Bars:
-    """Return bars that are joined over rolls; the same bars if the venue's contracts don't expire."""
+    """Wrap bars so that contracts are joined over rolls; return them unwrapped if the venue's contracts don't
+    expire.
+    """
     return bars if months is None else JoinedBars(bars, months, root, venue)
 
 
 class JoinedBars:
-    """Closed bars; adjusted ones are joined over rolls. `root` raises ValueError for a symbol without months."""
+    """Serves closed bars; adjusted ones are joined over rolls. `root` raises ValueError for a symbol without contract
+    months.
+    """
 
     def __init__(self, bars: Bars, months: _Months, root: Callable[[str], str], venue: VenueDay) -> None:
         self._bars, self._months, self._root, self._venue = bars, months, root, venue

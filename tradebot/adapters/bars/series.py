@@ -149,7 +149,7 @@ class Window(NamedTuple):
     price: PriceKind = PriceKind.TRADE
 
     def bars_in(self, span: tuple[int, int]) -> int:
-        """Return how many bars of the newest session, or days around the clock, start in a half-open range."""
+        """Return how many bars of the newest session (of whole days, around the clock) start in a half-open range."""
         first_s, end_s = span
         if self.hours:
             first_s = max(first_s, _seconds(self.hours[-1].open))
@@ -224,7 +224,8 @@ def _ended_s(session: Session, until_s: int, width_s: int) -> int:
 
 
 def missing_span(covered: Sequence[tuple[int, int]], first_s: int, end_s: int) -> tuple[int, int] | None:
-    """Return the shortest range that contains everything not covered, as start and exclusive end; None if all is.
+    """Return the shortest range that contains every uncovered moment, as start and exclusive end; None if nothing is
+    missing.
 
     `covered` has ranges with inclusive ends, oldest first, that neither overlap nor touch.
     """

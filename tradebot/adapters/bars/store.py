@@ -35,7 +35,7 @@ class CorporateAction(NamedTuple):
 
 
 class DelayedError(TemporaryError):
-    """Raised once when the source turns out to have only older bars; `delay` is then set to their age."""
+    """Raised once when the source turns out to provide only delayed bars; its `delay` is set by then."""
 
 
 class BarSource(Protocol):
@@ -58,7 +58,7 @@ class BarSource(Protocol):
 
     @property
     def refused_symbols(self) -> frozenset[str]:
-        """Return the symbols that the source refused in the last `pages` call."""
+        """Return the symbols that the source refused in the last call of `pages`."""
 
     def pages(
         self,
@@ -172,7 +172,7 @@ class BarStore(Protocol):
 
 
 class LostBarsError(TemporaryError):
-    """Raised after damaged bars were moved aside: the store is empty, and the next call fetches what is needed."""
+    """Raised after damaged bars were moved aside: the store is now empty, and the next call fetches what is needed."""
 
 
 class SqliteBars(CacheStore):
@@ -224,7 +224,7 @@ class SqliteBars(CacheStore):
             return [span_of(row) for row in rows]
 
     def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None:
-        """Store a symbol's splits and dividends, replacing all that it had."""
+        """Store a symbol's splits and dividends, replacing all of its earlier rows."""
         with self._write():
             self._database.execute("DELETE FROM actions WHERE symbol = ?", (symbol,))
             self._database.executemany(
@@ -243,7 +243,7 @@ class SqliteBars(CacheStore):
     def put_asked(
         self, symbol: str, what: str, source: str, first_s: int, last_s: int, price: PriceKind = TRADE
     ) -> None:
-        """Record that a source has returned everything it has of a timeframe in a range, both ends inclusive."""
+        """Record that a source has returned all its bars of a timeframe in a range, both ends inclusive."""
         with self._write():
             touching = (
                 "symbol = ? AND what = ? AND price = ? AND source = ? AND first_s <= ? AND last_s >= ?",

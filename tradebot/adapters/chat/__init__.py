@@ -1,1 +1,1 @@
-"""The chat: its protocol, and its stored state."""
+"""The chat adapter: the messenger's protocol, and the stored state."""

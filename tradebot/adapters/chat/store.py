@@ -47,7 +47,7 @@ TABLES = (
 
 
 class MessageOutcome(StrEnum):
-    """The outcome of a message."""
+    """What became of a message."""
 
     BEGUN = "begun"
     DONE = "done"
@@ -57,7 +57,7 @@ class MessageOutcome(StrEnum):
 
 
 class Paired(Struct, frozen=True):
-    """The paired person: the ids of the user and the private chat, and since when."""
+    """The paired person: the ids of the user and of the private chat, and the time of pairing."""
 
     user: int
     chat: int
@@ -121,7 +121,7 @@ class ChatStore(CacheStore):
         return code
 
     def code_until(self, now: datetime) -> datetime | None:
-        """Return until when the pairing code is valid, or None if there is none."""
+        """Return when the pairing code expires, or None if there is none."""
         with self._guard(ValueError, KeyError, TypeError):
             text = self.recall("code")
             pairing = json.loads(text) if text else None
@@ -151,7 +151,7 @@ class ChatStore(CacheStore):
             self._database.execute("DELETE FROM buttons")
 
     def offset(self, now: datetime) -> int | None:
-        """Return the number of the next update; None if any will do."""
+        """Return the number of the next update to request; None if any will do."""
         with self._guard(ValueError, TypeError):
             text = self.recall("offset")
             if text is None:
@@ -189,7 +189,7 @@ class ChatStore(CacheStore):
             self._count(refusal.kind, datetime.now(UTC))
 
     def means(self, id_: int, request: str) -> None:
-        """Record what a message requests, once the meaning of its button is known."""
+        """Record what a message requests, once its button has been looked up."""
         with self._write():
             self._database.execute("UPDATE records SET asked = ? WHERE id = ?", (request, id_))
 
@@ -199,7 +199,7 @@ class ChatStore(CacheStore):
             self._database.execute("UPDATE records SET became = ?, why = ? WHERE id = ?", (became, why, id_))
 
     def cut_short(self) -> Sequence[MessageRecord]:
-        """Return requests that an interrupted process left unfinished, and record that."""
+        """Return the requests that an interrupted process left unfinished, and record that they were interrupted."""
         with self._write():
             message_records = self._records("WHERE became = ? ORDER BY id", MessageOutcome.BEGUN)
             self._database.execute(
@@ -216,7 +216,7 @@ class ChatStore(CacheStore):
             self._database.execute(f"DELETE FROM buttons WHERE rowid NOT IN ({newest})", (KEPT_BUTTONS,))  # noqa: S608
 
     def press(self, nonce: str, index: int, message: int, now: datetime) -> str | None:
-        """Return what a button of a message means; None if it isn't valid now. A `once` question takes one answer."""
+        """Return the action of a message's button; None if the button isn't valid now."""
         with self._write():
             query = "SELECT actions, once FROM buttons WHERE nonce = ? AND message = ? AND until > ?"
             row = self._database.execute(query, (nonce, message, time_text(now))).fetchone()
@@ -241,7 +241,7 @@ class ChatStore(CacheStore):
             return {str(why): int(count) for why, count in rows}
 
     def last(self, count: int) -> Sequence[MessageRecord]:
-        """Return the last records, newest first."""
+        """Return the last `count` records, newest first."""
         return self._records("ORDER BY id DESC LIMIT ?", count)
 
     def _records(self, where: str, *values: object) -> Sequence[MessageRecord]:
@@ -289,7 +289,7 @@ def open_chat_store(folder: Path, events: Events) -> Iterator[ChatStore]:
 
 
 class PairingGlance(Struct, frozen=True):
-    """Whether a person is paired, and Telegram's last error."""
+    """Whether a person is paired, and the last error from Telegram."""
 
     paired: bool
     trouble: str
@@ -309,7 +309,7 @@ def glance(folder: Path) -> PairingGlance:
 
 
 def require_unpaired(store: ChatStore) -> None:
-    """Raise OperatorError if somebody is paired: one person, one chat."""
+    """Raise OperatorError if someone is paired already: a bot has one person and one chat."""
     paired = store.paired_person()
     if paired is not None:
         raise OperatorError(f"the chat is paired with person {paired.user} already", "tradebot chat revoke")

@@ -52,7 +52,7 @@ class Telegram:
         self._base = f"{url}/bot{token}"
 
     def updates(self, offset: int | None, wait_s: int, most: int = BATCH) -> Sequence[object]:
-        """Return the messages since `offset`, oldest first; wait up to `wait_s` seconds for one.
+        """Return the messages from number `offset` on, oldest first; wait up to `wait_s` seconds for one.
 
         Raise TroubleError.
         """

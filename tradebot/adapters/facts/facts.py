@@ -1,7 +1,7 @@
 """Store facts and decisions in SQLite. They explain what happened; money never depends on them.
 
-Most of a candidate's text is decisions that passed. They are parsed with the rest, but no objects are built for them. A
-strategy in shadow uses its bot's facts and scores; its passes are stored separately.
+Most of a candidate's text is decisions that passed. They are parsed, but no objects are built for them. A strategy in
+shadow uses its bot's facts and scores; its passes are stored separately.
 """
 
 import json
@@ -140,7 +140,7 @@ def outcomes(
     since: datetime | None = None,
     last: int = -1,
 ) -> SymbolOutcomes:
-    """Return a job's passes in a session or since a time, and how a symbol's candidates ended in them."""
+    """Return a job's passes in a session or since a time, with how each of a symbol's candidates ended."""
     passes = heads_of(database, job, session=session, since=since, last=last)
     by_pass = {number: list[Outcome]() for number in passes}
     for number, body in rows_of_symbol(database, passes, symbol):
@@ -157,11 +157,11 @@ T = TypeVar("T")
 
 
 class BegunAnewError(TemporaryError):
-    """Raised after a damaged file was replaced by an empty one."""
+    """Raised after a damaged facts file was replaced by an empty one."""
 
 
 def going_on(store: type[T]) -> type[T]:
-    """Make each public method of a store retry on an empty file if the old one is damaged.
+    """Make each public method of a store retry on a new, empty file if the file is damaged.
 
     The pass continues: exits don't wait for explanations, and entries are refused without facts.
     """
@@ -375,7 +375,7 @@ class SqliteFacts(CacheStore):
     def prune(self, now: datetime, facts_kept: timedelta, decisions_kept: timedelta) -> None:
         """Delete facts and decisions after their retention times; decisions are kept longer, for measurements.
 
-        Each session's last account state is kept forever, without its candidates.
+        Each session's last pass that read the account is kept forever, without its candidates.
         """
         with self._write():
             history.prune(self._database, *(time_text(now - duration) for duration in (facts_kept, decisions_kept)))
@@ -480,7 +480,7 @@ OF_THE_BOT = (
 
 
 class SharedFacts(SqliteFacts):
-    """A folder's own store of passes that reads facts from another folder's store, which its owner closes."""
+    """A folder's own store of passes; facts come from another folder's store, which that store's owner closes."""
 
     def __init__(self, folder: Path, events: Events, at: datetime, of: SqliteFacts) -> None:
         super().__init__(folder, events, at)

@@ -1,4 +1,4 @@
-"""Cache the facts of one session as of any time, decoded once and stored compactly while the process runs."""
+"""Cache one session's facts as of any time, decoded once and stored compactly while the process runs."""
 
 import json
 import sqlite3
@@ -29,7 +29,7 @@ Asked = Callable[[Sequence[str], str], Any]
 
 
 class Lately(NamedTuple):
-    """The last replies about some symbols, valid from the newest one's time until the next one."""
+    """The last replies about some symbols; valid from the newest reply's time until the next reply."""
 
     seen: tuple[object, ...]
     symbols: Sequence[str]
@@ -42,7 +42,9 @@ class Lately(NamedTuple):
 
 
 class KnownFacts:
-    """The known facts of some symbols for one session: its events, and facts of earlier dates that still count."""
+    """The facts known about some symbols in one session: the session's events, and facts of earlier dates that are
+    still valid.
+    """
 
     def __init__(self, session: date, symbols: Sequence[str]) -> None:
         self.session = session
@@ -65,7 +67,7 @@ class KnownFacts:
         self._seen = state
 
     def answers(self, symbols: Sequence[str], now: str, last: Asked, after: Asked) -> Answers:
-        """Return the last replies about symbols, from the cache unless there may be newer ones."""
+        """Return the last replies about these symbols, from the cache unless there may be newer replies."""
         lately = self._lately
         if lately is not None and (lately.seen, lately.symbols) == (self._seen, symbols) and lately.includes(now):
             return lately.answers
@@ -97,7 +99,7 @@ class KnownFacts:
 
 
 def with_last_reply(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
-    """Return facts with the time and the counts of the last reply with alerts."""
+    """Return the facts with the time and the counts of the last reply that had alerts."""
     fetched_at, received, foreign, rejected = answer or (None, 0, 0, 0)
     return replace(
         facts,
@@ -128,9 +130,9 @@ Heard = dict[tuple[str, str], str]
 def without_old(
     database: sqlite3.Connection, by_symbol: Mapping[str, SymbolFacts], now: datetime, heard: Heard
 ) -> Mapping[str, SymbolFacts]:
-    """Return the facts by symbol, without kinds whose last reply is older than their freshness limit.
+    """Return the facts by symbol, without kinds of facts whose last reply exceeds their freshness limit.
 
-    Alerts stay, because readers judge their age themselves by the fetch time. A recent reply in `heard` isn't looked up
+    Alerts stay, because each reader checks their age by the fetch time. A recent reply in `heard` isn't looked up
     again.
     """
     until, old = time_text(now), dict[str, set[str]]()

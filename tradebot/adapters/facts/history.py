@@ -176,7 +176,9 @@ REFUSED = """WITH gated AS MATERIALIZED (
 
 
 class KnownScores:
-    """Cache the scores of some symbols in the newest slots. Each pass is read once: passes are only ever replaced."""
+    """Cache the scores of some symbols in the newest slots. Each pass is read only once, because recorded scores never
+    change.
+    """
 
     def __init__(self, symbols: Collection[str]) -> None:
         self.symbols = frozenset(symbols)
@@ -197,7 +199,7 @@ class KnownScores:
         self._passes = {sequence: read.get(sequence) or self._passes.get(sequence, {}) for sequence in slots}
 
     def of(self, pairs: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return the scores of (strategy, symbol) pairs, oldest first; pairs without any are left out."""
+        """Return the scores of (strategy, symbol) pairs, oldest first; pairs without scores are left out."""
         scored = defaultdict[tuple[str, str], list[Scored]](list)
         for sequence, at in sorted(self._times.items(), key=itemgetter(1)):
             scores = self._passes[sequence]
@@ -215,7 +217,7 @@ def passes(
 
 
 def unpriced_passes(database: sqlite3.Connection, since: datetime, until: datetime = EVER) -> Sequence[CycleRecord]:
-    """Return the same as `passes` without the prices, in a third of the time."""
+    """Return the same passes as `passes` but without prices, in a third of the time."""
     return passes(database, since, until, UNPRICED_PASSES)
 
 
@@ -273,7 +275,7 @@ def intakes(database: sqlite3.Connection, since: datetime) -> Sequence[Intake]:
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-    """Return the prices of the last exit pass in a period that has any."""
+    """Return the prices of the last exit pass in a period that recorded any."""
     heads = database.execute(MARKS, (Job.EVALUATE_EXITS, time_text(since), time_text(until)))
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks
@@ -281,7 +283,7 @@ def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Map
 
 
 def last_marked(database: sqlite3.Connection, symbol: str, since: datetime) -> CycleRecord | None:
-    """Return the last pass since a time with a price of a symbol, without its candidates, or None."""
+    """Return the last pass since a time that has a price for a symbol, without its candidates, or None."""
     first = (since - SAME_PASS).date().isoformat()
     heads = [body for (body,) in database.execute(LAST_MARK, (first, time_text(since), symbol))]
     return next(iter(unpack_all(CycleRecord, heads)), None)
@@ -299,7 +301,7 @@ def marked_prices(
 
 
 def other_code(database: sqlite3.Connection, strategy: str, digest: str) -> datetime | None:
-    """Return when a strategy last ran with code of another digest; None if never."""
+    """Return when a strategy last ran with code of a different digest; None if never."""
     path = f"$[{CycleRecord.__struct_fields__.index('code')}].{strategy}"
     query = "SELECT max(at) FROM cycles WHERE job = ?1 AND body ->> ?2 != ?3"
     ((rows,),) = database.execute(query, (Job.TRADE_ONCE, path, digest)).fetchall()
@@ -315,7 +317,7 @@ def last_read(database: sqlite3.Connection, job: str) -> CycleRecord | None:
 def session_ends(database: sqlite3.Connection, first: date, last: date) -> Sequence[SessionEnd]:
     """Return the account's state at the end of each session, oldest first.
 
-    Raise DamagedError if the index lacks sessions although there are passes, which happens if two of its pages were
+    Raise DamagedError if the index lacks sessions although there are passes, which means that two of its pages were
     swapped.
     """
     days = database.execute(ENDS, (first.isoformat(), last.isoformat())).fetchall()
@@ -357,7 +359,7 @@ def query_entry_candidates(database: sqlite3.Connection, since: datetime, until:
 
 
 def query_refused_trades(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[RefusedTrade]:
-    """Return the candidates that no pass from `since` until before `until` sent, with their refusals."""
+    """Return the candidates that no pass sent in a period (`until` excluded), with their refusals."""
     query_values = (Reason.SHADOW, Reason.DRY_RUN, Job.TRADE_ONCE, time_text(since), time_text(until), Purpose.OPEN)
     return [
         RefusedTrade(parse_time(at), strategy, symbol, Side(side))
@@ -382,7 +384,7 @@ def _entry_outcome(job: Job, at: datetime, symbol: str, about: Sequence[Any], ga
 def query_facts(
     database: sqlite3.Connection, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime
 ) -> Mapping[str, Sequence[Fact]]:
-    """Return the facts of a kind about symbols, each in the last version known at `now`."""
+    """Return one kind of facts about symbols within a range of dates each, in the last version known at `now`."""
     days_text = json.dumps({symbol: [day.isoformat() for day in span] for symbol, span in spans.items()})
     newest: dict[tuple[str, str], str] = {}
     for symbol, identity, body in database.execute(STORED, (days_text, kind, time_text(now))):

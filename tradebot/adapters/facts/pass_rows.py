@@ -39,12 +39,13 @@ Old = tuple[float | None, int]
 
 
 class Alike(NamedTuple):
-    """Candidates of one pass with the same end.
+    """A group of candidates of one pass that ended in the same way.
 
-    `strategy` proposed them; `gate`, its `about` and `place`, and `reason` are of the first decision that refused them;
-    `then` is the reason of the next one. `above` and `then_above` say whether their numbers were above zero. `unknown`
-    is the id of an order with an unknown outcome. `nearest` is the position in the pass of the candidate that came
-    closest to passing, with its distance and symbol; `oldest` is the one with the oldest data, with its age.
+    `strategy` proposed them; `gate`, `about`, `place` and `reason` describe the first decision that refused them, and
+    `then` is the reason of the next refusal. `above` and `then_above` say whether the observed numbers of these two
+    decisions were above zero. `unknown` is the id of an order with an unknown outcome. `nearest` is the position in the
+    pass of the candidate that came closest to passing, with its distance and symbol; `oldest` is the one with the
+    oldest data, with its age.
     """
 
     strategy: str
@@ -178,7 +179,7 @@ def _merge_sums(
 
 
 def sums_of(database: CacheConnection, passes: Collection[int]) -> Iterable[tuple[int, list[Any]]]:
-    """Yield the summaries of each pass; they are computed for passes that an earlier version of this program wrote."""
+    """Yield the summaries of each pass; compute them for passes written by an earlier version of this program."""
     rows = database.execute(SUMS, (json.dumps(list(passes)),)).fetchall()
     yield from zip([number for number, _ in rows], json.loads(f"[{','.join(body for _, body in rows)}]"), strict=True)
     if lacking := sorted(set(passes) - {number for number, _ in rows}):
@@ -192,7 +193,7 @@ ALWAYS = CycleRecord.__struct_fields__.index("margin")
 
 
 def write_passes(folder: Path, cycles: Iterable[CycleRecord]) -> None:
-    """Create a folder's file of facts with these passes, each of which has its own id."""
+    """Create a folder's facts file with these passes, each with a different id."""
     path = folder / FACTS
     database, _ = FILE.start_over(path)
     with closing(database), FILE.translate_errors(path):
@@ -335,9 +336,9 @@ def rows_of_symbol(
 
 
 def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
-    """Return candidates by pass number; a pass without any has an empty list.
+    """Return the candidates by pass number; a pass without candidates has an empty list.
 
-    Raise DamagedError if a pass was written with more of them, because then two pages of the file were swapped. A
+    Raise DamagedError if a pass was written with more candidates, because then two pages of the file were swapped. A
     single damaged candidate only counts as missing.
     """
     query_values = (json.dumps(list(passes)),)
@@ -365,7 +366,7 @@ def _unpack_records(rows: Sequence[tuple[int, str]]) -> Mapping[int, list[Candid
 
 
 def with_candidates(cycle: CycleRecord, candidates: Sequence[CandidateRecord]) -> CycleRecord:
-    """Return a pass with its candidates."""
+    """Return a pass with these candidates."""
     return replace(cycle, candidates=tuple(candidates))
 
 
@@ -382,12 +383,12 @@ def pass_at(
 
 
 def was_judged(database: sqlite3.Connection, symbol: str) -> bool:
-    """Return True if any candidate for a symbol is recorded, however old."""
+    """Return True if any evaluated candidate for a symbol is recorded, however old."""
     return database.execute("SELECT 1 FROM candidates WHERE symbol = ? LIMIT 1", (symbol,)).fetchone() is not None
 
 
 def sessions_beside(database: sqlite3.Connection, job: str, session: date) -> tuple[date | None, date | None]:
-    """Return the nearest sessions before and after the given one with recorded passes of a job."""
+    """Return the nearest earlier and later sessions that have recorded passes of a job."""
     midnight = datetime(session.year, session.month, session.day, tzinfo=UTC)
     query_values = (BEFORE, midnight + APART), (AFTER, midnight - APART)
     rows = [database.execute(query, (job, session.isoformat(), time_text(at))).fetchone() for query, at in query_values]

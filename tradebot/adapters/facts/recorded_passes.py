@@ -1,7 +1,7 @@
-"""Store each pass's inputs and decisions so that it can be replayed. Nothing depends on it, and no pass waits for it.
+"""Store each pass's inputs and decisions for replays. Nothing depends on these records, and no pass waits for them.
 
 Data that many passes share, such as orders and listings, is stored once per session under the digest of its content. A
-record's checksum covers the pass's id and everything in it, so that damage shows for each pass.
+record's checksum covers the pass's id and all of its content, so that damage can be attributed to a pass.
 """
 
 import json
@@ -55,7 +55,7 @@ class KeptPass(Struct, frozen=True):
 
 
 class KeptPasses:
-    """The records of passes in a state folder, for the last `sessions` sessions; with 0, none are stored.
+    """The recorded passes of a state folder, for the last `sessions` sessions; with 0, nothing is recorded.
 
     The file is created with the first record. `remembered` has the shared parts that this process has written.
     """
@@ -73,7 +73,7 @@ class KeptPasses:
 
     @property
     def keeps(self) -> bool:
-        """Return True if records are stored."""
+        """Return True if passes are recorded."""
         return self._sessions > 0
 
     def close(self) -> None:
@@ -94,13 +94,13 @@ class KeptPasses:
             self.not_kept(record.id, record.at, str(failed))
 
     def not_kept(self, name: str, at: datetime, why: str) -> None:
-        """Emit an event that a pass couldn't be recorded, once until a pass is recorded again."""
+        """Emit an event that a pass couldn't be recorded, once until recording succeeds again."""
         if not self._failing:
             self._failing = True
             self._events.emit(EventKind.PASS_NOT_KEPT.at(at, {"pass": name, "message": why}))
 
     def passes(self, session: date | None = None) -> Sequence[KeptPass]:
-        """Return the recorded passes of a session, or all, oldest first; OperatorError if the file is damaged."""
+        """Return a session's recorded passes, or all, oldest first; raise OperatorError if the file is damaged."""
         query = "SELECT id, session, at, version FROM passes WHERE ?1 IS NULL OR session = ?1 ORDER BY session, at, id"
         passes = self._read(query, (session and session.isoformat(),))
         return [KeptPass(name, date.fromisoformat(day), parse_time(at), version) for name, day, at, version in passes]

@@ -1,4 +1,5 @@
-"""Define the tables of the facts file. Facts only explain, so a damaged file is moved aside and the bot continues.
+"""Define the tables of the facts file. Facts only explain decisions, so a damaged file is moved aside and the bot
+continues.
 
 The small tables are read and written here: each session's comparison with its backtest, the registry's symbols and last
 discovery, and the check of each reply.
@@ -41,20 +42,20 @@ ANY = """SELECT 1 FROM checks JOIN intakes ON intake = sequence
 
 
 def write_check(database: sqlite3.Connection, reply: int | None, intake: Intake) -> None:
-    """Store the findings about a stored reply, if its rows were checked."""
+    """Store what the check of a stored reply found, if its rows were checked."""
     if intake.nulls is not None:
         texts, nulls = json_text([pack(finding) for finding in intake.findings]), json_text(dict(intake.nulls))
         database.execute("INSERT INTO main.checks (intake, found, nulls) VALUES (?, ?, ?)", (reply, texts, nulls))
 
 
 def suspicious_replies(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return the newest reply with rows about each kind and symbol; empty if no reply in the period has a finding."""
+    """Return the newest reply with rows for each kind and symbol; empty if no reply in the period has a finding."""
     row = database.execute(ANY, (time_text(since), time_text(now))).fetchone()
     return newest_checks(database, since, now) if row else ()
 
 
 def newest_checks(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return the newest reply with rows about each kind and symbol in a period."""
+    """Return, for each kind and symbol, the newest reply with rows in a period."""
     return tuple(
         CheckedReply(
             endpoint,

@@ -1,4 +1,4 @@
-"""Stay within the flow source's quota in all of a bot's processes, so that the source never refuses a request.
+"""Keep all processes of a bot within the flow source's quota, so that the source never refuses a request.
 
 One-shot runs from cron make no more requests than one `serve`. The source's replies correct the day's count, because
 others may use the same key. If the file is lost or damaged, the minute starts with no requests left and refills at its
@@ -68,11 +68,11 @@ def next_quota_day(now: datetime) -> datetime:
 
 
 class KeptQuota:
-    """Count requests and wait, so that the source never refuses one for exceeding its quota.
+    """Count requests and wait before sending them, so that the source never refuses one for exceeding its quota.
 
-    It allows bursts and a long-run rate within the quota, which is None for a source without one. In either case it
-    follows the source's replies. `now` returns trading time. With a file, other and later processes continue from the
-    stored state. Without known state, the minute starts with no requests left. If the file can't be written, each
+    It allows bursts and a long-run rate within the quota; a source without a quota has None. In both cases the source's
+    replies correct the count. `now` returns trading time. With a file, other and later processes continue from the
+    stored state. If the state is unknown, the minute starts with no requests left. If the file can't be written, each
     process applies the quota by itself.
     """
 
@@ -93,8 +93,8 @@ class KeptQuota:
         self._last: QuotaLevel | None = None
 
     def take(self) -> None:
-        """Take one request, waiting up to a minute for it; raise AllowanceSpentError, taking none, if that isn't
-        enough.
+        """Take one request from the quota, waiting up to a minute; if that isn't enough, raise AllowanceSpentError and
+        take none.
         """
         self._await_release()
         if self._allowance is None:
@@ -117,7 +117,7 @@ class KeptQuota:
     def correct(self, quota: Quota, at: datetime, wait_s: float | None) -> None:
         """Correct the count from a reply at trading time `at`; with `wait_s`, send nothing until that time has passed.
 
-        The source also counts others' requests with the same key.
+        The source's count includes requests that other programs send with the same key.
         """
 
         def correct(level: QuotaLevel) -> QuotaLevel:

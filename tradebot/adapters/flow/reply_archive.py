@@ -1,6 +1,6 @@
 """Store the flow source's raw replies, compressed, so that a session can be scored again from the same data.
 
-They are only for explanation: if a reply can't be stored, an event says so, and the pass continues.
+Trading doesn't need them: if a reply can't be stored, an event says so, and the pass continues.
 """
 
 import json
@@ -54,7 +54,7 @@ class KeptSession(Struct, frozen=True):
 
 
 class KeptReply(Struct, frozen=True):
-    """One raw reply that arrived `at`; `page` parses its rows."""
+    """One raw reply, which arrived `at`; `page` parses its rows."""
 
     at: datetime
     kind: str
@@ -116,7 +116,7 @@ class KeptReplies:
     def replies(self, kinds: Collection[str], sessions: tuple[date, date], until: datetime) -> Iterator[KeptReply]:
         """Yield the replies of some kinds about sessions, first and last included, in order of arrival.
 
-        OperatorError if the file is damaged.
+        Raise OperatorError if the file is damaged.
         """
         names = json.dumps(sorted(kinds))
         rows = self._read(

@@ -55,7 +55,7 @@ class FlowStream:
         self._kept = KeptOpen(address, self, self._patience, monotonic)
 
     def take(self) -> StreamRows:
-        """Return the rows received since the last call, without waiting; OperatorError if the key is refused."""
+        """Return the rows received since the last call, without waiting; raise OperatorError if the key is refused."""
         with self._lock:
             if self._refusal is not None:
                 raise self._refusal
@@ -63,11 +63,11 @@ class FlowStream:
             return StreamRows(rows, self._joined, self._up, self._lost, self._problem)
 
     def renew(self) -> None:
-        """Reconnect, because the connection doesn't deliver as expected."""
+        """Reconnect, because the connection doesn't deliver rows as expected."""
         self._kept.renew()
 
     def close(self) -> None:
-        """Close the connection and end the thread; a connection that is still opening ends by itself."""
+        """Close the connection and end the thread; a connection that is still being opened closes on its own."""
         self._kept.close()
 
     def on_connection_end(self, problem: str, status: int | None) -> bool:

@@ -38,10 +38,10 @@ from tradebot.model.flow import Allowance, FlowPage, Quota
 
 
 class UnhurriedSession:
-    """Connections that stay open between requests, with timeouts and without retries.
+    """Keeps connections open between requests, with timeouts and without retries.
 
-    This is the transport of a `requests` session without the rest, which would store cookies, read proxies and
-    passwords from the environment, and read a redirect's body without a limit.
+    It uses only the transport of a `requests` session: the session itself would store cookies, read proxies and
+    passwords from the environment, and read a redirect's body without a size limit.
     """
 
     def __init__(self, bounds: RequestBounds) -> None:
@@ -71,11 +71,11 @@ _LONGEST_HOLD_S = 3600
 class UnusualWhales:
     """The client of Unusual Whales, for any kind of facts.
 
-    `allowance` is the plan's limit, None for a source without one. `now` returns trading time, which the allowance
+    `allowance` is the plan's limit, or None if the source has no limit. `now` returns trading time, which the allowance
     needs; it isn't called for a source without a limit. Once the day's requests are used up, further ones fail without
     a request until the allowance renews at 20:00 New York time. `quota_file` shares the remaining quota with other
     processes. `sleep` waits until the next request is allowed. `heard` gets each reply before it is used. `told_at`
-    returns a reply's time, if it has one.
+    returns the time that a reply states, if any.
     """
 
     def __init__(
@@ -230,7 +230,7 @@ def _error_message(answer: HttpReply) -> str:
 
 
 def quota_of(headers: Mapping[str, str]) -> Quota:
-    """Return the reply's quota figures; None for each missing one."""
+    """Return the quota figures in the reply's headers; None for each missing one."""
     return Quota(
         used_today=_count(headers, "x-uw-daily-req-count"),
         daily_limit=_count(headers, "x-uw-token-req-limit"),

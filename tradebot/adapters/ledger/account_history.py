@@ -1,4 +1,5 @@
-"""The complete history of an account: fills and cash movements, checked row by row, and the orders behind fills.
+"""Read the complete history of an account: fills and cash movements, checked row by row, and the orders that led to the
+fills.
 
 The totals of the oldest fills are stored as a checkpoint, so that readers needn't add up all of them. The checkpoint
 includes the combined checksum of its fills' rows. A reader adds the checksums of all later rows, and compares the
@@ -64,7 +65,7 @@ NEWEST_KEPT = """SELECT at FROM fills INDEXED BY fills_by_time
 
 
 class Checkpoint(NamedTuple):
-    """The totals of the fills up to the time `at`, and the combined checksum of their rows."""
+    """The totals of all fills up to the time `at`, and the combined checksum of their rows."""
 
     at: str
     sum: str
@@ -98,7 +99,7 @@ FORM = 1
 class FillTotals:
     """The totals of all fills, starting from the checkpoint if there is one.
 
-    A checkpoint leaves out the newest `left_out` fills; smaller numbers are for small books.
+    A checkpoint leaves out the newest `left_out` fills.
     """
 
     left_out: int = LEFT_OUT
@@ -115,7 +116,9 @@ class FillTotals:
             return self._current_checkpoint().totals
 
     def keep_totals(self) -> None:
-        """Write a new checkpoint if readers have too much to add up, or if the current one doesn't match."""
+        """Write a new checkpoint if readers have too many fills to add up, or if the current checkpoint doesn't
+        match.
+        """
         with self._file.reading():
             checkpoint, (fills, _) = self._checkpoint(), self._sealed_count_and_sum()
             ((later,),) = self._file.rows(COUNT_LATER, (checkpoint.at,))
@@ -252,10 +255,10 @@ MARKS = "SELECT strategy, symbol, opened_at, price, worst FROM high_water WHERE 
 
 
 class Behind(NamedTuple):
-    """The orders and stops behind an account's fills.
+    """The orders and stops to which an account's fills belong.
 
-    `sent` has the known orders by venue id, each with the intents that it came from, nearest first. `stops` has the
-    accepted protective stops in sending order.
+    `sent` has the known orders by venue id, each with the intents that led to it, nearest first. `stops` has the
+    accepted protective stops in the order in which they were sent.
     """
 
     sent: Mapping[str, OrderSent]
@@ -263,7 +266,7 @@ class Behind(NamedTuple):
 
 
 class AccountHistory:
-    """Read the data for performance reports; raise DamagedBooksError naming a changed row."""
+    """Reads the data for performance reports; raises DamagedBooksError naming a changed row."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -283,7 +286,7 @@ class AccountHistory:
         return tuple(sorted(owned_fills, key=lambda owned: owned.fill.at))
 
     def cash_movements(self) -> tuple[CashMovement, ...]:
-        """Return every cash movement that no fill explains, in the order of the books.
+        """Return every cash movement that isn't part of a fill, in the order in which they were booked.
 
         Its time is the broker's if known, otherwise when it was booked.
         """
@@ -304,7 +307,7 @@ class AccountHistory:
         )
 
     def check_others(self) -> None:
-        """Check the opening cash, acknowledged positions and notes against their rows' checksums."""
+        """Check the opening cash, acknowledged positions and notes against the checksums of their rows."""
         for table, query in OTHERS.items():
             for _ in self._check_rows(table, query):
                 pass
@@ -312,7 +315,7 @@ class AccountHistory:
     def behind(self, venue_ids: Collection[str]) -> Behind:
         """Return the known orders with these ids, the intents behind them, and every protective stop.
 
-        An intent is behind an order if it created the order, one that the order replaced, or its parent.
+        These are the intents that created the order, an order that it replaced, or its parent.
         """
         orders, before, parents = dict[str, FilledOrder](), dict[str, str](), dict[str, str]()
         for venue_id, name, replaced_by, parent, stop_price, arrival_mid in self._check_rows("orders", ORDERS):
@@ -353,7 +356,7 @@ class AccountHistory:
         return requests, tuple(sorted(stops, key=lambda stop: stop.at))
 
     def gave_way(self) -> tuple[GaveWay, ...]:
-        """Return the closing orders of displaced positions, with the decisions behind them, oldest first."""
+        """Return the orders that closed displaced positions, with the decisions that led to them, oldest first."""
         return tuple(
             GaveWay(
                 decode_cached(Intent, intent),
@@ -403,11 +406,11 @@ class _Said(NamedTuple):
 
     @property
     def is_stop(self) -> bool:
-        """Return True if its order was a protective stop."""
+        """Return True if the order was a protective stop."""
         return self.stop_price is not None and self.purpose == _PROTECT and self.operation != _CANCEL
 
     def order_request(self, client_order_id: str) -> OrderRequested:
-        """Return the order data that figures about fills need."""
+        """Return the order data needed to compute a fill's figures."""
         return OrderRequested(
             client_order_id,
             parse_time(self.at),

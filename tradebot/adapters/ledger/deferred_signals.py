@@ -1,7 +1,7 @@
 """Defer signals that end the process until SQLite has finished.
 
-SQLite calls Python functions and swallows their exceptions. If a signal handler raised in one, the signal would be lost
-and the statement would fail. Transactions are short, so signals wait for their end.
+SQLite calls Python functions and swallows their exceptions. If a signal handler raised in such a function, the signal
+would be lost and the statement would fail. Transactions are short, so signals wait until a transaction ends.
 """
 
 from contextvars import ContextVar
@@ -23,17 +23,19 @@ def interrupt(error: BaseException) -> None:
 
 
 def begin() -> None:
-    """Clear the signals of an earlier command of this process."""
+    """Discard the signals that an earlier command of this process received."""
     _met.set(None)
 
 
 def pending_signal() -> BaseException | None:
-    """Return the exception of a signal, if any; a library may have replaced it by one of its own, as pydantic does."""
+    """Return the exception of a pending signal, if any; a library such as pydantic may have replaced it with
+    its own.
+    """
     return _met.get()
 
 
 class DeferredSignals:
-    """Delay the exceptions of signal handlers until the block ends."""
+    """A context manager that delays signal handlers' exceptions until its block ends."""
 
     def __enter__(self) -> None:
         """Start to delay exceptions of signal handlers."""
@@ -52,5 +54,5 @@ _HOLDING = DeferredSignals()
 
 
 def defer_signals() -> DeferredSignals:
-    """Return a context in which no signal interrupts the work; a deferred one ends the process right after it."""
+    """Return a context in which no signal interrupts the work; a deferred signal ends the process right afterward."""
     return _HOLDING

@@ -1,4 +1,6 @@
-"""Restore the ledger from before an upgrade, for an earlier program that can't read the upgraded one."""
+"""Restore the ledger from before an upgrade, for an earlier version of the program that can't read the upgraded
+file.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ COMPUTED = frozenset({"row_sum", "rows"})
 
 
 def put_back(folder: Path, form: Form = FORM) -> Path | None:
-    """Restore the ledger's copy from before the upgrade; the upgraded one stays beside it, named by its version.
+    """Restore the ledger's copy from before an upgrade; the upgraded file stays next to it, with its version in its
+    name.
 
     The caller holds all locks of the folder. Return the copy used, or None if the ledger isn't of a later version.
     Raise OperatorError if the copy lacks later writes.

@@ -1,6 +1,6 @@
 """An open ledger file with its journal: transactions, queries, and the order in which writes become durable.
 
-The stores beside this module each read and write a few tables through it. None of them opens a file itself.
+Each store in this package reads and writes a few tables through this file. None of the stores opens a file itself.
 """
 
 import os
@@ -33,7 +33,7 @@ FEW = 2
 
 
 def describe_damage(problems: Sequence[str]) -> str:
-    """Say that the ledger is damaged, with the first problems that SQLite or its checksums found."""
+    """Return the message that the ledger is damaged, with the first problems that SQLite or the checksums found."""
     # SQLite begins with a line that only names the database.
     lines = [line for problem in problems for line in problem.splitlines() if not line.startswith("***")]
     more = f"; and {len(lines) - FEW:,} more" if lines[FEW:] else ""
@@ -180,7 +180,7 @@ class LedgerFile(AccountRows):
             self._journal = None
 
     def check_whole(self) -> None:
-        """Read and check the whole journal and ledger before risk may be added again.
+        """Read and check the whole journal and ledger, before a command may allow risk again.
 
         Raise OperatorError, exit 3, if the books were rebuilt and not accepted yet.
         """
@@ -196,7 +196,7 @@ class LedgerFile(AccountRows):
             )
 
     def rebuilt(self) -> str | None:
-        """Return the name of the rebuild that a person has yet to accept; None if there is none."""
+        """Return the name of a rebuild that the user hasn't accepted yet; None if there is none."""
         with read_from(self.path):
             ((name,),) = self.rows("SELECT rebuilt FROM book WHERE account = ?")
         return None if name is None else str(name)
@@ -217,7 +217,7 @@ class LedgerFile(AccountRows):
             return head
 
     def check(self) -> None:
-        """Read and check ledger and journal, unless they are unchanged since this was last done today.
+        """Read and check ledger and journal, unless they are unchanged since they were last checked today.
 
         Raise like `check_pages` and `check_journal`.
         """
@@ -246,15 +246,15 @@ class LedgerFile(AccountRows):
             self.database.execute("PRAGMA shrink_memory")
 
     def keep_custody(self, *, patient: bool = False) -> None:
-        """Record for other processes that the books are intact, if this one has checked them; `patient` may wait
+        """Record for other processes that the books are intact, if this process has checked them; `patient` may wait
         briefly.
         """
         self._custody.keep(patient=patient)
 
     def glance(self) -> None:
-        """Read the whole ledger if it has changed since the last full read, unless it is too large.
+        """Read the whole ledger if it has changed since the last full check, unless it is too large.
 
-        A pass checks the books before deciding anything from them; a mere reader mustn't wait that long. Raise like
+        A pass checks the books before it decides anything; a command that only reads mustn't wait that long. Raise like
         `check_pages`.
         """
         # With its own note in memory, because readers write none.
@@ -279,10 +279,10 @@ class LedgerFile(AccountRows):
         return int(version)
 
     def check_pages(self) -> None:
-        """Read every page and row of the ledger; raise DamagedBooksError if a row was changed.
+        """Read every page and row of the ledger; raise DamagedBooksError for a changed row.
 
-        SQLite reports an unreadable page like a damaged one, so a damaged file is read twice: TemporaryError means that
-        the disk couldn't be read.
+        SQLite reports an unreadable page as damage, so a damaged file is read twice. Raise TemporaryError if the disk
+        couldn't be read.
         """
         pages = self._not_as_written()
         if pages:
@@ -319,7 +319,7 @@ class LedgerFile(AccountRows):
 
     @contextmanager
     def begin_with(self) -> Iterator[None]:
-        """Like `in_one_write`, but compute each row's checksums only once; for new books with an existing past."""
+        """Like `in_one_write`, but compute each row's checksum only once; for new books that start with a history."""
         with self.in_one_write(), ledger_sums.summed_at_end(self.database, TABLES):
             yield
 
@@ -384,7 +384,7 @@ class LedgerFile(AccountRows):
             return journal.Head(int(sequence), str(digest))
 
     def seal(self) -> None:
-        """Sync the journal before the commit, and store how far it must reach."""
+        """Sync the journal before the commit, and store up to which record it must reach."""
         if self._journal is not None and not self._in_one_write:
             self.execute(
                 "UPDATE book SET journal_sequence = ?, journal_hash = ? WHERE account = ?",

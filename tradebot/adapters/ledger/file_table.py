@@ -1,4 +1,4 @@
-"""The ledger's file as tables of one account's rows."""
+"""Access the ledger's file as tables of one account's rows."""
 
 from collections.abc import Callable, Collection, Iterable
 from datetime import date, datetime
@@ -16,7 +16,7 @@ GREATEST = "\U0010ffff"
 
 
 class FileTable(Generic[Row]):
-    """The rows of one account in the ledger's file."""
+    """The rows of one account in one of the ledger's tables."""
 
     def __init__(self, file: AccountRows, kind: TableKind[Row]) -> None:
         self._file = file
@@ -89,7 +89,7 @@ class FileTable(Generic[Row]):
         return next(filter(suits, (self._kind.of_row(*row) for _, *row in rows)), None)
 
     def query(self, index: str, where: str) -> str:
-        """Return the query for the rows that match a condition, using an index."""
+        """Return the query for this table's rows that match a condition, using an index."""
         return self._select(index, where, self._kind.order)
 
     def _query_rows(self, index: str, where: str, values: Iterable[Any]) -> dict[int, Row]:
@@ -128,7 +128,7 @@ def _update(table: str, columns: tuple[str, ...], named: str) -> str:
 
 
 def to_column(value: Any) -> Any:
-    """Convert a value to its column form."""
+    """Convert a value to the form in which a column stores it."""
     if isinstance(value, datetime):
         return time_text(value)
     if isinstance(value, date):

@@ -1,4 +1,6 @@
-"""The ledger's money records other than orders: the opening balance, fills, cash, and the marks of positions."""
+"""Store the ledger's money records other than orders: the opening balance, fills, cash, and the best and worst prices
+of positions.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -63,7 +65,7 @@ OLDEST_FIRST = attrgetter("fill.at")
 
 
 class SqliteMoney(Foreign):
-    """The records from which positions and cash are computed."""
+    """Stores the records from which positions and cash are computed."""
 
     _fills_read: tuple[int, tuple[OwnedFill, ...]] = (0, ())
     """The number of the last fill that was read, and all fills up to it."""

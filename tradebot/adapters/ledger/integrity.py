@@ -1,13 +1,13 @@
-"""Detect changed, lost or added rows of the ledger, and whether the books are unchanged since their last full read.
+"""Detect changed, lost or added ledger rows, and whether the books are unchanged since they were last read completely.
 
 Reading years of books takes seconds, which a pass can't wait for each time. So a process that reads ledger and journal
 completely notes both files' stats: device, inode, size, and the times of their last changes. Each of our own writes
 updates the note. As long as the files match it, nobody else has written to them: the system itself sets the time of a
 file's last status change, so edited, copied and restored files all show.
 
-A note can't reveal a bit that flips on the disk without a write. So it is valid only for the UTC day on which the books
-were read, and only until the machine restarts; without a valid note, the books are read completely. Commands that may
-add risk again (`unhalt`, `live`) and `doctor` always read everything.
+File stats don't reveal a bit that flips on the disk without a write. So it is valid only for the UTC day on which the
+books were read, and only until the machine restarts; without a valid note, the books are read completely. Commands that
+may add risk again (`unhalt`, `live`) and `doctor` always read everything.
 
 Every row of the ledger has a checksum, and there is a count of all rows. SQLite's own check covers the structure of its
 pages but not their content, so it misses a flipped bit inside a text. Triggers write the checksums with a function that
@@ -57,13 +57,13 @@ UNCOUNT = f"UPDATE {COUNTED_IN} SET rows = rows - ? WHERE account = ?"  # noqa: 
 
 
 def install(database: sqlite3.Connection) -> None:
-    """Register the function that the triggers call; every connection needs it before it writes."""
+    """Register the checksum function that the triggers call; every connection needs it before it writes."""
     database.create_function(SUM, -1, _sum, deterministic=True)
     database.create_function(COMBINED, -1, combine_checksums, deterministic=True)
 
 
 def combine_checksums(*sums: str) -> str:
-    """Combine checksums regardless of order; the same checksum twice cancels itself out."""
+    """Combine checksums in any order; two equal checksums cancel each other out."""
     total = 0
     for checksum in sums:
         total ^= _bits(checksum)
@@ -79,7 +79,7 @@ def _bits(text: str) -> int:
 
 
 def triggers(tables: Iterable[str]) -> Iterator[str]:
-    """Yield the triggers that maintain checksums and row count, for each `CREATE TABLE` among the given statements."""
+    """Yield the triggers that maintain checksums and the row count, for each `CREATE TABLE` statement given."""
     texts = dict(name_statements(tables))
     for table, statement in texts.items():
         yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in texts)
@@ -99,16 +99,16 @@ def _triggers_of(table: str, statement: str, *, sealed: bool) -> Iterator[str]:
 
 
 def rewrite(table: str, statement: str) -> str:
-    """Return the statement that recomputes a table's row checksums, given the one that creates the table."""
+    """Return the statement that recomputes a table's row checksums, given the statement that creates the table."""
     return f"UPDATE {table} SET {SUM} = {call(table, columns_of(statement), '')}"  # noqa: S608 - our own names
 
 
 @contextmanager
 def summed_at_end(database: sqlite3.Connection, tables: Sequence[str]) -> Iterator[None]:
-    """Compute checksums, counts and totals once at the end of a block, as single writes would have left them.
+    """Compute checksums, counts and totals once at the end of a block, with the same result as single writes.
 
-    Only for a new ledger, inside the transaction that fills it: elsewhere, damage would get a valid checksum. If the
-    block fails, the transaction must be rolled back.
+    Use this only for a new ledger, inside the transaction that fills it: in an existing ledger, damaged rows would get
+    a valid checksum. If the block fails, the transaction must be rolled back.
     """
     ((rows,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - our own name
     assert rows <= 1, "a new ledger has no row but the one with the totals of fills"
@@ -202,14 +202,14 @@ SIZE = 2
 
 
 class FileStats(NamedTuple):
-    """The stats of ledger and journal."""
+    """The file stats of ledger and journal."""
 
     ledger: File
     journal: File
 
     @property
     def changed_ns(self) -> int:
-        """Return when the later of the two was last changed."""
+        """Return when ledger or journal last changed, whichever is later, in nanoseconds."""
         return max(self.ledger[-1], self.journal[-1])
 
 
@@ -226,14 +226,14 @@ class Custody:
         "Whether this process has read the books itself, rather than trusting the folder's note."
 
     def look(self) -> FileStats | None:
-        """Return the files' present stats; None if one is missing."""
+        """Return the current stats of both files; None if one is missing."""
         try:
             return FileStats(_file(self._folder / LEDGER), _file(self._folder / JOURNAL))
         except OSError:
             return None
 
     def unbroken(self, version: int) -> bool:
-        """Return True if the files are as noted; `version` changes whenever another connection has written."""
+        """Return True if both files still match the note; `version` changes whenever another connection has written."""
         now = self.look()
         if now is None:
             return False
@@ -250,14 +250,14 @@ class Custody:
         return self._day == _today()
 
     def begin(self, stats: FileStats | None, version: int) -> None:
-        """Record that the books were completely read, if the files are unchanged since the stats in `stats`."""
+        """Note that the books were completely read, if the files still have the stats in `stats`."""
         if stats is not None and stats == self.look():
             self._seen, self._day, self._version, self.read_here = stats, _today(), version, True
 
     def carry_on(self, before: int, version: Callable[[], int]) -> None:
-        """Update the note after one of our own writes; the files matched it before.
+        """Update the note after one of our own writes, before which the files matched it.
 
-        The note ends if another connection has written since, which changes the version.
+        Drop the note if another connection has written since, which changes the version.
         """
         file_stats = self.look()
         self._seen, self._version = (file_stats, before) if version() == before else (None, None)
@@ -275,8 +275,8 @@ class Custody:
     def keep(self, *, patient: bool = False) -> None:
         """Write the note to the folder for other processes, if the files still match it.
 
-        They accept it only if the last change is old enough. A `patient` caller waits for that, and if the books are
-        large every caller does, so that nobody has to read them completely.
+        They accept it only if the files' last change is old enough. A `patient` caller waits for that; if the books are
+        large, every caller does, so that no process has to read them completely.
         """
         file_stats, boot = self._seen, boot_id()
         if file_stats is None or self._day is None or not boot or file_stats == self._kept or file_stats != self.look():

@@ -53,7 +53,7 @@ BEFORE_ALL = Head(0, GENESIS)
 class JournalRecord(NamedTuple):
     """One record with a correct hash: its payload as JSON bytes, its number, and the previous record's hash.
 
-    `sealed` is the number of the last record that the ledger had committed.
+    `sealed` is the number of the last record that the ledger had committed when this one was written.
     """
 
     kind: str
@@ -107,7 +107,7 @@ class Journal:
         os.close(self._descriptor)
 
     def set_seal(self, sealed: Head) -> None:
-        """Set the last record that the ledger has committed; call this before appending.
+        """Set the number of the last record that the ledger has committed; call this before appending.
 
         If it is neither the previous seal nor the record just synced, another process wrote or the ledger was replaced,
         and the journal is read again from that record on.
@@ -215,10 +215,10 @@ class Journal:
 
 
 def records(path: Path, sealed: int | None = None) -> Iterator[JournalRecord]:
-    """Yield the records of the chain, each checked, without an incomplete last line.
+    """Yield the chain's records, checking each; an incomplete last line is skipped.
 
-    Raise DamagedJournalError with the first record that doesn't match. If `sealed` is given, end at the first one after
-    it that doesn't match, because later ones were never synced.
+    Raise DamagedJournalError for the first record that doesn't match. If `sealed` is given, a mismatch after that
+    record only ends the iteration, because later records were never synced.
     """
     head, lines = BEFORE_ALL, _complete_lines(path)
     for line in lines:
@@ -239,7 +239,7 @@ def shows_later_seal(lines: Iterable[bytes], sealed: int) -> bool:
 
 
 def require_matching(path: Path, sealed: Head, head: Head | None, proven: int) -> None:
-    """Raise if a journal and the ledger beside it don't belong together.
+    """Raise an error unless a journal and the ledger next to it belong together.
 
     `sealed` is the record that the ledger is sealed with, `head` the journal's record of that number, and `proven` the
     newest sealed record that the journal mentions. Raises DamagedJournalError if the journal is too short, and
@@ -286,7 +286,7 @@ def _no_journal(path: Path, error: OSError) -> DamagedJournalError:
 
 
 def cannot_read(path: Path, error: OSError) -> TemporaryError:
-    """Return the error for a journal that exists but can't be read right now."""
+    """Return the error for an existing journal that can't be read right now."""
     return TemporaryError(
         f"The journal {path} can't be read: {error.strerror}.",
         f"run the command again; if it fails again: ls -l {path}",
@@ -315,7 +315,7 @@ def _digest(line: bytes) -> str:
 
 
 def read_line(line: bytes) -> JournalRecord | None:
-    """Return a line's record if its hash is right, otherwise None; skip the slow parsing of the whole line."""
+    """Return a line's record if its hash is right, otherwise None, without parsing the whole line, which is slow."""
     match = LINE.fullmatch(line)
     if match is None or match[7].decode() != (digest := _digest(line)):
         return None

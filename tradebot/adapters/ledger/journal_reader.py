@@ -46,7 +46,7 @@ class Break(NamedTuple):
 
 
 class JournalContent(Struct):
-    """The content of a journal: its complete lines, counted, and the bytes of an incomplete last one.
+    """The content of a journal: how many complete lines it has, and the bytes of an incomplete last line.
 
     `last` is the intact record with the highest number. An incomplete end is left by a crash and isn't damage.
     `found_hashes` has the `wanted` hashes that appear on a line, right or wrong. The chain is intact from the first
@@ -66,7 +66,7 @@ class JournalContent(Struct):
 
     @property
     def whole(self) -> int:
-        """Return the number of records with a correct hash, counting each record number once."""
+        """Return how many records have a correct hash, counting each record number once."""
         return len(self._places)
 
     def add(self, line: JournalLine) -> None:
@@ -97,7 +97,7 @@ class JournalContent(Struct):
                 remaining -= copy.write(block)
 
     def move(self, target: Path) -> None:
-        """Rename the file and read it from its new path from now on."""
+        """Rename the file; later reads use its new path."""
         with around("journal_reader.move"):
             self.path.rename(target)
         self.path = target
@@ -159,7 +159,7 @@ def _read(length: JournalContent, file: BinaryIO, size: int, each: Callable[[Jou
 
 
 def rebuilds(path: Path) -> Iterator[JournalRecord]:
-    """Yield the records of rebuilds without parsing the others; none if the file can't be read."""
+    """Yield the records of rebuilds without parsing other records; yield nothing if the file can't be read."""
     with suppress(OSError), opened_plain(path, READ_BYTES) as file:
         for text in file:
             record = journal.read_line(text.removesuffix(b"\n")) if REBUILT in text else None
@@ -168,13 +168,13 @@ def rebuilds(path: Path) -> Iterator[JournalRecord]:
 
 
 def last_hash(path: Path) -> str | None:
-    """Return the hash written in the last complete line, without reading the others; None if there is none."""
+    """Return the hash in the last complete line, without reading other lines; None if there is no line."""
     line = _last_line(path)
     return _hash_of(line) if line else None
 
 
 def last_record(path: Path) -> JournalRecord | None:
-    """Return the record of the last complete line, without reading the others; None if it is damaged or missing."""
+    """Return the record in the last complete line, without reading other lines; None if it is damaged or missing."""
     line = _last_line(path)
     return journal.read_line(line) if line else None
 

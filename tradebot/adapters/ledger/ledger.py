@@ -130,7 +130,7 @@ LONGEST = 240_000
 
 
 class Baselines:
-    """The approved configurations of one account; the last one is in force."""
+    """The accepted configurations of one account; the last one is in force."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -174,7 +174,7 @@ def _baseline(body: str, who: str, at: str) -> Baseline:
 
 
 class StoredPromotions:
-    """The promotions of one account's strategies; the last row of each counts."""
+    """The promotions of one account's strategies; each strategy's last row counts."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -234,7 +234,9 @@ LAST_CLAIM = """SELECT session, slot, holder, at FROM slots WHERE account = ? AN
 
 
 class LedgerStores(SqliteOrders, SqliteMoney, SqlitePasses, TradeNotes):
-    """The parts that ledgers of files and of backtests share: all but the trading state and totals of fills."""
+    """The stores that a file ledger and a backtest's ledger share: all but the trading state and the totals of
+    fills.
+    """
 
     def __init__(self, books: AccountTables) -> None:
         SqliteMoney.__init__(self)
@@ -243,7 +245,7 @@ class LedgerStores(SqliteOrders, SqliteMoney, SqlitePasses, TradeNotes):
 
 
 class SqliteLedger(LedgerStores, TradingStates, FillTotals):
-    """The ledger of a state folder; writing needs the folder's lock, reading none."""
+    """The ledger of a state folder; writing to it needs the folder's lock, reading needs no lock."""
 
     def __init__(self, file: TableFile) -> None:
         LedgerStores.__init__(self, file)
@@ -290,9 +292,9 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
         return SlotClaim(job, date.fromisoformat(session), slot, by, parse_time(at), won=False)
 
     def forget(self) -> None:
-        """Clear the cache of parsed rows; a pass reads the ones it needs again.
+        """Clear the cache of parsed rows; a pass reads those that it needs again.
 
-        A process that runs for months would otherwise keep thousands that are no longer needed.
+        Otherwise a process that runs for months would cache thousands of rows that are no longer needed.
         """
         rows.forget()
         tables.forget()
@@ -361,7 +363,7 @@ class Tallies:
         return int(count)
 
     def ending(self) -> frozenset[str]:
-        """Return the venue ids of working orders whose cancel the venue has acknowledged."""
+        """Return the venue ids of working orders for which the venue has acknowledged a cancel."""
         return frozenset(venue_id for (venue_id,) in self._file.rows(ENDING))
 
     def counts(self) -> tuple[int, int]:
@@ -372,7 +374,9 @@ class Tallies:
         return int(intents), int(fills)
 
     def compare_journal(self) -> JournalComparison:
-        """Compare the money rows with the journal; raise OperatorError if either is damaged or the journal is short."""
+        """Compare the money rows with the journal; raise OperatorError if either is damaged or the journal is too
+        short.
+        """
         with translate_errors(self._file.folder / LEDGER):
             problems = [row[0] for row in self._file.database.execute("PRAGMA quick_check(1)")]
         if problems != ["ok"]:

@@ -25,7 +25,7 @@ class MigrationStep(NamedTuple):
     """The step from one version to the next: the statements that create the earlier one, and the change.
 
     The change maintains `book.rows` and the checksums: it creates tables with the triggers of `integrity`. `says`
-    describes it for people.
+    describes the step for users.
     """
 
     tables: tuple[str, ...]
@@ -50,9 +50,10 @@ class Form(NamedTuple):
 
 
 def bring_up(database: sqlite3.Connection, form: Form, keep: Callable[[int], None]) -> None:
-    """Upgrade a ledger step by step, calling `keep` before each one to copy it.
+    """Upgrade a ledger step by step, calling `keep` before each step to copy it.
 
-    A killed process leaves one version or the next. Raise DamagedBooksError if a row was changed.
+    If the process is killed, the file has either the earlier or the next version. Raise DamagedBooksError if a row was
+    changed.
     """
     for version in sorted(form.steps):
         if version_of(database) > version:
@@ -75,7 +76,7 @@ def version_of(database: sqlite3.Connection) -> int:
 
 
 def keep_beside(path: Path, version: int) -> None:
-    """Write a durable copy of a ledger beside it; the caller holds its write lock and has written nothing yet.
+    """Write a durable copy of a ledger next to it; the caller holds its write lock and hasn't written anything yet.
 
     SQLite makes the copy: opening and closing the file directly would release the lock that keeps other writers out.
     """
@@ -97,7 +98,7 @@ def keep_beside(path: Path, version: int) -> None:
 
 
 def free_beside(path: Path, version: int) -> Path:
-    """Return the path for a copy of this version: a numbered name if an earlier upgrade took the plain one."""
+    """Return an unused path for a copy of this version: numbered if an earlier upgrade took the plain name."""
     plain = path.with_name(f"{path.name}-version-{version}")
     names = (plain, *(plain.with_name(f"{plain.name}.{number}") for number in range(2, MOST_COPIES + 1)))
     return next((name for name in names if not os.path.lexists(name)), names[-1])

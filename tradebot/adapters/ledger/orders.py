@@ -30,7 +30,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class SqliteOrders:
-    """Our intents, and the venue's orders that came from them."""
+    """Stores our intents and the venue orders that came from them."""
 
     tables: LedgerTables
 

@@ -1,4 +1,4 @@
-"""Read a ledger's rows as journal records for a rebuild, and manage the rebuild that waits to be accepted."""
+"""Read a ledger's rows as journal records for a rebuild, and record which rebuild awaits the user's acceptance."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from tradebot.adapters.text.canonical import json_text
 
 
 class Journaled(NamedTuple):
-    """Where a ledger stores the records of one kind: table, number, time, and the columns of their payload.
+    """Where a ledger stores one kind of record: the table, and the columns with the number, the time and the payload.
 
     `name` is the column with the record's id, if it has one.
     """
@@ -56,7 +56,7 @@ AS_JOURNALED: Mapping[str, Journaled] = {
 
 
 class JournalRow(NamedTuple):
-    """A record as the journal should have it; `sequence` counts within its kind."""
+    """A record as the journal should have it; `sequence` counts within the record's kind."""
 
     kind: str
     sequence: int
@@ -74,20 +74,22 @@ class RecordIdentity(NamedTuple):
 
 
 class Upkeep:
-    """Read rows as journal records, and record which rebuild is yet to be accepted."""
+    """Reads rows as journal records, and records which rebuild the user hasn't accepted yet."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
     def mark_rebuilt(self, name: str, details: Mapping[str, str | int | None], at: datetime) -> None:
-        """Record that these books come from the rebuild `name`, which a person has yet to accept."""
+        """Record that these books come from the rebuild `name`, which the user hasn't accepted yet."""
         with self._file.write():
             self._file.note("rebuilt", {"name": name, **details}, at)
             self._file.seal()
             self._file.execute("UPDATE book SET rebuilt = ? WHERE account = ?", (name, self._file.account_number))
 
     def accept_rebuilt(self, name: str, who: str, at: datetime) -> None:
-        """Record that a person accepted the rebuilt books; raise AssertionError if another rebuild is waiting."""
+        """Record that the user accepted the rebuilt books; raise AssertionError if a different rebuild awaits
+        acceptance.
+        """
         with self._file.write():
             if self._file.rebuilt() != name:
                 raise AssertionError(f"{name} isn't waiting to be accepted")

@@ -1,6 +1,6 @@
-"""The rows of the ledger's tables, and their journal payloads.
+"""Define the rows of the ledger's tables, and their journal payloads.
 
-Some columns hold JSON text, which is encoded and decoded here; so are lists of names in query parameters.
+This module also encodes and decodes the JSON text in columns and query parameters.
 """
 
 import json
@@ -82,7 +82,7 @@ def parse_json(text: str) -> Any:
 def proven_fill(body: str, origin: str, about: str) -> OwnedFill:
     """Parse a fill whose row's checksum was verified, in a third of the time of `owned_fill`.
 
-    After the checksum, only the form can differ, because an earlier version may have written it.
+    Since the checksum matches, only the form can differ, because an earlier version may have written it.
     """
     try:
         raw = parse_json(body)
@@ -139,12 +139,12 @@ def terms_of_intent(
 
 
 def names(keys: Collection[str]) -> str:
-    """Encode names as one query parameter, which is read with `json_each`."""
+    """Encode names as one query parameter, which the query reads with `json_each`."""
     return json.dumps(list(keys))
 
 
 class StoredOpening(NamedTuple):
-    """The opening balance in USD, when it was written, and how the account settles."""
+    """The opening balance in USD, when it was recorded, and how the account settles."""
 
     cash: Decimal
     at: datetime
@@ -165,7 +165,7 @@ class Promise(NamedTuple):
 
 
 class IntentRow(NamedTuple):
-    """An intent; the terms that it was promised with are written once and never read back from a file."""
+    """An intent's row; the position terms promised with it are written once and never read back from a file."""
 
     record: IntentRecord
     promise: Promise = Promise()
@@ -186,7 +186,7 @@ class IntentRow(NamedTuple):
 
 
 class StoredOrder(NamedTuple):
-    """An order as last reported; promised if it is ours, or a leg of one of ours."""
+    """An order as last reported, with its promise if it is our own order or a leg of one."""
 
     order: Order
     applied_at: datetime
@@ -229,7 +229,7 @@ class CashRow(NamedTuple):
 
     @property
     def entry(self) -> Entry:
-        """Return the booked activity of a row."""
+        """Return the booked activity in a row."""
         fields = self.about, self.kind, self.amount, self.why, self.happened_at, self.symbol, self.sub_kind
         return Entry(*fields, meaning_of(self.kind, self.sub_kind))
 
@@ -265,7 +265,7 @@ def promised_text(intent: str, verdicts: str) -> bytes:
 
 
 def cash_words(row: CashRow) -> Mapping[str, Any]:
-    """Return a cash movement's fields for the journal and its row, without unknown ones."""
+    """Return a cash movement's fields for its journal record and its row, without unknown fields."""
     words = {
         "amount": decimal_text(row.amount),
         "origin": row.origin,
@@ -280,7 +280,7 @@ def cash_words(row: CashRow) -> Mapping[str, Any]:
 
 
 def acknowledged_words(row: AcknowledgedRow) -> Mapping[str, Any]:
-    """Return a foreign position's fields for the journal and its row."""
+    """Return a foreign position's fields for its journal record and its row."""
     quantity = decimal_text(row.quantity)
     return {
         "symbol": row.symbol,

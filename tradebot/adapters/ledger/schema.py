@@ -248,10 +248,10 @@ def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Conn
 def open_database(
     path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEOUT_S, form: Form = FORM
 ) -> sqlite3.Connection:
-    """Return a checked connection; raise OperatorError on any damage, before anything is written.
+    """Return a checked connection; raise OperatorError for any damage, before anything is written.
 
-    `patience_s` is how long each statement waits for another process's transaction, and an upgrade to the `form` for a
-    process that reads an earlier one.
+    `patience_s` is how long each statement waits for another process's transaction, and how long an upgrade to `form`
+    waits for a process that reads the earlier version.
     """
     lost = lost_ledger(path)
     if lost:
@@ -311,7 +311,7 @@ def copy_database(source: Path, target: Path) -> None:
 
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and the file system into errors that a person, or a later run, can act on.
+    """Turn errors of SQLite and the file system into errors that the user, or a later run, can act on.
 
     A signal that ends the process is deferred until the block is done.
     """
@@ -338,9 +338,10 @@ def translate_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def read_from(path: Path) -> Iterator[None]:
-    """Translate errors like `translate_errors`, where only the file's content determines the values.
+    """Translate errors as `translate_errors` does, in a block whose values depend only on the file's content.
 
-    There, a missing value or one of another type is damage too, because the caller can't have caused it.
+    In such a block, a missing value or a value of the wrong type is damage too, because the caller can't have caused
+    it.
     """
     with translate_errors(path):
         try:

@@ -1,4 +1,6 @@
-"""The history of trading states. It has few imports, because `halt` writes here before it loads any other module."""
+"""Store the history of trading states. It has few imports, because `halt` writes here before it loads any other
+module.
+"""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -21,7 +23,7 @@ leg.
 
 
 class HaltHistory:
-    """The rows of halts and reopenings; the caller updates the switch files."""
+    """The recorded trading states; the caller updates the switch files."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -36,10 +38,10 @@ class HaltHistory:
         causes: Iterable[str] | None = (),
         accepted_at: str | None = None,
     ) -> str:
-        """Append a trading state and return it; REDUCE_ONLY doesn't replace FLATTEN, only ACTIVE does.
+        """Append a trading state and return it; REDUCE_ONLY doesn't replace FLATTEN, but ACTIVE does.
 
-        `causes` are the causes of a halt (None if they are unknown), or those that a person accepted by ending it.
-        `accepted_at` is trading time.
+        `causes` are the causes of a halt (None if unknown), or, for ACTIVE, the causes that the user accepted by ending
+        the halt. `accepted_at` is trading time.
         """
         with self._file.write():
             state = "FLATTEN" if state == "REDUCE_ONLY" and self._flattens() else str(state)
@@ -63,6 +65,6 @@ class HaltHistory:
 def opened_history(
     folder: Path, *, read_only: bool = False, patience_s: float = BUSY_TIMEOUT_S
 ) -> Iterator[HaltHistory]:
-    """Open a folder's ledger just for its history of states; raise like `LedgerFile.open`."""
+    """Open a folder's ledger only for its history of trading states; raise like `LedgerFile.open`."""
     with closing(LedgerFile.open(folder, read_only=read_only, patience_s=patience_s)) as file:
         yield HaltHistory(file)

@@ -1,4 +1,4 @@
-"""The trading state: the more restrictive of the switch files and the last row of the history."""
+"""Determine the trading state: the more restrictive of the switch files' state and the last recorded state."""
 
 import json
 from collections.abc import Sequence
@@ -20,14 +20,16 @@ COLUMNS = "state, who, why, at, causes, accepted_at"
 
 
 class TradingStates:
-    """The trading state: whether the bot may open positions, who decided it, and since when."""
+    """The trading state: whether the bot may open positions, who decided so, and since when."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
         self._history = HaltHistory(file)
 
     def trading_state(self) -> TradingStateRecord:
-        """Return the more restrictive of the switch files and the last row; REDUCE_ONLY if they can't be read."""
+        """Return the more restrictive of the switch files' state and the last recorded state; REDUCE_ONLY if either
+        can't be read.
+        """
         files = halt_switch.read(self._file.folder)
         try:
             newest = self._file.newest("trading_states", COLUMNS)
@@ -37,8 +39,8 @@ class TradingStates:
         return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
 
     def set_trading_state(self, new: TradingStateRecord, over: TradingStateRecord | None = None) -> None:
-        """Record a new state: a halt changes the files first; ACTIVE changes them last, and only if the books are
-        intact.
+        """Record a new state. A halt changes the switch files first; ACTIVE changes them last, and only if the books
+        are intact.
 
         If ACTIVE can't be written completely, the previous state is written again.
         """

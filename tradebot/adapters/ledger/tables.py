@@ -1,7 +1,7 @@
-"""The ledger's tables: how a file stores their rows, and how rows are found.
+"""Define the ledger's tables: how a file stores their rows, and how rows are found.
 
-The stores are written once. Their rows are either in a file (`FileTable`) or, for backtests and tests, in memory
-(`MemoryTable`), because SQLite would double the time of a backtest.
+The stores' code is the same for both kinds of table: their rows are either in a file (`FileTable`) or, for backtests
+and tests, in memory (`MemoryTable`), because SQLite would double the time of a backtest.
 """
 
 import json
@@ -45,11 +45,11 @@ Row = TypeVar("Row")
 
 
 class Index(NamedTuple, Generic[Row]):
-    """An index for finding rows by the value that `of` returns; rows for which it is None are left out.
+    """An index for finding rows by the value that `of` returns; rows with the value None are left out.
 
-    `column` is the column or expression with this value in a file, and `named` the file's index. An index with a
-    `condition` instead has the rows that match it, under the value True. Only a `sorted` index can be queried for
-    ranges (`span`).
+    `column` is the column or expression with this value in a file, and `named` is the name of the file's index. An
+    index with a `condition` contains the rows that match it, under the value True. Only a `sorted` index can be queried
+    for ranges (`span`).
     """
 
     of: Callable[[Row], Any]
@@ -84,13 +84,13 @@ class TableKind(NamedTuple, Generic[Row]):
 
 
 class LedgerTable(Protocol[Row]):
-    """The rows of one account. Results have the rows by number, or by their position if the table isn't numbered."""
+    """The rows of one account. Results map numbers to rows, or positions if the table isn't numbered."""
 
     def add(self, row: Row) -> bool:
-        """Append a row; return False and change nothing if there is one with its key."""
+        """Append a row; return False and change nothing if a row with its key exists."""
 
     def put(self, row: Row) -> None:
-        """Write a row, replacing the one with its key, if any."""
+        """Write a row, replacing the row with the same key, if any."""
 
     def drop(self, *key: Any) -> None:
         """Delete the row with this key, if there is one."""
@@ -102,7 +102,7 @@ class LedgerTable(Protocol[Row]):
         """Return the rows with these keys, by key."""
 
     def known_keys(self, keys: Collection[str]) -> frozenset[str]:
-        """Return which of these are keys of rows; the key must be a single column."""
+        """Return which of these keys exist; the key must be a single column."""
 
     def among(self, index: str, values: Collection[Any]) -> dict[int, Row]:
         """Return the rows with one of these values."""
@@ -117,11 +117,11 @@ class LedgerTable(Protocol[Row]):
         """Return the row with a number."""
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
-        """Return the newest row that `suits`, or the one with the greatest value up to `until`."""
+        """Return the newest row that `suits`, or the row with the greatest value up to `until`."""
 
 
 class Wordy(Protocol):
-    """A row with texts that are expensive to build."""
+    """A row whose texts are expensive to build."""
 
     def with_texts(self) -> Self:
         """Return the row with its texts."""
@@ -143,7 +143,7 @@ class AccountTables(Protocol):
         """Return one table."""
 
     def as_written(self, row: Worded) -> Worded:
-        """Return a row with its written texts, which only a file needs."""
+        """Return a row with the texts that are written; only a file needs them."""
 
     def write(self) -> AbstractContextManager[None]:
         """Run one durable transaction; an error inside rolls back all of it."""

@@ -16,9 +16,9 @@ Key = tuple[str, str, PriceKind]
 
 
 class MemoryBars:
-    """Bars, actions and the requested ranges, as SqliteBars stores them in a file.
+    """Stores bars, corporate actions and requested ranges in memory, as SqliteBars does in a file.
 
-    The range of removed bars counts as not requested.
+    If bars are removed, their range counts as not requested.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class MemoryBars:
         ]
 
     def put_actions(self, symbol: str, actions: Sequence[PriceStep]) -> None:
-        """Store a symbol's splits and dividends, replacing all that it had."""
+        """Store a symbol's splits and dividends, replacing all of its earlier ones."""
         self._actions[symbol] = sorted(actions)
 
     def actions(self, symbol: str) -> Sequence[PriceStep]:
@@ -77,7 +77,7 @@ class MemoryBars:
     def put_asked(
         self, symbol: str, what: str, source: str, first_s: int, last_s: int, price: PriceKind = TRADE
     ) -> None:
-        """Record that a source has returned everything it has of a timeframe in a range, both ends inclusive."""
+        """Record that a source has returned all its bars of a timeframe in a range, both ends inclusive."""
         key = symbol, what, source, price
         touching = [span for span in self._asked[key] if span[0] <= last_s + 1 and span[1] >= first_s - 1]
         firsts, lasts = zip((first_s, last_s), *touching, strict=True)

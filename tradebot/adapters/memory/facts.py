@@ -1,4 +1,4 @@
-"""Facts and decisions in memory."""
+"""Store facts and decisions in memory."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
@@ -34,7 +34,7 @@ def _at(intake: Intake) -> datetime:
 
 
 class FlowFacts:
-    """The replies of the flow source, and the facts in them."""
+    """The flow source's replies and the facts in them."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], dict[date, list[_Row]]] = defaultdict(partial(defaultdict, list))
@@ -171,7 +171,7 @@ def _counts(kind: AnyKind, day: date, session: date) -> bool:
 
 
 class MemoryFacts(FlowFacts, Recorder):
-    """Known facts and the decisions of passes; decisions are stored at the set level of detail, facts completely."""
+    """Stores facts completely, and the decisions of passes at the chosen level of detail."""
 
     def __init__(self, level: RecordLevel = RecordLevel.FULL) -> None:
         FlowFacts.__init__(self)

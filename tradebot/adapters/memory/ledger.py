@@ -1,4 +1,4 @@
-"""The money records of one account in memory, for backtests and for tests of the core."""
+"""Store one account's money records in memory, for backtests and for tests of the core."""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -45,7 +45,7 @@ class MemoryTable(Generic[Row]):
 
     @property
     def version(self) -> int:
-        """Return the number of changes since it was created or read."""
+        """Return how often the table has changed since it was created or loaded."""
         return len(self.changes)
 
     def add(self, row: Row) -> bool:
@@ -131,7 +131,7 @@ class MemoryTable(Generic[Row]):
 
 
 class Hashed(Generic[Row]):
-    """The numbers of rows, hashed by a value."""
+    """An unsorted index: the numbers of rows by value."""
 
     def __init__(self, index: Index[Row]) -> None:
         self._of = index.of
@@ -161,7 +161,7 @@ class Hashed(Generic[Row]):
 
 
 class Sorted(Generic[Row]):
-    """The numbers of rows, sorted by a value."""
+    """A sorted index: the numbers of rows, sorted by value."""
 
     def __init__(self, index: Index[Row]) -> None:
         self._of = index.of
@@ -201,7 +201,7 @@ class Sorted(Generic[Row]):
 
 
 class TableCache:
-    """Cache results read from a table until it changes; a copy or a pickle starts empty."""
+    """Caches results read from a table until the table changes; a copied or unpickled cache starts empty."""
 
     def __init__(self) -> None:
         self._read: dict[str, tuple[int, dict[Any, Any]]] = {}
@@ -374,10 +374,10 @@ MOST = 5_000
 
 
 class Chains:
-    """Cache order chains read from a table; a copy or a pickle starts empty.
+    """Caches order chains read from a table; a copied or unpickled cache starts empty.
 
-    A chain depends on the rows of its orders and of orders that replaced them, and is read again once such a row has
-    changed.
+    A chain depends on the rows of its orders and of the orders that replaced them, and is read again after any of these
+    rows changes.
     """
 
     def __init__(self) -> None:
@@ -394,7 +394,9 @@ class Chains:
         venue_ids: Collection[str],
         read: Callable[[Collection[str]], Mapping[str, Sequence[Order]]],
     ) -> Mapping[str, Sequence[Order]]:
-        """Return the chains of these orders by venue id, as far as their rows are known; `read` reads missing ones."""
+        """Return the chains of these orders by venue id, if their rows exist; `read` reads chains that aren't
+        cached.
+        """
         self._forget_changed(table)
         if unread := [row for row in venue_ids if row not in self._chains]:
             rows = read(unread)

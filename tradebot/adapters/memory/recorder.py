@@ -31,8 +31,8 @@ COMPARED = 2
 class RecordLevel(StrEnum):
     """How much of each pass is stored.
 
-    NONE: what later passes read back. COUNTS: also the candidates' counts by refusal reason, and the candidates that
-    led to orders. FULL: every candidate with every decision.
+    NONE: only what later passes read back. COUNTS: also the number of candidates by refusal reason, and the candidates
+    that led to orders. FULL: every candidate with every decision.
     """
 
     NONE = "none"
@@ -140,11 +140,13 @@ class Recorder:
         return tuple(session_end(end.seen, end.marked) for end in ends if end.seen)
 
     def ended_for(self) -> Mapping[date, Mapping[Reason | None, int]]:
-        """Return by session how many entry candidates ended for each reason; None counts those that were sent."""
+        """Return, by session, how many entry candidates ended for each reason; the key None counts the candidates that
+        were sent.
+        """
         return {day: dict(+counts) for day, counts in sorted(self._counts.items())}
 
     def passed_over(self) -> Mapping[tuple[str, Reason], int]:
-        """Return in how many entry passes a strategy, or one of its symbols, was left out for a reason."""
+        """Return how many entry passes left out a strategy, or one of its symbols, for each reason."""
         return dict(+self._passed_over)
 
     def to_save(self) -> Iterator[CycleRecord]:
@@ -264,7 +266,7 @@ class _Slot(NamedTuple):
 
 
 class SlotScores:
-    """The scores of passes, one pass for each slot: the last that wasn't refused."""
+    """The scores of passes; for each slot, only the last pass that wasn't refused."""
 
     def __init__(self) -> None:
         self._slots: dict[tuple[date, str], _Slot] = {}
@@ -289,7 +291,7 @@ class SlotScores:
                 insort(self._scores.setdefault(symbol, []), Scored(cycle.at, score))
 
     def remove(self, cycle: CycleRecord) -> None:
-        """Remove a pass's scores, if its slot still has them."""
+        """Remove a pass's scores, if they are still the scores of its slot."""
         slot = self._slots.get((cycle.session, cycle.slot))
         if slot is not None and (slot.id, slot.at) == (cycle.id, cycle.at):
             self._drop((cycle.session, cycle.slot))
@@ -331,7 +333,7 @@ def _score_at(scored: Scored) -> datetime:
 
 
 class MemoryEvents:
-    """Operational events as a list, without the kinds in `besides`."""
+    """Stores operational events in a list, without the kinds in `besides`."""
 
     def __init__(self, besides: Collection[EventKind] = ()) -> None:
         self.emitted: list[SystemEvent] = []

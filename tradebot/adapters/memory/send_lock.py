@@ -1,4 +1,4 @@
-"""The send lock of a run that is alone on its account."""
+"""Provide the send lock of a run that has its account to itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from tradebot.model.intent import Intent
 
 
 class MemorySendLock:
-    """Verify that orders are sent one at a time; there is nobody to compete with."""
+    """Verifies that orders are sent one at a time; no other process competes for the lock."""
 
     def __init__(self) -> None:
         self.held = False

@@ -1,1 +1,1 @@
-"""Learned models: signed folders of data, and the confined process that runs them."""
+"""Store learned models as signed folders of data, and run them in a confined process."""

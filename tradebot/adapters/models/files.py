@@ -1,4 +1,4 @@
-"""Read a model from its folder, and write one atomically as a folder named by its content.
+"""Read a model from its folder, and write one atomically to a folder named by its content.
 
 Any deviation from the signed content is refused with its own reason.
 """
@@ -75,7 +75,7 @@ def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> st
 
 
 def write_draft(path: Path, parts: ModelParts) -> None:
-    """Write an unsigned model atomically, with a list of its files that shows later changes.
+    """Write an unsigned model atomically, with a list of its files that reveals later changes.
 
     Raise OperatorError if the name exists already, or if it can't be written.
     """
@@ -156,8 +156,8 @@ SHOWN = 3
 
 
 def read_model(folder: Path, name: str, public: str) -> Model:
-    """Return a model from a folder of models; raise RefusedModelError unless the public key's owner signed exactly
-    this.
+    """Return a model from a folder of models; raise RefusedModelError unless it was signed with the public key's
+    private key.
     """
     refused = partial(RefusedModelError, what=name)
     path = _model_folder(folder, name)
@@ -171,7 +171,7 @@ def read_model(folder: Path, name: str, public: str) -> Model:
 
 
 def draft_of(path: Path) -> Model:
-    """Return the unsigned model in a folder; raise RefusedDraftError if it is unusable or was changed."""
+    """Return the unsigned model in a folder; raise RefusedDraftError if it can't be used or was changed."""
     try:
         sealed = is_sealed(path)
         _require_files(path, path.name, frozenset((*LARGEST, SUMS) if sealed else LARGEST))
@@ -184,7 +184,7 @@ def draft_of(path: Path) -> Model:
 
 
 def is_sealed(draft: Path) -> bool:
-    """Return True if a draft has the list of files that its training run wrote."""
+    """Return True if a draft has the file list that its training run wrote."""
     return (draft / SUMS).is_file()
 
 

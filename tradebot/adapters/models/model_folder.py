@@ -1,4 +1,4 @@
-"""Define a model's folder: its files, their list, and the signature. It is named by its content.
+"""Define a model's folder: its files, the list of files, and the signature. The folder is named by its content.
 
 The error for an unusable model has the reason for records and the next command for a person.
 """
@@ -86,7 +86,7 @@ class ModelParts(NamedTuple):
 
 
 def parts_of(files: Mapping[str, bytes]) -> ModelParts:
-    """Parse the parts from these files; ValueError or RecursionError if one is invalid."""
+    """Parse the parts from these files; raise ValueError or RecursionError if one is invalid."""
     return ModelParts(
         decode(Card, json.loads(files[CARD])),
         decode(Scaling, json.loads(files[SCALING])),
@@ -96,13 +96,13 @@ def parts_of(files: Mapping[str, bytes]) -> ModelParts:
 
 
 def sums_of(files: Mapping[str, bytes]) -> bytes:
-    """Return the list of files, in a form that `sha256sum -c` accepts too."""
+    """Return the list of files with their SHA-256, in a form that `sha256sum -c` accepts too."""
     lines = (f"# {len(files[name])} bytes\n{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
     return "".join(lines).encode()
 
 
 def listed_in(sums: bytes) -> Mapping[str, ListedFile]:
-    """Return the files in a list by name; ValueError unless they are exactly the files of a model."""
+    """Return the files in a list by name; raise ValueError unless they are exactly the files of a model."""
     text = sums.decode("ascii")
     files = {name: ListedFile(int(size), digest) for size, digest, name in LINE.findall(text)}
     if LINE.sub("", text) or set(files) != set(LARGEST):

@@ -1,8 +1,8 @@
 """Run learned models in their confined process, with the same protocol as a plug-in.
 
 ONNX Runtime runs each network with one thread. A network's input is `observation`, one row of numbers, and its output
-is `action`. A network with a memory also has the input `memory`, a row that is all zero at a session's open, and the
-output `next_memory`.
+is `action`. A network with memory also has the input `memory`, a row of zeros at a session's open, and the output
+`next_memory`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ QUIET = 4
 
 
 def member_of(model: Model) -> Member | Decision:
-    """Return a model ready to run, or the reason if its network doesn't match its card."""
+    """Return a model ready to run, or the reason why its network doesn't match its card."""
     session = _open_session(model.graph)
     shapes = {tensor.name: _width(tensor) for tensor in (*session.get_inputs(), *session.get_outputs())}
     wanted, size = _shapes(model.card), shapes.get(MEMORY)
@@ -52,7 +52,9 @@ def member_of(model: Model) -> Member | Decision:
 
 
 def self_test(member: Member, model: Model) -> Decision | None:
-    """Return how a model's outputs for its stored observations differ from the stored ones; None if they don't."""
+    """Describe how a model's outputs for its stored observations differ from the stored outputs; return None if they
+    match.
+    """
     probe, worst = model.probe, 0.0
     memories = probe.memories or ((),) * len(probe.observations)
     for shown, memory, stored in zip(probe.observations, memories, probe.answers, strict=True):
@@ -98,7 +100,7 @@ def _run(
 
 
 class ModelsStrategy:
-    """Runs models, after testing them with their stored observations."""
+    """Runs models, after testing them on their stored observations."""
 
     name, times, needs = "models", "", NOTHING
 
@@ -109,7 +111,7 @@ class ModelsStrategy:
         self._policy = Policy(acting, [member for member in problems if isinstance(member, Member)])
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return a target for each symbol, or why there is none; without symbols, only check that the models work."""
+        """Return a target for each symbol, or why there is none; without symbols, only test the models."""
         if self._failed is not None:
             return self._failed
         return self._policy.targets(view) if view.universe else ()

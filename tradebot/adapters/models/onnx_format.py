@@ -1,7 +1,8 @@
-"""Write a network in ONNX format, and inspect one before anything runs it, without a library.
+"""Write a network in ONNX format, and inspect a network before anything runs it, without an ONNX library.
 
 The format is a Protocol Buffers message with the field numbers of onnx.proto. ONNX Runtime verifies the result when it
-reads it. A network must contain all its data and operators, so only the parts that could refer outside are inspected.
+reads it. A network must contain all its data and operators, so only the parts that could refer to outside files or
+operators are inspected.
 """
 
 import struct
@@ -56,7 +57,7 @@ REFUSED: Mapping[tuple[str, int], str] = {
 
 
 def require_closed(graph: bytes) -> None:
-    """Raise GraphError unless a network contains all its data, and uses only ONNX's own operators."""
+    """Raise GraphError unless a network contains all of its data and uses only ONNX's own operators."""
     kinds = set[str]()
     _look(memoryview(graph), "model", 0, kinds)
     if not {"graph", "node", "operators"} <= kinds:
@@ -79,7 +80,7 @@ def _look(message: memoryview, kind: str, depth: int, kinds: set[str]) -> None:
 
 
 def fields(message: memoryview) -> Iterator[ProtoField]:
-    """Yield the fields of a message in order; GraphError if it is invalid."""
+    """Yield the fields of a message in order; raise GraphError if it is invalid."""
     index = 0
     while index < len(message):
         key, index = _read_varint(message, index)
@@ -144,7 +145,7 @@ def number(field: int, value: int) -> bytes:
 
 
 def part(field: int, content: bytes | str) -> bytes:
-    """Encode a field with a text or another message."""
+    """Encode a field whose content is a text or another message."""
     content = content.encode() if isinstance(content, str) else content
     return _write_varint(field << 3 | 2) + _write_varint(len(content)) + content
 

@@ -2,7 +2,7 @@
 
 The bot reads the models, checks their signatures, and sends them to a process that can't access any of its files. The
 process is confined like a plug-in's, and ended if it fails or doesn't reply in time; the next pass starts another. A
-person can also test a model once: it runs on its stored observations, and its response time is measured.
+user can also test a model once: it runs on its stored observations, and its response time is measured.
 """
 
 import json
@@ -55,10 +55,10 @@ OF_THE_TEST = frozenset(
 
 
 class ModelLocation(Struct, frozen=True):
-    """Where models are, who signed them, how they are combined, and the file of their later results.
+    """Where the models are, who signed them, how they are combined, and the file with their later results.
 
-    `answer_ms` is the time limit of an answer, None for a plug-in's. `noted` is the file of the last working models, or
-    None.
+    `answer_ms` is the time limit of an answer; None means a plug-in's limit. `noted` is the file of the last working
+    models, or None.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ class ModelLocation(Struct, frozen=True):
 
 
 class ModelProcess(PluginStrategy):
-    """The models of a policy, read when first needed unless they are passed in.
+    """The models of a policy and their process; models are read when first needed unless they are passed in.
 
     Like a plug-in, an object may be used in one thread only.
     """
@@ -186,7 +186,9 @@ class ModelProcess(PluginStrategy):
 
 
 def good_models(file: Path) -> dict[str, tuple[str, ...]]:
-    """Return the last models of each policy that passed their test; empty if none are recorded or readable."""
+    """Return the models of each policy that last passed their test; empty if none are recorded or the file can't be
+    read.
+    """
     try:
         document = json.loads(read_plain(file))
         return {str(name): tuple(map(str, models)) for name, models in document.items()}
@@ -220,7 +222,7 @@ ANY = "ANY"
 
 
 class Took(NamedTuple):
-    """A model's response times in milliseconds: the median and the maximum."""
+    """A model's response time in milliseconds: the median and the maximum."""
 
     usual_ms: float
     longest_ms: float

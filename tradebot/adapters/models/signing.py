@@ -1,6 +1,6 @@
 """The keys for signing models (Ed25519). The private key is in its owner's file; bots have the public one.
 
-A signature has the first digits of the public key's SHA-256, so that another key's signature can be told from a damaged
+A signature includes the first digits of the public key's SHA-256, to distinguish another key's signature from a damaged
 one.
 """
 
@@ -50,7 +50,7 @@ def require_extra(what: str) -> None:
 
 
 def name_of(public: str) -> str:
-    """Return the digits that identify a public key."""
+    """Return the hexadecimal digits that identify a public key."""
     return sha256(bytes.fromhex(public)).hexdigest()[:DIGITS]
 
 
@@ -139,13 +139,13 @@ def public_of(key: "Ed25519PrivateKey") -> str:
 
 
 def signer_of(signature: bytes) -> str | None:
-    """Return the digits of the key that a signature names; None if it is invalid."""
+    """Return the digits of the key named in a signature; None if the signature is invalid."""
     parsed = _parse_signature(signature)
     return parsed.key if parsed else None
 
 
 def require_signed(what: str, content: bytes, signature: bytes, public: str) -> None:
-    """Raise RefusedModelError unless the public key's owner signed this content."""
+    """Raise RefusedModelError unless this content was signed with the public key's private key."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 

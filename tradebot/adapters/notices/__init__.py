@@ -1,1 +1,1 @@
-"""Notices to people: the outbox, and how notices are sent."""
+"""Send notices to people: the outbox, and the sender."""

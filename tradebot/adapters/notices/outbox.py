@@ -1,6 +1,6 @@
-"""Store notices until they are sent, with their outcome, so that none is lost when a process ends.
+"""Store notices, and what became of them, until they are sent, so that none is lost when a process ends.
 
-A notice whose sending was interrupted is sent again: it may not have arrived, and twice is better than never.
+A notice whose sending was interrupted is sent again, because it may not have arrived.
 """
 
 import json
@@ -29,7 +29,7 @@ PLACE, SEEN = "place", "seen"
 
 
 class Sending(StrEnum):
-    """The outcome of sending a notice."""
+    """What became of sending a notice."""
 
     WAITING = "waiting"
     SENT = "sent"
@@ -74,7 +74,9 @@ def _come(column: str) -> str:
 
 
 class Outbox(CacheStore):
-    """The notices of a state folder. After damage it is empty, and the next check counts as the first one."""
+    """The notices of a state folder. If the file is damaged, the outbox starts empty, and the next check counts as the
+    first.
+    """
 
     FILE = CacheDatabase("notices", 0x54424E31, 1, TABLES)
     STARTED_OVER = EventKind.NOTICES_BEGUN_ANEW
@@ -83,7 +85,9 @@ class Outbox(CacheStore):
         super().__init__(folder / NOTICES, events, at)
 
     def last_look(self) -> tuple[EventCursor, BotStatus] | None:
-        """Return the read position in the events and the bot's status then; None before the first check."""
+        """Return the last check's read position in the events, and the bot's status at that check; None before the
+        first check.
+        """
         with self._guard(ValueError):
             remembered = dict(self._database.execute("SELECT name, text FROM remembered"))
             if not {PLACE, SEEN} <= remembered.keys():
@@ -103,7 +107,7 @@ class Outbox(CacheStore):
     def due(self, channel: str, now: datetime) -> Sequence[tuple[int, datetime, Happening]]:
         """Return the happenings due for a channel, oldest first, each with its id and due time.
 
-        One that is due later than any quiet hours end was written by a clock that was ahead, and is due too.
+        A happening whose due time is beyond any quiet hours was written while the clock was ahead, and counts as due.
         """
         with self._guard(ValueError):
             query = f"SELECT id, due_at, body FROM happenings WHERE channel = ? AND {_come('due_at')} ORDER BY id"  # noqa: S608
@@ -111,7 +115,7 @@ class Outbox(CacheStore):
             return [(id_, parse_time(due), decode(Happening, json.loads(body))) for id_, due, body in rows]
 
     def make(self, channel: str, notice: Notice, of: Iterable[int], now: datetime) -> None:
-        """Store a notice to send now, replacing the happenings that it reports."""
+        """Store a notice to send now, in place of the happenings that it reports."""
         row = (channel, time_text(now), notice.title, notice.text, notice.severity, Sending.WAITING, 0, time_text(now))
         with self._write():
             self._database.execute(
@@ -169,7 +173,7 @@ class Outbox(CacheStore):
 
 
 def unsent(folder: Path) -> Sequence[StoredNotice]:
-    """Return notices that are unsent or were given up, oldest first; nothing is created or changed.
+    """Return the notices that are unsent or were given up, oldest first, without creating or changing any file.
 
     Raise OperatorError if the file is damaged.
     """

@@ -1,4 +1,4 @@
-"""Send one notice in a separate process, so that a receiver that hangs, lies or floods affects only that process.
+"""Send one notice in a separate process, so that a receiver that hangs or misbehaves affects only that process.
 
 Run as a program, it reads one notice from standard input, sends it, and prints the error, if any.
 """

@@ -1,8 +1,9 @@
 """Identify a strategy's code by the content of its files and the versions of its imports.
 
-A plug-in's own package counts by content, and so do the files that its section declares and any import from outside
+A plug-in's own package is hashed by content, and so are the files that its section declares and any import from outside
 Python's folders of installed packages. Installed packages count by version, including their dependencies. Built-in
-strategies count by their syntax trees (`code_tree`), so that moving or rewording code ends no promotion.
+strategies are hashed by their syntax trees (`code_tree`), so that moving code or rewording comments doesn't end a
+promotion.
 """
 
 import ast
@@ -39,10 +40,10 @@ REQUIRED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class StrategyCode(Struct, frozen=True):
-    """Everything that a strategy's answers depend on besides its settings and its view.
+    """Everything that determines a strategy's answers, apart from its settings and its view.
 
-    `files` has the SHA-256 of each file by its path in the package, or by its declared path. `versions` has those of
-    installed packages.
+    `files` has the SHA-256 of each file by its path in the package, or by its declared path. `versions` has the
+    versions of installed packages.
     """
 
     files: Mapping[str, str]
@@ -56,7 +57,7 @@ class StrategyCode(Struct, frozen=True):
 
     @property
     def own_digest(self) -> str:
-        """Return the digest without regard to recorded equivalent code."""
+        """Return the digest of this code alone, ignoring recorded equivalent code."""
         parts = [sorted(self.files.items()), sorted(self.versions.items())]
         return sha256(json_text(parts).encode()).hexdigest()[:CHARACTERS]
 
@@ -89,7 +90,7 @@ def code_of(point: EntryPoint, declared: Sequence[Path] = ()) -> StrategyCode:
 
 @cache
 def built_in_code() -> StrategyCode:
-    """Return the code of the built-in strategies, as of the first call in this process."""
+    """Return the code of the built-in strategies, as it was at the first call in this process."""
     root = Path(tradebot.__file__).parent
     sources = list(_sources([root / name for name in OF_BUILT_INS]))
     others = {shown: _hash(path) for path, shown in sources if path.suffix != ".py"}

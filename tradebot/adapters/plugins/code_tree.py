@@ -1,8 +1,8 @@
 """Identify code by its syntax trees, that is, by its behavior rather than its wording or location.
 
-Docstrings, comments, names of modules and import lines don't count. Imported code does: code from the same folders by
-its module's tree, other code of this program by its name, and everything else by its full name. So a module can be
-renamed, but an import can't be replaced unnoticed.
+Docstrings, comments, module names and import lines don't affect the digest. Imported code does: code from the same
+folders through its module's tree, other code of this program through its name, and everything else through its full
+name. So a module can be renamed, but an import can't be replaced unnoticed.
 """
 
 import ast
@@ -27,9 +27,10 @@ class NameOrigin(NamedTuple):
 
 
 class Module(NamedTuple):
-    """A module's tree without its imports, hashed, and its imports in order: those used, and those passed on.
+    """A module's hashed syntax tree without its imports, and its imports in order: those it uses, and those it
+    re-exports.
 
-    A name that is passed on, or only used in quoted types, counts by its name here, unless it is a module's.
+    A name that is only re-exported, or only used in quoted types, is hashed as a name, unless it is a module.
     """
 
     own: str

@@ -1,12 +1,12 @@
 """Isolate a plug-in from the bot's keys: try every mechanism of the system once, and use those that work.
 
-Landlock opens only Python and importable packages, and hides the environment and memory of other processes. Once
-restricted, a process can't trace another one, or read its environment or memory under /proc, whoever owns it (Linux
-5.13 and later; see https://docs.kernel.org/userspace-api/landlock.html; `abi` below is the version that page refers
-to). Namespaces hide processes and the network; a mount namespace hides even names, sizes and times of the bot's files.
-A filter of system calls blocks sockets and new processes. If none of these protects the bot's files and the bot runs as
-root, the process becomes `nobody`, provided that `nobody` can't read them. Installing a package still runs its code
-with your rights, and so does each start of Python if it contains a `.pth` file.
+Landlock allows access only to Python and importable packages, and hides the environment and memory of other processes.
+Once restricted, a process can't trace another one, or read its environment or memory under /proc, whoever owns it
+(Linux 5.13 and later; see https://docs.kernel.org/userspace-api/landlock.html; `abi` below is the version that page
+refers to). Namespaces hide processes and the network; a mount namespace hides even names, sizes and times of the bot's
+files. A filter of system calls blocks sockets and new processes. If none of these protects the bot's files and the bot
+runs as root, the process becomes `nobody`, provided that `nobody` can't read them. Installing a package still runs its
+code with your rights, and so does each start of Python if it contains a `.pth` file.
 """
 
 import ctypes
@@ -53,7 +53,7 @@ class _PathBeneath(ctypes.Structure):
 
 
 def version() -> int:
-    """Return the version of Landlock in use; raise OSError if there is none."""
+    """Return the Landlock version in use; raise OSError if the system has none."""
     return system_call(CREATE_RULESET, None, 0, ASK_VERSION)
 
 
@@ -63,7 +63,7 @@ def confines_signals() -> bool:
 
 
 def restrict(reach: FileAccess) -> None:
-    """Restrict this process, and everything it starts, to `reach`; raise OSError if the system can't do that."""
+    """Restrict this process, and every process it starts, to `reach`; raise OSError if the system can't do that."""
     abi = version()
     rights = FILE_RIGHTS[max(since for since in FILE_RIGHTS if since <= abi)]
     network, scoped = (TCP_RIGHTS if abi >= TCP_SINCE else 0), (SCOPES if abi >= SCOPED_SINCE else 0)
@@ -93,7 +93,7 @@ ROUNDS = 400
 
 
 class Means(StrEnum):
-    """A mechanism the system may offer for confining a process."""
+    """A mechanism that the system may offer for confining a process."""
 
     NAMESPACES = "namespaces"
     LANDLOCK = "landlock"
@@ -112,11 +112,11 @@ LEFTOVERS = (Means.CALL_FILTER, Means.NAMESPACES, Means.ORPHANS)
 
 
 class Protections(Struct, frozen=True):
-    """The working mechanisms of each protection from a plug-in; an empty tuple means none.
+    """For each protection against a plug-in, the mechanisms that provide it here; an empty tuple means none.
 
     `files`: reading or changing the bot's files. `names`: seeing that they exist, their sizes and times. `processes`:
-    other processes' environment, memory, limits and signals. `network`: sockets of any kind. `leftovers`: everything it
-    starts ends with it, even outside its own process group.
+    other processes' environment, memory, limits and signals. `network`: sockets of any kind. `leftovers`: every process
+    that the plug-in starts ends with it, even outside its process group.
     """
 
     files: tuple[Means, ...] = ()
@@ -127,12 +127,16 @@ class Protections(Struct, frozen=True):
 
     @property
     def keep_keys(self) -> bool:
-        """Return True if our keys are out of reach; over a socket, another process could hand them out."""
+        """Return True if the plug-in can't reach our keys, directly or, over a socket, with the help of another
+        process.
+        """
         return bool(self.files and self.processes and self.network)
 
 
 class Confinement(Struct, frozen=True):
-    """The mechanisms that work here for one plug-in, its file access, and an empty folder to build its root in."""
+    """The mechanisms that work here for one plug-in, the plug-in's file access, and an empty folder for building its
+    root.
+    """
 
     means: frozenset[Means]
     reach: FileAccess
@@ -140,7 +144,7 @@ class Confinement(Struct, frozen=True):
 
     @property
     def protections(self) -> Protections:
-        """Return the protections that these mechanisms give together."""
+        """Return the protections that these mechanisms provide together."""
         protections = Protections(*map(self._of, (FILES, NAMES, PROCESSES, NETWORK, LEFTOVERS)))
         # With Landlock alone, a plug-in could make a file readable to all, or starve another process with limits.
         alone = protections.files == protections.processes == (Means.LANDLOCK,) and Means.CALL_FILTER not in self.means
@@ -151,7 +155,7 @@ class Confinement(Struct, frozen=True):
 
     @property
     def may_leave(self) -> bool:
-        """Return True if nothing keeps the plug-in from starting processes, which may outlast its answer."""
+        """Return True if nothing prevents the plug-in from starting processes that outlive its answer."""
         return Means.CALL_FILTER not in self.means
 
     def has_started(self, before: frozenset[int]) -> bool:
@@ -160,7 +164,7 @@ class Confinement(Struct, frozen=True):
 
     @contextmanager
     def all_ended(self) -> Iterator[None]:
-        """Kill every process started inside the block, even if its parents are gone."""
+        """Kill every process that was started inside the block, even if its parent is gone."""
         if Means.NAMESPACES in self.means:
             linux_isolation.enter()
             first = linux_isolation.first_process()
@@ -182,7 +186,7 @@ class Confinement(Struct, frozen=True):
             _end_children()
 
     def enter(self) -> None:
-        """Confine this process permanently. If this raises OSError, nothing may be run."""
+        """Confine this process permanently. If this raises OSError, the plug-in must not run."""
         if Means.OTHER_USER in self.means:
             _become_nobody(self.reach.own)
         if Means.OWN_ROOT in self.means:
@@ -202,7 +206,7 @@ class Confinement(Struct, frozen=True):
 
 
 def confinement(reach: FileAccess, path: Path, private: Sequence[Path]) -> Confinement:
-    """Return the mechanisms that work here; each is tried in a process of its own."""
+    """Return the mechanisms that work here; each is tried in a separate process."""
 
     def change_root() -> None:
         linux_isolation.enter()

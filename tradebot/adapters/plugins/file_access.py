@@ -1,4 +1,4 @@
-"""Decide which files a plug-in may reach: Python, the packages it can import, and its own empty folder."""
+"""Decide which files a plug-in may access: Python, the packages it can import, and its own empty folder."""
 
 import os
 import sys
@@ -52,7 +52,7 @@ def reach_of(target: str, own: Path, private: Sequence[Path], files: Sequence[Pa
 def why_unreadable(file: Path, private: Sequence[Path]) -> str:
     """Return why a plug-in can't read a file that its section declares; empty if it can.
 
-    Keys and bots' state are never readable, whatever link they are declared by.
+    Keys and bots' state are never readable, not even through a link.
     """
     real = file.resolve()
     if not real.exists():

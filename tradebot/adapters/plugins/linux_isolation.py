@@ -1,7 +1,7 @@
 """Isolate a process on Linux: filter its system calls with seccomp, and enter namespaces.
 
-The filter allows no sockets, no new processes, and no way around the other confinements. It only sees numbers; it can't
-inspect the data behind a call's pointers.
+The filter allows no sockets, no new processes, and no system call that would circumvent the other mechanisms. It sees
+only a call's numbers; it can't inspect the data behind pointers.
 
 In namespaces, a process sees its own files, processes and network instead of the machine's. Where the system allows it,
 an unprivileged process can create the other namespaces inside a user namespace.
@@ -37,7 +37,7 @@ FLAGS_TO_REPEAT = 0b1111
 
 
 def enter() -> None:
-    """Enter new namespaces, except for files; new processes live in the new process namespace."""
+    """Enter new namespaces, except the mount namespace; later child processes live in the new process namespace."""
     user, group = os.getuid(), os.getgid()
     call("unshare", NEW_USERS | NEW_PIDS | NEW_NETWORK | NEW_IPC)
     # In a user namespace with a single user, that user must be mapped to its id outside.
@@ -46,7 +46,7 @@ def enter() -> None:
 
 
 def first_process() -> int:
-    """Start the first process of the new namespace; when it ends, the kernel kills all others in it."""
+    """Start the first process of the new process namespace; when it ends, the kernel kills all others in it."""
     pid = os.fork()
     if not pid:
         _wait_until_killed()
@@ -200,7 +200,7 @@ TABLES: dict[str, tuple[int, Calls]] = {
 
 
 def restrict(*, files: bool, processes: bool, signals: bool) -> None:
-    """Refuse sockets, new processes and access to other processes; each option refuses more.
+    """Refuse sockets, new processes and access to other processes; each option adds restrictions.
 
     `files`: changing a file's mode or times, and watching it. `processes`: limits and priorities of other processes.
     `signals`: signals to them. Raise OSError if the system can't do this.

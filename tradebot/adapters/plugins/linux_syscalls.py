@@ -21,7 +21,7 @@ def _library() -> ctypes.CDLL:
 
 
 def call(name: str, *arguments: Any) -> int:
-    """Call a function of the C library and return its result; OSError if it fails or the system lacks it."""
+    """Call a function of the C library and return its result; raise OSError if it fails or doesn't exist."""
     function = getattr(_library(), name, None) if sys.platform == "linux" else None
     if function is None:
         raise OSError(errno.ENOSYS, f"{name}: {os.strerror(errno.ENOSYS)}")
@@ -39,12 +39,12 @@ def system_call(number: int, *arguments: Any) -> int:
 
 
 def end_with_parent(signal_number: int) -> None:
-    """Have this process receive a signal when the thread that started it ends, however that happens."""
+    """Have this process receive a signal when the thread that started it ends, for whatever reason."""
     call("prctl", PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every orphaned descendant, instead of the system's first process."""
+    """Become the parent of every orphaned descendant, in place of the init process."""
     call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

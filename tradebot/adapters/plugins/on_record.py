@@ -1,4 +1,4 @@
-"""List the code that is equivalent, bit for bit, to other code in the records of promotions, passes and backtests."""
+"""List code that behaves identically, bit for bit, to code whose digest appears in promotions, passes and backtests."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -37,10 +37,10 @@ OUR_PACKAGE = "tradebot"
 
 
 class PluginEnvironment(Struct, frozen=True):
-    """A plug-in's environment: its limits, its variables, and the files that it can't access.
+    """A plug-in's environment: its limits, its environment variables, and the files that it can't access.
 
-    `noted` is the file of the models that work on this machine. It is None in a backtest: then nothing is noted, and
-    our own strategies have at least a plug-in's time limit.
+    `noted` is the file that records which models work on this machine. In a backtest it is None: nothing is recorded,
+    and our own strategies get at least a plug-in's time limit.
     """
 
     bounds: AnswerBounds
@@ -63,14 +63,14 @@ def installed_strategies() -> dict[str, EntryPoint]:
 
 
 def package_of(point: EntryPoint) -> str:
-    """Return an entry point's package; for our own, the name used in records."""
+    """Return an entry point's package; for a built-in strategy, the package name used in records."""
     if is_built_in(point):
         return OUR_PACKAGE
     return point.dist.name if point.dist else "an unknown package"
 
 
 def is_built_in(point: EntryPoint) -> bool:
-    """Return True if a strategy is our own."""
+    """Return True if a strategy is built in."""
     return point.dist is not None and point.dist.name == DISTRIBUTION
 
 
@@ -97,7 +97,7 @@ def strategies(
 def require_installed(
     wanted: Mapping[str, str], among: Mapping[str, EntryPoint] | None = None
 ) -> Mapping[str, EntryPoint]:
-    """Return the installed strategies by name; OperatorError if a section names one that isn't installed."""
+    """Return the installed strategies by name; raise OperatorError if a section names one that isn't installed."""
     available = installed_strategies() if among is None else among
     for name, point in wanted.items():
         if point not in available:
@@ -118,14 +118,14 @@ def require_named(name: str, installed_as: str) -> None:
 
 
 def protections_from(name: str, surroundings: PluginEnvironment) -> Protections:
-    """Return the protections against an installed plug-in on this machine, without running its code."""
+    """Return this machine's protections against an installed plug-in, without running its code."""
     plugin = PluginStrategy(installed_strategies()[name], {}, surroundings)
     with closing(plugin):
         return plugin.protections()
 
 
 def code_in_use(wanted: Mapping[str, Mapping[str, object]], installed_as: Mapping[str, str]) -> dict[str, StrategyCode]:
-    """Return the current code of the strategies with these settings, without those that aren't installed.
+    """Return the current code of the strategies with these settings, leaving out strategies that aren't installed.
 
     Raise OperatorError if one of their files can't be read.
     """
@@ -177,7 +177,7 @@ def _strategy(
 
 
 class Renamed(Struct, frozen=True):
-    """A built-in strategy that a section uses under another name, which appears on its orders and lots."""
+    """A built-in strategy that a section uses under another name; its orders and lots have that name."""
 
     strategy: Strategy
     name: str
@@ -206,7 +206,7 @@ def _explain_invalid(name: str, invalid: ValidationError) -> str:
 
 
 class PluginStrategy:
-    """A strategy from someone else. Its process starts when first needed, and runs until it fails.
+    """A strategy written by someone else. Its process starts when first needed, and runs until it fails.
 
     `code` is the digest of the code that its last process was started with; empty before the first one. After an error
     it is skipped until the next pass begins, and then gets a new process. Its process ends with the thread that started
@@ -236,7 +236,7 @@ class PluginStrategy:
 
     @property
     def needs(self) -> Needs:
-        """Return the plug-in's needs; none if it fails to declare them, which `propose` then reports."""
+        """Return the plug-in's needs; none if it fails to declare them, in which case `propose` reports the failure."""
         declared = self._declaration()
         return declared.needs if declared else NOTHING
 
@@ -261,7 +261,9 @@ class PluginStrategy:
         return self._attempt(lambda process: self._require_unchanged(process).session_wants(views))
 
     def protections(self) -> Protections:
-        """Return the protections against this plug-in, without running its code; none if its process can't say."""
+        """Return the protections against this plug-in, without running its code; none if its process can't report
+        them.
+        """
         protections = self._attempt(lambda process: process.protections)
         return Protections() if isinstance(protections, Decision) else protections
 

@@ -79,7 +79,7 @@ class ServedStrategy:
         self._start = start
 
     def reply(self, request: bytes) -> bytes:
-        """Return the plug-in's declaration or its checked wants, or the decision that refuses them."""
+        """Return the plug-in's declaration or its checked wants, or the decision that refuses the request."""
         try:
             if request == DECLARATION:
                 return text_of(PluginReply(declared=_declare_needs(self._strategy)))
@@ -128,12 +128,12 @@ def text_of(reply: PluginReply) -> bytes:
 
 
 def refusal(why: str) -> bytes:
-    """Format a failed plug-in's refusal as a reply."""
+    """Format a failure of the plug-in as a reply that refuses the request."""
     return text_of(PluginReply(refusal=Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why[:MAX_TEXT])))
 
 
 def describe_error(error: Exception, start: Start) -> str:
-    """Describe an error in one line, with the last line of the plug-in's own package that led to it."""
+    """Describe an error in one line, with the last line of the plug-in's own package in its traceback."""
     package = start.target.partition(":")[0].partition(".")[0]
     frames = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _package(frame) == package]
     places = [f" ({Path(frame.f_code.co_filename).name} line {line})" for frame, line in frames[-1:]]
@@ -184,7 +184,7 @@ LEFT_AFTER_S = 3600
 
 
 def main() -> None:
-    """Run a plug-in until standard input ends, then kill whatever was left running."""
+    """Run a plug-in until standard input ends, then kill every process it left running."""
     bot = Pipes(os.dup(0), os.dup(1))
     ends = _move_to_low_numbers([*map(int, sys.argv[1:])])
     devnull = os.open(os.devnull, os.O_RDWR)
@@ -256,7 +256,9 @@ def _unlock_and_remove(_function: object, path: str, _error: object) -> None:
 
 
 class PluginEnds(NamedTuple):
-    """The plug-in's ends: where requests arrive, where replies go, and the file with the request's number."""
+    """The plug-in's side of the connection: where requests arrive, where replies go, and the file with the request's
+    number.
+    """
 
     source: int
     sink: int
@@ -304,9 +306,11 @@ class _Plugin:
         self._known = descendants()
 
     def watch(self, bot: Pipes, bounds: AnswerBounds) -> NoReturn:
-        """Answer the bot's questions about the plug-in, and exit if a request takes too long; EOFError after the last.
+        """Answer the bot's questions about the plug-in, and exit if a request takes too long; raise EOFError after the
+        last question.
 
-        While a request's number is unchanged, it has no answer yet; if the bot hangs, only the keeper ends the plug-in.
+        As long as the request's number stays the same, it has no answer yet. If the bot hangs, only the keeper can end
+        the plug-in.
         """
         number, since_s = 0, time.monotonic()
         while True:

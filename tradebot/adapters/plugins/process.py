@@ -1,10 +1,10 @@
 """Manage a plug-in's process from the bot's side: started once, used for many requests, ended on failure.
 
 The bot and the plug-in talk over two pipes. The plug-in's keeper starts, watches and ends it, but no message goes
-through the keeper. The plug-in lives as long as the `App` that uses it: the first request costs the start, and later
-ones little more than copying the view. If a request fails in any way, the process is ended with everything it started,
-and the strategy is skipped in this pass; the next pass starts a new process. The kernel ends the process with the
-thread that started it, so an `App` and its plug-ins belong to one thread.
+through the keeper. The plug-in lives as long as the `App` that uses it: the first request includes the start, and later
+requests cost little more than copying the view. If a request fails in any way, the process is ended with everything it
+started, and the strategy is skipped in this pass; the next pass starts a new process. The kernel ends the process with
+the thread that started it, so an `App` and its plug-ins belong to one thread.
 """
 
 import json
@@ -59,7 +59,7 @@ MOST_LETTERS = 32
 
 
 def require_valid(declared: Declared) -> None:
-    """Raise ValueError with the first problem, unless these are needs that can be met."""
+    """Raise ValueError with the first problem unless the declared needs can be met."""
     kinds = kind_names()
     unknown = [kind for kind in declared.facts if kind not in kinds]
     if unknown:
@@ -108,7 +108,7 @@ REFUSALS = frozenset({Reason.STRATEGY_FAILED, Reason.STRATEGY_INVALID, Reason.ST
 
 
 class ErredError(Exception):
-    """Raised if there is no valid reply, with the decision as reason; the process must then be ended."""
+    """Raised if there is no valid reply, with the decision as its reason; the caller must then end the process."""
 
     def __init__(self, decision: Decision) -> None:
         super().__init__(str(decision.observed))
@@ -116,7 +116,7 @@ class ErredError(Exception):
 
 
 class PluginHandle:
-    """A handle for continuing and stopping a plug-in's process. It never affects another process."""
+    """A handle for continuing and stopping a plug-in's process, which never affects a different process."""
 
     def __init__(self, process: int) -> None:
         self._process = process
@@ -126,7 +126,7 @@ class PluginHandle:
             self._file = os.pidfd_open(process)
 
     def deliver_signal(self, signal_number: signal.Signals) -> None:
-        """Send a signal; OSError if the process is gone."""
+        """Send a signal; raise OSError if the process is gone."""
         if self._file is None:
             os.kill(self._process, signal_number)
         else:
@@ -139,7 +139,7 @@ class PluginHandle:
 
 
 class PluginProcess:
-    """A running keeper with its plug-in. It ends with `end`, or with the thread that started it."""
+    """A running keeper with its plug-in. Both end with `end`, or with the thread that started them."""
 
     def __init__(self, start: Start, environ: Mapping[str, str]) -> None:
         """Start the keeper; raise ErredError if that fails."""
@@ -196,8 +196,8 @@ class PluginProcess:
     def wants(self, view: StrategyView, timeout_s: float | None = None) -> tuple[Want, ...] | Decision:
         """Return the plug-in's wants, once it has declared its needs; raise ErredError without a valid reply.
 
-        A plug-in that can't decide returns a decision, which is no error. The time limit is the one from the start,
-        unless `timeout_s` is set.
+        A plug-in that can't decide returns a decision, which isn't an error. The time limit is the one set at the
+        start, unless `timeout_s` is given.
         """
         answer = self._exchange(pack_view(view), time.monotonic(), timeout_s, unpack_wants)
         if not isinstance(answer, PluginReply):
@@ -297,7 +297,9 @@ def _refuse_other_form(message: bytes) -> PluginReply:
 
 
 def unpack_reply(message: bytes, unpack: Callable[[bytes], T]) -> T | PluginReply:
-    """Parse a reply; raise ErredError if it is invalid, or refuses the request. `unpack` reads one that isn't JSON."""
+    """Parse a reply; raise ErredError if it is invalid or refuses the request. `unpack` parses replies that aren't
+    JSON.
+    """
     try:
         if message[:1] != JSON:
             return unpack(message)

@@ -74,7 +74,7 @@ class Pipes:
         return not self._unread and not any(events & select.POLLIN for _, events in self._readable.poll(0))
 
     def get(self, most: int, deadline: float | None = None) -> bytes:
-        """Return one message; ValueError if it is longer than `most` bytes."""
+        """Return one message; raise ValueError if it is longer than `most` bytes."""
         (length,) = HEADER.unpack(self._take(HEADER.size, deadline))
         if length > most:
             raise ValueError(f"{length} bytes are more than {most}")
@@ -114,7 +114,7 @@ JSON = b"{"
 
 
 class RequestNumber:
-    """The number of a plug-in's current request, in memory shared by the bot and the keeper.
+    """The number of the plug-in's current request, in memory that the bot and the keeper share.
 
     It is odd while the plug-in is answering. So the keeper can end a plug-in that takes too long even if the bot hangs,
     although no request goes through the keeper.
@@ -150,7 +150,8 @@ class AnswerBounds(Struct, frozen=True):
 
 
 class Start(Struct, frozen=True):
-    """The first message to a plug-in's keeper; `section` is its configured name, `name` the installed one.
+    """The first message to a plug-in's keeper; `section` is the strategy's configured name, `name` the installed
+    plug-in's.
 
     The plug-in can't access the paths in `private`; `files` has those that its section declares.
     """
@@ -202,7 +203,7 @@ class Declared(Struct, frozen=True):
 
 
 class Wants(Struct, frozen=True):
-    """A plug-in's wants by kind, or `declined`: why it can't decide."""
+    """A plug-in's wants by kind, or `declined`, the reason why it can't decide."""
 
     opens: tuple[Open, ...] = ()
     targets: tuple[Target, ...] = ()
@@ -227,7 +228,9 @@ class Wants(Struct, frozen=True):
 
 
 class Begun(Struct, frozen=True):
-    """A plug-in's process id, and whether it may leave processes running, so that each answer is checked."""
+    """A plug-in's process id, and whether it may leave processes running, which must then be looked for after each
+    answer.
+    """
 
     process: int
     may_leave: bool
@@ -259,7 +262,7 @@ NUMBER_BYTES = 8
 def pack_view(view: StrategyView) -> bytes:
     """Encode a view for another process, with all bars as the bytes of their columns.
 
-    Its mappings are read-only here, but copies there.
+    The decoded view has ordinary dicts in place of read-only mappings.
     """
     lengths, columns = _flat(view.series.values())
     return pickle.dumps((_plain(view), lengths, columns), pickle.HIGHEST_PROTOCOL)
@@ -277,13 +280,15 @@ def _view_from(fields: Sequence[Any], all_series: Iterable[Series]) -> StrategyV
 
 
 class BarRun:
-    """Bars of one symbol that a session's views share; each view has some of them."""
+    """The bars of one symbol that a session's views share; each view contains some of them."""
 
     def __init__(self, series: Series) -> None:
         self.series = series[:0]
 
     def add(self, series: Series) -> tuple[int, int] | None:
-        """Add a series' new bars, and return the range of its bars; None if it differs from the bars that are there."""
+        """Add a series' new bars, and return the range of its bars; None if it contradicts bars that were added
+        before.
+        """
         first = bisect_left(self.series.starts, series.starts[0]) if series.starts else 0
         shared = len(self.series.starts) - first
         if self.series[first:] != series[:shared]:
@@ -318,7 +323,7 @@ def pack_views(views: Sequence[StrategyView]) -> bytes:
 
 
 class SessionViews(Sequence[StrategyView]):
-    """The views encoded by `pack_views`, each decoded when accessed because together they may be large."""
+    """The views encoded by `pack_views`; each is decoded when accessed, because all of them together may be large."""
 
     def __init__(self, message: bytes) -> None:
         self._rows, lengths, columns = pickle.loads(message[len(SESSION) :])  # noqa: S301 - from the bot
@@ -389,7 +394,7 @@ def pack_wants(wants: Sequence[Want]) -> bytes:
 
 
 def pack_slot_wants(answers: Sequence[SlotWants]) -> bytes:
-    """Encode the wants of some slots for the bot. Their types are checked here and nowhere else."""
+    """Encode the wants of several slots for the bot. Their types are checked here and nowhere else."""
     return ENCODER.encode([[*map(_rows_of, astuple(answer))] for answer in answers])
 
 

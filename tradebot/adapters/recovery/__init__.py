@@ -1,1 +1,1 @@
-"""Backups, damaged books, and rebuilding them."""
+"""Make backups, detect damaged books, and rebuild them."""

@@ -1,8 +1,8 @@
 """Archive files off this machine by the hash of their content, and fetch them back.
 
-A store has each content once, as `objects/SHA256`. A version of a name is a manifest, `NAME/SHA256.json`, with the
-files and the content of each. Its own hash is in its name, and it is written last, so an interrupted version doesn't
-exist. Nothing is ever replaced or deleted, and there is no other index.
+A store has each content once, as `objects/SHA256`. A version of a name is a manifest, `NAME/SHA256.json`, which lists
+the files and the content of each. The manifest's name is its own hash. It is written last, so an interrupted upload
+leaves no version. Nothing is ever replaced or deleted, and there is no other index.
 """
 
 import hashlib
@@ -50,7 +50,9 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pushed(NamedTuple):
-    """The result of archiving: the version, its number of files and their size, and how many contents were sent."""
+    """The result of archiving: the version, how many files it has and their size, and how many contents were
+    uploaded.
+    """
 
     version: str
     files: int
@@ -88,10 +90,10 @@ def require_name(name: str) -> str:
 
 
 def push(source: Path, name: str, offsite_store: OffsiteStore) -> Pushed:
-    """Archive a file, or all files of a folder; content that is already there isn't sent again.
+    """Archive a file, or all files of a folder; content that the store already has isn't sent again.
 
-    Each push reads back the version's content, even if nothing has to be sent: a failed upload may have damaged it, or
-    a disk may have. Raise OperatorError for files that can't be archived, and for different bytes in the store, which
+    Each push reads back the version's content, even if nothing has to be sent, because a failed upload or a disk may
+    have damaged it. Raise OperatorError for files that can't be archived, and for different bytes in the store, which
     are left unchanged.
     """
     require_name(name)
@@ -112,7 +114,7 @@ def push(source: Path, name: str, offsite_store: OffsiteStore) -> Pushed:
 
 
 def versions(offsite_store: OffsiteStore, under: str) -> list[ArchivedVersion]:
-    """Return a store's versions of a name or a kind, or of all kinds if it is empty, newest first."""
+    """Return a store's versions of a name or a kind (all kinds if empty), newest first."""
     listed_versions = [
         version for kind in ([under] if under else KINDS) for version in _archived_versions(offsite_store, kind)
     ]

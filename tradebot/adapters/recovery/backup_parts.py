@@ -1,4 +1,4 @@
-"""Store backups as parts that are written once, and recipes that assemble files from them.
+"""Store backups as parts, each written once, and recipes that assemble files from parts.
 
 The first backup's parts are whole files. Each later one adds only the pages that differ from the backup before, and its
 recipe lists each run of bytes with its part. Parts never change, so a backup depends only on parts and not on other
@@ -36,7 +36,7 @@ class ByteRange(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """How to assemble a file from parts, and the expected result: its size in bytes and its SHA-256.
+    """How to assemble a file from parts, and the result's expected size in bytes and SHA-256.
 
     `parts` has the SHA-256 of each part it needs.
     """
@@ -76,7 +76,7 @@ class AssembledFile:
             file.close()
 
     def take(self, size: int) -> tuple[bytes, list[ByteRange]]:
-        """Return the next `size` bytes, fewer at the end, and the runs they come from."""
+        """Return the next `size` bytes (fewer at the end), and the byte ranges they come from."""
         data, runs = bytearray(), list[ByteRange]()
         while self._runs_left and len(data) < size:
             part, offset, length = self._runs_left.popleft()
@@ -105,7 +105,7 @@ Hashed = dict[Path, str | None]
 
 
 def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
-    """Raise OperatorError if a part has changed since it was stored; parts in `hashed` aren't read again."""
+    """Raise OperatorError if a part has changed since it was stored; don't read parts in `hashed` again."""
     for part, digest in recipe.parts.items():
         path = root / part
         if path not in hashed:
@@ -115,7 +115,7 @@ def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
 
 
 def is_as_of(path: Path, at_ns: int) -> bool:
-    """Return True if a part is a file unchanged since a time in nanoseconds."""
+    """Return True if a part is a file that hasn't changed since a time in nanoseconds."""
     try:
         stat_result = path.lstat()
     except OSError:
@@ -137,7 +137,7 @@ def _changed_error(path: Path) -> OperatorError:
 
 
 def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hashed | None = None) -> Recipe:
-    """Store as part `name` the bytes that the earlier recipe lacks; return the file's new recipe.
+    """Store as part `name` the bytes that the earlier recipe doesn't cover; return the file's new recipe.
 
     Without an earlier recipe, or if its parts are damaged, the file itself becomes the part. The caller syncs it.
     """

@@ -1,7 +1,7 @@
 """Back up the books: ledger and journal as of one moment, verified before the copy counts.
 
 Each backup has a folder with its manifest. The bytes are in `parts`, to which a backup adds only what differs from the
-one before.
+previous backup.
 """
 
 import fcntl
@@ -111,7 +111,9 @@ def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -
 
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Lock the backups in `root`, or a link to it, against changes; raise TradebotError (exit 6) if they are locked."""
+    """Lock the backups in `root`, or a link to it, against changes; raise TradebotError (exit 6) if another process has
+    locked them.
+    """
     try:
         if not root.is_dir():
             make_folder(root)
@@ -172,7 +174,8 @@ def _keep(root: Path, draft: Path, name: str, before: Mapping[str, Recipe], hash
 def of_session(
     folder: StateFolder, session: date, at: datetime, hashed: Hashed | None = None, *, max_count: int
 ) -> Backup | None:
-    """Back up an ended session once, and keep the last `max_count` session backups; None if it already has one.
+    """Back up an ended session once, and keep the last `max_count` session backups; return None if it is already backed
+    up.
 
     Raise like `make`.
     """
@@ -201,14 +204,14 @@ def _forget_parts(root: Path, paths: Iterable[Path]) -> None:
 
 
 def places(folder: Path) -> list[Path]:
-    """Return the folders of the backups, newest first."""
+    """Return the backups' folders, newest first."""
     root = folder / BACKUPS
     paths = (path for path in root.iterdir() if not path.name.startswith(".")) if root.is_dir() else ()
     return sorted((path for path in paths if path.is_dir() and path.name != PARTS), reverse=True)
 
 
 def verify_backup(folder: StateFolder, name: str) -> Backup:
-    """Read a backup completely; raise OperatorError if it is missing, changed or another bot's."""
+    """Read a backup completely; raise OperatorError if it is missing, was changed or belongs to another bot."""
     path = folder.path / BACKUPS / name
     content = read_manifest(path)
     if (content.get("state"), content.get("account")) != (folder.id, folder.account_number):
@@ -224,7 +227,7 @@ def verify_backup(folder: StateFolder, name: str) -> Backup:
 
 
 def find_damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
-    """Read all parts of all backups once, and return the damaged backups.
+    """Read each part of all backups once, and return the damaged backups.
 
     Parts are compared with the digests in the manifests; the books that they form aren't read for content.
     """
@@ -295,7 +298,9 @@ def ledger_size(path: Path) -> int:
 
 
 def end(folder: Path) -> BackupPoint:
-    """Return how far a folder's books reach, without reading them; raise OperatorError if they can't be opened."""
+    """Return how far a folder's books reach, without reading them completely; raise OperatorError if they can't be
+    opened.
+    """
     if not in_parts(folder):
         return _end(folder)
     content = read_manifest(folder)
@@ -311,12 +316,12 @@ def _end(path: Path) -> BackupPoint:
 
 
 def in_parts(path: Path) -> bool:
-    """Return True if a folder is a backup, with files in parts."""
+    """Return True if a folder is a backup whose files are stored in parts."""
     return path.parent.name == BACKUPS and (path / MANIFEST).exists()
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return a backup's manifest; OperatorError if it is missing or damaged."""
+    """Return a backup's manifest; raise OperatorError if it is missing or damaged."""
     try:
         content = json.loads(read_plain(path / MANIFEST))
         if content["schema"] == SCHEMA and isinstance(content["files"], dict):
@@ -382,10 +387,10 @@ WRITTEN_WITHIN_NS = 1_000_000_000
 
 
 def unchanged_parts(folder: Path) -> Hashed:
-    """Return the SHA-256 of each part of a backup that no one has written since, so it needn't be read again.
+    """Return the SHA-256 of each part of a backup that hasn't been written since, so that it needn't be read again.
 
-    It is the digest from the backup's manifest. The system itself sets the time of a file's last status change, so any
-    later write shows.
+    The digests come from the backup's manifest. The system itself sets the time of a file's last status change, so any
+    later write is noticed.
     """
     trusted, touched = Hashed(), set[Path]()
     for index in places(folder):

@@ -42,7 +42,7 @@ def hold(
     gives_way: bool = False,
     wait_s: float = state_locks.WAIT_S,
 ) -> Iterator[None]:
-    """Hold the folder's lock over intact books; raise DamagedBooksError like `require_sound` if they are damaged.
+    """Hold the folder's lock with intact books; raise DamagedBooksError, like `require_sound`, if they are damaged.
 
     `books` returns the folder's books if they are open, and is called again at the end, because a first pass opens
     them. `first` runs under the lock before the check; if it finds damage, the check gives the details. `ahead`,
@@ -90,7 +90,7 @@ def is_fault(error: BaseException | None) -> bool:
 
 
 def require_own(folder: StateFolder) -> None:
-    """Raise if the folder's marker was lost or replaced since it was opened; nothing is moved then."""
+    """Raise an error if the folder's marker was lost or replaced since it was opened; in that case nothing is moved."""
     marked = folder_identity.whose(folder.path)
     if (marked.id, marked.account_number) != (folder.id, folder.account_number):
         raise OperatorError(
@@ -101,7 +101,7 @@ def require_own(folder: StateFolder) -> None:
 
 
 def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None = None) -> None:
-    """Check ledger and journal like `LedgerFile.check`; if anything is wrong, halt the bot first.
+    """Check ledger and journal like `LedgerFile.check`; if they are damaged, halt the bot and then raise.
 
     A ledger that can't be trusted is moved to the quarantine with everything that belongs to it, and DamagedBooksError
     says where. If only the journal is damaged, the bot is halted: exits continue from the ledger as long as they can be
@@ -119,7 +119,7 @@ def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None 
 
 
 def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) -> None:
-    """Read the whole books because damage was found during work; raise like `require_sound`.
+    """Read the books completely because damage was found during work; raise like `require_sound`.
 
     Books that were removed or replaced while open are left to the next pass, because a person may be working on them.
     """
@@ -133,7 +133,7 @@ def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) ->
 
 
 def blame(folder: StateFolder) -> TradebotError | None:
-    """Read all stores and return the damaged one's error; None if all are intact, so that the cause is a bug."""
+    """Read all stores and return the damaged store's error; None if all are intact, so the error must be a bug."""
     from tradebot.adapters.facts import schema as facts_schema
 
     try:

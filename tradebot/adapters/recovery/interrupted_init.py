@@ -1,6 +1,6 @@
-"""Handle what an interrupted `init` left: a folder with books but no marker.
+"""Handle what an interrupted `init` left behind: a folder with books but without a marker.
 
-Unused books may be moved aside without asking. Others are money records, so a person must decide.
+Unused books may be moved aside without asking. Used books are money records, so a person must decide.
 """
 
 from contextlib import closing
@@ -19,7 +19,9 @@ MOVED_NAMES = (*(name for name in OWN_FILES if name != USER_FILE), EXCHANGE, PLA
 
 
 def has_unused_books(folder: Path) -> bool:
-    """Return True if a folder without a marker has unused books; raise OperatorError if used or unreadable."""
+    """Return True if a folder without a marker has unused books; raise OperatorError if its books are used or can't be
+    read.
+    """
     if not any((folder / name).exists() for name in (LEDGER, JOURNAL)):
         return False
     if _is_unused(folder):

@@ -5,7 +5,7 @@ which is sent last. So an interrupted copy is not a backup yet, and the next att
 Nothing is ever replaced or deleted there.
 
 A copy may be in an S3 bucket, or at a service with the same protocol (AWS_ENDPOINT_URL_S3). boto3 finds the keys in the
-environment, its own files, or the machine, and we add those in `.env`.
+environment, its own files, or the machine's role; we add the keys in `.env`.
 """
 
 import errno
@@ -47,7 +47,7 @@ class Content(NamedTuple):
 
 
 class OffsiteStore(Protocol):
-    """A store of copies, each file by its name, such as `parts/NAME`; methods raise TradebotError."""
+    """A store of backup copies, in which each file has a name such as `parts/NAME`; methods raise TradebotError."""
 
     where: str
 
@@ -108,10 +108,10 @@ def select_backup(offsite_store: OffsiteStore, name: str | None) -> str:
 
 
 def fetch(root: Path, offsite: OffsiteStore, name: str, owner: StateFolder | None) -> None:
-    """Copy a backup from a store to the folder of backups `root`; without an owner, any bot's.
+    """Copy a backup from a store to the folder of backups `root`; without an `owner`, any bot's backup is accepted.
 
-    Local files aren't copied again unless damaged. Raise OperatorError if the backup is damaged there, or isn't the
-    owner's.
+    Files that exist locally aren't copied again unless damaged. Raise OperatorError if the stored backup is damaged, or
+    isn't the owner's.
     """
     with backups.alone(root):
         try:

@@ -1,4 +1,4 @@
-"""Move damaged books aside as they are, each file with its digest, and never delete or repair them in place."""
+"""Move damaged books aside unchanged, recording each file's digest; never delete them or repair them in place."""
 
 import hashlib
 import json
@@ -27,15 +27,15 @@ MAX_SLUG = 40
 
 
 def stamp(at: datetime) -> str:
-    """Return a time as the prefix of a folder name, so that names sort like times."""
+    """Format a time as the prefix of a folder name, so that names sort by time."""
     return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def move(folder: Path, why: str, at: datetime) -> Path | None:
     """Move the books and everything that belongs to them to a new quarantine folder; None if there are no books.
 
-    A hot rollback journal moves with its ledger, or the next reader would take half a commit for a whole one. Raise
-    OperatorError if that fails: files that weren't moved stay where they are.
+    A hot rollback journal moves with its ledger; otherwise the next reader would take half a commit for a complete one.
+    Raise OperatorError if that fails: files that weren't moved stay where they are.
     """
     names = [name for name in (*BOOKS, *_torn_files(folder)) if os.path.lexists(folder / name)]
     if not names:

@@ -56,7 +56,7 @@ NOT_ACCEPTED = (
 
 
 class Rebuilt(NamedTuple):
-    """Rebuilt books: their name, where the damaged ones are, their sources, and their size."""
+    """Rebuilt books: their name, the location of the damaged books, their sources, and their size."""
 
     name: str
     quarantine: Path | None
@@ -78,9 +78,9 @@ def rebuild(
 ) -> Rebuilt:
     """Build new books, move the old ones to the quarantine, and put the new ones in their place.
 
-    `on` is the machine's time, for naming the quarantine folder; `only` is the one folder to take the books from.
+    `on` is the machine's time, for naming the quarantine folder; `only`, if set, is the only folder to take books from.
     `keep` gets the new books before they are put in place, so that their doubts survive a kill. The caller has the pass
-    lock and has halted the bot. The new books wait for a person to accept them. Raise OperatorError if the disk fails.
+    lock and has halted the bot. The user must then accept the new books. Raise OperatorError if the disk fails.
     """
     try:
         with ExitStack() as opened:
@@ -164,7 +164,9 @@ IN_FORCE = {"trading_state": "trading_states", "acknowledged": "acknowledged", "
 
 
 def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> Callable[[SqliteLedger], None]:
-    """Copy both to the scratch folder; return a function that adds the journal's extra records to the ledger."""
+    """Copy journal and ledger to the scratch folder; return a function that adds the journal's extra records to the
+    ledger.
+    """
     assert sources.ledger, "there is a ledger to be joined"
     copy = sources.copies[sources.ledger, LEDGER]
     with closing(SqliteLedger.open(copy, folder.account_number, read_only=True)) as old:
@@ -304,7 +306,7 @@ def _merge_lacking(
 
 
 def replay(books: SqliteLedger, record: JournalRecord, sources: Sources) -> None:
-    """Replay one record; one that makes no sense without a lost record becomes a doubt."""
+    """Replay one record; a record that makes no sense without a lost one becomes a doubt."""
     kind, where = record.kind, f"record {record.head.sequence}"
     if kind in NOT_PLAYED or (kind in OF_PERSONS and sources.approval_unsure):
         return

@@ -37,7 +37,7 @@ NEEDED = ("LD_LIBRARY_PATH", "PATH", "TMPDIR")
 
 
 class CheckedCopy:
-    """A copy of the ledger in `folder`, being written to the folder `target`."""
+    """A copy of the ledger in `folder` that is being written to the folder `target`."""
 
     def __init__(self, folder: Path, target: Path, process: "subprocess.Popen[bytes]") -> None:
         self.place = folder
@@ -107,7 +107,7 @@ KINDS = tuple(AS_JOURNALED)
 
 
 class Doubt(NamedTuple):
-    """Something that couldn't be proven: its kind, its location, and the reason."""
+    """Something that couldn't be proven: its kind, its location, and why."""
 
     what: str
     where: str
@@ -123,8 +123,8 @@ class RowPlace(NamedTuple):
 
 
 class LedgerComparison(NamedTuple):
-    """A journal compared with a ledger: the records that it lacks, oldest first, and digests of those that the ledger
-    lacks.
+    """A journal compared with a ledger: the records missing from the ledger, oldest first, and digests of those missing
+    from the journal.
 
     `lasting` is True if the ledger lacks a record of a kind that ledgers never delete.
     """
@@ -156,7 +156,9 @@ class Sources(Struct):
 
     @property
     def approval_unsure(self) -> bool:
-        """Return True if the latest approval may be lost, because only backups or a damaged journal remain."""
+        """Return True if the latest approved configuration may be lost, because only backups or a damaged journal
+        remain.
+        """
         made_of = [path for path in (self.journal, self.ledger) if path is not None]
         of_backups = bool(made_of) and all(path.parent.name == BACKUPS for path in made_of)
         of_ledger = self.ledger is not None and self.ledger.parent.name != BACKUPS
@@ -173,7 +175,7 @@ class Sources(Struct):
 
 
 def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> Sources:
-    """Find the most complete journal and ledger, in the folder, its quarantine or its backups.
+    """Find the most complete journal and ledger, in the folder, its quarantine and its backups.
 
     A source is skipped if another one that was read contains all of it, or if it is older than an intact one. `opened`
     cleans up whatever was assembled for the search.
@@ -339,7 +341,7 @@ def compare(sources: Sources, ledger: SqliteLedger) -> "LedgerComparison":
 
 
 def digests_of(records: Iterable[JournalRecord]) -> dict[bytes, bool]:
-    """Return the digests of the money records, each with whether ledgers never delete its kind."""
+    """Return the digests of the money records, each with a flag: True if ledgers never delete records of its kind."""
     return {identity(record): record.kind in LASTING for record in records if record.kind in AS_JOURNALED}
 
 
@@ -349,11 +351,11 @@ def identity(record: JournalRecord, kind: str | None = None) -> bytes:
 
 
 def words_of(record: JournalRecord | JournalRow) -> bytes:
-    """Return a record's id if it has one, otherwise all its content with its time."""
+    """Return a record's id if it has one, otherwise its whole content with its time."""
     named = NAMED[record.kind].search(record.payload) if record.kind in NAMED else None
     return named[1] if named else record.payload + record.at.encode()
 
 
 def digest(kind: str, words: bytes) -> bytes:
-    """Return a short digest of a record, to save memory."""
+    """Return a digest of a record that is short, to save memory."""
     return hashlib.blake2b(b"%s %s" % (kind.encode(), words), digest_size=16).digest()

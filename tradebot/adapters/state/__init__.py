@@ -1,1 +1,1 @@
-"""Manage the state folder: its files, its locks, its switches, and who may reach it."""
+"""Manage the state folder: its files, its locks, its switches, and who may access it."""

@@ -1,7 +1,7 @@
 """Store requests for approval of entries, and the answers.
 
-After damage nothing counts as approved, and pending requests are made again. Plans of reconcile are files: one run
-proposes a plan, and a person accepts it in another.
+If the file is damaged, nothing counts as approved, and pending requests are made again. Reconcile plans are files: one
+run proposes a plan, and the user accepts it in another run.
 """
 
 import json
@@ -38,7 +38,7 @@ TABLES = (
 
 
 class SqliteApprovals(CacheStore):
-    """The requests of a state folder and their answers."""
+    """The approval requests of a state folder, and the answers."""
 
     FILE = CacheDatabase("approvals", 0x54424131, 1, TABLES)
     STARTED_OVER = EventKind.APPROVALS_BEGUN_ANEW
@@ -47,7 +47,7 @@ class SqliteApprovals(CacheStore):
         super().__init__(folder / APPROVALS, events, at)
 
     def last(self, strategy: str, symbol: str) -> Request | None:
-        """Return the last request about a strategy and symbol, or None."""
+        """Return the last request for a strategy and symbol, or None."""
         requests = self._read("WHERE strategy = ? AND symbol = ? ORDER BY id DESC LIMIT 1", strategy, symbol)
         return requests[0] if requests else None
 
@@ -56,7 +56,7 @@ class SqliteApprovals(CacheStore):
         return self._read("ORDER BY id DESC LIMIT ?", count)
 
     def ask(self, request: Request) -> None:
-        """Store a new request; earlier ones about its strategy and symbol can't be answered any more."""
+        """Store a new request; earlier requests for the same strategy and symbol can't be answered anymore."""
         row = (request.id, request.strategy, request.symbol, json_text(encode(request)))
         with self._write():
             self._database.execute("INSERT INTO requests (name, strategy, symbol, body) VALUES (?, ?, ?, ?)", row)
@@ -109,7 +109,9 @@ MAX_CHARACTERS = 1 << 20
 
 
 def write(folder: StateFolder, plan: AdjustmentPlan, max_count: int) -> Path:
-    """Write a plan durably, delete all but the newest ones, and return its path; raise OperatorError if that fails."""
+    """Write a reconcile plan durably, delete all but the newest `max_count` plans, and return its path; raise
+    OperatorError if that fails.
+    """
     content = {"schema": SCHEMA, "account": folder.account_number, "plan": encode(plan)}
     path = folder.plans / f"{plan.id}.json"
     try:
@@ -129,7 +131,9 @@ def _forget_old(folder: Path, max_count: int) -> None:
 
 
 def read(folder: StateFolder, name: str) -> AdjustmentPlan:
-    """Return a plan by its id or file; OperatorError if it is missing, damaged, or for another account."""
+    """Return a reconcile plan by its id or file; raise OperatorError if it is missing, damaged, or for another
+    account.
+    """
     path = Path(name) if "/" in name or name.endswith(".json") else folder.plans / f"{name}.json"
     content = _content(path)
     if content.get("account") != folder.account_number:

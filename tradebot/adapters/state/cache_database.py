@@ -1,4 +1,4 @@
-"""A database that may be lost: a missing or damaged file is replaced by an empty one, and the bot continues.
+"""Provide a database that may be lost: a missing or damaged file is replaced by an empty one, and the bot continues.
 
 It uses WAL with synchronous NORMAL: a power failure may lose the last replies, which are then fetched again.
 """
@@ -32,11 +32,11 @@ DAMAGED, EARLIER = "damaged", "earlier"
 
 
 class DamagedError(Exception):
-    """Raised when the file is missing or invalid, with the reason as text."""
+    """Raised if the file is missing or invalid, with the reason as text."""
 
 
 class UnfinishedError(DamagedError):
-    """Raised when nothing was ever written to the file; the process that created it may have been killed."""
+    """Raised if nothing was ever written to the file; the process that created it may have been killed."""
 
 
 class EarlierVersionError(DamagedError):
@@ -62,7 +62,7 @@ class CacheConnection(sqlite3.Connection):
 
 
 class CacheDatabase(NamedTuple):
-    """A type of file: its content (a plural), its application id, and the statements that create its tables.
+    """A type of cache file: its content (a plural noun), its application id, and the statements that create its tables.
 
     Files of an earlier version may lack the `later` tables, which are then created.
     """
@@ -103,7 +103,7 @@ class CacheDatabase(NamedTuple):
     def start_over(
         self, path: Path, *, look_again: bool = False, problem: str = DAMAGED
     ) -> tuple["CacheConnection", Path | None]:
-        """Create an empty file; return its connection, and the path that an old file was moved to.
+        """Create an empty file; return its connection, and the path to which an existing file was moved.
 
         With `look_again`, use a file that another process has created since this one was found missing or damaged.
         `problem` describes the old file and becomes part of its new name.
@@ -135,7 +135,9 @@ class CacheDatabase(NamedTuple):
 
     @contextmanager
     def translate_errors(self, path: Path) -> Iterator[None]:
-        """Translate SQLite's errors into ones that a person or a later run can act on; damage becomes DamagedError."""
+        """Translate SQLite's errors into errors that the user or a later run can act on; damage becomes
+        DamagedError.
+        """
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -262,7 +264,7 @@ def check_pages(database: sqlite3.Connection) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes from creating a file here meanwhile; TemporaryError if one takes too long."""
+    """Keep other processes from creating a file here meanwhile; raise TemporaryError if one takes too long."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Store the last dry run of entries, separate from the books and the recorded facts, so it can be explained.
+"""Store the last dry run of entries for explanations, separate from the books and the recorded facts.
 
-No trading code reads it. Only the last one is stored.
+No trading code reads it, and only the last dry run is stored.
 """
 
 import json
@@ -16,7 +16,7 @@ from tradebot.model.struct_tools import replace
 
 
 def keep_dry_run(folder: Path, cycle: CycleRecord) -> None:
-    """Write the pass in place of the last dry run; raise CannotWriteError if that fails."""
+    """Store the pass, replacing the last dry run; raise CannotWriteError if that fails."""
     assert cycle.dry_run, "only a dry run is stored here"
     whole = [pack(replace(cycle, candidates=())), [pack(record) for record in cycle.candidates]]
     try:
@@ -26,7 +26,7 @@ def keep_dry_run(folder: Path, cycle: CycleRecord) -> None:
 
 
 def read_dry_run(folder: Path) -> CycleRecord | None:
-    """Return the last dry run, or None if there was none; OperatorError if it can't be read."""
+    """Return the last dry run, or None if there was none; raise OperatorError if it can't be read."""
     try:
         head, candidates = json.loads(read_plain(folder / DRY_RUN))
         records = tuple(unpack(CandidateRecord, each) for each in candidates)

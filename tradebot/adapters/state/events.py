@@ -23,7 +23,9 @@ _DAILY = f'"severity":"{Severity.INFO}"'.encode()
 
 
 class JsonlEvents:
-    """Writes one line per event; if the disk fails, events are lost but no pass is. `also` gets each event too."""
+    """Writes one line per event. If the disk fails, events are lost but the pass continues. `also` gets each event
+    too.
+    """
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ def require_file(path: Path) -> None:
 
 
 def read_through(path: Path) -> tuple[int, int]:
-    """Return how many lines a file has, and how many of them aren't events; rotated files aren't read."""
+    """Return how many lines a file has, and how many of them aren't events, without reading rotated files."""
     lines = _lines(path)
     return len(lines), sum(_event(line) is None for line in lines)
 
@@ -80,7 +82,7 @@ def last_events(path: Path, count: int, besides: Collection[EventKind] = ()) -> 
 def worth_seeing(
     path: Path, spans: Sequence[tuple[datetime, datetime]], also: Collection[EventKind] = ()
 ) -> tuple[int, Sequence[SystemEvent]]:
-    """Return how many events are in the periods, and those that need attention or whose kind is in `also`.
+    """Return how many events are in the periods, and the events that need attention or have a kind in `also`.
 
     Routine events are counted without decoding them. Only the current file and the last full one are read.
     """
@@ -93,7 +95,7 @@ def worth_seeing(
 
 
 def torn_lines(path: Path) -> int:
-    """Return how many lines don't begin and end like an event; none is decoded, and rotated files are not read."""
+    """Return how many lines don't begin and end like an event, without decoding lines or reading rotated files."""
     return sum(not (line.startswith(b'{"timestamp":"') and line.endswith(b"}")) for line in _lines(path))
 
 
@@ -115,7 +117,8 @@ def end_of(path: Path) -> EventCursor:
 def news(path: Path, cursor: EventCursor) -> tuple[list[SystemEvent], EventCursor]:
     """Return the events after a position, across rotations, and the new position; unreadable lines are skipped.
 
-    If the position's file is gone, all existing events are later. A line without its end isn't complete yet.
+    If the position's file is gone, all existing events are later. A line without a line end isn't complete yet and is
+    left for the next call.
     """
     numbered = (path.with_name(f"{path.name}.{number}") for number in range(MOST_FILES - 1, 0, -1))
     files = [file for file in (*numbered, path) if file.is_file()]
@@ -134,7 +137,7 @@ def news(path: Path, cursor: EventCursor) -> tuple[list[SystemEvent], EventCurso
 
 
 class Tail:
-    """Follow the lines appended to a file of events from now on, across rotations."""
+    """Follows the lines appended to a file of events from now on, across rotations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,8 +1,8 @@
 """Store a backtest's evidence in its folder, for the commands that report it.
 
 The list of all trials is next to the backtests' folders. Each line's `sum` covers its fields and the previous sum, and
-the last sum is in a separate file. So a changed, added or removed line is noticed, even at the end. Lines from before
-there were sums count as one block.
+the last sum is in a separate file. So a changed, added or removed line is noticed, even at the end. Lines from versions
+without sums count as one block.
 
 A learned policy's results are a JSON file next to its evaluation. The run seals it with the hash of its content, so
 that a change is noticed. A file without a seal comes from elsewhere.
@@ -34,7 +34,7 @@ SEAL = "sha256"
 
 
 def write_policy_results(file: Path, results: PolicyResults) -> None:
-    """Write results with their seal, as a whole or not at all."""
+    """Write results with their seal, completely or not at all."""
     document = encode(results)
     write_durably(file, json_text({**document, SEAL: _digest(document)}))
 
@@ -45,7 +45,7 @@ def read_policy_results(file: Path) -> PolicyResults:
 
 
 def read_sealed(file: Path) -> tuple[PolicyResults, bool]:
-    """Return the results in a file, and whether the run that made them sealed it; raise like `read_policy_results`."""
+    """Return the results in a file, and whether their run sealed them; raise like `read_policy_results`."""
     try:
         sealed = json.loads(read_plain(file))
         seal = sealed.pop(SEAL, None) if isinstance(sealed, dict) else None
@@ -74,10 +74,10 @@ SUM = "sum"
 
 
 class Trial(Struct, frozen=True):
-    """One combination of settings and code that was tried: the run's name, its length, and its Sharpe ratio.
+    """One tried combination of settings and code: the run's name, its length, and its Sharpe ratio.
 
-    The ratio is annualized with the root of a year's sessions; None if the run's equity didn't move. `digest`
-    identifies the trial, and `code` the strategy's code; it is empty for trials stored without it.
+    The ratio is annualized by the square root of a year's sessions; it is None if the run's equity didn't move.
+    `digest` identifies the trial, and `code` the strategy's code; it is empty for trials stored without it.
     """
 
     strategy: str
@@ -91,7 +91,7 @@ class Trial(Struct, frozen=True):
 def load_trial_list(folder: Path) -> Sequence[Trial] | None:
     """Return all trials, oldest first; None without a list. Raise OperatorError if it was edited.
 
-    A last line without its end was being written when the process died, and is left out.
+    A last line without a line end is left out: the process died while writing it.
     """
     listed = _read(folder)
     return None if listed is None else listed[0]
@@ -124,7 +124,7 @@ def append_trials(folder: Path, trials: Iterable[Trial]) -> None:
 
 
 def trials_of(trials: Iterable[Trial], strategies: Collection[str], codes: Collection[str] = ()) -> list[Trial]:
-    """Return the last run of each trial of some strategies, under whatever names their code was tried.
+    """Return the last run of each trial of these strategies, whatever their code was called when it was tried.
 
     `codes` has further digests of code that counts.
     """
@@ -195,7 +195,7 @@ BACKTEST, SHADOW = "backtest", "shadow"
 
 
 def trading(folder: StateFolder) -> StateFolder:
-    """Return the folder of a bot that can trade; raise OperatorError for a read-only type."""
+    """Return a bot's folder if the bot can trade; raise OperatorError for a folder of a read-only type."""
     if folder.kind == SHADOW:
         raise OperatorError(
             f"{folder.path} has a strategy's shadow trading: it is read-only, and only its bot trades in it",
@@ -221,7 +221,7 @@ def write_evidence(folder: Path, evidence: Evidence) -> None:
 
 
 def read_evidence(folder: Path) -> Evidence:
-    """Return the evidence in a folder, or none if it has no such file; OperatorError if it can't be read."""
+    """Return the evidence in a folder, or none if it has no such file; raise OperatorError if it can't be read."""
     file = folder / EVIDENCE
     try:
         return decode(Evidence, json.loads(read_plain(file)))
@@ -235,17 +235,19 @@ def read_evidence(folder: Path) -> Evidence:
 
 
 def read_trials(folder: Path, strategies: Collection[str], codes: Collection[str] = ()) -> Trials | None:
-    """Return how many settings of these strategies were tried in the backtests next to a folder; None without a list.
+    """Return how many settings of these strategies were tried in the backtests next to a folder; None without a trial
+    list.
 
-    Runs with the same settings count once, with the last one's ratio, and the same code counts under any name; `codes`
-    has further digests of code that counts. Raise OperatorError if the list was edited.
+    Runs with the same settings count once, with the last run's ratio. The same code counts under any name; `codes` has
+    further code digests to include. Raise OperatorError if the list was edited.
     """
     trials = trials_of(load_trial_list(folder.parent) or (), strategies, codes)
     return Trials(len(trials), tuple(trial.sharpe for trial in trials if trial.sharpe is not None)) if trials else None
 
 
 def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
-    """Return the code of finished backtests in a state folder by strategy: the last run's name by digest, newest last.
+    """Return by strategy the code of the finished backtests in a state folder: the last run's name by code digest,
+    newest last.
 
     Unreadable lists are left out.
     """

@@ -3,9 +3,9 @@
 Each folder of an account stores its own path, and a copy contains that path too. So a folder is a copy if its stored
 path leads to another folder of the same bot. Nothing else counts: a folder that was moved, restored, or mounted
 elsewhere finds no such bot at the stored path, stores its new path, and continues. Inodes and devices would change over
-reboots. A copy on another machine, or in a container at the same path, isn't noticed here, but by the other's halt
-(SECOND_WRITER) as soon as it has sent an order. If a folder's marker is damaged or lost, its backup copy counts, so
-that a bot can always reach its positions.
+reboots. A copy on another machine, or in a container at the same path, isn't noticed here. As soon as it has sent an
+order, the other bot notices and halts (SECOND_WRITER). If a folder's marker is damaged or lost, its backup copy is
+used, so that a bot can always reach its positions.
 """
 
 import json
@@ -38,7 +38,7 @@ def by_its_copy(path: Path, error: DamagedMarkerError) -> StateFolder:
 
 
 def whose(path: Path) -> StateFolder:
-    """Return the folder's marker, or its copy if it is damaged. Raise like `read_marker`."""
+    """Return the folder's marker, or an intact copy if the marker is damaged. Raise like `read_marker`."""
     try:
         return read_marker(path)
     except DamagedMarkerError as error:
@@ -46,7 +46,9 @@ def whose(path: Path) -> StateFolder:
 
 
 def mark_again(path: Path, marker: Path) -> None:
-    """Mark a prepared folder with a backup's marker; raise OperatorError if it is damaged or can't be written."""
+    """Mark a prepared folder with a backup's marker; raise OperatorError if the marker is damaged or can't be
+    written.
+    """
     text = read_plain(marker).decode()
     parsed_marker(path, text)
     try:
@@ -76,9 +78,9 @@ def note_place(folder: StateFolder) -> None:
 
 
 def take_over(folder: StateFolder, other: Path) -> None:
-    """Make the other folder the copy, and this one the bot's; raise OperatorError if either can't be written.
+    """Make the other folder the copy and this folder the original; raise OperatorError if either can't be written.
 
-    After a crash in between, neither sends anything until this is done again.
+    After a crash in between, neither folder sends orders until this is done again.
     """
     for path in (other, folder.path):
         try:

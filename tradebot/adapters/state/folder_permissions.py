@@ -30,12 +30,12 @@ class UnsafePermission(NamedTuple):
 
 
 def find_unsafe_permission(folder: Path) -> UnsafePermission | None:
-    """Return the first permission that lets others reach into a folder; None if there is none."""
+    """Return the first permission that lets other users change a folder; None if there is none."""
     return _first_unless_network(folder, lambda: _open_doors(folder))
 
 
 def find_unsafe_within(folder: Path, inner: Collection[str]) -> UnsafePermission | None:
-    """Return the first file or folder in a state folder that others can write; None if there is none.
+    """Return the first file or folder in a state folder that other users can write; None if there is none.
 
     Among its folders, only those named in `inner` are checked, each with everything below it.
     """
@@ -57,7 +57,7 @@ def _first_unless_network(folder: Path, findings: Callable[[], Iterator[UnsafePe
 
 
 def another_owner(path: Path, owner: int) -> str | None:
-    """Say that a file belongs to another user, who can change it anytime; None if it is ours."""
+    """Describe the problem that a file belongs to another user, who can change it anytime; None if it is ours."""
     us = os.geteuid()
     return None if owner == us else f"{path} belongs to another user (uid {owner}, and this is uid {us})"
 

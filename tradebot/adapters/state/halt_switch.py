@@ -38,7 +38,7 @@ def is_armed(folder: Path) -> bool:
 
 
 def arm(folder: Path, who: str, at: datetime) -> None:
-    """Write ARMED durably; OperatorError if it can't be written."""
+    """Write ARMED durably; raise OperatorError if it can't be written."""
     try:
         write_durably(folder / ARMED, _text("ACTIVE", who, "armed", at))
     except OSError as error:
@@ -63,7 +63,7 @@ def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Ite
 
 
 def halt_stat(folder: Path) -> Seen:
-    """Return HALT's file stats, so that `lift` can tell whether it has changed; None if there is none."""
+    """Return HALT's file stats, with which `lift` can tell whether it has changed; None if there is no HALT."""
     try:
         status = os.lstat(folder / HALT)
     except OSError:
@@ -106,7 +106,7 @@ def left_aside(folder: Path) -> tuple[Path, ...]:
 
 
 def newer_halt() -> OperatorError:
-    """Return the error for ending another halt than the one shown."""
+    """Return the error for a halt that arrived after the one that the user wanted to end."""
     return OperatorError(
         "a newer halt arrived while this one was being ended, and it stays in force",
         "tradebot status shows who set it; then run tradebot unhalt",

@@ -1,7 +1,7 @@
 """Append lines to a file that is rotated by size, so that it doesn't grow without bound.
 
-The file's own lines show which records it has. So a kill, a full disk or a second writer neither loses nor repeats a
-line, and a deleted file starts again with the last day's records.
+The file's own lines show which records it has. So no line is lost or repeated after a kill, with a full disk or with a
+second writer, and a deleted file starts again with the last day's records.
 """
 
 import fcntl
@@ -22,8 +22,8 @@ from tradebot.adapters.text.redaction import hide
 class RotatedLines:
     """Append lines to a file; full files are numbered, `max_files` of them, and the oldest is overwritten.
 
-    If the disk fails, lines are lost but no pass is. `lost` then has the reason for the last line, and is None
-    otherwise.
+    If the disk fails, lines are lost but the pass continues. `lost` then has the reason why the last line was lost, and
+    is None otherwise.
     """
 
     def __init__(self, path: Path, max_bytes: int, max_files: int) -> None:
@@ -99,7 +99,7 @@ class TailFile:
     def add(self, read: Callable[[datetime], Iterable[Row]], now: datetime) -> int:
         """Append the rows since a time that the file lacks; return how many.
 
-        Rows that the disk refuses are appended next time. Raise OSError if the file can't be read.
+        Rows that couldn't be written are appended next time. Raise OSError if the file can't be read.
         """
         if self._status is None or self._status != self._file_identity():
             self._repair()

@@ -1,4 +1,4 @@
-"""Format and parse a state folder's marker; a checksum tells a damaged one from another bot's.
+"""Format and parse a state folder's marker; a checksum distinguishes a damaged marker from another bot's.
 
 Quick commands import this module, so it uses only the cheap part of the standard library.
 """

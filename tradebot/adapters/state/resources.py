@@ -37,7 +37,7 @@ _PASSING_HOSTS = {
 
 
 def kind_of(path: Path) -> str | None:
-    """Return the type of file system of a path; None if the system doesn't say, as on macOS."""
+    """Return the type of file system of a path; None if the system doesn't report it, as on macOS."""
     resolved = path.resolve()
     # If two mounts have the same path, the later one is visible.
     over = [
@@ -47,7 +47,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def is_network(kind: str) -> bool:
-    """Return True if a type of file system is on the network."""
+    """Return True if this type of file system is on the network."""
     return re.fullmatch(_NETWORK, kind) is not None
 
 
@@ -58,7 +58,7 @@ def network_kind(path: Path) -> str | None:
 
 
 def passing(path: Path, environ: Mapping[str, str]) -> str | None:
-    """Return why data written at a path doesn't last; None if nothing suggests that."""
+    """Return why data written at a path isn't permanent; None if nothing suggests that."""
     resolved = path.resolve()
     kind = kind_of(resolved)
     if kind is not None and _PASSING.fullmatch(kind):
@@ -88,13 +88,15 @@ STARTED = 19
 
 
 def memory_bytes() -> int | None:
-    """Return this process's resident memory, or None where the system doesn't report it."""
+    """Return this process's resident memory in bytes, or None if the system doesn't report it."""
     fields = _read(Path("/proc/self/statm")).split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") if fields else None
 
 
 def give_back_memory() -> None:
-    """Return freed memory to the system if the C library can; glibc keeps what isn't at the end of its heap."""
+    """Return freed memory to the system if the C library can; by default, glibc returns only what is at the end of its
+    heap.
+    """
     import ctypes
 
     with suppress(AttributeError, OSError):
@@ -102,7 +104,7 @@ def give_back_memory() -> None:
 
 
 def open_descriptors() -> int | None:
-    """Return how many descriptors this process has open, or None where the system doesn't report it."""
+    """Return how many file descriptors this process has open, or None if the system doesn't report it."""
     try:
         # Listing the folder itself takes one descriptor.
         return len(os.listdir("/proc/self/fd")) - 1
@@ -125,7 +127,9 @@ def boot_id() -> str:
 
 
 def started_ticks() -> int | None:
-    """Return when this process started, in the kernel's ticks since the machine did; None where it isn't reported."""
+    """Return when this process started, in kernel ticks since the machine started; None if the system doesn't report
+    it.
+    """
     fields = _read(Path("/proc/self/stat")).rpartition(")")[2].split()
     return int(fields[STARTED]) if len(fields) > STARTED else None
 

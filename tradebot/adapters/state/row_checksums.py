@@ -21,7 +21,7 @@ _LAST_COLUMN = re.compile(r"(?=,\s+(?:UNIQUE|PRIMARY KEY) \(|\)(?: WITHOUT ROWID
 
 
 def with_sums(statements: Iterable[str]) -> tuple[str, ...]:
-    """Return the statements that create a database with checksums, given those that create it without."""
+    """Return the statements that create a database with checksums, given the statements without them."""
     tables = [
         _LAST_COLUMN.sub(f", {SUM} INTEGER", statement, count=1) if _NAME.match(statement) else statement
         for statement in statements
@@ -54,7 +54,7 @@ class BadRows:
         return sum(map(len, self._found.values()))
 
     def find_all(self) -> int:
-        """Read all rows; return how many are damaged."""
+        """Read all rows; return how many of them are damaged."""
         for table in self._tables:
             self._database.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - our own name
         return self.count

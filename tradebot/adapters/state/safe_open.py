@@ -23,7 +23,7 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 
 def flocked_within(descriptor: int, kind: int, wait_s: float, poll_s: float) -> int | None:
-    """Return the descriptor once it is locked; close it and return None if it stays locked elsewhere for `wait_s`."""
+    """Lock a descriptor and return it; close it and return None if another process keeps it locked for `wait_s`."""
     deadline = time.monotonic() + wait_s
     try:
         while not try_lock(descriptor, kind):
@@ -64,7 +64,7 @@ def is_plain(path: Path) -> bool:
 
 
 def open_plain(path: Path, flags: int) -> int:
-    """Open a regular file for its owner only and return its descriptor; NotPlainError for anything else."""
+    """Open a regular file for its owner only and return its descriptor; raise NotPlainError for anything else."""
     require_plain(path)
     # The path may have been replaced since; don't follow a link or wait for a pipe.
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
@@ -92,6 +92,6 @@ def read_plain(path: Path) -> bytes:
 
 
 def create_draft(path: Path) -> tuple[Path, int]:
-    """Create an empty file next to `path` under an unguessable name; return its path and descriptor."""
+    """Create an empty file with an unguessable name next to `path`; return its path and descriptor."""
     draft = path.with_name(f"{path.name}.{os.urandom(8).hex()}.new")
     return draft, os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

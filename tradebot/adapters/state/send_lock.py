@@ -1,8 +1,8 @@
 """Lock the sending of orders that add risk, from the last check of the trading state to the venue's reply.
 
-After a halt is set and this lock was found free, no order that saw the older state can still begin, because anyone who
+Once a halt is set and this lock was free after that, no order that saw the older state can still begin, because whoever
 takes the lock later sees the halt. So `halt` doesn't take the lock; it only waits until it is free once. The lock is on
-the state folder itself. It needs no file, so it works on a full disk or in a read-only folder, and nothing can replace
+the state folder itself. It needs no file, so it works on a full disk or in a read-only folder, and nobody can replace
 it while it is locked. The kernel releases a dead process's lock. A small file names the order being sent; it only
 counts while the lock is taken. `halt` imports this module, so only cheap imports are allowed.
 """
@@ -66,7 +66,7 @@ class FolderSendLock:
 
 
 def in_flight(folder: Path, wait_s: float = WAIT_S) -> str | None:
-    """Return which order is still being sent after `wait_s`, or None; call this after setting a halt."""
+    """Return which order is still being sent after `wait_s` seconds, or None; call this after setting a halt."""
     try:
         descriptor = _lock_folder(folder, fcntl.LOCK_SH, wait_s)
     except OSError as error:

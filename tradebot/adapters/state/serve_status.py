@@ -34,7 +34,7 @@ class Supervisor:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address if address.startswith("/") else ""
 
     def tell(self, **state: str) -> None:
-        """Send variables such as READY="1" or STATUS="…"; nothing happens if the manager can't be reached."""
+        """Send variables such as READY="1" or STATUS="…"; do nothing if the manager can't be reached."""
         if not self._address:
             return
         text = "\n".join(f"{name}={' '.join(value.split())}" for name, value in state.items())
@@ -52,7 +52,8 @@ MOST_STARTS = 5
 
 
 def note_start(folder: Path, now: datetime) -> int:
-    """Record a start durably before anything else; return the number of starts within the window, this one included.
+    """Record this start durably before doing anything else; return the number of starts within the window, including
+    this one.
 
     Raise OSError if that fails, because an uncounted crash loop could go on forever.
     """
@@ -63,12 +64,12 @@ def note_start(folder: Path, now: datetime) -> int:
 
 
 def forget_start(folder: Path, at: datetime) -> None:
-    """Forget a start that ended cleanly; a person's restart ends cleanly too."""
+    """Forget a start that ended cleanly; a restart by the user ends cleanly too."""
     _write(folder, [each for each in _noted_starts(folder) if each != at])
 
 
 def forget_starts(folder: Path) -> None:
-    """Forget all recorded starts, because a person has examined their cause."""
+    """Forget all recorded starts, because the user has examined their cause."""
     _write(folder, [])
 
 
@@ -92,9 +93,9 @@ LONGEST = 1 << 16
 
 
 def write_serving(folder: Path, serving: ServeNote) -> None:
-    """Replace the note. If the disk fails, the old note stays, and readers notice its age.
+    """Replace the note about the running `serve`. If the disk fails, the old note stays, and readers notice its age.
 
-    It isn't synced: after a power failure nothing runs, whatever the note says.
+    It isn't synced, because nothing runs after a power failure anyway.
     """
     with suppress(OSError):
         draft, descriptor = create_draft(folder / SERVING)
@@ -109,7 +110,7 @@ def write_serving(folder: Path, serving: ServeNote) -> None:
 
 
 def read_serving(folder: Path) -> ServeNote | None:
-    """Return the last note, possibly of an ended process; None if there is none or it can't be read."""
+    """Return the last note, possibly from a process that has ended; None if there is none or it can't be read."""
     try:
         return decode(ServeNote, json.loads(read_plain(folder / SERVING)[:LONGEST]))
     except (OSError, ValueError):
@@ -117,6 +118,6 @@ def read_serving(folder: Path) -> ServeNote | None:
 
 
 def is_running(folder: Path) -> bool:
-    """Return True if a `serve` works on the folder, because its lock is held; a killed process holds no lock."""
+    """Return True if a `serve` works on the folder, that is, if its lock is held; a killed process holds no lock."""
     holder = state_locks.holder(folder, state_locks.SERVE_LOCK)
     return holder is not None and holder.partition(",")[0] in (SERVE, state_locks.NO_NAME)

@@ -26,12 +26,12 @@ class ServiceToken(NamedTuple):
     at: datetime
 
     def fits(self, text: str) -> bool:
-        """Return True if this is the token."""
+        """Return True if `text` is this token."""
         return compare_digest(self.digest, _digest(text))
 
 
 def load_token(folder: Path, name: str) -> ServiceToken | None:
-    """Return the stored token data, None if there is none; OperatorError if it can't be read."""
+    """Return the stored token data, None if there is none; raise OperatorError if it can't be read."""
     path = folder / name
     try:
         document = json.loads(read_plain(path))
@@ -43,16 +43,20 @@ def load_token(folder: Path, name: str) -> ServiceToken | None:
 
 
 def create_or_load(folder: Path, name: str, now: datetime, *, new: bool) -> tuple[str | None, ServiceToken]:
-    """Return the token if this call created it (with `new`, or if there was none), and its stored digest."""
+    """Return the token if this call created it (None otherwise), and the stored digest; create one with `new`, or if
+    none is stored.
+    """
     return create_or_load_for([folder], name, now, new=new)
 
 
 def create_or_load_for(
     folders: Sequence[Path], name: str, now: datetime, *, new: bool
 ) -> tuple[str | None, ServiceToken]:
-    """Do the same for several folders, all of which then have the same digest, except those that can't be written.
+    """Create or load one token for several folders, which then all have the same digest, except those that can't be
+    written.
 
-    Raises OperatorError if they have different ones, unless a new token replaces them; or if none can be written.
+    Raises OperatorError if the folders have different digests, unless a new token replaces them, or if none of them can
+    be written.
     """
     stored = [load_token(folder, name) for folder in folders if not new]
     existing = {token.digest: token for token in stored if token is not None}

@@ -98,7 +98,9 @@ class StateFolder(NamedTuple):
 
     @property
     def sends_orders(self) -> bool:
-        """Return True if the bot trades an account that other folders could trade too; a sandbox has its own."""
+        """Return True if the bot trades an account that other folders could trade too, which a sandbox's account
+        isn't.
+        """
         return self.kind == "user" and self.mode != "sandbox"
 
     @property
@@ -113,7 +115,7 @@ class StateFolder(NamedTuple):
 
 
 def resolve(flag: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the folder to use: the flag, TRADEBOT_STATE or ./state."""
+    """Return the folder to use: the flag's, TRADEBOT_STATE or ./state."""
     return Path(flag or environ.get(variables.STATE) or DEFAULT)
 
 
@@ -125,7 +127,7 @@ def option(path: Path) -> str:
 
 
 def create(path: Path, mode: str, number: str, kind: str, at: datetime, venue: str = FIRST_VENUE) -> StateFolder:
-    """Create and mark a folder for its owner only; OperatorError if it is a state folder or can't be created."""
+    """Create and mark a folder for its owner only; raise OperatorError if it is a state folder or can't be created."""
     if has_marker(path):
         raise OperatorError(f"{path} is already a state folder.", f"tradebot status {option(path)}")
     state = StateFolder(path, os.urandom(8).hex(), kind, mode, number, at.astimezone(UTC), venue)
@@ -162,14 +164,14 @@ def prepare(path: Path) -> None:
 
 
 def find_unsafe_permission(path: Path) -> folder_permissions.UnsafePermission | None:
-    """Return the first permission that lets others reach into a state folder or its content."""
+    """Return the first permission that lets other users change a state folder or its content."""
     return folder_permissions.find_unsafe_permission(path) or folder_permissions.find_unsafe_within(path, FOLDERS)
 
 
 def require_closed(
     path: Path, look: Callable[[Path], folder_permissions.UnsafePermission | None] = find_unsafe_permission
 ) -> None:
-    """Raise OperatorError if anyone else can write to a folder or its content; a missing folder is fine."""
+    """Raise OperatorError if another user can write to a folder or its content; a missing folder is fine."""
     unsafe = look(path)
     if unsafe is not None:
         raise OperatorError(f"{unsafe.problem}.", unsafe.remedy)
@@ -220,7 +222,7 @@ def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFold
 
 
 def lost_ledger(path: Path) -> str | None:
-    """Return how a ledger is lost, or None if there is a file; only opening it shows whether it is intact."""
+    """Return how a ledger was lost, or None if its file exists; only opening the file shows whether it is intact."""
     try:
         stat_result = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -251,7 +253,9 @@ def read_marker(
 
 
 def known_states(environ: Mapping[str, str]) -> list[Path]:
-    """Return the marked folders in the usual places: ./state, ./state/*, here, in here, and TRADEBOT_STATE."""
+    """Return the marked folders in the usual places: ./state, ./state/*, the current folder and its subfolders, and
+    TRADEBOT_STATE.
+    """
     places = [DEFAULT, *_within(DEFAULT), Path(), *_within(Path())]
     if environ.get(variables.STATE):
         places.append(Path(environ[variables.STATE]))
@@ -267,7 +271,7 @@ def _within(folder: Path) -> list[Path]:
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Write a small file so that after a crash it is either complete or absent; OSError if that fails."""
+    """Write a small file so that after a crash it is either complete or absent; raise OSError if that fails."""
     draft, descriptor = create_draft(path)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -312,7 +316,7 @@ def in_place(path: Path, opened: os.stat_result) -> bool:
 
 
 def cannot_write(path: Path, error: OSError) -> OperatorError:
-    """Return the error to show a person whose state folder can't be written."""
+    """Return the error for a user whose state folder can't be written."""
     if isinstance(error, NotPlainError):
         path_in_error = error.filename
         return OperatorError(
@@ -330,7 +334,7 @@ def cannot_write(path: Path, error: OSError) -> OperatorError:
 
 
 def cannot_write_database(path: Path, reason: str, name: str) -> OperatorError:
-    """Return that error for a database in the folder, given SQLite's message and error name."""
+    """Return the same error for a database in the folder, given SQLite's message and error name."""
     error = cannot_write(path.parent, OSError(f"{path.name}: {reason} ({name})"))
     if name == "SQLITE_READONLY" and not os.access(path, os.W_OK):
         error = CannotWriteError(error.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, reason)))

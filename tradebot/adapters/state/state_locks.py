@@ -3,8 +3,9 @@
 A process that needs several takes them in the order `SERVE_LOCK`, `CHORE_LOCK`, `STREAM_LOCK`, `FETCH_LOCK`, `LOCK`.
 
 Exit passes have priority: an exit pass that waits for the folder's lock takes a second lock meanwhile, on the folder's
-marker. While that one is taken, nobody else takes the folder's lock, and its present owner yields at the next request
-to the broker (`ExitPriority`). The marker always exists, so this needs no further file and works on a full disk.
+marker. While the marker is locked, nobody else takes the folder's lock, and the lock's present owner yields at its next
+request to the broker (`ExitPriority`). The marker always exists, so this needs no further file and works on a full
+disk.
 
 If a venue allows an account's programs only one connection, a bot's processes share it. The connected process locks
 `venue.lock`. A process that wants to connect locks `venue-wanted.lock` first; the connected process notices, and ends
@@ -13,9 +14,9 @@ both free.
 
 Yielding works like a kill and restart: the pass unwinds, releases the lock, lets the exits run and starts again with
 the same call; its promises are in the ledger. A pass yields before each read request, also between retries and pages,
-and before each promise of an entry; never between a promise and its settlement. After five times it ends with GAVE_WAY,
-and the next run resumes it. Work that can't start again finishes first: the comparison after a plan or an adoption was
-written, and a pass that sends the broker no request.
+and before each promise of an entry; never between a promise and its settlement. After yielding five times it ends with
+GAVE_WAY, and the next run resumes it. Two kinds of work can't start again, so they finish first: the comparison after a
+plan or an adoption was written, and a pass that sends the broker no request.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def hold(
 
 @contextmanager
 def steadily(folder: Path) -> Iterator[None]:
-    """Keep the venue connection inside the block, where only one process at a time can have it."""
+    """Keep the venue connection inside the block, if only one process at a time can have it."""
     _steady[folder] += 1
     try:
         yield
@@ -131,7 +132,7 @@ def steadily(folder: Path) -> Iterator[None]:
 
 
 def is_steady(folder: Path) -> bool:
-    """Return True while this process works on the folder without yielding."""
+    """Return True while this process works on the folder without yielding the connection."""
     return _steady[folder] > 0
 
 
@@ -275,7 +276,7 @@ LEASE_WAIT_S = 30.0
 
 
 class VenueTurn:
-    """This process's lease of the venue connection, for one bot's folder."""
+    """This process's turn with the venue connection, for one bot's folder."""
 
     def __init__(self, folder: Path, wait_s: float = LEASE_WAIT_S) -> None:
         self.folder, self._wait_s = folder, wait_s
@@ -283,9 +284,9 @@ class VenueTurn:
         self._wanted_at = math.inf
 
     def take(self) -> None:
-        """Wait for the connection lease; raise TemporaryError if another process keeps it for too long.
+        """Wait for the venue connection; raise TemporaryError if another process keeps it for too long.
 
-        On a full or read-only disk there are no leases: the venue itself refuses extra connections.
+        On a full or read-only disk nobody can reserve the connection: the venue itself refuses extra connections.
         """
         if self._held is not None:
             return
@@ -341,10 +342,10 @@ MOST_WAYS = 5
 
 
 class ExitPriority:
-    """Tell this process's pass that an exit pass is waiting.
+    """Tells this process's pass when an exit pass is waiting.
 
-    `call` is the one of the last pass that could yield. `due` returns whether this process has exits to run itself,
-    `run_due` runs them, and `ends` returns whether the process was told to end; `serve` sets all three.
+    `call` is the one of the last pass that could yield. `due` returns True if this process has exits to run itself,
+    `run_due` runs them, and `ends` returns True if the process should end; `serve` sets all three.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -357,7 +358,9 @@ class ExitPriority:
 
     @contextmanager
     def attempt(self, call: Call | None) -> Iterator[None]:
-        """Yield to exits inside the block; `call` is the call to resume the pass with, None if it has no slot yet."""
+        """Allow yielding to exits inside the block; `call` resumes the pass afterward, and is None if the pass has no
+        slot yet.
+        """
         self._gives_way, self.call = True, call
         try:
             yield
@@ -366,16 +369,16 @@ class ExitPriority:
 
     @property
     def resumed_call(self) -> Call | None:
-        """Return the call with which to resume the current pass after yielding, if it does."""
+        """Return the call with which to resume the current pass if it yields."""
         return self.call if self._gives_way else None
 
     def keep(self, call: Call) -> None:
-        """Store the call with which a pass begins, in case it yields."""
+        """Store the call with which a pass begins, in case the pass yields."""
         if self._gives_way:
             self.call = call
 
     def give_way(self) -> None:
-        """Raise YieldToExits if this pass may yield and an exit pass is waiting, or the process was told to end."""
+        """Raise YieldToExits if this pass may yield and either an exit pass is waiting or the process should end."""
         if self._gives_way and (self.ends() or self.due() or exit_waits(self._folder)):
             raise YieldToExits
 

@@ -21,7 +21,7 @@ from tradebot.model.variables import CONFIRMED, HANDED_OVER
 
 
 class ConfirmedAt(StrEnum):
-    """Where a person confirmed a verb."""
+    """Where the user confirmed a verb."""
 
     PAGE = "page"
     CHAT = "chat"
@@ -37,9 +37,9 @@ KEPT = 1500
 
 
 class Confirmation(Struct, frozen=True):
-    """What a person typed elsewhere than at a terminal to confirm a verb: on a page, or in the chat.
+    """What the user typed to confirm a verb elsewhere than at a terminal: on a page, or in the chat.
 
-    `token` is that of the pages, if the person typed it again for this.
+    `token` is the pages' token, if the user typed it again to confirm.
     """
 
     source: ConfirmedAt
@@ -48,10 +48,10 @@ class Confirmation(Struct, frozen=True):
 
 
 class OneShots(Struct, frozen=True):
-    """Run commands of this installation on one state folder, each in its own process.
+    """Runs commands of this installation on one state folder, each in a separate process.
 
-    Of their output, `kept` characters are returned; `name` replaces the user's name in their records. They run in the
-    `working_folder`, whose `.env` they read, or else in this process's.
+    At most `kept` characters of their output are returned; `name` replaces the user's name in their records. They run
+    in `working_folder`, or else in this process's folder, and read the `.env` there.
     """
 
     folder: Path
@@ -100,7 +100,7 @@ class OneShots(Struct, frozen=True):
 
 
 def take_over(environ: MutableMapping[str, str], end_with_parent: Callable[[int], object]) -> None:
-    """Take the environment from the parent process, if it was passed in a variable; end with the parent.
+    """Take the environment from the parent process if the parent passed it in a variable; end with the parent.
 
     `end_with_parent` makes the system send this process a signal when its parent ends, or raises OSError if it can't.
     Otherwise, after a kill of `serve`, nothing would limit a chore, and the next process would run its slot at the same
@@ -127,12 +127,12 @@ _confirmations: list[Confirmation] = []
 
 
 def accept_confirmation(confirmation: Confirmation) -> None:
-    """Let the verb that this process runs be confirmed by what a person typed elsewhere."""
+    """Confirm this process's verb with what the user typed elsewhere."""
     _confirmations.append(confirmation)
 
 
 def take_confirmation() -> Confirmation | None:
-    """Return what a person typed elsewhere to confirm this process's verb, once; None if nothing was handed over."""
+    """Return what the user typed elsewhere to confirm this process's verb, once; None if the user typed nothing."""
     return _confirmations.pop() if _confirmations else None
 
 

@@ -77,7 +77,7 @@ def _refuse_unclear(path: Path, binding: Binding) -> None:
 
 
 def describe_sources(path: Path) -> str:
-    """Describe which file is read besides the environment, with its full path."""
+    """Name the file that is read in addition to the environment, with its full path."""
     try:
         full = path.absolute()
     except FileNotFoundError:
@@ -149,7 +149,7 @@ AGAIN = "look at the file, then run the command again"
 
 
 class PersonFile:
-    """A file being changed. A link is followed, and its target replaced."""
+    """A user's file that is being changed. A link is followed, and its target is replaced."""
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path

@@ -1,1 +1,1 @@
-"""Canonical text, JSON and YAML, and hiding keys in texts."""
+"""Read and write canonical text, JSON and YAML, and hide keys in texts."""

@@ -1,8 +1,7 @@
-"""The meanings of activity types in the books: Alpaca's own, and our types for other venues.
+"""Define the meanings of activity types in the books: Alpaca's own, and our types for other venues.
 
-The books store an activity's original type, as the broker reported it. All types from before there were other venues
-are Alpaca's. Another venue's adapter sets our type as `kind` and the venue's own as `sub_kind`, so the stored types
-keep their meaning.
+The books store an activity's original type, as the broker reported it. Alpaca was the first venue, so its types are
+stored as they are. Another venue's adapter stores our type as `kind` and the venue's own type as `sub_kind`.
 """
 
 from collections.abc import Mapping
@@ -41,7 +40,7 @@ _MEANINGS = {
 
 
 def meaning_of(kind: str, sub_kind: str) -> ActivityKind:
-    """Return the meaning of an activity's types; OTHER for unknown ones."""
+    """Return the meaning of an activity's types; OTHER for unknown types."""
     meaning = _FINER.get((kind, sub_kind)) or _MEANINGS.get(kind, ActivityKind.OTHER)
     # It pays shares, whatever it is listed under.
     pays_shares = sub_kind == _STOCK_DIVIDEND and not meaning.moves_shares
@@ -49,5 +48,5 @@ def meaning_of(kind: str, sub_kind: str) -> ActivityKind:
 
 
 def meaning_if_any(kind: str, sub_kind: str) -> ActivityKind | None:
-    """Return the type of a cash movement with these words; None without a word, as in a person's plan."""
+    """Return the type of a cash movement with these words; None if there is no word, as in a plan edited by a user."""
     return meaning_of(kind, sub_kind) if kind else None

@@ -1,4 +1,4 @@
-"""Write numbers, times and documents in one canonical form; kept light because `halt` writes through it.
+"""Format numbers, times and documents in one canonical form, with few imports because `halt` uses it.
 
 A Decimal has no exponent and no trailing zeros. A time is UTC with six decimals and ends in Z. So equal values have
 equal text, and stored times sort as text.
@@ -40,7 +40,7 @@ def _plain(value: Decimal) -> str:
 
 
 def time_text(value: datetime) -> str:
-    """Return a time as fixed-width UTC text, which sorts like the times do."""
+    """Return a time as fixed-width UTC text; such texts sort in the order of their times."""
     if value.tzinfo is None:
         raise CodecError(f"{value} has no time zone")
     return value.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

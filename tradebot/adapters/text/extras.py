@@ -42,7 +42,7 @@ def _required_packages(extras: list[str]) -> list[str]:
 
 
 def required_by(extras: Iterable[str]) -> "list[Requirement]":
-    """Return what extras need beyond the program's own dependencies."""
+    """Return the packages that extras need in addition to the program's own dependencies."""
     from importlib.metadata import requires
 
     from packaging.requirements import Requirement

@@ -1,7 +1,7 @@
 """Remove personal details from texts before they are shared.
 
 Besides keys, a text loses account numbers, order ids that contain them, hosts, addresses, people and home paths: this
-bot's by their value, any others by their form. Equal details are always replaced by the same text.
+bot's by their value, all others by their form. Equal details are always replaced by the same text.
 """
 
 import re
@@ -59,10 +59,10 @@ BY_FORM: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Redactor:
-    """Replace private details in texts and in JSON values.
+    """Replaces private details in texts and in JSON values.
 
     `ids` maps order ids to their replacements; any other id gets a digest with a secret `salt`. `names` has this
-    machine's hosts and people; those also in `words`, which programs use, stay.
+    machine's host and user names; a name that is also in `words`, which programs use, isn't replaced.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Redactor:
         self._done = dict[str, str]()
 
     def text(self, text: str) -> str:
-        """Return a text without private details, with a cache, because a record has most of its texts many times."""
+        """Return a text without private details; results are cached, because most of a record's texts repeat."""
         if text not in self._done:
             self._done[text] = self.once(text)
         return self._done[text]
@@ -109,8 +109,8 @@ class Redactor:
     def tree(self, value: Any, *, named: bool = True) -> Any:
         """Return a JSON value without private details.
 
-        Texts under a name such as `token` are always hidden if names are those of fields (`named`); in a record, they
-        may be those of symbols and strategies.
+        If the object's keys are field names (`named`), a text under a key such as `token` is always hidden. In a
+        record, keys may also be symbols and strategies.
         """
         if isinstance(value, str):
             return self.text(value)

@@ -1,9 +1,9 @@
 """Remove keys from texts, and private details from texts to share.
 
-Every key that this process has loaded is removed, in each form it may be written in. The bot's own code never writes a
-key anywhere. This guards against others: a proxy that echoes the headers it was sent, a plug-in that reads the key
-file, an exception that quotes its argument. `halt` uses this module, so it imports nothing slow until there is a key to
-hide.
+Every key that this process has loaded is removed, in each form in which it may be written. The bot's own code never
+writes a key anywhere. This guards against other code: a proxy that echoes the headers it was sent, a plug-in that reads
+the key file, an exception that quotes its argument. `halt` uses this module, so it imports nothing slow until there is
+a key to hide.
 
 A text to share also loses account numbers, order ids made of them, hosts, addresses, people and home paths: this bot's
 by their value, others by their form. The same text always gets the same replacement.
@@ -38,7 +38,7 @@ def learn(*keys: str | None) -> None:
 
 
 def without_keys(text: str, environ: Mapping[str, str], file: str = ".env") -> str:
-    """Return a typed text without the keys of this environment and of an .env file, for whatever service.
+    """Return a text typed by the user without the keys in this environment and in an .env file, of any service.
 
     Unreadable lines of the file are skipped, because this must never delay a halt.
     """
@@ -74,7 +74,9 @@ def hide_in(body: bytes) -> bytes:
 
 
 def forms(key: str) -> list[str]:
-    """Return the ways a key may be written: plain, in JSON, in a URL, in hexadecimal, or anywhere in base64."""
+    """Return the forms in which a key may be written: plain, in JSON, in a URL, in hexadecimal, or anywhere in
+    base64.
+    """
     raw = key.encode()
     plain = [key, json.dumps(key)[1:-1], key.replace("/", "\\/")]
     quoted = [quote(key, safe=""), quote(key)]

@@ -1,4 +1,4 @@
-"""Change one value in a YAML text and leave every other character as it is: comments, order, quotes and spacing.
+"""Change one value in a YAML text, and leave every other character unchanged: comments, order, quotes and spacing.
 
 The parser's own marks say where a value is. The changed text is parsed again and must mean exactly the intended values;
 otherwise the edit is refused, so an unusually written text is never damaged.
@@ -24,7 +24,7 @@ COMMENT = "#"
 
 
 class CannotEditError(Exception):
-    """Raised when a value can't be changed without losing something, with the reason and the line number."""
+    """Raised when a value can't be changed without damaging the text, with the reason and the line number."""
 
     def __init__(self, problem: str, line: int) -> None:
         super().__init__(problem)
@@ -49,7 +49,7 @@ _Dumper.add_representer(
 
 
 def value_of(typed: str) -> object:
-    """Parse a typed value as it would be read from a file; raise ConfigurationError if it isn't YAML."""
+    """Parse a value typed by the user as it would be read from a file; raise ConfigurationError if it isn't YAML."""
     try:
         return deepcopy(parse_yaml(typed))
     except yaml.YAMLError as bad:
@@ -60,7 +60,7 @@ def value_of(typed: str) -> object:
 
 
 def in_one_line(value: object) -> str:
-    """Format a value as one line of YAML that keeps its meaning within braces and brackets."""
+    """Format a value as one line of YAML that keeps its meaning inside braces and brackets."""
     text = yaml.dump(
         [value], Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf")
     )
@@ -75,9 +75,10 @@ def in_lines(values: Mapping[str, object]) -> str:
 
 
 def with_value(text: str, path: Sequence[str], value: object, typed: str = "") -> str:
-    """Return a YAML mapping's text with the value at `path` changed or added, as typed if that has the same meaning.
+    """Return a YAML mapping's text with the value at `path` changed or added, as the user typed it if that has the same
+    meaning.
 
-    Raise CannotEditError if the edit would lose a comment, or the text isn't understood.
+    Raise CannotEditError if the edit would lose a comment, or if the text can't be parsed.
     """
     wanted = repr(with_changed_value(parse_yaml(text) or {}, path, value))
     plain = typed if "\n" not in typed and COMMENT not in typed else ""

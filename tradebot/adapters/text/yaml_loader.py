@@ -1,4 +1,4 @@
-"""Load YAML the way people mean it: `no` is a word, keys are unique, numbers are decimals, and nothing is executed."""
+"""Load YAML the way users mean it: `no` is a word, keys are unique, numbers are decimals, and nothing is executed."""
 
 import re
 from decimal import Decimal
@@ -169,7 +169,7 @@ PLAIN_MISTAKE = ("this line isn't valid YAML", "write it as NAME: VALUE, indente
 
 
 class RefusedYAMLError(yaml.MarkedYAMLError):
-    """Valid YAML that we don't accept, with its own message and remedy."""
+    """Raised for valid YAML that we don't accept, with the message and the fix."""
 
     def __init__(self, problem: str, mark: yaml.Mark, cure: str) -> None:
         super().__init__(problem=problem, problem_mark=mark)

@@ -1,1 +1,1 @@
-"""Clocks, calendars and the pace of `serve`."""
+"""Provide clocks, calendars and the pace of `serve`."""

@@ -49,7 +49,7 @@ class EngineStatus(Struct, frozen=True):
 
 
 class LockStepClock:
-    """The embedded exchange's time, which only moves when told to, by seconds or to a named moment.
+    """The embedded exchange's time, which advances only on request, by seconds or to a named moment.
 
     `headers` returns, for each request, the headers that prove the request comes from the user running the exchange.
     """
@@ -91,7 +91,9 @@ class LockStepClock:
         return self._policy.run(lambda: self._ask("GET", "status", {}))
 
     def tick_to(self, moment: datetime | str) -> EngineStatus:
-        """Advance the engine to a time, or to `open`, `close` or `next_open`; raise OperatorError if that is past."""
+        """Advance the engine to a time, or to `open`, `close` or `next_open`; raise OperatorError if that time has
+        passed.
+        """
         return self._tick({"to": moment if isinstance(moment, str) else moment.isoformat()})
 
     def _tick(self, body: dict[str, object]) -> EngineStatus:
@@ -151,7 +153,9 @@ PAUSE_S = 60.0
 
 
 class Clocks(NamedTuple):
-    """A machine's clocks in seconds: one that can be set, one that only counts, and one that counts while awake."""
+    """A machine's clocks in seconds: one that users can set, one that can't be set, and one that stops while the
+    machine sleeps.
+    """
 
     wall: Callable[[], float] = wall
     stopwatch: Callable[[], float] = stopwatch
@@ -181,7 +185,7 @@ class RealTime:
 
     @property
     def is_trustworthy(self) -> bool:
-        """Return True if this machine's clock agrees with the venue; otherwise it is unknown which slots are over."""
+        """Return True if this machine's clock agrees with the venue's; otherwise nobody knows which slots are over."""
         return abs(self._ahead_s + self._clock_s + self._since_s - self._clocks.wall()) <= self._apart_s
 
     def moments(self) -> Iterator[datetime]:
@@ -195,11 +199,11 @@ class RealTime:
         yield self.now
 
     def rest(self) -> None:
-        """Record that nothing is left to do now."""
+        """Record that no work is left for now."""
         self._rested = self._clocks.stopwatch(), self._clocks.awake(), self.now
 
     def pause(self) -> Pause | None:
-        """Return the pause since then, if it was longer than the time to the next tick."""
+        """Return the pause since `rest`, if it was longer than the time to the next tick."""
         if self._rested is None:
             return None
         counted_s, awake_s, began = self._rested
@@ -225,7 +229,7 @@ class RealTime:
 
 
 class Engine(Protocol):
-    """The embedded exchange's clock, as driven by this process."""
+    """The embedded exchange's clock, which this process advances."""
 
     def status(self) -> EngineStatus:
         """Return the engine's current status."""
@@ -266,7 +270,7 @@ class EngineTime:
         return self._status.now
 
     def rest(self) -> None:
-        """Record that nothing is left to do: engine time stands still until something is."""
+        """Record that no work is left: engine time stands still until the next work."""
 
     def pause(self) -> None:
         """Return None: engine time stands still between checks."""
@@ -289,9 +293,10 @@ class EngineTime:
             yield self.now
 
     def passing(self, seconds: float) -> Iterator[datetime]:
-        """Advance time by the duration of a request; yield now, each moment until then at which a job is due, and then.
+        """Advance time by the duration of a request; yield now, each moment meanwhile at which a job is due, and the
+        end.
 
-        Time that passes during these moments counts.
+        Time that passes while these moments are handled counts toward the duration.
         """
         end = self.now + timedelta(seconds=seconds)
         yield self.now

@@ -1,7 +1,6 @@
-"""Wall-clock time for records that people and the machine make, and a stopwatch that no one can set.
+"""Provide wall-clock time for records made by people and the machine, and a stopwatch that no one can set.
 
-No screen mixes two clocks. `halt` runs this before importing anything else, so it uses only the cheap part of the
-standard library.
+`halt` runs this before importing anything else, so it uses only the cheap part of the standard library.
 """
 
 import json
@@ -18,17 +17,17 @@ CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def stopwatch() -> float:
-    """Return seconds from an arbitrary start; only differences mean anything."""
+    """Return seconds from an arbitrary start; use only differences between two calls."""
     return time.clock_gettime(CLOCK)
 
 
 def wall() -> float:
-    """Return this machine's clock in seconds since 1970, which a person or NTP may set."""
+    """Return this machine's clock in seconds since 1970, which a user or NTP may set."""
     return time.time()
 
 
 def awake() -> float:
-    """Return seconds from an arbitrary start that don't count while the machine sleeps, if the system can do that."""
+    """Return seconds from an arbitrary start, not counting time in which the machine sleeps if the system can tell."""
     return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
@@ -42,9 +41,10 @@ LAST_BYTES = 1 << 18
 
 
 def stamp_time(folder: Path, mode: str | None) -> datetime:
-    """Return trading time for a bot in the sandbox, as last logged by the exchange; otherwise this machine's time.
+    """Return trading time: for a sandbox bot, the time last logged by the exchange; otherwise this machine's time.
 
-    No request is made, so it works while the exchange doesn't run. Without a readable log, it is this machine's time.
+    No request is made, so this works while the exchange isn't running. Without a readable log, it returns this
+    machine's time.
     """
     logged = _last_logged(folder / EXCHANGE / LOG) if mode == SANDBOX else None
     return logged or datetime.now(UTC)

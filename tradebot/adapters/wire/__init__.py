@@ -1,1 +1,1 @@
-"""Bounded HTTP, and reading foreign JSON field by field."""
+"""Make HTTP requests with limits, and read foreign JSON field by field."""

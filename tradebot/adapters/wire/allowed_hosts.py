@@ -12,18 +12,18 @@ _QUOTES = "\"'"
 
 
 def is_loopback(url: str) -> bool:
-    """Return True if the URL is plain HTTP to this machine: scheme, host and port, with nothing after."""
+    """Return True if the URL is plain HTTP to this machine: scheme, host and port, and nothing else."""
     match = _LOOPBACK.fullmatch(url)
     return match is not None and int(match[1] or 80) <= _HIGHEST_PORT
 
 
 def is_https(url: str) -> bool:
-    """Return True if the URL is an https address: a host, perhaps a port, with nothing after."""
+    """Return True if the URL is an https address: a host, optionally a port, and nothing else."""
     return _HTTPS.fullmatch(url) is not None
 
 
 def check_url(name: str, url: str, hosts: tuple[str, ...]) -> None:
-    """Raise OperatorError unless the address is loopback or exactly one of the known ones."""
+    """Raise OperatorError unless the address is on loopback or is exactly one of the known addresses."""
     if is_loopback(url) or url in hosts:
         return
     # The address may contain a user name and password, so the message does not repeat it.
@@ -34,7 +34,9 @@ def check_url(name: str, url: str, hosts: tuple[str, ...]) -> None:
 
 
 def check_secret(name: str, value: str) -> None:
-    """Raise OperatorError if a key is missing, quoted, or unfit for an HTTP header; the message never shows it."""
+    """Raise OperatorError if a key is missing, quoted, or unfit for an HTTP header; the message never contains the
+    key.
+    """
     if not value:
         raise OperatorError(f"{name} is not set", f"Set {name} in the environment or in an owner-only .env file.")
     if not _SECRET.fullmatch(value) or value[0] in _QUOTES or value[-1] in _QUOTES:

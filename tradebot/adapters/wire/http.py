@@ -1,4 +1,4 @@
-"""Make one HTTP exchange with limits on everything: time, size, redirects, tries, requests per minute."""
+"""Make one HTTP exchange with a limit on everything: time, size, redirects, tries, and requests per minute."""
 
 import json
 import re
@@ -86,7 +86,7 @@ class RetryPolicy(Struct, frozen=True):
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self, read: Callable[[], T]) -> T:
-        """Return what `read` returns, trying again on RetryableError until the tries are used up."""
+        """Return what `read` returns; on RetryableError, try again until the tries are used up."""
         began_s, failed = time.monotonic(), list[RetryableError]()
         try:
             return read()
@@ -171,14 +171,14 @@ _DECODER_OF_LONG_INTEGERS = json.JSONDecoder(parse_float=_decimal, parse_int=_in
 
 
 class HttpSession(Protocol):
-    """Connections over which a request is sent once, such as a BoundedSession."""
+    """A set of connections that sends each request once, such as a BoundedSession."""
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
         """Send one request and return the reply, whose body is still unread; raise HTTPError."""
 
 
 class BoundedSession:
-    """Connections that stay open between requests, with timeouts and without retries.
+    """Keeps connections open between requests, with timeouts and without retries.
 
     The environment is ignored: no proxy, no user name, no certificates other than certifi's.
     """
@@ -217,9 +217,9 @@ def exchange(
     params: Mapping[str, str] | None = None,
     body: object = None,
 ) -> HttpReply:
-    """Send one request once and return the complete response, without following redirects; raises WireError.
+    """Send one request once and return the complete response, without following redirects; raise WireError.
 
-    It stores no cookies; `body` is sent as JSON.
+    No cookies are stored; `body` is sent as JSON.
     """
     deadline = time.monotonic() + bounds.total_s
     try:

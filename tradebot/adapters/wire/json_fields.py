@@ -1,4 +1,4 @@
-"""Read foreign JSON field by field: use readable values, and refuse the others by name."""
+"""Read foreign JSON field by field: use the readable values, and refuse the others, naming each field."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Keep a websocket open in a thread: connect, talk until it ends, wait, and connect again, until closed.
+"""Keep a websocket open in a thread: connect, use the connection until it ends, wait, and reconnect, until closed.
 
 An address can contain a key, so neither the address nor the library's messages about it are quoted anywhere, and the
 library logs nothing.
@@ -28,7 +28,7 @@ class WebsocketTimeouts(Struct, frozen=True):
     """How long a websocket waits, in seconds: to open, for pings, and before it reconnects.
 
     `open_s` covers the connection and its first reply, and `ping_s` the time between pings and for their replies. The
-    wait to reconnect doubles up to the longest one, until a connection lasted as long.
+    wait before reconnecting doubles up to a maximum, until a connection has lasted that long.
     """
 
     open_s: float = 10.0
@@ -44,7 +44,7 @@ class Party(Protocol):
     """Who is at the other end, for messages."""
 
     def talk(self, connection: ClientConnection) -> str:
-        """Talk until the connection ends, which raises, or until something is wrong; return the problem."""
+        """Use the connection until it ends, which raises, or until something is wrong; return the problem."""
 
     def on_connection_end(self, problem: str, status: int | None) -> bool:
         """Record why a connection ended or couldn't be opened; return False to stop reconnecting.
@@ -58,7 +58,7 @@ class _Closing(Protocol):
 
 
 class KeptOpen:
-    """A websocket that connects at once, and again whenever the connection ends, until it is closed."""
+    """A websocket that connects at once, and reconnects whenever the connection ends, until it is closed."""
 
     def __init__(
         self, address: str, party: Party, patience: WebsocketTimeouts, monotonic: Callable[[], float] = time.monotonic
@@ -74,14 +74,14 @@ class KeptOpen:
         self._thread.start()
 
     def renew(self) -> None:
-        """Reconnect, because the connection doesn't deliver as expected."""
+        """Reconnect, because the connection doesn't deliver messages as expected."""
         with self._lock:
             connection = self._connection
         if connection is not None:
             connection.close()
 
     def close(self) -> None:
-        """Close the connection and end the thread; a connection that is still opening ends by itself."""
+        """Close the connection and end the thread; a connection that is still being opened closes on its own."""
         self._ending.set()
         self.renew()
         self._thread.join(_GOODBYE_S)
