@@ -48,11 +48,11 @@ REACH = timedelta(hours=1)
 
 
 def parity_of(app: App, day: date, progress: Progress) -> DayParity:
-    """Compare a session with its backtest; the bot's folder is only read.
+    """Compare a session with its backtest, without changing the bot's folder.
 
-    A market of the embedded exchange is run again. Other markets can't be, so their passes are run again on their
-    records, and fills are compared with their quotes. Raise OperatorError for a session without records, with those of
-    another version, or with a damaged one.
+    A market of the embedded exchange is run again. Other markets can't be run again, so their passes are replayed from
+    their records, and fills are compared with their quotes. Raise OperatorError if the session has no records, records
+    of another version, or a damaged record.
     """
     recorded = _recorded_cycles(app, day, progress)
     session = next(iter(app.ledger_view.sessions(day, day)), None)

@@ -1,4 +1,4 @@
-"""Find since when a strategy's code and settings are unchanged."""
+"""Find out since when a strategy's code and settings have been unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Fixed(NamedTuple):
-    """Since when a strategy's code and settings are unchanged; None with the reason if there is no evidence."""
+    """Since when a strategy's code and settings have been unchanged; None with the reason if there is no evidence."""
 
     since: datetime | None
     why_not: str = ""

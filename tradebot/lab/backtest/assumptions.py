@@ -25,7 +25,7 @@ _POSTED: Mapping[Posted, tuple[str, str]] = {
 
 
 class Assumption(Struct, frozen=True):
-    """One assumption: a short name for programs, its value, and a comment, possibly empty.
+    """One assumption: a short name for programs, its value, and an optional comment.
 
     With `is_loud`, the result doesn't show what trading would have earned.
     """
@@ -39,7 +39,7 @@ class Assumption(Struct, frozen=True):
 def assumptions(plan: BacktestPlan, *, with_flow: bool, unused: str = "", lacking: str = "") -> tuple[Assumption, ...]:
     """Return a plan's assumptions, most important first.
 
-    `unused` says which rows of its file are bad, and `lacking` which bars of contracts it doesn't have.
+    `unused` describes the bad rows of the market's file, and `lacking` the contracts' missing bars.
     """
     spec = plan.spec
     return (

@@ -1,4 +1,4 @@
-"""Serve closed bars straight from the engine's market, equal to those in the bot's own store at that time.
+"""Serve closed bars straight from the engine's market; they equal the bars in the bot's own store at that time.
 
 Each symbol's bars of a timeframe are plain arrays that only grow by complete bars. A request copies only the bars that
 it needs.
@@ -94,7 +94,9 @@ class BarColumn:
         "How many sessions before the market's first were added."
 
     def go_back(self, count: int, until_us: int) -> int:
-        """Extend the history until `count` bars were complete at a time, or none are left; return their number."""
+        """Extend the history backward until `count` bars were complete at a time or none are left; return how many were
+        complete.
+        """
         while self.reach(until_us) < count and self._more_past():
             pass
         return self.reach(until_us)
@@ -127,7 +129,8 @@ class BarColumn:
 
 
 class Daily(BarColumn):
-    """Daily bars: prices from the regular session, volume from the whole day. Each is complete at its close.
+    """Daily bars: prices from the regular session, volume from the whole day. Each bar is complete at its session's
+    close.
 
     After-hours trading still adds to the volume, so until it ends the newest bar is unfinished.
     """
@@ -184,7 +187,7 @@ class Daily(BarColumn):
 
 
 class WholeDays(BarColumn):
-    """Daily bars of a market that has all of them from the start; the number complete at a time is looked up."""
+    """Daily bars of a market that has all of them from the start; how many were complete at a time is looked up."""
 
     def __init__(self, market: Market, symbol: str, source: DailyBars) -> None:
         super().__init__(market, symbol)
@@ -256,7 +259,7 @@ _NEVER = 2**62
 
 
 class PriceSteps:
-    """A symbol's price steps. They are recomputed only when another of its actions comes into force."""
+    """A symbol's price steps, recomputed only when another of its actions comes into force."""
 
     def __init__(self, market: Market, symbol: str, days: Callable[[], BarColumn]) -> None:
         self._actions = sorted(market.actions.of(symbol), key=_in_force_us)
@@ -328,7 +331,9 @@ class BarSpan(NamedTuple):
 
 
 class BarCache(NamedTuple):
-    """The series returned last, with a key that shows whether it is still valid; `past` counts bars added in front."""
+    """The series returned last, with a key that shows whether it is still valid; `past` counts bars added at the
+    front.
+    """
 
     span: BarSpan
     past: int
@@ -337,7 +342,7 @@ class BarCache(NamedTuple):
 
 
 class EngineBars:
-    """The bars port on an engine's market. It never fetches, waits or fails.
+    """Implements the bars port on an engine's market. It never fetches, waits or fails.
 
     `days` is the source of a market of daily bars.
     """
@@ -444,7 +449,7 @@ def _series_of(need: BarNeed, symbol: str, bars: Columns, steps: Sequence[PriceS
 
 
 def adjust(bars: Columns, steps: Sequence[PriceStep]) -> None:
-    """Multiply bars by the factors of all later adjustments, in the order of the bot's store."""
+    """Multiply bars by the factors of all later adjustments, in the order in which the bot's store does."""
     price, volume, end = 1.0, 1.0, len(bars.starts)
     for step in reversed(steps):
         first = bisect_left(bars.starts, step.at_s, 0, end)

@@ -1,4 +1,4 @@
-"""Use an engine of futures as the bot's broker: the adapter's own reader and orders, without a socket."""
+"""Use an engine of futures as the bot's broker, with the adapter's own reader and orders but without a socket."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 class EngineLink:
-    """Replaces the adapter's connection."""
+    """Replaces the adapter's connection to the venue."""
 
     place: tuple[str, int, int] = ("", 0, TRADING_ID)
     dropped_count, last_problem = 0, ""
@@ -79,7 +79,7 @@ class EngineLink:
         yield self.ready()
 
     def run(self, send: Callable[[IbkrConnection], Awaitable[T]], line: IbkrConnection) -> T:
-        """Run a request with the event loop that provides its time."""
+        """Run a request on the event loop that provides its time."""
         done: T = self._loop.run_until_complete(cast("Any", send(line)))
         return done
 
@@ -164,7 +164,7 @@ class ContractOrders(IbkrOrders):
 
 
 class PlayedMarket:
-    """A market of contracts in this process, with a bot's account at its start."""
+    """A market of contracts in this process, at its start, with a bot's account."""
 
     def __init__(self, opened: OpenedMarket) -> None:
         market, spec = opened.market(), opened.spec
@@ -196,7 +196,7 @@ def world_of(
     in_use: Sequence[Strategy],
     stores: tuple[MemoryFacts, MemoryEvents],
 ) -> tuple[World, MemoryLedger]:
-    """Return the world of a bot with these settings on a market of contracts, and its books."""
+    """Return the world of a bot with these settings on a market of contracts, and the bot's books."""
     reader, engine, door = played.reader, played.engine, driver_for(settings.venue)
     ledger = opened_books(reader, engine.main.number, engine.now_us, engine.market.calendar.market)
 
@@ -211,9 +211,9 @@ def world_of(
 
 @contextmanager
 def other_future(settings: Settings, opened: OpenedMarket, world: World, now: datetime) -> Iterator[World]:
-    """Yield the bot's world at this time, with bars and quotes of a market whose later prices differ.
+    """Yield the bot's world at this time, but with bars and quotes of a market whose later prices differ.
 
-    The books and the account stay the bot's.
+    The books and the account are still the bot's.
     """
     now_us = from_datetime(now)
     elsewhere = PlayedMarket(opened.with_other_future(now_us))

@@ -33,7 +33,7 @@ moment = lru_cache(maxsize=4_096)(to_datetime)
 
 
 def exact(value: Decimal) -> Decimal:
-    """Return a decimal with the API's digits: no trailing zeros after the point, and no exponent."""
+    """Return a decimal with the digits that the API would send: no trailing zeros after the point, and no exponent."""
     return Decimal(plain(value))
 
 
@@ -45,7 +45,7 @@ def price_of(units: int) -> Decimal:
 
 @lru_cache(maxsize=65_536)
 def shown_price(units: int) -> Decimal:
-    """Convert price units to USD as the data API delivers them: as a float."""
+    """Convert price units to USD as the data API delivers prices: as a float."""
     return Decimal(repr(units / UNITS))
 
 
@@ -87,7 +87,7 @@ def asset_class(symbol: str) -> AssetClass:
 
 
 def position_of(position: engine_account.Position, units: int, claimed: Decimal) -> BrokerPosition:
-    """Return a position at a price, with some units claimed by working orders."""
+    """Return a position valued at a price, of which working orders claim some units."""
     price, multiplier = usd(units), Decimal(shares_of(position.symbol))
     return BrokerPosition(
         symbol=position.symbol,

@@ -1,4 +1,4 @@
-"""Serve options flow from the exchange's own feed, with replies read like the real source's."""
+"""Serve options flow from the exchange's own feed; replies are parsed like the real source's."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ _NO_REPLY = _Reply([], ())
 
 
 class EngineFlow:
-    """The flow feed of a market at engine time; generated flow predicts the market's prices, or `predicted`'s.
+    """The flow feed of a market at engine time; generated flow predicts the market's prices, or those of `predicted`.
 
     It has no limits and never fails. A row that was also in the last reply about the same kind and symbol is the same
-    object again, and so is the whole list if no row is new or gone.
+    object again, and so is the whole list if it is unchanged.
     """
 
     def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:

@@ -49,7 +49,7 @@ KNOWN_BEFORE, KNOWN_AFTER = timedelta(days=60), timedelta(days=120)
 
 
 def opened_books(reader: BrokerReader, number: str, now_us: int, sessions: Sequence[MarketSession]) -> MemoryLedger:
-    """Return the books of a new account at a market, with the calendar around its sessions."""
+    """Return the books of a new account at a market, with the calendar around the market's sessions."""
     account, ledger = reader.account(), MemoryLedger(number)
     ledger.open_books(account.cash, to_datetime(now_us), account.settlement)
     first, last = session_of(sessions[0]).date - KNOWN_BEFORE, session_of(sessions[-1]).date + KNOWN_AFTER
@@ -68,7 +68,7 @@ def played_world(
     """Build a bot with these settings; with `ahead`, its bars include the rest of a session, for features of whole
     sessions.
 
-    The settings count as accepted, and the engine's time is also the second clock.
+    The settings count as accepted, and engine time serves as the machine's clock too.
     """
     (ledger, facts, events), (reader, orders, bars) = stores, ports
     world = World(
@@ -98,7 +98,7 @@ def features_ahead(bars: Bars, world: World) -> Features:
 
 
 class ForeseenBars:
-    """Bars that include the rest of a session; `bars` are the venue's, used for daily bars."""
+    """Serves bars that include the rest of a session; `bars` are the venue's, used for daily bars."""
 
     def __init__(
         self, market: Market, bars: Bars, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay

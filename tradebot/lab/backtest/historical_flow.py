@@ -29,7 +29,7 @@ Asked = tuple[str, str | None, datetime]
 
 
 class PastFlow:
-    """The replies in a bot's folder, oldest first: its facts, preceded by its archived raw replies.
+    """The replies in a bot's folder, oldest first: its archived raw replies, and then its facts.
 
     Raise OperatorError if the folder has none, or can't be read.
     """

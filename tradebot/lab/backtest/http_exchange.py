@@ -1,10 +1,10 @@
 """Backtest venues other than the default one: the embedded exchange serves the venue, and the bot uses its own adapter.
 
-Every request about the account is one that a bot in a sandbox makes, so orders, fills and equity are the same as there.
-That takes longer than calling an engine: a pass makes all its requests, and is only skipped without positions and
-orders. If the adapter works without a server, the exchange answers in this process, and bars are read from its charts.
-Nobody else uses this exchange and no fault script is armed in it, so what a server adds (access checks, limits, a log
-that survives a power failure) changes no reply.
+The bot makes the same requests about the account as in a sandbox, so orders, fills and equity are the same as there.
+That takes longer than calling an engine: a pass makes all its requests, and is skipped only if there are neither
+positions nor orders. If the adapter works without a server, the exchange answers in this process, and bars are read
+from its charts. Nobody else uses this exchange and no fault script is armed in it, so what a server adds (access
+checks, limits, a log that survives a power failure) changes no reply.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 
 class ServedTime:
-    """The time of a served exchange, which only advances when told to.
+    """The time of a served exchange, which advances only on request.
 
     Between two advances the exchange's replies stay the same, so they are cached in `known`.
     """
@@ -85,10 +85,10 @@ class ServedTime:
 
 
 class ServedAhead:
-    """The driver's interface to a market whose future it can't see.
+    """The driver's view of a market whose future isn't known to this process.
 
     So passes are skipped only while the `account` has neither positions nor working orders, because then no price
-    matters. Without an account, none is skipped.
+    matters. Without an account, no pass is skipped.
     """
 
     equity_moves, still, next_deed = True, False, None
@@ -99,7 +99,7 @@ class ServedAhead:
 
     @property
     def stamp(self) -> object:
-        """Return a value that changes whenever anything may have changed; with a position or order, that is at each
+        """Return a value that changes whenever anything may have changed; with a position or order, it changes at each
         call.
         """
         account = self._account
@@ -126,7 +126,7 @@ class ServedAhead:
         return False
 
     def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
-        """Yield nothing for interest: an account without positions pays none."""
+        """Yield nothing: an account without positions pays no interest."""
         if symbol != INTEREST:
             raise _unseen(symbol)
         return iter(())
@@ -146,7 +146,7 @@ def _unseen(what: str) -> AssertionError:
 
 
 class OverHttp:
-    """An exchange in a separate process, for adapters that need one."""
+    """Represents an exchange in a separate process, for adapters that need a server."""
 
     def __init__(self, folder: Path) -> None:
         self.url = process.ensure(folder).url
@@ -218,7 +218,9 @@ def world_of(
 def ports_at(
     path: Path, settings: Settings, sessions: Callable[..., Sequence[Session]]
 ) -> tuple[Reader, OrderPort, StoredBars, ServedTime]:
-    """Return the ports to a folder's exchange, which answers in this process, with its closed bars and its time."""
+    """Return the ports to a folder's exchange, which answers in this process, with the exchange's closed bars and
+    time.
+    """
     exchange, door, tally = InProcess(path), driver_for(settings.venue), DriftTally()
     time = ServedTime(exchange)
     connection = door.connect(Access(settings, {}, exchange.url, known=time.known, connection=exchange))

@@ -31,7 +31,7 @@ _PATHS = ("path", "uw_folder")
 
 
 class DataFile(Struct, frozen=True):
-    """A file that the market is built from: its name, its size in bytes, and the SHA-256 of its content."""
+    """A file from which the market is built: its name, its size in bytes, and the SHA-256 of its content."""
 
     name: str
     size: int
@@ -39,10 +39,10 @@ class DataFile(Struct, frozen=True):
 
 
 class RunIdentity(Struct, frozen=True):
-    """Everything that a run's result depends on; runs with equal identities have equal results, byte for byte.
+    """Everything on which a run's result depends; runs with equal identities have equal results, byte for byte.
 
-    `versions` has those of this program, with a digest of its source files, and of each strategy's package. `code` has
-    each strategy's code digest. `trial` is the fingerprint of settings and code, independent of the market.
+    `versions` has the version of this program, with a digest of its source files, and of each strategy's package.
+    `code` has each strategy's code digest. `trial` is the fingerprint of settings and code, independent of the market.
     """
 
     settings: Mapping[str, Any]

@@ -1,7 +1,7 @@
 """Simulate a Gateway on an engine in this process, without the socket protocol.
 
-The adapter's own reader and orders run on it, so their interpretation of the venue's messages is the bot's: only the
-socket and the library's parser are left out. Lists are rebuilt only after a change.
+The adapter's own reader and orders run on it, so the venue's messages are interpreted as in the bot: only the socket
+and the library's parser are left out. Lists are rebuilt only after a change.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _REDUCING = 3
 
 
 class Contract(NamedTuple):
-    """The identity of a contract."""
+    """The identity of a contract, as in the library."""
 
     localSymbol: str
     multiplier: str
@@ -58,7 +58,7 @@ class Contract(NamedTuple):
 
 
 class IbRow(NamedTuple):
-    """An order."""
+    """An order's row, as in the library."""
 
     action: str
     totalQuantity: Decimal | int
@@ -78,7 +78,7 @@ class IbRow(NamedTuple):
 
 
 class IbOrderState(Struct):
-    """The state of an order, which its reader may correct."""
+    """The state of an order, which the reader may correct."""
 
     status: str
     completedStatus: str = ""
@@ -86,7 +86,7 @@ class IbOrderState(Struct):
 
 
 class IbExecution(NamedTuple):
-    """An execution."""
+    """The row of an execution, as in the library."""
 
     acctNumber: str
     execId: str
@@ -167,7 +167,7 @@ _SHORTEST_DAY_US = 23 * HOUR
 
 
 class EngineLine:
-    """A connection to an engine's account. It is always complete, and replies at once.
+    """A connection to an engine's account. Its data is always complete, and it replies at once.
 
     `changes` increases with each change of the account or its orders.
     """
@@ -201,7 +201,7 @@ class EngineLine:
 
     @property
     def today_us(self) -> int:
-        """Return the start of the period whose ended orders are in the venue's lists."""
+        """Return since when ended orders appear in the venue's lists."""
         begun_us, until_us = self._day_us
         if not begun_us <= self.engine.now_us < until_us:
             begun_us = self.reads.today_us
@@ -213,7 +213,7 @@ class EngineLine:
         return self.engine.now_us // SECOND
 
     async def ask_numbered(self, question: Callable[[int], object]) -> list[Any]:
-        """Return the rows sent to the client in reply to a request."""
+        """Return the rows that a request sends to the client."""
         question(0)
         return self.client.told
 
@@ -337,7 +337,9 @@ class _Details(dict[str, Any]):
         return symbols and self._line.has_ended(str(symbol)) is self._ended
 
     def get(self, symbol: str, default: Any = None) -> Any:
-        """Return a contract's details, or those of an expired contract's successor; `default` if there are none."""
+        """Return a contract's details, or those of the contract that succeeds an expired one; `default` if there are
+        none.
+        """
         if symbol not in self:
             return default
         if symbol not in self.keys():
@@ -386,7 +388,7 @@ class _Client:
         self._error(number, code, str(refusal.body.get("message", "")))
 
     def reqContractDetails(self, number: int, wanted: Any) -> None:
-        """Answer that there is no such contract: existing ones are never requested this way."""
+        """Answer that there is no such contract, because existing contracts are never requested this way."""
         self.told = []
 
     def reqHistoricalData(

@@ -1,4 +1,4 @@
-"""Detect look-ahead: run the market again, cut off at some time, and compare everything before it.
+"""Detect look-ahead: rerun on a market that is cut off at some time, and compare everything before the cut.
 
 A cut market has no later bar, corporate action or rate. If a decision before the cut differs, it used data that wasn't
 known at the time.
@@ -43,7 +43,7 @@ _watching: list[OpenedFiles] = []
 
 
 class OpenedFiles:
-    """The files that watched strategies open inside the block, each with the strategy's name.
+    """Records the files that watched strategies open inside the block, each with the strategy's name.
 
     Only files opened by Python are noticed. A plug-in runs in a separate process that can't access other files.
     """
@@ -68,14 +68,14 @@ class OpenedFiles:
 
     @contextmanager
     def make_strategies(self, strategies: Strategies) -> Iterator[Sequence[Strategy]]:
-        """Yield newly created strategies, and notice the files that they open while being loaded."""
+        """Yield newly created strategies, and record the files that they open while being loaded."""
         with ExitStack() as stack:
             with self.notice("loading"):
                 fresh = stack.enter_context(strategies())
             yield fresh
 
     def watch(self, strategies: Sequence[Strategy], until: datetime) -> Sequence[Strategy]:
-        """Wrap the strategies so that files opened while they run are noticed; plug-ins are unchanged.
+        """Wrap the strategies so that files opened while they run are recorded; plug-ins are returned unchanged.
 
         After `until`, in trading time, they no longer run.
         """
@@ -86,7 +86,7 @@ class OpenedFiles:
 
     @contextmanager
     def notice(self, who: str) -> Iterator[None]:
-        """Notice the files opened inside the block under a strategy's name.
+        """Record the files opened inside the block under a strategy's name.
 
         Threads that were already running are ignored; those that the strategy starts count.
         """
@@ -99,7 +99,7 @@ class OpenedFiles:
             self._asked = ""
 
     def note_opened(self, path: object) -> None:
-        """Note a file being opened, if a strategy is running and the file isn't part of a program."""
+        """Record a file being opened, if a strategy is running and the file isn't part of a program."""
         if self._asked and threading.get_ident() not in self._bystanders and isinstance(path, str | bytes):
             name = os.fsdecode(path)
             of_package = os.path.dirname(name).endswith(_PACKAGES)
@@ -138,7 +138,7 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
 
 
 class CutBars:
-    """Another source's bars that had ended by some time."""
+    """Serves another source's bars that had ended by some time."""
 
     def __init__(self, source: BarSource, calendar: Calendar, at_us: int) -> None:
         self._source = source
@@ -166,7 +166,7 @@ class CutBars:
 
 
 def cut(market: OpenedMarket, at_us: int) -> OpenedMarket:
-    """Return the market without anything after a time; its calendar and identity stay."""
+    """Return the market without anything after a time, but with its whole calendar and its identity."""
     day = new_york(at_us).date().isoformat()
     days = [rate_day for rate_day in market.rates.days if rate_day <= day]
     return market._replace(
@@ -215,8 +215,8 @@ Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
 class Peek(Struct, frozen=True):
     """The first difference, and when it was decided or happened, in trading time.
 
-    `strategy` decided it. `known` describes it with the whole market, and `unknown` with the market cut off at
-    `cut_at`, which is None if it wasn't found by cutting.
+    `strategy` decided it. `known` describes it in the whole market, and `unknown` in the market that was cut off at
+    `cut_at`; `cut_at` is None if the difference wasn't found by cutting.
     """
 
     strategy: str
@@ -285,7 +285,9 @@ def check(
 
 
 def files_opened(files: OpenedFiles, run: BacktestRun) -> Iterator[Peek]:
-    """Yield files that strategies opened in a run, whose content is unknown, and declared ones with later dates."""
+    """Yield files that strategies opened in a run, whose content may be from the future, and declared files with later
+    dates.
+    """
     first = run.made.sessions[0]
     for who, name in files.opened_files:
         yield Peek(who, f"file {name}", first.open, "it opens the file", UNCUT, None)

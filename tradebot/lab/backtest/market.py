@@ -27,7 +27,8 @@ from tradebot.model.struct_tools import replace
 class OpenedMarket(NamedTuple):
     """The market of a specification. It never changes, so several runs can share its data.
 
-    `calendars` has those of symbols with different sessions, whose session indices count in them.
+    `calendars` has the calendars of symbols with different sessions; a session index of such a symbol refers to its own
+    calendar.
     """
 
     spec: MarketSpec
@@ -47,7 +48,7 @@ class OpenedMarket(NamedTuple):
         return self.source if isinstance(self.source, DailyBars) else None
 
     def market(self) -> Market:
-        """Return the market in its initial state; a run may rename and delist its symbols."""
+        """Return the market in its initial state; a run may rename and delist symbols in it."""
         stands, own = self.spec.source == "daily", self.calendars
         market = Market(self.source, self.calendar, self.symbols, stands=stands, grids=self.grids, calendars=own)
         market.announce(*self.actions)
@@ -59,7 +60,7 @@ class OpenedMarket(NamedTuple):
         return {instrument.symbol: Grid(instrument) for instrument in self.spec.venue.instruments}
 
     def calendar_of(self, symbol: str) -> Calendar:
-        """Return the sessions of a symbol."""
+        """Return a symbol's calendar."""
         return self.calendars.get(symbol, self.calendar)
 
     def with_other_future(self, at_us: int) -> OpenedMarket:
@@ -73,7 +74,7 @@ class OpenedMarket(NamedTuple):
 def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:
     """Build the market of a specification in memory; raise OperatorError if its files can't be used.
 
-    Policies learn from the same file of contracts repeatedly, so the last market is cached.
+    The last market is cached, because policies learn from the same file of contracts repeatedly.
     """
     if spec.source == "generated" or not spec.venue.of_months:
         return _make_market(spec)

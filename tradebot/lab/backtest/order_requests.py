@@ -26,7 +26,7 @@ UNPROCESSABLE_STATUS = 422
 
 
 class EngineOrders:
-    """Writes to one account of an engine; `find` returns the bot's view of an order by client order id."""
+    """Sends orders to one account of an engine; `find` returns the bot's view of an order by client order id."""
 
     def __init__(self, engine: Engine, account: Account, find: Callable[[str], Order | None]) -> None:
         self._engine = engine
@@ -56,7 +56,7 @@ class EngineOrders:
         return reply
 
     def cancel(self, intent: Ending) -> Reply:
-        """Cancel `intent.target_venue_id`; an order that already ended counts as accepted."""
+        """Cancel `intent.target_venue_id`; an order that has already ended counts as accepted."""
         assert intent.target_venue_id is not None, "a cancel needs the broker's id of the order"
         try:
             order = self._account.order(intent.target_venue_id.lower())

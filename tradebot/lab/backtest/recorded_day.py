@@ -1,8 +1,9 @@
 """Replay a recorded session: the passes at their times, with their settings, on an engine without faults.
 
-The engine and the books start in their state at the session's open. From then on the backtest is independent: it fills
-its own orders, and sees their results. Halts and manual closes happen at their recorded times, and flow becomes known
-at its fetching time. Slots that the bot missed run too. Exchange and books are restored outside the bot's folder.
+The engine and the books start in their state at the session's open. From then on the backtest is independent of the
+record: its own orders fill, and it sees their results. Halts and manual closes happen at their recorded times, and flow
+becomes known at its fetching time. Slots that the bot missed are run too. Exchange and books are restored outside the
+bot's folder.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class ReplayPorts(NamedTuple):
 
 @contextmanager
 def exchange_at(path: Path, at: datetime) -> Iterator[Path]:
-    """Yield a copy of an exchange's folder in its state just before a time, according to its log.
+    """Yield a copy of an exchange's folder in its state just before a time, as rebuilt from its log.
 
     Raise OperatorError if the log can't be read.
     """
@@ -161,9 +162,9 @@ def _lines_before(log: Path, at: datetime) -> Iterator[bytes]:
 
 
 def books_at(books: SqliteLedger, then: Books, at: datetime) -> MemoryLedger:
-    """Restore a bot's books at a time, in memory; `then` are the books that the first later pass read.
+    """Restore a bot's books as of a time, in memory; `then` are the books that the first later pass read.
 
-    Overwritten values, such as an order's state or a position's best price, come from there.
+    Values that were overwritten later, such as an order's state or a position's best price, come from `then`.
     """
     memory_ledger = MemoryLedger(books.account_number)
     old, new = books.tables, memory_ledger.tables
@@ -253,7 +254,7 @@ class PlayedDay(NamedTuple):
 
 
 class Answered:
-    """Replay people's approvals as a recorded pass saw them; a request that the pass didn't make has no answer."""
+    """Replays people's approvals as a recorded pass saw them; a request that the pass didn't make has no answer."""
 
     def __init__(self, tape: RecordedPorts | None = None) -> None:
         self._tape = tape
@@ -317,7 +318,7 @@ class _Playing:
         DriverPasses(world, settings.timetable[Job.TRADE_ONCE], lambda: None).reconcile()
 
     def prices(self) -> Mapping[str, Decimal]:
-        """Return the last midpoint in USD that a pass saw of each symbol."""
+        """Return the last midpoint of each symbol that a pass saw, in USD."""
         return {symbol: quote.middle for pass_seen in self.seen for symbol, quote in pass_seen.desk.quotes.items()}
 
     def _advance(self, to: datetime) -> None:

@@ -1,4 +1,6 @@
-"""Find the futures contracts that a bot needs from a file of recorded bars, by its roll rule, and missing bars."""
+"""Determine by the roll rule which futures contracts a bot needs from a file of recorded bars, and which bars are
+missing.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ class _Needed(NamedTuple):
 
 
 def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
-    """Return the universe's roots with contracts in a file; at a venue without contracts, the whole universe.
+    """Return the universe's roots that have contracts in a file; at a venue without contracts, the whole universe.
 
     Raise OperatorError if none has any.
     """
@@ -52,7 +54,7 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
 
 
 def lacking(settings: Settings, market: OpenedMarket) -> str:
-    """Describe the sessions in which a needed contract has no bars, or none for over an hour at their start or end.
+    """Describe the sessions in which a needed contract has no bars, or no bars for over an hour at its start or end.
 
     Empty if there are none. Raise OperatorError if bars are missing at the start or end of the needed sessions.
     """

@@ -34,7 +34,7 @@ AGAIN = "play it again: tradebot backtest, with the options of then"
 class PastRun:
     """A finished backtest in its folder, whose market and code match its identity.
 
-    `decided_by` is the program version that ran it, and `other_code` says which code has changed since. Raise
+    `decided_by` is the version of the program that ran it, and `other_code` says which code has changed since. Raise
     OperatorError if one of its files has changed, or if this program can't run it.
     """
 

@@ -1,4 +1,4 @@
-"""The folder of finished backtests: a state folder for each, and the list of all trials."""
+"""Store finished backtests: a state folder for each, and the list of all trials."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NOON = timedelta(hours=12)
 
 
 class KeptBenchmark(NamedTuple):
-    """The benchmark's daily prices, or a sentence saying why there are none."""
+    """The benchmark's daily prices, or a sentence that says why there are none."""
 
     prices: tuple[DayPrice, ...]
     problem: str = ""
@@ -62,8 +62,8 @@ class KeptBenchmark(NamedTuple):
 def benchmark_of(run: BacktestRun) -> KeptBenchmark:
     """Return the benchmark's prices up to now, adjusted for splits and dividends until then.
 
-    A symbol outside the run is read from a file of daily bars if there is one. If no fund is traded, the benchmark is
-    the universe in equal parts.
+    If the symbol isn't part of the run, it is read from the file of daily bars, if any. At a venue without funds, the
+    benchmark is the universe in equal parts.
     """
     if run.plan.spec.venue.dialect != USUAL:
         return _buy_and_hold(run)
@@ -124,7 +124,7 @@ _BY = "backtest"
 
 
 class Results:
-    """The finished backtests of a state folder, which needn't have a bot."""
+    """The finished backtests of a state folder; the folder needn't have a bot."""
 
     def __init__(self, state: Path) -> None:
         self.folder = state / BACKTESTS
@@ -142,7 +142,7 @@ class Results:
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Lock the run of this name; raise TradebotError(ANOTHER_INSTANCE) if another process has it locked."""
+        """Lock the run of this name; raise TradebotError(ANOTHER_INSTANCE) if another process holds the lock."""
         self.prepare()
         # Report an edited list before hours of work, not after.
         evidence.load_trial_list(self.folder)
@@ -168,7 +168,7 @@ class Results:
         self.checkpoint(name).unlink(missing_ok=True)
 
     def refuse_taken(self, name: str, *, force: bool, resume: bool) -> None:
-        """Raise OperatorError if there is a run of this name, or anything else in its place.
+        """Raise OperatorError if a run of this name exists, or anything else is at its path.
 
         With `force`, a finished run is accepted, and with `resume`, a stopped one.
         """
@@ -255,7 +255,7 @@ class Results:
         evidence.append_trials(self.folder, added)
 
     def trials(self, strategy: str, codes: Collection[str] = ()) -> Sequence[Trial]:
-        """Return the last run of each trial of a strategy, under whatever name its code was tried.
+        """Return the last run of each trial of a strategy, whatever its code was called when it was tried.
 
         Raise OperatorError if the list was edited.
         """
@@ -293,7 +293,7 @@ def _configuration(run: BacktestRun) -> str:
 
 
 class PlayedBars:
-    """The bars port for trades in the run's sessions; there are no earlier ones.
+    """Serves bars for trades in the run's sessions; there are no earlier bars.
 
     Its instruments have no splits and no dividends, so adjusted bars are the same.
     """
@@ -361,7 +361,7 @@ def _ended_sessions(opened: OpenedMarket, symbol: str, until: datetime) -> range
 
 
 def last_prices(opened: OpenedMarket, until: datetime) -> Mapping[str, Decimal]:
-    """Return the last closes of all symbols by then; empty before the first session has ended."""
+    """Return the last closes of all symbols by `until`; empty before the first session has ended."""
     prices = {}
     for symbol, grid in opened.grids.items():
         last = next(_closes(opened, symbol, reversed(_ended_sessions(opened, symbol, until))), None)

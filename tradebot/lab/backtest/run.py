@@ -1,8 +1,8 @@
 """Run a backtest from its plan to its end, session by session, so that it can be watched and stopped in between.
 
 An unfinished backtest is saved between two sessions, so that it can continue later exactly as if it had never stopped.
-A checkpoint has everything that running has changed: the engine's accounts, orders and agenda, the books, and the
-records. Running everything again would give the same result, because a backtest is deterministic, but takes as long. A
+A checkpoint has everything that the run has changed: the engine's accounts, orders and agenda, the books, and the
+records. Starting over would give the same result, because a backtest is deterministic, but would take as long again. A
 checkpoint contains plain values of our own, and reading one creates no object of any other class.
 """
 
@@ -150,7 +150,7 @@ class BacktestPlan(Struct, frozen=True):
     """The inputs of a backtest: the bot's settings, the market, and how much is recorded.
 
     `past_flow` replaces the market's flow. `equity_at` and `margin` differ from their defaults only to reproduce
-    certain studies, and `only_due` and `begins` only for policies in training.
+    certain studies, and `only_due` and `begins` only to train policies.
     """
 
     settings: Settings
@@ -165,7 +165,7 @@ class BacktestPlan(Struct, frozen=True):
 
 
 class BacktestRun(Struct):
-    """A running backtest: its market, the bot, the driver, and each session's end so far.
+    """A backtest in progress: its market, the bot, the driver, and the account's state at each session's end so far.
 
     `opening` and `closing` are how many differences the books had from the exchange before the first session and after
     the last one; None until they were compared.
@@ -195,7 +195,7 @@ class BacktestRun(Struct):
         return len(self.made.sessions)
 
     def take_up(self, ends: Sequence[SessionEnd]) -> None:
-        """Continue after these sessions, at whose end the restored bot is."""
+        """Continue after these sessions; the restored bot is at the end of the last one."""
         self.ends, self.opening = [*ends], 0
 
     def step(self) -> None:
@@ -246,10 +246,10 @@ def begin(
     flow_from: OpenedMarket | None = None,
     looks: Callable[[World, datetime], None] = lambda world, now: None,
 ) -> BacktestRun:
-    """Create a run at the start of its market, which is opened unless it is passed in.
+    """Create a run at the start of its market; open the market unless it is passed in.
 
-    Generated flow predicts the prices of `flow_from`, or else the market's. `looks` gets the bot before its strategies
-    run. Raise OperatorError if the market's files can't be used.
+    Generated flow predicts the prices of `flow_from`, by default the market's. `looks` gets the bot before its
+    strategies run. Raise OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(plan.spec)
     backtest_setup = assemble(
@@ -293,7 +293,7 @@ def begin(
 
 
 def bars_in(market: OpenedMarket, index: int) -> int:
-    """Return how many bars all symbols have in one of a market's sessions: minute bars, or daily ones."""
+    """Return how many bars, minute or daily, all symbols have in one of a market's sessions."""
     session, symbols = market.calendar.market[index], market.symbols
     if market.spec.source == "generated":
         return len(symbols) * (session.close_us - session.open_us) // MINUTE

@@ -1,7 +1,7 @@
 """Save a finished backtest as an ordinary state folder, for all commands that only read.
 
-Every record goes through the ledger's own stores, so rows and journal lines equal those of a bot; only the commit is a
-single one.
+Every record goes through the ledger's own stores, so rows and journal lines equal those of a bot, except that all of
+them are committed at once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,7 +52,7 @@ class FinishedRun(NamedTuple):
 
 
 def save(path: Path, run: FinishedRun, settings: Settings, configuration: str, by: str) -> StateFolder:
-    """Write a run to a new folder, which is marked last; raise OperatorError if something else is there.
+    """Write a run to a new folder, whose marker is written last; raise OperatorError if something else is there.
 
     `configuration` becomes the folder's own tradebot.yaml: commands must load the same `settings` from it.
     """

@@ -1,8 +1,8 @@
-"""Detect look-ahead at a served venue: repeat strategies' runs with a different future.
+"""Detect look-ahead at a served venue: run strategies again with a different future.
 
-Running such a market again for every time would take hours. So it is run once more, and must give the same decisions.
-At some times the strategies run twice more, each time newly created: with the bot's inputs, and with bars and quotes of
-an exchange whose prices are the same up to then, and different later. The bot's books are the same.
+Running such a market again for every time would take hours. So it is run only once more, and must give the same
+decisions. At some times newly created strategies run twice: with the bot's inputs, and with bars and quotes of an
+exchange whose prices are the same until then, but different later. Both times they see the bot's own books.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ OTHERS = "with other bars and quotes from there on"
 
 
 class RepeatedQuestions(Struct):
-    """Run strategies twice at each of these times, oldest first, and compare the results.
+    """Runs strategies twice at each of these times, oldest first, and compares the results.
 
     `left` has the remaining times, and `watch` is called after each one. It stops after the first difference.
     """
@@ -147,7 +147,7 @@ def _first_of(strategy: str, at: datetime, answers: Mapping[str, str], unknown: 
 
 
 def peeked_bars(view: StrategyView, day: VenueDay) -> Iterator[Peek]:
-    """Yield bars in a view of a round-the-clock market that hadn't ended by the view's time."""
+    """Yield bars in a view of a round-the-clock market that hadn't ended at the view's time."""
     for series in view.series.values():
         if len(series) and (end := _end_of(series, day)) > view.now:
             what = f"bar {series.timeframe} of {series.symbol} from {series.start_of(-1):%Y-%m-%d %H:%M}"

@@ -35,7 +35,7 @@ LONGEST = 80
 
 
 class BlindStrategy(NamedTuple):
-    """A placeholder strategy for building views before its future positions are known. It wants nothing itself."""
+    """A placeholder strategy for building views before future positions are known. It wants nothing itself."""
 
     name: str
     needs: Needs
@@ -46,17 +46,17 @@ class BlindStrategy(NamedTuple):
 
 
 class SlotAnswer(Struct, frozen=True):
-    """A strategy's wants in a slot, and its view, without lots."""
+    """A strategy's wants in a slot, and the view (without lots) from which it decided."""
 
     view: StrategyView
     wants: SlotWants
 
 
 class SessionPlugin(PluginStrategy):
-    """A plug-in in a backtest, which answers for all of a session's slots at once if it can.
+    """A plug-in in a backtest that answers for all of a session's slots at once if it can.
 
-    Its process has then seen bars later than most of its answers. So each answer that led to an order, and some others,
-    are repeated by a second process that gets only the view at that time and has never seen later bars.
+    Its process then sees bars that are later than most of its answers. So a second process, which has never seen later
+    bars, repeats each answer that led to an order, and some other answers, from the view at that time alone.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class SessionPlugin(PluginStrategy):
             }
 
     def prove_orders(self, cycle: CycleRecord) -> None:
-        """Prove this pass's answer if it led to an order; raise OperatorError if `propose` gives another one."""
+        """Prove this pass's answer if it led to an order; raise OperatorError if `propose` answers differently."""
         sent = (record.candidate.strategy for record in cycle.candidates if record.client_order_id)
         if self._unproven is not None and self.name in sent:
             self._prove()
@@ -150,12 +150,12 @@ class SessionPlugin(PluginStrategy):
 
 
 def reads_only_bars(needs: Needs) -> bool:
-    """Return True if a strategy needs nothing but bars and its lots, so that its views can be built in advance."""
+    """Return True if a strategy needs only bars and its lots, so that its views can be built in advance."""
     return bool(needs.bars) and replace(needs, bars=(), lots=False) == Needs()
 
 
 def describe_difference(wants: Sequence[Want], proposed: Sequence[Want] | Decision) -> str:
-    """Describe the first difference between a session's answer and `propose`'s; empty if there is none."""
+    """Describe the first difference between a session's answer and the answer of `propose`; empty if there is none."""
     if isinstance(proposed, Decision):
         return f"propose gave no wants but {proposed.reason}: {proposed.observed}"
     ours, theirs = ({want.symbol: want for want in each} for each in (wants, proposed))

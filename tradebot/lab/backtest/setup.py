@@ -76,9 +76,9 @@ COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
 class BacktestSetup(Struct, frozen=True):
     """A bot on an engine at the start of its market, with its books open and armed.
 
-    `sessions` are those that can run, oldest first. Time only moves with `advance`, and `ahead` is for the driver
-    alone. `arriving` stores replayed data up to a time. A `served` bot has an exchange in a temporary folder instead of
-    the engine, which `close` removes; it can't be saved unfinished.
+    `sessions` are the sessions that can run, oldest first. Time moves only with `advance`, and only the driver may use
+    `ahead`. `arriving` stores replayed data up to a time. A `served` bot has an exchange in a temporary folder instead
+    of the engine, which `close` removes; it can't be saved unfinished.
     """
 
     world: World
@@ -148,13 +148,13 @@ def assemble(
     equity_at: EquityAt = "market",
     margin: Margin = "reg_t",
 ) -> BacktestSetup:
-    """Build the bot of these settings, which count as accepted, with these strategies, on a specification's market.
+    """Build a bot with these settings, which count as accepted, and these strategies, on a specification's market.
 
     The market is opened unless `market` is set. Only a bot `with_flow` can fetch flow; generated flow predicts the
     prices of `flow_from` instead of the market's, if set. If `flow_from` is past flow, nothing is fetched, and each
     reply becomes known at its original time. `recorder` records the passes' decisions, and `log` receives every event
     of the engine. Orders, fills and account have the numbers of an exchange with the same specification. `equity_at`
-    and `margin` differ from the sandbox's only in studies. Raise OperatorError for unusable files.
+    and `margin` differ from the sandbox's only in studies. Raise OperatorError if the market's files can't be used.
     """
     opened = market or open_market_in_memory(spec)
     if spec.venue.dialect != USUAL:
@@ -253,7 +253,7 @@ _Foreseen = tuple[object, list[tuple[int, "Decimal"]], "Iterator[tuple[int, Deci
 
 
 class EngineAhead:
-    """An engine's future, as seen by one of its accounts.
+    """An engine's future, as one of its accounts will see it.
 
     `daily` is True if all bars are daily, so that nothing is visible between two sessions. `equity_moves` is False if
     the account's equity is computed from the prices of its last fills.
@@ -381,10 +381,10 @@ def _after(foreseen: Sequence[tuple[int, Decimal]], at_us: int) -> int:
 
 
 class Waits(Struct, frozen=True):
-    """Bars that a strategy needs and doesn't have in the first session.
+    """Bars that a strategy needs but doesn't have in the first session.
 
-    `since` is the first session in which it has them, None if it never does. Without a `symbol`, this applies to all
-    its symbols.
+    `since` is the first session in which it has them, or None if it never does. Without a `symbol`, this applies to all
+    of the strategy's symbols.
     """
 
     strategy: str

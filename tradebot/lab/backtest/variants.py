@@ -1,4 +1,4 @@
-"""Define a backtest's variants with one change each: trading costs, or the sessions it trades in."""
+"""Define a backtest's variants, each with one change: the trading costs, or the sessions in which it trades."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tradebot.views.trades.lots import trades
 
 
 class PlanVariant(Struct, frozen=True):
-    """A variant of a backtest. Equal plans give equal results, and needn't run twice."""
+    """A variant of a backtest. Equal plans give equal results, so they needn't run twice."""
 
     kind: VariantKind
     name: str
@@ -33,7 +33,7 @@ class PlanVariant(Struct, frozen=True):
 class PlanVariants(Struct, frozen=True):
     """A backtest's variants, and sentences saying why others are left out.
 
-    `played` is the backtest's own plan, with as little recording as its variants have.
+    `played` is the backtest's own plan, recording as little as its variants do.
     """
 
     played: BacktestPlan
@@ -42,7 +42,8 @@ class PlanVariants(Struct, frozen=True):
 
 
 def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
-    """Return a plan's variants for these strategies: doubled costs, a session later, in every session of a month.
+    """Return a plan's variants for these strategies: doubled costs, trading a session later, and trading in each
+    session of a month.
 
     Variants record as little as possible, which doesn't change their results.
     """
@@ -53,7 +54,7 @@ def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVarian
 
 
 def harder(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
-    """Return a plan's harder variants: doubled costs, and a session later."""
+    """Return a plan's harder variants: doubled costs, and trading a session later."""
     quiet = replace(plan, level=RecordLevel.NONE)
     parts = (_costs(quiet), _delay(quiet, _times(plan.settings, strategies)))
     changes = tuple(variant for part in parts if not isinstance(part, str) for variant in part)

@@ -1,4 +1,4 @@
-"""Use the engine as the bot's broker: it reads and sends what the exchange's API would, without a server.
+"""Use the engine as the bot's broker: read and send the same data as through the exchange's API, without a server.
 
 All values equal those that Alpaca's adapter parses from the exchange's replies; a test compares the two.
 """
@@ -122,7 +122,7 @@ _SEQUENCE, _DATE = attrgetter("sequence"), attrgetter("date")
 
 
 class EngineVenue:
-    """One account at an engine, as the ports to a broker: BrokerReader, OrderPort and Market.
+    """Implements the ports to a broker (BrokerReader, OrderPort and Market) for one account at an engine.
 
     Nothing here waits or fails. With `equity_at` "last_fill", the account's equity counts each position at the price of
     its last fill instead of the market's; this only exists to reproduce studies that size on such an equity.
@@ -178,7 +178,7 @@ class EngineVenue:
 
     @property
     def unreadable_fills(self) -> int:
-        """Return 0: every fill of the engine can be read."""
+        """Return 0: all of the engine's fills can be read."""
         return 0
 
     def clock(self) -> VenueClock:
@@ -388,7 +388,7 @@ class EngineQuotes:
         return quotes
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Return the same quotes: the market stands still while the bot reads it. `rejected` doesn't change."""
+        """Return the same quotes, because the market stands still while the bot reads it. `rejected` doesn't change."""
         return self._sorted_out(symbols)[0]
 
     def _sorted_out(self, symbols: Sequence[str]) -> tuple[dict[str, Quote], dict[str, str]]:

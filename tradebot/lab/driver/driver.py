@@ -1,4 +1,4 @@
-"""Run sessions: advance the market from slot to slot, and run due jobs, as `serve` does.
+"""Run sessions: advance the market from slot to slot, and run the jobs that are due, as `serve` does.
 
 A pass is skipped only if it would change nothing (see `idle_periods`). Its other records are written anyway: the time
 of the last comparison, and booked interest. The account's state is recorded at the close of each session, at closing
@@ -39,7 +39,7 @@ LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 
 
 class Grid(Struct, frozen=True, dict=True):
-    """The due times after the open, in order, with the jobs due then and the names of their slots.
+    """The times after the open at which jobs are due, in order, with the jobs and the names of their slots.
 
     Jobs due at the same time are in the order in which they run.
     """
@@ -116,9 +116,9 @@ ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 class DriverTerms(Struct, frozen=True):
     """How to run sessions: when jobs are due, and whether passes may be skipped.
 
-    With `only_due`, entry passes are skipped in which no strategy is due, or none has a want: fills are then recorded
-    by the other passes. Sessions before `begins` run no passes. `before_asking` is called before strategies run, so
-    that failed plug-ins may run again, and `after_entries` with the record of each pass that may have sent orders.
+    With `only_due`, entry passes in which no strategy is due or none wants anything are skipped: other passes then
+    record fills. Sessions before `begins` run no passes. `before_asking` is called before strategies run, so that
+    failed plug-ins may run again, and `after_entries` with the record of each pass that may have sent orders.
     """
 
     timetable: Mapping[Job, JobTimes]
@@ -130,7 +130,7 @@ class DriverTerms(Struct, frozen=True):
 
 
 class Count(Struct):
-    """How many passes were due, and how many ran; the skipped ones would have changed nothing."""
+    """How many passes were due, and how many ran; those skipped would have changed nothing."""
 
     due: int = 0
     ran: int = 0
@@ -168,8 +168,8 @@ State = tuple[Count, datetime | None, object, object]
 class Driver:
     """Runs the sessions of one bot. `advance` moves the market to a moment.
 
-    Passes that can't change anything are skipped. `_calm` says until when no price or scheduled action reaches a rule
-    of the bot, and `_ask_from` from when a strategy may propose something. The stamps are the account's state
+    Passes that can't change anything are skipped. `_calm` says until when no price or scheduled action can trigger a
+    rule of the bot, and `_ask_from` from when a strategy may propose something. The stamps are the account's state
     (`MarketAhead.stamp`) after the last pass of each job: if one is unchanged, the account hasn't changed since.
     """
 
@@ -384,7 +384,7 @@ class Driver:
         return self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, now).won
 
     def reconcile(self) -> Reconciled:
-        """Compare books and venue; also called before the first session and after the last one."""
+        """Compare books and venue; this is also called before the first session and after the last one."""
         compared = self._passes.reconcile()
         # Check a difference each time, because it may be gone.
         self._stamp_at_reconcile = None if compared.findings else self._ahead.stamp
@@ -472,7 +472,7 @@ def _is_counted_out(record: CandidateRecord) -> bool:
 
 
 class DriverPasses:
-    """The jobs of one bot. `before_asking` is called before strategies run, as at the start of any pass."""
+    """Runs the jobs of one bot. `before_asking` is called before strategies run, as at the start of any pass."""
 
     def __init__(self, world: World, entries: JobTimes, before_asking: Callable[[], None]) -> None:
         self._asking = world
@@ -512,7 +512,7 @@ class DriverPasses:
         )
 
     def is_declined(self, proposed: Proposals) -> bool:
-        """Return True if strategies themselves decline all wants, and no contract may roll."""
+        """Return True if the strategies themselves decline all of their wants, and no contract may roll."""
         world, candidates = self._world, proposed.candidates
         return (
             bool(candidates)
@@ -521,7 +521,7 @@ class DriverPasses:
         )
 
     def decline(self, call: Call, proposed: Proposals) -> None:
-        """Record entries that strategies declined, as a pass would that evaluates nothing else."""
+        """Record entries that strategies declined, as would a pass in which nothing else is evaluated."""
         decline_all(self._world, call, proposed, self._world.reader.clock().now)
 
     def reconcile(self) -> Reconciled:
@@ -531,7 +531,7 @@ class DriverPasses:
         return compared
 
     def book_interest(self, now: datetime) -> bool:
-        """Book new interest as a comparison would; return True if the cash then equals the venue's."""
+        """Book new interest as a comparison would; return True if our cash then equals the venue's."""
         reader, ledger = self._world.reader, self._world.ledger
         before = ledger.standing()
         assert before.reconciled is not None, "books and venue were never compared"

@@ -1,8 +1,8 @@
 """Find how long passes would change nothing, given upcoming prices, so that the driver can skip them.
 
 A pass changes something if an order works or fills, if it records a new best or worst price of a position or a new
-highest equity, if an exit rule fires, or if a monitor halts the bot. Between such times an exit pass finds the same
-books, the same orders and prices without consequence. Anything not understood here counts as a change.
+highest equity, if an exit rule fires, or if a monitor halts the bot. Between such times an exit pass sees the same
+books and orders, and prices without consequence. Anything not understood here counts as a change.
 
 An exit pass records the best and worst prices. If nothing else depends on them, the passes need not run one by one: the
 last one's result is written once, before anything reads it.
@@ -58,7 +58,9 @@ RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
 
 
 class Calm(NamedTuple):
-    """Until when passes would change nothing; if `settled`, nothing is pending, so only time or a price ends it."""
+    """Until when passes would change nothing; if `settled`, nothing is pending, so only time or a price can end this
+    period.
+    """
 
     until: datetime
     settled: bool = True
@@ -79,8 +81,8 @@ class IdlePeriods:
     def calm(self, now: datetime, session: Session, until: datetime) -> Calm:
         """Return the first time at which a pass may change something: `now`, or `until` if there is none before.
 
-        `until` may be in a later session. New prices of positions whose rules don't use the best and worst prices don't
-        count: see `Marking`.
+        `until` may be in a later session. New best and worst prices don't count for positions whose rules don't use
+        them: see `Marking`.
         """
         self.forget()
         view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
@@ -89,10 +91,10 @@ class IdlePeriods:
         return self._calm(view, positions, self._quotes(positions), now, session, until)
 
     def note(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> Calm:
-        """Record the new prices and equity, as a pass would, and return the calm after that.
+        """Record the new prices and equity, as a pass would, and return the next calm period.
 
-        Only time and prices may have changed since it was calm and settled. Only an exit pass records prices. A pass
-        that would then move resting orders has to run.
+        Only time and prices may have changed since the last calm period, which was `settled`. Only an exit pass records
+        prices. A pass that would move resting orders has to run.
         """
         view, ledger = self._world.reader.view(), self._world.ledger
         positions = ledger.totals().own_positions()
@@ -271,7 +273,7 @@ class IdlePeriods:
         worth, equity = ValueBand(shares, last).now, view.account.equity
 
         def low(closing: Decimal) -> int:
-            """Return the lowest account value without a halt, if the equity at the last close was `closing`."""
+            """Return the lowest account value that doesn't cause a halt, given the equity at the last close."""
             return worth + ceil((self._floor(closing, peak.highest) - equity) * WORTH)
 
         def later_low(value: int) -> int:
@@ -319,7 +321,7 @@ BLIND = (StopLoss, ProfitTarget, TimeExit, EndOfDay)
 
 
 def is_blind(rules: Exits) -> bool:
-    """Return True if no rule uses the best or the worst price."""
+    """Return True if no rule uses the best or worst price."""
     return all(type(rule) in BLIND for rule in rules)
 
 
@@ -349,7 +351,7 @@ class Marking:
             self._followed.append(FollowedPosition(lot.position, lot.direction > 0, units(price), marks))
 
     def write(self, slots_us: Sequence[int]) -> None:
-        """Store the marks as exit passes at these times would have; times before the start are ignored."""
+        """Store the marks as exit passes at these times would have done; times before the start are ignored."""
         if not self._followed:
             return
         slots_us = slots_us[bisect_right(slots_us, self._since_us) :]

@@ -1,4 +1,4 @@
-"""Find the first time at which the market reaches a relevant price, or a sum reaches a relevant value.
+"""Find the first time at which a price, or the value of an account, reaches a level that matters.
 
 Prices are whole numbers of 1/10,000 USD and shares of 1/10**9, so that every comparison is exact.
 """
@@ -40,7 +40,7 @@ class MarketAhead(Protocol):
         """
 
     def next_price(self, after: datetime) -> datetime:
-        """Return a time in the same session before which no symbol has another price."""
+        """Return a time in the same session before which no symbol's price changes."""
 
     def shows(self, symbol: str) -> VisiblePrices | None:
         """Return a symbol's present quote; None if it has no price."""
@@ -57,11 +57,11 @@ class MarketAhead(Protocol):
 
     @property
     def next_deed(self) -> datetime | None:
-        """Return when the venue next changes the account or its prices by itself; None if it won't."""
+        """Return when the venue next changes the account or its prices on its own; None if it won't."""
 
     @property
     def stamp(self) -> object:
-        """Return a value that changes whenever an order, the cash or a position of the account does."""
+        """Return a value that changes whenever one of the account's orders, its cash or a position changes."""
 
     @property
     def trade_stamp(self) -> object:
@@ -91,7 +91,7 @@ FAR = 1 << 62
 
 
 class PriceBand(NamedTuple):
-    """A position's range of exit prices without consequence, both ends included."""
+    """The range of a position's exit price within which nothing happens, both ends included."""
 
     symbol: str
     long: bool
@@ -108,7 +108,7 @@ class Rest(NamedTuple):
 
 
 class ValueBand(Struct, frozen=True):
-    """An account's range of position values without consequence: above `low`, and up to `high`.
+    """The range of the positions' total value within which nothing happens: above `low`, and up to `high`.
 
     `shares`, times their multiplier, and `last`, the current prices, are by symbol. In each later session, `later_low`
     returns the lower bound, given the value at the previous close.
@@ -152,7 +152,7 @@ def first_touch(
     now: datetime,
     end: datetime,
 ) -> datetime:
-    """Return when the market first leaves a band, reaches a resting order, or the value leaves its bounds.
+    """Return when the market first leaves a band, reaches a resting order, or moves the value beyond its bounds.
 
     If it never does, return `end`, which is in the same session unless the nights are still.
     """

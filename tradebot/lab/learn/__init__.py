@@ -1,1 +1,1 @@
-"""Learn from recorded outcomes: proposals for settings with their evidence, for a person to judge."""
+"""Learn from recorded outcomes: propose settings, with their evidence, for the user to judge."""

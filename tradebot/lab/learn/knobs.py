@@ -2,13 +2,14 @@
 
 Only recorded data is used: a trade's profit, its opening and closing time, and the best and worst price that passes
 saw. So only tighter values can be evaluated: it is known whether a nearer stop or target would have been reached, but
-not what would have followed a farther one. A trade that wouldn't have been made counts as zero; its replacement isn't
-known. Each value is evaluated on the same trades, so results are corrected for the number of values: if none makes any
-difference, one is proposed by chance at most once in 20 times. A session counts once, because its trades move together.
+not what would have followed a farther one. A trade that wouldn't have been made counts as zero, because nobody knows
+what would have replaced it. Each value is evaluated on the same trades, so results are corrected for the number of
+values: if none makes any difference, one is proposed by chance at most once in 20 times. A session counts once, because
+its trades move together.
 
 A refused trade is a symbol and a side that gates refused in every pass of a session. It counts once, for the gate that
-refused it first, and from the open of the bar after that refusal: nobody could have traded at the price of the decision
-itself.
+refused it first. Its result is measured from the open of the bar after that refusal, because nobody could have traded
+at the price of the decision itself.
 """
 
 from collections import defaultdict
@@ -43,14 +44,14 @@ WORTH = 1.0
 
 
 class Other(Struct, frozen=True):
-    """Another value of a setting, as typed, and each outcome's improvement with it, in USD."""
+    """Another value of a setting, as the user would type it, and by how much it improves each outcome, in USD."""
 
     value: str
     better: Sequence[float]
 
 
 class Knob(Struct, frozen=True):
-    """A setting with its value, the outcomes that it affected, and other values that these can evaluate.
+    """A setting with its value, the outcomes that it affected, and other values that these outcomes can evaluate.
 
     `part` identifies the rule in a list of exit rules. `untold` says why there are no other values.
     """
@@ -81,7 +82,7 @@ def proposals(knobs: Sequence[Knob]) -> Iterator[Proposal]:
 
 
 def by_session(outcomes: Sequence[TradeOutcome], values: Sequence[float]) -> list[float]:
-    """Return the sum of values for each session that has outcomes, in order."""
+    """Return the sum of the values in each session that has outcomes, in order."""
     sums = dict[date, float]()
     for trade_outcome, value in sorted(zip(outcomes, values, strict=True), key=lambda pair: pair[0].session):
         sums[trade_outcome.session] = sums.get(trade_outcome.session, 0.0) + value
@@ -175,7 +176,9 @@ class Blocked:
             self._trades[key] += len(session_usd)
 
     def proposals(self, settings: Mapping[Key, str], values: Mapping[Key, str]) -> Iterator[Proposal]:
-        """Yield what each gate's refusals cost or saved, given the settings that gates read, and their values."""
+        """Yield what each gate's refusals cost or saved, given the settings that the gates read, and the settings'
+        values.
+        """
         keys = sorted(self._usd, key=lambda key: (key[0], -self._trades[key], key[1]))
         estimates = {key: estimate(self._usd[key], 1, WORTH) for key in keys if self._enough(key)}
         chances = dict(zip(estimates, correct_for_multiple_tests([each.p for each in estimates.values()]), strict=True))
@@ -344,7 +347,9 @@ def shorter(after_s: int) -> Sequence[int]:
 
 
 def time_exit(strategy: str, at: HeldFor, outcomes: Sequence[TradeOutcome], gain_left: LeftAfter | None) -> Knob:
-    """Return the longest holding time with shorter alternatives; a trade without a price at that time is unchanged."""
+    """Return the longest holding time with shorter alternatives; a trade without a known price at such a time stays
+    unchanged.
+    """
     others = [
         Other(str(each), [gain_left(outcome, each) or 0.0 for outcome in outcomes])
         for each in shorter(at.after_s)
@@ -367,7 +372,7 @@ def size(strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[Trad
 
 
 def times(setting: str, entries: JobTimes, outcomes: Sequence[TradeOutcome]) -> Knob:
-    """Return the times of entries with alternatives that begin later in the session, or end earlier."""
+    """Return the entry times with alternatives that begin later in the session, or end earlier."""
     timed = [outcome for outcome in outcomes if outcome.since_open_s is not None]
     part, *more = entries.parts
     if more or part.every_s is None or not part.start.of_open or part.end.of_open:
@@ -397,7 +402,8 @@ def _times_text(part: TimePart, start: Edge, end: Edge) -> str:
 
 
 def without(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> Other:
-    """Return another value of a setting with which the trades `left_out` wouldn't have been made, and what that saves.
+    """Return another value of a setting with which the trades `left_out` wouldn't have been made, and what each
+    omission saves.
 
     Both sequences are in the same order.
     """

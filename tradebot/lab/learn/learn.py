@@ -73,7 +73,7 @@ class ComponentCall(NamedTuple):
 
 
 class ComponentRecord(Struct, frozen=True):
-    """A component's record: its calls, the share of right ones with Wilson's interval, and recent results.
+    """A component's record: its calls, the share of right calls with Wilson's interval, and recent results.
 
     `lately` and `gain` are exponentially weighted averages over the calls, of being right and of the return.
     """
@@ -86,7 +86,7 @@ class ComponentRecord(Struct, frozen=True):
 
 
 def component_record(calls: Sequence[ComponentCall]) -> ComponentRecord:
-    """Compute a component's record. Calls at the same time count alike, whatever their order."""
+    """Compute a component's record. Calls at the same time have the same weight, whatever their order."""
     right = sum(call.right for call in calls)
     lately, gain = 0.5, 0.0
     by_moment = defaultdict[datetime, list[ComponentCall]](list)
@@ -358,7 +358,7 @@ ORDER_SIZE = "max_order_fraction"
 class LearnedStrategy(Struct, frozen=True):
     """The configuration of a strategy in use: its weights, if any, and its limits in force.
 
-    It is `asked_each_time` if only the timetable determines when it runs.
+    `asked_each_time` is True if only the timetable determines when it runs.
     """
 
     name: str
@@ -368,7 +368,7 @@ class LearnedStrategy(Struct, frozen=True):
 
 
 class WatchedStrategies(Struct, frozen=True):
-    """Exit rules, and the strategies whose positions they apply to; `owner` is empty for the account's."""
+    """Exit rules, and the strategies to whose positions they apply; `owner` is empty for the account's rules."""
 
     owner: str
     strategies: frozenset[str]
@@ -464,7 +464,7 @@ WORTH = 0.001
 
 
 def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
-    """Return whether trades with a strong score returned more than those with a weak one; it proposes no value."""
+    """Compare the returns of trades with a strong score and with a weak score; this proposes no value."""
     scored = [outcome for outcome in outcomes if outcome.trade.entry_score is not None]
     differences = _differences(scored)
     missing, missing_sessions = missing_of(scored)

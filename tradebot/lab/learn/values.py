@@ -1,4 +1,4 @@
-"""The types of learning: proposals, their evidence, and the closed trades behind them."""
+"""Define the types of learning: proposals, their evidence, and the closed trades behind them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -32,13 +32,13 @@ class Item(StrEnum):
 
 
 class Proposal(Struct, frozen=True):
-    """The evidence about one setting, and the proposed value; None if there is no proposal.
+    """The evidence about one setting, and the proposed value, or None.
 
     `setting` is None if no setting follows from the evidence. For a strategy's own list of exit rules, `part`
     identifies the rule and number. `observed` is the mean that the `evidence` describes, in `unit`, with its 95%
     interval; None if there is too little data. `missing` is how many more closed trades are needed, and
-    `missing_sessions` how many more sessions with such. `why_not` says why a value that the outcomes suggest isn't
-    proposed nevertheless. A `looser` value closes entries until a person accepts it.
+    `missing_sessions` how many more sessions with closed trades. `why_not` says why a value that the outcomes suggest
+    isn't proposed. A `looser` value closes entries until a person accepts it.
     """
 
     item: Item
@@ -60,7 +60,7 @@ class Proposal(Struct, frozen=True):
 
 
 class TradeCounts(Struct, frozen=True):
-    """The number of trades, and why some aren't counted.
+    """How many trades there are, and why some of them aren't counted.
 
     Only closed positions that the bot opened, with known fees, are `counted`.
     """
@@ -74,8 +74,8 @@ class TradeCounts(Struct, frozen=True):
 class TradeOutcome(Struct, frozen=True):
     """A closed trade: the session in which it was opened, and its profit, in USD after fees.
 
-    `since_open_s` is its opening time after the session's open, `before_close_s` before its close; None if the calendar
-    doesn't know that session.
+    `since_open_s` is how long after the session's open it was opened, `before_close_s` how long before the close; None
+    if the calendar lacks that session.
     """
 
     trade: TradeRow
@@ -113,12 +113,12 @@ def outcomes_of(
 
 
 def counts(trade: TradeRow) -> bool:
-    """Return True for a trade to learn from. An open trade is excluded, because its profit isn't known yet."""
+    """Return True for a trade to learn from. An open trade isn't one, because its profit isn't known yet."""
     return trade.status is TradeStatus.CLOSED and trade.source is EntrySource.BOT and not trade.unknown_fees
 
 
 def counts_of(trades: Sequence[TradeRow]) -> TradeCounts:
-    """Return how many trades are counted, and why the others aren't: the first reason that applies."""
+    """Return how many trades are counted, and how many aren't for each reason (the first that applies)."""
     ours = [row for row in trades if row.source is EntrySource.BOT]
     closed = [our for our in ours if our.status is TradeStatus.CLOSED]
     count = sum(map(counts, closed))

@@ -1,8 +1,8 @@
-"""Run learned policies in an environment: a step is a backtest's run from one decision to the next.
+"""Run learned policies in an environment, in which a step is a backtest's run from one decision to the next.
 
-A policy decides where any strategy does: in a pass, after a bar has closed. Its action is a target in contracts, to
-which sizes, gates, limits and costs apply as to any target. Refusals are reported, and the position is whatever
-results.
+Like any strategy, a policy decides in a pass, after a bar has closed. Its action is a target in contracts, to which
+sizes, gates, limits and costs apply as to any other target. Refusals are reported, and the resulting position is
+whatever they allow.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ BEFORE = datetime.min.replace(tzinfo=UTC)
 
 
 class NoDecisionError(TradebotError):
-    """Raised when a market ends before any time at which a policy could decide."""
+    """Raised if a market ends before the first time at which a policy could decide."""
 
 
 class Shows(Protocol):
-    """Builds an observation from features by name and the state, or returns why that isn't possible."""
+    """Builds an observation from the features by name and the state, or returns why that isn't possible."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,11 +108,11 @@ class PolicyState(NamedTuple):
 
 
 class DecisionPoint:
-    """The strategy of an episode: it passes its view on, and returns the target that the agent sets.
+    """The strategy of an episode: it passes its view on, and returns the target set by the agent.
 
-    It works only in the process of the backtest. Within a slot it repeats its target until that is reached or a pass
-    has changed nothing, which means that it was refused. It also repeats it until the next bar closes, as a trading
-    policy does.
+    It works only in the process of the backtest. Within a slot it repeats its target until the position reaches it, or
+    until a pass has changed nothing, which means that the target was refused. It also repeats the target until the next
+    bar closes, as a trading policy does.
     """
 
     times = TIMES
@@ -230,7 +230,7 @@ def event_driven_episode(terms: EpisodeTerms) -> Play:
 
 
 class Environment:
-    """Episodes of one policy, started by `begin`.
+    """Runs episodes of one policy, each started by `begin`.
 
     The creator must close it, because an unfinished episode has a thread.
     """
@@ -272,9 +272,10 @@ class Environment:
         return first.observation, _info(first)
 
     def step(self, action: int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Apply a target; return the next observation, the reward, whether it ended or was cut off, and details.
+        """Apply a target; return the next observation, the reward, whether the episode ended or was cut off, and
+        details.
 
-        After the end, the observation is the last one before it.
+        After the end of an episode, the observation is the last one before its end.
         """
         before, turns = self._now, self._turns
         if before is None or turns is None or before.observation is None:
@@ -353,7 +354,7 @@ LONGEST_S = 300.0
 
 
 class StoppedError(BaseException):
-    """Raised to abort the work; handlers of ordinary errors don't catch it."""
+    """Raised to abort the work; it isn't caught by handlers of ordinary errors."""
 
 
 class _Caught:
@@ -370,7 +371,7 @@ class _Caught:
 
 
 class HandOff(Generic[Q, A]):
-    """Run work in a thread that waits while its question is open; only one of the two sides runs at any time.
+    """Runs work in a thread that waits while its question is open; only one of the two sides runs at any time.
 
     `work` receives the function that asks a question and returns its answer. The caller that starts this ends it with
     `stop`, which is safe to call twice.
@@ -397,11 +398,11 @@ class HandOff(Generic[Q, A]):
         return answer[0]
 
     def answer(self, answer: A) -> None:
-        """Pass the answer of the last question to the work, which then continues."""
+        """Pass the answer to the last question to the work, which then continues."""
         self._answers.put((answer,))
 
     def question(self) -> Q | None:
-        """Return the next question, None once the work is done; raise the error that ended it."""
+        """Return the next question, or None once the work is done; raise the error that ended it."""
         try:
             question = self._questions.get(timeout=self._longest_s)
         except Empty:

@@ -1,1 +1,1 @@
-"""Statistics of the account's performance."""
+"""Compute statistics of the account's performance."""

@@ -1,4 +1,6 @@
-"""The account's exposure and turnover by session, trading costs, and its path compared with a benchmark."""
+"""Compute the account's exposure and turnover by session, and its trading costs, and compare its path with a
+benchmark.
+"""
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
@@ -64,7 +66,9 @@ class _Held(NamedTuple):
     multiplier: float = 1.0
 
     def after(self, step: LotStep) -> "_Held":
-        """Return the position after a fill: bought shares count at their price, and a split changes no value."""
+        """Return the exposure after a fill: bought shares count at their price, and a split doesn't change the
+        value.
+        """
         shares, cash = float(sum(lot.side.sign * lot.quantity for lot in step.held)), float(step.cash_usd)
         if not shares:
             usd = 0.0
@@ -78,7 +82,7 @@ class _Held(NamedTuple):
         return _Held(shares, usd, step.restated_at, float(step.held[0].multiplier) if step.held else 1.0)
 
     def at_market(self, window: _Window, names: Sequence[str]) -> "_Held":
-        """Return the position at the prices at the start of a window, or unchanged where a price is missing."""
+        """Return the exposure at the prices at the start of a window, or unchanged where a price is missing."""
         price = next((window.marks[name] for name in names if name in window.marks), None)
         if price is None or (self.restated_at and window.marked_at and self.restated_at > window.marked_at):
             return self
@@ -89,7 +93,7 @@ def exposures(history: History, path: Path, market: MarketTime) -> tuple[Exposur
     """Return the exposure over each step of a path, averaged over the exchange's open hours.
 
     It is a fraction of the equity at the start of the step. Positions at that time count at their market value then. It
-    is zero while there is no equity. None if the path has no step, or a session isn't known.
+    is zero while there is no equity. Return None if the path has no steps or a session isn't known.
     """
     windows = _windows(history, path, market)
     if not windows:
@@ -186,7 +190,7 @@ NO_TIME = "no equity is known, or no session in which it could be invested"
 def activity_figures(
     path: Path, exposed: Exposure | None, traded_usd: Decimal, fees_usd: Decimal | None, costs: Sequence[TotalSlippage]
 ) -> tuple[Figure, ...]:
-    """Return exposure, turnover and cost along a path. `fees_usd` are the fees paid, as a positive amount."""
+    """Return exposure, turnover and cost along a path. `fees_usd` is the total of fees paid, as a positive amount."""
     mean, n_steps = average_equity(path), len(path.steps)
     turned = float(traded_usd) / 2 / mean if mean else None
 

@@ -124,7 +124,9 @@ def _missing(days: Sequence[date]) -> str:
 
 
 def what_is_lacking(figures: Iterable[Figure]) -> Iterator[str]:
-    """Yield a sentence for each kind of observation that figures lack: the present and the required number."""
+    """Yield a sentence for each kind of observation of which there are too few: how many there are, and how many are
+    needed.
+    """
     lacking = sorted((each for each in figures if each.lacks), key=lambda each: (each.of, each.needed))
     for kind, group in groupby(lacking, key=lambda each: each.of):
         rows = list(group)

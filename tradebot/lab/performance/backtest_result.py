@@ -34,7 +34,7 @@ class Targets(Struct, frozen=True):
     """How many rebalances reached or fully ordered their targets, and what stopped the others.
 
     `stopped` counts rebalances by what refused a symbol in their last pass. `fitting` has the limits that were too low
-    in such a rebalance, and the values that would have been enough. `said` describes all of it in sentences.
+    in such a rebalance, and the values that would have been enough. `said` has the description in sentences.
     """
 
     reached: int
@@ -46,8 +46,8 @@ class Targets(Struct, frozen=True):
 
 
 def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules: Rules) -> Targets | None:
-    """Return the outcome of targets in passes, oldest first, given the filled shares by client order id; None without
-    any.
+    """Return how passes, oldest first, met their targets, given the filled shares by client order id; None without
+    targets.
     """
     wanted_by_slot, stopped, fitting = dict[str, Wanted](), Counter[str](), dict[str, Decimal]()
     by_rebalance, without, reached = _last_passes(cycles), dict[str, None](), 0
@@ -139,7 +139,7 @@ FEW_YEARS = 10
 
 
 class Fall(Struct, frozen=True):
-    """The deepest drawdown of equity at the ends of sessions, as a negative fraction, and when it was recovered."""
+    """The deepest drawdown of equity at the ends of sessions, as a negative fraction, and when equity recovered."""
 
     depth: float
     from_session: date
@@ -177,7 +177,7 @@ class HaltSeen(Struct, frozen=True):
 
 
 class AnswersRefused(Struct, frozen=True):
-    """A strategy whose results were refused for a reason: the first time, and the message then."""
+    """A strategy whose results were refused for a reason: when that first happened, and the message at that time."""
 
     strategy: str
     at: datetime
@@ -189,8 +189,8 @@ class BacktestResult(Struct, frozen=True, omit_defaults=True):
     """The results of a run. Amounts are in USD; costs and income are signed by their effect on the account.
 
     A year has `year` sessions. `yearly_return` is the compound rate; None for less than a year. `sharpe` is over all
-    sessions, annualized, with a cash rate of zero; None if equity didn't move. `targets` is None if no strategy has
-    any, or if the run didn't record decisions.
+    sessions, annualized, with a cash rate of zero; it is None if equity didn't change. `targets` is None if no strategy
+    has any, or if the run didn't record decisions.
     """
 
     first_session: date
@@ -266,7 +266,7 @@ def backtest_result(
 
 
 def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
-    """Return sentences on what a run can't show, however good it looks."""
+    """Return sentences on what a backtest can't show, however good it looks."""
     years, closed = result.sessions / result.year, result.trades
     sentences = []
     if result.total_return <= -1 or (result.max_drawdown and result.max_drawdown.depth <= -1):

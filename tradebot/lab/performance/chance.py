@@ -50,7 +50,7 @@ class ReturnSpan(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Blocks of some resamples, one resample after the other: each block's start in the series, and its length.
+    """The blocks of some resamples, one resample after the other: each block's start in the series, and its length.
 
     `rows` has the first block of each resample. A block may wrap around the series' end.
     """
@@ -82,10 +82,10 @@ class ReturnSeries(Returns, frozen=True):
 
 
 def intervals(of: ReturnSeries, how: Resampling = DEFAULT) -> dict[str, ReturnSpan] | None:
-    """Return intervals of `cagr`, `sharpe` and `max_drawdown`, and of the excess over each benchmark by its name.
+    """Return the intervals of `cagr`, `sharpe` and `max_drawdown`, and of the excess over each benchmark by its name.
 
-    With a year of returns, also those of the deepest drawdown and the worst session of one year: 5% are below each. The
-    ends of an interval are quantiles of the resamples (the percentile method). None after a total loss, because then
+    With a year of returns, also return the 5% quantiles of one year's deepest drawdown and worst session. The ends of
+    an interval are quantiles of the resamples (the percentile method). Return None after a total loss, because then
     there is no log return, or if there are fewer than two returns.
     """
     if len(of.values) < 2 or min((*of.values, *(low for each in of.others.values() for low in each))) <= -1:
@@ -108,7 +108,7 @@ def yearly_excess(values: Sequence[float], others: Sequence[float], per_year: fl
 def resample_blocks(count: int, how: Resampling) -> Iterator[Blocks]:
     """Yield blocks of `count` returns for each resample, some resamples at a time.
 
-    These resamples are drawn as one row of blocks, with a new block at the beginning of each. That changes no
+    The resamples are drawn as one row of blocks, and a new block begins with each resample. That changes no
     probability, because a block's remaining length doesn't depend on its length so far.
     """
     drawn, remaining = default_rng(how.seed), how.resamples
@@ -122,9 +122,10 @@ def resample_blocks(count: int, how: Resampling) -> Iterator[Blocks]:
 
 
 def sharpe_spans(returns: Numbers, per_year: float, how: Resampling) -> Numbers:
-    """Return the interval of the annualized Sharpe ratio of each column of returns: rows of low and high ends.
+    """Return the intervals of the annualized Sharpe ratios of several columns of returns, as rows of low and high ends.
 
-    All columns are resampled alike, as `intervals` resamples one, so thousands of them cost little more.
+    All columns share the same resamples, which are drawn as in `intervals`, so thousands of columns cost little more
+    than one.
     """
     count = len(returns)
     # Differences from the mean, so that hardly anything is lost where squares are subtracted.
@@ -227,9 +228,10 @@ def _running(values: Numbers) -> Numbers:
 
 
 def chance(path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: Resampling = DEFAULT) -> Chance | None:
-    """Return CAGR, Sharpe ratio, drawdown and excess with intervals; None for less than a year.
+    """Return CAGR, Sharpe ratio, drawdown and excess with their intervals; None for less than a year.
 
-    `names` are those of the benchmark and of the one at the account's exposure; one without a name is left out.
+    `names` are the names of the benchmark, and of the benchmark at the account's exposure; a benchmark without a name
+    is left out.
     """
     count = len(path.returns)
     if rows is None or count < path.year:
@@ -285,8 +287,9 @@ _NORMAL = NormalDist()
 def best_by_chance(trials: int, deviation: float) -> float:
     """Return the expected highest Sharpe ratio of this many independent trials whose true ratios are all zero.
 
-    `deviation` is the standard deviation of the trials' ratios, in whose unit the result is: it times (1 - g) Z(1 - 1 /
-    N) + g Z(1 - 1 / (N e)), with the quantiles Z of the normal distribution and g = `EULER`. For one trial it is 0.
+    `deviation` is the standard deviation of the trials' ratios. The result, in the same unit, is `deviation` times (1 -
+    g) Z(1 - 1 / N) + g Z(1 - 1 / (N e)), with the quantiles Z of the normal distribution and g = `EULER`. For one trial
+    it is 0.
     """
     if trials < 2:
         return 0.0
@@ -295,7 +298,7 @@ def best_by_chance(trials: int, deviation: float) -> float:
 
 
 def deflate_sharpe(of: Returns, trials: Trials | None) -> Selected | None:
-    """Deflate a Sharpe ratio by the number of trials; None if that is unknown."""
+    """Deflate a Sharpe ratio by the number of trials; return None if that number is unknown."""
     if trials is None or trials.count < 1:
         return None
     count, moments = len(of.values), shape(of.excess) if len(of.values) >= A_QUARTER else None

@@ -1,6 +1,6 @@
 """Compare an account's curve with a benchmark and cash, and compute its months and years.
 
-If no fund of a universe is traded, the benchmark is the universe in equal parts.
+At a venue without funds, the benchmark is the universe in equal parts.
 """
 
 from bisect import bisect_right
@@ -31,7 +31,7 @@ MONTHS = 12
 class BenchmarkPrices(Struct, frozen=True):
     """The daily opens and closes of a benchmark by date, in USD per share, adjusted for splits and dividends.
 
-    `how` describes how it is held, if it isn't one share.
+    `how` describes how the benchmark is held, if it isn't one share.
     """
 
     symbol: str
@@ -40,7 +40,7 @@ class BenchmarkPrices(Struct, frozen=True):
     how: str = ""
 
     def price(self, equity_point: EquityPoint, covered: Sequence[date]) -> float | None:
-        """Return its price at an equity point: the session's close, or the first open for new books."""
+        """Return the benchmark's price at an equity point: the session's close, or the first open for new books."""
         if not equity_point.is_start:
             return self.closes.get(equity_point.session)
         return self.opens.get(covered[0]) if covered else None
@@ -49,7 +49,7 @@ class BenchmarkPrices(Struct, frozen=True):
 class Rates(NamedTuple):
     """Interest rates, as fractions per `year` of that many sessions.
 
-    `dated` are rates from their days on, oldest first, replacing `cash_yearly`. Borrowed money costs
+    `dated` has rates that apply from their days on, oldest first, and replace `cash_yearly`. Borrowed money costs
     `borrowing_yearly`, or if that is None, the cash rate plus `borrowing_spread`.
     """
 
@@ -60,7 +60,7 @@ class Rates(NamedTuple):
     borrowing_yearly: float | None = None
 
     def on(self, day: date) -> float:
-        """Return the yearly rate on a day; days before the first known rate have that one."""
+        """Return the yearly rate on a day; days before the first known rate get the first one."""
         if not self.dated:
             return self.cash_yearly
         return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
@@ -80,11 +80,12 @@ class Rates(NamedTuple):
 
 
 def frame(path: Path, benchmark: BenchmarkPrices, rates: Rates, leverage: Sequence[float] = ()) -> "pd.DataFrame":
-    """Return a row for each step of a path: its date, its returns and how many sessions it covers.
+    """Return a row for each step of a path: its date, its returns, and how many sessions it covers.
 
-    `leverage`, empty if unknown, is the benchmark's share of equity over each step at the account's exposure: the
-    column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are returns as fractions, NaN where
-    unknown. A benchmark without a price on a day has its return on the next day with one.
+    `leverage` (empty if unknown) is the account's exposure over each step, at which the benchmark is held for the
+    column `leveled`; it becomes the column `exposure`. The columns `value`, `benchmark`, `leveled` and `cash` are
+    returns as fractions, NaN where unknown. If a benchmark has no price on a day, its return counts on the next day
+    that has one.
     """
     import pandas as pd
 
@@ -192,7 +193,7 @@ COINS = "coins"
 
 
 def entry_cost(models: Iterable[CostModel | None]) -> float:
-    """Return the cost of buying, as a fraction: the highest taker fee and slippage that strategies assume."""
+    """Return the cost of buying, as a fraction: the highest taker fee and slippage that the strategies assume."""
     costs = (model for model in models if model is not None)
     return max((float(model.taker_bps + model.slippage_bps) / 10_000 for model in costs), default=0.0)
 
@@ -201,7 +202,7 @@ def held_in_equal_parts(prices: Mapping[str, BenchmarkPrices], first: date, cost
     """Return a basket that is bought at a day's opens, for `cost` as a fraction, and then held.
 
     `prices` has each symbol's prices. Its value is 1 before it is bought. A symbol without an open on that day is left
-    out, and one without a close on a later day counts at its last one. None without any.
+    out, and a symbol without a close on a later day counts at its last close. Return None if no symbol has an open.
     """
     bought = {name: each for name, each in prices.items() if _is_price(each.opens.get(first))}
     if not bought:

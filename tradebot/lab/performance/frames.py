@@ -1,6 +1,6 @@
-"""An account as pandas frames, for notebooks and other programs: its equity, trades, fills and decisions.
+"""Provide an account as pandas frames, for notebooks and other programs: its equity, trades, fills and decisions.
 
-Times are UTC, days are dates at midnight, and amounts are floats: the books have the exact ones.
+Times are UTC, days are dates at midnight, and amounts are floats; the books have the exact amounts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +30,8 @@ class Frames(NamedTuple):
     """Four tables, oldest row first. Unknown values are NaN or None.
 
     `equity` has a row for each session, as in `CurvePoint` and `OverTime`, and `trades` one for each trade, as in
-    `TradeRow`. `decisions` has one for each candidate: `gate` and `reason` are of the first decision that refused it,
-    with its observed value and limit as texts; None if it was sent.
+    `TradeRow`. `decisions` has one for each candidate: `gate` and `reason` of the first decision that refused it, with
+    the decision's observed value and limit as texts; they are None if the candidate was sent.
     """
 
     equity: "pd.DataFrame"

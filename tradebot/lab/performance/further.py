@@ -1,4 +1,6 @@
-"""Parts of the report for longer accounts and backtests: years, costs, chance, selection, sensitivity, cautions."""
+"""Build the parts of the report for longer accounts and backtests: years, costs, chance, selection, sensitivity,
+cautions.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -66,9 +68,10 @@ def further(
     traded_usd: Decimal,
     benchmark: str | None,
 ) -> Further:
-    """Return these parts of a report, each empty or None if there is too little data.
+    """Return the further parts of a report, each empty or None if there is too little data.
 
-    `traded_usd` is the value of everything bought and sold along the path, and `benchmark` its name, if known.
+    `traded_usd` is the value of everything bought and sold along the path, and `benchmark` the benchmark's name, if
+    known.
     """
     way, rows, kinds = measured.way, measured.rows, cost_kinds(history)
     if rows is None:
@@ -92,7 +95,7 @@ def further(
 
 
 def is_over(trade: ReportedTrade, moved: Collection[Key]) -> bool:
-    """Return True if a trade has ended and wasn't rolled into another contract."""
+    """Return True if a trade is closed and wasn't rolled into another contract."""
     return trade.closed_at is not None and (trade.strategy, trade.symbol, trade.opened_at) not in moved
 
 
@@ -208,7 +211,7 @@ def cautions(
     year: int = A_YEAR,
     moved: Collection[Key] = (),
 ) -> Iterator[str]:
-    """Yield cautions about an account of a year or more; shorter ones have too little data for these."""
+    """Yield cautions about an account of a year or more; shorter accounts have too little data for them."""
     if len(returns) < year:
         return
     closed = _n_closed(trades, moved)
@@ -282,9 +285,9 @@ def _year(
 
 
 def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ...]:
-    """Return rolling figures over one year of returns; none below two years.
+    """Return rolling figures over one year of returns; empty with less than two years.
 
-    With fewer returns, hardly any two windows are different.
+    With fewer returns, the windows would overlap too much to differ.
     """
     count, needed = len(path.returns), 2 * path.year
     if rows is None or count < path.year:
@@ -348,7 +351,9 @@ def _rolling_figures(rows: "pd.DataFrame", path: Path) -> "Sequence[tuple[float,
 
 
 def windows(of: "Sequence[SessionExposure]", year: int) -> tuple[Windows, ...]:
-    """Return the distribution of each half-year figure, if there are as many windows as a year has sessions."""
+    """Return the distribution of each half-year figure, if there are at least as many windows as a year has
+    sessions.
+    """
     columns = (
         (name, label, [value for each in of if (value := getattr(each, name)) is not None]) for name, label in ROLLED
     )
@@ -360,7 +365,7 @@ def windows(of: "Sequence[SessionExposure]", year: int) -> tuple[Windows, ...]:
 
 
 def holdings(of: "Sequence[SessionExposure]") -> tuple[AverageHolding, ...]:
-    """Return each symbol with a position, largest average share of equity over all sessions first.
+    """Return each symbol that ever had a position, by its average share of equity over all sessions, largest first.
 
     Empty with fewer sessions than a month has.
     """

@@ -21,10 +21,10 @@ _ZERO = Decimal(0)
 
 
 class OwnResults(Struct, frozen=True):
-    """Returns by session, each closed trade's return on its stake with its day, and the share of costs.
+    """Returns by session, each closed trade's day and return on its stake, and the share of costs.
 
-    `costs` are fees and fills' costs against the decision midpoints, as a sum of session returns; None if no midpoint
-    is known.
+    `costs` are fees, and the fills' slippage against the decision midpoints, as a sum of session returns; None if no
+    midpoint is known.
     """
 
     returns: Mapping[date, float]
@@ -35,10 +35,10 @@ class OwnResults(Struct, frozen=True):
 def own_results(
     history: History, sessions: Sequence[Session], strategy: str, since: datetime, share: Callable[[date], Decimal]
 ) -> OwnResults:
-    """Return a strategy's results in the sessions since a time whose end was recorded.
+    """Return a strategy's results in the sessions since a time; a session counts if its end was recorded.
 
     `sessions` are those of the exchange since before the books, oldest first. `share` returns the strategy's share of
-    the account's equity on a day. Payments between two sessions count in the later one.
+    the account's equity on a given day. Payments between two sessions count in the later one.
     """
     own_breakdown, recorded_sessions = breakdown(history), {end.session for end in history.ends}
     days = [end.day for end in own_breakdown.ends]

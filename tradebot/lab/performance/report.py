@@ -1,4 +1,4 @@
-"""The content of a performance report: figures with their intervals, the curve, months, drawdowns, trades."""
+"""Define the content of a performance report: figures with their intervals, the curve, months, drawdowns, trades."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -71,11 +71,11 @@ class Figure(Struct, frozen=True):
 
 
 class CurvePoint(Struct, frozen=True):
-    """The account at the end of a session, or at the start of its books (`is_start`), with comparisons.
+    """The account at the end of a session, or at the opening of its books (`is_start`), with comparisons.
 
     `transfers_usd` were moved in (positive) or out since the previous point. The indexes begin at 1 and show growth
-    without transfers: `index` of the account, `benchmark` of the benchmark alone, `benchmark_leveled` of the benchmark
-    at the account's exposure of each session and otherwise cash, `cash` of cash. They are None where unknown.
+    without transfers: `index` is the account's, `benchmark` the benchmark's, `benchmark_leveled` that of a mix of
+    benchmark and cash at the account's exposure in each session, and `cash` that of cash. They are None where unknown.
     `drawdown` is how far the account is below its highest index so far, as a fraction from -1 to 0.
     """
 
@@ -92,7 +92,7 @@ class CurvePoint(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """A figure of the account next to the benchmark's; `of` names the figure."""
+    """A figure of the account next to the benchmark's figure; `of` names the figure."""
 
     of: str
     account: Figure
@@ -121,10 +121,10 @@ class Year(Struct, frozen=True):
 
 
 class Cost(Struct, frozen=True):
-    """The amount of one kind of cost, in USD, and in basis points of traded value.
+    """One kind of cost, in USD and in basis points of traded value.
 
     `drag` is by how much the growth per year would have been higher without it, as a fraction; None for less than a
-    year. `note` names its basis.
+    year. `note` says how it was determined.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Cost(Struct, frozen=True):
 
 
 class TradingCosts(Struct, frozen=True):
-    """Trading costs by kind. `before` and `after` are CAGR without and with all of them, None below one year."""
+    """Trading costs by kind. `before` and `after` are CAGR before and after all of these costs, None below one year."""
 
     rows: tuple[Cost, ...]
     total: Cost
@@ -147,7 +147,7 @@ class TradingCosts(Struct, frozen=True):
 class Chance(Struct, frozen=True):
     """Figures with intervals from resampling the session returns, in blocks of `mean_block` on average.
 
-    `level` is the share of the `resamples` within an interval, and `seed` that of the draw.
+    `level` is the share of the `resamples` within an interval, and `seed` is the random seed.
     """
 
     resamples: int
@@ -171,10 +171,10 @@ class Selected(Struct, frozen=True):
 
 
 class Drawdown(Struct, frozen=True):
-    """A fall from a highest equity to a lowest, without transfers; `depth` is a fraction below zero.
+    """A fall from a peak in equity to the lowest value after it, without transfers; `depth` is a fraction below zero.
 
     `from_session` is the session of the peak. `recovered` is the first session at or above the peak again, or None if
-    it is still below. `sessions` counts those from the peak until then.
+    it is still below. `sessions` is the number of sessions from the peak until then.
     """
 
     depth: float
@@ -214,9 +214,9 @@ class CutRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class ProfitCut(Struct, frozen=True):
-    """The whole profit, divided by strategy, symbol, exit reason …; the rows add up to `total_usd`.
+    """The whole profit, broken down by strategy, symbol, exit reason …; the rows add up to `total_usd`.
 
-    `by` is the word of `tradebot pnl --by`, and `label` is for people.
+    `by` is the value of `tradebot pnl --by`, and `label` is for people.
     """
 
     by: str
@@ -226,9 +226,10 @@ class ProfitCut(Struct, frozen=True):
 
 
 class RefusalsWorth(Struct, frozen=True):
-    """The hypothetical profit until the close of trades that one strategy's gates refused, net of the benchmark.
+    """The hypothetical profit, until the close, of trades that one strategy's gates refused, minus the benchmark's
+    return.
 
-    `sentence` describes it. The USD are with `stake_usd` in each trade; the interval is 95%, and None if there are too
+    `sentence` describes it. Amounts in USD assume `stake_usd` in each trade; the 95% interval is None if there are too
     few sessions.
     """
 
@@ -247,8 +248,8 @@ class ReportedTrade(Struct):
     """One round trip, or an open position (`closed_at` is None and the amounts are for its closed shares).
 
     `id` is its name for `tradebot trades`. `fees_usd` is its share of the days' fees (a charge is negative), and
-    `net_usd` is the gross with it. `fraction` is the profit before fees as a fraction of the closed shares' cost, and
-    `r` the net profit as a multiple of the initial risk; None if unknown.
+    `net_usd` is the gross profit plus that share. `fraction` is the profit before fees as a fraction of the closed
+    shares' cost, and `r` the net profit as a multiple of the initial risk; None if unknown.
     """
 
     id: str
@@ -272,8 +273,8 @@ class ReportedTrade(Struct):
 class SessionExposure(Struct, frozen=True):
     """One session of the account: its exposure, and its statistics over the preceding half year.
 
-    `exposure` is long plus short as a fraction of equity, and `held` each symbol's, negative for a short. `volatility`,
-    `sharpe` and `beta` are of the last 126 returns, the first two annualized; None if unknown.
+    `exposure` is long plus short as a fraction of equity, and `held` is each symbol's exposure, negative for a short.
+    `volatility`, `sharpe` and `beta` are computed from the last 126 returns, the first two annualized; None if unknown.
     """
 
     session: date
@@ -285,7 +286,7 @@ class SessionExposure(Struct, frozen=True):
 
 
 class Windows(Struct, frozen=True):
-    """A figure over all half-year windows of the account, one for each session at which one ended."""
+    """A figure over all half-year windows of the account, one window for each session at which a half year ended."""
 
     name: str
     label: str
@@ -297,7 +298,7 @@ class Windows(Struct, frozen=True):
 
 
 class AverageHolding(Struct, frozen=True):
-    """A symbol with a position in some sessions: its average share of equity in these, the largest, and the last.
+    """A symbol held in some sessions: its average, largest and last share of equity in these sessions.
 
     Shares are fractions, negative for a short. `last` is None without a position in the last session.
     """
@@ -310,7 +311,7 @@ class AverageHolding(Struct, frozen=True):
 
 
 class YearFigures(Struct, frozen=True):
-    """One calendar year of the account, as far as the period covers it; fractions, and USD.
+    """One calendar year of the account, or the part of it within the period; fractions, and USD.
 
     Benchmarks are as in `CurvePoint`. `max_drawdown` counts from the year's own peaks. A value is None if unknown, or
     if there are too few sessions for it.
@@ -330,7 +331,8 @@ class YearFigures(Struct, frozen=True):
 
 
 class Further(Struct, frozen=True):
-    """Parts only for longer accounts and backtests; each part is empty or None if there is too little data.
+    """The parts of a report that only longer accounts and backtests have; each is empty or None if there is too little
+    data.
 
     `rolling` are figures of all one-year windows, and `cautions` describe what no figure shows, such as how few trades
     there are. `tails` describe extreme sessions, and `against` the relation to the benchmark.
@@ -354,8 +356,8 @@ class Further(Struct, frozen=True):
 class AccountReport(Struct, frozen=True):
     """The performance of one account's books.
 
-    `label` distinguishes accounts of one report. `missing` are sessions of the period without a recorded end; the next
-    return then covers them too. `returns` are figures of the account's returns, and `activity` those of its trading;
+    `label` distinguishes accounts of one report. `missing` lists the period's sessions without a recorded end; the next
+    return then covers them too. `returns` has figures of the account's returns, and `activity` figures of its trading;
     the `comparisons` show some of them next to the benchmark and cash. `unknown` describes what isn't known, and how
     much data it needs. `luck` says whether the result can be distinguished from luck. `assumptions` has the assumptions
     behind each block of the report. `interrupted` is True for a backtest that was stopped before its last session.
@@ -388,9 +390,10 @@ class AccountReport(Struct, frozen=True):
 
 
 class PerformanceReport(Struct, frozen=True):
-    """A report of one account, or of two side by side, with the selection.
+    """A report on one account, or on two side by side, with the selection.
 
-    With a `strategy` or a `symbol`, profit, trades and attribution are only theirs; all else is the whole account's.
+    With a `strategy` or a `symbol`, profit, trades and attribution cover only that strategy or symbol; everything else
+    covers the whole account.
     """
 
     at: datetime | None

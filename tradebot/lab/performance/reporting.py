@@ -47,8 +47,8 @@ TRADES = "closed trades"
 def trade_figures(trades: Sequence[ReportedTrade], day: VenueDay, moved: Collection[Key] = ()) -> tuple[Figure, ...]:
     """Return the figures of closed trades, by their profit after fees.
 
-    A position that was rolled counts once, when its last contract is closed. `moved` are those that continued in
-    another contract, which may not be among these trades.
+    A position that was rolled counts once, when its last contract is closed. `moved` are the trades that continued in
+    another contract, even if these trades don't include it.
     """
     closed = [_whole(story) for story in stories(trades, day) if is_over(story[-1], moved)]
     profits_usd = [float(trade.net_usd) for trade in closed]
@@ -94,10 +94,10 @@ DEEPEST = 5
 
 
 class ReportMaterial(Struct, frozen=True):
-    """The inputs of one account's report besides its history.
+    """The inputs of one account's report in addition to its history.
 
-    `sessions` are the exchange's since the books began, oldest first. `cash_yearly` is the cash rate as a fraction per
-    year, if `evidence` has no rates by date. `unknown` describes what couldn't be read.
+    `sessions` are the exchange's sessions since the books were opened, oldest first. `cash_yearly` is the cash rate as
+    a fraction per year, if `evidence` has no rates by date. `unknown` describes what couldn't be read.
     """
 
     label: str
@@ -114,9 +114,9 @@ class ReportMaterial(Struct, frozen=True):
 
 
 def transfers(history: History) -> list[CashMovement]:
-    """Return the owner's transfers, by their effect on the broker's equity.
+    """Return the owner's transfers, measured by their effect on the broker's equity.
 
-    Adopted shares were in that equity before, so their adoption transfers nothing.
+    Adopted shares were part of that equity before, so adopting them isn't a transfer.
     """
     # Adopted shares were already in that equity, so their adoption moves nothing.
     moved = (each for each in history.cash if cash_kind(each) is CashKind.TRANSFER)
@@ -251,7 +251,7 @@ def _trade_row(trip: Trip, facts: TripFacts) -> ReportedTrade:
 
 
 def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[str, str]) -> Iterator[str]:
-    """Yield whether differences from benchmarks, and the selected ratio, can be distinguished from luck.
+    """Yield whether the differences from benchmarks, and the selected trial's ratio, can be distinguished from luck.
 
     `names` has the benchmarks' names by the names of their differences. A difference without an interval is left out.
     """
@@ -266,7 +266,7 @@ def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[st
 
 
 def names_of(benchmark: str | None, leveled: str) -> Mapping[str, str]:
-    """Return the benchmarks' names by the names of the figures comparing with them; unknown ones are left out."""
+    """Return the benchmarks' names by the names of the figures that compare with them; unknown names are left out."""
     called = {"benchmark": benchmark, "leveled": leveled}
     return {name: text for column, (name, _) in DIFFERENCES.items() if (text := called[column])}
 

@@ -1,4 +1,4 @@
-"""Figures of returns, total and by session: each with its interval, or with the number of returns needed."""
+"""Compute figures of returns, total and by session, each with its interval or with the number of returns needed."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -36,7 +36,8 @@ Value = Interval | float | None
 
 
 class Returns(Struct, frozen=True):
-    """Returns of one series, oldest first, with how many of them a year has, and the interest of cash over one.
+    """The returns of one series, oldest first, with the number of returns per year, and the interest of cash over one
+    return.
 
     `cash` is the average interest. `cash_of_each` is the interest over each return, if known. `year` is how many
     sessions the venue has in a year, which is also the minimum for annual figures.
@@ -59,7 +60,7 @@ class Returns(Struct, frozen=True):
 
 
 def returns_of(column: str, path: Path, rows: "pd.DataFrame | None", rates: Rates) -> Returns:
-    """Return the known returns in a column of a path's frame; none without a frame."""
+    """Return the known returns in a column of a path's frame; empty without a frame."""
     cash = (1 + rates.cash_yearly) ** (1 / path.per_year) - 1
     if rows is None:
         return Returns((), path.per_year, cash, (), path.year)
@@ -106,7 +107,7 @@ def return_figures(of: Returns) -> tuple[Figure, ...]:
 def figure(
     count: int, name: str, label: str, unit: FigureUnit, needed: int, num: Value, why_not: str = "", of: str = RETURNS
 ) -> Figure:
-    """Build a figure from a number of observations; if they are too few, `why_not` says so in place of a value."""
+    """Build a figure from some observations; if they are too few, `why_not` says so in place of a value."""
     value, low, high = num if isinstance(num, Interval) else (num, None, None)
     if count < needed:
         value = low = high = None

@@ -1,4 +1,4 @@
-"""Returns of an account, session by session, without its owner's transfers."""
+"""Compute an account's returns, session by session, without its owner's transfers."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
@@ -22,7 +22,7 @@ _ZERO = Decimal(0)
 
 
 class EquityPoint(NamedTuple):
-    """The account's equity in USD at a session's close, or in the last pass, or at the opening of the books."""
+    """The account's equity in USD at a session's close, in the last pass, or at the opening of the books."""
 
     session: date
     at: datetime
@@ -47,8 +47,8 @@ class Path(Struct, frozen=True):
     """An account's steps through a period, oldest first.
 
     `start` is where the first step begins, or None without equity points. `sessions` are the dates of the exchange's
-    sessions that the steps cover, and `missing` those without a recorded end: the next step covers them too. `year` is
-    how many sessions the venue has in a year.
+    sessions that the steps cover, and `missing` the dates of sessions without a recorded end: the next step covers them
+    too. `year` is how many sessions the venue has in a year.
     """
 
     start: EquityPoint | None
@@ -64,23 +64,22 @@ class Path(Struct, frozen=True):
 
     @property
     def span(self) -> tuple[datetime, datetime]:
-        """Return when the steps begin and end; events at the beginning precede them."""
+        """Return when the steps begin and end; events at the beginning itself come before them."""
         return (self.start.at, self.steps[-1].after.at) if self.start and self.steps else (_NEVER, _NEVER)
 
     @property
     def per_year(self) -> float:
-        """Return how many returns a year would have if as many sessions were missing in it as in this period."""
+        """Return how many returns a year would have if sessions were missing at the same rate as in this period."""
         return self.year * len(self.steps) / len(self.sessions) if self.steps and self.sessions else self.year
 
 
 def path(
     history: History, transfers: Sequence[CashMovement], sessions: Sequence[Session], days: DateRange = EVER
 ) -> Path:
-    """Return the account's steps in a range of days; transfers are the owner's deposits (positive) and withdrawals.
+    """Return the account's steps in a range of days; `transfers` are the owner's deposits (positive) and withdrawals.
 
-    `sessions` are those of the exchange, oldest first, from the opening of the books on. The first step begins at the
-    last equity point before those days. A transfer counts at the end of its step, because it earned nothing in that
-    session.
+    `sessions` are the exchange's sessions since the books were opened, oldest first. The first step begins at the last
+    equity point before those days. A transfer counts at the end of its step, because it earned nothing in that session.
     """
     equity_points, year = _sights(history, sessions), sessions_per_year(history.day)
     until = [each for each in equity_points if not days.is_after(each.session)]
@@ -96,7 +95,7 @@ def path(
 
 
 def sessions_per_year(day: VenueDay) -> int:
-    """Return how many sessions a year of a venue has: each day is one if it never closes."""
+    """Return how many sessions a venue has in a year; at a venue that never closes, each day is a session."""
     return DAYS_PER_YEAR if day.never_ends else SESSIONS_PER_YEAR
 
 

@@ -1,4 +1,4 @@
-"""Show how a backtest's result depends on factors outside the strategy: costs, a day's delay, the rebalance day."""
+"""Show how a backtest's result depends on factors outside the strategy: costs, a day's delay, and the rebalance day."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -53,7 +53,7 @@ class Sensitivity(Struct, frozen=True):
 
 
 def variant_of(kind: VariantKind, name: str, equities: Sequence[float], trades: int) -> Variant:
-    """Return the result of a backtest from its equity in USD: before the first session, then after each.
+    """Return the result of a backtest from its equity in USD, before the first session and then after each session.
 
     There must be no transfers. The Sharpe ratio uses a cash rate of zero.
     """
@@ -81,7 +81,7 @@ def _variant(kind: VariantKind, name: str, returns: Sequence[float], per_year: f
 
 
 def sensitivity(played: Variant, variants: Sequence[Variant]) -> Sensitivity | None:
-    """Return a table of a backtest and its variants, and the band over the days of rebalancing; None without any."""
+    """Return a table of a backtest and its variants, and the band over rebalance days; None without variants."""
     if not variants:
         return None
     days = [each for each in variants if each.kind is VariantKind.REBALANCE_DAY]

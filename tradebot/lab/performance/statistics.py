@@ -1,4 +1,6 @@
-"""Statistics of returns, with the source of each formula. Floats in, floats out; None where there is no value."""
+"""Compute statistics of returns, with the source of each formula. Floats in, floats out; None if a value doesn't
+exist.
+"""
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
@@ -63,11 +65,11 @@ def shape(returns: Sequence[float]) -> Shape | None:
 
 
 def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
-    """Return the annualized standard deviation of returns (of a sample); None if there is none.
+    """Return the annualized standard deviation of returns (of a sample); None if it is undefined or zero.
 
-    The interval is by the standard error of a standard deviation s, s sqrt((kurtosis - 1) / 4n), on a log scale. It
-    follows to first order from the variance of a sample's variance: Kenney and Keeping, Mathematics of Statistics, part
-    2, second edition, 1951, page 164.
+    The interval uses the standard error of a standard deviation s, s sqrt((kurtosis - 1) / 4n), on a log scale. To
+    first order, it follows from the variance of a sample's variance: Kenney and Keeping, Mathematics of Statistics,
+    part 2, second edition, 1951, page 164.
     """
     moments = shape(returns)
     if moments is None:
@@ -78,7 +80,8 @@ def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
 
 
 def sharpe(excesses: Sequence[float], per_year: float) -> Interval | None:
-    """Return the Sharpe ratio per year: mean over standard deviation (of a sample), times the root of returns per year.
+    """Return the annualized Sharpe ratio: mean over standard deviation (of a sample), times the square root of returns
+    per year.
 
     Sharpe, "The Sharpe Ratio", Journal of Portfolio Management 21, 1994. The interval is by `sharpe_error`.
     """
@@ -116,18 +119,18 @@ def probabilistic_sharpe(of: Shape, against: float = 0.0) -> float | None:
 def minimum_track_record(of: Shape, against: float = 0.0) -> float | None:
     """Return how many returns are needed to show with 95% confidence that the true Sharpe ratio is above another one.
 
-    MinTRL = 1 + (1 - skewness SR + (kurtosis - 1) / 4 SR²) (z / (SR - SR*))²: Bailey and López de Prado, 2012. None if
-    the Sharpe ratio isn't above the other one: then no number of such returns shows it.
+    MinTRL = 1 + (1 - skewness SR + (kurtosis - 1) / 4 SR²) (z / (SR - SR*))²: Bailey and López de Prado, 2012. Return
+    None if the Sharpe ratio isn't above the other one, because then no number of such returns shows it.
     """
     ratio = of.mean / of.deviation
     return 1 + _spread(of) * (ONE_SIDED / (ratio - against)) ** 2 if ratio > against else None
 
 
 def sortino(excesses: Sequence[float], per_year: float) -> float | None:
-    """Return the Sortino ratio per year; None if no return is below zero.
+    """Return the annualized Sortino ratio; None if no return is below zero.
 
-    It is the mean over the root of the mean squared loss, gains counting as zero: Sortino and Price, "Performance
-    Measurement in a Downside Risk Framework", Journal of Investing 3, 1994.
+    It is the mean divided by the root of the mean squared loss, in which gains count as zero: Sortino and Price,
+    "Performance Measurement in a Downside Risk Framework", Journal of Investing 3, 1994.
     """
     losses = fsum(min(each, 0.0) ** 2 for each in excesses)
     return fmean(excesses) / sqrt(losses / len(excesses)) * sqrt(per_year) if losses > 0 else None
@@ -196,7 +199,7 @@ def mean_of(values: Sequence[float]) -> Interval:
 
 
 def wilson(successes: int, trials: int) -> Interval:
-    """Return a share with its 95% interval; there must be a trial.
+    """Return a share of successes with its 95% interval; there must be at least one trial.
 
     Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American Statistical
     Association 22, 1927.
@@ -216,11 +219,12 @@ class LinearFit(NamedTuple):
 
 
 def line(values: Sequence[float], others: Sequence[float]) -> LinearFit | None:
-    """Fit values on others by ordinary least squares; None below four pairs, or if others are equal.
+    """Fit `values` on `others` by ordinary least squares; None with fewer than four pairs, or if all `others` are
+    equal.
 
     Intervals of slope and intercept are by Student's t with n - 2 degrees of freedom and the standard errors sqrt(s² /
     Sxx) and sqrt(s² (1 / n + mean² / Sxx)), where s² is the residual variance and Sxx the sum of squared deviations of
-    the others. That of the correlation is by Fisher's z, atanh r ± z / sqrt(n - 3): Fisher, Metron 1, 1921.
+    the others. The correlation's interval uses Fisher's z, atanh r ± z / sqrt(n - 3): Fisher, Metron 1, 1921.
     """
     count = len(values)
     if count < 4:
@@ -251,7 +255,7 @@ def _correlation(value: float, count: int) -> Interval:
 
 
 class Bin(Struct, frozen=True):
-    """How many session returns, as fractions, are from `low` on and below `high`."""
+    """How many session returns, as fractions, are at least `low` and below `high`."""
 
     low: float
     high: float
@@ -259,10 +263,10 @@ class Bin(Struct, frozen=True):
 
 
 def quantile(values: Sequence[float], share: float) -> Interval:
-    """Return a quantile, linear between the values, and its 95% interval between two of the values.
+    """Return a quantile, interpolated linearly between the values, and its 95% interval between two of the values.
 
-    These are the ones at the ranks n p ± z sqrt(n p (1 - p)), rounded outward, which is valid for any distribution:
-    Conover, Practical Nonparametric Statistics, third edition, 1999. There must be a value.
+    These two are at the ranks n p ± z sqrt(n p (1 - p)), rounded outward, which is valid for any distribution: Conover,
+    Practical Nonparametric Statistics, third edition, 1999. There must be at least one value.
     """
     ranked, last = sorted(values), len(values) - 1
     position = share * last

@@ -1,1 +1,1 @@
-"""Search for better values of settings: the space, the study that several processes share, and its trials."""
+"""Search for better setting values: the space, the study that several processes share, and its trials."""

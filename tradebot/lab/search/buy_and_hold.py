@@ -1,4 +1,4 @@
-"""Compute the return of holding the universe in equal parts, from the first open on and without costs."""
+"""Compute the return of holding the universe in equal parts, from the first open and without costs."""
 
 from __future__ import annotations
 

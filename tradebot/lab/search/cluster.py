@@ -1,8 +1,8 @@
 """Run a study's trials on the nodes of a Ray cluster, with the code of a worker on this machine.
 
-The market goes to the nodes with the work; they need this program, and the study's storage. Ray starts the workers and
-reports their deaths. Only the study records who runs which trial, and the results. Other tasks use the same table with
-their own seats.
+The market is sent to the nodes with the work; the nodes need this program, and access to the study's storage. Ray
+starts the workers and reports their deaths. Only the study records which worker runs which trial, and the results.
+Other kinds of tasks use the same worker table with their own worker class.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ START = f"export {LOOPBACK}; ray start --head --include-dashboard false --disabl
 
 
 class SearchWork(Struct, frozen=True):
-    """The inputs of a cluster worker: the packed bench, the study's location, and what must match there.
+    """The inputs of a cluster worker: the encoded bench, the study's location, and what must match on each node.
 
-    `folder` is the base of relative paths. `host` has the storage's file; it is empty for a database, which every node
-    can reach.
+    `folder` is the base of relative paths. `host` is the machine that has the storage's file; it is empty for a
+    database, which every node can reach.
     """
 
     bench: bytes
@@ -71,7 +71,9 @@ class SearchWork(Struct, frozen=True):
 
 
 class Seat:
-    """A worker process on some node; its replies are plain values, so that the caller needs no types to read them."""
+    """A worker process on some node; its replies are plain values, so that the caller needs no special types to read
+    them.
+    """
 
     def open(self, program: str, work: bytes) -> dict[str, Any]:
         """Prepare to run; return this worker's name, or why it can't run."""
@@ -88,7 +90,7 @@ class Seat:
 
 
 class TrialSeat(Seat):
-    """A worker that gets its trials from a study."""
+    """A worker that takes its trials from a study."""
 
     def __init__(self) -> None:
         self._bench: Bench | None = None
@@ -160,7 +162,7 @@ def work_of(bench: Bench, study_location: StudyLocation, workers: int) -> Search
 
 
 def hand_out(pool: Pool, tell: Tell) -> None:
-    """Run a study's trials on the cluster until none is left, or until this process is told to stop."""
+    """Run a study's trials on the cluster until none is left, or until this process is asked to stop."""
     # Ray prints messages of its nodes, and the parent's output may be a document.
     os.dup2(2, 1)
     ray = connect_ray()
@@ -176,7 +178,7 @@ def hand_out(pool: Pool, tell: Tell) -> None:
 
 
 def fitting_there(ray: Any, tasks: int) -> int:
-    """Return how many workers fit on a cluster: as many as there are processors and tasks."""
+    """Return how many workers to run on a cluster: as many as it has processors, but no more than there are tasks."""
     return max(min(int(ray.cluster_resources().get("CPU", 0)), tasks), 1)
 
 
@@ -212,7 +214,7 @@ def connect_ray() -> Any:
 
 
 class Tasks(Protocol):
-    """The tasks of the workers at a table."""
+    """The tasks that a worker table hands out."""
 
     def n_waiting(self) -> int:
         """Return how many tasks wait for a worker."""
@@ -260,7 +262,7 @@ class WorkerTable(Struct):
     deaths: int = 0
 
     def run(self, is_stopping: Callable[[], bool]) -> None:
-        """Run the tasks until none is left; raise TradebotError for a worker's failure."""
+        """Run the tasks until none is left; raise TradebotError if a worker fails."""
         heard = time.monotonic()
         for _ in range(self.count):
             self._seat()

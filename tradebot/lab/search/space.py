@@ -1,4 +1,4 @@
-"""The space of a search: the settings and their ranges, the objectives, and how trials are judged.
+"""Define a search space: the settings and their ranges, the objectives, and how trials are judged.
 
 A study's progress is defined here too, so that showing it needn't load its storage.
 """
@@ -29,9 +29,10 @@ from tradebot.model.sentences import describe_validation_error, pluralize
 
 
 class TrialCounts(Struct, frozen=True):
-    """How many trials of a study have run, are waiting or running, were refused by the loader, or given up.
+    """How many of a study's trials have run, are waiting or running, were refused by the settings loader, or were given
+    up.
 
-    `few` have run and were left out, because they had too few trades or lacked an objective.
+    `few` is how many have run but were left out, because they had too few trades or lacked an objective.
     """
 
     played: int
@@ -65,7 +66,7 @@ Number = Annotated[int | Decimal, Field(allow_inf_nan=False)]
 
 
 class Between(Frozen):
-    """A range of a setting: from `low` to `high`, perhaps in steps, or evenly over orders of magnitude."""
+    """A setting's range: from `low` to `high`, optionally in steps, or evenly over orders of magnitude."""
 
     model_config = ConfigDict(populate_by_name=True)
     low: Number = Field(alias="from")
@@ -88,7 +89,7 @@ class Between(Frozen):
 
     @property
     def step_values(self) -> Sequence[int | Decimal] | None:
-        """Return all values of a range in steps or of whole numbers; None for any other."""
+        """Return all values of a range in steps or of whole numbers; None for any other range."""
         step = self.step or (1 if self.whole and not self.log else None)
         if step is None or (self.high - self.low) / Decimal(step) > MOST_CHOICES:
             return None
@@ -99,7 +100,7 @@ Choices = Annotated[list[bool | int | Decimal | str], Field(min_length=1, max_le
 
 
 class JudgedParts(Frozen):
-    """How trials are judged: the number of `parts` and, in cross-validation, how many are held out at a time."""
+    """How trials are judged: the number of `parts` and, in cross-validation, how many parts are held out at a time."""
 
     by: By = By.WALK_FORWARD
     parts: Annotated[int, Field(ge=2, le=20)] = 5
@@ -144,7 +145,9 @@ class Space(Frozen):
 
     @property
     def total(self) -> int:
-        """Return how many trials to run: of a grid all points, unless the file says fewer; otherwise 100."""
+        """Return how many trials to run: for a grid all points, unless the file says fewer; otherwise 100 by
+        default.
+        """
         return min(self.grid_size, self.trials or MOST_TRIALS) if self.sampler == "grid" else self.trials or 100
 
     @property
@@ -166,7 +169,7 @@ class Space(Frozen):
             yield {name: _draw_value(choices, chance) for name, choices in self.settings.items()}
 
     def grid(self) -> Iterator[Values]:
-        """Yield every combination known before the first trial: none if the sampler learns from results."""
+        """Yield every combination known before the first trial; yield nothing if the sampler learns from results."""
         if self.sampler == "grid":
             every = product(*map(_choices, self.settings.values()))
             everything = [dict(zip(self.settings, point, strict=True)) for point in every]
@@ -230,7 +233,7 @@ def _sentence(error: Any) -> str:
 
 
 class Tryable(Protocol):
-    """A space that can validate a combination of its values; `source` is where the space is written."""
+    """A space that can validate a combination of values; `source` is where the space is written."""
 
     @property
     def space(self) -> Space: ...
@@ -239,18 +242,20 @@ class Tryable(Protocol):
     def source(self) -> str: ...
 
     def with_values(self, values: Values) -> object:
-        """Return what these values build; raise ConfigurationError if they aren't valid together."""
+        """Return the object built with these values; raise ConfigurationError if they aren't valid together."""
 
 
 class Spaced(Struct, frozen=True):
-    """A space on a bot's settings, validated by the settings' loader."""
+    """A space of a bot's settings, validated by the settings' loader."""
 
     space: Space
     settings: Settings
     source: str
 
     def with_values(self, values: Values) -> Settings:
-        """Return the settings with these values; raise ConfigurationError if the loader or coherence refuses them."""
+        """Return the settings with these values; raise ConfigurationError if the loader or the check for contradictions
+        refuses them.
+        """
         merged: Mapping[str, object] = effective(self.settings)
         for name, value in values.items():
             exact = Decimal(str(round_value(value))) if isinstance(value, float) else value
@@ -259,7 +264,9 @@ class Spaced(Struct, frozen=True):
 
 
 class SpaceChecked(Struct, frozen=True):
-    """How many drawn combinations the loader refuses because their values contradict each other, and its message."""
+    """How many drawn combinations the loader refuses because their values contradict each other, and the loader's
+    message.
+    """
 
     drawn: int
     refused: int
@@ -267,10 +274,9 @@ class SpaceChecked(Struct, frozen=True):
 
 
 def check(spaced: Tryable) -> SpaceChecked:
-    """Check a space before anything runs: each setting's bounds and choices, and drawn combinations.
+    """Check a space before anything runs: each setting's bounds and choices, and some drawn combinations.
 
-    A value that no combination of the others makes valid is refused, with the reason. Raise ConfigurationError naming
-    it.
+    Raise ConfigurationError naming a value that is invalid in every combination with the others, with the reason.
     """
     space = spaced.space
     for name in space.settings:

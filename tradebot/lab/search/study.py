@@ -1,7 +1,7 @@
 """A study that several processes and machines share, stored by Optuna in a journal file or in a database.
 
-A worker reports from time to time while it runs a trial. If it has been silent for too long, it counts as dead, and its
-trial is put back for another one: under a new number, while the old one isn't counted.
+A worker reports from time to time while it runs a trial. If it hasn't reported for too long, it counts as dead, and its
+trial is put back for another worker, under a new number; the old number isn't counted.
 
 A study may also be run trial after trial by one process: the same seed tries the same values in order. The next values
 depend only on the seed and on earlier trials, however often the process was stopped in between. An unfinished trial is
@@ -63,7 +63,7 @@ DATABASE_S = 60
 
 
 class Result(Struct, frozen=True):
-    """The stored results of a trial; `digest` is that of its settings and code."""
+    """The stored results of a trial; `digest` identifies its settings and code."""
 
     returns: tuple[float, ...]
     trades: int
@@ -103,7 +103,7 @@ def _whole(descriptor: int, size: int) -> int:
 
 @contextmanager
 def reaching(location: str) -> Iterator[None]:
-    """Turn a storage's errors into sentences; its address may contain a password and isn't repeated."""
+    """Turn a storage's errors into sentences; the storage's address may contain a password and isn't repeated."""
     shown = f"the storage {location}" if "://" not in location else f"the storage ({location.partition('://')[0]})"
     again = "make it reachable again and continue the study (search: add --resume), or begin a new one if it is lost"
     try:
@@ -135,7 +135,7 @@ def open_storage(location: str, *, new: bool) -> BaseStorage:
 
 
 def worker_of(pid: int) -> list[str | int]:
-    """Return a unique name of a running process: machine, namespace, and pid."""
+    """Return a unique name for a running process: machine, namespace, and pid."""
     space = ""
     with suppress(OSError):
         space = os.readlink("/proc/self/ns/pid")
@@ -196,7 +196,7 @@ class Study:
 
     @property
     def origin(self) -> Mapping[str, Any] | None:
-        """Return the study's inputs; None if its creator died before they were complete."""
+        """Return the study's inputs; None if its creator died before it had stored all of them."""
         with self._reaching():
             return self._study.user_attrs.get(MADE)
 
@@ -226,7 +226,7 @@ class Study:
             yield
 
     def ask(self) -> Trial | None:
-        """Take and return the next trial; None if all are finished or taken."""
+        """Take and return the next trial; None if all trials are finished or taken."""
         with self._reaching():
             waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
             if not waiting and (not self.space.learns or self._n_taken() >= self.space.total):
@@ -258,7 +258,7 @@ class Study:
             trial.set_user_attr(BEAT, time.time())
 
     def tell(self, trial: Trial, result: Result | None, values: Sequence[float | None], why: str = "") -> None:
-        """Store a trial's result. Without a value for every objective it is left out, with the reason `why`."""
+        """Store a trial's result. A trial without a value for every objective is left out, with the reason `why`."""
         with self._reaching(), suppress(UpdateFinishedTrialError):
             if result is not None:
                 trial.set_user_attr(RESULT, _pack_result(result))
@@ -271,9 +271,9 @@ class Study:
                 self._study.tell(trial, numbers)
 
     def put_back(self, worker: Sequence[str | int] | None = None, *, died: bool = True) -> int:
-        """Put back a worker's trial, or those of all dead ones; return how many trials.
+        """Put back a worker's trial, or the trials of all dead workers; return how many.
 
-        Each is put back once, by whichever process: only one process can end a trial.
+        Each trial is put back only once, because only one process can end it.
         """
         back = 0
         with self._reaching():
@@ -328,7 +328,7 @@ class Study:
         return TrialCounts(played, expected - played - refused - given_up, refused, few, given_up)
 
     def played_trials(self) -> list[PlayedTrial]:
-        """Return the finished trials with all objectives; equal values are one trial."""
+        """Return the finished trials with all objectives; trials with equal values count as one."""
         return [
             PlayedTrial(number, values, result.returns, result.trades, result.longest, result.gained, result.best_five)
             for number, (values, result, state) in self._results().items()
@@ -336,7 +336,7 @@ class Study:
         ]
 
     def results(self) -> list[tuple[int, Result]]:
-        """Return every finished trial, each of which counts as tried."""
+        """Return every finished trial; each of them counts as tried."""
         return [(number, result) for number, (_, result, _) in self._results().items()]
 
     def _results(self) -> Mapping[int, tuple[Values, Result, TrialState]]:
@@ -382,7 +382,7 @@ def _distribution(choices: Between | Sequence[Any]) -> BaseDistribution:
 
 
 def sampler_of(space: Space, workers: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler of trials' values; with a single worker, it uses the space's seed."""
+    """Return the sampler of the trials' values; with a single worker, it uses the space's seed."""
     if not space.learns:
         return optuna.samplers.RandomSampler(seed=space.seed)
     with warnings.catch_warnings():
@@ -406,7 +406,7 @@ FIGURES = "figures"
 
 
 class StudyTrial(Struct, frozen=True):
-    """A trial by its place in the study, from 1, with its values: its figures, or why it was left out."""
+    """A trial by its number in the study, from 1, with its values: its figures, or why it was left out."""
 
     place: int
     values: Values
@@ -421,9 +421,9 @@ class SequentialStudy(Study):
     def open_study(
         cls, location: str, name: str, space: Space, inputs: Mapping[str, Any], changed: Mapping[str, str]
     ) -> SequentialStudy:
-        """Open the study of this name: a new one, or the existing one if it has the same inputs.
+        """Open the study of this name: create it, or open the existing one if it has the same inputs.
 
-        Raise OperatorError with `changed`, as in `require_same`, if it has others, or if the storage can't be read.
+        Raise OperatorError with `changed`, as in `require_same`, if its inputs differ, or if the storage can't be read.
         """
         with reaching(location):
             is_there = name in optuna.get_all_study_names(open_storage(location, new=True))
@@ -435,7 +435,7 @@ class SequentialStudy(Study):
         return sequential_study
 
     def take(self) -> Trial | None:
-        """Return the trial to run: an unfinished one, or the next; None if there are no more."""
+        """Return the trial to run: an unfinished one, or else the next; None if there are no more."""
         with self._reaching():
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if PLANNED in trial.user_attrs or {*trial.params} == {*self._distributions}:

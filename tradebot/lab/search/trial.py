@@ -32,9 +32,10 @@ BEST = 5
 
 
 class Bench(Struct, frozen=True):
-    """The shared inputs of all trials: the plan that their values change, its market, and where strategies are loaded.
+    """What all trials share: the plan in which they change values, its market, and the folder from which strategies are
+    loaded.
 
-    Plug-ins can't access `folder`, and `environ` is the environment that they are started with.
+    Plug-ins can't access `folder`, and they are started with the environment `environ`.
     """
 
     plan: BacktestPlan
@@ -45,7 +46,7 @@ class Bench(Struct, frozen=True):
 
 
 class TrialReport(Struct, frozen=True):
-    """The report of a trial to the study: its result if it ran, its objectives, and why it is left out."""
+    """What a trial reports to the study: its result if it ran, its objectives, and why it is left out, if so."""
 
     result: Result | None
     values: tuple[float | None, ...]
@@ -55,7 +56,7 @@ class TrialReport(Struct, frozen=True):
 def play(bench: Bench, values: Values, watch: Callable[[], None]) -> TrialReport:
     """Run a trial to its end; `watch` is called after each session.
 
-    Values that don't fit together don't run. Raise TradebotError if the run can't be trusted.
+    Values that contradict each other don't run. Raise TradebotError if the run can't be trusted.
     """
     try:
         settings = bench.spaced.with_values(values)
@@ -103,7 +104,7 @@ def result_of(run: BacktestRun) -> Result:
 
 
 def trial_report(bench: Bench, result: Result) -> TrialReport:
-    """Build the report of a trial; a sampler that learns gets only the sessions that aren't used for testing."""
+    """Build the report of a trial; a sampler that learns gets only the sessions that aren't held out for testing."""
     space, per_year = bench.spaced.space, sessions_per_year(bench.plan.settings.day)
     returns = np.array(result.returns)[:, None]
     if space.learns:

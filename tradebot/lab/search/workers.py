@@ -1,7 +1,7 @@
 """Run a study's trials in several processes, and replace one that dies.
 
-They are forks of the process that has opened the market, so it is read once and shared. Each gets its next trial from
-the study, which is all that it shares with workers on other machines.
+The workers are forks of the process that has opened the market, so the market is read once and shared. Each worker
+takes its next trial from the study, which is all that it shares with workers on other machines.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Tell = Callable[[Mapping[str, object]], None]
 
 
 class StudyLocation(Struct, frozen=True):
-    """The storage of a study, and its name."""
+    """Where a study is stored, and its name."""
 
     storage: str
     name: str
@@ -58,9 +58,9 @@ class _Worker(Struct):
 
 
 class Pool(Struct):
-    """The workers that run a study's trials: processes of this machine, unless `hand_out` is given.
+    """The workers that run a study's trials: processes on this machine, unless `hand_out` is given.
 
-    `hand_out` then runs in a single process and reports workers elsewhere, which `count` counts.
+    `hand_out` runs in a single process and reports the workers on other machines, which `count` counts.
     """
 
     bench: Bench
@@ -202,7 +202,7 @@ def error_from_fields(fields: Mapping[str, Any]) -> TradebotError:
 
 
 def stopping() -> Callable[[], bool]:
-    """Return a function that returns whether this child was told to stop, or its parent has ended."""
+    """Return a function that returns True once this child should stop, or its parent has ended."""
     parent, stop = os.getppid(), list[int]()
 
     def note_signal(number: int, frame: FrameType | None) -> None:
@@ -230,7 +230,7 @@ def _play_all(pool: Pool, tell: Tell) -> None:
 def play_next(bench: Bench, study: Study, look: Callable[[], None]) -> int | None:
     """Run the study's next trial and store its result; return its number, or None if none is left.
 
-    `look` is called after each session; it unwinds a worker that has to stop.
+    `look` is called after each session, and raises to end a worker that has to stop.
     """
     trial = study.ask()
     if trial is None:
@@ -250,9 +250,9 @@ def play_next(bench: Bench, study: Study, look: Callable[[], None]) -> int | Non
 
 
 def fitting(wanted: int | None, trials: int) -> int:
-    """Return the number of workers: at most the number of processors and trials, and as many as free memory allows.
+    """Return how many workers to use: no more than there are processors and trials, and as many as free memory allows.
 
-    Each may need as much memory as this process has now. A number set by a person is used unchanged.
+    Each worker may need as much memory as this process uses now. A number set by the user is used unchanged.
     """
     if wanted is not None:
         return wanted

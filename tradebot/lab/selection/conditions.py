@@ -10,7 +10,7 @@ LONGEST = 2_520
 
 
 class Must(StrEnum):
-    """The relation that a number must have to its bound."""
+    """How a number must compare with its bound."""
 
     AT_LEAST = "at least"
     AT_MOST = "at most"
@@ -23,10 +23,10 @@ class Must(StrEnum):
 
 
 class RungCondition(Struct, frozen=True):
-    """One condition of a rung: its number and bound, and whether it is met; without evidence there is no number.
+    """One condition of a rung: its number and bound, and whether it is met; without evidence the number is None.
 
-    `left` is in how many more sessions it would be met if these continue like those so far; None if it is met, or if
-    waiting doesn't help. `lacks` names the missing evidence.
+    `left` is how many more sessions it takes to meet the condition if they are like those so far; None if it is met, or
+    if waiting doesn't help. `lacks` names the missing evidence.
     """
 
     name: str
@@ -39,7 +39,7 @@ class RungCondition(Struct, frozen=True):
 
 
 class ConditionCheck(Struct, frozen=True):
-    """A condition to check; `after` returns its number after more sessions like those so far."""
+    """A condition to check; `after` returns the condition's number after more sessions like those so far."""
 
     name: str
     bound: float

@@ -1,4 +1,4 @@
-"""Test whether the best of many trials is overfitted, and whether it earns more than nothing.
+"""Test whether the best of many trials is overfitted, and whether its mean return is really above zero.
 
 By combinatorially symmetric cross-validation (CSCV): Bailey, Borwein, López de Prado and Zhu, "The Probability of
 Backtest Overfitting", Journal of Computational Finance 20, 2017. The sessions are cut into an even number of blocks.
@@ -39,7 +39,8 @@ AT_ONCE = 2_000
 
 
 class Overfitting(Struct, frozen=True):
-    """How often the best trial of one half of the sessions is in the lower half of all trials in the other sessions.
+    """How often the trial that is best in half of the sessions ranks in the lower half of all trials in the other
+    sessions.
 
     `loss` is how often it loses money there. `halves` is the number of halves, made of `blocks` blocks.
     """
@@ -53,8 +54,8 @@ class Overfitting(Struct, frozen=True):
 def overfitting(returns: Numbers, blocks: int = BLOCKS) -> Overfitting | None:
     """Return the probability of backtest overfitting of trials by their Sharpe ratios.
 
-    `returns` has a row for each session and a column for each trial. None if there are fewer than two trials, or too
-    few sessions for four blocks.
+    `returns` has a row for each session and a column for each trial. Return None if there are fewer than two trials, or
+    too few sessions for four blocks.
     """
     sessions, trials = returns.shape
     blocks = min(blocks, sessions // FEWEST_PER_BLOCK // 2 * 2)
@@ -119,7 +120,7 @@ class Range(Struct, frozen=True):
     log: bool = False
 
     def apart(self, point: Value, other: Value) -> float:
-        """Return the distance of two values, as a share of the range."""
+        """Return the distance between two values, as a share of the range."""
         if self.low is None or self.high is None:
             return float(point != other)
         if self.high == self.low:
@@ -131,7 +132,7 @@ class Range(Struct, frozen=True):
 
 
 class Plateau(Struct, frozen=True):
-    """The best trial's objective and its neighbors'; counts the neighbors above zero."""
+    """The best trial's objective and its neighbors' objectives; counts the neighbors above zero."""
 
     best: float
     median: float
@@ -149,9 +150,9 @@ class Plateau(Struct, frozen=True):
 def plateau(
     best: int, values: Sequence[Mapping[str, Value]], scores: Sequence[float | None], ranges: Mapping[str, Range]
 ) -> Plateau | None:
-    """Return the objectives of the neighbors of the trial at index `best`; None if there are too few trials.
+    """Return the objectives of the neighbors of the trial with index `best`; None if there are too few trials.
 
-    The distance is the largest over all settings, so that neighbors are a box around the best trial.
+    The distance is the largest over all settings, so the neighborhood is a box around the best trial.
     """
     value = scores[best]
     others = [index for index, value in enumerate(scores) if value is not None and index != best]
@@ -174,7 +175,8 @@ DEFAULT = Resampling(resamples=1_000, mean_block=10)
 
 
 class Superiority(Struct, frozen=True):
-    """The p of White's reality check, and of Hansen's test: the consistent one, and its lower and upper bounds.
+    """The p-value of White's reality check, and three of Hansen's test: the consistent one, and its lower and upper
+    bounds.
 
     `mean_block` is the mean block length of the bootstrap in sessions.
     """
@@ -188,10 +190,10 @@ class Superiority(Struct, frozen=True):
 
 
 def superiority(returns: Numbers, how: Resampling = DEFAULT) -> Superiority | None:
-    """Return the probability of so good a best trial if no trial's mean return is above zero.
+    """Return the probability of a best trial this good if no trial's mean return is above zero.
 
     `returns` has a row for each session and a column for each trial; pass excess returns to test against a benchmark. A
-    trial that never moved is left out. None if no trial moved, or if there are fewer than two sessions.
+    trial whose returns are all equal is left out. Return None if none remains, or if there are fewer than two sessions.
     """
     count = len(returns)
     if count < 2:

@@ -1,6 +1,6 @@
 """Define the objectives of a search: figures of the returns of many trials at once, where more is better.
 
-They are those of `lab.performance.statistics`, which has their sources, and a test compares both.
+They equal the figures of `lab.performance.statistics`, which names their sources; a test compares both.
 """
 
 from collections.abc import Callable, Mapping
@@ -60,7 +60,9 @@ Ratios and growth are per year, and a drawdown is below zero. Cash earns nothing
 
 
 def measure_objective(name: str, returns: Numbers, per_year: int) -> list[float | None]:
-    """Return an objective of each trial; None for a trial that has none, and of all if there are too few sessions."""
+    """Compute an objective for each trial; None for a trial for which it is undefined, or for all if there are too few
+    sessions.
+    """
     if len(returns) < 2:
         return [None] * returns.shape[1]
     return [None if value != value else value for value in OBJECTIVES[name](returns, per_year).tolist()]

@@ -1,4 +1,4 @@
-"""Evaluate a learned policy's results in sessions that it wasn't trained on, and whether they exceed noise.
+"""Evaluate a learned policy's results in sessions on which it wasn't trained, and whether they exceed noise.
 
 Across seeds, the median counts, never the best; with several paths, first the median of a seed's paths. The comparison
 with benchmarks is Hansen's test over all configurations that were ever tried, as daily returns at equal volatility,
@@ -40,7 +40,8 @@ NO_REPLAY = "no session on paper was compared with its replay: tradebot parity"
 
 
 class RunFigures(Struct, frozen=True):
-    """The results of one seed along one path; the annualized Sharpe ratio has its 95% interval, None if nothing varies.
+    """The results of one seed along one path; the annualized Sharpe ratio has its 95% interval, or is None if nothing
+    varies.
 
     `doubled` and `later` are total returns with costs doubled and with each decision one bar later.
     """
@@ -58,7 +59,9 @@ class RunFigures(Struct, frozen=True):
 
 
 class BenchmarkFigures(Struct, frozen=True):
-    """A benchmark's results in the same sessions, and Hansen's p of all configurations against it: small is good."""
+    """A benchmark's results in the same sessions, and Hansen's p-value of all configurations against it: small is
+    good.
+    """
 
     name: str
     total_return: float
@@ -70,7 +73,7 @@ class BenchmarkFigures(Struct, frozen=True):
 
 
 class PolicyFigures(Struct, frozen=True, dict=True):
-    """Figures of a policy's results, each computed on first use; `trials` are all that were ever counted."""
+    """Figures of a policy's results, each computed on first use; `trials` is how many were ever counted."""
 
     results: PolicyResults
     trials: int
@@ -78,7 +81,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def returns(self) -> Numbers:
-        """Return a row for each session and a column for each run."""
+        """Return a matrix with a row for each session and a column for each run."""
         return np.array([run.returns for run in self.results.runs]).T
 
     @cached_property
@@ -91,23 +94,25 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def typical(self) -> PolicyRun:
-        """Return the run of the median seed by its Sharpe ratio; of an even number, the worse of the middle two."""
+        """Return the run of the seed with the median Sharpe ratio; with an even number of seeds, the worse of the
+        middle two.
+        """
         sharpes = [sharpe if sharpe is not None else 0.0 for sharpe in self.sharpes]
         return self.results.runs[sharpes.index(median_low(sharpes))]
 
     def by_seed(self, values: Sequence[float]) -> list[float]:
-        """Return a figure of each seed: the median over its paths."""
+        """Return a figure for each seed: the median over the seed's paths."""
         seeds = dict.fromkeys(run.seed for run in self.results.runs)
         pairs = [*zip(self.results.runs, values, strict=True)]
         return [median(value for run, value in pairs if run.seed == seed) for seed in seeds]
 
     def middle(self, of: Callable[[PolicyRun], float]) -> float:
-        """Return the median over seeds of a figure of each run."""
+        """Return the median over seeds of a figure that each run has."""
         return median(self.by_seed([of(run) for run in self.results.runs]))
 
     @cached_property
     def positive(self) -> float:
-        """Return the share of seeds that earned something."""
+        """Return the share of seeds with a gain."""
         earned = self.by_seed([total_return(run.returns) for run in self.results.runs])
         return sum(amount > 0 for amount in earned) / len(earned)
 
@@ -117,7 +122,9 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def deflated_ratio(self) -> float | None:
-        """Return the median seed's probability that its true ratio is above the best trial's by luck alone."""
+        """Return the probability that the median seed's true ratio is above the best ratio that luck alone would
+        give.
+        """
         if None in self.sharpes:
             return None
         return self.middle(lambda run: _deflate(run.returns, self.trials))
@@ -129,13 +136,15 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def all_configurations(self) -> Numbers:
-        """Return all known configurations at equal volatility, this one by its typical run."""
+        """Return the returns of all known configurations at equal volatility; this configuration has its
+        typical run.
+        """
         columns = {returns.configuration: returns.returns for returns in self.results.tried}
         columns[self.results.configuration] = self.typical.returns
         return _at_equal_volatility(np.array([*columns.values()]).T)
 
     def p(self, name: str) -> float | None:
-        """Return Hansen's p of all configurations against a benchmark; None if nothing varies."""
+        """Return Hansen's p-value of all configurations against a benchmark; None if nothing varies."""
         if name not in self._known_p:
             self._known_p[name] = self._superior(name)
         return self._known_p[name]
@@ -196,10 +205,10 @@ def _at_equal_volatility(returns: Numbers) -> Numbers:
 
 
 class Judging(Struct, frozen=True):
-    """How sessions were evaluated: how many a model may have seen, and how many runs each seed must have.
+    """How sessions were evaluated: how many of them a model may have seen, and how many runs each seed must have.
 
-    A session counts as seen if no model evaluates it, or if its model was trained on a session that no split of the
-    settings trains on for it, including those in the embargo.
+    A session counts as seen if no model evaluates it, or if its model was trained on a session that the settings'
+    splits exclude from that model's training, such as one in the embargo.
     """
 
     seen: int
@@ -232,10 +241,10 @@ def _places(days: Places, spans: Sequence[SessionSpan]) -> Places:
 def policy_conditions(
     of: PolicyFigures | str, rules: PolicyRules, replays: Sequence[float] = ()
 ) -> Iterator[ConditionCheck]:
-    """Yield a rung's conditions for a learned policy, slow ones last; none if the rung has none.
+    """Yield a rung's conditions for a learned policy, slow ones last; yield nothing if the rung has none.
 
-    For a policy without results, `of` is a text that says why. `replays` are paper sessions, as `off_replay` returns
-    them.
+    For a policy without results, `of` is a text that says why. `replays` has paper sessions' differences, as returned
+    by `off_replay`.
     """
     if not rules.asks:
         return
@@ -288,12 +297,14 @@ def off_replay(days: Sequence[DayParity]) -> tuple[float, ...]:
 
 
 def some_pass(trials: int, error: float = 0.05) -> float:
-    """Return the probability that at least one of a number of unskilled independent trials passes a test."""
+    """Return the probability that at least one of several independent trials without skill passes a test."""
     return float(1 - (1 - error) ** trials)
 
 
 def sentence(lacking: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """Return one sentence about which policies pass, each given with the names of the conditions that it fails."""
+    """Return one sentence that says which policies pass; each is given with the names of the conditions that it
+    fails.
+    """
     passing = [name for name, failed in lacking if not failed]
     if passing:
         others = len(lacking) - len(passing)

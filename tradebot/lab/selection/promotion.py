@@ -1,17 +1,19 @@
-"""Evaluate whether a strategy may climb a rung: each condition with its number, what is missing, and by when.
+"""Evaluate whether a strategy may move up a rung: each condition with its number, what is missing, and by when it could
+be met.
 
 The conditions are data (`promotion:` in the configuration). The comparison with a champion follows the rules for
 variants that the flow strategy came with: Wilson's interval of the share of winners, the gain in the Sharpe ratio by
 2,000 bootstraps, and Cohen's d (Statistical Power Analysis for the Behavioral Sciences, second edition, 1988) of trade
-returns. Without a champion, they compare with having no position.
+returns. Without a champion, the strategy is compared with having no position.
 
 The mean is judged by an interval that is valid after every session at once (`anytime`), and its error is divided by the
-number of trials (Bonferroni). So neither checking each evening nor choosing the best of many lets chance through.
+number of trials (Bonferroni). So neither checking each evening nor choosing the best of many strategies promotes one by
+chance.
 
 An ordinary 95% interval that is checked 500 times misses zero at some time for far more than 5% of all strategies
 without an edge. The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform
 central limit theory and asymptotic confidence sequences", Annals of Statistics 52, 2024, is wider, and valid for all
-sample sizes together. It goes back to Robbins' normal mixture ("Statistical methods related to the law of the iterated
+sample sizes together. It is based on Robbins' normal mixture ("Statistical methods related to the law of the iterated
 logarithm", Annals of Mathematical Statistics 41, 1970). Each end is the one-sided bound of that paper.
 """
 
@@ -54,12 +56,12 @@ Numbers = NDArray[np.float64]
 class TrackRecord(Struct, frozen=True, dict=True):
     """A strategy's track record since its settings were fixed; None where unknown.
 
-    `returns` are those of its allotment in each session, oldest first, after costs, and `here` is how many of these
-    sessions came since it reached its present rung. `trades` are each closed trade's return on its stake. `costs` is
-    the share of all costs in these returns. `trials` is how many combinations of code and settings were ever tried.
+    `returns` are the returns of its allotment in each session, oldest first, after costs, and `here` is how many of
+    these sessions came after it reached its present rung. `trades` are each closed trade's return on its stake. `costs`
+    is the share of all costs in these returns. `trials` is how many combinations of code and settings were ever tried.
     `champion` are the returns of the strategy that it would replace, in the same sessions, and `champion_trades` those
-    of its trades; None without one. `policy` are the results of a learned policy, or why they can't be judged, and None
-    for any other strategy. `replays` has how far its paper sessions were from their replays.
+    of its trades; None without one. `policy` has the results of a learned policy, or why they can't be judged; it is
+    None for any other strategy. `replays` says by how much its paper sessions differed from their replays.
     """
 
     traded: frozenset[PaperRecord]
@@ -85,7 +87,9 @@ class TrackRecord(Struct, frozen=True, dict=True):
 
     @cached_property
     def luck(self) -> float | None:
-        """Return the p of its mean, or of the mean above the champion's, before the trials are counted."""
+        """Return the p-value of its mean return, or of the mean's excess over the champion's, before correcting for the
+        number of trials.
+        """
         above = np.asarray(self.returns) - np.asarray(self.champion or 0.0)
         resamples = min(max(1_000, 40 * (self.trials or 1)), MOST_RESAMPLES)
         test = superiority(above[:, None], Resampling(resamples=resamples, mean_block=BLOCK))
@@ -93,9 +97,10 @@ class TrackRecord(Struct, frozen=True, dict=True):
 
     @cached_property
     def deeper(self) -> float:
-        """Return by how much its drawdown is deeper than the champion's.
+        """Return by how much its maximum drawdown is deeper than the champion's.
 
-        Without one, it is compared with the same returns in any order: a deeper one shows that losses come together.
+        Without a champion, it is compared with the same returns in random order: a deeper drawdown shows that losses
+        come in clusters.
         """
         if self.champion is not None:
             against = max_drawdown(self.champion)
@@ -129,7 +134,7 @@ def rung_conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> Itera
 
 
 def interval(of: TrackRecord, error: float) -> MeanInterval | None:
-    """Return the interval that a promotion is based on; None if there is too little to estimate it."""
+    """Return the interval on which a promotion is based; None if there is too little data to estimate it."""
     ends = anytime(of.returns, error / of.trials) if of.enough and of.trials else None
     return ends and MeanInterval(ends.low, ends.high, len(of.returns), stdev(of.returns))
 
@@ -137,9 +142,9 @@ def interval(of: TrackRecord, error: float) -> MeanInterval | None:
 def least_since(based_on: MeanInterval, since: Sequence[float], error: float) -> float | None:
     """Return the lowest mean return since a promotion that is compatible with its basis.
 
-    Both means have an interval that is valid however often it is checked; that of their difference is the root of the
-    sum of squares of both. It is narrowest after a hundred sessions, so that a loss is noticed sooner than an edge was.
-    None for fewer than 20 returns.
+    Both means have an interval that is valid however often it is checked; the half-width for their difference is the
+    root of the sum of both squares. The interval is narrowest after a hundred sessions, so that a loss is noticed
+    sooner than an edge was. Return None for fewer than 20 returns.
     """
     if len(since) < FEWEST:
         return None
@@ -151,7 +156,8 @@ def least_since(based_on: MeanInterval, since: Sequence[float], error: float) ->
 def sharpe_gain(
     returns: Sequence[float], champion: Sequence[float] | None, per_year: float, how: Resampling = GAINS
 ) -> Estimate:
-    """Return by how much an annualized Sharpe ratio is above a champion's, or above 0, with its bootstrapped interval.
+    """Return by how much an annualized Sharpe ratio exceeds a champion's, or 0 without a champion, with its
+    bootstrapped interval.
 
     The sessions of both are resampled together.
     """
@@ -174,7 +180,9 @@ def _ratios(rows: Numbers) -> Numbers:
 
 
 def effect_size(trades: Sequence[float], others: Sequence[float] = ()) -> float | None:
-    """Return Cohen's d: the difference of two means in pooled standard deviations; without others, from zero."""
+    """Return Cohen's d: the difference of two means in pooled standard deviations; without `others`, the difference
+    from zero.
+    """
     sides = [trades, others] if others else [trades]
     if min(map(len, sides)) < FEWEST:
         return None
@@ -295,7 +303,8 @@ class Ends(NamedTuple):
 
 
 def anytime(returns: Sequence[float], error: float) -> Ends | None:
-    """Return an interval of the mean return; each end is ever on the wrong side with probability `error`.
+    """Return an interval for the mean return; the probability that an end is ever on the wrong side is `error` for each
+    end.
 
     None for fewer than two returns. It is asymptotic: with a few dozen returns or less, it is too narrow.
     """
@@ -306,7 +315,7 @@ def anytime(returns: Sequence[float], error: float) -> Ends | None:
 
 
 def half_width(count: int, error: float, tightest: int = TIGHTEST) -> float:
-    """Return how far each end is from the mean of `count` values, in standard deviations of one value.
+    """Return how far each end of the interval is from the mean of `count` values, in standard deviations of one value.
 
     It is valid for any number of values, and narrowest for `tightest` values.
     """

@@ -1,7 +1,7 @@
 """Split sessions into those for choosing among trials and those for judging, and keep the two apart.
 
 Purging and embargo are from López de Prado, Advances in Financial Machine Learning, 2018, chapters 7 and 12: sessions
-for choosing are dropped if a position could reach from there into a judged session, and as many after it.
+for choosing are dropped if a position opened in them could last into a judged session, and the same number after it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,18 +21,20 @@ FEWEST = 20
 
 
 class By(StrEnum):
-    """How the sessions are cut: by time alone, or into groups, some of which are judged by all others."""
+    """How the sessions are cut: by time alone, or into groups, some of which are judged after training on all
+    others.
+    """
 
     WALK_FORWARD = "walk-forward"
     CROSS_VALIDATION = "cpcv"
 
 
 class SessionCut(Struct, frozen=True):
-    """How the sessions are cut into those to choose in and those to judge in.
+    """How the sessions are cut into sessions for choosing and sessions for judging.
 
-    Walking forward, the second half of the sessions is judged in `parts` parts, each by the best trial before it. In
-    combinatorial purged cross-validation, the sessions are cut into `parts` groups, and every way to judge `judged` of
-    them by all others is used.
+    Walk-forward, the second half of the sessions is judged in `parts` parts, each with the trial that was best before
+    it. In combinatorial purged cross-validation, the sessions are cut into `parts` groups, and every selection of
+    `judged` groups is judged with the trial that is best in the others.
     """
 
     by: By = By.WALK_FORWARD
@@ -48,12 +50,13 @@ class ChoiceSplit(Struct, frozen=True):
 
 
 def training_sessions(sessions: int) -> int:
-    """Return how many sessions are before the first judged one when walking forward."""
+    """Return how many sessions come before the first judged session in a walk-forward cut."""
     return sessions // 2
 
 
 def splits(cut: SessionCut, sessions: int, gap: int) -> tuple[ChoiceSplit, ...]:
-    """Return the splits of this many sessions whose parts are `gap` sessions apart; none if there are too few sessions.
+    """Return the splits of this many sessions, with a gap of `gap` sessions between parts; empty if there are too few
+    sessions.
 
     `gap` is the longest holding time of a trial's positions, in sessions.
     """
@@ -66,22 +69,22 @@ def splits(cut: SessionCut, sessions: int, gap: int) -> tuple[ChoiceSplit, ...]:
 
 
 def of_policies(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
-    """Yield each split in which a learned policy may be judged: walking forward, and across groups."""
+    """Yield each split in which a learned policy may be judged: walk-forward splits, and splits across groups."""
     yield from rolling(rules, calendar)
     yield from across_groups(rules, calendar)
 
 
 def across_groups(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
-    """Yield cross-validation splits by groups of sessions; none if there are fewer sessions than groups."""
+    """Yield cross-validation splits by groups of sessions; yield nothing if there are fewer sessions than groups."""
     if len(calendar) >= rules.groups:
         cut = SessionCut(By.CROSS_VALIDATION, rules.groups, rules.judged)
         yield from _combined_splits(cut, len(calendar), rules.embargo_sessions)
 
 
 def rolling(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
-    """Yield splits by calendar months: train on some, judge the next ones, and move on by a step.
+    """Yield splits by calendar months: train on some months, judge the next ones, and move on by a step.
 
-    The first month counts as a whole one. The last split may judge fewer months.
+    The first month counts as a whole month even if it isn't. The last split may judge fewer months.
     """
     months = np.array([12 * day.year + day.month for day in calendar], dtype=np.int64)
     if not len(months):

@@ -3,8 +3,8 @@
 The autocorrelation of returns determines the block length of a bootstrap, and a test finds drifts too slow for any
 block. Politis and White, "Automatic Block-Length Selection for the Dependent Bootstrap", Econometric Reviews 23, 2004,
 with the correction of Patton, Politis and White, 28, 2009. The test cuts the sessions into a few long parts and
-compares their means with the same means under all signs: Canay, Romano and Shaikh, "Randomization Tests Under an
-Approximate Symmetry Assumption", Econometrica 85, 2017.
+compares their means with the same means under all combinations of signs: Canay, Romano and Shaikh, "Randomization Tests
+Under an Approximate Symmetry Assumption", Econometrica 85, 2017.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ LIKELY_OVERFITTED = 0.5
 
 
 class SearchConclusion(StrEnum):
-    """The conclusion of a search: nothing that differs from luck, an edge that breaks easily, or an edge."""
+    """The conclusion of a search: nothing that differs from luck, a fragile edge, or an edge."""
 
     NOTHING = "nothing"
     FRAGILE = "fragile"
@@ -59,10 +59,11 @@ class SearchConclusion(StrEnum):
 
 
 class PlayedTrial(Struct, frozen=True):
-    """A finished trial, by its place in the search.
+    """A finished trial, identified by its number in the search.
 
-    `returns` are those of its sessions. `trades` are closed ones, and the longest lasted `longest` sessions. `gained`
-    is its profit and `best_five` that of its five best trades, as fractions of the initial money.
+    `returns` are its sessions' returns. `trades` is the number of closed trades, and the longest lasted `longest`
+    sessions. `gained` is its profit and `best_five` the profit of its five best trades, as fractions of the initial
+    equity.
     """
 
     number: int
@@ -75,7 +76,7 @@ class PlayedTrial(Struct, frozen=True):
 
 
 class ComparedTrial(Struct, frozen=True):
-    """A trial compared: its objective in the sessions for choosing, and in those for judging."""
+    """A trial's objective in the sessions for choosing, and in the sessions for judging."""
 
     number: int
     values: Mapping[str, Value]
@@ -88,7 +89,7 @@ class SearchQuestion(Struct, frozen=True):
     """A search's objective and how it is judged.
 
     `learns` is True if later trials were chosen by the results of earlier ones. `counted` is how many trials of these
-    strategies were ever counted, in this search and before. `held` are the returns of holding the universe in equal
+    strategies were ever counted, in this search and before. `held` has the returns of holding the universe in equal
     parts in the same sessions; empty if unknown.
     """
 
@@ -104,11 +105,12 @@ class SearchQuestion(Struct, frozen=True):
 class SearchVerdict(Struct, frozen=True):
     """The conclusion of a search, in one sentence, with all its evidence.
 
-    `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is the result in
-    the judged sessions of those chosen inside, and the most to expect. `p` is the larger one of the reality check and
-    Hansen's test, times how often such a search was made, and `tested` the number of its sessions; `p_parts` is that of
-    the means of a few long parts. `p_held` is `p` against holding the universe in equal parts, whose return is
-    `held_return`. `without_best_five` is the best trial's gain without these trades.
+    `best` is the trial that is best in all sessions, and `kept` has all trials, best first. `outside` is the judged
+    sessions' result of the trials chosen in the others, which is the most to expect. `p` is the larger p-value of the
+    reality check and Hansen's test, times how often such a search was made, and `tested` is its number of sessions;
+    `p_parts` is the p-value of the test on the means of a few long parts. `p_held` is `p` against holding the universe
+    in equal parts, whose return is `held_return`. `without_best_five` is the best trial's gain without its five best
+    trades.
     """
 
     found: SearchConclusion
@@ -136,7 +138,7 @@ class SearchVerdict(Struct, frozen=True):
 
 
 def best_of(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> int | None:
-    """Return the index of the trial that is best in all sessions; None if none has the objective."""
+    """Return the index of the trial that is best in all sessions; None if no trial has the objective."""
     if not tried:
         return None
     scores = measure_objective(search_question.objective, _matrix(tried), search_question.per_year)
@@ -145,7 +147,7 @@ def best_of(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> in
 
 
 def rank_trials(tried: Sequence[PlayedTrial], objective: str, per_year: int) -> tuple[ComparedTrial, ...]:
-    """Return the trials that have the objective, the best in all sessions first; no sessions are left to judge them."""
+    """Return the trials that have the objective, best first, ranked over all sessions, so none are left for judging."""
     if not tried:
         return ()
     scores = measure_objective(objective, _matrix(tried), per_year)
@@ -167,8 +169,8 @@ def verdict(
 ) -> SearchVerdict | None:
     """Conclude how far the best of these trials can be trusted; all have the same sessions.
 
-    `variants` are variants of the best one, and `left_out` says why others didn't run. None if there are too few
-    sessions to choose in and to judge in, or if no trial has the objective.
+    `variants` are variants of the best trial, and `left_out` says why others didn't run. Return None if there are too
+    few sessions for choosing and judging, or if no trial has the objective.
     """
     best, cut = best_of(tried, search_question), _splits(tried, search_question)
     if best is None or not cut:
@@ -226,7 +228,7 @@ def _against_holding(returns: Numbers, search_question: SearchQuestion, times: f
 
 
 def judgeable(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> bool:
-    """Return True if there are enough sessions to choose in and to judge in."""
+    """Return True if there are enough sessions for choosing and for judging."""
     return bool(_splits(tried, search_question))
 
 
@@ -368,7 +370,7 @@ PARTS = 6
 
 
 def block_length(returns: Numbers, least: int) -> int:
-    """Return how many sessions a block should have on average, `least` or more.
+    """Return how many sessions a bootstrap block should have on average, at least `least`.
 
     `returns` has a row for each session and a column for each trial.
     """
@@ -410,7 +412,9 @@ def _last(loud: NDArray[np.bool_], quiet: int) -> int:
 
 
 def by_parts(returns: Numbers) -> float:
-    """Return the probability that luck alone gives such a best trial, by the signs of the means of a few long parts."""
+    """Return the probability that luck alone gives a best trial this good, by the signs of the means of a few long
+    parts.
+    """
     edges = np.linspace(0, len(returns), PARTS + 1).astype(int)
     if min(np.diff(edges)) < 1:
         return 1.0

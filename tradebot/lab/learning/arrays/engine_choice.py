@@ -1,9 +1,9 @@
 """Choose whether an agent is trained on the vectorized engine or event-driven.
 
 The vectorized engine is used only if both give the same results to the cent. It does the same as the event-driven
-passes, minute by minute, with the same reasons, but implements only what can happen under the rules that it supports
-(`unknown`). This second implementation of a pass is kept for its speed: a step takes 0.013 ms of CPU here and 1.9 ms
-event-driven (`benchmarks/environment.py`), so two million steps take half a minute instead of an hour.
+passes, minute by minute, with the same reasons, but implements only the rules that it supports (see `unknown`). This
+second implementation of a pass is kept for its speed: a step takes 0.013 ms of CPU here and 1.9 ms event-driven
+(`benchmarks/environment.py`), so two million steps take half a minute instead of an hour.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class EpisodeAccount:
         self.held = self._entered = 0
 
     def equity(self, index: int) -> int:
-        """Return the equity in cents at an index. A fill's commission is charged a moment after it."""
+        """Return the equity in cents at an index. A fill's commission is charged just after the fill."""
         unpaid = self._due_fee if self._filled_at == index else 0
         return self._cash + self.held * self._tape.marks[index] * self._tape.tick + unpaid
 
@@ -70,7 +70,7 @@ class EpisodeAccount:
         return float(Decimal(peak - equity) / peak)
 
     def state(self, ask: PolicyMoment) -> DecisionState:
-        """Return the state at a decision. Contracts are closed first in, first out."""
+        """Return the policy's state at a decision. Contracts are closed first in, first out."""
         tape, index = self._tape, ask.place
         mark = tape.marks[index]
         profit = sum(contracts * (mark - price) for contracts, price in self._lots) * tape.tick
@@ -111,7 +111,7 @@ class EpisodeAccount:
             contracts += quantity
 
     def see(self, index: int) -> None:
-        """Record the equity as a pass does: its maximum, and a loss that halts the bot until the end."""
+        """Record the equity as a pass does: its maximum, and whether a loss halts the bot until the end."""
         equity, rules = self.equity(index), self._rules
         self._peak = max(self._peak, equity)
         lost = Decimal(max(self._began - equity, 0)) / max(self._began, equity)
@@ -119,7 +119,7 @@ class EpisodeAccount:
         self._halted = self._halted or lost >= rules.halt_day_loss or fallen >= rules.halt_drawdown
 
     def close(self, index: int) -> None:
-        """End the session: reset its loss and trade count, and the entries too if the trade date ends."""
+        """End the session: reset its loss and trade count, and also the entries if the trade date ends."""
         self._began = self.equity(index)
         self._trades.clear()
         if self._tape.closes[index]:
@@ -196,7 +196,7 @@ action.
 
 
 class ChosenEpisodes(NamedTuple):
-    """The episodes in which an agent is trained, one after another, how they begin, and why they aren't vectorized."""
+    """The episodes in which an agent is trained, in order, how they begin, and why they aren't vectorized, if so."""
 
     spans: tuple[EpisodeTerms, ...]
     begin: Callable[[EpisodeTerms], Play]
@@ -206,7 +206,7 @@ class ChosenEpisodes(NamedTuple):
 def choose_episodes(
     spans: Sequence[EpisodeTerms], scaling: FittedScaling, parts: Sequence[Sequence[TrainingRow]], seed: int
 ) -> ChosenEpisodes:
-    """Return vectorized episodes if they give the same results as event-driven ones, and otherwise the latter.
+    """Return vectorized episodes if they give the same results as event-driven ones, otherwise event-driven ones.
 
     `parts` has the rows of each period. In vectorized episodes, a change of contract ends an episode.
     """
@@ -234,7 +234,7 @@ def draw_actions(seed: int, steps: int) -> list[int]:
 
 
 def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
-    """Return the first difference between vectorized and event-driven runs of the same actions, or None.
+    """Return the first difference between a vectorized and an event-driven run of the same actions, or None.
 
     Equity, position, refusals, reward, end and each number of the observation are compared exactly.
     """
@@ -273,7 +273,9 @@ CENT = Decimal("0.01")
 
 
 class TapeTurns:
-    """The decisions of a vectorized episode: call `question`, then `answer`, until there is no question left."""
+    """Alternates the decisions of a vectorized episode: call `question`, then `answer`, until there is no question
+    left.
+    """
 
     def __init__(self, tape: EpisodeData) -> None:
         self._playing = _moments(tape, self)

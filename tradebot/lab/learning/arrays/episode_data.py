@@ -76,7 +76,7 @@ class EpisodeRules(NamedTuple):
 
 
 def rules_of(run: BacktestRun) -> EpisodeRules:
-    """Return the rules that apply to a contract."""
+    """Return the limits that apply to a contract."""
     rules = run.made.world.rules
     limits, halts = rules.limits, rules.halts
     return EpisodeRules(
@@ -102,13 +102,15 @@ def rules_of(run: BacktestRun) -> EpisodeRules:
 
 
 def margin_may_bind(run: BacktestRun, symbol: str, rules: EpisodeRules) -> bool:
-    """Return True unless the limits on a contract's notional leave margin to spare whenever they allow an entry."""
+    """Return True unless the limits on a contract's notional leave enough margin for every entry that they allow."""
     levels = read_listings(run.made.world, [symbol])[symbol].margin_levels
     return not levels or max(level.initial for level in levels) * rules.symbol_fraction > MARGIN_SPARE
 
 
 def unknown(run: BacktestRun, name: str) -> str | None:
-    """Return a feature of a bot with the policy `name` that the vectorized engine doesn't support; None without any."""
+    """Return a feature, of a bot with the policy `name`, that the vectorized engine doesn't support; None if it
+    supports all.
+    """
     return next(_unknown(run, name), None)
 
 
@@ -148,7 +150,7 @@ LOOKS_EVERY, MINUTE_US = 5, 60_000_000
 
 
 class BeyondError(Exception):
-    """Raised with the reason why the vectorized engine can't run an episode."""
+    """Raised with the reason if the vectorized engine can't run an episode."""
 
 
 class PolicyMoment(NamedTuple):
@@ -199,7 +201,7 @@ class _Minutes(NamedTuple):
 
 
 def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[TrainingRow]) -> tuple[EpisodeData, ...]:
-    """Build the policy's data from these rows, one for each run of sessions with the same contract.
+    """Build the policy's data from these rows: one object for each run of sessions with the same contract.
 
     Raise BeyondError if the vectorized engine doesn't support it.
     """

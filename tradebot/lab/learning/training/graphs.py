@@ -1,4 +1,4 @@
-"""Write a trained network in ONNX format, in standard operators that any runtime has."""
+"""Write a trained network in ONNX format, using standard operators that every runtime supports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GATES = ("input", "forget", "cell", "output")
 
 
 class Layer(NamedTuple):
-    """The parameters of a layer: `weights` has a row for each output, and `bias` a number for each."""
+    """The parameters of a layer: `weights` has a row for each output, and `bias` has a number for each output."""
 
     weights: Numbers
     bias: Numbers
@@ -51,7 +51,7 @@ class _Drawing:
         return self.does("Add", [f"{name}_product", f"{name}_bias"], f"{name}_sum")
 
     def layers(self, read: str, of: Sequence[Layer], between: str, last: str) -> None:
-        """Add layers with an operator after each; the last one gives the output."""
+        """Add layers, each followed by an operator; the last layer gives the output."""
         for index, each in enumerate(of):
             output = self.layer(read, each, f"layer{index}")
             final = index == len(of) - 1
@@ -73,7 +73,7 @@ def stack_layers(of: Sequence[Layer], between: str, last: str = "Identity") -> b
 
 
 def size_with_side(of: Layer, size: float) -> bytes:
-    """Build a network that outputs a fixed size, on the side given by a layer with one output."""
+    """Build a network that outputs a fixed size, with the sign of the output of a layer."""
     drawing = _Drawing()
     drawing.tensors.append(tensor("size", [[size]]))
     drawing.does("Mul", [drawing.does("Sign", [drawing.layer(OBSERVATION, of, "layer0")], "side"), "size"], ACTION)
@@ -81,7 +81,7 @@ def size_with_side(of: Layer, size: float) -> bytes:
 
 
 def remembering(memory: Remembering, of: Sequence[Layer], between: str) -> bytes:
-    """Build a network with an LSTM before its layers.
+    """Build a network with an LSTM in front of its layers.
 
     Its memory is one row of numbers: the hidden state, and then the cell state.
     """

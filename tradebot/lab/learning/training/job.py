@@ -23,7 +23,7 @@ LEAST_STEPS, MOST_STEPS, MOST_SEED = 500, 100_000_000, 2**31 - 1
 
 
 class DivergedError(OperatorError):
-    """Raised when an agent's weights diverged to NaN: the same job would diverge again."""
+    """Raised if an agent's weights diverged to NaN; the same job would diverge again."""
 
     def __init__(self, message: str, hint: str = "try other settings, such as a lower learning_rate") -> None:
         super().__init__(message, hint)
@@ -33,7 +33,8 @@ class Agent(Struct, frozen=True):
     """A learning method: its networks' outputs, whether they have memory, and its default settings.
 
     `steps` is the default number of training steps in an environment; None for an agent that learns from the bars
-    alone. `on_arrays` is True if it learns so fast that an event-driven environment would slow it down.
+    alone. `on_arrays` is True for an agent that learns so fast that an event-driven environment would be the
+    bottleneck.
     """
 
     action: Action
@@ -76,14 +77,14 @@ AGENTS: Mapping[str, Agent] = {
 
 
 def usual_features() -> tuple[str, ...]:
-    """Return the features that any recorded bars provide; others need a separate source."""
+    """Return the features that any recorded bars provide; other features need a separate source."""
     return tuple(
         name for name, feature in features().items() if feature.number <= OBSERVED and not feature.of_the_moment
     )
 
 
 class TrainingJob(Struct, frozen=True):
-    """An agent to train with a seed, for a number of steps, with changed settings, on given features."""
+    """An agent to train: its seed, number of steps, changed settings, and features."""
 
     agent: str
     seed: int
@@ -93,7 +94,7 @@ class TrainingJob(Struct, frozen=True):
 
     @property
     def of(self) -> Agent:
-        """Return the agent."""
+        """Return the job's agent."""
         return AGENTS[self.agent]
 
     @property
@@ -119,9 +120,9 @@ AT_MOST_ONE = frozenset({"gamma", "tau", "clip_range", "learning_rate"})
 
 
 def validate_job(job: TrainingJob) -> TrainingJob:
-    """Return a feasible job; raise OperatorError for an invalid one.
+    """Return a job that can be run; raise OperatorError for an invalid job.
 
-    For an agent that learns from `n_steps` at a time, the steps are rounded up to a multiple.
+    For an agent that learns from `n_steps` steps at a time, the number of steps is rounded up to a multiple.
     """
     if job.agent not in AGENTS:
         raise OperatorError(f"there is no agent {word(job.agent)}", f"name one of these: {', '.join(AGENTS)}")

@@ -1,4 +1,4 @@
-"""Train agents with stable-baselines3 and export their networks; needs the extra `rl` and PyTorch.
+"""Train agents with stable-baselines3 and export their networks; this needs the extra `rl` and PyTorch.
 
 The environment is wrapped for gymnasium.
 """
@@ -42,7 +42,7 @@ WIDEST = 1e4
 
 
 def target_of(answer: float) -> int:
-    """Return the target in contracts of an output from -1 to 1; a half is rounded away from zero."""
+    """Return the target in contracts for an output from -1 to 1; halves are rounded away from zero."""
     return int((MOST_CONTRACTS * Decimal(repr(float(answer)))).to_integral_value(ROUND_HALF_UP))
 
 
@@ -88,10 +88,10 @@ def gymnasium_env(
     by_session: bool = False,
     begin: Callable[[EpisodeTerms], Play] = event_driven_episode,
 ) -> Any:
-    """Return a `gymnasium.Env` of these terms; OperatorError if gymnasium isn't installed.
+    """Return a `gymnasium.Env` with these terms; raise OperatorError if gymnasium isn't installed.
 
-    Its actions are numbered from 0, which is the largest short position; `continuous` ones are a number from -1 to 1,
-    whose double is the target. Each of several periods is an episode, in turn, started by `begin`: none continues
+    Its actions are numbered from 0, the largest short position. A `continuous` action is a number from -1 to 1, and
+    twice that number is the target. Each period is a separate episode, started by `begin`, so no episode continues
     across a gap. With `by_session`, networks with memory restart in each session. The seed of `reset` only affects the
     action space: it never changes the market.
     """
@@ -142,7 +142,7 @@ OFF_POLICY = ("learning_rate", "batch_size", "tau", "gamma", "learning_starts")
 
 
 class Trained(NamedTuple):
-    """A network in stored form, and its outputs where it was trained.
+    """A network in stored form, and its outputs as computed where it was trained.
 
     `answers` maps rows of observations with their memories to outputs and new memories. `memory` is the size of a
     memory.
@@ -160,7 +160,7 @@ def require_torch(agent: str) -> None:
 
 
 def train_agent(job: TrainingJob, episodes: ChosenEpisodes, progress: Callable[[int], None]) -> Trained:
-    """Train an agent in the environment, over these episodes in a row, and return its network.
+    """Train an agent in the environment, in these episodes one after the other, and return its network.
 
     The same job gives the same result on one machine. Raise DivergedError if the weights end as NaN.
     """
@@ -171,7 +171,7 @@ def train_agent(job: TrainingJob, episodes: ChosenEpisodes, progress: Callable[[
     torch.use_deterministic_algorithms(True)
 
     class Saying(BaseCallback):  # type: ignore[misc]
-        """Report the number of steps."""
+        """Reports the number of steps."""
 
         def _on_step(self) -> bool:
             progress(self.num_timesteps)

@@ -1,4 +1,4 @@
-"""Train a learned policy on a period of bars, and write it as a draft that a person can sign."""
+"""Train a learned policy on a period of bars, and write it as a draft that a user can sign."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class TrainingSpan(NamedTuple):
 
 
 class DraftFolder(NamedTuple):
-    """A draft's path, whether its training was vectorized and, if not although its agent supports that, why."""
+    """A draft's path, whether its training was vectorized, and why not if its agent supports that."""
 
     place: Path
     on_arrays: bool = False
@@ -72,7 +72,7 @@ class DraftFolder(NamedTuple):
 
 
 class TrainingSummary(NamedTuple):
-    """A card's data besides its job: all seeds of the run, and the number of configurations ever tried."""
+    """A card's data in addition to its job: all seeds of the run, and the number of configurations ever tried."""
 
     seeds: tuple[int, ...]
     trials: int
@@ -204,17 +204,18 @@ LEAST_OF_A_KIND = 10
 
 
 class LinearModel(NamedTuple):
-    """A weight for each feature, and a bias: above zero, the next bar goes up."""
+    """A weight for each feature, and a bias: a sum above zero predicts that the next bar goes up."""
 
     weights: Doubles
     bias: float
 
 
 def regression(shown: Doubles, rose: NDArray[np.bool_], c: float) -> LinearModel:
-    """Fit the logistic regression of `rose`, one for each row of `shown`, with a penalty on the squared weights.
+    """Fit the logistic regression of `rose`, which has a value for each row of `shown`, with a penalty on the squared
+    weights.
 
     It minimizes half the sum of squared weights plus `c` times the sum of the rows' losses, as in Hastie, Tibshirani
-    and Friedman, The Elements of Statistical Learning (4.4.4), by Newton's method. The bias has no penalty.
+    and Friedman, The Elements of Statistical Learning (4.4.4), by Newton's method. The bias has no penalty. Raise
     OperatorError if nearly all bars went one way.
     """
     if min(int(rose.sum()), int((~rose).sum())) < LEAST_OF_A_KIND:

@@ -1,4 +1,4 @@
-"""Extract the rows of a training period without trading, and fit the scaling on them.
+"""Extract the rows of a training period without trading, and fit the scaling of features to them.
 
 Features are scaled by means and deviations of the training period alone.
 """
@@ -26,7 +26,7 @@ MOST = 5.0
 
 
 class FittedScaling(Struct, frozen=True):
-    """The mean and the deviation of each feature by name, in the order of an observation."""
+    """The mean and the standard deviation of each feature by name, in the order of an observation."""
 
     names: tuple[str, ...]
     means: tuple[float, ...]
@@ -40,7 +40,7 @@ class FittedScaling(Struct, frozen=True):
             raise TradebotError(f"no mean or deviation to scale with: {', '.join(bad)}", "fit it on a longer span")
 
     def observation(self, values: Mapping[str, float], state: DecisionState) -> NDArray[np.float32] | str:
-        """Return a policy's observation, scaled features and then the state; or why there is none."""
+        """Return a policy's observation: the scaled features, then the state; or the reason why there is none."""
         values_now = [values.get(name) for name in self.names]
         if absent := [name for name, value in zip(self.names, values_now, strict=True) if value is None]:
             return f"absent: {', '.join(absent)}"
@@ -84,7 +84,7 @@ RETURN = "return_1"
 
 
 class TrainingRow(NamedTuple):
-    """The features of a bar by name, the time of the policy's view, and the contract."""
+    """A bar's features by name, the time of the policy's view, and the contract."""
 
     at: datetime
     values: Mapping[str, float]
@@ -110,7 +110,7 @@ class RecordingScaling:
         self.absent: dict[str, int] = {}
 
     def observation(self, values: Mapping[str, float], state: DecisionState) -> NDArray[np.float32] | str:
-        """Record the features of a complete bar and return zeros, or return what is missing."""
+        """Record the features of a complete bar and return zeros, or return the missing features."""
         missing = [name for name in self.names if not isfinite(values.get(name, float("nan")))]
         for name in missing:
             self.absent[name] = self.absent.get(name, 0) + 1

@@ -1,4 +1,4 @@
-"""Evaluate a policy event-driven: run sessions with the real passes, and return each one's result after costs."""
+"""Evaluate a policy event-driven: run sessions with the real passes, and return each session's result after costs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Hold:
 
 
 class Named:
-    """A strategy under another `name` that runs like a policy; with `later`, it acts one slot after each decision.
+    """A strategy with another `name` that runs like a policy; with `later`, it acts one slot after each decision.
 
     Everything else about it is unchanged.
     """
@@ -90,7 +90,7 @@ class Named:
 
 
 def evaluate_market(plan: BacktestPlan, strategy: Strategy, within: Within, *, later: bool = False) -> JudgedSessions:
-    """Run a market to the end of a period in which a strategy acts, and return its result in each session.
+    """Run a market to the end of a period in which a strategy acts, and return each session's result.
 
     Raise OperatorError if none of the market's sessions is within.
     """
@@ -110,7 +110,7 @@ def evaluate_market(plan: BacktestPlan, strategy: Strategy, within: Within, *, l
 def judged_model(
     plan: BacktestPlan, name: str, signed: Signed, model: str, within: Within, *, later: bool = False
 ) -> JudgedSessions:
-    """Evaluate a signed model like `evaluate_market`, under its strategy's name, without a fallback."""
+    """Evaluate a signed model like `evaluate_market`, under its strategy's name and without a fallback."""
     chosen = plan.settings.strategies
     changes: dict[str, object] = {
         "mode": "inference",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class WalkWork(Struct, frozen=True):
-    """The inputs of a cluster worker: the packed walk, the number of trials, and what must match.
+    """The inputs of a cluster worker: the encoded walk, the number of trials, and what must match on each node.
 
     `identity` is the SHA-256 of the file that identifies the walk in its folder, and `folder` the base of relative
     paths.
@@ -52,7 +52,7 @@ class WalkWork(Struct, frozen=True):
 
 
 class UnitSeat(Seat):
-    """A worker that trains and evaluates the models that it is given."""
+    """A worker that trains and evaluates the models assigned to it."""
 
     def __init__(self) -> None:
         self._of: tuple[Walk, int] | None = None
@@ -70,7 +70,7 @@ class UnitSeat(Seat):
         self._of = walk, work.trials
 
     def play(self, index: int, who: int | str) -> dict[str, Any]:
-        """Run one task; return its file, or the error."""
+        """Run one task; return the file of its result, or the error."""
         assert self._of is not None, "call take before this"
         wanted = WalkTask(index, who)
         try:
@@ -109,7 +109,7 @@ def play_there(
 ) -> None:
     """Run on the cluster, with `workers` workers or as many as fit; `progress` gets the number of finished tasks.
 
-    OperatorError if there is no cluster, a node can't run, or a training fails.
+    Raise OperatorError if there is no cluster, if a node can't run the work, or if a training fails.
     """
     work = WalkWork(pickle_for_node(of), trials, code_of(of.plan.settings), _identity_in(of), os.getcwd())
     context = get_context("fork")

@@ -1,4 +1,4 @@
-"""The splits of a walk into training and evaluation periods, and the paths through them."""
+"""Split a walk into training and evaluation periods, and combine the evaluation periods into paths."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class WalkSplit(Struct, frozen=True):
 
 
 def splits_of(plan: BacktestPlan, market: Sequence[date], by: By = By.WALK_FORWARD) -> tuple[WalkSplit, ...]:
-    """Return the splits of these sessions by the settings under promotion.splits; OperatorError if there are none."""
+    """Return the splits of these sessions by the settings under promotion.splits; raise OperatorError if there are
+    none.
+    """
     rules = plan.settings.promotion.splits
     if by is By.CROSS_VALIDATION:
         return _across_groups(rules, market)
@@ -70,7 +72,7 @@ def _spans(market: Sequence[date], places: Places) -> tuple[SessionSpan, ...]:
 
 
 def paths_of(splits: Sequence[WalkSplit]) -> tuple[Way, ...]:
-    """Return the paths through some splits; walking forward, there is one.
+    """Return the paths through some splits; a walk-forward evaluation has one path.
 
     Each path evaluates each session once. The first path uses the first split that evaluates a period, the second the
     next one, and so on.

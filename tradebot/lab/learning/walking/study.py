@@ -2,8 +2,8 @@
 
 The first half of the evaluated sessions is for choosing, as in a search of settings: a configuration's score is the
 median over its seeds of the annualized Sharpe ratio there. The second half is for testing: neither the sampler nor the
-ranking sees it. The embargo of promotion.splits is left out between both. `promote` evaluates all of them, and counts
-every configuration.
+ranking sees it. The sessions of the embargo (promotion.splits) between the two halves are left out. `promote` evaluates
+all of them, and counts every configuration.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ FEWEST = 2
 
 
 class VariedSettings(Struct, frozen=True):
-    """The settings in a space, of a job's agent, whose `steps` aren't rounded yet. `source` is the space's file."""
+    """The settings that a search space varies in a job's agent; the job's `steps` aren't rounded yet. `source` is the
+    space's file.
+    """
 
     job: TrainingJob
     steps: int
@@ -51,7 +53,7 @@ class VariedSettings(Struct, frozen=True):
     source: str
 
     def with_values(self, values: Values) -> TrainingJob:
-        """Return the job with these settings; ConfigurationError if the agent can't be trained with them."""
+        """Return the job with these settings; raise ConfigurationError if the agent can't be trained with them."""
         settings = {**self.job.settings, **{name: round_value(value) for name, value in values.items()}}
         try:
             return validate_job(replace(self.job, steps=self.steps, settings=settings))
@@ -59,7 +61,7 @@ class VariedSettings(Struct, frozen=True):
             raise ConfigurationError(f"{error.message} ({self.source})", error.hint) from error
 
     def require_settings(self) -> None:
-        """Raise ConfigurationError unless the space has only settings of the agent that aren't set otherwise."""
+        """Raise ConfigurationError unless the space has only settings of the agent that the job doesn't set itself."""
         for name in self.space.settings:
             if name not in self.job.of.settings:
                 raise ConfigurationError(
@@ -71,7 +73,7 @@ class VariedSettings(Struct, frozen=True):
 
 
 class Sought(Struct, frozen=True):
-    """A search over walk-forward evaluations: the varied settings, and the walk of each job."""
+    """A search over walk-forward evaluations: the varied settings, and the walk for each job."""
 
     varied: VariedSettings
     walk: Walk
@@ -103,7 +105,9 @@ def judged_in(splits: Sequence[WalkSplit], market: Sequence[date]) -> Sequence[d
 
 
 def choosing(sessions: int, embargo: int) -> int:
-    """Return how many of the evaluated sessions are for choosing; OperatorError if they allow no Sharpe ratio."""
+    """Return how many of the evaluated sessions are for choosing; raise OperatorError if they are too few for a Sharpe
+    ratio.
+    """
     count = training_sessions(sessions) - embargo
     if count < FEWEST:
         raise OperatorError(
@@ -115,7 +119,7 @@ def choosing(sessions: int, embargo: int) -> int:
 
 
 def figures_of(results: PolicyResults, embargo: int) -> ConfigurationFigures:
-    """Compute the figures of results."""
+    """Compute the figures of a configuration from its results."""
     returns, end = np.array([run.returns for run in results.runs]).T, choosing(len(results.sessions), embargo)
     chosen, held_out = returns[:end], returns[training_sessions(len(returns)) :]
     return ConfigurationFigures(
@@ -140,8 +144,8 @@ def search(
 ) -> None:
     """Evaluate one configuration after another until none is left; finished ones are saved.
 
-    Each counts as one trial before it is trained. `how` is the player and its number of workers. `progress_of` shows
-    the progress of a trial, by its index.
+    Each configuration counts as one trial before it is trained. `how` is the function that runs the tasks, and its
+    number of workers. `progress_of` shows the progress of a trial, by its index.
     """
     while (trial := study.take()) is not None:
         figures = _evaluate_values(of, study, study.values_of(trial), results, how, progress_of)
@@ -187,7 +191,7 @@ def run_walks(
 
 
 class Ranked(Struct, frozen=True):
-    """An evaluated configuration: its place among the trials, its values, and its figures."""
+    """An evaluated configuration: its trial number, its values, and its figures."""
 
     place: int
     job: TrainingJob
@@ -196,7 +200,7 @@ class Ranked(Struct, frozen=True):
 
 
 def rank_configurations(of: Sought, study: SequentialStudy) -> list[Ranked]:
-    """Return the configurations, best first; of equal ones, the earlier one."""
+    """Return the configurations, best first; of equal configurations, the earlier one first."""
     by_key = dict[str, Ranked]()
     for tried in study.in_order():
         if not tried.why:

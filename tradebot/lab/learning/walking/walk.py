@@ -1,8 +1,8 @@
 """Evaluate one configuration: train it in each split with each seed, and test it in sessions that are left out.
 
-Walking forward, those are the later sessions. In combinatorial purged cross-validation, all sessions are cut into
-groups, and those of some groups are left out in each split, so several models test each group. A path takes one test of
-each group, so there are as many paths as models that test a group.
+In a walk-forward evaluation, those are the later sessions. In combinatorial purged cross-validation, all sessions are
+cut into groups, and those of some groups are left out in each split, so several models test each group. A path takes
+one test of each group, so there are as many paths as there are models that test each group.
 
 Finished tasks are saved in the walk's folder, a file for each model, so that a stopped walk can continue. Files appear
 completely or not at all. Splits and seeds run in several processes. A file identifies its task and has the hash of its
@@ -59,13 +59,15 @@ if TYPE_CHECKING:
 
 
 def keep(file: Path, of: str, unit: object) -> None:
-    """Save a result with the task that it belongs to."""
+    """Save a result together with its task."""
     result = encode(unit)
     write_durably(file, json_text({"of": of, "sha256": _digest(result), "result": result}))
 
 
 def load_result(file: Path, of: str) -> Any:
-    """Load a result's plain values; raise OperatorError if it can't be read, was changed, or is of another task."""
+    """Load a result's plain values; raise OperatorError if it can't be read, was changed, or belongs to another
+    task.
+    """
     try:
         document = json.loads(read_plain(file))
         intact = document["sha256"] == _digest(document["result"])
@@ -95,7 +97,7 @@ LOGISTIC = "logistic"
 class Walk(Struct, frozen=True):
     """The inputs of a walk: a plan with only the policy `name`, a job whose seed is one of `seeds`, and a folder.
 
-    `key` is the file of the private key that its models are signed with. `market` has the dates of all sessions.
+    `key` is the file of the private key with which its models are signed. `market` has the dates of all sessions.
     `benchmarks` is the folder of another walk with the same splits, plan and features, whose benchmark results are
     reused.
     """
@@ -130,13 +132,13 @@ class BenchmarkReturns(Struct, frozen=True):
 
 
 class Diverged(Struct, frozen=True):
-    """Marks a task whose agent's weights diverged to NaN."""
+    """Marks a task in which the agent's weights diverged to NaN."""
 
     diverged: str
 
 
 class WalkTask(NamedTuple):
-    """A task: a seed of the configuration or a benchmark, in a split."""
+    """A task: one split, with a seed of the configuration or with a benchmark."""
 
     place: int
     who: int | str
@@ -194,8 +196,8 @@ def walk(
 ) -> kept.PolicyResults:
     """Run the unfinished tasks, write the results, and return them.
 
-    DivergedError if an agent's weights diverged with one of the seeds. OperatorError if the folder is that of another
-    walk, or a training fails; finished tasks are kept.
+    Raise DivergedError if an agent's weights diverged with one of the seeds. Raise OperatorError if the folder belongs
+    to another walk, or if a training fails; finished tasks are kept.
     """
     _begin(of)
     if of.benchmarks is not None:
