@@ -1,1 +1,1 @@
-"""The venues, each in its own folder, and the definition of a venue driver."""
+"""Connect to the venues, each in its own folder, and define what a venue driver is."""

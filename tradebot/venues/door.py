@@ -35,7 +35,7 @@ SANDBOX_KEY = "sandbox"
 
 
 class Key(NamedTuple):
-    """A variable of a venue in the environment or .env; the first of its `names` that is set is used."""
+    """A variable of a venue, from the environment or .env; the first of its `names` that is set is used."""
 
     field: str
     names: tuple[str, ...]
@@ -112,11 +112,11 @@ class Look(Struct, frozen=True):
 
 
 class Checks(NamedTuple):
-    """The checks that `doctor` needs from a venue besides its ports; each function takes the connection first.
+    """The checks that `doctor` needs from a venue in addition to its ports; each function takes the connection first.
 
     `bar_times` returns when the latest minute bar of each symbol began, and `renamed` which symbols were renamed since
     a day. `data_plan` describes the account's price data. `setting` names the setting that selects the price feed.
-    `own` has further checks of this venue by name; none of them may send an order.
+    `own` has further checks of this venue, by name; no check may send an order.
     """
 
     bar_times: Callable[[Any, DriftTally, Sequence[str]], Mapping[str, datetime]]
@@ -127,7 +127,7 @@ class Checks(NamedTuple):
 
 
 class Rehearsal(NamedTuple):
-    """The paper trading that is required before a live bot of this venue can be armed.
+    """The paper trading that is required before a live bot at this venue can be armed.
 
     `hours` is how long passes must have reached the venue since the last crash, `unbroken_s` the longest stretch
     without a gap, and `trades` the number of closed trades.
@@ -141,18 +141,18 @@ class Rehearsal(NamedTuple):
 class Door(Struct, frozen=True):
     """The driver of one venue.
 
-    `connect` raises OperatorError if mode, address and keys don't match. `market` returns the embedded exchange's
-    settings for simulating the venue with a configuration's symbols, and raises OperatorError for symbols that it
-    doesn't have; without it, the venue has no sandbox. `bell` subscribes to the venue's notifications; without it, a
-    bot only polls. `symbol` converts a name that people use to the venue's symbol, and raises ValueError for an
-    ambiguous one. `coin` returns the underlying of a symbol, such as BTC: limits count by symbol, so a universe may
-    have only one symbol of each underlying. `calendar` returns a symbol's calendar, or nothing for the venue's own.
-    `contracts` fetches the symbols of all contracts that the venue lists; without it, there is no discovery. `months`
-    returns the contracts of a root that roll between two dates, in order, and the next one; without it, no contract
-    expires. `oddity` says why a bar can't belong to the symbol, given its prices, its day and today; without it, every
-    bar is accepted. `statement` parses an account's executions from one of the venue's statements; it raises
-    OperatorError. If `in_process` is set, the adapter sends its requests over `Access.connection`, so that a backtest
-    needs no server. With a `rehearsal`, a live bot can only be armed after a paper bot has met its conditions.
+    `connect` raises OperatorError if mode, address and keys don't match. `market` returns the settings with which the
+    embedded exchange simulates the venue with a configuration's symbols; it raises OperatorError for unknown symbols,
+    and without it the venue has no sandbox. `bell` subscribes to the venue's notifications; without it, a bot only
+    polls. `symbol` converts a name that people use to the venue's symbol, and raises ValueError for an ambiguous one.
+    `coin` returns the underlying of a symbol, such as BTC: limits count by symbol, so a universe may have only one
+    symbol of each underlying. `calendar` returns a symbol's calendar, or nothing for the venue's own. `contracts`
+    fetches the symbols of all contracts that the venue lists; without it, there is no discovery. `months` returns the
+    contracts of a root that roll between two dates, in order, and the next one; without it, no contract expires.
+    `oddity` says why a bar can't belong to the symbol, given its prices, its day and today; without it, every bar is
+    accepted. `statement` parses an account's executions from one of the venue's statements; it raises OperatorError. If
+    `in_process` is set, the adapter sends its requests over `Access.connection`, so that a backtest needs no server.
+    With a `rehearsal`, a live bot can only be armed after a paper bot has met its conditions.
     """
 
     capabilities: Capabilities

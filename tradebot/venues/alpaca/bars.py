@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class AlpacaBars:
-    """A source of Alpaca's bars. Unusable rows are counted in the tally and left out.
+    """A source of Alpaca's bars. Unusable rows are left out and counted in the tally.
 
     `delay` is zero until the venue refuses recent bars because of the data plan. After each `pages` call, `refused`
     holds the texts that the venue doesn't accept as symbols.
@@ -95,8 +95,8 @@ class AlpacaBars:
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
         """Return the splits and dividends processed between two dates, inclusive, by symbol.
 
-        Actions under a company's earlier names count for its present one. Raise TemporaryError, or OperatorError if a
-        retry won't help.
+        Actions under a company's earlier symbols are returned under its present symbol. Raise TemporaryError, or
+        OperatorError if a retry won't help.
         """
         heirs = {symbol: symbol for symbol in symbols}
         by_symbol: dict[str, list[CorporateAction]] = {symbol: [] for symbol in symbols}
@@ -115,7 +115,7 @@ class AlpacaBars:
         return by_symbol
 
     def renamed_symbols(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, str]:
-        """Return which of these symbols were renamed between two dates, each with its present name.
+        """Return which of these symbols were renamed between two dates, with their present symbols.
 
         Raise like `actions`.
         """

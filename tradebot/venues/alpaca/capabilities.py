@@ -1,4 +1,4 @@
-"""What Alpaca can do, for US shares."""
+"""Declare Alpaca's capabilities for US shares."""
 
 from datetime import time, timedelta
 from decimal import Decimal

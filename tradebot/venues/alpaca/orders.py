@@ -27,7 +27,9 @@ NESTED = {"nested": "true"}
 
 
 def unless_unknown(what: str, read: Callable[[], T]) -> T | None:
-    """Return the result of `read`, or None if the venue itself says "not found"; any other 404 proves nothing."""
+    """Return the result of `read`, or None if the venue itself says "not found"; any other 404 raises, because it
+    proves nothing.
+    """
     try:
         return read()
     except RefusedReadError as error:
@@ -44,12 +46,12 @@ def one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, t
 
 
 def order_path(venue_id: str) -> str:
-    """Return the path of an order, given the venue's id for it."""
+    """Return the path of an order, given its venue id."""
     return f"/orders/{quote(venue_id, safe='')}"
 
 
 class AlpacaOrders:
-    """Writes to the venue: one request per call, plus a lookup if the reply is ambiguous."""
+    """Sends orders to the venue: one request per call, plus a lookup if the reply is ambiguous."""
 
     def __init__(self, venue: AlpacaVenue, tally: DriftTally) -> None:
         self._client = AlpacaClient(venue.base_url, venue, venue.bounds)
@@ -57,14 +59,14 @@ class AlpacaOrders:
         self._tally = tally
 
     def submit(self, intent: Intent) -> Reply:
-        """Send one order once; anything but a clear yes or no is UNKNOWN."""
+        """Send one order once; any reply other than a clear yes or no is UNKNOWN."""
         return self._send_order(intent, "POST", "/orders", order_body(intent))
 
     def replace(self, intent: Intent) -> Reply:
         """Ask the venue once to change the price of the order `intent.target_venue_id`; the quantity stays the same.
 
-        An order can be replaced only once. If a delivery is repeated and refused for that reason, return the
-        replacement that already exists.
+        An order can be replaced only once. If the request was delivered twice and the second was refused for that
+        reason, return the replacement that already exists.
         """
         assert intent.target_venue_id is not None, "a replacement needs the broker's id of the order"
         return self._send_order(intent, "PATCH", order_path(intent.target_venue_id), price_body(intent))
@@ -117,7 +119,7 @@ class AlpacaOrders:
 
 
 def order_body(intent: Intent) -> dict[str, object]:
-    """Return the JSON of a new order; numbers are sent as text, so that none is rounded as a float."""
+    """Return the JSON of a new order; numbers are sent as text, so that no number is rounded as a float."""
     body: dict[str, object] = {
         "symbol": intent.instrument.symbol,
         "qty": f"{intent.quantity:f}",

@@ -136,7 +136,7 @@ def read_legs(raw: object, tally: DriftTally) -> tuple[Order, ...]:
 
 
 def read_order(raw: object, tally: DriftTally, parent: str | None = None) -> Order:
-    """Return one order, the leg of `parent` if that is given; its quantity is None if it was placed by notional."""
+    """Return one order, as a leg of `parent` if that is given; its quantity is None if it was placed by notional."""
     row = JsonFields("order", raw, tally)
     row.note_unknown(_ORDER_FIELDS)
     order = Order(
@@ -264,7 +264,7 @@ def read_clock(raw: object, tally: DriftTally) -> VenueClock:
 
 
 def read_session(raw: object, tally: DriftTally) -> Session:
-    """Return one calendar day; the venue states its hours in New York time."""
+    """Return one day of the calendar; the venue states its hours in New York time."""
     row = JsonFields("calendar", raw, tally)
     try:
         day = date.fromisoformat(row.text("date"))
@@ -281,7 +281,7 @@ def read_quote(symbol: str, raw: object, feed: str, tally: DriftTally) -> Quote:
     """Return the quote from a snapshot, with prices in USD.
 
     Raises RowError if the bid, ask or last trade is missing, not above zero, or crossed. Without a previous close,
-    `previous_close` is None and the quote is still usable; so it is without sizes.
+    `previous_close` is None and the quote is still usable. A quote without sizes is usable too.
     """
     snapshot = JsonFields("snapshot", raw, tally)
     quote = JsonFields("latestQuote", snapshot.value("latestQuote"), tally)
@@ -334,7 +334,7 @@ _TICKS = (TickStep(Decimal(0), Decimal("0.0001")), TickStep(_ONE, _CENT))
 
 
 def listings(symbols: Iterable[str], at: datetime) -> Mapping[str, Listing]:
-    """Return the listing of each symbol that looks like a US share's, as of `at`."""
+    """Return the listing of each symbol that looks like a US share's symbol, as of `at`."""
     return {symbol: _listing(symbol, at) for symbol in symbols if _SHARE.fullmatch(symbol)}
 
 
@@ -360,7 +360,7 @@ Requests take seconds and reports take minutes. A longer wait costs nothing, bec
 
 
 def end_of(order: Callable[[str], Order | None], intent: Intent, sessions: Iterable[Session], now: datetime) -> Proof:
-    """Prove what became of a request, using `order` to look it up by id."""
+    """Determine what became of a request, looking up its order by id with `order`."""
     ended = None if intent.operation is Operation.CANCEL else order(intent.client_order_id)
     return _never_arrived(intent.at, sessions, now) if ended is None else Proof.of(ended)
 
@@ -415,12 +415,12 @@ _MAY_BE_DUPLICATE = frozenset({"40010001", "42210000"})
 
 
 def unknown_outcome(code: str, message: str) -> Reply:
-    """Return a reply that proves nothing: the request may have arrived."""
+    """Return the outcome of a reply that proves nothing: the request may have arrived."""
     return Reply(WriteOutcome.UNKNOWN, code=code, message=message)
 
 
 def submit_reply(answer: HttpReply, intent: Intent, tally: DriftTally) -> Reply:
-    """Return the proof in the reply to a new or repriced order; only a 2xx that repeats the order means yes."""
+    """Return what the reply to a new or repriced order proves; only a 2xx that repeats the order means acceptance."""
     if not 200 <= answer.status < 300:
         return refusal(answer) or unknown_outcome(f"http_{answer.status}", answer.excerpt)
     try:
@@ -465,7 +465,7 @@ def may_be_duplicate(answer: HttpReply) -> bool:
 
 
 def says_duplicate(refusal_reply: Reply) -> bool:
-    """Return True if the venue's message suggests that the id is taken."""
+    """Return True if the venue's message suggests that the id is in use."""
     return "unique" in (refusal_reply.message or "")
 
 

@@ -91,9 +91,9 @@ class AlpacaReader:
     def view(self) -> BrokerView:
         """Return account, positions and open orders; the orders are read both first and last.
 
-        If our own orders differ between the two readings, the positions may be from another moment, so it tries again.
-        After a few attempts the view is returned anyway, marked as not steady. Other people's orders may change: for
-        each of them, the reading with the larger unfilled quantity counts.
+        If our own orders differ between the two readings, the positions may be from a different moment, so all of it is
+        read again. After a few attempts the view is returned anyway, marked as not steady. Foreign orders may change:
+        for each of them, the reading with the larger unfilled quantity counts.
         """
         after, unreadable_orders = self._open_orders()
         for _ in range(_VIEW_TRIES):
@@ -163,7 +163,7 @@ class AlpacaReader:
         return OrdersTold(tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders))
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return the executions after `after`, oldest first, without repeats.
+        """Return the executions later than `after`, oldest first, without repeats.
 
         Later calls request the same days again, so a reply equal to the previous one isn't parsed twice.
         """
@@ -177,14 +177,14 @@ class AlpacaReader:
         return sorted(once.values(), key=lambda fill: (fill.at, fill.activity_id))
 
     def activities(self, after: datetime) -> Sequence[Activity]:
-        """Return the activities after `after` that aren't executions, oldest first, without repeats."""
+        """Return the activities other than executions later than `after`, oldest first, without repeats."""
         raws = list(self._activity_rows("/account/activities", {"category": "non_trade_activity"}, after))
         read = self._readable("activity", raws, read_activity)
         once = {activity.id: activity for activity in read if activity.at > after}
         return sorted(once.values(), key=lambda activity: (activity.at, activity.id))
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
-        """Return the venue's sessions from `start` to `end`, inclusive; it has no other calendar than its own."""
+        """Return the venue's sessions from `start` to `end`, inclusive; the venue has only its own calendar."""
         if calendar not in ("", ALPACA.calendar):
             return []
         raws = self._trading.rows("/calendar", {"start": start.isoformat(), "end": end.isoformat()})
@@ -192,7 +192,7 @@ class AlpacaReader:
         return [session for session in sessions if start <= session.date <= end]
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return the listing of each symbol that looks like a US share's, without a request."""
+        """Return the listing of each symbol that looks like a US share's symbol, without a request."""
         return listings(symbols, self._now or datetime.now(UTC))
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
@@ -218,7 +218,7 @@ class AlpacaReader:
         return None
 
     def bar_times(self, symbols: Sequence[str], feed: str | None = None) -> Mapping[str, datetime]:
-        """Return when each symbol's latest minute bar began; symbols without one are left out.
+        """Return when each symbol's latest minute bar began; symbols without a bar are left out.
 
         `feed` replaces the venue's own feed. Raises NotInPlanError if the data plan does not include it.
         """
@@ -391,7 +391,8 @@ def ask_again(
 ) -> Mapping[str, Quote]:
     """Fetch the quotes of these symbols again with one request; symbols without a usable quote are left out.
 
-    There is no wait if the market's time stands still, because the reply would be the same. Raise TradebotError.
+    There is no wait if the market's time stands still, because the reply would be the same. Raise TradebotError if the
+    request fails.
     """
     lock_step = venue.mode is Mode.SANDBOX
     if not lock_step:

@@ -1,4 +1,4 @@
-"""The section `alpaca` of the settings."""
+"""Define the section `alpaca` of the settings."""
 
 from typing import Annotated, Literal
 

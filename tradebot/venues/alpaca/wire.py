@@ -1,9 +1,9 @@
 """Wrap alpaca-py's transport: one attempt with a timeout, no redirects, and raw replies instead of its models.
 
-alpaca-py provides the addresses, the authentication headers and the request format. Its one private method that sends
-is replaced, because it would repeat a POST after a gateway timeout (504), accept a redirect as a reply, and decode
-prices as floats. Its models aren't used either: one row with an unknown value would lose the whole list. Key, address
-and mode are checked against each other before any request.
+alpaca-py provides the addresses, the authentication headers and the request format. Its private method that sends
+requests is replaced, because it would repeat a POST after a gateway timeout (504), accept a redirect as a reply, and
+decode prices as floats. Its models aren't used either: one row with an unknown value would lose the whole list. Key,
+address and mode are checked against each other before any request.
 """
 
 import time
@@ -51,7 +51,7 @@ class TokenBucket:
         self._last = monotonic()
 
     def take(self) -> None:
-        """Take one token, waiting until there is one; the wait is at most one token's interval."""
+        """Take one token, waiting until there is one, at most for one token's interval."""
         now = self._monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._last) * self._rate_s)
         self._last = now
@@ -145,7 +145,7 @@ class AlpacaVenue(Struct, frozen=True, dict=True):
         return None if self.mode is Mode.SANDBOX else TokenBucket(_REQUESTS_PER_MINUTE, _BURST)
 
     def query_of(self, symbols: Sequence[str], feed: str | None = None) -> dict[str, str]:
-        """Return the query for market data; it names no feed at the embedded exchange, which has only one."""
+        """Return the query for market data; at the embedded exchange, which has only one feed, it names none."""
         source = feed or self.feed
         return {"symbols": ",".join(symbols)} | ({} if source == SANDBOX_FEED else {"feed": source})
 
@@ -184,7 +184,7 @@ class DataPlanError(OperatorError):
 
 
 class AlpacaClient(RESTClient):
-    """Send requests through our own HTTP code without retries; the SDK would repeat a POST."""
+    """Sends requests through our own HTTP code without retries; the SDK would repeat a POST."""
 
     def __init__(self, url: str, venue: AlpacaVenue, bounds: RequestBounds, version: str = "v2") -> None:
         super().__init__(base_url=url, api_key=venue.key, secret_key=venue.secret, api_version=version, raw_data=True)
@@ -215,7 +215,7 @@ class AlpacaClient(RESTClient):
 
 
 class AlpacaReads:
-    """Reads through one client, with retries limited by a policy; it can't write.
+    """Reads through one client, with retries limited by a policy; it can't send orders.
 
     `before` is called before each request, also between retries, and may raise.
     """
@@ -230,7 +230,7 @@ class AlpacaReads:
         return self._policy.run(lambda: self._once(path, params))
 
     def rows(self, path: str, params: Mapping[str, str] | None = None) -> list[object]:
-        """Return a reply that has to be a list."""
+        """Return a reply that must be a list."""
         answer = self.json(path, params)
         if not isinstance(answer, list):
             raise TemporaryError(f"GET {path} did not return a list", LATER)
@@ -251,7 +251,7 @@ def reads_of(venue: AlpacaVenue, url: str, version: str = "v2") -> AlpacaReads:
 
 
 def readable(what: str, answer: HttpReply) -> object:
-    """Return the decoded body of a successful reply; raise the error that any other status means for a read."""
+    """Return the decoded body of a successful reply; for any other status, raise the error that it means for a read."""
     status = answer.status
     if status in (408, 429) or status >= 500:
         raise RetryableError(f"{what} returned status {status}: {answer.excerpt}", LATER)

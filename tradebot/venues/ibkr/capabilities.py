@@ -1,4 +1,4 @@
-"""Interactive Brokers' capabilities, order states, and message numbers."""
+"""Declare Interactive Brokers' capabilities, order states, and message numbers."""
 
 from collections.abc import Mapping
 from datetime import time, timedelta

@@ -1,6 +1,6 @@
-"""The futures that a bot may trade here: multiplier, roll date and common name.
+"""List the futures that a bot may trade here, with multiplier, roll date and common name.
 
-The venue's contract details decide; where they contradict this table, the whole root is blocked.
+The venue's contract details are authoritative; if they contradict this table, the whole root is blocked.
 """
 
 import re
@@ -39,7 +39,7 @@ _LISTED_YEARS, _NEARLY = 6, 1e-4
 
 
 class Root(NamedTuple):
-    """A future without its month: name, USD per point, tick, the letters of its months, and its calendar."""
+    """A future without its month: its name, USD per point, tick, month letters, and calendar."""
 
     name: str
     exchange: str
@@ -95,7 +95,7 @@ class NoSuchFutureError(ValueError):
 
 
 def root_of(text: str) -> Root:
-    """Return the root of a contract's symbol, or of a name that people use for one: ES for ESZ6, ES and ES1!.
+    """Return the root of a contract's symbol, or of a name in common use: ES for ESZ6, ES and ES1!.
 
     Raise ValueError for anything else, with the nearest name.
     """
@@ -129,7 +129,7 @@ def doubt_of(root: Root, multiplier: Decimal, tick: Decimal, exchange: str, curr
 
 
 def rolling_of(symbol: str, root: Root, last: date) -> Rolling:
-    """Return when to roll out of a contract: days before its last trading day, or before first notice.
+    """Return when to roll out of a contract: a number of days before its last trading day, or before first notice.
 
     First notice for a metal is on the last business day before its month; no position is held into it.
     """
@@ -178,7 +178,8 @@ def months_of(name: str, first: date, last: date) -> tuple[ContractMonth, ...]:
 def oddity_of(symbol: str, day: date, prices: Sequence[float], today: date) -> str:
     """Return why a day's bar can't belong to a contract; empty if it can.
 
-    Codes are reused after ten years: a code means the last contract that ended or will end within some years.
+    Codes are reused after ten years: a code means the latest contract with this code that has ended or will end within
+    some years.
     """
     named = _SYMBOL.fullmatch(symbol)
     root = ROOTS.get(named[1]) if named else None

@@ -1,4 +1,4 @@
-"""Connect to Interactive Brokers: its Gateway's address, and the checks of `doctor`."""
+"""Connect to Interactive Brokers: the Gateway's address, and the checks of `doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manage a process's connection to a Gateway: a thread runs the library's loop, and the bot's calls wait for it.
+"""Manage a process's connection to a Gateway: a thread runs the library's event loop, and the bot's calls wait for it.
 
 Host, port, client id and mode are checked against each other before anything is sent.
 """
@@ -45,9 +45,9 @@ AGAIN_S = 0.2
 class LinkTimeouts(Struct, frozen=True):
     """The time limit of each step, in seconds.
 
-    `close` is for a process's last messages, and `freed` for the Gateway to notice that the previous process with this
-    client id has ended. `reads_a_second` limits the messages of reads per second; 0 for the embedded exchange, which
-    has no limit. The library delays messages beyond 45 a second, including orders.
+    `close` is the time for a process's last messages, and `freed` the time in which the Gateway notices that the
+    previous process with this client id has ended. `reads_a_second` limits the read messages per second; it is 0 (no
+    limit) for the embedded exchange. The library delays messages beyond 45 a second, including orders.
     """
 
     connect: float = 4.0
@@ -99,7 +99,7 @@ class IbkrConnection:
 
     @property
     def lost_count(self) -> int:
-        """Return how many messages the library dropped or doesn't support."""
+        """Return how many messages the library dropped or couldn't process."""
         handlers = self.client.decoder.handlers.keys() if self.client.decoder else ()
         lost = 0
         for number, count in self.tap.counts.items():
@@ -212,7 +212,7 @@ class IbkrConnection:
 
 
 class IbkrLink:
-    """Keep one connection of this process, and reopen it after it has ended.
+    """Keeps one connection for this process, and reopens it after it has ended.
 
     `dropped` counts the messages that weren't understood and that no view has reported yet.
     """
@@ -230,7 +230,7 @@ class IbkrLink:
 
     @property
     def dropped_count(self) -> int:
-        """Return how many messages weren't understood since the last call of `note_understood`."""
+        """Return how many messages weren't understood since `note_understood` was last called."""
         return max(self._before + (self._line.lost_count if self._line else 0), self._errors.undecoded) - self._counted
 
     @property
@@ -239,18 +239,22 @@ class IbkrLink:
         return self._errors.last
 
     def note_understood(self, dropped: int) -> None:
-        """Record that a view has reported this many messages."""
+        """Record that a view has reported this many messages that weren't understood."""
         self._counted += dropped
 
     def take_turns(self, folder: Path) -> None:
-        """Share the connection with the bot's other processes, one at a time, because they have one client id."""
+        """Share the connection with the bot's other processes, one at a time, because all of them have the same client
+        id.
+        """
         with self._lock:
             if self._turn is None or self._turn.folder != folder:
                 self.hang_up()
                 self._turn = VenueTurn(folder)
 
     def read(self, question: Callable[[IbkrConnection], Awaitable[T]]) -> T:
-        """Retry until there is a reply, over a new connection if the last one has ended; raise TradebotError."""
+        """Retry a request until there is a reply, over a new connection if the last one has ended; raise TradebotError
+        if all tries fail.
+        """
         return self.policy.run(lambda: self._once(question))
 
     def _once(self, question: Callable[[IbkrConnection], Awaitable[T]]) -> T:
@@ -285,7 +289,7 @@ class IbkrLink:
                 self._used = time.monotonic()
 
     def ready(self) -> IbkrConnection:
-        """Return a working connection: the Gateway has answered and hasn't lost the venue since."""
+        """Return a working connection: the Gateway has answered, and hasn't lost the venue since then."""
         with self._lock:
             if self._line is None or self._line.ears.gone or self._is_awaited(LONGEST_S):
                 self.hang_up()
@@ -371,7 +375,7 @@ class IbkrLink:
                 self._looks = False
 
     def run(self, question: Callable[..., Awaitable[T]], *arguments: object) -> T:
-        """Run a coroutine in the thread's loop, and return its result."""
+        """Run a coroutine in the thread's event loop, and return its result."""
         loop, longest = self._running(), 4 * (self.patience.answer + self.patience.connect)
 
         async def ran() -> T:
@@ -444,12 +448,14 @@ class IbkrVenue:
 
 @cache
 def link_to(host: str, port: int, client_id: int, reads_a_second: int = LinkTimeouts().reads_a_second) -> IbkrLink:
-    """Return this process's connection to a Gateway. All users share it, because there is only one client id."""
+    """Return this process's connection to a Gateway; all users in the process share it, because there is only one
+    client id.
+    """
     return IbkrLink(host, port, client_id, RetryPolicy(), LinkTimeouts(reads_a_second=reads_a_second))
 
 
 def connection_address(mode: Mode, secrets: Mapping[str, str], sandbox: tuple[str, int] | None) -> tuple[str, int, int]:
-    """Return host, port and client id; raise OperatorError if one is invalid or doesn't fit the mode."""
+    """Return host, port and client id; raise OperatorError if one of them is invalid or doesn't match the mode."""
     client_id = _number(CLIENT_ID, secrets.get("ibkr_client_id") or str(TRADING_ID), _HIGHEST[1])
     if sandbox is not None:
         return *sandbox, client_id

@@ -1,4 +1,4 @@
-"""Combine open orders, completed orders and executions: none of the three is enough alone."""
+"""Combine open orders, completed orders and executions, because none of these lists is enough alone."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ def number(name: str, value: object) -> Decimal:
 
 
 def positive(name: str, value: object) -> Decimal:
-    """Parse a number above zero; raise RowError for any other."""
+    """Parse a number above zero; raise RowError for anything else."""
     amount = number(name, value)
     if amount <= 0:
         raise RowError(name, f"is not above zero: {amount}")
@@ -47,7 +47,7 @@ def positive(name: str, value: object) -> Decimal:
 
 
 class ReportedExecution(Struct, frozen=True):
-    """One execution from its first row, and its later corrections, which replace it."""
+    """One execution as first reported, and its later corrections, which replace it."""
 
     first: Fill
     order_ref: str
@@ -64,7 +64,7 @@ class ReportedExecution(Struct, frozen=True):
 
     @property
     def correction(self) -> Activity | None:
-        """Return the present values of a corrected execution, even if its earlier values were never reported."""
+        """Return the current values of a corrected execution, even if its earlier values were never reported."""
         part, quantity, price, at = self.revisions[-1]
         name, number = self.first.activity_id, int(part)
         if part <= _FIRST:
@@ -142,7 +142,7 @@ def fill_of(name: str, contract: Any, report: Any) -> Fill:
 
 
 def fees(executions: Iterable[ReportedExecution], commissions: Mapping[str, Any], tally: DriftTally) -> list[Activity]:
-    """Return commissions as activities. One in another currency is counted in the tally and left out."""
+    """Return commissions as activities. A commission in another currency is counted in the tally and left out."""
     paid, newest = [], dict[str, Any]()
     for exec_id in sorted(commissions):
         newest[exec_id.rpartition(".")[0]] = commissions[exec_id]
@@ -179,7 +179,7 @@ def fees(executions: Iterable[ReportedExecution], commissions: Mapping[str, Any]
 class OrderReports(Struct, frozen=True):
     """All orders by venue id, most recently reported last; `unreadable` counts unreadable rows.
 
-    `open` are the ids of those that the venue lists as open, and `own` our order ids among these.
+    `open` has the ids of orders that the venue lists as open, and `own` our order ids among them.
     """
 
     orders: Mapping[str, Order]
@@ -190,7 +190,9 @@ class OrderReports(Struct, frozen=True):
     refs: Mapping[str, str] = field(default_factory=dict)
 
     def by_client_id(self, name: str, tally: DriftTally) -> Order | None:
-        """Return the order with our client order id; of several, which counts as drift, ours first, then the newest."""
+        """Return the order with our client order id; if there are several, which counts as drift, ours first, then the
+        newest.
+        """
         orders = [order for order in self.orders.values() if order.client_order_id == name]
         if len(orders) > 1:
             ids = ", ".join(sorted(order.venue_id for order in orders))
@@ -210,7 +212,7 @@ def put_together(
     mine: tuple[str, int],
     tally: DriftTally,
 ) -> OrderReports:
-    """Combine open and completed orders and executions of an account and client id."""
+    """Combine the open orders, completed orders and executions of an account and client id."""
     account, client_id = mine
     words = {row.perm_id: row for row in opened if isinstance(row, ReportedStatus)}
     counted = defaultdict[str, list[ReportedExecution]](list)
@@ -274,7 +276,7 @@ def order_of(
     counted: Sequence[ReportedExecution],
     tally: DriftTally,
 ) -> Order:
-    """Build an order. Its filled quantity is the larger of the executions' sum and the reported one."""
+    """Build an order. Its filled quantity is the larger of the executions' sum and the reported quantity."""
     side = SIDES.get(str(order.action))
     if side is None:
         raise RowError("action", "is neither BUY nor SELL")

@@ -1,4 +1,4 @@
-"""Contracts and prices: listings, streaming quotes, historical bars, and margin.
+"""Read contracts and prices: listings, streaming quotes, historical bars, and margin.
 
 The venue reports a contract's margin in reply to a what-if order (`whatIf`), which isn't placed. A bar that isn't over
 is left out.
@@ -37,9 +37,9 @@ _STEP_S = 0.01
 
 
 async def details_of(line: IbkrConnection, symbol: str, today: date | None = None) -> Any | None:
-    """Fetch the details of the one future with this name; None if there isn't exactly one.
+    """Fetch the details of the only future with this name; None if there isn't exactly one.
 
-    Details of another day than `today` are fetched again, because they contain only the next days' hours.
+    Details fetched on an earlier day than `today` are fetched again, because they contain only the next days' hours.
     """
     if today and line.asked_on.get(symbol) != today:
         line.contracts.pop(symbol, None)
@@ -50,7 +50,8 @@ async def details_of(line: IbkrConnection, symbol: str, today: date | None = Non
 
 
 async def contract_with_bars(line: IbkrConnection, symbol: str) -> Any | None:
-    """Return the one future with this name for requesting bars, even an expired one; None if there isn't exactly one.
+    """Return the only future with this name for requesting bars, even if it has expired; None if there isn't exactly
+    one.
 
     The venue returns expired contracts only if each request asks for them.
     """
@@ -170,13 +171,13 @@ async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple
 
 
 def last_price(ticks: Ticks | None) -> Decimal:
-    """Return the last price, or the previous session's; raise RowError if there is neither."""
+    """Return the last price, or else the previous session's; raise RowError if there is neither."""
     prices = ticks.prices if ticks else {}
     return positive("last", prices.get(_LAST, 0) or prices.get(_CLOSE, 0))
 
 
 def quote(symbol: str, ticks: Ticks | None, now: datetime) -> Quote:
-    """Return a quote dated by its last price; raise RowError for a contract without a usable one."""
+    """Return a quote dated by its last price; raise RowError for a contract without a usable quote."""
     if ticks is None:
         raise RowError(symbol, "isn't listed")
     if ticks.problem:
@@ -203,7 +204,7 @@ def quote(symbol: str, ticks: Ticks | None, now: datetime) -> Quote:
 
 
 async def contract_of(line: IbkrConnection, symbol: str) -> Any:
-    """Return the contract to send an order for; raise TemporaryError if the venue doesn't have it."""
+    """Return the contract for sending an order; raise TemporaryError if the venue doesn't have it."""
     details = await details_of(line, symbol)
     if details is None:
         raise TemporaryError(f"{IBKR.title} lists no single future {symbol}")
@@ -310,8 +311,8 @@ _FIGURES = "initMarginChange", "maintMarginChange"
 async def levels(line: IbkrConnection, details: Any, ticks: Ticks | None, tally: DriftTally) -> tuple[MarginLevel, ...]:
     """Query a contract's margin levels, as fractions of notional; empty unless all are known.
 
-    One contract is queried on both sides and the larger reply counts, because the order that reduces an existing
-    position needs less.
+    The margin of one contract is queried on both sides and the larger reply counts, because an order that reduces an
+    existing position needs less.
     """
     try:
         price = last_price(ticks)
@@ -365,7 +366,7 @@ SIZES: Mapping[str, tuple[str, timedelta]] = {
 
 
 class IbkrBars:
-    """A source of bars; a bar is available as soon as it has ended."""
+    """A source of Interactive Brokers' bars; a bar is available as soon as it has ended."""
 
     name, delay = "ibkr", timedelta(0)
     timeframes = frozenset(SIZES)

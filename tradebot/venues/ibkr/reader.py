@@ -75,7 +75,7 @@ class IbkrReader:
         return VenueClock(now, any(session.contains(now) for session in sessions), opens[0], closes[0])
 
     def account(self) -> Account:
-        """Return the account's figures. Cash is the account's value less unrealized profit."""
+        """Return the account's figures. Cash is the account's net value minus its unrealized profit."""
         return self._account(*self._read(_values))
 
     def _account(self, account: str, rows: Sequence[Any]) -> Account:
@@ -174,7 +174,7 @@ class IbkrReader:
         return _require_readable(order_reports, order_reports.by_client_id(client_order_id, self._tally))
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Prove what became of a request from open orders, completed orders and executions together.
+        """Determine what became of a request from open orders, completed orders and executions together.
 
         The venue drops completed orders and executions at the end of its day. After that, their absence proves nothing
         about an entry. An exit that is no longer open counts as ended: any shares that it sold are missing from the
@@ -202,7 +202,9 @@ class IbkrReader:
         return Proof(End.OVER, "neither open orders, completed orders nor executions contain it")
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return the evidence that a DAY order's session is over: by the next day, no list contains it any more."""
+        """Return the evidence that a DAY order's session is over: by the next day, no list contains the order
+        anymore.
+        """
         sent = order.submitted_at
         if order.time_in_force is not TimeInForce.DAY or sent is None:
             return ""
@@ -212,20 +214,20 @@ class IbkrReader:
         return f"it is for one day, and its session closed at {closes:%Y-%m-%d %H:%M} UTC"
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id; a changed order keeps its id at this venue."""
+        """Return the order with this venue id; at this venue, an order keeps its id when it is changed."""
         order_reports = self._read_reports()
         return _require_readable(order_reports, order_reports.orders.get(venue_id))
 
     def order_reports(self) -> OrderReports:
-        """Return all orders, with the data needed to change or cancel one."""
+        """Return all orders, with the data needed to change or cancel them."""
         return self._read_reports()
 
     def legs(self, venue_id: str) -> Sequence[Order]:
-        """Return the stop of an entry."""
+        """Return the stop attached to an entry."""
         return [order for order in self._read_reports().orders.values() if order.parent == venue_id]
 
     def ended(self, since: datetime) -> Sequence[Order]:
-        """Return today's ended orders, oldest first; those without a time come last."""
+        """Return today's ended orders, oldest first; orders without a time come last."""
         orders = [order for order in self._read_reports().orders.values() if order.status.terminal]
         ended = [order for order in orders if order.updated_at is None or order.updated_at >= since]
         return sorted(ended, key=lambda order: (order.updated_at is None, order.updated_at or since))
@@ -250,14 +252,14 @@ class IbkrReader:
         return sorted(fills, key=lambda fill: (fill.at, fill.activity_id))
 
     def activities(self, after: datetime) -> Sequence[Activity]:
-        """Return today's known commissions and the present values of corrected executions, oldest first."""
+        """Return today's known commissions, and the current values of corrected executions, oldest first."""
         account, rows, commissions = self._read(_executions)
         executed, _ = executions(rows, account, self._tally)
         every = (*fees(executed, commissions, self._tally), *(execution.correction for execution in executed))
         return sorted((row for row in every if row and row.at > after), key=lambda activity: (activity.at, activity.id))
 
     def calendar(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
-        """Return the sessions of a calendar. Those of the next days come from the venue."""
+        """Return the sessions of a calendar. The next days' sessions come from the venue."""
         name = calendar or IBKR.calendar
         _, hours = self._hours(name)
         return _sessions(start, end, name, hours)
@@ -309,7 +311,7 @@ class IbkrReader:
         return by_symbol
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Return the current quotes; one without new data keeps its time."""
+        """Return the current quotes; a quote without new data keeps its time."""
         rejected, before = self.rejected_quotes, dict(self._heard)
         by_symbol = self.quotes(symbols)
         self.rejected_quotes = rejected
@@ -317,7 +319,7 @@ class IbkrReader:
         return {**by_symbol, **{symbol: replace(by_symbol[symbol], at=before[symbol][1]) for symbol in same}}
 
     def depth(self, symbol: str) -> Depth | None:
-        """Return None: the order book isn't requested."""
+        """Return None: the order book isn't requested from this venue."""
         return None
 
 
@@ -381,7 +383,9 @@ _ROWS, _EXECUTION = frozenset({"Trade", "TradeConfirm"}), frozenset({"EXECUTION"
 
 
 def read(text: bytes, account: str) -> tuple[Executed, ...]:
-    """Parse an account's executions, oldest first, each as last corrected; raise OperatorError if unreadable."""
+    """Parse an account's executions, oldest first, each as last corrected; raise OperatorError if they can't be
+    read.
+    """
     newest = dict[str, tuple[str, Executed]]()
     try:
         for row in _rows(text, account):

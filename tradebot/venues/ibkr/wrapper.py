@@ -1,4 +1,4 @@
-"""Collect the library's decoded messages until their request is complete.
+"""Collect the messages that the library has decoded until their request is complete.
 
 The messages on the socket are counted separately, because the library logs and drops any that it can't parse.
 """
@@ -27,7 +27,7 @@ DECODER = "ib_async.Decoder"
 
 
 class Tap:
-    """Count complete messages on the socket by their number. `too_long` is True once a length field can't be right."""
+    """Counts complete messages on the socket by their number. `too_long` is True once a length field can't be right."""
 
     def __init__(self) -> None:
         self.counts = Counter[str]()
@@ -56,7 +56,7 @@ class Tap:
 
 
 class LibraryErrors(logging.Handler):
-    """Collect the errors that the library logs, and keep them off the terminal."""
+    """Collects the errors that the library logs, and keeps them off the terminal."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -68,13 +68,13 @@ class LibraryErrors(logging.Handler):
         self.last = str(record.msg)[:80]
 
     def listen(self) -> None:
-        """Start listening."""
+        """Start collecting the library's errors."""
         logger = logging.getLogger(LIBRARY)
         logger.propagate = False
         logger.addHandler(self)
 
     def end(self) -> None:
-        """Stop listening."""
+        """Stop collecting the library's errors."""
         logging.getLogger(LIBRARY).removeHandler(self)
 
 
@@ -130,7 +130,7 @@ class Ticks:
 
     @property
     def complete(self) -> bool:
-        """Return True if there is nothing to wait for."""
+        """Return True if no further ticks need to be awaited."""
         return bool(self.problem) or {_BID, _ASK, _LAST} <= self.prices.keys()
 
 
@@ -143,7 +143,9 @@ class _Nowhere:
 
 
 class Ears:
-    """Receive each message that the library has decoded, in its loop, under the library's own method names."""
+    """Receives each message that the library has decoded, in the library's event loop and under its own method
+    names.
+    """
 
     def __init__(self) -> None:
         self.told = Counter[str]()
@@ -167,7 +169,7 @@ class Ears:
         return _nothing
 
     def expect(self, key: Hashable) -> asyncio.Future[list[Any]]:
-        """Return a future of a request's rows, set once they have all arrived."""
+        """Return a future for a request's rows, which is set once all of them have arrived."""
         self._rows[key] = []
         self._ends[key] = asyncio.get_running_loop().create_future()
         if self.gone:
@@ -188,7 +190,7 @@ class Ears:
         return self._events.get(order_id, [])
 
     async def something(self) -> None:
-        """Wait for the next message about an order, or for the end of the connection."""
+        """Wait for the next message about an order, or until the connection ends."""
         self._something.clear()
         if not self.gone:
             await self._something.wait()

@@ -1,4 +1,4 @@
-"""Listen to Kraken Futures' websocket only to learn that the account has changed, and then check at once.
+"""Listen to Kraken Futures' websocket only to learn that the account has changed; the bot then checks it at once.
 
 The messages' content is ignored: fills, positions and ended orders are read from the REST API alone. False, repeated or
 missing messages only cost an unnecessary check, or a check at the usual time.
@@ -19,7 +19,7 @@ FILLS, ORDERS = "fills", "open_orders"
 
 
 class KrakenBell:
-    """Signal each fill, each ended order (whoever ended it), and each new connection."""
+    """Signals each fill, each ended order (whoever ended it), and each new connection."""
 
     who = "Kraken Futures"
 
@@ -38,7 +38,7 @@ class KrakenBell:
         return rang
 
     def problem(self) -> str:
-        """Return why no signals can arrive at present; empty if they can."""
+        """Return why no signals can arrive at the moment; empty if they can."""
         return self._problem
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Fetch bars from the charts of Kraken Futures: of trades in a perpetual, of its mark, or of the coin's spot price."""
+"""Fetch bars from the charts of Kraken Futures: of a perpetual's trades, of its mark, or of the coin's spot price."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -28,7 +28,7 @@ MOST_PAGES = 1_000
 
 
 class KrakenBars:
-    """A source of bars; a bar is available as soon as it has ended."""
+    """A source of Kraken Futures' bars; a bar is available as soon as it has ended."""
 
     name, delay = "kraken_futures", timedelta(0)
     timeframes = frozenset(RESOLUTIONS)
@@ -45,7 +45,7 @@ class KrakenBars:
         last: datetime,
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
-        """Yield the bars of each symbol, page by page: the venue truncates long replies and says so."""
+        """Yield the bars of each symbol, page by page, because the venue truncates long replies."""
         self.refused_symbols, width_s = frozenset(), int((width_of(timeframe) or timedelta(days=1)).total_seconds())
         for symbol in symbols:
             path = f"/api/charts/v1/{price}/{symbol_path(symbol)}/{RESOLUTIONS[timeframe]}"

@@ -1,4 +1,4 @@
-"""Kraken Futures' capabilities, order states and types of cash movements."""
+"""Declare Kraken Futures' capabilities, order states and types of cash movements."""
 
 from collections.abc import Mapping
 from datetime import timedelta

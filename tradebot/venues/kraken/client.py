@@ -1,6 +1,6 @@
-"""Query Kraken Futures, and tell results from errors, because it sends both with HTTP 200.
+"""Query Kraken Futures, and distinguish results from errors, because it sends both with HTTP 200.
 
-Requests are signed as the venue documents for its REST API, with a nonce above all earlier ones of any process. A
+Requests are signed as documented for the venue's REST API, with a nonce above every nonce that any process has used. A
 request waits if the account's recent requests have used up the venue's limit. Key, address and mode are checked against
 each other before any request.
 
@@ -80,7 +80,8 @@ class Since(Struct, frozen=True):
 def worth_at_midnight(since: Since) -> Decimal:
     """Compute the account's value at the start of the day, in USD.
 
-    A symbol's profit is its present value, minus its value at midnight, minus the net amount paid for trades since.
+    A symbol's profit is its present value, minus its value at midnight, minus the net amount paid for trades since
+    midnight.
     """
     then, paid = dict(since.held), Decimal(0)
     for fill in since.fills:
@@ -218,10 +219,10 @@ number ahead of the clock.
 
 
 class Nonces:
-    """The nonces of one key: microseconds of the clock, but always above the last one used.
+    """The nonces of one key: microseconds of the clock, but always above the last nonce used.
 
-    The last one is stored in a file of the state folder, because a clock can be set back. Without a folder, only this
-    process knows it.
+    The last nonce is stored in a file of the state folder, because a clock can be set back. Without a folder, it is
+    kept in memory.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -229,7 +230,7 @@ class Nonces:
         self._last = 0
 
     def last(self) -> int:
-        """Return the last nonce used, 0 if none is known. Raise OSError."""
+        """Return the last nonce used, or 0 if none is known. Raise OSError if its file can't be read."""
         if self._path is None:
             return self._last
         try:
@@ -239,7 +240,7 @@ class Nonces:
         return _read(content, self._last)
 
     def take(self) -> int:
-        """Return the next nonce, once it is stored in the file. Raise OSError."""
+        """Return the next nonce, once it is stored in the file. Raise OSError if that fails."""
         if self._path is None:
             self._last = _next(self._last)
             return self._last
@@ -273,7 +274,7 @@ ACCOUNT_FILE = VENUE_ACCOUNT
 
 
 class AccountNumber:
-    """Cache the id of a key's account, in a file of the state folder if there is one.
+    """Caches the id of a key's account, in a file of the state folder if there is one.
 
     A key belongs to one account, so the file names the key by its digest. If the file can't be read or written, one
     more request is made.
@@ -316,8 +317,8 @@ class KrakenVenue(Struct, frozen=True):
     """One account at an address; `before_read` is called before each read, and `heard` with each reply.
 
     `pace` spaces requests out; without it, they are sent at once. With `known`, replies to reads are cached there until
-    the next write: in a backtest, the market moves only when told to. With a `connection`, requests go over it instead
-    of the network.
+    the next write, because in a backtest the market moves only on request. With a `connection`, requests go over it
+    instead of the network.
     """
 
     base_url: str
@@ -337,7 +338,7 @@ class KrakenVenue(Struct, frozen=True):
 
 
 class Client:
-    """Query one account's API, with or without retries."""
+    """Queries one account's API, with or without retries."""
 
     def __init__(self, venue: KrakenVenue) -> None:
         self._venue = venue
@@ -369,7 +370,7 @@ class Client:
         return cache[request]
 
     def rows(self, path: str, name: str, **params: str) -> list[Any]:
-        """Return the list of this name in a reply."""
+        """Return the list with this name in a reply."""
         rows = self.read(path, **params).get(name)
         if not isinstance(rows, list):
             raise TemporaryError(f"GET {path} returned no list {name}")
@@ -406,7 +407,7 @@ class Client:
 
 
 def error_of(document: Mapping[str, Any]) -> str:
-    """Return the error in a reply; empty if it has none. Some come as a word, others as a list."""
+    """Return the error in a reply; empty if it has none. The venue sends an error as a word or as a list."""
     errors = document.get("errors")
     if isinstance(errors, list) and errors:
         first = errors[0]

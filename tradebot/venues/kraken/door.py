@@ -1,4 +1,4 @@
-"""The driver of Kraken Futures: its keys, how to connect, and the checks of `doctor`.
+"""Define the driver of Kraken Futures: its keys, how to connect, and the checks of `doctor`.
 
 It also converts common names of perpetuals to Kraken Futures' symbols and back.
 """
@@ -50,7 +50,7 @@ def symbol_of(text: str) -> str:
     """Return the perpetual's symbol for a common name: PF_XBTUSD for btc, XBT, BTC/USD or BTC/USD:USD.
 
     Symbols of other types of contracts are returned unchanged. Raise ValueError for a pair that isn't quoted in USD, or
-    an ambiguous name such as BTCUSD, which may be a coin's.
+    for an ambiguous name such as BTCUSD, which may be a coin's name.
     """
     name = text.strip().upper()
     if "_" in name:
@@ -74,7 +74,8 @@ def perpetual_of(coin: str) -> str:
 def coin_of(text: str) -> str:
     """Return the coin of a symbol or common name: BTC for PF_XBTUSD, XBT, BTC/USD and btc.
 
-    All contracts of a coin, including expiring ones, have the same one. Raise ValueError unless there is a single coin.
+    All contracts on a coin, including expiring ones, return the same coin. Raise ValueError unless the text means a
+    single coin.
     """
     contract = _CONTRACT.fullmatch(symbol_of(text))
     if contract is None:

@@ -43,8 +43,8 @@ class OrderHistory(Struct, frozen=True):
     """Orders reconstructed from history pages, keyed by venue id, oldest first, as of the venue's time `replied_at`.
 
     Everything up to `complete_until` is in the pages. `gone` has the ids of orders that an event has ended, though
-    executions may still be missing. `unread` has the times of unreadable rows in milliseconds, zero for rows without
-    one.
+    executions may still be missing. `unread` has the times of unreadable rows in milliseconds, with zero for rows
+    without a time.
     """
 
     orders: Mapping[str, Order]
@@ -61,7 +61,7 @@ class OrderHistory(Struct, frozen=True):
         return len(self.unread)
 
     def unread_since(self, at: datetime) -> bool:
-        """Return True if an unreadable row may be about something after `at`."""
+        """Return True if an unreadable row may be about an event after `at`."""
         first = Decimal(milliseconds(at))
         return any(not time or time >= first for time in self.unread)
 
@@ -248,9 +248,7 @@ def _orders_of_execution(
 
 
 def open_version(order: Order, listed: Mapping[str, Order]) -> Order:
-    """Return the version in the list of open orders if the history shows an order as open; otherwise the order
-    unchanged.
-    """
+    """Return the order as in the list of open orders if the history shows it as open; otherwise return it unchanged."""
     if order.status is not OrderStatus.UNKNOWN or order.venue_id not in listed:
         return order
     listed_order = listed[order.venue_id]
@@ -277,7 +275,7 @@ class _Told(Struct):
 
 
 class HistoryPages:
-    """The history of one account."""
+    """Reads the history of one account."""
 
     def __init__(self, client: Client, number: AccountNumber, tally: DriftTally) -> None:
         self._client, self._number, self._tally = client, number, tally
@@ -304,7 +302,7 @@ class HistoryPages:
         return self._read[1]
 
     def sizes(self, lacking: Collection[Order], now: datetime | None) -> Mapping[str, Decimal]:
-        """Return the missing quantities of triggers by venue id, as far as the history has them.
+        """Return the missing quantities of triggers by venue id, if the history has them.
 
         A quantity is cached until its trigger changes.
         """
@@ -326,7 +324,7 @@ class HistoryPages:
         return {venue_id: size for (venue_id, _), size in sizes_kept.items()}
 
     def executions(self, since: datetime) -> Sequence[object]:
-        """Return the executions in the history since a time, possibly with some older ones."""
+        """Return the executions in the history since a time, possibly with some earlier ones."""
         return self._newest_elements("executions", since, None).elements
 
     def log(self, after: datetime, **until: str) -> list[object]:

@@ -36,7 +36,7 @@ ON_ITS_WAY = "attempted"
 
 
 class KrakenOrders:
-    """Sends and cancels orders of one account. Orders aren't edited."""
+    """Sends and cancels orders of one account. It never edits orders."""
 
     def __init__(self, venue: KrakenVenue, tally: DriftTally) -> None:
         self._client, self._tally = Client(venue), tally
@@ -75,7 +75,7 @@ class KrakenOrders:
         return Reply(WriteOutcome.ACCEPTED, order)
 
     def replace(self, intent: Intent) -> Reply:
-        """Raise an assertion error: this venue's orders aren't edited, so nothing may call it."""
+        """Raise an assertion error: orders aren't edited at this venue, so this must not be called."""
         raise AssertionError("orders aren't edited at Kraken Futures")
 
     def cancel(self, intent: Ending) -> Reply:

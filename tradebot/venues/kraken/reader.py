@@ -49,7 +49,7 @@ class OpenOrders(NamedTuple):
     at: datetime | None
 
     def is_ahead_of(self, past: OrderHistory) -> bool:
-        """Return True if a history is too old to show how an order that is no longer open has ended."""
+        """Return True if a history is too old to show how an order that is no longer open ended."""
         return self.at is not None and self.at - past.replied_at > KRAKEN.tells_ends_after
 
     def by_client_id(self, name: str) -> Order | None:
@@ -74,7 +74,7 @@ class KrakenReader:
         self._last_fills: tuple[list[Any], Sequence[Fill]] = [], ()
 
     def clock(self) -> VenueClock:
-        """Return the venue's time. It never closes: a session is a day in UTC, like its funding."""
+        """Return the venue's time. The venue never closes: a session is a day in UTC."""
         now = reply_time(self._client.read(f"{V3}/openpositions"))
         midnight = datetime.combine(now.date() + DAY, time(), UTC)
         return VenueClock(now, True, midnight, midnight)
@@ -82,7 +82,8 @@ class KrakenReader:
     def account(self) -> Account:
         """Return the figures of the account whose collateral all positions share.
 
-        Only its USD count, because the value of other coins fluctuates. An impossible margin is rejected.
+        Only USD counts as collateral, because the value of other currencies fluctuates. An impossible margin is
+        rejected.
         """
         answer = self._client.read(f"{V3}/accounts")
         now = reply_time(answer)
@@ -203,14 +204,14 @@ class KrakenReader:
         return OpenOrders({order.venue_id: order for order in sized}, len(raws) - len(read) + len(twice), now)
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the newest order with this id, open or else the last in the history."""
+        """Return the newest order with this id: the open one, or else the last in the history."""
         listed = self._open()
         return listed.by_client_id(client_order_id) or self._pages.past(now=listed.at).by_client_id(client_order_id)
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Prove what became of a request from open orders, the history of orders, and executions together.
+        """Determine what became of a request from open orders, the order history, and executions together.
 
-        If none contains it well after the last time at which it could be carried out, it never arrived.
+        If none of them contains the order well after the last time at which it could be carried out, it never arrived.
         """
         listed, name = self._open(), intent.client_order_id
         makes_order = intent.operation is not Operation.CANCEL
@@ -229,11 +230,13 @@ class KrakenReader:
         return Proof(End.OVER, text)
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return nothing: no order of ours expires here."""
+        """Return an empty text: none of our orders expires at this venue."""
         return ""
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id, open or in the history; an old history proves only its end."""
+        """Return the order with this venue id, open or in the history; if the history is too old, it proves only that
+        the order ended.
+        """
         listed = self._open()
         listed_order = listed.orders.get(venue_id)
         if listed_order is not None and listed_order.quantity is not None:
@@ -247,8 +250,8 @@ class KrakenReader:
     def has_ended(self, venue_id: str) -> bool | None:
         """Return True if the history shows the end of the order with this venue id; None if it has no such order.
 
-        The venue has just reported the order as gone. If the history is too old, that report and the open orders
-        decide.
+        The venue has just reported that the order is gone. If the history is too old, that report and the list of open
+        orders decide.
         """
         listed = self._open()
         if venue_id in listed.orders:
@@ -262,11 +265,11 @@ class KrakenReader:
         return None if order is None else order.status.terminal or venue_id in history.gone
 
     def legs(self, venue_id: str) -> Sequence[Order]:
-        """Return nothing: no order is part of another one here."""
+        """Return nothing: at this venue no order is part of another."""
         return ()
 
     def ended(self, since: datetime) -> Sequence[Order]:
-        """Return all orders sent since a time that have ended, ours and others', oldest first."""
+        """Return all orders, ours and others', that were sent since a time and have ended, oldest first."""
         ended = (order for order in self._pages.past(since).orders.values() if order.status.terminal)
         return [order for order in ended if order.submitted_at is not None and order.submitted_at >= since]
 
@@ -341,7 +344,7 @@ class KrakenReader:
         return [Session(day, at, at + DAY) for day, at in opens]
 
     def listings(self, symbols: Sequence[str]) -> Mapping[str, Listing]:
-        """Return the venue's listings of these symbols; one that isn't traded now has none."""
+        """Return the venue's listings of these symbols; a symbol that isn't traded now has none."""
         answer = self._client.read(f"{V3}/instruments")
         raws, read_at = answer.get("instruments"), reply_time(answer)
         named = (raw for raw in raws or () if isinstance(raw, dict) and raw.get("symbol") in symbols)
@@ -444,5 +447,5 @@ def _iso(at: datetime) -> str:
 
 
 def symbol_path(symbol: str) -> str:
-    """Return a symbol quoted for use in a path."""
+    """Return a symbol, URL-quoted for use in a path."""
     return quoted(symbol, safe="")

@@ -28,7 +28,7 @@ _MOST_LEVELS = 10_000
 
 
 def moment(row: JsonFields, name: str) -> datetime:
-    """Parse a time in milliseconds since 1970, as in the history, or as text; raise RowError."""
+    """Parse a time in milliseconds since 1970, as in the history, or as text; raise RowError if it can't be read."""
     value = row.value(name)
     if isinstance(value, str) and not value.isdigit():
         return row.time(name)
@@ -58,7 +58,7 @@ def type_of(row: JsonFields, name: str, *, limited: bool) -> OrderType:
 
 
 def open_order(raw: object, tally: DriftTally) -> Order:
-    """Parse an open order. A trigger has no `unfilledSize`, so its quantity is None until it is looked up."""
+    """Parse an open order. A trigger lacks `unfilledSize`, so its quantity is None until it is looked up."""
     row = JsonFields("order", raw, tally)
     unfilled = row.number_or_none("unfilledSize")
     filled = Decimal(0) if unfilled is None and row.value("filledSize") is None else row.number("filledSize")
@@ -125,8 +125,8 @@ def fill(raw: object, tally: DriftTally) -> Fill:
 def activities(raw: object, tally: DriftTally) -> Sequence[Activity]:
     """Parse the cash movements in a row of the account log: a fee, funding, or a transfer, but not realized profit.
 
-    A trade has two rows, of which the contract's moves no cash. Funding is booked with a trade. Rows of other coins and
-    of the owner's other accounts are ignored.
+    A trade has two rows, of which only the cash row moves cash; funding may be booked with a trade. Rows for other
+    currencies and for the owner's other accounts are ignored.
     """
     row = JsonFields("account log", raw, tally)
     kind, number, asset = row.text("info"), str(row.value("id")), row.text("asset")

@@ -1,1 +1,1 @@
-"""A venue that only simulates orders, at the prices of a real one; for strategies in shadow."""
+"""Simulate orders at the prices of a real venue, for strategies in shadow."""

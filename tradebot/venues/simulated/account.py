@@ -1,4 +1,4 @@
-"""The state of a simulated account, and the file that stores it between two passes."""
+"""Define the state of a simulated account, and the file that stores it between two passes."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ NONE = Decimal(0)
 
 
 class SimulatedPosition(Struct, frozen=True):
-    """A position: signed shares, and their average price in USD."""
+    """A position: signed quantity, and its average price in USD."""
 
     quantity: Decimal
     average: Decimal
@@ -45,8 +45,8 @@ class SimulatedAccount(Struct, frozen=True):
     """An account at one moment: USD, positions by symbol, orders by venue id, and fills.
 
     `reducing` has the ids of reduce-only orders. `looked_at` is the time up to which prices were applied, `day` the
-    date of that session, and `last_equity` the equity at the end of the session before. `made` counts orders and fills
-    to number them.
+    date of that session, and `last_equity` the equity at the end of the previous session. `made` counts orders and
+    fills, for numbering them.
     """
 
     number: str
@@ -68,7 +68,7 @@ class SimulatedAccount(Struct, frozen=True):
         return tuple(order for order in self.orders.values() if not order.status.terminal)
 
     def worth(self, prices: Mapping[str, Decimal]) -> Decimal:
-        """Return the equity at these prices; a position without a price counts at its average."""
+        """Return the equity at these prices; a position without a price counts at its average price."""
         values = (
             notional(position.quantity, prices.get(symbol, position.average), position.multiplier)
             for symbol, position in self.holdings.items()
@@ -77,7 +77,7 @@ class SimulatedAccount(Struct, frozen=True):
 
 
 def anew(folder: Path) -> str:
-    """Return the remedy for damaged shadow books, which can't be rebuilt and needn't be."""
+    """Return how to replace damaged shadow books, which can't be rebuilt."""
     return f"they hold no money: remove {folder}, and the strategy starts over in shadow"
 
 

@@ -2,8 +2,8 @@
 
 An order that can fill at the current quote fills at once and pays the assumed slippage. Resting orders are checked
 against the minutes since the last check. A stop fills at its price in the minute that reached it, or at that minute's
-open if it began beyond the stop. A limit order fills at its price once trades went past it. If a minute reached both,
-the stop counts. There are no partial fills, and no order moves the market.
+open if it began beyond the stop. A limit order fills at its price once trades go past it. If a minute reaches both, the
+stop counts. There are no partial fills, and no order moves the market.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -164,7 +164,7 @@ class PriceSource(BrokerReader, Market, Protocol):
 
 
 class Assumed(NamedTuple):
-    """The assumed costs of fills besides the spread, in basis points of notional."""
+    """The assumed costs of fills in addition to the spread, in basis points of notional."""
 
     slippage_bps: Decimal
     fee_bps: Decimal
@@ -175,14 +175,14 @@ Row = tuple[datetime, str, Minute]
 
 
 class Minutes(Bars, Protocol):
-    """Bars that also report up to when they are known."""
+    """Bars that also report up to which time they are known."""
 
     def known_until(self, now: datetime) -> datetime:
         """Return the time up to which the source has bars at `now`."""
 
 
 def whole(at: datetime) -> datetime:
-    """Return the start of the minute that contains a time."""
+    """Round a time down to its minute."""
     return at.replace(second=0, microsecond=0)
 
 
@@ -195,7 +195,9 @@ Actions = Callable[[Sequence[str], date, date], Mapping[str, Sequence[CorporateA
 
 @dataclass
 class SimulatedVenue:
-    """The ports to read from and send to. `look` is called once before a pass, and updates resting orders."""
+    """The simulated venue's ports, to read from and send to. `look` is called once before a pass, and updates resting
+    orders.
+    """
 
     folder: Path
     prices: PriceSource
@@ -371,7 +373,7 @@ class SimulatedVenue:
         return self._try_to_fill(account, order.venue_id, self._quote(order.symbol), now)
 
     def cancel(self, intent: Ending) -> Reply:
-        """Cancel an order; an ended one stays as it is."""
+        """Cancel an order; an ended order stays unchanged."""
         order = self._account.orders.get(intent.target_venue_id or "")
         if order is None:
             return Reply(WriteOutcome.REJECTED, code=ENDED, message="there is no such order")
@@ -436,7 +438,9 @@ class SimulatedVenue:
         return next(orders, None)
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Prove a request's outcome: each is stored before the reply, so an unknown one never arrived."""
+        """Determine what became of a request: every order is stored before the reply, so an unknown order never
+        arrived.
+        """
         name = intent.target_venue_id if intent.target_venue_id else None
         order = self._account.orders.get(name) if name else self.order(intent.client_order_id)
         return (
@@ -444,14 +448,14 @@ class SimulatedVenue:
         )
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
-        """Return nothing: this venue reports each end itself."""
+        """Return an empty text: this venue reports the end of each order itself."""
         return ""
 
     def follower(self, venue_id: str) -> Order | None:
         return self._account.orders.get(venue_id)
 
     def legs(self, venue_id: str) -> Sequence[Order]:
-        """Return nothing: its orders have no legs."""
+        """Return nothing: orders at this venue have no legs."""
         return ()
 
     def ended(self, since: datetime) -> Sequence[Order]:
@@ -470,7 +474,7 @@ class SimulatedVenue:
 
     @property
     def unreadable_fills(self) -> int:
-        """Return 0: it reads only rows that it wrote."""
+        """Return 0: this venue reads only rows that it wrote itself."""
         return 0
 
     def activities(self, after: datetime) -> Sequence[Activity]:
