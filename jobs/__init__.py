@@ -1,1 +1,1 @@
-"""What `serve` does and when: the timetable, claims of slots, and the runner."""
+"""Run what `serve` does, when it is due: the timetable, claims of slots, and the runner."""

@@ -1,4 +1,4 @@
-"""Query an unresponsive service less and less often, while exits continue."""
+"""Query an unresponsive service at growing intervals, while exits continue."""
 
 import threading
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ TOLD_AFTER = 2
 
 
 class Away(Struct):
-    """A service that doesn't respond: since when, the number of failures and the last one's time, and the next try."""
+    """A service that doesn't respond: since when, how often it failed, when it last failed, and when to try next."""
 
     since: datetime
     failures: int
@@ -29,7 +29,9 @@ class Away(Struct):
     until: datetime
 
     def waits(self, now: datetime) -> bool:
-        """Return True until the next try. If the broker's clock was set back since, the wait is over."""
+        """Return True until the next try is due. If the broker's clock has been set back since the last failure, the
+        wait is over.
+        """
         return self.asked_at <= now < self.until
 
 

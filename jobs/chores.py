@@ -1,4 +1,4 @@
-"""Run a chore: claim its slot, run its command as a separate process, and claim the slot's end."""
+"""Run a chore: claim its slot, run its command in a separate process, and claim the slot's end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ WELL = frozenset({ExitCode.DONE, ExitCode.FINDINGS})
 
 
 class Running(Protocol):
-    """Runs one command line until it ends, is stopped, or is over its limit of seconds."""
+    """Runs one command line until it ends, is stopped, or exceeds its time limit in seconds."""
 
     def __call__(self, words: Sequence[str], limit_s: float, stopping: Callable[[], bool]) -> ChoreEnd:
         """Run the program with these words and return how that ended."""
@@ -42,7 +42,7 @@ class Chores(Struct, frozen=True):
     def __call__(self, slot: Slot, now: datetime, *, again: bool = False) -> Done:
         """Run the slot of a chore and claim its end. Raises TradebotError if it failed; then it isn't run again.
 
-        TemporaryError if the slot begins later, so that the clock by which it was due was wrong.
+        Raise TemporaryError if the slot begins later, so that the clock by which it was due was wrong.
 
         A slot that another process has claimed only runs if that process was cut short. With `again`, it otherwise runs
         in an extra slot. The caller holds the lock of chores, so nobody else is running one.
@@ -90,7 +90,7 @@ class Chores(Struct, frozen=True):
 
 
 def is_unfinished(ledger: Slots, slot: Slot) -> bool:
-    """Return True if a chore's claimed slot has no end: it is still running, or was interrupted."""
+    """Return True if a chore claimed a slot but hasn't claimed its end: it is still running, or was interrupted."""
     claims = {claim.job: claim for claim in ledger.slot_claims(slot.session) if claim.slot == slot.name}
     claim, has_end = claims.get(slot.job), any(f"{slot.job}{end}" in claims for end in ENDS)
     return claim is not None and claim.missed_reason is None and not has_end

@@ -42,7 +42,7 @@ class MissedSlot(Struct, frozen=True):
 
 
 class DueSlots(Struct, frozen=True):
-    """What is due: the slots to run, in the order of the chain, and the missed slots."""
+    """What is due: the slots to run, in the order of the job chain, and the missed slots."""
 
     run: tuple[Slot, ...]
     missed: tuple[MissedSlot, ...]
@@ -51,8 +51,8 @@ class DueSlots(Struct, frozen=True):
 class SlotTracker:
     """Tracks the slots that this process still has to run; the ledger says which are claimed.
 
-    A claimed slot whose pass is `unfinished` is due again, except for entries. The command, which has the pass lock,
-    finds out whether the pass was interrupted or is still running.
+    A claimed slot whose pass is `unfinished` is due again, unless it is for entries. The command takes the pass lock
+    and then determines if the pass was interrupted.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class SlotTracker:
         self._compared_at = datetime.min.replace(tzinfo=UTC)
 
     def look(self, now: datetime) -> DueSlots:
-        """Return what is due at `now`. A slot to run is returned until it is claimed or over.
+        """Return what is due at `now`. A slot to run is returned until it is claimed or has ended.
 
         If several slots of a job have passed, it runs once, for the latest slot, unless that is a late entry. A missed
         slot is returned until it is recorded.
@@ -107,7 +107,7 @@ class SlotTracker:
         return DueSlots(tuple(sorted(to_run, key=lambda slot: self._order[slot.job])), (*past, *missed))
 
     def rest(self, now: datetime, *, believed: bool = True) -> None:
-        """Record that everything due by `now` has been run; `believed` is False if that time isn't certain."""
+        """Record that everything due by `now` has been run; `believed` is False if that time isn't reliable."""
         self._idle_since, self._believed = now, believed
         if not believed:
             # Exits may have run meanwhile without their slot: nobody could tell which slot it was.
@@ -115,7 +115,7 @@ class SlotTracker:
             self._failed |= dict.fromkeys(begun, Reason.CLOCKS_DISAGREE)
 
     def note_failure(self, slot: Slot, reason: Reason) -> None:
-        """Record why a slot couldn't be run this time; if it is missed in the end, this is the reason."""
+        """Record why a slot couldn't be run this time; if the slot is missed in the end, this becomes the reason."""
         self._failed[slot.key] = reason
 
     def is_late(self, slot: Slot, now: datetime) -> bool:
@@ -132,13 +132,13 @@ class SlotTracker:
         return begun[-1] if begun else None
 
     def next_start(self, now: datetime) -> datetime | None:
-        """Return when the next slot of the day or the day after starts, or None if there are no more."""
+        """Return when the next slot starts, up to the end of the next day; None if there are no more."""
         if now.date() != self._day:
             self._begin_day(now)
         return min((slot.start for slot in self._ahead if slot.start > now), default=None)
 
     def write(self, missed: Iterable[MissedSlot], now: datetime, by: str) -> Sequence[MissedSlot]:
-        """Claim missed slots, all at once; return those that nobody else had claimed."""
+        """Claim all missed slots at once; return those that no other process had claimed."""
         won: list[MissedSlot] = []
         for reason in dict.fromkeys(each.reason for each in missed):
             of_it = {each.key: each for each in missed if each.reason is reason}
@@ -152,7 +152,7 @@ class SlotTracker:
     def record(self, missed: MissedSlot, now: datetime, mode: str) -> CycleRecord | None:
         """Return the record of a missed entry slot, for `why-no-orders`; None for any other slot.
 
-        A slot of an earlier session needs no record: its claim counts it.
+        A slot of an earlier session needs no record, because its claim already counts it.
         """
         slot = missed.slot
         if slot.job != ENTRIES or now - slot.start > DAY:
@@ -220,8 +220,8 @@ MOST_DAYS = 400
 class SlotPlanner:
     """Reads the slots of some timetable entries from the stored calendar; `venue` says when a day begins.
 
-    Slots that were over before the books were opened, or before their entry had its times, are skipped. So are a
-    chore's slots that began before, because some of them may begin for days.
+    Skipped are slots that had ended before the books were opened or before their timetable entry got its times, and a
+    chore's slots that had begun before then, because they may last for days.
     """
 
     def __init__(self, ledger: Ledger, lines: Sequence[TimetableEntry], grace_s: int, venue: VenueDay) -> None:
@@ -236,7 +236,7 @@ class SlotPlanner:
         self._sessions: Sequence[Session] = ()
 
     def around(self, now: datetime, idle_since: datetime | None) -> Sequence[Slot]:
-        """Return the slots that may still be due, and those that begin until the end of tomorrow.
+        """Return the slots that may still be due, and the slots that begin until the end of tomorrow.
 
         `idle_since` is when this process last checked, None at its first check; slots that began before are left out.
         """
@@ -259,7 +259,9 @@ class SlotPlanner:
         return slots
 
     def of_a_past_day(self, now: datetime) -> Sequence[tuple[Slot, Reason]]:
-        """Return the slots of the first past day that isn't settled, with the reason; one day at a time."""
+        """Return the slots of the first past day that isn't settled, with the reason why they were missed; one day per
+        call.
+        """
         while self._past:
             day, reason = self._past[0]
             if slots := self._unclaimed_slots(day, now):
@@ -268,7 +270,7 @@ class SlotPlanner:
         return ()
 
     def wrote(self) -> None:
-        """Record that missed slots have been written: the past day that was returned is settled."""
+        """Record that the missed slots of the past day last returned have been written, so that day is settled."""
         self._past = self._past[1:]
 
     @property
@@ -277,7 +279,7 @@ class SlotPlanner:
         return self._ledger.sessions(*self._days) != self._sessions
 
     def has(self, slot: Slot) -> bool:
-        """Return True unless the slot's session was changed so that the slot no longer exists."""
+        """Return True unless the slot's session has changed so that the slot no longer exists."""
         return slot.key in self._known or slot.session < self._days[0]
 
     def _slots(self, lines: Sequence[TimetableEntry], days: Sequence[date]) -> Iterator[Slot]:

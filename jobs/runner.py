@@ -1,4 +1,4 @@
-"""Do the work of `serve` at each tick: run what is due until told to stop. The ledger says what is due.
+"""Do the work of `serve` at each tick: run what the ledger says is due, until `serve` is stopped.
 
 With a real broker, exits, entries, fetching and upkeep are lanes with a thread each. On the sandbox there is one
 thread: it runs the lanes in a fixed order, and while it waits for a reply, exits and entries run when they are due.
@@ -121,10 +121,10 @@ class Comparing(Looking, Protocol):
 
 
 class Runner:
-    """Runs what is due at each tick, one pass after the other, in one thread: one lane of `serve`, or all of them.
+    """Runs what is due at each tick, one pass after another, in one thread: one lane of `serve`, or all lanes.
 
-    Its jobs are those of its slot tracker. `facts` and `exits` are the lanes that entries wait for, if those have their
-    own threads.
+    Its jobs are those of its slot tracker. `facts` and `exits` are the lanes for which entries wait, if these lanes
+    have their own threads.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Runner:
         self._reconcile(self._pace.now, at_start=True)
 
     def exits_due(self) -> bool:
-        """Return True if a slot for exits has begun that hasn't been tried; another pass of this thread then yields."""
+        """Return True if a slot for exits has begun and hasn't been tried; another pass in this thread then yields."""
         return self._exits_due() is not None
 
     def run_exits(self) -> None:
@@ -184,7 +184,9 @@ class Runner:
         return None if slot is None or (slot.job, slot.name) in self._tried else slot
 
     def run_again(self, job: Job, verb: Callable[[], Done]) -> bool:
-        """Run a job outside its slots; return False if it must wait because it ran just now, or often recently."""
+        """Run a job outside its slots; return False if it has to wait because it has just run, or has run often
+        recently.
+        """
         now = self._pace.now
         # A time in the future dates from before the broker's clock was set back.
         self._again = [at for at in self._again if timedelta(0) <= now - at < AGAIN_WITHIN]
@@ -197,7 +199,7 @@ class Runner:
         return True
 
     def meanwhile(self, moments: Iterator[datetime]) -> None:
-        """In lock-step, let the duration of a request pass: `moments` advances it and yields when a job is due.
+        """In lock-step, let the duration of a request pass: `moments` advances time and yields when a job is due.
 
         While facts are being fetched, any other due work runs. A pass that trades yields to exits instead, at its next
         request.

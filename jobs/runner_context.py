@@ -26,7 +26,7 @@ class LogKind(StrEnum):
 
 
 class Done(Struct, frozen=True):
-    """The result of a command, in one sentence."""
+    """The result of a command, as one sentence."""
 
     said: str
     exit_code: ExitCode
@@ -45,24 +45,25 @@ class LogLine(Struct, frozen=True):
 
 
 class CalendarKeeper(Protocol):
-    """Keeps the stored calendar equal to the broker's."""
+    """Keeps the stored calendar identical to the broker's."""
 
     def woke(self) -> None:
-        """Record that nothing checked for a while."""
+        """Record that nothing was checked for a while."""
 
     def is_due(self) -> bool:
         """Return True if the broker's calendar should be fetched now."""
 
     def ask(self) -> Done:
-        """Fetch it, and return the result."""
+        """Fetch the broker's calendar, and return the result."""
 
 
 class RunnerContext(Struct, frozen=True):
-    """The dependencies of a runner: the command of each job, its own name, and where records, events and log lines go.
+    """What a runner depends on: each job's command, its own name, and the destinations of records, events and log
+    lines.
 
     `stopwatch` returns real seconds since an arbitrary start. `chore` runs the slot of a chore. `unmet` names a
-    dependency, besides the first comparison, that a slot lacks at the moment; None if it has all. `calendar` fetches
-    the broker's calendar in the one lane that does. While `spares` returns a reason, no chore starts.
+    dependency, other than the first comparison, that a slot lacks at the moment; None if it lacks none. `calendar`
+    fetches the broker's calendar, in one of the lanes. While `spares` returns a reason, no chore starts.
     """
 
     verbs: Mapping[Job, Callable[[], Done]]

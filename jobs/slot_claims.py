@@ -28,7 +28,7 @@ REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
 
 
 class SlotRefused(Struct, frozen=True):
-    """The refusal of a slot, with the reason; `missed` is the slot that this records as missed."""
+    """The refusal of a slot, with the reason; `missed` is the slot that is thereby recorded as missed."""
 
     decision: Decision
     missed: Call | None = None
@@ -49,7 +49,7 @@ def claim(
     grace_s: int | None = None,
     unfinished: Callable[[Call], bool] = lambda call: False,
 ) -> Call | SlotRefused:
-    """Claim the slot for a job and return the call to run, or the reason it is refused.
+    """Claim the slot for a job and return the call to run, or the reason why it is refused.
 
     A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
     own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
@@ -59,7 +59,7 @@ def claim(
     An entry that comes more than `grace_s` after its slot began is refused, and its slot is missed; None skips this
     check.
 
-    With `look`, nothing is claimed: the result is what a claim would get now, and the caller needs no lock.
+    With `look`, nothing is claimed: the result is what a claim would return now, and the caller needs no lock.
     """
     session = session_of(ledger, now, day)
     slot = slot_at(job, timetable[job], session, now) if session else None
@@ -88,7 +88,7 @@ def claim(
 
 
 def claim_by_hand(ledger: Ledger, job: Job, what: str, now: datetime, day: VenueDay, by: str) -> Call:
-    """Claim an extra slot outside the timetable, for a command that a person may run at any time."""
+    """Claim an extra slot outside the timetable, for a command that the user may run at any time."""
     call = Call(job, last_session(ledger, now, day), f"{what} {now:%H:%M:%SZ}", by)
     won = ledger.claim_slot(job, call.session, call.slot, by, now).won
     return call if won else _extra(ledger, call, now)
@@ -109,7 +109,7 @@ def _extra(ledger: Ledger, call: Call, now: datetime) -> Call:
 
 
 def claim_extra(ledger: Slots, taken: tuple[str, date, str], by: str, now: datetime) -> str:
-    """Claim the first free extra slot next to a taken one, by job, session and name; return its name."""
+    """Claim the first free extra slot next to a taken slot, by job, session and name; return the extra slot's name."""
     job, session, slot = taken
     used = {claim.slot for claim in ledger.slot_claims(session) if claim.job == job}
     names = (f"{slot}#{number}" for number in count(2))

@@ -1,12 +1,12 @@
-"""Call what `serve` runs every second, in this thread or in one for each lane.
+"""Call what `serve` runs every second, in this thread or in a thread for each lane.
 
 APScheduler provides the lanes' threads, the rule that ticks missed during a long one run once, and the listeners that
-end everything on an error. Its calendar triggers aren't used for the timetable, for three reasons. They follow the
-machine's clock and a calendar of weekdays; a slot is a time of the venue's session, including early closes and halts,
-on the broker's clock, and in the sandbox that clock runs at any speed. What is due is decided by the ledger
-(`jobs.due_slots`), which cron, a command typed by hand and a second `serve` query too; a trigger would decide it a
-second time, from the memory of one process. And a missed slot is reported with its reason and run if it still may be,
-while a misfire is only a log line.
+end everything on an error. Its calendar triggers aren't used for the timetable, for three reasons. First, they follow
+the machine's clock and a calendar of weekdays, whereas a slot is a time in the venue's session, on the broker's clock,
+which has early closes and halts and, in the sandbox, runs at any speed. Second, the ledger decides what is due
+(`jobs.due_slots`), also for cron, for a command typed by hand and for a second `serve`; a trigger would decide it again
+from one process's memory. Third, a missed slot is reported with its reason and run if that is still allowed, whereas a
+misfire is only a log line.
 
 APScheduler plans by the wall clock, so setting it back would stop every lane, even exits, until it has caught up.
 Checking a monotonic clock makes every tick due again. `serve` imports this when it is ready: importing APScheduler
@@ -36,7 +36,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TickerLane(Protocol):
-    """The work of one thread. It opens its thread's resources at its first tick."""
+    """The work of one thread, which opens the thread's resources at its first tick."""
 
     def tick(self) -> None:
         """Run due jobs."""
@@ -61,7 +61,7 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
             end()
 
     def end() -> None:
-        """End the trigger: the scheduler then removes its only job, and the removal shuts it down."""
+        """End the trigger: the scheduler then removes its only job, and that shuts the scheduler down."""
         trigger.end_date = LONG_AGO
 
     def note_failure(event: JobExecutionEvent) -> None:
@@ -84,8 +84,8 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
 def tick_lanes(lanes: Mapping[str, TickerLane], over: Callable[[], bool], every_s: float = TICK_S) -> None:
     """Call each lane's tick every `every_s` real seconds, each in its own thread, until `over` returns True.
 
-    This thread only waits, so that it receives signals. Passes that are running then are finished, and an exception in
-    a tick is raised here.
+    This thread only waits, so that it receives signals. Passes that are still running at the end are finished, and an
+    exception in a tick is raised here.
     """
     logging.getLogger("apscheduler").addHandler(logging.NullHandler())
     pools = {name: ThreadPoolExecutor(1) for name in lanes}

@@ -1,1 +1,1 @@
-"""The settings, and the wiring that connects ports to adapters."""
+"""Load the settings, and connect ports to adapters."""

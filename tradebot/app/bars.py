@@ -1,4 +1,4 @@
-"""Wire the bars port: the store in the bot's folder, the venue's data API, its calendar and its day."""
+"""Connect the bars port: the store in the bot's folder, the venue's data API, and the venue's calendar and day."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def bars_at_rest(
     folder: Path, events: JsonlEvents, sessions: Callable[[date, date], Sequence[Session]], day: VenueDay
 ) -> StoredBars | None:
-    """Return a bot's stored bars, without a source to fetch more from; None if it never stored any."""
+    """Return a bot's stored bars, without a source for fetching more; None if the bot never stored any."""
     is_stored = (folder / BARS).exists() or (folder / BARS_FOLDER).exists()
     return RestingBars(_opening(folder, events), sessions, day) if is_stored else None
 

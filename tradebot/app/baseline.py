@@ -1,9 +1,9 @@
 """Compare the current configuration with the accepted one. If any setting is looser, entries are closed.
 
 So a missing file, a leftover environment variable or a release's new defaults can't raise a limit unnoticed. Exit rules
-have no tighter direction: while one differs, exits follow the accepted rules (`accepted_exits`), also those of
-strategies. If an accepted `shadow: true` was removed, every order is blocked, because a bot in shadow has no positions
-to close.
+have no tighter direction: while a rule differs, exits follow the accepted rules (`accepted_exits`), also for strategies
+with their own rules. If an accepted `shadow: true` was removed, every order is blocked, because a bot in shadow has no
+positions to close.
 """
 
 import math
@@ -59,15 +59,15 @@ def differences(
 
 
 def with_earlier(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return accepted values, with the fixed behavior of earlier releases for settings that didn't exist then."""
+    """Return accepted values, adding earlier releases' fixed behavior for settings that didn't exist then."""
     return {**UNSAID, **values}
 
 
 def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
     """Return the accepted exit rules.
 
-    A rule keeps its configured value if none was accepted or this version no longer allows the accepted one, because
-    there must always be a stop.
+    A rule keeps its configured value if no value was accepted or this version no longer allows the accepted value,
+    because there must always be a stop.
     """
     accepted = baseline.values.get("exits", {})
     with suppress(ValidationError):
@@ -79,7 +79,7 @@ def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
 
 
 def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[str, Exits]:
-    """Return the accepted exit rules of each strategy that has its own.
+    """Return the accepted exit rules of each strategy that has exit rules of its own.
 
     A strategy keeps its configured rules if it wasn't accepted yet, or if this version no longer allows the accepted
     rules.
@@ -96,7 +96,7 @@ def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[
 
 
 def tighter_direction(model: type[Frozen], path: Keys) -> Tighter | None:
-    """Return the tighter direction that a setting or an enclosing section declares, or None.
+    """Return in which direction a setting is tighter, as it or an enclosing section declares; None if undeclared.
 
     Any change of a scheduled verb's times counts as tighter, because verbs that the timetable may run send no orders.
     """
@@ -134,7 +134,7 @@ def section_of(annotation: object) -> object:
 
 
 def origin_of(origins: Mapping[str, str], name: str) -> str:
-    """Return the source of a value: its own, or that of the nearest enclosing section."""
+    """Return the source of a value, or else the source of the nearest enclosing section."""
     while name:
         if name in origins:
             return origins[name]
@@ -220,7 +220,7 @@ def _number(value: Any) -> Decimal | None:
 
 
 def is_shipped(origin: str) -> bool:
-    """Return True if a value comes from a file of the release."""
+    """Return True if a value comes from a file of this release."""
     return origin in SHIPPED or PurePath(origin).parts[:1] == (VENUES,)
 
 

@@ -45,8 +45,9 @@ Read = Callable[[date, date, str], "Sequence[Session]"]
 class CalendarChange(NamedTuple):
     """A day on which the broker's calendar differs from the stored one, or from exchange_calendars.
 
-    `before` was stored and `after` is current. `said` is the last recorded difference between the two calendars and
-    `text` the current one, empty if they agree. `in_both` is False for a calendar that exchange_calendars doesn't have.
+    `before` was stored and `after` is current. `said` is the last recorded difference between the broker's calendar and
+    exchange_calendars, and `text` the current one, empty if they agree. `in_both` is False for a calendar that
+    exchange_calendars lacks.
     """
 
     day: date
@@ -62,8 +63,9 @@ def ensure(
 ) -> None:
     """Store the missing sessions around `now`, unless the stored calendars already reach `ahead`.
 
-    This covers the venue's own calendar, the `others`, and those already stored. Sessions come from exchange_calendars,
-    or from the broker if it lacks the calendar; after a failure, the next call tries again.
+    This covers the venue's own calendar, the `others`, and the calendars already stored. Sessions come from
+    exchange_calendars, or from the broker if exchange_calendars lacks the calendar; after a failure, the next call
+    tries again.
     """
     today = venue.day.local(now).date()
     stored = [ledger.calendars(day, day + WEEK) for day in (today - CALENDAR_KNOWN, today + ahead)]
@@ -88,7 +90,9 @@ def _extend(ledger: Slots, venue: Capabilities, read: Read, name: str, today: da
 
 
 def list_sessions(venue: Capabilities, first: date, last: date, name: str = OWN) -> Sequence[Session] | None:
-    """Return a calendar's sessions from exchange_calendars between two dates, inclusive; None if it doesn't have it."""
+    """Return a calendar's sessions from exchange_calendars between two dates, inclusive; None if exchange_calendars
+    lacks it.
+    """
     from tradebot.adapters.time.calendar import exchange_sessions, is_listed
 
     full = name or venue.calendar
@@ -96,15 +100,15 @@ def list_sessions(venue: Capabilities, first: date, last: date, name: str = OWN)
 
 
 def knowing(calendar: Calendar, day: VenueDay) -> VenueDay:
-    """Return the venue's day, including stored sessions that start on another date."""
+    """Return the venue's day, adjusted for stored sessions that start on another date."""
     return day.knowing(calendar.sessions(date.min, date.max)) if day.crosses_midnight else day
 
 
 def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, events: Events, by: str) -> str:
-    """Fetch the broker's calendars for the stored days to come, store their sessions, and return a summary.
+    """Fetch the broker's calendars for the stored days ahead, store their sessions, and return a summary.
 
     A session missing at the broker is removed only if exchange_calendars or the broker's clock confirms it. Changes are
-    recorded as events, and so is, once a day, a calendar that ends soon. Raise TemporaryError if the broker lists no
+    recorded as events; a calendar that ends soon is recorded once a day. Raise TemporaryError if the broker lists no
     sessions or overlapping ones.
     """
     ensure(ledger, venue, read, clock.now, LEAST)

@@ -1,4 +1,4 @@
-"""Rebuild the facts known at a time of an earlier session from the archived replies of the flow source."""
+"""Rebuild the facts known at a time of an earlier session from the flow source's archived replies."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class ReplayedFacts(Struct, frozen=True):
     """The facts known at `at` of a session, and the number of archived replies; `unreadable` replies couldn't be
     parsed.
 
-    `complete` is False if facts of earlier days matter whose replies are no longer archived. `left_out` lists
-    strategies that can't run on the past, because they read the account or quotes.
+    `complete` is False if facts of earlier days are needed but their replies are no longer archived. `left_out` lists
+    strategies that can't run on past facts, because they read the account or quotes.
     """
 
     session: date
@@ -51,9 +51,9 @@ class ReplayedFacts(Struct, frozen=True):
 def past_of(
     app: App, session: date, at: datetime | None, progress: Progress = lambda done, total: None
 ) -> Iterator[tuple[World, ReplayedFacts]]:
-    """Yield a world with the facts known at a time of a session, by default that of its last archived reply.
+    """Yield a world with the facts known at a time of a session, by default the time of its last archived reply.
 
-    The world records nothing. Raise OperatorError if no reply of the session, or none that old, is archived.
+    The world records nothing. Raise OperatorError if no reply of the session is archived up to that time.
     """
     kept_sessions = app.replies.sessions()
     kept_session = _session(kept_sessions, session, at)

@@ -9,7 +9,7 @@ def ready_faults() -> list[tuple[str, str]]:
 
 
 def fault_script(name: str) -> str | None:
-    """Return the text of a built-in fault script, or None if there is none with that name."""
+    """Return the text of a built-in fault script, or None if the name is unknown."""
     return fault_table.text_of(name)
 
 
@@ -19,5 +19,5 @@ def fault_words() -> tuple[str, ...]:
 
 
 def fault_explained(word: str) -> str | None:
-    """Describe a fault, or return None if there is none with that name."""
+    """Describe a fault, or return None if the name is unknown."""
     return fault_table.describe_fault(word)

@@ -1,4 +1,4 @@
-"""Plan the fetching of flow from the configuration, before the first call."""
+"""Plan from the configuration how flow is fetched, before the first call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def allowance_of(settings: Sections) -> Allowance | None:
-    """Return the flow source's call limits; None for a source on this machine, which has none."""
+    """Return the flow source's call limits; None for a source on this machine, which has no limits."""
     on_this_machine = settings.mode is Mode.SANDBOX or is_loopback(settings.unusual_whales.url or "")
     return None if on_this_machine else configured_allowance(settings)
 
@@ -33,7 +33,7 @@ def configured_allowance(settings: Sections) -> Allowance:
 
 
 def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[str]:
-    """Yield why the flow strategy's alerts can't be fetched in time, even if all other kinds wait."""
+    """Yield why the flow strategy's alerts can't be fetched in time, even if all other kinds of facts wait."""
     flow = settings.strategies.flow
     if Job.FETCH_FLOW not in settings.timetable or flow is None:
         return
@@ -43,7 +43,7 @@ def flow_problems(settings: Sections, allowance: Allowance | None) -> Iterator[s
 
 
 def slowed_kinds(settings: Sections, rules: Rules) -> Iterator[str]:
-    """Yield a sentence for each kind of flow facts that can't be fetched as often as configured."""
+    """Yield a sentence for each kind of flow fact that can't be fetched as often as configured."""
     from tradebot.desk.fetching import keys_of
 
     flow, allowance = settings.strategies.flow, allowance_of(settings)
@@ -63,6 +63,6 @@ def slowed_kinds(settings: Sections, rules: Rules) -> Iterator[str]:
 
 
 def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:
-    """Return the plan of a full session for the needed kinds of facts, each with its symbols."""
+    """Return a full session's plan for the needed kinds of facts, each with its symbols."""
     needs = needs_of(needed, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s)
     return FetchPlan.of(needs, settings.timetable[Job.FETCH_FLOW], whole_day(settings.day), allowance)

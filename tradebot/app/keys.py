@@ -39,7 +39,7 @@ class Secrets(Struct, frozen=True):
 
 
 def load_secrets(environ: Mapping[str, str], env_file: Path | None, venue: str) -> Secrets:
-    """Return the keys. The environment takes precedence over the file, which only its owner may read.
+    """Return the keys. The environment takes precedence over the file, which only its owner may be able to read.
 
     With `env_file` None, only the environment is read. All keys, also those of other venues, are masked in messages.
     """
@@ -71,7 +71,7 @@ def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str
 def load_addresses(environ: Mapping[str, str], env_file: Path | None, names: Iterable[str]) -> Mapping[str, str]:
     """Return the configured addresses of channels by name, masked in messages.
 
-    They are in NOTIFY_NAME, in the environment or in the file, like keys.
+    A channel's address is in the variable NOTIFY_NAME, in the environment or in the file, like keys.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
     addresses = {name: next(_given_values(sources, [address_variable(name)]), "") for name in names}
@@ -85,14 +85,14 @@ def _learn_addresses(addresses: Iterable[str]) -> None:
 
 
 def load_chat_token(environ: Mapping[str, str], env_file: Path | None) -> str | None:
-    """Return the token of the chat's bot, or None if it isn't set. It is masked in messages."""
+    """Return the token of the Telegram bot, or None if it isn't set. It is masked in messages."""
     token = next(_given_values((environ, read_env_file(env_file) if env_file else {}), [CHAT_TOKEN]), None)
     learn(token)
     return token
 
 
 def load_cloud_keys(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
-    """Return the keys and location of S3 storage, named as boto3 does. The keys are masked in messages."""
+    """Return the keys and location of S3 storage, under boto3's names. The keys are masked in messages."""
     sources = (environ, read_env_file(env_file) if env_file else {})
     learn(*(text for name in CLOUD for text in _given_values(sources, [name])))
     keys = {name: next(_given_values(sources, [name]), "") for name in (*CLOUD, *CLOUD_PLACES)}
@@ -100,13 +100,15 @@ def load_cloud_keys(environ: Mapping[str, str], env_file: Path | None) -> Mappin
 
 
 def is_secret(name: str, venue: str) -> bool:
-    """Return True if an environment variable contains a key or an address of the bot, at this or a shipped venue."""
+    """Return True if an environment variable contains one of the bot's keys or addresses, for this venue or a shipped
+    one.
+    """
     of_venues = {name for key in keys_of(venue) for name in key.names}
     return name == FLOW_KEY or name in of_venues or bool(_OURS.fullmatch(name))
 
 
 def address_variable(channel: str) -> str:
-    """Return the name of the environment variable with a channel's address."""
+    """Return the name of the environment variable for a channel's address."""
     return f"NOTIFY_{channel.upper()}"
 
 

@@ -59,7 +59,7 @@ def permission_inputs_of(
 ) -> PermissionInputs:
     """Return the inputs of the permission checks.
 
-    With an unreadable .env one of them fails, instead of raising, so that `status` works.
+    With an unreadable .env a check fails instead of raising, so that `status` works.
     """
     mode, unread, gates = loaded.settings.mode, None, dict[str, str]()
     file = None if mode is Mode.SANDBOX else ENV_FILE
@@ -93,7 +93,7 @@ class Options(Struct, frozen=True):
 
 
 def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
-    """Return a folder's settings or, if they can't be read, the accepted settings for exits only."""
+    """Return a folder's settings or, if they can't be read, the accepted settings for exits alone."""
     try:
         return load_for(folder, options, environ)
     except ConfigurationError as error:
@@ -115,7 +115,7 @@ def load_for(
     purpose: object = None,
     values: Mapping[str, object] | None = None,
 ) -> Loaded:
-    """Return a folder's settings; raise OperatorError if their mode isn't the folder's.
+    """Return a folder's settings; raise OperatorError if their mode differs from the folder's.
 
     `values` replace those of the user's file.
     """
@@ -136,9 +136,9 @@ def load_for(
 
 
 def with_earlier_names(environ: Mapping[str, str], venue: str) -> Mapping[str, str]:
-    """Return the environment with the bot's variable set for each of an earlier system's names, unless both are set.
+    """Return the environment with the bot's variables also set from an earlier system's names, unless both are set.
 
-    Only bots at its venue read these names, because other programs may use them too. A bucket counts as an address.
+    Only bots at that system's venue read these names, because other programs may use them too.
     """
     set_here = {name: environ[name].strip() for name in EARLIER_NAMES.get(venue, {}) if environ.get(name, "").strip()}
     ours = {
@@ -149,9 +149,9 @@ def with_earlier_names(environ: Mapping[str, str], venue: str) -> Mapping[str, s
 
 
 def options_of_demo(folder: StateFolder) -> tuple[str, Mapping[str, object]] | None:
-    """Return the location and values of the options of the demo that created a folder; None without any.
+    """Return the options of the demo that created a folder, with their location; None without such options.
 
-    They apply to verbs that inspect the demo's results, and end with the next demo.
+    They apply to verbs that inspect the demo's results, until the next demo.
     """
     file = folder.path / DEMO_OPTIONS
     return (str(file), load_yaml(file)) if folder.kind == "demo" and os.path.lexists(file) else None
@@ -182,11 +182,11 @@ def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Pat
 def accepted_instead(
     folder: StateFolder, files: Sequence[Path], environ: Mapping[str, str], error: ConfigurationError
 ) -> Loaded:
-    """Return a folder's accepted settings together with the configuration's error, or raise that error.
+    """Return a folder's accepted settings together with the configuration's error, or raise the error.
 
     The error is raised if nothing was accepted, if the accepted mode or venue isn't the folder's, or if any readable
-    part of the configuration sets shadow. A live account still needs `mode: live` in the file itself, so an unreadable
-    file sends no orders.
+    part of the configuration sets shadow. A live account still needs `mode: live` in the file itself, so with an
+    unreadable file no order is sent.
     """
     baseline, readable = _baseline(folder), [_readable(file) for file in files]
     if baseline is None:

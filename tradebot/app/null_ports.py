@@ -1,4 +1,4 @@
-"""Placeholders for ports that a pass must not use. Using one is a bug and crashes."""
+"""Provide placeholders for ports that a pass must not use. Using one is a bug and crashes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -14,7 +14,7 @@ from tradebot.ports.broker import Ending
 
 
 class NoFlow:
-    """Placeholder for the flow source in passes that fetch no flow, so that they need no key."""
+    """Placeholder for the flow source in passes that don't fetch flow, so that these passes need no key."""
 
     def fetch(self, kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
         """Crash: a pass that fetches flow needs a real source."""
@@ -41,7 +41,7 @@ class NoEvents:
 
 
 class ShutOrders:
-    """Placeholder for the order port while permission is closed: the gates refuse every order earlier."""
+    """Placeholder for the order port while permission is closed: the gates refuse every order before it gets here."""
 
     def submit(self, intent: Intent) -> Reply:
         """Crash: no order may be sent while permission is closed."""

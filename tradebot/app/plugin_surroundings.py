@@ -1,4 +1,4 @@
-"""The environment of a plug-in: its limits, and environment variables without the bot's keys."""
+"""Define a plug-in's environment: its limits, and environment variables without the bot's keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> PluginEnvironment:
-    """Return a plug-in's environment: its limits, and no access to keys, the state folder or the .env file."""
+    """Return a plug-in's environment: its limits, and paths it can't access (keys, the state folder, the .env file)."""
     from tradebot.adapters.plugins.plugin import PluginEnvironment
     from tradebot.adapters.plugins.protocol import AnswerBounds
 
@@ -28,5 +28,5 @@ def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, 
 
 
 def without_keys(environ: Mapping[str, str], venue: str) -> Mapping[str, str]:
-    """Return the environment variables passed to a plug-in, without the bot's keys under any name."""
+    """Return the environment variables for a plug-in, without any variable that may contain one of the bot's keys."""
     return {name: value for name, value in environ.items() if not is_secret(name, venue) and hide(value) == value}

@@ -1,4 +1,4 @@
-"""The strategy `policy`: learned models in a separate process, and a fallback rule if they are unavailable."""
+"""Define the strategy `policy`: learned models in a separate process, and a fallback rule if they are unavailable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tradebot.strategies.policy_settings import PolicySettings
 
 
 class PolicyStrategy(ModelProcess):
-    """Propose the target that the models predict, for each contract with complete features."""
+    """Proposes the target that the models predict, for each contract with complete features."""
 
     surrounded = True
     """It needs the plug-ins' environment, because its models run in the same kind of process."""
@@ -41,19 +41,19 @@ class PolicyStrategy(ModelProcess):
 
     @property
     def needs(self) -> Needs:
-        """Return the data that the models and the rule need."""
+        """Return the data that the models and the fallback rule need."""
         models = self.models()
         cards = [] if isinstance(models, Decision) else [model.card for model in models]
         return needs_of(self._settings, cards, self._rule)
 
     @property
     def times(self) -> str:
-        """Return when it runs: at the close of each bar of its models, as in training."""
+        """Return when the strategy runs: at the close of each of its models' bars, as in training."""
         models = self.models()
         return times_of(() if isinstance(models, Decision) else [model.card for model in models])
 
     def propose(self, view: StrategyView) -> Sequence[Target] | Decision:
-        """Return a target for each symbol: the models', or the rule's with the reason for the fallback."""
+        """Return a target for each symbol: the models' target, or the fallback rule's with the reason."""
         if self._settings.mode is PolicyMode.TRAINING:
             return refusal(Reason.MODEL_TRAINING, "mode training")
         targets = self.answer(view)

@@ -1,4 +1,4 @@
-"""Return the promotion status of a bot's strategies."""
+"""Determine the promotion status of a bot's strategies."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def code_of(settings: Settings, name: str) -> str | None:
 def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = None) -> str | None:
     """Return the hash of a strategy's code and values; None if it isn't installed.
 
-    A name that isn't in use can only be the label of submitted candidates, whose code is unknown. `values` has the
+    A name that isn't in use can only be a label on submitted candidates, whose code is unknown. `values` has the
     settings' effective values, if already known.
     """
     if name not in settings.strategies.sections():
@@ -55,7 +55,7 @@ def digest_of(settings: Settings, name: str, values: Mapping[str, Any] | None = 
 
 
 def values_of(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return the values of effective settings that a strategy's decisions depend on."""
+    """Return the values of the effective settings on which a strategy's decisions depend."""
     section = (settings.get("strategies") or {}).get(name) or {}
     return {key: value for key, value in section.items() if key not in NO_VALUES}
 
@@ -67,7 +67,7 @@ def last_promotion(promotions: Sequence[Promotion], name: str, digest: str | Non
 
 
 def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | None:
-    """Return the higher of two promotions; promotions elsewhere from before a demotion don't count."""
+    """Return the higher of two promotions, ignoring promotions elsewhere that precede a demotion."""
     promotions = [promotion for promotion in (own, elsewhere) if promotion is not None]
     if own is not None and own.why:
         promotions = [promotion for promotion in promotions if promotion is own or promotion.at > own.at]
@@ -97,7 +97,9 @@ def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Cli
 
 
 def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) -> Any:
-    """Return the fraction of the account's equity that a strategy may trade with on a day; live small reduces it."""
+    """Return the fraction of the account's equity with which a strategy may trade on a day; the rung `live small`
+    reduces it.
+    """
     allotment = app.settings.strategies.allotments()[name]
     if app.mode is not Mode.LIVE:
         return allotment

@@ -1,4 +1,4 @@
-"""Find out which flow facts the strategies need, so that nothing else is fetched."""
+"""Determine which flow facts the strategies need, so that nothing else is fetched."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -28,7 +28,7 @@ class Readers:
     def needed_facts(self, rules: Rules) -> Mapping[AnyKind, Sequence[str]]:
         """Return the kinds of facts that the strategies need, each with its symbols.
 
-        A plug-in runs in its own process, which ends at once; its reply is cached.
+        A plug-in is asked in its own process, which ends right after; its reply is cached.
         """
         begin_pass(self._strategies)
         try:

@@ -30,8 +30,8 @@ def rules_of(settings: Sections, exits: ExitRules, *, asks: bool = True, discove
     """Return the settings that the core needs, with the exit rules in force.
 
     If `asks` is False, nobody can approve an entry. `discovered` symbols replace the universe, but not the symbols that
-    a strategy names itself, unless such a name is the root of a discovered contract. They aren't settings: a person
-    accepts discovery or a root once, not each list of a venue.
+    a strategy's own settings name, unless such a name is the root of a discovered contract. They aren't settings: the
+    user accepts discovery or a root once, not each of the venue's lists.
     """
     universe, stands_for = tuple(discovered or settings.universe), symbol_finder(settings, discovered)
     flow, registry, driver = settings.strategies.flow, settings.registry, driver_for(settings.venue)
@@ -98,7 +98,7 @@ def symbol_finder(settings: Sections, discovered: Sequence[str]) -> Callable[[st
 
 
 def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence[str] = ()) -> Rules:
-    """Return the rules, with the exit rules that were accepted last."""
+    """Return the rules, with the exit rules accepted last."""
     exits, own = settings.exits, settings.strategies.own_exits()
     if accepted:
         exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
@@ -130,7 +130,7 @@ class InForce:
 
 
 def surroundings_of(settings: Settings, accepted: Baseline | None, discovered: Sequence[str]) -> "RecordEnvironment":
-    """Return the settings in force, from which rules can be rebuilt."""
+    """Return the settings in force, from which the rules can be rebuilt."""
     from tradebot.replaying.passes import RecordEnvironment
 
     values = b"" if accepted is None else _text(accepted.values)

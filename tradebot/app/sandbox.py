@@ -1,6 +1,6 @@
 """Control the embedded exchange: create its market from the configuration, start, serve and stop it.
 
-The exchange is imported only where it is needed, because most verbs on a real account never use it.
+The exchange is imported only when it is needed, because most verbs on a real account never use it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def translate_exchange_errors(code: ExitCode = ExitCode.USAGE) -> Iterator[None]
 
 
 def in_our_words(hint: str) -> str:
-    """Return the exchange's advice with the bot's commands in place of its own."""
+    """Return the exchange's advice with tradebot commands in place of the exchange's own commands."""
     return _ITS_COMMAND.sub("tradebot exchange ", hint.replace(_ITS_NEW_ONE, "tradebot init --state-dir NEW"))
 
 
@@ -101,11 +101,11 @@ def serve(
     """Serve an exchange's folder in this process until a signal ends it; `ready` gets its address and status.
 
     An exchange running in the background is replaced, on the same port unless `port` is set; nothing is lost, because
-    its state is in the folder. `note` receives a message about it. `pace` is step, real or a factor such as 60x;
-    `rate_limit` is in requests per minute and key, and `flow_limits` are per minute and per day; each account has a
-    name and cash in USD; `faults` are scripts to arm; `latency` is the delay of cancels and replacements, or None to
-    keep the current one. Raise TradebotError with exit code 6 if another process serves the folder, and with 2 if the
-    market, the port or an option is invalid.
+    its state is in the folder. `note` receives a message about the replacement. `pace` is step, real or a factor such
+    as 60x; `rate_limit` is in requests per minute and key, and `flow_limits` are per minute and per day; each account
+    has a name and cash in USD; `faults` are scripts to arm; `latency` is the delay of cancels and replacements, or None
+    to keep the current one. Raise TradebotError with exit code 6 if another process serves the folder, and with 2 if
+    the market, the port or an option is invalid.
     """
     from papervenue import server
 
@@ -167,12 +167,12 @@ def control_headers(folder: Path) -> Mapping[str, str]:
 
 
 def holds_market(folder: Path) -> bool:
-    """Return True if the folder contains an exchange, in any state."""
+    """Return True if the folder contains an exchange, even a damaged one."""
     return (folder / MARKET_FILE).exists()
 
 
 def market_settings(folder: Path) -> Mapping[str, Any]:
-    """Return the settings that a folder's market was created with, plus its symbols; raise OperatorError without a
+    """Return the settings with which a folder's market was created, plus its symbols; raise OperatorError without a
     market.
     """
     with translate_exchange_errors():
@@ -187,7 +187,7 @@ def market_day(folder: Path) -> VenueDay:
 
 
 def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return a folder's market as settings, and the symbols that it was created with, if listed."""
+    """Return a folder's market as settings, and the symbols with which it was created, if listed."""
     with translate_exchange_errors():
         spec = read_market(folder).spec
     names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
@@ -239,7 +239,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
 
 
 def is_root(venue: str, name: str) -> bool:
-    """Return True if a name is a root, that is, the common name of successive contracts."""
+    """Return True if a name is a root, that is, the common name of a series of contracts."""
     door = driver_for(venue)
     try:
         door.symbol(name)
@@ -311,7 +311,7 @@ def captured_session(folder: str) -> date | None:
 
 
 def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
-    """Return remarks about a new market, and the ISO time from which all of its captures are served."""
+    """Return remarks about a new market, and the ISO time from which all of its captures are available."""
     from papervenue import creation
 
     with translate_exchange_errors():
@@ -321,7 +321,7 @@ def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
 def market_has_ended(folder: Path, at: datetime) -> bool:
     """Return True if an exchange's last session had ended by `at`.
 
-    This reads its files, so it needn't be running.
+    This reads the exchange's files, so the exchange needn't be running.
     """
 
     if not holds_market(folder):

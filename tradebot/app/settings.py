@@ -87,7 +87,9 @@ class Loaded(Struct, frozen=True, dict=True):
 
     @cached_property
     def effective(self) -> dict[str, Any]:
-        """Return all values of the settings as a baseline stores them. Don't modify them: each pass compares them."""
+        """Return all settings' values as a baseline stores them. Don't modify the result: it is shared by all
+        callers.
+        """
         return effective(self.settings)
 
 
@@ -111,8 +113,8 @@ def load(
     """Merge all layers into settings.
 
     Raise OperatorError naming the value, its source and the nearest valid name. With the purpose PLANNING, flow that
-    can't be fetched in time is no error. A verb with its own defaults names the shipped file that contains them.
-    `values` replace those of the user's file. `run` has the options that a folder was created with, and their location.
+    can't be fetched in time isn't an error. `verb` names the shipped file with that verb's own defaults. `values`
+    replace those of the user's file. `run` has the options with which a folder was created, and their location.
     """
     base = load_yaml(shipped_path("base.yaml"), shipped=True)
     user = dict(values) if values is not None else load_yaml(user_file) if user_file else {}
@@ -192,7 +194,7 @@ def accepted_settings(values: Mapping[str, object], file_mode: str, error: Confi
 
 
 def mode_text(value: object) -> str:
-    """Return a mode as written, in lower case and truncated; empty if none was set.
+    """Return a mode as the user wrote it, in lower case and truncated; empty if none was set.
 
     A value with a leading or trailing space isn't a valid mode; it is returned in quotes, which show the space.
     """
@@ -201,7 +203,9 @@ def mode_text(value: object) -> str:
 
 
 def configured_modes(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[str, str, str]]:
-    """Yield each mode that the environment or a file names, its location, and the next step if it is wrong."""
+    """Yield each mode set in the environment or in a file, with its location and the command that helps if it is
+    wrong.
+    """
     for name in ("TRADING_MODE", "TRADEBOT_MODE", "MODE"):
         mode = mode_text(environ.get(name))
         # Other programs use MODE too, so it counts only if it has one of our modes.
@@ -236,11 +240,11 @@ def _of_venue_file(venue: str) -> dict[str, object]:
 
 
 def venue_flags(venue: str, wanted: int | Sequence[str], without: Collection[str] = frozenset()) -> dict[str, object]:
-    """Return the settings of a smaller universe at a venue: the named symbols, or a number of those in its shipped
+    """Return settings for a smaller universe at a venue: the named symbols, or a number of symbols from its shipped
     file.
 
-    Its strategies' ranking counts shrink with it; those in `without` are switched off. The result is empty if the venue
-    has no shipped file. Raise OperatorError if it has fewer symbols than wanted.
+    The strategies' ranking counts shrink with the universe; strategies in `without` are switched off. The result is
+    empty if the venue has no shipped file. Raise OperatorError if the file has fewer symbols than wanted.
     """
     values = _of_venue_file(venue)
     listed, strategies = values.get("universe"), values.get("strategies")

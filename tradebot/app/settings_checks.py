@@ -1,9 +1,9 @@
 """Check the settings against each other when they are loaded. Contradicting settings don't load.
 
 If all strategies hold their maximum and every stop is hit, the loss must stay within the daily loss limit, and that
-within the halts (`coherence.halts_by_itself`). Strategies that exceed the account's gross limit together count only up
-to it. A strategy whose exits have no stop is left out of the sum, because its loss is unbounded; only the daily loss
-limit and the halts bound its loss.
+limit within the halts (`coherence.halts_by_itself`). Strategies that exceed the account's gross limit together count
+only up to it. A strategy whose exits have no stop is left out of the sum, because its loss is unbounded; only the daily
+loss limit and the halts bound its loss.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ The bot itself watches the stops; no stop orders rest at the venue.
 
 
 def problems(settings: Sections, *, flow_must_fit: bool = True) -> Iterator[str]:
-    """Yield an example of each contradiction between settings.
+    """Yield each contradiction between settings, with an example.
 
     If `flow_must_fit` is False, don't check that flow can be fetched in time.
     """

@@ -119,7 +119,7 @@ class ServeSettings(Frozen):
 
 
 class StorageSettings(Frozen):
-    """The free disk space that the state folder needs, and how long its content is retained."""
+    """The free disk space that the state folder needs, and how long its contents are kept."""
 
     min_free_mb: Annotated[int, Field(ge=0, le=1_000_000), Tighter.HIGHER]
     tell_mb: Annotated[int, Field(ge=1, le=10_000_000), Tighter.ALWAYS]
@@ -144,7 +144,7 @@ class HealthSettings(Frozen):
 
 
 class ChannelSettings(Frozen):
-    """A channel's messages, and when they are sent; its address is a secret in .env."""
+    """A channel's messages, and when they are sent; the channel's address is a secret in .env."""
 
     topics: Annotated[list[Topic], Field(default_factory=lambda: [*Topic])]
     # With a builtin as default_factory, pydantic would parse its signature, a tenth of the whole schema's time.
@@ -191,7 +191,7 @@ class ChatSettings(Frozen):
 
 
 class WebSettings(Frozen):
-    """What a person who is logged in to the pages of `tradebot web` may do there."""
+    """What a person who is logged in to the pages of `tradebot web` may do."""
 
     may_close: Annotated[bool, Tighter.LOWER] = False
 
@@ -241,7 +241,7 @@ class TaxSettings(Frozen):
 
 
 class ReadingSettings(Frozen):
-    """How to read recorded bars where the file doesn't say; null means as the file suggests."""
+    """How to read recorded bars if the file is ambiguous; null means as the file suggests."""
 
     shape: str | None
     zone: str | None
@@ -283,7 +283,7 @@ class BacktestSettings(Frozen):
 
 
 class Sections(Frozen):
-    """The complete configuration, with each value checked only by itself."""
+    """The complete configuration; only single values have been checked."""
 
     mode: Annotated[Mode, Tighter.SAME, Counts.AT_START]
     venue: Annotated[str, AfterValidator(_venue), Tighter.SAME]
@@ -340,22 +340,22 @@ class Sections(Frozen):
         return in_force(self.limits, section.limits, allotment)
 
     def execution_of(self, strategy: str | None = None) -> Execution:
-        """Return how a strategy's entries are sent; with None, the account's settings."""
+        """Return how a strategy's entries are sent; for None, return the account's settings."""
         own = self.strategies.sections()[strategy].execution if strategy else OwnExecution()
         return execution_in_force(self.execution, own)
 
     def costs_of(self, strategy: str | None = None) -> CostModel | None:
-        """Return a strategy's assumed trading costs, or the account's with None; None without assumed costs."""
+        """Return a strategy's assumed trading costs; for None, the account's. Return None if no costs are assumed."""
         own = self.strategies.sections()[strategy].costs if strategy else None
         assumed = own or self.costs
         return assumed.model if assumed else None
 
     def displacement_of(self, strategy: str) -> DisplacementRules:
-        """Return a strategy's displacement rules: its own, or the account's."""
+        """Return a strategy's displacement rules: its own, or else the account's."""
         return self.strategies.sections()[strategy].displacement or self.displacement
 
     def approval_of(self, strategy: str) -> ApprovalRules:
-        """Return the rules for approving a strategy's entries: its own, or the account's.
+        """Return the rules for approving a strategy's entries: its own, or else the account's.
 
         A strategy can't waive the approval that the account requires.
         """

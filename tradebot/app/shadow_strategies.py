@@ -1,4 +1,4 @@
-"""Strategies in shadow: each decides on the bot's own facts, with simulated fills and separate books.
+"""Run strategies in shadow: each decides on the bot's own facts, with simulated fills and separate books.
 
 Such a strategy is a separate bot: its folder is inside the bot's, its configuration follows the bot's, its account
 starts with the bot's equity at that time, and the same passes run on it. Only its connections differ, so its orders
@@ -47,7 +47,9 @@ BY = "shadow"
 
 
 def in_shadow(app: App) -> Mapping[str, str]:
-    """Return why each strategy in shadow is there: by its settings, or because it isn't promoted to real money."""
+    """Return why each strategy in shadow is there: because of its settings, or because it isn't promoted to real
+    money.
+    """
     chosen = app.settings.strategies.in_shadow()
     strategies = dict.fromkeys(sorted(chosen), "shadow: true")
     if app.settings.capabilities.settlement is Settlement.PAID:
@@ -149,7 +151,7 @@ class ShadowApp(App):
 
     @property
     def permission(self) -> Permission:
-        """Return a permission without blocks: its orders can't reach a broker."""
+        """Return a permission without blocks, because this bot's orders can't reach a broker."""
         return Permission()
 
     @property
@@ -159,7 +161,7 @@ class ShadowApp(App):
 
     @cached_property
     def venue(self) -> SimulatedVenue:
-        """Return the simulated venue with the real venue's prices."""
+        """Return the simulated venue, which uses the real venue's prices."""
         (name,) = self.settings.strategies.sections()
         costs, slippage = self.settings.costs_of(name), self.settings.sandbox.fill.slippage_bps or NONE
         assumed = Assumed(costs.slippage_bps, costs.taker_bps) if costs else Assumed(slippage, NONE)

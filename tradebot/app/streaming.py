@@ -1,4 +1,4 @@
-"""Follow the flow source's stream of alerts for the symbols that strategies in use need."""
+"""Follow the flow source's stream of alerts for the symbols that the strategies in use need."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ It is slightly more often, so that no slot of the timetable finds a fetch due.
 
 @contextmanager
 def following(app: App) -> Iterator[Follower]:
-    """Follow the stream inside the block; raise TradebotError with exit code 6 if another process does."""
+    """Follow the stream inside the block; raise TradebotError with exit code 6 if another process already does."""
     from tradebot.adapters.flow.stream import FlowStream
 
     path, symbols = app.folder.path, _symbols(app)
@@ -56,7 +56,9 @@ def _symbols(app: App) -> Sequence[str]:
 
 
 def trading_time(app: App) -> Callable[[], datetime]:
-    """Return a function for trading time: the engine's in the sandbox, or the venue's, fetched periodically."""
+    """Return a function that returns trading time: the engine's in the sandbox, otherwise the venue's, fetched
+    periodically.
+    """
     from tradebot.adapters.time.clock import RealTime
 
     if app.mode is Mode.SANDBOX:
@@ -66,5 +68,5 @@ def trading_time(app: App) -> Callable[[], datetime]:
 
 
 def may_stream(session: Session | None, now: datetime) -> bool:
-    """Return True while alerts of a session may arrive."""
+    """Return True while a session's alerts may arrive."""
     return session is not None and session.open <= now <= session.close + AFTER_CLOSE

@@ -1,6 +1,6 @@
-"""The thresholds of a configuration: the settings that a check reads, and the values that each can take.
+"""List a configuration's thresholds: the settings that a check reads, and the values that each setting can take.
 
-The values are numbers that a person would type, in order: 0.034 and 5300, but not 0.0333333. A number has two or three
+The values are numbers that a user would type, in order: 0.034 and 5300, but not 0.0333333. A number has two or three
 significant digits, from 30 to 299, and zeros; neighbors differ by at most three percent. Whole numbers up to 299 are
 all included.
 """
@@ -61,7 +61,9 @@ class Scale(Struct, frozen=True):
         return self.index_of(self.most, ROUND_CEILING)
 
     def index_of(self, number: Decimal, rounding: str) -> int:
-        """Return a number's index, or that of the number below (ROUND_FLOOR) or above (ROUND_CEILING)."""
+        """Return a number's index; between two numbers, the lower index (ROUND_FLOOR) or the higher one
+        (ROUND_CEILING).
+        """
         if number <= 0:
             return self._zero
         decade = self._decade(number)
@@ -69,7 +71,7 @@ class Scale(Struct, frozen=True):
         return max(decade * DECADE + digits - FEWEST, self._zero)
 
     def next_to(self, number: Decimal, step: int) -> int:
-        """Return the index of the next number above (`step` 1) or below (-1) a value that need not be on the scale."""
+        """Return the index of the next number above (`step` 1) or below (-1) a value, which needn't be on the scale."""
         rounding = ROUND_FLOOR if step > 0 else ROUND_CEILING
         return self.index_of(number, rounding) + step
 
@@ -91,7 +93,7 @@ class Scale(Struct, frozen=True):
 
 
 def format_typed(number: Decimal) -> str:
-    """Format a number as a person types it."""
+    """Format a number as a user would type it."""
     return f"{number.normalize():f}"
 
 
@@ -128,7 +130,7 @@ class ThresholdSetting(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Return its dotted name."""
+        """Return the setting's dotted name."""
         return ".".join(self.path)
 
 
@@ -155,7 +157,7 @@ def reads(
 def threshold_of(
     settings: Sections, strategy: str, question: ThresholdQuestion, limit: object
 ) -> ThresholdSetting | None:
-    """Return the setting that a gate compares a candidate with, if its value equals `limit`."""
+    """Return the setting with which a gate compares a candidate, if the setting's value equals `limit`."""
     number = number_of(limit)
     if number is None:
         return None

@@ -43,7 +43,9 @@ Row = Mapping[str, object]
 
 
 class Universe(Struct):
-    """The symbols of a universe in order, with their sectors, themes and funds; `left_out` symbols can't be bought."""
+    """The symbols of a universe in order, with their sectors, themes and funds; symbols in `left_out` can't be
+    bought.
+    """
 
     symbols: list[str] = field(default_factory=list)
     sectors: dict[str, str] = field(default_factory=dict)
@@ -235,7 +237,7 @@ def _names(source: str, value: object) -> Iterator[str]:
 
 
 def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a warning with the pinned coins that no strategy trades, if a person pinned them.
+    """Return a warning about pinned coins that no strategy trades, if the user pinned them.
 
     With discovery there is no warning, because pinned coins are then traded.
     """
@@ -252,7 +254,7 @@ def pinned_outside(settings: "Sections", origins: Mapping[str, str]) -> tuple[st
 def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], having: Sequence[str]) -> None:
     """Raise ConfigurationError if part of a registry is set at a venue without a shipped registry.
 
-    `having` are the venues whose shipped files have a registry. A plug-in venue may have one that is set as a whole.
+    `having` lists the venues whose shipped files have a registry. At a plug-in venue, a registry may be set as a whole.
     """
     section, venue = merged.get(SECTION), str(merged["venue"])
     if not isinstance(section, Mapping) or {"tiers", "health"} <= section.keys():
@@ -268,7 +270,7 @@ def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], h
 def trade_candidates(merged: dict[str, object], origins: dict[str, str]) -> None:
     """Replace the universe by the registry's candidate symbols, as the venue names them, if there are any.
 
-    Raise ConfigurationError for an ambiguous name, or if a person has set the universe too.
+    Raise ConfigurationError for an ambiguous name, or if the user has set the universe too.
     """
     section = merged.get(SECTION)
     names = section.get(KEY) if isinstance(section, Mapping) else None

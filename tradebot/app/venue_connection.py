@@ -1,4 +1,4 @@
-"""Connect to the venue that mode, address and keys select; `first_look` reads clock and account before books exist."""
+"""Connect to the venue selected by mode, address and keys; `first_look` reads clock and account before books exist."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def ports_of_exchange(folder: Path) -> Mapping[str, int]:
 
 
 def engine_time_of(headers: Mapping[str, str]) -> datetime | None:
-    """Return the embedded exchange's time of a reply; None if its headers don't have it."""
+    """Return the embedded exchange's time from a reply's headers; None if the headers lack it."""
     made_at = headers.get(ANSWER_MADE_AT)
     return parse_time(made_at) + timedelta(seconds=float(headers.get(ANSWER_TOOK, 0))) if made_at else None
 
 
 def secrets_for(settings: Settings, environ: Mapping[str, str]) -> Secrets:
-    """Return the keys that the settings need; the sandbox uses built-in ones."""
+    """Return the keys that the settings require; the sandbox uses built-in keys."""
     if settings.mode is Mode.SANDBOX:
         return Secrets(SANDBOX_KEY, {})
     return load_secrets(environ, Path(".env"), settings.venue)
@@ -79,12 +79,12 @@ def addresses_of(settings: Settings, environ: Mapping[str, str]) -> Mapping[str,
 
 
 def chat_token(environ: Mapping[str, str]) -> str | None:
-    """Return the token of the chat's bot, or None if it isn't set."""
+    """Return the token of the Telegram bot, or None if it isn't set."""
     return load_chat_token(environ, Path(".env"))
 
 
 class FlowTalk(NamedTuple):
-    """The context of calls to the flow source: the sandbox's time, how to advance it, and two listeners."""
+    """The context of calls to the flow source: the sandbox's time, a function that advances it, and two listeners."""
 
     now: Callable[[], datetime]
     let_pass: Callable[[float], object]
@@ -116,7 +116,9 @@ def flow_source_of(settings: Settings, url: str | None, key: str | None, folder:
 
 
 def drift_tally(events: JsonlEvents, stamp_time: Callable[[], datetime]) -> DriftTally:
-    """Return the tally of differences between the venue's replies and the known format; each new one is logged."""
+    """Return the tally of differences between the venue's replies and the known format; each new difference is
+    logged.
+    """
     from tradebot.adapters.wire.json_fields import DriftTally
 
     def note(drift: FieldDrift) -> None:

@@ -1,4 +1,4 @@
-"""The venues that a bot can trade at, by name.
+"""Find the venues at which a bot can trade, by name.
 
 A package adds a venue through the entry-point group `tradebot.venues`: a function without arguments that returns a
 `Door`, like those in `tradebot/venues/alpaca/door.py` and its siblings. Installed packages are searched only if a bot
@@ -47,7 +47,7 @@ def _load_installed(name: str) -> Door:
 
 
 def keys_of(name: str) -> tuple[Key, ...]:
-    """Return the key variables of a venue and of all shipped ones, because a key left in a shell is secret too."""
+    """Return the key variables of a venue and of all shipped venues, because a key left in a shell is secret too."""
     own = KEYS[name] if name in KEYS else driver_for(name).keys
     return tuple(dict.fromkeys((*own, *chain.from_iterable(KEYS.values()))))
 

@@ -56,17 +56,17 @@ def accepted_of(around: RecordEnvironment) -> Baseline | None:
 
 
 class Put(NamedTuple):
-    """Changed settings and the rules that follow from them."""
+    """Changed settings, and the rules that follow from them."""
 
     settings: Settings
     rules: Rules
 
 
 def with_settings(around: RecordEnvironment, values: Changes, origin: str) -> Put:
-    """Return a record's settings with some values changed, as if a person had accepted the changes.
+    """Return a record's settings with some values changed, as if the user had accepted the changes.
 
     `values` has the new values by the settings' paths, and `origin` is their source, for messages. Raise
-    ConfigurationError if the settings wouldn't load, and RecordError if the record's can't be read.
+    ConfigurationError if the settings wouldn't load, and RecordError if the record's settings can't be read.
     """
     settings: dict[str, Any] = dict(with_earlier(_values(around.settings)))
     approved = _values(around.accepted) if around.accepted else None
@@ -134,7 +134,7 @@ class Then(NamedTuple):
 
 
 class Supposing:
-    """Build what-if rules from records; its plug-ins end with it."""
+    """Builds what-if rules from records; plug-ins that it starts end with it."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder, self._environ = folder, environ
@@ -157,8 +157,8 @@ class Supposing:
     def of(self, around: RecordEnvironment, values: Changes, origin: str = WHAT_IF) -> Supposition:
         """Return a record's rules and strategies with changed settings; without changes, they are as recorded.
 
-        Raise ConfigurationError if the settings wouldn't load, and OperatorError for a change that would make it
-        another bot.
+        Raise ConfigurationError if the settings wouldn't load, and OperatorError for a change that would make this a
+        different bot.
         """
         for path, _ in values:
             if path[0] in FIXED:

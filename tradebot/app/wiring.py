@@ -98,7 +98,7 @@ class BotStores:
 
     @cached_property
     def ledger_view(self) -> SqliteLedger:
-        """Return the ledger opened read-only, which changes nothing in the folder; raise if it is damaged."""
+        """Return the ledger opened read-only, which changes nothing in the folder; raise an error if it is damaged."""
         return self._ledger(read_only=True)
 
     @cached_property
@@ -124,17 +124,17 @@ class BotStores:
 
     @property
     def books(self) -> SqliteLedger:
-        """Return the ledger for reading, which needs no lock; the writable ledger if it is open."""
+        """Return the ledger for reading, which needs no lock; if the writable ledger is open, return that."""
         return self.ledger if "ledger" in self.__dict__ else self.ledger_view
 
     @property
     def existing_facts(self) -> SqliteFacts | None:
-        """Return the store of facts, or None if it doesn't exist, because a read-only verb must not create it."""
+        """Return the store of facts, or None if it doesn't exist: a read-only verb must not create it."""
         return self.facts if (self.folder.path / state_folder.FACTS).exists() else None
 
     @cached_property
     def bars_at_rest(self) -> StoredBars | None:
-        """Return the stored bars, without a source to fetch more from; None if there never were any."""
+        """Return the stored bars, without a source for fetching more; None if there never were any."""
         from tradebot.app.bars import bars_at_rest
 
         stored_bars = bars_at_rest(self.folder.path, self.events, self.ledger_view.sessions, self.settings.day)
@@ -142,7 +142,7 @@ class BotStores:
 
     @cached_property
     def stored(self) -> PastStores | None:
-        """Return the stores for running strategies again on a past pass; None without facts or books."""
+        """Return the stores needed to run strategies again on a past pass; None without facts or books."""
         from tradebot.replaying.strategy_replay import PastStores
 
         facts = self.existing_facts
@@ -179,8 +179,8 @@ class App(BotStores):
     """One bot: its folder, its settings, and its adapters, each created once and closed together.
 
     An App belongs to the thread that uses it, because SQLite connections do, and plug-ins end with their thread.
-    `let_pass` advances the sandbox's time by the seconds that a request took; `serve` and the demo run what is due
-    then. `hear` receives each event, from the first one written.
+    `let_pass` advances the sandbox's time by the seconds that a request took; `serve` and the demo run whatever is then
+    due. `hear` receives each event that is written.
     """
 
     timed = True
@@ -206,18 +206,18 @@ class App(BotStores):
 
     @property
     def mode_name(self) -> str:
-        """Return the mode as documents name it: "paper", or "paper shadow" if nothing is sent."""
+        """Return the mode as documents name it: "paper", or "paper shadow" if no orders are sent."""
         return mode_name(self.mode, shadow=self.settings.shadow)
 
     @property
     def permission(self) -> Permission:
-        """Return the current blocks of permission. In shadow none are checked, because no order is ever sent."""
+        """Return what currently blocks orders. In shadow nothing is checked, because no order is ever sent."""
         return Permission() if self.settings.shadow else permission_of(self.permission_inputs)
 
     @property
     def permission_inputs(self) -> PermissionInputs:
-        """Return the inputs of permission from file, environment and ledger; anything unreadable counts as not
-        permitted.
+        """Return the inputs of the permission checks from file, environment and ledger; anything unreadable counts as
+        not permitted.
         """
         armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
         accepted, unread = None, None
@@ -231,9 +231,9 @@ class App(BotStores):
 
     @property
     def reached_rungs(self) -> Mapping[str, Climbed] | None:
-        """Return whether each strategy was promoted to real money; None outside live mode.
+        """Return whether each strategy was promoted to real money; None unless the mode is live.
 
-        Unreadable books promote none.
+        With unreadable books, no strategy counts as promoted.
         """
         if self.mode is not Mode.LIVE or self.settings.shadow:
             return None
@@ -260,7 +260,7 @@ class App(BotStores):
 
     @property
     def accepted_configuration(self) -> Baseline | None:
-        """Return the configuration accepted last; None if there is none, or if the books are unreadable."""
+        """Return the configuration accepted last; None if there is none or the books can't be read."""
         return self._books_say(lambda ledger: ledger.baselines.last())
 
     def _books_say(self, ask: Callable[[SqliteLedger], T]) -> T | None:
@@ -297,7 +297,7 @@ class App(BotStores):
 
     @cached_property
     def connection(self) -> Connection:
-        """Return the account that mode, address and keys select; raise OperatorError if they don't fit together."""
+        """Return the account selected by mode, address and keys; raise OperatorError if they don't match."""
         evidence.trading(self.folder)
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
         keys, give_way = self.secrets.venue, self.turns.give_way
@@ -312,7 +312,7 @@ class App(BotStores):
 
     @cached_property
     def bars(self) -> StoredBars:
-        """Return the closed bars; none are read or fetched before they are first needed."""
+        """Return the closed bars; no bars are read or fetched until they are needed."""
         from tradebot.app.bars import stored_bars
 
         return self._close_later(stored_bars(
@@ -335,7 +335,9 @@ class App(BotStores):
 
     @cached_property
     def drift(self) -> DriftTally:
-        """Return the tally of differences between the venue's replies and the known format; each new one is logged."""
+        """Return the tally of differences between the venue's replies and the known format; each new difference is
+        logged.
+        """
         return drift_tally(self.events, self.stamp_time)
 
     @cached_property
@@ -381,7 +383,9 @@ class App(BotStores):
         return Readers(self.settings.strategies.in_use(), surroundings, self.settings.strategies.installed_as())
 
     def twin(self, loaded: Loaded | None = None) -> App:
-        """Open the same bot again, for another thread (SQLite connections belong to one) or with other settings."""
+        """Open the same bot again, for another thread (SQLite connections belong to one thread) or with other
+        settings.
+        """
         twin = App(self.folder, loaded or self.loaded, self.environ)
         twin.hear = self.hear
         return twin
@@ -402,7 +406,7 @@ class App(BotStores):
         return self.reader.clock().now
 
     def second_time(self) -> datetime | None:
-        """Return the time by a second clock: this machine's or, in the sandbox, the engine's; None if unavailable.
+        """Return the time from a second clock: this machine's or, in the sandbox, the engine's; None if unavailable.
 
         A reply that includes the engine's time, such as the venue's clock, saves one request.
         """
@@ -418,7 +422,7 @@ class App(BotStores):
         with_flow: bool = False,
         asking: bool = False,
     ) -> World:
-        """Return the ports for one pass; a dry run and shadow get no order port.
+        """Return the ports for one pass; in a dry run or in shadow there is no order port.
 
         A pass that proposes nothing gets no strategies, so that a missing plug-in can't delay exits. With `asking`, the
         world only reads the books, and plug-ins that failed in an earlier pass may run again.
@@ -471,9 +475,9 @@ class App(BotStores):
         )
 
     def pass_lock(self, verb: str, *, gives_way: bool = False, wait_s: float = WAIT_S) -> AbstractContextManager[None]:
-        """Return the lock for the duration of a pass, which also checks that the books are intact.
+        """Return the lock for a pass; taking it also checks that the books are intact.
 
-        A second pass waits `wait_s`, then exits with 6. An exit pass waits longer for a pass that `gives_way`.
+        A second pass waits `wait_s` and then exits with code 6. An exit pass waits longer for a pass that `gives_way`.
         """
         books = self._open_books
         return integrity_check.hold(self.folder, verb, self.events, books, gives_way=gives_way, wait_s=wait_s)
@@ -501,7 +505,9 @@ class App(BotStores):
 def open_app(
     options: Options, environ: Mapping[str, str], look: FolderLook = state_folder.open_state, loads: Loads | None = None
 ) -> Iterator[App]:
-    """Open the bot that options and environment name, and close it afterward; an OperatorError has the next step."""
+    """Open the bot selected by options and environment, and close it afterward; an OperatorError includes the next
+    step.
+    """
     folder = look(state_folder.resolve(options.state_dir, environ), environ)
     app = App(folder, (loads or load_for)(folder, options, environ), environ)
     try:

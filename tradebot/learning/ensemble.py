@@ -1,6 +1,6 @@
 """Combine several models' outputs into one target, which the caller rounds once.
 
-In mode meta, one model is chosen for a session by the models' results in earlier sessions.
+In mode META, one model is chosen for each session by the models' results in earlier sessions.
 """
 
 from bisect import bisect_left
@@ -42,7 +42,7 @@ def lately(results: Results, sessions: int) -> Sequence[float]:
 
 
 def score(earned: Sequence[float]) -> float:
-    """Score results from 0 to 1, larger is better. There has to be at least one.
+    """Score results from 0 to 1; larger is better. There must be at least one result.
 
     The score combines the share of sessions with a gain, the return, the Sharpe ratio, and the share of the window's
     fifths with a gain.
@@ -60,11 +60,11 @@ def score(earned: Sequence[float]) -> float:
 
 
 def select_model(results: Mapping[str, Results], session: date, sessions: int) -> str | None:
-    """Return the model that acts in a session; None if not all of them have an earlier result.
+    """Return the model that acts in a session; None unless every model has an earlier result.
 
-    Another model takes over only if its score is a tenth better than the acting one's, and at the earliest five
-    sessions after the last change. The choice is computed from the first session in which all have earlier results, so
-    the same results always give the same choice. Of equals, the first one acts.
+    Another model takes over only if its score is a tenth better than the acting model's, and no sooner than five
+    sessions after the last change. The choice is computed from the first session in which every model has an earlier
+    result, so the same results always give the same choice. If scores are equal, the first model acts.
     """
     earlier = {name: before(result, session) for name, result in results.items()}
     if not earlier or not all(earlier.values()):
@@ -106,14 +106,14 @@ TARGETS = tuple(range(-MOST, MOST + 1))
 
 
 class NetworkAnswer(NamedTuple):
-    """A target in contracts from -2 to 2, and the confidence in it, 0 to 1."""
+    """A target in contracts, from -2 to 2, and the confidence in it, from 0 to 1."""
 
     target: float
     confidence: float
 
 
 def answer_of(outputs: Sequence[float], action: Action) -> NetworkAnswer | None:
-    """Return the meaning of a network's outputs; None if they aren't finite numbers in its range."""
+    """Return the meaning of a network's outputs; None if they aren't finite numbers within its range."""
     if not all(map(isfinite, outputs)):
         return None
     if action is Action.CONTINUOUS:
@@ -130,7 +130,7 @@ def outputs_of(action: Action) -> int:
 
 
 def round_contracts(target: float) -> int:
-    """Return a target in whole contracts; a half is rounded away from zero."""
+    """Return a target in whole contracts; halves are rounded away from zero."""
     return int(Decimal(repr(target)).to_integral_value(ROUND_HALF_UP))
 
 
@@ -144,9 +144,10 @@ APART = 0.7
 
 
 class PolicyMode(StrEnum):
-    """What a policy does: nothing while in TRAINING, or act by one model, by several together, or by a chosen one.
+    """What a policy does: nothing (TRAINING), or act by one model, by several models together, or by a model chosen per
+    session.
 
-    META chooses the acting model for each session.
+    META chooses the acting model anew for each session.
     """
 
     TRAINING = "training"
@@ -169,7 +170,7 @@ class Combine(StrEnum):
 
 
 def combine_targets(how: Combine, answers: Sequence[NetworkAnswer], weights: Sequence[float] = ()) -> float:
-    """Combine at least one output into a target, in contracts; only WEIGHTED needs weights, one for each output."""
+    """Combine one or more outputs into a target, in contracts; only WEIGHTED needs weights, one for each output."""
     targets = [answer.target for answer in answers]
     if how is Combine.WEIGHTED:
         return weighted_mean(targets, weights)
@@ -179,14 +180,14 @@ def combine_targets(how: Combine, answers: Sequence[NetworkAnswer], weights: Seq
 
 
 def weighted_mean(targets: Sequence[float], weights: Sequence[float]) -> float:
-    """Return the mean of targets by non-negative weights; zero if all weights are."""
+    """Return the mean of targets with non-negative weights; zero if all weights are zero."""
     whole = fsum(weights)
     total = fsum(target * weight for target, weight in zip(targets, weights, strict=True))
     return total / whole if whole > 0 else 0.0
 
 
 def majority(targets: Sequence[float]) -> float:
-    """Return the mean of the targets on the side of at least half of them; zero without a single such side."""
+    """Return the mean of the targets on the side that has at least half of them; zero unless exactly one side has."""
     long, short = ([target for target in targets if target * sign > 0] for sign in (1, -1))
     side = long if len(long) > len(short) else short
     return fmean(side) if 2 * len(side) >= len(targets) and len(long) != len(short) else 0.0

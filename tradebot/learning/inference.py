@@ -1,6 +1,6 @@
 """Run learned models: pass each its observation, combine their outputs, and return the resulting target.
 
-An observation has the market features, scaled as in training, and the state of the position.
+An observation consists of the market features, scaled as in training, and the state of the position.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,9 +38,9 @@ HIGHEST = 5.0
 
 
 def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> DecisionState | None:
-    """Return the state for a symbol after a bar closed `at`.
+    """Return the state for a symbol after the bar that closed `at`.
 
-    None if the session, or the profit of its position, isn't known.
+    Return None if the session, or the profit of the symbol's position, isn't known.
     """
     seen, position, width = view.situation, view.lots.get(symbol), width_of(timeframe)
     if seen is None or seen.session is None or width is None or (position and symbol not in seen.unrealized):
@@ -60,7 +60,7 @@ def state_of(view: StrategyView, symbol: str, timeframe: str, at: datetime) -> D
 def observation(
     card: Card, scaling: Scaling, values: Mapping[str, float], state: DecisionState
 ) -> tuple[float, ...] | str:
-    """Return a model's observation; the name of the missing input if one isn't known.
+    """Return a model's observation, or the name of a missing input.
 
     A missing input is never replaced by zero.
     """
@@ -85,7 +85,9 @@ Run = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 
 
 class ModelSelection(Struct, frozen=True):
-    """How models act together. `sessions` is how many results count; `results` are those after training, by model."""
+    """How models act together. `sessions` is how many results count; `results` are the models' results after
+    training.
+    """
 
     mode: PolicyMode
     combine: Combine
@@ -94,7 +96,7 @@ class ModelSelection(Struct, frozen=True):
 
 
 class Member(NamedTuple):
-    """A model that can be run, by its id. A model without memory has a `blank` one."""
+    """A model ready to run, by its id. For a model without memory, `blank` is empty."""
 
     id: str
     card: Card
@@ -115,7 +117,7 @@ class ModelMemory(NamedTuple):
 class Policy:
     """The acting models and their memories. The same views in the same order always give the same targets.
 
-    It decides once for each closed bar, and keeps that decision until the next bar, whatever has filled since.
+    It decides once for each closed bar, and keeps that decision until the next bar, regardless of fills in between.
     """
 
     def __init__(self, acting: ModelSelection, members: Sequence[Member]) -> None:

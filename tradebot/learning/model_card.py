@@ -1,4 +1,6 @@
-"""A model's card: how it was trained, on what data, and its results in sessions that it wasn't trained on."""
+"""Define a model's card: how the model was trained, on what data, and its results in sessions on which it wasn't
+trained.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -28,14 +30,16 @@ class Action(StrEnum):
 
 
 class FeatureUsed(Struct, frozen=True):
-    """A feature by name, with the version that the model was trained on."""
+    """A feature by name, with the version on which the model was trained."""
 
     name: str
     version: int
 
 
 class DataSpan(Struct, frozen=True):
-    """The market data of a series that the model was trained on, from `first` to `last` session, and its SHA-256."""
+    """The market data of a series on which the model was trained, from session `first` to `last`, and the data's
+    SHA-256.
+    """
 
     series: str
     first: date
@@ -51,12 +55,12 @@ class SessionResult(Struct, frozen=True):
 
 
 class Card(Struct, frozen=True):
-    """A model's training and inputs. `features` are the market features, in the order of an observation.
+    """A model's training and inputs. `features` are the market features, in the order in which an observation has them.
 
-    `timeframe` is that of the bars at whose close it decides. A `recurrent` model remembers the session since its open.
-    `settings` are those of its training, `seeds` all that were trained, `trials` how many configurations were tried,
-    and `results` its returns in sessions that it wasn't trained on, oldest first. `program` is the version of tradebot
-    that made it.
+    The model decides at the close of each bar of `timeframe`. A `recurrent` model remembers the session since its open.
+    `settings` are its training settings, `seeds` all seeds that were trained, `trials` how many configurations were
+    tried, and `results` its returns in sessions on which it wasn't trained, oldest first. `program` is the version of
+    tradebot that made it.
     """
 
     format: int
@@ -76,7 +80,7 @@ class Card(Struct, frozen=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names of its features."""
+        """Return the names of the model's features."""
         return tuple(used.name for used in self.features)
 
     @property
@@ -86,16 +90,16 @@ class Card(Struct, frozen=True):
 
 
 class Scaling(Struct, frozen=True):
-    """The mean and deviation of each market feature in the training period, in the order of the card."""
+    """The mean and standard deviation of each market feature in the training period, in the order of the card."""
 
     means: tuple[float, ...]
     deviations: tuple[float, ...]
 
 
 class Probe(Struct, frozen=True):
-    """Observations, and the model's outputs for them where it was trained.
+    """Observations, and the model's outputs for them as computed where it was trained.
 
-    `memories` are a recurrent model's memories at each; empty for others.
+    `memories` has a recurrent model's memory for each observation; it is empty for other models.
     """
 
     observations: tuple[tuple[float, ...], ...]
@@ -153,7 +157,7 @@ def _of_probe(card: Card, probe: Probe) -> Iterator[str]:
 
 
 def other_features(card: Card, names: Mapping[str, int]) -> Sequence[str]:
-    """Return the card's features that aren't available in their version, and the difference."""
+    """Return the card's features that aren't available in the version it needs, each with the difference."""
     return [
         f"{used.name} version {used.version}" + (f", and here is {names[used.name]}" if used.name in names else "")
         for used in card.features

@@ -1,4 +1,4 @@
-"""Decisions by which a policy says who acts, and why its models don't.
+"""Build the decisions by which a policy reports which models act, and why they don't if a fallback acts.
 
 Fast commands read them in records.
 """
@@ -18,12 +18,12 @@ LONGEST = 200
 def passing_decision(
     about: str, reason: Reason | None, observed: Number | str, limit: Number | str | None = None
 ) -> Decision:
-    """Return a decision that refuses nothing, because having no position is a valid answer."""
+    """Return a decision that passes, because having no position is a valid answer."""
     return Decision(Gate.STRATEGY, Verdict.PASS, reason, observed, limit, about=about)
 
 
 def refusal(reason: Reason, observed: Number | str, limit: Number | str | None = None) -> Decision:
-    """Return the decision that no model acts."""
+    """Return the decision that no model may act."""
     text = observed[:LONGEST] if isinstance(observed, str) else observed
     return Decision(Gate.STRATEGY, Verdict.FAIL, reason, text, limit, about=MODEL)
 

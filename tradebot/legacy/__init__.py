@@ -1,1 +1,1 @@
-"""The strategy of the profile `legacy`: it scores as the previous bot did. Nothing else imports it."""
+"""Provide the strategy of the profile `legacy`, which scores as the previous bot did. Nothing else imports it."""

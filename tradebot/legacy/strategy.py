@@ -1,8 +1,8 @@
-"""Score as the previous bot did, so that the two can be compared; nothing here should be imitated.
+"""Score as the previous bot did, so that both can be compared; nothing here should be imitated.
 
 The score is a magnitude from 0 to 8: the sum of 21 rows, times freshness. Its faults are kept on purpose, among them
-rows that reward absent data, a tide whose ratio leaves 0 to 1, and a size that depends on binary rounding.
-docs/STRATEGY.md compares it with the signed score. The formulas are from its scorer of December 2025.
+rows that reward absent data, a tide ratio that can leave the range 0 to 1, and a size that depends on binary rounding.
+docs/STRATEGY.md compares it with the signed score. The formulas are from that bot's scorer of December 2025.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ _SUMMED_TO_4_PLACES = frozenset({"congress", "shorts_squeeze", "institutional", 
 
 
 class LegacyInputs(Struct, frozen=True):
-    """The inputs of the earlier score, with the defaults of absent records.
+    """The inputs of the earlier score; absent records have the earlier bot's defaults.
 
     Directions are +1, -1 or 0. Premiums and values are in USD, fails in shares, short interest in percent of the float.
     """
@@ -100,7 +100,7 @@ class LegacyScore(Struct, frozen=True):
         return round(self.unrounded, 3)
 
     def quantity(self, base: int) -> int:
-        """Return the quantity scaled from a base quantity: truncated, and limited to between 0.6 and 1.4 times."""
+        """Return the quantity: a base quantity times the sizing factor, which is between 0.6 and 1.4, truncated."""
         return max(int(base * 0.6), min(int(base * (1 + self.sizing_overlay)), int(base * 1.4)))
 
 
@@ -113,7 +113,7 @@ def score(read: LegacyInputs) -> LegacyScore:
 
 
 def tide_of(ticks: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return the sums of net call premium and of net put premium (unsigned) in USD, for the market tide.
+    """Return the sums, in USD, of net call premium and of the absolute net put premium, for the market tide.
 
     `ticks` are oldest first. Like the earlier bot, this reads only the first five.
     """
@@ -296,9 +296,9 @@ _FADES_IN_MINUTES = 45.0
 
 
 class LegacyStrategy(FlowStrategy):
-    """Replaces the flow strategy, with its settings.
+    """Replaces the flow strategy and uses its settings.
 
-    The weights only determine which facts are fetched; those of the rows are in the score.
+    The weights in the settings only determine which facts are fetched; the score has fixed weights for its rows.
     """
 
     def _wants(self, view: StrategyView) -> list[Open]:

@@ -186,7 +186,7 @@ class IntentRow(NamedTuple):
 
 
 class StoredOrder(NamedTuple):
-    """An order as last reported, with its promise if it is our own order or a leg of one."""
+    """An order as last reported; `was_promised` is True for our own order or a leg of one."""
 
     order: Order
     applied_at: datetime
