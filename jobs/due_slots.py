@@ -150,7 +150,7 @@ class SlotTracker:
         return won
 
     def record(self, missed: MissedSlot, now: datetime, mode: str) -> CycleRecord | None:
-        """Return the record of a missed entry slot, for `why-no-orders`; None for any other slot.
+        """Return the record of a missed entry slot, for `why-no-orders`; None for a slot of another job.
 
         A slot of an earlier session needs no record, because its claim already counts it.
         """

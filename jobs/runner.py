@@ -123,8 +123,8 @@ class Comparing(Looking, Protocol):
 class Runner:
     """Runs what is due at each tick, one pass after another, in one thread: one lane of `serve`, or all lanes.
 
-    Its jobs are those of its slot tracker. `facts` and `exits` are the lanes for which entries wait, if these lanes
-    have their own threads.
+    It runs the jobs of its slot tracker. `facts` and `exits` are the lanes for which entries wait, if these lanes have
+    their own threads.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class Runner:
         return True
 
     def meanwhile(self, moments: Iterator[datetime]) -> None:
-        """In lock-step, let the duration of a request pass: `moments` advances time and yields when a job is due.
+        """In lock-step, let the duration of a request pass: `moments` advances time and yields whenever a job is due.
 
         While facts are being fetched, any other due work runs. A pass that trades yields to exits instead, at its next
         request.

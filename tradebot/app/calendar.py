@@ -234,7 +234,7 @@ def _change_details(change: CalendarChange, venue: Capabilities) -> Mapping[str,
 
 
 def sessions(calendar: Calendar, venue: Venue, first: date, last: date) -> Sequence[Session]:
-    """Return the sessions between two dates, inclusive: the stored ones, or the venue's if some may be missing.
+    """Return the sessions between two dates, inclusive: the stored sessions, or the venue's if some may be missing.
 
     Two consecutive weekdays without a session count as a gap, because holidays rarely come in pairs.
     """

@@ -117,7 +117,7 @@ def load_for(
 ) -> Loaded:
     """Return a folder's settings; raise OperatorError if their mode differs from the folder's.
 
-    `values` replace those of the user's file.
+    `values` replace values of the user's file.
     """
     file = user_file(options, folder.path, environ)
     refuse_other_mode(folder, environ, None if values is not None else file)

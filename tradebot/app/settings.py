@@ -58,7 +58,7 @@ OF_FLOW = ("strategies.flow.weights", "strategies.flow.min_families")
 
 
 class Settings(Sections):
-    """The complete configuration, with each value checked alone and against the others."""
+    """The complete configuration, with each value checked alone and against the other values."""
 
     @model_validator(mode="after")
     def _relations(self, info: ValidationInfo) -> "Settings":
@@ -114,7 +114,7 @@ def load(
 
     Raise OperatorError naming the value, its source and the nearest valid name. With the purpose PLANNING, flow that
     can't be fetched in time isn't an error. `verb` names the shipped file with that verb's own defaults. `values`
-    replace those of the user's file. `run` has the options with which a folder was created, and their location.
+    replace values of the user's file. `run` has the options with which a folder was created, and their location.
     """
     base = load_yaml(shipped_path("base.yaml"), shipped=True)
     user = dict(values) if values is not None else load_yaml(user_file) if user_file else {}

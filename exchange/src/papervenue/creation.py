@@ -224,7 +224,7 @@ def _own_calendars(spec: MarketSpec, market: Calendar) -> dict[str, Any]:
 
 
 def discard(state_dir: Path) -> None:
-    """Remove the files that `build` wrote, and those that a server added without ever answering."""
+    """Remove the files that `build` wrote, and the files of a server that never answered a request."""
     for name in (MARKET_FILE, LOG_FILE, SNAPSHOT_FILE, ACCOUNTS_FILE, BARS_FILE, DAYS_FILE, ACTIONS_FILE, LOCK_FILE):
         (state_dir / name).unlink(missing_ok=True)
     if (state_dir / CAPTURES_FOLDER).is_dir():

@@ -138,7 +138,7 @@ class Exchange:
             listener.publish(what)
 
     def set_pace(self, pace: Pace) -> None:
-        """Change the pace of time. If time stands still, the log records exactly when."""
+        """Change the pace of time. If the new pace is a standstill, the log records its exact time."""
         self.catch_up()
         if pace == self.clock.pace:
             return
@@ -211,7 +211,7 @@ class Exchange:
             self._reserved_us = parse_time(event["until"])
 
     def execute(self, command: Command) -> Answer:
-        """Run a command at the engine's time, which may be that of a replay."""
+        """Run a command at the engine's time, which during a replay is the recorded time."""
         self._line(self.engine.now_us, REQUEST, command._asdict())
         return self.faults.deliver(command)
 

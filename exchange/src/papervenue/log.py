@@ -78,7 +78,7 @@ class Log:
                 self._mark(len(line))
 
     def add(self, line: bytes) -> None:
-        """Add a line, to be written with the other waiting ones."""
+        """Add a line, which is written with the next batch."""
         self.pending.append(line)
 
     def write(self) -> None:

@@ -44,7 +44,7 @@ _AGAIN = "try again; a busy machine may need longer"
 class Endpoint(NamedTuple):
     """The address of an exchange; `detached` means that it was started in the background on demand.
 
-    `ports` are those of the APIs with separate sockets, by name, such as `tws`.
+    `ports` has the port of each API with a separate socket, by name, such as `tws`.
     """
 
     url: str

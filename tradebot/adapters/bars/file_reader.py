@@ -137,7 +137,9 @@ class FilesRead(Struct):
         return sorted(self.bars[symbol].values())
 
     def first_bars(self, most: int) -> list[BarRead]:
-        """Return up to `most` bars: the first symbol's oldest ones, then the next symbols' if the first has fewer."""
+        """Return up to `most` bars: the first symbol's oldest bars, then the next symbols' bars if the first has
+        fewer.
+        """
         bars = ((symbol, bar) for symbol in self.bars for bar in self.of(symbol)[:most])
         return [self._as_read(symbol, bar) for symbol, bar in islice(bars, most)]
 

@@ -1,4 +1,4 @@
-"""Build series from raw bars: select closed ones, merge minutes, and adjust for splits and dividends.
+"""Build series from raw bars: select closed bars, merge minutes, and adjust for splits and dividends.
 
 Nothing here does I/O or looks ahead: a series has only bars that had ended and actions that were in force. Adjusted
 bars are raw bars times the factors of splits and dividends, as CRSP defines them; there is no adjustment for spin-offs.

@@ -151,7 +151,7 @@ class ChatStore(CacheStore):
             self._database.execute("DELETE FROM buttons")
 
     def offset(self, now: datetime) -> int | None:
-        """Return the number of the next update to request; None if any will do."""
+        """Return the number of the next update to request; None if there is no record, so any update will do."""
         with self._guard(ValueError, TypeError):
             text = self.recall("offset")
             if text is None:

@@ -73,7 +73,7 @@ class KeptQuota:
     It allows bursts and a long-run rate within the quota; a source without a quota has None. In both cases the source's
     replies correct the count. `now` returns trading time. With a file, other and later processes continue from the
     stored state. If the state is unknown, the minute starts with no requests left. If the file can't be written, each
-    process applies the quota by itself.
+    process applies the quota separately.
     """
 
     def __init__(

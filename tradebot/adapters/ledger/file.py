@@ -55,7 +55,7 @@ class AccountRows:
     def delete(self, table: str, which: str = "", values: Sequence[Any] = ()) -> None:
         """Delete the account's rows that `which` selects, inside `write`, and subtract them from the row count.
 
-        A row deleted in any other way counts as lost. `which` begins with AND; empty deletes all.
+        A row that is deleted in another way counts as lost. `which` begins with AND; empty deletes all.
         """
         gone = self.execute(f"DELETE FROM {table} WHERE account = ? {which}", (self.account_number, *values))  # noqa: S608 - our own names
         self.execute(ledger_sums.UNCOUNT, (gone, self.account_number))

@@ -274,7 +274,7 @@ class SlotScores:
         self._scores: dict[tuple[str, str], list[Scored]] = {}
 
     def add(self, cycle: CycleRecord) -> None:
-        """Add a pass's scores, replacing those of earlier passes of its slot."""
+        """Add a pass's scores, replacing the scores of earlier passes of its slot."""
         key = cycle.session, cycle.slot
         before = self._slots.get(key)
         if before is not None and before.at > cycle.at:
@@ -308,7 +308,7 @@ class SlotScores:
     def of(
         self, pairs: Collection[tuple[str, str]], since: datetime, now: datetime
     ) -> Mapping[tuple[str, str], Sequence[Scored]]:
-        """Return the scores of strategies' symbols in a period, oldest first; symbols without any are left out."""
+        """Return the scores of strategies' symbols in a period, oldest first; symbols without scores are left out."""
         newest = bisect_right(self._times, now)
         since = max(since, self._times[newest - MOST_SLOTS]) if newest > MOST_SLOTS else since
         by_key = {}

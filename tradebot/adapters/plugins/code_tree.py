@@ -27,8 +27,8 @@ class NameOrigin(NamedTuple):
 
 
 class Module(NamedTuple):
-    """A module's hashed syntax tree without its imports, and its imports in order: those it uses, and those it
-    re-exports.
+    """A module's hashed syntax tree without its imports, and its imports in order: the imports that it uses, and the
+    imports that it re-exports.
 
     A name that is only re-exported, or only used in quoted types, is hashed as a name, unless it is a module.
     """

@@ -153,7 +153,7 @@ class Start(Struct, frozen=True):
     """The first message to a plug-in's keeper; `section` is the strategy's configured name, `name` the installed
     plug-in's.
 
-    The plug-in can't access the paths in `private`; `files` has those that its section declares.
+    The plug-in can't access the paths in `private`; `files` has the files that its section declares.
     """
 
     section: str

@@ -46,7 +46,8 @@ def hold(
 
     `books` returns the folder's books if they are open, and is called again at the end, because a first pass opens
     them. `first` runs under the lock before the check; if it finds damage, the check gives the details. `ahead`,
-    `gives_way` and `wait_s` are those of `state_locks.hold`. Raise OperatorError for a finished backtest's folder.
+    `gives_way` and `wait_s` mean the same as in `state_locks.hold`. Raise OperatorError for a finished backtest's
+    folder.
     """
     with state_locks.hold(trading(folder).path, verb, wait_s, ahead=ahead, gives_way=gives_way):
         require_own(folder)

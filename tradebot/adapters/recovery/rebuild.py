@@ -76,7 +76,7 @@ def rebuild(
     only: Path | None = None,
     keep: Callable[[Rebuilt], None] = lambda _: None,
 ) -> Rebuilt:
-    """Build new books, move the old ones to the quarantine, and put the new ones in their place.
+    """Build new books, move the old ones to the quarantine, and then install the new books.
 
     `on` is the machine's time, for naming the quarantine folder; `only`, if set, is the only folder to take books from.
     `keep` gets the new books before they are put in place, so that their doubts survive a kill. The caller has the pass

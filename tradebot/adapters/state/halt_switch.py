@@ -106,7 +106,7 @@ def left_aside(folder: Path) -> tuple[Path, ...]:
 
 
 def newer_halt() -> OperatorError:
-    """Return the error for a halt that arrived after the one that the user wanted to end."""
+    """Return the error for a halt that arrived after the halt that the user wanted to end."""
     return OperatorError(
         "a newer halt arrived while this one was being ended, and it stays in force",
         "tradebot status shows who set it; then run tradebot unhalt",

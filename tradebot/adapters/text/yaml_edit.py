@@ -3,9 +3,9 @@
 The parser's own marks say where a value is. The changed text is parsed again and must mean exactly the intended values;
 otherwise the edit is refused, so an unusually written text is never damaged.
 
-ruamel.yaml was tried in place of this and of PyYAML. It rewrites the whole text: reading and writing the shipped
-base.yaml without any change altered 210 of its lines (nulls, flow lists, wrapped lines), and reading it took 1.25 times
-as long. People compare and review this file, so changing one value must change one line.
+ruamel.yaml was tried as a replacement for this module and PyYAML. It rewrites the whole text: reading and writing the
+shipped base.yaml without any change altered 210 of its lines (nulls, flow lists, wrapped lines), and reading it took
+1.25 times as long. People compare and review this file, so changing one value must change one line.
 """
 
 from collections.abc import Mapping, Sequence

@@ -83,7 +83,7 @@ class LockStepClock:
             return None
 
     def sleep(self, seconds: float) -> EngineStatus:
-        """Advance engine time by this much, without waiting in real time."""
+        """Advance engine time by this many seconds, without waiting in real time."""
         return self._tick({"seconds": seconds})
 
     def status(self) -> EngineStatus:
@@ -244,8 +244,8 @@ class Engine(Protocol):
 class EngineTime:
     """The embedded exchange's time, advanced from one due slot to the next; it stands still while a pass is running.
 
-    `share_s` is how much engine time passes per tick. Raise OperatorError while the exchange's clock runs by itself,
-    because then nobody else may advance it.
+    `share_s` is how much engine time passes per tick. Raise OperatorError while the exchange's clock runs
+    automatically, because then nobody else may advance it.
     """
 
     def __init__(
@@ -270,7 +270,7 @@ class EngineTime:
         return self._status.now
 
     def rest(self) -> None:
-        """Record that no work is left: engine time stands still until the next work."""
+        """Record that no work is left: engine time stands still until there is more work."""
 
     def pause(self) -> None:
         """Return None: engine time stands still between checks."""

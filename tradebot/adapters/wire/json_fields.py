@@ -1,4 +1,4 @@
-"""Read foreign JSON field by field: use the readable values, and refuse the others, naming each field."""
+"""Read foreign JSON field by field: use readable values, and refuse each unreadable value, naming its field."""
 
 import re
 from collections import Counter

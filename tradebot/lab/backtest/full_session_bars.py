@@ -128,7 +128,7 @@ class _Ahead:
         last: datetime,
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
-        """Yield the bars of each symbol that begin in a span, one symbol after the other."""
+        """Yield the bars of each symbol that begin in a time range, one symbol after another."""
         assert price is PriceKind.TRADE, "only bars of trades are foreseen"
         span_us, first_us, last_us = WIDTHS[timeframe] // MICROSECOND, from_datetime(first), from_datetime(last)
         for symbol in symbols:

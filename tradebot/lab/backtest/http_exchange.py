@@ -286,7 +286,7 @@ class ChartedBars:
         last: datetime,
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
-        """Yield the bars of each symbol that begin in a range, one symbol after the other."""
+        """Yield the bars of each symbol that begin in a time range, one symbol after another."""
         span_us = read_routes.RESOLUTIONS[RESOLUTIONS[timeframe]]
         for symbol in symbols:
             candles = self._charts.between(symbol, price.value, span_us, from_datetime(first), from_datetime(last))

@@ -251,7 +251,7 @@ def moments(run: BacktestRun) -> tuple[datetime, ...]:
 
 
 def spread(moments: Sequence[datetime], count: int) -> Sequence[datetime]:
-    """Select times spread as evenly as possible, including the last one; all of them if there are few."""
+    """Select times spread as evenly as possible, including the last one; return all times if there are few."""
     if count >= len(moments):
         return moments
     return [moments[(index + 1) * len(moments) // count - 1] for index in range(count)]
@@ -260,7 +260,7 @@ def spread(moments: Sequence[datetime], count: int) -> Sequence[datetime]:
 def check(
     run: BacktestRun, market: OpenedMarket, strategies: Strategies, cuts: int, watch: Callable[[int, int], None]
 ) -> LookaheadResult:
-    """Compare a run with runs of a cut market, up to the first time with a difference.
+    """Compare a run with reruns on cut-off markets, up to the first difference.
 
     The run has to be complete, with every decision recorded.
     """
@@ -369,7 +369,7 @@ def reaching(settings: Settings, first: date) -> Iterator[tuple[str, str, date]]
 
 
 def last_date(file: Path) -> date | None:
-    """Return the last date in a file's text; None without one, or if it can't be read."""
+    """Return the last date in a file's text; None if there is no date, or the file can't be read."""
     last, before = None, b""
     try:
         with file.open("rb") as opened:

@@ -316,7 +316,7 @@ class EngineVenue:
         return order_of(order) if order else None
 
     def legs(self, venue_id: str) -> Sequence[Order]:
-        """Return the legs of the order with the venue's id, open or ended; none if there is no such order."""
+        """Return the legs of the order with the venue's id, open or ended; empty if there is no such order."""
         order = self._account.orders.get(venue_id.lower())
         return tuple(order_of(leg, order.id) for leg in order.legs) if order else ()
 

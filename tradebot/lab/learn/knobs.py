@@ -402,8 +402,8 @@ def _times_text(part: TimePart, start: Edge, end: Edge) -> str:
 
 
 def without(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> Other:
-    """Return another value of a setting with which the trades `left_out` wouldn't have been made, and what each
-    omission saves.
+    """Return another value of a setting with which the trades `left_out` wouldn't have been made, and what leaving out
+    each trade saves.
 
     Both sequences are in the same order.
     """

@@ -249,7 +249,7 @@ class Environment:
         self.close()
 
     def reset(self, seed: int | None = None) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode, up to the first decision; a `seed` is that of the market, if it is a generated one.
+        """Begin an episode, up to the first decision; a `seed` is for the market, if it is generated.
 
         Raise NoDecisionError if the market ends before there is a decision.
         """

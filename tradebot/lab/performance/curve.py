@@ -60,7 +60,7 @@ class Rates(NamedTuple):
     borrowing_yearly: float | None = None
 
     def on(self, day: date) -> float:
-        """Return the yearly rate on a day; days before the first known rate get the first one."""
+        """Return the annual rate on a day; days before the first known rate get the first one."""
         if not self.dated:
             return self.cash_yearly
         return self.dated[max(bisect_right(self.dated, day, key=attrgetter("day")) - 1, 0)].yearly
@@ -167,7 +167,7 @@ def years(path: Path, rows: "pd.DataFrame") -> tuple[Year, ...]:
 
 
 def compound(returns: "pd.Series[float]") -> float | None:
-    """Return the compounded growth of the known returns, or None without any."""
+    """Return the compounded growth of the known returns, or None if no return is known."""
     factors = returns.dropna().tolist()
     return total_return(factors) if factors else None
 

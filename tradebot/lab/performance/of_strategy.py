@@ -37,8 +37,8 @@ def own_results(
 ) -> OwnResults:
     """Return a strategy's results in the sessions since a time; a session counts if its end was recorded.
 
-    `sessions` are those of the exchange since before the books, oldest first. `share` returns the strategy's share of
-    the account's equity on a given day. Payments between two sessions count in the later one.
+    `sessions` are the exchange's sessions, oldest first, starting before the books were opened. `share` returns the
+    strategy's share of the account's equity on a given day. Payments between two sessions count in the later one.
     """
     own_breakdown, recorded_sessions = breakdown(history), {end.session for end in history.ends}
     days = [end.day for end in own_breakdown.ends]

@@ -51,7 +51,7 @@ class Figure(Struct, frozen=True):
 
     `name` is for programs and `label` for people. The value comes from `observations` of a kind (`of`: returns, trades,
     wins and losses); it is None if there are fewer than `needed`, or if it is undefined, and then `note` says why.
-    `low` and `high` bound its 95% interval; None without one.
+    `low` and `high` bound its 95% interval; None without an interval.
     """
 
     name: str
@@ -74,9 +74,9 @@ class CurvePoint(Struct, frozen=True):
     """The account at the end of a session, or at the opening of its books (`is_start`), with comparisons.
 
     `transfers_usd` were moved in (positive) or out since the previous point. The indexes begin at 1 and show growth
-    without transfers: `index` is the account's, `benchmark` the benchmark's, `benchmark_leveled` that of a mix of
-    benchmark and cash at the account's exposure in each session, and `cash` that of cash. They are None where unknown.
-    `drawdown` is how far the account is below its highest index so far, as a fraction from -1 to 0.
+    without transfers: `index` is the account's, `benchmark` the benchmark's, `benchmark_leveled` the index of a mix of
+    benchmark and cash at the account's exposure in each session, and `cash` the index of cash. They are None where
+    unknown. `drawdown` is how far the account is below its highest index so far, as a fraction from -1 to 0.
     """
 
     session: date

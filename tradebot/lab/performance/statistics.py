@@ -97,7 +97,8 @@ def sharpe_error(of: Shape) -> float:
 
     It is sqrt((1 - skewness SR + (kurtosis - 1) / 4 SR²) / (n - 1)): Mertens, "Comments on variance of the IID
     estimator in Lo (2002)", 2002; Bailey and López de Prado, "The Sharpe Ratio Efficient Frontier", Journal of Risk 15,
-    2012. With normal returns it is that of Lo, "The Statistics of Sharpe Ratios", Financial Analysts Journal 58, 2002.
+    2012. With normal returns it equals the standard error of Lo, "The Statistics of Sharpe Ratios", Financial Analysts
+    Journal 58, 2002.
     """
     return sqrt(_spread(of) / (of.observations - 1))
 

@@ -59,9 +59,10 @@ class TrackRecord(Struct, frozen=True, dict=True):
     `returns` are the returns of its allotment in each session, oldest first, after costs, and `here` is how many of
     these sessions came after it reached its present rung. `trades` are each closed trade's return on its stake. `costs`
     is the share of all costs in these returns. `trials` is how many combinations of code and settings were ever tried.
-    `champion` are the returns of the strategy that it would replace, in the same sessions, and `champion_trades` those
-    of its trades; None without one. `policy` has the results of a learned policy, or why they can't be judged; it is
-    None for any other strategy. `replays` says by how much its paper sessions differed from their replays.
+    `champion` are the returns of the strategy that it would replace, in the same sessions, and `champion_trades` the
+    returns of its trades; None without a champion. `policy` has the results of a learned policy, or why they can't be
+    judged; it is None for any other strategy. `replays` says by how much its paper sessions differed from their
+    replays.
     """
 
     traded: frozenset[PaperRecord]

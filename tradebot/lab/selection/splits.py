@@ -1,4 +1,4 @@
-"""Split sessions into those for choosing among trials and those for judging, and keep the two apart.
+"""Split sessions into sessions for choosing among trials and sessions for judging, and keep the two apart.
 
 Purging and embargo are from López de Prado, Advances in Financial Machine Learning, 2018, chapters 7 and 12: sessions
 for choosing are dropped if a position opened in them could last into a judged session, and the same number after it.

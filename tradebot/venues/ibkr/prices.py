@@ -152,7 +152,9 @@ def _day(text: str) -> date:
 
 
 async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple[datetime, Mapping[str, Ticks]]:
-    """Return the venue's time and the streamed ticks of each contract; wait briefly for newly requested ones."""
+    """Return the venue's time and each contract's streamed ticks; wait briefly for contracts that were just
+    requested.
+    """
     for symbol in symbols:
         if symbol not in line.quoted and (details := await details_of(line, symbol)) is not None:
             await line.room()

@@ -274,7 +274,7 @@ class KrakenReader:
         return [order for order in ended if order.submitted_at is not None and order.submitted_at >= since]
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
-        """Return the orders in these symbols, newest first, except those that an unreadable row may be about."""
+        """Return the orders in these symbols, newest first, except orders that an unreadable row may be about."""
         listed = self._open()
         history = self._pages.past(now=listed.at)
         every = {**history.orders, **listed.orders}

@@ -92,10 +92,11 @@ class Watchlist:
 
 
 class Activity(NamedTuple):
-    """Something other than a fill that changes an account; amounts in USD, signed as the account sees them.
+    """A change of an account other than a fill; amounts in USD are positive if they benefit the account.
 
     `kind` and `sub_type` are Alpaca's terms, such as DIV, SPLIT, NC, JNLC or FEE; `qty` is shares, `price` and
-    `per_share` USD. It gets its id and time when it is booked. `about` is the id of the fill whose fee it is.
+    `per_share` USD. It gets its id and time when it is booked. For a fee, `about` is the id of the fill that it is
+    charged for.
     """
 
     kind: str

@@ -238,7 +238,7 @@ _OTHERS = {"close": "ends"}
 
 
 class Candidate(NamedTuple):
-    """An order that a bar fills at a price, with its rank among the others."""
+    """An order that a bar fills at a price, with its rank among the bar's other candidates."""
 
     priority: Priority
     sequence: int

@@ -123,7 +123,7 @@ class FillModel:
         return max(offered - slip, 1 if limit is None else limit)
 
     def room(self, order: Order, bar: Bar, remaining: Decimal) -> Decimal:
-        """Return how many shares of a bar an order may take when this much of the volume share is left."""
+        """Return how many shares of a bar an order may take; `remaining` is what is left of the bar's volume share."""
         waits = order.stop is not None or order.request.time_in_force == "cls"
         if not self._whole_at_open or not bar.volume or waits:
             return remaining

@@ -1,10 +1,10 @@
 """Implement the life of an order: booked, at the market, filled, ended. Every step is logged.
 
-Orders may be in groups: an order brings legs, and an event in one order affects the others.
+Orders may be in groups: an order brings legs, and an event of one order affects the other orders of its group.
 
 - bracket: an entry with a take-profit and a stop-loss; oto: an entry with one of them; oco: a take-profit that is
-itself the first order, with a stop-loss as its leg. Legs are held until the entry is completely filled; those of an oco
-reach the market with it.
+  itself the first order, with a stop-loss as its leg. Legs are held until the entry is completely filled; the legs of
+  an oco reach the market with it.
 - An attached order is held until its parent's first fill, and then works for the quantity that the parent has filled.
 - A fill of one exit reduces the other to the shares that the first has left; if none are left, it is canceled.
 - If one member is canceled or rejected, all open members are canceled. All of them expire at the end of their day.
@@ -81,7 +81,7 @@ def _group(order: Order) -> list[Order]:
 def current_request(order: Order, request: OrderRequest) -> OrderRequest:
     """Return the request that would create an order's group as it is now, with `request` in place of the order's own.
 
-    Prices are those of the open exits, not the original ones.
+    It has the current prices of the open exits, not the original prices.
     """
     first = order.parent or order
     first_request = request if order is first else first.request

@@ -68,9 +68,9 @@ class OrderRequest(NamedTuple):
     """A well-formed order request: exactly one of qty (shares) and notional (USD); side is 1 to buy and -1 to sell.
 
     `trail_percent` is in percent, as Alpaca counts it: 1 is a hundredth of the price. A `post_only` limit never takes
-    liquidity. A stop acts on the price that `trigger` names: that of the last trade, or the mark. `label` is the API's
-    own id of the order. A fill cancels the other orders of its `oca_group`, or with an `oca_type` other than 1 makes
-    them smaller.
+    liquidity. A stop acts on the price that `trigger` names: the last trade's price, or the mark. `label` is the API's
+    own id of the order. A fill cancels the other orders of its `oca_group`, or with an `oca_type` other than 1 reduces
+    them.
     """
 
     symbol: str

@@ -9,8 +9,8 @@ second. The exchange's own page may change things, and has a key for it that no 
 Two HTTP rules are enforced before routing: where a request ends, and which host it is for. Source: RFC 9112, sections
 6.3 (two lengths) and 3.2.2 (the absolute form of a target).
 
-The kernel or a token shows whether a control request comes from the user who runs this exchange. The account of any
-other request is that of its key and secret.
+The kernel or a token shows whether a control request comes from the user who runs this exchange. For any other request,
+key and secret determine the account.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ _DEFAULT_LIMIT, _MOST_ACTIONS = 100, 1000
 
 
 def corporate_actions(market: Market, now_us: Callable[[], int]) -> Handler:
-    """Return the handler for a market's actions."""
+    """Return the handler for requests for a market's corporate actions."""
 
     def answer(call: Call) -> Reply:
         params, now = params_of(call), now_us()

@@ -97,7 +97,7 @@ LEFT_OUT: tuple[LeftOut, ...] = (
 
 
 def left_out_routes(engine: Engine, table: Iterable[LeftOut] = LEFT_OUT) -> list[Route]:
-    """Return the routes of a table; if a path requires a key, a caller without one gets that error first."""
+    """Return the routes of a table; if a path requires a key, a caller without a valid key gets that error first."""
     return [route(row.path, **dict.fromkeys(row.methods, _refusing(row, engine))) for row in table]
 
 

@@ -43,9 +43,9 @@ PARTS = ("name", "when", "what")
 
 
 class When(NamedTuple):
-    """The conditions of a rule; an empty tuple matches anything.
+    """The conditions of a rule; an empty tuple matches every request.
 
-    Counts start at 1 and include only requests that meet all the other conditions.
+    Counts start at 1 and include only requests that meet all conditions apart from the counts.
     """
 
     request: tuple[str, ...] = ()

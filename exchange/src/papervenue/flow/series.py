@@ -71,7 +71,7 @@ class Closes(Made):
 
     @cache_newest(4 * _CLOSES_A_SYMBOL, 1)
     def realized_volatility(self, symbol: str, index: int) -> float:
-        """Return the yearly volatility of the 21 daily returns up to a finished session, as a fraction.
+        """Return the annualized volatility of the 21 daily returns up to a finished session, as a fraction.
 
         These are simple returns; the service doesn't document whether it uses log returns.
         """

@@ -1,7 +1,7 @@
 """Generate implied volatility by time to expiry, and compare it with the volatility of prices.
 
-All of it follows the daily IV rank, whose volatility is that of thirty days; a random slope, without edge, determines
-how shorter and longer expiries differ. A session shows the slope of the session before it, which is known at its open.
+All series follow the daily IV rank, which is based on 30-day volatility; a random slope, without edge, determines how
+shorter and longer expiries differ. A session shows the slope of the session before it, which is known at its open.
 
 The risk-reversal skew is the implied volatility of puts minus that of calls, a random walk without edge. A session's
 row is published with the other daily rows, after its close.

@@ -223,7 +223,9 @@ def _end_others(floor: Floor, account: Account, order: Order, qty: Decimal) -> N
 
 
 def fit(floor: Floor, account: Account, symbol: str) -> None:
-    """Shrink reduce-only orders to the quantity that the position allows, and cancel those with none."""
+    """Shrink reduce-only orders to the quantity that the position allows, and cancel orders for which nothing is
+    left.
+    """
     for order in _reducing(account, symbol):
         allowed = admission.fitting(account, order)
         if not allowed:

@@ -116,8 +116,8 @@ class BarFile(NamedTuple):
     """A file of bars whose shape has been recognized.
 
     `time_columns` are the indexes of the time columns, and `columns` those of the symbol (-1 without one) and of the
-    numbers. `symbol` is that of a file without a column for it. `daily` is True if most bars are stamped with a date or
-    a midnight; `step_s` is the shortest time between two bars.
+    numbers. `symbol` is the symbol of a file without a symbol column. `daily` is True if most bars are stamped with a
+    date or a midnight; `step_s` is the shortest time between two bars.
     """
 
     path: Path

@@ -59,11 +59,11 @@ class Shape(NamedTuple):
     """One row of the table.
 
     `time` names the column of the time: alternatives are separated by |, and a date and a time in two columns by +.
-    `values` are the columns of open, high, low, close and volume; `more` are others that tell this shape from similar
-    ones. A shape without a header has `bare`, the names of its columns. `zone` applies to times without a zone, and
-    `stamp` says whether bars are stamped with the start or end of their minute. Prices are divided by ten to the power
-    of `places`; `separator` and `decimal` are the characters that the publisher uses. `suffix` is cut from symbols.
-    `spare_volume` is a column that is used if the volume is always 0.
+    `values` are the columns of open, high, low, close and volume; `more` are further columns that distinguish this
+    shape from similar ones. A shape without a header has `bare`, the names of its columns. `zone` applies to times
+    without a zone, and `stamp` says whether bars are stamped with the start or end of their minute. Prices are divided
+    by ten to the power of `places`; `separator` and `decimal` are the characters that the publisher uses. `suffix` is
+    cut from symbols. `spare_volume` is a column that is used if the volume is always 0.
     """
 
     name: str

@@ -224,10 +224,10 @@ class Market:
     """All symbols' bars in all sessions, generated or read on first use.
 
     `past_minutes` sessions before the market's first have minute bars, and `past_days` have daily ones. Bars are raw,
-    as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now. If the market
-    `stands`, the last quote stays valid until the next bar or the close; sessions of just a few bars need this. `grids`
-    are those of instruments other than shares, and `calendars` those of symbols with different sessions; a session
-    index of such a symbol refers to its own calendar.
+    as traded, so they jump where an action takes effect. `symbols` and `known` contain what is listed now. If the
+    market `stands`, the last quote stays valid until the next bar or the close; sessions of just a few bars need this.
+    `grids` has the grids of instruments other than shares, and `calendars` the calendars of symbols with different
+    sessions; a session index of such a symbol refers to its own calendar.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ adjusted, dividends, stock_splits and capital_gains (paid out like dividends).
 
 Rebuild raw prices from prices that a vendor adjusted for dividends and splits.
 
-Vendors multiply all prices before an ex-date by (close before - dividend) / close before, and divide those before a
+Vendors multiply all prices before an ex-date by (close before - dividend) / close before, and divide prices before a
 split by its ratio; their dividends are per share as of the file's end. Go back from the newest day, with F the product
 of the later factors: in those shares, close before = adjusted close / F + dividend, and then F is multiplied by (close
 before - dividend) / close before. The product of the later ratios converts the price to shares of its own day. Source:

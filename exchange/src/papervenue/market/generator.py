@@ -343,7 +343,7 @@ _MOVES_WITHIN_DAYS = 9
 
 
 class Months:
-    """The bars of one month, derived from those of its root."""
+    """The bars of a contract month, derived from the bars of its root."""
 
     def __init__(self, root: GeneratedBars, grid: Grid, calendar: Calendar, rolls: Sequence[date]) -> None:
         instrument = grid.instrument

@@ -54,7 +54,7 @@ class Profile(NamedTuple):
 
     @property
     def implied_volatility(self) -> float:
-        """Return a yearly volatility: about sixteen times the daily volatility, for 252 sessions."""
+        """Return the annualized volatility: about sixteen times the daily volatility, for 252 sessions."""
         return self.daily_volatility * 15.9 * 1.1
 
 

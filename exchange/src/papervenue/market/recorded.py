@@ -95,9 +95,9 @@ def describe_damage(source: Source, counts: Mapping[str, int], first: Mapping[st
 
 
 def read_bars(spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Calendar] = NO_CALENDARS) -> Imported:
-    """Read the bars of a recorded market; raise MarketError if the file has none.
+    """Read the bars of a recorded market; raise MarketError if the file has none for it.
 
-    `calendars` are those of contracts that don't trade in the market's sessions.
+    `calendars` has the calendars of contracts that don't trade in the market's sessions.
     """
     assert spec.path is not None
     path, contracts = Path(spec.path), spec.venue.instruments
@@ -109,7 +109,7 @@ def read_bars(spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Cale
 
 
 def symbols_to_play(spec: MarketSpec, calendar: Calendar, heard: Collection[str], skipped: Skipped) -> tuple[str, ...]:
-    """Return the symbols to play: those requested, or all with a bar. Raise MarketError if one has none."""
+    """Return the symbols to play: the requested symbols, or all that have a bar. Raise MarketError if one has none."""
     if not heard:
         first, last = calendar.market[0].date, calendar.market[-1].date
         hint = f"the market runs from {first} to {last}; choose its start and sessions within the file"

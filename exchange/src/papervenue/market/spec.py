@@ -212,7 +212,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     """The source of a market's bars, its sessions, and how well the flow predicts them.
 
     `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and, for minutes, `bar_stamp`;
-    without `symbols` they play all symbols of the file. `prices` and `day_prices` are for daily bars. With
+    without `symbols` all symbols of the file are used. `prices` and `day_prices` are for daily bars. With
     `corporate_actions` a generated market has dividends and splits. Raises MarketError if a value is invalid. A `venue`
     other than Alpaca has instruments in place of shares. The minutes of a generated market that end after `other_us`,
     in microseconds since 1970, come from another seed. Without `trends`, a generated market of instruments has neither

@@ -74,9 +74,9 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     hour, per unit times the multiplier. A generated market begins near `level`, trades about `volume` units a day, and
     moves by `volatility`, a fraction, besides `beta` times its market; values of 0 are replaced by generated ones.
 
-    A month of futures names its `root`: its prices are those of the root's `level`, plus `carry`, a fraction a year, up
-    to its last trading, and its volume moves on to the next month before `rolls`. A `contract_fee` replaces that of the
-    venue's rules.
+    A month of futures names its `root`: its prices start from the root's `level`, plus `carry`, a fraction a year, up
+    to its last trading, and its volume moves on to the next month before `rolls`. A `contract_fee` replaces the fee in
+    the venue's rules.
     """
 
     symbol: str
@@ -295,7 +295,7 @@ class Venue(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
     faces: tuple[str, ...] = ("flow", "alpaca")
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible values, without those at their defaults."""
+        """Return the fields as JSON-compatible values, leaving out fields at their defaults."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return fields
 

@@ -333,7 +333,7 @@ def ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> lis
 
 
 def life(engine: Engine, accounts: Iterable[Account], name: str) -> dict[str, Any] | None:
-    """Return an order's events, oldest first, with those of the orders that it replaced; None if it doesn't exist.
+    """Return an order's events, oldest first, with the events of the orders that it replaced; None if it doesn't exist.
 
     `name` is its id or its client order id. Only the newest events are available.
     """

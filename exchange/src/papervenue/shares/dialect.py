@@ -144,7 +144,7 @@ class Alpaca:
         return FillModel(spec)
 
     def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
-        """Return the kinds of marks; without open orders, only those that post interest."""
+        """Return the kinds of marks; without open orders, only marks at which interest is posted."""
         if waiting:
             return _ALL
         return _WITHOUT_ORDERS if floor.costs.interest else _CLOSES
@@ -186,7 +186,9 @@ class Alpaca:
         return _in_progress(floor, session).post_us if request.extended_hours else session.close_us
 
     def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
-        """Return the price at which a bar fills an order in the session, outside of it, or in an auction."""
+        """Return the price at which a bar fills an order: in the regular session, in extended hours, or in an
+        auction.
+        """
         request, model = order.request, floor.model
         if not session.open_us <= bar.start_us < session.close_us:
             return model.bar_fill_price(order, bar) if request.extended_hours else None

@@ -80,7 +80,7 @@ def underlying(market: Market, contract: Contract) -> str | None:
 def value(market: Market, symbol: str, now_us: int) -> int | None:
     """Return the price of one share of a position, in price units: a stock's last price or an option's rough price.
 
-    The rough price is that of the derived option flow: intrinsic value plus some time value (rough_price).
+    The rough price is the same as in the derived option flow: intrinsic value plus some time value (rough_price).
     """
     contract = contract_of(symbol)
     if contract is None:

@@ -100,7 +100,7 @@ def _encode_update(update: PastUpdate) -> bytes:
 
 
 class ActivityFeed:
-    """The activities of a key's account; after a reset, those of the new account."""
+    """The activities of a key's account; after a reset, the activities of the new account."""
 
     dropped = 0
 
@@ -155,7 +155,7 @@ class ServerSent:
         exchange.moved.append(lambda from_us, to_us: self.publish(None))
 
     def routes(self) -> list[Route]:
-        """Return the routes: Alpaca's path of the trade updates, its older path, and that of the activities."""
+        """Return the routes: Alpaca's path of the trade updates, its older path, and the path of the activities."""
         exchange, updates = self._exchange, self._updates
         trades = self._answering(lambda account, window: UpdateFeed(exchange, account, updates, window))
         activities = self._answering(lambda account, window: ActivityFeed(exchange.engine, account))

@@ -79,7 +79,7 @@ class Named:
         return getattr(self._strategy, name)
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return the strategy's wants, or those of the previous slot."""
+        """Return the strategy's current wants, or the wants of its previous slot if it acts `later`."""
         if not self._later:
             return self._strategy.propose(view)
         session = view.situation.session if view.situation else None

@@ -77,7 +77,7 @@ def of_minute(bar: Bar) -> Aggregate:
 def of_past_day(bar: Bar, midnight_us: int, minutes: int) -> Aggregate:
     """Return the aggregate of a day with only a daily bar; its shares are spread over its minutes.
 
-    Its turnover is that of a single bar covering the day's prices, so that the average price is among them.
+    Its turnover is computed from a single bar with the day's prices, so that the average price is within their range.
     """
     minute = bar._replace(volume=bar.volume // minutes)
     return Aggregate(midnight_us, *bar[1:], trades=minutes * trade_count(minute), turnover=turnover(bar))

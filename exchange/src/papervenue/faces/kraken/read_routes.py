@@ -399,7 +399,7 @@ class Charts:
         self._engine = engine
 
     def candles(self, call: Call) -> Reply:
-        """Return the candles that begin in a period, oldest first; without a beginning, the newest ones."""
+        """Return the candles that begin in a period, oldest first; without a start time, the newest candles."""
         market, now_us = self._engine.market, self._engine.now_us
         kind, symbol, span_us = call.names["kind"], call.names["symbol"].upper(), RESOLUTIONS.get(call.names["span"])
         if kind not in (TRADE, MARK, SPOT) or symbol not in market.known or span_us is None:

@@ -1,7 +1,8 @@
 """Compute portfolio history: an account's equity over time, from its activities and the market's prices.
 
-Timestamps are the starts of intervals and values those at their ends, as in Alpaca's documentation. A session in steps
-ends with a timestamp at its close; a day is stamped at eight in the evening, New York. An unfinished interval ends now.
+Each timestamp is the start of an interval and each value the equity at its end, as in Alpaca's documentation. A session
+in steps ends with a timestamp at its close; a day is stamped at eight in the evening, New York. An unfinished interval
+ends now.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ class Equity:
         self._now = AccountEquity(engine.balances(account).equity, Decimal(0))
 
     def base(self) -> tuple[AccountEquity, str | None]:
-        """Return the base value and the date of its close; a new account has no such close."""
+        """Return the base value and the date of the close that it is from; a new account has no such close."""
         if not self._points:
             return self._now, None
         before = self._before(self._points[0].session)

@@ -45,7 +45,7 @@ def contract_query(fields: list[str]) -> dict[str, str]:
 
 
 class Contracts:
-    """The contracts of an exchange."""
+    """The futures contracts of an exchange, as TWS describes them."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

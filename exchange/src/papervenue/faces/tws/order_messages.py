@@ -89,7 +89,7 @@ def time_of(us: int) -> str:
 
 
 def average(grid: Grid, order: Order) -> Decimal:
-    """Return the average price of an order's fills, 0 without any."""
+    """Return the average price of an order's fills; 0 if it has no fills."""
     return order.filled_usd / order.filled_qty if order.filled_qty else Decimal(0)
 
 

@@ -116,7 +116,7 @@ class Kept:
         self._orders[order["id"]] = order
 
     def forget(self, number: int) -> bool:
-        """Remove an order and those attached to it; return False if it isn't known."""
+        """Remove an order and the orders attached to it; return False if it isn't known."""
         taken = self._orders.pop(number, None) is not None
         for child in [order for order in self._orders.values() if taken and order["parent"] == number]:
             del self._orders[child["id"]]
