@@ -82,7 +82,7 @@ def _beginning(runs: Runs) -> Iterator[str]:
 
 Once a month, the rule ranks eleven sector funds by their return over half a year, dividends included, and holds the
 strongest three at 1.25 times the equity. If none has gained, it holds a fund of long bonds. `tradebot init --profile
-rotation` sets up a bot that follows it. This page says what the rule has earned, and why nobody should expect that.
+rotation` sets up a bot that follows it. This page says what the rule has earned, and why nobody should expect the same.
 
 In short:
 
@@ -90,10 +90,10 @@ In short:
   {_percent(published.drawdown.depth, 0)}.
 * With honest assumptions it made {_percent(honest.growth)} a year from 2020 to 2024. On another session of each
   month, the same rule made anything from {_percent(min(runs.band))} to {_percent(max(runs.band))} a year.
-* Five years can't tell it from an index fund.
+* Five years can't distinguish it from an index fund.
 
 One command makes this page, from data that is not part of the project (see [the end](#make-this-page-yourself)). Every
-run takes the live bot's own road: its strategy, its gates, sizes, orders and books, on the engine of the embedded
+run uses the live bot's own code: its strategy, its gates, sizes, orders and books, on the engine of the embedded
 exchange.
 """
 
@@ -105,8 +105,8 @@ def _reproduction(runs: Runs) -> Iterator[str]:
 ## The claim, reproduced
 
 From 2020-01-02 to 2024-12-30, with {CASH:,.0f} USD. On the first session of each month it ranks and trades at that
-session's close, pays 15 bps for each trade, borrows for nothing, and its sizes follow from an account that counts each
-position at the price of its last fill. The settings are those of
+session's close, pays 15 bps for each trade, borrows free of charge, and its sizes follow from an account that counts
+each position at the price of its last fill. The settings are those of
 [config/studies/rotation_published.yaml](../config/studies/rotation_published.yaml). Halts and limits are out of the
 way, and so is the margin that a broker would ask for.
 
@@ -151,7 +151,7 @@ below starts from it. It trades {turnover(played):.1f} times its value a year, o
 interest in five years.
 
 If costs are twice as high, 10 bps for each trade and 3% above the funds rate for the loan,
-{_percent(dear.growth)} a year is left of {_percent(honest.growth)}. If it trades a session later, it makes
+{_percent(dear.growth)} a year is left of {_percent(honest.growth)}. If it trades a session later, it earns
 {_percent(later.growth)}.
 """
 
@@ -163,17 +163,17 @@ def _halts(runs: Runs) -> Iterator[str]:
     halt_days = " and ".join(f"on {halt.at.date()} ({halt.why})" for halt in halted.halts)
     why = f"""In one year of twenty, the rule fell by {_percent(-fall)} from its highest value, and in a session by
 {_percent(-session)}, by what it did from {name}. The halts of the profile are a little above that. (`report` shows
-these figures for any backtest, and the halts that fit them.) Nothing later went into them, and a year that is worse
+these figures for any backtest, and the halts that fit them.) No later data went into them, and a year that is worse
 than nineteen of twenty reaches them, as 2008 did. So they halted this run {halt_days}."""
     yield f"""\
 ## The shipped halts
 
 {fill(why, 120)}
 
-A halted bot swaps nothing, since it couldn't buy what comes next. It keeps its funds until a person ends the halt, and
+A halted bot doesn't rotate, since it couldn't buy the next funds. It keeps its funds until a person ends the halt, and
 sells them only if the rule says cash. For backtests the profile assumes that its owner accepts each halt and ends it
-five sessions later (`backtest.unhalt_after_sessions`). So the run follows the rule to its end, and makes
-{_percent(Figures.of(halted.values).growth)} a year. With `null` nobody comes, and it keeps the funds of that day. No
+five sessions later (`backtest.unhalt_after_sessions`). So the run follows the rule to its end, and earns
+{_percent(Figures.of(halted.values).growth)} a year. With `null` nobody does, and it keeps the funds of that day. No
 other run on this page halts, because the halts are out of the way.
 """
 
@@ -185,8 +185,8 @@ def _band(runs: Runs) -> Iterator[str]:
     yield f"""\
 ## Luck with the day
 
-The rule says the first session of each month. Nothing in its idea does. This is what the same rule makes a year on the
-n-th session of each month, for n from 1 to 21. In a month with fewer sessions, it trades on the last one.
+The rule says the first session of each month. Nothing in its idea requires that. This is what the same rule earns a year
+on the n-th session of each month, for n from 1 to 21. In a month with fewer sessions, it trades on the last one.
 
 | worst | lowest quarter | median | highest quarter | best | the first session, as published |
 |---|---|---|---|---|---|
@@ -255,8 +255,8 @@ def _end() -> Iterator[str]:
   so no figure here is corrected for that.
 * The prices are a vendor's, adjusted for dividends up to the day of the download. Another vendor's differ a little, and
   share counts with them. Dividends are paid on the ex-date, because the file doesn't say when they really were.
-* A day has two prices here, the open and the close. What an order would really have paid in the first minutes isn't
-  among them, so 5 bps are an assumption.
+* A day has two prices here, the open and the close. The price that an order would really have paid in the first
+  minutes isn't among them, so 5 bps is an assumption.
 * Taxes are left out. Most of these gains are short-term.
 
 ## Make this page yourself
