@@ -185,8 +185,8 @@ def _band(runs: Runs) -> Iterator[str]:
     yield f"""\
 ## Luck with the day
 
-The rule says the first session of each month. Nothing in its idea requires that. This is what the same rule earns a year
-on the n-th session of each month, for n from 1 to 21. In a month with fewer sessions, it trades on the last one.
+The rule says the first session of each month. Nothing in its idea requires that. This is what the same rule earns a
+year on the n-th session of each month, for n from 1 to 21. In a month with fewer sessions, it trades on the last one.
 
 | worst | lowest quarter | median | highest quarter | best | the first session, as published |
 |---|---|---|---|---|---|

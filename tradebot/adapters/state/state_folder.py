@@ -127,7 +127,9 @@ def option(path: Path) -> str:
 
 
 def create(path: Path, mode: str, number: str, kind: str, at: datetime, venue: str = FIRST_VENUE) -> StateFolder:
-    """Create and mark a folder for its owner only; raise OperatorError if it is a state folder or can't be created."""
+    """Create a folder that only its owner can access, and mark it; raise OperatorError if it is a state folder or can't
+    be created.
+    """
     if has_marker(path):
         raise OperatorError(f"{path} is already a state folder.", f"tradebot status {option(path)}")
     state = StateFolder(path, os.urandom(8).hex(), kind, mode, number, at.astimezone(UTC), venue)

@@ -276,7 +276,7 @@ class SpaceChecked(Struct, frozen=True):
 def check(spaced: Tryable) -> SpaceChecked:
     """Check a space before anything runs: each setting's bounds and choices, and some drawn combinations.
 
-    Raise ConfigurationError naming a value that is invalid in every combination with the others, with the reason.
+    Raise ConfigurationError, with the reason, for a value that is invalid in every drawn combination.
     """
     space = spaced.space
     for name in space.settings:

@@ -159,7 +159,7 @@ class Connection:
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def close(self) -> None:
-        """Close the connection after sending what was written, complete or not."""
+        """Close the connection after sending everything written so far, even if the response is incomplete."""
         self._record()
         if self._protocol is not None:
             self._protocol.transport.close()

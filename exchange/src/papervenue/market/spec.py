@@ -180,7 +180,7 @@ class MarketError(ValueError):
 
 
 class Reading(NamedTuple):
-    """How to read a file of bars where the file is ambiguous or wrong; None means as the file shows.
+    """How to read a file of bars if the file is ambiguous or wrong; None means to follow the file.
 
     `shape` is a name of the table in `bar_shapes`, `zone` applies to times without a zone, `decimal` is point or comma,
     and `symbol` is for a file without a symbol column.
