@@ -256,7 +256,7 @@ def _looser(field: FieldInfo) -> int:
 
 @cache
 def scale_of(model: type[Frozen], name: str) -> Scale:
-    """Return the numbers that a field can be set to."""
+    """Return the numbers to which a field can be set."""
     field = model.model_fields[name]
     least, most, above = Decimal(0), Decimal(10) ** 8, False
     for mark in _marks(field):

@@ -104,7 +104,7 @@ class Exchange:
         self._recover(snapshot.state if snapshot and self.log.known_lines else None)
 
     def run(self, command: Command) -> Answer:
-        """Run a command at the current time and return its response; its lines wait for the next commit."""
+        """Run a command at the current time and return its response; its log lines wait for the next commit."""
         self.catch_up()
         before_us = self.engine.now_us
         answer = self.execute(command)

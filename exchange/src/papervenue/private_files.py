@@ -28,7 +28,7 @@ def write_own(path: Path, content: bytes) -> None:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a file's content atomically, so that a reader sees either the old or the new one."""
+    """Replace a file's content atomically, so that a reader sees either the old or the new content."""
     # The name can't be guessed; if it exists all the same, the file isn't written to.
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     with os.fdopen(open_own(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:

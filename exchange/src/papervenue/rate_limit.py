@@ -28,7 +28,7 @@ _TOO_MANY = {
 
 
 class RateWindow(NamedTuple):
-    """The current minute of a key: its end, and its number of requests."""
+    """A key's current minute: when it ends, and how many requests it has had."""
 
     ends_s: int
     requests: int

@@ -232,7 +232,7 @@ def serve(
 
 
 def flow_source(exchange: Exchange, state_dir: Path) -> FlowSource | None:
-    """Return the feed of an exchange, or None without one; raise MarketError if its captures are damaged."""
+    """Return the flow feed of an exchange, or None if it has none; raise MarketError if its captures are damaged."""
     spec = exchange.stored.spec
     if "flow" not in spec.venue.faces:
         return None

@@ -38,7 +38,9 @@ class Host(Protocol):
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client's connection, accepted from programs of this user or root, or if the user is unknown."""
+    """One client's connection; accepted from programs of this user or root, or if the kernel can't identify the
+    user.
+    """
 
     def __init__(self, host: Host, open_line: Callable[[Any], Conversation], connected: set[ClientConnection]) -> None:
         self._host = host

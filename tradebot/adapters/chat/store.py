@@ -289,7 +289,7 @@ def open_chat_store(folder: Path, events: Events) -> Iterator[ChatStore]:
 
 
 class PairingGlance(Struct, frozen=True):
-    """Whether a person is paired, and the last error from Telegram."""
+    """Whether a person is paired, and Telegram's last error."""
 
     paired: bool
     trouble: str

@@ -292,7 +292,7 @@ def last_marked(database: sqlite3.Connection, symbol: str, since: datetime) -> C
 def marked_prices(
     database: sqlite3.Connection, session: date, symbols: Iterable[str], most_passes: int
 ) -> Mapping[str, Sequence[tuple[datetime, Decimal]]]:
-    """Return the times and prices in USD that a session's last passes saw of each symbol, oldest first."""
+    """Return the times and prices in USD at which a session's last passes saw each symbol, oldest first."""
     prices = defaultdict[str, list[tuple[datetime, Decimal]]](list)
     params = session.isoformat(), most_passes, json.dumps(list(symbols))
     for at, symbol, price in database.execute(MARKED_PRICES, params):

@@ -79,7 +79,7 @@ class FlowStream:
             return self._refusal is None
 
     def talk(self, connection: ClientConnection) -> str:
-        """Join the channel and buffer its rows; return why the source refuses the join, if it does."""
+        """Join the channel and buffer its rows; if the source refuses the join, return why."""
         with around("stream.join"):
             connection.send(_JOIN)
         deadline_s = self._monotonic() + self._patience.open_s

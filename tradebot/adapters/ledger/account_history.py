@@ -313,7 +313,7 @@ class AccountHistory:
                 pass
 
     def behind(self, venue_ids: Collection[str]) -> Behind:
-        """Return the known orders with these ids, the intents behind them, and every protective stop.
+        """Return the known orders with these ids, the intents that led to them, and every protective stop.
 
         These are the intents that created the order, an order that it replaced, or its parent.
         """

@@ -135,7 +135,7 @@ class Recorder:
         return {mark.symbol: mark.price for mark in last.marks} if last and last.at >= since else {}
 
     def session_ends(self, since: date, until: date) -> Sequence[SessionEnd]:
-        """Return the account's state at the end of each session between two, both included."""
+        """Return the account's state at the end of each session from `since` to `until`, both included."""
         ends = (end for day, end in sorted(self._ends.items()) if since <= day <= until)
         return tuple(session_end(end.seen, end.marked) for end in ends if end.seen)
 

@@ -156,9 +156,7 @@ SHOWN = 3
 
 
 def read_model(folder: Path, name: str, public: str) -> Model:
-    """Return a model from a folder of models; raise RefusedModelError unless it was signed with the public key's
-    private key.
-    """
+    """Return a model from a folder of models; raise RefusedModelError unless its signature matches the public key."""
     refused = partial(RefusedModelError, what=name)
     path = _model_folder(folder, name)
     files = {each: _content(path / each, name) for each in (SUMS, SIGNATURE, *LARGEST)}

@@ -145,7 +145,7 @@ def signer_of(signature: bytes) -> str | None:
 
 
 def require_signed(what: str, content: bytes, signature: bytes, public: str) -> None:
-    """Raise RefusedModelError unless this content was signed with the public key's private key."""
+    """Raise RefusedModelError unless this content's signature matches the public key."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 

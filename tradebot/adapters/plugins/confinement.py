@@ -290,7 +290,7 @@ def _end_children() -> None:
 
 
 def descendants() -> frozenset[int]:
-    """Return the processes that descend from this one."""
+    """Return this process's descendants."""
     parents, below = _parents(), set[int]()
     generation = {os.getpid()}
     while generation:

@@ -384,7 +384,7 @@ class ExitPriority:
 
     @contextmanager
     def without_yielding(self) -> Iterator[None]:
-        """Don't yield inside the block, from the promise of an order to its settlement."""
+        """Don't yield inside the block, that is, from the promise of an order until it is settled."""
         before, self._gives_way = self._gives_way, False
         try:
             with steadily(self._folder):

@@ -35,8 +35,8 @@ def require_library(name: str) -> None:
 
 @lru_cache(maxsize=8)
 def is_listed(name: str) -> bool:
-    """Return True if a calendar of this name can be computed; raise OperatorError if that takes an extra that is
-    missing.
+    """Return True if a calendar of this name can be computed; raise OperatorError if that requires an extra that isn't
+    installed.
     """
     if name in BY_PRODUCT:
         require_library(name)

@@ -317,7 +317,7 @@ class EngineLine:
         return ticks
 
     def margin_change(self, symbol: str, action: str) -> Any:
-        """Return the margin change of one more contract on a side."""
+        """Return the margin change caused by one more contract on a side."""
         *_, levels = place_order.impacts(self.engine, {"symbol": symbol, "action": action, "qty": "1"})
         return SimpleNamespace(**levels)
 

@@ -271,7 +271,7 @@ def _unrecorded_counts(run: BacktestRun) -> Unrecorded | None:
 
 
 def read_result(folder: Path) -> Mapping[str, Any] | None:
-    """Return the inputs and results of a finished backtest; None for any other folder."""
+    """Return the inputs and results of a finished backtest; None if the folder isn't one."""
     try:
         document = json.loads(read_plain(folder / RESULT))
     except (FileNotFoundError, NotADirectoryError):

@@ -65,7 +65,7 @@ SHARE = "share of calls that were right"
 
 
 class ComponentCall(NamedTuple):
-    """One component's call on one trade: whether it was right, and the return of following it, as a fraction."""
+    """One component's call on one trade: whether it was right, and the return of following the call, as a fraction."""
 
     at: datetime
     right: bool
@@ -223,7 +223,7 @@ Admits = Callable[[OpenedPosition], bool]
 def limits(
     strategy: str, in_force: Limits, entered: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
 ) -> Iterator[Knob]:
-    """Yield a strategy's limits with tighter alternatives; open positions count toward room."""
+    """Yield a strategy's limits with tighter alternatives; open positions count against the limits on positions."""
     opened_positions = sorted(entered, key=lambda outcome: (outcome.trade.opened_at, outcome.trade.id))
     for name, tried in _tighter(in_force, opened_positions, outcomes).items():
         value = getattr(in_force, name)
@@ -236,7 +236,7 @@ def limits(
 
 
 def is_tighter(name: str, value: Decimal | float, other: Decimal | float) -> bool:
-    """Return True if another value of a limit is tighter."""
+    """Return True if `other` is a tighter value of a limit."""
     higher = Tighter.HIGHER in Limits.model_fields[name].metadata
     return other > value if higher else other < value
 

@@ -150,7 +150,7 @@ _ASSUMED: Mapping[Block, tuple[str, ...]] = {
 
 
 def further_assumptions(of: Further, year: int = A_YEAR) -> Mapping[Block, tuple[str, ...]]:
-    """Return the assumptions of the present parts, by block."""
+    """Return the assumptions behind the parts that a report has, by block."""
     there = asdict(of) | {Block.YEARS: of.by_year, Block.CHANCE: of.chance or of.selected}
     counts = {"year": year, "half": year // 2}
     by_block = {block: tuple(text.format(**counts) for text in texts) for block, texts in _ASSUMED.items()}
@@ -325,7 +325,7 @@ ROLLED = (("volatility", "Volatility"), ("sharpe", "Sharpe ratio"), ("beta", "Be
 
 
 def over_time(of: MeasuredPath, rows: "pd.DataFrame") -> tuple[SessionExposure, ...]:
-    """Return a row for each step of a path, oldest first; None where unknown."""
+    """Return a row for each step of a path, oldest first; unknown values are None."""
     rolled = _rolling_figures(rows, of.way)
     invested: Sequence[Exposure | None] = of.exposures or [None] * len(of.way.steps)
     return tuple(

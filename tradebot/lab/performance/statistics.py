@@ -38,18 +38,18 @@ class Shape(NamedTuple):
 
 
 def total_return(returns: Iterable[float]) -> float:
-    """Return the growth of all returns together, as a fraction."""
+    """Return the compounded growth of all returns, as a fraction."""
     return prod(1 + each for each in returns) - 1
 
 
 def cagr(returns: Sequence[float], years: float) -> float | None:
-    """Return the compound annual growth rate, as a fraction; None after a total loss, or without time."""
+    """Return the compound annual growth rate, as a fraction; None after a total loss, or if no time has passed."""
     grown = total_return(returns) + 1
     return grown ** (1 / years) - 1 if grown > 0 and years > 0 else None
 
 
 def shape(returns: Sequence[float]) -> Shape | None:
-    """Return the moments of returns; None if there are fewer than two, or if they don't vary.
+    """Return the moments of returns; None if there are fewer than two returns, or if all are equal.
 
     Skewness and kurtosis are those of the population, as in Bailey and López de Prado (see `sharpe_error`).
     """

@@ -84,7 +84,7 @@ class Between(Frozen):
 
     @property
     def whole(self) -> bool:
-        """Return True if all given numbers, including steps, are whole: then only whole values are tried."""
+        """Return True if all given numbers, including steps, are whole; then only whole values are tried."""
         return all(isinstance(number, int) for number in (self.low, self.high, 1 if self.step is None else self.step))
 
     @property

@@ -81,7 +81,7 @@ class _FileLock:
         self._journal, self._held = journal, list[int]()
 
     def acquire(self) -> bool:
-        """Take the lock, and remove an incomplete line of a writer that died."""
+        """Take the lock, and remove an incomplete line left by a writer that died."""
         descriptor = os.open(self._journal, os.O_RDWR)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         self._held.append(descriptor)
@@ -415,7 +415,7 @@ class StudyTrial(Struct, frozen=True):
 
 
 class SequentialStudy(Study):
-    """A study that one process runs at a time; the caller must keep other processes away."""
+    """A study that one process runs at a time; the caller must ensure that no other process uses it."""
 
     @classmethod
     def open_study(

@@ -121,7 +121,7 @@ class ReportedStatus(NamedTuple):
 
 
 class Ticks:
-    """Streaming data of one contract; `seen` is the loop's time of its last price, and `age` the time since then."""
+    """Streaming data of one contract; `seen` is the loop's time at its last price, and `age` the time since then."""
 
     def __init__(self) -> None:
         self.prices: dict[int, float] = {}

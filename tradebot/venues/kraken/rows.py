@@ -52,7 +52,7 @@ def side_of(row: JsonFields, name: str = "side") -> Side:
 
 
 def type_of(row: JsonFields, name: str, *, limited: bool) -> OrderType:
-    """Return the type of an order; a stop with a limit differs from a stop."""
+    """Return the type of an order; a stop order with a limit has a different type from one without."""
     kind = TYPES.get(row.text(name).lower().replace("_", " "), OrderType.UNKNOWN)
     return OrderType.STOP_LIMIT if kind is OrderType.STOP and limited else kind
 
@@ -242,7 +242,7 @@ def _traded_at(row: JsonFields, tally: DriftTally) -> datetime | None:
 
 
 def depth(symbol: str, raw: object, tally: DriftTally) -> Depth | None:
-    """Parse a symbol's order book; count an impossible one and return None.
+    """Parse a symbol's order book; if it is impossible, count it and return None.
 
     Both sides must be sorted from the best price and may not cross. A side may be empty.
     """

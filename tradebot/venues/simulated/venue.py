@@ -76,7 +76,7 @@ def at_once(order: Order, quote: Quote, slipped: Slips) -> Decimal | None:
 
 
 def fill_price(order: Order, minute: Minute, slipped: Slips) -> Decimal | None:
-    """Return the price at which a resting order filled in a minute; None if it didn't."""
+    """Return the price at which a resting order filled in a minute; None if it didn't fill."""
     buys = order.side is Side.BUY
     if order.order_type is OrderType.STOP and order.stop_price is not None:
         stop = order.stop_price

@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
     @property
     def query(self) -> dict[str, str]:
-        """Return the query parameters; if one is repeated, the last value counts."""
+        """Return the query parameters; if a name is repeated, its last value counts."""
         return dict(parse_qsl(self.command.query, keep_blank_values=True))
 
     @property

@@ -49,7 +49,7 @@ class ControlCommands:
         ]
 
     def began_with(self, name: str) -> Decimal:
-        """Return the cash in USD that the account with this name last started with."""
+        """Return the cash in USD with which the account of this name last started."""
         return self._cash[name]
 
     def _tick(self, command: Asked) -> Answer:

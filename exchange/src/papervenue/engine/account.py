@@ -113,7 +113,7 @@ class Activity(NamedTuple):
 
     @property
     def moves_shares(self) -> bool:
-        """Return True if it added or removed shares; for a dividend, `qty` is only the entitled shares."""
+        """Return True if the activity added or removed shares; for a dividend, `qty` is only the entitled shares."""
         return self.qty is not None and self.kind != "DIV"
 
 

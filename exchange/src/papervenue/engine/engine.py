@@ -84,7 +84,7 @@ class Engine(Floor):
 
     @property
     def main(self) -> Account:
-        """Return the account that was opened first, or its successor after a reset."""
+        """Return the account that was opened first, or the account that replaced it at a reset."""
         return next(account for account in self.accounts.values() if account.name == "main")
 
     def submit(self, account: Account, request: OrderRequest, fate: str | None = None, policy: Policy = USUAL) -> Order:

@@ -25,7 +25,7 @@ Deed = Callable[..., object]
 
 
 class Agenda:
-    """Scheduled actions by time; actions of the same time run in the order they were added.
+    """Scheduled actions by time; actions of the same time run in the order in which they were added.
 
     An action is stored by name with its arguments, so that an agenda can be saved; `learn` registers the functions.
     """
@@ -39,7 +39,7 @@ class Agenda:
         self._deeds |= deeds
 
     def note(self, at_us: int, name: str, *about: Any) -> None:
-        """Schedule an action; one in the past runs as soon as time moves."""
+        """Schedule an action; an action in the past runs as soon as time moves."""
         assert name in self._deeds, name
         self._noted += 1
         heappush(self._heap, (at_us, self._noted, name, about))
@@ -129,7 +129,7 @@ class Floor:
         self._priced_us = start_us
 
     def last_price(self, symbol: str) -> int | None:
-        """Return the price of a symbol, or None before it has one; cached until time moves."""
+        """Return the price of a symbol, or None before it has a price; cached until time moves."""
         if self._priced_us != self.now_us:
             self._prices, self._priced_us = {}, self.now_us
         if symbol not in self._prices:

@@ -179,7 +179,7 @@ def _make_order(floor: Floor, account: Account, request: OrderRequest, intent: s
 
 
 def tradable(floor: Floor, request: OrderRequest) -> bool:
-    """Return True if an order could reach the market now, including extended hours if it is marked for them."""
+    """Return True if an order could reach the market now; outside the session, only if it allows extended hours."""
     calendar, now_us = floor.market.calendars[request.symbol], floor.now_us
     return calendar.is_open(now_us) or (request.extended_hours and calendar.is_extended(now_us))
 
@@ -201,7 +201,7 @@ def bring(floor: Floor, order: Order) -> None:
 
 
 def at_the_market(order: Order) -> str:
-    """Return the status of an order that is at the market and isn't being canceled."""
+    """Return the status for an order that is at the market and isn't being canceled."""
     if order.replacement is not None:
         return "pending_replace"
     return "partially_filled" if order.filled_qty else "new"
@@ -213,7 +213,9 @@ def _release(floor: Floor, order: Order) -> None:
 
 
 def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
-    """Fill an order at a price up to a cap and return the shares; cancel it if nothing can be filled."""
+    """Fill an order at a price, up to a cap, and return the filled shares; cancel the order if nothing can be
+    filled.
+    """
     account = floor.accounts[order.account]
     # An order in dollars may have sold more shares than it claimed, so the position may have reversed. An exit that
     # doesn't know yet what the other one has filled sells those shares again.

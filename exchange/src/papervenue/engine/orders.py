@@ -209,7 +209,7 @@ class Order:
         return self.request.notional - self.filled_usd
 
     def left_for(self, request: OrderRequest) -> Decimal:
-        """Return the quantity that a request would have left if it replaced the order now.
+        """Return the unfilled quantity that a request would have if it replaced the order now.
 
         A request with the order's own quantity gets only what another exit of the group hasn't filled.
         """
@@ -230,7 +230,7 @@ Holding = tuple[Decimal, Decimal, Decimal]
 
 
 class Settled(NamedTuple):
-    """The effect of a fill on a margin account: its realized profit, and its fee, or None if that comes later.
+    """The effect of a fill on a margin account: its realized profit, and its fee (None if the fee is charged later).
 
     `role` is maker, taker, liquidation or settlement, `cost` the total cost of the position before it, and `value` its
     quantity times its price.

@@ -49,7 +49,7 @@ class Call(NamedTuple):
 
     @property
     def query(self) -> dict[str, str]:
-        """Return the query parameters; if one is repeated, the last value counts."""
+        """Return the query parameters; if a name is repeated, its last value counts."""
         return dict(_pairs(self.raw_query))
 
     def values(self, name: str) -> list[str]:
@@ -117,7 +117,7 @@ _compiled = lru_cache(maxsize=1_000)(compile_path)
 
 
 class Route(NamedTuple):
-    """The handler of a path; the path may have names in braces, each matching one part."""
+    """The handler of a path; each name in braces in the path matches one segment."""
 
     path: str
     app: ASGIApp

@@ -28,7 +28,9 @@ _RESERVED = 256
 
 
 def raise_limit() -> None:
-    """Raise this process's limit of open files to the system's maximum; keep the current limit if that is refused."""
+    """Raise this process's limit on open files to the system's maximum; keep the current limit if the system
+    refuses.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -34,7 +34,9 @@ class Recipient(NamedTuple):
 
 
 class StreamFaults:
-    """Delivers each message according to the armed rules; a delayed message waits for the recipient's next one."""
+    """Delivers each message according to the armed rules; a delayed message is delivered with the recipient's next
+    message.
+    """
 
     def __init__(self, engine: Engine, book: FaultBook) -> None:
         self._engine = engine
@@ -63,7 +65,9 @@ class StreamFaults:
         return self._after(recipient, [message] * (2 if "duplicate_events" in faults else 1))
 
     def forget(self, recipient: Recipient) -> None:
-        """Discard the message delayed for a recipient: the next recipient with its name is another connection."""
+        """Discard the message delayed for a recipient, because the next recipient of this name is a different
+        connection.
+        """
         self._held.pop(recipient, None)
 
     def _firings(self, facts: Facts, message: Message, feed: str) -> list[Firing]:

@@ -210,7 +210,9 @@ class CapturedFlow:
         return iter(self._rows_known(_ALERTS, None, now_us)[::-1])
 
     def answer(self, question: Question, now_us: int) -> FlowRows:
-        """Return the captured rows of a path, in the order of its endpoint; a tide has the interval of its capture."""
+        """Return the captured rows of a path, in the order of the endpoint; a tide has the interval at which it was
+        captured.
+        """
         endpoint, about = question.endpoint, question.about
         named = endpoint.path.format(ticker=about, sector=about)
         path = named if named in self._captures else unquote(question.path)

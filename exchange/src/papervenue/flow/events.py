@@ -66,7 +66,7 @@ def _on_or_after(symbol: str, day: date) -> Report:
 
 class Reports(Priced):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return a symbol's reports, newest first; the first is the coming one."""
+        """Return a symbol's reports, newest first; the first is the next report to come."""
         return FlowRows([self._row(symbol, report, now_us) for report in self._reports(symbol, now_us)][::-1])
 
     def of_a_day(self, symbol: str, question: Question, now_us: int) -> FlowRows:

@@ -56,7 +56,7 @@ class Closes(Made):
         return f"{self.usd(symbol, index):.2f}"
 
     def change(self, symbol: str, start: int, end: int) -> float:
-        """Return the return from one session's close to a later one's as a fraction, adjusted for splits."""
+        """Return the return between two sessions' closes as a fraction, adjusted for splits."""
         sessions = self.calendar.all
         split = self.market.split_factor(symbol, sessions[start].close_us, sessions[end].close_us)
         return self.usd(symbol, end) / (self.usd(symbol, start) * split) - 1

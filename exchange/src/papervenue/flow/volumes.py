@@ -285,7 +285,7 @@ class Volumes(OfFlow):
         return int(usual * (5.0 if right == "C" else 4.0) * (0.95 + 0.1 * drawn))
 
     def activity(self, symbol: str, index: int) -> float:
-        """Return a session's activity relative to a usual one, from 0.5 to 1.5."""
+        """Return a session's activity relative to an average session, from 0.5 to 1.5."""
         session = self.calendar.all[index]
         return 0.5 + stream(self.seed, "volumes", symbol, session.date).random()
 
@@ -334,7 +334,7 @@ _SHARES = 100
 
 
 class Ticks(OfFlow):
-    """Net premium by symbol: the minutes of a session, and the ranking of symbols in the market."""
+    """Net premium by symbol: for each minute of a session, and as a ranking of symbols in the market."""
 
     def __init__(self, volumes: Volumes) -> None:
         super().__init__(volumes.flow)
@@ -346,7 +346,9 @@ class Ticks(OfFlow):
         return NOTHING if index is None else FlowRows(rows_known_at(self._rows(symbol, index), now_us))
 
     def impact(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return the tickers with the highest and the lowest net premium of a day, half of each, highest first."""
+        """Return a day's tickers with the highest and the lowest net premium, half of each, sorted from highest to
+        lowest.
+        """
         count = question.params.count("limit", 20, 100)
         index = self.calendar.published_index(question.day, now_us)
         if index is None:

@@ -190,7 +190,7 @@ class Plain:
         fit(floor, floor.accounts[order.account], order.symbol)
 
     def watched_symbols(self, floor: Floor) -> frozenset[str]:
-        """Return the symbols with positions, because margins are checked whenever their prices change."""
+        """Return the symbols in which there are positions, because margins are checked whenever their prices change."""
         return frozenset(symbol for account in floor.accounts.values() for symbol in account.positions)
 
     def review(self, floor: Floor) -> None:

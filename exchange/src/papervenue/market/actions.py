@@ -63,7 +63,7 @@ class ActionBook:
 
     @property
     def renaming(self) -> Sequence[Action]:
-        """Return the name changes, in the order in which they take effect."""
+        """Return the name changes in the order in which they take effect."""
         return [action for action in self._all if action.kind == NAME_CHANGE] if self._entities else ()
 
     def __iter__(self) -> Iterator[Action]:

@@ -145,7 +145,7 @@ TIME_COLUMNS = frozenset(column for shape in SHAPES for column in re.split(r"[|+
 
 
 def time_in(form: TimeForm, text: object, day: date | None) -> str | int | None:
-    """Return a time as ISO text or, if it is an instant already, in engine time; None if it isn't in this form.
+    """Return a time as ISO text, or as engine time if the form gives an instant; None if the text isn't in this form.
 
     `day` is the date of a file whose times count from midnight.
     """
@@ -192,7 +192,7 @@ class AmbiguousTimeError(ValueError):
 
 
 def instant_us(text: str, zone: ZoneInfo) -> int:
-    """Return ISO text as engine time; a time without a zone is one of `zone`.
+    """Parse ISO text into engine time; a time without a time zone is in `zone`.
 
     Raises ValueError for other text, and AmbiguousTimeError for a local time that clocks skip or repeat.
     """

@@ -430,7 +430,9 @@ class Market:
         return self._source.history_day(self.actions.entity(symbol), sessions_before)
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> Sequence[Bar]:
-        """Return the bars from which candles of a session before the market's first are built, each within a candle."""
+        """Return bars, each within one candle, from which the candles of a session before the market's first are
+        built.
+        """
         source = self._source
         if isinstance(source, QuickPast) and index >= -source.candle_days and self._changes(symbol) == (None, []):
             return source.past_candles(symbol, index, span_us, wicks=wicks)

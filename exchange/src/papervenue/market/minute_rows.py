@@ -45,7 +45,7 @@ class BadRowError(ValueError):
 
 @lru_cache(maxsize=4_096)
 def share(symbol: str) -> Grid | None:
-    """Return the price grid of a share; None if the symbol isn't a share's."""
+    """Return the price grid of a share; None if the symbol isn't a share symbol."""
     return SHARE if TICKER.fullmatch(symbol) else None
 
 

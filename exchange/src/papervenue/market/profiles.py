@@ -49,7 +49,7 @@ class Profile(NamedTuple):
 
     @property
     def issue_type(self) -> str:
-        """Return the flow feed's name of the security's type; funds have no sector."""
+        """Return the flow feed's name for the type of security; funds have no sector."""
         return "Common Stock" if self.sector else "ETF"
 
     @property
@@ -199,7 +199,7 @@ class Maker:
         self._grid = grid
 
     def sudden(self, day: str) -> float:
-        """Return a symbol's return in the shock of a session; 0 without a shock."""
+        """Return a symbol's return in a session's shock; 0 if the session has no shock."""
         return 0.0 if self.shocks is None else self.character.beta * self.shocks.get(day, 0.0)
 
     def leans(self, seed: int, symbol: str, sessions: Sequence[Session]) -> list[float]:

@@ -90,7 +90,7 @@ def reasons(source: Source, counts: Mapping[str, int], first: Mapping[str, int])
 
 
 def describe_damage(source: Source, counts: Mapping[str, int], first: Mapping[str, int]) -> str:
-    """Return the invalid skipped rows by reason, without those of other days and symbols."""
+    """Return the invalid skipped rows by reason, ignoring rows for other days and symbols."""
     return reasons(source, {reason: count for reason, count in counts.items() if reason not in NOT_ASKED}, first)
 
 

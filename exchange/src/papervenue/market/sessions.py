@@ -216,7 +216,7 @@ def _end_early(session: Session, close: str | None) -> Session:
 
 @lru_cache(maxsize=4)
 def full_calendar(calendar: Calendar) -> Calendar:
-    """Extend a calendar with the sessions around it: all of Alpaca's calendar, and one more for settlement."""
+    """Extend a calendar to all sessions that Alpaca's calendar has, and one more for settlement."""
     own, hours = calendar.all, calendar.hours
     last = max(LAST_DAY, own[-1].date)
     days = hours.between(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())

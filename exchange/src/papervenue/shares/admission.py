@@ -43,13 +43,13 @@ class Desk(NamedTuple):
     policy: Policy = USUAL
 
     def working(self, symbol: str, side: int) -> Iterable[Order]:
-        """Return the account's open orders on one side of a symbol, oldest first, except a replaced one."""
+        """Return the account's open orders on one side of a symbol, oldest first, except the order to be replaced."""
         working = self.account.working(symbol, side)
         left_out = None if self.policy.counts_own_shares else self.replaced
         return working if left_out is None else [order for order in working if order is not left_out]
 
     def power(self) -> Decimal:
-        """Return the free buying power, including what a replaced order reserves."""
+        """Return the free buying power, including what the order to be replaced reserves."""
         account = self.account
         freed = self.replaced.held_usd if self.replaced else _ZERO
         return self.floor.balances(account).buying_power(account.reserved - freed, account.configuration.multiplier)

@@ -144,7 +144,7 @@ def _on(floor: Floor, rate: Rate, spread: Decimal, day: str) -> Decimal:
 
 
 def post(floor: Floor) -> None:
-    """Post the interest accrued before today, on days on which the venue posts."""
+    """Post the interest accrued before today, if today is a day on which the venue posts interest."""
     today = new_york_date(floor.now_us)
     if not floor.costs.interest:
         return

@@ -174,7 +174,7 @@ def _positions_on(floor: Floor, stock: str) -> list[tuple[Account, str, Contract
 
 
 def settle_on(floor: Floor, stock: str) -> None:
-    """Settle every contract position on a stock in cash at its price."""
+    """Settle every contract position on a stock in cash at the contract's price."""
     for account, symbol, _ in _positions_on(floor, stock):
         # The stock's price is already per new share, but the contract was on the old ones.
         worth = value(floor.market, symbol, floor.now_us - 1)

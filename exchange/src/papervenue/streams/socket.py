@@ -265,7 +265,7 @@ class Socket:
         self._transport.abort()
 
     def stall(self) -> None:
-        """Stop serving the client, including its pings, while the connection stays open."""
+        """Stop serving the client, and stop answering pings, but leave the connection open."""
         self.closing = True
         self._queue.clear()
         self._transport.pause_reading()

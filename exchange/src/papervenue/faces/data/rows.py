@@ -98,7 +98,7 @@ def merge_aggregates(start_us: int, parts: Sequence[Aggregate]) -> Aggregate:
 
 
 def bar_json(bar: Aggregate) -> Row:
-    """Return an aggregate as a bar of the API; without shares, its average price is its close."""
+    """Return an aggregate as a bar of the API; if no shares traded, the average price is the close."""
     average = bar.turnover / bar.volume if bar.volume else bar.close
     return {
         "t": rfc3339(bar.start_us),

@@ -266,7 +266,7 @@ class HistoryReads:
         }
 
     def mark(self, symbol: str, at_us: int) -> int | None:
-        """Return the mark of a symbol at a moment: its last trade price by the end of a minute."""
+        """Return a symbol's mark at a moment: the price of the last trade by the end of the last complete minute."""
         return self._engine.dialect.price(self._engine.market, symbol, at_us)
 
 

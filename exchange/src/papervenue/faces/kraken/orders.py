@@ -51,7 +51,7 @@ def _send(command: Asked) -> Answer:
 
 
 def send_order(command: Asked, params: Params) -> dict[str, Any]:
-    """Send one order and return its status; raise the Refusal with the status of a refused one."""
+    """Send one order and return its status; if it is refused, raise a Refusal that contains the status."""
     engine, account = command.engine, command.account
     request = _request(engine, params)
     activity_count = len(account.activities)

@@ -116,7 +116,7 @@ class KrakenReads:
         }
 
     def tickers(self, call: Call) -> Reply:
-        """Return the prices of every symbol that has one."""
+        """Return the prices of every symbol that has a price."""
         rows = [row for symbol in self._engine.market.symbols if (row := self.prices(symbol))]
         return timed_reply(self._engine.now_us, tickers=rows)
 

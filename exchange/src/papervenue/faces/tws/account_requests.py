@@ -56,7 +56,7 @@ class TwsReads:
         return {name: str(amount.quantize(CENT)) for name, amount in amounts.items()}
 
     def account(self, account: Account) -> Iterator[TwsMessage]:
-        """Yield everything about an account, and an end message."""
+        """Yield all messages about an account, and an end message."""
         texts = {"AccountCode": account.number, "AccountReady": "true", "AccountType": "INDIVIDUAL"}
         for name, value in texts.items():
             yield self._value(account, name, value, "")
@@ -90,7 +90,7 @@ class TwsReads:
         yield TwsMessage(SUMMARY_END, {**_VERSION, "reqId": request})
 
     def portfolio(self, account: Account, net: NetPosition) -> TwsMessage:
-        """Return a position with its value; its average cost includes the multiplier, like that of `position`."""
+        """Return a position with its value; its average cost includes the multiplier, as in `position`."""
         grid, mark = self._engine.market.grids[net.symbol], self._engine.price(net.symbol)
         worth = grid.notional(net.qty, mark)
         named = self._contracts.contract_fields(net.symbol)
@@ -114,7 +114,7 @@ class TwsReads:
         yield TwsMessage(POSITIONS_END, _VERSION)
 
     def open_orders(self, account: Account, client: int | None) -> Iterator[TwsMessage]:
-        """Yield the open orders of a client, or of all."""
+        """Yield the open orders of one client, or of all clients."""
         for order in account.open.values():
             if client in (None, ids_of(order)[0]):
                 yield self.book.open_order(order)

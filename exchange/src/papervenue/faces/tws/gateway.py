@@ -94,7 +94,9 @@ class Prices:
             yield TwsMessage(TEXT, _tick(6, request, _TIME) | {"text": bar.end_us // SECOND})
 
     def live_bar(self, request: str, symbol: str) -> TwsMessage | None:
-        """Return the last finished minute as the last five-second bar, or None before there is one."""
+        """Return the last finished minute as if it were a five-second bar, or None before the first minute has
+        finished.
+        """
         grid, bar = self._engine.market.grids[symbol], self._engine.market.last_bar(symbol, self._engine.now_us)
         if bar is None:
             return None
