@@ -46,7 +46,9 @@ class EngineSpan(NamedTuple):
     report: str
 
     def hours(self, session: Session, calendar: Calendar) -> tuple[int, int]:
-        """Return a session's first and last timestamp; with continuous reporting, a session lasts until the next one."""
+        """Return a session's first and last timestamp; with continuous reporting, a session lasts until the
+        next one.
+        """
         if not self.step_us or self.report == "market_hours":
             return session.open_us, session.close_us
         if self.report == "extended_hours":
