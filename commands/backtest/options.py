@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from commands.backtest.run_options import BacktestOptions
 from commands.init import MarketWish, flags_of, market_flags
-from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies, symbol_flags
+from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies, symbol_flags, venue_named
 from commands.shared.light_helpers import clean, did_you_mean, note
 from commands.shared.times import show_venue
 from tradebot.adapters.memory.recorder import RecordLevel
@@ -71,7 +71,10 @@ def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
     every_symbol = recorded and resolved.origins.get("universe") == "base.yaml"
     market = open_market_in_memory(sandbox.market_spec(settings, every_symbol=every_symbol))
     market = market._replace(lacking=lacking(settings, market)) if recorded else market
-    settings = settings.model_copy(update={"universe": list(market.symbols)}) if every_symbol else settings
+    if every_symbol:
+        settings = settings.model_copy(update={"universe": list(market.symbols)})
+    elif recorded and market.spec.venue.of_perpetuals:
+        settings = _of_perpetuals(wish, settings, market)
     if wish.symbols and not recorded:
         _tell_unknown_symbols(settings)
     options: dict[str, Any] = {
@@ -87,6 +90,17 @@ def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
     return PlannedBacktest(
         plan, market, folder, f"profile {wish.profile}" if wish.profile else str(resolved.file or "as shipped")
     )
+
+
+def _of_perpetuals(wish: BacktestOptions, settings: "Settings", market: OpenedMarket) -> "Settings":
+    """Return the settings with those of their perpetuals that the files have; refuse others that were named."""
+    without = [symbol for symbol in settings.universe if symbol not in market.symbols]
+    if without and wish.symbols and not wish.symbols.isdigit():
+        there = ", ".join(market.symbols)
+        raise OperatorError(
+            f"{clean(wish.bars or '')} has no prices of {without[0]} in these days", f"write --symbols {there}"
+        )
+    return settings.model_copy(update={"universe": [symbol for symbol in settings.universe if symbol not in without]})
 
 
 class _Asked(NamedTuple):
@@ -105,13 +119,24 @@ def settings_of(wish: BacktestOptions) -> "Settings":
 
 def _resolve_options(wish: BacktestOptions) -> _Asked:
     folder = state_folder.resolve(wish.state_dir, os.environ)
-    recorded_file = sandbox.read_recorded_file(wish.bars, wish.bar_stamp, wish.bars_as) if wish.bars else None
+    recorded_file = None
+    if wish.bars:
+        venue = _venue_of(wish, folder)
+        recorded_file = sandbox.read_recorded_file(wish.bars, wish.bar_stamp, wish.bars_as, venue=venue)
     file, loaded = _load_settings(wish, folder, _flags(wish, recorded_file))
     settings = loaded.settings
     if recorded_file and wish.profile:
         # A profile's universe is roots, and a file may contain only some of them.
         settings = settings.model_copy(update={"universe": roots_in(settings, recorded_file.contracts)})
     return _Asked(folder, file, settings, loaded.origins)
+
+
+def _venue_of(wish: BacktestOptions, folder: Path) -> str | None:
+    """Return the venue, which says how a file is read; None is the default one."""
+    file = user_file(Options(wish.state_dir, wish.config), folder, os.environ)
+    if wish.venue or wish.profile or not file:
+        return venue_named(wish.venue, wish.profile or SHIPPED_PROFILE, wish.config)
+    return load(file, os.environ).settings.venue
 
 
 def _one_of(option: str, value: str, allowed: "Sequence[str]") -> str:

@@ -196,7 +196,6 @@ def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Re
 def _require_served(wish: BacktestOptions, how: RunOptions) -> None:
     """Raise OperatorError for what only an engine in this process can do: another venue's exchange is served."""
     options = {
-        "--sensitivity": how.sensitivity,
         "--resume": how.resume,
         "--equity-at": wish.equity_at != "market",
         "--margin": wish.margin != "reg_t",
@@ -223,7 +222,9 @@ def _play_backtest(
         closing.callback(run.made.close)
         with_flow = any(strategy.needs.facts for strategy in strategies)
         opened = plan.market
-        stated = assumptions(plan.plan, with_flow=with_flow, unused=opened.unused, lacking=opened.lacking)
+        stated = assumptions(
+            plan.plan, with_flow=with_flow, unused=opened.unused, lacking=opened.lacking, assumed=opened.assumed
+        )
         before = _taken_up(run, results.checkpoint(name), identity, how)
         started = time.monotonic()
         finished = Finished(name, plan, run, identity, stated, waiting, before, 0.0)
@@ -240,7 +241,8 @@ def _play_backtest(
 def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[Waits, ...]]":
     """Return the plan; without --from, it starts when some symbol of each strategy has the bars that it needs."""
     plan = plan_backtest(wish)
-    if plan.plan.spec.venue.dialect != USUAL:
+    venue = plan.plan.spec.venue
+    if venue.dialect != USUAL and not (venue.of_perpetuals and plan.plan.spec.source != "generated"):
         return plan, ()
     with load_strategies(plan) as strategies:
         waiting = waits(plan.plan.settings, strategies, plan.market)
@@ -250,6 +252,8 @@ def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[Waits, ...]]":
     since = [waits.since for waits in late]
     days = [day for day in since if day is not None]
     last, worst = max(days, default=None), late[since.index(None)] if None in since else late[0]
+    if last is not None and None not in since and wish.first is not None and venue.of_perpetuals:
+        return plan, waiting
     if last is None or None in since or wish.first is not None:
         raise _too_short(worst, last if None not in since else None)
     return ready(replace(wish, first=last))

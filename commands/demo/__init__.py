@@ -17,8 +17,9 @@ from commands.init import (
     Venue,
     flags_of,
     market_flags,
+    symbols_in,
 )
-from commands.init.profiles import symbol_flags
+from commands.init.profiles import symbol_flags, venue_named
 from commands.shared.completion import complete_assignments, strategies
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import (
@@ -84,7 +85,9 @@ def demo(
     """
     from commands.demo.run import DemoOptions, held_sessions, run
 
-    sandbox = market_flags(MarketWish(bars, bar_stamp, None, start, seed, edge, flow_folder, bars_as=bars_as or ()))
+    named = venue_named(venue, config=config)
+    market = MarketWish(bars, bar_stamp, None, start, seed, edge, flow_folder, bars_as=bars_as or ())
+    sandbox, symbols = market_flags(market, named), symbols or symbols_in(market, named)
     if sessions is not None:
         sandbox["sessions"] = held_sessions(sandbox.get("sessions"), sessions)
     flags = flags_of("sandbox", sandbox, symbol_flags(symbols, venue, config=config), venue)

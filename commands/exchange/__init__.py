@@ -101,7 +101,7 @@ def _serve(
     Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
     """
     from commands.exchange.faults import script_of
-    from commands.exchange.serve import ServeOptions, accounts_of, serve, settings_for
+    from commands.exchange.serve import ServeOptions, accounts_of, serve, settings_for, venue_at
     from tradebot.app.loading import Options
 
     path = state_folder.resolve(state_dir, os.environ)
@@ -109,9 +109,10 @@ def _serve(
     market = MarketWish(
         bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan, bars_as or ()
     )
-    flags = flags_of("sandbox", market_flags(market), symbol_flags(symbols))
+    options = Options(state_dir, config)
+    flags = flags_of("sandbox", market_flags(market, venue_at(path, options) if bars else None), symbol_flags(symbols))
     scripts = tuple(script_of(name) for name in faults or ())
-    settings, every_symbol = settings_for(path, Options(state_dir, config), pace, flags)
+    settings, every_symbol = settings_for(path, options, pace, flags)
     flow_limits = (flow_rate_limit, flow_daily_limit)
     wish = ServeOptions(settings, every_symbol, port, pace, rate_limit, accounts, scripts, latency, *flow_limits)
     serve(path, wish, as_json)

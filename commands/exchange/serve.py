@@ -243,6 +243,11 @@ def accounts_of(flags: Sequence[str]) -> tuple[tuple[str, Decimal | None], ...]:
     return accounts
 
 
+def venue_at(path: Path, options: "Options") -> str:
+    """Return the venue of the configuration for an exchange in a folder."""
+    return load(user_file(options, path, os.environ), os.environ).settings.venue
+
+
 def settings_for(path: Path, options: "Options", pace: str, flags: dict[str, Any]) -> "tuple[Settings | None, bool]":
     """Return the settings for a new market, and whether to play every symbol of a recorded file.
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from commands.init.profiles import SHIPPED_PROFILE, symbol_flags
+from commands.init.profiles import SHIPPED_PROFILE, symbol_flags, venue_named
 from commands.shared.completion import complete_symbols, data_plans, fills, profiles, venues
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Config, Json, StateDir, finish
@@ -37,22 +37,21 @@ class MarketWish(NamedTuple):
     bars_as: Sequence[str] = ()
 
 
-def market_flags(wish: MarketWish) -> dict[str, Any]:
+def market_flags(wish: MarketWish, venue: str | None = None) -> dict[str, Any]:
     """Return the sandbox section for the options; the suffix of a recorded file determines its source.
 
+    Without a `venue` it is the default one.
     Without a start date the market begins where its recorded bars or its captured flow begins.
     """
     source, start, sessions, stamp = None, wish.start, wish.sessions, wish.bar_stamp
     reading: Mapping[str, str] = {}
-    if wish.bars:
+    if wish.bars or (wish.flow_folder and start is None):
         from tradebot.app import sandbox
-
-        file = sandbox.read_recorded_file(wish.bars, stamp, wish.bars_as, wish.start)
+    if wish.bars:
+        file = sandbox.read_recorded_file(wish.bars, stamp, wish.bars_as, wish.start, venue)
         source, start, sessions = file.source, start or file.days[0].isoformat(), sessions or len(file.days)
         stamp, reading = file.bar_stamp, file.reading
     elif wish.flow_folder and start is None:
-        from tradebot.app import sandbox
-
         day = sandbox.captured_session(wish.flow_folder)
         start = day.isoformat() if day else None
     options = {
@@ -74,6 +73,16 @@ def market_flags(wish: MarketWish) -> dict[str, Any]:
 
 def _absolute(path: str | None) -> str | None:
     return str(Path(path).resolve()) if path else None
+
+
+def symbols_in(wish: MarketWish, venue: str | None) -> str | None:
+    """Return the perpetuals of the wished files, with commas; None for other files and for a generated market."""
+    from tradebot.app import sandbox
+
+    if not wish.bars or not sandbox.has_perpetuals(venue):
+        return None
+    file = sandbox.read_recorded_file(wish.bars, wish.bar_stamp, wish.bars_as, wish.start, venue)
+    return ",".join(sorted(file.contracts))
 
 
 Bars = Annotated[str | None, typer.Option("--bars", help="File of recorded bars, minute or daily: docs/BARS.md.")]
@@ -179,7 +188,8 @@ def init(
             as_json,
         )
         return
-    sandbox = market_flags(wish)
+    named = venue_named(venue, profile, config)
+    sandbox, symbols = market_flags(wish, named), symbols or symbols_in(wish, named)
     flags = flags_of(mode, sandbox, symbol_flags(symbols, venue, profile, config), venue) | in_shadow
     from commands.init.making import run
 

@@ -116,6 +116,12 @@ WELL_KNOWN = 21
 MADE_UP_SECTORS = 10
 
 
+def venue_named(venue: str | None, profile: str = SHIPPED_PROFILE, config: str | None = None) -> str | None:
+    """Return a venue or, without one, that of the profile or the file; None if neither names one."""
+    named = venue or begins_with(profile, config).get("venue")
+    return named if isinstance(named, str) else None
+
+
 def symbol_flags(
     text: str | None, venue: str | None = None, profile: str = SHIPPED_PROFILE, config: str | None = None
 ) -> dict[str, Any]:

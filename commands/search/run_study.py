@@ -27,7 +27,7 @@ from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, RunIdentity, identity_of
 from tradebot.lab.backtest.results import NAME, Results
-from tradebot.lab.backtest.setup import USUAL, loaded_strategies
+from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.backtest.variants import harder
 from tradebot.lab.backtest.variants import play as play_variant
 from tradebot.lab.performance.returns import sessions_per_year
@@ -121,11 +121,6 @@ def study_inputs(file: Path, wish: BacktestOptions, how: StudyOptions) -> Search
     """Return the inputs of a search, with its space checked and its market opened."""
     space = read_space(file)
     plan, _ = ready(wish)
-    if plan.plan.spec.venue.dialect != USUAL:
-        raise OperatorError(
-            "a search plays the usual venue's engine, and this bot's venue is served by an exchange of its own",
-            "tradebot backtest plays one set of values there at a time",
-        )
     quiet = replace(plan.plan, level=RecordLevel.NONE)
     spaced = Spaced(space, quiet.settings, clean(str(file)))
     checked = check(spaced)

@@ -95,11 +95,11 @@ def test_venue_that_makes_no_sense_is_refused(changes: dict[str, Any], message: 
         replace(SPEC, venue=replace(VENUE, **changes))
 
 
-def test_plain_venue_plays_neither_corporate_actions_nor_bars_of_anything_but_futures() -> None:
+def test_plain_venue_plays_neither_corporate_actions_nor_bars_of_other_instruments() -> None:
     with pytest.raises(MarketError, match="no corporate actions, and rules instead of costs"):
         replace(SPEC, corporate_actions=True)
     recorded: dict[str, Any] = {"source": "csv", "path": "bars.csv", "bar_stamp": "start"}
-    with pytest.raises(MarketError, match="recorded minutes if its instruments are months of futures"):
+    with pytest.raises(MarketError, match="recorded minutes of perpetuals or of months of futures"):
         replace(SPEC, **recorded)
     venue = futures_venue(SPEC.start, SPEC.sessions, ("ES",))
     months = replace(SPEC, venue=venue, symbols=tuple(one.symbol for one in venue.instruments))

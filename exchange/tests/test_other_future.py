@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from exchange.tests.kit.app import SYMBOLS
 from exchange.tests.kit.kraken import XBT, spec
-from papervenue.market.alternate_future import Dearer, OtherFuture, OtherPrices
+from papervenue.market.alternate_future import Dearer, OtherFuture
 from papervenue.market.coins import kraken_venue
 from papervenue.market.generator import GeneratedBars
 from papervenue.market.sessions import build_calendar
@@ -35,7 +35,7 @@ def test_minutes_that_had_ended_stay_and_later_ones_are_others(after_us: int) ->
 
 
 def test_the_past_before_the_market_stays() -> None:
-    turned = OtherPrices(OWN, OTHER, OPEN_US)
+    turned = OtherFuture(OWN, OTHER, OPEN_US)
     assert turned.bars(XBT, -1) == OWN.bars(XBT, -1)
     assert turned.history_day(XBT, 300) == OWN.history_day(XBT, 300)
     assert turned.past_candles(XBT, -9, 60 * MINUTE, wicks=True) == OWN.past_candles(XBT, -9, 60 * MINUTE, wicks=True)

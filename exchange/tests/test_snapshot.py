@@ -431,7 +431,7 @@ FROM_THE_BEGINNING = {
     "faults.halts": {"_book", "_engine"},
     "market": {
         *("calendar", "actions", "_source", "day", "extended", "_steps", "_splits", "_changes", "_stands"),
-        *("past_minutes", "past_days", "grids", "calendars", "all_calendars"),
+        *("past_minutes", "past_days", "grids", "calendars", "all_calendars", "_series", "funding_rates"),
     },
     "market.actions": set[str](),
     "control": {"_current_state"},

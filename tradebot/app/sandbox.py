@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from papervenue import private_files, process
 from papervenue.clock import read_latency, read_pace
-from papervenue.market.hours import HOURS
+from papervenue.market.hours import AROUND_THE_CLOCK, HOURS
 from papervenue.market.spec import NO_COSTS, OPTIMISM, Costs, MarketError, MarketSpec, Reading, fill_spec, reading_of
 from papervenue.market.spec import default_symbols as symbols_of_exchange
 from papervenue.market.venue import Venue
@@ -217,7 +217,7 @@ def market_spec(settings: Settings, *, every_symbol: bool = False) -> MarketSpec
         return MarketSpec(
             venue=venue,
             source=chosen.source,
-            symbols=() if every_symbol and not venue.of_months else (*named, *unnamed),
+            symbols=() if every_symbol and not venue.instruments else (*named, *unnamed),
             sessions=chosen.sessions,
             start=chosen.start,
             seed=chosen.seed,
@@ -281,23 +281,37 @@ class RecordedFile(NamedTuple):
     reading: Mapping[str, str]
 
 
+def has_perpetuals(venue: str | None) -> bool:
+    """Return True if a venue, by default the default one, trades around the clock."""
+    return driver_for(venue or EARLIER).capabilities.calendar == AROUND_THE_CLOCK
+
+
 def read_recorded_file(
-    bars: str, bar_stamp: str | None, bars_as: Sequence[str] = (), start: str | None = None
+    bars: str,
+    bar_stamp: str | None,
+    bars_as: Sequence[str] = (),
+    start: str | None = None,
+    venue: str | None = None,
 ) -> RecordedFile:
-    """Read the description of a recorded file; raise OperatorError if it is unusable.
+    """Read the description of a recorded file, or of a folder of files; raise OperatorError if it is unusable.
+
+    Without a `venue` it is one of the default one.
 
     `bars_as` are options such as zone=UTC. Daily bars count from `start` on, an ISO date; an invalid date is ignored
     here, because the configuration's checks report it.
     """
-    from papervenue.creation import recorded_source, recorded_span
+    from papervenue.creation import perpetual_span, recorded_source, recorded_span
 
     first = None
     with suppress(ValueError):
         first = date.fromisoformat(start) if start is not None else None
     with translate_exchange_errors():
         how = reading_of(bars_as)
-        source = recorded_source(Path(bars), how)
-        span = recorded_span(source, Path(bars), bar_stamp, first, how)
+        if has_perpetuals(venue):
+            source, span = "csv", perpetual_span(Path(bars), bar_stamp, how)
+        else:
+            source = recorded_source(Path(bars), how)
+            span = recorded_span(source, Path(bars), bar_stamp, first, how)
     reading = {name: value for name, value in how._asdict().items() if value is not None}
     return RecordedFile(source, span.days, span.contracts, span.bar_stamp, reading)
 

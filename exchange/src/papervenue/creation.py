@@ -20,11 +20,13 @@ from papervenue.market.bar_files import is_parquet, open_bars
 from papervenue.market.daily import daily_span, keep_days, read_days
 from papervenue.market.daily_file import is_daily
 from papervenue.market.futures import is_contract
-from papervenue.market.hours import EQUITY, HOURS, XNYS
+from papervenue.market.hours import AROUND_THE_CLOCK, EQUITY, HOURS, XNYS
+from papervenue.market.perpetual_files import read_perpetuals
 from papervenue.market.rates import rates_of
-from papervenue.market.recorded import Imported, held_in, keep_bars, read_bars, reasons
+from papervenue.market.recorded import Imported, held_in, keep_bars, reasons
 from papervenue.market.sessions import Calendar, build_calendar, calendar_from_rows, own_calendars
 from papervenue.market.spec import AS_FOUND, NEW_EXCHANGE, MarketError, MarketSpec, Reading, Source
+from papervenue.market_loader import read_recorded
 from papervenue.private_files import write_own
 from papervenue.state import (
     ACCOUNTS_FILE,
@@ -182,6 +184,15 @@ def recorded_span(
     return RecordedSpan(date.fromisoformat(inside[0]), len(inside), name, contracts, bar_stamp)
 
 
+def perpetual_span(path: Path, bar_stamp: str | None, reading: Reading = AS_FOUND) -> RecordedSpan:
+    """Return the days covered by recorded prices of perpetuals; raise MarketError if there are none."""
+    # Files whose publisher is known say by themselves which end of a candle is meant; others are refused without it.
+    recorded = read_perpetuals(path, bar_stamp, reading)
+    first, last = recorded.days
+    days = (last - first).days + 1
+    return RecordedSpan(first, days, AROUND_THE_CLOCK, recorded.symbols, bar_stamp or "start")
+
+
 def build(state_dir: Path, spec: MarketSpec) -> None:
     """Write a server's files into a folder; the market file comes last and completes it."""
     _refuse_orphan(state_dir / LOG_FILE)
@@ -194,7 +205,7 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
     if spec.source == "daily":
         imported = _keep_days(state_dir, spec, calendar)
     elif spec.source != "generated":
-        imported = read_bars(spec, calendar, own_calendars(spec.venue, calendar))
+        imported = read_recorded(spec, calendar, own_calendars(spec.venue, calendar))
         keep_bars(state_dir / BARS_FILE, imported.bars)
         _keep_actions(state_dir, spec, calendar, imported.symbols)
     stored = StoredMarket(

@@ -15,11 +15,12 @@ from papervenue.engine.venue_rules import Dialect
 from papervenue.margined.dialect import Plain
 from papervenue.market.action_sources import generated_actions, read_actions
 from papervenue.market.actions import Action
-from papervenue.market.alternate_future import OtherPrices
+from papervenue.market.alternate_future import Dearer, OtherFuture
 from papervenue.market.bars import Bar, BarSource, Market
 from papervenue.market.daily import DailyBars, kept_days
 from papervenue.market.generator import GeneratedBars, Months
-from papervenue.market.recorded import held_bars, kept_bars
+from papervenue.market.perpetual_files import HeldPerpetuals, read_market
+from papervenue.market.recorded import NO_CALENDARS, Bars, HeldBars, HeldContracts, Imported, kept_bars, read_bars
 from papervenue.market.sessions import Calendar, calendar_from_rows
 from papervenue.market.spec import MarketSpec
 from papervenue.market.venue import Grid, Venue
@@ -75,17 +76,30 @@ def _source(
     if spec.source == "daily":
         return DailyBars(kept_days(state_dir / DAYS_FILE), calendar, spec.day_prices)
 
-    return held_bars(spec, kept_bars(state_dir / BARS_FILE))
+    return held_bars(spec, kept_bars(state_dir / BARS_FILE), grids)
+
+
+def read_recorded(spec: MarketSpec, calendar: Calendar, calendars: Mapping[str, Calendar] = NO_CALENDARS) -> Imported:
+    """Read the recorded bars of a market; raise MarketError if there are none."""
+    return read_market(spec, calendar) if spec.venue.of_perpetuals else read_bars(spec, calendar, calendars)
+
+
+def held_bars(spec: MarketSpec, bars: Bars, grids: Mapping[str, Grid]) -> BarSource:
+    """Return the source of a market's recorded bars; from `other_us` on, those of perpetuals are dearer."""
+    if not spec.venue.of_perpetuals:
+        return HeldContracts(bars) if spec.venue.instruments else HeldBars(bars)
+    source = HeldPerpetuals(bars)
+    return source if spec.other_us is None else OtherFuture(source, Dearer(source, grids), spec.other_us)
 
 
 def generated_source(
     spec: MarketSpec, calendar: Calendar, grids: Mapping[str, Grid], calendars: Mapping[str, Calendar]
-) -> GeneratedBars | BySymbol | OtherPrices:
+) -> GeneratedBars | BySymbol | OtherFuture:
     """Return the bars of a generated market; from `other_us` on, they come from another seed."""
     if spec.other_us is None:
         return _generate_bars(spec, spec.seed, calendar, grids, calendars)
     own, other = (_generate_bars(spec, seed, calendar, grids, calendars) for seed in (spec.seed, spec.seed + 1))
-    return OtherPrices(own, other, spec.other_us)
+    return OtherFuture(own, other, spec.other_us)
 
 
 def _generate_bars(

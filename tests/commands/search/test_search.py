@@ -190,3 +190,28 @@ def test_ten_searches_find_the_planted_edge_and_nothing_in_noise(tmp_path: Path)
                 found.setdefault(edge, []).append(document(*place)["data"]["verdict"]["found"])
     assert found[0.0].count("nothing") == 5, found
     assert found[0.9].count("nothing") <= 1, found
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(
+    ("market", "setting"),
+    [
+        (("--profile", "smart_money", "--symbols", "1", "--sessions", "12"), "strategies.smart_money.min_strength"),
+        (("--profile", "futures", "--sessions", "24"), "limits.max_open_positions"),
+    ],
+)
+def test_search_at_another_venue_ends_with_its_trials_and_can_be_taken_up(
+    tmp_path: Path, market: tuple[str, ...], setting: str
+) -> None:
+    values = "[6, 8]" if setting.startswith("limits") else "[5, 25]"
+    space = tmp_path / "space.yaml"
+    space.write_text(
+        f"settings:\n  {setting}: {values}\nsampler: grid\nmin_trades: 1\njudge: {{by: walk-forward, parts: 2}}\n"
+    )
+    words = (str(space), *market, "--state-dir", str(tmp_path / "bot"), "--workers", "1")
+    data = document(*words)["data"]
+    assert (data["trials"]["played"] + data["trials"]["refused"], data["trials"]["left"]) == (2, 0)
+    assert data["verdict"] or data["unjudged"]
+    with patch.object(workers.Pool, "run", side_effect=AssertionError("no trial is left")):
+        again = document(*words, "--resume")["data"]
+    assert (again["verdict"], again["unjudged"]) == (data["verdict"], data["unjudged"])

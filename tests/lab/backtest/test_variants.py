@@ -4,6 +4,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from papervenue.market.coins import kraken_venue
+from papervenue.market.futures import futures_venue
 from papervenue.market.spec import CLOSE, NEXT_BAR, Costs, MarketSpec
 from tests.lab.backtest.roads import Stub
 from tradebot.adapters.memory.recorder import RecordLevel
@@ -93,3 +95,17 @@ def test_strategies_are_not_moved_if_one_has_no_session_of_the_month() -> None:
     weekly = changes_of(BacktestPlan(settings(rotation="2nd session of week at open+5m"), SPEC), [ROTATION])
     assert [one.kind for one in weekly.changes] == [VariantKind.COSTS, VariantKind.DELAY]
     assert times_of(weekly.changes[1].plan) == {"rotation": "3rd session of week at open+5m"}
+
+
+def test_fees_of_a_venue_with_its_own_rules_are_doubled_and_its_funding_is_not() -> None:
+    venue = kraken_venue(7, ("PF_XBTUSD",))
+    spec = MarketSpec(symbols=("PF_XBTUSD",), start=date(2026, 11, 10), venue=venue)
+    (dear, *_) = changes_of(replace(PLAN, spec=spec), [ROTATION]).changes
+    rules = dear.plan.spec.venue.rules
+    assert (rules.maker_fee, rules.taker_fee) == (2 * venue.rules.maker_fee, 2 * venue.rules.taker_fee)
+    assert dear.plan.spec.venue.instruments == venue.instruments
+    contracts = futures_venue(date(2026, 11, 10), 5, ("MES",))
+    listed = tuple(each.symbol for each in contracts.instruments)
+    (dear, *_) = changes_of(replace(PLAN, spec=replace(spec, venue=contracts, symbols=listed)), [ROTATION]).changes
+    fees = [each.contract_fee for each in contracts.instruments]
+    assert [each.contract_fee for each in dear.plan.spec.venue.instruments] == [2 * fee for fee in fees if fee]

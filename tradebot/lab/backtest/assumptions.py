@@ -36,10 +36,13 @@ class Assumption(Struct, frozen=True):
     is_loud: bool = False
 
 
-def assumptions(plan: BacktestPlan, *, with_flow: bool, unused: str = "", lacking: str = "") -> tuple[Assumption, ...]:
+def assumptions(
+    plan: BacktestPlan, *, with_flow: bool, unused: str = "", lacking: str = "", assumed: str = ""
+) -> tuple[Assumption, ...]:
     """Return a plan's assumptions, most important first.
 
-    `unused` describes the bad rows of the market's file, and `lacking` the contracts' missing bars.
+    `unused` describes the bad rows of the market's file, and `lacking` the contracts' missing bars. `assumed` says which
+    prices of perpetuals are missing, and what takes their place.
     """
     spec = plan.spec
     return (
@@ -47,6 +50,7 @@ def assumptions(plan: BacktestPlan, *, with_flow: bool, unused: str = "", lackin
         *_prices(spec),
         *([Assumption("rows left out", unused, "their minutes or days are missing", is_loud=True)] if unused else ()),
         *([Assumption("bars missing", lacking, "nothing is traded meanwhile", is_loud=True)] if lacking else ()),
+        *([Assumption("missing prices", "assumed", assumed, is_loud=True)] if assumed else ()),
         *(_flow(plan) if with_flow else ()),
         *(_costs(spec.costs) if spec.venue == Venue() else _rules(spec.venue)),
         *_account(plan),

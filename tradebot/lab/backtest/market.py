@@ -14,12 +14,13 @@ from papervenue.market.bar_files import is_parquet
 from papervenue.market.bars import BarSource, Market
 from papervenue.market.daily import DailyBars, read_days
 from papervenue.market.generator import GeneratedBars
+from papervenue.market.perpetual_files import missing_kinds
 from papervenue.market.rates import NO_RATES, Rates, rates_of
-from papervenue.market.recorded import NO_CALENDARS, describe_damage, held_bars, read_bars
+from papervenue.market.recorded import NO_CALENDARS, describe_damage
 from papervenue.market.sessions import Calendar, build_calendar, own_calendars
 from papervenue.market.spec import MarketSpec
 from papervenue.market.venue import Grid
-from papervenue.market_loader import generated_source
+from papervenue.market_loader import generated_source, held_bars, read_recorded
 from tradebot.app.sandbox import translate_exchange_errors
 from tradebot.model.struct_tools import replace
 
@@ -42,6 +43,8 @@ class OpenedMarket(NamedTuple):
     calendars: Mapping[str, Calendar] = NO_CALENDARS
     lacking: str = ""
     """The bars that a bot of contracts needs but the file lacks; empty if there are none."""
+    assumed: str = ""
+    """Which kinds of prices the files of perpetuals lack, and what takes their place; empty if none is missing."""
 
     @property
     def days(self) -> DailyBars | None:
@@ -130,10 +133,12 @@ def _daily(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
 
 def _open_recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     own = own_calendars(spec.venue, calendar)
-    imported = read_bars(spec, calendar, own)
+    imported = read_recorded(spec, calendar, own)
     assert spec.path is not None, "recorded bars come from a file"
     file = beside(Path(spec.path))
     actions = read_actions(file, calendar, imported.symbols) if file.is_file() else ()
     unused = describe_damage(spec.source, imported.skipped, imported.first_lines)
-    source = held_bars(spec, imported.bars)
-    return OpenedMarket(spec, source, calendar, imported.symbols, tuple(actions), unused=unused, calendars=own)
+    source = held_bars(spec, imported.bars, {each.symbol: Grid(each) for each in spec.venue.instruments})
+    assumed = "; ".join(missing_kinds(spec, imported.symbols)) if spec.venue.of_perpetuals else ""
+    opened = OpenedMarket(spec, source, calendar, imported.symbols, tuple(actions), unused=unused, calendars=own)
+    return opened._replace(assumed=assumed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
@@ -19,6 +19,7 @@ from papervenue.engine.engine import Engine
 from papervenue.market.action_sources import beside
 from papervenue.market.actions import DIVIDEND, Action
 from papervenue.market.bars import Bar, usd
+from papervenue.market.perpetual_files import HeldPerpetuals
 from papervenue.shares import charges
 from papervenue.shares.actions import schedule
 from papervenue.shares.dialect import ALPACA
@@ -38,7 +39,7 @@ from tradebot.lab.backtest.session_answers import SessionPlugin, session_plugins
 from tradebot.lab.backtest.venue import EngineVenue, EquityAt
 from tradebot.lab.driver.price_triggers import INTEREST, MarketAhead, VisiblePrices
 from tradebot.model.event import EventKind
-from tradebot.model.series import DAY
+from tradebot.model.series import DAY, WIDTHS
 from tradebot.model.struct_tools import replace
 from tradebot.ports.world import World
 from tradebot.signals.normalize import Rereading
@@ -395,10 +396,47 @@ class Waits(Struct, frozen=True):
 
 
 def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[Waits, ...]:
-    """Return which bars are missing in a market's first session, and when they become available."""
+    """Return which bars are missing in a market's first session, and when they become available.
+
+    Generated markets of other venues than the usual one have all bars.
+    """
+    if isinstance(market.source, HeldPerpetuals):
+        return (*_waits_of_perpetuals(settings, strategies, market, market.source),)
+    if market.spec.venue.dialect != USUAL:
+        return ()
     bars, sessions = EngineBars(engine_of(market, market.spec), market.days), [*map(session_of, market.calendar.market)]
     universes = ((strategy, _universe(settings, strategy)) for strategy in strategies)
     return tuple(waits for each, universe in universes for waits in _of(each, universe, settings.day, bars, sessions))
+
+
+def _waits_of_perpetuals(
+    settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket, source: HeldPerpetuals
+) -> Iterator[Waits]:
+    """Yield the bars that files lack at first; a session's own bars count from the next session on."""
+    days = [session_of(session).date for session in market.calendar.market]
+    for strategy in strategies:
+        for need in (*strategy.needs.bars, *_of_features(strategy.needs, settings.day)):
+            symbols = need.symbols or tuple(_universe(settings, strategy))
+            due = {symbol: _sessions_without(source, need, symbol, len(days)) for symbol in symbols}
+            late = {symbol: days[count] if count < len(days) else None for symbol, count in due.items() if count}
+            if len(late) == len(symbols):
+                since = min((day for day in late.values() if day), default=None)
+                yield Waits(strategy.name, None, need.enough, need.timeframe, since)
+            for symbol, day in late.items():
+                yield Waits(strategy.name, symbol, need.enough, need.timeframe, day)
+
+
+def _sessions_without(source: HeldPerpetuals, need: BarNeed, symbol: str, sessions: int) -> int:
+    """Return in how many sessions of a market the files have too few closed bars for a need."""
+    span_us, name = WIDTHS.get(need.timeframe, timedelta(days=1)) // timedelta(microseconds=1), symbol
+    if (own := f"{symbol} {need.price.value}") in source.series:
+        name = own
+    closed = sum(source.count(name, index, span_us) for index in range(-source.past_days, 0))
+    for index in range(sessions):
+        if closed >= need.enough:
+            return index
+        closed += source.count(name, index, span_us)
+    return sessions
 
 
 def _universe(settings: Settings, strategy: Strategy) -> Sequence[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from decimal import Decimal
 
 from msgspec import Struct
 
 from papervenue.market.spec import FUNDS, Costs, MarketError, MarketSpec
+from papervenue.market.venue import Venue
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import Settings
 from tradebot.lab.backtest.market import OpenedMarket
@@ -66,11 +68,12 @@ def play(
 ) -> Variant:
     """Run a variant to its end on the backtest's opened market; `watch` gets the number of finished sessions."""
     run = begin(change.plan, strategies, market._replace(spec=change.plan.spec))
-    while not run.is_played:
+    with closing(run.made):
+        while not run.is_played:
+            run.step()
+            watch(len(run.ends))
         run.step()
-        watch(len(run.ends))
-    run.step()
-    return variant(run, change.kind, change.name)
+        return variant(run, change.kind, change.name)
 
 
 def variant(run: BacktestRun, kind: VariantKind = VariantKind.OTHER, name: str = AS_PLAYED) -> Variant:
@@ -93,11 +96,25 @@ def _costs(plan: BacktestPlan) -> tuple[PlanVariant, ...] | str:
 def _dear(spec: MarketSpec) -> MarketSpec:
     """Return a market with doubled spread, slippage, commissions, fees and lending premiums over the funds rate.
 
+    The fees of a venue with its own rules are doubled too, up to the whole notional; its funding isn't a cost of
+    trading and stays.
+
     An account's interest stays, and so does the funds rate, which isn't a cost of trading.
     """
     fill = spec.fill._replace(slippage_bps=2 * spec.fill.slippage_bps)
     fill = fill._replace(spread_bps=2 * fill.spread_bps) if fill.quotes == "spread" else fill
-    return replace(spec, fill=fill, costs=_dear_costs(spec.costs))
+    return replace(spec, fill=fill, costs=_dear_costs(spec.costs), venue=_dear_venue(spec.venue))
+
+
+def _dear_venue(venue: Venue) -> Venue:
+    rules, most = venue.rules, Decimal(1)
+    fees = {name: min(2 * getattr(rules, name), most) for name in ("maker_fee", "taker_fee")}
+    listed = (
+        each if each.contract_fee is None else replace(each, contract_fee=2 * each.contract_fee)
+        for each in venue.instruments
+    )
+    dear = replace(rules, **fees, contract_fee=2 * rules.contract_fee)
+    return replace(venue, rules=dear, instruments=tuple(listed))
 
 
 def _dear_costs(costs: Costs) -> Costs:

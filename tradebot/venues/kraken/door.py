@@ -120,7 +120,8 @@ def _market(settings: VenueSettings) -> Venue:
         )
     # Discovery is pointless unless the venue lists more than the named symbols.
     discovers = settings.registry is not None and settings.registry.discovery
-    return kraken_venue(settings.sandbox.seed, SYMBOLS if discovers else settings.universe)
+    recorded = settings.sandbox.source != "generated"
+    return kraken_venue(settings.sandbox.seed, SYMBOLS if discovers else settings.universe, recorded=recorded)
 
 
 def _contracts(venue: KrakenVenue, tally: DriftTally) -> Sequence[str]:

@@ -12,9 +12,11 @@ If the price of an execution is corrected later, the position's cost follows, or
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from operator import itemgetter
 
 from papervenue.engine.account import Account, Activity, Position
 from papervenue.engine.engine_state import Floor, activity_id, enter
@@ -103,7 +105,7 @@ def _part(cost: Decimal, closed: Decimal, held_quantity: Decimal) -> Decimal:
 def margins(floor: Floor, account: Account) -> Margins:
     unrealized = initial = maintenance = _ZERO
     for position in net_positions(account):
-        grid, mark = floor.market.grids[position.symbol], floor.price(position.symbol)
+        grid, mark = floor.market.grids[position.symbol], mark_of(floor, position.symbol)
         value = grid.notional(position.qty, mark)
         level = grid.level(abs(position.qty), abs(value))
         unrealized += value - position.cost
@@ -130,14 +132,14 @@ def initial_margin(
     sold = sum((order.remaining for order in adding(account, symbol, -1)), max(-more, _ZERO))
     worst = max(abs(held_quantity + bought), abs(held_quantity - sold))
     grid = floor.market.grids[symbol]
-    value = grid.notional(worst, floor.price(symbol))
+    value = grid.notional(worst, mark_of(floor, symbol))
     return value * grid.level(worst, value).initial
 
 
 def maintenance_margin(floor: Floor, symbol: str, qty: Decimal) -> Decimal:
     """Return the maintenance margin of a signed quantity of a symbol at the mark."""
     grid = floor.market.grids[symbol]
-    value = grid.notional(abs(qty), floor.price(symbol))
+    value = grid.notional(abs(qty), mark_of(floor, symbol))
     return value * grid.level(abs(qty), value).maintenance
 
 
@@ -197,7 +199,36 @@ def book_all(floor: Floor) -> None:
     for account in floor.accounts.values():
         for position in net_positions(account):
             book(floor, account, position.symbol)
+    take_recorded_rates(floor)
     note_next(floor)
+
+
+def begin_recorded_rates(floor: Floor) -> None:
+    """Put the recorded funding rates of the first hour in force, before anything is logged."""
+    for symbol, rate in _recorded_rates(floor):
+        floor.funding_changes[symbol] = [(floor.now_us, rate)]
+
+
+def take_recorded_rates(floor: Floor) -> None:
+    """Put the recorded funding rates of this hour in force."""
+    for symbol, rate in _recorded_rates(floor):
+        if rate != rate_of(floor, symbol):
+            set_rate(floor, symbol, rate)
+
+
+def _recorded_rates(floor: Floor) -> Iterator[tuple[str, Decimal]]:
+    """Yield the recorded funding rate of this hour of each symbol that has any; an hour without one has 0."""
+    begun_us = floor.now_us // HOUR * HOUR
+    for symbol, rates in floor.market.funding_rates.items():
+        index = bisect_left(rates, begun_us, key=itemgetter(0))
+        yield symbol, rates[index][1] if index < len(rates) and rates[index][0] == begun_us else Decimal(0)
+
+
+def mark_of(floor: Floor, symbol: str) -> int:
+    """Return the mark of a symbol with a price, in units: its own recorded price, or the last trade."""
+    name = floor.market.series_name(symbol, "mark")
+    own = None if name == symbol else floor.market.price(name, floor.now_us)
+    return floor.price(symbol) if own is None else own
 
 
 def note_next(floor: Floor) -> None:

@@ -72,6 +72,7 @@ class Plain:
     def begin(self, floor: Floor) -> None:
         """Schedule the first hour's funding and the ends of instruments."""
         accounts.note_next(floor)
+        accounts.begin_recorded_rates(floor)
         for symbol in floor.market.symbols:
             last_us = floor.market.grids[symbol].last_us
             if last_us is not None:

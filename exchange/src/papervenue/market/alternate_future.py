@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
-from papervenue.market.bars import Bar, BarSource, QuickPast
+from papervenue.market.bars import Bar, BarSource, QuickPast, rates_of, series_of
 from papervenue.market.venue import Grid
 
 _DEARER = 1.01
@@ -26,6 +25,13 @@ class OtherFuture:
         self.history_close = source.history_close
         self.history_day = source.history_day
         self.liquid = source.liquid
+        self.series, self.rates = series_of(source), rates_of(source)
+        self.candle_days = source.candle_days if isinstance(source, QuickPast) else 0
+
+    def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
+        """Return the candles of a session before the market's first."""
+        assert isinstance(self._source, QuickPast), "a source without candles has none for any day"
+        return self._source.past_candles(symbol, index, span_us, wicks=wicks)
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minutes of a session, oldest first."""
@@ -40,19 +46,6 @@ class OtherFuture:
     def _swap_future(self, bars: tuple[Bar, ...], others: tuple[Bar, ...]) -> tuple[Bar, ...]:
         own = (bar for bar in bars if bar.end_us <= self._at_us)
         return (*own, *(bar for bar in others if bar.end_us > self._at_us))
-
-
-class PastAndFuture(BarSource, QuickPast, Protocol):
-    """A source that generates its bars."""
-
-
-class OtherPrices(OtherFuture):
-    """A different future of a source that generates its bars."""
-
-    def __init__(self, source: PastAndFuture, other: PastAndFuture, at_us: int) -> None:
-        super().__init__(source, other, at_us)
-        self.candle_days = source.candle_days
-        self.past_candles = source.past_candles
 
 
 class Dearer:
@@ -74,6 +67,6 @@ class Dearer:
         return tuple(self._dearer(symbol, bar) for bar in self._source.extended_hours(symbol, index))
 
     def _dearer(self, symbol: str, bar: Bar) -> Bar:
-        grid = self._grids[symbol]
+        grid = self._grids[symbol.partition(" ")[0]]
         opening, high, low, close = (grid.nearest(units / grid.units * _DEARER) for units in bar[1:5])
         return bar._replace(open=opening, high=high, low=low, close=close, volume=2 * bar.volume)

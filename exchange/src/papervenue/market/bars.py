@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import accumulate
@@ -72,8 +73,23 @@ class QuickCloses(Protocol):
         """Return the close of a session, in price units."""
 
 
-if TYPE_CHECKING:
-    pass
+@runtime_checkable
+class SeveralPrices(Protocol):
+    """A source that has more than one kind of price: the names of its series, and the funding rates of symbols."""
+
+    series: Collection[str]
+    rates: Mapping[str, Sequence[tuple[int, Decimal]]]
+
+
+def series_of(source: BarSource) -> Collection[str]:
+    """Return the names under which a source has prices of its own, besides the usual ones."""
+    return source.series if isinstance(source, SeveralPrices) else ()
+
+
+def rates_of(source: BarSource) -> Mapping[str, Sequence[tuple[int, Decimal]]]:
+    """Return the recorded funding rates of symbols: from which moment on each is in force, in USD, oldest first."""
+    return source.rates if isinstance(source, SeveralPrices) else {}
+
 
 Ratio = tuple[int, int]
 
@@ -249,6 +265,7 @@ class Market:
         self.known = frozenset(symbols)
         self.actions = ActionBook()
         self._source = source
+        self._series, self.funding_rates = frozenset(series_of(source)), rates_of(source)
         self.past_minutes, self.past_days = source.past_minutes, source.past_days
         cached = max(64, _SESSIONS_IN_MEMORY * len(self.symbols))
         self.day = lru_cache(maxsize=cached)(self._day)
@@ -256,6 +273,11 @@ class Market:
         self._steps = lru_cache(maxsize=cached)(self._steps_of)
         self._splits = lru_cache(maxsize=cached)(self._splits_of)
         self._changes = lru_cache(maxsize=cached)(self._changes_of)
+
+    def series_name(self, symbol: str, kind: str) -> str:
+        """Return the name of a symbol's prices of a kind, which is the symbol itself if there are none."""
+        name = f"{symbol} {kind}"
+        return name if name in self._series else symbol
 
     def liquid(self, symbol: str) -> bool:
         """Return True if a symbol can be sold short and traded in fractions."""

@@ -6,7 +6,10 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from papervenue.chance import draw_bell, stream
+from papervenue.market.hours import AROUND_THE_CLOCK
 from papervenue.market.venue import Instrument, MarginLevel, Rules, TickStep, Venue
 
 FACE = "kraken"
@@ -83,9 +86,12 @@ def coins(seed: int, symbols: Collection[str] = SYMBOLS) -> tuple[Instrument, ..
     return tuple(_list_coin(coin, seed) for coin, symbol in zip(_COINS, SYMBOLS, strict=True) if symbol in symbols)
 
 
-def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS) -> Venue:
-    """Return a simulated Kraken Futures that lists these symbols."""
-    return Venue(dialect="plain", calendar="24/7", instruments=coins(seed, symbols), rules=RULES, faces=(FACE,))
+def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS, *, recorded: bool = False) -> Venue:
+    """Return a simulated Kraken Futures that lists these symbols; in a recorded market, only files have funding."""
+    listed = coins(seed, symbols)
+    if recorded:
+        listed = tuple(replace(coin, funding=Decimal(0)) for coin in listed)
+    return Venue(dialect="plain", calendar=AROUND_THE_CLOCK, instruments=listed, rules=RULES, faces=(FACE,))
 
 
 def _list_coin(coin: _Coin, seed: int) -> Instrument:

@@ -22,6 +22,8 @@ from papervenue.times import DAY, HOUR, NEW_YORK, at_new_york, at_zone, parse_ti
 
 CHICAGO = ZoneInfo("America/Chicago")
 
+AROUND_THE_CLOCK = "24/7"
+
 EQUITY, METALS, CURRENCY = "globex_equity", "globex_metals", "globex_currency"
 
 _OPENS_HOUR, _CLOSES = 17, (16, 0)
@@ -210,7 +212,7 @@ HOURS: Mapping[str, Hours] = MappingProxyType(
         hours.name: hours
         for hours in (
             XNYS,
-            Hours("24/7", _UTC, _around_the_clock, itemgetter(1, 2)),
+            Hours(AROUND_THE_CLOCK, _UTC, _around_the_clock, itemgetter(1, 2)),
             Hours("CMES", CHICAGO, _globex, itemgetter(1, 2)),
             *(Hours(name, CHICAGO, between, itemgetter(1, 2)) for name, between in groups(_new_york).items()),
         )

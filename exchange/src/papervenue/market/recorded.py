@@ -247,11 +247,6 @@ class HeldContracts(HeldBars):
         return Bar(starts_us[0], opens[0], max(highs), min(lows), closes[-1], sum(volumes))
 
 
-def held_bars(spec: MarketSpec, bars: Mapping[tuple[str, int], Sequence[Bar]]) -> HeldBars:
-    """Return the source of a market's recorded bars."""
-    return HeldContracts(bars) if spec.venue.instruments else HeldBars(bars)
-
-
 def kept_bars(path: Path) -> Bars:
     """Read the file written by `keep_bars`; raise MarketError if it is missing or damaged."""
     gathered: dict[tuple[str, int], list[Bar]] = defaultdict(list)

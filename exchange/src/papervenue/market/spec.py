@@ -370,7 +370,7 @@ def _check_source(spec: MarketSpec) -> None:
     _need_one_of("data plan", spec.data_plan, get_args(DataPlan))
     _need(isinstance(spec.trends, bool), "trends is true or false", _MADE_BY_HAND)
     is_generated = spec.source == "generated" and not spec.corporate_actions
-    met = spec.other_us is None or is_generated or spec.venue.of_months
+    met = spec.other_us is None or is_generated or spec.venue.of_months or spec.venue.of_perpetuals
     _need(met, "only a generated market without corporate actions can have another future", "leave out other_us")
     if spec.source == "generated":
         return

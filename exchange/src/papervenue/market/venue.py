@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import msgspec
 from msgspec import Struct
 
-from papervenue.market.hours import HOURS, XNYS
+from papervenue.market.hours import AROUND_THE_CLOCK, HOURS, XNYS
 from papervenue.times import DAY, parse_time
 
 if TYPE_CHECKING:
@@ -310,6 +310,12 @@ class Venue(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
         return bool(self.instruments) and all(instrument.root for instrument in self.instruments)
 
     @property
+    def of_perpetuals(self) -> bool:
+        """Return True if its instruments trade around the clock and never expire."""
+        endless = (not instrument.root and instrument.last_trading is None for instrument in self.instruments)
+        return bool(self.instruments) and self.calendar == AROUND_THE_CLOCK and all(endless)
+
+    @property
     def names(self) -> frozenset[str]:
         return frozenset(instrument.symbol for instrument in self.instruments)
 
@@ -333,8 +339,9 @@ def problems(spec: MarketSpec) -> Iterator[tuple[str, str]]:
 
 
 def _instrument_problems(spec: MarketSpec) -> Iterator[str]:
-    if spec.source == "daily" or (spec.source != "generated" and not spec.venue.of_months):
-        yield "a plain venue's market is generated, or of recorded minutes if its instruments are months of futures"
+    is_playable = spec.venue.of_months or spec.venue.of_perpetuals
+    if spec.source == "daily" or (spec.source != "generated" and not is_playable):
+        yield "a plain venue's market is generated, or of recorded minutes of perpetuals or of months of futures"
     if spec.corporate_actions or spec.costs.commissions or spec.costs.interest:
         yield "a plain venue's market has no corporate actions, and rules instead of costs"
     for instrument in spec.venue.instruments:

@@ -266,8 +266,10 @@ class HistoryReads:
         }
 
     def mark(self, symbol: str, at_us: int) -> int | None:
-        """Return a symbol's mark at a moment: the price of the last trade by the end of the last complete minute."""
-        return self._engine.dialect.price(self._engine.market, symbol, at_us)
+        """Return a symbol's mark at a moment: its own series', or else the price of the last trade by the end of a minute."""
+        market = self._engine.market
+        own = market.price(market.series_name(symbol, "mark"), at_us)
+        return self._engine.dialect.price(market, symbol, at_us) if own is None else own
 
 
 def _order_event(order: Event, reason: str) -> Event:

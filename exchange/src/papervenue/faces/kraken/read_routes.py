@@ -135,6 +135,7 @@ class KrakenReads:
         last, base = self._engine.last_price(symbol), base_of(symbol)
         if last is None:
             return None
+        mark = accounts.mark_of(self._engine, symbol)
         bid, ask = self._engine.model.around(last, symbol)
         rate = accounts.rate_of(self._engine, symbol)
         opened, volume, turnover = self._day(symbol)
@@ -143,8 +144,8 @@ class KrakenReads:
             "tag": "perpetual" if grid.last_us is None else "month",
             "pair": f"{base}:{grid.instrument.currency}",
             "symbol": symbol,
-            "markPrice": price(grid, last),
-            "indexPrice": self.index(symbol, last),
+            "markPrice": price(grid, mark),
+            "indexPrice": self.index(symbol, mark),
             "bid": price(grid, bid),
             "bidSize": number(size),
             "ask": price(grid, ask),
@@ -164,6 +165,9 @@ class KrakenReads:
 
     def index(self, symbol: str, mark: int) -> Decimal:
         """Return the price of the coin itself: the mark minus the premium implied by the funding."""
+        name = self._engine.market.series_name(symbol, SPOT)
+        if name != symbol and (own := self._engine.market.price(name, self._engine.now_us)) is not None:
+            return number(self._engine.market.grids[symbol].usd(own))
         return number(index_of(self._engine.market.grids[symbol].usd(mark), accounts.rate_of(self._engine, symbol)))
 
     def _day(self, symbol: str) -> tuple[int | None, int, int]:
@@ -419,9 +423,12 @@ class Charts:
         """Yield the candles of a symbol that begin in a period, oldest first."""
         until_us = min(self._engine.now_us, until_us)
         begin_us, end_us = _begin(since_us + span_us - 1, span_us), _begin(until_us, span_us) + span_us
-        bars = self._bars(symbol, kind, span_us, begin_us, end_us)
+        name = self._engine.market.series_name(symbol, kind)
+        bars = self._bars(name, kind, span_us, begin_us, end_us)
         for start_us, of_candle in groupby(bars, key=lambda bar: _begin(bar.start_us, span_us)):
-            opens, highs, lows, closes, volumes = zip(*self._priced_parts(symbol, kind, of_candle), strict=True)
+            opens, highs, lows, closes, volumes = zip(
+                *self._priced_parts(symbol, kind if name == symbol else TRADE, of_candle), strict=True
+            )
             yield Candle(start_us, opens[0], max(highs), min(lows), closes[-1], sum(volumes) if kind == TRADE else 0)
 
     def _bars(self, symbol: str, kind: str, span_us: int, first_us: int, until_us: int) -> Iterator[Bar]:
@@ -430,7 +437,7 @@ class Charts:
         A part of the past is cheap to compute, and never belongs to two candles.
         """
         market, now_us = self._engine.market, self._engine.now_us
-        wicks = kind != MARK
+        wicks = kind != MARK or symbol not in market.known
         for index in _sessions(market.calendars[symbol], first_us, min(until_us, now_us)):
             if index >= 0:
                 day_bars = market.day(symbol, index)
