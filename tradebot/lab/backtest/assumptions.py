@@ -41,8 +41,8 @@ def assumptions(
 ) -> tuple[Assumption, ...]:
     """Return a plan's assumptions, most important first.
 
-    `unused` describes the bad rows of the market's file, and `lacking` the contracts' missing bars. `assumed` says which
-    prices of perpetuals are missing, and what takes their place.
+    `unused` describes the bad rows of the market's file, and `lacking` the contracts' missing bars. `assumed` says
+    which prices of perpetuals are missing, and what takes their place.
     """
     spec = plan.spec
     return (

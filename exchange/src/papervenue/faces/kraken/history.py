@@ -266,7 +266,7 @@ class HistoryReads:
         }
 
     def mark(self, symbol: str, at_us: int) -> int | None:
-        """Return a symbol's mark at a moment: its own series', or else the price of the last trade by the end of a minute."""
+        """Return a symbol's mark at a moment, from its own series or else from the last trade of a complete minute."""
         market = self._engine.market
         own = market.price(market.series_name(symbol, "mark"), at_us)
         return self._engine.dialect.price(market, symbol, at_us) if own is None else own
