@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PROMISED_WITHIN = timedelta(days=14)
 """How far back to search for orders that were sent after an approval."""
-Id = Annotated[str, typer.Argument(metavar="ID", help="Which one; tradebot approvals lists them.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The request's id; tradebot approvals lists them.")]
 
 
 class ApprovalRow(Struct, frozen=True):
@@ -110,7 +110,9 @@ def _row(request: "Request", order: str | None, now: datetime) -> ApprovalRow:
 )
 def approvals(
     bot: "App",
-    last: Annotated[int, typer.Option("--last", "-n", min=0, max=1_000, help="Show the last N that ended too.")] = 0,
+    last: Annotated[
+        int, typer.Option("--last", "-n", min=0, max=1_000, help="Also show the last N that have ended.")
+    ] = 0,
 ) -> Report:
     """Show which entries wait for approval.
 
@@ -227,7 +229,7 @@ def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> No
     whose = [entry for entry in trading.rows if (entry.strategy, entry.symbol) == (row.strategy, row.symbol)]
     why = next((row.reason for row in whose if row.reason), None)
     if why is None:
-        console.print(f"Not sent: {row.strategy} doesn't want it any more.", markup=False)
+        console.print(f"Not sent: {row.strategy} no longer wants this entry.", markup=False)
         return
     console.print(f"Not sent. {why}: {REASONS[why].meaning}", markup=False)
     console.print(

@@ -1,7 +1,4 @@
-"""`tradebot archive push
-list
-fetch`: archive market data, models, features and backups off this machine, by content.
-"""
+"""`tradebot archive push`, `list` and `fetch`: store market data, models and others by content."""
 
 from datetime import datetime
 from pathlib import Path
@@ -120,7 +117,7 @@ def _render_listed(console: "Console", data: Archived) -> None:
 def _render_fetched(console: "Console", data: ArchiveFetched) -> None:
     size = f"{pluralize(data.files, 'file')}, {pluralize(data.bytes, 'byte')}"
     console.print(f"Fetched {data.name} {data.version[:SHORT]} into {data.folder}", markup=False, soft_wrap=True)
-    console.print(f"  {size}, each as its hash says")
+    console.print(f"  {size}, every hash verified")
 
 
 @on_bot(
@@ -133,7 +130,7 @@ def _render_fetched(console: "Console", data: ArchiveFetched) -> None:
 def _push(
     bot: "App",
     name: Name,
-    source: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder with all that is in it.")],
+    source: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder with everything in it.")],
     to: To,
 ) -> Report:
     """Archive a file or a folder under the hash of its content.
@@ -174,7 +171,7 @@ def _list(
 )
 def _fetch(
     name: Name,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write it; it must not be there yet.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write it; the path must not exist yet.")],
     location: From,
     version: Annotated[str | None, typer.Option("--version", help="The first letters of a version [newest].")] = None,
     as_json: Json = False,

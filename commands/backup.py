@@ -250,5 +250,5 @@ def backup(
     replaced or deleted.
     """
     if sum(map(bool, (only_list, session, to))) > 1:
-        raise OperatorError("--list, --session and --to don't go together", "use one of them")
+        raise OperatorError("--list, --session and --to can't be combined", "use one of them")
     return run_session(bot) if session else run(bot, only_list=only_list, to=to)

@@ -70,11 +70,11 @@ def _rows(app: "App") -> "Iterator[Judgment]":
 
 def _version(note: "ServeNote | None") -> "CheckResult":
     if note is None:
-        return skip("serve isn't running; verbs by cron or timers are of the version that is installed")
+        return skip("serve isn't running; cron and timers run the installed version")
     if note.version == __version__:
         return ok(f"serve, process {note.pid}, runs {note.version}, the installed version", "notes")
     unit = _unit_of(note.pid)
-    fix = f"sudo systemctl restart {unit}" if unit else "End serve and start it again"
+    fix = f"sudo systemctl restart {unit}" if unit else "Restart serve"
     return bad(f"serve, process {note.pid}, runs {note.version}, and {__version__} is installed", fix, "notes")
 
 
@@ -107,7 +107,7 @@ def _units() -> "CheckResult":
         return bad(f"{', '.join(failed)} failed", f"journalctl -u {failed[0]} -o cat -n 50", "units", len(units))
     active = [name for name, active in units.items() if active == "active"]
     if not active:
-        return warn(f"none is active of {', '.join(units)}", "sudo systemctl start tradebot@NAME", "units", len(units))
+        return warn(f"none is active: {', '.join(units)}", "sudo systemctl start tradebot@NAME", "units", len(units))
     return ok(f"active: {', '.join(active)}", "units", len(units))
 
 

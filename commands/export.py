@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
-To = Annotated[str, typer.Option("--to", help="A file of SQLite, or postgresql://USER@HOST/DATABASE.")]
+To = Annotated[str, typer.Option("--to", help="An SQLite file, or postgresql://USER@HOST/DATABASE.")]
 As = Annotated[str | None, typer.Option("--as", help="The bot's name there [its folder's name].")]
 
 

@@ -240,7 +240,7 @@ def _print_discovery(console: "Console", search: DiscoveryData) -> None:
     else:
         console.print("The venue's list of contracts wasn't read yet: the configured universe is traded")
     if search.problem:
-        console.print(f"The last list wasn't believed: {clean(search.problem)}", markup=False)
+        console.print(f"The last list was rejected: {clean(search.problem)}", markup=False)
     if search.left_out:
         table = Table("left out", sentence("why"), sentence("figures"))
         for row in search.left_out:

@@ -164,7 +164,7 @@ def _render(console: "Console", data: LinesAppended) -> None:
 def tail(bot: "App") -> Report:
     """Append new records to the files to tail.
 
-    `serve` does so by itself; cron may, every minute.
+    `serve` does so automatically; cron may, every minute.
     """
     tails = Tails(bot)
     try:

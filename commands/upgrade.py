@@ -118,7 +118,7 @@ def _journal(path: "Path") -> "CheckResult":
     last = last_record(path)
     if last is None:
         return bad("its last record can't be read by this version", "tradebot journal verify", "record")
-    return ok(f"its last record, {last.head.sequence:,}, is of the form that this tradebot writes", "record")
+    return ok(f"its last record, {last.head.sequence:,}, is in the format that this tradebot writes", "record")
 
 
 def _stores() -> "Mapping[str, CacheDatabase]":
@@ -178,7 +178,7 @@ def _render(console: "Console", data: Upgraded) -> None:
     epilog="tradebot upgrade --check  # changes nothing\ntradebot upgrade",
 )
 def upgrade(
-    check: Annotated[bool, typer.Option("--check", help="Only say what would be changed.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only show what would be changed.")] = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,

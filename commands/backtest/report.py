@@ -424,7 +424,7 @@ def _lookahead(out: "Console", checked: "LookaheadResult") -> None:
     for peek in checked.peeks:
         _peek(out, peek)
     if not checked.peeks:
-        out.print("  [green]Nothing differs.[/] Knowledge of later days in a strategy's code or files wasn't removed.")
+        out.print("  [green]Nothing differs.[/] This can't detect future data in a strategy's code or files.")
 
 
 def _peek(out: "Console", peek: "Peek") -> None:

@@ -274,7 +274,7 @@ def _taken_up(run: "BacktestRun", checkpoint: "Path", identity: "RunIdentity", h
     try:
         saved = checkpoint.read_bytes()
     except FileNotFoundError:
-        note(f"note: nothing is stored of {checkpoint.stem}, so it is played from the beginning")
+        note(f"note: nothing is stored for {checkpoint.stem}, so it is played from the beginning")
         return 0
     run.take_up(unpack(saved, run.made, run.driver, identity.fingerprint))
     return len(run.ends)

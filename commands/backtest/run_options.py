@@ -67,7 +67,7 @@ Bars = Annotated[
 Cash = Annotated[float | None, typer.Option("--cash", min=1, help="USD to begin with [sandbox.cash_usd].")]
 Cost = Annotated[
     list[str] | None,
-    typer.Option("--cost", metavar="NAME=VALUE", help="A cost, such as slippage_bps=5; measured: as parity found it."),
+    typer.Option("--cost", metavar="NAME=VALUE", help="A cost, such as slippage_bps=5; or measured (by parity)."),
 ]
 Prices = Annotated[str | None, typer.Option("--prices", help="Daily bars: raw (rebuilt, dividends paid) or adjusted.")]
 DayPrices = Annotated[

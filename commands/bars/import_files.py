@@ -66,7 +66,7 @@ class SymbolRead(Struct, frozen=True):
     """The valid bars of one symbol; `new` counts those that are missing or different in the store.
 
     `sessions` are those with a bar, `gaps` those between the first and the last bar that have none, and `findings`
-    counts what `bars check` would say of these bars alone.
+    is how many findings `bars check` would report for these bars alone.
     """
 
     symbol: str
@@ -102,7 +102,7 @@ class BarsImported(Struct, frozen=True):
 
 
 def files_in(typed: Sequence[Path]) -> list[Path]:
-    """Return the files that were typed, those in folders, and those that match a pattern; OperatorError for none."""
+    """Return the files that paths, folders and patterns name; raise OperatorError if there are none."""
     files = list[Path]()
     for path in typed:
         matches = sorted(islice(_matches(path), MOST_FILES + 1))

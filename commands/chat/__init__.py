@@ -1,8 +1,4 @@
-"""`tradebot chat pair
-status
-revoke
-listen`: a chat in which one person can query, halt, and approve.
-"""
+"""`tradebot chat pair`, `status`, `revoke` and `listen`: a chat in which one person can query, halt, and approve."""
 
 import os
 import time
@@ -135,11 +131,11 @@ def render_status(console: "Console", data: ChatStatus) -> None:
 
 
 def render_revoked(console: "Console", data: Revoked) -> None:
-    console.print("Nobody was paired." if data.person is None else f"Person {data.person} may no longer ask.")
+    console.print("Nobody was paired." if data.person is None else f"Person {data.person} may no longer use the chat.")
 
 
 def render_listened(console: "Console", data: Listened) -> None:
-    console.print(clean(data.trouble) if data.trouble else "Everything that was written is answered.", markup=False)
+    console.print(clean(data.trouble) if data.trouble else "Every message is answered.", markup=False)
 
 
 group("chat", "Let one person ask the bot from a chat, halt it, and approve entries.")
@@ -226,7 +222,7 @@ def listen(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Reply to the chat until a signal. `serve` runs this by itself."""
+    """Reply to the chat until a signal. `serve` runs this automatically."""
     from commands.chat.listener import Listener
 
     with open_bot(state_dir, config) as bot, ExitStack() as stack:

@@ -16,7 +16,7 @@ from tradebot.views.holdings import FOREIGN_OWNER
 
 WITH_BUTTONS = 3
 """How many waiting entries are shown with buttons in a reply about all."""
-CUT = "… more than fits into a message"
+CUT = "… (the rest doesn't fit into a message)"
 _LEADS = re.compile(r"(?<=[A-Za-z0-9])\.(?=[A-Za-z]{2})|[@/](?=[A-Za-z])|://")
 """Text that an app would turn into a link, which is broken up in everything the bot quotes."""
 
@@ -43,7 +43,7 @@ def of_error(document: Data) -> Iterator[str]:
 
 
 def of_status(data: Data) -> Iterator[str]:
-    """Yield whether it trades and is healthy, its equity, and its positions."""
+    """Yield the bot's trading state, health, equity and positions."""
     active = data["trading_state"] == "ACTIVE"
     going = "Trading" if active else f"HALTED ({data['trading_state']})"
     yield f"{going}, as of {_when(data['as_of'])}"
@@ -123,7 +123,7 @@ def of_pnl(data: Data) -> Iterator[str]:
 
 
 def of_health(data: Data) -> Iterator[str]:
-    """Yield how the bot is, and each part that isn't well."""
+    """Yield the bot's overall health, and each part that isn't OK."""
     yield f"Health {data['state']}: {data['summary']}"
     yield from _parts([judgment for judgment in data["judgments"] if _unwell(judgment)])
 

@@ -413,7 +413,7 @@ class Listener:
 
     def _ask_to_halt(self, chat: int, now: datetime) -> tuple[MessageOutcome, str]:
         text = [
-            "Halt? It opens nothing more until someone ends the halt on its machine; exits continue. Answer within 2 "
+            "Halt? It opens no positions until someone ends the halt on its machine; exits continue. Answer within 2 "
             "minutes."
         ]
         return self._say(chat, text, (("Yes, halt", HALT), ("No", KEEP)), once=True, until=now + QUESTION)
@@ -428,7 +428,7 @@ class Listener:
             return ended.code == 0, ended.output.splitlines(), {}
         document = document_in(ended.output)
         if document is None:
-            return False, [f"No answer: {ended.why or f'exit {ended.code}'}. Look where the bot runs."], {}
+            return False, [f"No answer: {ended.why or f'exit {ended.code}'}. Check the machine where the bot runs."], {}
         if "error" in document:
             return False, list(answers.of_error(document)), {}
         # The other verbs also report findings by their exit code.

@@ -155,7 +155,7 @@ def _cautions(runs: "Sequence[ComparedRun]") -> "Iterator[str]":
     if fewest < 30:
         yield f"One of them closed only {pluralize(fewest, 'trade')}, so a difference may well be chance."
     if len({run.kind for run in runs}) > 1:
-        yield "A backtest and a bot don't differ in the market alone: a backtest's fills are assumed."
+        yield "A backtest and a bot differ in more than the market: a backtest's fills are assumed."
 
 
 def render(out: "Console", data: "RunComparison") -> None:

@@ -207,7 +207,7 @@ def _render(console: "Console", data: Set) -> None:
         color = {"+": "green", "-": "red"}.get(line[:1], "dim")
         console.print(line, style=color, markup=False)
     if not data.lines:
-        console.print(f"{data.file} says that already: nothing to write", markup=False)
+        console.print(f"{data.file} has these values already: nothing to write", markup=False)
     else:
         done = "Nothing was written (--dry-run); this would be written to" if data.dry_run else "Written to"
         console.print(f"{done} {data.file}", markup=False)
@@ -217,11 +217,11 @@ def _render(console: "Console", data: Set) -> None:
         )
     for row in data.outranked:
         console.print(
-            f"  {row.key} stays {in_yaml(row.value)}: {row.origin} says so, and that counts before the file",
+            f"  {row.key} stays {in_yaml(row.value)}: {row.origin} sets it, and overrides the file",
             markup=False,
         )
     if data.only_new_bots and data.changes:
-        console.print("  It is read when a market is made: this bot's market stays, and the next demo's is made so.")
+        console.print("  It is read when a market is created: this bot's market stays, and the next demo's uses it.")
     if data.looser:
         console.print(f"{pluralize(len(data.looser), 'setting')} looser than accepted, so entries are closed:")
         for difference in data.looser:

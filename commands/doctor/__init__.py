@@ -33,7 +33,9 @@ def doctor(
     from commands.doctor.run import run
 
     if offline and order:
-        raise OperatorError("--offline doesn't contact the broker, and --order has to", "tradebot doctor --order")
+        raise OperatorError(
+            "--order contacts the broker, so it can't be used with --offline", "tradebot doctor --order"
+        )
     from tradebot.app.loading import Options
 
     finish(run(Options(state_dir, config), os.environ, offline=offline, order=order), as_json)

@@ -36,7 +36,7 @@ NAMES_KEPT = timedelta(days=5 * 365)
 
 def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Judgment]:
     """Yield the checks of the broker, then of the flow source; a broker that doesn't respond isn't contacted again."""
-    first = attempt("broker", lambda: broker(app) if with_keys else skip("there are no keys to ask it with"))
+    first = attempt("broker", lambda: broker(app) if with_keys else skip("there are no keys to query it with"))
     yield first
     own: Mapping[str, Callable[[App], CheckResult]] = {
         name: partial(_own, look=look) for name, look in app.driver.checks.own.items()
@@ -139,7 +139,7 @@ def _no_prices(app: "App", clock: "VenueClock") -> str:
 
 
 def data_plan(app: "App") -> CheckResult:
-    """Find out which prices the account's data plan includes."""
+    """Determine which prices the account's data plan includes."""
     look = app.driver.checks.data_plan(app.connection, app.drift, _symbols(app)[0])
     return CheckResult(look.state, look.found, look.looked_at, look.count, look.fix)
 

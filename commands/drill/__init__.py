@@ -1,6 +1,4 @@
-"""`tradebot drill list
-run`: rehearse failures before they happen.
-"""
+"""`tradebot drill list` and `run`: rehearse failures before they happen."""
 
 import time
 from datetime import UTC, datetime
@@ -124,5 +122,5 @@ def _render_run(console: "Console", data: DrillPlayed) -> None:
         mark = "[green]yes[/green]" if check.held else "[red]NO [/red]"
         finding = shorten(clean(check.found), LONGEST, placeholder=" ...")
         console.print(f"{mark} {escape(check.what)}: [dim]{escape(finding)}[/dim]")
-    console.print("passed" if data.passed else "[red]FAILED[/red]: not everything followed that must follow")
+    console.print("passed" if data.passed else "[red]FAILED[/red]: not every expected result occurred")
     console.print(f"the evidence: {data.page}", markup=False)

@@ -80,7 +80,7 @@ def _broker_down(stage: Stage) -> None:
     before, stops = stage.entries(), stage.resting()
     _faults(stage, AWAY)
     code, error = _pass(stage, "evaluate-exits")
-    stage.check("the pass says that the broker doesn't answer", code == 5, error)
+    stage.check("the pass reports that the broker doesn't answer", code == 5, error)
     code, error = _pass(stage, "trade-once")
     stage.check("entries say so too", code == 5, error)
     health = stage.part("broker")
@@ -189,7 +189,7 @@ def _kill_passes(stage: Stage) -> None:
         stage.check("the next pass resumes", code == 0, error or "exit code 0")
     entries = stage.entries()
     stage.check("no order was sent twice", len(entries) == len(set(entries)), _entries_text(entries))
-    stage.check("every stop of before still rests, or its position is closed", _protects(stage, stops), stage.resting())
+    stage.check("every earlier stop still rests, or its position is closed", _protects(stage, stops), stage.resting())
     if lost := _unsent_promises(stage):
         stage.steps.append(f"a kill left only the promise of {', '.join(lost)}: it may still arrive, so the bot waits")
         stage.must("exchange", "tick", CANNOT_ARRIVE)

@@ -36,7 +36,7 @@ group("exchange", "Serve, inspect and control the embedded exchange.")
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")]
 Pace = Annotated[
     str,
-    typer.Option("--time", help="How time passes: step (only when told), real, or 60x.", autocompletion=paces),
+    typer.Option("--time", help="How time passes: step (only by exchange tick), real, or 60x.", autocompletion=paces),
 ]
 RateLimit = Annotated[
     int | None,

@@ -217,7 +217,7 @@ def _time_lines(data: ExchangeAddress) -> Sequence[str]:
     now = f"  exchange time is {when(data.now)}; the market is {state}"
     if data.pace == "step":
         return (now, f"  its clock stands still until you run: {data.tick}")
-    return (now, f"  its clock runs by itself:  {data.pace}")
+    return (now, f"  its clock runs automatically:  {data.pace}")
 
 
 def account_flag(text: str) -> tuple[str, Decimal | None]:

@@ -17,7 +17,7 @@ from commands.shared.verb_options import (
     progress_bar,
 )
 
-Stream = Annotated[bool, typer.Option("--stream", help="Get alerts as they come, over the source's websocket.")]
+Stream = Annotated[bool, typer.Option("--stream", help="Get alerts as they arrive, over the source's websocket.")]
 Lasting = Annotated[
     str | None, typer.Option("--for", help="With --stream: for how long, such as 90s or 5m [until the close].")
 ]

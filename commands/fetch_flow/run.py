@@ -195,7 +195,7 @@ def _render(console: "Console", data: FlowFetched) -> None:
     if data.not_due:
         console.print(f"  {pluralize(data.not_due, 'call')} not due yet")
     if data.later:
-        console.print(f"  {pluralize(data.later, 'call')} left for the next slot: no more fit into the source's rate")
+        console.print(f"  {pluralize(data.later, 'call')} left for the next slot: the source's rate limit is reached")
     if data.left_out:
         console.print(f"  Not fetched, to stay within the source's limits: {', '.join(data.left_out)}")
         console.print("  Next: tradebot fetch-flow --plan")

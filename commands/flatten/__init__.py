@@ -57,7 +57,7 @@ def flatten(
 def cancel(
     bot: "App",
     order: Annotated[
-        str, typer.Argument(help="Its id, or its symbol if it is the only one on it.", autocompletion=symbols)
+        str, typer.Argument(help="The order's id, or its symbol if it has no other order.", autocompletion=symbols)
     ],
     confirmed: Annotated[
         str | None,

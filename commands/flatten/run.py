@@ -288,10 +288,10 @@ def _render(
     render_rows(console, data)
     unlike = sorted({row.symbol for row in positions_to_close(data.rows) if row.reason in UNLIKE_THE_BROKER})
     for symbol in (symbol for symbol in unlike if symbol in closed):
-        text = f"Closed already: {closed[symbol].words}, by the broker's answer about it"
+        text = f"Closed already: {closed[symbol].words}, as the broker's answer about the order shows"
         console.print(f"{text}. Its lists don't show that yet. Next: tradebot reconcile", markup=False)
     for symbol in (symbol for symbol in unlike if symbol not in closed):
-        shown = "The broker's positions don't show it as the books do, so an order could open one"
+        shown = "The broker's positions differ from the books, so an order could open a position"
         console.print(f"Not closed: {symbol}. {shown}. {LOOK_THERE}", markup=False)
     if without := [symbol for symbol in _without_exit(data) if symbol not in unlike]:
         console.print(f"No exit is working for {', '.join(without)}. Next: tradebot orders, then {again}")

@@ -151,7 +151,7 @@ def _ask_until_valid(terminal: Terminal, question: str, read: Callable[[str], An
             note(f"   {wrong}")
         except OperatorError as refused:
             note(f"   {clean(one_line(refused))}")
-    raise OperatorError(f"no answer of {MOST_TRIES} could be taken: nothing was made", "tradebot init --help")
+    raise OperatorError(f"no answer of {MOST_TRIES} was valid: nothing was made", "tradebot init --help")
 
 
 def _loading(answers: WizardAnswers) -> WizardAnswers:

@@ -1,4 +1,4 @@
-"""`tradebot learn`: propose settings based on the closed trades. It changes nothing by itself."""
+"""`tradebot learn`: propose settings based on the closed trades. It only proposes, and changes nothing."""
 
 from pathlib import Path
 from typing import Annotated

@@ -56,7 +56,7 @@ CHANGES_NOTHING = "Nothing is changed. tradebot learn --write FILE writes a conf
 
 
 class Learned(Struct, frozen=True):
-    """The proposals from an account's closed trades. They change nothing by themselves.
+    """The proposals from an account's closed trades. Nothing applies them automatically.
 
     `trades` describes which trades are counted. `unknown` are components in a strategy's entries that have no weight.
     `problems` lists unknowns with their reasons. `file` is where a configuration with the proposals was written, None
@@ -98,7 +98,7 @@ def _head(data: Learned) -> Iterator[str]:
     for strategy, names in data.unknown.items():
         yield (
             f"{clean(strategy)} has no weight for {', '.join(map(clean, names))}, which trades were entered with: "
-            "nothing is learned about that."
+            "nothing is learned about them."
         )
 
 
@@ -196,7 +196,7 @@ def fit_proposals(app: "App", config: str | None, file: Path, proposals: Sequenc
             continue
         origin = tried.origins.get(proposal.setting or "", str(file))
         if origin != str(file):
-            result.append(_without(proposal, f"{origin} says otherwise, and that counts before the file"))
+            result.append(_without(proposal, f"{origin} sets another value, and overrides the file"))
             continue
         text, loaded = edited, tried
         result.append(proposal)

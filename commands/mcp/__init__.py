@@ -81,7 +81,7 @@ def mcp(
 
 
 def _show(console: "Console", data: McpServed) -> None:
-    console.print(f"An assistant can ask at {data.url}", markup=False)
+    console.print(f"An assistant can connect to {data.url}", markup=False)
     if data.token is None:
         console.print(f"The token of {when(data.token_made_at)} still applies. Next: --new-token creates another one")
     else:

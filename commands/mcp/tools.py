@@ -157,7 +157,7 @@ TOOLS: Mapping[str, Tool] = {
         Tool(
             "status",
             ["status"],
-            "How the bot is: trading state, health, equity, positions, orders, recent passes.",
+            "The bot's status: trading state, health, equity, positions, orders, recent passes.",
             kinds=("Status",),
         ),
         Tool("positions", ["positions"], "Open positions, how far each is from its exits, and its resting orders."),
@@ -190,7 +190,7 @@ TOOLS: Mapping[str, Tool] = {
             (FROM, TO, STRATEGY, SYMBOL),
             limit_s=LONG_S,
         ),
-        Tool("health", ["health"], "How each part of the bot is, and by what evidence."),
+        Tool("health", ["health"], "The health of each part of the bot, with its evidence."),
         Tool("audit", ["audit", "--offline"], "Jobs, data, books and limits, and what to fix, by records.", (SINCE,)),
         Tool("schedule", ["schedule"], "Which jobs run next, and when each strategy is due.", (DUE, FIRST_DAY)),
         Tool(
@@ -299,5 +299,5 @@ class ToolRunner:
             ended_early = f"{tool.name} was {ended.why}"
             raise OperatorError(ended_early, "ask for less, or run it at the machine", code=ExitCode.UNAVAILABLE)
         if len(ended.output) >= LONGEST:
-            raise OperatorError(f"{tool.name} has more to say than an assistant can use", "ask for fewer days, or less")
+            raise OperatorError(f"{tool.name} has too long an answer for an assistant", "ask for fewer days, or less")
         raise TradebotError(f"{tool.name} ended with exit code {ended.code} and no answer", f"tradebot {tool.fixed[0]}")

@@ -1,7 +1,4 @@
-"""`tradebot model key
-sign
-check`: sign learned models, and check whether a bot can use them.
-"""
+"""`tradebot model key`, `sign` and `check`: sign learned models, and check whether a bot can use them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,7 +1,4 @@
-"""Run `tradebot model key
-sign
-check`: sign learned models, and check whether a bot can use them.
-"""
+"""Run `tradebot model key`, `sign` and `check`: sign learned models, and check whether a bot can use them."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,7 +134,7 @@ def _row(strategy: str, name: str, own: "PolicySettings", surroundings: "PluginE
     row = _with_card(row, model) if model else row
     if not isinstance(tested, Decision):
         usual_ms, longest_ms = map(_ms, tested)
-        return replace(row, found="as signed, and answers as stored", usual_ms=usual_ms, longest_ms=longest_ms)
+        return replace(row, found="signature valid, answers as stored", usual_ms=usual_ms, longest_ms=longest_ms)
     reason = tested.reason or Reason.MODEL_FAILED
     return replace(row, reason=str(reason), found=str(tested.observed), next=REASONS[reason].remedy.removeprefix(CHECK))
 

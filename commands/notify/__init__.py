@@ -1,8 +1,4 @@
-"""`tradebot notify test
-list
-last
-send`: list channels and notices, test channels, and send notices.
-"""
+"""`tradebot notify test`, `list`, `last` and `send`: list channels and notices, test channels, and send notices."""
 
 from contextlib import closing
 from datetime import UTC, datetime
@@ -143,7 +139,7 @@ def send(
 ) -> None:
     """Send notices of what happened since the last time.
 
-    `serve` runs this by itself. Under cron, a line for it every five minutes does the same.
+    `serve` runs this automatically. Under cron, a line for it every five minutes does the same.
     """
     from commands.notify.delivery import (
         ONE_IS_ENOUGH,

@@ -372,7 +372,7 @@ def render_tried(console: "Console", data: TestDelivery) -> None:
     if data.confirmed is not None:
         console.print(f"{data.confirmed}: a person has read its test message. Next: tradebot live status", markup=False)
     for name, problem in data.problems.items():
-        console.print(f"{name}: {f'NOT SENT: {problem}' if problem else 'sent; look whether it arrived'}", markup=False)
+        console.print(f"{name}: {f'NOT SENT: {problem}' if problem else 'sent; check that it arrived'}", markup=False)
         if not problem:
             console.print(f"  it shows a code; type it: tradebot notify test {name} --confirm CODE", markup=False)
 

@@ -31,8 +31,8 @@ MEANING: Mapping[ParityCause, str] = {
     ParityCause.PRICE: "the bot saw other prices",
     ParityCause.LATE_DATA: "data came later than it was due",
     ParityCause.REVISED_DATA: "data has changed since",
-    ParityCause.FILL_MODEL: "the broker answered or filled otherwise than assumed",
-    ParityCause.MISSED_SLOT: "nothing ran to its end in the slot",
+    ParityCause.FILL_MODEL: "the broker answered or filled differently than assumed",
+    ParityCause.MISSED_SLOT: "no pass finished in the slot",
     ParityCause.OURS: "nothing outside explains it",
 }
 

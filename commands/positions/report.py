@@ -223,7 +223,7 @@ WHY = {
     "not_placed": "",
     "exiting": "an exit has taken its place",
     "doubted": "the broker's answers about it disagree",
-    "unknown": "the last one isn't known to have come",
+    "unknown": "the last stop isn't known to have arrived",
 }
 """Why no stop rests at the broker, unless it is the state of the last one."""
 NAMED = 3

@@ -67,7 +67,7 @@ def promote(
         return judge(bot, results)
     if name is None:
         if to is not None or folder or without_evidence:
-            raise OperatorError("name the strategy that this is about", "tradebot promote shows all of them")
+            raise OperatorError("name the strategy", "tradebot promote shows all of them")
         return run(bot, None, None)
     if to is None:
         if without_evidence:

@@ -161,7 +161,7 @@ def require_digest(app: "App", name: str, *, submitted: bool = False) -> str:
                             "tradebot promote shows each of them")  # fmt: skip
     digest = digest_of(app.settings, name)
     if digest is None:
-        raise OperatorError(f"strategy {name} isn't installed, so its code can't be told", "tradebot strategy list")
+        raise OperatorError(f"strategy {name} isn't installed, so its code is unknown", "tradebot strategy list")
     return digest
 
 
@@ -281,7 +281,7 @@ def run(app: "App", name: str | None, folder: str | None) -> Report:
     """Show the strategies' rungs; for a single one, also what it lacks. Exit 10 if a condition isn't met."""
     if name is None:
         rows = tuple(row_of(app, section) for section in app.settings.strategies.sections())
-        data = Promotions(rows, without_evidence=unproven(app), hint="tradebot promote NAME shows what one lacks")
+        data = Promotions(rows, without_evidence=unproven(app), hint="tradebot promote NAME shows what it lacks")
         return Report("promote", data, render)
 
     data = _judge_rung(app, gather_evidence(app, name, folder), folder)

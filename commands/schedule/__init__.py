@@ -49,7 +49,7 @@ def _refuse_combinations(
             f"schedule can't {word(what)}", "use tradebot schedule, schedule check or schedule run CHORE"
         )
     if (chore is not None) != (what == RUN):
-        raise OperatorError("run needs the name of one chore, and nothing else does", "tradebot schedule run audit")
+        raise OperatorError("only schedule run takes a name, that of one chore", "tradebot schedule run audit")
     if again and what != RUN:
         raise OperatorError("--again belongs to run", "tradebot schedule run audit --again")
     if what is not None and (count is not None or day is not None):

@@ -104,7 +104,7 @@ def outcomes_of(app: App, since: str | None) -> Report:
 def refuse_combinations(chosen: Sequence[object], plot: Path | None, since: str | None, at: str | None) -> None:
     explain, outcomes, _, session, _ = chosen
     if plot and not explain:
-        raise OperatorError("--plot draws what --explain shows", "tradebot score --explain AAPL --plot aapl.svg")
+        raise OperatorError("--plot needs --explain", "tradebot score --explain AAPL --plot aapl.svg")
     if since and not outcomes:
         raise OperatorError("--since belongs to --outcomes", f"tradebot score --outcomes --since {since}")
     if at and not session:

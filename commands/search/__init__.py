@@ -70,7 +70,7 @@ def require_extras(on: On) -> None:
 )
 @with_options(wish=but(wish_of, "venue", "equity_at", "margin", "recorder", "every_pass"))
 def search(
-    space: Annotated[Path, typer.Argument(metavar="SPACE", help="What to try; see docs/SEARCH.md.")],
+    space: Annotated[Path, typer.Argument(metavar="SPACE", help="File with the values to try; see docs/SEARCH.md.")],
     storage: Storage = None,
     study: StudyName = None,
     workers: Workers = None,

@@ -229,7 +229,7 @@ class ServePages:
         if environ["REQUEST_METHOD"] not in METHODS:
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are answered")
         if environ.get("CONTENT_LENGTH") not in (None, "", "0") or environ.get("HTTP_TRANSFER_ENCODING"):
-            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a question has no body")
+            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a request must have no body")
         path, query = str(environ.get("PATH_INFO", "")), str(environ.get("QUERY_STRING", ""))
         if path not in PAGES:
             return _refusal(HTTPStatus.NOT_FOUND, f"ask for one of {', '.join(PAGES)}")
@@ -270,7 +270,7 @@ class ServePages:
 
 def _parameters(query: str, names: tuple[str, ...]) -> dict[str, str]:
     if len(query) > LONGEST_QUERY:
-        raise AskedWronglyError("the question is too long")
+        raise AskedWronglyError("the query is too long")
     try:
         pairs = (
             parse_qsl(query, keep_blank_values=True, strict_parsing=True, max_num_fields=MOST_PARAMETERS)
@@ -278,7 +278,7 @@ def _parameters(query: str, names: tuple[str, ...]) -> dict[str, str]:
             else []
         )
     except ValueError:
-        raise AskedWronglyError("the question can't be read") from None
+        raise AskedWronglyError("the query can't be read") from None
     headers = dict(pairs)
     if len(headers) < len(pairs) or not all(headers.values()):
         raise AskedWronglyError("a parameter is empty or given twice")
@@ -305,7 +305,7 @@ SEVERITIES = {
     HealthState.DEGRADED: 2,
     HealthState.FAILED: 3,
 }
-PART_STATE = "How a part is: 0 well or not due, 1 unknown, 2 degraded, 3 failed."
+PART_STATE = "A part's state: 0 OK or not due, 1 unknown, 2 degraded, 3 failed."
 OF_PARTS: Mapping[str, tuple[str, str]] = {
     "tradebot_evidence_age_seconds": ("age_s", "Age of the newest evidence about a part."),
     "tradebot_evidence_late_seconds": ("late_s", "For how long newer evidence about a part has been due."),
@@ -374,7 +374,7 @@ def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
     yield "tradebot_position_mismatches", "Differences that the last comparison of books found.", mismatches
     yield "tradebot_errors", "Events of the last day with severity ERROR or CRITICAL.", figures.errors
     yield "tradebot_warnings", "Events of the last day with severity WARN.", figures.warnings
-    yield "tradebot_healings", "Repairs of the last day that the bot made by itself.", figures.healings
+    yield "tradebot_healings", "Automatic repairs of the last day.", figures.healings
 
 
 def _of_positions(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
@@ -391,6 +391,6 @@ def _of_evidence(evidence: HealthEvidence) -> Iterator[tuple[str, str, float | N
     if isinstance(disk, Disk):
         yield "tradebot_disk_free_bytes", "Free space on the disk of the state folder.", disk.free_bytes
     if isinstance(past, SessionEvidence):
-        yield "tradebot_slots_missed", "Slots of the last session that nobody ran.", len(missed_slots(past))
+        yield "tradebot_slots_missed", "Slots of the last session that no pass ran in.", len(missed_slots(past))
     if isinstance(orders, OrderEvidence):
         yield "tradebot_orders_unresolved", "Orders whose outcome is unknown.", orders.unresolved

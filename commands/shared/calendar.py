@@ -87,7 +87,7 @@ def disagreement(decision: "Decision") -> ClocksDisagreeError:
     ahead_s = float(str(decision.observed))
     which = "ahead of" if ahead_s > 0 else "behind"
     return ClocksDisagreeError(
-        f"{Reason.CLOCKS_DISAGREE}: the broker's clock is {abs(ahead_s):,.0f} s {which} the second one; "
+        f"{Reason.CLOCKS_DISAGREE}: the broker's clock is {abs(ahead_s):,.0f} s {which} the second clock; "
         f"at most {decision.limit} s is allowed",
         REASONS[Reason.CLOCKS_DISAGREE].remedy,
     )

@@ -66,7 +66,7 @@ def time_left(seconds: float) -> str:
 
 
 def way_there(distance: Decimal) -> str:
-    """Return how far away a price is, given as a fraction: `0.4%`, or `passed by 0.4%` if negative."""
+    """Format a price's distance, a fraction, as text: `0.4%`, or `passed by 0.4%` if negative."""
     return f"{distance:.1%}" if distance > 0 else f"passed by {-distance:.1%}"
 
 
@@ -271,5 +271,5 @@ def _usd(amount: Decimal | None) -> str:
 def _liquidation(event: "Liquidation") -> str:
     mark = "" if event.mark is None else f" (mark {usd(event.mark, event.symbol)})"
     if event.price is None:
-        return f"{clean(event.symbol)} by no price of its own{mark}"
+        return f"{clean(event.symbol)} has no price of its own{mark}"
     return f"{clean(event.symbol)} at {usd(event.price, event.symbol)}, {event.distance:.2%} away{mark}"

@@ -152,7 +152,7 @@ def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Dec
 
 
 def is_pass_unfinished(app: "App", call: Call, now: datetime) -> bool:
-    """Return True if a claimed slot's pass was cut short or is still running; the pass lock tells which."""
+    """Return True if a claimed slot's pass was interrupted or is still running; the pass lock shows which."""
     return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun_cycle(app, call, now))
 
 

@@ -256,7 +256,7 @@ def counts(states: Mapping[str, int]) -> str:
 def table(judgments: Iterable[Judgment], *, with_next: bool = True) -> Table:
     """Return a row for each judgment; the next step is omitted for a screen that shows it already.
 
-    One cause of several findings is told with the first of them.
+    A cause that several findings share is only shown with the first.
     """
     rows, causes = Table("state", staying("subject"), sentence("found"), header=False), dict[tuple[str, str], str]()
     for each in judgments:

@@ -50,7 +50,7 @@ def status(
     Reads the bot's own books, without contacting the broker.
     """
     if watch and (as_json or stores):
-        raise OperatorError("--watch draws one screen for people, and no document or stores", "tradebot status --json")
+        raise OperatorError("--watch can't be combined with --json or --stores", "tradebot status --json")
     with opened_to_look(state_dir, config) as bot:
         if watch:
             from commands.status.report import follow

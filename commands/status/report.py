@@ -541,7 +541,7 @@ def _overview_lines(data: Status, waiting: Sequence[Request]) -> Iterator[tuple[
     unlike = " ([red]the broker's differ[/red])" if data.notes else ""
     yield "Open", f"{pluralize(len(data.positions), 'position')}{unlike}, {orders}"
     due = min(data.next_slots, key=lambda slot: slot.at, default=None)
-    yield "Next", f"{due.job} at {_at(due.at)}" if due else "nothing is due that is known: tradebot schedule"
+    yield "Next", f"{due.job} at {_at(due.at)}" if due else "no due job is known: tradebot schedule"
     good = sum(not judgment.state.is_finding for judgment in data.health)
     yield "Health", f"{color_state(overall(data.health))}, {good} of {pluralize(len(data.health), 'part')} well"
     needs = [*_needs(data, waiting)]

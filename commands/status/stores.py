@@ -191,7 +191,7 @@ RETENTIONS = (
     Retention(
         "venue",
         ("venue.nonce", "venue.day", "venue.account"),
-        "the key's last nonce, with a checksum; the account's number, and its worth at midnight",
+        "the key's last nonce, with a checksum; the account's number, and its value at midnight",
         IN_PLACE,
     ),
     Retention("simulated", ("venue.json",), "the account of a strategy in shadow", "orders and fills of 30 days"),
@@ -322,5 +322,5 @@ def show(console: "Console", data: Stores) -> None:
         table.row(store.name, f"{store.bytes / MB:,.1f}", year, store.holds, store.kept, oldest)
     console.print(table)
     whole = sum(store.year_bytes or 0 for store in data.stores)
-    after = f"; about {whole / MB:,.0f} MB once it has run for a year as so far" if whole else ""
+    after = f"; about {whole / MB:,.0f} MB after a year at this rate" if whole else ""
     console.print(f"{data.bytes / MB:,.1f} MB in {data.state_dir}{after}", markup=False)

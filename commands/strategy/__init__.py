@@ -71,9 +71,7 @@ def _test(
         str | None,
         typer.Option("--symbols", help="Symbols to evaluate, separated by commas.", autocompletion=complete_symbols),
     ] = None,
-    at: Annotated[
-        str | None, typer.Option("--at", help="Ask about this moment of the past, by the venue's clock.")
-    ] = None,
+    at: Annotated[str | None, typer.Option("--at", help="Evaluate this past time, by the venue's clock.")] = None,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,

@@ -258,7 +258,7 @@ def named_bots(
         raise OperatorError(f"{message}: with --bots, each has its own", f"{command} --bots FOLDER FOLDER")
     all_bots = find_bots(folders) if bots else []
     if bots and not any((bot.path / state_folder.MARKER).exists() for bot in all_bots):
-        raise OperatorError("none of these folders is a bot's, or has one in it", "tradebot init makes a bot")
+        raise OperatorError("none of these folders is a bot's folder or contains one", "tradebot init creates a bot")
     return all_bots
 
 

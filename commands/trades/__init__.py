@@ -37,7 +37,7 @@ Tax = Annotated[
     typer.Option("--tax", metavar="YEAR", help="The sales of a year, in the form that the US tax office requires."),
 ]
 Swaps = Annotated[
-    bool, typer.Option("--swaps", help="Show which positions were closed for a newcomer, and what became of both.")
+    bool, typer.Option("--swaps", help="Show positions closed to make room for others, and how both performed.")
 ]
 Tag = Annotated[list[str] | None, typer.Option("--tag", help="With note: a tag to add; may be repeated.")]
 Untag = Annotated[list[str] | None, typer.Option("--untag", help="With note: a tag to remove; may be repeated.")]

@@ -74,7 +74,7 @@ def run_note(
     """
     added, removed, written = _tags(tags), _tags(untag), clean(without_keys(text or "", os.environ)).strip()
     if remove and written:
-        raise OperatorError("--remove takes a note away, so it takes no text", f"tradebot trades note {name} --remove")
+        raise OperatorError("--remove deletes a note, so it takes no text", f"tradebot trades note {name} --remove")
     if not written and not added and not removed and not remove:
         raise OperatorError("there is nothing to note: write a text in quotes, or a tag", EXAMPLE)
     if len(written) > LONGEST:
@@ -82,7 +82,7 @@ def run_note(
     row = find_trade(all_rows(app)[1].trades, name)
 
     def change(before: TradeNote | None) -> TradeNote:
-        """Return the new note, given the present one; a renamed trade may have its note by an old name."""
+        """Return a trade's new note, given its current one; a renamed trade's note may have an old symbol."""
         tags = before.tags if before else row.tags
         new_tags = [tag for tag in dict.fromkeys((*tags, *added)) if tag not in removed]
         if len(new_tags) > MOST_TAGS:

@@ -99,7 +99,7 @@ def show(console: "Console", data: Swaps) -> None:
     span = "".join(f" {word} {day}" for word, day in (("from", data.from_date), ("to", data.to_date)) if day)
     console.print(f"{pluralize(len(data.swaps), 'swap')}{span}")
     if not data.swaps:
-        console.print("No position was closed for a newcomer.", markup=False)
+        console.print("No position was closed to make room for another.", markup=False)
         return
     if len(data.swaps) > SHOWN:
         console.print(f"Showing the last {SHOWN:,}; --from and --json show others", markup=False)

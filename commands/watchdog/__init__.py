@@ -91,7 +91,7 @@ def _render(console: "Console", data: WatchReport) -> None:
     epilog="tradebot watchdog --once  # from cron or a timer of its own\ntradebot watchdog",
 )
 def watchdog(
-    once: Annotated[bool, typer.Option("--once", help="Look once [every minute until a signal].")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Check once [every minute until a signal].")] = False,
     folder: Annotated[
         str | None, typer.Option("--folder", help="The watch's own folder [TRADEBOT_WATCHDOG, ~/.tradebot-watchdog].")
     ] = None,

@@ -97,7 +97,7 @@ class OnceForms:
             result.set_exception(error)
         finally:
             if not result.done():
-                result.set_exception(OperatorError("it isn't known how this ended", "look at the page Positions"))
+                result.set_exception(OperatorError("the outcome isn't known", "look at the page Positions"))
         return result.result()
 
     def _is_old(self, form: ShownForm) -> bool:
@@ -116,7 +116,7 @@ class VerbActions:
         """Run the action of a form, and return the verb's output; raise OperatorError for an invalid form."""
         build_words = {**FORMS, **SENDING_FORMS}.get(form.get("do", ""))
         if build_words is None:
-            raise OperatorError("this form asks for nothing that can be done here", "load the page again")
+            raise OperatorError("this form requests an action that isn't available here", "load the page again")
         words, confirmation = build_words(form), None
         if sends_orders(form):
             typed, token = clean(form.get("word", "")).strip(), form.get("token", "").strip()
@@ -169,7 +169,7 @@ def _cancel(form: Given) -> list[str]:
 def _name(form: Given, field: str) -> str:
     name = form.get(field, "").strip()
     if not NAMED.fullmatch(name):
-        raise OperatorError(f"{clean(name)[:40]!r} names nothing", "load the page again, and take a name from it")
+        raise OperatorError(f"{clean(name)[:40]!r} names nothing", "load the page again, and choose one of its names")
     return name
 
 

@@ -175,7 +175,7 @@ class Guard:
         path, method = scope["path"], scope["method"]
         if headers.get("host", "").lower() not in self._hosts:
             return _refusal_response(
-                path, OperatorError("this server isn't known under that name", "tradebot web --help"), 421
+                path, OperatorError("this server doesn't answer to that host name", "tradebot web --help"), 421
             )
         if method not in LOOKS and headers.get("origin", "").lower() not in self._origins:
             return _refusal_response(

@@ -64,7 +64,7 @@ def _overview(_: Query) -> list[PagePart]:
     status, load_positions = cache(status_of), cache(positions.run)
     return [
         PagePart("Today", lambda app: _status_report(app, status(app)), wide=True, draw=_draw_cards),
-        PagePart("Entries that wait for a yes", approvals.run, act=_answer_forms, draw=_draw_nothing),
+        PagePart("Entries that wait for approval", approvals.run, act=_answer_forms, draw=_draw_nothing),
         day_part(),
         weeks_part(),
         PagePart("Positions", load_positions, wide=True, draw=_draw_positions),

@@ -169,7 +169,7 @@ class BaseSite:
         return Guard(self.make_router(), self._logins, hosts, "https" if self._secure else "http", self._cookie)
 
     def make_router(self) -> ASGIApp:
-        """Return the application without the guard that has to stand before it."""
+        """Return the application without the guard that checks requests first."""
         routes = [
             *self.own_routes(),
             Route("/login", self._login_page),

@@ -56,7 +56,7 @@ SPANS = ("session", "2h", "1d", "5d", "30d")
 SESSION, AT = PageField("session", "Session", "date"), PageField("at", "Pass at", "time")
 ANSWER = "/what-if"
 NOTHING = Markup(
-    "<p>Nothing is changed yet, so every candidate ends where it ended. Move a slider, or type a value: the pass is "
+    "<p>Nothing is changed, so every candidate has its recorded result. Move a slider, or type a value: the pass is "
     "decided again from its record.</p>"
 )
 TALLEST, LEAST = 22, 4
@@ -298,7 +298,7 @@ def is_change(name: str) -> bool:
 
 def parts(query: Query, symbol: str | None = None) -> list[PagePart]:
     """Return the sliders for the requested pass, or for a symbol in it, with the resulting decisions."""
-    return [PagePart("What if a threshold had been another", lambda app: _beside(app, query, symbol), wide=True)]
+    return [PagePart("What if a threshold had been different", lambda app: _beside(app, query, symbol), wide=True)]
 
 
 def _beside(app: App, query: Query, symbol: str | None) -> Markup:

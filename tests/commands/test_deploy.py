@@ -68,7 +68,7 @@ def test_serve_of_another_version_is_named_with_the_restart(worked: Bot) -> None
         code, rows = verified(worked)
     assert (code, rows["version"]["state"]) == (10, "FAILED")
     assert f"runs 0.0.9, and {__version__} is installed" in rows["version"]["found"]
-    assert "start it again" in rows["version"]["next"]
+    assert "Restart serve" in rows["version"]["next"]
     with serving(worked):
         assert verified(worked)[1]["version"]["state"] == "OK"
 

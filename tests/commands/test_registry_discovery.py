@@ -51,7 +51,7 @@ def test_what_the_venue_lists_is_traded_and_a_list_that_cant_be_read_changes_not
     assert len(told(bot, "list_not_believed")) == 1
     shown = bot.shown("registry")
     assert "The venue's list of contracts wasn't read yet: the configured universe is traded" in shown
-    assert "The last list wasn't believed: the venue's list of instruments is not a list" in shown
+    assert "The last list was rejected: the venue's list of instruments is not a list" in shown
 
     assert bot.says("registry", "--refresh").code == 0
     known = bot.json("registry")

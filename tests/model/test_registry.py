@@ -43,7 +43,7 @@ def test_only_current_coins_count_as_healthy() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"max_age_s": 86_400}, "every coin would be refused before its tier is looked at again"),
+        ({"max_age_s": 86_400}, "every coin would be refused before its tier is evaluated again"),
         ({"tiers.b.max_notional_usd": 100_001}, "max_notional_usd 100000 of A is below 100001 of B"),
         ({"tiers.c.min_volume_usd": 600_000}, "min_volume_usd 500000 of B is below 600000 of C"),
     ],

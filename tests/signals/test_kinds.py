@@ -151,7 +151,7 @@ def test_row_is_read_or_counted_whatever_one_of_its_fields_holds(name: str) -> N
         ("term_structure", "volatility", "0", "volatility is zero"),
         ("risk_reversal", "delta", 10, "delta is not the one asked for"),
         ("risk_reversal", "delta", -25, "delta is not the one asked for"),
-        ("earnings", "report_time", "teatime", "report_time is none that the source documents"),
+        ("earnings", "report_time", "teatime", "report_time has a value that the source doesn't document"),
     ],
 )
 def test_bad_row_is_rejected_with_its_reason(name: str, field: str, value: object, reason: str) -> None:

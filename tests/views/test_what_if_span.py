@@ -75,7 +75,7 @@ def test_span_of_a_symbol_tells_only_of_it_and_names_the_others() -> None:
 
 def test_span_without_a_difference_says_so() -> None:
     found = what_if_span([passed({"AAPL": WEAK}, {"AAPL": WEAK})], (NOW, NOW), (), nothing)
-    assert found.sentence == "Nothing changes: every candidate ends where it ended."
+    assert found.sentence == "Nothing changes: every candidate has its recorded result."
     assert (found.stops, found.symbols, found.next, found.earned) == ((), (), None, ())
     fewer = what_if_span(
         [passed({"AAPL": SENT}, {"AAPL": FULL}, fewer=[Filled(AAPL, Decimal(1))])], (NOW, NOW), (), nothing

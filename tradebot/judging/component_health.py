@@ -445,7 +445,7 @@ class ModelSeen(Struct, frozen=True):
 
 
 class ModelsSeen(Struct, frozen=True):
-    """The models of all policies in use, and a description of what acted in their place in the last entry pass."""
+    """The models of all policies in use, and a description of what replaced them in the last entry pass."""
 
     models: tuple[ModelSeen, ...]
     instead: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from tradebot.model.venue import Settlement
 
 
 class ActivityKind(StrEnum):
-    """The type of an account activity, whatever its venue calls it.
+    """The type of an account activity, under a name that doesn't depend on the venue.
 
     A FEE covers a day's trades, a COMMISSION one trade, a BORROW_FEE shares sold short, an OTHER_FEE anything else; a
     rebate is a negative fee. FUNDING is paid between holders of a perpetual. A TRANSFER is the owner's cash moved in or

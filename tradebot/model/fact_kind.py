@@ -25,7 +25,7 @@ Columns = Mapping[str, FactColumn]
 
 
 class ReplyScope(StrEnum):
-    """The subject of one reply, which decides how many calls it takes to fetch a universe."""
+    """What one reply covers, which determines how many calls it takes to fetch a universe."""
 
     SYMBOL = "symbol"
     FUND = "fund"

@@ -130,7 +130,7 @@ class RegistryRules(Frozen):
         if self.max_age_s <= self.refresh_s:
             yield (
                 f"registry.max_age_s {self.max_age_s} is not above registry.refresh_s {self.refresh_s}: every coin "
-                "would be refused before its tier is looked at again"
+                "would be refused before its tier is evaluated again"
             )
         if self.discovery and self.candidate_symbols is not None:
             yield (

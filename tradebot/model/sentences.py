@@ -64,9 +64,9 @@ ALIKE = 0.6
 
 
 def closest_names(typed: str, names: Iterable[str], most: int = 1) -> list[str]:
-    """Return the names that are most like what was typed, the closest first.
+    """Return the names most similar to the typed text, closest first.
 
-    A name is as similar as the whole of it, or as its words are to those that were typed, which may be fewer.
+    Similarity is that of the whole name or of its words, whichever is higher; fewer words may be typed.
     """
     # Imported here: a name is seldom wrong.
     from difflib import SequenceMatcher

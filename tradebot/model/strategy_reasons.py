@@ -69,7 +69,7 @@ class PolicyReasons:
     )
     MODEL_ABSENT = broken(
         "The model isn't in the model folder.",
-        f"{CHECK}Copy it to where it is looked for, or correct the name.",
+        f"{CHECK}Copy it into the model folder, or correct its name.",
     )
     MODEL_UNSIGNED = broken(
         "Nobody has signed the model.",
@@ -148,7 +148,7 @@ _OR = "then run tradebot config accept."
 class SetupReasons:
     BARS_HAVE_HOLES = unknown(
         "Some of the latest bars that the strategy reads are missing, so it can't evaluate the symbol.",
-        "tradebot bars check shows them, tradebot bars fetch tries again. Old holes end by themselves.",
+        "tradebot bars check shows them, tradebot bars fetch tries again. Old gaps soon stop mattering.",
         Unit.BARS,
     )
     BARS_OUT_OF_ORDER = unknown(

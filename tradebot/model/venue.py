@@ -101,7 +101,7 @@ class Capabilities(Struct, frozen=True):
 
     @property
     def passing_life(self) -> TimeInForce:
-        """Return the time in force of an order that should fill soon: DAY if available, which ends by itself."""
+        """Return the time in force of an order that should fill soon: DAY if available, which expires at the close."""
         return TimeInForce.DAY if TimeInForce.DAY in self.lives else TimeInForce.GTC
 
     @property

@@ -240,7 +240,7 @@ Want = Open | Target | Reduce | Close
 
 
 class SlotWants(Struct, frozen=True):
-    """A strategy's wants in one of its slots, before anybody knows what it will hold by then.
+    """A strategy's wants in one of its slots, before its holdings in that slot are known.
 
     `if_flat` are for symbols that it doesn't hold then, `if_long` and `if_short` for those that it holds on that side.
     A want that doesn't depend on it, such as a target, is in all three.

@@ -153,7 +153,7 @@ def _left_alone(desk: Desk, order: Order, record: IntentRecord) -> CandidateReco
 def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
     """Yield our working orders, each with the intent behind it; orders resent in this pass come last.
 
-    If someone replaced one of our orders at the venue, the new order has its own id but is still ours.
+    An order that someone else put in place of ours at the venue has a new id, but is still ours.
     """
     # Only requests without an outcome are resent. This check runs before the caller sends anything else.
     resent = tuple(_sent_again(world, desk)) if desk.books.unresolved_intents else ()

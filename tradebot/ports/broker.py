@@ -49,7 +49,7 @@ class BrokerReader(Protocol):
         """Query the venue's position in one symbol; return None if it has none."""
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the order with this id from any of the venue's lists; None proves nothing by itself.
+        """Return the order with this id from any of the venue's lists; None alone proves nothing.
 
         If several orders have the id, return the newest.
         """

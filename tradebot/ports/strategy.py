@@ -46,7 +46,7 @@ class SessionStrategy(Protocol):
     """
 
     def propose_many(self, views: Sequence[StrategyView]) -> Sequence[SlotWants]:
-        """Return for each view what `propose` would want with it, whatever is held by then.
+        """Return for each view what `propose` would want, for any holdings at that time.
 
         The views have no lots. Each of them may be looked at only for its own answer: those that lead to orders are
         compared with what `propose` returns in a process that has seen no later view.

@@ -48,7 +48,7 @@ class FlowSource(Protocol):
 
 
 class AlertStream(Protocol):
-    """Flow alerts of the whole market as they arrive. It reconnects by itself."""
+    """Flow alerts of the whole market as they arrive. It reconnects automatically."""
 
     def take(self) -> StreamRows:
         """Return the rows received since the last call, without waiting; OperatorError if the source rejects keys."""

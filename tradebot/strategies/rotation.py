@@ -34,7 +34,7 @@ class MarketDirection(StrEnum):
 
 
 class RegimeSettings(Frozen):
-    """In which market the strategy may have positions, and how to tell from a fund of the whole market.
+    """The market regimes in which the strategy may hold positions, determined from a fund of the whole market.
 
     A close above its average is a bull market, and one below it a bear market. Within `band_fraction` of the average,
     the sign of the return over `momentum_sessions` decides.

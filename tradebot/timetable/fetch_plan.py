@@ -176,7 +176,7 @@ class Fitting(Struct, frozen=True, dict=True):
     asked_s: Mapping[str, float]
 
     def intervals(self) -> Intervals:
-        """Return intervals that fit; if none do, those that make no more calls than the day has."""
+        """Return intervals that fit; if none do, intervals whose calls don't exceed the daily limit."""
         planned: Intervals = {need.name: need.interval_s for need in self.needs}
         if self.fits(planned):
             return planned

@@ -82,7 +82,7 @@ def fetch_latency_ms(cycles: Sequence[CycleRecord], intakes: Sequence[Intake]) -
 
 
 def healings(events: Iterable[SystemEvent]) -> int:
-    """Return how many of these events are repairs that the bot made by itself.
+    """Return how many of these events are automatic repairs.
 
     A store that is created for the first time, with nothing to move aside, was never broken.
     """

@@ -249,7 +249,7 @@ def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
 def no_difference(*, whole: bool) -> str:
     """Return a sentence if nothing differs; if not `whole`, part of the change wasn't in the decisions."""
     if whole:
-        return "Nothing changes: every candidate ends where it ended."
+        return "Nothing changes: every candidate has its recorded result."
     return "What this changes can't be told: not all of it is in what was decided again, and the rest changes nothing."
 
 

@@ -21,7 +21,7 @@ Steps = Annotated[
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=NUMBER", help="Change a setting of the agent.")]
 Without = Annotated[list[str] | None, typer.Option("--without", metavar="FEATURE", help="Leave a feature out.")]
-Symbol = Annotated[str | None, typer.Option("--symbol", help="The root to learn, of those in the universe.")]
+Symbol = Annotated[str | None, typer.Option("--symbol", help="The root to learn; it must be in the universe.")]
 Strategy = Annotated[str, typer.Option("--strategy", help="The name of the policy in the configuration.")]
 Key = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key to sign models with.")]
 Kept = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where models and results are stored.")]
@@ -125,10 +125,10 @@ def _walk(
 @with_options(wish=PLAYED)
 def _study(
     key: Key,
-    space: Annotated[Path, typer.Option("--space", metavar="FILE", help="What to try; see docs/LEARN_POLICIES.md.")],
+    space: Annotated[Path, typer.Option("--space", metavar="FILE", help="File of values; see docs/LEARN_POLICIES.md.")],
     agent: AgentName = "ppo",
     trials: Annotated[
-        int | None, typer.Option("--trials", min=2, max=100_000, help="How many to try [of the space].")
+        int | None, typer.Option("--trials", min=2, max=100_000, help="Number of trials [from the space].")
     ] = None,
     name: Annotated[str | None, typer.Option("--study", help="The name of the study [the agent's name].")] = None,
     seeds: Seeds = None,

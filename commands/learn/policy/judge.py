@@ -66,7 +66,7 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOp
         )
     if file is None:
         raise OperatorError(
-            "it isn't said where results are kept", f"set strategies.{strategy}.results, or add --write FILE"
+            "no file is configured for the results", f"set strategies.{strategy}.results, or add --write FILE"
         )
     calendar = planned.market.calendar
     days = [session_of(session).date for session in calendar.market]

@@ -54,7 +54,7 @@ def test_only_what_waits_takes_an_answer(store: SqliteApprovals, answer: Approva
     with pytest.raises(OperatorError, match="There is no request aapl-zzzzz"):
         store.answer("aapl-zzzzz", answer, "ann", NOW)
     store.ask(replace(ASKED, id="aapl-newer"))
-    with pytest.raises(OperatorError, match="asked again under another name"):
+    with pytest.raises(OperatorError, match="requested again under another name"):
         store.answer(ASKED.id, answer, "ann", NOW)
     assert [one.answer for one in store.newest()] == [None, None]
 

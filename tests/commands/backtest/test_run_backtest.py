@@ -102,7 +102,7 @@ def test_resume_without_anything_kept_plays_from_the_beginning(
     with traded_by():
         said = play(tmp_path, capsys, "--resume")
     assert said.code == 0
-    assert "nothing is stored of run, so it is played from the beginning" in said.err
+    assert "nothing is stored for run, so it is played from the beginning" in said.err
 
 
 class Terminal(io.StringIO):

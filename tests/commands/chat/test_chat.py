@@ -66,7 +66,7 @@ def test_paired_person_asks_and_revoking_ends_it(copy: Bot, fake: FakeTelegram) 
     assert "a code can be used until" in copy.shown("chat", "status")
     fake.updates = [fake.typed(code), fake.typed("Status"), fake.typed("why aapl"), fake.typed("why ZZZZ")]
     listened = copy.says("chat", "listen", "--once")
-    assert (listened.code, listened.out) == (0, "Everything that was written is answered.\n")
+    assert (listened.code, listened.out) == (0, "Every message is answered.\n")
     _, status, why, unknown = fake.texts()
     assert status.startswith("Trading, as of ")
     assert why.startswith("AAPL: ")
@@ -74,7 +74,7 @@ def test_paired_person_asks_and_revoking_ends_it(copy: Bot, fake: FakeTelegram) 
     assert not [text for text in fake.texts() if str(copy.folder) in text or "--state-dir" in text]
     assert "Paired with person 7001 since" in copy.shown("chat", "status")
     assert "revoke" in copy.says("chat", "pair").err
-    assert copy.says("chat", "revoke").out == "Person 7001 may no longer ask.\n"
+    assert copy.says("chat", "revoke").out == "Person 7001 may no longer use the chat.\n"
     fake.updates, before = [fake.typed("status")], len(fake.sent)
     assert copy.says("chat", "listen", "--once").code == 0
     assert len(fake.sent) == before

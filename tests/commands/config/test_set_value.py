@@ -35,7 +35,7 @@ def test_value_is_changed_with_its_comment_and_shown_as_a_difference(
     assert mine.read_text() == MINE.replace("8 ", "6 ")
     assert "-  max_open_positions: 8   # as many as I can watch\n+  max_open_positions: 6 " in said.out
     assert "limits.max_open_positions: 8 before, 6 now" in said.out
-    shows(set_to(capsys, "limits.max_open_positions", "6"), 0, "says that already: nothing to write")
+    shows(set_to(capsys, "limits.max_open_positions", "6"), 0, "has these values already: nothing to write")
 
 
 def test_dry_run_shows_the_difference_and_writes_nothing(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +90,7 @@ def test_value_that_a_variable_says_too_is_written_and_the_one_that_counts_is_na
     said = set_to(capsys, "limits.max_open_positions", "6")
     assert (said.code, "max_open_positions: 6" in mine.read_text()) == (0, True)
     variable = "environment: TRADEBOT_LIMITS__MAX_OPEN_POSITIONS"
-    assert f"limits.max_open_positions stays 7: {variable} says so, and that counts before the file" in said.out
+    assert f"limits.max_open_positions stays 7: {variable} sets it, and overrides the file" in said.out
 
 
 @pytest.mark.parametrize(

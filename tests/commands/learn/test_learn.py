@@ -113,7 +113,7 @@ def test_proposal_that_something_outranks_or_that_does_not_load_is_left_out(
     monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__WEIGHTS__FLOW", "0.4")
     one = settings_of(reader)[FLOW]
     assert one["proposed"] is None
-    assert "TRADEBOT_STRATEGIES__FLOW__WEIGHTS__FLOW says otherwise" in str(one["why_not"])
+    assert "TRADEBOT_STRATEGIES__FLOW__WEIGHTS__FLOW sets another value" in str(one["why_not"])
     monkeypatch.delenv("TRADEBOT_STRATEGIES__FLOW__WEIGHTS__FLOW")
     own = tmp_path / "own.yaml"
     own.write_text("strategies: {flow: {weights: {\n  flow: 0.4,  # a comment\n}}}\n")

@@ -171,7 +171,7 @@ def test_a_damaged_or_missing_state_gives_the_verbs_own_error(copy: Bot, damage:
     ("ended", "message", "code"),
     [
         (ChoreEnd(143, "ended after its limit of 60 seconds", 60, ""), "status was ended after its limit", 5),
-        (ChoreEnd(0, None, 1, "x" * LONGEST), "status has more to say than an assistant can use", 2),
+        (ChoreEnd(0, None, 1, "x" * LONGEST), "status has too long an answer for an assistant", 2),
         (ChoreEnd(-9, None, 1, "Killed"), "status ended with exit code -9 and no answer", 1),
     ],
 )

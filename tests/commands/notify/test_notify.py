@@ -66,7 +66,7 @@ def test_test_message_says_which_channel_failed_and_how(told: Bot, receiver: Rec
     shows(
         told.says("notify", "test"),
         5,
-        "phone: sent; look whether it arrived",
+        "phone: sent; check that it arrived",
         "desk: NOT SENT: it has no address: set NOTIFY_DESK in .env",
     )
     assert "If you can read this, notices arrive." in receiver.bodies()

@@ -68,7 +68,7 @@ def test_promotion_without_evidence_on_the_way_is_refused_and_names_what_is_miss
         (("promote", "flaw"), "did you mean flow?"),
         (("promote", "flow", "--to", "paper"), "flow is candidate, and the next rung is shadow"),
         (("promote", "flow", "--to", "live"), "in mode sandbox, a strategy climbs up to paper"),
-        (("promote", "--to", "shadow"), "name the strategy that this is about"),
+        (("promote", "--to", "shadow"), "name the strategy"),
         (("promote", "flow", "--without-evidence"), "--without-evidence needs a rung"),
         (("promote", "flow", "--to", "live", "--without-evidence"), "only real money needs a promotion"),
         (("promote", "flow", "--from", "/nowhere"), "/nowhere"),

@@ -47,7 +47,7 @@ def test_what_a_year_will_take_follows_from_the_sessions_so_far_and_from_how_man
     console = Console(width=120, file=StringIO())
     show(console, stores_of(tmp_path, pace))
     shown = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
-    assert "once it has run for a year" in shown
+    assert "after a year at this rate" in shown
 
 
 def test_unknown_file_counts_only_in_the_total(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_two_open_trades_in_one_symbol_need_an_id(traded: Bot) -> None:
             "the trade would have 21 tags; the most is 20",
             "--untag removes one",
         ),
-        (["note", "AAPL", "x", "--remove"], "--remove takes a note away, so it takes no text", "note AAPL --remove"),
+        (["note", "AAPL", "x", "--remove"], "--remove deletes a note, so it takes no text", "note AAPL --remove"),
         (["note", "AAPL", "--remove"], "trade xdbzjkf has no note to remove", "--untag removes a tag"),
         (["note", "AAPL", "x", "--open"], "it takes no filters", 'tradebot trades note AAPL "TEXT"'),
     ],

@@ -68,7 +68,7 @@ def test_swap_whose_close_ended_early_says_what_is_still_held(changes: Any, said
 
 
 def test_no_swap_is_said() -> None:
-    assert shown(80) == ["0 swaps", "No position was closed for a newcomer."]
+    assert shown(80) == ["0 swaps", "No position was closed to make room for another."]
 
 
 def test_fees_that_are_not_known_yet_are_said_beside_the_words_after_fees() -> None:

@@ -86,7 +86,7 @@ def test_one_login_opens_all_bots_and_without_it_none_is_shown(copy: Bot, bots: 
         assert client.get(path).status_code == 401
     assert client.get("/bot/second/static/x/site.css").status_code == 303, "the login needs none of these"
     elsewhere = client.get("/bot/second/api/positions", headers={"Host": "example.org"})
-    assert (elsewhere.status_code, elsewhere.json()["error"]) == (421, "this server isn't known under that name")
+    assert (elsewhere.status_code, elsewhere.json()["error"]) == (421, "this server doesn't answer to that host name")
     assert client.get("/api/bots", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
     assert client.get("/bot/second/api/positions", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
     assert client.post("/login", data={"token": TOKEN, "to": "/bot/second/"}).headers["location"] == "/bot/second/"

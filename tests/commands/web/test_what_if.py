@@ -99,7 +99,7 @@ def test_stop_next_to_the_one_in_force_lets_the_nearest_one_through(bot: Bot) ->
 
 def test_form_with_all_values_changes_only_those_that_differ(bot: Bot) -> None:
     all_of_them = {f"if.{one.key}": one.force for one in found(bot).sliders}
-    assert text(read(bot, all_of_them).parts[0]).startswith("Nothing is changed yet")
+    assert text(read(bot, all_of_them).parts[0]).startswith("Nothing is changed")
     (shown,) = read(bot, {**all_of_them, CLUSTER: "1.0"}).documents
     assert [one["what"] for one in shown["data"]["changes"]] == ["strategies.flow.min_families"]
 

@@ -88,7 +88,7 @@ def test_symbol_shows_its_way_and_what_else_gets_through(traded: Bot) -> None:
 def test_what_if_without_a_change_is_the_record(traded: Bot, change: str) -> None:
     found = traded.json("why-no-orders", "--what-if", change)
     assert (found["changed"], found["same"], found["otherwise"]) == ([], 4, False)
-    assert found["sentence"] == "Nothing changes: every candidate ends where it ended."
+    assert found["sentence"] == "Nothing changes: every candidate has its recorded result."
     if not change.startswith("at="):
         span = traded.json("why-no-orders", "--session", "2026-11-17", "--what-if", change)
         assert (span["stops"], span["more"], span["fewer"], span["passes"]) == ([], 0, 0, 2)

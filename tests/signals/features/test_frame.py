@@ -45,7 +45,7 @@ def test_raw_bars_and_disordered_ones_are_refused() -> None:
     with pytest.raises(ValueError, match="adjusted bars"):
         frame_of(replace(series, adjusted=False), ())
     starts = array("q", [*series.starts[:3], series.starts[1], series.starts[4]])
-    with pytest.raises(ValueError, match="out of order or there twice"):
+    with pytest.raises(ValueError, match="out of order or duplicated"):
         frame_of(replace(series, starts=starts), ())
 
 

@@ -110,7 +110,7 @@ def frame_of(series: Series, sessions: Sequence[Session], rolls: Sequence[date] 
         raise ValueError(f"{series.symbol}: features are made of adjusted bars, which are joined over rolls")
     starts = np.array(series.starts, dtype=np.int64)
     if np.any(np.diff(starts) <= 0):
-        raise ValueError(f"{series.symbol} {series.timeframe}: a bar is out of order or there twice")
+        raise ValueError(f"{series.symbol} {series.timeframe}: a bar is out of order or duplicated")
     opening, high, low, close, volume = (
         np.array(column, dtype=np.float64)
         for column in (series.open, series.high, series.low, series.close, series.volume)

@@ -45,7 +45,7 @@ def _parse_earnings(row: Row, symbol: str, at: datetime) -> EarningsReport:
     day = fields.day(row, "report_date")
     when = (fields.optional(fields.text, row, "report_time") or UNKNOWN).lower()
     if when not in WHEN:
-        raise fields.BadRowError("report_time is none that the source documents")
+        raise fields.BadRowError("report_time has a value that the source doesn't document")
     return EarningsReport(day.isoformat(), symbol, min(day, at.astimezone(NEW_YORK).date()), day, when)
 
 
@@ -344,7 +344,7 @@ CALENDAR_CATALYST_COMPONENT = FlowShare(
     name="calendar_catalyst",
     family="events",
     reads=(EARNINGS_KIND, FDA_CALENDAR_KIND, ECONOMIC_CALENDAR_KIND, *FLOW_READS),
-    sign="with the flow, the nearer the events",
+    sign="with the flow, and more so the nearer the events",
     looks_at=_ahead,
     shows={"earnings": NumberFormat("0 to 1"), "fda": NumberFormat("0 to 1"), "releases": NumberFormat("releases")},
     formula="flow * min(1, 0.4 * earnings + 0.5 * fda + 0.2 * min(1, releases / 3))",

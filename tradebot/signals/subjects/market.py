@@ -193,7 +193,7 @@ MARKET = "SPY"
 MARKET_VOLATILITY_KIND = replace(
     REALIZED_VOLATILITY_KIND,
     name="market_volatility",
-    sign="none: the more, the more the market moves",
+    sign="none: larger means that the market moves more",
     path=REALIZED_VOLATILITY_KIND.path.format(MARKET),
     scope=ReplyScope.MARKET,
 )

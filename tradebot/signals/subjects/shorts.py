@@ -58,7 +58,7 @@ SHORT_INTEREST_KIND = Kind(
     name="short_interest",
     single=True,
     unit="fraction of the float, days to cover, percent a year",
-    sign="none: the more, the more shares are sold short",
+    sign="none: larger means that more shares are sold short",
     absent="no report of the last weeks",
     fact=ShortInterest,
     path="/api/shorts/{}/interest-float/v2",
@@ -134,7 +134,7 @@ def _condense_fails_to_deliver(balances: Sequence[FailsToDeliver]) -> FailsFacts
 FAILS_TO_DELIVER_KIND = Kind(
     name="fails_to_deliver",
     unit="shares",
-    sign="none: the more, the more sellers owe",
+    sign="none: larger means that sellers owe more",
     absent="no balance of the last weeks",
     fact=FailsToDeliver,
     path="/api/shorts/{}/ftds",

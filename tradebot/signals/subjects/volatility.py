@@ -107,7 +107,7 @@ def _condense_realized_volatility(volatilities: Sequence[RealizedVolatility]) ->
 REALIZED_VOLATILITY_KIND = Kind(
     name="realized_volatility",
     unit="fraction a year",
-    sign="none: the more, the more the price moves",
+    sign="none: larger means that the price moves more",
     absent="no volatility of the last week",
     fact=RealizedVolatility,
     path="/api/stock/{}/volatility/realized",

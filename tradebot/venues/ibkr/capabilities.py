@@ -94,7 +94,7 @@ NO_BARS = "hmds query returned no data"
 WITHOUT_BARS: Mapping[str, str] = {
     "permission": "subscribe this user name to the market's data, and share it with the paper login",
     "different ip": "end the other session of this user name: only one of them gets market data",
-    "pacing": "ask again in ten minutes: the venue limits how often bars are asked for",
+    "pacing": "try again in ten minutes: the venue limits how often bars may be requested",
 }
 """Remedies for other errors, by words in their messages."""
 ARRIVES_WITHIN = timedelta(minutes=2)

@@ -327,7 +327,7 @@ class IbkrLink:
             self._turn.give_back()
 
     def _lost_error(self) -> TemporaryError:
-        return TemporaryError(f"the Gateway has lost {IBKR.title} (1100)", "it usually comes back by itself")
+        return TemporaryError(f"the Gateway has lost {IBKR.title} (1100)", "it usually reconnects automatically")
 
     def _connect(self) -> IbkrConnection:
         with ExitStack() as unless_open:

@@ -177,7 +177,7 @@ class IbkrOrders:
                 WriteOutcome.REJECTED, code="another_client", message="another client id or a person placed it"
             )
         if order is not None or order_reports.unreadable:
-            return Reply(WriteOutcome.UNKNOWN, code="not_listed", message="no list shows what became of it")
+            return Reply(WriteOutcome.UNKNOWN, code="not_listed", message="no list shows its outcome")
         return Reply(WriteOutcome.REJECTED, code="not_found", message="the venue has no such order")
 
     async def _wait_for_replies(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply:
@@ -190,9 +190,7 @@ class IbkrOrders:
             if reply is not None:
                 return reply
             if line.ears.gone or remaining <= 0:
-                return Reply(
-                    WriteOutcome.UNKNOWN, code="no_answer", message=("the venue has not reported what became of it")
-                )
+                return Reply(WriteOutcome.UNKNOWN, code="no_answer", message=("the venue has not reported its outcome"))
             try:
                 await asyncio.wait_for(line.ears.something(), remaining)
             except TimeoutError:
@@ -275,9 +273,7 @@ async def _wait_for_cancel(line: IbkrConnection, order_id: int, order: Order) ->
                 return Reply(outcome, code=str(what.code), message=printable(what.words))
         remaining = until - clock.time()
         if line.ears.gone or remaining <= 0:
-            unheard = Reply(
-                WriteOutcome.UNKNOWN, code="no_answer", message=("the venue has not reported what became of it")
-            )
+            unheard = Reply(WriteOutcome.UNKNOWN, code="no_answer", message=("the venue has not reported its outcome"))
             return Reply(WriteOutcome.ACCEPTED) if accepted else unheard
         try:
             await asyncio.wait_for(line.ears.something(), remaining)
