@@ -299,5 +299,5 @@ class ToolRunner:
             ended_early = f"{tool.name} was {ended.why}"
             raise OperatorError(ended_early, "ask for less, or run it at the machine", code=ExitCode.UNAVAILABLE)
         if len(ended.output) >= LONGEST:
-            raise OperatorError(f"{tool.name} has too long an answer for an assistant", "ask for fewer days, or less")
+            raise OperatorError(f"{tool.name} has too long an answer for an assistant", "ask for fewer days or rows")
         raise TradebotError(f"{tool.name} ended with exit code {ended.code} and no answer", f"tradebot {tool.fixed[0]}")

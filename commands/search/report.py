@@ -105,9 +105,9 @@ def _why_unjudged(data: Searched) -> str:
             "Play more sessions (--from, --sessions), or lower min_trades in the space."
         )
     return (
-        f"No verdict: a position was held for {pluralize(data.longest, 'session')}. With as many left out "
-        f"between those "
-        f"to choose in and those to judge in, {data.sessions:,} are too few. Play more (--from, --sessions)."
+        f"No verdict: {data.sessions:,} sessions are too few. A position was held for "
+        f"{pluralize(data.longest, 'session')}, so that many are left out between the sessions that choose a trial and "
+        "those that judge it. Play more (--from, --sessions)."
     )
 
 

@@ -225,7 +225,7 @@ def missing_pass_note(session: date, at: datetime, moment: datetime, after: date
 
 def too_early(session: date, at: datetime, first: datetime | None, symbol: str | None) -> OperatorError:
     """Return the error for a time before the first pass of a session."""
-    assert first is not None, "a session without passes has its own answer"
+    assert first is not None, "a session without passes was refused before"
     typed = stamp(first, CLOCK) + ("Z" if zone() == "UTC" else "")
     subject = f"{clean(symbol)} " if symbol else ""
     return OperatorError(

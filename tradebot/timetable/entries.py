@@ -190,8 +190,8 @@ def _job(job: Job, value: object, venue: VenueDay) -> TimetableEntry:
     allowed = {Job.SCORE: {EntryNeed.FLOW}, Job.TRADE_ONCE: {EntryNeed.FLOW, EntryNeed.RECONCILED}}.get(job, set())
     if needs - allowed:
         raise ValueError(
-            f"{job} can't be made to need {', '.join(sorted(needs - allowed))}: fetching, exits and reconciling always "
-            "run, and a score needs nothing but flow"
+            f"{job} takes no condition {', '.join(sorted(needs - allowed))}: fetching, exits and reconciling always "
+            "run, and a score can only need flow"
         )
     late, lane = (SKIP, Lane.ENTRIES) if job is Job.TRADE_ONCE else (UNTIL_NEXT, Lane.EXITS)
     lane = Lane.FETCHING if job in FETCHING else lane

@@ -65,7 +65,7 @@ def test_nothing_found_comes_without_commands() -> None:
     ("trials", "longest", "words"),
     [
         (TrialCounts(9, 0, 0, 9, 0), 0, "9 of 9 trials had too few trades"),
-        (TrialCounts(9, 0, 0, 0, 0), 70, "a position was held for 70 sessions"),
+        (TrialCounts(9, 0, 0, 0, 0), 70, "A position was held for 70 sessions"),
         (TrialCounts(0, 20, 0, 0, 0), 0, "The space is valid: 20 trials with 2 workers"),
     ],
 )

@@ -60,7 +60,7 @@ class DriftTally(Struct):
         drift = FieldDrift(kind, printable(field_name), printable(problem))
         if drift not in self.counts and len(self.counts) >= _DISTINCT_DRIFTS:
             # Names and values are foreign text, so limit how many different ones we keep.
-            drift = FieldDrift(kind, "", "too many different differences to list")
+            drift = FieldDrift(kind, "", "too many differences to list each")
         self.counts[drift] += 1
         if self.counts[drift] == 1 and self.on_drift is not None:
             self.on_drift(drift)

@@ -184,7 +184,7 @@ TOP_NET_IMPACT_COMPONENT = ScoreComponent(
     formula="net_usd / largest_usd if largest_usd else 0",
     absent="it isn't on the list, or the list is older than the lookback",
     source=lambda inputs: "on the list" if _impact(inputs) else "not on the list",
-    after="tradebot: the net premium, over the largest on the list",
+    after="tradebot: the net premium, divided by the largest one on the list",
     by_symbol=True,
 )
 """The symbol's place among those that move the market's net option premium most."""

@@ -46,7 +46,7 @@ class SetupEvidence(Struct, frozen=True):
 
 
 def points(evidence: SetupEvidence, rules: PointsSettings) -> dict[str, int]:
-    """Return the points of each component by name; the tolerance's are zero or negative."""
+    """Return the points of each component by name; those of the component `tolerance` are zero or negative."""
     places = {RangeZone.ZONE: rules.fib, RangeZone.LEVEL: rules.fib_level, RangeZone.EXTENSION: rules.fib_extension}
     leans = {Lean.ALIGNED: rules.bias, Lean.NEUTRAL: rules.bias_neutral}
     return {

@@ -150,7 +150,7 @@ def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade], day: Ven
 
 def _as_lot(trade: AccountTrade) -> OpenLot:
     """Return a trade as shares bought or sold short at a known price, which is the form that fees are allocated to."""
-    assert trade.price is not None, "fees are for what has a price"
+    assert trade.price is not None, "fees are allocated only to trades with a price"
     quantity, price = decimal(abs(trade.quantity)), decimal(trade.price)
     return open_lot(replace(trade.owned, fill=replace(trade.fill, symbol=trade.symbol, quantity=quantity, price=price)))
 
