@@ -58,7 +58,7 @@ def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[s
 
 
 def halt_for(ledger: Ledger, events: Events, cause: Reason, why: str, at: datetime) -> None:
-    """Halt for a cause that no desk shows: a fault in the bot's own pass, or `serve` ending again and again."""
+    """Halt for a cause outside the desk's data: a fault in the bot's own pass, or `serve` ending again and again."""
     if ledger.trading_state().state is TradingState.ACTIVE:
         _halt(ledger, events, f"{cause}: {why}", frozenset({cause}), at)
 

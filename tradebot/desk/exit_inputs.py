@@ -190,7 +190,7 @@ class ExitFacts:
         return next_event(self._facts.get(symbol) or SymbolFacts(symbol), self._market, self._desk.now)
 
     def momentum(self, watched: WatchedPosition) -> Decimal | None:
-        """Return the return since the pass of an hour ago, if that pass had a quote of the symbol."""
+        """Return a symbol's price return since the pass an hour ago, if that pass had its quote."""
         quote, before = self._desk.quotes.get(watched.position.symbol), self._hour_ago.get(watched.position.symbol)
         return None if quote is None or not before else exit_price(watched.position, quote) / before - 1
 
