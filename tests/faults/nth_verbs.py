@@ -140,7 +140,9 @@ def _type(folder: Path, words: tuple[str, ...], watcher: Failing, path: Path) ->
         code = tradebot([*words, "--state-dir", str(folder)])
     call = watcher.failed and f"{watcher.failed.kind} {watcher.failed.name} {watcher.failed.path}"
     places = watcher.places if isinstance(watcher, Noting) else []
-    path.write_text(json.dumps([code, said.getvalue(), call, places, [*{*sys.modules} - known]]))
+    # Compiled libraries add modules of their own making, which nobody can import by name.
+    imported = [name for name in {*sys.modules} - known if getattr(sys.modules[name], "__spec__", None)]
+    path.write_text(json.dumps([code, said.getvalue(), call, places, imported]))
     return 0
 
 
