@@ -131,7 +131,7 @@ def test_the_environment_may_name_them(tmp_path: Path) -> None:
         ),
         ("registry: {candidate_symbols: []}", "registry.candidate_symbols"),
         ("registry: {pinned: [BTCUSD]}", "registry.pinned: BTCUSD may be a pair or a coin"),
-        ("registry: {max_age_s: 60}", "before its tier is looked at again"),
+        ("registry: {max_age_s: 60}", "before its tier is evaluated again"),
         (
             "registry: {enabled: true, discovery: true, candidate_symbols: [BTC, ETH]}",
             "registry.discovery trades what the venue lists, and registry.candidate_symbols names",

@@ -27,8 +27,8 @@ def bot(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     """Yield a bot with a position in a contract that ends half an hour into the day."""
     made = coins.kraken_venue
 
-    def ending(seed: int, symbols: Sequence[str]) -> Venue:
-        venue = made(seed, symbols)
+    def ending(seed: int, symbols: Sequence[str], *, recorded: bool = False) -> Venue:
+        venue = made(seed, symbols, recorded=recorded)
         ends = (replace(one, last_trading=ENDS) if one.symbol == SYMBOL else one for one in venue.instruments)
         return replace(venue, instruments=tuple(ends))
 
