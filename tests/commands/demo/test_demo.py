@@ -33,7 +33,7 @@ SCREENS = {
     "pnl": "Profit ",
     "report": "Profit ",
     "summary": "What needs you",
-    "audit": " OK",
+    "audit": " to fix",
     "learn": "Learned from ",
     "health": "OK",
     "why-no-orders": "candidates",
