@@ -103,6 +103,11 @@ def test_on_a_phone_tabs_are_a_menu_tables_are_cards_and_settings_are_searched_w
     assert seen.page.locator("nav a").count() == seen.page.locator("nav a:visible").count() > 10
     seen.page.keyboard.press("Escape")
     assert not seen.page.is_visible("nav a")
+    seen.page.click(".halt summary")
+    form = seen.page.locator(".halt form").bounding_box()
+    assert form is not None
+    assert (form["x"] >= 0, form["x"] + form["width"] <= 390) == (True, True)
+    seen.page.click(".halt summary")
     row = seen.page.locator("#part-0 tbody tr").first
     box = row.bounding_box()
     assert box is not None
