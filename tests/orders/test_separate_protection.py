@@ -24,6 +24,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.venue import Capabilities, ClientIds, Edit, Settlement
+from tradebot.orders import separate_protection
 from tradebot.orders.stop_protection import missing_targets
 from tradebot.ports.broker import Ending
 from tradebot.reconciliation.protection import ProtectionWatch
@@ -471,6 +472,21 @@ def test_shares_whose_exit_was_lost_get_a_stop_again_after_a_quarter_of_an_hour(
     bot.venue.fates = [LOST_ON_THE_WAY] if ids is ClientIds.UNIQUE else []
     bot.exits()
     assert len(bot.venue.stops()) == 1, "it stays as long as nobody knows of the exit"
+
+
+@pytest.mark.parametrize("purpose", [Purpose.OPEN, Purpose.CLOSE])
+def test_only_an_entry_without_an_answer_may_have_bought_what_the_venue_shows(purpose: Purpose) -> None:
+    bot = BotApart(NO_EDITS) if purpose is Purpose.OPEN else BotApart(NO_EDITS).held(side=Side.SELL)
+    bot.venue.fates = [LOST_ON_THE_WAY] if purpose is Purpose.OPEN else ["", "", "", LOST_ON_THE_WAY]
+    if purpose is Purpose.OPEN:
+        bot.enter()
+    else:
+        bot.exits(7200)
+    desk = take_desk(bot.world(), for_entries=False)
+    (unanswered,) = desk.books.unresolved_intents
+    assert (unanswered.intent.purpose, unanswered.intent.side) == (purpose, Side.BUY)
+    shown = replace(desk, net={"AAPL": desk.books.quantities().get("AAPL", Decimal(0)) + 3})
+    assert list(separate_protection._perhaps_entered(shown)) == (["AAPL"] if purpose is Purpose.OPEN else [])
 
 
 @pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)

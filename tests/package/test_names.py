@@ -53,7 +53,7 @@ RETIRED_ALONE = {"bell", "ears", "place", "road", "tap", "turn"}
 """Words that are no function's whole name."""
 STAYING = {
     *("connection_made", "standing", "put_asked", "asked_spans"),
-    *("tradebot/lab/backtest/in_process_gateway.py:_ears", "tradebot/lab/backtest/results.py:place"),
+    "tradebot/lab/backtest/results.py:place",
     "tradebot/lab/backtest/venue.py:_turn",
 }
 """Names by which asyncio and passes on record call, and what another change has at the moment."""

@@ -7,6 +7,7 @@ import ast
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -28,7 +29,16 @@ from tradebot.adapters.ledger.account_history import FillTotals
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups, integrity_check, quarantine, rebuild
 from tradebot.adapters.state import state_folder
-from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder, create, open_state, prepare, read_marker
+from tradebot.adapters.state.state_folder import (
+    JOURNAL,
+    LEDGER,
+    REBUILDING,
+    StateFolder,
+    create,
+    open_state,
+    prepare,
+    read_marker,
+)
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import ActivityKind, Booking, Entry, Restated
 from tradebot.model.intent import IntentState
@@ -98,6 +108,22 @@ def test_rebuilt_books_have_a_checkpoint_that_fits(
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
         assert books.file.rows("SELECT fills FROM checkpoints WHERE account = ?") == [(3,)]
         assert books.totals() == Totals.of(books.fills())
+
+
+def test_rebuild_makes_books_that_only_their_owner_can_read(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    move = quarantine.move
+
+    def note_modes(path: Path, *more: Any) -> Any:
+        modes.append(stat.S_IMODE((path / REBUILDING).stat().st_mode))
+        return move(path, *more)
+
+    monkeypatch.setattr(quarantine, "move", note_modes)
+    (folder.path / LEDGER).unlink()
+    rebuild.rebuild(folder, "damaged", NOW)
+    assert modes == [0o700]
 
 
 def test_rebuild_books_a_twice_journaled_activity_once(folder: StateFolder) -> None:

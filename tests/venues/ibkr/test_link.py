@@ -301,7 +301,7 @@ def test_an_order_that_is_being_sent_is_answered_first(bot: TwoProcesses) -> Non
         answer = beside(bot.verb.reader.account)
         time.sleep(0.2)
         assert not answer.done()
-        assert not line.ears.gone
+        assert not line.receiver.gone
     assert answer.result(10).number
 
 

@@ -1,14 +1,17 @@
 """Orders over the embedded exchange's TWS: one message each, and only the venue's words say what became of it."""
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.kit.adapters.ibkr import Connection, Exchange, Message, desk, intent, made, scripted, usual
+from tests.kit.rows import make_order
 from tradebot.adapters import failpoint
 from tradebot.errors import TemporaryError
 from tradebot.model.candidate import Purpose, Side
@@ -16,6 +19,7 @@ from tradebot.model.intent import TARGET_DONE, Intent, Operation
 from tradebot.model.order import OrderClass, OrderStatus, OrderType, WriteOutcome
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import End
+from tradebot.venues.ibkr import orders
 
 NOBODY = "77"
 
@@ -292,3 +296,18 @@ def test_an_entry_says_that_it_is_not_to_work_before_its_stop() -> None:
         assert (parent[transmit], stop[transmit]) == ("0", "1")
         assert (parent[hangs_on], stop[hangs_on]) == ("0", parent[1])
         assert parent[mark] == asked.client_order_id
+
+
+@pytest.mark.parametrize(("reports", "is_proven"), [(1, False), (2, True)])
+def test_a_cancel_in_progress_is_followed_to_its_end_for_a_moment_only(reports: int, is_proven: bool) -> None:
+    words = [("status", SimpleNamespace(word=word, filled=0)) for word in ("PendingCancel", "Cancelled")]
+    seen = iter([words[:1], words[:reports]])
+    line: Any = SimpleNamespace(
+        patience=SimpleNamespace(order=60.0),
+        receiver=SimpleNamespace(
+            gone=False, messages_about=lambda _: next(seen, words[:reports]), something=lambda: asyncio.sleep(0.02)
+        ),
+    )
+    order = replace(make_order(), quantity=Decimal(2), filled_quantity=Decimal(0))
+    reply = asyncio.run(asyncio.wait_for(orders._wait_for_cancel(line, 5, order), 10))
+    assert (reply.outcome, reply.order is not None) == (WriteOutcome.ACCEPTED, is_proven)

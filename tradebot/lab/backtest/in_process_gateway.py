@@ -29,7 +29,7 @@ from papervenue.jsontext import encode, plain
 from papervenue.margined.accounts import net_positions
 from papervenue.times import HOUR, SECOND
 from tradebot.venues.ibkr.capabilities import HISTORY_ERROR, IBKR, TRADING_ID
-from tradebot.venues.ibkr.wrapper import Ears, ReportedStatus, Ticks, VenueError
+from tradebot.venues.ibkr.wrapper import MessageReceiver, ReportedStatus, Ticks, VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -180,7 +180,7 @@ class EngineLine:
         self.asked_on: dict[str, date] = {}
         self.hours: dict[str, Any] = {}
         self.ended = _Details(self, ended=True)
-        self.ears = loop.run_until_complete(_ears())
+        self.receiver = loop.run_until_complete(_receiver())
         self.client = _Client(self)
         self._log, engine.emit = engine.emit, self._hear
         self._named: dict[str, Contract] = {}
@@ -259,7 +259,7 @@ class EngineLine:
         }
         rows = {name: self._executed_row(name, execution) for name, execution in execution_rows.items()}
         fees = (activity for activity in recent if isinstance(activity, Activity) and activity.about in rows)
-        self.ears.commissions = {rows[fee.about][1].execId: Commission(-fee.net_amount) for fee in fees}
+        self.receiver.commissions = {rows[fee.about][1].execId: Commission(-fee.net_amount) for fee in fees}
         return list(rows.values())
 
     def _executed_row(self, name: str, execution: Execution) -> tuple[Contract, IbExecution]:
@@ -322,8 +322,8 @@ class EngineLine:
         return SimpleNamespace(**levels)
 
 
-async def _ears() -> Ears:
-    return Ears()
+async def _receiver() -> MessageReceiver:
+    return MessageReceiver()
 
 
 class _Details(dict[str, Any]):
@@ -419,15 +419,15 @@ class _Client:
 
     def _tell(self, numbers: Sequence[int]) -> None:
         """Send the current state of orders."""
-        ears, account = self._line.ears, self._line.engine.main
+        receiver, account = self._line.receiver, self._line.engine.main
         for number in numbers:
             order = find_by_label(account, label_of(TRADING_ID, number))
             assert order is not None, "it was placed just now"
-            ears._event(number, "open", self._line.open_order(order))
-            ears._event(number, "status", status(order))
+            receiver._event(number, "open", self._line.open_order(order))
+            receiver._event(number, "status", status(order))
 
     def _error(self, number: int, code: int, text: str) -> None:
-        self._line.ears._event(number, "error", VenueError(code, text))
+        self._line.receiver._event(number, "error", VenueError(code, text))
 
 
 def _placed_order(number: int, contract: Any, order: Any) -> place_order.Placed:

@@ -25,7 +25,15 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.model.trading import Mode
 from tradebot.model.trading_hours import Hours
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, HOST, IBKR, PORT, TRADING_ID
-from tradebot.venues.ibkr.wrapper import COUNTED, Ears, GoneError, InUseError, LibraryErrors, Tap, VenueError
+from tradebot.venues.ibkr.wrapper import (
+    COUNTED,
+    FrameCounter,
+    GoneError,
+    InUseError,
+    LibraryErrors,
+    MessageReceiver,
+    VenueError,
+)
 
 T = TypeVar("T")
 
@@ -65,8 +73,8 @@ class IbkrConnection:
     def __init__(self, patience: LinkTimeouts) -> None:
         from ib_async.client import Client
 
-        self.patience, self.ears, self.tap = patience, Ears(), Tap()
-        self.client = Client(self.ears)
+        self.patience, self.receiver, self.frames = patience, MessageReceiver(), FrameCounter()
+        self.client = Client(self.receiver)
         if not patience.reads_a_second:
             self.client.MaxRequests = 0
         self.client.conn.hasData.connect(self._hear)
@@ -79,12 +87,12 @@ class IbkrConnection:
         self._sent: deque[float] = deque()
 
     def _hear(self, data: bytes) -> None:
-        self.tap.feed(data)
-        if self.tap.too_long:
+        self.frames.feed(data)
+        if self.frames.too_long:
             self.client.disconnect()
 
     def _end(self, words: str) -> None:
-        self.ears.end(words or "the Gateway has closed the connection")
+        self.receiver.end(words or "the Gateway has closed the connection")
 
     @property
     def account(self) -> str:
@@ -102,20 +110,20 @@ class IbkrConnection:
         """Return how many messages the library dropped or couldn't process."""
         handlers = self.client.decoder.handlers.keys() if self.client.decoder else ()
         lost = 0
-        for number, count in self.tap.counts.items():
+        for number, count in self.frames.counts.items():
             name = COUNTED.get(number)
             if name is not None:
-                lost += max(0, count - self.ears.told[name])
+                lost += max(0, count - self.receiver.received[name])
             elif not number.isdecimal() or int(number) not in handlers:
                 lost += count
-        return lost + (self.tap.cut and self.ears.gone)
+        return lost + (self.frames.cut and self.receiver.gone)
 
     async def open(self, host: str, port: int, client_id: int) -> None:
         """Connect, and make the requests that only a ready Gateway answers: accounts, positions and open orders."""
         opening = asyncio.ensure_future(self.client.connectAsync(host, port, client_id, self.patience.connect))
         try:
-            await asyncio.wait({opening, self.ears.in_use}, return_when=asyncio.FIRST_COMPLETED)
-            if self.ears.in_use.done():
+            await asyncio.wait({opening, self.receiver.in_use}, return_when=asyncio.FIRST_COMPLETED)
+            if self.receiver.in_use.done():
                 raise InUseError(
                     f"client id {client_id} is in use: another program is connected with it",
                     f"end that program, or give one of them another {CLIENT_ID}",
@@ -139,7 +147,7 @@ class IbkrConnection:
                 ) from error
 
     def _opening_error(self, error: Exception, address: str) -> TemporaryError:
-        if isinstance(error, TimeoutError) and self.tap.greeted:
+        if isinstance(error, TimeoutError) and self.frames.greeted:
             words = f"the Gateway at {address} answered, but sent neither accounts nor ids"
             return TemporaryError(words, f"{GATEWAY}: log it in")
         if isinstance(error, TimeoutError):
@@ -167,12 +175,12 @@ class IbkrConnection:
     async def gather(self, key: Hashable, question: Callable[[], object]) -> list[Any]:
         """Send a request, and return the rows of the reply; raise VenueError, GoneError, or TimeoutError."""
         await self.room()
-        coming = self.ears.expect(key)
+        coming = self.receiver.expect(key)
         try:
             question()
             return await asyncio.wait_for(coming, self.patience.answer)
         finally:
-            self.ears.forget(key)
+            self.receiver.forget(key)
 
     async def ask_numbered(self, question: Callable[[int], object]) -> list[Any]:
         """Send a numbered request, and return the rows of the reply."""
@@ -269,7 +277,7 @@ class IbkrLink:
         except (GoneError, ConnectionError) as error:
             raise RetryableError("the Gateway has closed the connection", "it restarts each day") from error
         except TimeoutError as error:
-            if self._line is not None and self._line.ears.cut:
+            if self._line is not None and self._line.receiver.cut:
                 # The Gateway will report when the venue is back; a new connection would not know about the outage.
                 raise self._lost_error() from error
             self.hang_up()
@@ -291,13 +299,13 @@ class IbkrLink:
     def ready(self) -> IbkrConnection:
         """Return a working connection: the Gateway has answered, and hasn't lost the venue since then."""
         with self._lock:
-            if self._line is None or self._line.ears.gone or self._is_awaited(LONGEST_S):
+            if self._line is None or self._line.receiver.gone or self._is_awaited(LONGEST_S):
                 self.hang_up()
                 self._line = self._connect()
-            if self._line.ears.cut:
+            if self._line.receiver.cut:
                 raise self._lost_error()
-            if self._line.ears.resubscribe:
-                self._line.ears.resubscribe = False
+            if self._line.receiver.resubscribe:
+                self._line.receiver.resubscribe = False
                 self._line.quoted.clear()
             return self._line
 

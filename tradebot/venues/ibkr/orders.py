@@ -65,7 +65,7 @@ class IbkrOrders:
                 child = _stop(line, intent, parent)
                 ids.append(child.orderId)
             for number in ids:
-                line.ears.listen_to(number)
+                line.receiver.listen_to(number)
             with around("ibkr.send"):
                 line.client.placeOrder(parent.orderId, contract, parent)
             if hung:
@@ -114,7 +114,7 @@ class IbkrOrders:
             changed = _order(line, intent, order_id)
             changed.orderRef, changed.parentId = before.orderRef, before.parentId
             changed.ocaGroup, changed.ocaType = before.ocaGroup, before.ocaType
-            line.ears.listen_to(order_id)
+            line.receiver.listen_to(order_id)
             with around("ibkr.change"):
                 line.client.placeOrder(order_id, contract, changed)
             return await self._wait_for_replies(line, [order_id], replace(intent, client_order_id=str(before.orderRef)))
@@ -130,7 +130,7 @@ class IbkrOrders:
         order_id, _, _, order = target
 
         async def send(line: IbkrConnection) -> Reply:
-            line.ears.listen_to(order_id)
+            line.receiver.listen_to(order_id)
             with around("ibkr.cancel"):
                 line.client.cancelOrder(order_id)
             return await _wait_for_cancel(line, order_id, order)
@@ -189,16 +189,16 @@ class IbkrOrders:
             remaining = until - clock.time()
             if reply is not None:
                 return reply
-            if line.ears.gone or remaining <= 0:
+            if line.receiver.gone or remaining <= 0:
                 return Reply(WriteOutcome.UNKNOWN, code="no_answer", message=("the venue has not reported its outcome"))
             try:
-                await asyncio.wait_for(line.ears.something(), remaining)
+                await asyncio.wait_for(line.receiver.something(), remaining)
             except TimeoutError:
                 continue
 
     def _judge_replies(self, line: IbkrConnection, ids: Sequence[int], intent: Intent) -> Reply | None:
         """Return what the replies so far prove; None if it is too early to tell."""
-        orders, heard = [], [line.ears.messages_about(number) for number in ids]
+        orders, heard = [], [line.receiver.messages_about(number) for number in ids]
         errors = [what for messages in heard for name, what in messages if name == "error" and what.code not in NOTICES]
         if errors:
             return _refusal(errors[0], whole=len(ids) == 1)
@@ -258,7 +258,7 @@ async def _wait_for_cancel(line: IbkrConnection, order_id: int, order: Order) ->
     clock, accepted = asyncio.get_running_loop(), False
     until = clock.time() + line.patience.order
     while True:
-        messages = line.ears.messages_about(order_id)
+        messages = line.receiver.messages_about(order_id)
         if ended := next((what for name, what in messages if name == "status" and what.word in _ENDED), None):
             filled = max(order.filled_quantity, Decimal(str(ended.filled)))
             over = replace(order, status=OrderStatus.CANCELED, filled_quantity=filled)
@@ -272,11 +272,11 @@ async def _wait_for_cancel(line: IbkrConnection, order_id: int, order: Order) ->
                 outcome = WriteOutcome.UNKNOWN if unsure else WriteOutcome.REJECTED
                 return Reply(outcome, code=str(what.code), message=printable(what.words))
         remaining = until - clock.time()
-        if line.ears.gone or remaining <= 0:
+        if line.receiver.gone or remaining <= 0:
             unheard = Reply(WriteOutcome.UNKNOWN, code="no_answer", message=("the venue has not reported its outcome"))
             return Reply(WriteOutcome.ACCEPTED) if accepted else unheard
         try:
-            await asyncio.wait_for(line.ears.something(), remaining)
+            await asyncio.wait_for(line.receiver.something(), remaining)
         except TimeoutError:
             continue
 

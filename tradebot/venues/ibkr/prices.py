@@ -159,12 +159,12 @@ async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple
         if symbol not in line.quoted and (details := await details_of(line, symbol)) is not None:
             await line.room()
             number = line.client.getReqId()
-            line.ears.ticks[number], line.quoted[symbol] = Ticks(), number
+            line.receiver.ticks[number], line.quoted[symbol] = Ticks(), number
             line.client.reqMktData(number, details.contract, "", False, False, [])
-    ticks_now = {symbol: line.ears.ticks[line.quoted[symbol]] for symbol in symbols if symbol in line.quoted}
+    ticks_now = {symbol: line.receiver.ticks[line.quoted[symbol]] for symbol in symbols if symbol in line.quoted}
     clock = asyncio.get_running_loop()
     until = clock.time() + line.patience.quote
-    while clock.time() < until and not all(ticks.complete for ticks in ticks_now.values()) and not line.ears.gone:
+    while clock.time() < until and not all(ticks.complete for ticks in ticks_now.values()) and not line.receiver.gone:
         await asyncio.sleep(_STEP_S)
     now = datetime.fromtimestamp(await line.time(), UTC)
     for tick in ticks_now.values():

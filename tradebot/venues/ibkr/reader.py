@@ -359,7 +359,7 @@ async def _values(line: IbkrConnection) -> tuple[str, list[Any]]:
 
 
 async def _executions(line: IbkrConnection) -> tuple[str, list[Any], Mapping[str, Any]]:
-    return line.account, await line.executions(), dict(line.ears.commissions)
+    return line.account, await line.executions(), dict(line.receiver.commissions)
 
 
 async def _everything(line: IbkrConnection) -> tuple[str, list[Any], list[Any], list[Any], Mapping[str, Any]]:
@@ -368,7 +368,7 @@ async def _everything(line: IbkrConnection) -> tuple[str, list[Any], list[Any], 
     an order that ends meanwhile is in the completed list, and its executions come last.
     """
     opened, completed = await line.open_orders(), await line.completed_orders()
-    return line.account, opened, completed, await line.executions(), dict(line.ears.commissions)
+    return line.account, opened, completed, await line.executions(), dict(line.receiver.commissions)
 
 
 def _sessions(start: date, end: date, calendar: str, hours: Hours | None) -> Sequence[Session]:

@@ -26,7 +26,7 @@ LIBRARY = "ib_async"
 DECODER = "ib_async.Decoder"
 
 
-class Tap:
+class FrameCounter:
     """Counts complete messages on the socket by their number. `too_long` is True once a length field can't be right."""
 
     def __init__(self) -> None:
@@ -142,13 +142,13 @@ class _Nowhere:
         raise ValueError(f"a time without a time zone: {name}")
 
 
-class Ears:
+class MessageReceiver:
     """Receives each message that the library has decoded, in the library's event loop and under its own method
     names.
     """
 
     def __init__(self) -> None:
-        self.told = Counter[str]()
+        self.received = Counter[str]()
         self.commissions: dict[str, Any] = {}
         self.ticks: dict[int, Ticks] = {}
         self.cut = self.resubscribe = self.gone = False
@@ -219,7 +219,7 @@ class Ears:
 
     def _error(self, number: int, code: int, words: str, *rest: str) -> None:
         """Report an error to the request or order that it is about, or note a change of the connection."""
-        self.told["error"] += 1
+        self.received["error"] += 1
         if code == LOST:
             self.cut = True
         elif code in (BACK, BACK_WITHOUT_DATA):
@@ -235,25 +235,25 @@ class Ears:
         self._event(number, "error", error)
 
     def _position(self, account: str, contract: Any, size: float, cost: float) -> None:
-        self.told["position"] += 1
+        self.received["position"] += 1
         self._row("positions", (account, contract, size, cost))
 
     def _positions_over(self) -> None:
         self._over("positions")
 
     def _value(self, tag: str, value: str, currency: str, account: str) -> None:
-        self.told["account"] += 1
+        self.received["account"] += 1
         self._row("account", (tag, value, currency, account))
 
     def _portfolio(self, contract: Any, size: float, price: float, *rest: Any) -> None:
-        self.told["portfolio"] += 1
+        self.received["portfolio"] += 1
         self._row("account", (contract.conId, price))
 
     def _account_over(self, account: str) -> None:
         self._over("account")
 
     def _open(self, order_id: int, contract: Any, order: Any, state: Any) -> None:
-        self.told["open"] += 1
+        self.received["open"] += 1
         if order.whatIf:
             # Nothing was placed: a warning precedes the figures of a what-if order.
             self._row(order_id, state)
@@ -266,7 +266,7 @@ class Ears:
     def _status(
         self, order_id: int, word: str, filled: float, remaining: float, average: float, perm_id: int, *rest: Any
     ) -> None:
-        self.told["status"] += 1
+        self.received["status"] += 1
         status = ReportedStatus(order_id, word, filled, perm_id)
         self._row("open", status)
         self._event(order_id, "status", status)
@@ -275,22 +275,22 @@ class Ears:
         self._over("open")
 
     def _on_completed(self, contract: Any, order: Any, state: Any) -> None:
-        self.told["completed"] += 1
+        self.received["completed"] += 1
         self._row("completed", (contract, order, state))
 
     def _completed_over(self) -> None:
         self._over("completed")
 
     def _execution(self, request: int, contract: Any, execution: Any) -> None:
-        self.told["execution"] += 1
+        self.received["execution"] += 1
         self._row(request, (contract, execution))
 
     def _commission(self, report: Any) -> None:
-        self.told["commission"] += 1
+        self.received["commission"] += 1
         self.commissions[report.execId] = report
 
     def _contract(self, request: int, details: Any) -> None:
-        self.told["contract"] += 1
+        self.received["contract"] += 1
         self._row(request, details)
 
     def _bars_over(self, request: int, *span: str) -> None:
@@ -320,27 +320,27 @@ def _nothing(*arguments: object) -> None:
 _FIXED: Mapping[str, object] = {"ib": _Nowhere(), "defaultTimezone": UTC}
 
 _CALLED: Mapping[str, Callable[..., None]] = {
-    "error": Ears._error,
-    "position": Ears._position,
-    "positionEnd": Ears._positions_over,
-    "updateAccountValue": Ears._value,
-    "updatePortfolio": Ears._portfolio,
-    "accountDownloadEnd": Ears._account_over,
-    "openOrder": Ears._open,
-    "orderStatus": Ears._status,
-    "openOrderEnd": Ears._open_over,
-    "completedOrder": Ears._on_completed,
-    "completedOrdersEnd": Ears._completed_over,
-    "execDetails": Ears._execution,
-    "execDetailsEnd": Ears._over,
-    "commissionReport": Ears._commission,
-    "contractDetails": Ears._contract,
-    "contractDetailsEnd": Ears._over,
-    "historicalData": Ears._row,
-    "historicalDataEnd": Ears._bars_over,
-    "currentTime": Ears._time,
-    "priceSizeTick": Ears._price,
-    "tickGeneric": Ears._generic,
+    "error": MessageReceiver._error,
+    "position": MessageReceiver._position,
+    "positionEnd": MessageReceiver._positions_over,
+    "updateAccountValue": MessageReceiver._value,
+    "updatePortfolio": MessageReceiver._portfolio,
+    "accountDownloadEnd": MessageReceiver._account_over,
+    "openOrder": MessageReceiver._open,
+    "orderStatus": MessageReceiver._status,
+    "openOrderEnd": MessageReceiver._open_over,
+    "completedOrder": MessageReceiver._on_completed,
+    "completedOrdersEnd": MessageReceiver._completed_over,
+    "execDetails": MessageReceiver._execution,
+    "execDetailsEnd": MessageReceiver._over,
+    "commissionReport": MessageReceiver._commission,
+    "contractDetails": MessageReceiver._contract,
+    "contractDetailsEnd": MessageReceiver._over,
+    "historicalData": MessageReceiver._row,
+    "historicalDataEnd": MessageReceiver._bars_over,
+    "currentTime": MessageReceiver._time,
+    "priceSizeTick": MessageReceiver._price,
+    "tickGeneric": MessageReceiver._generic,
 }
 
 """The library's handler for each kind of message, by the library's names."""
