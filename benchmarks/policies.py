@@ -16,7 +16,7 @@ from benchmarks.support.figures import Figure, show
 from benchmarks.support.policies import CONFIGURATIONS, SEEDS, SESSIONS, Source, Study, ratio_of, shipped, study
 from benchmarks.support.sizes import sized
 from tradebot.lab.performance.statistics import Interval, wilson
-from tradebot.lab.selection.conditions import ConditionCheck, Must
+from tradebot.lab.selection.conditions import Comparator, ConditionCheck
 from tradebot.lab.selection.policies import PolicyFigures, policy_conditions
 from tradebot.model.evidence import PolicyResults
 from tradebot.model.struct_tools import replace
@@ -50,7 +50,9 @@ def one_trial(of: PolicyResults) -> bool:
 
 def wrong_way_round(of: PolicyResults) -> bool:
     """Accept a large p-value instead of a small one."""
-    rows = (replace(one, must=Must.AT_LEAST) if one.name.startswith("policy_spa") else one for one in asked_of(of))
+    rows = (
+        replace(one, must=Comparator.AT_LEAST) if one.name.startswith("policy_spa") else one for one in asked_of(of)
+    )
     return all(one.is_met() for one in rows)
 
 

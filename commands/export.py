@@ -10,7 +10,7 @@ from msgspec import Struct
 from commands.shared.declaration import VerbPurpose
 from commands.shared.history import read_history
 from commands.shared.verb_options import Report, on_bot
-from tradebot.adapters.exports import POSTGRES, ExportTable, Whose, write
+from tradebot.adapters.exports import POSTGRES, ExportTable, RowOwner, write
 from tradebot.errors import OperatorError, word
 from tradebot.model.sentences import pluralize
 from tradebot.views.export_tables import AuditLine, ExecutionLine, OrderLine, export_account
@@ -52,7 +52,7 @@ def run(app: "App", to: str, name: str | None) -> Report:
         "executions": ExportTable(ExecutionLine, exported.executions),
         "audit": ExportTable(AuditLine, exported.audit),
     }
-    write(to, Whose(bot, app.account_tail, app.mode_name), history.at, tables)
+    write(to, RowOwner(bot, app.account_tail, app.mode_name), history.at, tables)
     shown = "PostgreSQL" if "://" in to else to
     rows = {table: len(of.rows) for table, of in tables.items()}
     return Report("export", Tables(bot, shown, history.at, **rows), _render)

@@ -88,7 +88,7 @@ class ArmedSessions(Struct, frozen=True):
     trading_state: str
 
 
-class TakenOver(Struct, frozen=True):
+class TakeOverResult(Struct, frozen=True):
     """The result of `live take-over`: the folder that trades now, and the one that it replaced."""
 
     folder: str
@@ -153,7 +153,7 @@ def take_over(app: "App", confirmed: str | None) -> Report:
         state_locks.hold_all(app.folder.path, "live take-over"),
     ):
         folder_identity.take_over(app.folder, other)
-    return Report("live-take-over", TakenOver(str(app.folder.path.resolve()), str(other)), _render_taken_over)
+    return Report("live-take-over", TakeOverResult(str(app.folder.path.resolve()), str(other)), _render_taken_over)
 
 
 def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
@@ -336,7 +336,7 @@ def _render_armed(console: "Console", data: ArmedSessions) -> None:
         console.print(f"The trading state is {data.trading_state}, so no entries are sent. Next: tradebot unhalt")
 
 
-def _render_taken_over(console: "Console", data: TakenOver) -> None:
+def _render_taken_over(console: "Console", data: TakeOverResult) -> None:
     console.print(f"{data.folder} trades this account now; {data.instead_of} sends nothing any more.", markup=False)
     console.print("Its books may have missed what the other has done since it was copied. Next: tradebot reconcile")
 
@@ -391,7 +391,7 @@ def _arm(
     "live take-over",
     VerbPurpose.OPERATE,
     130,
-    {"live-take-over/1": (TakenOver,)},
+    {"live-take-over/1": (TakeOverResult,)},
     epilog="tradebot live take-over --state-dir state-moved",
 )
 @acts

@@ -26,7 +26,7 @@ from commands.shared.verb_options import (
     opened_as_found,
 )
 from tradebot.adapters.ledger import journal
-from tradebot.adapters.ledger.integrity import Custody
+from tradebot.adapters.ledger.integrity import IntegrityCache
 from tradebot.adapters.recovery import rebuild
 from tradebot.adapters.recovery.integrity_check import problem
 from tradebot.adapters.state import halt_switch, state_locks
@@ -110,7 +110,7 @@ def _problem(app: "App") -> str | None:
     try:
         # First, because a lost journal can be noticed without reading the ledger through.
         next(journal.records(app.folder.path / JOURNAL))
-        Custody(app.folder.path).revoke()
+        IntegrityCache(app.folder.path).revoke()
         problem(app.folder)
     except DamagedBooksError as damaged:
         return damaged.message

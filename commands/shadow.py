@@ -45,7 +45,7 @@ class ShadowRow(Struct, frozen=True):
     halted: str = ""
 
 
-class InShadow(Struct, frozen=True):
+class ShadowStrategies(Struct, frozen=True):
     """The strategies in shadow, by name."""
 
     strategies: tuple[ShadowRow, ...]
@@ -55,7 +55,7 @@ def run(app: "App", *, by: str) -> Report:
     """Run a pass of each strategy in shadow; exit 10 if one failed."""
     rows = tuple(_row(app, name, why, by) for name, why in in_shadow(app).items())
     code = ExitCode.FINDINGS if any(row.problem for row in rows) else ExitCode.DONE
-    return Report("shadow", InShadow(rows), _render, code, identity(app))
+    return Report("shadow", ShadowStrategies(rows), _render, code, identity(app))
 
 
 def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
@@ -108,7 +108,7 @@ def _n_sent(bot: "ShadowApp", before: set[str]) -> int:
     return sum(record.intent.client_order_id not in before for record in bot.ledger.intents())
 
 
-def _render(out: "Console", data: InShadow) -> None:
+def _render(out: "Console", data: ShadowStrategies) -> None:
     from commands.shared.tables import Table, number, sentence
 
     if not data.strategies:
@@ -147,7 +147,9 @@ def _render(out: "Console", data: InShadow) -> None:
     out.print(f"Next: tradebot report --state-dir {data.strategies[0].folder}", markup=False)
 
 
-@on_bot("shadow", VerbPurpose.TRADE, 70, {"shadow/1": (InShadow,)}, epilog="tradebot shadow\ntradebot shadow --json")
+@on_bot(
+    "shadow", VerbPurpose.TRADE, 70, {"shadow/1": (ShadowStrategies,)}, epilog="tradebot shadow\ntradebot shadow --json"
+)
 def shadow(bot: "App") -> Report:
     """Let strategies in shadow trade on simulated fills.
 

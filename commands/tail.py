@@ -44,7 +44,7 @@ class LinesAppended(Struct, frozen=True):
     busy: bool
 
 
-class Tails:
+class TailedFiles:
     """The files to tail of one bot."""
 
     def __init__(self, app: "App") -> None:
@@ -166,7 +166,7 @@ def tail(bot: "App") -> Report:
 
     `serve` does so automatically; cron may, every minute.
     """
-    tails = Tails(bot)
+    tails = TailedFiles(bot)
     try:
         lines = tails.write()
     except OSError as error:

@@ -20,7 +20,7 @@ from tradebot.adapters.facts import recorded_passes
 from tradebot.adapters.facts import schema as facts
 from tradebot.adapters.ledger.downgrade import put_back
 from tradebot.adapters.ledger.journal_reader import last_record
-from tradebot.adapters.ledger.migration import Form, version_of
+from tradebot.adapters.ledger.migration import LedgerVersion, version_of
 from tradebot.adapters.ledger.schema import FORM, open_database, translate_errors
 from tradebot.adapters.notices.outbox import Outbox
 from tradebot.adapters.state import state_folder, state_locks
@@ -55,7 +55,7 @@ class Upgraded(Struct, frozen=True):
     judgments: "tuple[Judgment, ...]"
 
 
-def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "Form | None" = None) -> Report:
+def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "LedgerVersion | None" = None) -> Report:
     """Upgrade the ledger, or restore the one from before an upgrade, unless only to `check`; then check each file.
 
     Exits with 10 if a file can't be read. Raises OperatorError if there is no bot; exit 6 if another process is
@@ -70,7 +70,7 @@ def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "F
     return Report("upgrade", data, _render, code, Identity(folder.mode, folder.venue, folder.tail))
 
 
-def _bring(folder: "Path", form: "Form") -> str:
+def _bring(folder: "Path", form: "LedgerVersion") -> str:
     path = folder / LEDGER
     with state_locks.hold_all(folder, "upgrade", serve_wait_s=0.0), translate_errors(path):
         copy = put_back(folder, form)
@@ -81,7 +81,7 @@ def _bring(folder: "Path", form: "Form") -> str:
     return "" if before == form.version else f"upgraded the ledger from version {before} to {form.version}"
 
 
-def files(folder: "StateFolder", form: "Form", load: "Callable[[], Loaded]") -> "Iterator[Judgment]":
+def files(folder: "StateFolder", form: "LedgerVersion", load: "Callable[[], Loaded]") -> "Iterator[Judgment]":
     """Yield a judgment about each file whose format may differ between versions; nothing is changed.
 
     `load` returns the settings, or raises OperatorError if they can't be read.
@@ -100,7 +100,7 @@ def _version(path: "Path") -> int:
         return version_of(database)
 
 
-def _ledger(path: "Path", form: "Form") -> "CheckResult":
+def _ledger(path: "Path", form: "LedgerVersion") -> "CheckResult":
     """Check the ledger; a reader of an earlier one upgrades a copy in memory, so that the upgrade is tested, too."""
     with translate_errors(path):
         open_database(path, read_only=True, form=form).close()

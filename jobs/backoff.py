@@ -20,7 +20,7 @@ TOLD_AFTER = 2
 """How many consecutive failures make an event; a single one is only a failed job."""
 
 
-class Away(Struct):
+class UnavailableService(Struct):
     """A service that doesn't respond: since when, how often it failed, when it last failed, and when to try next."""
 
     since: datetime
@@ -42,7 +42,7 @@ class Backoff:
         self._first = timedelta(seconds=first_s)
         self._most = timedelta(seconds=most_s)
         self._events = events
-        self._away: dict[str, Away] = {}
+        self._away: dict[str, UnavailableService] = {}
         self._one_at_a_time = threading.Lock()
 
     def may_try(self, job: str, now: datetime) -> bool:
@@ -56,7 +56,7 @@ class Backoff:
         if dependency is None:
             return
         with self._one_at_a_time:
-            away = self._away.setdefault(dependency, Away(now, 0, now, now))
+            away = self._away.setdefault(dependency, UnavailableService(now, 0, now, now))
             if away.waits(now):
                 return
             away.failures, away.asked_at = away.failures + 1, now

@@ -104,7 +104,7 @@ class Pace(Protocol):
         """Return the time since the last check, if it was much longer than a tick takes."""
 
 
-class Looking(Protocol):
+class PollingLane(Protocol):
     """A lane that checks for due work."""
 
     @property
@@ -112,7 +112,7 @@ class Looking(Protocol):
         """Return the trading time up to which due slots were checked; some may have failed or may wait."""
 
 
-class Comparing(Looking, Protocol):
+class ReconcilingLane(PollingLane, Protocol):
     """A lane that also compares books and broker."""
 
     @property
@@ -134,8 +134,8 @@ class Runner:
         pace: Pace,
         *,
         reconciled: bool = False,
-        facts: Looking | None = None,
-        exits: Comparing | None = None,
+        facts: PollingLane | None = None,
+        exits: ReconcilingLane | None = None,
         backoff: Backoff | None = None,
     ) -> None:
         self._context = context

@@ -18,7 +18,7 @@ from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
 from tradebot.lab.backtest.setup import Margin, loaded_strategies
 from tradebot.lab.backtest.venue import EquityAt
-from tradebot.lab.performance.backtest_result import HaltSeen, halts_seen
+from tradebot.lab.performance.backtest_result import BacktestHalt, halts_seen
 from tradebot.model.struct_tools import replace
 
 PRICES, RATES = "etf_daily_adj.parquet", "effr_daily.csv"
@@ -68,7 +68,7 @@ class Played(Struct, frozen=True):
     orders: int
     traded_usd: float
     booked_usd: Mapping[str, float]
-    halts: tuple[HaltSeen, ...]
+    halts: tuple[BacktestHalt, ...]
     missed: int
 
 

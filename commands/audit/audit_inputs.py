@@ -30,7 +30,7 @@ from tradebot.judging.evidence import (
     SessionEvidence,
     Trading,
     TradingMoment,
-    Unread,
+    UnreadablePart,
     WatchedEvents,
     leaps,
 )
@@ -39,7 +39,7 @@ from tradebot.model.account import Booking
 from tradebot.model.books import Books
 from tradebot.model.event import NEED_NOBODY, Severity
 from tradebot.model.finding import FindingKind
-from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
+from tradebot.model.position import FOREIGN, EntryTerms, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -62,7 +62,7 @@ LOOKED_BACK = 5
 """How many exit passes are searched for one that was not refused as a whole."""
 
 
-def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvidence, Trading | Unread]:
+def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvidence, Trading | UnreadablePart]:
     """Return the evidence of the bot's own records, and that of trading if the books can be read.
 
     A broker that doesn't respond is part of it. If `since_s` is None, the period starts at the session's open.
@@ -70,7 +70,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvide
     evidence = evidence_of(app)
     past, sound = evidence.past, evidence.parts["facts"]
     past_evidence = past if isinstance(past, SessionEvidence) else None
-    if isinstance(sound, Unread) and sound is not past:
+    if isinstance(sound, UnreadablePart) and sound is not past:
         return evidence, sound
     return evidence, attempt(lambda: _trading(app, past_evidence, since_s, offline=offline))
 
@@ -209,7 +209,7 @@ def _events(app: "App", moment: TradingMoment) -> WatchedEvents:
 
 def _terms_of_positions(
     ledger: "SqliteLedger", positions: Sequence[Position], bookings: "Sequence[Booking]"
-) -> dict[tuple[str, str], Kept]:
+) -> dict[tuple[str, str], EntryTerms]:
     before = {
         (terms_now.strategy, terms_now.symbol, terms_now.opened_at): terms_now
         for booking in bookings

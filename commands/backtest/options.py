@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from commands.backtest.run_options import BacktestOptions
-from commands.init import MarketWish, flags_of, market_flags
+from commands.init import MarketOptions, flags_of, market_flags
 from commands.init.profiles import SHIPPED_PROFILE, profile_file, require_strategies, symbol_flags, venue_named
 from commands.shared.light_helpers import clean, did_you_mean, note
 from commands.shared.times import show_venue
@@ -147,7 +147,7 @@ def _one_of(option: str, value: str, allowed: "Sequence[str]") -> str:
 
 
 def _flags(wish: BacktestOptions, recorded_file: "RecordedFile | None") -> dict[str, Any]:
-    market = MarketWish(
+    market = MarketOptions(
         start=wish.first.isoformat() if wish.first else None,
         seed=wish.seed,
         edge=wish.edge,

@@ -26,13 +26,13 @@ from tradebot.app.venues import driver_for
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.lab.backtest.assumptions import Assumption
 from tradebot.lab.backtest.identity import DataFile
-from tradebot.lab.backtest.lookahead import LookaheadResult, Peek, check
+from tradebot.lab.backtest.lookahead import LookaheadDifference, LookaheadResult, check
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, bars_in
 from tradebot.lab.backtest.served_lookahead_check import check_served
-from tradebot.lab.backtest.setup import Waits
+from tradebot.lab.backtest.setup import MissingBars
 from tradebot.lab.backtest.variants import PlanVariant, PlanVariants, changes_of, play, variant
-from tradebot.lab.performance.backtest_result import BacktestResult, HaltSeen, what_it_cannot_know
+from tradebot.lab.performance.backtest_result import BacktestHalt, BacktestResult, what_it_cannot_know
 from tradebot.lab.performance.sensitivity import Sensitivity, sensitivity
 from tradebot.model.evidence import Variant
 from tradebot.model.reasons import REASONS, Reason
@@ -133,7 +133,7 @@ class PlayedSpan(Struct, frozen=True):
     data: "tuple[DataFile, ...]"
 
 
-class PassedOver(Struct, frozen=True):
+class EntryExclusion(Struct, frozen=True):
     """Why a strategy, or one of its symbols, was left out of entry passes, and how often."""
 
     strategy: str
@@ -167,10 +167,10 @@ class BacktestData(Struct, frozen=True):
     fingerprint: str
     played: PlayedSpan
     assumptions: "tuple[Assumption, ...]"
-    waits: "tuple[Waits, ...]"
+    waits: "tuple[MissingBars, ...]"
     result: "BacktestResult"
     ended: dict[str, int]
-    passed_over: tuple[PassedOver, ...]
+    passed_over: tuple[EntryExclusion, ...]
     differences: int
     cannot_know: tuple[str, ...]
     trials: dict[str, int]
@@ -224,9 +224,9 @@ def _end_counts(run: "BacktestRun") -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _passed_over(run: "BacktestRun") -> tuple[PassedOver, ...]:
+def _passed_over(run: "BacktestRun") -> tuple[EntryExclusion, ...]:
     counts = sorted(run.made.facts.passed_over().items(), key=lambda pair: (-pair[1], pair[0]))
-    return tuple(PassedOver(strategy, str(reason), passes) for (strategy, reason), passes in counts)
+    return tuple(EntryExclusion(strategy, str(reason), passes) for (strategy, reason), passes in counts)
 
 
 def _played_span(finished: "Finished") -> PlayedSpan:
@@ -322,8 +322,8 @@ def _course(data: "BacktestData") -> "Iterator[str]":
     yield f"Took      {rate if speed.sessions else 'none, it was played before'}; {share}"
 
 
-def _waits(waits: "Sequence[Waits]") -> "Iterator[str]":
-    by_need: dict[tuple[str, int, str], list[Waits]] = {}
+def _waits(waits: "Sequence[MissingBars]") -> "Iterator[str]":
+    by_need: dict[tuple[str, int, str], list[MissingBars]] = {}
     for wait in waits:
         by_need.setdefault((wait.strategy, wait.depth, wait.timeframe), []).append(wait)
     for (strategy, depth, timeframe), late in by_need.items():
@@ -378,7 +378,7 @@ def _result(data: "BacktestData") -> "Iterator[str]":
     yield f"Cash      {f'{text} USD' if text else 'no fees, interest or dividends'}"
 
 
-def _halt_lines(halts: "Sequence[HaltSeen]") -> "Iterator[str]":
+def _halt_lines(halts: "Sequence[BacktestHalt]") -> "Iterator[str]":
     for halt in halts[:SHOWN_HALTS]:
         until = f", until a person ended it on {when(halt.ended)}" if halt.ended else ""
         yield f"Halted    {when(halt.at)}: {halt.why}{until}"
@@ -427,7 +427,7 @@ def _lookahead(out: "Console", checked: "LookaheadResult") -> None:
         out.print("  [green]Nothing differs.[/] This can't detect future data in a strategy's code or files.")
 
 
-def _peek(out: "Console", peek: "Peek") -> None:
+def _peek(out: "Console", peek: "LookaheadDifference") -> None:
     shown_known, unknown = apart(clean(peek.known), clean(peek.unknown))
     out.print(f"  [bold red]{peek.strategy} used future data[/]: {when(peek.at)}, {clean(peek.what)}")
     cut = f", cut off at {when(peek.cut_at)}" if peek.cut_at else ""

@@ -27,7 +27,7 @@ from tradebot.lab.backtest.assumptions import Assumption, assumptions
 from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, RunIdentity, identity_of
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.backtest.run import BacktestRun, bars_in, begin, dump_checkpoint, unpack
-from tradebot.lab.backtest.setup import USUAL, Waits, loaded_strategies, waits
+from tradebot.lab.backtest.setup import USUAL, MissingBars, loaded_strategies, waits
 from tradebot.lab.performance.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.model.event import EventKind
@@ -55,7 +55,7 @@ class Finished(Struct, frozen=True):
     run: "BacktestRun"
     identity: "RunIdentity"
     assumptions: "tuple[Assumption, ...]"
-    waits: "tuple[Waits, ...]"
+    waits: "tuple[MissingBars, ...]"
     done_before: int
     elapsed_s: float
 
@@ -213,7 +213,7 @@ def _play_backtest(
     name: str,
     plan: PlannedBacktest,
     identity: "RunIdentity",
-    waiting: "tuple[Waits, ...]",
+    waiting: "tuple[MissingBars, ...]",
     results: "Results",
     how: RunOptions,
 ) -> Finished:
@@ -238,7 +238,7 @@ def _play_backtest(
     return finished
 
 
-def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[Waits, ...]]":
+def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[MissingBars, ...]]":
     """Return the plan; without --from, it starts when some symbol of each strategy has the bars that it needs."""
     plan = plan_backtest(wish)
     venue = plan.plan.spec.venue
@@ -259,7 +259,7 @@ def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[Waits, ...]]":
     return ready(replace(wish, first=last))
 
 
-def _too_short(waits: "Waits", since: date | None) -> OperatorError:
+def _too_short(waits: "MissingBars", since: date | None) -> OperatorError:
     needs = f"{waits.strategy} needs {waits.depth:,} closed bars of {waits.timeframe} before its first decision"
     if since is None:
         return OperatorError(

@@ -75,7 +75,7 @@ class Revoked(Struct, frozen=True):
     person: int | None
 
 
-class Listened(Struct, frozen=True):
+class ChatListening(Struct, frozen=True):
     """The problem at the last request to Telegram; empty without one."""
 
     trouble: str
@@ -134,7 +134,7 @@ def render_revoked(console: "Console", data: Revoked) -> None:
     console.print("Nobody was paired." if data.person is None else f"Person {data.person} may no longer use the chat.")
 
 
-def render_listened(console: "Console", data: Listened) -> None:
+def render_listened(console: "Console", data: ChatListening) -> None:
     console.print(clean(data.trouble) if data.trouble else "Every message is answered.", markup=False)
 
 
@@ -211,7 +211,7 @@ def revoke(bot: "App") -> Report:
     "chat listen",
     VerbPurpose.TELL,
     70,
-    {"chat-listen/1": ("commands.chat:Listened",)},
+    {"chat-listen/1": ("commands.chat:ChatListening",)},
     in_group=1,
     epilog="tradebot chat listen\ntradebot chat listen --once",
 )
@@ -240,7 +240,7 @@ def listen(
             if once:
                 break
             time.sleep(pause)
-        data = Listened(store.recall("trouble") or "")
+        data = ChatListening(store.recall("trouble") or "")
         code = ExitCode.UNAVAILABLE if data.trouble else ExitCode.DONE
         report = Report("chat-listen", data, render_listened, code, identity(bot))
     finish(report, as_json)

@@ -20,7 +20,7 @@ from msgspec import Struct
 from commands.chat import answers
 from commands.shared.light_helpers import document_in
 from tradebot.adapters.chat.store import CODE_LENGTH, ChatRefusal, ChatStore, MessageOutcome
-from tradebot.adapters.chat.telegram import Telegram, TooLargeError, TroubleError
+from tradebot.adapters.chat.telegram import Telegram, TelegramUnavailableError, TooLargeError
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.adapters.state.subprocess_runner import Confirmation, ConfirmedAt, OneShots
 from tradebot.app.wiring import App
@@ -48,7 +48,7 @@ _DATA = re.compile(r"([0-9a-f]{32}):([0-9])")
 _QUERY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class UnfitError(Exception):
+class RefusedMessageError(Exception):
     """Raised for a message that is refused."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
@@ -94,7 +94,7 @@ def read(update: object, now: float) -> ChatMessage:
         return _read_typed(_mapping(whole["message"], "the message"), now)
     if kinds == {"callback_query"}:
         return _read_button(_mapping(whole["callback_query"], "the button"))
-    raise UnfitError("not a kind of message that is answered", _names(kinds))
+    raise RefusedMessageError("not a kind of message that is answered", _names(kinds))
 
 
 def _read_typed(message: dict[str, Any], now: float) -> ChatMessage:
@@ -102,12 +102,12 @@ def _read_typed(message: dict[str, Any], now: float) -> ChatMessage:
     user, chat = _person(message), _private(message)
     number, age = _whole(message, "message_id"), now - _whole(message, "date")
     if age > OLDEST_S:
-        raise UnfitError("too old", f"{age:.0f} s")
+        raise RefusedMessageError("too old", f"{age:.0f} s")
     if age < -AHEAD_S:
-        raise UnfitError("from the future", f"{-age:.0f} s")
+        raise RefusedMessageError("from the future", f"{-age:.0f} s")
     text = message.get("text")
     if not isinstance(text, str):
-        raise UnfitError("without a text")
+        raise RefusedMessageError("without a text")
     return ChatMessage(user, chat, number, text)
 
 
@@ -117,7 +117,7 @@ def _read_button(query: dict[str, Any]) -> ChatMessage:
     data, name = query.get("data"), query.get("id")
     match = _DATA.fullmatch(data) if isinstance(data, str) else None
     if match is None or not isinstance(name, str) or not _QUERY_ID.fullmatch(name):
-        raise UnfitError("not a button of this bot")
+        raise RefusedMessageError("not a button of this bot")
     user, chat = _person(query), _private(message)
     return ChatMessage(user, chat, _whole(message, "message_id"), button=(match[1], int(match[2])), query=name)
 
@@ -129,21 +129,21 @@ def words_of(text: str) -> tuple[str, str, str]:
     """
     match = _TYPED.fullmatch(text)
     if match is None:
-        raise UnfitError("not a word that it knows")
+        raise RefusedMessageError("not a word that it knows")
     verb, about, amount = match[1].lower(), match[2] or "", match[3]
     if verb in ELSEWHERE:
-        raise UnfitError("only where the bot runs", verb)
+        raise RefusedMessageError("only where the bot runs", verb)
     if verb == "close" and re.fullmatch(SYMBOL_PATTERN, about.upper()):
         return verb, about.upper(), "" if amount is None else _plain(Decimal(amount))
     if amount is not None:
-        raise UnfitError("not a word that it knows")
+        raise RefusedMessageError("not a word that it knows")
     if verb == "why" and re.fullmatch(SYMBOL_PATTERN, about.upper()):
         return verb, about.upper(), ""
     if verb in ("approve", "reject") and _ID.fullmatch(about.lower()):
         return verb, about.lower(), ""
     if verb in (*LOOKS, "halt", "help", "start", "yes", "no") and not about:
         return verb, "", ""
-    raise UnfitError("not a word that it knows")
+    raise RefusedMessageError("not a word that it knows")
 
 
 def _plain(amount: Decimal) -> str:
@@ -153,13 +153,13 @@ def _plain(amount: Decimal) -> str:
 
 def _mapping(value: object, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UnfitError("not in Telegram's form", what)
+        raise RefusedMessageError("not in Telegram's form", what)
     return value
 
 
 def _nothing_else(fields: dict[str, Any], names: frozenset[str], why: str) -> None:
     if fields.keys() - names:
-        raise UnfitError(why, _names(fields.keys() - names))
+        raise RefusedMessageError(why, _names(fields.keys() - names))
 
 
 def _names(names: Iterable[str]) -> str:
@@ -169,21 +169,21 @@ def _names(names: Iterable[str]) -> str:
 def _whole(value: dict[str, Any], name: str) -> int:
     number = value.get(name)
     if type(number) is not int or not 0 < number < LARGEST:
-        raise UnfitError("not in Telegram's form", name)
+        raise RefusedMessageError("not in Telegram's form", name)
     return number
 
 
 def _person(value: dict[str, Any]) -> int:
     person = _mapping(value.get("from"), "from")
     if person.get("is_bot") is not False:
-        raise UnfitError("not a person")
+        raise RefusedMessageError("not a person")
     return _whole(person, "id")
 
 
 def _private(value: dict[str, Any]) -> int:
     chat = _mapping(value.get("chat"), "chat")
     if chat.get("type") != "private":
-        raise UnfitError("not a private chat")
+        raise RefusedMessageError("not a private chat")
     return _whole(chat, "id")
 
 
@@ -243,7 +243,7 @@ class Listener:
             self._push_requests()
             wait_s = (POLL_ASKING_S if self._asks else POLL_S) if wait_s is None else wait_s
             taken = [self._take(update) for update in self._updates(wait_s)]
-        except TroubleError as trouble:
+        except TelegramUnavailableError as trouble:
             return self._trouble(trouble)
         if self._failures:
             self._store.remember("trouble", "")
@@ -264,7 +264,7 @@ class Listener:
             self._most = 1
             raise
 
-    def _trouble(self, trouble: TroubleError) -> float:
+    def _trouble(self, trouble: TelegramUnavailableError) -> float:
         self._failures += 1
         self._store.remember("trouble", str(trouble))
         return max(trouble.wait_s, min(FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE_S))
@@ -278,11 +278,11 @@ class Listener:
             if paired is None:
                 return self._pair(number, chat_message)
             if (chat_message.user, chat_message.chat) != (paired.user, paired.chat):
-                raise UnfitError("from somebody else")
+                raise RefusedMessageError("from somebody else")
             if number is None:
-                raise UnfitError("not in Telegram's form", "update_id")
+                raise RefusedMessageError("not in Telegram's form", "update_id")
             words = words_of(chat_message.text) if chat_message.button is None else ("a button", "", "")
-        except UnfitError as unfit:
+        except RefusedMessageError as unfit:
             own = paired is not None and who == str(paired.user)
             news = self._refuse(who, text if own else "", unfit.refusal, number)
             if own and news and paired is not None:
@@ -295,10 +295,10 @@ class Listener:
         now, code = datetime.now(UTC), chat_message.text.strip().upper()
         fits = chat_message.button is None and len(code) == CODE_LENGTH and code.isascii() and code.isalnum()
         if number is None or not fits or self._store.code_until(now) is None:
-            raise UnfitError("nobody is paired")
+            raise RefusedMessageError("nobody is paired")
         id_ = self._store.take(number, now, str(chat_message.user), "a code")
         if id_ is None:
-            raise UnfitError("taken before")
+            raise RefusedMessageError("taken before")
         if not self._store.pair(code, chat_message.user, chat_message.chat, now):
             self._refused_late(id_, ChatRefusal("not the code"))
             return True
@@ -320,7 +320,7 @@ class Listener:
             if verb == "close":
                 self._require_close(about, amount, now)
             verb, about = self._word_meant(chat_message, verb, about, now)
-        except UnfitError as unfit:
+        except RefusedMessageError as unfit:
             self._refused_late(id_, unfit.refusal)
             self._hint(chat_message.chat, str(unfit))
             return True
@@ -339,29 +339,31 @@ class Listener:
         if verb in ("yes", "no"):
             question = self._store.open_question(HALT, now)
             if question is None:
-                raise UnfitError("there was no question within the last two minutes")
+                raise RefusedMessageError("there was no question within the last two minutes")
             (nonce, message), index = question, int(verb == "no")
             pressed = (nonce, index)
         if pressed is None:
             return verb, about
         action = self._store.press(*pressed, message, now)
         if action is None:
-            raise UnfitError("not a button that is open")
+            raise RefusedMessageError("not a button that is open")
         verb, _, about = action.partition(" ")
         return verb, about
 
     def _require_close(self, symbol: str, amount: str, now: datetime) -> None:
         """Raise UnfitError if the chat may close nothing, or an amount is typed that wasn't asked for just now."""
         if not self._app.settings.chat.may_close:
-            raise UnfitError("only where the bot runs", "close")
+            raise RefusedMessageError("only where the bot runs", "close")
         if self._app.mode is Mode.LIVE:
-            raise UnfitError("with real money, only on the pages or where the bot runs", "close")
+            raise RefusedMessageError("with real money, only on the pages or where the bot runs", "close")
         if not amount:
             return
         question = self._store.open_question(f"{KEEP_POSITION} {symbol} {amount}", now)
         # It is used up here, before anything is sent, so that the same message can't close twice.
         if question is None or self._store.press(question[0], 0, question[1], now) is None:
-            raise UnfitError(f"there was no question about that amount within the last minute: send close {symbol}")
+            raise RefusedMessageError(
+                f"there was no question about that amount within the last minute: send close {symbol}"
+            )
 
     def _do(self, chat_message: ChatMessage, verb: str, about: str, now: datetime) -> tuple[MessageOutcome, str]:
         """Do what the message requests, and reply; return the outcome."""
@@ -476,7 +478,7 @@ class Listener:
         for remaining in reversed(range(TRIES)):
             try:
                 message = self._telegram.send(chat, text, [row[at : at + 3] for at in range(0, len(row), 3)])
-            except TroubleError as trouble:
+            except TelegramUnavailableError as trouble:
                 if not remaining:
                     return MessageOutcome.FAILED, f"the answer wasn't delivered: {trouble}"
                 time.sleep(trouble.wait_s or FIRST_PAUSE_S)
@@ -490,7 +492,7 @@ class Listener:
     def _quietly(self, query: str) -> None:
         try:
             self._telegram.answer_button(query, "")
-        except TroubleError as trouble:
+        except TelegramUnavailableError as trouble:
             self._store.remember("trouble", str(trouble))
 
     def _refused_late(self, id_: int, refusal: ChatRefusal) -> None:

@@ -67,7 +67,7 @@ def _check(
     "config set",
     VerbPurpose.OPERATE,
     170,
-    {"config-set/1": ("commands.config.set_value:Set",)},
+    {"config-set/1": ("commands.config.set_value:SettingChanged",)},
     epilog="tradebot config set limits.max_open_positions 5\n"
     "tradebot config set limits.max_new_entries 4 limits.max_open_positions 4 --dry-run\n"
     "tradebot config set universe '[AAPL, MSFT, NVDA]'",

@@ -40,7 +40,7 @@ class ChangedValue(Struct, frozen=True):
     value: Any
 
 
-class Outranked(Struct, frozen=True):
+class OverridingValue(Struct, frozen=True):
     """A setting with a value in another source that takes precedence: the value in force, and its source."""
 
     key: str
@@ -48,7 +48,7 @@ class Outranked(Struct, frozen=True):
     origin: str
 
 
-class Set(Struct, frozen=True):
+class SettingChanged(Struct, frozen=True):
     """The result of `config set` on a file, or the planned result.
 
     `lines` are the file's changed lines in diff format. `changes` are the settings in force that change. `looser` are
@@ -60,7 +60,7 @@ class Set(Struct, frozen=True):
     dry_run: bool
     lines: tuple[str, ...]
     changes: tuple[ChangedValue, ...]
-    outranked: tuple[Outranked, ...]
+    outranked: tuple[OverridingValue, ...]
     looser: "tuple[Difference, ...]"
     only_new_bots: bool
 
@@ -168,13 +168,13 @@ def _data(
     folder: "StateFolder | None",
     *,
     dry_run: bool,
-) -> Set:
+) -> SettingChanged:
     was = {row.key: row.value for row in values(before)} if before else {}
     rows = {row.key: row for row in values(after)}
     is_now = {key: row.value for key, row in rows.items()}
     names = dict.fromkeys((*was, *is_now))
     lines = unified_diff(text.splitlines(), edited.splitlines(), str(file), str(file), lineterm="", n=1)
-    return Set(
+    return SettingChanged(
         file=str(file),
         written=edited != text and not dry_run,
         dry_run=dry_run,
@@ -185,7 +185,7 @@ def _data(
         if before
         else (),
         outranked=tuple(
-            Outranked(key, row.value, row.origin)
+            OverridingValue(key, row.value, row.origin)
             for key, row in rows.items()
             if _under(key, wanted) and row.origin not in (str(file), "flag") and not _is_shipped_origin(row.origin)
         ),
@@ -202,7 +202,7 @@ def _is_shipped_origin(origin: str) -> bool:
     return is_shipped(origin) or origin == "built in"
 
 
-def _render(console: "Console", data: Set) -> None:
+def _render(console: "Console", data: SettingChanged) -> None:
     for line in data.lines[2:]:
         color = {"+": "green", "-": "red"}.get(line[:1], "dim")
         console.print(line, style=color, markup=False)
@@ -231,7 +231,7 @@ def _render(console: "Console", data: Set) -> None:
         console.print(f"  {_counting(data)}", style="dim", markup=False)
 
 
-def _counting(data: Set) -> str:
+def _counting(data: SettingChanged) -> str:
     """Describe when a running `serve` uses the changes."""
     late = [change.key for change in data.changes if counts_at_start(Settings, change.key)]
     restarted = f"A running serve takes over {', '.join(late)} when it is restarted"

@@ -10,7 +10,7 @@ from commands.init import (
     BarStamp,
     Edge,
     FlowFolder,
-    MarketWish,
+    MarketOptions,
     Seed,
     Start,
     Symbols,
@@ -86,7 +86,7 @@ def demo(
     from commands.demo.run import DemoOptions, held_sessions, run
 
     named = venue_named(venue, config=config)
-    market = MarketWish(bars, bar_stamp, None, start, seed, edge, flow_folder, bars_as=bars_as or ())
+    market = MarketOptions(bars, bar_stamp, None, start, seed, edge, flow_folder, bars_as=bars_as or ())
     sandbox, symbols = market_flags(market, named), symbols or symbols_in(market, named)
     if sessions is not None:
         sandbox["sessions"] = held_sessions(sandbox.get("sessions"), sessions)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from rich.console import Console
 
-from commands.demo.run_comparison import Beside, DemoRun, RunOutcome, beside, keep, run_of
+from commands.demo.run_comparison import DemoRun, PreviousRunComparison, RunOutcome, beside, keep, run_of
 from commands.demo.run_comparison import render as render_beside
 from commands.init.profiles import invented_symbols_note
 from commands.shared.bot_records import exit_reasons
@@ -23,7 +23,7 @@ from tradebot.app.wiring import App
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.decision import units_of
-from tradebot.model.position import Kept, Position
+from tradebot.model.position import EntryTerms, Position
 from tradebot.model.record import Job
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -34,7 +34,7 @@ from tradebot.views.status import Profit, profit
 from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.lots import trades
 from tradebot.views.trades.pieces import breakdown
-from tradebot.views.trades.pnl import NOT_KNOWN, Cut, ProfitRow, entry_component, pnl
+from tradebot.views.trades.pnl import NOT_KNOWN, ProfitGrouping, ProfitRow, entry_component, pnl
 from tradebot.views.trades.trade_row import TradeRow, TradeStatus, rule_of, rules_of
 from tradebot.views.trades.trades import rows_of
 
@@ -106,7 +106,7 @@ class DemoData(Struct, frozen=True):
     elapsed_s: float
     next_commands: tuple[str, ...]
     notes: tuple[str, ...]
-    beside: "Beside | None"
+    beside: "PreviousRunComparison | None"
 
 
 def played_data(
@@ -262,13 +262,13 @@ def demo_earnings(app: "App") -> DemoEarnings:
         won=sum(row.net_usd > 0 for row in closed),
         best=_trade(closed[-1]) if closed else None,
         worst=_trade(closed[0]) if len(closed) > 1 else None,
-        by_reason=pnl(history_parts, Cut.REASON).rows,
-        by_component=pnl(history_parts, Cut.COMPONENT).rows,
+        by_reason=pnl(history_parts, ProfitGrouping.REASON).rows,
+        by_component=pnl(history_parts, ProfitGrouping.COMPONENT).rows,
     )
 
 
 def _trade(row: "TradeRow") -> DemoTrade:
-    component = entry_component(Kept(components=row.components), Side.BUY if row.side == "long" else Side.SELL)
+    component = entry_component(EntryTerms(components=row.components), Side.BUY if row.side == "long" else Side.SELL)
     return DemoTrade(row.symbol, row.side, row.net_usd, rule_of(row.reasons[-1]), component)
 
 

@@ -49,7 +49,7 @@ class DemoRun(Struct, frozen=True):
     outcome: RunOutcome
 
 
-class Beside(Struct, frozen=True):
+class PreviousRunComparison(Struct, frozen=True):
     """A run compared with the previous one. Each setting has its previous and its current value."""
 
     settings: tuple[DifferingSetting, ...]
@@ -87,9 +87,11 @@ def keep(folder: Path, run: DemoRun) -> None:
         raise cannot_write(folder, error) from error
 
 
-def beside(last: DemoRun, now: DemoRun) -> Beside:
+def beside(last: DemoRun, now: DemoRun) -> PreviousRunComparison:
     settings = tuple(differing([last.settings, now.settings]))
-    return Beside(settings, last.outcome, now.outcome, tuple(_cautions(settings, last.outcome, now.outcome)))
+    return PreviousRunComparison(
+        settings, last.outcome, now.outcome, tuple(_cautions(settings, last.outcome, now.outcome))
+    )
 
 
 def _cautions(settings: tuple[DifferingSetting, ...], last: RunOutcome, now: RunOutcome) -> Iterator[str]:
@@ -102,7 +104,7 @@ def _cautions(settings: tuple[DifferingSetting, ...], last: RunOutcome, now: Run
         yield f"One of them closed {few}, so a difference may well be chance."
 
 
-def render(console: "Console", data: Beside) -> None:
+def render(console: "Console", data: PreviousRunComparison) -> None:
     """Print both runs; print nothing if they are equal."""
     if data.same:
         return
@@ -141,7 +143,7 @@ def _section(setting: DifferingSetting) -> str:
     return ".".join(setting.name.split(".")[:2])
 
 
-def _rows(data: Beside) -> Iterator[tuple[str, Decimal | int | None, Decimal | int | None]]:
+def _rows(data: PreviousRunComparison) -> Iterator[tuple[str, Decimal | int | None, Decimal | int | None]]:
     last, now = data.last, data.now
     yield "candidates", last.candidates, now.candidates
     yield "orders", last.orders, now.orders

@@ -22,7 +22,7 @@ from tradebot.model.sentences import pluralize
 from tradebot.model.trading import Mode
 from tradebot.reconciliation.read_books import require_account
 from tradebot.timetable.sessions import last_session
-from tradebot.venues.door import Connection, Look
+from tradebot.venues.door import Connection, VenueCheck
 
 NEW_NAMES = "Write the new names in universe:, and in sectors: too"
 NOT_FOUND = 404
@@ -144,7 +144,7 @@ def data_plan(app: "App") -> CheckResult:
     return CheckResult(look.state, look.found, look.looked_at, look.count, look.fix)
 
 
-def _own(app: "App", look: "Callable[[Connection, DriftTally], Look]") -> CheckResult:
+def _own(app: "App", look: "Callable[[Connection, DriftTally], VenueCheck]") -> CheckResult:
     """Run one of the venue's own checks, which other venues don't have."""
     own = look(app.connection, app.drift)
     return CheckResult(own.state, own.found, own.looked_at, own.count, own.fix)

@@ -15,7 +15,7 @@ from commands.init import (
     Edge,
     Fill,
     FlowFolder,
-    MarketWish,
+    MarketOptions,
     Seed,
     Sessions,
     Start,
@@ -106,7 +106,7 @@ def _serve(
 
     path = state_folder.resolve(state_dir, os.environ)
     accounts = accounts_of(account or ())
-    market = MarketWish(
+    market = MarketOptions(
         bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan, bars_as or ()
     )
     options = Options(state_dir, config)
@@ -136,7 +136,7 @@ def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
     "exchange tick",
     VerbPurpose.EXCHANGE,
     30,
-    {"exchange-tick/1": ("commands.exchange.status:Ticked",)},
+    {"exchange-tick/1": ("commands.exchange.status:ClockAdvanced",)},
     epilog="tradebot exchange tick 5m\ntradebot exchange tick next_open",
 )
 def _tick(

@@ -255,7 +255,7 @@ MOMENTS = frozenset({"open", "close", "next_open"})
 ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[0-9:.]{0,12}(Z|[+-]\d\d:\d\d)")
 
 
-class Ticked(Struct, frozen=True):
+class ClockAdvanced(Struct, frozen=True):
     """The result of advancing the clock; `session` is None on a day without one, `finished` is True at market end."""
 
     start: datetime
@@ -282,7 +282,7 @@ def tick_served(path: "Path", step: str) -> Report:
     return _report(_move_clock(clock, step), Identity("sandbox"), ANOTHER)
 
 
-def _move_clock(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
+def _move_clock(clock: "Callable[[], LockStepClock]", step: str) -> ClockAdvanced:
     amount = seconds_of(step)
     engine = clock()
     start = engine.now()
@@ -291,10 +291,10 @@ def _move_clock(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
     else:
         engine.sleep(amount)
         end = engine.status()
-    return Ticked(start, end.now, end.session, end.is_open, end.next_open, end.next_close, end.finished)
+    return ClockAdvanced(start, end.now, end.session, end.is_open, end.next_open, end.next_close, end.finished)
 
 
-def _report(data: Ticked, whose: Identity, another: str) -> Report:
+def _report(data: ClockAdvanced, whose: Identity, another: str) -> Report:
     return Report("exchange-tick", data, lambda out, _: _render_ticked(out, data, another), whose=whose)
 
 
@@ -311,7 +311,7 @@ def seconds_of(text: str) -> int | None:
     return amount
 
 
-def _render_ticked(out: "Console", data: Ticked, another: str) -> None:
+def _render_ticked(out: "Console", data: ClockAdvanced, another: str) -> None:
     out.print(f"{stamp(data.start)} -> [bold]{stamp(data.end)}[/bold] {zone()}")
     if data.finished:
         ended = f"The market has ended: its last session is over. Next: {another}"

@@ -25,7 +25,7 @@ from commands.halt.report import (
     Halted,
     HaltOrders,
     HaltRequest,
-    Latch,
+    HaltResult,
     RecordedState,
     further_lines,
     orders_left_alone,
@@ -113,7 +113,7 @@ def run(request: HaltRequest) -> int:
     return code if _print(text) and latch.printed else code or ExitCode.ERROR
 
 
-def _exit_code(request: HaltRequest, latch: Latch, orders: HaltOrders | None) -> ExitCode:
+def _exit_code(request: HaltRequest, latch: HaltResult, orders: HaltOrders | None) -> ExitCode:
     if latch.unwritten is not None:
         return ExitCode.USAGE
     if orders is not None and orders["problem"] is not None:
@@ -128,7 +128,7 @@ def _report_ignored(request: HaltRequest) -> None:
         print_error(OperatorError(f"halt ignored words that it doesn't know: {words}{so}", "tradebot halt --help"))
 
 
-def _orders(path: Path, request: HaltRequest, latch: Latch) -> HaltOrders | None:
+def _orders(path: Path, request: HaltRequest, latch: HaltResult) -> HaltOrders | None:
     """Cancel working orders; None if there are none. It doesn't wait again for anything stuck or damaged."""
     if latch.unwritten is not None:
         from commands.halt.halt_fallback import end_entries
@@ -186,7 +186,7 @@ def _whose(path: Path) -> Identity:
     return Identity(folder.mode, folder.venue, folder.tail)
 
 
-def _set_latch(path: Path, request: HaltRequest, state: str) -> Latch:
+def _set_latch(path: Path, request: HaltRequest, state: str) -> HaltResult:
     whose = _whose(path)
     # The clocks of another venue are known once its bot is opened, which a halt doesn't wait for.
     show_utc(request.in_utc or whose.venue not in (None, FIRST_VENUE))
@@ -197,7 +197,7 @@ def _set_latch(path: Path, request: HaltRequest, state: str) -> Latch:
     printed = request.as_json or _print(wrap_for(first_line, sys.stdout))
     in_flight = send_lock.in_flight(path)
     if unwritten is not None:
-        return Latch(in_force, announced, state, who, why, at, None, printed, in_flight, unwritten)
+        return HaltResult(in_force, announced, state, who, why, at, None, printed, in_flight, unwritten)
     recorded = _record(path, FLATTEN if in_force == FLATTEN else state, who, why, at)
     if recorded.state == FLATTEN != in_force:
         # The ledger's history says FLATTEN and the files don't, so update the files if possible.
@@ -205,7 +205,7 @@ def _set_latch(path: Path, request: HaltRequest, state: str) -> Latch:
             halt_switch.halt(path, who, why, at, FLATTEN)
         in_force = FLATTEN
     busy, may_fill = recorded.busy, recorded.may_fill
-    return Latch(
+    return HaltResult(
         in_force, announced, state, who, why, at, recorded.problem, printed, in_flight, busy=busy, may_fill=may_fill
     )
 
@@ -270,7 +270,7 @@ def orders_may_fill(path: Path, in_books: Callable[[], bool]) -> bool:
         return True
 
 
-def _end_orders(path: Path, request: HaltRequest, latch: Latch) -> HaltOrders:
+def _end_orders(path: Path, request: HaltRequest, latch: HaltResult) -> HaltOrders:
     """Run one pass of exits, which cancels entries while halted and closes everything under FLATTEN.
 
     If the configuration can't be read and none was accepted, no pass can run, so entries are canceled by id.
@@ -308,7 +308,7 @@ def _outcome(data: "PassData", left_open_positions: "Sequence[str]") -> HaltOrde
     return {"cancelled": canceled, "closing": closing, "failed": len(failed), "problem": problem}
 
 
-def _data(request: HaltRequest, latch: Latch, orders: HaltOrders | None) -> Halted:
+def _data(request: HaltRequest, latch: HaltResult, orders: HaltOrders | None) -> Halted:
     return {
         "state": latch.state,
         "who": latch.who,

@@ -28,7 +28,7 @@ class HaltRequest(NamedTuple):
     """Unknown arguments, which are ignored, and reported at the end."""
 
 
-class Latch(NamedTuple):
+class HaltResult(NamedTuple):
     """A halt as it was set. `state` is in force now, `requested` is the state that the person requested.
 
     `announced` is the state in the first line printed, and `printed` is False if that line couldn't be printed.
@@ -99,7 +99,7 @@ def orders_left_alone(problem: str) -> HaltOrders:
 RECOVER = "tradebot recover"
 
 
-def further_lines(path: Path, request: HaltRequest, latch: Latch, orders: HaltOrders | None) -> str:
+def further_lines(path: Path, request: HaltRequest, latch: HaltResult, orders: HaltOrders | None) -> str:
     """Return the lines about the state in force, the working orders, and the next command."""
     from tradebot.model.sentences import pluralize
 
@@ -126,13 +126,13 @@ def further_lines(path: Path, request: HaltRequest, latch: Latch, orders: HaltOr
     return with_bot_options("\n".join(lines))
 
 
-def _next_step(latch: Latch, orders: HaltOrders | None) -> str:
+def _next_step(latch: HaltResult, orders: HaltOrders | None) -> str:
     """Return `tradebot recover` if the books have to be rebuilt first, because nothing else can open them then."""
     problems = (latch.unrecorded, orders["problem"] if orders else None)
     return RECOVER if any(RECOVER in problem for problem in problems if problem) else "tradebot status"
 
 
-def lines_if_unwritten(path: Path, request: HaltRequest, latch: Latch, orders: HaltOrders | None) -> Iterator[str]:
+def lines_if_unwritten(path: Path, request: HaltRequest, latch: HaltResult, orders: HaltOrders | None) -> Iterator[str]:
     """Yield the lines after the first one, which says that the halt couldn't be saved."""
     yield f"  in force: the bot sends no entry while it can't write {path}, because each one is recorded there first"
     if latch.state == "ACTIVE":

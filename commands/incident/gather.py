@@ -21,7 +21,7 @@ from tradebot.adapters.ledger.journal import SCHEMA as JOURNAL_FORM
 from tradebot.adapters.ledger.journal import JournalRecord
 from tradebot.adapters.ledger.journal_reader import read
 from tradebot.adapters.state.events import last_events
-from tradebot.adapters.state.safe_open import NotPlainError, read_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, read_plain
 from tradebot.adapters.state.state_folder import EVENTS, JOURNAL, LEDGER_VERSION
 from tradebot.adapters.state.user_files import read_env_file
 from tradebot.adapters.text.canonical import parse_time
@@ -34,7 +34,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.passes import SCHEMA as RECORD
 from tradebot.replaying.passes import RecordedCycle, read_record
-from tradebot.replaying.port_recording import InOrder
+from tradebot.replaying.port_recording import OrderedReplies
 from tradebot.replaying.record_json import record_of, rewrite_body, tree_of, without_digests
 from tradebot.replaying.record_writer import RecordError
 
@@ -170,7 +170,7 @@ def _log(app: "App", at: datetime) -> Sequence[Any]:
     """Return what `serve` logged around a trading time, if its log is in the bot's folder."""
     try:
         lines = read_plain(app.folder.path / SERVE_LOG).splitlines()
-    except (OSError, NotPlainError):
+    except (OSError, NotRegularFileError):
         return []
     return [row for row in map(_row, lines) if row and _is_near(row, at)][-MOST_LINES:]
 
@@ -293,7 +293,7 @@ def pack_pass(
     # From a question's digest, somebody could guess its content.
     tree = tree_of(anew or without_digests(new_body), new_parts)
     if anew is None and difference is None:
-        hidden = read_record(*record_of(tree), {}, InOrder)
+        hidden = read_record(*record_of(tree), {}, OrderedReplies)
         difference = replay(hidden, rules(hidden), only_decisions=True).difference
     head = {
         "id": kept_pass.id,

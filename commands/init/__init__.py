@@ -21,7 +21,7 @@ NAMES = (
 """The shipped profiles, for the help of each verb that takes one."""
 
 
-class MarketWish(NamedTuple):
+class MarketOptions(NamedTuple):
     """The market that the options describe; a value of None comes from the configuration."""
 
     bars: str | None = None
@@ -37,7 +37,7 @@ class MarketWish(NamedTuple):
     bars_as: Sequence[str] = ()
 
 
-def market_flags(wish: MarketWish, venue: str | None = None) -> dict[str, Any]:
+def market_flags(wish: MarketOptions, venue: str | None = None) -> dict[str, Any]:
     """Return the sandbox section for the options; the suffix of a recorded file determines its source.
 
     Without a `venue` it is the default one.
@@ -75,7 +75,7 @@ def _absolute(path: str | None) -> str | None:
     return str(Path(path).resolve()) if path else None
 
 
-def symbols_in(wish: MarketWish, venue: str | None) -> str | None:
+def symbols_in(wish: MarketOptions, venue: str | None) -> str | None:
     """Return the perpetuals of the wished files, with commas; None for other files and for a generated market."""
     from tradebot.app import sandbox
 
@@ -175,7 +175,7 @@ def init(
 
     A sandbox bot gets a market too. A paper or live bot is bound to the account of your keys.
     """
-    wish = MarketWish(
+    wish = MarketOptions(
         bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan, bars_as or ()
     )
     in_shadow: dict[str, Any] = {"shadow": True} if shadow else {}

@@ -12,7 +12,7 @@ from tradebot.app.thresholds import ThresholdQuestion, ThresholdSetting, thresho
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.gates.evaluation import READS
-from tradebot.lab.learn.knobs import Blocked, ExitAt, HeldFor, LeftAfter, shorter
+from tradebot.lab.learn.knobs import Blocked, ExitAt, HoldingTimeLimit, LeftAfter, shorter
 from tradebot.lab.learn.learn import (
     LearnedStrategy,
     LearningMaterial,
@@ -101,7 +101,7 @@ def _watched_strategies(app: "App", names: list[str]) -> Iterator[WatchedStrateg
             of_account,
             ExitAt("exits.stop_loss_fraction", account.stop_loss_fraction),
             ExitAt("exits.profit_target_fraction", account.profit_target_fraction),
-            HeldFor("exits.time_exit_s", account.time_exit_s),
+            HoldingTimeLimit("exits.time_exit_s", account.time_exit_s),
         )
     for name in names:
         listed = sections[name].exits
@@ -118,7 +118,7 @@ def _watched_strategies(app: "App", names: list[str]) -> Iterator[WatchedStrateg
                 frozenset({name}),
                 ExitAt(setting, numbers[STOP], STOP) if STOP in numbers else None,
                 ExitAt(setting, numbers[TARGET], TARGET) if TARGET in numbers else None,
-                HeldFor(setting, numbers[TIME], TIME) if TIME in numbers else None,
+                HoldingTimeLimit(setting, numbers[TIME], TIME) if TIME in numbers else None,
             )
 
 

@@ -168,7 +168,7 @@ def _end(data: Learned) -> Iterator[str]:
     yield f"Next: tradebot config check {data.file}"
 
 
-class Fitted(NamedTuple):
+class FittedConfiguration(NamedTuple):
     """A configuration with proposals: its text, all proposals, and those looser than what was accepted."""
 
     text: str
@@ -176,7 +176,7 @@ class Fitted(NamedTuple):
     looser: "tuple[Difference, ...]"
 
 
-def fit_proposals(app: "App", config: str | None, file: Path, proposals: Sequence[Proposal]) -> Fitted:
+def fit_proposals(app: "App", config: str | None, file: Path, proposals: Sequence[Proposal]) -> FittedConfiguration:
     """Return the bot's own configuration with the proposals applied one by one, each if the result loads.
 
     A proposal that doesn't load, or that another source overrides, says so and has no value any more. `file` is the
@@ -205,7 +205,7 @@ def fit_proposals(app: "App", config: str | None, file: Path, proposals: Sequenc
     marked = (
         replace(proposal, looser=proposal.proposed is not None and proposal.setting in names) for proposal in result
     )
-    return Fitted(text, tuple(marked), looser)
+    return FittedConfiguration(text, tuple(marked), looser)
 
 
 def own_file(app: "App", config: str | None) -> Path | None:

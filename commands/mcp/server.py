@@ -110,7 +110,7 @@ LONGEST_BODY = 100_000
 MOST_SESSIONS = 20
 
 
-class WithToken:
+class TokenRequired:
     """An application that only accepts requests with the token."""
 
     def __init__(self, app: ASGIApp, fits: Callable[[str], bool]) -> None:
@@ -140,7 +140,7 @@ def application(server: Server[Any], port: int, fits: Callable[[str], bool]) -> 
             allowed_hosts=hosts, allowed_origins=[f"http://{host}" for host in hosts]
         ),
     )
-    return WithToken(app, fits)
+    return TokenRequired(app, fits)
 
 
 def serve_stdio(server: Server[Any]) -> None:

@@ -166,7 +166,7 @@ TOOLS: Mapping[str, Tool] = {
             ["why-no-orders"],
             "Why the bot did or didn't trade: how many candidates each gate refused, or each gate for one symbol.",
             (ABOUT, LAST, SINCE, SESSION, AT, WHY_REASON, STRATEGY, BY_SYMBOL),
-            kinds=("Why", "SymbolWhy", "Ended", "BySymbol", "SymbolSpan"),
+            kinds=("WhyNoOrders", "SymbolWhy", "ReasonCandidates", "BySymbol", "SymbolSpan"),
         ),
         Tool(
             "what_if",
@@ -174,7 +174,7 @@ TOOLS: Mapping[str, Tool] = {
             "Decide recorded passes again with something changed, and compare. Nothing is sent or set.",
             (CHANGES, ABOUT, SESSION, AT, LAST, SINCE),
             # Where no pass was recorded, it says why.
-            kinds=("WhatIf", "WhatIfSpan", "Why"),
+            kinds=("WhatIf", "WhatIfSpan", "WhyNoOrders"),
             limit_s=LONG_S,
         ),
         Tool(

@@ -32,13 +32,21 @@ from tradebot.exits.exit_reasons import UNKNOWN
 from tradebot.judging.judgment import HealthState, overall, rank_judgments
 from tradebot.judging.pass_health import judge_passes
 from tradebot.model.event import EventKind, Severity, SystemEvent
-from tradebot.model.notice import BotStatus, Happening, HeldThen, Notice, Topic
+from tradebot.model.notice import BotStatus, Notice, NoticeEvent, PreviousPosition, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.retry_waits import wait_after
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
-from tradebot.views.notification_events import Now, compose_notification, due_at, of_event, seen_of, since, wants
+from tradebot.views.notification_events import (
+    CurrentStatus,
+    compose_notification,
+    due_at,
+    of_event,
+    seen_of,
+    since,
+    wants,
+)
 from tradebot.views.trades.lots import trades
 
 if TYPE_CHECKING:
@@ -101,18 +109,18 @@ class DeliveryRound:
         self._note(after, bot_status, (*notices, *happened, *self._summaries(written)), now.at)
 
     def _note(
-        self, cursor: events.EventCursor, status: BotStatus, happened: Sequence[Happening], now: datetime
+        self, cursor: events.EventCursor, status: BotStatus, happened: Sequence[NoticeEvent], now: datetime
     ) -> None:
         discreet = [replace(happening, text=self._discreet(happening.text)) for happening in happened]
         chosen = ((channel, notice) for channel in self._channels for notice in discreet if wants(channel, notice))
         due = [(channel.name, due_at(channel, notice, now, self._app.day), notice) for channel, notice in chosen]
         self._outbox.note(cursor, status, due)
 
-    def _summaries(self, written: Sequence[SystemEvent]) -> Iterator[Happening]:
+    def _summaries(self, written: Sequence[SystemEvent]) -> Iterator[NoticeEvent]:
         """Yield the session in a few sentences after its chore has run, however often that was."""
         ran = [event for event in written if _is_summary(event)][-1:]
         if ran and any(Topic.SUMMARY in channel.topics for channel in self._channels):
-            yield Happening(ran[0].timestamp, Topic.SUMMARY, Severity.INFO, "summaries", read(self._app, None).short)
+            yield NoticeEvent(ran[0].timestamp, Topic.SUMMARY, Severity.INFO, "summaries", read(self._app, None).short)
 
     def _discreet(self, text: str) -> str:
         """Return a text without keys, and with no more of the account's number than its end."""
@@ -161,11 +169,13 @@ class DeliveryRound:
     def _who(self) -> str:
         return f"tradebot {self._app.mode_name} ...{self._app.account_tail}"
 
-    def _now(self) -> Now:
+    def _now(self) -> CurrentStatus:
         books, at = self._app.ledger_view, self.time()
         totals = books.totals()
         positions = tuple(
-            HeldThen(position.strategy, position.symbol, position.opened_at, position.quantity, position.average_price)
+            PreviousPosition(
+                position.strategy, position.symbol, position.opened_at, position.quantity, position.average_price
+            )
             for position in totals.own_positions()
         )
         unwell, severity = self._unwell()
@@ -174,7 +184,9 @@ class DeliveryRound:
         closing = self._closing(totals.round_trips)
         prices = {position.symbol: position.price for position in positions}
         ticks = {name: record.listing.tick_at(prices[name]) for name, record in books.listings(prices).items()}
-        return Now(at, state, __version__, positions, unresolved, totals.round_trips, closing, unwell, severity, ticks)
+        return CurrentStatus(
+            at, state, __version__, positions, unresolved, totals.round_trips, closing, unwell, severity, ticks
+        )
 
     def _closing(self, trips: Sequence[RoundTrip]) -> Mapping[Key, str]:
         """Return why each of these positions was closed, by the order that closed its last shares."""

@@ -13,7 +13,7 @@ from commands.shared.times import when
 from commands.shared.verb_options import Report, identity, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.lab.parity import parity_of
-from tradebot.model.parity import DayParity, ParityCause, What
+from tradebot.model.parity import DayParity, DifferenceType, ParityCause
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.views.parity import LATELY, ParityTotals, in_words, over_time
@@ -83,7 +83,7 @@ def _differences(out: "Console", day: DayParity) -> None:
     table = Table("time", "what", staying("symbol"), "cause", number("cost USD"), *sides)
     costly = sorted(day.differences, key=lambda gap: (gap.cause is not ParityCause.OURS, -abs(gap.cost_usd), gap.at))
     for gap in costly[:SHOWN]:
-        cost = "" if gap.what is What.DECISION else f"{to_cent(gap.cost_usd):+,.2f}"
+        cost = "" if gap.what is DifferenceType.DECISION else f"{to_cent(gap.cost_usd):+,.2f}"
         symbol = gap.symbol or "all"
         table.row(when(gap.at), gap.what.value, symbol, gap.cause.value, cost, clean(gap.live), clean(gap.played))
     out.print(table)

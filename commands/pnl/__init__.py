@@ -11,7 +11,7 @@ from commands.shared.span_options import From, To, days_of
 from commands.shared.universe import symbol_named
 from commands.shared.verb_options import Config, Explain, Json, StateDir, finish, open_bot
 from tradebot.errors import ExitCode, OperatorError, word
-from tradebot.views.trades.pnl import Cut
+from tradebot.views.trades.pnl import ProfitGrouping
 from tradebot.views.trades.trade_row import Choice
 
 By = Annotated[
@@ -31,14 +31,14 @@ Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write t
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it: FILE.svg or FILE.png.")]
 
 
-def cut_of(by: str) -> "Cut":
+def cut_of(by: str) -> "ProfitGrouping":
     """Return the grouping of profit; raise OperatorError for an unknown word."""
-    names = [cut.value for cut in Cut]
+    names = [cut.value for cut in ProfitGrouping]
     if by not in names:
         raise OperatorError(
             f"--by {word(by)} is none of {', '.join(names)}", "tradebot pnl --by strategy", code=ExitCode.USAGE
         )
-    return Cut(by)
+    return ProfitGrouping(by)
 
 
 @verb(

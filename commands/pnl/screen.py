@@ -27,7 +27,16 @@ from tradebot.model.struct_tools import columns
 from tradebot.model.venue import Settlement
 from tradebot.views.trades.fees import fees_assumption
 from tradebot.views.trades.pieces import breakdown
-from tradebot.views.trades.pnl import IN_TIME, PARTS, Cut, EquityComparison, Pnl, ProfitRow, fees_not_counted, pnl
+from tradebot.views.trades.pnl import (
+    IN_TIME,
+    PARTS,
+    EquityComparison,
+    Pnl,
+    ProfitGrouping,
+    ProfitRow,
+    fees_not_counted,
+    pnl,
+)
 from tradebot.views.trades.trade_row import Choice
 
 if TYPE_CHECKING:
@@ -61,9 +70,9 @@ DIVIDENDS = (
 )
 FUNDING = "Funding goes to the strategy that alone held the contract on the day it was paid, otherwise to the account."
 OF_CUT = {
-    Cut.HOUR: "The hour is that of the exit, in {place}.",
-    Cut.REASON: "The reason is the first rule that was recorded with the order that closed the shares.",
-    Cut.COMPONENT: (
+    ProfitGrouping.HOUR: "The hour is that of the exit, in {place}.",
+    ProfitGrouping.REASON: "The reason is the first rule that was recorded with the order that closed the shares.",
+    ProfitGrouping.COMPONENT: (
         "The component is the one that contributed most to the entry's direction: the largest value times weight of "
         "its score."
     ),
@@ -84,7 +93,7 @@ class ProfitAndLoss(Struct, frozen=True):
     assumptions: tuple[str, ...]
 
 
-def read(app: App, by: Cut, choice: Choice) -> ProfitAndLoss:
+def read(app: App, by: ProfitGrouping, choice: Choice) -> ProfitAndLoss:
     """Return the profit and loss of an account; raise DamagedBooksError, naming the row, if a row of money changed."""
     history = read_history(app)
     profit = pnl(breakdown(history), by, choice)
@@ -94,7 +103,7 @@ def read(app: App, by: Cut, choice: Choice) -> ProfitAndLoss:
     return ProfitAndLoss(history.at, choice.strategy, choice.symbol, fills, profit, notes)
 
 
-def _assumptions(pnl: Pnl, by: Cut, settlement: Settlement) -> Iterator[str]:
+def _assumptions(pnl: Pnl, by: ProfitGrouping, settlement: Settlement) -> Iterator[str]:
     yield REALIZED
     yield OPEN
     if pnl.total.unpriced or any(row.unpriced for row in pnl.rows):
@@ -267,7 +276,7 @@ def _colors(values: list[float]) -> list[str]:
     return [GAIN if value > 0 else LOSS for value in values]
 
 
-def run(app: App, by: Cut, choice: Choice) -> Report:
+def run(app: App, by: ProfitGrouping, choice: Choice) -> Report:
     """Return the profit and loss of the chosen days, in rows."""
     data = read(app, by, choice)
     nothing = nothing_matches(read_history(app), choice, app.rules.universe) if data.fills and not data.pnl.rows else ""

@@ -15,7 +15,7 @@ from commands.shared.verb_options import Report
 from tradebot.adapters.state.evidence import read_sealed, read_trials
 from tradebot.adapters.state.state_folder import BACKTESTS
 from tradebot.errors import ExitCode
-from tradebot.lab.selection.conditions import Must
+from tradebot.lab.selection.conditions import Comparator
 from tradebot.lab.selection.policies import (
     BenchmarkFigures,
     PolicyFigures,
@@ -86,7 +86,7 @@ class ConditionRow(Struct, frozen=True):
 
     name: str
     number: float | None
-    must: Must
+    must: Comparator
     bound: float
     met: bool
     missing: str

@@ -21,7 +21,7 @@ from tradebot.model.struct_tools import replace
     "replay",
     VerbPurpose.LOOK,
     40,
-    {"replay/1": ("commands.replay.report:Again",)},
+    {"replay/1": ("commands.replay.report:ReplayReport",)},
     epilog="tradebot replay  # the last session\ntradebot replay 2026-11-16\ntradebot replay --from-version 0.1.0\n"
     "tradebot replay incident.txt  # from tradebot incident, without a bot\n"
     "tradebot replay --state-dir state/backtests/RUN  # a backtest",

@@ -22,7 +22,7 @@ from tradebot.model.sentences import pluralize
 from tradebot.ports.stores import Facts
 from tradebot.replaying.cycle_comparison import CycleDifference, ReplayedPass, replay
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, read_record
-from tradebot.replaying.port_recording import InOrder, RecordedPorts
+from tradebot.replaying.port_recording import OrderedReplies, RecordedPorts
 from tradebot.replaying.record_json import record_of
 from tradebot.replaying.record_reader import Shared
 from tradebot.replaying.record_writer import RecordError
@@ -41,7 +41,7 @@ UNENDED = frozenset(
 REACH = timedelta(days=1)
 
 
-class NotKept(Struct, frozen=True):
+class UnrecordedPass(Struct, frozen=True):
     """A pass that can't be replayed because it wasn't recorded, with the reason."""
 
     id: str
@@ -49,17 +49,21 @@ class NotKept(Struct, frozen=True):
     why: str
 
 
-def not_kept(facts: Facts | None, sessions: Collection[date], recorded_ids: Collection[str]) -> Sequence[NotKept]:
+def not_kept(
+    facts: Facts | None, sessions: Collection[date], recorded_ids: Collection[str]
+) -> Sequence[UnrecordedPass]:
     """Return the passes of these sessions that began and have no record, oldest first."""
     return tuple(_missing_records(facts, sessions, recorded_ids)) if facts is not None and sessions else ()
 
 
-def _missing_records(facts: Facts, sessions: Collection[date], recorded_ids: Collection[str]) -> Iterator[NotKept]:
+def _missing_records(
+    facts: Facts, sessions: Collection[date], recorded_ids: Collection[str]
+) -> Iterator[UnrecordedPass]:
     since = datetime.combine(min(sessions) - REACH, datetime.min.time(), tzinfo=UTC)
     for cycle in facts.passes(since):
         why = _why(cycle.job_decision)
         if why and cycle.job in DECIDING and cycle.session in sessions and cycle.id not in recorded_ids:
-            yield NotKept(cycle.id, cycle.at, why)
+            yield UnrecordedPass(cycle.id, cycle.at, why)
 
 
 def _why(refused: Decision | None) -> str:
@@ -100,7 +104,7 @@ class Unreadable(Struct, frozen=True):
     why: str
 
 
-class Again(Struct, frozen=True):
+class ReplayReport(Struct, frozen=True):
     """Passes replayed by this program's `version`.
 
     `passes` = `equal` + `changed` + unusable ones. `first` are the first changed passes, and `unreadable` the first
@@ -117,7 +121,7 @@ class Again(Struct, frozen=True):
     decisions: int
     first: tuple[ChangedPass, ...]
     unreadable: tuple[Unreadable, ...]
-    not_kept: tuple[NotKept, ...]
+    not_kept: tuple[UnrecordedPass, ...]
     other_code: tuple[str, ...]
 
 
@@ -130,14 +134,14 @@ def replay_report(
     changed: Sequence[ChangedPass],
     *,
     unreadable: Sequence[Unreadable] = (),
-    lacking: Sequence[NotKept] = (),
+    lacking: Sequence[UnrecordedPass] = (),
     other_code: tuple[str, ...] = (),
-) -> Again:
+) -> ReplayReport:
     """Return the report of a replay: the recording program, its sessions, and counts of equal and different passes."""
     first, lost, others = tuple(changed[:MOST_SHOWN]), tuple(unreadable[:MOST_SHOWN]), tuple(lacking[:MOST_SHOWN])
     numbers = passes, equal, len(changed), decisions
     days, versions = tuple(sorted(set(sessions))), tuple(sorted(set(by)))
-    return Again(__version__, versions, days, *numbers, first, lost, others, other_code)
+    return ReplayReport(__version__, versions, days, *numbers, first, lost, others, other_code)
 
 
 def changed_in(name: str, at: datetime, version: str, difference: CycleDifference) -> ChangedPass:
@@ -146,7 +150,7 @@ def changed_in(name: str, at: datetime, version: str, difference: CycleDifferenc
     return ChangedPass(name, at, version, difference.what, difference.recorded, difference.replayed, *about)
 
 
-class Deciding:
+class PassReplayer:
     """Replays recorded passes; shared parts of their records are read once."""
 
     def __init__(self, records: "KeptPasses", *, only_decisions: bool = False) -> None:
@@ -181,12 +185,12 @@ def decided_again(
     *,
     only_decisions: bool = False,
     facts: "Facts | None" = None,
-) -> Again:
+) -> ReplayReport:
     """Replay these passes, and compare each with its record, or `only_decisions` with those of the record.
 
     With `facts`, also list the passes of their sessions that have no record to replay.
     """
-    deciding, equal, decisions = Deciding(records, only_decisions=only_decisions), 0, 0
+    deciding, equal, decisions = PassReplayer(records, only_decisions=only_decisions), 0, 0
     changed, unreadable = list[ChangedPass](), list[Unreadable]()
     for number, head in enumerate(passes):
         progress(number, len(passes))
@@ -203,7 +207,7 @@ def decided_again(
     return replay_report(by, sessions, len(passes), equal, decisions, changed, unreadable=unreadable, lacking=lacking)
 
 
-def render(console: "Console", data: "Again", *, hint: str = "") -> None:
+def render(console: "Console", data: "ReplayReport", *, hint: str = "") -> None:
     """Print the number of equal passes, and the first different ones; `hint` is the next step for a damaged record."""
     days = " to ".join(dict.fromkeys((str(data.sessions[0]), str(data.sessions[-1]))))
     console.print(f"Decided again: {pluralize(data.passes, 'pass', 'passes')} of {days}", markup=False)
@@ -245,7 +249,7 @@ def is_file(typed: str) -> bool:
     return "/" in typed or typed.endswith(ENDING) or Path(typed).is_file()
 
 
-def decided_again_from(path: Path, version: str | None) -> Again:
+def decided_again_from(path: Path, version: str | None) -> ReplayReport:
     """Replay the pass of an incident's file; raise OperatorError if the file is unusable, or has no pass to replay."""
     parts = parts_of(path)
     if "pass" not in parts:
@@ -257,7 +261,7 @@ def decided_again_from(path: Path, version: str | None) -> Again:
     changed, unreadable, decisions = list[ChangedPass](), list[Unreadable](), 0
     try:
         outcome = _replay_part(
-            tree, InOrder if in_order else RecordedPorts, only_decisions=in_order or version is not None
+            tree, OrderedReplies if in_order else RecordedPorts, only_decisions=in_order or version is not None
         )
     except RecordError as error:
         unreadable.append(Unreadable(shape.id, shape.at, str(error)))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from commands.replay.report import (
     DECIDING,
-    Again,
     ChangedPass,
+    ReplayReport,
     changed_in,
     decided_again,
     decided_again_from,
@@ -54,7 +54,7 @@ def run(app: "App", what: str | None, from_version: str | None = None) -> Report
     return Report("replay", data, render, code)
 
 
-def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "Again":
+def _of_backtest(app: "App", what: str | None, from_version: str | None) -> "ReplayReport":
     """Play a finished backtest again; all of it, unless a pass or a session is named."""
     run, recorded = PastRun(app.folder.path), passes_of(app.existing_facts)
     every = [KeptPass(cycle.id, cycle.session, cycle.at, run.decided_by) for cycle in recorded.values()]
@@ -116,7 +116,7 @@ def passes_of(facts: "Facts | None") -> Passes:
 
 def decided_again_in(
     run: PastRun, stored_passes: "Sequence[CycleRecord]", progress: Callable[[int, int], None], *, whole: bool
-) -> Again:
+) -> ReplayReport:
     """Run a backtest again up to the last of these passes, and compare; `whole` if they are all of their sessions'
     passes.
     """

@@ -23,7 +23,7 @@ from tradebot.lab.backtest.results import read_result
 from tradebot.lab.performance.curve import BenchmarkPrices, entry_cost, held_in_equal_parts
 from tradebot.lab.performance.frames import Frames
 from tradebot.lab.performance.frames import frames as frames_of
-from tradebot.lab.performance.report import AccountReport, RefusalsWorth
+from tradebot.lab.performance.report import AccountReport, RefusedTradesProfit
 from tradebot.lab.performance.report import PerformanceReport as Data
 from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.model.bar import Session
@@ -182,7 +182,7 @@ def _by_date(series: "Series", prices: "Sequence[float]") -> dict[date, float]:
 
 def _refusals(
     app: "App", history: "History", choice: "Choice", progress: "Progress"
-) -> "tuple[tuple[RefusalsWorth, ...], str]":
+) -> "tuple[tuple[RefusedTradesProfit, ...], str]":
     if history.at is None:
         return (), ""
     if app.folder.kind == BACKTEST:
@@ -192,7 +192,7 @@ def _refusals(
     except TradebotError as error:
         return (), f"The value of the refusals isn't known: {problem_of(app, error)}"
     return tuple(
-        RefusalsWorth(
+        RefusedTradesProfit(
             strategy=each.strategy,
             trades=each.worth.trades,
             sessions=each.worth.sessions,

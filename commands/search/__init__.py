@@ -8,7 +8,7 @@ import typer
 
 from commands.backtest.run_options import BacktestOptions, wish_of
 from commands.report.files import Plot
-from commands.search.study_options import On, StudyOptions
+from commands.search.study_options import StudyOptions, WorkerLocation
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import Identity
 from commands.shared.verb_options import Json, Report, but, finish, with_options
@@ -32,7 +32,9 @@ StudyName = Annotated[str | None, typer.Option("--study", help="The name of the 
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core, if memory allows].")
 ]
-Where = Annotated[On, typer.Option("--on", help="Where workers are; ray: on the cluster at RAY_ADDRESS, or here.")]
+Where = Annotated[
+    WorkerLocation, typer.Option("--on", help="Where workers are; ray: on the cluster at RAY_ADDRESS, or here.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue a study, or join one from another machine.")]
 OnlyCheck = Annotated[bool, typer.Option("--check", help="Only check that the space is valid; run no trials.")]
 
@@ -57,11 +59,11 @@ def run(file: Path, wish: BacktestOptions, how: StudyOptions, plot: Path | None)
     return Report("search", data, show, whose=Identity("sandbox", data.venue))
 
 
-def require_extras(on: On) -> None:
+def require_extras(on: WorkerLocation) -> None:
     """Raise OperatorError if a library that a search needs there isn't installed."""
     if find_spec("optuna") is None:
         raise OperatorError("a search needs the extra search", install("search"))
-    if on is On.RAY and find_spec("ray") is None:
+    if on is WorkerLocation.RAY and find_spec("ray") is None:
         raise OperatorError("--on ray needs the extra ray", install("search,ray"))
 
 
@@ -74,7 +76,7 @@ def search(
     storage: Storage = None,
     study: StudyName = None,
     workers: Workers = None,
-    on: Where = On.PROCESSES,
+    on: Where = WorkerLocation.PROCESSES,
     resume: Resume = False,
     check: OnlyCheck = False,
     *,

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from commands.backtest.run_backtest import ready
 from commands.backtest.run_options import BacktestOptions
 from commands.search.report import Searched
-from commands.search.study_options import On, StudyOptions
+from commands.search.study_options import StudyOptions, WorkerLocation
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import clean
 from commands.shared.verb_options import console, progress_bar
@@ -65,10 +65,10 @@ class SearchInputs(Struct, frozen=True):
     place: StudyLocation
     results: Results
 
-    on: On
+    on: WorkerLocation
 
     def pool(self, workers: int, watch: Callable[[], None], keep: Callable[[], None]) -> Pool:
-        if self.on is not On.RAY:
+        if self.on is not WorkerLocation.RAY:
             return Pool(self.bench, self.place, workers, watch, keep)
 
         return Pool(self.bench, self.place, workers, watch, keep, hand_out)
@@ -82,7 +82,7 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
     inputs = study_inputs(file, wish, how)
     space = inputs.bench.spaced.space
     # How many fit on a cluster is known once it is there.
-    workers = fitting(how.workers, space.total) if how.on is not On.RAY else how.workers or 0
+    workers = fitting(how.workers, space.total) if how.on is not WorkerLocation.RAY else how.workers or 0
     if how.only_check:
         return _build_result(inputs, file, workers, 0.0, TrialCounts(0, space.total, 0, 0, 0), 0, {}, None)
     study = study_of(inputs, workers, resume=how.resume)

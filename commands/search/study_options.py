@@ -5,7 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class On(StrEnum):
+class WorkerLocation(StrEnum):
     """Where the workers of a search run."""
 
     PROCESSES = "processes"
@@ -20,4 +20,4 @@ class StudyOptions(Struct, frozen=True):
     workers: int | None = None
     resume: bool = False
     only_check: bool = False
-    on: On = On.PROCESSES
+    on: WorkerLocation = WorkerLocation.PROCESSES

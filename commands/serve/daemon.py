@@ -14,7 +14,7 @@ from commands.serve.lanes import LaneContext, exits_first, lanes
 from commands.serve.streaming import StreamLane
 from commands.serve.watchdog_thread import LOCK_STEP, StopRequest, Watch, WatchedLane
 from commands.serve.web import serving
-from commands.tail import Tails
+from commands.tail import TailedFiles
 from jobs.backoff import BROKER, Backoff
 from jobs.due_slots import SlotTracker
 from jobs.runner import TICK_S, LogKind, LogLine, Pace, Runner
@@ -280,7 +280,7 @@ class Daemon:
     def _in_lock_step(self, app: "App", runner: Runner, pace: EngineTime) -> ExitCode:
         # While an answer of the flow source takes its time, what is due for trading runs.
         app.let_pass = lambda seconds: runner.meanwhile(pace.passing(seconds))
-        tails = Tails(app)
+        tails = TailedFiles(app)
         with self._watch.lanes(LOCK_STEP), _streaming(app, self._tell, runner.tick) as tick:
 
             def watch() -> None:

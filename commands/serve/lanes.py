@@ -31,7 +31,7 @@ from commands.shared.pass_reports import PassData, is_pass_unfinished
 from commands.shared.skipped_passes import NotRun
 from commands.shared.times import DAY_SECOND, for_reader, when
 from commands.shared.verb_options import Report
-from commands.tail import Tails
+from commands.tail import TailedFiles
 from commands.trade_once import run as trade_once
 from jobs.backoff import Backoff
 from jobs.chores import is_unfinished as cut_short
@@ -203,7 +203,7 @@ class JobLane:
         self._runner: Runner | None = None
         self._open_at_s = 0.0
         self._update_listener: OrderUpdateListener | None = None
-        self._tails = Tails(bot) if lane is Lane.UPKEEP else None
+        self._tails = TailedFiles(bot) if lane is Lane.UPKEEP else None
 
     @property
     def looked_at(self) -> datetime | None:

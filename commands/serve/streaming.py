@@ -11,7 +11,7 @@ from tradebot.app.wiring import App
 from tradebot.desk.streaming import Follower
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line
 from tradebot.model.bar import Session
-from tradebot.ports.broker import Bell
+from tradebot.ports.broker import AccountSignal
 from tradebot.timetable.sessions import session_of
 
 
@@ -82,7 +82,7 @@ class OrderUpdateListener:
 
     def __init__(
         self,
-        account_feed: Bell,
+        account_feed: AccountSignal,
         again: Callable[[], bool],
         tell: Callable[[LogLine], None],
         monotonic: Callable[[], float] = time.monotonic,

@@ -6,14 +6,14 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
-from commands.serve.web_pages import Looked, ServePages
+from commands.serve.web_pages import ResponseData, ServePages
 from commands.shared.bot_records import last_passes, load_holdings
 from commands.shared.evidence import attempt, budgets_of, evidence_of, figures_of
 from commands.shared.evidence.machine import serve_of
 from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
-from tradebot.judging.evidence import HealthEvidence, SessionEvidence, Unread
+from tradebot.judging.evidence import HealthEvidence, SessionEvidence, UnreadablePart
 from tradebot.judging.judgment import Judgment, permission
 from tradebot.judging.pass_health import judge, judge_passes
 from tradebot.views.holdings import Holding
@@ -28,12 +28,12 @@ def process(app: "App") -> "Judgment":
     return judge("serve", HealthEvidence(datetime.now(UTC), None, budgets_of(app.settings), parts))
 
 
-def look(app: "App") -> Looked:
+def look(app: "App") -> ResponseData:
     """Gather all health data once, through a bot that is opened and closed for it."""
     with closing(app.twin()) as bot:
         evidence = evidence_of(bot)
         past = evidence.past
-        return Looked(
+        return ResponseData(
             evidence,
             judge_passes(evidence),
             _figures(bot, past),
@@ -43,20 +43,20 @@ def look(app: "App") -> Looked:
         )
 
 
-def _figures(app: "App", past: "SessionEvidence | Unread | None") -> "MetricFigures | Unread":
+def _figures(app: "App", past: "SessionEvidence | UnreadablePart | None") -> "MetricFigures | UnreadablePart":
     if isinstance(past, SessionEvidence):
         return attempt(lambda: figures_of(app, past))
-    return past or Unread("nothing was recorded yet", "tradebot reconcile")
+    return past or UnreadablePart("nothing was recorded yet", "tradebot reconcile")
 
 
-def _positions(app: "App", past: "SessionEvidence | Unread | None") -> "tuple[Holding, ...]":
+def _positions(app: "App", past: "SessionEvidence | UnreadablePart | None") -> "tuple[Holding, ...]":
     now = past.now if isinstance(past, SessionEvidence) else None
     return load_holdings(app, app.ledger_view.totals(), last_passes(app.existing_facts), now)
 
 
 @contextmanager
 def serving(
-    app: "App", ports: Sequence[int], evidence: Callable[[], Looked] | None = None
+    app: "App", ports: Sequence[int], evidence: Callable[[], ResponseData] | None = None
 ) -> Iterator[tuple[int, ...]]:
     """Serve on these ports of 127.0.0.1 inside the block, from separate threads; yield the ports.
 

@@ -22,7 +22,7 @@ from tradebot import __version__
 from tradebot.adapters.state.events import last_events
 from tradebot.adapters.text.redaction import hide
 from tradebot.judging.component_health import NEVER
-from tradebot.judging.evidence import Disk, HealthEvidence, OrderEvidence, Serve, SessionEvidence, Unread
+from tradebot.judging.evidence import Disk, HealthEvidence, OrderEvidence, Serve, SessionEvidence, UnreadablePart
 from tradebot.judging.judgment import HealthState, Judgment, overall, rank_judgments
 from tradebot.judging.pass_health import finished_passes, missed_slots, newest
 from tradebot.model.event import EventKind, Severity
@@ -47,15 +47,15 @@ class TradingCondition(Struct, frozen=True):
     found: str
 
 
-class Looked(Struct, frozen=True):
+class ResponseData(Struct, frozen=True):
     """The data for one response."""
 
     evidence: HealthEvidence
     judgments: tuple[Judgment, ...]
-    figures: MetricFigures | Unread
+    figures: MetricFigures | UnreadablePart
     is_open: bool
     permission: Judgment
-    positions: tuple[Holding, ...] | Unread
+    positions: tuple[Holding, ...] | UnreadablePart
 
 
 class PageReply(NamedTuple):
@@ -77,7 +77,7 @@ def healthz(process: Judgment, at: datetime) -> PageReply:
     return document(status, {"status": process.state, "timestamp": at, "found": process.found, "age_s": process.age_s})
 
 
-def readyz(looked: Looked) -> PageReply:
+def readyz(looked: ResponseData) -> PageReply:
     """Return whether the bot may trade now, and each condition for that."""
     conditions = tuple(_conditions(looked))
     ready = all(condition.holds for condition in conditions)
@@ -85,7 +85,7 @@ def readyz(looked: Looked) -> PageReply:
     return document(200 if ready else 503, body)
 
 
-def _conditions(looked: Looked) -> Sequence[TradingCondition]:
+def _conditions(looked: ResponseData) -> Sequence[TradingCondition]:
     judgments = {judgment.subject: judgment for judgment in (*looked.judgments, looked.permission)}
     return (
         TradingCondition("session", looked.is_open, "open" if looked.is_open else "no session is open"),
@@ -110,7 +110,7 @@ def _slots(evidence: HealthEvidence) -> TradingCondition:
     return TradingCondition("slots", not behind, text)
 
 
-def health(looked: Looked) -> PageReply:
+def health(looked: ResponseData) -> PageReply:
     """Return the health of each part, with status 503 if anyone has to act. Field names are those of earlier bots."""
     evidence, state = looked.evidence, overall(looked.judgments)
     wrong = rank_judgments(looked.judgments)
@@ -127,17 +127,17 @@ def health(looked: Looked) -> PageReply:
     return document(503 if state.is_finding else 200, fields)
 
 
-def _figures(looked: Looked) -> Mapping[str, Any]:
+def _figures(looked: ResponseData) -> Mapping[str, Any]:
     figures, past = looked.figures, looked.evidence.parts.get("strategies")
     models = past.strategies if isinstance(past, SessionEvidence) else None
-    if isinstance(figures, Unread):
+    if isinstance(figures, UnreadablePart):
         return {**dict.fromkeys(MetricFigures.__struct_fields__), "last_error": figures.why, "models": models}
     return {**asdict(figures), "models": models}
 
 
-def _positions(looked: Looked) -> Sequence[Mapping[str, Any]] | None:
+def _positions(looked: ResponseData) -> Sequence[Mapping[str, Any]] | None:
     """Return each open position, its value in USD at the last recorded price; None if they can't be read."""
-    if isinstance(looked.positions, Unread):
+    if isinstance(looked.positions, UnreadablePart):
         return None
     return [
         {
@@ -181,11 +181,11 @@ FORMATS = {"json": JSON, "text": "text/plain"}
 """The values of `format`, and the media type that each stands for in the header `Accept`."""
 
 
-def _metrics(looked: Looked, accept: str) -> PageReply:
+def _metrics(looked: ResponseData, accept: str) -> PageReply:
     return metrics(looked, accept)
 
 
-LOOKED: Mapping[str, Callable[[Looked, str], PageReply]] = {
+LOOKED: Mapping[str, Callable[[ResponseData, str], PageReply]] = {
     "/readyz": lambda looked, accept: readyz(looked),
     "/health": lambda looked, accept: health(looked),
     "/api/sre/health": lambda looked, accept: health(looked),
@@ -196,7 +196,7 @@ PROCESS, EVENTS = "/healthz", "/system-events"
 PAGES = (PROCESS, *LOOKED, EVENTS)
 
 
-class AskedWronglyError(ValueError):
+class InvalidRequestError(ValueError):
     """An invalid request, with the reason as its text."""
 
 
@@ -204,7 +204,7 @@ class ServePages:
     """The WSGI application. `process` judges the process alone, without the books; `look` gathers all data."""
 
     def __init__(
-        self, events: Path, hosts: Iterable[str], process: Callable[[], Judgment], look: Callable[[], Looked]
+        self, events: Path, hosts: Iterable[str], process: Callable[[], Judgment], look: Callable[[], ResponseData]
     ) -> None:
         self._events = events
         self._hosts = LOOPBACK | frozenset(hosts)
@@ -242,10 +242,10 @@ class ServePages:
                 return healthz(self._process(), datetime.now(UTC))
             accept = FORMATS.get(wanted.get("format", ""), str(environ.get("HTTP_ACCEPT", "")))
             return self._answer_from_records(lambda looked: LOOKED[path](looked, accept))
-        except AskedWronglyError as wrong:
+        except InvalidRequestError as wrong:
             return _refusal(HTTPStatus.BAD_REQUEST, str(wrong))
 
-    def _answer_from_records(self, answer: Callable[[Looked], PageReply]) -> PageReply:
+    def _answer_from_records(self, answer: Callable[[ResponseData], PageReply]) -> PageReply:
         if not self._one_at_a_time.acquire(timeout=PATIENCE_S):
             return document(503, {"status": "UNKNOWN", "issues": ["the bot's records can't be read in time"]})
         try:
@@ -259,10 +259,10 @@ class ServePages:
         _require_known(wanted, "subsystem", SUBSYSTEMS)
         _require_known(wanted, "severity", frozenset(Severity))
         if wanted.get("symbol") and not SYMBOL.fullmatch(wanted["symbol"]):
-            raise AskedWronglyError("symbol is not a symbol, such as AAPL")
+            raise InvalidRequestError("symbol is not a symbol, such as AAPL")
         last = wanted.pop("last", str(USUAL_EVENTS))
         if not last.isascii() or not last.isdigit() or not 1 <= int(last[:6]) <= MOST_EVENTS:
-            raise AskedWronglyError(f"last is a number from 1 to {MOST_EVENTS}")
+            raise InvalidRequestError(f"last is a number from 1 to {MOST_EVENTS}")
         events, unreadable = last_events(self._events, SEARCHED)
         rows = [each for each in events if all(getattr(each, name) == value for name, value in wanted.items() if value)]
         return document(200, {"looked_at": len(events), "unreadable": unreadable, "events": rows[-int(last) :]})
@@ -270,7 +270,7 @@ class ServePages:
 
 def _parameters(query: str, names: tuple[str, ...]) -> dict[str, str]:
     if len(query) > LONGEST_QUERY:
-        raise AskedWronglyError("the query is too long")
+        raise InvalidRequestError("the query is too long")
     try:
         pairs = (
             parse_qsl(query, keep_blank_values=True, strict_parsing=True, max_num_fields=MOST_PARAMETERS)
@@ -278,19 +278,19 @@ def _parameters(query: str, names: tuple[str, ...]) -> dict[str, str]:
             else []
         )
     except ValueError:
-        raise AskedWronglyError("the query can't be read") from None
+        raise InvalidRequestError("the query can't be read") from None
     headers = dict(pairs)
     if len(headers) < len(pairs) or not all(headers.values()):
-        raise AskedWronglyError("a parameter is empty or given twice")
+        raise InvalidRequestError("a parameter is empty or given twice")
     if unknown := headers.keys() - set(names):
         expected = f"use {', '.join(names)}" if names else "there are none here"
-        raise AskedWronglyError(f"{len(unknown)} of the parameters is not known: {expected}")
+        raise InvalidRequestError(f"{len(unknown)} of the parameters is not known: {expected}")
     return headers
 
 
 def _require_known(wanted: Mapping[str, str], name: str, names: frozenset[str]) -> None:
     if wanted.get(name) and wanted[name] not in names:
-        raise AskedWronglyError(f"{name} is one of {', '.join(sorted(names))}")
+        raise InvalidRequestError(f"{name} is one of {', '.join(sorted(names))}")
 
 
 def _refusal(status: HTTPStatus, why: str) -> PageReply:
@@ -317,7 +317,7 @@ OF_PARTS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def metrics(looked: Looked, accept: str) -> PageReply:
+def metrics(looked: ResponseData, accept: str) -> PageReply:
     """Return all figures in the format that the client accepts; labeled figures are JSON objects by label value."""
     if JSON in accept:
         return document(200, {family.name: _values(family) for family in _Figures(looked).collect()})
@@ -335,7 +335,7 @@ def _values(family: Metric) -> Any:
 class _Figures(Collector):
     """The gathered health data as metrics; unknown values are left out."""
 
-    def __init__(self, looked: Looked) -> None:
+    def __init__(self, looked: ResponseData) -> None:
         self._looked = looked
 
     def collect(self) -> Iterator[Metric]:
@@ -362,9 +362,9 @@ class _Figures(Collector):
                 yield GaugeMetricFamily(name, meaning, float(value))
 
 
-def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
+def _of_figures(looked: ResponseData) -> Iterator[tuple[str, str, float | None]]:
     figures = looked.figures
-    if isinstance(figures, Unread):
+    if isinstance(figures, UnreadablePart):
         return
     yield "tradebot_last_cycle_age_seconds", "Trading time since the last pass.", figures.last_cycle_ago_seconds
     fetch, mismatches = figures.data_fetch_latency_ms, figures.position_mismatches
@@ -377,8 +377,8 @@ def _of_figures(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
     yield "tradebot_healings", "Automatic repairs of the last day.", figures.healings
 
 
-def _of_positions(looked: Looked) -> Iterator[tuple[str, str, float | None]]:
-    if isinstance(looked.positions, Unread):
+def _of_positions(looked: ResponseData) -> Iterator[tuple[str, str, float | None]]:
+    if isinstance(looked.positions, UnreadablePart):
         return
     bare = [each for each in looked.positions if each.is_held and each.protection and each.protection.lacks_stop]
     yield "tradebot_positions", "Open positions of the account.", len(looked.positions)

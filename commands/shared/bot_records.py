@@ -10,10 +10,10 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import APPROVALS
 from tradebot.app.wiring import App
 from tradebot.model.intent import Intent, IntentRecord
-from tradebot.model.lifecycle import Records, Work
+from tradebot.model.lifecycle import PendingWork, Records
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, Position
+from tradebot.model.position import EntryTerms, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
@@ -136,7 +136,7 @@ def unfinished_closes(
     return {whose: close for whose, close in pairs if close is not None}
 
 
-def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Work]":
+def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], PendingWork]":
     ledger = app.ledger_view
     working = ledger.orders(working=True)
     chains = ledger.order_chains([order.venue_id for order in working])
@@ -169,7 +169,7 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
     open_rows = {key: row for key, row in keyed.items() if row.closed_at is None and row.open_quantity == lots.get(key)}
     reasons = exit_reasons(app, {order for trade in open_rows.values() for order in trade.exit_orders})
     return tuple(
-        replace(trade.with_kept(terms.get(key, Kept())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
+        replace(trade.with_kept(terms.get(key, EntryTerms())), reasons=_distinct(map(reasons.get, trade.exit_orders)))
         for key, trade in open_rows.items()
     )
 

@@ -127,9 +127,9 @@ def reasons(incomplete: str) -> list[str]:
 
 def cuts(incomplete: str) -> list[str]:
     """Return the possible groupings of profit."""
-    from tradebot.views.trades.pnl import Cut
+    from tradebot.views.trades.pnl import ProfitGrouping
 
-    return _matching((cut.value for cut in Cut), incomplete)
+    return _matching((cut.value for cut in ProfitGrouping), incomplete)
 
 
 def installed_strategies(incomplete: str) -> list[str]:

@@ -10,7 +10,7 @@ from commands.shared.light_helpers import clean, did_you_mean
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.calendar import knowing
 from tradebot.app.wiring import App
-from tradebot.model.position import FOREIGN, Kept, Key, Marks, Origin, OwnedFill
+from tradebot.model.position import FOREIGN, EntryTerms, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderRequested, OrderSent, TradeNote, renames
@@ -91,13 +91,13 @@ def _moment(ledger: "SqliteLedger") -> "Iterator[None]":
 
 def _kept_by_position(
     fills: "Sequence[OwnedFill]", sent: "Mapping[str, OrderSent]", marks: "Mapping[Key, Marks]"
-) -> "dict[Key, Kept]":
+) -> "dict[Key, EntryTerms]":
     """Return the stored terms of our positions, as `Ledger.kept` does, from data that was already read."""
-    entries, by_key = _entries(fills, sent), dict["Key", "Kept"]()
+    entries, by_key = _entries(fills, sent), dict["Key", "EntryTerms"]()
     for key in _position_keys(fills):
         entry, marks_of_position = entries.get(key), marks.get(key)
         if entry or marks_of_position:
-            of_entry = entry or Kept()
+            of_entry = entry or EntryTerms()
             by_key[key] = (
                 replace(of_entry, best=marks_of_position.best, worst=marks_of_position.worst)
                 if marks_of_position
@@ -106,9 +106,9 @@ def _kept_by_position(
     return by_key
 
 
-def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, OrderSent]") -> "dict[Key, Kept]":
+def _entries(fills: "Sequence[OwnedFill]", sent: "Mapping[str, OrderSent]") -> "dict[Key, EntryTerms]":
     """Return the terms that each position was opened with; an order that replaced another has the first one's."""
-    by_key = dict["Key", "Kept"]()
+    by_key = dict["Key", "EntryTerms"]()
     for owned in fills:
         behind = sent.get(owned.fill.venue_order_id)
         for intent in behind.intents if behind else ():

@@ -11,7 +11,7 @@ from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.desk.snapshot import take_desk
 from tradebot.model.record import Job
 from tradebot.ports.world import Call
-from tradebot.replaying.passes import ByHand, PassRecorder, do_request
+from tradebot.replaying.passes import ManualClose, PassRecorder, do_request
 from tradebot.replaying.record_writer import RecordError
 from tradebot.timetable.sessions import last_session
 
@@ -68,7 +68,7 @@ def run_request(
     look = partial(take_desk, world, for_entries=False)
     if dry_run or not app.passes.keeps:
         named = None if symbols is None else tuple(sorted(symbols))
-        return do_request(world, call, ByHand(named, (), order), look)
+        return do_request(world, call, ManualClose(named, (), order), look)
     taking = PassRecorder(world, call, look(), None, {})
     return _keep_record(app, taking, taking.record_request(look, symbols, order))
 

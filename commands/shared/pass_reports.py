@@ -23,7 +23,7 @@ from tradebot.app.wiring import App
 from tradebot.desk.auto_halt import halt_for
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.gates.shared_gates import clocks_agree
-from tradebot.model.bar import ClockReading, VenueClock, Waiting
+from tradebot.model.bar import ClockReading, VenueClock, WaitingStrategy
 from tradebot.model.candidate import Component, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.intent import Operation
@@ -254,7 +254,7 @@ class PassData(Struct, frozen=True):
     not_run: NotRun | None
     refused_strategies: "tuple[StrategyRefusal, ...]"
     notes: tuple[str, ...]
-    waiting: "tuple[Waiting, ...]"
+    waiting: "tuple[WaitingStrategy, ...]"
 
 
 def pass_data(app: "App", cycle: "CycleRecord") -> PassData:

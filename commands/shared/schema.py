@@ -61,6 +61,8 @@ def answer_schema(verb: str, kinds: Collection[str] = ()) -> "Schema":
 def _document(name: str, definitions: "Definitions", kinds: Collection[str] = ()) -> "Schema":
     sample = document(name, NOBODY, ExitCode.DONE, None)
     type_paths = [type_path for type_path in DATA[name] if not kinds or type_path.partition(":")[2] in kinds]
+    # A name that has changed since would leave its documents outside the schema.
+    assert not kinds or len(type_paths) == len(kinds), f"{name} prints no {', '.join(kinds)}"
     return closed_object(
         schema={"const": sample["schema"]},
         verb={"const": sample["verb"]},

@@ -13,7 +13,7 @@ from commands.shared.verb_options import Report, identity
 from jobs.slot_claims import SlotRefused
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
-from tradebot.model.bar import Waiting
+from tradebot.model.bar import WaitingStrategy
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import StrategyRefusal
@@ -106,7 +106,7 @@ def remedy_for(strategy: str, reason: Reason) -> str:
     return REASONS[reason].remedy.replace("NAME", strategy)
 
 
-def not_due(waiting: "Waiting") -> str:
+def not_due(waiting: "WaitingStrategy") -> str:
     """Return a line that says that a strategy wasn't due, and when it is due next."""
     following = waiting.next
     due = f"its next slot is {following.name} at {when(following.start, MINUTE)}" if following else "no slot is known"

@@ -7,10 +7,10 @@ from commands.shared.light_helpers import did_you_mean
 from tradebot.app.venues import EARLIER, driver_for
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, word
-from tradebot.venues.door import Door
+from tradebot.venues.door import VenueDriver
 
 
-def symbol_named(driver: "Door", text: str) -> str:
+def symbol_named(driver: "VenueDriver", text: str) -> str:
     """Return a venue's symbol for a typed name; raise OperatorError if it is ambiguous."""
     try:
         return driver.symbol(text)
@@ -31,7 +31,7 @@ def symbols_at(venue: str | None, text: str) -> list[str]:
     return [_root_named(driver, name) or symbol_named(driver, name) for name in names]
 
 
-def _root_named(driver: "Door", text: str) -> str:
+def _root_named(driver: "VenueDriver", text: str) -> str:
     """Return the root that a person typed, as a universe spells it; empty for anything else."""
     try:
         driver.symbol(text)
@@ -41,7 +41,7 @@ def _root_named(driver: "Door", text: str) -> str:
     return ""
 
 
-def contract_named(driver: "Door", universe: Iterable[str], text: str) -> str:
+def contract_named(driver: "VenueDriver", universe: Iterable[str], text: str) -> str:
     """Return the symbol for a typed name: for a root, its contract in the universe."""
     root = _root_named(driver, text)
     return next((symbol for symbol in universe if root and root == driver.coin(symbol)), "") or symbol_named(

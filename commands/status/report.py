@@ -41,7 +41,7 @@ from tradebot.app.calendar import knowing
 from tradebot.app.promotion_status import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line
-from tradebot.judging.evidence import Halts, HealthEvidence, SessionEvidence, Unread
+from tradebot.judging.evidence import Halts, HealthEvidence, SessionEvidence, UnreadablePart
 from tradebot.judging.judgment import HealthState, Judgment, overall, permission, rank_judgments
 from tradebot.judging.pass_health import judge_passes, unfinished_claims
 from tradebot.model.position import FOREIGN
@@ -54,9 +54,9 @@ from tradebot.views.holdings import Holding, account_margin
 from tradebot.views.status import (
     DayProfit,
     LastPass,
-    LookedAt,
     NextSlot,
     OpenOrder,
+    RecordCounts,
     Status,
     day_profit,
     day_return,
@@ -331,7 +331,7 @@ def _when(at: datetime | None) -> str:
 def status_of(app: "App") -> Status:
     """Read the ledger, the evidence and the intact recorded passes; raise OperatorError if the books can't be read."""
     evidence, ledger = evidence_of(app), app.ledger_view
-    past, facts = evidence.past, None if isinstance(evidence.parts["facts"], Unread) else app.existing_facts
+    past, facts = evidence.past, None if isinstance(evidence.parts["facts"], UnreadablePart) else app.existing_facts
     halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()
     orders, unresolved = ledger.orders(working=True), ledger.intents(unresolved=True)
     promised, ending = ledger.tallies.counts()[0], ledger.tallies.ending()
@@ -364,7 +364,7 @@ def status_of(app: "App") -> Status:
         unresolved=tuple(unresolved_order(record) for record in unresolved),
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
         today=_today(app, facts, totals, as_of),
-        looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
+        looked_at=RecordCounts(totals.count, len(orders), promised, len(passes)),
         margin=account_margin(recorded),
         realized_elsewhere_usd=sum((lot.realized_pnl for lot in positions if lot.strategy == FOREIGN), Decimal(0)),
         without_evidence=unproven(app),
@@ -374,8 +374,8 @@ def status_of(app: "App") -> Status:
 
 
 def _halts(evidence: HealthEvidence) -> Halts:
-    halts: Halts | Unread = evidence.parts["halts"]
-    if isinstance(halts, Unread):
+    halts: Halts | UnreadablePart = evidence.parts["halts"]
+    if isinstance(halts, UnreadablePart):
         raise OperatorError(halts.why, halts.next)
     return halts
 

@@ -29,7 +29,7 @@ from tradebot.app.promotion_status import unproven
 from tradebot.app.wiring import App
 from tradebot.auditing.bar_findings import RawBar
 from tradebot.errors import OperatorError, TradebotError, one_line, word
-from tradebot.judging.evidence import HealthEvidence, SessionEvidence, Unread
+from tradebot.judging.evidence import HealthEvidence, SessionEvidence, UnreadablePart
 from tradebot.judging.judgment import Judgment, permission
 from tradebot.judging.pass_health import judge_passes, missed_slots
 from tradebot.model.account import CashKind
@@ -46,7 +46,7 @@ from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding, RecordedPrice, externally_closed, holdings
 from tradebot.views.parity import LATELY, day_in_words, in_words, over_time
 from tradebot.views.status import belongs, opening_times
-from tradebot.views.summary.values import Held, Section, SessionRecords, Summary, SummaryMoney
+from tradebot.views.summary.values import Section, SessionRecords, Summary, SummaryMoney, SummaryPosition
 from tradebot.views.summary.view import summary
 from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.fees import cash_kind
@@ -93,15 +93,17 @@ def read(app: "App", typed: str | None) -> Summary:
     evidence, ledger = evidence_of(app), attempt(lambda: app.ledger_view)
     # Without books, health can't read intact facts either.
     facts = None if evidence.parts["facts"] is evidence.past else evidence.parts["facts"]
-    books = None if isinstance(ledger, Unread) else ledger
-    sqlite_facts = None if isinstance(facts, Unread) else app.existing_facts
+    books = None if isinstance(ledger, UnreadablePart) else ledger
+    sqlite_facts = None if isinstance(facts, UnreadablePart) else app.existing_facts
     # Without books, use the time of the sandbox's last recorded pass.
     still = sqlite_facts.last_pass() if sqlite_facts and app.mode is Mode.SANDBOX else None
     summary_period = _period_of(app, books, evidence.now or still or evidence.at, _day(typed))
     lost = {"Its decisions aren't known": ledger, "What it decided isn't known": facts}
-    unknown = [f"{what}: {part.why} Next: {part.next}" for what, part in lost.items() if isinstance(part, Unread)]
+    unknown = [
+        f"{what}: {part.why} Next: {part.next}" for what, part in lost.items() if isinstance(part, UnreadablePart)
+    ]
     session_records = _gather_records(app, evidence, summary_period, books, sqlite_facts)
-    return summary(replace(session_records, recorded=not isinstance(facts, Unread), unknown=unknown))
+    return summary(replace(session_records, recorded=not isinstance(facts, UnreadablePart), unknown=unknown))
 
 
 def _gather_records(
@@ -445,7 +447,7 @@ def columns(data: Summary) -> list[str]:
     return [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
 
 
-def cells(row: Held) -> dict[str, str]:
+def cells(row: SummaryPosition) -> dict[str, str]:
     """Return the cells of a position besides its symbol, as plain text by their heading."""
     return {
         units(): f"{row.quantity:,f}",

@@ -40,7 +40,7 @@ from tradebot.judging.judgment import HealthState, overall, rank_judgments
 from tradebot.model.sentences import pluralize
 from tradebot.model.trading import TradingState
 from tradebot.views.status import Status, exposure
-from tradebot.views.why_no_orders import Why
+from tradebot.views.why_no_orders import WhyNoOrders
 
 LAST = 200
 """How many events the log shows."""
@@ -59,7 +59,7 @@ class Overview(Struct, frozen=True):
     """The bot's status, the outcome of the last session's candidates, and the entries that wait for approval."""
 
     status: Status
-    session: Why
+    session: WhyNoOrders
     approvals: ApprovalsData
 
 
@@ -68,7 +68,7 @@ class Screens(Struct, frozen=True):
 
     overview: Overview
     positions: Positions
-    why: Why
+    why: WhyNoOrders
     log: EventsShown
 
 

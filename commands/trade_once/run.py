@@ -85,7 +85,7 @@ def _open(origin: str) -> IO[bytes]:
     return sys.stdin.buffer if origin == STANDARD_INPUT else Path(origin).open("rb")
 
 
-class AskingForGiven:
+class ApprovalsWithCandidate:
     """Stores the candidate in each approval request, so that an approval from anywhere can submit it again."""
 
     def __init__(self, approvals: "Approvals", submission: "Submission") -> None:
@@ -113,7 +113,10 @@ def world_of(world: "World", submission: "Submission | None", only: str | None =
     strategies = strategies_of(submission.candidates, world.rules.limits)
     rules = replace(world.rules, universe=symbols)
     return replace(
-        world, strategies=strategies, rules=rules, approvals=lambda: AskingForGiven(world.approvals(), submission)
+        world,
+        strategies=strategies,
+        rules=rules,
+        approvals=lambda: ApprovalsWithCandidate(world.approvals(), submission),
     )
 
 

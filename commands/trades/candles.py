@@ -24,7 +24,7 @@ from tradebot.exits.exit_rule import PriceTarget, WatchedPosition
 from tradebot.exits.rules import levels
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
-from tradebot.model.position import Kept, Lot, Origin, Position
+from tradebot.model.position import EntryTerms, Lot, Origin, Position
 from tradebot.model.sentences import pluralize
 from tradebot.model.series import DAY, Series
 from tradebot.model.struct_tools import replace
@@ -64,14 +64,14 @@ def planned_levels(app: App, history: History, trade: TradeRow, fills: Sequence[
     sign = 1 if trade.side == LONG else -1
     first = next((fill.venue_order_id for fill in fills if fill.at >= trade.opened_at), None)
     order = next((order for order in app.ledger_view.orders() if order.venue_id == first), None)
-    entry_terms = replace(history.kept.get(trade.key, Kept()), first_gain=order.first_gain if order else None)
+    entry_terms = replace(history.kept.get(trade.key, EntryTerms()), first_gain=order.first_gain if order else None)
     watched = _as_opened(trade, sign, entry_terms)
     at_entry = levels(watched, app.rules.exits_watching(watched.position, entry_terms))
     invalid = None if entry_terms.invalid_fraction is None else watched.price_at(-entry_terms.invalid_fraction)
     return PlannedLevels(trade, at_entry.stop, at_entry.targets, invalid, list(_resting_stops(history, trade, sign)))
 
 
-def _as_opened(trade: TradeRow, sign: int, entry_terms: Kept) -> WatchedPosition:
+def _as_opened(trade: TradeRow, sign: int, entry_terms: EntryTerms) -> WatchedPosition:
     """Return a trade as the position that it was once all its shares were entered, before any left."""
     lot, at = Lot(sign * trade.quantity, trade.entry_price, trade.opened_at), trade.opened_at
     cost = notional(trade.quantity, trade.entry_price, trade.multiplier)
@@ -138,7 +138,7 @@ LABELS = 7
 COLUMNS = ("starts", "open", "high", "low", "close", "volume")
 
 
-class Drawn(NamedTuple):
+class CandleChart(NamedTuple):
     """A symbol's candles, the chosen trades, their fills, and their planned exits.
 
     `end` is the last recorded moment.
@@ -155,7 +155,7 @@ class Drawn(NamedTuple):
         return max(bisect_right(self.series.starts, at.timestamp()) - 1, 0)
 
 
-def draw(of: Drawn, file: Path) -> None:
+def draw(of: CandleChart, file: Path) -> None:
     """Draw the trades on their candles; raise OperatorError if the file can't be written."""
     with picture(file, 10, 5) as figure:
         axes = figure.subplots()
@@ -166,7 +166,7 @@ def draw(of: Drawn, file: Path) -> None:
         title(axes, f"{clean(of.series.symbol)}, {pluralize(len(of.trades), 'trade')}, candles of {width}")
 
 
-def draw_candles(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | None) -> Drawn:
+def draw_candles(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | None) -> CandleChart:
     """Return the data for drawing one symbol's trades; raise OperatorError without trades, or without bars."""
     if not trades or as_of is None:
         raise OperatorError(f"There is no trade in {symbol} to draw", "tradebot trades")
@@ -174,12 +174,12 @@ def draw_candles(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datet
     return drawn_on(app, series_around(app, symbol, first, last, as_of), trades, as_of)
 
 
-def drawn_on(app: App, series: Series, trades: Sequence[TradeRow], as_of: datetime) -> Drawn:
+def drawn_on(app: App, series: Series, trades: Sequence[TradeRow], as_of: datetime) -> CandleChart:
     """Return the data for drawing trades on their symbol's candles."""
     fills = _fills(app, trades, series.symbol, as_of) if trades else []
     history = read_history(app) if trades else None
     plans = [planned_levels(app, history, each, fills) for each in trades] if history else []
-    return Drawn(series, trades, fills, plans, as_of)
+    return CandleChart(series, trades, fills, plans, as_of)
 
 
 def _fills(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime) -> list[Fill]:
@@ -239,7 +239,7 @@ def label(of: Series, index: int) -> str:
     return f"{at:%Y-%m-%d}" if of.timeframe == DAY else stamp(at, DAY_MINUTE)
 
 
-def _trades(axes: Axes, of: Drawn) -> None:
+def _trades(axes: Axes, of: CandleChart) -> None:
     price = {fill.at: float(fill.price) for fill in of.fills}
     for each in of.trades:
         if each.closed_at and each.opened_at in price and each.closed_at in price:

@@ -17,7 +17,7 @@ from tradebot.adapters.state.evidence import BACKTEST, read_evidence
 from tradebot.adapters.state.state_folder import BARS
 from tradebot.app.wiring import App
 from tradebot.model.sentences import pluralize
-from tradebot.model.trade import GaveWay
+from tradebot.model.trade import DisplacedClose
 from tradebot.views.trades.history import History
 from tradebot.views.trades.pnl import fees_not_counted
 from tradebot.views.trades.swaps import SwapRow, swaps_of
@@ -70,7 +70,7 @@ def swap_assumptions(swaps: "Sequence[SwapRow]", trades: "Sequence[TradeRow]") -
         yield from fees_not_counted(sum(row.unknown_fees for row in trades if row.id in shown), {})
 
 
-def _is_chosen(gave_way: "GaveWay", choice: "Choice") -> bool:
+def _is_chosen(gave_way: "DisplacedClose", choice: "Choice") -> bool:
     intent = gave_way.intent
     both = intent.key.symbol, intent.displaced_by
     return choice.strategy in (None, intent.key.strategy) and (choice.symbol is None or choice.symbol in both)

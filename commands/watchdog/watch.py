@@ -28,7 +28,7 @@ from tradebot.judging.judgment import HealthState
 from tradebot.model import variables
 from tradebot.model.event import Severity
 from tradebot.model.limits import Frozen, Seconds
-from tradebot.model.notice import Happening, Topic
+from tradebot.model.notice import NoticeEvent, Topic
 from tradebot.model.sentences import LABEL_PATTERN, describe_validation_error, span
 from tradebot.model.struct_tools import replace
 from tradebot.views.notification_events import compose_notification
@@ -286,10 +286,10 @@ def _tell(
     return {name: "it has no address" for name in settings.channels if name not in addresses} | failed
 
 
-def _happening(name: str, cause: WatchCause, severity: Severity, text: str, at: datetime | None = None) -> Happening:
+def _happening(name: str, cause: WatchCause, severity: Severity, text: str, at: datetime | None = None) -> NoticeEvent:
     bot, _, part = name.partition(" ")
     sentence = f"{bot}: {text}" if part else text
-    return Happening(at or cause.since, Topic.HEALTH, severity, f"causes of {name}", sentence)
+    return NoticeEvent(at or cause.since, Topic.HEALTH, severity, f"causes of {name}", sentence)
 
 
 def _ping(address: str) -> bool:

@@ -61,7 +61,7 @@ class ShownForm(NamedTuple):
     result: "Future[CommandResult] | None" = None
 
 
-class OnceForms:
+class SingleUseForms:
     """The forms that send orders, by the random value in each; they are forgotten when the server ends."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

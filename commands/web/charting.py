@@ -23,7 +23,7 @@ from commands.shared.number_format import format_signed, units, usd
 from commands.shared.span_options import PassSpan
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, DAY_SECOND, MINUTE, local, stamp, zone
-from commands.trades.candles import FEW, Drawn, PlannedLevels, drawn_on, label, lines_of, series_around
+from commands.trades.candles import FEW, CandleChart, PlannedLevels, drawn_on, label, lines_of, series_around
 from commands.trades.report import read as read_trades
 from commands.web.html_rendering import PagePart, render_html
 from commands.why_no_orders.reading import cycles_of, known_symbol
@@ -75,7 +75,7 @@ class ScoredPoint(NamedTuple):
 class SymbolChart(NamedTuple):
     """A symbol's candles with its trades, and its scores of the last days, oldest first."""
 
-    of: Drawn
+    of: CandleChart
     scored: list[ScoredPoint]
 
 
@@ -147,7 +147,7 @@ def _at(series: Series, index: int) -> float:
     return float(series.starts[index]) if series.timeframe == DAY else local(series.start_of(index))
 
 
-def on_candles(of: Drawn) -> list[Fill]:
+def on_candles(of: CandleChart) -> list[Fill]:
     """Return the fills since the first candle, oldest first."""
     return sorted((fill for fill in of.fills if fill.at >= of.series.start_of(0)), key=lambda fill: fill.at)
 
@@ -175,7 +175,7 @@ def _candles(series: Series) -> Iterator[dict[str, Any]]:
         }
 
 
-def _mark(of: Drawn, fill: Fill) -> dict[str, Any]:
+def _mark(of: CandleChart, fill: Fill) -> dict[str, Any]:
     return {"time": _at(of.series, of.candle_index(fill.at)), "bought": fill.side is Side.BUY, "text": fill_text(fill)}
 
 
@@ -185,7 +185,7 @@ def fill_text(fill: Fill) -> str:
     return f"{did} {fill.quantity:,f} {units(fill.quantity)} at {usd(fill.price, fill.symbol)}"
 
 
-def _levels(of: Drawn, plan: PlannedLevels) -> Iterator[ChartSeries]:
+def _levels(of: CandleChart, plan: PlannedLevels) -> Iterator[ChartSeries]:
     """Yield a trade's planned exits from its opening to its close, with its stop as it moved."""
     opened, end = of.candle_index(plan.trade.opened_at), of.candle_index(plan.trade.closed_at or of.end)
     # A trade within one candle is drawn up to the next one.
@@ -197,7 +197,7 @@ def _levels(of: Drawn, plan: PlannedLevels) -> Iterator[ChartSeries]:
         yield _line(of, "stop", "red", "solid", [*stops, (max(end, stops[-1][0]), stops[-1][1])])
 
 
-def _line(of: Drawn, name: str, color: str, style: str, points: list[tuple[int, Decimal]]) -> ChartSeries:
+def _line(of: CandleChart, name: str, color: str, style: str, points: list[tuple[int, Decimal]]) -> ChartSeries:
     # Of several at one candle's time, the last one was in force.
     last = {index: float(price) for index, price in points}
     return ChartSeries(
@@ -205,7 +205,7 @@ def _line(of: Drawn, name: str, color: str, style: str, points: list[tuple[int, 
     )
 
 
-def _scores(of: Drawn, scored: list[ScoredPoint]) -> Iterator[ChartSeries]:
+def _scores(of: CandleChart, scored: list[ScoredPoint]) -> Iterator[ChartSeries]:
     """Yield the score and its components, at the candles in which the passes ran."""
     several = len({point.strategy for point in scored}) > 1
     by_scorer: dict[str, dict[float, float]] = {}
@@ -542,11 +542,11 @@ def _candle_chart(app: App, symbol: str, which: str) -> Markup:
     return chart(path_of(symbol, which), drawing(what), "; ".join(caption) + ".", tables)
 
 
-def _when(of: Drawn, index: int) -> str:
+def _when(of: CandleChart, index: int) -> str:
     return label(of.series, index) if of.series.timeframe == DAY else stamp(of.series.start_of(index), MINUTE)
 
 
-def _fills(of: Drawn) -> Table:
+def _fills(of: CandleChart) -> Table:
     table = Table(f"at {zone()}", "side", number("quantity"), number("price"))
     for fill in on_candles(of):
         side = "bought" if fill.side is Side.BUY else "sold"
@@ -555,7 +555,7 @@ def _fills(of: Drawn) -> Table:
     return table
 
 
-def _level_table(of: Drawn) -> Table:
+def _level_table(of: CandleChart) -> Table:
     table = Table(f"opened {zone()}", "trade", "level", number("price"), f"since {zone()}", f"until {zone()}")
     for plan in of.plans:
         trade = plan.trade
@@ -578,7 +578,7 @@ def _score_table(scored: Sequence[ScoredPoint]) -> Table:
     return table
 
 
-def _prices(of: Drawn) -> Table:
+def _prices(of: CandleChart) -> Table:
     table = Table("from", *(number(name) for name in ("open", "high", "low", "close")))
     for index in reversed(range(max(len(of.series) - ROWS, 0), len(of.series))):
         table.row(label(of.series, index), *prices(of.series, index).values())

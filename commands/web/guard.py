@@ -74,7 +74,7 @@ class BrowserSession(Struct):
     seen_s: float
 
 
-class TooManyError(OperatorError):
+class TooManyLoginsError(OperatorError):
     """Too many recent wrong tokens from one address; `wait_s` is how long logins from there are blocked."""
 
     def __init__(self, wait_s: int) -> None:
@@ -110,7 +110,7 @@ class Logins:
         now, whose = self._clock(), (typed, _neighborhood(address))
         wrong = self._wrong.get(whose, deque(maxlen=MOST_WRONG))
         if len(wrong) == MOST_WRONG and now - wrong[0] < WRONG_S:
-            raise TooManyError(int(WRONG_S - (now - wrong[0])) + 1)
+            raise TooManyLoginsError(int(WRONG_S - (now - wrong[0])) + 1)
         if self._fits(token):
             return True
         wrong.append(now)
@@ -194,7 +194,7 @@ class Guard:
         try:
             if path.startswith(API) and looks and self._logins.has_token(headers.get("authorization", ""), came(scope)):
                 return None
-        except TooManyError as error:
+        except TooManyLoginsError as error:
             return _refusal_response(path, error, 429, {"Retry-After": str(error.wait_s)})
         if path.startswith((API, LIVE)) or not looks:
             wrong = OperatorError(

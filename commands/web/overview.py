@@ -48,7 +48,7 @@ from tradebot.model.trading import TradingState
 from tradebot.views.explain import Funnel
 from tradebot.views.holdings import FOREIGN_OWNER, Holding, StopRow, nearest_levels
 from tradebot.views.status import Status, day_return, exposure
-from tradebot.views.why_no_orders import Why
+from tradebot.views.why_no_orders import WhyNoOrders
 
 BARE = 10
 """How many positions without a stop the first page names."""
@@ -223,7 +223,7 @@ def _level_texts(row: Holding, stop: StopRow | None, target: StopRow | None) -> 
 
 def _draw_funnel(_: App, report: Report) -> Markup:
     """Return a bar with the candidates' outcomes, and each part with its count."""
-    data: Why = report.data
+    data: WhyNoOrders = report.data
     funnel = data.explanation.funnel
     if not funnel.candidates:
         return Markup("<p>{}</p>").format(clean(data.explanation.sentence))

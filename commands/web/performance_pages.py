@@ -37,7 +37,7 @@ from tradebot.errors import OperatorError, TradebotError, word
 from tradebot.lab.backtest.results import RESULT, Results
 from tradebot.lab.performance.report import AccountReport, PerformanceReport
 from tradebot.model.struct_tools import replace
-from tradebot.views.trades.pnl import Cut
+from tradebot.views.trades.pnl import ProfitGrouping
 from tradebot.views.trades.trade_row import Choice, TradeRow
 
 ROWS = 100
@@ -76,7 +76,7 @@ def _trades(query: Query) -> list[PagePart]:
         PagePart("More trades", others),
         PagePart(
             "Where profit came from",
-            lambda app: pnl_screen.run(app, pnl.cut_of(query.get("by", Cut.STRATEGY)), _choice(query)),
+            lambda app: pnl_screen.run(app, pnl.cut_of(query.get("by", ProfitGrouping.STRATEGY)), _choice(query)),
         ),
         PagePart("Note a trade", _note_form),
     ]
@@ -284,7 +284,7 @@ def _backtest(query: Query) -> list[PagePart]:
     ]
 
 
-BY = tuple(sorted((cut.value for cut in Cut), key=lambda name: name != Cut.STRATEGY))
+BY = tuple(sorted((cut.value for cut in ProfitGrouping), key=lambda name: name != ProfitGrouping.STRATEGY))
 """The possible groupings of profit, the default first."""
 TRADES = (
     *SPAN,

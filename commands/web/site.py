@@ -33,14 +33,23 @@ from commands.serve.web_pages import health
 from commands.shared.verb_options import Report
 from commands.top.screen_data import BOT_COLUMNS, BOT_KINDS, BotFolder, BotsShown, bot_cells, version
 from commands.web import bot_pages, overview, performance_pages, what_if
-from commands.web.actions import CALLER, CommandResult, Given, OnceForms, Run, VerbActions, beside_folder, sends_orders
+from commands.web.actions import (
+    CALLER,
+    CommandResult,
+    Given,
+    Run,
+    SingleUseForms,
+    VerbActions,
+    beside_folder,
+    sends_orders,
+)
 from commands.web.charting import candles, day, equity, over_time
 from commands.web.guard import (
     API,
     Guard,
     Json,
     Logins,
-    TooManyError,
+    TooManyLoginsError,
     came,
     came_from_form,
     error_answer,
@@ -64,7 +73,7 @@ BEAT_S = 5.0
 MOST_LISTENERS = 20
 
 
-class FullError(Exception):
+class TooManyListenersError(Exception):
     """Raised when the maximum number of browsers is listening."""
 
 
@@ -81,7 +90,7 @@ class Live:
     async def events(self) -> AsyncIterator[str]:
         """Yield an event for each change, and one every few seconds; raise FullError for too many listeners."""
         if self._listeners >= MOST_LISTENERS:
-            raise FullError
+            raise TooManyListenersError
         self._listeners += 1
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
@@ -157,7 +166,7 @@ class BaseSite:
     ) -> None:
         self._logins, self._cookie, self._secure = logins, cookie, is_secure
         self._name, self._root = name, f"/bot/{name}" if name else ""
-        self._live, self._forms = Live(version), OnceForms()
+        self._live, self._forms = Live(version), SingleUseForms()
         self._static = {name: (files("commands.web") / "static" / name).read_bytes() for name in STATIC}
         self._templates = Environment(
             loader=PackageLoader("commands.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -206,7 +215,7 @@ class BaseSite:
         token, to = form.get("token", ""), local_path(form.get("to", "/"))
         try:
             cookie = self._logins.log_in(token.strip(), came(request.scope))
-        except TooManyError as error:
+        except TooManyLoginsError as error:
             headers = {"Retry-After": str(error.wait_s)}
             return self._respond("login.html", 429, headers, to=to, wrong=f"{error}: {error.hint}")
         if cookie is None:
@@ -227,7 +236,7 @@ class BaseSite:
         events = self._live.events()
         try:
             first = await anext(events)
-        except FullError:
+        except TooManyListenersError:
             return PlainTextResponse("too many browsers listen", 503)
         return StreamingResponse(_all(first, events), media_type="text/event-stream")
 
@@ -333,7 +342,7 @@ class Site(BaseSite):
             return PlainTextResponse("this form is too old: load the page again", 403)
         try:
             done = await run_in_threadpool(self._do, form, _csrf(request), came(request.scope))
-        except TooManyError as error:
+        except TooManyLoginsError as error:
             headers = {"Retry-After": str(error.wait_s)}
             return self._respond("done.html", 429, headers, error=error, done=None, csrf=_csrf(request))
         except TradebotError as error:

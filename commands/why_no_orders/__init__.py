@@ -33,7 +33,7 @@ Changed = Annotated[
     30,
     {
         "why-no-orders/2": (
-            "tradebot.views.why_no_orders:Why",
+            "tradebot.views.why_no_orders:WhyNoOrders",
             "tradebot.views.why_no_orders:SymbolWhy",
             "commands.why_no_orders.run:ReasonCandidates",
             "tradebot.views.why_no_orders:BySymbol",

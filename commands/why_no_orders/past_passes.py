@@ -34,7 +34,7 @@ from tradebot.model.record import CycleRecord, Job, SymbolOutcomes
 from tradebot.model.sentences import noun, pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.views.explain import NoOrdersAnswer, gate_paths_of
-from tradebot.views.why_no_orders import PLAY_AGAIN, SymbolEnd, SymbolSpan, Why, symbol_span, unsent
+from tradebot.views.why_no_orders import PLAY_AGAIN, SymbolEnd, SymbolSpan, WhyNoOrders, symbol_span, unsent
 
 
 def show_by_pass(console: Console, data: SymbolSpan) -> None:
@@ -187,7 +187,7 @@ def without_passes(app: App, session: date | None, symbol: str | None = None) ->
     return _answer_report(_of_whole_session(why))
 
 
-def _of_whole_session(why: Why) -> Why:
+def _of_whole_session(why: WhyNoOrders) -> WhyNoOrders:
     """Return the answer about a whole session: slots missed because something is broken take precedence."""
     lost = next((row for row in why.missed if row.job == JOB and REASONS[row.reason].cause is Cause.BROKEN), None)
     answer = why.explanation
@@ -203,6 +203,6 @@ def _of_whole_session(why: Why) -> Why:
     )
 
 
-def _answer_report(why: Why) -> Report:
+def _answer_report(why: WhyNoOrders) -> Report:
     code = ExitCode.DONE if why.explanation.verdict is NoOrdersAnswer.TRADED else ExitCode.FINDINGS
     return Report("why-no-orders", why, show, code)

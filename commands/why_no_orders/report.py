@@ -43,7 +43,7 @@ from tradebot.views.why_no_orders import (
     BySymbol,
     MissedSlots,
     SymbolWhy,
-    Why,
+    WhyNoOrders,
     by_symbol,
     explain_symbol,
     left_out,
@@ -68,7 +68,7 @@ GATE_STYLE: Mapping[gates.Verdict, str] = {
 }
 
 
-def show(console: "Console", data: "Why") -> None:
+def show(console: "Console", data: "WhyNoOrders") -> None:
     """Print the verdict, the deciding reason, its remedy, and the funnel."""
     answer = data.explanation
     style = VERDICT_STYLE[answer.verdict]
@@ -104,7 +104,7 @@ def _show_lines(console: "Console", lines: Mapping[str, str | None]) -> None:
             console.print(f"{heading}: {text}", markup=False)
 
 
-def _show_missed(console: "Console", data: "Why") -> None:
+def _show_missed(console: "Console", data: "WhyNoOrders") -> None:
     for row in data.missed:
         until = f" to {row.last}" if row.count > 1 else ""
         slots = f"{pluralize(row.count, 'slot')} of {row.job} in session {row.session}, {row.first}{until}"
@@ -248,16 +248,16 @@ SEARCHED = 20
 """How many passes are searched for the last one that included a symbol."""
 
 
-def build_answer(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "Why":
+def build_answer(app: "App", cycles: "Sequence[CycleRecord]", session: date | None = None) -> "WhyNoOrders":
     """Return the explanation of these passes; without any, of a session's slots that weren't run."""
     return explained_ends(app, SpanEnds(tuple(cycles), (), cycles[-1] if cycles else None), session)
 
 
-def explained_ends(app: "App", shown_funnel: SpanEnds, session: date | None = None) -> "Why":
+def explained_ends(app: "App", shown_funnel: SpanEnds, session: date | None = None) -> "WhyNoOrders":
     """Explain passes by representative candidates; without passes, explain the session's slots that weren't run."""
     cycles, last, lacking = shown_funnel.passes, shown_funnel.whole, left_out_of(app)
     answer = why_no_orders(cycles, shown_funnel.standing) if cycles else nothing_of(app, session)
-    return Why(
+    return WhyNoOrders(
         explanation=without_records(_with_remedy(app, answer, last), lacking),
         first_at=cycles[0].at if cycles else None,
         last_at=last.at if last else None,

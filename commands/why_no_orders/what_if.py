@@ -16,7 +16,7 @@ from commands.shared.times import MINUTE, when
 from commands.why_no_orders.reading import JOB, known_symbol, nothing_of, requested_session, requested_time, too_early
 from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.baseline import values_of
-from tradebot.app.what_if_rules import Supposing
+from tradebot.app.what_if_rules import WhatIfRules
 from tradebot.app.wiring import App
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.record import CycleRecord
@@ -28,7 +28,7 @@ from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, bytes_of
 from tradebot.replaying.record_reader import Shared
 from tradebot.replaying.record_writer import RecordError
 from tradebot.replaying.span_replay import Body
-from tradebot.replaying.strategy_replay import StrategyAnswers, Supposition, Unanswered
+from tradebot.replaying.strategy_replay import StrategyAnswers, Unanswered, WhatIfInputs
 from tradebot.views.what_if import WhatIf, WhatIfChange, what_if
 
 OPTION = "--what-if"
@@ -121,8 +121,8 @@ class WhatIfRunner:
         self.app, self.changes = app, changes
         self._closing = ExitStack()
         self._shared: Shared = {}
-        self._known: dict[RecordEnvironment, Supposition] = {}
-        self.supposing = self._closing.enter_context(Supposing(app.folder.path, os.environ))
+        self._known: dict[RecordEnvironment, WhatIfInputs] = {}
+        self.supposing = self._closing.enter_context(WhatIfRules(app.folder.path, os.environ))
 
     def __enter__(self) -> "WhatIfRunner":
         return self
@@ -151,7 +151,7 @@ class WhatIfRunner:
         """Return a parsed record; raise RecordError if it can't be used."""
         return read_record(*body, self._shared, only_passing=only_passing, replaced=replaced)
 
-    def supposition(self, around: RecordEnvironment) -> Supposition:
+    def supposition(self, around: RecordEnvironment) -> WhatIfInputs:
         """Return a record's settings with the changes applied."""
         if around not in self._known:
             try:
@@ -205,7 +205,7 @@ def of_pass(asking: WhatIfRunner, symbol: str | None, session: str | None, at: s
     return replace(data, remedy=remedy, otherwise=bytes_of(then.cycle) != recorded.outcome)
 
 
-def left_out(changes: WhatIfChanges, supposed: Supposition, moved: datetime | None = None) -> list[Unanswered]:
+def left_out(changes: WhatIfChanges, supposed: WhatIfInputs, moved: datetime | None = None) -> list[Unanswered]:
     """Return the changes that a what-if ignores, or includes only in part."""
     prices = [Unanswered(f"price:{symbol}", PRICE) for symbol, _ in changes.prices]
     return [*supposed.unanswered, *prices, *([Unanswered("at", AT)] if moved else [])]

@@ -48,11 +48,11 @@ from tradebot.replaying.span_replay import (
 )
 from tradebot.views.what_if_span import (
     HORIZONS,
-    Lacking,
     Later,
     QuestionCounts,
     SentAt,
     SymbolOrders,
+    UndecidedPass,
     WhatIfEarnings,
     WhatIfSpan,
     what_if_span,
@@ -195,7 +195,7 @@ class _Deciding:
         self._asking = asking
         self._over = OverSpan(self._change_record, self._touches, looks)
         self._decided: list[Passed] = []
-        self._lacking: list[Lacking] = []
+        self._lacking: list[UndecidedPass] = []
         self._unasked: set[str] = set()
         self._held: set[str] = set()
         self._first: RecordedCycle | None = None
@@ -207,7 +207,7 @@ class _Deciding:
             self._first = self._first or self._asking.read(body)
             self._decided.append(self._over.replay_next(body))
         except RecordError as error:
-            self._lacking.append(Lacking(head.id, head.at, str(error)))
+            self._lacking.append(UndecidedPass(head.id, head.at, str(error)))
 
     def _touches(self, around: RecordEnvironment, then: Ends) -> bool:
         return bool(self._asking.changes.gone) or self._is_whole(around) or not by_filters_alone(then)
@@ -315,7 +315,7 @@ def show(console: "Console", data: "WhatIfSpan") -> None:
         )
 
 
-def _left_out(console: "Console", lacking: "Sequence[Lacking]") -> None:
+def _left_out(console: "Console", lacking: "Sequence[UndecidedPass]") -> None:
     for row in lacking[:MISSING]:
         console.print(f"Left out: the pass at {when(row.at)}: {clean(row.why)}", markup=False, style="yellow")
     if len(lacking) > MISSING:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine_state import order_fields
 from papervenue.engine.orders import Order, OrderRequest
@@ -19,7 +19,7 @@ ORDERS = "/v1/orders"
 _SIDES = {"buy": 1, "sell": -1}
 
 
-def _submit(asked: Asked) -> Answer:
+def _submit(asked: CommandArguments) -> Answer:
     body, engine = asked.body, asked.engine
     symbol = str(body.get("symbol"))
     if symbol not in engine.market.known:
@@ -42,12 +42,12 @@ def _submit(asked: Asked) -> Answer:
     return 200, answer
 
 
-def _cancel(asked: Asked) -> Answer:
+def _cancel(asked: CommandArguments) -> Answer:
     asked.engine.cancel(asked.account, asked.names["id"])
     return 204, b""
 
 
-def _shown(asked: Asked, order: Order) -> dict[str, Any]:
+def _shown(asked: CommandArguments, order: Order) -> dict[str, Any]:
     return order_fields(order, asked.engine.market.grids)
 
 

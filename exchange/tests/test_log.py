@@ -11,7 +11,7 @@ import pytest
 
 from exchange.tests.kit.app import KEYS, World, loop, open_world
 from papervenue.commands.command import Command
-from papervenue.events import Event, Place
+from papervenue.events import Event, EventPosition
 from papervenue.exchange import open_exchange
 from papervenue.log import Log, LogError
 from papervenue.market.spec import MarketError
@@ -131,7 +131,7 @@ def test_answers_and_listeners_wait_until_the_lines_are_written(world: World) ->
     told, sent = list[str](), list[Any]()
 
     class Ear:
-        def capture(self, event: Event, place: Place) -> str:
+        def capture(self, event: Event, place: EventPosition) -> str:
             return event.name
 
         def publish(self, captured: str) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from exchange.tests.kit.app import SYMBOLS
 from exchange.tests.kit.kraken import XBT, spec
-from papervenue.market.alternate_future import Dearer, OtherFuture
+from papervenue.market.alternate_future import AlternateBars, OtherFuture
 from papervenue.market.coins import kraken_venue
 from papervenue.market.generator import GeneratedBars
 from papervenue.market.sessions import build_calendar
@@ -43,7 +43,7 @@ def test_the_past_before_the_market_stays() -> None:
 
 def test_bars_of_a_file_have_another_future_whose_prices_are_all_higher_and_on_ticks() -> None:
     (grid,) = GRIDS
-    turned = OtherFuture(OWN, Dearer(OWN, {XBT: grid}), OPEN_US + DAY)
+    turned = OtherFuture(OWN, AlternateBars(OWN, {XBT: grid}), OPEN_US + DAY)
     assert turned.bars(XBT, 0) == OWN.bars(XBT, 0)
     for own, other in zip(OWN.bars(XBT, 1), turned.bars(XBT, 1), strict=True):
         assert (other.start_us, other.volume) == (own.start_us, 2 * own.volume)

@@ -22,14 +22,14 @@ from exchange.tests.kit.ring import keep, without_snapshot
 from papervenue.chance import stream
 from papervenue.commands.command import Command
 from papervenue.engine import account_lists
-from papervenue.events import Event, Place
+from papervenue.events import Event, EventPosition
 from papervenue.exchange import Exchange, open_exchange
 from papervenue.faults.streaming import StreamFaults
 from papervenue.jsontext import encode
 from papervenue.market.bars import Bar, without_wicks
 from papervenue.market.coins import kraken_venue
 from papervenue.market.generator import PAST_DAYS, GeneratedBars, _bars, _bridge
-from papervenue.market.profiles import MARKET_VOLATILITY, Maker, jumps, of_instrument, of_share, shocks_of
+from papervenue.market.profiles import MARKET_VOLATILITY, BarProfile, jumps, of_instrument, of_share, shocks_of
 from papervenue.market.sessions import Session, build_calendar
 from papervenue.market.venue import Grid
 from papervenue.streams.server_sent import UpdateFeed
@@ -39,7 +39,7 @@ from papervenue.times import HOUR, MINUTE
 # The obvious model of minutes before a market: made one by one, from floats and a few draws each.
 
 
-def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> tuple[Bar, ...]:
+def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker: BarProfile) -> tuple[Bar, ...]:
     """Return minute bars of a symbol whose first open, highest high, lowest low, last close and volume are a day's."""
     rng, character = stream(seed, symbol, session.date), maker.character
     opening, high, low, close = (units / maker.scale for units in day[1:5])
@@ -118,7 +118,7 @@ def merged(bars: tuple[Bar, ...], span_us: int) -> list[Bar]:
     ]
 
 
-def maker_of(symbol: str) -> Maker:
+def maker_of(symbol: str) -> BarProfile:
     grid = next(grid for grid in GRIDS if grid.instrument.symbol == symbol)
     return of_instrument(grid.instrument, 0.0, tuple(shocks_of(SEED, AROUND.all).items()))
 
@@ -177,7 +177,7 @@ class Ear:
     def __init__(self) -> None:
         self.told = defaultdict[str, list[Told]](list)
 
-    def capture(self, event: Event, place: Place) -> None:
+    def capture(self, event: Event, place: EventPosition) -> None:
         if event.update is not None and event.account is not None:
             row = update_json(event.update, place)
             self.told[event.account].append(Told(place.at_ns, row["event_id"], encode(row)))

@@ -36,8 +36,8 @@ from papervenue.snapshot.state import (
     RECORDS,
     WORKED_OUT,
     Packer,
-    Past,
     Snapshot,
+    SnapshotOrders,
     field_names,
     forget_drafts,
     holder,
@@ -470,7 +470,7 @@ def test_order_survives_the_codec_with_every_field() -> None:
     parent, leg = order_of(1, {}, hints), order_of(2, {}, hints)
     own = {"parent": parent, "replacement": leg, "legs": [leg, parent]}
     order = order_of(3, own, hints)
-    packer, past = Packer(), Past()
+    packer, past = Packer(), SnapshotOrders()
     past.read([packer.rows([order, parent, leg])])
     again = past.find(3)
     for field in fields(Order):
@@ -516,7 +516,7 @@ def test_codec_leaves_out_only_an_account_s_cached_valuations() -> None:
     assert set(field_names(Account)) == names - WORKED_OUT[Account]
     account = Account("1", "main", "key", "secret", 0, Decimal(100))
     account.closing = Balances(Decimal(1), Decimal(2), Decimal(3))
-    again = Past().unpacker.unpack(Packer().pack(account))
+    again = SnapshotOrders().unpacker.unpack(Packer().pack(account))
     assert again.closing == account.closing
     assert {name: getattr(again, name) for name in WORKED_OUT[Account]} == {
         name: getattr(Account("1", "main", "key", "secret", 0, Decimal(100)), name) for name in WORKED_OUT[Account]
@@ -535,7 +535,7 @@ def test_codec_leaves_out_only_an_account_s_cached_valuations() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_value_survives_the_codec(value: object) -> None:
-    again = Past().unpacker.unpack(Packer().pack(value))
+    again = SnapshotOrders().unpacker.unpack(Packer().pack(value))
     assert (type(again), repr(again)) == (type(value), repr(value)) or again == value
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from exchange.tests.kit.app import World
 from exchange.tests.kit.openapi import trading_api
-from papervenue.faces.unsupported_paths import LEFT_OUT, LeftOut
+from papervenue.faces.unsupported_paths import LEFT_OUT, UnsupportedPath
 
 
 def test_every_answer_has_a_request_id_of_its_own_and_says_what_it_is(world: World) -> None:
@@ -72,7 +72,7 @@ def test_every_path_of_the_file_is_answered_here_or_named_as_left_out(world: Wor
 
 
 @pytest.mark.parametrize("row", LEFT_OUT, ids=lambda row: row.path)
-def test_a_path_that_is_left_out_answers_as_the_file_documents(world: World, row: LeftOut) -> None:
+def test_a_path_that_is_left_out_answers_as_the_file_documents(world: World, row: UnsupportedPath) -> None:
     target = re.sub(r"\{\w+\}", "x", row.path)
     for method in row.methods:
         answer = world.ask(method, target)

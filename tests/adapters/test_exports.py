@@ -13,10 +13,10 @@ import pytest
 from msgspec import Struct
 
 from tests.kit.values import NOW
-from tradebot.adapters.exports import ExportTable, Whose, write
+from tradebot.adapters.exports import ExportTable, RowOwner, write
 from tradebot.errors import OperatorError, TemporaryError
 
-MAIN, OTHER = Whose("main", "0001", "paper"), Whose("other", "0002", "paper")
+MAIN, OTHER = RowOwner("main", "0001", "paper"), RowOwner("other", "0002", "paper")
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 NOBODY = 65534
 

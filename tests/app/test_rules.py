@@ -7,7 +7,7 @@ from tests.kit.values import NOW, SHIPPED
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.app.rules import discovered_last, in_force, rules_of, symbols_on
 from tradebot.app.settings import Settings, load
-from tradebot.model.registry import UNSORTED, Discovery, Found
+from tradebot.model.registry import UNSORTED, DiscoveredContract, Discovery
 
 NEW = "PF_NEWUSD"
 
@@ -32,7 +32,9 @@ def test_only_with_discovery_and_after_it_anything_is_discovered(tmp_path: Path)
     facts = MemoryFacts()
     assert discovered_last(settings(tmp_path, "true"), lambda: None) == ()
     assert discovered_last(settings(tmp_path, "true"), lambda: facts) == ()
-    facts.put_discovery(Discovery((Found(NEW, NOW), Found("PI_NEWUSD", NOW, why="a second one")), NOW))
+    facts.put_discovery(
+        Discovery((DiscoveredContract(NEW, NOW), DiscoveredContract("PI_NEWUSD", NOW, why="a second one")), NOW)
+    )
     assert discovered_last(settings(tmp_path, "true"), lambda: facts) == (NEW,)
     assert discovered_last(settings(tmp_path, "false"), lambda: facts) == ()
 
@@ -46,7 +48,7 @@ def test_roots_stand_for_the_contracts_that_were_chosen_in_universe_strategies_a
     found = load(file, {}).settings
     facts = MemoryFacts()
     assert discovered_last(found, lambda: facts) == ()
-    facts.put_discovery(Discovery(tuple(Found(symbol, NOW) for symbol in ("ESZ6", "GCG7", "6EH7")), NOW))
+    facts.put_discovery(Discovery(tuple(DiscoveredContract(symbol, NOW) for symbol in ("ESZ6", "GCG7", "6EH7")), NOW))
     rules = in_force(found, None, discovered_last(found, lambda: facts))
     assert rules.universe == ("ESZ6", "GCG7", "6EH7")
     assert rules.of("futures").universe == ("GCG7",)

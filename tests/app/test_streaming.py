@@ -16,7 +16,7 @@ from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.app.streaming import may_stream
-from tradebot.desk.streaming import Follower, Following
+from tradebot.desk.streaming import Follower, FollowerInputs
 from tradebot.model.bar import Session
 from tradebot.model.flow import FlowAlert
 
@@ -46,7 +46,7 @@ class Followed:
         self.facts, self.events = MemoryFacts(), MemoryEvents()
         self.now = datetime.now(UTC)
         flow = UnusualWhales(url, "sandbox", now=lambda: self.now, policy=RetryPolicy(attempts=1))
-        self.follower = Follower(Following(stream, flow, self.facts, self.events, NAMES, 180, nullcontext))
+        self.follower = Follower(FollowerInputs(stream, flow, self.facts, self.events, NAMES, 180, nullcontext))
 
     def until(self, session: Session, place: Served, reached: Callable[[], bool]) -> None:
         deadline = time.monotonic() + LONG_S

@@ -28,7 +28,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Baseline
 from tradebot.model.venue import Capabilities, Edit
 from tradebot.venues.alpaca.capabilities import ALPACA
-from tradebot.venues.door import Door
+from tradebot.venues.door import VenueDriver
 
 # A venue that another package brings, installed into a folder without pip: it answers from constants.
 
@@ -40,7 +40,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from tradebot.venues.alpaca.capabilities import ALPACA
-from tradebot.venues.door import Checks, Door, Key, Look
+from tradebot.venues.door import Checks, Key, VenueCheck, VenueDriver
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import HealthState
 from tradebot.model.account import Account, BrokerView
@@ -95,10 +95,10 @@ def door():
     checks = Checks(
         lambda connection, tally, symbols: {},
         lambda connection, tally, symbols, first, last: {},
-        lambda connection, tally, symbol: Look(HealthState.OK, "all prices are real", "answer"),
+        lambda connection, tally, symbol: VenueCheck(HealthState.OK, "all prices are real", "answer"),
         "nothing",
     )
-    return Door(
+    return VenueDriver(
         CAN,
         (Key("madeup_key", ("MADEUP_KEY",)),),
         Connection,
@@ -126,7 +126,7 @@ Run = Callable[..., dict[str, Any]]
 
 
 def test_the_shipped_venue_is_found_without_looking_at_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(name: str) -> Door:
+    def never(name: str) -> VenueDriver:
         raise AssertionError(name)
 
     monkeypatch.setattr(venues, "_load_installed", never)
@@ -197,7 +197,7 @@ def test_every_symbol_of_a_venues_own_file_is_played_by_its_sandbox() -> None:
     assert market_spec(settings).venue.names == set(settings.universe)
 
 
-def able(change: Callable[[Capabilities], Capabilities]) -> Callable[[str], Door]:
+def able(change: Callable[[Capabilities], Capabilities]) -> Callable[[str], VenueDriver]:
     return lambda name: replace(venues._alpaca(), capabilities=change(ALPACA))
 
 

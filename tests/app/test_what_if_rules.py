@@ -13,7 +13,7 @@ from tests.kit.values import NOW
 from tradebot.app.baseline import effective
 from tradebot.app.rules import surroundings_of
 from tradebot.app.settings import Settings, load
-from tradebot.app.what_if_rules import BEFORE, FIXED, READ, Supposing, rules_of_record, settings_of, with_settings
+from tradebot.app.what_if_rules import BEFORE, FIXED, READ, WhatIfRules, rules_of_record, settings_of, with_settings
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.model.trading import Baseline
 from tradebot.replaying.passes import RecordEnvironment
@@ -30,8 +30,8 @@ def around() -> RecordEnvironment:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Supposing]:
-    with Supposing(tmp_path, {}) as found:
+def made(tmp_path: Path) -> Iterator[WhatIfRules]:
+    with WhatIfRules(tmp_path, {}) as found:
         yield found
 
 
@@ -59,21 +59,21 @@ def test_every_section_is_answered_or_said() -> None:
     ],
 )
 def test_what_is_read_before_the_record_is_said(
-    made: Supposing, around: RecordEnvironment, path: str, value: Any, why: str
+    made: WhatIfRules, around: RecordEnvironment, path: str, value: Any, why: str
 ) -> None:
     found = made.of(around, [(tuple(path.split(".")), value)])
     assert [one.setting for one in found.unanswered] == ([path] if why else [])
     assert not why or why in found.unanswered[0].why
 
 
-def test_without_a_change_the_rules_are_those_of_the_record(made: Supposing, around: RecordEnvironment) -> None:
+def test_without_a_change_the_rules_are_those_of_the_record(made: WhatIfRules, around: RecordEnvironment) -> None:
     found = made.of(around, ())
     assert found.before is found.after
     assert (found.strategies, found.unanswered) == ((), ())
 
 
 def test_strategies_that_would_answer_otherwise_are_told_by_what_differs(
-    made: Supposing, around: RecordEnvironment
+    made: WhatIfRules, around: RecordEnvironment
 ) -> None:
     (cluster,) = made.of(around, [(("strategies", "flow", "min_cluster"), 1)]).strategies
     assert (cluster.name, cluster.settings, cluster.sees) == ("flow", frozenset({"min_cluster"}), False)
@@ -86,17 +86,17 @@ def test_strategies_that_would_answer_otherwise_are_told_by_what_differs(
 
 
 @pytest.mark.parametrize("section", sorted(FIXED))
-def test_what_would_make_another_bot_is_refused(made: Supposing, around: RecordEnvironment, section: str) -> None:
+def test_what_would_make_another_bot_is_refused(made: WhatIfRules, around: RecordEnvironment, section: str) -> None:
     with pytest.raises(OperatorError, match=f"a what-if can't change {section}"):
         made.of(around, [((section,), "live")])
 
 
-def test_settings_that_would_not_load_are_refused(made: Supposing, around: RecordEnvironment) -> None:
+def test_settings_that_would_not_load_are_refused(made: WhatIfRules, around: RecordEnvironment) -> None:
     with pytest.raises(ConfigurationError, match="there is no such setting"):
         made.of(around, [(("limits", "nothing"), 1)])
 
 
-def test_strategies_are_made_once_for_equal_settings(made: Supposing, around: RecordEnvironment) -> None:
+def test_strategies_are_made_once_for_equal_settings(made: WhatIfRules, around: RecordEnvironment) -> None:
     first, second = (made.of(around, [(("strategies", "flow", "min_cluster"), 1)]).strategies[0] for _ in range(2))
     assert first.before is second.before
     assert first.after is second.after

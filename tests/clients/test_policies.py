@@ -20,7 +20,7 @@ from tradebot.lab.performance.statistics import probabilistic_sharpe, shape
 from tradebot.lab.selection.multiple_testing import long_variances
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.policies import AGAINST, BLOCK, FLAT, PolicyFigures
-from tradebot.lab.selection.splits import By, SessionCut, paths, rolling, splits
+from tradebot.lab.selection.splits import SessionCut, SplitMethod, paths, rolling, splits
 from tradebot.model.evidence import PolicyResults
 
 HERE = Path(__file__).parent / "indicators"
@@ -72,7 +72,7 @@ def ratios(of: PolicyResults) -> list[float]:
 def test_splits_ratios_and_comparisons_of_the_gate_are_those_of_other_libraries(tmp_path: Path) -> None:
     of = study(4, Study(2.0))
     theirs = judged(of, tmp_path / "given.json")
-    cut = SessionCut(By.CROSS_VALIDATION, RULES.groups, RULES.judged)
+    cut = SessionCut(SplitMethod.CROSS_VALIDATION, RULES.groups, RULES.judged)
     ours = splits(cut, DIVISIBLE, RULES.embargo_sessions)
     assert sorted(theirs["crossed"]["splits"]) == sorted([one.inside.tolist(), one.outside.tolist()] for one in ours)
     assert theirs["crossed"]["paths"] == len(paths(cut))

@@ -16,7 +16,7 @@ from tests.kit.core.evidence import at
 from tests.kit.ledgers import edit
 from tests.kit.rows import DAY, minutes
 from tests.kit.values import SHIPPED
-from tradebot.adapters.ledger.integrity import Custody
+from tradebot.adapters.ledger.integrity import IntegrityCache
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.recovery import backups, quarantine
@@ -103,7 +103,7 @@ def test_backup_that_finds_damage_halts_despite_a_note_of_soundness(app: App, fo
     app.ledger.file.check()
     edit(folder.path / "ledger.db", "UPDATE fills SET body = '{}'")
     # What flips on the disk itself changes neither times nor versions, so the note still says what it said.
-    note = Custody(folder.path)
+    note = IntegrityCache(folder.path)
     note.begin(note.look(), 0)
     note.keep(patient=True)
     with closing(SqliteLedger.open(folder.path, read_only=True)) as books:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from commands.shared.verb_options import open_bot
-from commands.tail import Tails
+from commands.tail import TailedFiles
 from tests.kit.bot.folder import Bot, second_session
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text.canonical import parse_time
@@ -65,16 +65,16 @@ def test_serve_writes_after_something_was_recorded_and_never_fails_by_it(
     traded: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_bot(str(traded.folder), None) as app:
-        tails = Tails(app)
+        tails = TailedFiles(app)
         shutil.rmtree(traded.folder / "tail", ignore_errors=True)
         (traded.folder / "tail").write_text("in the way")
         tails.tick()
         (traded.folder / "tail").unlink()
         with monkeypatch.context() as locked:
-            locked.setattr(Tails, "_trades", lambda self, since: (_ for _ in ()).throw(TradebotError("locked")))
+            locked.setattr(TailedFiles, "_trades", lambda self, since: (_ for _ in ()).throw(TradebotError("locked")))
             tails.tick()
         tails.tick()
         assert lines(traded, "performance")
-        monkeypatch.setattr(Tails, "write", lambda self: pytest.fail("nothing is new"))
+        monkeypatch.setattr(TailedFiles, "write", lambda self: pytest.fail("nothing is new"))
         tails.tick()
         tails.tick()

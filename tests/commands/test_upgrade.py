@@ -16,7 +16,7 @@ from tests.kit.bot.folder import Bot, made, second_session
 from tests.kit.fakes.machine import another_process
 from tests.kit.ledgers import KEPT, LATER
 from tradebot.adapters.facts import schema as facts
-from tradebot.adapters.ledger.migration import Form
+from tradebot.adapters.ledger.migration import LedgerVersion
 from tradebot.adapters.ledger.schema import FORM, open_database
 from tradebot.adapters.state import state_locks
 from tradebot.app.loading import Options
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         yield path
 
 
-def upgraded(folder: Path, form: Form = LATER, *, check: bool = False) -> upgrade.Upgraded:
+def upgraded(folder: Path, form: LedgerVersion = LATER, *, check: bool = False) -> upgrade.Upgraded:
     """Run the verb of a version with this form."""
     report = upgrade.run(Options(str(folder)), {}, check=check, form=form)
     assert report.exit_code is (ExitCode.FINDINGS if report.data.state is HealthState.FAILED else ExitCode.DONE)

@@ -38,7 +38,7 @@ from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Reply
 from tradebot.model.struct_tools import replace
-from tradebot.venues.door import Access, Door
+from tradebot.venues.door import Access, VenueDriver
 from tradebot.venues.ibkr.link import LinkTimeouts
 
 # The roads to a venue: how requests of this process reach its exchange, and how they and their answers are watched.
@@ -210,7 +210,7 @@ class PlayedVenue(NamedTuple):
     of requests that reads make, and requests go over its `road`.
     """
 
-    door: Callable[[], Door]
+    door: Callable[[], VenueDriver]
     market: MarketSpec
     keys: tuple[str, ...]
     site: Path | None = None

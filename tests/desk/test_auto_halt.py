@@ -22,7 +22,7 @@ from tradebot.desk.auto_halt import (
 from tradebot.desk.snapshot import take_desk
 from tradebot.errors import OperatorError
 from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
-from tradebot.model.account import Account, BrokerView, Worth
+from tradebot.model.account import Account, AccountValue, BrokerView
 from tradebot.model.event import Severity
 from tradebot.model.intent import ID_CONFLICT
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
@@ -343,7 +343,7 @@ def seen(*readings: Reading, ledger: MemoryLedger | None = None) -> MemoryLedger
         ledger = MemoryLedger(ACCOUNT)
         ledger.open_books(CASH, NOW)
     for equity, total in readings:
-        remember(ledger, ledger.standing(), Decimal(equity), Worth(Decimal(total), Decimal(0)))
+        remember(ledger, ledger.standing(), Decimal(equity), AccountValue(Decimal(total), Decimal(0)))
     return ledger
 
 

@@ -26,7 +26,7 @@ from tradebot.model.decision import Gate
 from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowAlert, FlowWindow, Intake
 from tradebot.model.instrument import Right
-from tradebot.model.position import Key, Marks, Outlook
+from tradebot.model.position import ExitInputs, Key, Marks
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, Scored
 from tradebot.model.struct_tools import replace
@@ -36,7 +36,7 @@ from tradebot.signals.subjects.calendars import EVENT_READS
 from tradebot.signals.subjects.market import REGIME_READS
 from tradebot.signals.subjects.open_interest import OiChange
 
-EVERYTHING = frozenset(Outlook.__struct_fields__)
+EVERYTHING = frozenset(ExitInputs.__struct_fields__)
 WINDOW = FlowWindow(timedelta(minutes=30), {"min_premium": 50_000, "max_dte": 45}, 0.5, 5)
 YESTERDAY = DAY - timedelta(days=3)
 """The trading day before a Monday."""
@@ -65,7 +65,7 @@ def holding_since(side: Side = Side.BUY, since: datetime = NOW) -> Scene:
     return scene
 
 
-def looks(scene: Scene, rule: PriceRule | None = None) -> Outlook:
+def looks(scene: Scene, rule: PriceRule | None = None) -> ExitInputs:
     """Return what a pass of exits knows about AAPL, if one rule of flow's list reads everything."""
     world = reading(scene, rule or Looking())
     (held,) = exit_inputs.watch_positions(world, take_desk(world, for_entries=False, watching=True)).values()
@@ -103,7 +103,7 @@ def usual(scene: Scene, premium: int = 3_000_000, sessions: int = 5) -> None:
 
 def test_an_outlook_is_empty_when_nothing_is_stored() -> None:
     scene = holding_since()
-    assert looks(scene) == Outlook(movement=Decimal("0.0002"))
+    assert looks(scene) == ExitInputs(movement=Decimal("0.0002"))
     world = replace(reading(scene, Looking()), rules=replace(scene.world().rules, own_exits={"flow": (Looking(),)}))
     (held,) = exit_inputs.watch_positions(world, take_desk(world, for_entries=False, watching=True)).values()
     assert held.outlook.flow is None, "without the flow strategy nobody says which alerts count"

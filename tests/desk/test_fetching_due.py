@@ -8,7 +8,7 @@ import pytest
 from tests.kit.core.scene import NAMES, Scene
 from tests.kit.values import DAY, NOW, SESSION
 from tradebot.app.null_ports import NoFlow
-from tradebot.desk.fetching import Agenda, agenda, everything
+from tradebot.desk.fetching import FetchAgenda, agenda, everything
 from tradebot.model.fact_kind import AnyKind, Phase
 from tradebot.model.flow import Allowance, Intake
 from tradebot.model.struct_tools import replace
@@ -27,7 +27,7 @@ class FetchingDay:
         rules = replace(self.scene.world().rules, poll_s={}, fetch_times=TIMES, allowance=allowance)
         self.world: World = replace(self.scene.world(), rules=rules, needed_facts=dict.fromkeys(kinds, tuple(names)))
 
-    def asked(self, now: datetime) -> Agenda:
+    def asked(self, now: datetime) -> FetchAgenda:
         requests = [
             (kind, name) for kind, names in self.world.needed_facts.items()
             for name in ((None,) if kind.market_wide else names)
@@ -39,7 +39,7 @@ class FetchingDay:
             self.scene.facts.store(Intake(kind.name, name, at, 0, (), 0, 0, ()))
 
 
-def names(found: Agenda) -> list[tuple[str, str | None]]:
+def names(found: FetchAgenda) -> list[tuple[str, str | None]]:
     return [(kind.name, symbol) for kind, symbol in found.due]
 
 
@@ -87,7 +87,7 @@ def test_a_kind_that_the_plan_leaves_out_is_named_and_not_asked() -> None:
 def test_a_bot_of_which_no_strategy_reads_facts_plans_no_calls_and_asks_no_source() -> None:
     day = FetchingDay(allowance=Allowance(120, 15_000))
     day.world = replace(day.world, flow=NoFlow())
-    assert day.asked(SLOT) == Agenda((), 0, 0, ())
+    assert day.asked(SLOT) == FetchAgenda((), 0, 0, ())
 
 
 def test_calls_that_another_program_made_are_missing_for_the_rest_of_the_day() -> None:

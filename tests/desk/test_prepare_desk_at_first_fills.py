@@ -7,12 +7,12 @@ import pytest
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import quote
 from tradebot.model.candidate import Side
-from tradebot.model.position import Kept
+from tradebot.model.position import EntryTerms
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
 
 
-def kept(scene: Scene) -> Kept:
+def kept(scene: Scene) -> EntryTerms:
     ledger = scene.world().ledger
     (position,) = ledger.totals().own_positions()
     return ledger.kept([position.key])[position.key]

@@ -23,7 +23,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.desk import Desk
 from tradebot.model.limits import Protection
-from tradebot.model.position import Kept
+from tradebot.model.position import EntryTerms
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
@@ -312,7 +312,7 @@ def test_a_true_move_closes_in_its_pass_after_one_more_request_whatever_the_seco
     lied = price * (second or 1)
     scene.venue.second_prices = {"AAPL": replace(true, bid=lied, ask=lied)}
     (position,) = scene.ledger.totals().positions.values()
-    held = WatchedPosition(position, best_price(position, true, None), Kept(original_quantity=D(10)))
+    held = WatchedPosition(position, best_price(position, true, None), EntryTerms(original_quantity=D(10)))
     exits(scene, 32, rules)
     assert closes(scene) == (1 if evaluate(held, true, scene.venue.now, rules, TradingState.ACTIVE).passed else 0)
     assert len(scene.venue.asked_again) <= 1

@@ -17,7 +17,7 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Book
 from tradebot.model.event import EventKind
 from tradebot.model.limits import Protection
-from tradebot.model.margin import Margin, MarginSeen, Reach
+from tradebot.model.margin import Margin, MarginSeen, PositionReach
 from tradebot.model.order import OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
@@ -83,11 +83,12 @@ def test_the_book_has_what_is_held_and_what_orders_may_make_of_it() -> None:
     limit = intent.limit_price
     assert limit is not None
     assert margin.held == {
-        ("AAPL", Side.BUY): Reach(D(100), 100 * MIDDLE), ("MSFT", Side.SELL): Reach(D(2000), 2000 * MIDDLE)
-    }  # fmt: skip
+        ("AAPL", Side.BUY): PositionReach(D(100), 100 * MIDDLE),
+        ("MSFT", Side.SELL): PositionReach(D(2000), 2000 * MIDDLE),
+    }
     assert margin.reaches == {
         **margin.held,
-        ("AAPL", Side.BUY): Reach(intent.quantity, 100 * MIDDLE + left * limit, left * (limit - MIDDLE)),
+        ("AAPL", Side.BUY): PositionReach(intent.quantity, 100 * MIDDLE + left * limit, left * (limit - MIDDLE)),
     }
     assert book.exposure == {"AAPL": 100 * MIDDLE + left * limit, "MSFT": 2000 * MIDDLE}
     account = scene.venue.account()
@@ -114,9 +115,9 @@ def test_an_order_without_an_answer_and_a_fill_without_a_row_count_too() -> None
     limit = lost.limit_price
     assert limit is not None
     usd = lost.quantity * limit
-    assert reaches["AAPL", Side.BUY] == Reach(lost.quantity, usd, lost.quantity * (limit - MIDDLE))
+    assert reaches["AAPL", Side.BUY] == PositionReach(lost.quantity, usd, lost.quantity * (limit - MIDDLE))
     # It has filled, so it loses nothing more against the mark.
-    assert reaches["MSFT", Side.BUY] == Reach(filled.quantity, filled.quantity * D("100.20"))
+    assert reaches["MSFT", Side.BUY] == PositionReach(filled.quantity, filled.quantity * D("100.20"))
 
 
 def test_a_venues_own_price_is_the_mark() -> None:

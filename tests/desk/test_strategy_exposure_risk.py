@@ -16,7 +16,7 @@ from tradebot.gates.portfolio_limits import stop_loss
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Book
 from tradebot.model.limits import OwnRules
-from tradebot.model.position import Kept
+from tradebot.model.position import EntryTerms
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
 from tradebot.ports.world import Rules
@@ -54,19 +54,19 @@ NO_STOP = parse([{"time_exit": {"after_s": 14400}}])
 @pytest.mark.parametrize(
     ("exits", "kept", "risk"),
     [
-        (None, Kept(), "20"),
-        (None, Kept(stop_loss_fraction=D("0.01")), "10"),
-        (None, Kept(stop_loss_fraction=D("0.05")), "20"),
-        (NO_STOP, Kept(stop_loss_fraction=D("0.05")), "50"),
-        (NO_STOP, Kept(), None),
+        (None, EntryTerms(), "20"),
+        (None, EntryTerms(stop_loss_fraction=D("0.01")), "10"),
+        (None, EntryTerms(stop_loss_fraction=D("0.05")), "20"),
+        (NO_STOP, EntryTerms(stop_loss_fraction=D("0.05")), "50"),
+        (NO_STOP, EntryTerms(), None),
         # The trailing stop of 1.2 percent acts from a gain of one percent on.
-        (None, Kept(best=D("1.01")), "2.12"),
-        (None, Kept(best=D("1.02")), "0"),
+        (None, EntryTerms(best=D("1.01")), "2.12"),
+        (None, EntryTerms(best=D("1.02")), "0"),
     ],
 )
 @pytest.mark.parametrize("side", Side)
 def test_a_position_loses_from_its_entry_to_its_tightest_stop(
-    exits: Exits | None, kept: Kept, risk: str | None, side: Side
+    exits: Exits | None, kept: EntryTerms, risk: str | None, side: Side
 ) -> None:
     best = kept.best and D(100) * (1 + side.sign * (kept.best - 1))
     known = books(fill(1, "AAPL", side, "10", "100"))

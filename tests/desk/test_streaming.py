@@ -14,7 +14,7 @@ from tests.kit.values import DAY, NOW, SESSION
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.wire.http import decode
-from tradebot.desk.streaming import AGAIN, FULL_PAGE, MOST_SYMBOLS, Follower, Following, Refilled, refill
+from tradebot.desk.streaming import AGAIN, FULL_PAGE, MOST_SYMBOLS, Follower, FollowerInputs, Refilled, refill
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import FlowAlert, FlowPage, Intake, Quota, StreamRows
@@ -164,7 +164,7 @@ class StreamScene:
 
     def new_follower(self) -> Follower:
         facts, events, check_s = self.facts, self.events, self.check_s
-        return Follower(Following(self.wire, self.rest, facts, events, NAMES, check_s, self.alone, self.keep))
+        return Follower(FollowerInputs(self.wire, self.rest, facts, events, NAMES, check_s, self.alone, self.keep))
 
     def keep(self, page: FlowPage, session: date, at: datetime) -> None:
         self.kept.append((page, session, at))

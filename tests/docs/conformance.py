@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from exchange.tests.kit.openapi import DATA_DIFFERENCES, TRADING_DIFFERENCES, Api, Operation, data_api, trading_api
 from papervenue.faces import unsupported_paths as left_out
-from papervenue.faces.unsupported_paths import LeftOut
+from papervenue.faces.unsupported_paths import UnsupportedPath
 from tests.docs.tables import INTERNALS, GeneratedTable, cells_of, table_row
 
 PAGE = INTERNALS / "CONFORMANCE.md"
@@ -25,7 +25,7 @@ class Surface(NamedTuple):
 
     head: str
     api: Api
-    left_out: Sequence[LeftOut]
+    left_out: Sequence[UnsupportedPath]
 
 
 def surfaces() -> tuple[Surface, Surface]:
@@ -46,7 +46,7 @@ def key_of(operation: Operation) -> str:
     return f"{operation.method.upper()} {PARAMETER.sub('{}', operation.path)}"
 
 
-def left_out_keys(rows: Iterable[LeftOut]) -> set[str]:
+def left_out_keys(rows: Iterable[UnsupportedPath]) -> set[str]:
     return {f"{method} {PARAMETER.sub('{}', row.path)}" for row in rows for method in row.methods}
 
 

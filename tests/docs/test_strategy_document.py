@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.kit.values import NOW
 from tradebot.adapters.plugins.process import require_valid
-from tradebot.adapters.plugins.protocol import Declared
+from tradebot.adapters.plugins.protocol import PluginDeclaration
 from tradebot.app.settings import load
 from tradebot.desk.want_validation import validate_wants
 from tradebot.legacy.strategy import ROWS, THRESHOLD, LegacyInputs, score
@@ -50,7 +50,7 @@ def test_the_strategy_with_features_answers_what_it_sees() -> None:
     made: dict[str, Any] = {}
     exec(block, made)  # noqa: S102 - the page's own example
     strategy = made["Reverting"]({"contracts": 2})
-    require_valid(Declared.of(strategy.needs, strategy.times))
+    require_valid(PluginDeclaration.of(strategy.needs, strategy.times))
     low = {"rsi_14": -0.5, "from_vwap": -1.5, "spread": 2.0}
     without = {name: low[name] for name in ("rsi_14", "from_vwap")}
     for values, wanted in ((low, 2), ({**low, "rsi_14": -0.4}, 0), ({**low, "spread": 3.0}, 0), (without, 0)):

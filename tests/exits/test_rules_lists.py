@@ -29,7 +29,7 @@ from tradebot.exits.rules import (
     worst_stop,
 )
 from tradebot.model.decision import Decision, Verdict
-from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.position import EntryTerms, Lot, Position
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
@@ -165,10 +165,10 @@ def test_of_two_stops_the_nearer_one_is_in_force_and_it_is_where_the_two_togethe
     own: Decimal, listed: Decimal
 ) -> None:
     rules = (StopLoss(fraction=listed), ProfitTarget(fraction=listed))
-    watching = effective_rules(rules, Kept(None, own, own))
+    watching = effective_rules(rules, EntryTerms(None, own, own))
     nearer = min(own, listed)
     assert sorted(type(rule).__name__ for rule in watching) == ["ProfitTarget", "StopLoss"]
-    assert (worst_stop(watching), effective_rules(rules, Kept(D(100)))) == (nearer, rules)
+    assert (worst_stop(watching), effective_rules(rules, EntryTerms(D(100)))) == (nearer, rules)
     for quantity in (10, -10):
         for stop in (rule.level(held(quantity)) for rule in watching):
             side = held(quantity).direction * (1 if stop.ahead else -1)
@@ -176,7 +176,7 @@ def test_of_two_stops_the_nearer_one_is_in_force_and_it_is_where_the_two_togethe
 
 
 def test_a_position_that_was_opened_with_a_stop_has_it_also_where_its_strategy_has_no_list() -> None:
-    watching = effective_rules((), Kept(None, D("0.01"), None))
+    watching = effective_rules((), EntryTerms(None, D("0.01"), None))
     assert decided(held(), D("99.01"), watching).reason is Reason.HOLD
     assert decided(held(), D("99"), watching).reason is Reason.STOP_LOSS
 
@@ -205,7 +205,7 @@ SIDES = st.sampled_from(["10", "-10"])
 
 
 def at_best(quantity: str, best: Decimal) -> WatchedPosition:
-    return replace(held(int(quantity), best), kept=Kept(original_quantity=D(10), instrument=instrument()))
+    return replace(held(int(quantity), best), kept=EntryTerms(original_quantity=D(10), instrument=instrument()))
 
 
 @given(PRICES, SIDES, st.lists(st.sampled_from(STOPS), unique=True).map(tuple))

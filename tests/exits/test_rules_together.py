@@ -12,7 +12,7 @@ from tradebot.exits.exit_reasons import compose
 from tradebot.exits.exit_rule import ExitMoment, ExitRule, Measure, RuleInput, WatchedPosition
 from tradebot.exits.rules import ExitCall, Exits, judge, kinds, parse
 from tradebot.model.decision import Decision, Verdict
-from tradebot.model.position import Kept, Lot, Outlook, Position
+from tradebot.model.position import EntryTerms, ExitInputs, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
@@ -57,7 +57,7 @@ PLAIN = tuple(rule for rule in EVERY if rule.reason is not Reason.TRAILING_STOP)
 
 fractions = st.decimals("-0.15", "0.15", places=3)
 outlooks = st.builds(
-    Outlook,
+    ExitInputs,
     scores=st.lists(st.sampled_from([-0.4, 0.0, 0.2, 0.35, 0.5]), max_size=4).map(tuple),
     noise=st.sampled_from([None, 0.05, 0.2]),
     flow=st.sampled_from([None, -0.5, -0.1, 0.4]),
@@ -75,7 +75,7 @@ def longs(draw: st.DrawFn) -> WatchedPosition:
     """Return a long position bought at 100, some of it perhaps closed already."""
     opened = ago(draw(st.sampled_from([60, 1_200, 10_000, 300_000, 1_000_000])))
     position = Position("flow", "AAPL", (Lot(D(draw(st.integers(1, 10))), D(100), opened),), D(0), opened)
-    kept = Kept(
+    kept = EntryTerms(
         entry_score=draw(st.sampled_from([None, 0.5])),
         original_quantity=draw(st.sampled_from([None, D(10)])),
         stop_loss_fraction=draw(st.sampled_from([None, D("0.02")])),
@@ -158,14 +158,14 @@ def test_at_an_unproven_ratio_no_more_is_closed_than_either_way(
 FULL = WatchedPosition(
     Position("flow", "AAPL", (Lot(D(10), D(100), ago(100_000)),), D(0), ago(100_000)),
     D(101),
-    Kept(
+    EntryTerms(
         entry_score=0.5,
         original_quantity=D(10),
         instrument=instrument(),
         stop_loss_fraction=D("0.02"),
         atr_fraction=D("0.015"),
     ),
-    Outlook((0.5,), 0.1, 0.2, D("0.9"), "mixed", NOW + timedelta(days=3), D(0), D("0.01"), D("0.3")),
+    ExitInputs((0.5,), 0.1, 0.2, D("0.9"), "mixed", NOW + timedelta(days=3), D(0), D("0.01"), D("0.3")),
 )
 THEN = ExitMoment(NOW, D(100), SESSION)
 WITHOUT = {
@@ -195,7 +195,7 @@ def test_a_rule_can_tell_exactly_if_it_has_what_it_says_it_needs(rule: ExitRule)
     answers = {what: rule.judge(*given) for what, given in WITHOUT.items()}
     assert {what for what, answer in answers.items() if answer == what} == set(rule.needs)
     assert all(isinstance(answer, Measure) for what, answer in answers.items() if what not in rule.needs)
-    assert rule.reads <= set(Outlook.__struct_fields__)
+    assert rule.reads <= set(ExitInputs.__struct_fields__)
 
 
 def test_every_input_is_needed_by_a_rule() -> None:
@@ -208,7 +208,7 @@ def listed(*names: str) -> Exits:
 
 
 def test_what_is_missing_besides_a_price_shows_beside_hold_and_as_unknown_only_if_no_rule_could_tell() -> None:
-    blind = replace(FULL, outlook=Outlook())
+    blind = replace(FULL, outlook=ExitInputs())
     call = at(blind, D(100), listed("stop_loss", "flow_reversal", "momentum"))
     assert (call.decision.verdict, call.decision.reason) == (Verdict.FAIL, Reason.HOLD)
     assert [(d.reason, d.observed, d.limit) for d in call.unknown] == [

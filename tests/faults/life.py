@@ -40,7 +40,7 @@ from tradebot.ports.world import Rules
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import trades
 from tradebot.views.trades.pieces import breakdown
-from tradebot.views.trades.pnl import Cut, pnl
+from tradebot.views.trades.pnl import ProfitGrouping, pnl
 
 # The judge of lives: what the exchange's log and account say of an account, after each pass of its bot.
 
@@ -176,7 +176,7 @@ def _divided(past: History, marks: Mapping[str, Decimal], change: Decimal) -> It
         return
     end = SessionEnd(VENUE_DAY.date_of(max(times)), None, None, marks, None)
     known = breakdown(replace(past, ends=(end,)))
-    for by in Cut:
+    for by in ProfitGrouping:
         found = pnl(known, by)
         rows = sum((row.total_usd for row in found.rows), Decimal(0))
         if rows != found.total.total_usd or abs(rows + found.transfers_usd - change) >= CENT:

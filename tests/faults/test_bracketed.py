@@ -9,7 +9,7 @@ from commands.reconcile import run as reconcile
 from exchange.tests.kit.cable import lay_cable
 from papervenue.faces.tws import faults
 from papervenue.faces.tws.wire import TwsMessage
-from papervenue.faults.armed_rules import Firing
+from papervenue.faults.armed_rules import RuleFiring
 from tests.faults import bracketed
 from tests.faults.bracketed import CONTROLS, PASSES, PIT_LIES, Kill, caught, killed_at_each, troubled, verb_of
 from tests.faults.failpoints import AT_IBKR
@@ -105,7 +105,7 @@ def test_a_stop_that_is_listed_without_its_entry_is_told_as_ours(
     assert listed(day) == []
 
 
-def without_ids(message: TwsMessage, firing: Firing) -> Iterator[TwsMessage]:
+def without_ids(message: TwsMessage, firing: RuleFiring) -> Iterator[TwsMessage]:
     """Leave the permId out of rows of entries, in place of the rows."""
     fields = dict(message.fields)
     ours = str(fields.get("orderRef", "")).startswith(ID_PREFIX)

@@ -46,7 +46,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, OwnOrder, Stake
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.limits import ExitRules, OwnRules, Protection
-from tradebot.model.position import Kept, Position
+from tradebot.model.position import EntryTerms, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.resting_orders import Resting
 from tradebot.model.struct_tools import replace
@@ -63,9 +63,9 @@ def rules(exits: ExitRules = EXITS, own: dict[str, OwnRules] = OWN) -> Rules:
     return Rules(Mode.SANDBOX, (), SECTORS, LIMITS, HALTS, exits, {}, own)
 
 
-def seen(held: Position, price: str = "101", kept: Kept | None = None, **changes: object) -> Desk:
+def seen(held: Position, price: str = "101", kept: EntryTerms | None = None, **changes: object) -> Desk:
     """Return a desk with one position, opened at 100 for a score of 0.5, and its price now."""
-    known = kept or Kept(entry_score=0.5, cluster="wide_up")
+    known = kept or EntryTerms(entry_score=0.5, cluster="wide_up")
     usual = desk(
         positions=(held,),
         net={held.symbol: held.quantity},
@@ -87,7 +87,7 @@ def test_a_position_is_worth_its_entry_score_and_its_profit_in_multiples_of_its_
     r = D("0.01") / STOP
     assert bid.value == PositionValue(D("0.5"), D("0.05") * r, D("0.02"), r)
     assert (bid.bound, bid.cluster, bid.usd, bid.margin_usd) == (None, "wide_up", D(1010), D(1010))
-    own = bid_of(seen(position("AAPL", long=long), price, Kept(entry_score=-0.5, stop_loss_fraction=D("0.01"))))
+    own = bid_of(seen(position("AAPL", long=long), price, EntryTerms(entry_score=-0.5, stop_loss_fraction=D("0.01"))))
     assert own.value is not None
     assert (own.value.r, own.value.total) == (D(1), D("0.53"))
 
@@ -103,12 +103,14 @@ OLD = position("AAPL")
         (seen(OLD), exit_rules(protection=Protection.VENUE), Reason.STOP_NOT_LIVE, True),
         (seen(OLD, quotes={}), EXITS, Reason.QUOTE_MISSING, False),
         (seen(OLD, quotes={"AAPL": quote(at=ago(121))}), EXITS, Reason.QUOTE_STALE, False),
-        (seen(OLD, kept=Kept()), EXITS, Reason.SCORE_UNKNOWN, False),
+        (seen(OLD, kept=EntryTerms()), EXITS, Reason.SCORE_UNKNOWN, False),
         (seen(OLD, net={}), EXITS, Reason.POSITION_GONE, True),
         (seen(OLD, book=book(own_orders=(OwnOrder("flow", "AAPL", Side.SELL),))), EXITS, Reason.ORDER_WORKING, True),
         (seen(OLD, position_ratios={"AAPL": D(2)}), EXITS, Reason.SPLIT_UNPROVEN, True),
         (
-            seen(OLD, books=books(kept={OLD.key: Kept(entry_score=0.5)}, intents=(displacing("AAPL", ago(3599)),))),
+            seen(
+                OLD, books=books(kept={OLD.key: EntryTerms(entry_score=0.5)}, intents=(displacing("AAPL", ago(3599)),))
+            ),
             EXITS,
             Reason.DISPLACED_LATELY,
             True,
@@ -169,7 +171,7 @@ def test_an_entry_whose_fill_only_its_order_tells_takes_its_place_too() -> None:
 def working(at: datetime, state: IntentState = IntentState.UNKNOWN) -> Desk:
     """Return a desk on which AAPL was to give way to XOM."""
     record = replace(displacing("AAPL", at), state=state)
-    return seen(OLD, books=books(kept={OLD.key: Kept(entry_score=0.5)}, intents=(record,)))
+    return seen(OLD, books=books(kept={OLD.key: EntryTerms(entry_score=0.5)}, intents=(record,)))
 
 
 def wanted(on: Desk, symbol: str = "XOM") -> Bid:

@@ -17,7 +17,7 @@ from tradebot.model.desk import Desk, OwnOrder, Stake
 from tradebot.model.intent import IntentKey, IntentRecord, IntentState
 from tradebot.model.limits import DisplacementRules
 from tradebot.model.order import OrderType
-from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.position import EntryTerms, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 
@@ -48,7 +48,8 @@ def full(
         price = PRICE * (1 + sign * Decimal(gained.get(each.symbol, "0")))
         quotes[each.symbol] = quote(each.symbol, f"{price:f}", f"{price:f}")
     kept = {
-        (each.strategy, each.symbol, each.opened_at): Kept(entry_score=asked.get(each.symbol, 0.5)) for each in held
+        (each.strategy, each.symbol, each.opened_at): EntryTerms(entry_score=asked.get(each.symbol, 0.5))
+        for each in held
     }
     intents = tuple(displacing(symbol, at) for symbol, at in (given_way or {}).items())
     usual = desk(

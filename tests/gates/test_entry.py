@@ -40,7 +40,7 @@ from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import Reason
 from tradebot.model.record import PositionDifference, SymbolFacts
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Climbed, Permission, ReconcileMark, TradingState, TradingStateRecord
+from tradebot.model.trading import Permission, ReconcileMark, RungReached, TradingState, TradingStateRecord
 from tradebot.venues.alpaca.capabilities import ALPACA
 
 UNASKED = (
@@ -337,17 +337,17 @@ def test_strategy_in_shadow_enters_nowhere_and_the_others_are_not_asked() -> Non
 @pytest.mark.parametrize(
     ("climbed", "verdict", "reason", "observed", "limit"),
     [
-        (Climbed(Decimal(1), "live", "live small"), Verdict.PASS, None, "live", "live small"),
-        (Climbed(Decimal("0.1"), "live small", "live small"), Verdict.PASS, None, "live small", "live small"),
+        (RungReached(Decimal(1), "live", "live small"), Verdict.PASS, None, "live", "live small"),
+        (RungReached(Decimal("0.1"), "live small", "live small"), Verdict.PASS, None, "live small", "live small"),
         (
-            Climbed(Decimal(0), "paper", "live small", Reason.NOT_PROMOTED),
+            RungReached(Decimal(0), "paper", "live small", Reason.NOT_PROMOTED),
             FAIL,
             Reason.NOT_PROMOTED,
             "paper",
             "live small",
         ),
         (
-            Climbed(Decimal(0), "hash b", "hash a", Reason.PROMOTION_LAPSED),
+            RungReached(Decimal(0), "hash b", "hash a", Reason.PROMOTION_LAPSED),
             FAIL,
             Reason.PROMOTION_LAPSED,
             "hash b",
@@ -357,9 +357,9 @@ def test_strategy_in_shadow_enters_nowhere_and_the_others_are_not_asked() -> Non
     ],
 )
 def test_strategy_needs_a_promotion_where_real_money_is_at_stake(
-    climbed: Climbed | None, verdict: Verdict, reason: Reason | None, observed: str, limit: str | None
+    climbed: RungReached | None, verdict: Verdict, reason: Reason | None, observed: str, limit: str | None
 ) -> None:
-    others = {"rotation": Climbed(Decimal(1), "live", "live small")}
+    others = {"rotation": RungReached(Decimal(1), "live", "live small")}
     known = others if climbed is None else {**others, "flow": climbed}
     decisions = decide(on_desk(permission=Permission(climbed=known)))
     assert [one.gate for one in decisions] == [gate for gate in Gate if gate in (*ASKED, Gate.PROMOTION)]

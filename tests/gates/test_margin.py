@@ -29,12 +29,12 @@ from tradebot.gates import margin as margin_of
 from tradebot.gates.ask import Ask
 from tradebot.gates.evaluation import decide
 from tradebot.gates.halts import failing_rules
-from tradebot.model.account import Worth
+from tradebot.model.account import AccountValue
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Entered
 from tradebot.model.limits import OF_MARGIN, HaltRules, Limits
-from tradebot.model.margin import Reach
+from tradebot.model.margin import PositionReach
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 
@@ -66,7 +66,7 @@ def without(**changes: object) -> Book:
 
 UNLISTED = {"MSFT": leveled("MSFT")}
 UNMARKED = {"MSFT": D("100")}
-LOST = margined({"MSFT": "10"}, equity=D("-5"), worth=Worth(D("-5"), D("0")))
+LOST = margined({"MSFT": "10"}, equity=D("-5"), worth=AccountValue(D("-5"), D("0")))
 """What a book is like that has lost more than there was."""
 REFUSALS: list[Row] = [
     (Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX, on(margined({"MSFT": "4000", "JPM": "1000"})),
@@ -108,7 +108,7 @@ REFUSALS: list[Row] = [
     )),
     (Gate.INITIAL_MARGIN, Reason.MARGIN_ABOVE_MAX, dear(margined({"MSFT": "4000", "JPM": "892"})),
      FAIL, D("89020") / D("98900"), D("0.90")),
-    (Gate.INITIAL_MARGIN, Reason.EQUITY_UNEXPLAINED, on(margined(worth=Worth(D("10"), D("0")))),
+    (Gate.INITIAL_MARGIN, Reason.EQUITY_UNEXPLAINED, on(margined(worth=AccountValue(D("10"), D("0")))),
      UNKNOWN, CASH, D("10")),
     (Gate.BUYING_POWER, Reason.BUYING_POWER_SHORT, on(margined(buying_power=D("99"))), FAIL, D("100"), D("99")),
 ]  # fmt: skip
@@ -263,7 +263,7 @@ def test_a_loss_of_all_the_equity_and_more_halts_by_every_rule_that_is_set() -> 
     lost = replace(LOST, peak_equity=D("100000"), day_loss=D("100005"))
     reasons = {decision.reason for decision in failing_rules(desk(book=lost), rules)}
     assert reasons >= {Reason.MARGIN_HALT, Reason.MAINTENANCE_HALT, Reason.DAILY_LOSS_HALT, Reason.EQUITY_FLOOR_HALT}
-    untrue = replace(lost, worth=Worth(D("100000"), D("0")))
+    untrue = replace(lost, worth=AccountValue(D("100000"), D("0")))
     assert failing_rules(desk(book=untrue), rules) == (), "what the books don't explain halts nobody at once"
 
 
@@ -305,4 +305,4 @@ def test_a_strategys_own_book_has_the_accounts_margin() -> None:
     seen = margined({"MSFT": "10"})
     own = seen.own("flow", CASH / 4, {})
     assert (own.margin, own.buying_power) == (seen.margin, seen.buying_power)
-    assert Reach(D("10"), D("1000")) in (own.margin.reaches if own.margin else {}).values()
+    assert PositionReach(D("10"), D("1000")) in (own.margin.reaches if own.margin else {}).values()

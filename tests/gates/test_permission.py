@@ -15,7 +15,7 @@ from tradebot.model.bar import Session
 from tradebot.model.decision import Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Arming, Climbed, Mode, Permission
+from tradebot.model.trading import Arming, Mode, Permission, RungReached
 
 NUMBER = "912345678"
 UNTIL = datetime(2026, 11, 17, 21, tzinfo=UTC)
@@ -32,7 +32,7 @@ SPELLINGS = (None, *YES, *NO, *ODD)
 
 
 def test_promotions_count_for_real_money_alone() -> None:
-    climbed = {"flow": Climbed(Decimal(1), "live", "live small")}
+    climbed = {"flow": RungReached(Decimal(1), "live", "live small")}
     assert permission_of(replace(EVERY, climbed=climbed)).climbed == climbed
     assert permission_of(replace(EVERY, climbed=climbed, mode=Mode.PAPER)).climbed is None
 

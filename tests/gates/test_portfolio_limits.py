@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.kit.values import CASH, HALTS, LIMITS, NOW, ask, book, candidate, margined
 from tradebot.gates import portfolio_limits as limits_of
 from tradebot.gates.evaluation import decide
-from tradebot.model.account import Worth
+from tradebot.model.account import AccountValue
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Book, Entered
@@ -107,7 +107,7 @@ def test_a_monitor_fails_where_the_book_itself_is_beyond_its_limit(usd: int, los
 
 # On margin all of it can be lost.
 @pytest.mark.parametrize(
-    "bare", [book(equity=Decimal(0)), margined(equity=Decimal(0), worth=Worth(Decimal(0), Decimal(0)))]
+    "bare", [book(equity=Decimal(0)), margined(equity=Decimal(0), worth=AccountValue(Decimal(0), Decimal(0)))]
 )
 def test_without_equity_no_monitor_of_shares_knows_anything(bare: Book) -> None:
     answers = limits_of.monitors(replace(bare, exposure={"AAPL": Decimal(1)}), LIMITS, HALTS)
@@ -118,7 +118,10 @@ def test_without_equity_no_monitor_of_shares_knows_anything(bare: Book) -> None:
 
 def stated(equity: int, total: int, at_cost: int = 0) -> Book:
     return book(
-        equity=Decimal(equity), worth=Worth(Decimal(total), Decimal(at_cost)), peak_equity=CASH, day_loss=Decimal(9_000)
+        equity=Decimal(equity),
+        worth=AccountValue(Decimal(total), Decimal(at_cost)),
+        peak_equity=CASH,
+        day_loss=Decimal(9_000),
     )
 
 

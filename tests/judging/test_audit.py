@@ -29,12 +29,12 @@ from tests.kit.values import (
 from tradebot.judging.audit import audit
 from tradebot.judging.evidence import (
     Broker,
-    Leap,
+    ImpossibleChange,
     PassEvidence,
     RowEvidence,
     Trading,
     TradingMoment,
-    Unread,
+    UnreadablePart,
     WatchedEvents,
 )
 from tradebot.judging.judgment import Examination, HealthState, Judgment, judge_evidence, rank_judgments
@@ -50,7 +50,7 @@ from tradebot.model.intent import IntentKey, IntentRecord, IntentState
 from tradebot.model.lifecycle import State as LifeState
 from tradebot.model.limits import OwnRules
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
-from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.position import EntryTerms, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.sentences import span
@@ -216,7 +216,7 @@ CHANGES: dict[str, tuple[dict[str, object], HealthState, str]] = {
         "no orders are sent, including exits",
     ),
     "own positions": (
-        {"broker": broker(leaps=(Leap("flow", "AAPL", LifeState.CLOSED, LifeState.OPEN),))},
+        {"broker": broker(leaps=(ImpossibleChange("flow", "AAPL", LifeState.CLOSED, LifeState.OPEN),))},
         FAILED,
         "impossible by the broker's last fills: AAPL of flow was closed and is open",
     ),
@@ -263,7 +263,7 @@ def test_audit_finds_each_fault_with_its_numbers_and_a_command(name: str) -> Non
     ("changes", "name", "state"),
     [
         ({"rows": RowEvidence(3, 2, 0, 1)}, "money rows", OK),
-        ({"rows": Unread("The chain is broken.", "tradebot recover")}, "money rows", FAILED),
+        ({"rows": UnreadablePart("The chain is broken.", "tradebot recover")}, "money rows", FAILED),
         ({"working": ((order(), intent_record(300)),)}, "working orders", OK),
         ({"working": ((order(OrderStatus.UNKNOWN), None),)}, "working orders", DEGRADED),
         ({"rejected": 2}, "working orders", DEGRADED),
@@ -298,7 +298,7 @@ def test_audit_fails_an_exit_that_could_not_be_sent_with_its_reason() -> None:
 
 def test_position_with_other_shares_than_the_brokers_is_not_judged_by_price() -> None:
     halved = broker(quotes={"AAPL": quote(bid="50", ask="50.1")}, position_ratios={"AAPL": Decimal(2)})
-    item = found(healthy(broker=halved, kept={("flow", "AAPL"): Kept(Decimal(100))}))["exits at quotes"]
+    item = found(healthy(broker=halved, kept={("flow", "AAPL"): EntryTerms(Decimal(100))}))["exits at quotes"]
     assert (item.state, item.found) == (FAILED, "can't be judged: AAPL")
 
 
@@ -322,7 +322,7 @@ def test_offline_audit_skips_what_only_the_broker_knows() -> None:
 
 
 def test_unanswered_broker_fails_what_only_it_knows() -> None:
-    silence = Unread("the keys were refused", "tradebot doctor")
+    silence = UnreadablePart("the keys were refused", "tradebot doctor")
     failed = [item for item in judgments(healthy(broker=silence)) if item.state is FAILED]
     assert {item.found for item in failed} == {"the keys were refused"}
     assert len(failed) == 5
@@ -340,7 +340,7 @@ def test_nothing_is_due_in_a_finished_backtest() -> None:
 
 
 def test_audit_with_unreadable_books_judges_everything_else() -> None:
-    *own, last = audit(at(NOW), Unread("The ledger is damaged.", "tradebot recover"))
+    *own, last = audit(at(NOW), UnreadablePart("The ledger is damaged.", "tradebot recover"))
     assert [each.subject for each in own] == list(TABLE)
     assert (last.state, last.found, last.next) == (FAILED, "The ledger is damaged.", "tradebot recover")
 

@@ -13,7 +13,7 @@ from tests.kit.values import NOW, ago, books, fill
 from tests.model.test_lifecycle import ENTRY, EXIT, order, record
 from tradebot.judging import evidence as seen
 from tradebot.judging.component_health import ModelSeen, ModelsSeen, late_s
-from tradebot.judging.evidence import Leap, leaps
+from tradebot.judging.evidence import ImpossibleChange, leaps
 from tradebot.judging.judgment import HealthState, Judgment, overall, permission
 from tradebot.judging.pass_health import TABLE, judge, judge_passes
 from tradebot.model.books import Books
@@ -47,15 +47,17 @@ def entering(*fills: OwnedFill) -> Books:
     [
         (books(), (), None),
         (books(BOUGHT), (SOLD,), None),
-        (books(BOUGHT, SOLD), (ANOTHER,), Leap(*KEY, Stage.CLOSED, Stage.OPEN)),
-        (books(), (BOUGHT,), Leap(*KEY, Stage.CLOSED, Stage.OPEN)),
+        (books(BOUGHT, SOLD), (ANOTHER,), ImpossibleChange(*KEY, Stage.CLOSED, Stage.OPEN)),
+        (books(), (BOUGHT,), ImpossibleChange(*KEY, Stage.CLOSED, Stage.OPEN)),
         (entering(), (BOUGHT,), None),
         (entering(BOUGHT, SOLD), (fill(3),), None),
         (entering(), (BOUGHT, SOLD), None),
         (books(), (replace(BOUGHT, strategy=FOREIGN),), None),
     ],
 )
-def test_unexplained_fill_is_a_leap(before: Books, pending: tuple[OwnedFill, ...], leap: Leap | None) -> None:
+def test_unexplained_fill_is_a_leap(
+    before: Books, pending: tuple[OwnedFill, ...], leap: ImpossibleChange | None
+) -> None:
     assert next(leaps(before, pending), None) == leap
 
 
@@ -188,7 +190,7 @@ def test_part_without_evidence_is_unknown_alone(part: str) -> None:
 
 @pytest.mark.parametrize("part", TABLE)
 def test_unreadable_part_is_not_ok_and_says_why(part: str) -> None:
-    unread = seen.Unread("the disk can't be read", "tradebot doctor")
+    unread = seen.UnreadablePart("the disk can't be read", "tradebot doctor")
     found = {judgment.subject: judgment for judgment in judge_passes(at(NOW, **{part: unread}))}
     expected = FAILED if TABLE[part].store else UNKNOWN
     assert {name: judgment.state for name, judgment in found.items()} == ALL_OK | {part: expected}
@@ -307,7 +309,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("clock", past(cycles=[cycle(at=ago(-360))]), FAILED, "dated 360 s after this machine's time"),
     ("clock", past(cycles=[cycle(why=Reason.CUT_SHORT)]), UNKNOWN, "nothing to look at"),
     ("replay", seen.Replays(30, NOW, 28, 2), DEGRADED, "28 of 30 passes kept; of the last 2 there is no record"),
-    ("parity", seen.Parities(3, NOW.date(), "words", 2), DEGRADED, f"2 differences of {NOW.date()} unexplained"),
+    ("parity", seen.ParityEvidence(3, NOW.date(), "words", 2), DEGRADED, f"2 differences of {NOW.date()} unexplained"),
     ("models", ModelsSeen((made_ago(45),)), OK, "1 model as signed, the oldest made 45 days ago"),
     ("models", ModelsSeen((made_ago(1), made_ago(46))), DEGRADED, "was made 46 days ago, and may be 45 old"),
     ("models", ModelsSeen((replace(made_ago(1), refused="MODEL_CHANGED (x)"),)), DEGRADED, "MODEL_CHANGED (x)"),

@@ -18,13 +18,13 @@ from tests.kit.rows import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_in
 from tests.kit.values import best_price, listing
 from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger.account_history import LAST, Checkpoint, FillTotals
-from tradebot.adapters.ledger.journal import Head, records
+from tradebot.adapters.ledger.journal import ChainHead, records
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.migration import Form, MigrationStep
+from tradebot.adapters.ledger.migration import LedgerVersion, MigrationStep
 from tradebot.adapters.ledger.schema import FORM
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.state.state_folder import StateFolder
-from tradebot.model.account import Booking, Entry, EquityPeak, Restated
+from tradebot.model.account import Booking, Entry, EquityPeak, RestatedPosition
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import ListingRecord
@@ -40,7 +40,7 @@ from tradebot.ports.stores import Ledger
 # The end of a journal whose whole chain holds.
 
 
-def verify(path: Path) -> Head:
+def verify(path: Path) -> ChainHead:
     """Check every record of the chain and return the last place; OperatorError names the first that does not fit."""
     return [record.head for record in records(path)][-1]
 
@@ -148,7 +148,7 @@ def activities(draw: st.DrawFn) -> Act:
         (Entry(about, "NC", Decimal(0), "NC AAPL"),),
         moved,
         (("AAPL", Decimal(number)),),
-        (Restated(strategy, "AAPL", at, "MSFT", Decimal(2), Decimal(1)),),
+        (RestatedPosition(strategy, "AAPL", at, "MSFT", Decimal(2), Decimal(1)),),
     )
     booking, written_at = draw(st.sampled_from([dividend, rename])), draw(times)
     return lambda ledger: ledger.book(booking, written_at)
@@ -272,7 +272,7 @@ def add_colors(database: sqlite3.Connection) -> None:
     database.execute("INSERT INTO colors (account, color) SELECT account, 'green' FROM book")
 
 
-LATER = Form(
+LATER = LedgerVersion(
     FORM.version + 1,
     (*FORM.tables, COLORS),
     {**FORM.steps, FORM.version: MigrationStep(FORM.tables, add_colors, "colors")},
@@ -398,5 +398,5 @@ def activity(number: int, at: datetime) -> Booking:
         (Entry(f"2026::{number}", "SPLIT", Decimal("1.25"), "SPLIT"),),
         (make_fill(f"activity:2026::{number}:0", at),),
         ((f"S{number}", Decimal(number + 1)),),
-        (Restated("flow", f"S{number}", NOW, f"S{number}", Decimal(2)),),
+        (RestatedPosition("flow", f"S{number}", NOW, f"S{number}", Decimal(2)),),
     )

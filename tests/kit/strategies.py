@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tradebot.model.bar import Quote
 from tradebot.model.costs import CostModel
-from tradebot.model.position import Kept, Lot, Position, RoundTrip
+from tradebot.model.position import EntryTerms, Lot, Position, RoundTrip
 from tradebot.model.series import PriceKind, Series
 from tradebot.model.view import StrategyView
 
@@ -100,7 +100,7 @@ def view(
     tick: Decimal = Decimal("0.01"),
     funding: Decimal = Decimal(0),
     lots: Mapping[str, Position] | None = None,
-    kept: Mapping[str, Kept] | None = None,
+    kept: Mapping[str, EntryTerms] | None = None,
     trades: Mapping[str, Sequence[RoundTrip]] | None = None,
 ) -> StrategyView:
     """Return what a strategy sees of one coin per seed; `funding` is a share of the mark that longs pay an hour."""

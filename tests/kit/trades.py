@@ -15,7 +15,7 @@ from tests.kit.values import ACCOUNT, VENUE_DAY, cash_movement, fill
 from tradebot.auditing.outcomes import HORIZONS, HypotheticalEntry, Returns, SessionReturns, StrategyOutcomes, Tally
 from tradebot.lab.learn.values import TradeOutcome, outcomes_of
 from tradebot.lab.performance.curve import BenchmarkPrices
-from tradebot.lab.performance.report import AccountReport, PerformanceReport, RefusalsWorth
+from tradebot.lab.performance.report import AccountReport, PerformanceReport, RefusedTradesProfit
 from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.lab.selection.multiple_testing import Range
 from tradebot.lab.selection.verdict import PlayedTrial, SearchQuestion
@@ -372,7 +372,9 @@ def known(count: int) -> Evidence:
 
 # Reports of made-up accounts.
 
-REFUSALS = (RefusalsWorth("flow", 41, 18, -123.4, -289.1, 42.2, 1000, "What was refused would have lost 123.40 USD."),)
+REFUSALS = (
+    RefusedTradesProfit("flow", 41, 18, -123.4, -289.1, 42.2, 1000, "What was refused would have lost 123.40 USD."),
+)
 
 
 @cache

@@ -17,7 +17,7 @@ from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.sizing import Size, entry_size
 from tradebot.model.account import Account, CashMovement
 from tradebot.model.bar import Quote, Session, VenueClock
-from tradebot.model.books import Books, Standing
+from tradebot.model.books import AccountState, Books
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Book, Desk
 from tradebot.model.fact_kind import AnyKind
@@ -25,9 +25,9 @@ from tradebot.model.flow import FlowAlert
 from tradebot.model.instrument import Instrument, Listing, MarginLevel, Right
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.limits import ExitRules, Limits, OwnRules, Protection
-from tradebot.model.margin import Margin, Reach
+from tradebot.model.margin import Margin, PositionReach
 from tradebot.model.order import Fee, Fill, OrderType, TimeInForce
-from tradebot.model.position import Kept, Lot, Origin, OwnedFill, Position
+from tradebot.model.position import EntryTerms, Lot, Origin, OwnedFill, Position
 from tradebot.model.record import Job, SymbolFacts
 from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
@@ -163,7 +163,7 @@ def held(quantity: str = "10", price: str = "100", best: str | None = None, *, a
     """Return a position of flow in AAPL; its best price is the entry price unless given."""
     since = ago(age_s)
     position = Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(price), since),), Decimal(0), since)
-    return WatchedPosition(position, Decimal(best or price), Kept(instrument=instrument()))
+    return WatchedPosition(position, Decimal(best or price), EntryTerms(instrument=instrument()))
 
 
 def trade(
@@ -252,7 +252,7 @@ def leveled(symbol: str = "AAPL", levels: tuple[MarginLevel, ...] = LEVELS, mult
 def margin(positions: Mapping[str, str] | None = None, *, equity: Decimal = CASH, **changes: object) -> Margin:
     """Return the margin of an account that holds these signed quantities at a mark of 100, as its venue tells it."""
     reaches = {
-        (symbol, Side.BUY if Decimal(quantity) > 0 else Side.SELL): Reach(
+        (symbol, Side.BUY if Decimal(quantity) > 0 else Side.SELL): PositionReach(
             abs(Decimal(quantity)), abs(Decimal(quantity)) * 100
         )
         for symbol, quantity in (positions or {}).items()
@@ -285,7 +285,7 @@ def books(*fills: OwnedFill, **changes: object) -> Books:
     usual = Books(
         at=NOW,
         account_number=ACCOUNT,
-        standing=Standing(ago(86_400), CASH, Decimal(0), ReconcileMark(ago(60), 0, 0), None),
+        standing=AccountState(ago(86_400), CASH, Decimal(0), ReconcileMark(ago(60), 0, 0), None),
         state=TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)),
         day=VENUE_DAY,
         totals=Totals.of(fills),
@@ -295,7 +295,7 @@ def books(*fills: OwnedFill, **changes: object) -> Books:
 
 def best_price(ledger: Ledger, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
     held = (strategy, symbol, opened_at)
-    return ledger.kept([held]).get(held, Kept()).best
+    return ledger.kept([held]).get(held, EntryTerms()).best
 
 
 def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> Desk:

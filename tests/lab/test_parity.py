@@ -10,7 +10,7 @@ from tests.kit.backtest.three_ways import FAST, PlayedDay
 from tests.kit.bot.folder import typed
 from tests.suite.tiers import drawn
 from tradebot.model.intent import Intent
-from tradebot.model.parity import DayParity, ParityCause, What
+from tradebot.model.parity import DayParity, DifferenceType, ParityCause
 from tradebot.model.struct_tools import replace
 from tradebot.orders.order_sender import submit_intent
 
@@ -72,7 +72,7 @@ def test_bot_that_sends_half_of_what_it_should_is_seen(
         day().by_demo(tmp_path, capsys)
     found = day().beside(tmp_path)
     assert {one.cause for one in found.differences} == {ParityCause.OURS}
-    assert found.count(What.ORDER)
+    assert found.count(DifferenceType.ORDER)
 
 
 EVERY_TEN = FLOW.replace("every 4m from open+1m", "every 10m from open+2m").replace(

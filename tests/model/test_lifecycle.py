@@ -20,10 +20,10 @@ from tradebot.model.lifecycle import (
     NEXT,
     NOTHING,
     Event,
+    PendingWork,
     Records,
     RestingPrice,
     State,
-    Work,
     has_entered,
     may_follow,
     state_of,
@@ -217,7 +217,7 @@ def test_an_exit_that_replaced_a_pairs_limit_closes_while_the_pairs_stop_still_p
     known = Known().after([*HELD, record(PAIR), pair, leg, record(EXIT), order(EXIT)])
     assert known.state() is State.CLOSING
     resting = (RestingPrice(STOP, Decimal(10), True),)
-    assert known.records.work({ENTRY_ORDER: Decimal(10)})["flow", "AAPL"] == Work(
+    assert known.records.work({ENTRY_ORDER: Decimal(10)})["flow", "AAPL"] == PendingWork(
         None, Decimal(10), resting, instrument=EXIT.instrument
     )
 
@@ -313,7 +313,7 @@ def test_found_shares_have_their_own_states_and_fractions_need_no_stop(
     owner: str, quantity: str, covered: int, state: State
 ) -> None:
     rests = (RestingPrice(STOP, Decimal(covered), True),)
-    work = Work(resting=rests, instrument=PAIR.instrument) if covered else NOTHING
+    work = PendingWork(resting=rests, instrument=PAIR.instrument) if covered else NOTHING
     assert state_of(owner, Decimal(quantity), work) is state
 
 

@@ -16,7 +16,7 @@ from tradebot.model.margin import (
     Liquidation,
     Margin,
     Need,
-    Reach,
+    PositionReach,
     level_at,
     liquidation_distance,
     liquidation_price,
@@ -53,7 +53,7 @@ def test_a_position_below_every_level_has_none() -> None:
 def alone(quantity: str, mark: str, collateral: str, levels: tuple[MarginLevel, ...] = WORKED) -> Liquidation:
     """Return how far the only position of an account is from being liquidated."""
     amount = D(quantity)
-    reach = Reach(abs(amount), abs(amount) * D(mark))
+    reach = PositionReach(abs(amount), abs(amount) * D(mark))
     held = {("AAPL", Side.BUY if amount > 0 else Side.SELL): reach}
     of = margin(listings={"AAPL": leveled("AAPL", levels)}, marks={"AAPL": D(mark)}, held=held, reaches=held)
     (found,) = of.liquidations(D(collateral))
@@ -169,7 +169,7 @@ def of_account(account: Account, *, asks: Decimal = ZERO) -> Margin:
     """Return an account's margin; its venue asks for so much maintenance margin on top of what its levels say."""
     need = naive_need(account, {symbol: mark for symbol, (_, mark) in account.items()})
     held = {
-        (symbol, Side.BUY if quantity > 0 else Side.SELL): Reach(
+        (symbol, Side.BUY if quantity > 0 else Side.SELL): PositionReach(
             abs(quantity), abs(quantity) * mark * D(MULTIPLIER[symbol])
         )
         for symbol, (quantity, mark) in account.items()
@@ -267,10 +267,10 @@ def test_the_worse_side_of_a_symbol_says_how_near_liquidation_is_and_what_is_los
 
 
 def test_a_position_counts_at_the_mark_if_that_is_more_than_it_is_valued_at() -> None:
-    cheap = {("AAPL", Side.BUY): Reach(D(10), D(900))}
+    cheap = {("AAPL", Side.BUY): PositionReach(D(10), D(900))}
     of = replace(margin(), held=cheap, reaches=cheap)
     assert (of.initial_usd, of.maintenance_usd) == (D(100), D(50))
-    dear = {("AAPL", Side.BUY): Reach(D(10), D(1100))}
+    dear = {("AAPL", Side.BUY): PositionReach(D(10), D(1100))}
     assert replace(of, held=dear, reaches=dear).initial_usd == D(110)
 
 

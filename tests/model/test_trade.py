@@ -12,7 +12,7 @@ from tests.reconciliation.test_activity_booking import activity, buy, happens, h
 from tradebot.model.candidate import Component, Side
 from tradebot.model.instrument import notional
 from tradebot.model.order import Fill
-from tradebot.model.position import FOREIGN, Kept, Origin, OwnedFill
+from tradebot.model.position import FOREIGN, EntryTerms, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trade import Trade
@@ -91,7 +91,7 @@ def test_parts_in_and_out_are_one_trade_and_buying_again_is_another() -> None:
 
 def test_a_trade_has_what_the_books_keep_of_its_position() -> None:
     flow = Component("flow", 0.5, 0.4, "sweeps")
-    kept = Kept(best=D(110), worst=D(99), entry_score=0.42, components=(flow,))
+    kept = EntryTerms(best=D(110), worst=D(99), entry_score=0.42, components=(flow,))
     (trade,) = trades([fill(1)])
     trade = trade.with_kept(kept)
     assert (trade.best, trade.worst, trade.entry_score, trade.components) == (D(110), D(99), 0.42, (flow,))

@@ -51,6 +51,28 @@ RETIRED = {"asked", "heard", "made", "said", "standing", "told"}
 """Words that no function's name has: what is requested, reported, created or received has a term of its own."""
 RETIRED_ALONE = {"bell", "ears", "place", "road", "tap", "turn"}
 """Words that are no function's whole name."""
+SAYS_NOTHING_OF_A_CLASS = {
+    *("again", "apart", "asked", "away", "bell", "beside", "by", "door", "ears", "floor", "found", "given", "happened"),
+    *("heard", "held", "hit", "kept", "left", "look", "looked", "made", "now", "on", "other", "past", "place", "put"),
+    *(
+        "ran",
+        "road",
+        "said",
+        "seen",
+        "shown",
+        "since",
+        "standing",
+        "tap",
+        "then",
+        "told",
+        "took",
+        "turn",
+        "what",
+        "when",
+    ),
+    *("whose", "why", "within"),
+}
+"""Words that are no public class's whole name, in lower case."""
 STAYING = {
     *("connection_made", "standing", "put_asked", "asked_spans"),
     "tradebot/lab/backtest/results.py:place",
@@ -117,6 +139,11 @@ def locals_named(names: frozenset[str], source: str) -> Iterator[str]:
 
 def has_retired_word(name: str) -> bool:
     return not RETIRED.isdisjoint(name.split("_")) or name.strip("_") in RETIRED_ALONE
+
+
+def test_no_class_is_named_by_a_word_that_says_nothing_alone() -> None:
+    classes = ((where, name) for where, name, is_class, _ in definitions(*BOT, *EXCHANGE) if is_class)
+    assert [f"{where}:{name}" for where, name in classes if name.lower() in SAYS_NOTHING_OF_A_CLASS] == []
 
 
 def test_no_function_is_named_by_a_retired_word() -> None:

@@ -21,7 +21,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import ReconcileMark
 from tradebot.model.venue import Settlement
 from tradebot.reconciliation.catch_up import (
-    CaughtUp,
+    CatchUpResult,
     catch_up,
     fillable_orders,
     read_view,
@@ -35,7 +35,7 @@ from tradebot.reconciliation.reconcile import reconcile
 LATER = NOW + timedelta(minutes=6)
 
 
-def caught(scene: Scene) -> CaughtUp:
+def caught(scene: Scene) -> CatchUpResult:
     return catch_up(scene.venue, scene.ledger, scene.venue.view().orders, scene.venue.now, scene.venue.now)
 
 
@@ -76,8 +76,8 @@ def test_fills_and_terminal_orders_are_applied_once() -> None:
     intent = sent(scene)
     scene.later(60)
     scene.venue.fill(intent.client_order_id, "100.10")
-    assert caught(scene) == CaughtUp(orders=1, fills=1, unresolved=())
-    assert caught(scene) == CaughtUp(orders=0, fills=0, unresolved=())
+    assert caught(scene) == CatchUpResult(orders=1, fills=1, unresolved=())
+    assert caught(scene) == CatchUpResult(orders=0, fills=0, unresolved=())
     assert [o.status for o in scene.ledger.orders()] == [OrderStatus.FILLED]
     assert [(f.strategy, f.fill.price) for f in scene.ledger.fills()] == [("flow", Decimal("100.10"))]
     assert scene.ledger.totals().cash(CASH, Settlement.PAID) == scene.venue.cash
@@ -101,7 +101,7 @@ def test_an_order_whose_every_share_is_booked_is_over_though_lists_and_answers_a
     (order,) = scene.ledger.orders()
     assert (order.status, order.filled_quantity) == (OrderStatus.FILLED, intent.quantity)
     assert (order.filled_average_price, order.updated_at) == (Decimal(100), now), "as its fills tell"
-    assert catch_up(scene.venue, scene.ledger, open_orders, now, now) == CaughtUp(orders=0, fills=0, unresolved=())
+    assert catch_up(scene.venue, scene.ledger, open_orders, now, now) == CatchUpResult(orders=0, fills=0, unresolved=())
 
 
 def test_fills_are_asked_for_from_the_opening_and_then_from_days_before_the_last() -> None:
@@ -137,7 +137,7 @@ def test_a_fill_that_could_not_be_read_for_days_is_no_less_found_when_it_can() -
     assert (caught(scene).fills, caught(scene).unreadable) == (1, 1)
     scene.venue.executions.append(unread)
     scene.venue.unreadable_fills = 0
-    assert caught(scene) == CaughtUp(orders=0, fills=1, unresolved=())
+    assert caught(scene) == CatchUpResult(orders=0, fills=1, unresolved=())
     assert {owned.strategy for owned in scene.ledger.fills()} == {FOREIGN, "flow"}
 
 
@@ -468,7 +468,7 @@ def test_an_order_that_arrives_and_fills_after_it_was_looked_up_is_ours_all_the_
         scene.ledger.abandon(name, "a test", NOW)
     scene.later(60)
     arriving_between(scene, name, looks=1)
-    assert caught(scene) == CaughtUp(orders=0, fills=1, unresolved=())
+    assert caught(scene) == CatchUpResult(orders=0, fills=1, unresolved=())
     assert state_of(scene, name) is IntentState.ACKED
     assert [owned.strategy for owned in scene.ledger.fills()] == ["flow"]
 

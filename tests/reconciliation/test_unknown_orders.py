@@ -22,7 +22,7 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.finding import FindingKind
 from tradebot.model.intent import Intent, mark_of
-from tradebot.model.order import OrderStatus, OrdersTold
+from tradebot.model.order import OrdersReported, OrderStatus
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
@@ -257,7 +257,7 @@ def test_orders_that_cannot_be_read_prove_no_shares_a_strangers() -> None:
     traded(scene, "typed by hand")
     scene.venue.cash = CASH
     reader = FakeReader(scene.venue)
-    reader.orders_of = lambda symbols: OrdersTold((), 1)
+    reader.orders_of = lambda symbols: OrdersReported((), 1)
     found = reconcile(reader, scene.ledger)
     assert (kinds(found), found.plan) == (
         [(FindingKind.UNREADABLE, "account"), (FindingKind.FOREIGN_POSITION, "MSFT")],

@@ -15,7 +15,7 @@ from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
 from tradebot.replaying.cycle_comparison import CycleDifference, replay
 from tradebot.replaying.passes import glance, read_record
-from tradebot.replaying.port_recording import OffTapeError, RecordedPorts
+from tradebot.replaying.port_recording import RecordedPorts, UnrecordedCallError
 from tradebot.replaying.record_reader import RecordSource, Shapes
 from tradebot.replaying.record_writer import RecordError
 
@@ -105,7 +105,7 @@ def test_a_tape_answers_nothing_that_it_does_not_know() -> None:
     tape = taken.record.tape()
     world = tape.world(taken.rules, taken.record.given.permission, sends=True, shadow=False)
     assert world.orders is not None
-    with pytest.raises(OffTapeError, match=r"reader\.position"):
+    with pytest.raises(UnrecordedCallError, match=r"reader\.position"):
         world.reader.position("AAPL")
     assert [one.name for one in tape.asked] == ["reader.position"]
 
@@ -121,7 +121,7 @@ def test_nothing_can_be_sent_from_a_tape() -> None:
         taken.rules, taken.record.given.permission, sends=True, shadow=False
     )
     assert world.orders is not None
-    with pytest.raises(OffTapeError, match=r"orders\.submit"):
+    with pytest.raises(UnrecordedCallError, match=r"orders\.submit"):
         world.orders.submit(scene.ledger.intents()[0].intent)
 
 
@@ -131,7 +131,7 @@ def test_nothing_can_be_sent_from_a_tape() -> None:
         (lambda body: b"\xc1", "can't be read"),
         (lambda body: msgpack.encode({}), "it isn't a pass"),
         (lambda body: msgpack.encode([3, *body[1:]]), "its format is 3, and this program reads formats 1 to 2"),
-        (lambda body: msgpack.encode([*body[:6], [], *body[7:]]), "passes.Given: length"),
+        (lambda body: msgpack.encode([*body[:6], [], *body[7:]]), "passes.CycleInputs: length"),
         (lambda body: msgpack.encode([*body[:7], [[["os.system", b""]], {}], body[8]]), "its port calls can't be read"),
         (lambda body: msgpack.encode([body[0], 10**6, *body[2:]]), "which fields its values have"),
     ],

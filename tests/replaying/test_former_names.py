@@ -15,7 +15,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.replaying import former_names
 from tradebot.replaying.cycle_comparison import replay
 from tradebot.replaying.former_names import FORMER, field_now, name_now
-from tradebot.replaying.passes import Given, questions, read_record
+from tradebot.replaying.passes import CycleInputs, questions, read_record
 from tradebot.replaying.record_json import record_of, tree_of
 from tradebot.replaying.record_reader import shapes_of
 from tradebot.replaying.record_writer import RecordError, reply_hint, shapes
@@ -64,7 +64,7 @@ def test_record_from_before_is_read_and_decided_as_it_was(place: int) -> None:
 def test_each_class_field_and_method_of_before_is_known_by_its_name_of_today() -> None:
     (first, *_), methods_then = records()
     known = questions()
-    now = shapes(Given, *map(reply_hint, known))
+    now = shapes(CycleInputs, *map(reply_hint, known))
     gone = [name for name in shapes_in(first) if name_now(name) not in now]
     for kind, names in shapes_in(first).items():
         fields = [field_now(name_now(kind), name) for name in names]
@@ -92,7 +92,7 @@ def test_renamed_class_module_field_and_method_are_read_by_their_rows(monkeypatc
         "candidate.Candidate.ticker": "symbol",
         "ledger.pledge": "ledger.promise",
     }
-    monkeypatch.setattr(former_names, "FORMER", {**FORMER, **rows, "passes.Given.mood": ""})
+    monkeypatch.setattr(former_names, "FORMER", {**FORMER, **rows, "passes.CycleInputs.mood": ""})
     assert is_decided_as_it_was(renamed, taken)
 
 
@@ -104,6 +104,6 @@ def test_field_that_may_have_been_renamed_is_never_read_as_its_default() -> None
 
     with pytest.raises(
         RecordError,
-        match=r"passes.Given has symbols, which this program doesn't know, and lacks ask_declined, universe",
+        match=r"passes.CycleInputs has symbols, which this program doesn't know, and lacks ask_declined, universe",
     ):
         is_decided_as_it_was(with_shapes(record, rename), taken)

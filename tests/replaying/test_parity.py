@@ -14,12 +14,12 @@ from tests.kit.values import ago
 from tradebot.model.decision import Verdict
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fee, Fill, Reply, WriteOutcome, fee_id
-from tradebot.model.parity import NONE, ParityCause, ParityDifference, What
+from tradebot.model.parity import NONE, DifferenceType, ParityCause, ParityDifference
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
 from tradebot.replaying.cycle_comparison import PassSeen
-from tradebot.replaying.parity import Ran, RequestWithFills, compare, costs, unknown, worth
+from tradebot.replaying.parity import RequestWithFills, SessionSide, compare, costs, unknown, worth
 
 CLOSE = {"AAPL": Decimal(101), "MSFT": Decimal(99)}
 Change = Callable[[Scene], None]
@@ -30,7 +30,7 @@ def seen(taken: Taken, otherwise: str = "") -> PassSeen:
     return PassSeen(taken.outcome, given.desk, given.proposed, otherwise)
 
 
-def day(change: Change = lambda scene: None) -> Ran:
+def day(change: Change = lambda scene: None) -> SessionSide:
     """Return a session of two passes, with a change before the first one."""
     scene = Scene()
     change(scene)
@@ -39,14 +39,14 @@ def day(change: Change = lambda scene: None) -> Ran:
     passes = {one.slot: one for one in map(seen, (first, second))}
     slots = {one.cycle.id: one.slot for one in passes.values()}
     intents = (record.intent for record in scene.ledger.intents())
-    return Ran(passes, {one.client_order_id: RequestWithFills(one, slots[one.cycle_id]) for one in intents})
+    return SessionSide(passes, {one.client_order_id: RequestWithFills(one, slots[one.cycle_id]) for one in intents})
 
 
-def differences(live: Ran, played: Ran) -> Sequence[ParityDifference]:
+def differences(live: SessionSide, played: SessionSide) -> Sequence[ParityDifference]:
     return compare(live, played, CLOSE, unknown).differences
 
 
-def causes(live: Ran, played: Ran) -> set[ParityCause]:
+def causes(live: SessionSide, played: SessionSide) -> set[ParityCause]:
     return {one.cause for one in differences(live, played)}
 
 
@@ -104,10 +104,10 @@ def test_order_that_was_sent_before_is_explained_by_an_attempt_that_was_cut_shor
 
 def test_pass_that_only_the_backtest_has_was_missed_with_its_orders() -> None:
     live = day()
-    missing = Ran({slot: one for slot, one in live.passes.items() if slot[0] is not Job.TRADE_ONCE}, {})
+    missing = SessionSide({slot: one for slot, one in live.passes.items() if slot[0] is not Job.TRADE_ONCE}, {})
     found = differences(missing, day())
     assert {one.cause for one in found} == {ParityCause.MISSED_SLOT}
-    assert {one.what for one in found} == {What.DECISION, What.ORDER}
+    assert {one.what for one in found} == {DifferenceType.DECISION, DifferenceType.ORDER}
 
 
 def test_fill_that_the_books_lack_is_ours() -> None:
@@ -123,11 +123,11 @@ def fill(intent: Intent, price: int, shares: int, number: int) -> Fill:
     return Fill(name, name, intent.key.symbol, intent.side, Decimal(shares), Decimal(price), at)
 
 
-def filled(side: Ran, fills: Mapping[str, tuple[Fill, ...]]) -> Ran:
+def filled(side: SessionSide, fills: Mapping[str, tuple[Fill, ...]]) -> SessionSide:
     return side._replace(sent={name: one._replace(fills=fills.get(name, ())) for name, one in side.sent.items()})
 
 
-def drawn(data: st.DataObject) -> Ran:
+def drawn(data: st.DataObject) -> SessionSide:
     """Return the session in which each request was sent or not, and filled in up to two parts at some price."""
     numbers = st.tuples(st.integers(90, 110), st.integers(1, 9))
     fills = {
@@ -139,7 +139,7 @@ def drawn(data: st.DataObject) -> Ran:
     return side._replace(sent={name: one for name, one in side.sent.items() if name in kept})
 
 
-def earned(side: Ran) -> Decimal:
+def earned(side: SessionSide) -> Decimal:
     return sum((worth(one, CLOSE[one.symbol]) for sent in side.sent.values() for one in sent.fills), NONE)
 
 
@@ -160,9 +160,9 @@ def test_session_costs_its_fees_and_what_is_assumed_beyond_the_quote() -> None:
     fees = (None, Fee(Decimal("2.25")), Fee(None))
     made = ((fill(one.intent, 100, 10, number), fee) for number, fee in enumerate(fees))
     fills = tuple(replace(each, fee=fee, multiplier=Decimal(5)) for each, fee in made)
-    ran = Ran({}, {"a": one._replace(fills=fills[:1]), "b": one._replace(fills=fills[1:])})
+    ran = SessionSide({}, {"a": one._replace(fills=fills[:1]), "b": one._replace(fills=fills[1:])})
     assert costs(ran, Decimal(2), {}) is None, "a fee isn't known yet"
     booked = {fee_id(fills[2].activity_id): Decimal("0.75")}
     # Three fills of 10 x 100.00 x 5, two basis points each.
     assert costs(ran, Decimal(2), booked) == Decimal("2.25") + Decimal("0.75") + 3 * Decimal(1)
-    assert costs(Ran({}, {}), Decimal(2), {}) == 0
+    assert costs(SessionSide({}, {}), Decimal(2), {}) == 0

@@ -24,12 +24,12 @@ from tradebot.replaying.span_replay import (
     SENT,
     Body,
     CandidateEnd,
-    Carrying,
     ChangedRecord,
     Ends,
     ExitPassMoment,
     OverSpan,
     Passed,
+    SpanState,
     by_filters_alone,
     ended_in,
 )
@@ -90,11 +90,11 @@ def test_span_with_another_limit_ends_as_a_bot_with_that_limit_did() -> None:
 
 def test_carried_desk_is_that_of_a_bot_that_bought() -> None:
     strict, loose = played(STRICT), played(LOOSE)
-    carrying, bought = Carrying(), [one.more[0] for one in what_if(strict, min_score=LOOSE)][:2]
+    carrying, bought = SpanState(), [one.more[0] for one in what_if(strict, min_score=LOOSE)][:2]
     carrying.after(bought, ())
     desk, real = carrying.onto(strict[2].record.given.desk, strict[2].rules), loose[2].record.given.desk
     assert sheet(desk) == sheet(real)
-    back = Carrying()
+    back = SpanState()
     back.after((), bought)
     assert sheet(back.onto(real, strict[2].rules)) == sheet(strict[2].record.given.desk)
 
@@ -241,7 +241,7 @@ def test_position_closed_between_passes_is_worth_what_the_nearest_pass_saw(look:
     (taken,) = played(STRICT, passes=1)
     bought = what_if([taken], min_score=LOOSE)[0].more[0]
     began, rules = bought.intent.at, replace(taken.rules, exits=ONE_HOUR)
-    carrying = Carrying([ExitPassMoment(began + timedelta(minutes=look), SESSION)])
+    carrying = SpanState([ExitPassMoment(began + timedelta(minutes=look), SESSION)])
     carrying.after([bought], ())
     for minutes, seen in ((50, "100"), (120, "103")):
         at = began + timedelta(minutes=minutes)

@@ -10,7 +10,7 @@ from tests.kit.core.recorded import Taken, trade_once
 from tests.kit.core.scene import Scene, call
 from tests.kit.core.venue import NoBars
 from tests.kit.values import SESSION
-from tradebot.model.bar import StrategySlot, Waiting
+from tradebot.model.bar import StrategySlot, WaitingStrategy
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision
 from tradebot.model.flow import Intake
@@ -97,7 +97,7 @@ def test_strategy_that_was_not_due_is_not_asked_again() -> None:
     proposed = taken.record.given.proposed
     assert proposed is not None
     slot = StrategySlot("flow", SESSION.date, "open+5m", SESSION.open, SESSION.close)
-    own = proposed.own._replace(waiting=(Waiting("flow", slot),))
+    own = proposed.own._replace(waiting=(WaitingStrategy("flow", slot),))
     waited = given_other(taken.record, proposed=replace(proposed, candidates=(), own=own))
     one = ReplayedStrategy("flow", Strength(0.6), Strength(0.6, 0.7), frozenset({"score"}))
     assert StrategyAnswers(waited, taken.rules, stored).to([one], taken.rules) == (waited, frozenset())

@@ -23,7 +23,7 @@ from tradebot.model.position import Key
 from tradebot.model.trade import TradeNote
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import trades
-from tradebot.views.trades.pnl import Cut
+from tradebot.views.trades.pnl import ProfitGrouping
 
 ACTIONS = "/exchange/v1/actions"
 FAR = "time_exit_s: 604800, stop_loss_fraction: 0.3, trailing_arm_fraction: 0.29, profit_target_fraction: 0.3"
@@ -141,7 +141,7 @@ def test_a_new_name_carries_the_position_over_and_an_assignment_is_told_as_one(b
 
 def test_what_all_this_earned_is_the_change_of_the_account_by_every_part(bot: Bot) -> None:
     strategy, symbol = own(bot)["strategy"], own(bot)["symbol"]
-    for by in Cut:
+    for by in ProfitGrouping:
         found = bot.json("pnl", "--by", by.value)["pnl"]
         total = Decimal(found["total"]["total_usd"])
         assert sum(Decimal(row["total_usd"]) for row in found["rows"]) == total
@@ -149,8 +149,8 @@ def test_what_all_this_earned_is_the_change_of_the_account_by_every_part(bot: Bo
         assert abs(change - total) < Decimal("0.000001")
         paid = {row["name"]: Decimal(row["dividends_usd"]) for row in found["rows"] if Decimal(row["dividends_usd"])}
         assert sum(paid.values()) == Decimal(found["total"]["dividends_usd"]) != 0
-        if by in (Cut.STRATEGY, Cut.SYMBOL):
-            assert list(paid) == [strategy if by is Cut.STRATEGY else symbol]
+        if by in (ProfitGrouping.STRATEGY, ProfitGrouping.SYMBOL):
+            assert list(paid) == [strategy if by is ProfitGrouping.STRATEGY else symbol]
     assert Decimal(found["transfers_usd"]) >= 250
     # No pass prices the shares that the option brought, so the books have them at their strike.
     assert found["compared"]["unpriced"] == [next(name for name in there(bot) if name != symbol)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.core.position import figures, rules
 from tests.kit.values import NOW
-from tradebot.model.registry import Discovery, Figures, Found, Tier
+from tradebot.model.registry import DiscoveredContract, Discovery, Figures, Tier
 from tradebot.model.struct_tools import replace
 from tradebot.signals.registry import (
     GONE,
@@ -111,7 +111,7 @@ def test_a_coin_that_is_gone_stays_while_it_is_held_is_told_once_and_keeps_its_f
     assert ADA not in why(looked([BTC, ETH], {BTC: 6_000_000, ETH: 6_000_000}, closed))
 
 
-KNOWN = Discovery(tuple(Found(f"PF_C{number}USD", NOW) for number in range(10)), NOW)
+KNOWN = Discovery(tuple(DiscoveredContract(f"PF_C{number}USD", NOW) for number in range(10)), NOW)
 
 
 @pytest.mark.parametrize(("count", "believed"), [(10, True), (6, True), (5, False), (1, False), (0, False)])

@@ -16,8 +16,8 @@ from tradebot.timetable.fetch_plan import (
     FetchDecision,
     FetchNeed,
     FetchPlan,
-    Fitting,
     Intervals,
+    PlanFitter,
     fetching_problems,
     needs_of,
     renewals,
@@ -35,7 +35,7 @@ NEEDS = (ALERTS, PRINTS, TIDE, TICKS, DAILY)
 
 
 def fitted(day: int, *needs: FetchNeed, per_minute: float | None = 100.0) -> Intervals:
-    return Fitting(needs or NEEDS, SLOTS, per_minute, day, {}).intervals()
+    return PlanFitter(needs or NEEDS, SLOTS, per_minute, day, {}).intervals()
 
 
 def calls(planned: Intervals, needs: tuple[FetchNeed, ...] = NEEDS) -> int:
@@ -118,10 +118,10 @@ several = st.lists(
 def test_a_plan_never_takes_more_calls_than_the_day_has_and_is_the_same_each_time(
     needs: tuple[FetchNeed, ...], day: int, per_minute: float
 ) -> None:
-    fitting = Fitting(needs, SLOTS, per_minute, day, {})
+    fitting = PlanFitter(needs, SLOTS, per_minute, day, {})
     planned = fitting.intervals()
     assert calls(planned, needs) <= day
-    assert planned == Fitting(needs, SLOTS, per_minute, day, {}).intervals()
+    assert planned == PlanFitter(needs, SLOTS, per_minute, day, {}).intervals()
     for need in needs:
         every_s = planned[need.name]
         assert every_s is None or every_s >= need.interval_s
@@ -130,13 +130,13 @@ def test_a_plan_never_takes_more_calls_than_the_day_has_and_is_the_same_each_tim
 @settings(max_examples=40)
 @given(several, st.integers(0, 20_000))
 def test_whatever_fits_keeps_every_reply_within_its_freshness_limit(needs: tuple[FetchNeed, ...], day: int) -> None:
-    fitting = Fitting(needs, SLOTS, 100.0, day, {})
+    fitting = PlanFitter(needs, SLOTS, 100.0, day, {})
     planned = fitting.intervals()
     if not fitting.fits(planned):
         return
     found = fitting.course(planned)
     for need in needs:
-        alone = Fitting((need,), SLOTS, None, None, {}).course({need.name: need.interval_s})
+        alone = PlanFitter((need,), SLOTS, None, None, {}).course({need.name: need.interval_s})
         held = need.max_age_s is not None and alone.age_s.get(need.name, 0.0) < need.max_age_s
         assert not held or found.age_s.get(need.name, 0.0) < (need.max_age_s or 0)
 

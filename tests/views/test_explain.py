@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import DAY, NOW, ago, candidate, there
-from tradebot.model.bar import Waiting
+from tradebot.model.bar import WaitingStrategy
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
@@ -304,7 +304,7 @@ def test_funnels_by_strategy_add_up_to_the_whole(seen: list[CycleRecord]) -> Non
 
 
 def test_passes_of_one_strategy_show_only_its_own_wait() -> None:
-    waiting = (Waiting("flow", None), Waiting("momentum", None))
+    waiting = (WaitingStrategy("flow", None), WaitingStrategy("momentum", None))
     (seen,) = of_strategy("momentum", [replace(cycle(record("AAPL")), waiting=waiting)])
     assert seen.waiting == waiting[1:]
 

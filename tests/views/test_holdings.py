@@ -18,7 +18,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.lifecycle import NOTHING
 from tradebot.model.margin import Liquidation, MarginSeen
-from tradebot.model.position import FOREIGN, Kept, Lot, Origin, Position
+from tradebot.model.position import FOREIGN, EntryTerms, Lot, Origin, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.struct_tools import replace
@@ -137,7 +137,7 @@ def test_own_stop_is_shown_when_it_is_nearer_than_the_rule() -> None:
     position = Position("flow", "AAPL", (Lot(Decimal(10), Decimal(100), opened_at),), Decimal(0), opened_at)
 
     def shown(stop: str) -> tuple[Holding, str]:
-        kept = {("flow", "AAPL"): Kept(None, Decimal(stop))}
+        kept = {("flow", "AAPL"): EntryTerms(None, Decimal(stop))}
         (held,) = holdings.holdings([position], {}, kept, lambda strategy: LISTED, {}, NOW, {}, (), at_venue=True)
         console = Console(file=io.StringIO(), width=160)
         positions.show_own(console, [held])

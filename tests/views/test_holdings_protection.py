@@ -13,16 +13,16 @@ from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.kinds.times import TimeExit
 from tradebot.exits.rules import Exits
 from tradebot.model.intent import IntentState
-from tradebot.model.lifecycle import NOTHING, Records, RestingPrice, State, Work
+from tradebot.model.lifecycle import NOTHING, PendingWork, Records, RestingPrice, State
 from tradebot.model.order import OrderClass, OrderStatus
-from tradebot.model.position import ADOPTED, Kept, Lot, Position
+from tradebot.model.position import ADOPTED, EntryTerms, Lot, Position
 from tradebot.model.record import DOUBTED, EXITING, Gap
 from tradebot.model.struct_tools import replace
 from tradebot.views.holdings import Holding, PositionProtection, Uncovered, holdings, protection_of
 
 D = Decimal
 HEADINGS = {"STOP_LOSS": "stop"}
-REFUSED = Work(refused=replace(record(PAIR, IntentState.REJECTED), code="40310000", message="no pairs here"))
+REFUSED = PendingWork(refused=replace(record(PAIR, IntentState.REJECTED), code="40310000", message="no pairs here"))
 ONLY_TIME: Exits = (TimeExit(after_s=3600),)
 
 
@@ -31,16 +31,16 @@ def held(quantity: str, strategy: str = "flow") -> Position:
     return Position(strategy, "AAPL", (Lot(D(quantity), D(100), since),), D(0), since)
 
 
-def pair(quantity: str, stop: str = "95", target: str = "110") -> Work:
-    return Work(
+def pair(quantity: str, stop: str = "95", target: str = "110") -> PendingWork:
+    return PendingWork(
         resting=(RestingPrice(D(stop), D(quantity), True), RestingPrice(D(target), D(quantity), False)),
         instrument=instrument(),
     )
 
 
-def two_pairs(first: str, second: str) -> Work:
+def two_pairs(first: str, second: str) -> PendingWork:
     """Return pairs for two increments of a position; the second has a stop of its own."""
-    return Work(resting=(*pair(first).resting, *pair(second, "96").resting))
+    return PendingWork(resting=(*pair(first).resting, *pair(second, "96").resting))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def two_pairs(first: str, second: str) -> Work:
         (held("10"), NOTHING, LISTED, "0", Uncovered.NOT_PLACED, "the bot's stop"),
         (
             held("10"),
-            Work(resting=(RestingPrice(D(110), D(10), False),)),
+            PendingWork(resting=(RestingPrice(D(110), D(10), False),)),
             LISTED,
             "0",
             Uncovered.NOT_PLACED,
@@ -88,7 +88,7 @@ def two_pairs(first: str, second: str) -> Work:
     ],
 )
 def test_position_shows_what_rests_and_which_rule_protects_the_rest(
-    position: Position, work: Work, rules: Exits, covered: str, why: Uncovered | None, words: str
+    position: Position, work: PendingWork, rules: Exits, covered: str, why: Uncovered | None, words: str
 ) -> None:
     found = protection_of(WatchedPosition(position, D(100)), work, rules, None, NOW, at_venue=True)
     assert (found.covered, found.why) == (D(covered), why and why.value)
@@ -97,7 +97,7 @@ def test_position_shows_what_rests_and_which_rule_protects_the_rest(
 
 
 def test_half_a_share_is_no_fraction_where_lots_are_smaller() -> None:
-    one = WatchedPosition(held("0.5"), D(100), Kept(instrument=instrument(lot=D("0.1"))))
+    one = WatchedPosition(held("0.5"), D(100), EntryTerms(instrument=instrument(lot=D("0.1"))))
     assert protection_of(one, NOTHING, LISTED, None, NOW, at_venue=True).why == Uncovered.NOT_PLACED.value
 
 
@@ -128,7 +128,7 @@ def test_every_protection_reason_has_its_own_words() -> None:
         ("suspended", pair("10"), "stop 95.00, target 110.00"),
     ],
 )
-def test_open_gap_shows_its_age_and_reason(why: str, work: Work, words: str) -> None:
+def test_open_gap_shows_its_age_and_reason(why: str, work: PendingWork, words: str) -> None:
     gap = Gap("flow", "AAPL", D(10), ago(180), why)
     found = protection_of(WatchedPosition(held("10"), D(100)), work, LISTED, gap, NOW, at_venue=True)
     assert positions.protection(found, HEADINGS, "AAPL") == words

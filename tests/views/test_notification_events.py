@@ -10,7 +10,7 @@ from tests.kit.rows import make_intent
 from tests.kit.values import VENUE_DAY, there
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord, IntentState
-from tradebot.model.notice import HeldThen, Topic
+from tradebot.model.notice import PreviousPosition, Topic
 from tradebot.model.position import RoundTrip
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.struct_tools import replace
@@ -19,7 +19,7 @@ from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.views.notification_events import (
     OF_EVENTS,
     UNWELL_FOR,
-    Now,
+    CurrentStatus,
     compose_notification,
     of_event,
     reason_in_words,
@@ -31,9 +31,9 @@ from tradebot.views.notification_events import (
 AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 ACTIVE = TradingStateRecord(TradingState.ACTIVE, "ann", "", AT)
-HELD = HeldThen("flow", "AAPL", AT, Decimal(10), Decimal("150.25"))
+HELD = PreviousPosition("flow", "AAPL", AT, Decimal(10), Decimal("150.25"))
 TRIP = RoundTrip("flow", "AAPL", AT + MINUTE, Decimal("12.5"), Decimal(1_502), AT)
-QUIET = Now(AT, ACTIVE, "1.0", (), (), (), {}, "", Severity.WARN)
+QUIET = CurrentStatus(AT, ACTIVE, "1.0", (), (), (), {}, "", Severity.WARN)
 DETAILS = {
     EventKind.LIVE_ARMED: {"by": "ann", "sessions": "5", "until": "2026-11-20T21:00:00+00:00"},
     EventKind.APPROVAL_ASKED: {

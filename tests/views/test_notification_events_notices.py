@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.values import VENUE_DAY
 from tradebot.model.event import Severity
-from tradebot.model.notice import Channel, Happening, QuietHours, Topic, quiet_hours
+from tradebot.model.notice import Channel, NoticeEvent, QuietHours, Topic, quiet_hours
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.notification_events import LONGEST, MOST_LINES, compose_notification, due_at, ends, safe, wants
 
@@ -18,8 +18,8 @@ EVERYTHING = Channel("phone", frozenset(Topic), frozenset(), Severity.INFO, None
 NIGHT = QuietHours(time(22), time(7), "Europe/Berlin")
 
 
-def told(text: str, topic: Topic = Topic.BOOKS, severity: Severity = Severity.WARN, at: datetime = AT) -> Happening:
-    return Happening(at, topic, severity, "differences", text)
+def told(text: str, topic: Topic = Topic.BOOKS, severity: Severity = Severity.WARN, at: datetime = AT) -> NoticeEvent:
+    return NoticeEvent(at, topic, severity, "differences", text)
 
 
 @given(st.text(max_size=400))
@@ -103,7 +103,7 @@ def test_many_alike_become_one_line_with_their_number_and_the_first() -> None:
 
 def test_most_severe_comes_first_and_gives_the_title_and_the_rest_is_counted() -> None:
     several = [
-        Happening(AT + timedelta(seconds=n), Topic.SLOTS, Severity.INFO, f"kind {n}", f"slot {n}") for n in range(30)
+        NoticeEvent(AT + timedelta(seconds=n), Topic.SLOTS, Severity.INFO, f"kind {n}", f"slot {n}") for n in range(30)
     ]
     notice = compose_notification(
         "tradebot", [*several, told("the books are damaged", severity=Severity.CRITICAL)], VENUE_DAY
@@ -115,7 +115,7 @@ def test_most_severe_comes_first_and_gives_the_title_and_the_rest_is_counted() -
 
 
 def test_text_of_several_lines_keeps_them_and_each_is_safe() -> None:
-    one = Happening(AT, Topic.SUMMARY, Severity.INFO, "summaries", "Monday: +1.2%\nsee https://evil.example")
+    one = NoticeEvent(AT, Topic.SUMMARY, Severity.INFO, "summaries", "Monday: +1.2%\nsee https://evil.example")
     notice = compose_notification("tradebot", [one], VENUE_DAY)
     assert (notice.text, notice.title) == ("10:31 Monday: +1.2%\nsee https: evil. example", "tradebot")
 

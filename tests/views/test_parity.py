@@ -7,14 +7,14 @@ from decimal import Decimal
 import pytest
 
 from tests.kit.values import NOW, there
-from tradebot.model.parity import DayParity, ParityCause, ParityDifference, What, by_cause
+from tradebot.model.parity import DayParity, DifferenceType, ParityCause, ParityDifference, by_cause
 from tradebot.model.record import Job
 from tradebot.views.parity import day_in_words, in_words, over_time
 
 FIRST = date(2026, 11, 16)
 
 
-def differing(what: What, cause: ParityCause, cost: str = "0") -> ParityDifference:
+def differing(what: DifferenceType, cause: ParityCause, cost: str = "0") -> ParityDifference:
     about = Job.TRADE_ONCE, "open+2m", "flow", "AAPL", cause, "sent", "nothing"
     return ParityDifference(what, NOW, *about, Decimal(cost))
 
@@ -24,8 +24,8 @@ def day(number: int = 0, worse: str = "0", *found: ParityDifference, assumed: st
     return DayParity(FIRST + timedelta(number), "1", True, 5, 40, 6, 4, by_cause(found), found, *numbers)
 
 
-LATE = differing(What.DECISION, ParityCause.LATE_DATA)
-OURS = differing(What.ORDER, ParityCause.OURS, "12.5")
+LATE = differing(DifferenceType.DECISION, ParityCause.LATE_DATA)
+OURS = differing(DifferenceType.ORDER, ParityCause.OURS, "12.5")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ KINDS: Mapping[type, tuple[str, str]] = {
 """The column type in SQLite and PostgreSQL, by the type of the field."""
 
 
-class Whose(NamedTuple):
+class RowOwner(NamedTuple):
     """The owner of rows: the bot's name, the last four characters of its account, and its mode."""
 
     bot: str
@@ -64,7 +64,7 @@ class ExportTable(NamedTuple):
     rows: Sequence[Struct]
 
 
-def write(address: str, whose: Whose, at: datetime | None, tables: Mapping[str, ExportTable]) -> None:
+def write(address: str, whose: RowOwner, at: datetime | None, tables: Mapping[str, ExportTable]) -> None:
     """Replace one bot's rows in a database: an SQLite file, or a PostgreSQL server's address.
 
     `tables` are by name, and `at` is the time of the books. Raise OperatorError if the database has rows of another
@@ -114,7 +114,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _replace(
-    cursor: Cursor, dialect: Dialect, whose: Whose, at: datetime | None, tables: Mapping[str, ExportTable]
+    cursor: Cursor, dialect: Dialect, whose: RowOwner, at: datetime | None, tables: Mapping[str, ExportTable]
 ) -> None:
     mark, stamp = dialect.mark, KINDS[datetime][dialect.place]
     cursor.execute(

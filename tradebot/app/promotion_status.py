@@ -12,7 +12,7 @@ from tradebot.adapters.text.canonical import json_text
 from tradebot.app.baseline import effective
 from tradebot.model.promotion import REAL_MONEY, Promotion, Rung
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Climbed, Mode
+from tradebot.model.trading import Mode, RungReached
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,26 +74,26 @@ def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | 
     return max(promotions, key=lambda promotion: (promotion.rung.step, promotion.at), default=None)
 
 
-def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, Climbed]:
+def reached_rungs(loaded: Loaded, promotions: Sequence[Promotion]) -> Mapping[str, RungReached]:
     """Return whether each strategy may enter with real money, and with which fraction of its allotment."""
     names = dict.fromkeys((*loaded.settings.strategies.sections(), *(promotion.strategy for promotion in promotions)))
     return {name: _climb_of(loaded, promotions, name) for name in names}
 
 
-def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Climbed:
+def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> RungReached:
     own, settings = [promotion for promotion in promotions if promotion.strategy == name], loaded.settings
     digest, needed = digest_of(settings, name, loaded.effective), Rung.LIVE_SMALL.words
     last = last_promotion(own, name, digest)
     if last is None:
         if not own:
-            return Climbed(NONE, Rung.CANDIDATE.words, needed, Reason.NOT_PROMOTED)
-        return Climbed(NONE, f"hash {digest}", f"hash {own[-1].digest}", Reason.PROMOTION_LAPSED)
+            return RungReached(NONE, Rung.CANDIDATE.words, needed, Reason.NOT_PROMOTED)
+        return RungReached(NONE, f"hash {digest}", f"hash {own[-1].digest}", Reason.PROMOTION_LAPSED)
     if last.rung in REAL_MONEY:
         small = last.rung is Rung.LIVE_SMALL
-        return Climbed(settings.promotion.small_fraction if small else ALL, last.rung.words, needed)
+        return RungReached(settings.promotion.small_fraction if small else ALL, last.rung.words, needed)
     if last.why:
-        return Climbed(NONE, f"{last.rung.words}: {last.why}", needed, Reason.DEMOTED)
-    return Climbed(NONE, last.rung.words, needed, Reason.NOT_PROMOTED)
+        return RungReached(NONE, f"{last.rung.words}: {last.why}", needed, Reason.DEMOTED)
+    return RungReached(NONE, last.rung.words, needed, Reason.NOT_PROMOTED)
 
 
 def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) -> Any:

@@ -105,7 +105,7 @@ def in_force(settings: Settings, accepted: Baseline | None, discovered: Sequence
     return replace(rules_of(settings, exits, discovered=discovered), own_exits=own)
 
 
-class InForce:
+class CurrentRules:
     """The rules in force and their sources, cached until either changes."""
 
     def __init__(self, settings: Settings) -> None:

@@ -18,7 +18,7 @@ from papervenue.market.hours import AROUND_THE_CLOCK, HOURS
 from papervenue.market.spec import NO_COSTS, OPTIMISM, Costs, MarketError, MarketSpec, Reading, fill_spec, reading_of
 from papervenue.market.spec import default_symbols as symbols_of_exchange
 from papervenue.market.venue import Venue
-from papervenue.process import HeldError
+from papervenue.process import FolderInUseError
 from papervenue.state import MARKET_FILE, read_market
 from tradebot.app.venues import EARLIER, driver_for
 from tradebot.errors import ExitCode, OperatorError, TradebotError
@@ -118,7 +118,7 @@ def serve(
     try:
         with translate_exchange_errors():
             server.serve(folder, port, None, ready=ready, terms=terms)
-    except HeldError as held:
+    except FolderInUseError as held:
         end = f"kill {held.pid}, or Ctrl-C in its terminal" if held.pid else "Ctrl-C in its terminal"
         raise TradebotError(
             str(held), f"use the one that is running, or stop it: {end}", code=ExitCode.ANOTHER_INSTANCE

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from tradebot.app.settings_schema import Sections, ServeSettings
-    from tradebot.strategies.section_validation import Wanting
+    from tradebot.strategies.section_validation import TargetStrategy
 
 FOLLOWED = "add `shadow: {verb: shadow, when: every 5m from open+3m until close, late: skip, limit: 4m}` to it"
 MOST_UNWATCHED_S = 900
@@ -146,10 +146,10 @@ def _check_wants(settings: Sections) -> Iterator[str]:
     declared = {name: section.wants for name, section in sections.items() if section.wants}
     if not (rotations or declared):
         return
-    from tradebot.strategies.section_validation import Wanting, problems
+    from tradebot.strategies.section_validation import TargetStrategy, problems
 
     wanting = [
-        Wanting(name, most, allotments[name], sections[name].limits, f"strategies.{name}.wants")
+        TargetStrategy(name, most, allotments[name], sections[name].limits, f"strategies.{name}.wants")
         for name, most in declared.items()
     ]
     if rotations:
@@ -175,13 +175,13 @@ def _own_settings(settings: Sections) -> Iterator[str]:
         yield from validate_section(name, Known, sections[name])
 
 
-def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None, list[Wanting]]:
+def _rotations(settings: Sections, named: Sequence[str]) -> Generator[str, None, list[TargetStrategy]]:
     """Yield problems in rotations; return the other strategies' targets."""
     from tradebot.strategies.rotation import wanting
 
     strategies = settings.strategies
     in_use, sections, allotments = strategies.in_use(), strategies.sections(), strategies.allotments()
-    wantings: list[Wanting] = []
+    wantings: list[TargetStrategy] = []
     for name in named:
         section = sections[name]
         universe = section.universe or settings.universe

@@ -25,7 +25,7 @@ from tradebot.app.settings import PLANNING, Loaded, load
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.model.record import Job
-from tradebot.model.trading import Baseline, Climbed, Permission
+from tradebot.model.trading import Baseline, Permission, RungReached
 from tradebot.model.venue import Settlement
 from tradebot.venues.simulated.account import NONE, SimulatedAccount, write_account
 from tradebot.venues.simulated.venue import Assumed, SimulatedVenue
@@ -155,7 +155,7 @@ class ShadowApp(App):
         return Permission()
 
     @property
-    def reached_rungs(self) -> Mapping[str, Climbed] | None:
+    def reached_rungs(self) -> Mapping[str, RungReached] | None:
         """Return None: no real money is at stake."""
         return None
 

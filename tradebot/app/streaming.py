@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.state import state_locks
-from tradebot.desk.streaming import Follower, Following
+from tradebot.desk.streaming import Follower, FollowerInputs
 from tradebot.errors import OperatorError
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.trading import Mode
@@ -43,7 +43,7 @@ def following(app: App) -> Iterator[Follower]:
     ):
         alone = lambda: state_locks.hold(path, "stream", 0.0, state_locks.FETCH_LOCK)  # noqa: E731
         facts, events, keep = app.facts, app.events, app.replies.keep
-        yield Follower(Following(stream, flow, facts, events, symbols, check_s, alone, keep))
+        yield Follower(FollowerInputs(stream, flow, facts, events, symbols, check_s, alone, keep))
 
 
 def _symbols(app: App) -> Sequence[str]:

@@ -28,7 +28,7 @@ from tradebot.ports.strategy import Strategy
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import RecordEnvironment
 from tradebot.replaying.record_writer import RecordError
-from tradebot.replaying.strategy_replay import ReplayedStrategy, Supposition, Unanswered
+from tradebot.replaying.strategy_replay import ReplayedStrategy, Unanswered, WhatIfInputs
 
 Changes = Sequence[tuple[tuple[str, ...], object]]
 
@@ -55,14 +55,14 @@ def accepted_of(around: RecordEnvironment) -> Baseline | None:
     return Baseline(_values(around.accepted), NOBODY, LONG_AGO) if around.accepted else None
 
 
-class Put(NamedTuple):
+class ChangedSettings(NamedTuple):
     """Changed settings, and the rules that follow from them."""
 
     settings: Settings
     rules: Rules
 
 
-def with_settings(around: RecordEnvironment, values: Changes, origin: str) -> Put:
+def with_settings(around: RecordEnvironment, values: Changes, origin: str) -> ChangedSettings:
     """Return a record's settings with some values changed, as if the user had accepted the changes.
 
     `values` has the new values by the settings' paths, and `origin` is their source, for messages. Raise
@@ -75,7 +75,7 @@ def with_settings(around: RecordEnvironment, values: Changes, origin: str) -> Pu
         approved = approved and with_changed_value(approved, path, plain(value))
     changed_settings = validate(settings, {".".join(path): origin for path, _ in values})
     accepted = Baseline(approved, NOBODY, LONG_AGO) if approved else None
-    return Put(changed_settings, in_force(changed_settings, accepted, around.discovered))
+    return ChangedSettings(changed_settings, in_force(changed_settings, accepted, around.discovered))
 
 
 def _values(text: bytes) -> dict[str, Any]:
@@ -126,19 +126,19 @@ AT_STOPS = frozenset({"max_open_risk_fraction", "max_stop_loss_usd"})
 """Limits that depend on the positions' losses at their stops."""
 
 
-class Then(NamedTuple):
+class RecordedRules(NamedTuple):
     """The settings and rules of a record."""
 
     settings: Settings
     rules: Rules
 
 
-class Supposing:
+class WhatIfRules:
     """Builds what-if rules from records; plug-ins that it starts end with it."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder, self._environ = folder, environ
-        self._then: dict[RecordEnvironment, Then] = {}
+        self._then: dict[RecordEnvironment, RecordedRules] = {}
         self._made: dict[tuple[str, str], Strategy] = {}
         self._closing = ExitStack()
 
@@ -148,13 +148,13 @@ class Supposing:
     def __exit__(self, *raised: object) -> None:
         self._closing.close()
 
-    def then(self, around: RecordEnvironment) -> Then:
+    def then(self, around: RecordEnvironment) -> RecordedRules:
         """Return the settings and rules of a record."""
         if around not in self._then:
-            self._then[around] = Then(settings_of(around), rules_of_record(around))
+            self._then[around] = RecordedRules(settings_of(around), rules_of_record(around))
         return self._then[around]
 
-    def of(self, around: RecordEnvironment, values: Changes, origin: str = WHAT_IF) -> Supposition:
+    def of(self, around: RecordEnvironment, values: Changes, origin: str = WHAT_IF) -> WhatIfInputs:
         """Return a record's rules and strategies with changed settings; without changes, they are as recorded.
 
         Raise ConfigurationError if the settings wouldn't load, and OperatorError for a change that would make this a
@@ -166,12 +166,12 @@ class Supposing:
         values = [(part, _read(part, item)) for path, value in values for part, item in leaves(value, path).items()]
         then = self.then(around)
         if not values:
-            return Supposition(then.rules, then.rules, (), ())
+            return WhatIfInputs(then.rules, then.rules, (), ())
         put = with_settings(around, values, origin)
-        answering = self._answering(then, Then(put.settings, put.rules))
-        return Supposition(then.rules, put.rules, answering, tuple(_unanswered_changes(values, then.rules)))
+        answering = self._answering(then, RecordedRules(put.settings, put.rules))
+        return WhatIfInputs(then.rules, put.rules, answering, tuple(_unanswered_changes(values, then.rules)))
 
-    def _answering(self, then: Then, now: Then) -> tuple[ReplayedStrategy, ...]:
+    def _answering(self, then: RecordedRules, now: RecordedRules) -> tuple[ReplayedStrategy, ...]:
         was, becomes = then.settings.strategies.in_use(), now.settings.strategies.in_use()
         replayed_strategies = list[ReplayedStrategy]()
         for name in dict.fromkeys((*was, *becomes)):

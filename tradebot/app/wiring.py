@@ -36,8 +36,8 @@ from tradebot.app.venues import driver_for
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Baseline, Climbed, Mode, Permission, mode_name
-from tradebot.venues.door import Access, Connection, Door
+from tradebot.model.trading import Baseline, Mode, Permission, RungReached, mode_name
+from tradebot.venues.door import Access, Connection, VenueDriver
 
 if TYPE_CHECKING:
     from tradebot.adapters.bars.read_through import StoredBars
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.wire.http import HttpReply
     from tradebot.adapters.wire.json_fields import DriftTally
     from tradebot.app.required_facts import Readers
-    from tradebot.app.rules import InForce
+    from tradebot.app.rules import CurrentRules
     from tradebot.model.event import SystemEvent
     from tradebot.model.fact_kind import AnyKind
     from tradebot.model.venue_day import VenueDay
@@ -230,7 +230,7 @@ class App(BotStores):
         return replace(inputs, books_unread=unread, climbed=self.reached_rungs, in_shadow=in_shadow)
 
     @property
-    def reached_rungs(self) -> Mapping[str, Climbed] | None:
+    def reached_rungs(self) -> Mapping[str, RungReached] | None:
         """Return whether each strategy was promoted to real money; None unless the mode is live.
 
         With unreadable books, no strategy counts as promoted.
@@ -252,11 +252,11 @@ class App(BotStores):
         return rules.with_shares(self.reached_rungs)
 
     @cached_property
-    def in_force(self) -> InForce:
+    def in_force(self) -> CurrentRules:
         """Return the cache of the rules in force and their sources."""
-        from tradebot.app.rules import InForce
+        from tradebot.app.rules import CurrentRules
 
-        return InForce(self.settings)
+        return CurrentRules(self.settings)
 
     @property
     def accepted_configuration(self) -> Baseline | None:
@@ -291,7 +291,7 @@ class App(BotStores):
         return ExitPriority(self.folder.path)
 
     @property
-    def driver(self) -> Door:
+    def driver(self) -> VenueDriver:
         """Return the driver of the account's venue."""
         return driver_for(self.settings.venue)
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from tradebot.desk.snapshot import take_desk
 from tradebot.gates.halts import BY_ITSELF, CLEARED_BY, causes_text, failing_rules, override_for, with_outcome
 from tradebot.gates.shared_gates import clocks_agree
-from tradebot.model.account import EquityPeak, Worth
-from tradebot.model.books import Standing
+from tradebot.model.account import AccountValue, EquityPeak
+from tradebot.model.books import AccountState
 from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
 from tradebot.model.event import EventKind
@@ -103,7 +103,7 @@ JUMP = 10
 """Equity above this multiple of the known value only counts once a second pass has seen it."""
 
 
-def remember(ledger: Money, account_state: Standing, equity: Decimal, worth: Worth | None) -> None:
+def remember(ledger: Money, account_state: AccountState, equity: Decimal, worth: AccountValue | None) -> None:
     """Store a new highest equity in USD if cash and positions explain it.
 
     A jump must be seen twice, and the lower of the two values counts. Before the first reading, the opening cash is the

@@ -29,8 +29,8 @@ from tradebot.model.event import EventKind
 from tradebot.model.instrument import ContractMonth, Listing, Rolling
 from tradebot.model.intent import Intent, Operation, own_slot
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, Position
-from tradebot.model.registry import Discovery, Found
+from tradebot.model.position import EntryTerms, Position
+from tradebot.model.registry import DiscoveredContract, Discovery
 from tradebot.model.series import DAY
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
@@ -80,7 +80,7 @@ def begins_move(desk: Desk, candidate: Candidate) -> bool:
     return rolling is not None and (candidate.source, candidate.why) == (LEAVING, compose((into(rolling),)))
 
 
-def with_what_is_kept(candidate: Candidate, entry_terms: Kept) -> Candidate:
+def with_what_is_kept(candidate: Candidate, entry_terms: EntryTerms) -> Candidate:
     """Add the position's entry terms to a close, so that it can be opened again in the next contract."""
     return replace(
         candidate,
@@ -225,7 +225,7 @@ def choose(world: World, months: Months, names: Sequence[str], now: datetime) ->
     by_root = dict[str, _RootContract]()
     for name in names:
         by_root[coin(name)] = _contract_for_root(world, months, name, session, now)
-    chosen = Discovery(tuple(Found(contract.symbol, now) for contract in by_root.values()), now)
+    chosen = Discovery(tuple(DiscoveredContract(contract.symbol, now) for contract in by_root.values()), now)
     if not world.dry_run:
         world.facts.put_discovery(chosen)
         for root, contract in by_root.items():

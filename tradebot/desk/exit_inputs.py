@@ -16,7 +16,7 @@ from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert
 from tradebot.model.instrument import Right
-from tradebot.model.position import Kept, Key, Marks, Outlook, Position
+from tradebot.model.position import EntryTerms, ExitInputs, Key, Marks, Position
 from tradebot.model.record import Scored, SymbolFacts
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
@@ -55,7 +55,7 @@ def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
     """Return the smallest adverse move that closes a position, by symbol, as a fraction; omitted without a stop."""
     stops = dict[str, Decimal]()
     for position in desk.positions:
-        entry_terms = desk.books.kept.get(position.key, Kept())
+        entry_terms = desk.books.kept.get(position.key, EntryTerms())
         rules = world.rules.exits_watching(position, entry_terms)
         fraction = nearest_stop(rules, position.average_price, entry_terms.instrument)
         if fraction is not None:
@@ -99,15 +99,15 @@ def _watched_position(desk: Desk, position: Position) -> WatchedPosition:
         instrument=listing.instrument if listing else entry_terms.instrument,
         minimum=listing.minimum if listing else None,
     )
-    return WatchedPosition(position, marks.best, watched_position, desk.outlooks.get(position.key, Outlook()))
+    return WatchedPosition(position, marks.best, watched_position, desk.outlooks.get(position.key, ExitInputs()))
 
 
-def update_marks(position: Position, quote: Quote | None, entry_terms: Kept) -> Marks:
+def update_marks(position: Position, quote: Quote | None, entry_terms: EntryTerms) -> Marks:
     return Marks(best_price(position, quote, entry_terms.best), worst_price(position, quote, entry_terms.worst))
 
 
 def _marks_moved(desk: Desk, watched: WatchedPosition) -> bool:
-    entry_terms = desk.books.kept.get(watched.position.key, Kept())
+    entry_terms = desk.books.kept.get(watched.position.key, EntryTerms())
     return _same_shares(desk, watched.position) and (entry_terms.best, entry_terms.worst) != (
         watched.best,
         watched.kept.worst,
@@ -140,7 +140,7 @@ def with_outlooks(world: World, desk: Desk, watched: Sequence[WatchedPosition]) 
     )
     for position, names in zip(watched, reads, strict=True):
         read_facts: dict[str, Any] = {name: read(facts, position) for name, read in READERS.items() if name in names}
-        yield replace(position, outlook=Outlook(**read_facts)) if read_facts else position
+        yield replace(position, outlook=ExitInputs(**read_facts)) if read_facts else position
 
 
 class ExitFacts:

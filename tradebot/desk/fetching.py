@@ -34,7 +34,7 @@ MORNING = timedelta(hours=1)
 _SESSIONS_BACK = timedelta(days=7)
 
 
-class Agenda(Struct, frozen=True):
+class FetchAgenda(Struct, frozen=True):
     """The ordered calls of a fetch.
 
     `waiting` counts calls that aren't due, `later` those due that fit only the next slot.
@@ -48,12 +48,12 @@ class Agenda(Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-def everything(requests: Sequence[Request]) -> Agenda:
+def everything(requests: Sequence[Request]) -> FetchAgenda:
     """Return an agenda that fetches everything at once."""
-    return Agenda(tuple(sorted(requests, key=lambda request: not request[0].core)))
+    return FetchAgenda(tuple(sorted(requests, key=lambda request: not request[0].core)))
 
 
-def agenda(world: World, session: date, now: datetime, requests: Sequence[Request]) -> Agenda:
+def agenda(world: World, session: date, now: datetime, requests: Sequence[Request]) -> FetchAgenda:
     return _Look(world, session, now, tuple(requests)).agenda()
 
 
@@ -63,7 +63,7 @@ class _Look(Struct, frozen=True, dict=True):
     now: datetime
     requests: tuple[Request, ...]
 
-    def agenda(self) -> Agenda:
+    def agenda(self) -> FetchAgenda:
         """Return the due calls that fit: core kinds in their order, then those queried longest ago."""
         planned = self._intervals_s
         fetched = [request for request in self.requests if request[0].name in planned]
@@ -75,7 +75,7 @@ class _Look(Struct, frozen=True, dict=True):
         room = self._plan.room(self._elapsed_s) if self._plan and self._is_open else None
         left_out = dict.fromkeys(kind.name for kind, _ in self.requests if kind.name not in planned)
         chosen = tuple(due if room is None else due[:room])
-        return Agenda(chosen, len(self.requests) - len(due), len(due) - len(chosen), tuple(left_out))
+        return FetchAgenda(chosen, len(self.requests) - len(due), len(due) - len(chosen), tuple(left_out))
 
     @cached_property
     def _hours(self) -> Sequence[Session]:

@@ -23,7 +23,7 @@ from tradebot.model.reasons import MAKING_ROOM, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Gap, Job, StrategyRefusal
 from tradebot.ports.stores import Events, Ledger
 from tradebot.ports.world import World
-from tradebot.reconciliation.catch_up import CaughtUp, MovedStop
+from tradebot.reconciliation.catch_up import CatchUpResult, MovedStop
 from tradebot.reconciliation.new_fills import Liquidated, orders_and_intents
 
 CLOSES = frozenset({Purpose.REDUCE, Purpose.CLOSE})
@@ -45,7 +45,7 @@ def tell(world: World, desk: Desk, cycle: CycleRecord) -> None:
         world.events.emit(event)
 
 
-def tell_caught_up(events: Events, ledger: Ledger, caught: CaughtUp, now: datetime) -> None:
+def tell_caught_up(events: Events, ledger: Ledger, caught: CatchUpResult, now: datetime) -> None:
     """Emit the events for changes that catching up has written to the ledger."""
     _tell_unfilled(events, ledger, caught.unfilled, now)
     _tell_moved(events, ledger, caught.moved, now)

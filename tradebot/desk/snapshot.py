@@ -13,7 +13,7 @@ from tradebot.desk.listing_lookup import other_contracts, update_listings
 from tradebot.desk.quote_recheck import Quotes, recheck_quotes
 from tradebot.desk.registry import registry_of
 from tradebot.desk.strategy_exposure import (
-    Possible,
+    PossibleExposure,
     day_results,
     intent_usd,
     margin_of,
@@ -21,7 +21,7 @@ from tradebot.desk.strategy_exposure import (
     strategy_exposures,
     working_order_usd,
 )
-from tradebot.model.account import Account, BrokerView, Worth
+from tradebot.model.account import Account, AccountValue, BrokerView
 from tradebot.model.bar import ClockReading, Session
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
@@ -335,7 +335,7 @@ def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Quotes) -> Ma
     return prices
 
 
-def account_value(view: BrokerView, quotes: Quotes) -> Worth:
+def account_value(view: BrokerView, quotes: Quotes) -> AccountValue:
     """Return the sum of cash and positions, to compare with the equity that the venue reports.
 
     In a margin account, a position counts with its unrealized profit.
@@ -347,11 +347,11 @@ def account_value(view: BrokerView, quotes: Quotes) -> Worth:
         total += position.value_at(quote.middle) if quote else position.value
         total -= position.value_at(position.average_price) if is_margined else 0
         at_cost += abs(position.value) if position.market_value is None and not quote else 0
-    return Worth(total, at_cost)
+    return AccountValue(total, at_cost)
 
 
 def _exposure(
-    view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[Possible]
+    view: BrokerView, prices: Mapping[str, Decimal], orders: Iterable[PossibleExposure]
 ) -> tuple[Mapping[str, Decimal], Mapping[str, Span]]:
     """Return the worst-case exposure by symbol in USD, and the signed range that it may reach.
 
@@ -368,7 +368,7 @@ def _exposure(
     return exposure, spans
 
 
-def _contracts(view: BrokerView, orders: Iterable[Possible]) -> Decimal:
+def _contracts(view: BrokerView, orders: Iterable[PossibleExposure]) -> Decimal:
     """Return how many units positions have, long and short added up, and orders may still add."""
     quantities = (abs(position.quantity) for position in view.positions)
     return sum((*quantities, *(order.quantity for order in orders)), Decimal(0))
@@ -387,7 +387,7 @@ def _possible(
     books: Books,
     prices: Mapping[str, Decimal],
     missing: Sequence[MissingFill],
-) -> Iterator[Possible]:
+) -> Iterator[PossibleExposure]:
     """Yield the exposure that `trading` orders may still add: none if one closes, the excess if one reverses.
 
     Only one order of a pair can fill, so its stop adds nothing to its limit order.
@@ -396,15 +396,15 @@ def _possible(
     for order in (order for order in trading if order.parent is None):
         added = _shares_added(order, quantity_by_symbol)
         usd = working_order_usd(order, added, view, books, prices) if added else added
-        yield Possible(order.symbol, order.side, usd, added, order.limit_price)
+        yield PossibleExposure(order.symbol, order.side, usd, added, order.limit_price)
     # A replace or a cancel adds nothing, because the order it changes is listed while it works.
     for intent in (record.intent for record in books.unresolved_intents if _submits(record)):
         usd = intent_usd(intent, prices)
-        yield Possible(intent.instrument.symbol, intent.side, usd, intent.quantity, intent.limit_price)
+        yield PossibleExposure(intent.instrument.symbol, intent.side, usd, intent.quantity, intent.limit_price)
     for missing_fill in missing:
         if missing_fill.signed_quantity * quantity_by_symbol.get(missing_fill.order.symbol, Decimal(0)) >= 0:
             usd = missing_fill_usd(missing_fill, view, books, prices)
-            yield Possible(
+            yield PossibleExposure(
                 missing_fill.order.symbol, missing_fill.order.side, usd, abs(missing_fill.signed_quantity), None
             )
 

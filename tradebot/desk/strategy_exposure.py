@@ -24,9 +24,9 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Stake
 from tradebot.model.instrument import ONE, Listing, notional
 from tradebot.model.intent import Intent, Operation, is_our_order_id
-from tradebot.model.margin import Margin, Place, Reach
+from tradebot.model.margin import Margin, Place, PositionReach
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, Position, to_nine_places
+from tradebot.model.position import EntryTerms, Position, to_nine_places
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.world import Rules
@@ -168,7 +168,7 @@ def _change(position: Position, quote: Quote | None, trade_date: date, day: Venu
     return earned
 
 
-class Possible(NamedTuple):
+class PossibleExposure(NamedTuple):
     """What an order may still add to a symbol: exposure in USD, unsigned quantity, and the worst price.
 
     The price is None if it has already filled, or may fill at any price.
@@ -184,7 +184,7 @@ class Possible(NamedTuple):
 def margin_of(
     view: BrokerView,
     prices: Mapping[str, Decimal],
-    orders: Iterable[Possible],
+    orders: Iterable[PossibleExposure],
     quotes: Mapping[str, Quote],
     listings: Mapping[str, Listing],
 ) -> Margin | None:
@@ -207,9 +207,9 @@ def margin_of(
     return margin
 
 
-def _reach(position: BrokerPosition, price: Decimal) -> tuple[Place, Reach]:
+def _reach(position: BrokerPosition, price: Decimal) -> tuple[Place, PositionReach]:
     usd = max(abs(position.value), abs(position.value_at(price)))
-    return (position.symbol, Side.of(position.quantity)), Reach(abs(position.quantity), usd, Decimal(0))
+    return (position.symbol, Side.of(position.quantity)), PositionReach(abs(position.quantity), usd, Decimal(0))
 
 
 MOST_BETTER = Decimal("1.25")
@@ -228,7 +228,7 @@ def risk_of_position(rules: Rules, books: Books, position: Position) -> Decimal 
     It is None if no rule has a stop price now. The stop is the tightest of its rules given the stored best price, so it
     only moves toward profit.
     """
-    entry_terms = books.kept.get(position.key, Kept())
+    entry_terms = books.kept.get(position.key, EntryTerms())
     watched = WatchedPosition(position, best_price(position, None, entry_terms.best), books.terms_of(position))
     stop = levels(watched, rules.exits_watching(position, entry_terms)).stop
     if stop is None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from tradebot.model.bar import StrategySlot, Waiting
+from tradebot.model.bar import StrategySlot, WaitingStrategy
 from tradebot.model.candidate import Purpose, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.event import EventKind
@@ -58,7 +58,7 @@ class SlotPlan(NamedTuple):
     """
 
     strategies: tuple[tuple[Strategy, StrategySlot | None], ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[WaitingStrategy, ...] = ()
     missed: tuple[StrategySlot, ...] = ()
     new: tuple[str, ...] = ()
     refused: tuple[StrategyRefusal, ...] = ()
@@ -93,7 +93,7 @@ def _plan(world: World, claims: "Claims", strategy: Strategy, text: str, entries
     standing_slots = takewhile(lambda slot: slot.end > seen_from and not claims.ended(slot), stands.over[:MOST_MISSED])
     missed = tuple(reversed(list(standing_slots)))
     if stands.current is None or claims.ended(stands.current):
-        return SlotPlan((), (Waiting(strategy.name, stands.next),), missed, new)
+        return SlotPlan((), (WaitingStrategy(strategy.name, stands.next),), missed, new)
     return SlotPlan(((strategy, stands.current),), (), missed, new)
 
 

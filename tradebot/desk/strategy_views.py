@@ -16,7 +16,7 @@ from tradebot.model.bar import Quote
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Listing, of_order
-from tradebot.model.position import Kept, Position, RoundTrip, complete
+from tradebot.model.position import EntryTerms, Position, RoundTrip, complete
 from tradebot.model.reasons import Reason
 from tradebot.model.record import StrategyRefusal, SymbolFacts
 from tradebot.model.series import Series, SeriesKey, width_of
@@ -223,7 +223,7 @@ class ViewBuilder:
     def _facts_of(self, universe: Sequence[str], kinds: frozenset[str]) -> dict[str, SymbolFacts]:
         return {symbol: self._facts[symbol].only(kinds) for symbol in universe if symbol in self._facts}
 
-    def _stable_terms(self, lots: Mapping[str, Position]) -> dict[str, Kept]:
+    def _stable_terms(self, lots: Mapping[str, Position]) -> dict[str, EntryTerms]:
         """Return the stored terms of positions, without best and worst prices, which change with every quote."""
         stored_terms = self.world.ledger.kept([position.key for position in lots.values()]) if lots else {}
         terms_by_symbol = {

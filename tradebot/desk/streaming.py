@@ -160,7 +160,7 @@ class StreamProgress(Struct):
     missed: int = 0
 
 
-class Following(Struct, frozen=True):
+class FollowerInputs(Struct, frozen=True):
     """The dependencies of a follower.
 
     The REST API is queried at least every `check_s` seconds. `alone` is locked meanwhile, and raises if another fetch
@@ -180,7 +180,7 @@ class Following(Struct, frozen=True):
 class Follower:
     """Follows a stream for some symbols across reconnections; `so_far` has its counts."""
 
-    def __init__(self, with_: Following) -> None:
+    def __init__(self, with_: FollowerInputs) -> None:
         self.so_far = StreamProgress()
         self._with = with_
         self._tickers = {source_ticker(symbol).upper(): symbol for symbol in with_.symbols}

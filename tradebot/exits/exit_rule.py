@@ -18,7 +18,7 @@ from tradebot.exits.exit_reasons import ReasonPart, amount_part
 from tradebot.model.bar import Quote, Session
 from tradebot.model.instrument import ONE, notional, whole_lots
 from tradebot.model.limits import Frozen
-from tradebot.model.position import Kept, Outlook, Position
+from tradebot.model.position import EntryTerms, ExitInputs, Position
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
 
@@ -31,8 +31,8 @@ class WatchedPosition(Struct, frozen=True, dict=True):
 
     position: Position
     best: Decimal
-    kept: Kept = field(default_factory=Kept)
-    outlook: Outlook = field(default_factory=Outlook)
+    kept: EntryTerms = field(default_factory=EntryTerms)
+    outlook: ExitInputs = field(default_factory=ExitInputs)
 
     def gain(self, price: Decimal) -> Decimal:
         """Return the gain at `price` as a fraction of the average entry price."""
@@ -205,7 +205,7 @@ class ExitRule(Frozen):
     column: ClassVar[str]
     """The heading of its column in `tradebot positions`."""
     reads: ClassVar[frozenset[str]] = frozenset()
-    """The fields of `Outlook` that it reads; no others are fetched for it."""
+    """The fields of `ExitInputs` that it reads; no others are fetched for it."""
     needs: ClassVar[tuple[RuleInput, ...]]
     """Its required inputs, in the order in which they are checked."""
     rank: ClassVar[int] = 50

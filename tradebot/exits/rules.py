@@ -35,7 +35,7 @@ from tradebot.model.candidate import ScaleOutLevel
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Instrument
 from tradebot.model.limits import ExitRules
-from tradebot.model.position import Kept
+from tradebot.model.position import EntryTerms
 from tradebot.model.reasons import Reason
 from tradebot.model.sentences import describe_validation_error, in_yaml, known_name
 from tradebot.model.struct_tools import replace
@@ -147,7 +147,7 @@ def _contradictions(rules: Sequence[ExitRule]) -> Iterator[str]:
             yield contradiction
 
 
-def effective_rules(rules: Exits, entry_terms: Kept) -> Exits:
+def effective_rules(rules: Exits, entry_terms: EntryTerms) -> Exits:
     """Return all rules that apply to a position: its strategy's, and the stop and targets of its entry.
 
     Of two stops, and of two targets, only the nearer one applies; of two scale-outs, or of a scale-out and a ladder,
@@ -166,7 +166,7 @@ def effective_rules(rules: Exits, entry_terms: Kept) -> Exits:
     return all_rules if ladder is None else tuple(_with_ladder(ladder, all_rules, entry_terms))
 
 
-def _with_ladder(ladder: Ladder, rules: Iterable[ExitRule], entry_terms: Kept) -> Iterator[ExitRule]:
+def _with_ladder(ladder: Ladder, rules: Iterable[ExitRule], entry_terms: EntryTerms) -> Iterator[ExitRule]:
     """Yield the rules that apply together with a ladder, and the ladder unless the position has its own scale-out."""
     for rule in rules:
         is_nearer = isinstance(rule, ProfitTarget) and ladder.reaches(rule.fraction, entry_terms.stop_loss_fraction)

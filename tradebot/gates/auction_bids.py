@@ -24,7 +24,7 @@ from tradebot.model.desk import Desk, Stake
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.limits import Limits, OwnRules, Protection
 from tradebot.model.margin import ZERO, need_of
-from tradebot.model.position import Kept, Position
+from tradebot.model.position import EntryTerms, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.resting_orders import Whose
 from tradebot.model.struct_tools import replace
@@ -164,7 +164,7 @@ def _not_filled(account: AccountAsk, taking: AuctionSettings, abstract_set: Set[
 
 
 def _value_position(
-    desk: Desk, rules: Rules, taking: AuctionSettings, position: Position, entry_terms: Kept
+    desk: Desk, rules: Rules, taking: AuctionSettings, position: Position, entry_terms: EntryTerms
 ) -> tuple[Decision | None, PositionValue | None]:
     """Return why a position can't be replaced, if it can't, and its value, if known."""
     limits, exits = taking.own[position.strategy].limits, rules.exits_watching(position, entry_terms)
@@ -192,7 +192,7 @@ def _gain(desk: Desk, limits: Limits, position: Position) -> Decimal | Decision:
     return WatchedPosition(position, position.average_price).gain(exit_price(position, quote))
 
 
-def _require_stop(desk: Desk, rules: Rules, position: Position, entry_terms: Kept, exits: Exits) -> Decision:
+def _require_stop(desk: Desk, rules: Rules, position: Position, entry_terms: EntryTerms, exits: Exits) -> Decision:
     """Fail if the position has no stop price now, or if stops resting at the venue don't cover all its shares."""
     best = best_price(position, desk.quotes.get(position.symbol), entry_terms.best)
     stop, shares = levels(WatchedPosition(position, best, entry_terms), exits).stop, abs(position.quantity)

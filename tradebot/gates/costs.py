@@ -19,7 +19,7 @@ from tradebot.model.costs import round_trip
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import ONE
 from tradebot.model.limits import Limits, OwnRules
-from tradebot.model.position import NINE_PLACES, Kept, Lot, Position
+from tradebot.model.position import NINE_PLACES, EntryTerms, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 
@@ -153,7 +153,7 @@ def _targets(candidate: Candidate, exits: Exits, price: Decimal) -> tuple[Decima
     position = Position(
         candidate.strategy, candidate.symbol, (Lot(signed, price, at),), Decimal(0), at, original_quantity=ONE
     )
-    entry_terms = Kept(
+    entry_terms = EntryTerms(
         stop_loss_fraction=candidate.stop_loss_fraction,
         profit_target_fraction=candidate.profit_target_fraction,
         targets=candidate.targets,

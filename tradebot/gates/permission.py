@@ -13,7 +13,7 @@ from tradebot.model import variables
 from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.sentences import in_yaml
-from tradebot.model.trading import Arming, Climbed, Difference, Mode, Permission
+from tradebot.model.trading import Arming, Difference, Mode, Permission, RungReached
 
 PLACE = "state folder"
 CONFIGURATION = "configuration"
@@ -65,7 +65,7 @@ class PermissionInputs(Struct, frozen=True):
     """Why data in the state folder may be lost; None without evidence, or without real money."""
     in_shadow: frozenset[str] = frozenset()
     """The strategies whose entries are only simulated, as their sections say."""
-    climbed: Mapping[str, Climbed] | None = None
+    climbed: Mapping[str, RungReached] | None = None
     """Whether each strategy was promoted to real money; None if no real money is at stake."""
     copied_from: str | None = None
     """The original of a copied state folder, if the same bot still exists there; None if this is no copy."""

@@ -10,7 +10,7 @@ from tradebot.exits.rules import Exits, effective_rules, has_stop, is_blind, jud
 from tradebot.gates import margin as margin_of
 from tradebot.gates import portfolio_limits as limits_of
 from tradebot.gates import prices as prices_of
-from tradebot.judging.evidence import Broker, HealthEvidence, Trading, Unread
+from tradebot.judging.evidence import Broker, HealthEvidence, Trading, UnreadablePart
 from tradebot.judging.judgment import Examination, HealthState, Judgment, judge_evidence, judge_skipped, permission
 from tradebot.judging.pass_health import FINISHED, RECONCILE, RECOVER, TABLE, judge_passes
 from tradebot.judging.signal_health import KindHealth, SignalHealth
@@ -20,7 +20,7 @@ from tradebot.model.desk import Book
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Order, OrderStatus
-from tradebot.model.position import Kept, Position
+from tradebot.model.position import EntryTerms, Position
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, Job
 from tradebot.model.sentences import plain, pluralize, span
@@ -32,7 +32,7 @@ LATE = timedelta(minutes=3)
 """How long an order may keep working past its life, because the pass that cancels it runs slightly later."""
 
 
-def silent(name: str, why: Unread | None) -> Judgment:
+def silent(name: str, why: UnreadablePart | None) -> Judgment:
     """Return the judgment about something that only the broker knows; `why` is None if the broker wasn't queried."""
     if why is None:
         return judge_skipped(name, "skipped: --offline", "the broker")
@@ -104,7 +104,7 @@ def broker(evidence: Trading) -> Judgment:
 def rows(evidence: Trading) -> Judgment:
     """Compare the ledger with the journal: every money row must be in both and identical."""
     name, row_evidence = "money rows", evidence.rows
-    if isinstance(row_evidence, Unread):
+    if isinstance(row_evidence, UnreadablePart):
         return Judgment(name, HealthState.FAILED, "rows and records", 0, row_evidence.why, row_evidence.next)
     look, now = Examination("rows and records", row_evidence.rows + row_evidence.records), evidence.moment.now
     if row_evidence.missing:
@@ -315,7 +315,7 @@ def exits_now(evidence: Trading) -> Judgment:
         return _unheld(name, evidence)
     answers, unstopped = list[tuple[Position, Decision]](), list[str]()
     for position in evidence.positions:
-        entry_terms = evidence.kept.get(position.whose, Kept())
+        entry_terms = evidence.kept.get(position.whose, EntryTerms())
         rules = effective_rules(evidence.rules.exits_of(position.strategy), entry_terms)
         answers.append((position, _exit(position, entry_terms, rules, broker, evidence)))
         # Their strategies' exits have no stop, which is the owner's choice.
@@ -337,7 +337,7 @@ def exits_now(evidence: Trading) -> Judgment:
     return judge_evidence(name, look, now, HealthState.OK, finding)
 
 
-def _exit(position: Position, entry_terms: Kept, rules: Exits, broker: Broker, evidence: Trading) -> Decision:
+def _exit(position: Position, entry_terms: EntryTerms, rules: Exits, broker: Broker, evidence: Trading) -> Decision:
     quote, ratio = broker.quotes.get(position.symbol), broker.position_ratios.get(position.symbol, Decimal(1))
     best = best_price(position, quote if ratio == 1 else None, entry_terms.best)
     return judge(
@@ -407,9 +407,11 @@ def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evid
 BOOKS = ("ledger", "journal", "books", "backup")
 
 
-def audit(evidence: HealthEvidence, trading: Trading | Unread, *, finished: bool = False) -> tuple[Judgment, ...]:
+def audit(
+    evidence: HealthEvidence, trading: Trading | UnreadablePart, *, finished: bool = False
+) -> tuple[Judgment, ...]:
     """Judge all evidence, most urgent first; for a `finished` backtest, only the books."""
-    if isinstance(trading, Unread):
+    if isinstance(trading, UnreadablePart):
         unread = Judgment("everything else", HealthState.FAILED, "records", 0, trading.why, trading.next or RECOVER)
         return (*judge_passes(evidence, FINISHED if finished else TABLE), unread)
     return tuple(_of_finished(evidence, trading) if finished else _everything(evidence, trading))

@@ -190,7 +190,7 @@ def prices(evidence: HealthEvidence, price_evidence: records.PriceEvidence) -> H
     return HealthVerdict(DEGRADED if missing or stale else OK, finding, price_evidence.passes, fresh)
 
 
-def parity(evidence: HealthEvidence, parities: records.Parities) -> HealthVerdict:
+def parity(evidence: HealthEvidence, parities: records.ParityEvidence) -> HealthVerdict:
     """Compare the last session with its backtest; a difference without an outside cause is a fault of this program."""
     ours = f"{pluralize(parities.ours, 'difference')} of {parities.session} unexplained; " if parities.ours else ""
     state, step = (DEGRADED, f"tradebot parity {parities.session}") if parities.ours else (OK, "")

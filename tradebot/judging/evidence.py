@@ -1,7 +1,7 @@
 """The evidence of the bot's health, gathered from records that weren't written for this purpose.
 
-A part is None if there was nothing to examine, and `Unread` if it couldn't be examined. Times of passes are trading
-time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time. Only an audit reads `Trading`.
+A part is None if there was nothing to examine, and `UnreadablePart` if it couldn't be examined. Times of passes are
+trading time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time. Only an audit reads `Trading`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from tradebot.model.finding import Finding
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.lifecycle import State, may_follow
 from tradebot.model.order import Order
-from tradebot.model.position import FOREIGN, Kept, OwnedFill, Position
+from tradebot.model.position import FOREIGN, EntryTerms, OwnedFill, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.serving import ServeNote
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tradebot.judging.signal_health import KindHealth
 
 
-class Unread(Struct, frozen=True):
+class UnreadablePart(Struct, frozen=True):
     """The reason why a part couldn't be examined, and the remedy."""
 
     why: str
@@ -114,7 +114,7 @@ class PriceEvidence(Struct, frozen=True):
     age_s: float | None = None
 
 
-class Parities(Struct, frozen=True):
+class ParityEvidence(Struct, frozen=True):
     """How many sessions were compared with their backtests, a description of the totals, and the last session's result.
 
     `ours` is the number of the last `session`'s differences without an outside cause.
@@ -316,11 +316,11 @@ class HealthEvidence(Struct, frozen=True):
     parts: Mapping[str, Any]
     due: Mapping[Job, tuple[datetime, ...]] = field(default_factory=dict)
     coming: Mapping[Job, datetime] = field(default_factory=dict)
-    past: SessionEvidence | Unread | None = None
+    past: SessionEvidence | UnreadablePart | None = None
     finished: bool = False
 
 
-class Leap(NamedTuple):
+class ImpossibleChange(NamedTuple):
     """A position that fills would change in an impossible way."""
 
     strategy: str
@@ -329,13 +329,13 @@ class Leap(NamedTuple):
     after: State
 
 
-def leaps(books: Books, pending: Sequence[OwnedFill]) -> Iterator[Leap]:
+def leaps(books: Books, pending: Sequence[OwnedFill]) -> Iterator[ImpossibleChange]:
     """Yield impossible changes of our positions by fills that the broker reports and the books lack."""
     before, after = books.states(), books.with_pending(pending).states()
     for key in sorted({(owned.strategy, owned.fill.symbol) for owned in pending if owned.strategy != FOREIGN}):
         was = before.get(key, State.CLOSED)
         if not may_follow(after[key], was):
-            yield Leap(*key, was, after[key])
+            yield ImpossibleChange(*key, was, after[key])
 
 
 class PassEvidence(Struct, frozen=True):
@@ -374,7 +374,7 @@ class Broker(Struct, frozen=True):
     asked_quotes: int
     rejected_quotes: Mapping[str, str]
     position_ratios: Mapping[str, Decimal] = field(default_factory=dict)
-    leaps: tuple[Leap, ...] = ()
+    leaps: tuple[ImpossibleChange, ...] = ()
 
 
 class WatchedEvents(Struct, frozen=True):
@@ -406,9 +406,9 @@ class Trading(Struct, frozen=True):
     fills: int
     newest_fill: datetime | None
     positions: Sequence[Position]
-    kept: Mapping[tuple[str, str], Kept]
+    kept: Mapping[tuple[str, str], EntryTerms]
     intents: Mapping[IntentState, int]
     rejected: int
     working: Sequence[tuple[Order, IntentRecord | None]]
-    rows: RowEvidence | Unread
-    broker: Broker | Unread | None
+    rows: RowEvidence | UnreadablePart
+    broker: Broker | UnreadablePart | None

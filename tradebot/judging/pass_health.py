@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 from tradebot.judging import component_health
 from tradebot.judging.component_health import DEGRADED, FAILED, NOT_DUE, OK, UNKNOWN, HealthVerdict, Judge, by_slots
-from tradebot.judging.evidence import ChoreEvidence, HealthEvidence, PriceEvidence, Replays, SessionEvidence, Unread
+from tradebot.judging.evidence import (
+    ChoreEvidence,
+    HealthEvidence,
+    PriceEvidence,
+    Replays,
+    SessionEvidence,
+    UnreadablePart,
+)
 from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.decision import Gate, format_comparison
 from tradebot.model.position import Position
@@ -351,7 +358,7 @@ def judge_passes(evidence: HealthEvidence, subjects: Iterable[str] | None = None
 def judge(name: str, evidence: HealthEvidence) -> Judgment:
     """Judge one subject by its part of the evidence."""
     subject, part = TABLE[name], evidence.parts[name]
-    if isinstance(part, Unread):
+    if isinstance(part, UnreadablePart):
         state = HealthState.FAILED if subject.store else HealthState.UNKNOWN
         return Judgment(name, state, subject.looked_at, 0, part.why, part.next or subject.next)
     health_verdict, job = None if part is None else subject.judge(evidence, part), subject.renewed_by

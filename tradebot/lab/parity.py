@@ -24,9 +24,9 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
 from tradebot.replaying.cycle_comparison import PassSeen, replay
-from tradebot.replaying.parity import Data, Ran, RequestWithFills, at_quotes, compare, costs, unknown
+from tradebot.replaying.parity import Data, RequestWithFills, SessionSide, at_quotes, compare, costs, unknown
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, bytes_of, decide_again, read_record
-from tradebot.replaying.port_recording import OffTapeError
+from tradebot.replaying.port_recording import UnrecordedCallError
 from tradebot.replaying.record_writer import RecordError
 
 if TYPE_CHECKING:
@@ -64,13 +64,15 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     until, passes = min(session.close, now), _passes_side_by_side(app, recorded)
     live = [then for then, _ in passes]
     as_of = _known_until(app, session, live)
-    ran = Ran({pass_seen.slot: pass_seen for pass_seen in live}, _sent_requests(app.ledger_view, session, live, as_of))
+    ran = SessionSide(
+        {pass_seen.slot: pass_seen for pass_seen in live}, _sent_requests(app.ledger_view, session, live, as_of)
+    )
     played_again = app.mode is Mode.SANDBOX and is_played(app.folder.exchange, app.settings)
     if played_again:
         again, prices, assumed, data = _play_session(app, session, [*recorded.values()], until, as_of)
     else:
         assumed = settings_of([*recorded.values()][-1].surroundings).sandbox.fill.slippage_bps or NONE
-        again = at_quotes(ran, Ran({pass_seen.slot: pass_seen for _, pass_seen in passes}, {}), assumed)
+        again = at_quotes(ran, SessionSide({pass_seen.slot: pass_seen for _, pass_seen in passes}, {}), assumed)
         prices = {symbol: quote.middle for pass_seen in live for symbol, quote in pass_seen.desk.quotes.items()}
         data = unknown
     both = compare(ran, again, prices, data)
@@ -84,13 +86,15 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
 
 def _play_session(
     app: App, session: Session, recorded: Sequence[RecordedCycle], until: datetime, as_of: datetime
-) -> tuple[Ran, Mapping[str, Decimal], Decimal, Data]:
+) -> tuple[SessionSide, Mapping[str, Decimal], Decimal, Data]:
     """Return a session's backtest, final prices, assumed order costs, and why bars differ."""
     with ExitStack() as loaded:
         heads = [cycle for cycle in app.facts.passes(session.open - BEFORE) if cycle.at < session.open]
         plan = RecordedDay(session, recorded, until, lambda settings: _strategies(app, settings, loaded), heads)
         again = replay_session(app.folder.path, app.folder.exchange, app.ledger_view, plan)
-    ran = Ran({cycle.slot: cycle for cycle in again.passes}, _sent_requests(again.ledger, session, again.passes, as_of))
+    ran = SessionSide(
+        {cycle.slot: cycle for cycle in again.passes}, _sent_requests(again.ledger, session, again.passes, as_of)
+    )
     needs = {strategy.name: _bars_of(app, strategy) for strategy in app.strategies}
     return ran, again.prices, again.assumed_bps, partial(_of_bars, app, again, needs)
 
@@ -166,7 +170,7 @@ def _passes_side_by_side(app: App, recorded: Mapping[str, RecordedCycle]) -> Seq
             rules[around] = rules_of_record(around)
         try:
             decided: CycleRecord | None = decide_again(recorded_cycle, rules[around], recorded_cycle.tape())
-        except OffTapeError:
+        except UnrecordedCallError:
             decided = None
         then, otherwise = decided, ""
         if decided is None or bytes_of(decided) != recorded_cycle.outcome:

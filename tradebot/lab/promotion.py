@@ -17,24 +17,28 @@ if TYPE_CHECKING:
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-class Fixed(NamedTuple):
+class UnchangedSince(NamedTuple):
     """Since when a strategy's code and settings have been unchanged; None with the reason if there is no evidence."""
 
     since: datetime | None
     why_not: str = ""
 
 
-def fixed_since(app: App, name: str) -> Fixed:
+def fixed_since(app: App, name: str) -> UnchangedSince:
     """Return when a strategy's code and settings last changed, by accepted configurations and recorded passes."""
     now, code, since = values_of(effective(app.settings), name), code_of(app.settings, name), None
     for baseline in app.ledger_view.baselines.since(LONG_AGO):
         same = values_of(baseline.values, name) == now
         since = (since or baseline.at) if same else None
     if since is None:
-        return Fixed(None, "its values aren't the accepted ones: tradebot config accept")
+        return UnchangedSince(None, "its values aren't the accepted ones: tradebot config accept")
     if app.folder.kind == BACKTEST:
         played = (read_result(app.folder.path) or {}).get("identity", {}).get("code", {}).get(name)
         same = played is not None and StrategyCode(played["files"], played["versions"]).digest == code
-        return Fixed(since) if same else Fixed(None, "it was played by other code: play the backtest again")
+        return (
+            UnchangedSince(since)
+            if same
+            else UnchangedSince(None, "it was played by other code: play the backtest again")
+        )
     other = app.existing_facts.other_code(name, code or "") if app.existing_facts else None
-    return Fixed(max(since, other) if other else since)
+    return UnchangedSince(max(since, other) if other else since)

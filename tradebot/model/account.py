@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from tradebot.model.instrument import ONE, AssetClass, notional
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, Origin, OwnedFill
+from tradebot.model.position import EntryTerms, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 
@@ -113,7 +113,7 @@ class Entry(Struct, frozen=True):
     meaning: ActivityKind = ActivityKind.OTHER
 
 
-class Restated(Struct, frozen=True):
+class RestatedPosition(Struct, frozen=True):
     """A position whose best and worst price are converted because `old` shares became `new` shares, as in a split.
 
     `to_symbol` is the position's symbol afterward, usually unchanged.
@@ -126,7 +126,7 @@ class Restated(Struct, frozen=True):
     new: Decimal = Decimal(1)
     old: Decimal = Decimal(1)
 
-    def of(self, terms: Kept) -> Kept:
+    def of(self, terms: EntryTerms) -> EntryTerms:
         """Return the stored terms of the position with its prices converted."""
         best, worst = (price and price * self.old / self.new for price in (terms.best, terms.worst))
         return replace(terms, best=best, worst=worst)
@@ -141,7 +141,7 @@ class Booking(Struct, frozen=True):
     entries: tuple[Entry, ...]
     fills: tuple[OwnedFill, ...] = ()
     acknowledged: tuple[tuple[str, Decimal], ...] = ()
-    restated: tuple[Restated, ...] = ()
+    restated: tuple[RestatedPosition, ...] = ()
 
 
 class CashKind(StrEnum):
@@ -246,7 +246,7 @@ The venue computes one from the other, so a few percent may be fees and trades b
 """
 
 
-class Worth(Struct, frozen=True, array_like=True):
+class AccountValue(Struct, frozen=True, array_like=True):
     """The sum of cash and positions in USD; `at_cost` is the value of positions without a known price.
 
     A position that was paid in full adds its value; one in a margin account adds only its unrealized profit.

@@ -23,7 +23,7 @@ class StrategySlot(Struct, frozen=True):
     end: datetime
 
 
-class Waiting(Struct, frozen=True):
+class WaitingStrategy(Struct, frozen=True):
     """A strategy that a pass skipped because it wasn't due; `next` is None if its next slot isn't known yet."""
 
     strategy: str

@@ -16,7 +16,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation, behind_leg
 from tradebot.model.lifecycle import NOTHING, Records, State, has_entered, state_of
 from tradebot.model.order import Order
-from tradebot.model.position import Kept, Key, OwnedFill, Position, complete
+from tradebot.model.position import EntryTerms, Key, OwnedFill, Position, complete
 from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingStateRecord
@@ -24,7 +24,7 @@ from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
 
 
-class Standing(NamedTuple):
+class AccountState(NamedTuple):
     """The state of an account in the ledger, cash in USD; a field is None until it is first written."""
 
     opened_at: datetime | None
@@ -61,7 +61,7 @@ class Books(Struct, frozen=True, dict=True):
 
     at: datetime
     account_number: str
-    standing: Standing
+    standing: AccountState
     state: TradingStateRecord
     day: VenueDay
     calendar: Sequence[Session] = ()
@@ -74,7 +74,7 @@ class Books(Struct, frozen=True, dict=True):
     promised: Mapping[str, IntentRecord] = field(default_factory=dict)
     filled: Mapping[str, Decimal] = field(default_factory=dict)
     intents: tuple[IntentRecord, ...] = ()
-    kept: Mapping[Key, Kept] = field(default_factory=dict)
+    kept: Mapping[Key, EntryTerms] = field(default_factory=dict)
     sent_by_another_copy: frozenset[str] = frozenset()
     noted_too_early: frozenset[str] = frozenset()
     over: frozenset[str] = frozenset()
@@ -115,7 +115,7 @@ class Books(Struct, frozen=True, dict=True):
         accepted = (record.intent.target_venue_id for record in cancels if record.state is IntentState.ACKED)
         return frozenset(name for name in accepted if name)
 
-    def terms_of(self, position: Position) -> Kept:
+    def terms_of(self, position: Position) -> EntryTerms:
         """Return the stored terms of one of our open positions, apart from its lots."""
         return complete(self.kept.get(position.key), position)
 
@@ -215,7 +215,7 @@ class Books(Struct, frozen=True, dict=True):
         if not fills:
             return self
         filled, behind = dict(self.filled), {order.venue_id: self.intent_behind(order) for order in self.orders}
-        opened = dict[Key, Kept]()
+        opened = dict[Key, EntryTerms]()
         for owned in fills:
             fill, record = owned.fill, behind.get(owned.fill.venue_order_id)
             filled[fill.venue_order_id] = filled.get(fill.venue_order_id, Decimal(0)) + fill.quantity
@@ -231,9 +231,9 @@ class Books(Struct, frozen=True, dict=True):
         yield from (link.client_order_id for link in self.chains.get(order.venue_id, ()))
 
 
-def kept_of_entry(intent: Intent) -> Kept:
+def kept_of_entry(intent: Intent) -> EntryTerms:
     """Return the terms that an entry sets for the position it opens."""
-    return Kept(
+    return EntryTerms(
         stop_loss_fraction=intent.stop_loss_fraction,
         profit_target_fraction=intent.profit_target_fraction,
         entry_score=intent.score,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.model.account import Account, Worth
+from tradebot.model.account import Account, AccountValue
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
@@ -17,7 +17,7 @@ from tradebot.model.fact_kind import Drift
 from tradebot.model.instrument import Instrument, Listing, of_order
 from tradebot.model.margin import Margin
 from tradebot.model.order import Order
-from tradebot.model.position import Key, Outlook, Position, RoundTrip
+from tradebot.model.position import ExitInputs, Key, Position, RoundTrip
 from tradebot.model.record import PositionDifference, SymbolFacts
 from tradebot.model.registry import Registry, TierRules
 from tradebot.model.resting_orders import Resting, Whose
@@ -172,7 +172,7 @@ class Book(Struct, frozen=True, dict=True):
     new_entries: tuple[str, ...] = ()
     entries: tuple[Entered, ...] = ()
     peak_equity: Decimal | None = None
-    worth: Worth | None = None
+    worth: AccountValue | None = None
     stakes: tuple[Stake, ...] = ()
     own_fill_at: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     spans: Mapping[str, Span] = field(default_factory=dict)
@@ -325,7 +325,7 @@ class Desk(Struct, frozen=True):
     resting: Mapping[Whose, tuple[Resting, ...]] = field(default_factory=dict)
     core_drifts: Mapping[str, Drift] = field(default_factory=dict)
     calendar_differs: str = ""
-    outlooks: Mapping[Key, Outlook] = field(default_factory=dict)
+    outlooks: Mapping[Key, ExitInputs] = field(default_factory=dict)
     listings: Mapping[str, Listing] = field(default_factory=dict)
     unlisted: frozenset[str] = frozenset()
     other_sessions: Mapping[str, Session] = field(default_factory=dict)

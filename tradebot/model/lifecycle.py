@@ -76,7 +76,7 @@ class RestingPrice(Struct, frozen=True):
     is_stop: bool
 
 
-class Work(Struct, frozen=True):
+class PendingWork(Struct, frozen=True):
     """The orders of one strategy in one symbol that may still change its position, or whose end is unknown.
 
     `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares pending exits close,
@@ -99,10 +99,10 @@ class Work(Struct, frozen=True):
         return min(sum(stops, Decimal(0)), abs(quantity))
 
 
-NOTHING = Work()
+NOTHING = PendingWork()
 
 
-def state_of(owner: str, quantity: Decimal, work: Work, *, traded: bool = True) -> State:
+def state_of(owner: str, quantity: Decimal, work: PendingWork, *, traded: bool = True) -> State:
     """Return the state of a position of `quantity` signed shares; `traded` is False if it never had a fill."""
     if not quantity:
         return State.CLOSED if traded or work.entering is None else work.entering
@@ -137,7 +137,7 @@ class Records(Struct, frozen=True):
                 intents[name] = max(event, intents.get(name, event), key=_intent_progress)
         return Records(intents, orders)
 
-    def work(self, booked: Mapping[str, Decimal]) -> dict[tuple[str, str], Work]:
+    def work(self, booked: Mapping[str, Decimal]) -> dict[tuple[str, str], PendingWork]:
         """Return pending and resting orders by strategy and symbol; orders that aren't ours are left out.
 
         `booked` is how many shares of each order are in the books, by venue id. Shares that the venue reports as filled
@@ -198,7 +198,7 @@ class _Sent(NamedTuple):
     is_untold: bool
 
 
-def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
+def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> PendingWork:
     """Summarize the orders of one strategy in one symbol, and the intents of which no order has been reported."""
     entering, leaving, resting, protecting = None, Decimal(0), list[RestingPrice](), list[Intent]()
     pairs, coming = (
@@ -229,7 +229,7 @@ def _work(sent: Sequence[_Sent], unreported: Iterable[IntentRecord]) -> Work:
     )
     newest = max(protecting, key=lambda intent: (intent.at, intent.client_order_id), default=None)
     instrument = newest.instrument if newest else None
-    return Work(entering, leaving, tuple(resting), refused, arriving, instrument, tuple(coming))
+    return PendingWork(entering, leaving, tuple(resting), refused, arriving, instrument, tuple(coming))
 
 
 def _last_refused_protection(unreported: Iterable[IntentRecord], accepted: Iterable[Intent]) -> IntentRecord | None:

@@ -69,7 +69,7 @@ def liquidation_price(side: Side, mark: Decimal, distance: Decimal) -> Decimal |
     return price if price > 0 else None
 
 
-class Reach(Struct, frozen=True):
+class PositionReach(Struct, frozen=True):
     """How large a position may become on one side of an instrument.
 
     It has the unsigned quantity, the notional at the worst prices in USD, and the loss in USD against the mark if its
@@ -80,8 +80,8 @@ class Reach(Struct, frozen=True):
     usd: Decimal = ZERO
     loss: Decimal = ZERO
 
-    def with_more(self, quantity: Decimal, usd: Decimal, loss: Decimal) -> "Reach":
-        return Reach(self.quantity + quantity, self.usd + usd, self.loss + loss)
+    def with_more(self, quantity: Decimal, usd: Decimal, loss: Decimal) -> "PositionReach":
+        return PositionReach(self.quantity + quantity, self.usd + usd, self.loss + loss)
 
 
 class Liquidation(Struct, frozen=True):
@@ -123,8 +123,8 @@ class Margin(Struct, frozen=True, dict=True):
     available: Decimal | None
     listings: Mapping[str, Listing]
     marks: Mapping[str, Decimal]
-    held: Mapping[Place, Reach]
-    reaches: Mapping[Place, Reach]
+    held: Mapping[Place, PositionReach]
+    reaches: Mapping[Place, PositionReach]
 
     def lacking(self, *symbols: str) -> tuple[Reason, str | None] | None:
         """Return which input of the margin figures is missing, and for which symbols; None if all are known.
@@ -135,7 +135,7 @@ class Margin(Struct, frozen=True, dict=True):
             return Reason.MARGIN_UNKNOWN, None
         named = sorted({*(symbol for symbol, _ in self.reaches), *symbols})
         for reason, lacks in (
-            (Reason.MARGIN_LEVELS_UNKNOWN, [symbol for symbol in named if not self._level(symbol, Reach())]),
+            (Reason.MARGIN_LEVELS_UNKNOWN, [symbol for symbol in named if not self._level(symbol, PositionReach())]),
             (Reason.MARK_UNKNOWN, [symbol for symbol in named if symbol not in self.marks]),
         ):
             if lacks:
@@ -149,12 +149,12 @@ class Margin(Struct, frozen=True, dict=True):
 
     def with_order(self, symbol: str, side: Side, quantity: Decimal, usd: Decimal, price: Decimal | None) -> "Margin":
         """Return the margin with one more order that may fill, in the worst case at `price` if it has one."""
-        before, loss = self.reaches.get((symbol, side), Reach()), self._loss(symbol, side, quantity, price)
+        before, loss = self.reaches.get((symbol, side), PositionReach()), self._loss(symbol, side, quantity, price)
         return replace(self, reaches={**self.reaches, (symbol, side): before.with_more(quantity, usd, loss)})
 
     def initial_of(self, symbol: str, side: Side, quantity: Decimal, usd: Decimal) -> Decimal:
         """Return the additional initial margin of an order; it may move the whole position to another level."""
-        before = self.reaches.get((symbol, side), Reach())
+        before = self.reaches.get((symbol, side), PositionReach())
         after = before.with_more(quantity, usd, ZERO)
         return self._need(symbol, after).initial - self._need(symbol, before).initial
 
@@ -198,23 +198,23 @@ class Margin(Struct, frozen=True, dict=True):
         """Return the margin figures to record: the venue's own, and how far our positions are from liquidation."""
         return MarginSeen(self.initial, self.maintenance, self.available, self.without_orders.liquidations(equity))
 
-    def _distance(self, symbol: str, side: Side, reach: Reach, fraction: Decimal, equity: Decimal) -> Decimal:
+    def _distance(self, symbol: str, side: Side, reach: PositionReach, fraction: Decimal, equity: Decimal) -> Decimal:
         usd = self.listings[symbol].instrument.notional(reach.quantity, self.marks[symbol])
         others = self.maintenance_usd - self._needs[symbol].maintenance
         return liquidation_distance(side, usd, fraction, equity - others - fraction * usd)
 
-    def _level(self, symbol: str, reach: Reach) -> MarginLevel | None:
+    def _level(self, symbol: str, reach: PositionReach) -> MarginLevel | None:
         listing = self.listings.get(symbol)
         return level_at(listing.margin_levels, reach.quantity, self._worth(listing, reach)) if listing else None
 
-    def _need(self, symbol: str, reach: Reach) -> Need:
+    def _need(self, symbol: str, reach: PositionReach) -> Need:
         """Return the margin of a reach, at its worst prices or at the mark, whichever is more; zero if unknown."""
         listing = self.listings.get(symbol)
         if listing is None:
             return Need()
         return need_of(listing.margin_levels, reach.quantity, self._worth(listing, reach)) or Need()
 
-    def _worth(self, listing: Listing, reach: Reach) -> Decimal:
+    def _worth(self, listing: Listing, reach: PositionReach) -> Decimal:
         at_mark = listing.instrument.notional(reach.quantity, self.marks.get(listing.symbol, ZERO))
         return max(reach.usd, at_mark)
 
@@ -227,7 +227,7 @@ class Margin(Struct, frozen=True, dict=True):
     def _held_needs(self) -> tuple[Need, ...]:
         return tuple(self._of_symbols(self.held).values())
 
-    def _of_symbols(self, reaches: Mapping[Place, Reach]) -> Mapping[str, Need]:
+    def _of_symbols(self, reaches: Mapping[Place, PositionReach]) -> Mapping[str, Need]:
         needs = dict[str, Need]()
         for (symbol, _), reach in reaches.items():
             need, other = self._need(symbol, reach), needs.get(symbol, Need())

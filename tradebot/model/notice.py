@@ -48,7 +48,7 @@ GATHERED = frozenset({Topic.POSITIONS})
 """Topics whose notices are combined every half hour; all others are sent at once."""
 
 
-class Happening(Struct, frozen=True):
+class NoticeEvent(Struct, frozen=True):
     """One event to report, in one or more lines. `what` is the phrase for several of its kind: "slots missed"."""
 
     at: datetime
@@ -108,7 +108,7 @@ class Notice(Struct, frozen=True):
     severity: Severity
 
 
-class HeldThen(Struct, frozen=True):
+class PreviousPosition(Struct, frozen=True):
     """A position at the last check, by strategy and symbol; `quantity` is signed, the price per share in USD."""
 
     strategy: str
@@ -128,7 +128,7 @@ class BotStatus(Struct, frozen=True):
     at: datetime
     state: TradingState
     version: str
-    held: tuple[HeldThen, ...]
+    held: tuple[PreviousPosition, ...]
     unknown: tuple[str, ...] = ()
     unwell_since: datetime | None = None
     told_unwell: bool = False

@@ -239,7 +239,7 @@ def lineage(venue_id: str, before: Mapping[str, str], parents: Mapping[str, str]
     return own if parent is None else (*own, parent, *chain(parent, before))
 
 
-class OrdersTold(NamedTuple):
+class OrdersReported(NamedTuple):
     """The orders of one reply without repeats, and the number of rows we couldn't parse."""
 
     orders: tuple[Order, ...]

@@ -30,7 +30,7 @@ class ParityCause(StrEnum):
     OURS = "ours"
 
 
-class What(StrEnum):
+class DifferenceType(StrEnum):
     """The type of difference: in a decision about a candidate, in an order sent, or in its fill."""
 
     DECISION = "decision"
@@ -46,7 +46,7 @@ class ParityDifference(Struct, frozen=True):
     `symbol` and `strategy` are empty for a whole pass.
     """
 
-    what: What
+    what: DifferenceType
     at: datetime
     job: Job
     slot: str
@@ -68,8 +68,12 @@ class ByCause(Struct, frozen=True):
     fills: int
     cost_usd: Decimal
 
-    def of(self, what: What) -> int:
-        return {What.DECISION: self.decisions, What.ORDER: self.orders, What.FILL: self.fills}[what]
+    def of(self, what: DifferenceType) -> int:
+        return {
+            DifferenceType.DECISION: self.decisions,
+            DifferenceType.ORDER: self.orders,
+            DifferenceType.FILL: self.fills,
+        }[what]
 
 
 class DayParity(Struct, frozen=True):
@@ -101,13 +105,15 @@ class DayParity(Struct, frozen=True):
     def cost_usd(self) -> Decimal:
         return sum((cause.cost_usd for cause in self.causes), NONE)
 
-    def count(self, what: What) -> int:
+    def count(self, what: DifferenceType) -> int:
         return sum(cause.of(what) for cause in self.causes)
 
     @property
     def ours(self) -> int:
         """Return how many differences have no outside cause."""
-        return sum(cause.of(what) for cause in self.causes if cause.cause is ParityCause.OURS for what in What)
+        return sum(
+            cause.of(what) for cause in self.causes if cause.cause is ParityCause.OURS for what in DifferenceType
+        )
 
 
 def by_cause(differences: Sequence[ParityDifference]) -> tuple[ByCause, ...]:
@@ -116,7 +122,9 @@ def by_cause(differences: Sequence[ParityDifference]) -> tuple[ByCause, ...]:
     for cause in ParityCause:
         of_cause = [difference for difference in differences if difference.cause is cause]
         if of_cause:
-            decisions, orders, fills = (sum(difference.what is what for difference in of_cause) for what in What)
+            decisions, orders, fills = (
+                sum(difference.what is what for difference in of_cause) for what in DifferenceType
+            )
             cost = sum((difference.cost_usd for difference in of_cause), NONE)
             by_causes.append(ByCause(cause, decisions, orders, fills, cost))
     return tuple(by_causes)

@@ -39,7 +39,7 @@ class Origin(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Outlook(Struct, frozen=True, array_like=True):
+class ExitInputs(Struct, frozen=True, array_like=True):
     """What exit rules know about a symbol with a position; None and empty mean unknown.
 
     `scores` are its strategy's scores of the symbol since the position was opened, oldest first, one for each entry
@@ -165,7 +165,7 @@ class Marks(Struct, frozen=True):
     worst: Decimal | None
 
 
-class Kept(Struct, frozen=True):
+class EntryTerms(Struct, frozen=True):
     """The stored terms of an open position, apart from its fills.
 
     `best` and `worst` are the best and the worst price seen since it was opened, or None before the first check. The
@@ -199,9 +199,9 @@ class Kept(Struct, frozen=True):
     worst_price: Decimal | None = None
 
 
-def complete(terms: Kept | None, position: Position) -> Kept:
+def complete(terms: EntryTerms | None, position: Position) -> EntryTerms:
     """Return the stored terms of an open position, completed from its fills; empty terms if none are stored."""
-    return replace(terms or Kept(), original_quantity=position.original_quantity)
+    return replace(terms or EntryTerms(), original_quantity=position.original_quantity)
 
 
 ADOPTED = "adopted"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.model.bar import Waiting
+from tradebot.model.bar import WaitingStrategy
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert, Quota
@@ -227,7 +227,7 @@ class CycleRecord(Struct, frozen=True):
     marks: tuple[Mark, ...] = ()
     quota: Quota | None = None
     refused_strategies: tuple[StrategyRefusal, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[WaitingStrategy, ...] = ()
     gaps: tuple[Gap, ...] | None = None
     code: Mapping[str, str] | None = None
     last_close: Decimal | None = None

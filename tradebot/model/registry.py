@@ -253,7 +253,7 @@ UNSORTED = "unsorted"
 """The sector of a coin without one in the configuration. All such coins share one limit."""
 
 
-class Found(Struct, frozen=True):
+class DiscoveredContract(Struct, frozen=True):
     """One contract: since when it is known, the tier that its figures reach, and why it isn't traded.
 
     It is traded if `why` is empty. It is `listed` while the venue lists it.
@@ -273,7 +273,7 @@ class Discovery(Struct, frozen=True):
     `problem` says why the last list was rejected, or is empty. Lists have been too short since `short_since`.
     """
 
-    found: tuple[Found, ...] = ()
+    found: tuple[DiscoveredContract, ...] = ()
     at: datetime | None = None
     problem: str = ""
     short_since: datetime | None = None

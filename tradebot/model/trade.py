@@ -17,7 +17,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.instrument import ONE
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Order
-from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
+from tradebot.model.position import FOREIGN, EntryTerms, Key, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
 
 
@@ -43,8 +43,8 @@ class Trade(Struct, frozen=True, omit_defaults=True):
     before the first exit. `realized_before_fees_usd` is the profit of the closed shares, first in, first out. The
     broker charges most fees to the account for a whole day, see `views.trades.fees`. `exit_orders` are the venue's ids
     of the orders that closed it, and `reasons` why they were sent, in the grammar of `exits.exit_reasons` or in a
-    strategy's own words. The score and the fields after it are the position's stored terms, see `Kept`; the multiplier
-    is that of its fills.
+    strategy's own words. The score and the fields after it are the position's stored terms, see `EntryTerms`; the
+    multiplier is that of its fills.
     """
 
     strategy: str
@@ -73,7 +73,7 @@ class Trade(Struct, frozen=True, omit_defaults=True):
     def open_quantity(self) -> Decimal:
         return (self.quantity - self.closed_quantity) * self.side.sign
 
-    def with_kept(self, terms: Kept) -> "Trade":
+    def with_kept(self, terms: EntryTerms) -> "Trade":
         """Return the trade with its position's stored terms."""
         return replace(
             self, entry_score=terms.entry_score, components=terms.components, best=terms.best, worst=terms.worst
@@ -109,7 +109,7 @@ def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
             yield from (list(group) for _, group in groupby(run, key=lambda owned: owned.about))
 
 
-class GaveWay(NamedTuple):
+class DisplacedClose(NamedTuple):
     """A closing order of a displaced position, its state, and the decisions about it."""
 
     intent: Intent
@@ -223,7 +223,7 @@ class OrderRequested(NamedTuple):
     decision_mid: Decimal | None
     send_mid: Decimal | None
     send_mid_at: datetime | None
-    entry: Kept | None = None
+    entry: EntryTerms | None = None
     stop_price: Decimal | None = None
 
 

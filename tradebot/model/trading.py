@@ -81,7 +81,7 @@ class Arming(Struct, frozen=True):
     at: datetime
 
 
-class Climbed(Struct, frozen=True):
+class RungReached(Struct, frozen=True):
     """The part of its allotment that a strategy may enter with; if zero, the reason, its rung and the rung it needs."""
 
     share: Decimal
@@ -101,7 +101,7 @@ class Permission(Struct, frozen=True):
     closed: tuple[tuple[Reason, str], ...] = ()
     entries_until: datetime | None = None
     entries_closed: tuple[tuple[Reason, str], ...] = ()
-    climbed: Mapping[str, Climbed] | None = None
+    climbed: Mapping[str, RungReached] | None = None
     in_shadow: frozenset[str] = frozenset()
 
     @property

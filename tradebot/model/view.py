@@ -15,7 +15,7 @@ from tradebot.model.bar import Quote, Session
 from tradebot.model.candidate import STRATEGY_SOURCE, Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.costs import CostModel
 from tradebot.model.decision import Decision
-from tradebot.model.position import Kept, Position, RoundTrip
+from tradebot.model.position import EntryTerms, Position, RoundTrip
 from tradebot.model.record import SymbolFacts
 from tradebot.model.series import DAY, PriceKind, Series, SeriesKey
 
@@ -141,7 +141,7 @@ class StrategyView(Struct, frozen=True):
     slot: str = ""
     sectors: Mapping[str, str] = field(default_factory=dict)
     trades: Mapping[str, Sequence[RoundTrip]] = field(default_factory=dict)
-    kept: Mapping[str, Kept] = field(default_factory=dict)
+    kept: Mapping[str, EntryTerms] = field(default_factory=dict)
     costs: CostModel | None = None
     features: Mapping[tuple[str, str], FeatureRow] = field(default_factory=dict)
     situation: Situation | None = None

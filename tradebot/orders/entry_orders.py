@@ -39,7 +39,7 @@ from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.limits import ApprovalRules, Protection
 from tradebot.model.order import Approach, OrderClass, Style
-from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.position import EntryTerms, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.struct_tools import replace
@@ -396,7 +396,7 @@ def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) ->
         return entry
     lot = Lot(entry.quantity * entry.side.sign, price, entry.at)
     position = Position(entry.key.strategy, entry.instrument.symbol, (lot,), Decimal(0), entry.at)
-    entry_terms = Kept(
+    entry_terms = EntryTerms(
         stop_loss_fraction=entry.stop_loss_fraction,
         original_quantity=entry.quantity,
         atr_fraction=entry.atr_fraction,

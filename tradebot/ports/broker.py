@@ -9,14 +9,14 @@ from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent
-from tradebot.model.order import Fill, Order, OrdersTold, Reply
+from tradebot.model.order import Fill, Order, OrdersReported, Reply
 from tradebot.model.venue import Capabilities, Proof
 
 Undisturbed = Callable[[], AbstractContextManager[None]]
 """Opens a block in which a pass doesn't give way to exits."""
 
 
-class Bell(Protocol):
+class AccountSignal(Protocol):
     """Signals that the venue reported something new in the account; the reader must fetch the details."""
 
     def rang(self) -> bool:
@@ -76,7 +76,7 @@ class BrokerReader(Protocol):
     def ended(self, since: datetime) -> Sequence[Order]:
         """Return orders submitted at or after `since` that have ended, oldest first; a very long list is cut off."""
 
-    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+    def orders_of(self, symbols: Sequence[str]) -> OrdersReported:
         """Return all orders in these symbols, open or not, newest first; a very long list is cut off."""
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tradebot.model.account import Booking, CashMovement, Entry, EquityPeak
 from tradebot.model.bar import Session
-from tradebot.model.books import Standing
+from tradebot.model.books import AccountState
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.fact_kind import CheckedReply, Fact
@@ -15,7 +15,7 @@ from tradebot.model.flow import Intake
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Order, Reply
-from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
+from tradebot.model.position import EntryTerms, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import CycleRecord, Scored, SymbolFacts
 from tradebot.model.registry import Coin, Discovery
 from tradebot.model.series import Series
@@ -100,7 +100,7 @@ class Money(Protocol):
     def books_opened_at(self) -> datetime | None:
         """Return when the opening balance was written, or None before the first reconcile."""
 
-    def standing(self) -> Standing:
+    def standing(self) -> AccountState:
         """Return the account's state: opening, accepted cash movements, last reconcile and highest equity."""
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
@@ -151,7 +151,7 @@ class Money(Protocol):
     def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
         """Return the booked activities, all or those with these ids, by id."""
 
-    def kept(self, held: Collection[Key]) -> Mapping[Key, Kept]:
+    def kept(self, held: Collection[Key]) -> Mapping[Key, EntryTerms]:
         """Return the stored terms of these open positions, apart from their fills; positions without any are left out.
 
         A position's entry terms are read from the intent behind the fill that opened it. The original quantity isn't

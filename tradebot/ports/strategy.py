@@ -66,7 +66,7 @@ def is_outside(strategy: Strategy) -> TypeGuard[OutsideSource]:
     return hasattr(strategy, "sources")
 
 
-class Passing(NamedTuple):
+class FilterMatches(NamedTuple):
     """Which symbols pass a strategy's own filters with a changed setting; `setting` is empty without a change."""
 
     setting: str
@@ -77,7 +77,7 @@ class Passing(NamedTuple):
 class VariedStrategy(Protocol):
     """A strategy that can also propose with changed settings. This is optional."""
 
-    def variants(self, view: StrategyView) -> Sequence[Passing]:
+    def variants(self, view: StrategyView) -> Sequence[FilterMatches]:
         """Return the symbols that pass its own filters with the present settings, then with each variant."""
 
 

@@ -20,11 +20,11 @@ from tradebot.model.fact_kind import AnyKind
 from tradebot.model.flow import Allowance, FlowPage, FlowWindow, Intake, StreamRows
 from tradebot.model.limits import ApprovalRules, DisplacementRules, ExitRules, HaltRules, Limits, OwnRules, tightest
 from tradebot.model.order import MARKETABLE, Execution
-from tradebot.model.position import Kept, Position
+from tradebot.model.position import EntryTerms, Position
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.registry import RegistryRules
 from tradebot.model.struct_tools import replace
-from tradebot.model.trading import Climbed, Mode, Permission, mode_name
+from tradebot.model.trading import Mode, Permission, RungReached, mode_name
 
 if TYPE_CHECKING:
     from tradebot.model.instrument import Listing
@@ -105,7 +105,7 @@ class Rules(Struct, frozen=True, dict=True):
         own = self.own_exits.get(strategy)
         return self._account_exits if own is None else own
 
-    def exits_watching(self, position: Position, kept: Kept) -> Exits:
+    def exits_watching(self, position: Position, kept: EntryTerms) -> Exits:
         """Return a position's rules, including the stop and targets that it was opened with."""
         return effective_rules(self.exits_of(position.strategy), kept)
 
@@ -123,7 +123,7 @@ class Rules(Struct, frozen=True, dict=True):
         own = (symbol for rules in self.own.values() for symbol in rules.universe)
         return tuple(dict.fromkeys((*self.universe, *own)))
 
-    def with_shares(self, climbed: Mapping[str, Climbed] | None) -> Rules:
+    def with_shares(self, climbed: Mapping[str, RungReached] | None) -> Rules:
         """Return the rules with reduced allotments for strategies that may enter with only a part of theirs.
 
         A strategy that may not enter keeps its allotment, because its positions are measured by it.

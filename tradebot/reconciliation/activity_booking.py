@@ -13,7 +13,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from tradebot.model.account import Activity, ActivityKind, Booking, BrokerPosition, Corrects, Entry, Restated
+from tradebot.model.account import Activity, ActivityKind, Booking, BrokerPosition, Corrects, Entry, RestatedPosition
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import FOREIGN, Origin, OwnedFill, Position, to_nine_places, unreported_fill
 from tradebot.model.struct_tools import replace
@@ -264,12 +264,14 @@ def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterat
         yield unreported_fill(*closed, rows[0].at)
 
 
-def restated_best_prices(positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)) -> Iterator[Restated]:
+def restated_best_prices(
+    positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)
+) -> Iterator[RestatedPosition]:
     """Yield our positions' restated best prices, for the symbol `to`."""
     new, old = Decimal(ratio.numerator), Decimal(ratio.denominator)
     for position in positions:
         if position.strategy != FOREIGN:
-            yield Restated(position.strategy, position.symbol, position.opened_at, to, new, old)
+            yield RestatedPosition(position.strategy, position.symbol, position.opened_at, to, new, old)
 
 
 def _rename(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:

@@ -53,7 +53,7 @@ class MovedStop(NamedTuple):
     now: Order
 
 
-class CaughtUp(Struct, frozen=True):
+class CatchUpResult(Struct, frozen=True):
     """What catching up has changed, as counts, and the intents that are still unresolved.
 
     `unreadable` counts the venue's rows of fills that couldn't be parsed or accepted, and `untraced_fills` the orders
@@ -71,7 +71,7 @@ class CaughtUp(Struct, frozen=True):
     moved: tuple[MovedStop, ...] = ()
     liquidated: tuple[Liquidated, ...] = ()
 
-    def after(self, earlier: "CaughtUp") -> "CaughtUp":
+    def after(self, earlier: "CatchUpResult") -> "CatchUpResult":
         """Combine two results; unresolved and unreadable items come from the later one."""
         return replace(
             self,
@@ -114,7 +114,7 @@ def catch_up(
     now: datetime,
     earliest_now: datetime,
     list_complete_at: datetime | None = None,
-) -> CaughtUp:
+) -> CatchUpResult:
     """Write the venue's reports, and what follows from them, into the ledger; send nothing to the venue.
 
     `now` is the venue's time, and `earliest_now` the earlier of both clocks, so that a clock that is fast doesn't end
@@ -144,7 +144,7 @@ def catch_up(
         n_orders += ledger.apply_orders(filled, now)
     ledger.keep_totals()
 
-    return CaughtUp(
+    return CatchUpResult(
         orders=n_orders,
         fills=len(fills),
         unresolved=tuple(record for record in unsettled if record.state.is_unresolved),

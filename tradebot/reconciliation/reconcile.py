@@ -27,7 +27,7 @@ from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger, Money, Slots
 from tradebot.reconciliation.activity_booking import name_fills, restated_best_prices, shares, split_fills
 from tradebot.reconciliation.catch_up import (
-    CaughtUp,
+    CatchUpResult,
     catch_up,
     fillable_orders,
     late_end_reports,
@@ -69,7 +69,7 @@ class Reconciled(Struct, frozen=True):
 
     at: datetime
     view: BrokerView
-    applied: CaughtUp
+    applied: CatchUpResult
     findings: tuple[Finding, ...]
     plan: AdjustmentPlan | None
     bookings: int = 0
@@ -92,7 +92,7 @@ def reconcile(
         tails = f"…{view.account.tail}, but these books belong to …{ledger.account_number[-4:]}"
         why = (f"the broker answers for account {tails}",)
         mismatch = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, why)
-        return _mark(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (mismatch,), None))
+        return _mark(ledger, Reconciled(now, view, CatchUpResult(0, 0, ()), (mismatch,), None))
     _require_steady(view)
     day = reader.capabilities.day
     applied = catch_up(reader, ledger, view.orders, now, passed, view.whole_at)

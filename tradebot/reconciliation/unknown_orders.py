@@ -18,7 +18,7 @@ from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentKey, Operation, is_our_order_id, mark_of
-from tradebot.model.order import Order, OrdersTold
+from tradebot.model.order import Order, OrdersReported
 from tradebot.model.position import ADOPTED, FOREIGN, Origin, OwnedFill, Position, unreported_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
@@ -216,7 +216,7 @@ def _ours_left(net: Mapping[str, Decimal], symbol: str, remaining: Decimal, own:
     return min(there, remaining, key=abs) if remaining * own > 0 and there * own > 0 else Decimal(0)
 
 
-def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTold:
+def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersReported:
     """Query the venue for the orders behind shares that aren't ours by the books; return those with our mark.
 
     One incomplete list must not make our shares foreign, so symbols without such an order are queried again. Shares
@@ -225,7 +225,7 @@ def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTol
     unknown = unexplained_quantities(books, view.positions)
     symbols = sorted({*unknown, *books.totals.foreign_quantities(books.acknowledged)})
     if not symbols:
-        return OrdersTold(())
+        return OrdersReported(())
     orders, unreadable = reader.orders_of(symbols)
     ours = [order for order in orders if is_our_order_id(order.client_order_id)]
     # One incomplete list must not make our shares foreign.
@@ -234,7 +234,7 @@ def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersTol
         again = reader.orders_of(silent)
         ours += [order for order in again.orders if is_our_order_id(order.client_order_id)]
         unreadable += again.unreadable
-    return OrdersTold(tuple(ours), unreadable)
+    return OrdersReported(tuple(ours), unreadable)
 
 
 def take_over_fills(

@@ -12,7 +12,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import RecordedCycle, bytes_of, decide_again
-from tradebot.replaying.port_recording import OffTapeError, RecordedQuestion
+from tradebot.replaying.port_recording import RecordedQuestion, UnrecordedCallError
 from tradebot.replaying.record_writer import RecordError
 
 MISSING = "nothing"
@@ -51,7 +51,7 @@ def replay(recorded: RecordedCycle, rules: Rules, *, only_decisions: bool = Fals
     decisions = sum(len(candidate["decisions"]) for candidate in then["candidates"])
     try:
         outcome = bytes_of(decide_again(recorded, rules, tape))
-    except OffTapeError as error:
+    except UnrecordedCallError as error:
         asks = CycleDifference("port calls of the pass", MISSING, str(error))
         return ReplayedPass(_first_call_difference(tape.recorded, tape.asked) or asks, decisions)
     if outcome != recorded.outcome:

@@ -21,7 +21,7 @@ from tradebot.model.position import OwnedFill, Position, RoundTrip
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 from tradebot.ports.world import Rules
-from tradebot.replaying.passes import Given
+from tradebot.replaying.passes import CycleInputs
 
 NONE = Decimal(0)
 Name = TypeVar("Name")
@@ -96,7 +96,7 @@ def without_position(desk: Desk, symbol: str) -> Desk:
     return replace(desk, book=replace(desk.book, foreign=desk.book.foreign - {symbol}))
 
 
-def at_time(inputs: Given, at: datetime) -> Given:
+def at_time(inputs: CycleInputs, at: datetime) -> CycleInputs:
     """Return a pass's inputs as if it had run at another time of its session, with data of the same age.
 
     Earlier events, such as fills, keep their times.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 FORMER: Mapping[str, str] = {
     "discovery.Discovery": "registry.Discovery",
-    "discovery.Found": "registry.Found",
+    "discovery.Found": "registry.DiscoveredContract",
     "shock.Shock": "desk.Shock",
     "shock.Shocks": "desk.Shocks",
     "desk.PositionDifference": "record.PositionDifference",
@@ -24,7 +24,19 @@ FORMER: Mapping[str, str] = {
     "activity.Booking": "account.Booking",
     "activity.Corrects": "account.Corrects",
     "activity.Entry": "account.Entry",
-    "activity.Restated": "account.Restated",
+    "activity.Restated": "account.RestatedPosition",
+    "account.Restated": "account.RestatedPosition",
+    "account.Worth": "account.AccountValue",
+    "bar.Waiting": "bar.WaitingStrategy",
+    "books.Standing": "books.AccountState",
+    "margin.Reach": "margin.PositionReach",
+    "order.OrdersTold": "order.OrdersReported",
+    "passes.ByHand": "passes.ManualClose",
+    "passes.Given": "passes.CycleInputs",
+    "position.Kept": "position.EntryTerms",
+    "position.Outlook": "position.ExitInputs",
+    "registry.Found": "registry.DiscoveredContract",
+    "trading.Climbed": "trading.RungReached",
 }
 """The current name by the former one: `module.Class`, `port.method`, or `module.Class.field`.
 

@@ -20,7 +20,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import SlotClaim
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import RecordedCycle, decide_again
-from tradebot.replaying.port_recording import BEFORE, PASSED_ON, OffTapeError, RecordedPorts
+from tradebot.replaying.port_recording import BEFORE, PASSED_ON, RecordedPorts, UnrecordedCallError
 from tradebot.replaying.record_reader import RecordSource
 from tradebot.replaying.record_writer import CLOCKS, RecordError, is_mapping, is_union, items_of, reply_hint
 
@@ -31,7 +31,7 @@ TELLING = frozenset({"events.emit", BEFORE})
 ACCEPTED = Reply(WriteOutcome.ACCEPTED)
 
 
-class Supposed(RecordedPorts):
+class HypotheticalPorts(RecordedPorts):
     """Recorded ports that also answer new calls, as a simulation on the pass's `desk` would.
 
     `sent` are the new orders that were accepted.
@@ -143,14 +143,14 @@ def decide(recorded: RecordedCycle, rules: Rules) -> Decided:
     tape = supposed_tape(recorded)
     try:
         return Decided(decide_again(recorded, rules, tape), tuple(tape.sent))
-    except OffTapeError as error:
+    except UnrecordedCallError as error:
         raise RecordError(f"with this change it calls {error}, whose reply is unknown") from error
 
 
-def supposed_tape(recorded: RecordedCycle) -> Supposed:
+def supposed_tape(recorded: RecordedCycle) -> HypotheticalPorts:
     """Return recorded ports that know the pass's desk."""
-    tape = recorded.tape(Supposed)
-    assert isinstance(tape, Supposed)
+    tape = recorded.tape(HypotheticalPorts)
+    assert isinstance(tape, HypotheticalPorts)
     tape.on(recorded.given.desk, recorded.outcome)
     return tape
 

@@ -19,7 +19,7 @@ from tradebot.model.decision import Decision, Gate
 from tradebot.model.instrument import notional
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Fill, OrderType, fee_id
-from tradebot.model.parity import IN_FULL, NONE, ParityCause, ParityDifference, What
+from tradebot.model.parity import IN_FULL, NONE, DifferenceType, ParityCause, ParityDifference
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.sentences import pluralize
@@ -37,7 +37,7 @@ class RequestWithFills(NamedTuple):
     booked: bool = True
 
 
-class Ran(NamedTuple):
+class SessionSide(NamedTuple):
     """One side of a session: its passes by slot, and its requests by client order id."""
 
     passes: Mapping[Slot, PassSeen]
@@ -53,7 +53,7 @@ def unknown(pass_seen: PassSeen, strategy: str, symbol: str) -> ParityCause | No
     return None
 
 
-def costs(ran: Ran, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -> Decimal | None:
+def costs(ran: SessionSide, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -> Decimal | None:
     """Return the cost of a session's fills: fees plus assumed slippage; None if a fee isn't known.
 
     `paid` has fees in USD that were booked after their fills, by `fee_id`.
@@ -85,7 +85,7 @@ class FillComparison(NamedTuple):
     value_usd: Decimal
 
 
-def compare(live: Ran, played: Ran, prices: Mapping[str, Decimal], data: Data) -> FillComparison:
+def compare(live: SessionSide, played: SessionSide, prices: Mapping[str, Decimal], data: Data) -> FillComparison:
     """Compare a bot's session with its backtest; `prices` value the remaining positions at the end."""
     return _Comparing(live, played, prices, data).compare()
 
@@ -93,7 +93,7 @@ def compare(live: Ran, played: Ran, prices: Mapping[str, Decimal], data: Data) -
 class _Comparing:
     """One comparison: differences in the order of time, because an earlier one may explain a later one."""
 
-    def __init__(self, live: Ran, played: Ran, prices: Mapping[str, Decimal], data: Data) -> None:
+    def __init__(self, live: SessionSide, played: SessionSide, prices: Mapping[str, Decimal], data: Data) -> None:
         self._live, self._played, self._prices, self._data = live, played, prices, data
         self._found: list[ParityDifference] = []
         self._of_pass: dict[Slot, list[ParityDifference]] = defaultdict(list)
@@ -147,7 +147,7 @@ class _Comparing:
     ) -> None:
         live, played = detail
         about = slot[0], slot[2], strategy, symbol, cause, live, played
-        self._note(slot, ParityDifference(What.DECISION, pass_seen.desk.now, *about))
+        self._note(slot, ParityDifference(DifferenceType.DECISION, pass_seen.desk.now, *about))
 
     def _note_missing_pass(self, slot: Slot, only: PassSeen | None) -> None:
         """Note a pass that only one side has, if it decided anything."""
@@ -208,7 +208,7 @@ class _Comparing:
         fills = live or played
         assert fills is not None, "one of them sent it"
         words = (NOTHING if each is None else _words(each.intent) for each in (live, played))
-        self._add(What.ORDER, name, fills, self._why_sent(fills), words)
+        self._add(DifferenceType.ORDER, name, fills, self._why_sent(fills), words)
 
     def _why_sent(self, fills: RequestWithFills) -> ParityCause:
         """Return why a request differs: its candidate's decisions, or the state that its pass found."""
@@ -232,19 +232,23 @@ class _Comparing:
         # A request that only one side sent may have canceled or replaced this one.
         sent = live.intent.at, live.intent.key.symbol
         earlier = [
-            fill for fill in self._found if fill.what is What.ORDER and fill.at > sent[0] and fill.symbol == sent[1]
+            fill
+            for fill in self._found
+            if fill.what is DifferenceType.ORDER and fill.at > sent[0] and fill.symbol == sent[1]
         ]
         cause = ParityCause.OURS if not live.booked else earlier[-1].cause if earlier else ParityCause.FILL_MODEL
-        self._add(What.FILL, name, live, cause, (_filled_words(fills.fills) for fills in (live, played)))
+        self._add(DifferenceType.FILL, name, live, cause, (_filled_words(fills.fills) for fills in (live, played)))
 
-    def _add(self, what: What, name: str, fills: RequestWithFills, cause: ParityCause, details: Iterable[str]) -> None:
+    def _add(
+        self, what: DifferenceType, name: str, fills: RequestWithFills, cause: ParityCause, details: Iterable[str]
+    ) -> None:
         live, played = details
         at, (job, _, slot), (strategy, symbol) = fills.intent.at, fills.slot, fills.intent.whose
         cost = self._worth(self._played, name) - self._worth(self._live, name)
         difference = ParityDifference(what, at, job, slot, strategy, symbol, cause, live, played, cost, name)
         self._note(fills.slot, difference)
 
-    def _worth(self, side: Ran, name: str) -> Decimal:
+    def _worth(self, side: SessionSide, name: str) -> Decimal:
         """Return the profit of a request's fills at the end, in USD."""
         fills = side.sent[name].fills if name in side.sent else ()
         return sum((worth(fill, self._prices.get(fill.symbol, fill.price)) for fill in fills), NONE)
@@ -395,16 +399,16 @@ AT_ONCE = frozenset({OrderType.MARKET, OrderType.LIMIT})
 """The order types that may fill at once; a stop waits for its price."""
 
 
-def at_quotes(live: Ran, again: Ran, slippage_bps: Decimal) -> Ran:
+def at_quotes(live: SessionSide, again: SessionSide, slippage_bps: Decimal) -> SessionSide:
     """Return replayed passes, with a session's requests filled at the quotes.
 
     A request that rests at the venue, or whose pass had no quote, keeps its actual fills.
     """
     sent = {name: _assume_fills(fills, live, slippage_bps) for name, fills in live.sent.items()}
-    return Ran(again.passes, sent)
+    return SessionSide(again.passes, sent)
 
 
-def _assume_fills(fills: RequestWithFills, live: Ran, slippage_bps: Decimal) -> RequestWithFills:
+def _assume_fills(fills: RequestWithFills, live: SessionSide, slippage_bps: Decimal) -> RequestWithFills:
     """Return a request with its assumed fills."""
     intent, pass_seen = fills.intent, live.passes.get(fills.slot)
     quote = pass_seen.desk.quotes.get(intent.key.symbol) if pass_seen else None

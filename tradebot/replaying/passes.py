@@ -14,7 +14,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission
 from tradebot.ports.world import Call, Rules, World
-from tradebot.replaying.port_recording import OffTapeError, RecordedPorts, Recording, port_calls_of, tape_of
+from tradebot.replaying.port_recording import RecordedPorts, Recording, UnrecordedCallError, port_calls_of, tape_of
 from tradebot.replaying.record_reader import RecordSource, Shared, parse_untyped, shapes_of
 from tradebot.replaying.record_writer import (
     PORTS,
@@ -36,13 +36,13 @@ TOLD = 6
 """The index of the port replies after the version: most of them are in earlier records, and few readers need them."""
 
 
-GIVEN = "passes.Given"
+GIVEN = "passes.CycleInputs"
 """The class name of a pass's inputs in records."""
 Names = Mapping[str, tuple[str, ...]]
 """The fields of each class, in the order in which a record has them."""
 
 
-class ByHand(Struct, frozen=True):
+class ManualClose(Struct, frozen=True):
     """A person's request to close positions: in these symbols, or all if None; `later` has the later desks.
 
     With an `order`, the person only cancels the order of this client order id.
@@ -53,7 +53,7 @@ class ByHand(Struct, frozen=True):
     order: str | None = None
 
 
-class Given(Struct, frozen=True):
+class CycleInputs(Struct, frozen=True):
     """A pass's inputs besides its ports: the desk, its proposals, and records of an interrupted earlier run.
 
     `proposed` is None for an exit pass. `earlier` has the records that existed before: of orders sent before it
@@ -70,7 +70,7 @@ class Given(Struct, frozen=True):
     proposed: Proposals | None
     earlier: Mapping[str, CandidateRecord]
     universe: tuple[str, ...] | None = None
-    by_hand: ByHand | None = None
+    by_hand: ManualClose | None = None
     ask_declined: bool = True
 
 
@@ -93,7 +93,7 @@ class RecordedCycle(Struct, frozen=True):
     all proposals; None if `given` has them.
     """
 
-    given: Given
+    given: CycleInputs
     outcome: bytes
     surroundings: RecordEnvironment
     tape: Callable[..., RecordedPorts]
@@ -118,7 +118,7 @@ class PassRecorder:
         universe: tuple[str, ...] | None = None,
     ) -> None:
         sends = world.orders is not None
-        self._given = Given(
+        self._given = CycleInputs(
             call, world.permission, sends, world.shadow, desk, proposed, dict(earlier), universe,
             ask_declined=world.ask_declined,
         )  # fmt: skip
@@ -138,8 +138,8 @@ class PassRecorder:
             return later[-1]
 
         named = None if symbols is None else tuple(sorted(symbols))
-        cycle_record = do_request(self.world, self._given.call, ByHand(named, (), order), next_desk)
-        self._given = replace(self._given, by_hand=ByHand(named, tuple(later), order))
+        cycle_record = do_request(self.world, self._given.call, ManualClose(named, (), order), next_desk)
+        self._given = replace(self._given, by_hand=ManualClose(named, tuple(later), order))
         return cycle_record
 
     def to_record(self, outcome: CycleRecord, around: RecordEnvironment, remembered: PartCache) -> StoredRecord:
@@ -147,7 +147,7 @@ class PassRecorder:
         remembered.forget_if_many()
         parts = RecordParts(remembered)
         head = [parts.text(_shapes()), parts.text(around.settings), parts.text(around.accepted)]
-        encoded_inputs = step_for(Given)(self._given, parts)
+        encoded_inputs = step_for(CycleInputs)(self._given, parts)
         rows = self._recording.to_parts(parts)
         told_by = [list(around.discovered), around.version]
         body = encode_steps([SCHEMA, *head, *told_by, encoded_inputs, rows, bytes_of(outcome)])
@@ -156,7 +156,7 @@ class PassRecorder:
 
 @cache
 def _shapes() -> bytes:
-    return msgpack.encode(shapes(Given, *map(reply_hint, questions())))
+    return msgpack.encode(shapes(CycleInputs, *map(reply_hint, questions())))
 
 
 def questions() -> list[str]:
@@ -212,7 +212,7 @@ def read_record(
         return tape_of(told_once(), source, wanted)
 
     unread = cache(lambda: source.read(Proposals, whole[names[GIVEN].index("proposed")])) if replaced else None
-    return RecordedCycle(source.read(Given, encoded_inputs), outcome, around, tape, unread)
+    return RecordedCycle(source.read(CycleInputs, encoded_inputs), outcome, around, tape, unread)
 
 
 def _with_some(encoded_inputs: Any, names: Names, some: Callable[[Any, Names], list[Any]]) -> Any:
@@ -294,7 +294,7 @@ def decide_again(recorded: RecordedCycle, rules: Rules, tape: RecordedPorts) -> 
     return cycle.evaluate_exits(world, inputs.call, desk, inputs.earlier)
 
 
-def do_request(world: World, call: Call, by_hand: ByHand, look: Callable[[], Desk]) -> CycleRecord:
+def do_request(world: World, call: Call, by_hand: ManualClose, look: Callable[[], Desk]) -> CycleRecord:
     """Run the pass that a person requested, on the desks that `look` takes."""
     if by_hand.order is not None:
         return cycle.cancel_on_request(world, call, by_hand.order, look)
@@ -312,5 +312,5 @@ def _with_rules(desk: Desk, rules: Rules) -> Desk:
 def _next(looks: Iterator[Desk]) -> Desk:
     desk = next(looks, None)
     if desk is None:
-        raise OffTapeError("the desk once more")
+        raise UnrecordedCallError("the desk once more")
     return desk

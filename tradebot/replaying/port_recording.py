@@ -141,7 +141,7 @@ def _reply_row(reply: RecordedReply, parts: RecordParts) -> list[Any]:
     return [*head, step_for(reply_hint(reply.name))(reply.reply, parts)]
 
 
-class OffTapeError(Exception):
+class UnrecordedCallError(Exception):
     """Raised when a pass makes a call without a recorded reply; the text names the call."""
 
 
@@ -223,7 +223,7 @@ class RecordedPorts:
             return True
         if name == BEFORE or reply_hint(name) is type(None):
             return None
-        raise OffTapeError(name)
+        raise UnrecordedCallError(name)
 
 
 class _Played:
@@ -246,7 +246,7 @@ class _NoLock:
         return nullcontext()
 
 
-class InOrder(RecordedPorts):
+class OrderedReplies(RecordedPorts):
     """Recorded ports that play replies in order, for a record with replaced texts."""
 
     def __init__(self, rows: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from tradebot.ports.world import Rules
 from tradebot.replaying.former_names import name_now
 from tradebot.replaying.passes import RecordedCycle, bytes_of, decide_again, read_record
-from tradebot.replaying.port_recording import InOrder, OffTapeError
+from tradebot.replaying.port_recording import OrderedReplies, UnrecordedCallError
 from tradebot.replaying.record_reader import parse_untyped
 from tradebot.replaying.record_writer import RecordError, encode_steps
 
@@ -83,11 +83,11 @@ def rewrite_body(body: bytes, parts: Read, rules: Callable[[RecordedCycle], Rule
     Order ids and port calls contain these texts, so the pass is run again with its replies in order. Return None if the
     pass then makes other calls, or decides differently from the record.
     """
-    recorded = read_record(body, parts, {}, InOrder)
+    recorded = read_record(body, parts, {}, OrderedReplies)
     tape = recorded.tape()
     try:
         outcome = bytes_of(decide_again(recorded, rules(recorded), tape))
-    except OffTapeError:
+    except UnrecordedCallError:
         return None
     tree = parse_untyped(body)
     rows = tree[TOLD][0]

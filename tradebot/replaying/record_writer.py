@@ -182,7 +182,7 @@ def digest_of(content: bytes) -> bytes:
     return blake2b(content, digest_size=DIGEST).digest()
 
 
-class Apart(NamedTuple):
+class CachedField(NamedTuple):
     """A field's last encoded value, and the key that shows whether it has changed.
 
     `parts` has the digests of the parts inside it, which its content refers to by index.
@@ -200,7 +200,7 @@ class PartCache:
 
     def __init__(self) -> None:
         self.known: dict[int, tuple[object, bytes]] = {}
-        self._apart: dict[Step, Apart] = {}
+        self._apart: dict[Step, CachedField] = {}
         self._texts: dict[bytes, bytes] = {}
         self.content: dict[bytes, bytes] = {}
 
@@ -224,7 +224,7 @@ class PartCache:
             self.content[digest] = content
         return digest
 
-    def apart(self, step: Step, value: Any, see: See | None) -> Apart:
+    def apart(self, step: Step, value: Any, see: See | None) -> CachedField:
         """Return a field's value as a separate part, which is written again only if it has changed."""
         last = self._apart.get(step)
         if last is not None and value is last.value:
@@ -237,7 +237,7 @@ class PartCache:
         same = last is not None and (content, tuple(parts.numbers)) == (last.content, last.parts)
         digest = last.digest if last is not None and same else digest_of(content)
         self.content[digest] = content
-        self._apart[step] = apart = Apart(value, identities, content, digest, tuple(parts.numbers))
+        self._apart[step] = apart = CachedField(value, identities, content, digest, tuple(parts.numbers))
         return apart
 
     def new(self, value: Struct) -> bytes:

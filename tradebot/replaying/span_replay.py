@@ -62,7 +62,7 @@ class ExitPassMoment(NamedTuple):
     session: Session | None
 
 
-class Carrying:
+class SpanState:
     """The state that earlier changed passes would have left: orders that fill, and those never sent.
 
     `looks` has the exit passes in the period, oldest first.
@@ -204,7 +204,7 @@ class OverSpan:
         looks: Sequence[ExitPassMoment] = (),
     ) -> None:
         self._change, self._touches = change, touches
-        self._carrying = Carrying(looks)
+        self._carrying = SpanState(looks)
 
     def replay_next(self, body: Body) -> Passed:
         """Return the next pass's result; raise RecordError, changing nothing, if its record is unusable."""

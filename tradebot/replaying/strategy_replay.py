@@ -17,7 +17,7 @@ from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import ListingRecord
-from tradebot.model.position import Kept, Key
+from tradebot.model.position import EntryTerms, Key
 from tradebot.model.record import StrategyRefusal
 from tradebot.model.series import Series
 from tradebot.model.struct_tools import replace
@@ -62,7 +62,7 @@ class Unanswered(Struct, frozen=True):
     why: str
 
 
-class Supposition(Struct, frozen=True):
+class WhatIfInputs(Struct, frozen=True):
     """The rules of a record and those of the what-if, with the strategies whose results would differ."""
 
     before: Rules
@@ -264,7 +264,7 @@ class _Then:
         """Return the recorded totals of fills."""
         return self._desk.books.totals
 
-    def kept(self, keys: Collection[Key]) -> Mapping[Key, Kept]:
+    def kept(self, keys: Collection[Key]) -> Mapping[Key, EntryTerms]:
         """Return the recorded terms of these positions."""
         return {key: entry_terms for key, entry_terms in self._desk.books.kept.items() if key in keys}
 

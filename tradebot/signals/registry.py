@@ -25,10 +25,10 @@ from tradebot.model.registry import (
     DataCheck,
     DataHealthRules,
     DataState,
+    DiscoveredContract,
     Discovery,
     Failed,
     Figures,
-    Found,
     Rank,
     RegistryRules,
     Tier,
@@ -258,22 +258,22 @@ def _single(symbols: Collection[str], naming: Naming) -> frozenset[str]:
 
 
 class _ListingCheck(NamedTuple):
-    known: Mapping[str, Found]
+    known: Mapping[str, DiscoveredContract]
     figures: Mapping[str, Figures]
     retained: RetainedCoins
     now: datetime
     rules: RegistryRules
     naming: Naming
 
-    def at(self, symbol: str, times: int) -> Found:
+    def at(self, symbol: str, times: int) -> DiscoveredContract:
         """Return a contract's state, given how often it is listed."""
         before, read = self.known.get(symbol), self.figures.get(symbol, Figures(why="no quote"))
         tier, since = tier_for(read, self.rules.tiers), before.since if before else self.now
         if symbol in self.retained.pinned:
-            return Found(symbol, since, bool(times), Tier.A, read)
+            return DiscoveredContract(symbol, since, bool(times), Tier.A, read)
         objections = () if symbol in self.retained.held else self._objections(symbol, times, read, tier)
         why = next(filter(None, objections), "")
-        return Found(symbol, since, bool(times), tier, read, why)
+        return DiscoveredContract(symbol, since, bool(times), tier, read, why)
 
     def _objections(self, symbol: str, times: int, read: Figures, tier: Tier | None) -> Iterator[str]:
         if times != 1:

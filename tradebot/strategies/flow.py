@@ -14,7 +14,7 @@ from tradebot.model.record import SymbolFacts
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs, Open, StrategyView
 from tradebot.signals.scoring import ScoreComponent, ScoringInputs
-from tradebot.signals.subjects.alerts import Counting, contracts_behind, counting, flow_now, sizes
+from tradebot.signals.subjects.alerts import AlertCounting, contracts_behind, counting, flow_now, sizes
 from tradebot.strategies.filters import StrategyFilter
 from tradebot.strategies.flow_settings import FlowSettings
 
@@ -80,10 +80,10 @@ class FlowStrategy:
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
         return contracts_behind(self._scoring_inputs(view, symbol, self._counting(view)).alerts, direction)
 
-    def _counting(self, view: StrategyView) -> Counting:
+    def _counting(self, view: StrategyView) -> AlertCounting:
         return counting(view.now, self._window)
 
-    def _scoring_inputs(self, view: StrategyView, symbol: str, count: Counting) -> ScoringInputs:
+    def _scoring_inputs(self, view: StrategyView, symbol: str, count: AlertCounting) -> ScoringInputs:
         facts = view.facts.get(symbol) or SymbolFacts(symbol)
         sector = view.sectors.get(symbol, "")
         return ScoringInputs(view.now, self._window.lookback, view.market, facts, sector, *flow_now(facts, count))

@@ -15,7 +15,7 @@ from tradebot.model.sentences import SYMBOL_PATTERN
 from tradebot.model.series import DAY, SeriesKey
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.strategies.filters import StrategyFilter
-from tradebot.strategies.section_validation import Wanting, validate_section
+from tradebot.strategies.section_validation import TargetStrategy, validate_section
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 
@@ -91,7 +91,7 @@ class RotationSettings(Frozen):
 
 def wanting(
     name: str, settings: Mapping[str, object], allotment: Decimal, limits: OwnLimits, universe: Collection[str]
-) -> Generator[str, None, Wanting | None]:
+) -> Generator[str, None, TargetStrategy | None]:
     """Yield the errors in a rotation's section; return the bounds of its wants, or None if the section is invalid."""
     rotation = yield from validate_section(name, RotationSettings, settings)
     if rotation is None:
@@ -105,7 +105,7 @@ def wanting(
     # A single fund may get all of it.
     most = TargetBounds(symbol_fraction=rotation.leverage, gross_fraction=rotation.leverage, positions=rotation.top)
     fund = (*rotation.refuge, *rotation.ranked)[0]
-    return Wanting(name, most, allotment, limits, f"strategies.{name}.leverage", "fund", fund)
+    return TargetStrategy(name, most, allotment, limits, f"strategies.{name}.leverage", "fund", fund)
 
 
 NOTHING = Decimal(0)

@@ -53,7 +53,7 @@ OF_ALL = ("max_gross_fraction", "max_net_fraction")
 """Limits on exposure as fractions of equity, whatever the number of symbols."""
 
 
-class Wanting(Struct, frozen=True):
+class TargetStrategy(Struct, frozen=True):
     """A strategy in use with the bounds of its targets, its share of equity, and its own limits.
 
     Messages call its instruments by `noun`, with an `example`, and name the setting that reduces its wants (`less`).
@@ -68,7 +68,7 @@ class Wanting(Struct, frozen=True):
     example: str = ""
 
 
-def problems(every: Sequence[Wanting], account: Limits) -> Iterator[str]:
+def problems(every: Sequence[TargetStrategy], account: Limits) -> Iterator[str]:
     """Yield a sentence for each limit that allows less than the strategies propose, alone or together."""
     for wanting in every:
         own = given_limits(wanting.limits)
@@ -83,7 +83,7 @@ def problems(every: Sequence[Wanting], account: Limits) -> Iterator[str]:
 
 
 def _too_low(
-    every: Sequence[Wanting], most: TargetBounds, limits: Mapping[str, Number | None], where: str, whole: str
+    every: Sequence[TargetStrategy], most: TargetBounds, limits: Mapping[str, Number | None], where: str, whole: str
 ) -> Iterator[str]:
     """Yield a sentence for each limit that is lower than what is wanted, as a fraction of equity or of an allotment."""
     first, verb = every[0], " wants" if len(every) == 1 else " together want"

@@ -72,7 +72,7 @@ class Lane(StrEnum):
     UPKEEP = "upkeep"
 
 
-class Late(Struct, frozen=True):
+class LateStart(Struct, frozen=True):
     """How long a slot that didn't run on time may still begin: this long, or only within the grace period.
 
     `text` is the configuration's wording: skip, once until 2h, or always (until the next slot begins).
@@ -82,7 +82,7 @@ class Late(Struct, frozen=True):
     until: timedelta | None
 
 
-SKIP, UNTIL_NEXT = Late("skip", None), Late("always", ALWAYS)
+SKIP, UNTIL_NEXT = LateStart("skip", None), LateStart("always", ALWAYS)
 
 
 class TimetableEntry(Struct, frozen=True):
@@ -92,7 +92,7 @@ class TimetableEntry(Struct, frozen=True):
     verb: str
     options: tuple[str, ...]
     times: JobTimes | ChoreTimes
-    late: Late
+    late: LateStart
     needs: frozenset[EntryNeed]
     limit_s: int | None
     lane: Lane
@@ -242,7 +242,7 @@ def _text(value: object, what: str, example: str) -> str:
     return value
 
 
-def _late(value: object) -> Late:
+def _late(value: object) -> LateStart:
     text = " ".join(_text(value, "late", "once until 2h").split())
     if text in (SKIP.text, UNTIL_NEXT.text):
         return SKIP if text == SKIP.text else UNTIL_NEXT
@@ -252,7 +252,7 @@ def _late(value: object) -> Late:
     until = timedelta(seconds=job_times.seconds(match[1]))
     if not timedelta(0) < until <= LONGEST_UNTIL:
         raise ValueError(f"late is {text!r}; a deadline is from 1m to {LONGEST_UNTIL.days * 24}h")
-    return Late(text, until)
+    return LateStart(text, until)
 
 
 def _limit(value: object) -> int:

@@ -162,7 +162,7 @@ Intervals = dict[str, int | None]
 """The planned interval of each kind in seconds; None for a dropped kind."""
 
 
-class Fitting(Struct, frozen=True, dict=True):
+class PlanFitter(Struct, frozen=True, dict=True):
     """Fits kinds into a session's slots, in the order of fetching.
 
     `per_minute` and `day` are None for a source without limits. `asked_s` has the time of each kind's stalest reply,
@@ -331,7 +331,7 @@ class FetchPlan(Struct, frozen=True):
         ordered = tuple(sorted(needs, key=lambda need: not need.core))
         day = (allowance.planned_a_day if remaining is None else max(remaining, 0)) if allowance else None
         rate = allowance.rate if allowance else None
-        fitting = Fitting(ordered, slots_of(times, session, from_s), rate, day, asked_s or {})
+        fitting = PlanFitter(ordered, slots_of(times, session, from_s), rate, day, asked_s or {})
         intervals = fitting.intervals()
         course = fitting.course(intervals)
         lines = (

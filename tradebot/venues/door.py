@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tradebot.model.order import Executed
     from tradebot.model.registry import RegistryRules
     from tradebot.model.trading import Mode
-    from tradebot.ports.broker import Bell, BrokerReader, Market, OrderPort
+    from tradebot.ports.broker import AccountSignal, BrokerReader, Market, OrderPort
     from tradebot.venues.alpaca.settings import AlpacaSettings
 
     class Reader(BrokerReader, Market, Protocol):
@@ -103,7 +103,7 @@ class Connection(Protocol):
         """Return the name of the price feed, for people."""
 
 
-class Look(Struct, frozen=True):
+class VenueCheck(Struct, frozen=True):
     """The result of a venue's own check in `doctor`; see `commands.doctor.machine.CheckResult`."""
 
     state: HealthState
@@ -123,9 +123,9 @@ class Checks(NamedTuple):
 
     bar_times: Callable[[Any, DriftTally, Sequence[str]], Mapping[str, datetime]]
     renamed: Callable[[Any, DriftTally, Sequence[str], date, date], Mapping[str, str]]
-    data_plan: Callable[[Any, DriftTally, str], Look]
+    data_plan: Callable[[Any, DriftTally, str], VenueCheck]
     setting: str
-    own: Mapping[str, Callable[[Any, DriftTally], Look]] = MappingProxyType({})
+    own: Mapping[str, Callable[[Any, DriftTally], VenueCheck]] = MappingProxyType({})
 
 
 class Rehearsal(NamedTuple):
@@ -140,7 +140,7 @@ class Rehearsal(NamedTuple):
     trades: int
 
 
-class Door(Struct, frozen=True):
+class VenueDriver(Struct, frozen=True):
     """The driver of one venue.
 
     `connect` raises OperatorError if mode, address and keys don't match. `market` returns the settings with which the
@@ -165,7 +165,7 @@ class Door(Struct, frozen=True):
     bars: Callable[[Any, DriftTally], BarSource]
     checks: Checks
     market: Callable[[VenueSettings], Venue] | None = None
-    bell: Callable[[Any], Bell] | None = None
+    bell: Callable[[Any], AccountSignal] | None = None
     symbol: Callable[[str], str] = lambda text: text.strip().upper()
     coin: Callable[[str], str] = str
     calendar: Callable[[str], str] = lambda symbol: ""
@@ -175,3 +175,7 @@ class Door(Struct, frozen=True):
     statement: Callable[[bytes, str], Sequence[Executed]] | None = None
     in_process: bool = False
     rehearsal: Rehearsal | None = None
+
+
+Door = VenueDriver
+"""The former name, which packages of venues may still import."""

@@ -12,9 +12,9 @@ from tradebot.exits.rules import Exits, effective_rules
 from tradebot.model.account import ActivityKind, CashMovement
 from tradebot.model.instrument import ONE
 from tradebot.model.intent import Intent
-from tradebot.model.lifecycle import NOTHING, RestingPrice, State, Work, state_of
+from tradebot.model.lifecycle import NOTHING, PendingWork, RestingPrice, State, state_of
 from tradebot.model.margin import Liquidation
-from tradebot.model.position import ADOPTED, FOREIGN, Kept, Position
+from tradebot.model.position import ADOPTED, FOREIGN, EntryTerms, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import DOUBTED, CycleRecord, Gap, Job
 from tradebot.model.struct_tools import replace
@@ -64,7 +64,7 @@ class PositionProtection(Struct, frozen=True):
 
 def protection_of(
     watched: WatchedPosition,
-    work: Work,
+    work: PendingWork,
     rules: Exits,
     gap: Gap | None,
     now: datetime | None,
@@ -267,11 +267,11 @@ def suspended_in(passes: Iterable[CycleRecord]) -> frozenset[str]:
 def holdings(
     own: Iterable[Position],
     foreign: Mapping[str, Decimal],
-    terms_by_key: Mapping[tuple[str, str], Kept],
+    terms_by_key: Mapping[tuple[str, str], EntryTerms],
     exits_of: Callable[[str], Exits],
     priced: Mapping[str, RecordedPrice],
     now: datetime | None,
-    work: Mapping[tuple[str, str], Work],
+    work: Mapping[tuple[str, str], PendingWork],
     gaps: Iterable[Gap],
     *,
     at_venue: bool,
@@ -288,7 +288,7 @@ def holdings(
     unseen = {symbol: close.shares for symbol, close in closed.items()}
     gaps_by_owner, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
     for position in sorted(own, key=lambda holding: (holding.symbol, holding.strategy)):
-        of_one, orders = terms_by_key.get(position.whose, Kept()), work.get(position.whose, NOTHING)
+        of_one, orders = terms_by_key.get(position.whose, EntryTerms()), work.get(position.whose, NOTHING)
         watched, rules = (
             WatchedPosition(position, best_price(position, None, of_one.best), of_one),
             exits_of(position.strategy),

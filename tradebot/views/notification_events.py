@@ -16,7 +16,7 @@ from tradebot.exits.exit_reasons import UNKNOWN, AmountUnit, ReasonPart, parse
 from tradebot.model.candidate import Side
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.intent import IntentRecord
-from tradebot.model.notice import GATHERED, BotStatus, Channel, Happening, HeldThen, Notice, QuietHours, Topic
+from tradebot.model.notice import GATHERED, BotStatus, Channel, Notice, NoticeEvent, PreviousPosition, QuietHours, Topic
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import DOUBTED
@@ -49,7 +49,7 @@ _CODES = {str(reason): REASONS[reason].meaning for reason in Reason if reason.co
 _CODE = re.compile("|".join(rf"\b({code})\b(?:\. {re.escape(meaning)})?" for code, meaning in _CODES.items()))
 
 
-class Now(Struct, frozen=True):
+class CurrentStatus(Struct, frozen=True):
     """The bot's present state, compared with the last `BotStatus`.
 
     The outcome of the orders `unresolved` is unknown, `trips` were closed recently for the reasons `closing`, `unwell`
@@ -59,7 +59,7 @@ class Now(Struct, frozen=True):
     at: datetime
     trading: TradingStateRecord
     version: str
-    held: tuple[HeldThen, ...]
+    held: tuple[PreviousPosition, ...]
     unresolved: Sequence[IntentRecord]
     trips: Sequence[RoundTrip]
     closing: Mapping[Key, str]
@@ -208,15 +208,15 @@ A halt isn't among them: it is noticed from the trading state, whoever set it.
 """
 
 
-def of_event(event: SystemEvent, venue: Capabilities, extra_kinds: Iterable[str] = ()) -> Happening | None:
+def of_event(event: SystemEvent, venue: Capabilities, extra_kinds: Iterable[str] = ()) -> NoticeEvent | None:
     """Return the notice's content for an event; None if no channel wants it. `extra_kinds` are selected by name."""
     name = f"{event.subsystem}.{event.event_type}"
     wording = _BY_NAME.get(name)
     if wording is not None:
         text = _in_words(wording, event, venue) or _plain(event)
-        return Happening(event.timestamp, wording.topic, event.severity, wording.what, text)
+        return NoticeEvent(event.timestamp, wording.topic, event.severity, wording.what, text)
     if name in extra_kinds:
-        return Happening(event.timestamp, Topic.EVENTS, event.severity, f"events {name}", _plain(event))
+        return NoticeEvent(event.timestamp, Topic.EVENTS, event.severity, f"events {name}", _plain(event))
     return None
 
 
@@ -253,46 +253,52 @@ def _plain(event: SystemEvent) -> str:
     return ": ".join(part for part in (event.symbol, type_, details) if part)
 
 
-def seen_of(now: Now) -> BotStatus:
+def seen_of(now: CurrentStatus) -> BotStatus:
     """Return the first status, before which nothing counts as having happened."""
     unknown = tuple(each.intent.client_order_id for each in _old(now))
     return BotStatus(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
 
 
-def since(before: BotStatus, now: Now) -> tuple[BotStatus, tuple[Happening, ...]]:
+def since(before: BotStatus, now: CurrentStatus) -> tuple[BotStatus, tuple[NoticeEvent, ...]]:
     """Return the bot's new status, and what has happened since the previous one."""
     happened = [*_halts(before, now), *_version(before, now), *_positions(before, now), *_unknown(before, now)]
     unwell_since = (before.unwell_since or now.at) if now.unwell else None
     is_told = unwell_since is not None and (before.told_unwell or now.at - unwell_since >= UNWELL_FOR)
     if is_told and not before.told_unwell:
-        happened.append(Happening(now.at, Topic.HEALTH, now.severity, "times health left OK", f"Not OK: {now.unwell}"))
+        happened.append(
+            NoticeEvent(now.at, Topic.HEALTH, now.severity, "times health left OK", f"Not OK: {now.unwell}")
+        )
     elif before.told_unwell and not is_told:
-        happened.append(Happening(now.at, Topic.HEALTH, Severity.INFO, "times health came back", "Health is OK again"))
+        happened.append(
+            NoticeEvent(now.at, Topic.HEALTH, Severity.INFO, "times health came back", "Health is OK again")
+        )
     return replace(seen_of(now), unwell_since=unwell_since, told_unwell=is_told), tuple(happened)
 
 
-def _halts(before: BotStatus, now: Now) -> Iterator[Happening]:
+def _halts(before: BotStatus, now: CurrentStatus) -> Iterator[NoticeEvent]:
     trading = now.trading
     if trading.state is not before.state:
         severity = Severity.INFO if trading.state is TradingState.ACTIVE else Severity.CRITICAL
         who = f" ({trading.who}: {without_codes(trading.why)})" if trading.why else ""
-        yield Happening(now.at, Topic.HALTS, severity, "changes of the trading state", f"{STATES[trading.state]}{who}")
+        yield NoticeEvent(
+            now.at, Topic.HALTS, severity, "changes of the trading state", f"{STATES[trading.state]}{who}"
+        )
 
 
-def _version(before: BotStatus, now: Now) -> Iterator[Happening]:
+def _version(before: BotStatus, now: CurrentStatus) -> Iterator[NoticeEvent]:
     if now.version != before.version:
         text = f"tradebot {now.version} is in use, after {before.version}"
-        yield Happening(now.at, Topic.VERSION, Severity.INFO, "upgrades", text)
+        yield NoticeEvent(now.at, Topic.VERSION, Severity.INFO, "upgrades", text)
 
 
-def _positions(before: BotStatus, now: Now) -> Iterator[Happening]:
+def _positions(before: BotStatus, now: CurrentStatus) -> Iterator[NoticeEvent]:
     positions, held_keys = {_key(position) for position in before.held}, {_key(position) for position in now.held}
     for held_then in now.held:
         if _key(held_then) not in positions:
             side = "bought" if held_then.quantity > 0 else "sold short"
             price = price_text(held_then.price, now.ticks.get(held_then.symbol))
             text = f"{held_then.symbol}: {side} {abs(held_then.quantity):f} at {price} USD ({held_then.strategy})"
-            yield Happening(held_then.opened_at, Topic.POSITIONS, Severity.INFO, "positions opened", text)
+            yield NoticeEvent(held_then.opened_at, Topic.POSITIONS, Severity.INFO, "positions opened", text)
     # A position that was opened and closed between two checks is reported once.
     for trip in now.trips:
         key = (trip.strategy, trip.symbol, trip.opened_at)
@@ -301,10 +307,10 @@ def _positions(before: BotStatus, now: Now) -> Iterator[Happening]:
             share = f" ({trip.profit / trip.cost:+.1%})" if trip.cost else ""
             profit = f"{trip.profit:+,.2f} USD{share}"
             text = f"{trip.symbol}: closed with {profit}{f': {why}' if why else ''} ({trip.strategy})"
-            yield Happening(trip.closed_at, Topic.POSITIONS, Severity.INFO, "positions closed", text)
+            yield NoticeEvent(trip.closed_at, Topic.POSITIONS, Severity.INFO, "positions closed", text)
 
 
-def _key(held_then: HeldThen) -> Key:
+def _key(held_then: PreviousPosition) -> Key:
     return held_then.strategy, held_then.symbol, held_then.opened_at
 
 
@@ -322,16 +328,16 @@ def _part(part: ReasonPart) -> str:
     return name if part.amount is None else f"{name} at {part.amount:f}{unit}"
 
 
-def _old(now: Now) -> Iterator[IntentRecord]:
+def _old(now: CurrentStatus) -> Iterator[IntentRecord]:
     return (each for each in now.unresolved if now.at - each.intent.at >= UNKNOWN_FOR)
 
 
-def _unknown(before: BotStatus, now: Now) -> Iterator[Happening]:
+def _unknown(before: BotStatus, now: CurrentStatus) -> Iterator[NoticeEvent]:
     for each in _old(now):
         intent = each.intent
         if intent.client_order_id not in before.unknown:
             text = f"{intent.instrument.symbol}: nobody knows yet whether the broker has the order to {intent.side}"
-            yield Happening(now.at, Topic.ORDERS, Severity.ERROR, "orders with an unknown outcome", text)
+            yield NoticeEvent(now.at, Topic.ORDERS, Severity.ERROR, "orders with an unknown outcome", text)
 
 
 GATHER = timedelta(minutes=30)
@@ -347,12 +353,12 @@ _BLANKS = re.compile(r"\s+")
 _ORDER = list(Severity)
 
 
-def wants(channel: Channel, happening: Happening) -> bool:
+def wants(channel: Channel, happening: NoticeEvent) -> bool:
     """Return True if a channel's rules select a happening."""
     return happening.topic in channel.topics and _ORDER.index(happening.severity) >= _ORDER.index(channel.least)
 
 
-def due_at(channel: Channel, happening: Happening, now: datetime, venue: VenueDay) -> datetime:
+def due_at(channel: Channel, happening: NoticeEvent, now: datetime, venue: VenueDay) -> datetime:
     """Return when to send a happening to a channel: at once, with others of its half hour, or after quiet hours."""
     if happening.severity is Severity.CRITICAL:
         return now
@@ -375,7 +381,7 @@ def ends(quiet: QuietHours, at: datetime, venue: VenueDay) -> datetime:
 
 
 def compose_notification(
-    who: str, happenings: Sequence[Happening], venue: VenueDay, held_since: datetime | None = None
+    who: str, happenings: Sequence[NoticeEvent], venue: VenueDay, held_since: datetime | None = None
 ) -> Notice:
     """Compose one notice about these events, most severe first; `who` names the bot. Times are the venue's.
 
@@ -396,7 +402,7 @@ def compose_notification(
     return Notice(f"{who}{_LABELS.get(worst, '')}", "\n".join(lines), worst)
 
 
-def _lines(alike: Sequence[Happening], venue: VenueDay) -> Iterable[str]:
+def _lines(alike: Sequence[NoticeEvent], venue: VenueDay) -> Iterable[str]:
     if len(alike) <= ALIKE:
         return [line for happening in alike for line in _event_lines(happening, venue)]
     first, last = min(notification.at for notification in alike), max(notification.at for notification in alike)
@@ -405,7 +411,7 @@ def _lines(alike: Sequence[Happening], venue: VenueDay) -> Iterable[str]:
     return [f"{len(alike)} {alike[0].what}, {span}: {safe(newest.text)}"]
 
 
-def _event_lines(happening: Happening, venue: VenueDay) -> Iterable[str]:
+def _event_lines(happening: NoticeEvent, venue: VenueDay) -> Iterable[str]:
     first, *more = happening.text.split("\n")
     return [f"{_clock(happening.at, venue)} {safe(first)}", *map(safe, more)]
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from tradebot.model.parity import IN_FULL, NONE, DayParity, What
+from tradebot.model.parity import IN_FULL, NONE, DayParity, DifferenceType
 from tradebot.model.sentences import pluralize
 
 LATELY = 20
@@ -44,8 +44,8 @@ def over_time(days: Sequence[DayParity]) -> ParityTotals | None:
         fills=sum(day.fills for day in days),
         worse_bps=None if worse is None else round(worse, 2),
         slippage_bps=None if worse is None else round(max(assumed + worse, NONE), 2),
-        decisions=sum(day.count(What.DECISION) for day in days),
-        orders=sum(day.count(What.ORDER) for day in days),
+        decisions=sum(day.count(DifferenceType.DECISION) for day in days),
+        orders=sum(day.count(DifferenceType.ORDER) for day in days),
         ours=sum(day.ours for day in days),
         cost_usd=sum((day.cost_usd for day in days), NONE),
     )
@@ -56,7 +56,7 @@ def day_in_words(day: DayParity) -> str:
     if not day.causes:
         compared = f"{pluralize(day.decisions, 'decision')}, {pluralize(day.orders, 'order request')}"
         return f"The backtest of the session does the same: {compared}, {pluralize(day.fills, 'filled order')}"
-    counts = (pluralize(day.count(what), what.value) for what in What if day.count(what))
+    counts = (pluralize(day.count(what), what.value) for what in DifferenceType if day.count(what))
     causes = ", ".join(cause.cause.value for cause in day.causes)
     result = f"cost {day.cost_usd:,.2f}" if day.cost_usd >= 0 else f"earned {-day.cost_usd:,.2f}"
     return f"The backtest of the session differs in {', '.join(counts)} ({causes}), which {result} USD"

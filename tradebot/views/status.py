@@ -29,7 +29,7 @@ from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import Owner
 from tradebot.views.trades.pieces import breakdown
-from tradebot.views.trades.pnl import Cut, pnl
+from tradebot.views.trades.pnl import ProfitGrouping, pnl
 from tradebot.views.trades.trade_row import Choice
 
 
@@ -148,7 +148,7 @@ def day_profit(
         return None
     opened_at, opening_cash = opening or (None, Decimal(0))
     history = History("", "", venue, opened_at, opening_cash, tuple(of_day), tuple(cash), tuple(ends))
-    profit = pnl(breakdown(history), Cut.DAY, Choice(DateRange(day, day)))
+    profit = pnl(breakdown(history), ProfitGrouping.DAY, Choice(DateRange(day, day)))
     row, funding = profit.total, profit.total.funding_usd
     other = row.dividends_usd + row.interest_usd + funding + row.other_usd
     amounts = row.realized_usd, row.open_usd, row.fees_usd, other, profit.profit_usd
@@ -264,7 +264,7 @@ def unresolved_order(record: IntentRecord) -> OpenOrder:
     return OpenOrder(symbol, intent.side.value, intent.quantity, *prices, record.state.value, intent.client_order_id)
 
 
-class Unended(Struct, frozen=True):
+class OpenClaim(Struct, frozen=True):
     """A slot with a claim and no recorded end: its claimant is still running, or was interrupted."""
 
     job: str
@@ -273,12 +273,12 @@ class Unended(Struct, frozen=True):
     by: str
 
 
-def unended_of(claim: SlotClaim) -> Unended:
+def unended_of(claim: SlotClaim) -> OpenClaim:
     """Build the view of a claim without an end."""
-    return Unended(claim.job, claim.slot, claim.at, claim.by)
+    return OpenClaim(claim.job, claim.slot, claim.at, claim.by)
 
 
-class LookedAt(Struct, frozen=True):
+class RecordCounts(Struct, frozen=True):
     """The number of records that the status is based on."""
 
     fills: int
@@ -332,11 +332,11 @@ class Status(Struct, frozen=True, omit_defaults=True):
     unresolved: tuple[OpenOrder, ...]
     realized_usd: Decimal
     today: DayProfit | None
-    looked_at: LookedAt
+    looked_at: RecordCounts
     margin: AccountMargin | None = None
     realized_elsewhere_usd: Decimal = Decimal(0)
     without_evidence: tuple[str, ...] = ()
-    unended: tuple[Unended, ...] = ()
+    unended: tuple[OpenClaim, ...] = ()
     notes: tuple[str, ...] = ()
 
 

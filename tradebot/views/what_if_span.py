@@ -78,7 +78,7 @@ class SentAt(Struct, frozen=True):
     order: WhatIfOrder
 
 
-class Lacking(Struct, frozen=True):
+class UndecidedPass(Struct, frozen=True):
     """A pass of the period that couldn't be decided again, and why; it was left out."""
 
     id: str
@@ -116,7 +116,7 @@ class WhatIfSpan(Struct, frozen=True):
     orders: tuple[SentAt, ...]
     kept_back: tuple[SentAt, ...]
     earned: tuple[WhatIfEarnings, ...]
-    lacking: tuple[Lacking, ...]
+    lacking: tuple[UndecidedPass, ...]
 
     @property
     def lets_through(self) -> bool:
@@ -192,7 +192,7 @@ def what_if_span(
     session: date | None = None,
     left_out: Sequence[Unanswered] = (),
     unasked: Sequence[str] = (),
-    lacking: Sequence[Lacking] = (),
+    lacking: Sequence[UndecidedPass] = (),
 ) -> WhatIfSpan:
     """Compare these passes before and after the change; `later` has the symbols' prices after the orders' sessions."""
     more, fewer, resized = _apart(passes, symbol)

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from tradebot.model.bar import Waiting
+from tradebot.model.bar import WaitingStrategy
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.decision import Verdict as DecisionVerdict
@@ -214,7 +214,7 @@ NOTHING = "none"
 PLAY_AGAIN = "play the backtest again with --recorder full"
 
 
-class Why(Struct, frozen=True):
+class WhyNoOrders(Struct, frozen=True):
     """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since.
 
     `waiting` are the strategies that the last pass skipped because they weren't due, each with its next slot.
@@ -227,7 +227,7 @@ class Why(Struct, frozen=True):
     last_at: datetime | None
     last_slot: str | None
     now: str | None
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[WaitingStrategy, ...] = ()
     left_out: str | None = None
     missed: tuple[MissedSlots, ...] = ()
     dry: str | None = None

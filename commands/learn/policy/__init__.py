@@ -7,7 +7,7 @@ import typer
 
 from commands.backtest.run_options import BacktestOptions, wish_of
 from commands.search import Where
-from commands.search.study_options import On
+from commands.search.study_options import WorkerLocation
 from commands.shared.declaration import VerbPurpose, group, verb
 from commands.shared.verb_options import Json, but, finish, with_options
 
@@ -139,7 +139,7 @@ def _study(
     strategy: Strategy = "policy",
     to: Kept = Path("policies"),
     workers: Workers = None,
-    on: Where = On.PROCESSES,
+    on: Where = WorkerLocation.PROCESSES,
     *,
     wish: BacktestOptions,
     as_json: Json = False,

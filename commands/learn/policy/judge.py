@@ -14,7 +14,7 @@ from commands.shared.verb_options import Report, progress_bar
 from tradebot.adapters.models.files import read_model
 from tradebot.adapters.models.process import read_results
 from tradebot.adapters.models.signing import require_extra
-from tradebot.adapters.plugins.process import ErredError
+from tradebot.adapters.plugins.process import NoValidReplyError
 from tradebot.adapters.state.state_folder import write_durably
 from tradebot.app.policy import model_storage
 from tradebot.errors import OperatorError
@@ -122,7 +122,7 @@ def _read_results(file: Path) -> dict[str, dict[str, float]]:
         return {}
     try:
         results = read_results(file)
-    except ErredError as error:
+    except NoValidReplyError as error:
         raise OperatorError(
             f"{file} can't be read as results of models: {error.decision.observed}", "move it away, or --write FILE"
         ) from error

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from commands.learn.policy.train import TrainingOptions, WalkOptions, ground_of, jobs_of
 from commands.search import require_extras
-from commands.search.study_options import On
+from commands.search.study_options import WorkerLocation
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.tables import Table, number, sentence
@@ -26,8 +26,8 @@ from tradebot.lab.backtest.results import NAME, Results
 from tradebot.lab.learning.training.job import AGENTS
 from tradebot.lab.learning.walking.ray_nodes import play_there
 from tradebot.lab.learning.walking.study import (
-    Sought,
     VariedSettings,
+    WalkSearch,
     choosing,
     judged_in,
     rank_configurations,
@@ -66,7 +66,7 @@ class StudyRequest(Struct, frozen=True):
     space: Path
     trials: int | None
     name: str | None
-    on: On
+    on: WorkerLocation
 
 
 class Sessions(Struct, frozen=True):
@@ -123,7 +123,7 @@ def run(options: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: 
     varied = _varied_settings(options, wanted)
     name, folder = _name(wanted, options), how.to.absolute()
     ground = ground_of(options, how, wish)
-    of = Sought(varied, ground.walk(options, how, varied.job, folder))
+    of = WalkSearch(varied, ground.walk(options, how, varied.job, folder))
     chosen, held_out = _spans(of)
     results = Results(ground.planned.folder)
     if not folder.is_dir():
@@ -166,7 +166,7 @@ def _varied_settings(options: TrainingOptions, wanted: StudyRequest) -> "VariedS
     return varied
 
 
-def _spans(of: "Sought") -> tuple[Sessions, Sessions]:
+def _spans(of: "WalkSearch") -> tuple[Sessions, Sessions]:
     """Return the evaluated sessions that choose, and the held-out ones."""
     days = judged_in(of.walk.splits, of.walk.market)
     chosen = days[: choosing(len(days), of.walk.plan.settings.promotion.splits.embargo_sessions)]
@@ -174,7 +174,7 @@ def _spans(of: "Sought") -> tuple[Sessions, Sessions]:
     return Sessions(chosen[0], chosen[-1], len(chosen)), Sessions(held_out[0], held_out[-1], len(held_out))
 
 
-def _study(of: "Sought", journal: Path, name: str) -> "SequentialStudy":
+def _study(of: "WalkSearch", journal: Path, name: str) -> "SequentialStudy":
     """Return the study, a new one or the existing one; OperatorError if that was about something else."""
 
     def digest(*parts: object) -> str:
@@ -193,16 +193,16 @@ def _study(of: "Sought", journal: Path, name: str) -> "SequentialStudy":
     return SequentialStudy.open_study(str(journal), name, space, inputs, CHANGED)
 
 
-def _player(how: WalkOptions, on: On) -> "tuple[Player, int]":
+def _player(how: WalkOptions, on: WorkerLocation) -> "tuple[Player, int]":
     """Return who plays, and with how many workers; how many fit on a cluster is known once it is there."""
-    if on is not On.RAY:
+    if on is not WorkerLocation.RAY:
         return play_here, how.workers or len(os.sched_getaffinity(0))
 
     return play_there, how.workers or 0
 
 
 def _play_remaining(
-    of: "Sought", study: "SequentialStudy", results: "Results", how: "tuple[Player, int]"
+    of: "WalkSearch", study: "SequentialStudy", results: "Results", how: "tuple[Player, int]"
 ) -> tuple[PolicyTried, ...]:
     """Play the remaining trials, and return the configurations, best first."""
     total = study.space.total

@@ -29,7 +29,7 @@ from tradebot.lab.learning.training.sb3_trainer import require_torch
 from tradebot.lab.learning.training.training import TrainingSummary, span_of, train
 from tradebot.lab.learning.walking.splits import WalkSplit, paths_of, splits_of
 from tradebot.lab.learning.walking.walk import RESULTS, Walk, folder_of, walk
-from tradebot.lab.selection.splits import By
+from tradebot.lab.selection.splits import SplitMethod
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 
@@ -308,7 +308,7 @@ def ground_of(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions
         require_torch(jobs[0].agent)
     planned = planned_for(wish, options.symbol, options.strategy, TRAINING)
     days = tuple(session_of(session).date for session in planned.market.calendar.market)
-    return WalkInputs(planned, jobs, splits_of(planned.plan, days, By(how.by)), days)
+    return WalkInputs(planned, jobs, splits_of(planned.plan, days, SplitMethod(how.by)), days)
 
 
 def run_walk(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> Report:

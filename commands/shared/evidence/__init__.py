@@ -34,7 +34,7 @@ from tradebot.errors import DamagedJournalError, TradebotError
 from tradebot.judging import evidence as records
 from tradebot.judging import pass_health
 from tradebot.judging.component_health import ModelSeen, ModelsSeen
-from tradebot.judging.evidence import HealthEvidence, SessionEvidence, Unread
+from tradebot.judging.evidence import HealthEvidence, SessionEvidence, UnreadablePart
 from tradebot.judging.pass_health import last_run
 from tradebot.learning.policy_decisions import in_a_word, stood_in
 from tradebot.model.bar import Session
@@ -256,9 +256,9 @@ def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = Fal
     settings, folder = app.settings, app.folder.path
     facts = attempt(lambda: _sound_facts(app, pages=thorough))
     at = now or attempt(lambda: _now(app, facts))
-    past = at if at is None or isinstance(at, Unread) else attempt(lambda: _past(app, facts, at))
+    past = at if at is None or isinstance(at, UnreadablePart) else attempt(lambda: _past(app, facts, at))
     past_evidence = past if isinstance(past, SessionEvidence) else None
-    source = facts if isinstance(facts, Unread) else past
+    source = facts if isinstance(facts, UnreadablePart) else past
     parts: dict[str, Any] = {
         "serve": attempt(lambda: serve_of(folder, past_evidence.claims if past_evidence else ())),
         "config": attempt(lambda: _config(app)),
@@ -307,9 +307,9 @@ def _config(app: "App") -> records.Config:
     return records.Config(len(values_of(settings)), unread.message if unread else "", bare)
 
 
-def _of_books(app: "App", past: "SessionEvidence | Unread | None", *, thorough: bool) -> Mapping[str, Any]:
+def _of_books(app: "App", past: "SessionEvidence | UnreadablePart | None", *, thorough: bool) -> Mapping[str, Any]:
     ledger = attempt(lambda: app.ledger_view)
-    if isinstance(ledger, Unread):
+    if isinstance(ledger, UnreadablePart):
         unread = dict.fromkeys(("books", "orders", "ledger", "journal", "calendar", "chores"), ledger)
         # Without the ledger, two files still say which trading state applies.
         return {**unread, "halts": attempt(lambda: halts_by_files(app.folder.path))}
@@ -317,21 +317,21 @@ def _of_books(app: "App", past: "SessionEvidence | Unread | None", *, thorough: 
     books = {name: attempt(read) for name, read in books_of(ledger, now, app.day, thorough=thorough).items()}
     if isinstance(books["orders"], records.OrderEvidence):
         bare = attempt(lambda: _bare(app, ledger, now))
-        books["orders"] = replace(books["orders"], bare={} if isinstance(bare, Unread) else bare)
+        books["orders"] = replace(books["orders"], bare={} if isinstance(bare, UnreadablePart) else bare)
     return books | {
         "calendar": _of(past, lambda evidence: _calendar(ledger, evidence, app.settings.capabilities)),
         "chores": _of(past, lambda evidence: chores_of(app, (*evidence.sessions, *evidence.later), evidence.now)),
     }
 
 
-def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
+def _now(app: "App", facts: "SqliteFacts | UnreadablePart | None") -> datetime | None:
     """Return trading time; in the sandbox, whose time stands still, that of the last record.
 
     Elsewhere it is this machine's time, or that of a record by the broker's clock, which may be a little ahead of it.
     """
     mark = app.ledger_view.last_reconcile()
     times = [mark.at if mark else None]
-    if facts is not None and not isinstance(facts, Unread):
+    if facts is not None and not isinstance(facts, UnreadablePart):
         times.append(facts.last_pass())
     if app.mode is Mode.SANDBOX:
         return trading_now(app, times)
@@ -339,7 +339,7 @@ def _now(app: "App", facts: "SqliteFacts | Unread | None") -> datetime | None:
     return max([now, *(at for at in times if at is not None and at <= now + most)])
 
 
-def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> SessionEvidence:
+def _past(app: "App", facts: "SqliteFacts | UnreadablePart | None", now: datetime) -> SessionEvidence:
     ledger = app.ledger_view
     around = ledger.sessions(now.date() - REACH, now.date() + REACH)
     last, later = [each for each in around if each.open <= now][-2:], [each for each in around if each.open > now]
@@ -358,7 +358,7 @@ def _past(app: "App", facts: "SqliteFacts | Unread | None", now: datetime) -> Se
         for job, times in app.settings.timetable.items()
     }
     coming = {job: slot for job, slot in ahead.items() if slot}
-    recorded = facts is not None and not isinstance(facts, Unread) and bool(sessions)
+    recorded = facts is not None and not isinstance(facts, UnreadablePart) and bool(sessions)
     cycles = facts.unpriced_passes(sessions[0].open) if recorded else ()  # type: ignore[union-attr]
     return SessionEvidence(
         now=now,
@@ -385,14 +385,16 @@ def _replays(app: "App", past: SessionEvidence) -> records.Replays | None:
     return pass_health.replays_of(past.cycles, {kept_pass.id for day in days for kept_pass in app.passes.passes(day)})
 
 
-def _parities(facts: "SqliteFacts | Unread | None") -> records.Parities | None:
+def _parities(facts: "SqliteFacts | UnreadablePart | None") -> records.ParityEvidence | None:
     """Return the totals of the sessions that were compared with their backtests; None if none was."""
     days = facts.parities(LATELY_COMPARED) if isinstance(facts, SqliteFacts) else ()
     totals = over_time(days)
-    return records.Parities(totals.sessions, days[-1].session, in_words(totals), days[-1].ours) if totals else None
+    return (
+        records.ParityEvidence(totals.sessions, days[-1].session, in_words(totals), days[-1].ours) if totals else None
+    )
 
 
-def _of_flow(app: "App", source: "SessionEvidence | Unread | None") -> Mapping[str, Any]:
+def _of_flow(app: "App", source: "SessionEvidence | UnreadablePart | None") -> Mapping[str, Any]:
     return {**dict.fromkeys(OF_FLOW, source), "signals": _of(source, lambda evidence: _signals(app, evidence))}
 
 
@@ -448,13 +450,13 @@ def budgets_of(settings: "Settings") -> records.Budgets:
     )
 
 
-def _of(evidence: "T | Unread | None", read: "Callable[[T], Any]") -> Any:
-    return evidence if evidence is None or isinstance(evidence, Unread) else attempt(lambda: read(evidence))
+def _of(evidence: "T | UnreadablePart | None", read: "Callable[[T], Any]") -> Any:
+    return evidence if evidence is None or isinstance(evidence, UnreadablePart) else attempt(lambda: read(evidence))
 
 
-def attempt(read: Callable[[], T]) -> T | Unread:
+def attempt(read: Callable[[], T]) -> T | UnreadablePart:
     """Return the result of a read, or why it failed."""
     try:
         return read()
     except TradebotError as failed:
-        return Unread(failed.message, failed.hint)
+        return UnreadablePart(failed.message, failed.hint)

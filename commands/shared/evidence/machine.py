@@ -15,7 +15,7 @@ from tradebot.adapters.state import events, resources, serve_status, state_locks
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, NOTICES, option
 from tradebot.app.venue_connection import addresses_of
 from tradebot.app.wiring import App
-from tradebot.judging.evidence import BackupEvidence, Chat, Disk, NoticeEvidence, Serve, Storage, Stream, Unread
+from tradebot.judging.evidence import BackupEvidence, Chat, Disk, NoticeEvidence, Serve, Storage, Stream, UnreadablePart
 from tradebot.model.bar import Session
 from tradebot.model.event import EventKind
 from tradebot.model.record import Job
@@ -46,12 +46,12 @@ def serve_of(folder: Path, claims: "Sequence[SlotClaim]") -> Serve:
     return Serve(running, note, len(run), by, was_last=by.startswith(f"{serve_status.SERVE} "))
 
 
-def disk_of(folder: Path, needed_mb: int, *, sandbox: bool) -> Disk | Unread:
+def disk_of(folder: Path, needed_mb: int, *, sandbox: bool) -> Disk | UnreadablePart:
     """Return the free space on the folder's disk, and whether its file system is suitable."""
     try:
         usage, entries = shutil.disk_usage(folder), os.statvfs(folder)
     except OSError as error:
-        return Unread(f"{folder} can't be inspected: {error.strerror}", f"ls -ld {folder}")
+        return UnreadablePart(f"{folder} can't be inspected: {error.strerror}", f"ls -ld {folder}")
     inodes, kind = entries.f_favail if entries.f_files else None, resources.kind_of(folder) or ""
     unfit, fatal = _unfit(kind, sandbox=sandbox)
     return Disk(usage.free, usage.total, needed_mb * MB, inodes, kind, unfit, fatal)
@@ -67,12 +67,14 @@ def _unfit(kind: str, *, sandbox: bool) -> tuple[str, bool]:
     return "which is lost when the machine stops" if kind in FORGETFUL and not sandbox else "", False
 
 
-def storage_of(folder: Path, tell_mb: int) -> Storage | Unread:
+def storage_of(folder: Path, tell_mb: int) -> Storage | UnreadablePart:
     """Return the stores that only a person deletes, with their sizes."""
     try:
         return Storage(tuple(unbounded_stores(folder)), tell_mb * MB)
     except OSError as error:
-        return Unread(f"{error.filename or folder} can't be inspected: {error.strerror}", "tradebot status --stores")
+        return UnreadablePart(
+            f"{error.filename or folder} can't be inspected: {error.strerror}", "tradebot status --stores"
+        )
 
 
 def stream_of(folder: Path) -> Stream | None:
@@ -115,7 +117,9 @@ def chat_of(app: "App") -> Chat:
     )
 
 
-def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thorough: bool) -> BackupEvidence | Unread:
+def backups_of(
+    app: "App", sessions: "Sequence[Session]", now: datetime, *, thorough: bool
+) -> BackupEvidence | UnreadablePart:
     """Return the newest backup, the last session that should have one by now, and the damaged backups.
 
     Files that changed after their backup was made are compared with its manifest; if `thorough`, all files are.
@@ -124,7 +128,7 @@ def backups_of(app: "App", sessions: "Sequence[Session]", now: datetime, *, thor
         names = [path.name for path in places(app.folder.path)]
     except OSError as error:
         problem = f"{app.folder.path / BACKUPS} can't be read: {error.strerror}"
-        return Unread(problem, f"tradebot backup {option(app.folder.path)}")
+        return UnreadablePart(problem, f"tradebot backup {option(app.folder.path)}")
     began = app.ledger_view.books_opened_at()
     ended = [each for each in sessions if each.close <= now and began is not None and began < each.close]
     made_at = [at for name in names if (at := _backup_time(name)) is not None]

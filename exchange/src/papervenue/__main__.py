@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from papervenue.market.spec import MarketError
-from papervenue.process import EXIT_HELD, EXIT_REFUSED, HeldError
+from papervenue.process import EXIT_HELD, EXIT_REFUSED, FolderInUseError
 
 _EXIT_ERROR = 1
 
@@ -26,7 +26,7 @@ def main() -> int:
     gc.enable()
     try:
         serve(arguments.state, arguments.port, arguments.idle_exit, arguments.detach)
-    except HeldError as error:
+    except FolderInUseError as error:
         print(error, file=sys.stderr)
         return EXIT_HELD
     except MarketError as error:

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         chosen.run(chosen)
-    except process.HeldError as held:
+    except process.FolderInUseError as held:
         return _print_error(str(held), "use the one that is running, or stop it", HELD)
     except MarketError as error:
         return _print_error(error.message, error.hint, REFUSED)

@@ -16,7 +16,7 @@ class Update(NamedTuple):
     execution: Execution | None = None
 
 
-class Place(NamedTuple):
+class EventPosition(NamedTuple):
     """An event's position: the number of its line, its time, and a nanosecond time that no other update shares."""
 
     number: int

@@ -12,7 +12,7 @@ from papervenue.clock import Clock, Pace, latency_name
 from papervenue.commands.command import Answer, Command, Commands
 from papervenue.commands.control import ACCOUNTS, MAIN, MAIN_KEY, TICK, ControlCommands, account_summary
 from papervenue.engine.engine import Engine
-from papervenue.events import Event, Place
+from papervenue.events import Event, EventPosition
 from papervenue.faces.face import faces_of
 from papervenue.faults.fault_state import Faults
 from papervenue.jsontext import encode, plain
@@ -23,7 +23,7 @@ from papervenue.market.spec import MarketError
 from papervenue.market_loader import dialect_of, open_market
 from papervenue.private_files import write_atomically, write_own
 from papervenue.shares.actions import schedule
-from papervenue.snapshot.state import Past, Snapshot, read_snapshot, restore_state
+from papervenue.snapshot.state import Snapshot, SnapshotOrders, read_snapshot, restore_state
 from papervenue.state import (
     ACCOUNTS_FILE,
     LOG_FILE,
@@ -44,7 +44,7 @@ Moved = Callable[[int, int], None]
 class Listener(Protocol):
     """Captures each event as it happens, and publishes it once its log line is written."""
 
-    def capture(self, event: Event, event_place: Place) -> Any:
+    def capture(self, event: Event, event_place: EventPosition) -> Any:
         """Return the message to publish about an event, or None; called as it happens."""
 
     def publish(self, captured: Any) -> None: ...
@@ -72,7 +72,7 @@ class Exchange:
         self.moved: list[Moved] = []
         self.status_parts: dict[str, Callable[[], object]] = {}
         self._captured: list[tuple[Listener, Any]] = []
-        self.past = Past()
+        self.past = SnapshotOrders()
         self.sequence = 0
         """The number of the last line, including those waiting to be written."""
         self._told_ns = 0
@@ -229,7 +229,7 @@ class Exchange:
         if event.update is not None:
             # Events in the same microsecond of engine time still have an order.
             self._told_ns = max(self._told_ns + 1, event.at_us * _NS)
-        event_place = Place(self.sequence, event.at_us, self._told_ns)
+        event_place = EventPosition(self.sequence, event.at_us, self._told_ns)
         if event.update is not None:
             self.engine.accounts[event.update.order.account].updates.add(event.update, event_place)
         for listener in self.listeners:

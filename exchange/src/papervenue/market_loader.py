@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from papervenue.commands import actions, venue
 from papervenue.commands.command import Entry
 from papervenue.engine.venue_rules import Dialect
-from papervenue.margined.dialect import Plain
+from papervenue.margined.dialect import PlainDialect
 from papervenue.market.action_sources import generated_actions, read_actions
 from papervenue.market.actions import Action
-from papervenue.market.alternate_future import Dearer, OtherFuture
+from papervenue.market.alternate_future import AlternateBars, OtherFuture
 from papervenue.market.bars import Bar, BarSource, Market
 from papervenue.market.daily import DailyBars, kept_days
 from papervenue.market.generator import GeneratedBars, Months
@@ -33,7 +33,7 @@ def dialect_of(venue_spec: Venue) -> tuple[Dialect, tuple[Entry, ...]]:
     if venue_spec.dialect == "alpaca":
         return ALPACA, (*actions.ENTRIES, *venue.ENTRIES)
     staff = (*venue.PLAIN_ENTRIES, *(venue.CORRECTIONS if venue_spec.rules.corrections else ()))
-    return Plain(venue_spec.rules), staff
+    return PlainDialect(venue_spec.rules), staff
 
 
 def open_market(state_dir: Path, stored: StoredMarket) -> Market:
@@ -89,7 +89,7 @@ def held_bars(spec: MarketSpec, bars: Bars, grids: Mapping[str, Grid]) -> BarSou
     if not spec.venue.of_perpetuals:
         return HeldContracts(bars) if spec.venue.instruments else HeldBars(bars)
     source = HeldPerpetuals(bars)
-    return source if spec.other_us is None else OtherFuture(source, Dearer(source, grids), spec.other_us)
+    return source if spec.other_us is None else OtherFuture(source, AlternateBars(source, grids), spec.other_us)
 
 
 def generated_source(

@@ -53,7 +53,7 @@ class Endpoint(NamedTuple):
     ports: tuple[tuple[str, int], ...] = ()
 
 
-class HeldError(RuntimeError):
+class FolderInUseError(RuntimeError):
     """Raised when another process serves this folder; the message names the process, and `pid` is its id if known."""
 
     def __init__(self, state_dir: Path) -> None:

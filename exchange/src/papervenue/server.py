@@ -28,10 +28,10 @@ from papervenue.exchange import Exchange, open_exchange, tick_to
 from papervenue.faces.control import ControlFace
 from papervenue.faces.face import Login, Serving
 from papervenue.faces.flow import FlowLimits, FlowSource
-from papervenue.faces.guard import ControlCredentials, Framing, Guard
+from papervenue.faces.guard import ControlCredentials, Guard, RequestFraming
 from papervenue.faces.web import Handler, PathEndpoint, Paths, Reply, Route
 from papervenue.faults.connection_faults import Protocol, raise_limit
-from papervenue.faults.middleware import FaultDoor, FaultFace, arm_at_start
+from papervenue.faults.middleware import FaultFace, FaultMiddleware, arm_at_start
 from papervenue.faults.streaming import StreamFaults
 from papervenue.flow.captured import CapturedFlow
 from papervenue.flow.derived import DerivedFlow
@@ -40,7 +40,7 @@ from papervenue.log import LogError
 from papervenue.market.spec import MarketError
 from papervenue.page.face import PageFace
 from papervenue.private_files import TOKEN_FILE, issue, open_own, write_atomically
-from papervenue.process import HeldError
+from papervenue.process import FolderInUseError
 from papervenue.rate_limit import RateLimit
 from papervenue.snapshot.keeper import Keeper
 from papervenue.socket_listeners import Conversation, Lines
@@ -120,8 +120,8 @@ class Application:
         router: ASGIApp = Paths(routes, PathEndpoint(_EVERY_METHOD))
         self._recording = Recording(_by_kind(router, streams), exchange, _end_at_once)
         limited = RateLimit(self._recording, rate_limit, self._is_known)
-        faults = FaultDoor(limited, exchange, self._recording.record)
-        self._inner: ASGIApp = Framing(Guard(faults, may))
+        faults = FaultMiddleware(limited, exchange, self._recording.record)
+        self._inner: ASGIApp = RequestFraming(Guard(faults, may))
         self._active = 0
         self._last_s = time.monotonic()
 
@@ -406,7 +406,7 @@ def _hold_lock(state_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise HeldError(state_dir) from error
+            raise FolderInUseError(state_dir) from error
         # The port file of a dead holder names a port that may belong to someone else by now.
         (state_dir / PORT_FILE).unlink(missing_ok=True)
         (state_dir / TOKEN_FILE).unlink(missing_ok=True)

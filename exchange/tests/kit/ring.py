@@ -13,8 +13,8 @@ from papervenue.engine.engine import Engine
 from papervenue.engine.orders import USUAL, Fill, Order, OrderRequest
 from papervenue.events import Event
 from papervenue.exchange import Exchange, open_exchange
-from papervenue.margined.accounts import Standing, equity_and_margins, net_position
-from papervenue.margined.dialect import Plain
+from papervenue.margined.accounts import MarginState, equity_and_margins, net_position
+from papervenue.margined.dialect import PlainDialect
 from papervenue.market.bars import Bar, Market
 from papervenue.market.hours import HOURS
 from papervenue.market.sessions import Calendar, session_of
@@ -134,7 +134,7 @@ class Ring:
         prices: Any = written if set(written) == set(self.grids) else {instruments[0].symbol: written}
         source = Prices(self.grids, prices, calendar)
         self.market = Market(source, calendar, tuple(self.grids), grids=self.grids)
-        self.engine = Engine(self.market, START, self.events.append, spec, "ring", dialect=Plain(rules))
+        self.engine = Engine(self.market, START, self.events.append, spec, "ring", dialect=PlainDialect(rules))
         self.account: Account = self.engine.open_account("main", "key", "secret", D(cash))
         self.symbol = instruments[0].symbol
         if to:
@@ -164,7 +164,7 @@ class Ring:
         self.engine.advance(START + int(minute * MINUTE))
 
     @property
-    def now(self) -> Standing:
+    def now(self) -> MarginState:
         return equity_and_margins(self.engine, self.account)
 
     @property

@@ -119,7 +119,7 @@ class ThreadExchanges:
         """Serve a folder's exchange; return the exit code that its process would start with."""
         try:
             started = ThreadExchange(state_dir, idle_exit_s)
-        except (process.HeldError, MarketError, OSError, ValueError):
+        except (process.FolderInUseError, MarketError, OSError, ValueError):
             return self.elsewhere(state_dir, idle_exit_s, timeout_s)
         self._running[started.address] = started
         return 0

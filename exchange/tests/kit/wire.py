@@ -24,7 +24,7 @@ from papervenue.faces.market_data import DataFace
 from papervenue.faces.trading.face import TradingFace
 from papervenue.faces.web import PathEndpoint, Paths, Route
 from papervenue.faults import yamltext
-from papervenue.faults.middleware import FaultDoor
+from papervenue.faults.middleware import FaultMiddleware
 from papervenue.faults.streaming import StreamFaults
 from papervenue.market.spec import MarketSpec
 from papervenue.market.ticks import Totals
@@ -61,7 +61,7 @@ class Wire:
         `own` are routes besides those that a bot asks.
         """
         faces = Paths([*_routes(exchange), *own], PathEndpoint({}))
-        self._app = FaultDoor(faces, exchange, exchange.record)
+        self._app = FaultMiddleware(faces, exchange, exchange.record)
         self._exchange, self._change, self._lifted = exchange, change, lifted
 
     def send(

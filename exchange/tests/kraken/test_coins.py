@@ -13,7 +13,7 @@ from exchange.tests.kit.kraken import START
 from papervenue.chance import draw_bell, stream
 from papervenue.market.coins import FACE, SYMBOLS, coins, kraken_venue
 from papervenue.market.generator import GeneratedBars, _path
-from papervenue.market.profiles import Maker
+from papervenue.market.profiles import BarProfile
 from papervenue.market.sessions import Calendar, build_calendar
 from papervenue.market.spec import MarketSpec
 from papervenue.market.venue import Grid, Instrument
@@ -127,7 +127,7 @@ def test_market_without_trends_has_no_shocks_and_no_move_that_says_where_its_day
     def alike(*, trends: bool) -> float:
         maker, products, squares = bars_of(calendar, ada, trends=trends)._makers[ada.symbol], 0.0, 0.0
         alone = maker.character._replace(beta=0.0)
-        maker = Maker(alone, maker.units, maker.scale, maker.least, 0.0, fair=maker.fair)
+        maker = BarProfile(alone, maker.units, maker.scale, maker.least, 0.0, fair=maker.fair)
         for number in range(1_500):
             rng = stream(5, "day", number)
             close = 1 + alone.daily_volatility * draw_bell(rng)

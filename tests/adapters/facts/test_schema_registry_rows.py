@@ -11,7 +11,7 @@ from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.state.state_folder import FACTS
-from tradebot.model.registry import CoinHealth, DataCheck, Discovery, Failed, Found, Tier
+from tradebot.model.registry import CoinHealth, DataCheck, DiscoveredContract, Discovery, Failed, Tier
 from tradebot.model.struct_tools import replace
 
 FULL = replace(
@@ -43,8 +43,8 @@ def test_coins_are_the_same_after_a_restart_and_in_memory(tmp_path: Path) -> Non
 
 def test_what_was_discovered_is_the_same_after_a_restart_and_in_memory(tmp_path: Path) -> None:
     memory = MemoryFacts()
-    lost = Found("PI_XBTUSD", NOW, listed=False, why="it is another contract")
-    found = Discovery((Found("PF_XBTUSD", NOW, tier=Tier.A, figures=FULL.rank.figures), lost), NOW)
+    lost = DiscoveredContract("PI_XBTUSD", NOW, listed=False, why="it is another contract")
+    found = Discovery((DiscoveredContract("PF_XBTUSD", NOW, tier=Tier.A, figures=FULL.rank.figures), lost), NOW)
     assert memory.discovery() == Discovery()
     for one in (Discovery(), replace(found, problem="away", short_since=NOW), found):
         memory.put_discovery(one)

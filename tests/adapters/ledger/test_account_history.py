@@ -10,7 +10,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
-from tradebot.model.trade import GaveWay
+from tradebot.model.trade import DisplacedClose
 
 WHY = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, Decimal("0.88"), Decimal("0.58"), about="worth 0.48")
 
@@ -22,5 +22,5 @@ def test_orders_by_which_positions_gave_way_come_back_with_what_decided_them(tmp
     ledger.promise(entry, (WHY,))
     assert ledger.past.gave_way() == ()
     ledger.promise(close, (WHY,))
-    assert ledger.past.gave_way() == (GaveWay(close, IntentState.SENT, (WHY,)),)
+    assert ledger.past.gave_way() == (DisplacedClose(close, IntentState.SENT, (WHY,)),)
     ledger.close()

@@ -17,7 +17,7 @@ from tests.kit.ledgers import verify
 from tests.kit.rows import NOW
 from tradebot.adapters import failpoint
 from tradebot.adapters.ledger import journal
-from tradebot.adapters.ledger.journal import Head, Journal
+from tradebot.adapters.ledger.journal import ChainHead, Journal
 from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
 
 
@@ -35,9 +35,9 @@ def chain(path: Path) -> Iterator[Journal]:
     opened.close()
 
 
-def place(path: Path, number: int) -> Head:
+def place(path: Path, number: int) -> ChainHead:
     """Return what a ledger holds that is sealed with a record."""
-    return Head(number, json.loads(path.read_bytes().splitlines()[number - 1])["hash"])
+    return ChainHead(number, json.loads(path.read_bytes().splitlines()[number - 1])["hash"])
 
 
 def test_records_are_numbered_chained_and_readable(chain: Journal, path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_missing_or_empty_journal_is_damage(path: Path) -> None:
     with pytest.raises(OperatorError, match="empty"):
         verify(path)
     with pytest.raises(DamagedJournalError, match="ends before record 1"):
-        Journal.open(path, Head(1, "a" * 64))
+        Journal.open(path, ChainHead(1, "a" * 64))
 
 
 def in_pieces(path: Path, record: int) -> bytes:
@@ -199,9 +199,9 @@ def test_fragments_are_damage_when_a_later_line_shows_a_newer_seal(chain: Journa
 
 def test_open_refuses_the_journal_of_another_ledger(chain: Journal, path: Path) -> None:
     with pytest.raises(DamagedBooksError, match="don't belong together"):
-        Journal.open(path, Head(3, "a" * 64))
+        Journal.open(path, ChainHead(3, "a" * 64))
     with pytest.raises(DamagedJournalError, match="ends before record 6"):
-        Journal.open(path, Head(6, "a" * 64))
+        Journal.open(path, ChainHead(6, "a" * 64))
 
 
 @pytest.mark.parametrize("left", range(5))

@@ -13,14 +13,14 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.state import halt_switch
 from tradebot.errors import OperatorError
-from tradebot.model.account import ActivityKind, Booking, Entry, Restated
+from tradebot.model.account import ActivityKind, Booking, Entry, RestatedPosition
 from tradebot.model.bar import Session
-from tradebot.model.books import Standing
+from tradebot.model.books import AccountState
 from tradebot.model.candidate import Component, Purpose, ScaleOutLevel
 from tradebot.model.instrument import ONE, ListingRecord, MarginLevel
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import Fee, Order, OrderStatus, Reply, WriteOutcome
-from tradebot.model.position import Kept, Marks, Origin, unreported_fill
+from tradebot.model.position import EntryTerms, Marks, Origin, unreported_fill
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
@@ -53,7 +53,7 @@ def test_books_open_once_and_say_when(ledger: Ledger) -> None:
 def test_books_say_how_their_account_settles(ledger: Ledger) -> None:
     assert ledger.standing().settlement is Settlement.PAID
     ledger.open_books(Decimal(5_000), NOW, Settlement.MARGINED)
-    assert ledger.standing() == Standing(NOW, Decimal(5_000), Decimal(0), None, None, Settlement.MARGINED)
+    assert ledger.standing() == AccountState(NOW, Decimal(5_000), Decimal(0), None, None, Settlement.MARGINED)
 
 
 def test_fee_is_awaited_until_a_fill_comes_with_it(ledger: Ledger) -> None:
@@ -317,7 +317,7 @@ def booking(fill: str = "activity:2026::1:0") -> Booking:
         ),
         fills=(make_fill(fill),),
         acknowledged=(("XOM", Decimal(8)),),
-        restated=(Restated("flow", "AAPL", NOW, "PEAR", Decimal(2), Decimal(1)),),
+        restated=(RestatedPosition("flow", "AAPL", NOW, "PEAR", Decimal(2), Decimal(1)),),
     )
 
 
@@ -465,12 +465,12 @@ def test_best_and_worst_price_are_stored_and_restated_together(ledger: Ledger) -
     ledger.put_marks({apple: Marks(Decimal(190), Decimal("180.5"))})
     kept = ledger.kept([apple, cola])
     assert kept == {
-        apple: Kept(best=Decimal(190), worst=Decimal("180.5")),
-        cola: Kept(best=Decimal(60), worst=Decimal(55)),
+        apple: EntryTerms(best=Decimal(190), worst=Decimal("180.5")),
+        cola: EntryTerms(best=Decimal(60), worst=Decimal(55)),
     }
-    split = Restated("flow", "AAPL", NOW, "AAPL", Decimal(2))
+    split = RestatedPosition("flow", "AAPL", NOW, "AAPL", Decimal(2))
     assert ledger.book(Booking((Entry("2026::7", "SPLIT", Decimal(0), "SPLIT AAPL"),), restated=(split,)), NOW)
-    halves = Kept(best=Decimal(95), worst=Decimal("90.25"))
+    halves = EntryTerms(best=Decimal(95), worst=Decimal("90.25"))
     assert ledger.kept([apple, cola]) == {**kept, apple: halves}
 
 
@@ -504,7 +504,7 @@ STOP, TARGET, SCORE = Decimal("0.01"), Decimal("0.045"), 0.62
 ATR, INVALID = Decimal("0.04"), Decimal("0.02")
 COMPONENTS = (Component("flow", 0.8, 0.6, "7 alerts"), Component("tide", None, 0.4, ""))
 LEVELS = (ScaleOutLevel(Decimal("0.02"), Decimal("0.3")), ScaleOutLevel(Decimal("0.05"), Decimal("0.7")))
-ASKED = Kept(
+ASKED = EntryTerms(
     stop_loss_fraction=STOP,
     profit_target_fraction=TARGET,
     entry_score=SCORE,
@@ -564,7 +564,7 @@ def test_kept_answers_for_several_positions_as_it_does_for_each_alone(ledger: Le
     ledger.apply_fills([replace(make_fill("a2"), fill=fill)], NOW)
     microsoft, unknown = ("flow", "MSFT", NOW), ("flow", "KO", NOW)
     ledger.put_marks({microsoft: Marks(Decimal(400), None)})
-    asked = Kept(stop_loss_fraction=Decimal("0.5"), best=Decimal(400), instrument=instrument("MSFT"))
+    asked = EntryTerms(stop_loss_fraction=Decimal("0.5"), best=Decimal(400), instrument=instrument("MSFT"))
     expected = {HELD: ASKED, microsoft: asked}
     assert ledger.kept([unknown, HELD, microsoft]) == expected
     assert {key: kept for one in (HELD, microsoft, unknown) for key, kept in ledger.kept([one]).items()} == expected
@@ -582,7 +582,7 @@ def test_position_that_a_closing_order_opened_has_turned_and_asked_for_no_exit(l
     order = replace(make_order("v1"), client_order_id=intent.client_order_id)
     ledger.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
     ledger.apply_fills([make_fill()], NOW)
-    assert ledger.kept([HELD]) == {HELD: Kept(turned=True)}
+    assert ledger.kept([HELD]) == {HELD: EntryTerms(turned=True)}
 
 
 @pytest.mark.parametrize("purpose", [Purpose.PROTECT, Purpose.OPEN])
@@ -595,7 +595,7 @@ def test_position_has_turned_if_the_stop_of_a_pair_or_an_entry_opened_it_unless_
     leg = replace(make_order("v2"), client_order_id="of the venue", parent="v1")
     ledger.settle(pair.client_order_id, Reply(WriteOutcome.ACCEPTED, limit, legs=(leg,)), NOW)
     ledger.apply_fills([replace(make_fill(), fill=replace(make_fill().fill, venue_order_id="v2"))], NOW)
-    assert ledger.kept([HELD]) == {HELD: Kept(turned=True)}
+    assert ledger.kept([HELD]) == {HELD: EntryTerms(turned=True)}
     entry = make_intent("open+10m")
     ledger.promise(entry, ())
     ledger.apply_orders([replace(make_order("v3"), client_order_id=entry.client_order_id)], NOW)
@@ -611,7 +611,7 @@ def renamed(old: str, new: str, number: int) -> Booking:
         unreported_fill("flow", f"{name}:{place}", symbol, change, Decimal(187), ONE, at, Origin.ACTIVITY, name)
         for place, (symbol, change, at) in enumerate(moved)
     )
-    restated = (Restated("flow", old, NOW, new),)
+    restated = (RestatedPosition("flow", old, NOW, new),)
     return Booking((Entry(name, "NC", Decimal(0), f"NC {old} to {new}"),), fills, restated=restated)
 
 

@@ -21,7 +21,7 @@ from tests.kit.fakes.machine import another_process
 from tests.kit.ledgers import KEPT, LATER
 from tradebot.adapters import failpoint
 from tradebot.adapters.ledger import integrity as ledger_sums
-from tradebot.adapters.ledger.migration import Form, bring_up
+from tradebot.adapters.ledger.migration import LedgerVersion, bring_up
 from tradebot.adapters.ledger.schema import FORM, UNRELEASED_IDS, open_database
 from tradebot.adapters.state import state_locks
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
@@ -33,7 +33,9 @@ def ledger(tmp_path: Path) -> Path:
     return ledgers.make(tmp_path / "state").path / "ledger.db"
 
 
-def opened(path: Path, form: Form = LATER, *, read_only: bool = False, patience_s: float = 5.0) -> sqlite3.Connection:
+def opened(
+    path: Path, form: LedgerVersion = LATER, *, read_only: bool = False, patience_s: float = 5.0
+) -> sqlite3.Connection:
     return open_database(path, read_only=read_only, patience_s=patience_s, form=form)
 
 

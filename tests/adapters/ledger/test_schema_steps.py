@@ -18,7 +18,7 @@ from tests.kit.values import listing
 from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger.downgrade import put_back
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.migration import Form
+from tradebot.adapters.ledger.migration import LedgerVersion
 from tradebot.adapters.ledger.schema import APPLICATION_ID, FORM, SAYS_2, SAYS_3, TABLES, open_database
 from tradebot.app.loading import Options
 from tradebot.errors import DamagedBooksError, ExitCode
@@ -26,7 +26,7 @@ from tradebot.model.bar import Session
 from tradebot.model.instrument import ListingRecord
 from tradebot.model.promotion import Promotion, Rung
 
-FORM_1 = Form(1, FORM.steps[1].tables, {})
+FORM_1 = LedgerVersion(1, FORM.steps[1].tables, {})
 AS_WRITTEN = Path(__file__).with_name("form_1")
 KEPT = "ledger.db-version-1"
 

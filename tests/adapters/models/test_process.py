@@ -20,7 +20,7 @@ from tradebot.adapters.models.onnx_format import node, number, part
 from tradebot.adapters.models.process import ModelLocation, ModelProcess, good_models, read_results
 from tradebot.adapters.models.worker_settings import settings_of
 from tradebot.adapters.plugins.plugin import PluginEnvironment
-from tradebot.adapters.plugins.process import ErredError
+from tradebot.adapters.plugins.process import NoValidReplyError
 from tradebot.adapters.plugins.protocol import AnswerBounds
 from tradebot.learning.ensemble import Combine, PolicyMode
 from tradebot.learning.inference import ModelSelection
@@ -167,7 +167,7 @@ class Asked:
 
     def wants(self, seen: object, timeout_s: float | None = None) -> object:
         self.limits.append(timeout_s)
-        if isinstance(self.answer, ErredError):
+        if isinstance(self.answer, NoValidReplyError):
             raise self.answer
         return self.answer
 
@@ -183,7 +183,7 @@ def test_what_befalls_the_process_is_told_in_words_for_models(
     signed: Signed, befell: Reason, reason: Reason, limit: int | None
 ) -> None:
     with running(signed, "0" * 16, answer_ms=80) as found:
-        erred = ErredError(replace(refusal(befell, "it ended"), about=""))
+        erred = NoValidReplyError(replace(refusal(befell, "it ended"), about=""))
         found._process = asked = Asked(erred, [])  # type: ignore[assignment]
         answer = found.answer(view())
         assert isinstance(answer, Decision)
@@ -205,7 +205,7 @@ def test_models_that_are_not_there_are_a_reason_and_no_error(signed: Signed) -> 
 def test_results_that_can_not_be_read_are_a_reason(tmp_path: Path, text: str) -> None:
     file = tmp_path / "results.json"
     file.write_text(text)
-    with pytest.raises(ErredError) as erred:
+    with pytest.raises(NoValidReplyError) as erred:
         read_results(file)
     assert erred.value.decision.reason is Reason.MODEL_UNREADABLE
 

@@ -15,7 +15,7 @@ from tradebot.adapters.state.state_folder import NOTICES
 from tradebot.adapters.text.canonical import time_text
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.event import Severity
-from tradebot.model.notice import BotStatus, Happening, Notice, Topic
+from tradebot.model.notice import BotStatus, Notice, NoticeEvent, Topic
 from tradebot.model.trading import TradingState
 
 AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
@@ -32,8 +32,8 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     box.close()
 
 
-def told(text: str) -> Happening:
-    return Happening(AT, Topic.BOOKS, Severity.WARN, "differences", text)
+def told(text: str) -> NoticeEvent:
+    return NoticeEvent(AT, Topic.BOOKS, Severity.WARN, "differences", text)
 
 
 def test_look_and_what_it_found_are_remembered_by_the_next_process(outbox: Outbox, tmp_path: Path) -> None:

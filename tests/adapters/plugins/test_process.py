@@ -16,16 +16,18 @@ import pytest
 from tests.kit.values import NOW, there
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, begin_pass, close
 from tradebot.adapters.plugins.process import require_valid
-from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, Declared, Pipes, pack_view
+from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, Pipes, PluginDeclaration, pack_view
 from tradebot.model.decision import Decision
-from tradebot.model.position import Kept
+from tradebot.model.position import EntryTerms
 from tradebot.model.reasons import Reason
 from tradebot.model.series import MOST_BARS, PriceKind, Series
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import NOTHING, BarNeed, FeatureNeed, FeatureRow, Needs, Open, StrategyView
 
 DAILY = BarNeed("1Day", 127)
-VALID = Declared.of(Needs(frozenset({"flow_alerts"}), (DAILY, BarNeed("5Min", 78, symbols=("SPY",)))), "every 5m")
+VALID = PluginDeclaration.of(
+    Needs(frozenset({"flow_alerts"}), (DAILY, BarNeed("5Min", 78, symbols=("SPY",)))), "every 5m"
+)
 
 
 def test_a_declaration_says_what_the_needs_said() -> None:
@@ -40,7 +42,7 @@ def test_a_declaration_says_what_the_needs_said() -> None:
         features=(wanted,),
         situation=True,
     )
-    declared = Declared.of(needs, "every 5m")
+    declared = PluginDeclaration.of(needs, "every 5m")
     assert (declared.needs, declared.times) == (needs, "every 5m")
     require_valid(declared)
     require_valid(VALID)
@@ -161,7 +163,7 @@ def refused(plugin: PluginStrategy) -> tuple[Reason | None, str]:
 
 
 def test_a_plugin_sees_what_the_books_keep_of_its_lots(make: Make) -> None:
-    view = replace(VIEW, kept=MappingProxyType({"AAPL": Kept(atr_fraction=Decimal("0.04"))}))
+    view = replace(VIEW, kept=MappingProxyType({"AAPL": EntryTerms(atr_fraction=Decimal("0.04"))}))
     assert told(make("return told(view, atr=view.kept['AAPL'].atr_fraction)"), view) == {"atr": "0.04"}
 
 

@@ -34,7 +34,7 @@ from tradebot.adapters.text.canonical import CodecError
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Component, OptionContract, ScaleOutLevel, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.position import Kept, Lot, Position
+from tradebot.model.position import EntryTerms, Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.series import PriceKind, Series
@@ -129,7 +129,7 @@ def test_a_view_arrives_as_it_was_sent_with_each_of_its_columns(counts: tuple[in
         lots=MappingProxyType({"S1": held}),
         equity_usd=Decimal("1.50"),
         slot="10:00",
-        kept=MappingProxyType({"S1": Kept(atr_fraction=Decimal("0.04"))}),
+        kept=MappingProxyType({"S1": EntryTerms(atr_fraction=Decimal("0.04"))}),
         features={("S1", "5Min"): FeatureRow(NOW, {"rsi_14": 0.25})},
     )
     received = unpack_view(pack_view(view))

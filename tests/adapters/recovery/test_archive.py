@@ -169,7 +169,7 @@ def test_files_of_other_names_are_neither_listed_nor_fetched(place: Folder, mode
 
 
 def test_pushes_at_the_same_time_do_not_disturb_each_other(place: Folder, model: Path, tmp_path: Path) -> None:
-    other: list[archive.Pushed] = []
+    other: list[archive.PushResult] = []
 
     def push_too(point: str) -> None:
         if point == "offsite_copy.put.before":

@@ -281,7 +281,7 @@ def test_unexpected_error_is_blamed_on_damaged_books_whatever_the_note_says(fold
     assert events.emitted == []
     edit(folder.path / "ledger.db", "UPDATE fills SET body = '{}'")
     # What flips on the disk itself changes neither times nor versions, so the note still says what it said.
-    note = integrity.Custody(folder.path)
+    note = integrity.IntegrityCache(folder.path)
     note.begin(note.look(), 0)
     note.keep(patient=True)
     assert "rows of fills were changed after they were written" in str(integrity_check.blame(folder))

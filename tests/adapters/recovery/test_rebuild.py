@@ -40,10 +40,10 @@ from tradebot.adapters.state.state_folder import (
     read_marker,
 )
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.account import ActivityKind, Booking, Entry, Restated
+from tradebot.model.account import ActivityKind, Booking, Entry, RestatedPosition
 from tradebot.model.intent import IntentState
 from tradebot.model.order import OrderStatus, Reply, WriteOutcome
-from tradebot.model.position import Kept, Marks, Origin, OwnedFill
+from tradebot.model.position import EntryTerms, Marks, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Arming, Baseline, TradingState, TradingStateRecord
@@ -146,7 +146,7 @@ def test_rebuild_drops_a_best_price_from_before_a_split(folder: StateFolder) -> 
             books.put_marks({(strategy, "AAPL", NOW): Marks(Decimal(180), None)})
         backups.make(folder, "before the split", minutes(30))
         split = OwnedFill("flow", replace(make_fill("activity:2026::1:0").fill, venue_order_id=""))
-        marks = (Restated("flow", "AAPL", NOW, "AAPL", Decimal(2)),)
+        marks = (RestatedPosition("flow", "AAPL", NOW, "AAPL", Decimal(2)),)
         assert books.book(
             Booking((Entry("2026::1", "SPLIT", Decimal(0), "SPLIT AAPL"),), (split,), (), marks), minutes(31)
         )
@@ -175,7 +175,7 @@ def test_rebuild_restores_the_exit_that_a_position_asked_for(folder: StateFolder
     rebuild.rebuild(folder, "damaged", NOW)
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
         held = ("flow", "MSFT", NOW)
-        kept = Kept(None, Decimal("0.01"), instrument=intent.instrument, first_gain=Decimal("0.03"))
+        kept = EntryTerms(None, Decimal("0.01"), instrument=intent.instrument, first_gain=Decimal("0.03"))
         assert books.kept([held]) == {held: kept}
 
 

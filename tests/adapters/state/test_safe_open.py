@@ -18,7 +18,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.schema import open_database
 from tradebot.adapters.state import halt_switch, send_lock, state_locks
 from tradebot.adapters.state.events import JsonlEvents
-from tradebot.adapters.state.safe_open import NotPlainError, open_plain, read_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, open_plain, read_plain
 from tradebot.adapters.state.state_folder import write_durably
 from tradebot.errors import TradebotError
 from tradebot.model.event import Severity, SystemEvent
@@ -37,14 +37,14 @@ WRITERS = frozenset({"write_text", "write_bytes"})
 @pytest.mark.parametrize("flags", [os.O_RDONLY, WRITING, os.O_RDWR])
 def test_open_plain_refuses_what_is_no_regular_file(kind: str, flags: int, tmp_path: Path) -> None:
     PLACED[kind](tmp_path / "file")
-    with pytest.raises(NotPlainError, match=f"it is {kind}, not a regular file"):
+    with pytest.raises(NotRegularFileError, match=f"it is {kind}, not a regular file"):
         open_plain(tmp_path / "file", flags)
 
 
 def test_open_plain_refuses_a_pipe_that_replaces_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "file")
     monkeypatch.setattr("tradebot.adapters.state.safe_open.require_plain", lambda path: None)
-    with pytest.raises(NotPlainError):
+    with pytest.raises(NotRegularFileError):
         read_plain(tmp_path / "file")
 
 

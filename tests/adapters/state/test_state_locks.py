@@ -18,7 +18,7 @@ import pytest
 
 from tests.kit.fakes.machine import another_process
 from tradebot.adapters.state import state_locks
-from tradebot.adapters.state.state_locks import HELD, WANTED, ExitPriority, VenueTurn
+from tradebot.adapters.state.state_locks import HELD, WANTED, ExitPriority, VenueLease
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 
 
@@ -97,8 +97,8 @@ def wanted(tmp_path: Path) -> Iterator[ExitStack]:
         yield waiting
 
 
-def taken(folder: Path) -> VenueTurn:
-    turn = VenueTurn(folder, 0.05)
+def taken(folder: Path) -> VenueLease:
+    turn = VenueLease(folder, 0.05)
     turn.take()
     return turn
 
@@ -119,7 +119,7 @@ def test_a_turn_is_one_process_s_until_it_gives_it_back(tmp_path: Path) -> None:
 
 
 def test_whoever_waits_is_seen_and_how_long(tmp_path: Path, wanted: ExitStack) -> None:
-    turn = VenueTurn(tmp_path)
+    turn = VenueLease(tmp_path)
     assert not turn.waits(0), "there is nothing to hand over"
     wanted.close()
     turn.take()

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from commands.backtest.report import PassedOver, apart, reasons_without_trades
+from commands.backtest.report import EntryExclusion, apart, reasons_without_trades
 from tests.kit.backtest.playing import configured, rotation, traded_by
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
@@ -19,7 +19,7 @@ from tests.kit.core.venue import Wanting
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.errors import ExitCode
-from tradebot.lab.backtest.setup import Waits
+from tradebot.lab.backtest.setup import MissingBars
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Intake
 from tradebot.model.reasons import Reason
@@ -88,9 +88,12 @@ def test_backtest_says_first_whose_answers_were_refused_and_why(player: Player) 
 def test_backtest_without_a_trade_says_why_and_from_when_on_needs_are_met() -> None:
     data = SimpleNamespace(
         result=SimpleNamespace(fills=0),
-        passed_over=[PassedOver("rotation", "RANKED_TOO_FEW", 672)],
+        passed_over=[EntryExclusion("rotation", "RANKED_TOO_FEW", 672)],
         ended={"SENT": 2},
-        waits=[Waits("rotation", "XLC", 127, "1Day", date(2018, 12, 18)), Waits("rotation", None, 127, "1Day", None)],
+        waits=[
+            MissingBars("rotation", "XLC", 127, "1Day", date(2018, 12, 18)),
+            MissingBars("rotation", None, 127, "1Day", None),
+        ],
     )
     first, *lines = reasons_without_trades(cast("Any", data))
     assert first == "Nothing was traded:"

@@ -51,7 +51,7 @@ from tradebot.strategies.flow import FlowStrategy
 from tradebot.venues.alpaca.parsers import read_order
 from tradebot.venues.alpaca.reader import AlpacaReader
 from tradebot.venues.alpaca.wire import AlpacaVenue
-from tradebot.venues.door import Door
+from tradebot.venues.door import VenueDriver
 
 AT = datetime(2026, 11, 16, 14, tzinfo=UTC)
 # Put together here, so that no text in the tree looks like a key.
@@ -405,7 +405,7 @@ class FakeApp:
         return self.settings.day
 
     @property
-    def driver(self) -> Door:
+    def driver(self) -> VenueDriver:
         return driver_for("alpaca")
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from commands.halt import orders_may_fill
-from commands.halt.report import HaltRequest, Latch, further_lines, lines_if_unwritten, orders_left_alone
+from commands.halt.report import HaltRequest, HaltResult, further_lines, lines_if_unwritten, orders_left_alone
 from tests.kit.adapters.alpaca import intent
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Bot, blank, log, order_by_hand, start
@@ -71,7 +71,9 @@ def test_a_reason_without_words_is_none(bot: Bot) -> None:
 
 
 def test_halt_says_that_cancels_were_accepted_and_not_that_orders_have_ended(tmp_path: Path) -> None:
-    latch = Latch("REDUCE_ONLY", "REDUCE_ONLY", "REDUCE_ONLY", "ada", "odd fills", datetime.now(UTC), None, True, None)
+    latch = HaltResult(
+        "REDUCE_ONLY", "REDUCE_ONLY", "REDUCE_ONLY", "ada", "odd fills", datetime.now(UTC), None, True, None
+    )
     said = further_lines(tmp_path, HaltRequest(), latch, {"cancelled": 1, "closing": 0, "failed": 0, "problem": None})
     assert said.startswith("  working orders: 1 cancel accepted, 0 closing orders sent\n")
 
@@ -255,7 +257,7 @@ def test_halt_that_cannot_be_written_sends_no_cancel_without_permission(copy: Bo
     assert "not everything was done: permission is closed, so no order is sent and none is canceled" in said.stdout
     assert "ORDER_GATE_CLOSED (DRY_RUN says yes)" in said.stdout
     assert f"not in force: as soon as {copy.folder} is writable again, entries resume" in said.stdout
-    latch = Latch(
+    latch = HaltResult(
         "REDUCE_ONLY",
         "REDUCE_ONLY",
         "REDUCE_ONLY",

@@ -26,8 +26,8 @@ from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import CycleRecord, Job
 from tradebot.replaying.cycle_comparison import replay
-from tradebot.replaying.passes import SCHEMA, Given, _shapes, bytes_of, decide_again, questions, read_record
-from tradebot.replaying.port_recording import InOrder, RecordedPorts
+from tradebot.replaying.passes import SCHEMA, CycleInputs, _shapes, bytes_of, decide_again, questions, read_record
+from tradebot.replaying.port_recording import OrderedReplies, RecordedPorts
 from tradebot.replaying.record_json import OUTCOME, TOLD, record_of, tree_of
 from tradebot.replaying.record_writer import (
     GIVEN,
@@ -152,9 +152,9 @@ def test_no_text_that_a_record_can_hold_keeps_anything_private() -> None:
     told.append(["ledger.order", b"", [], None, "TemporaryError", texts.of(str), texts.of(str)])
     settings = json.dumps({"any": CANARY, CANARY: [CANARY, {"own_token": "plain-canary"}]}).encode()
     head = [SCHEMA, parts.text(_shapes()), parts.text(settings), parts.text(settings), [texts.of(str)], texts.of(str)]
-    given = step_for(Given)(texts.of(Given), parts)
+    given = step_for(CycleInputs)(texts.of(CycleInputs), parts)
     body = encode_steps([*head, given, [told, {"ledger.account_number": ACCOUNT}], bytes_of(texts.of(CycleRecord))])
-    assert texts.places - {""} == set(places_in(Given, CycleRecord, *REPLIES.values())) - {""}
+    assert texts.places - {""} == set(places_in(CycleInputs, CycleRecord, *REPLIES.values())) - {""}
     assert len(texts.places) > 150
     contents = [parts.remembered.content[one] for one in parts.numbers]
     before = json.dumps(tree_of(body, contents), ensure_ascii=False)
@@ -197,7 +197,7 @@ class Kept:
         return self._record
 
 
-class Anew(InOrder):
+class Anew(OrderedReplies):
     """A tape that keeps what it is asked in the form of a tape, and the orders that the pass makes up."""
 
     def __init__(self, *told: Any) -> None:
@@ -256,7 +256,7 @@ def with_canaries(taken: Taken, at: str) -> Canaries | None:
 
     told, constants = found[TOLD]
     head = [SCHEMA, *(parts.text(one) for one in (_shapes(), AROUND.settings, AROUND.accepted)), *found[4:6]]
-    given = step_for(Given)(planted(Given, recorded.given, at), parts)
+    given = step_for(CycleInputs)(planted(CycleInputs, recorded.given, at), parts)
     tape = [[*one[:3], reply(one[0], one[3])] if len(one) == 4 else one for one in told]
     body = [*head, given, [tape, {name: reply(name, one) for name, one in constants.items()}], found[OUTCOME]]
     contents = [parts.remembered.content[one] for one in parts.numbers]
@@ -278,7 +278,7 @@ def test_pass_that_read_something_private_in_any_field_is_packed_without_it_and_
     passes: Callable[[Scene], list[Taken]],
 ) -> None:
     taken, planted_in, in_order = passes(Scene())[-1], list[str](), set[str]()
-    places = sorted(set(places_in(Given, *REPLIES.values())) - {""})
+    places = sorted(set(places_in(CycleInputs, *REPLIES.values())) - {""})
     for at in sized(places[PASSES.index(passes) :: 4], places):
         found = with_canaries(taken, at)
         if found is None:
@@ -287,7 +287,7 @@ def test_pass_that_read_something_private_in_any_field_is_packed_without_it_and_
         how, why, record = pack_pass(kept, ONE, lambda recorded: taken.rules, redactor(found.intents))
         assert (how, why) == (EQUAL, ""), at
         assert private_in(json.dumps(record, ensure_ascii=False)) == [], at
-        kind = InOrder if record["in_order"] else RecordedPorts
+        kind = OrderedReplies if record["in_order"] else RecordedPorts
         again = read_record(*record_of(json.loads(json.dumps(record["record"]))), {}, kind)
         assert replay(again, taken.rules, only_decisions=record["in_order"]).difference is None, at
         planted_in.append(at)

@@ -10,11 +10,11 @@ from tests.kit.trades import DAY, OPEN, Told, numbered_sessions, session, trade
 from tests.kit.values import LIMITS
 from tradebot.app.settings import load
 from tradebot.app.thresholds import LOOSER, setting_at
-from tradebot.lab.learn.knobs import HeldFor
+from tradebot.lab.learn.knobs import HoldingTimeLimit
 from tradebot.lab.learn.learn import LearnedStrategy, LearningMaterial, WatchedStrategies
 from tradebot.model.decision import Gate
 
-EXITS = WatchedStrategies("", frozenset({"flow"}), None, None, HeldFor("exits.time_exit_s", 14_400))
+EXITS = WatchedStrategies("", frozenset({"flow"}), None, None, HoldingTimeLimit("exits.time_exit_s", 14_400))
 
 
 class Priced(Told):

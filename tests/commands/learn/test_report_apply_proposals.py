@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.learn.report import Fitted, fit_proposals
+from commands.learn.report import FittedConfiguration, fit_proposals
 from tests.kit.bot.folder import Bot
 from tradebot.adapters.text.yaml_loader import parse_yaml
 from tradebot.app.loading import Options
@@ -19,7 +19,7 @@ def proposal(setting: str, value: str, proposed: str, part: str = "", strategy: 
     return Proposal(Item.EXITS, strategy, setting, value, proposed, **known, evidence="", part=part)  # type: ignore[arg-type]
 
 
-def fit(bot: Bot, own: Path, *proposals: Proposal) -> Fitted:
+def fit(bot: Bot, own: Path, *proposals: Proposal) -> FittedConfiguration:
     with open_app(Options(str(bot.folder), str(own)), {}) as app:
         return fit_proposals(app, str(own), own.with_name("learned.yaml"), proposals)
 

@@ -22,7 +22,7 @@ from tradebot.adapters.notices.outbox import Outbox
 from tradebot.adapters.notices.sender import Attempt
 from tradebot.adapters.state.events import EventCursor
 from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.model.notice import BotStatus, Happening, Notice
+from tradebot.model.notice import BotStatus, Notice, NoticeEvent
 
 pytestmark = pytest.mark.campaign
 
@@ -140,7 +140,7 @@ def test_look_remembered_before_what_it_found_is_kept_is_caught(
     honest = Outbox.note
 
     def hasty(
-        self: Outbox, place: EventCursor, seen: BotStatus, found: Iterable[tuple[str, datetime, Happening]]
+        self: Outbox, place: EventCursor, seen: BotStatus, found: Iterable[tuple[str, datetime, NoticeEvent]]
     ) -> None:
         honest(self, place, seen, ())
         honest(self, place, seen, found)

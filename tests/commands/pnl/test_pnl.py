@@ -18,7 +18,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.account import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee
-from tradebot.views.trades.pnl import Cut
+from tradebot.views.trades.pnl import ProfitGrouping
 
 D = Decimal
 PARTS = ("realized", "open", "fees", "dividends", "interest", "other", "total")
@@ -69,7 +69,7 @@ def test_pnl_shows_each_day_its_parts_and_the_change_of_the_account(reader: Bot)
 
 
 def test_pnl_rows_of_every_cut_sum_to_the_same_total(reader: Bot) -> None:
-    for by in Cut:
+    for by in ProfitGrouping:
         found = reader.json("pnl", "--by", by.value)["pnl"]
         for part in PARTS:
             assert sum(D(row[f"{part}_usd"]) for row in found["rows"]) == D(found["total"][f"{part}_usd"])

@@ -19,7 +19,7 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import open_app
 from tradebot.errors import ExitCode
 from tradebot.lab.performance.of_strategy import OwnResults
-from tradebot.lab.selection.conditions import Must
+from tradebot.lab.selection.conditions import Comparator
 from tradebot.model.evidence import Trials
 from tradebot.model.promotion import MeanInterval, Promotion, Rung
 from tradebot.model.reasons import Reason
@@ -48,7 +48,11 @@ def test_strategy_of_a_new_bot_is_a_candidate_that_lacks_evidence(bot: Bot) -> N
     rows = conditions(data)
     assert list(rows) == ["traded", "sessions", "trades", "costs_times", "drawdown_worse"]
     assert not any(row["met"] for row in rows.values())
-    assert (rows["sessions"]["number"], rows["sessions"]["must"], rows["sessions"]["bound"]) == (0, Must.AT_LEAST, 60)
+    assert (rows["sessions"]["number"], rows["sessions"]["must"], rows["sessions"]["bound"]) == (
+        0,
+        Comparator.AT_LEAST,
+        60,
+    )
     assert rows["drawdown_worse"]["missing"] == "fewer than 20 sessions with a known return"
     shown = bot.shown("promote", "flow")
     assert "To reach shadow: 0 of 5 conditions met" in shown

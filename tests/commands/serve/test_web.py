@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from commands.serve import health_server, web_pages
 from commands.serve.web import serving
-from commands.serve.web_pages import Looked, metrics
+from commands.serve.web_pages import ResponseData, metrics
 from tests.commands.serve.test_web_pages import asking, looked
 from tests.kit.core.evidence import cycle, past
 from tests.kit.values import NOW, SHIPPED, ago
@@ -27,7 +27,7 @@ from tradebot import __version__
 from tradebot.adapters.state import serve_status as notes
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
-from tradebot.judging.evidence import Unread
+from tradebot.judging.evidence import UnreadablePart
 from tradebot.judging.pass_health import TABLE
 from tradebot.model.struct_tools import replace
 
@@ -131,7 +131,7 @@ def test_healthz_answers_while_everything_else_hangs(app: App, monkeypatch: pyte
     monkeypatch.setattr(web_pages, "PATIENCE_S", 0.05)
     go_on, hangs = threading.Event(), threading.Event()
 
-    def hung() -> Looked:
+    def hung() -> ResponseData:
         hangs.set()
         go_on.wait(LONGEST_S)
         return looked()
@@ -151,7 +151,7 @@ def test_healthz_answers_while_everything_else_hangs(app: App, monkeypatch: pyte
 
 
 def test_bug_in_an_answer_is_an_error_status(app: App) -> None:
-    def broken() -> Looked:
+    def broken() -> ResponseData:
         raise ZeroDivisionError
 
     with serving(app, [0], broken) as (port,):
@@ -190,7 +190,7 @@ def test_metrics_can_be_read_back(accept: str) -> None:
 
 @pytest.mark.parametrize("accept", PARSERS)
 def test_unknown_metrics_are_left_out_instead_of_zero(accept: str) -> None:
-    unread = Unread("locked", "")
+    unread = UnreadablePart("locked", "")
     answer = metrics(replace(looked(**dict.fromkeys(TABLE)), figures=unread, positions=unread), accept)
     found = read(accept, answer.text)
     assert found["tradebot_parts", "UNKNOWN"] == len(TABLE)

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from commands.serve.web_pages import MOST_EVENTS, TRADING, Looked, ServePages
+from commands.serve.web_pages import MOST_EVENTS, TRADING, ResponseData, ServePages
 from tests.kit.core.evidence import at, cycle, note, past
 from tests.kit.values import NOW, ago
 from tests.views.test_holdings import holding
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
-from tradebot.judging.evidence import Serve, Unread
+from tradebot.judging.evidence import Serve, UnreadablePart
 from tradebot.judging.judgment import permission
 from tradebot.judging.pass_health import TABLE, judge, judge_passes
 from tradebot.model.event import EventKind
@@ -30,10 +30,10 @@ SHUT = Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
 FIGURES = MetricFigures(40, 30.0, 0.98, 812.5, 2, 1, 3, 4, "venue position_differs AAPL", "mixed", None)
 
 
-def looked(**changes: Any) -> Looked:
+def looked(**changes: Any) -> ResponseData:
     """Return what was looked at of a bot that is well but for these parts of the evidence."""
     evidence = at(NOW, **changes)
-    return Looked(evidence, judge_passes(evidence), FIGURES, True, permission(Permission(), evidence.at), ())
+    return ResponseData(evidence, judge_passes(evidence), FIGURES, True, permission(Permission(), evidence.at), ())
 
 
 class Reply(NamedTuple):
@@ -49,7 +49,7 @@ class Reply(NamedTuple):
 Ask = Callable[..., Reply]
 
 
-def asking(events: Path, look: Callable[[], Looked] = looked, hosts: tuple[str, ...] = ("localhost",)) -> Ask:
+def asking(events: Path, look: Callable[[], ResponseData] = looked, hosts: tuple[str, ...] = ("localhost",)) -> Ask:
     pages = ServePages(events, hosts, lambda: judge("serve", look().evidence), look)
 
     def ask(path: str, query: str = "", method: str = "GET", host: str = "127.0.0.1:8081", **environ: str) -> Reply:
@@ -165,7 +165,7 @@ def test_process_is_alive_while_its_lanes_look(log: Path, serve: Serve | None, s
 
 
 def test_unreadable_figures_are_null_and_the_error_says_why(log: Path) -> None:
-    reply = asking(log, lambda: replace(looked(), figures=Unread("the ledger is locked", "")))
+    reply = asking(log, lambda: replace(looked(), figures=UnreadablePart("the ledger is locked", "")))
     found = reply("/health").data
     assert (found["total_cycles"], found["last_cycle_ago_seconds"], found["regime"]) == (None, None, None)
     assert found["last_error"] == "the ledger is locked"
@@ -243,7 +243,10 @@ def test_health_lists_each_position_with_its_value_and_whether_a_stop_rests(
 
 
 def test_health_shows_no_positions_rather_than_none_if_they_cannot_be_read(log: Path) -> None:
-    assert asking(log, lambda: replace(looked(), positions=Unread("locked", "")))("/health").data["positions"] is None
+    assert (
+        asking(log, lambda: replace(looked(), positions=UnreadablePart("locked", "")))("/health").data["positions"]
+        is None
+    )
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/health", "/metrics"])
@@ -302,7 +305,7 @@ def test_no_answer_shows_a_key(log: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(redaction, "_forms", {key: key.encode()})
     JsonlEvents(log).emit(EventKind.FETCH_FAILED.at(NOW, {"message": "refused"}))
     log.write_text(log.read_text().replace("refused", key))
-    ask = asking(log, lambda: looked(serve=Unread(f"refused {key}", "")))
+    ask = asking(log, lambda: looked(serve=UnreadablePart(f"refused {key}", "")))
     answers = [ask(path).body for path in ("/healthz", "/readyz", "/health", "/metrics", "/system-events")]
     assert [key.encode() in body for body in answers] == [False] * 5
     assert sum(b"refused" in body for body in answers) >= 3

@@ -23,7 +23,7 @@ from tradebot.model.account import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE
 from tradebot.model.order import Fill
-from tradebot.model.position import ADOPTED, FOREIGN, Kept, Marks, Origin, OwnedFill, unreported_fill
+from tradebot.model.position import ADOPTED, FOREIGN, EntryTerms, Marks, Origin, OwnedFill, unreported_fill
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
 from tradebot.reconciliation.catch_up import reassign
@@ -155,8 +155,8 @@ def test_history_includes_adopted_returned_and_carried_positions(copy: Bot) -> N
     made = {(t.strategy, t.symbol, t.opened_at): t.realized_before_fees_usd for t in trades(past.fills)}
     assert made == {("flow", "AAPL", december): 10, (ADOPTED, "MSFT", december): -3}
     assert past.kept == {
-        ("flow", "AAPL", december): Kept(best=Decimal(22), worst=Decimal(19)),
-        (ADOPTED, "MSFT", december): Kept(best=Decimal(51), worst=Decimal(48)),
+        ("flow", "AAPL", december): EntryTerms(best=Decimal(22), worst=Decimal(19)),
+        (ADOPTED, "MSFT", december): EntryTerms(best=Decimal(51), worst=Decimal(48)),
     }
     # These orders were never reported to these books.
     assert (dict(past.sent), past.at) == ({}, january)

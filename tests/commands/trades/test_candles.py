@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from commands.shared.files import GAIN, LOSS
 from commands.shared.verb_options import open_bot
-from commands.trades.candles import AROUND, Drawn, PlannedLevels, draw_candles, draw_levels, planned_levels
+from commands.trades.candles import AROUND, CandleChart, PlannedLevels, draw_candles, draw_levels, planned_levels
 from commands.trades.report import read
 from tests.kit.bot.folder import typed
 from tests.kit.rows import NOW
@@ -27,7 +27,7 @@ from tradebot.errors import OperatorError
 from tradebot.exits.kinds.targets import Ladder, TargetRung
 from tradebot.exits.rules import effective_rules
 from tradebot.model.candidate import Side
-from tradebot.model.position import Kept
+from tradebot.model.position import EntryTerms
 from tradebot.model.trade import RestedStop
 from tradebot.views.trades.history import History
 from tradebot.views.trades.trade_row import Choice, TradeRow
@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return state / "backtests" / "tried"
 
 
-def of(folder: Path, symbol: str = "UNH") -> Drawn:
+def of(folder: Path, symbol: str = "UNH") -> CandleChart:
     with open_bot(str(folder), None) as bot:
         data = read(bot, Choice(symbol=symbol), by_lot=False)
         return draw_candles(bot, data.trades, symbol, data.as_of)
@@ -108,7 +108,7 @@ def test_symbol_without_bars_says_so(folder: Path) -> None:
 LADDER = Ladder(
     levels=(TargetRung(r=Decimal(1), share=Decimal("0.4")), TargetRung(r=Decimal("2.5"), share=Decimal("0.4")))
 )
-KEPT = Kept(
+KEPT = EntryTerms(
     stop_loss_fraction=Decimal("0.02"), profit_target_fraction=Decimal("0.03"), invalid_fraction=Decimal("0.01")
 )
 HOUR = timedelta(hours=1)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from commands.web.actions import CALLER, FORM_S, LONGEST_TEXT, MOST_FORMS, CommandResult, OnceForms, VerbActions
+from commands.web.actions import CALLER, FORM_S, LONGEST_TEXT, MOST_FORMS, CommandResult, SingleUseForms, VerbActions
 from commands.web.guard import MOST_WRONG, Logins
 from commands.web.page_data import PageReader
 from commands.web.site import Site
@@ -284,7 +284,7 @@ def test_what_is_not_a_fresh_form_of_the_own_session_sends_nothing(holding: Bot)
     made = Site(
         PageReader(holding.folder, None), VerbActions(holding.folder, None, in_forks), logins(), COOKIE, is_secure=False
     )
-    made._forms = OnceForms(now)
+    made._forms = SingleUseForms(now)
     client, other = browser(made), browser(made)
     form = {**sending_form(client, f"/close?symbol={symbol}"), "word": symbol}
     theirs = sending_form(other, f"/close?symbol={symbol}")
@@ -336,7 +336,7 @@ def test_pages_that_may_not_close_offer_no_form_and_a_form_from_before_sends_not
 
 
 def test_forms_that_send_orders_are_forgotten_when_there_are_too_many() -> None:
-    forms, done = OnceForms(Clock()), CommandResult("flatten", "", True)
+    forms, done = SingleUseForms(Clock()), CommandResult("flatten", "", True)
     first = forms.issue("ann")
     names = [forms.issue("ann") for _ in range(MOST_FORMS)]
     assert forms.run("ann", names[-1], lambda: done) is done
@@ -345,7 +345,7 @@ def test_forms_that_send_orders_are_forgotten_when_there_are_too_many() -> None:
 
 
 def test_form_that_failed_is_answered_the_same_way_when_it_is_sent_again() -> None:
-    forms, ran = OnceForms(Clock()), list[str]()
+    forms, ran = SingleUseForms(Clock()), list[str]()
 
     def fail() -> CommandResult:
         ran.append("ran")

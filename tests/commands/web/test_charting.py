@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from commands.shared.span_options import PassSpan
 from commands.shared.times import local, show_utc, show_venue
 from commands.shared.verb_options import open_bot
-from commands.trades.candles import Drawn
+from commands.trades.candles import CandleChart
 from commands.web.charting import ScoredPoint, SymbolChart, draw_over_time, drawing, growth, path_of
 from commands.why_no_orders.reading import cycles_of
 from tests.commands.web.client import browser, site
@@ -183,7 +183,7 @@ def series(symbol: str, starts: list[int], price: float, timeframe: str = "5Min"
 
 
 def drawn_of(found: Series, *scored: ScoredPoint) -> Any:
-    return drawing(SymbolChart(Drawn(found, [], [], [], found.start_of(-1)), list(scored)))
+    return drawing(SymbolChart(CandleChart(found, [], [], [], found.start_of(-1)), list(scored)))
 
 
 def test_prices_have_the_decimals_of_what_is_traded_and_any_name_can_be_asked_for(venue_times: None) -> None:

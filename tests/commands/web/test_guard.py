@@ -19,7 +19,7 @@ from commands.web.guard import (
     BrowserSession,
     Guard,
     Logins,
-    TooManyError,
+    TooManyLoginsError,
     came_from_form,
     held_by,
     local_path,
@@ -66,14 +66,14 @@ def test_after_five_wrong_tokens_even_the_right_one_waits_until_the_first_is_a_m
     for _ in range(MOST_WRONG):
         assert known.log_in("nonsense", "10.0.0.1") is None
         clock.now_s += 1
-    with pytest.raises(TooManyError, match="too many wrong tokens") as refused:
+    with pytest.raises(TooManyLoginsError, match="too many wrong tokens") as refused:
         known.log_in(TOKEN, "10.0.0.1")
     assert refused.value.wait_s == WRONG_S - MOST_WRONG + 1
     # Somebody at another address isn't kept out by them.
     assert known.log_in(TOKEN, "10.0.0.2") is not None
     clock.now_s += WRONG_S - MOST_WRONG
     assert known.log_in("nonsense", "10.0.0.1") is None
-    with pytest.raises(TooManyError):
+    with pytest.raises(TooManyLoginsError):
         known.log_in(TOKEN, "10.0.0.1")
 
 
@@ -81,12 +81,12 @@ def test_programs_with_a_wrong_token_keep_nobody_from_logging_in_and_are_limited
     known = logins()
     for _ in range(MOST_WRONG):
         assert not known.has_token("Bearer nonsense", "10.0.0.1")
-    with pytest.raises(TooManyError):
+    with pytest.raises(TooManyLoginsError):
         known.has_token(f"Bearer {TOKEN}", "10.0.0.1")
     assert known.log_in(TOKEN, "10.0.0.1") is not None
     for _ in range(MOST_WRONG):
         assert known.log_in("nonsense", "10.0.0.2") is None
-    with pytest.raises(TooManyError):
+    with pytest.raises(TooManyLoginsError):
         known.log_in(TOKEN, "10.0.0.2")
     assert known.has_token(f"Bearer {TOKEN}", "10.0.0.2")
 
@@ -96,7 +96,7 @@ def test_all_addresses_of_this_machine_count_as_one_and_old_ones_are_forgotten()
     for last in range(MOST_WRONG):
         assert known.log_in("nonsense", f"127.0.0.{last + 1}") is None
     for address in ("127.9.9.9", "::1", "", "nonsense"):
-        with pytest.raises(TooManyError):
+        with pytest.raises(TooManyLoginsError):
             known.log_in(TOKEN, address)
     for number in range(MOST_ADDRESSES):
         known.log_in("nonsense", f"10.1.{number // 250}.{number % 250}")

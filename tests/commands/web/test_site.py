@@ -27,7 +27,7 @@ from commands.web import site as pages_of
 from commands.web.guard import HEADERS, LONGEST_BODY, MOST_WRONG
 from commands.web.html_rendering import CSRF, Page, PagePart, Query, render_html
 from commands.web.page_data import PageData, PageReader
-from commands.web.site import MOST_FIELDS, PAGES, STATIC, FullError
+from commands.web.site import MOST_FIELDS, PAGES, STATIC, TooManyListenersError
 from tests.commands.web.chromium import chromium, needs_chromium, page_in
 from tests.commands.web.client import COOKIE, HOST, ORIGIN, TOKEN, browser, site
 from tests.commands.web.test_html_rendering import Seen
@@ -223,7 +223,7 @@ def test_news_are_a_stream_of_events_and_one_browser_too_many_is_told(
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
     assert answer.text == "event: beat\ndata: 0\n\nevent: changed\ndata: 1\n\n"
-    monkeypatch.setattr(made._live, "events", events(FullError()))
+    monkeypatch.setattr(made._live, "events", events(TooManyListenersError()))
     assert client.get("/live").status_code == 503
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands.web import site
-from commands.web.site import FullError, Live
+from commands.web.site import Live, TooManyListenersError
 
 PATIENCE_S = 10
 Act = Callable[["Files"], Awaitable[None]]
@@ -120,7 +120,7 @@ def test_one_listener_too_many_is_told_and_takes_no_place() -> None:
         for each in listeners:
             await kind(each)
         for _ in range(3):
-            with pytest.raises(FullError):
+            with pytest.raises(TooManyListenersError):
                 await anext(files.live.events())
         await listeners.pop().aclose()
         async with closed(files) as another:

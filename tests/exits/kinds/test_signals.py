@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.kit.values import NOW, held, instrument
 from tradebot.exits.exit_rule import ExitMoment, Measure, RuleInput, WatchedPosition
-from tradebot.exits.kinds.signals import Against, SignalDecay, Urgency, contributions, urgency_of
+from tradebot.exits.kinds.signals import AdverseEvidence, SignalDecay, Urgency, contributions, urgency_of
 from tradebot.exits.rules import parse
-from tradebot.model.position import Kept, Outlook
+from tradebot.model.position import EntryTerms, ExitInputs
 from tradebot.model.struct_tools import replace
 
 D = Decimal
@@ -24,7 +24,7 @@ DECAY = SignalDecay(noise_multiple=2, recovery_multiple=1, confirm_passes=2, min
 
 def measured(*scores: float, entry: float = 0.6, noise: float = 0.1, age_s: float = 600) -> Measure:
     quantity = "10" if entry > 0 else "-10"
-    of = replace(held(quantity, age_s=age_s), kept=Kept(entry_score=entry), outlook=Outlook(scores, noise))
+    of = replace(held(quantity, age_s=age_s), kept=EntryTerms(entry_score=entry), outlook=ExitInputs(scores, noise))
     answer = DECAY.judge(of, ExitMoment(NOW))
     assert isinstance(answer, Measure)
     return answer
@@ -73,10 +73,10 @@ def test_scores_within_the_noise_close_nothing(jitter: list[float], entry: float
 def test_a_score_of_zero_or_noise_of_zero_measures_nothing() -> None:
     of = held("10")
     for kept, noise, what in (
-        (Kept(entry_score=0.0), 0.1, RuleInput.ENTRY_SCORE),
-        (Kept(entry_score=0.5), 0.0, RuleInput.NOISE),
+        (EntryTerms(entry_score=0.0), 0.1, RuleInput.ENTRY_SCORE),
+        (EntryTerms(entry_score=0.5), 0.0, RuleInput.NOISE),
     ):
-        known = replace(of, kept=kept, outlook=Outlook((0.1,), noise))
+        known = replace(of, kept=kept, outlook=ExitInputs((0.1,), noise))
         assert DECAY.judge(known, ExitMoment(NOW)) == what
 
 
@@ -104,12 +104,12 @@ def vectors() -> list[dict[str, Any]]:
     return recorded
 
 
-def against(inputs: Mapping[str, Any]) -> Against:
+def against(inputs: Mapping[str, Any]) -> AdverseEvidence:
     """Return a vector's inputs. What is absent there had a default in the earlier bot; to our rule it is UNKNOWN."""
     entry = 3.0 if inputs["entry_score"] is None else inputs["entry_score"]
     score = entry if inputs["current_score"] is None else inputs["current_score"]
     gain = inputs["pnl_pct"] or 0.0
-    return Against(
+    return AdverseEvidence(
         score / entry if entry else 1.0,
         gain,
         gain if inputs["high_water_pct"] is None else inputs["high_water_pct"],
@@ -138,8 +138,8 @@ def position(quantity: int, *, score: float, best: str, flow: float, momentum: s
     of = held(str(quantity), "100", str(100 + side * (D(best) - 100)), age_s=86_400)
     return replace(
         of,
-        kept=Kept(entry_score=side * 0.5, original_quantity=D(10), instrument=instrument()),
-        outlook=Outlook((side * score,), flow=side * flow, momentum=side * D(momentum)),
+        kept=EntryTerms(entry_score=side * 0.5, original_quantity=D(10), instrument=instrument()),
+        outlook=ExitInputs((side * score,), flow=side * flow, momentum=side * D(momentum)),
     )
 
 
@@ -197,6 +197,6 @@ def test_a_reduction_at_the_exit_does_not_load() -> None:
 def test_a_factor_adds_nothing_exactly_at_its_threshold(
     at: dict[str, Any], beyond: dict[str, Any], factor: str
 ) -> None:
-    calm = Against(1.0, 0.0, 0.0, 24.0, flow_reversed=False, momentum_pct=0.0)
+    calm = AdverseEvidence(1.0, 0.0, 0.0, 24.0, flow_reversed=False, momentum_pct=0.0)
     assert contributions(replace(calm, **at)) == dict.fromkeys(contributions(calm), 0.0)
     assert contributions(replace(calm, **beyond))[factor] > 0

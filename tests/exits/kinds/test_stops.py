@@ -13,7 +13,7 @@ from tradebot.exits.exit_rule import ExitMoment, Measure, RuleInput, WatchedPosi
 from tradebot.exits.kinds.stops import AtrTrail, BreakEven, LiquidationDistance, StopTicks, Tightening
 from tradebot.exits.kinds.targets import TargetTicks
 from tradebot.exits.rules import ExitRulesError, has_stop, levels, parse, worst_stop
-from tradebot.model.position import Kept, Outlook
+from tradebot.model.position import EntryTerms, ExitInputs
 from tradebot.model.struct_tools import replace
 
 D = Decimal
@@ -24,7 +24,7 @@ LOOSENING = AtrTrail(multiple=D("1.5"), arm_r=D(0), tighten=(Tightening(r=D(3), 
 
 def of(best: str | Decimal, side: int = 1) -> WatchedPosition:
     """Return a position entered at 100 with an ATR of 4 and its stop 2 away, so R is 2; a short is its mirror."""
-    kept = Kept(stop_loss_fraction=D("0.02"), atr_fraction=D("0.04"), instrument=instrument())
+    kept = EntryTerms(stop_loss_fraction=D("0.02"), atr_fraction=D("0.04"), instrument=instrument())
     return replace(held(str(10 * side)), best=D(best) if side > 0 else 200 - D(best), kept=kept)
 
 
@@ -100,7 +100,7 @@ FEES = BreakEven(after_share=D("0.3"), keep_fraction=D("0.001"))
 
 def left_of(original: int, quantity: int) -> WatchedPosition:
     """Return what is left of a position that was opened at 100 with `original` shares."""
-    return replace(held(str(quantity)), kept=Kept(original_quantity=D(original), instrument=instrument()))
+    return replace(held(str(quantity)), kept=EntryTerms(original_quantity=D(original), instrument=instrument()))
 
 
 def closes(rule: BreakEven, of: WatchedPosition, price: str | Decimal) -> bool:
@@ -175,8 +175,8 @@ DISTANCE = LiquidationDistance(trim_below=D("0.18"), trim_share=D("0.5"), close_
 
 
 def near(distance: str | None, quantity: str = "9") -> WatchedPosition:
-    known = Outlook(liquidation=None if distance is None else D(distance))
-    return replace(held(quantity), outlook=known, kept=Kept(instrument=instrument()))
+    known = ExitInputs(liquidation=None if distance is None else D(distance))
+    return replace(held(quantity), outlook=known, kept=EntryTerms(instrument=instrument()))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def future(quantity: str, price: str, tick: str, multiplier: str) -> WatchedPosi
     contract = instrument(tick=D(tick), multiplier=D(multiplier))
     one = held(quantity, price)
     position = replace(one.position, multiplier=D(multiplier))
-    return WatchedPosition(position, one.best, Kept(instrument=contract, original_quantity=abs(D(quantity))))
+    return WatchedPosition(position, one.best, EntryTerms(instrument=contract, original_quantity=abs(D(quantity))))
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_they_close_at_that_tick_and_not_one_before(entry: int, moved: int, side
 
 
 def test_without_its_instrument_nobody_can_tell() -> None:
-    one = replace(held("1", "100"), kept=Kept())
+    one = replace(held("1", "100"), kept=EntryTerms())
     asked = [rule.judge(one, ExitMoment(price=D(90))) for rule in (StopTicks(ticks=8), TargetTicks(ticks=16))]
     assert asked == [RuleInput.TICK, RuleInput.TICK]
     assert levels(one, RULES).stop is None

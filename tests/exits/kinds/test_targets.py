@@ -12,7 +12,7 @@ from tradebot.exits.kinds.targets import GainLevel, Ladder, ProfitTarget, ScaleO
 from tradebot.exits.rules import ExitRulesError, effective_rules, levels, parse
 from tradebot.model.candidate import ScaleOutLevel, Side
 from tradebot.model.order import Fill
-from tradebot.model.position import Kept, Lot, OwnedFill, Position, add
+from tradebot.model.position import EntryTerms, Lot, OwnedFill, Position, add
 from tradebot.model.struct_tools import replace
 
 D = Decimal
@@ -25,7 +25,7 @@ def of(
 ) -> WatchedPosition:
     """Return a position entered at 100 with its stop at 2.9 %, first seen at the price `seen`; a short is a mirror."""
     quantity = D(original if left is None else left)
-    kept = Kept(
+    kept = EntryTerms(
         original_quantity=D(original),
         instrument=instrument(lot=D("0.01")),
         minimum=D(minimum),
@@ -227,7 +227,7 @@ SCALE_OUT = ScaleOut(levels=tuple(GainLevel(fraction=D(fraction), share=D(share)
 def left_of(original: int, quantity: int) -> WatchedPosition:
     """Return what is left of a position that was opened with `original` shares."""
     of = held(str(quantity))
-    return replace(of, kept=Kept(original_quantity=D(abs(original)), instrument=instrument()))
+    return replace(of, kept=EntryTerms(original_quantity=D(abs(original)), instrument=instrument()))
 
 
 def closed_of(of: WatchedPosition, price: Decimal, rule: ScaleOut = SCALE_OUT) -> Decimal:
@@ -287,7 +287,7 @@ def test_a_ladder_has_its_parts_from_the_entry_and_the_rest_runs(
         levels=(GainLevel(fraction=D("0.029"), share=D("0.4")), GainLevel(fraction=D("0.0725"), share=D("0.4")))
     )
     terms = instrument(lot=D("0.01"))
-    of = replace(held(f"{side * D(quantity)}"), kept=Kept(original_quantity=D(quantity), instrument=terms))
+    of = replace(held(f"{side * D(quantity)}"), kept=EntryTerms(original_quantity=D(quantity), instrument=terms))
     targets = ladder.targets(of)
     assert [f"{target.price:f}" for target in targets] == [f"{100 + side * D(one):f}" for one in ("2.900", "7.2500")]
     assert [f"{target.shares:f}" for target in targets] == parts
@@ -299,7 +299,7 @@ def test_a_ladder_has_its_parts_from_the_entry_and_the_rest_runs(
 
 
 def test_a_fraction_of_a_share_goes_with_the_last_level_and_with_no_other() -> None:
-    of = replace(held("10.5"), kept=Kept(original_quantity=D("10.5"), instrument=instrument()))
+    of = replace(held("10.5"), kept=EntryTerms(original_quantity=D("10.5"), instrument=instrument()))
     assert closed_of(of, D(105)) == 6
     (lot,) = of.position.lots
     rest = replace(of, position=replace(of.position, lots=(Lot(D("4.5"), lot.price, lot.at),)))
@@ -308,7 +308,7 @@ def test_a_fraction_of_a_share_goes_with_the_last_level_and_with_no_other() -> N
 
 def test_books_that_know_of_fewer_shares_than_are_held_know_nothing() -> None:
     for known in (0, 9):
-        of = replace(held("10"), kept=Kept(original_quantity=D(known), instrument=instrument()))
+        of = replace(held("10"), kept=EntryTerms(original_quantity=D(known), instrument=instrument()))
         assert SCALE_OUT.measure(of, D(110)) == RuleInput.ORIGINAL_QUANTITY
         assert SCALE_OUT.targets(of) == ()
 
@@ -347,5 +347,5 @@ def test_a_level_at_the_profit_target_does_not_load() -> None:
 
 
 def test_a_position_that_was_opened_with_targets_has_them_instead_of_its_strategys() -> None:
-    kept = Kept(targets=(ScaleOutLevel(D("0.01"), D("0.5")),))
+    kept = EntryTerms(targets=(ScaleOutLevel(D("0.01"), D("0.5")),))
     assert effective_rules((SCALE_OUT,), kept) == (ScaleOut(levels=(GainLevel(fraction=D("0.01"), share=D("0.5")),)),)

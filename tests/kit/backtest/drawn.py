@@ -31,7 +31,7 @@ from tradebot.model.account import CashMovement
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.limits import Protection
-from tradebot.model.position import Kept, Key
+from tradebot.model.position import EntryTerms, Key
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, SessionEnd
 from tradebot.model.struct_tools import replace
@@ -246,7 +246,7 @@ class Played(Struct, frozen=True):
     compared: object
     booked: list[Decimal]
     slots: set[SlotClaim]
-    kept: list[dict[Key, Kept]]
+    kept: list[dict[Key, EntryTerms]]
     ends: list[SessionEnd]
 
 
@@ -254,7 +254,7 @@ def played(drawn: Drawn, *, every_pass: bool) -> tuple[Played, Driver]:
     made = assembled(drawn)
     plays, ledger = driver(drawn, made, every_pass=every_pass), made.ledger
     plays.reconcile()
-    ends, booked, kept = list[SessionEnd](), list[Decimal](), list[dict[Key, Kept]]()
+    ends, booked, kept = list[SessionEnd](), list[Decimal](), list[dict[Key, EntryTerms]]()
     for end in map(plays.play, made.sessions):
         ends.append(end)
         booked.append(ledger.standing().cash_adjustments)

@@ -77,7 +77,7 @@ def made_at(now: datetime) -> dict[str, Any]:
         "prices": seen.PriceEvidence(30, now, 2),
         "replay": seen.Replays(30, now, 30, 0),
         "models": ModelsSeen((ModelSeen("policy", "0" * 16, ago(86_400), 45),)),
-        "parity": seen.Parities(20, now.date(), "the last 20 sessions: fills as assumed, no decision differs", 0),
+        "parity": seen.ParityEvidence(20, now.date(), "the last 20 sessions: fills as assumed, no decision differs", 0),
         "books": ReconcileMark(now, 0, 0),
         "orders": seen.OrderEvidence(90, 0, None),
         "ledger": seen.LedgerEvidence(40, 90),

@@ -16,7 +16,7 @@ from tradebot.exits.rules import judge
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision
 from tradebot.model.lifecycle import NOTHING, Event, Records, State, state_of
-from tradebot.model.position import Outlook, OwnedFill
+from tradebot.model.position import ExitInputs, OwnedFill
 from tradebot.model.registry import Coin, CoinHealth, DataState, Figures, Rank, RegistryRules, Tier
 from tradebot.model.series import Series
 from tradebot.model.struct_tools import replace
@@ -92,7 +92,7 @@ class Known(NamedTuple):
 
 def known(quantity: int = 10, age_s: float = 600, **outlook: object) -> WatchedPosition:
     """Return a position bought, or sold short, at 100 USD, with this outlook."""
-    return replace(held(str(quantity), age_s=age_s), outlook=replace(Outlook(), **outlook))  # type: ignore[arg-type]
+    return replace(held(str(quantity), age_s=age_s), outlook=replace(ExitInputs(), **outlook))  # type: ignore[arg-type]
 
 
 def closes(rule: ExitRule, of: WatchedPosition, price: str = "100") -> bool:

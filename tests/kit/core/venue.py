@@ -17,8 +17,8 @@ from tradebot.model.order import (
     Fill,
     Order,
     OrderClass,
+    OrdersReported,
     OrderStatus,
-    OrdersTold,
     OrderType,
     Reply,
     WriteOutcome,
@@ -111,8 +111,8 @@ class FakeVenue:
         done = (order for order in self.book.values() if order.status.terminal)
         return [order for order in done if order.submitted_at and order.submitted_at >= since]
 
-    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
-        return OrdersTold(tuple(order for order in self.book.values() if order.symbol in symbols)[::-1])
+    def orders_of(self, symbols: Sequence[str]) -> OrdersReported:
+        return OrdersReported(tuple(order for order in self.book.values() if order.symbol in symbols)[::-1])
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         self.fills_asked_after.append(after)

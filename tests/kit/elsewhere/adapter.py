@@ -34,8 +34,8 @@ from tradebot.model.order import (
     Fill,
     Order,
     OrderClass,
+    OrdersReported,
     OrderStatus,
-    OrdersTold,
     OrderType,
     Reply,
     TimeInForce,
@@ -268,12 +268,12 @@ class ElsewhereReader:
         _, rows = self._history(since=_said(since))
         return [order for order in self._orders(rows)[0] if order.status.terminal]
 
-    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+    def orders_of(self, symbols: Sequence[str]) -> OrdersReported:
         """Return all orders in these symbols, newest first."""
         rows = self._client.rows("/orders")
         open_rows = [row for row in rows if not isinstance(row, dict) or row.get("symbol") in symbols]
         orders, unread = self._orders([*self._history(symbols=",".join(symbols))[1], *open_rows])
-        return OrdersTold(tuple({order.venue_id: order for order in reversed(orders)}.values()), unread)
+        return OrdersReported(tuple({order.venue_id: order for order in reversed(orders)}.values()), unread)
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than a time, oldest first."""

@@ -10,25 +10,27 @@ from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import HealthState
 from tradebot.model.venue import Capabilities
-from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Door, Key, Look
+from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Key, VenueCheck, VenueDriver
 
 
-def with_brackets() -> Door:
+def with_brackets() -> VenueDriver:
     """Return the way to the one with brackets."""
     return door(BRACKETS)
 
 
-def door(can: Capabilities = ELSEWHERE) -> Door:
+def door(can: Capabilities = ELSEWHERE) -> VenueDriver:
     """Return it."""
     checks = Checks(
         _bar_times,
         lambda connection, tally, symbols, first, last: {},
-        lambda connection, tally, symbol: Look(HealthState.OK, "all prices are real", "answer"),
+        lambda connection, tally, symbol: VenueCheck(HealthState.OK, "all prices are real", "answer"),
         "nothing",
     )
     keys = (Key("elsewhere_key", ("ELSEWHERE_KEY",)),)
     ports = (ElsewhereReader, ElsewhereOrders, ElsewhereBars)
-    return Door(can, keys, partial(connect, can), *ports, checks, lambda settings: place.played(settings.universe))
+    return VenueDriver(
+        can, keys, partial(connect, can), *ports, checks, lambda settings: place.played(settings.universe)
+    )
 
 
 def _bar_times(connection: Connection, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:

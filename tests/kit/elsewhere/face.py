@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import LIQUIDATION, Fill, Order, OrderRequest, StopLoss
@@ -38,7 +38,7 @@ WORDS = {
 ENTRY_WORDS = {"FEE": "fee", "FUNDING": "funding"}
 
 
-def _submit(asked: Asked) -> Answer:
+def _submit(asked: CommandArguments) -> Answer:
     body, engine = asked.body, asked.engine
     _check_time(engine, body.get("good_until"))
     symbol, side = str(body.get("symbol")), SIDES.get(str(body.get("side")))
@@ -60,7 +60,7 @@ def _submit(asked: Asked) -> Answer:
     return 200, answer
 
 
-def _cancel(asked: Asked) -> Answer:
+def _cancel(asked: CommandArguments) -> Answer:
     _check_time(asked.engine, asked.query.get("good_until"))
     order = asked.account.orders.get(asked.names["id"])
     if order is None:

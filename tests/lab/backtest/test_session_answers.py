@@ -16,7 +16,7 @@ import pytest
 from papervenue.market.spec import MarketSpec
 from tests.kit.values import NOW
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy
-from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, Declared
+from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, PluginDeclaration
 from tradebot.app.settings import Settings, load
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
@@ -151,7 +151,7 @@ class HereProcess:
 
     def __init__(self, point: EntryPoint) -> None:
         self.strategy = point.load()({})
-        self.declaration = Declared.of(self.strategy.needs, self.strategy.times, sessions=True)
+        self.declaration = PluginDeclaration.of(self.strategy.needs, self.strategy.times, sessions=True)
         self.asked: list[int] = []
 
     def wants(self, view: StrategyView) -> tuple[Want, ...]:

@@ -9,7 +9,7 @@ from papervenue.market.spec import MarketSpec
 from tests.lab.backtest.roads import Stub
 from tradebot.app.settings import load
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.setup import Waits, waits
+from tradebot.lab.backtest.setup import MissingBars, waits
 from tradebot.model.view import BarNeed, Needs
 
 SETTINGS = load(None, {}, {"universe": ["AAPL", "MSFT"]}).settings
@@ -35,7 +35,7 @@ def test_each_symbol_waits_for_its_own_bars(market: OpenedMarket) -> None:
         ("AAPL", date(2025, 3, 5)),
         ("MSFT", date(2025, 3, 7)),
     ]
-    assert waits(SETTINGS, [needing(BarNeed("1Day", 9))], market)[0] == Waits("patient", None, 9, "1Day", None)
+    assert waits(SETTINGS, [needing(BarNeed("1Day", 9))], market)[0] == MissingBars("patient", None, 9, "1Day", None)
     assert waits(SETTINGS, [needing(BarNeed("1Day", 9, least=2))], market) == tuple(found)
 
 

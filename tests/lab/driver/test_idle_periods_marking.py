@@ -15,10 +15,10 @@ from tradebot.desk.exit_inputs import update_marks
 from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import ProfitTarget
-from tradebot.lab.driver.idle_periods import Marking, is_blind
+from tradebot.lab.driver.idle_periods import PendingMarks, is_blind
 from tradebot.lab.driver.price_triggers import in_us, in_usd
 from tradebot.model.bar import Quote
-from tradebot.model.position import Kept, Lot, Marks, Position
+from tradebot.model.position import EntryTerms, Lot, Marks, Position
 
 STOP, TARGET = StopLoss(fraction=Decimal("0.01")), ProfitTarget(fraction=Decimal("0.01"))
 TRAIL = TrailingStop(fraction=Decimal("0.01"), arm_fraction=Decimal("0.01"))
@@ -33,7 +33,7 @@ def shown(market: Drawn, minute: int) -> Quote:
 
 def one_by_one(position: Position, market: Drawn, slots: Sequence[int], marks: Marks) -> Marks:
     for minute in slots:
-        marks = update_marks(position, shown(market, minute), Kept(best=marks.best, worst=marks.worst))
+        marks = update_marks(position, shown(market, minute), EntryTerms(best=marks.best, worst=marks.worst))
     return marks
 
 
@@ -41,11 +41,11 @@ def one_by_one(position: Position, market: Drawn, slots: Sequence[int], marks: M
 def test_marks_are_those_of_every_pass(walk: list[int], first: list[int], second: list[int], quantity: int) -> None:
     market, ledger = Drawn({"AAPL": walk}), MemoryLedger("A1")
     position = Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(100), OPEN),), Decimal(0), entered_at=OPEN)
-    begun = update_marks(position, shown(market, 0), Kept())
+    begun = update_marks(position, shown(market, 0), EntryTerms())
     ledger.put_marks({position.key: begun})
     market_ahead: Any = market
-    marking = Marking(ledger, market_ahead)
-    kept = Kept(best=begun.best, worst=begun.worst)
+    marking = PendingMarks(ledger, market_ahead)
+    kept = EntryTerms(best=begun.best, worst=begun.worst)
     marking.follow(OPEN, [WatchedPosition(position, begun.best, kept)], {"AAPL": shown(market, 0)})
     for slots in (first, sorted({*first, *second})):
         marking.write([in_us(OPEN + timedelta(minutes=minute)) for minute in slots])
@@ -70,8 +70,8 @@ def test_closed_positions_get_no_marks() -> None:
     ledger, market = MemoryLedger("A1"), Drawn({"AAPL": list(range(1_000_000, 1_000_000 + MINUTES + 1))})
     position = Position("flow", "AAPL", (Lot(Decimal(5), Decimal(100), OPEN),), Decimal(0), entered_at=OPEN)
     market_ahead: Any = market
-    marking = Marking(ledger, market_ahead)
-    held = WatchedPosition(position, Decimal(100), Kept(best=Decimal(100), worst=Decimal(100)))
+    marking = PendingMarks(ledger, market_ahead)
+    held = WatchedPosition(position, Decimal(100), EntryTerms(best=Decimal(100), worst=Decimal(100)))
     marking.follow(OPEN, [held], {"AAPL": shown(market, 0)})
     marking.follow(OPEN, of_nothing(), {})
     marking.write([in_us(OPEN + timedelta(minutes=5))])

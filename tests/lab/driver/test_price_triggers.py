@@ -7,7 +7,15 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.lab.driver.price_triggers import FAR, PriceBand, Rest, ValueBand, VisiblePrices, first_touch, in_us
+from tradebot.lab.driver.price_triggers import (
+    FAR,
+    PriceBand,
+    TriggerPrice,
+    ValueBand,
+    VisiblePrices,
+    first_touch,
+    in_us,
+)
 
 OPEN = datetime(2025, 3, 3, 14, 30, tzinfo=UTC)
 SYMBOLS = ("AAPL", "SPY")
@@ -53,8 +61,8 @@ class Drawn:
 
 PRICES = st.lists(st.integers(90, 110), min_size=MINUTES + 1, max_size=MINUTES + 1)
 BANDS = st.builds(PriceBand, st.sampled_from(SYMBOLS), st.booleans(), st.integers(85, 95), st.integers(105, 115))
-RESTS = st.builds(Rest, st.sampled_from(SYMBOLS), st.integers(100, 115), st.just(True)) | st.builds(
-    Rest, st.sampled_from(SYMBOLS), st.integers(85, 100), st.just(False)
+RESTS = st.builds(TriggerPrice, st.sampled_from(SYMBOLS), st.integers(100, 115), st.just(True)) | st.builds(
+    TriggerPrice, st.sampled_from(SYMBOLS), st.integers(85, 100), st.just(False)
 )
 
 
@@ -65,7 +73,7 @@ RESTS = st.builds(Rest, st.sampled_from(SYMBOLS), st.integers(100, 115), st.just
     st.sampled_from(({}, {"AAPL": 3}, {"AAPL": 3, "SPY": -2})),
 )
 def test_first_touch_is_the_first_minute_beyond_a_limit(
-    prices: dict[str, list[int]], bands: list[PriceBand], rests: list[Rest], shares: dict[str, int]
+    prices: dict[str, list[int]], bands: list[PriceBand], rests: list[TriggerPrice], shares: dict[str, int]
 ) -> None:
     market, worth = Drawn(prices), ValueBand(shares, {symbol: prices[symbol][0] for symbol in SYMBOLS}, -1, 310)
 

@@ -16,11 +16,11 @@ from tradebot.auditing.outcomes import STAKE_USD
 from tradebot.lab.learn.knobs import (
     HELD_S,
     NO_PRICES,
+    AlternativeValue,
     Blocked,
     ExitAt,
-    HeldFor,
-    Knob,
-    Other,
+    HoldingTimeLimit,
+    TunableSetting,
     by_session,
     proposals,
     size,
@@ -37,7 +37,7 @@ from tradebot.timetable.job_times import parse
 D = Decimal
 
 
-def values(knob: Knob) -> dict[str, list[float]]:
+def values(knob: TunableSetting) -> dict[str, list[float]]:
     return {other.value: [round(each, 6) for each in other.better] for other in knob.others}
 
 
@@ -79,9 +79,11 @@ def test_excursions_that_are_not_known_change_nothing() -> None:
 
 def test_shorter_time_is_tried_where_prices_are_known() -> None:
     made = outcomes(trade(1, 10), trade(2, 10))
-    found = time_exit("", HeldFor("exits.time_exit_s", 14_400), made, lambda one, after_s: {7200: 3.0}.get(after_s))
+    found = time_exit(
+        "", HoldingTimeLimit("exits.time_exit_s", 14_400), made, lambda one, after_s: {7200: 3.0}.get(after_s)
+    )
     assert values(found) == {"12960": [0, 0], "10800": [0, 0], "7200": [3, 3], "5040": [0, 0]}
-    without = time_exit("", HeldFor("exits.time_exit_s", 14_400), made, None)
+    without = time_exit("", HoldingTimeLimit("exits.time_exit_s", 14_400), made, None)
     assert (without.others, without.untold) == ([], NO_PRICES)
 
 
@@ -122,8 +124,8 @@ def test_trade_of_a_session_that_the_calendar_does_not_know_has_no_time_of_day()
 MADE = outcomes(*[trade(number, 1, in_session=number // 4, minutes=10 * (number % 4)) for number in range(80)])
 
 
-def knob(*others: Other, made: tuple[TradeOutcome, ...] = MADE) -> Knob:
-    return Knob(Item.EXITS, "flow", "exits.stop_loss_fraction", "0.02", made, others)
+def knob(*others: AlternativeValue, made: tuple[TradeOutcome, ...] = MADE) -> TunableSetting:
+    return TunableSetting(Item.EXITS, "flow", "exits.stop_loss_fraction", "0.02", made, others)
 
 
 def better(chance: Random, mean: float) -> list[float]:
@@ -132,7 +134,9 @@ def better(chance: Random, mean: float) -> list[float]:
 
 def test_value_that_earns_more_beyond_chance_is_proposed_with_its_evidence() -> None:
     chance = Random(1)  # noqa: S311 - repeatable on purpose
-    (found,) = proposals([knob(Other("0.01", better(chance, 1)), Other("0.015", better(chance, 0)))])
+    (found,) = proposals(
+        [knob(AlternativeValue("0.01", better(chance, 1)), AlternativeValue("0.015", better(chance, 0)))]
+    )
     assert (found.setting, found.value, found.proposed, found.n) == ("exits.stop_loss_fraction", "0.02", "0.01", 80)
     # Four trades a session, each better by one dollar.
     assert 0 < there(found.low) < 4 < there(found.high)
@@ -141,32 +145,34 @@ def test_value_that_earns_more_beyond_chance_is_proposed_with_its_evidence() -> 
 
 def test_value_that_earns_less_beyond_chance_or_no_more_than_chance_is_not_proposed() -> None:
     chance = Random(2)  # noqa: S311 - repeatable on purpose
-    (found,) = proposals([knob(Other("0.01", better(chance, -1)), Other("0.015", better(chance, 0)))])
+    (found,) = proposals(
+        [knob(AlternativeValue("0.01", better(chance, -1)), AlternativeValue("0.015", better(chance, 0)))]
+    )
     assert (found.proposed, found.missing, found.missing_sessions) == (None, 0, 0)
     assert found.evidence.startswith("Nothing beyond chance, with 2 values tried in all. With 0.015, 80 trades")
-    (worse,) = proposals([knob(Other("0.01", better(chance, -1)))])
+    (worse,) = proposals([knob(AlternativeValue("0.01", better(chance, -1)))])
     assert worse.evidence.startswith("No other value that was tried would have earned more. With 0.01, 80 trades")
 
 
 def test_value_that_would_have_earned_more_is_shown_before_one_that_would_have_earned_less() -> None:
     chance = Random(5)  # noqa: S311 - repeatable on purpose
     less, more = [each / 100 for each in better(chance, -1)], [50 * each for each in better(chance, 0.1)]
-    (found,) = proposals([knob(Other("0.01", less), Other("0.015", more))])
+    (found,) = proposals([knob(AlternativeValue("0.01", less), AlternativeValue("0.015", more))])
     assert found.observed
     assert found.observed > 0 > there(found.low)
 
 
 def test_more_values_take_more_proof() -> None:
     chance = Random(3)  # noqa: S311 - repeatable on purpose
-    weak = Other("0.01", better(chance, 0.5))
+    weak = AlternativeValue("0.01", better(chance, 0.5))
     assert next(iter(proposals([knob(weak)]))).proposed == "0.01"
-    many = [knob(Other(str(number), better(chance, 0))) for number in range(60)]
+    many = [knob(AlternativeValue(str(number), better(chance, 0))) for number in range(60)]
     assert next(iter(proposals([knob(weak), *many]))).proposed is None
 
 
 def test_too_few_trades_or_sessions_say_how_many_are_missing() -> None:
     def of(made: tuple[TradeOutcome, ...]) -> tuple[int, int, str]:
-        (found,) = proposals([knob(Other("0.01", [5.0] * len(made)), made=made)])
+        (found,) = proposals([knob(AlternativeValue("0.01", [5.0] * len(made)), made=made)])
         assert (found.proposed is None) is (found.observed is None) is bool(found.missing or found.missing_sessions)
         return found.missing, found.missing_sessions, found.evidence
 
@@ -181,7 +187,7 @@ def test_too_few_trades_or_sessions_say_how_many_are_missing() -> None:
 
 
 def test_value_that_changes_nothing_is_not_tested() -> None:
-    (found,) = proposals([knob(Other("0.01", [0.0] * 80))])
+    (found,) = proposals([knob(AlternativeValue("0.01", [0.0] * 80))])
     assert (found.proposed, found.evidence) == (None, "No other value would have changed any of these trades.")
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.kit.trades import DAY, WORTH, numbered_sessions, outcomes, trade
 from tests.kit.values import LIMITS
 from tests.suite.tiers import sized
-from tradebot.lab.learn.knobs import ExitAt, HeldFor, Knob
+from tradebot.lab.learn.knobs import ExitAt, HoldingTimeLimit, TunableSetting
 from tradebot.lab.learn.learn import (
     LearnedStrategy,
     LearningMaterial,
@@ -46,7 +46,7 @@ def material(trades: list[TradeRow]) -> LearningMaterial:
         frozenset({"flow"}),
         ExitAt("exits.stop_loss_fraction", Decimal("0.02")),
         ExitAt("exits.profit_target_fraction", Decimal("0.03")),
-        HeldFor("exits.time_exit_s", 14_400),
+        HoldingTimeLimit("exits.time_exit_s", 14_400),
     )
     flow = LearnedStrategy("flow", WEIGHTS, LIMITS.model_copy(update={"max_open_positions": 10}), asked_each_time=True)
     return LearningMaterial(trades, numbered_sessions(SESSIONS), DAY, [flow], [exits], ENTRIES)
@@ -159,13 +159,13 @@ SCORES = (0.2, 0.21, 0.22, 0.23, 0.24, 0.25, 0.26, 0.27, 0.28, 0.29)
 NAMES = ["min_score", "max_open_positions", "max_session_entries", "max_symbol_entries", "cooldown_s"]
 
 
-def knobs(*trades: TradeRow, **values: Any) -> dict[str, Knob]:
+def knobs(*trades: TradeRow, **values: Any) -> dict[str, TunableSetting]:
     made = [OpenedPosition(one, DAY.date_of(one.opened_at)) for one in trades]
     found = limits("flow", LIMITS.model_copy(update=values), made, outcomes(*trades))
     return {one.setting.rpartition(".")[2]: one for one in found}
 
 
-def left_out(knob: Knob) -> dict[str, list[str]]:
+def left_out(knob: TunableSetting) -> dict[str, list[str]]:
     """Return for each value which trades wouldn't have been made."""
     ids = [one.trade.id for one in knob.outcomes]
     return {other.value: [name for name, each in zip(ids, other.better, strict=True) if each] for other in knob.others}

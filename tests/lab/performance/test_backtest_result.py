@@ -11,7 +11,7 @@ from tradebot.gates.halts import CLEARED_BY
 from tradebot.lab.performance.backtest_result import (
     SETTINGS,
     BacktestResult,
-    Fall,
+    DeepestDrawdown,
     Targets,
     backtest_result,
     targets,
@@ -61,7 +61,7 @@ def test_backtest_result_adds_up_the_books() -> None:
     assert found.total_return == pytest.approx(0.21)
     assert there(found.max_drawdown).depth == pytest.approx(-0.1)
     dates = replace(there(found.max_drawdown), depth=0.0)
-    assert dates == Fall(0.0, date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5))
+    assert dates == DeepestDrawdown(0.0, date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5))
     assert found.trades == 1
     assert found.still_open == 1
     assert found.fills == 3

@@ -16,7 +16,7 @@ from tradebot.lab.performance.activity import MeasuredPath, measure
 from tradebot.lab.performance.chance import deflate_sharpe
 from tradebot.lab.performance.curve import BenchmarkPrices, Rates
 from tradebot.lab.performance.further import BEST, cautions, further_assumptions, holdings, over_time, windows
-from tradebot.lab.performance.report import AccountReport, Block, CurvePoint, Further, SessionExposure
+from tradebot.lab.performance.report import AccountReport, Block, CurvePoint, ExtendedReport, SessionExposure
 from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.lab.performance.return_figures import A_YEAR, Returns
 from tradebot.lab.performance.returns import path
@@ -25,7 +25,7 @@ from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
 from tradebot.model.struct_tools import replace
 from tradebot.views.trades.history import History
 
-NOTHING = Further((), (), None, None, None, None, ())
+NOTHING = ExtendedReport((), (), None, None, None, None, ())
 PARTS = {
     *(Block.YEARS, Block.ROLLING, Block.COSTS, Block.CHANCE, Block.SENSITIVITY),
     *(Block.WINDOWS, Block.TAILS, Block.AGAINST, Block.HOLDINGS),
@@ -38,7 +38,7 @@ def reported(count: int, evidence: Evidence = NO_EVIDENCE) -> AccountReport:
 
 def test_long_backtest_has_every_further_part() -> None:
     found = long_backtest()
-    assert all(getattr(found.further, name) for name in Further.__struct_fields__)
+    assert all(getattr(found.further, name) for name in ExtendedReport.__struct_fields__)
     assert found.assumptions.keys() >= PARTS
     assert there(found.further.sensitivity).played.trades == sum(1 for trade in found.trades if trade.closed_at)
     assert there(found.further.sensitivity).played.total_return == pytest.approx(found.returns[0].value)
@@ -99,7 +99,9 @@ RETURNS = Returns([0.01, -0.01] * 50, 252, 0.0)
     ],
 )
 def test_assumption_says_how_trial_ratios_spread(sharpes: tuple[float, ...], words: str) -> None:
-    found = further_assumptions(Further((), (), None, None, deflate_sharpe(RETURNS, Trials(7, sharpes)), None, ()))
+    found = further_assumptions(
+        ExtendedReport((), (), None, None, deflate_sharpe(RETURNS, Trials(7, sharpes)), None, ())
+    )
     assert found.keys() == {Block.CHANCE}
     (only,) = found[Block.CHANCE]
     assert words in only
@@ -107,7 +109,7 @@ def test_assumption_says_how_trial_ratios_spread(sharpes: tuple[float, ...], wor
 
 
 def test_assumption_says_that_one_trial_is_no_selection() -> None:
-    (only,) = further_assumptions(Further((), (), None, None, deflate_sharpe(RETURNS, Trials(1)), None, ()))[
+    (only,) = further_assumptions(ExtendedReport((), (), None, None, deflate_sharpe(RETURNS, Trials(1)), None, ()))[
         Block.CHANCE
     ]
     assert only.startswith("No other setting was counted as tried")
@@ -116,7 +118,7 @@ def test_assumption_says_that_one_trial_is_no_selection() -> None:
 def test_assumption_about_trials_is_missing_without_trials() -> None:
     of = long_backtest().further
     assert len(further_assumptions(of)[Block.CHANCE]) == 3
-    resampled, halts = further_assumptions(Further((), (), None, of.chance, None, None, ()))[Block.CHANCE]
+    resampled, halts = further_assumptions(ExtendedReport((), (), None, of.chance, None, None, ()))[Block.CHANCE]
     assert "stationary bootstrap" in resampled
     values = {figure.name: figure.value for figure in there(of.chance).figures}
     fitting = [float(found) for found in re.findall(r"_fraction: ([\d.]+)", halts)]

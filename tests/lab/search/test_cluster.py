@@ -29,7 +29,7 @@ from tradebot.adapters.state.evidence import Trial
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.search import cluster
-from tradebot.lab.search.cluster import SearchWork, Seat, TrialSeat, pickle_for_node, program_here
+from tradebot.lab.search.cluster import ClusterWorker, SearchWork, TrialSeat, pickle_for_node, program_here
 from tradebot.lab.search.space import read_space
 from tradebot.lab.search.study import AGAIN, RESULT, WORKER, Study
 from tradebot.lab.search.workers import StudyLocation
@@ -69,7 +69,7 @@ class Ray:
     def put(self, value: bytes) -> bytes:
         return value
 
-    def remote(self, kind: type[Seat]) -> Any:
+    def remote(self, kind: type[ClusterWorker]) -> Any:
         def made() -> Any:
             self.made += 1
             return self.actor(kind(), dies=self.made <= self.deaths)

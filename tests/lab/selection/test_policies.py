@@ -26,7 +26,7 @@ from tradebot.lab.selection.policies import (
     sentence,
     some_pass,
 )
-from tradebot.lab.selection.splits import By, SessionCut, splits
+from tradebot.lab.selection.splits import SessionCut, SplitMethod, splits
 from tradebot.model.evidence import PolicyResults, PolicyRun, SessionSpan, Split, TriedReturns
 from tradebot.model.parity import DayParity
 from tradebot.model.struct_tools import replace
@@ -188,7 +188,7 @@ def crossed() -> PolicyResults:
         parts = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
         return tuple(SessionSpan(calendar[part[0]], calendar[part[-1]]) for part in parts)
 
-    cut = splits(SessionCut(By.CROSS_VALIDATION, rules.groups, rules.judged), SESSIONS, rules.embargo_sessions)
+    cut = splits(SessionCut(SplitMethod.CROSS_VALIDATION, rules.groups, rules.judged), SESSIONS, rules.embargo_sessions)
     made_of = tuple(Split(spans(one.inside), spans(one.outside), good().splits[0].model) for one in cut)
     runs = tuple(replace(run, path=path) for run in good().runs for path in range(11))
     return replace(good(), calendar=calendar, splits=made_of, runs=runs)

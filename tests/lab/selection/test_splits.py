@@ -10,11 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.support.policies import shipped
-from tradebot.lab.selection.splits import By, SessionCut, of_policies, paths, rolling, splits, training_sessions
+from tradebot.lab.selection.splits import (
+    SessionCut,
+    SplitMethod,
+    of_policies,
+    paths,
+    rolling,
+    splits,
+    training_sessions,
+)
 from tradebot.model.promotion import SplitRules
 
 
-@pytest.mark.parametrize("cut", [SessionCut(), SessionCut(By.CROSS_VALIDATION, 6, 2)])
+@pytest.mark.parametrize("cut", [SessionCut(), SessionCut(SplitMethod.CROSS_VALIDATION, 6, 2)])
 @pytest.mark.parametrize("gap", [1, 7])
 def test_no_judged_session_is_near_one_that_a_choice_is_made_in(cut: SessionCut, gap: int) -> None:
     for split in splits(cut, 300, gap):
@@ -28,7 +36,7 @@ def test_walking_forward_judges_each_later_session_once_by_earlier_ones() -> Non
 
 
 def test_cross_validation_judges_each_session_as_often() -> None:
-    found = splits(SessionCut(By.CROSS_VALIDATION, 6, 2), 300, 3)
+    found = splits(SessionCut(SplitMethod.CROSS_VALIDATION, 6, 2), 300, 3)
     counts = np.bincount(np.concatenate([split.outside for split in found]))
     assert (len(found), set(counts.tolist())) == (15, {5})
 
@@ -36,7 +44,7 @@ def test_cross_validation_judges_each_session_as_often() -> None:
 def test_too_few_sessions_have_no_splits() -> None:
     assert splits(SessionCut(), 60, 15) == ()
     assert splits(SessionCut(), 38, 1) == ()
-    assert splits(SessionCut(By.CROSS_VALIDATION, 6, 3), 60, 12) == ()
+    assert splits(SessionCut(SplitMethod.CROSS_VALIDATION, 6, 3), 60, 12) == ()
 
 
 RULES = shipped().splits
@@ -95,15 +103,15 @@ def test_shipped_splits_train_a_year_judge_a_month_and_leave_a_session_out() -> 
     assert [calendar[place] for place in (first.inside[0], first.inside[-1])] == [date(2023, 1, 2), date(2023, 12, 28)]
     assert [calendar[place] for place in (first.outside[0], first.outside[-1])] == [date(2024, 1, 1), date(2024, 1, 31)]
     assert len([*of_policies(RULES, calendar)]) == 24 + 66
-    assert len(paths(SessionCut(By.CROSS_VALIDATION, RULES.groups, RULES.judged))) == 11
+    assert len(paths(SessionCut(SplitMethod.CROSS_VALIDATION, RULES.groups, RULES.judged))) == 11
 
 
 @pytest.mark.parametrize(("groups", "judged"), [(12, 2), (6, 3), (5, 1), (4, 3)])
 def test_each_path_judges_each_group_once_and_all_paths_use_each_split_as_often_as_it_judges(
     groups: int, judged: int
 ) -> None:
-    found, calendar = paths(SessionCut(By.CROSS_VALIDATION, groups, judged)), 40 * groups
-    cut = splits(SessionCut(By.CROSS_VALIDATION, groups, judged), calendar, 1)
+    found, calendar = paths(SessionCut(SplitMethod.CROSS_VALIDATION, groups, judged)), 40 * groups
+    cut = splits(SessionCut(SplitMethod.CROSS_VALIDATION, groups, judged), calendar, 1)
     assert len(found) == comb(groups - 1, judged - 1)
     for path in found:
         assert all(40 * group in cut[place].outside for group, place in enumerate(path))

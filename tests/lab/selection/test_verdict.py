@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tests.kit.trades import ASKED, returns_of, tried
 from tests.kit.values import there
 from tradebot.lab.performance.statistics import total_return
-from tradebot.lab.selection.splits import By, SessionCut
+from tradebot.lab.selection.splits import SessionCut, SplitMethod
 from tradebot.lab.selection.verdict import (
     SearchConclusion,
     SearchQuestion,
@@ -116,7 +116,7 @@ def test_edge_of_five_trades_is_fragile() -> None:
 
 
 def test_cross_validation_finds_the_edge_too() -> None:
-    found = judged(1, 3.0, replace(ASKED, cut=SessionCut(By.CROSS_VALIDATION, 6, 2)))
+    found = judged(1, 3.0, replace(ASKED, cut=SessionCut(SplitMethod.CROSS_VALIDATION, 6, 2)))
     assert found.found is SearchConclusion.EDGE
     assert found.outside is not None
 

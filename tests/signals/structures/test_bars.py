@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.signals.series import FOUR_HOURS_S, series_of
-from tradebot.signals.structures.bars import Hole, bars_of, holes, larger, outranges, reaches
+from tradebot.signals.structures.bars import BarGap, bars_of, holes, larger, outranges, reaches
 
 STILL = (1.0, 1.0, 1.0, 1.0)
 
@@ -18,7 +18,7 @@ def at(*places: int) -> list[int]:
 
 def test_holes_are_listed_from_the_end_of_a_bar_to_the_start_of_the_next() -> None:
     series = series_of([STILL] * 5, at(0, 1, 4, 5, 9))
-    assert holes(series) == [Hole(*at(2, 4)), Hole(*at(6, 9))]
+    assert holes(series) == [BarGap(*at(2, 4)), BarGap(*at(6, 9))]
     assert bars_of(series).run == [1, 2, 1, 2, 1]
 
 

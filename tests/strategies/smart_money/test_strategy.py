@@ -12,7 +12,7 @@ from tradebot.desk.want_validation import validate_wants
 from tradebot.exits.exit_reasons import AmountUnit, parse
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision
-from tradebot.model.position import Kept, RoundTrip
+from tradebot.model.position import EntryTerms, RoundTrip
 from tradebot.model.reasons import Reason
 from tradebot.model.series import PriceKind
 from tradebot.model.struct_tools import replace
@@ -213,7 +213,7 @@ def test_a_held_coin_is_closed_once_the_bias_turned_or_a_bar_closed_beyond_the_i
         ):
             # The entry was so far on the other side of the last close that this is or isn't beyond its invalid price.
             held = lot(symbol, 3 * sign, str(entry * (1 + Decimal("0.02") * sign)), age)
-            kept = Kept(invalid_fraction=Decimal(invalid))
+            kept = EntryTerms(invalid_fraction=Decimal(invalid))
             wants = SmartMoneyStrategy({}).propose(view(range(3), lots={symbol: held}, kept={symbol: kept}))
             closes = [want.why for want in wants if isinstance(want, Close)]
             assert len(closes) == (why is not None), (symbol, sign, invalid)

@@ -14,7 +14,7 @@ from exchange.tests.kit.app import folders_of
 from exchange.tests.kit.kraken import KEY, SECRET, V3, XBT, signature, spec
 from exchange.tests.kit.served import Served, served
 from tests.adapters.flow.test_stream import QUICK, none_left_open, source
-from tradebot.venues.kraken.account_feed import KrakenBell
+from tradebot.venues.kraken.account_feed import KrakenAccountFeed
 from tradebot.venues.kraken.client import AccountNumber, KrakenVenue, Nonces, OpeningEquity
 
 LONG_S = 20
@@ -35,9 +35,9 @@ def place(folder: Callable[[], Path]) -> Iterator[Served]:
 
 
 @contextmanager
-def listening(url: str, secret: str = SECRET) -> Iterator[KrakenBell]:
+def listening(url: str, secret: str = SECRET) -> Iterator[KrakenAccountFeed]:
     kept = Nonces(None), OpeningEquity(None), AccountNumber(None, KEY)
-    with none_left_open(), closing(KrakenBell(KrakenVenue(url, KEY, secret, *kept), QUICK)) as bell:
+    with none_left_open(), closing(KrakenAccountFeed(KrakenVenue(url, KEY, secret, *kept), QUICK)) as bell:
         yield bell
 
 

@@ -35,7 +35,7 @@ from tradebot.venues.kraken.client import (
     Nonces,
     OpeningEquity,
     RequestBudget,
-    Since,
+    SinceMidnight,
     sandbox_secret,
     venue_of,
     worth_at_midnight,
@@ -466,7 +466,9 @@ def test_the_day_began_with_what_is_there_now_less_what_the_day_earned(
         cash -= one.notional
         held += int(one.signed_quantity)
     symbols = {"PF_XBTUSD": Decimal(held)} if held else {}
-    since = Since(cash + held * now, symbols, {"PF_XBTUSD": Decimal(now)}, fills, (), lambda symbol: Decimal(then))
+    since = SinceMidnight(
+        cash + held * now, symbols, {"PF_XBTUSD": Decimal(now)}, fills, (), lambda symbol: Decimal(then)
+    )
     assert worth_at_midnight(since) == began
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.values import NOW, trade
 from tradebot.judging.judgment import HealthState, Judgment
-from tradebot.model.bar import Session, Waiting
+from tradebot.model.bar import Session, WaitingStrategy
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Quota
@@ -98,7 +98,7 @@ def refused(reason: Reason) -> Decision:
         ({"passes": (), "so_far": True}, "No pass has looked for entries yet."),
         ({"passes": (), "recorded": False}, ""),
         (
-            {"passes": (replace(ENTRIES, waiting=(Waiting("flow", None),)),)},
+            {"passes": (replace(ENTRIES, waiting=(WaitingStrategy("flow", None),)),)},
             "It sent no order: flow was not due, in 1 pass.",
         ),
         ({}, "It sent no order: no strategy wanted any, in 1 pass."),

@@ -17,7 +17,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.struct_tools import replace
-from tradebot.views.trades.fees import Allotted, Moments, allocate_fees, cash_kind, moments
+from tradebot.views.trades.fees import FeeAllocation, Moments, allocate_fees, cash_kind, moments
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import OpenLot
 from tradebot.views.trades.lots import lots_of as folded
@@ -72,7 +72,7 @@ def two_sold() -> list[OwnedFill]:
     ]
 
 
-def shares_by_symbol(found: Allotted, lots: Sequence[OpenLot]) -> dict[str, Decimal]:
+def shares_by_symbol(found: FeeAllocation, lots: Sequence[OpenLot]) -> dict[str, Decimal]:
     return {lot.symbol: found.of(lot) for lot in lots}
 
 

@@ -17,7 +17,7 @@ from tradebot.lab.performance.activity import exposures
 from tradebot.lab.performance.reporting import report_trades
 from tradebot.lab.performance.returns import path
 from tradebot.model.instrument import ONE
-from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.position import EntryTerms, OwnedFill
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent
 from tradebot.views.trades.days import MarketTime
@@ -46,7 +46,7 @@ def past(fills: Iterable[OwnedFill]) -> History:
     every, intent = tuple(fills), replace(make_intent(), decision_mid=D("101.5"))
     sent = OrderSent(replace(make_order(), client_order_id=intent.client_order_id), (intent,))
     orders = {one.fill.venue_order_id: sent for one in every}
-    kept = Kept(best=D(150), worst=D(50), stop_loss_fraction=D("0.05"))
+    kept = EntryTerms(best=D(150), worst=D(50), stop_loss_fraction=D("0.05"))
     keys = {(one.strategy, one.fill.symbol, one.fill.at): kept for one in every}
     return History(
         "ACCT", "sandbox", VENUE_DAY, ago(86_400), CASH, every, (fee("-1.23"),), sent=orders, kept=keys, at=NOW,

@@ -18,7 +18,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.history import History
 from tradebot.views.trades.pieces import ProfitKind, breakdown, day_ends, value_at, worth
-from tradebot.views.trades.pnl import Cut, ProfitReport, pnl
+from tradebot.views.trades.pnl import ProfitGrouping, ProfitReport, pnl
 from tradebot.views.trades.trade_row import Choice
 
 D = Decimal
@@ -100,14 +100,18 @@ def test_profit_is_from_the_close_before_or_the_opening_of_the_books_to_the_last
 def test_profit_is_by_the_brokers_equity_and_what_the_books_lack_has_its_own_line() -> None:
     ends = (end(0, {"AAPL": "105"}, "100050.25"), end(1, {"AAPL": "106"}, "100110"))
     known = breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends))
-    whole, first, part = pnl(known, Cut.DAY), pnl(known, Cut.DAY, Choice(DateRange(last=FIRST))), Choice(symbol="AAPL")
+    whole, first, part = (
+        pnl(known, ProfitGrouping.DAY),
+        pnl(known, ProfitGrouping.DAY, Choice(DateRange(last=FIRST))),
+        Choice(symbol="AAPL"),
+    )
     assert whole.profit_usd == earnings(ProfitReport(known)).profit_usd == Decimal(110)
     assert (first.profit_usd, first.difference_usd, first.total.total_usd) == (
         Decimal("50.25"),
         Decimal("0.25"),
         Decimal(50),
     )
-    assert pnl(known, Cut.DAY, part).difference_usd == 0
+    assert pnl(known, ProfitGrouping.DAY, part).difference_usd == 0
     # Nothing was seen of the last day, so the equity of the one before doesn't count for both.
-    unseen = pnl(breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends[:1])), Cut.DAY)
+    unseen = pnl(breakdown(history(fill(1, at=on(0)), fill(2, at=on(1)), ends=ends[:1])), ProfitGrouping.DAY)
     assert (unseen.profit_usd, unseen.difference_usd) == (unseen.total.total_usd, Decimal(0))

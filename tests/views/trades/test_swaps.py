@@ -16,7 +16,7 @@ from tradebot.model.intent import IntentState, Operation
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
-from tradebot.model.trade import GaveWay
+from tradebot.model.trade import DisplacedClose
 from tradebot.views.trades.swaps import SwapRow, swaps_of
 from tradebot.views.trades.trades import rows_of
 
@@ -34,14 +34,14 @@ ROWS = rows_of(past(FILLS, marks={"XOM": D(48)}), MARKET).trades
 
 def gave_way(
     about: str = f"{WORTH}{WORTHS}", observed: Any = WORTH_MORE, limit: Any = NEEDED, **changes: Any
-) -> GaveWay:
+) -> DisplacedClose:
     told = {"displaced_by": "XOM", "at": AT, "purpose": Purpose.CLOSE, **changes}
     intent = replace(make_intent(), **told)
     why = Decision(Gate.EXIT, Verdict.PASS, Reason.DISPLACED, observed, limit, about=about)
-    return GaveWay(intent, IntentState.ACKED, (Decision(Gate.PERMISSION, Verdict.PASS), why))
+    return DisplacedClose(intent, IntentState.ACKED, (Decision(Gate.PERMISSION, Verdict.PASS), why))
 
 
-def swap(one: GaveWay, last: str | None = "110", within: timedelta = timedelta(hours=1)) -> SwapRow:
+def swap(one: DisplacedClose, last: str | None = "110", within: timedelta = timedelta(hours=1)) -> SwapRow:
     (row,) = swaps_of([one], ROWS, {"AAPL": D(last)} if last else {}, within)
     return row
 
@@ -76,7 +76,7 @@ def test_close_that_the_venue_ended_half_filled_is_told_with_what_is_held_and_wh
     moved = gave_way("", "moved", None, operation=Operation.REPLACE, client_order_id="tb1.moved", at=ago(70))
     other = gave_way(observed="its close ended", limit=None, displaced_by="JPM", at=ago(75))
 
-    def told(fills: list[OwnedFill], *records: GaveWay, working: str = "") -> tuple[object, ...]:
+    def told(fills: list[OwnedFill], *records: DisplacedClose, working: str = "") -> tuple[object, ...]:
         (row,) = swaps_of(records, rows_of(past(fills), MARKET).trades, {}, timedelta(hours=1), {working})
         return row.quantity, row.closes, row.held, row.works
 
@@ -100,7 +100,7 @@ def test_close_that_the_venue_ended_half_filled_is_told_with_what_is_held_and_wh
         gave_way()._replace(state=IntentState.ABANDONED),
     ],
 )
-def test_what_is_sent_besides_the_first_close_is_no_swap(other: GaveWay) -> None:
+def test_what_is_sent_besides_the_first_close_is_no_swap(other: DisplacedClose) -> None:
     assert list(swaps_of([other], ROWS, {}, timedelta(hours=1))) == []
 
 

@@ -16,7 +16,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
 from tradebot.views.trades.account_trades import account_trades
-from tradebot.views.trades.tax import Term, decimal, sales_of, tax_year
+from tradebot.views.trades.tax import HoldingPeriod, decimal, sales_of, tax_year
 from tradebot.views.trades.tax_lots import Method
 
 D = Decimal
@@ -91,8 +91,8 @@ def test_sale_of_unknown_cost_is_in_no_total() -> None:
         "None 2026-03-02 10 600.00 None - 0.00 None not known",
     ]
     assert [of(t, "term", "rows", "not_known", "proceeds_usd", "gain_usd") for t in found.totals] == [
-        (Term.SHORT, 1, 0, 290, 40),
-        (Term.NOT_KNOWN, 1, 1, 0, 0),
+        (HoldingPeriod.SHORT, 1, 0, 290, 40),
+        (HoldingPeriod.NOT_KNOWN, 1, 1, 0, 0),
     ]
 
 

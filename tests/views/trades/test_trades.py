@@ -19,7 +19,7 @@ from tradebot.lab.performance.reporting import report_trades
 from tradebot.model.candidate import Component, Purpose, Side
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fee, fee_id
-from tradebot.model.position import ADOPTED, FOREIGN, Kept, Origin, OwnedFill
+from tradebot.model.position import ADOPTED, FOREIGN, EntryTerms, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import FilledOrder, OrderRequested, OrderSent, RestedStop, TradeNote
 from tradebot.reconciliation.catch_up import reassign
@@ -28,7 +28,7 @@ from tradebot.views.trades.days import MarketTime
 from tradebot.views.trades.history import NOT_OURS, History
 from tradebot.views.trades.lots import trades
 from tradebot.views.trades.pieces import breakdown
-from tradebot.views.trades.pnl import Cut, pnl
+from tradebot.views.trades.pnl import ProfitGrouping, pnl
 from tradebot.views.trades.trade_row import (
     Choice,
     EntrySource,
@@ -83,7 +83,7 @@ def test_trades_and_their_lots_are_what_was_realized_and_charged(fills: list[Own
 
 def test_closed_trade_shows_everything_that_is_recorded() -> None:
     flow = Component("flow", 0.5, 0.4, "sweeps")
-    kept = Kept(best=D(105), worst=D(98), entry_score=0.42, components=(flow,), stop_loss_fraction=D("0.1"))
+    kept = EntryTerms(best=D(105), worst=D(98), entry_score=0.42, components=(flow,), stop_loss_fraction=D("0.1"))
     row = row_of(
         [BOUGHT, SOLD],
         cash=(fee("-0.03"),),
@@ -145,14 +145,16 @@ def test_liquidation_is_whole_with_its_fee_in_the_trades_whose_lots_it_closed(us
     assert {one.fill.activity_id for one in history.owned_fills} == {"fill-0", "fill-1", "fill-2"}
     # What nobody was given stays with others.
     assert [(lot.strategy, lot.quantity) for lot in history.lots.held if lot.side is Side.SELL] == [(NOT_OURS, D(1))]
-    assert [row.name for row in pnl(known, Cut.REASON).rows if row.realized_usd] == ["liquidation"]
-    assert [pnl(known, Cut.DAY, Choice(strategy=name)).unknown_fees for name in (None, "flow")] == [int(not usd)] * 2
+    assert [row.name for row in pnl(known, ProfitGrouping.REASON).rows if row.realized_usd] == ["liquidation"]
+    assert [pnl(known, ProfitGrouping.DAY, Choice(strategy=name)).unknown_fees for name in (None, "flow")] == [
+        int(not usd)
+    ] * 2
     assert known.ends[-1].value_usd == CASH - 11 * (100 - 90) - (usd or 0)
 
 
 def test_partly_closed_trade_has_its_status_and_no_r() -> None:
     part = replace(SOLD, fill=replace(SOLD.fill, quantity=D(4)))
-    row = row_of([BOUGHT, part], marks={"AAPL": D(101)}, kept={KEY: Kept(stop_loss_fraction=D("0.02"))})
+    row = row_of([BOUGHT, part], marks={"AAPL": D(101)}, kept={KEY: EntryTerms(stop_loss_fraction=D("0.02"))})
     assert (row.status, row.closed_at, row.last_exit_at) == (TradeStatus.PARTLY_CLOSED, None, SOLD.fill.at)
     assert (row.quantity, row.closed_quantity, row.gross_usd, row.open_usd) == (D(10), D(4), D(12), D(6))
     assert (row.risk_usd, row.r, row.held_s) == (D(20), None, 600 + 1800)
@@ -160,9 +162,9 @@ def test_partly_closed_trade_has_its_status_and_no_r() -> None:
 
 def test_best_and_worst_price_include_the_exits() -> None:
     stopped = replace(SOLD, fill=replace(SOLD.fill, price=D(94)))
-    row = row_of([BOUGHT, stopped], kept={KEY: Kept(best=D(101), worst=D(97))})
+    row = row_of([BOUGHT, stopped], kept={KEY: EntryTerms(best=D(101), worst=D(97))})
     assert (row.best and row.best.price, row.worst and row.worst.price) == (D(101), D(94))
-    short = row_of([mirrored(BOUGHT), mirrored(SOLD)], kept={KEY: Kept(best=D(99), worst=None)})
+    short = row_of([mirrored(BOUGHT), mirrored(SOLD)], kept={KEY: EntryTerms(best=D(99), worst=None)})
     assert (short.side, short.best and short.best.price, short.worst) == ("short", D(99), None)
 
 
@@ -218,7 +220,7 @@ def test_split_changes_no_id_risk_or_profit_of_a_trade(side: int) -> None:
     stops = (RestedStop("flow", "AAPL", against, ago(299), D(100 - 5 * side)),)
     before = row_of(scene.ledger.fills(), stops=stops)
     assert happens(scene, activity("SPLIT", quantity=str(6 * side)), averages={"AAPL": "50"}).findings == ()
-    after = row_of(scene.ledger.fills(), stops=stops, kept={key: Kept(best=D(56))})
+    after = row_of(scene.ledger.fills(), stops=stops, kept={key: EntryTerms(best=D(56))})
     for row in (before, after):
         assert (row.risk_usd, row.gross_usd, row.id) == (D(50), D(40 * side), before.id)
     assert (after.quantity, after.closed_quantity, after.best and after.best.price) == (D(20), D(8), D(56))

@@ -56,7 +56,7 @@ class MessageOutcome(StrEnum):
     CUT_SHORT = "cut short"
 
 
-class Paired(Struct, frozen=True):
+class PairedPerson(Struct, frozen=True):
     """The paired person: the ids of the user and of the private chat, and the time of pairing."""
 
     user: int
@@ -107,12 +107,12 @@ class ChatStore(CacheStore):
         with self._write():
             self._put(name, text)
 
-    def paired_person(self) -> Paired | None:
+    def paired_person(self) -> PairedPerson | None:
         """Return the paired person, or None."""
         with self._guard(ValueError, KeyError, TypeError):
             text = self.recall("paired")
             chat = json.loads(text) if text else None
-            return Paired(int(chat["user"]), int(chat["chat"]), parse_time(chat["at"])) if chat else None
+            return PairedPerson(int(chat["user"]), int(chat["chat"]), parse_time(chat["at"])) if chat else None
 
     def new_code(self, now: datetime) -> str:
         """Create a new code, replacing any earlier one, and return it; only its digest is stored."""

@@ -23,7 +23,7 @@ _TOKEN = re.compile(r"[0-9]{3,20}:[A-Za-z0-9_-]{20,100}")
 _NUMBER = re.compile(rb'\{"update_id": ?([0-9]{1,18})[,}]')
 
 
-class TroubleError(Exception):
+class TelegramUnavailableError(Exception):
     """Raised when Telegram can't be used now, with the reason as text; the next attempt waits `wait_s` seconds."""
 
     def __init__(self, why: str, wait_s: float = 0.0) -> None:
@@ -31,7 +31,7 @@ class TroubleError(Exception):
         self.wait_s = wait_s
 
 
-class TooLargeError(TroubleError):
+class TooLargeError(TelegramUnavailableError):
     """Raised for a response that is too large to read; `number` is the first update in it, if known."""
 
     def __init__(self, head: bytes) -> None:
@@ -59,7 +59,7 @@ class Telegram:
         params: dict[str, object] = {"timeout": wait_s, "limit": most, "allowed_updates": ALLOWED}
         updates = self._post("getUpdates", params | ({} if offset is None else {"offset": offset}), wait_s)
         if not isinstance(updates, list):
-            raise TroubleError("the response isn't a list of updates")
+            raise TelegramUnavailableError("the response isn't a list of updates")
         return updates
 
     def send(self, chat: int, text: str, buttons: Sequence[Sequence[tuple[str, str]]] = ()) -> int | None:
@@ -89,7 +89,7 @@ class Telegram:
             ) as answer:
                 return _result(answer.status_code, _read(answer, time.monotonic() + wait_s + 2 * SLACK_S))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as failed:
-            raise TroubleError(f"Telegram can't be reached: {type(failed).__name__}") from None
+            raise TelegramUnavailableError(f"Telegram can't be reached: {type(failed).__name__}") from None
 
 
 def _read(answer: requests.Response, deadline: float) -> bytes:
@@ -100,7 +100,7 @@ def _read(answer: requests.Response, deadline: float) -> bytes:
         if len(data) > MOST_BYTES:
             raise TooLargeError(bytes(data[:PIECE]))
         if time.monotonic() > deadline:
-            raise TroubleError("Telegram's response takes too long")
+            raise TelegramUnavailableError("Telegram's response takes too long")
     return bytes(data)
 
 
@@ -117,7 +117,9 @@ def _result(status: int, data: bytes) -> Any:
         409: "another program reads this bot's messages, or a webhook is set",
         429: "Telegram asks for fewer requests",
     }
-    raise TroubleError(why.get(status, f"Telegram's response can't be used (status {status})"), _wait(reply))
+    raise TelegramUnavailableError(
+        why.get(status, f"Telegram's response can't be used (status {status})"), _wait(reply)
+    )
 
 
 def _wait(reply: object) -> float:

@@ -30,7 +30,7 @@ from tradebot.adapters.facts.facts_as_of import (
 )
 from tradebot.adapters.facts.history import SAME_PASS, KnownScores
 from tradebot.adapters.facts.pass_rows import (
-    Alike,
+    OutcomeGroup,
     candidate_prices,
     candidates_in,
     heads,
@@ -75,7 +75,7 @@ PASSES = """SELECT sequence, at FROM cycles WHERE job = ?1 AND (?2 IS NULL OR at
     AND (?3 IS NULL OR body ->> '$[2]' = ?3) ORDER BY at DESC, sequence DESC LIMIT ?4"""
 
 GATE, ABOUT, PLACE, UNKNOWN, SYMBOLS = (
-    Alike._fields.index(n) for n in ("gate", "about", "place", "unknown", "symbols")
+    OutcomeGroup._fields.index(n) for n in ("gate", "about", "place", "unknown", "symbols")
 )
 
 
@@ -156,7 +156,7 @@ def _outcome(cycle: CycleRecord, judged: _Judged) -> Outcome:
 T = TypeVar("T")
 
 
-class BegunAnewError(TemporaryError):
+class StoreResetError(TemporaryError):
     """Raised after a damaged facts file was replaced by an empty one."""
 
 
@@ -176,7 +176,7 @@ def _tried_again(method: Callable[..., Any]) -> Callable[..., Any]:
     def call_again(*arguments: Any, **named: Any) -> Any:
         try:
             return method(*arguments, **named)
-        except BegunAnewError:
+        except StoreResetError:
             return method(*arguments, **named)
 
     return call_again
@@ -460,8 +460,8 @@ class SqliteFacts(CacheStore):
         if rows:
             self._events.emit(EventKind.FACTS_ROWS_DAMAGED.at(self._opened_at, {"rows": str(rows)}))
 
-    def _damage_error(self) -> BegunAnewError:
-        return BegunAnewError(
+    def _damage_error(self) -> StoreResetError:
+        return StoreResetError(
             "The stored facts were damaged, so they were moved aside and a new file was started.",
             "tradebot fetch-flow --force-slot",
         )

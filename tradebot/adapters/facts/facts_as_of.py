@@ -28,7 +28,7 @@ Answers = Mapping[str, Sequence[Any]]
 Asked = Callable[[Sequence[str], str], Any]
 
 
-class Lately(NamedTuple):
+class RecentReplies(NamedTuple):
     """The last replies about some symbols; valid from the newest reply's time until the next reply."""
 
     seen: tuple[object, ...]
@@ -53,7 +53,7 @@ class KnownFacts:
         self._cursors: dict[str, int] = {}
         self._facts = SessionFacts(session)
         self._seen: tuple[object, ...] = ()
-        self._lately: Lately | None = None
+        self._lately: RecentReplies | None = None
 
     def read(self, database: sqlite3.Connection) -> None:
         """Read the rows stored since the last call."""
@@ -73,7 +73,7 @@ class KnownFacts:
             return lately.answers
         answers: Answers = last(symbols, now)
         since = max((answer[0] for answer in answers.values()), default="")
-        self._lately = Lately(self._seen, symbols, since, after(symbols, now), answers)
+        self._lately = RecentReplies(self._seen, symbols, since, after(symbols, now), answers)
         return answers
 
     def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:

@@ -38,7 +38,7 @@ Near = tuple[float | None, str, int]
 Old = tuple[float | None, int]
 
 
-class Alike(NamedTuple):
+class OutcomeGroup(NamedTuple):
     """A group of candidates of one pass that ended in the same way.
 
     `strategy` proposed them; `gate`, `about`, `place` and `reason` describe the first decision that refused them, and
@@ -69,15 +69,15 @@ SAME = 9
 FARTHEST = sys.float_info.max
 
 
-def ends_of(records: Sequence[CandidateRecord]) -> list[Alike]:
+def ends_of(records: Sequence[CandidateRecord]) -> list[OutcomeGroup]:
     """Group the candidates of one pass by how they ended."""
-    groups: dict[tuple[Any, ...], Alike] = {}
+    groups: dict[tuple[Any, ...], OutcomeGroup] = {}
     for position, record in enumerate(records):
         common, symbol = _common(record), record.candidate.symbol
         near, old = _measures(record.terminal, symbol, position)
         group = groups.get(common)
         if group is None:
-            groups[common] = Alike._make((*common, [symbol], near, old))
+            groups[common] = OutcomeGroup._make((*common, [symbol], near, old))
         else:
             group.symbols.append(symbol)
             nearest, oldest = min(group.nearest, near, key=_nearness), max(group.oldest, old, key=_oldness)

@@ -15,7 +15,7 @@ from tradebot.adapters.failpoint import around
 from tradebot.adapters.flow.unusual_whales import UNUSUAL_WHALES_URL
 from tradebot.adapters.wire.allowed_hosts import check_secret, check_url
 from tradebot.adapters.wire.http import BodyError, decode, printable
-from tradebot.adapters.wire.reconnecting_websocket import KeptOpen, WebsocketTimeouts
+from tradebot.adapters.wire.reconnecting_websocket import ReconnectingWebsocket, WebsocketTimeouts
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.flow import StreamRows
 
@@ -52,7 +52,7 @@ class FlowStream:
         self._problem = ""
         self._refusal: OperatorError | None = None
         address = f"ws{base_url.removeprefix('http')}/socket?token={quote(token, safe='')}"
-        self._kept = KeptOpen(address, self, self._patience, monotonic)
+        self._kept = ReconnectingWebsocket(address, self, self._patience, monotonic)
 
     def take(self) -> StreamRows:
         """Return the rows received since the last call, without waiting; raise OperatorError if the key is refused."""

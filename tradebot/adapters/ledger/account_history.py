@@ -32,9 +32,9 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import lineage
-from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill, Position, RoundTrip
+from tradebot.model.position import EntryTerms, Key, Marks, Origin, OwnedFill, Position, RoundTrip
 from tradebot.model.totals import Totals
-from tradebot.model.trade import FilledOrder, GaveWay, OrderRequested, OrderSent, RestedStop
+from tradebot.model.trade import DisplacedClose, FilledOrder, OrderRequested, OrderSent, RestedStop
 
 LEFT_OUT = 200
 
@@ -254,7 +254,7 @@ GAVE_WAY = """SELECT sequence, json_valid(intent) AND json_valid(verdicts), stat
 MARKS = "SELECT strategy, symbol, opened_at, price, worst FROM high_water WHERE account = ?"
 
 
-class Behind(NamedTuple):
+class FillOwners(NamedTuple):
     """The orders and stops to which an account's fills belong.
 
     `sent` has the known orders by venue id, each with the intents that led to it, nearest first. `stops` has the
@@ -312,7 +312,7 @@ class AccountHistory:
             for _ in self._check_rows(table, query):
                 pass
 
-    def behind(self, venue_ids: Collection[str]) -> Behind:
+    def behind(self, venue_ids: Collection[str]) -> FillOwners:
         """Return the known orders with these ids, the intents that led to them, and every protective stop.
 
         These are the intents that created the order, an order that it replaced, or its parent.
@@ -334,7 +334,7 @@ class AccountHistory:
             venue_id: [orders[row].client_order_id for row in line if row in orders] for venue_id, line in lines.items()
         }
         requests, stops = self._requests_and_stops(set(chain.from_iterable(names.values())))
-        return Behind(
+        return FillOwners(
             {
                 venue_id: OrderSent(orders[venue_id], tuple([requests[name] for name in of_line if name in requests]))
                 for venue_id, of_line in names.items()
@@ -355,10 +355,10 @@ class AccountHistory:
                 stops.append(content.stop())
         return requests, tuple(sorted(stops, key=lambda stop: stop.at))
 
-    def gave_way(self) -> tuple[GaveWay, ...]:
+    def gave_way(self) -> tuple[DisplacedClose, ...]:
         """Return the orders that closed displaced positions, with the decisions that led to them, oldest first."""
         return tuple(
-            GaveWay(
+            DisplacedClose(
                 decode_cached(Intent, intent),
                 IntentState(state),
                 tuple(decode(Decision, each) for each in parse_json(content)),
@@ -423,7 +423,7 @@ class _Said(NamedTuple):
             _number(self.stop_price),
         )
 
-    def _entry(self) -> Kept:
+    def _entry(self) -> EntryTerms:
         fields = self.score, self.components, self.targets, self.atr_fraction, self.invalid_fraction
         return terms_of_intent(self.stop_loss_fraction, self.profit_target_fraction, *fields)
 

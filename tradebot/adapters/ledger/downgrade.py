@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.ledger.migration import Form, free_beside, version_of
+from tradebot.adapters.ledger.migration import LedgerVersion, free_beside, version_of
 from tradebot.adapters.ledger.schema import FORM, open_database, translate_errors
 from tradebot.adapters.state.state_folder import LEDGER, sync_folder
 from tradebot.errors import OperatorError
@@ -20,7 +20,7 @@ COMPUTED = frozenset({"row_sum", "rows"})
 """Columns computed from others, and the count of all rows."""
 
 
-def put_back(folder: Path, form: Form = FORM) -> Path | None:
+def put_back(folder: Path, form: LedgerVersion = FORM) -> Path | None:
     """Restore the ledger's copy from before an upgrade; the upgraded file stays next to it, with its version in its
     name.
 
@@ -48,13 +48,13 @@ def put_back(folder: Path, form: Form = FORM) -> Path | None:
     return copy
 
 
-def _copies(path: Path, form: Form) -> Iterator[Path]:
+def _copies(path: Path, form: LedgerVersion) -> Iterator[Path]:
     name = f"{path.name}-version-{form.version}"
     paths = (*path.parent.glob(name), *path.parent.glob(f"{name}.?"))
     yield from sorted(paths, key=lambda each: each.stat().st_mtime_ns, reverse=True)
 
 
-def _has_all(copy: Path, later: Path, form: Form) -> bool:
+def _has_all(copy: Path, later: Path, form: LedgerVersion) -> bool:
     """Return True if the copy has every row of the later ledger, except rows that are computed again."""
     with closing(open_database(copy, read_only=True, form=form)) as books, suppress(sqlite3.OperationalError):
         books.execute("ATTACH ? AS later", (f"{later.absolute().as_uri()}?mode=ro",))

@@ -15,7 +15,7 @@ from typing import Any, Self
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger import journal
-from tradebot.adapters.ledger.integrity import LARGE, Custody
+from tradebot.adapters.ledger.integrity import LARGE, IntegrityCache
 from tradebot.adapters.ledger.schema import (
     BUSY_TIMEOUT_S,
     TABLES,
@@ -114,7 +114,7 @@ class LedgerFile(AccountRows):
         super().__init__(folder / LEDGER, database, account_number)
         self._journal: journal.Journal | None = None
         self._opened = _stat(self.path)
-        self._custody = Custody(folder)
+        self._custody = IntegrityCache(folder)
         self._in_one_write = False
         self.keeps_journal = True
         "False while the written records come from this very journal."
@@ -201,7 +201,7 @@ class LedgerFile(AccountRows):
             ((name,),) = self.rows("SELECT rebuilt FROM book WHERE account = ?")
         return None if name is None else str(name)
 
-    def check_journal(self) -> journal.Head:
+    def check_journal(self) -> journal.ChainHead:
         """Read the whole journal and return its last record.
 
         Raise DamagedJournalError if it is damaged or too short. Raise DamagedBooksError if the ledger is older than the
@@ -229,7 +229,7 @@ class LedgerFile(AccountRows):
 
         Return the number of pages. Nothing is written, not even the note. Raise like `check`.
         """
-        if again or not Custody(self.folder).unbroken(self.version()):
+        if again or not IntegrityCache(self.folder).unbroken(self.version()):
             self.check_pages()
             self.check_journal()
         return self.page_count()
@@ -258,7 +258,7 @@ class LedgerFile(AccountRows):
         `check_pages`.
         """
         # With its own note in memory, because readers write none.
-        if self.path.stat().st_size < LARGE and not Custody(self.folder).unbroken(self.version()):
+        if self.path.stat().st_size < LARGE and not IntegrityCache(self.folder).unbroken(self.version()):
             self.check_pages()
 
     def distrust(self) -> None:
@@ -377,11 +377,11 @@ class LedgerFile(AccountRows):
             self._journal.set_seal(sealed)
         self._journal.append(kind, payload() if callable(payload) else payload, at)
 
-    def sealed_head(self) -> journal.Head:
+    def sealed_head(self) -> journal.ChainHead:
         """Return the last journal record that was durable at the last commit."""
         with read_from(self.path):
             ((sequence, digest),) = self.rows("SELECT journal_sequence, journal_hash FROM book WHERE account = ?")
-            return journal.Head(int(sequence), str(digest))
+            return journal.ChainHead(int(sequence), str(digest))
 
     def seal(self) -> None:
         """Sync the journal before the commit, and store up to which record it must reach."""

@@ -19,17 +19,17 @@ from tradebot.adapters.ledger.rows import (
 )
 from tradebot.adapters.ledger.tables import LedgerTables, in_order
 from tradebot.errors import OperatorError
-from tradebot.model.account import Booking, Entry, EquityPeak, Restated
-from tradebot.model.books import Standing, kept_of_entry
+from tradebot.model.account import Booking, Entry, EquityPeak, RestatedPosition
+from tradebot.model.books import AccountState, kept_of_entry
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Operation
 from tradebot.model.order import Fill, Order
-from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
+from tradebot.model.position import EntryTerms, Key, Marks, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Settlement
 
 
-class Foreign:
+class ForeignPositions:
     """Positions in our account that the bot didn't open."""
 
     tables: LedgerTables
@@ -60,11 +60,11 @@ class Foreign:
         return since
 
 
-NOTHING, TURNED = Kept(), Kept(turned=True)
+NOTHING, TURNED = EntryTerms(), EntryTerms(turned=True)
 OLDEST_FIRST = attrgetter("fill.at")
 
 
-class SqliteMoney(Foreign):
+class SqliteMoney(ForeignPositions):
     """Stores the records from which positions and cash are computed."""
 
     _fills_read: tuple[int, tuple[OwnedFill, ...]] = (0, ())
@@ -73,7 +73,7 @@ class SqliteMoney(Foreign):
     """The number of the last cash movement that was read, and the sum up to it."""
 
     def __init__(self) -> None:
-        self._opened_for: dict[Key, Kept] = {}
+        self._opened_for: dict[Key, EntryTerms] = {}
         "The terms that positions were opened with, once they can no longer change."
 
     def opening_cash(self) -> Decimal:
@@ -95,12 +95,12 @@ class SqliteMoney(Foreign):
         opening = self.tables.book.get()
         return opening.at if opening else None
 
-    def standing(self) -> Standing:
+    def standing(self) -> AccountState:
         tables = self.tables
         with tables.books.reading():
             cash, opened_at, settlement = tables.book.get() or (None, None, Settlement.PAID)
             records = self.cash_adjustments(), tables.reconciled.get(), tables.peak.get()
-            return Standing(opened_at, cash, *records, settlement)
+            return AccountState(opened_at, cash, *records, settlement)
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         books = self.tables.books
@@ -199,7 +199,7 @@ class SqliteMoney(Foreign):
         with self.tables.books.write():
             self.tables.peak.put(peak)
 
-    def kept(self, keys: Collection[Key]) -> Mapping[Key, Kept]:
+    def kept(self, keys: Collection[Key]) -> Mapping[Key, EntryTerms]:
         terms = {}
         with self.tables.books.reading():
             opened_for = self._read_opened_for([key for key in keys if key not in self._opened_for])
@@ -217,7 +217,7 @@ class SqliteMoney(Foreign):
             for key, prices in marks.items():
                 self.tables.marks.put(MarksRow(key, prices))
 
-    def _restate(self, restated: Restated) -> None:
+    def _restate(self, restated: RestatedPosition) -> None:
         key = (restated.strategy, restated.symbol, restated.opened_at)
         entry_terms = restated.of(self.kept([key]).get(key, NOTHING))
         if entry_terms.best is not None:
@@ -229,7 +229,7 @@ class SqliteMoney(Foreign):
         self.tables.books.note("cash_adjusted", cash_words(row), row.at)
         self.tables.cash.add(row)
 
-    def _read_opened_for(self, keys: Collection[Key]) -> Mapping[Key, Kept]:
+    def _read_opened_for(self, keys: Collection[Key]) -> Mapping[Key, EntryTerms]:
         """Return the terms in the intents behind the first fills of positions.
 
         That is the first intent of the filled order, before any replacement. Once it is known to have replaced nothing
@@ -237,7 +237,7 @@ class SqliteMoney(Foreign):
         """
         if not keys:
             return {}
-        filled, opened_for = self._opening_orders(keys), dict[Key, Kept]()
+        filled, opened_for = self._opening_orders(keys), dict[Key, EntryTerms]()
         orders, before = self._behind({name for names in filled.values() for name in names})
         records = self.tables.intents.several({(order.client_order_id,) for order in orders.values()})
         for entry_row, names in filled.items():

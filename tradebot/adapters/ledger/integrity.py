@@ -213,7 +213,7 @@ class FileStats(NamedTuple):
         return max(self.ledger[-1], self.journal[-1])
 
 
-class Custody:
+class IntegrityCache:
     """The integrity note about one folder's books, in memory and on disk."""
 
     def __init__(self, folder: Path) -> None:

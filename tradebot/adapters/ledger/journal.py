@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.state.safe_open import NotPlainError, open_plain, opened_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, open_plain, opened_plain
 from tradebot.adapters.state.state_folder import LEDGER, REBUILD, in_place, sync_folder
 from tradebot.adapters.text.canonical import json_text, time_text
 from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
@@ -40,14 +40,14 @@ LINE = re.compile(
 HASH_LENGTH = len(HASH_FIELD) + 64 + len(HASH_END)
 
 
-class Head(NamedTuple):
+class ChainHead(NamedTuple):
     """The number and hash of a chain's last record."""
 
     sequence: int
     hash: str
 
 
-BEFORE_ALL = Head(0, GENESIS)
+BEFORE_ALL = ChainHead(0, GENESIS)
 
 
 class JournalRecord(NamedTuple):
@@ -58,7 +58,7 @@ class JournalRecord(NamedTuple):
 
     kind: str
     payload: bytes
-    head: Head
+    head: ChainHead
     sealed: int
     at: str
     prev: str
@@ -72,7 +72,7 @@ class Journal:
             self._descriptor = open_plain(path, os.O_RDWR | os.O_APPEND)
         except FileNotFoundError as error:
             raise DamagedJournalError(f"The journal {path} is missing.", REBUILD) from error
-        except NotPlainError as error:
+        except NotRegularFileError as error:
             raise _no_journal(path, error) from error
         self._path = path
         self._size = -1
@@ -91,7 +91,7 @@ class Journal:
         return journal
 
     @classmethod
-    def open(cls, path: Path, sealed: Head) -> "Journal":
+    def open(cls, path: Path, sealed: ChainHead) -> "Journal":
         """Open the journal of a ledger that is sealed with record `sealed`; raise if it belongs to another ledger."""
         journal = cls(path)
         try:
@@ -106,7 +106,7 @@ class Journal:
         """Close the file."""
         os.close(self._descriptor)
 
-    def set_seal(self, sealed: Head) -> None:
+    def set_seal(self, sealed: ChainHead) -> None:
         """Set the number of the last record that the ledger has committed; call this before appending.
 
         If it is neither the previous seal nor the record just synced, another process wrote or the ledger was replaced,
@@ -123,13 +123,13 @@ class Journal:
         longer belongs to its ledger.
         """
         head = self.head()
-        line, digest = _line(Head(head.sequence + 1, head.hash), self._sealed.sequence, kind, payload, at)
+        line, digest = _line(ChainHead(head.sequence + 1, head.hash), self._sealed.sequence, kind, payload, at)
         if len(line) > LONGEST_LINE:
             raise AssertionError(f"a journal record of {len(line)} bytes")
         self._write(line)
-        self._head, self._size = Head(head.sequence + 1, digest), self._size + len(line)
+        self._head, self._size = ChainHead(head.sequence + 1, digest), self._size + len(line)
 
-    def sync(self) -> Head:
+    def sync(self) -> ChainHead:
         """Make everything appended durable; return the last record.
 
         If the sync fails, everything appended is removed: the system may have dropped those pages, and a later sync
@@ -144,7 +144,7 @@ class Journal:
         self._synced, self._synced_head = self._size, self._head
         return self._head
 
-    def head(self) -> Head:
+    def head(self) -> ChainHead:
         """Return the last record; if the file's size has changed, read it again from the sealed record on.
 
         That detects a truncated or replaced journal, to which nothing may be appended: the ledger would be sealed with
@@ -176,7 +176,7 @@ class Journal:
         with around("journal.undo"):
             os.ftruncate(self._descriptor, size)
 
-    def _read_from_seal(self, size: int) -> tuple[Head, int]:
+    def _read_from_seal(self, size: int) -> tuple[ChainHead, int]:
         """Return the last complete record and the size up to it; move what follows to a separate file.
 
         A power failure can leave fragments of lines that were not synced. Raises if the record that the ledger is
@@ -238,7 +238,7 @@ def shows_later_seal(lines: Iterable[bytes], sealed: int) -> bool:
     return any(record["sealed"] > sealed for record in _intact(lines))
 
 
-def require_matching(path: Path, sealed: Head, head: Head | None, proven: int) -> None:
+def require_matching(path: Path, sealed: ChainHead, head: ChainHead | None, proven: int) -> None:
     """Raise an error unless a journal and the ledger next to it belong together.
 
     `sealed` is the record that the ledger is sealed with, `head` the journal's record of that number, and `proven` the
@@ -255,14 +255,14 @@ def require_matching(path: Path, sealed: Head, head: Head | None, proven: int) -
         raise DamagedBooksError(f"{ledger} is older than its journal: {gap}.", REBUILD)
 
 
-def _whole_lines(text: bytes) -> tuple[list[Head], int]:
+def _whole_lines(text: bytes) -> tuple[list[ChainHead], int]:
     """Return the records at the start of a text that are intact and in sequence, and the offset of their end."""
-    chain, end = list[Head](), 0
+    chain, end = list[ChainHead](), 0
     for line in text.splitlines(keepends=True):
         record = parse_line(line.removesuffix(b"\n"))
         if not line.endswith(b"\n") or record is None or (chain and record["prev"] != chain[-1].hash):
             break
-        chain.append(Head(record["seq"], record["hash"]))
+        chain.append(ChainHead(record["seq"], record["hash"]))
         end += len(line)
     return chain, end
 
@@ -275,7 +275,7 @@ def _complete_lines(path: Path) -> Iterator[bytes]:
     try:
         with opened_plain(path) as file:
             yield from (line[:-1] for line in file if line.endswith(b"\n"))
-    except (FileNotFoundError, NotPlainError) as error:
+    except (FileNotFoundError, NotRegularFileError) as error:
         raise _no_journal(path, error) from error
     except OSError as error:
         raise cannot_read(path, error) from error
@@ -293,7 +293,7 @@ def cannot_read(path: Path, error: OSError) -> TemporaryError:
     )
 
 
-def _line(head: Head, sealed: int, kind: str, payload: object, at: datetime) -> tuple[bytes, str]:
+def _line(head: ChainHead, sealed: int, kind: str, payload: object, at: datetime) -> tuple[bytes, str]:
     record = {"schema": SCHEMA, "seq": head.sequence, "at": time_text(at), "sealed": sealed, "kind": kind}
     text = payload if isinstance(payload, bytes) else json_text(payload).encode()
     body = b'%s,"payload":%s,"prev":"%s"}' % (json_text(record).encode()[:-1], text, head.hash.encode())
@@ -320,10 +320,12 @@ def read_line(line: bytes) -> JournalRecord | None:
     if match is None or match[7].decode() != (digest := _digest(line)):
         return None
     sequence, at, sealed, kind, payload, prev, _ = match.groups()
-    return JournalRecord(kind.decode(), payload, Head(int(sequence), digest), int(sealed), at.decode(), prev.decode())
+    return JournalRecord(
+        kind.decode(), payload, ChainHead(int(sequence), digest), int(sealed), at.decode(), prev.decode()
+    )
 
 
-def _check_line(line: bytes, before: Head) -> JournalRecord | None:
+def _check_line(line: bytes, before: ChainHead) -> JournalRecord | None:
     """Return a line's record if its hash is right and it follows `before`, else None."""
     record = read_line(line)
     if record is None or (record.head.sequence, record.prev) != (before.sequence + 1, before.hash):

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger import journal
-from tradebot.adapters.ledger.journal import Head, JournalRecord
+from tradebot.adapters.ledger.journal import ChainHead, JournalRecord
 from tradebot.adapters.state.safe_open import opened_plain, written_plain
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.errors import DamagedJournalError
@@ -59,7 +59,7 @@ class JournalContent(Struct):
     lines: int = 0
     torn: int = 0
     last: JournalRecord | None = None
-    sound: Head = journal.BEFORE_ALL
+    sound: ChainHead = journal.BEFORE_ALL
     sound_bytes: int = 0
     breaks: list[Break] = field(default_factory=list)
     _places: dict[int, int] = field(default_factory=dict)

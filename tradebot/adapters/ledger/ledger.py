@@ -20,7 +20,7 @@ from tradebot.adapters.ledger.file import LedgerFile, describe_damage
 from tradebot.adapters.ledger.file_table import TableFile
 from tradebot.adapters.ledger.fills_and_cash import SqliteMoney
 from tradebot.adapters.ledger.orders import SqliteOrders
-from tradebot.adapters.ledger.rebuild_records import Upkeep
+from tradebot.adapters.ledger.rebuild_records import RebuildRecords
 from tradebot.adapters.ledger.rows import SessionRow, note_words
 from tradebot.adapters.ledger.schema import translate_errors
 from tradebot.adapters.ledger.state_history import HaltHistory
@@ -258,7 +258,7 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
         self.baselines = Baselines(file)
         self.promotions = StoredPromotions(file)
         self.history = HaltHistory(file)
-        self.upkeep = Upkeep(file)
+        self.upkeep = RebuildRecords(file)
         self.cash_movements = self.past.cash_movements
         self._listed_at, self._listed = -1, dict[str, ListingRecord | None]()
         "The listings read since another process last wrote; None for symbols without one."

@@ -33,7 +33,7 @@ class MigrationStep(NamedTuple):
     says: str
 
 
-class Form(NamedTuple):
+class LedgerVersion(NamedTuple):
     """A version of the ledger: its number, the statements that create it, and the steps from earlier versions to it."""
 
     version: int
@@ -49,7 +49,7 @@ class Form(NamedTuple):
         return "; ".join(step.says for number, step in sorted(self.steps.items()) if number >= version)
 
 
-def bring_up(database: sqlite3.Connection, form: Form, keep: Callable[[int], None]) -> None:
+def bring_up(database: sqlite3.Connection, form: LedgerVersion, keep: Callable[[int], None]) -> None:
     """Upgrade a ledger step by step, calling `keep` before each step to copy it.
 
     If the process is killed, the file has either the earlier or the next version. Raise DamagedBooksError if a row was

@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from tradebot.adapters.ledger.rows import IntentRow, Promise, StoredOrder
+from tradebot.adapters.ledger.rows import IntentRow, StoredOrder, StoredPromise
 from tradebot.adapters.ledger.tables import LedgerTables, in_order
 from tradebot.adapters.text.canonical import decimal_text
 from tradebot.adapters.text.codec import encode
@@ -35,9 +35,9 @@ class SqliteOrders:
     tables: LedgerTables
 
     def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
-        return self.promise_again(intent, Promise(verdicts))
+        return self.promise_again(intent, StoredPromise(verdicts))
 
-    def promise_again(self, intent: Intent, promise: Promise) -> bool:
+    def promise_again(self, intent: Intent, promise: StoredPromise) -> bool:
         """Record an intent as SENT; if it was already promised, its texts stay unchanged."""
         books, name = self.tables.books, intent.client_order_id
         row = books.as_written(IntentRow(IntentRecord(intent, IntentState.SENT, None, None, intent.at), promise))

@@ -73,7 +73,7 @@ class RecordIdentity(NamedTuple):
     words: bytes
 
 
-class Upkeep:
+class RebuildRecords:
     """Reads rows as journal records, and records which rebuild the user hasn't accepted yet."""
 
     def __init__(self, file: LedgerFile) -> None:

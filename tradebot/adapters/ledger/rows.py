@@ -23,7 +23,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.instrument import ONE
 from tradebot.model.intent import IntentRecord
 from tradebot.model.order import Fee, Fill, Order
-from tradebot.model.position import Kept, Key, Marks, Origin, OwnedFill
+from tradebot.model.position import EntryTerms, Key, Marks, Origin, OwnedFill
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import TradeNote
 from tradebot.model.venue import Settlement
@@ -125,9 +125,9 @@ def terms_of_intent(
     targets: Iterable[Any] | None,
     atr: str | None,
     invalid: str | None,
-) -> Kept:
+) -> EntryTerms:
     """Return the terms that an intent set for its position; earlier versions stored fewer."""
-    return Kept(
+    return EntryTerms(
         stop_loss_fraction=None if stop is None else Decimal(stop),
         profit_target_fraction=None if target is None else Decimal(target),
         entry_score=score,
@@ -157,7 +157,7 @@ class StoredOpening(NamedTuple):
         return words if self.settlement is Settlement.PAID else {**words, "settlement": self.settlement}
 
 
-class Promise(NamedTuple):
+class StoredPromise(NamedTuple):
     """An intent with its verdicts, or the texts of both if they were already written."""
 
     verdicts: Sequence[Decision] = ()
@@ -168,7 +168,7 @@ class IntentRow(NamedTuple):
     """An intent's row; the position terms promised with it are written once and never read back from a file."""
 
     record: IntentRecord
-    promise: Promise = Promise()
+    promise: StoredPromise = StoredPromise()
 
     @property
     def texts(self) -> tuple[str, str]:
@@ -178,7 +178,7 @@ class IntentRow(NamedTuple):
 
     def with_texts(self) -> Self:
         """Return the row with its texts."""
-        return self._replace(promise=Promise(texts=self.texts))
+        return self._replace(promise=StoredPromise(texts=self.texts))
 
     def payload(self) -> bytes:
         """Return the journal payload of the promise."""

@@ -18,10 +18,10 @@ from typing import Any
 
 from tradebot.adapters.ledger import integrity as ledger_sums
 from tradebot.adapters.ledger.deferred_signals import defer_signals
-from tradebot.adapters.ledger.migration import Form, MigrationStep, bring_up, keep_beside, version_of
+from tradebot.adapters.ledger.migration import LedgerVersion, MigrationStep, bring_up, keep_beside, version_of
 from tradebot.adapters.state import state_locks
 from tradebot.adapters.state.row_checksums import name_statements
-from tradebot.adapters.state.safe_open import NotPlainError, require_plain, written_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, require_plain, written_plain
 from tradebot.adapters.state.state_folder import (
     LEDGER_VERSION,
     REBUILD,
@@ -222,7 +222,7 @@ TABLES = (
         schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
     ) WITHOUT ROWID""",
 )
-FORM = Form(LEDGER_VERSION, TABLES, steps(TABLES))
+FORM = LedgerVersion(LEDGER_VERSION, TABLES, steps(TABLES))
 """The current format of ledgers. A change of `TABLES` raises the version and adds the step from the previous one."""
 
 
@@ -246,7 +246,7 @@ def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Conn
 
 
 def open_database(
-    path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEOUT_S, form: Form = FORM
+    path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEOUT_S, form: LedgerVersion = FORM
 ) -> sqlite3.Connection:
     """Return a checked connection; raise OperatorError for any damage, before anything is written.
 
@@ -258,7 +258,7 @@ def open_database(
         raise DamagedBooksError(f"The ledger {path} is {lost}: lost, not new.", REBUILD)
     try:
         require_plain(path)
-    except NotPlainError as error:
+    except NotRegularFileError as error:
         raise DamagedBooksError(f"The ledger {path} is damaged: {error.strerror}.", REBUILD) from error
     with read_from(path):
         database = _connect(path, "ro" if read_only else "rw", patience_s)
@@ -358,7 +358,7 @@ def _connect(path: Path, mode: str, patience_s: float = BUSY_TIMEOUT_S) -> sqlit
     return database
 
 
-def _check(database: sqlite3.Connection, path: Path, form: Form = FORM) -> int:
+def _check(database: sqlite3.Connection, path: Path, form: LedgerVersion = FORM) -> int:
     """Return the version of a ledger; raise OperatorError if it isn't a tradebot ledger or the version is unknown."""
     # Read version and tables in one transaction: another process may be upgrading an older ledger.
     database.execute("BEGIN")
@@ -389,7 +389,7 @@ def _statements(tables: tuple[str, ...]) -> frozenset[str]:
     return frozenset((*tables, *ledger_sums.triggers(tables)))
 
 
-def _in_memory(database: sqlite3.Connection, form: Form) -> sqlite3.Connection:
+def _in_memory(database: sqlite3.Connection, form: LedgerVersion) -> sqlite3.Connection:
     """Return a read-only copy of an older ledger in memory, upgraded without changing the file."""
     memory = sqlite3.connect(":memory:", isolation_level=None)
     try:

@@ -120,14 +120,14 @@ class LedgerTable(Protocol[Row]):
         """Return the newest row that `suits`, or the row with the greatest value up to `until`."""
 
 
-class Wordy(Protocol):
+class LazyTextRow(Protocol):
     """A row whose texts are expensive to build."""
 
     def with_texts(self) -> Self:
         """Return the row with its texts."""
 
 
-Worded = TypeVar("Worded", bound=Wordy)
+Worded = TypeVar("Worded", bound=LazyTextRow)
 
 
 class AccountTables(Protocol):

@@ -32,7 +32,7 @@ from tradebot.adapters.models.model_folder import (
 )
 from tradebot.adapters.models.onnx_format import GraphError, require_closed
 from tradebot.adapters.models.signing import require_signed, sign, signer_of
-from tradebot.adapters.state.safe_open import NotPlainError, opened_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, opened_plain
 from tradebot.adapters.state.state_folder import make_folder, sync_folder
 from tradebot.errors import OperatorError
 from tradebot.learning.model_card import Model, other_features, problems
@@ -221,7 +221,7 @@ def _content(path: Path, name: str) -> bytes:
     try:
         with opened_plain(path) as file:
             content = file.read(most + 1)
-    except NotPlainError as error:
+    except NotRegularFileError as error:
         raise RefusedModelError(Reason.MODEL_PATH_UNSAFE, name, f"{path.name}: {error.strerror}") from error
     except OSError as error:
         raise RefusedModelError(Reason.MODEL_FILES_DIFFER, name, f"{path.name}: {error.strerror}") from error

@@ -23,7 +23,7 @@ from tradebot.adapters.models.model_folder import RefusedModelError
 from tradebot.adapters.models.worker_settings import settings_of
 from tradebot.adapters.plugins.code_digest import built_in_code
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy
-from tradebot.adapters.plugins.process import ErredError, PluginProcess
+from tradebot.adapters.plugins.process import NoValidReplyError, PluginProcess
 from tradebot.adapters.plugins.protocol import GROUP
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import write_durably
@@ -126,15 +126,15 @@ class ModelProcess(PluginStrategy):
         """Start a process with tested models: the selected ones, or the last good ones if these fail."""
         models = self.models()
         if isinstance(models, Decision):
-            raise ErredError(models)
+            raise NoValidReplyError(models)
         self._replaced = None
         try:
             process = self._start_and_test(models)
-        except ErredError as failed:
+        except NoValidReplyError as failed:
             good = self._last_good()
             why = self._to_model_reason(failed.decision)
             if why.reason not in OF_THE_TEST or not good or good == self._place.models:
-                raise ErredError(why) from failed
+                raise NoValidReplyError(why) from failed
             process = self._start_and_test(self._good(good, why))
             self._replaced = passing_decision(MODEL, Reason.MODEL_REPLACED, str(why.observed), ", ".join(good))
         else:
@@ -150,7 +150,7 @@ class ModelProcess(PluginStrategy):
             assert process.declaration.times == ""
             answer = process.wants(LOOK)
             if isinstance(answer, Decision):
-                raise ErredError(answer)
+                raise NoValidReplyError(answer)
             untested.pop_all()
         return process
 
@@ -158,7 +158,7 @@ class ModelProcess(PluginStrategy):
         try:
             return tuple([self._model(name) for name in names])
         except RefusedModelError as refused:
-            raise ErredError(why) from refused
+            raise NoValidReplyError(why) from refused
 
     def _model(self, name: str) -> Model:
         return read_model(self._place.folder, name, self._place.public)
@@ -203,7 +203,7 @@ def read_results(file: Path) -> Mapping[str, tuple[SessionResult, ...]]:
         return {str(name): tuple(_result(*row) for row in results.items()) for name, results in document.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise ErredError(refusal(Reason.MODEL_UNREADABLE, f"{file.name}: {why}")) from error
+        raise NoValidReplyError(refusal(Reason.MODEL_UNREADABLE, f"{file.name}: {why}")) from error
 
 
 def _result(day: str, earned: float) -> SessionResult:
@@ -221,14 +221,14 @@ ANY = "ANY"
 """The symbol in these runs."""
 
 
-class Took(NamedTuple):
+class Latency(NamedTuple):
     """A model's response time in milliseconds: the median and the maximum."""
 
     usual_ms: float
     longest_ms: float
 
 
-def self_test(model: Model, surroundings: PluginEnvironment) -> Took | Decision:
+def self_test(model: Model, surroundings: PluginEnvironment) -> Latency | Decision:
     """Measure a model's response times, or return why it can't be used."""
     model_location = ModelLocation(Path(), "", (model.id,))
     process = ModelProcess(
@@ -246,7 +246,7 @@ def self_test(model: Model, surroundings: PluginEnvironment) -> Took | Decision:
     finally:
         process.close()
     took = sorted(took[1:])
-    return Took(took[ASKED // 2], took[-1])
+    return Latency(took[ASKED // 2], took[-1])
 
 
 def _view(model: Model) -> StrategyView:

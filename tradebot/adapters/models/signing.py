@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.models.model_folder import RefusedModelError
-from tradebot.adapters.state.safe_open import NotPlainError, open_plain, read_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, open_plain, read_plain
 from tradebot.adapters.state.state_folder import MARKER, make_folder, sync_folder
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
@@ -105,7 +105,7 @@ def read_key(file: Path) -> "Ed25519PrivateKey":
     try:
         _require_own(file)
         key = load_pem_private_key(read_plain(file), None)
-    except NotPlainError as error:
+    except NotRegularFileError as error:
         raise OperatorError(f"{file} can't be used: {error.strerror}", "name the key file itself") from error
     except OSError as error:
         raise OperatorError(f"{file} can't be read: {error.strerror}", "tradebot model key FILE creates one") from error

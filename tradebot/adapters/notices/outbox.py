@@ -20,7 +20,7 @@ from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.event import EventKind, Severity
-from tradebot.model.notice import BotStatus, Happening, Notice
+from tradebot.model.notice import BotStatus, Notice, NoticeEvent
 from tradebot.ports.stores import Events
 
 KEPT = 1_000
@@ -95,7 +95,7 @@ class Outbox(CacheStore):
             return EventCursor(*json.loads(remembered[PLACE])), decode(BotStatus, json.loads(remembered[SEEN]))
 
     def note(
-        self, cursor: EventCursor, status: BotStatus, happenings: Iterable[tuple[str, datetime, Happening]]
+        self, cursor: EventCursor, status: BotStatus, happenings: Iterable[tuple[str, datetime, NoticeEvent]]
     ) -> None:
         """Save a check's status, and the happenings for each channel with their due times."""
         rows = [(channel, time_text(due), json_text(encode(happening))) for channel, due, happening in happenings]
@@ -104,7 +104,7 @@ class Outbox(CacheStore):
             self._database.executemany("INSERT OR REPLACE INTO remembered (name, text) VALUES (?, ?)", remembered)
             self._database.executemany("INSERT INTO happenings (channel, due_at, body) VALUES (?, ?, ?)", rows)
 
-    def due(self, channel: str, now: datetime) -> Sequence[tuple[int, datetime, Happening]]:
+    def due(self, channel: str, now: datetime) -> Sequence[tuple[int, datetime, NoticeEvent]]:
         """Return the happenings due for a channel, oldest first, each with its id and due time.
 
         A happening whose due time is beyond any quiet hours was written while the clock was ahead, and counts as due.
@@ -112,7 +112,7 @@ class Outbox(CacheStore):
         with self._guard(ValueError):
             query = f"SELECT id, due_at, body FROM happenings WHERE channel = ? AND {_come('due_at')} ORDER BY id"  # noqa: S608
             rows = self._database.execute(query, (channel, time_text(now), time_text(now + DAY))).fetchall()
-            return [(id_, parse_time(due), decode(Happening, json.loads(body))) for id_, due, body in rows]
+            return [(id_, parse_time(due), decode(NoticeEvent, json.loads(body))) for id_, due, body in rows]
 
     def make(self, channel: str, notice: Notice, of: Iterable[int], now: datetime) -> None:
         """Store a notice to send now, in place of the happenings that it reports."""

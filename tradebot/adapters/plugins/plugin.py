@@ -21,8 +21,8 @@ from pydantic import ValidationError
 from tradebot.adapters.plugins.code_digest import StrategyCode, built_in_code, code_of
 from tradebot.adapters.plugins.confinement import Protections
 from tradebot.adapters.plugins.file_access import why_unreadable
-from tradebot.adapters.plugins.process import ErredError, PluginProcess
-from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, Declared, Start
+from tradebot.adapters.plugins.process import NoValidReplyError, PluginProcess
+from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, PluginDeclaration, Start
 from tradebot.adapters.text.extras import DISTRIBUTION
 from tradebot.desk.want_validation import MAX_TEXT
 from tradebot.errors import ConfigurationError, OperatorError, word
@@ -231,7 +231,7 @@ class PluginStrategy:
         folders = map(os.path.abspath, filter(None, sys.path))
         self._environ = {**surroundings.environ, "PYTHONPATH": os.pathsep.join(folders)}
         self._process: PluginProcess | None = None
-        self._declared: Declared | None = None
+        self._declared: PluginDeclaration | None = None
         self._refusal: Decision | None = None
 
     @property
@@ -277,7 +277,7 @@ class PluginStrategy:
         if process:
             process.end()
 
-    def _declaration(self) -> Declared | None:
+    def _declaration(self) -> PluginDeclaration | None:
         """Return what the plug-in declared when it started."""
         if self._declared is None:
             declared = self._attempt(lambda process: process.declaration)
@@ -303,7 +303,7 @@ class PluginStrategy:
                 answer = step(self._process)
                 unanswered.pop_all()
             return answer
-        except ErredError as error:
+        except NoValidReplyError as error:
             self._refusal = error.decision
             return error.decision
 
@@ -320,8 +320,8 @@ class PluginStrategy:
         return PluginProcess(start, self._environ)
 
 
-def _strategy_error(why: str) -> ErredError:
-    return ErredError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why[:MAX_TEXT]))
+def _strategy_error(why: str) -> NoValidReplyError:
+    return NoValidReplyError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why[:MAX_TEXT]))
 
 
 def begin_pass(strategies: Iterable[Strategy]) -> None:

@@ -45,11 +45,11 @@ from tradebot.adapters.plugins.protocol import (
     PROTECTIONS,
     SESSION,
     AnswerBounds,
-    Begun,
-    Declared,
+    LeftoverProcesses,
     Pipes,
+    PluginDeclaration,
     PluginReply,
-    Remains,
+    PluginStarted,
     RequestNumber,
     SessionViews,
     Start,
@@ -115,11 +115,11 @@ class ServedStrategy:
         return strategy
 
 
-def _declare_needs(strategy: Strategy) -> Declared:
+def _declare_needs(strategy: Strategy) -> PluginDeclaration:
     needs, times = strategy.needs, strategy.times
     if type(needs) is not Needs:
         raise TypeError(f"its needs are a {type(needs).__name__}, not a Needs")
-    return Declared.of(needs, times, sessions=isinstance(strategy, SessionStrategy))
+    return PluginDeclaration.of(needs, times, sessions=isinstance(strategy, SessionStrategy))
 
 
 def text_of(reply: PluginReply) -> bytes:
@@ -286,7 +286,7 @@ def _keep(start: Start, path: Path, bot: Pipes, ends: PluginEnds) -> None:
     _limit_time(start.bounds)
     with confined.all_ended():
         plugin = _Plugin(start, confined, ends)
-        bot.put(text_of(PluginReply(begun=Begun(plugin.process, confined.may_leave))))
+        bot.put(text_of(PluginReply(begun=PluginStarted(plugin.process, confined.may_leave))))
         _limit_time(None)
         plugin.watch(bot, start.bounds)
 
@@ -324,11 +324,11 @@ class _Plugin:
             if number % 2 and time.monotonic() - since_s > bounds.timeout_s + GRACE_S:
                 sys.exit(128 + signal.SIGALRM)
 
-    def _remains(self, request: bytes) -> Remains:
+    def _remains(self, request: bytes) -> LeftoverProcesses:
         if request == ENDED:
-            return Remains(code=os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1]))
+            return LeftoverProcesses(code=os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1]))
         assert request == LEFT, "the bot sends no other request"
-        return Remains(self._confined.has_started(self._known))
+        return LeftoverProcesses(self._confined.has_started(self._known))
 
 
 def _be_the_plugin(start: Start, confined: Confinement, source: int, sink: int) -> NoReturn:

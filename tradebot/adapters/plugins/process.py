@@ -30,10 +30,10 @@ from tradebot.adapters.plugins.protocol import (
     LEFT,
     MAX_BYTES,
     PROTECTIONS,
-    Begun,
-    Declared,
     Pipes,
+    PluginDeclaration,
     PluginReply,
+    PluginStarted,
     RequestNumber,
     Start,
     pack_view,
@@ -58,7 +58,7 @@ MOST_LETTERS = 32
 """The longest symbol, in characters."""
 
 
-def require_valid(declared: Declared) -> None:
+def require_valid(declared: PluginDeclaration) -> None:
     """Raise ValueError with the first problem unless the declared needs can be met."""
     kinds = kind_names()
     unknown = [kind for kind in declared.facts if kind not in kinds]
@@ -107,7 +107,7 @@ REFUSALS = frozenset({Reason.STRATEGY_FAILED, Reason.STRATEGY_INVALID, Reason.ST
 """Reasons for which a plug-in's own process may refuse its answer."""
 
 
-class ErredError(Exception):
+class NoValidReplyError(Exception):
     """Raised if there is no valid reply, with the decision as its reason; the caller must then end the process."""
 
     def __init__(self, decision: Decision) -> None:
@@ -184,7 +184,7 @@ class PluginProcess:
         return self._ask_keeper(PROTECTIONS, lambda reply: reply.protections, self._started_s + self._timeout_s)
 
     @cached_property
-    def declaration(self) -> Declared:
+    def declaration(self) -> PluginDeclaration:
         """Return the plug-in's declaration, which is its first reply; raise ErredError if it is invalid."""
         declared = _require(self._exchange(DECLARATION, self._started_s, None, _refuse_other_form).declared)
         try:
@@ -264,7 +264,7 @@ class PluginProcess:
         return reply
 
     @cached_property
-    def _plugin_process(self) -> tuple[Begun, PluginHandle]:
+    def _plugin_process(self) -> tuple[PluginStarted, PluginHandle]:
         """Have the keeper start the plug-in; return its process and a handle on it."""
         begun = self._ask_keeper(BEGIN, lambda reply: reply.begun, self._started_s + self._timeout_s)
         handle = PluginHandle(begun.process)
@@ -311,12 +311,12 @@ def unpack_reply(message: bytes, unpack: Callable[[bytes], T]) -> T | PluginRepl
         return reply
     if refusal.gate is not Gate.STRATEGY or refusal.reason not in REFUSALS or len(str(refusal.observed)) > MAX_TEXT:
         _fail("its process returned an unreadable answer: a decision that a plug-in can't make")
-    raise ErredError(refusal)
+    raise NoValidReplyError(refusal)
 
 
-def _timeout_error(timeout_s: float) -> ErredError:
-    return ErredError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TIMEOUT, "no answer", timeout_s))
+def _timeout_error(timeout_s: float) -> NoValidReplyError:
+    return NoValidReplyError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TIMEOUT, "no answer", timeout_s))
 
 
 def _fail(why: str) -> NoReturn:
-    raise ErredError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why))
+    raise NoValidReplyError(Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why))

@@ -165,7 +165,7 @@ class Start(Struct, frozen=True):
     files: tuple[Path, ...] = ()
 
 
-class Declared(Struct, frozen=True):
+class PluginDeclaration(Struct, frozen=True):
     """A plug-in's declaration: its needs, when it wants to run, and whether it can answer for a session at once."""
 
     facts: tuple[str, ...]
@@ -180,7 +180,7 @@ class Declared(Struct, frozen=True):
     sessions: bool = False
 
     @classmethod
-    def of(cls, needs: Needs, times: str, *, sessions: bool = False) -> "Declared":
+    def of(cls, needs: Needs, times: str, *, sessions: bool = False) -> "PluginDeclaration":
         """Return the declaration of these needs and times."""
         return cls(
             tuple(sorted(needs.facts)),
@@ -227,7 +227,7 @@ class Wants(Struct, frozen=True):
         return (*self.opens, *self.targets, *self.reduces, *self.closes)
 
 
-class Begun(Struct, frozen=True):
+class PluginStarted(Struct, frozen=True):
     """A plug-in's process id, and whether it may leave processes running, which must then be looked for after each
     answer.
     """
@@ -236,7 +236,7 @@ class Begun(Struct, frozen=True):
     may_leave: bool
 
 
-class Remains(Struct, frozen=True):
+class LeftoverProcesses(Struct, frozen=True):
     """The keeper's report: whether the plug-in left processes running, and its exit code if requested."""
 
     running: bool = False
@@ -247,9 +247,9 @@ class PluginReply(Struct, frozen=True):
     """A keeper's or plug-in's reply: the protections, the declaration, the wants, or a refusal."""
 
     protections: Protections | None = None
-    begun: Begun | None = None
-    remains: Remains | None = None
-    declared: Declared | None = None
+    begun: PluginStarted | None = None
+    remains: LeftoverProcesses | None = None
+    declared: PluginDeclaration | None = None
     wants: Wants | None = None
     refusal: Decision | None = None
 

@@ -20,8 +20,8 @@ import msgspec
 from msgspec import Struct
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.recovery.offsite_copy import DRAFT, Content, OffsiteStore, content_of
-from tradebot.adapters.state.safe_open import NotPlainError, opened_plain, require_plain
+from tradebot.adapters.recovery.offsite_copy import DRAFT, FileDigest, OffsiteStore, content_of
+from tradebot.adapters.state.safe_open import NotRegularFileError, opened_plain, require_plain
 from tradebot.adapters.state.state_folder import sync_folder, write_durably
 from tradebot.errors import CannotWriteError, OperatorError, word
 
@@ -49,7 +49,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, ArchivedFile]
 
 
-class Pushed(NamedTuple):
+class PushResult(NamedTuple):
     """The result of archiving: the version, how many files it has and their size, and how many contents were
     uploaded.
     """
@@ -89,7 +89,7 @@ def require_name(name: str) -> str:
     return name
 
 
-def push(source: Path, name: str, offsite_store: OffsiteStore) -> Pushed:
+def push(source: Path, name: str, offsite_store: OffsiteStore) -> PushResult:
     """Archive a file, or all files of a folder; content that the store already has isn't sent again.
 
     Each push reads back the version's content, even if nothing has to be sent, because a failed upload or a disk may
@@ -109,8 +109,10 @@ def push(source: Path, name: str, offsite_store: OffsiteStore) -> Pushed:
         for content, file in {content: files[path] for path, content in contents.items()}.items():
             sent += _put(offsite_store, f"{OBJECTS}/{content.sha256}", file, content, str(file))
         write_durably(scratch / "manifest", encoded.decode())
-        _put(offsite_store, _key(name, version), scratch / "manifest", Content(len(encoded), version), "this version")
-    return Pushed(version, len(files), sum(content.bytes for content in contents.values()), sent)
+        _put(
+            offsite_store, _key(name, version), scratch / "manifest", FileDigest(len(encoded), version), "this version"
+        )
+    return PushResult(version, len(files), sum(content.bytes for content in contents.values()), sent)
 
 
 def versions(offsite_store: OffsiteStore, under: str) -> list[ArchivedVersion]:
@@ -179,7 +181,7 @@ def _files(source: Path) -> dict[str, Path]:
     return files
 
 
-def _put(offsite_store: OffsiteStore, key: str, file: Path, content: Content, what: str) -> bool:
+def _put(offsite_store: OffsiteStore, key: str, file: Path, content: FileDigest, what: str) -> bool:
     """Store content in a file, and return True if it was sent; raise OperatorError if the file has other bytes."""
     there = offsite_store.read_back(key)
     if there is None:
@@ -266,7 +268,7 @@ def _get(offsite_store: OffsiteStore, path: str, stored: ArchivedFile, draft: Pa
         raise OperatorError(f"{path} is missing in {offsite_store.where}: there is no {key}", ANOTHER)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     offsite_store.get(key, file)
-    if content_of(file) != Content(stored.bytes, stored.sha256):
+    if content_of(file) != FileDigest(stored.bytes, stored.sha256):
         raise OperatorError(f"{path} was changed in {offsite_store.where}: {key} has other bytes", ANOTHER)
     with opened_plain(file) as written, around("archive.sync"):
         os.fsync(written.fileno())
@@ -287,7 +289,7 @@ def _scratch() -> Iterator[Path]:
 
 def _unreadable(source: Path, error: OSError) -> OperatorError:
     at = error.filename or source
-    kind = "archived" if isinstance(error, NotPlainError) else "read"
+    kind = "archived" if isinstance(error, NotRegularFileError) else "read"
     return OperatorError(f"{at} can't be {kind}: {error.strerror or error}", f"check it: ls -ld {at}")
 
 

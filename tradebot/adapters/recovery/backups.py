@@ -23,7 +23,7 @@ from tradebot.adapters.ledger.schema import copy_database, open_database, transl
 from tradebot.adapters.recovery import backup_parts
 from tradebot.adapters.recovery.backup_parts import NEXT_STEP, PARTS, Hashed, Recipe, is_as_of
 from tradebot.adapters.recovery.quarantine import MANIFEST, describe, stamp, write_manifest
-from tradebot.adapters.state.safe_open import NotPlainError, opened_plain, read_plain, written_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, opened_plain, read_plain, written_plain
 from tradebot.adapters.state.state_folder import (
     BACKUPS,
     JOURNAL,
@@ -102,7 +102,7 @@ def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -
         with around("backups.name"):
             draft.rename(path)
         sync_folder(root)
-    except NotPlainError as error:
+    except NotRegularFileError as error:
         raise DamagedBooksError(f"{error.filename}: {error.strerror}.", REBUILD) from error
     except OSError as error:
         raise cannot_write(root, error) from error

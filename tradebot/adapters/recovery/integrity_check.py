@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.integrity import Custody
+from tradebot.adapters.ledger.integrity import IntegrityCache
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import folder_identity, halt_switch, state_folder, state_locks
 from tradebot.adapters.state.evidence import trading
@@ -125,7 +125,7 @@ def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) ->
     Books that were removed or replaced while open are left to the next pass, because a person may be working on them.
     """
     if books is None:
-        Custody(folder.path).revoke()
+        IntegrityCache(folder.path).revoke()
     elif books.in_place:
         books.distrust()
     else:

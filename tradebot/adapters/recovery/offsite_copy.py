@@ -39,7 +39,7 @@ LEFT_AFTER_S = 86_400
 FULL, KEPT_OUT = (errno.ENOSPC, errno.EDQUOT), (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-class Content(NamedTuple):
+class FileDigest(NamedTuple):
     """The size of a file in bytes, and its SHA-256."""
 
     bytes: int
@@ -55,7 +55,7 @@ class OffsiteStore(Protocol):
         """Return the names of the complete backups, newest first."""
         ...
 
-    def content(self, name: str) -> Content | None:
+    def content(self, name: str) -> FileDigest | None:
         """Return the size and digest of a file by name; None if it doesn't exist."""
         ...
 
@@ -63,11 +63,11 @@ class OffsiteStore(Protocol):
         """Return the files below a folder, such as `parts/`, and when each was written."""
         ...
 
-    def read_back(self, name: str) -> Content | None:
+    def read_back(self, name: str) -> FileDigest | None:
         """Return the size and digest of a file by name, reading all bytes; None if it doesn't exist."""
         ...
 
-    def put(self, name: str, file: Path, content: Content) -> None:
+    def put(self, name: str, file: Path, content: FileDigest) -> None:
         """Write a new file, and read it back before renaming it to its name."""
         ...
 
@@ -196,10 +196,10 @@ def _files(backup: Path, content: Mapping[str, Any], parts: Path | None = None) 
     }
 
 
-def content_of(file: Path) -> Content:
+def content_of(file: Path) -> FileDigest:
     """Return a file's size and digest."""
     with opened_plain(file) as read:
-        return Content(os.fstat(read.fileno()).st_size, hashlib.file_digest(read, "sha256").hexdigest())
+        return FileDigest(os.fstat(read.fileno()).st_size, hashlib.file_digest(read, "sha256").hexdigest())
 
 
 class Folder:
@@ -218,7 +218,7 @@ class Folder:
         """Return the names of the complete backups, newest first."""
         return sorted((path.parent.name for path in self._root.glob(f"*/{MANIFEST}")), reverse=True)
 
-    def content(self, name: str) -> Content | None:
+    def content(self, name: str) -> FileDigest | None:
         """Return the size and digest of a file by name; None if it doesn't exist."""
         try:
             return content_of(self._root / name)
@@ -236,11 +236,11 @@ class Folder:
             raise self._refusal_error("read", error) from error
         return {name: datetime.fromtimestamp(at, UTC) for name, at in times.items()}
 
-    def read_back(self, name: str) -> Content | None:
+    def read_back(self, name: str) -> FileDigest | None:
         """Return a file's size and digest; its content is always read."""
         return self.content(name)
 
-    def put(self, name: str, file: Path, content: Content) -> None:
+    def put(self, name: str, file: Path, content: FileDigest) -> None:
         """Write a file under a temporary name, read it back, and rename it.
 
         The temporary name is unique to the call, because others may write the same file at the same time.
@@ -304,9 +304,9 @@ class Folder:
         return OperatorError(problem, f"check that its disk is connected: ls -ld {self.where}")
 
 
-def require_whole(stored: Content | None, content: Content, where: str, name: str) -> None:
+def require_whole(stored: FileDigest | None, content: FileDigest, where: str, name: str) -> None:
     """Raise TradebotError if the content read back differs from the content sent."""
-    stored = stored or Content(0, "")
+    stored = stored or FileDigest(0, "")
     if stored != content:
         raise TradebotError(
             f"{name} in {where} differs from what was sent: {stored.bytes:,} of {content.bytes:,} bytes, or "
@@ -364,7 +364,7 @@ class Bucket:
             listed_keys = [entry for page in pages for entry in page.get("Contents", ())]
         return {str(entry["Key"]).removeprefix(self._prefix): entry["LastModified"] for entry in listed_keys}
 
-    def content(self, name: str) -> Content | None:
+    def content(self, name: str) -> FileDigest | None:
         """Return an object's size and digest, as read back when it was written; None if it doesn't exist."""
         from botocore.exceptions import ClientError
 
@@ -375,16 +375,16 @@ class Bucket:
                 if _code(error) in MISSING:
                     return None
                 raise
-            return Content(int(head["ContentLength"]), str(head["Metadata"].get("sha256", "")))
+            return FileDigest(int(head["ContentLength"]), str(head["Metadata"].get("sha256", "")))
 
-    def put(self, name: str, file: Path, content: Content) -> None:
+    def put(self, name: str, file: Path, content: FileDigest) -> None:
         """Write an object, and read it back."""
         key = self._prefix + name
         with self._translate_errors(), opened_plain(file) as body:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, Metadata={"sha256": content.sha256})
         require_whole(self.read_back(name), content, self.where, name)
 
-    def read_back(self, name: str) -> Content | None:
+    def read_back(self, name: str) -> FileDigest | None:
         """Return an object's size and digest, reading all bytes; None if it doesn't exist."""
         from botocore.exceptions import ClientError
 
@@ -398,7 +398,7 @@ class Bucket:
                 if _code(error) in MISSING:
                     return None
                 raise
-        return Content(size, digest.hexdigest())
+        return FileDigest(size, digest.hexdigest())
 
     def get(self, name: str, file: Path) -> None:
         """Download an object by name to a local file that doesn't exist yet."""

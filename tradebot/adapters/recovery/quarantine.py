@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.state.safe_open import NotPlainError, opened_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, opened_plain
 from tradebot.adapters.state.state_folder import (
     JOURNAL,
     LEDGER,
@@ -64,7 +64,7 @@ def describe(path: Path) -> dict[str, object]:
     """Return a file's size in bytes and SHA-256; for anything else, its type."""
     try:
         file = opened_plain(path)
-    except NotPlainError as error:
+    except NotRegularFileError as error:
         return {"found": error.strerror}
     with file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.ledger.journal import Head, Journal, JournalRecord
+from tradebot.adapters.ledger.journal import ChainHead, Journal, JournalRecord
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rebuild_records import JournalRow
-from tradebot.adapters.ledger.rows import Promise, StoredFill
+from tradebot.adapters.ledger.rows import StoredFill, StoredPromise
 from tradebot.adapters.ledger.schema import copy_database
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.recovery.rebuild_sources import (
@@ -214,7 +214,7 @@ def _only_in_journal(sources: Sources, old: SqliteLedger) -> Iterator[JournalRec
 
 def _write_journal(
     folder: StateFolder, path: Path, sources: Sources, old: SqliteLedger, lacking: Iterable[RowPlace], now: datetime
-) -> Head:
+) -> ChainHead:
     """Write the new journal: the old one up to where its chain breaks, the remaining records, and the missing ones."""
     with closing(_start_journal(folder, path, sources)) as journal:
         rest = sources.reading.records(sources.reading.sound_bytes) if sources.reading else iter(())
@@ -248,7 +248,7 @@ def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, obje
         yield {**words, "causes": [], "accepted_at": None}, now
 
 
-def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[JournalRecord], books: SqliteLedger) -> None:
+def _replay_into_ledger(sources: Sources, head: ChainHead, rest: Iterable[JournalRecord], books: SqliteLedger) -> None:
     """Write records that only the journal has to the ledger, and remove what new books don't inherit."""
     books.file.execute(
         "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
@@ -331,7 +331,7 @@ def _promise_again(books: SqliteLedger, text: str) -> None:
     if not text.startswith(INTENT) or not text.startswith(VERDICTS, end):
         raise ValueError("it isn't a promise")
     texts = text[len(INTENT) : end], text[end + len(VERDICTS) : -1]
-    books.promise_again(decode(Intent, intent), Promise(texts=texts))
+    books.promise_again(decode(Intent, intent), StoredPromise(texts=texts))
 
 
 def _fill_again(books: SqliteLedger, text: str, at: datetime) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.row_checksums import BadRows
-from tradebot.adapters.state.safe_open import NotPlainError, require_plain, try_lock
+from tradebot.adapters.state.safe_open import NotRegularFileError, require_plain, try_lock
 from tradebot.adapters.state.state_folder import cannot_write, cannot_write_database
 from tradebot.errors import TemporaryError
 from tradebot.model.event import EventKind, Severity, SystemEvent
@@ -156,7 +156,7 @@ class CacheDatabase(NamedTuple):
     def _connect(self, path: Path) -> "CacheConnection":
         try:
             require_plain(path)
-        except NotPlainError as error:
+        except NotRegularFileError as error:
             # Move it aside like any other damage: a mere cache must not stop an exit.
             raise DamagedError(str(error.strerror)) from error
         database = sqlite3.connect(

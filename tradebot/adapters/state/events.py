@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.adapters.state.json_lines import RotatedLines
-from tradebot.adapters.state.safe_open import NotPlainError, require_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, require_plain
 from tradebot.adapters.text.canonical import CodecError, json_text, time_text
 from tradebot.adapters.text.codec import decode, encode
 from tradebot.adapters.text.redaction import hide
@@ -52,7 +52,7 @@ def require_file(path: Path) -> None:
     """Raise OperatorError if something other than a file is at the path; a missing file counts as empty."""
     try:
         require_plain(path)
-    except NotPlainError as error:
+    except NotRegularFileError as error:
         message = f"{path} is not a file, so no events are recorded: {error.strerror}."
         raise OperatorError(message, f"Move it away: mv {path} {path}.aside") from error
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.state.safe_open import NotPlainError, opened_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, opened_plain
 from tradebot.errors import OperatorError
 
 NAME = b"tradebot-incident/"
@@ -79,7 +79,7 @@ def _content(path: Path) -> bytes:
             return file.read(LARGEST)
     except FileNotFoundError as error:
         raise OperatorError(f"There is no file {path}.", ABSENT) from error
-    except (OSError, NotPlainError) as error:
+    except (OSError, NotRegularFileError) as error:
         raise OperatorError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}", UNREADABLE) from error
 
 

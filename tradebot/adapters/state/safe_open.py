@@ -40,7 +40,7 @@ def flocked_within(descriptor: int, kind: int, wait_s: float, poll_s: float) -> 
 FILE_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFLNK: "a link", stat.S_IFSOCK: "a socket"}
 
 
-class NotPlainError(OSError):
+class NotRegularFileError(OSError):
     """Raised for a path that isn't a regular file; `strerror` says what it is."""
 
     def __init__(self, path: Path, mode: int) -> None:
@@ -55,7 +55,7 @@ def require_plain(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     if not stat.S_ISREG(mode):
-        raise NotPlainError(path, mode)
+        raise NotRegularFileError(path, mode)
 
 
 def is_plain(path: Path) -> bool:
@@ -71,7 +71,7 @@ def open_plain(path: Path, flags: int) -> int:
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise NotPlainError(path, mode)
+        raise NotRegularFileError(path, mode)
     return descriptor
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.state import folder_permissions
 from tradebot.adapters.state.marker_text import FIRST_VENUE, NAMES, SCHEMA, marker_content, marker_text, put_back
-from tradebot.adapters.state.safe_open import NotPlainError, create_draft, read_plain
+from tradebot.adapters.state.safe_open import NotRegularFileError, create_draft, read_plain
 from tradebot.errors import CannotWriteError, DamagedBooksError, DamagedMarkerError, OperatorError
 from tradebot.model import variables
 
@@ -319,7 +319,7 @@ def in_place(path: Path, opened: os.stat_result) -> bool:
 
 def cannot_write(path: Path, error: OSError) -> OperatorError:
     """Return the error for a user whose state folder can't be written."""
-    if isinstance(error, NotPlainError):
+    if isinstance(error, NotRegularFileError):
         path_in_error = error.filename
         return OperatorError(
             f"{path_in_error} can't be used: {error.strerror}.",

@@ -275,7 +275,7 @@ LEASE_WAIT_S = 30.0
 """How long a process waits for the connection, in seconds: an exit pass may have it, and a request may take a while."""
 
 
-class VenueTurn:
+class VenueLease:
     """This process's turn with the venue connection, for one bot's folder."""
 
     def __init__(self, folder: Path, wait_s: float = LEASE_WAIT_S) -> None:

@@ -57,7 +57,7 @@ class _Closing(Protocol):
     def close(self) -> None: ...
 
 
-class KeptOpen:
+class ReconnectingWebsocket:
     """A websocket that connects at once, and reconnects whenever the connection ends, until it is closed."""
 
     def __init__(

@@ -153,7 +153,7 @@ MOST = 10.0
 """The highest possible urgency."""
 
 
-class Against(Struct, frozen=True):
+class AdverseEvidence(Struct, frozen=True):
     """The evidence against a position. Percentages are of the entry price, and hours include nights.
 
     `score_kept` is the current score as a fraction of the entry's; `flow_reversed` is True if options flow now points
@@ -168,7 +168,7 @@ class Against(Struct, frozen=True):
     momentum_pct: float
 
 
-def contributions(against: Against) -> dict[str, float]:
+def contributions(against: AdverseEvidence) -> dict[str, float]:
     """Return each factor's contribution to the urgency.
 
     The formula and its weights come from an earlier bot with recorded decisions: a score below 70 % of the entry's adds
@@ -187,7 +187,7 @@ def contributions(against: Against) -> dict[str, float]:
     }
 
 
-def urgency_of(against: Against) -> float:
+def urgency_of(against: AdverseEvidence) -> float:
     """Return the urgency of closing the position, from 0 to 10."""
     return min(MOST, sum(contributions(against).values()))
 
@@ -231,7 +231,7 @@ class Urgency(ExitRule):
         flow: float,
         momentum: Decimal,
     ) -> Measure | RuleInput:
-        against = Against(
+        against = AdverseEvidence(
             scores[-1] / entry,
             float(watched.gain(price) * 100),
             float(watched.gain(watched.best) * 100),

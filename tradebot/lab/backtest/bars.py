@@ -30,7 +30,7 @@ from tradebot.model.series import Series, width_of
 from tradebot.venues.alpaca.capabilities import ALPACA
 
 if TYPE_CHECKING:
-    from papervenue.engine.engine_state import Floor
+    from papervenue.engine.engine_state import EngineState
     from papervenue.market.actions import Action
     from papervenue.market.daily import DailyBars
     from papervenue.market.sessions import Calendar
@@ -347,7 +347,7 @@ class EngineBars:
     `days` is the source of a market of daily bars.
     """
 
-    def __init__(self, floor: Floor, days: DailyBars | None = None) -> None:
+    def __init__(self, floor: EngineState, days: DailyBars | None = None) -> None:
         self._market: Market = floor.market
         self._days = days
         self._lines: dict[tuple[str, str], BarColumn] = {}

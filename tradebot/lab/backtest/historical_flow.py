@@ -63,11 +63,11 @@ class PastFlow:
                 f"--from {first} --to {last}",
             )
 
-    def arriving(self, facts: MemoryFacts) -> Arriving:
-        return Arriving(self.replies, facts)
+    def arriving(self, facts: MemoryFacts) -> ArrivingReplies:
+        return ArrivingReplies(self.replies, facts)
 
 
-class Arriving:
+class ArrivingReplies:
     """Delivers replies as time passes, so that nothing is known before it was fetched."""
 
     def __init__(self, replies: Sequence[Intake], facts: MemoryFacts) -> None:

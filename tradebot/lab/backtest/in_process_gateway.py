@@ -354,7 +354,7 @@ class _Client:
     # ruff: noqa: N802 -- the library's names
 
     def __init__(self, line: EngineLine) -> None:
-        self._line, self._kept, self._next = line, place_order.Kept(), 0
+        self._line, self._kept, self._next = line, place_order.UntransmittedOrders(), 0
         self._commands = Commands(line.engine, orders.ENTRIES)
         self._history = TwsHistory(line.engine, Contracts(line.engine))
         self.told: list[Any] = []

@@ -212,7 +212,7 @@ Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
 """Yields newly created strategies without state from another run."""
 
 
-class Peek(Struct, frozen=True):
+class LookaheadDifference(Struct, frozen=True):
     """The first difference, and when it was decided or happened, in trading time.
 
     `strategy` decided it. `known` describes it in the whole market, and `unknown` in the market that was cut off at
@@ -238,7 +238,7 @@ class LookaheadResult(Struct, frozen=True):
     of_cuts: int
     compared: int
     tried: str
-    peeks: tuple[Peek, ...]
+    peeks: tuple[LookaheadDifference, ...]
 
 
 def moments(run: BacktestRun) -> tuple[datetime, ...]:
@@ -284,22 +284,24 @@ def check(
     return LookaheadResult(done, len(possible), compared, WITHOUT, (*peeks, *files_opened(files, run)))
 
 
-def files_opened(files: OpenedFiles, run: BacktestRun) -> Iterator[Peek]:
+def files_opened(files: OpenedFiles, run: BacktestRun) -> Iterator[LookaheadDifference]:
     """Yield files that strategies opened in a run, whose content may be from the future, and declared files with later
     dates.
     """
     first = run.made.sessions[0]
     for who, name in files.opened_files:
-        yield Peek(who, f"file {name}", first.open, "it opens the file", UNCUT, None)
+        yield LookaheadDifference(who, f"file {name}", first.open, "it opens the file", UNCUT, None)
     for who, name, last in reaching(run.plan.settings, first.date):
-        yield Peek(who, f"file {name}", first.open, f"its dates reach to {last}", UNCUT, None)
+        yield LookaheadDifference(who, f"file {name}", first.open, f"its dates reach to {last}", UNCUT, None)
 
 
-def _of_the_market(run: BacktestRun) -> Iterator[Peek]:
+def _of_the_market(run: BacktestRun) -> Iterator[LookaheadDifference]:
     """Yield what the market itself shows too early."""
     if run.plan.spec.day_prices == "close" and run.plan.spec.source == "daily":
         at = run.made.sessions[0].open
-        yield Peek(MARKET, "day_prices: close", at, "the close is shown after the first minute", "it isn't known", None)
+        yield LookaheadDifference(
+            MARKET, "day_prices: close", at, "the close is shown after the first minute", "it isn't known", None
+        )
 
 
 Fact = tuple["datetime", str, str, str]
@@ -343,13 +345,15 @@ def _facts_of_ends(ends: Sequence[SessionEnd], until: datetime) -> Iterator[tupl
             yield (end.equity_at, "equity", end.session.isoformat(), "the account"), f"{end.equity:f} USD"
 
 
-def first_difference(whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at: datetime | None) -> Peek:
+def first_difference(
+    whole: Mapping[Fact, str], part: Mapping[Fact, str], cut_at: datetime | None
+) -> LookaheadDifference:
     """Return the first difference; at the same moment, a decision comes before its consequences."""
     order = ("decision", "order", "fill", "equity")
     differing = [fact for fact in {**whole, **part} if whole.get(fact) != part.get(fact)]
     at, what, which, strategy = min(differing, key=lambda fact: (fact[0], order.index(fact[1]), fact))
     value, unknown = (side.get((at, what, which, strategy), "nothing") for side in (whole, part))
-    return Peek(strategy, f"{what} {which}", at, value, unknown, cut_at)
+    return LookaheadDifference(strategy, f"{what} {which}", at, value, unknown, cut_at)
 
 
 DATE = re.compile(rb"(?<![\d.])((?:19|20)\d\d)([-/]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?![\d.])")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from papervenue.market.action_sources import beside, generated_actions, read_actions
 from papervenue.market.actions import Action
-from papervenue.market.alternate_future import Dearer, OtherFuture
+from papervenue.market.alternate_future import AlternateBars, OtherFuture
 from papervenue.market.bar_files import is_parquet
 from papervenue.market.bars import BarSource, Market
 from papervenue.market.daily import DailyBars, read_days
@@ -71,7 +71,7 @@ class OpenedMarket(NamedTuple):
         spec = replace(self.spec, other_us=at_us)
         if self.spec.source == "generated":
             return open_market_in_memory(spec)
-        return self._replace(spec=spec, source=OtherFuture(self.source, Dearer(self.source, self.grids), at_us))
+        return self._replace(spec=spec, source=OtherFuture(self.source, AlternateBars(self.source, self.grids), at_us))
 
 
 def open_market_in_memory(spec: MarketSpec) -> OpenedMarket:

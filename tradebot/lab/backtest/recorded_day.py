@@ -52,7 +52,7 @@ from tradebot.model.trading import Permission, ReconcileMark, Request
 from tradebot.ports.world import Call, World
 from tradebot.replaying.cycle_comparison import PassSeen
 from tradebot.replaying.passes import do_request
-from tradebot.replaying.port_recording import OffTapeError, RecordedPorts
+from tradebot.replaying.port_recording import RecordedPorts, UnrecordedCallError
 from tradebot.timetable.sessions import CHAIN, slots
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from tradebot.ports.broker import OrderPort
     from tradebot.ports.stores import Bars
     from tradebot.ports.strategy import Strategy
-    from tradebot.replaying.passes import ByHand, RecordedCycle, RecordEnvironment
+    from tradebot.replaying.passes import ManualClose, RecordedCycle, RecordEnvironment
     from tradebot.venues.door import Reader
 
 FILES = (MARKET_FILE, BARS_FILE, DAYS_FILE, ACTIONS_FILE)
@@ -253,7 +253,7 @@ class PlayedDay(NamedTuple):
     bars: Bars
 
 
-class Answered:
+class RecordedApprovals:
     """Replays people's approvals as a recorded pass saw them; a request that the pass didn't make has no answer."""
 
     def __init__(self, tape: RecordedPorts | None = None) -> None:
@@ -263,7 +263,7 @@ class Answered:
         """Return the last request about a strategy and symbol, or None."""
         request: Request | None = None
         if self._tape is not None:
-            with suppress(OffTapeError):
+            with suppress(UnrecordedCallError):
                 request = self._tape.answer("approvals.last", (strategy, symbol))
         return request
 
@@ -365,7 +365,7 @@ class _Playing:
             orders=self._ground.orders if inputs.sends else None,
             shadow=inputs.shadow,
             ask_declined=inputs.ask_declined,
-            approvals=lambda: Answered(recorded.tape()),
+            approvals=lambda: RecordedApprovals(recorded.tape()),
             rules=world.rules if inputs.universe is None else replace(world.rules, universe=inputs.universe),
         )
         state = inputs.desk.books.state
@@ -376,7 +376,7 @@ class _Playing:
         else:
             self._run(world, inputs.call, proposed[0] if proposed else None)
 
-    def _do_request(self, world: World, call: Call, by_hand: ByHand) -> None:
+    def _do_request(self, world: World, call: Call, by_hand: ManualClose) -> None:
         desk = take_desk(world, for_entries=False)
         looks = iter((desk,))
         look = lambda: next(looks, None) or take_desk(world, for_entries=False)  # noqa: E731
@@ -423,7 +423,7 @@ class _Playing:
                 facts=self._facts,
                 events=self._events,
                 strategies=strategies,
-                approvals=Answered,
+                approvals=RecordedApprovals,
                 code=partial(code_in_force, strategies),
                 second_clock=self._ground.now,
             )

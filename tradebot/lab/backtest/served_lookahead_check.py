@@ -19,9 +19,9 @@ from tradebot.desk.strategy_slots import plan
 from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.lab.backtest.lookahead import (
     MARKET,
+    LookaheadDifference,
     LookaheadResult,
     OpenedFiles,
-    Peek,
     Strategies,
     files_opened,
     first_difference,
@@ -60,7 +60,7 @@ class RepeatedQuestions(Struct):
     watch: Callable[[int, int], None] = lambda done, total: None
     done: int = 0
     compared: int = 0
-    peeks: list[Peek] = field(default_factory=list)
+    peeks: list[LookaheadDifference] = field(default_factory=list)
 
     def __call__(self, world: World, now: datetime) -> None:
         """Compare at the current time, just before a bot's strategies run."""
@@ -71,7 +71,7 @@ class RepeatedQuestions(Struct):
         self.peeks += self._differences(world, now)
         self.watch(self.done, self.done + len(self.left))
 
-    def _differences(self, world: World, now: datetime) -> Iterator[Peek]:
+    def _differences(self, world: World, now: datetime) -> Iterator[LookaheadDifference]:
         """Yield the first value that a view has too early, or else each strategy's first want that differs."""
         due = plan(world, self.entries, now).strategies
         slots = {strategy.name: slot for strategy, slot in due}
@@ -118,18 +118,20 @@ def _answers(strategy: Strategy, strategy_inputs: StrategyInputs) -> Mapping[str
     return {want.symbol: f"{index}: {want!r}" for index, want in enumerate(answer)} | left_out
 
 
-def _shown_differently(view: StrategyView, elsewhere: StrategyView) -> Iterator[Peek]:
+def _shown_differently(view: StrategyView, elsewhere: StrategyView) -> Iterator[LookaheadDifference]:
     """Yield bars and quotes in a view that differ although only the future does."""
     for key, series in view.series.items():
         if series != elsewhere.series.get(key):
             what = f"bars {series.timeframe} of {series.symbol}"
-            yield Peek(MARKET, what, view.now, _newest(series), _newest(elsewhere.series.get(key)), view.now)
+            yield LookaheadDifference(
+                MARKET, what, view.now, _newest(series), _newest(elsewhere.series.get(key)), view.now
+            )
     for symbol, quote in view.quotes.items():
         if quote != elsewhere.quotes.get(symbol):
             quote_text, unknown = (
                 repr(strategy_view.quotes.get(symbol, NOTHING)) for strategy_view in (view, elsewhere)
             )
-            yield Peek(MARKET, f"quote of {symbol}", view.now, quote_text, unknown, view.now)
+            yield LookaheadDifference(MARKET, f"quote of {symbol}", view.now, quote_text, unknown, view.now)
 
 
 def _newest(series: Series | None) -> str:
@@ -138,20 +140,24 @@ def _newest(series: Series | None) -> str:
     return f"{len(series)} bars, the newest from {series.start_of(-1):%Y-%m-%d %H:%M} at {series.close[-1]}"
 
 
-def _first_of(strategy: str, at: datetime, answers: Mapping[str, str], unknown: Mapping[str, str]) -> Iterator[Peek]:
+def _first_of(
+    strategy: str, at: datetime, answers: Mapping[str, str], unknown: Mapping[str, str]
+) -> Iterator[LookaheadDifference]:
     for symbol in {**answers, **unknown}:
         here, there = (side.get(symbol, NOTHING) for side in (answers, unknown))
         if here != there:
-            yield Peek(strategy, f"decision {symbol}", at, here, there, at)
+            yield LookaheadDifference(strategy, f"decision {symbol}", at, here, there, at)
             return
 
 
-def peeked_bars(view: StrategyView, day: VenueDay) -> Iterator[Peek]:
+def peeked_bars(view: StrategyView, day: VenueDay) -> Iterator[LookaheadDifference]:
     """Yield bars in a view of a round-the-clock market that hadn't ended at the view's time."""
     for series in view.series.values():
         if len(series) and (end := _end_of(series, day)) > view.now:
             what = f"bar {series.timeframe} of {series.symbol} from {series.start_of(-1):%Y-%m-%d %H:%M}"
-            yield Peek(MARKET, what, view.now, f"closes at {series.close[-1]}", f"ends at {end:%Y-%m-%d %H:%M}", None)
+            yield LookaheadDifference(
+                MARKET, what, view.now, f"closes at {series.close[-1]}", f"ends at {end:%Y-%m-%d %H:%M}", None
+            )
 
 
 def _end_of(series: Series, day: VenueDay) -> datetime:

@@ -381,7 +381,7 @@ def _after(foreseen: Sequence[tuple[int, Decimal]], at_us: int) -> int:
     return bisect_right(foreseen, at_us, key=itemgetter(0))
 
 
-class Waits(Struct, frozen=True):
+class MissingBars(Struct, frozen=True):
     """Bars that a strategy needs but doesn't have in the first session.
 
     `since` is the first session in which it has them, or None if it never does. Without a `symbol`, this applies to all
@@ -395,7 +395,7 @@ class Waits(Struct, frozen=True):
     since: date | None
 
 
-def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[Waits, ...]:
+def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[MissingBars, ...]:
     """Return which bars are missing in a market's first session, and when they become available.
 
     Generated markets of other venues than the usual one have all bars.
@@ -411,7 +411,7 @@ def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMark
 
 def _waits_of_perpetuals(
     settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket, source: HeldPerpetuals
-) -> Iterator[Waits]:
+) -> Iterator[MissingBars]:
     """Yield the bars that files lack at first; a session's own bars count from the next session on."""
     days = [session_of(session).date for session in market.calendar.market]
     for strategy in strategies:
@@ -421,9 +421,9 @@ def _waits_of_perpetuals(
             late = {symbol: days[count] if count < len(days) else None for symbol, count in due.items() if count}
             if len(late) == len(symbols):
                 since = min((day for day in late.values() if day), default=None)
-                yield Waits(strategy.name, None, need.enough, need.timeframe, since)
+                yield MissingBars(strategy.name, None, need.enough, need.timeframe, since)
             for symbol, day in late.items():
-                yield Waits(strategy.name, symbol, need.enough, need.timeframe, day)
+                yield MissingBars(strategy.name, symbol, need.enough, need.timeframe, day)
 
 
 def _sessions_without(source: HeldPerpetuals, need: BarNeed, symbol: str, sessions: int) -> int:
@@ -446,7 +446,7 @@ def _universe(settings: Settings, strategy: Strategy) -> Sequence[str]:
 
 def _of(
     strategy: Strategy, universe: Sequence[str], day: VenueDay, bars: EngineBars, sessions: Sequence[Session]
-) -> Iterator[Waits]:
+) -> Iterator[MissingBars]:
     """Yield a strategy's missing bars: one entry per symbol, or a single one if no symbol has its bars at first."""
     for need in (*strategy.needs.bars, *_of_features(strategy.needs, day)):
         symbols = need.symbols or tuple(universe)
@@ -454,9 +454,9 @@ def _of(
         since = {symbol: _first(bars, need, symbol, sessions) for symbol in late}
         if len(late) == len(symbols):
             days = [day for day in since.values() if day]
-            yield Waits(strategy.name, None, need.enough, need.timeframe, min(days, default=None))
+            yield MissingBars(strategy.name, None, need.enough, need.timeframe, min(days, default=None))
         for symbol in late if len(symbols) > 1 else ():
-            yield Waits(strategy.name, symbol, need.enough, need.timeframe, since[symbol])
+            yield MissingBars(strategy.name, symbol, need.enough, need.timeframe, since[symbol])
 
 
 def _of_features(needs: Needs, day: VenueDay) -> Sequence[BarNeed]:

@@ -19,7 +19,7 @@ from papervenue.engine import account as engine_account
 from papervenue.engine import orders as engine_orders
 from papervenue.engine.account import Activity as EngineActivity
 from papervenue.engine.engine import Engine
-from papervenue.engine.engine_state import Floor
+from papervenue.engine.engine_state import EngineState
 from papervenue.engine.orders import Fill as EngineFill
 from papervenue.events import Event
 from papervenue.faces.data.rows import listing
@@ -44,7 +44,7 @@ from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing, notional
 from tradebot.model.intent import Intent
-from tradebot.model.order import Fill, Order, OrdersTold
+from tradebot.model.order import Fill, Order, OrdersReported
 from tradebot.model.venue import Proof
 from tradebot.venues.alpaca.capabilities import ALPACA
 from tradebot.venues.alpaca.parsers import end_of, has_outlived, listings
@@ -327,11 +327,11 @@ class EngineVenue:
         over = (order for order in reversed(recent) if order.id not in account.open)
         return [order_of(order) for order in islice(over, MOST_LISTED)]
 
-    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+    def orders_of(self, symbols: Sequence[str]) -> OrdersReported:
         """Return all orders in these symbols, open or not, newest first; a very long list is cut off."""
         named = frozenset(symbols)
         orders = (order for order in self._account.orders.newest() if order.symbol in named)
-        return OrdersTold(tuple(order_of(order) for order in islice(orders, MOST_LISTED)))
+        return OrdersReported(tuple(order_of(order) for order in islice(orders, MOST_LISTED)))
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than `after` (None: all), oldest first."""
@@ -370,7 +370,7 @@ NO_SNAPSHOT, NO_QUOTE = "snapshot is not a JSON object", "latestQuote is not a J
 class EngineQuotes:
     """The newest quotes of a market; each is built once per engine time."""
 
-    def __init__(self, floor: Floor, feed: str) -> None:
+    def __init__(self, floor: EngineState, feed: str) -> None:
         self._floor = floor
         self._feed = feed
         self._at_us = -1

@@ -19,7 +19,7 @@ from tradebot.desk.prepare_desk import desk_for_entries, desk_for_exits
 from tradebot.desk.proposals import READ_FROM_SCORES, Proposals, claim_strategy_slots, is_declined, propose, score
 from tradebot.desk.strategy_slots import finish_strategy_slots
 from tradebot.desk.strategy_views import uses_slot_time
-from tradebot.lab.driver.idle_periods import Calm, IdlePeriods
+from tradebot.lab.driver.idle_periods import IdlePeriod, IdlePeriods
 from tradebot.lab.driver.price_triggers import MICROSECOND, MarketAhead, in_us
 from tradebot.model.bar import ClockReading, Session, StrategySlot
 from tradebot.model.decision import Gate, Verdict
@@ -184,7 +184,7 @@ class Driver:
         self._passes = DriverPasses(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
         self._quiet = IdlePeriods(world, ahead)
         self._always = _always(world)
-        self._calm = Calm(ALWAYS_NOW, settled=False)
+        self._calm = IdlePeriod(ALWAYS_NOW, settled=False)
         self._ask_from: datetime | None = None
         self._stamp_at_reconcile: object = None
         self._stamp_at_exits: object = None
@@ -369,10 +369,10 @@ class Driver:
                 self._calm = self._quiet.calm(now, day.session, self._until(day))
             elif self._calm.settled and self._ahead.only_interest_since(self._stamp_at_exits):
                 # For the next pass, only the equity is new.
-                self._stamp_at_exits, self._calm = self._ahead.stamp, Calm(now)
+                self._stamp_at_exits, self._calm = self._ahead.stamp, IdlePeriod(now)
             else:
                 self._quiet.forget()
-                self._calm = Calm(now, settled=False)
+                self._calm = IdlePeriod(now, settled=False)
 
     def _until(self, day: _Day) -> datetime:
         """Return how far to look ahead: until strategies run again, but at least to the session's end."""

@@ -32,7 +32,7 @@ from tradebot.lab.driver.price_triggers import (
     WORTH,
     MarketAhead,
     PriceBand,
-    Rest,
+    TriggerPrice,
     ValueBand,
     first_touch,
     in_us,
@@ -45,7 +45,7 @@ from tradebot.model.bar import Quote, Session
 from tradebot.model.instrument import ONE
 from tradebot.model.limits import Protection
 from tradebot.model.order import Order, OrderStatus
-from tradebot.model.position import Kept, Marks, Position
+from tradebot.model.position import EntryTerms, Marks, Position
 from tradebot.model.trading import TradingState
 from tradebot.model.venue import Settlement
 from tradebot.ports.stores import Ledger
@@ -57,7 +57,7 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
 
 
-class Calm(NamedTuple):
+class IdlePeriod(NamedTuple):
     """Until when passes would change nothing; if `settled`, nothing is pending, so only time or a price can end this
     period.
     """
@@ -72,25 +72,25 @@ class IdlePeriods:
     def __init__(self, world: World, ahead: MarketAhead) -> None:
         self._world = world
         self._ahead = ahead
-        self.marking = Marking(world.ledger, ahead)
+        self.marking = PendingMarks(world.ledger, ahead)
 
     def forget(self) -> None:
         """Forget all positions, because a pass is about to check each."""
         self.marking.follow(moment(0), (), {})
 
-    def calm(self, now: datetime, session: Session, until: datetime) -> Calm:
+    def calm(self, now: datetime, session: Session, until: datetime) -> IdlePeriod:
         """Return the first time at which a pass may change something: `now`, or `until` if there is none before.
 
         `until` may be in a later session. New best and worst prices don't count for positions whose rules don't use
-        them: see `Marking`.
+        them: see `PendingMarks`.
         """
         self.forget()
         view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
         if not self._is_settled(view, positions) or self._arriving(now, positions):
-            return Calm(now, settled=False)
+            return IdlePeriod(now, settled=False)
         return self._calm(view, positions, self._quotes(positions), now, session, until)
 
-    def note(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> Calm:
+    def note(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> IdlePeriod:
         """Record the new prices and equity, as a pass would, and return the next calm period.
 
         Only time and prices may have changed since the last calm period, which was `settled`. Only an exit pass records
@@ -100,11 +100,11 @@ class IdlePeriods:
         positions = ledger.totals().own_positions()
         quotes = self._quotes(positions)
         if marking and not self._mark(positions, quotes):
-            return Calm(now)
+            return IdlePeriod(now)
         remember(ledger, ledger.standing(), view.account.equity, account_value(view, quotes))
         peak = ledger.standing().peak
         if peak is None or peak.seen_once:
-            return Calm(now, settled=False)
+            return IdlePeriod(now, settled=False)
         return self._calm(view, positions, quotes, now, session, until)
 
     def _calm(
@@ -115,25 +115,25 @@ class IdlePeriods:
         now: datetime,
         session: Session,
         until: datetime,
-    ) -> Calm:
+    ) -> IdlePeriod:
         rests, watched = self._rests(view), self._watched_with_marks(positions, quotes)
         if rests is None or watched is None:
-            return Calm(now, settled=False)
+            return IdlePeriod(now, settled=False)
         if rests or not self._ahead.still:
             until = session.close
         bands, times = list[PriceBand](), [until]
         for watched_position in watched:
             price_band = self._band(watched_position, quotes[watched_position.position.symbol], now, session)
             if price_band is None:
-                return Calm(now)
+                return IdlePeriod(now)
             bands.append(price_band[0])
             times += price_band[1]
         self.marking.follow(now, (lot for lot in watched if is_blind(self._rules(lot.position, lot.kept))), quotes)
         deed = self._ahead.next_deed
         end = min(*times, deed) if deed else min(times)
         if end <= now:
-            return Calm(now)
-        return Calm(first_touch(self._ahead, bands, rests, self._worth(view, quotes), now, end))
+            return IdlePeriod(now)
+        return IdlePeriod(first_touch(self._ahead, bands, rests, self._worth(view, quotes), now, end))
 
     def _mark(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> bool:
         """Store the marks that changed; return False instead if a resting order has to follow one of them."""
@@ -141,7 +141,7 @@ class IdlePeriods:
         resting = self._world.rules.exits.protection is not Protection.BOT
         moved = {}
         for position in positions:
-            before = terms_by_key.get(position.key, Kept())
+            before = terms_by_key.get(position.key, EntryTerms())
             now = update_marks(position, quotes.get(position.symbol), before)
             if before.best is None:
                 return False
@@ -155,7 +155,7 @@ class IdlePeriods:
             self._world.ledger.put_marks(moved)
         return True
 
-    def _rules(self, position: Position, entry_terms: Kept) -> Exits:
+    def _rules(self, position: Position, entry_terms: EntryTerms) -> Exits:
         return effective_rules(self._world.rules.exits_of(position.strategy), entry_terms)
 
     def _quotes(self, positions: Sequence[Position]) -> Mapping[str, Quote]:
@@ -204,7 +204,7 @@ class IdlePeriods:
         terms_by_key = self._world.ledger.kept([position.key for position in positions]) if positions else {}
         watched = list[WatchedPosition]()
         for position in positions:
-            marks, quote = terms_by_key.get(position.key, Kept()), quotes.get(position.symbol)
+            marks, quote = terms_by_key.get(position.key, EntryTerms()), quotes.get(position.symbol)
             shown = self._ahead.shows(position.symbol)
             if marks.best is None or marks.worst is None or quote is None or shown is None:
                 return None
@@ -213,14 +213,14 @@ class IdlePeriods:
             watched.append(WatchedPosition(position, marks.best, marks))
         return watched
 
-    def _rests(self, view: BrokerView) -> Sequence[Rest] | None:
+    def _rests(self, view: BrokerView) -> Sequence[TriggerPrice] | None:
         """Return the prices of resting protective orders; None if any other order works."""
         working = {order.venue_id: order for order in self._world.ledger.orders(working=True)}
         if not working and not view.orders:
             return ()
         if {order.venue_id for order in view.orders} != working.keys():
             return None
-        chains, rests = self._world.ledger.order_chains(working), list[Rest]()
+        chains, rests = self._world.ledger.order_chains(working), list[TriggerPrice]()
         for order in view.orders:
             resting, visible_prices = working[order.venue_id], self._ahead.shows(order.symbol)
             if order.with_known(resting) != resting or order.status not in RESTING or visible_prices is None:
@@ -228,7 +228,7 @@ class IdlePeriods:
             if not self._protects(chains.get(order.venue_id, (order,))):
                 return None
             prices = (units(price) for price in (order.limit_price, order.stop_price) if price is not None)
-            rests += [Rest(order.symbol, price, price > visible_prices.last) for price in prices]
+            rests += [TriggerPrice(order.symbol, price, price > visible_prices.last) for price in prices]
         return rests
 
     def _protects(self, chain: Sequence[Order]) -> bool:
@@ -334,7 +334,7 @@ class FollowedPosition(NamedTuple):
     marks: Marks
 
 
-class Marking:
+class PendingMarks:
     """The positions whose marks are yet to be written, and since when, in microseconds."""
 
     def __init__(self, ledger: Ledger, ahead: MarketAhead) -> None:

@@ -99,7 +99,7 @@ class PriceBand(NamedTuple):
     high: int
 
 
-class Rest(NamedTuple):
+class TriggerPrice(NamedTuple):
     """The price of a resting order, and whether the market has to rise to reach it."""
 
     symbol: str
@@ -147,7 +147,7 @@ def units(price: Decimal) -> int:
 def first_touch(
     ahead: MarketAhead,
     bands: Sequence[PriceBand],
-    rests: Sequence[Rest],
+    rests: Sequence[TriggerPrice],
     worth: ValueBand,
     now: datetime,
     end: datetime,
@@ -185,7 +185,7 @@ def first_touch(
 class _Limits:
     """The prices of one symbol that matter."""
 
-    def __init__(self, bands: Sequence[PriceBand], rests: Sequence[Rest]) -> None:
+    def __init__(self, bands: Sequence[PriceBand], rests: Sequence[TriggerPrice]) -> None:
         self._bid_low, self._bid_high = _narrowest([band for band in bands if band.long])
         self._ask_low, self._ask_high = _narrowest([band for band in bands if not band.long])
         self._above = min((rest.price for rest in rests if rest.above), default=FAR)
@@ -197,9 +197,9 @@ class _Limits:
         return shown.high >= self._above or shown.low <= self._below
 
 
-def _limits(symbols: Sequence[str], bands: Iterable[PriceBand], rests: Iterable[Rest]) -> list[_Limits | None]:
+def _limits(symbols: Sequence[str], bands: Iterable[PriceBand], rests: Iterable[TriggerPrice]) -> list[_Limits | None]:
     """Return each symbol's relevant prices; None if it has none."""
-    by_symbol: dict[str, tuple[list[PriceBand], list[Rest]]] = {}
+    by_symbol: dict[str, tuple[list[PriceBand], list[TriggerPrice]]] = {}
     for band in bands:
         if (band.low, band.high) != (-FAR, FAR):
             by_symbol.setdefault(band.symbol, ([], []))[0].append(band)

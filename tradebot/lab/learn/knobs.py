@@ -43,14 +43,14 @@ WORTH = 1.0
 """The effect in USD for which an estimate states the needed number of sessions; unused here."""
 
 
-class Other(Struct, frozen=True):
+class AlternativeValue(Struct, frozen=True):
     """Another value of a setting, as the user would type it, and by how much it improves each outcome, in USD."""
 
     value: str
     better: Sequence[float]
 
 
-class Knob(Struct, frozen=True):
+class TunableSetting(Struct, frozen=True):
     """A setting with its value, the outcomes that it affected, and other values that these outcomes can evaluate.
 
     `part` identifies the rule in a list of exit rules. `untold` says why there are no other values.
@@ -61,18 +61,18 @@ class Knob(Struct, frozen=True):
     setting: str
     value: str
     outcomes: Sequence[TradeOutcome]
-    others: Sequence[Other]
+    others: Sequence[AlternativeValue]
     part: str = ""
     untold: str = ""
 
 
 class _Tried(Struct, frozen=True):
-    other: Other
+    other: AlternativeValue
     changed: int
     found: Estimate
 
 
-def proposals(knobs: Sequence[Knob]) -> Iterator[Proposal]:
+def proposals(knobs: Sequence[TunableSetting]) -> Iterator[Proposal]:
     """Yield the proposal for each setting: a value that would have earned more, beyond chance."""
     tried = [[_try_value(knob, other) for other in knob.others] if _enough(knob) else [] for knob in knobs]
     chances = [trial.found.p for each in tried for trial in each]
@@ -95,16 +95,16 @@ def missing_of(outcomes: Sequence[TradeOutcome]) -> tuple[int, int]:
     return max(LEAST - len(outcomes), 0), max(fewest_sessions(1) - sessions, 0)
 
 
-def _enough(knob: Knob) -> bool:
+def _enough(knob: TunableSetting) -> bool:
     return missing_of(knob.outcomes) == (0, 0)
 
 
-def _try_value(knob: Knob, other: Other) -> _Tried:
+def _try_value(knob: TunableSetting, other: AlternativeValue) -> _Tried:
     measured = estimate(by_session(knob.outcomes, other.better), 1, WORTH)
     return _Tried(other, sum(bool(each) for each in other.better), measured)
 
 
-def _proposal(knob: Knob, tried: Sequence[tuple[_Tried, float | None]], tests: int) -> Proposal:
+def _proposal(knob: TunableSetting, tried: Sequence[tuple[_Tried, float | None]], tests: int) -> Proposal:
     missing, missing_sessions = missing_of(knob.outcomes)
     proven = [trial for trial, p in tried if p is not None and p <= LEVEL and trial.found.mean > 0]
     measured = [trial for trial, p in tried if p is not None]
@@ -272,7 +272,7 @@ class ExitAt(Struct, frozen=True):
     part: str = ""
 
 
-def stop(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Knob:
+def stop(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> TunableSetting:
     """Return a stop with nearer alternatives.
 
     The worst price shows whether such a stop would have closed a trade. It is assumed to fill as far beyond its price
@@ -288,7 +288,7 @@ def stop(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Knob:
     return _exit(Item.EXITS, strategy, at, outcomes, better)
 
 
-def target(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> Knob:
+def target(strategy: str, at: ExitAt, outcomes: Sequence[TradeOutcome]) -> TunableSetting:
     """Return a profit target with nearer alternatives."""
 
     def better(trade_outcome: TradeOutcome, fraction: Decimal) -> float:
@@ -304,12 +304,14 @@ def _exit(
     at: ExitAt,
     outcomes: Sequence[TradeOutcome],
     better: Callable[[TradeOutcome, Decimal], float],
-) -> Knob:
+) -> TunableSetting:
     tried = dict.fromkeys((at.fraction * share).quantize(PLACES, ROUND_CEILING) for share in NEARER)
     others = [
-        Other(plain(each), [better(outcome, each) for outcome in outcomes]) for each in tried if each < at.fraction
+        AlternativeValue(plain(each), [better(outcome, each) for outcome in outcomes])
+        for each in tried
+        if each < at.fraction
     ]
-    return Knob(item, strategy, at.setting, plain(at.fraction), outcomes, others, at.part)
+    return TunableSetting(item, strategy, at.setting, plain(at.fraction), outcomes, others, at.part)
 
 
 def _gain(trade_outcome: TradeOutcome) -> Decimal:
@@ -325,7 +327,7 @@ def _closed_at(trade_outcome: TradeOutcome, fraction: Decimal) -> float:
     return float(gross + trade.fees_usd - trade.net_usd)
 
 
-class HeldFor(Struct, frozen=True):
+class HoldingTimeLimit(Struct, frozen=True):
     """A limit on holding time: its setting, its index in a list of rules, and the seconds."""
 
     setting: str
@@ -346,49 +348,51 @@ def shorter(after_s: int) -> Sequence[int]:
     return [each for each in tried if MINUTE_S <= each < after_s]
 
 
-def time_exit(strategy: str, at: HeldFor, outcomes: Sequence[TradeOutcome], gain_left: LeftAfter | None) -> Knob:
+def time_exit(
+    strategy: str, at: HoldingTimeLimit, outcomes: Sequence[TradeOutcome], gain_left: LeftAfter | None
+) -> TunableSetting:
     """Return the longest holding time with shorter alternatives; a trade without a known price at such a time stays
     unchanged.
     """
     others = [
-        Other(str(each), [gain_left(outcome, each) or 0.0 for outcome in outcomes])
+        AlternativeValue(str(each), [gain_left(outcome, each) or 0.0 for outcome in outcomes])
         for each in shorter(at.after_s)
         if gain_left
     ]
     untold = "" if gain_left else NO_PRICES
-    return Knob(Item.EXITS, strategy, at.setting, str(at.after_s), outcomes, others, at.part, untold)
+    return TunableSetting(Item.EXITS, strategy, at.setting, str(at.after_s), outcomes, others, at.part, untold)
 
 
-def size(strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[TradeOutcome]) -> Knob:
+def size(strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[TradeOutcome]) -> TunableSetting:
     """Return the size of orders with smaller alternatives, which scale every trade's profit or loss."""
     others = [
-        Other(
+        AlternativeValue(
             plain((fraction * share).quantize(PLACES, ROUND_FLOOR)),
             [float(share - 1) * outcome.net for outcome in outcomes],
         )
         for share in SMALLER
     ]
-    return Knob(Item.SIZING, strategy, setting, plain(fraction), outcomes, others)
+    return TunableSetting(Item.SIZING, strategy, setting, plain(fraction), outcomes, others)
 
 
-def times(setting: str, entries: JobTimes, outcomes: Sequence[TradeOutcome]) -> Knob:
+def times(setting: str, entries: JobTimes, outcomes: Sequence[TradeOutcome]) -> TunableSetting:
     """Return the entry times with alternatives that begin later in the session, or end earlier."""
     timed = [outcome for outcome in outcomes if outcome.since_open_s is not None]
     part, *more = entries.parts
     if more or part.every_s is None or not part.start.of_open or part.end.of_open:
         untold = "They aren't one series from the open until the close, so no other times are tried."
-        return Knob(Item.TIMING, "", setting, str(entries), timed, (), untold=untold)
-    return Knob(Item.TIMING, "", setting, str(entries), timed, [*_later(part, timed), *_earlier(part, timed)])
+        return TunableSetting(Item.TIMING, "", setting, str(entries), timed, (), untold=untold)
+    return TunableSetting(Item.TIMING, "", setting, str(entries), timed, [*_later(part, timed), *_earlier(part, timed)])
 
 
-def _later(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[Other]:
+def _later(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[AlternativeValue]:
     for more_s in LATER_S:
         start = Edge(of_open=True, offset_s=part.start.offset_s + more_s)
         left_out = [outcome.since_open_s is not None and outcome.since_open_s < start.offset_s for outcome in outcomes]
         yield without(_times_text(part, start, part.end), outcomes, left_out)
 
 
-def _earlier(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[Other]:
+def _earlier(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[AlternativeValue]:
     for more_s in LATER_S:
         end = Edge(of_open=False, offset_s=part.end.offset_s - more_s)
         left_out = [
@@ -401,10 +405,12 @@ def _times_text(part: TimePart, start: Edge, end: Edge) -> str:
     return f"every {(part.every_s or 0) // MINUTE_S}m from {start} until {end}"
 
 
-def without(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> Other:
+def without(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> AlternativeValue:
     """Return another value of a setting with which the trades `left_out` wouldn't have been made, and what leaving out
     each trade saves.
 
     Both sequences are in the same order.
     """
-    return Other(value, [-outcome.net if out else 0.0 for outcome, out in zip(outcomes, left_out, strict=True)])
+    return AlternativeValue(
+        value, [-outcome.net if out else 0.0 for outcome, out in zip(outcomes, left_out, strict=True)]
+    )

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from tradebot.auditing.confidence_intervals import LEVEL, estimate, fewest_sessions
 from tradebot.lab.learn import knobs
-from tradebot.lab.learn.knobs import ExitAt, HeldFor, Knob, LeftAfter, missing_of, without
+from tradebot.lab.learn.knobs import ExitAt, HoldingTimeLimit, LeftAfter, TunableSetting, missing_of, without
 from tradebot.lab.learn.values import (
     LEAST,
     Item,
@@ -222,7 +222,7 @@ Admits = Callable[[OpenedPosition], bool]
 
 def limits(
     strategy: str, in_force: Limits, entered: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
-) -> Iterator[Knob]:
+) -> Iterator[TunableSetting]:
     """Yield a strategy's limits with tighter alternatives; open positions count against the limits on positions."""
     opened_positions = sorted(entered, key=lambda outcome: (outcome.trade.opened_at, outcome.trade.id))
     for name, tried in _tighter(in_force, opened_positions, outcomes).items():
@@ -232,7 +232,9 @@ def limits(
         others = [
             without(plain(each), outcomes, [outcome.trade.id in out for outcome in outcomes]) for each, out in refused
         ]
-        yield Knob(Item.LIMITS, strategy, f"strategies.{strategy}.limits.{name}", plain(value), outcomes, others)
+        yield TunableSetting(
+            Item.LIMITS, strategy, f"strategies.{strategy}.limits.{name}", plain(value), outcomes, others
+        )
 
 
 def is_tighter(name: str, value: Decimal | float, other: Decimal | float) -> bool:
@@ -374,7 +376,7 @@ class WatchedStrategies(Struct, frozen=True):
     strategies: frozenset[str]
     stop: ExitAt | None
     target: ExitAt | None
-    held: HeldFor | None
+    held: HoldingTimeLimit | None
 
 
 class LearningMaterial(Struct, frozen=True):
@@ -428,7 +430,7 @@ def _knobs(
     outcomes: Sequence[TradeOutcome],
     by_name: Mapping[str, Sequence[TradeOutcome]],
     gain_left: LeftAfter | None,
-) -> Iterator[Knob]:
+) -> Iterator[TunableSetting]:
     if of.entries is not None:
         names = {strategy.name for strategy in of.strategies if strategy.asked_each_time}
         yield knobs.times(*of.entries, [outcome for outcome in outcomes if outcome.trade.strategy in names])
@@ -447,7 +449,9 @@ def _knobs(
         yield from limits(section.name, section.limits, opened_positions, by_name[section.name])
 
 
-def _exits(watched: WatchedStrategies, outcomes: Sequence[TradeOutcome], gain_left: LeftAfter | None) -> Iterator[Knob]:
+def _exits(
+    watched: WatchedStrategies, outcomes: Sequence[TradeOutcome], gain_left: LeftAfter | None
+) -> Iterator[TunableSetting]:
     if watched.stop:
         yield knobs.stop(watched.owner, watched.stop, outcomes)
     if watched.held:

@@ -61,7 +61,7 @@ class NoDecisionError(TradebotError):
     """Raised if a market ends before the first time at which a policy could decide."""
 
 
-class Shows(Protocol):
+class ObservationBuilder(Protocol):
     """Builds an observation from the features by name and the state, or returns why that isn't possible."""
 
     @property
@@ -81,7 +81,7 @@ class EpisodeTerms(Struct, frozen=True):
     """
 
     plan: BacktestPlan
-    scaling: Shows
+    scaling: ObservationBuilder
     name: str = "policy"
     flat_overnight: bool = False
     falls_cost: bool = False
@@ -211,7 +211,7 @@ def _held_quantity(view: StrategyView, symbol: str) -> Decimal:
     return position.quantity if position else Decimal(0)
 
 
-class Play(Protocol):
+class RunningEpisode(Protocol):
     """A running episode: `question` and `answer` alternate until it has ended."""
 
     def question(self) -> PolicyState | None:
@@ -224,7 +224,7 @@ class Play(Protocol):
         """Abort the episode."""
 
 
-def event_driven_episode(terms: EpisodeTerms) -> Play:
+def event_driven_episode(terms: EpisodeTerms) -> RunningEpisode:
     """Start an event-driven episode, run by the bot's own passes, in a thread."""
     return HandOff(lambda put: _play(terms, put))
 
@@ -235,9 +235,11 @@ class Environment:
     The creator must close it, because an unfinished episode has a thread.
     """
 
-    def __init__(self, terms: EpisodeTerms, begin: Callable[[EpisodeTerms], Play] = event_driven_episode) -> None:
+    def __init__(
+        self, terms: EpisodeTerms, begin: Callable[[EpisodeTerms], RunningEpisode] = event_driven_episode
+    ) -> None:
         self._terms, self._begin = terms, begin
-        self._turns: Play | None = None
+        self._turns: RunningEpisode | None = None
         self._now: PolicyState | None = None
         self._start = Decimal(0)
         self._sum = self._highest = 0.0

@@ -138,7 +138,7 @@ FEW_YEARS = 10
 """With fewer years, a backtest hardly covers several kinds of markets."""
 
 
-class Fall(Struct, frozen=True):
+class DeepestDrawdown(Struct, frozen=True):
     """The deepest drawdown of equity at the ends of sessions, as a negative fraction, and when equity recovered."""
 
     depth: float
@@ -162,7 +162,7 @@ SETTINGS: Mapping[Reason, str] = {
 """
 
 
-class HaltSeen(Struct, frozen=True):
+class BacktestHalt(Struct, frozen=True):
     """A halt that the bot set itself, in trading time, with its causes and the settings that would avoid it.
 
     `ended` is when a person ended it, or None.
@@ -201,7 +201,7 @@ class BacktestResult(Struct, frozen=True, omit_defaults=True):
     total_return: float
     yearly_return: float | None
     sharpe: float | None
-    max_drawdown: Fall | None
+    max_drawdown: DeepestDrawdown | None
     trades: int
     still_open: int
     fills: int
@@ -209,7 +209,7 @@ class BacktestResult(Struct, frozen=True, omit_defaults=True):
     fees_usd: Decimal
     interest_usd: Decimal
     dividends_usd: Decimal
-    halts: tuple[HaltSeen, ...]
+    halts: tuple[BacktestHalt, ...]
     targets: Targets | None
     refused: tuple[AnswersRefused, ...]
     funding_usd: Decimal = Decimal(0)
@@ -281,7 +281,7 @@ def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
+def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> DeepestDrawdown | None:
     equities = [(end.session, float(end.equity)) for end in ends if end.equity is not None]
     index = [float(opening_usd), *(equity for _, equity in equities)]
     days = [ends[0].session, *(day for day, _ in equities)]
@@ -289,13 +289,13 @@ def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> Fall | None:
     if deepest is None:
         return None
     recovered = None if deepest.recovered is None else days[deepest.recovered]
-    return Fall(deepest.depth, days[deepest.peak], days[deepest.trough], recovered)
+    return DeepestDrawdown(deepest.depth, days[deepest.peak], days[deepest.trough], recovered)
 
 
-def halts_seen(states: Iterable[TradingStateRecord]) -> Iterator[HaltSeen]:
+def halts_seen(states: Iterable[TradingStateRecord]) -> Iterator[BacktestHalt]:
     for state, after in zip_longest(every := [*states], every[1:]):
         if state.state is not TradingState.ACTIVE and state.at is not None:
             causes = sorted(state.causes)
             settings = tuple(SETTINGS[cause] for cause in causes if cause in SETTINGS)
             ended = after.at if after and after.state is TradingState.ACTIVE else None
-            yield HaltSeen(state.at, state.state, state.why, tuple(map(str, causes)), settings, ended)
+            yield BacktestHalt(state.at, state.state, state.why, tuple(map(str, causes)), settings, ended)

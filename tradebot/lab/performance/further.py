@@ -29,9 +29,9 @@ from tradebot.lab.performance.report import (
     AverageHolding,
     Block,
     CurvePoint,
+    ExtendedReport,
     Figure,
     FigureUnit,
-    Further,
     ReportedTrade,
     Selected,
     SessionExposure,
@@ -67,7 +67,7 @@ def further(
     trades: Sequence[ReportedTrade],
     traded_usd: Decimal,
     benchmark: str | None,
-) -> Further:
+) -> ExtendedReport:
     """Return the further parts of a report, each empty or None if there is too little data.
 
     `traded_usd` is the value of everything bought and sold along the path, and `benchmark` the benchmark's name, if
@@ -75,9 +75,9 @@ def further(
     """
     way, rows, kinds = measured.way, measured.rows, cost_kinds(history)
     if rows is None:
-        return Further((), (), None, None, None, None, ())
+        return ExtendedReport((), (), None, None, None, None, ())
     sessions = over_time(measured, rows)
-    return Further(
+    return ExtendedReport(
         by_year=year_figures(measured, history.fills, kinds),
         rolling=rolling_figures(way, rows),
         costs=costs_of(kinds, way, traded_usd),
@@ -149,7 +149,7 @@ _ASSUMED: Mapping[Block, tuple[str, ...]] = {
 }
 
 
-def further_assumptions(of: Further, year: int = A_YEAR) -> Mapping[Block, tuple[str, ...]]:
+def further_assumptions(of: ExtendedReport, year: int = A_YEAR) -> Mapping[Block, tuple[str, ...]]:
     """Return the assumptions behind the parts that a report has, by block."""
     there = asdict(of) | {Block.YEARS: of.by_year, Block.CHANCE: of.chance or of.selected}
     counts = {"year": year, "half": year // 2}
@@ -157,7 +157,7 @@ def further_assumptions(of: Further, year: int = A_YEAR) -> Mapping[Block, tuple
     return {block: texts or tuple(_of_chance(of)) for block, texts in by_block.items() if there[block]}
 
 
-def _of_chance(of: Further) -> Iterator[str]:
+def _of_chance(of: ExtendedReport) -> Iterator[str]:
     if of.chance:
         yield (
             "Intervals are from resampled session returns, in blocks that begin anywhere and have random lengths "

@@ -225,7 +225,7 @@ class ProfitCut(Struct, frozen=True):
     total_usd: Decimal
 
 
-class RefusalsWorth(Struct, frozen=True):
+class RefusedTradesProfit(Struct, frozen=True):
     """The hypothetical profit, until the close, of trades that one strategy's gates refused, minus the benchmark's
     return.
 
@@ -330,7 +330,7 @@ class YearFigures(Struct, frozen=True):
     costs_usd: float
 
 
-class Further(Struct, frozen=True):
+class ExtendedReport(Struct, frozen=True):
     """The parts of a report that only longer accounts and backtests have; each is empty or None if there is too little
     data.
 
@@ -377,12 +377,12 @@ class AccountReport(Struct, frozen=True):
     comparisons: tuple[Comparison, ...]
     years: tuple[Year, ...]
     drawdowns: tuple[Drawdown, ...]
-    further: Further
+    further: ExtendedReport
     activity: tuple[Figure, ...]
     trade_figures: tuple[Figure, ...]
     trades: tuple[ReportedTrade, ...]
     cuts: tuple[ProfitCut, ...]
-    refusals: tuple[RefusalsWorth, ...]
+    refusals: tuple[RefusedTradesProfit, ...]
     unknown: tuple[str, ...]
     assumptions: Mapping[Block, tuple[str, ...]]
     luck: tuple[str, ...] = ()

@@ -105,7 +105,7 @@ class ReportMaterial(Struct, frozen=True):
     sessions: Sequence[Session]
     benchmark: BenchmarkPrices
     cash_yearly: float
-    refusals: tuple[report.RefusalsWorth, ...] = ()
+    refusals: tuple[report.RefusedTradesProfit, ...] = ()
     days: DateRange = EVER
     strategy: str | None = None
     symbol: str | None = None
@@ -187,8 +187,18 @@ def account_report(of: ReportMaterial) -> report.AccountReport:
     )
 
 
-CUTS = (pnl.Cut.STRATEGY, pnl.Cut.SYMBOL, pnl.Cut.REASON, pnl.Cut.COMPONENT, pnl.Cut.HOUR)
-LABELS = {pnl.Cut.REASON: "exit reason", pnl.Cut.COMPONENT: "entry component", pnl.Cut.HOUR: "hour of exit"}
+CUTS = (
+    pnl.ProfitGrouping.STRATEGY,
+    pnl.ProfitGrouping.SYMBOL,
+    pnl.ProfitGrouping.REASON,
+    pnl.ProfitGrouping.COMPONENT,
+    pnl.ProfitGrouping.HOUR,
+)
+LABELS = {
+    pnl.ProfitGrouping.REASON: "exit reason",
+    pnl.ProfitGrouping.COMPONENT: "entry component",
+    pnl.ProfitGrouping.HOUR: "hour of exit",
+}
 
 
 def earnings(profit: pnl.ProfitReport) -> report.SpanEarnings:

@@ -70,7 +70,7 @@ class SearchWork(Struct, frozen=True):
     host: str
 
 
-class Seat:
+class ClusterWorker:
     """A worker process on some node; its replies are plain values, so that the caller needs no special types to read
     them.
     """
@@ -89,7 +89,7 @@ class Seat:
         raise NotImplementedError
 
 
-class TrialSeat(Seat):
+class TrialSeat(ClusterWorker):
     """A worker that takes its trials from a study."""
 
     def __init__(self) -> None:
@@ -253,7 +253,7 @@ class WorkerTable(Struct):
     """The workers of a cluster, each with its pending reply."""
 
     ray: Any
-    seat: type[Seat]
+    seat: type[ClusterWorker]
     count: int
     work: Any
     tasks: Tasks

@@ -23,7 +23,7 @@ from tradebot.app.settings import Settings, validate
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.lab.selection.multiple_testing import Range, Value
 from tradebot.lab.selection.objectives import OBJECTIVES
-from tradebot.lab.selection.splits import By, SessionCut
+from tradebot.lab.selection.splits import SessionCut, SplitMethod
 from tradebot.model.limits import Frozen
 from tradebot.model.sentences import describe_validation_error, pluralize
 
@@ -65,7 +65,7 @@ EXPLAINED = "docs/SEARCH.md explains every line of a space"
 Number = Annotated[int | Decimal, Field(allow_inf_nan=False)]
 
 
-class Between(Frozen):
+class SettingRange(Frozen):
     """A setting's range: from `low` to `high`, optionally in steps, or evenly over orders of magnitude."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -75,7 +75,7 @@ class Between(Frozen):
     log: bool = False
 
     @model_validator(mode="after")
-    def _is_a_range(self) -> Between:
+    def _is_a_range(self) -> SettingRange:
         if self.low >= self.high:
             raise ValueError("from must be below to")
         if self.log and (self.low <= 0 or self.step is not None):
@@ -102,13 +102,13 @@ Choices = Annotated[list[bool | int | Decimal | str], Field(min_length=1, max_le
 class JudgedParts(Frozen):
     """How trials are judged: the number of `parts` and, in cross-validation, how many parts are held out at a time."""
 
-    by: By = By.WALK_FORWARD
+    by: SplitMethod = SplitMethod.WALK_FORWARD
     parts: Annotated[int, Field(ge=2, le=20)] = 5
     judged: Annotated[int, Field(ge=1, le=5)] = 2
 
     @model_validator(mode="after")
     def _leaves_some(self) -> JudgedParts:
-        if self.by is By.CROSS_VALIDATION and self.judged * 2 > self.parts:
+        if self.by is SplitMethod.CROSS_VALIDATION and self.judged * 2 > self.parts:
             raise ValueError("at most half of the parts can be judged at a time")
         return self
 
@@ -116,7 +116,7 @@ class JudgedParts(Frozen):
 class Space(Frozen):
     """A search's definition, as in its file."""
 
-    settings: Annotated[dict[str, Between | Choices], Field(min_length=1, max_length=20)]
+    settings: Annotated[dict[str, SettingRange | Choices], Field(min_length=1, max_length=20)]
     objectives: Annotated[tuple[str, ...], Field(min_length=1, max_length=4)] = ("sharpe",)
     sampler: Literal["tpe", "random", "grid"] = "random"
     trials: Annotated[int, Field(ge=2, le=MOST_TRIALS)] | None = None
@@ -129,7 +129,7 @@ class Space(Frozen):
         unknown = [name for name in self.objectives if name not in OBJECTIVES]
         if unknown or len({*self.objectives}) < len(self.objectives):
             raise ValueError(f"objectives are different ones of {', '.join(OBJECTIVES)}")
-        if self.sampler == "tpe" and self.judge.by is By.CROSS_VALIDATION:
+        if self.sampler == "tpe" and self.judge.by is SplitMethod.CROSS_VALIDATION:
             # With tpe, every session would influence what it tries, so none could test the result.
             raise ValueError("tpe learns from all trials, so cpcv can't judge it: use sampler: random, or walk-forward")
         if self.sampler == "grid":
@@ -190,22 +190,22 @@ def round_value(value: Value) -> Value:
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
-def _all_of(choices: Between | Sequence[Any]) -> Sequence[Any] | None:
-    return choices.step_values if isinstance(choices, Between) else choices
+def _all_of(choices: SettingRange | Sequence[Any]) -> Sequence[Any] | None:
+    return choices.step_values if isinstance(choices, SettingRange) else choices
 
 
-def _choices(choices: Between | Sequence[Any]) -> Sequence[Value]:
+def _choices(choices: SettingRange | Sequence[Any]) -> Sequence[Value]:
     return [plain_value(value) for value in _all_of(choices) or ()]
 
 
-def _range(between: Between | Sequence[Any]) -> Range:
-    return Range(float(between.low), float(between.high), between.log) if isinstance(between, Between) else Range()
+def _range(between: SettingRange | Sequence[Any]) -> Range:
+    return Range(float(between.low), float(between.high), between.log) if isinstance(between, SettingRange) else Range()
 
 
-def _draw_value(choices: Between | Sequence[Any], chance: Random) -> Value:
+def _draw_value(choices: SettingRange | Sequence[Any], chance: Random) -> Value:
     if values := _choices(choices):
         return chance.choice(values)
-    assert isinstance(choices, Between), "a list of choices has some"
+    assert isinstance(choices, SettingRange), "a list of choices has some"
     low, high = float(choices.low), float(choices.high)
     drawn = exp(chance.uniform(log(low), log(high))) if choices.log else chance.uniform(low, high)
     return (
@@ -232,7 +232,7 @@ def _sentence(error: Any) -> str:
     return f"{path}: {describe_validation_error(error)}" if path else describe_validation_error(error)
 
 
-class Tryable(Protocol):
+class CheckedSpace(Protocol):
     """A space that can validate a combination of values; `source` is where the space is written."""
 
     @property
@@ -273,7 +273,7 @@ class SpaceChecked(Struct, frozen=True):
     why: str
 
 
-def check(spaced: Tryable) -> SpaceChecked:
+def check(spaced: CheckedSpace) -> SpaceChecked:
     """Check a space before anything runs: each setting's bounds and choices, and some drawn combinations.
 
     Raise ConfigurationError, with the reason, for a value that is invalid in every drawn combination.
@@ -287,7 +287,7 @@ def check(spaced: Tryable) -> SpaceChecked:
             )
     combinations = [*space.draw(DRAWN)]
     for name, choices in space.settings.items():
-        ends = (choices.low, choices.high) if isinstance(choices, Between) else choices
+        ends = (choices.low, choices.high) if isinstance(choices, SettingRange) else choices
         for value in ends:
             _require_valid(spaced, name, plain_value(value), combinations[:10])
     refusals = [why for values in combinations if (why := _refusal(spaced, values)) is not None]
@@ -299,13 +299,13 @@ def check(spaced: Tryable) -> SpaceChecked:
     return SpaceChecked(len(combinations), len(refusals), refusals[0].message if refusals else "")
 
 
-def _require_valid(spaced: Tryable, name: str, value: Value, others: Sequence[Values]) -> None:
+def _require_valid(spaced: CheckedSpace, name: str, value: Value, others: Sequence[Values]) -> None:
     first = _refusal(spaced, {name: value})
     if first is not None and all(_refusal(spaced, {**other, name: value}) for other in others):
         raise ConfigurationError(first.message, f"correct {spaced.source}, then search again")
 
 
-def _refusal(spaced: Tryable, values: Values) -> ConfigurationError | None:
+def _refusal(spaced: CheckedSpace, values: Values) -> ConfigurationError | None:
     try:
         spaced.with_values(values)
     except ConfigurationError as refused:

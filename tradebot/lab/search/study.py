@@ -34,7 +34,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from tradebot.errors import OperatorError, word
-from tradebot.lab.search.space import Between, Space, TrialCounts, Values, plain_value, round_value
+from tradebot.lab.search.space import SettingRange, Space, TrialCounts, Values, plain_value, round_value
 from tradebot.lab.selection.verdict import PlayedTrial
 
 MADE, RESULT, WHY, WORKER, BEAT, SPARE, AGAIN, PLANNED = (
@@ -371,8 +371,8 @@ def _is_spare(frozen_trial: FrozenTrial) -> bool:
     return bool(frozen_trial.user_attrs.get(SPARE)) and frozen_trial.state is TrialState.FAIL
 
 
-def _distribution(choices: Between | Sequence[Any]) -> BaseDistribution:
-    if not isinstance(choices, Between):
+def _distribution(choices: SettingRange | Sequence[Any]) -> BaseDistribution:
+    if not isinstance(choices, SettingRange):
         return CategoricalDistribution([plain_value(value) for value in choices])
     if choices.whole:
         return IntDistribution(int(choices.low), int(choices.high), log=choices.log, step=int(choices.step or 1))

@@ -9,7 +9,7 @@ LONGEST = 2_520
 """A condition that this many more sessions (ten years) wouldn't meet at the present rate isn't met by waiting."""
 
 
-class Must(StrEnum):
+class Comparator(StrEnum):
     """How a number must compare with its bound."""
 
     AT_LEAST = "at least"
@@ -18,7 +18,9 @@ class Must(StrEnum):
 
     def holds(self, number: float, bound: float) -> bool:
         return (
-            number <= bound if self is Must.AT_MOST else number > bound or (number == bound and self is not Must.ABOVE)
+            number <= bound
+            if self is Comparator.AT_MOST
+            else number > bound or (number == bound and self is not Comparator.ABOVE)
         )
 
 
@@ -31,7 +33,7 @@ class RungCondition(Struct, frozen=True):
 
     name: str
     number: float | None
-    must: Must
+    must: Comparator
     bound: float
     met: bool
     left: int | None = None
@@ -45,7 +47,7 @@ class ConditionCheck(Struct, frozen=True):
     bound: float
     after: Callable[[int], float | None]
     lacks: str
-    must: Must
+    must: Comparator
 
     def is_met(self, more: int = 0) -> bool:
         number = self.after(more)

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from tradebot.lab.performance.chance import Resampling, best_by_chance, sharpe_spans
 from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, total_return
-from tradebot.lab.selection.conditions import ConditionCheck, Must
+from tradebot.lab.selection.conditions import Comparator, ConditionCheck
 from tradebot.lab.selection.multiple_testing import superiority
 from tradebot.lab.selection.objectives import measure_objective
-from tradebot.lab.selection.splits import By, SessionCut, of_policies, paths
+from tradebot.lab.selection.splits import SessionCut, SplitMethod, of_policies, paths
 from tradebot.model.evidence import BENCHMARKS, PolicyResults, PolicyRun, SessionSpan
 from tradebot.model.parity import DayParity
 from tradebot.model.promotion import PolicyRules, SplitRules
@@ -161,7 +161,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
         return None if test is None else min(test.spa * times, 1.0)
 
     @cached_property
-    def judging(self) -> "Judging":
+    def judging(self) -> "PolicyEvaluation":
         return _judging(self.results, self.splits)
 
     @cached_property
@@ -204,7 +204,7 @@ def _at_equal_volatility(returns: Numbers) -> Numbers:
     return scaled
 
 
-class Judging(Struct, frozen=True):
+class PolicyEvaluation(Struct, frozen=True):
     """How sessions were evaluated: how many of them a model may have seen, and how many runs each seed must have.
 
     A session counts as seen if no model evaluates it, or if its model was trained on a session that the settings'
@@ -215,7 +215,7 @@ class Judging(Struct, frozen=True):
     paths: int
 
 
-def _judging(of: PolicyResults, rules: SplitRules) -> Judging:
+def _judging(of: PolicyResults, rules: SplitRules) -> PolicyEvaluation:
     allowed = dict[bytes, list[Places]]()
     for split in of_policies(rules, of.calendar):
         allowed.setdefault(split.outside.tobytes(), []).append(split.inside)
@@ -227,8 +227,12 @@ def _judging(of: PolicyResults, rules: SplitRules) -> Judging:
         if not any(np.isin(inside, each).all() for each in allowed.get(outside.tobytes(), ())):
             is_seen[outside] = True
     judged = np.isin(days, [day.toordinal() for day in of.sessions])
-    needed = 1 if times.max(initial=0) <= 1 else len(paths(SessionCut(By.CROSS_VALIDATION, rules.groups, rules.judged)))
-    return Judging(int((judged & (is_seen | (times != needed))).sum()), needed)
+    needed = (
+        1
+        if times.max(initial=0) <= 1
+        else len(paths(SessionCut(SplitMethod.CROSS_VALIDATION, rules.groups, rules.judged)))
+    )
+    return PolicyEvaluation(int((judged & (is_seen | (times != needed))).sum()), needed)
 
 
 def _places(days: Places, spans: Sequence[SessionSpan]) -> Places:
@@ -248,9 +252,14 @@ def policy_conditions(
     """
     if not rules.asks:
         return
-    rows: list[_Row] = [("policy_seen", 0, Must.AT_MOST, lambda figures: figures.judging.seen), *_of_runs(rules)]
+    rows: list[_Row] = [("policy_seen", 0, Comparator.AT_MOST, lambda figures: figures.judging.seen), *_of_runs(rules)]
     rows += (
-        (f"policy_spa_{name}", rules.spa_p, Must.AT_MOST, partial(lambda name, condition: condition.p(name), name))
+        (
+            f"policy_spa_{name}",
+            rules.spa_p,
+            Comparator.AT_MOST,
+            partial(lambda name, condition: condition.p(name), name),
+        )
         for name in AGAINST
     )
     for name, bound, must, figure in rows:
@@ -259,23 +268,25 @@ def policy_conditions(
             yield ConditionCheck(name, float(bound), after, of if isinstance(of, str) else STILL, must)
     if rules.replay_sessions is not None:
         after = partial(_within, replays, float(rules.replay_costs))
-        yield ConditionCheck("policy_replay_sessions", float(rules.replay_sessions), after, NO_REPLAY, Must.AT_LEAST)
+        yield ConditionCheck(
+            "policy_replay_sessions", float(rules.replay_sessions), after, NO_REPLAY, Comparator.AT_LEAST
+        )
 
 
-_Row = tuple[str, Decimal | int | None, Must, Callable[[PolicyFigures], float | None]]
+_Row = tuple[str, Decimal | int | None, Comparator, Callable[[PolicyFigures], float | None]]
 
 
 def _of_runs(rules: PolicyRules) -> Iterator[_Row]:
-    yield "policy_sessions", rules.sessions, Must.AT_LEAST, lambda figures: len(figures.results.sessions)
-    yield "policy_trades", rules.trades, Must.AT_LEAST, lambda figures: figures.middle(lambda run: run.trades)
-    yield "policy_seeds", rules.seeds, Must.AT_LEAST, lambda figures: figures.whole_seeds
-    yield "policy_seeds_positive", rules.seeds_positive, Must.AT_LEAST, lambda figures: figures.positive
+    yield "policy_sessions", rules.sessions, Comparator.AT_LEAST, lambda figures: len(figures.results.sessions)
+    yield "policy_trades", rules.trades, Comparator.AT_LEAST, lambda figures: figures.middle(lambda run: run.trades)
+    yield "policy_seeds", rules.seeds, Comparator.AT_LEAST, lambda figures: figures.whole_seeds
+    yield "policy_seeds_positive", rules.seeds_positive, Comparator.AT_LEAST, lambda figures: figures.positive
     doubled, later = (lambda run: total_return(run.doubled)), (lambda run: total_return(run.later))
-    yield "policy_doubled", rules.left_above, Must.ABOVE, lambda figures: figures.middle(doubled)
-    yield "policy_later", rules.left_above, Must.ABOVE, lambda figures: figures.middle(later)
-    yield "policy_drawdown", rules.drawdown, Must.AT_MOST, lambda figures: figures.deepest
-    yield "policy_deflated_sharpe", rules.deflated_sharpe, Must.AT_LEAST, lambda figures: figures.deflated_ratio
-    yield "policy_sharpe_low", rules.sharpe_low, Must.ABOVE, lambda figures: figures.low
+    yield "policy_doubled", rules.left_above, Comparator.ABOVE, lambda figures: figures.middle(doubled)
+    yield "policy_later", rules.left_above, Comparator.ABOVE, lambda figures: figures.middle(later)
+    yield "policy_drawdown", rules.drawdown, Comparator.AT_MOST, lambda figures: figures.deepest
+    yield "policy_deflated_sharpe", rules.deflated_sharpe, Comparator.AT_LEAST, lambda figures: figures.deflated_ratio
+    yield "policy_sharpe_low", rules.sharpe_low, Comparator.ABOVE, lambda figures: figures.low
 
 
 def _figure(of: PolicyFigures | str, figure: Callable[[PolicyFigures], float | None], more: int) -> float | None:

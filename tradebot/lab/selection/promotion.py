@@ -34,7 +34,7 @@ from tradebot.lab.performance.statistics import (
     Interval as Estimate,
 )
 from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, wilson
-from tradebot.lab.selection.conditions import ConditionCheck, Must, RungCondition
+from tradebot.lab.selection.conditions import Comparator, ConditionCheck, RungCondition
 from tradebot.lab.selection.multiple_testing import superiority
 from tradebot.lab.selection.policies import PolicyFigures, policy_conditions
 from tradebot.model.promotion import MeanInterval, PaperRecord, PromotionRules, Rung, StepRules
@@ -125,7 +125,7 @@ def rung_conditions(of: TrackRecord, rules: PromotionRules, rung: Rung) -> Itera
         if of.returns
         else UNTRADED
     )
-    yield ConditionCheck("traded", 1.0, lambda _: float(fits) if of.returns else None, where, Must.AT_LEAST)
+    yield ConditionCheck("traded", 1.0, lambda _: float(fits) if of.returns else None, where, Comparator.AT_LEAST)
     for name, bound, after, lacks, must in chain(_counts(of, step), _estimates(of, step, error)):
         if bound is not None:
             # Of how often costs are counted, it is what remains that is compared.
@@ -201,21 +201,21 @@ def name_rung(traded: Iterable[PaperRecord]) -> str:
     return " or ".join(sorted(traded)) or "nowhere"
 
 
-_Row = tuple[str, Decimal | int | None, Callable[[int], float | None], str, Must]
+_Row = tuple[str, Decimal | int | None, Callable[[int], float | None], str, Comparator]
 
 
 def _counts(of: TrackRecord, rules: StepRules) -> Iterator[_Row]:
     count, trades, parity = len(of.returns), len(of.trades), of.parity
-    yield "sessions", rules.sessions, lambda more: count + more, "", Must.AT_LEAST
-    yield "sessions_here", rules.sessions_here, lambda more: of.here + more, "", Must.AT_LEAST
-    yield "trades", rules.trades, lambda more: int(trades * _times(of, more)), "", Must.AT_LEAST
+    yield "sessions", rules.sessions, lambda more: count + more, "", Comparator.AT_LEAST
+    yield "sessions_here", rules.sessions_here, lambda more: of.here + more, "", Comparator.AT_LEAST
+    yield "trades", rules.trades, lambda more: int(trades * _times(of, more)), "", Comparator.AT_LEAST
     compared = "no session was compared with its backtest: tradebot parity"
     yield (
         "parity_sessions",
         rules.parity_sessions,
         lambda more: parity.sessions + more if parity else None,
         compared,
-        Must.AT_LEAST,
+        Comparator.AT_LEAST,
     )
     worse = None if parity is None or parity.ours else parity.worse_bps
     unexplained = (
@@ -226,7 +226,7 @@ def _counts(of: TrackRecord, rules: StepRules) -> Iterator[_Row]:
         rules.parity_worse_bps,
         lambda _: None if worse is None else float(worse),
         unexplained or compared,
-        Must.AT_MOST,
+        Comparator.AT_MOST,
     )
 
 
@@ -252,21 +252,21 @@ def _estimates(of: TrackRecord, rules: StepRules, error: float) -> Iterator[_Row
     def gain_low(more: int) -> float | None:
         return of.gain.value - (of.gain.value - of.gain.low) / sqrt(_times(of, more)) if moments else None
 
-    yield "mean_above", rules.mean_above, mean, lacks, Must.ABOVE
-    yield "deflated_sharpe", rules.deflated_sharpe, deflate, lacks, Must.AT_LEAST
-    yield "wins_low", rules.wins_low, partial(_wins, of), FEW_TRADES, Must.AT_LEAST
-    yield "effect", rules.effect, lambda _: effect_size(of.trades, of.champion_trades), FEW_TRADES, Must.AT_LEAST
+    yield "mean_above", rules.mean_above, mean, lacks, Comparator.ABOVE
+    yield "deflated_sharpe", rules.deflated_sharpe, deflate, lacks, Comparator.AT_LEAST
+    yield "wins_low", rules.wins_low, partial(_wins, of), FEW_TRADES, Comparator.AT_LEAST
+    yield "effect", rules.effect, lambda _: effect_size(of.trades, of.champion_trades), FEW_TRADES, Comparator.AT_LEAST
     yield (
         "costs_times",
         rules.costs_times,
         lambda _: _after_costs(of, rules),
         "what orders cost isn't known",
-        Must.ABOVE,
+        Comparator.ABOVE,
     )
-    yield "spa_p", rules.spa_p, lambda more: _luck(of, more) if trial_moments else None, lacks, Must.AT_MOST
-    yield "sharpe_gain", rules.sharpe_gain, lambda _: of.gain.value if moments else None, UNTRADED, Must.AT_LEAST
-    yield "sharpe_gain_low", rules.sharpe_gain_low, gain_low, UNTRADED, Must.AT_LEAST
-    yield "drawdown_worse", rules.drawdown_worse, lambda _: of.deeper if moments else None, UNTRADED, Must.AT_MOST
+    yield "spa_p", rules.spa_p, lambda more: _luck(of, more) if trial_moments else None, lacks, Comparator.AT_MOST
+    yield "sharpe_gain", rules.sharpe_gain, lambda _: of.gain.value if moments else None, UNTRADED, Comparator.AT_LEAST
+    yield "sharpe_gain_low", rules.sharpe_gain_low, gain_low, UNTRADED, Comparator.AT_LEAST
+    yield "drawdown_worse", rules.drawdown_worse, lambda _: of.deeper if moments else None, UNTRADED, Comparator.AT_MOST
 
 
 def _wins(of: TrackRecord, more: int) -> float | None:

@@ -20,7 +20,7 @@ FEWEST = 20
 """The least number of sessions for choosing, and for judging."""
 
 
-class By(StrEnum):
+class SplitMethod(StrEnum):
     """How the sessions are cut: by time alone, or into groups, some of which are judged after training on all
     others.
     """
@@ -37,7 +37,7 @@ class SessionCut(Struct, frozen=True):
     `judged` groups is judged with the trial that is best in the others.
     """
 
-    by: By = By.WALK_FORWARD
+    by: SplitMethod = SplitMethod.WALK_FORWARD
     parts: int = 5
     judged: int = 2
 
@@ -60,7 +60,7 @@ def splits(cut: SessionCut, sessions: int, gap: int) -> tuple[ChoiceSplit, ...]:
 
     `gap` is the longest holding time of a trial's positions, in sessions.
     """
-    walking = cut.by is By.WALK_FORWARD
+    walking = cut.by is SplitMethod.WALK_FORWARD
     cuts = tuple(_walking(cut.parts, sessions, gap) if walking else _combined_splits(cut, sessions, gap))
     whole = (
         sum(len(split.outside) for split in cuts) if walking else min((len(split.outside) for split in cuts), default=0)
@@ -77,7 +77,7 @@ def of_policies(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceS
 def across_groups(rules: SplitRules, calendar: Sequence[date]) -> Iterator[ChoiceSplit]:
     """Yield cross-validation splits by groups of sessions; yield nothing if there are fewer sessions than groups."""
     if len(calendar) >= rules.groups:
-        cut = SessionCut(By.CROSS_VALIDATION, rules.groups, rules.judged)
+        cut = SessionCut(SplitMethod.CROSS_VALIDATION, rules.groups, rules.judged)
         yield from _combined_splits(cut, len(calendar), rules.embargo_sessions)
 
 

@@ -31,7 +31,7 @@ from tradebot.lab.selection.multiple_testing import (
     superiority,
 )
 from tradebot.lab.selection.objectives import measure_objective
-from tradebot.lab.selection.splits import By, ChoiceSplit, SessionCut, splits, training_sessions
+from tradebot.lab.selection.splits import ChoiceSplit, SessionCut, SplitMethod, splits, training_sessions
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.sentences import pluralize
 
@@ -277,7 +277,7 @@ def _compare_trials(
     tried: Sequence[PlayedTrial], objectives: _Measured, cut: Sequence[ChoiceSplit], search_question: SearchQuestion
 ) -> tuple[ComparedTrial, ...]:
     """Return all trials, the best in all sessions first, with what they have inside and outside."""
-    if search_question.cut.by is By.WALK_FORWARD:
+    if search_question.cut.by is SplitMethod.WALK_FORWARD:
         judged = np.concatenate([split.outside for split in cut])
         sides = [objectives.of(cut[0].inside)], [objectives.of(judged)]
     else:

@@ -21,7 +21,7 @@ from tradebot.model.series import Series, width_of
 DAY_S = 86_400
 
 
-class Hole(NamedTuple):
+class BarGap(NamedTuple):
     """A gap between two bars of a series: from the end of one to the start of the next, in seconds."""
 
     from_s: int
@@ -77,13 +77,13 @@ def bars_of(series: Series) -> BarColumns:
     )
 
 
-def holes(series: Series) -> list[Hole]:
+def holes(series: Series) -> list[BarGap]:
     """Return the holes of a series, oldest first; ValueError if its bars are out of order or repeated.
 
     The market is assumed to trade around the clock: a closed night or weekend is a hole as well.
     """
     bars = bars_of(series)
-    return [Hole(bars.ends_s[i - 1], bars.starts_s[i]) for i in range(1, len(bars.run)) if bars.run[i] == 1]
+    return [BarGap(bars.ends_s[i - 1], bars.starts_s[i]) for i in range(1, len(bars.run)) if bars.run[i] == 1]
 
 
 def _runs(series: Series, width: int) -> list[int]:

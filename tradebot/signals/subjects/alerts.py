@@ -247,7 +247,7 @@ FLOW = "net / (gross + scale)"
 _flow = compile_formula(FLOW, ("net", "gross", "scale"))
 
 
-class Counting(NamedTuple):
+class AlertCounting(NamedTuple):
     """Which alerts count at one moment, and how they are scaled: the same for all symbols.
 
     Alerts count if they are later than `since`, don't expire before `today`, and pass the filters.
@@ -273,11 +273,11 @@ class FlowNow(NamedTuple):
     value: float | None
 
 
-def counting(now: datetime, window: FlowWindow) -> Counting:
-    return Counting(now - window.lookback, now.date(), filters_on(now.date(), window.filters), window)
+def counting(now: datetime, window: FlowWindow) -> AlertCounting:
+    return AlertCounting(now - window.lookback, now.date(), filters_on(now.date(), window.filters), window)
 
 
-def flow_now(facts: SymbolFacts, count: Counting) -> FlowNow:
+def flow_now(facts: SymbolFacts, count: AlertCounting) -> FlowNow:
     (alerts, lacking), scale = recent_alerts(facts, count), scale_usd(facts, count.window)
     at = facts.alerts_fetched_at
     # A reply older than the lookback doesn't show that there were no alerts since.
@@ -285,7 +285,7 @@ def flow_now(facts: SymbolFacts, count: Counting) -> FlowNow:
     return FlowNow(alerts, lacking, scale, flow(alerts, scale) if scale is not None and is_usable else None)
 
 
-def recent_alerts(facts: SymbolFacts, count: Counting) -> AlertSelection:
+def recent_alerts(facts: SymbolFacts, count: AlertCounting) -> AlertSelection:
     """Return the alerts that count: recent, not expired, and passing the filters."""
     alerts, today = facts.alerts, count.today
     recent = alerts[bisect_right(alerts, count.since, key=_AT) :]

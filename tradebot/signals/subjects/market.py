@@ -56,7 +56,7 @@ MARKET_TIDE_KIND: Kind[TideTick, TideTick, tuple[TideTick, ...]] = Kind(
 TIDE_FORMULA = "(calls - puts) / (abs(calls) + abs(puts)) if abs(calls) + abs(puts) else 0"
 
 
-class Tide(NamedTuple):
+class MarketTide(NamedTuple):
     """The net premium of calls and of puts since the open, in USD, according to the last known tick."""
 
     calls: Decimal
@@ -66,12 +66,12 @@ class Tide(NamedTuple):
     id: str
 
 
-def tide(ticks: Sequence[TideTick], inputs: ScoringInputs) -> Tide | None:
+def tide(ticks: Sequence[TideTick], inputs: ScoringInputs) -> MarketTide | None:
     """Return the totals of the last tick, or None if it is too old to count."""
     if not ticks or ticks[-1].at <= inputs.now - inputs.lookback:
         return None
     last = ticks[-1]
-    return Tide(last.net_call_premium, last.net_put_premium, len(ticks), last.at, last.id)
+    return MarketTide(last.net_call_premium, last.net_put_premium, len(ticks), last.at, last.id)
 
 
 def _ticks(inputs: ScoringInputs) -> Sequence[TideTick]:
@@ -117,7 +117,7 @@ SECTOR_TIDE_KIND: Kind[TideTick, TideTick, TideTick] = Kind(
 """Net option premium of each sector."""
 
 
-def _sector_tide(inputs: ScoringInputs) -> Tide | None:
+def _sector_tide(inputs: ScoringInputs) -> MarketTide | None:
     ticks = SECTOR_TIDE_KIND.of(inputs.market)
     tick: TideTick | None = ticks.get(SOURCE_SECTORS.get(inputs.sector)) if isinstance(ticks, dict) else None
     return tide([tick], inputs) if tick else None

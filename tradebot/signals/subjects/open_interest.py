@@ -109,7 +109,7 @@ class MaxPain(SymbolFact, frozen=True):
     price: Decimal
 
 
-class PainAt(NamedTuple):
+class ExpiryMaxPain(NamedTuple):
     """The max pain of one expiry in USD per share."""
 
     expiry: date
@@ -121,7 +121,7 @@ def _parse_max_pain(row: Row, symbol: str, at: datetime) -> MaxPain:
     return MaxPain(expiry.isoformat(), symbol, fields.new_york_day(at), expiry, fields.positive(row, "max_pain"))
 
 
-def _condense_max_pain(levels: Sequence[tuple[date, PainAt]]) -> tuple[PainAt, ...]:
+def _condense_max_pain(levels: Sequence[tuple[date, ExpiryMaxPain]]) -> tuple[ExpiryMaxPain, ...]:
     newest = max(listed for listed, _ in levels)
     return tuple(sorted(level for listed, level in levels if listed == newest))
 
@@ -136,7 +136,7 @@ MAX_PAIN_KIND = Kind(
     params={"date": date.isoformat},
     parse=_parse_max_pain,
     moment=lambda level: level.listed,
-    lean=lambda level: (level.listed, PainAt(level.expiry, float(level.price))),
+    lean=lambda level: (level.listed, ExpiryMaxPain(level.expiry, float(level.price))),
     condense=_condense_max_pain,
     fields=parse_field_types("text expiry, decimal max_pain"),
     max_age_s=86_400,
@@ -147,7 +147,7 @@ MAX_PAIN_KIND = Kind(
 REACH_DAYS = 7
 
 
-class Pull(NamedTuple):
+class MaxPainPull(NamedTuple):
     """The next expiry's max pain, the number of days until then, and the price in the newest alert that has it."""
 
     pain: float
@@ -158,7 +158,7 @@ class Pull(NamedTuple):
     alert: str
 
 
-def _pull(inputs: ScoringInputs) -> Pull | None:
+def _pull(inputs: ScoringInputs) -> MaxPainPull | None:
     today, since = new_york_day(inputs.now), inputs.now - inputs.lookback
     levels = MAX_PAIN_KIND.of(inputs.facts.known) or ()
     pain = next((level for level in levels if level.expiry >= today), None)
@@ -168,7 +168,7 @@ def _pull(inputs: ScoringInputs) -> Pull | None:
         if alert.at <= since:
             break
         if alert.underlying_price is not None:
-            return Pull(pain.price, pain.expiry, days, float(alert.underlying_price), alert.at, alert.id)
+            return MaxPainPull(pain.price, pain.expiry, days, float(alert.underlying_price), alert.at, alert.id)
     return None
 
 

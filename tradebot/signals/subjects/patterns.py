@@ -85,22 +85,22 @@ CLUSTER_WINDOW = timedelta(minutes=10)
 CLUSTER_ALERTS = 3
 
 
-class Clustered(NamedTuple):
+class ClusterCounts(NamedTuple):
     """How many alerts are in bullish and in bearish clusters of at least three."""
 
     bullish: int
     bearish: int
 
 
-def _find_clusters(inputs: ScoringInputs) -> Clustered | None:
+def _find_clusters(inputs: ScoringInputs) -> ClusterCounts | None:
     if inputs.flow is None:
         return None
     if len(inputs.alerts) < CLUSTER_ALERTS:
-        return Clustered(0, 0)
+        return ClusterCounts(0, 0)
     bullish, bearish = (
         sum([size for size in sizes(inputs.alerts, CLUSTER_WINDOW, sign) if size >= CLUSTER_ALERTS]) for sign in (1, -1)
     )
-    return Clustered(bullish, bearish)
+    return ClusterCounts(bullish, bearish)
 
 
 CLUSTERS_COMPONENT = ScoreComponent(

@@ -15,7 +15,7 @@ from tradebot.model.position import Position, RoundTrip
 from tradebot.model.reasons import Reason
 from tradebot.model.series import DAY, PriceKind, Series, SeriesKey
 from tradebot.model.view import StrategyView
-from tradebot.signals.structures.bars import Hole, atr, directional, ema, exact, holes
+from tradebot.signals.structures.bars import BarGap, atr, directional, ema, exact, holes
 from tradebot.signals.structures.structures import Extreme, FibonacciRange, Structures, Swing, structures, swings
 from tradebot.strategies.smart_money.scoring import Lean
 from tradebot.strategies.smart_money.settings import BiasSettings, SmartMoneySettings, WeeklySettings
@@ -57,7 +57,7 @@ class CoinInputs(Struct, frozen=True):
     price: float
     bias: Bias
     bars: Series
-    holes: Sequence[Hole]
+    holes: Sequence[BarGap]
     structures: Structures
     atr: float
     strength: float | None
@@ -204,7 +204,7 @@ def _bias(days: Series, rules: SmartMoneySettings) -> Bias:
     return bias(days.close, rules.bias)
 
 
-def _holes(bars: Series, rules: SmartMoneySettings) -> Sequence[Hole]:
+def _holes(bars: Series, rules: SmartMoneySettings) -> Sequence[BarGap]:
     return holes(bars)
 
 

@@ -6,11 +6,11 @@ from decimal import Decimal
 from tradebot.exits.exit_reasons import amount_part, compose
 from tradebot.model import candidate
 from tradebot.model.candidate import ComponentInputs, OptionContract
-from tradebot.model.position import Kept, Position
+from tradebot.model.position import EntryTerms, Position
 from tradebot.model.reason_codes import Unit
 from tradebot.model.series import DAY, PriceKind, Series, width_of
 from tradebot.model.view import BarNeed, Close, Needs, Open, StrategyView
-from tradebot.ports.strategy import Passing
+from tradebot.ports.strategy import FilterMatches
 from tradebot.signals.structures.bars import exact, seconds_of
 from tradebot.strategies.smart_money.coin import Readings, bias, coin_of, disorder_of
 from tradebot.strategies.smart_money.filters import SetupSide, decisions
@@ -50,11 +50,11 @@ class SmartMoneyStrategy:
             return ()
         return inputs_of(_better(view, symbol, self._readings), self._settings)
 
-    def variants(self, view: StrategyView) -> Sequence[Passing]:
+    def variants(self, view: StrategyView) -> Sequence[FilterMatches]:
         """Return which coins pass with the present settings, and with those of each of the `variants`."""
         free = [symbol for symbol in view.universe if symbol not in view.lots]
         answers = [("", self._settings), *self._settings.variations()]
-        return [Passing(name, _passing(view, free, settings)) for name, settings in answers]
+        return [FilterMatches(name, _passing(view, free, settings)) for name, settings in answers]
 
     def contracts(self, view: StrategyView, symbol: str, direction: int) -> tuple[OptionContract, ...]:
         return ()
@@ -166,7 +166,7 @@ def _distance_text(name: str, distance: Decimal | float) -> str:
     return compose((amount_part(name, distance, Unit.SHARE_OF_WHOLE),))
 
 
-def _beyond(lot: Position, direction: int, entry_terms: Kept, bars: Series) -> Decimal | None:
+def _beyond(lot: Position, direction: int, entry_terms: EntryTerms, bars: Series) -> Decimal | None:
     """Return how far the newest bar that closed since the entry is from the invalid price, as a fraction of that.
 
     It is negative beyond that price, and None if no bar has closed since.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.errors import OperatorError
 from tradebot.venues.alpaca.capabilities import ALPACA, KEYS
-from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Door, Look
+from tradebot.venues.door import SANDBOX_KEY, Access, Checks, VenueCheck, VenueDriver
 
 if TYPE_CHECKING:
     from tradebot.adapters.wire.json_fields import DriftTally
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from tradebot.venues.alpaca.wire import AlpacaVenue
 
 
-def door() -> Door:
+def door() -> VenueDriver:
     """Return the driver of Alpaca."""
-    return Door(
+    return VenueDriver(
         capabilities=ALPACA,
         keys=KEYS,
         connect=_connect,
@@ -72,20 +72,20 @@ def _bars(venue: AlpacaVenue, tally: DriftTally) -> AlpacaBars:
     return AlpacaBars(venue, tally)
 
 
-def _data_plan(venue: AlpacaVenue, tally: DriftTally, symbol: str) -> Look:
+def _data_plan(venue: AlpacaVenue, tally: DriftTally, symbol: str) -> VenueCheck:
     """Check whether the data plan includes prices of the whole market (SIP) or of one exchange (IEX)."""
     from tradebot.judging.judgment import HealthState
     from tradebot.venues.alpaca.wire import SANDBOX_FEED, DataPlanError
 
     if venue.feed == SANDBOX_FEED:
-        return Look(HealthState.SKIPPED, "the embedded exchange has no data plans", "", 0)
+        return VenueCheck(HealthState.SKIPPED, "the embedded exchange has no data plans", "", 0)
     feed = venue.feed
     try:
         count = len(_reader(venue, tally).bar_times([symbol], "sip"))
     except DataPlanError as refused:
         if feed == "sip":
             fix = "Set alpaca.feed: iex, or subscribe to the plan that includes SIP"
-            return Look(HealthState.FAILED, refused.message, "answer", fix=fix)
-        return Look(HealthState.OK, "the plan includes IEX but not SIP; feed iex matches it", "answer")
+            return VenueCheck(HealthState.FAILED, refused.message, "answer", fix=fix)
+        return VenueCheck(HealthState.OK, "the plan includes IEX but not SIP; feed iex matches it", "answer")
     better = "" if feed == "sip" else "; set alpaca.feed: sip to use it, because iex covers one exchange only"
-    return Look(HealthState.OK, f"the plan includes SIP, and the feed is {feed}{better}", "answer", max(count, 1))
+    return VenueCheck(HealthState.OK, f"the plan includes SIP, and the feed is {feed}{better}", "answer", max(count, 1))

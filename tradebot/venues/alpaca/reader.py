@@ -15,7 +15,7 @@ from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, is_our_order_id
-from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
+from tradebot.model.order import Fill, Order, OrdersReported, OrderStatus
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
 from tradebot.model.venue import Proof
@@ -149,7 +149,7 @@ class AlpacaReader:
         orders = self._readable("order", raws, read_order)
         return list({order.venue_id: order for order in orders}.values())
 
-    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+    def orders_of(self, symbols: Sequence[str]) -> OrdersReported:
         """Return the orders in these symbols, open or ended, of any age, newest first; very long lists are cut off."""
         query = {"status": "all", "symbols": ",".join(symbols), "direction": "desc", "limit": str(_ORDERS_PAGE)}
         raws, bound = list[object](), dict[str, str]()
@@ -160,7 +160,7 @@ class AlpacaReader:
                 break
             bound = _page_after(page[-1], bound, _until, "before_order_id")
         orders = self._readable("order", raws, read_order)
-        return OrdersTold(tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders))
+        return OrdersReported(tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders))
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return the executions later than `after`, oldest first, without repeats.

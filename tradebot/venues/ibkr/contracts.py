@@ -38,7 +38,7 @@ _LISTED_YEARS, _NEARLY = 6, 1e-4
 """
 
 
-class Root(NamedTuple):
+class ContractRoot(NamedTuple):
     """A future without its month: its name, USD per point, tick, month letters, and calendar."""
 
     name: str
@@ -68,12 +68,14 @@ def _calendar(name: str, exchange: str) -> str:
     return CURRENCY if name.startswith("6") else EQUITY
 
 
-def _root(row: str) -> Root:
+def _root(row: str) -> ContractRoot:
     name, exchange, multiplier, tick, months = row.split()
-    return Root(name, exchange, Decimal(multiplier), Decimal(tick), months, _calendar(name, exchange))
+    return ContractRoot(name, exchange, Decimal(multiplier), Decimal(tick), months, _calendar(name, exchange))
 
 
-ROOTS: Mapping[str, Root] = MappingProxyType({root.name: root for root in map(_root, _TABLE.strip().splitlines())})
+ROOTS: Mapping[str, ContractRoot] = MappingProxyType(
+    {root.name: root for root in map(_root, _TABLE.strip().splitlines())}
+)
 """All roots by name."""
 CHARTED: Mapping[str, str] = MappingProxyType(
     {"EURUSD": "6E", "GBPUSD": "6B", "AUDUSD": "6A", "XAUUSD": "GC", **{f"{name}1!": name for name in ROOTS}}
@@ -94,7 +96,7 @@ class NoSuchFutureError(ValueError):
         return f"{name[:20]!r} is not a future that can be traded here; the nearest is {near[0]}"
 
 
-def root_of(text: str) -> Root:
+def root_of(text: str) -> ContractRoot:
     """Return the root of a contract's symbol, or of a name in common use: ES for ESZ6, ES and ES1!.
 
     Raise ValueError for anything else, with the nearest name.
@@ -116,7 +118,7 @@ def symbol_of(text: str) -> str:
     return name
 
 
-def doubt_of(root: Root, multiplier: Decimal, tick: Decimal, exchange: str, currency: str) -> str:
+def doubt_of(root: ContractRoot, multiplier: Decimal, tick: Decimal, exchange: str, currency: str) -> str:
     """Describe how the venue's contract data differs from the table; empty if it doesn't."""
     terms = {
         "multiplier": (multiplier, root.multiplier),
@@ -128,7 +130,7 @@ def doubt_of(root: Root, multiplier: Decimal, tick: Decimal, exchange: str, curr
     return f"{root.name}: {'; '.join(differing)}" if differing else ""
 
 
-def rolling_of(symbol: str, root: Root, last: date) -> Rolling:
+def rolling_of(symbol: str, root: ContractRoot, last: date) -> Rolling:
     """Return when to roll out of a contract: a number of days before its last trading day, or before first notice.
 
     First notice for a metal is on the last business day before its month; no position is held into it.
@@ -140,7 +142,7 @@ def rolling_of(symbol: str, root: Root, last: date) -> Rolling:
     return Rolling(on, until, f"{root.name}{root.months[index % len(root.months)]}{year % 10}", *_HOURS[root.calendar])
 
 
-def _before(root: Root, day: date, count: int) -> date:
+def _before(root: ContractRoot, day: date, count: int) -> date:
     """Return the business day `count` business days before a date."""
     days = [*_business_days(root.calendar, day.year - 1)[-_MOST_BEFORE:], *_business_days(root.calendar, day.year)]
     return days[bisect_left(days, day) - count]
@@ -196,7 +198,7 @@ def oddity_of(symbol: str, day: date, prices: Sequence[float], today: date) -> s
 
 
 @lru_cache(maxsize=4096)
-def _last_day(root: Root, year: int, month: int) -> date:
+def _last_day(root: ContractRoot, year: int, month: int) -> date:
     """Return the last trading day of a contract, by its exchange's rules."""
     if root.calendar == METALS:
         return _before(root, date(year + month // 12, month % 12 + 1, 1), 3)

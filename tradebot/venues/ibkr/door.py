@@ -10,7 +10,7 @@ from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import OperatorError
 from tradebot.judging.judgment import HealthState
 from tradebot.model.intent import is_our_order_id
-from tradebot.venues.door import Access, Checks, Door, Look, Rehearsal, VenueSettings
+from tradebot.venues.door import Access, Checks, Rehearsal, VenueCheck, VenueDriver, VenueSettings
 from tradebot.venues.ibkr import reader as statement
 from tradebot.venues.ibkr.capabilities import CLIENT_ID, IBKR, KEYS, PORT
 from tradebot.venues.ibkr.contracts import months_of, oddity_of, root_of, symbol_of
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 _RECENT, FACE = timedelta(hours=2), "tws"
 
 
-def door() -> Door:
+def door() -> VenueDriver:
     """Return the driver."""
     own = {"socket": _socket, "login": _login, "client_id": _client_id}
-    return Door(
+    return VenueDriver(
         capabilities=IBKR,
         keys=KEYS,
         connect=_connect,
@@ -85,26 +85,26 @@ async def _login_of(line: IbkrConnection) -> tuple[str, int]:
     return line.account, int(line.client.serverVersion())
 
 
-def _socket(venue: IbkrVenue, tally: DriftTally) -> Look:
+def _socket(venue: IbkrVenue, tally: DriftTally) -> VenueCheck:
     """Report where the Gateway listens and which protocol version it speaks; a missing connection is reported by the
     broker check.
     """
     _, version = venue.link.read(_login_of)
     spoken = f"the Gateway at {venue.base_url} speaks version {version}"
-    return Look(HealthState.OK, spoken, "handshake", fix="")
+    return VenueCheck(HealthState.OK, spoken, "handshake", fix="")
 
 
-def _login(venue: IbkrVenue, tally: DriftTally) -> Look:
+def _login(venue: IbkrVenue, tally: DriftTally) -> VenueCheck:
     """Check that the login fits the mode: paper and live trading have separate Gateways."""
     number, _ = venue.link.read(_login_of)
     try:
         venue.check_account(number)
     except OperatorError as error:
-        return Look(HealthState.FAILED, error.message, "account number", fix=f"In the Gateway, {error.hint}")
-    return Look(HealthState.OK, f"the login is for {venue.mode} trading", "account number")
+        return VenueCheck(HealthState.FAILED, error.message, "account number", fix=f"In the Gateway, {error.hint}")
+    return VenueCheck(HealthState.OK, f"the login is for {venue.mode} trading", "account number")
 
 
-def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
+def _client_id(venue: IbkrVenue, tally: DriftTally) -> VenueCheck:
     """Check whether the Gateway lists orders of ours under another client id: only that client can change them."""
     number = venue.place[2]
     reports = IbkrReader(venue, tally).order_reports()
@@ -113,15 +113,15 @@ def _client_id(venue: IbkrVenue, tally: DriftTally) -> Look:
     ]
     if others:
         fix = f"Set {CLIENT_ID} to what sent them, or cancel them in the Gateway; Master API client ID stays empty"
-        return Look(
+        return VenueCheck(
             HealthState.FAILED, f"{len(others)} of our open orders belong to another client id", "orders", fix=fix
         )
-    return Look(HealthState.OK, f"{number}, and no other client has our orders", "connection")
+    return VenueCheck(HealthState.OK, f"{number}, and no other client has our orders", "connection")
 
 
-def _market_data(venue: IbkrVenue, tally: DriftTally, symbol: str) -> Look:
+def _market_data(venue: IbkrVenue, tally: DriftTally, symbol: str) -> VenueCheck:
     reader = IbkrReader(venue, tally)
     if reader.quotes([symbol]):
-        return Look(HealthState.OK, f"prices of {symbol} are streamed in real time", "quotes")
+        return VenueCheck(HealthState.OK, f"prices of {symbol} are streamed in real time", "quotes")
     fix = "Subscribe this user name to CME and COMEX, share it with the paper login, and restart the Gateway"
-    return Look(HealthState.FAILED, f"{symbol}: {reader.rejected_quotes.get(symbol)}", "quotes", fix=fix)
+    return VenueCheck(HealthState.FAILED, f"{symbol}: {reader.rejected_quotes.get(symbol)}", "quotes", fix=fix)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from tradebot.adapters.state.state_locks import VenueTurn
+from tradebot.adapters.state.state_locks import VenueLease
 from tradebot.adapters.text.extras import install
 from tradebot.adapters.wire.http import RetryableError, RetryPolicy, printable
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
@@ -233,7 +233,7 @@ class IbkrLink:
         self._line: IbkrConnection | None = None
         self._errors = LibraryErrors()
         self._counted = self._before = 0
-        self._turn: VenueTurn | None = None
+        self._turn: VenueLease | None = None
         self._sending, self._used, self._looks = 0, 0.0, False
 
     @property
@@ -257,7 +257,7 @@ class IbkrLink:
         with self._lock:
             if self._turn is None or self._turn.folder != folder:
                 self.hang_up()
-                self._turn = VenueTurn(folder)
+                self._turn = VenueLease(folder)
 
     def read(self, question: Callable[[IbkrConnection], Awaitable[T]]) -> T:
         """Retry a request until there is a reply, over a new connection if the last one has ended; raise TradebotError

@@ -17,7 +17,7 @@ from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.candidate import Purpose
 from tradebot.model.instrument import AssetClass, Listing, MarginLevel
 from tradebot.model.intent import Intent, Operation, is_our_order_id
-from tradebot.model.order import Executed, Fee, Fill, Order, OrdersTold, TimeInForce
+from tradebot.model.order import Executed, Fee, Fill, Order, OrdersReported, TimeInForce
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading_hours import Hours
@@ -232,14 +232,14 @@ class IbkrReader:
         ended = [order for order in orders if order.updated_at is None or order.updated_at >= since]
         return sorted(ended, key=lambda order: (order.updated_at is None, order.updated_at or since))
 
-    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+    def orders_of(self, symbols: Sequence[str]) -> OrdersReported:
         """Return the orders in these symbols, newest first."""
         lists = self._read_reports()
         orders = sorted(
             (order for order in lists.orders.values() if order.symbol in symbols),
             key=lambda order: -int(order.venue_id),
         )
-        return OrdersTold(tuple(orders), lists.unreadable)
+        return OrdersReported(tuple(orders), lists.unreadable)
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return today's executions after a time, oldest first, without repeats."""

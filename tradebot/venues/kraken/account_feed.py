@@ -11,14 +11,14 @@ from websockets.sync.client import ClientConnection
 
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.wire.http import BodyError, decode, printable
-from tradebot.adapters.wire.reconnecting_websocket import KeptOpen, WebsocketTimeouts
+from tradebot.adapters.wire.reconnecting_websocket import ReconnectingWebsocket, WebsocketTimeouts
 from tradebot.venues.kraken.client import KrakenVenue, signed_challenge
 
 PATH = "/ws/v1"
 FILLS, ORDERS = "fills", "open_orders"
 
 
-class KrakenBell:
+class KrakenAccountFeed:
     """Signals each fill, each ended order (whoever ended it), and each new connection."""
 
     who = "Kraken Futures"
@@ -29,7 +29,7 @@ class KrakenBell:
         self._rang = threading.Event()
         self._problem = ""
         address = f"ws{venue.base_url.removeprefix('http')}{PATH}"
-        self._kept = KeptOpen(address, self, self._patience)
+        self._kept = ReconnectingWebsocket(address, self, self._patience)
 
     def rang(self) -> bool:
         """Return True if there was a signal since the last call."""

@@ -63,7 +63,7 @@ OWN = frozenset({ActivityKind.TRANSFER})
 """Activities that are neither profit nor loss."""
 
 
-class Since(Struct, frozen=True):
+class SinceMidnight(Struct, frozen=True):
     """The account's changes since midnight, and its present positions and marks.
 
     Quantities are signed. `marks_then` holds the marks at midnight of the positions that were open then.
@@ -77,7 +77,7 @@ class Since(Struct, frozen=True):
     marks_then: Callable[[str], Decimal]
 
 
-def worth_at_midnight(since: Since) -> Decimal:
+def worth_at_midnight(since: SinceMidnight) -> Decimal:
     """Compute the account's value at the start of the day, in USD.
 
     A symbol's profit is its present value, minus its value at midnight, minus the net amount paid for trades since

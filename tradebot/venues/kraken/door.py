@@ -16,7 +16,7 @@ from tradebot.adapters.wire.http import BodyError, WireError
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.judging.judgment import HealthState
-from tradebot.venues.door import SANDBOX_KEY, Access, Checks, Door, Look, VenueSettings
+from tradebot.venues.door import SANDBOX_KEY, Access, Checks, VenueCheck, VenueDriver, VenueSettings
 from tradebot.venues.kraken.bars import KrakenBars
 from tradebot.venues.kraken.capabilities import KEY, KEYS, KRAKEN, SECRET
 from tradebot.venues.kraken.client import V3, Client, KrakenVenue, error_of, sandbox_secret, venue_of
@@ -25,7 +25,7 @@ from tradebot.venues.kraken.reader import KrakenReader
 
 if TYPE_CHECKING:
     from papervenue.market.venue import Venue
-    from tradebot.ports.broker import Bell
+    from tradebot.ports.broker import AccountSignal
 
 OF_VENUE: Mapping[str, str] = MappingProxyType({"BTC": "XBT", "XDG": "DOGE"})
 
@@ -90,9 +90,9 @@ MICROSECONDS, FAR_AHEAD_S = 1_000_000, 60
 NO_ORDER = "00000000-0000-4000-8000-000000000000"
 
 
-def door() -> Door:
+def door() -> VenueDriver:
     """Return the driver."""
-    return Door(
+    return VenueDriver(
         capabilities=KRAKEN,
         keys=KEYS,
         connect=_connect,
@@ -151,10 +151,10 @@ def _connect(access: Access) -> KrakenVenue:
     )
 
 
-def _account_feed(venue: KrakenVenue) -> Bell:
-    from tradebot.venues.kraken.account_feed import KrakenBell
+def _account_feed(venue: KrakenVenue) -> AccountSignal:
+    from tradebot.venues.kraken.account_feed import KrakenAccountFeed
 
-    return KrakenBell(venue)
+    return KrakenAccountFeed(venue)
 
 
 def _bar_times(venue: KrakenVenue, tally: DriftTally, symbols: Sequence[str]) -> Mapping[str, datetime]:
@@ -171,16 +171,16 @@ def _no_renames(
     return {}
 
 
-def _data_plan(venue: KrakenVenue, tally: DriftTally, symbol: str) -> Look:
-    return Look(HealthState.OK, "every account gets the venue's own prices", "answer")
+def _data_plan(venue: KrakenVenue, tally: DriftTally, symbol: str) -> VenueCheck:
+    return VenueCheck(HealthState.OK, "every account gets the venue's own prices", "answer")
 
 
-def _nonce(venue: KrakenVenue, tally: DriftTally) -> Look:
+def _nonce(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
     """Compare the last nonce with the clock: one that is far ahead shows that a clock was wrong once."""
     try:
         last = venue.nonces.last()
     except OSError as error:
-        return Look(
+        return VenueCheck(
             HealthState.FAILED, f"the last nonce can't be read: {error.strerror}", "nonce", fix="tradebot doctor"
         )
     ahead_s = last / MICROSECONDS - time.time()
@@ -191,11 +191,11 @@ def _nonce(venue: KrakenVenue, tally: DriftTally) -> Look:
             "Check this machine's clock. Until it has caught up, a bot in a new folder can't use this key: make "
             "another key for it"
         )
-        return Look(HealthState.DEGRADED, finding, "nonce", fix=fix)
-    return Look(HealthState.OK, f"the last one is of {taken}; each is above the one before", "nonce")
+        return VenueCheck(HealthState.DEGRADED, finding, "nonce", fix=fix)
+    return VenueCheck(HealthState.OK, f"the last one is of {taken}; each is above the one before", "nonce")
 
 
-def _may_trade(venue: KrakenVenue, tally: DriftTally) -> Look:
+def _may_trade(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
     """Check the key's permission: canceling an unknown order gets "not found" only if the key may trade."""
     try:
         answer = Client(venue).ask("POST", f"{V3}/cancelorder", {"order_id": NO_ORDER})
@@ -205,6 +205,6 @@ def _may_trade(venue: KrakenVenue, tally: DriftTally) -> Look:
     permissions = document if isinstance(document, dict) else {}
     status, word = permissions.get("cancelStatus"), error_of(permissions)
     if not word and isinstance(status, dict) and status.get("status") == "notFound":
-        return Look(HealthState.OK, "the key may read and trade", "answer")
+        return VenueCheck(HealthState.OK, "the key may read and trade", "answer")
     fix = "Make a key that may read and trade, but not withdraw"
-    return Look(HealthState.FAILED, f"the key may not trade: {word or answer.excerpt}", "answer", fix=fix)
+    return VenueCheck(HealthState.FAILED, f"the key may not trade: {word or answer.excerpt}", "answer", fix=fix)

@@ -14,12 +14,12 @@ from tradebot.model.account import Account, Activity, BrokerPosition, BrokerView
 from tradebot.model.bar import Depth, Quote, Session, VenueClock
 from tradebot.model.instrument import Listing
 from tradebot.model.intent import Intent, Operation, is_our_order_id
-from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
+from tradebot.model.order import Fill, Order, OrdersReported, OrderStatus
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import End, Proof, Settlement
 from tradebot.venues.kraken import rows
 from tradebot.venues.kraken.capabilities import ARRIVES_WITHIN, KRAKEN, SETTLED_AFTER
-from tradebot.venues.kraken.client import V3, Client, KrakenVenue, Since, midnight, worth_at_midnight
+from tradebot.venues.kraken.client import V3, Client, KrakenVenue, SinceMidnight, midnight, worth_at_midnight
 from tradebot.venues.kraken.history import (
     MOST_PAGES,
     ROWS,
@@ -140,7 +140,9 @@ class KrakenReader:
             # An event at exactly midnight belongs to the new day.
             before = began - timedelta(microseconds=1)
             fills, moved = self.fills(before), self.activities(before)
-            return worth_at_midnight(Since(equity, quantities, marks, fills, moved, partial(self._mark_at, began)))
+            return worth_at_midnight(
+                SinceMidnight(equity, quantities, marks, fills, moved, partial(self._mark_at, began))
+            )
 
         return self._venue.opening.of(self._pages.account(), now.date(), work_out)
 
@@ -273,7 +275,7 @@ class KrakenReader:
         ended = (order for order in self._pages.past(since).orders.values() if order.status.terminal)
         return [order for order in ended if order.submitted_at is not None and order.submitted_at >= since]
 
-    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+    def orders_of(self, symbols: Sequence[str]) -> OrdersReported:
         """Return the orders in these symbols, newest first, except orders that an unreadable row may be about."""
         listed = self._open()
         history = self._pages.past(now=listed.at)
@@ -281,7 +283,7 @@ class KrakenReader:
         wanted = [open_version(order, listed.orders) for order in every.values() if order.symbol in symbols]
         if unreadable := listed.unreadable + history.unreadable:
             wanted = [order for order in wanted if order.status is not OrderStatus.UNKNOWN]
-        return OrdersTold(tuple(reversed(wanted)), unreadable)
+        return OrdersReported(tuple(reversed(wanted)), unreadable)
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than a time, oldest first, without repeats."""

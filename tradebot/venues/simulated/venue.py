@@ -26,8 +26,8 @@ from tradebot.model.order import (
     Fill,
     Order,
     OrderClass,
+    OrdersReported,
     OrderStatus,
-    OrdersTold,
     OrderType,
     Reply,
     TimeInForce,
@@ -464,8 +464,8 @@ class SimulatedVenue:
             order for order in orders if order.status.terminal and order.submitted_at and order.submitted_at >= since
         ]
 
-    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
-        return OrdersTold(
+    def orders_of(self, symbols: Sequence[str]) -> OrdersReported:
+        return OrdersReported(
             tuple(order for order in reversed([*self._account.orders.values()]) if order.symbol in symbols)
         )
 

@@ -34,7 +34,7 @@ class Closed(Struct, frozen=True):
     rule: str
 
 
-class Held(Struct, frozen=True):
+class SummaryPosition(Struct, frozen=True):
     """An open position of the bot: signed shares, prices in USD per share; `stop_usd` is its stop price.
 
     `distance` is the distance to the stop, as a fraction of the last price. `at_broker` says whether the stop rests at
@@ -116,7 +116,7 @@ class Summary(Struct, frozen=True):
     refusals: tuple[RefusalCount, ...]
     closed: tuple[Closed, ...]
     money: SummaryMoney | None
-    positions: tuple[Held, ...]
+    positions: tuple[SummaryPosition, ...]
     missed: tuple[MissedByReason, ...]
     health: Mapping[str, int]
     quota: FlowQuota | None

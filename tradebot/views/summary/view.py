@@ -25,13 +25,13 @@ from tradebot.views.holdings import FOREIGN_OWNER, Holding
 from tradebot.views.status import describe_waiting, quota
 from tradebot.views.summary.values import (
     Closed,
-    Held,
     MissedByReason,
     PersonNeed,
     RefusalCount,
     Section,
     SessionRecords,
     Summary,
+    SummaryPosition,
 )
 from tradebot.views.trades.trade_row import rule_of, side_of
 
@@ -121,7 +121,7 @@ def _is_ours(holding: Holding) -> bool:
     return holding.strategy != FOREIGN_OWNER and holding.is_held
 
 
-def _held_of(lot: Holding) -> Held:
+def _held_of(lot: Holding) -> SummaryPosition:
     protection, price = lot.protection, lot.price
     resting = [each.price for each in protection.resting if each.is_stop] if protection else []
     own = [each.price for each in lot.stops if protection and each.rule == protection.rule and each.price is not None]
@@ -130,7 +130,7 @@ def _held_of(lot: Holding) -> Held:
     stop = max(resting or own, key=lambda level: sign * level, default=None)
     distance = sign * (price - stop) / price if stop is not None and price else None
     amounts = lot.quantity, lot.average_price, price, lot.unrealized_usd, stop
-    return Held(lot.symbol, lot.strategy, *amounts, distance, at_broker=bool(resting))
+    return SummaryPosition(lot.symbol, lot.strategy, *amounts, distance, at_broker=bool(resting))
 
 
 NOBODY = "Nobody ran them, and nothing says why yet."
@@ -362,7 +362,7 @@ def _positions(summary: Summary, session_records: SessionRecords) -> Iterator[st
         yield f"{names(others)} in the account {noun(len(others), 'is', 'are')} not the bot's, which leaves it alone."
 
 
-def _stops(helds: Sequence[Held]) -> Iterator[str]:
+def _stops(helds: Sequence[SummaryPosition]) -> Iterator[str]:
     if all(position.at_broker for position in helds):
         yield f"{'Each has its stop' if len(helds) > 1 else 'Its stop rests'} at the broker."
         return

@@ -41,7 +41,7 @@ class FeeShare(Struct, frozen=True):
     usd: Decimal
 
 
-class Allotted(Struct, frozen=True):
+class FeeAllocation(Struct, frozen=True):
     """Each lot's share of each fee, and the fees `left` that belong to no fill or sale. Together they are all fees."""
 
     shares: tuple[FeeShare, ...]
@@ -54,7 +54,9 @@ class Allotted(Struct, frozen=True):
         return self.by_lot.get(id(lot), _ZERO)
 
 
-def allocate_fees(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments, day: VenueDay) -> Allotted:
+def allocate_fees(
+    fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: Moments, day: VenueDay
+) -> FeeAllocation:
     """Allocate each fee to its fill, or to fills of its symbol and time, or else to the lots sold on its day.
 
     A fill's fee is shared among the pieces that it opened and closed, and a day's fee among its sales, by value. Days
@@ -78,7 +80,7 @@ def allocate_fees(fees: Iterable[CashMovement], lots: Iterable[OpenLot], fills: 
     by_lot = defaultdict[int, Decimal](Decimal)
     for share in shares:
         by_lot[id(share.lot)] += share.usd
-    return Allotted(tuple(shares), tuple(remaining), by_lot)
+    return FeeAllocation(tuple(shares), tuple(remaining), by_lot)
 
 
 def fee_with(fill: Fill) -> CashMovement:

@@ -16,13 +16,13 @@ from msgspec import Struct, field
 from tradebot.exits.exit_reasons import ROLLED_INTO, parse
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.order import fee_id
-from tradebot.model.position import FOREIGN, Kept, Key, Origin, OwnedFill
+from tradebot.model.position import FOREIGN, EntryTerms, Key, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent, RestedStop, Trade, TradeNote, by_position, renames
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.trades.fees import Allotted, allocate_fees, cash_kind, fee_with, moments
+from tradebot.views.trades.fees import FeeAllocation, allocate_fees, cash_kind, fee_with, moments
 from tradebot.views.trades.lots import Lots, Owner, lots_of
 from tradebot.views.trades.trade_row import why_closed
 
@@ -150,7 +150,7 @@ class History(Struct, frozen=True, dict=True):
     cash: tuple[CashMovement, ...] = ()
     ends: tuple[SessionEnd, ...] = ()
     sent: Mapping[str, OrderSent] = field(default_factory=dict)
-    kept: Mapping[Key, Kept] = field(default_factory=dict)
+    kept: Mapping[Key, EntryTerms] = field(default_factory=dict)
     notes: Mapping[Key, TradeNote] = field(default_factory=dict)
     at: datetime | None = None
     marks: Mapping[str, Decimal] = field(default_factory=dict)
@@ -182,7 +182,7 @@ class History(Struct, frozen=True, dict=True):
         return tuple(owned for owned in unknown if fee_id(owned.fill.activity_id) not in booked)
 
     @cached_property
-    def fees(self) -> Allotted:
+    def fees(self) -> FeeAllocation:
         charged = (movement for movement in self.movements if cash_kind(movement) is CashKind.FEE)
         return allocate_fees(charged, (*self.lots.closed, *self.lots.held), moments(self.fills), self.day)
 

@@ -19,7 +19,7 @@ from tradebot.model.position import Key
 from tradebot.model.record import SessionEnd
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.days import EVER, DateRange
-from tradebot.views.trades.fees import Allotted, cash_kind
+from tradebot.views.trades.fees import FeeAllocation, cash_kind
 from tradebot.views.trades.history import NOT_OURS, History
 from tradebot.views.trades.lots import ClosedLot, LotStep, Owner
 
@@ -153,7 +153,7 @@ _CASH = {
 }
 
 
-class Piece(NamedTuple):
+class ProfitPiece(NamedTuple):
     """A piece of profit in signed USD.
 
     `trade` is the position behind it, and `lot` the closed lot; None if there is none. `ended` is True for the piece
@@ -176,7 +176,7 @@ class Breakdown(Struct, frozen=True):
 
     history: History
     ends: tuple[DayEnd, ...]
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ProfitPiece, ...]
 
 
 def breakdown(history: History) -> Breakdown:
@@ -192,15 +192,17 @@ def breakdown(history: History) -> Breakdown:
     return Breakdown(history, ends, pieces)
 
 
-def _realized_pieces(history: History) -> Iterator[Piece]:
+def _realized_pieces(history: History) -> Iterator[ProfitPiece]:
     over = (trip for trip in history.lots.trips if trip.trade.closed_at and trip.trade.strategy != NOT_OURS)
     ends = {id(trip.closed[-1]) for trip in over if trip.trade.key not in history.rolled_positions}
     for lot in history.lots.closed:
         at, ended = history.day.date_of(lot.closed_at), id(lot) in ends
-        yield Piece(at, ProfitKind.REALIZED, lot.gross_usd, lot.strategy, lot.symbol, lot.trade, lot.side, lot, ended)
+        yield ProfitPiece(
+            at, ProfitKind.REALIZED, lot.gross_usd, lot.strategy, lot.symbol, lot.trade, lot.side, lot, ended
+        )
 
 
-def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
+def _open(ends: Sequence[DayEnd]) -> Iterator[ProfitPiece]:
     """Yield the change of each open position's gain, day by day."""
     before = dict[Key, Gain]()
     for end in ends:
@@ -208,24 +210,24 @@ def _open(ends: Sequence[DayEnd]) -> Iterator[Piece]:
         for trade, gain in {**before, **now}.items():
             change = (now[trade].usd if trade in now else _ZERO) - (before[trade].usd if trade in before else _ZERO)
             if change:
-                yield Piece(end.day, ProfitKind.OPEN, change, *gain.owner, trade, gain.side)
+                yield ProfitPiece(end.day, ProfitKind.OPEN, change, *gain.owner, trade, gain.side)
         before = now
 
 
-def _fees(allotted: Allotted, day: VenueDay) -> Iterator[Piece]:
+def _fees(allotted: FeeAllocation, day: VenueDay) -> Iterator[ProfitPiece]:
     """Yield each lot's share of each fee, on the day of the fee, and the fees that no sale explains."""
     for share in allotted.shares:
         lot = share.lot
         closed = lot if isinstance(lot, ClosedLot) else None
         at = day.date_of(share.fee.at)
-        yield Piece(at, ProfitKind.FEES, share.usd, lot.strategy, lot.symbol, lot.trade, lot.side, closed)
+        yield ProfitPiece(at, ProfitKind.FEES, share.usd, lot.strategy, lot.symbol, lot.trade, lot.side, closed)
     for fee in allotted.left:
-        yield Piece(day.date_of(fee.at), ProfitKind.FEES, fee.amount_usd)
+        yield ProfitPiece(day.date_of(fee.at), ProfitKind.FEES, fee.amount_usd)
 
 
 def _cash_pieces(
     movements: Sequence[tuple[CashMovement, ProfitKind]], ends: Sequence[DayEnd], history: History
-) -> Iterator[Piece]:
+) -> Iterator[ProfitPiece]:
     """Yield each other cash movement.
 
     One about a symbol belongs to the symbol's owner on that day, if there is only one.
@@ -236,7 +238,7 @@ def _cash_pieces(
         day = history.day.date_of(cash_movement.at)
         owners = [owner for owner in owners_by_day[day] if cash_movement.symbol in (owner[1], *names.get(owner, ()))]
         owner = owners[0] if len(owners) == 1 else (ACCOUNT, cash_movement.symbol or ACCOUNT)
-        yield Piece(day, kind, cash_movement.amount_usd, *owner)
+        yield ProfitPiece(day, kind, cash_movement.amount_usd, *owner)
 
 
 REACH = timedelta(days=12)

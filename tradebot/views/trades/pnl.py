@@ -15,10 +15,19 @@ from msgspec import Struct
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import CURRENCY
 from tradebot.model.order import Fill
-from tradebot.model.position import Kept, OwnedFill
+from tradebot.model.position import EntryTerms, OwnedFill
 from tradebot.model.sentences import pluralize
 from tradebot.views.trades.history import NOT_OURS
-from tradebot.views.trades.pieces import ACCOUNT, Breakdown, DayEnd, EquityAround, Piece, ProfitKind, value_at, worth
+from tradebot.views.trades.pieces import (
+    ACCOUNT,
+    Breakdown,
+    DayEnd,
+    EquityAround,
+    ProfitKind,
+    ProfitPiece,
+    value_at,
+    worth,
+)
 from tradebot.views.trades.trade_row import Choice, rule_of, why_closed
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
@@ -30,7 +39,7 @@ CENT = Decimal("0.01")
 _ZERO = Decimal(0)
 
 
-class Cut(StrEnum):
+class ProfitGrouping(StrEnum):
     """The grouping of profit."""
 
     DAY = "day"
@@ -43,7 +52,7 @@ class Cut(StrEnum):
     COMPONENT = "component"
 
 
-IN_TIME = frozenset({Cut.DAY, Cut.WEEK, Cut.MONTH})
+IN_TIME = frozenset({ProfitGrouping.DAY, ProfitGrouping.WEEK, ProfitGrouping.MONTH})
 """Cuts whose rows are spans of days."""
 
 
@@ -125,7 +134,7 @@ class Pnl(Struct, frozen=True, omit_defaults=True):
 ALL = Choice()
 
 
-def pnl(breakdown: Breakdown, by: Cut, choice: Choice = ALL) -> Pnl:
+def pnl(breakdown: Breakdown, by: ProfitGrouping, choice: Choice = ALL) -> Pnl:
     profit = ProfitReport(breakdown, choice)
     before, after = profit.values_usd
     return Pnl(
@@ -227,7 +236,7 @@ class ProfitReport:
         chosen = (fill for owner, fill in charged if self._choice.has(owner, fill.symbol, date_of(fill.at)))
         return {fill.activity_id: fill for fill in chosen}.values()
 
-    def rows(self, by: Cut) -> tuple[ProfitRow, ...]:
+    def rows(self, by: ProfitGrouping) -> tuple[ProfitRow, ...]:
         """Return the rows of a grouping, which add up to the total."""
         name_of, sums, ended = self._names.of(by), dict[ProfitKind, dict[str, Decimal]](), Counter[str]()
         for kind, pieces in self._of_kind.items():
@@ -268,17 +277,17 @@ _LAST = (HELD, NONE_AGREED, NOT_KNOWN, NOT_OURS, ACCOUNT)
 """Rows that are listed below the others, in this order."""
 
 
-def _sort_key(by: Cut, row: ProfitRow) -> tuple[int, Decimal, str]:
+def _sort_key(by: ProfitGrouping, row: ProfitRow) -> tuple[int, Decimal, str]:
     """Return a row's sort key: times in order, others from best to worst, and rows without a name last."""
     last = _LAST.index(row.name) + 1 if row.name in _LAST else 0
-    return last, _ZERO if by in IN_TIME or by is Cut.HOUR else -row.total_usd, row.name
+    return last, _ZERO if by in IN_TIME or by is ProfitGrouping.HOUR else -row.total_usd, row.name
 
 
-def _day_name(by: Cut, piece: Piece | DayEnd) -> str:
-    if by is Cut.WEEK:
+def _day_name(by: ProfitGrouping, piece: ProfitPiece | DayEnd) -> str:
+    if by is ProfitGrouping.WEEK:
         year, week, _ = piece.day.isocalendar()
         return f"{year}-W{week:02}"
-    return f"{piece.day:%Y-%m}" if by is Cut.MONTH else piece.day.isoformat()
+    return f"{piece.day:%Y-%m}" if by is ProfitGrouping.MONTH else piece.day.isoformat()
 
 
 class _Namer:
@@ -287,31 +296,31 @@ class _Namer:
     def __init__(self, breakdown: Breakdown) -> None:
         self._history = breakdown.history
         self._rule = cache(rule_of)
-        self._entry = cache(lambda trade, side: entry_component(breakdown.history.kept.get(trade, Kept()), side))
+        self._entry = cache(lambda trade, side: entry_component(breakdown.history.kept.get(trade, EntryTerms()), side))
 
-    def of(self, by: Cut) -> Callable[[Piece], str]:
-        names: Mapping[Cut, Callable[[Piece], str]] = {
-            Cut.STRATEGY: attrgetter("strategy"),
-            Cut.SYMBOL: attrgetter("symbol"),
-            Cut.HOUR: self._hour,
-            Cut.REASON: self._reason,
-            Cut.COMPONENT: self._component,
+    def of(self, by: ProfitGrouping) -> Callable[[ProfitPiece], str]:
+        names: Mapping[ProfitGrouping, Callable[[ProfitPiece], str]] = {
+            ProfitGrouping.STRATEGY: attrgetter("strategy"),
+            ProfitGrouping.SYMBOL: attrgetter("symbol"),
+            ProfitGrouping.HOUR: self._hour,
+            ProfitGrouping.REASON: self._reason,
+            ProfitGrouping.COMPONENT: self._component,
         }
         return names.get(by) or partial(_day_name, by)
 
-    def _hour(self, piece: Piece) -> str:
+    def _hour(self, piece: ProfitPiece) -> str:
         if piece.lot is None:
             return ACCOUNT if piece.trade is None else HELD
         return f"{self._history.day.local(piece.lot.closed_at):%H}:00"
 
-    def _reason(self, piece: Piece) -> str:
+    def _reason(self, piece: ProfitPiece) -> str:
         if piece.strategy == NOT_OURS:
             return NOT_OURS
         if piece.lot is None:
             return ACCOUNT if piece.trade is None else HELD
         return self._rule(why_closed(piece.lot, self._history.sent))
 
-    def _component(self, piece: Piece) -> str:
+    def _component(self, piece: ProfitPiece) -> str:
         if piece.strategy == NOT_OURS:
             return NOT_OURS
         if piece.trade is None or piece.side is None:
@@ -319,7 +328,7 @@ class _Namer:
         return self._entry(piece.trade, piece.side)
 
 
-def entry_component(entry_terms: Kept, side: Side) -> str:
+def entry_component(entry_terms: EntryTerms, side: Side) -> str:
     """Return the component that contributed most to an entry's direction: the largest value times weight."""
     spoke = [
         (component.value * component.weight * side.sign, component.name)

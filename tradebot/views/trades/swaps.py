@@ -11,7 +11,7 @@ from tradebot.model.decision import Decision, Gate
 from tradebot.model.instrument import notional
 from tradebot.model.intent import IntentState, Operation
 from tradebot.model.reasons import Reason
-from tradebot.model.trade import GaveWay
+from tradebot.model.trade import DisplacedClose
 from tradebot.views.trades.trade_row import LONG, TradeRow
 
 
@@ -58,7 +58,7 @@ class SwapRow(Struct, frozen=True):
 
 
 def swaps_of(
-    records: Iterable[GaveWay],
+    records: Iterable[DisplacedClose],
     trades: Sequence[TradeRow],
     prices: Mapping[str, Decimal],
     within: timedelta,
@@ -93,9 +93,14 @@ def swaps_of(
         )
 
 
-def _with_later_closes(records: Iterable[GaveWay]) -> Iterator[tuple[GaveWay, Decision, Sequence[GaveWay]]]:
+def _with_later_closes(
+    records: Iterable[DisplacedClose],
+) -> Iterator[tuple[DisplacedClose, Decision, Sequence[DisplacedClose]]]:
     """Yield each swap's record with its decision, and with the closes sent for it later."""
-    gave_ways, last = list[tuple[GaveWay, Decision, list[GaveWay]]](), dict[tuple[str, str, str], list[GaveWay]]()
+    gave_ways, last = (
+        list[tuple[DisplacedClose, Decision, list[DisplacedClose]]](),
+        dict[tuple[str, str, str], list[DisplacedClose]](),
+    )
     for record in records:
         key, why = (*record.intent.whose, record.intent.displaced_by), _swap_decision(record)
         if why is not None:
@@ -106,7 +111,7 @@ def _with_later_closes(records: Iterable[GaveWay]) -> Iterator[tuple[GaveWay, De
     yield from gave_ways
 
 
-def _swap_decision(record: GaveWay) -> Decision | None:
+def _swap_decision(record: DisplacedClose) -> Decision | None:
     """Return the decision that displaced a position; None for any other order, and for a close that is resent.
 
     A close is an order of its own, or a target that is repriced to close. One that the venue refused, or that never
@@ -119,7 +124,7 @@ def _swap_decision(record: GaveWay) -> Decision | None:
     return next((each for each in whys if not isinstance(each.observed, str)), None)
 
 
-def _came_out(record: GaveWay) -> bool:
+def _came_out(record: DisplacedClose) -> bool:
     return record.state not in (IntentState.REJECTED, IntentState.ABANDONED)
 
 

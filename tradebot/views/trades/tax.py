@@ -25,7 +25,7 @@ CHARGED_ON_TRADES = frozenset({ActivityKind.FEE, ActivityKind.COMMISSION})
 """Commissions, and the fees that the SEC and FINRA charge for sales."""
 
 
-class Term(StrEnum):
+class HoldingPeriod(StrEnum):
     """The holding period: up to one year, or longer. Short sales are short-term."""
 
     SHORT = "short"
@@ -52,7 +52,7 @@ class TaxRow(Struct, frozen=True):
     code: str
     adjustment_usd: Decimal
     gain_usd: Decimal | None
-    term: Term
+    term: HoldingPeriod
     held_from: date | None
     symbol: str
     side: Side
@@ -67,7 +67,7 @@ class TaxRow(Struct, frozen=True):
 class TermTotal(Struct, frozen=True):
     """The sums of one term's rows with a known gain, and the number of other rows."""
 
-    term: Term
+    term: HoldingPeriod
     rows: int
     not_known: int
     proceeds_usd: Decimal
@@ -112,7 +112,7 @@ def tax_year(history: History, year: int, method: Method) -> TaxYear:
     account = account_trades(history)
     all_sales = sales_of(account, history.movements, method, history.day)
     of_year = [sale for sale in all_sales.sales if sale.closing.day.year == year]
-    rows = sorted(map(_row, of_year), key=lambda row: (list(Term).index(row.term), row.sold))
+    rows = sorted(map(_row, of_year), key=lambda row: (list(HoldingPeriod).index(row.term), row.sold))
     last = max((trade.fill.at for trade in account.trades), default=history.opened_at)
     awaited = {owned.fill.activity_id for owned in history.fills_awaiting_fee}
     until = max((history.day.date_of(at) for at in (history.at, last) if at), default=None)
@@ -202,21 +202,23 @@ def _money(sale: Sale) -> tuple[Decimal | None, Decimal | None, Decimal, Decimal
     return proceeds, basis, adjustment, proceeds - basis + adjustment
 
 
-def _term(sale: Sale) -> Term:
+def _term(sale: Sale) -> HoldingPeriod:
     if sale.lot.sign < 0:
-        return Term.SHORT
+        return HoldingPeriod.SHORT
     held_from = sale.lot.held_from
     if held_from is None:
-        return Term.NOT_KNOWN
-    return Term.LONG if is_long_term(held_from, sale.closing.day) else Term.SHORT
+        return HoldingPeriod.NOT_KNOWN
+    return HoldingPeriod.LONG if is_long_term(held_from, sale.closing.day) else HoldingPeriod.SHORT
 
 
 def totals(rows: Sequence[TaxRow]) -> tuple[TermTotal, ...]:
     """Return the sums of each term's rows, if any: rounded figures are added, as on the form."""
-    return tuple(_total(term, of_term) for term in Term if (of_term := [row for row in rows if row.term is term]))
+    return tuple(
+        _total(term, of_term) for term in HoldingPeriod if (of_term := [row for row in rows if row.term is term])
+    )
 
 
-def _total(term: Term, rows: Sequence[TaxRow]) -> TermTotal:
+def _total(term: HoldingPeriod, rows: Sequence[TaxRow]) -> TermTotal:
     priced = [row for row in rows if row.gain_usd is not None]
     return TermTotal(
         term=term,

@@ -15,7 +15,7 @@ from msgspec import Struct
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.order import Fill
-from tradebot.model.position import ADOPTED, Kept, Origin, OwnedFill, to_nine_places
+from tradebot.model.position import ADOPTED, EntryTerms, Origin, OwnedFill, to_nine_places
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import RestedStop, Trade, TradeNote
 from tradebot.views.slippage import FillWithOrder, totals
@@ -114,7 +114,7 @@ class _Rows:
         written = (self.history.notes.get((strategy, name, opened_at)) for name in self.facts.names(trip))
         return max((note for note in written if note), key=lambda note: note.at, default=None)
 
-    def _extremes(self, trip: Trip, entry_terms: Kept) -> tuple[Decimal | None, Decimal | None]:
+    def _extremes(self, trip: Trip, entry_terms: EntryTerms) -> tuple[Decimal | None, Decimal | None]:
         """Return the best and the worst price that passes saw, or at which it was closed."""
         if entry_terms.best is None and entry_terms.worst is None:
             return None, None
@@ -260,7 +260,7 @@ class TripFacts:
         entries = (self._fills[lot.entry_fill].fill.symbol for lot in trip.lots)
         return dict.fromkeys((trade.symbol, *entries))
 
-    def entry_terms(self, trip: Trip) -> Kept:
+    def entry_terms(self, trip: Trip) -> EntryTerms:
         return self._history.kept.get(trip.trade.key, _NOTHING)
 
     def shared_fields(self, trip: Trip) -> dict[str, Any]:
@@ -340,7 +340,7 @@ class TripFacts:
         return [_less(owned, self._closed_by.get(owned.fill.activity_id, _ZERO)) for owned in owned_fills]
 
 
-_NOTHING = Kept()
+_NOTHING = EntryTerms()
 
 
 def fills_of(lot: OpenLot) -> tuple[str, ...]:

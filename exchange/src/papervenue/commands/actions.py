@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.commands.control import NINE_PLACES, account_of, check_fields, parse_signed, positive
 from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine import Engine
@@ -28,7 +28,7 @@ _LARGEST_RATIO = 1_000
 _FIELDS = {"type", "symbol", "new_symbol", "rate", "new_rate", "old_rate", "date", "payable_date"}
 
 
-def _announce(command: Asked) -> Answer:
+def _announce(command: CommandArguments) -> Answer:
     body, engine = command.body, command.engine
     kind = body.get("type")
     if kind in OPTION_ENDS:
@@ -124,7 +124,7 @@ def _end_option(engine: Engine, body: dict[str, Any], kind: str) -> Answer:
     return 200, encode({"type": kind, "symbol": symbol, "qty": plain(qty), "cash": plain(account.cash)})
 
 
-def _journal(command: Asked) -> Answer:
+def _journal(command: CommandArguments) -> Answer:
     body, engine = command.body, command.engine
     check_fields(body, {"account", "symbol", "qty", "price", "amount"})
     account = account_of(engine, body)

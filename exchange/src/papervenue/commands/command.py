@@ -35,7 +35,7 @@ class Command(NamedTuple):
     effects: str = ""
 
 
-class Asked(NamedTuple):
+class CommandArguments(NamedTuple):
     """A command as passed to its handler; `names` has the named parts of the path."""
 
     command: Command
@@ -84,7 +84,7 @@ class Asked(NamedTuple):
         return next(((late_us, status) for late_us, status in delays), None)
 
 
-Handler = Callable[[Asked], Answer]
+Handler = Callable[[CommandArguments], Answer]
 
 
 class Entry(NamedTuple):
@@ -106,7 +106,7 @@ class Commands:
         """Run a command and return its response; also return the refusal, if any, so that it can be logged."""
         try:
             handler, names = self._find_handler(command)
-            return handler(Asked(command, self._engine, names)), None
+            return handler(CommandArguments(command, self._engine, names)), None
         except Refusal as refusal:
             return (refusal.status, encode(refusal.body)), refusal
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from papervenue.clock import latency_name, read_latency
-from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.events import Event
@@ -52,11 +52,11 @@ class ControlCommands:
         """Return the cash in USD with which the account of this name last started."""
         return self._cash[name]
 
-    def _tick(self, command: Asked) -> Answer:
+    def _tick(self, command: CommandArguments) -> Answer:
         command.engine.tick(_tick_target(command.engine, command.body))
         return 200, encode(self._current_state())
 
-    def _open(self, command: Asked) -> Answer:
+    def _open(self, command: CommandArguments) -> Answer:
         body = command.body
         check_fields(body, {"name", "cash"})
         name = body.get("name")
@@ -69,7 +69,7 @@ class ControlCommands:
         cash = self._cash[name] = _cash(body.get("cash"), self._cash[MAIN])
         return 200, encode(account_summary(command.engine, command.engine.open_account(name, name, name, cash)))
 
-    def _reset(self, command: Asked) -> Answer:
+    def _reset(self, command: CommandArguments) -> Answer:
         body = command.body
         check_fields(body, {"account", "cash"})
         name = body.get("account", MAIN)
@@ -82,7 +82,7 @@ class ControlCommands:
         return 200, encode(account_summary(command.engine, fresh) | {"gone": before})
 
 
-def _set_latency(command: Asked) -> Answer:
+def _set_latency(command: CommandArguments) -> Answer:
     """Set how long cancels and replacements take; those already in transit aren't affected."""
     check_fields(command.body, {"latency"})
     try:

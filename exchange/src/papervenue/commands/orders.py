@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import OrderRequest
@@ -18,7 +18,7 @@ _NINE_PLACES = Decimal("1e-9")
 _TRUE = ("true", "1", "t")
 
 
-def _submit(command: Asked) -> Answer:
+def _submit(command: CommandArguments) -> Answer:
     account = command.account
     policy = command.policy
     order = command.engine.submit(account, read_request(command.engine, command.body), command.fate, policy)
@@ -49,7 +49,7 @@ def read_request(engine: Engine, body: dict[str, Any]) -> OrderRequest:
         raise
 
 
-def _replace(command: Asked) -> Answer:
+def _replace(command: CommandArguments) -> Answer:
     account = command.account
     order = account.order(command.names["id"].lower())
     if command.fate == "refuse":
@@ -64,12 +64,12 @@ def _replace(command: Asked) -> Answer:
     return 200, answer
 
 
-def _cancel(command: Asked) -> Answer:
+def _cancel(command: CommandArguments) -> Answer:
     _cancel_one(command, command.names["id"].lower())
     return 204, b""
 
 
-def _cancel_one(command: Asked, order_id: str) -> None:
+def _cancel_one(command: CommandArguments, order_id: str) -> None:
     order = command.account.order(order_id)
     if command.fate == "refuse":
         raise unprocessable("order is not cancelable")
@@ -78,16 +78,16 @@ def _cancel_one(command: Asked, order_id: str) -> None:
     command.engine.cancel(command.account, order.id)
 
 
-def _cancel_all(command: Asked) -> Answer:
+def _cancel_all(command: CommandArguments) -> Answer:
     return 207, encode(cancel_all(command))
 
 
-def cancel_all(command: Asked) -> list[dict[str, Any]]:
+def cancel_all(command: CommandArguments) -> list[dict[str, Any]]:
     """Cancel every open order of the caller; return one row per order with the result."""
     return [_cancel_result(command, order_id) for order_id in list(command.account.open)]
 
 
-def _cancel_result(command: Asked, order_id: str) -> dict[str, Any]:
+def _cancel_result(command: CommandArguments, order_id: str) -> dict[str, Any]:
     try:
         # It may just have ended, because another order of its group was canceled.
         if command.account.order(order_id).status != "canceled":
@@ -105,26 +105,28 @@ def position_symbol(account: Account, name: str) -> str:
     raise not_found("position does not exist")
 
 
-def _close_one(command: Asked) -> Answer:
+def _close_one(command: CommandArguments) -> Answer:
     symbol = position_symbol(command.account, command.names["name"])
     query = command.query
     return 200, encode(_close(command, symbol, query.get("qty"), query.get("percentage")))
 
 
-def _close_all(command: Asked) -> Answer:
+def _close_all(command: CommandArguments) -> Answer:
     if command.query.get("cancel_orders", "").lower() in _TRUE:
         cancel_all(command)
     return 207, encode([_close_result(command, symbol) for symbol in list(command.account.positions)])
 
 
-def _close_result(command: Asked, symbol: str) -> dict[str, Any]:
+def _close_result(command: CommandArguments, symbol: str) -> dict[str, Any]:
     try:
         return {"symbol": symbol, "status": 200, "body": _close(command, symbol)}
     except Refusal as refusal:
         return {"symbol": symbol, "status": refusal.status, "body": refusal.body}
 
 
-def _close(command: Asked, symbol: str, qty: str | None = None, percentage: str | None = None) -> dict[str, Any]:
+def _close(
+    command: CommandArguments, symbol: str, qty: str | None = None, percentage: str | None = None
+) -> dict[str, Any]:
     position_qty = command.account.qty(symbol)
     order = command.engine.submit(
         command.account, _closing(symbol, position_qty, _closing_qty(abs(position_qty), qty, percentage))

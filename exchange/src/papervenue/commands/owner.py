@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from papervenue.chance import uuid_of
-from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.engine.account import Account, Watchlist
 from papervenue.faces.trading.assets import watchlist_of
 from papervenue.faces.trading_json import configuration_json, watchlist_json
@@ -29,7 +29,7 @@ _MOST_LISTS = 200
 _MOST_SYMBOLS = 500
 
 
-def _change(command: Asked) -> Answer:
+def _change(command: CommandArguments) -> Answer:
     """Set the fields that are given and not null; if one is invalid, set none."""
     settings, body = command.account.configuration, command.body
     changes = {name: _read(name, body[name]) for name in _ALLOWED if body.get(name) is not None}
@@ -50,11 +50,11 @@ def _read(name: str, value: object) -> object:
     raise invalid(f"invalid {name}")
 
 
-def _requested_watchlist(command: Asked) -> Watchlist:
+def _requested_watchlist(command: CommandArguments) -> Watchlist:
     return watchlist_of(command.account, command.names, command.query)
 
 
-def _create(command: Asked) -> Answer:
+def _create(command: CommandArguments) -> Answer:
     account, body, now = command.account, command.body, command.engine.now_us
     name, symbols = _new_name(account, body), _symbols(command, body.get("symbols"))
     if len(account.watchlists) >= _MOST_LISTS:
@@ -64,7 +64,7 @@ def _create(command: Asked) -> Answer:
     return _watchlist_answer(command, listed)
 
 
-def _update(command: Asked) -> Answer:
+def _update(command: CommandArguments) -> Answer:
     """Change a watchlist's name, symbols or both; absent fields stay as they are."""
     listed, body = _requested_watchlist(command), command.body
     name = listed.name if body.get("name") in (None, listed.name) else _new_name(command.account, body)
@@ -73,13 +73,13 @@ def _update(command: Asked) -> Answer:
     return _touch_and_answer(command, listed)
 
 
-def _append(command: Asked) -> Answer:
+def _append(command: CommandArguments) -> Answer:
     listed = _requested_watchlist(command)
     listed.symbols = _distinct([*listed.symbols, _symbol(command, command.body.get("symbol"))])
     return _touch_and_answer(command, listed)
 
 
-def _remove(command: Asked) -> Answer:
+def _remove(command: CommandArguments) -> Answer:
     listed, symbol = _requested_watchlist(command), command.names["symbol"]
     if symbol not in listed.symbols:
         raise not_found(f"symbol not found in watchlist: {symbol[:40]}")
@@ -87,17 +87,17 @@ def _remove(command: Asked) -> Answer:
     return _touch_and_answer(command, listed)
 
 
-def _delete(command: Asked) -> Answer:
+def _delete(command: CommandArguments) -> Answer:
     del command.account.watchlists[_requested_watchlist(command).id]
     return 204, b""
 
 
-def _touch_and_answer(command: Asked, listed: Watchlist) -> Answer:
+def _touch_and_answer(command: CommandArguments, listed: Watchlist) -> Answer:
     listed.updated_us = command.engine.now_us
     return _watchlist_answer(command, listed)
 
 
-def _watchlist_answer(command: Asked, listed: Watchlist) -> Answer:
+def _watchlist_answer(command: CommandArguments, listed: Watchlist) -> Answer:
     return 200, encode(watchlist_json(command.engine.market, command.account, listed))
 
 
@@ -112,7 +112,7 @@ def _new_name(account: Account, body: dict[str, Any]) -> str:
     return name
 
 
-def _symbols(command: Asked, value: object) -> list[str]:
+def _symbols(command: CommandArguments, value: object) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, list) or len(value) > _MOST_SYMBOLS:
@@ -120,7 +120,7 @@ def _symbols(command: Asked, value: object) -> list[str]:
     return _distinct([_symbol(command, name) for name in value if name is not None])
 
 
-def _symbol(command: Asked, name: object) -> str:
+def _symbol(command: CommandArguments, name: object) -> str:
     if not isinstance(name, str) or not name:
         raise invalid("symbol is required")
     if name not in command.engine.market.known:

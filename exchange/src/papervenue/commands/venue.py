@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.commands.control import account_of, check_fields, positive
 from papervenue.engine import unsolicited
 from papervenue.engine.account import Account
@@ -38,7 +38,7 @@ _CHANGES = {"qty", "limit_price", "stop_price"}
 _CORRECTIONS = {"qty", "price"}
 
 
-def _act(command: Asked) -> Answer:
+def _act(command: CommandArguments) -> Answer:
     body, engine = command.body, command.engine
     word = body.get("do")
     check_fields(body, {"account", "order", "do"} | (_CHANGES if word == RESTATE else set()))
@@ -52,7 +52,7 @@ def _act(command: Asked) -> Answer:
     return 200, encode(order_json(order))
 
 
-def _amend(command: Asked) -> Answer:
+def _amend(command: CommandArguments) -> Answer:
     body, engine = command.body, command.engine
     word, name = body.get("do"), str(body.get("execution"))
     check_fields(body, {"account", "execution", "do"} | (_CORRECTIONS if word == "correct" else set()))
@@ -87,7 +87,7 @@ ENTRIES = (
 FUNDING = "/exchange/v1/funding"
 
 
-def _set_funding(command: Asked) -> Answer:
+def _set_funding(command: CommandArguments) -> Answer:
     body, engine = command.body, command.engine
     check_fields(body, {"symbol", "rate"})
     symbol, rate = str(body.get("symbol")), to_decimal(body.get("rate"))
@@ -99,7 +99,7 @@ def _set_funding(command: Asked) -> Answer:
     return 200, encode({"symbol": symbol, "rate": plain(rate)})
 
 
-def _act_at_plain_venue(command: Asked) -> Answer:
+def _act_at_plain_venue(command: CommandArguments) -> Answer:
     body, engine = command.body, command.engine
     check_fields(body, {"account", "order", "do"})
     order, act = order_of(account_of(engine, body), body), ACTS.get(str(body.get("do")))
@@ -109,7 +109,7 @@ def _act_at_plain_venue(command: Asked) -> Answer:
     return 200, encode(order_fields(order, engine.market.grids))
 
 
-def _correct(command: Asked) -> Answer:
+def _correct(command: CommandArguments) -> Answer:
     body, engine = command.body, command.engine
     check_fields(body, {"account", "execution", "price"})
     account, name, price = account_of(engine, body), str(body.get("execution")), to_decimal(body.get("price"))

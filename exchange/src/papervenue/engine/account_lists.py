@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeVar, overload
 import msgpack
 
 from papervenue.engine.orders import ExecutionThen, Order, OrderRequest
-from papervenue.events import Place, Update
+from papervenue.events import EventPosition, Update
 
 _BLOCK = 512
 """How many updates to compress together."""
@@ -41,7 +41,7 @@ _execution_then = attrgetter(*ExecutionThen._fields)
 class PastUpdate(NamedTuple):
     """A trade update as it was when it happened, and its position among all events."""
 
-    place: Place
+    place: EventPosition
     event: str
     order: Order
     execution: ExecutionThen | None
@@ -54,28 +54,28 @@ class PastUpdates:
     blocks: list[bytes] = field(default_factory=list)
     rows: list[bytes] = field(default_factory=list)
 
-    def add(self, update: Update, event_place: Place) -> None:
+    def add(self, update: Update, event_place: EventPosition) -> None:
         execution = None if update.execution is None else _execution_then(update.execution)
         self.rows.append(_PACKER.pack((event_place, update.event, _order_then(update.order), execution)))
         if len(self.rows) == _BLOCK:
             self.blocks.append(zlib.compress(msgpack.packb(self.rows), _FAST))
             self.rows.clear()
 
-    def since(self, begun: Callable[[Place], bool]) -> Iterator[PastUpdate]:
+    def since(self, begun: Callable[[EventPosition], bool]) -> Iterator[PastUpdate]:
         """Yield updates, oldest first, from shortly before the first place for which `begun` returns True.
 
         It must return True for all later places too. Updates may be added meanwhile.
         """
         yield from map(_unpack_update, self._rows_since(begun))
 
-    def of_orders(self, ids: Collection[str], begun: Callable[[Place], bool]) -> Iterator[PastUpdate]:
+    def of_orders(self, ids: Collection[str], begun: Callable[[EventPosition], bool]) -> Iterator[PastUpdate]:
         """Yield the updates of some orders, oldest first, as `since` does; other rows are skipped without unpacking."""
         wanted = [name.encode() for name in ids]
         rows = (row for row in self._rows_since(begun) if any(name in row for name in wanted))
         # A row also has the ids of orders that were replaced.
         yield from (update for update in map(_unpack_update, rows) if update.order.id in ids)
 
-    def _rows_since(self, begun: Callable[[Place], bool]) -> Iterator[bytes]:
+    def _rows_since(self, begun: Callable[[EventPosition], bool]) -> Iterator[bytes]:
         number = max(
             bisect_left(self.blocks, True, key=lambda block: begun(_unpack_update(_rows(block)[0]).place)) - 1, 0
         )
@@ -113,7 +113,7 @@ def _unpack_update(row: bytes) -> PastUpdate:
     event_place, event, order, execution = msgpack.unpackb(row, ext_hook=lambda code, data: Decimal(data.decode()))
     then = dict(zip(_SHOWN, order, strict=True)) | {"request": OrderRequest._make(order[0])}
     return PastUpdate(
-        Place._make(event_place),
+        EventPosition._make(event_place),
         event,
         # It is not among today's orders, so it needs no sequence number.
         Order(**then, sequence=0, reserve=0),

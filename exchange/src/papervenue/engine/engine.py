@@ -18,7 +18,7 @@ from typing import NamedTuple
 from papervenue.chance import number_of
 from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account
-from papervenue.engine.engine_state import Floor
+from papervenue.engine.engine_state import EngineState
 from papervenue.engine.matching import Priority, priority
 from papervenue.engine.orders import USUAL, Order, OrderRequest, Policy, Replacement
 from papervenue.engine.venue_rules import Dialect, Mark, Marks
@@ -35,7 +35,7 @@ _UNACKNOWLEDGED = frozenset({"pending_new", "accepted"})
 _LIVE = frozenset({"new", "partially_filled"})
 
 
-class Engine(Floor):
+class Engine(EngineState):
     """The engine's state plus the requests it accepts; `identity` determines numbers of accounts, orders and fills."""
 
     def __init__(
@@ -246,7 +246,7 @@ class Candidate(NamedTuple):
     price: int
 
 
-def advance(floor: Floor, to_us: int) -> None:
+def advance(floor: EngineState, to_us: int) -> None:
     """Advance time up to and including a moment."""
     while (at_us := _next_stop(floor, to_us)) is not None:
         from_us = floor.now_us
@@ -258,7 +258,7 @@ def advance(floor: Floor, to_us: int) -> None:
             floor.dialect.reach(floor, mark)
 
 
-def _next_stop(floor: Floor, to_us: int) -> int | None:
+def _next_stop(floor: EngineState, to_us: int) -> int | None:
     """Return the next moment to stop at, or None if nothing is due up to the target."""
     deed_us = floor.agenda.next_us
     if deed_us is not None and deed_us <= floor.now_us:
@@ -271,7 +271,7 @@ def _next_stop(floor: Floor, to_us: int) -> int | None:
     return stop_us if deed_us is None else min(stop_us, deed_us)
 
 
-def _marks_of(floor: Floor) -> tuple[list[int], list[Mark]]:
+def _marks_of(floor: EngineState) -> tuple[list[int], list[Mark]]:
     """Return the marks at which something may happen now, and their times."""
     kinds = floor.dialect.kinds(floor, waiting=any(account.open for account in floor.accounts.values()))
     return _all_marks(floor.market.all_calendars, floor.dialect.marks, kinds)
@@ -291,7 +291,7 @@ def _all_marks(calendars: tuple[Calendar, ...], marks_of: Marks, kinds: frozense
     return [mark.at_us for mark in wanted_marks], wanted_marks
 
 
-def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
+def _play_bars(floor: EngineState, from_us: int, to_us: int) -> int:
     """Match the bars that end in a span without marks, in the order of their ends and then of their symbols.
 
     Return the end of the span, or the time of an action that a fill has scheduled within it.
@@ -319,7 +319,7 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> int:
     return to_us if deed_us is None else max(from_us, min(to_us, deed_us))
 
 
-def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str, Bar]]:
+def _bars_between(floor: EngineState, from_us: int, to_us: int) -> Iterator[tuple[str, Bar]]:
     market, calendar, index, regular = floor.market, None, -1, False
     symbols = floor.book.symbols()
     if floor.dialect.watches:
@@ -339,7 +339,7 @@ def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str,
                 yield symbol, bar
 
 
-def _match(floor: Floor, symbol: str, bar: Bar) -> None:
+def _match(floor: EngineState, symbol: str, bar: Bar) -> None:
     candidates = _candidates(floor, symbol, bar)
     if not candidates:
         return
@@ -353,7 +353,7 @@ def _match(floor: Floor, symbol: str, bar: Bar) -> None:
             remaining -= order_lifecycle.fill(floor, order, candidate.price, room)
 
 
-def _candidates(floor: Floor, symbol: str, bar: Bar) -> list[Candidate]:
+def _candidates(floor: EngineState, symbol: str, bar: Bar) -> list[Candidate]:
     candidates = []
     session = floor.market.calendars[symbol].trading(bar.start_us)
     for order in floor.book.orders(symbol):

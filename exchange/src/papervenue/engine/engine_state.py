@@ -10,7 +10,7 @@ from typing import Any
 
 from papervenue.chance import uuid_of
 from papervenue.engine.account import Account, Activity, Balances
-from papervenue.engine.orders import LIQUIDATION, SETTLEMENT, Amendment, Execution, Order, Settled
+from papervenue.engine.orders import LIQUIDATION, SETTLEMENT, Amendment, Execution, FillEffect, Order
 from papervenue.engine.venue_rules import AccountFigures, Dialect
 from papervenue.events import Emit, Event, Update
 from papervenue.jsontext import plain
@@ -90,7 +90,7 @@ class OrderBook:
         return self._live.get(symbol, {}).values()
 
 
-class Floor:
+class EngineState:
     """Engine time, market, accounts, book and agenda of one exchange; `emit` receives every change.
 
     `halted` has the symbols in which nothing fills, whatever the market does.
@@ -212,14 +212,14 @@ def order_fields(order: Order, grids: Mapping[str, Grid]) -> dict[str, Any]:
     return fields
 
 
-def _settled_fields(settled: Settled) -> tuple[str, dict[str, str | None]]:
+def _settled_fields(settled: FillEffect) -> tuple[str, dict[str, str | None]]:
     """Return the log's name for a fill on margin, and the additional fields of its line."""
     fee = None if settled.fee is None else plain(settled.fee)
     name = settled.role if settled.role in (LIQUIDATION, SETTLEMENT) else "fill"
     return name, {"role": settled.role, "realized": plain(settled.realized), "fee": fee}
 
 
-def enter(floor: Floor, account: Account, entry: Activity) -> None:
+def enter(floor: EngineState, account: Account, entry: Activity) -> None:
     """Book an activity's cash, add it to its account, and emit both with the resulting cash and position."""
     account.cash += entry.net_amount
     account.version += 1
@@ -234,7 +234,7 @@ def id_stamp(now_us: int) -> str:
     return to_datetime(now_us).strftime("%Y%m%d%H%M%S%f")[:17]
 
 
-def activity_id(floor: Floor, account: Account) -> str:
+def activity_id(floor: EngineState, account: Account) -> str:
     return f"{id_stamp(floor.now_us)}::{uuid_of(account.number, 'activity', len(account.activities) + 1)}"
 
 

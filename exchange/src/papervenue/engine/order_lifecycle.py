@@ -19,9 +19,9 @@ from operator import attrgetter
 from papervenue.chance import uuid_of
 from papervenue.engine import matching
 from papervenue.engine.account import Account
-from papervenue.engine.engine_state import Floor, id_stamp
+from papervenue.engine.engine_state import EngineState, id_stamp
 from papervenue.engine.matching import first_stop
-from papervenue.engine.orders import ATTACHED, Fill, Holding, Order, OrderRequest, Settled, StopLoss
+from papervenue.engine.orders import ATTACHED, Fill, FillEffect, Holding, Order, OrderRequest, StopLoss
 from papervenue.events import Event
 from papervenue.jsontext import plain
 from papervenue.times import MINUTE
@@ -114,7 +114,7 @@ _PENDING = frozenset({"pending_cancel", "pending_replace"})
 
 
 def book(
-    floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int, parent: Order | None = None
+    floor: EngineState, account: Account, request: OrderRequest, intent: str, reserve: int, parent: Order | None = None
 ) -> Order:
     """Create an order and book it in its account with its legs; a leg is inactive until its parent fills."""
     order = _make_order(floor, account, request, intent, reserve)
@@ -130,7 +130,7 @@ def book(
 
 
 def book_replacement(
-    floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int, old: Order
+    floor: EngineState, account: Account, request: OrderRequest, intent: str, reserve: int, old: Order
 ) -> Order:
     """Create the replacement of an order; until it takes effect, the old order fills instead."""
     new = _make_order(floor, account, request, intent, reserve)
@@ -153,7 +153,7 @@ def _go_on_from(old: Order, new: Order) -> None:
         new.request = new.request._replace(type=old.request.type, limit=new.request.limit or old.request.limit)
 
 
-def _make_order(floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int) -> Order:
+def _make_order(floor: EngineState, account: Account, request: OrderRequest, intent: str, reserve: int) -> Order:
     floor.sequence += 1
     number, now_us = len(account.orders) + 1, floor.now_us
     stop, mark = request.stop, None
@@ -178,13 +178,13 @@ def _make_order(floor: Floor, account: Account, request: OrderRequest, intent: s
     )
 
 
-def tradable(floor: Floor, request: OrderRequest) -> bool:
+def tradable(floor: EngineState, request: OrderRequest) -> bool:
     """Return True if an order could reach the market now; outside the session, only if it allows extended hours."""
     calendar, now_us = floor.market.calendars[request.symbol], floor.now_us
     return calendar.is_open(now_us) or (request.extended_hours and calendar.is_extended(now_us))
 
 
-def bring(floor: Floor, order: Order) -> None:
+def bring(floor: EngineState, order: Order) -> None:
     """Send an order to the market, together with its legs."""
     if order.status != "pending_cancel":
         order.status = at_the_market(order)
@@ -207,12 +207,12 @@ def at_the_market(order: Order) -> str:
     return "partially_filled" if order.filled_qty else "new"
 
 
-def _release(floor: Floor, order: Order) -> None:
+def _release(floor: EngineState, order: Order) -> None:
     for leg in to_release(order) if order.legs else ():
         bring(floor, leg)
 
 
-def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
+def fill(floor: EngineState, order: Order, price: int, cap: Decimal) -> Decimal:
     """Fill an order at a price, up to a cap, and return the filled shares; cancel the order if nothing can be
     filled.
     """
@@ -240,7 +240,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     return qty
 
 
-def fill_whole(floor: Floor, order: Order) -> None:
+def fill_whole(floor: EngineState, order: Order) -> None:
     """Fill the remainder of an order whatever the market's volume, at the quote but never worse than its limit."""
     last = floor.last_price(order.symbol)
     quoted = None if last is None else floor.model.quote_fill_price(order, last)
@@ -249,7 +249,7 @@ def fill_whole(floor: Floor, order: Order) -> None:
         fill(floor, order, price, matching.UNBOUNDED)
 
 
-def fill_stopped(floor: Floor, order: Order, since_us: int) -> None:
+def fill_stopped(floor: EngineState, order: Order, since_us: int) -> None:
     """Fill a stopped order as guaranteed, unless it was resumed in the meantime (even if stopped again)."""
     if order.status == "stopped" and order.live_us == since_us:
         # A partial fill leaves the rest at the market.
@@ -257,7 +257,7 @@ def fill_stopped(floor: Floor, order: Order, since_us: int) -> None:
         fill_whole(floor, order)
 
 
-def _allowed_quantity(floor: Floor, order: Order, qty: Decimal, identity: str) -> Decimal:
+def _allowed_quantity(floor: EngineState, order: Order, qty: Decimal, identity: str) -> Decimal:
     if order.fate == "partial_then_cancel":
         lot = floor.model.lot(order.symbol)
         step = _NINE_PLACES if qty % lot else lot
@@ -265,7 +265,7 @@ def _allowed_quantity(floor: Floor, order: Order, qty: Decimal, identity: str) -
     return qty if order.request.time_in_force == "fok" else floor.model.part(qty, identity, order.request.symbol)
 
 
-def _mark_filled(floor: Floor, order: Order, complete: bool) -> None:
+def _mark_filled(floor: EngineState, order: Order, complete: bool) -> None:
     if complete:
         order.filled_us = floor.now_us
         _end(floor, order, "filled")
@@ -277,7 +277,13 @@ def _mark_filled(floor: Floor, order: Order, complete: bool) -> None:
 
 
 def _record(
-    floor: Floor, order: Order, qty: Decimal, price: int, identity: str, before: Holding, settled: Settled | None
+    floor: EngineState,
+    order: Order,
+    qty: Decimal,
+    price: int,
+    identity: str,
+    before: Holding,
+    settled: FillEffect | None,
 ) -> Fill:
     account = floor.accounts[order.account]
     complete = order.status == "filled"
@@ -299,7 +305,7 @@ def _record(
     return recorded_fill
 
 
-def _after_fill(floor: Floor, order: Order, qty: Decimal) -> None:
+def _after_fill(floor: EngineState, order: Order, qty: Decimal) -> None:
     for other in other_exits(order) if order.is_grouped else ():
         if order.tells_after_us:
             other.unheard += qty
@@ -317,7 +323,7 @@ def _after_fill(floor: Floor, order: Order, qty: Decimal) -> None:
         cancel(floor, order)
 
 
-def _fit_attached(floor: Floor, order: Order, qty: Decimal) -> None:
+def _fit_attached(floor: EngineState, order: Order, qty: Decimal) -> None:
     """Limit attached orders to the quantity that their parent has filled."""
     for leg in (leg for leg in order.legs if leg.request.order_class == ATTACHED and leg.is_open):
         assert leg.qty is not None
@@ -328,7 +334,7 @@ def _fit_attached(floor: Floor, order: Order, qty: Decimal) -> None:
             reduce(floor, leg, min(leg.qty + qty, leg.request.qty))
 
 
-def hear(floor: Floor, order: Order, qty: Decimal) -> None:
+def hear(floor: EngineState, order: Order, qty: Decimal) -> None:
     """Reduce an exit, or its replacement, by the shares that the other exit filled earlier."""
     account = floor.accounts.get(order.account)
     while account is not None and order.replaced_by is not None:
@@ -343,14 +349,14 @@ def hear(floor: Floor, order: Order, qty: Decimal) -> None:
         cancel(floor, order)
 
 
-def reduce(floor: Floor, order: Order, qty: Decimal) -> None:
+def reduce(floor: EngineState, order: Order, qty: Decimal) -> None:
     """Change the total quantity that an open order may fill."""
     order.qty, order.updated_us = qty, floor.now_us
     floor.accounts[order.account].hold(order)
     floor.tell("order_restated", order, "restated")
 
 
-def cancel(floor: Floor, order: Order) -> None:
+def cancel(floor: EngineState, order: Order) -> None:
     """Cancel an order that is still open, and the other orders of its group."""
     if order.is_open:
         order.canceled_us = floor.now_us
@@ -358,20 +364,20 @@ def cancel(floor: Floor, order: Order) -> None:
         _end_fellows(floor, order)
 
 
-def reject(floor: Floor, order: Order) -> None:
+def reject(floor: EngineState, order: Order) -> None:
     """Reject an order after it was accepted, and cancel the other orders of its group."""
     order.failed_us = floor.now_us
     _finish(floor, order, "rejected")
     _end_fellows(floor, order)
 
 
-def _end_fellows(floor: Floor, order: Order) -> None:
+def _end_fellows(floor: EngineState, order: Order) -> None:
     for other in fellows(order) if order.is_grouped else ():
         other.frees_after_us = max(other.frees_after_us, order.frees_after_us)
         cancel(floor, other)
 
 
-def expire(floor: Floor, order: Order) -> None:
+def expire(floor: EngineState, order: Order) -> None:
     """End an order whose time is up: a day order expires, any other is canceled."""
     if order.request.time_in_force != "day":
         cancel(floor, order)
@@ -382,7 +388,7 @@ def expire(floor: Floor, order: Order) -> None:
         _end_fellows(floor, order)
 
 
-def wake(floor: Floor) -> None:
+def wake(floor: EngineState) -> None:
     """Bring orders that were waiting for this moment to the market, oldest first."""
     waiting = [o for account in floor.accounts.values() for o in account.open.values() if o.status == "accepted"]
     for order in sorted(waiting, key=attrgetter("sequence")):
@@ -390,7 +396,7 @@ def wake(floor: Floor) -> None:
             bring(floor, order)
 
 
-def end_due(floor: Floor, until_us: int, only: str = "") -> None:
+def end_due(floor: EngineState, until_us: int, only: str = "") -> None:
     """End orders whose time is up: day orders expire, others are canceled."""
     for account in floor.accounts.values():
         for order in list(account.open.values()):
@@ -399,7 +405,7 @@ def end_due(floor: Floor, until_us: int, only: str = "") -> None:
                 expire(floor, order)
 
 
-def replace(floor: Floor, old: Order, new: Order) -> None:
+def replace(floor: EngineState, old: Order, new: Order) -> None:
     """Replace an open order with a new one, which takes over its fills."""
     waits = old.status == "held"
     old.replaced_us, old.replaced_by, old.replacement = floor.now_us, new.id, None
@@ -415,7 +421,7 @@ def replace(floor: Floor, old: Order, new: Order) -> None:
     floor.accounts[old.account].hold(new)
 
 
-def withdraw_misfits(floor: Floor, account: Account, symbol: str) -> None:
+def withdraw_misfits(floor: EngineState, account: Account, symbol: str) -> None:
     """Cancel orders, newest first, that no longer fit a position that changed without them.
 
     Closing orders fit as long as their claims don't exceed the position; an opening order fits unless it would reverse
@@ -434,7 +440,7 @@ def _fits(account: Account, order: Order) -> bool:
     return not order.claimed or account.claimed_shares(order.symbol) <= max(to_close, _ZERO)
 
 
-def _finish(floor: Floor, order: Order, status: str) -> None:
+def _finish(floor: EngineState, order: Order, status: str) -> None:
     """End an order other than by a fill; if it was to replace another order, that one continues unchanged."""
     _end(floor, order, status)
     floor.tell(f"order_{status}", order, status)
@@ -443,14 +449,14 @@ def _finish(floor: Floor, order: Order, status: str) -> None:
         _stay(floor, old)
 
 
-def _stay(floor: Floor, old: Order) -> None:
+def _stay(floor: EngineState, old: Order) -> None:
     old.replacement = None
     if old.status == "pending_replace":
         old.status, old.updated_us = at_the_market(old), floor.now_us
     floor.tell("order_replace_rejected", old, "order_replace_rejected")
 
 
-def _end(floor: Floor, order: Order, status: str) -> None:
+def _end(floor: EngineState, order: Order, status: str) -> None:
     order.status, order.updated_us = status, floor.now_us
     account = floor.accounts[order.account]
     if status == "canceled" and order.frees_after_us and order.claimed:
@@ -461,7 +467,7 @@ def _end(floor: Floor, order: Order, status: str) -> None:
     floor.book.drop(order)
 
 
-def free_shares(floor: Floor, number: str, symbol: str, qty: Decimal) -> None:
+def free_shares(floor: EngineState, number: str, symbol: str, qty: Decimal) -> None:
     """Make the shares of a canceled exit available again, some time after its end."""
     account = floor.accounts.get(number)
     if account is not None:

@@ -229,7 +229,7 @@ Holding = tuple[Decimal, Decimal, Decimal]
 """Signed shares, their average price in USD, and how many of them were held at the last close."""
 
 
-class Settled(NamedTuple):
+class FillEffect(NamedTuple):
     """The effect of a fill on a margin account: its realized profit, and its fee (None if the fee is charged later).
 
     `role` is maker, taker, liquidation or settlement, `cost` the total cost of the position before it, and `value` its
@@ -259,7 +259,7 @@ class Fill(NamedTuple):
     position_qty: Decimal
     complete: bool
     before: Holding
-    settled: Settled | None = None
+    settled: FillEffect | None = None
 
     @property
     def execution_id(self) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from papervenue.engine.account import Account
-    from papervenue.engine.engine_state import Deed, Floor
+    from papervenue.engine.engine_state import Deed, EngineState
     from papervenue.engine.matching import FillModel
-    from papervenue.engine.orders import Fill, Order, OrderRequest, Policy, Replacement, Settled
+    from papervenue.engine.orders import Fill, FillEffect, Order, OrderRequest, Policy, Replacement
     from papervenue.market.bars import Bar, Market
     from papervenue.market.sessions import Session
     from papervenue.market.spec import FillSpec
@@ -52,16 +52,16 @@ class Dialect(Protocol):
     def marks(self) -> Marks:
         """Return the function that lists the marks of a session."""
 
-    def begin(self, floor: Floor) -> None:
+    def begin(self, floor: EngineState) -> None:
         """Schedule the automatic actions."""
 
     def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
         """Return how orders fill."""
 
-    def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
+    def kinds(self, floor: EngineState, *, waiting: bool) -> frozenset[str]:
         """Return the kinds of marks at which something may happen now; `waiting` is True if any order is open."""
 
-    def reach(self, floor: Floor, mark: Mark) -> None:
+    def reach(self, floor: EngineState, mark: Mark) -> None:
         """Process a mark: activate or end orders, and do what else the venue does then."""
 
     def price(self, market: Market, symbol: str, now_us: int) -> int | None:
@@ -70,29 +70,29 @@ class Dialect(Protocol):
     def multiplier(self, symbol: str) -> int:
         """Return the value of one unit of a position that was paid in full, as a multiple of its price."""
 
-    def worth(self, floor: Floor, account: Account) -> AccountFigures: ...
+    def worth(self, floor: EngineState, account: Account) -> AccountFigures: ...
 
     def admit(
-        self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
+        self, floor: EngineState, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
     ) -> Admission:
         """Return the admission of a request, or raise the Refusal of the first rule that isn't met."""
 
     def replaced_request(self, order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
         """Return the request of the replacing order; raise a Refusal if the order can't be replaced like this."""
 
-    def expires_us(self, floor: Floor, request: OrderRequest) -> int:
+    def expires_us(self, floor: EngineState, request: OrderRequest) -> int:
         """Return when an order that is accepted now will expire, in microseconds."""
 
-    def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
+    def bar_price(self, floor: EngineState, order: Order, bar: Bar, session: Session) -> int | None:
         """Return the price at which a bar fills an order, or None if it doesn't."""
 
-    def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled | None:
+    def settle(self, floor: EngineState, account: Account, order: Order, qty: Decimal, price: int) -> FillEffect | None:
         """Move the cash and the position of an account by a fill; on margin, return its effect."""
 
-    def after_fill(self, floor: Floor, fill: Fill, before: tuple[Decimal, Decimal]) -> None:
+    def after_fill(self, floor: EngineState, fill: Fill, before: tuple[Decimal, Decimal]) -> None:
         """Follow up a recorded fill; `before` is how much its order had filled, in shares and in USD."""
 
-    def after_acceptance(self, floor: Floor, order: Order) -> None:
+    def after_acceptance(self, floor: EngineState, order: Order) -> None:
         """Follow up the acceptance of a reduce-only order."""
 
     @property
@@ -107,8 +107,8 @@ class Dialect(Protocol):
     def watches(self) -> bool:
         """Return True if margins are checked in every minute."""
 
-    def watched_symbols(self, floor: Floor) -> frozenset[str]:
+    def watched_symbols(self, floor: EngineState) -> frozenset[str]:
         """Return the symbols in which any account has a position, whose prices `review` checks."""
 
-    def review(self, floor: Floor) -> None:
+    def review(self, floor: EngineState) -> None:
         """Check margins at the end of a minute in which a watched symbol traded."""

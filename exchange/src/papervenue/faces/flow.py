@@ -98,7 +98,7 @@ class FlowSource(Protocol):
         """Return the rows for a request to one of the series, in the order of its endpoint."""
 
 
-class Found(NamedTuple):
+class FlowResult(NamedTuple):
     """The result of a request: rows and the other fields of the response; a single row isn't in a list."""
 
     rows: Sequence[Row]
@@ -111,7 +111,7 @@ class Found(NamedTuple):
         return envelope(self.rows, **self.others)
 
 
-Ask = Callable[[Call, Params], Found]
+Ask = Callable[[Call, Params], FlowResult]
 """Finds the result of a request; raises a Refusal."""
 
 
@@ -131,7 +131,7 @@ class FlowFace:
     def routes(self) -> list[Route]:
         return [route(path, GET=self._counting_handler(ask)) for path, ask in self.asks().items()]
 
-    def count_request(self, call: Call, ask: Ask) -> tuple[Mapping[str, str], Found | Refusal]:
+    def count_request(self, call: Call, ask: Ask) -> tuple[Mapping[str, str], FlowResult | Refusal]:
         """Count a request; return its response's headers, and its result. Raise a Refusal for a bad key."""
         key = call.headers.get("authorization", "")
         if not _BEARER.fullmatch(key):
@@ -157,7 +157,7 @@ class FlowFace:
         """Return the engine time whose data is shown, which a fault script may have moved back."""
         return shown_us(call.effects, self._engine.now_us)
 
-    def _alerts(self, call: Call, params: Params) -> Found:
+    def _alerts(self, call: Call, params: Params) -> FlowResult:
         now = self._now_us(call)
         newer, older = params.read("newer_than", _cursor), params.read("older_than", _cursor)
         newer = now - _ALERT_WINDOW if newer is None else newer
@@ -168,18 +168,18 @@ class FlowFace:
             self._source.alerts([feed_ticker(word) for word in params.words("ticker_symbol")], now), newer, older
         )
         page = islice((row for row in rows if matches(row.fields)), limit)
-        return Found(tuple(page), {"newer_than": rfc3339(newer), "older_than": rfc3339(older)})
+        return FlowResult(tuple(page), {"newer_than": rfc3339(newer), "older_than": rfc3339(older)})
 
     def _series(self, endpoint: FlowEndpoint) -> Ask:
         choose = _CHOOSING.get(endpoint.series, _page)
 
-        def answer(call: Call, params: Params) -> Found:
+        def answer(call: Call, params: Params) -> FlowResult:
             lists = {name: call.values(name) for name in _LISTS}
             question = Question(endpoint, call.raw_path, _about(call), params.date("date"), params, lists)
             answered = self._source.answer(question, self._now_us(call))
             if endpoint.single and answered.rows:
-                return Found(answered.rows[:1], single=True)
-            return Found(choose(answered.rows, question), answered.others)
+                return FlowResult(answered.rows[:1], single=True)
+            return FlowResult(choose(answered.rows, question), answered.others)
 
         return answer
 

@@ -170,7 +170,7 @@ _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
-class Framing:
+class RequestFraming:
     """The outermost ASGI application: refuses requests with two lengths, shortens absolute targets to paths."""
 
     def __init__(self, app: ASGIApp) -> None:

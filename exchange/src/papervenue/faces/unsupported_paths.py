@@ -19,7 +19,7 @@ from papervenue.faces.web import Call, Handler, Reply, Route, route
 from papervenue.refusal import FORBIDDEN, NOT_FOUND, Refusal
 
 
-class LeftOut(NamedTuple):
+class UnsupportedPath(NamedTuple):
     """An unsupported path: its methods, the status and body of its reply, the reason, and whether it requires a key."""
 
     path: str
@@ -65,43 +65,43 @@ _NO_BONDS = _general("trade fixed income")
 
 _NO_TOKENS = _general("tokenize securities")
 
-LEFT_OUT: tuple[LeftOut, ...] = (
-    LeftOut("/v1/locates", _GET_POST, 403, _NO_LOCATES, _LOCATES),
-    LeftOut("/v1/locates/quotes", _GET, 403, _NO_LOCATES, _LOCATES),
-    LeftOut("/v1/locates/{locate_id}", _GET, 404, {"message": "locate not found"}, _LOCATES),
-    LeftOut("/v2/assets/fixed_income/us_corporates", _GET, 403, _NO_BONDS, _BONDS),
-    LeftOut("/v2/assets/fixed_income/us_treasuries", _GET, 403, _NO_BONDS, _BONDS),
-    LeftOut("/v2/options/contracts", _GET, 403, _NO_OPTIONS, _OPTIONS),
-    LeftOut("/v2/options/contracts/{symbol_or_id}", _GET, 404, _missing("option contract"), _OPTIONS),
-    LeftOut("/v2/positions/{symbol_or_contract_id}/exercise", _POST, 403, _NO_OPTIONS, _OPTIONS),
-    LeftOut("/v2/positions/{symbol_or_contract_id}/do-not-exercise", _POST, 403, _NO_OPTIONS, _OPTIONS),
-    LeftOut("/v2/tokenization/mint", _POST, 403, _NO_TOKENS, _TOKENS),
-    LeftOut("/v2/tokenization/requests", _GET, 403, _NO_TOKENS, _TOKENS),
-    LeftOut("/v2/wallets", _GET, 403, _NO_CRYPTO, _CRYPTO),
-    LeftOut("/v2/wallets/fees/estimate", _GET, 403, _NO_CRYPTO, _CRYPTO),
-    LeftOut("/v2/wallets/transfers", _GET_POST, 403, _NO_CRYPTO, _CRYPTO),
-    LeftOut("/v2/wallets/transfers/{transfer_id}", _GET, 404, _missing("transfer"), _CRYPTO),
-    LeftOut("/v2/wallets/whitelists", _GET_POST, 403, _NO_CRYPTO, _CRYPTO),
-    LeftOut("/v2/wallets/whitelists/{address_id}", ("DELETE",), 404, _missing("whitelisted address"), _CRYPTO),
-    LeftOut("/v2/perpetuals/account_vitals", _GET, 403, _NO_PERPETUALS, _CRYPTO),
-    LeftOut("/v2/perpetuals/leverage", _GET_POST, 403, _NO_PERPETUALS, _CRYPTO),
-    LeftOut("/v2/perpetuals/wallets", _GET, 403, _NO_PERPETUALS, _CRYPTO),
-    LeftOut("/v2/perpetuals/wallets/fees/estimate", _GET, 403, _NO_PERPETUALS, _CRYPTO),
-    LeftOut("/v2/perpetuals/wallets/transfers", _GET_POST, 403, _NO_PERPETUALS, _CRYPTO),
-    LeftOut("/v2/perpetuals/wallets/transfers/{transfer_id}", _GET, 404, _missing("transfer"), _CRYPTO),
-    LeftOut("/v2/perpetuals/wallets/whitelists", _GET_POST, 403, _NO_PERPETUALS, _CRYPTO),
-    LeftOut(
+LEFT_OUT: tuple[UnsupportedPath, ...] = (
+    UnsupportedPath("/v1/locates", _GET_POST, 403, _NO_LOCATES, _LOCATES),
+    UnsupportedPath("/v1/locates/quotes", _GET, 403, _NO_LOCATES, _LOCATES),
+    UnsupportedPath("/v1/locates/{locate_id}", _GET, 404, {"message": "locate not found"}, _LOCATES),
+    UnsupportedPath("/v2/assets/fixed_income/us_corporates", _GET, 403, _NO_BONDS, _BONDS),
+    UnsupportedPath("/v2/assets/fixed_income/us_treasuries", _GET, 403, _NO_BONDS, _BONDS),
+    UnsupportedPath("/v2/options/contracts", _GET, 403, _NO_OPTIONS, _OPTIONS),
+    UnsupportedPath("/v2/options/contracts/{symbol_or_id}", _GET, 404, _missing("option contract"), _OPTIONS),
+    UnsupportedPath("/v2/positions/{symbol_or_contract_id}/exercise", _POST, 403, _NO_OPTIONS, _OPTIONS),
+    UnsupportedPath("/v2/positions/{symbol_or_contract_id}/do-not-exercise", _POST, 403, _NO_OPTIONS, _OPTIONS),
+    UnsupportedPath("/v2/tokenization/mint", _POST, 403, _NO_TOKENS, _TOKENS),
+    UnsupportedPath("/v2/tokenization/requests", _GET, 403, _NO_TOKENS, _TOKENS),
+    UnsupportedPath("/v2/wallets", _GET, 403, _NO_CRYPTO, _CRYPTO),
+    UnsupportedPath("/v2/wallets/fees/estimate", _GET, 403, _NO_CRYPTO, _CRYPTO),
+    UnsupportedPath("/v2/wallets/transfers", _GET_POST, 403, _NO_CRYPTO, _CRYPTO),
+    UnsupportedPath("/v2/wallets/transfers/{transfer_id}", _GET, 404, _missing("transfer"), _CRYPTO),
+    UnsupportedPath("/v2/wallets/whitelists", _GET_POST, 403, _NO_CRYPTO, _CRYPTO),
+    UnsupportedPath("/v2/wallets/whitelists/{address_id}", ("DELETE",), 404, _missing("whitelisted address"), _CRYPTO),
+    UnsupportedPath("/v2/perpetuals/account_vitals", _GET, 403, _NO_PERPETUALS, _CRYPTO),
+    UnsupportedPath("/v2/perpetuals/leverage", _GET_POST, 403, _NO_PERPETUALS, _CRYPTO),
+    UnsupportedPath("/v2/perpetuals/wallets", _GET, 403, _NO_PERPETUALS, _CRYPTO),
+    UnsupportedPath("/v2/perpetuals/wallets/fees/estimate", _GET, 403, _NO_PERPETUALS, _CRYPTO),
+    UnsupportedPath("/v2/perpetuals/wallets/transfers", _GET_POST, 403, _NO_PERPETUALS, _CRYPTO),
+    UnsupportedPath("/v2/perpetuals/wallets/transfers/{transfer_id}", _GET, 404, _missing("transfer"), _CRYPTO),
+    UnsupportedPath("/v2/perpetuals/wallets/whitelists", _GET_POST, 403, _NO_PERPETUALS, _CRYPTO),
+    UnsupportedPath(
         "/v2/perpetuals/wallets/whitelists/{address_id}", ("DELETE",), 404, _missing("whitelisted address"), _CRYPTO
     ),
 )
 
 
-def left_out_routes(engine: Engine, table: Iterable[LeftOut] = LEFT_OUT) -> list[Route]:
+def left_out_routes(engine: Engine, table: Iterable[UnsupportedPath] = LEFT_OUT) -> list[Route]:
     """Return the routes of a table; if a path requires a key, a caller without a valid key gets that error first."""
     return [route(row.path, **dict.fromkeys(row.methods, _refusing(row, engine))) for row in table]
 
 
-def _refusing(row: LeftOut, engine: Engine) -> Handler:
+def _refusing(row: UnsupportedPath, engine: Engine) -> Handler:
     def answer(call: Call) -> Reply:
         if row.keyed:
             account_of(call, engine)
@@ -160,9 +160,9 @@ _PATHS = {
 }
 
 
-def _row(path: str, reason: str) -> LeftOut:
+def _row(path: str, reason: str) -> UnsupportedPath:
     body = {"code": FORBIDDEN, "message": f"not served by this exchange: {reason}"}
-    return LeftOut(path, ("GET",), 403, body, reason, keyed=not path.startswith(_PUBLIC))
+    return UnsupportedPath(path, ("GET",), 403, body, reason, keyed=not path.startswith(_PUBLIC))
 
 
 DATA_LEFT_OUT = tuple(_row(path, reason) for path, reason in _PATHS.items())

@@ -26,7 +26,7 @@ from papervenue.exchange import Exchange
 from papervenue.faces.market_data import DataFace
 from papervenue.faces.web import EFFECTS, PathEndpoint, Paths
 from papervenue.faults import fault_bodies
-from papervenue.faults.armed_rules import Firing
+from papervenue.faults.armed_rules import RuleFiring
 from papervenue.faults.connection_faults import Connection
 from papervenue.faults.fault_state import effects_of
 from papervenue.faults.kinds import Facts, is_of_kind
@@ -257,7 +257,7 @@ def _on_its_way(replacement: Order) -> Order:
 _QUOTES = {"crossed_quotes": fault_bodies.cross_quote, "wrong_quotes": fault_bodies.scale_quote}
 
 
-class Caught:
+class CapturedReply:
     def __init__(self) -> None:
         self._status = 500
         self._headers: list[tuple[bytes, bytes]] = []
@@ -273,7 +273,7 @@ class Caught:
         return fault_bodies.PendingReply(self._status, self._headers, self._body)
 
 
-class Behind:
+class InnerApplications:
     """The applications behind the fault middleware: the exchange, and a second market-data API for past times."""
 
     def __init__(self, inner: ASGIApp, exchange: Exchange) -> None:
@@ -289,17 +289,17 @@ class Behind:
 
     async def older(self, scope: Scope, receive: Receive, at_us: int) -> fault_bodies.PendingReply:
         """Return the response to a data request at an earlier engine time, without changing any state."""
-        self._at_us, caught = at_us, Caught()
+        self._at_us, caught = at_us, CapturedReply()
         # The handler never awaits, so no other request sees the earlier time.
         await self._paths({**scope}, receive, caught)
         return caught.build_reply()
 
 
-class Turn:
+class FaultedRequest:
     """One request on which rules fire; `target` is its method and path."""
 
     def __init__(
-        self, behind: Behind, connection: Connection, facts: Facts, firings: list[Firing], body: bytes
+        self, behind: InnerApplications, connection: Connection, facts: Facts, firings: list[RuleFiring], body: bytes
     ) -> None:
         self.connection = connection
         self.target = facts.target
@@ -318,7 +318,7 @@ class Turn:
     async def answer(self) -> fault_bodies.PendingReply:
         """Execute the request and return its response, with the data changed by the rules that fire."""
         effects = effects_of(self._firings, self._facts, self._behind.engine.now_us)
-        caught = Caught()
+        caught = CapturedReply()
         await self._behind.inner({**self.connection.scope, EFFECTS: effects}, self.again, caught)
         answered = caught.build_reply()
         for firing in self._firings:
@@ -326,7 +326,7 @@ class Turn:
                 answered = await self._tint_reply(firing, answered)
         return answered
 
-    async def _tint_reply(self, firing: Firing, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
+    async def _tint_reply(self, firing: RuleFiring, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
         settings, fault = firing.rule.settings, firing.rule.fault
         if fault == "clock_skew":
             self.connection.shift_date(settings["value"])
@@ -338,7 +338,7 @@ class Turn:
             return await self._older(firing, answered)
         return answered.with_body(self._change_body(firing, answered.body))
 
-    def _change_body(self, firing: Firing, body: bytes) -> bytes:
+    def _change_body(self, firing: RuleFiring, body: bytes) -> bytes:
         fault, settings = firing.rule.fault, firing.rule.settings
         if fault in _QUOTES:
             matches, dollars, change = _symbol_matcher(firing), float(settings["value"]), _QUOTES[fault]
@@ -360,7 +360,7 @@ class Turn:
             return fault_bodies.change_body(body, lambda value: fault_bodies.shifted_clock(value, settings["value"]))
         return body
 
-    async def _older(self, firing: Firing, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
+    async def _older(self, firing: RuleFiring, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
         """Return an answer with older values for the rule's symbols, or an older error as a whole."""
         matches = _symbol_matcher(firing)
         status, _, older = await self._behind.older(self.connection.scope, self.again, self._then_us(firing))
@@ -373,20 +373,20 @@ class Turn:
         all_match = all(matches(symbol) for symbol in self._facts.symbols)
         return answered._replace(status=status).with_body(older) if all_match else answered
 
-    async def _as_then(self, firing: Firing, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
+    async def _as_then(self, firing: RuleFiring, answered: fault_bodies.PendingReply) -> fault_bodies.PendingReply:
         """Return the response that the account's owner would have received back then, or this one for unknown keys."""
         if not self._facts.account:
             return answered
-        self._body, caught = b"", Caught()
+        self._body, caught = b"", CapturedReply()
         with earlier(self._behind.engine, self._facts.account[0], self._then_us(firing)):
             await self._behind.inner({**self.connection.scope}, self.again, caught)
         return caught.build_reply()
 
-    def _then_us(self, firing: Firing) -> int:
+    def _then_us(self, firing: RuleFiring) -> int:
         age_us = firing.rule.settings["value"]
         return firing.since_us if age_us is None else self._behind.engine.now_us - age_us
 
 
-def _symbol_matcher(firing: Firing) -> fault_bodies.Matches:
+def _symbol_matcher(firing: RuleFiring) -> fault_bodies.Matches:
     patterns = firing.rule.when.symbol or ("*",)
     return lambda symbol: any(fnmatchcase(symbol, pattern) for pattern in patterns)

@@ -61,7 +61,7 @@ class Armed:
         }
 
 
-class Firing(NamedTuple):
+class RuleFiring(NamedTuple):
     """A rule that fires on a request or event for the `number`-th time; `since_us` is when its fault began."""
 
     rule: Rule
@@ -139,12 +139,12 @@ class FaultBook:
             armed.fired = int(event["fired"])
             armed.began_us = parse_time(event["at"]) if armed.began_us is None else armed.began_us
 
-    def firings(self, facts: Facts, now_us: int) -> list[Firing]:
+    def firings(self, facts: Facts, now_us: int) -> list[RuleFiring]:
         """Check every rule against a request or event, count the matches, and return the rules that fire, oldest first.
 
         Of the rules that determine the response or the outcome of the request, only the first that is due fires.
         """
-        fired: list[Firing] = []
+        fired: list[RuleFiring] = []
         meeting = [arm for arm in self if not arm.is_spent and _meets(arm.rule, facts) and self._is_time(arm, now_us)]
         for armed in meeting:
             armed.seen += 1
@@ -186,12 +186,12 @@ class FaultBook:
         end_us = when.until.engine_us(self._calendar, now_us)
         return end_us is not None and now_us < end_us
 
-    def _fire(self, armed: Armed, facts: Facts, now_us: int) -> Firing:
+    def _fire(self, armed: Armed, facts: Facts, now_us: int) -> RuleFiring:
         armed.fired += 1
         armed.began_us = now_us if armed.began_us is None else armed.began_us
         self._note(FIRED, _describe_firing(armed, facts))
         self._owed.pop(armed.rule.name, None)
-        return Firing(armed.rule, self.began(armed, now_us), armed.fired)
+        return RuleFiring(armed.rule, self.began(armed, now_us), armed.fired)
 
     def began(self, armed: Armed, now_us: int) -> int:
         """Return when a rule's fault began: when its time window opened, or when it first fired."""

@@ -59,7 +59,7 @@ _DATE = b"date"
 _LENGTH = b"content-length"
 
 
-class Joining(h11.Connection):
+class JoinedReplyConnection(h11.Connection):
     """The HTTP protocol of one connection; a response of known length is sent together with its headers."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Protocol(H11Protocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.conn = Joining()
+        self.conn = JoinedReplyConnection()
         self.app_state = {**self.app_state, CONNECTION: self}
         self._deadline: asyncio.TimerHandle | None = None
         self._held: RequestResponseCycle | None = None

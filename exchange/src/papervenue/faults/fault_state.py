@@ -10,10 +10,10 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from papervenue.commands.command import Answer, Asked, Command, Entry
+from papervenue.commands.command import Answer, Command, CommandArguments, Entry
 from papervenue.engine.engine import Engine
 from papervenue.events import Emit, Event
-from papervenue.faults.armed_rules import ARMED, CLEARED, NOTES, Armed, FaultBook, Firing, Note
+from papervenue.faults.armed_rules import ARMED, CLEARED, NOTES, Armed, FaultBook, Note, RuleFiring
 from papervenue.faults.kinds import Facts
 from papervenue.faults.rules import RuleError
 from papervenue.jsontext import encode
@@ -55,13 +55,13 @@ Later = Callable[[int, Command], None]
 """Takes a delay in microseconds and the command to deliver after it."""
 
 
-def effects_of(firings: Iterable[Firing], facts: Facts, now_us: int) -> str:
+def effects_of(firings: Iterable[RuleFiring], facts: Facts, now_us: int) -> str:
     """Return the effects of firing rules on a command in the log's form; empty if there are none."""
     effects_found = [effect for firing in firings for effect in _effects(firing, facts, now_us)]
     return encode(effects_found).decode() if effects_found else ""
 
 
-def _effects(firing: Firing, facts: Facts, now_us: int) -> list[dict[str, Any]]:
+def _effects(firing: RuleFiring, facts: Facts, now_us: int) -> list[dict[str, Any]]:
     name, fault, settings = firing.rule.name, firing.rule.fault, firing.rule.settings
     if fault == "late_arrival":
         return [{LATE: settings["value"]}]
@@ -170,7 +170,7 @@ class Faults:
             Entry("DELETE", PATH + "/{name}", self._clear),
         ]
 
-    def _arm(self, command: Asked) -> Answer:
+    def _arm(self, command: CommandArguments) -> Answer:
         try:
             armed = self.book.arm(command.command.body, command.engine.now_us)
         except RuleError as error:
@@ -180,7 +180,7 @@ class Faults:
             self._line(ARMED, {"rule": rule.rule.name, "written": rule.rule.written})
         return 200, encode({"armed": [rule.to_json() for rule in armed]})
 
-    def _clear(self, command: Asked) -> Answer:
+    def _clear(self, command: CommandArguments) -> Answer:
         name = command.names.get("name")
         names = self.book.clear(name)
         if name is not None and not names:

@@ -23,7 +23,7 @@ from papervenue.exchange import Exchange
 from papervenue.faces.guard import credentials_of
 from papervenue.faces.web import LONGEST_BODY, Call, Reply, Route, headers_of, ok, route
 from papervenue.faults import fault_bodies, fault_table
-from papervenue.faults.apply_faults import Behind, Turn
+from papervenue.faults.apply_faults import FaultedRequest, InnerApplications
 from papervenue.faults.connection_faults import Connection
 from papervenue.faults.fault_bodies import PendingReply
 from papervenue.faults.fault_state import PATH
@@ -126,11 +126,11 @@ def _symbols(path: str, params: Mapping[str, list[str]]) -> tuple[str, ...]:
 _DECIDING = ("answer", "order")
 
 
-class FaultDoor:
+class FaultMiddleware:
     """ASGI middleware that applies faults. `record` writes decisions into the log."""
 
     def __init__(self, inner: ASGIApp, exchange: Exchange, record: Callable[[], None]) -> None:
-        self._behind = Behind(inner, exchange)
+        self._behind = InnerApplications(inner, exchange)
         self._book = exchange.faults.book
         self._catch_up = exchange.catch_up
         self._record = record
@@ -145,7 +145,7 @@ class FaultDoor:
             return
         facts = self._facts(scope, body)
         firings = self._book.firings(facts, self._behind.engine.now_us)
-        turn = Turn(self._behind, Connection(scope, receive, send, self._record), facts, firings, body)
+        turn = FaultedRequest(self._behind, Connection(scope, receive, send, self._record), facts, firings, body)
         if not firings:
             await self._behind.inner(scope, turn.again, send)
             return
@@ -198,22 +198,24 @@ Settings = Mapping[str, Any]
 Header = tuple[bytes, bytes]
 
 
-Answering = Callable[[Turn, Settings], Awaitable[None]]
+Answering = Callable[[FaultedRequest, Settings], Awaitable[None]]
 
 
-async def give(turn: Turn, answered: PendingReply) -> None:
+async def give(turn: FaultedRequest, answered: PendingReply) -> None:
     """Send a complete response."""
     await turn.connection.begin(answered.status, [*answered.headers])
     await turn.connection.write(answered.body)
 
 
 async def _give(
-    turn: Turn, status: int, body: bytes, kind: bytes = fault_bodies.JSON, headers: fault_bodies.Headers = ()
+    turn: FaultedRequest, status: int, body: bytes, kind: bytes = fault_bodies.JSON, headers: fault_bodies.Headers = ()
 ) -> None:
     await give(turn, PendingReply(status, fault_bodies.with_headers(headers, body, kind), body))
 
 
-async def _instead(turn: Turn, settings: Settings, status: int, body: bytes, kind: bytes, *extra: Header) -> None:
+async def _instead(
+    turn: FaultedRequest, settings: Settings, status: int, body: bytes, kind: bytes, *extra: Header
+) -> None:
     """Send this response instead, after executing the request if the rule says so."""
     if settings["acceptance"] == "after":
         await turn.answer()
@@ -225,41 +227,41 @@ def _retry_after(settings: Settings) -> list[Header]:
     return [] if wait_us is None else [(b"retry-after", b"%d" % max(1, wait_us // SECOND))]
 
 
-async def rightly(turn: Turn, settings: Settings) -> None:
+async def rightly(turn: FaultedRequest, settings: Settings) -> None:
     """Send the correct response; the fault affected only how the request was executed."""
     await give(turn, await turn.answer())
 
 
-async def _reply_lost(turn: Turn, settings: Settings) -> None:
+async def _reply_lost(turn: FaultedRequest, settings: Settings) -> None:
     await turn.answer()
     await turn.connection.close()
 
 
-async def _status(turn: Turn, settings: Settings) -> None:
+async def _status(turn: FaultedRequest, settings: Settings) -> None:
     answer = fault_bodies.error(settings["value"], turn.target)
     await _instead(turn, settings, settings["value"], *answer, *_retry_after(settings))
 
 
-async def _redirect(turn: Turn, settings: Settings) -> None:
+async def _redirect(turn: FaultedRequest, settings: Settings) -> None:
     location = (b"location", settings["location"].encode("ascii", "replace"))
     await _instead(turn, settings, settings["value"], b"", fault_bodies.HTML, location)
 
 
-async def _html_body(turn: Turn, settings: Settings) -> None:
+async def _html_body(turn: FaultedRequest, settings: Settings) -> None:
     await _instead(turn, settings, 200, fault_bodies.page("Scheduled maintenance"), fault_bodies.HTML)
 
 
-async def _empty_body(turn: Turn, settings: Settings) -> None:
+async def _empty_body(turn: FaultedRequest, settings: Settings) -> None:
     await _instead(turn, settings, 200, b"", fault_bodies.JSON)
 
 
-async def _error_inside(turn: Turn, settings: Settings) -> None:
+async def _error_inside(turn: FaultedRequest, settings: Settings) -> None:
     word, status = settings["value"], settings["status"]
     body = {"error": word} if status == 200 else {"errors": [{"code": _OF_MARGIN, "message": word}]}
     await _instead(turn, settings, status, encode({"result": "error", **body}), fault_bodies.JSON)
 
 
-async def _flow_limit(turn: Turn, settings: Settings) -> None:
+async def _flow_limit(turn: FaultedRequest, settings: Settings) -> None:
     """Refuse a flow request; its response, which was counted, has the limits in its headers."""
     counted = dict((await turn.answer()).headers)
     if settings["value"] == "minute":
@@ -269,12 +271,12 @@ async def _flow_limit(turn: Turn, settings: Settings) -> None:
     await _give(turn, 429, *fault_bodies.error(429, turn.target), [*(counted | dict(_retry_after(settings))).items()])
 
 
-async def _not_in_plan(turn: Turn, settings: Settings) -> None:
+async def _not_in_plan(turn: FaultedRequest, settings: Settings) -> None:
     headers = (await turn.answer()).headers
     await _give(turn, 403, encode(_NOT_IN_PLAN[settings["value"]]), headers=headers)
 
 
-async def _truncated_gzip(turn: Turn, settings: Settings) -> None:
+async def _truncated_gzip(turn: FaultedRequest, settings: Settings) -> None:
     status, headers, full_body = await turn.answer()
     # Without a time in its head, the same body is compressed to the same bytes.
     packed = gzip.compress(full_body, mtime=0)
@@ -284,7 +286,7 @@ async def _truncated_gzip(turn: Turn, settings: Settings) -> None:
     )
 
 
-async def _truncated_json(turn: Turn, settings: Settings) -> None:
+async def _truncated_json(turn: FaultedRequest, settings: Settings) -> None:
     status, headers, full_body = await turn.answer()
     kept_bytes = len(full_body) // 2 if settings["value"] is None else settings["value"]
     part = full_body[:kept_bytes]
@@ -296,7 +298,7 @@ async def _truncated_json(turn: Turn, settings: Settings) -> None:
     await turn.connection.close()
 
 
-async def _slow_drip(turn: Turn, settings: Settings) -> None:
+async def _slow_drip(turn: FaultedRequest, settings: Settings) -> None:
     status, headers, body = await turn.answer()
     await turn.connection.begin(status, [*headers])
     size = max(1, settings["value"] // _DRIPS_A_SECOND)
@@ -308,7 +310,7 @@ async def _slow_drip(turn: Turn, settings: Settings) -> None:
     await turn.connection.write(b"")
 
 
-async def _hang(turn: Turn, settings: Settings) -> None:
+async def _hang(turn: FaultedRequest, settings: Settings) -> None:
     answered = await turn.answer() if settings["acceptance"] == "after" else None
     await turn.connection.pause(settings["value"] / SECOND)
     if settings["then"] == "answer" and not turn.connection.has_left:
@@ -317,19 +319,19 @@ async def _hang(turn: Turn, settings: Settings) -> None:
         await turn.connection.close()
 
 
-async def _slow_answer(turn: Turn, settings: Settings) -> None:
+async def _slow_answer(turn: FaultedRequest, settings: Settings) -> None:
     answered = await turn.answer()
     took = (DELAY, f"{settings['value'] / SECOND:g}".encode())
     await give(turn, answered._replace(headers=[*answered.headers, took]))
 
 
-async def _reset(turn: Turn, settings: Settings) -> None:
+async def _reset(turn: FaultedRequest, settings: Settings) -> None:
     if settings["value"] == "after":
         await turn.answer()
     await turn.connection.reset()
 
 
-async def _late_arrival(turn: Turn, settings: Settings) -> None:
+async def _late_arrival(turn: FaultedRequest, settings: Settings) -> None:
     # Executing the request here only puts it in transit: the command itself decides when it arrives.
     await turn.answer()
     if settings["answer"] == "lost":

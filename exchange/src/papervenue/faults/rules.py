@@ -42,7 +42,7 @@ PARTS = ("name", "when", "what")
 """The fields of a rule."""
 
 
-class When(NamedTuple):
+class RuleConditions(NamedTuple):
     """The conditions of a rule; an empty tuple matches every request.
 
     Counts start at 1 and include only requests that meet all conditions apart from the counts.
@@ -99,7 +99,7 @@ class Rule(NamedTuple):
     """One rule: `settings` has the fault's options, and its main value as "value"; `written` is its original text."""
 
     name: str
-    when: When
+    when: RuleConditions
     fault: str
     settings: Mapping[str, Any]
     written: Mapping[str, Any]
@@ -180,13 +180,13 @@ class _Reader:
             return how.default
         return self._read(("what", *path), value, how.read)
 
-    def _when(self, item: object) -> When:
+    def _when(self, item: object) -> RuleConditions:
         fields = self._mapping({} if item is None else item, ("when",), tuple(CONDITIONS))
         read = {
             _FIELDS.get(name, name): self._read(("when", name), value, CONDITIONS[name])
             for name, value in fields.items()
         }
-        when = When(**read)
+        when = RuleConditions(**read)
         if when.last is not None and when.last < (when.first or 1):
             self._refuse(("when", "to"), "comes before `from`")
         if not when.can_count:
@@ -195,7 +195,7 @@ class _Reader:
             self._refuse(("when", "until"), "does not come later than `after`")
         return when
 
-    def _check_fit(self, when: When, fault: str) -> None:
+    def _check_fit(self, when: RuleConditions, fault: str) -> None:
         """Refuse a rule that could never fire because its fault doesn't apply to the requests it selects."""
         streamed = FAULTS[fault].role == "stream"
         if when.request and (streamed or when.stream):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from papervenue.engine.engine import Engine
 from papervenue.faults import fault_bodies
-from papervenue.faults.armed_rules import FaultBook, Firing
+from papervenue.faults.armed_rules import FaultBook, RuleFiring
 from papervenue.faults.kinds import Facts
 
 _CHANNELS = {"b": "bars", "u": "updatedBars", "d": "dailyBars", "q": "quotes", "t": "trades"}
@@ -42,7 +42,7 @@ class StreamFaults:
         self._engine = engine
         self._book = book
         self._held: dict[Recipient, list[Message]] = {}
-        self._decided: dict[object, list[Firing]] = {}
+        self._decided: dict[object, list[RuleFiring]] = {}
 
     def deliver(self, stream: str, account: str, message: Message, recipient: Recipient) -> list[Message]:
         """Return the messages to deliver in place of this one, which isn't modified."""
@@ -70,7 +70,7 @@ class StreamFaults:
         """
         self._held.pop(recipient, None)
 
-    def _firings(self, facts: Facts, message: Message, feed: str) -> list[Firing]:
+    def _firings(self, facts: Facts, message: Message, feed: str) -> list[RuleFiring]:
         """Check the rules against an event, once for each data point, however many clients receive it."""
         if not feed:
             return self._book.firings(facts, self._engine.now_us)

@@ -20,7 +20,17 @@ from papervenue.chance import stream, uuid_of
 from papervenue.flow.events import next_report
 from papervenue.flow.filters import PRINT_NUMBERS
 from papervenue.flow.options import FlowContract, friday, option_price
-from papervenue.flow.series import NOTHING, FlowRows, Made, Question, Row, cache_newest, feed_ticker, row, rows_known_at
+from papervenue.flow.series import (
+    NOTHING,
+    ComputedSeries,
+    FlowRows,
+    Question,
+    Row,
+    cache_newest,
+    feed_ticker,
+    row,
+    rows_known_at,
+)
 from papervenue.jsontext import encode
 from papervenue.market.bars import UNITS, Market, ask, bid
 from papervenue.market.profiles import profile
@@ -36,7 +46,7 @@ _DOUBLINGS = 8
 _FORESEEN_US = HOUR
 
 
-class Hit(NamedTuple):
+class PlannedAlert(NamedTuple):
     """One planned alert: its time, its coin toss (bullish or not), its burst's number, and its own uniform draws."""
 
     at_us: int
@@ -62,7 +72,7 @@ class Planned(NamedTuple):
     total: int
 
 
-class Flow(Made):
+class Flow(ComputedSeries):
     def __init__(self, market: Market, seed: int, edge: float) -> None:
         super().__init__(market, seed)
         self._edge = edge
@@ -80,7 +90,7 @@ class Flow(Made):
         rows = (self._alert(symbol, session, number, hit) for number, hit in enumerate(hits))
         return tuple(row for row in rows if row is not None)
 
-    def _alert(self, symbol: str, session: Session, number: int, hit: Hit) -> Row | None:
+    def _alert(self, symbol: str, session: Session, number: int, hit: PlannedAlert) -> Row | None:
         price = self.market.session_price(symbol, hit.at_us)
         if price is None:
             return None
@@ -115,7 +125,7 @@ class Flow(Made):
         return 1 if later > now else -1
 
 
-class OfFlow(Made):
+class AlertSeries(ComputedSeries):
     """A series derived from the alerts."""
 
     def __init__(self, flow: Flow) -> None:
@@ -123,7 +133,7 @@ class OfFlow(Made):
         self.flow = flow
 
 
-def _plan(rng: Random, session: Session) -> Iterator[Hit]:
+def _plan(rng: Random, session: Session) -> Iterator[PlannedAlert]:
     """Plan a session's alerts from chance alone; the number of random draws never depends on prices."""
     minutes = (session.close_us - session.open_us) // MINUTE
     for burst in range(3 + int(rng.random() * 4)):
@@ -132,16 +142,16 @@ def _plan(rng: Random, session: Session) -> Iterator[Hit]:
         yield from _burst(rng, session, 100 + single, minutes, size=1)
 
 
-def _burst(rng: Random, session: Session, burst: int, minutes: int, size: int) -> Iterator[Hit]:
+def _burst(rng: Random, session: Session, burst: int, minutes: int, size: int) -> Iterator[PlannedAlert]:
     begins = session.open_us + int((2 + (minutes - 14) * rng.random()) * MINUTE)
     coin = 1 if rng.random() < 0.5 else -1
     foresight, at_us = rng.random(), begins
     for _ in range(size):
         at_us += int((5 + 85 * rng.random()) * SECOND)
-        yield Hit(at_us, burst, begins, coin, foresight, size > 1, tuple(rng.random() for _ in range(_DRAWS)))
+        yield PlannedAlert(at_us, burst, begins, coin, foresight, size > 1, tuple(rng.random() for _ in range(_DRAWS)))
 
 
-def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> dict[str, Any]:
+def _fields(symbol: str, session: Session, hit: PlannedAlert, direction: int, price: float) -> dict[str, Any]:
     u, character = hit.draws, profile(symbol)
     report = next_report(symbol, date.fromisoformat(session.date))
     contract = _contract(symbol, session, hit, direction, price)
@@ -180,14 +190,14 @@ def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: floa
     }
 
 
-def _right(symbol: str, session: Session, hit: Hit, direction: int) -> tuple[str, Random]:
+def _right(symbol: str, session: Session, hit: PlannedAlert, direction: int) -> tuple[str, Random]:
     """Choose call or put: a bull buys calls (three times in four) or sells puts. Return it with its burst's chance."""
     chooser = stream(symbol, session.date, hit.burst)
     bought = chooser.random() < 0.75
     return "C" if (direction > 0) == bought else "P", chooser
 
 
-def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> FlowContract:
+def _contract(symbol: str, session: Session, hit: PlannedAlert, direction: int, price: float) -> FlowContract:
     """Choose a contract; a burst has one right and one expiry."""
     u = hit.draws
     right, chooser = _right(symbol, session, hit, direction)
@@ -204,7 +214,7 @@ def _premium(u: float, v: float, clustered: bool) -> int:
     return min(int(_SMALLEST_PREMIUM * 2**doubling * (1 + v)), _LARGEST_PREMIUM)
 
 
-def _sizes(size: int, hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
+def _sizes(size: int, hit: PlannedAlert, u: tuple[float, ...]) -> dict[str, Any]:
     volume = int(size * (1.2 + 3 * u[10]))
     fresh = u[11] < (0.85 if hit.clustered else 0.5)
     open_interest = int(volume * (0.1 + 0.8 * u[12]) if fresh else volume * (1.1 + 4 * u[12]))
@@ -225,7 +235,7 @@ def _sides(premium: int, at_bid: bool, u: tuple[float, ...]) -> tuple[int, int]:
     return (other, main) if at_bid else (main, other)
 
 
-def _flags(hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
+def _flags(hit: PlannedAlert, u: tuple[float, ...]) -> dict[str, Any]:
     rules = _BURST_RULES if hit.clustered else _SINGLE_RULES
     rule = rules[int(u[15] * len(rules))]
     multileg = u[1] > 0.94
@@ -248,7 +258,7 @@ _EDGE_DILUTION = 3
 _FIRST_TRACKING_ID = 26_946_000_000_000
 
 
-class Prints(OfFlow):
+class Prints(AlertSeries):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return a day's prints, newest first."""
         index = self.calendar.published_index(question.day, now_us)

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from papervenue.chance import draw_bell, stream
-from papervenue.flow.alerts import OfFlow
+from papervenue.flow.alerts import AlertSeries
 from papervenue.flow.options import FlowContract, friday, option_price
 from papervenue.flow.series import NOTHING, FlowRows, Question, Row, cache_newest, feed_ticker, row, rows_known_at
 from papervenue.jsontext import encode
@@ -35,7 +35,7 @@ def published_us(day: str) -> int:
     return at_new_york(day, 17, 35)
 
 
-class DailyFacts(OfFlow):
+class DailyFacts(AlertSeries):
     @cached_property
     def _publications(self) -> list[tuple[int, dict[str, Any]]]:
         """Return when each session's daily rows are published, and their date: one object shared by all symbols."""

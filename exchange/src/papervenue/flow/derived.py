@@ -12,7 +12,7 @@ from math import fsum
 from typing import Any
 
 from papervenue.chance import stream
-from papervenue.flow.alerts import Flow, OfFlow, Prints
+from papervenue.flow.alerts import AlertSeries, Flow, Prints
 from papervenue.flow.daily import DailyFacts
 from papervenue.flow.events import Events, Reports
 from papervenue.flow.filings import Congress, Funds, Insiders, Institutions, Shorts
@@ -22,8 +22,8 @@ from papervenue.flow.series import (
     NOTHING,
     RECENT,
     Closes,
+    ComputedSeries,
     FlowRows,
-    Made,
     Maker,
     Question,
     Row,
@@ -33,7 +33,7 @@ from papervenue.flow.series import (
     rows_known_at,
 )
 from papervenue.flow.volatilities import Skews, Volatilities
-from papervenue.flow.volumes import Ticks, Tide, Volumes
+from papervenue.flow.volumes import MarketTideSeries, Ticks, Volumes
 from papervenue.market.bars import UNITS, Market
 from papervenue.times import MINUTE, SECOND, at_new_york, new_york_date, rfc3339
 
@@ -75,7 +75,12 @@ class DerivedFlow:
 
 
 def _makers(flow: Flow) -> Mapping[str, Maker]:
-    tide, daily, volumes, closes = Tide(flow), DailyFacts(flow), Volumes(flow), Closes(flow.market, flow.seed)
+    tide, daily, volumes, closes = (
+        MarketTideSeries(flow),
+        DailyFacts(flow),
+        Volumes(flow),
+        Closes(flow.market, flow.seed),
+    )
     ticks, shorts, events, reports = Ticks(volumes), Shorts(closes), Events(flow.market, flow.seed), Reports(closes)
     volatilities, exposures = Volatilities(closes, daily), Exposures(daily, volumes)
     screens = Screens(closes, daily, volumes, volatilities)
@@ -133,7 +138,7 @@ _MARKET = {
 }
 
 
-class Headlines(Made):
+class Headlines(ComputedSeries):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the headlines of the last days, newest first; of one ticker, or only major ones, if requested."""
         params, today = question.params, date.fromisoformat(new_york_date(now_us))
@@ -190,7 +195,7 @@ _STEPS = range(-15, 16)
 """The strikes around the price, in steps."""
 
 
-class Exposures(OfFlow):
+class Exposures(AlertSeries):
     def __init__(self, daily: DailyFacts, volumes: Volumes) -> None:
         super().__init__(volumes.flow)
         self._daily = daily

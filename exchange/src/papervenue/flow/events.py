@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from papervenue.chance import stream
-from papervenue.flow.series import FlowRows, Made, Priced, Question, Row, cache_newest, feed_ticker, row
+from papervenue.flow.series import ComputedSeries, FlowRows, Priced, Question, Row, cache_newest, feed_ticker, row
 from papervenue.market.profiles import Profile, profile
 from papervenue.times import at_new_york, iso_date, new_york_date, rfc3339
 
@@ -223,7 +223,7 @@ def economic_events(day: date) -> Iterator[EconomicRelease]:
         yield EconomicRelease(day, 12, 45, "Fed governor speaks", "fed-speaker", figure=False)
 
 
-class Events(Made):
+class Events(ComputedSeries):
     def economic(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the events of this week and the next, earliest first."""
         today = date.fromisoformat(new_york_date(now_us))

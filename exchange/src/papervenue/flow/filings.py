@@ -21,8 +21,8 @@ from papervenue.flow.events import is_fomc
 from papervenue.flow.series import (
     NOTHING,
     RECENT,
+    ComputedSeries,
     FlowRows,
-    Made,
     Priced,
     Question,
     Row,
@@ -258,7 +258,7 @@ _UNLISTED = ("QZMMF", "QZBND", "QZTEN")
 """Mutual funds and bonds, which members of Congress trade and which no other series here has."""
 
 
-class Congress(Made):
+class Congress(ComputedSeries):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the trades filed so far, the newest filing first; of one ticker if requested."""
         ticker, day = question.params.text("ticker").upper(), question.day

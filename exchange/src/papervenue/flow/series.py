@@ -20,7 +20,7 @@ _RETURNS = 21
 _SESSIONS_A_YEAR = 252
 
 
-class Made:
+class ComputedSeries:
     """A series that is computed from a market and a seed alone."""
 
     def __init__(self, market: Market, seed: int) -> None:
@@ -31,10 +31,10 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def cache_newest(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
-    """Cache the newest results of a method of `Made`: `size` results in total, plus `per_symbol` for each symbol."""
+    """Cache the newest results of a method of `ComputedSeries`: `size` in total, plus `per_symbol` for each symbol."""
 
     def keeping(method: Method) -> Method:
-        def cache(series: Made) -> Callable[..., Any]:
+        def cache(series: ComputedSeries) -> Callable[..., Any]:
             return lru_cache(maxsize=size + per_symbol * len(series.market.symbols))(partial(method, series))
 
         return cast(Method, cached_property(cache))
@@ -42,7 +42,7 @@ def cache_newest(size: int, per_symbol: int = 0) -> Callable[[Method], Method]:
     return keeping
 
 
-class Closes(Made):
+class Closes(ComputedSeries):
     """Daily closes by symbol and index among all sessions.
 
     The closes of the market's sessions are cached, because each one needs a day of bars.
@@ -80,7 +80,7 @@ class Closes(Made):
         return sqrt(fsum((value - mean) * (value - mean) for value in returns) / (_RETURNS - 1) * _SESSIONS_A_YEAR)
 
 
-class Priced(Made):
+class Priced(ComputedSeries):
     """A series that includes closing prices."""
 
     def __init__(self, closes: Closes) -> None:

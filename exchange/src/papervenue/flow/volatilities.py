@@ -22,8 +22,8 @@ from papervenue.flow.series import (
     NOTHING,
     RECENT,
     Closes,
+    ComputedSeries,
     FlowRows,
-    Made,
     Priced,
     Question,
     Row,
@@ -52,7 +52,7 @@ def _wandering(rng: Random, count: int, level: float, toward: float, pull: float
     return tuple(levels)
 
 
-class Skews(Made):
+class Skews(ComputedSeries):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the skew of one expiry by day, oldest first; empty if no contract expires that day."""
         params = question.params

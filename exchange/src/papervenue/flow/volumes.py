@@ -21,7 +21,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from papervenue.chance import draw_bell, stream
-from papervenue.flow.alerts import OfFlow, Planned
+from papervenue.flow.alerts import AlertSeries, Planned
 from papervenue.flow.series import NOTHING, FlowRows, Question, Row, cache_newest, feed_ticker, row, rows_known_at
 from papervenue.market.profiles import SECTORS, profile
 from papervenue.market.sessions import Session
@@ -34,21 +34,21 @@ _PARTS_OF_FUNDS = 5
 """The noise of funds, counted in sectors."""
 
 
-class Net(NamedTuple):
+class NetFlow(NamedTuple):
     """Ask-side minus bid-side flow: dollars of calls, dollars of puts, and contracts of calls minus those of puts."""
 
     calls: int
     puts: int
     volume: int
 
-    def plus(self, other: Net, times: int = 1) -> Net:
-        return Net(*(mine + times * another for mine, another in zip(self, other, strict=True)))
+    def plus(self, other: NetFlow, times: int = 1) -> NetFlow:
+        return NetFlow(*(mine + times * another for mine, another in zip(self, other, strict=True)))
 
-    def times(self, share: float) -> Net:
-        return Net(*(int(part * share) for part in self))
+    def times(self, share: float) -> NetFlow:
+        return NetFlow(*(int(part * share) for part in self))
 
 
-class Tide(OfFlow):
+class MarketTideSeries(AlertSeries):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return the market's tide so far, oldest first; each row is stamped with the end of the period it covers."""
         calendar = self.calendar
@@ -85,23 +85,23 @@ class Tide(OfFlow):
         index = SECTORS.index(sector)
         return bounds[index], bounds[index + 1]
 
-    def _noise(self, session: Session) -> list[Net]:
+    def _noise(self, session: Session) -> list[NetFlow]:
         rng = stream(self.seed, "tide", session.date)
         minutes = (session.close_us - session.open_us) // MINUTE + 1
         steps = [
-            Net(
+            NetFlow(
                 int(_NOISE_USD * draw_bell(rng)),
                 int(_NOISE_USD * draw_bell(rng)),
                 int(_NOISE_CONTRACTS * draw_bell(rng)),
             )
             for _ in range(minutes)
         ]
-        return list(accumulate(steps, Net.plus))
+        return list(accumulate(steps, NetFlow.plus))
 
 
-def _cumulative(session: Session, alerts: Sequence[Row], noise: Sequence[Net]) -> tuple[Row, ...]:
+def _cumulative(session: Session, alerts: Sequence[Row], noise: Sequence[NetFlow]) -> tuple[Row, ...]:
     times = [alert.at_us for alert in alerts]
-    sums = [Net(0, 0, 0), *accumulate(map(_net_of, alerts), Net.plus)]
+    sums = [NetFlow(0, 0, 0), *accumulate(map(_net_of, alerts), NetFlow.plus)]
     stamps = range(session.open_us, session.close_us + 1, MINUTE)
     rows = []
     for at_us, extra in zip(stamps, noise, strict=True):
@@ -117,11 +117,11 @@ def _cumulative(session: Session, alerts: Sequence[Row], noise: Sequence[Net]) -
     return tuple(rows)
 
 
-def _net_of(alert: Row) -> Net:
+def _net_of(alert: Row) -> NetFlow:
     fields = alert.fields
     premium = int(fields["total_ask_side_prem"]) - int(fields["total_bid_side_prem"])
     size = fields["total_size"] if premium > 0 else -fields["total_size"]
-    return Net(premium, 0, size) if fields["type"] == "call" else Net(0, premium, -size)
+    return NetFlow(premium, 0, size) if fields["type"] == "call" else NetFlow(0, premium, -size)
 
 
 _SHARE_OF_DOLLAR_VOLUME = 0.03
@@ -182,7 +182,7 @@ class Shares(NamedTuple):
     total: array[float]
 
 
-class Volumes(OfFlow):
+class Volumes(AlertSeries):
     def answer(self, symbol: str, question: Question, now_us: int) -> FlowRows:
         """Return one row for each session up to the current one, newest first, up to the requested number."""
         count = question.params.count("limit", 1, 500)
@@ -333,7 +333,7 @@ _DELTA = 0.42
 _SHARES = 100
 
 
-class Ticks(OfFlow):
+class Ticks(AlertSeries):
     """Net premium by symbol: for each minute of a session, and as a ranking of symbols in the market."""
 
     def __init__(self, volumes: Volumes) -> None:

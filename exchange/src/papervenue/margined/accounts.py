@@ -19,7 +19,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from operator import itemgetter
 
 from papervenue.engine.account import Account, Activity, Position
-from papervenue.engine.engine_state import Floor, activity_id, enter
+from papervenue.engine.engine_state import EngineState, activity_id, enter
 from papervenue.engine.orders import CORRECT, Amendment, Execution, Fill, Order
 from papervenue.events import Event
 from papervenue.jsontext import plain
@@ -57,7 +57,7 @@ class Margins:
 
 
 @dataclass(slots=True)
-class Standing(Margins):
+class MarginState(Margins):
     """Equity and margins, with `ordered`: the initial margin if open orders fill in the worst order."""
 
     ordered: Decimal
@@ -102,7 +102,7 @@ def _part(cost: Decimal, closed: Decimal, held_quantity: Decimal) -> Decimal:
     return (cost * abs(closed) / abs(held_quantity)).quantize(CASH_UNIT, ROUND_HALF_EVEN)
 
 
-def margins(floor: Floor, account: Account) -> Margins:
+def margins(floor: EngineState, account: Account) -> Margins:
     unrealized = initial = maintenance = _ZERO
     for position in net_positions(account):
         grid, mark = floor.market.grids[position.symbol], mark_of(floor, position.symbol)
@@ -114,14 +114,14 @@ def margins(floor: Floor, account: Account) -> Margins:
     return Margins(account.cash, unrealized, initial, maintenance)
 
 
-def equity_and_margins(floor: Floor, account: Account) -> Standing:
+def equity_and_margins(floor: EngineState, account: Account) -> MarginState:
     now, symbols = margins(floor, account), {*account.positions, *(order.symbol for order in account.open.values())}
     ordered = sum((initial_margin(floor, account, symbol) for symbol in symbols), _ZERO)
-    return Standing(now.cash, now.unrealized, now.initial, now.maintenance, ordered)
+    return MarginState(now.cash, now.unrealized, now.initial, now.maintenance, ordered)
 
 
 def initial_margin(
-    floor: Floor, account: Account, symbol: str, more: Decimal = _ZERO, *, filled: Decimal = _ZERO
+    floor: EngineState, account: Account, symbol: str, more: Decimal = _ZERO, *, filled: Decimal = _ZERO
 ) -> Decimal:
     """Return a symbol's initial margin if its open orders, plus a signed quantity `more`, fill in the worst order.
 
@@ -136,7 +136,7 @@ def initial_margin(
     return value * grid.level(worst, value).initial
 
 
-def maintenance_margin(floor: Floor, symbol: str, qty: Decimal) -> Decimal:
+def maintenance_margin(floor: EngineState, symbol: str, qty: Decimal) -> Decimal:
     """Return the maintenance margin of a signed quantity of a symbol at the mark."""
     grid = floor.market.grids[symbol]
     value = grid.notional(abs(qty), mark_of(floor, symbol))
@@ -156,19 +156,19 @@ def adding(account: Account, symbol: str, side: int) -> Iterator[Order]:
 FUNDING = "FUNDING"
 
 
-def rate_of(floor: Floor, symbol: str) -> Decimal:
+def rate_of(floor: EngineState, symbol: str) -> Decimal:
     """Return a symbol's current funding rate."""
     changes = floor.funding_changes.get(symbol)
     return changes[-1][1] if changes else floor.market.grids[symbol].instrument.funding
 
 
-def rate_at(floor: Floor, symbol: str, at_us: int) -> Decimal:
+def rate_at(floor: EngineState, symbol: str, at_us: int) -> Decimal:
     """Return the funding rate of a symbol that was in force before a moment."""
     changes = [rate for us, rate in floor.funding_changes.get(symbol, ()) if us < at_us]
     return changes[-1] if changes else floor.market.grids[symbol].instrument.funding
 
 
-def set_rate(floor: Floor, symbol: str, rate: Decimal) -> None:
+def set_rate(floor: EngineState, symbol: str, rate: Decimal) -> None:
     """Change a funding rate from now on."""
     for account in floor.accounts.values():
         position = net_position(account, symbol)
@@ -178,12 +178,12 @@ def set_rate(floor: Floor, symbol: str, rate: Decimal) -> None:
     floor.emit(Event(floor.now_us, "funding_rate_set", {"symbol": symbol, "rate": plain(rate)}))
 
 
-def funding_due(floor: Floor, net_position: NetPosition) -> Decimal:
+def funding_due(floor: EngineState, net_position: NetPosition) -> Decimal:
     """Return the funding that a position owes and that isn't booked yet."""
     return (_accrued_funding(floor, net_position) / HOUR).quantize(CASH_UNIT, ROUND_DOWN)
 
 
-def book(floor: Floor, account: Account, symbol: str) -> None:
+def book(floor: EngineState, account: Account, symbol: str) -> None:
     """Book a position's accrued funding up to now."""
     position = net_position(account, symbol)
     if position is None:
@@ -194,7 +194,7 @@ def book(floor: Floor, account: Account, symbol: str) -> None:
         enter(floor, account, Activity(FUNDING, None, symbol, "funding", net_amount=-amount))
 
 
-def book_all(floor: Floor) -> None:
+def book_all(floor: EngineState) -> None:
     """Book the funding of all positions on the hour."""
     for account in floor.accounts.values():
         for position in net_positions(account):
@@ -203,20 +203,20 @@ def book_all(floor: Floor) -> None:
     note_next(floor)
 
 
-def begin_recorded_rates(floor: Floor) -> None:
+def begin_recorded_rates(floor: EngineState) -> None:
     """Put the recorded funding rates of the first hour in force, before anything is logged."""
     for symbol, rate in _recorded_rates(floor):
         floor.funding_changes[symbol] = [(floor.now_us, rate)]
 
 
-def take_recorded_rates(floor: Floor) -> None:
+def take_recorded_rates(floor: EngineState) -> None:
     """Put the recorded funding rates of this hour in force."""
     for symbol, rate in _recorded_rates(floor):
         if rate != rate_of(floor, symbol):
             set_rate(floor, symbol, rate)
 
 
-def _recorded_rates(floor: Floor) -> Iterator[tuple[str, Decimal]]:
+def _recorded_rates(floor: EngineState) -> Iterator[tuple[str, Decimal]]:
     """Yield the recorded funding rate of this hour of each symbol that has any; an hour without one has 0."""
     begun_us = floor.now_us // HOUR * HOUR
     for symbol, rates in floor.market.funding_rates.items():
@@ -224,18 +224,18 @@ def _recorded_rates(floor: Floor) -> Iterator[tuple[str, Decimal]]:
         yield symbol, rates[index][1] if index < len(rates) and rates[index][0] == begun_us else Decimal(0)
 
 
-def mark_of(floor: Floor, symbol: str) -> int:
+def mark_of(floor: EngineState, symbol: str) -> int:
     """Return the mark of a symbol with a price, in units: its own recorded price, or the last trade."""
     name = floor.market.series_name(symbol, "mark")
     own = None if name == symbol else floor.market.price(name, floor.now_us)
     return floor.price(symbol) if own is None else own
 
 
-def note_next(floor: Floor) -> None:
+def note_next(floor: EngineState) -> None:
     floor.agenda.note((floor.now_us // HOUR + 1) * HOUR, "book_funding")
 
 
-def _accrued_funding(floor: Floor, position: NetPosition) -> Decimal:
+def _accrued_funding(floor: EngineState, position: NetPosition) -> Decimal:
     """Return what a position owes since the last booking, in currency times microseconds."""
     multiplier = floor.market.grids[position.symbol].multiplier
     return position.owed + position.qty * multiplier * rate_of(floor, position.symbol) * (
@@ -243,7 +243,7 @@ def _accrued_funding(floor: Floor, position: NetPosition) -> Decimal:
     )
 
 
-def correct_execution(floor: Floor, account: Account, name: str, price: int) -> Amendment:
+def correct_execution(floor: EngineState, account: Account, name: str, price: int) -> Amendment:
     """Correct the price, in units, of a fill or of its last correction; raise a Refusal if that isn't possible."""
     execution = _current_execution(account, name)
     if price == execution.price or price <= 0 or price % floor.market.grids[execution.order.symbol].tick(price):
@@ -283,7 +283,7 @@ def symbol_of_execution(account: Account, name: str) -> str:
     return _current_execution(account, name).order.symbol
 
 
-def correct_by_a_tick(floor: Floor, number: str, name: str) -> None:
+def correct_by_a_tick(floor: EngineState, number: str, name: str) -> None:
     """Correct a fill by one tick to the account's disadvantage; do nothing if the account no longer exists."""
     account = floor.accounts.get(number)
     if account is not None:

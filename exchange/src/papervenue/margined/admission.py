@@ -14,7 +14,7 @@ from typing import Any
 
 from papervenue.engine import matching, order_lifecycle
 from papervenue.engine.account import Account
-from papervenue.engine.engine_state import Floor
+from papervenue.engine.engine_state import EngineState
 from papervenue.engine.orders import ATTACHED, LIQUIDATION, SETTLEMENT, Order, OrderRequest
 from papervenue.engine.venue_rules import Admission
 from papervenue.events import Event
@@ -44,7 +44,7 @@ def refuse(code: str, message: str, **extra: Any) -> Refusal:
 
 
 def admit(
-    rules: Rules, floor: Floor, account: Account, request: OrderRequest, changed: Order | None = None
+    rules: Rules, floor: EngineState, account: Account, request: OrderRequest, changed: Order | None = None
 ) -> Admission:
     """Check every rule; return the admission or raise the Refusal of the first rule that isn't met.
 
@@ -70,7 +70,7 @@ def admit(
     return Admission(f"{side}_to_open", 0)
 
 
-def _instrument(floor: Floor, symbol: str) -> Grid:
+def _instrument(floor: EngineState, symbol: str) -> Grid:
     if symbol not in floor.market.known:
         raise refuse("unknown_symbol", f"there is no instrument {symbol[:40]}")
     grid = floor.market.grids[symbol]
@@ -115,7 +115,7 @@ def _check_size(grid: Grid, request: OrderRequest) -> None:
         raise refuse("minimum_size", f"an order is for at least {plain(grid.instrument.minimum)}")
 
 
-def _check_prices(rules: Rules, floor: Floor, grid: Grid, request: OrderRequest) -> None:
+def _check_prices(rules: Rules, floor: EngineState, grid: Grid, request: OrderRequest) -> None:
     for price in (request.limit, request.stop, request.stop_loss.stop if request.stop_loss else None):
         if price is not None and (price <= 0 or price % grid.tick(price)):
             raise refuse("tick_size", f"{plain(grid.usd(price))} isn't on a tick")
@@ -126,7 +126,7 @@ def _check_prices(rules: Rules, floor: Floor, grid: Grid, request: OrderRequest)
         raise refuse("price_collar", f"a limit is at most {plain(rules.collar)} of the last price away from it")
 
 
-def takes(floor: Floor, request: OrderRequest) -> bool:
+def takes(floor: EngineState, request: OrderRequest) -> bool:
     """Return True if an order would fill at once at the last price, within its limit."""
     last = floor.last_price(request.symbol)
     if last is None or request.limit is None:
@@ -135,7 +135,7 @@ def takes(floor: Floor, request: OrderRequest) -> bool:
     return (request.limit - offered) * request.side >= 0
 
 
-def _check_margin(floor: Floor, account: Account, request: OrderRequest) -> None:
+def _check_margin(floor: EngineState, account: Account, request: OrderRequest) -> None:
     symbol, qty = request.symbol, request.qty or _ZERO
     others = sum((order.remaining for order in adding(account, symbol, request.side)), _ZERO)
     if reduces(account, symbol, request.side, qty + others):
@@ -161,7 +161,7 @@ NO_MARGIN, ENDED = "not_enough_margin", "contract_expired"
 """Reasons for which this venue cancels an order."""
 
 
-def review(floor: Floor, part: Decimal) -> None:
+def review(floor: EngineState, part: Decimal) -> None:
     """Compare every account with its margins, and liquidate the fraction `part` of a position at a time."""
     for account in floor.accounts.values():
         if not account.positions:
@@ -179,7 +179,7 @@ def reduces(account: Account, symbol: str, side: int, qty: Decimal) -> bool:
     return qty <= -account.qty(symbol) * side
 
 
-def _withdraw(floor: Floor, account: Account, now: Margins) -> None:
+def _withdraw(floor: EngineState, account: Account, now: Margins) -> None:
     risky = [order for order in account.open.values() if order.opens and not _only_reduces(account, order)]
     if not risky:
         return
@@ -194,20 +194,20 @@ def _only_reduces(account: Account, order: Order) -> bool:
     return reduces(account, order.symbol, order.side, order.remaining)
 
 
-def _liquidate(floor: Floor, account: Account, part: Decimal) -> None:
+def _liquidate(floor: EngineState, account: Account, part: Decimal) -> None:
     net_position = max(net_positions(account), key=lambda position: (_requirement(floor, position), position.symbol))
     lot = floor.market.grids[net_position.symbol].lot
     lots = (abs(net_position.qty) * part / lot).to_integral_value(ROUND_CEILING)
     close_out(floor, account, net_position, min(lots * lot, abs(net_position.qty)), LIQUIDATION)
 
 
-def _requirement(floor: Floor, net_position: NetPosition) -> Decimal:
+def _requirement(floor: EngineState, net_position: NetPosition) -> Decimal:
     grid, qty = floor.market.grids[net_position.symbol], abs(net_position.qty)
     value = grid.notional(qty, floor.price(net_position.symbol))
     return value * grid.level(qty, value).maintenance
 
 
-def close_out(floor: Floor, account: Account, net_position: NetPosition, qty: Decimal, kind: str) -> None:
+def close_out(floor: EngineState, account: Account, net_position: NetPosition, qty: Decimal, kind: str) -> None:
     """Close a quantity of a position at the mark with an order that the venue places."""
     side = -1 if net_position.qty > 0 else 1
     request = OrderRequest(net_position.symbol, side, kind, "fok", qty, None, None, reduce_only=True)
@@ -215,7 +215,7 @@ def close_out(floor: Floor, account: Account, net_position: NetPosition, qty: De
     order_lifecycle.fill(floor, order, floor.price(net_position.symbol), matching.UNBOUNDED)
 
 
-def end_trading(floor: Floor, symbol: str) -> None:
+def end_trading(floor: EngineState, symbol: str) -> None:
     """Cancel the orders in a symbol whose trading has ended, and settle its positions at the last price."""
     for account in floor.accounts.values():
         for order in [order for order in account.open.values() if order.symbol == symbol]:

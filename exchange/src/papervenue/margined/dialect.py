@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account, Activity, Balances
-from papervenue.engine.engine_state import Deed, Floor, enter
+from papervenue.engine.engine_state import Deed, EngineState, enter
 from papervenue.engine.matching import FillModel, LotModel, stop_price
 from papervenue.engine.orders import (
     LAST,
@@ -17,11 +17,11 @@ from papervenue.engine.orders import (
     SETTLEMENT,
     TAKER,
     Fill,
+    FillEffect,
     Order,
     OrderRequest,
     Policy,
     Replacement,
-    Settled,
 )
 from papervenue.engine.venue_rules import AccountFigures, Admission, Mark, Marks
 from papervenue.margined import accounts, admission
@@ -50,7 +50,7 @@ def _marks(session: Session) -> list[Mark]:
     return [Mark(session.open_us, "open"), Mark(session.close_us, "close")]
 
 
-class Plain:
+class PlainDialect:
     """The dialect of a plain venue with these rules."""
 
     auctions: frozenset[str] = frozenset()
@@ -69,7 +69,7 @@ class Plain:
             }
         )
 
-    def begin(self, floor: Floor) -> None:
+    def begin(self, floor: EngineState) -> None:
         """Schedule the first hour's funding and the ends of instruments."""
         accounts.note_next(floor)
         accounts.begin_recorded_rates(floor)
@@ -82,13 +82,13 @@ class Plain:
         """Return the model for lots and ticks of instruments."""
         return LotModel(spec, market.grids)
 
-    def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
+    def kinds(self, floor: EngineState, *, waiting: bool) -> frozenset[str]:
         """Return the kinds of all marks while an order is open, because it may activate or end; otherwise only market
         closes.
         """
         return _ALL if waiting else _CLOSES
 
-    def reach(self, floor: Floor, mark: Mark) -> None:
+    def reach(self, floor: EngineState, mark: Mark) -> None:
         """Activate waiting orders at an open, and expire day orders at a close."""
         if mark.kind == "open":
             order_lifecycle.wake(floor)
@@ -107,13 +107,13 @@ class Plain:
         """Fail: in this dialect no position is paid for in full."""
         raise AssertionError(f"{symbol} is margined")
 
-    def worth(self, floor: Floor, account: Account) -> AccountFigures:
+    def worth(self, floor: EngineState, account: Account) -> AccountFigures:
         """Return cash, equity at the marks, and the margin that is available."""
         now = equity_and_margins(floor, account)
         return AccountFigures(now.cash, now.equity, now.available)
 
     def admit(
-        self, floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
+        self, floor: EngineState, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
     ) -> Admission:
         """Check the venue's rules."""
         return admission.admit(self._rules, floor, account, request, replaced)
@@ -127,13 +127,13 @@ class Plain:
         limit, stop = (old if new is None else new for new, old in pairs)
         return old_request._replace(qty=wanted.qty or old_request.qty, limit=limit, stop=stop)
 
-    def expires_us(self, floor: Floor, request: OrderRequest) -> int:
+    def expires_us(self, floor: EngineState, request: OrderRequest) -> int:
         """Return the session's close for a day order, and otherwise `NEVER_US`."""
         if request.time_in_force != "day":
             return NEVER_US
         return floor.market.calendars[request.symbol].trading(floor.now_us).close_us
 
-    def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
+    def bar_price(self, floor: EngineState, order: Order, bar: Bar, session: Session) -> int | None:
         """Return the price at which a bar fills an order in the session."""
         if not session.open_us <= bar.start_us < session.close_us:
             return None
@@ -145,7 +145,7 @@ class Plain:
             bar = bar._replace(high=max(bar.open, bar.close), low=min(bar.open, bar.close))
         return stop_price(order, bar, floor.model)
 
-    def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> Settled:
+    def settle(self, floor: EngineState, account: Account, order: Order, qty: Decimal, price: int) -> FillEffect:
         """Book funding, change the net position, and move cash by the profit realized and by the fee if it is known."""
         symbol = order.symbol
         accounts.book(floor, account, symbol)
@@ -156,9 +156,9 @@ class Plain:
         realized = trade(account, grid, symbol, qty * order.side, price, floor.now_us)
         dated = not self._rules.fees_after_us
         account.cash += realized - (fee if dated else _ZERO)
-        return Settled(role, realized, fee if dated else None, cost, qty * grid.usd(price))
+        return FillEffect(role, realized, fee if dated else None, cost, qty * grid.usd(price))
 
-    def _fee(self, floor: Floor, symbol: str, qty: Decimal, price: int, role: str) -> Decimal:
+    def _fee(self, floor: EngineState, symbol: str, qty: Decimal, price: int, role: str) -> Decimal:
         rules, notional = self._rules, floor.market.grids[symbol].notional(qty, price)
         rates = {MAKER: rules.maker_fee, TAKER: rules.taker_fee, LIQUIDATION: rules.liquidation_fee, SETTLEMENT: _ZERO}
         traded = qty if role in (MAKER, TAKER) else _ZERO
@@ -167,7 +167,7 @@ class Plain:
             CASH_UNIT, ROUND_HALF_EVEN
         )
 
-    def after_fill(self, floor: Floor, fill: Fill, before: tuple[Decimal, Decimal]) -> None:
+    def after_fill(self, floor: EngineState, fill: Fill, before: tuple[Decimal, Decimal]) -> None:
         """Schedule the fee's notice if it isn't known yet, and shrink reduce-only orders to the position."""
         order, settled, account = fill.order, fill.settled, floor.accounts[fill.order.account]
         if settled is not None and settled.fee is None:
@@ -186,20 +186,20 @@ class Plain:
                     floor.agenda.note(floor.now_us + order.tells_after_us, "fit_later", other, fill.qty)
         fit(floor, account, order.symbol)
 
-    def after_acceptance(self, floor: Floor, order: Order) -> None:
+    def after_acceptance(self, floor: EngineState, order: Order) -> None:
         """Shrink a reduce-only order to its position."""
         fit(floor, floor.accounts[order.account], order.symbol)
 
-    def watched_symbols(self, floor: Floor) -> frozenset[str]:
+    def watched_symbols(self, floor: EngineState) -> frozenset[str]:
         """Return the symbols in which there are positions, because margins are checked whenever their prices change."""
         return frozenset(symbol for account in floor.accounts.values() for symbol in account.positions)
 
-    def review(self, floor: Floor) -> None:
+    def review(self, floor: EngineState) -> None:
         """Compare accounts with their margins."""
         admission.review(floor, self._rules.liquidation_part)
 
 
-def _role(floor: Floor, order: Order, price: int) -> str:
+def _role(floor: EngineState, order: Order, price: int) -> str:
     """Return whether an order took or made liquidity: a limit order that waited and fills at its limit made it."""
     request = order.request
     if request.type in (LIQUIDATION, SETTLEMENT):
@@ -212,7 +212,7 @@ def _reducing(account: Account, symbol: str) -> list[Order]:
     return [order for order in orders if order.request.reduce_only]
 
 
-def _end_others(floor: Floor, account: Account, order: Order, qty: Decimal) -> None:
+def _end_others(floor: EngineState, account: Account, order: Order, qty: Decimal) -> None:
     """Cancel the other orders of a group, or reduce them by what one of them has filled."""
     group = order.request.oca_group
     for other in [other for other in account.open.values() if other is not order and other.request.oca_group == group]:
@@ -223,7 +223,7 @@ def _end_others(floor: Floor, account: Account, order: Order, qty: Decimal) -> N
             order_lifecycle.cancel(floor, other)
 
 
-def fit(floor: Floor, account: Account, symbol: str) -> None:
+def fit(floor: EngineState, account: Account, symbol: str) -> None:
     """Shrink reduce-only orders to the quantity that the position allows, and cancel orders for which nothing is
     left.
     """
@@ -236,7 +236,7 @@ def fit(floor: Floor, account: Account, symbol: str) -> None:
             order_lifecycle.reduce(floor, order, order.filled_qty + allowed)
 
 
-def _fit_later(floor: Floor, order: Order, qty: Decimal) -> None:
+def _fit_later(floor: EngineState, order: Order, qty: Decimal) -> None:
     """Report to a reduce-only order, after a delay, what another order has filled."""
     order.unheard -= qty
     account = floor.accounts.get(order.account)
@@ -244,7 +244,7 @@ def _fit_later(floor: Floor, order: Order, qty: Decimal) -> None:
         fit(floor, account, order.symbol)
 
 
-def _book_fee(floor: Floor, number: str, fill: str, symbol: str, fee: Decimal) -> None:
+def _book_fee(floor: EngineState, number: str, fill: str, symbol: str, fee: Decimal) -> None:
     """Book the fee of a fill once it is known."""
     account = floor.accounts.get(number)
     if account is not None:

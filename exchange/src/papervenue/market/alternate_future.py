@@ -48,7 +48,7 @@ class OtherFuture:
         return (*own, *(bar for bar in others if bar.end_us > self._at_us))
 
 
-class Dearer:
+class AlternateBars:
     """The bars of a source with prices 1% higher and twice the volume."""
 
     def __init__(self, source: BarSource, grids: Mapping[str, Grid]) -> None:

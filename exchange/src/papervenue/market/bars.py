@@ -225,7 +225,7 @@ class Day:
         return self._turnovers[count - 1] if count else 0
 
 
-class OfSymbol(dict[str, T]):
+class BySymbolWithDefault(dict[str, T]):
     """A mapping from symbols to values, with a default for all other symbols."""
 
     def __init__(self, symbols: Iterable[str], own: Mapping[str, T], usual: T) -> None:
@@ -257,8 +257,8 @@ class Market:
         calendars: Mapping[str, Calendar] = MappingProxyType({}),
     ) -> None:
         self.calendar = calendar
-        self.grids = OfSymbol(symbols, grids, SHARE)
-        self.calendars = OfSymbol(symbols, calendars, calendar)
+        self.grids = BySymbolWithDefault(symbols, grids, SHARE)
+        self.calendars = BySymbolWithDefault(symbols, calendars, calendar)
         self.all_calendars = (calendar, *dict.fromkeys(calendars.values()))
         self._stands = stands
         self.symbols = tuple(symbols)

@@ -29,7 +29,7 @@ from papervenue.market.action_sources import beside, date_action, read_actions
 from papervenue.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action
 from papervenue.market.bars import Bar
 from papervenue.market.daily_file import (
-    Happened,
+    DailyAction,
     Rebuilt,
     Rows,
     Segment,
@@ -137,7 +137,7 @@ def _days(rows: Rows, rebuilt: Rebuilt, calendar: Calendar, *, on_grid: bool) ->
     return days
 
 
-def _actions(event: Happened, symbol: str, calendar: Calendar) -> Iterator[Action]:
+def _actions(event: DailyAction, symbol: str, calendar: Calendar) -> Iterator[Action]:
     """Yield the corporate actions of an event within a calendar's sessions; their bars show them already."""
     first, last = calendar.all[0].date, calendar.market[-1].date
     if not first <= event.date <= last:

@@ -63,7 +63,7 @@ class FileEvent(NamedTuple):
     ratio: float = 1.0
 
 
-class Happened(NamedTuple):
+class DailyAction(NamedTuple):
     """A corporate action per share of that day: first a dividend for each share owned before, then a split."""
 
     date: str
@@ -87,7 +87,7 @@ class Rebuilt(NamedTuple):
     """How to rebuild a symbol's raw prices, newest rows first, and its corporate actions, newest first."""
 
     segments: list[Segment]
-    happened: list[Happened]
+    happened: list[DailyAction]
 
 
 def rebuild(dates: Sequence[str], closes: Sequence[float], events: Sequence[FileEvent]) -> Rebuilt:
@@ -96,7 +96,7 @@ def rebuild(dates: Sequence[str], closes: Sequence[float], events: Sequence[File
     An event before the first row is dropped, because no price reflects it.
     """
     segments: list[Segment] = []
-    happened: list[Happened] = []
+    happened: list[DailyAction] = []
     factor, shares, end = 1.0, Fraction(1), len(dates)
     for event in reversed(events):
         first = bisect_left(dates, event.date)
@@ -112,7 +112,7 @@ def rebuild(dates: Sequence[str], closes: Sequence[float], events: Sequence[File
             before = closes[first - 1] / factor + event.dividend
             factor *= (before - event.dividend) / before
         rate = Decimal(repr(event.dividend * float(shares))).quantize(_SPLIT_PLACES if split else _PLACES)
-        happened.append(Happened(event.date, rate.normalize(), ratio))
+        happened.append(DailyAction(event.date, rate.normalize(), ratio))
     if end:
         segments.append(Segment(0, end, float(shares) / factor, float(shares)))
     return Rebuilt(segments, happened)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from papervenue.chance import SQRT_3, stream
 from papervenue.market.bars import Bar
-from papervenue.market.profiles import MARKET_VOLATILITY, Maker, bustle, jumps
+from papervenue.market.profiles import MARKET_VOLATILITY, BarProfile, bustle, jumps
 from papervenue.market.sessions import Session
 from papervenue.times import MINUTE
 
@@ -68,7 +68,7 @@ class Minutes(NamedTuple):
         return np.maximum(self.open, self.close), np.minimum(self.open, self.close)
 
 
-def past_minutes(seed: int, symbol: str, session: Session, day: Bar, maker: Maker) -> Minutes:
+def past_minutes(seed: int, symbol: str, session: Session, day: Bar, maker: BarProfile) -> Minutes:
     """Return minutes of a symbol whose open, high, low, close and total volume match the daily bar's."""
     character, common = maker.character, _market_path(seed, session)
     count = len(common)
@@ -88,7 +88,7 @@ def past_minutes(seed: int, symbol: str, session: Session, day: Bar, maker: Make
     return _fit_minutes(_minutes(path, session.open_us, maker, draws[_OF_BELL * count :]), day)
 
 
-def _minutes(path: Floats, open_us: int, maker: Maker, drawn: Floats) -> Minutes:
+def _minutes(path: Floats, open_us: int, maker: BarProfile, drawn: Floats) -> Minutes:
     """Return the minutes of a path of closes, each with an opening near the close before it, wicks and a volume."""
     count, character = len(path), maker.character
     draws = drawn.reshape(count, _OF_MINUTE)

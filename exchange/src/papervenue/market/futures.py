@@ -42,7 +42,7 @@ _THIRD = 14
 """The fewest days in a month before the third occurrence of a weekday."""
 
 
-class Root(NamedTuple):
+class FutureRoot(NamedTuple):
     """A future's properties that all of its months share."""
 
     name: str
@@ -61,13 +61,13 @@ class Root(NamedTuple):
     title: str
 
 
-def _read(row: str) -> Root:
+def _read(row: str) -> FutureRoot:
     name, exchange, multiplier, tick, months, group, level, volume, volatility, carry, fee, margin, symbol, title = (
         row.split(maxsplit=13)
     )
     units, character = (Decimal(multiplier), Decimal(tick)), (Decimal(volume), Decimal(volatility), Decimal(carry))
     costs = Decimal(fee), Decimal(margin)
-    return Root(name, exchange, *units, months, group, Decimal(level), *character, *costs, symbol, title)
+    return FutureRoot(name, exchange, *units, months, group, Decimal(level), *character, *costs, symbol, title)
 
 
 ROOTS = MappingProxyType({root.name: root for root in map(_read, _TABLE.strip().splitlines())})
@@ -84,7 +84,7 @@ def is_contract(symbol: str) -> bool:
 class Month(NamedTuple):
     """One month of a root: its name, its last trading time, and its first notice day, if it has one."""
 
-    root: Root
+    root: FutureRoot
     year: int
     month: int
     last_us: int
@@ -108,7 +108,7 @@ def months_of(name: str, first: date, last: date) -> tuple[Month, ...]:
     return tuple(root for root in roots if first <= root.last_day <= last)
 
 
-def _month(root: Root, year: int, month: int) -> Month:
+def _month(root: FutureRoot, year: int, month: int) -> Month:
     days = _business_days(root, date(year, month, 1))
     notice = None
     if root.group == "equity":
@@ -126,7 +126,7 @@ def _third(year: int, month: int, weekday: int) -> date:
     return day + timedelta(days=(weekday - day.weekday()) % 7)
 
 
-def _business_days(root: Root, within: date) -> list[date]:
+def _business_days(root: FutureRoot, within: date) -> list[date]:
     """Return the days of a month on which a root trades and whose session no holiday shortens."""
     first = within.replace(day=1)
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)

@@ -36,7 +36,7 @@ from papervenue.market.bars import Bar
 from papervenue.market.profiles import (
     GAP_SHARE,
     MARKET_VOLATILITY,
-    Maker,
+    BarProfile,
     Profile,
     bustle,
     jumps,
@@ -142,7 +142,7 @@ class GeneratedBars:
     def liquid(self, symbol: str) -> bool:
         return self._maker(symbol).character.liquid
 
-    def _maker(self, symbol: str) -> Maker:
+    def _maker(self, symbol: str) -> BarProfile:
         return self._makers.get(symbol) or of_share(symbol)
 
     def _closes_of(self, symbol: str) -> list[float]:
@@ -238,7 +238,7 @@ class GeneratedBars:
 
 @lru_cache(maxsize=_SESSIONS_IN_MEMORY)
 def session_bars(
-    seed: int, symbol: str, session: Session, before: float, close: float, maker: Maker
+    seed: int, symbol: str, session: Session, before: float, close: float, maker: BarProfile
 ) -> tuple[Bar, ...]:
     """Return a symbol's bars in a session, from the previous close to the session's own."""
     rng, character = stream(seed, symbol, session.date), maker.character
@@ -246,7 +246,7 @@ def session_bars(
     return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng))
 
 
-def _path(seed: int, session: Session, ends: tuple[float, float], maker: Maker, rng: Random) -> list[float]:
+def _path(seed: int, session: Session, ends: tuple[float, float], maker: BarProfile, rng: Random) -> list[float]:
     """Return the prices after each minute of a session."""
     (opening, close), character = ends, maker.character
     common = _market_path(seed, session, fair=maker.fair)
@@ -305,7 +305,7 @@ def _bridge(rng: Random, minutes: int, volatility: float, *, fair: bool = False)
     return [level - walk[-1] * (m + 1) / minutes for m, level in enumerate(walk)]
 
 
-def _bars(path: list[float], open_us: int, shares: float, maker: Maker, rng: Random) -> list[Bar]:
+def _bars(path: list[float], open_us: int, shares: float, maker: BarProfile, rng: Random) -> list[Bar]:
     draw, bars, before, character = rng.random, [], path[0], maker.character
     wick = character.daily_volatility / sqrt(len(path))
     for minute, (close, busy) in enumerate(zip(path, bustle(len(path)), strict=True)):
@@ -321,7 +321,7 @@ def _bars(path: list[float], open_us: int, shares: float, maker: Maker, rng: Ran
     return bars
 
 
-def _day_bar(open_us: int, ends: tuple[float, float], maker: Maker, rng: Random) -> Bar:
+def _day_bar(open_us: int, ends: tuple[float, float], maker: BarProfile, rng: Random) -> Bar:
     """Return a day's bar from its close and the previous one, adding a gap, a wick on each side and a volume."""
     (before, close), character, draw = ends, maker.character, rng.random
     volatility, opening = character.daily_volatility, maker.opening(before, rng)

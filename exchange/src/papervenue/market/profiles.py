@@ -169,7 +169,7 @@ _LEAST_SHARE = 0.01
 """The part of its first level that an instrument's daily prices don't fall below."""
 
 
-class Maker:
+class BarProfile:
     """The inputs for one symbol's bars: its character, its price grid, and its overnight gaps.
 
     `units` returns a price in whole units, of which `scale` make a dollar. `gap` is the standard deviation of a gap, as
@@ -236,13 +236,13 @@ def _cents(price: float) -> int:
 
 
 @lru_cache(maxsize=20_000)
-def of_share(symbol: str) -> Maker:
+def of_share(symbol: str) -> BarProfile:
     """Return the inputs for a share's bars; the object is cached, so that its own caches are reused."""
-    return Maker(profile(symbol), _cents, UNITS, 1.0, GAP_SHARE)
+    return BarProfile(profile(symbol), _cents, UNITS, 1.0, GAP_SHARE)
 
 
 @lru_cache(maxsize=1_000)
-def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], ...] | None) -> Maker:
+def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], ...] | None) -> BarProfile:
     """Return the inputs for bars of an instrument that isn't a share: it trades every minute, at its own price level.
 
     If `shocks` is None, its prices have no trends.
@@ -257,7 +257,7 @@ def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], .
         beta=float(of.beta) or drawn.beta,
     )
     own = dict(shocks) if of.volatility and shocks is not None else None
-    return Maker(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap, own, grid, fair=shocks is None)
+    return BarProfile(character, grid.nearest, grid.units, level * _LEAST_SHARE, gap, own, grid, fair=shocks is None)
 
 
 @lru_cache(maxsize=8)

@@ -124,7 +124,7 @@ def symbols_to_play(spec: MarketSpec, calendar: Calendar, heard: Collection[str]
     return symbols
 
 
-class Held(NamedTuple):
+class RecordedRange(NamedTuple):
     """The range of a file: the starts of its first and last readable bars, and its symbols."""
 
     first_us: int
@@ -132,7 +132,7 @@ class Held(NamedTuple):
     symbols: frozenset[str]
 
 
-def held_in(source: Source, path: Path, bar_stamp: str | None, reading: Reading = AS_FOUND) -> Held:
+def held_in(source: Source, path: Path, bar_stamp: str | None, reading: Reading = AS_FOUND) -> RecordedRange:
     """Return the range of a file of shares or contracts; raise MarketError if it has no readable bar."""
     shift_us = MINUTE if bar_stamp == "end" else 0
     first = last = None
@@ -149,7 +149,7 @@ def held_in(source: Source, path: Path, bar_stamp: str | None, reading: Reading 
         last = start_us if last is None else max(last, start_us)
     if first is None or last is None:
         raise MarketError(f"{path}: no readable bar{skipped.describe()}", EXPECTED)
-    return Held(first, last, frozenset(symbols))
+    return RecordedRange(first, last, frozenset(symbols))
 
 
 def _minutes_in(path: Path, reading: Reading) -> Iterator[Raw]:

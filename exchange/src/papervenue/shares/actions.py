@@ -19,7 +19,7 @@ from functools import partial
 
 from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account, Activity, Position
-from papervenue.engine.engine_state import Floor, enter
+from papervenue.engine.engine_state import EngineState, enter
 from papervenue.engine.orders import Order
 from papervenue.events import Event
 from papervenue.jsontext import plain
@@ -34,13 +34,13 @@ _SMALLEST_REDUCTION = Decimal("0.01")
 _PAID_AT_HOUR = 4
 
 
-def schedule(floor: Floor, action: Action) -> None:
+def schedule(floor: EngineState, action: Action) -> None:
     """Schedule an action to take effect at its time; actions before the market's first session are ignored."""
     if action.ex_date in floor.market.calendar.index_of:
         floor.agenda.note(action.at_us, "take_effect", action)
 
 
-def take_effect(floor: Floor, announced: Action) -> None:
+def take_effect(floor: EngineState, announced: Action) -> None:
     symbol = floor.market.listed_name(announced.symbol)
     if symbol is None:
         # The company was bought in the meantime.
@@ -66,23 +66,23 @@ def action_fields(action: Action) -> dict[str, str]:
     return fields | {"rate": plain(action.rate), "payable_date": action.payable_date}
 
 
-def _holders(floor: Floor, symbol: str) -> list[tuple[Account, Position]]:
+def _holders(floor: EngineState, symbol: str) -> list[tuple[Account, Position]]:
     accounts = floor.accounts.values()
     return [(account, account.positions[symbol]) for account in accounts if symbol in account.positions]
 
 
-def _open_orders(floor: Floor, symbol: str) -> list[Order]:
+def _open_orders(floor: EngineState, symbol: str) -> list[Order]:
     return [o for account in floor.accounts.values() for o in account.open.values() if o.symbol == symbol]
 
 
-def _cancel_all(floor: Floor, symbol: str) -> None:
+def _cancel_all(floor: EngineState, symbol: str) -> None:
     for order in _open_orders(floor, symbol):
         # An order in a group may have ended already, because another member ended.
         if order.is_open:
             order_lifecycle.cancel(floor, order)
 
 
-def _go_ex(floor: Floor, action: Action) -> None:
+def _go_ex(floor: EngineState, action: Action) -> None:
     """Record who gets the dividend: holders at the close before the ex-date; shorts pay it."""
     reduction = int(action.rate * UNITS)
     for order in _open_orders(floor, action.symbol):
@@ -99,7 +99,7 @@ def _reducible(order: Order) -> bool:
     return reducing and order.request.time_in_force == "gtc"
 
 
-def pay(floor: Floor, action: Action, entitled: list[tuple[str, Decimal]]) -> None:
+def pay(floor: EngineState, action: Action, entitled: list[tuple[str, Decimal]]) -> None:
     """Pay a dividend to the entitled accounts, listed as account numbers with their shares."""
     for number, qty in entitled:
         account = floor.accounts.get(number)
@@ -113,7 +113,7 @@ def pay(floor: Floor, action: Action, entitled: list[tuple[str, Decimal]]) -> No
         enter(floor, account, paid)
 
 
-def _split(floor: Floor, action: Action) -> None:
+def _split(floor: EngineState, action: Action) -> None:
     options.settle_on(floor, action.symbol)
     ratio = Fraction(action.new_rate) / Fraction(action.old_rate)
     for order in _open_orders(floor, action.symbol):
@@ -135,7 +135,7 @@ def _shares(qty: Decimal, ratio: Fraction) -> Decimal:
     return exact.to_integral_value(ROUND_DOWN) if is_whole else exact.quantize(_NINE_PLACES, ROUND_DOWN)
 
 
-def _split_position(floor: Floor, account: Account, position: Position, action: Action, ratio: Fraction) -> None:
+def _split_position(floor: EngineState, account: Account, position: Position, action: Action, ratio: Fraction) -> None:
     before, after = position.qty, _shares(position.qty, ratio)
     rest = before * ratio.numerator / ratio.denominator - after
     price = usd(floor.price(action.symbol))
@@ -152,7 +152,7 @@ def _split_position(floor: Floor, account: Account, position: Position, action: 
         enter(floor, account, Activity("SPLIT", kind, action.symbol, description, net_amount=in_lieu))
 
 
-def _restate(floor: Floor, order: Order, qty: Decimal | None, change: Callable[[int], int]) -> None:
+def _restate(floor: EngineState, order: Order, qty: Decimal | None, change: Callable[[int], int]) -> None:
     """Change an open order's shares and prices, as the broker does without a request."""
     request = order.request
     limit, stop, trail = (None if p is None else change(p) for p in (request.limit, request.stop, request.trail_price))
@@ -174,7 +174,7 @@ def _on_tick(price: Fraction, side: int) -> int:
     return max(step, price // step * step if side > 0 else -(-price // step) * step)
 
 
-def _rename(floor: Floor, action: Action) -> None:
+def _rename(floor: EngineState, action: Action) -> None:
     _cancel_all(floor, action.symbol)
     floor.market.relist(action)
     for account, position in _holders(floor, action.symbol):
@@ -182,7 +182,7 @@ def _rename(floor: Floor, action: Action) -> None:
     options.rename_on(floor, action.symbol, action.new_symbol)
 
 
-def _buy_out(floor: Floor, action: Action) -> None:
+def _buy_out(floor: EngineState, action: Action) -> None:
     """Pay holders the cash price of a merger and delist the company."""
     options.settle_on(floor, action.symbol)
     _cancel_all(floor, action.symbol)

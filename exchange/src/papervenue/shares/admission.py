@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account
-from papervenue.engine.engine_state import Floor
+from papervenue.engine.engine_state import EngineState
 from papervenue.engine.matching import collar, trailing_stop
 from papervenue.engine.orders import USUAL, Order, OrderRequest, Policy, duplicate_client_id, shares_for
 from papervenue.engine.venue_rules import Admission
@@ -37,7 +37,7 @@ class Desk(NamedTuple):
     `replaced` is the order that the requested one would replace, `policy` how the venue treats the request.
     """
 
-    floor: Floor
+    floor: EngineState
     account: Account
     replaced: Order | None = None
     policy: Policy = USUAL
@@ -78,7 +78,9 @@ class Case(NamedTuple):
         return self.request.qty is not None and self.request.qty == self.request.qty.to_integral_value()
 
 
-def admit(floor: Floor, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy) -> Admission:
+def admit(
+    floor: EngineState, account: Account, request: OrderRequest, replaced: Order | None, policy: Policy
+) -> Admission:
     """Check every rule; return the admission or raise the Refusal of the first rule that isn't met."""
     desk = Desk(floor, account, replaced, policy)
     _check_account(request, desk)

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account, Activity, Position
-from papervenue.engine.engine_state import Floor, activity_id
+from papervenue.engine.engine_state import EngineState, activity_id
 from papervenue.engine.orders import BUST, CORRECT, Amendment, Execution, Fill, Order
 from papervenue.market.bars import usd
 from papervenue.refusal import not_found, unprocessable
@@ -21,13 +21,13 @@ from papervenue.shares.charges import charge_commission
 _ZERO = Decimal(0)
 
 
-def bust(floor: Floor, account: Account, name: str) -> Amendment:
+def bust(floor: EngineState, account: Account, name: str) -> Amendment:
     """Bust an execution; raise a Refusal if that isn't possible."""
     execution = _amendable(account, name)
     return _amend(floor, account, execution, BUST, _ZERO, execution.price)
 
 
-def correct(floor: Floor, account: Account, name: str, qty: Decimal | None, price: int | None) -> Amendment:
+def correct(floor: EngineState, account: Account, name: str, qty: Decimal | None, price: int | None) -> Amendment:
     """Correct an execution's price, shares, or both; None leaves a value unchanged.
 
     Raise a Refusal if that isn't possible.
@@ -64,7 +64,9 @@ def _activity_index(account: Account, fill: Fill) -> int:
     return next(index for index, entry in enumerate(account.activities) if entry.id == fill.id)
 
 
-def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty: Decimal, price: int) -> Amendment:
+def _amend(
+    floor: EngineState, account: Account, execution: Execution, word: str, qty: Decimal, price: int
+) -> Amendment:
     """Change an execution to these shares and price; with no shares it never happened."""
     order, side = execution.order, execution.order.side
     more, more_usd = qty - execution.qty, qty * usd(price) - execution.qty * usd(execution.price)
@@ -96,7 +98,7 @@ def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty:
     return settled
 
 
-def _refold(floor: Floor, account: Account, amended: Fill, stands: tuple[Decimal, int]) -> None:
+def _refold(floor: EngineState, account: Account, amended: Fill, stands: tuple[Decimal, int]) -> None:
     """Recompute a position from its state before the amended fill and all fills since."""
     symbol, first = amended.order.symbol, _activity_index(account, amended)
     close_us = floor.market.calendar.before(floor.now_us).close_us
@@ -136,7 +138,7 @@ def _carrying(account: Account, order: Order) -> Iterator[Order]:
             return
 
 
-def _refill(floor: Floor, account: Account, order: Order, more: Decimal, more_usd: Decimal) -> None:
+def _refill(floor: EngineState, account: Account, order: Order, more: Decimal, more_usd: Decimal) -> None:
     order.filled_qty += more
     order.filled_usd += more_usd
     order.updated_us = floor.now_us

@@ -18,7 +18,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from papervenue.engine.account import Account, Activity, Balances
-from papervenue.engine.engine_state import Floor, enter
+from papervenue.engine.engine_state import EngineState, enter
 from papervenue.engine.orders import Fill, Order
 from papervenue.market.spec import FUNDS, Costs, Rate
 from papervenue.times import new_york_date
@@ -57,13 +57,13 @@ def commission(costs: Costs, qty: Decimal, value: Decimal) -> Decimal:
     return max(exact, costs.commission_min_usd).quantize(_CENT, ROUND_HALF_UP)
 
 
-def charge_fill(floor: Floor, settled: Fill, before: tuple[Decimal, Decimal]) -> None:
+def charge_fill(floor: EngineState, settled: Fill, before: tuple[Decimal, Decimal]) -> None:
     """Charge a fill's part of its order's commission."""
     if floor.costs.commissions:
         charge_commission(floor, settled.order, before)
 
 
-def charge_commission(floor: Floor, order: Order, before: tuple[Decimal, Decimal]) -> None:
+def charge_commission(floor: EngineState, order: Order, before: tuple[Decimal, Decimal]) -> None:
     """Charge the increase of an order's commission since its earlier fills; refund a decrease.
 
     `before` is its earlier filled shares and their value in USD.
@@ -77,7 +77,7 @@ def charge_commission(floor: Floor, order: Order, before: tuple[Decimal, Decimal
         enter(floor, floor.accounts[order.account], Activity("FEE", _COMMISSION, order.symbol, word, net_amount=-due))
 
 
-def accrue(floor: Floor) -> None:
+def accrue(floor: EngineState) -> None:
     """Accrue every account's interest from this session's end until the next session."""
     today = new_york_date(floor.now_us)
     if floor.costs.interest:
@@ -87,7 +87,7 @@ def accrue(floor: Floor) -> None:
             _accrue(floor, today, worth, account.accrued)
 
 
-def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decimal]) -> None:
+def _accrue(floor: EngineState, today: str, worth: Balances, accrued: dict[str, Decimal]) -> None:
     calendar = floor.market.calendar
     after = calendar.position_of(today) + 1
     following = calendar.all[after] if after < len(calendar.all) else None
@@ -100,7 +100,7 @@ def _accrue(floor: Floor, today: str, worth: Balances, accrued: dict[str, Decima
         accrued[name] = accrued.get(name, _ZERO) + balance * yearly
 
 
-def is_foreseeable(floor: Floor, account: Account) -> bool:
+def is_foreseeable(floor: EngineState, account: Account) -> bool:
     """Return True if `upcoming_interest` can predict an account's interest; it can't with shorts, whose value moves
     with prices.
     """
@@ -111,7 +111,7 @@ def _is_short(account: Account) -> bool:
     return any(position.qty < 0 for position in account.positions.values())
 
 
-def upcoming_interest(floor: Floor, account: Account) -> Iterator[tuple[int, Decimal]]:
+def upcoming_interest(floor: EngineState, account: Account) -> Iterator[tuple[int, Decimal]]:
     """Yield the times and USD amounts of an account's coming interest postings, oldest first; it must have no shorts.
 
     The amounts are valid only as long as its cash doesn't change otherwise.
@@ -139,11 +139,11 @@ def _bearing(costs: Costs, worth: Balances) -> Iterator[tuple[str, Decimal, Rate
         yield "rebate", short, costs.short_rebate_rate, costs.short_rebate_spread
 
 
-def _on(floor: Floor, rate: Rate, spread: Decimal, day: str) -> Decimal:
+def _on(floor: EngineState, rate: Rate, spread: Decimal, day: str) -> Decimal:
     return max(floor.rates.on(day) + spread, _ZERO) if rate == FUNDS else Decimal(rate)
 
 
-def post(floor: Floor) -> None:
+def post(floor: EngineState) -> None:
     """Post the interest accrued before today, if today is a day on which the venue posts interest."""
     today = new_york_date(floor.now_us)
     if not floor.costs.interest:
@@ -156,7 +156,7 @@ def post(floor: Floor) -> None:
             enter(floor, account, Activity(item.code, item.sub_type, None, words, net_amount=item.sign * amount))
 
 
-def _due(floor: Floor, today: str, accrued: dict[str, Decimal]) -> Iterator[tuple[str, Decimal]]:
+def _due(floor: EngineState, today: str, accrued: dict[str, Decimal]) -> Iterator[tuple[str, Decimal]]:
     """Remove the interest to be posted in a session from what has accrued; yield its kind and amount in USD."""
     if floor.costs.posted == "month" and not _begins_month(floor, today):
         return
@@ -167,7 +167,7 @@ def _due(floor: Floor, today: str, accrued: dict[str, Decimal]) -> Iterator[tupl
             yield name, amount
 
 
-def _begins_month(floor: Floor, today: str) -> bool:
+def _begins_month(floor: EngineState, today: str) -> bool:
     calendar = floor.market.calendar
     before = calendar.all[max(calendar.position_of(today) - 1, 0)].date
     return before[:7] != today[:7]

@@ -10,7 +10,7 @@ from typing import Any
 
 from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account
-from papervenue.engine.engine_state import Deed, Floor
+from papervenue.engine.engine_state import Deed, EngineState
 from papervenue.engine.matching import FillModel, stop_price
 from papervenue.engine.orders import TERMINAL, Order, OrderRequest, Replacement
 from papervenue.engine.venue_rules import AccountFigures, Mark, Marks
@@ -136,20 +136,20 @@ class Alpaca:
     deeds = _DEEDS
     marks: Marks = staticmethod(_marks)
 
-    def begin(self, floor: Floor) -> None:
+    def begin(self, floor: EngineState) -> None:
         """Do nothing: corporate actions are scheduled as they are announced."""
 
     def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
         """Return the model for whole shares."""
         return FillModel(spec)
 
-    def kinds(self, floor: Floor, *, waiting: bool) -> frozenset[str]:
+    def kinds(self, floor: EngineState, *, waiting: bool) -> frozenset[str]:
         """Return the kinds of marks; without open orders, only marks at which interest is posted."""
         if waiting:
             return _ALL
         return _WITHOUT_ORDERS if floor.costs.interest else _CLOSES
 
-    def reach(self, floor: Floor, mark: Mark) -> None:
+    def reach(self, floor: EngineState, mark: Mark) -> None:
         """Activate and expire orders, and post interest before a trading day and accrue it after."""
         if mark.kind in ("pre", "open"):
             order_lifecycle.wake(floor)
@@ -171,12 +171,12 @@ class Alpaca:
     replaced_request = staticmethod(replaced_request)
     after_fill = staticmethod(charges.charge_fill)
 
-    def worth(self, floor: Floor, account: Account) -> AccountFigures:
+    def worth(self, floor: EngineState, account: Account) -> AccountFigures:
         """Return cash, equity and buying power under Regulation T."""
         now = floor.balances(account)
         return AccountFigures(now.cash, now.equity, floor.buying_power(account))
 
-    def expires_us(self, floor: Floor, request: OrderRequest) -> int:
+    def expires_us(self, floor: EngineState, request: OrderRequest) -> int:
         """Return the end of an order: 90 days for gtc, a minute after the open for opg, or the day's last moment."""
         session = floor.market.calendar.trading(floor.now_us)
         if request.time_in_force == "gtc":
@@ -185,7 +185,7 @@ class Alpaca:
             return session.open_us + MINUTE
         return _in_progress(floor, session).post_us if request.extended_hours else session.close_us
 
-    def bar_price(self, floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
+    def bar_price(self, floor: EngineState, order: Order, bar: Bar, session: Session) -> int | None:
         """Return the price at which a bar fills an order: in the regular session, in extended hours, or in an
         auction.
         """
@@ -199,22 +199,22 @@ class Alpaca:
             return model.quote_fill_price(order, bar.close) if bar.end_us == session.close_us else None
         return model.bar_fill_price(order, bar) if order.stop is None else stop_price(order, bar, model)
 
-    def settle(self, floor: Floor, account: Account, order: Order, qty: Decimal, price: int) -> None:
+    def settle(self, floor: EngineState, account: Account, order: Order, qty: Decimal, price: int) -> None:
         """Exchange shares for cash."""
         account.apply(order.symbol, qty * order.side, price)
 
-    def after_acceptance(self, floor: Floor, order: Order) -> None:
+    def after_acceptance(self, floor: EngineState, order: Order) -> None:
         """Do nothing: Alpaca has no reduce-only orders."""
 
-    def watched_symbols(self, floor: Floor) -> frozenset[str]:
+    def watched_symbols(self, floor: EngineState) -> frozenset[str]:
         """Return no symbols: margins are checked when orders are sent."""
         return frozenset()
 
-    def review(self, floor: Floor) -> None:
+    def review(self, floor: EngineState) -> None:
         """Do nothing."""
 
 
-def _in_progress(floor: Floor, session: Session) -> Session:
+def _in_progress(floor: EngineState, session: Session) -> Session:
     """Return the previous session while its extended hours last: after the close the calendar names the next."""
     before = floor.market.calendar.before(floor.now_us)
     return before if before.close_us <= floor.now_us < before.post_us else session

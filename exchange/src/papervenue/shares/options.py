@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account, Activity, Position
-from papervenue.engine.engine_state import Floor, enter
+from papervenue.engine.engine_state import EngineState, enter
 from papervenue.flow.options import rough_price
 from papervenue.market.bars import UNITS, Market, usd
 from papervenue.market.profiles import profile
@@ -103,7 +103,7 @@ def last_session(calendar: Calendar, contract: Contract) -> Session:
 _ZERO = Decimal(0)
 
 
-def move(floor: Floor, account: Account, entry: Activity) -> None:
+def move(floor: EngineState, account: Account, entry: Activity) -> None:
     """Add an entry's shares (remove them if negative) at its price, and book it.
 
     Cancel orders that no longer fit the resulting position.
@@ -115,7 +115,7 @@ def move(floor: Floor, account: Account, entry: Activity) -> None:
     order_lifecycle.withdraw_misfits(floor, account, entry.symbol)
 
 
-def rename(floor: Floor, account: Account, position: Position, new: str, words: tuple[str, str]) -> None:
+def rename(floor: EngineState, account: Account, position: Position, new: str, words: tuple[str, str]) -> None:
     """Move a position to another symbol: one entry removes the old one, another adds the new one."""
     old, qty = position.symbol, position.qty
     del account.positions[old]
@@ -127,13 +127,13 @@ def rename(floor: Floor, account: Account, position: Position, new: str, words: 
 _IN_THE_MONEY = UNITS // 100
 
 
-def watch(floor: Floor, account: Account, symbol: str, contract: Contract) -> None:
+def watch(floor: EngineState, account: Account, symbol: str, contract: Contract) -> None:
     """Schedule the end of a contract position at the close of its last session."""
     ends_us = last_session(floor.market.calendar, contract).close_us
     floor.agenda.note(ends_us, "end_option", account.number, symbol, contract)
 
 
-def end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
+def end(floor: EngineState, number: str, symbol: str, contract: Contract) -> None:
     """Exercise or expire an account's position in a contract that has reached its end."""
     account = floor.accounts.get(number)
     if account is None or symbol not in account.positions:
@@ -146,12 +146,12 @@ def end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
         exercise(floor, account, symbol, account.qty(symbol))
 
 
-def expire(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
+def expire(floor: EngineState, account: Account, symbol: str, qty: Decimal) -> None:
     """Remove contracts from a position without payment."""
     move(floor, account, Activity("OPEXP", None, symbol, "Option Expiration", -qty))
 
 
-def exercise(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
+def exercise(floor: EngineState, account: Account, symbol: str, qty: Decimal) -> None:
     """Exercise long contracts or assign short ones (negative): shares change hands at the strike."""
     contract = contract_of(symbol)
     assert contract is not None
@@ -163,7 +163,7 @@ def exercise(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
     move(floor, account, Activity("OPTRD", None, stock, "Option Trade", shares, strike, net_amount=-shares * strike))
 
 
-def _positions_on(floor: Floor, stock: str) -> list[tuple[Account, str, Contract]]:
+def _positions_on(floor: EngineState, stock: str) -> list[tuple[Account, str, Contract]]:
     positions = []
     for account in floor.accounts.values():
         for symbol in account.positions:
@@ -173,7 +173,7 @@ def _positions_on(floor: Floor, stock: str) -> list[tuple[Account, str, Contract
     return positions
 
 
-def settle_on(floor: Floor, stock: str) -> None:
+def settle_on(floor: EngineState, stock: str) -> None:
     """Settle every contract position on a stock in cash at the contract's price."""
     for account, symbol, _ in _positions_on(floor, stock):
         # The stock's price is already per new share, but the contract was on the old ones.
@@ -184,7 +184,7 @@ def settle_on(floor: Floor, stock: str) -> None:
         move(floor, account, Activity("OPCA", None, symbol, description, -qty, price, net_amount=qty * SHARES * price))
 
 
-def rename_on(floor: Floor, stock: str, new: str) -> None:
+def rename_on(floor: EngineState, stock: str, new: str) -> None:
     for account, symbol, contract in _positions_on(floor, stock):
         renamed = new.replace(".", "") + symbol[len(contract.root) :]
         rename(floor, account, account.positions[symbol], renamed, ("OPCA", "NC.SNC"))

@@ -27,11 +27,11 @@ import msgpack
 from papervenue.commands.command import Command
 from papervenue.engine.account import Account, Activity, Balances, Configuration, Position, Watchlist
 from papervenue.engine.account_lists import Find, History, OrderTable, PastUpdates
-from papervenue.engine.orders import Amendment, Fill, Order, OrderRequest, Settled, StopLoss
+from papervenue.engine.orders import Amendment, Fill, FillEffect, Order, OrderRequest, StopLoss
 from papervenue.faces.face import faces_of
 from papervenue.faults.armed_rules import Armed
 from papervenue.faults.kinds import Moment
-from papervenue.faults.rules import Rule, When
+from papervenue.faults.rules import Rule, RuleConditions
 from papervenue.log import Prefix
 from papervenue.margined.accounts import NetPosition
 from papervenue.market.actions import Action
@@ -119,10 +119,10 @@ RECORDS: tuple[type, ...] = (
     PastUpdates,
     Position,
     Rule,
-    Settled,
+    FillEffect,
     StopLoss,
     Watchlist,
-    When,
+    RuleConditions,
 )
 WORKED_OUT: Mapping[type, frozenset[str]] = {Account: frozenset({"_valued", "_values", "_stale", "_long", "_short"})}
 """Fields whose values can be recomputed, such as an account's cached valuations."""
@@ -239,7 +239,7 @@ def _make_record(record: type, names: Sequence[str], values: Sequence[Any]) -> o
 _decimal = lru_cache(maxsize=4096)(lambda data: Decimal(data.decode()))
 
 
-class Past:
+class SnapshotOrders:
     """The orders of a snapshot: some are loaded at once, all others together when one of them is needed."""
 
     def __init__(self, later: tuple[bytes, ...] = ()) -> None:
@@ -288,13 +288,13 @@ def holder(exchange: object, path: str) -> Any:
     return attrgetter(path)(exchange) if path else exchange
 
 
-def restore_state(exchange: object, state: bytes) -> Past:
+def restore_state(exchange: object, state: bytes) -> SnapshotOrders:
     """Restore a newly created exchange to a state and return its finished orders.
 
     Raises ValueError, TypeError or KeyError if the state is invalid.
     """
     packed, live, later = msgpack.unpackb(state)
-    past = Past(tuple(later))
+    past = SnapshotOrders(tuple(later))
     past.read([live])
     parts: dict[str, list[Any]] = past.unpacker.unpack(packed)
     for path, names in KEPT.items():

@@ -16,7 +16,7 @@ from typing import Protocol
 from papervenue.engine.account import Account
 from papervenue.engine.account_lists import PastUpdate
 from papervenue.engine.engine import Engine
-from papervenue.events import Event, Place
+from papervenue.events import Event, EventPosition
 from papervenue.exchange import Exchange
 from papervenue.faces.activity_event import activity_event_json
 from papervenue.faces.guard import account_of
@@ -57,7 +57,7 @@ class UpdateFeed:
         updates.listen(account.key_id, self, True)
         self._leave: Callable[[], None] = lambda: updates.listen(account.key_id, self, False)
 
-    def tell(self, event_place: Place, messages: Sequence[Message]) -> None:
+    def tell(self, event_place: EventPosition, messages: Sequence[Message]) -> None:
         """Accept an update, unless it was already in transit when the feed was created and therefore belongs to the
         past.
         """
@@ -165,7 +165,7 @@ class ServerSent:
             route("/v2beta1/events/activities", GET=activities),
         ]
 
-    def capture(self, event: Event, event_place: Place) -> bool | None:
+    def capture(self, event: Event, event_place: EventPosition) -> bool | None:
         """Request a wake-up for clients, if any, once the event's line is written."""
         return True if self._streams else None
 

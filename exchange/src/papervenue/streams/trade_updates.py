@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from papervenue.engine.account_lists import PastUpdate
 from papervenue.engine.engine import Engine
-from papervenue.events import Event, Place, Update
+from papervenue.events import Event, EventPosition, Update
 from papervenue.faces.guard import Credentials, account_with
 from papervenue.faces.trading_json import order_json
 from papervenue.faults.streaming import TRADE_UPDATES, Recipient, StreamFaults
@@ -122,13 +122,13 @@ _SYNTAX = Message({"stream": "error", "data": {"code": 400, "message": "invalid 
 _SLOW = Message({"stream": "error", "data": {"code": 407, "message": "slow client"}})
 
 
-class Hearer(Protocol):
+class UpdateReceiver(Protocol):
     """A client that receives updates."""
 
-    def tell(self, event_place: Place, messages: Sequence[Message]) -> None: ...
+    def tell(self, event_place: EventPosition, messages: Sequence[Message]) -> None: ...
 
 
-Captured = tuple[str, str, Place, dict[str, Any]]
+Captured = tuple[str, str, EventPosition, dict[str, Any]]
 """An update as it was when it happened: its account's key and number, its position among events, and its message."""
 
 
@@ -138,7 +138,7 @@ class TradeUpdates:
     def __init__(self, engine: Engine, delivery: StreamFaults) -> None:
         self._engine = engine
         self._delivery = delivery
-        self._listening: dict[str, set[Hearer]] = {}
+        self._listening: dict[str, set[UpdateReceiver]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = Socket(scope, receive, send, binary=True, farewell=_SLOW)
@@ -148,7 +148,7 @@ class TradeUpdates:
         finally:
             self.listen(client.key_id, client, False)
 
-    def listen(self, key_id: str, hearer: Hearer, wanted: bool) -> None:
+    def listen(self, key_id: str, hearer: UpdateReceiver, wanted: bool) -> None:
         hearers = self._listening.setdefault(key_id, set())
         if wanted:
             hearers.add(hearer)
@@ -158,7 +158,7 @@ class TradeUpdates:
             del self._listening[key_id]
             self._delivery.forget(Recipient("", key_id))
 
-    def capture(self, event: Event, event_place: Place) -> Captured | None:
+    def capture(self, event: Event, event_place: EventPosition) -> Captured | None:
         """Return the message of an event in its current state, or None if no client is subscribed to it."""
         if not self._listening or event.update is None or event.account is None:
             return None
@@ -183,7 +183,7 @@ class TradeUpdates:
 class _Client:
     """The conversation on one connection. `key_id` is empty until the client has authenticated."""
 
-    def __init__(self, socket: Socket, engine: Engine, listen: Callable[[str, Hearer, bool], None]) -> None:
+    def __init__(self, socket: Socket, engine: Engine, listen: Callable[[str, UpdateReceiver, bool], None]) -> None:
         self.key_id = ""
         self._socket = socket
         self._engine = engine
@@ -202,7 +202,7 @@ class _Client:
         else:
             self._socket.put(_SYNTAX)
 
-    def tell(self, event_place: Place, messages: Sequence[Message]) -> None:
+    def tell(self, event_place: EventPosition, messages: Sequence[Message]) -> None:
         for message in messages:
             self._socket.put(message)
 
@@ -237,7 +237,7 @@ def _credentials(message: dict[str, Any]) -> Credentials | None:
     return Credentials(key_id, secret) if isinstance(key_id, str) and isinstance(secret, str) else None
 
 
-def update_json(update: Update | PastUpdate, event_place: Place) -> dict[str, Any]:
+def update_json(update: Update | PastUpdate, event_place: EventPosition) -> dict[str, Any]:
     """Return a streamed update: its order, with the execution if there was one."""
     execution = update.execution
     data = {

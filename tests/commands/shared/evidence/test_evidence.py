@@ -22,7 +22,7 @@ from tradebot.adapters.state.state_folder import EVENTS
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
 from tradebot.judging import pass_health
-from tradebot.judging.evidence import BackupEvidence, Disk, Serve, SessionEvidence, Stream, Unread
+from tradebot.judging.evidence import BackupEvidence, Disk, Serve, SessionEvidence, Stream, UnreadablePart
 from tradebot.judging.judgment import HealthState
 from tradebot.judging.pass_health import TABLE
 from tradebot.model.bar import Session
@@ -173,7 +173,7 @@ def test_disk_figures_come_from_the_system(tmp_path: Path) -> None:
     assert 0 < found.free_bytes <= found.total_bytes
     assert found.needed_bytes == 200_000_000
     gone = disk_of(tmp_path / "none", 200, sandbox=True)
-    assert isinstance(gone, Unread)
+    assert isinstance(gone, UnreadablePart)
     assert "No such file" in gone.why
 
 

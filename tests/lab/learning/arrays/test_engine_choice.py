@@ -15,13 +15,13 @@ from tests.lab.learning.arrays.drawing import LIMITS, NAMES, plan, sequence, tap
 from tradebot.lab.learning.arrays.engine_choice import (
     ChosenEpisodes,
     EpisodeAccount,
-    TapeTurns,
+    VectorizedEpisode,
     choose_episodes,
     differs,
     draw_actions,
 )
 from tradebot.lab.learning.arrays.episode_data import EpisodeData
-from tradebot.lab.learning.environment import Environment, EpisodeTerms, Play, event_driven_episode
+from tradebot.lab.learning.environment import Environment, EpisodeTerms, RunningEpisode, event_driven_episode
 from tradebot.lab.learning.training.training import span_of
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
@@ -75,8 +75,8 @@ REASONS = {
 }  # fmt: skip
 
 
-def playing(tape: EpisodeData, terms: EpisodeTerms) -> Play:
-    return TapeTurns(tape)
+def playing(tape: EpisodeData, terms: EpisodeTerms) -> RunningEpisode:
+    return VectorizedEpisode(tape)
 
 
 def refused(tape: EpisodeData, actions: Sequence[int]) -> set[str]:

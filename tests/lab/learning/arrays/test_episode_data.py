@@ -11,7 +11,14 @@ import pytest
 from tests.lab.learning.arrays.drawing import NAMES, plan, tapes
 from tests.lab.learning.prices import give
 from tradebot.lab.backtest.run import BacktestPlan, begin
-from tradebot.lab.learning.arrays.episode_data import OFF, BeyondError, margin_may_bind, rules_of, tapes_of, unknown
+from tradebot.lab.learning.arrays.episode_data import (
+    OFF,
+    UnsupportedEpisodeError,
+    margin_may_bind,
+    rules_of,
+    tapes_of,
+    unknown,
+)
 from tradebot.lab.learning.environment import EpisodeTerms
 from tradebot.lab.learning.training.training import span_of
 from tradebot.model.limits import Limits
@@ -45,7 +52,7 @@ def test_a_market_that_arrays_cannot_have_is_refused(
     of = plan(limits=limits, exits={"limit_offset_fraction": limits.get("limit_offset_fraction", 0.001)})
     give(monkeypatch, levels if ends else {**levels, **jumped}, ends)
     span = span_of(of, "policy", NAMES)
-    with pytest.raises(BeyondError, match=why):
+    with pytest.raises(UnsupportedEpisodeError, match=why):
         tapes_of(EpisodeTerms(of, span.scaling), span.scaling, span.rows)
 
 

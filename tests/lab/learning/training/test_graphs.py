@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.adapters.models.onnx_format import require_closed
-from tradebot.lab.learning.training.graphs import Layer, Remembering, remembering, size_with_side, stack_layers
+from tradebot.lab.learning.training.graphs import Layer, RecurrentNetwork, remembering, size_with_side, stack_layers
 
 SHOWN, HIDDEN, MADE = 7, 5, 3
 
@@ -42,7 +42,7 @@ def test_stacked_layers_answer_what_they_add_up_to(seed: int) -> None:
 def test_memory_goes_on_as_its_gates_say(seed: int) -> None:
     """The formulas are those of Hochreiter and Schmidhuber's memory with a forget gate, in PyTorch's order."""
     chance = np.random.default_rng(seed)
-    memory = Remembering(layer(chance, SHOWN, 4 * HIDDEN), layer(chance, HIDDEN, 4 * HIDDEN))
+    memory = RecurrentNetwork(layer(chance, SHOWN, 4 * HIDDEN), layer(chance, HIDDEN, 4 * HIDDEN))
     layers, shown = [layer(chance, HIDDEN, MADE)], chance.normal(size=SHOWN)
     before, cell = chance.normal(size=HIDDEN), chance.normal(size=HIDDEN)
     action, after = answered(

@@ -21,7 +21,7 @@ from tradebot.lab.learning.arrays.engine_choice import ChosenEpisodes
 from tradebot.lab.learning.environment import EpisodeTerms, event_driven_episode
 from tradebot.lab.learning.training.job import DivergedError, TrainingJob
 from tradebot.lab.learning.training.training import TrainingSpan, TrainingSummary, span_of, train
-from tradebot.lab.learning.training.training_rows import Within
+from tradebot.lab.learning.training.training_rows import SessionRange
 from tradebot.model.decision import Decision
 from tradebot.model.struct_tools import replace
 
@@ -148,7 +148,7 @@ def test_spans_with_gaps_are_episodes_in_turn_and_are_learned_from(tmp_path: Pat
         env.close()
     assert (seen[0], [times[-1].date() for times in seen]) == (seen[2], [days[0], days[1], days[0]])
     assert all(times[-1] - times[0] < timedelta(hours=23) for times in seen)
-    found = span_of(of, "policy", NAMES, [Within(day, day) for day in days])
+    found = span_of(of, "policy", NAMES, [SessionRange(day, day) for day in days])
     card = draft_of(train(job("ppo"), found, tmp_path / "draft", TrainingSummary((3,), 1)).place).card
     assert [one.last for one in card.data] == days
 

@@ -23,7 +23,7 @@ from tradebot.lab.learning.environment import EpisodeTerms
 from tradebot.lab.learning.training import training_rows as reading
 from tradebot.lab.learning.training.job import TrainingJob
 from tradebot.lab.learning.training.training import TrainingSpan, TrainingSummary, regression, span_of, train
-from tradebot.lab.learning.training.training_rows import RecordingScaling, Within
+from tradebot.lab.learning.training.training_rows import RecordingScaling, SessionRange
 from tradebot.learning.model_card import CONFIGURATION
 from tradebot.model.struct_tools import replace
 
@@ -104,7 +104,7 @@ def test_spans_with_a_gap_are_learned_from_each_on_its_own(tmp_path: Path) -> No
     first = date(2026, 11, 16)
     venue = futures_venue(first, 3, ("MES",))
     symbols = tuple(one.symbol for one in venue.instruments)
-    within = tuple(Within(day, day) for day in (first, first + timedelta(days=2)))
+    within = tuple(SessionRange(day, day) for day in (first, first + timedelta(days=2)))
     found = span_of(plan(5, venue=venue, symbols=symbols, sessions=3), "policy", NAMES, within)
     assert found.within == within
     for days, rows in zip(within, found.parts, strict=True):

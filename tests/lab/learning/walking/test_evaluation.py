@@ -9,7 +9,7 @@ from tests.kit.fakes.networks import Signed as Keys
 from tests.kit.fakes.networks import constant
 from tests.lab.learning.test_environment import plan
 from tradebot.errors import OperatorError
-from tradebot.lab.learning.training.training_rows import EVERY, Within
+from tradebot.lab.learning.training.training_rows import EVERY, SessionRange
 from tradebot.lab.learning.walking.evaluation import Signed, judged_model
 
 
@@ -37,6 +37,6 @@ def test_model_that_does_not_answer_is_told_and_nothing_is_said_of_it(tmp_path: 
 
 def test_sessions_that_the_market_lacks_are_refused(tmp_path: Path) -> None:
     made, signed = keys(tmp_path)
-    late = Within(date(2026, 12, 1), date(2026, 12, 2))
+    late = SessionRange(date(2026, 12, 1), date(2026, 12, 2))
     with pytest.raises(OperatorError, match="no session of the market"):
         judged_model(plan(), "policy", signed, made.write(constant([0.5])), late)

@@ -25,13 +25,13 @@ from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.market import open_market_in_memory
 from tradebot.lab.backtest.run import BacktestPlan
 from tradebot.lab.learning.training.job import DivergedError, TrainingJob
-from tradebot.lab.learning.training.training_rows import Within
+from tradebot.lab.learning.training.training_rows import SessionRange
 from tradebot.lab.learning.walking import walk as walking
 from tradebot.lab.learning.walking.evaluation import Hold, JudgedSessions, evaluate_market
 from tradebot.lab.learning.walking.splits import WalkSplit, paths_of, splits_of
 from tradebot.lab.learning.walking.walk import RESULTS, UNITS, BenchmarkReturns, Walk, WalkModel, keep, walk
-from tradebot.lab.selection.policies import Judging, PolicyFigures
-from tradebot.lab.selection.splits import By
+from tradebot.lab.selection.policies import PolicyEvaluation, PolicyFigures
+from tradebot.lab.selection.splits import SplitMethod
 from tradebot.model.evidence import BENCHMARKS, SessionSpan, problems
 from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
@@ -77,14 +77,14 @@ def walk_in(folder: Path) -> Walk:
 
 def test_holding_a_contract_earns_what_the_account_does_and_twice_the_costs_are_twice_the_costs() -> None:
     dates = days(market())
-    one = evaluate_market(market(), Hold("policy"), Within(dates[1], dates[2]))
+    one = evaluate_market(market(), Hold("policy"), SessionRange(dates[1], dates[2]))
     assert one.sessions == dates[1:3]
     # It is bought once: a commission of 0.62 and a tick of a quarter of a point at 5 dollars.
     apart = [before - after for before, after in zip(one.returns, one.doubled, strict=True)]
     assert apart == pytest.approx([(0.62 + 1.25) / 100_000, 0.0], abs=1e-9)
     assert one.trades == 0
     # Sessions before the first one leave no trace: it begins with what there was.
-    alone = evaluate_market(market(), Hold("policy"), Within(dates[2], dates[2]))
+    alone = evaluate_market(market(), Hold("policy"), SessionRange(dates[2], dates[2]))
     assert alone.sessions == dates[2:3]
     assert alone.returns[0] - one.returns[1] == pytest.approx(0, abs=2e-3)
 
@@ -244,7 +244,7 @@ def test_agent_that_diverged_is_told_without_training_it_again(tmp_path: Path, m
 def across_groups(folder: Path) -> Walk:
     """Return a walk of eight sessions in four groups, each two of which are judged by the other two."""
     of, dates = walk_in(folder), days(market(8))
-    splits = splits_of(market(8), dates, By.CROSS_VALIDATION)
+    splits = splits_of(market(8), dates, SplitMethod.CROSS_VALIDATION)
     return replace(of, plan=market(8), market=dates, splits=splits)
 
 
@@ -295,7 +295,7 @@ def test_walk_along_paths_goes_on_and_each_path_has_each_group_as_another_model_
     assert results.benchmarks["rule"] == results.runs[0].returns
     # Of the logistic baseline's paths, it is the one in the middle.
     assert results.benchmarks["logistic"] == results.runs[1].returns
-    assert PolicyFigures(results, 1, of.plan.settings.promotion.splits).judging == Judging(0, 3)
+    assert PolicyFigures(results, 1, of.plan.settings.promotion.splits).judging == PolicyEvaluation(0, 3)
 
 
 @pytest.mark.campaign
@@ -354,7 +354,7 @@ def test_no_session_of_a_path_is_judged_by_a_model_that_has_seen_it_or_its_neigh
     many = groups * length + min(rest, groups - 1)
     dates = [date(2020, 1, 1) + timedelta(days=place) for place in range(many)]
     try:
-        splits = splits_of(rules, dates, By.CROSS_VALIDATION)
+        splits = splits_of(rules, dates, SplitMethod.CROSS_VALIDATION)
     except OperatorError:
         # Longer groups keep a session, whatever is judged beside them.
         assert length < 2 * embargo + 1
@@ -379,5 +379,5 @@ def test_no_session_of_a_path_is_judged_by_a_model_that_has_seen_it_or_its_neigh
 
 def test_shipped_settings_make_66_splits_and_11_paths() -> None:
     dates = [date(2020, 1, 1) + timedelta(days=place) for place in range(250)]
-    splits = splits_of(plan(), dates, By.CROSS_VALIDATION)
+    splits = splits_of(plan(), dates, SplitMethod.CROSS_VALIDATION)
     assert (len(splits), len(paths_of(splits))) == (66, 11)

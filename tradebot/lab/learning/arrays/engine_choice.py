@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tradebot.lab.learning.arrays.episode_data import CENTS, BeyondError, EpisodeData, PolicyMoment, tapes_of
+from tradebot.lab.learning.arrays.episode_data import (
+    CENTS,
+    EpisodeData,
+    PolicyMoment,
+    UnsupportedEpisodeError,
+    tapes_of,
+)
 from tradebot.lab.learning.environment import (
     ACTIONS,
     Environment,
     EpisodeTerms,
-    Play,
     PolicyState,
+    RunningEpisode,
     event_driven_episode,
 )
 from tradebot.model.reasons import Reason
@@ -199,7 +205,7 @@ class ChosenEpisodes(NamedTuple):
     """The episodes in which an agent is trained, in order, how they begin, and why they aren't vectorized, if so."""
 
     spans: tuple[EpisodeTerms, ...]
-    begin: Callable[[EpisodeTerms], Play]
+    begin: Callable[[EpisodeTerms], RunningEpisode]
     why: str = ""
 
 
@@ -212,7 +218,7 @@ def choose_episodes(
     """
     try:
         tapes = [tape for terms, rows in zip(spans, parts, strict=True) for tape in tapes_of(terms, scaling, rows)]
-    except BeyondError as error:
+    except UnsupportedEpisodeError as error:
         return ChosenEpisodes(tuple(spans), event_driven_episode, str(error))
     compared = sorted({0, len(tapes) // 2, len(tapes) - 1})[:CHECKED]
     for index in compared:
@@ -222,7 +228,7 @@ def choose_episodes(
             )
     by_dates = {(tape.terms.first, tape.terms.last): tape for tape in tapes}
     return ChosenEpisodes(
-        tuple(tape.terms for tape in tapes), lambda terms: TapeTurns(by_dates[terms.first, terms.last])
+        tuple(tape.terms for tape in tapes), lambda terms: VectorizedEpisode(by_dates[terms.first, terms.last])
     )
 
 
@@ -238,7 +244,7 @@ def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
 
     Equity, position, refusals, reward, end and each number of the observation are compared exactly.
     """
-    here = _replay_environment(tape.terms, lambda _: TapeTurns(tape), actions)
+    here = _replay_environment(tape.terms, lambda _: VectorizedEpisode(tape), actions)
     for step, (action, other) in enumerate(
         zip(here, _replay_environment(tape.terms, event_driven_episode, actions), strict=True)
     ):
@@ -249,7 +255,7 @@ def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
 
 
 def _replay_environment(
-    terms: EpisodeTerms, begin: Callable[[EpisodeTerms], Play], actions: Sequence[int]
+    terms: EpisodeTerms, begin: Callable[[EpisodeTerms], RunningEpisode], actions: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
     """Yield an environment's reports at the start and after each step, up to its end."""
     with Environment(terms, begin) as episode:
@@ -272,7 +278,7 @@ UNTIL_SESSION_ENDS = frozenset({Reason.MAX_SESSION_ENTRIES, Reason.MAX_SYMBOL_EN
 CENT = Decimal("0.01")
 
 
-class TapeTurns:
+class VectorizedEpisode:
     """Alternates the decisions of a vectorized episode: call `question`, then `answer`, until there is no question
     left.
     """
@@ -294,7 +300,7 @@ class TapeTurns:
         self._playing.close()
 
 
-def _moments(tape: EpisodeData, turns: TapeTurns) -> Generator[PolicyState]:
+def _moments(tape: EpisodeData, turns: VectorizedEpisode) -> Generator[PolicyState]:
     account, last = EpisodeAccount(tape), len(tape.minutes) - 1
     refused: Mapping[str, int] = {}
     for number, ask in enumerate(tape.asks):

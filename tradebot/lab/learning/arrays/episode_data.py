@@ -149,7 +149,7 @@ LOOKS_EVERY, MINUTE_US = 5, 60_000_000
 """Exits are evaluated a minute after each of this many minutes of a session."""
 
 
-class BeyondError(Exception):
+class UnsupportedEpisodeError(Exception):
     """Raised with the reason if the vectorized engine can't run an episode."""
 
 
@@ -206,11 +206,11 @@ def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[Trainin
     Raise BeyondError if the vectorized engine doesn't support it.
     """
     if terms.flat_overnight:
-        raise BeyondError("an episode ends with its session")
+        raise UnsupportedEpisodeError("an episode ends with its session")
     run = begin(terms.plan, [])
     try:
         if why := unknown(run, terms.name):
-            raise BeyondError(why)
+            raise UnsupportedEpisodeError(why)
         return tuple(_tape(terms, scaling, run, part) for part in _stretches(run, rows))
     finally:
         run.made.close()
@@ -225,7 +225,7 @@ def _stretches(run: BacktestRun, rows: Sequence[TrainingRow]) -> Iterator[Sequen
             yield part
             part = []
         elif part and bisect_right(opens, row.at) - bisect_right(opens, part[-1].at) > 1:
-            raise BeyondError("a session has no bar with every feature")
+            raise UnsupportedEpisodeError("a session has no bar with every feature")
         part.append(row)
     yield part
 
@@ -239,7 +239,7 @@ def _tape(terms: EpisodeTerms, scaling: FittedScaling, run: BacktestRun, rows: S
     rules = rules_of(run)
     _require_fillable(minutes, rules)
     if margin_may_bind(run, symbol, rules):
-        raise BeyondError("limits.max_symbol_fraction lets margin run short first")
+        raise UnsupportedEpisodeError("limits.max_symbol_fraction lets margin run short first")
     tick, of = root.tick * root.multiplier, replace(terms, first=sessions[0].date, last=sessions[-1].date)
     looks = frozenset(_places(minutes))
     return EpisodeData(
@@ -273,7 +273,7 @@ def _ends_of_days(run: BacktestRun, sessions: Sequence[Session]) -> list[bool]:
 
 def _cents(usd: Decimal) -> int:
     if usd * CENTS % 1:
-        raise BeyondError(f"{usd:f} USD are not whole cents")
+        raise UnsupportedEpisodeError(f"{usd:f} USD are not whole cents")
     return int(usd * CENTS)
 
 
@@ -286,14 +286,14 @@ def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Min
     def ticks(units: int) -> int:
         count = grid.usd(units) / tick
         if count % 1:
-            raise BeyondError(f"{grid.usd(units)} is between two ticks of {tick}")
+            raise UnsupportedEpisodeError(f"{grid.usd(units)} is between two ticks of {tick}")
         return int(count)
 
     for session in sessions:
         bars = market.day(symbol, places[session.open]).bars
         first, last = (int(at.timestamp()) // MINUTE_S for at in (session.open, session.close))
         if [bar.start_us for bar in bars] != [minute * MINUTE_US for minute in range(first, last)]:
-            raise BeyondError(f"{symbol} has minutes without a bar on {session.date}")
+            raise UnsupportedEpisodeError(f"{symbol} has minutes without a bar on {session.date}")
         minutes.begins.append(len(minutes.opens))
         opens, ends = [ticks(bar.open) for bar in bars], [ticks(bar.close) for bar in bars]
         # Nothing happens before the first bar has closed, so the previous session's last price doesn't matter.
@@ -309,12 +309,12 @@ def _require_fillable(minutes: _Minutes, rules: EpisodeRules) -> None:
     edges, lowest = {*minutes.closes, *minutes.begins}, min(minutes.marks)
     for index, (opened, mark) in enumerate(zip(minutes.opens, minutes.marks, strict=True)):
         if index not in edges and abs(opened - mark) > int(rules.offset * lowest) - 1:
-            raise BeyondError("a minute opens farther from the one before than an order's limit allows")
+            raise UnsupportedEpisodeError("a minute opens farther from the one before than an order's limit allows")
     for before, begins, close in zip([None, *minutes.closes], minutes.begins, minutes.closes, strict=False):
         marks = minutes.marks[begins + 1 : close + 1]
         base = minutes.marks[begins if before is None else before]
         if max(abs(Decimal(mark) / base - 1) for mark in marks) + rules.offset >= rules.collar:
-            raise BeyondError("a price moves as far as limits.price_collar_fraction allows")
+            raise UnsupportedEpisodeError("a price moves as far as limits.price_collar_fraction allows")
 
 
 def _asks(rows: Sequence[TrainingRow], sessions: Sequence[Session], begins: Sequence[int]) -> Iterator[PolicyMoment]:
@@ -324,7 +324,7 @@ def _asks(rows: Sequence[TrainingRow], sessions: Sequence[Session], begins: Sequ
         session = sessions[index]
         since = row.at - session.open
         if since % timedelta(minutes=LOOKS_EVERY):
-            raise BeyondError(f"the policy decides at {row.at:%H:%M}, which is not the end of a bar")
+            raise UnsupportedEpisodeError(f"the policy decides at {row.at:%H:%M}, which is not the end of a bar")
         minutes, length = since // timedelta(minutes=1), session.close - session.open
         yield PolicyMoment(row.at, begins[index] + minutes, max(since / length, 0.0))
 

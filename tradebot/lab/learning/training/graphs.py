@@ -26,7 +26,7 @@ class Layer(NamedTuple):
     bias: Numbers
 
 
-class Remembering(NamedTuple):
+class RecurrentNetwork(NamedTuple):
     """A network with long short-term memory (LSTM)."""
 
     shown: Layer
@@ -80,7 +80,7 @@ def size_with_side(of: Layer, size: float) -> bytes:
     return network(drawing.nodes, drawing.tensors, {OBSERVATION: of.weights.shape[1]}, {ACTION: 1})
 
 
-def remembering(memory: Remembering, of: Sequence[Layer], between: str) -> bytes:
+def remembering(memory: RecurrentNetwork, of: Sequence[Layer], between: str) -> bytes:
     """Build a network with an LSTM in front of its layers.
 
     Its memory is one row of numbers: the hidden state, and then the cell state.

@@ -19,10 +19,10 @@ from tradebot.lab.learning.environment import (
     MOST_CONTRACTS,
     Environment,
     EpisodeTerms,
-    Play,
+    RunningEpisode,
     event_driven_episode,
 )
-from tradebot.lab.learning.training.graphs import Layer, Remembering, remembering, stack_layers
+from tradebot.lab.learning.training.graphs import Layer, RecurrentNetwork, remembering, stack_layers
 from tradebot.lab.learning.training.job import DivergedError
 from tradebot.signals.features.state import STATE
 
@@ -54,7 +54,7 @@ class SequentialEpisodes:
     """
 
     def __init__(
-        self, spans: Sequence[EpisodeTerms], begin: Callable[[EpisodeTerms], Play], *, by_session: bool
+        self, spans: Sequence[EpisodeTerms], begin: Callable[[EpisodeTerms], RunningEpisode], *, by_session: bool
     ) -> None:
         self._turns = cycle([Environment(terms, begin) for terms in spans])
         self._of = Environment(spans[0], begin)
@@ -86,7 +86,7 @@ def gymnasium_env(
     *spans: EpisodeTerms,
     continuous: bool = False,
     by_session: bool = False,
-    begin: Callable[[EpisodeTerms], Play] = event_driven_episode,
+    begin: Callable[[EpisodeTerms], RunningEpisode] = event_driven_episode,
 ) -> Any:
     """Return a `gymnasium.Env` with these terms; raise OperatorError if gymnasium isn't installed.
 
@@ -299,7 +299,7 @@ def _of_recurrent_ppo(policy: Any) -> Trained:
             logits = policy.action_net(policy.mlp_extractor.forward_actor(outputs[0]))
         return _plain(logits), np.concatenate([_plain(each[0]) for each in after], axis=1)
 
-    return Trained(remembering(Remembering(layer, before), layers, "Tanh"), answers, 2 * many)
+    return Trained(remembering(RecurrentNetwork(layer, before), layers, "Tanh"), answers, 2 * many)
 
 
 _NETWORKS = {"ppo": _of_ppo, "recurrent_ppo": _of_recurrent_ppo, "sac": _of_sac, "td3": _of_td3}

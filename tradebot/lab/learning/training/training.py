@@ -23,8 +23,8 @@ from tradebot.lab.learning.training.training_rows import (
     EVERY,
     RETURN,
     FittedScaling,
+    SessionRange,
     TrainingRow,
-    Within,
     fit_scaling,
     rows_of,
 )
@@ -53,7 +53,7 @@ class TrainingSpan(NamedTuple):
 
     plan: BacktestPlan
     name: str
-    within: tuple[Within, ...]
+    within: tuple[SessionRange, ...]
     parts: tuple[tuple[TrainingRow, ...], ...]
     scaling: FittedScaling
 
@@ -82,7 +82,7 @@ def span_of(
     plan: BacktestPlan,
     name: str,
     wanted: tuple[str, ...],
-    spans: Sequence[Within] = (EVERY,),
+    spans: Sequence[SessionRange] = (EVERY,),
     progress: Callable[[int], None] = lambda rows: None,
 ) -> TrainingSpan:
     """Run periods of sessions once without trading, and return them with the scaling of their features.

@@ -91,14 +91,14 @@ class TrainingRow(NamedTuple):
     symbol: str
 
 
-class Within(NamedTuple):
+class SessionRange(NamedTuple):
     """The sessions from `first` to `last`, both included; None is the market's first or last session."""
 
     first: date | None = None
     last: date | None = None
 
 
-EVERY = Within()
+EVERY = SessionRange()
 
 
 class RecordingScaling:
@@ -124,7 +124,7 @@ def rows_of(
     plan: BacktestPlan,
     name: str,
     wanted: tuple[str, ...],
-    spans: Sequence[Within] = (EVERY,),
+    spans: Sequence[SessionRange] = (EVERY,),
     progress: Callable[[int], None] = lambda rows: None,
 ) -> tuple[tuple[TrainingRow, ...], ...]:
     """Return the rows of each period: one for each bar at which the policy `name` would have decided.

@@ -24,7 +24,7 @@ from tradebot.views.trades.lots import trades
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tradebot.lab.learning.training.training_rows import Within
+    from tradebot.lab.learning.training.training_rows import SessionRange
     from tradebot.model.decision import Decision
     from tradebot.ports.strategy import Strategy
 
@@ -61,7 +61,7 @@ class Hold:
         return [Target(symbol, quantity=Decimal(1)) for symbol in view.universe]
 
 
-class Named:
+class NamedStrategy:
     """A strategy with another `name` that runs like a policy; with `later`, it acts one slot after each decision.
 
     Everything else about it is unchanged.
@@ -89,13 +89,15 @@ class Named:
         return self._before
 
 
-def evaluate_market(plan: BacktestPlan, strategy: Strategy, within: Within, *, later: bool = False) -> JudgedSessions:
+def evaluate_market(
+    plan: BacktestPlan, strategy: Strategy, within: SessionRange, *, later: bool = False
+) -> JudgedSessions:
     """Run a market to the end of a period in which a strategy acts, and return each session's result.
 
     Raise OperatorError if none of the market's sessions is within.
     """
     name = next(iter(plan.settings.strategies.in_use()))
-    run = begin(replace(plan, only_due=True, begins=within.first), [Named(strategy, name, later=later)])
+    run = begin(replace(plan, only_due=True, begins=within.first), [NamedStrategy(strategy, name, later=later)])
     try:
         sessions, last = run.made.sessions, within.last
         while not run.is_complete and not (
@@ -108,7 +110,7 @@ def evaluate_market(plan: BacktestPlan, strategy: Strategy, within: Within, *, l
 
 
 def judged_model(
-    plan: BacktestPlan, name: str, signed: Signed, model: str, within: Within, *, later: bool = False
+    plan: BacktestPlan, name: str, signed: Signed, model: str, within: SessionRange, *, later: bool = False
 ) -> JudgedSessions:
     """Evaluate a signed model like `evaluate_market`, under its strategy's name and without a fallback."""
     chosen = plan.settings.strategies
@@ -125,7 +127,7 @@ def judged_model(
         return evaluate_market(replace(plan, settings=settings), strategies[0], within, later=later)
 
 
-def _judge_sessions(run: BacktestRun, within: Within) -> JudgedSessions:
+def _judge_sessions(run: BacktestRun, within: SessionRange) -> JudgedSessions:
     days = [end.session for end in run.ends]
     places = [index for index, day in enumerate(days) if within.first is None or day >= within.first]
     if not places:

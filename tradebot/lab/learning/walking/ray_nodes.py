@@ -22,7 +22,7 @@ from tradebot.adapters.state.safe_open import read_plain
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.lab.learning.walking.walk import STUDY, Walk, WalkTask, play
 from tradebot.lab.search.cluster import (
-    Seat,
+    ClusterWorker,
     WorkerTable,
     code_of,
     connect_ray,
@@ -51,7 +51,7 @@ class WalkWork(Struct, frozen=True):
     folder: str
 
 
-class UnitSeat(Seat):
+class UnitSeat(ClusterWorker):
     """A worker that trains and evaluates the models assigned to it."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from tradebot.errors import OperatorError
-from tradebot.lab.selection.splits import By, Places, across_groups, groups_of, rolling
+from tradebot.lab.selection.splits import Places, SplitMethod, across_groups, groups_of, rolling
 from tradebot.model.evidence import SessionSpan
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ class WalkSplit(Struct, frozen=True):
     judged: tuple[SessionSpan, ...]
 
 
-def splits_of(plan: BacktestPlan, market: Sequence[date], by: By = By.WALK_FORWARD) -> tuple[WalkSplit, ...]:
+def splits_of(
+    plan: BacktestPlan, market: Sequence[date], by: SplitMethod = SplitMethod.WALK_FORWARD
+) -> tuple[WalkSplit, ...]:
     """Return the splits of these sessions by the settings under promotion.splits; raise OperatorError if there are
     none.
     """
     rules = plan.settings.promotion.splits
-    if by is By.CROSS_VALIDATION:
+    if by is SplitMethod.CROSS_VALIDATION:
         return _across_groups(rules, market)
     splits = tuple(
         WalkSplit(_spans(market, split.inside), _spans(market, split.outside)) for split in rolling(rules, market)

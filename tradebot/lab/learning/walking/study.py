@@ -72,7 +72,7 @@ class VariedSettings(Struct, frozen=True):
                 raise ConfigurationError(f"{name} is in {self.source} and set too", f"leave out --set {name}")
 
 
-class Sought(Struct, frozen=True):
+class WalkSearch(Struct, frozen=True):
     """A search over walk-forward evaluations: the varied settings, and the walk for each job."""
 
     varied: VariedSettings
@@ -136,7 +136,7 @@ def _middle(returns: NDArray[np.float64], per_year: int) -> float:
 
 
 def search(
-    of: Sought,
+    of: WalkSearch,
     study: SequentialStudy,
     results: Results,
     how: tuple[Player, int],
@@ -156,7 +156,7 @@ def search(
 
 
 def _evaluate_values(
-    of: Sought,
+    of: WalkSearch,
     study: SequentialStudy,
     values: Values,
     results: Results,
@@ -199,7 +199,7 @@ class Ranked(Struct, frozen=True):
     figures: ConfigurationFigures
 
 
-def rank_configurations(of: Sought, study: SequentialStudy) -> list[Ranked]:
+def rank_configurations(of: WalkSearch, study: SequentialStudy) -> list[Ranked]:
     """Return the configurations, best first; of equal configurations, the earlier one first."""
     by_key = dict[str, Ranked]()
     for tried in study.in_order():

@@ -42,7 +42,7 @@ from tradebot.errors import OperatorError, TradebotError
 from tradebot.lab.backtest.identity import market_of
 from tradebot.lab.learning.training.job import DivergedError, TrainingJob
 from tradebot.lab.learning.training.training import TrainingSummary, span_of, train
-from tradebot.lab.learning.training.training_rows import Within
+from tradebot.lab.learning.training.training_rows import SessionRange
 from tradebot.lab.learning.walking.evaluation import Hold, JudgedSessions, Signed, evaluate_market, judged_model
 from tradebot.lab.learning.walking.splits import WalkSplit, Way, paths_of
 from tradebot.lab.performance.returns import sessions_per_year
@@ -301,14 +301,14 @@ def play(of: Walk, wanted: WalkTask, trials: int) -> None:
     keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), task_result)
 
 
-def _each(of: Walk, wanted: WalkTask, each: Callable[[Within], JudgedSessions]) -> tuple[JudgedSessions, ...]:
+def _each(of: Walk, wanted: WalkTask, each: Callable[[SessionRange], JudgedSessions]) -> tuple[JudgedSessions, ...]:
     """Run each evaluated period of a split, starting with the initial cash."""
-    return tuple(each(Within(span.first, span.last)) for span in of.splits[wanted.place].judged)
+    return tuple(each(SessionRange(span.first, span.last)) for span in of.splits[wanted.place].judged)
 
 
 def _train_and_sign(of: Walk, wanted: WalkTask, job: TrainingJob, trials: int) -> str:
     """Train a job in a split, sign the model, and return its name among the walk's models."""
-    spans = [Within(span.first, span.last) for span in of.splits[wanted.place].trained]
+    spans = [SessionRange(span.first, span.last) for span in of.splits[wanted.place].trained]
     span = span_of(of.plan, of.name, job.features, spans)
     draft = of.folder / DRAFTS / f"{wanted.place}-{wanted.who}-{os.urandom(4).hex()}"
     model = draft_of(train(job, span, draft, TrainingSummary(of.seeds, trials)).place)

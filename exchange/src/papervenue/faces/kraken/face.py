@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.engine import unsolicited
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
@@ -48,13 +48,13 @@ EDIT, BATCH = f"{V3}/editorder", f"{V3}/batchorder"
 MOST_IN_A_BATCH = 10
 
 
-def _edit(command: Asked) -> Answer:
+def _edit(command: CommandArguments) -> Answer:
     params = parameters(command.command.query, command.command.body)
     check_time(command.engine, params)
     return 200, success(command.engine.now_us, editStatus=_edit_order(command, params))
 
 
-def _edit_order(command: Asked, params: Params) -> dict[str, Any]:
+def _edit_order(command: CommandArguments, params: Params) -> dict[str, Any]:
     """Edit one order and return its status; raise a Refusal with the status if the order stays unchanged."""
     engine = command.engine
     order = find_order(command.account, {**params, "order_id": params.get("orderId") or params.get("order_id", "")})
@@ -74,7 +74,7 @@ def _edit_order(command: Asked, params: Params) -> dict[str, Any]:
     return {"status": "edited", "orderId": order.id, "receivedTime": iso(engine.now_us), "orderEvents": [event]}
 
 
-def _replacement_of(command: Asked, order: Order, params: Params) -> Replacement:
+def _replacement_of(command: CommandArguments, order: Order, params: Params) -> Replacement:
     engine, grid = command.engine, command.engine.market.grids[order.symbol]
     size = to_decimal(params["size"]) if params.get("size") else None
     if params.get("size") and (size is None or size <= order.filled_qty):
@@ -83,25 +83,25 @@ def _replacement_of(command: Asked, order: Order, params: Params) -> Replacement
     return Replacement(size, limit, stop, None, None, None)
 
 
-def _order_event(command: Asked, order: Order) -> dict[str, Any]:
+def _order_event(command: CommandArguments, order: Order) -> dict[str, Any]:
     grid = command.engine.market.grids[order.symbol]
     return wire_format.trigger_event(grid, order) if wire_format.waits(order) else wire_format.order_event(grid, order)
 
 
-def _unchanged_refusal(command: Asked, word: str) -> Refusal:
+def _unchanged_refusal(command: CommandArguments, word: str) -> Refusal:
     now = iso(command.engine.now_us)
     status = {"status": word, "receivedTime": now, "orderEvents": []}
     return Refusal(200, {"result": "success", "editStatus": status, "serverTime": now})
 
 
-def _batch(command: Asked) -> Answer:
+def _batch(command: CommandArguments) -> Answer:
     """Run commands one after the other; each has its own status, whether or not the others succeed."""
     params = parameters(command.command.query, command.command.body)
     check_time(command.engine, params)
     return 200, success(command.engine.now_us, batchStatus=[_one(command, call) for call in batch_of(command, params)])
 
 
-def batch_of(command: Asked, params: Params) -> list[Mapping[str, Any]]:
+def batch_of(command: CommandArguments, params: Params) -> list[Mapping[str, Any]]:
     """Parse the commands of a batch; raise a Refusal for one that can't be read."""
     listed = commands_in(params)
     if not listed or len(listed) > MOST_IN_A_BATCH:
@@ -119,7 +119,7 @@ def commands_in(params: Params) -> list[Mapping[str, Any]]:
     return [call for call in listed if isinstance(call, dict)] if isinstance(listed, list) else []
 
 
-def _one(command: Asked, call: Mapping[str, Any]) -> dict[str, Any]:
+def _one(command: CommandArguments, call: Mapping[str, Any]) -> dict[str, Any]:
     params = {name: str(value) for name, value in call.items() if value is not None}
     tag = {"order_tag": params["order_tag"]} if "order_tag" in params else {}
     try:

@@ -19,7 +19,7 @@ from papervenue.chance import uuid_of
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import TERMINAL, Fill, Order
-from papervenue.events import Event, Place
+from papervenue.events import Event, EventPosition
 from papervenue.faces.kraken import wire_format
 from papervenue.faces.kraken.read_routes import KrakenReads
 from papervenue.faces.kraken.wire_format import encoded, milliseconds, number, price
@@ -53,7 +53,7 @@ class Feeds:
         finally:
             self._clients.discard(client)
 
-    def capture(self, event: Event, event_place: Place) -> tuple[Account, Told] | None:
+    def capture(self, event: Event, event_place: EventPosition) -> tuple[Account, Told] | None:
         """Return the message for listeners of an account about an event, with its order's present state, or None."""
         # An order is reported when it is accepted, and not again when it reaches the market.
         if event.update is None or event.account is None or event.update.event == "new" or not self._clients:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
-from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import LAST, Fill, Order, OrderRequest
@@ -44,13 +44,13 @@ def parameters(query: str, body: str) -> Params:
     return dict(parse_qsl(query, keep_blank_values=True) + parse_qsl(body, keep_blank_values=True))
 
 
-def _send(command: Asked) -> Answer:
+def _send(command: CommandArguments) -> Answer:
     now_us = command.engine.now_us
     status = send_order(command, parameters(command.command.query, command.command.body))
     return 200, success(now_us, sendStatus=status)
 
 
-def send_order(command: Asked, params: Params) -> dict[str, Any]:
+def send_order(command: CommandArguments, params: Params) -> dict[str, Any]:
     """Send one order and return its status; if it is refused, raise a Refusal that contains the status."""
     engine, account = command.engine, command.account
     request = _request(engine, params)
@@ -196,14 +196,14 @@ def units_of(engine: Engine, grid: Grid, params: Params, name: str) -> int | Non
     return units
 
 
-def _cancel(command: Asked) -> Answer:
+def _cancel(command: CommandArguments) -> Answer:
     engine, account = command.engine, command.account
     params = parameters(command.command.query, command.command.body)
     check_time(engine, params)
     return 200, success(engine.now_us, cancelStatus=cancel_order(command, account, params))
 
 
-def cancel_order(command: Asked, account: Account, params: Params) -> dict[str, Any]:
+def cancel_order(command: CommandArguments, account: Account, params: Params) -> dict[str, Any]:
     engine = command.engine
     order = find_order(account, params)
     if order is None and not (params.get("order_id") or params.get("cliOrdId")):
@@ -238,7 +238,7 @@ def find_order(account: Account, params: Params) -> Order | None:
     return account.by_client_id.get(params.get("cliOrdId", ""))
 
 
-def _cancel_all(command: Asked) -> Answer:
+def _cancel_all(command: CommandArguments) -> Answer:
     engine, account = command.engine, command.account
     params = parameters(command.command.query, command.command.body)
     symbol = params.get("symbol", "").upper()

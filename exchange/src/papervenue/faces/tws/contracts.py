@@ -10,7 +10,7 @@ from papervenue.chance import number_of
 from papervenue.engine.engine import Engine
 from papervenue.faces.tws.wire import TwsMessage, laid_out
 from papervenue.jsontext import plain
-from papervenue.market.futures import LETTERS, ROOTS, Root
+from papervenue.market.futures import LETTERS, ROOTS, FutureRoot
 from papervenue.market.hours import CHICAGO
 from papervenue.market.sessions import Session
 from papervenue.market.venue import Instrument
@@ -54,7 +54,7 @@ class Contracts:
     def instrument(self, symbol: str) -> Instrument:
         return self._engine.market.grids[symbol].instrument
 
-    def root(self, symbol: str) -> Root:
+    def root(self, symbol: str) -> FutureRoot:
         return ROOTS[self.instrument(symbol).root]
 
     def find(self, wanted: Mapping[str, str], *, expired: bool = True) -> list[str]:
@@ -171,7 +171,7 @@ def con_id(symbol: str) -> int:
     return 500_000_000 + int(number_of(8, "contract", symbol))
 
 
-def rule_of(root: Root) -> str:
+def rule_of(root: FutureRoot) -> str:
     """Return the number of the market rule that has this root's price increments."""
     return str(1 + int(number_of(3, "market rule", root.tick)))
 

@@ -10,7 +10,7 @@ from papervenue.faces.tws.order_messages import error
 from papervenue.faces.tws.wire import TwsMessage, frame
 from papervenue.faults import fault_bodies
 from papervenue.faults.apply_faults import earlier
-from papervenue.faults.armed_rules import Firing
+from papervenue.faults.armed_rules import RuleFiring
 from papervenue.faults.fault_state import LATE, effects_of
 from papervenue.faults.kinds import Facts
 from papervenue.times import SECOND
@@ -30,7 +30,7 @@ Answer = Iterable[TwsMessage]
 CarriedOut = Callable[[], Answer]
 
 
-class Answering:
+class RequestHandling:
     """The state of handling one client's requests; while it is `mute`, the client receives nothing."""
 
     def __init__(self, session: TwsSession) -> None:
@@ -51,7 +51,7 @@ class Answering:
         if self.end_after:
             self._session.end()
 
-    def _under(self, facts: Facts, firings: list[Firing], carry_out: CarriedOut) -> None:
+    def _under(self, facts: Facts, firings: list[RuleFiring], carry_out: CarriedOut) -> None:
         gateway = self._session.gateway
         deciding = next((firing for firing in firings if firing.role in _DECIDING), None)
         self._session.effects = effects_of(firings, facts, gateway.engine.now_us)
@@ -75,7 +75,7 @@ class Answering:
         self.mute = before
         return tws_messages
 
-    def _apply_decision(self, firing: Firing, carry_out: CarriedOut) -> None:
+    def _apply_decision(self, firing: RuleFiring, carry_out: CarriedOut) -> None:
         settings: Mapping[str, Any] = firing.rule.settings
         fault = firing.rule.fault
         if fault in ("reset", "hang", "status", "html_body", "empty_body", "error_inside", "redirect"):
@@ -125,7 +125,7 @@ class Answering:
             self._session.line.send(frame(payload[:length]))
         self._send(tws_messages[1:])
 
-    def _tint(self, firings: list[Firing], carry_out: CarriedOut) -> CarriedOut:
+    def _tint(self, firings: list[RuleFiring], carry_out: CarriedOut) -> CarriedOut:
         data = [firing for firing in firings if firing.role == "data"]
 
         def changed_answer() -> Answer:
@@ -137,7 +137,7 @@ class Answering:
 
         return changed_answer if data else carry_out
 
-    def _as_then(self, firing: Firing, carry_out: CarriedOut) -> list[TwsMessage]:
+    def _as_then(self, firing: RuleFiring, carry_out: CarriedOut) -> list[TwsMessage]:
         """Return the response as of a past time."""
         gateway = self._session.gateway
         age_us = firing.rule.settings["value"]
@@ -146,7 +146,7 @@ class Answering:
             return [*carry_out()]
 
 
-def _change_message(message: TwsMessage, firing: Firing) -> Iterator[TwsMessage]:
+def _change_message(message: TwsMessage, firing: RuleFiring) -> Iterator[TwsMessage]:
     fault, settings = firing.rule.fault, firing.rule.settings
     fields = dict(message.fields)
     if fault == "missing_field" and fields.get("key") == settings["value"]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from papervenue.engine.account import Account, Activity
 from papervenue.engine.engine import Engine
 from papervenue.engine.orders import Execution, Order
-from papervenue.events import Event, Place
+from papervenue.events import Event, EventPosition
 from papervenue.exchange import Exchange
 from papervenue.faces.tws import order_messages
 from papervenue.faces.tws.account_requests import TwsReads
@@ -143,7 +143,7 @@ class Client(Protocol):
         """Return True if the client subscribes to position changes."""
 
 
-class Told(NamedTuple):
+class ClientMessage(NamedTuple):
     """A message for one client, with its name for fault rules and whether it concerns an order."""
 
     client: int
@@ -201,7 +201,7 @@ class Gateway:
         for client in self.clients.values():
             client.tell(error(-1, code, _TEXTS[code]))
 
-    def capture(self, event: Event, event_place: Place) -> list[Told] | None:
+    def capture(self, event: Event, event_place: EventPosition) -> list[ClientMessage] | None:
         """Return the messages about an event, with the present state; None if no client needs one."""
         if not self.clients or event.account != self.account.number:
             return None
@@ -212,34 +212,36 @@ class Gateway:
             return self._execution_messages(event.update.event, execution)
         return self._fee_messages(str(event.fields["fill"])) if "fill" in event.fields else None
 
-    def _order_messages(self, name: str, order: Order) -> list[Told]:
+    def _order_messages(self, name: str, order: Order) -> list[ClientMessage]:
         book, grid, (client, number) = self.reads.book, self.engine.market.grids[order.symbol], ids_of(order)
         messages = [book.open_order(order), order_messages.status(grid, order)]
         if name in ("canceled", "expired"):
             messages = [order_messages.error(number, 202, order_messages.reason(order)), messages[1]]
         if name == "rejected":
             messages = [order_messages.error(number, 201, order_messages.reason(order)), *messages]
-        return [Told(client, name, order, message) for message in messages]
+        return [ClientMessage(client, name, order, message) for message in messages]
 
-    def _execution_messages(self, name: str, filled: Execution) -> list[Told]:
+    def _execution_messages(self, name: str, filled: Execution) -> list[ClientMessage]:
         order, number = filled.order, order_messages.number_of(filled)
         grid, (client, _) = self.engine.market.grids[order.symbol], ids_of(order)
-        sent = [Told(client, name, order, self.reads.book.execution(-1, filled, number))]
-        sent.append(Told(client, "status", order, self.reads.book.open_order(order)))
-        sent.append(Told(client, "status", order, order_messages.status(grid, order, grid.usd(filled.price))))
+        sent = [ClientMessage(client, name, order, self.reads.book.execution(-1, filled, number))]
+        sent.append(ClientMessage(client, "status", order, self.reads.book.open_order(order)))
+        sent.append(ClientMessage(client, "status", order, order_messages.status(grid, order, grid.usd(filled.price))))
         tws_message = self.reads.position(self.account, order.symbol)
-        return sent + [Told(key, "position", order, tws_message) for key, there in self.clients.items() if there.holds]
+        return sent + [
+            ClientMessage(key, "position", order, tws_message) for key, there in self.clients.items() if there.holds
+        ]
 
-    def _fee_messages(self, fill: str) -> list[Told]:
+    def _fee_messages(self, fill: str) -> list[ClientMessage]:
         newest = reversed(self.account.activities)
         fee = next(activity for activity in newest if isinstance(activity, Activity) and activity.about == fill)
         filled = next((filled for filled in newest if isinstance(filled, Execution) and filled.fill.id == fill), None)
         if filled is None:
             return []
         message = self.reads.book.commission(fee, filled.fill, order_messages.number_of(filled))
-        return [Told(ids_of(filled.order)[0], "commission", filled.order, message)]
+        return [ClientMessage(ids_of(filled.order)[0], "commission", filled.order, message)]
 
-    def publish(self, captured: list[Told]) -> None:
+    def publish(self, captured: list[ClientMessage]) -> None:
         """Send messages to clients according to the fault rules; events while the venue is unreachable are lost."""
         for client, name, order, message in captured:
             there = self.clients.get(client)

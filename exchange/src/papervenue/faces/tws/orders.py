@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from papervenue.commands.command import Answer, Asked, Entry
+from papervenue.commands.command import Answer, CommandArguments, Entry
 from papervenue.engine import order_lifecycle, unsolicited
 from papervenue.engine.account import Account
 from papervenue.engine.engine import Engine
@@ -50,7 +50,7 @@ def find_by_label(account: Account, label: str) -> Order | None:
     return alive[-1] if alive else next((each for each in account.orders.newest() if each.request.label == label), None)
 
 
-def _place_orders(command: Asked) -> Answer:
+def _place_orders(command: CommandArguments) -> Answer:
     """Place all orders of the command; if one isn't accepted, place none."""
     engine, account, body = command.engine, command.account, command.body
     client, wanted = int(body["client"]), body["orders"]
@@ -137,7 +137,7 @@ def _request(engine: Engine, client: int, order: dict[str, Any]) -> OrderRequest
     )
 
 
-def _change(command: Asked) -> Answer:
+def _change(command: CommandArguments) -> Answer:
     """Change the size and the prices of an open order."""
     engine, account, body = command.engine, command.account, command.body
     wanted = body["orders"][0]
@@ -152,7 +152,7 @@ def _change(command: Asked) -> Answer:
     return 200, encode({"orders": [order.id]})
 
 
-def _cancel(command: Asked) -> Answer:
+def _cancel(command: CommandArguments) -> Answer:
     engine, account, body = command.engine, command.account, command.body
     order = find_by_label(account, label_of(int(body["client"]), int(body["id"])))
     if order is None or not order.is_open:
@@ -167,7 +167,7 @@ def _cancel(command: Asked) -> Answer:
     return 200, encode({"orders": [order.id]})
 
 
-def _cancel_all(command: Asked) -> Answer:
+def _cancel_all(command: CommandArguments) -> Answer:
     engine, account = command.engine, command.account
     for order in [*account.open.values()]:
         if order.is_open and order.status != "pending_cancel":

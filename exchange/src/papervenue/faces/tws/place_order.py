@@ -103,7 +103,7 @@ def _price(order_fields: Mapping[str, str], name: str) -> str:
     return "" if price is None else str(price)
 
 
-class Kept:
+class UntransmittedOrders:
     """A client's untransmitted orders, by id. They exist only in its gateway's memory."""
 
     def __init__(self) -> None:

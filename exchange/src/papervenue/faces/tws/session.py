@@ -9,7 +9,7 @@ from typing import NamedTuple
 from papervenue.commands.command import Command
 from papervenue.faces.tws import place_order
 from papervenue.faces.tws.contracts import CONTRACT_FIELDS, contract_query
-from papervenue.faces.tws.faults import Answering
+from papervenue.faces.tws.faults import RequestHandling
 from papervenue.faces.tws.gateway import Gateway, GatewayConnection
 from papervenue.faces.tws.order_messages import error, time_of
 from papervenue.faces.tws.orders import (
@@ -22,7 +22,7 @@ from papervenue.faces.tws.orders import (
     ids_of,
     label_of,
 )
-from papervenue.faces.tws.place_order import Kept, OrderError, Placed
+from papervenue.faces.tws.place_order import OrderError, Placed, UntransmittedOrders
 from papervenue.faces.tws.wire import VERSION, Frames, TwsMessage, WireError, frame
 from papervenue.faults.fault_state import late_us
 from papervenue.faults.kinds import Facts
@@ -70,10 +70,10 @@ class TwsSession:
         self.effects = ""
         self._frames = Frames()
         self._agreed = self._ended = False
-        self._kept = Kept()
+        self._kept = UntransmittedOrders()
         self._highest = 0
         self.followed: dict[str, Callable[[], Answer]] = {}
-        self.answering = Answering(self)
+        self.answering = RequestHandling(self)
 
     def receive(self, data: bytes) -> None:
         """Process the client's data."""
