@@ -90,7 +90,7 @@ def restore(
     """Restore the books from a backup.
 
     The current books are moved to the quarantine folder; nothing is deleted. With --from, it works on a machine that
-    has no bot yet: the folder is made. Your configuration and your keys aren't in a backup.
+    has no bot yet, and creates the folder. A backup doesn't contain your configuration or your keys.
     """
     if source is not None:
         backup = fetch_backup(resolve(state_dir, os.environ), source, backup)

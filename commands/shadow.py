@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class ShadowRow(Struct, frozen=True):
-    """One strategy in shadow: why it is, the result of its last pass, and its simulated account in USD.
+    """One strategy in shadow: why it is in shadow, the result of its last pass, and its simulated account in USD.
 
     `problem` says why its pass failed, and its figures are None then. `held` are positions that the strategy still has
-    at the broker: until they are closed, it isn't in shadow. `halted` says which halt closes its entries.
+    at the broker: until they are closed, it isn't in shadow. `halted` says which halt blocks its entries.
     """
 
     strategy: str
@@ -154,7 +154,7 @@ def shadow(bot: "App") -> Report:
     """Let strategies in shadow trade on simulated fills.
 
     Each strategy decides on the bot's facts and prices, but has a separate account and books in STATE/shadow/NAME.
-    Every verb that only reads can show them. Nothing reaches the broker. A strategy is in shadow if its section says
-    `shadow: true` or, in a live bot, if it isn't promoted to real money yet. The timetable runs it every few minutes.
+    Every read-only verb can show them. Nothing reaches the broker. A strategy is in shadow if its section says `shadow:
+    true` or, in a live bot, if it isn't promoted to real money yet. The timetable runs it every few minutes.
     """
     return run(bot, by=caller())

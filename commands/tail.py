@@ -164,7 +164,7 @@ def _render(console: "Console", data: LinesAppended) -> None:
 def tail(bot: "App") -> Report:
     """Append new records to the files to tail.
 
-    `serve` does so automatically; cron may, every minute.
+    `serve` does this automatically; without `serve`, cron can run it every minute.
     """
     tails = TailedFiles(bot)
     try:

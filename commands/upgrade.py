@@ -56,7 +56,7 @@ class Upgraded(Struct, frozen=True):
 
 
 def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "LedgerVersion | None" = None) -> Report:
-    """Upgrade the ledger, or restore the one from before an upgrade, unless only to `check`; then check each file.
+    """Upgrade the ledger, or restore the copy from before an upgrade; then check each file. With `check`, only check.
 
     Exits with 10 if a file can't be read. Raises OperatorError if there is no bot; exit 6 if another process is
     running.
@@ -185,7 +185,8 @@ def upgrade(
 ) -> None:
     """Upgrade the ledger to the format of this version.
 
-    A copy of an earlier ledger is stored. A later one is replaced by the copy from before its upgrade if that has
-    everything. The bot must be stopped, except to --check. Exits with code 10 if a file can't be read.
+    A copy of the ledger is stored first. If a newer version has upgraded the ledger, it is replaced by the copy from
+    before that upgrade, provided that the copy has everything. The bot must be stopped, except with --check. Exits with
+    code 10 if a file can't be read.
     """
     finish(run(Options(state_dir, config), os.environ, check=check), as_json)

@@ -10,7 +10,7 @@ UNCOLLECTED = 200_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line (the process's own by default) and return its exit code."""
+    """Run a command line (by default, this process's arguments) and return its exit code."""
     if arguments is not None:
         return _run_and_report(list(arguments))
     # Imported code is never garbage, and scanning it would take a seventh of a short command's time.

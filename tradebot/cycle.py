@@ -1,6 +1,7 @@
-"""The steps of one pass of each job. The same functions run by hand, on a schedule, in the demo and in tests.
+"""Run one pass of each job; commands, the schedule, the demo and tests all use these functions.
 
-The desk that a pass decides from was taken before (`desk.prepare_desk`); only `flatten` takes its own.
+The caller prepares the desk that a pass decides from (`desk.prepare_desk`); `flatten` and `cancel_on_request` take
+their own.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,12 +39,12 @@ from tradebot.ports.world import Call, World
 def trade_once(
     world: World, call: Call, desk: Desk, proposed: Proposals, sent_before: dict[str, CandidateRecord] | None = None
 ) -> CycleRecord:
-    """Close positions as strategies want, then evaluate every gate for every entry and send those that pass.
+    """Close the positions that strategies want closed, then run every gate on each entry and send those that pass.
 
-    The candidates were proposed before the desk was taken. The gates read the `account`, which each candidate sees as
-    the candidates before it left it. At the first entry, an auction decides which candidates compete for room.
-    `sent_before` collects records by our order ids: a pass that yielded to exits is called again with the records of
-    sent orders, and reports these too.
+    The candidates were proposed before the desk was taken. Each candidate's gates see the account as updated by the
+    candidates before it. At the first entry, an auction decides which candidates compete for room. `sent_before`
+    collects records by client order id, so that a pass that is called again after yielding to exits also reports the
+    orders it had already sent.
     """
     sent_before = {} if sent_before is None else sent_before
     session_gate = session_open(desk)
@@ -76,7 +77,7 @@ def trade_once(
 def decline_all(world: World, call: Call, proposed: Proposals, now: datetime) -> CycleRecord:
     """Record entries that their own strategies all decline, as `trade_once` does, without a desk.
 
-    For the caller who knows that a look at the account would find nothing new.
+    Callers use it when they know that reading the account would change nothing.
     """
     proposed = claim_strategy_slots(world, call, proposed, now)
     records = tuple(map(declined_record, proposed.candidates))
@@ -116,7 +117,7 @@ def flatten(
     """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
 
     An exit that is already working is kept, with the stop of its pair, and repriced so that it fills now. `retake_desk`
-    is called once here, and again after entries were canceled; by default, the world's own.
+    is called once here, and again after entries were canceled; the default is the world's.
     """
     retake_desk = retake_desk or partial(take_desk, world, for_entries=False)
     desk = retake_desk()
@@ -142,7 +143,7 @@ def cancel_on_request(
 ) -> CycleRecord:
     """Cancel one of our working orders, named by its client order id; its position stays as it is.
 
-    `retake_desk` is called once here, and again after the cancel was sent; by default, the world's own.
+    `retake_desk` is called once here, and again after the cancel was sent; the default is the world's.
     """
     retake_desk = retake_desk or partial(take_desk, world, for_entries=False)
     desk = retake_desk()

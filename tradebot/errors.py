@@ -41,7 +41,7 @@ class TradebotError(Exception):
             self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let another process raise it here: as it was, however it was made."""
+        """Pickle all fields, so that another process can raise the same error, whatever its constructor takes."""
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
@@ -58,14 +58,14 @@ def one_line(error: TradebotError) -> str:
 
 
 class YieldToExits(BaseException):
-    """Unwinds a pass that gives way to an exit pass, as a kill would.
+    """Raised to abort a pass that yields to an exit pass, as abruptly as if the process were killed.
 
-    It's no Exception, so nothing on the way takes it for a request that failed or for a bug.
+    It isn't an Exception, so no handler mistakes it for a failed request or a bug.
     """
 
 
 class OperatorError(TradebotError):
-    """Raised when a person has to act: the message has the event and its cause, the hint the exact next command."""
+    """Raised when a person has to act: the message says what happened and why, the hint gives the next command."""
 
     code = ExitCode.USAGE
 
@@ -77,7 +77,7 @@ class CannotWriteError(OperatorError):
 class ConfigurationError(OperatorError):
     """Raised when the configuration file and the environment don't make valid settings.
 
-    It `names` a setting if that one is wrong in itself, and not only beside others.
+    `names` is True if the message names one setting that is invalid on its own, not only in combination with others.
     """
 
     def __init__(self, message: str, hint: str = "", *, code: ExitCode | None = None, names: bool = False) -> None:
@@ -86,7 +86,7 @@ class ConfigurationError(OperatorError):
 
 
 class DamagedMarkerError(OperatorError):
-    """Raised when a state folder's marker was changed or damaged; a copy may still have the original."""
+    """Raised when a state folder's marker was changed or damaged; a copy may still have its original contents."""
 
 
 class DamagedBooksError(OperatorError):
@@ -98,7 +98,7 @@ class DamagedJournalError(DamagedBooksError):
 
 
 class TemporaryError(TradebotError):
-    """Raised when something outside isn't available right now and a later run may succeed.
+    """Raised when something outside the bot isn't available right now and a later run may succeed.
 
     Adapters retry reads before they raise it.
     """
@@ -108,7 +108,7 @@ class TemporaryError(TradebotError):
 
 
 class ClocksDisagreeError(TemporaryError):
-    """Raised when the time is unknown although every clock has answered."""
+    """Raised when the time is unknown because the clocks that answered disagree."""
 
 
 class AllowanceSpentError(TemporaryError):

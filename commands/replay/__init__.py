@@ -43,9 +43,9 @@ def replay(
 ) -> None:
     """Replay recorded passes and compare the decisions.
 
-    Nothing is sent: prices, books and the broker's replies are those of the record. A dry run stores no record. In a
-    backtest's folder, the run is played again from its inputs, and each pass is compared. The file of an incident needs
-    no bot's folder, and may come from anyone.
+    Nothing is sent: prices, books and the broker's replies come from the record. A dry run isn't recorded. In a
+    backtest's folder, the backtest is run again from its inputs, and each pass is compared. An incident's file can be
+    replayed without a bot's folder, and may come from anyone.
     """
     from commands.replay.run import of_file, run
 

@@ -186,7 +186,7 @@ def decided_again(
     only_decisions: bool = False,
     facts: "Facts | None" = None,
 ) -> ReplayReport:
-    """Replay these passes, and compare each with its record, or `only_decisions` with those of the record.
+    """Replay these passes, and compare each with its record; with `only_decisions`, compare only the decisions.
 
     With `facts`, also list the passes of their sessions that have no record to replay.
     """
@@ -245,7 +245,7 @@ SPOILED = (ArithmeticError, AssertionError, AttributeError, LookupError, Recursi
 
 
 def is_file(typed: str) -> bool:
-    """Return True if a word can't name a pass or a session, or is the name of a file."""
+    """Return True if a typed word names a file, rather than a pass or a session."""
     return "/" in typed or typed.endswith(ENDING) or Path(typed).is_file()
 
 

@@ -117,8 +117,9 @@ def passes_of(facts: "Facts | None") -> Passes:
 def decided_again_in(
     run: PastRun, stored_passes: "Sequence[CycleRecord]", progress: Callable[[int, int], None], *, whole: bool
 ) -> ReplayReport:
-    """Run a backtest again up to the last of these passes, and compare; `whole` if they are all of their sessions'
-    passes.
+    """Run a backtest again up to the last of these passes, and compare them.
+
+    `whole` is True if these are all passes of their sessions.
     """
     sessions = {cycle.session for cycle in stored_passes}
     played = {

@@ -52,10 +52,10 @@ def report(
 ) -> None:
     """Report what the account earned, and what may be chance.
 
-    Shows the curve compared with SPY, or with holding the universe where no fund is traded, and with cash; returns and
-    ratios with 95% intervals, whether that is luck, months, drawdowns, costs, trades, and the value of the gates'
-    refusals. A number that needs more observations than there are isn't shown; the report says how many it takes. Reads
-    the bot's own books; only missing bars are fetched.
+    Shows the equity curve compared with cash and with SPY, or with holding the universe if no fund is traded; returns
+    and ratios with 95% intervals, and whether they could be luck; months, drawdowns, costs and trades; and the value of
+    the gates' refusals. A number that needs more observations than there are isn't shown; the report says how many it
+    takes. Reads the bot's own books; only missing bars are fetched.
     """
     from commands.report.report_inputs import run
     from tradebot.views.trades.trade_row import Choice

@@ -41,7 +41,7 @@ flat.
 
 
 class GrowthCurve(NamedTuple):
-    """Growth by date as matplotlib counts days, 1 at its start; NaN where it is unknown."""
+    """Growth by date, as matplotlib's day numbers; 1 at its start, NaN where it is unknown."""
 
     name: str
     color: str
@@ -131,7 +131,7 @@ def _fewer(points: Sequence[CurvePoint], most: int) -> Sequence[CurvePoint]:
 
 
 def days(times: Sequence[datetime]) -> list[float]:
-    """Return moments as matplotlib counts days."""
+    """Convert moments to matplotlib's day numbers."""
     from matplotlib.dates import date2num
 
     return [float(each) for each in date2num(times)]  # type: ignore[no-untyped-call]

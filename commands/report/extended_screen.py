@@ -32,7 +32,7 @@ SHOWN_HOLDINGS = 10
 
 
 def render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", block: "Block") -> None:
-    """Print a block's assumptions; one that differs between accounts is labeled."""
+    """Print a block's assumptions; an assumption that differs between accounts is labeled."""
     for text in block_assumptions(accounts, block) if explains(out) else ():
         out.print(f"  {text}", markup=False, style="dim")
 
@@ -64,7 +64,7 @@ def render_years(out: "Console", account: "AccountReport") -> None:
 
 
 def render_rolling(out: "Console", account: "AccountReport") -> None:
-    """Print the figures of all one-year periods, and those of half years."""
+    """Print the figures of all one-year periods, and of half years."""
     _render_figures(out, account, "Spans of a year", account.further.rolling, Block.ROLLING)
     if not account.further.windows:
         return
@@ -115,7 +115,7 @@ def _render_figures(
 
 
 def render_costs(out: "Console", account: "AccountReport") -> None:
-    """Print what trading cost, by kind."""
+    """Print the trading costs by kind."""
     costs = account.further.costs
     if costs is None:
         return
@@ -144,7 +144,7 @@ def render_chance(out: "Console", account: "AccountReport") -> None:
 
 
 def render_sensitivity(out: "Console", account: "AccountReport") -> None:
-    """Print the backtest with its variants, and the range over the days of rebalancing."""
+    """Print the backtest with its variants, and the range of results over the rebalance days."""
     if account.further.sensitivity:
         out.print()
         render_variants(out, account.further.sensitivity)

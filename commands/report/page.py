@@ -155,7 +155,7 @@ def page(data: PerformanceReport, results: Sequence[Mapping[str, Any] | None] = 
 
 
 def render_template(template: str, **values: object) -> str:
-    """Return a page made from one of the templates, without secrets."""
+    """Return a page made from a template, without secrets."""
     return hide(_environment().get_template(template).render(zone=zone(), **values))
 
 

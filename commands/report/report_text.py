@@ -87,7 +87,7 @@ def beside(accounts: "Sequence[AccountReport]", block: "Block") -> "list[tuple[s
 
 
 def block_assumptions(accounts: "Sequence[AccountReport]", block: "Block") -> list[str]:
-    """Return a block's assumptions without repetitions; one that doesn't apply to all accounts names its own."""
+    """Return a block's assumptions without repetitions; each names its accounts unless it applies to all of them."""
     every = [account.assumptions.get(block, ()) for account in accounts]
     owners = {
         text: [clean(account.label) for account, texts in zip(accounts, every, strict=True) if text in texts]
@@ -128,7 +128,7 @@ def costs_words(of: "TradingCosts") -> str:
 
 
 def chance_figures(account: "AccountReport") -> "list[Figure]":
-    """Return the figures about chance: resampled ones, then those of selection."""
+    """Return the figures about chance: resampled figures, then the ones that correct for selection."""
     chance, selected = account.further.chance, account.further.selected
     return [
         *(chance.figures if chance else ()),
@@ -148,7 +148,7 @@ def chance_words(account: "AccountReport") -> str:
 
 
 def variants_of(of: "Sensitivity") -> "list[VariantRow]":
-    """Return the original backtest, and then its variants without the rebalance days."""
+    """Return the original backtest, then its variants except those with other rebalance days."""
     return [of.played, *of.rows]
 
 
@@ -216,7 +216,7 @@ def window_figures(of: "Windows") -> list[str]:
 
 
 def basis_of(figure: "Figure") -> str:
-    """Return a number's basis, or what it lacks, or why it has no value."""
+    """Return what a figure is based on, how many observations it lacks, or why it has no value."""
     if figure.lacks:
         return f"{figure.observations:,} of {counted_kind(figure.needed, figure.of)}"
     if figure.value is None:
@@ -270,7 +270,7 @@ def headline(account: "AccountReport", name: str, yet: str) -> str:
 
 
 def lede(account: "AccountReport") -> str:
-    """Return a sentence on the whole account's return, with those of the benchmark and of cash."""
+    """Return a sentence on the whole account's return, compared with the benchmark and cash."""
     total = next((each for each in account.comparisons if each.of == "total_return"), None)
     if total is None or not total.account.value is not None:
         return ""
@@ -293,7 +293,7 @@ def _others(account: "AccountReport") -> Iterator[str]:
 
 
 def belief(account: "AccountReport") -> list[str]:
-    """Return sentences on how far the returns could be chance, or what it takes to decide."""
+    """Return sentences on how far chance may explain the returns, or how much data it takes to decide that."""
     figures = {figure.name: figure for figure in account.returns}
     sharpe, psr, track = (figures[name] for name in ("sharpe", "psr", "min_track_record"))
     if sharpe.lacks:

@@ -143,7 +143,7 @@ SHOWN_ROWS = 12
 
 
 def render(out: "Console", data: "PerformanceReport") -> None:
-    """Print a report of one account, or of two side by side; short if the screen isn't to explain it."""
+    """Print a report of one account, or of two side by side; in short form unless the screen shows explanations."""
     if not explains(out):
         _render_short(out, data)
         return
@@ -393,7 +393,7 @@ def _render_months(out: "Console", account: "AccountReport") -> None:
 
 
 def render_drawdowns(out: "Console", account: "AccountReport") -> None:
-    """Print the deepest drawdowns, if there are any, and what they are measured by."""
+    """Print the deepest drawdowns, if there are any, and how they are measured."""
     if not account.drawdowns:
         return
     out.print()

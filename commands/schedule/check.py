@@ -33,7 +33,7 @@ DAYS = 365
 
 
 class Problem(Struct, frozen=True):
-    """A problem with a line, and its fix."""
+    """A problem with a timetable line, and its fix."""
 
     line: str
     problem: str
@@ -64,7 +64,7 @@ def run(app: "App", now: "datetime") -> Report:
 
 
 def check_schedule(timetable: Timetable, sessions: "Sequence[Session]", grace_s: int) -> ScheduleChecked:
-    """Check all lines over these sessions."""
+    """Check all timetable lines over these sessions."""
     slots = {line.job: _slots(line, sessions, grace_s) for line in timetable.lines}
     problems = [problem for line in timetable.lines for problem in _problems(line, timetable, slots)]
     return ScheduleChecked(tuple(problems), len(slots), sum(map(len, slots.values())), len(sessions))

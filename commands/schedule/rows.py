@@ -55,7 +55,7 @@ class StartTime(Struct, frozen=True):
 class OwnSchedule(Struct, frozen=True):
     """A strategy with its own times: the slot that is due, if it isn't done yet, and the next one.
 
-    `unusable` is the problem with its times, because of which it never runs.
+    `unusable` is the problem with its times that keeps it from ever running.
     """
 
     strategy: str

@@ -78,8 +78,8 @@ def score(
 ) -> Report:
     """Score every symbol without trading.
 
-    With --outcomes, it measures what followed the candidates recorded so far, refused ones too: whether the score
-    and its components predicted it, and what the refusals cost or saved.
+    With --outcomes, it measures the returns after the recorded candidates, including refused ones: whether the score
+    and its components predicted them, and what the refusals cost or saved.
     """
     from commands.score.run import explain_one, outcomes_of, refuse_combinations, run
 

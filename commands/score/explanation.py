@@ -70,7 +70,7 @@ class ExplainedInput(Struct, frozen=True):
 class ExplainedComponent(Struct, frozen=True):
     """One part of a score: contribution = value x weight / sum of all weights; None if its data is missing.
 
-    `inferred` describes which part of it the source doesn't define.
+    `inferred` describes which part of the component the source doesn't define.
     """
 
     name: str

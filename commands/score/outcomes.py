@@ -43,9 +43,9 @@ class Outcomes(Struct, frozen=True):
     """The returns after the candidates recorded between `since` and `at`, by strategy, in `sessions` with candidates.
 
     Returns are fractions, net of the `benchmark` over the same period, or gross if it is None because it has no bars.
-    They start at the open of the next minute's bar, and exclude costs. `level` is the share of tables without any
-    effect that show one by chance, and `worth_seeing` the return that each `needed` refers to. `sentences` describe
-    what the refusals of each strategy's gates cost or saved.
+    They start at the open of the next minute's bar, and exclude costs. `level` is the share of tables that show an
+    effect by chance although there is none, and `worth_seeing` the return that each `needed` refers to. `sentences`
+    describe what the refusals of each strategy's gates cost or saved.
     """
 
     at: datetime

@@ -114,13 +114,13 @@ def refuse_combinations(chosen: Sequence[object], plot: Path | None, since: str 
 
 
 class ScoredAgain(ReplayedFacts, frozen=True):
-    """The scores at a past time by today's configuration."""
+    """The scores at a past time with today's configuration."""
 
     scores: PassData
 
 
 def run_past_session(app: App, session: str, at: str | None, progress: Progress) -> Report:
-    """Score the universe as known at a time of a session; raise OperatorError if nothing is stored of it."""
+    """Score the universe as known at a time of a session; raise OperatorError if no data of that session is stored."""
     day = day_of(session)
     with past_of(app, day, _moment(day, at), progress) as (world, past):
         proposed = propose(world, past.at)
@@ -161,7 +161,7 @@ def _render_past_session(console: Console, data: ScoredAgain) -> None:
 class FilterVariant(Struct, frozen=True):
     """A changed setting, and the symbols that pass the strategy's own filters only with the change.
 
-    `fewer` are those that pass only without it.
+    `fewer` are the symbols that pass only without the change.
     """
 
     setting: str

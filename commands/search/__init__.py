@@ -60,7 +60,7 @@ def run(file: Path, wish: BacktestOptions, how: StudyOptions, plot: Path | None)
 
 
 def require_extras(on: WorkerLocation) -> None:
-    """Raise OperatorError if a library that a search needs there isn't installed."""
+    """Raise OperatorError if a library that a search needs for these workers isn't installed."""
     if find_spec("optuna") is None:
         raise OperatorError("a search needs the extra search", install("search"))
     if on is WorkerLocation.RAY and find_spec("ray") is None:
@@ -86,10 +86,10 @@ def search(
 ) -> None:
     """Search for better settings, and assess the results.
 
-    Plays a backtest for each combination of values of a space, in as many processes as there are cores; some sessions
-    choose, and others evaluate the choice. The result is a verdict: how likely luck alone produces such a best trial,
-    whether its neighbors earn as much, and what remains with costs doubled. Ctrl-C keeps what is finished, and --resume
-    continues. With --on ray, the workers are on the Ray cluster at RAY_ADDRESS, or on the one started on this machine;
-    a search starts none.
+    Runs a backtest for each combination of values in a space, in as many processes as there are cores. Some sessions
+    decide which values are best, and the others check that choice. The result is a verdict: how likely luck alone
+    produces such a best trial, whether its neighbors earn as much, and what remains with costs doubled. Ctrl-C keeps
+    finished trials, and --resume continues. With --on ray, the workers run on the Ray cluster at RAY_ADDRESS, or on one
+    already running on this machine; a search doesn't start a cluster.
     """
     finish(run(space, wish, StudyOptions(storage, study, workers, resume, check, on), plot), as_json)

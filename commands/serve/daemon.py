@@ -45,7 +45,7 @@ LOOK_S = 1.0
 
 
 class ServePart(Struct, frozen=True):
-    """A helper process of `serve` beside the lanes: its start and stop messages, and whether a bot uses it."""
+    """A helper process of `serve` besides the lanes: its start and stop messages, and whether a bot uses it."""
 
     name: str
     words: Sequence[str]

@@ -32,7 +32,7 @@ Pages = Callable[[dict[str, Any], Callable[..., Any]], Any]
 
 
 class HealthConnection(RequestTimeouts):
-    """A connection that is closed for a newer one if too many wait, and it has been idle for longest."""
+    """A connection; if too many wait, the one that has been idle for longest is closed to make room."""
 
     request_s, most_connections = 5.0, 80
 

@@ -226,7 +226,7 @@ class JobLane:
         return self._runner.exit_code if self._runner else ExitCode.DONE
 
     def stop(self) -> None:
-        """End after the current pass."""
+        """End the lane after the current pass."""
         if self._runner:
             self._runner.stopping = True
 

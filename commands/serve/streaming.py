@@ -115,5 +115,5 @@ class OrderUpdateListener:
             self._tell(LogLine(datetime.now(UTC), LogKind.NOTE, None, None, text, ExitCode.DONE))
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening for updates."""
         self._account_feed.close()

@@ -196,7 +196,7 @@ class Watch:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Watch inside the block."""
+        """Watch the lanes inside the block."""
         thread = threading.Thread(target=self._watch, name="watch", daemon=True)
         self._note()
         thread.start()
@@ -219,7 +219,7 @@ class Watch:
 
     @contextmanager
     def progress_of(self, name: str) -> Iterator[None]:
-        """Count this thread's work inside the block, and the block's start and end, as progress of a lane."""
+        """Inside the block, count this thread's work, and the block's start and end, as progress of a lane."""
         self._here.lane = name
         self.note_progress()
         try:
@@ -235,7 +235,7 @@ class Watch:
             lane.held_s = lane.held_s if within_pass else 0.0
 
     def trouble(self, subsystem: str, problem: str | None) -> None:
-        """Report a problem in the status note, or with None its end."""
+        """Report a problem in the status note; with None, report that it is over."""
         if self._troubles.get(subsystem) == problem:
             return
         self._noted_s = LONG_AGO_S
@@ -245,7 +245,7 @@ class Watch:
             self._troubles[subsystem] = problem
 
     def look(self) -> None:
-        """Check everything once."""
+        """Check all lanes and resources once."""
         now_s = self._clock_s()
         # More than that has passed only if the process was stopped or the machine slept.
         passed_s, self._looked_s = min(now_s - self._looked_s, 2 * LOOK_S), now_s

@@ -111,7 +111,7 @@ def _slots(evidence: HealthEvidence) -> TradingCondition:
 
 
 def health(looked: ResponseData) -> PageReply:
-    """Return the health of each part, with status 503 if anyone has to act. Field names are those of earlier bots."""
+    """Return the health of each part, with status 503 if anyone has to act. Field names match those of earlier bots."""
     evidence, state = looked.evidence, overall(looked.judgments)
     wrong = rank_judgments(looked.judgments)
     fields = {

@@ -1,8 +1,8 @@
 """Run the strategies before the pass lock is taken, so that a slow one doesn't delay exits.
 
-They run on the facts known then, unless the slot is taken or the session is closed. Their candidates are evaluated with
-the desk taken under the lock, and expire after `limits.max_candidate_age_s`. A bug in a strategy ends the pass under
-the lock, so that its slot is used up and its record has the reason.
+They run on the facts known at that time, unless the slot is taken or the session is closed. Their candidates are
+evaluated with the desk taken under the lock, and expire after `limits.max_candidate_age_s`. A bug in a strategy ends
+the pass under the lock, so that its slot is used up and its record has the reason.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ T = TypeVar("T")
 def under_pass_lock(app: "App", verb: str, work: "Callable[[], T]") -> T:
     """Do the work under the pass lock and return its result; whenever it yields to exits, restart it after them.
 
-    The work continues with the call of its first start. Raises TradebotError, exit 6, after too many restarts.
+    A restart continues the same call. Raises TradebotError, exit 6, after too many restarts.
     """
     call: Call | None = None
     for times in range(MOST_WAYS):
@@ -81,7 +81,7 @@ class StrategyReplies(Struct):
     failed: Exception | None = None
 
     def __enter__(self) -> "StrategyReplies":
-        """Start without results."""
+        """Enter the block; there are no results yet."""
         return self
 
     def __exit__(self, _kind: object, failed: BaseException | None, _trace: TracebackType | None) -> bool:

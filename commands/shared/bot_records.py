@@ -40,7 +40,7 @@ YESTERDAY = timedelta(days=1)
 def last_passes(facts: "SqliteFacts | None") -> "Sequence[CycleRecord]":
     """Return the last recorded exit and entry passes, and the last check at a close, oldest first.
 
-    If the last one was refused, for example because the venue didn't respond, the last one that read the account is
+    If the last pass was refused, for example because the venue didn't respond, the last pass that read the account is
     included too.
     """
     if facts is None:
@@ -69,7 +69,7 @@ def waiting_approvals(app: "App", now: datetime) -> tuple[Request, ...]:
 
 
 def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":
-    """Return when and with how much the books were opened, if shortly before a day and without positions."""
+    """Return when and with how much the books were opened, if that was shortly before a day and without positions."""
     ledger = app.ledger_view
     at = ledger.books_opened_at()
     is_near = at is not None and app.day.date_of(at) >= day - REACH

@@ -94,7 +94,7 @@ def disagreement(decision: "Decision") -> ClocksDisagreeError:
 
 
 def account_for_missed(app: "App", by: str, now: datetime) -> None:
-    """Record why the slots that are over weren't run, one past day at a time.
+    """Record why past slots weren't run, one past day at a time.
 
     A strategy in shadow has no slots of its own. In the sandbox, only `serve` can be late: without it, time stands
     still. The caller holds the pass lock.
@@ -145,7 +145,7 @@ def run_chore(
 
 
 def unmet(app: "App", slot: Slot) -> EntryNeed | None:
-    """Return the unmet dependency of an entry for this slot: facts at its time, or for a chore a comparison."""
+    """Return what a slot still waits for: the flow of its time or, for a chore, a reconcile; None if nothing."""
     line = next(line for line in app.settings.timetable.lines if line.job == slot.job)
     if EntryNeed.FLOW in line.needs and not _has_flow(app, slot):
         return EntryNeed.FLOW

@@ -48,7 +48,7 @@ class PaperEvidence(NamedTuple):
 
 
 def load_paper_evidence(folder: Path, ledger: SqliteLedger) -> PaperEvidence:
-    """Return the evidence in a bot's books and events; a pass claims its slot only once the venue's time is known."""
+    """Return the evidence in a bot's books and events, where a slot is claimed only once the venue's time is known."""
     began = ledger.books_opened_at()
     if began is None:
         return PaperEvidence(timedelta(), timedelta(), None)

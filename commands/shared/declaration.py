@@ -61,7 +61,7 @@ def verb(
     elsewhere: bool = False,
     in_group: int = 0,
 ) -> Callable[[Act], Act]:
-    """Declare a verb; `epilog` holds its examples, one per line. Renaming or removing a field raises a version."""
+    """Declare a verb; `epilog` holds its examples, one per line."""
 
     def declare(act: Act) -> Act:
         DECLARED[name] = DeclaredVerb(act, purpose, index, prints, epilog, elsewhere, in_group)
@@ -76,6 +76,6 @@ def group(name: str, what: str) -> None:
 
 
 def acts(act: Act) -> Act:
-    """Declare that a verb trades, allows trading, or abandons positions, so that no typing error suggests it."""
+    """Declare that a verb trades, allows trading or abandons positions, so that no typing error suggests it."""
     act.acts = True  # type: ignore[attr-defined]
     return act

@@ -74,7 +74,7 @@ def run_command(work: Callable[[], int], arguments: Sequence[str]) -> int:
 
 
 def whose_of(arguments: Sequence[str]) -> Identity:
-    """Return the identity of the bot that a command line is about; an empty one if that can't be read."""
+    """Return the identity of the bot that a command line selects; an empty one if it can't be read."""
     try:
         folder = state_folder.open_state(hints.target_folder(arguments), os.environ)
     except (TradebotError, OSError, ValueError, RecursionError):

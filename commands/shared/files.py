@@ -46,7 +46,7 @@ ANOTHER = "name another file"
 def replacing(file: Path, hint: str = ANOTHER) -> Iterator[Path]:
     """Yield a path to write a file's content to; it replaces the file once it is complete.
 
-    Raises OperatorError if the file can't be written, or if it is a bot's own.
+    Raises OperatorError if the file can't be written, or belongs to a bot.
     """
     whole = Path(os.path.realpath(file))
     if os.path.exists(whole.parent / MARKER) and whole.suffix.lower() not in FORMATS:
@@ -92,8 +92,8 @@ def to_csv(
 ) -> Report:
     """Write the text of a CSV file, and return a report naming its contents (`what`), such as `4 lots`.
 
-    `below` are more lines for the screen. For stdout, print only the text there, the lines `apart` to stderr, and raise
-    typer.Exit.
+    `below` are more lines for the screen. If the file is stdout, print only the text to it and the lines `apart` to
+    stderr, and raise typer.Exit.
     """
     if file == STDOUT:
         say(text.removesuffix("\n"))
@@ -120,7 +120,7 @@ SHAPES, PLACES = ("path", "text"), ("d", "x", "y", "transform")
 
 
 def picture_file(file: Path | None, example: str) -> Path | None:
-    """Return the file of a picture, if set; raise OperatorError if its suffix is no supported format."""
+    """Return the file of a picture, if set; raise OperatorError unless its suffix names a supported format."""
     if file and file.suffix.lower() not in PICTURE_FORMATS:
         raise OperatorError(
             f"{file} is neither .svg nor .png",
@@ -132,7 +132,7 @@ def picture_file(file: Path | None, example: str) -> Path | None:
 
 @contextmanager
 def picture(file: Path, width: float, height: float) -> Iterator[Figure]:
-    """Yield a figure of a size in inches to draw in, and save it; raise OperatorError if that fails."""
+    """Yield a figure of this size in inches to draw in, then save it; raise OperatorError if that fails."""
     with _figure(width, height) as figure:
         yield figure
         kind = file.suffix.lower().removeprefix(".")

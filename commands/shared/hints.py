@@ -1,7 +1,7 @@
 """Turn the commands that tradebot suggests into the exact text to type for the same bot.
 
 Source texts write a command as `tradebot VERB …`. Printing replaces `tradebot` by how this program was started, and
-adds the folder unless it is the default one. `halt` imports this file: fast imports only.
+adds the folder unless it is the default one. `halt` imports this file, so it has only fast imports.
 """
 
 import os

@@ -166,8 +166,7 @@ def mute(stream: TextIO) -> None:
 
 
 def say(text: str) -> bool:
-    """Print to stdout at once; return False if the reader has closed the pipe (
-    head), which isn't an error.
+    """Print to stdout at once; return False if the reader has closed the pipe, which isn't an error.
 
     Raises OutputError once if the text can't be written; later output is discarded.
     """

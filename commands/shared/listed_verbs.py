@@ -1,6 +1,6 @@
 """Every verb and group as declared, read from `commands/verbs.json` without importing any verb.
 
-`halt` imports this file: fast imports only.
+`halt` imports this file, so it has only fast imports.
 """
 
 import json

@@ -17,7 +17,7 @@ from tradebot.reconciliation.unknown_orders import forgotten_symbols
 def notes(app: "App", unlisted: "Sequence[str]") -> tuple[str, ...]:
     """Return a line, with a command, for each position that exits ignore or handle differently than configured.
 
-    `unlisted` are the symbols that are `left_by_earlier_orders`.
+    `unlisted` are the symbols that `left_by_earlier_orders` returns.
     """
     return (*map(clean, _rules(app)), *_unwatched_notes(unlisted))
 
@@ -80,7 +80,7 @@ def why_in_state(state: "TradingStateRecord") -> str:
 
 
 def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
-    """Return why entries are halted: the bot's newest own cause, or outdated books, or None."""
+    """Return why entries are halted: the latest cause of the bot's own halts, outdated books, or None."""
     state = app.ledger_view.trading_state()
     if state.state is TradingState.ACTIVE:
         return None

@@ -113,7 +113,7 @@ def _shown_traded() -> "tuple[str, Mapping[str, Listing]]":
 
 
 def units(count: int | Decimal = 2) -> str:
-    """Return the unit of the opened bot's quantities, in the right number: shares."""
+    """Return the unit of the opened bot's quantities, singular or plural as `count` requires: share or shares."""
     return noun(1 if count == 1 else 2, _shown_traded()[0])
 
 
@@ -216,7 +216,7 @@ def _number(value: object) -> Decimal | None:
 
 
 def slippage_sentences(totals: "Sequence[TotalSlippage]", *, every: bool = False) -> "Iterator[str]":
-    """Yield the cost of fills against the midpoint at decision; with `every`, against the other midpoints too."""
+    """Yield the cost of fills against the midpoint at decision; with `every`, also against the other midpoints."""
     from tradebot.views.slippage import THE_ONE
 
     the_one = next((slippage.total for slippage in totals if slippage.against == THE_ONE), None)
@@ -237,7 +237,7 @@ def _slippage(total: "TotalSlippage") -> str:
 
 
 def show_margin(console: "Console", margin: "AccountMargin | None", most: int | None = None) -> None:
-    """Print the margin of a margin account, with its `most` nearest liquidations (None: all)."""
+    """Print the margin of a margin account, with its `most` nearest liquidations (None means all)."""
     if margin is None:
         return
     parts = (

@@ -47,7 +47,7 @@ class HaltOnFault(Struct, frozen=True):
     at: datetime
 
     def __enter__(self) -> None:
-        """Start without halting."""
+        """Enter the block; nothing is halted yet."""
 
     def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
         """Halt for a bug. If the history can't be written, that must not hide the bug."""
@@ -157,7 +157,7 @@ def is_pass_unfinished(app: "App", call: Call, now: datetime) -> bool:
 
 
 def both_clocks(app: "App", job: Job, *, dry_run: bool) -> "ClockReading":
-    """Read the broker's clock and the second one, once more if they disagree.
+    """Read the broker's clock and the second one; if they disagree, read both once more.
 
     In the sandbox, another process may have advanced the time between the two.
     """
@@ -237,9 +237,9 @@ class CandidateRow(Struct, frozen=True):
 class PassData(Struct, frozen=True):
     """One pass: candidates = orders + sum of `refused` by reason; `not_run` if the pass itself was refused.
 
-    Those with the reason APPROVAL_WAITING aren't refused yet: they wait for approval.
+    Candidates with the reason APPROVAL_WAITING aren't refused yet: they wait for approval.
 
-    `notes` are warnings about exits, or say why entries are closed. `waiting` are the strategies that didn't run,
+    `notes` are warnings about exits, or say why entries are blocked. `waiting` are the strategies that didn't run,
     because they weren't due.
     """
 
@@ -304,7 +304,7 @@ def _row(record: "CandidateRecord") -> CandidateRow:
 
 
 def pass_exit_code(data: PassData) -> ExitCode:
-    """Return 3 if closed permission or the trading state stopped a candidate, otherwise 0."""
+    """Return 3 if missing permission or the trading state stopped a candidate, otherwise 0."""
     stopped = any(decision.gate in SHUT and not decision.passed for row in data.rows for decision in row.decisions)
     return ExitCode.REFUSED if stopped else ExitCode.DONE
 
@@ -317,7 +317,7 @@ UNSENT = frozenset({Reason.DRY_RUN, Reason.SHADOW})
 
 
 def positions_to_close(rows: Iterable[CandidateRow]) -> list[CandidateRow]:
-    """Return the reason row of each position that should be closed and has no working exit.
+    """Return a row, with the reason, for each position that should be closed and has no working exit.
 
     The last order counts, because an order refused in one form may be sent in another. A cancel closes nothing.
     """

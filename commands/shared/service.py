@@ -22,7 +22,7 @@ LONGEST_HEAD = 16_384
 
 
 class Service(uvicorn.Server):
-    """uvicorn, which ends cleanly at a signal instead of raising it again afterwards."""
+    """A uvicorn server that ends cleanly at a signal, instead of raising it again afterwards."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -67,7 +67,7 @@ class RequestTimeouts(H11Protocol):
         self.wait_or_not()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop waiting for requests, because the connection is closed."""
         super().connection_lost(exc)
         self.wait_or_not()
 

@@ -49,7 +49,7 @@ def assignments(typed: Sequence[str], option: str = "--set") -> Iterator[tuple[s
 def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], object]]:
     """Return each setting's path with its value.
 
-    Raises OperatorError if one is set twice, isn't YAML, or is one of the person's keys.
+    Raises OperatorError if a setting is set twice, isn't YAML, or is one of the person's keys.
     """
     _refuse_keys([typed for _, typed in pairs])
     paths = [path_of(key) for key, _ in pairs]
@@ -71,7 +71,7 @@ def values_of(pairs: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, ...], o
 def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...], object]], together: str) -> str:
     """Return the next step after settings were refused.
 
-    If each setting is valid by itself but they don't fit together, `together` says how to set them at once.
+    If each setting is valid alone but they don't fit together, `together` says how to set them at once.
     """
     sections = dict.fromkeys(path[0] for path, _ in values if path[0] in Settings.model_fields)
     shown = f"tradebot config show {next(iter(sections), '')}".rstrip()
@@ -115,7 +115,7 @@ LONGEST = 40
 
 
 class DifferingSetting(Struct, frozen=True):
-    """A setting that differs between runs: its dotted name, and its value in each, as text; None if it has none.
+    """A setting that differs between runs: its dotted name, and its value in each run as text, or None.
 
     It is a setting of the configuration, of the market (`market.`), of the run (`run.`) or a version (`version.`).
     """

@@ -50,7 +50,7 @@ def number(name: str) -> Column:
 
 
 def staying(name: str) -> Column:
-    """Return a text column that moves below its row last, because the row depends on it."""
+    """Return a text column that moves below its row last, because the other cells mean little without it."""
     return Column(name, name, stays=True)
 
 
@@ -283,7 +283,7 @@ def explains(console: Console) -> bool:
 
 
 def folds(console: Console) -> bool:
-    """Return whether parts of the output can be folded there: on a page."""
+    """Return True if parts of the output can be folded, which only a page can do."""
     return hasattr(console, "fold")
 
 

@@ -1,6 +1,6 @@
 """Times for people: the venue's, or UTC with --utc. Documents are always in UTC.
 
-`halt` imports this file: fast imports only.
+`halt` imports this file, so it has only fast imports.
 """
 
 import re

@@ -168,7 +168,7 @@ def progress_bar(what: str) -> "Iterator[Progress]":
 
 
 def confirm_for(app: "App", option_values: str | None, *, what: str, command: str, word: str | None = None) -> None:
-    """Ask the person to type `word`, or the account's tail by default; with real money, only at a terminal."""
+    """Ask the person to type `word`, by default the end of the account's number; for real money, only at a terminal."""
     from tradebot.model.trading import Mode
 
     confirm(word or app.account_tail, option_values, what=what, command=command, by_hand=app.mode is Mode.LIVE)
@@ -288,7 +288,7 @@ def on_bot(
 ) -> Callable[[Callable[..., Report]], Callable[..., None]]:
     """Declare a verb that gets an open bot and its own options, and whose report is shown.
 
-    --state-dir, --config and --json are added to its options; and --explain, if its screen is short without it.
+    The verb also gets the options --state-dir, --config and --json, and --explain if its screen is short without it.
     """
 
     def declare(act: Callable[..., Report]) -> Callable[..., None]:

@@ -152,7 +152,7 @@ def _bot(console: "Console", data: "Status", whose: Identity) -> None:
 
 
 def show_trading_state(console: "Console", data: "Status") -> None:
-    """Print the trading state, who set it and why, and for what the bot had also halted itself."""
+    """Print the trading state, who set it and why, and the causes for which the bot had halted itself."""
     color = STATE_STYLE[data.trading_state]
     who = f" by {escape(data.trading_who)}" if data.trading_who else ""
     at = f" at {_when(data.trading_at)}" if data.trading_at else ""

@@ -26,10 +26,9 @@ ALWAYS, BY_HAND, IN_PLACE = "always", "until you delete it", "overwritten in pla
 class Store(Struct, frozen=True):
     """One store: its files, their contents, retention, size in bytes, and age.
 
-    `oldest` is when the least recently written file was last written, None if there is no file: for a store with one
-    growing file, that is its last change. `money` is True for records of money, which are never deleted. `year_bytes`
-    is its estimated size after a year at the current pace; None if it doesn't grow with sessions, or before the first
-    session.
+    `oldest` is the modification time of the oldest file, None if there is no file; if the store is one growing file, it
+    is the time of its last change. `money` is True for records of money, which are never deleted. `year_bytes` is its
+    estimated size after a year at the current pace; None if it doesn't grow with sessions, or before the first session.
     """
 
     name: str

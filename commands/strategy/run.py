@@ -58,7 +58,7 @@ EVERY_PASS = "every pass of entries"
 
 
 class NeedsRow(Struct, frozen=True):
-    """The inputs of a strategy: kinds of flow facts, bars, features, and whether quotes, its lots, trades and equity.
+    """The inputs of a strategy: flow facts, bars and features, and whether it reads quotes, lots, trades or equity.
 
     `situation` is the state of the account and the session.
     """
@@ -222,7 +222,8 @@ def _render_new(console: "Console", data: PackageCreated) -> None:
 def listing(settings: "Settings", folder: Path, whose: Identity, refused: "Mapping[str, StrategyRefusal]") -> Report:
     """Run each strategy in use once, on a desk without facts; exit 10 if one is missing or its result is invalid.
 
-    `refused` are the strategies whose result the last pass refused: one that fails on real facts may work without any.
+    `refused` are the strategies whose result the last pass refused, because a strategy that fails on real facts may
+    work without any.
     """
     rows = look(settings, folder, ask=True)
     data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))

@@ -176,7 +176,7 @@ class WantRow(Struct, frozen=True):
 
 
 class AnswerCost(Struct, frozen=True):
-    """The run times in seconds: the first one with the start, and the median of `again` later ones."""
+    """The run times in seconds: that of the first run, with its start, and the median of `again` later runs."""
 
     first_s: float
     later_s: float | None

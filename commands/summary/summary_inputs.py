@@ -356,7 +356,7 @@ def _spy(app: "App", period: SummaryPeriod) -> tuple[Mapping[date, RawBar], str]
 def accepted_configurations(
     ledger: SqliteLedger, since: datetime, until: datetime
 ) -> Iterator[tuple[str, datetime, Sequence[str]]]:
-    """Yield who accepted a configuration between two times, when, and which settings it changed."""
+    """Yield each configuration accepted between two times: who accepted it, when, and which settings it changed."""
     baselines = ledger.baselines.since(since)
     for before, after in pairwise(baselines):
         was, now = leaves(before.values), leaves(after.values)
@@ -407,7 +407,7 @@ def message(console: "Console", data: Summary) -> None:
 
 
 def page(data: Summary, whose: str) -> str:
-    """Return the web page."""
+    """Return the summary as a web page."""
     tables = {"cells": cells, "columns": columns(data), "reasons": tells_reasons(data)}
     return render_template("summary.html", data=data, about=whose, **tables)
 

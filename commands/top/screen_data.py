@@ -1,4 +1,4 @@
-"""Read the data of the screens of `tradebot top`, and of the table of several bots: reports of the verbs."""
+"""Read the data of the screens of `tradebot top`, and of its table of several bots, from the reports of verbs."""
 
 import re
 import sqlite3
@@ -73,7 +73,7 @@ class Screens(Struct, frozen=True):
 
 
 class ScreenData(NamedTuple):
-    """One screen as it was read `at` a time by this machine's clock.
+    """One screen, read at the time `at` by this machine's clock.
 
     `head` describes the bot, and each function of `draws` prints a part. `old` says why the figures are outdated and
     how old they are; it is empty while they are current.
@@ -190,7 +190,7 @@ def head(status: Status, whose: Identity) -> str:
 
 
 def old(status: Status) -> str:
-    """Return why the figures are outdated, by the most informative failed part, and their age."""
+    """Return why the figures are outdated, as the most informative failed part says it, and their age."""
     parts = {judgment.subject: judgment for judgment in status.health}
     failed = next((parts[name] for name in MAKE_OLD if name in parts and parts[name].state is HealthState.FAILED), None)
     if failed is None:
@@ -205,7 +205,7 @@ def old(status: Status) -> str:
 
 
 class BotFolder(NamedTuple):
-    """The folder of one of several bots, and its name in their table and in addresses."""
+    """The folder of one of several bots, and its name in their table and in URLs."""
 
     name: str
     path: Path
@@ -272,7 +272,7 @@ def bots_report(bots: Sequence[BotFolder]) -> Report:
 def find_bots(folders: Sequence[Path]) -> list[BotFolder]:
     """Return the bots in these folders: each is a bot's own, or has bots in the folders inside it.
 
-    A folder that is neither is returned, too, because its row then says so. Raises OperatorError for too many.
+    A folder that is neither is returned too, so that its row can say so. Raises OperatorError for too many.
     """
     paths = {path.resolve(): None for folder in folders for path in _bots_in(folder)}
     if len(paths) > MOST_BOTS:
@@ -300,7 +300,7 @@ def _bots_in(folder: Path) -> Sequence[Path]:
 
 
 def read_bot_row(name: str, app: App) -> BotRow:
-    """Return a bot's row, computed where `status` gets its figures from."""
+    """Return a bot's row, computed from the same sources as `status`."""
     status, whose = status_of(app), identity(app)
     return BotRow(
         name,
@@ -324,7 +324,7 @@ def unread_bot_row(name: str, folder: Path, error: TradebotError) -> BotRow:
 
 
 def load_bot_row(bot: BotFolder) -> BotRow:
-    """Open a bot and return its row; a row that says so if it can't be read."""
+    """Open a bot and return its row; if the bot can't be read, the row says so."""
     try:
         with opened_to_look(str(bot.path), None) as app:
             return read_bot_row(bot.name, app)

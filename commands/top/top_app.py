@@ -84,7 +84,7 @@ class Board(Screen[None]):
         self._reading = False
 
     def compose(self) -> ComposeResult:
-        """Yield the parts from top to bottom."""
+        """Yield the screen's parts from top to bottom."""
         for name in ("tabs", "head", "trouble"):
             yield Static(id=name, markup=False)
         with VerticalScroll(id="body"):
@@ -206,7 +206,7 @@ class BotsBoard(Screen[None]):
         self._reading = False
 
     def compose(self) -> ComposeResult:
-        """Yield the table and the foot."""
+        """Yield the table and the footer."""
         with VerticalScroll(id="body"):
             yield Static("Reading…", id="shown", markup=False)
         yield Static(id="foot", markup=False)

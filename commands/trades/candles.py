@@ -46,7 +46,7 @@ Place = Callable[[datetime], int]
 
 
 class PlannedLevels(NamedTuple):
-    """A trade's planned exits: `first_stop`, `targets` and `invalid` as at its entry, prices in USD.
+    """A trade's planned exits: `first_stop`, `targets` and `invalid` as of its entry, prices in USD.
 
     `stops` are the stops that worked at the venue, each with its time of sending, oldest first. Unknown levels are None
     or empty.
@@ -60,7 +60,7 @@ class PlannedLevels(NamedTuple):
 
 
 def planned_levels(app: App, history: History, trade: TradeRow, fills: Sequence[Fill]) -> PlannedLevels:
-    """Return a trade's planned exits from its fills: those recorded at its entry, and those of today's rules."""
+    """Return a trade's planned exits from its fills: the ones recorded at its entry, and today's rules."""
     sign = 1 if trade.side == LONG else -1
     first = next((fill.venue_order_id for fill in fills if fill.at >= trade.opened_at), None)
     order = next((order for order in app.ledger_view.orders() if order.venue_id == first), None)
@@ -96,7 +96,7 @@ def _resting_stops(history: History, trade: TradeRow, sign: int) -> Iterator[tup
 
 
 def draw_levels(axes: Axes, plans: Sequence[PlannedLevels], chart_area: Place, end: datetime) -> None:
-    """Draw the levels of trades over the candles in which each was open; those of a single trade are labeled."""
+    """Draw the levels of trades over the candles in which each was open; a single trade's levels are labeled."""
     for plan in plans:
         first, last = chart_area(plan.trade.opened_at), chart_area(plan.trade.closed_at or end)
         last = max(last, first + 1)

@@ -108,7 +108,8 @@ class Trades(Struct, frozen=True):
     """The chosen trades in the order of opening, and their lots in the order of their exits.
 
     `as_of` is the last recorded moment. `known` counts all trades in the books, chosen or not. `lots` are only filled
-    by --lots. `slippage` is that of all fills of the trades together, and `assumptions` are those behind the figures.
+    by --lots. `slippage` covers all fills of the trades together, and `assumptions` are the assumptions behind the
+    figures.
     """
 
     as_of: datetime | None

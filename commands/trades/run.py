@@ -102,7 +102,7 @@ def run_note(
 
 
 def find_trade(rows: "Sequence[TradeRow]", name: str) -> "TradeRow":
-    """Return the trade with an id, or in a symbol the open one or the last one.
+    """Return the trade with this id or, given a symbol, its open trade or else its last one.
 
     Raises OperatorError if there is none, or if several are open.
     """

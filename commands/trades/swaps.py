@@ -40,7 +40,7 @@ EARNED = (
 
 
 class Swaps(Struct, frozen=True):
-    """The swaps of some days, oldest first; `assumptions` are those behind the figures."""
+    """The swaps of some days, oldest first, and the `assumptions` behind the figures."""
 
     as_of: datetime | None
     from_date: date | None

@@ -46,7 +46,7 @@ class Unhalted(Struct, frozen=True):
 
 
 def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bool = False) -> Report:
-    """Clear the halt if its cause is gone, reconciling finds nothing blocking, and the account's tail is typed.
+    """Clear the halt if its cause is gone, reconciling finds nothing blocking, and the account number's end is typed.
 
     With `override`, and for a strategy in shadow, nothing is compared: the bot's own causes are accepted, including
     those under a person's halt, and an event records it. Damaged books prevent clearing in either case. Raises

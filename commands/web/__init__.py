@@ -29,8 +29,8 @@ LOOPBACKS = frozenset({LOOPBACK, "::1", "localhost"})
 class WebServed(Struct, frozen=True):
     """The address of the pages, and when the token was created.
 
-    `token` is only set when it was just created; it is shown once. `unread` says of which bots nothing can be read, and
-    why: their rows are there all the same.
+    `token` is only set when it was just created; it is shown once. `unread` says which bots can't be read, and why:
+    their rows are shown anyway.
     """
 
     url: str
@@ -67,8 +67,8 @@ def web(
 
     With the token, which is shown once, a person can view everything; and halt, answer requests for approval, close
     positions, cancel orders, and annotate a trade. No other actions are possible there. It reads the bot's own records,
-    also while the bot doesn't run. Any address but this machine's own needs a certificate and its key. With --bots, a
-    table leads to the pages of several bots, with one login.
+    even while the bot isn't running. Any address other than this machine's own needs a certificate and its key. With
+    --bots, a table leads to the pages of several bots, with one login.
     """
     _require_tls(host, tls_cert, tls_key)
     from commands.shared.service import listening, require_usable, serve_on

@@ -1,7 +1,7 @@
 """The actions on a page: halt, answer a request, annotate a trade, close a position, cancel an order; nothing else.
 
-Forms that send orders are confirmed by a typed word, are shown for ten minutes, and do their work once: a form that is
-sent again is answered as the first time.
+Forms that send orders need a typed word as confirmation, expire after ten minutes, and act only once: if a form is sent
+again, the first result is shown.
 """
 
 import re
@@ -41,7 +41,7 @@ FORM_S, MOST_FORMS = 600.0, 1_000
 
 
 class CommandResult(NamedTuple):
-    """The verb that was run, with what it was about if it sent orders, its output, and whether it succeeded."""
+    """The verb that was run, its subject if it sent orders, its output, and whether it succeeded."""
 
     command: str
     printed: str
@@ -49,12 +49,12 @@ class CommandResult(NamedTuple):
 
 
 def beside_folder(folder: Path, config: str | None, longest: int, name: str) -> Run:
-    """Return a runner of one of several bots' verbs: each reads the keys in the `.env` beside its own folder."""
+    """Return a runner for the verbs of one of several bots; each reads the keys in the `.env` beside its folder."""
     return OneShots(folder, config, longest, name, folder.parent)
 
 
 class ShownForm(NamedTuple):
-    """A form that sends orders: the session that it was shown to, when, and what came of it once it was sent."""
+    """A form that sends orders: the session that it was shown to, when, and its result once it was sent."""
 
     session: str
     shown_s: float
@@ -78,7 +78,7 @@ class SingleUseForms:
         return name
 
     def run(self, session: str, name: str, act: Callable[[], CommandResult]) -> CommandResult:
-        """Do what a form asks for the first time that it is sent; return that result each further time.
+        """Perform a form's action the first time that it is sent; return the same result every later time.
 
         Raises OperatorError if it was shown to somebody else, or too long ago.
         """

@@ -80,7 +80,7 @@ class SymbolChart(NamedTuple):
 
 
 def spell_symbol(app: App, symbol: str) -> str:
-    """Return a symbol in the venue's spelling, however it was typed; unchanged if the bot has no records of it."""
+    """Return a symbol in the venue's spelling, however it was typed; unchanged if the bot has no records on it."""
     try:
         return known_symbol(app, symbol)
     except OperatorError:
@@ -258,7 +258,7 @@ ROLLING = (("volatility", "yellow", 100), ("sharpe", "green", 1), ("beta", "mage
 
 
 def draw_over_time(of: AccountReport) -> dict[str, Any]:
-    """Return the chart data of exposure and volatility, and below them of the ratios; without any, no lines."""
+    """Return the chart data of exposure and volatility, and below them of the ratios; empty without data."""
     times = {point.session: local(point.at) for point in of.curve}
     series = {}
     for name, color, factor in (("exposure", "blue", 100), *ROLLING):
@@ -467,7 +467,7 @@ def range_part() -> PagePart:
 
 
 def weeks_part() -> PagePart:
-    """Return the same part for several sessions; it is empty for a single one, whose day is already drawn."""
+    """Return the same growth part for several sessions; empty for a single session, whose day is already drawn."""
     return PagePart("Growth, compared with the benchmark", lambda app: _equity(app, least=2))
 
 
@@ -516,7 +516,7 @@ def _grown(point: CurvePoint, column: str) -> str:
 
 
 def candles_part(symbol: str, which: str) -> PagePart:
-    """Return the part with a symbol's candles and its trades: those of the last days, or all."""
+    """Return the part with a symbol's candles and its trades of the last days, or all its trades."""
     which = ALL if which == ALL else RECENT
     return PagePart("Prices, fills, stops and scores", lambda app: _candle_chart(app, symbol, which), wide=True)
 

@@ -91,7 +91,7 @@ class Logins:
         self._wrong: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def log_in(self, token: str, address: str) -> str | None:
-        """Return a new session's cookie, None if the token is wrong; raise TooManyError after too many."""
+        """Return a new session's cookie, None if the token is wrong; raise TooManyError after too many wrong ones."""
         if not self._is_right(token, address, "form"):
             return None
         cookie = secrets.token_urlsafe(32)
@@ -101,7 +101,7 @@ class Logins:
         return cookie
 
     def require_token(self, token: str, address: str) -> None:
-        """Raise OperatorError if a person who is logged in typed another token; TooManyError after too many."""
+        """Raise OperatorError if a logged-in person typed another token, and TooManyError after too many wrong ones."""
         if not self._is_right(token, address, "form"):
             raise OperatorError("that isn't the token, so nothing was sent", "load the form's page again")
 
@@ -207,7 +207,7 @@ class Guard:
 
 
 def own_path(path: str) -> str:
-    """Return a path without the beginning that names one of several bots."""
+    """Return a path without the prefix that names one of several bots."""
     return OF_A_BOT.sub("", path, count=1) if path.startswith("/bot/") else path
 
 
@@ -234,7 +234,7 @@ def _too_long(path: str, headers: Headers) -> Response | None:
 
 
 def held_by(headers: Headers, cookie: str) -> str | None:
-    """Return a browser's session cookie, None if it sent none that is readable."""
+    """Return a browser's session cookie; None if it sent no readable one."""
     # Other servers on this machine share the cookies, and the standard library stops at an unreadable one.
     return cookie_parser(headers.get("cookie", "")).get(cookie)
 

@@ -47,9 +47,7 @@ class LateFetch(NamedTuple):
 
 
 class BackgroundFetch:
-    """A thread with a second instance of the bot, because SQLite connections belong to one; it ends after its last
-    request.
-    """
+    """A thread with its own instance of the bot, because SQLite connections belong to one thread."""
 
     def __init__(self, bot: App) -> None:
         self._asked: SimpleQueue[tuple[Ask[Any], Future[Any]] | None] = SimpleQueue()
@@ -205,13 +203,13 @@ class PageData(NamedTuple):
 
     @property
     def documents(self) -> tuple[Mapping[str, Any], ...]:
-        """Return for each part with a verb's report what the verb prints with --json, or the error instead."""
+        """Return, for each part with a verb's report, its --json document, or the error in its place."""
         sources = self.made
         return tuple(each.document() if isinstance(each, Report) else error_answer(each) for each in sources)
 
     @property
     def is_lost(self) -> bool:
-        """Whether there are only errors."""
+        """Return True if all sources are errors."""
         return bool(self.made) and not any(isinstance(item, Report) for item in self.made)
 
 
@@ -295,7 +293,7 @@ class PageReader:
             yield bot
 
     def bot_row(self, name: str) -> BotRow:
-        """Return the bot's row in the table of several bots; one that says so if it can't be read."""
+        """Return the bot's row in the table of several bots; if the bot can't be read, the row says so."""
 
         def load() -> BotRow:
             try:

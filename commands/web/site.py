@@ -74,7 +74,7 @@ MOST_LISTENERS = 20
 
 
 class TooManyListenersError(Exception):
-    """Raised when the maximum number of browsers is listening."""
+    """Raised when the maximum number of browsers is already listening."""
 
 
 class Live:
@@ -88,7 +88,7 @@ class Live:
         self._looking: asyncio.Task[None] | None = None
 
     async def events(self) -> AsyncIterator[str]:
-        """Yield an event for each change, and one every few seconds; raise FullError for too many listeners."""
+        """Yield an event for each change, and at least one every few seconds; raise FullError for too many browsers."""
         if self._listeners >= MOST_LISTENERS:
             raise TooManyListenersError
         self._listeners += 1
@@ -159,7 +159,7 @@ TABLE = 'href="@bots"'
 
 
 class BaseSite:
-    """Serves logging in, static files and news; if it is about one of several bots, under that bot's name."""
+    """Serves logins, static files and change events; for one of several bots, under that bot's name."""
 
     def __init__(
         self, logins: Logins, cookie: str, version: Callable[[], object], *, is_secure: bool, name: str = ""
@@ -190,7 +190,7 @@ class BaseSite:
         return Starlette(routes=routes, exception_handlers={HTTPException: self._not_here})
 
     def own_routes(self) -> Sequence[BaseRoute]:
-        """Return what it serves besides the login, static files and news."""
+        """Return the routes besides the login, static files and change events."""
         return ()
 
     def _respond(
@@ -276,7 +276,7 @@ class Site(BaseSite):
         self._reader, self._acting, self._patience_s = reader, acting, patience_s
 
     def own_routes(self) -> Sequence[BaseRoute]:
-        """Return the pages of the bot, their documents and charts, and what can be done."""
+        """Return the pages of the bot, their documents and charts, and its actions."""
         return [
             *(Route(page.path, partial(self._page, page)) for page in PAGES),
             *(

@@ -82,9 +82,9 @@ class SliderStop(NamedTuple):
 
 
 class Slider(NamedTuple):
-    """A threshold: its name, the check that compares with it, how many candidates that refused, and its stops.
+    """A threshold: its name, the check that compares with it, how many candidates that check refused, and its stops.
 
-    `force` is the value in force in the pass; it is that of one of the stops.
+    `force` is the value in force in the pass; one of the stops has it.
     """
 
     key: str

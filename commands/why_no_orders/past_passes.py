@@ -1,4 +1,4 @@
-"""Answer about a past session, one of its passes, all passes of a period for one symbol, or the last dry run."""
+"""Explain a past session, one of its passes, all passes of a period for one symbol, or the last dry run."""
 
 from datetime import date
 

@@ -32,7 +32,7 @@ NOTHING = SymbolOutcomes((), ())
 
 
 class PassBounds(NamedTuple):
-    """The passes to read: those of a session, those since a time, or the last few; -1 means all."""
+    """The passes to read: a session's, those since a time, or the last few; -1 means all."""
 
     session: date | None = None
     since: datetime | None = None
@@ -56,7 +56,7 @@ def cycles_of(
 ) -> Sequence[CycleRecord]:
     """Return the passes of a period or a session, with all candidates or only a symbol's or a strategy's.
 
-    An order whose outcome has become known since counts by that outcome. Raise OperatorError for an unknown strategy.
+    An order whose outcome became known later is counted with that outcome. Raise OperatorError for an unknown strategy.
     """
     facts = app.existing_facts
     cycles = facts.of_span(JOB, symbol=symbol, **bounds_of(facts, span, session)._asdict()) if facts else ()
@@ -66,9 +66,9 @@ def cycles_of(
 def outcomes_of(
     app: App, span: PassSpan, symbol: str, strategy: str | None = None, *, session: date | None = None
 ) -> SymbolOutcomes:
-    """Return the passes of a period or a session without candidates, and the outcomes of a symbol's.
+    """Return the passes of a period or a session without candidates, and the outcomes of one symbol's candidates.
 
-    An order whose outcome has become known since counts by that outcome. Raise OperatorError for an unknown strategy.
+    An order whose outcome became known later is counted with that outcome. Raise OperatorError for an unknown strategy.
     """
     facts = app.existing_facts
     outcome = facts.outcomes(JOB, symbol, **bounds_of(facts, span, session)._asdict()) if facts else NOTHING
@@ -84,7 +84,7 @@ def outcomes_of(
 
 
 def only(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Sequence[CycleRecord]:
-    """Return passes with the outcomes known since, and with `strategy` only that strategy's candidates.
+    """Return passes with order outcomes that became known later; with `strategy`, only its candidates.
 
     Raise OperatorError for an unknown strategy.
     """
@@ -93,7 +93,7 @@ def only(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Seque
 
 
 def ends_of(app: App, span: PassSpan, strategy: str | None = None, session: date | None = None) -> SpanEnds:
-    """Return the passes like `cycles_of`, with a few representative candidates: the passes' sums are read."""
+    """Return the passes like `cycles_of`, with a few representative candidates, read from the passes' stored sums."""
     facts = app.existing_facts
     if facts is None:
         return SpanEnds((), (), None)
@@ -144,7 +144,7 @@ def has_passes(app: App) -> bool:
 def known_symbol(app: App, symbol: str, cycles: Sequence[CycleRecord] = ()) -> str:
     """Return a symbol as the venue spells it; raise OperatorError with the closest names if there are no records of it.
 
-    A symbol that has left the universe can still be shown, and so can one of these passes.
+    A symbol that has left the universe can still be shown, and so can a symbol of these passes.
     """
     universe = app.rules.universe
     name = contract_named(app.driver, universe, symbol)
@@ -193,8 +193,8 @@ def requested_session(app: App, text: str | None) -> date | None:
 def requested_time(app: App, session: date, text: str) -> datetime:
     """Return the moment of a session that a person typed, by the venue's clock or with a Z in UTC.
 
-    A minute or a second means its end. A date may precede the time. A session that begins on the evening before
-    includes that evening. Raise OperatorError for an invalid time.
+    A time given to the minute or second means the end of it. A date may precede the time. A session that begins on the
+    evening before includes that evening. Raise OperatorError for an invalid time.
     """
     if text[4:5] == "-":
         return moment(text) + _rest(text)
@@ -237,7 +237,7 @@ def too_early(session: date, at: datetime, first: datetime | None, symbol: str |
 def nothing_of(app: App, session: date | None, symbol: str | None = None) -> Explanation:
     """Return an explanation for a session without recorded passes: its slots, or the nearest sessions with passes.
 
-    Without a session, it is about all passes.
+    Without a session, it covers all passes.
     """
     facts, empty = app.existing_facts, funnel(())
     before, after = facts.sessions_beside(JOB, session) if facts and session else (None, None)

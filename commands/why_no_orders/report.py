@@ -356,7 +356,7 @@ def way_of_symbol(app: "App", symbol: str, strategy: str | None = None) -> "Symb
 
 
 def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[GatePath]") -> "SymbolWhy":
-    """Return a symbol's path through these passes, from the last of `ways`."""
+    """Return a symbol's path through these passes; of its recorded paths `ways`, the last one counts."""
     last = cycles[-1] if cycles else None
     now, lacking = _changed_since(app, last), left_out_of(app)
     if not ways:

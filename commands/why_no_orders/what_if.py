@@ -284,7 +284,7 @@ def changes_in(
 ) -> Iterator[WhatIfChange]:
     """Yield what is assumed to be different in a pass, with the recorded value; `moved` is the assumed time.
 
-    With `each`, the changes are for several passes: prices and positions then have no one recorded value.
+    With `each`, the changes are for several passes: prices and positions then have no single recorded value.
     """
     changes, desk = asking.changes, recorded.given.desk
     if changes.settings:

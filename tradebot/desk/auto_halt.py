@@ -45,7 +45,7 @@ def remaining_causes(world: World) -> str:
 
 
 def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Override | None]:
-    """Record that a person ends a halt, accepting its causes and those of older halts hidden behind it.
+    """Record that a person ends a halt, accepting its causes and the causes of older halts that it hid.
 
     Return the reason to record for ACTIVE, and what was accepted. A drawdown is then measured from the next equity on,
     because a halted bot could never recover by trading. The broker isn't queried, because a person may end a halt while

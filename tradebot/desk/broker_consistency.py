@@ -52,12 +52,13 @@ from tradebot.reconciliation.read_books import (
 class VenueReading(Struct, frozen=True):
     """The venue and the books combined; `books` were read after the venue's facts were applied.
 
-    `view.orders` has every order that the venue or the books say may still fill. `orders` is the same without those
-    that the venue still lists but has declared over. `omitted_orders` are our orders missing from the venue's list.
-    `differences` are positions that no pending fill explains. `ratios` are the broker's shares as multiples of ours,
-    where they differ. `unproven` are symbols of our positions that the venue didn't confirm when queried directly.
-    `missing` are our orders that have filled more than the fill lists show so far, unless the positions prove it: then
-    `books` has it as `pending`. `untraced_fills` counts foreign fills whose order the venue didn't return.
+    `view.orders` has every order that the venue or the books say may still fill. `orders` is the same without the
+    orders that the venue still lists but has declared over. `omitted_orders` are our orders missing from the venue's
+    list. `differences` are positions that no pending fill explains. `ratios` are the broker's shares as multiples of
+    ours, where they differ. `unproven` are symbols of our positions that the venue didn't confirm when queried
+    directly. `missing` are our orders that have filled more than the fill lists show so far, unless the positions prove
+    those fills, which are then in `books.pending`. `untraced_fills` counts foreign fills whose order the venue didn't
+    return.
     """
 
     view: BrokerView

@@ -5,7 +5,7 @@ names the next contract. Whatever the closes have filled and the entries haven't
 after a crash. A roll ends with its session: in the next one, the strategy decides again.
 
 The contract chosen for a root replaces it in the universe when rules are built (`app.rules`). A position in an earlier
-contract keeps its stops and exits, and is rolled at its hour.
+contract keeps its stops and exits, and is rolled at its scheduled time.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,7 +81,7 @@ def begins_move(desk: Desk, candidate: Candidate) -> bool:
 
 
 def with_what_is_kept(candidate: Candidate, entry_terms: EntryTerms) -> Candidate:
-    """Add the position's entry terms to a close, so that it can be opened again in the next contract."""
+    """Add the position's entry terms to a close, so that the position can be opened again in the next contract."""
     return replace(
         candidate,
         score=entry_terms.entry_score,
@@ -115,7 +115,7 @@ def partly_rolled_contracts(books: Books, session: date) -> tuple[str, ...]:
 
 
 def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
-    """Return the entries still to be opened for rolls whose position in the old contract is closed."""
+    """Return the entries still to be made for rolls whose position in the old contract is closed."""
     candidates = list[Candidate]()
     for move in moves(desk.books, session):
         close, listing = move.close, desk.listings.get(move.into)

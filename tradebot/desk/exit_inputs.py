@@ -52,7 +52,7 @@ def add_exit_inputs(world: World, desk: Desk) -> Desk:
 
 
 def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
-    """Return the smallest adverse move that closes a position, by symbol, as a fraction; omitted without a stop."""
+    """Return the smallest adverse move that closes a position, as a fraction, by symbol; none without a stop."""
     stops = dict[str, Decimal]()
     for position in desk.positions:
         entry_terms = desk.books.kept.get(position.key, EntryTerms())
@@ -279,7 +279,8 @@ def kinds_read(exits: Exits) -> frozenset[str]:
 def noise(scored: Iterable[Scored], day: VenueDay) -> float | None:
     """Return the standard deviation of the changes between successive scores of the same day.
 
-    Overnight changes are left out, because much happens in a night. None if there are too few changes.
+    Overnight changes are left out, because more happens overnight than between two passes. Return None if there are too
+    few changes.
     """
     days = groupby(scored, key=lambda bar: day.date_of(bar.at))
     changes = [after.score - before.score for _, of_day in days for before, after in pairwise(of_day)]
@@ -294,7 +295,7 @@ def kept_open(
 ) -> Decimal | None:
     """Return the fraction of the contracts behind an entry that was still open the next morning.
 
-    The contracts are those of the alerts in the entry's direction, which is +1 for a long and -1 for a short. The
+    The contracts come from the alerts in the entry's direction, which is +1 for a long and -1 for a short. The
     contracts still open are the growth in open interest, at most the alerts' volume. A contract without a known change
     isn't counted; None if no contract has one.
     """

@@ -43,7 +43,7 @@ def of_the_moment(need: FeatureNeed) -> bool:
 
 @lru_cache(maxsize=64)
 def bars_for(need: FeatureNeed, venue: VenueDay) -> BarNeed:
-    """Return the bars that features need. With the fewest bars that a feature accepts, some have no value yet."""
+    """Return the bars that features need. With the fewest bars accepted, some features have no value yet."""
     features, a_session = _of_bars(need), _a_session(need, venue)
     least = max((each.bars + each.sessions * a_session for each in features), default=1)
     return BarNeed(need.timeframe, bars_before(features, a_session) + a_session, least=least)
@@ -83,9 +83,9 @@ class _CachedColumns(NamedTuple):
 class BarFeatures:
     """Features of closed bars. A session's features are computed from a fixed number of bars before it.
 
-    So a bar's values are identical to the last digit whenever they are computed. With `whole` sessions, the bars are
-    those of a backtest, which can provide the rest of a session: its features are computed once, and looked up by time.
-    Each of them uses only bars that were closed then.
+    So a bar's values are identical to the last digit whenever they are computed. With `whole` sessions, the bars come
+    from a backtest, which can provide the rest of a session: its features are computed once, and looked up by time.
+    Each feature uses only bars that were closed at its time.
     """
 
     def __init__(self, bars: Bars, sessions: Sessions, venue: VenueDay, *, whole: bool = False) -> None:
@@ -95,7 +95,7 @@ class BarFeatures:
     def row(
         self, need: FeatureNeed, symbol: str, until: datetime, calendar: str, rolls: tuple[date, ...] | None
     ) -> FeatureRow | None:
-        """Return a symbol's features at the last bar closed by `until`; None if there is no bar."""
+        """Return a symbol's features at the last bar closed by `until`; None without a bar."""
         cache_key = need, symbol, calendar, rolls
         cached = self._cached_columns.get(cache_key)
         if cached is None or not cached.after < until <= cached.until:

@@ -37,7 +37,7 @@ _SESSIONS_BACK = timedelta(days=7)
 class FetchAgenda(Struct, frozen=True):
     """The ordered calls of a fetch.
 
-    `waiting` counts calls that aren't due, `later` those due that fit only the next slot.
+    `waiting` counts calls that aren't due, `later` those that are due but fit only into the next slot.
 
     `left_out` are the kinds that the plan has no calls for.
     """
@@ -190,7 +190,7 @@ If the next endpoint's first call fails too, the source counts as down, and all 
 
 
 class Failure(Struct, frozen=True):
-    """A call that returned no data, with the source's message; `lasting` if other calls would fail too.
+    """A call that returned no data, with the source's message; `lasting` is True if other calls would fail too.
 
     `answered` is True if the source works and refused only this call, and `not_in_plan` if our plan doesn't include the
     endpoint.
@@ -259,7 +259,7 @@ def needed_facts(strategies: Iterable[Strategy], rules: Rules) -> Mapping[AnyKin
 
 
 def keys_of(kind: AnyKind, symbols: Sequence[str], rules: Rules) -> Sequence[str]:
-    """Return the subjects of a kind's calls: symbols, those that are funds, or the sectors of the symbols."""
+    """Return the subjects of a kind's calls: all symbols, only the funds, or the symbols' sectors."""
     if kind.scope is ReplyScope.FUND:
         return tuple(symbol for symbol in symbols if symbol in rules.funds)
     if kind.scope is ReplyScope.SECTOR:

@@ -104,7 +104,7 @@ def _first_filled(desk: Desk) -> Iterator[Order]:
 def worst_core_drifts(world: World, reads: Mapping[str, frozenset[str]], now: datetime) -> Mapping[str, Drift]:
     """Return, by strategy, the largest harmful drift in current replies of the core signals that it reads.
 
-    `reads` are the kinds of facts that each strategy reads. The gates of an entry read the alerts for all of them.
+    `reads` are the kinds of facts that each strategy reads. Entry gates read the alerts for every strategy.
     """
     if not reads:
         return {}

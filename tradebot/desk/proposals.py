@@ -113,7 +113,7 @@ def build_answer(
     strategy: Strategy,
     slot: StrategySlot | None,
 ) -> StrategyAnswer:
-    """Return a strategy's result for its inputs, as candidates or as the reason for refusing all of it."""
+    """Return a strategy's result for its inputs: candidates, or the reason for refusing all of it."""
     result = strategy_inputs.unmet or answer_of(strategy, strategy_inputs.view, rules.of(strategy.name).wants)
     if isinstance(result, Decision):
         return StrategyAnswer((), strategy_inputs.left_out, result)
@@ -253,7 +253,7 @@ def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidat
 def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
     """Turn a target into an order to open, reduce or close, with the decision behind it; return other wants unchanged.
 
-    A target on the other side of the position closes that first; the remainder follows once it is closed. A change
+    For a target on the opposite side, the position is closed first; the remainder follows once it is closed. A change
     smaller than the tolerance is ignored. A symbol that left the strategy's universe is only reduced or closed.
     """
     if candidate.want is not WantKind.TARGET:
@@ -335,7 +335,7 @@ READ_FROM_SCORES = frozenset({"scores", "noise"})
 
 
 def is_declined(world: World, candidate: Candidate) -> bool:
-    """Return True for an entry that its strategy declines and whose gates nobody needs.
+    """Return True for an entry that its strategy declines and whose gates needn't be evaluated.
 
     No gate is evaluated for it, and its record has only the strategy's answer. Gates are still evaluated where
     something else reads their decisions: where candidates replace positions, by displacement or in an auction, where a

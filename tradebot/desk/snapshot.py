@@ -262,7 +262,7 @@ def book(
     """Build the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
 
     Shares that our orders have filled but that no list of fills shows yet count as additional positions. The entries
-    are those of the `session`'s trade date. A margin account also needs the `listings` of its positions and possible
+    are from the `session`'s trade date. A margin account also needs the `listings` of its positions and possible
     entries.
     """
     view, day = _at_collars(view, books), books.day.trade_date(session)

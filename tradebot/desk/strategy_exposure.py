@@ -78,7 +78,7 @@ def _of(intent: Intent, quantity: Decimal, usd: Decimal, rules: Rules | None, *,
 def missing_fill_usd(
     missing_fill: MissingFill, view: BrokerView, books: Books, prices: Mapping[str, Decimal]
 ) -> Decimal:
-    """Return the possible cost in USD of a fill that no list shows yet."""
+    """Return how much a fill that no list shows yet may have cost in USD."""
     return notional(
         abs(missing_fill.signed_quantity),
         _order_price(missing_fill.order, prices),
@@ -100,7 +100,7 @@ def working_order_usd(
 
 
 def intent_usd(intent: Intent, prices: Mapping[str, Decimal]) -> Decimal:
-    """Return the possible cost of an order of ours in USD."""
+    """Return how much one of our orders may cost in USD."""
     return intent.instrument.notional(intent.quantity, _intent_price(intent, prices))
 
 
@@ -190,7 +190,7 @@ def margin_of(
 ) -> Margin | None:
     """Return the margin of an account with all its open orders filled; None for a cash account.
 
-    `prices` value positions if that is more than the venue's value.
+    A position is valued at `prices` if that is more than the venue's value.
     """
     account = view.account
     if account.settlement is Settlement.PAID:

@@ -117,8 +117,8 @@ class Claims(Struct):
 def begin(world: World, call: Call, own: SlotPlan, now: datetime) -> tuple[SlotPlan, tuple[StrategyRefusal, ...]]:
     """Claim the slots to be evaluated now; return them, and what to record about the others.
 
-    The caller has the pass lock. A slot that another pass did meanwhile is left out, and so is one whose deadline has
-    passed. Each missed slot is recorded only once.
+    The caller has the pass lock. A slot that another pass has already done is left out, and so is a slot past its
+    deadline. Each missed slot is recorded only once.
     """
     if world.dry_run:
         return own, ()
@@ -184,7 +184,7 @@ def finish(world: World, call: Call, slot: StrategySlot, now: datetime) -> None:
 def finish_strategy_slots(
     world: World, call: Call, slots: Iterable[StrategySlot], records: Collection[CandidateRecord], now: datetime
 ) -> None:
-    """Record the finished slots: their targets are reached, and their other candidates were evaluated."""
+    """Record slots as finished once their targets are reached and their other candidates were evaluated."""
     for slot in slots:
         if all(map(_is_judged, records_in_slot(slot, records))):
             finish(world, call, slot, now)

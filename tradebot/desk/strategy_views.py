@@ -50,8 +50,8 @@ class StrategyInputs(NamedTuple):
 def uses_slot_time(needs: Needs) -> bool:
     """Return True if a strategy with its own clock sees the state at the start of its slot.
 
-    Quotes and flow are current, and so are features computed from them, and the account's state. A strategy without
-    them gives the same answer until its lots or its equity change.
+    Quotes, flow, features computed from them, and the account's state are always current. A strategy without them gives
+    the same answer until its lots or its equity change.
     """
     return not (needs.facts or needs.quotes or needs.situation or any(map(_differs_by_moment, needs.features)))
 

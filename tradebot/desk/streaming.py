@@ -145,8 +145,8 @@ class StreamProgress(Struct):
     """Counts since a stream was joined.
 
     `received` counts its rows: `others` about symbols that aren't ours, `bad` unreadable ones, and `lost` ones that
-    weren't polled in time. `new` counts stored facts, and `filled` those of them that came from the `calls` to the REST
-    API. `missed` are alerts that should have come over the stream.
+    weren't polled in time. `new` counts stored facts, `filled` the stored facts that came from the REST API, and
+    `calls` the calls to it. `missed` are alerts that should have come over the stream.
     """
 
     joined: int = 0
@@ -163,8 +163,8 @@ class StreamProgress(Struct):
 class FollowerInputs(Struct, frozen=True):
     """The dependencies of a follower.
 
-    The REST API is queried at least every `check_s` seconds. `alone` is locked meanwhile, and raises if another fetch
-    is running. `keep_reply` archives replies, so that the session can be scored again.
+    The REST API is queried at least every `check_s` seconds. `alone` is held during each query, and raises if another
+    fetch is running. `keep_reply` archives replies, so that the session can be scored again.
     """
 
     stream: AlertStream
@@ -225,7 +225,7 @@ class Follower:
             self._ask(self._with.symbols if self._doubtful else sorted(self._without_about), session, now)
 
     def finish(self, session: Session, now: Callable[[], datetime]) -> bool:
-        """Fetch from the REST API what the stream no longer delivers; return True if no rows are known to be missing.
+        """Fetch from the REST API what the stream didn't deliver; return True if no rows are known to be missing.
 
         A stream that was never joined is skipped: its data is fetched like any other fact.
         """

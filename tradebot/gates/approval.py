@@ -1,9 +1,9 @@
 """Approval: whether a person has approved an entry that passed every other gate.
 
-An approval is valid for one order, on the side and at most in the size that were shown, while the price is hardly
-worse. It expires after the allowed answering time, but not before `LEAST_GOOD`, so that an entry that first needs room
-is still approved once there is some. An approval in a strategy's own slot is valid for that slot. A refusal counts for
-the session, or for that slot. If nobody answers, no new request is made for `SILENCE`, or in that slot.
+An approval is valid for one order, on the side and at most in the size that were shown, while the price is at most
+slightly worse. It expires after the allowed answering time, but not before `LEAST_GOOD`, so that an entry that first
+needs room is still approved once there is some. An approval in a strategy's own slot is valid for that slot. A refusal
+counts for the session, or for that slot. If nobody answers, no new request is made for `SILENCE`, or in that slot.
 """
 
 from datetime import datetime, timedelta

@@ -1,10 +1,10 @@
 """The auction: which open positions stay, and which candidates replace them, decided over a whole account at once.
 
-Open positions and candidates compete by value for the same room. Winning candidates take the free room first. One that
-finds none justifies one close: of a position that isn't among the winners, and whose value is clearly lower. Without
-such a candidate no position is closed, however low it ranks. The decision alone frees no room: a candidate that needs
-the room of a close is sent in a later pass, after the close has filled. Values are in the units of scores, rounded to
-nine decimals, so that a value exactly at a threshold counts as reaching it.
+Open positions and candidates compete by value for the same room. Winning candidates take the free room first. A winner
+that finds no room justifies closing one position that isn't among the winners and whose value is clearly lower. Without
+such a winner no position is closed, however low it ranks. The decision alone frees no room: a candidate that needs the
+room of a close is sent in a later pass, after the close has filled. Values are in the units of scores, rounded to nine
+decimals, so that a value exactly at a threshold counts as reaching it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,9 +46,9 @@ class Bid(Struct, frozen=True):
     unsigned. `since` is when it was opened or proposed. The `value` of a position is None if unknown. `bound` says why
     a position can't be replaced, or why no position may be closed for a candidate; otherwise it is None.
 
-    A position that is `leaving` is being closed for another symbol, and keeps its room until the close has filled. For
-    a candidate that is `awaited`, such a close is working, and for one that is `due`, one has recently ended: no other
-    position is closed for them, and a due candidate comes first where there is room.
+    A position that is `leaving` is being closed for another symbol, and keeps its room until the close has filled. A
+    candidate is `awaited` while such a close is working for it, and `due` if one has recently ended: no other position
+    is closed for either, and a due candidate comes first where there is room.
     """
 
     strategy: str
@@ -78,13 +78,13 @@ class Bid(Struct, frozen=True):
 
     @property
     def worth(self) -> Decimal:
-        """Return its total value; only bids that compete by value have one."""
+        """Return the bid's total value; only bids that compete by value have one."""
         assert self.value is not None, f"{self.symbol} competes by its value"
         return self.value.total
 
     @property
     def rank(self) -> tuple[Decimal, bool, datetime, Decimal, str, str]:
-        """Return its sort key: highest value first, open before new, older, smaller margin, then by name."""
+        """Return the bid's sort key: highest value first, open before new, older, smaller margin, then by name."""
         value = self.value.total if self.value else ZERO
         return -value, not self.is_open, self.since, self.margin_usd, self.name, f"{self.symbol} {self.strategy}"
 
@@ -94,7 +94,7 @@ class Caps(Struct, frozen=True):
 
     `margin_usd` and `net_usd` limit the participants' margin, and the difference between longs and shorts.
     `of_strategy` is how many positions a strategy's own limits allow. `advantage` is how far a candidate's value has to
-    exceed that of the position it replaces.
+    exceed the value of the position it replaces.
     """
 
     positions: int
@@ -173,12 +173,12 @@ class Swap(Struct, frozen=True):
 
     @property
     def merit(self) -> tuple[Decimal, tuple[Decimal, bool, datetime, Decimal, str, str]]:
-        """Return its sort key, best first."""
+        """Return the swap's sort key, best first."""
         return -self.advantage, self.newcomer.rank
 
 
 class Auction(Struct, frozen=True):
-    """The result: every position and every candidate with its ruling, in the order of values."""
+    """The result of an auction: every position and every candidate with its ruling, in the order of values."""
 
     standings: tuple[BidRuling, ...]
 

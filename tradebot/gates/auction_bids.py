@@ -56,7 +56,7 @@ def competes(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
 
 
 def making_room(desk: Desk, strategies: Set[str]) -> Mapping[Whose, str]:
-    """Return the positions that are being closed to make room, each with the symbol they make room for.
+    """Return the positions that are being closed to make room, each with the symbol it makes room for.
 
     A close counts while it works or is unresolved.
     """

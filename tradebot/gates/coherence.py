@@ -41,7 +41,7 @@ class Trader(Struct, frozen=True):
 
     @property
     def full_book(self) -> Decimal:
-        """Return its largest exposure, as a fraction of the account's equity."""
+        """Return the strategy's largest exposure, as a fraction of the account's equity."""
         return self.allotment_fraction * self.limits.max_gross_fraction
 
     @property
@@ -168,7 +168,7 @@ def halts_by_itself(traders: Sequence[Trader], account: Limits, halts: HaltRules
     A full book whose stops are all hit must lose less than `max_daily_loss_fraction`. Entries stay allowed until the
     day has lost that much, and a full book opened just before may lose as much again as its stops allow. The sum must
     stay below the daily halt. The daily halt must in turn stay below the drawdown halt; otherwise one permitted day
-    would trip a halt that no new day clears. A strategy without a stop can't promise anything, so it is left out. The
+    would trip a halt that no new day clears. A strategy without a stop has no bounded loss, so it is left out. The
     strategies' books together are never larger than the account's `max_gross_fraction`.
     """
     book = _worst_loss(traders, account.max_gross_fraction)
@@ -370,7 +370,7 @@ FEWEST_FOR_A_MEAN = 60
 
 
 def promotion_contradictions(rules: PromotionRules) -> Iterator[str]:
-    """Yield conditions that are weaker on a higher rung than on the one below, and intervals of too few sessions."""
+    """Yield conditions that are weaker on a higher rung than on the rung below, and intervals of too few sessions."""
     steps = [(rung, rules.of(rung)) for rung in Rung if rung is not Rung.CANDIDATE]
     for (_, below), (rung, step) in pairwise(steps):
         for name in ("sessions", "trades", "mean_above", "deflated_sharpe", "wins_low", "effect", "sharpe_gain_low"):

@@ -47,7 +47,7 @@ class Incumbent(Struct, frozen=True):
 
     @property
     def rank(self) -> tuple[Decimal, datetime, float, str]:
-        """Return its sort key for closing: worst gain first, then oldest, then lowest score."""
+        """Return the position's sort key for closing: worst gain first, then oldest, then lowest score."""
         assert self.gain is not None, "what may give way has a gain"
         assert self.advantage is not None, "what may give way has a score"
         return self.gain, self.position.opened_at, -self.advantage, self.position.symbol
@@ -96,7 +96,7 @@ def judge(
 
 
 def gave_way(books: Books, strategy: str) -> Iterator[tuple[str, datetime]]:
-    """Yield the symbols of a strategy's displaced positions, and when, oldest first; the books cover one day.
+    """Yield the symbol of each displaced position of a strategy, and when, oldest first; the books cover one day.
 
     A close that never arrived, for example because the process was killed first, displaced nothing.
     """

@@ -11,7 +11,7 @@ from tradebot.model.reasons import Reason
 
 
 def date_on(desk: Desk) -> date:
-    """Return the venue's date for this moment."""
+    """Return the venue's date at the time of the desk."""
     return desk.session.date if desk.session else desk.books.day.date_of(desk.now)
 
 

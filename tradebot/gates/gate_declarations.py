@@ -19,9 +19,9 @@ NEW_DATA, QUIET, FITTED = "newer data", "time", "orders are made to fit"
 class GateSettings(Struct, frozen=True):
     """The names of the settings that one gate reads.
 
-    `account` and `own` are limits of the account and those in force for the strategy, with what lets entries through
-    again after a refusal (empty if another gate says so). Values of `fixed` limits, and of rules that halt the bot
-    (`halts`), are never varied to let a candidate through. `execution`, `exits`, `costs` and `displacement` name
+    `account` and `own` are the account's limits and the strategy's effective limits, each with what lets entries
+    through again after a refusal (empty if another gate says so). Values of `fixed` limits, and of rules that halt the
+    bot (`halts`), are never varied to let a candidate through. `execution`, `exits`, `costs` and `displacement` name
     settings of those sections.
 
     If `sized` isn't 0, it also reads the settings that determine the size of an order: 1 if a larger order helps, and
@@ -82,7 +82,7 @@ def declare(*gates: Gate, reads: GateSettings = NOTHING) -> None:
 
 
 def own_reads(reads: GateSettings) -> GateSettings:
-    """Return the settings that a strategy's own gate reads, given those of the account's gate."""
+    """Return the settings that a strategy's own gate reads, given the settings of the account's gate."""
     return GateSettings(own=reads.account, exits=reads.exits, displacement=reads.displacement, sized=reads.sized)
 
 
@@ -111,7 +111,7 @@ class GateScope(Generic[Asked]):
         return add
 
     def answers(self, inputs: Asked) -> Iterator[Decision]:
-        """Yield the decision of each gate that has one."""
+        """Yield the decision of each gate that makes one."""
         for _, question in self.questions:
             decision = question(inputs)
             if decision is not None:

@@ -131,7 +131,7 @@ def failing_rules(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
 def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
     """Return the causes that a person accepts by overriding these halts; None if the bot caused none of them.
 
-    Its time is the bot's last halt, in trading time; a person's halt has no trading time.
+    The override is dated by the bot's last halt, in trading time; a person's halt has no trading time.
     """
     own = own_halts(halts)
     causes = frozenset[Reason]().union(*(halt.causes for halt in own))
@@ -175,7 +175,7 @@ def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Rea
 def with_outcome(desk: Desk, sent: Decision) -> Desk:
     """Return the desk with the outcome of an order that was just sent.
 
-    The same desk if it doesn't count as evidence.
+    Return the same desk if the outcome is no evidence for a halt.
     """
     halt_evidence = desk.halt_evidence
     if sent.reason is Reason.VENUE_REJECTED:

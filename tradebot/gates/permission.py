@@ -43,7 +43,7 @@ class PermissionInputs(Struct, frozen=True):
 
     `environment` has the variables in NAMES that are set, including empty ones. `unread` says why the environment
     couldn't be read, and `read` names the environment file. `network` is the type of network file system the state
-    folder is on, if any. `differences` are those between the configuration and the accepted one; None if none was
+    folder is on, if any. `differences` lists where the configuration differs from the accepted one; None if none was
     accepted or, as `books_unread` says, the books can't be read.
     """
 
@@ -83,7 +83,7 @@ class PermissionCheck(Struct, frozen=True):
 
 
 def permission_of(inputs: PermissionInputs) -> Permission:
-    """Return the permission: the failed conditions, those for entries only, and when entries end."""
+    """Return the permission: the failed conditions, those for entries only, and until when entries are allowed."""
     closed, to_entries = (
         tuple((condition.reason, condition.found) for condition in some if not condition.open)
         for some in (order_conditions(inputs), entry_conditions(inputs))
@@ -128,7 +128,7 @@ def storage(inputs: PermissionInputs) -> PermissionCheck:
 
 
 def lasting(inputs: PermissionInputs) -> PermissionCheck:
-    """Refuse real money if the state folder ends with the machine or container; the books must outlast both."""
+    """Refuse real money if the state folder disappears with the machine or container; the books must outlast both."""
     detail = inputs.passing or "the state folder seems to be on a lasting disk"
     return PermissionCheck(LASTING, Reason.STATE_NOT_LASTING, inputs.passing is None, detail)
 

@@ -128,7 +128,7 @@ def theme_notional(book: Book, limits: Limits, theme: str) -> Decision | None:
 def net_notional(book: Book, limits: Limits) -> Decision | None:
     """Compare longs minus shorts with their limit, as a share of equity on either side.
 
-    Open orders count as filled wherever that makes it larger.
+    Open orders count as filled wherever that makes the result larger.
     """
     limit = limits.max_net_fraction
     if limit is None:
@@ -140,7 +140,8 @@ def net_notional(book: Book, limits: Limits) -> Decision | None:
 def beta_notional(book: Book, limits: Limits) -> Decision | None:
     """Compare the sum of signed exposure times beta with its limit, as a share of equity.
 
-    Open orders count as filled wherever that makes it larger. A single symbol without a beta leaves the sum unknown.
+    Open orders count as filled wherever that makes the result larger. A single symbol without a beta leaves the sum
+    unknown.
     """
     limit = limits.max_beta_fraction
     if limit is None:
@@ -154,7 +155,7 @@ def beta_notional(book: Book, limits: Limits) -> Decision | None:
 
 
 def concentration(book: Book, limits: Limits) -> Decision | None:
-    """Compare the sum of the squared fractions of equity with its limit.
+    """Compare the sum of the squares of all positions' fractions of equity with its limit.
 
     This is the Herfindahl index, ignoring cash: a single position of all equity is 1, ten of a tenth each are 0.1.
     Unlike fractions of the invested amount, it doesn't refuse the first position of an empty book, and no order ever
@@ -197,7 +198,7 @@ def open_risk(book: Book, limits: Limits) -> Decision | None:
 def max_drawdown(book: Book, limits: Limits) -> Decision | None:
     """Compare the drawdown from peak equity with the limit that blocks entries, below the one that halts the bot.
 
-    Only open positions can bring the equity back.
+    While entries are blocked, only open positions can raise the equity again.
     """
     limit = limits.max_drawdown_fraction
     if limit is None:
@@ -330,8 +331,8 @@ DAY = timedelta(days=1)
 def loss_streak(book: Book, limits: Limits, now: datetime) -> Decision | None:
     """Compare the current number of losing round trips in a row with its limit, unless the wait has passed.
 
-    Round trips are the account's or a strategy's, depending on the book. A streak ends with the first one that didn't
-    lose.
+    Round trips are the account's or a strategy's, depending on the book. A streak ends with the first round trip that
+    didn't lose.
     """
     limit, wait_s = limits.max_loss_streak, limits.loss_streak_wait_s
     if limit is None or wait_s is None:

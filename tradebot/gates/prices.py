@@ -37,8 +37,8 @@ def basis(quote: Quote | None, limits: Limits) -> Decision | None:
 def shock(desk: Desk, quote: Quote | None, limits: Limits, symbol: str) -> Decision | None:
     """Compare the time since the last price shock with how long entries wait after one.
 
-    Both the symbol's last shock and the last one of several symbols together count. A contract that is too far from its
-    coin now counts too; its decision is the record of that shock.
+    The symbol's own last shock counts, and so does the last market-wide one. A contract that is too far from its coin
+    now counts too; its decision is the record of that shock.
     """
     wait_s, apart = limits.shock_wait_s, limits.max_basis_shock_fraction
     if wait_s is None:
@@ -66,7 +66,7 @@ def slippage_of(limits: Limits, tier: TierRules | None) -> Decimal | None:
 
 
 def depth(side: Side, quote: Quote, quantity: Decimal, resting: Depth | None, slippage: Decimal) -> Decision:
-    """Compare an entry with the depth on the other side, from the quote's best price to `slippage` beyond it.
+    """Compare an entry with the depth on the opposite side, from the quote's best price to `slippage` beyond it.
 
     The quote is the one that the entry's size and price come from. If the market has moved away since, there is less
     depth.

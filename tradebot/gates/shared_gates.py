@@ -146,8 +146,8 @@ def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
 def instrument_open(desk: Desk, instrument: Instrument) -> Decision | None:
     """Pass if an instrument is open by its venue's hours for it, or else by its own calendar.
 
-    It applies to entries and exits: an instrument that closes earlier than its venue takes no order. None if the venue
-    gives no hours for this moment, and the instrument has no calendar other than its venue's.
+    It applies to entries and exits: an instrument that closes earlier than its venue takes no order. Return None if the
+    venue gives no hours for this moment, and the instrument has no calendar other than its venue's.
     """
     if hours := desk.hours_of(instrument.symbol):
         session = hours.session_at(desk.now, desk.books.day.date_of(desk.now))
@@ -205,8 +205,8 @@ def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
 def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Decision:
     """Fail while one of our orders blocks closing a strategy's position with an order on this side.
 
-    Its own order could close the same shares twice, and an order of another strategy on the other side would trade with
-    this one, which venues refuse. Another strategy's order on the same side doesn't block it.
+    An order of the same strategy could close the same shares twice, and another strategy's order on the opposite side
+    would trade with the new one, which venues refuse. Another strategy's order on the same side doesn't block it.
     """
     own = (order for order in book.own_orders if order.symbol == symbol)
     blocked = any(order.strategy in (strategy, "") or order.side is not side for order in own)
@@ -216,7 +216,7 @@ def working_for_exit(book: Book, strategy: str, symbol: str, side: Side) -> Deci
 def unresolved_for_exit(books: Books, strategy: str, symbol: str) -> Decision:
     """Fail while an earlier order of this strategy on the symbol is unresolved.
 
-    A lost request to protect the position doesn't count: the venue lets the exit pass, or refuses one of the two.
+    A lost request to protect the position doesn't count: the venue accepts the exit, or refuses one of the two.
     """
     keys = (record.intent.key for record in books.unresolved_intents if not record.intent.protects)
     lost = any((key.strategy, key.symbol) == (strategy, symbol) for key in keys)

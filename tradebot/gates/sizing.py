@@ -46,7 +46,7 @@ def marketable_limit(listing: Listing, side: Side, quote: Quote, offset: Decimal
 
 
 def stop_distance(candidate: Candidate, exits: Exits, price: Decimal | None) -> Decimal | None:
-    """Return the distance of an entry's stop at a price, as a fraction: the nearer of its own and its strategy's."""
+    """Return an entry's stop distance at a price, as a fraction: its own or its strategy's, whichever is nearer."""
     stops = (candidate.stop_loss_fraction, worst_stop(exits, price, candidate.instrument))
     return min((stop for stop in stops if stop is not None), default=None)
 
@@ -125,7 +125,7 @@ def entry_price(listing: Listing, side: Side, quote: Quote, collar: Decimal, exe
 
 
 def liquidity(side: Side, quote: Quote, quantity: Decimal, execution: Execution) -> tuple[Decision, ...]:
-    """Refuse an entry that is too large for the quoted size on the other side; return nothing without a limit."""
+    """Refuse an entry that is too large for the quoted size on the opposite side; return nothing without a limit."""
     if execution.max_quote_share is None:
         return ()
     shown = quote.ask_size if side is Side.BUY else quote.bid_size
@@ -161,8 +161,8 @@ def stepped_price(
 ) -> Decimal:
     """Return the price of a passive entry that has waited `waited_s` seconds since it was first sent.
 
-    Its steps divide the spread evenly. After the last one, the price is that of a marketable limit, `offset` (a
-    fraction) past the other side. It never moves back from `previous`, nor past the `collar`.
+    Its steps divide the spread evenly. After the last step, the price is a marketable limit, `offset` (a fraction) past
+    the opposite side. It never moves back from `previous`, nor past the `collar`.
     """
     step = int(waited_s // execution.patience_s)
     if step > execution.steps:

@@ -1,1 +1,1 @@
-"""The vocabulary: frozen values with no I/O."""
+"""The core's data types: frozen values without I/O."""

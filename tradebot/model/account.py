@@ -22,7 +22,7 @@ class ActivityKind(StrEnum):
     out, SHARES are shares moved without a trade, and an OPTION_TRADE comes from the exercise or assignment of an
     option. A CORRECTION gives new values for one execution.
 
-    A type `moves_shares` unless its quantity only says on how many shares cash was paid.
+    `moves_shares` is False for a type whose quantity is only the number of shares on which cash was paid.
     """
 
     moves_shares: bool
@@ -98,7 +98,7 @@ class Activity(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """A booked activity: `amount` is the USD it moved in addition to its fills, often zero.
+    """A booked activity; `amount` is its effect on cash in USD apart from its fills, often zero.
 
     The other fields are as in `Activity`, but `symbol` may be empty. `at` is None if an earlier version booked it.
     """
@@ -162,10 +162,10 @@ class CashKind(StrEnum):
 class CashMovement(Struct, frozen=True):
     """A cash movement that no fill explains: signed USD, and `at` is when it happened at the broker.
 
-    `kind` is the broker's own word, such as DIV or FEE, or empty for an accepted plan, and `sub_kind` its finer word,
-    such as COM for a commission, or empty. `meaning` is how the adapter understands them; it is None for a plan.
-    `words` describe the movement. `symbol` is the instrument that paid a dividend or caused a fee; it is empty if
-    unknown or if the whole account is concerned.
+    `kind` is the broker's own code, such as DIV or FEE, or empty for an accepted plan, and `sub_kind` the broker's code
+    for a subtype, such as COM for a commission, or empty. `meaning` is the adapter's interpretation of both; it is None
+    for a plan. `words` describe the movement. `symbol` is the instrument that paid a dividend or caused a fee; it is
+    empty if unknown or if the whole account is concerned.
     """
 
     at: datetime
@@ -180,7 +180,7 @@ class CashMovement(Struct, frozen=True):
 
 
 class Account(Struct, frozen=True):
-    """Account figures in USD; `blocked` lists the blocks that the venue has set.
+    """Account figures in USD; `blocked` lists the restrictions that the venue has set.
 
     In a margin account, `cash` is the collateral: equity minus the unrealized profit of open positions.
     `initial_margin` and `maintenance_margin` cover positions, not open orders, and `available` is the margin left for
@@ -206,7 +206,7 @@ class Account(Struct, frozen=True):
 
 
 class EquityPeak(Struct, frozen=True, array_like=True):
-    """The highest equity that counts, and a jump that counts only once it is seen twice (zero if none), in USD."""
+    """The account's peak equity, and a jump that counts only once a second reading confirms it (or zero), in USD."""
 
     highest: Decimal
     seen_once: Decimal
@@ -215,8 +215,8 @@ class EquityPeak(Struct, frozen=True, array_like=True):
 class BrokerPosition(Struct, frozen=True):
     """The broker's net position in one instrument: signed quantity, plus value and price if the broker gave them.
 
-    `market_value` is the whole position's in USD, even in a margin account. `free` is how many units no working order
-    has reserved, unsigned; None if the venue doesn't say.
+    `market_value` is the value of the whole position in USD, even in a margin account. `free` is how many units no
+    working order has reserved, unsigned; None if the venue doesn't say.
     """
 
     symbol: str
@@ -269,9 +269,9 @@ class BrokerView(Struct, frozen=True):
     """One reading of the account at the broker; `unreadable` counts the rows we couldn't parse.
 
     `steady` is False if our own orders changed during every attempt; positions and orders may then be from different
-    moments. `orders_at` is the venue's time of its list of orders, or None. `repeated` are orders that the venue lists
-    with a client order id that another order of ours already has, keyed by venue id; in `orders` they have no client
-    order id.
+    moments. `orders_at` is the venue's time of its order list, or None. `repeated` are orders that the venue lists with
+    a client order id that another order of ours already has, keyed by venue id; in `orders` they have no client order
+    id.
     """
 
     account: Account
@@ -290,8 +290,8 @@ class BrokerView(Struct, frozen=True):
 
     @property
     def whole_at(self) -> datetime | None:
-        """Return when the venue made its list of orders, if that list can prove that an order is over; else None.
+        """Return the time of the venue's order list if that list can prove that an order is over; else None.
 
-        Each row must be readable.
+        A list with an unreadable row proves nothing.
         """
         return self.orders_at if self.steady and not self.unreadable else None

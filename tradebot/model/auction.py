@@ -1,4 +1,4 @@
-"""Settings of an auction among the positions and candidates of several strategies, and the value of each.
+"""Auctions among the positions and candidates of several strategies: their settings, and each participant's value.
 
 A value is stored with its components, as text in the books.
 """
@@ -17,7 +17,7 @@ class AuctionRules(Frozen):
     """How the positions and candidates of all strategies in the auction compete for the room in one account.
 
     Values are on the scale of scores: `value_per_r` is the value of a profit of 1R (the distance to the first stop),
-    `cost` the cost of a trade, and `min_advantage` how far a candidate's value must exceed that of the position it
+    `cost` the cost of a trade, and `min_advantage` how far a candidate's value must exceed the value of the position it
     replaces. `margin_fraction` and `max_net_fraction` are of equity. `cooldown_s` looks back at most one day. A swap
     counts as one open, one close and two trades.
     """
@@ -58,7 +58,7 @@ class PositionValue(Struct, frozen=True):
         return self.score + self.gained - self.cost
 
     def __str__(self) -> str:
-        """Return it with its components, in the form that `read_value` parses after `WORTH`."""
+        """Format the value with its components; `read_value` parses this text."""
         gained = "" if self.r is None else f" {self.gained:+f} ({self.r:f} R)"
         return f"{self.total:f} = {self.score:f}{gained} - {self.cost:f}"
 
@@ -67,7 +67,7 @@ _VALUE = re.compile(WORTH + r"\S+ = (?P<score>\S+)(?: (?P<gained>\S+) \((?P<r>\S
 
 
 def read_value(text: str) -> PositionValue | None:
-    """Parse the value written after `WORTH`; return None if the text isn't one."""
+    """Parse a position's value as formatted by `str`; return None for any other text."""
     match = _VALUE.fullmatch(text)
     if match is None:
         return None

@@ -81,17 +81,17 @@ class Quote(Struct, frozen=True, array_like=True):
 
     @property
     def premium(self) -> Decimal | None:
-        """Return how far the mark is above the index, as a fraction of that; None if either isn't known."""
+        """Return how far the mark is above the index, as a fraction of the index; None if either isn't known."""
         return None if self.mark is None or self.index is None else self.mark / self.index - 1
 
     def age_s(self, now: datetime) -> float:
-        """Return the quote's age in seconds at `now`; negative if it is stamped later."""
+        """Return the quote's age in seconds at `now`; negative if the quote is stamped later than `now`."""
         return (now - self.at).total_seconds()
 
     def traded_lately(self, now: datetime, within_s: float, ahead_s: float) -> bool | None:
         """Return True if the last trade is at most `within_s` old, and dated no more than `ahead_s` later than `now`.
 
-        None if its time isn't known.
+        Return None if the time of the last trade isn't known.
         """
         return None if self.last_at is None else -ahead_s <= (now - self.last_at).total_seconds() <= within_s
 
@@ -136,7 +136,7 @@ class Session(Struct, frozen=True, array_like=True):
 
 
 class VenueClock(Struct, frozen=True, array_like=True):
-    """The venue's time, and its report about its session."""
+    """The venue's time, and whether its session is open, with the next open and close."""
 
     now: datetime
     is_open: bool
@@ -151,7 +151,7 @@ class VenueClock(Struct, frozen=True, array_like=True):
 class ClockReading(Struct, frozen=True):
     """The venue's clock, a second one read right after it, and the stopwatch read right before, in seconds.
 
-    `second` is None if that clock is unavailable. Only differences of stopwatches mean anything.
+    `second` is None if that clock is unavailable. Only the difference between two stopwatch readings has a meaning.
     """
 
     clock: VenueClock
@@ -164,7 +164,7 @@ class ClockReading(Struct, frozen=True):
 
     @property
     def earlier_now(self) -> datetime:
-        """Return the earlier time of the two clocks, so that a single wrong clock ends nothing."""
+        """Return the earlier time of the two clocks, so that one fast clock can't end anything too early."""
         return min(self.now, self.second) if self.second else self.now
 
     @property

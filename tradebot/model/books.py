@@ -38,14 +38,14 @@ class AccountState(NamedTuple):
 class Books(Struct, frozen=True, dict=True):
     """What the ledger contains as of the venue's time `at`, read once.
 
-    `day` is the venue's trading day; it knows the stored sessions of `calendar` around that moment. `other_calendars`
-    has those of instruments that use a different calendar.
+    `day` is the venue's trading day; it includes the stored sessions of `calendar` around that moment.
+    `other_calendars` has the sessions of instruments that use a different calendar.
 
     `with_others` are fills that aren't ours, and fills that moved shares between us and others; `acknowledged` are the
     foreign positions that a person acknowledged, as signed shares by symbol. `orders` are those that may still fill,
-    those reported recently, and those these books never promised. `chains` maps each order to itself and the orders it
-    replaced, `promised` has the intents behind them by client order id, and `filled` the booked shares of each.
-    `intents` are those without an outcome and those of the last sessions. `kept` has the stored terms of our open
+    those reported recently, and those for which these books have no promise. `chains` maps each order to itself and the
+    orders it replaced, `promised` has the intents behind them by client order id, and `filled` the booked shares of
+    each. `intents` are unresolved ones and all intents of the last sessions. `kept` has the stored terms of our open
     positions.
 
     `over` are the venue's ids of our working orders that the venue's adapter can prove to have expired; without proof,
@@ -56,7 +56,7 @@ class Books(Struct, frozen=True, dict=True):
     contain venue order ids.
 
     `pending` are fills that already count although the ledger doesn't have them yet. `doubted` are the venue's ids of
-    orders that work according to one source and not according to another; shares they protect count as unprotected.
+    orders that one source shows as working and another doesn't; shares they protect count as unprotected.
     """
 
     at: datetime
@@ -120,7 +120,7 @@ class Books(Struct, frozen=True, dict=True):
         return complete(self.kept.get(position.key), position)
 
     def opened_as(self, position: Position) -> Instrument | None:
-        """Return the instrument as of opening one of our positions, or None if no order of ours opened it."""
+        """Return the instrument of the order that opened one of our positions; None if no order of ours did."""
         entry_terms = self.kept.get(position.key)
         return entry_terms.instrument if entry_terms else None
 
@@ -155,7 +155,7 @@ class Books(Struct, frozen=True, dict=True):
         return {session: tuple(records) for session, records in records_by_day.items()}
 
     def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
-        """Return the stored sessions of a calendar from `start` through `end`, as far as known around this moment."""
+        """Return the stored sessions of a calendar from `start` through `end`, if they are near the books' own time."""
         sessions = self.other_calendars.get(calendar, ()) if calendar else self.calendar
         return tuple(session for session in sessions if start <= session.date <= end)
 

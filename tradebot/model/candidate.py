@@ -80,7 +80,7 @@ class Side(StrEnum):
 
     @classmethod
     def of(cls, signed: Decimal | int) -> "Side":
-        """Return the side of a signed quantity: a buy above zero."""
+        """Return the side of a signed quantity: buy if it is above zero, otherwise sell."""
         return cls.BUY if signed > 0 else cls.SELL
 
     @property
@@ -109,7 +109,7 @@ class Component(Struct, frozen=True):
 
 
 class Input(Struct, frozen=True):
-    """One input number, in `unit`; `at` is its own time or trading date, or None if it has neither.
+    """One number that a score was computed from, in `unit`; `at` is its own time or trading date, if it has one.
 
     In a formula, `name` is an identifier such as net_usd. `row` is the id of the stored row it was read from, if there
     is exactly one.
@@ -183,7 +183,7 @@ class Candidate(Struct, frozen=True):
 
 
 class Submitted(Struct, frozen=True):
-    """One submitted entry: a score in -1..1 whose sign matches the side, coverage 0..1 or None.
+    """A submitted entry: its score is in -1..1 with the sign of its side, its coverage in 0..1 or None.
 
     `at` is the signal's own time, if any. `source` is where it came from, and `strategy` the owner of the lots it would
     open.

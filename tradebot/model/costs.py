@@ -28,7 +28,7 @@ class CostModel(Struct, frozen=True):
     hold_s: int | None = None
 
     def trading(self, *, rests: bool) -> Decimal:
-        """Return a round trip's fees and slippage as a fraction; an entry that `rests` pays only the maker fee."""
+        """Return the fees and slippage of a round trip as a fraction; an entry that `rests` pays only the maker fee."""
         entry = self.maker_bps if rests else self.taker_bps + self.slippage_bps
         return (entry + self.taker_bps + self.slippage_bps) / BASIS_POINTS
 
@@ -49,8 +49,8 @@ def round_trip(model: CostModel, side: Side, quote: Quote, hold_s: int | None = 
     """Estimate the cost of entering, holding for `hold_s` seconds, and exiting.
 
     An entry that only `rests` pays the maker fee; the exit always pays the taker fee. The funding is the highest of the
-    assumed one and the venue's current and predicted rates for this side. It is None if the venue gave no rate or mark,
-    or if the holding time is unknown.
+    assumed, the venue's current and its predicted rate for this side. It is None if the venue gave no rate or mark, or
+    if the holding time is unknown.
     """
     trading = model.trading(rests=rests)
     if model.funding_day_bps is None:

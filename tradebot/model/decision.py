@@ -84,7 +84,8 @@ class Decision(Struct, frozen=True, gc=False):
     def distance(self) -> float | None:
         """Return the gap between `observed` and `limit` as a fraction of the limit.
 
-        It is None if either isn't a number, and for a target that is already met exactly.
+        If the limit is zero, return the gap itself. Return None if either isn't a number, or if a target is already met
+        exactly.
         """
         if isinstance(self.observed, str | None) or isinstance(self.limit, str | None):
             return None

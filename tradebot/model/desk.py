@@ -37,7 +37,7 @@ class Shock(NamedTuple):
 
 
 class Shocks(Struct, frozen=True):
-    """The latest shock of each symbol, and the last time that many symbols had one together, or None.
+    """The latest shock of each symbol, and the time of the latest market-wide shock, or None.
 
     `known` are the symbols that were checked.
     """
@@ -48,9 +48,9 @@ class Shocks(Struct, frozen=True):
 
     @classmethod
     def of(cls, shocks: Iterable[Shock], symbols: Iterable[str], together: int | None) -> "Shocks":
-        """Build the shocks; if at least `together` symbols had one at the same time, the whole market had one.
+        """Build the shocks; if at least `together` symbols had one within a minute, the shock was market-wide.
 
-        If `together` is None, only single symbols have shocks.
+        If `together` is None, no shock is market-wide.
         """
         ordered = sorted(shocks)
         last = {shock.symbol: shock.at for shock in ordered}
@@ -268,28 +268,28 @@ class Desk(Struct, frozen=True):
     `calendar` is the name of the venue's own calendar; `other_sessions` has the sessions of instruments on other
     calendars, by calendar name.
 
-    `books` is the ledger's content. `positions` are those in the books; `net` is the broker's, as signed quantities by
-    symbol. `facts` only say when each symbol's alerts were fetched, and what that reply contained. `position_ratios`
-    are the broker's quantities divided by the books' total, ours and others', where they differ and no activity
-    explains it. `rejected_quotes` says why a symbol has no quote if the venue sent an unusable one. `unreadable` counts
-    the venue's rows of positions and orders that couldn't be parsed. `taken_s` is the stopwatch's reading when the
-    snapshot was taken, and `known_s` the reading when it was complete, or when the pass finished an earlier order; only
-    set if decision time is limited.
+    `books` is the ledger's content. `positions` are the positions in the books, and `net` the broker's, as signed
+    quantities by symbol. `facts` only say when each symbol's alerts were fetched, and what that reply contained.
+    `position_ratios` are the broker's quantities divided by the books' total, ours and others', where they differ and
+    no activity explains it. `rejected_quotes` says why a symbol has no quote if the venue sent an unusable one.
+    `unreadable` counts the venue's rows of positions and orders that couldn't be parsed. `taken_s` is the stopwatch's
+    reading when the snapshot was taken, and `known_s` the reading when it was complete, or when the pass finished an
+    earlier order; only set if decision time is limited.
 
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
-    orders missing from the venue's list, and `canceled` the venue's ids of those whose cancel it accepted.
+    orders missing from the venue's list, and `canceled` the venue's ids of the orders whose cancel it accepted.
     `differences` are positions on which books and venue contradict each other; `unproven` are symbols that the venue
-    didn't confirm when asked directly, and `awaited` those with fills of ours that neither fills nor positions show
-    yet. `steady` is False if our orders changed during each reading. `untraced_fills` counts foreign fills whose order
-    the venue didn't return: they may be ours. `clock_ahead_s` is how far the venue's clock is ahead of a second one;
-    None without one. `resting` are the orders that protect positions at the venue. `core_drifts` has, by strategy, the
-    worst difference between sent and documented fields in a core signal that the strategy reads. `calendar_differs`
-    says how the broker's calendar and exchange_calendars differ on this day; empty if they agree, and for exits.
-    `outlooks` are what exit rules read of each position besides prices; empty unless exit rules need them. `listings`
-    are those in force; `unlisted` are symbols that the venue, queried for this snapshot, doesn't list. `registry` says
-    which symbols may be entered; None if the bot has no registry, and for exits. `shocks` are price moves after which
-    entries wait; None if no limit needs them, or if they are unknown. `other_contracts` maps a symbol to other symbols
-    of the same coin that have a position or order.
+    didn't confirm when asked directly, and `awaited` the symbols of our fills that neither the fill list nor the
+    positions show yet. `steady` is False if our orders changed during each reading. `untraced_fills` counts foreign
+    fills whose order the venue didn't return: they may be ours. `clock_ahead_s` is how far the venue's clock is ahead
+    of a second one; None without one. `resting` are the orders that protect positions at the venue. `core_drifts` has,
+    by strategy, the worst difference between sent and documented fields in a core signal that the strategy reads.
+    `calendar_differs` says how the broker's calendar and exchange_calendars differ on this day; empty if they agree,
+    and for exits. `outlooks` are what exit rules read of each position besides prices; empty unless exit rules need
+    them. `listings` are the listings in force; `unlisted` are symbols that the venue, queried for this snapshot,
+    doesn't list. `registry` says which symbols may be entered; None if the bot has no registry, and for exits. `shocks`
+    are price moves after which entries wait; None if no limit needs them, or if they are unknown. `other_contracts`
+    maps a symbol to other symbols of the same coin that have a position or order.
     """
 
     now: datetime

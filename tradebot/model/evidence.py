@@ -38,7 +38,7 @@ class SessionSpan(Struct, frozen=True):
 class Split(Struct, frozen=True):
     """The sessions that a model was trained on, and the sessions in which it was evaluated.
 
-    `model` is the SHA-256 of the model's files, by the seed it was trained with.
+    `model` maps each training seed to the SHA-256 of the trained model's files.
     """
 
     trained: tuple[SessionSpan, ...]
@@ -49,8 +49,8 @@ class Split(Struct, frozen=True):
 class PolicyRun(Struct, frozen=True):
     """The results of a configuration with one seed along one path through the splits; walk-forward has one path.
 
-    `doubled` are the returns with all costs doubled, and `later` those with each decision one bar later. `trades` are
-    the closed ones.
+    `doubled` are the returns with all costs doubled, and `later` the returns with each decision delayed by one bar.
+    `trades` are the closed trades.
     """
 
     seed: int
@@ -95,7 +95,7 @@ class PolicyResults(Struct, frozen=True):
 
 
 def problems(of: PolicyResults) -> Iterator[str]:
-    """Yield the contradictions in results that make them unusable."""
+    """Yield each contradiction that makes the results unusable."""
     if of.format != FORMAT:
         yield f"it has format {of.format}, and this version reads {FORMAT}"
         return
@@ -208,7 +208,7 @@ class Evidence(Struct, frozen=True):
     `cash_rates` are sorted by date. Borrowed cash costs `borrowing_yearly` or, if that is None, the cash rate plus
     `borrowing_spread`; both are fractions per year. `benchmark` has SPY's prices in the backtest's market, which isn't
     available later; if empty, `no_benchmark` says why in a sentence. If the benchmark isn't SPY, `benchmark_name` names
-    it and `benchmark_how` describes the position in it. `last_prices` are those of all symbols at the end, in USD.
+    it and `benchmark_how` describes the position in it. `last_prices` are the prices of all symbols at the end, in USD.
     `unrecorded` is None if every candidate was recorded.
     """
 

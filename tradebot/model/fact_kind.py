@@ -34,7 +34,7 @@ class ReplyScope(StrEnum):
 
 
 class Phase(StrEnum):
-    """When a kind's replies change, and so when to fetch it.
+    """When the replies of a kind change, which decides when to fetch them.
 
     ALWAYS: at any time. OPEN: only while a session is open. MORNING: once a day, before the open. EVENING: once a day,
     after the close.
@@ -53,7 +53,7 @@ class Fact(Struct, frozen=True):
 
 
 class SymbolFact(Fact, frozen=True):
-    """A fact about one symbol, in our spelling."""
+    """A fact about one symbol, which is spelled as the bot spells it."""
 
     symbol: str
 
@@ -99,15 +99,15 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     source's spelling of a ticker or sector; a value that depends on the session is a function of its date. `fields` are
     the fields of a row as the source documents them. A reply of a `single` kind is one row instead of a list. A
     violated contract of a `core` kind blocks entries. `parse` turns a row into a fact; it takes our symbol and the time
-    of the reply, which no row may be later than. It raises BadRowError. `parse_all` does the same for many rows at
-    once, or raises NotPlainError, after which `parse` reads them one by one; a kind with few rows doesn't need it.
+    of the reply; no row may be later than that. It raises BadRowError. `parse_all` does the same for many rows at once,
+    or raises NotColumnarError, after which `parse` reads them one by one; a kind with few rows doesn't need it.
     `moment` is a fact's own time, or its New York trading date: usually its field `date`. A fact counts in the session
     of its date, and for `past_days` after it. If facts don't change, the first version is used.
 
     `lean` reduces a fact to what decisions read, and `condense` summarizes these; it gets at least one, in any order.
     `poll_s` is the age in seconds at which a reply is fetched again; the configuration may override it. `max_age_s` is
-    the age at which its content counts as absent, and `phase` when to fetch it. Most kinds have one reply a day, before
-    the open.
+    the age at which its content counts as absent, and `phase` when to fetch it. By default, a kind is fetched once a
+    day, before the open.
     """
 
     name: str
@@ -156,7 +156,7 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
         return moment.astimezone(NEW_YORK).date() if isinstance(moment, datetime) else moment
 
     def interval_s(self, poll_s: Mapping[str, int]) -> int:
-        """Return the age in seconds at which to fetch again, given the configured intervals by name."""
+        """Return the age in seconds at which to fetch a reply again, given the configured intervals by name."""
         return poll_s.get(self.name, self.poll_s)
 
 
@@ -164,7 +164,7 @@ AnyKind = Kind[Any, Any, Any]
 
 
 class Breach(StrEnum):
-    """A way in which a reply differs from its documentation. NEW is harmless; each other one may make rows unusable.
+    """A way in which a reply differs from its documentation. NEW is harmless; any other may make rows unusable.
 
     GONE: a documented field is missing. NEW: a field isn't documented. RETYPED: a value has another type. NULL: a field
     that is never null is null. FOREIGN: a row belongs to a ticker that we didn't request.
@@ -209,7 +209,7 @@ class NullCounts(Struct, frozen=True):
 
 
 class Drift(Struct, frozen=True):
-    """One difference across all current replies of a kind: `rows` of `of` rows have it."""
+    """One difference across all current replies of a kind; `rows` of the `of` rows have it."""
 
     kind: str
     breach: Breach

@@ -9,7 +9,7 @@ from msgspec import Struct
 class FindingKind(StrEnum):
     """The ways in which the books and the broker can differ.
 
-    Each has what it means, whether it blocks entries, and what an accepted plan writes for it.
+    Each has its meaning, whether it blocks entries, and what an accepted plan writes for it.
     """
 
     meaning: str
@@ -208,7 +208,7 @@ class Finding(Struct, frozen=True):
 
 
 class AdjustmentPlan(Struct, frozen=True):
-    """What accepting would write: adjustments of the books, based on one view of the broker."""
+    """What accepting a plan writes: adjustments of the books, based on one view of the broker."""
 
     id: str
     fingerprint: str

@@ -1,4 +1,4 @@
-"""Flow alerts, and replies of the source; money is Decimal, times are aware UTC, dates are New York trading dates."""
+"""Flow alerts and replies of the flow source; money is Decimal, times are aware UTC, dates are New York dates."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -131,7 +131,7 @@ class Allowance(Struct, frozen=True):
 
     @property
     def rate(self) -> float:
-        """Return how many calls a minute we make on average.
+        """Return the average number of calls a minute that the bot allows itself.
 
         Together with the burst, at most 14/15 of the plan's allowance is used in any minute, so late calls do no harm.
         """
@@ -149,7 +149,7 @@ class Allowance(Struct, frozen=True):
 
 
 class FlowPage(Struct, frozen=True):
-    """One reply from a flow source, with its rows unparsed: JSON objects, or whatever else was there.
+    """One reply from a flow source, with its rows unparsed: JSON objects, or whatever the reply had instead.
 
     `told_at` is the source's own time of the reply; only the embedded exchange, whose time is simulated, sets it.
     `status` and `body` are the raw reply, for archiving; a page that isn't a reply of its own has no body.

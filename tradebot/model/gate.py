@@ -1,4 +1,4 @@
-"""Every gate, and the reasons that limits on entries, scores and sizes give.
+"""Every gate, and the reasons of limits on entries, scores and sizes.
 
 `reasons` merges all reasons into one enum.
 """
@@ -19,7 +19,7 @@ class Gate(StrEnum):
     place: int
 
     def __new__(cls, value: str, unit: Unit = Unit.NONE) -> "Gate":
-        """Create a gate from its name and unit; its rank in the order of evaluation follows those created before it."""
+        """Create a gate from its name and unit; it is evaluated after the gates created before it."""
         gate = str.__new__(cls, value)
         gate._value_, gate.unit, gate.place = value, unit, len(cls.__members__)
         return gate

@@ -51,7 +51,7 @@ class Right(StrEnum):
 
 
 class Instrument(Struct, frozen=True, kw_only=True):
-    """A tradable instrument at one venue; prices are per unit in `currency`. Only a venue's adapter makes one."""
+    """A tradable instrument at one venue; prices are per unit in `currency`. Only a venue's adapter creates one."""
 
     symbol: str
     asset_class: AssetClass
@@ -71,16 +71,16 @@ class Instrument(Struct, frozen=True, kw_only=True):
 
 
 class TickStep(Struct, frozen=True):
-    """The tick size that applies from a price on."""
+    """A tick size, and the price from which on it applies."""
 
     from_price: Decimal
     tick: Decimal
 
 
 class MarginLevel(Struct, frozen=True, omit_defaults=True):
-    """The margin of a position from this quantity and notional on, as fractions of its notional.
+    """The margin fractions of a position from this quantity or notional on.
 
-    A venue uses one of the two thresholds; the other is zero.
+    A venue uses either the quantity or the notional as the threshold; the other is zero.
     """
 
     from_quantity: Decimal
@@ -90,7 +90,7 @@ class MarginLevel(Struct, frozen=True, omit_defaults=True):
 
 
 class Rolling(Struct, frozen=True):
-    """When to roll an expiring contract into the next one, by the dates and clocks of its venue.
+    """When to roll an expiring contract into the next one, in the venue's dates and times.
 
     From the date `on`, a position is rolled `into` the next contract between two minutes of the day (counted from
     midnight), and no new position is opened. On the date `until` it is rolled at any time. After that no position may
@@ -110,7 +110,7 @@ class Rolling(Struct, frozen=True):
 
 
 class ContractMonth(NamedTuple):
-    """One contract of a root by its symbol, and when to roll out of it."""
+    """The symbol of one contract of a root, and when to roll out of it."""
 
     symbol: str
     rolling: Rolling
@@ -128,12 +128,12 @@ class ListingChange(NamedTuple):
 
 
 class Listing(Struct, frozen=True):
-    """An instrument as its venue lists it, when that was read, and the venue's requirements for orders.
+    """A venue's listing of an instrument, when it was read, and the venue's requirements for orders.
 
     `ticks` are sorted by price, and the first begins at zero. `minimum` is the smallest quantity of an order.
     `margin_levels` are sorted; empty if the venue has none. An expiring contract may have a `rolling`. `doubt` says
-    what differs from the adapter's expectations, or is empty; while it isn't, no position is opened. `hours` are the
-    trading hours of the next days, None if the venue doesn't give them.
+    what differs from the adapter's expectations; no position is opened unless it is empty. `hours` are the trading
+    hours of the next days, None if the venue doesn't give them.
     """
 
     instrument: Instrument
@@ -158,7 +158,7 @@ class Listing(Struct, frozen=True):
         return self.ticks[0].tick
 
     def on_tick(self, price: Decimal, rounding: str) -> Decimal:
-        """Return a price rounded to the tick, at least one tick; `rounding` is one of the decimal module's."""
+        """Return a price rounded to the tick, at least one tick; `rounding` is a mode of the decimal module."""
         tick = self.tick_at(price)
         return max((price / tick).to_integral_value(rounding=rounding) * tick, tick)
 
@@ -167,7 +167,7 @@ class Listing(Struct, frozen=True):
         return whole_lots(self.instrument, quantity)
 
     def changes_from(self, before: "Listing") -> Iterator[ListingChange]:
-        """Yield the terms of orders and positions that differ from an earlier listing's.
+        """Yield each term of trading that differs from an earlier listing.
 
         A last trading day counts if it has moved closer. Margin levels follow the market, so they don't count.
         """

@@ -35,7 +35,7 @@ _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
 class ClientIdParts(NamedTuple):
-    """The readable parts of our client order id: five capital letters of the strategy, and the purpose if known."""
+    """The readable parts of our client order id: five capital letters of the strategy's name, and any known purpose."""
 
     strategy: str
     purpose: Purpose | None
@@ -99,7 +99,7 @@ JOINS = 3
 
 
 class IntentKey(Struct, frozen=True):
-    """The identity of an intent, in the order of its digest. Time, host, price and quantity are never part of it.
+    """The fields that identify an intent, in the order in which they are hashed.
 
     A cancel or a replace names its `target` order. A replace inherits that order's key, and `generation` counts the
     earlier failed attempts on the same target.
@@ -138,15 +138,15 @@ class Intent(Struct, frozen=True):
     `atr_fraction` and `invalid_fraction` are copied from the candidate for exit rules and the strategy. `sent_in` is
     the session in which it is sent, if that isn't the key's: a strategy's own slot may last for several sessions. A
     pair (`order_class` OCO) has its target in `limit_price` and its stop in `stop_price`; an entry with an attached
-    stop (BRACKET) has its limit and that stop there. `score` and `components` are those of an entry's candidate.
+    stop (BRACKET) has its limit and that stop there. `score` and `components` are copied from an entry's candidate.
     `targets` are the scale-out levels of the position that this opens. `why` is the reason of a closing order: the
     strategy's own words, or the exit rules' in the grammar of `exits.exit_reasons`; for a BRACKET entry, its stop's
     reason. A passive entry has an `approach`, which its replaces keep. A close with `displaced_by` makes room for that
     symbol. An entry approved by a person has the id of that request as `approval`, and `cluster` is its candidate's.
     `worst_price` is the price in USD at which the gates computed the entry's cost and risk.
 
-    `decision_mid` is the midpoint of bid and ask when the order was decided on, and `send_mid` the one when this
-    request was sent, from a quote of `send_mid_at`; None if there was no quote. Replaces keep the order's first
+    `decision_mid` is the midpoint of bid and ask when the order was decided on, and `send_mid` the midpoint when this
+    request was sent, from a quote stamped `send_mid_at`; None if there was no quote. Replaces keep the order's first
     `decision_mid`.
     """
 
@@ -261,9 +261,10 @@ class IntentRecord(Struct, frozen=True):
 
 
 def behind_leg(record: IntentRecord, order: Order) -> IntentRecord:
-    """Return the record that explains an order, given its nearest intent: an entry's stop leg protects the position.
+    """Return the record that explains an order, given its nearest intent.
 
-    The order has a venue id.
+    For the stop leg of an entry, build an intent that protects the position; for any other order, return `record`
+    unchanged. The order must have a venue id.
     """
     entry = record.intent
     if order.parent is None or entry.purpose is not Purpose.OPEN:

@@ -81,8 +81,8 @@ class PendingWork(Struct, frozen=True):
 
     `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares pending exits close,
     unsigned. `resting` are the protecting orders at the venue, `refused` is the last protecting order if the venue
-    refused it, and `arriving` is True if a stop is on its way. `instrument` is that of the newest resting order, None
-    without one. `coming` are the resting stops reserved for a new pair that no report has confirmed.
+    refused it, and `arriving` is True if a stop is on its way. `instrument` is the newest resting order's, None without
+    one. `coming` are the resting stops reserved for a new pair that no report has confirmed.
     """
 
     entering: State | None = None
@@ -263,7 +263,7 @@ def waits_for_entry(order: Order, intent: Intent) -> bool:
 def has_entered(entry: Order | None, booked: Decimal) -> bool:
     """Return True if an entry has filled completely; until then, its attached stop waits at the venue.
 
-    `booked` are the shares that the books have of it.
+    `booked` are the entry's shares in the books.
     """
     if entry is None:
         return False
@@ -272,9 +272,10 @@ def has_entered(entry: Order | None, booked: Decimal) -> bool:
 
 
 def release_stop(order: Order, intent: Intent, *, entered: bool) -> Order:
-    """Return an order's current state: once its entry has `entered`, a stop works, even if its report is older.
+    """Return an order, with its status set to NEW if it is the waiting stop of an entry that has `entered`.
 
-    A list that lacks the stop, or is from before the fill, doesn't end it: a second stop could reverse the position.
+    Its own report may be older than the fill. A list that lacks the stop doesn't end it either: a second stop could
+    reverse the position.
     """
     return replace(order, status=OrderStatus.NEW) if entered and waits_for_entry(order, intent) else order
 

@@ -377,8 +377,9 @@ class ExitRules(Frozen):
 class DisplacementRules(Frozen):
     """When a strategy's weakest position is closed for a clearly better candidate that lacks only room.
 
-    `gain_band_fraction` is of the entry price, on either side of it. `score_advantage` is on the scale of scores, whose
-    magnitude is at most 1. `max_per_pass` counts positions of one strategy, including those whose close hasn't filled.
+    `gain_band_fraction` is the distance from the entry price, on either side, as a fraction of it. `score_advantage` is
+    on the scale of scores, whose magnitude is at most 1. `max_per_pass` counts positions of one strategy, including
+    those whose close hasn't filled.
     """
 
     enabled: Annotated[bool, Tighter.LOWER]
@@ -391,7 +392,7 @@ class DisplacementRules(Frozen):
 
 
 class ApprovalRules(Frozen):
-    """Whether a person must approve each entry that passed every gate, and within which time; None: no approval.
+    """Whether a person must approve each entry that passed every gate, and within how long; None if not.
 
     The order's price may be worse than the price shown by at most the fraction `max_worse_fraction`.
     """
@@ -406,8 +407,8 @@ class HaltRules(Frozen):
     daily_loss_fraction is of the equity at the start of the day, drawdown_fraction of the highest equity. `rejects` is
     capped at five, so that no configuration lets a runaway strategy send the venue more rejected orders than that.
     `min_equity_usd`, `margin_fraction` (initial margin) and `maintenance_fraction` are off if None; the latter two are
-    of equity and only apply to a margin account. `positions` is the number of positions that halts, and
-    `symbol_fraction` the size of one of ours as a fraction of equity; off if None.
+    of equity and only apply to a margin account. `positions` is the number of positions at which the bot halts, and
+    `symbol_fraction` the size of one of the bot's positions, as a fraction of equity; off if None.
     """
 
     daily_loss_fraction: Annotated[Fraction, Tighter.LOWER]

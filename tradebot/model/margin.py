@@ -1,7 +1,7 @@
 """Margin: how much the positions of a margin account use, and how far each is from liquidation.
 
 The venue requires a fraction of a position's notional, to open it (initial) and to keep it (maintenance). The fraction
-is that of the instrument's margin level with the largest threshold that the position reaches, and it applies to the
+comes from the instrument's margin level with the largest threshold that the position reaches, and it applies to the
 whole position. All positions share the account's equity. The venue liquidates once equity, at mark prices, is no more
 than the total maintenance margin. A liquidation price assumes that only one instrument moves.
 """
@@ -98,9 +98,10 @@ class Liquidation(Struct, frozen=True):
 
 
 class MarginSeen(Struct, frozen=True):
-    """The margin of an account's positions as observed by a pass, in USD.
+    """The margin of an account's positions as a pass observed it, in USD.
 
-    Figures are the venue's, None if it gave none. `liquidations` are those of the positions, nearest first.
+    Figures are the venue's, None if it gave none. `liquidations` are the positions' distances to liquidation, nearest
+    first.
     """
 
     initial: Decimal | None
@@ -129,7 +130,7 @@ class Margin(Struct, frozen=True, dict=True):
     def lacking(self, *symbols: str) -> tuple[Reason, str | None] | None:
         """Return which input of the margin figures is missing, and for which symbols; None if all are known.
 
-        `symbols` are checked in addition to those of positions and orders.
+        `symbols` are checked in addition to the symbols of positions and orders.
         """
         if None in (self.initial, self.maintenance, self.available):
             return Reason.MARGIN_UNKNOWN, None

@@ -172,7 +172,7 @@ class Order(Struct, frozen=True):
         return self.leads_pair or (self.order_class is OrderClass.BRACKET and self.parent is None)
 
     def with_known(self, other: "Order | None") -> "Order":
-        """Return the order with fields filled in from an earlier report: not every reply has its size or parent."""
+        """Return the order with fields filled in from an earlier report: some replies lack its size or parent."""
         if other is None:
             return self
         if self.quantity is None is not other.quantity:
@@ -193,8 +193,8 @@ class Order(Struct, frozen=True):
         """Return True if this report of an order replaces `older`, an earlier report of the same order.
 
         Usually the later time wins. But an order never reopens, so a report of its end wins whatever its time (the
-        other one may come from a server whose clock is ahead), unless it lacks shares that have filled. ENDED is only
-        inferred, so any later report from the venue replaces it.
+        other report may come from a server whose clock is ahead), unless it lacks shares that have filled. ENDED is
+        only inferred, so any later report from the venue replaces it.
         """
         if OrderStatus.ENDED in (self.status, older.status):
             return not older.status.terminal or (older.status is OrderStatus.ENDED and self.status is not older.status)
@@ -207,7 +207,7 @@ class Order(Struct, frozen=True):
 def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
     """Follow `links` from one order and yield the venue ids on the way, nearest first; a cycle is followed once.
 
-    The links lead from each order to the one that replaced it, or the other way around.
+    The links lead from each order to its replacement, or from each replacement to the order it replaced.
     """
     visited, linked = {venue_id}, links.get(venue_id)
     while linked is not None and linked not in visited:
@@ -217,7 +217,7 @@ def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
 
 
 def lineages(venue_ids: Iterable[str], orders: Mapping[str, Order]) -> dict[str, tuple[Order, ...]]:
-    """Return the known orders that each order comes from: itself, the orders it replaced, then its parent's.
+    """Return the known ancestry of each order: itself, the orders it replaced, its parent, and the parent's own.
 
     Orders without a known report are left out.
     """
@@ -230,7 +230,7 @@ def lineages(venue_ids: Iterable[str], orders: Mapping[str, Order]) -> dict[str,
 
 
 def lineage(venue_id: str, before: Mapping[str, str], parents: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the venue ids of an order, of the orders it replaced, and then of its parent and the orders that replaced.
+    """Return the venue ids of an order, the orders it replaced, its parent, and the orders its parent replaced.
 
     `before` maps each order to the one it replaced, and `parents` each leg to its parent.
     """
@@ -266,8 +266,8 @@ def fee_id(activity_id: str) -> str:
 class Fill(Struct, frozen=True, omit_defaults=True):
     """One execution, identified by the venue's activity id; the quantity is unsigned, `side` gives its direction.
 
-    `multiplier` is that of its instrument; all fills of a position have the same one. `fee` is None at a venue that
-    reports fees apart from fills. A fee that isn't known yet is booked later, as an activity with the id `fee_id`. A
+    `multiplier` is the instrument's; all fills of a position have the same one. `fee` is None at a venue that reports
+    fees apart from fills. A fee that isn't known yet is booked later, as an activity with the id `fee_id`. A
     `liquidation` is the venue closing a position because the account's margin ran out. A `settlement` is the venue
     closing one for another reason, such as the end of a contract or the socialization of losses.
     """
@@ -311,7 +311,7 @@ class Style(StrEnum):
     """How an entry is priced.
 
     A marketable limit can fill at once, up to its collar. A passive limit begins on its own side of the spread and
-    moves toward the other one in steps. A market order has no limit.
+    moves toward the opposite side in steps. A market order has no limit.
     """
 
     MARKETABLE = "marketable"
@@ -330,9 +330,9 @@ class Execution(Struct, frozen=True):
     """How a strategy's entries are sent.
 
     For passive entries, the first price and each of the `steps` after it have `patience_s` seconds to fill, and
-    `last_step` follows. With any style, an entry may have at most `max_quote_share` times the shares that the quote
-    shows on the other side; None is no limit. An entry that exceeds its symbol's room or the buying power is made
-    smaller with `fit_to_room`, and refused without.
+    `last_step` follows. With any style, an entry may have at most `max_quote_share` times the shares quoted on the
+    opposite side; None means no limit. With `fit_to_room`, an entry that exceeds its symbol's room or the buying power
+    is made smaller; otherwise it is refused.
     """
 
     style: Style = Style.MARKETABLE
@@ -368,7 +368,7 @@ class Approach(Struct, frozen=True):
 
 
 class WriteOutcome(StrEnum):
-    """What we know of the result of a submit, replace or cancel. An UNKNOWN is looked up and never resent blindly."""
+    """What we know of the result of a submit, replace or cancel. An UNKNOWN one is looked up, never resent blindly."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"

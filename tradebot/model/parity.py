@@ -41,9 +41,9 @@ class DifferenceType(StrEnum):
 class ParityDifference(Struct, frozen=True):
     """One difference between the bot and the backtest, and its cause; `cost_usd` is positive if the bot did worse.
 
-    `live` and `played` describe each side in a few words. The cost of a decision is that of its order, so its own is
-    zero. For an order that only one side has, or that differs, the cost is the value of its fills at the final prices.
-    `symbol` and `strategy` are empty for a whole pass.
+    `live` and `played` describe each side in a few words. The cost of a decision is counted with its order, so the
+    decision's own cost is zero. For an order that only one side has, or that differs, the cost is the value of its
+    fills at the final prices. `symbol` and `strategy` are empty for a whole pass.
     """
 
     what: DifferenceType
@@ -77,13 +77,14 @@ class ByCause(Struct, frozen=True):
 
 
 class DayParity(Struct, frozen=True):
-    """A session compared with its backtest: how many things were compared, what differs, and the cost of fills.
+    """A session compared with its backtest: the number of comparisons, the differences, and the cost of fills.
 
-    `causes` summarize the `differences`, which aren't stored. For fills that both have, `worse_usd` is how much worse
-    the bot's were, and `value_usd` their notional; the backtest assumed that an order pays `assumed_bps` beyond the
-    quote. `complete` is False for a session that wasn't over yet. It isn't `played` if its market can't be simulated:
-    then passes are decided again from their recorded inputs, and fills are compared with their quotes. `costs_usd` is
-    the cost of the bot's own fills: fees, plus the slippage that the backtest assumes; None if a fee isn't known.
+    `causes` summarize the `differences`, which aren't stored. For fills on both sides, `worse_usd` is how much worse
+    the bot's fills were, and `value_usd` their notional; the backtest assumed that an order pays `assumed_bps` beyond
+    the quote. `complete` is False for a session that wasn't over yet. It isn't `played` if its market can't be
+    simulated: then passes are decided again from their recorded inputs, and fills are compared with their quotes.
+    `costs_usd` is the cost of the bot's own fills: fees, plus the slippage that the backtest assumes; None if a fee
+    isn't known.
     """
 
     session: date

@@ -83,14 +83,14 @@ class Position(Struct, frozen=True, array_like=True):
     """One strategy's position in one symbol; `realized_pnl` is in USD over the whole ledger.
 
     `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it. `traded_at` is
-    the time of its last fill that no activity explains, `lost_at` the time of the last one that closed shares at a
+    the time of its last fill that no activity explains, `lost_at` the time of the last fill that closed shares at a
     loss. `closed_at` is when its last shares left, for whatever reason; None while it is open.
 
     The following fields count since it was entered, and stay until it is entered again. `original_quantity` is how many
     shares were bought or sold short in all, unsigned; a split scales it by its ratio. `lost_quantity` is how many of
     them were closed at a loss. `entry_cost` is the cost or proceeds of all of them in USD. `realized_before` is the
     `realized_pnl` at entry. `entered_by` is the activity that brought the shares under this symbol, such as a rename,
-    or empty. `multiplier` is that of the fill that entered it.
+    or empty. `multiplier` is copied from the fill that entered it.
     """
 
     strategy: str
@@ -159,7 +159,7 @@ class RoundTrip(Struct, frozen=True, array_like=True):
 
 
 class Marks(Struct, frozen=True):
-    """The best and the worst price of a position in USD; `worst` is None if only an earlier version recorded it."""
+    """The best and the worst price of a position in USD; `worst` is None if an earlier version stored only the best."""
 
     best: Decimal
     worst: Decimal | None
@@ -171,14 +171,14 @@ class EntryTerms(Struct, frozen=True):
     `best` and `worst` are the best and the worst price seen since it was opened, or None before the first check. The
     stop's and the target's fractions are distances from the entry price that the entry itself set; None if it didn't.
     `atr_fraction` is the average true range at entry, and `invalid_fraction` the distance at which the reason for the
-    trade is gone, both as fractions of the entry price; None if not given. `entry_score` and `components` are those of
-    its entry. `original_quantity` is how many shares were bought or sold short in all since it was opened, unsigned.
-    `targets` are the entry's own scale-out levels. `instrument` is that of the opening order, or None; in a pass it is
-    as the venue lists it now. Only a pass knows the `minimum`, the smallest quantity of an order. It is `turned` if an
-    order of ours that was to close shares opened it, by filling after they were gone. `cluster` is the setup that its
-    entry named, or empty. `first_gain` is the gain at the midpoint when a pass with a quote first saw the position, as
-    a fraction of its price; None before that. `worst_price` is the price in USD at which the gates computed the entry's
-    cost and risk.
+    trade is gone, both as fractions of the entry price; None if not given. `entry_score` and `components` come from its
+    entry. `original_quantity` is how many shares were bought or sold short in all since it was opened, unsigned.
+    `targets` are the entry's own scale-out levels. `instrument` is the opening order's, or None; in a pass it is as the
+    venue lists it now. Only a pass knows the `minimum`, the smallest quantity of an order. It is `turned` if one of our
+    closing orders opened it, because the shares were already gone when that order filled. `cluster` is the setup that
+    its entry named, or empty. `first_gain` is the gain at the midpoint when a pass with a quote first saw the position,
+    as a fraction of its price; None before that. `worst_price` is the price in USD at which the gates computed the
+    entry's cost and risk.
     """
 
     best: Decimal | None = None
@@ -275,7 +275,7 @@ def apply_fill(position: Position, fill: Fill) -> Position:
 
 
 def add(position: Position, owned: OwnedFill) -> Position:
-    """Apply one fill of the position's owner, and update what is counted since the entry.
+    """Apply one fill of the position's owner, and update the counts since the entry.
 
     A split opens new lots before it closes the old ones, so each of its fills scales the original quantity by its
     effect on the quantity. A rename moves all shares to the new symbol, even those already closed; only then do an
@@ -321,7 +321,7 @@ def add(position: Position, owned: OwnedFill) -> Position:
 
 
 def round_trip(before: Position, after: Position, owned: OwnedFill) -> RoundTrip | None:
-    """Return the round trip that a fill completed, or None if it completed none of ours.
+    """Return the round trip of ours that a fill completed, or None.
 
     Shares that leave without an execution and without a profit or loss were only moved, as by a rename.
     """

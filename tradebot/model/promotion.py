@@ -86,9 +86,9 @@ class SplitRules(Frozen):
 class PolicyRules(Frozen):
     """Further conditions for a learned policy, in sessions that it wasn't trained on; None is off.
 
-    Across seeds, the median counts, and the deepest drawdown. `left_above` is the return to exceed with doubled costs,
-    and with each decision one bar later. `replay_sessions` is the number of paper sessions whose replay differs from
-    the account by less than `replay_costs` of the session's costs.
+    Across seeds, the median of each figure counts, but the deepest drawdown. `left_above` is the return to exceed with
+    doubled costs, and with each decision one bar later. `replay_sessions` is the number of paper sessions whose replay
+    differs from the account by less than `replay_costs` of the session's costs.
     """
 
     sessions: Annotated[Annotated[int, Field(ge=20, le=100_000)] | None, Tighter.HIGHER]
@@ -169,8 +169,8 @@ class MeanInterval(Struct, frozen=True):
 class Promotion(Struct, frozen=True):
     """A decision on a strategy's rung: who made it and when, with the hash of the strategy's code and settings.
 
-    `based_on` is the interval of the evidence, and `numbers` are those of its conditions by name; without evidence both
-    are empty, and `sentence` is what a person typed instead. `why` is the reason for a demotion.
+    `based_on` is the interval of the evidence, and `numbers` are the figures behind its conditions, by name; without
+    evidence both are empty, and `sentence` is what a person typed instead. `why` is the reason for a demotion.
     """
 
     strategy: str

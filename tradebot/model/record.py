@@ -49,7 +49,7 @@ class SymbolFacts(Struct, frozen=True):
 
     @property
     def has_usable_alerts(self) -> bool:
-        """Return True if the last reply was about this symbol, not made up entirely of foreign or rejected rows."""
+        """Return True if there was a reply about alerts that isn't made up entirely of foreign or rejected rows."""
         answered = self.alerts_fetched_at is not None
         return answered and (not self.received or self.foreign + self.rejected < self.received)
 
@@ -81,7 +81,7 @@ class CandidateRecord(Struct, frozen=True):
 class Outcome(NamedTuple):
     """One candidate's result in one pass: the decisions that refused it, in order; empty if an order was sent.
 
-    `slot` is that of the pass. `client_order_id` is None if no order was promised.
+    `slot` is the pass's slot. `client_order_id` is None if no order was promised.
     """
 
     at: datetime
@@ -92,7 +92,7 @@ class Outcome(NamedTuple):
 
     @property
     def terminal(self) -> Decision | None:
-        """Return the first decision that refused it, or None if an order was sent and accepted."""
+        """Return the first decision that refused the candidate, or None if an order was sent and accepted."""
         return self.refusals[0] if self.refusals else None
 
 
@@ -104,7 +104,7 @@ class Scored(NamedTuple):
 
 
 class EntryOutcome(NamedTuple):
-    """The fields of an entry candidate that measuring its score's predictions needs.
+    """The fields of an entry candidate that are needed to measure how well its score predicted.
 
     The score is None if its strategy gives none. `components` are names and values, None for a missing one. `gate` is
     the first to refuse it, or None. `was_gated` is False for a candidate that was only scored and met no gate but the
@@ -133,7 +133,7 @@ class RefusedTrade(NamedTuple):
 class StrategyRefusal(Struct, frozen=True):
     """A strategy whose entire answer was refused, and why; or a `symbol` that was left out of its universe.
 
-    With a `slot`, the strategy wasn't refused: it missed that slot of its own, or didn't finish in time.
+    With a `slot`, the strategy wasn't refused: it missed its own slot, or didn't finish in time.
     """
 
     strategy: str
@@ -208,8 +208,8 @@ class CycleRecord(Struct, frozen=True):
     that an exit pass left; None if it didn't check. `code` has the digest of the code of each strategy that an entry
     pass could run; None for other passes. `last_close` is the equity at the previous session's close as the venue
     reports it, in USD. `margin` is None for a cash account. `closed` are the account limits that refused every entry in
-    an entry pass. `quoted_at` is the time of the oldest quote among its marks, and `doubted` are the symbols with a
-    position whose quotes nothing confirmed. `differing` are positions on which books and broker contradicted each
+    an entry pass. `quoted_at` is the time of the oldest quote among its marks, and `doubted` are the symbols of
+    positions whose quotes couldn't be confirmed. `differing` are positions on which books and broker contradicted each
     other. `clock_ahead_s` is how far the venue's clock was ahead of the second one, if the pass continued although they
     disagreed.
     """
@@ -239,7 +239,7 @@ class CycleRecord(Struct, frozen=True):
     clock_ahead_s: float | None = None
 
     def reasons(self, candidates: Iterable[CandidateRecord]) -> "CycleRecord":
-        """Return this pass without prices, with these candidates and only those of their decisions that have a reason.
+        """Return this pass without prices, and with only the decisions of these candidates that have a reason.
 
         This is all that a later pass compares itself with.
         """
@@ -303,7 +303,7 @@ class SampledCandidate(NamedTuple):
 
 
 class SpanEnds(NamedTuple):
-    """The passes of a period without candidates, and a few representative candidates; only the last pass is `whole`."""
+    """A period's passes without candidates, and a few representative candidates; only the last pass is `whole`."""
 
     passes: tuple[CycleRecord, ...]
     standing: tuple[SampledCandidate, ...]
@@ -311,7 +311,7 @@ class SpanEnds(NamedTuple):
 
 
 class SymbolOutcomes(NamedTuple):
-    """The passes of a period without candidates, oldest first, and the results of one symbol's candidates."""
+    """A period's passes without their candidates, oldest first, and the results of one symbol's candidates."""
 
     passes: tuple[CycleRecord, ...]
     outcomes: tuple[Outcome, ...]

@@ -1,7 +1,7 @@
 """The registry: which coins may be traded, at which tier, and whether their data can be trusted. Values and settings.
 
-`signals.registry`, `signals.data_health` and `signals.discovery` decide, `desk.registry` fetches and stores,
-`gates.registry` checks entries, and `app.rules` trades what was last discovered.
+`signals.registry` decides, `desk.registry` fetches and stores, `gates.registry` checks entries, and `app.rules` trades
+what was last discovered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,7 +166,7 @@ class Figures(Struct, frozen=True):
 
 
 class Rank(Struct, frozen=True):
-    """A coin's tier, or None if it is below all tiers, since when, and its latest figures.
+    """A coin's tier (None if it is below all tiers), since when the coin has been in it, and its latest figures.
 
     `measured_at` is when all figures were last known, or None; unless they are `known` now, the coin isn't eligible.
     `rising_to` is a higher tier that it has qualified for since `rising_since` but not yet reached.
@@ -193,8 +193,8 @@ class DataState(Struct, frozen=True):
     """The health of a coin's data, since when, and when it was last checked.
 
     `failures` and `passes` count consecutive checks with that result since the last change. `skipped` counts the passes
-    since the last check. `failed` are the checks that failed in it. Candles that passed aren't read again before
-    `candles_until`, when the next one is due; None if they failed.
+    since the last check. `failed` are the checks that failed in the last one. Candles that passed aren't read again
+    before `candles_until`, when the next one is due; None if they failed.
     """
 
     health: CoinHealth
@@ -242,7 +242,7 @@ class Registry(Struct, frozen=True):
         return (now - measured).total_seconds(), (now - coin.data.looked_at).total_seconds()
 
     def healthy(self, now: datetime) -> int:
-        """Return how many of the symbols have healthy data; those of an earlier universe don't count."""
+        """Return how many of the symbols have healthy data; symbols of an earlier universe don't count."""
         coins = (self.coins.get(symbol) for symbol in self.symbols)
         return sum(
             coin is not None and self.is_current(coin, now) and coin.data.health is CoinHealth.HEALTHY for coin in coins
@@ -254,7 +254,7 @@ UNSORTED = "unsorted"
 
 
 class DiscoveredContract(Struct, frozen=True):
-    """One contract: since when it is known, the tier that its figures reach, and why it isn't traded.
+    """A discovered contract: when it was first known, the tier that its figures reach, and why it isn't traded.
 
     It is traded if `why` is empty. It is `listed` while the venue lists it.
     """

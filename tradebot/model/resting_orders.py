@@ -25,7 +25,7 @@ class Resting(Struct, frozen=True):
     `record` is the intent behind its first order. The stop of a pair is None until the venue has reported it, and after
     it has ended. `can_trigger` is True if the stop acts once its price is reached; a limit alone protects nothing. Once
     an exit has taken over the limit, the pair is `exiting`, and its stop stays until the shares are gone. It is
-    `doubted` while the venue's sources disagree about whether it works: then its stop doesn't count.
+    `doubted` while the venue's sources disagree about whether it works; its stop doesn't count then.
     """
 
     record: IntentRecord
@@ -41,25 +41,25 @@ class Resting(Struct, frozen=True):
 
     @property
     def first(self) -> Order:
-        """Return the order that represents it: the limit order of a pair, the single stop, or the target."""
+        """Return the order that represents these orders: the limit order of a pair, the single stop, or the target."""
         first = self.limit or self.stop
         assert first is not None, "something rests"
         return first
 
     @property
     def quantity(self) -> Decimal:
-        """Return how many shares its orders cover, unsigned; they are protected if its stop `can_trigger`."""
+        """Return how many shares these orders cover, unsigned; the shares are protected if the stop `can_trigger`."""
         return max(order.open_quantity for order in (self.limit, self.stop) if order)
 
     @property
     def is_lapsed(self) -> bool:
-        """Return True if its stop can't trigger, and waiting won't change that."""
+        """Return True if the stop can't trigger, and waiting won't change that."""
         waits = self.doubted or self.is_target or (self.stop is not None and self.stop.status in _WAITS)
         return not (self.exiting or self.ending or self.can_trigger or waits)
 
     @property
     def arrives(self) -> bool:
-        """Return True if it was newly sent and no report shows its stop as resting yet.
+        """Return True if the orders were newly sent and no report shows the stop as resting yet.
 
         A venue may report a pair's stop as held before the pair has arrived. During a replace, the old pair works until
         then.
@@ -70,12 +70,12 @@ class Resting(Struct, frozen=True):
 
     @property
     def exiting(self) -> bool:
-        """Return True if its limit has become an exit."""
+        """Return True if the limit has become an exit."""
         return not self.record.intent.protects
 
     @property
     def ending(self) -> bool:
-        """Return True if the venue is about to cancel it."""
+        """Return True if the venue is about to cancel these orders."""
         return any(order.status is OrderStatus.PENDING_CANCEL for order in (self.limit, self.stop) if order)
 
 
@@ -130,5 +130,5 @@ def _replacements(pairs: Iterable[tuple[Order, IntentRecord]]) -> Iterator[tuple
 
 
 def is_protection(order: Order, record: IntentRecord) -> bool:
-    """Return True if a position loses a stop when one of our orders ends: it is a stop, or leads a pair with one."""
+    """Return True if a position loses a stop when one of our orders ends: a stop, or the limit that leads a pair."""
     return order.stop_price is not None or order.leads_pair or (record.intent.rests and not record.intent.is_target)

@@ -13,6 +13,6 @@ Wait = TypeVar("Wait", float, timedelta)
 
 
 def wait_after(failures: int, first: Wait, longest: Wait) -> Wait:
-    """Return the wait after this many failures in a row, at least one."""
+    """Return the wait after this many failures in a row (at least one)."""
     # Any exponent whose power exceeds the longest wait will do, and it can't overflow.
     return min(first * (1 << min(failures - 1, 20)), longest)

@@ -66,7 +66,7 @@ ALIKE = 0.6
 def closest_names(typed: str, names: Iterable[str], most: int = 1) -> list[str]:
     """Return the names most similar to the typed text, closest first.
 
-    Similarity is that of the whole name or of its words, whichever is higher; fewer words may be typed.
+    The whole name and each of its words are compared, and the most similar counts; some words may be left out.
     """
     # Imported here: a name is seldom wrong.
     from difflib import SequenceMatcher
@@ -119,7 +119,7 @@ def noun(count: int, singular: str, many: str | None = None) -> str:
 def counted_kind(count: int, kinds: str) -> str:
     """Return a count with the plural that names the counted things: 2 stored sessions, 1 stored session.
 
-    With several kinds, a single item is one of them: 1 of slots and claims.
+    If the plural names several kinds, one item is written so: 1 of slots and claims.
     """
     if count != 1 or kinds.startswith("of "):
         return f"{count:,} {kinds}"

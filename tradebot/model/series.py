@@ -24,8 +24,8 @@ WIDTHS = {f"{number}Min": timedelta(minutes=number) for number in range(1, 60)} 
 class PriceKind(StrEnum):
     """The price that bars are made of. The venue decides which kinds exist; all venues have trades.
 
-    TRADE: trades in the symbol itself. SPOT: a derivative's underlying, by the index that the venue follows; such bars
-    may have no volume. MARK: the price at which the venue values positions.
+    TRADE: trades in the symbol itself. SPOT: the price of a derivative's underlying, from the index that the venue
+    uses; such bars may have no volume. MARK: the price at which the venue values positions.
     """
 
     TRADE = "trade"
@@ -34,7 +34,7 @@ class PriceKind(StrEnum):
 
 
 class SeriesKey(NamedTuple):
-    """The key of a series among those that a strategy sees."""
+    """The key of a series in a strategy's view."""
 
     symbol: str
     timeframe: str
@@ -43,7 +43,7 @@ class SeriesKey(NamedTuple):
 
 
 def width_of(timeframe: str) -> timedelta | None:
-    """Return the length of an intraday bar, or None for 1Day, which lasts a session; ValueError for anything else."""
+    """Return the length of an intraday bar, or None for 1Day, which lasts a session; raise ValueError otherwise."""
     if timeframe == DAY:
         return None
     if timeframe not in WIDTHS:
@@ -52,7 +52,7 @@ def width_of(timeframe: str) -> timedelta | None:
 
 
 class Series(Struct, frozen=True):
-    """Closed bars, oldest first. Prices are in USD per share and floats, because they are for signals only.
+    """Closed bars, oldest first. Prices are floats in USD per share, because they are for signals only.
 
     `starts` are the bars' starts in seconds since 1970 UTC; a daily bar starts at midnight of the venue's day. `volume`
     is in shares.
@@ -81,7 +81,7 @@ class Series(Struct, frozen=True):
         return datetime.fromtimestamp(self.starts[index], UTC)
 
     def __getitem__(self, part: slice) -> "Series":
-        """Return some of the bars."""
+        """Return the bars in a slice."""
         return replace(
             self,
             starts=self.starts[part],

@@ -29,7 +29,7 @@ STOPPED = "stopped"
 
 
 class ChoreEnd(Struct, frozen=True):
-    """The end of a chore's process: its exit code, why it was stopped, if it was, real seconds, and its last output."""
+    """The end of a chore's process: its exit code, why it was stopped, if it was, its real seconds, and last output."""
 
     code: int
     why: str | None
@@ -45,10 +45,10 @@ class ServeNote(Struct, frozen=True):
     """One status note of a running `serve`. All times are this machine's clock, in UTC.
 
     `lanes` says when each lane last finished looking for work, and `at` when the note was written. `started_ticks` and
-    `boot_id` tell the process from a later one with the same pid; they are empty if the system doesn't provide them.
-    `troubles` describes current problems by subsystem, such as a configuration that couldn't be reloaded. `ready_at` is
-    None until books and broker have been compared once. `settled_bytes` is the peak memory of the first week of trading
-    time, None before its end.
+    `boot_id` distinguish the process from a later one with the same pid; they are empty if the system doesn't provide
+    them. `troubles` describes current problems by subsystem, such as a configuration that couldn't be reloaded.
+    `ready_at` is None until books and broker have been compared once. `settled_bytes` is the peak memory of the first
+    week of trading time, None before its end.
     """
 
     pid: int

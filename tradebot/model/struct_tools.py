@@ -1,4 +1,4 @@
-"""Copy a struct with changed fields, list the fields to write, and parse a venue's words."""
+"""Helpers for structs: copy one with changed fields, list the fields to write, and parse a venue's words."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum

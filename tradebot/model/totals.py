@@ -22,8 +22,8 @@ class Totals(Struct, frozen=True, dict=True):
     realized profit. `spent` is the net cash paid for all fills in USD, negative if more was received. `last_price` is
     the price of a symbol's last fill, `last_traded` the time of its last fill that no activity explains. `last_at` is
     the time of the last fill, and `count` the number of fills. `round_trips` are our positions closed in the month
-    before that, in closing order; only the newest if there are many. `fees` are the known fees charged with fills in
-    USD.
+    before `last_at`, in closing order; only the newest if there are many. `fees` are the known fees charged with fills
+    in USD.
     """
 
     positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from tradebot.model.struct_tools import replace
 
 
 class TradeNote(Struct, frozen=True):
-    """The tags and the note of one trade as last written; a trade is named by strategy, symbol and opening time."""
+    """The tags and the note of one trade as last written; strategy, symbol and opening time identify the trade."""
 
     trade: Key
     tags: tuple[str, ...]
@@ -44,7 +44,7 @@ class Trade(Struct, frozen=True, omit_defaults=True):
     broker charges most fees to the account for a whole day, see `views.trades.fees`. `exit_orders` are the venue's ids
     of the orders that closed it, and `reasons` why they were sent, in the grammar of `exits.exit_reasons` or in a
     strategy's own words. The score and the fields after it are the position's stored terms, see `EntryTerms`; the
-    multiplier is that of its fills.
+    multiplier comes from its fills.
     """
 
     strategy: str
@@ -81,7 +81,7 @@ class Trade(Struct, frozen=True, omit_defaults=True):
 
 
 def by_position(fills: Iterable[OwnedFill]) -> dict[tuple[str, str], list[OwnedFill]]:
-    """Return our fills by strategy and symbol; those of a renamed position are under its last symbol.
+    """Return our fills by strategy and symbol; a renamed position's fills are under its last symbol.
 
     Fills proven by a statement replace the assumed ones.
     """
@@ -134,7 +134,7 @@ class Rename(NamedTuple):
 
 
 def renames(fills: Iterable[OwnedFill]) -> tuple[Rename, ...]:
-    """Return the renames that the broker's activities brought to our positions, oldest first."""
+    """Return the renames of our positions by the broker's activities, oldest first."""
     moves: dict[tuple[str, str], list[OwnedFill]] = {}
     for owned in fills:
         if owned.origin is Origin.ACTIVITY and owned.strategy != FOREIGN:
@@ -202,7 +202,7 @@ class RestedStop(Struct, frozen=True):
 
 
 class FilledOrder(NamedTuple):
-    """The fields of an order for fill statistics, because reading all orders completely would be too much."""
+    """The fields of an order that fill statistics need; loading whole orders would take too long."""
 
     client_order_id: str
     stop_price: Decimal | None
@@ -212,7 +212,7 @@ class FilledOrder(NamedTuple):
 class OrderRequested(NamedTuple):
     """The fields of an intent that fill statistics need.
 
-    `entry` has the values an entry was decided on; None for others. `stop_price` is that of a stop, including one
+    `entry` has the values an entry was decided on; None for others. `stop_price` is the price of a stop, including one
     attached to an entry.
     """
 
@@ -240,7 +240,7 @@ class OrderSent(NamedTuple):
 
     @property
     def traded_by(self) -> IntentFacts | None:
-        """Return the intent that created the order; None if the order rested to protect, waiting for its price."""
+        """Return the intent that created the order; None for an order that rested to protect a position."""
         own = self.intents[0] if self.intents else None
         if own is None or own.protects or own.client_order_id != self.order.client_order_id:
             return None

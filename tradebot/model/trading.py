@@ -71,7 +71,7 @@ def hidden_halts(halts: Iterable[TradingStateRecord], halt: TradingStateRecord) 
 
 
 class Arming(Struct, frozen=True):
-    """Live trading, armed by a person at a terminal; entries are open until the last session closes (venue time)."""
+    """Live trading, armed by a person at a terminal; entries are allowed until the last session closes (venue time)."""
 
     sessions: int
     first: date
@@ -82,7 +82,7 @@ class Arming(Struct, frozen=True):
 
 
 class RungReached(Struct, frozen=True):
-    """The part of its allotment that a strategy may enter with; if zero, the reason, its rung and the rung it needs."""
+    """The part of its allotment that a strategy may use for entries; if zero, why, its rung and the rung it needs."""
 
     share: Decimal
     found: str
@@ -93,7 +93,7 @@ class RungReached(Struct, frozen=True):
 class Permission(Struct, frozen=True):
     """Whether anything may be sent to the broker. Each reason not to send has its details.
 
-    The reasons in `entries_closed` stop only entries, and so does the end of `entries_until` (None: no end). Exits,
+    Only entries stop for a reason in `entries_closed`, and once `entries_until` has passed (None means no end). Exits,
     cancels and protection continue. `climbed` says for each strategy whether it was promoted to real money; None
     without real money. The entries of strategies `in_shadow` are only simulated.
     """
@@ -109,7 +109,7 @@ class Permission(Struct, frozen=True):
         return not self.closed
 
     def closed_to_entries(self, now: datetime) -> tuple[tuple[Reason, str], ...]:
-        """Return the reasons that stop an entry at `now`, first those that stop every order."""
+        """Return the reasons that stop an entry at `now`; those that stop every order come first."""
         closed = (*self.closed, *self.entries_closed)
         if self.entries_until is None or now <= self.entries_until:
             return closed
@@ -161,9 +161,9 @@ class Request(Struct, frozen=True):
     """An entry that passed every gate, as it was shown to a person for approval.
 
     `quantity` (unsigned) and `notional_usd` are the most that an approval allows. `price` is the worst price at which
-    the order would have been sent then. `slot` is the strategy's own slot, or empty. Without an answer the request ends
-    at `expires_at`. `given` is the candidate if it was submitted from outside, so that an approval can submit it again;
-    no strategy would propose it.
+    the order would have been sent at that time. `slot` is the strategy's own slot, or empty. Without an answer the
+    request ends at `expires_at`. `given` is the candidate if it was submitted from outside, so that an approval can
+    submit it again, because no strategy would propose it.
     """
 
     id: str
@@ -189,7 +189,7 @@ class Request(Struct, frozen=True):
         return self.strategy, self.symbol, self.side, self.session, self.slot
 
     def waits(self, now: datetime) -> bool:
-        """Return True if a person may still answer it."""
+        """Return True if a person may still answer the request."""
         return self.answer is None and now < self.expires_at
 
 

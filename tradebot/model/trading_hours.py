@@ -43,7 +43,7 @@ class Hours(Struct, frozen=True):
         return current or next((session for session in own if session.open > at), own[-1] if own else None)
 
     def over(self, usual: Iterable[Session]) -> Sequence[Session]:
-        """Return a calendar's sessions with these in place of the covered ones, one for each date."""
+        """Return a calendar's sessions, one per date, with those in the covered period replaced by the venue's."""
         session_by_day = {own.date: own for own in usual if own.close <= self.since or own.open >= self.until}
         for session in self.trading:
             before = session_by_day.get(session.date)

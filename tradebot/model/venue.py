@@ -48,13 +48,13 @@ class Edit(StrEnum):
 
 
 class Pairs(StrEnum):
-    """How a target and a stop rest at the venue for the same shares. This is the only definition.
+    """How a target and a stop rest at the venue for the same shares.
 
     NATIVE: as one order with two halves (one cancels the other), of which the venue lets only one fill. TWO_ORDERS: as
-    two independent orders; each may only reduce the position, and the fill of one has to be subtracted from the other.
-    BRACKET: the stop is attached to the entry, sent with it, and works once that has filled; targets rest apart, and
-    shares that the entry's stop doesn't cover are protected as by two orders. `orders.separate_protection` fits these
-    to the position.
+    two independent orders; each may only reduce the position, and when one fills, the other has to be reduced by the
+    same quantity. BRACKET: the stop is attached to the entry, sent with it, and works once that has filled; targets
+    rest apart, and shares that the entry's stop doesn't cover are protected as by two orders.
+    `orders.separate_protection` fits these to the position.
     """
 
     NATIVE = "native"
@@ -66,15 +66,15 @@ class Capabilities(Struct, frozen=True):
     """What one venue can do; `name` is for the configuration and `title` for people.
 
     `calendar` names its usual sessions ("XNYS", "24/7", "CMES"), and `day` maps a moment to its date. A short sale
-    reserves `short_reserve` times its ask. With `reduce_only`, an order can be kept from opening a position. Quantities
-    count a `unit`: "share" or "contract". An order's changes are reported within `tells_ends_after`: until then, its
-    absence from a list of open orders proves nothing. A venue that `forgets` reports only today's ended orders and
-    executions. With `ends_in_history`, only a history says how an order ended; it may lag far behind the list of open
-    orders, which then says what is over. `bar_prices` are the prices that its bars can be made of. With `hours_win`,
-    the venue's own hours count, and differences from a published calendar are only reported; elsewhere no position is
-    opened until both agree. With `exits_join`, an exit can join the group of the stop that rests for the same shares: a
-    fill of one shrinks or ends the other, and together they never fill more than one of them is for. The stop of a pair
-    has to be `pair_distance` (USD) away from its limit and from the market.
+    reserves `short_reserve` times its ask. With `reduce_only`, the venue can keep an order from opening a position.
+    Quantities are in `unit`s: "share" or "contract". An order's changes are reported within `tells_ends_after`: until
+    then, its absence from a list of open orders proves nothing. A venue that `forgets` reports only today's ended
+    orders and executions. With `ends_in_history`, only the order history says how an order ended; it may lag far behind
+    the list of open orders, so that list decides which orders are over. `bar_prices` are the prices that its bars can
+    be made of. With `hours_win`, the venue's own hours count, and differences from a published calendar are only
+    reported; elsewhere no position is opened until both agree. With `exits_join`, an exit can join the group of the
+    stop that rests for the same shares: a fill of one shrinks or ends the other, and together they never fill more than
+    the quantity of one. The stop of a pair has to be `pair_distance` (USD) away from its limit and from the market.
     """
 
     name: str

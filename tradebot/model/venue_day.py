@@ -44,7 +44,7 @@ class VenueDay(Struct, frozen=True):
 
     @property
     def tzinfo(self) -> ZoneInfo:
-        """Return the zone of its clocks."""
+        """Return the venue's time zone."""
         return _zone(self.zone)
 
     def date_of(self, at: datetime) -> date:
@@ -78,7 +78,7 @@ class VenueDay(Struct, frozen=True):
     def at(self, day: date, clock: time) -> datetime:
         """Return a venue's local time as UTC.
 
-        A time skipped in spring is an hour later, and a repeated one in fall is the first.
+        A time that is skipped in spring moves one hour later; of a time that is repeated in fall, the first counts.
         """
         return datetime.combine(day, clock, self.tzinfo).astimezone(UTC)
 
@@ -103,7 +103,7 @@ class VenueDay(Struct, frozen=True):
         return self.lasts >= DAY
 
     def knowing(self, sessions: Iterable[Session]) -> "VenueDay":
-        """Return the venue's day with those of these sessions, oldest first, that extend beyond their own date."""
+        """Return the venue's day with those of these sessions (oldest first) that extend past their own date."""
         listed = tuple(sessions)
         apart, belonging = tuple([session for session in listed if not self._holds(session)]), self._belonging(listed)
         same = (apart, belonging) == (self.apart, self.belonging)
@@ -134,7 +134,7 @@ class VenueDay(Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """Return the zone's short name all year round, for people and in names of slots: its letters, or its city."""
+        """Return the zone's short name for people and for slots, the same all year round: its letters, or its city."""
         return _label(self.zone)
 
 

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 class BarNeed(Struct, frozen=True):
     """The last `depth` closed bars of each symbol; `timeframe` is 1Min to 59Min, 1Hour to 23Hour, or 1Day.
 
-    Adjusted bars have prices as if every split and dividend so far had always been in force: they are for signals. Raw
-    bars have the prices as traded: they are for sizes. Without `symbols`, the need covers the strategy's whole
-    universe. With `max_age_s`, the newest bar may have ended at most that many seconds ago, counting only while a
-    session is open. With `least`, that many bars are enough for a recently listed symbol. `price` says what the bars
-    are made of: a strategy may read the spot price of a perpetual's underlying.
+    Adjusted bars, for signals, have past prices corrected for every split and dividend so far. Raw bars, for sizes,
+    have the prices as traded. Without `symbols`, the need covers the strategy's whole universe. With `max_age_s`, the
+    newest bar may have ended at most that many seconds ago, counting only while a session is open. With `least`, that
+    many bars are enough for a recently listed symbol. `price` says what the bars are made of: a strategy may read the
+    spot price of a perpetual's underlying.
     """
 
     timeframe: str
@@ -42,7 +42,7 @@ class BarNeed(Struct, frozen=True):
     least: int | None = None
 
     def key_of(self, symbol: str) -> SeriesKey:
-        """Return the key of a symbol's bars among those that a strategy sees."""
+        """Return the key of a symbol's bars in a strategy's view."""
         return SeriesKey(symbol, self.timeframe, self.adjusted, self.price)
 
     @property
@@ -55,7 +55,7 @@ class FeatureNeed(Struct, frozen=True):
     """Features of each symbol's last closed bar, by name; docs/internals/FEATURES.md lists them.
 
     Bars are fetched as far back as the features reach, joined over rolls. A symbol that lacks a feature is left out of
-    the strategy's universe, with a decision that says why; a lacking `optional` feature is only left out of the values.
+    the strategy's universe, with a decision that says why; a missing `optional` feature is only left out of the values.
     With `max_age_s`, the bar may have ended at most that many seconds ago, as for `BarNeed`.
     """
 
@@ -121,12 +121,12 @@ class StrategyView(Struct, frozen=True):
 
     A strategy with its own clock that reads neither quotes nor flow sees the moment at which its slot began, however
     late it runs, so it answers the same in every pass of the slot until its lots or its equity change. `universe` are
-    the symbols whose needs are met. `facts` are flow facts by symbol, and `market` those of the whole market by kind.
-    `lots` are the strategy's own open positions by symbol, with signed shares, and `kept` their stored terms: the
+    the symbols whose needs are met. `facts` are flow facts by symbol, and `market` facts about the whole market by
+    kind. `lots` are the strategy's own open positions by symbol, with signed shares, and `kept` their stored terms: the
     entry's stop, target, score and other facts, but no later prices. `equity_usd` is its allotment of the account's
     equity. `slot` is its own slot, or empty if it runs in every pass. `sectors` are the configured ones, by symbol.
     `trades` are its own trades closed within the last month, by symbol, oldest first. `costs` are its assumed trading
-    costs, or None: `model.costs.round_trip` applies them. `features` are those of the last closed bar, by symbol and
+    costs, or None: `model.costs.round_trip` applies them. `features` come from the last closed bar, by symbol and
     timeframe. `situation` is None unless the strategy needs it.
     """
 
@@ -149,11 +149,11 @@ class StrategyView(Struct, frozen=True):
     def bars(
         self, symbol: str, timeframe: str = DAY, *, adjusted: bool = True, price: PriceKind = PriceKind.TRADE
     ) -> Series:
-        """Return a symbol's closed bars, oldest first; KeyError if the strategy didn't declare that it needs them."""
+        """Return a symbol's closed bars, oldest first; raise KeyError if the strategy didn't declare this need."""
         return self.series[SeriesKey(symbol, timeframe, adjusted, price)]
 
     def values(self, symbol: str, timeframe: str) -> Mapping[str, float]:
-        """Return the features of a symbol's last closed bar; KeyError if the strategy didn't declare that it needs any.
+        """Return the features of a symbol's last closed bar; raise KeyError if the strategy didn't declare any.
 
         Only optional features may be missing.
         """
@@ -178,14 +178,14 @@ class Open(Struct, frozen=True):
     """Open a position in a symbol in which the strategy has none.
 
     `score` is the conviction, in -1..1, and its sign agrees with the side. `coverage`, 0..1, is the share of the score
-    that has data, or None if that means nothing here. `quantity` is a wish in shares; limits may make it smaller.
+    that has data, or None if it doesn't apply. `quantity` is a wish in shares; limits may make it smaller.
     `stop_loss_fraction` and `profit_target_fraction` are distances from the entry price as fractions of it, and close
     the position in addition to configured exits; `targets` close it in parts, at rising levels of gain. `atr_fraction`
     is the average true range at the entry, and `invalid_fraction` the distance at which the reason for the trade is
-    gone, both fractions of the entry price. They close nothing by themselves, but are stored for exit rules and the
-    strategy. `decisions` are the strategy's own filters, with their numbers, and `contracts` the options behind the
-    proposal, if any. `cluster` names the setup, such as a pattern in a regime: an auction limits how many positions
-    have the same. `hold_s` is the expected holding time in seconds, for which funding is paid.
+    gone, both fractions of the entry price. They don't close anything, but are stored for exit rules and the strategy.
+    `decisions` are the strategy's own filters, with their numbers, and `contracts` the options behind the proposal, if
+    any. `cluster` names the setup, such as a pattern in a regime: an auction limits how many positions have the same.
+    `hold_s` is the expected holding time in seconds, for which funding is paid.
     """
 
     symbol: str
@@ -243,7 +243,7 @@ class SlotWants(Struct, frozen=True):
     """A strategy's wants in one of its slots, before its holdings in that slot are known.
 
     `if_flat` are for symbols that it doesn't hold then, `if_long` and `if_short` for those that it holds on that side.
-    A want that doesn't depend on it, such as a target, is in all three.
+    A want that doesn't depend on the holdings, such as a target, is in all three.
     """
 
     if_flat: tuple[Want, ...] = ()

@@ -26,7 +26,7 @@ class AccountSignal(Protocol):
         """Return why signals can't arrive at the moment, in plain words; empty if they can."""
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening for signals."""
 
 
 class BrokerReader(Protocol):
@@ -55,10 +55,10 @@ class BrokerReader(Protocol):
         """
 
     def end_of(self, intent: Intent, sessions: Sequence[Session], now: datetime) -> Proof:
-        """Return the proof about a request of the bot without a known outcome.
+        """Return what the venue can prove about a request of the bot whose outcome is unknown.
 
-        `intent.at` is when it was last sent, `sessions` are those stored around that time and now, and `now` has passed
-        by every clock. A change of date proves nothing.
+        `intent.at` is when it was last sent, `sessions` are those stored around that time and now, and every clock has
+        passed `now`. A change of date proves nothing.
         """
 
     def has_outlived(self, order: Order, sessions: Sequence[Session], now: datetime) -> str:
@@ -68,7 +68,7 @@ class BrokerReader(Protocol):
         """
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id, under which replacement orders are known; None if there is none."""
+        """Return the order with this venue id; replacement orders are known by it. Return None if there is none."""
 
     def legs(self, venue_id: str) -> Sequence[Order]:
         """Return the legs of the order with this venue id, open or ended; none if the venue doesn't know the order."""
@@ -80,7 +80,7 @@ class BrokerReader(Protocol):
         """Return all orders in these symbols, open or not, newest first; a very long list is cut off."""
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return executions later than `after` (None: all), oldest first, without repeats."""
+        """Return executions later than `after`, or all if it is None, oldest first, without repeats."""
 
     @property
     def unreadable_fills(self) -> int:
@@ -97,7 +97,7 @@ class BrokerReader(Protocol):
 
 
 class Ending(Protocol):
-    """The fields needed to cancel an order: an intent has them, and so does a cancel without an intent."""
+    """The fields needed to cancel an order; an intent has them, as does a cancel without an intent."""
 
     @property
     def target_venue_id(self) -> str | None:
@@ -105,7 +105,7 @@ class Ending(Protocol):
 
 
 class OrderPort(Protocol):
-    """Writes to the venue. Each call makes one request, which the adapter never repeats; no reply raises."""
+    """Writes to the venue. Each call makes one request, never repeats it, and doesn't raise an error for any reply."""
 
     def submit(self, intent: Intent) -> Reply:
         """Send one order; anything other than a clear yes or no is UNKNOWN."""

@@ -27,7 +27,7 @@ from tradebot.model.view import BarNeed, FeatureNeed, FeatureRow
 
 
 class Calendar(Protocol):
-    """The stored sessions: those of the venue's own calendar, and those of instruments with another calendar."""
+    """The stored sessions of the venue's own calendar, and of other calendars that instruments use."""
 
     def sessions(self, start: date, end: date, calendar: str = "") -> Sequence[Session]:
         """Return the stored sessions of a calendar from `start` through `end`; without a name, the venue's own."""
@@ -54,13 +54,13 @@ class Orders(Protocol):
         """
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
-        """Return unresolved intents of any age and all of sessions from `since` on, in the order promised."""
+        """Return unresolved intents of any age and all intents of sessions from `since` on, in the order promised."""
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
         """Return unresolved intents of any age, and those given up since the session `since`, in the order promised."""
 
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
-        """Return those of these intents that were ever promised, by client order id."""
+        """Return the records of the intents with these ids that were promised, by client order id."""
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         """Return the intent with this id, or None."""
@@ -83,7 +83,7 @@ class Orders(Protocol):
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
         """Return the known orders of each chain: the order itself, then those that it replaced, nearest first.
 
-        A leg's chain continues with its parent, and the orders that this one replaced. An unknown order may have
+        A leg's chain continues with its parent, and the orders that its parent replaced. An unknown order may have
         replaced known ones; chains without known orders are left out.
         """
 
@@ -107,22 +107,22 @@ class Money(Protocol):
         """Append the fills whose activity ids are new; return how many there were."""
 
     def fills(self, symbol: str | None = None) -> Sequence[OwnedFill]:
-        """Return all fills and adjustments, or those of one symbol, oldest first."""
+        """Return all fills and adjustments, or only one symbol's, oldest first."""
 
     def totals(self) -> Totals:
         """Return the totals of all fills and adjustments."""
 
     def keep_totals(self) -> None:
-        """Store the totals if many fills are to be added up, so that later readers start from them; purely a cache."""
+        """Store a new checkpoint of the totals if later readers would have too many fills to add up; purely a cache."""
 
     def fills_with_others(self) -> Sequence[OwnedFill]:
         """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
 
     def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:
-        """Return those of these activity ids that are in the books."""
+        """Return which of these activity ids are in the books."""
 
     def fees_awaited(self, activity_ids: Collection[str]) -> Collection[str]:
-        """Return those of these fills that are booked without a fee, or with an unknown one."""
+        """Return which of these fills are booked without a fee, or with an unknown one."""
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
         """Return the filled shares of each of these orders, unsigned, without zeros."""
@@ -134,7 +134,7 @@ class Money(Protocol):
         """Record a cash movement that no fill explains, from an accepted plan or a broker's activity."""
 
     def cash_adjustments(self) -> Decimal:
-        """Return the sum of accepted cash movements, USD."""
+        """Return the sum of accepted cash movements in USD."""
 
     def cash_movements(self) -> Sequence[CashMovement]:
         """Return every cash movement that no fill explains, in the order of the books.
@@ -145,7 +145,7 @@ class Money(Protocol):
     def book(self, booking: Booking, at: datetime) -> bool:
         """Record everything the activities prove, atomically.
 
-        If one is booked already, change nothing and return False.
+        If any of them is booked already, change nothing and return False.
         """
 
     def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
@@ -159,7 +159,7 @@ class Money(Protocol):
         """
 
     def put_marks(self, marks: Mapping[Key, Marks]) -> None:
-        """Store the best and the worst prices of positions, all or none."""
+        """Store the best and the worst prices of positions, in one transaction."""
 
     def equity_peak(self) -> EquityPeak | None:
         """Return the highest equity seen so far; None before the first one is stored."""
@@ -186,7 +186,7 @@ class Listings(Protocol):
         """Return the stored listings of these symbols, or all; symbols without one are absent."""
 
     def put_listings(self, records: Iterable[ListingRecord]) -> None:
-        """Store listings, each replacing its symbol's, all or none."""
+        """Store listings, each replacing the earlier one of its symbol, in one transaction."""
 
 
 class Slots(Calendar, Protocol):
@@ -205,10 +205,10 @@ class Slots(Calendar, Protocol):
         """Return the claimed slots of one session, in the order they were claimed."""
 
     def calendars(self, start: date, end: date) -> Mapping[str, Sequence[Session]]:
-        """Return the stored sessions from `start` through `end` by calendar; the venue's own has no name."""
+        """Return the stored sessions from `start` through `end` by calendar; the venue's own has an empty name."""
 
     def put_sessions(self, sessions: Iterable[Session], gone: Collection[date] = (), calendar: str = "") -> None:
-        """Store sessions of a calendar, replacing those of the same date, and delete those of the dates `gone`."""
+        """Store sessions of a calendar, replacing any of the same date, and delete the sessions of the dates `gone`."""
 
     def mark_reconciled(self, mark: ReconcileMark) -> None:
         """Write the result of a reconcile."""
@@ -227,7 +227,7 @@ class States(Protocol):
         """Write a new state; if `over` is given and isn't the state in force anymore, raise OperatorError."""
 
     def halts(self) -> Sequence[TradingStateRecord]:
-        """Return the states recorded since entries were last open, oldest first; empty if they are open now."""
+        """Return the states recorded since trading was last ACTIVE, oldest first; empty if it is ACTIVE now."""
 
     def armed(self) -> bool:
         """Return True if `init` armed this state folder and nothing has disarmed it since."""
@@ -264,7 +264,7 @@ class Facts(Protocol):
         """Return the facts about each symbol known at `now`: the session's events, and dated facts up to its date."""
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
-        """Facts and decisions. They explain the bot's actions; no money depends on them."""
+        """Return, for each symbol, only the counts and time of its last reply with alerts known at `now`."""
 
     def market(self, session: date, now: datetime) -> Mapping[str, object]:
         """Return the facts about the whole market known at `now`, by kind; for a kind about sectors, by sector."""
@@ -291,9 +291,9 @@ class Facts(Protocol):
         """Return the `last` few recorded passes of a job, oldest first, without their candidates."""
 
     def before(self, job: str, identity: str, symbols: Collection[str]) -> CycleRecord | None:
-        """Return the reasons of a job's pass before the one with this id, with candidates in these symbols.
+        """Return a job's pass before the one with this id, reduced to the reasons of candidates in these symbols.
 
-        The pass with this id may be recorded or not.
+        The pass with this id needn't be recorded.
         """
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
@@ -317,7 +317,7 @@ class Facts(Protocol):
         """Return the registry's state of each symbol that was ever checked."""
 
     def put_registry(self, coins: Iterable[Coin]) -> None:
-        """Store the registry's state of these symbols, replacing the earlier one, all or none."""
+        """Store the registry's state of these symbols, replacing the earlier one, in one transaction."""
 
     def discovery(self) -> Discovery:
         """Return the last discovery of the venue's contracts."""
@@ -343,7 +343,7 @@ class Features(Protocol):
     def row(
         self, need: FeatureNeed, symbol: str, until: datetime, calendar: str, rolls: tuple[date, ...] | None
     ) -> FeatureRow | None:
-        """Return a symbol's features at the last bar that was closed at `until`; None if there is no bar.
+        """Return a symbol's features at the last bar that was closed at `until`; None without a bar.
 
         Spreads, releases and news aren't in bars, so those features are left out. `calendar` names the calendar of the
         symbol's sessions, empty for the venue's own, and `rolls` are its roll dates, None for a symbol without expiry.

@@ -17,21 +17,21 @@ class Strategy(Protocol):
 
     @property
     def name(self) -> str:
-        """Return the name on its orders and lots."""
+        """Return the strategy's name, as on its orders and lots."""
 
     @property
     def needs(self) -> Needs:
-        """Return the data that it needs."""
+        """Return the data that the strategy needs."""
 
     @property
     def times(self) -> str:
-        """Return when it wants to run, as a timetable expression; empty for every entry pass.
+        """Return when the strategy wants to run, as a timetable expression; empty for every entry pass.
 
         The configuration may override it: `strategies.NAME.times`.
         """
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return its wants, at most one per symbol; or a single decision that says why it can't decide.
+        """Return the strategy's wants, at most one per symbol; or a single decision that says why it can't decide.
 
         After such a decision its positions stay as they are, and it runs again in the next pass, or while its slot is
         due.
@@ -42,14 +42,14 @@ class Strategy(Protocol):
 class SessionStrategy(Protocol):
     """A strategy that can also answer for all of its slots in a session at once. This is optional.
 
-    Only backtests ask for it, of a plug-in that has times of its own and needs nothing but bars and lots.
+    Only backtests use it, for a plug-in that has its own times and needs nothing but bars and lots.
     """
 
     def propose_many(self, views: Sequence[StrategyView]) -> Sequence[SlotWants]:
         """Return for each view what `propose` would want, for any holdings at that time.
 
-        The views have no lots. Each of them may be looked at only for its own answer: those that lead to orders are
-        compared with what `propose` returns in a process that has seen no later view.
+        The views have no lots. Each view may be used only for its own answer: answers that lead to orders are compared
+        with what `propose` returns in a process that has seen no later view.
         """
 
 
@@ -78,7 +78,7 @@ class VariedStrategy(Protocol):
     """A strategy that can also propose with changed settings. This is optional."""
 
     def variants(self, view: StrategyView) -> Sequence[FilterMatches]:
-        """Return the symbols that pass its own filters with the present settings, then with each variant."""
+        """Return the symbols that pass the strategy's filters with the present settings, then with each variant."""
 
 
 @runtime_checkable
@@ -89,13 +89,13 @@ class RefilteringStrategy(Protocol):
     def filter_settings(self) -> Mapping[str, Sequence[str]]:
         """Return the settings that each of its filters reads, by the filter's name.
 
-        A recorded candidate is enough to evaluate it with other values of these.
+        A recorded candidate is enough to evaluate a filter with other values of its settings.
         """
 
     def filtered(self, candidate: Candidate) -> Candidate:
         """Return a recorded candidate as these settings would propose it, whatever the settings were then.
 
-        The options behind it are left out, because only those of a candidate that passed are recorded.
+        The options behind it are left out, because they are recorded only for a candidate that passed.
         """
 
 

@@ -51,7 +51,7 @@ class AlertStream(Protocol):
     """Flow alerts of the whole market as they arrive. It reconnects automatically."""
 
     def take(self) -> StreamRows:
-        """Return the rows received since the last call, without waiting; OperatorError if the source rejects keys."""
+        """Return the rows received since the last call, without waiting; raise OperatorError if keys are rejected."""
 
     def renew(self) -> None:
         """Reconnect, because the connection doesn't deliver as expected."""
@@ -119,7 +119,7 @@ class Rules(Struct, frozen=True, dict=True):
 
     @cached_property
     def every_symbol(self) -> tuple[str, ...]:
-        """Return all tradable symbols: the account's universe, and those of its strategies."""
+        """Return all tradable symbols: the account's universe, and its strategies' universes."""
         own = (symbol for rules in self.own.values() for symbol in rules.universe)
         return tuple(dict.fromkeys((*self.universe, *own)))
 
@@ -136,7 +136,7 @@ class Rules(Struct, frozen=True, dict=True):
         return replace(self, own={**self.own, **own}) if own else self
 
     def with_contracts(self, listings: Mapping[str, Listing]) -> Rules:
-        """Return the rules with expiring contracts given the sector, theme and beta of another one of the same root.
+        """Return the rules with expiring contracts given the sector, theme and beta of another contract of their root.
 
         During a roll, a position is in the contract before or after the configured one.
         """
@@ -193,7 +193,7 @@ class World(Struct, frozen=True):
     records its decisions and the orders it would have sent.
 
     `give_way` raises GaveWay if an exit pass is waiting for this one; the reader calls it before each request. Inside
-    `undisturbed` neither does so.
+    `undisturbed`, a pass doesn't yield.
 
     `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
     with its symbols. Only a pass that fetches flow has them. `keep_reply` archives a raw reply of the flow source, with

@@ -199,7 +199,7 @@ def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal 
     """Return the new shares per old share: the simplest ratio that fits both the quantities and the average prices.
 
     The broker pays out fractions in cash, so several ratios may fit the quantities alone. `theirs` is the broker's
-    average price, None if it holds none of them any more.
+    average price, None if it no longer holds any.
     """
     if before * after <= 0 or (theirs is not None and theirs <= 0):
         return None

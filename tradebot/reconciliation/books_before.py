@@ -1,4 +1,4 @@
-"""Keep the books as they were before a booking."""
+"""The books as they were before a booking."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -241,7 +241,7 @@ def _ended_unfilled(order: Order) -> bool:
 
 
 def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: Sequence[Order]) -> Iterator[Order]:
-    """Yield the venue's open orders, then those of the `working` ones that the venue no longer lists as open."""
+    """Yield the venue's open orders, then the `working` orders that the venue no longer lists as open."""
     yield from open_orders
     listed_ids = {order.venue_id for order in open_orders}
     gone = [order for order in working if order.venue_id not in listed_ids]
@@ -328,7 +328,7 @@ def _orders_without_history(
 
 
 def late_end_reports(reader: BrokerReader, ledger: Orders, now: datetime) -> Iterator[Order]:
-    """Yield the venue's report of how orders ended whose end we had to conclude earlier."""
+    """Yield the venue's reports about orders that have ended and whose end the bot had only inferred."""
     if not reader.capabilities.ends_in_history:
         return
     for order in ledger.orders(since=now - WATCHED):
@@ -500,5 +500,5 @@ def fills_by_a_person(fills: Iterable[OwnedFill]) -> list[Fill]:
 
 
 def is_settled(fill: Fill, by_person: Iterable[Fill]) -> bool:
-    """Return True if a person has booked the fill's symbol since the fill."""
+    """Return True if a person has made a booking in the fill's symbol since the fill."""
     return any(settled.symbol == fill.symbol and settled.at >= fill.at for settled in by_person)

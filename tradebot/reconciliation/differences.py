@@ -186,7 +186,7 @@ def position_findings(
 ) -> Iterator[Finding]:
     """Yield a finding for each symbol on which the broker's positions and the quantities in the books differ.
 
-    A reconcile calls this after applying everything; a pass calls it before it adds risk.
+    A reconcile calls this after applying the venue's facts; a pass calls it before it adds risk.
     """
     theirs = {position.symbol: position.quantity for position in positions if position.quantity}
     ours = books.quantities()

@@ -20,7 +20,7 @@ from tradebot.ports.broker import BrokerReader
 def with_doubts(
     reader: BrokerReader, books: Books, view: BrokerView, omitted: Sequence[Order], reported_after: timedelta
 ) -> Books:
-    """Return the books with `doubted` set: stops that the venue's list lacks or its positions contradict.
+    """Return the books with `doubted` set to the stops that the venue's list lacks or its positions contradict.
 
     `omitted` are our working orders that the list lacks; an omission proves nothing until `reported_after` has passed
     since the order's last report. A list older than that doesn't prove that an order works. If positions say how many

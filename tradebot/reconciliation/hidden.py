@@ -1,7 +1,7 @@
 """Find positions that the venue's list lacks although books, orders and the margin in use prove them.
 
-The margin may date from before a close, so it doesn't prove a position that one of our orders may have closed
-unreported: an order that is no longer listed and whose end is unknown.
+The margin may date from before a close, so it doesn't prove a position that may have been closed, without a report, by
+one of our orders: one that is no longer listed and whose end is unknown.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Read the venue's listings once per venue day, and at once for a missing one or after a refused order.
+"""Read the venue's listings once per venue day, and at once if one is missing or after an order is refused.
 
 The venue's terms apply as soon as they are read. A change is a finding for the remainder of that day. After that it is
 a finding only while an order of ours no longer fits, or a position was opened with a different multiplier.
@@ -29,7 +29,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 class ListingsInForce(Struct, frozen=True):
     """The current listings by symbol, as stored in the books.
 
-    `read` are those that were just read, to be stored, and `changed` those of them that differ from the stored ones.
+    `read` are the listings that were just read and are to be stored; of these, `changed` differ from the stored ones.
     `unlisted` are queried symbols that the venue doesn't list; an earlier listing of such a symbol stays valid for
     existing positions.
     """
@@ -55,7 +55,7 @@ def current_listings(
 ) -> ListingsInForce:
     """Return the listings of these symbols, read from the venue where due, else the stored ones.
 
-    A listing from another venue day isn't current, and neither is one without margin levels in a margin account. If any
+    A listing from another venue day isn't current; nor, in a margin account, is a listing without margin levels. If any
     has to be read, those due among `besides` are read in the same request. `refused` says when an order in a symbol was
     last refused: the venue may have changed its terms within the day. If the venue doesn't answer, the stored ones
     stay.

@@ -65,7 +65,7 @@ def missing_fills(books: Books) -> tuple[MissingFill, ...]:
 
 
 def proven_fills(books: Books, positions: Iterable[BrokerPosition]) -> tuple[OwnedFill, ...]:
-    """Return our orders' unbooked fills, as far as the venue's positions prove them too.
+    """Return those of our orders' unbooked fills that the venue's positions prove too.
 
     They count as positions until the venue lists the fills themselves with exact prices and times.
     """
@@ -183,12 +183,12 @@ def orders_and_intents(ledger: Orders, venue_ids: Collection[str]) -> OrderOwner
 
 
 def known_orders(ledger: Orders, venue_ids: Collection[str]) -> Mapping[str, Order]:
-    """Return those of these orders that the books have, by venue id."""
+    """Return the orders with these venue ids that are in the books, by venue id."""
     return OrderOwners(ledger.order_chains(venue_ids) if venue_ids else {}, {}).orders_by_id
 
 
 def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
-    """Return True if a time is later than anything that can have happened to an order; clocks may be a day off."""
+    """Return True if a time is later than anything that can have happened to an order; clocks may be off by a day."""
     return at > max(now, sent or now) + LEEWAY
 
 

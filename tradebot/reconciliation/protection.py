@@ -253,7 +253,7 @@ def _is_of(record: IntentRecord, position: Position) -> bool:
 class ProtectionWatch(Struct, frozen=True):
     """The settings of the protection check: an exit counts as missed if no exit pass started for `life_s` seconds.
 
-    `exits_of` returns the exit rules of a strategy, and `exits` are those of the account.
+    `exits_of` returns the exit rules of a strategy, and `exits` are the account's exit rules.
     """
 
     market: Market
@@ -265,7 +265,7 @@ class ProtectionWatch(Struct, frozen=True):
 def find_unprotected(
     clock: VenueClock, view: BrokerView, books: Books, watch: ProtectionWatch, last_exits: datetime
 ) -> Iterator[Finding]:
-    """Yield findings about positions that no rule can evaluate now, or that are due to exit without an exit order.
+    """Yield findings about positions that no rule can evaluate now, or whose exit is due without an exit order.
 
     `last_exits` is when the last exit pass started.
     """

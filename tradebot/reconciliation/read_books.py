@@ -92,8 +92,8 @@ def explain_ratios(reader: BrokerReader, ledger: Ledger, books: Books, view: Bro
 def position_ratios(books: Books, view: BrokerView) -> dict[str, Decimal]:
     """Return the broker's shares divided by ours, by symbol: 0 if none are left, negative if the side changed.
 
-    Instruments traded on margin never split, so a difference there doesn't mean another multiplier. Whoever else has
-    traded, our positions are those in the books while the broker's position is on their side.
+    Instruments traded on margin never split, so a difference there doesn't mean another multiplier. Even if others have
+    traded, our positions are those in the books as long as the broker's position is on the same side.
     """
     totals = books.quantities()
     ours = {position.symbol: totals.get(position.symbol, Decimal(0)) for position in books.totals.own_positions()}
@@ -117,7 +117,7 @@ def require_account(ledger: Ledger, account: Account) -> None:
 
 
 def without_twins(view: BrokerView, books: Books) -> BrokerView:
-    """Clear the client order id of an order if another order in the books already has it: it isn't ours."""
+    """Clear the client order id of an order if another order in the books already has it, because it isn't ours."""
     unnamed = {order.venue_id for order in books.orders if not order.client_order_id}
     twins = (order for order in view.orders if order.client_order_id and order.venue_id in unnamed)
     repeated = {order.venue_id: order.client_order_id for order in twins}
@@ -132,7 +132,7 @@ YESTERDAY = timedelta(days=1)
 
 
 def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Order] = ()) -> Books:
-    """Return the books at the venue's time `now`, by its `day`, with the open orders that the venue `listed`.
+    """Return the books at the venue's time `now`, with the open orders that the venue `listed`.
 
     The amount of data read doesn't grow with the fills and orders collected over time.
     """

@@ -84,7 +84,7 @@ Second = Callable[[], datetime | None]
 def reconcile(
     reader: BrokerReader, ledger: Ledger, watch: ProtectionWatch | None = None, second: Second = lambda: None
 ) -> Reconciled:
-    """Apply the venue's facts, compare books and broker, with `watch` check protection too; record the result."""
+    """Apply the venue's facts, and compare books and broker; with `watch`, check protection too. Record the result."""
     clock = reader.clock()
     now, passed = clock.now, ClockReading(clock, second(), 0.0).earlier_now
     view = read_view(reader, ledger)

@@ -31,7 +31,7 @@ def book_statement(
 ) -> FromStatement:
     """Book the missing executions of our orders, if the books then match the broker; leave out foreign executions.
 
-    They replace assumed fills together with their cash: a plan has booked any difference.
+    They replace assumed fills and the cash of those fills: the accepted plan had booked any difference.
     """
     opened = ledger.books_opened_at()
     orders = {order.client_order_id: order for order in ledger.orders()}

@@ -31,8 +31,8 @@ class UnknownOrders(Struct, frozen=True):
 
     `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
     the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.
-    `open` has the ids of our own earlier orders that are still working, and `protecting` those of orders that protect a
-    position of ours, with the strategy that owns it.
+    `open` has the ids of our own earlier orders that are still working, and `protecting` the ids of orders that protect
+    a position of ours, each with the strategy that owns the position.
     """
 
     forgotten: tuple[Order, ...] = ()
@@ -217,9 +217,9 @@ def _ours_left(net: Mapping[str, Decimal], symbol: str, remaining: Decimal, own:
 
 
 def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersReported:
-    """Query the venue for the orders behind shares that aren't ours by the books; return those with our mark.
+    """Query the venue for the orders behind shares that the books don't count as ours; return those with our mark.
 
-    One incomplete list must not make our shares foreign, so symbols without such an order are queried again. Shares
+    Symbols without such an order are queried again, so that one incomplete list can't make our shares foreign. Shares
     that a person acknowledged as foreign are queried every time.
     """
     unknown = unexplained_quantities(books, view.positions)

@@ -1,7 +1,8 @@
 """Read a field of many rows at once, if all values have the source's usual form.
 
-Each function returns for all rows what the function of the same name in `fields` returns for one. It raises
-NotPlainError if any value needs individual treatment: the rows are then read one by one, which identifies the bad ones.
+Each function does for all rows what the function of the same name in `fields` does for one row. It raises
+NotColumnarError if any value needs individual treatment: the rows are then read one by one, which identifies the bad
+ones.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -51,7 +52,7 @@ def optional(
 
 
 def text(columns: Columns, name: str) -> Sequence[str]:
-    """Return strings of 1 to 128 characters."""
+    """Return a text field of all rows; each text must have 1 to 128 characters."""
     values = _of(str, columns, name)
     if max(map(len, values)) > LONGEST_TEXT or not all(map(str.strip, values)):
         raise NotColumnarError
@@ -59,22 +60,22 @@ def text(columns: Columns, name: str) -> Sequence[str]:
 
 
 def not_negative(columns: Columns, name: str) -> Sequence[Decimal]:
-    """Return numbers of at least 0, sent as text."""
+    """Return a number field of all rows; each number must be sent as text and be at least 0."""
     return _numbers(columns, name, Decimal)
 
 
 def positive(columns: Columns, name: str) -> Sequence[Decimal]:
-    """Return numbers above 0, sent as text."""
+    """Return a number field of all rows; each number must be sent as text and be above 0."""
     return _none_zero(_numbers(columns, name, Decimal))
 
 
 def positive_float(columns: Columns, name: str) -> Sequence[float]:
-    """Return numbers above 0, sent as text, as floats."""
+    """Return a number field of all rows as floats; each number must be sent as text and be above 0."""
     return _none_zero(_numbers(columns, name, float))
 
 
 def count(columns: Columns, name: str) -> Sequence[int]:
-    """Return whole numbers of at least 0."""
+    """Return a field of all rows as whole numbers, each of which must be at least 0."""
     values = _of(int, columns, name)
     if min(values) < 0 or max(values) > LARGEST_COUNT:
         raise NotColumnarError
@@ -94,7 +95,7 @@ def day(columns: Columns, name: str) -> Sequence[date]:
 
 
 def past_time(columns: Columns, name: str, at: datetime) -> Sequence[datetime]:
-    """Return times in UTC, sent as ISO text with an offset of zero, none of which is more than 5 s later than `at`."""
+    """Return a time field of all rows in UTC; each is ISO text with an offset of zero, at most 5 s later than `at`."""
     times = _convert_values(datetime.fromisoformat, _of(str, columns, name))
     if any(time.tzinfo is not UTC for time in times) or max(times) - at > FUTURE_TOLERANCE:
         raise NotColumnarError

@@ -55,7 +55,7 @@ def component_names() -> tuple[str, ...]:
 
 @cache
 def component_of(name: str) -> ScoreComponent:
-    """Return the component of this name; ValueError naming the nearest one if there is none."""
+    """Return the component of this name; raise ValueError naming the nearest one if there is none."""
     subject = SUBJECTS[checked_component(name)]
     declared = vars(import_module(f"tradebot.signals.subjects.{subject}")).values()
     component = next((part for part in declared if isinstance(part, ScoreComponent) and part.name == name), None)
@@ -64,5 +64,5 @@ def component_of(name: str) -> ScoreComponent:
 
 
 def checked_component(name: str) -> str:
-    """Return the name of a component; ValueError naming the nearest one if there is no such component."""
+    """Return the name of a component; raise ValueError naming the nearest one if there is no such component."""
     return known_name(name, component_names(), "component")

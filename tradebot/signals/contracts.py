@@ -45,8 +45,8 @@ def check(
 ) -> ContractChecked:
     """Compare rows with the documented fields, if any; `foreign` are rows of other tickers than the requested one.
 
-    `columns` are those of all rows, if these have the same fields; they usually show at once that nothing differs. Only
-    the types of values are compared; a text that isn't a number is rejected when it is parsed.
+    `columns` has the rows as columns, if all have the same fields; with them, one check usually shows that nothing
+    differs. Only the types of values are compared; a text that isn't a number is rejected when it is parsed.
     """
     contract_findings = [ContractFinding(Breach.FOREIGN, "", len(foreign), _excerpt(foreign[0]))] if foreign else []
     nulls: Counter[str] = Counter()

@@ -63,7 +63,7 @@ RIGHTS = {right.value: right for right in Right}
 
 
 class BadRowError(ValueError):
-    """A row that can't be used. The message is the reason it is counted under."""
+    """Raised for a row that can't be used. The message is the reason it is counted under."""
 
 
 def optional(read: Callable[[Row, str], T | None], row: Row, name: str, absent: T | None = None) -> T | None:
@@ -73,7 +73,7 @@ def optional(read: Callable[[Row, str], T | None], row: Row, name: str, absent: 
 
 
 def text(row: Row, name: str) -> str:
-    """Return a string of 1 to 128 characters; a whole number counts too."""
+    """Return a text field of 1 to 128 characters; a whole number counts as text too."""
     value = row.get(name)
     if type(value) is str and len(value) <= LONGEST_TEXT and value and not value.isspace():
         return value
@@ -89,7 +89,7 @@ def text(row: Row, name: str) -> str:
 
 
 def number(row: Row, name: str) -> Decimal:
-    """Return a number from text, an integer or a decimal: the source may send the same field as any of these."""
+    """Return a number field, which the source may send as text, as an integer or as a decimal."""
     value = row.get(name)
     if type(value) is not str:
         value = _present(row, name)
@@ -108,7 +108,7 @@ def number(row: Row, name: str) -> Decimal:
 
 
 def not_negative(row: Row, name: str) -> Decimal:
-    """Return a number of at least 0."""
+    """Return a number field, which must be at least 0."""
     value = row.get(name)
     if type(value) is str and (amount := _plain(value)) is not None:
         return amount
@@ -119,7 +119,7 @@ def not_negative(row: Row, name: str) -> Decimal:
 
 
 def positive(row: Row, name: str) -> Decimal:
-    """Return a number above 0."""
+    """Return a number field, which must be above 0."""
     value = row.get(name)
     amount = _plain(value) if type(value) is str else None
     if amount:
@@ -131,12 +131,12 @@ def positive(row: Row, name: str) -> Decimal:
 
 
 def positive_float(row: Row, name: str) -> float:
-    """Return a number above 0 as a float."""
+    """Return a number field as a float; the number must be above 0."""
     return float(positive(row, name))
 
 
 def count(row: Row, name: str) -> int:
-    """Return a whole number of at least 0."""
+    """Return a whole-number field, which must be at least 0."""
     value = row.get(name)
     if type(value) is int and 0 <= value <= LARGEST_COUNT:
         return value
@@ -148,7 +148,7 @@ def count(row: Row, name: str) -> int:
 
 
 def boolean(row: Row, name: str) -> bool | None:
-    """Return true or false, and None for anything else."""
+    """Return a boolean field, or None if it is anything other than true or false."""
     value = row.get(name)
     return value if isinstance(value, bool) else None
 
@@ -162,7 +162,7 @@ def right(row: Row, name: str) -> Right:
 
 
 def past_time(row: Row, name: str, at: datetime) -> datetime:
-    """Return a time in UTC that is at most 5 s later than `at`."""
+    """Return a time field in UTC, which may be at most 5 s later than `at`."""
     moment = any_time(row, name)
     if moment - at > FUTURE_TOLERANCE:
         raise BadRowError(f"{name} is in the future")
@@ -183,7 +183,7 @@ def day(row: Row, name: str) -> date:
 
 
 def past_day(row: Row, name: str, at: datetime) -> date:
-    """Return a date that is not later than the date of `at`."""
+    """Return a date field, which must not be later than the date of `at`."""
     value = day(row, name)
     if value > at.date():
         raise BadRowError(f"{name} is in the future")
@@ -211,7 +211,7 @@ def _present(row: Row, name: str) -> object:
 
 
 def any_time(row: Row, name: str) -> datetime:
-    """Return a time in UTC, which may be in the future, as a calendar's times are.
+    """Return a time field in UTC, which may be in the future, as in a calendar.
 
     It is read from ISO text with an offset (T or a space before the time), or epoch seconds or milliseconds.
     """

@@ -1,4 +1,4 @@
-"""Select alerts by the source's own filter parameters over stored rows: one fetch serves every strategy."""
+"""Apply the source's own alert filters to stored rows, so that one fetch serves every strategy."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
@@ -57,7 +57,7 @@ _WORDS: dict[str, Read] = {"issue_types": attrgetter("issue_type"), "rule_name":
 
 
 class Filter(NamedTuple):
-    """The effect of one filter: `left` returns the alerts that pass it, and `read` is None for those without data."""
+    """The effect of a filter: `left` returns the alerts that pass it; `read` returns None for an alert without data."""
 
     left: Callable[[Alerts], Alerts]
     read: Read

@@ -52,7 +52,7 @@ def kind_names() -> tuple[str, ...]:
 
 @cache
 def kind_of(name: str) -> AnyKind:
-    """Return the kind of this name; KeyError if there is none."""
+    """Return the kind of this name; raise KeyError if there is none."""
     declared = vars(import_module(f"tradebot.signals.subjects.{SUBJECTS[name]}")).values()
     kind = next((kind for kind in declared if isinstance(kind, Kind) and kind.name == name), None)
     assert kind is not None, f"{SUBJECTS[name]}.py has no kind {name}"
@@ -65,11 +65,11 @@ def kinds() -> Mapping[str, AnyKind]:
 
 
 def checked_kind(name: str) -> str:
-    """Return the name of a kind; ValueError naming the nearest one if there is no such kind."""
+    """Return the name of a kind; raise ValueError naming the nearest one if there is no such kind."""
     return known_name(name, kind_names(), "kind of flow facts")
 
 
 def in_order(names: Collection[str], poll_s: Mapping[str, int]) -> tuple[AnyKind, ...]:
-    """Return the kinds with these names in fetching order, which is that of the configured intervals."""
+    """Return the kinds with these names in fetching order, which is the order of the configured intervals."""
     configured = [name for name in poll_s if name in names]
     return tuple(map(kind_of, (*configured, *sorted(set(names) - set(configured)))))

@@ -1,15 +1,15 @@
 """Decide which of a venue's contracts are traded, at which tier, and whether their data can be trusted.
 
-A coin's tier comes from its volume, its spread and its price. A tier falls as soon as the numbers do. It rises once the
-better numbers have lasted, and then to the lowest tier that they reached meanwhile, so that one busy hour makes no coin
-liquid. With unknown numbers, the tier stays as it is and the coin isn't eligible.
+A coin's tier comes from its volume, its spread and its price. A tier falls as soon as the numbers do. It rises only
+once better numbers have lasted, and only to the lowest tier that they reached during that time, so that one busy hour
+doesn't make a coin count as liquid. With unknown numbers, the tier stays as it is and the coin isn't eligible.
 
 The perpetual of each coin that reaches a tier is traded, and so are pinned coins. A venue's list that is empty, or much
 shorter than the previous one, changes nothing. A shorter one is accepted once lists have been that short for as long as
 a tier takes to rise. A coin with unknown numbers keeps its present state.
 
-Several failures in a row make healthy data degraded, which is then checked in fewer passes. Data that stays degraded is
-suspended and only probed now and then. Several passes in a row make either healthy again.
+After several failures in a row, healthy data becomes degraded and is checked in fewer passes. Data that stays degraded
+is suspended and only probed now and then. After several passed checks in a row, it is healthy again.
 """
 
 from collections import Counter
@@ -51,7 +51,7 @@ def of_figures(figures: Figures, rules: DataHealthRules) -> Iterator[Failed]:
 
 
 def of_candles(candles: Series | None, now: datetime, rules: DataHealthRules) -> Iterator[Failed]:
-    """Yield the checks that the candles of a coin fail; None if they couldn't be read."""
+    """Yield the checks that the candles of a coin fail; `candles` is None if they couldn't be read."""
     count = len(candles) if candles else 0
     if count < rules.min_candles:
         yield Failed(DataCheck.CANDLES, Decimal(count), Decimal(rules.min_candles))
@@ -115,7 +115,7 @@ def _now(state: DataState, health: CoinHealth, now: datetime) -> DataState:
 
 
 def figures_of(quote: Quote | None, why: str, now: datetime, max_age_s: float) -> Figures:
-    """Return a coin's numbers from its quote; a missing, old or crossed quote gives none but `why`."""
+    """Return a coin's numbers from its quote; a missing, old or crossed quote gives only the reason `why`."""
     if quote is None:
         return Figures(why=why or "no quote")
     if abs(age_s := quote.age_s(now)) > max_age_s:
@@ -126,7 +126,7 @@ def figures_of(quote: Quote | None, why: str, now: datetime, max_age_s: float) -
 
 
 def missing(figures: Figures, *, pinned: bool) -> str:
-    """Return which required figure of a coin is missing; empty if none. A pinned one only needs a quote."""
+    """Return which required figure of a coin is missing; empty if none. A pinned coin only needs a quote."""
     if figures.price is None:
         return figures.why
     return NO_VOLUME if figures.volume_usd is None and not pinned else ""
@@ -146,9 +146,7 @@ def _reaches(figures: Figures, rules: TierRules) -> bool:
 
 
 def is_due(rank: Rank | None, now: datetime, rules: RegistryRules) -> bool:
-    """Return True if the tier has to be measured: it is unknown, or its measurement is outdated or dated later than
-    now.
-    """
+    """Return True if the tier must be measured: it is unknown, or its measurement is outdated or dated after `now`."""
     if rank is None or not rank.known or rank.measured_at is None:
         return True
     return not 0 <= (now - rank.measured_at).total_seconds() < rules.refresh_s
@@ -188,14 +186,14 @@ GONE = "the venue doesn't list it any more"
 class Naming(NamedTuple):
     """How symbols are named: functions for the coin of a symbol and the perpetual of a coin.
 
-    Both raise ValueError if it is unclear.
+    Both raise ValueError if the name is ambiguous.
     """
 
     coin: Callable[[str], str]
     perpetual: Callable[[str], str]
 
     def objection(self, symbol: str) -> str:
-        """Return why a symbol isn't the one perpetual of its coin; empty if it is."""
+        """Return why a symbol isn't the perpetual that stands for its coin; empty if it is."""
         try:
             coin = self.coin(symbol)
             perpetual = self.perpetual(coin)
@@ -223,7 +221,7 @@ def is_discovery_due(before: Discovery, now: datetime, rules: RegistryRules) -> 
 
 
 def reject_listing(before: Discovery, listed: Sequence[str], now: datetime, rules: RegistryRules) -> Discovery | None:
-    """Return the present discovery with the problem if a list is rejected; None if it is accepted."""
+    """If a list is rejected, return the present discovery with the problem; None if it is accepted."""
     count = len(set(listed))
     if not count:
         return replace(before, problem=NOTHING_LISTED)

@@ -29,7 +29,7 @@ class RollOut(NamedTuple):
 def roll_out_date(rolling: Rolling, own: Volumes, following: Volumes) -> RollOut:
     """Return when to roll out of a contract: after the next one had more volume on two days in a row, or by date.
 
-    A day on which either has no bar is ignored, and breaks the sequence.
+    A day on which either contract has no bar is ignored, and breaks the sequence.
     """
     run = 0
     for day in sorted({*own, *following}):
@@ -52,5 +52,5 @@ def by_day(series: Series | None, column: str, venue: VenueDay) -> Mapping[date,
 
 
 def earlier(rolling: Rolling, on: date) -> Rolling:
-    """Return a rolling that begins on the given day if that is earlier than its own."""
+    """Return the rolling with its start moved up to a day, if that day is earlier."""
     return rolling if rolling.on <= on else replace(rolling, on=on)

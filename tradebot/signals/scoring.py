@@ -21,14 +21,14 @@ from tradebot.model.record import SymbolFacts
 
 
 def clamp(value: float, low: float, high: float) -> float:
-    """Return the value, at least `low` and at most `high`."""
+    """Return the value, limited to the range from `low` to `high`."""
     if value < high:
         return value if value > low else low
     return high
 
 
 def sign(value: float) -> int:
-    """Return +1, -1 or 0."""
+    """Return the sign of a value: +1, -1 or 0."""
     return (value > 0) - (value < 0)
 
 
@@ -109,7 +109,7 @@ def _check(node: ast.AST) -> None:
 
 
 def still_counts(kind: AnyKind, moment: datetime | date, now: datetime) -> bool:
-    """Return True if a fact is within its kind's freshness limit. A date ages from its end in New York."""
+    """Return True if a fact is within its freshness limit; the age of a date counts from that day's end in New York."""
     if kind.max_age_s is None:
         return True
     if isinstance(moment, datetime):
@@ -134,8 +134,8 @@ class ScoringInputs(NamedTuple):
 
     `alerts` are the selected ones, and `flow` is their sum: -1 to 1, or None if no usable reply was about this symbol,
     or too little is known of its trailing premium. `scale_usd` is the premium that its alerts are compared with, and
-    `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, by the configuration's
-    name. Facts older than `lookback` don't count.
+    `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, as named in the
+    configuration. Facts older than `lookback` don't count.
     """
 
     now: datetime
@@ -183,9 +183,9 @@ class ScoreComponent(Struct, frozen=True, eq=False):
     before.
 
     Components of one `family` measure the same thing in different ways: an entry needs agreeing families. A component
-    that `follows` another is a fraction of that one's value, absent where that one is, and no evidence in itself; its
-    formula may read `flow`. A component that is `by_symbol` looks up its symbol in facts about the whole market, so
-    that its value differs from symbol to symbol.
+    that `follows` another is a fraction of that component's value and absent if that is absent, so it doesn't count as
+    separate evidence; its formula may read `flow`. A component that is `by_symbol` looks up its symbol in facts about
+    the whole market, so that its value differs from symbol to symbol.
     """
 
     name: str

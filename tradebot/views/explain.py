@@ -159,7 +159,7 @@ def _most_first(counts: Counter[Reason]) -> list[tuple[Reason, int]]:
 
 
 def with_outcomes(cycles: Sequence[CycleRecord], is_wanted: Callable[[str], bool]) -> list[CycleRecord]:
-    """Return the passes, counting an order with an unknown outcome as sent if the venue was `is_wanted` to have it."""
+    """Return the passes; an order with an unknown outcome counts as sent if `is_wanted` returns True for its id."""
     return [
         replace(cycle, candidates=tuple(final_record(record, is_wanted) for record in cycle.candidates))
         for cycle in cycles
@@ -167,7 +167,7 @@ def with_outcomes(cycles: Sequence[CycleRecord], is_wanted: Callable[[str], bool
 
 
 def final_record(record: CandidateRecord, is_wanted: Callable[[str], bool]) -> CandidateRecord:
-    """Return a candidate's final record, counting an order with an unknown outcome as sent if it was `is_wanted`."""
+    """Return a candidate's final record; an order with an unknown outcome counts as sent if `is_wanted` says so."""
     terminal, name = record.terminal, record.client_order_id
     if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not is_wanted(name):
         return record
@@ -176,7 +176,7 @@ def final_record(record: CandidateRecord, is_wanted: Callable[[str], bool]) -> C
 
 
 def settled_outcome(outcome: Outcome, is_wanted: Callable[[str], bool]) -> Outcome:
-    """Return a candidate's final outcome, counting an order with an unknown outcome as sent if it was `is_wanted`."""
+    """Return a candidate's final outcome; an order with an unknown outcome counts as sent if `is_wanted` says so."""
     terminal, name = outcome.terminal, outcome.client_order_id
     if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not is_wanted(name):
         return outcome
@@ -213,10 +213,10 @@ NOTHING = "No pass is recorded: trade-once hasn't run."
 def why_no_orders(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate] = ()) -> Explanation:
     """Explain why some passes of trade-once sent no orders: the deciding reason, and what would change it.
 
-    Anything broken decides first. Otherwise, if any candidate became an order, the verdict is TRADED; if none did, the
-    worst cause decides. Data that was too old is named with its age. A limit on the account that refuses every entry is
-    always named, and no verdict is better than it. `sampled_candidates` are counted in addition to the passes' own
-    candidates.
+    A BROKEN cause decides first. Otherwise, if any candidate became an order, the verdict is TRADED; if none did, the
+    worst cause decides. The answer gives the age of data that was too old. It always names an account limit that
+    refuses every entry, and its verdict is never better than that limit's. `sampled_candidates` are counted in addition
+    to the passes' own candidates.
     """
     answer = _by_reasons(cycles, sampled_candidates)
     if texts := sentences(candidate.record for candidate in (*_each(cycles), *sampled_candidates)):
@@ -312,7 +312,7 @@ _ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.FAMILIES_TOO_FEW, Reas
 
 
 def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
-    """Return what would let the nearest of the decisions with this reason pass; sometimes no setting would."""
+    """Return the remedy for a reason: what would let the nearest of these decisions pass, unless no setting would."""
     above = {decision.is_above_zero for decision in decisions} - {None}
     without_signal = above == {False}
     return FROM_NOTHING if reason in _ABOVE_ZERO and without_signal else REASONS[reason].remedy
@@ -371,7 +371,7 @@ def decisive(reasons: Mapping[Reason, int]) -> Reason:
 
 
 class GatePath(Struct, frozen=True):
-    """One symbol's path through one pass: every gate's decision, and where it ended; `id` is that of the pass."""
+    """One symbol's path through one pass: every gate's decision, and where it ended; `id` is the pass's id."""
 
     at: datetime
     slot: str

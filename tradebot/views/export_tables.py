@@ -40,11 +40,11 @@ class OrderLine(Struct, frozen=True):
 
 
 class ExecutionLine(Struct, frozen=True):
-    """One fill of the bot, in USD. `order_id` is the bot's own id of its order, empty if no order of its own made it.
+    """One fill of the bot, in USD. `order_id` is the bot's own id of the order; empty if the fill has no order.
 
-    `commission` is None until the venue reports it; a venue that charges by the day has none here. `pnl` is the profit
-    realized by the fill, first in, first out, minus its known commission. `source` says what wrote the fill: the venue,
-    or for example a plan or an adoption.
+    `commission` is None until the venue reports it; it stays None at a venue that charges by the day. `pnl` is the
+    profit realized by the fill, first in, first out, minus its known commission. `source` says what wrote the fill: the
+    venue, or for example a plan or an adoption.
     """
 
     order_id: str

@@ -44,8 +44,8 @@ class PositionProtection(Struct, frozen=True):
 
     `resting` are the stops and targets there. For the other shares, `rule` is the bot's own rule with the nearest stop,
     None if no rule has a stop now. `why` says why they have no stop at the broker, and `refusal` is the broker's
-    message if it refused one. All three are None if every share is covered. `since` is when a gap in protection began
-    that the last exit pass left, and `gap_s` its age; None without one.
+    message if it refused one. All three are None if every share is covered. `since` is when the gap in protection that
+    the last exit pass left began, and `gap_s` its age; None without a gap.
     """
 
     covered: Decimal
@@ -74,8 +74,8 @@ def protection_of(
 ) -> PositionProtection:
     """Return how a position of ours is protected, given the orders on its symbol and its exit rules.
 
-    `gap` is what the last exit pass left without a stop. `at_venue` is False if the configuration wants no stops at the
-    broker. `closed` is how many of its shares others have closed: they need no stop.
+    `gap` has the shares that the last exit pass left without a stop. `at_venue` is False if the configuration wants no
+    stops at the broker. `closed` is how many of its shares others have closed: they need no stop.
     """
     position = watched.position
     if gap is not None and not gap.sent and work.coming:
@@ -144,7 +144,7 @@ class UnfinishedClose(Struct, frozen=True):
 
     @classmethod
     def of(cls, close: Intent) -> "UnfinishedClose":
-        """Build the view of such a close."""
+        """Build the view of an unfinished close from its intent."""
         return cls(close.at, "displaced" if close.displaced_by else "by_hand", close.displaced_by)
 
 
@@ -157,10 +157,10 @@ class Holding(Struct, frozen=True, omit_defaults=True):
     `tradebot.model.lifecycle`. `protection` is None for positions that the bot doesn't manage. Its value is quantity x
     price x `multiplier`. `unfinished` is a close that the next exit pass continues.
 
-    `closed_by_others` is how many of the shares, unsigned, somebody else has closed at the broker without anyone having
-    accepted it yet: they are valued at that price. If those are all, `price` is that price, nothing protects the
-    position, and its `state` is "closed". Of a foreign position, it is how many units only closed ours: the broker
-    doesn't have those.
+    `closed_by_others` is how many of the shares, unsigned, somebody else has closed at the broker and nobody has
+    accepted yet: they are valued at the price of that close. If that is all of them, `price` is that price, nothing
+    protects the position, and its `state` is "closed". For a foreign position, it is how many of its units merely
+    offset ours, so that the broker doesn't hold them.
 
     It is `suspended` if the venue had suspended trading in it at the last exit pass: no stop acts, and `price` is the
     last one from before.
@@ -201,7 +201,7 @@ class Holding(Struct, frozen=True, omit_defaults=True):
 
 
 def nearest_levels(row: Holding) -> tuple[StopRow | None, StopRow | None]:
-    """Return the stop and the target that a position's price would reach first; None where it has none or no price."""
+    """Return the stop and the target that a position's price would reach first; each is None if there is none."""
     levels = [
         (rule.distance, _is_target(rule.price, rule.distance, row), rule)
         for rule in row.stops
@@ -233,7 +233,7 @@ class ExternalClose(Struct, frozen=True):
 
 
 def externally_closed(totals: Totals) -> dict[str, ExternalClose]:
-    """Return the shares of our positions that others have closed, by symbol, until someone accepts that."""
+    """Return the shares of our positions that others have closed, by symbol, as long as nobody has accepted that."""
     by_symbol = dict[str, ExternalClose]()
     for symbol, quantity in totals.own_quantities().items():
         other = totals.positions.get((FOREIGN, symbol))
@@ -414,7 +414,7 @@ class FundingSoFar(Struct, frozen=True):
 def funding_so_far(holdings: Iterable[Holding], movements: Iterable[CashMovement]) -> tuple[FundingSoFar, ...]:
     """Return the booked funding of each symbol with a position, in the order of positions, without zeros.
 
-    Positions of several strategies in a symbol are one at the broker, so their funding is reported together.
+    Positions of several strategies in a symbol are one position at the broker, so their funding is reported together.
     """
     since: dict[str, datetime] = {}
     for row in holdings:

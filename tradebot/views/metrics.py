@@ -1,4 +1,4 @@
-"""Counts and rates for monitoring, besides the findings."""
+"""Counts and rates for monitoring, in addition to the findings about health."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ BAD = (Severity.ERROR, Severity.CRITICAL)
 
 
 class LastLearn(Struct, frozen=True):
-    """When `learn` last looked at closed trades, how many, and which settings it proposed to change.
+    """When `learn` last evaluated closed trades, how many, and which settings it proposed to change.
 
     `file` is the configuration that it wrote, None if it wrote none.
     """
@@ -31,8 +31,8 @@ class MetricFigures(Struct, frozen=True):
 
     `order_success_rate` is the share of answered orders that the broker accepted. `data_fetch_latency_ms` is the time
     of a fetch from its first request to its last answer. `position_mismatches` are the differences found by the last
-    comparison of books and broker. `healings` are repairs that the bot made by itself. `last_learn` is None if none of
-    the events that are kept tells of one.
+    comparison of books and broker. `healings` counts the bot's automatic repairs. `last_learn` is None if no stored
+    event reports a run of `learn`.
     """
 
     total_cycles: int
@@ -49,13 +49,13 @@ class MetricFigures(Struct, frozen=True):
 
 
 def learn_event(at: datetime, trades: int, proposed: Sequence[str], file: str | None) -> SystemEvent:
-    """Return the event about what `learn` found."""
+    """Build the event that reports the result of `learn`."""
     details = {"trades": str(trades), "proposed": json.dumps(list(proposed)), "file": file or ""}
     return EventKind.LEARNED.at(at, details)
 
 
 def last_learn(events: Sequence[SystemEvent]) -> LastLearn | None:
-    """Return what the newest event about `learn` says; None if there is none."""
+    """Return the result of `learn` in the newest event about it; None if there is none."""
     kind = EventKind.LEARNED
     ran = (
         event for event in reversed(events) if (event.subsystem, event.event_type) == (kind.subsystem, kind.event_type)
@@ -75,7 +75,7 @@ def success_rate(intents: Iterable[IntentRecord]) -> float | None:
 
 
 def fetch_latency_ms(cycles: Sequence[CycleRecord], intakes: Sequence[Intake]) -> float | None:
-    """Return the duration of the last fetch in milliseconds, until its last answer; None without either."""
+    """Return the duration of the last fetch in milliseconds, from its start to its last answer; None if unknown."""
     began = max((cycle.at for cycle in cycles if cycle.job is Job.FETCH_FLOW), default=None)
     answers = [intake.at for intake in intakes if began is not None and intake.at >= began]
     return (max(answers) - began).total_seconds() * 1000 if answers and began is not None else None
@@ -84,7 +84,7 @@ def fetch_latency_ms(cycles: Sequence[CycleRecord], intakes: Sequence[Intake]) -
 def healings(events: Iterable[SystemEvent]) -> int:
     """Return how many of these events are automatic repairs.
 
-    A store that is created for the first time, with nothing to move aside, was never broken.
+    Creating a store for the first time is no repair: there was no broken one to move aside.
     """
     kinds = {(kind.subsystem, kind.event_type) for kind in HEALINGS}
     healed = (event for event in events if (event.subsystem, event.event_type) in kinds)

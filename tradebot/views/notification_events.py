@@ -52,8 +52,8 @@ _CODE = re.compile("|".join(rf"\b({code})\b(?:\. {re.escape(meaning)})?" for cod
 class CurrentStatus(Struct, frozen=True):
     """The bot's present state, compared with the last `BotStatus`.
 
-    The outcome of the orders `unresolved` is unknown, `trips` were closed recently for the reasons `closing`, `unwell`
-    names the components whose health isn't OK, and `ticks` are the tick sizes of symbols with a position.
+    `unresolved` are the orders with an unknown outcome, `trips` the recently closed positions with the reasons
+    `closing`, `unwell` the components whose health isn't OK, and `ticks` the tick sizes of symbols with a position.
     """
 
     at: datetime
@@ -254,7 +254,7 @@ def _plain(event: SystemEvent) -> str:
 
 
 def seen_of(now: CurrentStatus) -> BotStatus:
-    """Return the first status, before which nothing counts as having happened."""
+    """Return the bot's first status; nothing that happened before it is reported."""
     unknown = tuple(each.intent.client_order_id for each in _old(now))
     return BotStatus(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
 
@@ -315,7 +315,7 @@ def _key(held_then: PreviousPosition) -> Key:
 
 
 def reason_in_words(why: str) -> str:
-    """Describe why a position was closed; empty if nothing was recorded. A strategy's own words stay."""
+    """Describe why a position was closed; empty if nothing was recorded. A strategy's own words are kept unchanged."""
     try:
         return " and ".join(map(_part, parse(why)))
     except ValueError:
@@ -354,12 +354,12 @@ _ORDER = list(Severity)
 
 
 def wants(channel: Channel, happening: NoticeEvent) -> bool:
-    """Return True if a channel's rules select a happening."""
+    """Return True if a channel's rules select an event."""
     return happening.topic in channel.topics and _ORDER.index(happening.severity) >= _ORDER.index(channel.least)
 
 
 def due_at(channel: Channel, happening: NoticeEvent, now: datetime, venue: VenueDay) -> datetime:
-    """Return when to send a happening to a channel: at once, with others of its half hour, or after quiet hours."""
+    """Return when to send an event to a channel: at once, with others of its half hour, or after quiet hours."""
     if happening.severity is Severity.CRITICAL:
         return now
     begun = now - timedelta(minutes=now.minute % 30, seconds=now.second, microseconds=now.microsecond)

@@ -52,7 +52,7 @@ def over_time(days: Sequence[DayParity]) -> ParityTotals | None:
 
 
 def day_in_words(day: DayParity) -> str:
-    """Describe how a bot's session differed from its backtest, why, and at which cost."""
+    """Describe how a bot's session differed from its backtest, why, and at what cost."""
     if not day.causes:
         compared = f"{pluralize(day.decisions, 'decision')}, {pluralize(day.orders, 'order request')}"
         return f"The backtest of the session does the same: {compared}, {pluralize(day.fills, 'filled order')}"

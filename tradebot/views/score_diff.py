@@ -10,7 +10,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord, Job
 
 
 class PassHead(Struct, frozen=True):
-    """The identity of one of the two compared passes."""
+    """The identity of a pass in the comparison."""
 
     id: str
     job: Job
@@ -28,7 +28,7 @@ class ScorePart(Struct, frozen=True):
 class MovedComponent(Struct, frozen=True):
     """One component of a score in both passes; None in a pass whose score doesn't have it.
 
-    `change` is of the contribution, where an absent one counts as zero.
+    `change` is the change in the contribution; an absent component contributes zero.
     """
 
     name: str
@@ -40,7 +40,8 @@ class MovedComponent(Struct, frozen=True):
 class MovedCandidate(Struct, frozen=True):
     """A symbol's score, side and result in both passes; None in a pass that didn't evaluate it.
 
-    The result is a reason, or "candidate" or "sent" if nothing refused it. Components are sorted by size.
+    The result is a reason, or "candidate" or "sent" if nothing refused it. Components are sorted by the size of their
+    change.
     """
 
     symbol: str

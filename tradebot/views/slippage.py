@@ -48,8 +48,8 @@ class FillSlippage(Struct, frozen=True):
 class TotalSlippage(Struct, frozen=True):
     """The slippage of all fills with a known midpoint `against` (decision, send or arrival); None if there are none.
 
-    `of` counts the fills of our orders, `known` those with that midpoint. For the midpoint at sending, `oldest_quote_s`
-    is the age of the oldest quote at which an order was sent.
+    `of` counts the fills of our orders, `known` the fills with that midpoint. For the midpoint at sending,
+    `oldest_quote_s` is the age of the oldest quote at which an order was sent.
     """
 
     against: str
@@ -60,7 +60,7 @@ class TotalSlippage(Struct, frozen=True):
 
 
 def slippage(fill: Fill, middle: Decimal | None) -> Slippage | None:
-    """Return the slippage of a fill against a midpoint, as `cost_usd` says; None if the midpoint isn't known."""
+    """Return the slippage of a fill against a midpoint, computed by `cost_usd`; None if the midpoint isn't known."""
     return (
         None
         if middle is None
@@ -92,7 +92,7 @@ def by_fill(
 ) -> Mapping[str, FillWithOrder]:
     """Return each fill of our orders, by activity id.
 
-    Fills of stops or targets that rested at the venue are left out, because their price was awaited.
+    Fills of stops or targets that rested at the venue are left out, because such an order waits for its price.
     """
     behind = {order.venue_id: order for order in orders}
     by_id = dict[str, FillWithOrder]()

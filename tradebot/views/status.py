@@ -72,7 +72,7 @@ def profit(
 
 
 class DayProfit(Struct, frozen=True, omit_defaults=True):
-    """The account's result of one day, in signed USD, without transfers. Others' trades in it count too.
+    """The account's result of one day, in signed USD, without transfers. Trades by others in the account count too.
 
     `open_usd` is the change in unrealized gains, `other_usd` dividends, interest, funding and other cash movements.
     `trades_closed` counts the bot's. `unpriced` are symbols without a price of the day, whose gain is missing, and
@@ -96,10 +96,10 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
 def opening_times(
     totals: Totals, day: date, venue: VenueDay, with_others: Iterable[OwnedFill] = ()
 ) -> Mapping[Owner, datetime]:
-    """Return when each position was opened that is open, or was closed on a day; the earliest of several.
+    """Return the opening time of each position that is open or was closed on a day; of several times, the earliest.
 
-    Others' positions, as far as the fills `with_others` show, count from the beginning of the day, or from their
-    present opening.
+    Others' positions with fills in `with_others` count from their opening if they were open before the day, else from
+    the beginning of the day.
     """
     keys = [position.key for position in totals.own_positions()]
     trips = (trip for trip in totals.round_trips if venue.date_of(trip.closed_at) == day)
@@ -136,9 +136,9 @@ def day_profit(
 ) -> DayProfit | None:
     """Return the profit of the last day of the books; None without positions or fills, or if records are missing.
 
-    `since` has the positions' opening times, `fills` are those since the earliest of them, and `ends` those of the day
-    and of the session before it. `opening` is when the books were opened, and with how much, if there were no positions
-    then.
+    `since` has the positions' opening times, `fills` all fills since the earliest of them, and `ends` the account at
+    the ends of the day and of the session before it. `opening` is when the books were opened, and with how much, if
+    there were no positions then.
     """
     of_day = [owned for owned in fills if belongs(owned, since)]
     if not of_day and not any(venue.date_of(movement.at) == day for movement in cash):
@@ -252,7 +252,7 @@ class OpenOrder(Struct, frozen=True):
 
 
 def open_order(order: Order, *, ending: bool) -> OpenOrder:
-    """Return an order as last reported; `ending` if a cancel was sent whose effect only the next pass will see."""
+    """Return an order as last reported; with `ending`, a cancel was sent whose effect only the next pass will see."""
     prices, status = (order.limit_price, order.stop_price), "cancel sent" if ending else order.status.value
     return OpenOrder(order.symbol, order.side.value, order.open_quantity, *prices, status, order.client_order_id)
 
@@ -305,8 +305,8 @@ class Status(Struct, frozen=True, omit_defaults=True):
     account; None without positions and payments, or if records are missing. `drawdown` is how far the equity is below
     its peak, as a fraction of the peak, and `drawdown_halt` the level at which the bot halts itself. Only a margin
     account has `margin`. `realized_elsewhere_usd` is the part of `realized_usd` that isn't from the bot's trades.
-    `without_evidence` are sentences on strategies that may trade real money because a person said so. `unended` are the
-    slots that have begun and not ended yet. `notes` describe differences between books and broker.
+    `without_evidence` are sentences on strategies that may trade real money because a person decided so. `unended` are
+    the slots that have begun and not ended yet. `notes` describe differences between books and broker.
     """
 
     state_dir: str

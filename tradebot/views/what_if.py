@@ -21,7 +21,7 @@ Key = tuple[str, str, Purpose]
 
 
 class WhatIfChange(Struct, frozen=True):
-    """One changed thing: a setting, a price, a position or the time; before and after, as people write it.
+    """One change to a setting, a price, a position or the time; before and after, as people write it.
 
     `before` is empty if it differs from pass to pass.
     """
@@ -110,7 +110,7 @@ class WhatIf(Struct, frozen=True):
 
     @property
     def lets_through(self) -> bool:
-        """Return True if the change sends an order that wasn't sent, of the selected symbol if any."""
+        """Return True if the change sends an order that wasn't sent before; with a selected symbol, an order in it."""
         what_if_outcomes = self.about if self.symbol else self.changed
         return any(outcome.now.sent and not outcome.then.sent for outcome in what_if_outcomes)
 
@@ -152,7 +152,7 @@ def what_if(
 def outcomes_of(
     then: CycleRecord, now: CycleRecord, sent: tuple[Sequence[Intent], Sequence[Intent]]
 ) -> Iterator[WhatIfOutcome]:
-    """Yield every candidate of either, in the order of evaluation."""
+    """Yield each candidate of either pass with both outcomes, in the order of evaluation."""
     before, after = (_by_key(cycle, orders) for cycle, orders in zip((then, now), sent, strict=True))
     candidates = {key_of(record.candidate): record.candidate for cycle in (then, now) for record in cycle.candidates}
     for key in dict.fromkeys((*after, *before)):
@@ -189,7 +189,7 @@ def _result(record: CandidateRecord, intent: Intent | None) -> CandidateResult:
 
 
 def end_of(decision: Decision) -> WhatIfEnd:
-    """Return where a candidate ends by a decision that didn't pass."""
+    """Return the end of a candidate whose first refusal is this decision."""
     reason = decision.reason
     meaning = REASONS[reason].meaning if reason else ""
     return WhatIfEnd(decision.gate, decision.about, reason or "", meaning, decision.observed, decision.limit)
@@ -247,7 +247,7 @@ def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
 
 
 def no_difference(*, whole: bool) -> str:
-    """Return a sentence if nothing differs; if not `whole`, part of the change wasn't in the decisions."""
+    """Return the sentence for a change without effect; if not `whole`, part of the change couldn't be evaluated."""
     if whole:
         return "Nothing changes: every candidate has its recorded result."
     return "What this changes can't be told: not all of it is in what was decided again, and the rest changes nothing."

@@ -56,8 +56,8 @@ class QuestionCounts(Struct, frozen=True):
 class WhatIfEarnings(Struct, frozen=True):
     """The earnings of added orders after some sessions, as a mean of session means, before costs.
 
-    It is a fraction of the cost. `low` and `high` bound its 95% interval. Without an interval there is no mean either:
-    it takes `needed` sessions with such orders, and there are `of_sessions`. `unpriced` orders have no price yet, or
+    It is a fraction of the cost. `low` and `high` bound its 95% interval. The mean and its interval take `needed`
+    sessions with such orders; with only `of_sessions` there may be neither. `unpriced` orders have no price yet, or
     none is stored.
     """
 
@@ -79,7 +79,7 @@ class SentAt(Struct, frozen=True):
 
 
 class UndecidedPass(Struct, frozen=True):
-    """A pass of the period that couldn't be decided again, and why; it was left out."""
+    """A pass of the period that was left out because it couldn't be decided again, and why."""
 
     id: str
     at: datetime
@@ -87,13 +87,13 @@ class UndecidedPass(Struct, frozen=True):
 
 
 class WhatIfSpan(Struct, frozen=True):
-    """The passes of a period with a change, each after the changed ones before it.
+    """The passes of a period with a change, each decided after the changed passes before it.
 
     `left_out` are settings that it can't change, or only in part, and `unasked` the strategies with unknown answers.
-    `symbols` are those whose orders differ in number, and `stops` where candidates ended, as far as that differs; with
-    a `symbol`, only where it did. `resized` orders are sent either way, with another size or price. `next` is the limit
-    that refuses most of the others. `orders` are the first added ones, and `kept_back` the first that would no longer
-    be sent.
+    `symbols` are those with a different number of orders. `stops` are the gates at which a different number of
+    candidates ended; with a `symbol`, only its candidates count. `resized` orders are sent either way, with another
+    size or price. `next` is the limit that refuses most of the others. `orders` are the first added ones, and
+    `kept_back` the first that would no longer be sent.
     """
 
     symbol: str | None
@@ -120,7 +120,7 @@ class WhatIfSpan(Struct, frozen=True):
 
     @property
     def lets_through(self) -> bool:
-        """Return True if the change sends an order that wasn't sent, of the selected symbol if any."""
+        """Return True if the change sends an order that wasn't sent before; with a selected symbol, an order in it."""
         return any(self.symbol in (None, at.order.symbol) for at in self.orders)
 
 
@@ -129,7 +129,7 @@ Later = Mapping[tuple[str, date, int], Decimal]
 
 
 def stops_of(passes: Iterable[Passed], symbol: str | None) -> tuple[QuestionCounts, ...]:
-    """Return where candidates ended, most refused first, as far as that differs."""
+    """Return the gates at which a different number of candidates ended, most refusals first."""
     then, now = Counter[CandidateEnd](), Counter[CandidateEnd]()
     for candidate_end in passes:
         for count, ends in ((then, candidate_end.then), (now, candidate_end.now)):
@@ -163,7 +163,7 @@ def symbols_of(passes: Sequence[Passed]) -> tuple[SymbolOrders, ...]:
 
 
 def earned_by(entries: Sequence[Filled], later: Later) -> tuple[WhatIfEarnings, ...]:
-    """Return the earnings of orders after each number of sessions, with the interval or without a mean."""
+    """Return the earnings of orders after each number of sessions; too few sessions give no mean and no interval."""
     return tuple(_earnings(entries, later, sessions) for sessions in HORIZONS)
 
 

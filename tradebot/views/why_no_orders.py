@@ -24,7 +24,7 @@ from tradebot.views.explain import Explanation, GatePath, NoOrdersAnswer, next_r
 
 
 class SymbolMiss(Struct, frozen=True):
-    """The pass that missed one gate by the least; `failed` counts the failed gates, including that one.
+    """The pass in which a symbol missed one gate by the least; `failed` counts the failed gates, including that one.
 
     `unit` is the code of the numbers' unit if a strategy's own filter gave them.
     """
@@ -59,10 +59,10 @@ class SymbolEnd(Struct, frozen=True):
 class SymbolSpan(Struct, frozen=True):
     """One symbol in all passes of a period: candidates = orders + the sum of `ends`, most frequent first.
 
-    `passes` counts all of them, and `looked_at` those in which a strategy wanted something for the symbol. `nearest` is
-    the gate at which it came closest of all: in a pass that had something to compare, with the fewest failed gates.
-    `elsewhere` counts the passes or answers that were refused before any candidate of it was evaluated, by reason.
-    `left_out` describes what a backtest didn't record.
+    `passes` counts all passes, and `looked_at` the passes in which a strategy wanted something for the symbol.
+    `nearest` is the gate that it missed by the least, in the pass with the fewest failed gates among those with numbers
+    to compare. `elsewhere` counts, by reason, the passes and answers that were refused before any candidate in the
+    symbol was evaluated. `left_out` describes what a backtest didn't record.
     """
 
     symbol: str
@@ -238,10 +238,10 @@ class SymbolWhy(Struct, frozen=True, kw_only=True):
     """How the last pass that evaluated a symbol decided on it; `passes` counts such passes in the period.
 
     Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
-    `then` which gate would refuse it next. `others` are the other strategies that evaluated it in the same pass, each
-    with its reason for refusal, or None if its order was sent. `left_out` describes what a backtest didn't record,
-    `dry` that the pass was a dry run, or only scored, and `asked` which passes are around a requested time. `what_if`
-    is the command that decides its pass again with another value of the setting that refused it, if one did.
+    `then` which gate would refuse it next. `others` are other strategies that evaluated it in the same pass, each with
+    its reason for refusal, or None if its order was sent. `left_out` describes what a backtest didn't record, `dry`
+    that the pass was a dry run, or only scored, and `asked` which passes are around a requested time. `what_if` is the
+    command that decides its pass again with another value of the setting that refused it, if one did.
     """
 
     symbol: str
@@ -292,14 +292,14 @@ def left_out(unrecorded: Unrecorded | None) -> str | None:
 
 
 def without_records(answer: Explanation, lacking: str | None) -> Explanation:
-    """Return the answer without explanations from missing records; orders were recorded anyway."""
+    """Return the answer without explanations that rest on missing records; orders are always recorded."""
     if lacking is None or answer.funnel.orders:
         return answer
     return replace(answer, verdict=NoOrdersAnswer.UNKNOWN, sentence=lacking, remedy=PLAY_AGAIN, then=None)
 
 
 def explain_symbol(ways: Sequence[GatePath], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
-    """Return a symbol's last path, with cause and remedy of the `halt` then, and what has changed by `now`."""
+    """Explain a symbol's last path, with the `halt` at that time and its remedy, and what has changed by `now`."""
     same = [way for way in ways if way.at == ways[-1].at]
     # Among several strategies, the one whose order was sent is the most informative.
     way = next((way for way in same if way.record.terminal is None), same[0])
@@ -352,7 +352,7 @@ def _then(way: GatePath) -> str | None:
 
 
 def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
-    """Return why there is nothing to show for a symbol: no pass, a pass refused as a whole, or no proposal.
+    """Return why there is nothing to show for a symbol: no pass, an entirely refused pass, or no proposal.
 
     `answer` explains all of these passes.
     """
@@ -415,7 +415,7 @@ class BySymbol(Struct, frozen=True):
 def by_symbol(passes: EndedPasses, is_wanted: Callable[[str], bool], left_out: str | None = None) -> BySymbol:
     """Count the candidates of some passes; passes and strategies that were refused as a whole have none.
 
-    An order with an unknown outcome counts as sent if the venue was `is_wanted` to have it.
+    An order with an unknown outcome counts as sent if `is_wanted` returns True for its id.
     """
     ends = [end._replace(gate=None) if end.unknown and is_wanted(end.unknown) else end for end in passes.ends]
     counted = defaultdict[str, Counter[str]](Counter)

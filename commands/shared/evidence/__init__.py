@@ -69,7 +69,7 @@ def has_policies(settings: "Settings") -> bool:
 
 
 def models_of(app: "App") -> ModelsSeen:
-    """Return each model in use, and what replaced it in the last entry pass."""
+    """Return each model in use, and the fallback that replaced it in the last entry pass, if any."""
     # Few bots have policies, and importing the reader of models takes a fifth of all import time.
     from tradebot.adapters.models.files import read_model
     from tradebot.adapters.models.model_folder import RefusedModelError
@@ -250,8 +250,8 @@ OF_FLOW = ("flow", "scores")
 def evidence_of(app: "App", now: datetime | None = None, *, thorough: bool = False) -> HealthEvidence:
     """Gather all evidence once. An unreadable part contains the reason; all other parts are read regardless.
 
-    Due jobs are those at a trading time; without one, at the time of the last record. If `thorough`, every byte of
-    books, backups and facts is read, even if nothing has changed since they were written.
+    Jobs are judged due or not at `now` (trading time), by default the time of the last record. If `thorough`, every
+    byte of books, backups and facts is read, even if nothing has changed since they were written.
     """
     settings, folder = app.settings, app.folder.path
     facts = attempt(lambda: _sound_facts(app, pages=thorough))
@@ -399,7 +399,7 @@ def _of_flow(app: "App", source: "SessionEvidence | UnreadablePart | None") -> M
 
 
 def may_read_flow(app: "App") -> bool:
-    """Return False if certainly no strategy in use reads options flow; plug-ins aren't started to find out."""
+    """Return False if it is certain that no strategy in use reads options flow; no plug-in is started to find out."""
     strategies = app.settings.strategies
     return strategies.flow is not None or strategies.plugins() > 0 or bool(app.needed_facts)
 

@@ -68,7 +68,7 @@ def _unfit(kind: str, *, sandbox: bool) -> tuple[str, bool]:
 
 
 def storage_of(folder: Path, tell_mb: int) -> Storage | UnreadablePart:
-    """Return the stores that only a person deletes, with their sizes."""
+    """Return the stores that only a person deletes, with their sizes and the size from which to report them."""
     try:
         return Storage(tuple(unbounded_stores(folder)), tell_mb * MB)
     except OSError as error:
@@ -78,7 +78,7 @@ def storage_of(folder: Path, tell_mb: int) -> Storage | UnreadablePart:
 
 
 def stream_of(folder: Path) -> Stream | None:
-    """Return when the stream's lane was last active, and whether the stream's last event is its loss."""
+    """Return when the stream's lane was last active, and whether the stream's last event is a lost connection."""
     note = serve_status.read_serving(folder)
     looked_at = note.lanes.get(STREAM) if note else None
     if looked_at is None:

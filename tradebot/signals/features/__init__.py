@@ -49,19 +49,19 @@ def features() -> Mapping[str, Feature]:
 
 
 def validate_feature(name: str) -> str:
-    """Return the name of a feature; ValueError naming the nearest one if there is no such feature."""
+    """Return the name of a feature; raise ValueError naming the nearest one if there is no such feature."""
     return known_name(name, tuple(features()), "feature")
 
 
 def feature_of(name: str) -> Feature:
-    """Return the feature of this name; ValueError naming the nearest one if there is none."""
+    """Return the feature of this name; raise ValueError naming the nearest one if there is none."""
     return features()[validate_feature(name)]
 
 
 def columns(frame: Frame, names: Iterable[str]) -> Mapping[str, Column]:
     """Return the value of each feature at each bar; NaN where it is absent.
 
-    Bars before and after an unusable one are computed separately, as if there were none before.
+    Bars before and after an unusable one are computed separately, as if no bars came before them.
     """
     features = [feature_of(name) for name in names]
     filled = {each.name: fill_gaps(np.nan, len(frame)) for each in features}

@@ -51,7 +51,7 @@ class Frame(Struct, frozen=True):
 
     Prices must be adjusted for signals: joined over rolls, so that all belong to one price series. `opens` and `closes`
     are the times of each bar's session, and `days` its date as a number of days, or NOWHERE. `rolls` are the roll dates
-    of contracts, as numbers of days. `spread` is that of quotes at each bar's close in ticks, NaN where unknown.
+    of contracts, as numbers of days. `spread` is the quoted spread at each bar's close in ticks, NaN where unknown.
     `releases` are the lists that became known, in order. A field without a source is None.
     """
 
@@ -104,7 +104,7 @@ _OPENS = attrgetter("open")
 def frame_of(series: Series, sessions: Sequence[Session], rolls: Sequence[date] | None = None) -> Frame:
     """Build the frame of adjusted bars, given their sessions and roll dates, each sorted.
 
-    ValueError if the bars aren't adjusted, are out of order or repeated.
+    Raise ValueError if the bars aren't adjusted, are out of order or repeated.
     """
     if not series.adjusted:
         raise ValueError(f"{series.symbol}: features are made of adjusted bars, which are joined over rolls")
@@ -212,7 +212,7 @@ class Measures:
         return directional(self.series, LENGTH, Smoothing.WILDER)
 
     def movement(self, name: str) -> Column:
-        """Return one of the columns of directional movement."""
+        """Return a column of directional movement by its name."""
         return _column(getattr(self.directional, name))
 
     @cached_property
@@ -318,5 +318,5 @@ class Feature(Struct, frozen=True, eq=False):
 
     @property
     def of_the_moment(self) -> bool:
-        """Return True if it reads more than closed bars and calendars."""
+        """Return True if the feature reads more than closed bars and calendars."""
         return not OF_THE_MOMENT.isdisjoint(self.reads)

@@ -20,7 +20,7 @@ def fill_gaps(value: float, count: int) -> Column:
 
 
 def shift(values: Column, by: int) -> Column:
-    """Return the column `by` bars ago."""
+    """Return, for each bar, the value `by` bars earlier."""
     shifted = fill_gaps(np.nan, len(values))
     shifted[by:] = values[: max(len(values) - by, 0)]
     return shifted
@@ -130,7 +130,7 @@ def over(values: Column, by: Column) -> Column:
 
 
 def accumulate_since(values: Column, starts: NDArray[np.int64], gather: Callable[[Column], Column]) -> Column:
-    """Return the accumulation from each start to the bar, such as a running sum that restarts there."""
+    """Return, for each bar, the values accumulated since the last start, such as a running sum that restarts there."""
     sums = fill_gaps(np.nan, len(values))
     for first, end in pairwise([*starts.tolist(), len(values)]):
         sums[first:end] = gather(values[first:end])

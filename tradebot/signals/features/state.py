@@ -1,4 +1,4 @@
-"""The part of an observation besides the market: the position, the account and the day, as numbers."""
+"""The part of an observation that isn't about the market: the position, the account and the day, as numbers."""
 
 from collections.abc import Callable
 from math import inf, isfinite
@@ -55,7 +55,7 @@ STATE = (
 
 
 def state_numbers(state: DecisionState) -> tuple[float | None, ...]:
-    """Return the numbers of a state in order; None for one that isn't finite, or has no meaning.
+    """Return the numbers of a state in order; None for a number that isn't finite, or doesn't apply.
 
     Shares of equity are None unless equity is above zero.
     """

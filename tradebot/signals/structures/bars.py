@@ -5,8 +5,8 @@ Prices reach signals as floats. Their order is exact, but a difference of two of
 
 Averages, ranges and directional movement are whole columns: one value per bar, oldest first. Each has two kinds of
 smoothing. `ema` starts with the first value. `wilder` starts as TA-Lib does: the first bar has neither a true range nor
-a movement, and averages start with the mean of the first n values. The two differ a lot, so a threshold only fits one
-of them.
+a movement, and averages start with the mean of the first n values. The two differ a lot, so a threshold for one doesn't
+fit the other.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ class BarColumns(NamedTuple):
 def seconds_of(timeframe: str) -> int:
     """Return the length of a bar in seconds; a daily bar, in a market that never closes, lasts a day.
 
-    ValueError as in `width_of`.
+    Raise ValueError like `width_of`.
     """
     width = width_of(timeframe)
     return DAY_S if width is None else int(width.total_seconds())
@@ -62,8 +62,8 @@ def seconds_of(timeframe: str) -> int:
 def bars_of(series: Series) -> BarColumns:
     """Return the bars of a series.
 
-    The store of bars has one bar for each start, in order, so bars that are out of order or repeated are a programming
-    error: ValueError.
+    Raise ValueError if bars are out of order or repeated: the bar store has one bar for each start, in order, so this
+    would be a programming error.
     """
     width = seconds_of(series.timeframe)
     return BarColumns(
@@ -78,7 +78,7 @@ def bars_of(series: Series) -> BarColumns:
 
 
 def holes(series: Series) -> list[BarGap]:
-    """Return the holes of a series, oldest first; ValueError if its bars are out of order or repeated.
+    """Return the holes of a series, oldest first; raise ValueError if its bars are out of order or repeated.
 
     The market is assumed to trade around the clock: a closed night or weekend is a hole as well.
     """
@@ -107,7 +107,7 @@ def exact(price: float) -> Decimal:
 
 
 def reaches(more: float, less: float, fraction: float, written: Decimal, of: float) -> bool:
-    """Return whether `more` - `less` is at least a fraction of the size of `of`.
+    """Return True if `more` - `less` is at least a fraction of the size of `of`.
 
     `written` is the fraction as a decimal, and `fraction` the same number as a float.
     """
@@ -118,7 +118,7 @@ def reaches(more: float, less: float, fraction: float, written: Decimal, of: flo
 
 
 def larger(first: tuple[float, float], second: tuple[float, float]) -> bool:
-    """Return whether the first pair's difference (one minus the other) is larger than the second pair's."""
+    """Return True if the first pair's difference (first minus second) is larger than the second pair's."""
     beyond = (first[0] - first[1]) - (second[0] - second[1])
     if abs(beyond) > NEAR * (abs(first[0]) + abs(second[0])):
         return beyond > 0
@@ -126,7 +126,7 @@ def larger(first: tuple[float, float], second: tuple[float, float]) -> bool:
 
 
 def outranges(high: Sequence[float], low: Sequence[float], multiple: float, written: Decimal) -> bool:
-    """Return whether the last bar's range is at least `multiple` times the upper median of all these bars' ranges.
+    """Return True if the last bar's range is at least `multiple` times the upper median of all these bars' ranges.
 
     The upper median of 20 ranges is the 11th smallest. `written` is the multiple as a decimal, and `multiple` the same
     number as a float. A bar without a range outranges nothing.

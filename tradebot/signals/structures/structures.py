@@ -1,7 +1,7 @@
 """Read all structures of a coin's bars at once, and select those still valid at the last bar.
 
-Each is read as for a long; mirrored bars give those for a short. Readings never change once they are known; their ends
-are recorded separately.
+Structures for longs are read from the bars themselves, and structures for shorts from mirrored bars. Readings never
+change once they are known; their ends are recorded separately.
 """
 
 from bisect import insort
@@ -34,7 +34,7 @@ class ReadingKind(StrEnum):
 
 
 class StructureReading(NamedTuple):
-    """A structure that bars show, with the moment at which its last bar closed and it became known.
+    """A structure found in bars, with the moment at which its last bar closed and it became known.
 
     `bar` is the index of the bar it is dated by, and `start_s` that bar's start. `low` and `high` are prices: the zone
     of a block or gap; for a break or a change, the broken level and the extreme that broke it. Times are in seconds
@@ -85,7 +85,7 @@ class StructureSettings(Struct, frozen=True):
 class DraftStructure(NamedTuple):
     """An unfinished reading, in original or mirrored prices.
 
-    `bar` is the index of the bar it is dated by, and `known` that of the bar at whose close it is known.
+    `bar` is the index of the bar it is dated by, and `known` the index of the bar at whose close it is known.
     """
 
     bar: int
@@ -95,7 +95,7 @@ class DraftStructure(NamedTuple):
 
 
 class Extreme(StrEnum):
-    """Which end of its bar a swing is."""
+    """Whether a swing is at its bar's high or its low."""
 
     HIGH = "high"
     LOW = "low"
@@ -117,9 +117,9 @@ class Swing(NamedTuple):
 def swings(series: Series) -> list[Swing]:
     """Return all swings of a series, oldest first; a high comes before a low of the same bar.
 
-    ValueError as in `bars_of`.
+    Raise ValueError like `bars_of`.
 
-    Equal prices make no swing, and neither do three bars with a hole between them.
+    Equal prices make no swing. Three bars with a hole between them make none either.
     """
     return swings_of(bars_of(series))
 
@@ -139,11 +139,11 @@ def swings_of(bars: BarColumns) -> list[Swing]:
 
 
 def blocks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
-    """Return the falling bars that the next bar closes above, if that bar's range is large; known at its close.
+    """Return the falling bars that the next bar closes above with a large range; each is known at that close.
 
-    The range is compared with those of the last `impulse_bars` bars up to and including it, rather than with the newest
-    ones: otherwise an old block would appear and disappear. They may be on both sides of a hole. A block ends with a
-    close below its low.
+    That range is compared with the ranges of the `impulse_bars` bars up to and including that bar, rather than of the
+    newest bars: otherwise an old block would appear and disappear. These bars may be on both sides of a hole. A block
+    ends with a close below its low.
     """
     multiple, count = float(settings.impulse_multiple), settings.impulse_bars
     drafts = []
@@ -157,7 +157,7 @@ def blocks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure
 
 
 def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
-    """Return the gaps between a bar's high and the low of the second bar after it; known at that bar's close.
+    """Return the gaps between a bar's high and the low of the second bar after it; each is known at the latter's close.
 
     A gap is dated by its first bar. It is at least `gap_minimum` wide, as a fraction of the middle bar's close, and
     ends with the first later low that touches its upper edge.
@@ -173,7 +173,7 @@ def gaps(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
 
 
 def ends(bars: Sequence[int], levels: Sequence[float], prices: Sequence[float], *, touching: bool) -> list[int | None]:
-    """Return the bar at which each zone ends: the first one after it was known with a price below its level, or None.
+    """Return the bar at which each zone ends: the first, once it is known, with a price below its level; or None.
 
     `bars` are the indices of the bars at whose close the zones became known, in order. With `touching`, a price at the
     level ends a zone too.
@@ -192,7 +192,7 @@ def ends(bars: Sequence[int], levels: Sequence[float], prices: Sequence[float], 
 
 
 def breaks(bars: BarColumns, settings: StructureSettings) -> list[DraftStructure]:
-    """Return each bar at whose close the last few bars have been higher than the ones before those.
+    """Return each bar at whose close the last few bars have been higher than the bars before them.
 
     Every bar is tested separately, so every bar has its own break. Bars with a hole among them have none, because the
     missing prices are unknown.
@@ -330,7 +330,7 @@ class Structures(NamedTuple):
     def newest(self, kind: ReadingKind, direction: Direction) -> StructureReading | None:
         """Return the newest valid reading of a kind and direction at the last bar, or None.
 
-        A break is only valid at its own bar: if there is one, the last bar has it.
+        A break is only valid at its own bar, so only a break at the last bar is returned.
         """
         of_kind = (
             reading for reading in reversed(self.living) if reading.kind is kind and reading.direction is direction
@@ -344,8 +344,8 @@ class Structures(NamedTuple):
 def structures(series: Series, settings: StructureSettings) -> Structures:
     """Read all structures, long and short, from the closed bars of a series.
 
-    ValueError if bars are out of order or repeated. Missing bars leave a hole: no structure reaches across one, and
-    what happened in it is unknown.
+    Raise ValueError if bars are out of order or repeated. Missing bars leave a hole: no structure reaches across one,
+    and what happened in it is unknown.
     """
     bars = bars_of(series)
     turned = turns(bars)

@@ -142,7 +142,7 @@ _DONE = time(16, 15)
 
 
 class OptionsVolume(DayFact, frozen=True):
-    """The premium in USD of all option trades of one session; `done` if the reply came after the session's trades."""
+    """The premium in USD of a session's option trades; `done` is True if the reply came after the last of them."""
 
     call_premium: Decimal
     put_premium: Decimal
@@ -295,7 +295,8 @@ def recent_alerts(facts: SymbolFacts, count: AlertCounting) -> AlertSelection:
 def scale_usd(facts: SymbolFacts, window: FlowWindow) -> float | None:
     """Return the premium in USD at which one-sided flow scores one half: a fraction of the symbol's own daily premium.
 
-    None if fewer sessions are known than required, or if their median premium is zero: there is no scale to guess.
+    Return None if fewer sessions are known than required, or if their median premium is zero, because the scale isn't
+    guessed.
     """
     trailing = OPTIONS_VOLUME_KIND.of(facts.known)
     if trailing is None or trailing.sessions < window.min_sessions:
@@ -320,7 +321,7 @@ FLOW_READS: tuple[AnyKind, ...] = (FLOW_ALERTS_KIND, OPTIONS_VOLUME_KIND)
 
 
 class FlowShare(ScoreComponent, frozen=True, eq=False, kw_only=True):
-    """A component that follows the flow; by default it looks at the alerts alone."""
+    """A component whose value is a fraction of the flow's; by default it reads only the alerts."""
 
     family: str = "options_flow"
     reads: tuple[AnyKind, ...] = FLOW_READS

@@ -35,7 +35,7 @@ class EarningsReport(SymbolFact, frozen=True):
 
 
 class EarningsFacts(NamedTuple):
-    """The next report in the last reply, which may be past by now. `next` is None if it had none."""
+    """The next report in the last reply, which may be in the past by now; `next` is None if the reply had none."""
 
     next: date | None
     when: str
@@ -164,8 +164,8 @@ _NAMES = {
 class EconomicEvent(Fact, frozen=True):
     """A report, a decision of the central bank (fomc) or a speech (fed-speaker), which is due at a time.
 
-    `listed` is the New York date on which the source listed it. `release` is OTHER in rows that were stored before it
-    was read.
+    `listed` is the New York date on which the source listed it. `release` is OTHER in rows stored by earlier versions,
+    which didn't read it.
     """
 
     listed: date

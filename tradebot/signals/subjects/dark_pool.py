@@ -1,4 +1,4 @@
-"""Trades off exchange."""
+"""Off-exchange trades."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ DARK_POOL_KIND = Kind(
 
 
 class Counted:
-    """The totals of the prints within the lookback, in USD; the net is positive if they are above the midpoint.
+    """The totals of the prints within the lookback, in USD; the net is positive if buyers paid above the midpoint.
 
     fsum rounds only once, at the end. Rounding at each step could push the mean slightly outside -1..1.
     """

@@ -29,7 +29,7 @@ class InsiderDay(DayFact, frozen=True):
 
 
 class InsiderFacts(NamedTuple):
-    """How many insiders bought and how many sold in the past half-year, each counted once a day; and the last day."""
+    """How many insiders bought and how many sold in the past half-year, counted once a day, and the last such day."""
 
     buyers: int
     sellers: int
@@ -210,7 +210,7 @@ class InstitutionalHolding(SymbolFact, frozen=True):
 
 
 class InstitutionalFacts(NamedTuple):
-    """How many shares `holders` institutions bought and sold, by filings of which `filed` is the newest."""
+    """How many shares `holders` institutions bought and sold, according to filings up to `filed`."""
 
     bought: float
     sold: float

@@ -223,8 +223,8 @@ REGIME_READS: tuple[AnyKind, ...] = (MARKET_VOLATILITY_KIND, MARKET_GAMMA_KIND, 
 class MarketState(NamedTuple):
     """The inputs of the market's regime at one moment.
 
-    `volatility` is realized, as a fraction a year. `breadth` is the share of rising stocks minus that of falling ones.
-    `net_premium` is in USD.
+    `volatility` is realized, as a fraction a year. `breadth` is the share of rising stocks minus the share of falling
+    stocks. `net_premium` is in USD.
     """
 
     volatility: float
@@ -361,7 +361,7 @@ _MOST = "100"
 
 
 class Category(StrEnum):
-    """The subject of a headline, by its words; the first match."""
+    """The subject of a headline: the first category whose words it contains."""
 
     EARNINGS = "earnings"
     MACRO = "macro"

@@ -27,7 +27,7 @@ class OiChange(DayFact, frozen=True):
 
 
 class OiFacts(NamedTuple):
-    """The overnight change of the last known date over `symbols` option symbols, in contracts.
+    """The overnight change in open interest on the last known date, over `symbols` option symbols, in contracts.
 
     `net` is call minus put open interest, `gross` the sum of the magnitudes.
     """
@@ -202,7 +202,7 @@ class GreekExposure(DayFact, frozen=True):
 class GammaFacts(NamedTuple):
     """Dealers' gamma at the end of the last known session.
 
-    `scale` is the mean magnitude over the `sessions` before it, None if there are none. `date` is that of the last one.
+    `scale` is the mean magnitude over the `sessions` before it, None if there are none. `date` is the last session's.
     """
 
     gex: float
@@ -266,10 +266,10 @@ GREEK_EXPOSURE_COMPONENT = FlowShare(
 
 
 class SpotExposure(SymbolFact, frozen=True):
-    """What dealers have to trade, in USD, if the price moves by one percent, by open interest.
+    """How much dealers have to trade, in USD, if the price moves by one percent, by open interest.
 
-    It is positive if dealers are long gamma, and so trade against the move. The source assumes that dealers bought all
-    calls and sold all puts.
+    It is positive if dealers are long gamma, which makes them trade against the move. The source assumes that dealers
+    bought all calls and sold all puts.
     """
 
     at: datetime

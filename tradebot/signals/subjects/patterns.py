@@ -182,7 +182,7 @@ WHALE_S = 1_800
 
 
 class Large(NamedTuple):
-    """The session's large alerts: their premium in USD with and against the flow; count and duration of the former."""
+    """The session's large alerts: premium in USD with and against the flow, and count and duration of the former."""
 
     along: float
     against: float

@@ -17,7 +17,7 @@ from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 class NetPremTick(SymbolFact, frozen=True):
     """One minute of a symbol's option trades, not cumulative.
 
-    Net premium is that of the ask side minus that of the bid side, in USD. Sides are in contracts.
+    Net premium is ask-side premium minus bid-side premium, in USD. Sides are in contracts.
     """
 
     at: datetime
@@ -133,7 +133,7 @@ class NetImpact(Fact, frozen=True):
 
 
 class ImpactFacts(NamedTuple):
-    """The net premium of one symbol in USD, and the largest magnitude among all listed ones."""
+    """The net premium of one symbol in USD, and the largest magnitude among all listed symbols."""
 
     at: datetime
     net_usd: float

@@ -225,7 +225,7 @@ _DECEMBER = 12
 
 
 def monthly_after(day: date) -> date:
-    """Return the first monthly expiry that is at least 17 days away, and so at most 52."""
+    """Return the first monthly expiry that is at least 17 and at most 52 days away."""
     year, month = day.year, day.month
     while ((expiry := monthly(year, month)) - day).days < LEAST_DAYS:
         year, month = (year + 1, 1) if month == _DECEMBER else (year, month + 1)
@@ -254,9 +254,9 @@ _DELTA = 25
 
 
 class RiskReversal(SymbolFact, frozen=True):
-    """Implied volatility of puts minus that of calls, both with a delta of 0.25, in one session.
+    """Put minus call implied volatility at a delta of 0.25, in one session.
 
-    A row doesn't say which expiry it is about. It is the monthly one requested on that day.
+    A row doesn't name its expiry, which is the monthly expiry requested on that day.
     """
 
     expiry: date

@@ -53,11 +53,11 @@ class SummaryPosition(Struct, frozen=True):
 
 
 class SummaryMoney(Struct, frozen=True):
-    """The account at the previous close and now, in USD; `transfers_usd` came in or went out meanwhile.
+    """The account at the previous close and now, in USD; `transfers_usd` came in or went out in between.
 
     `benchmark` is SPY's change from close to close as a fraction, or from the open of the books' first session; None if
-    unknown, and `without` says why. `since` is the date of the close before the bot's first session, if that is an
-    earlier one; `first_usd` is the account's value then, and `benchmark_since` SPY's change since.
+    unknown, and `without` says why. `since` is the date of the close before the bot's first session, if that isn't the
+    previous close; `first_usd` is the account's value then, and `benchmark_since` SPY's change since.
     """
 
     before_usd: Decimal
@@ -130,11 +130,11 @@ class Summary(Struct, frozen=True):
 class SessionRecords(Struct, frozen=True):
     """The records of a session, `since` the previous close.
 
-    `passes` are those of all jobs, without candidates and prices, and `before` those of the previous session; `ends`
-    are how many candidates entries had, and how many ended for each reason. `opened` positions are still open.
-    `accepted` says who, when and which settings, `restarts` when and the program's version. An earlier session has no
-    `judgments`. `recorded` is False if the decisions can't be read. `beside` says how the session compared with its
-    backtest. `waiting` are the entries that wait for a person's approval now.
+    `passes` are all jobs' passes, without candidates and prices, and `before` the passes of the previous session;
+    `ends` are the number of entry candidates, and how many ended for each reason. `opened` positions are still open.
+    `accepted` lists who accepted a configuration, when, and which settings it changed; `restarts` lists times and
+    program versions. An earlier session has no `judgments`. `recorded` is False if the decisions can't be read.
+    `beside` compares the session with its backtest. `waiting` are the entries that wait for a person's approval now.
     """
 
     session: Session

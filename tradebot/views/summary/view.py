@@ -1,4 +1,4 @@
-"""Describe one session: what the bot did and refused, its positions and profit, and what needs a person or changed.
+"""Describe one session: what the bot did and refused, its positions and profit, what changed, and what needs a person.
 
 All sentences are composed here, so that terminal, page, document and chat message agree. Times in them are in UTC; each
 display converts them.
@@ -460,7 +460,7 @@ _SECONDS = re.compile(r"\b(\d[\d,]*) s\b")
 
 
 def in_words(text: str) -> str:
-    """Replace each code in a text of the records by words: a reason's meaning, a trading state."""
+    """Replace each code in a recorded text by words: a reason's meaning, a trading state."""
     worded = _CODE.sub(lambda match: _PLAIN.get(match[0]) or _meaning(match[0]), text)
     return _SECONDS.sub(lambda match: span(float(match[1].replace(",", ""))), worded)
 
@@ -480,7 +480,7 @@ def utc(at: datetime) -> str:
 
 
 def names(names_to_join: Sequence[str]) -> str:
-    """Join names for a sentence; of many, the first ones and the number of others."""
+    """Join names for a sentence; if there are many, give the first ones and the number of others."""
     shown = list(dict.fromkeys(names_to_join))
     *rest, last = shown if len(shown) <= NAMED else (*shown[: NAMED - 1], f"{len(shown) - NAMED + 1} more")
     return f"{', '.join(rest)} and {last}" if rest else last

@@ -33,7 +33,7 @@ class AccountTrade(Struct, frozen=True):
 
     `owned` is the booked fill, with its currently known owner. `day` is the trade date, and `quantity` is signed.
     `price` is in USD per share before fees, or None if unknown: a plan that a person accepted adds or removes shares
-    without a trade. `shares_today` is how many of today's shares each of the fill's has become.
+    without a trade. `shares_today` is how many of today's shares each share of the fill has become.
     """
 
     owned: OwnedFill
@@ -59,7 +59,7 @@ class AccountTrade(Struct, frozen=True):
 
 
 class AccountTrades(Struct, frozen=True):
-    """An account's trades in order of time, and what isn't among them.
+    """An account's trades in order of time, with the shares and symbols that aren't included in them.
 
     `held_before` are today's signed shares by symbol that came into the account before the books began. `other_kinds`
     are the symbols of fills that aren't in shares.

@@ -12,7 +12,7 @@ from tradebot.model.venue_day import VenueDay
 
 
 class DateRange(Struct, frozen=True):
-    """Days from `first` through `last`; None is an open end."""
+    """Days from `first` through `last`; None means an open end."""
 
     first: date | None = None
     last: date | None = None

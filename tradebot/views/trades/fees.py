@@ -24,7 +24,7 @@ _Part = tuple[OpenLot, Decimal]
 
 
 def fees_assumption(settlement: Settlement) -> str:
-    """Return the assumption behind a trade's fees; it is shown wherever they are."""
+    """Return the assumption behind a trade's fees, which is shown wherever fees are shown."""
     charged = ": the SEC and FINRA charge sales" if settlement is Settlement.PAID else ""
     return (
         "A fee with the symbol and the time of a fill, such as a commission, belongs to that fill. The broker charges "
@@ -42,7 +42,7 @@ class FeeShare(Struct, frozen=True):
 
 
 class FeeAllocation(Struct, frozen=True):
-    """Each lot's share of each fee, and the fees `left` that belong to no fill or sale. Together they are all fees."""
+    """Each lot's share of each fee, and the fees `left` that belong to no fill or sale. Both add up to all fees."""
 
     shares: tuple[FeeShare, ...]
     left: tuple[CashMovement, ...]
@@ -84,7 +84,7 @@ def allocate_fees(
 
 
 def fee_with(fill: Fill) -> CashMovement:
-    """Return the fee that came with a fill as a cash movement."""
+    """Return a fill's own fee as a cash movement."""
     assert fill.fee is not None, "the fill came with a fee"
     about = fee_id(fill.activity_id)
     kind = ActivityKind.COMMISSION
@@ -92,7 +92,7 @@ def fee_with(fill: Fill) -> CashMovement:
 
 
 def moments(fills: Iterable[OwnedFill]) -> Moments:
-    """Return the ids of the fills among these that the broker made, by their symbols and times."""
+    """Return the ids of the fills that the venue reported, by symbol and time."""
     by_fill = defaultdict[tuple[str, datetime], list[str]](list)
     for owned in fills:
         if owned.origin is Origin.VENUE:

@@ -1,6 +1,6 @@
 """Break profit down into its smallest pieces, each with a day, a kind, an owner and a symbol.
 
-Together they are all profit.
+The pieces add up to the whole profit.
 """
 
 from bisect import bisect_right
@@ -25,7 +25,7 @@ from tradebot.views.trades.lots import ClosedLot, LotStep, Owner
 
 
 class Gain(Struct, frozen=True):
-    """An open position's gain since it was opened, in USD before fees, by the prices known then."""
+    """An open position's gain since it was opened, in USD before fees, at the prices known at that moment."""
 
     owner: Owner
     trade: Key
@@ -36,9 +36,9 @@ class Gain(Struct, frozen=True):
 class DayEnd(Struct, frozen=True):
     """The account at the end of one day of the venue.
 
-    `value_usd` is cash plus positions, and `gains` the unrealized part of it. `held` are the positions that were open
-    at the end of the day or were traded on it, and `unpriced` the symbols without a price of that day: their shares are
-    valued at the last price before it, and at their cost if they were bought since.
+    `value_usd` is cash plus positions, and `gains` its unrealized part. `held` are the positions that were open at the
+    end of the day or were traded on it, and `unpriced` the symbols without a price of that day: their shares are valued
+    at the last price before it, and at their cost if they were bought since.
     """
 
     day: date
@@ -254,10 +254,10 @@ class EquityAround(NamedTuple):
 
 
 def worth(ends: Sequence[SessionEnd], opening_usd: Decimal | None, days: DateRange = EVER) -> EquityAround | None:
-    """Return the account's value; None if no pass read it, or if the earlier value is unknown.
+    """Return the broker's equity before these days and at their end; None if no pass read it, or the former is unknown.
 
     The end is a session's close if that was recorded, and else the last reading. `ends` are oldest first and begin with
-    the session before the days, or with the first one of the books: `opening_usd` is the account's value then.
+    the session before the days, or with the first session of the books, when the account's value was `opening_usd`.
     """
     valued = [end for end in ends if end.equity is not None]
     chosen = [end for end in valued if days.includes(end.session)]

@@ -40,7 +40,7 @@ _ZERO = Decimal(0)
 
 
 class ProfitGrouping(StrEnum):
-    """The grouping of profit."""
+    """The ways to group profit."""
 
     DAY = "day"
     WEEK = "week"
@@ -80,8 +80,8 @@ class ProfitPart(Struct, frozen=True, omit_defaults=True, kw_only=True):
 class ProfitRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
     """A part of the profit, and how many of the bot's positions ended in it.
 
-    `unpriced` are symbols without a price at the end of the row's days: their gain meanwhile is in the row of the day
-    with the next price.
+    `unpriced` are symbols without a price at the end of the row's days: their gain since the last price is in the row
+    of the day with the next one.
     """
 
     trades_closed: int
@@ -112,8 +112,8 @@ class Pnl(Struct, frozen=True, omit_defaults=True):
     it that the books don't explain, to the cent. `first` and `last` are the first and the last of these days with data;
     None without any. The account's value before and after is cash plus positions, in USD; the change minus the
     transfers is the total. Both values are None if there is no data for these days, or if only a strategy or a symbol
-    was selected. `unknown_fees` counts the fills whose fee isn't known yet, and `other_fees` are those in other
-    currencies than the books', unsigned by currency: neither are in these amounts.
+    was selected. `unknown_fees` counts the fills whose fee isn't known yet, and `other_fees` are fees in currencies
+    other than the books', unsigned by currency: neither is included in these amounts.
     """
 
     by: str
@@ -155,7 +155,7 @@ def pnl(breakdown: Breakdown, by: ProfitGrouping, choice: Choice = ALL) -> Pnl:
 
 
 class ProfitReport:
-    """The profit of a selection, as a total and in rows by any grouping. `ends` are the ends of its days."""
+    """The profit of a selection, as a total and in rows by any grouping. `ends` has the account at each day's end."""
 
     def __init__(self, breakdown: Breakdown, choice: Choice = ALL) -> None:
         self._known, self._choice = breakdown, choice
@@ -174,7 +174,7 @@ class ProfitReport:
 
     @cached_property
     def worth(self) -> EquityAround | None:
-        """Return the value reported by the broker; None for part of an account, or if later days are known."""
+        """Return the broker's equity around these days; None for part of an account, or if the reading is too old."""
         history = self._known.history
         equity = worth(history.ends, history.opening_usd, self._choice.days) if self._choice.whole else None
         return equity if equity and self.ends and history.day.date_of(equity.at) >= self.ends[-1].day else None

@@ -1,4 +1,4 @@
-"""Swaps: the positions closed for others, their values then, and the results of both."""
+"""Swaps: positions closed to make room for others, the values at the decision, and the results of both."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -23,13 +23,14 @@ class SwapRow(Struct, frozen=True):
     They are None if the books don't have them: `displacement` compares scores instead of values, so it stores only by
     how much the newcomer's was higher (`advantage`), and by how much it had to be (`threshold`).
 
-    The USD are after fees: `closed_usd` is the closed position's profit until then, `newcomer_usd` the newcomer's
-    profit since, open or closed, and `left_usd` what the closed one would have made from its exit to the `last` price,
-    before fees; None if the trade or the price isn't known. The ids are those of `tradebot trades`.
+    USD amounts are after fees: `closed_usd` is the closed position's profit until then, `newcomer_usd` the newcomer's
+    profit since, open or closed, and `left_usd` what the closed position would have made from its exit to the `last`
+    price, before fees; each is None if the trade or the price isn't known. The ids are the ones that `tradebot trades`
+    shows.
 
-    The first close was for `quantity` shares, and `closes` counts it with those sent after it. `held` is how many
-    shares of the closed position are still open, None if the trade isn't known, and `works` tells whether a close is
-    working. If none is although shares are open, the broker ended it early, and they wait for an exit or another swap.
+    The first close was for `quantity` shares, and `closes` counts it and the later ones. `held` is how many shares of
+    the closed position are still open, None if the trade isn't known, and `works` says whether a close is working. If
+    none is working although shares are open, the broker ended it early, and they wait for an exit or another swap.
     """
 
     at: datetime

@@ -34,14 +34,14 @@ class HoldingPeriod(StrEnum):
 
 
 class TaxRow(Struct, frozen=True):
-    """A lot that was sold, in USD to the cent; None is unknown. Shares and symbol are those of the day of the sale.
+    """A lot that was sold, in USD to the cent; None means unknown. Shares and symbol are as of the day of the sale.
 
-    `acquired` is the trade date of the purchase; for a short sale it is when it was closed, and so is `sold`.
-    `fees_usd` are taken off `proceeds_usd` if the sale paid them, and in `basis_usd` if the purchase did; so are losses
-    carried over from wash sales. If the same shares were bought again within 30 days, `code` is W and `adjustment_usd`
-    the disallowed part of the loss. The gain is proceeds - basis + adjustment. `held_from` differs from `acquired` if a
-    wash sale lengthened the holding period. `strategy` owned the shares, empty for trades that aren't the bot's; `lot`,
-    `sale` and `replaced_by` are fill ids.
+    `acquired` is the trade date of the purchase; for a short sale, both `acquired` and `sold` are the date it was
+    closed. Of `fees_usd`, the sale's are taken off `proceeds_usd`, and the purchase's are included in `basis_usd`, as
+    are losses carried over from wash sales. If the same shares were bought again within 30 days, `code` is W and
+    `adjustment_usd` the disallowed part of the loss. The gain is proceeds - basis + adjustment. `held_from` differs
+    from `acquired` if a wash sale lengthened the holding period. `strategy` owned the shares, empty for trades that
+    aren't the bot's; `lot`, `sale` and `replaced_by` are fill ids.
     """
 
     description: str
@@ -82,9 +82,9 @@ class TaxYear(Struct, frozen=True):
     `begun` is the day on which the books began, and `until` the last day in them. `carried_usd` are disallowed losses
     in the basis of shares still open. `undecided` counts losses of the year that a purchase after `until` may still
     disallow, `near_short_losses` losses of short sales within 30 days of a sale of shares bought, and `other_kinds` are
-    the symbols of fills that aren't in shares. `returns_capital` says whether any dividend did. `contracts` are the
-    symbols of rows in contracts with a multiplier, and `unknown_fees` counts the fills of rows whose fee isn't known
-    yet.
+    the symbols of fills that aren't in shares. `returns_capital` says whether any payment was a return of capital.
+    `contracts` are the symbols of rows in contracts with a multiplier, and `unknown_fees` counts the fills of rows
+    whose fee isn't known yet.
     """
 
     year: int

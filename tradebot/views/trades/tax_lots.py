@@ -177,7 +177,7 @@ class Sale(Struct, dict=True):
 
     @property
     def unmatched_loss(self) -> bool:
-        """Return True if it is a loss and not all of its shares are known to have been bought again."""
+        """Return True if the sale is a loss and not all of its shares are known to have been bought again."""
         return self.gain_usd is not None and self.gain_usd < 0 and self.washed < self.shares
 
 

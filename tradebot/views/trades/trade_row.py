@@ -34,7 +34,7 @@ class EntrySource(StrEnum):
 
 
 class WithoutOrder(NamedTuple):
-    """The reason of an exit, and the source of an entry, that no order of the bot made."""
+    """The reason of an exit, and the source of an entry, for fills that no order of the bot made."""
 
     closed: str
     entered: EntrySource
@@ -170,8 +170,8 @@ class TradeRow(Struct, omit_defaults=True):
     `id` identifies the trade and never changes. `quantity` counts all shares entered and `closed_quantity` the closed
     ones, in today's shares; prices are averages. `last_exit_at` is None before the first exit, and `closed_at` until
     the last share is closed. `held_s` is the time from the first fill to the last, or to the last recorded moment, and
-    `market_s` the part of it in which the market was open; None if the calendar isn't known. `gross_usd` is the profit
-    of closed shares, and `net_usd` that with fees. `open_usd` is the profit of open shares, at the last recorded price.
+    `market_s` how long the market was open during it; None if the calendar isn't known. `gross_usd` is the profit of
+    closed shares, and `net_usd` that with fees. `open_usd` is the profit of open shares, at the last recorded price.
     `risk_usd` is the loss at the first stop, and `r` is the net profit of a closed trade as a multiple of it. `best`
     and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known yet, so that
     it isn't in `fees_usd` and `net_usd`. Neither are `open_fees_usd`, the fees of open shares. If the position was
@@ -264,10 +264,10 @@ class Choice(Struct, frozen=True):
 class TradeTotals(Struct, frozen=True, omit_defaults=True):
     """The totals of trades, in USD. A trade is won if its net profit is positive, and lost if it is negative.
 
-    `won`, `lost` and `even` divide the `closed` ones. `held` counts those with open shares, of which `partly_closed`
-    are closed in part. `open_usd` is the profit of open shares; `unpriced` trades without a last price aren't in it.
-    `unknown_fees` counts the fills whose fee isn't known yet. `fees_usd` are those of closed shares, and
-    `open_fees_usd` those of open ones.
+    `won`, `lost` and `even` add up to the `closed` trades. `held` counts the trades with open shares, of which
+    `partly_closed` are closed in part. `open_usd` is the profit of open shares; `unpriced` trades without a last price
+    aren't in it. `unknown_fees` counts the fills whose fee isn't known yet. `fees_usd` are the fees of closed shares,
+    and `open_fees_usd` the fees of open ones.
     """
 
     trades: int

@@ -41,9 +41,9 @@ _AT = attrgetter("at")
 
 
 def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> TradeRows:
-    """Return a row for each position of ours, and with `by_lot` for each piece of it.
+    """Return a row for each of our positions, and with `by_lot` for each of its pieces.
 
-    `market` tells how long the market was open. Each fee is shared among the trades that sold on its day.
+    `market` has the hours in which the market was open. Each fee is shared among the trades that sold on its day.
     """
     making = _Rows(history, market)
     trips = [trip for trip in history.lots.trips if trip.trade.strategy != NOT_OURS]
@@ -58,7 +58,7 @@ def rows_of(history: History, market: MarketTime, *, by_lot: bool = False) -> Tr
 
 
 def moves_of(history: History, sales: Collection[str]) -> Sequence[tuple[str, str, date]]:
-    """Return which contract was rolled into which one and on what day, for positions that these fills closed."""
+    """Return each roll of the positions that these fills closed: the old contract, the new contract, and the day."""
     rows = rows_of(history, MarketTime(()), by_lot=True)
     closed = {lot.trade_id for lot in rows.lots if lot.exit_fill in sales}
     moved = [row for row in rows.trades if row.moved_into and row.id in closed]
@@ -174,11 +174,11 @@ def initial_risk(
     asked_fraction: Decimal | None,
     restated_at: datetime | None = None,
 ) -> Risk | None:
-    """Return a trade's initial risk: by the first resting `stop`, or else by the fraction that its entry requested.
+    """Return a trade's initial risk: from the first resting `stop`, or else from the fraction that its entry requested.
 
     The stop's distance is measured from the average price at that time of the fills that `entered` the trade, in order.
-    `restated_at` is when the trade's shares were first split, or None. None if no stop is known, or if it wasn't on the
-    losing side.
+    `restated_at` is when the trade's shares were first split, or None. Return None if no stop is known, or if it wasn't
+    on the losing side.
     """
     if stop is None:
         return None if asked_fraction is None else _risk(trade, asked_fraction, RiskFrom.ENTRY)
@@ -286,7 +286,7 @@ class TripFacts:
         }
 
     def open_fees_usd(self, trip: Trip) -> Decimal:
-        """Return the share of the fees of open lots."""
+        """Return the part of the trade's fees that belongs to open lots."""
         fees = self._history.fees
         return sum((fees.of(lot) for lot in trip.held), _ZERO) if fees.shares else _ZERO
 
