@@ -144,7 +144,7 @@ def main() -> int:
         folder = Path(name)
         process.create(folder, MarketSpec(symbols=default_symbols(20), sessions=2, start=date(2026, 11, 16)))
         try:
-            url = process.ensure(folder).url
+            url = process.ensure_running(folder).url
             process.ask(folder, "POST", "/exchange/v1/tick", {"to": "open"})
             taken = asyncio.run(measure(url))
         finally:

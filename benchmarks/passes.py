@@ -43,7 +43,7 @@ def measure_session(symbols: Sequence[str]) -> Measured:
         try:
             report = demo.run(str(state), flags, MINUTES, lambda done, total: None)
             took_s, bot_s = time.perf_counter() - began, time.process_time() - began_cpu
-            endpoint = process.running(state / "exchange")
+            endpoint = process.running_endpoint(state / "exchange")
             assert endpoint is not None, "the exchange must still be running"
             exchange_s = cpu_s(endpoint.pid)
         finally:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.policies import CONFIGURATIONS, SEEDS, SESSIONS, Source, Study, ratio_of, shipped, study
 from benchmarks.support.sizes import sized
-from tradebot.lab.performance.statistics import Interval, wilson
+from tradebot.lab.performance.statistics import Interval, wilson_interval
 from tradebot.lab.selection.conditions import Comparator, ConditionCheck
 from tradebot.lab.selection.policies import PolicyFigures, policy_conditions
 from tradebot.model.evidence import PolicyResults
@@ -87,7 +87,7 @@ def made(of: Study) -> Source:
 
 def passed(source: Source, gate: Gate, first: int, many: int) -> Interval:
     """Return the share of a number of policies that pass a gate, with its interval."""
-    return wilson(sum(gate(source(number)) for number in range(first, first + many)), many)
+    return wilson_interval(sum(gate(source(number)) for number in range(first, first + many)), many)
 
 
 def figures() -> Iterator[Figure]:
@@ -111,7 +111,7 @@ def alone() -> Iterator[Figure]:
     """Yield how often noise meets each condition by itself."""
     met = Counter(one.name for number in range(OTHERS) for one in asked_of(study(number, NOISE)) if one.is_met())
     for one in asked_of(study(0, NOISE)):
-        share = wilson(met[one.name], OTHERS)
+        share = wilson_interval(met[one.name], OTHERS)
         yield Figure(one.name, f"met, of {OTHERS:,}: {share.low:.1%} to {share.high:.1%}", 100 * share.value, "%")
 
 

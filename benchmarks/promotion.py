@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.sizes import sized
 from tradebot.app.settings import load
-from tradebot.lab.performance.statistics import wilson
+from tradebot.lab.performance.statistics import wilson_interval
 from tradebot.lab.selection.promotion import FEWEST, TrackRecord, interval, least_since, rung_conditions
 from tradebot.model.promotion import MeanInterval, PaperRecord, PromotionRules, Rung
 from tradebot.views.parity import ParityTotals
@@ -105,7 +105,7 @@ def demotions(rules: PromotionRules) -> Iterator[Figure]:
     for name, sharpe in (("edge continues", 3.0), ("edge reverses", 0.0), ("edge turns round", -3.0)):
         after = [put_down_after(base, with_edge(-seed % 2**32, sharpe)) for seed, base in enumerate(bases, 1)]
         for sessions in (100, 250, SESSIONS):
-            share = wilson(sum(one is not None and one <= sessions for one in after), len(after))
+            share = wilson_interval(sum(one is not None and one <= sessions for one in after), len(after))
             measured = f"demoted within {sessions}, of {len(after):,}: {share.low:.1%} to {share.high:.1%}"
             yield Figure(name, measured, 100 * share.value, "%")
 
@@ -124,7 +124,7 @@ def figures() -> Iterator[Figure]:
     for name, many, drawn in kinds():
         counts = reached(drawn, rules)
         for rung in (Rung.PAPER, Rung.LIVE_SMALL, Rung.LIVE):
-            share = wilson(counts[rung], many)
+            share = wilson_interval(counts[rung], many)
             bound = 5.0 if name.startswith("chance") and rung is Rung.LIVE else None
             measured = f"{rung.words}, of {many:,}: {share.low:.1%} to {share.high:.1%}"
             yield Figure(name, measured, 100 * share.value, "%", bound)

@@ -8,7 +8,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.bot_records import approval_requests
-from commands.shared.declaration import VerbPurpose, acts
+from commands.shared.declaration import VerbPurpose, changes_trading
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration, usd
 from commands.shared.times import when
@@ -167,7 +167,7 @@ def how_it_stands(row: ApprovalRow, now: datetime) -> str:
 
 
 @on_bot("approve", VerbPurpose.OPERATE, 40, {"approve/1": (AnsweredData,)}, epilog="tradebot approve nvda-k3f7q")
-@acts
+@changes_trading
 def approve(bot: "App", request: Id) -> Report:
     """Approve a pending entry.
 

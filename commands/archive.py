@@ -72,11 +72,11 @@ class ArchiveFetched(Struct, frozen=True):
     folder: str
 
 
-def push(bot: "App", name: str, source: Path, to: str) -> Report:
+def push_to_archive(bot: "App", name: str, source: Path, to: str) -> Report:
     """Archive a file or a folder; raise OperatorError or TemporaryError if that isn't possible."""
     archive.require_name(name)
     offsite_store = require_offsite_storage(bot, to)
-    pushed, now = archive.push(source, name, offsite_store), bot.stamp_time()
+    pushed, now = archive.push_files(source, name, offsite_store), bot.stamp_time()
     with bot.pass_lock("archive"):
         note_archived(bot.ledger, name, now)
     data = ArchivePushed(name, *pushed, offsite_store.where)
@@ -138,7 +138,7 @@ def _push(
     NAME is market_data/ROOT, models/AGENT/ID, features/NAME or backups/NAME. A content is sent once and read back;
     nothing there is ever replaced or deleted.
     """
-    return push(bot, name, source, to)
+    return push_to_archive(bot, name, source, to)
 
 
 @verb(

@@ -137,7 +137,7 @@ def run_session(app: "App") -> Report:
         now = app.now()
     app.ensure_calendar(now)
     with app.pass_lock("backup"):
-        of_ended_session(app, now, at_once=True)
+        backup_after_session(app, now, at_once=True)
     ended = [s for s in begun_by(app.ledger, now, timedelta(days=7)) if s.close <= now]
     began, backup_names = app.ledger.books_opened_at(), [path.name for path in backups.places(app.folder.path)]
     if (
@@ -167,7 +167,7 @@ def _send_session(app: "App", backup: Path, to: str) -> None:
     _send(app, backup, offsite_store)
 
 
-def of_ended_session(app: "App", now: datetime, *, at_once: bool = False) -> bool:
+def backup_after_session(app: "App", now: datetime, *, at_once: bool = False) -> bool:
     """Copy the books and delete old facts, once after each session; the caller holds the pass lock.
 
     Return True if a backup was due. A failed copy is recorded and the pass continues, because an exit doesn't wait for

@@ -19,7 +19,7 @@ from tradebot.adapters.ledger.schema import FORM
 from tradebot.adapters.state import serve_status
 from tradebot.errors import ExitCode
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence
-from tradebot.judging.judgment import HealthState, Judgment, overall, rank_judgments
+from tradebot.judging.judgment import HealthState, Judgment, rank_judgments, worst_state
 from tradebot.judging.pass_health import judge_passes
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Deployed(Struct, frozen=True):
 def run(app: "App") -> Report:
     """Check the running processes without changing anything; exit 10 if anyone has to act."""
     rows = tuple(_rows(app))
-    state = overall(rows)
+    state = worst_state(rows)
     code = ExitCode.FINDINGS if state.is_finding else ExitCode.DONE
     return Report("deploy-verify", Deployed(str(app.folder.path), __version__, state, rows), _render, code)
 
@@ -126,7 +126,7 @@ def _health(judgments: "tuple[Judgment, ...]") -> "CheckResult":
 
     finding, worst = summary(judgments), next(iter(rank_judgments(judgments)), None)
     if worst is None:
-        return CheckResult(overall(judgments), finding, "parts", len(judgments))
+        return CheckResult(worst_state(judgments), finding, "parts", len(judgments))
     return CheckResult(worst.state, f"{finding}; {worst.subject}: {worst.found}", "parts", len(judgments), worst.next)
 
 

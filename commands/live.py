@@ -9,7 +9,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.calendar import require
-from commands.shared.declaration import VerbPurpose, acts, group
+from commands.shared.declaration import VerbPurpose, changes_trading, group
 from commands.shared.light_helpers import clean, confirm
 from commands.shared.times import MINUTE, when
 from commands.shared.verb_options import AccountTail, Report, caller, confirm_for, on_bot
@@ -295,10 +295,10 @@ def _record_arming(app: "App", count: int, by: str) -> "Arming":
 def _render(console: "Console", data: LiveStatus) -> None:
     from rich.markup import escape
 
-    from commands.shared.tables import Table, sentence, staying
+    from commands.shared.tables import Table, last_folded_column, sentence
 
     console.print(f"Permission [{STYLES[data.state]}]{data.state}[/]: {data.meaning}")
-    table = Table("condition", staying("state"), sentence("found"), header=False)
+    table = Table("condition", last_folded_column("state"), sentence("found"), header=False)
     for row in data.conditions:
         table.row(row.name, f"[{STYLES[row.state]}]{row.state}[/]", escape(row.found))
     console.print(table)
@@ -369,7 +369,7 @@ def _status(
     {"live-arm/1": (ArmedSessions,)},
     epilog="tradebot live arm --sessions 1\ntradebot live arm --paper ../paper",
 )
-@acts
+@changes_trading
 def _arm(
     bot: "App",
     sessions: Annotated[
@@ -394,7 +394,7 @@ def _arm(
     {"live-take-over/1": (TakeOverResult,)},
     epilog="tradebot live take-over --state-dir state-moved",
 )
-@acts
+@changes_trading
 def _take_over(bot: "App", confirmed: AccountTail = None) -> Report:
     """Let a copied state folder trade instead of its original.
 

@@ -158,11 +158,11 @@ def _render(console: "Console", data: OrdersShown, every: bool) -> None:
 def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
     from rich.markup import escape
 
-    from commands.shared.tables import Table, number, sentence, staying
+    from commands.shared.tables import Table, last_folded_column, number, sentence
 
     numbers = (number(name) for name in (units(), "filled", "price", "paid"))
     words = "status", sentence("strategy and note", "strategy")
-    table = Table(f"sent {zone()}", staying("symbol"), staying("side"), "for", *numbers, *words)
+    table = Table(f"sent {zone()}", last_folded_column("symbol"), last_folded_column("side"), "for", *numbers, *words)
     for row in rows:
         style = STYLE.get(row.status, "default")
         table.row(

@@ -85,17 +85,17 @@ def run(app: "App", *, by: str, accept: str | None = None, confirmed: str | None
 
     Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one or a wrong name.
     """
-    with at_rest(app, "recover"):
+    with hold_all_locks(app, "recover"):
         if accept:
             data = _accept(app, accept, by, confirmed)
         else:
             why = _problem(app)
-            data = _intact(app) if why is None else remade(app, why, by)
+            data = _intact(app) if why is None else rebuild_and_compare(app, why, by)
     return report_of(app, "recover", data)
 
 
 @contextmanager
-def at_rest(app: "App", verb: str) -> Iterator[None]:
+def hold_all_locks(app: "App", verb: str) -> Iterator[None]:
     """Hold the bot's locks while its books are replaced, so that no other process, not even `serve`, uses it."""
     with state_locks.hold_all(app.folder.path, verb, serve_wait_s=0.0):
         yield
@@ -122,7 +122,7 @@ def _problem(app: "App") -> str | None:
     return None
 
 
-def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered:
+def rebuild_and_compare(app: "App", why: str, by: str, only: Path | None = None) -> Recovered:
     """Halt, rebuild the books, and compare them with the broker; the caller holds the bot's locks."""
     now, halted = app.stamp_time(), f"the books were rebuilt: {clean(why)}"
     halt_switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")

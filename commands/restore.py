@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.backup import offsite_storage
-from commands.recover import at_rest, remade, report_of
+from commands.recover import hold_all_locks, rebuild_and_compare, report_of
 from commands.shared.completion import backups as backup_names
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import (
@@ -46,8 +46,8 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     backup = backups.verify_backup(app.folder, name)
     what = f"Replacing the books with {backup.path.name}"
     confirm_for(app, confirmed, what=what, command=f"tradebot restore {backup.path.name}")
-    with at_rest(app, "restore"):
-        data = remade(app, f"restored from {backup.path.name}", by, backup.path)
+    with hold_all_locks(app, "restore"):
+        data = rebuild_and_compare(app, f"restored from {backup.path.name}", by, backup.path)
         at = app.stamp_time()
         app.ledger.claim_slot(RESTORED, at.date(), backup.path.name, by, at)
     return report_of(app, "restore", data)

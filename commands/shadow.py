@@ -16,7 +16,7 @@ from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
-from tradebot.venues.simulated.account import anew
+from tradebot.venues.simulated.account import replacement_advice
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +68,7 @@ def _row(app: "App", name: str, why: str, by: str) -> ShadowRow:
     except TradebotError as error:
         # A strategy that can't be simulated doesn't prevent the others.
 
-        hint = anew(shadow_folder(app, name)) if isinstance(error, DamagedBooksError) else error.hint
+        hint = replacement_advice(shadow_folder(app, name)) if isinstance(error, DamagedBooksError) else error.hint
         return replace(row, problem="; ".join(clean(each).rstrip(".") for each in (error.message, hint) if each))
 
 

@@ -29,7 +29,7 @@ from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, STORES, StateFolder
 from tradebot.app.loading import Options, load_for
 from tradebot.errors import ExitCode
-from tradebot.judging.judgment import HealthState, Judgment, overall
+from tradebot.judging.judgment import HealthState, Judgment, worst_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def run(options: "Options", environ: Mapping[str, str], *, check: bool, form: "L
     form, folder = form or FORM, state_folder.open_state(state_folder.resolve(options.state_dir, environ), environ)
     done = "" if check else _bring(folder.path, form)
     rows = tuple(files(folder, form, lambda: load_for(folder, options, environ)))
-    state = overall(rows)
+    state = worst_state(rows)
     data = Upgraded(str(folder.path), __version__, done, state, rows)
     code = ExitCode.FINDINGS if state is HealthState.FAILED else ExitCode.DONE
     return Report("upgrade", data, _render, code, Identity(folder.mode, folder.venue, folder.tail))

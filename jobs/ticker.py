@@ -30,7 +30,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.runner import TICK_S
-from tradebot.adapters.time.machine_clock import stopwatch, wall
+from tradebot.adapters.time.machine_clock import stopwatch, wall_clock_s
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -131,10 +131,10 @@ def _keep_due(scheduler: BaseScheduler, ended: threading.Event, every_s: float) 
 
     The scheduler may have read the time before the clock was set back, and scheduled by it after that was noticed.
     """
-    ahead_s = wall() - stopwatch()
+    ahead_s = wall_clock_s() - stopwatch()
     while not ended.wait(every_s):
-        before_s, ahead_s = ahead_s, wall() - stopwatch()
-        was_set, now_s = abs(ahead_s - before_s) > every_s, wall()
+        before_s, ahead_s = ahead_s, wall_clock_s() - stopwatch()
+        was_set, now_s = abs(ahead_s - before_s) > every_s, wall_clock_s()
         latest = datetime.fromtimestamp(now_s + 2 * every_s, UTC)
         for job in scheduler.get_jobs():
             if was_set or (job.next_run_time is not None and job.next_run_time > latest):

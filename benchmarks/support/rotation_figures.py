@@ -41,11 +41,11 @@ class Figures:
         """Return the figures of the values after each session; growth starts from the first value."""
         sessions, worth = list(values), list(values.values())
         returns = [later / earlier - 1 for earlier, later in pairwise(worth)]
-        shape = statistics.shape(returns)
+        shape = statistics.moments_of_returns(returns)
         growth = statistics.cagr(returns, (sessions[-1] - sessions[0]).days / 365.25)
         assert shape is not None
         assert growth is not None
-        fall = statistics.falls(statistics.growth(returns))[0]
+        fall = statistics.drawdowns_deepest_first(statistics.growth(returns))[0]
         over = None if fall.recovered is None else sessions[fall.recovered]
         deepest = Drawdown(-fall.depth, sessions[fall.peak], sessions[fall.trough], over)
         deviation = shape.deviation * sqrt(PER_YEAR)

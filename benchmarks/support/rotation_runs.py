@@ -15,7 +15,7 @@ from papervenue.market.spec import CLOSE, FUNDS, Costs, MarketSpec
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import Settings, load, shipped_path
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.lab.backtest.setup import Margin, loaded_strategies
 from tradebot.lab.backtest.venue import EquityAt
 from tradebot.lab.performance.backtest_result import BacktestHalt, halts_seen
@@ -125,7 +125,7 @@ def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambd
     spec, opened = data.market(assumed)
     with loaded_strategies(settings, data.folder, {}) as in_use:
         plan = BacktestPlan(settings, spec, RecordLevel.COUNTS, equity_at=assumed.equity_at, margin=assumed.margin)
-        return _play_and_watch(begin(plan, in_use, opened), heard)
+        return _play_and_watch(create_run(plan, in_use, opened), heard)
 
 
 def _play_and_watch(run: BacktestRun, heard: Callable[[date], None]) -> Played:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completion import strangers
-from commands.shared.declaration import VerbPurpose, acts
+from commands.shared.completion import foreign_symbols
+from commands.shared.declaration import VerbPurpose, changes_trading
 from commands.shared.verb_options import Report, caller, on_bot
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     {"adopt/1": ("commands.adopt.run:Adopted",)},
     epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage",
 )
-@acts
+@changes_trading
 def adopt(
     bot: "App",
-    symbol: Annotated[str, typer.Argument(help="Symbol of the position.", autocompletion=strangers)],
+    symbol: Annotated[str, typer.Argument(help="Symbol of the position.", autocompletion=foreign_symbols)],
     manage: Annotated[bool, typer.Option("--manage", help="Take it over: exit rules will close it.")] = False,
     confirmed: Annotated[
         str | None, typer.Option("--confirm", help="Type the symbol here if there is no terminal.")

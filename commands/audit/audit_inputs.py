@@ -32,7 +32,7 @@ from tradebot.judging.evidence import (
     TradingMoment,
     UnreadablePart,
     WatchedEvents,
-    leaps,
+    impossible_changes,
 )
 from tradebot.judging.judgment import HealthState, Judgment, rank_judgments
 from tradebot.model.account import Booking
@@ -142,7 +142,7 @@ def _ask(app: "App", ledger: "SqliteLedger") -> Broker:
         asked_quotes=len(symbols),
         rejected_quotes=reader.rejected_quotes,
         position_ratios=position_ratios(books, view),
-        leaps=tuple(leaps(before, pending)),
+        leaps=tuple(impossible_changes(before, pending)),
     )
 
 

@@ -25,7 +25,7 @@ from tradebot.errors import OperatorError, word
 from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.historical_flow import PastFlow
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.required_contracts import lacking, roots_in
+from tradebot.lab.backtest.required_contracts import describe_missing_contracts, roots_in
 from tradebot.lab.backtest.run import BacktestPlan
 from tradebot.views.parity import LATELY, over_time
 
@@ -70,7 +70,7 @@ def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
     # Without a universe of one's own, a file is played with all of its symbols, as a new bot would.
     every_symbol = recorded and resolved.origins.get("universe") == "base.yaml"
     market = open_market_in_memory(sandbox.market_spec(settings, every_symbol=every_symbol))
-    market = market._replace(lacking=lacking(settings, market)) if recorded else market
+    market = market._replace(lacking=describe_missing_contracts(settings, market)) if recorded else market
     if every_symbol:
         settings = settings.model_copy(update={"universe": list(market.symbols)})
     elif recorded and market.spec.venue.of_perpetuals:

@@ -17,7 +17,7 @@ from commands.report.extended_screen import render_variants
 from commands.shared.error_boundary import TerminatedError
 from commands.shared.light_helpers import Identity, clean
 from commands.shared.number_format import format_signed
-from commands.shared.tables import Table, explains, sentence, staying
+from commands.shared.tables import Table, explains, last_folded_column, sentence
 from commands.shared.times import when
 from commands.shared.verb_options import Report, progress_bar
 from tradebot.adapters.ledger.deferred_signals import DeferredSignals
@@ -31,7 +31,7 @@ from tradebot.lab.backtest.results import Results
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, bars_in
 from tradebot.lab.backtest.served_lookahead_check import check_served
 from tradebot.lab.backtest.setup import MissingBars
-from tradebot.lab.backtest.variants import PlanVariant, PlanVariants, changes_of, play, variant
+from tradebot.lab.backtest.variants import PlanVariant, PlanVariants, changes_of, run_variant, variant
 from tradebot.lab.performance.backtest_result import BacktestHalt, BacktestResult, what_it_cannot_know
 from tradebot.lab.performance.sensitivity import Sensitivity, sensitivity
 from tradebot.model.evidence import Variant
@@ -52,7 +52,7 @@ class BacktestVariants(Struct, frozen=True):
     left_out: tuple[str, ...]
 
 
-def vary(finished: Finished, results: "Results") -> BacktestVariants:
+def run_missing_variants(finished: Finished, results: "Results") -> BacktestVariants:
     """Run the missing variants of a backtest, and store each beside its books as soon as it is done.
 
     Raises TradebotError with the code of the signal if it was stopped.
@@ -85,7 +85,7 @@ def _play(finished: Finished, plan_variants: "PlanVariants", variants: "list[Var
             finished_run = next((done for plan, done in played if plan == change.plan), None)
             if finished_run is None:
                 with run_backtest.load_strategies(replace(finished.planned, plan=change.plan)) as strategies:
-                    finished_run = play(change, strategies, finished.planned.market, watch)
+                    finished_run = run_variant(change, strategies, finished.planned.market, watch)
                 played.append((change.plan, finished_run))
             variants.append(replace(finished_run, kind=change.kind, name=change.name))
             with DeferredSignals():
@@ -274,7 +274,7 @@ def render(out: "Console", data: "BacktestData") -> None:
 
 def _assumptions(out: "Console", assumptions: "Sequence[Assumption]") -> None:
     out.print("\nIt assumes")
-    table = Table(staying("what"), sentence("value"), sentence("and that is"), header=False)
+    table = Table(last_folded_column("what"), sentence("value"), sentence("and that is"), header=False)
     for assumption in assumptions:
         remark = f"[bold red]{assumption.remark}[/]" if assumption.is_loud else assumption.remark
         table.row(f"  {assumption.name.replace('_', ' ')}", assumption.value, remark)
@@ -428,7 +428,7 @@ def _lookahead(out: "Console", checked: "LookaheadResult") -> None:
 
 
 def _peek(out: "Console", peek: "LookaheadDifference") -> None:
-    shown_known, unknown = apart(clean(peek.known), clean(peek.unknown))
+    shown_known, unknown = first_difference(clean(peek.known), clean(peek.unknown))
     out.print(f"  [bold red]{peek.strategy} used future data[/]: {when(peek.at)}, {clean(peek.what)}")
     cut = f", cut off at {when(peek.cut_at)}" if peek.cut_at else ""
     out.print(f"    with the whole market: {shown_known}", markup=False)
@@ -438,7 +438,7 @@ def _peek(out: "Console", peek: "LookaheadDifference") -> None:
 FIELD = re.compile(r"\w+=(?=[^=]*$)")
 
 
-def apart(text: str, unknown: str) -> tuple[str, str]:
+def first_difference(text: str, unknown: str) -> tuple[str, str]:
     """Return two texts; of long ones, only the first field that differs: `score=0.51` and `score=0.12`."""
     if max(len(text), len(unknown)) <= SHORT:
         return text, unknown
@@ -463,7 +463,7 @@ def run(wish: BacktestOptions, how: "RunOptions") -> Report:
     """Play a backtest, check and vary it as requested, and report it."""
     with run_backtest.play(wish, how) as (finished, results):
         checked = _check_lookahead(finished, how.cuts) if how.cuts is not None else None
-        varied = vary(finished, results) if how.sensitivity else None
+        varied = run_missing_variants(finished, results) if how.sensitivity else None
     names = [strategy.name for strategy in finished.run.made.world.strategies]
     data = data_of(
         finished, results.place(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied

@@ -20,14 +20,14 @@ from commands.shared.verb_options import console, jsonable
 from tradebot.adapters.ledger.deferred_signals import DeferredSignals
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.state.evidence import Trial
-from tradebot.app.baseline import plain
+from tradebot.app.baseline import to_json_form
 from tradebot.desk.want_validation import OWN_REASONS
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.lab.backtest.assumptions import Assumption, assumptions
 from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, RunIdentity, identity_of
 from tradebot.lab.backtest.results import Results
-from tradebot.lab.backtest.run import BacktestRun, bars_in, begin, dump_checkpoint, unpack
-from tradebot.lab.backtest.setup import USUAL, MissingBars, loaded_strategies, waits
+from tradebot.lab.backtest.run import BacktestRun, bars_in, create_run, dump_checkpoint, unpack
+from tradebot.lab.backtest.setup import USUAL, MissingBars, loaded_strategies, missing_bars
 from tradebot.lab.performance.backtest_result import AnswersRefused, BacktestResult, Targets, backtest_result, targets
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.model.event import EventKind
@@ -106,7 +106,7 @@ def document_of(finished: Finished) -> dict[str, Any]:
     """Return the document stored with a run's books; equal inputs give equal bytes."""
     return {
         "schema": SCHEMA,
-        "identity": plain(to_builtins(finished.identity, builtin_types=(Decimal,))),
+        "identity": to_json_form(to_builtins(finished.identity, builtin_types=(Decimal,))),
         "complete": finished.run.is_complete,
         "assumptions": jsonable(finished.assumptions),
         # It changes no result, only which passes there are, so it isn't part of the identity.
@@ -178,7 +178,7 @@ def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Re
     Raises TradebotError with the code of the signal if it was stopped; the finished part is stored. A run with missing
     variants can be resumed at its end.
     """
-    plan, waiting = ready(wish)
+    plan, waiting = plan_from_first_ready_day(wish)
     if plan.plan.spec.venue.dialect != USUAL:
         _require_served(wish, how)
     identity, results = identity_of(plan.plan), Results(plan.folder)
@@ -218,7 +218,7 @@ def _play_backtest(
     how: RunOptions,
 ) -> Finished:
     with load_strategies(plan, prove_all=how.cuts is not None) as strategies, ExitStack() as closing:
-        run = begin(plan.plan, strategies, plan.market)
+        run = create_run(plan.plan, strategies, plan.market)
         closing.callback(run.made.close)
         with_flow = any(strategy.needs.facts for strategy in strategies)
         opened = plan.market
@@ -238,14 +238,14 @@ def _play_backtest(
     return finished
 
 
-def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[MissingBars, ...]]":
+def plan_from_first_ready_day(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[MissingBars, ...]]":
     """Return the plan; without --from, it starts when some symbol of each strategy has the bars that it needs."""
     plan = plan_backtest(wish)
     venue = plan.plan.spec.venue
     if venue.dialect != USUAL and not (venue.of_perpetuals and plan.plan.spec.source != "generated"):
         return plan, ()
     with load_strategies(plan) as strategies:
-        waiting = waits(plan.plan.settings, strategies, plan.market)
+        waiting = missing_bars(plan.plan.settings, strategies, plan.market)
     late = [waits for waits in waiting if waits.symbol is None]
     if not late:
         return plan, waiting
@@ -256,7 +256,7 @@ def ready(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[MissingBars, .
         return plan, waiting
     if last is None or None in since or wish.first is not None:
         raise _too_short(worst, last if None not in since else None)
-    return ready(replace(wish, first=last))
+    return plan_from_first_ready_day(replace(wish, first=last))
 
 
 def _too_short(waits: "MissingBars", since: date | None) -> OperatorError:

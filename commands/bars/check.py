@@ -17,7 +17,7 @@ from commands.bars.shared import (
     spans_of,
     stored_bytes,
 )
-from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.tables import Table, last_folded_column, number, sentence
 from commands.shared.times import zone
 from commands.shared.verb_options import Report
 from tradebot.auditing.bar_findings import BarFinding, KnownSplit, RawSeries
@@ -152,7 +152,9 @@ def _looked_at(console: "Console", rows: "Sequence[SymbolChecked]") -> None:
 
 
 def _findings(console: "Console", data: BarsChecked) -> None:
-    table = Table("what", staying("symbol"), "timeframe", f"from {zone()}", f"to {zone()}", sentence("found"))
+    table = Table(
+        "what", last_folded_column("symbol"), "timeframe", f"from {zone()}", f"to {zone()}", sentence("found")
+    )
     for row in data.findings[:SHOWN]:
         until = bar_time(row.until, row.timeframe) if row.until != row.at else ""
         what = row.flaw.value.replace("_", " ")

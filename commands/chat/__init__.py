@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from commands.shared.declaration import VerbPurpose, acts, group, verb
+from commands.shared.declaration import VerbPurpose, changes_trading, group, verb
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, on_bot, open_bot
@@ -142,7 +142,7 @@ group("chat", "Let one person ask the bot from a chat, halt it, and approve entr
 
 
 @on_bot("chat pair", VerbPurpose.TELL, 50, {"chat-pair/1": ("commands.chat:PairingCode",)}, epilog="tradebot chat pair")
-@acts
+@changes_trading
 def pair(bot: "App") -> Report:
     """Show the code that pairs a person and chat.
 
@@ -215,7 +215,7 @@ def revoke(bot: "App") -> Report:
     in_group=1,
     epilog="tradebot chat listen\ntradebot chat listen --once",
 )
-@acts
+@changes_trading
 def listen(
     once: Annotated[bool, typer.Option("--once", help="Answer pending messages, then exit.")] = False,
     state_dir: StateDir = None,

@@ -10,7 +10,7 @@ from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
 from commands.shared.times import when
 from tradebot.adapters.chat.telegram import LONGEST
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.model.sentences import pluralize
 from tradebot.views.holdings import FOREIGN_OWNER
 
@@ -25,7 +25,7 @@ Data = Mapping[str, Any]
 
 def message(lines: Sequence[str], folder: str) -> str:
     """Return lines as a message without keys, local paths or links; too long a message is cut at a line."""
-    text = hide("\n".join(map(clean, lines)))
+    text = hide_keys("\n".join(map(clean, lines)))
     text = _LEADS.sub(
         lambda match: f"{match[0]} ", re.sub(r" --state-dir (?:'[^']*'|\S+)", "", text).replace(folder, "its folder")
     )
@@ -128,7 +128,7 @@ def of_health(data: Data) -> Iterator[str]:
     yield from _parts([judgment for judgment in data["judgments"] if _unwell(judgment)])
 
 
-def of_why(data: Data) -> Iterator[str]:
+def summarize_last_decision(data: Data) -> Iterator[str]:
     """Yield the last decision about a symbol, its reason, and possible actions."""
     score = "" if data.get("score") is None else f", score {data['score']:+.2f}"
     at = f" ({_when(data['at'])}{score})" if data.get("at") else ""
@@ -157,7 +157,7 @@ def of_request(row: Data, *, waits: bool = True) -> Iterator[str]:
     yield f"   {row['strategy']}{score}; waits until {_when(row['expires_at'])}; {row['id']}"
 
 
-def of_answered(data: Data) -> Iterator[str]:
+def summarize_approval_answer(data: Data) -> Iterator[str]:
     """Yield the outcome of an approval or rejection."""
     row = data["approval"]
     became = "sent" if row["order"] else "noted" if row["state"] == "rejected" else "NOT sent: ask why " + row["symbol"]
@@ -178,10 +178,10 @@ VIEWS: Mapping[str, Callable[[Data], Iterator[str]]] = {
     "positions": of_positions,
     "pnl": of_pnl,
     "health": of_health,
-    "why": of_why,
+    "why": summarize_last_decision,
     "approvals": of_approvals,
-    "approve": of_answered,
-    "reject": of_answered,
+    "approve": summarize_approval_answer,
+    "reject": summarize_approval_answer,
     "halt": of_halt,
     "close": of_closed,
 }

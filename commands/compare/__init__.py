@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from commands.report.files import Html, Plot, files_of
-from commands.shared.completion import runs
+from commands.shared.completion import backtest_names
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.verb_options import Json, StateDir, finish
 from tradebot.adapters.state import state_folder
@@ -24,7 +24,9 @@ from tradebot.adapters.state import state_folder
 def compare(
     folders: Annotated[
         list[str],
-        typer.Argument(metavar="RUN RUN...", help="Names of runs, or folders of runs or bots.", autocompletion=runs),
+        typer.Argument(
+            metavar="RUN RUN...", help="Names of runs, or folders of runs or bots.", autocompletion=backtest_names
+        ),
     ],
     plot: Plot = None,
     html: Html = None,

@@ -13,8 +13,8 @@ from commands.report.page import render_template
 from commands.report.report_inputs import read
 from commands.report.report_text import basis_of, interval_of, value_of
 from commands.shared.light_helpers import clean
-from commands.shared.setting_args import DifferingSetting, differing, format_setting, leaves
-from commands.shared.tables import Table, number, staying
+from commands.shared.setting_args import DifferingSetting, differing_settings, format_setting, leaves
+from commands.shared.tables import Table, last_folded_column, number
 from commands.shared.verb_options import Report, open_bot
 from tradebot.app.baseline import effective
 from tradebot.app.wiring import App
@@ -89,10 +89,10 @@ def read_all(folders: "Sequence[str]") -> "Sequence[ReadRun]":
         raise OperatorError(
             f"compare takes at least two folders, not {len(folders)}", "tradebot compare FOLDER OTHER_FOLDER"
         )
-    return [_read(letter, folder) for letter, folder in zip(letters(folders), folders, strict=True)]
+    return [_read(letter, folder) for letter, folder in zip(run_letters(folders), folders, strict=True)]
 
 
-def letters(of: "Sequence[object]") -> list[str]:
+def run_letters(of: "Sequence[object]") -> list[str]:
     """Return a letter for each run, which labels its columns and curves."""
     return [chr(ord("A") + index) for index in range(len(of))]
 
@@ -100,7 +100,7 @@ def letters(of: "Sequence[object]") -> list[str]:
 def compare_reports(read: "Sequence[ReadRun]") -> RunComparison:
     return RunComparison(
         runs=tuple(run.run for run in read),
-        settings=tuple(differing([run.settings for run in read])),
+        settings=tuple(differing_settings([run.settings for run in read])),
         rows=tuple(_rows([run.account for run in read])),
         cautions=tuple(_cautions([run.run for run in read])),
     )
@@ -145,7 +145,7 @@ def _rows(reports: "Sequence[AccountReport]") -> "Iterator[FigureRow]":
 
 
 def _cautions(runs: "Sequence[ComparedRun]") -> "Iterator[str]":
-    if stopped := [letter for letter, run in zip(letters(runs), runs, strict=True) if run.interrupted]:
+    if stopped := [letter for letter, run in zip(run_letters(runs), runs, strict=True) if run.interrupted]:
         verb = "was" if len(stopped) == 1 else "were"
         yield f"{' and '.join(stopped)} {verb} interrupted before the last session."
     spans = {(run.first, run.last) for run in runs}
@@ -159,20 +159,20 @@ def _cautions(runs: "Sequence[ComparedRun]") -> "Iterator[str]":
 
 
 def render(out: "Console", data: "RunComparison") -> None:
-    names = letters(data.runs)
+    names = run_letters(data.runs)
     for letter, run in zip(names, data.runs, strict=True):
         out.print(f"{letter}  {clean(run.folder)} {run_words(run)}", markup=False)
     out.print()
     if data.settings:
         out.print("Settings that differ")
-        table = Table(staying("setting"), *names)
+        table = Table(last_folded_column("setting"), *names)
         for setting in data.settings:
             table.row(f"  {clean(setting.name)}", *(format_setting(value) for value in setting.values))
         out.print(table)
     else:
         out.print("Their settings, markets and versions are the same.")
     out.print("\nResults")
-    table = Table(staying("figure"), *map(number, names))
+    table = Table(last_folded_column("figure"), *map(number, names))
     for row in data.rows:
         table.row(f"  {row.figures[0].label}", *(value_of(figure) for figure in row.figures))
         if any(map(interval_of, row.figures)):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import settings as setting_names
-from commands.shared.declaration import VerbPurpose, acts, group, verb
+from commands.shared.declaration import VerbPurpose, changes_trading, group, verb
 from commands.shared.verb_options import AccountTail, Config, Json, Report, StateDir, caller, finish, on_bot
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _diff(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
     in_group=-1,
     epilog="tradebot config accept\ntradebot config accept --confirm 4321  # the account's last four characters",
 )
-@acts
+@changes_trading
 def accept(bot: "App", confirmed: AccountTail = None) -> Report:
     """Approve the settings in force.
 

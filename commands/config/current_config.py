@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from rich.markup import escape
 
 from commands.shared.light_helpers import Identity, clean
-from commands.shared.tables import Table, sentence, staying
+from commands.shared.tables import Table, last_folded_column, sentence
 from commands.shared.times import when
 from commands.shared.verb_options import Report, confirm_for, console
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -140,7 +140,7 @@ def _show(screen: "Console", before: "Baseline | None", differences: "tuple[Diff
 def table_of(changes: "tuple[Difference, ...]") -> object:
     """Return the differences as a table, the looser ones first."""
     values = sentence("accepted", "accepted"), sentence("now", "now")
-    table = Table("setting", staying("change"), *values, sentence("from", "from"))
+    table = Table("setting", last_folded_column("change"), *values, sentence("from", "from"))
     for row in sorted(changes, key=lambda row: not row.looser):
         was = in_yaml(row.approved) if row.known else ""
         now = in_yaml(row.now) if row.given else "removed"

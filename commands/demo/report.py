@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from rich.console import Console
 
-from commands.demo.run_comparison import DemoRun, PreviousRunComparison, RunOutcome, beside, keep, run_of
+from commands.demo.run_comparison import (
+    DemoRun,
+    PreviousRunComparison,
+    RunOutcome,
+    compare_with_previous,
+    run_of,
+    store_run,
+)
 from commands.demo.run_comparison import render as render_beside
 from commands.init.profiles import invented_symbols_note
 from commands.shared.bot_records import exit_reasons
 from commands.shared.history import read_history
 from commands.shared.number_format import bar, format_with_unit, gain, off_by, usd
-from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.tables import Table, last_folded_column, number, sentence
 from commands.shared.times import stamp, zone
 from commands.why_no_orders.report import by_strategy
 from tradebot import __version__
@@ -117,8 +124,8 @@ def played_data(
     minutes = max(session.minutes for session in played)
     how = {"sessions": len(played), "minutes": minutes, "version": __version__}
     run = run_of(app.settings, how, _outcome(data))
-    keep(app.folder.path, run)
-    return replace(data, beside=beside(last, run) if last else None)
+    store_run(app.folder.path, run)
+    return replace(data, beside=compare_with_previous(last, run) if last else None)
 
 
 def _outcome(data: DemoData) -> RunOutcome:
@@ -326,7 +333,9 @@ def _funnel(console: "Console", data: "DemoData") -> None:
         f"Funnel    {pluralize(funnel.candidates, 'candidate')} in = {pluralize(funnel.orders, 'order')} out + "
         f"{funnel.candidates - funnel.orders:,} refused, by first failure:"
     )
-    table = Table(number("count"), "", staying("reason"), sentence(f"nearest miss {zone()}", "nearest miss:"))
+    table = Table(
+        number("count"), "", last_folded_column("reason"), sentence(f"nearest miss {zone()}", "nearest miss:")
+    )
     most = max((row.count for row in funnel.reasons), default=1)
     for row in funnel.reasons:
         table.row(f"{row.count:,}", bar(row.count, most, BAR), str(row.reason), _nearest(row))

@@ -20,7 +20,7 @@ from commands.init.making import to_copy, written_here
 from commands.init.profiles import profile_content
 from commands.reconcile import run as reconcile
 from commands.score import run as score
-from commands.shared.setting_args import assignments, over, values_of
+from commands.shared.setting_args import assignments, values_of, with_setting_options
 from commands.shared.verb_options import (
     Report,
     identity,
@@ -122,7 +122,7 @@ def run(
     last = run_comparison.last_run(path)
     with init.setting_up(path, "demo"):
         _clear(path)
-        init.make(path, settings, "demo", flags, start=start)
+        init.create_bot(path, settings, "demo", flags, start=start)
         with open_app(Options(str(path)), os.environ) as app:
             played = play(app, wish.sessions, minutes, progress)
             show_traded_by(app)
@@ -150,7 +150,7 @@ def _with_settings(flags: dict[str, Any], changed: Sequence[str]) -> dict[str, A
         if path[0] in ("mode", "venue", "shadow"):
             hint = "tradebot demo --venue NAME" if path[0] == "venue" else "tradebot init --mode paper --shadow"
             raise OperatorError(f"--set {path[0]}: a demo trades on the embedded exchange, and really sends", hint)
-    return over(flags, values)
+    return with_setting_options(flags, values)
 
 
 def _with_strategy(file: Path | None, flags: dict[str, Any], name: str | None) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 from rich.console import Console
 
-from commands.shared.setting_args import DifferingSetting, differing, format_setting, leaves
-from commands.shared.tables import Table, number, staying
+from commands.shared.setting_args import DifferingSetting, differing_settings, format_setting, leaves
+from commands.shared.tables import Table, last_folded_column, number
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.adapters.state.state_folder import cannot_write, write_durably
 from tradebot.app.baseline import effective
@@ -79,7 +79,7 @@ def last_run(folder: Path) -> DemoRun | None:
         return None
 
 
-def keep(folder: Path, run: DemoRun) -> None:
+def store_run(folder: Path, run: DemoRun) -> None:
     """Store a run for comparison with the next one; raise OperatorError if the folder can't be written."""
     try:
         write_durably(folder / FILE, msgspec.json.encode(run).decode())
@@ -87,8 +87,8 @@ def keep(folder: Path, run: DemoRun) -> None:
         raise cannot_write(folder, error) from error
 
 
-def beside(last: DemoRun, now: DemoRun) -> PreviousRunComparison:
-    settings = tuple(differing([last.settings, now.settings]))
+def compare_with_previous(last: DemoRun, now: DemoRun) -> PreviousRunComparison:
+    settings = tuple(differing_settings([last.settings, now.settings]))
     return PreviousRunComparison(
         settings, last.outcome, now.outcome, tuple(_cautions(settings, last.outcome, now.outcome))
     )
@@ -111,13 +111,13 @@ def render(console: "Console", data: PreviousRunComparison) -> None:
 
     console.print("Compared with the last run")
     if data.settings:
-        table = Table(staying("  changed"), "last", "now")
+        table = Table(last_folded_column("  changed"), "last", "now")
         for row in _condense_rows(data.settings):
             table.row(*row)
         console.print(table)
     else:
         console.print("  The settings are the same.")
-    table = Table(staying("  came of it"), number("last"), number("now"), number("change"))
+    table = Table(last_folded_column("  came of it"), number("last"), number("now"), number("change"))
     for name, last, now in _rows(data):
         table.row(f"  {name}", _text(last), _text(now), _change(last, now))
     console.print(table)

@@ -11,7 +11,7 @@ import typer
 from msgspec import Struct
 
 from commands.shared.declaration import VerbPurpose, group
-from commands.shared.light_helpers import clean, complain
+from commands.shared.light_helpers import clean, print_to_stderr
 from commands.shared.times import when
 from commands.shared.verb_options import Report, on_bot
 from tradebot import __version__
@@ -104,7 +104,7 @@ def run_drill(bot: "App", name: Annotated[str, typer.Argument(help="The drill; d
         raise OperatorError(f"there is no drill named {word(name)}", f"choose one of {', '.join(DRILLS)}")
     if bot.mode is Mode.LIVE:
         raise OperatorError("drills are for the sandbox and for paper, not beside real money", "tradebot drill list")
-    complain(f"{drill.what} The drill uses a separate, temporary bot, and takes about half a minute.")
+    print_to_stderr(f"{drill.what} The drill uses a separate, temporary bot, and takes about half a minute.")
     at, began = datetime.now(UTC), time.monotonic()
     with TemporaryDirectory(prefix="drill-") as folder, set_stage(Path(folder) / "bot") as stage:
         drill.play(stage)

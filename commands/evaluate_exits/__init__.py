@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.declaration import NOT_RUN, PASS, VerbPurpose, acts
+from commands.shared.declaration import NOT_RUN, PASS, VerbPurpose, changes_trading
 from commands.shared.verb_options import DryRun, ForceSlot, Report, caller, on_bot, opened_to_leave
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits",
     opens=opened_to_leave,
 )
-@acts
+@changes_trading
 def evaluate_exits(bot: "App", dry_run: DryRun = False, force_slot: ForceSlot = False) -> Report:
     """Close positions whose exit rules have triggered.
 

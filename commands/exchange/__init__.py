@@ -26,7 +26,7 @@ from commands.init import (
 from commands.init.profiles import symbol_flags
 from commands.shared.completion import accounts as account_names
 from commands.shared.completion import fault_actions, fault_names, paces, ready_names, reset_account, steps
-from commands.shared.declaration import VerbPurpose, acts, group, verb
+from commands.shared.declaration import VerbPurpose, changes_trading, group, verb
 from commands.shared.verb_options import Config, Json, StateDir, finish, open_bot
 from tradebot.adapters.state import state_folder
 
@@ -174,7 +174,7 @@ def _tick(
     {"exchange-reset/1": ("commands.exchange.status:Reset",)},
     epilog="tradebot exchange reset alice --confirm alice",
 )
-@acts
+@changes_trading
 def _reset(
     account: Annotated[
         str, typer.Argument(help="Account to reset.", autocompletion=account_names, show_default=True)

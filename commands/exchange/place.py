@@ -56,8 +56,8 @@ def note_if_started(folder: Path) -> Iterator[None]:
     """Print a note on stderr if the block started the exchange in a folder."""
     from tradebot.app import sandbox
 
-    before = sandbox.running(folder)
+    before = sandbox.running_exchange(folder)
     yield
-    url = None if before else sandbox.running(folder)
+    url = None if before else sandbox.running_exchange(folder)
     if url is not None:
         note(f"note: the exchange wasn't running, so it was started in the background at {url}; it stops when idle")

@@ -85,7 +85,7 @@ def run(path: Path) -> Report:
     folder = exchange_of(path)
     settings = sandbox.market_settings(folder)
     market = convert({**settings, "fill": settings["fill"]["model"]}, MarketRow)
-    url = sandbox.running(folder)
+    url = sandbox.running_exchange(folder)
     if url is None:
         data = ExchangeStatus(str(folder), None, market, None, (), (), (), None)
     else:

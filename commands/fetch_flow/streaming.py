@@ -16,7 +16,7 @@ from commands.shared.span_options import seconds_in
 from commands.shared.times import CLOCK, stamp, zone
 from commands.shared.verb_options import Report, identity
 from jobs.slot_claims import SlotRefused
-from tradebot.app.streaming import following, may_stream, trading_time
+from tradebot.app.streaming import follow_stream, may_stream, trading_time
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
@@ -71,7 +71,7 @@ def run(app: "App", *, lasting: str | None) -> Report:
     if session is None or not may_stream(session, began):
         closed = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED)
         return refused_report(app, "fetch-flow", SlotRefused(closed))
-    with following(app) as follower:
+    with follow_stream(app) as follower:
         until = _follow(follower, session, now, most_s)
         complete = follower.finish(session, now)
     counts = asdict(follower.so_far)

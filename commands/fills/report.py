@@ -12,7 +12,7 @@ from rich.markup import escape
 from commands.shared.bot_records import last_passes, trading_now
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import slippage_sentences, units, usd
-from commands.shared.tables import Table, number, staying
+from commands.shared.tables import Table, last_folded_column, number
 from commands.shared.times import stamp, zone
 from commands.shared.universe import symbol_named
 from commands.shared.verb_options import Report
@@ -155,7 +155,7 @@ def _render(console: "Console", data: Fills, *, midpoints: bool) -> None:
     if len(data.fills) > SHOWN:
         console.print(f"Showing the last {SHOWN:,}; --since, a symbol or --json shows others")
     money = "worth USD" if data.margined else "cash USD"
-    columns = (*map(staying, ("symbol", "side")), *map(number, (units(), "price", money, "fee", "slippage")))
+    columns = (*map(last_folded_column, ("symbol", "side")), *map(number, (units(), "price", money, "fee", "slippage")))
     table = Table(f"time {zone()}", *columns, "strategy", "source")
     for row in data.fills[-SHOWN:]:
         numbers = (f"{row.quantity:,f}", usd(row.price, row.symbol), f"{row.cash_usd:+,.2f}", _fee(row.fee), _bps(row))

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completion import own, symbols
-from commands.shared.declaration import PASS, VerbPurpose, acts
+from commands.shared.completion import own_symbols, symbols
+from commands.shared.declaration import PASS, VerbPurpose, changes_trading
 from commands.shared.verb_options import DryRun, Report, caller, on_bot, opened_to_leave
 from tradebot.errors import OperatorError
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     epilog="tradebot flatten MSFT\ntradebot flatten --all",
     opens=opened_to_leave,
 )
-@acts
+@changes_trading
 def flatten(
     bot: "App",
-    symbol: Annotated[str | None, typer.Argument(help="Symbol to close.", autocompletion=own)] = None,
+    symbol: Annotated[str | None, typer.Argument(help="Symbol to close.", autocompletion=own_symbols)] = None,
     everything: Annotated[bool, typer.Option("--all", help="Close all of the bot's positions.")] = False,
     confirmed: Annotated[
         str | None, typer.Option("--confirm", help="Type the symbol or ALL here if there is no terminal.")
@@ -53,7 +53,7 @@ def flatten(
     epilog="tradebot cancel AAPL\ntradebot cancel tb1.260130.FLOW.AAPL.OPEN.PVQ4T2ZXN7W3KJ6M --dry-run",
     opens=opened_to_leave,
 )
-@acts
+@changes_trading
 def cancel(
     bot: "App",
     order: Annotated[

@@ -13,7 +13,7 @@ from commands.shared.number_format import color_state
 from commands.shared.tables import table
 from commands.shared.verb_options import Report, identity
 from tradebot.errors import ExitCode
-from tradebot.judging.judgment import HealthState, Judgment, overall
+from tradebot.judging.judgment import HealthState, Judgment, worst_state
 from tradebot.judging.pass_health import judge_passes
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def show(console: "Console", data: Health, whose: Identity) -> None:
 def run(app: "App", *, probe: bool = False) -> Report:
     """Evaluate every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
     judgments = judge_passes(evidence_of(app))
-    state, whose = overall(judgments), identity(app)
+    state, whose = worst_state(judgments), identity(app)
     data = Health(str(app.folder.path), state, summary(judgments), judgments)
 
     def render(console: "Console", data: Health) -> None:

@@ -70,7 +70,7 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
 
     Raise OperatorError for an unknown id, or if the file can't be written.
     """
-    from commands.shared.files import STDOUT, replacing
+    from commands.shared.files import STDOUT, open_replacement
 
     if os.path.isfile(out) and Path(out) != STDOUT and not force:
         raise OperatorError(f"{clean(out)} exists already, and is left unchanged", "name another file, or add --force")
@@ -84,7 +84,7 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
             note(f"left out: {lacking}")
         note(HIDDEN)
         raise typer.Exit
-    with replacing(Path(out)) as file:
+    with open_replacement(Path(out)) as file:
         file.write_bytes(content)
         file.chmod(0o600)
     rows = tuple(PartRow(name, len(content_of({name: part}))) for name, part in parts.items())

@@ -115,7 +115,7 @@ def _wrap_list(before: str, names: Sequence[str]) -> Iterator[str]:
 def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     day, sizes = answers.day_percent / HUNDRED, sizes_of(answers, shipped)
     account, halts = shipped.limits, shipped.halts
-    of_day, of_trade = f"{plain(answers.day_percent)}%", f"{plain(answers.trade_percent)}%"
+    of_day, of_trade = f"{plain_number(answers.day_percent)}%", f"{plain_number(answers.trade_percent)}%"
     yield f"# 3. How much may be lost: {of_day} of equity on a day, {of_trade} on a trade."
     yield "limits:"
     yield from _commented_rows(
@@ -162,7 +162,7 @@ def _own_limits(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
             "max_symbol_fraction": (sizes.symbol, ""),
             "max_order_fraction": (
                 sizes.order,
-                f"loses {plain(at_stop)}% of equity at the stop, {plain(stop * HUNDRED)}% away",
+                f"loses {plain_number(at_stop)}% of equity at the stop, {plain_number(stop * HUNDRED)}% away",
             ),
         },
     )
@@ -176,20 +176,21 @@ def _night(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
         return
     yield "    # 5. It has no positions overnight: the shipped exits, and one before the close."
     yield "    exits:"
-    yield f"      - stop_loss: {{fraction: {plain(exits.stop_loss_fraction)}}}"
-    trailing = f"fraction: {plain(exits.trailing_stop_fraction)}, arm_fraction: {plain(exits.trailing_arm_fraction)}"
+    yield f"      - stop_loss: {{fraction: {plain_number(exits.stop_loss_fraction)}}}"
+    fraction, arm_fraction = plain_number(exits.trailing_stop_fraction), plain_number(exits.trailing_arm_fraction)
+    trailing = f"fraction: {fraction}, arm_fraction: {arm_fraction}"
     yield f"      - trailing_stop: {{{trailing}}}"
-    yield f"      - profit_target: {{fraction: {plain(exits.profit_target_fraction)}}}"
+    yield f"      - profit_target: {{fraction: {plain_number(exits.profit_target_fraction)}}}"
     yield f"      - time_exit: {{after_s: {exits.time_exit_s}}}"
     yield f"      - end_of_day: {{before_close_s: {BEFORE_CLOSE_S}}}  # seconds before the close"
 
 
 def _commented_rows(indent: int, rows: Mapping[str, tuple[Decimal, str]]) -> Iterator[str]:
     for name, (value, comment) in rows.items():
-        line = f"{' ' * indent}{name}: {plain(value)}"
+        line = f"{' ' * indent}{name}: {plain_number(value)}"
         yield f"{line:<{38 + indent}}# {comment}" if comment else line
 
 
-def plain(value: Decimal) -> str:
+def plain_number(value: Decimal) -> str:
     """Return a number without zeros at its end."""
     return f"{value.normalize():f}"

@@ -27,7 +27,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import interrupted_init
 from tradebot.adapters.state import halt_switch, state_folder, state_locks
 from tradebot.adapters.state.state_folder import EXCHANGE, option, write_durably
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.adapters.text.yaml_edit import in_lines
 from tradebot.adapters.text.yaml_loader import load_yaml, read_text
 from tradebot.app import sandbox
@@ -85,7 +85,7 @@ def run(
         # Books that begin on a wrong day would ignore everything that the broker dates before it.
         require(look[0], datetime.now(UTC), settings)
     with setting_up(path, "init"):
-        return make(path, settings, kind, flags, look, start)
+        return create_bot(path, settings, kind, flags, look, start)
 
 
 def refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
@@ -114,7 +114,7 @@ def refuse_marked(path: Path) -> None:
         )
 
 
-def make(
+def create_bot(
     path: Path,
     settings: "Settings",
     kind: str,
@@ -146,7 +146,7 @@ def make(
         if start:
             copy_for_demo(path, start)
     elif start or len(flags) > 1:
-        keep(path, flags, start)
+        write_initial_configuration(path, flags, start)
     state_folder.create(path, settings.mode, books.number, kind, books.at, settings.venue)
     return _report(path, settings, books, start, remarks)
 
@@ -255,7 +255,7 @@ def to_copy(file: Path | None, path: Path) -> Path | None:
     with suppress(ValueError):
         load_secrets(os.environ, None, str(load_yaml(file).get("venue", EARLIER)))
     text = _text(file)
-    if hide(text) != text:
+    if hide_keys(text) != text:
         message = f"{file} contains one of your keys, and init would copy it into {path}"
         raise OperatorError(message, f"remove the key from {file}: keys belong in the environment or in .env")
     return file
@@ -271,7 +271,7 @@ def refuse_foreign_settings(path: Path, start: Path | None) -> None:
         )
 
 
-def keep(path: Path, flags: dict[str, Any], start: Path | None) -> None:
+def write_initial_configuration(path: Path, flags: dict[str, Any], start: Path | None) -> None:
     """Write the initial configuration file with the options merged into it to the folder, where later verbs find it.
 
     The file keeps its comments unless an option belongs into one of its sections.

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from commands.init import making as init
-from commands.init.answers import LEAST, LEAST_TRADE, MOST, WizardAnswers, plain, text_of
+from commands.init.answers import LEAST, LEAST_TRADE, MOST, WizardAnswers, plain_number, text_of
 from commands.init.making import BotCreated, refuse_other_mode, render
 from commands.init.profiles import MOST_NAMED
 from commands.shared.light_helpers import clean, note, wrap_for
@@ -125,11 +125,11 @@ def ask_questions(terminal: Terminal, path: Path) -> WizardAnswers:
         lambda typed: replace(answers, symbols=_symbols(typed, shipped)),
     )
     answers = ask(
-        f"3. How much may the bot lose in a day, as a percentage of equity? [{plain(answers.day_percent)}]",
+        f"3. How much may the bot lose in a day, as a percentage of equity? [{plain_number(answers.day_percent)}]",
         lambda typed: _with_day(answers, typed),
     )
     answers = ask(
-        f"   And how much on a single trade, at its stop? [{plain(answers.trade_percent)}]",
+        f"   And how much on a single trade, at its stop? [{plain_number(answers.trade_percent)}]",
         lambda typed: replace(answers, trade_percent=_trade(typed, answers)),
     )
     answers = ask(
@@ -220,7 +220,7 @@ def _trade(typed: str, answers: WizardAnswers) -> Decimal:
     percent = _percent(typed, answers.trade_percent, LEAST_TRADE, MOST)
     if percent > answers.day_percent:
         raise InvalidAnswer(
-            f"A single trade would risk more than the {plain(answers.day_percent)}% of a whole day: type less."
+            f"A single trade would risk more than the {plain_number(answers.day_percent)}% of a whole day: type less."
         )
     return percent
 
@@ -234,13 +234,15 @@ def _percent(typed: str, usual: Decimal, least: Decimal, most: Decimal) -> Decim
     except InvalidOperation:
         percent = Decimal("NaN")
     if not percent.is_finite():
-        raise InvalidAnswer(f"{word(typed)!r} is no percentage: type a number such as {plain(usual)} or 0.5.")
+        raise InvalidAnswer(f"{word(typed)!r} is no percentage: type a number such as {plain_number(usual)} or 0.5.")
     if not least <= percent <= most:
         hint = " (0.02 means 0.02%; two percent is 2)" if 0 < percent < least else ""
-        raise InvalidAnswer(f"It has to be from {plain(least)}% to {plain(most)}%, not {word(typed)}{hint}.")
+        raise InvalidAnswer(
+            f"It has to be from {plain_number(least)}% to {plain_number(most)}%, not {word(typed)}{hint}."
+        )
     if percent != percent.quantize(LEAST_TRADE):
         raise InvalidAnswer(
-            f"{plain(percent)}% has more than two decimals: type {plain(percent.quantize(LEAST_TRADE))}."
+            f"{plain_number(percent)}% has more than two decimals: type {plain_number(percent.quantize(LEAST_TRADE))}."
         )
     return percent
 

@@ -12,7 +12,7 @@ from tradebot.app.thresholds import ThresholdQuestion, ThresholdSetting, thresho
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.gates.evaluation import READS
-from tradebot.lab.learn.knobs import Blocked, ExitAt, HoldingTimeLimit, LeftAfter, shorter
+from tradebot.lab.learn.knobs import Blocked, ExitAt, HoldingTimeLimit, LeftAfter, shorter_holding_times
 from tradebot.lab.learn.learn import (
     LearnedStrategy,
     LearningMaterial,
@@ -165,7 +165,7 @@ class ShorterOutcomes:
     def __init__(self, material: LearningMaterial) -> None:
         self._outcomes = material.outcomes
         self._tried = {
-            name: shorter(watched.held.after_s)
+            name: shorter_holding_times(watched.held.after_s)
             for watched in material.watched
             if watched.held
             for name in watched.strategies

@@ -36,7 +36,7 @@ Span = Annotated[str, Field(pattern=r"^(session|\d{1,5}[smhd])$", description="s
 Change = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-def whole(first: int, last: int, what: str) -> Any:
+def whole_number_in(first: int, last: int, what: str) -> Any:
     """Return the type of a whole number in a range."""
     return Annotated[int, Field(ge=first, le=last, description=what)]
 
@@ -124,7 +124,7 @@ ABOUT = Parameter("symbol", Name, None)
 STRATEGY = Parameter("strategy", Name, "--strategy")
 FROM, TO = Parameter("from_date", Day, "--from"), Parameter("to_date", Day, "--to")
 SINCE = Parameter("since", Span, "--since")
-LAST = Parameter("last", whole(1, MOST_PASSES, "The number of passes, counted from the last one."), "--last")
+LAST = Parameter("last", whole_number_in(1, MOST_PASSES, "The number of passes, counted from the last one."), "--last")
 SESSION = Parameter("session", Day, "--session")
 AT = Parameter("at", Annotated[Word, Field(description="A time of the session, such as 10:32.")], "--at")
 WHY_REASON = Parameter("reason", Annotated[Word, Field(description="A refusal's reason or gate.")], "--reason")
@@ -144,11 +144,13 @@ CHANGES = Parameter(
 )
 RULE = Parameter("reason", Annotated[Word, Field(description="The exit rule, such as trail_stop.")], "--reason")
 OPEN = Parameter("open", bool, "--open", unless="--closed")
-DUE = Parameter("count", whole(1, MOST_DUE, "How many runs."), "--next")
+DUE = Parameter("count", whole_number_in(1, MOST_DUE, "How many runs."), "--next")
 FIRST_DAY = Parameter("from_date", Day, "--at")
 PROFILE = Parameter("profile", Literal[*profiles("")], "--profile", required=True)
-SESSIONS = Parameter("sessions", whole(1, MOST_SESSIONS, "How many generated sessions."), "--sessions", required=True)
-SEED = Parameter("seed", whole(0, 2**31 - 1, "Another seed makes other days."), "--seed")
+SESSIONS = Parameter(
+    "sessions", whole_number_in(1, MOST_SESSIONS, "How many generated sessions."), "--sessions", required=True
+)
+SEED = Parameter("seed", whole_number_in(0, 2**31 - 1, "Another seed makes other days."), "--seed")
 REASON = Parameter("reason", Annotated[str, Field(min_length=3, max_length=200)], "--reason", required=True)
 
 TOOLS: Mapping[str, Tool] = {

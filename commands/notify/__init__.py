@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.declaration import VerbPurpose, group, verb
-from commands.shared.light_helpers import complain
+from commands.shared.light_helpers import print_to_stderr
 from commands.shared.verb_options import Config, Json, Report, StateDir, finish, identity, on_bot, open_bot
 from tradebot.adapters.notices.outbox import Outbox, Sending
 from tradebot.adapters.state import state_locks
@@ -156,7 +156,7 @@ def send(
         addresses = known_addresses(bot)
         missing = [channel.name for channel in bot.settings.notify.in_use() if channel.name not in addresses]
         for name in missing:
-            complain(f"{name} has no address, so it gets no notices: tradebot notify list")
+            print_to_stderr(f"{name} has no address, so it gets no notices: tradebot notify list")
         before = counts(bot)
         for delivery_round in rounds(bot, addresses, PAUSE_S):
             delivery_round.look()

@@ -23,13 +23,13 @@ from tradebot.adapters.notices.outbox import LONGEST_WAIT, Outbox, Sending, Stor
 from tradebot.adapters.notices.sender import Attempt
 from tradebot.adapters.state import events
 from tradebot.adapters.state.state_folder import EVENTS
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.app.keys import address_variable, confirmation_code
 from tradebot.app.venue_connection import addresses_of
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.exits.exit_reasons import UNKNOWN
-from tradebot.judging.judgment import HealthState, overall, rank_judgments
+from tradebot.judging.judgment import HealthState, rank_judgments, worst_state
 from tradebot.judging.pass_health import judge_passes
 from tradebot.model.event import EventKind, Severity, SystemEvent
 from tradebot.model.notice import BotStatus, Notice, NoticeEvent, PreviousPosition, Topic
@@ -42,10 +42,10 @@ from tradebot.views.notification_events import (
     CurrentStatus,
     compose_notification,
     due_at,
+    events_since,
+    is_selected,
     of_event,
     seen_of,
-    since,
-    wants,
 )
 from tradebot.views.trades.lots import trades
 
@@ -103,7 +103,7 @@ class DeliveryRound:
             return
         self._looked = time.monotonic()
         now = self._now()
-        bot_status, happened = since(bot_status, now)
+        bot_status, happened = events_since(bot_status, now)
         wanted = frozenset(name for channel in self._channels for name in channel.events)
         notices = filter(None, (of_event(event, self._app.settings.capabilities, wanted) for event in written))
         self._note(after, bot_status, (*notices, *happened, *self._summaries(written)), now.at)
@@ -112,7 +112,9 @@ class DeliveryRound:
         self, cursor: events.EventCursor, status: BotStatus, happened: Sequence[NoticeEvent], now: datetime
     ) -> None:
         discreet = [replace(happening, text=self._discreet(happening.text)) for happening in happened]
-        chosen = ((channel, notice) for channel in self._channels for notice in discreet if wants(channel, notice))
+        chosen = (
+            (channel, notice) for channel in self._channels for notice in discreet if is_selected(channel, notice)
+        )
         due = [(channel.name, due_at(channel, notice, now, self._app.day), notice) for channel, notice in chosen]
         self._outbox.note(cursor, status, due)
 
@@ -124,7 +126,7 @@ class DeliveryRound:
 
     def _discreet(self, text: str) -> str:
         """Return a text without keys, and with no more of the account's number than its end."""
-        return hide(text).replace(self._app.folder.account_number, f"...{self._app.account_tail}")
+        return hide_keys(text).replace(self._app.folder.account_number, f"...{self._app.account_tail}")
 
     def compose(self) -> None:
         """Build one notice per channel from its due events, unless it has reached its hourly limit."""
@@ -204,7 +206,7 @@ class DeliveryRound:
         if self._health is None or time.monotonic() >= self._health[0] + HEALTH_S:
             judgments = [cycle for cycle in judge_passes(evidence_of(self._app)) if cycle.subject not in TOLD_OTHERWISE]
             findings = rank_judgments(judgments)
-            worst = Severity.ERROR if overall(judgments) is HealthState.FAILED else Severity.WARN
+            worst = Severity.ERROR if worst_state(judgments) is HealthState.FAILED else Severity.WARN
             finding_text = "; ".join(f"{finding.subject} {finding.state}, {finding.found}" for finding in findings[:3])
             more = f"; {pluralize(len(findings) - 3, 'more part')}" if len(findings) > 3 else ""
             self._health = time.monotonic(), finding_text + more, worst

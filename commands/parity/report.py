@@ -8,7 +8,7 @@ from msgspec import Struct
 from commands.score.run import day_of
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import to_cent
-from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.tables import Table, last_folded_column, number, sentence
 from commands.shared.times import when
 from commands.shared.verb_options import Report, identity, progress_bar
 from tradebot.errors import ExitCode, OperatorError
@@ -70,7 +70,7 @@ def render(out: "Console", data: Parity) -> None:
 
 
 def _causes(out: "Console", day: DayParity) -> None:
-    columns = staying("cause"), number("decisions"), number("orders"), number("fills"), number("cost USD")
+    columns = last_folded_column("cause"), number("decisions"), number("orders"), number("fills"), number("cost USD")
     table = Table(*columns, sentence("what it means"))
     for cause in day.causes:
         counts = (f"{each:,}" for each in (cause.decisions, cause.orders, cause.fills))
@@ -80,7 +80,7 @@ def _causes(out: "Console", day: DayParity) -> None:
 
 def _differences(out: "Console", day: DayParity) -> None:
     sides = sentence("live", "live"), sentence("backtest", "backtest")
-    table = Table("time", "what", staying("symbol"), "cause", number("cost USD"), *sides)
+    table = Table("time", "what", last_folded_column("symbol"), "cause", number("cost USD"), *sides)
     costly = sorted(day.differences, key=lambda gap: (gap.cause is not ParityCause.OURS, -abs(gap.cost_usd), gap.at))
     for gap in costly[:SHOWN]:
         cost = "" if gap.what is DifferenceType.DECISION else f"{to_cent(gap.cost_usd):+,.2f}"

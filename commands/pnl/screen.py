@@ -13,11 +13,11 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.files import GAIN, INK, LOSS, QUIET, cell, csv_text, picture, title, to_csv
+from commands.shared.files import GAIN, INK, LOSS, QUIET, cell, csv_text, open_figure, to_csv, write_title
 from commands.shared.history import nothing_matches, read_history
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import bar, color_by_sign, gain, in_units, to_cent
-from commands.shared.tables import Table, explains, number, staying
+from commands.shared.tables import Table, explains, last_folded_column, number
 from commands.shared.times import when
 from commands.shared.verb_options import Report, identity
 from tradebot.app.wiring import App
@@ -162,12 +162,12 @@ def _nothing(data: ProfitAndLoss, why: str) -> str:
 def show_rows(console: Console, by: str, rows: tuple[ProfitRow, ...], total: ProfitRow | None) -> None:
     """Print a table of rows and their sum, if there is one."""
     # The name stays, so that a narrow screen moves amounts below it.
-    table = Table(staying(by), *map(number, (*PARTS, "total USD")), "", number("closed"))
+    table = Table(last_folded_column(by), *map(number, (*PARTS, "total USD")), "", number("closed"))
     most = max((_cents(row) for row in rows), default=0) or 1
     for row in (*rows, *((total,) if total else ())):
         amounts = (getattr(row, f"{name}_usd") for name in PARTS)
         length = bar(_cents(row), most, BAR)
-        drawn = "" if row is total else length if row.total_usd > 0 else loss(length)
+        drawn = "" if row is total else length if row.total_usd > 0 else loss_bar(length)
         table.row(
             escape(clean(row.name)) + ("*" if row.unpriced else ""),
             *(_amount(amount) for amount in amounts),
@@ -179,7 +179,7 @@ def show_rows(console: Console, by: str, rows: tuple[ProfitRow, ...], total: Pro
     console.print(table)
 
 
-def loss(length: str) -> str:
+def loss_bar(length: str) -> str:
     """Return a bar in the pattern for losses, distinguishable from gains without color."""
     return length.replace("█", "▒")
 
@@ -236,12 +236,12 @@ def draw(data: Pnl, file: Path) -> None:
     if not data.rows:
         raise OperatorError("Nothing was earned or lost there, so there is nothing to draw", "tradebot pnl")
     in_time = data.by in IN_TIME
-    with picture(file, 9, 4.5 if in_time else 0.34 * len(data.rows) + 1.3) as figure:
+    with open_figure(file, 9, 4.5 if in_time else 0.34 * len(data.rows) + 1.3) as figure:
         axes = figure.subplots()
         _in_time(axes, data) if in_time else _by_name(axes, data)
         axes.spines[["top", "right"]].set_visible(False)
         days = f"{data.first}" if data.first == data.last else f"{data.first} to {data.last}"
-        title(axes, f"Profit and loss by {data.by}, {days}: {data.profit_usd:+,.2f} USD")
+        write_title(axes, f"Profit and loss by {data.by}, {days}: {data.profit_usd:+,.2f} USD")
 
 
 def _in_time(axes: Axes, data: Pnl) -> None:

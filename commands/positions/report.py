@@ -11,7 +11,7 @@ from rich.markup import escape
 from commands.shared.bot_records import last_passes, load_holdings, open_trades, trading_now
 from commands.shared.light_helpers import clean
 from commands.shared.notes import left_by_earlier_orders, notes, unlike_the_broker
-from commands.shared.number_format import duration, show_funding, show_margin, time_left, usd, way_there
+from commands.shared.number_format import duration, format_distance, show_funding, show_margin, time_left, usd
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import when
 from commands.shared.verb_options import Report
@@ -290,7 +290,7 @@ def _stop(stop: "StopRow", row: "Holding") -> str:
     if stop.price is None:
         text = "" if stop.left_s is None else time_left(stop.left_s)
         return f"[bold]{text}[/bold]" if stop.rule == row.nearest else text
-    way = "" if stop.distance is None else way_there(stop.distance)
+    way = "" if stop.distance is None else format_distance(stop.distance)
     text = f"{usd(stop.price, row.symbol)} {way}".rstrip()
     if not stop.armed:
         return f"[dim]({text})[/dim]"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completion import strategies
-from commands.shared.declaration import VerbPurpose, acts
+from commands.shared.declaration import VerbPurpose, changes_trading
 from commands.shared.verb_options import AccountTail, Report, on_bot
 from tradebot.errors import OperatorError
 
@@ -40,7 +40,7 @@ Results = Annotated[
     epilog="tradebot promote\ntradebot promote flow --from ../paper\ntradebot promote flow --to paper\n"
     "tradebot promote --results ppo.json --results sac.json",
 )
-@acts
+@changes_trading
 def promote(
     bot: "App",
     name: Name = None,
@@ -57,14 +57,14 @@ def promote(
     all are met, or demotes it without conditions. With --results, shows learned policies, in use or not: seeds,
     benchmarks and each condition before paper; exits with code 10 if none passes.
     """
-    from commands.promote.run import climb, override, put_down, row_of, run, rung_named
+    from commands.promote.run import override, promote_strategy, put_down, row_of, run, rung_named
 
     if results:
         if name is not None or to is not None or folder or without_evidence:
             raise OperatorError("--results judges files, and promotes nothing", "tradebot promote --results FILE")
-        from commands.promote.report import judge
+        from commands.promote.report import judge_policies
 
-        return judge(bot, results)
+        return judge_policies(bot, results)
     if name is None:
         if to is not None or folder or without_evidence:
             raise OperatorError("name the strategy", "tradebot promote shows all of them")
@@ -78,7 +78,7 @@ def promote(
         return override(bot, name, rung)
     if rung.step < row_of(bot, name).rung.step:
         return put_down(bot, name, rung)
-    return climb(bot, name, rung, folder, confirmed)
+    return promote_strategy(bot, name, rung, folder, confirmed)
 
 
 @on_bot(

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed
-from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.tables import Table, last_folded_column, number, sentence
 from commands.shared.times import when
 from commands.shared.verb_options import Report
 from tradebot.adapters.state.evidence import read_sealed, read_trials
@@ -171,13 +171,13 @@ def _head(data: Promotions) -> Iterator[str]:
         yield f"  {trials} in backtests and searches"
 
 
-def short(name: str) -> str:
+def short_condition_name(name: str) -> str:
     """Return the short name of a condition, for lists with only conditions of learned policies."""
     return name.removeprefix(OF_POLICY)
 
 
 def show_conditions(out: "Console", conditions: Sequence[ConditionRow]) -> None:
-    table = Table("condition", staying("state"), number("number"), number("bound"), sentence("by when"))
+    table = Table("condition", last_folded_column("state"), number("number"), number("bound"), sentence("by when"))
     for row in conditions:
         state = "[green]met[/]" if row.met else "[yellow]missing[/]"
         table.row(
@@ -248,7 +248,7 @@ class PoliciesJudged(Struct, frozen=True):
     sentence: str
 
 
-def judge(app: "App", files: Sequence[Path]) -> Report:
+def judge_policies(app: "App", files: Sequence[Path]) -> Report:
     """Evaluate policies from the files of their results; exit 10 if none passes."""
     sealed_results = map(read_sealed, files)
     data = judged_by(
@@ -262,7 +262,8 @@ def judged_by(rules: PromotionRules, sealed_results: Iterable[tuple[PolicyResult
     """Return policies with the conditions for paper, each with its number of trials and whether it is sealed."""
     rows = tuple(_judge_policy(rules, *judged) for judged in sealed_results)
     lacking = [
-        (clean(row.name), [short(condition.name) for condition in row.conditions if not condition.met]) for row in rows
+        (clean(row.name), [short_condition_name(condition.name) for condition in row.conditions if not condition.met])
+        for row in rows
     ]
     return PoliciesJudged(Rung.PAPER, rows, policy_sentence(lacking))
 

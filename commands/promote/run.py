@@ -33,7 +33,7 @@ from tradebot.app.promotion_status import (
 )
 from tradebot.app.shadow_strategies import count_open_positions, in_shadow, values_of
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
-from tradebot.lab.performance.of_strategy import OwnResults, own_results, since_in
+from tradebot.lab.performance.of_strategy import OwnResults, own_results, returns_after
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.promotion import fixed_since
 from tradebot.lab.selection.policies import NO_RESULTS, PolicyFigures, off_replay
@@ -289,7 +289,7 @@ def run(app: "App", name: str | None, folder: str | None) -> Report:
     return Report("promote", data, render, ExitCode.FINDINGS if missing else ExitCode.DONE)
 
 
-def climb(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str | None) -> Report:
+def promote_strategy(app: "App", name: str, to: "Rung", folder: str | None, confirmed: str | None) -> Report:
     """Promote a strategy to the next rung if its evidence suffices.
 
     Raises OperatorError: exit 2 for a rung that isn't the next one or without a confirmation, 3 if a condition isn't
@@ -347,7 +347,7 @@ def review(app: "App") -> Report:
             continue
         evidence = gather_evidence(app, name)
         assert evidence.last is not None, "a promoted strategy has a last promotion"
-        since = since_in(evidence.own, app.day.date_of(evidence.last.at))
+        since = returns_after(evidence.own, app.day.date_of(evidence.last.at))
         based_on, error = evidence.last.based_on, float(app.settings.promotion.error)
         least = least_since(based_on, since, error) if based_on else None
         if least is not None and fmean(since) < least:

@@ -16,7 +16,7 @@ from commands.shared.ask_strategies import under_pass_lock
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import in_units
 from commands.shared.pass_reports import begin
-from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.tables import Table, last_folded_column, number, sentence
 from commands.shared.times import when
 from commands.shared.verb_options import Report
 from tradebot.adapters.state import approvals
@@ -256,7 +256,7 @@ def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> No
     keep = "keeps" if blocking == 1 else "keep"
     console.print(f"[red]{pluralize(len(findings), 'difference')}[/red]; {blocking:,} {keep} entries closed:")
     numbers = number("books"), number("broker")
-    table = Table("what", staying("subject"), *numbers, "entries", sentence("meaning"))
+    table = Table("what", last_folded_column("subject"), *numbers, "entries", sentence("meaning"))
     for row in findings:
         entries = "[red]closed[/red]" if row.blocking else "open"
         table.row(row.kind, escape(row.subject), _number(row.ours), _number(row.broker), entries, in_units(row.meaning))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from commands.report.report_text import curve_words, leveled_line, longest
-from commands.shared.files import INK, QUIET, TITLE, inline, picture
+from commands.report.report_text import curve_words, leveled_line, longest_account
+from commands.shared.files import INK, QUIET, TITLE, inline_svg, open_figure
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed
 from commands.shared.times import venue_day
@@ -55,7 +55,7 @@ def draw(accounts: Sequence[AccountReport], file: Path) -> None:
     """Draw growth and drawdown; raise OperatorError if there is no curve, or if the file can't be written."""
     if not _has_curve(accounts):
         raise OperatorError("No session's equity is known, so there is no curve to draw", "tradebot report")
-    with picture(file, *WIDE) as figure:
+    with open_figure(file, *WIDE) as figure:
         _draw(figure, accounts)
         ends = [day for account in accounts for day in (account.from_session, account.to_session) if day]
         figure.suptitle(f"{min(ends)} to {max(ends)}" if ends else "", x=0.01, ha="left", **TITLE)
@@ -65,7 +65,7 @@ def curve(accounts: Sequence[AccountReport]) -> dict[str, object] | None:
     """Return the picture as SVG for wide and narrow screens, and its description; None if no account has two points."""
     if not _has_curve(accounts):
         return None
-    wide, narrow = (inline(lambda figure: _draw(figure, accounts), *size, VARIABLES) for size in (WIDE, NARROW))
+    wide, narrow = (inline_svg(lambda figure: _draw(figure, accounts), *size, VARIABLES) for size in (WIDE, NARROW))
     return {"wide": wide, "narrow": narrow, "words": curve_words(accounts)}
 
 
@@ -77,7 +77,7 @@ def _draw(figure: Figure, accounts: Sequence[AccountReport]) -> None:
     above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3, 1]})
     width = figure.get_figwidth()
     most = int(POINTS_PER_INCH * width)
-    lines = [*_account_lines(accounts, most), *_others(longest(accounts), leveled_line(accounts), most)]
+    lines = [*_account_lines(accounts, most), *_others(longest_account(accounts), leveled_line(accounts), most)]
     # Draw the labeled series last, so that it lies on top.
     drawn = [
         above.plot(line.days, line.values, color=line.color, linewidth=line.width, linestyle=line.style)[0]
@@ -91,9 +91,9 @@ def _draw(figure: Figure, accounts: Sequence[AccountReport]) -> None:
     if len(accounts) == 1:
         _shade(above, accounts[0])
     _fall(below, accounts, most)
-    finish(above, "growth", lambda value: change(100 * (value - 1)), 1)
+    finish(above, "growth", lambda value: format_change(100 * (value - 1)), 1)
     _scale(above, [value for line in lines for value in line.values if value == value])
-    finish(below, "drawdown", change)
+    finish(below, "drawdown", format_change)
     date(below, width)
 
 
@@ -175,7 +175,7 @@ def _fall(axes: Axes, accounts: Sequence[AccountReport], most: int) -> None:
         axes.set_yticks([0])
 
 
-def change(percent: float) -> str:
+def format_change(percent: float) -> str:
     """Return a change in percent with its sign, as a label of an axis."""
     return f"{percent:+,.6g}%".replace("-", "−") if round(percent, 9) else "0%"
 

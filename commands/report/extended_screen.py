@@ -37,7 +37,7 @@ def render_assumptions(out: "Console", accounts: "Sequence[AccountReport]", bloc
         out.print(f"  {text}", markup=False, style="dim")
 
 
-def short(value: float | None) -> str:
+def short_percentage(value: float | None) -> str:
     """Return a fraction as a bare percentage, or a dot."""
     return DOT if value is None else format_signed(100 * value, 1)
 
@@ -57,7 +57,11 @@ def render_years(out: "Console", account: "AccountReport") -> None:
     for each in account.further.by_year:
         beside = (each.benchmark, each.benchmark_leveled)[: len(others)]
         turnover = DOT if each.turnover is None else f"{each.turnover:.1f}x"
-        cells = (*map(short, (each.value, *beside, each.cash)), _plain(each.volatility), short(each.max_drawdown))
+        cells = (
+            *map(short_percentage, (each.value, *beside, each.cash)),
+            _plain(each.volatility),
+            short_percentage(each.max_drawdown),
+        )
         table.row(str(each.year), *cells, _plain(each.exposure, 0), turnover, f"{each.costs_usd:,.2f}")
     out.print(table)
     render_assumptions(out, [account], Block.YEARS)
@@ -90,7 +94,7 @@ def render_sessions(out: "Console", account: "AccountReport") -> None:
     out.print()
     table = Table("Held, % of equity", *map(number, ("sessions", "average", "furthest", "last")))
     for holding in further.holdings[:SHOWN_HOLDINGS]:
-        shares = map(short, (holding.average, holding.furthest, holding.last))
+        shares = map(short_percentage, (holding.average, holding.furthest, holding.last))
         table.row(escape(clean(holding.symbol)), f"{holding.sessions:,}", *shares)
     out.print(table)
     if len(further.holdings) > SHOWN_HOLDINGS:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from commands.report import report_text
-from commands.report.chart import ACCOUNTS, LEVELED, NARROW, VARIABLES, WIDE, change, curve, date, days, finish
+from commands.report.chart import ACCOUNTS, LEVELED, NARROW, VARIABLES, WIDE, curve, date, days, finish, format_change
 from commands.report.extended_screen import drag_of
 from commands.report.files import Files, write_files
 from commands.report.report_inputs import frames
-from commands.report.report_text import belief, headline, lede
-from commands.shared.files import INK, inline
+from commands.report.report_text import chance_sentences, headline, opening_sentence
+from commands.shared.files import INK, inline_svg
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, units, usd
 from commands.shared.times import MINUTE, for_reader, stamp, when, zone
 from commands.shared.verb_options import Report
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.lab.backtest.results import read_result
 from tradebot.lab.performance.report import (
     AccountReport,
@@ -65,7 +65,7 @@ def details(account: AccountReport) -> dict[str, object] | None:
     if not names:
         return None
     wide, narrow = (
-        inline(partial(_draw, account), width, INCHES * len(names), VARIABLES) for width, _ in (WIDE, NARROW)
+        inline_svg(partial(_draw, account), width, INCHES * len(names), VARIABLES) for width, _ in (WIDE, NARROW)
     )
     return {"wide": wide, "narrow": narrow, "words": f"From above: {', '.join(WORDS[name] for name in names)}."}
 
@@ -123,7 +123,7 @@ def _spread(account: AccountReport, axes: Axes) -> None:
     axes.bar(lows, [each.count for each in bins], width=0.9 * width, align="edge", color=LEVELED)
     finish(axes, "sessions", _plain)
     axes.axvline(0, color=INK, linewidth=0.6)
-    axes.xaxis.set_major_formatter(lambda value, _: change(value))
+    axes.xaxis.set_major_formatter(lambda value, _: format_change(value))
 
 
 def _percent(value: float) -> str:
@@ -156,7 +156,7 @@ def page(data: PerformanceReport, results: Sequence[Mapping[str, Any] | None] = 
 
 def render_template(template: str, **values: object) -> str:
     """Return a page made from a template, without secrets."""
-    return hide(_environment().get_template(template).render(zone=zone(), **values))
+    return hide_keys(_environment().get_template(template).render(zone=zone(), **values))
 
 
 @cache
@@ -202,9 +202,9 @@ def _filters() -> Mapping[str, Any]:
         "when": lambda at: when(at, MINUTE),
         "headline": headline,
         "is_recorded": report_text.is_recorded,
-        "lede": lede,
+        "lede": opening_sentence,
         "interruption": report_text.interruption,
-        "belief": belief,
+        "belief": chance_sentences,
         "leveled": report_text.benchmark_name,
         "labeled": lambda figures: [(each.label, (each,)) for each in figures],
         "chance_figures": report_text.chance_figures,
@@ -216,7 +216,7 @@ def _filters() -> Mapping[str, Any]:
         "drag": lambda cost: typeset(drag_of(cost)),
         "parts": lambda account: report_text.parts(account, ("realized", "open", "fees")),
         "closed": report_text.rank_trades,
-        "outer_rows": lambda rows: report_text.outer(rows, OUTER_ROWS),
+        "outer_rows": lambda rows: report_text.first_and_last(rows, OUTER_ROWS),
         "shades": report_text.month_shades,
         "columns": _columns,
     }
@@ -228,8 +228,8 @@ def _whole(data: PerformanceReport) -> Mapping[str, Any]:
         "curve": curve(data.accounts),
         "details": [details(account) for account in data.accounts],
         "part": report_text.part(data),
-        "yet": report_text.yet(data),
-        "groups": [(block, title, report_text.beside(data.accounts, block)) for block, title in groups],
+        "yet": report_text.period_phrase(data),
+        "groups": [(block, title, report_text.figures_side_by_side(data.accounts, block)) for block, title in groups],
         "Block": Block,
         "lists": [_trades(account) for account in data.accounts],
     }
@@ -251,7 +251,7 @@ def _trades(account: AccountReport) -> Mapping[str, Sequence[ReportedTrade]]:
     reported_trades = [trade for trade in latest if not trade.closed_at]
     ended = [trade for trade in latest if trade.closed_at]
     return {
-        "outer": report_text.outer(report_text.rank_trades(account), OUTER_TRADES),
+        "outer": report_text.first_and_last(report_text.rank_trades(account), OUTER_TRADES),
         "last": (reported_trades + ended)[:LAST_TRADES],
     }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from commands.report.screen import render
 from commands.score.outcomes import refused_trades
-from commands.shared.files import replacing
+from commands.shared.files import open_replacement
 from commands.shared.history import BENCHMARK, no_benchmark_reason, nothing_matches, read_history
 from commands.shared.light_helpers import NOBODY, Identity
 from commands.shared.verb_options import Report, identity, open_bot, progress_bar
@@ -234,7 +234,7 @@ def save(tables: Frames, file: Path) -> list[Path]:
     written = []
     for name, table in tables._asdict().items():
         path = file.with_name(f"{file.stem}-{name}{file.suffix}")
-        with replacing(path) as part:
+        with open_replacement(path) as part:
             _write(table, part, file.suffix.lower())
         written.append(path)
     return written

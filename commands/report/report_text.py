@@ -20,7 +20,7 @@ from tradebot.lab.performance.report import (
 )
 from tradebot.lab.performance.sensitivity import Sensitivity, VariantRow
 from tradebot.lab.performance.statistics import CONFIDENCE
-from tradebot.model.sentences import counted_kind, noun, pluralize
+from tradebot.model.sentences import counted_kind, noun_for, pluralize
 from tradebot.views.trades.pnl import PARTS
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def is_recorded(account: "AccountReport") -> bool:
     return bool(account.from_session or earned.end_usd is not None or earned.profit_usd)
 
 
-def yet(data: "PerformanceReport") -> str:
+def period_phrase(data: "PerformanceReport") -> str:
     """Return a phrase for the period without records: "in these days" or "yet"."""
     return "in these days" if data.from_date or data.to_date else "yet"
 
@@ -62,7 +62,7 @@ def leveled_line(accounts: "Sequence[AccountReport]") -> str:
     return benchmark_name(accounts[0]) if len(accounts) == 1 else ""
 
 
-def longest(accounts: "Sequence[AccountReport]") -> "AccountReport":
+def longest_account(accounts: "Sequence[AccountReport]") -> "AccountReport":
     """Return the account with the longest curve, whose benchmark and cash are drawn."""
     return max(accounts, key=lambda account: len(account.curve))
 
@@ -80,7 +80,9 @@ def figures_of(account: "AccountReport", block: "Block") -> "tuple[Figure, ...]"
     }[block]
 
 
-def beside(accounts: "Sequence[AccountReport]", block: "Block") -> "list[tuple[str, list[Figure | None]]]":
+def figures_side_by_side(
+    accounts: "Sequence[AccountReport]", block: "Block"
+) -> "list[tuple[str, list[Figure | None]]]":
     """Return the figures of a block by label, one for each account; None for an account without it."""
     columns = [{figure.label: figure for figure in figures_of(account, block)} for account in accounts]
     return [(label, [column.get(label) for column in columns]) for label in dict.fromkeys(chain(*columns))]
@@ -158,7 +160,7 @@ def rank_trades(account: "AccountReport") -> "list[ReportedTrade]":
     return sorted(closed, key=lambda trade: trade.net_usd, reverse=True)
 
 
-def outer(rows: Sequence[T], each: int) -> Sequence[T]:
+def first_and_last(rows: Sequence[T], each: int) -> Sequence[T]:
     """Return this many of the first and of the last rows, or all rows if there are no more."""
     return rows if len(rows) <= 2 * each else [*rows[:each], *rows[-each:]]
 
@@ -269,7 +271,7 @@ def headline(account: "AccountReport", name: str, yet: str) -> str:
     return f"{name} {'earned' if profit > 0 else 'lost'} {abs(profit):,.2f} USD"
 
 
-def lede(account: "AccountReport") -> str:
+def opening_sentence(account: "AccountReport") -> str:
     """Return a sentence on the whole account's return, compared with the benchmark and cash."""
     total = next((each for each in account.comparisons if each.of == "total_return"), None)
     if total is None or not total.account.value is not None:
@@ -292,14 +294,14 @@ def _others(account: "AccountReport") -> Iterator[str]:
         yield f"cash {value_of(total.cash)}"
 
 
-def belief(account: "AccountReport") -> list[str]:
+def chance_sentences(account: "AccountReport") -> list[str]:
     """Return sentences on how far chance may explain the returns, or how much data it takes to decide that."""
     figures = {figure.name: figure for figure in account.returns}
     sharpe, psr, track = (figures[name] for name in ("sharpe", "psr", "min_track_record"))
     if sharpe.lacks:
         return [
             "It is too early to tell skill from luck. "
-            f"{noun(sharpe.observations, 'There is', 'There are')} {counted_kind(sharpe.observations, sharpe.of)}; "
+            f"{noun_for(sharpe.observations, 'There is', 'There are')} {counted_kind(sharpe.observations, sharpe.of)}; "
             f"a Sharpe ratio takes {sharpe.needed:,}.",
             *account.luck,
         ]

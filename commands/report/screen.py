@@ -16,26 +16,26 @@ from commands.report.extended_screen import (
     render_sensitivity,
     render_sessions,
     render_years,
-    short,
+    short_percentage,
 )
 from commands.report.report_text import (
     MONTHS,
     basis_of,
-    belief,
     benchmark_name,
-    beside,
+    chance_sentences,
     figures_of,
+    figures_side_by_side,
+    first_and_last,
     interruption,
     interval_of,
     is_recorded,
     leveled_line,
-    outer,
     part,
     parts,
     percent,
+    period_phrase,
     rank_trades,
     value_of,
-    yet,
 )
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, units
@@ -188,7 +188,7 @@ def _render_short(out: "Console", data: "PerformanceReport") -> None:
         _render_beside(out, data.accounts, "Returns", Block.RETURNS, KEY_RETURNS)
     for account in filter(is_recorded, data.accounts):
         name = _name(data, account)
-        for line in (*belief(account)[:1], *_short_lines(account)):
+        for line in (*chance_sentences(account)[:1], *_short_lines(account)):
             out.print(f"{name}{line}", markup=False)
         if alone and len(account.years) > 1:
             _render_months(out, replace(account, years=account.years[-SHORT_YEARS:]))
@@ -259,14 +259,14 @@ def _render_head(out: "Console", data: "PerformanceReport", account: "AccountRep
 
 def _render_span(out: "Console", data: "PerformanceReport", account: "AccountReport") -> None:
     """Print of which sessions a report is, and what was earned in them."""
-    span = f"no session {yet(data)}"
+    span = f"no session {period_phrase(data)}"
     if account.from_session and account.to_session:
         span = f"{account.from_session} to {account.to_session}, {pluralize(account.sessions, 'session')}"
     out.print(f"{_name(data, account)}{account.mode} account …{account.account}: {span}", markup=False)
     if is_recorded(account):
         _render_earned(out, data, account)
     else:
-        out.print(f"{part(data) or 'The account'} has no records {yet(data)}", markup=False)
+        out.print(f"{part(data) or 'The account'} has no records {period_phrase(data)}", markup=False)
 
 
 def _render_earned(out: "Console", data: "PerformanceReport", account: "AccountReport") -> None:
@@ -323,7 +323,7 @@ def _render_luck(out: "Console", data: "PerformanceReport") -> None:
     out.print("\nIs it luck?")
     for account in data.accounts:
         name = "" if len(data.accounts) == 1 else f"{clean(account.label)}: "
-        for line in belief(account) if is_recorded(account) else ():
+        for line in chance_sentences(account) if is_recorded(account) else ():
             out.print(f"  {name}{line}", markup=False)
 
 
@@ -343,7 +343,7 @@ def _render_beside(
     out: "Console", accounts: "Sequence[AccountReport]", title: str, block: "Block", only: Collection[str] = ()
 ) -> None:
     table = Table(title, *(number(clean(account.label)) for account in accounts))
-    for label, figures in beside(accounts, block):
+    for label, figures in figures_side_by_side(accounts, block):
         if only and not any(figure and figure.name in only for figure in figures):
             continue
         # An account without trades has fewer figures.
@@ -386,8 +386,13 @@ def _render_months(out: "Console", account: "AccountReport") -> None:
     out.print()
     table = Table("Months, %", *map(number, MONTHS), number("year"), number(account.benchmark or ""))
     for year in account.years:
-        months = ("" if month.value is None else short(month.value) for month in year.months)
-        table.row(str(year.year), *months, short(year.value), short(year.benchmark) if account.benchmark else "")
+        months = ("" if month.value is None else short_percentage(month.value) for month in year.months)
+        table.row(
+            str(year.year),
+            *months,
+            short_percentage(year.value),
+            short_percentage(year.benchmark) if account.benchmark else "",
+        )
     out.print(table)
     render_assumptions(out, [account], Block.MONTHS)
 
@@ -408,7 +413,7 @@ def render_drawdowns(out: "Console", account: "AccountReport") -> None:
 def _render_trades(out: "Console", closed: "Sequence[ReportedTrade]") -> None:
     if not closed:
         return
-    reported_trades = outer(closed, SHOWN_TRADES)
+    reported_trades = first_and_last(closed, SHOWN_TRADES)
     what = "Closed trades" if reported_trades is closed else "Best and worst trades"
     out.print(f"\n{what}, the best first; tradebot trades shows all")
     table = Table("symbol", "side", "opened", "closed", *map(number, (units(), "net USD", "gross %")), sentence("why"))
@@ -431,7 +436,7 @@ def _render_cut(out: "Console", cut: "ProfitCut") -> None:
         return
     out.print()
     table = Table(f"By {cut.label}", *map(number, ("trades", *PARTS, "total USD")))
-    for row in outer(cut.rows, SHOWN_ROWS // 2):
+    for row in first_and_last(cut.rows, SHOWN_ROWS // 2):
         amounts = (getattr(row, f"{name}_usd") for name in PARTS)
         cells = (f"{amount:+,.2f}" if amount else "" for amount in amounts)
         count = f"{row.trades:,}" if row.trades else ""

@@ -26,7 +26,7 @@ def run(app: "App", count: int, since: datetime) -> Report:
     return Report("schedule", data, show, whose=identity(app))
 
 
-def now(app: "App") -> datetime:
+def trading_time_offline(app: "App") -> datetime:
     """Return trading time without contacting a broker: the embedded exchange's time, otherwise this machine's."""
     from tradebot.model.trading import Mode
 
@@ -100,11 +100,11 @@ def schedule(
         if what == CHECK:
             from commands.schedule.check import run as run_check
 
-            report = run_check(bot, now(bot))
+            report = run_check(bot, trading_time_offline(bot))
         elif chore is not None:
             from commands.schedule.check import run_named_chore
 
             report = run_named_chore(bot, chore, caller(), config, again=again)
         else:
-            report = run(bot, count or NEXT, _day(day) if day else now(bot))
+            report = run(bot, count or NEXT, _day(day) if day else trading_time_offline(bot))
     finish(report, as_json)

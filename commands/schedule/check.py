@@ -21,7 +21,7 @@ from tradebot.app.calendar import list_sessions
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.judging.judgment import Judgment
-from tradebot.judging.pass_health import judge
+from tradebot.judging.pass_health import judge_subject
 from tradebot.model.bar import Session
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -58,7 +58,7 @@ def run(app: "App", now: "datetime") -> Report:
     first, last = app.day.date_of(now) - timedelta(days=41), app.day.date_of(now) + timedelta(days=DAYS)
     sessions = list_sessions(app.settings.capabilities, first, last) or app.ledger_view.sessions(first, last)
     data = check_schedule(app.settings.timetable, [*sessions], app.settings.serve.grace_s)
-    data = replace(data, calendar=judge("calendar", evidence_of(app, now)))
+    data = replace(data, calendar=judge_subject("calendar", evidence_of(app, now)))
     code = ExitCode.USAGE if data.problems else ExitCode.DONE
     return Report("schedule-check", data, _render, code, identity(app))
 

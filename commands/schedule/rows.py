@@ -10,7 +10,7 @@ from operator import attrgetter
 from msgspec import Struct
 from rich.console import Console
 
-from commands.shared.tables import Table, sentence, staying
+from commands.shared.tables import Table, last_folded_column, sentence
 from commands.shared.times import MINUTE, when
 from tradebot.app.calendar import list_sessions
 from tradebot.app.wiring import App
@@ -237,7 +237,7 @@ def show_moments(console: "Console", data: "Schedule") -> None:
 
 
 def _due_times(console: "Console", moments: "Sequence[StartTime]") -> None:
-    table = Table("time", staying("slot"), sentence("jobs"), header=False)
+    table = Table("time", last_folded_column("slot"), sentence("jobs"), header=False)
     for moment in moments:
         jobs = " > ".join(f"{job.job}{_taken_text(job)}" for job in moment.jobs)
         table.row(f"  {when(moment.at, '%H:%M')}", moment.jobs[0].slot, jobs)

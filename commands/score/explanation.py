@@ -15,7 +15,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.files import GAIN, INK, LOSS, QUIET, picture, title
+from commands.shared.files import GAIN, INK, LOSS, QUIET, open_figure, write_title
 from commands.shared.number_format import duration, format_signed, format_with_unit, usd
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import CLOCK, when
@@ -251,7 +251,7 @@ def draw(data: Explained, file: Path) -> None:
     if not scored:
         raise OperatorError(f"No strategy scores {data.symbol}, so there is nothing to draw", "tradebot strategy list")
     height = sum(0.34 * len(score.components) + 1.3 for score in scored)
-    with picture(file, 9, height) as figure:
+    with open_figure(file, 9, height) as figure:
         ratios = [len(score.components) + 1 for score in scored]
         panels = figure.subplots(len(scored), 1, squeeze=False, gridspec_kw={"height_ratios": ratios})
         for axes, score in zip(panels.flat, scored, strict=True):
@@ -266,7 +266,7 @@ def _panel(axes: Axes, data: Explained, score: ExplainedScore) -> None:
     _finish(axes, values, [part.contribution is None for part in parts])
     score_text = "no score" if score.score is None else f"{score.score:+.3f}"
     coverage = "" if score.coverage is None else f", coverage {score.coverage:.0%}"
-    title(axes, f"{data.symbol} at {when(data.at)}: {score.strategy} {score_text}{coverage}")
+    write_title(axes, f"{data.symbol} at {when(data.at)}: {score.strategy} {score_text}{coverage}")
 
 
 def _finish(axes: Axes, values: list[float], absent: list[bool]) -> None:

@@ -24,7 +24,7 @@ from tradebot.auditing.outcomes import (
     StrategyOutcomes,
     Tally,
     closes_of,
-    verdict,
+    describe_prediction,
     what_refusals_did,
 )
 from tradebot.errors import OperatorError, word
@@ -210,7 +210,7 @@ def _render_strategy(out: "Console", outcomes: "StrategyOutcomes", data: "Outcom
     out.print("Following the score, each candidate in proportion to it:")
     table = Table("until", number("candidates"), number("sessions"), number("return %"), sentence("meaning"))
     for each in outcomes.score:
-        table.row(each.horizon, f"{each.candidates:,}", f"{each.sessions:,}", _number(each), verdict(each))
+        table.row(each.horizon, f"{each.candidates:,}", f"{each.sessions:,}", _number(each), describe_prediction(each))
     out.print(table)
     _render_rows(
         out,

@@ -11,7 +11,7 @@ from commands.report.files import Plot
 from commands.search.study_options import StudyOptions, WorkerLocation
 from commands.shared.declaration import VerbPurpose, verb
 from commands.shared.light_helpers import Identity
-from commands.shared.verb_options import Json, Report, but, finish, with_options
+from commands.shared.verb_options import Json, Report, finish, with_options, without_options
 from tradebot.adapters.text.extras import install
 from tradebot.errors import OperatorError
 
@@ -70,7 +70,7 @@ def require_extras(on: WorkerLocation) -> None:
 @verb(
     "search", VerbPurpose.TRY, 30, {"search/1": ("commands.search.report:Searched",)}, elsewhere=True, epilog=EXAMPLES
 )
-@with_options(wish=but(wish_of, "venue", "equity_at", "margin", "recorder", "every_pass"))
+@with_options(wish=without_options(wish_of, "venue", "equity_at", "margin", "recorder", "every_pass"))
 def search(
     space: Annotated[Path, typer.Argument(metavar="SPACE", help="File with the values to try; see docs/SEARCH.md.")],
     storage: Storage = None,

@@ -8,7 +8,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.shared.files import GAIN, INK, LOSS, QUIET, TITLE, picture
+from commands.shared.files import GAIN, INK, LOSS, QUIET, TITLE, open_figure
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration
 from commands.shared.tables import Table, number, sentence
@@ -169,7 +169,7 @@ def draw(data: Searched, file: Path) -> None:
     of = data.verdict
     both = [(trial.inside, trial.outside) for trial in (of.kept if of else ())]
     points = [(inside, outside) for inside, outside in both if inside is not None and outside is not None]
-    with picture(file, 6, 6) as figure:
+    with open_figure(file, 6, 6) as figure:
         axes = figure.add_subplot()
         axes.scatter([x for x, _ in points], [y for _, y in points], s=14, color=QUIET, label="a trial")
         if of and of.best.inside is not None and of.best.outside is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from commands.backtest.run_backtest import ready
+from commands.backtest.run_backtest import plan_from_first_ready_day
 from commands.backtest.run_options import BacktestOptions
 from commands.search.report import Searched
 from commands.search.study_options import StudyOptions, WorkerLocation
@@ -28,24 +28,24 @@ from tradebot.lab.backtest.engine_conversion import session_of
 from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, RunIdentity, identity_of
 from tradebot.lab.backtest.results import NAME, Results
 from tradebot.lab.backtest.setup import loaded_strategies
-from tradebot.lab.backtest.variants import harder
-from tradebot.lab.backtest.variants import play as play_variant
+from tradebot.lab.backtest.variants import harder_variants
+from tradebot.lab.backtest.variants import run_variant as play_variant
 from tradebot.lab.performance.returns import sessions_per_year
 from tradebot.lab.search.buy_and_hold import buy_and_hold_returns
 from tradebot.lab.search.cluster import hand_out
 from tradebot.lab.search.space import SpaceChecked, Spaced, TrialCounts, Values, check, read_space
 from tradebot.lab.search.study import Study
 from tradebot.lab.search.trial import Bench
-from tradebot.lab.search.workers import Pool, StudyLocation, fitting
+from tradebot.lab.search.workers import Pool, StudyLocation, fitting_workers
 from tradebot.lab.selection.verdict import (
     ComparedTrial,
     SearchConclusion,
     SearchQuestion,
     SearchVerdict,
     best_of,
-    judgeable,
+    has_enough_sessions,
+    judge_search,
     rank_trials,
-    verdict,
 )
 from tradebot.model.evidence import Variant
 from tradebot.model.sentences import pluralize
@@ -82,7 +82,7 @@ def search(file: Path, wish: BacktestOptions, how: StudyOptions) -> Searched:
     inputs = study_inputs(file, wish, how)
     space = inputs.bench.spaced.space
     # How many fit on a cluster is known once it is there.
-    workers = fitting(how.workers, space.total) if how.on is not WorkerLocation.RAY else how.workers or 0
+    workers = fitting_workers(how.workers, space.total) if how.on is not WorkerLocation.RAY else how.workers or 0
     if how.only_check:
         return _build_result(inputs, file, workers, 0.0, TrialCounts(0, space.total, 0, 0, 0), 0, {}, None)
     study = study_of(inputs, workers, resume=how.resume)
@@ -120,7 +120,7 @@ def _best_so_far(ranked: Sequence[ComparedTrial], objective: str) -> str:
 def study_inputs(file: Path, wish: BacktestOptions, how: StudyOptions) -> SearchInputs:
     """Return the inputs of a search, with its space checked and its market opened."""
     space = read_space(file)
-    plan, _ = ready(wish)
+    plan, _ = plan_from_first_ready_day(wish)
     quiet = replace(plan.plan, level=RecordLevel.NONE)
     spaced = Spaced(space, quiet.settings, clean(str(file)))
     checked = check(spaced)
@@ -248,9 +248,9 @@ def _judge_study(search_inputs: SearchInputs, study: Study) -> SearchVerdict | N
     )
     if len(tried) < 2 or (best := best_of(tried, question)) is None:
         return None
-    if not judgeable(tried, question):
+    if not has_enough_sessions(tried, question):
         return None
-    return verdict(tried, question, *_play_variants(search_inputs, tried[best].values))
+    return judge_search(tried, question, *_play_variants(search_inputs, tried[best].values))
 
 
 def _play_variants(search_inputs: SearchInputs, values: Values) -> tuple[Sequence[Variant], Sequence[str]]:
@@ -258,7 +258,7 @@ def _play_variants(search_inputs: SearchInputs, values: Values) -> tuple[Sequenc
     bench = search_inputs.bench
     plan = replace(bench.plan, settings=bench.spaced.with_values(values))
     with loaded_strategies(plan.settings, bench.folder, bench.environ) as strategies:
-        plan_variants = harder(plan, strategies)
+        plan_variants = harder_variants(plan, strategies)
     variants, sessions = list[Variant](), len(bench.market.calendar.market)
     with progress_bar("playing the best otherwise") as tell:
         for index, change in enumerate(plan_variants.changes):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import VerbPurpose, acts, verb
+from commands.shared.declaration import VerbPurpose, changes_trading, verb
 from commands.shared.light_helpers import OutputError, document, say
 from commands.shared.verb_options import (
     Config,
@@ -135,7 +135,7 @@ def _to_be_started_again() -> Iterator[None]:
     {"serve/1": ("jobs.runner:LogLine",)},
     epilog="tradebot serve\ntradebot serve --speed 600  # on the sandbox, ten minutes a second",
 )
-@acts
+@changes_trading
 def serve(
     speed: Annotated[
         float | None,

@@ -13,7 +13,7 @@ from msgspec import Struct
 from commands.serve.lanes import LaneContext, exits_first, lanes
 from commands.serve.streaming import StreamLane
 from commands.serve.watchdog_thread import LOCK_STEP, StopRequest, Watch, WatchedLane
-from commands.serve.web import serving
+from commands.serve.web import serve_pages
 from commands.tail import TailedFiles
 from jobs.backoff import BROKER, Backoff
 from jobs.due_slots import SlotTracker
@@ -60,7 +60,7 @@ CHAT = ServePart("chat", ("chat", "listen"), (), lambda settings: settings.chat.
 
 
 @contextmanager
-def beside(
+def notices_and_chat(
     app: "App", config: str | None, tell: Callable[[LogLine], None], now: "Callable[[], Loaded]"
 ) -> Iterator[None]:
     """Send notices inside the block and just before its end, and listen to the chat, if there is one.
@@ -220,7 +220,7 @@ class Daemon:
 
     def run(self) -> ExitCode:
         """Run until stopped, and return the exit code; a TradebotError that ends it is recorded and raised again."""
-        others = beside(self._app, self._config, self._tell_line, lambda: self._reloading.now)
+        others = notices_and_chat(self._app, self._config, self._tell_line, lambda: self._reloading.now)
         with self._stop.listening(), self._watch.running(), self._health_pages(), others:
             self._note_start()
             try:
@@ -238,7 +238,7 @@ class Daemon:
         ports = self._app.settings.health.ports
         if not ports:
             return nullcontext()
-        return serving(self._app, ports)
+        return serve_pages(self._app, ports)
 
     def _run_until_stopped(self) -> ExitCode:
         code = self._run_with_configuration(self._app, first=True)

@@ -26,7 +26,7 @@ from commands.reconcile import run as reconcile
 from commands.reconcile.run import Compared
 from commands.score import run as score
 from commands.serve.streaming import OrderUpdateListener
-from commands.shared.calendar import BrokerCalendarKeeper, run_chore, unmet
+from commands.shared.calendar import BrokerCalendarKeeper, run_chore, unmet_need
 from commands.shared.pass_reports import PassData, is_pass_unfinished
 from commands.shared.skipped_passes import NotRun
 from commands.shared.times import DAY_SECOND, for_reader, when
@@ -44,7 +44,7 @@ from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError, one_line
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.sentences import noun, pluralize
+from tradebot.model.sentences import noun_for, pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Call, Progress
 from tradebot.timetable.entries import Lane
@@ -90,7 +90,7 @@ def _pass(data: PassData) -> str:
     lost = list(data.refused.items())
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in lost[:MOST_REASONS])
     remaining = len(lost) - MOST_REASONS
-    more = f" and {remaining} more {noun(remaining, 'reason')}" if remaining > 0 else ""
+    more = f" and {remaining} more {noun_for(remaining, 'reason')}" if remaining > 0 else ""
     return f"{data.candidates} looked at = {data.orders} sent" + (f" + {reasons}{more}" if reasons else "")
 
 
@@ -142,7 +142,7 @@ class LaneContext(Struct, frozen=True):
             self.tell,
             time.monotonic,
             partial(run_chore, app, self.by, OneShots(app.folder.path, self.config), self.stopping),
-            partial(unmet, app),
+            partial(unmet_need, app),
             spares=self.spares,
         )
 

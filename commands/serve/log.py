@@ -16,7 +16,7 @@ from commands.shared.light_helpers import Identity
 from jobs.runner import LogKind, LogLine
 from tradebot.adapters.state.json_lines import RotatedLines
 from tradebot.adapters.text.canonical import time_text
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.app.settings_schema import ServeSettings
 from tradebot.errors import OperatorError
 from tradebot.model.event import EventKind, Severity, SystemEvent
@@ -99,7 +99,7 @@ class Log(Struct, frozen=True):
             "took_s": took_s,
             "details": dict(details),
         }
-        self.append(hide(json.dumps(fields, allow_nan=False)))
+        self.append(hide_keys(json.dumps(fields, allow_nan=False)))
 
 
 def log_to(path: str, settings: "ServeSettings", whose: Identity) -> Log:

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from jobs.runner import LogKind, LogLine
-from tradebot.app.streaming import following, may_stream, trading_time
+from tradebot.app.streaming import follow_stream, may_stream, trading_time
 from tradebot.app.wiring import App
 from tradebot.desk.streaming import Follower
 from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line
@@ -59,7 +59,7 @@ class StreamLane:
         if session is None or not may_stream(session, now):
             return
         if self._follower is None:
-            self._session, self._follower = session, self._open.enter_context(following(self._bot))
+            self._session, self._follower = session, self._open.enter_context(follow_stream(self._bot))
         self._follower.look(session, self._now)
 
     def _stop(self) -> None:

@@ -15,7 +15,7 @@ from tradebot.app.wiring import App
 from tradebot.errors import OperatorError
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence, UnreadablePart
 from tradebot.judging.judgment import Judgment, permission
-from tradebot.judging.pass_health import judge, judge_passes
+from tradebot.judging.pass_health import judge_passes, judge_subject
 from tradebot.views.holdings import Holding
 from tradebot.views.metrics import MetricFigures
 
@@ -25,10 +25,10 @@ HOST = "127.0.0.1"
 def process(app: "App") -> "Judgment":
     """Evaluate `serve` by its lock and its status note alone, without waiting for its lanes."""
     parts = {"serve": serve_of(app.folder.path, ())}
-    return judge("serve", HealthEvidence(datetime.now(UTC), None, budgets_of(app.settings), parts))
+    return judge_subject("serve", HealthEvidence(datetime.now(UTC), None, budgets_of(app.settings), parts))
 
 
-def look(app: "App") -> ResponseData:
+def gather_health(app: "App") -> ResponseData:
     """Gather all health data once, through a bot that is opened and closed for it."""
     with closing(app.twin()) as bot:
         evidence = evidence_of(bot)
@@ -55,7 +55,7 @@ def _positions(app: "App", past: "SessionEvidence | UnreadablePart | None") -> "
 
 
 @contextmanager
-def serving(
+def serve_pages(
     app: "App", ports: Sequence[int], evidence: Callable[[], ResponseData] | None = None
 ) -> Iterator[tuple[int, ...]]:
     """Serve on these ports of 127.0.0.1 inside the block, from separate threads; yield the ports.
@@ -69,7 +69,10 @@ def serving(
     from commands.serve.health_server import answering
 
     pages = ServePages(
-        app.folder.path / EVENTS, app.settings.health.hosts, partial(process, app), evidence or partial(look, app)
+        app.folder.path / EVENTS,
+        app.settings.health.hosts,
+        partial(process, app),
+        evidence or partial(gather_health, app),
     )
     with ExitStack() as open_sockets:
         listeners = [open_sockets.enter_context(_listening(port)) for port in ports]

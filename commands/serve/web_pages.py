@@ -20,11 +20,11 @@ from prometheus_client.registry import Collector
 from commands.shared.verb_options import jsonable
 from tradebot import __version__
 from tradebot.adapters.state.events import last_events
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.judging.component_health import NEVER
 from tradebot.judging.evidence import Disk, HealthEvidence, OrderEvidence, Serve, SessionEvidence, UnreadablePart
-from tradebot.judging.judgment import HealthState, Judgment, overall, rank_judgments
-from tradebot.judging.pass_health import finished_passes, missed_slots, newest
+from tradebot.judging.judgment import HealthState, Judgment, rank_judgments, worst_state
+from tradebot.judging.pass_health import finished_passes, latest_pass, missed_slots
 from tradebot.model.event import EventKind, Severity
 from tradebot.model.instrument import notional
 from tradebot.model.record import Job
@@ -68,7 +68,7 @@ class PageReply(NamedTuple):
 
 def document(status: int, fields: Mapping[str, Any]) -> PageReply:
     """Return a JSON document without secrets."""
-    return PageReply(status, JSON, hide(json.dumps(jsonable(fields), allow_nan=False)) + "\n")
+    return PageReply(status, JSON, hide_keys(json.dumps(jsonable(fields), allow_nan=False)) + "\n")
 
 
 def healthz(process: Judgment, at: datetime) -> PageReply:
@@ -102,7 +102,7 @@ def _slots(evidence: HealthEvidence) -> TradingCondition:
     behind = []
     for name, job in PASSES.items():
         past = evidence.parts.get(name)
-        last = newest(finished_passes(past, job)) if isinstance(past, SessionEvidence) else None
+        last = latest_pass(finished_passes(past, job)) if isinstance(past, SessionEvidence) else None
         many = sum(start > (last.at if last else NEVER) for start in evidence.due.get(job, ()))
         if isinstance(past, SessionEvidence) and many > 1:
             behind.append(f"{pluralize(many, 'slot')} of {name}")
@@ -112,7 +112,7 @@ def _slots(evidence: HealthEvidence) -> TradingCondition:
 
 def health(looked: ResponseData) -> PageReply:
     """Return the health of each part, with status 503 if anyone has to act. Field names match those of earlier bots."""
-    evidence, state = looked.evidence, overall(looked.judgments)
+    evidence, state = looked.evidence, worst_state(looked.judgments)
     wrong = rank_judgments(looked.judgments)
     fields = {
         "status": state,
@@ -324,7 +324,7 @@ def metrics(looked: ResponseData, accept: str) -> PageReply:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Figures(looked))
     encoder, kind = choose_encoder(accept)
-    return PageReply(200, kind, hide(encoder(registry).decode("utf-8")))
+    return PageReply(200, kind, hide_keys(encoder(registry).decode("utf-8")))
 
 
 def _values(family: Metric) -> Any:

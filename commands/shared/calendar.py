@@ -127,7 +127,7 @@ def lacks_flow(app: "App", job: Job, now: datetime) -> bool:
         return False
     session = session_of(app.ledger, now, app.day)
     slot = slot_at(job, app.settings.timetable[job], session, now) if session else None
-    return slot is not None and unmet(app, slot) is EntryNeed.FLOW
+    return slot is not None and unmet_need(app, slot) is EntryNeed.FLOW
 
 
 def run_chore(
@@ -144,7 +144,7 @@ def run_chore(
         return Chores(app.ledger, lines, app.events, by, run, stopping)(slot, clock.now, again=again)
 
 
-def unmet(app: "App", slot: Slot) -> EntryNeed | None:
+def unmet_need(app: "App", slot: Slot) -> EntryNeed | None:
     """Return what a slot still waits for: the flow of its time or, for a chore, a reconcile; None if nothing."""
     line = next(line for line in app.settings.timetable.lines if line.job == slot.job)
     if EntryNeed.FLOW in line.needs and not _has_flow(app, slot):

@@ -95,12 +95,12 @@ def ready_names(incomplete: str) -> list[str]:
     return _matching((name for name, _ in ready_faults()), incomplete)
 
 
-def own(context: typer.Context, incomplete: str) -> list[str]:
+def own_symbols(context: typer.Context, incomplete: str) -> list[str]:
     """Return the symbols of the bot's own positions."""
     return _matching(_held_symbols(context), incomplete)
 
 
-def strangers(context: typer.Context, incomplete: str) -> list[str]:
+def foreign_symbols(context: typer.Context, incomplete: str) -> list[str]:
     """Return the symbols of foreign positions that plans have listed."""
     strangers_found = (finding for name in _plan_files(context)[:NEWEST] for finding in _findings(name))
     return _matching((text for kind, text in strangers_found if kind == "foreign_position"), incomplete)
@@ -229,7 +229,7 @@ def _findings(path: Path) -> list[tuple[str, str]]:
         return []
 
 
-def runs(context: typer.Context, incomplete: str) -> list[str]:
+def backtest_names(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of the finished backtests in the bot's folder."""
     home = _folder(context) / "backtests"
     return _matching((path.parent.name for path in home.glob("*/result.json")), incomplete)

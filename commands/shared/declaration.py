@@ -75,7 +75,7 @@ def group(name: str, what: str) -> None:
     GROUPS[name] = what
 
 
-def acts(act: Act) -> Act:
+def changes_trading(act: Act) -> Act:
     """Declare that a verb trades, allows trading or abandons positions, so that no typing error suggests it."""
     act.acts = True  # type: ignore[attr-defined]
     return act

@@ -15,10 +15,10 @@ from commands.shared.light_helpers import (
     NOBODY,
     Identity,
     OutputError,
-    complain,
-    mute,
+    discard_output,
     print_error,
     print_error_document,
+    print_to_stderr,
     repair_streams,
 )
 from tradebot.adapters.ledger import deferred_signals
@@ -44,7 +44,7 @@ class TerminatedError(BaseException):
 def run_command(work: Callable[[], int], arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; every error becomes a sentence with its next step."""
     repair_streams()
-    hints.aim(arguments)
+    hints.set_hint_folder(arguments)
     deferred_signals.begin()
     signal.signal(signal.SIGTERM, _on_terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -56,7 +56,7 @@ def run_command(work: Callable[[], int], arguments: Sequence[str]) -> int:
         return code
     except BrokenPipeError:
         # The reader is gone (| head). That isn't an error, and further output isn't read.
-        mute(sys.stdout)
+        discard_output(sys.stdout)
         return ExitCode.DONE
     except TradebotError as expected:
         error = expected
@@ -93,7 +93,7 @@ def _unusable(refused: OSError) -> TradebotError:
     """Name the file that the system refused. Our own files have names, so an error without one concerns the output."""
     problem = refused.strerror or str(refused)
     if refused.filename is None:
-        mute(sys.stdout)
+        discard_output(sys.stdout)
         return OutputError(f"the output can't be written: {problem}", WHAT_IS_KEPT)
     if refused.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return TradebotError(
@@ -121,7 +121,7 @@ def _fault(fault: Exception, arguments: Sequence[str]) -> TradebotError:
     if "--debug" in arguments or os.environ.get(variables.DEBUG):
         import traceback
 
-        complain("".join(traceback.format_exception(fault)).rstrip())
+        print_to_stderr("".join(traceback.format_exception(fault)).rstrip())
     message = f"this is a bug in tradebot: {type(fault).__name__}: {fault}"
     return TradebotError(message, "run it again as tradebot --debug VERB, and report what it prints")
 

@@ -35,7 +35,7 @@ FORMATS = (".csv", ".html", ".svg", ".png")
 
 def save(text: str, file: Path, hint: str = "name another file") -> None:
     """Write a text to a file; raise OperatorError if that isn't possible."""
-    with replacing(file, hint) as part:
+    with open_replacement(file, hint) as part:
         part.write_text(text, encoding="utf-8", newline="")
 
 
@@ -43,7 +43,7 @@ ANOTHER = "name another file"
 
 
 @contextmanager
-def replacing(file: Path, hint: str = ANOTHER) -> Iterator[Path]:
+def open_replacement(file: Path, hint: str = ANOTHER) -> Iterator[Path]:
     """Yield a path to write a file's content to; it replaces the file once it is complete.
 
     Raises OperatorError if the file can't be written, or belongs to a bot.
@@ -131,12 +131,12 @@ def picture_file(file: Path | None, example: str) -> Path | None:
 
 
 @contextmanager
-def picture(file: Path, width: float, height: float) -> Iterator[Figure]:
+def open_figure(file: Path, width: float, height: float) -> Iterator[Figure]:
     """Yield a figure of this size in inches to draw in, then save it; raise OperatorError if that fails."""
     with _figure(width, height) as figure:
         yield figure
         kind = file.suffix.lower().removeprefix(".")
-        with replacing(file) as part:
+        with open_replacement(file) as part:
             figure.savefig(part, format=kind, metadata={"Date": None} if kind == "svg" else None, dpi=150)
 
 
@@ -149,7 +149,7 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def inline(draw: Callable[[Figure], None], width: float, height: float, variables: Mapping[str, str]) -> str:
+def inline_svg(draw: Callable[[Figure], None], width: float, height: float, variables: Mapping[str, str]) -> str:
     """Return a picture as SVG for a page, in the page's font; `variables` are the page's CSS names of the colors.
 
     It contains only shapes and texts: names, clips and references could clash with the page's. Coordinates are rounded
@@ -183,6 +183,6 @@ def _round_numbers(numbers: str) -> str:
     return NUMBER.sub(lambda match: f"{float(match[0]):.1f}", numbers)
 
 
-def title(axes: Axes, text: str) -> None:
+def write_title(axes: Axes, text: str) -> None:
     """Write a title above a chart."""
     axes.set_title(text, loc="left", **TITLE)

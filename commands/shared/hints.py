@@ -28,7 +28,7 @@ QUOTED = frozenset({"by", "details", "note", "reason", "who", "why"})
 _flag: ContextVar[str] = ContextVar("_flag", default="")
 
 
-def aim(arguments: Sequence[str]) -> None:
+def set_hint_folder(arguments: Sequence[str]) -> None:
     """Store the folder that this command line acts on."""
     folder = target_folder(arguments)
     _flag.set("" if folder == state_folder.DEFAULT else f" {state_folder.option(folder)}")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from commands.shared.bot_records import last_passes
 from commands.shared.light_helpers import clean, did_you_mean
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.app.calendar import knowing
+from tradebot.app.calendar import with_stored_sessions
 from tradebot.app.wiring import App
 from tradebot.model.position import FOREIGN, EntryTerms, Key, Marks, Origin, OwnedFill
 from tradebot.model.record import SessionEnd
@@ -34,7 +34,7 @@ def read_history(app: "App") -> "History":
     return History(
         account=app.account_tail,
         mode=app.mode_name,
-        day=knowing(app.books, app.day),
+        day=with_stored_sessions(app.books, app.day),
         opened_at=opened_at,
         opening_cash=opening_cash,
         fills=fills,

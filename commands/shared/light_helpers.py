@@ -16,7 +16,7 @@ from commands.shared.hints import PROGRAM, aimed_all, with_bot_options
 from commands.shared.listed_verbs import VERBS
 from commands.shared.times import for_reader
 from tradebot.adapters.state.marker_text import FIRST_VENUE
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 _VALUE = r"""(?:'[^'\n]*'|"[^"\n]*"|[A-Z0-9/.<][^\s,;)]*|[a-z]+-[0-9a-f]{8}\b)"""
@@ -160,7 +160,7 @@ def repair_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def mute(stream: TextIO) -> None:
+def discard_output(stream: TextIO) -> None:
     """Discard all further output to a stream, because Python flushes it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -177,13 +177,13 @@ def say_parts(parts: Iterable[str]) -> bool:
     """Print a text in parts, as `say` prints a whole text."""
     try:
         for part in parts:
-            print(hide(part), end="")
+            print(hide_keys(part), end="")
         print(flush=True)
     except BrokenPipeError:
-        mute(sys.stdout)
+        discard_output(sys.stdout)
         return False
     except OSError as error:
-        mute(sys.stdout)
+        discard_output(sys.stdout)
         raise OutputError(
             f"the output can't be written: {error.strerror}",
             "the work itself is done; see tradebot status, with its output somewhere else",
@@ -193,13 +193,13 @@ def say_parts(parts: Iterable[str]) -> bool:
 
 def note(text: str) -> None:
     """Print a note to stderr, separate from the data."""
-    complain(wrap_for(with_bot_options(text), sys.stderr))
+    print_to_stderr(wrap_for(with_bot_options(text), sys.stderr))
 
 
 def print_error(error: TradebotError) -> None:
     """Print an error for people: sentences on stderr, wrapped to the width of the terminal."""
     following = f"\n  next: {with_bot_options(error.hint)}" if error.hint else ""
-    complain(wrap_for(f"error: {for_reader(error.message)}{following}", sys.stderr))
+    print_to_stderr(wrap_for(f"error: {for_reader(error.message)}{following}", sys.stderr))
 
 
 def wrap_for(text: str, stream: TextIO) -> str:
@@ -231,13 +231,13 @@ def print_error_document(error: TradebotError, whose: Identity) -> None:
         print_error(lost)
 
 
-def complain(text: str) -> None:
+def print_to_stderr(text: str) -> None:
     """Print text to stderr without control characters: it may quote a file, a plug-in or a venue."""
     try:
-        print(hide(clean_lines(text)), file=sys.stderr, flush=True)
+        print(hide_keys(clean_lines(text)), file=sys.stderr, flush=True)
     except OSError:
         # Nobody can read it; the exit code still reports the error.
-        mute(sys.stderr)
+        discard_output(sys.stderr)
 
 
 def confirm(word: str, typed: str | None, *, what: str, command: str, by_hand: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from commands.shared.light_helpers import clean
 from commands.shared.times import when
-from tradebot.model.sentences import noun, plain, pluralize, price_text
+from tradebot.model.sentences import noun_for, plain, pluralize, price_text
 from tradebot.views.downsampling import downsample
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def time_left(seconds: float) -> str:
     return f"in {duration(seconds)}" if seconds > 0 else f"due {duration(-seconds)} ago"
 
 
-def way_there(distance: Decimal) -> str:
+def format_distance(distance: Decimal) -> str:
     """Format a price's distance, a fraction, as text: `0.4%`, or `passed by 0.4%` if negative."""
     return f"{distance:.1%}" if distance > 0 else f"passed by {-distance:.1%}"
 
@@ -114,7 +114,7 @@ def _shown_traded() -> "tuple[str, Mapping[str, Listing]]":
 
 def units(count: int | Decimal = 2) -> str:
     """Return the unit of the opened bot's quantities, singular or plural as `count` requires: share or shares."""
-    return noun(1 if count == 1 else 2, _shown_traded()[0])
+    return noun_for(1 if count == 1 else 2, _shown_traded()[0])
 
 
 def in_units(sentence: str) -> str:
@@ -174,7 +174,7 @@ def format_with_unit(value: object, unit: "Unit") -> str:
         return _duration_text(number)
     if unit is Unit.SHARES:
         return f"{plain(number)} {units(number)}"
-    return f"{plain(number)} {noun(1 if number == 1 else 2, *unit.value)}"
+    return f"{plain(number)} {noun_for(1 if number == 1 else 2, *unit.value)}"
 
 
 def _duration_text(seconds: Decimal) -> str:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.markup import escape
 
-from commands.backup import of_ended_session
+from commands.backup import backup_after_session
 from commands.shared.calendar import account_for_missed, disagreement, keep_calendar, lacks_flow
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import format_signed, format_with_unit, in_units, usd
@@ -87,7 +87,7 @@ def begin(
     if app.turns.resumed_call is not None:
         return app.turns.resumed_call, clocks
     # A forced pass must not wait, least of all a halt that has entries to cancel.
-    if not dry_run and not force and of_ended_session(app, clocks.now):
+    if not dry_run and not force and backup_after_session(app, clocks.now):
         clocks = both_clocks(app, job, dry_run=dry_run)
     if job is Job.TRADE_ONCE and not (dry_run or force) and lacks_flow(app, job, clocks.now):
         return _refuse_slot(app, job, Decision(Gate.JOB, Verdict.FAIL, Reason.STAGE_FAILED), by, clocks.now), clocks

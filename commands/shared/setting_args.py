@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from commands.shared.light_helpers import clean
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.adapters.text.yaml_edit import value_of, with_changed_value
 from tradebot.app.keys import load_secrets
 from tradebot.app.settings import Settings
@@ -83,13 +83,13 @@ def next_after(wrong: ConfigurationError, values: Sequence[tuple[tuple[str, ...]
 def _refuse_keys(typed: Sequence[str]) -> None:
     """Refuse one of the person's keys as a value, because settings are stored in files that anyone may see."""
     load_secrets(os.environ, None, EARLIER)
-    if any(hide(value) != value for value in typed):
+    if any(hide_keys(value) != value for value in typed):
         raise OperatorError(
             "that is one of your keys: nothing was written", "keys belong in the environment or in .env"
         )
 
 
-def over(flags: Mapping[str, Any], values: Sequence[tuple[tuple[str, ...], object]]) -> dict[str, Any]:
+def with_setting_options(flags: Mapping[str, Any], values: Sequence[tuple[tuple[str, ...], object]]) -> dict[str, Any]:
     """Return a command's options with these settings; raise OperatorError if an option sets one of them too."""
     merged: dict[str, Any] = dict(flags)
     for path, value in values:
@@ -133,7 +133,7 @@ def leaves(name: str, value: Any) -> "Iterator[tuple[str, str]]":
         yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def differing(variants: "Sequence[Mapping[str, str]]") -> "Iterator[DifferingSetting]":
+def differing_settings(variants: "Sequence[Mapping[str, str]]") -> "Iterator[DifferingSetting]":
     """Yield each setting that differs between runs."""
     names = dict.fromkeys(name for values in variants for name in values)
     for name in names:

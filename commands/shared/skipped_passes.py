@@ -17,7 +17,7 @@ from tradebot.model.bar import WaitingStrategy
 from tradebot.model.decision import Decision, Gate
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import StrategyRefusal
-from tradebot.model.sentences import noun
+from tradebot.model.sentences import noun_for
 from tradebot.model.trading import Mode
 
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
@@ -92,7 +92,7 @@ def _headline(strategy: str, reason: Reason, group: "Sequence[StrategyRefusal]")
     numbers = f" ({observed}{f' against {limit}' if limit else ''})" if observed else ""
     if group[0].slot:
         slots = ", ".join(refusal.slot for refusal in group)
-        return f"Strategy {strategy}, {noun(len(group), 'slot')} {slots}: {reason}"
+        return f"Strategy {strategy}, {noun_for(len(group), 'slot')} {slots}: {reason}"
     if group[0].symbol:
         symbols = ", ".join(clean(refusal.symbol or "") for refusal in group)
         if first.gate is Gate.EXIT:

@@ -20,7 +20,7 @@ from commands.shared.hints import with_bot_options
 from commands.shared.light_helpers import WORD, clean, clean_lines
 from commands.shared.number_format import STATE_STYLE, color_state
 from commands.shared.times import for_reader
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.judging.judgment import HealthState, Judgment
 from tradebot.model.sentences import counted_kind, span
 
@@ -49,7 +49,7 @@ def number(name: str) -> Column:
     return Column(name, name, is_number=True)
 
 
-def staying(name: str) -> Column:
+def last_folded_column(name: str) -> Column:
     """Return a text column that moves below its row last, because the other cells mean little without it."""
     return Column(name, name, stays=True)
 
@@ -220,7 +220,7 @@ def wrap_cells(text: Text, width: int) -> list[Text]:
     return lines
 
 
-def hanging(text: Text, width: int) -> Text:
+def hanging_indent(text: Text, width: int) -> Text:
     """Return a wrapped text, with further lines indented under the first."""
     texts = [line for each in text.split("\n", allow_blank=True) for line in _hung(each, width)]
     return Text("\n").join(texts)
@@ -258,7 +258,10 @@ def table(judgments: Iterable[Judgment], *, with_next: bool = True) -> Table:
 
     A cause that several findings share is only shown with the first.
     """
-    rows, causes = Table("state", staying("subject"), sentence("found"), header=False), dict[tuple[str, str], str]()
+    rows, causes = (
+        Table("state", last_folded_column("subject"), sentence("found"), header=False),
+        dict[tuple[str, str], str](),
+    )
     for each in judgments:
         first = causes.setdefault((each.found, each.next), each.subject) if each.next else each.subject
         following = f"\n[bold]next:[/] {escape(clean(each.next))}" if with_next and each.next else ""
@@ -282,14 +285,14 @@ def explains(console: Console) -> bool:
     return getattr(console, "explains", True)
 
 
-def folds(console: Console) -> bool:
+def can_fold(console: Console) -> bool:
     """Return True if parts of the output can be folded, which only a page can do."""
     return hasattr(console, "fold")
 
 
 def fold(console: Console, title: str, draw: Callable[[Console], None]) -> None:
     """Print a part of the output under a title, folded if the console can do that."""
-    if folds(console):
+    if can_fold(console):
         console.fold(title, draw)  # type: ignore[attr-defined] # it was asked for
     else:
         draw(console)
@@ -303,14 +306,14 @@ class Screen(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the output; rich's own control codes stay, those in texts are removed."""
         for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else hide(clean_lines(text)), style, control)
+            yield Segment(text if control else hide_keys(clean_lines(text)), style, control)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; text is broken between words, never inside a command or a path, or not at all with soft_wrap."""
         if not options.get("soft_wrap") and all(isinstance(part, str | Text | Table) for part in objects):
             plain = {"markup": False} if options.get("markup") is False else {}
             texts = (self.render_str(part, **plain) if isinstance(part, str) else part for part in objects)
-            objects = tuple(hanging(part, self.width) if isinstance(part, Text) else part for part in texts)
+            objects = tuple(hanging_indent(part, self.width) if isinstance(part, Text) else part for part in texts)
             options["soft_wrap"] = True
         super().print(*objects, **options)
 

@@ -328,7 +328,7 @@ def with_options(**bundles: Callable[..., Any]) -> Callable[[Callable[..., None]
     return declare
 
 
-def but(bundle: Callable[..., Any], *names: str) -> Callable[..., Any]:
+def without_options(bundle: Callable[..., Any], *names: str) -> Callable[..., Any]:
     """Return a function without some options, for a verb that doesn't have them."""
 
     @wraps(bundle)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from commands.shared.bot_records import last_passes, trading_now
-from commands.shared.evidence import lately, moment_of
+from commands.shared.evidence import judged_since, moment_of
 from commands.shared.light_helpers import clean
-from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.tables import Table, last_folded_column, number, sentence
 from commands.shared.times import DAY_SECOND, stamp, when, zone
 from tradebot.adapters.facts.history import AnswerCounts
 from tradebot.adapters.state.events import worth_seeing
@@ -58,7 +58,7 @@ def show(console: "Console", data: "SignalsHealth") -> None:
 
 def _show_kinds(data: "SignalsHealth") -> Table:
     numbers = (number(name) for name in ("calls", "rows", "match", "nulls", "bad rows", "age s", "limit s"))
-    table = Table("state", staying("source"), *numbers, f"last reply {zone()}", sentence("why"))
+    table = Table("state", last_folded_column("source"), *numbers, f"last reply {zone()}", sentence("why"))
     for kind in data.kinds:
         name = f"{kind.name} (core)" if kind.core else kind.name
         calls = f"{kind.answered:,}/{kind.wanted:,}"
@@ -72,7 +72,9 @@ def _show_kinds(data: "SignalsHealth") -> Table:
 
 
 def _components(data: "SignalsHealth") -> Table:
-    table = Table("state", staying("component"), number("weight"), number("used"), "strategy", sentence("why"))
+    table = Table(
+        "state", last_folded_column("component"), number("weight"), number("used"), "strategy", sentence("why")
+    )
     for part in data.components:
         used = f"{part.used:,}/{part.symbols:,}"
         table.row(
@@ -103,7 +105,7 @@ def read(app: "App") -> SignalsHealth:
     """Evaluate the records of each kind of facts that strategies in use need, and the last scores."""
     scores = _last_scores(app)
     now = _now(app, scores)
-    moment = moment_of(app.ledger_view, now, lately(app.ledger_view, now))
+    moment = moment_of(app.ledger_view, now, judged_since(app.ledger_view, now))
     kinds = _kinds(app, moment)
     return signals(moment, app.settings.tightest_limits.max_foreign_share, kinds, scores, _reads(scores))
 

@@ -23,12 +23,12 @@ from commands.shared.number_format import (
     acts_at,
     color_state,
     duration,
+    format_distance,
     gain,
     show_margin,
     sparkline,
     time_left,
     usd,
-    way_there,
 )
 from commands.shared.tables import Screen, Table, explains, has_letters, number, sentence
 from commands.shared.times import DAY_MINUTE, for_reader, slot_for_reader, stamp, when, zone
@@ -37,12 +37,12 @@ from commands.shared.verb_options import show as show_report
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
-from tradebot.app.calendar import knowing
+from tradebot.app.calendar import with_stored_sessions
 from tradebot.app.promotion_status import unproven
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError, one_line
 from tradebot.judging.evidence import Halts, HealthEvidence, SessionEvidence, UnreadablePart
-from tradebot.judging.judgment import HealthState, Judgment, overall, permission, rank_judgments
+from tradebot.judging.judgment import HealthState, Judgment, permission, rank_judgments, worst_state
 from tradebot.judging.pass_health import judge_passes, unfinished_claims
 from tradebot.model.position import FOREIGN
 from tradebot.model.record import Job
@@ -126,7 +126,7 @@ def _headline(console: "Console", data: "Status", whose: Identity) -> None:
         parts.append("[red]the broker's differ[/red]")
     if bare := _without_stop(data):
         parts.append(f"[red]{len(bare):,} of them without a stop at the broker[/red]")
-    parts.append(f"health {color_state(overall(data.health))}")
+    parts.append(f"health {color_state(worst_state(data.health))}")
     console.print(f"[bold]{whose.mode}[/bold], {whose.venue_and_account}: {', '.join(parts)}")
 
 
@@ -203,7 +203,9 @@ def _serve_judgments(data: "Status") -> list[Judgment]:
 def _health(console: "Console", data: "Status") -> None:
     """Print how many parts are well, and what to do about the others, the worst first."""
     good = sum(not judgment.state.is_finding for judgment in data.health)
-    console.print(f"Health {color_state(overall(data.health))}, {good} of {pluralize(len(data.health), 'part')} well")
+    console.print(
+        f"Health {color_state(worst_state(data.health))}, {good} of {pluralize(len(data.health), 'part')} well"
+    )
     findings = [judgment for judgment in rank_judgments(data.health) if judgment not in _serve_judgments(data)]
     for judgment in findings:
         if judgment.state is not HealthState.UNKNOWN:
@@ -296,7 +298,7 @@ def nearest_rule(position: "Holding") -> str:
     if stop.distance is None:
         return ""
     away = " away" if stop.distance > 0 else ""
-    return f"{stop.rule} {usd(stop.price, position.symbol)}, {way_there(stop.distance)}{away}"
+    return f"{stop.rule} {usd(stop.price, position.symbol)}, {format_distance(stop.distance)}{away}"
 
 
 def _working_orders(console: "Console", orders: "Sequence[OpenOrder]") -> None:
@@ -384,7 +386,7 @@ def _today(app: "App", facts: "SqliteFacts | None", totals: "Totals", as_of: dat
     ledger = app.ledger_view
     if as_of is None or not ledger.books_opened_at():
         return None
-    venue = knowing(ledger, app.day)
+    venue = with_stored_sessions(ledger, app.day)
     day = venue.date_of(as_of)
     since = opening_times(totals, day, venue, ledger.fills_with_others())
     fills = ledger.fills_since(min(since.values())) if since else ()
@@ -543,7 +545,7 @@ def _overview_lines(data: Status, waiting: Sequence[Request]) -> Iterator[tuple[
     due = min(data.next_slots, key=lambda slot: slot.at, default=None)
     yield "Next", f"{due.job} at {_at(due.at)}" if due else "no due job is known: tradebot schedule"
     good = sum(not judgment.state.is_finding for judgment in data.health)
-    yield "Health", f"{color_state(overall(data.health))}, {good} of {pluralize(len(data.health), 'part')} well"
+    yield "Health", f"{color_state(worst_state(data.health))}, {good} of {pluralize(len(data.health), 'part')} well"
     needs = [*_needs(data, waiting)]
     for need in needs[:MOST_NEEDS]:
         yield "Needs you", escape(need)

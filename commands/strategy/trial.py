@@ -23,7 +23,7 @@ from commands.score.run import SHORT
 from commands.shared.light_helpers import NOBODY, clean
 from commands.shared.number_format import format_signed, format_with_unit
 from commands.shared.skipped_passes import remedy_for
-from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.tables import Table, last_folded_column, number, sentence
 from commands.shared.times import moment, show_venue, when
 from commands.shared.verb_options import Report, identity
 from commands.strategy.run import EVERY_PASS, NeedsRow, in_words, needs_row
@@ -105,7 +105,13 @@ def _render_answer(console: "Console", data: "TriedMoment") -> None:
 def _render_wants(console: "Console", wants: "tuple[WantRow, ...]") -> None:
     names = list(dict.fromkeys(part.name for want in wants for part in want.components))
     numbers = ("score", "coverage", "weight", "quantity", "stop", "target", *(SHORT.get(name, name) for name in names))
-    table = Table("symbol", staying("want"), staying("side"), *map(number, numbers), sentence("result", "result:"))
+    table = Table(
+        "symbol",
+        last_folded_column("want"),
+        last_folded_column("side"),
+        *map(number, numbers),
+        sentence("result", "result:"),
+    )
     for want in wants:
         values = {part.name: "·" if part.value is None else format_signed(part.value, 2) for part in want.components}
         table.row(
@@ -275,7 +281,7 @@ def _open_generated(loaded: "Loaded") -> "Iterator[App]":
         path = Path(folder) / "state"
         try:
             with init.setting_up(path, "strategy test"):
-                init.make(path, loaded.settings, "test", {"mode": "sandbox"})
+                init.create_bot(path, loaded.settings, "test", {"mode": "sandbox"})
             with open_app(Options(str(path)), os.environ, loads=lambda *_: loaded) as app:
                 app.engine.tick_to("open")
                 app.engine.sleep(INTO_SESSION_S)

@@ -35,10 +35,10 @@ def summary(
     health, what needs your attention and what changed since the session before. Reads the bot's own records, without
     contacting the broker.
     """
-    from commands.summary.summary_inputs import about, message, page, read, show
+    from commands.summary.summary_inputs import describe_bot, message, page, read, show
 
     files = files_of(None, html)
     data = read(bot, session)
-    whose = about(data, identity(bot))
+    whose = describe_bot(data, identity(bot))
     report = Report("summary", data, message if short else lambda console, _: show(console, data, whose))
     return write_files(report, files, (), lambda: page(data, whose))

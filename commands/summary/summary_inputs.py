@@ -45,13 +45,13 @@ from tradebot.model.trading import Mode
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.holdings import Holding, RecordedPrice, externally_closed, holdings
 from tradebot.views.parity import LATELY, day_in_words, in_words, over_time
-from tradebot.views.status import belongs, opening_times
+from tradebot.views.status import belongs_to_position, opening_times
 from tradebot.views.summary.values import Section, SessionRecords, Summary, SummaryMoney, SummaryPosition
 from tradebot.views.summary.view import summary
 from tradebot.views.trades.days import DateRange
 from tradebot.views.trades.fees import cash_kind
 from tradebot.views.trades.lots import trades
-from tradebot.views.trades.pieces import REACH, worth
+from tradebot.views.trades.pieces import REACH, equity_before_and_after
 
 LATE = timedelta(hours=3)
 """The period of a session's last passes, from which its code is read."""
@@ -256,15 +256,18 @@ def _books(app: "App", ledger: SqliteLedger, facts: SqliteFacts | None, period: 
     ends = facts.session_ends(day - REACH, day) if facts else ()
     if period.is_last:
         totals = ledger.totals()
-        starts = opening_times(totals, day, calendar.knowing(ledger, app.day))
+        starts = opening_times(totals, day, calendar.with_stored_sessions(ledger, app.day))
         fills = ledger.fills_since(min(starts.values())) if starts else ()
         rows: Sequence[Holding] = load_holdings(app, totals, last_passes(facts), period.now)
     else:
         fills = [fill for fill in ledger.fills() if fill.fill.at <= period.session.close]
         totals = Totals.of(fills)
-        starts = opening_times(totals, day, calendar.knowing(ledger, app.day))
+        starts = opening_times(totals, day, calendar.with_stored_sessions(ledger, app.day))
         rows = _held_then(totals, next((end for end in ends if end.session == day), None))
-    since, ours = period.since, trades(fill for fill in fills if fill.strategy != FOREIGN and belongs(fill, starts))
+    since, ours = (
+        period.since,
+        trades(fill for fill in fills if fill.strategy != FOREIGN and belongs_to_position(fill, starts)),
+    )
     closed = [our for our in ours if our.closed_at and our.closed_at > since]
     reasons = exit_reasons(app, {order for trade in closed for order in trade.exit_orders})
     shown = [replace(trade, reasons=tuple(filter(None, map(reasons.get, trade.exit_orders)))) for trade in closed]
@@ -289,7 +292,7 @@ def _money(
     if facts is None or first is None:
         return None
     opening = opening_of(app, day)
-    equity_around = worth(ends, opening[1] if opening else None, DateRange(day, day))
+    equity_around = equity_before_and_after(ends, opening[1] if opening else None, DateRange(day, day))
     if equity_around is None:
         return None
     moved = [row for row in ledger.cash_movements() if cash_kind(row) is CashKind.TRANSFER and row.at <= period.until]
@@ -299,7 +302,7 @@ def _money(
         return replace(money, without=not_traded)
     if period.so_far:
         return replace(money, without="SPY is compared after the close.")
-    opened_on = calendar.knowing(ledger, app.day).date_of(first)
+    opened_on = calendar.with_stored_sessions(ledger, app.day).date_of(first)
     start = next(iter(facts.session_ends(opened_on, opened_on + REACH)), None)
     base = start.last_close if start and start.session < day and not moved else None
     return _beside(money, base, start, period, *_spy(app, period))
@@ -341,7 +344,7 @@ def _change(days: Mapping[date, RawBar], first: date, last: date, opened: date |
 def _spy(app: "App", period: SummaryPeriod) -> tuple[Mapping[date, RawBar], str]:
     """Return SPY's stored days, and why there are none. Only in a sandbox with a running exchange are more fetched."""
     day, first = period.session.date, app.day.date_of(period.first or period.session.open) - REACH
-    asks = app.mode is Mode.SANDBOX and sandbox.running(app.folder.exchange) is not None
+    asks = app.mode is Mode.SANDBOX and sandbox.running_exchange(app.folder.exchange) is not None
     try:
         raw_bar_by_day = app.bars.daily(BENCHMARK, first, day) if asks or (app.folder.path / BARS).exists() else {}
         if day not in raw_bar_by_day and asks:
@@ -408,11 +411,11 @@ def message(console: "Console", data: Summary) -> None:
 
 def page(data: Summary, whose: str) -> str:
     """Return the summary as a web page."""
-    tables = {"cells": cells, "columns": columns(data), "reasons": tells_reasons(data)}
+    tables = {"cells": position_cells, "columns": columns(data), "reasons": tells_reasons(data)}
     return render_template("summary.html", data=data, about=whose, **tables)
 
 
-def about(data: Summary, whose: Identity) -> str:
+def describe_bot(data: Summary, whose: Identity) -> str:
     """Return the session's bot, and how recent the data is."""
     fresh = f"as of {when(data.as_of, MINUTE)}" if data.as_of else "nothing was recorded yet"
     return (
@@ -436,18 +439,18 @@ def _positions(console: "Console", data: Summary) -> None:
     names = columns(data)
     table = Table("symbol", *map(number, names))
     for row in data.positions:
-        shown = cells(row) | ({} if row.gain_usd is None else {"gain USD": gain(row.gain_usd)})
+        shown = position_cells(row) | ({} if row.gain_usd is None else {"gain USD": gain(row.gain_usd)})
         table.row(escape(clean(row.symbol)), *(shown[name] for name in names))
     console.print(table)
 
 
 def columns(data: Summary) -> list[str]:
     """Return the headings of the positions' columns besides the symbol, without those that would be empty."""
-    rows = list(map(cells, data.positions))
+    rows = list(map(position_cells, data.positions))
     return [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
 
 
-def cells(row: SummaryPosition) -> dict[str, str]:
+def position_cells(row: SummaryPosition) -> dict[str, str]:
     """Return the cells of a position besides its symbol, as plain text by their heading."""
     return {
         units(): f"{row.quantity:,f}",

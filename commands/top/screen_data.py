@@ -36,7 +36,7 @@ from commands.why_no_orders.report import show_funnel
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, OperatorError, TradebotError
-from tradebot.judging.judgment import HealthState, overall, rank_judgments
+from tradebot.judging.judgment import HealthState, rank_judgments, worst_state
 from tradebot.model.sentences import pluralize
 from tradebot.model.trading import TradingState
 from tradebot.views.status import Status, exposure
@@ -110,7 +110,7 @@ def read(app: App, screen: str) -> ScreenData:
             draws = list(_overview(bot, status, whose)) if screen == OVERVIEW else [_drawing(VERBS[screen](bot))]
     except (OSError, sqlite3.Error) as error:
         raise UnreadableError(f"the state can't be read: {error}", "tradebot doctor") from error
-    return ScreenData(datetime.now(UTC), head(status, whose), draws, old(status))
+    return ScreenData(datetime.now(UTC), head(status, whose), draws, outdated_because(status))
 
 
 def render_plain(draws: Sequence[Callable[[Console], None]], width: int) -> Text:
@@ -185,11 +185,11 @@ def _overview(app: App, status: Status, whose: Identity) -> Iterator[Callable[[C
 def head(status: Status, whose: Identity) -> str:
     """Return the bot's identity, whether it may open positions, and its health, as markup."""
     state, color = status.trading_state, STATE_STYLE[status.trading_state]
-    health = color_state(overall(status.health))
+    health = color_state(worst_state(status.health))
     return f"[bold]{whose.mode}[/bold], {whose.venue_and_account}, [{color}]{state}[/], health {health}"
 
 
-def old(status: Status) -> str:
+def outdated_because(status: Status) -> str:
     """Return why the figures are outdated, as the most informative failed part says it, and their age."""
     parts = {judgment.subject: judgment for judgment in status.health}
     failed = next((parts[name] for name in MAKE_OLD if name in parts and parts[name].state is HealthState.FAILED), None)
@@ -313,7 +313,7 @@ def read_bot_row(name: str, app: App) -> BotRow:
         status.today.total_usd if status.today else None,
         exposure(status).fraction,
         sum(row.is_held for row in status.positions),
-        overall(status.health),
+        worst_state(status.health),
         tuple(clean(need) for need in _needs(app, status)),
     )
 

@@ -37,7 +37,7 @@ from commands.top.screen_data import (
     show_bots,
     version,
 )
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.app.wiring import App
 from tradebot.errors import TradebotError, one_line
 
@@ -299,7 +299,7 @@ def halt(folder: Path, config: str | None, reason: str) -> str:
             print_error(error)
         finally:
             show_utc(in_utc)
-    return clean_lines(hide(printed.getvalue())).strip()
+    return clean_lines(hide_keys(printed.getvalue())).strip()
 
 
 class Halting(ModalScreen[bool]):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import NOT_RUN, VerbPurpose, acts
+from commands.shared.declaration import NOT_RUN, VerbPurpose, changes_trading
 from commands.shared.verb_options import DryRun, Report, caller, on_bot
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ ForceSlot = Annotated[
     {"trade-once/1": ("commands.trade_once.run:EntriesData", NOT_RUN)},
     epilog="tradebot trade-once --dry-run\ntradebot trade-once",
 )
-@acts
+@changes_trading
 def trade_once(
     bot: "App",
     dry_run: DryRun = False,

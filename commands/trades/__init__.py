@@ -107,7 +107,9 @@ def trades(
             finish(shown.run_swaps(bot, choice), as_json, explain)
             return
         report = (
-            shown.run(bot, choice, by_lot=by_lot) if tax is None else shown.taxes(bot, tax, choice, csv, by_lot=by_lot)
+            shown.run(bot, choice, by_lot=by_lot)
+            if tax is None
+            else shown.report_taxes(bot, tax, choice, csv, by_lot=by_lot)
         )
         report = shown.drawn_in(bot, report, choice.symbol, plot) if plot else report
     finish(shown.written_as_csv(report, csv, by_lot=by_lot) if csv and tax is None else report, as_json, explain)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from commands.shared.files import GAIN, INK, LOSS, QUIET, picture, title
+from commands.shared.files import GAIN, INK, LOSS, QUIET, open_figure, write_title
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import usd
@@ -21,7 +21,7 @@ from tradebot.adapters.state.evidence import BACKTEST
 from tradebot.app.sandbox import market_spec
 from tradebot.errors import OperatorError
 from tradebot.exits.exit_rule import PriceTarget, WatchedPosition
-from tradebot.exits.rules import levels
+from tradebot.exits.rules import rule_levels
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import notional
 from tradebot.model.position import EntryTerms, Lot, Origin, Position
@@ -66,7 +66,7 @@ def planned_levels(app: App, history: History, trade: TradeRow, fills: Sequence[
     order = next((order for order in app.ledger_view.orders() if order.venue_id == first), None)
     entry_terms = replace(history.kept.get(trade.key, EntryTerms()), first_gain=order.first_gain if order else None)
     watched = _as_opened(trade, sign, entry_terms)
-    at_entry = levels(watched, app.rules.exits_watching(watched.position, entry_terms))
+    at_entry = rule_levels(watched, app.rules.exits_watching(watched.position, entry_terms))
     invalid = None if entry_terms.invalid_fraction is None else watched.price_at(-entry_terms.invalid_fraction)
     return PlannedLevels(trade, at_entry.stop, at_entry.targets, invalid, list(_resting_stops(history, trade, sign)))
 
@@ -157,13 +157,13 @@ class CandleChart(NamedTuple):
 
 def draw(of: CandleChart, file: Path) -> None:
     """Draw the trades on their candles; raise OperatorError if the file can't be written."""
-    with picture(file, 10, 5) as figure:
+    with open_figure(file, 10, 5) as figure:
         axes = figure.subplots()
         _candles(axes, of.series)
         draw_levels(axes, of.plans, of.candle_index, of.end)
         _trades(axes, of)
         width = "5 minutes" if of.series.timeframe == MINUTES else "a day"
-        title(axes, f"{clean(of.series.symbol)}, {pluralize(len(of.trades), 'trade')}, candles of {width}")
+        write_title(axes, f"{clean(of.series.symbol)}, {pluralize(len(of.trades), 'trade')}, candles of {width}")
 
 
 def draw_candles(app: App, trades: Sequence[TradeRow], symbol: str, as_of: datetime | None) -> CandleChart:

@@ -12,7 +12,7 @@ from commands.shared.files import cell, csv_text
 from commands.shared.history import read_history
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import duration, format_signed, gain, in_units, slippage_sentences, units, usd
-from commands.shared.tables import Column, Table, explains, number, sentence, staying
+from commands.shared.tables import Column, Table, explains, last_folded_column, number, sentence
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, when, zone
 from tradebot.app.wiring import App
 from tradebot.model.candidate import Component
@@ -263,7 +263,7 @@ def _lots(console: "Console", rows: "Sequence[LotRow]") -> None:
 def _table(*amounts: str, last: "Sequence[Column | str]") -> "Table":
     numbers = map(number, ("held", units(), "entry", "exit", *amounts))
     opened = Column(f"opened {zone()}", "opened", stays=True)
-    return Table(opened, staying("symbol"), *numbers, "strategy", "closed by", *last)
+    return Table(opened, last_folded_column("symbol"), *numbers, "strategy", "closed by", *last)
 
 
 def _first(row: "TradeRow | LotRow", shares: str, form: str) -> tuple[str, ...]:

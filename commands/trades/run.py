@@ -170,7 +170,7 @@ def run_swaps(app: "App", choice: "Choice") -> Report:
     return Report("trades-swaps", read_swaps(app, choice), show_swaps, whose=identity(app))
 
 
-def taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
+def report_taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
     """Return the sales of a tax year, written to a file if one is named; raise typer.Exit after writing to stdout.
 
     Raises OperatorError if the year is combined with options that select trades.

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from commands.shared.light_helpers import clean
 from commands.shared.number_format import gain
-from commands.shared.tables import Table, number, staying
+from commands.shared.tables import Table, last_folded_column, number
 from commands.shared.times import DAY_MINUTE, MINUTE, stamp, zone
 from commands.trades.report import all_rows
 from tradebot.adapters.state.evidence import BACKTEST, read_evidence
@@ -130,7 +130,7 @@ def _table(rows: "Sequence[SwapRow]") -> Table:
     several = len({row.strategy for row in rows}) > 1
     values = ("value", "R", "cost", "threshold", "newcomer's")
     table = Table(
-        f"decided {zone()}", staying("closed"), staying("for"), *map(number, values),
+        f"decided {zone()}", last_folded_column("closed"), last_folded_column("for"), *map(number, values),
         *map(number, ("closed USD", "newcomer USD", "left behind")), "strategy", "trade", "new trade",
     )  # fmt: skip
     for row in rows:

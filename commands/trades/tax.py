@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from commands.shared.files import csv_text
 from commands.shared.light_helpers import clean
-from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.tables import Table, last_folded_column, number, sentence
 from tradebot.errors import OperatorError
 from tradebot.model.position import FOREIGN
 from tradebot.model.sentences import pluralize
@@ -234,7 +234,7 @@ def render(out: "Console", data: "Tax") -> None:
     if len(data.rows) > SHOWN:
         out.print(f"Showing the last {SHOWN:,}; --csv FILE or --json has all")
     before, after = map(number, ("proceeds", "basis")), map(number, ("adjustment", "gain"))
-    first, last = (staying("sold shares"), "acquired", "sold"), ("term", sentence("strategy", "strategy"))
+    first, last = (last_folded_column("sold shares"), "acquired", "sold"), ("term", sentence("strategy", "strategy"))
     table = Table(*first, *before, "code", *after, *last)
     for row in data.rows[-SHOWN:]:
         table.row(

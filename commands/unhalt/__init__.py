@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.declaration import VerbPurpose, acts
+from commands.shared.declaration import VerbPurpose, changes_trading
 from commands.shared.light_helpers import NO_REASON
 from commands.shared.verb_options import AccountTail, Report, caller, on_bot
 from tradebot.adapters.text.redaction import without_keys
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     {"unhalt/1": ("commands.unhalt.run:Unhalted",)},
     epilog='tradebot unhalt --reason "feed is back"',
 )
-@acts
+@changes_trading
 def unhalt(
     bot: "App",
     reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = NO_REASON,

@@ -48,7 +48,7 @@ class ProbeFindings(Struct, frozen=True):
     rested_at: str = ""
 
 
-def look(bot: str) -> ProbeFindings:
+def find_problems(bot: str) -> ProbeFindings:
     """Return the problems of the bot in a state folder, or behind a health port."""
     folder = watched_folder(bot)
     return _by_folder(folder) if folder is not None else _by_port(bot)
@@ -226,7 +226,7 @@ def watch(
 ) -> WatchRound:
     """Run one round, and return its findings. A systemd unit in `failed` is reported at once."""
     now, memory = datetime.now(UTC), read(folder)
-    looked = {bot: look(target) for bot, target in settings.bots.items()}
+    looked = {bot: find_problems(target) for bot, target in settings.bots.items()}
     by_name = {f"{bot} {name}": cause for bot, findings in looked.items() for name, cause in findings.causes.items()}
     wrong = {name: WatchCause(now, cause) for name, cause in by_name.items()}
     wrong |= {

@@ -21,7 +21,7 @@ from commands.flatten.run import ALL, NO_STOP, describe_closing, order_to_cancel
 from commands.shared.light_helpers import clean, clean_lines
 from commands.web.html_rendering import CSRF, ONCE
 from tradebot.adapters.state.subprocess_runner import Confirmation, ConfirmedAt, OneShots
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.app.wiring import App
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.serving import ChoreEnd
@@ -48,7 +48,7 @@ class CommandResult(NamedTuple):
     is_done: bool
 
 
-def beside_folder(folder: Path, config: str | None, longest: int, name: str) -> Run:
+def runner_for_folder(folder: Path, config: str | None, longest: int, name: str) -> Run:
     """Return a runner for the verbs of one of several bots; each reads the keys in the `.env` beside its folder."""
     return OneShots(folder, config, longest, name, folder.parent)
 
@@ -124,7 +124,7 @@ class VerbActions:
         ended = self._runs(self._folder, self._config, LONGEST, CALLER)(words, LIMIT_S, lambda: False, confirmation)
         why = f"\n{words[0]} was {ended.why}" if ended.why else ""
         command = " ".join(words) if confirmation else words[0]
-        return CommandResult(command, clean_lines(hide(ended.output + why)).strip(), ended.code == 0)
+        return CommandResult(command, clean_lines(hide_keys(ended.output + why)).strip(), ended.code == 0)
 
 
 def sends_orders(form: Given) -> bool:

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from commands.shared.hints import with_bot_options
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.errors import OperatorError, TradebotError, one_line
 
 API = "/api/"
@@ -32,7 +32,7 @@ class Json(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """Return the bytes to send."""
-        return hide(bytes(super().render(content)).decode()).encode()
+        return hide_keys(bytes(super().render(content)).decode()).encode()
 
 
 def error_answer(error: TradebotError) -> Mapping[str, str]:
@@ -192,7 +192,11 @@ class Guard:
     def _without_session(self, scope: Scope, headers: Headers) -> Response | None:
         path, looks = own_path(scope["path"]), scope["method"] in LOOKS
         try:
-            if path.startswith(API) and looks and self._logins.has_token(headers.get("authorization", ""), came(scope)):
+            if (
+                path.startswith(API)
+                and looks
+                and self._logins.has_token(headers.get("authorization", ""), client_address(scope))
+            ):
                 return None
         except TooManyLoginsError as error:
             return _refusal_response(path, error, 429, {"Retry-After": str(error.wait_s)})
@@ -211,7 +215,7 @@ def own_path(path: str) -> str:
     return OF_A_BOT.sub("", path, count=1) if path.startswith("/bot/") else path
 
 
-def came(scope: Scope) -> str:
+def client_address(scope: Scope) -> str:
     """Return a request's client address; empty if it is unknown."""
     return str(scope["client"][0]) if scope.get("client") else ""
 

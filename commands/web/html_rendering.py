@@ -16,7 +16,7 @@ from commands.shared.light_helpers import COMMAND, clean, clean_lines
 from commands.shared.listed_verbs import VERBS
 from commands.shared.tables import Column, Screen, Table
 from commands.shared.verb_options import Report
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.app.wiring import App
 
 WIDTH = 200
@@ -95,11 +95,11 @@ class Sheet(Screen):
 
     def _spans(self, text: Text) -> Iterator[Markup]:
         if not text.spans and not text.style:
-            yield escape(hide(clean_lines(text.plain)))
+            yield escape(hide_keys(clean_lines(text.plain)))
             return
         text.end = ""
         for piece, style, _ in text.render(self):
-            markup = escape(hide(clean_lines(piece)))
+            markup = escape(hide_keys(clean_lines(piece)))
             names = [*_color(style), *(["dim"] if style and style.dim else [])]
             markup = Markup("<b>{}</b>").format(markup) if style and style.bold else markup
             yield Markup('<span class="{}">{}</span>').format(" ".join(names), markup) if names else markup
@@ -113,12 +113,14 @@ class Sheet(Screen):
         cells = [[row[index] for index in shown_columns] for row in rows]
         is_wide = table.header and len(cells) <= MOST_CARDS and _letters_across(columns, cells) > PHONE
         label = Markup(' data-label="{}"') if is_wide else Markup("")
-        labels = [label.format(hide(clean(column.name))) for column in columns]
+        labels = [label.format(hide_keys(clean(column.name))) for column in columns]
         body = Markup("\n").join(
             Markup("<tr{}>{}</tr>").format(_class_attribute(style), Markup("").join(self._cells(row, columns, labels)))
             for row, (_, style) in zip(cells, table.rows, strict=True)
         )
-        head = Markup("").join(Markup('<th scope="col">{}</th>').format(hide(clean(column.name))) for column in columns)
+        head = Markup("").join(
+            Markup('<th scope="col">{}</th>').format(hide_keys(clean(column.name))) for column in columns
+        )
         top = Markup("<thead><tr>{}</tr></thead>").format(head) if table.header else ""
         return Markup(
             '<div class="scroll" tabindex="0" role="group" aria-label="Table">'

@@ -16,7 +16,7 @@ from commands.audit.audit_inputs import show_findings
 from commands.positions import report as positions
 from commands.positions.report import Positions
 from commands.shared.light_helpers import clean
-from commands.shared.number_format import STATE_STYLE, duration, in_units, time_left, usd, way_there
+from commands.shared.number_format import STATE_STYLE, duration, format_distance, in_units, time_left, usd
 from commands.shared.times import DAY_MINUTE, stamp, zone
 from commands.shared.verb_options import Report, identity
 from commands.status.report import (
@@ -40,7 +40,7 @@ from commands.web.html_rendering import (
 )
 from commands.why_no_orders.past_passes import run_session
 from tradebot.app.wiring import App
-from tradebot.judging.judgment import overall
+from tradebot.judging.judgment import worst_state
 from tradebot.model.limits import Limits
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -95,7 +95,7 @@ def _figures(app: App, data: Status) -> Iterator[CardFigure]:
     unknown = f"{len(data.unresolved)} with an unknown outcome" if data.unresolved else ""
     yield CardFigure("Working orders", f"{len(data.orders):,}", unknown or count_working_orders(data.orders))
     yield _next_figure(data)
-    state, good = overall(data.health), sum(not judgment.state.is_finding for judgment in data.health)
+    state, good = worst_state(data.health), sum(not judgment.state.is_finding for judgment in data.health)
     health = Markup('<a href="/health">{}</a>').format(state)
     yield CardFigure("Health", health, f"{good} of {pluralize(len(data.health), 'part')} well", STATE_STYLE[state])
 
@@ -217,7 +217,7 @@ def _level_texts(row: Holding, stop: StopRow | None, target: StopRow | None) -> 
         yield Markup('<strong class="red">no stop at the broker</strong>')
     for name, level, color in (("stop", stop, "red"), ("target", target, "green")):
         if level is not None and level.distance is not None:
-            text = f"{name} {usd(level.price, row.symbol)}, {way_there(level.distance)}"
+            text = f"{name} {usd(level.price, row.symbol)}, {format_distance(level.distance)}"
             yield Markup('<span class="{}">{}</span>').format(color, text)
 
 

@@ -22,7 +22,15 @@ from commands.shared.number_format import local_units
 from commands.shared.times import for_reader, local_venue_time, when
 from commands.shared.verb_options import Report, identity, opened_to_look, units_and_listings
 from commands.status.report import status_of
-from commands.top.screen_data import BotRow, UnreadableError, head, old, read_bot_row, unread_bot_row, version
+from commands.top.screen_data import (
+    BotRow,
+    UnreadableError,
+    head,
+    outdated_because,
+    read_bot_row,
+    unread_bot_row,
+    version,
+)
 from commands.web.guard import error_answer
 from commands.web.html_rendering import Page, PagePart, Query, line, render_html
 from tradebot.adapters.bars.read_through import RestingBars, StoredBars
@@ -272,7 +280,9 @@ class PageReader:
                 datetime.now(UTC),
                 line(head(status, whose)),
                 status.trading_state,
-                Markup("<br>").join(line(escape(why)) for why in (old(status), self._patience.warning()) if why),
+                Markup("<br>").join(
+                    line(escape(why)) for why in (outdated_because(status), self._patience.warning()) if why
+                ),
                 tuple(part for part, _ in parts),
                 tuple(source for _, source in parts if source is not None),
             )

@@ -12,7 +12,7 @@ from commands.compare import report as compare
 from commands.pnl import screen as pnl_screen
 from commands.report import report_inputs as report
 from commands.report import report_text
-from commands.report.extended_screen import short
+from commands.report.extended_screen import short_percentage
 from commands.report.files import files_of
 from commands.report.screen import render_drawdowns
 from commands.shared.light_helpers import clean
@@ -158,8 +158,12 @@ def _summary(data: PerformanceReport) -> Markup:
     """Return the profit, what the benchmarks earned, and how much of the difference may be chance."""
     (account,) = data.accounts
     name = report_text.part(data) or "The account"
-    headline = f"{report_text.headline(account, name, report_text.yet(data))}."
-    sentences = [report_text.lede(account), report_text.interruption(account), *report_text.belief(account)]
+    headline = f"{report_text.headline(account, name, report_text.period_phrase(data))}."
+    sentences = [
+        report_text.opening_sentence(account),
+        report_text.interruption(account),
+        *report_text.chance_sentences(account),
+    ]
     cautions = Markup("").join(Markup("<li>{}</li>").format(clean(each)) for each in account.further.cautions)
     return Markup('<div class="lede"><b>{}</b><span>{}</span></div><ul class="cautions">{}</ul>').format(
         clean(headline), clean(" ".join(filter(None, sentences))), cautions
@@ -177,7 +181,7 @@ def _months(account: AccountReport) -> Markup:
         others = [("whole", year.value), *([("whole", year.benchmark)] if account.benchmark else [])]
         cells = Markup("").join(
             Markup('<td class="{}" data-label="{}">{}</td>').format(
-                shade, clean(name), "" if value is None else short(value)
+                shade, clean(name), "" if value is None else short_percentage(value)
             )
             for name, (shade, value) in zip(names, [*months, *others], strict=False)
         )

@@ -28,7 +28,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from commands.positions import report as positions
-from commands.serve.web import look
+from commands.serve.web import gather_health
 from commands.serve.web_pages import health
 from commands.shared.verb_options import Report
 from commands.top.screen_data import BOT_COLUMNS, BOT_KINDS, BotFolder, BotsShown, bot_cells, version
@@ -40,7 +40,7 @@ from commands.web.actions import (
     Run,
     SingleUseForms,
     VerbActions,
-    beside_folder,
+    runner_for_folder,
     sends_orders,
 )
 from commands.web.charting import candles, day, equity, over_time
@@ -50,8 +50,8 @@ from commands.web.guard import (
     Json,
     Logins,
     TooManyLoginsError,
-    came,
     came_from_form,
+    client_address,
     error_answer,
     held_by,
     local_path,
@@ -62,7 +62,7 @@ from commands.web.page_data import PageReader
 from commands.web.performance_pages import is_run
 from commands.web.what_if import is_change
 from tradebot import __version__
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import EventKind
 
@@ -205,7 +205,7 @@ class BaseSite:
         if self._root:
             page = ROOTED.sub(rf'\1="{self._root}/', page).replace(TABLE, 'href="/"')
         csrf = str(values.get("csrf", ""))
-        return hide(page).replace(CSRF, csrf).replace(ONCE, self._forms.issue(csrf) if ONCE in page else "")
+        return hide_keys(page).replace(CSRF, csrf).replace(ONCE, self._forms.issue(csrf) if ONCE in page else "")
 
     async def _login_page(self, request: Request) -> Response:
         return self._respond("login.html", to=local_path(request.query_params.get("to", "/")), wrong="")
@@ -214,7 +214,7 @@ class BaseSite:
         form = await _form(request)
         token, to = form.get("token", ""), local_path(form.get("to", "/"))
         try:
-            cookie = self._logins.log_in(token.strip(), came(request.scope))
+            cookie = self._logins.log_in(token.strip(), client_address(request.scope))
         except TooManyLoginsError as error:
             headers = {"Retry-After": str(error.wait_s)}
             return self._respond("login.html", 429, headers, to=to, wrong=f"{error}: {error.hint}")
@@ -331,7 +331,7 @@ class Site(BaseSite):
     def _health(self, request: Request) -> Response:
         def answer() -> Response:
             with self._reader.bot() as bot:
-                page_reply = health(look(bot))
+                page_reply = health(gather_health(bot))
             return Response(page_reply.text, page_reply.status, media_type=page_reply.kind)
 
         return _answer_or_error(answer)
@@ -341,7 +341,7 @@ class Site(BaseSite):
         if not came_from_form(request.scope.get("session"), form.pop("csrf", "")):
             return PlainTextResponse("this form is too old: load the page again", 403)
         try:
-            done = await run_in_threadpool(self._do, form, _csrf(request), came(request.scope))
+            done = await run_in_threadpool(self._do, form, _csrf(request), client_address(request.scope))
         except TooManyLoginsError as error:
             headers = {"Retry-After": str(error.wait_s)}
             return self._respond("done.html", 429, headers, error=error, done=None, csrf=_csrf(request))
@@ -379,7 +379,7 @@ class BotsSite(BaseSite):
         *,
         is_secure: bool,
         patience_s: float = PATIENCE_S,
-        runs: Callable[[Path, str | None, int, str], Run] = beside_folder,
+        runs: Callable[[Path, str | None, int, str], Run] = runner_for_folder,
     ) -> None:
         self._readers = {bot.name: PageReader(bot.path, None, is_one_of_several=True) for bot in bots}
         versions = [partial(version, bot.path) for bot in bots]

@@ -17,13 +17,13 @@ from commands.why_no_orders.reading import (
     known_symbol,
     missing_pass_note,
     nothing_of,
-    only,
     outcomes_of,
     requested_session,
     requested_time,
     too_early,
+    with_later_outcomes,
 )
-from commands.why_no_orders.report import build_answer, explained_ends, left_out_of, show, show_symbol, way_in
+from commands.why_no_orders.report import build_answer, explained_ends, left_out_of, show, show_symbol, symbol_path
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state.dry_run import read_dry_run
 from tradebot.app.wiring import App
@@ -31,10 +31,10 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.decision import units_of
 from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import CycleRecord, Job, SymbolOutcomes
-from tradebot.model.sentences import noun, pluralize
+from tradebot.model.sentences import noun_for, pluralize
 from tradebot.model.struct_tools import replace
 from tradebot.views.explain import NoOrdersAnswer, gate_paths_of
-from tradebot.views.why_no_orders import PLAY_AGAIN, SymbolEnd, SymbolSpan, WhyNoOrders, symbol_span, unsent
+from tradebot.views.why_no_orders import PLAY_AGAIN, SymbolEnd, SymbolSpan, WhyNoOrders, as_unsent, symbol_span
 
 
 def show_by_pass(console: Console, data: SymbolSpan) -> None:
@@ -51,7 +51,7 @@ def show_by_pass(console: Console, data: SymbolSpan) -> None:
     console.print(f"\nLooked at: {pluralize(data.passes, 'pass', 'passes')}{of}, {span}; {looked}", markup=False)
     for reason, count in data.elsewhere.items():
         passes = pluralize(count, "pass or answer", "passes or answers")
-        console.print(f"{passes} {noun(count, 'was', 'were')} refused as a whole: {reason}", markup=False)
+        console.print(f"{passes} {noun_for(count, 'was', 'were')} refused as a whole: {reason}", markup=False)
     _print_sent(console, data)
     if data.nearest:
         _nearest(console, data, data.nearest)
@@ -120,7 +120,7 @@ def _run_pass(app: App, facts: SqliteFacts, day: date, text: str, symbol: str | 
         return without_passes(app, day, symbol)
     if cycle_record is None:
         raise too_early(day, at, after, symbol)
-    (cycle,) = only(app, (cycle_record,), strategy)
+    (cycle,) = with_later_outcomes(app, (cycle_record,), strategy)
     return _one(app, symbol, cycle, typed=missing_pass_note(day, at, cycle_record.at, after), changed=after is None)
 
 
@@ -140,12 +140,12 @@ def dry_pass(app: App) -> tuple[CycleRecord, str] | None:
     cycle = read_dry_run(app.folder.path)
     if cycle is not None:
         dry_note = f"This was a dry run at {when(cycle.at)}: nothing was sent, and the books are unchanged."
-        return unsent(cycle), dry_note
+        return as_unsent(cycle), dry_note
     scored = app.existing_facts.cycles(job=Job.SCORE, last=1) if app.existing_facts else ()
     if not scored:
         return None
     dry_note = f"This was only scored at {when(scored[0].at)}: no gate was evaluated, and nothing was sent."
-    return unsent(scored[0]), dry_note
+    return as_unsent(scored[0]), dry_note
 
 
 def run_dry(app: App, symbol: str | None, strategy: str | None) -> Report:
@@ -153,7 +153,7 @@ def run_dry(app: App, symbol: str | None, strategy: str | None) -> Report:
     passed = dry_pass(app)
     if passed is None:
         raise OperatorError("no dry run is on record", "tradebot trade-once --dry-run")
-    (cycle,) = only(app, (passed[0],), strategy)
+    (cycle,) = with_later_outcomes(app, (passed[0],), strategy)
     return _one(app, symbol, cycle, dry=passed[1])
 
 
@@ -166,7 +166,7 @@ def _one(
         why = replace(build_answer(app, (cycle,)), dry=dry, asked=typed)
         return _answer_report(why if changed else replace(why, now=None))
     name = known_symbol(app, symbol, (cycle,))
-    way = replace(way_in(app, name, (cycle,), gate_paths_of(name, (cycle,))), dry=dry, asked=typed)
+    way = replace(symbol_path(app, name, (cycle,), gate_paths_of(name, (cycle,))), dry=dry, asked=typed)
     way = way if changed else replace(way, now=None)
     code = ExitCode.DONE if way.at is not None and way.reason is None else ExitCode.FINDINGS
     return Report("why-no-orders", way, lambda console, _: show_symbol(console, way), code)

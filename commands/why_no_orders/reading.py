@@ -60,7 +60,7 @@ def cycles_of(
     """
     facts = app.existing_facts
     cycles = facts.of_span(JOB, symbol=symbol, **bounds_of(facts, span, session)._asdict()) if facts else ()
-    return only(app, cycles, strategy)
+    return with_later_outcomes(app, cycles, strategy)
 
 
 def outcomes_of(
@@ -83,7 +83,7 @@ def outcomes_of(
     return SymbolOutcomes(tuple(of_strategy(strategy_name, passes)), of_it)
 
 
-def only(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Sequence[CycleRecord]:
+def with_later_outcomes(app: App, cycles: Sequence[CycleRecord], strategy: str | None) -> Sequence[CycleRecord]:
     """Return passes with order outcomes that became known later; with `strategy`, only its candidates.
 
     Raise OperatorError for an unknown strategy.

@@ -11,7 +11,7 @@ from commands.shared.notes import cause_of_halt
 from commands.shared.number_format import bar, format_signed, format_with_unit, in_units, off_by, usd
 from commands.shared.skipped_passes import not_due, remedy_of
 from commands.shared.span_options import PassSpan
-from commands.shared.tables import Table, explains, fold, folds, number, sentence, staying
+from commands.shared.tables import Table, can_fold, explains, fold, last_folded_column, number, sentence
 from commands.shared.times import MINUTE, slot_for_reader, when
 from commands.why_no_orders.reading import cycles_of, load_refusal_counts, nothing_of, was_found
 from tradebot.adapters.state import halt_switch
@@ -48,8 +48,8 @@ from tradebot.views.why_no_orders import (
     explain_symbol,
     left_out,
     missed_slots,
-    unseen,
     was_halted,
+    why_nothing_shown,
     without_records,
 )
 
@@ -208,7 +208,7 @@ def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
         count_text = pluralize(len(passed), "question")
         console.print(f"{count_text} passed; --explain shows each with its numbers", markup=False)
         decisions = [decision for decision in decisions if not decision.passed]
-    if passed and folds(console):
+    if passed and can_fold(console):
         # On a page, what refused it stands first, and the rest is there to be opened.
         _gate_table(console, [decision for decision in decisions if not decision.passed])
         fold(console, f"{pluralize(len(passed), 'question')} passed", lambda inner: _gate_table(inner, passed))
@@ -218,7 +218,7 @@ def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
 
 def _gate_table(console: "Console", decisions: Sequence[Decision]) -> None:
     numbers = (number(name) for name in ("observed", "limit", "age"))
-    table = Table("gate", staying("verdict"), *numbers, "reason")
+    table = Table("gate", last_folded_column("verdict"), *numbers, "reason")
     for decision in decisions:
         style = GATE_STYLE[decision.verdict]
         verdict = f"[{style}]{decision.verdict}[/{style}]"
@@ -346,22 +346,22 @@ def _newest(ways: "Sequence[GatePath]") -> "tuple[GatePath, ...]":
     return tuple(way for way in ways if way.at == ways[-1].at)
 
 
-def way_of_symbol(app: "App", symbol: str, strategy: str | None = None) -> "SymbolWhy":
+def last_symbol_path(app: "App", symbol: str, strategy: str | None = None) -> "SymbolWhy":
     """Return a symbol's path through the last pass that included it, for one strategy or any."""
     cycles = cycles_of(app, PassSpan(), strategy)
     ways = gate_paths_of(symbol, cycles) or _newest(
         gate_paths_of(symbol, cycles_of(app, PassSpan(last=SEARCHED), strategy, symbol=symbol))
     )
-    return way_in(app, symbol, cycles, ways)
+    return symbol_path(app, symbol, cycles, ways)
 
 
-def way_in(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[GatePath]") -> "SymbolWhy":
+def symbol_path(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", ways: "Sequence[GatePath]") -> "SymbolWhy":
     """Return a symbol's path through these passes; of its recorded paths `ways`, the last one counts."""
     last = cycles[-1] if cycles else None
     now, lacking = _changed_since(app, last), left_out_of(app)
     if not ways:
         answer = why_no_orders(cycles) if cycles else nothing_of(app, None)
-        way = unseen(symbol, cycles, _with_remedy(app, answer, last), now)
+        way = why_nothing_shown(symbol, cycles, _with_remedy(app, answer, last), now)
         return replace(way, sentence=lacking, remedy=PLAY_AGAIN, left_out=lacking) if lacking else way
     halt = _why_halted(app, ways[-1].at) if was_halted(ways[-1]) else None
     way = replace(explain_symbol(ways, halt, now), left_out=lacking)

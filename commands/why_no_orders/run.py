@@ -16,7 +16,7 @@ from commands.shared.verb_options import Report, identity
 from commands.why_no_orders import what_if_span
 from commands.why_no_orders.past_passes import dry_pass, run_all, run_dry, run_span, without_passes
 from commands.why_no_orders.reading import cycles_of, has_passes, known_symbol, nothing_of, requested_session
-from commands.why_no_orders.report import build_answer, counted_by_symbol, left_out_of, show_symbol, way_of_symbol
+from commands.why_no_orders.report import build_answer, counted_by_symbol, last_symbol_path, left_out_of, show_symbol
 from commands.why_no_orders.report import show as show_answer
 from commands.why_no_orders.what_if import WhatIfRunner, changes_of, of_pass, require_records
 from commands.why_no_orders.what_if_span import show_what_if
@@ -25,7 +25,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.decision import Decision, Gate, Number, units_of
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CycleRecord
-from tradebot.model.sentences import noun, pluralize
+from tradebot.model.sentences import noun_for, pluralize
 from tradebot.views.explain import NoOrdersAnswer, remedy_of
 from tradebot.views.why_no_orders import PLAY_AGAIN, BySymbol
 
@@ -116,7 +116,9 @@ def show_reason(console: "Console", data: ReasonCandidates) -> None:
     """Print the reason's meaning, its remedy, and its candidates, equal ones in one line."""
     console.print(f"[bold]{data.reason}[/bold]  {in_units(data.meaning)}")
     console.print(f"Next: {data.remedy}", markup=False)
-    refused = f"{pluralize(len(data.rows), 'candidate')} {noun(len(data.rows), 'was', 'were')} refused for this reason"
+    refused = (
+        f"{pluralize(len(data.rows), 'candidate')} {noun_for(len(data.rows), 'was', 'were')} refused for this reason"
+    )
     passes = len({row.at for row in data.rows})
     console.print(f"{refused}, in {passes:,} of {pluralize(data.passes, 'pass', 'passes')}")
     numbers = (number(name) for name in ("observed", "limit", "off by"))
@@ -236,7 +238,7 @@ def run(app: "App", symbol: str | None, span: PassSpan, strategy: str | None = N
         traded = data.explanation.verdict == "traded"
         code = ExitCode.DONE if traded else ExitCode.FINDINGS
         return Report("why-no-orders", data, show_answer, code)
-    way = way_of_symbol(app, known_symbol(app, symbol), strategy)
+    way = last_symbol_path(app, known_symbol(app, symbol), strategy)
     sent = way.at is not None and way.reason is None
     code = ExitCode.DONE if sent else ExitCode.FINDINGS
     return Report("why-no-orders", way, lambda c, _: show_symbol(c, way), code)

@@ -32,7 +32,7 @@ from tradebot.model.bar import Quote
 from tradebot.model.decision import Gate, units_of
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.sentences import noun, pluralize
+from tradebot.model.sentences import noun_for, pluralize
 from tradebot.replaying.desk_changes import Filled
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment
 from tradebot.replaying.record_writer import RecordError
@@ -358,13 +358,14 @@ def _earnings_lines(earned: "Sequence[WhatIfEarnings]") -> Iterator[str]:
         *first, last = (str(earnings.sessions) for earnings in later)
         after = f"{', '.join(first)} and {last}" if first else last
         orders = pluralize(later[0].unpriced, "order")
-        yield f"after {after} {noun(later[-1].sessions, 'session')}: {orders}, none with a price yet: nothing to say"
+        sessions = noun_for(later[-1].sessions, "session")
+        yield f"after {after} {sessions}: {orders}, none with a price yet: nothing to say"
 
 
 def _earnings_text(row: "WhatIfEarnings") -> str:
     after = f"after {pluralize(row.sessions, 'session')}: "
     cases = f"{pluralize(row.orders, 'order')} in {pluralize(row.of_sessions, 'session')}"
     if row.mean is None or row.low is None or row.high is None:
-        unpriced = f"; {row.unpriced:,} {noun(row.unpriced, 'has', 'have')} no price yet" if row.unpriced else ""
+        unpriced = f"; {row.unpriced:,} {noun_for(row.unpriced, 'has', 'have')} no price yet" if row.unpriced else ""
         return f"{after}{cases}, too few to say: it takes {row.needed} sessions{unpriced}"
     return f"{after}{row.mean:+.2%} a trade, {row.low:+.2%} to {row.high:+.2%} (95%), {cases}"

@@ -148,7 +148,7 @@ def test_the_token_is_drawn_at_each_start_for_its_owner_alone_and_stands_nowhere
     folder, tokens = new_folder(), []
     (folder / f"{TOKEN_FILE}.1.tmp").touch(0o666)
     for _ in range(2):
-        process.ensure(folder, idle_exit_s=30)
+        process.ensure_running(folder, idle_exit_s=30)
         file = folder / TOKEN_FILE
         tokens.append(file.read_text())
         assert (file.stat().st_mode & 0o777, len(tokens[-1])) == (0o600, 64)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exchange.tests.kit.app import SHARED, World
-from papervenue.creation import captured_session, remarks
+from papervenue.creation import captured_session, market_remarks
 from papervenue.exchange import open_exchange
 from papervenue.flow.captured import CapturedFlow
 from papervenue.market.spec import MarketError, MarketSpec
@@ -174,7 +174,7 @@ def test_two_captures_of_one_endpoint_are_merged_without_repeating_rows(tmp_path
 def test_remarks_count_the_captured_rows_shown_and_say_when_all_are_served(tmp_path: Path) -> None:
     assert captured_session(LIVE) == date(2025, 12, 26)
     create(tmp_path / "there", spec_of(LIVE))
-    assert remarks(tmp_path / "there") == (
+    assert market_remarks(tmp_path / "there") == (
         (
             "the market begins on 2025-12-26, the session in the captured flow",
             "captured flow: 629 rows in the sessions from 2025-12-26 to 2025-12-26: 2025-12-26 629",
@@ -183,7 +183,7 @@ def test_remarks_count_the_captured_rows_shown_and_say_when_all_are_served(tmp_p
     )
     elsewhere = MarketSpec(symbols=("AAPL",), start=date(2026, 11, 16), sessions=1, uw_folder=str(LIVE))
     create(tmp_path / "elsewhere", elsewhere)
-    said = remarks(tmp_path / "elsewhere")
+    said = market_remarks(tmp_path / "elsewhere")
     assert said.complete_at is None
     assert "629 rows from days outside" in said.sentences[-1]
     assert said.sentences[-1].endswith("--start 2025-12-26")

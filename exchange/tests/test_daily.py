@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exchange.tests.kit.app import World, open_world
-from papervenue.creation import recorded_source, recorded_span, remarks
+from papervenue.creation import market_remarks, recorded_source, recorded_span
 from papervenue.market.bars import Bar, Market
 from papervenue.market.daily_file import is_daily
 from papervenue.market.spec import DayPrices, MarketError, MarketSpec, Prices
@@ -152,7 +152,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(tmp_path: Path) -> N
     stored = read_market(tmp_path / "state")
     assert stored.skipped_rows == dict.fromkeys(rows, 1)
     assert stored.first_lines == {reason: line for line, reason in enumerate(rows, start=7)}
-    (told,) = remarks(tmp_path / "state").sentences
+    (told,) = market_remarks(tmp_path / "state").sentences
     assert told.startswith("skipped 15 rows of the recorded bars: ")
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.tests.kit.app import SYMBOLS, open_world
-from papervenue.creation import remarks
+from papervenue.creation import market_remarks
 from papervenue.exchange import open_exchange
 from papervenue.flow.alerts import Flow, Prints
 from papervenue.market.bars import Bar, Market
@@ -145,7 +145,7 @@ def test_recorded_rows_outside_the_session_are_kept_and_counted_apart(tmp_path: 
         session.close_us,
         session.post_us - 60_000_000,
     ]
-    said = remarks(tmp_path / "state").sentences
+    said = market_remarks(tmp_path / "state").sentences
     assert "skipped 2 rows of the recorded bars: 2 outside the market's sessions" in said[0]
     assert said[1].startswith("3 rows of the recorded bars outside regular hours")
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from exchange.tests.kit.app import KEYS, World, folders_of, open_world
 from exchange.tests.kit.ring import D, instrument, keep, snapshot_of, state_of, without_snapshot
 from papervenue import process
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.exchange import open_exchange
 from papervenue.faces.face import GROUPS
 from papervenue.market.spec import MarketError, MarketSpec
@@ -150,7 +150,7 @@ def test_stale_account_shows_a_margined_position_as_it_was(lean: World) -> None:
 
 def trade(world: World, seed: int, steps: int, at: Callable[[int], World | None] = lambda step: None) -> World:
     """Send random commands; `at` may put another world in the place of this one before a step."""
-    rng = stream("lean", seed)
+    rng = random_stream("lean", seed)
     for step in range(steps):
         world = at(step) or world
         kind = rng.random()
@@ -243,7 +243,7 @@ def test_process_of_an_exchange_serves_a_face_that_is_installed(
     # Python must not look for modules in an exchange's folder.
     (folder / "uvicorn.py").write_text("raise SystemExit(99)")
     try:
-        status, body = process._request("GET", process.ensure(folder).url, "/v1/account", 5.0, headers=KEYS)
+        status, body = process._request("GET", process.ensure_running(folder).url, "/v1/account", 5.0, headers=KEYS)
         assert (status, body["cash"]) == (200, "3000")
     finally:
         process.stop(folder)

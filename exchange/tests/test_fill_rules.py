@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exchange.tests.kit.pit import Pit
 from exchange.tests.test_matching import PRICES, bars, order
-from papervenue.engine.matching import FillModel, collar, stop_price
+from papervenue.engine.matching import FillModel, buy_stop_collar, stop_price
 from papervenue.market.bars import Bar
 from papervenue.market.spec import CLOSE, MODELS, NEXT_BAR, NEXT_OPEN, OPTIMISM, PAPER, SPECS
 
@@ -77,7 +77,7 @@ def test_slippage_is_never_in_favor_and_never_beyond_the_limit(
             assert limit is None or side * price <= side * limit
             most = same + side * (Decimal(same) * bps / 10_000 + 1)
             assert abs(price - same) <= abs(most - same)
-            bounded = limit is not None or price in (1, collar(bar.open) if with_it.collars else None)
+            bounded = limit is not None or price in (1, buy_stop_collar(bar.open) if with_it.collars else None)
             assert bounded or abs(price - same) >= Decimal(same) * bps / 10_000
 
 

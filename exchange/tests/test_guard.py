@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from papervenue.faces.guard import KEYLESS, PAGE_DATA, PAGE_HEADER, ControlCredentials, objection
+from papervenue.faces.guard import KEYLESS, PAGE_DATA, PAGE_HEADER, ControlCredentials, refusal_reason
 
 OWN = "http://127.0.0.1:8787"
 KEY = "the page's key"
@@ -14,7 +14,7 @@ PAGE = {PAGE_HEADER.lower(): KEY}
 def asked(method: str = "GET", path: str = "/v2/orders", kind: str = "http", **headers: str) -> str | None:
     named: list[tuple[bytes, bytes]] = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope: dict[str, Any] = {"type": kind, "path": path, "headers": named}
-    return objection(scope | ({} if kind == "websocket" else {"method": method}), ControlCredentials(KEY))
+    return refusal_reason(scope | ({} if kind == "websocket" else {"method": method}), ControlCredentials(KEY))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8787", "localhost:1", "LOCALHOST", "[::1]:8787", "[::1]"])
@@ -43,7 +43,7 @@ def test_one_good_host_beside_a_bad_one_does_not_help() -> None:
         "path": "/",
         "headers": [(b"host", b"localhost"), (b"host", b"x.example")],
     }
-    assert objection(scope, ControlCredentials(KEY))
+    assert refusal_reason(scope, ControlCredentials(KEY))
 
 
 FOREIGN = [
@@ -113,4 +113,4 @@ def test_two_page_keys_are_none() -> None:
         *[(PAGE_HEADER.lower().encode(), KEY.encode())] * 2,
     ]
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/exchange/v1/tick", "headers": named}
-    assert objection(scope, ControlCredentials(KEY)) == KEYLESS
+    assert refusal_reason(scope, ControlCredentials(KEY)) == KEYLESS

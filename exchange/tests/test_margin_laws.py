@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from exchange.tests.kit.ring import AT_ONCE, START, D, Ring, instrument
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.engine.account import Activity
 from papervenue.engine.orders import Fill, Order, Policy
 from papervenue.margined import accounts
@@ -49,7 +49,7 @@ LITTLE = "3000"
 @lru_cache(maxsize=4)
 def walk(seed: int, symbol: str, tick: str, level: int, minutes: int) -> dict[int, tuple[str, str, str, str] | None]:
     """Return bars by minute that walk about a level, often far enough to take an account's margin away."""
-    rng, price, rows, step = stream(seed, symbol), level / float(tick), dict[int, Any](), D(tick)
+    rng, price, rows, step = random_stream(seed, symbol), level / float(tick), dict[int, Any](), D(tick)
     for minute in range(minutes):
         first = price
         price = max(20.0, price * (1 + rng.choice((0, 0.0005, -0.0005, 0.004, -0.004, 0.03, -0.03)) * rng.random()))
@@ -209,7 +209,7 @@ TestMargined = Margined.TestCase
 
 def script(seed: int) -> list[tuple[int, str, str, str, dict[str, Any]]]:
     """Return orders by the minute at which they are sent."""
-    rng = stream(seed, "script")
+    rng = random_stream(seed, "script")
     rows = []
     for _ in range(12):
         symbol = rng.choice((PERPETUAL.symbol, FUTURE.symbol))

@@ -246,12 +246,12 @@ STORIES = {
         "16 whole fill 10@100.01",
         {},
         (
-            do.venue(unsolicited.suspend, "whole"),
-            do.venue(unsolicited.suspend, "part"),
+            do.venue(unsolicited.suspend_order, "whole"),
+            do.venue(unsolicited.suspend_order, "part"),
             do.to(11.5),
-            do.venue(unsolicited.resume, "part"),
+            do.venue(unsolicited.resume_order, "part"),
             do.to(15),
-            do.venue(unsolicited.resume, "whole"),
+            do.venue(unsolicited.resume_order, "whole"),
         ),
         until=17,
     ),
@@ -260,7 +260,7 @@ STORIES = {
         "10 a suspended, 10 a canceled",
         {},
         (
-            do.venue(unsolicited.suspend, "a"),
+            do.venue(unsolicited.suspend_order, "a"),
             do.reserves(900),
             do.refused("cannot replace order in suspended status", "replace", "a", "b", limit=91),
             do.cancel("a"),
@@ -270,7 +270,7 @@ STORIES = {
         {"a": buy(limit=90)},
         "380 a suspended, 390 a expired",
         {},
-        (do.venue(unsolicited.suspend, "a"),),
+        (do.venue(unsolicited.suspend_order, "a"),),
         minute=380,
         until=391,
     ),
@@ -328,8 +328,16 @@ STORIES = {
             {"a": buy(qty=1)}, "10 a fill 1@100.01", {}, (do.refused(message, "venue", act, "a"),), spec=WHOLE
         )
         for word, act, message in (
-            ("resumed", unsolicited.resume, "order is filled: only one that is suspended or stopped can be resumed"),
-            ("suspended", unsolicited.suspend, "order is filled: only one that is new or partially_filled can be susp"),
+            (
+                "resumed",
+                unsolicited.resume_order,
+                "order is filled: only one that is suspended or stopped can be resumed",
+            ),
+            (
+                "suspended",
+                unsolicited.suspend_order,
+                "order is filled: only one that is new or partially_filled can be susp",
+            ),
             ("stopped", unsolicited.stop, "order is filled: only one that is new or partially_filled can be stopped"),
             ("canceled", unsolicited.cancel, 'order is already in "filled" state'),
         )

@@ -19,7 +19,7 @@ from exchange.tests.kit.app import World, open_world
 from exchange.tests.kit.kraken import PEPE, XBT
 from exchange.tests.kit.random_commands import Commands
 from exchange.tests.kit.ring import keep, without_snapshot
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.commands.command import Command
 from papervenue.engine import account_lists
 from papervenue.events import Event, EventPosition
@@ -29,7 +29,7 @@ from papervenue.jsontext import encode
 from papervenue.market.bars import Bar, without_wicks
 from papervenue.market.coins import kraken_venue
 from papervenue.market.generator import PAST_DAYS, GeneratedBars, _bars, _bridge
-from papervenue.market.profiles import MARKET_VOLATILITY, BarProfile, jumps, of_instrument, of_share, shocks_of
+from papervenue.market.profiles import MARKET_VOLATILITY, BarProfile, of_instrument, of_share, shock_shifts, shocks_of
 from papervenue.market.sessions import Session, build_calendar
 from papervenue.market.venue import Grid
 from papervenue.streams.server_sent import UpdateFeed
@@ -41,15 +41,17 @@ from papervenue.times import HOUR, MINUTE
 
 def past_session_bars(seed: int, symbol: str, session: Session, day: Bar, maker: BarProfile) -> tuple[Bar, ...]:
     """Return minute bars of a symbol whose first open, highest high, lowest low, last close and volume are a day's."""
-    rng, character = stream(seed, symbol, session.date), maker.character
+    rng, character = random_stream(seed, symbol, session.date), maker.character
     opening, high, low, close = (units / maker.scale for units in day[1:5])
     common = _bridge(
-        stream(seed, "market factor", session.date), (session.close_us - session.open_us) // MINUTE, MARKET_VOLATILITY
+        random_stream(seed, "market factor", session.date),
+        (session.close_us - session.open_us) // MINUTE,
+        MARKET_VOLATILITY,
     )
     own = _bridge(rng, len(common), character.daily_volatility)
     line = [opening + (close - opening) * (minute + 1) / len(common) for minute in range(len(common))]
     if maker.sudden(session.date):
-        ahead = jumps(seed, session, maker.sudden(session.date), len(common))
+        ahead = shock_shifts(seed, session, maker.sudden(session.date), len(common))
         line = [min(max(at + opening * jump, low), high) for at, jump in zip(line, ahead, strict=True)]
     away = [opening * (character.beta * c + o) for c, o in zip(common, own, strict=True)]
     # The farthest point on each side of the line just reaches the day's high and low.

@@ -27,7 +27,7 @@ from papervenue import process, server
 from papervenue.commands.command import Command
 from papervenue.exchange import open_exchange
 from papervenue.market.spec import MarketError, MarketSpec
-from papervenue.process import EXIT_HELD, create, ensure, running, stop
+from papervenue.process import EXIT_HELD, create, ensure_running, running_endpoint, stop
 
 EXCHANGES_ARE_PROCESSES = True
 """They are what is tested."""
@@ -36,11 +36,11 @@ EXCHANGES_ARE_PROCESSES = True
 def test_forked_exchange_outlives_its_nursery_and_answers(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
     with closing(Nursery()) as nursery, starting_with(nursery.start):
-        started = process.ensure(folder, idle_exit_s=30)
+        started = process.ensure_running(folder, idle_exit_s=30)
     assert started.detached
     assert process.ask(folder, "GET", "/exchange/v1/status")["symbols"]
     process.stop(folder)
-    assert process.running(folder) is None
+    assert process.running_endpoint(folder) is None
 
 
 def test_forked_exchange_that_cannot_start_gives_the_same_error(new_folder: Callable[[], Path]) -> None:
@@ -49,7 +49,7 @@ def test_forked_exchange_that_cannot_start_gives_the_same_error(new_folder: Call
     with closing(Nursery()) as nursery:
         for way in (without_nursery(), starting_with(nursery.start)):
             with way, pytest.raises(MarketError) as raised:
-                process.ensure(folder)
+                process.ensure_running(folder)
             stories.append((raised.value.message, raised.value.hint))
     assert stories[0] == stories[1]
     assert "is not JSON" in stories[0][0]
@@ -82,10 +82,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.usefixtures("new_interpreters")
 def test_folder_has_one_server_however_many_callers_start_one(folder: Path) -> None:
-    assert running(folder) is None
+    assert running_endpoint(folder) is None
     with ThreadPoolExecutor() as pool:
-        (first,) = set(pool.map(lambda _: ensure(folder, idle_exit_s=30), range(4)))
-    assert ensure(folder) == running(folder) == first
+        (first,) = set(pool.map(lambda _: ensure_running(folder, idle_exit_s=30), range(4)))
+    assert ensure_running(folder) == running_endpoint(folder) == first
     assert first.url.startswith("http://127.0.0.1:")
     assert ask(first.url, "/exchange/v1/status")["symbols"] == list(SYMBOLS)
     command = [sys.executable, "-m", "papervenue", "--state", str(folder)]
@@ -93,7 +93,7 @@ def test_folder_has_one_server_however_many_callers_start_one(folder: Path) -> N
     assert second.returncode == EXIT_HELD == 6
     assert str(first.pid) in second.stderr
     assert first.url in second.stderr
-    assert running(folder) == first
+    assert running_endpoint(folder) == first
 
 
 @pytest.mark.usefixtures("new_interpreters")
@@ -101,20 +101,20 @@ def test_a_stale_port_file_is_harmless_even_when_something_else_has_its_port(fol
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         url = f"http://127.0.0.1:{stranger.getsockname()[1]}"
         (folder / "exchange.port").write_text(json.dumps({"url": url, "pid": 1, "instance": "x"}))
-        assert running(folder) is None
-        assert ensure(folder, idle_exit_s=30).url != url
+        assert running_endpoint(folder) is None
+        assert ensure_running(folder, idle_exit_s=30).url != url
 
 
 @pytest.mark.usefixtures("new_interpreters")
 def test_server_resumes_where_its_log_ends_after_a_kill(folder: Path) -> None:
-    first = ensure(folder, idle_exit_s=30)
+    first = ensure_running(folder, idle_exit_s=30)
     ask(first.url, "/exchange/v1/tick", {"to": "open"})
     order = ask(first.url, "/v2/orders", ORDER)
     os.kill(first.pid, signal.SIGKILL)
-    wait_until(lambda: running(folder) is None)
+    wait_until(lambda: running_endpoint(folder) is None)
     with (folder / "log.jsonl").open("ab") as log:
         log.write(b'{"seq":99,"at":"2025-03-')
-    second = ensure(folder, idle_exit_s=30)
+    second = ensure_running(folder, idle_exit_s=30)
     assert second.pid != first.pid
     ask(second.url, "/exchange/v1/tick", {"seconds": 60})
     assert ask(second.url, f"/v2/orders/{order['id']}")["status"] == "filled"
@@ -123,24 +123,24 @@ def test_server_resumes_where_its_log_ends_after_a_kill(folder: Path) -> None:
 
 def test_a_server_that_stands_still_is_known_without_being_asked(folder: Path) -> None:
     assert process.server_address(folder) is None
-    endpoint = ensure(folder, idle_exit_s=30)
+    endpoint = ensure_running(folder, idle_exit_s=30)
     os.kill(endpoint.pid, signal.SIGSTOP)
     assert process.server_address(folder) == endpoint.url
     os.kill(endpoint.pid, signal.SIGCONT)
 
 
 def test_an_idle_server_exits_by_itself(folder: Path) -> None:
-    endpoint = ensure(folder, idle_exit_s=0.1)
+    endpoint = ensure_running(folder, idle_exit_s=0.1)
     with (folder / "exchange.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-    assert running(folder) is None
-    assert ensure(folder, idle_exit_s=30).pid != endpoint.pid
+    assert running_endpoint(folder) is None
+    assert ensure_running(folder, idle_exit_s=30).pid != endpoint.pid
 
 
 def test_a_start_that_came_while_another_server_was_ending_is_repeated(folder: Path) -> None:
     codes, start = iter([EXIT_HELD]), process._start
     with starting_with(lambda *asked: next(codes, 0) or start(*asked)):
-        assert ensure(folder, idle_exit_s=30, timeout_s=5) == running(folder)
+        assert ensure_running(folder, idle_exit_s=30, timeout_s=5) == running_endpoint(folder)
 
 
 def test_a_server_that_is_to_stop_takes_no_new_connection() -> None:
@@ -159,27 +159,27 @@ def test_a_server_that_is_to_stop_takes_no_new_connection() -> None:
 
 
 def test_server_stops_when_its_lock_file_is_removed(folder: Path) -> None:
-    ensure(folder, idle_exit_s=30)
+    ensure_running(folder, idle_exit_s=30)
     with (folder / "exchange.lock").open("a") as lock:
         (folder / "exchange.lock").unlink()
         fcntl.flock(lock, fcntl.LOCK_EX)
-    assert running(folder) is None
+    assert running_endpoint(folder) is None
 
 
 def test_sigint_ends_a_server_with_exit_code_0(folder: Path) -> None:
     command = [sys.executable, "-m", "papervenue", "--state", str(folder)]
     with subprocess.Popen(command) as server:
-        wait_until(lambda: running(folder) is not None)
+        wait_until(lambda: running_endpoint(folder) is not None)
         server.send_signal(signal.SIGINT)
         assert server.wait(timeout=120) == 0
 
 
 def test_server_stopped_over_http_keeps_its_lock_file_and_leaves_nothing_to_replay(folder: Path) -> None:
-    url = ensure(folder, idle_exit_s=30).url
+    url = ensure_running(folder, idle_exit_s=30).url
     ask(url, "/exchange/v1/tick", {"to": "open"})
     ask(url, "/v2/orders", ORDER)
     stop(folder)
-    assert running(folder) is None
+    assert running_endpoint(folder) is None
     log = open_exchange(folder).log
     assert log.known_lines == log.count > 4
     assert (folder / "exchange.lock").exists()
@@ -196,23 +196,23 @@ def test_creating_again_keeps_an_equal_market_and_refuses_another(folder: Path) 
 
 def test_a_folder_without_an_exchange_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MarketError, match="no exchange in") as raised:
-        ensure(tmp_path)
+        ensure_running(tmp_path)
     assert raised.value.hint == "create one: papervenue serve --folder NEW"
     (tmp_path / "market.json").write_text('{"spec": {')
     with pytest.raises(MarketError, match="is damaged"):
-        ensure(tmp_path)
+        ensure_running(tmp_path)
 
 
 @pytest.mark.usefixtures("new_interpreters")
 def test_start_refuses_a_log_that_was_edited_with_the_same_message_each_time(folder: Path) -> None:
-    ask(ensure(folder, idle_exit_s=30).url, "/exchange/v1/tick", {"to": "open"})
+    ask(ensure_running(folder, idle_exit_s=30).url, "/exchange/v1/tick", {"to": "open"})
     stop(folder)
     log = folder / "log.jsonl"
     log.write_text(log.read_text().replace("2025-03-03T14:30:00Z", "2025-03-03T14:31:00Z"))
     messages = []
     for _ in range(2):
         with pytest.raises(MarketError, match="did not start") as raised:
-            ensure(folder)
+            ensure_running(folder)
         messages.append(raised.value.message)
         assert raised.value.hint.startswith("restore log.jsonl and market.json together")
     assert (messages[0], messages[0].count("log.jsonl line 3 doesn't match its commands")) == (messages[1], 1)
@@ -254,7 +254,7 @@ def test_process_module_imports_nothing_heavy() -> None:
 def test_server_exits_when_the_log_cannot_be_written_and_the_order_is_gone(
     folder: Path,
 ) -> None:
-    first = ensure(folder, idle_exit_s=30)
+    first = ensure_running(folder, idle_exit_s=30)
     size = (folder / "log.jsonl").stat().st_size + 40
     resource.prlimit(first.pid, resource.RLIMIT_FSIZE, (size, size))
     with pytest.raises(urllib.error.HTTPError, match="507") as told:
@@ -263,13 +263,13 @@ def test_server_exits_when_the_log_cannot_be_written_and_the_order_is_gone(
         assert b"log.jsonl can't be written: File too large" in answer.read()
     with (folder / "exchange.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-    second = ensure(folder, idle_exit_s=30)
+    second = ensure_running(folder, idle_exit_s=30)
     assert ask(second.url, "/v2/orders?status=all") == []
     assert [e["event"] for e in ask(second.url, "/exchange/v1/log?limit=9")["events"]] == ["created"]
 
 
 def test_server_answers_many_clients_a_half_open_one_and_a_megabyte(folder: Path) -> None:
-    url = ensure(folder, idle_exit_s=30).url
+    url = ensure_running(folder, idle_exit_s=30).url
     host, port = url.removeprefix("http://").split(":")
     half_open = socket.create_connection((host, int(port)), timeout=60)
     half_open.sendall(b"POST /v2/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{")

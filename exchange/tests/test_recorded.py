@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exchange.tests.kit.app import SHARED, open_world
-from papervenue.creation import recorded_span, remarks
+from papervenue.creation import market_remarks, recorded_span
 from papervenue.market import minute_rows
 from papervenue.market.minute_rows import BadRowError
 from papervenue.market.spec import MarketError, MarketSpec
@@ -148,7 +148,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
     stored = read_market(tmp_path / "state")
     assert stored.skipped_rows == dict.fromkeys(rows, 1)
     assert stored.first_lines == {reason: line for line, reason in enumerate(rows, start=3)}
-    (told,) = remarks(tmp_path / "state").sentences
+    (told,) = market_remarks(tmp_path / "state").sentences
     assert told.startswith("skipped 15 rows of the recorded bars: ")
     assert "1 not a number (first in line 6)" in told
     bars = open_market(tmp_path / "state", stored).day("AAPL", 0).bars

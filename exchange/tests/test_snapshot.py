@@ -40,7 +40,7 @@ from papervenue.snapshot.state import (
     SnapshotOrders,
     field_names,
     forget_drafts,
-    holder,
+    part_at,
     read_snapshot,
     write_snapshot,
 )
@@ -446,7 +446,7 @@ Where a snapshot is made nothing is owed, no line is waiting, and the last line 
 def test_every_attribute_is_in_the_snapshot_or_listed_as_derived(world: World, path: str) -> None:
     assert set(KEPT) <= set(FROM_THE_BEGINNING)
     kept = set(KEPT.get(path, ()))
-    assert set(vars(holder(world.exchange, path))) == kept | FROM_THE_BEGINNING[path]
+    assert set(vars(part_at(world.exchange, path))) == kept | FROM_THE_BEGINNING[path]
     assert not kept & FROM_THE_BEGINNING[path]
 
 

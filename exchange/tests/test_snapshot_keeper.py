@@ -19,7 +19,7 @@ import pytest
 from exchange.tests.kit.app import KEYS, World, open_world
 from exchange.tests.kit.ring import state_of, without_snapshot
 from papervenue import process
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.exchange import open_exchange
 from papervenue.snapshot import keeper
 from papervenue.snapshot.keeper import Keeper
@@ -248,7 +248,7 @@ def served(folder: Path, *program: str) -> Iterator[tuple[subprocess.Popen[bytes
     with subprocess.Popen([sys.executable, *program, "--state", folder], stderr=subprocess.PIPE) as running:
         try:
             until_s = time.monotonic() + 60
-            while (found := process.running(folder)) is None:
+            while (found := process.running_endpoint(folder)) is None:
                 assert time.monotonic() < until_s
                 assert running.poll() is None, running.stderr and running.stderr.read()
                 time.sleep(0.01)
@@ -281,7 +281,7 @@ def same_without_snapshot(folder: Path, copy: Path) -> None:
 
 @pytest.mark.sampled
 def test_kills_while_snapshots_are_written_lose_nothing(folder: Path, tmp_path: Path) -> None:
-    chance, used = stream("kills", 11), 0
+    chance, used = random_stream("kills", 11), 0
     for number in range(KILLS):
         with served(folder, "-c", OFTEN) as (running, address):
             if number == 0:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.tests.kit.app import SHARED
-from papervenue.market.daily_file import FileEvent, Rebuilt, Rows, exactly, on_ticks, read_daily, rebuild
+from papervenue.market.daily_file import FileEvent, Rebuilt, Rows, on_ticks, read_daily, rebuild, to_exact_units
 
 PARQUET = SHARED / "market" / "etf_daily_adj.parquet"
 RATIOS = (Fraction(2), Fraction(3), Fraction(3, 2), Fraction(1, 2), Fraction(1231, 1000))
@@ -118,7 +118,7 @@ def test_rebuild_skips_an_event_before_the_first_row_and_counts_one_between_rows
 
 def test_prices_below_a_dollar_keep_a_hundredth_of_a_cent_and_stay_above_zero() -> None:
     assert on_ticks([0.12344, 1.23456, 0.000_01], 1.0) == [1234, 1_2300, 1]
-    assert exactly([0.12344, 1.23456, 0.000_01]) == [1234, 1_2346, 1]
+    assert to_exact_units([0.12344, 1.23456, 0.000_01]) == [1234, 1_2346, 1]
 
 
 @pytest.mark.skipif(not PARQUET.exists(), reason="needs ../shared/data/market/etf_daily_adj.parquet")

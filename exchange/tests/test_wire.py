@@ -16,7 +16,7 @@ import pytest
 from exchange.tests.kit.app import KEYS
 from exchange.tests.kit.served import Served, served
 from papervenue.faults import connection_faults
-from papervenue.process import running
+from papervenue.process import running_endpoint
 
 HEAD = "".join(f"{name}: {value}\r\n" for name, value in KEYS.items())
 HALF_BODY = b"POST /v2/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{"
@@ -143,7 +143,7 @@ def test_server_refuses_clients_without_descriptors_and_lives_on(new_folder: Cal
         ) as server,
         ExitStack() as clients,
     ):
-        while (found := running(folder)) is None:
+        while (found := running_endpoint(folder)) is None:
             assert server.poll() is None
             time.sleep(0.02)
         port = int(found.url.rpartition(":")[2])
@@ -152,7 +152,7 @@ def test_server_refuses_clients_without_descriptors_and_lives_on(new_folder: Cal
         for client in crowd:
             client.close()
         deadline_s = time.monotonic() + 60
-        while running(folder) is None:
+        while running_endpoint(folder) is None:
             assert time.monotonic() < deadline_s
         server.terminate()
         assert server.communicate(timeout=120)[1] == ""

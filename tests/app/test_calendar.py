@@ -11,7 +11,7 @@ from tests.kit.core.sessions import globex
 from tests.kit.values import ACCOUNT, VENUE_DAY, there, us_sessions
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.app.calendar import AHEAD, BEHIND, LEAST, ask, ensure, sessions
+from tradebot.app.calendar import AHEAD, BEHIND, LEAST, ask, ensure_sessions, sessions
 from tradebot.errors import TemporaryError
 from tradebot.model.bar import Session, VenueClock
 from tradebot.model.struct_tools import replace
@@ -182,7 +182,7 @@ def test_calendar_is_extended_early_and_keeps_the_brokers_changes() -> None:
     later = MORNING + AHEAD - LEAST + timedelta(days=10)
     end = there(calendar_end(desk.ledger, later, VENUE_DAY))
     assert (end - later.date()).days > NEAR_END_DAYS
-    ensure(desk.ledger, ALPACA, longer_broker, later, LEAST)
+    ensure_sessions(desk.ledger, ALPACA, longer_broker, later, LEAST)
     assert desk.stored()[longer.date] == longer
     assert max(desk.stored()) > end
 
@@ -210,7 +210,7 @@ class Teller:
 
 
 def keep(ledger: MemoryLedger, broker: Teller, now: datetime = MORNING, *others: str) -> None:
-    ensure(ledger, NIGHTS, broker, now, LEAST, others)
+    ensure_sessions(ledger, NIGHTS, broker, now, LEAST, others)
 
 
 def test_calendar_that_exchange_calendars_does_not_have_comes_from_the_broker_and_others_by_their_name() -> None:

@@ -16,7 +16,7 @@ from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings, load, shipped_path
 from tradebot.app.settings_checks import overridden
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, self_halting_scenarios
 from tradebot.model.costs import CostModel
 from tradebot.model.limits import ExitRules, HaltRules, Limits
 from tradebot.model.record import Job
@@ -418,7 +418,7 @@ def test_settings_load_exactly_if_every_relation_holds(
         and arm < target
     )
     alone = Trader("flow", Decimal(1), rules, stop, exits.limit_offset_fraction)
-    own_loss = [text for text in halts_by_itself((alone,), rules, HALTS) if text.endswith("would close entries")]
+    own_loss = [text for text in self_halting_scenarios((alone,), rules, HALTS) if text.endswith("would close entries")]
     assert (not [*contradictions(rules), *exit_contradictions(exits), *own_loss]) == holds
 
 

@@ -13,7 +13,7 @@ from tests.kit.bot import forked
 from tests.kit.core.apart import MADE_UP
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.marker_text import FIRST_VENUE
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.app import venues
 from tradebot.app.baseline import differences, effective
 from tradebot.app.keys import is_secret, load_secrets
@@ -155,7 +155,7 @@ def test_keys_of_shipped_venues_stay_secret_at_another_one(tmp_path: Path, monke
     monkeypatch.syspath_prepend(tmp_path)
     environ = {"MADEUP_KEY": "key-of-madeup", "ALPACA_KEY": "key-left-over"}
     assert load_secrets(environ, None, "madeup").venue == {"madeup_key": "key-of-madeup"}
-    assert hide(" ".join(environ.values())) == "[hidden] [hidden]"
+    assert hide_keys(" ".join(environ.values())) == "[hidden] [hidden]"
     assert [name for name in (*environ, "PATH") if is_secret(name, "madeup")] == list(environ)
     assert not is_secret("MADEUP_KEY", "alpaca")
 
@@ -164,7 +164,7 @@ def test_the_second_shipped_venue_keeps_its_keys_and_its_address_from_plug_ins_a
     environ = {"KRAKEN_FUTURES_KEY": "key-of-coins", "KRAKEN_FUTURES_SECRET": "c2VjcmV0LW9mLWNvaW5z"}
     for venue in ("kraken_futures", "alpaca"):
         load_secrets(environ, None, venue)
-        assert hide(" ".join(environ.values())) == "[hidden] [hidden]"
+        assert hide_keys(" ".join(environ.values())) == "[hidden] [hidden]"
         assert [name for name in (*environ, "KRAKEN_FUTURES_URL", "PATH") if is_secret(name, venue)] == [
             *environ,
             "KRAKEN_FUTURES_URL",

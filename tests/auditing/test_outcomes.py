@@ -17,7 +17,7 @@ from tradebot.auditing.outcomes import (
     RefusedTally,
     StrategyOutcomes,
     Tally,
-    verdict,
+    describe_prediction,
     what_refusals_did,
 )
 from tradebot.model.decision import Gate
@@ -48,7 +48,7 @@ REFUSED = Refusals(84, 21, -312.5, -700.0, 75.0)
     ],
 )
 def test_verdict_is_a_plain_sentence(found: MeasuredOutcome, sentence: str) -> None:
-    assert verdict(found) == sentence
+    assert describe_prediction(found) == sentence
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.support.policies import Study, shipped, study
 from tests.kit.values import there
 from tradebot.lab.performance.chance import best_by_chance
-from tradebot.lab.performance.statistics import probabilistic_sharpe, shape
+from tradebot.lab.performance.statistics import moments_of_returns, probabilistic_sharpe
 from tradebot.lab.selection.multiple_testing import long_variances
 from tradebot.lab.selection.objectives import measure_objective
 from tradebot.lab.selection.policies import AGAINST, BLOCK, FLAT, PolicyFigures
@@ -79,7 +79,7 @@ def test_splits_ratios_and_comparisons_of_the_gate_are_those_of_other_libraries(
     walked = [[one.inside.tolist(), one.outside.tolist()] for one in rolling(RULES, of.calendar)]
     # The calendar begins on the second of a month, which ours counts as a whole one. Theirs leaves out the last too.
     assert theirs["walked"] == walked[1:-1]
-    moments, trials = shape(of.runs[0].returns), ratios(of)
+    moments, trials = moments_of_returns(of.runs[0].returns), ratios(of)
     assert moments is not None
     best = best_by_chance(len(trials), stdev(trials))
     assert probabilistic_sharpe(moments) == pytest.approx(theirs["probabilistic"], abs=1e-9)

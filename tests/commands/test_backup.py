@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from commands.backup import of_ended_session
+from commands.backup import backup_after_session
 from commands.shared.evidence.machine import backups_of
 from tests.kit import ledgers
 from tests.kit.core.evidence import at
@@ -26,7 +26,7 @@ from tradebot.app.wiring import App
 from tradebot.errors import DamagedBooksError
 from tradebot.judging.evidence import BackupEvidence
 from tradebot.judging.judgment import HealthState
-from tradebot.judging.pass_health import judge
+from tradebot.judging.pass_health import judge_subject
 from tradebot.model.event import EventKind
 from tradebot.model.trading import Mode
 from tradebot.timetable.sessions import failed_backup
@@ -67,18 +67,20 @@ def block(folder: Path) -> Path:
 def test_failed_backup_doubles_its_wait_after_each_failure(app: App, folder: StateFolder) -> None:
     way, now, waits = block(folder.path), CLOSE, []
     for number in range(1, 8):
-        assert of_ended_session(app, now)
-        assert (tries(app), of_ended_session(app, now)) == (number, False)
+        assert backup_after_session(app, now)
+        assert (tries(app), backup_after_session(app, now)) == (number, False)
         with closing(SqliteLedger.open(folder.path, read_only=True)) as other:
             failed = failed_backup(other, DAY)
         assert failed is not None
-        assert not of_ended_session(app, failed.again_at - timedelta(seconds=1))
+        assert not backup_after_session(app, failed.again_at - timedelta(seconds=1))
         waits.append((failed.again_at - now) / timedelta(minutes=1))
         now = failed.again_at
     assert waits == [10, 20, 40, 80, 160, 240, 240]
-    assert of_ended_session(app, now - timedelta(minutes=1), at_once=True), "whoever asks for it by name doesn't wait"
+    assert backup_after_session(app, now - timedelta(minutes=1), at_once=True), (
+        "whoever asks for it by name doesn't wait"
+    )
     way.unlink()
-    assert of_ended_session(app, now + timedelta(hours=4))
+    assert backup_after_session(app, now + timedelta(hours=4))
     assert [place.name[-18:] for place in backups.places(folder.path)] == [f"session-{DAY}"]
 
 
@@ -86,16 +88,16 @@ def test_health_reports_a_failed_backup_until_one_succeeds(app: App, folder: Sta
     def health(now: datetime) -> tuple[HealthState, str]:
         seen = backups_of(app, app.ledger.sessions(DAY, DAY), now, thorough=False)
         assert isinstance(seen, BackupEvidence)
-        found = judge("backup", at(now, backup=seen))
+        found = judge_subject("backup", at(now, backup=seen))
         return found.state, found.found
 
     way, now = block(folder.path), CLOSE + timedelta(minutes=1)
-    of_ended_session(app, now)
+    backup_after_session(app, now)
     way.unlink()
     state, text = health(now)
     assert state is HealthState.DEGRADED
     assert f"the last try failed at {DAY} 21:31 UTC, the next is at {DAY} 21:41 UTC" in text, text
-    of_ended_session(app, now, at_once=True)
+    backup_after_session(app, now, at_once=True)
     assert health(now)[0] is HealthState.OK
 
 
@@ -109,6 +111,6 @@ def test_backup_that_finds_damage_halts_despite_a_note_of_soundness(app: App, fo
     with closing(SqliteLedger.open(folder.path, read_only=True)) as books:
         books.file.check()
     with pytest.raises(DamagedBooksError, match="moved to"):
-        of_ended_session(app, CLOSE)
+        backup_after_session(app, CLOSE)
     assert not halt_switch.is_armed(folder.path)
     assert len(quarantine.places(folder.path)) == 1

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from commands.init import NAMES
 from commands.init.answers import WizardAnswers, text_of
 from commands.init.making import _make as made_books
-from commands.init.making import make, setting_up, written_here
+from commands.init.making import create_bot, setting_up, written_here
 from commands.init.wizard import Terminal, ask_questions
 from commands.shared.completion import profiles
 from exchange.tests.kit.price_files import BY_NAME, Style, save, session_minutes
@@ -245,7 +245,7 @@ def test_a_profile_is_the_start_of_the_bots_own_configuration_with_its_comments(
         {"mode": "sandbox", "sandbox": {"seed": 3, "sessions": 1}},
     )
     with setting_up(place.folder, "init"):
-        make(place.folder, load(start, {}, flags).settings, "user", flags, start=start)
+        create_bot(place.folder, load(start, {}, flags).settings, "user", flags, start=start)
     own = place.folder / "tradebot.yaml"
     assert start.read_text() in own.read_text()
     assert written_here(own)

@@ -139,7 +139,7 @@ def test_the_books_are_told_without_an_exchange_and_none_is_started(traded: Bot)
     before = [traded.shown(verb) for verb in ("positions", "orders", "fills")]
     process.stop(traded.folder / "exchange")
     assert [traded.shown(verb) for verb in ("positions", "orders", "fills")] == before
-    assert process.running(traded.folder / "exchange") is None
+    assert process.running_endpoint(traded.folder / "exchange") is None
     assert re.search(r"^\d+ positions? at 2026-11-17 10:02:00 ET", before[0])
 
 

@@ -21,7 +21,7 @@ from tradebot.desk.auto_halt import (
 )
 from tradebot.desk.snapshot import take_desk
 from tradebot.errors import OperatorError
-from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, halts_by_itself
+from tradebot.gates.coherence import Trader, contradictions, exit_contradictions, self_halting_scenarios
 from tradebot.model.account import Account, AccountValue, BrokerView
 from tradebot.model.event import Severity
 from tradebot.model.intent import ID_CONFLICT
@@ -514,6 +514,6 @@ def test_stops_and_spreads_that_lose_just_the_days_limit_are_refused(gross: str,
         max_gross_fraction=Decimal(gross), max_daily_loss_fraction=Decimal("0.02"), max_spread_fraction=spread
     )
     alone = Trader("flow", Decimal(1), edge, exits.stop_loss_fraction, exits.limit_offset_fraction)
-    told = [text for text in halts_by_itself((alone,), edge, HALTS) if "would close entries" in text]
+    told = [text for text in self_halting_scenarios((alone,), edge, HALTS) if "would close entries" in text]
     assert bool(told) is refused
     assert all("loses 0.02 of equity, not less than max_daily_loss_fraction 0.02" in scenario for scenario in told)

@@ -15,7 +15,7 @@ from tests.kit.core.apart import capabilities
 from tests.kit.core.scene import Scene, call, evaluate_exits, trade_once, wanted
 from tests.kit.values import DAY, SESSION, Killed, exit_rules, limits, listing
 from tests.orders.test_entry_orders import ends
-from tradebot.desk.contract_rolls import choose, moves, owed_roll_entries, with_earlier_rolls
+from tradebot.desk.contract_rolls import choose, owed_roll_entries, unfinished_rolls, with_earlier_rolls
 from tradebot.desk.prepare_desk import desk_for_entries
 from tradebot.desk.proposals import Proposals
 from tradebot.errors import TemporaryError
@@ -250,7 +250,7 @@ def test_nothing_is_owed_to_the_next_contract_while_some_of_the_old_one_is_held(
     bot.fill_all(Decimal(1))
     bot.exits()
     desk = desk_for_entries(bot.world(), Proposals((), ()))
-    assert [move.owed for move in moves(desk.books, DAY)] == [1]
+    assert [move.owed for move in unfinished_rolls(desk.books, DAY)] == [1]
     assert owed_roll_entries(desk, DAY) == []
 
 

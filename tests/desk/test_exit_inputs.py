@@ -17,7 +17,7 @@ from tests.kit.values import ACCOUNT, DAY, NOW, SESSION, VENUE_DAY, ago, candida
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
 from tradebot.desk import exit_inputs
-from tradebot.desk.exit_inputs import LEAST_CHANGES, kept_open, kinds_read, noise, option_symbol, watch_positions
+from tradebot.desk.exit_inputs import LEAST_CHANGES, kept_open, kinds_read, option_symbol, score_noise, watch_positions
 from tradebot.desk.snapshot import take_desk
 from tradebot.exits.exit_rule import Measure, PriceRule, StopLevel, WatchedPosition
 from tradebot.exits.rules import parse
@@ -170,17 +170,17 @@ def at_minutes(scores: list[float], start: datetime = NOW) -> list[Scored]:
 
 @given(scores=SCORES, shift=st.floats(-1, 1, allow_nan=False))
 def test_noise_is_the_same_for_mirrored_and_for_shifted_scores(scores: list[float], shift: float) -> None:
-    found = noise(at_minutes(scores), VENUE_DAY)
+    found = score_noise(at_minutes(scores), VENUE_DAY)
     assert (found is None) is (len(scores) <= LEAST_CHANGES)
     if found is not None:
-        assert noise(at_minutes([-score for score in scores]), VENUE_DAY) == pytest.approx(found, abs=1e-9)
-        assert noise(at_minutes([score + shift for score in scores]), VENUE_DAY) == pytest.approx(found, abs=1e-9)
+        assert score_noise(at_minutes([-score for score in scores]), VENUE_DAY) == pytest.approx(found, abs=1e-9)
+        assert score_noise(at_minutes([score + shift for score in scores]), VENUE_DAY) == pytest.approx(found, abs=1e-9)
 
 
 @given(scores=SCORES, other=st.floats(-1, 1, allow_nan=False))
 def test_a_change_overnight_does_not_count_as_noise(scores: list[float], other: float) -> None:
     day = at_minutes(scores)
-    assert noise([Scored(NOW - timedelta(days=1), other), *day], VENUE_DAY) == noise(day, VENUE_DAY)
+    assert score_noise([Scored(NOW - timedelta(days=1), other), *day], VENUE_DAY) == score_noise(day, VENUE_DAY)
 
 
 def test_flow_is_the_direction_of_the_alerts_that_count_if_they_were_asked_for_of_late() -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.kit.core.scene import NAMES, Scene
 from tests.kit.values import DAY, NOW, SESSION
 from tradebot.app.null_ports import NoFlow
-from tradebot.desk.fetching import FetchAgenda, agenda, everything
+from tradebot.desk.fetching import FetchAgenda, agenda, fetch_all_at_once
 from tradebot.model.fact_kind import AnyKind, Phase
 from tradebot.model.flow import Allowance, Intake
 from tradebot.model.struct_tools import replace
@@ -58,7 +58,7 @@ def test_core_kinds_come_first_and_then_what_was_asked_longest_ago() -> None:
 
 def test_a_person_who_wants_everything_gets_core_kinds_first() -> None:
     requests = [(RANK, "AAPL"), (ALERTS, "AAPL"), (TIDE, None), (PRINTS, "AAPL")]
-    assert [kind for kind, _ in everything(requests).due] == [ALERTS, PRINTS, RANK, TIDE]
+    assert [kind for kind, _ in fetch_all_at_once(requests).due] == [ALERTS, PRINTS, RANK, TIDE]
 
 
 def test_no_more_is_asked_than_fits_before_the_next_slot_and_the_rest_follows() -> None:

@@ -101,7 +101,7 @@ def _says(command: str, instead: Mapping[str, Instead], capsys: pytest.CaptureFi
     program, *words = shlex.split(command)
     assert program == "tradebot", f"the test of the guide has to say what {program} does"
     # Each command is its reader's own process, which knows nothing of the folder of the one before.
-    hints.aim(())
+    hints.set_hint_folder(())
     return typed(capsys, *words)
 
 

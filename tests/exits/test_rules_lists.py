@@ -22,8 +22,8 @@ from tradebot.exits.rules import (
     Exits,
     effective_rules,
     kinds,
-    levels,
     parse,
+    rule_levels,
     to_rule_list,
     triggered_reason,
     worst_stop,
@@ -214,7 +214,7 @@ def test_the_stop_never_moves_away_from_profit(prices: list[Decimal], quantity: 
     for price in prices:
         of = held(int(quantity))
         best = best_price(of.position, quote(bid=str(price), ask=str(price), at=NOW), best)
-        stop = levels(at_best(quantity, best), rules).stop
+        stop = rule_levels(at_best(quantity, best), rules).stop
         assert before is None or stop is not None, "a stop that was there is gone"
         if stop is not None:
             assert before is None or of.direction * stop >= of.direction * before
@@ -225,7 +225,7 @@ def test_the_stop_never_moves_away_from_profit(prices: list[Decimal], quantity: 
 def test_a_rule_closes_at_the_stop_and_none_just_before_it(prices: list[Decimal], quantity: str) -> None:
     side = 1 if D(quantity) > 0 else -1
     of = at_best(quantity, 100 + side * (max(*prices, D(100)) - 100))
-    stop = levels(of, STOPS).stop
+    stop = rule_levels(of, STOPS).stop
     assert stop is not None
     hair = side * D("0.000001")
     assert triggered_reason(of, stop - hair, STOPS) is not None
@@ -233,19 +233,19 @@ def test_a_rule_closes_at_the_stop_and_none_just_before_it(prices: list[Decimal]
 
 
 def test_a_list_without_a_stop_in_force_rests_none() -> None:
-    assert levels(at_best("10", D(100)), ()).stop is None
+    assert rule_levels(at_best("10", D(100)), ()).stop is None
     unarmed = parse([{"trailing_stop": {"fraction": 0.02, "arm_fraction": 0.03}}])
-    assert levels(at_best("10", D("102.99")), unarmed).stop is None
-    assert levels(at_best("10", D("103")), unarmed).stop == D("100.94")
+    assert rule_levels(at_best("10", D("102.99")), unarmed).stop is None
+    assert rule_levels(at_best("10", D("103")), unarmed).stop == D("100.94")
 
 
 @pytest.mark.parametrize(("quantity", "sign"), [("10", 1), ("-10", -1)])
 def test_the_targets_are_those_of_all_rules_with_no_more_shares_than_are_left(quantity: str, sign: int) -> None:
     rules = parse([{"scale_out": {"levels": LEVELS[:2]}}, {"profit_target": {"fraction": 0.08}}])
-    assert levels(at_best(quantity, D(100)), rules).targets == (
+    assert rule_levels(at_best(quantity, D(100)), rules).targets == (
         (100 + sign * D(2), D(3), "scale_out"),
         (100 + sign * D(5), D(3), "scale_out"),
         (100 + sign * D(8), D(4), "profit_target"),
     )
     whole = parse([{"scale_out": {"levels": LEVELS}}])
-    assert [target.shares for target in levels(at_best(quantity, D(100)), whole).targets] == [3, 3, 4]
+    assert [target.shares for target in rule_levels(at_best(quantity, D(100)), whole).targets] == [3, 3, 4]

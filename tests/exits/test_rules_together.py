@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.kit.values import NOW, SESSION, ago, instrument, quote
 from tradebot.exits.exit_reasons import compose
 from tradebot.exits.exit_rule import ExitMoment, ExitRule, Measure, RuleInput, WatchedPosition
-from tradebot.exits.rules import ExitCall, Exits, judge, kinds, parse
+from tradebot.exits.rules import ExitCall, Exits, evaluate_rules, kinds, parse
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.position import EntryTerms, ExitInputs, Lot, Position
 from tradebot.model.reasons import Reason
@@ -104,7 +104,7 @@ def mirrored(of: WatchedPosition) -> WatchedPosition:
 
 def at(of: WatchedPosition, price: Decimal | None, rules: Exits, **context: object) -> ExitCall:
     shown = None if price is None else quote(bid=f"{price:f}", ask=f"{price:f}")
-    return judge(of, shown, NOW, rules, ACTIVE, session=SESSION, **context)  # type: ignore[arg-type]
+    return evaluate_rules(of, shown, NOW, rules, ACTIVE, session=SESSION, **context)  # type: ignore[arg-type]
 
 
 prices = st.one_of(st.none(), fractions.map(lambda gain: 100 * (1 + gain)))
@@ -230,13 +230,13 @@ def test_closing_all_is_stronger_than_closing_a_part_and_the_reason_names_both()
 
 @pytest.mark.parametrize("state", [TradingState.ACTIVE, TradingState.REDUCE_ONLY])
 def test_exits_run_in_every_trading_state(state: TradingState) -> None:
-    call = judge(FULL, quote(bid="94", ask="94"), NOW, EVERY, state, session=SESSION)
+    call = evaluate_rules(FULL, quote(bid="94", ask="94"), NOW, EVERY, state, session=SESSION)
     assert call.decision.reason is Reason.STOP_LOSS
     assert compose(call.why) == "stop_loss(-6%)+tick_stop(-600)+trail_stop(-6.9%)+drawdown(7%)+urgency(6.5)"
 
 
 def test_flatten_closes_everything_and_says_so() -> None:
-    call = judge(FULL, None, NOW, (), TradingState.FLATTEN)
+    call = evaluate_rules(FULL, None, NOW, (), TradingState.FLATTEN)
     assert (call.decision.reason, call.shares, compose(call.why)) == (Reason.FLATTEN, None, "flatten")
 
 

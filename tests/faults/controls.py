@@ -52,7 +52,7 @@ from tradebot.orders import (
     working_orders,
 )
 from tradebot.orders.amendments import cancel_order, edit_intent
-from tradebot.orders.entry_orders import trade
+from tradebot.orders.entry_orders import trade_candidate
 from tradebot.orders.order_sender import closing_side
 from tradebot.orders.protection_plan import ProtectionState, ProtectionStep, is_busy, price_of, stop_steps
 from tradebot.orders.stop_protection import round_stop_to_tick
@@ -61,7 +61,7 @@ from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation import catch_up, protection, unresolved_requests
 from tradebot.reconciliation import reconcile as reconcile_story
-from tradebot.reconciliation.protection import gaps
+from tradebot.reconciliation.protection import protection_gaps
 from tradebot.venues.alpaca.orders import AlpacaOrders
 from tradebot.venues.kraken.orders import KrakenOrders
 
@@ -142,7 +142,7 @@ def open_before_the_close() -> None:
 
     def hasty(world: Any, call: Any, account: Any, refused: Any, *given: Any) -> Any:
         account, closed = honest(world, call, account, refused, *given)
-        account, opened = trade(world, call, account, refused.candidate)
+        account, opened = trade_candidate(world, call, account, refused.candidate)
         return account, (*closed[:-1], *opened)
 
     vars(auction_trading)["_swap"] = hasty
@@ -352,7 +352,7 @@ def gaps_untold() -> None:
 
 def gaps_cut_short() -> None:
     """Take an exit that was sent for the end of a gap."""
-    vars(pass_result)["gaps"] = lambda *given: (gap for gap in gaps(*given) if gap.why != EXITING)
+    vars(pass_result)["gaps"] = lambda *given: (gap for gap in protection_gaps(*given) if gap.why != EXITING)
 
 
 def halts_cancel_what_rests() -> None:

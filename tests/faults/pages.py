@@ -142,7 +142,7 @@ class Ground:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.url = process.ensure(folder / "exchange").url
+        self.url = process.ensure_running(folder / "exchange").url
         for words in BEFORE:
             said = says(folder, words)
             assert said.code in (0, 10), (words, said)

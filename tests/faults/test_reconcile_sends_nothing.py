@@ -123,7 +123,7 @@ def compared(app: App, log: Path, plan: str | None = None) -> Any:
 def test_whatever_the_broker_has_become_comparing_sends_nothing_and_one_plan_settles_it(
     market: int, folder: Path
 ) -> None:
-    log, url = folder / "exchange" / "log.jsonl", process.ensure(folder / "exchange").url
+    log, url = folder / "exchange" / "log.jsonl", process.ensure_running(folder / "exchange").url
 
     @seed((tiers.seed() or 0) + market)
     @given(st.lists(happenings, min_size=1, max_size=5))

@@ -232,7 +232,7 @@ def lived(place: Path) -> Iterator[KeyedBot]:
         # Whoever has keys exported has them in every shell, the sandbox's too.
         stack.enter_context(environment({"ALPACA_KEY": KEY, "ALPACA_SECRET": SECRET, "AGAIN": f"key={SECRET}"}))
         sandbox = stack.enter_context(made(place / "sandbox", "--sessions", "3"))
-        life = KeyedBot(place, process.ensure(sandbox / "exchange").url, stack.enter_context(serving()))
+        life = KeyedBot(place, process.ensure_running(sandbox / "exchange").url, stack.enter_context(serving()))
         with (place / ENV_FILE).open("a") as file:
             file.write(f"NOTIFY_PHONE={life.echo.url}/{HOOK}\nAWS_ENDPOINT_URL_S3={life.echo.url}\n")
             file.write(f"AWS_ACCESS_KEY_ID={CLOUD_KEY}\nAWS_SECRET_ACCESS_KEY={CLOUD_SECRET}\n")
@@ -259,7 +259,7 @@ def lived(place: Path) -> Iterator[KeyedBot]:
 
 def _be_asked(life: KeyedBot) -> None:
     """Answer every question about health, and keep the answers beside the bot."""
-    with open_app(Options(str(life.folder)), os.environ) as app, web.serving(app, [0]) as (port,):
+    with open_app(Options(str(life.folder)), os.environ) as app, web.serve_pages(app, [0]) as (port,):
         for question in ("healthz", "readyz", "health", "metrics", "system-events?last=500"):
             answer = requests.get(f"http://127.0.0.1:{port}/{question}", timeout=LONGEST_S)
             life.ends.setdefault("asked", []).append(answer.status_code)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import DAY, NOW
-from tradebot.gates.approval import LEAST_GOOD, SILENCE, judge
+from tradebot.gates.approval import LEAST_GOOD, SILENCE, decide_by_approval
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.limits import ApprovalRules
@@ -61,12 +61,12 @@ SHUT_S = WAIT_S + SILENCE.total_seconds()
 def test_the_last_request_says_whether_an_entry_goes_waits_or_is_asked_about_again(
     standing: Request | None, after_s: float, expected: tuple[Verdict, Reason | None] | None
 ) -> None:
-    assert end(judge(wish(after_s), standing, RULES, used=False)) == expected
+    assert end(decide_by_approval(wish(after_s), standing, RULES, used=False)) == expected
 
 
 def test_what_a_person_said_in_a_slot_of_the_strategys_own_clock_counts_for_that_slot() -> None:
     def ended(standing: Request, after_s: float, slot: str = "s") -> tuple[Verdict, Reason | None] | None:
-        return end(judge(wish(after_s, slot=slot), replace(standing, slot="s"), RULES, used=False))
+        return end(decide_by_approval(wish(after_s, slot=slot), replace(standing, slot="s"), RULES, used=False))
 
     assert ended(answered(ApprovalAnswer.YES), 20_000) == GOOD
     assert ended(ASKED, SHUT_S + 1) == EXPIRED
@@ -76,17 +76,17 @@ def test_what_a_person_said_in_a_slot_of_the_strategys_own_clock_counts_for_that
 @pytest.mark.parametrize("changes", [{"side": Side.SELL}, {"session": DAY + timedelta(days=1)}, {"slot": "x"}])
 def test_another_question_is_asked_anew(changes: dict[str, Any]) -> None:
     for standing in (ASKED, answered(ApprovalAnswer.YES), answered(ApprovalAnswer.NO)):
-        assert judge(wish(61, **changes), standing, RULES, used=False) is None
+        assert decide_by_approval(wish(61, **changes), standing, RULES, used=False) is None
 
 
 def test_a_yes_that_was_used_counts_no_more() -> None:
-    assert judge(wish(61), answered(ApprovalAnswer.YES), RULES, used=True) is None
+    assert decide_by_approval(wish(61), answered(ApprovalAnswer.YES), RULES, used=True) is None
 
 
 @given(st.sampled_from(Side), st.decimals(50, 200, places=2), st.decimals(50, 200, places=2))
 def test_a_yes_never_allows_a_price_beyond_the_bound(side: Side, shown: Decimal, price: Decimal) -> None:
     standing = answered(ApprovalAnswer.YES, side=side, price=shown)
-    found = judge(wish(61, str(price), side=side), standing, RULES, used=False)
+    found = decide_by_approval(wish(61, str(price), side=side), standing, RULES, used=False)
     worse = (price - shown) * side.sign > shown * RULES.max_worse_fraction
     assert end(found) == ((Verdict.FAIL, Reason.APPROVAL_PRICE_WORSE) if worse else GOOD)
 
@@ -94,5 +94,5 @@ def test_a_yes_never_allows_a_price_beyond_the_bound(side: Side, shown: Decimal,
 @given(st.floats(0, 100_000), st.sampled_from([None, ApprovalAnswer.NO]), st.sampled_from(["", "own"]), st.booleans())
 def test_nothing_passes_without_a_yes(after_s: float, answer: ApprovalAnswer | None, slot: str, used: bool) -> None:
     standing = replace(ASKED, slot=slot) if answer is None else answered(answer, slot=slot)
-    found = judge(wish(after_s, slot=slot), standing, RULES, used=used)
+    found = decide_by_approval(wish(after_s, slot=slot), standing, RULES, used=used)
     assert found is None or not found.passed

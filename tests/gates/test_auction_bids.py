@@ -35,8 +35,8 @@ from tradebot.gates.auction import Bid
 from tradebot.gates.auction_bids import (
     AuctionSettings,
     auction_room,
+    can_compete,
     candidate_bids,
-    competes,
     position_bids,
     taking_part,
 )
@@ -255,12 +255,12 @@ def test_only_want_of_room_lets_a_refused_candidate_compete() -> None:
     dear = Decision(Gate.INITIAL_MARGIN, Verdict.FAIL, Reason.MARGIN_ABOVE_MAX, D("0.9"), D("0.8"))
     weak = Decision(Gate.SCORE, Verdict.FAIL, Reason.SCORE_BELOW_MIN)
     one = candidate("XOM")
-    assert competes(one, ())
-    assert competes(one, (full, dear))
-    assert not competes(one, (full, weak))
-    assert not competes(one, (replace(full, verdict=Verdict.UNKNOWN),))
-    assert not competes(replace(one, want=WantKind.TARGET), (full,))
-    assert not competes(replace(one, score=None), (full,))
+    assert can_compete(one, ())
+    assert can_compete(one, (full, dear))
+    assert not can_compete(one, (full, weak))
+    assert not can_compete(one, (replace(full, verdict=Verdict.UNKNOWN),))
+    assert not can_compete(replace(one, want=WantKind.TARGET), (full,))
+    assert not can_compete(replace(one, score=None), (full,))
 
 
 def test_strategies_take_part_only_if_they_chose_it() -> None:

@@ -30,8 +30,8 @@ from tradebot.gates.coherence import (
     contradictions,
     doubted_move,
     exit_contradictions,
-    halts_by_itself,
     margin_contradictions,
+    self_halting_scenarios,
 )
 from tradebot.gates.evaluation import decide
 from tradebot.model.candidate import Side
@@ -99,7 +99,7 @@ def refused(rules: Limits, exits: ExitRules, latches: HaltRules) -> list[str]:
     return [
         *contradictions(rules),
         *exit_contradictions(exits),
-        *halts_by_itself((trader(rules, exits),), rules, latches),
+        *self_halting_scenarios((trader(rules, exits),), rules, latches),
     ]
 
 
@@ -168,7 +168,7 @@ def test_every_refused_configuration_prints_the_scenario_in_which_it_would_halt_
     drawn: tuple[Limits, ExitRules, HaltRules],
 ) -> None:
     rules, exits, latches = drawn
-    for scenario in halts_by_itself((trader(rules, exits),), rules, latches):
+    for scenario in self_halting_scenarios((trader(rules, exits),), rules, latches):
         note(scenario)
         if scenario.endswith("would close entries"):
             assert worst_loss(rules, exits) >= rules.max_daily_loss_fraction
@@ -210,7 +210,7 @@ def halted_as_told(rules: Limits, exits: ExitRules, latches: HaltRules) -> bool:
     ],
 )
 def test_a_scenario_is_told_with_its_numbers(changed: dict[str, str], says: str) -> None:
-    assert list(halts_by_itself((trader(limits(), exit_rules()),), limits(), halts(**changed))) == [says]
+    assert list(self_halting_scenarios((trader(limits(), exit_rules()),), limits(), halts(**changed))) == [says]
 
 
 @given(
@@ -251,7 +251,7 @@ def test_the_largest_book_really_fills_its_limits() -> None:
 def test_a_stop_nearer_than_an_entry_may_stand_past_the_touch_counts_as_far_as_that() -> None:
     rules, exits = limits(limit_offset_fraction=Decimal("0.05")), exit_rules(stop_loss_fraction=Decimal("0.001"))
     assert worst_loss(rules, exits) == rules.max_gross_fraction * dearest(rules, exits) == Decimal("0.036")
-    scenarios = halts_by_itself((trader(rules, exits),), rules, HALTS)
+    scenarios = self_halting_scenarios((trader(rules, exits),), rules, HALTS)
     told = [scenario for scenario in scenarios if "stops are all hit" in scenario]
     assert "the entry's own limit_offset_fraction 0.05 + max_spread_fraction 0.005" in told[0]
 
@@ -298,11 +298,11 @@ def test_a_limit_that_may_be_off_contradicts_others_only_while_it_is_set(changed
 )
 def test_entries_close_before_the_bot_halts(changed: dict[str, object], latches: dict[str, object], says: str) -> None:
     alone = trader(limits(), exit_rules())
-    (scenario,) = halts_by_itself((alone,), limits(**changed), halts(**latches))
+    (scenario,) = self_halting_scenarios((alone,), limits(**changed), halts(**latches))
     assert says in scenario
     steps = {500: 1, 10: -1}
     nearer = {name: Decimal(str(value)) + steps.get(value, Decimal("-0.001")) for name, value in changed.items()}  # type: ignore[call-overload]
-    assert list(halts_by_itself((alone,), limits(**nearer), halts(**latches))) == []
+    assert list(self_halting_scenarios((alone,), limits(**nearer), halts(**latches))) == []
 
 
 STOPS = {"near": Decimal("0.01"), "far": Decimal("0.03")}
@@ -313,12 +313,14 @@ def test_full_books_together_are_no_larger_than_the_account_allows() -> None:
     near, far = (replace(half, name=name, stop_fraction=at) for name, at in STOPS.items())
     wall = limits(max_gross_fraction="0.4")
     # Of 0.3 each, the account has room for all of far's, which loses 0.04 a dollar, and for 0.1 of near's.
-    lines = list(halts_by_itself((near, far), wall, halts(daily_loss_fraction="0.034")))
+    lines = list(self_halting_scenarios((near, far), wall, halts(daily_loss_fraction="0.034")))
     assert "can lose 0.014 more. That is 0.034 of equity" in lines[0]
     tight = limits(max_gross_fraction="0.4", max_daily_loss_fraction="0.014")
-    scenario = next(halts_by_itself((near, far), tight, HALTS))
+    scenario = next(self_halting_scenarios((near, far), tight, HALTS))
     assert "within the account's max_gross_fraction 0.4 together lose 0.014 of equity" in scenario
-    wide = list(halts_by_itself((near, far), limits(max_gross_fraction="0.6"), halts(daily_loss_fraction="0.038")))
+    wide = list(
+        self_halting_scenarios((near, far), limits(max_gross_fraction="0.6"), halts(daily_loss_fraction="0.038"))
+    )
     assert "can lose 0.018 more" in wide[0]
 
 
@@ -345,11 +347,11 @@ def test_limits_of_exposure_above_equity_fit_together_where_they_leave_enough_fo
     alone = trader(rules, exit_rules())
     assert alone.full_book * alone.loss_per_usd == Decimal("0.135")
     latches = halts(daily_loss_fraction="0.28", drawdown_fraction="0.50", margin_fraction="0.92")
-    assert list(halts_by_itself((alone,), rules, latches)) == list(contradictions(rules)) == []
-    (scenario,) = halts_by_itself((alone,), rules, halts(daily_loss_fraction="0.27", drawdown_fraction="0.50"))
+    assert list(self_halting_scenarios((alone,), rules, latches)) == list(contradictions(rules)) == []
+    (scenario,) = self_halting_scenarios((alone,), rules, halts(daily_loss_fraction="0.27", drawdown_fraction="0.50"))
     assert "can lose 0.135 more. That is 0.275 of equity" in scenario
     tighter = limits(**{**MARGIN, **LEVERED, "max_daily_loss_fraction": "0.13"})
-    assert "loses 0.135 of equity, not less than max_daily" in next(halts_by_itself((alone,), tighter, latches))
+    assert "loses 0.135 of equity, not less than max_daily" in next(self_halting_scenarios((alone,), tighter, latches))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.kit.values import NOW, SHIPPED, ago, ask, book, books, candidate, desk, instrument, new_intent, quote
 from tradebot.gates.ask import Ask
-from tradebot.gates.displacement import Displacement, gave_way, judge, lacks_only_room, strength
+from tradebot.gates.displacement import Displacement, choose_displaced, gave_way, lacks_only_room, position_strength
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk, OwnOrder, Stake
@@ -79,7 +79,7 @@ def judged(
     failed: Decision = FULL,
     **changes: object,
 ) -> Displacement:
-    return judge(asking(seen, wanted, **changes), (failed,), rules, (wanted, *proposed))
+    return choose_displaced(asking(seen, wanted, **changes), (failed,), rules, (wanted, *proposed))
 
 
 def causes(displacement: Displacement) -> list[Reason | None]:
@@ -169,19 +169,19 @@ def test_a_current_score_counts_instead_of_the_one_at_entry_if_enough_of_its_dat
 def test_a_score_against_the_position_is_weaker_than_none(long: bool) -> None:
     own, other = (Side.BUY, Side.SELL) if long else (Side.SELL, Side.BUY)
     held = position("AAPL", long=long)
-    assert strength(held, 0.5, None) == strength(held, -0.5, None) == 0.5
-    assert strength(held, 0.5, candidate("AAPL", own, score=0.3)) == 0.3
-    assert strength(held, 0.5, candidate("AAPL", other, score=0.3)) == -0.3
-    assert strength(held, None, candidate("AAPL", own, score=0.3)) is None
+    assert position_strength(held, 0.5, None) == position_strength(held, -0.5, None) == 0.5
+    assert position_strength(held, 0.5, candidate("AAPL", own, score=0.3)) == 0.3
+    assert position_strength(held, 0.5, candidate("AAPL", other, score=0.3)) == -0.3
+    assert position_strength(held, None, candidate("AAPL", own, score=0.3)) is None
 
 
 def test_as_many_give_way_at_a_time_as_allowed() -> None:
     seen = full(position("AAPL"), position("MSFT"))
     two = RULES.model_copy(update={"max_per_pass": 2})
     asked = asking(seen)
-    (pending,) = judge(asked, (FULL,), RULES, (), ["MSFT"]).refusals
+    (pending,) = choose_displaced(asked, (FULL,), RULES, (), ["MSFT"]).refusals
     assert (pending.reason, pending.observed, pending.limit) == (Reason.DISPLACEMENT_PENDING, 1, 1)
-    assert judge(asked, (FULL,), two, (), ["MSFT"]).weakest is not None
+    assert choose_displaced(asked, (FULL,), two, (), ["MSFT"]).weakest is not None
     lost = replace(displacing("MSFT", ago(9000)), state=IntentState.UNKNOWN)
     unresolved = replace(seen, books=replace(seen.books, intents=(lost,)))
     assert causes(judged(unresolved)) == [Reason.DISPLACEMENT_PENDING]

@@ -8,7 +8,7 @@ from tests.gates.test_entry import REFUSALS
 from tests.kit.values import CASH, LIMITS, NOW, ago, ask, book, desk, fetched_facts, quote
 from tradebot.gates.ask import Ask
 from tradebot.gates.evaluation import decide
-from tradebot.gates.shared_gates import closable, still_held
+from tradebot.gates.shared_gates import check_still_held, closable_quantity
 from tradebot.model.bar import SUSPENDED
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -180,15 +180,15 @@ def test_equity_of_less_than_a_dollar_is_known() -> None:
 )
 def test_only_what_both_hold_on_the_same_side_can_be_closed(there: str, wanted: str, closes: str) -> None:
     held = desk(net={"AAPL": Decimal(there)})
-    assert closable(held, "AAPL", Decimal(wanted)) == Decimal(closes)
-    decision = still_held(held, "AAPL", Decimal(wanted))
+    assert closable_quantity(held, "AAPL", Decimal(wanted)) == Decimal(closes)
+    decision = check_still_held(held, "AAPL", Decimal(wanted))
     shown = (decision.gate, decision.observed, decision.limit)
     assert shown == (Gate.POSITIONED, Decimal(closes), abs(Decimal(wanted)))
     assert decision.reason is (None if Decimal(closes) else Reason.POSITION_GONE)
 
 
 def test_a_symbol_that_the_broker_does_not_name_is_not_held() -> None:
-    assert closable(desk(now=NOW), "AAPL", Decimal(5)) == 0
+    assert closable_quantity(desk(now=NOW), "AAPL", Decimal(5)) == 0
 
 
 def test_a_limit_is_shown_in_the_unit_that_its_name_ends_in() -> None:

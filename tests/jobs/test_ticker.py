@@ -46,7 +46,7 @@ def test_a_wall_clock_that_is_set_back_stops_neither_the_one_thread_nor_the_lane
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return datetime.fromtimestamp(true() - back[0], tz)
 
-    monkeypatch.setattr(ticker, "wall", lambda: true() - back[0])
+    monkeypatch.setattr(ticker, "wall_clock_s", lambda: true() - back[0])
     monkeypatch.setattr(base, "datetime", SetBack)
 
     def set_back() -> None:

@@ -11,13 +11,13 @@ from tradebot.judging.evidence import ChoreEvidence, PriceEvidence
 from tradebot.judging.judgment import HealthState
 from tradebot.judging.pass_health import (
     calendar_differs,
-    came,
     is_finished,
     last_run,
     missed_slots,
     of_job,
     prices_of,
     schedule,
+    slots_that_took_place,
     unfinished_claims,
 )
 from tradebot.model.reasons import Reason
@@ -164,6 +164,6 @@ def test_last_run_of_a_chore_is_the_last_that_ended_or_was_cut_short() -> None:
 def test_slot_that_never_came_is_neither_due_nor_missed() -> None:
     slots = [slot(Job.TRADE_ONCE, "open+20m", 600, 300)]
     early = replace(claim(Job.TRADE_ONCE, "open+20m"), by=as_missed("serve 7", Reason.CLOSED_EARLY))
-    assert came(slots, [early]) == ()
-    assert came(slots, []) == tuple(slots)
+    assert slots_that_took_place(slots, [early]) == ()
+    assert slots_that_took_place(slots, []) == tuple(slots)
     assert missed_slots(past(due={Job.TRADE_ONCE: []}, claims=[early])) == []

@@ -13,9 +13,9 @@ from tests.kit.values import NOW, ago, books, fill
 from tests.model.test_lifecycle import ENTRY, EXIT, order, record
 from tradebot.judging import evidence as seen
 from tradebot.judging.component_health import ModelSeen, ModelsSeen, late_s
-from tradebot.judging.evidence import ImpossibleChange, leaps
-from tradebot.judging.judgment import HealthState, Judgment, overall, permission
-from tradebot.judging.pass_health import TABLE, judge, judge_passes
+from tradebot.judging.evidence import ImpossibleChange, impossible_changes
+from tradebot.judging.judgment import HealthState, Judgment, permission, worst_state
+from tradebot.judging.pass_health import TABLE, judge_passes, judge_subject
 from tradebot.model.books import Books
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate
@@ -58,7 +58,7 @@ def entering(*fills: OwnedFill) -> Books:
 def test_unexplained_fill_is_a_leap(
     before: Books, pending: tuple[OwnedFill, ...], leap: ImpossibleChange | None
 ) -> None:
-    assert next(leaps(before, pending), None) == leap
+    assert next(impossible_changes(before, pending), None) == leap
 
 
 def test_states_of_the_books_include_what_is_on_its_way_and_what_is_over() -> None:
@@ -165,7 +165,7 @@ def test_healthy_bot_is_ok_with_evidence_for_each_part() -> None:
     found = judge_passes(at(NOW))
     assert states(at(NOW)) == ALL_OK
     assert [judgment.subject for judgment in found if not judgment.count or judgment.next] == []
-    assert overall(found) is OK
+    assert worst_state(found) is OK
 
 
 @pytest.mark.parametrize(("part", "within_s"), FREEZES.items())
@@ -427,17 +427,17 @@ def test_part_is_not_due_until_its_first_slot_may_have_ended(part: str) -> None:
     new = replace(at(NOW, **{part: None}), due={}, coming=dict.fromkeys(Job, first))
     begun = replace(new, now=first + budget, due={job: (first,)}, coming={})
     for evidence in (new, begun):
-        found = judge(part, evidence)
+        found = judge_subject(part, evidence)
         assert (found.state, found.count, found.next, found.until) == (NOT_DUE, 0, "", first + budget)
     late = replace(begun, now=first + budget + timedelta(seconds=1))
-    assert judge(part, late).state is UNKNOWN
-    assert judge(part, replace(new, coming={})).state is UNKNOWN, "nobody knows when it is due"
+    assert judge_subject(part, late).state is UNKNOWN
+    assert judge_subject(part, replace(new, coming={})).state is UNKNOWN, "nobody knows when it is due"
 
 
 def test_bot_with_nothing_due_is_ok_if_any_part_is() -> None:
     new = replace(at(NOW, **{name: None for name, subject in TABLE.items() if subject.renewed_by}), due={})
-    assert overall(judge_passes(replace(new, coming=dict.fromkeys(Job, after(600))))) is OK
-    assert overall(judge_passes(new)) is UNKNOWN
+    assert worst_state(judge_passes(replace(new, coming=dict.fromkeys(Job, after(600))))) is OK
+    assert worst_state(judge_passes(new)) is UNKNOWN
 
 
 def test_evidence_does_not_age_while_no_slot_begins() -> None:
@@ -469,7 +469,9 @@ def test_part_failed_by_age_stays_failed_until_renewed(part: str, first: float, 
 
 @given(st.lists(st.sampled_from(list(HealthState))))
 def test_overall_state_is_the_worst_of_all(found: list[HealthState]) -> None:
-    together = overall([Judgment("one", state, "looks", 1, "", "do" if state.is_finding else "") for state in found])
+    together = worst_state(
+        [Judgment("one", state, "looks", 1, "", "do" if state.is_finding else "") for state in found]
+    )
     assert (together is OK) == (OK in found and not any(state.is_finding for state in found))
     assert FAILED not in found or together is FAILED
 
@@ -484,7 +486,7 @@ def test_an_entry_that_positions_prove_and_no_history_tells_of_is_told_of_orders
     differing = (PositionDifference("AAPL", Decimal(0), Decimal(broker)),)
     looked = past(cycles=[cycle(differing=differing)], compared=ReconcileMark(ago(compared_s_ago), 0, 0))
     orders = seen.OrderEvidence(90, 0, None, entering={symbol: ago(260)})
-    found = judge("orders", replace(at(NOW, orders=orders), past=looked))
+    found = judge_subject("orders", replace(at(NOW, orders=orders), past=looked))
     told = "broker's positions 4; what became of our order there: its history has lacked it for 4 min"
     assert (found.state, told in found.found, found.next.startswith("tradebot positions")) == (
         state,
@@ -504,5 +506,5 @@ def test_a_stop_that_ended_since_the_last_exit_pass_is_told_of_orders(
     gaps = tuple(Gap("flow", symbol, Decimal(4), ago(100), "canceled") for symbol in told)
     looked = past(cycles=[replace(cycle(), at=ago(60), gaps=gaps)])
     orders = seen.OrderEvidence(90, 0, None, bare={"AAPL": ago(opened_s_ago)})
-    found = judge("orders", replace(at(NOW, orders=orders), past=looked))
+    found = judge_subject("orders", replace(at(NOW, orders=orders), past=looked))
     assert (found.state, "AAPL" in found.found) == (state, state is DEGRADED)

@@ -32,7 +32,7 @@ from tradebot.model.venue import Pairs
 from tradebot.model.view import Target
 from tradebot.orders.order_sender import cancel_intent
 from tradebot.ports.world import Call, World
-from tradebot.reconciliation.protection import gaps
+from tradebot.reconciliation.protection import protection_gaps
 
 RULES = SHIPPED.displacement.model_copy(update={"enabled": True, "min_age_s": 3600})
 BETTER = wanted("XOM", 0.9)
@@ -362,13 +362,13 @@ def test_the_stop_protects_once_it_works_and_no_other_is_placed() -> None:
     assert (rest.stop and rest.stop.venue_id, rest.can_trigger, rest.quantity) == ("its stop", True, entry.quantity)
     assert all(other.is_target for other in others)
     rules = found.world().rules
-    assert not list(gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of))
+    assert not list(protection_gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of))
     # A cancel of the entry came too late, and takes nothing along.
     late = cancel_at(call(), desk, entry)
     books = replace(desk.books, intents=(*desk.books.intents, IntentRecord(late, IntentState.SENT, None, None, NOW)))
     books = replace(books, at=NOW)
     assert books.canceled_now == {entry.venue_id}
-    assert not list(gaps(books, desk.listings, desk.resting, rules.exits, rules.exits_of))
+    assert not list(protection_gaps(books, desk.listings, desk.resting, rules.exits, rules.exits_of))
 
 
 def test_a_stop_that_no_list_has_shown_since_its_entry_filled_gets_none_beside_it_that_could_turn_the_position() -> (
@@ -445,7 +445,7 @@ def test_a_gap_is_told_since_the_stop_of_a_filled_entry_was_lost_or_since_an_ent
     for name in ("its stop", *((entry.client_order_id,) if shares else ())):
         venue.book[name] = replace(venue.book[name], status=OrderStatus.CANCELED, updated_at=found.venue.now)
     desk, rules = take_desk(found.world(), for_entries=False), found.world().rules
-    (gap,) = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
+    (gap,) = protection_gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of)
     assert gap.since == (bought if shares else found.venue.now)
 
 

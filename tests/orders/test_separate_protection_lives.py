@@ -368,7 +368,8 @@ def targets_count_as_stops(patch: pytest.MonkeyPatch) -> None:
 
     def steps(cover: protection_plan.ProtectionState, looser_by: Decimal) -> Iterator[protection_plan.ProtectionStep]:
         return usual(
-            cover._replace(shares=max(cover.shares - protection_plan.total(cover.targets), Decimal(0))), looser_by
+            cover._replace(shares=max(cover.shares - protection_plan.total_shares(cover.targets), Decimal(0))),
+            looser_by,
         )
 
     patch.setattr(separate_protection, "stop_steps", steps)

@@ -28,7 +28,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
 from tradebot.orders.stop_protection import round_target_to_tick
 from tradebot.ports.broker import Ending
-from tradebot.reconciliation.protection import ProtectionWatch, gaps
+from tradebot.reconciliation.protection import ProtectionWatch, protection_gaps
 from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
 
@@ -717,7 +717,7 @@ def gap_of(found: Scene) -> Gap:
     """Return the gap in the protection of the only position, as the books show it now."""
     books, rules = read_books(found.ledger, found.venue.now, VENUE_DAY), found.world().rules
     resting, listings = resting_among(books, books.working), found.venue.listings(("AAPL",))
-    (gap,) = gaps(books, listings, resting, rules.exits, rules.exits_of)
+    (gap,) = protection_gaps(books, listings, resting, rules.exits, rules.exits_of)
     return gap
 
 

@@ -7,14 +7,14 @@ from tradebot.desk.snapshot import take_desk
 from tradebot.model.candidate import Purpose
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.struct_tools import replace
-from tradebot.reconciliation.unfinished_closes import unfinished_close, words
+from tradebot.reconciliation.unfinished_closes import describe_unfinished, unfinished_close
 
 
 def found(bot: BotApart) -> str:
     """Return the words of what isn't finished; empty if everything is."""
     desk = take_desk(bot.world(), for_entries=False)
     closes = (unfinished_close(bot.scene.ledger, desk.books.intents, position) for position in desk.positions)
-    return ", ".join(words(close) for close in closes if close is not None)
+    return ", ".join(describe_unfinished(close) for close in closes if close is not None)
 
 
 def test_a_close_that_was_canceled_unfilled_is_found_until_the_next_one_works() -> None:

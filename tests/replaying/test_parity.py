@@ -19,7 +19,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
 from tradebot.replaying.cycle_comparison import PassSeen
-from tradebot.replaying.parity import RequestWithFills, SessionSide, compare, costs, unknown, worth
+from tradebot.replaying.parity import RequestWithFills, SessionSide, compare, costs, no_known_cause, profit_at
 
 CLOSE = {"AAPL": Decimal(101), "MSFT": Decimal(99)}
 Change = Callable[[Scene], None]
@@ -43,7 +43,7 @@ def day(change: Change = lambda scene: None) -> SessionSide:
 
 
 def differences(live: SessionSide, played: SessionSide) -> Sequence[ParityDifference]:
-    return compare(live, played, CLOSE, unknown).differences
+    return compare(live, played, CLOSE, no_known_cause).differences
 
 
 def causes(live: SessionSide, played: SessionSide) -> set[ParityCause]:
@@ -63,7 +63,7 @@ def lost_reply(scene: Scene) -> None:
 
 
 def test_session_that_was_played_the_same_has_no_difference() -> None:
-    found = compare(day(), day(), CLOSE, unknown)
+    found = compare(day(), day(), CLOSE, no_known_cause)
     assert (found.differences, found.decisions) == ((), 2)
     assert len(day().sent) >= 2
 
@@ -140,13 +140,13 @@ def drawn(data: st.DataObject) -> SessionSide:
 
 
 def earned(side: SessionSide) -> Decimal:
-    return sum((worth(one, CLOSE[one.symbol]) for sent in side.sent.values() for one in sent.fills), NONE)
+    return sum((profit_at(one, CLOSE[one.symbol]) for sent in side.sent.values() for one in sent.fills), NONE)
 
 
 @given(st.data())
 def test_costs_add_up_to_what_the_backtest_earned_more(data: st.DataObject) -> None:
     live, played = drawn(data), drawn(data)
-    found = compare(live, played, CLOSE, unknown)
+    found = compare(live, played, CLOSE, no_known_cause)
     assert sum((one.cost_usd for one in found.differences), NONE) == earned(played) - earned(live)
     both = [name for name in live.sent if name in played.sent]
     assert found.fills == sum(bool(live.sent[name].fills and played.sent[name].fills) for name in both)

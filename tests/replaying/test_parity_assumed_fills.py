@@ -5,7 +5,7 @@ from decimal import Decimal
 from tests.replaying.test_parity import CLOSE, day, fill, filled
 from tradebot.model.candidate import Side
 from tradebot.model.parity import IN_FULL, DifferenceType, ParityCause
-from tradebot.replaying.parity import at_quotes, compare, unknown
+from tradebot.replaying.parity import at_quotes, compare, no_known_cause
 
 BPS = Decimal(5)
 
@@ -19,7 +19,7 @@ def test_fill_is_beside_the_quote_that_its_pass_saw() -> None:
     assert [(one.price, one.quantity) for one in assumed] == [(quote.ask * (1 + BPS / IN_FULL), sent.intent.quantity)]
     shares = int(sent.intent.quantity)
     dearer = filled(live, {name: (fill(sent.intent, int(quote.ask) + 1, shares, 1),)})
-    found = compare(dearer, at_quotes(dearer, live, BPS), CLOSE, unknown)
+    found = compare(dearer, at_quotes(dearer, live, BPS), CLOSE, no_known_cause)
     (cost,) = [one for one in found.differences if one.order == name]
     assert (cost.what, cost.cause) == (DifferenceType.FILL, ParityCause.FILL_MODEL)
     assert cost.cost_usd == found.worse_usd == shares * (int(quote.ask) + 1 - assumed[0].price) > 0

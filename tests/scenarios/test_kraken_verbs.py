@@ -95,7 +95,7 @@ def _has_what_margin_and_funding_say(played: Played) -> None:
 @pytest.mark.campaign
 def test_a_liquidation_is_told_booked_to_the_cent_and_found(played: Played) -> None:
     held = json.loads(played.says("positions", "--json").out)["data"]["positions"]
-    endpoint = process.running(played.folder / "exchange")
+    endpoint = process.running_endpoint(played.folder / "exchange")
     assert endpoint is not None
     for one in held:
         # What holding it costs takes all of the account within three hours.

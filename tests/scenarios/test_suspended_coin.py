@@ -26,7 +26,7 @@ def test_position_in_a_suspended_coin_keeps_its_last_price_with_its_age(
     try:
         says("demo", "--venue", "kraken_futures", "--symbols", "3", "--minutes", "12", "--json")
         before = position()
-        symbol, faults = before["symbol"], f"{process.ensure(folder / 'exchange').url}/exchange/v1/faults"
+        symbol, faults = before["symbol"], f"{process.ensure_running(folder / 'exchange').url}/exchange/v1/faults"
         rule = {"name": "suspended", "when": {"symbol": [symbol]}, "what": "halt_symbol"}
         assert requests.post(faults, data=json.dumps([rule]), timeout=60).status_code == 200
         for _ in range(3):

@@ -15,7 +15,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.reasons import Reason
 from tradebot.model.view import FeatureNeed
 from tradebot.strategies.futures import FuturesStrategy
-from tradebot.strategies.policy import instead, needs_of, times_of
+from tradebot.strategies.policy import fallback_targets, needs_of, times_of
 from tradebot.strategies.policy_settings import PolicySettings
 
 SETTINGS = PolicySettings.model_validate({"folder": "models", "public_key": "ab" * 32, "models": ["0" * 16]})
@@ -37,7 +37,7 @@ def test_without_models_the_rule_has_what_it_needs() -> None:
 
 def test_rule_wants_what_it_would_alone_and_says_why_it_acts() -> None:
     seen = view({"ESZ6": FALLING})
-    (alone,), found = RULE.propose(seen), instead(RULE, seen, SLOW)
+    (alone,), found = RULE.propose(seen), fallback_targets(RULE, seen, SLOW)
     assert not isinstance(found, Decision)
     (target,) = found
     assert (target.symbol, target.quantity) == (alone.symbol, alone.quantity)
@@ -49,7 +49,7 @@ def test_rule_wants_what_it_would_alone_and_says_why_it_acts() -> None:
 
 
 def test_without_a_rule_the_reason_refuses_the_whole_answer() -> None:
-    assert instead(None, view({"ESZ6": FALLING}), SLOW) is SLOW
+    assert fallback_targets(None, view({"ESZ6": FALLING}), SLOW) is SLOW
 
 
 def test_models_are_asked_once_for_each_bar_that_closes() -> None:

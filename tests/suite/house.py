@@ -117,13 +117,13 @@ def nobody_opened() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """Forget which state folder the last command line of another test acted on: messages would name it."""
-    hints.aim(())
+    hints.set_hint_folder(())
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call() -> None:
     """Forget which state folder what the test needs was made in."""
-    hints.aim(())
+    hints.set_hint_folder(())
 
 
 def rank(place: str) -> int:

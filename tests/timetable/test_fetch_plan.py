@@ -18,9 +18,9 @@ from tradebot.timetable.fetch_plan import (
     FetchPlan,
     Intervals,
     PlanFitter,
+    fetch_count,
     fetching_problems,
     needs_of,
-    renewals,
     slots_of,
 )
 from tradebot.timetable.job_times import parse
@@ -40,7 +40,7 @@ def fitted(day: int, *needs: FetchNeed, per_minute: float | None = 100.0) -> Int
 
 def calls(planned: Intervals, needs: tuple[FetchNeed, ...] = NEEDS) -> int:
     return sum(
-        each.calls * renewals(SLOTS, each.every_s(every_s), -inf)
+        each.calls * fetch_count(SLOTS, each.every_s(every_s), -inf)
         for each in needs
         if (every_s := planned[each.name]) is not None
     )

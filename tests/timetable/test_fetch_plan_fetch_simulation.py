@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.kit.values import USUAL, VENUE_DAY
 from tradebot.model.fact_kind import Phase, ReplyScope
-from tradebot.timetable.fetch_plan import FetchNeed, FetchSimulation, SimulatedSlot, renewals, slots_of
+from tradebot.timetable.fetch_plan import FetchNeed, FetchSimulation, SimulatedSlot, fetch_count, slots_of
 from tradebot.timetable.job_times import parse
 
 TIMES = parse("every 5m from open+2m until close", VENUE_DAY)
@@ -72,7 +72,7 @@ def test_a_kind_that_is_worth_one_call_is_asked_once_and_not_again_if_it_was() -
     morning = need("morning", 5, 86_400, phase=Phase.MORNING)
     assert FetchSimulation([morning], every(morning), SLOTS, None, {}).calls == {"morning": 5}
     assert FetchSimulation([morning], every(morning), SLOTS, None, {"morning": 0.0}).calls == {"morning": 0}
-    assert renewals(SLOTS, morning.every_s(86_400), -inf) == 1
+    assert fetch_count(SLOTS, morning.every_s(86_400), -inf) == 1
     # Whoever configures a shorter interval gets it.
     often = need("morning", 5, 540, phase=Phase.MORNING)
     assert FetchSimulation([often], every(often), SLOTS, None, {}).calls == {"morning": 5 * 39}
@@ -90,13 +90,13 @@ def test_no_fetch_runs_into_the_next_and_none_asks_more_often_than_its_interval(
     for slot, made in zip(SLOTS, found.fetches, strict=True):
         assert per_minute is None or sum(made.values()) * 60 / per_minute <= slot.length_s
     for each in needs:
-        assert found.calls[each.name] <= each.calls * renewals(SLOTS, each.interval_s, -inf)
+        assert found.calls[each.name] <= each.calls * fetch_count(SLOTS, each.interval_s, -inf)
 
 
 @given(st.integers(1, 400), st.sampled_from([60, 240, 540, 3600]))
 def test_without_a_limit_everything_is_renewed_when_it_is_due(calls: int, interval_s: int) -> None:
     one = need("one", calls, interval_s)
     found = Told([one], SLOTS, None)
-    assert found.calls["one"] == calls * renewals(SLOTS, interval_s, -inf)
+    assert found.calls["one"] == calls * fetch_count(SLOTS, interval_s, -inf)
     starts = [slot.start_s for slot, made in zip(SLOTS, found.fetches, strict=True) if made]
     assert found.age_s["one"] == max(later - start for start, later in pairwise(starts))

@@ -26,8 +26,8 @@ from tradebot.timetable.sessions import (
     begun_by,
     calendar_end,
     claim_calendar_fetch,
+    clock_contradicts,
     compare_sessions,
-    contradicts,
     difference,
     differences,
     due_at,
@@ -122,7 +122,7 @@ WRONG = {
 
 @pytest.mark.parametrize("clock", RIGHT)
 def test_a_clock_that_says_what_is_stored_contradicts_nothing(clock: VenueClock) -> None:
-    assert not contradicts(ledger(), clock)
+    assert not clock_contradicts(ledger(), clock)
 
 
 @pytest.mark.parametrize("clock", WRONG.values(), ids=WRONG.keys())

@@ -13,8 +13,8 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.views.metrics import (
     LastLearn,
+    count_repairs,
     fetch_latency_ms,
-    healings,
     last_error,
     last_learn,
     learn_event,
@@ -59,9 +59,9 @@ def test_last_error_is_the_newest_event_of_error_severity() -> None:
 
 
 def test_healings_count_repair_events_but_no_errors() -> None:
-    assert healings([kind.at(NOW, {}) for kind in EventKind]) == len(HEALINGS)
+    assert count_repairs([kind.at(NOW, {}) for kind in EventKind]) == len(HEALINGS)
     begun = [EventKind.FACTS_BEGUN_ANEW.at(NOW, {"moved_to": place}) for place in ("", "facts.db.damaged")]
-    assert healings(begun) == 1
+    assert count_repairs(begun) == 1
     assert {kind.severity for kind in HEALINGS} <= {Severity.INFO, Severity.WARN}
 
 

@@ -21,11 +21,11 @@ from tradebot.views.notification_events import (
     UNWELL_FOR,
     CurrentStatus,
     compose_notification,
+    events_since,
     of_event,
     reason_in_words,
     safe,
     seen_of,
-    since,
 )
 
 AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
@@ -152,7 +152,7 @@ def test_each_reason_is_told_in_words_wherever_a_notice_may_have_it(reason: Reas
         of_event(EventKind.SLOT_MISSED.at(AT, missed), ALPACA),
         of_event(EventKind.PROPOSAL_REFUSED.at(AT, refused), ALPACA),
     ]
-    told += since(seen_of(QUIET), replace(QUIET, at=AT + MINUTE, trading=halted))[1]
+    told += events_since(seen_of(QUIET), replace(QUIET, at=AT + MINUTE, trading=halted))[1]
     meaning = REASONS[reason].meaning.removesuffix(".")
     texts = [there(one).text for one in told]
     # A meaning may name a setting or a variable, which a person has to type.
@@ -173,35 +173,35 @@ def test_other_events_are_told_only_if_asked_for_by_name() -> None:
 
 
 def test_nothing_has_happened_while_nothing_differs() -> None:
-    seen, happened = since(seen_of(QUIET), replace(QUIET, at=AT + MINUTE))
+    seen, happened = events_since(seen_of(QUIET), replace(QUIET, at=AT + MINUTE))
     assert happened == ()
     assert seen == seen_of(replace(QUIET, at=AT + MINUTE))
 
 
 def test_halt_is_told_once_as_critical_and_its_end_once() -> None:
     halted = replace(QUIET, at=AT + MINUTE, trading=TradingStateRecord(TradingState.REDUCE_ONLY, "ann", "lunch", AT))
-    seen, (told,) = since(seen_of(QUIET), halted)
+    seen, (told,) = events_since(seen_of(QUIET), halted)
     assert (told.topic, told.severity) == (Topic.HALTS, Severity.CRITICAL)
     assert told.text == "HALTED: the bot opens nothing, exits continue (ann: lunch)"
-    assert since(seen, replace(halted, at=AT + 2 * MINUTE))[1] == ()
-    (back,) = since(seen, replace(QUIET, at=AT + 2 * MINUTE))[1]
+    assert events_since(seen, replace(halted, at=AT + 2 * MINUTE))[1] == ()
+    (back,) = events_since(seen, replace(QUIET, at=AT + 2 * MINUTE))[1]
     assert (back.severity, back.text) == (Severity.INFO, "The bot may trade again")
 
 
 def test_opened_and_closed_positions_are_told_with_price_profit_and_reason() -> None:
     opened = replace(QUIET, held=(HELD,))
-    seen, (told,) = since(seen_of(QUIET), opened)
+    seen, (told,) = events_since(seen_of(QUIET), opened)
     assert told.text == "AAPL: bought 10 at 150.25 USD (flow)"
     closing = {("flow", "AAPL", AT): "trail_stop(-1.2%)+signal_decay(0.65)"}
     closed = replace(QUIET, at=AT + 2 * MINUTE, trips=(TRIP,), closing=closing)
-    seen, (told,) = since(seen, closed)
+    seen, (told,) = events_since(seen, closed)
     assert told.text == "AAPL: closed with +12.50 USD (+0.8%): trail stop at -1.2% and signal decay at 0.65 (flow)"
-    assert since(seen, replace(closed, at=AT + 3 * MINUTE))[1] == ()
+    assert events_since(seen, replace(closed, at=AT + 3 * MINUTE))[1] == ()
 
 
 def test_contracts_are_told_as_contracts_and_their_prices_to_the_tick() -> None:
     held = replace(HELD, price=Decimal("150.25"))
-    (told,) = since(seen_of(QUIET), replace(QUIET, held=(held,), ticks={"AAPL": Decimal("0.0005")}))[1]
+    (told,) = events_since(seen_of(QUIET), replace(QUIET, held=(held,), ticks={"AAPL": Decimal("0.0005")}))[1]
     assert told.text == "AAPL: bought 10 at 150.2500 USD (flow)"
     contracts = replace(ALPACA, unit="contract")
     kinds = (EventKind.PROTECTION_GAP, EventKind.PROTECTION_GAP_ENDED, EventKind.POSITION_DIFFERS, EventKind.OVERFILLED)
@@ -212,7 +212,7 @@ def test_contracts_are_told_as_contracts_and_their_prices_to_the_tick() -> None:
 
 
 def test_position_opened_and_closed_between_two_looks_is_told_once() -> None:
-    (told,) = since(seen_of(QUIET), replace(QUIET, at=AT + 2 * MINUTE, trips=(TRIP,)))[1]
+    (told,) = events_since(seen_of(QUIET), replace(QUIET, at=AT + 2 * MINUTE, trips=(TRIP,)))[1]
     assert told.what == "positions closed"
 
 
@@ -224,31 +224,31 @@ def test_reason_in_a_strategys_own_words_stays() -> None:
 def test_order_is_told_once_its_outcome_has_been_unknown_for_a_minute() -> None:
     record = IntentRecord(replace(make_intent(), at=AT), IntentState.UNKNOWN, None, None, AT)
     early = replace(QUIET, at=AT + MINUTE / 2, unresolved=(record,))
-    seen, happened = since(seen_of(QUIET), early)
+    seen, happened = events_since(seen_of(QUIET), early)
     assert happened == ()
     late = replace(early, at=AT + MINUTE)
-    seen, (told,) = since(seen, late)
+    seen, (told,) = events_since(seen, late)
     assert (told.topic, told.severity) == (Topic.ORDERS, Severity.ERROR)
-    assert since(seen, replace(late, at=AT + 2 * MINUTE))[1] == ()
+    assert events_since(seen, replace(late, at=AT + 2 * MINUTE))[1] == ()
 
 
 def test_health_is_told_after_a_while_once_and_when_it_is_back() -> None:
     unwell = replace(QUIET, unwell="exits FAILED, the last pass is late")
-    seen, happened = since(seen_of(QUIET), unwell)
+    seen, happened = events_since(seen_of(QUIET), unwell)
     assert happened == ()
-    seen, (told,) = since(seen, replace(unwell, at=AT + UNWELL_FOR))
+    seen, (told,) = events_since(seen, replace(unwell, at=AT + UNWELL_FOR))
     assert told.text == "Not OK: exits FAILED, the last pass is late"
-    seen, happened = since(seen, replace(unwell, at=AT + 2 * UNWELL_FOR))
+    seen, happened = events_since(seen, replace(unwell, at=AT + 2 * UNWELL_FOR))
     assert happened == ()
-    (back,) = since(seen, replace(QUIET, at=AT + 3 * UNWELL_FOR))[1]
+    (back,) = events_since(seen, replace(QUIET, at=AT + 3 * UNWELL_FOR))[1]
     assert back.text == "Health is OK again"
 
 
 def test_health_that_comes_back_soon_is_no_news() -> None:
-    seen, _ = since(seen_of(QUIET), replace(QUIET, unwell="serve FAILED"))
-    assert since(seen, replace(QUIET, at=AT + UNWELL_FOR))[1] == ()
+    seen, _ = events_since(seen_of(QUIET), replace(QUIET, unwell="serve FAILED"))
+    assert events_since(seen, replace(QUIET, at=AT + UNWELL_FOR))[1] == ()
 
 
 def test_another_version_is_told() -> None:
-    (told,) = since(seen_of(QUIET), replace(QUIET, version="1.1"))[1]
+    (told,) = events_since(seen_of(QUIET), replace(QUIET, version="1.1"))[1]
     assert told.text == "tradebot 1.1 is in use, after 1.0"

@@ -11,7 +11,15 @@ from tests.kit.values import VENUE_DAY
 from tradebot.model.event import Severity
 from tradebot.model.notice import Channel, NoticeEvent, QuietHours, Topic, quiet_hours
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.notification_events import LONGEST, MOST_LINES, compose_notification, due_at, ends, safe, wants
+from tradebot.views.notification_events import (
+    LONGEST,
+    MOST_LINES,
+    compose_notification,
+    due_at,
+    ends,
+    is_selected,
+    safe,
+)
 
 AT = datetime(2026, 11, 16, 15, 31, 7, tzinfo=UTC)
 EVERYTHING = Channel("phone", frozenset(Topic), frozenset(), Severity.INFO, None, 12)
@@ -48,9 +56,9 @@ def test_text_keeps_its_words_and_loses_what_could_act(text: str, line: str) -> 
 
 def test_channel_is_told_its_topics_from_its_severity_on() -> None:
     books = Channel("desk", frozenset({Topic.BOOKS}), frozenset(), Severity.WARN, None, 12)
-    assert wants(books, told("x"))
-    assert not wants(books, told("x", severity=Severity.INFO))
-    assert not wants(books, told("x", Topic.SLOTS))
+    assert is_selected(books, told("x"))
+    assert not is_selected(books, told("x", severity=Severity.INFO))
+    assert not is_selected(books, told("x", Topic.SLOTS))
 
 
 def test_alarms_go_at_once_and_positions_with_their_half_hour() -> None:

@@ -31,7 +31,7 @@ from tradebot.model.trading import ReconcileMark
 from tradebot.views.status import (
     DayProfit,
     Status,
-    belongs,
+    belongs_to_position,
     day_profit,
     day_return,
     drawdown,
@@ -144,7 +144,7 @@ def test_fills_that_belong_make_the_trades_of_the_day_even_if_earlier_fills_are_
     ]
     starts = opening_times(Totals.of(past), VENUE_DAY.date_of(past[-1].fill.at), VENUE_DAY)
     cut = [one for one in past if one.fill.at >= min(starts.values())]
-    found = trades(one for one in cut if belongs(one, starts))
+    found = trades(one for one in cut if belongs_to_position(one, starts))
     assert len(cut) == len(past) - 1
     assert sorted(one.key for one in found) == sorted(one.key for one in trades(past))[1:]
 

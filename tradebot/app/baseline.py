@@ -36,7 +36,7 @@ _AS_STORED = frozenset((str, int, bool, NoneType))
 def effective(settings: Frozen) -> dict[str, Any]:
     """Return all values of the settings in the form in which a baseline stores them."""
     # An optional setting that is left out has no value.
-    values: dict[str, Any] = plain(settings.model_dump(exclude_unset=True))
+    values: dict[str, Any] = to_json_form(settings.model_dump(exclude_unset=True))
     return values
 
 
@@ -237,14 +237,14 @@ def leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
     return {inner: leaf for key, item in value.items() for inner, leaf in leaves(item, (*path, str(key))).items()}
 
 
-def plain(value: Any) -> Any:
+def to_json_form(value: Any) -> Any:
     """Return a value in the form JSON stores it; equal numbers get equal text."""
     if type(value) in _AS_STORED:
         return value
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_json_form(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_json_form(item) for item in value]
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"
     if isinstance(value, float) and not math.isfinite(value):

@@ -58,7 +58,7 @@ class CalendarChange(NamedTuple):
     in_both: bool
 
 
-def ensure(
+def ensure_sessions(
     ledger: Slots, venue: Capabilities, read: Read, now: datetime, ahead: timedelta, others: Collection[str] = ()
 ) -> None:
     """Store the missing sessions around `now`, unless the stored calendars already reach `ahead`.
@@ -99,7 +99,7 @@ def list_sessions(venue: Capabilities, first: date, last: date, name: str = OWN)
     return exchange_sessions(first, last, full) if is_listed(full) else None
 
 
-def knowing(calendar: Calendar, day: VenueDay) -> VenueDay:
+def with_stored_sessions(calendar: Calendar, day: VenueDay) -> VenueDay:
     """Return the venue's day, adjusted for stored sessions that start on another date."""
     return day.knowing(calendar.sessions(date.min, date.max)) if day.crosses_midnight else day
 
@@ -111,7 +111,7 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
     recorded as events; a calendar that ends soon is recorded once a day. Raise TemporaryError if the broker lists no
     sessions or overlapping ones.
     """
-    ensure(ledger, venue, read, clock.now, LEAST)
+    ensure_sessions(ledger, venue, read, clock.now, LEAST)
     today = venue.day.local(clock.now).date()
     stored = {session.date: session for session in ledger.sessions(today, today + AHEAD)}
     # The broker may return only the next days.

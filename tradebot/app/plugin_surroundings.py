@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.state.user_files import full_paths
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.app.keys import is_secret
 
 if TYPE_CHECKING:
@@ -29,4 +29,4 @@ def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, 
 
 def without_keys(environ: Mapping[str, str], venue: str) -> Mapping[str, str]:
     """Return the environment variables for a plug-in, without any variable that may contain one of the bot's keys."""
-    return {name: value for name, value in environ.items() if not is_secret(name, venue) and hide(value) == value}
+    return {name: value for name, value in environ.items() if not is_secret(name, venue) and hide_keys(value) == value}

@@ -17,7 +17,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import Needs, StrategyView, Target
 from tradebot.strategies.futures import FuturesStrategy
-from tradebot.strategies.policy import instead, needs_of, times_of
+from tradebot.strategies.policy import fallback_targets, needs_of, times_of
 from tradebot.strategies.policy_settings import PolicySettings
 
 
@@ -57,7 +57,7 @@ class PolicyStrategy(ModelProcess):
         if self._settings.mode is PolicyMode.TRAINING:
             return refusal(Reason.MODEL_TRAINING, "mode training")
         targets = self.answer(view)
-        return instead(self._rule, view, targets) if isinstance(targets, Decision) else targets
+        return fallback_targets(self._rule, view, targets) if isinstance(targets, Decision) else targets
 
 
 def model_storage(settings: PolicySettings) -> ModelLocation:

@@ -39,10 +39,10 @@ def translate_exchange_errors(code: ExitCode = ExitCode.USAGE) -> Iterator[None]
     try:
         yield
     except MarketError as bad:
-        raise OperatorError(bad.message, in_our_words(bad.hint), code=code) from bad
+        raise OperatorError(bad.message, with_tradebot_commands(bad.hint), code=code) from bad
 
 
-def in_our_words(hint: str) -> str:
+def with_tradebot_commands(hint: str) -> str:
     """Return the exchange's advice with tradebot commands in place of the exchange's own commands."""
     return _ITS_COMMAND.sub("tradebot exchange ", hint.replace(_ITS_NEW_ONE, "tradebot init --state-dir NEW"))
 
@@ -59,7 +59,7 @@ def _invalid_flags(hint: str) -> Iterator[None]:
 def start(folder: Path) -> str:
     """Return the address of a state folder's embedded exchange, starting it if necessary."""
     with translate_exchange_errors(ExitCode.ERROR):
-        return process.ensure(folder).url
+        return process.ensure_running(folder).url
 
 
 def stop(folder: Path) -> None:
@@ -73,15 +73,15 @@ def server_address(folder: Path) -> str | None:
     return process.server_address(folder)
 
 
-def running(folder: Path) -> str | None:
+def running_exchange(folder: Path) -> str | None:
     """Return the address of a state folder's embedded exchange, or None if it isn't running."""
-    current = process.running(folder)
+    current = process.running_endpoint(folder)
     return current.url if current else None
 
 
 def ports(folder: Path) -> Mapping[str, int]:
     """Return a running exchange's other ports by protocol name."""
-    current = process.running(folder)
+    current = process.running_endpoint(folder)
     return dict(current.ports) if current else {}
 
 
@@ -127,7 +127,7 @@ def serve(
 
 def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
     """Stop an exchange that runs in the background; return the port on which to serve."""
-    current = process.running(folder)
+    current = process.running_endpoint(folder)
     if current is None or not current.detached:
         return port
     with translate_exchange_errors(ExitCode.ERROR):
@@ -329,7 +329,7 @@ def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
     from papervenue import creation
 
     with translate_exchange_errors():
-        return creation.remarks(folder)
+        return creation.market_remarks(folder)
 
 
 def market_has_ended(folder: Path, at: datetime) -> bool:

@@ -1,9 +1,9 @@
 """Check the settings against each other when they are loaded. Contradicting settings don't load.
 
 If all strategies hold their maximum and every stop is hit, the loss must stay within the daily loss limit, and that
-limit within the halts (`coherence.halts_by_itself`). Strategies that exceed the account's gross limit together count
-only up to it. A strategy whose exits have no stop is left out of the sum, because its loss is unbounded; only the daily
-loss limit and the halts bound its loss.
+limit within the halts (`coherence.self_halting_scenarios`). Strategies that exceed the account's gross limit together
+count only up to it. A strategy whose exits have no stop is left out of the sum, because its loss is unbounded; only
+the daily loss limit and the halts bound its loss.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tradebot.gates.coherence import (
     contradictions,
     cost_contradictions,
     exit_contradictions,
-    halts_by_itself,
     margin_contradictions,
     promotion_contradictions,
+    self_halting_scenarios,
 )
 from tradebot.model.limits import Protection, without_effect
 from tradebot.model.order import OrderType, Style
@@ -125,7 +125,7 @@ def _of_strategies(settings: Sections) -> Iterator[str]:
             yield from contradictions(trader.limits, f"strategies.{trader.name}.limits")
         costs, execution = settings.costs_of(trader.name), settings.execution_of(trader.name)
         yield from cost_contradictions(trader.limits, costs, execution, f"strategies.{trader.name}.limits")
-    yield from halts_by_itself(traders, settings.limits, settings.halts)
+    yield from self_halting_scenarios(traders, settings.limits, settings.halts)
     styles = {f"strategies.{name}.execution": settings.execution_of(name) for name in settings.strategies.sections()}
     for where, execution in {"execution": settings.execution_of(), **styles}.items():
         yield from execution_contradictions(execution, where, settings.limits.entry_life_s)

@@ -28,7 +28,7 @@ It is slightly more often, so that no slot of the timetable finds a fetch due.
 
 
 @contextmanager
-def following(app: App) -> Iterator[Follower]:
+def follow_stream(app: App) -> Iterator[Follower]:
     """Follow the stream inside the block; raise TradebotError with exit code 6 if another process already does."""
     from tradebot.adapters.flow.stream import FlowStream
 

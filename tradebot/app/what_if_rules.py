@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from tradebot.adapters.plugins.plugin import close, installed_strategies, strategies
 from tradebot.adapters.text.yaml_edit import with_changed_value
-from tradebot.app.baseline import leaves, plain, with_earlier
+from tradebot.app.baseline import leaves, to_json_form, with_earlier
 from tradebot.app.plugin_surroundings import plugin_surroundings
 from tradebot.app.rules import in_force
 from tradebot.app.settings import Settings, shipped_path, validate
@@ -71,8 +71,8 @@ def with_settings(around: RecordEnvironment, values: Changes, origin: str) -> Ch
     settings: dict[str, Any] = dict(with_earlier(_values(around.settings)))
     approved = _values(around.accepted) if around.accepted else None
     for path, value in values:
-        settings = with_changed_value(settings, path, plain(value))
-        approved = approved and with_changed_value(approved, path, plain(value))
+        settings = with_changed_value(settings, path, to_json_form(value))
+        approved = approved and with_changed_value(approved, path, to_json_form(value))
     changed_settings = validate(settings, {".".join(path): origin for path, _ in values})
     accepted = Baseline(approved, NOBODY, LONG_AGO) if approved else None
     return ChangedSettings(changed_settings, in_force(changed_settings, accepted, around.discovered))

@@ -494,7 +494,7 @@ class App(BotStores):
         read: calendar.Read = lambda *arguments: self.reader.calendar(*arguments)  # noqa: E731, PLW0108
         venue = self.settings.capabilities
         others = {*map(self.driver.calendar, self.settings.universe)} - {calendar.OWN, venue.calendar}
-        calendar.ensure(self.ledger, venue, read, now, ahead, sorted(others))
+        calendar.ensure_sessions(self.ledger, venue, read, now, ahead, sorted(others))
 
     def close(self) -> None:
         """Close everything that was opened."""

@@ -215,7 +215,7 @@ def end_stamped(stored: RawSeries, every: Sequence[SessionBars]) -> Iterator[Bar
         yield finding(stored, Flaw.END_STAMP, span, observed, len(full), 0, len(full))
 
 
-def strange(stored: RawSeries, hours: Sequence[SessionSeconds]) -> list[RawBar]:
+def bars_outside_hours(stored: RawSeries, hours: Sequence[SessionSeconds]) -> list[RawBar]:
     """Return the daily bars without a session, or the minute bars outside of all extended hours."""
     if stored.daily:
         midnights = {each.midnight_s for each in hours}
@@ -224,14 +224,14 @@ def strange(stored: RawSeries, hours: Sequence[SessionSeconds]) -> list[RawBar]:
 
 
 def outside(stored: RawSeries, hours: Sequence[SessionSeconds]) -> Iterator[BarFinding]:
-    for bars in _cut(strange(stored, hours), lambda bar: bar.start_s // DAY_S):
+    for bars in _cut(bars_outside_hours(stored, hours), lambda bar: bar.start_s // DAY_S):
         observed = f"{pluralize(len(bars), 'bar')} outside of every session"
         yield finding(stored, Flaw.NO_SESSION, (bars[0].start_s, bars[-1].start_s), observed, len(bars))
 
 
 def daily_times(stored: RawSeries, hours: Sequence[SessionSeconds], venue: VenueDay) -> Iterator[BarFinding]:
     """Find daily bars that don't start at the venue's midnight on the date of a session."""
-    odd, midnights = strange(stored, hours), {each.midnight_s for each in hours}
+    odd, midnights = bars_outside_hours(stored, hours), {each.midnight_s for each in hours}
     moved_days = _moved_days(stored, midnights, venue) if len(odd) >= FEWEST_STRANGE else 0
     if moved_days:
         words = f"{pluralize(len(stored.bars), 'bar')} fit the sessions if they are a day "
@@ -404,7 +404,9 @@ def unadjusted_splits(stored: RawSeries, sessions: Sequence[RawBar]) -> Iterator
             yield finding(stored, Flaw.UNADJUSTED_SPLIT, after.start_s, words, 1, before.close / after.open, ratio)
 
 
-def scales(stored: RawSeries, bars: Sequence[RawBar], bar_findings: Iterable[BarFinding]) -> Iterator[BarFinding]:
+def scale_changes(
+    stored: RawSeries, bars: Sequence[RawBar], bar_findings: Iterable[BarFinding]
+) -> Iterator[BarFinding]:
     """Find changes of scale that no split explains, on record or found, such as from dollars to cents."""
     limit, starts = math.log(SCALE_FACTOR), {finding.at for finding in bar_findings}
     for index, (before, after) in enumerate(pairwise(bars), start=1):

@@ -36,10 +36,12 @@ def daily_gaps(stored: RawSeries, hours: Sequence[SessionSeconds]) -> Iterator[B
     """Find sessions without a daily bar, from the first bar to the last."""
     starts = {bar.start_s for bar in stored.bars}
     inside = [each for each in hours if stored.bars[0].start_s <= each.midnight_s <= stored.bars[-1].start_s]
-    return gaps(stored, (each.midnight_s not in starts for each in inside), inside)
+    return missing_sessions(stored, (each.midnight_s not in starts for each in inside), inside)
 
 
-def gaps(stored: RawSeries, absent: Iterable[bool], hours: Sequence[SessionSeconds]) -> Iterator[BarFinding]:
+def missing_sessions(
+    stored: RawSeries, absent: Iterable[bool], hours: Sequence[SessionSeconds]
+) -> Iterator[BarFinding]:
     """Find runs of sessions without a bar; `absent` says for each of `hours` whether it has none."""
     for missing, run in groupby(zip(absent, hours, strict=True), key=lambda each: each[0]):
         if missing:
@@ -49,7 +51,9 @@ def gaps(stored: RawSeries, absent: Iterable[bool], hours: Sequence[SessionSecon
             yield finding(stored, Flaw.GAP, span, observed, len(lost), 0, len(lost))
 
 
-def holes(stored: RawSeries, every: Sequence[SessionBars], lost_by_feed: frozenset[int]) -> Iterator[BarFinding]:
+def missing_minutes(
+    stored: RawSeries, every: Sequence[SessionBars], lost_by_feed: frozenset[int]
+) -> Iterator[BarFinding]:
     """Find runs of missing minutes that chance doesn't explain, and minutes of a liquid symbol that the source lost.
 
     A symbol that lacks a share q of its minutes has a run of k missing ones about n·q^k times in n minutes.
@@ -150,7 +154,7 @@ def check(
         if sessions_of:
             liquid.append((replace(stored, bars=()), sessions_of))
     lost = lost_by_feed(days for _, days in liquid)
-    bar_findings += [finding for stored, days in liquid for finding in holes(stored, days, lost)]
+    bar_findings += [finding for stored, days in liquid for finding in missing_minutes(stored, days, lost)]
     counts = Counter((finding.symbol, finding.timeframe, finding.price) for finding in bar_findings)
     rows = (replace(row, findings=counts[row.symbol, row.timeframe, row.price]) for row in looked)
     return BarAudit(tuple(rows), rank_findings(bar_findings))
@@ -165,7 +169,7 @@ def find_misplaced(
     for stored in every:
         by_minute = None if stored.daily else days(stored, hours)
         wrong += [each for each in _placing(stored, hours, by_minute, venue) if each.flaw in MISPLACED]
-        strange += [(stored.symbol, bar.start_s) for bar in bar_rules.strange(stored, hours)]
+        strange += [(stored.symbol, bar.start_s) for bar in bar_rules.bars_outside_hours(stored, hours)]
     return rank_findings(wrong), strange
 
 
@@ -192,14 +196,14 @@ def _judge_symbol(
     bar_findings += [*bar_rules.bad_prices(stored), *bar_rules.spikes(stored, usable)]
     short = usable if by_minute is None else bar_rules.session_bars(by_minute)
     splits = [*bar_rules.unadjusted_splits(stored, short), *bar_rules.already_adjusted(stored, short)]
-    bar_findings += [*splits, *bar_rules.scales(stored, usable, splits), *_of_others(stored, odd)]
+    bar_findings += [*splits, *bar_rules.scale_changes(stored, usable, splits), *_of_others(stored, odd)]
     times = _placing(stored, hours, by_minute, venue, now)
     believed = not any(each.flaw in MISPLACED for each in times)
     bar_findings += times
     if believed and by_minute is None:
         bar_findings += daily_gaps(stored, hours)
     elif believed and by_minute is not None:
-        bar_findings += gaps(stored, (not day.count for day in by_minute), [day.hours for day in by_minute])
+        bar_findings += missing_sessions(stored, (not day.count for day in by_minute), [day.hours for day in by_minute])
     looked = _looked_at(stored, hours, by_minute)
     # The bars of all symbols would fill the memory.
     slim = tuple(replace(day, bars=()) for day in by_minute or ()) if believed and looked.liquid else ()

@@ -443,7 +443,7 @@ class RefusedTally:
 _REACH = {horizon.name: horizon.reach for horizon in HORIZONS}
 
 
-def verdict(measured: MeasuredOutcome) -> str:
+def describe_prediction(measured: MeasuredOutcome) -> str:
     """Describe whether a score predicts until one horizon."""
     if measured.mean is None:
         return "nothing is over yet"

@@ -69,7 +69,7 @@ def roll_due(desk: Desk, position: Position) -> Rolling | None:
     return rolling if may_open or today >= rolling.until else None
 
 
-def into(rolling: Rolling) -> ReasonPart:
+def roll_exit_reason(rolling: Rolling) -> ReasonPart:
     """Return the exit reason of a roll."""
     return ReasonPart(ROLLED_INTO, symbol=rolling.into)
 
@@ -77,10 +77,10 @@ def into(rolling: Rolling) -> ReasonPart:
 def begins_move(desk: Desk, candidate: Candidate) -> bool:
     """Return True if a close is the first half of a roll."""
     rolling = rolling_of(desk, candidate.symbol)
-    return rolling is not None and (candidate.source, candidate.why) == (LEAVING, compose((into(rolling),)))
+    return rolling is not None and (candidate.source, candidate.why) == (LEAVING, compose((roll_exit_reason(rolling),)))
 
 
-def with_what_is_kept(candidate: Candidate, entry_terms: EntryTerms) -> Candidate:
+def with_entry_terms(candidate: Candidate, entry_terms: EntryTerms) -> Candidate:
     """Add the position's entry terms to a close, so that the position can be opened again in the next contract."""
     return replace(
         candidate,
@@ -95,7 +95,7 @@ def with_what_is_kept(candidate: Candidate, entry_terms: EntryTerms) -> Candidat
     )
 
 
-def moves(books: Books, session: date) -> Iterator[Move]:
+def unfinished_rolls(books: Books, session: date) -> Iterator[Move]:
     """Yield the unfinished rolls of a session."""
     begun = dict[tuple[str, str, str], Intent]()
     for record in books.promised_in(session):
@@ -111,13 +111,13 @@ def moves(books: Books, session: date) -> Iterator[Move]:
 
 def partly_rolled_contracts(books: Books, session: date) -> tuple[str, ...]:
     """Return the contracts into which rolls of a session still have to open positions."""
-    return tuple(move.into for move in moves(books, session))
+    return tuple(move.into for move in unfinished_rolls(books, session))
 
 
 def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
     """Return the entries still to be made for rolls whose position in the old contract is closed."""
     candidates = list[Candidate]()
-    for move in moves(desk.books, session):
+    for move in unfinished_rolls(desk.books, session):
         close, listing = move.close, desk.listings.get(move.into)
         if listing is None or position_of(desk, close.whose):
             continue

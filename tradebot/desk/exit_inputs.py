@@ -10,8 +10,8 @@ from math import fsum, sqrt
 from typing import Any
 
 from tradebot.exits.exit_rule import WatchedPosition, best_price, exit_price, worst_price
-from tradebot.exits.rules import Exits, judge, nearest_stop
-from tradebot.gates.shared_gates import closable
+from tradebot.exits.rules import Exits, evaluate_rules, nearest_stop
+from tradebot.gates.shared_gates import closable_quantity
 from tradebot.model.bar import Quote
 from tradebot.model.desk import Desk
 from tradebot.model.flow import FLOW_ALERTS, FlowAlert
@@ -65,7 +65,7 @@ def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
 
 def stop_rests(desk: Desk, position: Position) -> bool:
     """Return True if stops resting at the venue close all whole lots of a position, even without the bot."""
-    listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
+    listing, shares = desk.listing_of(position), closable_quantity(desk, position.symbol, position.quantity)
     stops = (rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger and not rest.ending)
     covered = sum((rest.quantity for rest in stops), Decimal(0))
     return 0 < (listing.whole_lots(shares) if listing else shares) <= covered
@@ -82,7 +82,7 @@ def closed_by_price(world: World, desk: Desk) -> Mapping[str, Mapping[Key, Decim
         rules = tuple(rule for rule in world.rules.exits_watching(position, watched.kept) if rule.looks_at_price)
         if rules:
             quote, ratio = desk.quotes.get(symbol), desk.position_ratios.get(symbol, Decimal(1))
-            call = judge(watched, quote, desk.now, rules, TradingState.ACTIVE, ratio)
+            call = evaluate_rules(watched, quote, desk.now, rules, TradingState.ACTIVE, ratio)
             if call.decision.passed:
                 closed[symbol][position.key] = call.shares
     return closed
@@ -158,7 +158,7 @@ class ExitFacts:
         return tuple(candidate.score for candidate in scored if candidate.at >= watched.position.opened_at)
 
     def noise(self, watched: WatchedPosition) -> float | None:
-        return noise(self._scores.get(watched.position.key[:2], ()), self._desk.books.day)
+        return score_noise(self._scores.get(watched.position.key[:2], ()), self._desk.books.day)
 
     def flow(self, watched: WatchedPosition) -> float | None:
         """Return the direction of the currently valid alerts, or None without a recent usable reply."""
@@ -276,7 +276,7 @@ def kinds_read(exits: Exits) -> frozenset[str]:
     return frozenset().union(*(KINDS.get(name, ()) for rule in exits for name in rule.reads))
 
 
-def noise(scored: Iterable[Scored], day: VenueDay) -> float | None:
+def score_noise(scored: Iterable[Scored], day: VenueDay) -> float | None:
     """Return the standard deviation of the changes between successive scores of the same day.
 
     Overnight changes are left out, because more happens overnight than between two passes. Return None if there are too

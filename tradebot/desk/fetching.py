@@ -48,7 +48,7 @@ class FetchAgenda(Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-def everything(requests: Sequence[Request]) -> FetchAgenda:
+def fetch_all_at_once(requests: Sequence[Request]) -> FetchAgenda:
     """Return an agenda that fetches everything at once."""
     return FetchAgenda(tuple(sorted(requests, key=lambda request: not request[0].core)))
 
@@ -278,7 +278,7 @@ def fetch_flow(
     """
     now, session = clocks.now, last_session(world.ledger, clocks.now, world.venue.day)
     requests = [(kind, symbol) for kind, symbol in _requests(world) if wanted.includes(kind.name, symbol)]
-    fetch_agenda = agenda(world, session, now, requests) if only_due else everything(requests)
+    fetch_agenda = agenda(world, session, now, requests) if only_due else fetch_all_at_once(requests)
     intakes: list[Intake] = []
     failures: list[Failure] = []
     skipped: set[str] = set()

@@ -14,7 +14,7 @@ from tradebot.reconciliation.listing_updates import (
     current_listings,
     fetch_listings,
     held_and_ordered,
-    misfits,
+    orders_off_grid,
     refusals,
 )
 
@@ -50,7 +50,7 @@ def update_listings(world: World, books: Books, entered: Iterable[str]) -> Listi
 
 def _tell(world: World, books: Books, record: ListingRecord) -> None:
     details = {change.name: f"{change.before}, now {change.now}" for change in record.changes}
-    unfit = "; ".join(misfits(books, record.listing))
+    unfit = "; ".join(orders_off_grid(books, record.listing))
     orders = {"orders": unfit} if unfit else {}
     world.events.emit(EventKind.INSTRUMENT_CHANGED.at(books.at, {**details, **orders}, record.listing.symbol))
 

@@ -37,7 +37,7 @@ ROOM = frozenset({*CAPACITY, Gate.DISPLACEMENT})
 Key = tuple[str, str, Side]
 
 
-def tell(world: World, desk: Desk, cycle: CycleRecord) -> None:
+def emit_pass_events(world: World, desk: Desk, cycle: CycleRecord) -> None:
     """Emit the events of one pass, just before it is recorded; a dry run emits none."""
     if world.dry_run:
         return

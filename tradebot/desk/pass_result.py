@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tradebot.desk.pass_events import gap_began, tell
+from tradebot.desk.pass_events import emit_pass_events, gap_began
 from tradebot.desk.proposals import Proposals
 from tradebot.exits.exit_rule import exit_price
 from tradebot.gates.portfolio_limits import closed_by
@@ -38,7 +38,7 @@ from tradebot.model.resting_orders import Resting, Whose, resting_among
 from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.new_fills import reported_fills, seen_fills
-from tradebot.reconciliation.protection import closed_by_others, gaps
+from tradebot.reconciliation.protection import closed_by_others, protection_gaps
 from tradebot.reconciliation.read_books import read_books
 
 LOOKED_BACK = (3, 3_000)
@@ -65,7 +65,7 @@ def finish_pass(
         code=proposed.code,
         closed=tuple(closed_by(desk.book, world.rules.limits, desk.now)),
     )
-    tell(world, desk, cycle)
+    emit_pass_events(world, desk, cycle)
     opened = () if world.dry_run else tuple(_gaps_opened(world, desk, cycle).values())
     return world.record(replace(cycle, gaps=opened) if opened else cycle)
 
@@ -81,7 +81,7 @@ def finish_declined_pass(
 
 def finish_exit_pass(world: World, call: Call, desk: Desk, records: tuple[CandidateRecord, ...]) -> CycleRecord:
     cycle = replace(_cycle(world, call, desk), candidates=records, refused_strategies=tuple(_unknown(desk)))
-    tell(world, desk, cycle)
+    emit_pass_events(world, desk, cycle)
     return world.record(cycle if world.dry_run else with_gaps(world, desk, cycle))
 
 
@@ -259,7 +259,7 @@ def _gaps_found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, 
     rules = world.rules
     # Shares that a person sold elsewhere stay in our books until that is accepted, and need no stop.
     closed = closed_by_others(books, desk.net)
-    gaps_now = gaps(books, desk.listings, resting, rules.exits, rules.exits_of, closed)
+    gaps_now = protection_gaps(books, desk.listings, resting, rules.exits, rules.exits_of, closed)
     return {(gap.strategy, gap.symbol): gap for gap in gaps_now}
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from tradebot.desk.listing_lookup import NOT_LISTED
 from tradebot.desk.registry import look_at_coins, look_for_coins
 from tradebot.desk.shocks import Moves, recent_shocks
-from tradebot.desk.strategy_slots import SlotPlan, begin, plan
+from tradebot.desk.strategy_slots import SlotPlan, claim_slots, plan_slots
 from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.desk.want_validation import OWN_SOURCE, reject_excess_wants, validate_wants
 from tradebot.gates.shared_gates import fail_without_quote, permission_to_enter, trading_state
@@ -54,7 +54,7 @@ def propose(world: World, now: datetime, entries: JobTimes | None = None) -> Pro
 
     With the times of entries, a strategy with its own clock runs only while one of its slots is due.
     """
-    planned = plan(world, entries, now)
+    planned = plan_slots(world, entries, now)
     if planned.strategies:
         look_for_coins(world, now)
         look_at_coins(world, now)
@@ -102,7 +102,7 @@ def ask(
     world: World, now: datetime, sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None
 ) -> StrategyAnswer:
     """Run one strategy on its inputs, in its own slot if it has one."""
-    return build_answer(world.rules, now, sights, sees(sights, strategy, slot), strategy, slot)
+    return build_answer(world.rules, now, sights, inputs_for_strategy(sights, strategy, slot), strategy, slot)
 
 
 def build_answer(
@@ -131,7 +131,7 @@ def build_answer(
     return StrategyAnswer(candidates, refused, None, bool(strategy_inputs.view.universe))
 
 
-def sees(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
+def inputs_for_strategy(sights: ViewBuilder, strategy: Strategy, slot: StrategySlot | None) -> StrategyInputs:
     """Return a strategy's inputs, in its own slot if it has one."""
     return sights.of(strategy, slot=slot.name, as_of=slot.start) if slot else sights.of(strategy)
 
@@ -150,7 +150,7 @@ def claim_strategy_slots(world: World, call: Call, proposed: Proposals, now: dat
 
     The caller has the pass lock, and is about to evaluate the candidates.
     """
-    own, refused = begin(world, call, proposed.own, now)
+    own, refused = claim_slots(world, call, proposed.own, now)
     gone = {(slot.strategy, slot.session, slot.name) for slot in proposed.own.asked if slot not in own.asked}
     remaining = tuple(each for each in proposed.candidates if (each.strategy, each.slot_session, each.slot) not in gone)
     return replace(proposed, candidates=remaining, refused=(*proposed.refused, *refused), own=own)

@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from tradebot.exits.exit_rule import WatchedPosition, best_price
-from tradebot.exits.rules import levels, worst_stop
+from tradebot.exits.rules import rule_levels, worst_stop
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.bar import Quote
 from tradebot.model.books import Books
@@ -230,7 +230,7 @@ def risk_of_position(rules: Rules, books: Books, position: Position) -> Decimal 
     """
     entry_terms = books.kept.get(position.key, EntryTerms())
     watched = WatchedPosition(position, best_price(position, None, entry_terms.best), books.terms_of(position))
-    stop = levels(watched, rules.exits_watching(position, entry_terms)).stop
+    stop = rule_levels(watched, rules.exits_watching(position, entry_terms)).stop
     if stop is None:
         return None
     lost, worst = max(position.cost - position.value_at(stop), Decimal(0)), entry_terms.worst_price

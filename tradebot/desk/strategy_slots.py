@@ -70,7 +70,7 @@ def schedule_text(strategy: Strategy, rules: Rules) -> str:
     return "" if is_outside(strategy) else rules.of(strategy.name).times or strategy.times
 
 
-def plan(world: World, entries: JobTimes | None, now: datetime) -> SlotPlan:
+def plan_slots(world: World, entries: JobTimes | None, now: datetime) -> SlotPlan:
     """Return which strategies to run at `now`; without the times of entries, all of them. Nothing is claimed."""
     texts = [schedule_text(strategy, world.rules) for strategy in world.strategies]
     if entries is None or not any(texts):
@@ -114,7 +114,7 @@ class Claims(Struct):
         return claim.at if claim else None
 
 
-def begin(world: World, call: Call, own: SlotPlan, now: datetime) -> tuple[SlotPlan, tuple[StrategyRefusal, ...]]:
+def claim_slots(world: World, call: Call, own: SlotPlan, now: datetime) -> tuple[SlotPlan, tuple[StrategyRefusal, ...]]:
     """Claim the slots to be evaluated now; return them, and what to record about the others.
 
     The caller has the pass lock. A slot that another pass has already done is left out, and so is a slot past its

@@ -226,7 +226,7 @@ class ExitLevels(Struct, frozen=True):
     word: str = ""
 
 
-def levels(watched: WatchedPosition, rules: Collection[ExitRule]) -> ExitLevels:
+def rule_levels(watched: WatchedPosition, rules: Collection[ExitRule]) -> ExitLevels:
     """Return the tightest stop price that applies now, and the targets, of a position's rules.
 
     A stop that isn't armed yet doesn't apply. The stop only ever moves toward profit, as the best price does.
@@ -278,7 +278,7 @@ class _Fired(NamedTuple):
     measure: Measure
 
 
-def judge(
+def evaluate_rules(
     watched: WatchedPosition,
     quote: Quote | None,
     now: datetime,

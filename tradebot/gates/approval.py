@@ -20,7 +20,9 @@ SILENCE = timedelta(hours=1)
 """How long to wait before requesting approval again if nobody answered."""
 
 
-def judge(wish: Request, last_request: Request | None, rules: ApprovalRules, *, used: bool) -> Decision | None:
+def decide_by_approval(
+    wish: Request, last_request: Request | None, rules: ApprovalRules, *, used: bool
+) -> Decision | None:
     """Return the decision on an entry that follows from the last request for its strategy and symbol.
 
     None means that a new request is needed. `wish` is the request that would be created now, `last_request` the latest

@@ -12,10 +12,16 @@ from decimal import Decimal
 from msgspec import Struct
 
 from tradebot.exits.exit_rule import WatchedPosition, best_price, exit_price
-from tradebot.exits.rules import Exits, levels, worst_stop
+from tradebot.exits.rules import Exits, rule_levels, worst_stop
 from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.auction import Bid, Caps, value_of_candidate, value_of_position
-from tradebot.gates.displacement import CAPACITY, closable_now, closing_for_others, gave_way, lately
+from tradebot.gates.displacement import (
+    CAPACITY,
+    check_displacement_cooldown,
+    closable_now,
+    closing_for_others,
+    gave_way,
+)
 from tradebot.gates.shared_gates import answer, check_cooldown
 from tradebot.model.auction import AuctionRules, PositionValue
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
@@ -48,7 +54,7 @@ def taking_part(rules: Rules) -> AuctionSettings | None:
     return AuctionSettings(shared, own) if shared else None
 
 
-def competes(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
+def can_compete(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
     """Return True if an entry with a score is refused only for lack of room; targets have no score to compare."""
     failed = [decision for decision in decisions if not decision.passed]
     lacks_room = all(each.gate in ROOM_OF_AUCTION and each.verdict is Verdict.FAIL for each in failed)
@@ -107,7 +113,10 @@ def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) ->
             since=position.opened_at,
             is_open=True,
             cluster=entry_terms.cluster,
-            bound=bound or _unless_passed(lately(given_way.get(position.symbol), desk.now, taking.rules.cooldown_s)),
+            bound=bound
+            or _unless_passed(
+                check_displacement_cooldown(given_way.get(position.symbol), desk.now, taking.rules.cooldown_s)
+            ),
             leaving=position.whose in leaving,
         )
     yield from _not_filled(account, taking, {position.whose for position in positions})
@@ -132,7 +141,9 @@ def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> 
             since=candidate.at,
             is_open=False,
             cluster=candidate.cluster,
-            bound=_unless_passed(lately(given_way.get(candidate.symbol), desk.now, taking.rules.cooldown_s)),
+            bound=_unless_passed(
+                check_displacement_cooldown(given_way.get(candidate.symbol), desk.now, taking.rules.cooldown_s)
+            ),
             awaited=candidate.symbol in awaited,
             due=candidate.symbol in due,
         )
@@ -195,7 +206,7 @@ def _gain(desk: Desk, limits: Limits, position: Position) -> Decimal | Decision:
 def _require_stop(desk: Desk, rules: Rules, position: Position, entry_terms: EntryTerms, exits: Exits) -> Decision:
     """Fail if the position has no stop price now, or if stops resting at the venue don't cover all its shares."""
     best = best_price(position, desk.quotes.get(position.symbol), entry_terms.best)
-    stop, shares = levels(WatchedPosition(position, best, entry_terms), exits).stop, abs(position.quantity)
+    stop, shares = rule_levels(WatchedPosition(position, best, entry_terms), exits).stop, abs(position.quantity)
     resting = desk.resting.get(position.whose, ())
     covered = sum((rest.quantity for rest in resting if rest.can_trigger), ZERO)
     at_venue = rules.exits.protection is not Protection.BOT
@@ -235,7 +246,9 @@ def _due(desk: Desk, taking: AuctionSettings) -> frozenset[str]:
         elif intent.purpose is Purpose.OPEN:
             closed_at.pop(intent.instrument.symbol, None)
     return frozenset(
-        symbol for symbol, at in closed_at.items() if not lately(at, desk.now, taking.rules.cooldown_s).passed
+        symbol
+        for symbol, at in closed_at.items()
+        if not check_displacement_cooldown(at, desk.now, taking.rules.cooldown_s).passed
     )
 
 

@@ -162,7 +162,7 @@ def cost_contradictions(limits: Limits, costs: CostModel | None, execution: Exec
         )
 
 
-def halts_by_itself(traders: Sequence[Trader], account: Limits, halts: HaltRules) -> Iterator[str]:
+def self_halting_scenarios(traders: Sequence[Trader], account: Limits, halts: HaltRules) -> Iterator[str]:
     """Yield each scenario in which a bot within all its limits would still halt itself, or block its own entries.
 
     A full book whose stops are all hit must lose less than `max_daily_loss_fraction`. Entries stay allowed until the

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from tradebot.exits.exit_rule import WatchedPosition
-from tradebot.exits.rules import Exits, effective_rules, levels
+from tradebot.exits.rules import Exits, effective_rules, rule_levels
 from tradebot.gates.ask import CANDIDATE, Ask, EntryPlan, fail_unpriced
 from tradebot.gates.gate_declarations import STOPS, STYLE, GateSettings
 from tradebot.gates.shared_gates import answer
@@ -161,5 +161,7 @@ def _targets(candidate: Candidate, exits: Exits, price: Decimal) -> tuple[Decima
         # Parts of a single unit wouldn't be whole lots.
         instrument=replace(candidate.instrument, lot=NINE_PLACES),
     )
-    price_target = levels(WatchedPosition(position, price, entry_terms), effective_rules(exits, entry_terms)).targets
+    price_target = rule_levels(
+        WatchedPosition(position, price, entry_terms), effective_rules(exits, entry_terms)
+    ).targets
     return tuple(candidate.side.sign * (target.price / price - 1) for target in price_target)

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from tradebot.exits.exit_rule import WatchedPosition, exit_price
 from tradebot.gates.ask import Ask
-from tradebot.gates.shared_gates import answer, check_cooldown, still_held, unresolved_for_exit, working_for_exit
+from tradebot.gates.shared_gates import answer, check_cooldown, check_still_held, unresolved_for_exit, working_for_exit
 from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose, Side, WantKind
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -67,7 +67,7 @@ def lacks_only_room(candidate: Candidate, decisions: Iterable[Decision]) -> bool
     return bool(failed) and full and candidate.want is WantKind.OPEN
 
 
-def judge(
+def choose_displaced(
     ask: Ask,
     failed: Sequence[Decision],
     rules: DisplacementRules,
@@ -126,7 +126,7 @@ def current_scores(proposed: Iterable[Candidate], strategy: str, min_coverage: f
     return {bid.symbol: bid for bid in opening if bid.coverage is None or bid.coverage >= min_coverage}
 
 
-def strength(position: Position, entry_score: float | None, now: Candidate | None) -> float | None:
+def position_strength(position: Position, entry_score: float | None, now: Candidate | None) -> float | None:
     """Return a position's current score in its own direction, or its entry score if no current one is known.
 
     Without an entry score it is None: a missing score is not a weak one.
@@ -147,7 +147,7 @@ def _candidate_may(
     closing: Iterable[str],
 ) -> Decision:
     """Fail if the candidate's own symbol was displaced recently, or if enough positions are being displaced already."""
-    cooled = lately(given_way.get(candidate.symbol), desk.now, rules.cooldown_s)
+    cooled = check_displacement_cooldown(given_way.get(candidate.symbol), desk.now, rules.cooldown_s)
     if not cooled.passed:
         return cooled
     under_way = len(giving_way(desk, candidate.strategy) | frozenset(closing))
@@ -165,13 +165,13 @@ def _incumbent(
 ) -> Incumbent:
     """Evaluate one position of the candidate's strategy as a possible replacement."""
     desk, symbol = ask.desk, position.symbol
-    own = strength(position, desk.books.terms_of(position).entry_score, scores.get(symbol))
+    own = position_strength(position, desk.books.terms_of(position).entry_score, scores.get(symbol))
     assert ask.candidate.score is not None, "the score's gate passed"
     advantage = None if own is None else abs(ask.candidate.score) - own
     gain, priced = _gain(ask, position, rules.gain_band_fraction)
     decisions = (
         check_cooldown(Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, rules.min_age_s),
-        lately(given_way.get(symbol), desk.now, rules.cooldown_s),
+        check_displacement_cooldown(given_way.get(symbol), desk.now, rules.cooldown_s),
         _better(advantage, rules.score_advantage),
         priced,
         *closable_now(desk, position),
@@ -184,7 +184,7 @@ def _incumbent(
 def closable_now(desk: Desk, position: Position) -> Iterator[Decision]:
     """Yield the decisions of the exit gates for a position: an order that can't be sent frees no room."""
     side = Side.of(-position.quantity)
-    yield still_held(desk, position.symbol, position.quantity)
+    yield check_still_held(desk, position.symbol, position.quantity)
     yield working_for_exit(desk.book, position.strategy, position.symbol, side)
     yield unresolved_for_exit(desk.books, position.strategy, position.symbol)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
@@ -214,7 +214,7 @@ def _gain(ask: Ask, position: Position, band: Decimal) -> tuple[Decimal | None, 
     return gain, answer(Gate.DISPLACEMENT, abs(gain) <= band, Reason.GAIN_OUTSIDE_BAND, gain, band, age)
 
 
-def lately(last: datetime | None, now: datetime, limit: int) -> Decision:
+def check_displacement_cooldown(last: datetime | None, now: datetime, limit: int) -> Decision:
     """Fail during the cooldown of a displaced symbol; `limit` is in seconds."""
     waited_s = (now - last).total_seconds() if last else None
     return answer(Gate.DISPLACEMENT, waited_s is None or waited_s >= limit, Reason.DISPLACED_LATELY, waited_s, limit)

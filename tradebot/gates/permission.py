@@ -95,7 +95,7 @@ def permission_of(inputs: PermissionInputs) -> Permission:
 
 def entry_conditions(inputs: PermissionInputs) -> tuple[PermissionCheck, ...]:
     """Return the conditions that stop only entries: exits continue, because positions need them."""
-    lasts = (lasting(inputs),) if inputs.mode is Mode.LIVE else ()
+    lasts = (check_folder_lasts(inputs),) if inputs.mode is Mode.LIVE else ()
     return configuration(inputs), storage(inputs), *lasts
 
 
@@ -127,7 +127,7 @@ def storage(inputs: PermissionInputs) -> PermissionCheck:
     return PermissionCheck(DISK, Reason.DISK_LOW, (free or 0) >= least, f"{detail}, at least {least:,} MB are needed")
 
 
-def lasting(inputs: PermissionInputs) -> PermissionCheck:
+def check_folder_lasts(inputs: PermissionInputs) -> PermissionCheck:
     """Refuse real money if the state folder disappears with the machine or container; the books must outlast both."""
     detail = inputs.passing or "the state folder seems to be on a lasting disk"
     return PermissionCheck(LASTING, Reason.STATE_NOT_LASTING, inputs.passing is None, detail)

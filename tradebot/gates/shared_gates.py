@@ -246,7 +246,7 @@ def fail_without_quote(gate: Gate, why: str | None) -> Decision:
     return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
 
 
-def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
+def closable_quantity(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
     """Return how much of a signed quantity the broker has on the same side, unsigned.
 
     Some shares in the books may have been sold outside the bot. Closing them would open a position on the other side.
@@ -260,7 +260,7 @@ def broker_contradicts(desk: Desk, symbol: str) -> bool:
     return symbol in desk.unproven or desk.position_ratios.get(symbol, Decimal(1)) < 0
 
 
-def still_held(desk: Desk, symbol: str, quantity: Decimal, *, as_booked: bool = False) -> Decision:
+def check_still_held(desk: Desk, symbol: str, quantity: Decimal, *, as_booked: bool = False) -> Decision:
     """Fail if the broker has none of the signed quantity to be closed, or didn't confirm it.
 
     With `as_booked`, proof by fills is enough, because the order can only reduce a position.
@@ -269,7 +269,7 @@ def still_held(desk: Desk, symbol: str, quantity: Decimal, *, as_booked: bool = 
         if as_booked:
             return Decision(Gate.POSITIONED, Verdict.PASS, None, 0, abs(quantity))
         return Decision(Gate.POSITIONED, Verdict.UNKNOWN, Reason.POSITION_UNPROVEN, 0, abs(quantity))
-    held_quantity = closable(desk, symbol, quantity)
+    held_quantity = closable_quantity(desk, symbol, quantity)
     return answer(Gate.POSITIONED, held_quantity > 0, Reason.POSITION_GONE, held_quantity, abs(quantity))
 
 

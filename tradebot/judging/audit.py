@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from tradebot.exits.exit_rule import WatchedPosition, best_price
-from tradebot.exits.rules import Exits, effective_rules, has_stop, is_blind, judge
+from tradebot.exits.rules import Exits, effective_rules, evaluate_rules, has_stop, is_blind
 from tradebot.gates import margin as margin_of
 from tradebot.gates import portfolio_limits as limits_of
 from tradebot.gates import prices as prices_of
@@ -32,14 +32,14 @@ LATE = timedelta(minutes=3)
 """How long an order may keep working past its life, because the pass that cancels it runs slightly later."""
 
 
-def silent(name: str, why: UnreadablePart | None) -> Judgment:
+def judge_unqueried(name: str, why: UnreadablePart | None) -> Judgment:
     """Return the judgment about something that only the broker knows; `why` is None if the broker wasn't queried."""
     if why is None:
         return judge_skipped(name, "skipped: --offline", "the broker")
     return Judgment(name, HealthState.FAILED, "the broker", 0, why.why, why.next or "tradebot doctor")
 
 
-def nothing(name: str, what: str, evidence: Trading) -> Judgment:
+def judge_absence(name: str, what: str, evidence: Trading) -> Judgment:
     """Return the judgment about something that the books don't have; it is OK only if the broker confirms that."""
     if isinstance(evidence.broker, Broker):
         look = Examination("reply from the broker", 1, evidence.broker.clock.now)
@@ -53,7 +53,7 @@ def orders(evidence: Trading) -> Judgment:
     """Judge the orders: overdue ones, those with an unknown status, and recent rejections by the venue."""
     name, total = "working orders", sum(evidence.intents.values())
     if not total:
-        return nothing(name, "order", evidence)
+        return judge_absence(name, "order", evidence)
     old = [order for order, record in evidence.working if record and _is_overdue(order, record, evidence)]
     odd = [order for order, _ in evidence.working if order.status is OrderStatus.UNKNOWN]
     finding = f"{len(evidence.working)} working, {evidence.rejected} rejected by the broker"
@@ -83,7 +83,7 @@ def broker(evidence: Trading) -> Judgment:
     """Compare the ledger with the broker, as a reconcile would."""
     name, answer = "ledger against broker", evidence.broker
     if not isinstance(answer, Broker):
-        return silent(name, answer)
+        return judge_unqueried(name, answer)
     view, now = answer.view, evidence.moment.now
     look = Examination("positions, orders, cash", len(view.positions) + len(view.orders) + 1, answer.clock.now)
     unapplied = f"; {pluralize(answer.unapplied, 'new fact')} to apply in the next pass" if answer.unapplied else ""
@@ -123,7 +123,7 @@ def market(evidence: Trading) -> Judgment:
     """Judge whether the broker's clock and the stored calendar agree about the session."""
     name, broker, moment = "market session", evidence.broker, evidence.moment
     if not isinstance(broker, Broker):
-        return silent(name, broker)
+        return judge_unqueried(name, broker)
     look, ours = Examination("clocks", 2, broker.clock.now), moment.is_open
     words = {True: "open", False: "closed"}
     if broker.clock.is_open != ours:
@@ -158,7 +158,7 @@ def quotes(evidence: Trading) -> Judgment:
     """Judge the quotes: entries need fresh ones, exits need any at all."""
     name, broker, moment = "quotes", evidence.broker, evidence.moment
     if not isinstance(broker, Broker):
-        return silent(name, broker)
+        return judge_unqueried(name, broker)
     if not broker.quotes and not moment.is_open:
         return judge_skipped(name, f"closed, and none of {broker.asked_quotes} symbols has a quote", "quotes")
     if not broker.quotes:
@@ -218,7 +218,7 @@ def cycles(evidence: Trading) -> Judgment:
     )
 
 
-def blocks(evidence: Trading) -> Judgment:
+def judge_refusals(evidence: Trading) -> Judgment:
     """Judge the reasons of refusals: a rule that blocks is fine; a fault of the bot or a source isn't."""
     name, pass_evidence = "reasons of refusal", evidence.passes
     if not pass_evidence.candidates:
@@ -262,7 +262,7 @@ def positions(evidence: Trading) -> Judgment:
     """Judge the positions in the books. Foreign positions are judged when the books are compared with the broker."""
     name = "own positions"
     if not evidence.fills:
-        return nothing(name, "position", evidence)
+        return judge_absence(name, "position", evidence)
     positions, look = evidence.positions, Examination("fills", evidence.fills, evidence.newest_fill)
     outside = sorted({p.symbol for p in positions} - set(evidence.rules.universe))
     finding = f"{len(positions)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
@@ -310,7 +310,7 @@ def exits_now(evidence: Trading) -> Judgment:
     """Apply the exit rules to each position at current quotes; a position past a rule should be closing."""
     name, broker = "exits at quotes", evidence.broker
     if not isinstance(broker, Broker):
-        return silent(name, broker)
+        return judge_unqueried(name, broker)
     if not evidence.positions:
         return _unheld(name, evidence)
     answers, unstopped = list[tuple[Position, Decision]](), list[str]()
@@ -340,14 +340,14 @@ def exits_now(evidence: Trading) -> Judgment:
 def _exit(position: Position, entry_terms: EntryTerms, rules: Exits, broker: Broker, evidence: Trading) -> Decision:
     quote, ratio = broker.quotes.get(position.symbol), broker.position_ratios.get(position.symbol, Decimal(1))
     best = best_price(position, quote if ratio == 1 else None, entry_terms.best)
-    return judge(
+    return evaluate_rules(
         WatchedPosition(position, best), quote, evidence.moment.now, rules, evidence.state.state, ratio
     ).decision
 
 
 def _unheld(name: str, evidence: Trading) -> Judgment:
     if not evidence.fills:
-        return nothing(name, "position", evidence)
+        return judge_absence(name, "position", evidence)
     look = Examination("fills", evidence.fills, evidence.newest_fill)
     return judge_evidence(
         name, look, evidence.moment.now, HealthState.OK, "no position is open, so there is nothing to protect"
@@ -358,11 +358,11 @@ _OF_BOOK = (Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gat
 _LIMITS = (*_OF_BOOK, Gate.DAILY_LOSS, Gate.DRAWDOWN, Gate.SESSION_ENTRIES)
 
 
-def limits(evidence: Trading) -> Iterator[Judgment]:
+def judge_limits(evidence: Trading) -> Iterator[Judgment]:
     """Check each limit on the present book, with the same function as the gates."""
     broker = evidence.broker
     if not isinstance(broker, Broker):
-        yield silent("limits on the book", broker)
+        yield judge_unqueried("limits on the book", broker)
         return
     answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
     rules, book = evidence.rules, broker.book
@@ -425,7 +425,7 @@ def _everything(evidence: HealthEvidence, trading: Trading) -> Iterator[Judgment
     own = {judgment.subject: judgment for judgment in judge_passes(evidence)}
     yield from (own.pop(name) for name in BOOKS)
     yield from (rows(trading), broker(trading), exits_recorded(trading), exits_now(trading))
-    yield from (*limits(trading), orders(trading))
+    yield from (*judge_limits(trading), orders(trading))
     flags = trading.broker.view.account.blocked if isinstance(trading.broker, Broker) else None
     yield from (
         permission(trading.permission, trading.moment.now, flags),
@@ -433,4 +433,11 @@ def _everything(evidence: HealthEvidence, trading: Trading) -> Iterator[Judgment
         market(trading),
         positions(trading),
     )
-    yield from (quotes(trading), *kinds(trading), coverage(trading), cycles(trading), blocks(trading), events(trading))
+    yield from (
+        quotes(trading),
+        *kinds(trading),
+        coverage(trading),
+        cycles(trading),
+        judge_refusals(trading),
+        events(trading),
+    )

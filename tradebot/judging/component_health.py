@@ -15,7 +15,7 @@ from tradebot.judging import evidence as records
 from tradebot.judging.evidence import HealthEvidence, SessionEvidence
 from tradebot.judging.judgment import HealthState
 from tradebot.model.record import Job, PositionDifference
-from tradebot.model.sentences import noun, pluralize, span
+from tradebot.model.sentences import noun_for, pluralize, span
 from tradebot.model.serving import ENDED
 from tradebot.model.trading import ReconcileMark, TradingState
 
@@ -213,7 +213,7 @@ def books(evidence: HealthEvidence, mark: ReconcileMark) -> HealthVerdict:
     fresh, finding = by_slots(evidence, mark.at, Job.RECONCILE), "books and broker agree"
     if mark.findings:
         finding = (
-            f"{pluralize(mark.findings, 'finding')}, {mark.blocking} {noun(mark.blocking, 'keeps', 'keep')} entries"
+            f"{pluralize(mark.findings, 'finding')}, {mark.blocking} {noun_for(mark.blocking, 'keeps', 'keep')} entries"
         )
         finding += " closed"
     ahead_s = (mark.at - (evidence.now or mark.at)).total_seconds()
@@ -237,7 +237,9 @@ def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> H
             DEGRADED, finding, order_evidence.records, next="tradebot positions, then tradebot reconcile"
         )
     if not order_evidence.unresolved and going_on:
-        finding = f"{going_on}; the next exit pass continues with {noun(len(order_evidence.unfinished), 'it', 'them')}"
+        finding = (
+            f"{going_on}; the next exit pass continues with {noun_for(len(order_evidence.unfinished), 'it', 'them')}"
+        )
         return HealthVerdict(
             DEGRADED, finding, order_evidence.records, next="tradebot positions, then tradebot evaluate-exits"
         )
@@ -390,7 +392,7 @@ def chores(evidence: HealthEvidence, chores_evidence: records.ChoresEvidence) ->
     return HealthVerdict(DEGRADED, f"{finding}; {'; '.join(failed)}", count, next=again)
 
 
-def stream(evidence: HealthEvidence, stream_evidence: records.Stream) -> HealthVerdict:
+def judge_stream(evidence: HealthEvidence, stream_evidence: records.Stream) -> HealthVerdict:
     """Judge the stream by when its lane last checked it, and by whether it was lost."""
     fresh = by_clock(evidence, stream_evidence.at, evidence.budgets.lane_s)
     return HealthVerdict(DEGRADED if stream_evidence.lost else OK, stream_evidence.lost or "connected", 1, fresh)
@@ -451,7 +453,7 @@ class ModelsSeen(Struct, frozen=True):
     instead: tuple[str, ...] = ()
 
 
-def judge(evidence: HealthEvidence, models_seen: ModelsSeen) -> HealthVerdict:
+def judge_models(evidence: HealthEvidence, models_seen: ModelsSeen) -> HealthVerdict:
     """Judge models by whether they can be used, whether they acted in the last entry pass, and their age."""
     count = len(models_seen.models)
     wrong = [*_wrong(evidence, models_seen)]

@@ -329,7 +329,7 @@ class ImpossibleChange(NamedTuple):
     after: State
 
 
-def leaps(books: Books, pending: Sequence[OwnedFill]) -> Iterator[ImpossibleChange]:
+def impossible_changes(books: Books, pending: Sequence[OwnedFill]) -> Iterator[ImpossibleChange]:
     """Yield impossible changes of our positions by fills that the broker reports and the books lack."""
     before, after = books.states(), books.with_pending(pending).states()
     for key in sorted({(owned.strategy, owned.fill.symbol) for owned in pending if owned.strategy != FOREIGN}):

@@ -56,7 +56,7 @@ class Judgment(Struct, frozen=True):
         )
 
 
-def overall(judgments: Iterable[Judgment]) -> HealthState:
+def worst_state(judgments: Iterable[Judgment]) -> HealthState:
     """Return the worst state of any subject; OK if nothing needs action, UNKNOWN without subjects."""
     states = {judgment.state for judgment in judgments}
     worst = max(states, key=list(HealthState).index, default=HealthState.UNKNOWN)

@@ -47,7 +47,7 @@ def finished_passes(past: SessionEvidence, job: Job) -> list[CycleRecord]:
     return [cycle for cycle in past.cycles if cycle.job is job and is_finished(cycle)]
 
 
-def newest(cycles: Iterable[CycleRecord]) -> CycleRecord | None:
+def latest_pass(cycles: Iterable[CycleRecord]) -> CycleRecord | None:
     """Return the latest pass; of several at the same time, the one recorded last."""
     return max(reversed([*cycles]), key=lambda cycle: cycle.at, default=None)
 
@@ -79,9 +79,9 @@ def of_job(job: Job) -> Judge:
         done, due = finished_passes(past, job), past.due[job]
         run = {_key(claim) for claim in past.claims if claim.job == job and claim.missed_reason is None}
         claimed = f"{sum(slot.key in run for slot in due):,} of {pluralize(len(due), 'slot')} claimed"
-        finding, last = f"{claimed}; {pluralize(len(done), 'pass', 'passes')} finished", newest(done)
+        finding, last = f"{claimed}; {pluralize(len(done), 'pass', 'passes')} finished", latest_pass(done)
         fresh = by_slots(evidence, last.at if last else None, job)
-        looked = newest(cycle for cycle in done if cycle.job_decision is None)
+        looked = latest_pass(cycle for cycle in done if cycle.job_decision is None)
         stuck = [each for each in looked.refused_strategies if each.decision.gate is Gate.EXIT] if looked else []
         if stuck:
             stuck_text = ", ".join(f"{each.symbol} of {each.strategy}" for each in stuck[: component_health.SHOWN])
@@ -106,8 +106,8 @@ def of_job(job: Job) -> Judge:
 
 def _gaps(job: Job, done: Sequence[CycleRecord], past: SessionEvidence) -> Sequence[Gap]:
     """Return the gaps in protection that a job's passes left last; those of entries until the next exit pass."""
-    cycle_record = newest(cycle for cycle in done if cycle.gaps is not None)
-    looked = newest(cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None)
+    cycle_record = latest_pass(cycle for cycle in done if cycle.gaps is not None)
+    looked = latest_pass(cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.gaps is not None)
     if cycle_record is None or (job is not Job.EVALUATE_EXITS and looked is not None and looked.at >= cycle_record.at):
         return ()
     return cycle_record.gaps or ()
@@ -135,7 +135,7 @@ def broker(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | N
     if not answers:
         return None
     fresh = by_slots(evidence, max(answers), Job.EVALUATE_EXITS)
-    failed = newest(each for each in past.cycles if each.job_decision and each.job_decision.reason in UNANSWERED)
+    failed = latest_pass(each for each in past.cycles if each.job_decision and each.job_decision.reason in UNANSWERED)
     if failed and failed.job_decision and failed.at >= max(answers):
         why = str(failed.job_decision.observed or failed.job_decision.reason)
         return HealthVerdict(FAILED, why, len(answers), fresh)
@@ -150,7 +150,7 @@ def prices_of(
     `priced_at` returns the symbols whose prices were read in the pass at a time. An unconfirmed quote doesn't count.
     """
     read = [each for each in cycles if each.job is Job.EVALUATE_EXITS and is_finished(each) and each.equity is not None]
-    last = newest(read)
+    last = latest_pass(read)
     if last is None:
         return None
     held_symbols = {p.symbol for p in positions if p.quantity and p.opened_at and p.opened_at <= last.at}
@@ -170,11 +170,11 @@ def replays_of(cycles: Sequence[CycleRecord], record_ids: Collection[str]) -> Re
     return Replays(len(has), in_order[-1].at, sum(has), lacking)
 
 
-def clock(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
+def judge_clocks(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
     """Judge the clocks by the last pass that compared two; if they differ, it was refused, or used prices alone."""
     apart = [cycle for cycle in past.cycles if _clock_ahead_s(cycle) is not None]
     agreed = [cycle for cycle in past.cycles if is_finished(cycle) and cycle.clock_ahead_s is None]
-    last, last_apart = newest([*agreed, *apart]), newest(apart)
+    last, last_apart = latest_pass([*agreed, *apart]), latest_pass(apart)
     if last is None:
         return None
     fresh = by_slots(evidence, last.at, Job.EVALUATE_EXITS)
@@ -198,7 +198,7 @@ def _clock_ahead_s(cycle: CycleRecord) -> float | None:
 
 def facts(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
     """Judge the store of facts by the last pass of any job recorded in it."""
-    last = newest(past.cycles)
+    last = latest_pass(past.cycles)
     if last is None:
         return None
     fresh, count = by_slots(evidence, last.at, Job.EVALUATE_EXITS), len(past.cycles)
@@ -207,7 +207,7 @@ def facts(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | No
 
 def strategies(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict:
     """Judge the strategies by the last entry pass that ran them: refused results, and code that wasn't backtested."""
-    last, names = newest(finished_passes(past, Job.TRADE_ONCE)), past.strategies
+    last, names = latest_pass(finished_passes(past, Job.TRADE_ONCE)), past.strategies
     fresh = by_slots(evidence, last.at if last else None, Job.TRADE_ONCE)
     if not names:
         return HealthVerdict(UNKNOWN, "none is in use", 0, component_health.UNKNOWABLE)
@@ -277,7 +277,7 @@ def last_run(
     return ChoreEvidence(line.job, ended.at, well, ended.by) if ended else None
 
 
-def came(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
+def slots_that_took_place(slots: Sequence[Slot], claims: Sequence[SlotClaim]) -> tuple[Slot, ...]:
     """Return the slots that took place, without those after an early close."""
     never = {_key(claim) for claim in claims if claim.missed_reason is Reason.CLOSED_EARLY}
     return tuple(slot for slot in slots if slot.key not in never)
@@ -288,7 +288,7 @@ def _key(claim: SlotClaim) -> tuple[str, date, str]:
 
 
 def calendar_differs(cycles: Sequence[CycleRecord]) -> str:
-    last = newest(each for each in cycles if each.job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE))
+    last = latest_pass(each for each in cycles if each.job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE))
     ended = last.job_decision if last else None
     return str(ended.observed) if ended and ended.reason is Reason.CALENDAR_DISAGREES else ""
 
@@ -324,13 +324,13 @@ TABLE: Mapping[str, Subject] = {
     "schedule": Subject(schedule, "slots", "tradebot schedule"),
     "chores": Subject(component_health.chores, "chores", "tradebot schedule"),
     "strategies": Subject(strategies, "strategies", "tradebot strategy list", ENTRIES),
-    "models": Subject(component_health.judge, "models", "tradebot model check"),
+    "models": Subject(component_health.judge_models, "models", "tradebot model check"),
     "broker": Subject(broker, "answers", DOCTOR, EXITS),
     "prices": Subject(component_health.prices, "passes", "tradebot positions", EXITS),
-    "stream": Subject(component_health.stream, "look", "tradebot events"),
+    "stream": Subject(component_health.judge_stream, "look", "tradebot events"),
     "notices": Subject(component_health.notices, "channels", "tradebot notify last"),
     "chat": Subject(component_health.chat, "listener", "tradebot chat status"),
-    "clock": Subject(clock, "passes", DOCTOR, EXITS),
+    "clock": Subject(judge_clocks, "passes", DOCTOR, EXITS),
     "calendar": Subject(component_health.calendar, "sessions", RECONCILE),
     "signals": Subject(component_health.signals, "replies", "tradebot signals", FETCH),
     "replay": Subject(component_health.replay, "passes", "tradebot events, then tradebot status --stores", EXITS),
@@ -352,10 +352,10 @@ FINISHED = ("ledger", "journal", "books", "orders", "halts", "config")
 def judge_passes(evidence: HealthEvidence, subjects: Iterable[str] | None = None) -> tuple[Judgment, ...]:
     """Judge these subjects; by default all, and of a finished backtest those that apply to it."""
     subjects = (FINISHED if evidence.finished else TABLE) if subjects is None else subjects
-    return tuple(judge(name, evidence) for name in subjects if name in evidence.parts)
+    return tuple(judge_subject(name, evidence) for name in subjects if name in evidence.parts)
 
 
-def judge(name: str, evidence: HealthEvidence) -> Judgment:
+def judge_subject(name: str, evidence: HealthEvidence) -> Judgment:
     """Judge one subject by its part of the evidence."""
     subject, part = TABLE[name], evidence.parts[name]
     if isinstance(part, UnreadablePart):

@@ -18,7 +18,7 @@ from tradebot.model.candidate import Component
 from tradebot.model.fact_kind import AnyKind, CheckedReply, Drift, NullCounts, Phase
 from tradebot.model.flow import FLOW_ALERTS
 from tradebot.model.record import CycleRecord
-from tradebot.model.sentences import noun, pluralize
+from tradebot.model.sentences import noun_for, pluralize
 from tradebot.signals.contracts import broken, drifts
 
 
@@ -227,7 +227,9 @@ def _unusable(kind_evidence: KindEvidence, largest_share: Decimal) -> str:
     bad = kind_evidence.foreign + kind_evidence.rejected
     if not kind_evidence.received or Decimal(bad) / kind_evidence.received <= largest_share:
         return ""
-    return f"{bad:,} of {pluralize(kind_evidence.received, 'row')} {noun(bad, 'is', 'are')} foreign or can't be read"
+    return (
+        f"{bad:,} of {pluralize(kind_evidence.received, 'row')} {noun_for(bad, 'is', 'are')} foreign or can't be read"
+    )
 
 
 def _components(

@@ -24,7 +24,7 @@ from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Mode
 from tradebot.replaying.cycle_comparison import PassSeen, replay
-from tradebot.replaying.parity import Data, RequestWithFills, SessionSide, at_quotes, compare, costs, unknown
+from tradebot.replaying.parity import Data, RequestWithFills, SessionSide, at_quotes, compare, costs, no_known_cause
 from tradebot.replaying.passes import RecordedCycle, RecordEnvironment, bytes_of, decide_again, read_record
 from tradebot.replaying.port_recording import UnrecordedCallError
 from tradebot.replaying.record_writer import RecordError
@@ -74,7 +74,7 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
         assumed = settings_of([*recorded.values()][-1].surroundings).sandbox.fill.slippage_bps or NONE
         again = at_quotes(ran, SessionSide({pass_seen.slot: pass_seen for _, pass_seen in passes}, {}), assumed)
         prices = {symbol: quote.middle for pass_seen in live for symbol, quote in pass_seen.desk.quotes.items()}
-        data = unknown
+        data = no_known_cause
     both = compare(ran, again, prices, data)
     charged = {movement.about: -movement.amount_usd for movement in app.ledger_view.past.cash_movements()}
     return DayParity(

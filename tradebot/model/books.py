@@ -220,7 +220,7 @@ class Books(Struct, frozen=True, dict=True):
             fill, record = owned.fill, behind.get(owned.fill.venue_order_id)
             filled[fill.venue_order_id] = filled.get(fill.venue_order_id, Decimal(0)) + fill.quantity
             if record and record.intent.purpose is Purpose.OPEN:
-                opened[owned.strategy, fill.symbol, fill.at] = kept_of_entry(record.intent)
+                opened[owned.strategy, fill.symbol, fill.at] = terms_set_by_entry(record.intent)
         totals = self.totals.after(fills)
         held_keys = {position.key for position in totals.own_positions()}
         terms_by_key = {**{key: position for key, position in opened.items() if key in held_keys}, **self.kept}
@@ -231,7 +231,7 @@ class Books(Struct, frozen=True, dict=True):
         yield from (link.client_order_id for link in self.chains.get(order.venue_id, ()))
 
 
-def kept_of_entry(intent: Intent) -> EntryTerms:
+def terms_set_by_entry(intent: Intent) -> EntryTerms:
     """Return the terms that an entry sets for the position it opens."""
     return EntryTerms(
         stop_loss_fraction=intent.stop_loss_fraction,

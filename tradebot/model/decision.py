@@ -12,7 +12,7 @@ from msgspec import Struct
 from tradebot.model.gate import Gate
 from tradebot.model.reason_codes import Unit
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.sentences import noun, plain
+from tradebot.model.sentences import noun_for, plain
 
 __all__ = [
     "UNITS",
@@ -116,7 +116,9 @@ def _with_unit(value: Number | str | None, unit: Unit) -> str:
     if isinstance(value, str | None) or unit is Unit.NONE:
         return plain(value)
     return (
-        f"{value:.2%}" if unit is Unit.SHARE_OF_WHOLE else f"{plain(value)} {noun(1 if value == 1 else 2, *unit.value)}"
+        f"{value:.2%}"
+        if unit is Unit.SHARE_OF_WHOLE
+        else f"{plain(value)} {noun_for(1 if value == 1 else 2, *unit.value)}"
     )
 
 

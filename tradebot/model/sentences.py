@@ -108,10 +108,10 @@ def pluralize(count: int, singular: str, many: str | None = None) -> str:
 
     The plural is `many`, or `singular` with an s.
     """
-    return f"{count:,} {noun(count, singular, many)}"
+    return f"{count:,} {noun_for(count, singular, many)}"
 
 
-def noun(count: int, singular: str, many: str | None = None) -> str:
+def noun_for(count: int, singular: str, many: str | None = None) -> str:
     """Return only the noun, in the number that fits the count, for a sentence that formats the count itself."""
     return singular if count == 1 else many or f"{singular}s"
 

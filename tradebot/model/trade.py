@@ -100,7 +100,7 @@ def _as_proven(fills: list[OwnedFill]) -> list[OwnedFill]:
     return [owned for owned in remaining if owned.origin is not Origin.STATEMENT or owned.fill.venue_order_id]
 
 
-def together(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
+def group_simultaneous(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
     """Yield a position's fills in groups that take effect together; most fills are a group of their own."""
     for is_alone, run in groupby(fills, key=lambda owned: owned.origin not in _TOGETHER):
         if is_alone:

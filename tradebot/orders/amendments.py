@@ -25,7 +25,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.orders.order_sender import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.new_fills import known_orders
-from tradebot.reconciliation.protection import closed_by_others, gaps
+from tradebot.reconciliation.protection import closed_by_others, protection_gaps
 from tradebot.reconciliation.unfinished_closes import CANCELED_BY_HAND
 
 CANCELED_ON_REQUEST = frozenset({Reason.CANCELED_BY_HAND, Reason.STOP_CANCELED_BY_HAND})
@@ -248,7 +248,7 @@ def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> N
     """Emit an event if a cancel made to replace this protection left its shares without a stop."""
     whose, rules = rest.record.intent.whose, world.rules
     closed = closed_by_others(desk.books, desk.net)
-    gaps_now = gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)
+    gaps_now = protection_gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)
     began = next((gap.since for gap in gaps_now if (gap.strategy, gap.symbol) == whose), desk.books.at)
     world.events.emit(gap_began(Gap(*whose, rest.quantity, began, why), desk.now, cause))
 

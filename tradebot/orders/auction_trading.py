@@ -19,8 +19,8 @@ from tradebot.gates.auction import Auction, Bid, BidRuling, Ruling, hold_auction
 from tradebot.gates.auction_bids import (
     AuctionSettings,
     auction_room,
+    can_compete,
     candidate_bids,
-    competes,
     position_bids,
     taking_part,
 )
@@ -43,7 +43,7 @@ from tradebot.orders.entry_orders import (
     close_started,
     evaluate_entry,
     lost_close,
-    trade,
+    trade_candidate,
     with_decisions,
 )
 from tradebot.ports.world import Call, World
@@ -84,7 +84,9 @@ def hold_auction_for(world: World, call: Call, account: AccountAsk, changes: Ite
         return AuctionResult()
     entries = [change for change in changes if change.purpose is Purpose.OPEN and change.strategy in taking.own]
     evaluations = [evaluate_entry(world, call, account, entry) for entry in entries]
-    competing = [(ask, decisions) for ask, decisions in evaluations if ask.size and competes(ask.candidate, decisions)]
+    competing = [
+        (ask, decisions) for ask, decisions in evaluations if ask.size and can_compete(ask.candidate, decisions)
+    ]
     asks = {(ask.candidate.strategy, ask.candidate.symbol): ask for ask, _ in competing}
     decided, thin = _among_fillable(world, account, taking, asks)
     standings = {(each.bid.strategy, each.bid.symbol): each for each in decided.standings if not each.bid.is_open}
@@ -121,11 +123,11 @@ def execute_ruling(
         return account, (with_decisions(CandidateRecord(candidate, auctioned.asked[whose]), (why,)),)
     ruling = auctioned.standings.get(whose) if auctioned and candidate.purpose is Purpose.OPEN else None
     if ruling is None or auctioned is None or auctioned.taking is None:
-        return trade(
+        return trade_candidate(
             world, call, account, candidate, auctioned.cached_evaluation(account, candidate) if auctioned else None
         )
     if ruling.ruling is Ruling.OPEN:
-        account, traded = trade(world, call, account, candidate)
+        account, traded = trade_candidate(world, call, account, candidate)
         return account, (*traded[:-1], with_decisions(traded[-1], ruling.decisions))
     refused = CandidateRecord(candidate, auctioned.asked[whose])
     if ruling.other is not None:

@@ -7,19 +7,19 @@ waits for an order of another strategy only if the two would trade with each oth
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
-from tradebot.desk.contract_rolls import begins_move, with_what_is_kept
+from tradebot.desk.contract_rolls import begins_move, with_entry_terms
 from tradebot.exits.exit_reasons import compose
 from tradebot.exits.rules import ExitCall
 from tradebot.gates.ask import AccountAsk
 from tradebot.gates.shared_gates import (
     broker_contradicts,
     candidate_fresh,
-    closable,
+    check_still_held,
+    closable_quantity,
     instrument_open,
     permission,
     position_of,
     session_open,
-    still_held,
     unresolved_for_exit,
     working_for_exit,
 )
@@ -115,7 +115,7 @@ def close(
     """
     if why.decision.reason in ASKED_FOR and broker_contradicts(desk, position.symbol):
         desk = _as_claimed(world, desk, position)
-    listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
+    listing, shares = desk.listing_of(position), closable_quantity(desk, position.symbol, position.quantity)
     if listing is None:
         return ()
     as_booked = (
@@ -134,7 +134,7 @@ def close(
         displaced_by=displaced_by,
     )
     if begins_move(desk, candidate):
-        candidate = with_what_is_kept(candidate, desk.books.terms_of(position))
+        candidate = with_entry_terms(candidate, desk.books.terms_of(position))
     # A rule's missing input explains why the position stays open, and must not prevent another rule from closing it.
     unknown = () if why.decision.passed else (each for each in why.unknown if each != why.decision)
     return _send_closing(world, call, desk, position, candidate, (why.decision, *unknown), as_booked=as_booked)
@@ -169,7 +169,7 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
         minimum = desk.listing_for(candidate.instrument).minimum
         none = Decision(Gate.SIZE, Verdict.FAIL, Reason.SIZE_BELOW_ONE, candidate.quantity, minimum)
         return (CandidateRecord(candidate, (*candidate.decisions, none)),)
-    quantity = min(candidate.quantity, closable(desk, position.symbol, position.quantity))
+    quantity = min(candidate.quantity, closable_quantity(desk, position.symbol, position.quantity))
     decision = Decision(Gate.STRATEGY, Verdict.PASS, Reason.STRATEGY_CLOSES, candidate.why or None)
     fresh = candidate_fresh(candidate, desk.now, world.rules.of(candidate.strategy).limits)
     wanted = replace(candidate, quantity=quantity)
@@ -198,7 +198,7 @@ def _send_closing(
         permission(desk),
         *earlier,
         *([hours] if hours else []),
-        still_held(desk, position.symbol, position.quantity, as_booked=as_booked),
+        check_still_held(desk, position.symbol, position.quantity, as_booked=as_booked),
         *fraction,
         *require_quote(world, desk, candidate),
         working_for_exit(desk.book, position.strategy, position.symbol, candidate.side),
@@ -266,7 +266,7 @@ def _waits(candidate: Candidate, decisions: Decisions) -> CandidateRecord:
 
 def _closable_quantity(desk: Desk, candidate: Candidate) -> Decimal:
     position = position_of(desk, (candidate.strategy, candidate.symbol))
-    return closable(desk, candidate.symbol, position.quantity) if position else Decimal(0)
+    return closable_quantity(desk, candidate.symbol, position.quantity) if position else Decimal(0)
 
 
 def _end_targets(
@@ -395,7 +395,7 @@ def _at_this_price(world: World, desk: Desk, candidate: Candidate, lost: Intent)
 def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
     """Return True if the shares of a lost exit are still held, or the pair that it was to reprice still rests."""
     if lost.operation is Operation.SUBMIT:
-        held_quantity = closable(desk, position.symbol, position.quantity)
+        held_quantity = closable_quantity(desk, position.symbol, position.quantity)
         return held_quantity >= lost.quantity and lost.side is closing_side(position.quantity)
     pairs = desk.resting.get(position.whose, ())
     return any(pair.limit is not None and pair.limit.venue_id == lost.target_venue_id for pair in pairs)

@@ -22,11 +22,11 @@ from tradebot.desk.contract_rolls import owed_roll_entries
 from tradebot.desk.proposals import Proposals, declined_record, is_declined, leave_target_unchanged, pending_changes
 from tradebot.exits.exit_reasons import ReasonPart
 from tradebot.exits.exit_rule import WatchedPosition
-from tradebot.exits.rules import ExitCall, levels
+from tradebot.exits.rules import ExitCall, rule_levels
 from tradebot.gates import approval
 from tradebot.gates.ask import AccountAsk, Ask
 from tradebot.gates.costs import plan_of
-from tradebot.gates.displacement import CAPACITY, judge, lacks_only_room
+from tradebot.gates.displacement import CAPACITY, choose_displaced, lacks_only_room
 from tradebot.gates.evaluation import decide
 from tradebot.gates.gate_declarations import OWN_GATES
 from tradebot.gates.shared_gates import position_of
@@ -127,7 +127,7 @@ def ask_approval(world: World, call: Call, ask: Ask) -> Consent:
     wish, approvals = _wish(call, ask, size, rules), world.approvals()
     last = approvals.last(candidate.strategy, candidate.symbol)
     used = last is not None and any(record.intent.approval == last.id for record in desk.books.intents)
-    answer = approval.judge(wish, last, rules, used=used)
+    answer = approval.decide_by_approval(wish, last, rules, used=used)
     if answer is None:
         if not world.dry_run:
             approvals.ask(wish)
@@ -253,7 +253,7 @@ def make_room(
         return account, (*again, with_decisions(refused, (UNDER_WAY,)))
     full = [decision for decision in refused.decisions if decision.gate in CAPACITY and not decision.passed]
     ask, _ = evaluate_entry(world, call, account, candidate)
-    displacement = judge(ask, full, own.displacement, proposed, begun)
+    displacement = choose_displaced(ask, full, own.displacement, proposed, begun)
     if displacement.weakest is None:
         return account, (with_decisions(refused, displacement.refusals),)
     if thin := too_thin(world, ask):
@@ -330,7 +330,7 @@ def account_before_entries(world: World, call: Call, desk: Desk) -> AccountAsk:
     return AccountAsk(desk, book, world.rules.limits, world.rules.halts, promised)
 
 
-def trade(
+def trade_candidate(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, result: GateResult | None = None
 ) -> tuple[AccountAsk, Records]:
     """Evaluate one candidate and send its orders if it passes; return the resulting account and the records.
@@ -402,7 +402,7 @@ def _with_stop(world: World, listing: Listing, entry: Intent, price: Decimal) ->
         atr_fraction=entry.atr_fraction,
         instrument=listing.instrument,
     )
-    exit_levels = levels(
+    exit_levels = rule_levels(
         WatchedPosition(position, price, entry_terms), world.rules.exits_watching(position, entry_terms)
     )
     if exit_levels.stop is None:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 
-from tradebot.desk.contract_rolls import LEAVING, into, roll_due
+from tradebot.desk.contract_rolls import LEAVING, roll_due, roll_exit_reason
 from tradebot.desk.exit_inputs import stop_rests
 from tradebot.exits.exit_reasons import ReasonPart
 from tradebot.exits.exit_rule import WatchedPosition, exit_price
-from tradebot.exits.rules import ExitCall, judge
+from tradebot.exits.rules import ExitCall, evaluate_rules
 from tradebot.gates.shared_gates import clocks_agree, fail_without_quote
 from tradebot.model.bar import SUSPENDED, UNCONFIRMED
 from tradebot.model.candidate import Purpose, Side
@@ -57,14 +57,14 @@ def _close_by_rule(
     rules = world.rules.exits_watching(position, watched_position.kept)
     listing = desk.listing_of(position)
     session = desk.session_of(listing.instrument) if listing else desk.session
-    why = judge(watched_position, quote, desk.now, rules, desk.state.state, ratio, clocks, session)
+    why = evaluate_rules(watched_position, quote, desk.now, rules, desk.state.state, ratio, clocks, session)
     if desk.rejected_quotes.get(position.symbol) == SUSPENDED:
         why = replace(
             why, decision=_suspended_decision(why.decision), unknown=tuple(map(_suspended_decision, why.unknown))
         )
     if not why.decision.passed and (move := roll_due(desk, position)):
         rolled = Decision(Gate.EXIT, Verdict.PASS, Reason.ROLLED, f"until {move.until}", move.into)
-        return close(world, call, desk, position, ExitCall(rolled, why=(into(move),)), LEAVING)
+        return close(world, call, desk, position, ExitCall(rolled, why=(roll_exit_reason(move),)), LEAVING)
     why = _left_to_venue(world, desk, position, _not_by_doubt(world, desk, position, why, clocks))
     return close(world, call, desk, position, why, "exit")
 

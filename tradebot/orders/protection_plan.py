@@ -71,12 +71,12 @@ def stop_steps(cover: ProtectionState, looser_by: Decimal) -> Iterator[Protectio
     """
     remaining = sorted(cover.stops, key=lambda leg: (price_of(leg) * -cover.side.sign, -leg.quantity))
     for rest in tuple(remaining):
-        others = total(other for other in remaining if other is not rest and other.can_trigger)
+        others = total_shares(other for other in remaining if other is not rest and other.can_trigger)
         if others >= cover.shares and not is_busy(rest):
             remaining.remove(rest)
             yield ProtectionStep(Reason.STOP_SPARE, old=rest)
     yield from _changes(cover, remaining, looser_by)
-    missing = cover.shares - cover.ending - total(remaining)
+    missing = cover.shares - cover.ending - total_shares(remaining)
     if missing > 0 and cover.stop is not None:
         yield ProtectionStep(Reason.STOP_MISSING, missing, cover.stop)
 
@@ -86,8 +86,8 @@ def _changes(cover: ProtectionState, remaining: list[Resting], looser_by: Decima
     toward, stop = -cover.side.sign, cover.stop
     loose = [rest for rest in remaining if stop and (stop - price_of(rest)) * toward > price_of(rest) * looser_by]
     # An order for the uncovered part may already rest, or be on its way, at this price.
-    wanting = cover.shares - total(rest for rest in remaining if rest not in loose)
-    excess = NONE if any(map(is_busy, remaining)) else max(total(remaining) - cover.shares, NONE)
+    wanting = cover.shares - total_shares(rest for rest in remaining if rest not in loose)
+    excess = NONE if any(map(is_busy, remaining)) else max(total_shares(remaining) - cover.shares, NONE)
     for resting in (rest for rest in remaining if not is_busy(rest)):
         shares = min(resting.quantity - excess, wanting) if resting in loose else resting.quantity - excess
         if shares <= 0 or (shares == resting.quantity and resting not in loose):
@@ -106,7 +106,7 @@ def merge_stops(cover: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tu
     The new stop has the tightest price. It works beside the old ones for a moment, so this needs reduce-only orders.
     """
     stop, new = cover.stop, sum((step.shares for step in steps if step.old is None), NONE)
-    if stop is None or cover.position is None or total(cover.stops) > cover.shares:
+    if stop is None or cover.position is None or total_shares(cover.stops) > cover.shares:
         return steps
     way, toward = abs(cover.position.average_price - stop) * NEAR, -cover.side.sign
     near = [stop for stop in cover.stops if stop.can_trigger and stop.record.intent.protects and not is_busy(stop)]
@@ -114,12 +114,12 @@ def merge_stops(cover: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tu
     if len(near) + bool(new) < 2 or not near or any(step.old not in near for step in steps if step.old):
         return steps
     price = max((stop, *map(price_of, near)), key=lambda each: each * toward)
-    return (ProtectionStep(Reason.STOP_RESIZED, total(near) + new, price, near[0], tuple(near[1:])),)
+    return (ProtectionStep(Reason.STOP_RESIZED, total_shares(near) + new, price, near[0], tuple(near[1:])),)
 
 
 def target_steps(cover: ProtectionState) -> Iterator[ProtectionStep]:
     """Yield the steps that cancel or shrink targets in excess of the shares."""
-    excess = total(cover.targets) - cover.shares
+    excess = total_shares(cover.targets) - cover.shares
     for rest in sorted(cover.targets, key=lambda leg: price_of(leg) * cover.side.sign):
         if excess > 0 and not is_busy(rest):
             shares = max(rest.quantity - excess, NONE)
@@ -133,7 +133,7 @@ def is_busy(rest: Resting) -> bool:
     return any(order.status.is_arriving or order.status is OrderStatus.PENDING_REPLACE for order in orders)
 
 
-def total(rests: Iterable[Resting]) -> Decimal:
+def total_shares(rests: Iterable[Resting]) -> Decimal:
     """Return the total shares of these orders, unsigned."""
     return sum((rest.quantity for rest in rests), NONE)
 

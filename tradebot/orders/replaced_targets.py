@@ -12,7 +12,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.limits import ExitRules
 from tradebot.model.position import Position
-from tradebot.orders.protection_plan import NEAR, ProtectionState, total
+from tradebot.orders.protection_plan import NEAR, ProtectionState, total_shares
 
 
 def may_place(rules: ExitRules, desk: Desk, cover: ProtectionState, price: Decimal) -> bool:
@@ -32,7 +32,7 @@ def may_place(rules: ExitRules, desk: Desk, cover: ProtectionState, price: Decim
         for record in placed
         if any(_is_before(intent_record, record, position) for intent_record in gone)
     ]
-    protected = total(stop for stop in cover.stops if stop.can_trigger) >= cover.shares
+    protected = total_shares(stop for stop in cover.stops if stop.can_trigger) >= cover.shares
     old_enough = desk.now - position.opened_at >= timedelta(seconds=rules.target_again_after_s)
     every = timedelta(seconds=rules.target_again_every_s)
     return protected and old_enough and all(desk.now - at >= every for at in again)

@@ -16,7 +16,7 @@ from functools import partial
 
 from tradebot.errors import TemporaryError
 from tradebot.exits.exit_rule import WatchedPosition, exit_price
-from tradebot.exits.rules import ExitLevels, levels
+from tradebot.exits.rules import ExitLevels, rule_levels
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Verdict
 from tradebot.model.desk import Desk
@@ -40,7 +40,7 @@ from tradebot.orders.protection_plan import (
     price_of,
     stop_steps,
     target_steps,
-    total,
+    total_shares,
 )
 from tradebot.orders.replaced_targets import may_place
 from tradebot.orders.stop_protection import (
@@ -51,7 +51,7 @@ from tradebot.orders.stop_protection import (
     send_to_rest,
     shares_being_closed,
 )
-from tradebot.orders.target_moves import at_due_price, due_prices, moves
+from tradebot.orders.target_moves import at_due_price, due_prices, target_moves
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.new_fills import seen_fills
 
@@ -102,7 +102,7 @@ def _wanted_protection(
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
     staying = {watched.position.whose for watched in staying_positions}
     for watched_position in (position for position in watched if position.position.strategy != ADOPTED):
-        exit_levels = levels(
+        exit_levels = rule_levels(
             watched_position, world.rules.exits_watching(watched_position.position, watched_position.kept)
         )
         gave_up = any(_exits(in_vain, watched_position.position))
@@ -172,7 +172,7 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Ite
                 tuple(target for target in targets if not _is_ending(desk, target)),
                 closes,
                 wanted.get(whose) if closes and listing else None,
-                NONE if world.venue.reduce_only else total(stop for stop in stops if _is_ending(desk, stop)),
+                NONE if world.venue.reduce_only else total_shares(stop for stop in stops if _is_ending(desk, stop)),
                 listing,
             )
 
@@ -266,7 +266,7 @@ def _while_lost(
 ) -> Iterator[CandidateRecord]:
     """Resend a lost request about stops or targets once that is safe; cancel surplus orders."""
     rests = cover.targets if lost.is_target else cover.stops
-    remaining = cover.shares - total(rests) + _given_up(rests, lost)
+    remaining = cover.shares - total_shares(rests) + _given_up(rests, lost)
     if remaining > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
         # Shares that the resent request would leave without a stop get one first.
         if cover.stop is not None and not _was_refused(desk, cover, is_target=False):
@@ -296,7 +296,7 @@ def _may_resend(world: World, desk: Desk, cover: ProtectionState, rests: Sequenc
         return lost.target_venue_id in {rest.first.venue_id for rest in rests}
     if cover.asked is None:
         return False
-    bare = cover.shares - total(rests)
+    bare = cover.shares - total_shares(rests)
     too_large = not lost.is_target and (
         cover.shares > 0 if world.venue.reduce_only else bare > 0 and abs(desk.now - lost.at) >= RETRY
     )
@@ -339,7 +339,7 @@ def _place_before_cancel(
 ) -> Iterator[CandidateRecord]:
     """Place an order, and once it rests, cancel those it replaces; if it is refused, cover only missing shares."""
     olds = (*filter(None, (step.old,)), *step.others)
-    placed, missing = _place_order(world, call, desk, cover, step), step.shares - total(olds)
+    placed, missing = _place_order(world, call, desk, cover, step), step.shares - total_shares(olds)
     yield placed
     if placed.decisions[-1].reason is Reason.VENUE_REJECTED and olds and missing > 0:
         yield _place_order(world, call, desk, cover, step._replace(shares=missing))
@@ -429,7 +429,7 @@ def _targets(world: World, call: Call, desk: Desk, cover: ProtectionState) -> It
     unseen = any(stop.doubted for stop in cover.stops) and not only_reduce
     if steps or unseen or _was_refused(desk, cover, is_target=True):
         return
-    moved = tuple(moves(desk, cover, partial(_can_edit, world, desk), reduce_only=only_reduce))
+    moved = tuple(target_moves(desk, cover, partial(_can_edit, world, desk), reduce_only=only_reduce))
     yield from _in_turn(_move_target(world, call, desk, cover, step) for step in moved)
     if not moved:
         yield from _in_turn(
@@ -451,10 +451,10 @@ def _new_targets(world: World, desk: Desk, cover: ProtectionState) -> Iterator[P
     only_reduce = world.venue.reduce_only
     closing = shares_being_closed(desk, cover.position) if only_reduce else NONE
     rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
-    room = max(cover.shares - closing - total(rests), NONE)
+    room = max(cover.shares - closing - total_shares(rests), NONE)
     meant = [at_due_price(cover, rest, prices, settled=False) for rest in rests]
     for at, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
         there = (rest for rest, resting in zip(rests, meant, strict=True) if price_of(resting) == at)
         old = [rest for rest in there if only_reduce and not (rest.ending or is_busy(rest))]
         if old or may_place(world.rules.exits, desk, cover, at):
-            yield ProtectionStep(Reason.TARGET_MISSING, part + total(old), at, None, tuple(old), word)
+            yield ProtectionStep(Reason.TARGET_MISSING, part + total_shares(old), at, None, tuple(old), word)

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradebot.exits.exit_rule import WatchedPosition
-from tradebot.exits.rules import ExitLevels, levels
-from tradebot.gates.shared_gates import broker_contradicts, closable, permission
+from tradebot.exits.rules import ExitLevels, rule_levels
+from tradebot.gates.shared_gates import broker_contradicts, closable_quantity, permission
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, first_failure
 from tradebot.model.desk import Desk
@@ -65,7 +65,7 @@ def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosit
     `staying` are the positions to protect: those that no rule closes, and that the venue protects.
     """
     levels_by_key = {
-        watched.position.whose: levels(watched, world.rules.exits_watching(watched.position, watched.kept))
+        watched.position.whose: rule_levels(watched, world.rules.exits_watching(watched.position, watched.kept))
         for watched in staying
     }
     position_by_key = {position.whose: position for position in desk.positions}
@@ -108,7 +108,7 @@ def protectable(desk: Desk, position: Position | None, side: Side) -> Decimal:
     """Return how many shares an order on this side may close, unsigned, in whole lots if the lot is known."""
     if position is None or closing_side(position.quantity) is not side:
         return Decimal(0)
-    listing, shares = desk.listing_of(position), closable(desk, position.symbol, position.quantity)
+    listing, shares = desk.listing_of(position), closable_quantity(desk, position.symbol, position.quantity)
     return listing.whole_lots(shares) if listing else shares
 
 

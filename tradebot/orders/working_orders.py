@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import NamedTuple
 
-from tradebot.gates.shared_gates import closable, position_of
+from tradebot.gates.shared_gates import closable_quantity, position_of
 from tradebot.gates.sizing import last_step_due, quote_to_step_by, stepped_price
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
@@ -126,7 +126,7 @@ def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
         return False
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
     assert position is not None, "what covers an exit is held"
-    return record.intent.rests or order.open_quantity >= closable(desk, order.symbol, position.quantity)
+    return record.intent.rests or order.open_quantity >= closable_quantity(desk, order.symbol, position.quantity)
 
 
 def reprice_working_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> WorkingExits:
@@ -316,7 +316,7 @@ def _is_covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
     if position is None or closing_side(position.quantity) is not order.side:
         return False
-    return closable(desk, order.symbol, position.quantity) >= order.open_quantity
+    return closable_quantity(desk, order.symbol, position.quantity) >= order.open_quantity
 
 
 def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> CandidateRecord:

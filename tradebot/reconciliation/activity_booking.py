@@ -230,7 +230,7 @@ def split_fills(position: Position, ratio: Fraction, at: datetime) -> Iterator[O
     done, before = _ZERO, Fraction(0)
     for lot in position.lots:
         before += Fraction(lot.quantity)
-        total = shares(before * ratio)
+        total = round_shares(before * ratio)
         if total != done:
             price = notional(lot.quantity, lot.price, multiplier) / notional(total - done, ONE, multiplier)
             yield unreported_fill(owner, "", symbol, total - done, price, multiplier, at)
@@ -239,18 +239,18 @@ def split_fills(position: Position, ratio: Fraction, at: datetime) -> Iterator[O
         yield unreported_fill(owner, "", symbol, -lot.quantity, lot.price, multiplier, at)
 
 
-def shares(exact: Fraction) -> Decimal:
+def round_shares(exact: Fraction) -> Decimal:
     """Round a number of shares toward zero to nine decimals, the broker's precision."""
     return (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(NINE_PLACES, ROUND_DOWN).normalize() + _ZERO
 
 
 def _fraction(position: Position, ratio: Fraction, change: Decimal, rows: Sequence[Activity]) -> list[OwnedFill]:
     """Return the fill that closes a fraction the broker doesn't keep, at the price it paid, or else at cost."""
-    rest = shares(Fraction(position.quantity) * ratio) - position.quantity - change
+    rest = round_shares(Fraction(position.quantity) * ratio) - position.quantity - change
     if not rest:
         return []
     paid = sum((row.net_amount for row in rows), _ZERO)
-    whole, multiplier = shares(Fraction(position.quantity) * ratio), position.multiplier
+    whole, multiplier = round_shares(Fraction(position.quantity) * ratio), position.multiplier
     price = abs((paid / rest if paid else position.cost / whole) / multiplier)
     return [unreported_fill(position.strategy, "", position.symbol, -rest, price, multiplier, rows[0].at)]
 

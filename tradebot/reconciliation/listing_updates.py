@@ -150,7 +150,7 @@ def is_ours(books: Books, order: Order) -> bool:
     return is_our_order_id(order.client_order_id) or books.intent_behind(order) is not None
 
 
-def misfits(books: Books, listing: Listing) -> Iterator[str]:
+def orders_off_grid(books: Books, listing: Listing) -> Iterator[str]:
     """Yield our working orders with a price off the tick or a quantity not in whole lots, and what is wrong."""
     for order in books.working:
         if order.symbol != listing.symbol or not is_ours(books, order):
@@ -170,7 +170,7 @@ def findings(books: Books, listed: ListingsInForce, stored: Iterable[ListingReco
     records = {record.listing.symbol: record for record in stored} | dict(listed.records)
     is_today = _same_day_check(books, books.at, books.day)
     for symbol, record in sorted(records.items()):
-        unfit = tuple(misfits(books, record.listing)) if record.before else ()
+        unfit = tuple(orders_off_grid(books, record.listing)) if record.before else ()
         is_new = record.changed_at is not None and is_today(record.changed_at)
         opened = books.opened_otherwise(record.listing.instrument)
         if is_new or unfit or opened:

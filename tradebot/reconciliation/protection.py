@@ -15,7 +15,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from tradebot.exits.exit_rule import WatchedPosition, best_price
-from tradebot.exits.rules import Exits, effective_rules, has_stop, is_blind, judge, levels
+from tradebot.exits.rules import Exits, effective_rules, evaluate_rules, has_stop, is_blind, rule_levels
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
 from tradebot.model.books import Books
@@ -60,7 +60,7 @@ class _Stop(NamedTuple):
     lapse: tuple[datetime, str] | None
 
 
-def gaps(
+def protection_gaps(
     books: Books,
     listings: Mapping[str, Listing],
     resting: Mapping[Whose, Sequence[Resting]],
@@ -146,7 +146,7 @@ def _is_canceled_now(books: Books, order: Order, behind: IntentRecord) -> bool:
 def _has_stop(books: Books, position: Position, exits_of: Callable[[str], Exits]) -> bool:
     entry_terms = books.terms_of(position)
     watched = WatchedPosition(position, best_price(position, None, entry_terms.best), entry_terms)
-    return levels(watched, effective_rules(exits_of(position.strategy), entry_terms)).stop is not None
+    return rule_levels(watched, effective_rules(exits_of(position.strategy), entry_terms)).stop is not None
 
 
 def _gap(books: Books, position: Position, bare: Decimal, whole: Decimal, *, doubted: bool) -> Gap:
@@ -282,7 +282,7 @@ def find_unprotected(
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
         rules = _rules(books, position, watch)
         watched = WatchedPosition(position, best_price(position, None, books.terms_of(position).best))
-        decision = judge(watched, quote, clock.now, rules, state, ratio).decision
+        decision = evaluate_rules(watched, quote, clock.now, rules, state, ratio).decision
         blind = is_blind(decision) and not _rests_for_all(books, position, closed)
         if position.symbol not in busy and ((decision.passed and missed) or blind):
             yield _finding(FindingKind.MISSING_STOP, view, position, _describe(decision))
@@ -299,7 +299,7 @@ def find_lapsed_stops(
 ) -> Iterator[Finding]:
     """Yield findings about positions whose stop the venue ended or suspended, so that only the bot protects them."""
     resting, closed = resting_among(books, books.working), closed_by_others(books, _held_quantities(view))
-    for gap in gaps(books, listings, resting, watch.exits, watch.exits_of, closed):
+    for gap in protection_gaps(books, listings, resting, watch.exits, watch.exits_of, closed):
         if gap.why not in (EXITING, REFUSED, NOT_PLACED):
             ours = books.totals.positions[gap.strategy, gap.symbol]
             why = f"no stop at the broker can trigger for {gap.shares:f} shares: the last one is {gap.why}"

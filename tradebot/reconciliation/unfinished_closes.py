@@ -15,7 +15,7 @@ from tradebot.ports.stores import Orders
 BY_HAND, CANCELED_BY_HAND = ReasonPart("closed_by_hand"), ReasonPart("canceled_by_hand")
 
 
-def words(unfinished: Intent) -> str:
+def describe_unfinished(unfinished: Intent) -> str:
     """Describe an unfinished close, as the beginning of a sentence."""
     why = f"to make room for {unfinished.displaced_by}" if unfinished.displaced_by else "by hand"
     return f"a close {why} isn't finished"

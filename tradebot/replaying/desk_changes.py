@@ -12,7 +12,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from tradebot.model.bar import Quote
-from tradebot.model.books import kept_of_entry
+from tradebot.model.books import terms_set_by_entry
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.desk import Book, Desk, Entered, Span, Stake
 from tradebot.model.intent import Intent
@@ -138,7 +138,7 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
         desk,
         positions=(*others, position),
         net={**desk.net, symbol: desk.net.get(symbol, NONE) + filled.signed_quantity},
-        books=replace(desk.books, totals=totals, kept={**desk.books.kept, position.key: kept_of_entry(intent)}),
+        books=replace(desk.books, totals=totals, kept={**desk.books.kept, position.key: terms_set_by_entry(intent)}),
         book=_with_bought(desk, filled),
     )
     price = _price(desk, symbol, filled.price)

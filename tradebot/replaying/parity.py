@@ -48,7 +48,7 @@ Data = Callable[[PassSeen, str, str], ParityCause | None]
 """Returns why a strategy's bars of a symbol differ: they came late or were revised; None if neither."""
 
 
-def unknown(pass_seen: PassSeen, strategy: str, symbol: str) -> ParityCause | None:
+def no_known_cause(pass_seen: PassSeen, strategy: str, symbol: str) -> ParityCause | None:
     """Return None: the cause of differing bars is unknown."""
     return None
 
@@ -103,7 +103,7 @@ class _Comparing:
         for _, _, look in sorted(self._looks(), key=lambda row: row[:2]):
             look()
         both = [name for name in self._live.sent if name in self._played.sent]
-        pairs = [beside(self._live.sent[name].fills, self._played.sent[name].fills) for name in both]
+        pairs = [fill_shortfall(self._live.sent[name].fills, self._played.sent[name].fills) for name in both]
         worse, value = (sum((pair[index] for pair in pairs), NONE) for index in (0, 1))
         return FillComparison(self._decisions, sum(bool(value) for _, value in pairs), tuple(self._found), worse, value)
 
@@ -251,15 +251,15 @@ class _Comparing:
     def _worth(self, side: SessionSide, name: str) -> Decimal:
         """Return the profit of a request's fills at the end, in USD."""
         fills = side.sent[name].fills if name in side.sent else ()
-        return sum((worth(fill, self._prices.get(fill.symbol, fill.price)) for fill in fills), NONE)
+        return sum((profit_at(fill, self._prices.get(fill.symbol, fill.price)) for fill in fills), NONE)
 
 
-def worth(fill: Fill, price: Decimal) -> Decimal:
+def profit_at(fill: Fill, price: Decimal) -> Decimal:
     """Return a fill's profit once its symbol has this price, in USD."""
     return notional(fill.signed_quantity, price - fill.price, fill.multiplier)
 
 
-def beside(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decimal, Decimal]:
+def fill_shortfall(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decimal, Decimal]:
     """Return how much worse an order's fills were than the assumed ones, and the value of the common shares."""
     (shares, paid, _), (assumed, expected, _) = _totals(live), _totals(played)
     both = min(shares, assumed)

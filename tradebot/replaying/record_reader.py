@@ -34,7 +34,7 @@ from tradebot.replaying.record_writer import (
     items_of,
     name_of,
     names_of,
-    present,
+    without_none,
 )
 
 LONGEST = 16_000_000
@@ -141,7 +141,7 @@ class RecordSource:
 
 
 def _reader(hint: Any, shapes: Shapes, inline: bool) -> Read:
-    hint = present(hint)
+    hint = without_none(hint)
     if hint in _SCALARS:
         return _SCALARS[hint]
     if is_word(hint):
@@ -178,7 +178,7 @@ def _struct(kind: Any, shapes: Shapes, inline: bool) -> Read:
     readers = {name: shapes.reader(hint, inline=inline) for name, hint in hints.items()}
     if not inline:
         readers |= {name: _apart(hints[name], readers[name]) for name in APART.get(kind, ())}
-    steps = [(readers.get(name, _left_out), EXACT.get(present(hints.get(name)), NO_KIND)) for name in then]
+    steps = [(readers.get(name, _left_out), EXACT.get(without_none(hints.get(name)), NO_KIND)) for name in then]
     lacking, unknown = sorted(_required_fields(kind) - set(then)), sorted({*then} - {*now, ""})
     if unknown and (absent := sorted({*now} - {*then})):
         return _refusing_reader(

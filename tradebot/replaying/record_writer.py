@@ -104,7 +104,7 @@ def is_word(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, StrEnum)
 
 
-def present(hint: Any) -> Any:
+def without_none(hint: Any) -> Any:
     """Return the type without None; a union of several other types is returned unchanged."""
     members = [arg for arg in get_args(hint) if arg is not NoneType]
     return members[0] if is_union(hint) and len(members) == 1 else hint
@@ -346,7 +346,7 @@ def _optional(step: Step) -> Step:
 @cache
 def _step(hint: Any) -> Step | None:
     """Return the step for a type; None if msgspec writes such a value by itself."""
-    hint = present(hint)
+    hint = without_none(hint)
     if hint in (*SCALARS, *TEXTS, datetime, NoneType) or is_word(hint):
         return None
     if is_struct(hint):

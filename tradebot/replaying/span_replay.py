@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from msgspec import MsgspecError, Struct, msgpack
 
 from tradebot.exits.exit_rule import WatchedPosition, best_price, exit_price
-from tradebot.exits.rules import judge
+from tradebot.exits.rules import evaluate_rules
 from tradebot.model.bar import Quote, Session
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, first_failure
@@ -142,7 +142,7 @@ class SpanState:
             (ExitPassMoment(desk.now, desk.session), quote),
         ]
         for (at, session), quote_then in checks:
-            call = judge(watched, quote_then, at, exits, TradingState.ACTIVE, session=session)
+            call = evaluate_rules(watched, quote_then, at, exits, TradingState.ACTIVE, session=session)
             if call.decision.passed:
                 closing = replace(intent, purpose=Purpose.CLOSE, side=Side.of(-position.quantity), at=at)
                 near = self._nearest(desk, filled.symbol, at)

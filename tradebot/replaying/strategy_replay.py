@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from tradebot.desk.proposals import Proposals, StrategyAnswer, build_answer, sees, strongest_first
+from tradebot.desk.proposals import Proposals, StrategyAnswer, build_answer, inputs_for_strategy, strongest_first
 from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.model.bar import Session, StrategySlot
 from tradebot.model.desk import Desk
@@ -221,7 +221,7 @@ class StrategyAnswers:
         )
         slot = next((each for each in proposed.own.asked if each.strategy == name), None)
         sights = ViewBuilder(world, now, [strategy])
-        return _Look(now, sights, sees(sights, strategy, slot), slot)
+        return _Look(now, sights, inputs_for_strategy(sights, strategy, slot), slot)
 
 
 class _Look(NamedTuple):

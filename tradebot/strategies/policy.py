@@ -33,7 +33,7 @@ def times_of(cards: Sequence[Card]) -> str:
     return f"every {minutes}m from open+{minutes}m until close"
 
 
-def instead(rule: FuturesStrategy | None, view: StrategyView, why: Decision) -> Sequence[Target] | Decision:
+def fallback_targets(rule: FuturesStrategy | None, view: StrategyView, why: Decision) -> Sequence[Target] | Decision:
     """Return the rule's targets if the models are unavailable, with the reason; without a rule, only the reason."""
     if rule is None:
         return why

@@ -94,7 +94,7 @@ class ChorePart(Struct, frozen=True):
             return
         session = sessions[index]
         if isinstance(self.times, TimePart):
-            dues = [(due.name, due.start) for due in job_times.dues(self.times, session)]
+            dues = [(due.name, due.start) for due in job_times.due_times(self.times, session)]
         else:
             dues = [(str(self.times), self.times.of(session))]
         for name, start in dues:

@@ -77,13 +77,13 @@ def calls_in(
 ) -> int:
     """Return how many calls these kinds take if no limit applies; None means a dropped kind."""
     return sum(
-        need.calls * renewals(slots, need.every_s(interval_s), asked_s.get(need.name, -inf))
+        need.calls * fetch_count(slots, need.every_s(interval_s), asked_s.get(need.name, -inf))
         for need, interval_s in intervals_s
         if interval_s is not None
     )
 
 
-def renewals(slots: Sequence[SimulatedSlot], every_s: int, last_s: float) -> int:
+def fetch_count(slots: Sequence[SimulatedSlot], every_s: int, last_s: float) -> int:
     """Return how many times a kind is fetched in these slots if no limit applies."""
     count = 0
     for slot in slots:

@@ -137,7 +137,7 @@ def parse_part(text: str, venue: VenueDay) -> TimePart:
         raise ValueError(f"{text!r} is not a time; use {EXPECTED}")
     if part.every_s == 0:
         raise ValueError(f"{text!r}: an interval of zero would be due all the time")
-    if not next(dues(part, whole_day(venue)), None):
+    if not next(due_times(part, whole_day(venue)), None):
         raise ValueError(f"{text!r} is never due: in a session of {_span_text(venue.lasts)}, it ends before it begins")
     return part
 
@@ -148,7 +148,7 @@ def _pattern(parts: tuple[TimePart, ...], length: timedelta) -> Sequence[tuple[s
     session = Session(_OPEN.date(), _OPEN, _OPEN + length)
     by_start: dict[datetime, Due] = {}
     for part in parts:
-        for due in dues(part, session):
+        for due in due_times(part, session):
             by_start.setdefault(due.start, due)
     ordered = sorted(by_start.values(), key=lambda due: due.start)
     return [(due.name, due.start - session.open, due.end - session.open) for due in ordered]
@@ -173,7 +173,7 @@ def seconds(text: str) -> int:
     return length
 
 
-def dues(part: TimePart, session: Session) -> Iterator[Due]:
+def due_times(part: TimePart, session: Session) -> Iterator[Due]:
     """Yield the due times of one part; there are none if a short session ends before the part begins."""
     start, end = part.start.of(session), min(part.end.of(session), session.close)
     if part.every_s is None:

@@ -168,7 +168,7 @@ def is_due(ledger: Ledger, clock: VenueClock, day: VenueDay) -> bool:
     last = last_calendar_fetch(ledger, clock.now)
     if last is None or last.at < last_morning(clock.now, day):
         return True
-    return clock.now - last.at >= AGAIN and contradicts(ledger, clock)
+    return clock.now - last.at >= AGAIN and clock_contradicts(ledger, clock)
 
 
 def last_morning(now: datetime, day: VenueDay) -> datetime:
@@ -177,7 +177,7 @@ def last_morning(now: datetime, day: VenueDay) -> datetime:
     return next(at for each in (today, today - DAY) if (at := day.at(each, MORNING)) <= now)
 
 
-def contradicts(calendar: Calendar, clock: VenueClock) -> bool:
+def clock_contradicts(calendar: Calendar, clock: VenueClock) -> bool:
     """Return True if the broker's clock has an open or close that differs from the stored calendar's."""
     session = _not_closed(calendar, clock.now)
     if session is None or not session.contains(clock.now):

@@ -153,7 +153,7 @@ def _problems(times: OwnTimes, entries: JobTimes, usual: Session) -> Iterator[st
     """
     passes = [due.start for due in entries.in_session(usual)]
     for part in times.parts:
-        within = {due.name: due for due in job_times.dues(part.times, usual)}
+        within = {due.name: due for due in job_times.due_times(part.times, usual)}
         slots = [(name, _end(part, due, [usual])) for name, due in within.items()]
         unused = [name for name, end in slots if not any(within[name].start <= at < end for at in passes)]
         between = [name for name in unused if passes and passes[0] <= within[name].start <= passes[-1]]
@@ -303,7 +303,7 @@ def _all(
 ) -> Iterator[_PossibleSlot]:
     session = sessions[0]
     for part, hold in zip(times.parts, holds, strict=True):
-        for due in job_times.dues(part.times, session) if hold is not False else ():
+        for due in job_times.due_times(part.times, session) if hold is not False else ():
             name = f"{part.days.text} {due.name}" if part.days else due.name
             yield _PossibleSlot(
                 StrategySlot(strategy, session.date, name, due.start, _end(part, due, sessions)), bool(hold)

@@ -13,7 +13,7 @@ from tradebot.model.decision import Decision, Gate, Number, format_comparison
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.reasons import REASONS, Cause, Reason, ReasonRow
 from tradebot.model.record import CandidateRecord, CycleRecord, Outcome, SampledCandidate, StrategyRefusal
-from tradebot.model.sentences import noun, pluralize, span
+from tradebot.model.sentences import noun_for, pluralize, span
 from tradebot.model.struct_tools import replace
 
 
@@ -252,13 +252,13 @@ def _by_reasons(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[Samp
         return _explain_traded(refusal_funnel, failed, stale)
     if not refusal_funnel.reasons and any(cycle.waiting for cycle in cycles):
         names = sorted({waiting.strategy for cycle in cycles for waiting in cycle.waiting})
-        waited = f"No candidates: {', '.join(names)} {noun(len(names), 'was', 'were')} not due."
+        waited = f"No candidates: {', '.join(names)} {noun_for(len(names), 'was', 'were')} not due."
         return Explanation(
             NoOrdersAnswer.IDLE, waited, "tradebot schedule shows when each strategy is due", refusal_funnel
         )
     if not refusal_funnel.reasons:
         return Explanation(NoOrdersAnswer.UNKNOWN, "The strategy proposed nothing.", "tradebot score", refusal_funnel)
-    decided = decisive({row.reason: row.count for row in refusal_funnel.reasons})
+    decided = deciding_reason({row.reason: row.count for row in refusal_funnel.reasons})
     deciding = next(row for row in refusal_funnel.reasons if row.reason is decided)
     verdict = NoOrdersAnswer(deciding.cause.value)
     if failed and failed.decision.reason is deciding.reason:
@@ -276,7 +276,7 @@ def _by_reasons(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[Samp
 def _explain_traded(funnel: Funnel, failed: StrategyRefusal | None, stale: str) -> Explanation:
     """Explain that orders were sent, and what failed at the same time, which then decides the verdict."""
     broken = next((row for row in funnel.reasons if row.cause is Cause.BROKEN), None)
-    became = noun(funnel.orders, "an order", "orders")
+    became = noun_for(funnel.orders, "an order", "orders")
     sentences = [f"{funnel.orders} of {pluralize(funnel.candidates, 'candidate')} became {became}."]
     if broken and not (failed and failed.decision.reason is broken.reason):
         sentences.append(f"But {broken.count} ended at {broken.reason}: {broken.meaning}")
@@ -358,7 +358,7 @@ _NEEDS_APPROVAL = frozenset({Reason.APPROVAL_WAITING, Reason.APPROVAL_EXPIRED})
 """Reasons of entries that passed every gate and would be orders with a person's approval."""
 
 
-def decisive(reasons: Mapping[Reason, int]) -> Reason:
+def deciding_reason(reasons: Mapping[Reason, int]) -> Reason:
     """Return the deciding reason among these counts: the most frequent one of the worst cause.
 
     Unless something is broken, an entry that lacks only an approval decides.

@@ -81,7 +81,7 @@ def fetch_latency_ms(cycles: Sequence[CycleRecord], intakes: Sequence[Intake]) -
     return (max(answers) - began).total_seconds() * 1000 if answers and began is not None else None
 
 
-def healings(events: Iterable[SystemEvent]) -> int:
+def count_repairs(events: Iterable[SystemEvent]) -> int:
     """Return how many of these events are automatic repairs.
 
     Creating a store for the first time is no repair: there was no broken one to move aside.

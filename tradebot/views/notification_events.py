@@ -20,7 +20,7 @@ from tradebot.model.notice import GATHERED, BotStatus, Channel, Notice, NoticeEv
 from tradebot.model.position import Key, RoundTrip
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import DOUBTED
-from tradebot.model.sentences import noun, pluralize, price_text
+from tradebot.model.sentences import noun_for, pluralize, price_text
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState, TradingStateRecord
 from tradebot.model.venue import Capabilities
@@ -89,7 +89,7 @@ def _gap(event: SystemEvent, venue: Capabilities) -> str:
 
 
 def _units(count: str, venue: Capabilities) -> str:
-    return f"{count} {noun(1 if count.lstrip('-') == '1' else 2, venue.unit)}"
+    return f"{count} {noun_for(1 if count.lstrip('-') == '1' else 2, venue.unit)}"
 
 
 def _differs(event: SystemEvent, venue: Capabilities) -> str:
@@ -259,7 +259,7 @@ def seen_of(now: CurrentStatus) -> BotStatus:
     return BotStatus(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
 
 
-def since(before: BotStatus, now: CurrentStatus) -> tuple[BotStatus, tuple[NoticeEvent, ...]]:
+def events_since(before: BotStatus, now: CurrentStatus) -> tuple[BotStatus, tuple[NoticeEvent, ...]]:
     """Return the bot's new status, and what has happened since the previous one."""
     happened = [*_halts(before, now), *_version(before, now), *_positions(before, now), *_unknown(before, now)]
     unwell_since = (before.unwell_since or now.at) if now.unwell else None
@@ -353,7 +353,7 @@ _BLANKS = re.compile(r"\s+")
 _ORDER = list(Severity)
 
 
-def wants(channel: Channel, happening: NoticeEvent) -> bool:
+def is_selected(channel: Channel, happening: NoticeEvent) -> bool:
     """Return True if a channel's rules select an event."""
     return happening.topic in channel.topics and _ORDER.index(happening.severity) >= _ORDER.index(channel.least)
 

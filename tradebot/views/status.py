@@ -118,7 +118,7 @@ def _of_others(with_others: Iterable[OwnedFill], start: datetime) -> Mapping[Own
     return {whose: opened.get(whose) or start for whose in traded}
 
 
-def belongs(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:
+def belongs_to_position(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:
     """Return True if a fill belongs to a position in `since` rather than to one closed before it."""
     at = since.get((owned.strategy, owned.fill.symbol))
     return at is not None and owned.fill.at >= at
@@ -140,7 +140,7 @@ def day_profit(
     the ends of the day and of the session before it. `opening` is when the books were opened, and with how much, if
     there were no positions then.
     """
-    of_day = [owned for owned in fills if belongs(owned, since)]
+    of_day = [owned for owned in fills if belongs_to_position(owned, since)]
     if not of_day and not any(venue.date_of(movement.at) == day for movement in cash):
         return None
     day_totals = Totals.of(of_day)

@@ -267,7 +267,7 @@ class SymbolWhy(Struct, frozen=True, kw_only=True):
     what_if: str | None = None
 
 
-def unsent(cycle: CycleRecord) -> CycleRecord:
+def as_unsent(cycle: CycleRecord) -> CycleRecord:
     """Return a pass that only scored or was dry, with each candidate that passed ending at DRY_RUN."""
     end = Decision(Gate.SEND, DecisionVerdict.FAIL, Reason.DRY_RUN)
     ended = (r if r.terminal else replace(r, decisions=(*r.decisions, end)) for r in cycle.candidates)
@@ -351,7 +351,7 @@ def _then(way: GatePath) -> str | None:
     return f"{gate_name} would refuse it next, {end.reason}: {remedy_of(end.reason, [end])}"
 
 
-def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
+def why_nothing_shown(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
     """Return why there is nothing to show for a symbol: no pass, an entirely refused pass, or no proposal.
 
     `answer` explains all of these passes.

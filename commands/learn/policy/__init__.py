@@ -9,7 +9,7 @@ from commands.backtest.run_options import BacktestOptions, wish_of
 from commands.search import Where
 from commands.search.study_options import WorkerLocation
 from commands.shared.declaration import VerbPurpose, group, verb
-from commands.shared.verb_options import Json, but, finish, with_options
+from commands.shared.verb_options import Json, finish, with_options, without_options
 
 group("learn policy", "Train policies for futures, and evaluate them.")
 AgentName = Annotated[str, typer.Option("--agent", help="ppo, recurrent_ppo, sac, td3 or logistic.")]
@@ -30,11 +30,11 @@ By = Annotated[
     Literal["walk-forward", "cpcv"], typer.Option("--by", help="How sessions are split; cpcv judges along many paths.")
 ]
 Drafts = Annotated[Path, typer.Option("--drafts", metavar="FOLDER", help="Where to write the unsigned models.")]
-PLAYED = but(
+PLAYED = without_options(
     wish_of, "prices", "day_prices", "edge", "corporate_actions", "flow", "flow_folder", "symbols", "equity_at",
     "margin", "recorder", "every_pass",
 )  # fmt: skip
-JUDGED = but(PLAYED, "profile")
+JUDGED = without_options(PLAYED, "profile")
 
 
 @verb(

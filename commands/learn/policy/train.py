@@ -28,7 +28,7 @@ from tradebot.lab.learning.training.job import AGENTS, TrainingJob, usual_featur
 from tradebot.lab.learning.training.sb3_trainer import require_torch
 from tradebot.lab.learning.training.training import TrainingSummary, span_of, train
 from tradebot.lab.learning.walking.splits import WalkSplit, paths_of, splits_of
-from tradebot.lab.learning.walking.walk import RESULTS, Walk, folder_of, walk
+from tradebot.lab.learning.walking.walk import RESULTS, Walk, folder_of, run_tasks
 from tradebot.lab.selection.splits import SplitMethod
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -321,7 +321,7 @@ def run_walk(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions"
     results.add_trials([Trial(options.strategy, job.configuration, f"{job.agent} {TITLES[how.by]}", 0, None)])
     trials = len(results.trials(options.strategy))
     with progress_bar(f"{TITLES[how.by]}, {pluralize(len(of.splits), 'split')}") as progress:
-        policy_results = walk(of, trials, how.workers or len(os.sched_getaffinity(0)), progress)
+        policy_results = run_tasks(of, trials, how.workers or len(os.sched_getaffinity(0)), progress)
     judged = judged_by(plan.settings.promotion, [(policy_results, trials, True)])
     rows = tuple(SplitRow(_rows(split.trained), _rows(split.judged)) for split in of.splits)
     paths = len(paths_of(of.splits))

@@ -46,7 +46,7 @@ from tradebot.model.trading import Mode, hidden_halts
 from tradebot.model.venue import Capabilities
 from tradebot.model.venue_day import VenueDay
 from tradebot.reconciliation.read_books import READ_WITHIN, fills_awaited
-from tradebot.reconciliation.unfinished_closes import words
+from tradebot.reconciliation.unfinished_closes import describe_unfinished
 from tradebot.signals.contracts import broken, drifts
 from tradebot.strategies.settings import POLICY
 from tradebot.timetable.entries import ENDED, ENDS, TimetableEntry
@@ -59,7 +59,15 @@ from tradebot.timetable.sessions import (
     session_date,
     slots,
 )
-from tradebot.views.metrics import BAD, MetricFigures, fetch_latency_ms, healings, last_error, last_learn, success_rate
+from tradebot.views.metrics import (
+    BAD,
+    MetricFigures,
+    count_repairs,
+    fetch_latency_ms,
+    last_error,
+    last_learn,
+    success_rate,
+)
 from tradebot.views.parity import LATELY as LATELY_COMPARED
 from tradebot.views.parity import in_words, over_time
 
@@ -126,7 +134,7 @@ def figures_of(app: "App", past: SessionEvidence) -> MetricFigures:
         position_mismatches=mark.findings if mark else None,
         errors=sum(event.severity in BAD for event in events),
         warnings=sum(event.severity is Severity.WARN for event in events),
-        healings=healings(events),
+        healings=count_repairs(events),
         last_error=last_error(events),
         regime=_regime(app, at),
         last_learn=last_learn(last_events(app.folder.path / EVENTS, LAST_EVENTS, besides=[EventKind.GATE_BLOCKED])[0]),
@@ -193,7 +201,7 @@ def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> reco
     unresolved = ledger.intents(unresolved=True)
     count, oldest = ledger.file.sealed_head().sequence, min(unresolved, key=lambda each: each.intent.at, default=None)
     closes = unfinished_closes(ledger, ledger.totals().own_positions(), now)
-    going_on = tuple(f"{symbol}: {words(close)}" for (_, symbol), close in closes.items())
+    going_on = tuple(f"{symbol}: {describe_unfinished(close)}" for (_, symbol), close in closes.items())
     lacking = fills_awaited(ledger, now, day, READ_WITHIN) if now else ()
     if oldest is None:
         filled = min((fill.order.updated_at for fill in lacking if fill.order.updated_at), default=None)
@@ -347,7 +355,7 @@ def _past(app: "App", facts: "SqliteFacts | UnreadablePart | None", now: datetim
     since = ledger.books_opened_at() or now
     claims = tuple(claim for each in sessions for claim in ledger.slot_claims(each.date))
     due = {
-        job: pass_health.came(
+        job: pass_health.slots_that_took_place(
             [slot for each in sessions for slot in slots(job, times, each) if since <= slot.start <= now],
             [claim for claim in claims if claim.job == job],
         )
@@ -407,14 +415,14 @@ def may_read_flow(app: "App") -> bool:
 def _signals(app: "App", past: SessionEvidence) -> records.ReplyEvidence | None:
     if app.existing_facts is None:
         return None
-    replies = app.existing_facts.checked_replies(lately(app.ledger_view, past.now), past.now)
+    replies = app.existing_facts.checked_replies(judged_since(app.ledger_view, past.now), past.now)
     if not replies:
         return None
     findings = broken(drifts(replies), app.settings.tightest_limits.max_foreign_share)
     return records.ReplyEvidence(len(replies), max(reply.at for reply in replies), str(findings[0]) if findings else "")
 
 
-def lately(ledger: "SqliteLedger", now: datetime) -> datetime:
+def judged_since(ledger: "SqliteLedger", now: datetime) -> datetime:
     """Return the start of the period for judging the flow source: a day ago, or the last open if that is earlier."""
     begun = begun_by(ledger, now, REACH)
     return min([now - LATELY, *(each.open for each in begun[-1:])])

@@ -9,7 +9,7 @@ from pathlib import Path
 from commands.shared.light_helpers import clean
 from commands.status.stores import unbounded_stores
 from tradebot.adapters.chat.store import glance
-from tradebot.adapters.notices.outbox import Sending, unsent
+from tradebot.adapters.notices.outbox import Sending, unsent_notices
 from tradebot.adapters.recovery.backups import find_damaged, places, unchanged_parts
 from tradebot.adapters.state import events, resources, serve_status, state_locks
 from tradebot.adapters.state.state_folder import BACKUPS, EVENTS, NOTICES, option
@@ -100,7 +100,7 @@ def notices_of(app: "App") -> NoticeEvidence | None:
     addresses = addresses_of(app.settings, os.environ)
     bare = tuple(name for name in names if name not in addresses)
     lately = datetime.now(UTC) - LATELY
-    stored_notices = unsent(app.folder.path) if (app.folder.path / NOTICES).exists() else ()
+    stored_notices = unsent_notices(app.folder.path) if (app.folder.path / NOTICES).exists() else ()
     failing = [notice for notice in stored_notices if notice.attempts and notice.sending is Sending.WAITING]
     lost = [notice for notice in stored_notices if notice.sending is Sending.GIVEN_UP and notice.next_at > lately]
     problem = (failing or lost)[-1].problem if failing or lost else ""

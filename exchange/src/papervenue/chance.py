@@ -14,7 +14,7 @@ _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 """The hexadecimal digit for a UUID's variant keeps its two lower bits."""
 
 
-def stream(*parts: object) -> random.Random:
+def random_stream(*parts: object) -> random.Random:
     """Return a random generator that depends only on these parts (seed, symbol, session …)."""
     return random.Random(int.from_bytes(_digest(parts).digest()[:8], "big"))
 

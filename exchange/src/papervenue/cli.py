@@ -212,7 +212,7 @@ def _reset(chosen: argparse.Namespace) -> None:
 
 def _page(chosen: argparse.Namespace) -> None:
     """Print the address of the web page."""
-    url = process.ensure(chosen.folder).url + "/"
+    url = process.ensure_running(chosen.folder).url + "/"
     _print(chosen, {"url": url}, lambda: [url])
 
 
@@ -220,7 +220,7 @@ def _query_exchange(
     chosen: argparse.Namespace, method: str, path: str, body: Mapping[str, object] | None = None
 ) -> Any:
     """Ask the folder's exchange, started in the background if need be; raise MarketError if it refuses."""
-    process.ensure(chosen.folder)
+    process.ensure_running(chosen.folder)
     return process.ask(chosen.folder, method, path, body)
 
 

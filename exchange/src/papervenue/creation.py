@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from papervenue.exchange import begin_log
 from papervenue.faces.face import faces_of
 from papervenue.flow.captured import Capture, capture_files, read_folder
-from papervenue.market.action_sources import beside, read_actions, write_actions
+from papervenue.market.action_sources import actions_file_for, read_actions, write_actions
 from papervenue.market.bar_files import is_parquet, open_bars
 from papervenue.market.daily import daily_span, keep_days, read_days
 from papervenue.market.daily_file import is_daily
@@ -58,7 +58,7 @@ class Remarks(NamedTuple):
     complete_at: str | None
 
 
-def remarks(state_dir: Path) -> Remarks:
+def market_remarks(state_dir: Path) -> Remarks:
     """Inspect the market of a folder; raise MarketError if it is damaged."""
     stored = read_market(state_dir)
     sentences = []
@@ -261,7 +261,7 @@ def _keep_days(state_dir: Path, spec: MarketSpec, calendar: Calendar) -> Importe
 def _keep_actions(state_dir: Path, spec: MarketSpec, calendar: Calendar, symbols: Sequence[str]) -> None:
     """Copy the checked corporate actions from beside the recorded bars, if there are any."""
     assert spec.path is not None
-    source, copy = beside(Path(spec.path)), state_dir / ACTIONS_FILE
+    source, copy = actions_file_for(Path(spec.path)), state_dir / ACTIONS_FILE
     copy.unlink(missing_ok=True)
     if source.is_file():
         read_actions(source, calendar, symbols)

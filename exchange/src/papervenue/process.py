@@ -110,7 +110,7 @@ def server_address(state_dir: Path) -> str | None:
     return str(port["url"]) if port is not None and _is_held(state_dir) else None
 
 
-def running(state_dir: Path) -> Endpoint | None:
+def running_endpoint(state_dir: Path) -> Endpoint | None:
     """Return the endpoint of the folder's exchange, or None if no process serves it."""
     port = _read_port(state_dir)
     if port is None or not _is_held(state_dir):
@@ -124,13 +124,13 @@ def running(state_dir: Path) -> Endpoint | None:
     return Endpoint(port["url"], port["pid"], port.get("detached") is True, tuple(port.get("ports", {}).items()))
 
 
-def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20.0) -> Endpoint:
+def ensure_running(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20.0) -> Endpoint:
     """Return the running exchange of a folder, starting it in a separate process if needed.
 
     Raise MarketError with the server's output if it doesn't start.
     """
     state_dir = state_dir.resolve()
-    endpoint = running(state_dir)
+    endpoint = running_endpoint(state_dir)
     if endpoint:
         return endpoint
     read_market(state_dir)
@@ -145,7 +145,7 @@ def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20
             if code not in (0, EXIT_HELD):
                 raise _not_started(state_dir, code, _log_since(state_dir, before))
             is_held = code == EXIT_HELD
-        endpoint = running(state_dir)
+        endpoint = running_endpoint(state_dir)
         if endpoint:
             return endpoint
         time.sleep(_POLL_S)
@@ -157,7 +157,7 @@ def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20
 
 def stop(state_dir: Path) -> None:
     """Stop the folder's exchange and wait until its lock is free; do nothing if it isn't running."""
-    endpoint = running(state_dir)
+    endpoint = running_endpoint(state_dir)
     if endpoint is None:
         return
     headers = private_files.headers(state_dir)
@@ -178,7 +178,7 @@ def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | No
 
     Raise MarketError if it isn't running or refuses.
     """
-    endpoint = running(state_dir.resolve())
+    endpoint = running_endpoint(state_dir.resolve())
     if endpoint is None:
         raise MarketError(f"no process serves the exchange in {state_dir}", "start it: papervenue serve")
     try:

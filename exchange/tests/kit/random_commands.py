@@ -7,7 +7,7 @@ from typing import Any
 
 from exchange.tests.kit.app import KEYS, World
 from exchange.tests.kit.pit import Bars
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.engine.orders import Order
 from papervenue.market.bars import UNITS, Bar
 from papervenue.market.sessions import Calendar, session_of
@@ -29,7 +29,7 @@ class Walk(Bars):
     def __init__(self, seed: int, calendar: Calendar) -> None:
         self._calendar = calendar
         self._days = {
-            (symbol, index): _minutes(stream(seed, symbol, index), session.open_us - AROUND * MINUTE)
+            (symbol, index): _minutes(random_stream(seed, symbol, index), session.open_us - AROUND * MINUTE)
             for symbol in SYMBOLS
             for index, session in enumerate(calendar.market)
         }
@@ -85,7 +85,7 @@ class Commands:
 
     def __init__(self, world: World, seed: int) -> None:
         self.world = world
-        self.chance = stream("commands", seed)
+        self.chance = random_stream("commands", seed)
         self.names = ["sandbox"]
         self._number = 0
         self.ways: list[tuple[int, Callable[[], object]]] = [

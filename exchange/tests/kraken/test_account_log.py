@@ -10,7 +10,7 @@ import pytest
 from exchange.tests.kit.app import folders_of
 from exchange.tests.kit.kraken import HISTORY, PEPE, XBT, KrakenExchange, spec
 from exchange.tests.kit.ring import D, Ring, instrument, keep
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.faces.kraken.history import Booked, HistoryReads
 from papervenue.market.spec import CLOSE
 from papervenue.market.venue import MarginLevel, Rules
@@ -196,7 +196,7 @@ def test_log_is_asked_for_by_time_by_id_and_by_kind(desk: KrakenExchange) -> Non
 
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_add_up_to_the_account_over_drawn_days(desk: KrakenExchange, seed: int) -> None:
-    chance = stream("drawn days", seed)
+    chance = random_stream("drawn days", seed)
     for _ in range(25):
         symbol = chance.choice((XBT, PEPE))
         size = D("0.01") * chance.randint(1, 60) if symbol == XBT else 100_000_000 * chance.randint(1, 9)
@@ -214,7 +214,7 @@ def test_rows_add_up_to_the_account_over_drawn_days(desk: KrakenExchange, seed: 
 def test_rows_add_up_over_drawn_days_that_end_in_liquidation(
     tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
-    chance = stream("drawn days of little collateral", seed)
+    chance = random_stream("drawn days of little collateral", seed)
     desk = KrakenExchange(folders_of(spec((XBT, PEPE), cash=2_000), tmp_path_factory)())
     desk.world.tick(seconds=60)
     for _ in range(12):

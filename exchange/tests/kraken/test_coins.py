@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from exchange.tests.kit.kraken import START
-from papervenue.chance import draw_bell, stream
+from papervenue.chance import draw_bell, random_stream
 from papervenue.market.coins import FACE, SYMBOLS, coins, kraken_venue
 from papervenue.market.generator import GeneratedBars, _path
 from papervenue.market.profiles import BarProfile
@@ -129,7 +129,7 @@ def test_market_without_trends_has_no_shocks_and_no_move_that_says_where_its_day
         alone = maker.character._replace(beta=0.0)
         maker = BarProfile(alone, maker.units, maker.scale, maker.least, 0.0, fair=maker.fair)
         for number in range(1_500):
-            rng = stream(5, "day", number)
+            rng = random_stream(5, "day", number)
             close = 1 + alone.daily_volatility * draw_bell(rng)
             path = _path(5, short, (1.0, close), maker, rng)
             assert path[-1] == pytest.approx(close)

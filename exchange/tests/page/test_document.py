@@ -311,7 +311,7 @@ def test_every_life_has_the_lines_that_the_log_has(trading: World, monkeypatch: 
     lines = [line for line in trading.events() if "order_id" in line]
     compared = 0
     for order in (order for account in accounts for order in account.orders.values()):
-        life = document.life(trading.engine, accounts, order.id)
+        life = document.order_events(trading.engine, accounts, order.id)
         assert life is not None
         chain, last = {order.id}, order
         while last.replaces is not None:

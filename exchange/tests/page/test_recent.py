@@ -6,7 +6,7 @@ import pytest
 
 from exchange.tests.kit.app import World
 from papervenue.page import recent
-from papervenue.page.recent import Recent, about, duration
+from papervenue.page.recent import Recent, describe_event, duration
 from papervenue.times import HOUR, MINUTE, SECOND
 
 LINES: list[tuple[dict[str, Any], str]] = [
@@ -27,11 +27,11 @@ LINES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("line", "said"), LINES)
 def test_page_summarizes_a_log_line(line: dict[str, Any], said: str) -> None:
-    assert about({"seq": 1, "at": "2025-03-03T14:30:00Z", **line}) == said
+    assert describe_event({"seq": 1, "at": "2025-03-03T14:30:00Z", **line}) == said
 
 
 def test_page_shortens_a_long_log_line() -> None:
-    assert len(about({"event": "request", "method": "GET", "path": "/" + "x" * 5000})) == 160
+    assert len(describe_event({"event": "request", "method": "GET", "path": "/" + "x" * 5000})) == 160
 
 
 @pytest.mark.parametrize(("us", "said"), [(0, "0 s"), (59 * SECOND, "59 s"), (MINUTE, "1 min"), (49 * HOUR, "2 d 1 h")])

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from papervenue.market.spec import MarketSpec
-from papervenue.process import create, ensure, stop
+from papervenue.process import create, ensure_running, stop
 from tests.kit.bot.folder import KEYS
 from tests.kit.rows import NOW
 from tests.kit.values import VENUE_DAY
@@ -67,7 +67,7 @@ def running(folder: Path, plan: Literal["free", "paid"], feed: str) -> Iterator[
     spec = MarketSpec(symbols=SYMBOLS, sessions=8, start=FIRST, seed=22, corporate_actions=True, data_plan=plan)
     create(folder / "exchange", spec)
     try:
-        yield Market(ensure(folder / "exchange").url, folder, feed)
+        yield Market(ensure_running(folder / "exchange").url, folder, feed)
     finally:
         stop(folder / "exchange")
 

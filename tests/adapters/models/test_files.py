@@ -28,8 +28,8 @@ from tradebot.adapters.models.model_folder import (
     id_of,
     sums_of,
 )
-from tradebot.adapters.models.onnx_format import network, node
-from tradebot.adapters.models.signing import make_key, read_key, sign
+from tradebot.adapters.models.onnx_format import build_network, node
+from tradebot.adapters.models.signing import make_key, read_key, sign_content
 from tradebot.learning.model_card import FeatureUsed
 from tradebot.model.reasons import POLICY_REASONS, REASONS, Reason
 from tradebot.model.strategy_reasons import CHECK
@@ -79,7 +79,7 @@ def sign_again(signed: Signed, **content: bytes) -> str:
     files = {name: (path / name).read_bytes() for name in (CARD, SCALING, PROBE, GRAPH)}
     files |= {name.replace("_", "."): each for name, each in content.items()}
     sums = sums_of(files)
-    for name, each in {**files, SUMS: sums, SIGNATURE: sign(sums, read_key(signed.key)).encode()}.items():
+    for name, each in {**files, SUMS: sums, SIGNATURE: sign_content(sums, read_key(signed.key)).encode()}.items():
         (path / name).write_bytes(each)
     return path.rename(path.with_name(id_of(sums))).name
 
@@ -139,7 +139,7 @@ def test_list_of_other_files_is_refused_even_if_it_is_signed(signed: Signed) -> 
     path = only(signed)
     sums = (path / SUMS).read_bytes().replace(b"model.onnx", b"../x.onnx")
     (path / SUMS).write_bytes(sums)
-    (path / SIGNATURE).write_text(sign(sums, read_key(signed.key)))
+    (path / SIGNATURE).write_text(sign_content(sums, read_key(signed.key)))
     assert why(signed, path.rename(path.with_name(id_of(sums))).name) is Reason.MODEL_FILES_DIFFER
 
 
@@ -213,7 +213,7 @@ OLD_OF = replace(PARTS.card, features=(replace(PARTS.card.features[0], version=9
         ({"card_json": PARTS._replace(card=OLD_OF).files()[CARD]}, Reason.MODEL_FEATURES_DIFFER),
         ({"model_onnx": b"no network"}, Reason.MODEL_GRAPH_REFUSED),
         (
-            {"model_onnx": network([node("X", ["observation"], "action", "com.example")], [], {}, {})},
+            {"model_onnx": build_network([node("X", ["observation"], "action", "com.example")], [], {}, {})},
             Reason.MODEL_GRAPH_REFUSED,
         ),
     ],

@@ -7,7 +7,7 @@ import pytest
 from tests.kit.fakes.networks import card, constant, deep, linear, probe, remembering, scaling
 from tradebot.adapters.models.model_folder import ModelParts
 from tradebot.adapters.models.model_worker import TOLERANCE, member_of, self_test
-from tradebot.adapters.models.onnx_format import network, node, tensor
+from tradebot.adapters.models.onnx_format import build_network, node, tensor
 from tradebot.learning.inference import Member
 from tradebot.learning.model_card import Action, Model
 from tradebot.model.decision import Decision
@@ -67,7 +67,7 @@ def dividing() -> bytes:
         node("MatMul", ["observation", "nothing"], "zero"),
         node("Div", ["zero", "zero"], "action"),
     ]
-    return network(nodes, [tensor("nothing", [[0.0]] * INPUTS)], {"observation": INPUTS}, {"action": 1})
+    return build_network(nodes, [tensor("nothing", [[0.0]] * INPUTS)], {"observation": INPUTS}, {"action": 1})
 
 
 def test_answer_that_is_no_number_fails_the_test() -> None:
@@ -92,7 +92,7 @@ WRONG = [
     Wrong(constant([0.0])._replace(probe=probe(INPUTS, (0.0, 0.0))), "stored answers of another size"),
     Wrong(
         constant([0.0])._replace(
-            graph=network([node("Tanh", ["given"], "action")], [], {"given": INPUTS}, {"action": INPUTS})
+            graph=build_network([node("Tanh", ["given"], "action")], [], {"given": INPUTS}, {"action": INPUTS})
         ),
         "another name",
     ),

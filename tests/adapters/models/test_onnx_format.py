@@ -8,8 +8,8 @@ from tests.kit.fakes.networks import deep, linear
 from tradebot.adapters.models.onnx_format import (
     DEEPEST,
     GraphError,
+    build_network,
     fields,
-    network,
     node,
     number,
     part,
@@ -23,8 +23,8 @@ WEIGHTS = tensor("weights", [[0.5], [0.25]])
 
 
 def test_network_with_all_its_data_and_own_operators_is_fine() -> None:
-    require_closed(network([LAYER], [WEIGHTS], *SIZES))
-    require_closed(network([LAYER], [WEIGHTS], *SIZES, domains=("", "ai.onnx")))
+    require_closed(build_network([LAYER], [WEIGHTS], *SIZES))
+    require_closed(build_network([LAYER], [WEIGHTS], *SIZES, domains=("", "ai.onnx")))
     require_closed(deep(16, 10))
 
 
@@ -52,22 +52,22 @@ FOREIGN = node("Magic", ["observation"], "action", domain="com.example")
 @pytest.mark.parametrize(
     ("graph", "problem"),
     [
-        (network([LAYER], [ELSEWHERE], *SIZES), "data in another file"),
-        (network([LAYER], [PLACED], *SIZES), "data in another file"),
-        (network([constant(part(5, ELSEWHERE))], [], *SIZES), "data in another file"),
-        (network([constant(part(10, PLACED))], [], *SIZES), "data in another file"),
-        (network([constant(part(22, part(1, ELSEWHERE)))], [], *SIZES), "data in another file"),
-        (network([branch(part(5, ELSEWHERE))], [], *SIZES), "data in another file"),
-        (network([LAYER], [], *SIZES) + part(7, part(15, part(2, PLACED))), "data in another file"),
-        (network([FOREIGN], [], *SIZES), "operators of 'com.example'"),
-        (network([LAYER], [WEIGHTS], *SIZES, domains=("", "com.microsoft")), "operators of 'com.microsoft'"),
-        (network([branch(part(1, FOREIGN))], [], *SIZES), "operators of 'com.example'"),
-        (network([LAYER], [WEIGHTS], *SIZES, more=part(25, part(1, "own"))), "defines its own"),
-        (network([LAYER], [WEIGHTS], *SIZES, more=part(20, b"")), "instructions"),
+        (build_network([LAYER], [ELSEWHERE], *SIZES), "data in another file"),
+        (build_network([LAYER], [PLACED], *SIZES), "data in another file"),
+        (build_network([constant(part(5, ELSEWHERE))], [], *SIZES), "data in another file"),
+        (build_network([constant(part(10, PLACED))], [], *SIZES), "data in another file"),
+        (build_network([constant(part(22, part(1, ELSEWHERE)))], [], *SIZES), "data in another file"),
+        (build_network([branch(part(5, ELSEWHERE))], [], *SIZES), "data in another file"),
+        (build_network([LAYER], [], *SIZES) + part(7, part(15, part(2, PLACED))), "data in another file"),
+        (build_network([FOREIGN], [], *SIZES), "operators of 'com.example'"),
+        (build_network([LAYER], [WEIGHTS], *SIZES, domains=("", "com.microsoft")), "operators of 'com.microsoft'"),
+        (build_network([branch(part(1, FOREIGN))], [], *SIZES), "operators of 'com.example'"),
+        (build_network([LAYER], [WEIGHTS], *SIZES, more=part(25, part(1, "own"))), "defines its own"),
+        (build_network([LAYER], [WEIGHTS], *SIZES, more=part(20, b"")), "instructions"),
         (nested(DEEPEST), "too deeply"),
         (b"", "isn't a network"),
         (number(1, 8), "isn't a network"),
-        (network([LAYER], [WEIGHTS], *SIZES)[:-1], "ends in the middle"),
+        (build_network([LAYER], [WEIGHTS], *SIZES)[:-1], "ends in the middle"),
         (b"\x0b\x00", "can't be read"),
         (b"\xff" * 11, "can't be read"),
         (number(7, 3), "can't be read"),

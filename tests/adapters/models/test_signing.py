@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from tradebot.adapters.models import signing
 from tradebot.adapters.models.model_folder import RefusedModelError
-from tradebot.adapters.models.signing import make_key, name_of, public_of, read_key, require_extra, require_signed, sign
+from tradebot.adapters.models.signing import (
+    make_key,
+    name_of,
+    public_of,
+    read_key,
+    require_extra,
+    require_signed,
+    sign_content,
+)
 from tradebot.adapters.state.state_folder import MARKER
 from tradebot.adapters.text.extras import install
 from tradebot.errors import ExitCode, OperatorError
@@ -85,10 +93,10 @@ def test_signature_of_the_owner_is_taken_and_any_other_is_refused_by_name(
     pair: tuple[Path, str], tmp_path: Path
 ) -> None:
     file, public = pair
-    signature = sign(CONTENT, read_key(file)).encode()
+    signature = sign_content(CONTENT, read_key(file)).encode()
     require_signed("it", CONTENT, signature, public)
     other = make_key(tmp_path / "other")
-    theirs = sign(CONTENT, read_key(tmp_path / "other")).encode()
+    theirs = sign_content(CONTENT, read_key(tmp_path / "other")).encode()
     pretending = theirs.replace(name_of(other).encode(), name_of(public).encode())
     wrong = [
         (CONTENT + b" ", signature, Reason.MODEL_CHANGED),
@@ -108,7 +116,7 @@ def test_signature_of_the_owner_is_taken_and_any_other_is_refused_by_name(
 @given(st.data())
 def test_signature_changed_in_one_byte_is_refused(pair: tuple[Path, str], data: st.DataObject) -> None:
     file, public = pair
-    signature = bytearray(sign(CONTENT, read_key(file)).encode())
+    signature = bytearray(sign_content(CONTENT, read_key(file)).encode())
     place = data.draw(st.integers(0, len(signature) - 1))
     signature[place] ^= data.draw(st.integers(1, 255))
     with pytest.raises(RefusedModelError):

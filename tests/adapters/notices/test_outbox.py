@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.values import there
 from tradebot.adapters.memory.recorder import MemoryEvents
-from tradebot.adapters.notices.outbox import KEPT, Outbox, Sending, unsent
+from tradebot.adapters.notices.outbox import KEPT, Outbox, Sending, unsent_notices
 from tradebot.adapters.state.events import EventCursor
 from tradebot.adapters.state.state_folder import NOTICES
 from tradebot.adapters.text.canonical import time_text
@@ -69,7 +69,7 @@ def test_failed_notice_waits_for_its_next_attempt_and_a_sent_one_is_over(outbox:
 def test_given_up_notice_is_kept_and_told_to_health(outbox: Outbox, tmp_path: Path) -> None:
     outbox.make("phone", NOTICE, (), AT)
     outbox.mark_failed(1, "the receiver answered 500", None, AT + HOUR)
-    (lost,) = unsent(tmp_path)
+    (lost,) = unsent_notices(tmp_path)
     assert (lost.sending, lost.next_at, lost.problem) == (Sending.GIVEN_UP, AT + HOUR, "the receiver answered 500")
 
 
@@ -107,7 +107,7 @@ def test_damaged_file_starts_over_with_an_event_and_the_next_look_is_the_first(t
 def test_file_that_is_no_outbox_is_an_error_for_whoever_only_looks(tmp_path: Path) -> None:
     (tmp_path / NOTICES).write_bytes(b"nonsense" * 1000)
     with pytest.raises(OperatorError, match="are damaged"):
-        unsent(tmp_path)
+        unsent_notices(tmp_path)
 
 
 def test_clock_that_was_a_day_ahead_and_is_right_again_holds_nothing_back(outbox: Outbox) -> None:

@@ -20,7 +20,7 @@ from commands.strategy.run import describe_confinement
 from tests.adapters.plugins import hostile
 from tests.adapters.plugins.test_plugin import VIEW
 from tradebot.adapters.plugins import confinement, linux_isolation, linux_syscalls
-from tradebot.adapters.plugins.confinement import Confinement, Means, Protections, working
+from tradebot.adapters.plugins.confinement import Confinement, Means, Protections, working_mechanisms
 from tradebot.adapters.plugins.file_access import FileAccess, reach_of
 from tradebot.adapters.plugins.plugin import PluginEnvironment, PluginStrategy, begin_pass
 from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds
@@ -170,7 +170,7 @@ def test_hostile_plug_in_reaches_nothing_that_is_reported_protected(prey: Prey, 
 
 def _offered() -> set[Means]:
     """Return what this machine offers, asked without the code that confines."""
-    return working({Means.LANDLOCK: confinement.version, Means.NAMESPACES: linux_isolation.enter})
+    return working_mechanisms({Means.LANDLOCK: confinement.version, Means.NAMESPACES: linux_isolation.enter})
 
 
 def test_protections_are_empty_where_the_system_offers_nothing(prey: Prey) -> None:
@@ -238,7 +238,7 @@ def test_another_user_reads_neither_the_keys_nor_our_environment(prey: Prey) -> 
                 confined.enter()
                 Path(path).read_bytes()
 
-            return bool(working({Means.OTHER_USER: trial}))
+            return bool(working_mechanisms({Means.OTHER_USER: trial}))
 
         found = [reads(path) for path in (place / ".env", f"/proc/{prey.shell}/environ", place / "notes")]
     # Only root becomes somebody else.

@@ -70,11 +70,11 @@ def killed_at(number: int, act: Callable[[], object]) -> None:
 
 
 def test_version_has_each_content_once_and_is_named_by_what_it_is(place: Folder, model: Path, tmp_path: Path) -> None:
-    first = archive.push(model, NAME, place)
-    assert (first.files, first.sent, archive.push(model, NAME, place).sent) == (3, 2, 0)
-    assert archive.push(model, "models/sac/two", place).sent == 0
+    first = archive.push_files(model, NAME, place)
+    assert (first.files, first.sent, archive.push_files(model, NAME, place).sent) == (3, 2, 0)
+    assert archive.push_files(model, "models/sac/two", place).sent == 0
     (model / "card.json").write_bytes(b"[]")
-    second = archive.push(model, NAME, place)
+    second = archive.push_files(model, NAME, place)
     assert second.sent == 1
     assert {one.version for one in archive.versions(place, NAME)} == {first.version, second.version}
     archive.fetch(place, NAME, first.version[:9], tmp_path / "back")
@@ -85,15 +85,15 @@ def test_kill_at_any_point_leaves_no_half_version_and_no_half_folder(
     place: Folder, model: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "spare").mkdir()
-    of_push = points(lambda: archive.push(model, NAME, Folder(tmp_path / "spare")))
+    of_push = points(lambda: archive.push_files(model, NAME, Folder(tmp_path / "spare")))
     assert of_push
     for number in range(len(of_push)):
         (root := tmp_path / f"place{number}").mkdir()
-        killed_at(number, lambda root=root: archive.push(model, NAME, Folder(root)))  # type: ignore[misc]
+        killed_at(number, lambda root=root: archive.push_files(model, NAME, Folder(root)))  # type: ignore[misc]
         assert all(not one.problem for one in archive.versions(Folder(root), ""))
-        archive.push(model, NAME, Folder(root))
+        archive.push_files(model, NAME, Folder(root))
         assert contents(root).items() >= contents(tmp_path / "spare").items()
-    archive.push(model, NAME, place)
+    archive.push_files(model, NAME, place)
     of_fetch = points(lambda: archive.fetch(place, NAME, None, tmp_path / "back"))
     assert "archive.name.before" in of_fetch
     for number in range(len(of_fetch)):
@@ -105,7 +105,7 @@ def test_kill_at_any_point_leaves_no_half_version_and_no_half_folder(
 
 
 def test_full_disk_while_fetching_is_told_and_leaves_nothing(place: Folder, model: Path, tmp_path: Path) -> None:
-    archive.push(model, NAME, place)
+    archive.push_files(model, NAME, place)
 
     def full(point: str) -> None:
         if point == "archive.sync.before":
@@ -121,7 +121,7 @@ def test_full_disk_while_fetching_is_told_and_leaves_nothing(place: Folder, mode
 
 
 def test_changed_manifest_is_refused_by_name(place: Folder, model: Path, tmp_path: Path) -> None:
-    version = archive.push(model, NAME, place).version
+    version = archive.push_files(model, NAME, place).version
     file = tmp_path / "place" / NAME / f"{version}.json"
     file.write_bytes(file.read_bytes().replace(b"card.json", b"cart.json"))
     (row,) = archive.versions(place, "models")
@@ -134,29 +134,29 @@ def test_changed_manifest_is_refused_by_name(place: Folder, model: Path, tmp_pat
 def test_each_push_reads_what_is_there_and_the_command_it_names_lets_the_next_one_repair_it(
     which: str, place: Folder, model: Path, tmp_path: Path
 ) -> None:
-    archive.push(model, NAME, place)
+    archive.push_files(model, NAME, place)
     before, damaged = contents(tmp_path / "place"), sorted((tmp_path / "place").glob(which))[0]
     damaged.write_bytes(b"Z" * damaged.stat().st_size)
     with pytest.raises(OperatorError, match=f"{damaged.name} in .* has other bytes than") as refused:
-        archive.push(model, NAME, place)
+        archive.push_files(model, NAME, place)
     assert damaged.read_bytes().strip(b"Z") == b"", "it was left as it is"
     subprocess.run(shlex.split(refused.value.hint.partition("then push again: ")[2]), check=True)
-    assert archive.push(model, NAME, place).sent == which.startswith("objects")
+    assert archive.push_files(model, NAME, place).sent == which.startswith("objects")
     assert contents(tmp_path / "place") == before
     archive.fetch(place, NAME, None, tmp_path / "back")
     assert contents(tmp_path / "back") == contents(model)
 
 
 def test_lost_object_is_sent_again_though_the_version_is_there(place: Folder, model: Path, tmp_path: Path) -> None:
-    archive.push(model, NAME, place)
+    archive.push_files(model, NAME, place)
     sorted((tmp_path / "place" / "objects").iterdir())[0].unlink()
-    assert archive.push(model, NAME, place).sent == 1
+    assert archive.push_files(model, NAME, place).sent == 1
     archive.fetch(place, NAME, None, tmp_path / "back")
     assert contents(tmp_path / "back") == contents(model)
 
 
 def test_files_of_other_names_are_neither_listed_nor_fetched(place: Folder, model: Path, tmp_path: Path) -> None:
-    version = archive.push(model, NAME, place).version
+    version = archive.push_files(model, NAME, place).version
     for stray in (f"{NAME}/readme.txt", f"{NAME}/notes.json", f"{NAME}/old/{version}.json", f"models/{version}.json"):
         (file := tmp_path / "place" / stray).parent.mkdir(exist_ok=True)
         file.write_bytes(b"x")
@@ -174,11 +174,11 @@ def test_pushes_at_the_same_time_do_not_disturb_each_other(place: Folder, model:
     def push_too(point: str) -> None:
         if point == "offsite_copy.put.before":
             failpoint.hook = None
-            other.append(archive.push(model, NAME, Folder(tmp_path / "place")))
+            other.append(archive.push_files(model, NAME, Folder(tmp_path / "place")))
 
     failpoint.hook = push_too
     try:
-        pushed = archive.push(model, NAME, place)
+        pushed = archive.push_files(model, NAME, place)
     finally:
         failpoint.hook = None
     assert [one.version for one in other] == [pushed.version]
@@ -193,7 +193,7 @@ def test_draft_of_a_push_that_was_killed_is_removed_a_day_later(place: Folder, m
     for draft, age in ((old, LEFT_AFTER_S + 60), (young, 60)):
         draft.write_bytes(b"x")
         os.utime(draft, (time.time() - age,) * 2)
-    archive.push(model, NAME, place)
+    archive.push_files(model, NAME, place)
     assert (old.exists(), young.exists()) == (False, True)
 
 
@@ -228,11 +228,11 @@ def test_name_of_no_kind_is_refused(name: str) -> None:
 def test_database_in_use_and_keys_are_not_archived(left: str, told: str, place: Folder, model: Path) -> None:
     (model / left).write_bytes(b"x")
     with pytest.raises(OperatorError, match=told):
-        archive.push(model, NAME, place)
+        archive.push_files(model, NAME, place)
     assert archive.versions(place, "") == []
 
 
 def test_link_is_not_followed(place: Folder, model: Path) -> None:
     (model / "link").symlink_to(model / "card.json")
     with pytest.raises(OperatorError, match="it is a link"):
-        archive.push(model, NAME, place)
+        archive.push_files(model, NAME, place)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.adapters.text import redaction
-from tradebot.adapters.text.redaction import HIDDEN, SHORTEST, forms, hide, hide_in, learn, without_keys
+from tradebot.adapters.text.redaction import HIDDEN, SHORTEST, forms, hide_in, hide_keys, learn, without_keys
 
 KEY = "/".join(("Ab+c", "9Zk_", "q~-4")) * 2
 TEXTS = st.text(st.characters(codec="ascii"), max_size=40)
@@ -44,7 +44,7 @@ def _known() -> Iterator[None]:
 )
 def test_every_way_to_write_a_key_is_hidden(written: str) -> None:
     learn(KEY)
-    assert hide(f"before {written} after") == f"before {HIDDEN} after"
+    assert hide_keys(f"before {written} after") == f"before {HIDDEN} after"
     assert hide_in(f"before {written} after".encode()) == f"before {HIDDEN} after".encode()
 
 
@@ -53,7 +53,7 @@ def test_base64_shows_no_key_wherever_it_stands_in_it(key: str, before: str, aft
     learn(key)
     whole = f"{before}{key}{after}".encode()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        shown = hide(encode(whole).decode())
+        shown = hide_keys(encode(whole).decode())
         assert HIDDEN in shown
         left = max(shown.split(HIDDEN), key=len)
         assert key.encode() not in base64.urlsafe_b64decode(
@@ -65,13 +65,13 @@ def test_base64_shows_no_key_wherever_it_stands_in_it(key: str, before: str, aft
 def test_hide_leaves_a_text_without_keys_unchanged(text: str) -> None:
     learn("\x01" * 12)
     kept = text.replace("\x01", "")
-    assert (hide(kept), hide_in(kept.encode())) == (kept, kept.encode())
+    assert (hide_keys(kept), hide_in(kept.encode())) == (kept, kept.encode())
 
 
 @pytest.mark.parametrize("key", [None, "", "sandbox", "k" * (SHORTEST - 1)])
 def test_learn_ignores_words_too_short_to_be_keys(key: str | None) -> None:
     learn(key)
-    assert hide(f"the {key} stays") == f"the {key} stays"
+    assert hide_keys(f"the {key} stays") == f"the {key} stays"
 
 
 def test_memory_that_holds_a_key_is_not_dumped() -> None:
@@ -80,7 +80,8 @@ def test_memory_that_holds_a_key_is_not_dumped() -> None:
 
 
 def test_redaction_imports_nothing_more_in_a_process_without_keys() -> None:
-    code = "import sys; from tradebot.adapters.text.redaction import hide; hide('x'); print('base64' in sys.modules)"
+    hiding = "from tradebot.adapters.text.redaction import hide_keys; hide_keys('x')"
+    code = f"import sys; {hiding}; print('base64' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "False\n"
 

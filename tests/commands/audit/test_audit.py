@@ -94,7 +94,7 @@ def test_audit_counts_new_fills_without_calling_them_differences(bot: Bot) -> No
 
 def test_offline_audit_skips_the_broker_and_starts_no_exchange(copy: Bot) -> None:
     said = copy.says("audit", "--offline", "--json")
-    assert process.running(copy.folder / "exchange") is None
+    assert process.running_endpoint(copy.folder / "exchange") is None
     left_out = {row["subject"] for row in said.data["judgments"] if row["state"] == "SKIPPED"}
     assert {"ledger against broker", "quotes", "limits on the book"} <= left_out
     assert said.data["broker_asked"] is False

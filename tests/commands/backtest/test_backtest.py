@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from commands.backtest.report import EntryExclusion, apart, reasons_without_trades
+from commands.backtest.report import EntryExclusion, first_difference, reasons_without_trades
 from tests.kit.backtest.playing import configured, rotation, traded_by
 from tests.kit.bot.ending import refuses
 from tests.kit.bot.folder import Said, typed
@@ -111,12 +111,12 @@ def test_what_differs_is_shown_by_the_field_and_not_by_two_halves_that_look_alik
     text = (
         "CandidateRecord(candidate=Candidate(symbol='AAPL', score=0.5, at=(2025, 3, 3)), note='" + 300 * "x" + "', {})"
     )
-    assert apart(text.format("price=1.5"), text.format("price=1.25")) == ("price=1.5", "price=1.25")
-    assert apart(text.replace("0.5", "0.51"), text.replace("0.5", "0.52")) == ("score=0.51", "score=0.52")
+    assert first_difference(text.format("price=1.5"), text.format("price=1.25")) == ("price=1.5", "price=1.25")
+    assert first_difference(text.replace("0.5", "0.51"), text.replace("0.5", "0.52")) == ("score=0.51", "score=0.52")
     nested = text.replace("(2025, 3, 3)", "(2025, 3, 4)")
-    assert apart(text, nested) == ("at=(2025, 3, 3)", "at=(2025, 3, 4)")
-    assert apart("nothing", "5 USD") == ("nothing", "5 USD")
-    assert apart(text, "nothing")[1] == "nothing"
+    assert first_difference(text, nested) == ("at=(2025, 3, 3)", "at=(2025, 3, 4)")
+    assert first_difference("nothing", "5 USD") == ("nothing", "5 USD")
+    assert first_difference(text, "nothing")[1] == "nothing"
 
 
 def test_backtest_that_halted_says_first_until_when_and_which_settings_let_it_go_on(

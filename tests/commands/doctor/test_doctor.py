@@ -206,7 +206,7 @@ def test_doctor_offline_starts_no_exchange_and_imports_nothing_heavy(bot: Bot) -
     arguments = ["doctor", "--offline", "--state-dir", str(bot.folder)]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert process.running(bot.folder / "exchange") is None
+    assert process.running_endpoint(bot.folder / "exchange") is None
 
 
 def test_doctor_refuses_order_with_offline(bot: Bot) -> None:

@@ -244,7 +244,7 @@ def test_the_status_names_what_is_there_and_starts_nothing(bot: Bot) -> None:
     assert (stopped["url"], stopped["time"], stopped["accounts"]) == (None, None, [])
     assert stopped["market"]["symbols"] == ["AAPL", "MSFT", "NVDA", "AMZN"]
     assert bot.shown("exchange", "status").splitlines()[0] == "No process serves the exchange in STATE/exchange"
-    assert process.running(bot.folder / "exchange") is None
+    assert process.running_endpoint(bot.folder / "exchange") is None
 
 
 def test_an_exchange_shows_the_times_of_its_own_market(

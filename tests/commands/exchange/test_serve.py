@@ -97,7 +97,7 @@ def test_one_that_ran_in_the_background_is_taken_over_on_its_port(
     folder = made(place)
     assert tick(place, "open") == 0
     said = capsys.readouterr().err
-    background = there(process.running(folder))
+    background = there(process.running_endpoint(folder))
     assert said.count("\n") == 1
     note = f"note: the exchange wasn't running, so it was started in the background at {background.url}"
     assert said.startswith(note)
@@ -106,7 +106,7 @@ def test_one_that_ran_in_the_background_is_taken_over_on_its_port(
 
     served = serve(place, "--json")
     data = told(served)
-    found = there(process.running(folder))
+    found = there(process.running_endpoint(folder))
     assert (data["url"], found.pid, found.detached) == (background.url, served.pid, False)
     assert data["now"] == "2025-03-03T14:35:00Z"
     _, _, err = end(served)

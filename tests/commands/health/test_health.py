@@ -227,7 +227,7 @@ def healthz(port: int) -> int:
 
 @pytest.mark.campaign
 def test_health_notices_a_hanging_a_stopped_and_a_killed_serve(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    exchange, port = process.running(bot.folder / "exchange"), free_port()
+    exchange, port = process.running_endpoint(bot.folder / "exchange"), free_port()
     assert exchange is not None
     monkeypatch.setenv("TRADEBOT_HEALTH__PORTS", f"[{port}]")
     monkeypatch.setenv("TRADEBOT_SERVE__STALL_S", "2")

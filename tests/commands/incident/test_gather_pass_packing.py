@@ -44,9 +44,9 @@ from tradebot.replaying.record_writer import (
     is_word,
     items_of,
     name_of,
-    present,
     reply_hint,
     step_for,
+    without_none,
 )
 
 HOST, USER, FOLDER = "canary-machine-7", "canaryuser", "/srv/canary-bots/state"
@@ -93,9 +93,9 @@ class Texts:
         self.places, self.number, self._within = set[str](), 0, list[Any]()
 
     def of(self, hint: Any, place: str = "") -> Any:
-        hint = present(hint)
+        hint = without_none(hint)
         if is_union(hint):
-            hint = str if str in get_args(hint) else present(get_args(hint)[0])
+            hint = str if str in get_args(hint) else without_none(get_args(hint)[0])
         if hint is str:
             self.places.add(place)
             self.number += 1
@@ -135,7 +135,7 @@ def places_in(*hints: Any) -> Iterator[str]:
     seen, left = set[Any](), [(hint, "") for hint in hints]
     while left:
         hint, place = left.pop()
-        hint = present(hint)
+        hint = without_none(hint)
         if hint is str:
             yield place
         if is_struct(hint) or is_named_tuple(hint):
@@ -218,7 +218,7 @@ class Anew(OrderedReplies):
 
 def planted(hint: Any, value: Any, at: str, place: str = "") -> Any:
     """Return a value with canaries behind the texts of one field."""
-    hint = present(hint)
+    hint = without_none(hint)
     if value is None or hint in PLAIN or hint in (*GIVEN, *NEVER) or is_word(hint):
         return value
     if is_union(hint) or hint is str:

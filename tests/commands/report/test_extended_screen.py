@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.report.extended_screen import drag_of, short
+from commands.report.extended_screen import drag_of, short_percentage
 from commands.report.report_text import band_words, costs_words
 from commands.report.screen import render
 from commands.shared.verb_options import console
@@ -27,7 +27,9 @@ def test_screen_of_a_long_backtest_shows_every_part() -> None:
     of, lines = long_backtest(), screen(long_backtest())
     further = of.further
     rows = {line.split("  ")[0]: line.split() for line in lines}
-    assert [line.split()[1] for line in lines if line.startswith("2025 ")][-1] == short(further.by_year[0].value)
+    assert [line.split()[1] for line in lines if line.startswith("2025 ")][-1] == short_percentage(
+        further.by_year[0].value
+    )
     (table,) = (line for line in lines if line.startswith("Years, %"))
     assert table.split()[2:7] == ["return", "SPY", "SPY", "at", "125%"]
     assert further.costs is not None

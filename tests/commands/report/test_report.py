@@ -19,14 +19,14 @@ from commands.compare.report import ComparedRun, ReadRun, compare_reports, run_w
 from commands.report.page import page
 from commands.report.report_inputs import save
 from commands.report.report_text import (
-    belief,
     benchmark_name,
-    beside,
     block_assumptions,
+    chance_sentences,
+    figures_side_by_side,
+    first_and_last,
     headline,
     interruption,
-    lede,
-    outer,
+    opening_sentence,
     part,
     parts,
     rank_trades,
@@ -280,7 +280,7 @@ def test_other_endings_and_two_accounts_are_refused(
 
 
 def test_few_rows_are_all_shown_and_many_by_both_ends() -> None:
-    assert [list(outer(range(count), 2)) for count in (0, 4, 5)] == [[], [0, 1, 2, 3], [0, 1, 3, 4]]
+    assert [list(first_and_last(range(count), 2)) for count in (0, 4, 5)] == [[], [0, 1, 2, 3], [0, 1, 3, 4]]
 
 
 def test_parts_of_profit_sum_to_the_whole() -> None:
@@ -319,11 +319,13 @@ def test_leveled_benchmark_needs_a_benchmark_and_an_exposure() -> None:
 
 
 def test_accounts_stand_side_by_side_when_one_lacks_a_figure() -> None:
-    rows = dict(beside([account(3), new_account()], Block.TRADES))
+    rows = dict(figures_side_by_side([account(3), new_account()], Block.TRADES))
     assert set(rows) >= {each.label for each in account(3).trade_figures}
     assert all(len(row) == 2 for row in rows.values())
-    assert beside([new_account(), account(3)], Block.RETURNS)[0][1][1] == account(3).returns[0]
-    assert {row[0] for _, row in beside([replace(account(3), activity=()), account(3)], Block.ACTIVITY)} == {None}
+    assert figures_side_by_side([new_account(), account(3)], Block.RETURNS)[0][1][1] == account(3).returns[0]
+    assert {
+        row[0] for _, row in figures_side_by_side([replace(account(3), activity=()), account(3)], Block.ACTIVITY)
+    } == {None}
 
 
 def test_assumption_of_one_account_names_it() -> None:
@@ -368,14 +370,14 @@ def test_headline_says_what_was_earned(profit: str, sentence: str) -> None:
 
 
 def test_lede_compares_the_return_with_benchmark_and_cash() -> None:
-    assert lede(account(300)) == (
+    assert opening_sentence(account(300)) == (
         "The account's return was +33.68%. Meanwhile, SPY returned -1.91%, SPY at 4% with the rest in cash +4.54% and "
         "cash +4.78%."
     )
     of = account(300)
     moved = replace(of, earned=replace(of.earned, transfers_usd=Decimal(5)))
-    assert "was +33.68%, without deposits and withdrawals." in lede(moved)
-    assert lede(new_account()) == ""
+    assert "was +33.68%, without deposits and withdrawals." in opening_sentence(moved)
+    assert opening_sentence(new_account()) == ""
     assert span(account(1)) == "2025-01-06"
 
 
@@ -422,11 +424,11 @@ def test_belief_says_how_far_returns_may_be_chance(
     figures: dict[str, tuple[float | None, float | None, float | None, str]], sentences: list[str]
 ) -> None:
     found = with_figures(**figures)
-    assert belief(found) == [*sentences, *found.luck]
+    assert chance_sentences(found) == [*sentences, *found.luck]
     assert found.luck, "what benchmarks have to do with it is said besides"
 
 
 def test_belief_with_too_few_returns_says_what_is_needed() -> None:
-    assert belief(account(3)) == [
+    assert chance_sentences(account(3)) == [
         "It is too early to tell skill from luck. There are 3 session returns; a Sharpe ratio takes 63."
     ]

@@ -10,7 +10,7 @@ from rich.console import Console
 from commands.search.report import Searched, draw, render
 from tests.kit.trades import ASKED, returns_of, tried
 from tradebot.lab.search.space import SpaceChecked, TrialCounts
-from tradebot.lab.selection.verdict import SearchConclusion, best_of, rank_trials, verdict
+from tradebot.lab.selection.verdict import SearchConclusion, best_of, judge_search, rank_trials
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.struct_tools import replace
 
@@ -18,7 +18,7 @@ SETTING = "limits.max_open_positions"
 
 
 def searched(seed: int, sharpe: float, *variants: Variant) -> Searched:
-    judged = verdict(tried(returns_of(seed, sharpe)), ASKED, variants)
+    judged = judge_search(tried(returns_of(seed, sharpe)), ASKED, variants)
     assert judged is not None
     return Searched(
         name="mine", venue="somewhere", storage="mine.journal", space="space.yaml", sampler="random",

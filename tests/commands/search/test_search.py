@@ -23,7 +23,7 @@ from tradebot.adapters.text.extras import install
 from tradebot.app.settings import shipped_path
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.search import workers
-from tradebot.lab.search.trial import play
+from tradebot.lab.search.trial import run_trial
 
 
 def said_by(*arguments: str) -> Said:
@@ -123,9 +123,12 @@ def test_killed_worker_is_replaced_and_its_trial_played_once(tmp_path: Path) -> 
         if not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return play(*arguments)
+        return run_trial(*arguments)
 
-    with patch.object(workers, "play", play_or_die), patch.object(run_study, "_play_variants", lambda *_: ((), ())):
+    with (
+        patch.object(workers, "run_trial", play_or_die),
+        patch.object(run_study, "_play_variants", lambda *_: ((), ())),
+    ):
         data = document(*place, "--workers", "1")["data"]
     assert marker.exists()
     assert (data["trials"]["played"], data["trials"]["left"], data["trials"]["given_up"]) == (3, 0, 0)

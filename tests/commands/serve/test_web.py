@@ -18,7 +18,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from commands.serve import health_server, web_pages
-from commands.serve.web import serving
+from commands.serve.web import serve_pages
 from commands.serve.web_pages import ResponseData, metrics
 from tests.commands.serve.test_web_pages import asking, looked
 from tests.kit.core.evidence import cycle, past
@@ -60,7 +60,7 @@ def raw(port: int, sent: bytes) -> bytes:
 
 
 def test_health_is_served_on_several_ports_and_cleans_up(app: App) -> None:
-    with serving(app, [0, 0], looked) as ports:
+    with serve_pages(app, [0, 0], looked) as ports:
         assert [get(port, "/health")[0] for port in ports] == [200, 200]
         assert get(ports[0], "/health", "HEAD") == (200, b"")
         assert get(ports[0], "/health", "POST")[0] == 405
@@ -72,7 +72,7 @@ def test_health_is_served_on_several_ports_and_cleans_up(app: App) -> None:
 
 def test_health_without_ports_listens_nowhere(app: App) -> None:
     before = threading.active_count()
-    with serving(app, [], looked) as ports:
+    with serve_pages(app, [], looked) as ports:
         assert (ports, threading.active_count()) == ((), before)
 
 
@@ -83,7 +83,7 @@ def test_taken_health_port_is_named(app: App) -> None:
         taken = other.getsockname()[1]
         with (
             pytest.raises(OperatorError, match=rf"127\.0\.0\.1:{taken}: Address already in use") as refused,
-            serving(app, [taken], looked),
+            serve_pages(app, [taken], looked),
         ):
             pass
     assert "health.ports" in str(refused.value.hint)
@@ -103,14 +103,14 @@ def test_request_that_is_too_long_or_not_http_is_refused(
     app: App, monkeypatch: pytest.MonkeyPatch, sent: bytes, status: bytes
 ) -> None:
     monkeypatch.setattr(health_server, "LONGEST_HEAD", 1_000)
-    with serving(app, [0], looked) as (port,):
+    with serve_pages(app, [0], looked) as (port,):
         assert raw(port, sent).split()[1] == status
         assert get(port, "/health")[0] == 200
 
 
 def test_slow_connection_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_server.HealthConnection, "request_s", 0)
-    with serving(app, [0], looked) as (port,), socket.create_connection(("127.0.0.1", port), LONGEST_S) as slow:
+    with serve_pages(app, [0], looked) as (port,), socket.create_connection(("127.0.0.1", port), LONGEST_S) as slow:
         sent = 0
         with suppress(ConnectionError):
             while sent < 1_000 and not select.select([slow], [], [], 0.01)[0]:
@@ -120,7 +120,7 @@ def test_slow_connection_is_closed(app: App, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_requests_are_answered_while_hundreds_of_connections_hang(app: App) -> None:
-    with serving(app, [0, 0], looked) as (port, _), ExitStack() as half_open:
+    with serve_pages(app, [0, 0], looked) as (port, _), ExitStack() as half_open:
         for _ in range(400):
             hanging = half_open.enter_context(socket.create_connection(("127.0.0.1", port), LONGEST_S))
             hanging.sendall(b"GET /health HT")
@@ -136,7 +136,7 @@ def test_healthz_answers_while_everything_else_hangs(app: App, monkeypatch: pyte
         go_on.wait(LONGEST_S)
         return looked()
 
-    with serving(app, [0], hung) as (port,):
+    with serve_pages(app, [0], hung) as (port,):
         first = threading.Thread(target=get, args=(port, "/health"))
         first.start()
         assert hangs.wait(LONGEST_S)
@@ -154,7 +154,7 @@ def test_bug_in_an_answer_is_an_error_status(app: App) -> None:
     def broken() -> ResponseData:
         raise ZeroDivisionError
 
-    with serving(app, [0], broken) as (port,):
+    with serve_pages(app, [0], broken) as (port,):
         status, body = get(port, "/health")
         assert (status, b"ZeroDivision" in body) == (500, False)
         assert get(port, "/healthz")[0] == 503

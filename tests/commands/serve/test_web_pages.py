@@ -16,7 +16,7 @@ from tradebot.adapters.state.events import JsonlEvents
 from tradebot.adapters.text import redaction
 from tradebot.judging.evidence import Serve, UnreadablePart
 from tradebot.judging.judgment import permission
-from tradebot.judging.pass_health import TABLE, judge, judge_passes
+from tradebot.judging.pass_health import TABLE, judge_passes, judge_subject
 from tradebot.model.event import EventKind
 from tradebot.model.lifecycle import RestingPrice
 from tradebot.model.reasons import Reason
@@ -50,7 +50,7 @@ Ask = Callable[..., Reply]
 
 
 def asking(events: Path, look: Callable[[], ResponseData] = looked, hosts: tuple[str, ...] = ("localhost",)) -> Ask:
-    pages = ServePages(events, hosts, lambda: judge("serve", look().evidence), look)
+    pages = ServePages(events, hosts, lambda: judge_subject("serve", look().evidence), look)
 
     def ask(path: str, query: str = "", method: str = "GET", host: str = "127.0.0.1:8081", **environ: str) -> Reply:
         said: list[Any] = []

@@ -50,7 +50,7 @@ class App:
         self.settings, self.day = SHIPPED, SHIPPED.day
 
     def ensure_calendar(self, now: datetime) -> None:
-        calendar.ensure(self.ledger, ALPACA, self.reader.calendar, now, calendar.LEAST)
+        calendar.ensure_sessions(self.ledger, ALPACA, self.reader.calendar, now, calendar.LEAST)
 
 
 @pytest.fixture

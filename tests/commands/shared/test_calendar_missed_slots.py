@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from commands.shared.calendar import account_for_missed, entry_grace_s, lacks_flow, run_chore, unmet
+from commands.shared.calendar import account_for_missed, entry_grace_s, lacks_flow, run_chore, unmet_need
 from tests.kit.values import ACCOUNT, CASH, SESSION, VENUE_DAY, venue_clock
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -109,13 +109,13 @@ def fetched(app: Any, minute: float, reason: Reason | None = None) -> None:
 def test_entry_that_needs_flow_waits_for_the_fetch_of_its_slot(needing: Any) -> None:
     entry = slot(needing, Job.TRADE_ONCE, "open+7m")
     fetched(needing, 2.2)
-    assert unmet(needing, entry) is EntryNeed.FLOW
+    assert unmet_need(needing, entry) is EntryNeed.FLOW
     fetched(needing, 7.1, Reason.VENUE_UNREACHABLE)
-    assert unmet(needing, entry) is EntryNeed.FLOW
+    assert unmet_need(needing, entry) is EntryNeed.FLOW
     fetched(needing, 7.5)
-    assert unmet(needing, entry) is None
+    assert unmet_need(needing, entry) is None
     needing.existing_facts = None
-    assert unmet(needing, entry) is EntryNeed.FLOW
+    assert unmet_need(needing, entry) is EntryNeed.FLOW
 
 
 def test_manual_entry_lacks_flow_when_the_fetch_of_its_slot_failed(needing: Any) -> None:
@@ -127,17 +127,17 @@ def test_manual_entry_lacks_flow_when_the_fetch_of_its_slot_failed(needing: Any)
 
 
 def test_line_without_needs_lacks_nothing(needing: Any) -> None:
-    assert unmet(needing, slot(needing, Job.SCORE, "open+7m")) is None
-    assert unmet(needing, slot(needing, "backup", "close+5m")) is None
+    assert unmet_need(needing, slot(needing, Job.SCORE, "open+7m")) is None
+    assert unmet_need(needing, slot(needing, "backup", "close+5m")) is None
 
 
 def test_chore_that_needs_a_reconcile_waits_for_one_in_its_session(needing: Any) -> None:
     chore = slot(needing, "audit", "close+10m")
-    assert unmet(needing, chore) is EntryNeed.RECONCILED
+    assert unmet_need(needing, chore) is EntryNeed.RECONCILED
     needing.ledger.mark_reconciled(ReconcileMark(at(-600), 0, 0))
-    assert unmet(needing, chore) is EntryNeed.RECONCILED
+    assert unmet_need(needing, chore) is EntryNeed.RECONCILED
     needing.ledger.mark_reconciled(ReconcileMark(at(1), 0, 0))
-    assert unmet(needing, chore) is None
+    assert unmet_need(needing, chore) is None
 
 
 def test_second_chore_is_refused_and_leaves_its_slot_free_while_one_runs(needing: Any) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from commands.shared.files import cell, csv_text, picture, picture_file, replacing, save, title, to_csv
+from commands.shared.files import cell, csv_text, open_figure, open_replacement, picture_file, save, to_csv, write_title
 from commands.shared.span_options import days_of
 from commands.shared.verb_options import Report, show
 from tradebot.adapters.state.state_folder import MARKER
@@ -49,7 +49,7 @@ def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path, 
 
 
 def _fill_the_disk(file: Path) -> None:
-    with replacing(file) as part:
+    with open_replacement(file) as part:
         part.write_text("half of the new")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -109,11 +109,11 @@ def test_csv_on_stdout_is_the_text_alone(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def draw(file: Path) -> bytes:
-    with picture(file, 2, 1) as figure:
+    with open_figure(file, 2, 1) as figure:
         axes = figure.subplots()
         axes.plot([1, 2], label="up")
         axes.set_axis_off()
-        title(axes, "Up")
+        write_title(axes, "Up")
     return file.read_bytes()
 
 

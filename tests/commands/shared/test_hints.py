@@ -44,22 +44,22 @@ from tradebot.timetable.entries import CHORES
     ],
 )
 def test_command_in_a_text_names_the_folder_once(text: str, typed: str) -> None:
-    hints.aim(["status", "--state-dir=first", "--state-dir", "odd"])
+    hints.set_hint_folder(["status", "--state-dir=first", "--state-dir", "odd"])
     assert hints.with_bot_options(text) == typed
     assert hints.with_bot_options(hints.with_bot_options(text)) == typed
 
 
 def test_the_default_folder_is_not_named_and_one_with_spaces_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
-    hints.aim(["status"])
+    hints.set_hint_folder(["status"])
     assert hints.with_bot_options("tradebot halt") == "tradebot halt"
     monkeypatch.setenv("TRADEBOT_STATE", "my bots/a")
-    hints.aim(["status"])
+    hints.set_hint_folder(["status"])
     assert hints.with_bot_options("tradebot halt") == "tradebot halt --state-dir 'my bots/a'"
 
 
 def test_quoted_words_of_a_person_are_unchanged() -> None:
-    hints.aim(["status", "--state-dir", "odd"])
+    hints.set_hint_folder(["status", "--state-dir", "odd"])
     said = {"why": "see tradebot status", "rows": [{"fix": "tradebot status"}], "count": 3}
     assert hints.aimed_all(said) == {
         "why": "see tradebot status",

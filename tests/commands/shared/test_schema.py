@@ -209,12 +209,12 @@ def walks(kept: list[Printed], place: Path) -> None:
     market = "--agent logistic --profile futures --symbol MES --from 2025-12-15 --to 2027-01-05"
     options = f"{market} --key {place / 'key'} --results {place / 'walks'} --state-dir {place / 'learned'}"
     line = f"learn policy walk {options}"
-    with patch("commands.learn.policy.train.walk", return_value=found):
+    with patch("commands.learn.policy.train.run_tasks", return_value=found):
         keep(kept, line, said(line))
     space = place / "policies.yaml"
     space.write_text("settings: {c: [0.5, 1.0]}\nsampler: grid")
     line = f"learn policy study {options} --space {space}"
-    with patch("tradebot.lab.learning.walking.study.walk", return_value=found):
+    with patch("tradebot.lab.learning.walking.study.run_tasks", return_value=found):
         keep(kept, line, said(line))
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from commands.shared.setting_args import assignments, over, path_of, values_of
+from commands.shared.setting_args import assignments, path_of, values_of, with_setting_options
 from tradebot.errors import OperatorError
 
 
@@ -42,9 +42,9 @@ def test_a_mistake_is_refused_with_what_to_type(typed: list[str], says: str, nex
 
 def test_settings_go_over_options_and_contradict_none() -> None:
     flags = {"mode": "sandbox", "sandbox": {"seed": 8}}
-    merged = over(flags, [(("sandbox", "edge"), 0), (("limits", "cooldown_s"), 90)])
+    merged = with_setting_options(flags, [(("sandbox", "edge"), 0), (("limits", "cooldown_s"), 90)])
     assert merged == {"mode": "sandbox", "sandbox": {"seed": 8, "edge": 0}, "limits": {"cooldown_s": 90}}
     assert flags == {"mode": "sandbox", "sandbox": {"seed": 8}}
     for path in (("sandbox", "seed"), ("sandbox",)):
         with pytest.raises(OperatorError, match="another option set the same"):
-            over(flags, [(path, 9)])
+            with_setting_options(flags, [(path, 9)])

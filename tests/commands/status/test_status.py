@@ -105,7 +105,7 @@ def test_status_does_not_start_a_stopped_exchange(bot: Bot) -> None:
     process.stop(bot.folder / "exchange")
     assert bot.json("status")["exchange_url"] is None
     assert "embedded exchange not running" in bot.shown("status")
-    assert process.running(bot.folder / "exchange") is None
+    assert process.running_endpoint(bot.folder / "exchange") is None
 
 
 def test_status_counts_the_realized_profit_of_trades_made_elsewhere_and_says_so(copy: Bot) -> None:

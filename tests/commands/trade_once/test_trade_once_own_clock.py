@@ -103,17 +103,17 @@ def test_killed_pass_leaves_its_slot_to_the_next_pass(trader: Bot, monkeypatch: 
 def test_schedule_shows_when_each_strategy_is_due(trader: Bot) -> None:
     strategy = Clocked()
     with asking(trader, strategy) as app:
-        before = schedule.run(app, 1, schedule.now(app))
+        before = schedule.run(app, 1, schedule.trading_time_offline(app))
         (own,) = before.data.strategies
         assert (own.due.name, own.next.name, own.times) == ("open+25m", "open+45m", Clocked.times)
         due = "due until 2026-11-17 10:15 ET; next at 2026-11-17 10:15 ET"
         assert f"flow at open+25m, at open+45m {due}" in shown(before)
     entries(trader, strategy)
     with asking(trader, strategy) as app:
-        (own,) = schedule.run(app, 1, schedule.now(app)).data.strategies
+        (own,) = schedule.run(app, 1, schedule.trading_time_offline(app)).data.strategies
         assert (own.due, own.next.name) == (None, "open+45m")
         strategy.times = "every 1m"
-        (own,) = schedule.run(app, 1, schedule.now(app)).data.strategies
+        (own,) = schedule.run(app, 1, schedule.trading_time_offline(app)).data.strategies
         assert own.unusable.startswith("every 1m: the slot open+3m would be over before a pass of entries starts")
         assert schedule.run(app, 1, datetime(2026, 11, 30, tzinfo=UTC)).data.strategies
     assert trader.json("schedule")["strategies"] == []

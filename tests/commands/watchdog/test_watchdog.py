@@ -301,4 +301,4 @@ def test_serve_that_was_stopped_is_a_cause_where_no_slot_is_ever_late(
     ended = subprocess.CompletedProcess([], 0, said, b"")
     monkeypatch.setattr(Copies, "run", staticmethod(lambda command, **_: ended))
     with state_locks.hold(tmp_path, "serve", name=state_locks.SERVE_LOCK) if runs else nullcontext():
-        assert len(watch.look(str(tmp_path)).causes) == causes
+        assert len(watch.find_problems(str(tmp_path)).causes) == causes

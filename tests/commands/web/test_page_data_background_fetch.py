@@ -155,7 +155,7 @@ def test_many_who_wait_for_a_venue_that_stalls_leave_one_late_thread() -> None:
 @contextmanager
 def standing_still(folder: Path, patience: FetchPatience) -> Iterator[None]:
     """Let the exchange of a bot stand still, and nobody wait long; who waited for it has its answer afterward."""
-    endpoint = process.ensure(folder / "exchange")
+    endpoint = process.ensure_running(folder / "exchange")
     os.kill(endpoint.pid, signal.SIGSTOP)
     patience._wait_s = SOON_S
     try:

@@ -128,8 +128,8 @@ def test_report_begins_with_what_it_says_and_how_far_that_may_be_chance(pictured
     first = page[page.index('<section id="part-0"') : page.index('<section id="part-1"')]
     assert f"<b>{report_text.headline(of, 'The account', 'yet')}.</b>" in first
     said = unescape(first)
-    assert report_text.lede(of) in said
-    assert all(sentence in said for sentence in report_text.belief(of))
+    assert report_text.opening_sentence(of) in said
+    assert all(sentence in said for sentence in report_text.chance_sentences(of))
     assert f"<li>{escape(HOSTILE)}</li>" in first
     assert "<img" not in page
     # What the verb prints is there to be opened.

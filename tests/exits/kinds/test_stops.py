@@ -12,7 +12,7 @@ from tradebot.errors import ConfigurationError
 from tradebot.exits.exit_rule import ExitMoment, Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.stops import AtrTrail, BreakEven, LiquidationDistance, StopTicks, Tightening
 from tradebot.exits.kinds.targets import TargetTicks
-from tradebot.exits.rules import ExitRulesError, has_stop, levels, parse, worst_stop
+from tradebot.exits.rules import ExitRulesError, has_stop, parse, rule_levels, worst_stop
 from tradebot.model.position import EntryTerms, ExitInputs
 from tradebot.model.struct_tools import replace
 
@@ -153,7 +153,8 @@ def test_what_was_closed_at_a_loss_does_not_count(original: int, data: st.DataOb
 
 def test_the_stop_that_rests_is_the_tighter_one() -> None:
     rules = parse([{"stop_loss": {"fraction": 0.05}}, {"break_even": {"after_share": 0.4, "keep_fraction": 0.001}}])
-    assert [(levels(left_of(10, left), rules).stop, levels(left_of(10, left), rules).word) for left in (7, 6)] == [
+    levels = [rule_levels(left_of(10, left), rules) for left in (7, 6)]
+    assert [(each.stop, each.word) for each in levels] == [
         (D(95), "stop_loss"), (D("100.100"), "break_even")
     ]  # fmt: skip
 
@@ -254,7 +255,7 @@ def test_levels_are_so_many_ticks_away_to_the_cent(
     quantity: str, entry: str, tick: str, multiplier: str, stop: str, target: str, risk: str
 ) -> None:
     one = future(quantity, entry, tick, multiplier)
-    found = levels(one, RULES)
+    found = rule_levels(one, RULES)
     assert found.stop == D(stop)
     assert [(each.price, each.shares) for each in found.targets] == [(D(target), abs(D(quantity)))]
     assert one.position.cost - one.position.value_at(D(stop)) == D(risk)
@@ -275,4 +276,4 @@ def test_without_its_instrument_nobody_can_tell() -> None:
     one = replace(held("1", "100"), kept=EntryTerms())
     asked = [rule.judge(one, ExitMoment(price=D(90))) for rule in (StopTicks(ticks=8), TargetTicks(ticks=16))]
     assert asked == [RuleInput.TICK, RuleInput.TICK]
-    assert levels(one, RULES).stop is None
+    assert rule_levels(one, RULES).stop is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.kit.values import NOW, held, instrument
 from tradebot.exits.exit_rule import Measure, RuleInput, WatchedPosition
 from tradebot.exits.kinds.targets import GainLevel, Ladder, ProfitTarget, ScaleOut, TargetRung
-from tradebot.exits.rules import ExitRulesError, effective_rules, levels, parse
+from tradebot.exits.rules import ExitRulesError, effective_rules, parse, rule_levels
 from tradebot.model.candidate import ScaleOutLevel, Side
 from tradebot.model.order import Fill
 from tradebot.model.position import EntryTerms, Lot, OwnedFill, Position, add
@@ -121,7 +121,7 @@ def test_the_final_target_ends_the_runner_only_beyond_the_last_level() -> None:
     ):
         one = of("1.37")
         one = replace(one, kept=replace(one.kept, profit_target_fraction=D(target)))
-        placed = levels(one, effective_rules((LADDER,), one.kept)).targets
+        placed = rule_levels(one, effective_rules((LADDER,), one.kept)).targets
         assert [f"{each.price.normalize():f}" for each in placed] == expected
         if len(placed) == 3:
             assert [each.shares for each in placed] == [D("0.54"), D("0.54"), D("0.29")]
@@ -181,7 +181,7 @@ def test_stop_and_targets_stay_whatever_fills_came_first_and_whichever_shares_le
         for number, (of_fill, lots, price) in enumerate(done):
             position = add(position, OwnedFill("flow", fill(f"{number}", of_fill, D(lots) / 100, price)))
         kept = replace(of("1").kept, original_quantity=position.original_quantity)
-        found = levels(WatchedPosition(position, position.average_price, kept), effective_rules((LADDER,), kept))
+        found = rule_levels(WatchedPosition(position, position.average_price, kept), effective_rules((LADDER,), kept))
         return found.stop, [target.price for target in found.targets]
 
     bought = sum(lots for lots, _ in fills)

@@ -27,7 +27,7 @@ from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, open_app
 from tradebot.judging.judgment import HealthState
-from tradebot.judging.pass_health import judge
+from tradebot.judging.pass_health import judge_subject
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
@@ -162,7 +162,7 @@ def test_fault_148_state_on_a_network_or_in_memory(kind: str, mode: Mode, tmp_pa
         closed, seen = [reason for reason, _ in app.permission.closed], disk_of(place, 0, sandbox=own)
     network, safe = kind in ("nfs4", "cifs", "9p", "fuse.sshfs"), kind == "overlay" or (kind == "tmpfs" and own)
     assert (Reason.STATE_ON_NETWORK in closed) is (network and not own)
-    found = judge("disk", at(NOW, disk=seen))
+    found = judge_subject("disk", at(NOW, disk=seen))
     assert found.state is (
         HealthState.OK if safe else HealthState.FAILED if network and not own else HealthState.DEGRADED
     )

@@ -144,7 +144,7 @@ def _left(state: Path) -> Way:
     facts = SqliteFacts(state, MemoryEvents(), datetime.now(UTC))
     with closing(facts), closing(SqliteLedger.open(state, read_only=True)) as ledger:
         try:
-            url = process.ensure(state / "exchange").url
+            url = process.ensure_running(state / "exchange").url
             account = requests.get(f"{url}/v2/account", headers=KEYS, timeout=10).json()
             return _way(log(url), ledger, facts, Decimal(account["last_equity"]))
         finally:

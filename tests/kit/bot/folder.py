@@ -90,7 +90,7 @@ class Bot:
     @property
     def url(self) -> str:
         """Return the address of the bot's exchange."""
-        return process.ensure(self.folder / "exchange").url
+        return process.ensure_running(self.folder / "exchange").url
 
     def tail(self) -> str:
         """Return the last four characters of the account's number."""
@@ -178,7 +178,7 @@ def made(folder: Path, *flags: str, settings: str = "") -> Iterator[Path]:
     """Copy a sandbox bot of four symbols that trades readily, with more settings; discard it afterwards."""
     shutil.copytree(_prepared(flags), folder)
     try:
-        process.ensure(folder / "exchange")
+        process.ensure_running(folder / "exchange")
         if settings:
             configure(folder, settings)
         else:
@@ -212,7 +212,7 @@ def discard(folder: Path) -> None:
     threads = of_this_process()
     if threads and threads.discard(folder / "exchange"):
         return
-    endpoint = process.running(folder / "exchange")
+    endpoint = process.running_endpoint(folder / "exchange")
     if endpoint:
         METER.unwatch(endpoint.pid)
         os.kill(endpoint.pid, signal.SIGKILL)
@@ -256,7 +256,7 @@ def second_session(bot: Bot) -> None:
     discard(bot.folder)
     shutil.rmtree(bot.folder)
     shutil.copytree(source, bot.folder)
-    process.ensure(bot.folder / "exchange")
+    process.ensure_running(bot.folder / "exchange")
 
 
 def _bring(bot: Bot) -> None:

@@ -367,7 +367,7 @@ class Stage:
 
     def serve(self) -> str:
         """Start the exchange, and return its address."""
-        return process.ensure(self.exchange).url
+        return process.ensure_running(self.exchange).url
 
     def close(self) -> None:
         """Stop the exchange."""

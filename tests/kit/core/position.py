@@ -12,7 +12,7 @@ from tests.kit.values import NOW, SESSION, held
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app.settings import shipped_path
 from tradebot.exits.exit_rule import ExitMoment, ExitRule, Measure, WatchedPosition
-from tradebot.exits.rules import judge
+from tradebot.exits.rules import evaluate_rules
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision
 from tradebot.model.lifecycle import NOTHING, Event, Records, State, state_of
@@ -104,4 +104,4 @@ def closes(rule: ExitRule, of: WatchedPosition, price: str = "100") -> bool:
 
 def evaluate(*given: Any, **named: Any) -> Decision:
     """Return the decision of all rules, without what they close."""
-    return judge(*given, **named).decision
+    return evaluate_rules(*given, **named).decision

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tradebot.adapters.models.files import write_model
 from tradebot.adapters.models.model_folder import ModelParts
-from tradebot.adapters.models.onnx_format import network, node, tensor
+from tradebot.adapters.models.onnx_format import build_network, node, tensor
 from tradebot.adapters.models.signing import make_key, read_key
 from tradebot.learning.model_card import PROBES, Action, Card, DataSpan, FeatureUsed, Probe, Scaling, SessionResult
 from tradebot.signals.features import OBSERVED, features
@@ -19,7 +19,7 @@ def linear(weights: Sequence[Sequence[float]], bias: Sequence[float], *, squashe
     nodes = [node("MatMul", ["observation", "weights"], "product"), node("Add", ["product", "bias"], "sum")]
     nodes.append(node("Tanh" if squashed else "Identity", ["sum"], "action"))
     tensors = [tensor("weights", weights), tensor("bias", [bias])]
-    return network(nodes, tensors, {"observation": len(weights)}, {"action": len(bias)})
+    return build_network(nodes, tensors, {"observation": len(weights)}, {"action": len(bias)})
 
 
 def deep(width: int, inputs: int, seed: int = 3) -> bytes:
@@ -32,7 +32,7 @@ def deep(width: int, inputs: int, seed: int = 3) -> bytes:
         nodes.append(node("MatMul", [read, f"weights{place}"], f"product{place}"))
         read = "action" if last else f"hidden{place}"
         nodes.append(node("Tanh" if last else "Relu", [f"product{place}"], read))
-    return network(nodes, tensors, {"observation": inputs}, {"action": 1})
+    return build_network(nodes, tensors, {"observation": inputs}, {"action": 1})
 
 
 def counting(inputs: int, step: float) -> bytes:
@@ -44,7 +44,7 @@ def counting(inputs: int, step: float) -> bytes:
         node("Identity", ["next_memory"], "action"),
     ]
     tensors = [tensor("nothing", [[0.0]] * inputs), tensor("step", [[step]])]
-    return network(nodes, tensors, {"observation": inputs, "memory": 1}, {"action": 1, "next_memory": 1})
+    return build_network(nodes, tensors, {"observation": inputs, "memory": 1}, {"action": 1, "next_memory": 1})
 
 
 NAMES = tuple(name for name, one in features().items() if one.number <= OBSERVED)

@@ -28,8 +28,8 @@ from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.settings import load
 from tradebot.lab.backtest.contracts_venue import ContractOrders, EngineLink, EngineReader, PlayedMarket
 from tradebot.lab.backtest.market import open_market_in_memory
-from tradebot.lab.backtest.required_contracts import lacking
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.required_contracts import describe_missing_contracts
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderClass, OrderType, Reply, TimeInForce
@@ -227,7 +227,9 @@ def rolled() -> BacktestRun:
             "score": "at close-10m",
         },
     }
-    return played(begin(BacktestPlan(load(None, {}, changes).settings, spec, level=RecordLevel.FULL), [Long("flow")]))
+    return played(
+        create_run(BacktestPlan(load(None, {}, changes).settings, spec, level=RecordLevel.FULL), [Long("flow")])
+    )
 
 
 def played(run: BacktestRun) -> BacktestRun:
@@ -317,9 +319,9 @@ def both_ways(folder: Path, spec: MarketSpec, kept: Sequence[str], before: int) 
     rule, market = FuturesSettings().model_dump(), open_market_in_memory(spec)
     path = written(folder / "bars.csv", lines_of(market.market(), kept, range(-before, spec.sessions)))
     opened = opened_from(path, spec)
-    assert (opened.unused, lacking(settings, opened)) == ("", "")
+    assert (opened.unused, describe_missing_contracts(settings, opened)) == ("", "")
     runs = [
-        played(begin(BacktestPlan(settings, each.spec, level=RecordLevel.FULL), [FuturesStrategy(rule)], each))
+        played(create_run(BacktestPlan(settings, each.spec, level=RecordLevel.FULL), [FuturesStrategy(rule)], each))
         for each in (market, opened)
     ]
     return runs[0], runs[1]

@@ -12,7 +12,7 @@ from papervenue.market.spec import MarketSpec
 from tests.lab.backtest.roads import Stub
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import load
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.model.candidate import Side
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
@@ -51,7 +51,9 @@ def played(*, every_pass: bool) -> BacktestRun:
         },
     }
     settings = load(None, {}, changes).settings
-    run = begin(BacktestPlan(settings, spec, level=RecordLevel.FULL, every_pass=every_pass), [Sometimes("sometimes")])
+    run = create_run(
+        BacktestPlan(settings, spec, level=RecordLevel.FULL, every_pass=every_pass), [Sometimes("sometimes")]
+    )
     try:
         while not run.is_complete:
             run.step()

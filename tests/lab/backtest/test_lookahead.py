@@ -25,9 +25,18 @@ from tests.kit.backtest.playing import TRADER
 from tests.kit.values import there
 from tradebot.app.settings import Settings, load
 from tradebot.lab.backtest import lookahead, setup
-from tradebot.lab.backtest.lookahead import MARKET, LookaheadResult, check, cut, last_date, moments, reaching, spread
+from tradebot.lab.backtest.lookahead import (
+    MARKET,
+    LookaheadResult,
+    check,
+    cutoff_times,
+    files_reaching_into,
+    last_date,
+    spread_evenly,
+    truncate_market,
+)
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.model.struct_tools import replace
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target, Want
 from tradebot.ports.strategy import Strategy
@@ -38,7 +47,7 @@ MADE = open_market_in_memory(MarketSpec(symbols=("AAPL",), sessions=3, start=dat
 @given(st.integers(0, 2), st.integers(-60, 460))
 def test_cut_keeps_ended_bars_only(session: int, minute: int) -> None:
     at_us = MADE.calendar.market[session].open_us + minute * MINUTE
-    left = cut(MADE, at_us)
+    left = truncate_market(MADE, at_us)
     for index in range(3):
         for kind in ("bars", "extended_hours"):
             whole = getattr(MADE.source, kind)("AAPL", index)
@@ -61,20 +70,20 @@ def days(tmp_path: Path) -> OpenedMarket:
 
 def test_cut_keeps_only_the_open_of_an_unfinished_day(days: OpenedMarket) -> None:
     session = days.calendar.market[2]
-    before, after = (cut(days, session.open_us + minutes * MINUTE) for minutes in (0, 7))
+    before, after = (truncate_market(days, session.open_us + minutes * MINUTE) for minutes in (0, 7))
     assert [len(before.source.bars("AAPL", index)) for index in range(5)] == [2, 2, 0, 0, 0]
     first, last = after.source.bars("AAPL", 2)
     assert first == days.source.bars("AAPL", 2)[0]
     assert (last.high, last.low, last.close) == (first.open, first.open, first.open)
-    assert cut(days, session.close_us).source.bars("AAPL", 2) == days.source.bars("AAPL", 2)
-    assert cut(days, session.close_us).source.bars("AAPL", 3) == ()
+    assert truncate_market(days, session.close_us).source.bars("AAPL", 2) == days.source.bars("AAPL", 2)
+    assert truncate_market(days, session.close_us).source.bars("AAPL", 3) == ()
 
 
 def test_cut_keeps_a_day_whole_that_is_shown_at_once(days: OpenedMarket, tmp_path: Path) -> None:
     shown = open_market_in_memory(replace(days.spec, day_prices="close"))
     session = shown.calendar.market[2]
-    assert cut(shown, session.open_us + MINUTE).source.bars("AAPL", 2) == shown.source.bars("AAPL", 2)
-    assert cut(shown, session.open_us).source.bars("AAPL", 2) == ()
+    assert truncate_market(shown, session.open_us + MINUTE).source.bars("AAPL", 2) == shown.source.bars("AAPL", 2)
+    assert truncate_market(shown, session.open_us).source.bars("AAPL", 2) == ()
 
 
 SPEC = MarketSpec(symbols=("AAPL",), sessions=2, start=date(2025, 3, 3), seed=5)
@@ -119,7 +128,7 @@ def checked(strategy: Callable[[], Strategy], cuts: int = 100, spec: MarketSpec 
 
 
 def played(strategy: Strategy, opened: OpenedMarket) -> BacktestRun:
-    run = begin(BacktestPlan(settings(), opened.spec), [strategy], opened)
+    run = create_run(BacktestPlan(settings(), opened.spec), [strategy], opened)
     while not run.is_complete:
         run.step()
     return run
@@ -222,12 +231,12 @@ def test_market_that_shows_the_close_at_the_open_is_reported(
 
 
 def test_moments_are_decisions_and_last_slots_and_some_of_them_are_spread_evenly() -> None:
-    found = moments(played(Trader(honest), market()))
+    found = cutoff_times(played(Trader(honest), market()))
     assert found == tuple(sorted(set(found)))
     assert {at.date() for at in found} == {date(2025, 3, 3), date(2025, 3, 4)}
-    some = spread(found, 3)
+    some = spread_evenly(found, 3)
     assert (len(some), some[-1]) == (3, found[-1])
-    assert spread(found, 1000) == found
+    assert spread_evenly(found, 1000) == found
 
 
 @pytest.mark.parametrize(
@@ -260,5 +269,5 @@ def test_file_is_named_only_if_it_reaches_into_the_span(tmp_path: Path) -> None:
     files = [str(tmp_path / name) for name in ("past.csv", "first.csv", "weights.bin", "gone.csv")]
     sections = {"flow": SimpleNamespace(), "seer": SimpleNamespace(files=files), "plain": SimpleNamespace(files=None)}
     settings = SimpleNamespace(strategies=SimpleNamespace(sections=lambda: sections))
-    found = list(reaching(cast("Any", settings), date(2025, 3, 3)))
+    found = list(files_reaching_into(cast("Any", settings), date(2025, 3, 3)))
     assert found == [("seer", str(tmp_path / "first.csv"), date(2025, 3, 3))]

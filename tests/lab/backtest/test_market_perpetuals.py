@@ -14,8 +14,8 @@ from tests.lab.backtest.roads import Stub
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import load
 from tradebot.lab.backtest.market import open_market_in_memory
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
-from tradebot.lab.backtest.setup import waits
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
+from tradebot.lab.backtest.setup import missing_bars
 from tradebot.model.account import ActivityKind
 from tradebot.model.candidate import Side
 from tradebot.model.series import DAY, PriceKind
@@ -84,7 +84,7 @@ CHANGES = {
 
 def played(folder: Path) -> BacktestRun:
     settings = load(None, {}, CHANGES).settings
-    run = begin(BacktestPlan(settings, spec_of(folder), level=RecordLevel.FULL), [Holds("sometimes")])
+    run = create_run(BacktestPlan(settings, spec_of(folder), level=RecordLevel.FULL), [Holds("sometimes")])
     try:
         while not run.is_complete:
             run.step()
@@ -126,5 +126,5 @@ def test_files_say_which_prices_are_missing_and_from_when_on_a_strategy_has_its_
     settings = load(None, {}, CHANGES).settings
     needs = [Needs(bars=(BarNeed(DAY, depth, price=PriceKind.SPOT),)) for depth in (3, 4)]
     strategies = [Holds("sometimes", needs=need) for need in needs]
-    late = waits(settings, strategies, market)
+    late = missing_bars(settings, strategies, market)
     assert [(row.symbol, row.depth, row.since) for row in late] == [(None, 4, None), (COIN, 4, None)]

@@ -11,7 +11,7 @@ from tests.kit.backtest.playing import generated, lines_of, opened_from, written
 from tradebot.app.settings import Settings, load
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.required_contracts import lacking, roots_in
+from tradebot.lab.backtest.required_contracts import describe_missing_contracts, roots_in
 
 START, SESSIONS = date(2026, 12, 7), 3
 MARKET = generated(START, SESSIONS, "MES")
@@ -33,7 +33,9 @@ def settings_of(*universe: str) -> Settings:
 def lacking_in(folder: Path, kept: Callable[[str, str], bool], *universe: str) -> str:
     """Return what a file lacks that keeps some rows, by the start and the symbol of each."""
     left = (row for row in rows() if kept(*row.split(",")[:2]))
-    return lacking(settings_of(*universe or ("MES",)), opened_from(written(folder / "bars.csv", left), MARKET))
+    return describe_missing_contracts(
+        settings_of(*universe or ("MES",)), opened_from(written(folder / "bars.csv", left), MARKET)
+    )
 
 
 def test_file_with_every_contract_from_roll_to_roll_lacks_nothing(tmp_path: Path) -> None:

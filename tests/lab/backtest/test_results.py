@@ -12,7 +12,7 @@ from tradebot.adapters.state.evidence import Trial
 from tradebot.app.settings import load
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.lab.backtest.results import Results, benchmark_of, read_result
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.model.evidence import Variant, VariantKind
 
 FIRST = date(2025, 3, 3)
@@ -22,7 +22,7 @@ DIVIDEND = 2.0
 
 
 def played(spec: MarketSpec, sessions: int) -> BacktestRun:
-    run = begin(BacktestPlan(load(None, {}, {"universe": list(spec.symbols)}).settings, spec), [Stub("idle")])
+    run = create_run(BacktestPlan(load(None, {}, {"universe": list(spec.symbols)}).settings, spec), [Stub("idle")])
     for _ in range(sessions):
         run.step()
     return run

@@ -11,7 +11,7 @@ from papervenue.market.spec import CLOSE, MarketSpec
 from tests.kit.values import us_sessions
 from tests.lab.backtest.roads import Stub
 from tradebot.app.settings import load
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.model.trading import TradingState
 from tradebot.model.view import StrategyView, Target, Want
 
@@ -43,7 +43,7 @@ def played(folder: Path, lasting: int | None, *, every_pass: bool = False) -> Ba
         "strategies": {"flow": None, "swaying": {"exits": [], "times": "first session of week at open+15m"}},
         "backtest": {"unhalt_after_sessions": lasting},
     }
-    run = begin(BacktestPlan(load(None, {}, changes).settings, spec, every_pass=every_pass), [Swaying("swaying")])
+    run = create_run(BacktestPlan(load(None, {}, changes).settings, spec, every_pass=every_pass), [Swaying("swaying")])
     while not run.is_complete:
         run.step()
     return run

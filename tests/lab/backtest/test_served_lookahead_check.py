@@ -15,7 +15,7 @@ from tests.kit.values import there
 from tests.lab.backtest.test_lookahead import SPEC, Trader, honest, market, played, trader_that_remembers
 from tradebot.lab.backtest import setup
 from tradebot.lab.backtest.bars import EngineBars
-from tradebot.lab.backtest.lookahead import MARKET, LookaheadResult, cut
+from tradebot.lab.backtest.lookahead import MARKET, LookaheadResult, truncate_market
 from tradebot.lab.backtest.served_lookahead_check import check_served, peeked_bars
 from tradebot.lab.backtest.setup import engine_of
 from tradebot.lab.backtest.venue import EngineVenue
@@ -47,7 +47,7 @@ class Misread(TooEarly):
 @contextmanager
 def elsewhere(world: World, now: datetime) -> Iterator[World]:
     """Yield the world with a market that ends at this moment."""
-    engine = engine_of(cut(market(), from_datetime(now)), SPEC)
+    engine = engine_of(truncate_market(market(), from_datetime(now)), SPEC)
     engine.advance(from_datetime(now))
     yield replace(world, market=EngineVenue(engine, engine.main), bars=type(world.bars)(engine))  # type: ignore[call-arg]
 

@@ -20,7 +20,7 @@ from tradebot.adapters.plugins.protocol import GROUP, AnswerBounds, PluginDeclar
 from tradebot.app.settings import Settings, load
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.lab.backtest.session_answers import (
     SAMPLE,
     SessionPlugin,
@@ -118,7 +118,7 @@ def market() -> OpenedMarket:
 
 
 def play(plugin: PluginStrategy, *, every_pass: bool = False) -> BacktestRun:
-    run = begin(BacktestPlan(settings(), SPEC, every_pass=every_pass), [plugin], market())
+    run = create_run(BacktestPlan(settings(), SPEC, every_pass=every_pass), [plugin], market())
     with closing(plugin):
         while not run.is_complete:
             run.step()

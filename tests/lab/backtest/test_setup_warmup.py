@@ -9,7 +9,7 @@ from papervenue.market.spec import MarketSpec
 from tests.lab.backtest.roads import Stub
 from tradebot.app.settings import load
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
-from tradebot.lab.backtest.setup import MissingBars, waits
+from tradebot.lab.backtest.setup import MissingBars, missing_bars
 from tradebot.model.view import BarNeed, Needs
 
 SETTINGS = load(None, {}, {"universe": ["AAPL", "MSFT"]}).settings
@@ -29,18 +29,20 @@ def market(tmp_path: Path) -> OpenedMarket:
 
 
 def test_each_symbol_waits_for_its_own_bars(market: OpenedMarket) -> None:
-    found = waits(SETTINGS, [needing(BarNeed("1Day", 2))], market)
+    found = missing_bars(SETTINGS, [needing(BarNeed("1Day", 2))], market)
     assert [(one.symbol, one.since) for one in found] == [
         (None, date(2025, 3, 5)),
         ("AAPL", date(2025, 3, 5)),
         ("MSFT", date(2025, 3, 7)),
     ]
-    assert waits(SETTINGS, [needing(BarNeed("1Day", 9))], market)[0] == MissingBars("patient", None, 9, "1Day", None)
-    assert waits(SETTINGS, [needing(BarNeed("1Day", 9, least=2))], market) == tuple(found)
+    assert missing_bars(SETTINGS, [needing(BarNeed("1Day", 9))], market)[0] == MissingBars(
+        "patient", None, 9, "1Day", None
+    )
+    assert missing_bars(SETTINGS, [needing(BarNeed("1Day", 9, least=2))], market) == tuple(found)
 
 
 def test_strategy_without_needs_waits_for_nothing(market: OpenedMarket) -> None:
     quiet = needing(BarNeed("1Day", 1, symbols=("AAPL",)))
-    assert [one.since for one in waits(SETTINGS, [quiet], market)] == [date(2025, 3, 4)]
+    assert [one.since for one in missing_bars(SETTINGS, [quiet], market)] == [date(2025, 3, 4)]
     made = open_market_in_memory(MarketSpec(symbols=("AAPL", "MSFT"), start=date(2025, 3, 3), sessions=2))
-    assert waits(SETTINGS, [needing(BarNeed("1Day", 100)), needing(BarNeed("5Min", 3))], made) == ()
+    assert missing_bars(SETTINGS, [needing(BarNeed("1Day", 100)), needing(BarNeed("5Min", 3))], made) == ()

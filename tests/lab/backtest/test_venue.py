@@ -11,7 +11,7 @@ import pytest
 
 from exchange.tests.kit.app import World
 from exchange.tests.kit.random_commands import Commands
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.events import Event
 from papervenue.market.spec import CLOSE, NEXT_BAR, NEXT_OPEN, NO_COSTS, PAPER, Costs, MarketSpec
 from papervenue.times import from_datetime, rfc3339, to_datetime
@@ -69,7 +69,7 @@ class Sender:
     """Sends random intents of the kinds that the bot sends to both roads, mostly sensible ones."""
 
     def __init__(self, seed: int, straight: Straight, road: Road) -> None:
-        self.chance = stream("intents", seed)
+        self.chance = random_stream("intents", seed)
         self.straight, self.road = straight, road
         self.sent: list[Intent] = []
         self.outcomes: set[str] = set()

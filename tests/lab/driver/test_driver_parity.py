@@ -14,7 +14,7 @@ from benchmarks.support import past_prices
 from papervenue.market.spec import CLOSE, NEXT_OPEN, MarketSpec
 from tests.suite.tiers import sized
 from tradebot.app.settings import load, shipped_path
-from tradebot.lab.backtest.run import BacktestPlan, begin
+from tradebot.lab.backtest.run import BacktestPlan, create_run
 from tradebot.model.view import BarNeed, Needs, StrategyView, Target
 from tradebot.ports.strategy import Strategy
 from tradebot.strategies.rotation import RotationStrategy
@@ -97,7 +97,7 @@ def ours(rule: Strategy, path: Path, days: Sequence[date], **market: Any) -> lis
     spec = MarketSpec(start=days[0], path=str(path), symbols=symbols, sessions=len(days), **market)
     daily = spec.source == "daily"
     settings = load(shipped_path(SETTINGS), {}, changes | ({} if daily else {"timetable": OFTEN})).settings
-    run = begin(BacktestPlan(settings, spec), [rule])
+    run = create_run(BacktestPlan(settings, spec), [rule])
     while not run.is_complete:
         run.step()
     fills = [owned.fill for owned in run.made.ledger.fills()]

@@ -22,12 +22,12 @@ from tradebot.lab.learn.knobs import (
     HoldingTimeLimit,
     TunableSetting,
     by_session,
+    entry_time_setting,
+    order_size_setting,
     proposals,
-    size,
     stop,
     target,
     time_exit,
-    times,
 )
 from tradebot.lab.learn.values import LEAST, Item, Proposal, TradeOutcome
 from tradebot.model.decision import Gate
@@ -88,14 +88,16 @@ def test_shorter_time_is_tried_where_prices_are_known() -> None:
 
 
 def test_smaller_orders_earn_and_lose_as_much_less() -> None:
-    found = size("flow", "strategies.flow.limits.max_order_fraction", D("0.05"), outcomes(trade(1, -8), trade(2, 4)))
+    found = order_size_setting(
+        "flow", "strategies.flow.limits.max_order_fraction", D("0.05"), outcomes(trade(1, -8), trade(2, 4))
+    )
     assert values(found) == {"0.0375": [2, -1], "0.025": [4, -2]}
 
 
 def test_later_and_earlier_entries_leave_out_the_trades_at_the_ends_of_sessions() -> None:
     entries = parse("every 5m from open+2m until close-15m", DAY)
     made = outcomes(trade(1, -8, minutes=10), trade(2, 4, minutes=60), trade(3, -2, minutes=370))
-    found = times("timetable.trade-once", entries, made)
+    found = entry_time_setting("timetable.trade-once", entries, made)
     assert values(found) == {
         "every 5m from open+32m until close-15m": [8, 0, 0],
         "every 5m from open+62m until close-15m": [8, -4, 0],
@@ -112,13 +114,13 @@ def test_later_and_earlier_entries_leave_out_the_trades_at_the_ends_of_sessions(
 
 @pytest.mark.parametrize("text", ["at close-10m", "every 5m until close-60m, at close-10m", "every 5m from close-60m"])
 def test_other_kinds_of_times_are_left_alone(text: str) -> None:
-    assert (found := times("timetable.trade-once", parse(text, DAY), outcomes(trade(1, 1)))).others == ()
+    assert (found := entry_time_setting("timetable.trade-once", parse(text, DAY), outcomes(trade(1, 1)))).others == ()
     assert found.untold
 
 
 def test_trade_of_a_session_that_the_calendar_does_not_know_has_no_time_of_day() -> None:
     entries, far = parse("every 5m", DAY), trade(1, 1, in_session=900, held=timedelta(hours=1))
-    assert times("timetable.trade-once", entries, outcomes(far)).outcomes == []
+    assert entry_time_setting("timetable.trade-once", entries, outcomes(far)).outcomes == []
 
 
 MADE = outcomes(*[trade(number, 1, in_session=number // 4, minutes=10 * (number % 4)) for number in range(80)])

@@ -27,7 +27,7 @@ from tradebot.lab.learn.learn import (
     conviction,
     is_tighter,
     learn_from_trades,
-    limits,
+    limit_settings,
 )
 from tradebot.lab.learn.values import Item
 from tradebot.model.candidate import Component
@@ -161,7 +161,7 @@ NAMES = ["min_score", "max_open_positions", "max_session_entries", "max_symbol_e
 
 def knobs(*trades: TradeRow, **values: Any) -> dict[str, TunableSetting]:
     made = [OpenedPosition(one, DAY.date_of(one.opened_at)) for one in trades]
-    found = limits("flow", LIMITS.model_copy(update=values), made, outcomes(*trades))
+    found = limit_settings("flow", LIMITS.model_copy(update=values), made, outcomes(*trades))
     return {one.setting.rpartition(".")[2]: one for one in found}
 
 

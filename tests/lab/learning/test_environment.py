@@ -20,7 +20,7 @@ from tests.lab.backtest.roads import Stub
 from tests.lab.learning.prices import give
 from tradebot.app.settings import load
 from tradebot.errors import TradebotError
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.lab.learning import environment
 from tradebot.lab.learning.environment import ACTIONS, NO_BAR, TIMES, Environment, EpisodeTerms, PolicyState
 from tradebot.lab.learning.training.training_rows import FittedScaling, fit_scaling
@@ -94,7 +94,7 @@ SLOTS: dict[str, int] = {}
 def test_an_episode_has_the_books_of_a_backtest_with_the_same_targets() -> None:
     rows = played(EpisodeTerms(plan(), SCALING))
     SLOTS.clear()
-    run = begin(plan(), [Same("policy", TIMES, Needs(features=(FeatureNeed("5Min", NAMES),), lots=True))])
+    run = create_run(plan(), [Same("policy", TIMES, Needs(features=(FeatureNeed("5Min", NAMES),), lots=True))])
     with closing(run.made):
         while not run.is_complete:
             run.step()
@@ -247,10 +247,10 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[BacktestRun]:
     begun: list[BacktestRun] = []
 
     def noted(*given: Any, **named: Any) -> BacktestRun:
-        begun.append(begin(*given, **named))
+        begun.append(create_run(*given, **named))
         return begun[-1]
 
-    monkeypatch.setattr(environment, "begin", noted)
+    monkeypatch.setattr(environment, "create_run", noted)
     return begun
 
 

@@ -27,7 +27,7 @@ from tradebot.lab.performance.activity import (
 )
 from tradebot.lab.performance.curve import BenchmarkPrices, Rates
 from tradebot.lab.performance.report import TradingCosts
-from tradebot.lab.performance.returns import Path, path
+from tradebot.lab.performance.returns import Path, account_steps
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, Fill
@@ -40,7 +40,7 @@ from tradebot.views.trades.history import History
 
 
 def way(history: History, count: int) -> Path:
-    return path(history, [], sessions(count))
+    return account_steps(history, [], sessions(count))
 
 
 def test_average_equity_is_unknown_without_a_session() -> None:
@@ -60,7 +60,7 @@ def test_turnover_counts_purchases_and_sales_within_the_span() -> None:
 
 def test_benchmark_is_leveled_by_the_accounts_exposure_in_each_session() -> None:
     history, days = rotated(1, 60), sessions(60)
-    found = measure(history, path(history, [], days), days, spy(2, 60), Rates())
+    found = measure(history, account_steps(history, [], days), days, spy(2, 60), Rates())
     assert found.exposed
     assert found.exposed.gross == pytest.approx(1.25, abs=0.03)
     assert found.rows is not None
@@ -79,7 +79,7 @@ YEAR = 252
 
 
 def costs(history: History, count: int) -> TradingCosts | None:
-    way = path(history, [], sessions(count))
+    way = account_steps(history, [], sessions(count))
     return costs_of(cost_kinds(history), way, traded_usd(history.fills, way))
 
 
@@ -147,7 +147,7 @@ def test_costs_are_missing_when_nothing_was_paid() -> None:
 
 
 def test_costs_outside_the_span_do_not_count() -> None:
-    way = path(past(1, 10), [], sessions(10))
+    way = account_steps(past(1, 10), [], sessions(10))
     kind = CostKind(
         "fees",
         "Other fees",
@@ -178,7 +178,7 @@ def test_drag_is_the_growth_lost_to_a_cost() -> None:
             ),
         )
     found = there(costs(history, YEAR))
-    way = path(history, [], days)
+    way = account_steps(history, [], days)
     without = [
         step.value + (100 / float(step.before.equity_usd) if place in (9, 199) else 0)
         for place, step in enumerate(way.steps)
@@ -199,7 +199,7 @@ def test_growth_before_costs_equals_growth_without_paying() -> None:
         while left and left[0].at <= there(end.equity_at):
             back -= left.pop(0).amount_usd
         ends.append(replace(end, equity=there(end.equity) + back))
-    free = path(replace(history, ends=tuple(ends)), [], days)
+    free = account_steps(replace(history, ends=tuple(ends)), [], days)
     assert found.before.value == pytest.approx(statistics.cagr(free.returns, 1), abs=0.005)
     assert {row.name for row in found.rows} == {"commission", "interest"}
     assert sum(row.drag or 0 for row in found.rows) == pytest.approx(found.total.drag, rel=0.02)
@@ -234,7 +234,7 @@ def account(
 
 def exposed(history: History, days: Sequence[Session]) -> list[Exposure]:
     known = sessions(len(days))
-    return list(there(exposures(history, path(history, [], known), MarketTime(known))))
+    return list(there(exposures(history, account_steps(history, [], known), MarketTime(known))))
 
 
 def test_exposure_is_market_value_over_the_equity_before() -> None:
@@ -270,7 +270,7 @@ def test_split_changes_no_exposure() -> None:
 
 def test_exposure_is_unknown_without_calendar_or_session() -> None:
     history = past(1, 20)
-    assert exposures(history, path(history, [], sessions(20)), MarketTime(())) is None
+    assert exposures(history, account_steps(history, [], sessions(20)), MarketTime(())) is None
     assert exposures(history, Path(None, (), (), ()), MarketTime(sessions(20))) is None
     assert average(None) is None
 
@@ -306,6 +306,6 @@ def test_spy_held_at_any_share_has_no_excess_over_spy_at_that_share(
     spy = BenchmarkPrices("SPY", {day.date: float(close) for day, close in zip(days, closes, strict=True)}, opens)
     history = account(days, closes, trades)
     known = sessions(len(moves))
-    rows = there(measure(history, path(history, [], known), known, spy, Rates()).rows)
+    rows = there(measure(history, account_steps(history, [], known), known, spy, Rates()).rows)
     excess = [log1p(own) - log1p(leveled) for own, leveled in zip(rows["value"][1:], rows["leveled"][1:], strict=True)]
     assert excess == pytest.approx([0] * len(moves), abs=1e-9)

@@ -19,7 +19,7 @@ from tradebot.lab.performance.chance import (
     ReturnSeries,
     ReturnSpan,
     best_by_chance,
-    chance,
+    confidence_figures,
     deflate_sharpe,
     intervals,
     resample_blocks,
@@ -29,7 +29,7 @@ from tradebot.lab.performance.chance import (
 from tradebot.lab.performance.curve import BenchmarkPrices, Rates, frame
 from tradebot.lab.performance.report import Chance
 from tradebot.lab.performance.return_figures import A_QUARTER, A_YEAR, Returns, return_figures
-from tradebot.lab.performance.returns import path
+from tradebot.lab.performance.returns import account_steps
 from tradebot.lab.performance.statistics import Shape, minimum_track_record, probabilistic_sharpe
 from tradebot.model.evidence import Trials
 from tradebot.model.struct_tools import replace
@@ -159,14 +159,14 @@ RATES = Rates(0.04)
 def found(
     count: int, benchmark: BenchmarkPrices | None = None, names: tuple[str, str] = ("SPY", "SPY at 50%")
 ) -> Chance | None:
-    way = path(past(1, count), [], sessions(count))
-    return chance(way, frame(way, benchmark or spy(2, count), RATES, [0.5] * count), names, HOW)
+    way = account_steps(past(1, count), [], sessions(count))
+    return confidence_figures(way, frame(way, benchmark or spy(2, count), RATES, [0.5] * count), names, HOW)
 
 
 def test_chance_values_match_the_report_and_lie_in_their_intervals() -> None:
     of = there(found(A_YEAR))
     assert (of.resamples, of.mean_block, of.seed, of.level) == (500, 21, 18, 0.95)
-    way = path(past(1, A_YEAR), [], sessions(A_YEAR))
+    way = account_steps(past(1, A_YEAR), [], sessions(A_YEAR))
     reported = {each.name: each.value for each in return_figures(Returns(way.returns, 252, 1.04 ** (1 / 252) - 1))}
     assert [each.name for each in of.figures] == ["cagr", "sharpe", "max_drawdown", "benchmark", "leveled", *OF_A_YEAR]
     for each in of.figures[:3]:
@@ -181,7 +181,7 @@ def test_chance_values_match_the_report_and_lie_in_their_intervals() -> None:
 
 def test_chance_is_missing_below_a_year() -> None:
     assert found(A_YEAR - 1) is None
-    assert chance(path(past(1, A_YEAR), [], sessions(A_YEAR)), None, ("", "")) is None
+    assert confidence_figures(account_steps(past(1, A_YEAR), [], sessions(A_YEAR)), None, ("", "")) is None
 
 
 def test_chance_skips_benchmarks_without_name_or_prices() -> None:
@@ -194,8 +194,8 @@ def test_chance_skips_benchmarks_without_name_or_prices() -> None:
 def test_chance_explains_a_missing_interval_after_a_total_loss() -> None:
     history = past(1, A_YEAR)
     ends = (*history.ends[:-1], replace(history.ends[-1], equity=history.opening_cash * 0))
-    way = path(replace(history, ends=ends), [], sessions(A_YEAR))
-    of = there(chance(way, frame(way, spy(2, A_YEAR), RATES, [0.5] * A_YEAR), ("SPY", ""), HOW))
+    way = account_steps(replace(history, ends=ends), [], sessions(A_YEAR))
+    of = there(confidence_figures(way, frame(way, spy(2, A_YEAR), RATES, [0.5] * A_YEAR), ("SPY", ""), HOW))
     assert {(each.low, each.note) for each in of.figures} == {(None, "everything was lost")}
     assert [each.name for each in of.figures] == ["cagr", "sharpe", "max_drawdown"]
 
@@ -203,8 +203,8 @@ def test_chance_explains_a_missing_interval_after_a_total_loss() -> None:
 def test_constant_returns_have_no_ratio_and_say_why() -> None:
     history = past(1, A_YEAR)
     ends = tuple(replace(end, equity=history.opening_cash) for end in history.ends)
-    way = path(replace(history, ends=ends), [], sessions(A_YEAR))
-    of = there(chance(way, frame(way, spy(2, A_YEAR), Rates()), ("", ""), HOW))
+    way = account_steps(replace(history, ends=ends), [], sessions(A_YEAR))
+    of = there(confidence_figures(way, frame(way, spy(2, A_YEAR), Rates()), ("", ""), HOW))
     found = [(each.value, each.note) for each in of.figures]
     assert found == [(0, ""), (None, "the returns don't vary"), (0, ""), (0, ""), (0, "")]
 

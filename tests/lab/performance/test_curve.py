@@ -7,7 +7,7 @@ import pytest
 
 from tests.kit.trades import past, sessions, spy
 from tradebot.lab.performance.curve import BenchmarkPrices, Rates, drawdowns, frame, points, years
-from tradebot.lab.performance.returns import Path, path
+from tradebot.lab.performance.returns import Path, account_steps
 from tradebot.model.evidence import DatedRate
 from tradebot.model.struct_tools import replace
 
@@ -16,7 +16,7 @@ DAYS = [session.date for session in sessions(COUNT)][1:]
 
 
 def way(count: int = COUNT) -> Path:
-    return path(past(1, count), [], sessions(count))
+    return account_steps(past(1, count), [], sessions(count))
 
 
 def test_benchmark_starts_at_the_first_open_and_is_leveled_with_cash() -> None:

@@ -19,7 +19,7 @@ from tradebot.lab.performance.further import BEST, cautions, further_assumptions
 from tradebot.lab.performance.report import AccountReport, Block, CurvePoint, ExtendedReport, SessionExposure
 from tradebot.lab.performance.reporting import ReportMaterial, account_report
 from tradebot.lab.performance.return_figures import A_YEAR, Returns
-from tradebot.lab.performance.returns import path
+from tradebot.lab.performance.returns import account_steps
 from tradebot.lab.performance.statistics import total_return
 from tradebot.model.evidence import NO_EVIDENCE, Evidence, Trials
 from tradebot.model.struct_tools import replace
@@ -204,7 +204,7 @@ HALF_YEAR, COUNT = 126, 260
 
 def measured(history: History, count: int, benchmark: BenchmarkPrices | None = None) -> MeasuredPath:
     known = sessions(count)
-    return measure(history, path(history, [], known), known, benchmark or spy(2, count), Rates(0.04))
+    return measure(history, account_steps(history, [], known), known, benchmark or spy(2, count), Rates(0.04))
 
 
 def rows(of: MeasuredPath) -> tuple[SessionExposure, ...]:

@@ -12,7 +12,7 @@ from tradebot.lab.performance import statistics
 from tradebot.lab.performance.activity import MeasuredPath, cost_kinds, measure
 from tradebot.lab.performance.curve import BenchmarkPrices, Rates, years
 from tradebot.lab.performance.further import path_by_year, rolling_figures, year_figures
-from tradebot.lab.performance.returns import path
+from tradebot.lab.performance.returns import account_steps
 
 COUNT = 530
 HISTORY = rotated(1, COUNT)
@@ -20,7 +20,7 @@ HISTORY = rotated(1, COUNT)
 
 def measured(count: int = COUNT, benchmark: BenchmarkPrices | None = None) -> MeasuredPath:
     history = HISTORY if count == COUNT else rotated(1, count)
-    way = path(history, [], sessions(count))
+    way = account_steps(history, [], sessions(count))
     rates = Rates(dated=known(count).cash_rates, borrowing_spread=0.015)
     return measure(history, way, sessions(count), benchmark or spy(2, count), rates)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kit.trades import CASH, past, sessions
 from tests.kit.values import cash_movement
-from tradebot.lab.performance.of_strategy import OwnResults, own_results, since_in
+from tradebot.lab.performance.of_strategy import OwnResults, own_results, returns_after
 from tradebot.model.candidate import Side
 from tradebot.model.position import Origin
 from tradebot.model.struct_tools import replace
@@ -81,5 +81,5 @@ def test_costs_are_fees_and_what_fills_cost_against_their_midpoints() -> None:
 
 def test_returns_after_a_day_are_in_their_order() -> None:
     returns = {date(2026, 1, 7): 0.3, date(2026, 1, 5): 0.1, date(2026, 1, 6): 0.2}
-    assert since_in(returns, date(2026, 1, 5)) == (0.2, 0.3)
-    assert since_in(returns, date(2026, 1, 4)) == (0.1, 0.2, 0.3)
+    assert returns_after(returns, date(2026, 1, 5)) == (0.2, 0.3)
+    assert returns_after(returns, date(2026, 1, 4)) == (0.1, 0.2, 0.3)

@@ -23,7 +23,7 @@ from tradebot.lab.performance.return_figures import (
     returns_of,
     tail_figures,
 )
-from tradebot.lab.performance.returns import path
+from tradebot.lab.performance.returns import account_steps
 from tradebot.model.evidence import DatedRate
 
 NEEDED = {
@@ -43,7 +43,7 @@ NEEDED = {
 def figures(count: int) -> dict[str, Figure]:
     if not count:
         return {each.name: each for each in return_figures(Returns((), 252, 0.0))}
-    way = path(past(3, count), [], sessions(count))
+    way = account_steps(past(3, count), [], sessions(count))
     return {each.name: each for each in return_figures(Returns(way.returns, way.per_year, 0.0))}
 
 
@@ -82,7 +82,7 @@ def test_constant_returns_have_no_ratio_and_say_so() -> None:
 
 
 def test_benchmark_and_cash_are_measured_like_the_account() -> None:
-    way, prices = path(past(3, 100), [], sessions(100)), spy(4, 100)
+    way, prices = account_steps(past(3, 100), [], sessions(100)), spy(4, 100)
     rates = Rates(0.05)
     found = {each.of: each for each in comparisons(way, frame(way, prices, rates, [1.0] * 100), rates)}
     # The account's whole exposure in the benchmark is the benchmark.
@@ -95,7 +95,7 @@ def test_benchmark_and_cash_are_measured_like_the_account() -> None:
 
 
 def test_ratios_subtract_each_sessions_cash_return() -> None:
-    way, prices = path(past(3, 100), [], sessions(100)), spy(4, 100)
+    way, prices = account_steps(past(3, 100), [], sessions(100)), spy(4, 100)
     dated = Rates(0.0, (DatedRate(way.sessions[0], 0.0), DatedRate(way.sessions[50], 0.10)))
     rows = frame(way, prices, dated, [1.0] * 100)
     daily = 1.10 ** (1 / 252) - 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kit.values import VENUE_DAY, fill, there
-from tradebot.lab.performance.returns import Path, path
+from tradebot.lab.performance.returns import Path, account_steps
 from tradebot.model.account import CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.position import Origin
@@ -40,14 +40,14 @@ def day(place: int) -> date:
 
 
 def test_first_return_starts_at_the_opening_of_the_books() -> None:
-    found = path(history(end(0, D(1100)), end(1, D(990))), [], sessions(2))
+    found = account_steps(history(end(0, D(1100)), end(1, D(990))), [], sessions(2))
     assert found.returns == pytest.approx((0.1, -0.1))
     assert there(found.start).is_start
     assert (found.sessions, found.missing, found.per_year) == ((day(0), day(1)), (), 252)
 
 
 def test_unseen_session_is_named_and_covered_by_the_next_return() -> None:
-    found = path(history(end(0, D(1000)), end(1, None), end(3, D(1210))), [], sessions(4))
+    found = account_steps(history(end(0, D(1000)), end(1, None), end(3, D(1210))), [], sessions(4))
     assert found.returns == pytest.approx((0.0, 0.21))
     assert found.missing == (day(1), day(2))
     assert found.per_year == pytest.approx(252 / 2)
@@ -56,7 +56,7 @@ def test_unseen_session_is_named_and_covered_by_the_next_return() -> None:
 def test_close_that_the_venue_tells_in_the_next_session_counts() -> None:
     looks = (end(0, D(1000)), end(1, D(1005)), end(3, D(1210)))
     told = [replace(each, last_close=D(close)) for each, close in zip(looks, (900, 1100, 1320), strict=True)]
-    found = path(history(*told), [], sessions(4))
+    found = account_steps(history(*told), [], sessions(4))
     assert [step.after.equity_usd for step in found.steps] == [1100, 1005, 1320, 1210]
     assert found.steps[0].after.at == sessions(1)[0].close
     assert found.missing == (), "the one that nobody saw is known by its close"
@@ -65,34 +65,36 @@ def test_close_that_the_venue_tells_in_the_next_session_counts() -> None:
 @pytest.mark.parametrize("close", [None, D(0)])
 def test_close_that_the_venue_does_not_tell_is_as_a_pass_saw_the_account(close: Decimal | None) -> None:
     past = history(end(0, D(1100)), replace(end(1, D(990)), last_close=close))
-    assert path(past, [], sessions(2)) == path(history(end(0, D(1100)), end(1, D(990))), [], sessions(2))
+    assert account_steps(past, [], sessions(2)) == account_steps(
+        history(end(0, D(1100)), end(1, D(990))), [], sessions(2)
+    )
 
 
 def test_span_begins_at_the_end_of_the_session_before_it() -> None:
     past = history(end(0, D(1100)), end(1, D(990)), end(2, D(1089)), end(3, D(1000)))
-    found = path(past, [], sessions(4), DateRange(day(2), day(2)))
+    found = account_steps(past, [], sessions(4), DateRange(day(2), day(2)))
     assert found.returns == pytest.approx((0.1,))
     assert found.sessions == (day(2),)
-    assert path(past, [], sessions(4), DateRange(day(9))).steps == ()
-    assert path(past, [], sessions(4), DateRange(None, day(-5))) == Path(None, (), (), ())
+    assert account_steps(past, [], sessions(4), DateRange(day(9))).steps == ()
+    assert account_steps(past, [], sessions(4), DateRange(None, day(-5))) == Path(None, (), (), ())
 
 
 def test_books_opened_after_a_close_do_not_cover_that_session() -> None:
     past = History("A1", "paper", VENUE_DAY, FIRST + timedelta(hours=7), D(1000), ends=(end(1, D(1010)),))
-    assert path(past, [], sessions(2)).sessions == (day(1),)
+    assert account_steps(past, [], sessions(2)).sessions == (day(1),)
 
 
 @pytest.mark.parametrize("origin", [Origin.PLAN, Origin.ADOPTION, Origin.TAKEN_OVER])
 def test_opening_cash_is_no_equity_when_the_account_held_shares(origin: Origin) -> None:
     past = history(end(0, D(1500)), end(1, D(1650)), fills=(replace(fill(1), origin=origin),))
-    assert path(past, [], sessions(2)).returns == pytest.approx((0.1,))
+    assert account_steps(past, [], sessions(2)).returns == pytest.approx((0.1,))
     past = history(end(0, D(1500)), end(1, D(1650)), acknowledged={"IBM": D(5)})
-    assert path(past, [], sessions(2)).returns == pytest.approx((0.1,))
+    assert account_steps(past, [], sessions(2)).returns == pytest.approx((0.1,))
 
 
 def test_empty_account_has_no_return() -> None:
     deposit = transfer(FIRST + timedelta(hours=1), D(1000))
-    found = path(history(end(0, D(1000)), end(1, D(1010)), cash="0"), [deposit], sessions(2))
+    found = account_steps(history(end(0, D(1000)), end(1, D(1010)), cash="0"), [deposit], sessions(2))
     assert [step.value for step in found.steps] == [None, pytest.approx(0.01)]
     assert found.returns == pytest.approx((0.01,))
 
@@ -120,4 +122,4 @@ def test_returns_ignore_transfers_and_account_size(returns: list[Decimal], flows
     expected = pytest.approx([float(each) for each in returns], abs=1e-12)
     for cash, moves in ((D(100_000), flows), (size, [D(0)] * len(flows))):
         past, moved = played(returns, moves, cash)
-        assert path(past, moved, sessions(20)).returns == expected
+        assert account_steps(past, moved, sessions(20)).returns == expected

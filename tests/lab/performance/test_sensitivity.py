@@ -5,7 +5,7 @@ import pytest
 from tests.kit.trades import past, sessions
 from tests.kit.values import there
 from tradebot.lab.performance.return_figures import A_QUARTER, A_YEAR
-from tradebot.lab.performance.returns import path
+from tradebot.lab.performance.returns import account_steps
 from tradebot.lab.performance.sensitivity import FEWEST, played_as, sensitivity, variant_of
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.struct_tools import replace
@@ -35,7 +35,7 @@ def test_variant_needs_a_year_for_growth_and_a_quarter_for_its_ratio() -> None:
 
 
 def test_played_account_is_measured_like_its_variants() -> None:
-    way = path(past(1, A_YEAR), [], sessions(A_YEAR))
+    way = account_steps(past(1, A_YEAR), [], sessions(A_YEAR))
     equities = [float(step.before.equity_usd) for step in way.steps] + [float(way.steps[-1].after.equity_usd)]
     found, expected = played_as(way, 7), variant_of(VariantKind.OTHER, "as played", equities, 7)
     assert (found.name, found.sessions, found.trades) == (expected.name, A_YEAR, 7)

@@ -106,11 +106,11 @@ def test_statistics_match_a_case_worked_by_hand() -> None:
     assert figures.cagr(returns, 2) == pytest.approx(sqrt(1.188) - 1)
     assert figures.max_drawdown(returns) == pytest.approx(-0.1)
     assert figures.calmar(returns, 1) == pytest.approx(1.88)
-    found = figures.shape(returns)
+    found = figures.moments_of_returns(returns)
     assert found == pytest.approx((4, 0.05, sqrt(0.05 / 3), 0.0, (0.0025**2 + 0.0225**2) / 2 / 0.0125**2))
     assert there(figures.sharpe(returns, 4)).value == pytest.approx(2 * 0.05 / sqrt(0.05 / 3))
     assert figures.sortino(returns, 4) == pytest.approx(2.0)
-    (fall,) = figures.falls(figures.growth(returns))
+    (fall,) = figures.drawdowns_deepest_first(figures.growth(returns))
     assert fall.depth == pytest.approx(-0.1)
     assert fall[1:] == (1, 2, 4)
 
@@ -148,9 +148,9 @@ def test_sharpe_ratio_of_daily_returns_uses_252_returns_per_year() -> None:
 
 def test_wilson_interval_matches_a_worked_example() -> None:
     # 10 of 20: 0.5 plus or minus 1.96 / (1 + 3.8415 / 20) * sqrt(0.25 / 20 + 3.8415 / 1600) = 0.2007.
-    assert figures.wilson(10, 20) == pytest.approx((0.5, 0.2993, 0.7007), abs=1e-4)
-    assert figures.wilson(0, 3).low == 0
-    assert figures.wilson(3, 3).high == 1
+    assert figures.wilson_interval(10, 20) == pytest.approx((0.5, 0.2993, 0.7007), abs=1e-4)
+    assert figures.wilson_interval(0, 3).low == 0
+    assert figures.wilson_interval(3, 3).high == 1
 
 
 @given(RETURNS)
@@ -165,7 +165,7 @@ def test_statistics_are_never_nan_or_infinite(returns: list[float]) -> None:
         *(figures.sharpe(returns, 252) or ()),
         *(figures.yearly_interval(returns, 12) or ()),
     ]
-    moments = figures.shape(returns)
+    moments = figures.moments_of_returns(returns)
     if moments:
         found += [*moments, figures.probabilistic_sharpe(moments), figures.minimum_track_record(moments)]
     assert [each for each in found if each is not None and not isfinite(each)] == []
@@ -191,14 +191,14 @@ def test_order_of_returns_changes_only_the_drawdown(returns: list[float], drawn:
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=60))
 def test_rising_returns_have_no_drawdown(returns: list[float]) -> None:
     assert figures.max_drawdown(returns) == 0
-    assert figures.falls(figures.growth(returns)) == []
+    assert figures.drawdowns_deepest_first(figures.growth(returns)) == []
     assert figures.sortino(returns, 252) is None
     assert figures.calmar(returns, 1) is None
 
 
 @given(RETURNS)
 def test_deepest_fall_is_the_maximum_drawdown_and_falls_do_not_overlap(returns: list[float]) -> None:
-    found = figures.falls(figures.growth(returns))
+    found = figures.drawdowns_deepest_first(figures.growth(returns))
     assert min((fall.depth for fall in found), default=0) == figures.max_drawdown(returns)
     ordered = sorted(found, key=lambda fall: fall.peak)
     assert all(fall.peak < fall.trough for fall in ordered)
@@ -207,7 +207,7 @@ def test_deepest_fall_is_the_maximum_drawdown_and_falls_do_not_overlap(returns: 
 
 
 def test_constant_returns_have_no_ratio() -> None:
-    assert figures.shape([0.01] * 10) is None
+    assert figures.moments_of_returns([0.01] * 10) is None
     assert figures.sharpe([0.01] * 10, 252) is None
     assert figures.sharpe([0.361328] * 3, 252) is None, "their mean is off by rounding"
     assert figures.volatility([0.01], 252) is None
@@ -224,7 +224,7 @@ ANSCOMBE = (
 
 def test_line_and_its_errors_are_those_that_anscombe_printed() -> None:
     others, values = ANSCOMBE
-    found = there(figures.line(values, others))
+    found = there(figures.least_squares_line(values, others))
     assert (found.slope.value, found.height.value) == pytest.approx((0.500, 3.00), abs=0.0005)
     # Student's t, 97.5 %, 9 degrees of freedom.
     errors = [(each.high - each.low) / 2 / 2.262157 for each in (found.slope, found.height)]
@@ -233,12 +233,12 @@ def test_line_and_its_errors_are_those_that_anscombe_printed() -> None:
 
 
 def test_line_needs_four_pairs_and_others_that_vary() -> None:
-    assert figures.line([1, 2, 4], [1, 2, 3]) is None
-    assert figures.line([1, 2, 4, 3], [0.1] * 4) is None
-    flat = there(figures.line([0.1] * 4, [1, 2, 3, 4]))
+    assert figures.least_squares_line([1, 2, 4], [1, 2, 3]) is None
+    assert figures.least_squares_line([1, 2, 4, 3], [0.1] * 4) is None
+    flat = there(figures.least_squares_line([0.1] * 4, [1, 2, 3, 4]))
     assert flat.slope.value == pytest.approx(0)
     assert flat.correlation is None
-    assert there(figures.line([1, 2, 3, 4], [2, 4, 6, 8])).correlation == (1, 1, 1)
+    assert there(figures.least_squares_line([1, 2, 3, 4], [2, 4, 6, 8])).correlation == (1, 1, 1)
 
 
 @given(RETURNS, st.floats(0, 1))

@@ -9,12 +9,12 @@ def test_workers_are_as_many_as_processors_trials_and_memory_allow() -> None:
     with patch("os.sched_getaffinity", return_value={*range(8)}):
         for free, trials, fit in ((100, 50, 8), (3, 50, 3), (100, 2, 2), (0, 50, 1)):
             with patch.object(workers, "_by_memory", return_value=free):
-                assert workers.fitting(None, trials) == fit
+                assert workers.fitting_workers(None, trials) == fit
 
 
 def test_wanted_workers_are_not_doubted() -> None:
     with patch.object(workers, "_by_memory", return_value=1):
-        assert workers.fitting(12, 2) == 12
+        assert workers.fitting_workers(12, 2) == 12
 
 
 def test_free_memory_is_measured_in_processes_like_this_one() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.kit.trades import returns_of
 from tests.kit.values import there
 from tradebot.lab.performance.chance import Resampling
-from tradebot.lab.selection.multiple_testing import Range, Value, overfitting, plateau, superiority
+from tradebot.lab.selection.multiple_testing import Range, Value, neighbor_plateau, overfitting, superiority
 
 
 def by_definition(returns: np.ndarray, blocks: int) -> float:
@@ -71,8 +71,8 @@ def values(*levels: float, mode: str = "slow") -> list[dict[str, Value]]:
 
 def test_peak_without_neighbors_is_no_plateau() -> None:
     tried = values(*range(11))
-    peak = plateau(5, tried, [0.1] * 5 + [2.0] + [0.1] * 5, RANGES)
-    hill = plateau(5, tried, [1.0 - 0.1 * abs(5 - place) for place in range(11)], RANGES)
+    peak = neighbor_plateau(5, tried, [0.1] * 5 + [2.0] + [0.1] * 5, RANGES)
+    hill = neighbor_plateau(5, tried, [1.0 - 0.1 * abs(5 - place) for place in range(11)], RANGES)
     assert peak is not None
     assert hill is not None
     assert (peak.holds, hill.holds) == (False, True)
@@ -82,7 +82,7 @@ def test_peak_without_neighbors_is_no_plateau() -> None:
 
 def test_another_choice_is_farther_than_any_level() -> None:
     tried = [*values(5.0, 0.0, 1.0, 9.0, 10.0), *values(5.0, 5.1, mode="fast")]
-    found = plateau(0, tried, [2.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0], RANGES)
+    found = neighbor_plateau(0, tried, [2.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0], RANGES)
     assert found is not None
     assert (found.neighbors, found.lowest) == (4, 1.0)
 
@@ -93,7 +93,7 @@ def test_orders_of_magnitude_are_as_far_apart_as_each_other() -> None:
 
 
 def test_too_few_trials_have_no_neighbors() -> None:
-    assert plateau(0, values(1, 2, 3, 4), [1.0, 1.0, 1.0, None], RANGES) is None
+    assert neighbor_plateau(0, values(1, 2, 3, 4), [1.0, 1.0, 1.0, None], RANGES) is None
 
 
 QUICK = Resampling(resamples=500, mean_block=10)

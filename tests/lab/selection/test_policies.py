@@ -15,7 +15,7 @@ from tests.kit.values import there
 from tests.suite import tiers
 from tests.views.test_parity import day
 from tradebot.lab.performance.chance import best_by_chance
-from tradebot.lab.performance.statistics import probabilistic_sharpe, shape, sharpe_error, total_return
+from tradebot.lab.performance.statistics import moments_of_returns, probabilistic_sharpe, sharpe_error, total_return
 from tradebot.lab.selection.conditions import RungCondition
 from tradebot.lab.selection.policies import (
     AGAINST,
@@ -120,7 +120,7 @@ def test_too_few_sessions_aren_t_enough_whatever_they_show() -> None:
 def test_figures_are_those_of_the_median_seed() -> None:
     measured = PolicyFigures(good(), 20, RULES.splits)
     ratios = [one for one in measured.sharpes if one is not None]
-    moments = [found for run in good().runs if (found := shape(run.returns)) is not None]
+    moments = [found for run in good().runs if (found := moments_of_returns(run.returns)) is not None]
     deflated = [probabilistic_sharpe(one, best_by_chance(20, sharpe_error(one))) for one in moments]
     assert measured.deflated_ratio == pytest.approx(median(one for one in deflated if one is not None))
     assert measured.low == pytest.approx(median(measured.spans[0]))

@@ -19,8 +19,8 @@ from tradebot.lab.selection.verdict import (
     SearchVerdict,
     block_length,
     by_parts,
-    judgeable,
-    verdict,
+    has_enough_sessions,
+    judge_search,
 )
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.struct_tools import replace
@@ -29,7 +29,7 @@ MANY = 100
 
 
 def judged(seed: int, sharpe: float, asked: SearchQuestion = ASKED, *variants: Variant) -> SearchVerdict:
-    return there(verdict(tried(returns_of(seed, sharpe)), asked, variants))
+    return there(judge_search(tried(returns_of(seed, sharpe)), asked, variants))
 
 
 def test_edge_is_found_and_noise_is_not() -> None:
@@ -61,7 +61,7 @@ def test_sessions_that_a_sampler_learned_from_test_nothing() -> None:
     returns = returns_of(3, 0.0)
     returns[:250] += 0.01
     asked = replace(ASKED, learns=True)
-    found = there(verdict(tried(returns), asked))
+    found = there(judge_search(tried(returns), asked))
     assert (found.tested, found.found) == (250, SearchConclusion.NOTHING)
 
 
@@ -70,7 +70,7 @@ def test_choice_is_made_inside_and_judged_outside() -> None:
     returns = 1e-5 * np.random.default_rng(1).normal(size=(200, 2))
     returns[:100, 0] += 0.01
     returns[150:, 1] += 0.02
-    found = there(verdict(tried(returns), replace(ASKED, cut=SessionCut(parts=2))))
+    found = there(judge_search(tried(returns), replace(ASKED, cut=SessionCut(parts=2))))
     assert found.outside_return == pytest.approx(total_return(returns[100:, 0].tolist()))
     assert {one.number: (one.outside or 0.0) > 1 for one in found.kept} == {0: False, 1: True}
 
@@ -79,7 +79,7 @@ def test_choice_that_loses_outside_is_nothing_whatever_its_p() -> None:
     returns = returns_of(1, 0.0, trials=6)
     returns[:250] += 0.01
     returns[250:] -= 0.001
-    found = there(verdict(tried(returns), ASKED))
+    found = there(judge_search(tried(returns), ASKED))
     assert found.p < 0.02
     assert found.found is SearchConclusion.NOTHING
     assert "whatever the best trial earned in hindsight" in found.sentence
@@ -101,16 +101,16 @@ def test_edge_that_costs_or_a_day_take_away_is_fragile(variant: Variant, said: s
 def test_edge_that_holding_has_too_is_fragile() -> None:
     returns = returns_of(1, 3.0)
     held = (returns.mean(axis=1) + 1e-4).tolist()
-    found = there(verdict(tried(returns), replace(ASKED, held=held)))
+    found = there(judge_search(tried(returns), replace(ASKED, held=held)))
     assert found.p < 0.02 < (found.p_held or 0.0)
     assert found.found is SearchConclusion.FRAGILE
     assert "better than holding the universe may be luck" in found.sentence
-    idle = there(verdict(tried(returns), replace(ASKED, held=[0.0] * len(returns))))
+    idle = there(judge_search(tried(returns), replace(ASKED, held=[0.0] * len(returns))))
     assert (idle.p_held, idle.found) == (idle.p, SearchConclusion.EDGE)
 
 
 def test_edge_of_five_trades_is_fragile() -> None:
-    found = there(verdict([replace(one, best_five=one.gained) for one in tried(returns_of(1, 3.0))], ASKED))
+    found = there(judge_search([replace(one, best_five=one.gained) for one in tried(returns_of(1, 3.0))], ASKED))
     assert found.found is SearchConclusion.FRAGILE
     assert "without its five best trades" in found.sentence
 
@@ -123,14 +123,14 @@ def test_cross_validation_finds_the_edge_too() -> None:
 
 def test_long_holding_leaves_too_few_sessions_to_judge() -> None:
     long = [replace(one, longest=240) for one in tried(returns_of(1, 3.0))]
-    assert not judgeable(long, ASKED)
-    assert verdict(long, ASKED) is None
+    assert not has_enough_sessions(long, ASKED)
+    assert judge_search(long, ASKED) is None
 
 
 def test_trial_without_the_objective_is_never_the_best() -> None:
     returns = returns_of(1, 3.0, trials=6)
     returns[:, 2] = 0.0
-    found = there(verdict(tried(returns), ASKED))
+    found = there(judge_search(tried(returns), ASKED))
     assert found.kept[-1].number == 2
     assert found.kept[-1].inside is None
 
@@ -161,7 +161,7 @@ def test_blocks_are_as_long_as_theory_says_of_returns_that_follow_each_other(sha
 def test_blocks_are_never_shorter_than_the_longest_holding() -> None:
     assert block_length(returns_of(1, 0.0), 10) == 10
     held = [replace(one, longest=25) for one in tried(returns_of(1, 3.0))]
-    found = there(verdict(held, ASKED)).superiority
+    found = there(judge_search(held, ASKED)).superiority
     assert found is not None
     assert found.mean_block == 25
 
@@ -176,7 +176,7 @@ def test_p_of_parts_is_the_share_of_signs_that_do_as_well() -> None:
 
 
 def test_an_edge_that_lasts_for_months_only_is_none() -> None:
-    found = there(verdict(tried(wandering(12, 0.4)), ASKED))
+    found = there(judge_search(tried(wandering(12, 0.4)), ASKED))
     assert found.p <= 0.02, "resampling alone would call it one"
     assert found.outside_return > 0
     assert found.found is SearchConclusion.NOTHING

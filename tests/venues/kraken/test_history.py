@@ -34,7 +34,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.venue import End
 from tradebot.venues.kraken.bars import KrakenBars
 from tradebot.venues.kraken.client import AccountNumber
-from tradebot.venues.kraken.history import ROWS, SHARED, past
+from tradebot.venues.kraken.history import ROWS, SHARED, build_history
 from tradebot.venues.kraken.reader import FILLS_A_PAGE
 
 SOON = AT + timedelta(seconds=4)
@@ -69,14 +69,14 @@ TAKEN_BACK = event("OrderTriggerCancelled", AT + timedelta(seconds=1), reason="r
 def test_an_order_is_over_by_its_events_and_executions_together(
     events: list[object], executions: list[object], told_at: datetime, status: OrderStatus, filled: str
 ) -> None:
-    order = past(events, executions, told_at, ACCOUNT, DriftTally()).orders[ORDER_ID]
+    order = build_history(events, executions, told_at, ACCOUNT, DriftTally()).orders[ORDER_ID]
     assert (order.status, order.filled_quantity) == (status, Decimal(filled))
 
 
 def test_rows_that_can_not_be_read_are_counted() -> None:
     events = [event("OrderPlaced"), {"event": {}}, "text", event("OrderPlaced", uid=None)]
     events.append(event("OrderTriggerPlaced", uid="of nothing", quantity="0"))
-    found = past(events, [{"event": {"Execution": {}}}], LATER, ACCOUNT, DriftTally())
+    found = build_history(events, [{"event": {"Execution": {}}}], LATER, ACCOUNT, DriftTally())
     assert (list(found.orders), found.unreadable) == ([ORDER_ID], 5)
 
 

@@ -19,7 +19,7 @@ from tradebot.model.trade import Trade
 from tradebot.model.trading import Request
 from tradebot.views.holdings import Holding, PositionProtection, StopRow
 from tradebot.views.summary.values import PersonNeed, SessionRecords, Summary, SummaryMoney
-from tradebot.views.summary.view import CLIPPED, SHORT, clip, summary
+from tradebot.views.summary.view import CLIPPED, SHORT, clip_line, summary
 
 OPEN = NOW - timedelta(hours=5)
 SESSION = Session(OPEN.date(), OPEN, OPEN + timedelta(hours=6.5))
@@ -257,7 +257,7 @@ def test_nothing_needs_you_only_if_nothing_was_broken_and_all_can_be_told() -> N
 
 
 def test_long_line_of_the_message_keeps_its_command_whole() -> None:
-    line = clip("- Exits: " + "a stop was sent for 48 NVDA; " * 8, "tradebot positions")
+    line = clip_line("- Exits: " + "a stop was sent for 48 NVDA; " * 8, "tradebot positions")
     assert line.endswith("… Next: tradebot positions")
     assert len(line) <= CLIPPED
-    assert clip("- All rest.", "tradebot positions") == "- All rest. Next: tradebot positions"
+    assert clip_line("- All rest.", "tradebot positions") == "- All rest. Next: tradebot positions"

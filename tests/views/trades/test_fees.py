@@ -17,7 +17,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.order import Fee, fee_id
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.struct_tools import replace
-from tradebot.views.trades.fees import FeeAllocation, Moments, allocate_fees, cash_kind, moments
+from tradebot.views.trades.fees import FeeAllocation, Moments, allocate_fees, cash_kind, fill_times
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import OpenLot
 from tradebot.views.trades.lots import lots_of as folded
@@ -30,7 +30,7 @@ def fee(amount: str, at: datetime = NOW) -> CashMovement:
 
 
 def moments_of(fills: Sequence[OwnedFill]) -> Moments:
-    return moments(fills)
+    return fill_times(fills)
 
 
 def lots_of(fills: Sequence[OwnedFill]) -> list[OpenLot]:

@@ -15,7 +15,7 @@ from tests.model.test_position import histories
 from tests.views.trades.test_fees import fee
 from tradebot.lab.performance.activity import exposures
 from tradebot.lab.performance.reporting import report_trades
-from tradebot.lab.performance.returns import path
+from tradebot.lab.performance.returns import account_steps
 from tradebot.model.instrument import ONE
 from tradebot.model.position import EntryTerms, OwnedFill
 from tradebot.model.struct_tools import replace
@@ -96,7 +96,7 @@ def test_contracts_are_as_much_exposure_as_their_shares(multiplier: str) -> None
         for one in whole.fills
     )
     shares, others = (
-        exposures(of, path(of, [], days), MarketTime(days)) for of in (whole, replace(whole, fills=contracts))
+        exposures(of, account_steps(of, [], days), MarketTime(days)) for of in (whole, replace(whole, fills=contracts))
     )
     assert shares is not None
     assert others is not None

@@ -18,7 +18,7 @@ from tradebot.model.record import SessionEnd
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent
 from tradebot.views.trades.days import MarketTime
-from tradebot.views.trades.history import History, links, stories
+from tradebot.views.trades.history import History, group_by_story, links
 from tradebot.views.trades.pieces import breakdown
 from tradebot.views.trades.pnl import ProfitGrouping, pnl
 from tradebot.views.trades.trade_row import Choice
@@ -65,7 +65,7 @@ def test_what_is_opened_on_another_day_or_side_goes_on_with_nothing() -> None:
 
 def test_report_counts_a_moved_position_once_and_its_amounts_stay() -> None:
     rows, _ = report_trades(moved(), Choice())
-    assert [len(story) for story in stories(rows, VENUE_DAY)] == [2, 1]
+    assert [len(story) for story in group_by_story(rows, VENUE_DAY)] == [2, 1]
     # It lost 500 in the first contract and made 1,000 in the second.
     assert [row.net_usd for row in rows] == [Decimal(-500), Decimal(1000), Decimal(0)]
     found = {each.name: each for each in trade_figures(rows, VENUE_DAY)}

@@ -17,7 +17,7 @@ from tradebot.model.record import SessionEnd
 from tradebot.model.struct_tools import replace
 from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.history import History
-from tradebot.views.trades.pieces import ProfitKind, breakdown, day_ends, value_at, worth
+from tradebot.views.trades.pieces import ProfitKind, breakdown, day_ends, equity_before_and_after, value_at
 from tradebot.views.trades.pnl import ProfitGrouping, ProfitReport, pnl
 from tradebot.views.trades.trade_row import Choice
 
@@ -93,7 +93,7 @@ def test_profit_is_from_the_close_before_or_the_opening_of_the_books_to_the_last
     days: DateRange, opening: str | None, last_close: str | None, made: str | None
 ) -> None:
     first = replace(end(0, {}, "110"), last_close=Decimal(last_close) if last_close else None)
-    found = worth((first, CLOSED), Decimal(opening) if opening else None, days)
+    found = equity_before_and_after((first, CLOSED), Decimal(opening) if opening else None, days)
     assert (found and f"{found.before_usd} {found.after_usd}") == made
 
 

@@ -17,7 +17,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.views.trades.account_trades import account_trades
 from tradebot.views.trades.lots import lots_of
 from tradebot.views.trades.tax import sales_of
-from tradebot.views.trades.tax_lots import WINDOW, Method, TaxLot, in_order, is_long_term, take
+from tradebot.views.trades.tax_lots import WINDOW, Method, TaxLot, in_order, is_long_term, take_lots
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ parts = st.integers(0, 21).map(lambda number: Fraction(number, 21))
 @given(held=st.lists(quantities, min_size=1, max_size=6), part=parts, method=st.sampled_from(Method))
 def test_taken_and_remaining_lots_add_up_to_all_lots(held: list[Fraction], part: Fraction, method: Method) -> None:
     lots = [TaxLot("AAPL", -quantity, None, carried_usd=quantity) for quantity in held]
-    pieces, left = take(lots, part * sum(held), method)
+    pieces, left = take_lots(lots, part * sum(held), method)
     assert sum(abs(piece.quantity) for piece in pieces) == part * sum(held)
     assert sum(lot.quantity for lot in (*pieces, *left)) == -sum(held)
     assert sum(lot.carried_usd for lot in (*pieces, *left)) == sum(held)

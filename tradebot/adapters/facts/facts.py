@@ -335,7 +335,7 @@ class SqliteFacts(CacheStore):
     was_judged = _method_of_query(was_judged)
     sessions_beside = _method_of_query(sessions_beside)
     answers = _method_of_query(history.answers)
-    intakes = _method_of_query(history.intakes)
+    intakes = _method_of_query(history.reply_counts)
     marks = _method_of_query(history.marks)
     last_marked = _method_of_query(history.last_marked)
     marked_prices = _method_of_query(history.marked_prices)

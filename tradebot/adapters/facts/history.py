@@ -269,9 +269,9 @@ def answers(database: sqlite3.Connection, since: datetime) -> Sequence[AnswerCou
     )
 
 
-def intakes(database: sqlite3.Connection, since: datetime) -> Sequence[Intake]:
+def reply_counts(database: sqlite3.Connection, since: datetime) -> Sequence[Intake]:
     """Return the counts of the replies fetched since a time, without their facts."""
-    return tuple(map(intake, database.execute(INTAKES, (time_text(since),))))
+    return tuple(map(parse_reply_counts, database.execute(INTAKES, (time_text(since),))))
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:
@@ -395,7 +395,7 @@ def query_facts(
     return facts
 
 
-def intake(row: Sequence[Any]) -> Intake:
+def parse_reply_counts(row: Sequence[Any]) -> Intake:
     """Parse the stored counts of one reply."""
     endpoint, symbol, at, received, foreign, duplicates, rejected = row
     reasons = tuple(unpack(RejectedRow, item) for item in json.loads(rejected))
@@ -434,7 +434,7 @@ def load_replies(folder: Path) -> Sequence[Intake]:
 
 
 def _intake(row: Sequence[Any], facts: list[Fact]) -> Intake:
-    counts, reply, nulls = intake(row[:7]), row[7], row[8]
+    counts, reply, nulls = parse_reply_counts(row[:7]), row[7], row[8]
     # Two replies at the same moment share the facts that became known then.
     mine, facts[:] = tuple(facts), []
     if nulls is None:

@@ -20,7 +20,7 @@ from tradebot.adapters.ledger.rows import (
 from tradebot.adapters.ledger.tables import LedgerTables, in_order
 from tradebot.errors import OperatorError
 from tradebot.model.account import Booking, Entry, EquityPeak, RestatedPosition
-from tradebot.model.books import AccountState, kept_of_entry
+from tradebot.model.books import AccountState, terms_set_by_entry
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Operation
 from tradebot.model.order import Fill, Order
@@ -247,7 +247,7 @@ class SqliteMoney(ForeignPositions):
                 row = records.get((order.client_order_id,)) if order else None
                 if order and row and row.record.intent.purpose is Purpose.OPEN:
                     gain = order.first_gain if entry_terms is None else entry_terms.first_gain
-                    entry_terms = replace(kept_of_entry(row.record.intent), first_gain=gain)
+                    entry_terms = replace(terms_set_by_entry(row.record.intent), first_gain=gain)
                     first = row.record.intent.operation is Operation.SUBMIT and gain is not None
                 behind.extend(name for name in before.get(venue_id, ()) if name not in behind)
             if entry_terms and first and not self.tables.books.is_writing:

@@ -31,7 +31,7 @@ from tradebot.adapters.models.model_folder import (
     sums_of,
 )
 from tradebot.adapters.models.onnx_format import GraphError, require_closed
-from tradebot.adapters.models.signing import require_signed, sign, signer_of
+from tradebot.adapters.models.signing import require_signed, sign_content, signer_of
 from tradebot.adapters.state.safe_open import NotRegularFileError, opened_plain
 from tradebot.adapters.state.state_folder import make_folder, sync_folder
 from tradebot.errors import OperatorError
@@ -58,7 +58,7 @@ def write_model(folder: Path, parts: ModelParts, key: "Ed25519PrivateKey") -> st
     files = parts.files()
     sums = sums_of(files)
     name = id_of(sums)
-    content = {**files, SUMS: sums, SIGNATURE: sign(sums, key).encode()}
+    content = {**files, SUMS: sums, SIGNATURE: sign_content(sums, key).encode()}
     try:
         if not folder.is_dir():
             make_folder(folder)

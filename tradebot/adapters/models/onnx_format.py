@@ -187,7 +187,7 @@ def row(name: str, width: int) -> bytes:
     return part(1, name) + part(2, part(1, number(1, FLOAT) + part(2, size)))
 
 
-def network(
+def build_network(
     nodes: Sequence[bytes], tensors: Sequence[bytes], inputs: Mapping[str, int], outputs: Mapping[str, int],
     more: bytes = b"", domains: Sequence[str] = ("",),
 ) -> bytes:  # fmt: skip

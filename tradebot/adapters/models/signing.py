@@ -128,7 +128,7 @@ def _require_own(file: Path) -> None:
         )
 
 
-def sign(content: bytes, key: "Ed25519PrivateKey") -> str:
+def sign_content(content: bytes, key: "Ed25519PrivateKey") -> str:
     """Sign the content; return the signature as text."""
     return Signature(name_of(_public(key)), key.sign(content)).text
 

@@ -172,7 +172,7 @@ class Outbox(CacheStore):
         return TemporaryError("The store of notices was damaged, and a new one was started.", "Try again soon.")
 
 
-def unsent(folder: Path) -> Sequence[StoredNotice]:
+def unsent_notices(folder: Path) -> Sequence[StoredNotice]:
     """Return the notices that are unsent or were given up, oldest first, without creating or changing any file.
 
     Raise OperatorError if the file is damaged.

@@ -14,7 +14,7 @@ from io import StringIO
 
 from tradebot.adapters.state.subprocess_runner import TO_START
 from tradebot.adapters.text.extras import install
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.model.event import Severity
 from tradebot.model.notice import Notice
 
@@ -65,7 +65,7 @@ class Attempt:
             return ""
         if time.monotonic() >= self._deadline:
             return f"no answer in {self._limit_s:.0f} s"
-        return " ".join(hide(output).split())[:LONGEST] or f"ended with exit code {self._process.returncode}"
+        return " ".join(hide_keys(output).split())[:LONGEST] or f"ended with exit code {self._process.returncode}"
 
     def close(self) -> None:
         """End the attempt if it hasn't ended."""

@@ -62,7 +62,7 @@ def confines_signals() -> bool:
     return version() >= SCOPED_SINCE
 
 
-def restrict(reach: FileAccess) -> None:
+def restrict_process(reach: FileAccess) -> None:
     """Restrict this process, and every process it starts, to `reach`; raise OSError if the system can't do that."""
     abi = version()
     rights = FILE_RIGHTS[max(since for since in FILE_RIGHTS if since <= abi)]
@@ -195,7 +195,7 @@ class Confinement(Struct, frozen=True):
             linux_syscalls.end_with_parent(signal.SIGKILL)
             linux_syscalls.drop_capabilities()
         if Means.LANDLOCK in self.means:
-            restrict(self.reach)
+            restrict_process(self.reach)
         if Means.CALL_FILTER in self.means:
             apart = Means.NAMESPACES in self.means or (Means.LANDLOCK in self.means and confines_signals())
             linux_isolation.restrict(
@@ -212,25 +212,25 @@ def confinement(reach: FileAccess, path: Path, private: Sequence[Path]) -> Confi
         linux_isolation.enter()
         linux_isolation.change_root(reach, path)
 
-    means = working(
+    means = working_mechanisms(
         {
             Means.NAMESPACES: linux_isolation.enter,
-            Means.LANDLOCK: lambda: restrict(reach),
+            Means.LANDLOCK: lambda: restrict_process(reach),
             Means.CALL_FILTER: lambda: linux_isolation.restrict(files=True, processes=True, signals=True),
         }
     )
     # Landlock and the filter block access to our files, but their names, sizes and times can still be seen.
     if Means.NAMESPACES in means:
-        means |= working({Means.OWN_ROOT: change_root})
+        means |= working_mechanisms({Means.OWN_ROOT: change_root})
     # Another user may not even be able to read the plug-in, so this is the last resort.
     if not means & {*FILES}:
-        means |= working({Means.OTHER_USER: lambda: _try_as_nobody(reach.own, private)})
+        means |= working_mechanisms({Means.OTHER_USER: lambda: _try_as_nobody(reach.own, private)})
     if Means.NAMESPACES not in means:
-        means |= working({Means.ORPHANS: linux_syscalls.adopt_orphans})
+        means |= working_mechanisms({Means.ORPHANS: linux_syscalls.adopt_orphans})
     return Confinement(frozenset(means), reach, path)
 
 
-def working(trials: Mapping[Means, Callable[[], object]]) -> set[Means]:
+def working_mechanisms(trials: Mapping[Means, Callable[[], object]]) -> set[Means]:
     """Return the mechanisms that work, each tried in a child process because the system may kill it."""
     child = os.fork()
     if not child:
@@ -239,7 +239,7 @@ def working(trials: Mapping[Means, Callable[[], object]]) -> set[Means]:
     if code >= 0:
         return {each for bit, each in enumerate(trials) if code & 1 << bit}
     alone = trials.items() if len(trials) > 1 else ()
-    return {each for name, trial in alone for each in working({name: trial})}
+    return {each for name, trial in alone for each in working_mechanisms({name: trial})}
 
 
 def _try_all(trials: Iterable[Callable[[], object]]) -> NoReturn:

@@ -89,7 +89,7 @@ def require_name(name: str) -> str:
     return name
 
 
-def push(source: Path, name: str, offsite_store: OffsiteStore) -> PushResult:
+def push_files(source: Path, name: str, offsite_store: OffsiteStore) -> PushResult:
     """Archive a file, or all files of a folder; content that the store already has isn't sent again.
 
     Each push reads back the version's content, even if nothing has to be sent, because a failed upload or a disk may

@@ -11,7 +11,7 @@ from tradebot.adapters.state.json_lines import RotatedLines
 from tradebot.adapters.state.safe_open import NotRegularFileError, require_plain
 from tradebot.adapters.text.canonical import CodecError, json_text, time_text
 from tradebot.adapters.text.codec import decode, encode
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 from tradebot.errors import OperatorError
 from tradebot.model.event import EventKind, Severity, SystemEvent
 
@@ -45,7 +45,7 @@ class JsonlEvents:
         self._also(event)
 
     def _append(self, event: SystemEvent) -> bool:
-        return self._lines.append(hide(json_text(encode(event))))
+        return self._lines.append(hide_keys(json_text(encode(event))))
 
 
 def require_file(path: Path) -> None:

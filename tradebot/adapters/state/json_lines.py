@@ -16,7 +16,7 @@ from typing import Any
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.state.safe_open import is_plain, open_plain, read_plain, try_lock
 from tradebot.adapters.text.canonical import parse_time
-from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.redaction import hide_keys
 
 
 class RotatedLines:
@@ -107,7 +107,7 @@ class TailFile:
         since = max(max(self._known.values()) - BACK, self._first) if self._known and self._first else now - BACK
         # Nothing older is appended, because a file may last for weeks.
         self._known = {name: at for name, at in self._known.items() if at >= since}
-        texts = (hide(json.dumps(row)) for row in read(since))
+        texts = (hide_keys(json.dumps(row)) for row in read(since))
         keyed = {name: (at, text) for text in texts for name, at in self._keys_and_times(text)}
         new = [(at, name, text) for name, (at, text) in keyed.items() if at >= since and name not in self._known]
         return self._append(sorted(new))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-from tradebot.adapters.text.redaction import HIDDEN, SHORTEST, forms, hide
+from tradebot.adapters.text.redaction import HIDDEN, SHORTEST, forms, hide_keys
 
 ACCOUNT, NOWHERE = "ACCOUNT-HIDDEN", "hidden.invalid"
 
@@ -97,7 +97,7 @@ class Redactor:
         """Return a text without private details, before all ids are known."""
         if text == self._tail:
             return "HIDE"
-        text = ID.sub(self._id, hide(text))
+        text = ID.sub(self._id, hide_keys(text))
         for secret, by in self._known:
             if secret in text:
                 text = text.replace(secret, by)

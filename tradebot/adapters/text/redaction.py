@@ -50,14 +50,14 @@ def without_keys(text: str, environ: Mapping[str, str], file: str = ".env") -> s
         pass
     # Most texts have no key in them, and then no key is loaded.
     learn(*(value for name, value in pairs if _is_secret(name) and len(value) >= SHORTEST and value in text))
-    return hide(text)
+    return hide_keys(text)
 
 
 def _is_secret(name: str) -> bool:
     return any(word in name.upper() for word in SECRET_WORDS)
 
 
-def hide(text: str) -> str:
+def hide_keys(text: str) -> str:
     """Return the text with every key hidden."""
     for form in _forms:
         if form in text:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from tradebot.adapters.time.machine_clock import awake, stopwatch, wall
+from tradebot.adapters.time.machine_clock import awake_seconds, stopwatch, wall_clock_s
 from tradebot.adapters.wire import http
 from tradebot.adapters.wire.allowed_hosts import is_loopback
 from tradebot.adapters.wire.json_fields import DriftTally, JsonFields, RowError
@@ -157,9 +157,9 @@ class Clocks(NamedTuple):
     machine sleeps.
     """
 
-    wall: Callable[[], float] = wall
+    wall: Callable[[], float] = wall_clock_s
     stopwatch: Callable[[], float] = stopwatch
-    awake: Callable[[], float] = awake
+    awake: Callable[[], float] = awake_seconds
 
 
 class RealTime:

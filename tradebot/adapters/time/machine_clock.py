@@ -21,12 +21,12 @@ def stopwatch() -> float:
     return time.clock_gettime(CLOCK)
 
 
-def wall() -> float:
+def wall_clock_s() -> float:
     """Return this machine's clock in seconds since 1970, which a user or NTP may set."""
     return time.time()
 
 
-def awake() -> float:
+def awake_seconds() -> float:
     """Return seconds from an arbitrary start, not counting time in which the machine sleeps if the system can tell."""
     return time.clock_gettime(time.CLOCK_MONOTONIC)
 

@@ -149,7 +149,7 @@ class OverHttp:
     """Represents an exchange in a separate process, for adapters that need a server."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = process.ensure(folder).url
+        self.url = process.ensure_running(folder).url
         self._clock = LockStepClock(self.url, lambda: sandbox.control_headers(folder))
         self.now_us = from_datetime(self._clock.now())
 

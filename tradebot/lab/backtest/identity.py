@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from papervenue.market.action_sources import beside
+from papervenue.market.action_sources import actions_file_for
 from tradebot import __version__
 from tradebot.adapters.plugins.code_digest import StrategyCode, source_digest
 from tradebot.adapters.plugins.plugin import code_in_use, installed_strategies, package_of
@@ -131,7 +131,7 @@ def _data(spec: MarketSpec) -> Iterator[DataFile]:
     """Yield a market's files, those of a folder in the order of their names."""
     named = [Path(path) for path in (spec.path, spec.costs.rates_path) if path is not None]
     if spec.path is not None:
-        named.append(beside(Path(spec.path)))
+        named.append(actions_file_for(Path(spec.path)))
     if spec.uw_folder is not None:
         named += sorted(path for path in Path(spec.uw_folder).rglob("*") if path.is_file())
     for path in named:

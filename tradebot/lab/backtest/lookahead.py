@@ -28,7 +28,7 @@ from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.plugins.plugin import PluginStrategy
 from tradebot.app.settings import Settings
 from tradebot.lab.backtest.market import OpenedMarket
-from tradebot.lab.backtest.run import BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestRun, create_run
 from tradebot.model.decision import Decision
 from tradebot.model.record import CycleRecord, Job, SessionEnd
 from tradebot.model.view import StrategyView, Want
@@ -165,7 +165,7 @@ class CutBars:
         return tuple(bar for bar in bars if bar.end_us <= self._at_us)
 
 
-def cut(market: OpenedMarket, at_us: int) -> OpenedMarket:
+def truncate_market(market: OpenedMarket, at_us: int) -> OpenedMarket:
     """Return the market without anything after a time, but with its whole calendar and its identity."""
     day = new_york(at_us).date().isoformat()
     days = [rate_day for rate_day in market.rates.days if rate_day <= day]
@@ -241,7 +241,7 @@ class LookaheadResult(Struct, frozen=True):
     peeks: tuple[LookaheadDifference, ...]
 
 
-def moments(run: BacktestRun) -> tuple[datetime, ...]:
+def cutoff_times(run: BacktestRun) -> tuple[datetime, ...]:
     """Return the possible cutoff times: each decision of a run, and the last entry slot of each session."""
     decided = {cycle.at for cycle in run.made.facts.cycles(job=Job.TRADE_ONCE) if cycle.candidates}
     times = run.plan.settings.timetable[Job.TRADE_ONCE]
@@ -250,7 +250,7 @@ def moments(run: BacktestRun) -> tuple[datetime, ...]:
     return tuple(sorted(decided | {*last} | {run.made.sessions[0].open}))
 
 
-def spread(moments: Sequence[datetime], count: int) -> Sequence[datetime]:
+def spread_evenly(moments: Sequence[datetime], count: int) -> Sequence[datetime]:
     """Select times spread as evenly as possible, including the last one; return all times if there are few."""
     if count >= len(moments):
         return moments
@@ -265,14 +265,16 @@ def check(
     The run has to be complete, with every decision recorded.
     """
     assert run.plan.level is RecordLevel.FULL, "decisions are compared, so they must have been recorded"
-    possible = moments(run)
-    chosen, compared, peeks = spread(possible, cuts), 0, [*_of_the_market(run)]
+    possible = cutoff_times(run)
+    chosen, compared, peeks = spread_evenly(possible, cuts), 0, [*_of_the_market(run)]
     done = 0
     with OpenedFiles() as files:
         for done, at in enumerate(chosen, 1):
             with ExitStack() as stack:
                 fresh = stack.enter_context(files.make_strategies(strategies))
-                again = begin(run.plan, files.watch(fresh, at), cut(market, from_datetime(at)), flow_from=market)
+                again = create_run(
+                    run.plan, files.watch(fresh, at), truncate_market(market, from_datetime(at)), flow_from=market
+                )
                 while again.made.now() < at and not again.is_complete:
                     again.step()
             whole, part = known_until(run, at), known_until(again, at)
@@ -291,7 +293,7 @@ def files_opened(files: OpenedFiles, run: BacktestRun) -> Iterator[LookaheadDiff
     first = run.made.sessions[0]
     for who, name in files.opened_files:
         yield LookaheadDifference(who, f"file {name}", first.open, "it opens the file", UNCUT, None)
-    for who, name, last in reaching(run.plan.settings, first.date):
+    for who, name, last in files_reaching_into(run.plan.settings, first.date):
         yield LookaheadDifference(who, f"file {name}", first.open, f"its dates reach to {last}", UNCUT, None)
 
 
@@ -363,7 +365,7 @@ LONGEST = 10
 """The most characters of a date that may be cut off at a chunk's end."""
 
 
-def reaching(settings: Settings, first: date) -> Iterator[tuple[str, str, date]]:
+def files_reaching_into(settings: Settings, first: date) -> Iterator[tuple[str, str, date]]:
     """Yield each declared file with a date in or after the first session: strategy, file name, and last date."""
     for name, section in settings.strategies.sections().items():
         for file in getattr(section, "files", None) or ():

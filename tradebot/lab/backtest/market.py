@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from papervenue.market.action_sources import beside, generated_actions, read_actions
+from papervenue.market.action_sources import actions_file_for, generated_actions, read_actions
 from papervenue.market.actions import Action
 from papervenue.market.alternate_future import AlternateBars, OtherFuture
 from papervenue.market.bar_files import is_parquet
@@ -135,7 +135,7 @@ def _open_recorded(spec: MarketSpec, calendar: Calendar) -> OpenedMarket:
     own = own_calendars(spec.venue, calendar)
     imported = read_recorded(spec, calendar, own)
     assert spec.path is not None, "recorded bars come from a file"
-    file = beside(Path(spec.path))
+    file = actions_file_for(Path(spec.path))
     actions = read_actions(file, calendar, imported.symbols) if file.is_file() else ()
     unused = describe_damage(spec.source, imported.skipped, imported.first_lines)
     source = held_bars(spec, imported.bars, {each.symbol: Grid(each) for each in spec.venue.instruments})

@@ -53,7 +53,7 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
     return symbols
 
 
-def lacking(settings: Settings, market: OpenedMarket) -> str:
+def describe_missing_contracts(settings: Settings, market: OpenedMarket) -> str:
     """Describe the sessions in which a needed contract has no bars, or no bars for over an hour at its start or end.
 
     Empty if there are none. Raise OperatorError if bars are missing at the start or end of the needed sessions.

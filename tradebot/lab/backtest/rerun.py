@@ -24,7 +24,7 @@ from tradebot.app.settings import Settings
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.identity import FINGERPRINT_CHARACTERS, RunIdentity, identity_of
 from tradebot.lab.backtest.results import RESULT, read_result
-from tradebot.lab.backtest.run import BacktestPlan, begin
+from tradebot.lab.backtest.run import BacktestPlan, create_run
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.model.record import CycleRecord
 
@@ -55,7 +55,7 @@ class PastRun:
     def replay_until(self, until: date, progress: Callable[[int, int], None]) -> Sequence[CycleRecord]:
         """Rerun all passes from the start up to the end of a session, and return them."""
         with loaded_strategies(self._plan.settings, self._folder, os.environ) as strategies:
-            run = begin(self._plan, strategies)
+            run = create_run(self._plan, strategies)
             try:
                 due = [session for session in run.made.sessions if session.date <= until]
                 while len(run.ends) < len(due):

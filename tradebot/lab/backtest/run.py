@@ -238,7 +238,7 @@ class BacktestRun(Struct):
             self.driver.state = self.driver.count, None, None, None
 
 
-def begin(
+def create_run(
     plan: BacktestPlan,
     strategies: Sequence[Strategy],
     market: OpenedMarket | None = None,

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.desk.proposals import answer_of
-from tradebot.desk.strategy_slots import plan
+from tradebot.desk.strategy_slots import plan_slots
 from tradebot.desk.strategy_views import StrategyInputs, ViewBuilder
 from tradebot.lab.backtest.lookahead import (
     MARKET,
@@ -23,14 +23,14 @@ from tradebot.lab.backtest.lookahead import (
     LookaheadResult,
     OpenedFiles,
     Strategies,
+    cutoff_times,
     files_opened,
     first_difference,
     known_until,
-    moments,
-    spread,
+    spread_evenly,
 )
 from tradebot.lab.backtest.market import OpenedMarket
-from tradebot.lab.backtest.run import BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestRun, create_run
 from tradebot.model.bar import StrategySlot
 from tradebot.model.decision import Decision
 from tradebot.model.record import Job
@@ -73,7 +73,7 @@ class RepeatedQuestions(Struct):
 
     def _differences(self, world: World, now: datetime) -> Iterator[LookaheadDifference]:
         """Yield the first value that a view has too early, or else each strategy's first want that differs."""
-        due = plan(world, self.entries, now).strategies
+        due = plan_slots(world, self.entries, now).strategies
         slots = {strategy.name: slot for strategy, slot in due}
         here = self._views(world, now, slots)
         with self.elsewhere(world, now) as other:
@@ -178,12 +178,12 @@ def check_served(
     The run has to be complete, with every decision recorded.
     """
     assert run.plan.level is RecordLevel.FULL, "decisions are compared, so they must have been recorded"
-    possible = moments(run)
-    chosen: Sequence[datetime] = spread(possible, cuts)
+    possible = cutoff_times(run)
+    chosen: Sequence[datetime] = spread_evenly(possible, cuts)
     until = chosen[-1]
     asking = RepeatedQuestions(strategies, elsewhere, run.plan.settings.timetable[Job.TRADE_ONCE], [*chosen], watch)
     with OpenedFiles() as files, files.make_strategies(strategies) as fresh:
-        again = begin(run.plan, files.watch(fresh, until), market, looks=asking)
+        again = create_run(run.plan, files.watch(fresh, until), market, looks=asking)
         try:
             while again.made.now() < until and not asking.peeks and not again.is_complete:
                 again.step()

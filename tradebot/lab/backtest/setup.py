@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from papervenue.engine.account import Account, Activity, Configuration
 from papervenue.engine.engine import Engine
-from papervenue.market.action_sources import beside
+from papervenue.market.action_sources import actions_file_for
 from papervenue.market.actions import DIVIDEND, Action
 from papervenue.market.bars import Bar, usd
 from papervenue.market.perpetual_files import HeldPerpetuals
@@ -133,7 +133,7 @@ def _files_of(settings: Settings) -> Iterator[Path]:
         if path is not None:
             yield Path(path).absolute()
     if sandbox.path is not None:
-        yield beside(Path(sandbox.path)).absolute()
+        yield actions_file_for(Path(sandbox.path)).absolute()
 
 
 def assemble(
@@ -395,7 +395,7 @@ class MissingBars(Struct, frozen=True):
     since: date | None
 
 
-def waits(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[MissingBars, ...]:
+def missing_bars(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[MissingBars, ...]:
     """Return which bars are missing in a market's first session, and when they become available.
 
     Generated markets of other venues than the usual one have all bars.

@@ -13,7 +13,7 @@ from papervenue.market.venue import Venue
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import Settings
 from tradebot.lab.backtest.market import OpenedMarket
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.lab.performance.sensitivity import AS_PLAYED, variant_of
 from tradebot.model.evidence import Variant, VariantKind
 from tradebot.model.struct_tools import replace
@@ -55,7 +55,7 @@ def changes_of(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVarian
     return PlanVariants(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
 
 
-def harder(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
+def harder_variants(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
     """Return a plan's harder variants: doubled costs, and trading a session later."""
     quiet = replace(plan, level=RecordLevel.NONE)
     parts = (_costs(quiet), _delay(quiet, _times(plan.settings, strategies)))
@@ -63,11 +63,11 @@ def harder(plan: BacktestPlan, strategies: Sequence[Strategy]) -> PlanVariants:
     return PlanVariants(quiet, changes, tuple(part for part in parts if isinstance(part, str)))
 
 
-def play(
+def run_variant(
     change: PlanVariant, strategies: Sequence[Strategy], market: OpenedMarket, watch: Callable[[int], None]
 ) -> Variant:
     """Run a variant to its end on the backtest's opened market; `watch` gets the number of finished sessions."""
-    run = begin(change.plan, strategies, market._replace(spec=change.plan.spec))
+    run = create_run(change.plan, strategies, market._replace(spec=change.plan.spec))
     with closing(run.made):
         while not run.is_played:
             run.step()

@@ -22,7 +22,7 @@ from tradebot.exits.exit_rule import ExitRule, PriceRule, StopLevel, TimeRule, W
 from tradebot.exits.kinds.stops import StopLoss
 from tradebot.exits.kinds.targets import ProfitTarget
 from tradebot.exits.kinds.times import EndOfDay, LowMovement, TimeExit
-from tradebot.exits.rules import Exits, effective_rules, levels
+from tradebot.exits.rules import Exits, effective_rules, rule_levels
 from tradebot.lab.driver.price_triggers import (
     CENTS,
     FAR,
@@ -147,7 +147,7 @@ class IdlePeriods:
                 return False
             rules, was = self._rules(position, before), WatchedPosition(position, before.best, before)
             follows = resting and not is_blind(rules)
-            if follows and levels(was, rules) != levels(WatchedPosition(position, now.best, before), rules):
+            if follows and rule_levels(was, rules) != rule_levels(WatchedPosition(position, now.best, before), rules):
                 return False
             if (before.best, before.worst) != (now.best, now.worst):
                 moved[position.key] = now

@@ -342,7 +342,7 @@ LeftAfter = Callable[[TradeOutcome, int], float | None]
 NO_PRICES = "Another time can't be tried: no prices of that time are known."
 
 
-def shorter(after_s: int) -> Sequence[int]:
+def shorter_holding_times(after_s: int) -> Sequence[int]:
     """Return shorter holding times to evaluate, in seconds."""
     tried = dict.fromkeys(int(after_s * share) // MINUTE_S * MINUTE_S for share in NEARER)
     return [each for each in tried if MINUTE_S <= each < after_s]
@@ -356,14 +356,16 @@ def time_exit(
     """
     others = [
         AlternativeValue(str(each), [gain_left(outcome, each) or 0.0 for outcome in outcomes])
-        for each in shorter(at.after_s)
+        for each in shorter_holding_times(at.after_s)
         if gain_left
     ]
     untold = "" if gain_left else NO_PRICES
     return TunableSetting(Item.EXITS, strategy, at.setting, str(at.after_s), outcomes, others, at.part, untold)
 
 
-def size(strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[TradeOutcome]) -> TunableSetting:
+def order_size_setting(
+    strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[TradeOutcome]
+) -> TunableSetting:
     """Return the size of orders with smaller alternatives, which scale every trade's profit or loss."""
     others = [
         AlternativeValue(
@@ -375,7 +377,7 @@ def size(strategy: str, setting: str, fraction: Decimal, outcomes: Sequence[Trad
     return TunableSetting(Item.SIZING, strategy, setting, plain(fraction), outcomes, others)
 
 
-def times(setting: str, entries: JobTimes, outcomes: Sequence[TradeOutcome]) -> TunableSetting:
+def entry_time_setting(setting: str, entries: JobTimes, outcomes: Sequence[TradeOutcome]) -> TunableSetting:
     """Return the entry times with alternatives that begin later in the session, or end earlier."""
     timed = [outcome for outcome in outcomes if outcome.since_open_s is not None]
     part, *more = entries.parts
@@ -389,7 +391,7 @@ def _later(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[Alterna
     for more_s in LATER_S:
         start = Edge(of_open=True, offset_s=part.start.offset_s + more_s)
         left_out = [outcome.since_open_s is not None and outcome.since_open_s < start.offset_s for outcome in outcomes]
-        yield without(_times_text(part, start, part.end), outcomes, left_out)
+        yield value_without_trades(_times_text(part, start, part.end), outcomes, left_out)
 
 
 def _earlier(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[AlternativeValue]:
@@ -398,14 +400,14 @@ def _earlier(part: TimePart, outcomes: Sequence[TradeOutcome]) -> Iterator[Alter
         left_out = [
             outcome.before_close_s is not None and outcome.before_close_s <= -end.offset_s for outcome in outcomes
         ]
-        yield without(_times_text(part, part.start, end), outcomes, left_out)
+        yield value_without_trades(_times_text(part, part.start, end), outcomes, left_out)
 
 
 def _times_text(part: TimePart, start: Edge, end: Edge) -> str:
     return f"every {(part.every_s or 0) // MINUTE_S}m from {start} until {end}"
 
 
-def without(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> AlternativeValue:
+def value_without_trades(value: str, outcomes: Sequence[TradeOutcome], left_out: Sequence[bool]) -> AlternativeValue:
     """Return another value of a setting with which the trades `left_out` wouldn't have been made, and what leaving out
     each trade saves.
 

@@ -22,7 +22,14 @@ from msgspec import Struct
 
 from tradebot.auditing.confidence_intervals import LEVEL, estimate, fewest_sessions
 from tradebot.lab.learn import knobs
-from tradebot.lab.learn.knobs import ExitAt, HoldingTimeLimit, LeftAfter, TunableSetting, missing_of, without
+from tradebot.lab.learn.knobs import (
+    ExitAt,
+    HoldingTimeLimit,
+    LeftAfter,
+    TunableSetting,
+    missing_of,
+    value_without_trades,
+)
 from tradebot.lab.learn.values import (
     LEAST,
     Item,
@@ -34,7 +41,7 @@ from tradebot.lab.learn.values import (
     outcomes_of,
     plain,
 )
-from tradebot.lab.performance.statistics import Interval, wilson
+from tradebot.lab.performance.statistics import Interval, wilson_interval
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Component
 from tradebot.model.limits import Limits, Tighter
@@ -96,7 +103,7 @@ def component_record(calls: Sequence[ComponentCall]) -> ComponentRecord:
         keeps = (1 - ALPHA) ** len(together)
         lately = _moving_average(lately, [float(call.right) for call in together], keeps)
         gain = _moving_average(gain, [call.gain for call in together], keeps)
-    share = wilson(right, len(calls)) if calls else Interval(0.5, 0.0, 1.0)
+    share = wilson_interval(right, len(calls)) if calls else Interval(0.5, 0.0, 1.0)
     return ComponentRecord(len(calls), right, share, lately, gain)
 
 
@@ -220,7 +227,7 @@ Admits = Callable[[OpenedPosition], bool]
 """Whether a limit allows an entry, given the earlier entries that it allowed."""
 
 
-def limits(
+def limit_settings(
     strategy: str, in_force: Limits, entered: Sequence[OpenedPosition], outcomes: Sequence[TradeOutcome]
 ) -> Iterator[TunableSetting]:
     """Yield a strategy's limits with tighter alternatives; open positions count against the limits on positions."""
@@ -230,7 +237,8 @@ def limits(
         assert all(is_tighter(name, value, each) for each in tried), "a limit can only get tighter"
         refused = ((each, _refused_trades(opened_positions, _RULES[name](each))) for each in tried)
         others = [
-            without(plain(each), outcomes, [outcome.trade.id in out for outcome in outcomes]) for each, out in refused
+            value_without_trades(plain(each), outcomes, [outcome.trade.id in out for outcome in outcomes])
+            for each, out in refused
         ]
         yield TunableSetting(
             Item.LIMITS, strategy, f"strategies.{strategy}.limits.{name}", plain(value), outcomes, others
@@ -433,10 +441,12 @@ def _knobs(
 ) -> Iterator[TunableSetting]:
     if of.entries is not None:
         names = {strategy.name for strategy in of.strategies if strategy.asked_each_time}
-        yield knobs.times(*of.entries, [outcome for outcome in outcomes if outcome.trade.strategy in names])
+        yield knobs.entry_time_setting(
+            *of.entries, [outcome for outcome in outcomes if outcome.trade.strategy in names]
+        )
     for section in of.strategies:
         fraction = getattr(section.limits, ORDER_SIZE)
-        yield knobs.size(
+        yield knobs.order_size_setting(
             section.name, f"strategies.{section.name}.limits.{ORDER_SIZE}", fraction, by_name[section.name]
         )
     for watched in of.watched:
@@ -446,7 +456,7 @@ def _knobs(
     for section in of.strategies:
         own = (trade for trade in of.of_use if trade.strategy == section.name)
         opened_positions = [OpenedPosition(trade, of.day.date_of(trade.opened_at)) for trade in own]
-        yield from limits(section.name, section.limits, opened_positions, by_name[section.name])
+        yield from limit_settings(section.name, section.limits, opened_positions, by_name[section.name])
 
 
 def _exits(

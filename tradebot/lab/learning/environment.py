@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, Type
 from msgspec import Struct
 
 from tradebot.errors import TradebotError
-from tradebot.lab.backtest.run import begin
+from tradebot.lab.backtest.run import create_run
 from tradebot.learning.inference import state_of
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
@@ -322,7 +322,9 @@ def _play(terms: EpisodeTerms, put: Callable[[PolicyState], int]) -> None:
         return put(moment)
 
     decision_point = DecisionPoint(terms, decide)
-    run = begin(replace(terms.plan, only_due=True, begins=terms.first), [decision_point], looks=decision_point.looks)
+    run = create_run(
+        replace(terms.plan, only_due=True, begins=terms.first), [decision_point], looks=decision_point.looks
+    )
     decision_point.run = run
     try:
         while not (run.is_complete or (terms.flat_overnight and decided) or _is_over(run, terms.last)):

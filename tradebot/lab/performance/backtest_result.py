@@ -9,7 +9,7 @@ from itertools import chain, pairwise, zip_longest
 from msgspec import Struct
 
 from tradebot.lab.performance.returns import SESSIONS_PER_YEAR
-from tradebot.lab.performance.statistics import falls, sharpe
+from tradebot.lab.performance.statistics import drawdowns_deepest_first, sharpe
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.candidate import WantKind
 from tradebot.model.position import Key, OwnedFill
@@ -285,7 +285,7 @@ def _deepest(opening_usd: Decimal, ends: Sequence[SessionEnd]) -> DeepestDrawdow
     equities = [(end.session, float(end.equity)) for end in ends if end.equity is not None]
     index = [float(opening_usd), *(equity for _, equity in equities)]
     days = [ends[0].session, *(day for day, _ in equities)]
-    deepest = next(iter(falls(index)), None)
+    deepest = next(iter(drawdowns_deepest_first(index)), None)
     if deepest is None:
         return None
     recovered = None if deepest.recovered is None else days[deepest.recovered]

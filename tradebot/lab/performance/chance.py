@@ -26,7 +26,7 @@ from tradebot.lab.performance import statistics
 from tradebot.lab.performance.report import Chance, Figure, FigureUnit, Selected
 from tradebot.lab.performance.return_figures import A_QUARTER, LOST, NO_SPREAD, RETURNS, Returns
 from tradebot.lab.performance.returns import Path
-from tradebot.lab.performance.statistics import CONFIDENCE, probabilistic_sharpe, shape, sharpe_error
+from tradebot.lab.performance.statistics import CONFIDENCE, moments_of_returns, probabilistic_sharpe, sharpe_error
 from tradebot.model.evidence import Trials
 from tradebot.model.sentences import pluralize
 
@@ -227,7 +227,9 @@ def _running(values: Numbers) -> Numbers:
     return np.concatenate(([0.0], np.cumsum(np.concatenate((values, values)))))
 
 
-def chance(path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: Resampling = DEFAULT) -> Chance | None:
+def confidence_figures(
+    path: Path, rows: pd.DataFrame | None, names: tuple[str, str], how: Resampling = DEFAULT
+) -> Chance | None:
     """Return CAGR, Sharpe ratio, drawdown and excess with their intervals; None for less than a year.
 
     `names` are the names of the benchmark, and of the benchmark at the account's exposure; a benchmark without a name
@@ -301,7 +303,7 @@ def deflate_sharpe(of: Returns, trials: Trials | None) -> Selected | None:
     """Deflate a Sharpe ratio by the number of trials; return None if that number is unknown."""
     if trials is None or trials.count < 1:
         return None
-    count, moments = len(of.values), shape(of.excess) if len(of.values) >= A_QUARTER else None
+    count, moments = len(of.values), moments_of_returns(of.excess) if len(of.values) >= A_QUARTER else None
     by_chance = deflated = None
     if moments is not None:
         # If too few of the trials' ratios are known, use the deviation that chance alone would cause.

@@ -17,10 +17,10 @@ from msgspec import Struct, field
 
 from tradebot.lab.performance.report import CurvePoint, Drawdown, MonthReturn, Year
 from tradebot.lab.performance.returns import SESSIONS_PER_YEAR, EquityPoint, Path
-from tradebot.lab.performance.statistics import below_peak, falls, growth, total_return
+from tradebot.lab.performance.statistics import below_peak, drawdowns_deepest_first, growth, total_return
 from tradebot.model.costs import CostModel
 from tradebot.model.evidence import DatedRate
-from tradebot.model.sentences import noun, pluralize
+from tradebot.model.sentences import noun_for, pluralize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,7 +183,7 @@ def drawdowns(curve: Sequence[CurvePoint], most: int) -> tuple[Drawdown, ...]:
             recovered=None if fall.recovered is None else days[fall.recovered],
             sessions=(len(days) - 1 if fall.recovered is None else fall.recovered) - fall.peak,
         )
-        for fall in falls([point.index for point in curve])[:most]
+        for fall in drawdowns_deepest_first([point.index for point in curve])[:most]
     )
 
 
@@ -226,7 +226,7 @@ def _growth(of: BenchmarkPrices, first: date, days: Sequence[date]) -> Iterator[
 
 
 def _how(count: int, others: int, first: date, cost: float) -> str:
-    are, costs = noun(count, "is", "are"), f"for {cost:.2%} of fees and slippage" if cost else "without costs"
+    are, costs = noun_for(count, "is", "are"), f"for {cost:.2%} of fees and slippage" if cost else "without costs"
     unpriced = f" {pluralize(others, 'other')} had no price that day." if others else ""
     return (
         f"{pluralize(count, COINS[:-1])} {are} bought in equal parts at the open of {first}, {costs}, and held without "

@@ -23,7 +23,7 @@ from tradebot.lab.performance.activity import (
     paid_usd,
     traded_usd,
 )
-from tradebot.lab.performance.chance import KNOWN, OF_A_YEAR, chance, deflate_sharpe
+from tradebot.lab.performance.chance import KNOWN, OF_A_YEAR, confidence_figures, deflate_sharpe
 from tradebot.lab.performance.curve import compound
 from tradebot.lab.performance.report import (
     AverageHolding,
@@ -51,14 +51,14 @@ from tradebot.lab.performance.returns import Path
 from tradebot.lab.performance.sensitivity import played_as, sensitivity
 from tradebot.model.evidence import Evidence
 from tradebot.model.position import Key, OwnedFill
-from tradebot.model.sentences import counted_kind, noun, pluralize
+from tradebot.model.sentences import counted_kind, noun_for, pluralize
 from tradebot.views.trades.history import History
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def further(
+def extended_report(
     history: History,
     evidence: Evidence,
     measured: MeasuredPath,
@@ -81,7 +81,7 @@ def further(
         by_year=year_figures(measured, history.fills, kinds),
         rolling=rolling_figures(way, rows),
         costs=costs_of(kinds, way, traded_usd),
-        chance=chance(way, rows, benchmark_names(benchmark, measured)),
+        chance=confidence_figures(way, rows, benchmark_names(benchmark, measured)),
         selected=deflate_sharpe(returns, evidence.trials),
         sensitivity=sensitivity(played_as(way, _n_closed(trades, history.rolled_positions)), evidence.variants),
         cautions=tuple(cautions(way.returns, curve, trades, benchmark, way.year, history.rolled_positions)),
@@ -185,7 +185,9 @@ def _of_selection(of: Selected) -> str:
             "it too high."
         )
     few = (
-        noun(of.known, f"only {of.known} of them is", f"only {of.known} of them are") if of.known else "none of them is"
+        noun_for(of.known, f"only {of.known} of them is", f"only {of.known} of them are")
+        if of.known
+        else "none of them is"
     )
     spread = "as they did" if of.known >= KNOWN else f"as by chance, because {few} known"
     return (
@@ -233,7 +235,7 @@ def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:
     index = [point.benchmark for point in curve if point.benchmark is not None]
     if not benchmark or len(index) < 2:
         return ""
-    count = sum(fall.depth <= -A_FALL for fall in statistics.falls(index))
+    count = sum(fall.depth <= -A_FALL for fall in statistics.drawdowns_deepest_first(index))
     if not count:
         return f"{benchmark} never fell by {A_FALL:.0%} in them, so nothing here shows what happens if it does. "
     often = {1: "once", 2: "twice"}.get(count, f"{count} times")

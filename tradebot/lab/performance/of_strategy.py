@@ -96,7 +96,7 @@ def _costs(history: History, trips: Sequence[Trip]) -> Decimal | None:
     return slipped.total.usd * slipped.of / slipped.known - sum((_fees(history, trip) for trip in trips), _ZERO)
 
 
-def since_in(returns: Mapping[date, float], day: date) -> tuple[float, ...]:
+def returns_after(returns: Mapping[date, float], day: date) -> tuple[float, ...]:
     """Return the returns of the sessions after a day, oldest first."""
     ordered = sorted(returns)
     return tuple(returns[date] for date in ordered[bisect_left(ordered, day) :] if date > day)

@@ -12,11 +12,11 @@ from tradebot.lab.performance import report
 from tradebot.lab.performance.activity import activity_figures, measure, traded_usd
 from tradebot.lab.performance.assumptions import PROFIT, assumptions, what_is_lacking
 from tradebot.lab.performance.curve import BenchmarkPrices, Rates, drawdowns, points, years
-from tradebot.lab.performance.further import benchmark_names, further, further_assumptions, is_over
+from tradebot.lab.performance.further import benchmark_names, extended_report, further_assumptions, is_over
 from tradebot.lab.performance.report import Figure, FigureUnit, ReportedTrade, Selected
 from tradebot.lab.performance.return_figures import DIFFERENCES, comparisons, figure, return_figures, returns_of
-from tradebot.lab.performance.returns import path
-from tradebot.lab.performance.statistics import CONFIDENCE, mean_of, wilson
+from tradebot.lab.performance.returns import account_steps
+from tradebot.lab.performance.statistics import CONFIDENCE, mean_of, wilson_interval
 from tradebot.model.account import CashKind, CashMovement
 from tradebot.model.bar import Session
 from tradebot.model.evidence import NO_EVIDENCE, Evidence
@@ -29,7 +29,7 @@ from tradebot.views.slippage import TotalSlippage, totals
 from tradebot.views.trades import pnl
 from tradebot.views.trades.days import EVER, DateRange
 from tradebot.views.trades.fees import cash_kind
-from tradebot.views.trades.history import NOT_OURS, History, stories
+from tradebot.views.trades.history import NOT_OURS, History, group_by_story
 from tradebot.views.trades.lots import Trip
 from tradebot.views.trades.pieces import breakdown
 from tradebot.views.trades.pnl import fees_not_counted
@@ -50,7 +50,7 @@ def trade_figures(trades: Sequence[ReportedTrade], day: VenueDay, moved: Collect
     A position that was rolled counts once, when its last contract is closed. `moved` are the trades that continued in
     another contract, even if these trades don't include it.
     """
-    closed = [_whole(story) for story in stories(trades, day) if is_over(story[-1], moved)]
+    closed = [_whole(story) for story in group_by_story(trades, day) if is_over(story[-1], moved)]
     profits_usd = [float(trade.net_usd) for trade in closed]
     wins, losses = [each for each in profits_usd if each > 0], [-each for each in profits_usd if each < 0]
     times = [(trade.closed_at - trade.opened_at).total_seconds() for trade in closed if trade.closed_at is not None]
@@ -74,7 +74,7 @@ def _whole(story: Sequence[ReportedTrade]) -> ReportedTrade:
 
 
 def _win_rate(wins: int, count: int) -> Figure:
-    value, low, high = wilson(wins, count) if count >= A_SAMPLE else (None, None, None)
+    value, low, high = wilson_interval(wins, count) if count >= A_SAMPLE else (None, None, None)
     note = f"{wins:,} of {count:,} won"
     return Figure("win_rate", "Win rate", FigureUnit.FRACTION, value, count, A_SAMPLE, TRADES, low, high, note)
 
@@ -136,7 +136,7 @@ def _rates(of: ReportMaterial, year: int) -> Rates:
 
 
 def account_report(of: ReportMaterial) -> report.AccountReport:
-    way = path(of.history, transfers(of.history), of.sessions, of.days)
+    way = account_steps(of.history, transfers(of.history), of.sessions, of.days)
     rates = _rates(of, way.year)
     measured = measure(of.history, way, of.sessions, of.benchmark, rates)
     rows = measured.rows
@@ -150,7 +150,7 @@ def account_report(of: ReportMaterial) -> report.AccountReport:
     traded = traded_usd(of.history.fills, way)
     of_trades = trade_figures(trades, of.history.day, of.history.rolled_positions)
     benchmark = of.benchmark.symbol if of.benchmark.closes else None
-    more = further(of.history, of.evidence, measured, own, curve, trades, traded, benchmark)
+    more = extended_report(of.history, of.evidence, measured, own, curve, trades, traded, benchmark)
     return report.AccountReport(
         label=of.label,
         account=of.history.account,

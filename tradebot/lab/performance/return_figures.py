@@ -117,7 +117,7 @@ def figure(
 
 def _cagr(of: Returns) -> Value:
     value = statistics.cagr(of.values, of.years)
-    moments = statistics.shape(of.values)
+    moments = statistics.moments_of_returns(of.values)
     if value is None or moments is None:
         return value
     bounds = statistics.yearly_interval(of.values, of.per_year)
@@ -129,7 +129,7 @@ def _mean(of: Returns) -> Value:
 
 
 def _mean_of(values: Sequence[float]) -> Value:
-    moments = statistics.shape(values)
+    moments = statistics.moments_of_returns(values)
     if moments is None:
         return None
     half = t_quantile(1 - LEVEL, moments.observations - 1) * moments.deviation / moments.observations**0.5
@@ -137,7 +137,7 @@ def _mean_of(values: Sequence[float]) -> Value:
 
 
 def _of(excess: Sequence[float], read: Callable[[Shape], float | None]) -> Value:
-    moments = statistics.shape(excess)
+    moments = statistics.moments_of_returns(excess)
     return read(moments) if moments else None
 
 
@@ -159,7 +159,10 @@ def tail_figures(values: Sequence[float]) -> tuple[Figure, ...]:
     """Return skewness, kurtosis and the tails of session returns; empty if there are too few even for skewness."""
     if len(values) < A_QUARTER:
         return ()
-    shape, (lowest, highest) = statistics.shape(values), (statistics.quantile(values, p) for p in (TAIL, 1 - TAIL))
+    shape, (lowest, highest) = (
+        statistics.moments_of_returns(values),
+        (statistics.quantile(values, p) for p in (TAIL, 1 - TAIL)),
+    )
     worst = [value for value in values if value <= lowest.value]
     ratio = highest.value / -lowest.value if lowest.value < 0 else None
     rows: tuple[tuple[str, str, FigureUnit, int, Value, str], ...] = (
@@ -198,7 +201,9 @@ def against_figures(rows: "pd.DataFrame", per_year: float, benchmark: str | None
     differences = _differences(rows)
     if count < A_QUARTER:
         return differences
-    line = statistics.line((valued["value"] - valued["cash"]).tolist(), (valued["benchmark"] - valued["cash"]).tolist())
+    line = statistics.least_squares_line(
+        (valued["value"] - valued["cash"]).tolist(), (valued["benchmark"] - valued["cash"]).tolist()
+    )
     still = f"{benchmark} didn't move"
     alpha = Interval(*(end * per_year for end in line.height)) if line else None
     correlation, why_not = (line.correlation, NO_SPREAD) if line else (None, still)

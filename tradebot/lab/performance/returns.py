@@ -73,7 +73,7 @@ class Path(Struct, frozen=True):
         return self.year * len(self.steps) / len(self.sessions) if self.steps and self.sessions else self.year
 
 
-def path(
+def account_steps(
     history: History, transfers: Sequence[CashMovement], sessions: Sequence[Session], days: DateRange = EVER
 ) -> Path:
     """Return the account's steps in a range of days; `transfers` are the owner's deposits (positive) and withdrawals.

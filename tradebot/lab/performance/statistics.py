@@ -48,7 +48,7 @@ def cagr(returns: Sequence[float], years: float) -> float | None:
     return grown ** (1 / years) - 1 if grown > 0 and years > 0 else None
 
 
-def shape(returns: Sequence[float]) -> Shape | None:
+def moments_of_returns(returns: Sequence[float]) -> Shape | None:
     """Return the moments of returns; None if there are fewer than two returns, or if all are equal.
 
     Skewness and kurtosis are those of the population, as in Bailey and López de Prado (see `sharpe_error`).
@@ -71,7 +71,7 @@ def volatility(returns: Sequence[float], per_year: float) -> Interval | None:
     first order, it follows from the variance of a sample's variance: Kenney and Keeping, Mathematics of Statistics,
     part 2, second edition, 1951, page 164.
     """
-    moments = shape(returns)
+    moments = moments_of_returns(returns)
     if moments is None:
         return None
     half = Z_95 * sqrt(max(moments.kurtosis - 1, 0) / (4 * moments.observations))
@@ -85,7 +85,7 @@ def sharpe(excesses: Sequence[float], per_year: float) -> Interval | None:
 
     Sharpe, "The Sharpe Ratio", Journal of Portfolio Management 21, 1994. The interval is by `sharpe_error`.
     """
-    moments = shape(excesses)
+    moments = moments_of_returns(excesses)
     if moments is None:
         return None
     ratio, error, scale = moments.mean / moments.deviation, sharpe_error(moments), sqrt(per_year)
@@ -171,7 +171,7 @@ class DrawdownIndex(NamedTuple):
     recovered: int | None
 
 
-def falls(index: Sequence[float]) -> list[DrawdownIndex]:
+def drawdowns_deepest_first(index: Sequence[float]) -> list[DrawdownIndex]:
     """Return each drawdown of an index, deepest first."""
     under, drawdowns = below_peak(index), list[DrawdownIndex]()
     tops = [index for index, depth in enumerate(under) if depth >= 0]
@@ -199,7 +199,7 @@ def mean_of(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half)
 
 
-def wilson(successes: int, trials: int) -> Interval:
+def wilson_interval(successes: int, trials: int) -> Interval:
     """Return a share of successes with its 95% interval; there must be at least one trial.
 
     Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American Statistical
@@ -219,7 +219,7 @@ class LinearFit(NamedTuple):
     correlation: Interval | None
 
 
-def line(values: Sequence[float], others: Sequence[float]) -> LinearFit | None:
+def least_squares_line(values: Sequence[float], others: Sequence[float]) -> LinearFit | None:
     """Fit `values` on `others` by ordinary least squares; None with fewer than four pairs, or if all `others` are
     equal.
 

@@ -37,7 +37,7 @@ from tradebot.lab.search.workers import (
     error_fields,
     error_from_fields,
     play_next,
-    stopping,
+    stop_check,
 )
 from tradebot.model.sentences import pluralize
 from tradebot.model.struct_tools import replace
@@ -167,7 +167,7 @@ def hand_out(pool: Pool, tell: Tell) -> None:
     os.dup2(2, 1)
     ray = connect_ray()
     # Ray has installed its own signal handler.
-    is_stopping = stopping()
+    is_stopping = stop_check()
     try:
         study = pool.study()
         count = pool.count or fitting_there(ray, study.counts().left)

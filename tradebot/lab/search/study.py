@@ -102,7 +102,7 @@ def _whole(descriptor: int, size: int) -> int:
 
 
 @contextmanager
-def reaching(location: str) -> Iterator[None]:
+def translate_storage_errors(location: str) -> Iterator[None]:
     """Turn a storage's errors into sentences; the storage's address may contain a password and isn't repeated."""
     shown = f"the storage {location}" if "://" not in location else f"the storage ({location.partition('://')[0]})"
     again = "make it reachable again and continue the study (search: add --resume), or begin a new one if it is lost"
@@ -161,7 +161,7 @@ class Study:
     def __init__(self, location: str, name: str, space: Space, *, workers: int = 1, new: bool = False) -> None:
         self.place, self.name, self.space = location, name, space
         self._distributions = {key: _distribution(choices) for key, choices in space.settings.items()}
-        with reaching(location):
+        with translate_storage_errors(location):
             self._storage = open_storage(location, new=new)
             self._file = os.stat(location).st_ino if "://" not in location else None
             ways = [optuna.study.StudyDirection.MAXIMIZE] * len(space.objectives)
@@ -219,7 +219,7 @@ class Study:
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
-        with reaching(self.place), warnings.catch_warnings():
+        with translate_storage_errors(self.place), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             if self._file is not None and os.stat(self.place).st_ino != self._file:
                 raise FileNotFoundError(2, "another file has taken its place", self.place)
@@ -425,7 +425,7 @@ class SequentialStudy(Study):
 
         Raise OperatorError with `changed`, as in `require_same`, if its inputs differ, or if the storage can't be read.
         """
-        with reaching(location):
+        with translate_storage_errors(location):
             is_there = name in optuna.get_all_study_names(open_storage(location, new=True))
         if is_there and (sequential_study := cls(location, name, space)).origin is not None:
             sequential_study.require_same(inputs, changed)

@@ -15,7 +15,7 @@ from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.errors import ConfigurationError, ExitCode, TradebotError
 from tradebot.lab.backtest.identity import trial_of
 from tradebot.lab.backtest.market import OpenedMarket
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.performance import statistics
 from tradebot.lab.performance.returns import sessions_per_year
@@ -53,7 +53,7 @@ class TrialReport(Struct, frozen=True):
     why: str = ""
 
 
-def play(bench: Bench, values: Values, watch: Callable[[], None]) -> TrialReport:
+def run_trial(bench: Bench, values: Values, watch: Callable[[], None]) -> TrialReport:
     """Run a trial to its end; `watch` is called after each session.
 
     Values that contradict each other don't run. Raise TradebotError if the run can't be trusted.
@@ -64,7 +64,7 @@ def play(bench: Bench, values: Values, watch: Callable[[], None]) -> TrialReport
         return TrialReport(None, (), f"refused by the loader: {refused.message}")
     plan = replace(bench.plan, settings=settings, level=RecordLevel.NONE)
     with loaded_strategies(settings, bench.folder, bench.environ) as strategies:
-        run = begin(plan, strategies, bench.market)
+        run = create_run(plan, strategies, bench.market)
         with closing(run.made):
             while not run.is_played:
                 run.step()

@@ -22,7 +22,7 @@ from msgspec import Struct, field
 
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.lab.search.study import BEAT_S, Study, worker_of
-from tradebot.lab.search.trial import Bench, play
+from tradebot.lab.search.trial import Bench, run_trial
 from tradebot.model.sentences import pluralize
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -201,7 +201,7 @@ def error_from_fields(fields: Mapping[str, Any]) -> TradebotError:
     return TradebotError(fields["error"], fields["hint"], code=ExitCode(fields["code"]))
 
 
-def stopping() -> Callable[[], bool]:
+def stop_check() -> Callable[[], bool]:
     """Return a function that returns True once this child should stop, or its parent has ended."""
     parent, stop = os.getppid(), list[int]()
 
@@ -216,7 +216,7 @@ def stopping() -> Callable[[], bool]:
 
 
 def _play_all(pool: Pool, tell: Tell) -> None:
-    is_stopping = stopping()
+    is_stopping = stop_check()
 
     def look() -> None:
         if is_stopping():
@@ -244,12 +244,12 @@ def play_next(bench: Bench, study: Study, look: Callable[[], None]) -> int | Non
             study.beat(trial)
             beat = time.monotonic()
 
-    done = play(bench, study.values_of(trial), watch)
+    done = run_trial(bench, study.values_of(trial), watch)
     study.tell(trial, done.result, done.values, done.why)
     return trial.number
 
 
-def fitting(wanted: int | None, trials: int) -> int:
+def fitting_workers(wanted: int | None, trials: int) -> int:
     """Return how many workers to use: no more than there are processors and trials, and as many as free memory allows.
 
     Each worker may need as much memory as this process uses now. A number set by the user is used unchanged.

@@ -147,7 +147,7 @@ class Plateau(Struct, frozen=True):
         return self.best > 0 and self.median >= PLATEAU * self.best
 
 
-def plateau(
+def neighbor_plateau(
     best: int, values: Sequence[Mapping[str, Value]], scores: Sequence[float | None], ranges: Mapping[str, Range]
 ) -> Plateau | None:
     """Return the objectives of the neighbors of the trial with index `best`; None if there are too few trials.

@@ -17,7 +17,13 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from tradebot.lab.performance.chance import Resampling, best_by_chance, sharpe_spans
-from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, total_return
+from tradebot.lab.performance.statistics import (
+    max_drawdown,
+    moments_of_returns,
+    probabilistic_sharpe,
+    sharpe_error,
+    total_return,
+)
 from tradebot.lab.selection.conditions import Comparator, ConditionCheck
 from tradebot.lab.selection.multiple_testing import superiority
 from tradebot.lab.selection.objectives import measure_objective
@@ -192,7 +198,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
 
 def _deflate(returns: Sequence[float], trials: int) -> float:
-    moments = shape(returns)
+    moments = moments_of_returns(returns)
     # Use the spread of one trial by chance: the spread of all trials would count some trials' skill as luck.
     probability = moments and probabilistic_sharpe(moments, best_by_chance(trials, sharpe_error(moments)))
     return probability if probability is not None else 0.0

@@ -33,7 +33,13 @@ from tradebot.lab.performance.chance import Resampling, ReturnSeries, best_by_ch
 from tradebot.lab.performance.statistics import (
     Interval as Estimate,
 )
-from tradebot.lab.performance.statistics import max_drawdown, probabilistic_sharpe, shape, sharpe_error, wilson
+from tradebot.lab.performance.statistics import (
+    max_drawdown,
+    moments_of_returns,
+    probabilistic_sharpe,
+    sharpe_error,
+    wilson_interval,
+)
 from tradebot.lab.selection.conditions import Comparator, ConditionCheck, RungCondition
 from tradebot.lab.selection.multiple_testing import superiority
 from tradebot.lab.selection.policies import PolicyFigures, policy_conditions
@@ -232,7 +238,7 @@ def _counts(of: TrackRecord, rules: StepRules) -> Iterator[_Row]:
 
 def _estimates(of: TrackRecord, rules: StepRules, error: float) -> Iterator[_Row]:
     """Yield what is estimated; each estimate is made once it is asked for."""
-    trials, moments = of.trials or 0, shape(of.returns) if of.enough else None
+    trials, moments = of.trials or 0, moments_of_returns(of.returns) if of.enough else None
     lacks = UNCOUNTED if moments and not trials else UNTRADED
     trial_moments = moments if trials else None
 
@@ -271,7 +277,7 @@ def _estimates(of: TrackRecord, rules: StepRules, error: float) -> Iterator[_Row
 
 def _wins(of: TrackRecord, more: int) -> float | None:
     wins, trades, times = sum(trade > 0 for trade in of.trades), len(of.trades), _times(of, more)
-    return wilson(round(wins * times), round(trades * times)).low if trades >= FEWEST else None
+    return wilson_interval(round(wins * times), round(trades * times)).low if trades >= FEWEST else None
 
 
 def _times(of: TrackRecord, more: int) -> float:

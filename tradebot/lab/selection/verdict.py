@@ -18,7 +18,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from tradebot.lab.performance.chance import Resampling, best_by_chance
-from tradebot.lab.performance.statistics import probabilistic_sharpe, shape, total_return
+from tradebot.lab.performance.statistics import moments_of_returns, probabilistic_sharpe, total_return
 from tradebot.lab.selection.multiple_testing import (
     DEFAULT,
     Overfitting,
@@ -26,8 +26,8 @@ from tradebot.lab.selection.multiple_testing import (
     Range,
     Superiority,
     Value,
+    neighbor_plateau,
     overfitting,
-    plateau,
     superiority,
 )
 from tradebot.lab.selection.objectives import measure_objective
@@ -161,7 +161,7 @@ def _matrix(tried: Sequence[PlayedTrial]) -> Numbers:
     return np.array([trial.returns for trial in tried]).T
 
 
-def verdict(
+def judge_search(
     tried: Sequence[PlayedTrial],
     search_question: SearchQuestion,
     variants: Sequence[Variant] = (),
@@ -203,7 +203,7 @@ def verdict(
         _against_holding(returns, search_question, p_value / len(tried), how),
         overfitting(returns),
         _deflate_best(returns, best, p_value),
-        plateau(
+        neighbor_plateau(
             best, [trial.values for trial in tried], [*map(_finite_or_none, objectives.whole)], search_question.ranges
         ),
         tried[best].gained - tried[best].best_five,
@@ -227,7 +227,7 @@ def _against_holding(returns: Numbers, search_question: SearchQuestion, times: f
     return _p(superiority(above[training_sessions(len(above)) :] if search_question.learns else above, how), times)
 
 
-def judgeable(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> bool:
+def has_enough_sessions(tried: Sequence[PlayedTrial], search_question: SearchQuestion) -> bool:
     """Return True if there are enough sessions for choosing and for judging."""
     return bool(_splits(tried, search_question))
 
@@ -292,7 +292,7 @@ def _compare_trials(
 
 def _deflate_best(returns: Numbers, best: int, trials: int) -> float | None:
     """Return the deflated Sharpe ratio of the best trial among all that were counted."""
-    moments = shape(returns[:, best].tolist())
+    moments = moments_of_returns(returns[:, best].tolist())
     # One return a year, so that the ratios aren't annualized.
     ratios = [ratio for ratio in measure_objective("sharpe", returns, 1) if ratio is not None]
     if moments is None or len(ratios) < 2:

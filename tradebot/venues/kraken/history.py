@@ -70,7 +70,7 @@ class OrderHistory(Struct, frozen=True):
         return next((order for order in reversed(list(self.orders.values())) if order.client_order_id == name), None)
 
 
-def past(
+def build_history(
     events: Sequence[object],
     executions: Sequence[object],
     replied_at: datetime,
@@ -298,7 +298,7 @@ class HistoryPages:
         if self._read is None or any(map(is_not, tolds, self._read[0])):
             orders, triggers, executions = tolds
             oldest, events = min(page.replied_at for page in tolds), [*orders.elements, *triggers.elements]
-            self._read = tolds, past(events, executions.elements, oldest, self._number.cached_id, self._tally)
+            self._read = tolds, build_history(events, executions.elements, oldest, self._number.cached_id, self._tally)
         return self._read[1]
 
     def sizes(self, lacking: Collection[Order], now: datetime | None) -> Mapping[str, Decimal]:
@@ -313,7 +313,9 @@ class HistoryPages:
         # Orders placed since the pages were read are on newer pages.
         for until in (now, None) if new else ():
             elements = self._newest_elements("triggers", since, until)
-            placed = past(elements.elements, (), elements.replied_at, self._number.cached_id, self._tally).orders
+            placed = build_history(
+                elements.elements, (), elements.replied_at, self._number.cached_id, self._tally
+            ).orders
             for element in new:
                 size = placed[element.venue_id].quantity if element.venue_id in placed else None
                 if size:

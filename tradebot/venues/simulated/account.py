@@ -76,7 +76,7 @@ class SimulatedAccount(Struct, frozen=True):
         return self.cash + sum(values, NONE)
 
 
-def anew(folder: Path) -> str:
+def replacement_advice(folder: Path) -> str:
     """Return how to replace damaged shadow books, which can't be rebuilt."""
     return f"they hold no money: remove {folder}, and the strategy starts over in shadow"
 
@@ -87,7 +87,7 @@ def read_account(folder: Path) -> SimulatedAccount:
         return decode(SimulatedAccount, json.loads(read_plain(folder / SIMULATED)))
     except (OSError, CodecError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise DamagedBooksError(f"{folder / SIMULATED} can't be read: {why}", anew(folder)) from error
+        raise DamagedBooksError(f"{folder / SIMULATED} can't be read: {why}", replacement_advice(folder)) from error
 
 
 def write_account(folder: Path, account: SimulatedAccount) -> None:

@@ -128,7 +128,7 @@ def apply_action(account: SimulatedAccount, symbol: str, action: CorporateAction
     return account
 
 
-def prune(account: SimulatedAccount, now: datetime) -> SimulatedAccount:
+def without_old_orders(account: SimulatedAccount, now: datetime) -> SimulatedAccount:
     """Return an account without old ended orders."""
     recent_orders = {
         name: order
@@ -181,7 +181,7 @@ class Minutes(Bars, Protocol):
         """Return the time up to which the source has bars at `now`."""
 
 
-def whole(at: datetime) -> datetime:
+def to_whole_minute(at: datetime) -> datetime:
     """Round a time down to its minute."""
     return at.replace(second=0, microsecond=0)
 
@@ -229,7 +229,7 @@ class SimulatedVenue:
             account = expire_day_orders(self._restate(account, today), today, date_of, now)
         for row in minutes[same_day:]:
             account = self._follow_minute(account, *row)
-        self._file["account"] = prune(replace(account, looked_at=reached), now)
+        self._file["account"] = without_old_orders(replace(account, looked_at=reached), now)
         self._mark_to_market()
         self._keep(self._account)
         return now
@@ -256,7 +256,7 @@ class SimulatedVenue:
         """
         symbols = sorted({order.symbol for order in account.working})
         if not symbols or now - account.looked_at < MINUTE:
-            return (), account.looked_at if symbols else whole(now)
+            return (), account.looked_at if symbols else to_whole_minute(now)
         depth = min(int((now - account.looked_at) / MINUTE) + 1, LONGEST)
         series = self.bars.closed(BarNeed("1Min", depth, adjusted=False), symbols, now)
         rows = [
@@ -267,7 +267,7 @@ class SimulatedVenue:
         ]
         in_order = ((at, symbol, series[symbol], index) for at, symbol, index in sorted(rows))
         minutes = [(at, symbol, _minute(series, index)) for at, symbol, series, index in in_order]
-        return minutes, max(account.looked_at, whole(self.bars.known_until(now)))
+        return minutes, max(account.looked_at, to_whole_minute(self.bars.known_until(now)))
 
     def _follow_minute(self, account: SimulatedAccount, at: datetime, symbol: str, minute: Minute) -> SimulatedAccount:
         """Return an account after a minute of a symbol.

@@ -16,11 +16,11 @@ from tradebot.exits.exit_reasons import parse
 from tradebot.judging.judgment import PERMISSION, HealthState, rank_judgments
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.model.sentences import noun, pluralize, span
+from tradebot.model.sentences import noun_for, pluralize, span
 from tradebot.model.struct_tools import replace
 from tradebot.model.trade import Trade
 from tradebot.model.trading import TradingState
-from tradebot.views.explain import BLAME, decisive, limits_blocking_entries, row_of, sentence_of
+from tradebot.views.explain import BLAME, deciding_reason, limits_blocking_entries, row_of, sentence_of
 from tradebot.views.holdings import FOREIGN_OWNER, Holding
 from tradebot.views.status import describe_waiting, quota
 from tradebot.views.summary.values import (
@@ -204,11 +204,12 @@ def _turnover(session_records: SessionRecords) -> Iterator[str]:
     """Yield which positions are new, which are gone, and how many came and went in between."""
     gone = [trade.symbol for trade in session_records.closed if trade.opened_at <= session_records.since]
     if session_records.opened:
-        yield f"New {noun(len(session_records.opened), 'position')}: {names(session_records.opened)}."
+        yield f"New {noun_for(len(session_records.opened), 'position')}: {names(session_records.opened)}."
     if gone:
-        yield f"{names(gone)} {noun(len(gone), 'was', 'were')} held before and {noun(len(gone), 'is', 'are')} closed."
+        was, is_ = noun_for(len(gone), "was", "were"), noun_for(len(gone), "is", "are")
+        yield f"{names(gone)} {was} held before and {is_} closed."
     if between := len(session_records.closed) - len(gone):
-        yield f"{pluralize(between, 'position')} {noun(between, 'was', 'were')} opened and closed again."
+        yield f"{pluralize(between, 'position')} {noun_for(between, 'was', 'were')} opened and closed again."
     if (
         not (session_records.opened or session_records.closed or session_records.is_first)
         and session_records.holdings is not None
@@ -225,14 +226,14 @@ def _code(session_records: SessionRecords) -> Iterator[str]:
     if changed:
         yield f"The code of {names(changed)} is new."
     if gone := [name for name in before if after and name not in after]:
-        yield f"{names(gone)} {noun(len(gone), 'is', 'are')} no longer in use."
+        yield f"{names(gone)} {noun_for(len(gone), 'is', 'are')} no longer in use."
 
 
 def _headline(summary: Summary, session_records: SessionRecords) -> str:
     money = summary.money
     halted = any(judgment.subject == "halts" and judgment.state.is_finding for judgment in session_records.judgments)
     needs = (
-        f"{pluralize(len(summary.needs), 'thing')} {noun(len(summary.needs), 'needs', 'need')} you"
+        f"{pluralize(len(summary.needs), 'thing')} {noun_for(len(summary.needs), 'needs', 'need')} you"
         if summary.needs
         else ""
     )
@@ -269,26 +270,28 @@ def _did(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
     refused = summary.candidates - summary.orders - waited
     waits = f", {waited:,} waited for a person's approval" if waited else ""
     if summary.orders:
-        rest = f", and the other {refused:,} {noun(refused, 'was', 'were')} refused" if refused else ""
-        yield f"{looked}: {summary.orders:,} became {noun(summary.orders, 'an order', 'orders')}{waits}{rest}."
+        rest = f", and the other {refused:,} {noun_for(refused, 'was', 'were')} refused" if refused else ""
+        yield f"{looked}: {summary.orders:,} became {noun_for(summary.orders, 'an order', 'orders')}{waits}{rest}."
         yield from reasons
         return
     if not summary.refusals:
         waiting = sorted({waiting.strategy for cycle in session_records.passes for waiting in cycle.waiting})
-        why = f"{names(waiting)} {noun(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
+        why = (
+            f"{names(waiting)} {noun_for(len(waiting), 'was', 'were')} not due" if waiting else "no strategy wanted any"
+        )
         yield f"It sent no order: {why}, in {pluralize(summary.passes, 'pass', 'passes')}."
         yield from reasons
         return
     counts = {row.reason: row.count for row in summary.refusals if row.reason is not Reason.APPROVAL_WAITING}
     if not counts:
-        yield f"It sent no order: {inner(looked)}{waits}."
+        yield f"It sent no order: {mid_sentence(looked)}{waits}."
         yield from reasons
         return
-    reason = decisive(counts)
+    reason = deciding_reason(counts)
     share = "each" if counts[reason] == summary.candidates else f"{counts[reason]:,} of them"
     row = REASONS[reason]
     cause = min((row.cause, *(row_of(decision).cause for decision in shut)), key=BLAME.index)
-    refused_by = f"{looked}{waits}{',' * bool(waits)} and refused {share}, because {inner(row.meaning)}"
+    refused_by = f"{looked}{waits}{',' * bool(waits)} and refused {share}, because {mid_sentence(row.meaning)}"
     yield " ".join((f"{VERDICTS[cause]}.", *reasons, refused_by))
 
 
@@ -359,7 +362,8 @@ def _positions(summary: Summary, session_records: SessionRecords) -> Iterator[st
         yield f"Somebody else closed {names(list(shares))} at the broker{gain_text}. tradebot reconcile can book that."
     foreign = (holding for holding in session_records.holdings if holding.strategy == FOREIGN_OWNER)
     if others := [lot.symbol for lot in foreign if lot.is_held]:
-        yield f"{names(others)} in the account {noun(len(others), 'is', 'are')} not the bot's, which leaves it alone."
+        is_ = noun_for(len(others), "is", "are")
+        yield f"{names(others)} in the account {is_} not the bot's, which leaves it alone."
 
 
 def _stops(helds: Sequence[SummaryPosition]) -> Iterator[str]:
@@ -379,7 +383,7 @@ def _slots(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
         count = sum(reason.count for reason in some)
         spans = (f"{reason.first} to {reason.last}" if reason.count > 1 else reason.first for reason in some)
         which = "; ".join(f"{reason.count:,} of {reason.job}, {span}" for reason, span in zip(some, spans, strict=True))
-        yield f"{pluralize(count, 'slot')} {noun(count, 'was', 'were')} missed: {which}. {why}"
+        yield f"{pluralize(count, 'slot')} {noun_for(count, 'was', 'were')} missed: {which}. {why}"
     if not summary.missed and session_records.slots:
         yield f"None of {pluralize(session_records.slots, 'slot')} was missed."
 
@@ -391,13 +395,13 @@ def _health(session_records: SessionRecords) -> Iterator[str]:
     well = states[HealthState.OK]
     findings = [judgment.subject for judgment in rank_judgments(session_records.judgments)]
     if findings:
-        ill = f"{names(findings)} {noun(len(findings), 'is', 'are')} not"
+        ill = f"{names(findings)} {noun_for(len(findings), 'is', 'are')} not"
         # Permission isn't a part of the bot, and anything not due counts as well, as in `status`.
         parts = [judgment for judgment in session_records.judgments if judgment.subject != PERMISSION]
         yield f"{sum(not part.state.is_finding for part in parts)} of {len(parts)} parts of the bot are well; {ill}."
         return
     due = [judgment.subject for judgment in session_records.judgments if judgment.state is HealthState.NOT_DUE]
-    yield f"All is well: {pluralize(well, 'part')} of the bot {noun(well, 'is', 'are')} in order."
+    yield f"All is well: {pluralize(well, 'part')} of the bot {noun_for(well, 'is', 'are')} in order."
     if due:
         yield f"Not due yet: {names(due)}."
 
@@ -410,7 +414,8 @@ def _quota(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
         return
     limit = used.daily_limit
     share = f", {used.used_today / limit:.1%} of the {limit:,} a day that the plan allows" if limit else ""
-    yield f"{pluralize(used.used_today, 'call')} {noun(used.used_today, 'was', 'were')} used by {utc(used.at)}{share}."
+    was = noun_for(used.used_today, "was", "were")
+    yield f"{pluralize(used.used_today, 'call')} {was} used by {utc(used.at)}{share}."
 
 
 def _needs_text(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
@@ -420,7 +425,7 @@ def _needs_text(summary: Summary, session_records: SessionRecords) -> Iterator[s
         yield "Nothing."
 
 
-def clip(line: str, command: str = "") -> str:
+def clip_line(line: str, command: str = "") -> str:
     """Shorten a line of the message to CLIPPED characters, without cutting the command at its end."""
     last = f" Next: {command}" if command else ""
     return shorten(line, CLIPPED - len(last), placeholder="…") + last
@@ -429,7 +434,7 @@ def clip(line: str, command: str = "") -> str:
 def _short(day: Summary, records: SessionRecords, first: str) -> str:
     """Return the message: the headline, then what needs a person, then the rest as far as it fits."""
     needs, helds = day.needs, day.positions
-    lines = [clip(f"- {need.what}", need.next) for need in needs[:FEW]]
+    lines = [clip_line(f"- {need.what}", need.next) for need in needs[:FEW]]
     lines += [f"- {len(needs) - FEW:,} more; tradebot summary shows all."] if len(needs) > FEW else []
     lines += [*_did(day, records), *list(_trades(day))[:1]]
     gains = [f"{lot.symbol}{'' if lot.gain_usd is None else f' {lot.gain_usd:+,.0f} USD'}" for lot in helds]
@@ -439,7 +444,7 @@ def _short(day: Summary, records: SessionRecords, first: str) -> str:
     lines += [*_quota(day, records), *_actions_of(records), *records.unknown]
     lines += [] if day.needs or day.unknown or not records.judgments else ["All is well, and nothing needs you."]
     message = first
-    for line in map(clip, lines):
+    for line in map(clip_line, lines):
         message += f"\n{line}" if len(message) + len(line) < SHORT else ""
     return message
 
@@ -466,10 +471,10 @@ def in_words(text: str) -> str:
 
 
 def _meaning(code: str) -> str:
-    return inner(REASONS[Reason(code)].meaning).rstrip(".") if code in set(Reason) else code
+    return mid_sentence(REASONS[Reason(code)].meaning).rstrip(".") if code in set(Reason) else code
 
 
-def inner(sentence: str) -> str:
+def mid_sentence(sentence: str) -> str:
     """Return a sentence in the form it has in the middle of another."""
     return sentence[:1].lower() + sentence[1:]
 

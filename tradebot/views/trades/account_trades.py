@@ -16,7 +16,7 @@ from tradebot.model.instrument import notional
 from tradebot.model.order import Fill
 from tradebot.model.position import Origin, OwnedFill
 from tradebot.model.struct_tools import replace
-from tradebot.model.trade import renames, split_off_restatement, together
+from tradebot.model.trade import group_simultaneous, renames, split_off_restatement
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.history import NOT_OURS, History
 
@@ -135,7 +135,7 @@ def _events(named: Sequence[tuple[str, OwnedFill]], cash: Mapping[str, CashMovem
     """Yield the events behind the fills: trades, splits, and shares that came or left without a trade."""
     symbols = {owned.fill.activity_id: symbol for symbol, owned in named}
     quantity_by_owner = defaultdict[tuple[str, str], Decimal](Decimal)
-    for group in together([owned for _, owned in named]):
+    for group in group_simultaneous([owned for _, owned in named]):
         by_symbol = defaultdict[str, list[OwnedFill]](list)
         for owned in group:
             by_symbol[symbols[owned.fill.activity_id]].append(owned)

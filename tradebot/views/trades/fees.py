@@ -91,7 +91,7 @@ def fee_with(fill: Fill) -> CashMovement:
     return CashMovement(fill.at, -fill.fee.usd, kind, Origin.VENUE, about, "", fill.symbol, meaning=kind)
 
 
-def moments(fills: Iterable[OwnedFill]) -> Moments:
+def fill_times(fills: Iterable[OwnedFill]) -> Moments:
     """Return the ids of the fills that the venue reported, by symbol and time."""
     by_fill = defaultdict[tuple[str, datetime], list[str]](list)
     for owned in fills:

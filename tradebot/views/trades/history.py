@@ -22,7 +22,7 @@ from tradebot.model.struct_tools import replace
 from tradebot.model.trade import OrderSent, RestedStop, Trade, TradeNote, by_position, renames
 from tradebot.model.venue import Settlement
 from tradebot.model.venue_day import VenueDay
-from tradebot.views.trades.fees import FeeAllocation, allocate_fees, cash_kind, fee_with, moments
+from tradebot.views.trades.fees import FeeAllocation, allocate_fees, cash_kind, fee_with, fill_times
 from tradebot.views.trades.lots import Lots, Owner, lots_of
 from tradebot.views.trades.trade_row import why_closed
 
@@ -83,7 +83,7 @@ def rolled_positions_of(trades: Iterable[tuple[Trade, Sequence[str]]], day: Venu
     return frozenset(keys[name] for name, link in links(rows, day).items() if link.moved_into)
 
 
-def stories(rows: Iterable[Row], day: VenueDay) -> Sequence[tuple[Row, ...]]:
+def group_by_story(rows: Iterable[Row], day: VenueDay) -> Sequence[tuple[Row, ...]]:
     """Group trades by story, each from its first contract to its last; most are stories of one trade."""
     in_order = sorted(rows, key=lambda row: row.opened_at)
     of, by_story = links(in_order, day), dict[str, list[Row]]()
@@ -184,7 +184,7 @@ class History(Struct, frozen=True, dict=True):
     @cached_property
     def fees(self) -> FeeAllocation:
         charged = (movement for movement in self.movements if cash_kind(movement) is CashKind.FEE)
-        return allocate_fees(charged, (*self.lots.closed, *self.lots.held), moments(self.fills), self.day)
+        return allocate_fees(charged, (*self.lots.closed, *self.lots.held), fill_times(self.fills), self.day)
 
     @cached_property
     def rolled_positions(self) -> frozenset[Key]:

@@ -14,7 +14,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import ONE, notional
 from tradebot.model.position import Key, Origin, OwnedFill, to_nine_places
 from tradebot.model.struct_tools import replace
-from tradebot.model.trade import Trade, by_position, split_off_restatement, together
+from tradebot.model.trade import Trade, by_position, group_simultaneous, split_off_restatement
 
 _ZERO = Decimal(0)
 
@@ -146,7 +146,7 @@ def lots_of(fills: Iterable[OwnedFill]) -> Lots:
     trips, steps = list[Trip](), dict[Owner, Sequence[LotStep]]()
     for owner, of_one in by_position(fills).items():
         fold = _Fold()
-        for group in together(of_one):
+        for group in group_simultaneous(of_one):
             fold.add(group)
         trips += [*fold.over, fold.going.trip(fold.lots)] if fold.lots else fold.over
         steps[owner] = fold.steps

@@ -253,7 +253,9 @@ class EquityAround(NamedTuple):
     at: datetime
 
 
-def worth(ends: Sequence[SessionEnd], opening_usd: Decimal | None, days: DateRange = EVER) -> EquityAround | None:
+def equity_before_and_after(
+    ends: Sequence[SessionEnd], opening_usd: Decimal | None, days: DateRange = EVER
+) -> EquityAround | None:
     """Return the broker's equity before these days and at their end; None if no pass read it, or the former is unknown.
 
     The end is a session's close if that was recorded, and else the last reading. `ends` are oldest first and begin with

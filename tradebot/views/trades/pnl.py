@@ -25,8 +25,8 @@ from tradebot.views.trades.pieces import (
     EquityAround,
     ProfitKind,
     ProfitPiece,
+    equity_before_and_after,
     value_at,
-    worth,
 )
 from tradebot.views.trades.trade_row import Choice, rule_of, why_closed
 
@@ -176,7 +176,11 @@ class ProfitReport:
     def worth(self) -> EquityAround | None:
         """Return the broker's equity around these days; None for part of an account, or if the reading is too old."""
         history = self._known.history
-        equity = worth(history.ends, history.opening_usd, self._choice.days) if self._choice.whole else None
+        equity = (
+            equity_before_and_after(history.ends, history.opening_usd, self._choice.days)
+            if self._choice.whole
+            else None
+        )
         return equity if equity and self.ends and history.day.date_of(equity.at) >= self.ends[-1].day else None
 
     @property

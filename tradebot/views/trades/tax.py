@@ -14,7 +14,7 @@ from tradebot.model.position import NINE_PLACES
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue_day import VenueDay
 from tradebot.views.trades.account_trades import AccountTrade, AccountTrades, account_trades
-from tradebot.views.trades.fees import allocate_fees, moments
+from tradebot.views.trades.fees import allocate_fees, fill_times
 from tradebot.views.trades.history import History
 from tradebot.views.trades.lots import OpenLot, open_lot
 from tradebot.views.trades.tax_lots import WINDOW, Matched, Method, Sale, TaxLot, is_long_term, match_lots
@@ -144,7 +144,7 @@ def _fees(cash: Iterable[CashMovement], trades: Iterable[AccountTrade], day: Ven
     priced = [trade for trade in trades if trade.price is not None]
     fees = [movement for movement in cash if movement.meaning in CHARGED_ON_TRADES]
     lots = list(map(_as_lot, priced))
-    shared = allocate_fees(fees, lots, moments(trade.owned for trade in priced), day)
+    shared = allocate_fees(fees, lots, fill_times(trade.owned for trade in priced), day)
     return {lot.entry_fill: -Fraction(shared.of(lot)) for lot in lots}
 
 

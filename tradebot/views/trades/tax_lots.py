@@ -101,7 +101,7 @@ def _costliest_first(lot: TaxLot) -> tuple[bool, Fraction]:
     return False, -lot.sign * lot.share_usd - lot.carried_usd / abs(lot.quantity)
 
 
-def take(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[list[TaxLot], list[TaxLot]]:
+def take_lots(lots: Sequence[TaxLot], quantity: Fraction, method: Method) -> tuple[list[TaxLot], list[TaxLot]]:
     """Split lots into the pieces that a sale of this many shares closes, oldest first, and the remaining lots."""
     pieces, remaining = list[TaxLot](), {id(lot): lot for lot in lots}
     for lot in in_order(lots, method):
@@ -196,7 +196,7 @@ class _Symbol(Struct):
             unmatched = trade.quantity
             if self.lots and self.lots[0].quantity * unmatched < 0:
                 closed = min(abs(unmatched), abs(sum((lot.quantity for lot in self.lots), _ZERO)))
-                pieces, self.lots = take(self.lots, closed, self.method)
+                pieces, self.lots = take_lots(self.lots, closed, self.method)
                 sales += [Sale(piece, trade, fee) for piece in pieces]
                 unmatched += sum((piece.quantity for piece in pieces), _ZERO)
             if unmatched:

@@ -149,7 +149,7 @@ def _journal_shares(engine: Engine, account: Account, body: dict[str, Any]) -> N
             raise unprocessable("the contract has expired")
     move(engine, account, Activity("JNLS", None, symbol, "stock journal", qty, price))
     if contract is not None:
-        options.watch(engine, account, symbol, contract)
+        options.schedule_expiry(engine, account, symbol, contract)
 
 
 def _whole(qty: Decimal) -> Decimal:

@@ -27,9 +27,9 @@ ORDERS, EXECUTIONS = "/exchange/v1/orders", "/exchange/v1/executions"
 RESTATE = "restate"
 
 ACTS: Mapping[str, Callable[[Engine, Order], None]] = {
-    "suspend": unsolicited.suspend,
+    "suspend": unsolicited.suspend_order,
     "stop": unsolicited.stop,
-    "resume": unsolicited.resume,
+    "resume": unsolicited.resume_order,
     "cancel": unsolicited.cancel,
 }
 

@@ -115,7 +115,7 @@ class Engine(EngineState):
         elif order.fate == "reject":
             order_lifecycle.reject(self, order)
         elif order.status == "pending_new":
-            order_lifecycle.bring(self, order)
+            order_lifecycle.send_to_market(self, order)
             self._fill_now(order)
 
     def settle_late(self, order: Order, late_us: int, status: str) -> None:

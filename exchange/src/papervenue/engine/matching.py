@@ -239,7 +239,7 @@ def trailing_stop(request: OrderRequest, mark: int) -> int:
     return max(step, int((mark + request.side * away) / step) * step)
 
 
-def collar(stop: int) -> int:
+def buy_stop_collar(stop: int) -> int:
     """Return the limit that a triggered buy stop gets: 4 % above it below 50 USD, 2.5 % from there up."""
     over, under = _COLLAR_BELOW_50 if stop < _FIFTY else _COLLAR_FROM_50
     step = tick(stop)
@@ -258,7 +258,7 @@ def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:
         return None
     order.elected = True
     if model.collars and order.side > 0 and order.request.type == "stop":
-        order.request = order.request._replace(type="stop_limit", limit=collar(order.stop))
+        order.request = order.request._replace(type="stop_limit", limit=buy_stop_collar(order.stop))
     # A bar that opens beyond the stop elects it there; otherwise the market passed through the stop itself.
     at = max(order.stop, bar.open) if order.side > 0 else min(order.stop, bar.open)
     return model.quote_fill_price(order, at)

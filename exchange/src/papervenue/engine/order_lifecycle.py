@@ -62,7 +62,7 @@ def other_exits(order: Order) -> list[Order]:
     return [other for other in exits if other is not order and other.is_open]
 
 
-def fellows(order: Order) -> list[Order]:
+def group_members(order: Order) -> list[Order]:
     """Return the other open members of an order's group; a replacement joins the group when it takes effect.
 
     An attached order has none, because nothing that happens to it affects the others.
@@ -184,7 +184,7 @@ def tradable(floor: EngineState, request: OrderRequest) -> bool:
     return calendar.is_open(now_us) or (request.extended_hours and calendar.is_extended(now_us))
 
 
-def bring(floor: EngineState, order: Order) -> None:
+def send_to_market(floor: EngineState, order: Order) -> None:
     """Send an order to the market, together with its legs."""
     if order.status != "pending_cancel":
         order.status = at_the_market(order)
@@ -209,7 +209,7 @@ def at_the_market(order: Order) -> str:
 
 def _release(floor: EngineState, order: Order) -> None:
     for leg in to_release(order) if order.legs else ():
-        bring(floor, leg)
+        send_to_market(floor, leg)
 
 
 def fill(floor: EngineState, order: Order, price: int, cap: Decimal) -> Decimal:
@@ -372,7 +372,7 @@ def reject(floor: EngineState, order: Order) -> None:
 
 
 def _end_fellows(floor: EngineState, order: Order) -> None:
-    for other in fellows(order) if order.is_grouped else ():
+    for other in group_members(order) if order.is_grouped else ():
         other.frees_after_us = max(other.frees_after_us, order.frees_after_us)
         cancel(floor, other)
 
@@ -388,12 +388,12 @@ def expire(floor: EngineState, order: Order) -> None:
         _end_fellows(floor, order)
 
 
-def wake(floor: EngineState) -> None:
+def send_due_orders(floor: EngineState) -> None:
     """Bring orders that were waiting for this moment to the market, oldest first."""
     waiting = [o for account in floor.accounts.values() for o in account.open.values() if o.status == "accepted"]
     for order in sorted(waiting, key=attrgetter("sequence")):
         if order.status == "accepted" and tradable(floor, order.request):
-            bring(floor, order)
+            send_to_market(floor, order)
 
 
 def end_due(floor: EngineState, until_us: int, only: str = "") -> None:
@@ -417,7 +417,7 @@ def replace(floor: EngineState, old: Order, new: Order) -> None:
     _go_on_from(old, new)
     succeed(old, new)
     if not waits:
-        bring(floor, new)
+        send_to_market(floor, new)
     floor.accounts[old.account].hold(new)
 
 

@@ -12,7 +12,7 @@ _AT_THE_MARKET = ("new", "partially_filled")
 _ASIDE = ("suspended", "stopped")
 
 
-def suspend(engine: Engine, order: Order) -> None:
+def suspend_order(engine: Engine, order: Order) -> None:
     """Suspend an order until it is resumed."""
     _put_aside(engine, order, "suspended")
 
@@ -26,7 +26,7 @@ def stop(engine: Engine, order: Order) -> None:
     engine.agenda.note(min(engine.now_us + MINUTE, end_us), "fill_stopped", order, engine.now_us)
 
 
-def resume(engine: Engine, order: Order) -> None:
+def resume_order(engine: Engine, order: Order) -> None:
     """Bring a suspended or stopped order back to the market."""
     if order.status not in _ASIDE:
         raise unprocessable(f"order is {order.status}: only one that is {' or '.join(_ASIDE)} can be resumed")

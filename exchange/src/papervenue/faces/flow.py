@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from papervenue.engine.engine import Engine
 from papervenue.faces.web import MADE_AT, Call, Handler, Reply, Route, route
 from papervenue.faults.fault_state import shown_us
-from papervenue.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
+from papervenue.flow.filters import PRINT_NUMBERS, build_alert_filter, matcher_of_prints
 from papervenue.flow.series import (
     BUSIEST,
     ENDPOINTS,
@@ -163,7 +163,7 @@ class FlowFace:
         newer = now - _ALERT_WINDOW if newer is None else newer
         older = now if older is None else min(older, now)
         limit = params.count("limit", 100, 200)
-        matches = matcher(params, call.values("rule_name[]"), call.values("issue_types[]"))
+        matches = build_alert_filter(params, call.values("rule_name[]"), call.values("issue_types[]"))
         rows = _between(
             self._source.alerts([feed_ticker(word) for word in params.words("ticker_symbol")], now), newer, older
         )

@@ -248,7 +248,7 @@ class Guard:
         self._may = may
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        message = objection(scope, self._may)
+        message = refusal_reason(scope, self._may)
         if message is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -258,7 +258,7 @@ class Guard:
             await send_reply(send, Reply(403, encode({"code": FORBIDDEN, "message": message})))
 
 
-def objection(scope: Scope, may: ControlCredentials) -> str | None:
+def refusal_reason(scope: Scope, may: ControlCredentials) -> str | None:
     """Return why a request is refused, or None. A client other than a browser may omit both headers."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     ports = [_port(host.decode("latin-1")) for host in hosts]

@@ -182,7 +182,7 @@ def _each_of_flow(value: Any, settings: Settings, change: Callable[[Row], list[R
 
 
 @contextmanager
-def earlier(engine: Engine, number: str, then_us: int) -> Iterator[None]:
+def earlier_account(engine: Engine, number: str, then_us: int) -> Iterator[None]:
     """Replace an account with its earlier state inside the `with` block; the block must not await anything."""
     now = engine.accounts[number]
     engine.accounts[number], engine.shown_us = account_at(now, then_us), then_us
@@ -378,7 +378,7 @@ class FaultedRequest:
         if not self._facts.account:
             return answered
         self._body, caught = b"", CapturedReply()
-        with earlier(self._behind.engine, self._facts.account[0], self._then_us(firing)):
+        with earlier_account(self._behind.engine, self._facts.account[0], self._then_us(firing)):
             await self._behind.inner({**self.connection.scope}, self.again, caught)
         return caught.build_reply()
 

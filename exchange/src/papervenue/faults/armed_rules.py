@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.faults.fault_table import FAULTS
 from papervenue.faults.kinds import STREAMS, Facts, is_change, is_of_kind
 from papervenue.faults.rules import MOST_RULES, Rule, RuleError, read_rules
@@ -45,7 +45,7 @@ class Armed:
         when = self.rule.when
         if not when.includes(self.seen):
             return False
-        drawn = stream("fault", when.seed, self.rule.name, self.seen)
+        drawn = random_stream("fault", when.seed, self.rule.name, self.seen)
         return when.probability >= 1 or drawn.random() < when.probability
 
     def to_json(self) -> dict[str, Any]:

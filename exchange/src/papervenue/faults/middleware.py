@@ -150,7 +150,9 @@ class FaultMiddleware:
             await self._behind.inner(scope, turn.again, send)
             return
         deciding = next((firing for firing in firings if firing.role in _DECIDING), None)
-        answering = rightly if deciding is None else ANSWERS.get(deciding.rule.fault, rightly)
+        answering = (
+            send_correct_response if deciding is None else ANSWERS.get(deciding.rule.fault, send_correct_response)
+        )
         await answering(turn, {} if deciding is None else deciding.rule.settings)
 
     def _facts(self, scope: Scope, body: bytes) -> Facts:
@@ -227,7 +229,7 @@ def _retry_after(settings: Settings) -> list[Header]:
     return [] if wait_us is None else [(b"retry-after", b"%d" % max(1, wait_us // SECOND))]
 
 
-async def rightly(turn: FaultedRequest, settings: Settings) -> None:
+async def send_correct_response(turn: FaultedRequest, settings: Settings) -> None:
     """Send the correct response; the fault affected only how the request was executed."""
     await give(turn, await turn.answer())
 

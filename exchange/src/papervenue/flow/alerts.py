@@ -16,7 +16,7 @@ from datetime import date
 from random import Random
 from typing import Any, NamedTuple
 
-from papervenue.chance import stream, uuid_of
+from papervenue.chance import random_stream, uuid_of
 from papervenue.flow.events import next_report
 from papervenue.flow.filters import PRINT_NUMBERS
 from papervenue.flow.options import FlowContract, friday, option_price
@@ -85,7 +85,7 @@ class Flow(ComputedSeries):
     @cache_newest(64, 1)
     def alerts(self, symbol: str, index: int) -> tuple[Row, ...]:
         session = self.calendar.market[index]
-        rng = stream(self.seed, "alerts", symbol, session.date)
+        rng = random_stream(self.seed, "alerts", symbol, session.date)
         hits = sorted(_plan(rng, session))
         rows = (self._alert(symbol, session, number, hit) for number, hit in enumerate(hits))
         return tuple(row for row in rows if row is not None)
@@ -104,7 +104,7 @@ class Flow(ComputedSeries):
         session = self.calendar.market[index]
         rights: dict[int, tuple[int, str]] = {}
         planneds = []
-        for hit in sorted(_plan(stream(self.seed, "alerts", symbol, session.date), session)):
+        for hit in sorted(_plan(random_stream(self.seed, "alerts", symbol, session.date), session)):
             if hit.burst not in rights:
                 toward = self.direction(symbol, session, hit.burst_at_us, hit.coin, hit.foresight)
                 rights[hit.burst] = toward, _right(symbol, session, hit, toward)[0]
@@ -192,7 +192,7 @@ def _fields(symbol: str, session: Session, hit: PlannedAlert, direction: int, pr
 
 def _right(symbol: str, session: Session, hit: PlannedAlert, direction: int) -> tuple[str, Random]:
     """Choose call or put: a bull buys calls (three times in four) or sells puts. Return it with its burst's chance."""
-    chooser = stream(symbol, session.date, hit.burst)
+    chooser = random_stream(symbol, session.date, hit.burst)
     bought = chooser.random() < 0.75
     return "C" if (direction > 0) == bought else "P", chooser
 
@@ -272,7 +272,7 @@ class Prints(AlertSeries):
         return tuple(row for row in rows if row is not None)
 
     def _plan(self, symbol: str, session: Session) -> Iterator[Plan]:
-        rng = stream(self.seed, "prints", symbol, session.date)
+        rng = random_stream(self.seed, "prints", symbol, session.date)
         busy = 2 if self.market.liquid(symbol) else 1
         length = session.close_us - session.open_us
         for _ in range(busy * (30 + int(70 * rng.random()))):

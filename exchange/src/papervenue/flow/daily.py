@@ -13,7 +13,7 @@ from functools import cached_property
 from random import Random
 from typing import Any
 
-from papervenue.chance import draw_bell, stream
+from papervenue.chance import draw_bell, random_stream
 from papervenue.flow.alerts import AlertSeries
 from papervenue.flow.options import FlowContract, friday, option_price
 from papervenue.flow.series import NOTHING, FlowRows, Question, Row, cache_newest, feed_ticker, row, rows_known_at
@@ -86,7 +86,7 @@ class DailyFacts(AlertSeries):
 
     @cache_newest(64, 1)
     def _greek_rows(self, symbol: str) -> tuple[Row, ...]:
-        rng, size, rows = stream(self.seed, "greeks", symbol), float(profile(symbol).marketcap), []
+        rng, size, rows = random_stream(self.seed, "greeks", symbol), float(profile(symbol).marketcap), []
         calls = puts = 1.0
         for at_us, its_date in self._publications:
             calls, puts = _wander(calls, rng), _wander(puts, rng)
@@ -97,7 +97,7 @@ class DailyFacts(AlertSeries):
     @cache_newest(64, 1)
     def volatilities(self, symbol: str) -> tuple[float, ...]:
         """Return the annualized 30-day implied volatility for every session, as a fraction."""
-        rng, usual, level, levels = stream(self.seed, "iv", symbol), profile(symbol).implied_volatility, 1.0, []
+        rng, usual, level, levels = random_stream(self.seed, "iv", symbol), profile(symbol).implied_volatility, 1.0, []
         for _ in self.calendar.played:
             level = _wander(level, rng)
             levels.append(usual * level)
@@ -118,12 +118,12 @@ class DailyFacts(AlertSeries):
     @cache_newest(64, 1)
     def _oi_rows(self, symbol: str, index: int, reference: int) -> tuple[Row, ...]:
         session, before = self.calendar.market[index], self.calendar.all[self.calendar.first + index - 1]
-        rng = stream(self.seed, "oi", symbol, session.date)
+        rng = random_stream(self.seed, "oi", symbol, session.date)
         lean = 0.5 + 0.25 * draw_bell(rng) / 3
         others = [_oi_fields(symbol, session, before, reference / UNITS, lean, rng) for _ in range(_CONTRACTS)]
         by_contract = {fields["option_symbol"]: fields for fields in others}
         # Alerts of the previous session have their own random stream, so that the other contracts don't depend on them.
-        rng = stream(self.seed, "oi of alerts", symbol, session.date)
+        rng = random_stream(self.seed, "oi of alerts", symbol, session.date)
         for alert in self.flow.alerts(symbol, index - 1) if index else ():
             by_contract[alert.fields["option_chain"]] = _oi_of_alert(symbol, session, before, alert.fields, rng)
         rows = sorted(by_contract.values(), key=lambda fields: -abs(fields["oi_diff_plain"]))

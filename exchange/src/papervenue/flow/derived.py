@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from math import fsum
 from typing import Any
 
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.flow.alerts import AlertSeries, Flow, Prints
 from papervenue.flow.daily import DailyFacts
 from papervenue.flow.events import Events, Reports
@@ -159,13 +159,13 @@ class Headlines(ComputedSeries):
     @cache_newest(RECENT)
     def _of_day(self, day: date, symbols: tuple[str, ...]) -> tuple[Row, ...]:
         """Return the headlines of a date in New York, in the order in which they are published."""
-        rng = stream(self.seed, "headlines", day)
+        rng = random_stream(self.seed, "headlines", day)
         begins_us = at_new_york(day.isoformat(), 0)
         times = sorted(int(_DAY_S * rng.random()) for _ in range(_A_DAY))
         return tuple(self._row(begins_us + at_s * SECOND, number, day, symbols) for number, at_s in enumerate(times))
 
     def _row(self, at_us: int, number: int, day: date, symbols: tuple[str, ...]) -> Row:
-        rng = stream(self.seed, "headline", day, number)
+        rng = random_stream(self.seed, "headline", day, number)
 
         def one_of(choices: Any) -> Any:
             return choices[int(len(choices) * rng.random())]
@@ -221,7 +221,7 @@ class Exposures(AlertSeries):
         day = self.calendar.market[index].date
         rows = []
         for expiry in expiries(day)[:_LISTED_EXPIRIES]:
-            away = 0.04 * stream(self.seed, "pain", symbol, expiry).random() - 0.02
+            away = 0.04 * random_stream(self.seed, "pain", symbol, expiry).random() - 0.02
             strike = FlowContract(symbol, expiry, "C", reference * (1 + away)).strike_text
             rows.append(row(now_us, {"expiry": expiry, "max_pain": strike}))
         return FlowRows(rows, {"date": day})
@@ -235,7 +235,7 @@ class Exposures(AlertSeries):
         strikes = sorted(
             {FlowContract(symbol, day, "C", reference * (1 + 0.012 * step)).strike_thousandths for step in _STEPS}
         )
-        rng = stream(self.seed, "strikes", symbol, day)
+        rng = random_stream(self.seed, "strikes", symbol, day)
         columns = []
         for right in "CP":
             weights = [0.1 + rng.random() for _ in strikes]

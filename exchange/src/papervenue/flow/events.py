@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.flow.series import ComputedSeries, FlowRows, Priced, Question, Row, cache_newest, feed_ticker, row
 from papervenue.market.profiles import Profile, profile
 from papervenue.times import at_new_york, iso_date, new_york_date, rfc3339
@@ -52,13 +52,13 @@ def next_report(symbol: str, day: date) -> Report | None:
 @lru_cache(maxsize=4_096)
 def _on_or_after(symbol: str, day: date) -> Report:
     # Day 0 of the calendar was a Monday, so the offset decides the weekday: no Monday or Friday, which may be holidays.
-    rng = stream(symbol, "earnings")
+    rng = random_stream(symbol, "earnings")
     offset = int(_DAYS_BETWEEN * rng.random()) // 7 * 7 + _TUESDAY + int(3 * rng.random())
     number = -(-(day.toordinal() - offset) // _DAYS_BETWEEN)
     reported = date.fromordinal(offset + number * _DAYS_BETWEEN)
-    rng = stream(symbol, "report", number)
+    rng = random_stream(symbol, "report", number)
     estimate = profile(symbol).level / 80 * (0.8 + 0.4 * rng.random())
-    when = "premarket" if stream(symbol, "report").random() < 0.5 else "postmarket"
+    when = "premarket" if random_stream(symbol, "report").random() < 0.5 else "postmarket"
     quarter = reported.replace(day=1) - timedelta(days=1)
     quarter = quarter.replace(day=1) - timedelta(days=1) if quarter.month % 3 == 1 else quarter
     return Report(reported, when, quarter, estimate, estimate * (0.9 + 0.22 * rng.random()))
@@ -219,7 +219,7 @@ def economic_events(day: date) -> Iterator[EconomicRelease]:
         yield EconomicRelease(day, 10, 0, "Consumer sentiment (final)", "report", figure=False)
     if is_fomc(day):
         yield EconomicRelease(day, 14, 0, "FOMC interest-rate decision", "fomc", figure=False)
-    if day.weekday() < 5 and stream("speaker", day).random() < 0.2:
+    if day.weekday() < 5 and random_stream("speaker", day).random() < 0.2:
         yield EconomicRelease(day, 12, 45, "Fed governor speaks", "fed-speaker", figure=False)
 
 
@@ -251,8 +251,8 @@ class Events(ComputedSeries):
         )
 
     def _fields(self, event: EconomicRelease) -> dict[str, Any]:
-        rng = stream(self.seed, event.name, event.day)
-        before = stream(self.seed, event.name, event.day.year, event.day.month)
+        rng = random_stream(self.seed, event.name, event.day)
+        before = random_stream(self.seed, event.name, event.day.year, event.day.month)
         figure = f"{0.1 + 0.4 * before.random():.1f}%" if event.kind == "report" else None
         month = (event.day.replace(day=1) - timedelta(days=1)).strftime("%B")
         return {
@@ -271,7 +271,7 @@ class Events(ComputedSeries):
         return tuple(sorted(rows, key=lambda row: (row.fields["start_date"], row.fields["ticker"])))
 
     def _decisions(self, symbol: str) -> Iterator[Row]:
-        rng, sessions = stream(self.seed, "fda", symbol), self.calendar.all
+        rng, sessions = random_stream(self.seed, "fda", symbol), self.calendar.all
         first, last = date.fromisoformat(sessions[0].date), date.fromisoformat(sessions[-1].date)
         reach = (last - first).days + _ANNOUNCED_DAYS_AHEAD
         for number in range(_EVENTS_A_COMPANY):

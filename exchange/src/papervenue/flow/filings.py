@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
-from papervenue.chance import draw_bell, stream, uuid_of
+from papervenue.chance import draw_bell, random_stream, uuid_of
 from papervenue.flow.events import is_fomc
 from papervenue.flow.series import (
     NOTHING,
@@ -62,7 +62,7 @@ class Shorts(Priced):
     @cache_newest(RECENT)
     def _interests(self, symbol: str) -> tuple[Row, ...]:
         """Return the short interest of every settlement date; it varies around the symbol's usual value."""
-        rng, character = stream(self.seed, "shorts", symbol), profile(symbol)
+        rng, character = random_stream(self.seed, "shorts", symbol), profile(symbol)
         floating = max(character.shares_a_day * 4, int(character.marketcap / character.level * 0.9))
         usual, level, rows = 0.01 + 0.06 * rng.random() * rng.random(), 1.0, []
         for published_us, settled in self._settlements():
@@ -94,7 +94,7 @@ class Shorts(Priced):
 
     @cache_newest(RECENT)
     def _fails(self, symbol: str) -> tuple[Row, ...]:
-        rng, usual, rows = stream(self.seed, "fails", symbol), profile(symbol).shares_a_day * 0.002, []
+        rng, usual, rows = random_stream(self.seed, "fails", symbol), profile(symbol).shares_a_day * 0.002, []
         for session in self.calendar.all:
             drawn = rng.random()
             quantity = int(usual * rng.random() / (1.02 - drawn)) if drawn > 0.3 else 0
@@ -105,7 +105,7 @@ class Shorts(Priced):
     def _volume(self, symbol: str, index: int) -> Row:
         """Return a session's short volume among what the reporting facilities saw, about half of all."""
         session = self.calendar.all[index]
-        rng, usual = stream(self.seed, "short volume", symbol, session.date), profile(symbol).shares_a_day
+        rng, usual = random_stream(self.seed, "short volume", symbol, session.date), profile(symbol).shares_a_day
         total = 1 + int(usual * 0.5 * (0.6 + 0.8 * rng.random()))
         ratio = 0.35 + 0.25 * rng.random()
         fields: dict[str, Any] = {
@@ -164,7 +164,7 @@ class Institutions(Priced):
         return tuple(sorted(rows, key=lambda row: (row.at_us, row.fields["name"])))
 
     def _filings(self, symbol: str, name: str) -> Iterator[Row]:
-        rng, character = stream(self.seed, "institution", symbol, name), profile(symbol)
+        rng, character = random_stream(self.seed, "institution", symbol, name), profile(symbol)
         shares = character.marketcap / character.level
         units = [int(shares * 0.002 * rng.random())]
         for quarter in self._quarters():
@@ -231,7 +231,7 @@ class Funds(Priced):
 
     @cache_newest(RECENT)
     def _changes(self, symbol: str) -> tuple[Row, ...]:
-        rng, usual, rows, tendency = stream(self.seed, "fund", symbol), profile(symbol).shares_a_day, [], 0.0
+        rng, usual, rows, tendency = random_stream(self.seed, "fund", symbol), profile(symbol).shares_a_day, [], 0.0
         for session in self.calendar.all:
             tendency = 0.7 * tendency + 0.5 * draw_bell(rng)
             volume = int(usual * (0.6 + 0.8 * rng.random()))
@@ -278,7 +278,7 @@ class Congress(ComputedSeries):
         return tuple(sorted(rows, key=lambda row: (row.at_us, row.fields["politician_id"], row.fields["ticker"])))
 
     def _filings(self, symbol: str) -> Iterator[Row]:
-        rng = stream(self.seed, "congress", symbol)
+        rng = random_stream(self.seed, "congress", symbol)
         for session in self.calendar.all:
             if rng.random() < _SHARE_OF_DAYS:
                 name = _MEMBERS[int(len(_MEMBERS) * rng.random())]
@@ -313,7 +313,7 @@ class Insiders(Priced):
     @cache_newest(RECENT)
     def _rows(self, symbol: str) -> tuple[Row, ...]:
         """Return every day's trades in the order in which they are reported, without prices yet."""
-        rng, rows = stream(self.seed, "insiders", symbol), []
+        rng, rows = random_stream(self.seed, "insiders", symbol), []
         for index, session in enumerate(self.calendar.played):
             reported_us = at_new_york(self.calendar.all[index + _REPORTED_AFTER].date, 20)
             for word, share in _SHARES_OF_DAYS.items():

@@ -10,7 +10,7 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from papervenue.flow.series import lenient, number
+from papervenue.flow.series import accept_unreadable, number
 from papervenue.params import Params
 
 Fields = dict[str, Any]
@@ -61,7 +61,7 @@ _MUST_EQUAL: dict[str, Test] = {
 }
 
 
-def matcher(params: Params, rules: Sequence[str], issue_types: Sequence[str]) -> Test:
+def build_alert_filter(params: Params, rules: Sequence[str], issue_types: Sequence[str]) -> Test:
     """Return the function that selects the requested alerts; raise a Refusal for an invalid parameter."""
     tests = [*range_tests(_RANGES, partial(_bound, params)), *_flag_tests(params)]
     if rules:
@@ -79,7 +79,7 @@ def matcher_of_prints(params: Params) -> Test:
 def _every(tests: Sequence[Test]) -> Test:
     if not tests:
         return lambda fields: True
-    lenient_tests = [lenient(test) for test in tests]
+    lenient_tests = [accept_unreadable(test) for test in tests]
     return lambda fields: all(test(fields) for test in lenient_tests)
 
 

@@ -118,7 +118,7 @@ def number(fields: dict[str, Any], name: str) -> float:
     return value
 
 
-def lenient(test: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]], bool]:
+def accept_unreadable(test: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]], bool]:
     """Return a test that also passes rows that it can't read, because clients should receive and count bad rows."""
 
     def passes(fields: dict[str, Any]) -> bool:

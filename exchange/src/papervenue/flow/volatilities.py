@@ -15,7 +15,7 @@ from math import sqrt
 from random import Random
 from typing import Any
 
-from papervenue.chance import draw_bell, stream
+from papervenue.chance import draw_bell, random_stream
 from papervenue.flow.daily import DailyFacts, published_us
 from papervenue.flow.options import expiries
 from papervenue.flow.series import (
@@ -70,11 +70,11 @@ class Skews(ComputedSeries):
     @cache_newest(RECENT)
     def _levels(self, symbol: str) -> tuple[float, ...]:
         """Return the symbol's skew in each session, relative to its usual skew."""
-        return _wandering(stream(self.seed, "skew", symbol), len(self.calendar.played), 1.0, 1.0, 0.08, 0.2)
+        return _wandering(random_stream(self.seed, "skew", symbol), len(self.calendar.played), 1.0, 1.0, 0.08, 0.2)
 
     @cache_newest(RECENT)
     def _rows(self, symbol: str, expiry: str, delta: int) -> tuple[Row, ...]:
-        rng = stream(self.seed, "skew", symbol, expiry)
+        rng = random_stream(self.seed, "skew", symbol, expiry)
         own = 1.0 + 0.1 * draw_bell(rng)
         usual = profile(symbol).implied_volatility * _USUAL[delta]
         end, rows = date.fromisoformat(expiry), []
@@ -82,7 +82,7 @@ class Skews(ComputedSeries):
         for session, level in zip(self.calendar.all, self._levels(symbol), strict=False):
             remaining = (end - date.fromisoformat(session.date)).days
             if 0 <= remaining < listed:
-                skew = usual * (own * level + 0.1 * stream(expiry, symbol, delta, session.date).random() - 0.05)
+                skew = usual * (own * level + 0.1 * random_stream(expiry, symbol, delta, session.date).random() - 0.05)
                 fields = {
                     "date": session.date,
                     "ticker": feed_ticker(symbol),
@@ -222,7 +222,7 @@ class Volatilities(Priced):
     @cache_newest(RECENT)
     def _slopes(self, symbol: str) -> tuple[float, ...]:
         """Return in each session by how much the nearest contracts' volatility exceeds that of thirty days."""
-        return _wandering(stream(self.seed, "term", symbol), len(self.calendar.played), 0.0, -0.05, 0.1, 0.05)
+        return _wandering(random_stream(self.seed, "term", symbol), len(self.calendar.played), 0.0, -0.05, 0.1, 0.05)
 
 
 def _extremes(name: str, values: Sequence[float]) -> dict[str, str]:

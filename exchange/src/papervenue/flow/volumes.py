@@ -20,7 +20,7 @@ from math import fsum
 from random import Random
 from typing import Any, NamedTuple
 
-from papervenue.chance import draw_bell, stream
+from papervenue.chance import draw_bell, random_stream
 from papervenue.flow.alerts import AlertSeries, Planned
 from papervenue.flow.series import NOTHING, FlowRows, Question, Row, cache_newest, feed_ticker, row, rows_known_at
 from papervenue.market.profiles import SECTORS, profile
@@ -79,14 +79,14 @@ class MarketTideSeries(AlertSeries):
 
         The rest above the last is the funds'.
         """
-        rng = stream(self.seed, "sector tide", session.date)
+        rng = random_stream(self.seed, "sector tide", session.date)
         weights = [0.5 + rng.random() for _ in range(len(SECTORS) + _PARTS_OF_FUNDS)]
         bounds = [0.0, *accumulate(weight / fsum(weights) for weight in weights)]
         index = SECTORS.index(sector)
         return bounds[index], bounds[index + 1]
 
     def _noise(self, session: Session) -> list[NetFlow]:
-        rng = stream(self.seed, "tide", session.date)
+        rng = random_stream(self.seed, "tide", session.date)
         minutes = (session.close_us - session.open_us) // MINUTE + 1
         steps = [
             NetFlow(
@@ -236,7 +236,7 @@ class Volumes(AlertSeries):
     def _rest(self, symbol: str, index: int) -> Traded:
         """Return a whole session's trading that raises no alert; before the market's first, all of its trading."""
         session, first = self.calendar.all[index], self.calendar.first
-        rng = stream(self.seed, "volumes", symbol, session.date)
+        rng = random_stream(self.seed, "volumes", symbol, session.date)
         character = profile(symbol)
         usual = _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day
         if index < first:
@@ -249,7 +249,7 @@ class Volumes(AlertSeries):
     def _shares(self, symbol: str, index: int) -> tuple[Shares, Shares]:
         """Spread a session's trading over its minutes; a minute that trades more at the ask trades less at the bid."""
         session = self.calendar.all[index]
-        draw = stream(self.seed, "ticks", symbol, session.date).random
+        draw = random_stream(self.seed, "ticks", symbol, session.date).random
         minutes = (session.close_us - session.open_us) // MINUTE
         shareses = []
         for _ in "CP":
@@ -281,13 +281,13 @@ class Volumes(AlertSeries):
         character = profile(symbol)
         usual = _CONTRACTS_ALERTED + _SHARE_OF_DOLLAR_VOLUME * character.level * character.shares_a_day / 350
         session = self.calendar.all[index]
-        drawn = stream(self.seed, "open interest", symbol, session.date, right).random()
+        drawn = random_stream(self.seed, "open interest", symbol, session.date, right).random()
         return int(usual * (5.0 if right == "C" else 4.0) * (0.95 + 0.1 * drawn))
 
     def activity(self, symbol: str, index: int) -> float:
         """Return a session's activity relative to an average session, from 0.5 to 1.5."""
         session = self.calendar.all[index]
-        return 0.5 + stream(self.seed, "volumes", symbol, session.date).random()
+        return 0.5 + random_stream(self.seed, "volumes", symbol, session.date).random()
 
 
 def _side(whole: float, rng: Random) -> Side:

@@ -128,8 +128,8 @@ def initial_margin(
     `filled` is added to the position.
     """
     held_quantity = account.qty(symbol) + filled
-    bought = sum((order.remaining for order in adding(account, symbol, 1)), max(more, _ZERO))
-    sold = sum((order.remaining for order in adding(account, symbol, -1)), max(-more, _ZERO))
+    bought = sum((order.remaining for order in increasing_orders(account, symbol, 1)), max(more, _ZERO))
+    sold = sum((order.remaining for order in increasing_orders(account, symbol, -1)), max(-more, _ZERO))
     worst = max(abs(held_quantity + bought), abs(held_quantity - sold))
     grid = floor.market.grids[symbol]
     value = grid.notional(worst, mark_of(floor, symbol))
@@ -143,7 +143,7 @@ def maintenance_margin(floor: EngineState, symbol: str, qty: Decimal) -> Decimal
     return value * grid.level(abs(qty), value).maintenance
 
 
-def adding(account: Account, symbol: str, side: int) -> Iterator[Order]:
+def increasing_orders(account: Account, symbol: str, side: int) -> Iterator[Order]:
     """Yield the open orders on one side of a symbol that may increase a position, only the first of each group."""
     groups = set()
     for order in account.working(symbol, side):

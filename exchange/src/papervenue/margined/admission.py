@@ -22,8 +22,8 @@ from papervenue.jsontext import plain
 from papervenue.margined.accounts import (
     Margins,
     NetPosition,
-    adding,
     equity_and_margins,
+    increasing_orders,
     initial_margin,
     margins,
     net_positions,
@@ -56,7 +56,7 @@ def admit(
         _check_client_id(rules, account, request.client_order_id)
     _check_size(grid, request)
     _check_prices(rules, floor, grid, request)
-    if request.post_only and takes(floor, request):
+    if request.post_only and fills_at_once(floor, request):
         raise refuse("would_take", "a post-only order would take an offer")
     side = "buy" if request.side > 0 else "sell"
     if request.reduce_only:
@@ -126,7 +126,7 @@ def _check_prices(rules: Rules, floor: EngineState, grid: Grid, request: OrderRe
         raise refuse("price_collar", f"a limit is at most {plain(rules.collar)} of the last price away from it")
 
 
-def takes(floor: EngineState, request: OrderRequest) -> bool:
+def fills_at_once(floor: EngineState, request: OrderRequest) -> bool:
     """Return True if an order would fill at once at the last price, within its limit."""
     last = floor.last_price(request.symbol)
     if last is None or request.limit is None:
@@ -137,7 +137,7 @@ def takes(floor: EngineState, request: OrderRequest) -> bool:
 
 def _check_margin(floor: EngineState, account: Account, request: OrderRequest) -> None:
     symbol, qty = request.symbol, request.qty or _ZERO
-    others = sum((order.remaining for order in adding(account, symbol, request.side)), _ZERO)
+    others = sum((order.remaining for order in increasing_orders(account, symbol, request.side)), _ZERO)
     if reduces(account, symbol, request.side, qty + others):
         return
     now, before = equity_and_margins(floor, account), initial_margin(floor, account, symbol)
@@ -152,7 +152,7 @@ def no_replacement() -> Refusal:
     return refuse("unsupported_edit", "orders can't be replaced: cancel and send another")
 
 
-def fitting(account: Account, order: Order) -> Decimal:
+def reducible_quantity(account: Account, order: Order) -> Decimal:
     """Return the remaining quantity that a reduce-only order may fill, plus fills not yet reported to it."""
     return max(-account.qty(order.symbol) * order.side, _ZERO) + order.unheard
 

@@ -91,7 +91,7 @@ class PlainDialect:
     def reach(self, floor: EngineState, mark: Mark) -> None:
         """Activate waiting orders at an open, and expire day orders at a close."""
         if mark.kind == "open":
-            order_lifecycle.wake(floor)
+            order_lifecycle.send_due_orders(floor)
             return
         order_lifecycle.end_due(floor, floor.now_us)
         if mark.kind == "close":
@@ -184,11 +184,11 @@ class PlainDialect:
                 if other is not order and other.side == order.side:
                     other.unheard += fill.qty
                     floor.agenda.note(floor.now_us + order.tells_after_us, "fit_later", other, fill.qty)
-        fit(floor, account, order.symbol)
+        fit_reduce_only_orders(floor, account, order.symbol)
 
     def after_acceptance(self, floor: EngineState, order: Order) -> None:
         """Shrink a reduce-only order to its position."""
-        fit(floor, floor.accounts[order.account], order.symbol)
+        fit_reduce_only_orders(floor, floor.accounts[order.account], order.symbol)
 
     def watched_symbols(self, floor: EngineState) -> frozenset[str]:
         """Return the symbols in which there are positions, because margins are checked whenever their prices change."""
@@ -223,12 +223,12 @@ def _end_others(floor: EngineState, account: Account, order: Order, qty: Decimal
             order_lifecycle.cancel(floor, other)
 
 
-def fit(floor: EngineState, account: Account, symbol: str) -> None:
+def fit_reduce_only_orders(floor: EngineState, account: Account, symbol: str) -> None:
     """Shrink reduce-only orders to the quantity that the position allows, and cancel orders for which nothing is
     left.
     """
     for order in _reducing(account, symbol):
-        allowed = admission.fitting(account, order)
+        allowed = admission.reducible_quantity(account, order)
         if not allowed:
             order.why = NOTHING_TO_REDUCE
             order_lifecycle.cancel(floor, order)
@@ -241,7 +241,7 @@ def _fit_later(floor: EngineState, order: Order, qty: Decimal) -> None:
     order.unheard -= qty
     account = floor.accounts.get(order.account)
     if account is not None:
-        fit(floor, account, order.symbol)
+        fit_reduce_only_orders(floor, account, order.symbol)
 
 
 def _book_fee(floor: EngineState, number: str, fill: str, symbol: str, fee: Decimal) -> None:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 
-from papervenue.chance import stream
+from papervenue.chance import random_stream
 from papervenue.jsontext import to_decimal
 from papervenue.market.actions import DIVIDEND, FORWARD_SPLIT, NAME_CHANGE, REVERSE_SPLIT, SPLITS, Action
 from papervenue.market.actions import before_trading as effect_of
@@ -37,7 +37,7 @@ _SESSIONS_A_SPLIT = 1_000
 _CENT, _TEN_THOUSAND = Decimal("0.01"), 10_000
 
 
-def beside(bars: Path) -> Path:
+def actions_file_for(bars: Path) -> Path:
     """Return the path of the corporate-actions file that belongs to a file of recorded bars."""
     return bars.with_name(f"{bars.stem}.actions.csv")
 
@@ -49,7 +49,7 @@ def generated_actions(bars: GeneratedBars, calendar: Calendar, symbols: Sequence
     """
     taken = set(symbols)
     for symbol in symbols:
-        rng = stream(seed, symbol, "corporate actions")
+        rng = random_stream(seed, symbol, "corporate actions")
         split = _split(bars, calendar, symbol, rng)
         dividends = list(_dividends(bars, calendar, symbol, split, rng))
         actions = [split, *dividends] if split is not None else dividends

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from papervenue.chance import draw_bell, stream
+from papervenue.chance import draw_bell, random_stream
 from papervenue.market.hours import AROUND_THE_CLOCK
 from papervenue.market.venue import Instrument, MarginLevel, Rules, TickStep, Venue
 
@@ -96,7 +96,7 @@ def kraken_venue(seed: int, symbols: Collection[str] = SYMBOLS, *, recorded: boo
 
 def _list_coin(coin: _Coin, seed: int) -> Instrument:
     symbol = f"PF_{coin.name}USD"
-    relative = _USUAL_FUNDING + _FUNDING_SPREAD * draw_bell(stream(seed, symbol, "funding"))
+    relative = _USUAL_FUNDING + _FUNDING_SPREAD * draw_bell(random_stream(seed, symbol, "funding"))
     return Instrument(
         symbol=symbol,
         ticks=(TickStep(Decimal(0), coin.tick),),

@@ -25,7 +25,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from papervenue.market.action_sources import beside, date_action, read_actions
+from papervenue.market.action_sources import actions_file_for, date_action, read_actions
 from papervenue.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action
 from papervenue.market.bars import Bar
 from papervenue.market.daily_file import (
@@ -34,10 +34,10 @@ from papervenue.market.daily_file import (
     Rows,
     Segment,
     daily_dates,
-    exactly,
     on_ticks,
     read_daily,
     rebuild,
+    to_exact_units,
 )
 from papervenue.market.recorded import symbols_to_play
 from papervenue.market.sessions import Calendar
@@ -112,8 +112,8 @@ def read_days(spec: MarketSpec, calendar: Calendar) -> ImportedDays:
     last = calendar.first + len(calendar.market)
     heard = {symbol for symbol, name in days.items() if name.places and calendar.first <= name.places[-1] < last}
     symbols = symbols_to_play(spec, calendar, heard, daily.skipped)
-    if not daily.tells_actions and raw and beside(path).is_file():
-        actions = read_actions(beside(path), calendar, symbols, history=True)
+    if not daily.tells_actions and raw and actions_file_for(path).is_file():
+        actions = read_actions(actions_file_for(path), calendar, symbols, history=True)
     relevant = tuple(action for action in actions if action.symbol in set(symbols))
     return ImportedDays(
         {symbol: days[symbol] for symbol in symbols}, relevant, symbols, dict(daily.skipped.counts), daily.skipped.first
@@ -132,7 +132,7 @@ def _days(rows: Rows, rebuilt: Rebuilt, calendar: Calendar, *, on_grid: bool) ->
             continue
         for name in ("open", "high", "low", "close"):
             prices = getattr(rows, name)[low:high]
-            getattr(days, name).extend(on_ticks(prices, segment.price) if on_grid else exactly(prices))
+            getattr(days, name).extend(on_ticks(prices, segment.price) if on_grid else to_exact_units(prices))
         days.volume.extend([int(shares / segment.shares + 0.5) for shares in rows.volume[low:high]])
     return days
 

@@ -127,7 +127,7 @@ def on_ticks(prices: Sequence[float], scale: float) -> list[int]:
     ]
 
 
-def exactly(prices: Sequence[float]) -> list[int]:
+def to_exact_units(prices: Sequence[float]) -> list[int]:
     """Convert prices in USD to price units, not rounded to the tick grid."""
     return [int(price * UNITS + 0.5) or 1 for price in prices]
 

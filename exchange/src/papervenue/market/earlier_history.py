@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from papervenue.chance import SQRT_3, stream
+from papervenue.chance import SQRT_3, random_stream
 from papervenue.market.bars import Bar
-from papervenue.market.profiles import MARKET_VOLATILITY, BarProfile, bustle, jumps
+from papervenue.market.profiles import MARKET_VOLATILITY, BarProfile, minute_activity, shock_shifts
 from papervenue.market.sessions import Session
 from papervenue.times import MINUTE
 
@@ -72,12 +72,12 @@ def past_minutes(seed: int, symbol: str, session: Session, day: Bar, maker: BarP
     """Return minutes of a symbol whose open, high, low, close and total volume match the daily bar's."""
     character, common = maker.character, _market_path(seed, session)
     count = len(common)
-    draws = _draws(stream(seed, symbol, session.date), (_OF_BELL + _OF_MINUTE) * count)
+    draws = _draws(random_stream(seed, symbol, session.date), (_OF_BELL + _OF_MINUTE) * count)
     opening, high, low, close = (units / maker.scale for units in day[1:5])
     own = _bridge(draws[: _OF_BELL * count], character.daily_volatility)
     line = opening + (close - opening) * np.arange(1, count + 1) / count
     if maker.sudden(session.date):
-        ahead = np.array(jumps(seed, session, maker.sudden(session.date), count))
+        ahead = np.array(shock_shifts(seed, session, maker.sudden(session.date), count))
         line = np.minimum(np.maximum(line + opening * ahead, low), high)
     away = opening * (character.beta * common + own)
     # The farthest point on each side of the line just reaches the day's high and low.
@@ -136,12 +136,12 @@ def _fit_minutes(minutes: Minutes, day: Bar) -> Minutes:
 @lru_cache(maxsize=_PATHS_IN_MEMORY)
 def _market_path(seed: int, session: Session) -> Floats:
     count = (session.close_us - session.open_us) // MINUTE
-    return _bridge(_draws(stream(seed, "market factor", session.date), _OF_BELL * count), MARKET_VOLATILITY)
+    return _bridge(_draws(random_stream(seed, "market factor", session.date), _OF_BELL * count), MARKET_VOLATILITY)
 
 
 @lru_cache(maxsize=8)
 def _busy(count: int) -> Floats:
-    return np.array(bustle(count))
+    return np.array(minute_activity(count))
 
 
 def _bridge(draws: Floats, volatility: float) -> Floats:

@@ -31,17 +31,17 @@ from math import sqrt
 from random import Random
 from typing import TYPE_CHECKING
 
-from papervenue.chance import draw_bell, stream
+from papervenue.chance import draw_bell, random_stream
 from papervenue.market.bars import Bar
 from papervenue.market.profiles import (
     GAP_SHARE,
     MARKET_VOLATILITY,
     BarProfile,
     Profile,
-    bustle,
-    jumps,
+    minute_activity,
     of_instrument,
     of_share,
+    shock_shifts,
     shocks_of,
     variance_elapsed,
 )
@@ -84,7 +84,7 @@ class GeneratedBars:
         gap = 0.0 if calendar.contiguous else GAP_SHARE
         shocks = tuple(shocks_of(seed, calendar.all).items()) if trends else None
         self._makers = {grid.instrument.symbol: of_instrument(grid.instrument, gap, shocks) for grid in grids}
-        rng = stream(seed, "market factor")
+        rng = random_stream(seed, "market factor")
         self._market_days = [MARKET_VOLATILITY * draw_bell(rng) for _ in calendar.all]
         self._closes = lru_cache(maxsize=None)(self._closes_of)
         self._history = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._history_of)
@@ -161,7 +161,7 @@ class GeneratedBars:
     def _walk(self, symbol: str) -> list[float]:
         maker = self._maker(symbol)
         character, least = maker.character, maker.least
-        rng = stream(self._seed, symbol, "daily")
+        rng = random_stream(self._seed, symbol, "daily")
         closes, price = [], character.level
         leans = maker.leans(self._seed, symbol, self._calendar.all)
         for factor, lean in zip(self._market_days, leans, strict=True):
@@ -175,7 +175,7 @@ class GeneratedBars:
         return closes
 
     def _history_of(self, symbol: str) -> list[Bar]:
-        rng, maker = stream(self._seed, symbol, "history"), self._maker(symbol)
+        rng, maker = random_stream(self._seed, symbol, "history"), self._maker(symbol)
         closes, sessions = self._closes(symbol), self._calendar.all[: self._calendar.first]
         before = [self._begins(symbol), *closes]
         return [
@@ -186,7 +186,7 @@ class GeneratedBars:
     def _older_of(self, symbol: str) -> list[Bar]:
         """Return the daily bars before the calendar's first session, the newest first."""
         common, own, shape = (
-            stream(self._seed, *of, "past") for of in (("market factor",), (symbol,), (symbol, "day"))
+            random_stream(self._seed, *of, "past") for of in (("market factor",), (symbol,), (symbol, "day"))
         )
         maker = self._maker(symbol)
         character, close = maker.character, self._begins(symbol)
@@ -219,13 +219,13 @@ class GeneratedBars:
 
     def _night(self, symbol: str, index: int) -> list[Bar]:
         session, following = self._calendar.all[index : index + 2]
-        rng, maker = stream(self._seed, symbol, session.date, "night"), self._maker(symbol)
+        rng, maker = random_stream(self._seed, symbol, session.date, "night"), self._maker(symbol)
         character = maker.character
         before = self._closes(symbol)[index]
         if index + 1 < self._calendar.first:
             opening = self._history(symbol)[index + 1].open / maker.scale
         else:
-            opening = maker.opening(before, stream(self._seed, symbol, following.date))
+            opening = maker.opening(before, random_stream(self._seed, symbol, following.date))
         trading = (range(session.close_us, session.post_us, MINUTE), range(following.pre_us, following.open_us, MINUTE))
         starts = _night_starts(trading, character.liquid, rng)
         path = _night_path(starts, trading, (before, opening), character, rng)
@@ -241,7 +241,7 @@ def session_bars(
     seed: int, symbol: str, session: Session, before: float, close: float, maker: BarProfile
 ) -> tuple[Bar, ...]:
     """Return a symbol's bars in a session, from the previous close to the session's own."""
-    rng, character = stream(seed, symbol, session.date), maker.character
+    rng, character = random_stream(seed, symbol, session.date), maker.character
     path = _path(seed, session, (maker.opening(before, rng), close), maker, rng)
     return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), maker, rng))
 
@@ -254,7 +254,7 @@ def _path(seed: int, session: Session, ends: tuple[float, float], maker: BarProf
     if maker.fair:
         shares = zip(common, own, variance_elapsed(len(common)), strict=True)
         return [opening * max(0.05, 1 + character.beta * c + o + drift * share) for c, o, share in shares]
-    ahead = jumps(seed, session, maker.sudden(session.date), len(common))
+    ahead = shock_shifts(seed, session, maker.sudden(session.date), len(common))
     return [
         opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common) + jump)
         for m, (c, o, jump) in enumerate(zip(common, own, ahead, strict=True))
@@ -264,7 +264,7 @@ def _path(seed: int, session: Session, ends: tuple[float, float], maker: BarProf
 @lru_cache(maxsize=_SESSIONS_IN_MEMORY)
 def _market_path(seed: int, session: Session, *, fair: bool = False) -> list[float]:
     minutes = (session.close_us - session.open_us) // MINUTE
-    return _bridge(stream(seed, "market factor", session.date), minutes, MARKET_VOLATILITY, fair=fair)
+    return _bridge(random_stream(seed, "market factor", session.date), minutes, MARKET_VOLATILITY, fair=fair)
 
 
 def _night_starts(trading: tuple[range, range], liquid: bool, rng: Random) -> list[int]:
@@ -298,8 +298,8 @@ def _bridge(rng: Random, minutes: int, volatility: float, *, fair: bool = False)
 
     A `fair` one continues like a random walk once a session's move is added in the shares of `variance_elapsed`.
     """
-    scale = volatility / sqrt(sum(busy * busy for busy in bustle(minutes)) if fair else minutes)
-    walk = list(accumulate([scale * busy * draw_bell(rng) for busy in bustle(minutes)]))
+    scale = volatility / sqrt(sum(busy * busy for busy in minute_activity(minutes)) if fair else minutes)
+    walk = list(accumulate([scale * busy * draw_bell(rng) for busy in minute_activity(minutes)]))
     if fair:
         return [level - walk[-1] * share for level, share in zip(walk, variance_elapsed(minutes), strict=True)]
     return [level - walk[-1] * (m + 1) / minutes for m, level in enumerate(walk)]
@@ -308,7 +308,7 @@ def _bridge(rng: Random, minutes: int, volatility: float, *, fair: bool = False)
 def _bars(path: list[float], open_us: int, shares: float, maker: BarProfile, rng: Random) -> list[Bar]:
     draw, bars, before, character = rng.random, [], path[0], maker.character
     wick = character.daily_volatility / sqrt(len(path))
-    for minute, (close, busy) in enumerate(zip(path, bustle(len(path)), strict=True)):
+    for minute, (close, busy) in enumerate(zip(path, minute_activity(len(path)), strict=True)):
         opening = before + before * wick * 0.3 * (draw() - 0.5)
         low, high = (opening, close) if opening < close else (close, opening)
         high *= 1 + wick * draw() * 0.7

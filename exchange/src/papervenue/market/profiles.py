@@ -11,7 +11,7 @@ from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from papervenue.chance import draw_bell, number_of, stream
+from papervenue.chance import draw_bell, number_of, random_stream
 from papervenue.market.bars import UNITS, Bar
 from papervenue.market.sessions import Session
 from papervenue.market.venue import Grid, Instrument
@@ -91,7 +91,7 @@ def profile(symbol: str) -> Profile:
 
 
 def _draw_profile(symbol: str) -> Profile:
-    rng = stream("profile", symbol)
+    rng = random_stream("profile", symbol)
     illiquid = rng.random() < _ILLIQUID_SHARE
     level = 8.0 + 190.0 * rng.random() * rng.random()
     shares = 40_000 + int(rng.random() * 200_000) if illiquid else 800_000 + int(rng.random() * 9_000_000)
@@ -128,7 +128,7 @@ def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
     """Return the shocks of a market, one every few sessions; most are falls."""
     shocks = {}
     for index in range(0, len(sessions) - _SHOCK_DAYS + 1, _SHOCK_DAYS):
-        rng = stream(seed, "shock", index)
+        rng = random_stream(seed, "shock", index)
         size = _SMALLEST_SHOCK + (_LARGEST_SHOCK - _SMALLEST_SHOCK) * rng.random()
         falls, day = rng.random() < _FALLS, sessions[index + int(_SHOCK_DAYS * rng.random())].date
         shocks[day] = -size if falls else size
@@ -137,17 +137,17 @@ def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
 
 def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[float]:
     """Return a symbol's daily returns from trends, for a number of sessions."""
-    rng = stream(seed, symbol, "trends")
+    rng = random_stream(seed, symbol, "trends")
     begins, step = int(_TREND_DAYS * rng.random()), _TREND * volatility
     trends = [step * draw_bell(rng) for _ in range(sessions // _TREND_DAYS + 2)]
     return [trends[(begins + index) // _TREND_DAYS] for index in range(sessions)]
 
 
-def jumps(seed: int, session: Session, sudden: float, minutes: int) -> Sequence[float]:
+def shock_shifts(seed: int, session: Session, sudden: float, minutes: int) -> Sequence[float]:
     """Return how far a shock's sudden move has shifted a session's path after each minute."""
     if not sudden:
         return (0.0,) * minutes
-    begins = int((minutes - _SHOCK_MINUTES) * stream(seed, "shock", session.date).random())
+    begins = int((minutes - _SHOCK_MINUTES) * random_stream(seed, "shock", session.date).random())
     return [
         sudden * (min(max(minute - begins, 0) / _SHOCK_MINUTES, 1.0) - (minute + 1) / minutes)
         for minute in range(minutes)
@@ -263,12 +263,12 @@ def of_instrument(of: Instrument, gap: float, shocks: tuple[tuple[str, float], .
 @lru_cache(maxsize=8)
 def variance_elapsed(minutes: int) -> tuple[float, ...]:
     """Return the share of a day's variance that has elapsed after each minute."""
-    reached = list(accumulate(busy * busy for busy in bustle(minutes)))
+    reached = list(accumulate(busy * busy for busy in minute_activity(minutes)))
     return tuple(each / reached[-1] for each in reached)
 
 
 @lru_cache(maxsize=8)
-def bustle(minutes: int) -> tuple[float, ...]:
+def minute_activity(minutes: int) -> tuple[float, ...]:
     """Return the relative activity of each minute of a day: U-shaped, high at the open and close, 1 on average."""
     parts = (minute / minutes for minute in range(minutes))
     return tuple(0.6 + 1.2 * (2 * part - 1) * (2 * part - 1) for part in parts)

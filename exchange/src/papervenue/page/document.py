@@ -21,7 +21,7 @@ from papervenue.jsontext import plain
 from papervenue.market.hours import XNYS
 from papervenue.market.sessions import Session
 from papervenue.market.venue import Grid
-from papervenue.page.recent import Recent, Refused, about, duration, shorten
+from papervenue.page.recent import Recent, Refused, describe_event, duration, shorten
 from papervenue.times import MINUTE, parse_time
 
 _POINTS = 78
@@ -92,7 +92,7 @@ def document(exchange: Exchange, recent: Recent, chosen: Chosen) -> dict[str, An
         "open_total": sum(len(account.open) for account in accounts),
         "ended_orders": ended_orders(engine, accounts, recent),
         "ended_total": sum(len(account.orders) - len(account.open) for account in accounts),
-        "life": life(engine, [*accounts, *everybody], chosen.order) if chosen.order else None,
+        "life": order_events(engine, [*accounts, *everybody], chosen.order) if chosen.order else None,
         "book": [book_row(engine, symbol) for symbol in symbols],
         "book_note": note,
         "tape": tape(engine, recent, names_of(accounts), symbols),
@@ -222,7 +222,7 @@ def _log(exchange: Exchange, recent: Recent) -> list[dict[str, Any]]:
             "seq": line["seq"],
             "at": moment(exchange.engine, parse_time(line["at"])),
             "event": line["event"],
-            "about": about(line),
+            "about": describe_event(line),
         }
         for line in reversed(recent.lines)
     ]
@@ -248,7 +248,7 @@ def _news_row(engine: Engine, line: dict[str, Any], names: Mapping[str, str]) ->
     at_us = parse_time(line["at"])
     row = {"at": moment(engine, at_us), "event": line["event"], "account": names.get(line.get("account", ""), "")}
     if "fill_qty" not in line:
-        return at_us, row | {"kind": "news", "about": about(line)}
+        return at_us, row | {"kind": "news", "about": describe_event(line)}
     fields = {name: line[name] for name in ("side", "symbol", "price")}
     return at_us, row | {"kind": "fill", **fields, "qty": line["fill_qty"], "order": line["order_id"]}
 
@@ -332,7 +332,7 @@ def ended_orders(engine: Engine, accounts: list[Account], recent: Recent) -> lis
     return [row for _, row in nlargest(MOST_ORDERS, rows, key=itemgetter(0))]
 
 
-def life(engine: Engine, accounts: Iterable[Account], name: str) -> dict[str, Any] | None:
+def order_events(engine: Engine, accounts: Iterable[Account], name: str) -> dict[str, Any] | None:
     """Return an order's events, oldest first, with the events of the orders that it replaced; None if it doesn't exist.
 
     `name` is its id or its client order id. Only the newest events are available.

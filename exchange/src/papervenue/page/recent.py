@@ -24,7 +24,7 @@ _UNTOLD = frozenset(
 )
 
 
-def about(line: dict[str, Any]) -> str:
+def describe_event(line: dict[str, Any]) -> str:
     """Describe an event's details, without the event's name."""
     return shorten(_sentence(line) or line.get("message") or _rest(line))
 

@@ -99,7 +99,7 @@ def _reducible(order: Order) -> bool:
     return reducing and order.request.time_in_force == "gtc"
 
 
-def pay(floor: EngineState, action: Action, entitled: list[tuple[str, Decimal]]) -> None:
+def pay_dividend(floor: EngineState, action: Action, entitled: list[tuple[str, Decimal]]) -> None:
     """Pay a dividend to the entitled accounts, listed as account numbers with their shares."""
     for number, qty in entitled:
         account = floor.accounts.get(number)

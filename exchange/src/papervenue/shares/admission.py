@@ -13,7 +13,7 @@ from typing import NamedTuple
 from papervenue.engine import order_lifecycle
 from papervenue.engine.account import Account
 from papervenue.engine.engine_state import EngineState
-from papervenue.engine.matching import collar, trailing_stop
+from papervenue.engine.matching import buy_stop_collar, trailing_stop
 from papervenue.engine.orders import USUAL, Order, OrderRequest, Policy, duplicate_client_id, shares_for
 from papervenue.engine.venue_rules import Admission
 from papervenue.jsontext import plain
@@ -300,7 +300,7 @@ def _bound_price(request: OrderRequest, last: int) -> int | None:
     stop = trailing_stop(request, last) if request.type == "trailing_stop" else request.stop
     if stop is None or request.side < 0:
         return stop
-    return collar(stop)
+    return buy_stop_collar(stop)
 
 
 def _check_opening(case: Case) -> None:

@@ -143,7 +143,7 @@ def _on(floor: EngineState, rate: Rate, spread: Decimal, day: str) -> Decimal:
     return max(floor.rates.on(day) + spread, _ZERO) if rate == FUNDS else Decimal(rate)
 
 
-def post(floor: EngineState) -> None:
+def post_interest(floor: EngineState) -> None:
     """Post the interest accrued before today, if today is a day on which the venue posts interest."""
     today = new_york_date(floor.now_us)
     if not floor.costs.interest:

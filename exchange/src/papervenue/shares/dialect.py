@@ -107,7 +107,7 @@ _CLOSES = frozenset({"close"})
 _WITHOUT_ORDERS = _CLOSES | {"pre", "post"}
 _ALL = _WITHOUT_ORDERS | {"open", "opened", "aged"}
 _DEEDS: Mapping[str, Deed] = MappingProxyType(
-    {"end_option": options.end, "pay": actions.pay, "take_effect": actions.take_effect}
+    {"end_option": options.end_contract, "pay": actions.pay_dividend, "take_effect": actions.take_effect}
 )
 
 
@@ -152,13 +152,13 @@ class Alpaca:
     def reach(self, floor: EngineState, mark: Mark) -> None:
         """Activate and expire orders, and post interest before a trading day and accrue it after."""
         if mark.kind in ("pre", "open"):
-            order_lifecycle.wake(floor)
+            order_lifecycle.send_due_orders(floor)
         elif mark.kind == "aged":
             order_lifecycle.end_due(floor, floor.market.calendar.next_open(floor.now_us), "gtc")
         else:
             order_lifecycle.end_due(floor, floor.now_us)
         if mark.kind == "pre":
-            charges.post(floor)
+            charges.post_interest(floor)
         elif mark.kind == "post":
             charges.accrue(floor)
         if mark.kind == "close":

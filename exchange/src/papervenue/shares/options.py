@@ -127,13 +127,13 @@ def rename(floor: EngineState, account: Account, position: Position, new: str, w
 _IN_THE_MONEY = UNITS // 100
 
 
-def watch(floor: EngineState, account: Account, symbol: str, contract: Contract) -> None:
+def schedule_expiry(floor: EngineState, account: Account, symbol: str, contract: Contract) -> None:
     """Schedule the end of a contract position at the close of its last session."""
     ends_us = last_session(floor.market.calendar, contract).close_us
     floor.agenda.note(ends_us, "end_option", account.number, symbol, contract)
 
 
-def end(floor: EngineState, number: str, symbol: str, contract: Contract) -> None:
+def end_contract(floor: EngineState, number: str, symbol: str, contract: Contract) -> None:
     """Exercise or expire an account's position in a contract that has reached its end."""
     account = floor.accounts.get(number)
     if account is None or symbol not in account.positions:
@@ -190,4 +190,4 @@ def rename_on(floor: EngineState, stock: str, new: str) -> None:
         rename(floor, account, account.positions[symbol], renamed, ("OPCA", "NC.SNC"))
         adjusted = contract_of(renamed)
         assert adjusted is not None
-        watch(floor, account, renamed, adjusted)
+        schedule_expiry(floor, account, renamed, adjusted)

@@ -19,7 +19,7 @@ import msgpack
 
 from papervenue.engine.orders import Order
 from papervenue.exchange import Exchange
-from papervenue.snapshot.state import KEPT, Packer, Snapshot, forget_drafts, holder, identity_of, write_snapshot
+from papervenue.snapshot.state import KEPT, Packer, Snapshot, forget_drafts, identity_of, part_at, write_snapshot
 
 MOST_LINES = 5_000
 """Create a snapshot after this many lines, which take about a tenth of a second to replay."""
@@ -101,7 +101,7 @@ def dump_state(exchange: Exchange) -> bytes:
     Finished orders that nothing active refers to are stored separately and read on demand.
     """
     packer = Packer()
-    parts = {path: [getattr(holder(exchange, path), name) for name in names] for path, names in KEPT.items()}
+    parts = {path: [getattr(part_at(exchange, path), name) for name in names] for path, names in KEPT.items()}
     state = packer.pack(parts)
     live: dict[int, Order] = {}
     while fresh := [order for sequence, order in packer.met.items() if sequence not in live]:

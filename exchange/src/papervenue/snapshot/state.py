@@ -283,7 +283,7 @@ KEPT = {
 """Everything in an exchange that commands change, by its path. All else is the same from the beginning."""
 
 
-def holder(exchange: object, path: str) -> Any:
+def part_at(exchange: object, path: str) -> Any:
     """Return the part of an exchange at a path; an empty path means the exchange itself."""
     return attrgetter(path)(exchange) if path else exchange
 
@@ -299,5 +299,5 @@ def restore_state(exchange: object, state: bytes) -> SnapshotOrders:
     parts: dict[str, list[Any]] = past.unpacker.unpack(packed)
     for path, names in KEPT.items():
         for name, value in zip(names, parts[path], strict=True):
-            setattr(holder(exchange, path), name, value)
+            setattr(part_at(exchange, path), name, value)
     return past

@@ -20,7 +20,7 @@ from papervenue.engine.engine import Engine
 from papervenue.faces.face import Face, Login, Parts, Serving
 from papervenue.faces.flow import FlowFace, FlowSource
 from papervenue.faults.streaming import DROPPED, FLOW_ALERTS, STALLED, Recipient, StreamFaults
-from papervenue.streams.socket import Message, Socket, refuse
+from papervenue.streams.socket import Message, Socket, refuse_handshake
 
 _SAME = (
     "rule_id", "ticker", "option_chain", "volume", "total_size", "start_time", "end_time", "has_multileg", "has_sweep",
@@ -111,7 +111,7 @@ class FlowAlertStream:
         """Serve one connection, or refuse its handshake with a 401 if its token opens no account."""
         (token,) = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[-1:]
         if token not in {account.key_id for account in self.engine.accounts.values()}:
-            await refuse(receive, send, 401, _UNAUTHORIZED)
+            await refuse_handshake(receive, send, 401, _UNAUTHORIZED)
             return
         socket = Socket(scope, receive, send, binary=False, farewell=_SLOW)
         client = _Client(socket, token, self)

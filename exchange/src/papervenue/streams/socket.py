@@ -307,7 +307,7 @@ class Socket:
         return {"bytes": message.as_json()} if self._binary else {"text": message.as_json().decode()}
 
 
-async def refuse(receive: Receive, send: Send, status: int, body: object) -> None:
+async def refuse_handshake(receive: Receive, send: Send, status: int, body: object) -> None:
     """Refuse a handshake with an error status and a JSON body."""
     await receive()
     headers = [(b"content-type", b"application/json; charset=utf-8")]
@@ -327,6 +327,6 @@ class Streams:
         # Older clients end the path with a slash, and the real host accepts it.
         application = self._applications.get(scope["path"].rstrip("/"))
         if application is None:
-            await refuse(receive, send, 404, not_found("endpoint not found.").body)
+            await refuse_handshake(receive, send, 404, not_found("endpoint not found.").body)
         else:
             await application(scope, receive, send)

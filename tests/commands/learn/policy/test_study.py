@@ -30,7 +30,7 @@ from tradebot.errors import ExitCode
 from tradebot.lab.backtest.results import Results
 from tradebot.lab.learning.walking import walk as walking
 from tradebot.lab.learning.walking.evaluation import JudgedSessions
-from tradebot.lab.learning.walking.walk import UNITS, BenchmarkReturns, Diverged, Walk, WalkModel, WalkTask, keep
+from tradebot.lab.learning.walking.walk import UNITS, BenchmarkReturns, Diverged, Walk, WalkModel, WalkTask, save_result
 from tradebot.model.evidence import BENCHMARKS
 
 SPACE = """
@@ -57,7 +57,7 @@ def made_up(of: Walk, wanted: WalkTask, trials: int) -> None:
         found = BenchmarkReturns((found,))
     else:
         found = WalkModel("model", sha256(of.job.configuration.encode()).hexdigest(), (found,), (found,))
-    keep(of.folder / UNITS / wanted.file, walking._result_of(of, wanted), found)
+    save_result(of.folder / UNITS / wanted.file, walking._result_of(of, wanted), found)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -80,7 +80,7 @@ def place_in(folder: Path, space: str = SPACE) -> tuple[str, ...]:
 
 
 def study(*arguments: str) -> Said:
-    with patch("tradebot.lab.learning.walking.walk.play", made_up):
+    with patch("tradebot.lab.learning.walking.walk.run_task", made_up):
         return said_by("learn", "policy", "study", *arguments)
 
 
@@ -143,7 +143,7 @@ def test_best_is_ranked_by_the_sessions_that_choose_and_compared_with_all_others
 
 
 def test_same_command_again_trains_nothing(place: tuple[str, ...]) -> None:
-    with patch("tradebot.lab.learning.walking.walk.play", side_effect=AssertionError("nothing is left")):
+    with patch("tradebot.lab.learning.walking.walk.run_task", side_effect=AssertionError("nothing is left")):
         said = said_by("learn", "policy", "study", *place)
     assert (said.code, said.out) == (0, study(*place).out)
 
@@ -243,10 +243,10 @@ def test_configuration_that_diverges_counts_and_is_left_out(tmp_path: Path) -> N
         made_up(of, wanted, trials)
         if wanted.who == 1 and of.job.values["size"] == 2:
             why = "logistic with seed 1 diverged: its weights are not numbers"
-            keep(of.folder / UNITS / wanted.file, walking._result_of(of, wanted), Diverged(why))
+            save_result(of.folder / UNITS / wanted.file, walking._result_of(of, wanted), Diverged(why))
 
     place = place_in(tmp_path, "settings: {c: [1.0, 0.5], size: [1, 2]}\nsampler: grid")
-    with patch("tradebot.lab.learning.walking.walk.play", diverging):
+    with patch("tradebot.lab.learning.walking.walk.run_task", diverging):
         said = said_by("learn", "policy", "study", *place)
         data = data_of(said_by("learn", "policy", "study", *place, "--json"))
     assert "Left out: 2 trials, logistic with seed 1 diverged: its weights are not numbers" in said.out
@@ -260,7 +260,7 @@ def test_study_that_a_person_stops_says_how_far_it_is_and_how_to_go_on(place: tu
         made_up(of, wanted, trials)
 
     there = place_in(tmp_path)
-    with patch("tradebot.lab.learning.walking.walk.play", stopped):
+    with patch("tradebot.lab.learning.walking.walk.run_task", stopped):
         said = said_by("learn", "policy", "study", *there)
     assert (said.code, "Stopped after 2 trials of 12. They are stored." in said.err) == (ExitCode.INTERRUPTED, True)
     assert "to continue: the same command" in said.err
@@ -276,7 +276,7 @@ def test_benchmarks_are_played_once_for_all_configurations(tmp_path: Path) -> No
         with (of.folder.parent / "noted").open("a") as file:
             file.write(f"{wanted.who}\n")
 
-    with patch("tradebot.lab.learning.walking.walk.play", noting):
+    with patch("tradebot.lab.learning.walking.walk.run_task", noting):
         said_by("learn", "policy", "study", *place_in(tmp_path, "settings: {size: [1, 2], c: [1.0]}\nsampler: grid"))
     noted = Counter((tmp_path / "policies" / "noted").read_text().split())
     assert noted == {"1": 4, "buy_and_hold": 2, "rule": 2, "logistic": 2}

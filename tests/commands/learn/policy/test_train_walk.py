@@ -94,7 +94,7 @@ def walked(place: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> tuple[An
         asked.append(of)
         return study(1, Study(configurations=2))
 
-    monkeypatch.setattr("commands.learn.policy.train.walk", noted)
+    monkeypatch.setattr("commands.learn.policy.train.run_tasks", noted)
     if not (key := place / "key").exists():
         make_key(key)
     line = f"learn policy walk --agent logistic --profile futures --symbol MES --key {key} {words}"

@@ -17,8 +17,8 @@ from tradebot.lab.learning.arrays.engine_choice import (
     EpisodeAccount,
     VectorizedEpisode,
     choose_episodes,
-    differs,
     draw_actions,
+    first_difference,
 )
 from tradebot.lab.learning.arrays.episode_data import EpisodeData
 from tradebot.lab.learning.environment import Environment, EpisodeTerms, RunningEpisode, event_driven_episode
@@ -94,13 +94,15 @@ def refused(tape: EpisodeData, actions: Sequence[int]) -> set[str]:
 def test_drawn_actions_do_the_same_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
     (tape,) = tapes(plan(limits=LIMITS[1]))
     actions = draw_actions(22, 60)
-    assert differs(tape, actions) is None
+    assert first_difference(tape, actions) is None
     assert refused(tape, actions) == {Reason.MAX_SESSION_ENTRIES, Reason.MAX_SYMBOL_ENTRIES}
     # A commission that is forgotten, and a limit that isn't asked, are found.
-    assert str(differs(tape._replace(fee=tape.fee - 1), actions)).startswith("equity, reward, observation after ")
-    assert "refused" in str(differs(tape._replace(rules=tape.rules._replace(symbol_entries=7)), actions))
+    assert str(first_difference(tape._replace(fee=tape.fee - 1), actions)).startswith(
+        "equity, reward, observation after "
+    )
+    assert "refused" in str(first_difference(tape._replace(rules=tape.rules._replace(symbol_entries=7)), actions))
     monkeypatch.setattr(EpisodeAccount, "see", lambda account, place: None)
-    assert str(differs(tape, actions)).startswith("observation after ")
+    assert str(first_difference(tape, actions)).startswith("observation after ")
 
 
 def test_episode_on_arrays_is_cut_off_at_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +124,7 @@ def test_drawn_sequences_are_the_same_on_both(share: int, request: pytest.Fixtur
     for number in range(turn % PART + PART * share, SEQUENCES, PART * SHARES):
         of = sequence(number, STEPS)
         for tape in tapes(of.plan):
-            assert differs(tape, of.actions) is None, f"sequence {number}"
+            assert first_difference(tape, of.actions) is None, f"sequence {number}"
 
 
 @pytest.mark.campaign

@@ -10,14 +10,14 @@ import pytest
 
 from tests.lab.learning.arrays.drawing import NAMES, plan, tapes
 from tests.lab.learning.prices import give
-from tradebot.lab.backtest.run import BacktestPlan, begin
+from tradebot.lab.backtest.run import BacktestPlan, create_run
 from tradebot.lab.learning.arrays.episode_data import (
     OFF,
     UnsupportedEpisodeError,
     margin_may_bind,
     rules_of,
     tapes_of,
-    unknown,
+    unsupported_feature,
 )
 from tradebot.lab.learning.environment import EpisodeTerms
 from tradebot.lab.learning.training.training import span_of
@@ -64,9 +64,9 @@ def policy(**of: Any) -> dict[str, Any]:
 
 
 def told(of: BacktestPlan) -> str | None:
-    run = begin(of, [])
+    run = create_run(of, [])
     try:
-        return unknown(run, "policy")
+        return unsupported_feature(run, "policy")
     finally:
         run.made.close()
 
@@ -118,7 +118,7 @@ def test_every_limit_is_either_known_or_has_to_be_off() -> None:
 
 
 def test_margin_that_may_run_short_is_told() -> None:
-    run = begin(plan(), [])
+    run = create_run(plan(), [])
     try:
         rules = rules_of(run)
         assert not margin_may_bind(run, "MESZ6", rules)

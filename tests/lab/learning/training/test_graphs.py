@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.adapters.models.onnx_format import require_closed
-from tradebot.lab.learning.training.graphs import Layer, RecurrentNetwork, remembering, size_with_side, stack_layers
+from tradebot.lab.learning.training.graphs import (
+    Layer,
+    RecurrentNetwork,
+    build_recurrent_network,
+    size_with_side,
+    stack_layers,
+)
 
 SHOWN, HIDDEN, MADE = 7, 5, 3
 
@@ -46,7 +52,7 @@ def test_memory_goes_on_as_its_gates_say(seed: int) -> None:
     layers, shown = [layer(chance, HIDDEN, MADE)], chance.normal(size=SHOWN)
     before, cell = chance.normal(size=HIDDEN), chance.normal(size=HIDDEN)
     action, after = answered(
-        remembering(memory, layers, "Tanh"), observation=shown, memory=np.concatenate([before, cell])
+        build_recurrent_network(memory, layers, "Tanh"), observation=shown, memory=np.concatenate([before, cell])
     )
     gates = np.split(of(memory.shown, shown) + of(memory.before, before), 4)
     enters, keeps, new, shows = (

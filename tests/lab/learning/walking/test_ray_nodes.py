@@ -27,7 +27,7 @@ from tests.lab.search.test_cluster import DiedError, Ray, children, two_nodes
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.lab.learning.walking import ray_nodes
 from tradebot.lab.learning.walking.ray_nodes import UnitSeat, WalkWork, play_there
-from tradebot.lab.learning.walking.walk import UNITS, Walk, WalkTask, walk
+from tradebot.lab.learning.walking.walk import UNITS, Walk, WalkTask, run_tasks
 from tradebot.lab.search import cluster
 from tradebot.lab.search.cluster import code_of, pickle_for_node, program_here
 
@@ -48,8 +48,8 @@ class Actor:
 def walked(of: Walk, ray: Ray) -> list[int]:
     """Walk on a made-up cluster, and return how many units were told to be finished, each time."""
     said: list[int] = []
-    with patch.object(ray_nodes, "connect_ray", lambda: ray), patch.object(ray_nodes, "play", made_up):
-        walk(of, 1, 0, lambda done, total: said.append(done), play_there)
+    with patch.object(ray_nodes, "connect_ray", lambda: ray), patch.object(ray_nodes, "run_task", made_up):
+        run_tasks(of, 1, 0, lambda done, total: said.append(done), play_there)
     return said
 
 
@@ -60,8 +60,8 @@ def units(of: Walk) -> dict[str, str]:
 def test_cluster_plays_all_of_a_walk_as_local_processes_do_though_workers_die(tmp_path: Path) -> None:
     there, here = (walk_in(tmp_path / name) for name in ("there", "here"))
     assert walked(there, Ray(deaths=2, actor=Actor)) == [*range(9)]
-    with patch("tradebot.lab.learning.walking.walk.play", made_up):
-        walk(here, 1, 1)
+    with patch("tradebot.lab.learning.walking.walk.run_task", made_up):
+        run_tasks(here, 1, 1)
     assert units(there) == units(here)
     assert len(units(there)) == 8
 
@@ -88,10 +88,10 @@ def test_what_a_worker_cannot_do_ends_the_walk_with_its_sentence(tmp_path: Path)
 
     with (
         patch.object(ray_nodes, "connect_ray", lambda: Ray(actor=Actor)),
-        patch.object(ray_nodes, "play", failing),
+        patch.object(ray_nodes, "run_task", failing),
         pytest.raises(TradebotError, match="nearly all bars went one way") as told,
     ):
-        walk(walk_in(tmp_path), 1, 0, player=play_there)
+        run_tasks(walk_in(tmp_path), 1, 0, player=play_there)
     assert told.value.hint == "train on a longer span"
 
 

@@ -29,7 +29,7 @@ from tradebot.lab.learning.training.training_rows import SessionRange
 from tradebot.lab.learning.walking import walk as walking
 from tradebot.lab.learning.walking.evaluation import Hold, JudgedSessions, evaluate_market
 from tradebot.lab.learning.walking.splits import WalkSplit, paths_of, splits_of
-from tradebot.lab.learning.walking.walk import RESULTS, UNITS, BenchmarkReturns, Walk, WalkModel, keep, walk
+from tradebot.lab.learning.walking.walk import RESULTS, UNITS, BenchmarkReturns, Walk, WalkModel, run_tasks, save_result
 from tradebot.lab.selection.policies import PolicyEvaluation, PolicyFigures
 from tradebot.lab.selection.splits import SplitMethod
 from tradebot.model.evidence import BENCHMARKS, SessionSpan, problems
@@ -120,7 +120,7 @@ def refusing() -> None:
 def test_process_of_a_walk_collects_nothing_of_its_parent_and_how_it_ends_is_told(
     what: Callable[[], object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walking, "play", lambda *_: what())
+    monkeypatch.setattr(walking, "run_task", lambda *_: what())
     of = walk_in(tmp_path)
     Dropped()
     with pytest.raises(OperatorError, match=said) if said else nullcontext():
@@ -132,7 +132,7 @@ def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
-    play: Callable[..., None] = walking.play
+    play: Callable[..., None] = walking.run_task
 
     def killed(of: Walk, wanted: walking.WalkTask, trials: int) -> None:
         made.append(wanted.file)
@@ -142,15 +142,15 @@ def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
 
     def one_by_one(of: Walk, left: Sequence[walking.WalkTask], trials: int, workers: int, said: object) -> None:
         for wanted in left:
-            walking.play(of, wanted, trials)
+            walking.run_task(of, wanted, trials)
 
-    monkeypatch.setattr(walking, "play", killed)
+    monkeypatch.setattr(walking, "run_task", killed)
     of = walk_in(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        walk(of, 3, 1, player=one_by_one)
+        run_tasks(of, 3, 1, player=one_by_one)
     assert not (of.folder / RESULTS).exists()
     assert len(list((of.folder / UNITS).iterdir())) == 2
-    results = walk(of, 3, 1, player=one_by_one)
+    results = run_tasks(of, 3, 1, player=one_by_one)
     # The one in whose middle it was killed is played again, and no other twice.
     assert len(made) == len(set(made)) + 1
     assert results == read_policy_results(of.folder / RESULTS)
@@ -159,7 +159,7 @@ def test_a_walk_goes_on_where_it_was_killed_and_ends_as_if_it_never_was(
     # The policy is the logistic baseline here, so both are the same.
     assert results.benchmarks["logistic"] == results.runs[0].returns
     assert results.runs[0].later != results.runs[0].returns
-    assert (walk(of, 3, 1, player=one_by_one), len(made)) == (results, len(set(made)) + 1)
+    assert (run_tasks(of, 3, 1, player=one_by_one), len(made)) == (results, len(set(made)) + 1)
 
 
 def test_folder_of_another_walk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_folder_of_another_walk_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 def invent(of: Walk, wanted: walking.WalkTask) -> Path:
     file = of.folder / UNITS / wanted.file
-    keep(file, walking._result_of(of, wanted), invented(of, *wanted))
+    save_result(file, walking._result_of(of, wanted), invented(of, *wanted))
     return file
 
 
@@ -217,7 +217,7 @@ def test_file_that_was_damaged_is_named_and_played_again_once_it_is_gone(content
         for who in (*of.seeds, "buy_and_hold", "rule", "logistic"):
             (of.folder / UNITS / f"{place}-{who}.json").write_text(content)
     with pytest.raises(OperatorError, match=r"0-1\.json can't be read") as told:
-        walk(of, 1, 1)
+        run_tasks(of, 1, 1)
     assert told.value.hint.startswith("delete it, and its task runs again: rm ")
 
 
@@ -235,9 +235,9 @@ def test_agent_that_diverged_is_told_without_training_it_again(tmp_path: Path, m
     for _ in range(2):
         # The second time, and for the benchmarks, nothing is played at all.
         with pytest.raises(DivergedError, match="not numbers") as told:
-            walk(of, 1, 1)
+            run_tasks(of, 1, 1)
         assert "a lower learning_rate" in told.value.hint
-        monkeypatch.setattr(walking, "play", None)
+        monkeypatch.setattr(walking, "run_task", None)
     assert not (of.folder / RESULTS).exists()
 
 
@@ -273,8 +273,8 @@ def test_walk_along_paths_goes_on_and_each_path_has_each_group_as_another_model_
             invent(of, walking.WalkTask(place, who))
 
     with pytest.raises(KeyboardInterrupt):
-        walk(of, 1, 1, player=one_by_one)
-    results = walk(of, 1, 1, player=one_by_one)
+        run_tasks(of, 1, 1, player=one_by_one)
+    results = run_tasks(of, 1, 1, player=one_by_one)
     # What isn't trained is played in the splits of one path alone; nothing is played twice.
     assert sorted(made[:9] + made[10:], key=str) == sorted(
         ((place, who) for place in range(6) for who in (1, 2, *BENCHMARKS) if place < 3 or who in (1, 2, "logistic")),
@@ -302,7 +302,7 @@ def test_walk_along_paths_goes_on_and_each_path_has_each_group_as_another_model_
 def test_model_of_a_split_has_learned_from_all_of_its_spans_and_is_judged_in_each_of_its_groups(tmp_path: Path) -> None:
     of, place = across_groups(tmp_path), 3
     walking._begin(of)
-    walking.play(of, walking.WalkTask(place, 1), 1)
+    walking.run_task(of, walking.WalkTask(place, 1), 1)
     unit = walking._read(of, walking.WalkTask(place, 1), WalkModel)
     split, dates = of.splits[place], of.market
     assert split.trained == (SessionSpan(dates[0], dates[0]), SessionSpan(dates[7], dates[7]))

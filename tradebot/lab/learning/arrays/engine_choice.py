@@ -222,7 +222,7 @@ def choose_episodes(
         return ChosenEpisodes(tuple(spans), event_driven_episode, str(error))
     compared = sorted({0, len(tapes) // 2, len(tapes) - 1})[:CHECKED]
     for index in compared:
-        if different := differs(tapes[index], draw_actions(seed + index, STEPS)):
+        if different := first_difference(tapes[index], draw_actions(seed + index, STEPS)):
             return ChosenEpisodes(
                 tuple(spans), event_driven_episode, f"vectorized and event-driven results differ: {different}"
             )
@@ -239,7 +239,7 @@ def draw_actions(seed: int, steps: int) -> list[int]:
     return [int(action) for action in np.repeat(chance.integers(ACTIONS[0], ACTIONS[-1] + 1, steps), durations)[:steps]]
 
 
-def differs(tape: EpisodeData, actions: Sequence[int]) -> str | None:
+def first_difference(tape: EpisodeData, actions: Sequence[int]) -> str | None:
     """Return the first difference between a vectorized and an event-driven run of the same actions, or None.
 
     Equity, position, refusals, reward, end and each number of the observation are compared exactly.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tradebot.desk.listing_lookup import read_listings
-from tradebot.lab.backtest.run import BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestRun, create_run
 from tradebot.lab.learning.environment import TIMETABLE, EpisodeTerms
 from tradebot.learning.inference import HIGHEST
 from tradebot.model.limits import OF_SHOCKS
@@ -107,7 +107,7 @@ def margin_may_bind(run: BacktestRun, symbol: str, rules: EpisodeRules) -> bool:
     return not levels or max(level.initial for level in levels) * rules.symbol_fraction > MARGIN_SPARE
 
 
-def unknown(run: BacktestRun, name: str) -> str | None:
+def unsupported_feature(run: BacktestRun, name: str) -> str | None:
     """Return a feature, of a bot with the policy `name`, that the vectorized engine doesn't support; None if it
     supports all.
     """
@@ -207,9 +207,9 @@ def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[Trainin
     """
     if terms.flat_overnight:
         raise UnsupportedEpisodeError("an episode ends with its session")
-    run = begin(terms.plan, [])
+    run = create_run(terms.plan, [])
     try:
-        if why := unknown(run, terms.name):
+        if why := unsupported_feature(run, terms.name):
             raise UnsupportedEpisodeError(why)
         return tuple(_tape(terms, scaling, run, part) for part in _stretches(run, rows))
     finally:

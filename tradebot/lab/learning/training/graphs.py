@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tradebot.adapters.models.onnx_format import integer, integers, network, node, tensor
+from tradebot.adapters.models.onnx_format import build_network, integer, integers, node, tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,7 @@ def stack_layers(of: Sequence[Layer], between: str, last: str = "Identity") -> b
     drawing = _Drawing()
     drawing.layers(OBSERVATION, of, between, last)
     inputs, outputs = {OBSERVATION: of[0].weights.shape[1]}, {ACTION: len(of[-1].bias)}
-    return network(drawing.nodes, drawing.tensors, inputs, outputs)
+    return build_network(drawing.nodes, drawing.tensors, inputs, outputs)
 
 
 def size_with_side(of: Layer, size: float) -> bytes:
@@ -77,10 +77,10 @@ def size_with_side(of: Layer, size: float) -> bytes:
     drawing = _Drawing()
     drawing.tensors.append(tensor("size", [[size]]))
     drawing.does("Mul", [drawing.does("Sign", [drawing.layer(OBSERVATION, of, "layer0")], "side"), "size"], ACTION)
-    return network(drawing.nodes, drawing.tensors, {OBSERVATION: of.weights.shape[1]}, {ACTION: 1})
+    return build_network(drawing.nodes, drawing.tensors, {OBSERVATION: of.weights.shape[1]}, {ACTION: 1})
 
 
-def remembering(memory: RecurrentNetwork, of: Sequence[Layer], between: str) -> bytes:
+def build_recurrent_network(memory: RecurrentNetwork, of: Sequence[Layer], between: str) -> bytes:
     """Build a network with an LSTM in front of its layers.
 
     Its memory is one row of numbers: the hidden state, and then the cell state.
@@ -105,4 +105,4 @@ def remembering(memory: RecurrentNetwork, of: Sequence[Layer], between: str) -> 
     drawing.does("Concat", [after, "cell_after"], NEXT, integer("axis", 1))
     drawing.layers(after, of, between, "Identity")
     inputs = {OBSERVATION: memory.shown.weights.shape[1], MEMORY: 2 * many}
-    return network(drawing.nodes, drawing.tensors, inputs, {ACTION: len(of[-1].bias), NEXT: 2 * many})
+    return build_network(drawing.nodes, drawing.tensors, inputs, {ACTION: len(of[-1].bias), NEXT: 2 * many})

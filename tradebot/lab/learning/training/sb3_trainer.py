@@ -22,7 +22,7 @@ from tradebot.lab.learning.environment import (
     RunningEpisode,
     event_driven_episode,
 )
-from tradebot.lab.learning.training.graphs import Layer, RecurrentNetwork, remembering, stack_layers
+from tradebot.lab.learning.training.graphs import Layer, RecurrentNetwork, build_recurrent_network, stack_layers
 from tradebot.lab.learning.training.job import DivergedError
 from tradebot.signals.features.state import STATE
 
@@ -299,7 +299,7 @@ def _of_recurrent_ppo(policy: Any) -> Trained:
             logits = policy.action_net(policy.mlp_extractor.forward_actor(outputs[0]))
         return _plain(logits), np.concatenate([_plain(each[0]) for each in after], axis=1)
 
-    return Trained(remembering(RecurrentNetwork(layer, before), layers, "Tanh"), answers, 2 * many)
+    return Trained(build_recurrent_network(RecurrentNetwork(layer, before), layers, "Tanh"), answers, 2 * many)
 
 
 _NETWORKS = {"ppo": _of_ppo, "recurrent_ppo": _of_recurrent_ppo, "sac": _of_sac, "td3": _of_td3}

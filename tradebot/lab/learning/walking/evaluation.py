@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Struct
 
 from tradebot.errors import OperatorError
-from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, begin
+from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.lab.learning.environment import TIMES
 from tradebot.model.reasons import POLICY_REASONS
@@ -97,7 +97,7 @@ def evaluate_market(
     Raise OperatorError if none of the market's sessions is within.
     """
     name = next(iter(plan.settings.strategies.in_use()))
-    run = begin(replace(plan, only_due=True, begins=within.first), [NamedStrategy(strategy, name, later=later)])
+    run = create_run(replace(plan, only_due=True, begins=within.first), [NamedStrategy(strategy, name, later=later)])
     try:
         sessions, last = run.made.sessions, within.last
         while not run.is_complete and not (

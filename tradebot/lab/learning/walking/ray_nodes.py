@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from tradebot.adapters.state.safe_open import read_plain
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.lab.learning.walking.walk import STUDY, Walk, WalkTask, play
+from tradebot.lab.learning.walking.walk import STUDY, Walk, WalkTask, run_task
 from tradebot.lab.search.cluster import (
     ClusterWorker,
     WorkerTable,
@@ -30,7 +30,7 @@ from tradebot.lab.search.cluster import (
     pickle_for_node,
     require_here,
 )
-from tradebot.lab.search.workers import CLUSTER_GONE, error_fields, error_from_fields, stopping
+from tradebot.lab.search.workers import CLUSTER_GONE, error_fields, error_from_fields, stop_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -74,7 +74,7 @@ class UnitSeat(ClusterWorker):
         assert self._of is not None, "call take before this"
         wanted = WalkTask(index, who)
         try:
-            play(self._of[0], wanted, self._of[1])
+            run_task(self._of[0], wanted, self._of[1])
         except TradebotError as error:
             return error_fields(error)
         return {"played": wanted.file}
@@ -153,7 +153,7 @@ def _hand_out(work: WalkWork, remaining: Sequence[WalkTask], workers: int, write
         try:
             count = workers or fitting_there(ray, len(remaining))
             WorkerTable(ray, UnitSeat, count, ray.put(pickle_for_node(work)), _Units([*remaining]), writes.send).run(
-                stopping()
+                stop_check()
             )
         finally:
             ray.shutdown()

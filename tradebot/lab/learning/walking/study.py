@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from tradebot.adapters.state.evidence import Trial
 from tradebot.errors import ConfigurationError, OperatorError, word
 from tradebot.lab.learning.training.job import DivergedError, TrainingJob, validate_job
-from tradebot.lab.learning.walking.walk import Player, Walk, folder_of, walk
+from tradebot.lab.learning.walking.walk import Player, Walk, folder_of, run_tasks
 from tradebot.lab.performance.statistics import total_return
 from tradebot.lab.search.space import Space, Values, round_value
 from tradebot.lab.selection.objectives import measure_objective
@@ -187,7 +187,7 @@ def run_walks(
 ) -> PolicyResults:
     """Run the unfinished tasks of a walk; its results include all configurations evaluated so far."""
     player, workers = how
-    return walk(of, len(results.trials(of.name)), workers, progress, player)
+    return run_tasks(of, len(results.trials(of.name)), workers, progress, player)
 
 
 class Ranked(Struct, frozen=True):

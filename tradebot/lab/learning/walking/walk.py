@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from tradebot.lab.backtest.run import BacktestPlan
 
 
-def keep(file: Path, of: str, unit: object) -> None:
+def save_result(file: Path, of: str, unit: object) -> None:
     """Save a result together with its task."""
     result = encode(unit)
     write_durably(file, json_text({"of": of, "sha256": _digest(result), "result": result}))
@@ -187,7 +187,7 @@ Player = Callable[[Walk, Sequence[WalkTask], int, int, Callable[[int], None]], N
 """Runs the requested part of a walk, with the number of trials, in several processes."""
 
 
-def walk(
+def run_tasks(
     of: Walk,
     trials: int,
     workers: int,
@@ -278,10 +278,10 @@ def _end_with_parent() -> None:
 
 
 def _play_forked(wanted: WalkTask, trials: int) -> None:
-    play(_Forked.walk, wanted, trials)
+    run_task(_Forked.walk, wanted, trials)
 
 
-def play(of: Walk, wanted: WalkTask, trials: int) -> None:
+def run_task(of: Walk, wanted: WalkTask, trials: int) -> None:
     """Train and evaluate one model, or evaluate one benchmark, and save the result."""
     task_result: Any
     if wanted.who == "buy_and_hold":
@@ -298,7 +298,7 @@ def play(of: Walk, wanted: WalkTask, trials: int) -> None:
         task_result = BenchmarkReturns(_judged_as_it_is(of, wanted, model))
     else:
         task_result = _unit(of, wanted, trials)
-    keep(of.folder / UNITS / wanted.file, _result_of(of, wanted), task_result)
+    save_result(of.folder / UNITS / wanted.file, _result_of(of, wanted), task_result)
 
 
 def _each(of: Walk, wanted: WalkTask, each: Callable[[SessionRange], JudgedSessions]) -> tuple[JudgedSessions, ...]:

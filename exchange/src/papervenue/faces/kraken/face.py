@@ -85,7 +85,11 @@ def _replacement_of(command: CommandArguments, order: Order, params: Params) -> 
 
 def _order_event(command: CommandArguments, order: Order) -> dict[str, Any]:
     grid = command.engine.market.grids[order.symbol]
-    return wire_format.trigger_event(grid, order) if wire_format.waits(order) else wire_format.order_event(grid, order)
+    return (
+        wire_format.trigger_event(grid, order)
+        if wire_format.is_untriggered_stop(order)
+        else wire_format.order_event(grid, order)
+    )
 
 
 def _unchanged_refusal(command: CommandArguments, word: str) -> Refusal:

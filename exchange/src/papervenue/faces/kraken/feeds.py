@@ -127,12 +127,12 @@ class Feeds:
             "filled": number(order.filled_qty),
             "limit_price": price(grid, request.limit) or 0,
             "stop_price": price(grid, order.stop) or 0,
-            "type": "stop" if wire_format.waits(order) else "limit",
+            "type": "stop" if wire_format.is_untriggered_stop(order) else "limit",
             "order_id": order.id,
             "cli_ord_id": request.client_order_id,
             "direction": 0 if order.side > 0 else 1,
             "reduce_only": request.reduce_only,
-            **({"triggerSignal": request.trigger} if wire_format.waits(order) else {}),
+            **({"triggerSignal": request.trigger} if wire_format.is_untriggered_stop(order) else {}),
         }
 
     def _fill(self, settled: Fill) -> Told:

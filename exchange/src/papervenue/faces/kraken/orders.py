@@ -18,7 +18,7 @@ from papervenue.engine.orders import LAST, Fill, Order, OrderRequest
 from papervenue.faces.kraken import wire_format
 from papervenue.faces.kraken.wire_format import SIDES, SIGNALS, error, iso, success
 from papervenue.jsontext import to_decimal
-from papervenue.margined.admission import takes
+from papervenue.margined.admission import fills_at_once
 from papervenue.market.venue import Grid
 from papervenue.refusal import Refusal
 from papervenue.times import parse_time
@@ -58,7 +58,7 @@ def send_order(command: CommandArguments, params: Params) -> dict[str, Any]:
     try:
         if request.symbol in engine.halted:
             raise refuse_order(engine, "marketSuspended", params)
-        if params["orderType"] == "ioc" and engine.model.at_once and not takes(engine, request):
+        if params["orderType"] == "ioc" and engine.model.at_once and not fills_at_once(engine, request):
             raise refuse_order(engine, "iocWouldNotExecute", params)
         if not request.reduce_only and _is_too_much(engine, account, request):
             raise refuse_order(engine, "maxPositionViolation", params)
@@ -97,7 +97,7 @@ def _place_event(grid: Grid, order: Order) -> dict[str, Any]:
     asked_for = order.request.qty or Decimal(0)
     reduced = asked_for - (order.qty or Decimal(0))
     less = wire_format.number(reduced) if reduced else None
-    if wire_format.waits(order):
+    if wire_format.is_untriggered_stop(order):
         return {"type": "PLACE", "orderTrigger": wire_format.trigger_event(grid, order), "reducedQuantity": less}
     return {"type": "PLACE", "order": wire_format.order_event(grid, order, Decimal(0)), "reducedQuantity": less}
 

@@ -275,11 +275,11 @@ class KrakenReads:
 
     def _open_order(self, order: Order) -> dict[str, Any]:
         grid, request = self._engine.market.grids[order.symbol], order.request
-        kind = "stop" if wire_format.waits(order) else "mkt" if request.type == "market" else "lmt"
+        kind = "stop" if wire_format.is_untriggered_stop(order) else "mkt" if request.type == "market" else "lmt"
         prices = {"limitPrice": price(grid, request.limit), "stopPrice": price(grid, order.stop)}
-        trigger = {"triggerSignal": request.trigger} if wire_format.waits(order) else {}
+        trigger = {"triggerSignal": request.trigger} if wire_format.is_untriggered_stop(order) else {}
         # The venue doesn't show the size of an untriggered stop.
-        size = {} if wire_format.waits(order) else {"unfilledSize": number(order.remaining)}
+        size = {} if wire_format.is_untriggered_stop(order) else {"unfilledSize": number(order.remaining)}
         name = {} if request.client_order_id is None else {"cliOrdId": request.client_order_id}
         return {
             "order_id": order.id,
@@ -310,12 +310,12 @@ class KrakenReads:
     def _status(self, order: Order) -> dict[str, Any]:
         grid = self._engine.market.grids[order.symbol]
         shown = wire_format.order_event(grid, order) | {
-            "type": "TRIGGER_ORDER" if wire_format.waits(order) else "ORDER"
+            "type": "TRIGGER_ORDER" if wire_format.is_untriggered_stop(order) else "ORDER"
         }
         trigger = {"triggerPrice": price(grid, order.stop), "triggerSide": wire_format.trigger_side(order).upper()}
         options = trigger | {"triggerSignal": f"{order.request.trigger.upper()}_PRICE"} if order.stop else None
         if order.is_open:
-            state, reason = ("TRIGGER_PLACED" if wire_format.waits(order) else "ENTERED_BOOK"), None
+            state, reason = ("TRIGGER_PLACED" if wire_format.is_untriggered_stop(order) else "ENTERED_BOOK"), None
         elif order.status == "filled":
             state, reason = "FULLY_EXECUTED", None
         else:

@@ -143,7 +143,7 @@ def trigger_side(order: Order) -> str:
     return "trigger_above" if order.side > 0 else "trigger_below"
 
 
-def waits(order: Order) -> bool:
+def is_untriggered_stop(order: Order) -> bool:
     """Return True for a stop that hasn't been triggered yet."""
     return order.stop is not None and not order.elected
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from papervenue.faces.tws.order_messages import error
 from papervenue.faces.tws.wire import TwsMessage, frame
 from papervenue.faults import fault_bodies
-from papervenue.faults.apply_faults import earlier
+from papervenue.faults.apply_faults import earlier_account
 from papervenue.faults.armed_rules import RuleFiring
 from papervenue.faults.fault_state import LATE, effects_of
 from papervenue.faults.kinds import Facts
@@ -142,7 +142,7 @@ class RequestHandling:
         gateway = self._session.gateway
         age_us = firing.rule.settings["value"]
         then_us = firing.since_us if age_us is None else gateway.engine.now_us - age_us
-        with earlier(gateway.engine, gateway.account.number, then_us):
+        with earlier_account(gateway.engine, gateway.account.number, then_us):
             return [*carry_out()]
 
 
