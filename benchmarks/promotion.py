@@ -28,8 +28,8 @@ from tradebot.views.parity import ParityTotals
 STRATEGIES, OTHERS = sized(1_000, 2), sized(200, 1)
 SESSIONS, TRIALS, IN_TRADE, VOLATILITY, A_YEAR = 500, 20, 4, 0.005, 252
 DEGREES, ERROR = 4, 0.05
-NONE = Decimal(0)
-AS_ASSUMED = ParityTotals(20, 100, NONE, NONE, 0, 0, 0, NONE)
+ZERO = Decimal(0)
+AS_ASSUMED = ParityTotals(20, 100, ZERO, ZERO, 0, 0, 0, ZERO)
 """Twenty sessions that agreed with their backtests."""
 
 

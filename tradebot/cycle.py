@@ -13,53 +13,53 @@ from tradebot.desk.pass_result import finish_declined_pass, finish_exit_pass, fi
 from tradebot.desk.proposals import Proposals, claim_strategy_slots, declined_record
 from tradebot.desk.snapshot import restart_decision_clock, take_desk
 from tradebot.desk.strategy_slots import finish_strategy_slots
-from tradebot.gates.shared_gates import session_open, session_open_to_leave
+from tradebot.gates.shared_gates import session_open, session_open_for_exits
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Desk
 from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Pairs
 from tradebot.orders.amendments import mark_if_cancel_rejected
-from tradebot.orders.auction_trading import AuctionResult, execute_ruling, hold_auction_for
+from tradebot.orders.auction_trading import AuctionResult, hold_auction_for, trade_by_ruling
 from tradebot.orders.entry_orders import account_before_entries, changes_to_trade, make_room
 from tradebot.orders.exit_orders import (
     cancel_blocking_orders,
     cancel_named_order,
     close_by_rules,
     close_manually,
-    select_staying,
+    positions_to_protect,
     symbols_to_close,
 )
 from tradebot.orders.separate_protection import protect_separately
 from tradebot.orders.stop_protection import protect
-from tradebot.orders.working_orders import end_or_reprice, reprice_working_exits
+from tradebot.orders.working_orders import cancel_or_reprice, reprice_working_exits
 from tradebot.ports.world import Call, World
 
 
 def trade_once(
-    world: World, call: Call, desk: Desk, proposed: Proposals, sent_before: dict[str, CandidateRecord] | None = None
+    world: World, call: Call, desk: Desk, proposed: Proposals, sent_records: dict[str, CandidateRecord] | None = None
 ) -> CycleRecord:
     """Close the positions that strategies want closed, then run every gate on each entry and send those that pass.
 
-    The candidates were proposed before the desk was taken. Each candidate's gates see the account as updated by the
-    candidates before it. At the first entry, an auction decides which candidates compete for room. `sent_before`
-    collects records by client order id, so that a pass that is called again after yielding to exits also reports the
-    orders it had already sent.
+    The candidates were proposed before the desk was taken; the opening halves of contract rolls are added to them. Each
+    candidate's gates see the account as updated by the candidates before it. At the first entry, an auction decides
+    which candidates compete for room. `sent_records` collects, in place, the records of sent orders by client order id,
+    so that a pass that is called again after yielding to exits also reports the orders it had already sent.
     """
-    sent_before = {} if sent_before is None else sent_before
+    sent_records = {} if sent_records is None else sent_records
     session_gate = session_open(desk)
     if not session_gate.passed:
         return refuse_pass(world, call, desk, session_gate)
 
     proposed = claim_strategy_slots(world, call, proposed, desk.now)
-    account, records = account_before_entries(world, call, desk), list(sent_before.values())
+    account, records = account_before_entries(world, call, desk), list(sent_records.values())
     changes = changes_to_trade(world, call, account, proposed, records)
     auctioned: AuctionResult | None = None
     for change in changes:
         if auctioned is None and change.purpose is Purpose.OPEN:
             # Every close comes before the first entry, so the auction knows what room there is.
             auctioned = hold_auction_for(world, call, account, changes)
-        account, traded = execute_ruling(world, call, account, change, auctioned)
+        account, traded = trade_by_ruling(world, call, account, change, auctioned)
         # An entry that was refused only for lack of room may have another position closed.
         account, traded = make_room(world, call, account, traded, proposed.candidates, records)
         # Waiting for the venue's reply must not use up the next decision's time limit, so that starts again. `account`
@@ -67,7 +67,7 @@ def trade_once(
         if (desk_now := restart_decision_clock(world, account.desk)) is not account.desk:
             account = replace(account, desk=desk_now)
         records += traded
-        sent_before |= {record.client_order_id: record for record in traded if record.client_order_id}
+        sent_records |= {record.client_order_id: record for record in traded if record.client_order_id}
 
     # The record shows the desk that the pass began with.
     finish_strategy_slots(world, call, proposed.own.asked, records, desk.now)
@@ -94,34 +94,35 @@ def evaluate_exits(
     order ids to records of entries that were canceled before this pass began; it reports them too.
     """
     canceled_entries = canceled_entries or {}
-    session_gate = session_open_to_leave(desk, world.rules.limits)
+    session_gate = session_open_for_exits(desk, world.rules.limits)
     if not session_gate.passed:
         return refuse_pass(world, call, desk, session_gate)
 
     watched = watch_positions(world, desk)
     exits = close_by_rules(world, call, desk, watched)
-    changed_orders = end_or_reprice(world, call, desk, symbols_to_close(exits), canceled_entries)
-    staying = select_staying(watched, exits)
+    changed_orders = cancel_or_reprice(world, call, desk, symbols_to_close(exits), canceled_entries)
+    staying = positions_to_protect(watched, exits)
     if world.venue.pairs is Pairs.NATIVE:
         stops = tuple(protect(world, call, desk, staying))
     else:
         # A separate stop keeps covering a position while it is being closed, so those positions are passed too. A
-        # native pair needs nothing more: closing the position cancels it, or uses its limit.
+        # native pair needs nothing more: closing the position cancels it, or reprices its limit order as the exit.
         stops = tuple(protect_separately(world, call, desk, tuple(watched.values()), staying))
     return finish_exit_pass(world, call, desk, (*exits, *canceled_entries.values(), *changed_orders, *stops))
 
 
 def flatten(
-    world: World, call: Call, symbols: frozenset[str] | None, retake_desk: Callable[[], Desk] | None = None
+    world: World, call: Call, symbols: frozenset[str] | None, take_desk_now: Callable[[], Desk] | None = None
 ) -> CycleRecord:
     """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
 
-    An exit that is already working is kept, with the stop of its pair, and repriced so that it fills now. `retake_desk`
-    is called once here, and again after entries were canceled; the default is the world's.
+    A working exit that covers its position, or is the limit order of a pair, is kept and repriced so that it fills now;
+    other exits are canceled. `take_desk_now` is called once here, and again after any order was canceled; the default
+    is the world's.
     """
-    retake_desk = retake_desk or partial(take_desk, world, for_entries=False)
-    desk = retake_desk()
-    session_gate = session_open_to_leave(desk, world.rules.limits)
+    take_desk_now = take_desk_now or partial(take_desk, world, for_entries=False)
+    desk = take_desk_now()
+    session_gate = session_open_for_exits(desk, world.rules.limits)
     if not session_gate.passed:
         return refuse_pass(world, call, desk, session_gate)
 
@@ -129,7 +130,7 @@ def flatten(
     canceled = tuple(cancel_blocking_orders(world, call, desk, is_chosen))
     if canceled:
         # A canceled order may have filled in the meantime, so look again at what there is to close.
-        desk = _without_orders(desk, is_chosen) if world.dry_run else retake_desk()
+        desk = _without_orders(desk, is_chosen) if world.dry_run else take_desk_now()
     cancels = tuple(mark_if_cancel_rejected(world, desk, record, (order,), desk.orders) for order, record in canceled)
     working_exits = reprice_working_exits(world, call, desk, is_chosen)
     closes = close_manually(
@@ -139,21 +140,21 @@ def flatten(
 
 
 def cancel_on_request(
-    world: World, call: Call, order_id: str, retake_desk: Callable[[], Desk] | None = None
+    world: World, call: Call, order_id: str, take_desk_now: Callable[[], Desk] | None = None
 ) -> CycleRecord:
     """Cancel one of our working orders, named by its client order id; its position stays as it is.
 
-    `retake_desk` is called once here, and again after the cancel was sent; the default is the world's.
+    `take_desk_now` is called once here, and again after the cancel was sent; the default is the world's.
     """
-    retake_desk = retake_desk or partial(take_desk, world, for_entries=False)
-    desk = retake_desk()
-    session_gate = session_open_to_leave(desk, world.rules.limits)
+    take_desk_now = take_desk_now or partial(take_desk, world, for_entries=False)
+    desk = take_desk_now()
+    session_gate = session_open_for_exits(desk, world.rules.limits)
     if not session_gate.passed:
         return refuse_pass(world, call, desk, session_gate)
 
     canceled = tuple(cancel_named_order(world, call, desk, order_id))
     if canceled and not world.dry_run:
-        desk = retake_desk()
+        desk = take_desk_now()
     cancels = tuple(mark_if_cancel_rejected(world, desk, record, (order,), desk.orders) for order, record in canceled)
     return finish_exit_pass(world, call, desk, cancels)
 

@@ -69,7 +69,9 @@ Cost = Annotated[
     list[str] | None,
     typer.Option("--cost", metavar="NAME=VALUE", help="A cost, such as slippage_bps=5; or measured (by parity)."),
 ]
-Prices = Annotated[str | None, typer.Option("--prices", help="Daily bars: raw (rebuilt, dividends paid) or adjusted.")]
+Prices = Annotated[
+    str | None, typer.Option("--prices", help="Daily bars: raw (dividends paid in cash) or adjusted (looks ahead).")
+]
 DayPrices = Annotated[
     str | None, typer.Option("--day-prices", help="Daily bars: open-and-close, or close (a day of look-ahead).")
 ]

@@ -222,7 +222,7 @@ def listen(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Reply to the chat until a signal. `serve` runs this automatically."""
+    """Answer chat messages until a signal ends it. `serve` runs this automatically."""
     from commands.chat.listener import Listener
 
     with open_bot(state_dir, config) as bot, ExitStack() as stack:

@@ -44,7 +44,7 @@ class CheckResult(Struct, frozen=True):
 
 
 def ok(finding: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
-    """Return that the checked items are fine."""
+    """Return a check that found nothing wrong."""
     return CheckResult(HealthState.OK, finding, looked_at, count, age_s=age_s)
 
 
@@ -54,12 +54,12 @@ def warn(finding: str, fix: str, looked_at: str, count: int = 1, age_s: float | 
 
 
 def bad(finding: str, fix: str, looked_at: str, count: int = 1, age_s: float | None = 0.0) -> CheckResult:
-    """Return that a requirement of trading is missing."""
+    """Return a failed check: a requirement of trading is missing."""
     return CheckResult(HealthState.FAILED, finding, looked_at, count, fix, age_s)
 
 
 def skip(finding: str) -> CheckResult:
-    """Return that there is nothing to check."""
+    """Return a skipped check, with the reason."""
     return CheckResult(HealthState.SKIPPED, finding, "", 0, age_s=None)
 
 

@@ -113,7 +113,7 @@ def order_to_cancel(app: "App", name: str) -> CancelableOrder:
     if named:
         choices = "; ".join(f"{row.id}: {row.description}" for row in named)
         raise OperatorError(
-            f"{len(named)} of the bot's orders work on {word(name)}: {choices}", f"tradebot cancel {named[0].id}"
+            f"the bot has {len(named)} working orders in {word(name)}: {choices}", f"tradebot cancel {named[0].id}"
         )
     raise OperatorError(f"no working order of the bot is called {word(name)}", "tradebot orders --json lists their ids")
 

@@ -201,7 +201,7 @@ class JobLane:
         self._exits = exits
         self._reconciled = reconciled
         self._runner: Runner | None = None
-        self._open_at_s = 0.0
+        self._retry_open_at_s = 0.0
         self._update_listener: OrderUpdateListener | None = None
         self._tails = TailedFiles(bot) if lane is Lane.UPKEEP else None
 
@@ -231,15 +231,15 @@ class JobLane:
             self._runner.stopping = True
 
     def tick(self) -> None:
-        """Run due jobs; the first tick opens the bot, once the broker's time is available."""
+        """Run due jobs; the first tick builds the runner, once the broker's time is available."""
         if self._runner is None:
-            if time.monotonic() < self._open_at_s:
+            if time.monotonic() < self._retry_open_at_s:
                 return
             try:
                 self._runner = self._open_runner()
-            except TemporaryError as away:
-                self._open_at_s = time.monotonic() + self._bot.settings.serve.retry_s
-                self._context.tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, one_line(away), away.code))
+            except TemporaryError as error:
+                self._retry_open_at_s = time.monotonic() + self._bot.settings.serve.retry_s
+                self._context.tell(LogLine(datetime.now(UTC), LogKind.FAILED, None, None, one_line(error), error.code))
                 return
         self._runner.tick()
         if self._update_listener:

@@ -116,7 +116,7 @@ def log_to(path: str, settings: "ServeSettings", whose: Identity) -> Log:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             message = f"the log {path} can't be written: {error.strerror}"
             raise OperatorError(
-                message, "name a file in a folder that is there, or - for stderr: tradebot serve --log -"
+                message, "name a file in an existing folder, or - for stderr: tradebot serve --log -"
             ) from error
     return Log(_one_at_a_time(file.append), whose, lambda: file.lost)
 

@@ -89,5 +89,5 @@ def _listening(port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         finding = f"health can't be served on {HOST}:{port}: {error.strerror}"
-        raise OperatorError(finding, "set another one under health.ports: tradebot config show health") from error
+        raise OperatorError(finding, "set another port under health.ports: tradebot config show health") from error
     return listener

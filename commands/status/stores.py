@@ -246,7 +246,9 @@ RETENTIONS = (
 
 
 class GrowthPace(NamedTuple):
-    """The pace of growth: the number of sessions behind the current sizes, and the number of sessions in a year."""
+    """The pace of growth: the number of sessions in which the stores reached their current sizes, and the number of
+    sessions in a year.
+    """
 
     settings: "Settings"
     sessions: int

@@ -306,7 +306,7 @@ SCENARIOS = [
     (
         "timetable: {evaluate-exits: every 1m from open+1m until close-10m}\n"
         "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 600}}]}}",
-        "before_close_s 600 is shorter than the 660 s after the last exit check: it never acts",
+        "before_close_s 600 is shorter than the 660 s between the last exit check and the close, so it never acts",
     ),
     ("limits: {max_flow_age_s: 300}", "would close before each renewal"),
     ("limits: {max_reconcile_age_s: 900}", "would close before each renewal"),

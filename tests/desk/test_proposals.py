@@ -196,9 +196,9 @@ def test_a_pass_sells_before_it_buys_and_records_what_is_reached() -> None:
     }
 
 
-JPM, LESS, NONE = Target("JPM", quantity=Decimal(5)), Target("AAPL", quantity=Decimal(15)), Decimal(0)
-TO_CASH = (Target("AAPL", quantity=NONE), Target("MSFT", quantity=NONE))
-CROSSING = (Target("AAPL", quantity=Decimal(-5)), Target("MSFT", quantity=NONE))
+JPM, LESS, ZERO = Target("JPM", quantity=Decimal(5)), Target("AAPL", quantity=Decimal(15)), Decimal(0)
+TO_CASH = (Target("AAPL", quantity=ZERO), Target("MSFT", quantity=ZERO))
+CROSSING = (Target("AAPL", quantity=Decimal(-5)), Target("MSFT", quantity=ZERO))
 HALTED_WANTS: Sequence[tuple[Sequence[Want], Mapping[str, int]]] = [
     ((JPM, LESS, TO_CASH[1]), {}),
     ((JPM, *TO_CASH), {}),

@@ -449,8 +449,12 @@ def test_a_strategy_without_a_stop_promises_nothing_about_its_liquidation() -> N
         ({"min_free_margin_fraction": "0.1"}, {}, "limits.min_free_margin_fraction 0.1 can't be held"),
         ({"min_liquidation_fraction": "0.1"}, {}, "limits.min_liquidation_fraction 0.1 can't be held"),
         ({}, {"margin_fraction": "0.9"}, "halts.margin_fraction 0.9 can't be held"),
-        ({"max_gross_fraction": "4.01"}, {}, "limits.max_gross_fraction 4.01 is above 4: no broker lends as much"),
-        ({"max_net_fraction": 10}, {}, "limits.max_net_fraction 10 is above 4: no broker lends as much"),
+        (
+            {"max_gross_fraction": "4.01"},
+            {},
+            "limits.max_gross_fraction 4.01 is above 4: no broker gives so much leverage",
+        ),
+        ({"max_net_fraction": 10}, {}, "limits.max_net_fraction 10 is above 4: no broker gives so much leverage"),
     ],
 )
 def test_a_paid_account_has_no_limits_on_margin(

@@ -178,7 +178,7 @@ def test_audit_names_a_strategy_beyond_its_own_limit() -> None:
 def test_scores_without_flow_are_not_short_of_data() -> None:
     alone = Candidate("bars", instrument("AAPL"), Side.BUY, Purpose.OPEN, ago(120), 0.3, None)
     item = found(healthy(score=cycle(Job.SCORE, CandidateRecord(alone, ()))))["last scores"]
-    assert (item.state, item.found) == (OK, "0 symbols with less than 60% of the data")
+    assert (item.state, item.found) == (OK, "0 symbols with less than 60% of the data for its score")
 
 
 def test_judgment_without_evidence_cannot_be_ok() -> None:

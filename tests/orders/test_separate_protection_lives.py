@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from papervenue.market.sessions import build_calendar
-from tests.kit.core.apart import FATES, NONE, REFUSED, BotApart, capabilities
+from tests.kit.core.apart import FATES, REFUSED, ZERO, BotApart, capabilities
 from tests.kit.judge.gaps import CHANGING, ENDED, TRIGGERS, Lots
 from tests.kit.judge.protection import BEGAN, FOREVER, Law, Pass, Told
 from tests.kit.values import DAY
@@ -97,7 +97,7 @@ class Judge:
         self.bot, self.problems = bot, list[str]()
         self._read, self._told, self._asked = 0, 0, 0
         self._open: dict[str, Line] = {}
-        self._held = self._claimed_before = NONE
+        self._held = self._claimed_before = ZERO
         self._turned = self._late = self._refused = self._tells = False
         self._unanswered: dict[str, Intent] = {}
         self._killed: list[datetime] = []
@@ -244,8 +244,8 @@ class Judge:
     def _bare(self) -> Decimal:
         side = "sell" if self._held > 0 else "buy"
         stops = (line for line in self._open.values() if line.get("stop_price") and line["triggers"])
-        covered = sum((_left(line) for line in stops if line["side"] == side), NONE)
-        return max(abs(self._held).to_integral_value(ROUND_FLOOR) - covered, NONE)
+        covered = sum((_left(line) for line in stops if line["side"] == side), ZERO)
+        return max(abs(self._held).to_integral_value(ROUND_FLOOR) - covered, ZERO)
 
     def _claimed(self) -> Decimal:
         """Return how many shares exits with stops, or with targets, may close together."""
@@ -253,9 +253,9 @@ class Judge:
         ours = [
             line for line in self._open.values() if line["side"] == side and ".OPEN." not in line["client_order_id"]
         ]
-        stops = sum((_left(line) for line in ours if line.get("stop_price")), NONE)
-        exits = sum((_left(line) for line in ours if ".PROTE." not in line["client_order_id"]), NONE)
-        return exits + max(stops, sum(map(_left, ours), NONE) - stops - exits)
+        stops = sum((_left(line) for line in ours if line.get("stop_price")), ZERO)
+        exits = sum((_left(line) for line in ours if ".PROTE." not in line["client_order_id"]), ZERO)
+        return exits + max(stops, sum(map(_left, ours), ZERO) - stops - exits)
 
     def _request(self, intent: Intent, outcome: WriteOutcome | None) -> Iterator[str]:
         """Yield what is wrong about a request; those of a kind come one after the other, each with its answer.
@@ -288,9 +288,9 @@ class Judge:
     def at_the_end(self) -> Iterator[str]:
         """Yield where what rests doesn't fit what is held once all is calm."""
         venue, held = self.bot.venue, abs(self.bot.position)
-        stops = sum((order.open_quantity for order in venue.stops()), NONE)
-        targets = sum((order.open_quantity for order in venue.targets()), NONE)
-        exits = sum((order.open_quantity for order in WHAT["exit"](self.bot)), NONE)
+        stops = sum((order.open_quantity for order in venue.stops()), ZERO)
+        targets = sum((order.open_quantity for order in venue.targets()), ZERO)
+        exits = sum((order.open_quantity for order in WHAT["exit"](self.bot)), ZERO)
         wanted = held if venue.can.reduce_only else held - exits
         # Shares that were to be closed before anything protected them get an exit, and no stop.
         fits = stops == wanted or self._turned or (stops < wanted and exits == held)
@@ -298,7 +298,7 @@ class Judge:
             yield f"at the end {held} are held, and stops rest for {stops}, targets for {targets}, exits for {exits}"
         if self._turned and exits != held and "other" not in self._unanswered:
             yield f"at the end {held} are held beyond the position, and exits close {exits}"
-        if self.bot.scene.ledger.totals().own_quantities().get("AAPL", NONE) != self.bot.position:
+        if self.bot.scene.ledger.totals().own_quantities().get("AAPL", ZERO) != self.bot.position:
             yield "the books have other shares than the venue"
 
     def by_the_law(self) -> Iterator[str]:

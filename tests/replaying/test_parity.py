@@ -14,7 +14,7 @@ from tests.kit.values import ago
 from tradebot.model.decision import Verdict
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fee, Fill, Reply, WriteOutcome, fee_id
-from tradebot.model.parity import NONE, DifferenceType, ParityCause, ParityDifference
+from tradebot.model.parity import ZERO, DifferenceType, ParityCause, ParityDifference
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
@@ -140,14 +140,14 @@ def drawn(data: st.DataObject) -> SessionSide:
 
 
 def earned(side: SessionSide) -> Decimal:
-    return sum((profit_at(one, CLOSE[one.symbol]) for sent in side.sent.values() for one in sent.fills), NONE)
+    return sum((profit_at(one, CLOSE[one.symbol]) for sent in side.sent.values() for one in sent.fills), ZERO)
 
 
 @given(st.data())
 def test_costs_add_up_to_what_the_backtest_earned_more(data: st.DataObject) -> None:
     live, played = drawn(data), drawn(data)
     found = compare(live, played, CLOSE, no_known_cause)
-    assert sum((one.cost_usd for one in found.differences), NONE) == earned(played) - earned(live)
+    assert sum((one.cost_usd for one in found.differences), ZERO) == earned(played) - earned(live)
     both = [name for name in live.sent if name in played.sent]
     assert found.fills == sum(bool(live.sent[name].fills and played.sent[name].fills) for name in both)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 CHARACTERS = 12
-NONE, ALL = Decimal(0), Decimal(1)
+ZERO, ALL = Decimal(0), Decimal(1)
 SUBMITTED = "submitted"
 """Stands for the hash of candidates submitted from outside."""
 NO_VALUES = frozenset({"allotment_fraction", "files", "shadow"})
@@ -86,14 +86,14 @@ def _climb_of(loaded: Loaded, promotions: Sequence[Promotion], name: str) -> Run
     last = last_promotion(own, name, digest)
     if last is None:
         if not own:
-            return RungReached(NONE, Rung.CANDIDATE.words, needed, Reason.NOT_PROMOTED)
-        return RungReached(NONE, f"hash {digest}", f"hash {own[-1].digest}", Reason.PROMOTION_LAPSED)
+            return RungReached(ZERO, Rung.CANDIDATE.words, needed, Reason.NOT_PROMOTED)
+        return RungReached(ZERO, f"hash {digest}", f"hash {own[-1].digest}", Reason.PROMOTION_LAPSED)
     if last.rung in REAL_MONEY:
         small = last.rung is Rung.LIVE_SMALL
         return RungReached(settings.promotion.small_fraction if small else ALL, last.rung.words, needed)
     if last.why:
-        return RungReached(NONE, f"{last.rung.words}: {last.why}", needed, Reason.DEMOTED)
-    return RungReached(NONE, last.rung.words, needed, Reason.NOT_PROMOTED)
+        return RungReached(ZERO, f"{last.rung.words}: {last.why}", needed, Reason.DEMOTED)
+    return RungReached(ZERO, last.rung.words, needed, Reason.NOT_PROMOTED)
 
 
 def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) -> Any:

@@ -308,7 +308,8 @@ def _ends_of_day(settings: Sections) -> Iterator[str]:
             jobs, usual = (Job.EVALUATE_EXITS, Job.TRADE_ONCE), whole_day(settings.day)
             look, entry = (left_after_last_s(timetable[job], usual) for job in jobs)
             if look > before:
-                yield f"{where} {before} is shorter than the {look} s after the last exit check: it never acts"
+                left = f"the {look} s between the last exit check and the close"
+                yield f"{where} {before} is shorter than {left}, so it never acts"
             if entry <= before:
                 yield f"{where} {before} is not below the {entry} s after the last entries: it would close them at once"
 

@@ -27,7 +27,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.record import Job
 from tradebot.model.trading import Baseline, Permission, RungReached
 from tradebot.model.venue import Settlement
-from tradebot.venues.simulated.account import NONE, SimulatedAccount, write_account
+from tradebot.venues.simulated.account import ZERO, SimulatedAccount, write_account
 from tradebot.venues.simulated.venue import Assumed, SimulatedVenue
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ class ShadowApp(App):
     def venue(self) -> SimulatedVenue:
         """Return the simulated venue, which uses the real venue's prices."""
         (name,) = self.settings.strategies.sections()
-        costs, slippage = self.settings.costs_of(name), self.settings.sandbox.fill.slippage_bps or NONE
-        assumed = Assumed(costs.slippage_bps, costs.taker_bps) if costs else Assumed(slippage, NONE)
+        costs, slippage = self.settings.costs_of(name), self.settings.sandbox.fill.slippage_bps or ZERO
+        assumed = Assumed(costs.slippage_bps, costs.taker_bps) if costs else Assumed(slippage, ZERO)
         return SimulatedVenue(self.folder.path, self._of.reader, self._of.bars, self._actions, assumed)
 
     def _actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:

@@ -32,7 +32,7 @@ SMALLEST = -9
 
 """The decade of the smallest fractions; the only smaller number is zero."""
 
-NONE = Decimal(0)
+ZERO = Decimal(0)
 
 
 class Scale(Struct, frozen=True):
@@ -85,7 +85,7 @@ class Scale(Struct, frozen=True):
 
     def _value_at(self, index: int) -> Decimal:
         if index <= self._zero:
-            return NONE
+            return ZERO
         decade, digits = divmod(index, DECADE)
         if self.whole and decade < 0:
             decade, digits = 0, digits - DECADE

@@ -57,8 +57,8 @@ class VenueReading(Struct, frozen=True):
     list. `differences` are positions that no pending fill explains. `ratios` are the broker's shares as multiples of
     ours, where they differ. `unproven` are symbols of our positions that the venue didn't confirm when queried
     directly. `missing` are our orders that have filled more than the fill lists show so far, unless the positions prove
-    those fills, which are then in `books.pending`. `untraced_fills` counts foreign fills whose order the venue didn't
-    return.
+    those fills, which are then in `books.pending`. `untraced_fills` counts the orders behind foreign fills that the
+    venue didn't return.
     """
 
     view: BrokerView

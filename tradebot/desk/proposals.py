@@ -188,7 +188,7 @@ def _closing(of: Callable[..., Candidate], held_quantity: Decimal, listing: List
     )
 
 
-NONE = Decimal(0)
+ZERO = Decimal(0)
 REBALANCE = "rebalance"
 """The reason for closing shares beyond a target, in the grammar of `exits.why`."""
 
@@ -279,7 +279,7 @@ def change_to(candidate: Candidate, desk: Desk, own: OwnRules) -> Candidate:
 
 def held_by(desk: Desk, strategy: str, symbol: str) -> Decimal:
     quantities = (p.quantity for p in desk.positions if (p.strategy, p.symbol) == (strategy, symbol))
-    return next(quantities, NONE)
+    return next(quantities, ZERO)
 
 
 def _wanted_shares(candidate: Candidate, desk: Desk, own: OwnRules) -> Decimal | None:
@@ -291,7 +291,7 @@ def _wanted_shares(candidate: Candidate, desk: Desk, own: OwnRules) -> Decimal |
         assert candidate.quantity is not None, "a target has a weight or a quantity"
         return whole_lots(candidate.instrument, candidate.quantity)
     if not candidate.weight:
-        return NONE
+        return ZERO
     quote = desk.quotes.get(candidate.symbol)
     if quote is None:
         return None

@@ -63,19 +63,19 @@ def take_desk(
     session = session_of(world.ledger, now, day)
     today = session.date if session else day.date_of(now)
     reading = read_venue(world, clocks, for_exits=not for_entries)
-    may_enter: Sequence[str] = ()
+    entry_symbols: Sequence[str] = ()
     if for_entries:
         # Finish buying a partly rolled contract, even if the universe doesn't name it.
         rolling = contract_rolls.partly_rolled_contracts(reading.books, today)
-        may_enter = tuple(dict.fromkeys((*(world.rules.universe if symbols is None else symbols), *rolling)))
-    relevant = (*may_enter, *margined_symbols(reading.view, reading.books, reading.missing))
+        entry_symbols = tuple(dict.fromkeys((*(world.rules.universe if symbols is None else symbols), *rolling)))
+    relevant = (*entry_symbols, *margined_symbols(reading.view, reading.books, reading.missing))
     listings = update_listings(world, reading.books, relevant)
     # From here on, the rules know these listings' contracts.
     world = replace(world, rules=world.rules.with_contracts(listings.listings))
     quotes = _quotes(world, reading, relevant, for_exits=not for_entries)
     desk = _desk(world, reading, clocks, session, quotes, listings)
     if for_entries:
-        desk = _with_facts_of_entries(world, desk, may_enter, today)
+        desk = _with_entry_inputs(world, desk, entry_symbols, today)
     rechecked = recheck_quotes(world, desk, for_entries=for_entries, watching=watching)
     # The worst-case book depends on prices, so build it again if one has changed.
     if rechecked.quotes is not quotes:
@@ -83,12 +83,12 @@ def take_desk(
     return restart_decision_clock(world, rechecked)
 
 
-def _with_facts_of_entries(world: World, desk: Desk, may_enter: Sequence[str], today: date) -> Desk:
+def _with_entry_inputs(world: World, desk: Desk, entry_symbols: Sequence[str], today: date) -> Desk:
     """Return the desk with what only entries need: facts, the registry, and whether the calendars differ."""
-    facts = world.facts.last_answers(may_enter, desk.now) if may_enter else {}
+    facts = world.facts.last_answers(entry_symbols, desk.now) if entry_symbols else {}
     differs = "" if world.venue.hours_win else difference(world.ledger, today)
     desk = replace(desk, facts=facts, calendar_differs=differs, registry=registry_of(world))
-    others = other_contracts(world.rules.coin, may_enter, desk.book.open_symbols)
+    others = other_contracts(world.rules.coin, entry_symbols, desk.book.open_symbols)
     return replace(desk, other_contracts=others) if others else desk
 
 

@@ -288,8 +288,8 @@ def _without_margin(account: Limits, halts: HaltRules) -> Iterator[str]:
         value = getattr(account, name)
         if value is not None and value > MOST_LENT:
             yield (
-                f"limits.{name} {value} is above {MOST_LENT}: no broker lends as much to an account that pays for what "
-                "it buys"
+                f"limits.{name} {value} is above {MOST_LENT}: no broker gives so much leverage to an account that "
+                "pays its purchases in full"
             )
 
 

@@ -1,7 +1,7 @@
 """Evaluate every gate for an entry: the permanent gates, and those of optional limits that are set.
 
-A limit on a book is evaluated on the book after the entry, by the same predicate that monitors the present book. No new
-entry can clear one of these limits; only time, a closed position or a person can.
+A limit on a book is evaluated on the book after the entry, by the same predicate that monitors the present book. A
+breach of such a limit ends only with time, with a closed position or by a person, never with a new entry.
 """
 
 from collections.abc import Mapping

@@ -131,7 +131,7 @@ def session_open(desk: Desk) -> Decision:
     return answer(Gate.SESSION, not differs, Reason.CALENDAR_DISAGREES, differs or None)
 
 
-def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
+def session_open_for_exits(desk: Desk, limits: Limits) -> Decision:
     """Check the session for an order that only reduces risk: the venue's report alone is enough.
 
     The venue's trading hours of a symbol with a position are enough too, because a wrong date or calendar in the bot

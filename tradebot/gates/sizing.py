@@ -18,7 +18,7 @@ from tradebot.model.limits import Limits
 from tradebot.model.order import Execution, Style
 from tradebot.model.reasons import Reason
 
-NONE = Decimal(0)
+ZERO = Decimal(0)
 
 
 class Size(Struct, frozen=True):
@@ -76,12 +76,12 @@ def entry_size(
     worst = price if side is Side.BUY else max(price, quote.ask)
     margin = worst if side is Side.BUY else max(price, quote.ask * short_reserve)
     unit = instrument.notional(instrument.lot, worst)
-    budget, held_quantity = _budget(book, limits, stop), book.exposure.get(candidate.symbol, NONE)
+    budget, held_quantity = _budget(book, limits, stop), book.exposure.get(candidate.symbol, ZERO)
     if fit_to_room:
         budget = min(budget, limits.max_symbol_fraction * book.equity - held_quantity)
     if room_usd is not None:
         budget = min(budget, room_usd)
-    quantity = (max(budget, NONE) / unit).to_integral_value(ROUND_DOWN) * instrument.lot
+    quantity = (max(budget, ZERO) / unit).to_integral_value(ROUND_DOWN) * instrument.lot
     if limits.max_order_contracts is not None:
         quantity = min(quantity, listing.whole_lots(Decimal(limits.max_order_contracts)))
     if candidate.quantity is not None:
@@ -94,7 +94,7 @@ def entry_size(
             reserved = book.margin.initial_of(candidate.symbol, side, quantity, worth)
         return Size(quantity, price, worth, reserved, None if stop is None else worth * stop, worst)
 
-    largest, have = size_of(quantity), max(book.buying_power, NONE)
+    largest, have = size_of(quantity), max(book.buying_power, ZERO)
     if not fit_to_room or largest.margin_usd <= have:
         return largest
     # A position's margin never falls as it grows, but jumps where it reaches another margin level.

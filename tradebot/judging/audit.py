@@ -189,7 +189,7 @@ def coverage(evidence: Trading) -> Judgment:
     least = evidence.rules.tightest.min_coverage
     covered = [r.candidate for r in last.candidates if r.candidate.coverage is not None or r.candidate.reads_flow]
     thin = [candidate.symbol for candidate in covered if (candidate.coverage or 0.0) < least]
-    finding = f"{pluralize(len(thin), 'symbol')} with less than {least:.0%} of the data"
+    finding = f"{pluralize(len(thin), 'symbol')} with less than {least:.0%} of the data for its score"
     finding += f": {', '.join(thin[:5])}" if thin else ""
     state = HealthState.DEGRADED if thin and len(thin) == len(covered) else HealthState.OK
     return judge_evidence(name, Examination("scores", len(last.candidates), last.at), moment.now, state, finding, FETCH)

@@ -18,7 +18,7 @@ from tradebot.lab.backtest.recorded_day import PlayedDay, RecordedDay, is_played
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation
-from tradebot.model.parity import NONE, DayParity, ParityCause, by_cause
+from tradebot.model.parity import ZERO, DayParity, ParityCause, by_cause
 from tradebot.model.position import FOREIGN, Origin
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
@@ -71,7 +71,7 @@ def parity_of(app: App, day: date, progress: Progress) -> DayParity:
     if played_again:
         again, prices, assumed, data = _play_session(app, session, [*recorded.values()], until, as_of)
     else:
-        assumed = settings_of([*recorded.values()][-1].surroundings).sandbox.fill.slippage_bps or NONE
+        assumed = settings_of([*recorded.values()][-1].surroundings).sandbox.fill.slippage_bps or ZERO
         again = at_quotes(ran, SessionSide({pass_seen.slot: pass_seen for _, pass_seen in passes}, {}), assumed)
         prices = {symbol: quote.middle for pass_seen in live for symbol, quote in pass_seen.desk.quotes.items()}
         data = no_known_cause

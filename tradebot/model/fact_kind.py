@@ -138,7 +138,10 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
         return self.scope is ReplyScope.MARKET
 
     def request(self, about: str, session: date) -> FlowRequest:
-        """Return the GET for a session; `about` is a ticker or a sector as the source spells it, safe in a path."""
+        """Return the GET for a session; `about` is a ticker or the source's name of a sector.
+
+        It becomes a part of the URL unescaped, so it must be safe there.
+        """
         params = {
             name: value.format(about) if isinstance(value, str) else value(session)
             for name, value in self.params.items()
@@ -209,7 +212,7 @@ class NullCounts(Struct, frozen=True):
 
 
 class Drift(Struct, frozen=True):
-    """One difference across all current replies of a kind; `rows` of the `of` rows have it."""
+    """One way in which current replies differ from what is documented; `rows` of the `of` rows show it."""
 
     kind: str
     breach: Breach

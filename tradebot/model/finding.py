@@ -170,9 +170,9 @@ class FindingKind(StrEnum):
     UNRESOLVED = ("unresolved", "an order was promised, but its outcome is unknown; every pass looks it up")
     INSTRUMENT_CHANGED = (
         "instrument_changed",
-        "the broker changed its requirements for orders, or the value of a unit; the new terms apply; reported on "
-        "the day on which they were first read, and as long as an order of ours doesn't fit them or a position was "
-        "opened when a unit had another value",
+        "the broker changed an instrument's order rules or its contract multiplier, and the new terms apply; reported "
+        "on the day they are first read, and for as long as an order of ours breaks them or a position was opened at "
+        "another multiplier",
     )
     INSTRUMENT_UNKNOWN = (
         "instrument_unknown",

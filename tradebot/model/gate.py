@@ -266,10 +266,10 @@ class LimitReasons:
     )
     MAX_OPEN_POSITIONS = idle("The account already has the maximum number of positions.", _SIZE_LIMIT)
     MAX_NEW_ENTRIES = idle(
-        "This pass has opened the maximum number of positions of the account.", "Wait for the next pass."
+        "This pass has opened as many positions as the account allows per pass.", "Wait for the next pass."
     )
     MAX_SESSION_ENTRIES = idle(
-        "This session has opened the maximum number of positions of the account.",
+        "This session has opened as many positions as the account allows per session.",
         "Wait for the next session; exits continue.",
     )
     MAX_SYMBOL_ENTRIES = blocked(
@@ -317,7 +317,7 @@ class LimitReasons:
         "The strategy has the maximum number of positions that its own limits allow.", _OWN_SIZE_LIMIT
     )
     OWN_MAX_NEW_ENTRIES = idle(
-        "The strategy has opened the maximum number of positions for one pass by its own limits.",
+        "The strategy has opened as many positions as its own limits allow per pass.",
         "Wait for the next pass.",
     )
     OWN_MAX_SESSION_ENTRIES = idle(

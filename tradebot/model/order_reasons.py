@@ -23,7 +23,9 @@ class OrderReasons:
         "The symbol was sold at a loss within wash_sale_days, so buying it would be a wash sale.",
         "Wait until wash_sale_days have passed since that sale.",
     )
-    DUPLICATE_INTENT = idle("This exact order was already promised.", "Nothing to do: an order is never sent twice.")
+    DUPLICATE_INTENT = idle(
+        "This exact order was already recorded for sending.", "Nothing to do: an order is never sent twice."
+    )
     DUPLICATE_ORDER = blocked(
         "Another slot or strategy sent the same side of the same symbol moments ago.",
         "Nothing to do: it may be proposed again once limits.duplicate_window_s has passed.",

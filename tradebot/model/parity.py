@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from tradebot.model.record import Job
 
-NONE = Decimal(0)
+ZERO = Decimal(0)
 IN_FULL = 10_000
 """How many basis points make up the whole."""
 
@@ -55,7 +55,7 @@ class ParityDifference(Struct, frozen=True):
     cause: ParityCause
     live: str
     played: str
-    cost_usd: Decimal = NONE
+    cost_usd: Decimal = ZERO
     order: str = ""
 
 
@@ -96,15 +96,15 @@ class DayParity(Struct, frozen=True):
     fills: int
     causes: tuple[ByCause, ...] = ()
     differences: tuple[ParityDifference, ...] = ()
-    worse_usd: Decimal = NONE
-    value_usd: Decimal = NONE
-    assumed_bps: Decimal = NONE
+    worse_usd: Decimal = ZERO
+    value_usd: Decimal = ZERO
+    assumed_bps: Decimal = ZERO
     played: bool = True
     costs_usd: Decimal | None = None
 
     @property
     def cost_usd(self) -> Decimal:
-        return sum((cause.cost_usd for cause in self.causes), NONE)
+        return sum((cause.cost_usd for cause in self.causes), ZERO)
 
     def count(self, what: DifferenceType) -> int:
         return sum(cause.of(what) for cause in self.causes)
@@ -126,6 +126,6 @@ def by_cause(differences: Sequence[ParityDifference]) -> tuple[ByCause, ...]:
             decisions, orders, fills = (
                 sum(difference.what is what for difference in of_cause) for what in DifferenceType
             )
-            cost = sum((difference.cost_usd for difference in of_cause), NONE)
+            cost = sum((difference.cost_usd for difference in of_cause), ZERO)
             by_causes.append(ByCause(cause, decisions, orders, fills, cost))
     return tuple(by_causes)

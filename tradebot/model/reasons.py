@@ -329,7 +329,7 @@ class WantReasons:
     )
     ORDER_WORKING = idle("An order on this symbol is still working.", "Wait for it to fill or to be canceled.")
     ORDER_LEFT_OUT = blocked(
-        "One of our orders is missing in the broker's list, and nothing proves that it has ended.",
+        "One of our orders is missing from the broker's list, and nothing proves that it has ended.",
         "Nothing to do: each pass queries the order by its id. tradebot reconcile names it.",
     )
     INTENT_UNRESOLVED = blocked(

@@ -1,7 +1,7 @@
-"""The registry: which coins may be traded, at which tier, and whether their data can be trusted. Values and settings.
+"""The registry: which coins may be traded, at which tier, and whether their data can be trusted.
 
-`signals.registry` decides, `desk.registry` fetches and stores, `gates.registry` checks entries, and `app.rules` trades
-what was last discovered.
+This module has its values and settings. `signals.registry` decides, `desk.registry` fetches and stores,
+`gates.registry` checks entries, and `app.rules` makes what was last discovered the universe.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -114,7 +114,7 @@ def _among_fillable(
             return decided, thin
 
 
-def execute_ruling(
+def trade_by_ruling(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, auctioned: AuctionResult | None
 ) -> tuple[AccountAsk, Records]:
     """Carry out the auction's ruling on a candidate. A candidate outside the auction is traded normally."""

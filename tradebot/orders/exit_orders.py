@@ -105,7 +105,9 @@ def symbols_to_close(exits: Iterable[CandidateRecord]) -> frozenset[str]:
     return frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
 
 
-def select_staying(watched: Mapping[Key, WatchedPosition], exits: Iterable[CandidateRecord]) -> list[WatchedPosition]:
+def positions_to_protect(
+    watched: Mapping[Key, WatchedPosition], exits: Iterable[CandidateRecord]
+) -> list[WatchedPosition]:
     """Return the positions that no rule closes, even partly, and whose earlier exits aren't being resent."""
     leaving = {record.candidate.symbol for record in exits if _is_leaving(record)}
     return [

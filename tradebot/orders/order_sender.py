@@ -191,9 +191,10 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed
     """Record the intent of an order, send it once and record its outcome; return the decision for it.
 
     In a dry run or shadow mode, nothing is recorded or sent. An order that adds risk holds the send lock while it is
-    checked, recorded and sent, so a halt can wait for orders in transit. It yields to an exit pass before its intent
-    is recorded, and never between that and the reply. A `timed` order isn't sent if deciding on it took longer than
-    `max_decision_ms`, or if more than `max_sending_ms` have passed since then, including the wait for the lock.
+    checked, recorded and sent, so a halt can wait for orders in transit. If an exit pass is waiting, YieldToExits is
+    raised before the intent is recorded, never between that and the reply. A `timed` order isn't sent if deciding on it
+    took longer than `max_decision_ms`, or if more than `max_sending_ms` have passed since then, including the wait for
+    the lock.
     """
     limits = world.rules.limits
     is_timed = timed and (limits.max_decision_ms, limits.max_sending_ms) != (None, None)
@@ -212,18 +213,18 @@ def _refuse_if_longer(took_s: float, limit_ms: int | None, reason: Reason) -> De
     return Decision(Gate.SEND, Verdict.FAIL, reason, took_ms, limit_ms)
 
 
-def _request_once(world: World, desk: Desk, intent: Intent, write_down: Callable[[], Decision | None]) -> Decision:
+def _request_once(world: World, desk: Desk, intent: Intent, record_intent: Callable[[], Decision | None]) -> Decision:
     """Record a request, send it and record its outcome, unless something blocks it.
 
-    `write_down` makes the request durable, and returns a decision if it must not be sent after all.
+    `record_intent` makes the request durable, and returns a decision if it must not be sent after all.
     """
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
     # Exits and cancels need no lock, because no halt blocks them.
     with world.send_lock.hold(intent) if _adds_risk(intent) else nullcontext():
-        blocked = _blocked_by_now(world, desk, intent)
+        blocked = _current_block(world, desk, intent)
         if blocked is None:
-            blocked = write_down()
+            blocked = record_intent()
         if blocked is not None:
             return blocked
         reply = _request(world.orders, intent)
@@ -241,7 +242,7 @@ def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, deci
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
     # The check may read the venue's clock. No exit pass may interrupt here, because the intent is already recorded.
     with world.undisturbed():
-        blocked = _blocked_by_now(world, desk, intent)
+        blocked = _current_block(world, desk, intent)
     if blocked is None and decided_s is not None:
         limit_ms = world.rules.limits.max_sending_ms
         blocked = _refuse_if_longer(world.stopwatch() - decided_s, limit_ms, Reason.SENDING_LATE)
@@ -302,7 +303,7 @@ def _adds_risk(intent: Intent) -> bool:
     return intent.purpose is Purpose.OPEN and intent.makes_order
 
 
-def _blocked_by_now(world: World, desk: Desk, intent: Intent) -> Decision | None:
+def _current_block(world: World, desk: Desk, intent: Intent) -> Decision | None:
     """Return what blocks this order now, if something has changed since the desk was taken."""
     if _adds_risk(intent) and world.ledger.trading_state().state is not TradingState.ACTIVE:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)

@@ -17,7 +17,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.resting_orders import Resting, Whose
 from tradebot.orders.stop_protection import round_stop_to_tick
 
-NONE = Decimal(0)
+ZERO = Decimal(0)
 NEAR = Decimal("0.2")
 """Orders are merged if their prices are within this fraction of the distance between entry and due price."""
 
@@ -38,7 +38,7 @@ class ProtectionState(NamedTuple):
     targets: tuple[Resting, ...]
     position: Position | None = None
     asked: ExitLevels | None = None
-    ending: Decimal = NONE
+    ending: Decimal = ZERO
     listing: Listing | None = None
 
     @property
@@ -57,8 +57,8 @@ class ProtectionStep(NamedTuple):
     """
 
     why: Reason
-    shares: Decimal = NONE
-    price: Decimal = NONE
+    shares: Decimal = ZERO
+    price: Decimal = ZERO
     old: Resting | None = None
     others: tuple[Resting, ...] = ()
     word: str | None = None
@@ -87,7 +87,7 @@ def _changes(cover: ProtectionState, remaining: list[Resting], looser_by: Decima
     loose = [rest for rest in remaining if stop and (stop - price_of(rest)) * toward > price_of(rest) * looser_by]
     # An order for the uncovered part may already rest, or be on its way, at this price.
     wanting = cover.shares - total_shares(rest for rest in remaining if rest not in loose)
-    excess = NONE if any(map(is_busy, remaining)) else max(total_shares(remaining) - cover.shares, NONE)
+    excess = ZERO if any(map(is_busy, remaining)) else max(total_shares(remaining) - cover.shares, ZERO)
     for resting in (rest for rest in remaining if not is_busy(rest)):
         shares = min(resting.quantity - excess, wanting) if resting in loose else resting.quantity - excess
         if shares <= 0 or (shares == resting.quantity and resting not in loose):
@@ -105,7 +105,7 @@ def merge_stops(cover: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tu
 
     The new stop has the tightest price. It works beside the old ones for a moment, so this needs reduce-only orders.
     """
-    stop, new = cover.stop, sum((step.shares for step in steps if step.old is None), NONE)
+    stop, new = cover.stop, sum((step.shares for step in steps if step.old is None), ZERO)
     if stop is None or cover.position is None or total_shares(cover.stops) > cover.shares:
         return steps
     way, toward = abs(cover.position.average_price - stop) * NEAR, -cover.side.sign
@@ -122,7 +122,7 @@ def target_steps(cover: ProtectionState) -> Iterator[ProtectionStep]:
     excess = total_shares(cover.targets) - cover.shares
     for rest in sorted(cover.targets, key=lambda leg: price_of(leg) * cover.side.sign):
         if excess > 0 and not is_busy(rest):
-            shares = max(rest.quantity - excess, NONE)
+            shares = max(rest.quantity - excess, ZERO)
             excess -= rest.quantity - shares
             yield ProtectionStep(Reason.STOP_RESIZED if shares else Reason.STOP_SPARE, shares, price_of(rest), rest)
 
@@ -135,7 +135,7 @@ def is_busy(rest: Resting) -> bool:
 
 def total_shares(rests: Iterable[Resting]) -> Decimal:
     """Return the total shares of these orders, unsigned."""
-    return sum((rest.quantity for rest in rests), NONE)
+    return sum((rest.quantity for rest in rests), ZERO)
 
 
 def price_of(rest: Resting) -> Decimal:

@@ -32,7 +32,7 @@ from tradebot.model.venue import Edit
 from tradebot.orders.amendments import RETRY, SOON, cancel_and_prove, cancel_order, edit_intent, tell_gap
 from tradebot.orders.order_sender import LOOKS, closing_side, may_send_again
 from tradebot.orders.protection_plan import (
-    NONE,
+    ZERO,
     ProtectionState,
     ProtectionStep,
     is_busy,
@@ -57,9 +57,9 @@ from tradebot.reconciliation.new_fills import seen_fills
 
 REFUSALS = 2
 """How many refusals in a row of a stop, or a target, make requests pause."""
-TOGETHER = 2
+MAX_STOPS_IN_DOUBT = 2
 """How many stops may be sent for the same shares while the venue's sources disagree about the earlier ones."""
-NO_EDITS = "the broker can't change a stop, and two of them could turn the position around"
+NO_EDITS = "the broker can't change a stop, and two of them could reverse the position"
 
 
 def protect_separately(
@@ -77,18 +77,21 @@ def protect_separately(
     # The requests that this pass has sent so far may be unresolved too.
     records = world.ledger.intents(unresolved=True)
     unresolved = tuple(record.intent for record in records)
-    given_up = tuple(_given_up_requests(desk, records))
-    for cover in _covers(world, desk, dict(_wanted_protection(world, desk, watched, staying, given_up))):
+    abandoned = tuple(_abandoned_requests(desk, records))
+    for cover in _covers(world, desk, dict(_wanted_protection(world, desk, watched, staying, abandoned))):
         lost = {intent.is_target: intent for intent in unresolved if intent.protects and _is_about(intent, cover)}
         if not cover.shares:
             # The position is gone, so these orders could only open one; cancel them even if a request is unresolved.
             for rest in (*cover.stops, *cover.targets):
                 yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
             continue
-        for fit, leg in ((_stops, lost.get(False)), (_targets, lost.get(True))):
-            done = tuple(fit(world, call, desk, cover) if leg is None else _while_lost(world, call, desk, cover, leg))
+        for fit, request in ((_stops, lost.get(False)), (_targets, lost.get(True))):
+            done = tuple(
+                fit(world, call, desk, cover) if request is None else _while_lost(world, call, desk, cover, request)
+            )
             yield from done
-            if leg is not None or not all(map(_has_outcome, done)):
+            # Targets wait until the outcome of every request for a stop is known.
+            if request is not None or not all(map(_has_outcome, done)):
                 break
 
 
@@ -97,7 +100,7 @@ def _wanted_protection(
     desk: Desk,
     watched: Iterable[WatchedPosition],
     staying_positions: Iterable[WatchedPosition],
-    in_vain: Sequence[Intent],
+    abandoned: Sequence[Intent],
 ) -> Iterator[tuple[Whose, ExitLevels]]:
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
     staying = {watched.position.whose for watched in staying_positions}
@@ -105,7 +108,7 @@ def _wanted_protection(
         exit_levels = rule_levels(
             watched_position, world.rules.exits_watching(watched_position.position, watched_position.kept)
         )
-        gave_up = any(_exits(in_vain, watched_position.position))
+        gave_up = any(_exits(abandoned, watched_position.position))
         if exit_levels.stop is not None and watched_position.position.whose in staying:
             yield watched_position.position.whose, exit_levels
         elif (
@@ -116,7 +119,7 @@ def _wanted_protection(
             yield watched_position.position.whose, replace(exit_levels, targets=())
 
 
-def _given_up_requests(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
+def _abandoned_requests(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
     """Yield requests that have been unresolved for so long that the shares needn't wait for them any longer.
 
     A request that this pass resent after a long pause is left to the next pass, which looks it up.
@@ -162,17 +165,17 @@ def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Ite
             own = [rest for rest in rests if rest.first.side is side]
             stops, targets = ([rest for rest in own if rest.is_target is apart] for apart in (False, True))
             closes, doubted = position if side is closing else None, [stop for stop in stops if stop.doubted]
-            if closes and world.venue.reduce_only and len(doubted) < TOGETHER:
+            if closes and world.venue.reduce_only and len(doubted) < MAX_STOPS_IN_DOUBT:
                 stops = [stop for stop in stops if not stop.doubted]
             yield ProtectionState(
                 whose,
                 side,
-                _shares(world, desk, closes) if closes else NONE,
+                _shares(world, desk, closes) if closes else ZERO,
                 tuple(stop for stop in stops if not _is_ending(desk, stop)),
                 tuple(target for target in targets if not _is_ending(desk, target)),
                 closes,
                 wanted.get(whose) if closes and listing else None,
-                NONE if world.venue.reduce_only else total_shares(stop for stop in stops if _is_ending(desk, stop)),
+                ZERO if world.venue.reduce_only else total_shares(stop for stop in stops if _is_ending(desk, stop)),
                 listing,
             )
 
@@ -186,7 +189,7 @@ def _perhaps_entered(desk: Desk) -> Iterator[str]:
     booked = desk.books.quantities()
     for intent in (record.intent for record in desk.books.unresolved_intents if record.intent.makes_order):
         symbol = intent.instrument.symbol
-        shown = desk.net.get(symbol, NONE) - booked.get(symbol, NONE)
+        shown = desk.net.get(symbol, ZERO) - booked.get(symbol, ZERO)
         if intent.purpose is Purpose.OPEN and shown * intent.side.sign > 0:
             yield symbol
 
@@ -213,13 +216,13 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
         # Exclude the shares of working exits, and for a while those of exits that may be working.
         exits = _exits((record.intent for record in desk.books.unresolved_intents), position)
         may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY and not intent.key.joins)
-        remaining -= shares_being_closed(desk, position) - _shares_in_group(desk, position) + sum(may, NONE)
-    return max(listing.whole_lots(remaining) if listing else remaining, NONE)
+        remaining -= shares_being_closed(desk, position) - _shares_in_group(desk, position) + sum(may, ZERO)
+    return max(listing.whole_lots(remaining) if listing else remaining, ZERO)
 
 
 def _shares_in_group(desk: Desk, position: Position) -> Decimal:
     """Return the shares of working exits that are in a stop's group; the stop may cover them too."""
-    side, shares = closing_side(position.quantity), NONE
+    side, shares = closing_side(position.quantity), ZERO
     for order in (order for order in desk.orders if (order.symbol, order.side) == (position.symbol, side)):
         behind = desk.books.intent_behind(order)
         if behind and behind.intent.key.joins and behind.intent.whose == position.whose:
@@ -283,9 +286,9 @@ def _given_up(rests: Iterable[Resting], lost: Intent) -> Decimal:
     """Return how many shares an order would lose if a lost change to it arrived after all."""
     old = next((rest for rest in rests if rest.first.venue_id == lost.target_venue_id), None)
     if old is None:
-        return NONE
-    stays = lost.quantity - old.first.filled_quantity if lost.operation is Operation.REPLACE else NONE
-    return max(old.quantity - stays, NONE)
+        return ZERO
+    stays = lost.quantity - old.first.filled_quantity if lost.operation is Operation.REPLACE else ZERO
+    return max(old.quantity - stays, ZERO)
 
 
 def _may_resend(world: World, desk: Desk, cover: ProtectionState, rests: Sequence[Resting], lost: Intent) -> bool:
@@ -449,9 +452,9 @@ def _new_targets(world: World, desk: Desk, cover: ProtectionState) -> Iterator[P
     if not prices or cover.position is None or cover.asked is None or cover.listing is None:
         return
     only_reduce = world.venue.reduce_only
-    closing = shares_being_closed(desk, cover.position) if only_reduce else NONE
+    closing = shares_being_closed(desk, cover.position) if only_reduce else ZERO
     rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
-    room = max(cover.shares - closing - total_shares(rests), NONE)
+    room = max(cover.shares - closing - total_shares(rests), ZERO)
     meant = [at_due_price(cover, rest, prices, settled=False) for rest in rests]
     for at, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
         there = (rest for rest, resting in zip(rests, meant, strict=True) if price_of(resting) == at)

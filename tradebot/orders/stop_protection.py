@@ -49,20 +49,21 @@ from tradebot.orders.order_sender import (
 )
 from tradebot.ports.world import Call, World
 
-FAR = Decimal(2)
+DEFAULT_TARGET_MULTIPLE = Decimal(2)
 """Without a target rule, a pair's target is the price times this factor, or divided by it for a short."""
 
 Part = tuple[Decimal, Decimal, str]
 """A target's price in USD, its resting shares, unsigned, and the name of its rule in composed reasons."""
 
-NO_RULE = "profit_target"
+DEFAULT_TARGET_NAME = "profit_target"
 """The name of the distant target that is sent without a rule."""
 
 
 def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosition]) -> Iterator[CandidateRecord]:
     """Place or move stops and targets at the venue to the exit rules' levels; yield the record of each step.
 
-    `staying` are the positions to protect: those that no rule closes, and that the venue protects.
+    `staying` are the positions to protect: those that no rule closes now, including those whose close is left to their
+    own stop or target at the venue.
     """
     levels_by_key = {
         watched.position.whose: rule_levels(watched, world.rules.exits_watching(watched.position, watched.kept))
@@ -191,7 +192,7 @@ def _adjust_pair(
     """Cancel a lapsed pair, or tighten a pair's stop; return its record, and the quantity that a cancel freed."""
     if pair.is_lapsed and class_to_try(desk.books, position.whose) is not None:
         return cancel_and_prove(world, call, desk, pair, Reason.STOP_LAPSED)
-    is_looser = _is_looser(pair, stop, closing_side(position.quantity), world.rules.exits.stop_step_fraction)
+    is_looser = _needs_tightening(pair, stop, closing_side(position.quantity), world.rules.exits.stop_step_fraction)
     if is_looser and pair.stop and not (pair.limit and _too_near_for_pair(world, desk, position, stop)):
         promised = pair.record.intent
         shares = pair.stop.quantity or promised.quantity
@@ -229,7 +230,7 @@ def _may_resend(desk: Desk, position: Position, request: Intent, pairs: Sequence
     return request.quantity <= protectable(desk, position, request.side) - covered
 
 
-def _is_looser(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
+def _needs_tightening(pair: Resting, stop: Decimal, side: Side, step: Decimal) -> bool:
     """Return True if a pair's stop is looser than it should be by more than `step`."""
     now = pair.stop.stop_price if pair.stop else None
     if pair.exiting or pair.ending or now is None or not pair.can_trigger:
@@ -262,7 +263,7 @@ def _uncovered_parts(
         yield part
     if shares:
         side, entered = closing_side(position.quantity), position.average_price
-        yield round_target_to_tick(listing, _far(desk, position), side, entered), shares, NO_RULE
+        yield round_target_to_tick(listing, _far(desk, position), side, entered), shares, DEFAULT_TARGET_NAME
 
 
 def missing_targets(
@@ -291,7 +292,7 @@ def _far(desk: Desk, position: Position) -> Decimal:
     """Return a price that the market will hardly reach."""
     quote = desk.quotes.get(position.symbol)
     prices: Sequence[Decimal] = (position.average_price, *((quote.middle,) if quote else ()))
-    return max(prices) * FAR if position.quantity > 0 else min(prices) / FAR
+    return max(prices) * DEFAULT_TARGET_MULTIPLE if position.quantity > 0 else min(prices) / DEFAULT_TARGET_MULTIPLE
 
 
 def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: Decimal) -> CandidateRecord:

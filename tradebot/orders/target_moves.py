@@ -14,7 +14,7 @@ from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.resting_orders import Resting
 from tradebot.model.struct_tools import replace
-from tradebot.orders.protection_plan import NEAR, NONE, ProtectionState, ProtectionStep, is_busy, price_of, total_shares
+from tradebot.orders.protection_plan import NEAR, ZERO, ProtectionState, ProtectionStep, is_busy, price_of, total_shares
 from tradebot.orders.stop_protection import missing_targets, round_target_to_tick, shares_being_closed
 
 
@@ -73,7 +73,7 @@ def target_moves(
     off = [rest for rest in olds if rest.record.intent.at < filled]
     if not off or shares_being_closed(desk, position) or any(map(is_busy, cover.targets)):
         return
-    room = max(cover.shares - total_shares(cover.targets) + total_shares(off), NONE)
+    room = max(cover.shares - total_shares(cover.targets) + total_shares(off), ZERO)
     for at, part, word in missing_targets(desk, position, listing, cover.asked, there, room):
         if not off:
             return

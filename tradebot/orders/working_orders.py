@@ -86,7 +86,7 @@ def cancel_working_entries(world: World, call: Call, clock: VenueClock) -> Mappi
     return records
 
 
-def end_or_reprice(
+def cancel_or_reprice(
     world: World, call: Call, desk: Desk, symbols_to_close: frozenset[str], ended: Container[str] = ()
 ) -> tuple[CandidateRecord, ...]:
     """Cancel or reprice our working orders that are due. `symbols_to_close` are those for which an exit rule fired.

@@ -122,12 +122,13 @@ def catch_up(
     incomplete.
     """
     working = ledger.orders(working=True)
-    # Make all queries before writing, so that a halt never has to wait for the ledger during a slow reply. The last two
-    # functions yield conclusions rather than reports: an order's absence shows that it has ended.
+    # Query all orders before recording them, and hold no transaction during a query, so that a halt never has to wait
+    # for the ledger during a slow reply. The last two functions yield conclusions rather than reports: an order's
+    # absence shows that it has ended.
     reported = (
         *latest_orders(reader, working, open_orders),
-        *_orders_forgotten(reader, ledger, working, open_orders, now),
-        *_orders_without_history(reader, ledger, working, open_orders, now, list_complete_at),
+        *_orders_dropped_by_venue(reader, ledger, working, open_orders, now),
+        *_orders_missing_from_history(reader, ledger, working, open_orders, now, list_complete_at),
     )
     changed = _changed_orders((_with_possible_time(order, now) for order in reported), working)
     n_orders = _record_orders(ledger, changed, now)
@@ -260,7 +261,7 @@ def latest_orders(reader: BrokerReader, working: Sequence[Order], open_orders: S
             yield from legs
 
 
-def _orders_forgotten(
+def _orders_dropped_by_venue(
     reader: BrokerReader, ledger: Ledger, working: Sequence[Order], open_orders: Sequence[Order], now: datetime
 ) -> Iterator[Order]:
     """Yield as ended the working orders that are unknown to a venue which reports only today's ended orders.
@@ -290,7 +291,7 @@ def _orders_forgotten(
                 ledger.claim_slot(LEFT_OUT, today, order.venue_id, LEFT_OUT, now)
 
 
-def _orders_without_history(
+def _orders_missing_from_history(
     reader: BrokerReader,
     ledger: Orders,
     working: Sequence[Order],

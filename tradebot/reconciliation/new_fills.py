@@ -25,7 +25,7 @@ from tradebot.model.totals import Totals
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger, Money, Orders
 
-NONE = Decimal(0)
+ZERO = Decimal(0)
 WATCHED = timedelta(days=4)
 """How long an abandoned order is looked up, because it or its fills might still arrive late."""
 
@@ -109,7 +109,7 @@ def seen_fills(books: Books, omitted: Collection[str], net: Mapping[str, Decimal
     """
     booked, owned_fills = books.quantities(), list[OwnedFill]()
     for order in (order for order in books.working if order.symbol in omitted):
-        record, shown = books.intent_behind(order), net.get(order.symbol, NONE) - booked.get(order.symbol, NONE)
+        record, shown = books.intent_behind(order), net.get(order.symbol, ZERO) - booked.get(order.symbol, ZERO)
         if record and record.intent.purpose is Purpose.OPEN and shown * order.side.sign > 0:
             change = min(abs(shown), order.open_quantity) * order.side.sign
             owned_fills += _as_fill(books, MissingFill(order, order.filled_quantity), change, None)

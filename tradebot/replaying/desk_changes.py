@@ -23,7 +23,7 @@ from tradebot.model.venue import Settlement
 from tradebot.ports.world import Rules
 from tradebot.replaying.passes import CycleInputs
 
-NONE = Decimal(0)
+ZERO = Decimal(0)
 Name = TypeVar("Name")
 
 
@@ -79,7 +79,7 @@ def with_price(desk: Desk, symbol: str, price: Decimal) -> Desk:
         now = replace(before, bid=before.bid * by, ask=before.ask * by, last=before.last * by)
     rejected = {name: why for name, why in desk.rejected_quotes.items() if name != symbol}
     priced = replace(desk, quotes={**desk.quotes, symbol: now}, rejected_quotes=rejected)
-    held_quantity, listing = desk.net.get(symbol, NONE), desk.listings.get(symbol)
+    held_quantity, listing = desk.net.get(symbol, ZERO), desk.listings.get(symbol)
     if not held_quantity or before is None or listing is None:
         return priced
     was, becomes = (listing.instrument.notional(held_quantity, quote.middle) for quote in (before, now))
@@ -91,7 +91,7 @@ def without_position(desk: Desk, symbol: str) -> Desk:
     for position in desk.positions:
         if position.symbol == symbol:
             desk = _less(desk, position.whose, abs(position.quantity))
-    if foreign := desk.net.get(symbol, NONE):
+    if foreign := desk.net.get(symbol, ZERO):
         desk = _with_net(desk, symbol, -foreign)
     return replace(desk, book=replace(desk.book, foreign=desk.book.foreign - {symbol}))
 
@@ -137,7 +137,7 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
     positioned = replace(
         desk,
         positions=(*others, position),
-        net={**desk.net, symbol: desk.net.get(symbol, NONE) + filled.signed_quantity},
+        net={**desk.net, symbol: desk.net.get(symbol, ZERO) + filled.signed_quantity},
         books=replace(desk.books, totals=totals, kept={**desk.books.kept, position.key: terms_set_by_entry(intent)}),
         book=_with_bought(desk, filled),
     )
@@ -196,12 +196,12 @@ def without_order(desk: Desk, unsent: Unsent) -> Desk:
         desk = replace(desk, book=replace(desk.book, own_orders=remaining, stakes=stakes, working=names))
     position = next((position for position in desk.positions if position.whose == intent.whose), None)
     lots = [lot for lot in position.lots if unsent.had(lot.at)] if position else []
-    bought = min(sum((abs(lot.quantity) for lot in lots), NONE), intent.quantity)
+    bought = min(sum((abs(lot.quantity) for lot in lots), ZERO), intent.quantity)
     if not bought:
         return desk
-    price, part = _price(desk, symbol, filled.price), bought / sum((abs(lot.quantity) for lot in lots), NONE)
+    price, part = _price(desk, symbol, filled.price), bought / sum((abs(lot.quantity) for lot in lots), ZERO)
     gains = (intent.instrument.notional(lot.quantity, price - lot.price) for lot in lots)
-    gain = sum(gains, NONE) * part
+    gain = sum(gains, ZERO) * part
     fewer = _less(_worth_more(desk, symbol, -gain), intent.whose, bought)
     if fewer.account.settlement is Settlement.MARGINED:
         return fewer
@@ -230,8 +230,8 @@ def _with_bought(desk: Desk, filled: Filled) -> Book:
 
 def _held_against(desk: Desk, intent: Intent) -> Decimal:
     """Return how many shares an order could close, unsigned."""
-    held_quantity = next((position.quantity for position in desk.positions if position.whose == intent.whose), NONE)
-    return abs(held_quantity) if held_quantity * intent.side.sign < 0 else NONE
+    held_quantity = next((position.quantity for position in desk.positions if position.whose == intent.whose), ZERO)
+    return abs(held_quantity) if held_quantity * intent.side.sign < 0 else ZERO
 
 
 def _count_entry(desk: Desk, entry: Intent) -> Book:
@@ -318,8 +318,8 @@ def _reduce_position(position: Position, shares: Decimal) -> Position:
 
 def _with_net(desk: Desk, symbol: str, change: Decimal) -> Desk:
     """Return the desk with a symbol's net position changed, and the book's figures adjusted."""
-    was = desk.net.get(symbol, NONE)
-    listing, price = desk.listings.get(symbol), _price(desk, symbol, NONE)
+    was = desk.net.get(symbol, ZERO)
+    listing, price = desk.listings.get(symbol), _price(desk, symbol, ZERO)
     net = {**desk.net, symbol: was + change}
     if listing is None:
         return replace(desk, net=net)
@@ -348,19 +348,19 @@ def _worth_more(desk: Desk, symbol: str, gain: Decimal) -> Desk:
     book, equity = desk.book, desk.book.equity + gain
     worth = replace(book.worth, total=book.worth.total + gain) if book.worth else None
     owners = [position for position in desk.positions if position.symbol == symbol]
-    all_held = sum((abs(owner.quantity) for owner in owners), NONE)
+    all_held = sum((abs(owner.quantity) for owner in owners), ZERO)
     results = dict(book.day_results)
     for lot in owners:
-        if (result := results.get(lot.strategy, NONE)) is not None:
+        if (result := results.get(lot.strategy, ZERO)) is not None:
             results[lot.strategy] = result + gain * abs(lot.quantity) / all_held
-    loss = max(desk.account.last_equity - equity, NONE)
+    loss = max(desk.account.last_equity - equity, ZERO)
     changed = replace(book, equity=equity, day_loss=loss, worth=worth, day_results=results)
     return replace(desk, book=changed, account=replace(desk.account, equity=equity))
 
 
 def _without_working(desk: Desk, symbol: str, usd: Decimal, side: Side) -> Desk:
     book, span = desk.book, desk.book.spans.get(symbol, Span())
-    less = min(usd, book.exposure.get(symbol, NONE))
+    less = min(usd, book.exposure.get(symbol, ZERO))
     narrower = Span(span.lowest, span.highest - less) if side is Side.BUY else Span(span.lowest + less, span.highest)
     return replace(
         desk,
@@ -375,7 +375,7 @@ def _without_working(desk: Desk, symbol: str, usd: Decimal, side: Side) -> Desk:
 
 
 def _add_amount(amounts: Mapping[str, Decimal], name: str, more: Decimal) -> Mapping[str, Decimal]:
-    return {**amounts, name: amounts.get(name, NONE) + more}
+    return {**amounts, name: amounts.get(name, ZERO) + more}
 
 
 def _price(desk: Desk, symbol: str, otherwise: Decimal) -> Decimal:

@@ -19,7 +19,7 @@ from tradebot.model.decision import Decision, Gate
 from tradebot.model.instrument import notional
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.order import Fill, OrderType, fee_id
-from tradebot.model.parity import IN_FULL, NONE, DifferenceType, ParityCause, ParityDifference
+from tradebot.model.parity import IN_FULL, ZERO, DifferenceType, ParityCause, ParityDifference
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.sentences import pluralize
@@ -59,7 +59,7 @@ def costs(ran: SessionSide, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -
     `paid` has fees in USD that were booked after their fills, by `fee_id`.
     """
     fills = [fill for sent in ran.sent.values() for fill in sent.fills]
-    fees = NONE
+    fees = ZERO
     for fill in fills:
         if fill.fee is not None and fill.fee.amount is None:
             if (later := paid.get(fee_id(fill.activity_id))) is None:
@@ -69,7 +69,7 @@ def costs(ran: SessionSide, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -
             fees += fill.fee.usd
     return (
         fees
-        + sum((notional(fill.quantity, fill.price, fill.multiplier) for fill in fills), NONE) * assumed_bps / IN_FULL
+        + sum((notional(fill.quantity, fill.price, fill.multiplier) for fill in fills), ZERO) * assumed_bps / IN_FULL
     )
 
 
@@ -104,7 +104,7 @@ class _Comparing:
             look()
         both = [name for name in self._live.sent if name in self._played.sent]
         pairs = [fill_shortfall(self._live.sent[name].fills, self._played.sent[name].fills) for name in both]
-        worse, value = (sum((pair[index] for pair in pairs), NONE) for index in (0, 1))
+        worse, value = (sum((pair[index] for pair in pairs), ZERO) for index in (0, 1))
         return FillComparison(self._decisions, sum(bool(value) for _, value in pairs), tuple(self._found), worse, value)
 
     def _looks(self) -> Iterator[tuple[datetime, int, Callable[[], None]]]:
@@ -251,7 +251,7 @@ class _Comparing:
     def _worth(self, side: SessionSide, name: str) -> Decimal:
         """Return the profit of a request's fills at the end, in USD."""
         fills = side.sent[name].fills if name in side.sent else ()
-        return sum((profit_at(fill, self._prices.get(fill.symbol, fill.price)) for fill in fills), NONE)
+        return sum((profit_at(fill, self._prices.get(fill.symbol, fill.price)) for fill in fills), ZERO)
 
 
 def profit_at(fill: Fill, price: Decimal) -> Decimal:
@@ -264,14 +264,14 @@ def fill_shortfall(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decima
     (shares, paid, _), (assumed, expected, _) = _totals(live), _totals(played)
     both = min(shares, assumed)
     if not both:
-        return NONE, NONE
+        return ZERO, ZERO
     return both * (paid / shares - expected / assumed) * live[0].side.sign, both * (expected / assumed)
 
 
 def _totals(fills: Sequence[Fill]) -> tuple[Decimal, Decimal, datetime | None]:
     """Return the shares of an order's fills, their value in USD, and the time of the last one."""
-    shares = sum((fill.quantity for fill in fills), NONE)
-    return shares, sum((abs(fill.notional) for fill in fills), NONE), max((fill.at for fill in fills), default=None)
+    shares = sum((fill.quantity for fill in fills), ZERO)
+    return shares, sum((abs(fill.notional) for fill in fills), ZERO), max((fill.at for fill in fills), default=None)
 
 
 def _content(intent: Intent) -> tuple[object, ...]:

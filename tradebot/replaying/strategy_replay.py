@@ -36,7 +36,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 class ReplayedStrategy(Struct, frozen=True):
     """A strategy before and after the change; None where it isn't in use.
 
-    `settings` has its changed ones. `sees` is True if some other input of the strategy changes, such as its universe.
+    `settings` are the names of its changed settings. `sees` is True if another input changes, such as its universe.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Read the fields of a source's row. Each function raises BadRowError if the field can't be used.
 
-Sectors are the flow source's names.
+Sectors have the flow source's names.
 """
 
 import re

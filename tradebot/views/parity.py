@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from tradebot.model.parity import IN_FULL, NONE, DayParity, DifferenceType
+from tradebot.model.parity import IN_FULL, ZERO, DayParity, DifferenceType
 from tradebot.model.sentences import pluralize
 
 LATELY = 20
@@ -36,18 +36,18 @@ def over_time(days: Sequence[DayParity]) -> ParityTotals | None:
     """Return the totals of compared sessions; None without any."""
     if not days:
         return None
-    value = sum((day.value_usd for day in days), NONE)
-    worse = sum((day.worse_usd for day in days), NONE) / value * IN_FULL if value else None
-    assumed = sum((day.value_usd * day.assumed_bps for day in days), NONE) / value if value else NONE
+    value = sum((day.value_usd for day in days), ZERO)
+    worse = sum((day.worse_usd for day in days), ZERO) / value * IN_FULL if value else None
+    assumed = sum((day.value_usd * day.assumed_bps for day in days), ZERO) / value if value else ZERO
     return ParityTotals(
         sessions=len(days),
         fills=sum(day.fills for day in days),
         worse_bps=None if worse is None else round(worse, 2),
-        slippage_bps=None if worse is None else round(max(assumed + worse, NONE), 2),
+        slippage_bps=None if worse is None else round(max(assumed + worse, ZERO), 2),
         decisions=sum(day.count(DifferenceType.DECISION) for day in days),
         orders=sum(day.count(DifferenceType.ORDER) for day in days),
         ours=sum(day.ours for day in days),
-        cost_usd=sum((day.cost_usd for day in days), NONE),
+        cost_usd=sum((day.cost_usd for day in days), ZERO),
     )
 
 

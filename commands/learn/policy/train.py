@@ -179,7 +179,9 @@ def _cut_short(signalled: BaseException, drafts: "Sequence[UnsignedModel]", seed
     """Return the error for training that was stopped after some of its seeds."""
     code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
     done = f"Stopped after {len(drafts)} of {pluralize(seeds, 'seed')}. Their drafts are kept in {clean(str(to))}"
-    return TradebotError(done, "to train all of them: the same command with another folder, --drafts FOLDER", code=code)
+    return TradebotError(
+        done, "to train all of them, run the same command with another folder: --drafts FOLDER", code=code
+    )
 
 
 def _training_notes(training_options: TrainingOptions, jobs: "Sequence[TrainingJob]") -> "Iterator[str]":

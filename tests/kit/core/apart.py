@@ -114,7 +114,7 @@ class MadeUpVenue(FakeVenue):
 LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, KILLED = "swallowed", "lost", "refused", "slow", "killed"
 FATES = (LOST_ON_THE_WAY, LOST_ON_THE_WAY_BACK, REFUSED, SLOW, KILLED)
 """What may become of a request; a slow one is accepted, and takes effect once the venue has `caught_up`."""
-NONE = Decimal(0)
+ZERO = Decimal(0)
 CHANGEABLE = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_NEW})
 """States in which the venue changes an order; it refuses that of one that it holds back."""
 
@@ -188,7 +188,7 @@ class VenueApart(FakeVenue):
         if known is not None:
             return Reply(WriteOutcome.ACCEPTED, known)
         if intent.purpose is not Purpose.OPEN and self.can.reduce_only:
-            if self.held.get(intent.instrument.symbol, NONE) * intent.side.sign >= 0:
+            if self.held.get(intent.instrument.symbol, ZERO) * intent.side.sign >= 0:
                 return replace(REJECTED, code="would_not_reduce")
             self._only_reduce.add(intent.client_order_id)
         order = self.rest(intent.client_order_id, intent.instrument.symbol, intent)
@@ -291,10 +291,10 @@ class VenueApart(FakeVenue):
     def fill(self, client_order_id: str, price: str, quantity: Decimal | None = None) -> None:
         """Fill an order, wholly where no quantity is given; one that only reduces fills what is left to reduce."""
         order = self.book[client_order_id]
-        held = self.held.get(order.symbol, NONE)
+        held = self.held.get(order.symbol, ZERO)
         amount = order.open_quantity if quantity is None else min(quantity, order.open_quantity)
         if client_order_id in self._only_reduce and not self.hears_late:
-            amount = min(amount, abs(held)) if held * order.side.sign < 0 else NONE
+            amount = min(amount, abs(held)) if held * order.side.sign < 0 else ZERO
         if amount:
             done = order.filled_quantity + amount
             # What is being changed or canceled stays so while a part of it fills.
@@ -316,7 +316,7 @@ class VenueApart(FakeVenue):
     def _sweep(self) -> None:
         """End what could only reduce, where nothing is left to be reduced."""
         for order in [o for o in self.book.values() if o.client_order_id in self._only_reduce]:
-            gone = self.held.get(order.symbol, NONE) * order.side.sign >= 0
+            gone = self.held.get(order.symbol, ZERO) * order.side.sign >= 0
             waits = order.status is OrderStatus.HELD
             if gone and not (waits or order.status.terminal or self.hears_late):
                 self._put(replace(order, status=OrderStatus.CANCELED), "order_canceled")
@@ -326,7 +326,7 @@ class VenueApart(FakeVenue):
         order = replace(order, updated_at=self.now)
         self.book[order.client_order_id] = order
         told = {"order_id": order.venue_id, "client_order_id": order.client_order_id, "status": order.status.value}
-        amounts = {"qty": f"{order.quantity or NONE:f}", "filled_qty": f"{order.filled_quantity:f}"}
+        amounts = {"qty": f"{order.quantity or ZERO:f}", "filled_qty": f"{order.filled_quantity:f}"}
         prices = {} if order.stop_price is None else {"stop_price": f"{order.stop_price:f}"}
         parent = {} if order.parent is None else {"parent_id": order.parent}
         about = {"symbol": order.symbol, "side": order.side.value, **amounts, **prices, **parent}
@@ -417,4 +417,4 @@ class BotApart:
     @property
     def position(self) -> Decimal:
         """Return the signed shares of AAPL that the venue holds."""
-        return self.venue.held.get("AAPL", NONE)
+        return self.venue.held.get("AAPL", ZERO)

@@ -28,7 +28,7 @@ ENDED = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 UNASKED = "/exchange/v1/orders"
 """What the venue does to an order without a request of the owner is asked of it here."""
 FILLS = frozenset({"fill", "trade_bust", "trade_correct", "liquidation"})
-NONE = Decimal(0)
+ZERO = Decimal(0)
 
 
 @dataclass
@@ -145,7 +145,7 @@ class Lots:
                 quantity *= Decimal(action["new_rate"]) / Decimal(action["old_rate"])
             self.held[lot[0], action.get("new_symbol", lot[1])] = quantity
             self._changed |= {lot, (lot[0], action.get("new_symbol", lot[1]))}
-        net = self._net.pop(action["symbol"], NONE)
+        net = self._net.pop(action["symbol"], ZERO)
         if "new_rate" in action:
             net *= Decimal(action["new_rate"]) / Decimal(action["old_rate"])
         self._net[action.get("new_symbol", action["symbol"])] = net
@@ -188,12 +188,12 @@ class Lots:
         Never more than the account has on that side: somebody's own shares on the other side leave less to close.
         """
         held, net = self.held[lot], self._net[lot[1]]
-        closable = min(abs(held), abs(net)) if held * net > 0 else NONE
-        return closable.to_integral_value(ROUND_FLOOR) if lot[0] else NONE
+        closable = min(abs(held), abs(net)) if held * net > 0 else ZERO
+        return closable.to_integral_value(ROUND_FLOOR) if lot[0] else ZERO
 
     def _covered(self, lot: Lot, orders: Mapping[str, Working]) -> Decimal:
         side = "sell" if self.held[lot] > 0 else "buy"
-        return sum((left for whose, at, left in orders.values() if (whose, at) == (lot, side)), NONE)
+        return sum((left for whose, at, left in orders.values() if (whose, at) == (lot, side)), ZERO)
 
 
 def _working(event: Event, lot: Lot) -> Working:

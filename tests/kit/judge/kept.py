@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tests.kit.judge.gaps import TRIGGERS, UNASKED
-from tests.kit.judge.pairs import NONE, PROTECT, Event, Groups
+from tests.kit.judge.pairs import PROTECT, ZERO, Event, Groups
 from tests.kit.venues import AT
 
 STOP, TARGET, EXIT = "stop", "target", "exit"
@@ -75,9 +75,9 @@ class Kept:
         claims = groups.working(event["symbol"], event["side"])
         if _kind(event) == STOP:
             others = (groups.stopped() | groups.leaving()) - {groups.first[event["order_id"]]}
-            return sum((claims.get(group, NONE) for group in others), NONE) >= held
+            return sum((claims.get(group, ZERO) for group in others), ZERO) >= held
         limits = {groups.first[order] for order, one in groups.last.items() if _kind(one) != STOP}
-        return sum((claims.get(group, NONE) for group in limits), NONE) > held
+        return sum((claims.get(group, ZERO) for group in limits), ZERO) > held
 
     def _replace(self, symbol: str, kind: str) -> None:
         """Let what was placed take the place of what was taken; an exit takes that of stops and targets."""

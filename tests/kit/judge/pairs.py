@@ -14,7 +14,7 @@ from tests.kit.venues import AT
 Event = Mapping[str, Any]
 OPEN, PROTECT = ".OPEN.", ".PROTE."
 ENDED = ("filled", "canceled", "expired", "rejected", "replaced")
-NONE = Decimal(0)
+ZERO = Decimal(0)
 
 
 class Groups:
@@ -49,7 +49,7 @@ class Groups:
                 # A replacement on its way doesn't say yet what the order before it has filled.
                 before = self.last.get(event.get("replaces", ""), event) if event["status"] == "pending_new" else event
                 left = Decimal(event["qty"] or 0) - Decimal(before["filled_qty"])
-                claims[self.first[order]] = max(claims.get(self.first[order], NONE), left)
+                claims[self.first[order]] = max(claims.get(self.first[order], ZERO), left)
         return claims
 
     def closes(self, event: Event) -> bool:
@@ -83,7 +83,7 @@ def bare(events: Iterable[Event], *, flat: bool = False) -> Iterator[str]:
     serving = groups.leaving() if flat else groups.leaving() | groups.stopped()
     for symbol, held in groups.held.items():
         claims = groups.working(symbol, "sell" if held > 0 else "buy")
-        covered = sum((shares for group, shares in claims.items() if group in serving), NONE)
+        covered = sum((shares for group, shares in claims.items() if group in serving), ZERO)
         if covered < int(abs(held)):
             yield f"{held} {symbol} are held, and {'exits' if flat else 'stops and exits'} cover {covered}"
 
@@ -97,7 +97,7 @@ def beyond(events: Iterable[Event]) -> Iterator[str]:
         if event["event"] == "order_accepted" and groups.closes(event) and not event.get("reduce_only"):
             claims = groups.working(event["symbol"], event["side"])
             held = abs(groups.held[event["symbol"]])
-            if sum(claims.values(), NONE) > held:
+            if sum(claims.values(), ZERO) > held:
                 yield f"{event['client_order_id']} exits {sum(claims.values())} with others, {held} are held"
 
 
@@ -124,7 +124,7 @@ def grown(events: Iterable[Event]) -> Iterator[str]:
     groups, late = Groups(), set[str]()
     for event in events:
         late |= told_late(event)
-        before = groups.held[event["symbol"]] if event["event"] == "fill" else NONE
+        before = groups.held[event["symbol"]] if event["event"] == "fill" else ZERO
         groups.add(event)
         if event["event"] == "fill" and OPEN not in groups.begun[groups.first[event["order_id"]]]["client_order_id"]:
             after = groups.held[event["symbol"]]

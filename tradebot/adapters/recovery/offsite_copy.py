@@ -438,7 +438,7 @@ class Bucket:
         if code == "NoSuchBucket":
             return OperatorError(f"there is no bucket {self._bucket}", "make it, or correct its name")
         if code in MISSING:
-            return OperatorError(f"a file of the backup is missing in {self.where}", "restore another backup")
+            return OperatorError(f"a file of the backup is missing from {self.where}", "restore another backup")
         return TemporaryError(f"{self.where} refused the request: {code}", "try again later; nothing was lost")
 
 

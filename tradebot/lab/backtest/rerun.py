@@ -99,7 +99,7 @@ def _other_files(recorded_files: Sequence[Mapping[str, Any]], now: RunIdentity) 
     there = {name for name, _ in now_files}
     for name in {name for name, _ in (then - now_files) + (now_files - then)}:
         if name == FACTS:
-            yield f"the flow that a bot had fetched isn't part of the run ({FACTS})"
+            yield f"the run used options flow that a bot had fetched, which isn't stored with it ({FACTS})"
         else:
             yield f"{name} has changed since" if name in there else f"{name} is missing"
 

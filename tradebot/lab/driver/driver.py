@@ -168,9 +168,9 @@ State = tuple[Count, datetime | None, object, object]
 class Driver:
     """Runs the sessions of one bot. `advance` moves the market to a moment.
 
-    Passes that can't change anything are skipped. `_calm` says until when no price or scheduled action can trigger a
-    rule of the bot, and `_ask_from` from when a strategy may propose something. The stamps are the account's state
-    (`MarketAhead.stamp`) after the last pass of each job: if one is unchanged, the account hasn't changed since.
+    Passes that can't change anything are skipped. `_idle_period` says until when no price or scheduled action can
+    trigger a rule of the bot, and `_ask_from` from when a strategy may propose something. The stamps are the account's
+    state (`MarketAhead.stamp`) after the last pass of each job: if one is unchanged, the account hasn't changed since.
     """
 
     def __init__(
@@ -182,9 +182,9 @@ class Driver:
         self._terms = terms
         self._grids: dict[timedelta, Grid] = {}
         self._passes = DriverPasses(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
-        self._quiet = IdlePeriods(world, ahead)
+        self._idle_finder = IdlePeriods(world, ahead)
         self._always = _always(world)
-        self._calm = IdlePeriod(ALWAYS_NOW, settled=False)
+        self._idle_period = IdlePeriod(ALWAYS_NOW, settled=False)
         self._ask_from: datetime | None = None
         self._stamp_at_reconcile: object = None
         self._stamp_at_exits: object = None
@@ -208,9 +208,9 @@ class Driver:
         if self._changes_nothing(day) or (begins is not None and session.date < begins):
             return self._skip_session(day)
         self._advance(session.open)
-        # The last search for a price that matters is still valid if it reached beyond the open, and if the account
-        # hasn't changed since.
-        if session.open >= self._calm.until or self._stamp_at_exits != self._ahead.stamp:
+        # Search again, unless the last search for a price that matters reached beyond the open and the account hasn't
+        # changed since.
+        if session.open >= self._idle_period.until or self._stamp_at_exits != self._ahead.stamp:
             # Search from a microsecond before the open, so that prices at the open itself are included.
             self._look_ahead(day, session.open - MICROSECOND)
             if self._changes_nothing(day):
@@ -236,11 +236,11 @@ class Driver:
         """Return True if no pass of a whole session would change anything."""
         if self._terms.every_pass or self._always or self._ask_from is None:
             return False
-        reached = min(self._calm.until, self._ask_from)
+        reached = min(self._idle_period.until, self._ask_from)
         return reached >= day.session.close and self._stamp_at_exits == self._stamp_at_reconcile == self._ahead.stamp
 
     def _skip_session(self, day: _Day) -> SessionEnd:
-        """Skip a session in which nothing changes except interest posted before the open."""
+        """Skip a session that comes before the first traded one, or in which only posted interest changes anything."""
         self._advance(day.session.close)
         first = day.grid.next_of(Job.RECONCILE, 0)
         if first < len(day.grid.offsets) and self._agrees(day.at(first)):
@@ -265,7 +265,7 @@ class Driver:
         grid = day.grid
         if self._terms.every_pass:
             return index
-        touched = max(index, day.index_from(self._calm.until))
+        touched = max(index, day.index_from(self._idle_period.until))
         next_asked = max(index, day.index_from(self._ask_from)) if self._ask_from else index
         nexts = [touched, grid.next_of(Job.TRADE_ONCE, next_asked)]
         nexts += [grid.next_of(job, index) for job in self._always]
@@ -320,10 +320,12 @@ class Driver:
         now = day.at(index)
         if self._terms.every_pass or self._stamp_at_exits != self._ahead.stamp:
             return False
-        if now >= self._calm.until and self._calm.settled and job in LOOKS:
+        if now >= self._idle_period.until and self._idle_period.settled and job in LOOKS:
             self._write_marks(day, index)
-            self._calm = self._quiet.note(now, day.session, self._until(day), marking=job is Job.EVALUATE_EXITS)
-        return now < self._calm.until
+            self._idle_period = self._idle_finder.note(
+                now, day.session, self._until(day), marking=job is Job.EVALUATE_EXITS
+            )
+        return now < self._idle_period.until
 
     def _trade(self, day: _Day, index: int, call: Call, *, quiet: bool) -> None:
         now, unchanged = day.at(index), quiet
@@ -366,13 +368,13 @@ class Driver:
         """
         if not self._terms.every_pass:
             if self._stamp_at_exits == self._ahead.stamp:
-                self._calm = self._quiet.calm(now, day.session, self._until(day))
-            elif self._calm.settled and self._ahead.only_interest_since(self._stamp_at_exits):
+                self._idle_period = self._idle_finder.calm(now, day.session, self._until(day))
+            elif self._idle_period.settled and self._ahead.only_interest_since(self._stamp_at_exits):
                 # For the next pass, only the equity is new.
-                self._stamp_at_exits, self._calm = self._ahead.stamp, IdlePeriod(now)
+                self._stamp_at_exits, self._idle_period = self._ahead.stamp, IdlePeriod(now)
             else:
-                self._quiet.forget()
-                self._calm = IdlePeriod(now, settled=False)
+                self._idle_finder.forget()
+                self._idle_period = IdlePeriod(now, settled=False)
 
     def _until(self, day: _Day) -> datetime:
         """Return how far to look ahead: until strategies run again, but at least to the session's end."""
@@ -411,7 +413,7 @@ class Driver:
     def _write_marks(self, day: _Day, index: int) -> None:
         if not self._terms.every_pass:
             before = bisect_left(day.grid.places[Job.EVALUATE_EXITS], index)
-            self._quiet.marking.write(day.exits_us[:before])
+            self._idle_finder.marking.write(day.exits_us[:before])
 
 
 def _always(world: World) -> frozenset[Job]:

@@ -23,7 +23,7 @@ from tradebot.views.trades.lots import trades
 
 SHOWN = 3
 PERCENT = Decimal("0.01")
-NONE = Decimal(0)
+ZERO = Decimal(0)
 Rebalance = tuple[str, date, str]
 """A strategy, and the session and name of its slot; without a clock of its own, each session is one rebalance."""
 Wanted = Mapping[str, Decimal]
@@ -59,7 +59,7 @@ def targets(cycles: Iterable[CycleRecord], filled: Mapping[str, Decimal], rules:
         without |= dict.fromkeys(name for name, end in ends if end and end.reason is Reason.SECTOR_UNKNOWN)
         if ends:
             for name, value in _lacking(strategy, wanted_by_slot, rules):
-                fitting[name] = max(value, fitting.get(name, NONE))
+                fitting[name] = max(value, fitting.get(name, ZERO))
     if not by_rebalance:
         return None
     counts, names = dict(stopped.most_common()), tuple(sorted(without))
@@ -85,9 +85,9 @@ def _is_reached(record: CandidateRecord, filled: Mapping[str, Decimal]) -> bool:
 
 def _largest_share(record: CandidateRecord, rules: Rules) -> Decimal:
     """Return the largest share of equity that a target may take; a target in shares isn't compared with limits."""
-    own, weight = rules.of(record.candidate.strategy), abs(record.candidate.weight or NONE)
+    own, weight = rules.of(record.candidate.strategy), abs(record.candidate.weight or ZERO)
     # An excess within the tolerance isn't sold.
-    return (weight + own.limits.target_tolerance_fraction) * own.allotment_fraction if weight else NONE
+    return (weight + own.limits.target_tolerance_fraction) * own.allotment_fraction if weight else ZERO
 
 
 def _lacking(strategy: str, wanted_by_slot: Mapping[str, Wanted], rules: Rules) -> Iterator[tuple[str, Decimal]]:
@@ -112,9 +112,9 @@ def _sizes(wants: Iterable[Wanted], sectors: Mapping[str, str]) -> Mapping[str, 
         of_symbol[symbol] += share
         of_sector[sectors.get(symbol, symbol)] += share
     return {
-        "max_symbol_fraction": max(of_symbol.values(), default=NONE),
-        "max_sector_fraction": max(of_sector.values(), default=NONE),
-        "max_gross_fraction": sum(of_symbol.values(), NONE),
+        "max_symbol_fraction": max(of_symbol.values(), default=ZERO),
+        "max_sector_fraction": max(of_sector.values(), default=ZERO),
+        "max_gross_fraction": sum(of_symbol.values(), ZERO),
     }
 
 

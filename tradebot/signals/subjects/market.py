@@ -276,7 +276,7 @@ REGIME_COMPONENT = ScoreComponent(
         f" else 1 if (volatility < {LOW_VOLATILITY}) * (breadth > {BROAD})"
         f" else -1 if (net_premium < 0) * (breadth < -{BROAD}) else 0"
     ),
-    absent="the market's volatility, gamma, breadth or tide isn't known",
+    absent="the market's volatility, gamma, breadth or net premium isn't known",
     source=lambda inputs: regime(state) if (state := _state(inputs)) else "unknown",
     after="the regimes of tradebot's predecessor, with measured inputs instead of constants",
 )

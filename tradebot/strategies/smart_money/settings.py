@@ -83,7 +83,7 @@ class TimeframeStructureSettings(Frozen):
 
 
 class FibSettings(Frozen):
-    """The range of the last bars, its zone for tight entries, and the levels that count."""
+    """Fibonacci settings: the number of bars that form the range, the zone for entries, and the levels that count."""
 
     bars: Length = 100
     zone: Zone = (Decimal("0.618"), Decimal("0.786"))

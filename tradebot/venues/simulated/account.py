@@ -20,7 +20,7 @@ from tradebot.model.order import Fill, Order
 KEPT = timedelta(days=30)
 """How long ended orders, fills and activities are stored; the books have them much sooner."""
 PLACES = Decimal("0.0001")
-NONE = Decimal(0)
+ZERO = Decimal(0)
 
 
 class SimulatedPosition(Struct, frozen=True):
@@ -73,7 +73,7 @@ class SimulatedAccount(Struct, frozen=True):
             notional(position.quantity, prices.get(symbol, position.average), position.multiplier)
             for symbol, position in self.holdings.items()
         )
-        return self.cash + sum(values, NONE)
+        return self.cash + sum(values, ZERO)
 
 
 def replacement_advice(folder: Path) -> str:

@@ -41,8 +41,8 @@ from tradebot.ports.broker import BrokerReader, Ending, Market
 from tradebot.ports.stores import Bars
 from tradebot.venues.simulated.account import (
     KEPT,
-    NONE,
     PLACES,
+    ZERO,
     SimulatedAccount,
     SimulatedPosition,
     read_account,
@@ -113,7 +113,7 @@ def apply_action(account: SimulatedAccount, symbol: str, action: CorporateAction
         return replace(account, cash=account.cash + paid, activities=(*account.activities, row))
     exact, average = position.quantity * amount, position.average / amount
     after = exact.to_integral_value(ROUND_DOWN)
-    rows = [Activity(name, "SPLIT", "", symbol, after - position.quantity, average, NONE, at, ActivityKind.SPLIT)]
+    rows = [Activity(name, "SPLIT", "", symbol, after - position.quantity, average, ZERO, at, ActivityKind.SPLIT)]
     in_lieu = ((exact - after) * average).quantize(PLACES)
     if in_lieu:
         rows.append(Activity(f"{name}-cash", "SPLIT", "", symbol, None, None, in_lieu, at, ActivityKind.SPLIT))
@@ -290,7 +290,7 @@ class SimulatedVenue:
         holding = account.holdings.get(order.symbol)
         quantity = order.open_quantity
         if order.venue_id in account.reducing:
-            held_quantity = holding.quantity if holding and holding.quantity * order.side.sign < 0 else NONE
+            held_quantity = holding.quantity if holding and holding.quantity * order.side.sign < 0 else ZERO
             quantity = min(quantity, abs(held_quantity))
         if not quantity:
             return with_order(account, replace(order, status=OrderStatus.CANCELED, updated_at=at))
@@ -299,7 +299,7 @@ class SimulatedVenue:
         name = f"{account.number}-{account.made + 1}"
         fee_paid = Fee(fee) if fee else None
         fill = Fill(name, order.venue_id, order.symbol, order.side, quantity, price, at, multiplier, fee_paid)
-        before = holding or SimulatedPosition(NONE, price, order.asset_class, multiplier)
+        before = holding or SimulatedPosition(ZERO, price, order.asset_class, multiplier)
         after = before.after_fill(fill.signed_quantity, price)
         holdings = {**account.holdings, order.symbol: after}
         if not after.quantity:
@@ -354,7 +354,7 @@ class SimulatedVenue:
         order = Order(
             venue_id=f"{account.number}-{account.made + 1}", client_order_id=intent.client_order_id,
             symbol=intent.instrument.symbol, asset_class=intent.instrument.asset_class, side=intent.side,
-            quantity=intent.quantity, filled_quantity=NONE, filled_average_price=None, order_type=intent.order_type,
+            quantity=intent.quantity, filled_quantity=ZERO, filled_average_price=None, order_type=intent.order_type,
             limit_price=intent.limit_price, time_in_force=intent.time_in_force, status=OrderStatus.NEW,
             submitted_at=now, updated_at=now, stop_price=intent.stop_price,
         )  # fmt: skip
@@ -414,12 +414,12 @@ class SimulatedVenue:
                 abs(notional(holding.quantity, middles.get(name, holding.average), holding.multiplier))
                 for name, holding in holdings
             ),
-            NONE,
+            ZERO,
         )
-        tied += sum((order.open_quantity * (order.limit_price or NONE) for order in promised), NONE)
+        tied += sum((order.open_quantity * (order.limit_price or ZERO) for order in promised), ZERO)
         equity = own.worth(middles)
         settles = self.capabilities.settlement
-        return Account(own.number, "ACTIVE", own.cash, equity, own.last_equity, max(equity - tied, NONE), (), settles)
+        return Account(own.number, "ACTIVE", own.cash, equity, own.last_equity, max(equity - tied, ZERO), (), settles)
 
     def view(self) -> BrokerView:
         """Return account, positions and open orders; always steady, because nothing changes in between."""

@@ -68,7 +68,7 @@ class Dialect(Protocol):
         """Return the last price of a symbol in units, or None before it has one."""
 
     def multiplier(self, symbol: str) -> int:
-        """Return the value of one unit of a position that was paid in full, as a multiple of its price."""
+        """Return the contract multiplier of positions that are paid in full: a unit is worth its price times this."""
 
     def worth(self, floor: EngineState, account: Account) -> AccountFigures: ...
 

@@ -185,7 +185,7 @@ class ShareSessions:
         self._index, self._first_us, self._last_us = 0, 0, -1
 
     def index(self, symbol: str, bar: Bar) -> int:
-        """Return the session of a bar, complemented for a bar before its open or after its close."""
+        """Return the index of a bar's session, or its bitwise complement for a bar outside regular hours."""
         index = self._session(bar)
         if self._requested and symbol not in self._requested:
             raise BadRowError(NOT_REQUESTED)

@@ -145,7 +145,7 @@ class OrderMessages:
         return TwsMessage(OPEN_ORDER, {**_OPEN, **self._terms(order), **own})
 
     def preview(self, client: int, account: Account, order: Mapping[str, Any], body: Fields) -> TwsMessage:
-        """Return an order that was never placed, with the messages about it."""
+        """Return the openOrder message that answers a what-if order, which isn't placed; `body` has more fields."""
         named = {
             "orderId": order["id"],
             "clientId": client,
