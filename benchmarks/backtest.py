@@ -237,19 +237,19 @@ def _profile() -> Iterator[None]:
 def run(name: str, folder: Path) -> dict[str, Any]:
     """Run a case in its own process."""
     command = [sys.executable, __file__, "--here", name, "--folder", str(folder)]
-    found = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    result: dict[str, Any] = json.loads(found.stdout)
+    completed = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    result: dict[str, Any] = json.loads(completed.stdout)
     return result
 
 
 def figure(name: str, folder: Path, runs: int) -> Figure:
     """Return the median of some runs of a case."""
-    case, found = CASES[name], [run(name, folder) for _ in range(runs)]
-    middle = {key: statistics.median(one[key] for one in found) for key in ("wall_s", "processor_s", "loading_s")}
-    taken_s, one = middle["wall_s" if case.waits else "processor_s"], found[0]
+    case, results = CASES[name], [run(name, folder) for _ in range(runs)]
+    middle = {key: statistics.median(one[key] for one in results) for key in ("wall_s", "processor_s", "loading_s")}
+    taken_s, one = middle["wall_s" if case.waits else "processor_s"], results[0]
     measured = (
         f"{one['bars'] / taken_s:,.0f} bars/s, {one['fills']:,} fills, wall {middle['wall_s']:.1f}, "
-        f"loading {middle['loading_s']:.1f}, {max(each['peak_mb'] for each in found):,.0f} MB"
+        f"loading {middle['loading_s']:.1f}, {max(each['peak_mb'] for each in results):,.0f} MB"
     )
     return Figure(case.title, measured, taken_s, "s", case.bound_s)
 

@@ -53,9 +53,9 @@ def served(app: App) -> dict[str, float]:
     """Return what one pass needs to get all bars: wall seconds, CPU seconds, requests, and bars."""
     now, symbols, Counting.requests = app.now(), app.settings.universe[:COINS], 0
     began, used = time.perf_counter(), time.process_time()
-    found = [app.bars.closed(need, symbols, now) for need in NEEDS]
+    loaded = [app.bars.closed(need, symbols, now) for need in NEEDS]
     cpu_s, wall_s = time.process_time() - used, time.perf_counter() - began
-    bars = sum(len(series) for each in found for series in each.values())
+    bars = sum(len(series) for each in loaded for series in each.values())
     return {"wall_s": wall_s, "cpu_s": cpu_s, "requests": Counting.requests, "bars": bars}
 
 
@@ -74,8 +74,8 @@ def figures() -> Iterator[Figure]:
             init.run(str(state), None, "demo", dict(VENUE))
             with open_app(Options(str(state)), {}) as app:
                 first, later = served(app), [served(app)]
-                told = f"{first['requests']} requests, {first['bars']:,.0f} bars"
-                yield Figure(f"first fetch of {COINS} coins", told, first["wall_s"], "s", FIRST_S)
+                later_calls = f"{first['requests']} requests, {first['bars']:,.0f} bars"
+                yield Figure(f"first fetch of {COINS} coins", later_calls, first["wall_s"], "s", FIRST_S)
                 again = read_by_new_process(state)
                 yield Figure("a new process reads them", "CPU", 1000 * again["cpu_s"], "ms", READ_MS)
                 for _ in range(PASSES):
@@ -86,8 +86,8 @@ def figures() -> Iterator[Figure]:
     quiet = [one["cpu_s"] for one in later if not one["requests"]]
     yield Figure("a pass without new bars", "CPU, the median", 1000 * statistics.median(quiet), "ms", WARM_MS)
     asking = [one for one in later if one["requests"]]
-    told = f"{sum(one['requests'] for one in asking)} requests in {len(later)} passes"
-    yield Figure("passes that request anything", told, len(asking), "passes")
+    later_calls = f"{sum(one['requests'] for one in asking)} requests in {len(later)} passes"
+    yield Figure("passes that request anything", later_calls, len(asking), "passes")
 
 
 def main() -> int:

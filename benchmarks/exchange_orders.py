@@ -70,7 +70,7 @@ async def measure(url: str) -> dict[str, list[float]]:
     """Return the seconds of each step, in rotation; the first rounds only warm up."""
     address = urlsplit(url)
     clients = [Client(*await asyncio.open_connection(address.hostname, address.port)) for _ in range(CLIENTS)]
-    taken: dict[str, list[float]] = {"clock": [], "order": [], "clocks": [], "orders": []}
+    seconds_by_case: dict[str, list[float]] = {"clock": [], "order": [], "clocks": [], "orders": []}
     for number in range(ROUNDS + 20):
         posted = order(f"{1 + number / 100:.2f}")
         for name, request, connections in (
@@ -80,10 +80,10 @@ async def measure(url: str) -> dict[str, list[float]]:
         ):
             began = time.perf_counter()
             await asyncio.gather(*(client.ask(request) for client in connections))
-            taken[name].append((time.perf_counter() - began) / len(connections))
+            seconds_by_case[name].append((time.perf_counter() - began) / len(connections))
     for client in clients:
         client.close()
-    return {name: seconds[len(seconds) // 15 :] for name, seconds in taken.items()}
+    return {name: seconds[len(seconds) // 15 :] for name, seconds in seconds_by_case.items()}
 
 
 def engine_rate(folder: Path, make: Callable[[int], OrderRequest], *, paper: bool) -> float:
@@ -111,9 +111,9 @@ def crossing(number: int) -> OrderRequest:
     return OrderRequest("AAPL", 1, "market", "day", Decimal(1), None, None)
 
 
-def figures(taken: dict[str, list[float]], folder: Path) -> list[Figure]:
+def figures(seconds_by_case: dict[str, list[float]], folder: Path) -> list[Figure]:
     """Return the table's lines; ratios compare medians."""
-    median_s = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    median_s = {name: statistics.median(seconds) for name, seconds in seconds_by_case.items()}
     rates = engine_rate(folder, resting, paper=False), engine_rate(folder, crossing, paper=True)
     return [
         Figure("GET /v2/clock", milliseconds(median_s["clock"])),
@@ -146,10 +146,10 @@ def main() -> int:
         try:
             url = process.ensure_running(folder).url
             process.ask(folder, "POST", "/exchange/v1/tick", {"to": "open"})
-            taken = asyncio.run(measure(url))
+            seconds_by_case = asyncio.run(measure(url))
         finally:
             process.stop(folder)
-        lines = figures(taken, folder)
+        lines = figures(seconds_by_case, folder)
     return show(f"orders over HTTP, medians of {ROUNDS} in rotation", lines)
 
 

@@ -120,8 +120,8 @@ def measure_here(what: str, *words: str) -> None:
 
     # As in a bot's process.
     gc.set_threshold(UNCOLLECTED)
-    found = measure_session(words) if what == "session" else measure_cycle(int(words[0]))
-    for name, value in found.items():
+    measured = measure_session(words) if what == "session" else measure_cycle(int(words[0]))
+    for name, value in measured.items():
         print(name, value)
 
 
@@ -137,10 +137,10 @@ def main(checkouts: Sequence[Path]) -> int:
     """Measure and print the sessions and then the cycles."""
     from benchmarks.support.figures import Figure, show
 
-    def lines(what: str, found: Sequence[Measured], bound: float | None) -> Iterator[Figure]:
+    def lines(what: str, measurements: Sequence[Measured], bound: float | None) -> Iterator[Figure]:
         """Yield the medians, and the ratio of new to old if there are two."""
-        for name in found[0]:
-            values = [each[name] for each in found]
+        for name in measurements[0]:
+            values = [each[name] for each in measurements]
             ratio = values[-1] / values[0] if len(values) > 1 else None
             seconds = " → ".join(f"{value:.3g} s" for value in values)
             yield Figure(f"{what}, {name}", seconds, ratio, "" if ratio is None else "of the old", bound)
@@ -150,10 +150,12 @@ def main(checkouts: Sequence[Path]) -> int:
     title = f"medians of {ROUNDS} rounds"
     status = show(
         f"the demo's session, {title}",
-        [line for name, found in sessions.items() for line in lines(name, found, SESSION_BOUND)],
+        [line for name, measurements in sessions.items() for line in lines(name, measurements, SESSION_BOUND)],
     )
     cycles = {size: in_turn(checkouts, "cycle", str(size)) for size in SIZES}
-    figures = [line for size, found in cycles.items() for line in lines(f"{size:,} symbols", found, CYCLE_BOUND)]
+    figures = [
+        line for size, measurements in cycles.items() for line in lines(f"{size:,} symbols", measurements, CYCLE_BOUND)
+    ]
     each = [cycles[size][-1]["a cycle"] / size * 1e6 for size in SIZES]
     costs = " → ".join(f"{cost:.0f} µs" for cost in each)
     figures.append(Figure("the cost of a symbol", costs, each[-1] / each[0], "of the smallest cycle's", FLAT))

@@ -81,7 +81,7 @@ CONTROLS: Mapping[str, Control] = {
 }
 
 
-def made(of: Study) -> Source:
+def study_runner(of: Study) -> Source:
     return partial(study, of=of)
 
 
@@ -103,7 +103,7 @@ def figures() -> Iterator[Figure]:
         (f"Sharpe {SHARPE:g} in sessions used for training", Study(SHARPE, seen=True), OTHERS, 5.0),
     ]
     for name, of, many, bound in kinds:
-        share = passed(made(of), passes, 0, many)
+        share = passed(study_runner(of), passes, 0, many)
         yield Figure(name, f"pass, of {many:,}: {share.low:.1%} to {share.high:.1%}", 100 * share.value, "%", bound)
 
 
@@ -117,7 +117,7 @@ def alone() -> Iterator[Figure]:
 
 def broken() -> Iterator[Figure]:
     for name, control in CONTROLS.items():
-        share = passed(made(control.about), control.broken, 0, OTHERS)
+        share = passed(study_runner(control.about), control.broken, 0, OTHERS)
         wanted = "more than half should" if control.skilled else "at most 5% should"
         measured = f"pass, of {OTHERS:,}: {share.low:.1%} to {share.high:.1%}; {wanted}"
         yield Figure(name, measured, 100 * share.value, "%")

@@ -81,9 +81,9 @@ def promoted(many: int, rules: PromotionRules) -> Iterator[MeanInterval]:
         live = [sessions for sessions, rung in climb(returns, rules) if rung is Rung.LIVE]
         if live:
             shown = frozenset({PaperRecord.PAPER})
-            found = interval(TrackRecord(shown, tuple(returns[: live[0]].tolist()), (), 0, A_YEAR, 0.0, TRIALS), ERROR)
-            assert found is not None
-            yield found
+            bounds = interval(TrackRecord(shown, tuple(returns[: live[0]].tolist()), (), 0, A_YEAR, 0.0, TRIALS), ERROR)
+            assert bounds is not None
+            yield bounds
             remaining -= 1
         if not remaining:
             return

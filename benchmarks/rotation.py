@@ -92,8 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{options.data} has no {lacking[0]}: name the folder with --data", file=sys.stderr)
         return 2
     began = time.perf_counter()
-    found = _play_runs(Data(options.data.resolve()))
-    options.to.write_text(page(found), encoding="utf-8")
+    played_runs = _play_runs(Data(options.data.resolve()))
+    options.to.write_text(page(played_runs), encoding="utf-8")
     print(f"wrote {options.to}: {len(RUNS)} runs in {time.perf_counter() - began:.0f} s")
     return 0
 
@@ -116,7 +116,7 @@ def _play_runs(data: Data) -> Runs:
     from rich.progress import track
 
     ordered = sorted(RUNS, key=lambda name: RUNS[name].first)
-    found = dict[str, Played]()
+    played_runs = dict[str, Played]()
     with ProcessPoolExecutor(min(os.cpu_count() or 1, len(RUNS))) as pool:
         names = {pool.submit(play, data, RUNS[name]): name for name in ordered}
         console = Console(stderr=True)
@@ -124,10 +124,10 @@ def _play_runs(data: Data) -> Runs:
             for done in track(
                 as_completed(names), "runs", len(names), console=console, disable=not console.is_terminal
             ):
-                found[names[done]] = done.result()
+                played_runs[names[done]] = done.result()
         finally:
             pool.shutdown(cancel_futures=True)
-    return Runs(found, data)
+    return Runs(played_runs, data)
 
 
 if __name__ == "__main__":

@@ -82,9 +82,9 @@ class Scales:
 
 def empty_bounded_caches() -> None:
     """Empty all module caches that have a limit; caches without one still count."""
-    for found in [found for module in [*sys.modules.values()] for found in vars(module).values()]:
-        if isinstance(found, functools._lru_cache_wrapper) and found.cache_info().maxsize is not None:
-            found.cache_clear()
+    for value in [value for module in [*sys.modules.values()] for value in vars(module).values()]:
+        if isinstance(value, functools._lru_cache_wrapper) and value.cache_info().maxsize is not None:
+            value.cache_clear()
 
 
 def weighed() -> list[dict[str, Any]]:
@@ -106,7 +106,7 @@ def weighed() -> list[dict[str, Any]]:
 def weights(*words: str) -> list[Weight]:
     """Return the measurements of a separate process."""
     done = subprocess.run([sys.executable, __file__, *words], check=True, stdout=subprocess.PIPE)
-    return [Weight(**found) for found in json.loads(done.stdout)]
+    return [Weight(**weight) for weight in json.loads(done.stdout)]
 
 
 def resident() -> Iterator[Figure]:

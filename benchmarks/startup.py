@@ -72,12 +72,12 @@ def prepare(quick: Path, trading: Path) -> None:
 
 def measure(measured: list[Case]) -> dict[str, float]:
     """Return each case's median CPU seconds."""
-    taken: dict[str, list[float]] = {case.name: [] for case in measured}
+    seconds_by_case: dict[str, list[float]] = {case.name: [] for case in measured}
     for number in range(WARMS + RUNS):
         for case in measured:
             used = [run(*case.command).cpu_s for _ in range(case.times)]
-            taken[case.name] += used * (number >= WARMS)
-    return {name: statistics.median(each) for name, each in taken.items()}
+            seconds_by_case[case.name] += used * (number >= WARMS)
+    return {name: statistics.median(each) for name, each in seconds_by_case.items()}
 
 
 def figures(measured: list[Case], medians_s: dict[str, float]) -> list[Figure]:

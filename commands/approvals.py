@@ -158,10 +158,10 @@ def describe_request(row: ApprovalRow) -> str:
 def how_it_stands(row: ApprovalRow, now: datetime) -> str:
     """Return when a request expires, or its outcome."""
     if row.state == "waiting":
-        return f"asked at {when(row.asked_at)}; it ends in {duration((row.expires_at - now).total_seconds())}"
+        return f"requested at {when(row.asked_at)}; it expires in {duration((row.expires_at - now).total_seconds())}"
     if row.state == "expired":
         return f"nobody answered by {when(row.expires_at)}"
-    assert row.answered_at is not None, "an answer has a time"
+    assert row.answered_at is not None, "every answer has a time"
     answer = f"{clean(row.who)} said {'no' if row.state == 'rejected' else 'yes'} at {when(row.answered_at)}"
     return f"{answer}; sent as {row.order}" if row.order else answer
 

@@ -148,7 +148,7 @@ def _first_pass(note: "ServeNote | None", evidence: "HealthEvidence") -> "CheckR
 
 def _journal(app: "App") -> "CheckResult":
     head = app.ledger_view.file.check_journal()
-    return ok(f"intact up to record {head.sequence:,}, as far as the ledger knows", "records", head.sequence)
+    return ok(f"intact up to record {head.sequence:,}, the last one that the ledger has", "records", head.sequence)
 
 
 def _render(console: "Console", data: Deployed) -> None:

@@ -264,7 +264,7 @@ def _render(console: "Console", verb: str, data: Recovered, accepting: str) -> N
             console.print(f"Next: {accepting}", markup=False)
         return
     if data.accepted:
-        console.print(f"[green]{data.name} is accepted.[/green] Entries stay closed until the halt is ended.")
+        console.print(f"[green]{data.name} is accepted.[/green] Entries stay blocked until the halt is ended.")
         console.print(f"Next: {_then(data)}", markup=False)
         return
     heading = "The books were" if verb == "restore" else "What was wrong:"
@@ -280,7 +280,7 @@ def _render(console: "Console", verb: str, data: Recovered, accepting: str) -> N
     )
     console.print("  compared with the broker" if data.compared else "  [red]not compared with the broker[/red]")
     _render_doubts(console, data.doubts)
-    console.print("[red]Entries stay closed[/red] until a person has accepted these books; exits continue.")
+    console.print("[red]Entries stay blocked[/red] until a person has accepted these books; exits continue.")
     console.print(f"Next: {accepting}", markup=False)
     console.print(f"Then: {_then(data)}", markup=False)
 
@@ -314,6 +314,6 @@ def recover(
 ) -> Report:
     """Rebuild damaged books from backup, journal and broker.
 
-    Entries stay closed until you accept the rebuilt books with --accept.
+    Entries stay blocked until you accept the rebuilt books with --accept.
     """
     return run(bot, by=caller(), accept=accept, confirmed=confirmed)

@@ -254,7 +254,7 @@ def _print_head(console: "Console", data: RegistryData) -> None:
 
 
 def _pause_text(data: RegistryData) -> str:
-    healthy = f"{data.healthy} of the {data.needed} coins that it takes have healthy data"
+    healthy = f"{data.healthy} of the {data.needed} required coins have healthy data"
     return f"Entries pause at {when(data.as_of)}: {healthy}"
 
 

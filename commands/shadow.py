@@ -112,7 +112,7 @@ def _render(out: "Console", data: ShadowStrategies) -> None:
     from commands.shared.tables import Table, number, sentence
 
     if not data.strategies:
-        out.print("No strategy is in shadow. strategies.NAME.shadow: true puts one there.")
+        out.print("No strategy is in shadow. strategies.NAME.shadow: true runs one in shadow.")
         return
     table = Table(
         "strategy",

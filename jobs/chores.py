@@ -62,7 +62,7 @@ class Chores(Struct, frozen=True):
         assert line.limit_s is not None, f"{slot.job} is a pass of serve, not a chore"
         words = line.command(slot.session)
         if was_cut_short and not again and not self._begins_again(slot, now):
-            ended = ChoreEnd(ExitCode.ERROR, f"cut short {MOST_BEGINNINGS} times", 0, "")
+            ended = ChoreEnd(ExitCode.ERROR, f"interrupted {MOST_BEGINNINGS} times", 0, "")
         else:
             ended = self.run(words, line.limit_s, self.stopping)
         if ended.why == STOPPED:

@@ -77,7 +77,7 @@ def distance(closes: Sequence[float]) -> float:
     return (closes[-1] - fmean(closes)) / deviation if deviation else 0.0
 
 
-def asked(index: pd.DatetimeIndex) -> frozenset[datetime]:
+def decision_minutes(index: pd.DatetimeIndex) -> frozenset[datetime]:
     """Return the minutes after which the rule of minutes runs: each fifth of a session, but not its first and last."""
     begun = index.to_series()
     sessions = begun.groupby(index.date)
@@ -148,11 +148,11 @@ class _Rotation(_Days):
 class _Reversion(_Rule):
     def __init__(self) -> None:
         super().__init__()
-        self.asked = asked(self.p.played.frames[self.data._name].index)
+        self.decision_times = decision_minutes(self.p.played.frames[self.data._name].index)
 
     def next(self) -> None:
         begun = self.data.datetime.datetime(0)
-        if begun.date() < self.p.played.first or begun not in self.asked:
+        if begun.date() < self.p.played.first or begun not in self.decision_times:
             return
         far = distance([self.data.close[-5 * back] for back in range(WINDOW - 1, -1, -1)])
         size = wanted(far, int(self.position.size), self.broker.getvalue() - LOAN, self.data.close[0])
@@ -174,18 +174,18 @@ class _Asked(backtesting.Strategy):  # type: ignore[misc]
 
     def next(self) -> None:
         if self.data.index[-1].date() >= self.played.first:
-            change = self.held() - self.position.size
+            change = self.target_shares() - self.position.size
             if change:
                 # `position.close()` waits for the next bar's open, whatever `trade_on_close` says.
                 (self.buy if change > 0 else self.sell)(size=abs(change))
 
-    def held(self) -> int:
+    def target_shares(self) -> int:
         """Return the shares to hold."""
         raise NotImplementedError
 
 
 class _AskedDays(_Asked):
-    def held(self) -> int:
+    def target_shares(self) -> int:
         """Return the shares to hold at the open, whose bar precedes that of the close."""
         if len(self.data) % 2 == 0:
             return int(self.position.size)
@@ -211,10 +211,10 @@ class _CrossingPy(_AskedDays):
 class _ReversionPy(_Asked):
     def init(self) -> None:
         (frame,) = self.played.frames.values()
-        self.asked = asked(frame.index)
+        self.decision_times = decision_minutes(frame.index)
 
-    def held(self) -> int:
-        if self.data.index[-1] not in self.asked:
+    def target_shares(self) -> int:
+        if self.data.index[-1] not in self.decision_times:
             return int(self.position.size)
         closes = self.data.Close
         far = distance([closes[-1 - 5 * back] for back in range(WINDOW - 1, -1, -1)])

@@ -183,8 +183,8 @@ def _series(returns: Numbers) -> tuple[float, ...]:
 
 
 def ratio_of(returns: Numbers | tuple[float, ...]) -> float:
-    found = np.asarray(returns)
-    return float(found.mean() / found.std())
+    finite_returns = np.asarray(returns)
+    return float(finite_returns.mean() / finite_returns.std())
 
 
 def _middle(seeds: Numbers) -> int:

@@ -91,9 +91,9 @@ class Excess:
 
 def bad_year(of: Figures) -> tuple[float, float]:
     """Return the drawdown and the worst session of one year in twenty, both negative, as in the bot's report."""
-    found = chance.intervals(chance.ReturnSeries(of.returns, PER_YEAR, 0.0))
-    assert found is not None, "the value never fell to zero"
-    fall, session = (found[name].low for name in chance.OF_A_YEAR)
+    intervals = chance.intervals(chance.ReturnSeries(of.returns, PER_YEAR, 0.0))
+    assert intervals is not None, "the value never fell to zero"
+    fall, session = (intervals[name].low for name in chance.OF_A_YEAR)
     return fall, session
 
 
@@ -101,7 +101,7 @@ def excess(of: Figures, benchmark: Mapping[date, float]) -> Excess:
     """Compare two series by a block bootstrap of their daily differences in log returns, as in the bot's report."""
     others = [benchmark[later] / benchmark[earlier] - 1 for earlier, later in pairwise(of.sessions)]
     series = chance.ReturnSeries(of.returns, PER_YEAR, 0.0, others={BENCHMARK: others})
-    found = chance.intervals(series, BY_CHANCE)
-    assert found is not None, "the value never fell to zero"
-    ends, value = found[BENCHMARK], chance.yearly_excess(of.returns, others, PER_YEAR)
+    intervals = chance.intervals(series, BY_CHANCE)
+    assert intervals is not None, "the value never fell to zero"
+    ends, value = intervals[BENCHMARK], chance.yearly_excess(of.returns, others, PER_YEAR)
     return Excess(expm1(value), expm1(ends.low), expm1(ends.high))

@@ -99,7 +99,7 @@ exchange.
 
 
 def _reproduction(runs: Runs) -> Iterator[str]:
-    found, played = runs.figures("stale"), runs.played["stale"]
+    stale, played = runs.figures("stale"), runs.played["stale"]
     agreeing = _agreeing(played)
     yield f"""\
 ## The claim, reproduced
@@ -112,14 +112,14 @@ way, and so is the margin that a broker would ask for.
 
 | | claimed | its own result file | here |
 |---|---|---|---|
-| growth per year | 13.01% | 13.01% | {_percent(found.growth, 2)} |
-| Sharpe ratio | 1.712 | 1.712 | {_ratio(found.sharpe_by(2190))} by √2190, {_ratio(found.sharpe)} by √252 |
-| maximum drawdown | 15.2% | 40.2% | {_percent(found.drawdown.depth)}, {_span(found)} |
+| growth per year | 13.01% | 13.01% | {_percent(stale.growth, 2)} |
+| Sharpe ratio | 1.712 | 1.712 | {_ratio(stale.sharpe_by(2190))} by √2190, {_ratio(stale.sharpe)} by √252 |
+| maximum drawdown | 15.2% | 40.2% | {_percent(stale.drawdown.depth)}, {_span(stale)} |
 | trades | | 227 | {played.orders} |
 | rebalances, and funds as in [its table](rotation_holdings.csv) | | 60 | {agreeing[1]}, {agreeing[0]} |
 
 The claimed Sharpe ratio is that of daily returns, multiplied by the root of 2,190, the number of four-hour bars in a
-year of days and nights. But daily returns come 252 times a year, so it is {_ratio(found.sharpe)}.
+year of days and nights. But daily returns come 252 times a year, so it is {_ratio(stale.sharpe)}.
 The claimed drawdown is in no file.
 """
 
@@ -134,13 +134,13 @@ Each row changes one thing, and keeps what the rows above it have changed.
 |---|---|---|---|---|---|"""
     before: Figures | None = None
     for name, words in LINES:
-        found = runs.figures(name)
-        worth = "" if before is None else f"{100 * (found.growth - before.growth):+.2f}"
+        figures = runs.figures(name)
+        worth = "" if before is None else f"{100 * (figures.growth - before.growth):+.2f}"
         yield (
-            f"| {words} | {_percent(found.growth, 2)} | {worth} | {_percent(found.drawdown.depth)} | "
-            f"{_ratio(found.sharpe)} | {runs.played[name].orders} |"
+            f"| {words} | {_percent(figures.growth, 2)} | {worth} | {_percent(figures.drawdown.depth)} | "
+            f"{_ratio(figures.sharpe)} | {runs.played[name].orders} |"
         )
-        before = found
+        before = figures
     honest, played = runs.figures("honest"), runs.played["honest"]
     dear, later = runs.figures("twice the costs"), runs.figures("a day later")
     paid = -sum(usd for kind, usd in played.booked_usd.items() if kind != "DIV")
@@ -211,11 +211,11 @@ def _benchmark(runs: Runs) -> Iterator[str]:
 
 | 2020 to 2024 | growth per year | volatility | drawdown | Sharpe | the rotation above it, per year |
 |---|---|---|---|---|---|"""
-    for name, found, above in rows:
-        fall = f"{_percent(found.drawdown.depth)}, {_span(found)}"
+    for name, figures, above in rows:
+        fall = f"{_percent(figures.drawdown.depth)}, {_span(figures)}"
         yield (
-            f"| {name} | {_percent(found.growth)} | {_percent(found.volatility)} | {fall} | {_ratio(found.sharpe)} | "
-            f"{_above(above)} |"
+            f"| {name} | {_percent(figures.growth)} | {_percent(figures.volatility)} | {fall} | "
+            f"{_ratio(figures.sharpe)} | {_above(above)} |"
         )
     yield f"""
 The intervals hold {_percent(BY_CHANCE.level, 0)} of {BY_CHANCE.resamples:,} resamples of the daily differences in log
@@ -235,13 +235,13 @@ sector funds; the rule ranks those that have their bars (`min_ranked: 9`).
 | | growth per year | drawdown | SPY | SPY at 1.25 times | the rotation above that, per year |
 |---|---|---|---|---|---|"""
     for name, first, last in (("2003 to 2025", PERIODS[0][1], PERIODS[-1][2]), *PERIODS):
-        found = Figures.of(between(values, first, last))
-        plain = Figures.of(runs.benchmark(1.0, found.sessions))
-        same = runs.benchmark(LEVERAGE, found.sessions)
-        fall, levered_growth = f"{_percent(found.drawdown.depth)}, {_span(found)}", Figures.of(same).growth
+        figures = Figures.of(between(values, first, last))
+        plain = Figures.of(runs.benchmark(1.0, figures.sessions))
+        same = runs.benchmark(LEVERAGE, figures.sessions)
+        fall, levered_growth = f"{_percent(figures.drawdown.depth)}, {_span(figures)}", Figures.of(same).growth
         yield (
-            f"| {name} | {_percent(found.growth)} | {fall} | {_percent(plain.growth)} | {_percent(levered_growth)} | "
-            f"{_above(excess(found, same))} |"
+            f"| {name} | {_percent(figures.growth)} | {fall} | {_percent(plain.growth)} | {_percent(levered_growth)} | "
+            f"{_above(excess(figures, same))} |"
         )
     yield ""
 
@@ -287,12 +287,12 @@ def _ratio(value: float) -> str:
     return f"{value:.3f}" if value > 1 else f"{value:.2f}"
 
 
-def _span(found: Figures) -> str:
-    fall = found.drawdown
+def _span(figures: Figures) -> str:
+    fall = figures.drawdown
     return f"{fall.peak} to {fall.trough}"
 
 
-def _above(found: Excess | None) -> str:
-    if found is None:
+def _above(excess: Excess | None) -> str:
+    if excess is None:
         return ""
-    return f"{100 * found.value:+.1f}% ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    return f"{100 * excess.value:+.1f}% ({100 * excess.low:+.1f} to {100 * excess.high:+.1f})"

@@ -119,21 +119,21 @@ def _sessions(first: date, last: date) -> int:
     return len(calendar.sessions_in_range(first.isoformat(), last.isoformat()))
 
 
-def play(data: Data, assumed: Assumptions, heard: Callable[[date], None] = lambda session: None) -> Played:
+def play(data: Data, assumed: Assumptions, on_session: Callable[[date], None] = lambda session: None) -> Played:
     """Play a run; `heard` is called with each finished session."""
     settings = _settings(assumed)
     spec, opened = data.market(assumed)
     with loaded_strategies(settings, data.folder, {}) as in_use:
         plan = BacktestPlan(settings, spec, RecordLevel.COUNTS, equity_at=assumed.equity_at, margin=assumed.margin)
-        return _play_and_watch(create_run(plan, in_use, opened), heard)
+        return _play_and_watch(create_run(plan, in_use, opened), on_session)
 
 
-def _play_and_watch(run: BacktestRun, heard: Callable[[date], None]) -> Played:
+def _play_and_watch(run: BacktestRun, on_session: Callable[[date], None]) -> Played:
     """Play all sessions, recording the account at each close."""
     setup = run.made
     while not run.is_complete:
         run.step()
-        heard(run.ends[-1].session)
+        on_session(run.ends[-1].session)
     fills = [each.fill for each in setup.ledger.fills()]
     booked = defaultdict[str, float](float)
     for entry in setup.ledger.booked().values():

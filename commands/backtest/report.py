@@ -331,7 +331,7 @@ def _waits(waits: "Sequence[MissingBars]") -> "Iterator[str]":
             f"{need.symbol} from {need.since}" if need.since else f"{need.symbol} never" for need in late if need.symbol
         ]
         more = f" and {len(named) - SHOWN_WAITS} more" if len(named) > SHOWN_WAITS else ""
-        yield f"{strategy} needs {depth:,} bars of {timeframe}; has them of {', '.join(named[:SHOWN_WAITS])}{more}"
+        yield f"{strategy} needs {depth:,} bars of {timeframe}; has them for {', '.join(named[:SHOWN_WAITS])}{more}"
 
 
 def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
@@ -367,7 +367,7 @@ def _result(data: "BacktestData") -> "Iterator[str]":
     if fall is None:
         yield "Drawdown  none"
     else:
-        after = f"made up for on {fall.recovered}" if fall.recovered else "not made up for"
+        after = f"recovered on {fall.recovered}" if fall.recovered else "not recovered"
         yield f"Drawdown  {100 * fall.depth:.2f}% from {fall.from_session} to {fall.low_session}, {after}"
     still_open = f", {result.still_open:,} open" if result.still_open else ""
     fills = f"{pluralize(result.fills, 'fill')} of {result.traded_usd:,.0f} USD"
@@ -474,7 +474,7 @@ def run(wish: BacktestOptions, how: "RunOptions") -> Report:
 
 def _check_lookahead(finished: "Finished", cuts: int) -> "LookaheadResult":
     run, market, most = finished.run, finished.planned.market, cuts or MOST_CUTS
-    with progress_bar("looking for look-ahead") as tell:
+    with progress_bar("checking for look-ahead") as tell:
         if not run.made.served:
             return check(run, market, lambda: run_backtest.load_strategies(finished.planned), most, tell)
 

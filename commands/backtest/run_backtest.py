@@ -263,9 +263,9 @@ def _too_short(waits: "MissingBars", since: date | None) -> OperatorError:
     needs = f"{waits.strategy} needs {waits.depth:,} closed bars of {waits.timeframe} before its first decision"
     if since is None:
         return OperatorError(
-            f"{needs}, and the data never has as many", "give a file that begins earlier or ends later"
+            f"{needs}, but the data never has that many", "give a file that begins earlier or ends later"
         )
-    return OperatorError(f"{needs}, and there are as many from {since} on", f"--from {since}, or leave out --from")
+    return OperatorError(f"{needs}, which exist from {since} on", f"--from {since}, or leave out --from")
 
 
 def _taken_up(run: "BacktestRun", checkpoint: "Path", identity: "RunIdentity", how: RunOptions) -> int:

@@ -87,12 +87,12 @@ EquityAt = Annotated[
 Margin = Annotated[str, typer.Option("--margin", help="reg_t, or free to reproduce a study without a broker.")]
 Recorder = Annotated[str, typer.Option("--recorder", help="What to store of passes: none, counts or full.")]
 EveryPass = Annotated[bool, typer.Option("--every-pass", help="Also run passes that would change nothing.")]
-CheckLookahead = Annotated[bool, typer.Option("--check-lookahead", help="Play again without the future, and compare.")]
-Cuts = Annotated[
-    int, typer.Option("--cuts", min=0, max=MOST_CUTS, help="At how many moments to cut the future off; 0: all.")
+CheckLookahead = Annotated[
+    bool, typer.Option("--check-lookahead", help="Check for look-ahead: rerun without future data, and compare.")
 ]
+Cuts = Annotated[int, typer.Option("--cuts", min=0, max=MOST_CUTS, help="Number of cutoff times to test; 0 tests all.")]
 Again = Annotated[
-    bool, typer.Option("--sensitivity", help="Play again with costs x2, a day later, in other sessions of the month.")
+    bool, typer.Option("--sensitivity", help="Rerun with doubled costs, a day later, and on other days of the month.")
 ]
 Name = Annotated[str | None, typer.Option("--name", help="The name of the run [from its fingerprint].")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.chat.telegram import Telegram
     from tradebot.app.wiring import App
 
-ONE_IS_ENOUGH = "a running serve listens by itself"
+ONE_IS_ENOUGH = "a running serve listens automatically"
 
 GUIDE = "docs/CHAT.md"
 

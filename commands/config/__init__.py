@@ -123,7 +123,7 @@ def _diff(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
 def accept(bot: "App", confirmed: AccountTail = None) -> Report:
     """Approve the settings in force.
 
-    From then on, a setting that is looser than approved closes entries.
+    From then on, a setting that is looser than approved blocks entries.
     """
     from commands.config.current_config import run
 

@@ -52,7 +52,7 @@ class SettingChanged(Struct, frozen=True):
     """The result of `config set` on a file, or the planned result.
 
     `lines` are the file's changed lines in diff format. `changes` are the settings in force that change. `looser` are
-    the settings looser than accepted, which close entries until they are accepted.
+    the settings looser than accepted, which block entries until they are accepted.
     """
 
     file: str
@@ -223,7 +223,7 @@ def _render(console: "Console", data: SettingChanged) -> None:
     if data.only_new_bots and data.changes:
         console.print("  It is read when a market is created: this bot's market stays, and the next demo's uses it.")
     if data.looser:
-        console.print(f"{pluralize(len(data.looser), 'setting')} looser than accepted, so entries are closed:")
+        console.print(f"{pluralize(len(data.looser), 'setting')} looser than accepted, so entries are blocked:")
         for difference in data.looser:
             console.print(f"  {describe_difference(difference)}", markup=False)
         console.print("Next: tradebot config accept, or set it back", markup=False)

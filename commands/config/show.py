@@ -147,7 +147,7 @@ def _render_check(console: "Console", data: ConfigurationChecked) -> None:
     if data.differences is None:
         return
     looser = [row for row in data.differences if row.looser]
-    console.print("Looser than accepted, so entries are closed:" if looser else "Nothing is looser than accepted.")
+    console.print("Looser than accepted, so entries are blocked:" if looser else "Nothing is looser than accepted.")
     for row in looser:
         console.print(f"  {describe_difference(row)}", markup=False)
     if looser:

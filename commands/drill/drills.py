@@ -63,7 +63,7 @@ def _entries_text(entries: list[str]) -> str:
 def _recovers(stage: Stage) -> None:
     """Check that the bot recovers once the trouble is over, and that books and broker agree."""
     code, error = _pass(stage, "evaluate-exits")
-    stage.check("exits are looked after again", code == 0, error or "exit code 0")
+    stage.check("exits are checked again", code == 0, error or "exit code 0")
     result = stage.says("reconcile")
     differ = [f"{row['subject']}: {row['kind']}" for row in result.data.get("findings", ())]
     stage.check("books and broker agree", result.code == 0, result.error or ", ".join(differ) or "no difference")
@@ -82,7 +82,7 @@ def _broker_down(stage: Stage) -> None:
     code, error = _pass(stage, "evaluate-exits")
     stage.check("the pass reports that the broker doesn't answer", code == 5, error)
     code, error = _pass(stage, "trade-once")
-    stage.check("entries say so too", code == 5, error)
+    stage.check("the entry pass reports it too", code == 5, error)
     health = stage.part("broker")
     stage.check("health isn't OK", not health.startswith("OK"), health)
     stage.must("exchange", "faults", "clear")
@@ -165,7 +165,7 @@ def _clock_skew(stage: Stage) -> None:
     before, stops = stage.entries(), stage.resting()
     stage.must("exchange", "faults", "add", "clock-skew")
     code, error = _pass(stage, "trade-once")
-    stage.check("entries stay closed while the clocks differ", stage.entries() == before, f"exit code {code} {error}")
+    stage.check("entries stay blocked while the clocks differ", stage.entries() == before, f"exit code {code} {error}")
     code, error = _pass(stage, "evaluate-exits")
     stage.check("exits continue", code == 0, error or "exit code 0")
     stage.must("exchange", "faults", "clear")
@@ -223,7 +223,7 @@ def _halt(stage: Stage) -> None:
     stage.check("nothing was bought meanwhile", stage.entries() == before, f"{_entries_text(before)} before and after")
     stage.check("every position keeps its stop", _protects(stage, stops), stage.resting())
     messages = stage.messages()
-    stage.check("people were told", "HALTED" in messages, messages or "nothing")
+    stage.check("people were notified", "HALTED" in messages, messages or "nothing")
     verb_result = stage.says("unhalt", "--confirm", _tail_of(stage))
     stage.check("unhalt ends the halt", verb_result.code == 0, verb_result.error or "ACTIVE")
 
@@ -265,7 +265,7 @@ DRILLS: Mapping[str, Drill] = {
     for drill in (
         Drill("broker_down", "The broker stops answering in the middle of a session, and comes back.", _broker_down),
         Drill("wrong_keys", "The broker refuses the keys.", _wrong_keys),
-        Drill("slow", "The broker's answers trickle in, and one doesn't come at all.", _slow),
+        Drill("slow", "The broker's answers arrive slowly, and one never arrives.", _slow),
         Drill("corrupt_ledger", "A page of the books is overwritten; they are rebuilt and accepted.", _corrupt_ledger),
         Drill("flow_contaminated", "The flow source sends another symbol's alerts, and old ones.", _flow_contaminated),
         Drill("clock_skew", "The broker's clock is three minutes ahead.", _clock_skew),

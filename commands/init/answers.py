@@ -16,7 +16,7 @@ LEAST, MOST = Decimal("0.1"), Decimal(10)
 """The least and the most that may be at risk on a day, in percent of equity."""
 LEAST_TRADE = Decimal("0.01")
 FULL_BOOK = Decimal("0.9")
-"""The share of a day's loss that a full book may lose at its stops, so that filling it doesn't close entries."""
+"""The share of a day's loss that a full book may lose at its stops, so that filling it doesn't block entries."""
 STEP = Decimal("0.001")
 HALTS_AT = 2
 """A daily loss of this multiple of the acceptable one halts the bot."""

@@ -84,7 +84,7 @@ def profile_file(name: str, file: Path | None, flags: dict[str, Any]) -> Path | 
     if name == SHIPPED_PROFILE:
         return None
     if file is not None:
-        message = f"{file} is a configuration already, and a profile would be the start of another one"
+        message = f"{file} is a configuration already, and a profile would start another one"
         raise OperatorError(message, "leave out --profile, or move the file away")
     content = profile_content(name)
     its, wanted = str(content.get("venue", EARLIER)), str(flags.get("venue", content.get("venue", EARLIER)))

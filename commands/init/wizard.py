@@ -55,12 +55,12 @@ class Terminal:
             line = sys.stdin.readline()
         except KeyboardInterrupt:
             print(file=sys.stderr)
-            message = "interrupted: nothing was made"
+            message = "interrupted: nothing was created"
             raise TradebotError(message, "tradebot init --wizard", code=ExitCode.INTERRUPTED) from None
         if not line:
             print(file=sys.stderr)
             raise OperatorError(
-                "the answers ended before the last question: nothing was made", "tradebot init --wizard"
+                "the answers ended before the last question: nothing was created", "tradebot init --wizard"
             )
         return line.strip()
 
@@ -151,7 +151,7 @@ def _ask_until_valid(terminal: Terminal, question: str, read: Callable[[str], An
             note(f"   {wrong}")
         except OperatorError as refused:
             note(f"   {clean(one_line(refused))}")
-    raise OperatorError(f"no answer of {MOST_TRIES} was valid: nothing was made", "tradebot init --help")
+    raise OperatorError(f"no answer of {MOST_TRIES} was valid: nothing was created", "tradebot init --help")
 
 
 def _loading(answers: WizardAnswers) -> WizardAnswers:
@@ -234,7 +234,7 @@ def _percent(typed: str, usual: Decimal, least: Decimal, most: Decimal) -> Decim
     except InvalidOperation:
         percent = Decimal("NaN")
     if not percent.is_finite():
-        raise InvalidAnswer(f"{word(typed)!r} is no percentage: type a number such as {plain_number(usual)} or 0.5.")
+        raise InvalidAnswer(f"{word(typed)!r} isn't a percentage: type a number such as {plain_number(usual)} or 0.5.")
     if not least <= percent <= most:
         hint = " (0.02 means 0.02%; two percent is 2)" if 0 < percent < least else ""
         raise InvalidAnswer(

@@ -60,7 +60,7 @@ class Learned(Struct, frozen=True):
 
     `trades` describes which trades are counted. `unknown` are components in a strategy's entries that have no weight.
     `problems` lists unknowns with their reasons. `file` is where a configuration with the proposals was written, None
-    if it wasn't, for example without proposals; `looser` lists its values that close entries until a person accepts
+    if it wasn't, for example without proposals; `looser` lists its values that block entries until a person accepts
     them.
     """
 
@@ -161,7 +161,7 @@ def _end(data: Learned) -> Iterator[str]:
         return
     yield f"Written to {data.file}; nothing else is changed."
     if data.looser:
-        yield f"{pluralize(len(data.looser), 'setting')} there are looser than accepted, and would close entries:"
+        yield f"{pluralize(len(data.looser), 'setting')} there are looser than accepted, and would block entries:"
         yield from (f"  {describe_difference(row)}" for row in data.looser)
     else:
         yield "Nothing there is looser than accepted."

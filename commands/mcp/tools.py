@@ -150,7 +150,7 @@ PROFILE = Parameter("profile", Literal[*profiles("")], "--profile", required=Tru
 SESSIONS = Parameter(
     "sessions", whole_number_in(1, MOST_SESSIONS, "How many generated sessions."), "--sessions", required=True
 )
-SEED = Parameter("seed", whole_number_in(0, 2**31 - 1, "Another seed makes other days."), "--seed")
+SEED = Parameter("seed", whole_number_in(0, 2**31 - 1, "A different seed generates different days."), "--seed")
 REASON = Parameter("reason", Annotated[str, Field(min_length=3, max_length=200)], "--reason", required=True)
 
 TOOLS: Mapping[str, Tool] = {

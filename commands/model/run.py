@@ -166,7 +166,7 @@ def _render_key(console: "Console", data: ModelKey) -> None:
 def _render_signed(console: "Console", data: ModelSigned) -> None:
     console.print(f"Signed {clean(data.name)} as {data.id}, in {data.folder}", markup=False)
     if not data.sealed:
-        console.print("How it was made is stated by its files: no run has sealed them")
+        console.print("How it was made is only stated in its files: they don't have the checksums of a training run")
     console.print(f"Answers took {data.usual_ms:g} ms, the longest {data.longest_ms:g} ms")
     console.print(f"Next: add {data.id} to strategies.NAME.models, then tradebot model check", markup=False)
 

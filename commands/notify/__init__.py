@@ -132,7 +132,9 @@ def try_channels(
     epilog="tradebot notify send\ntradebot notify send --follow",
 )
 def send(
-    on: Annotated[bool, typer.Option("--follow", help="Go on until a signal, as `serve` has it run.")] = False,
+    on: Annotated[
+        bool, typer.Option("--follow", help="Keep running until interrupted; `serve` starts it this way.")
+    ] = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,

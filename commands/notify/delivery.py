@@ -339,7 +339,7 @@ def render_channels(console: "Console", data: Channels) -> None:
         console.print(f"  {quiet}at most {row.most_an_hour} messages an hour besides CRITICAL ones")
         if row.last_at is not None:
             problem = f": {clean(row.problem)}" if row.problem else ""
-            console.print(f"  the last one was made {when(row.last_at)}, {row.last}{problem}", markup=False)
+            console.print(f"  the last notice was created {when(row.last_at)}, {row.last}{problem}", markup=False)
 
 
 def render_notices(console: "Console", data: Notices) -> None:

@@ -221,7 +221,7 @@ WHY = {
     "refused": "the broker refused it",
     "arriving": "a stop is on its way to the broker",
     "not_placed": "",
-    "exiting": "an exit has taken its place",
+    "exiting": "an exit has replaced it",
     "doubted": "the broker's answers about it disagree",
     "unknown": "the last stop isn't known to have arrived",
 }

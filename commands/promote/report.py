@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 LABELS: Mapping[str, str] = {
-    "traded": "traded where it counts",
+    "traded": "sessions that count",
     "sessions": "sessions",
     "sessions_here": "of these, on this rung",
     "trades": "closed trades",
@@ -46,8 +46,8 @@ LABELS: Mapping[str, str] = {
     "deflated_sharpe": "deflated Sharpe ratio",
     "wins_low": "share of winners, low end",
     "effect": "effect size of trades",
-    "costs_times": "left with costs multiplied",
-    "spa_p": "luck, p of all trials",
+    "costs_times": "profit with costs multiplied",
+    "spa_p": "p-value over all trials",
     "sharpe_gain": "Sharpe ratio gained",
     "sharpe_gain_low": "Sharpe ratio gained, low end",
     "drawdown_worse": "drawdown deeper by",
@@ -61,11 +61,11 @@ LABELS: Mapping[str, str] = {
     "policy_drawdown": "drawdown, the deepest of any seed",
     "policy_deflated_sharpe": "deflated Sharpe ratio, median seed",
     "policy_sharpe_low": "Sharpe ratio a year, low end, median seed",
-    "policy_spa_flat": "luck against holding nothing, p",
-    "policy_spa_buy_and_hold": "luck against buy and hold, p",
-    "policy_spa_rule": "luck against the rule, p",
-    "policy_spa_logistic": "luck against the logistic baseline, p",
-    "policy_replay_sessions": "sessions on paper as replayed",
+    "policy_spa_flat": "p-value against holding nothing",
+    "policy_spa_buy_and_hold": "p-value against buy and hold",
+    "policy_spa_rule": "p-value against the rule",
+    "policy_spa_logistic": "p-value against the logistic baseline",
+    "policy_replay_sessions": "paper sessions that match their replay",
 }
 PERCENT = frozenset(
     {"mean_above", "costs_times", "drawdown_worse", "policy_doubled", "policy_later", "policy_drawdown"}
@@ -308,7 +308,7 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
         tried = f"{pluralize(row.trials, 'configuration')} trained, {row.compared} compared"
         out.print(f"  {tried}; played by tradebot {clean(row.program)}", markup=False)
         if not row.sealed:
-            out.print("  as stated by a file: no run has sealed it", markup=False)
+            out.print("  as stated in a file that doesn't have the checksum of a run", markup=False)
         made_from = f"{pluralize(len(row.features), 'feature')}, and {pluralize(len(row.data), 'file')} of market data"
         out.print(f"  made from {made_from}", markup=False)
         out.print(

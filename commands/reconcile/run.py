@@ -254,7 +254,7 @@ def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> No
 def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> None:
     blocking = sum(row.blocking for row in findings)
     keep = "keeps" if blocking == 1 else "keep"
-    console.print(f"[red]{pluralize(len(findings), 'difference')}[/red]; {blocking:,} {keep} entries closed:")
+    console.print(f"[red]{pluralize(len(findings), 'difference')}[/red]; {blocking:,} {keep} entries blocked:")
     numbers = number("books"), number("broker")
     table = Table("what", last_folded_column("subject"), *numbers, "entries", sentence("meaning"))
     for row in findings:

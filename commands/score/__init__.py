@@ -29,7 +29,7 @@ Diff = Annotated[
         help="Show what moved between two recorded passes: ids, times, previous or last.",
     ),
 ]
-Outcomes = Annotated[bool, typer.Option("--outcomes", help="Measure what followed the recorded candidates.")]
+Outcomes = Annotated[bool, typer.Option("--outcomes", help="Measure the returns after the recorded candidates.")]
 Since = Annotated[str | None, typer.Option("--since", help="First date that --outcomes measures [the first recorded].")]
 From = Annotated[
     str | None,

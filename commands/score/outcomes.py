@@ -190,7 +190,7 @@ def render(out: "Console", data: "Outcomes") -> None:
         return
     net = f"net of {data.benchmark}" if data.benchmark else "not net of SPY, which has no bars here"
     out.print(
-        f"What followed the candidates since {data.since} ({pluralize(data.sessions, 'session')}), at "
+        f"Returns after the candidates since {data.since} ({pluralize(data.sessions, 'session')}), at "
         f"{when(data.at, MINUTE)}. Returns run from the open of the next minute, {net}, before costs."
     )
     for strategy in data.strategies:

@@ -113,7 +113,7 @@ def _why_unjudged(data: Searched) -> str:
 
 def _evidence(of: SearchVerdict, objective: str) -> Iterator[str]:
     yield (
-        f"Outside      {of.outside_return:+.2%} in test sessions, by the trials that were best in the other sessions"
+        f"Test         {of.outside_return:+.2%} in test sessions, by the trials that were best in the other sessions"
         + ("" if of.outside is None else f"; {objective} {of.outside:.2f}")
         + f"; {pluralize(of.gap, 'session')} apart"
     )
@@ -148,12 +148,12 @@ def _evidence(of: SearchVerdict, objective: str) -> Iterator[str]:
 
 
 def _trials(out: "Console", compared: Sequence[ComparedTrial], objective: str) -> None:
-    table = Table(number("trial"), number("trades"), number("inside"), number("outside"), sentence("values"))
+    table = Table(number("trial"), number("trades"), number("in-sample"), number("out of sample"), sentence("values"))
     for trial in compared[:SHOWN]:
         table.row(str(trial.number), f"{trial.trades:,}", _figure(trial.inside), _figure(trial.outside), _values(trial))
     out.print(table)
     more = f"; {len(compared) - SHOWN:,} more with --json" if len(compared) > SHOWN else ""
-    out.print(f"inside and outside: {objective}{more}")
+    out.print(f"in-sample and out of sample: {objective}{more}")
 
 
 def _figure(value: float | None) -> str:
@@ -165,7 +165,7 @@ def _values(of: ComparedTrial) -> str:
 
 
 def draw(data: Searched, file: Path) -> None:
-    """Plot each trial's result in sample and out of sample: with an edge they correlate, by luck they don't."""
+    """Plot each trial's result in-sample and out of sample: with an edge they correlate, by luck they don't."""
     of = data.verdict
     both = [(trial.inside, trial.outside) for trial in (of.kept if of else ())]
     points = [(inside, outside) for inside, outside in both if inside is not None and outside is not None]
@@ -177,7 +177,7 @@ def draw(data: Searched, file: Path) -> None:
             axes.scatter([of.best.inside], [of.best.outside], s=48, color=color, label=f"trial {of.best.number}")
         axes.axhline(0, color=INK, linewidth=0.6)
         axes.axvline(0, color=INK, linewidth=0.6)
-        axes.set_xlabel(f"{data.objectives[0]} inside, where it was chosen")
-        axes.set_ylabel("outside, where it is judged")
+        axes.set_xlabel(f"{data.objectives[0]} in-sample (chosen here)")
+        axes.set_ylabel("out of sample (evaluated here)")
         axes.set_title(f"Search {data.name}", **TITLE)
         axes.legend(loc="best", frameon=False)

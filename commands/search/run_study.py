@@ -260,7 +260,7 @@ def _play_variants(search_inputs: SearchInputs, values: Values) -> tuple[Sequenc
     with loaded_strategies(plan.settings, bench.folder, bench.environ) as strategies:
         plan_variants = harder_variants(plan, strategies)
     variants, sessions = list[Variant](), len(bench.market.calendar.market)
-    with progress_bar("playing the best otherwise") as tell:
+    with progress_bar("playing variants of the best trial") as tell:
         for index, change in enumerate(plan_variants.changes):
 
             def watch(done: int, before: int = index * sessions) -> None:

@@ -142,7 +142,7 @@ class Reloading(Struct):
         self.watch.trouble(SUBSYSTEM, None)
         changed = changes(self.now.settings, loaded.settings)
         self._tell(EventKind.CONFIG_RELOADED, describe_change(changed))
-        # A file that couldn't be read closes entries, even if it says what was accepted once it can be.
+        # A file that couldn't be read blocks entries, even if it says what was accepted once it can be.
         if changed or self.now.unread:
             self.taken = loaded
             self.stop.reload()
@@ -369,7 +369,7 @@ class Daemon:
         if finished:
             return "the market has ended: its last session is over. Next: tradebot init --state-dir NEW"
         if self._stop.asked and self._stop.code:
-            return "ended to be started again; every order sent is recorded in the ledger. Next: tradebot events"
+            return "ended for a restart; every order sent is recorded in the ledger. Next: tradebot events"
         if self._stop.asked:
             return "stopped by a signal; every order sent is recorded in the ledger"
         return "ended after too many bugs in a row. Next: tradebot events"

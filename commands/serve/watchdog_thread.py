@@ -290,7 +290,7 @@ class Watch:
     def _judge(self, name: str, lane: Progress) -> None:
         if name == LOCK_STEP:
             is_held = lane.held_s >= HELD_S
-            self.trouble("trading time", "it stands still while a pass waits for an answer" if is_held else None)
+            self.trouble("trading time", "it makes no progress while a pass waits for an answer" if is_held else None)
         stalled = lane.still_s > self.settings.stall_s
         if stalled and not lane.stalled:
             self._trace()

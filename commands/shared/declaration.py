@@ -24,7 +24,7 @@ class VerbPurpose(Enum):
     LOOK = "Look"
     BARS = "Bars"
     OPERATE = "Operate"
-    TELL = "Tell and rehearse"
+    TELL = "Notify and rehearse"
     EXCHANGE = "Exchange"
     DEVELOP = "Develop"
 
@@ -76,6 +76,6 @@ def group(name: str, what: str) -> None:
 
 
 def changes_trading(act: Act) -> Act:
-    """Declare that a verb trades, allows trading or abandons positions, so that no typing error suggests it."""
+    """Declare that a verb trades, allows trading, or abandons positions, so that no typing error suggests it."""
     act.acts = True  # type: ignore[attr-defined]
     return act

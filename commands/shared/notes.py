@@ -67,7 +67,7 @@ def _contradiction_notes(app: "App", passes: "Sequence[CycleRecord]") -> "Iterat
 def _unwatched_notes(unlisted: "Sequence[str]") -> "Iterator[str]":
     if unlisted:
         names = clean(", ".join(unlisted))
-        yield f"No exit rule covers what earlier orders of the bot left in {names}. Next: tradebot reconcile"
+        yield f"No exit rule covers the shares that earlier orders of the bot left in {names}. Next: tradebot reconcile"
 
 
 def why_in_state(state: "TradingStateRecord") -> str:

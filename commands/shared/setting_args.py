@@ -27,7 +27,7 @@ def path_of(key: str) -> tuple[str, ...]:
     section, dot, symbol = key.partition(".")
     parts = (section, symbol) if dot and section in OF_SYMBOLS else tuple(key.split("."))
     if not all(parts) or not key.isprintable() or " " in key:
-        raise OperatorError(f"{clean(key)[:60]!r} is no name of a setting", "all settings: tradebot config show")
+        raise OperatorError(f"{clean(key)[:60]!r} isn't the name of a setting", "all settings: tradebot config show")
     job = parts[1].replace("_", "-") if parts[0] == TIMETABLE and len(parts) > 1 else ""
     return (TIMETABLE, job, *parts[2:]) if job in set(Job) else parts
 

@@ -97,7 +97,7 @@ def _headline(strategy: str, reason: Reason, group: "Sequence[StrategyRefusal]")
         symbols = ", ".join(clean(refusal.symbol or "") for refusal in group)
         if first.gate is Gate.EXIT:
             return f"{symbols} of {strategy} can't be closed: {reason}"
-        return f"Strategy {strategy} wasn't asked about {symbols}: {reason}{numbers}"
+        return f"Strategy {strategy} wasn't run for {symbols}: {reason}{numbers}"
     return f"Strategy {strategy} is {REASONS[reason].cause.upper()}: {reason}{numbers}"
 
 

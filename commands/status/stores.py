@@ -109,7 +109,7 @@ RETENTIONS = (
     Retention(
         "replies",
         ("replies.db", "replies.db-*"),
-        "the flow source's replies as they came",
+        "the flow source's replies, unchanged",
         "as many sessions as unusual_whales.keep_raw_sessions says",
         sessions=lambda settings, year: settings.unusual_whales.keep_raw_sessions,
     ),
@@ -142,7 +142,7 @@ RETENTIONS = (
         "tail",
         ("tail/*",),
         "net assets, orders, trades and errors as lines, to tail",
-        "as many and as large files as of events",
+        "as many files, and as large, as the event files",
     ),
     Retention(
         "backups",
@@ -154,7 +154,7 @@ RETENTIONS = (
     Retention(
         "backtests",
         ("backtests/**/*",),
-        "backtests and what was counted of them",
+        "backtests, and the counts of their trials",
         BY_HAND,
         shrink="rm -r backtests/NAME in the state folder for those that you no longer compare",
     ),
@@ -177,7 +177,7 @@ RETENTIONS = (
             "lock",
             "*.lock",
         ),
-        "whose folder this is, and who works on it",
+        "which bot owns the folder, and who is using it",
         IN_PLACE,
     ),
     Retention(
@@ -186,7 +186,7 @@ RETENTIONS = (
         "what serve did, for programs, if --log names this file",
         "serve.log_files of serve.log_mb each, and the current one",
     ),
-    Retention("quota", ("flow.quota",), "what is left of the flow source's quota", IN_PLACE),
+    Retention("quota", ("flow.quota",), "the remaining quota of the flow source", IN_PLACE),
     Retention(
         "venue",
         ("venue.nonce", "venue.day", "venue.account"),

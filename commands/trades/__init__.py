@@ -21,8 +21,8 @@ Symbol = Annotated[str | None, typer.Option("--symbol", help="Only trades in thi
 Reason = Annotated[
     str | None, typer.Option("--reason", metavar="RULE", help="Only trades closed by this rule, such as trail_stop.")
 ]
-Open = Annotated[bool | None, typer.Option("--open/--closed", help="Only trades that are open, or that are over.")]
-Lots = Annotated[bool, typer.Option("--lots", help="Show each piece as it was closed, first in, first out.")]
+Open = Annotated[bool | None, typer.Option("--open/--closed", help="Show only open or only closed trades.")]
+Lots = Annotated[bool, typer.Option("--lots", help="Show each lot as it was closed, first in, first out.")]
 Csv = Annotated[
     Path | None, typer.Option("--csv", metavar="FILE", help="Write every column to FILE, or to stdout with -.")
 ]

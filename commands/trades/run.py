@@ -78,7 +78,7 @@ def run_note(
     if not written and not added and not removed and not remove:
         raise OperatorError("there is nothing to note: write a text in quotes, or a tag", EXAMPLE)
     if len(written) > LONGEST:
-        raise OperatorError(f"the note has {len(written):,} characters; the most is {LONGEST:,}", "write less")
+        raise OperatorError(f"the note has {len(written):,} characters; at most {LONGEST:,} are allowed", "write less")
     row = find_trade(all_rows(app)[1].trades, name)
 
     def change(before: TradeNote | None) -> TradeNote:
@@ -87,7 +87,7 @@ def run_note(
         new_tags = [tag for tag in dict.fromkeys((*tags, *added)) if tag not in removed]
         if len(new_tags) > MOST_TAGS:
             raise OperatorError(
-                f"the trade would have {len(new_tags):,} tags; the most is {MOST_TAGS}", "--untag removes one"
+                f"the trade would have {len(new_tags):,} tags; at most {MOST_TAGS} are allowed", "--untag removes one"
             )
         note = before.note if before else row.note
         if remove and not note:

@@ -103,7 +103,7 @@ def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) ->
 
 
 def _require_agreement(app: "App", by: str) -> None:
-    """Reconcile as `tradebot reconcile` does; raise OperatorError if a finding would keep entries closed anyway."""
+    """Reconcile as `tradebot reconcile` does; raise OperatorError if a finding would keep entries blocked anyway."""
     result = compare(app, by)
     blocking = "; ".join(f"{clean(f.subject)}: {f.meaning}" for f in result.findings if f.blocking)
     if blocking:
@@ -129,7 +129,7 @@ def _require_no_cause(app: "App") -> None:
 
 def _render(console: "Console", data: Unhalted) -> None:
     if not data.cleared:
-        console.print("Nothing was halted. If entries are still closed, see: tradebot status")
+        console.print("Nothing was halted. If entries are still blocked, see: tradebot status")
         return
     console.print(f"[green]ACTIVE[/green]: {data.state} has ended; entries may be sent again.")
     if data.overridden:

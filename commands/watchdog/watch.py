@@ -93,7 +93,7 @@ def _by_port(address: str) -> ProbeFindings:
     except requests.RequestException as failed:
         return ProbeFindings({"port": f"its health port can't be reached: {type(failed).__name__}"})
     except urllib3.exceptions.HTTPError as failed:
-        return ProbeFindings({"port": f"its health port's answer broke off: {type(failed).__name__}"})
+        return ProbeFindings({"port": f"its health port's answer was interrupted: {type(failed).__name__}"})
     except (ValueError, LookupError, TypeError):
         return ProbeFindings({"port": "its health port answered something else"})
 

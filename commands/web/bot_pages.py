@@ -150,7 +150,9 @@ def _newest_first(console: Console, data: EventsShown) -> None:
 def _settings(query: Query) -> list[PagePart]:
     name, search = query.get("name") or None, query.get("search", "")
     return [
-        PagePart("What differs from what was accepted", lambda app: show.run(str(app.folder.path), None), wide=True),
+        PagePart(
+            "Differences from the accepted configuration", lambda app: show.run(str(app.folder.path), None), wide=True
+        ),
         PagePart(
             "In force", lambda app: config.show(str(app.folder.path), None, name, origin=True, search=search), wide=True
         ),
@@ -230,7 +232,7 @@ def _orders(app: App, typed: str) -> Report:
 
 
 def _symbols(query: Query) -> list[PagePart]:
-    return [PagePart("Universe, and what was ever traded", lambda app: _symbol_table(app, query), wide=True)]
+    return [PagePart("Universe, and symbols ever traded", lambda app: _symbol_table(app, query), wide=True)]
 
 
 class SymbolRow(NamedTuple):

@@ -535,7 +535,7 @@ def _candle_chart(app: App, symbol: str, which: str) -> Markup:
     )  # fmt: skip
     tables = (
         ("Fills", _fills(of)),
-        ("Where trades were to end", _level_table(of)),
+        ("Stops and targets of trades", _level_table(of)),
         ("Scores", _score_table(scored)),
         (f"Candles{f', the last {ROWS}' if len(series) > ROWS else ''}", _prices(of)),
     )

@@ -257,7 +257,8 @@ def _require_own_backtest(app: App, name: str) -> str:
     names = _names(app)
     if name not in names:
         raise OperatorError(
-            f"this bot has no backtest {word(name)}", "choose one of the list, or: tradebot backtest --name NAME"
+            f"this bot has no backtest {word(name)}",
+            "choose a backtest from the list, or run one: tradebot backtest --name NAME",
         )
     return str(_home(app) / name)
 

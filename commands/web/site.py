@@ -74,7 +74,7 @@ MOST_LISTENERS = 20
 
 
 class TooManyListenersError(Exception):
-    """Raised when the maximum number of browsers is already listening."""
+    """Raised when the maximum number of browsers is listening."""
 
 
 class Live:
@@ -237,7 +237,7 @@ class BaseSite:
         try:
             first = await anext(events)
         except TooManyListenersError:
-            return PlainTextResponse("too many browsers listen", 503)
+            return PlainTextResponse("too many browsers are connected", 503)
         return StreamingResponse(_all(first, events), media_type="text/event-stream")
 
     async def _file(self, request: Request) -> Response:

@@ -383,9 +383,9 @@ def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
         if not is_change(name)
     )
     return Markup(
-        '{}<form class="what-if" method="get" action="" data-answer="{}"><p>{}</p>{}{}'
-        '<p class="buttons"><button>Decide again</button> <button type="button" class="quiet" data-all>'
-        'Everything as it was</button></p><p class="said" role="status"></p></form>'
+        '{}<form class="what-if" method="get" action="" data-answer="{}"><p>{}</p>{}{}<p '
+        'class="buttons"><button>Decide again</button> <button type="button" class="quiet" data-all>Reset '
+        'all</button></p><p class="said" role="status"></p></form>'
     ).format(files, address, _about(sliders, symbol), markup, _groups(sliders, query))
 
 
@@ -394,7 +394,8 @@ def _about(sliders: Sliders, symbol: str | None) -> str:
     sent = "" if symbol else f", with {pluralize(sliders.orders, 'order')}"
     return (
         f"The pass at {when(sliders.asked.head.at)}{sent}. Each step of a slider is a value with which it would "
-        f"have decided otherwise{whose}. It is decided again from its record: nothing is sent, and nothing is set."
+        f"have decided differently{whose}. It is decided again from its record: nothing is sent, and no setting is "
+        "changed."
     )
 
 
@@ -412,7 +413,7 @@ def _groups(sliders: Sliders, query: Query) -> Markup:
         " open" if any(not _equal(query.get(PREFIX + other.key, other.force), other.force) for other in others) else ""
     )
     rest = Markup("").join(_slider(slider, number, query) for number, slider in enumerate(others, len(refusing)))
-    return Markup("{}<details{}><summary>{} that refused nobody</summary>{}</details>").format(
+    return Markup("{}<details{}><summary>{} that refused nothing</summary>{}</details>").format(
         markup, is_open, pluralize(len(others), "threshold"), rest
     )
 

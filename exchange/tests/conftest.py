@@ -22,12 +22,12 @@ def world(new_folder: Callable[[], Path]) -> World:
 
 
 @pytest.fixture(scope="module")
-def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
+def server(new_folder: Callable[[], Path]) -> Iterator[Served]:
     """Yield a served exchange half an hour into its first session."""
-    with served(new_folder()) as place:
-        place.tick(to="open")
-        place.tick(seconds=1800)
-        yield place
+    with served(new_folder()) as server:
+        server.tick(to="open")
+        server.tick(seconds=1800)
+        yield server
 
 
 @pytest.fixture

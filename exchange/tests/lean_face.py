@@ -19,8 +19,8 @@ ORDERS = "/v1/orders"
 _SIDES = {"buy": 1, "sell": -1}
 
 
-def _submit(asked: CommandArguments) -> Answer:
-    body, engine = asked.body, asked.engine
+def _submit(api_request: CommandArguments) -> Answer:
+    body, engine = api_request.body, api_request.engine
     symbol = str(body.get("symbol"))
     if symbol not in engine.market.known:
         raise refuse("unknown_symbol", "there is no such instrument")
@@ -36,19 +36,19 @@ def _submit(asked: CommandArguments) -> Answer:
     kind, tif, client_id = str(body.get("type", "market")), str(body.get("tif", "gtc")), body.get("client_order_id")
     request = OrderRequest(symbol, side, kind, tif, qty, None, prices.get("limit"), client_id, stop=prices.get("stop"))
     request = request._replace(reduce_only=body.get("reduce_only") is True)
-    order = engine.submit(asked.account, request, asked.fate, asked.policy)
-    answer = encode(_shown(asked, order))
+    order = engine.submit(api_request.account, request, api_request.fate, api_request.policy)
+    answer = encode(_shown(api_request, order))
     engine.settle(order)
     return 200, answer
 
 
-def _cancel(asked: CommandArguments) -> Answer:
-    asked.engine.cancel(asked.account, asked.names["id"])
+def _cancel(api_request: CommandArguments) -> Answer:
+    api_request.engine.cancel(api_request.account, api_request.names["id"])
     return 204, b""
 
 
-def _shown(asked: CommandArguments, order: Order) -> dict[str, Any]:
-    return order_fields(order, asked.engine.market.grids)
+def _shown(api_request: CommandArguments, order: Order) -> dict[str, Any]:
+    return order_fields(order, api_request.engine.market.grids)
 
 
 def _serve(serving: Serving) -> Parts:
@@ -73,8 +73,8 @@ def _serve(serving: Serving) -> Parts:
         return ok(money | {"equity": plain(now.equity), "positions": _positions(owner)})
 
     def entries(call: Call) -> Reply:
-        made = [one for one in account_of(call, engine).activities if isinstance(one, Activity)]
-        return ok([[one.kind, one.symbol, plain(one.net_amount), one.about] for one in made])
+        activities = [one for one in account_of(call, engine).activities if isinstance(one, Activity)]
+        return ok([[one.kind, one.symbol, plain(one.net_amount), one.about] for one in activities])
 
     return Parts(
         [
@@ -87,7 +87,7 @@ def _serve(serving: Serving) -> Parts:
 
 
 def _positions(account: Account) -> dict[str, str]:
-    return {symbol: plain(held.qty) for symbol, held in sorted(account.positions.items())}
+    return {symbol: plain(position.qty) for symbol, position in sorted(account.positions.items())}
 
 
 FACE = Face(

@@ -170,8 +170,8 @@ class ObviousExchange:
             raise Refused(42210000, "stop price must be")
 
     def _refuse_group(self, owner: str, wish: OrderRequest, opens: bool, last: Decimal) -> None:
-        kind, held = wish.order_class, self.accounts[owner].of(wish.symbol)
-        if (kind == "bracket" and held) or (kind == "oto" and not opens):
+        kind, resting = wish.order_class, self.accounts[owner].of(wish.symbol)
+        if (kind == "bracket" and resting) or (kind == "oto" and not opens):
             raise Refused(42210000, "must be entry orders")
         if kind == "oco" and opens:
             raise Refused(42210000, "must be exit orders")
@@ -340,22 +340,22 @@ class ObviousExchange:
         if not old.open or not left_instead(old, new):
             self._end(new, "rejected")
             return
-        held, old.status = old.status == "held", "replaced"
+        was_held, old.status = old.status == "held", "replaced"
         self._part(new)
         new.filled, new.spent = old.filled, old.spent
         self._go_on_from(old, new)
         self._succeed(old, new)
-        if not held:
+        if not was_held:
             self._bring_to_market(new)  # even overnight: a gtc order that waits for the morning is at the market
 
     def _refuse_prices(self, old: Slip, wish: OrderRequest, last: Decimal) -> None:
         """Exits stay on their sides of each other, and of what the first order of their group is to fill at."""
         first = old.parent or old
-        asked = wish if old is first else first.wish
-        if asked.order_class not in GROUPS:
+        requested = wish if old is first else first.wish
+        if requested.order_class not in GROUPS:
             return
         wishes = [wish if member is old else member.wish for member in group(old) if member.open or member is old]
-        exits = [one for one in wishes if one is not asked or asked.order_class == "oco"]
+        exits = [one for one in wishes if one is not requested or requested.order_class == "oco"]
         profit = next((dollars(one.limit) for one in exits if one.type == "limit" and one.limit), None)
         stop = next((dollars(one.stop) for one in exits if one.stop), None)
         side = exits[0].side
@@ -363,8 +363,8 @@ class ObviousExchange:
             raise Refused(42210000, "take_profit.limit_price must be")
         if not (first.open or first is old):
             return
-        expected = dollars(asked.limit) if asked.limit is not None else last
-        if asked.order_class != "oco" and profit is not None and (expected - profit) * side < CENT:
+        expected = dollars(requested.limit) if requested.limit is not None else last
+        if requested.order_class != "oco" and profit is not None and (expected - profit) * side < CENT:
             raise Refused(42210000, "take_profit.limit_price must be")
         bases = [expected] if wish.stop == old.wish.stop else [expected, last]
         if stop is not None and any((stop - base) * side < CENT for base in bases):

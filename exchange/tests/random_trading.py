@@ -155,8 +155,8 @@ class Trading(RuleBasedStateMachine):
     @precondition(lambda self: any(account.positions for account in self.accounts.values()))
     @rule(which=st.integers(0, 3), near=st.none() | CENTS)
     def sell_out_in_dollars(self, which: int, near: int | None) -> None:
-        held = [(name, p) for name, account in self.accounts.items() for p in account.positions.values()]
-        owner, position = held[which % len(held)]
+        positions = [(name, p) for name, account in self.accounts.items() for p in account.positions.values()]
+        owner, position = positions[which % len(positions)]
         worth = abs(position.qty) * usd(self.last(position.symbol))
         limit = None if near is None else self.last(position.symbol) + near * CENT
         kind, side = "market" if limit is None else "limit", -1 if position.qty > 0 else 1
@@ -203,13 +203,13 @@ class Trading(RuleBasedStateMachine):
         lasts=LASTING,
     )
     def send_exits(self, owner: str, symbol: str, share: int, profit: int, loss: int, lasts: str) -> None:
-        held = self.accounts[owner].qty(symbol)
-        if not held:
+        quantity = self.accounts[owner].qty(symbol)
+        if not quantity:
             owner, symbol = next((n, s) for n, account in self.accounts.items() for s in account.positions)
-            held = self.accounts[owner].qty(symbol)
-        side, last = (-1 if held > 0 else 1), self.last(symbol)
+            quantity = self.accounts[owner].qty(symbol)
+        side, last = (-1 if quantity > 0 else 1), self.last(symbol)
         limit = last - side * profit * CENT
-        qty = max(Decimal(1), abs(held) // share)
+        qty = max(Decimal(1), abs(quantity) // share)
         stop = StopLoss(last + side * loss * CENT, None)
         self.submit(owner, OrderRequest(
             symbol, side, "limit", lasts, qty, None, limit, order_class="oco", take_profit=limit, stop_loss=stop
@@ -305,16 +305,16 @@ class Trading(RuleBasedStateMachine):
     def no_bar_gives_more_than_its_share(self) -> None:
         if self.spec.volume_share is None:
             return
-        taken = defaultdict[tuple[str, int], Decimal](Decimal)
+        used = defaultdict[tuple[str, int], Decimal](Decimal)
         for event in self.fills():
-            taken[event.fields["symbol"], event.at_us - MINUTE] += Decimal(event.fields["fill_qty"])
-        for (symbol, start_us), shares in taken.items():
+            used[event.fields["symbol"], event.at_us - MINUTE] += Decimal(event.fields["fill_qty"])
+        for (symbol, start_us), shares in used.items():
             bars = {bar.start_us: bar for bar in self._bars(symbol)}
             assert shares <= max(1, int(bars[start_us].volume * self.spec.volume_share))
 
     def _bars(self, symbol: str) -> list[Bar]:
         market = self.engine.market
-        return [bar for day in (0, 1) for made in (market.day, market.extended) for bar in made(symbol, day).bars]
+        return [bar for day in (0, 1) for bars_of in (market.day, market.extended) for bar in bars_of(symbol, day).bars]
 
     @invariant()
     def what_accounts_hold_for_orders_is_what_their_open_orders_need(self) -> None:

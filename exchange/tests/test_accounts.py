@@ -85,9 +85,9 @@ def test_accounts_trade_independently(world: World) -> None:
     assert world.order("AAPL", "buy", 2, headers=keys("alice"), client_order_id="same").status == 200
     assert world.order("SPY", "buy", 1, client_order_id="same").status == 200
     world.tick(seconds=60)
-    held = {name: world.ask("GET", "/v2/positions", headers=shown).json for name, shown in
+    positions = {name: world.ask("GET", "/v2/positions", headers=shown).json for name, shown in
             {"alice": keys("alice"), "main": KEYS}.items()}  # fmt: skip
-    assert {name: [row["symbol"] for row in rows] for name, rows in held.items()} == {
+    assert {name: [row["symbol"] for row in rows] for name, rows in positions.items()} == {
         "alice": ["AAPL"],
         "main": ["SPY"],
     }
@@ -132,13 +132,13 @@ def test_reset_replaces_the_key_s_account(new_folder: Callable[[], Path]) -> Non
     world.order("AAPL", "buy", 5)
     world.order("SPY", "buy", 1, limit_price="1.00")
     world.tick(seconds=60)
-    told = world.ask("POST", "/exchange/v1/reset", {}).json
-    assert told["gone"]["account_number"] == before["account_number"] != told["account_number"]
-    assert (told["gone"]["positions"], told["gone"]["open_orders"], told["gone"]["orders"]) == (1, 1, 2)
+    reply = world.ask("POST", "/exchange/v1/reset", {}).json
+    assert reply["gone"]["account_number"] == before["account_number"] != reply["account_number"]
+    assert (reply["gone"]["positions"], reply["gone"]["open_orders"], reply["gone"]["orders"]) == (1, 1, 2)
     after = world.get("/v2/account")
-    assert (after["account_number"], after["cash"], after["equity"]) == (told["account_number"], "100000", "100000")
+    assert (after["account_number"], after["cash"], after["equity"]) == (reply["account_number"], "100000", "100000")
     assert world.get("/v2/orders?status=all") == world.get("/v2/positions") == []
-    assert world.get("/exchange/v1/status")["account_number"] == told["account_number"]
+    assert world.get("/exchange/v1/status")["account_number"] == reply["account_number"]
     world.tick(seconds=600)
     assert open_world(folder).get("/v2/account") == world.get("/v2/account")
 

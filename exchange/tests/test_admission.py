@@ -51,20 +51,20 @@ class Floor:
         self.account: Account = self.engine.open_account("main", "key", "secret", Decimal(1000))
         self.engine.advance(OPEN_US + 5 * MINUTE)
 
-    def place(self, body: dict[str, Any]) -> Order:
+    def submit(self, body: dict[str, Any]) -> Order:
         order = self.engine.submit(self.account, read_order(body))
         self.engine.settle(order)
         return order
 
     def hold(self, qty: int) -> None:
         body = BUY if qty > 0 else SELL
-        self.place(body | {"qty": str(abs(qty))})
+        self.submit(body | {"qty": str(abs(qty))})
         self.engine.advance(self.engine.now_us + MINUTE)
         assert self.account.qty("AAA") == qty
 
     def refusal(self, body: dict[str, Any]) -> dict[str, Any]:
         with pytest.raises(Refusal) as caught:
-            self.place(body)
+            self.submit(body)
         return caught.value.body
 
     def change(self, order: Order, body: dict[str, Any]) -> Order:
@@ -162,12 +162,12 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], int]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "refused", "configuration", "held"), REFUSED)
+@pytest.mark.parametrize(("body", "refused", "configuration", "quantity"), REFUSED)
 def test_order_that_account_asset_or_market_does_not_allow_is_refused(
-    floor: Floor, body: dict[str, Any], refused: dict[str, Any], configuration: dict[str, Any], held: int
+    floor: Floor, body: dict[str, Any], refused: dict[str, Any], configuration: dict[str, Any], quantity: int
 ) -> None:
-    if held:
-        floor.hold(held)
+    if quantity:
+        floor.hold(quantity)
     for name, value in configuration.items():
         setattr(floor.account.configuration, name, value)
     assert floor.refusal({name: value for name, value in body.items() if value is not None}) == refused
@@ -175,10 +175,10 @@ def test_order_that_account_asset_or_market_does_not_allow_is_refused(
 
 
 def test_a_client_order_id_is_taken_for_ever(floor: Floor) -> None:
-    floor.engine.cancel(floor.account, floor.place(BUY | TEN | {"client_order_id": "one"}).id)
+    floor.engine.cancel(floor.account, floor.submit(BUY | TEN | {"client_order_id": "one"}).id)
     again = floor.refusal(BUY | TEN | {"client_order_id": "one"})
     assert again == {"code": INVALID, "message": "client_order_id must be unique"}
-    assert floor.unchanged(floor.place(BUY | TEN), {"qty": "3", "client_order_id": "one"})["code"] == INVALID
+    assert floor.unchanged(floor.submit(BUY | TEN), {"qty": "3", "client_order_id": "one"})["code"] == INVALID
 
 
 @pytest.mark.parametrize(
@@ -198,13 +198,13 @@ def test_a_client_order_id_is_taken_for_ever(floor: Floor) -> None:
 )
 def test_an_order_that_opens_reserves_what_it_may_cost(floor: Floor, body: dict[str, Any], each: str) -> None:
     before = floor.engine.buying_power(floor.account)
-    floor.place(body)
+    floor.submit(body)
     assert before == 2000
     assert floor.engine.buying_power(floor.account) == 2000 - 10 * Decimal(each)
 
 
 def test_a_collar_is_narrower_from_fifty_dollars_up(floor: Floor) -> None:
-    floor.place(BUY | {"qty": "1", "type": "stop", "stop_price": "60"})
+    floor.submit(BUY | {"qty": "1", "type": "stop", "stop_price": "60"})
     assert floor.account.reserved == Decimal("61.5")
 
 
@@ -213,14 +213,14 @@ def test_buying_power_is_asked_for_and_told(floor: Floor) -> None:
     assert refused == {
         "code": FORBIDDEN, "message": "insufficient buying power", "buying_power": "2000", "cost_basis": "2010",
     }  # fmt: skip
-    assert floor.place(BUY | TEN | {"qty": "100", "symbol": "NEW"}).status == "new"
-    floor.place(BUY | TEN | {"qty": "100"})
+    assert floor.submit(BUY | TEN | {"qty": "100", "symbol": "NEW"}).status == "new"
+    floor.submit(BUY | TEN | {"qty": "100"})
     assert floor.refusal(BUY | TEN | {"qty": "1"})["buying_power"] == "0"
 
 
 def test_shares_that_are_claimed_cannot_be_sold_again_and_the_claims_are_named(floor: Floor) -> None:
     floor.hold(10)
-    first = floor.place(SELL | {"qty": "6", "type": "limit", "limit_price": "12"})
+    first = floor.submit(SELL | {"qty": "6", "type": "limit", "limit_price": "12"})
     assert floor.refusal(SELL | {"qty": "5", "type": "limit", "limit_price": "12"}) == {
         "code": FORBIDDEN,
         "message": "insufficient qty available for order (requested: 5, available: 4)",
@@ -235,7 +235,7 @@ def test_shares_that_are_claimed_cannot_be_sold_again_and_the_claims_are_named(f
 def test_one_order_never_turns_a_position_round(floor: Floor) -> None:
     floor.hold(10)
     assert floor.refusal(SELL | {"qty": "15"})["message"].startswith("insufficient qty available")
-    floor.place(SELL)
+    floor.submit(SELL)
     floor.engine.advance(floor.engine.now_us + MINUTE)
     floor.hold(-5)
     assert floor.refusal(BUY | {"qty": "6"})["available"] == "5"
@@ -243,15 +243,15 @@ def test_one_order_never_turns_a_position_round(floor: Floor) -> None:
 
 def test_the_two_exits_of_an_oco_pair_claim_their_shares_once(floor: Floor) -> None:
     floor.hold(10)
-    pair = floor.place(SELL | LEGS | {"type": "limit", "order_class": "oco", "qty": "7"})
+    pair = floor.submit(SELL | LEGS | {"type": "limit", "order_class": "oco", "qty": "7"})
     assert [leg.status for leg in pair.legs] == ["new"]
     refused = floor.refusal(SELL | {"qty": "4", "type": "limit", "limit_price": "12"})
     assert (refused["held_for_orders"], refused["related_orders"]) == ("7", [pair.id])
-    assert floor.place(SELL | {"qty": "3", "type": "limit", "limit_price": "12"}).status == "new"
+    assert floor.submit(SELL | {"qty": "3", "type": "limit", "limit_price": "12"}).status == "new"
 
 
 def test_the_exits_of_a_bracket_claim_what_its_entry_has_bought(floor: Floor) -> None:
-    bracket = floor.place(BUY | LEGS | {"order_class": "bracket"})
+    bracket = floor.submit(BUY | LEGS | {"order_class": "bracket"})
     assert floor.account.claimed_shares("AAA") == 0
     floor.engine.advance(floor.engine.now_us + MINUTE)
     assert (bracket.status, floor.account.claimed_shares("AAA")) == ("filled", Decimal(10))
@@ -260,7 +260,7 @@ def test_the_exits_of_a_bracket_claim_what_its_entry_has_bought(floor: Floor) ->
 
 
 @pytest.mark.parametrize(
-    ("resting", "asked", "refused"),
+    ("resting", "change", "refused"),
     [
         (BUY | TEN | {"limit_price": "9"}, SELL, "limit"),
         (BUY | TEN | {"limit_price": "9"}, SELL | TEN | {"limit_price": "9"}, "limit"),
@@ -274,14 +274,14 @@ def test_the_exits_of_a_bracket_claim_what_its_entry_has_bought(floor: Floor) ->
     ],
 )  # fmt: skip
 def test_orders_that_could_trade_with_each_other_are_refused_unless_they_are_complex(
-    floor: Floor, resting: dict[str, Any], asked: dict[str, Any], refused: str
+    floor: Floor, resting: dict[str, Any], change: dict[str, Any], refused: str
 ) -> None:
     floor.hold(10)
-    other = floor.place(resting)
+    other = floor.submit(resting)
     if not refused:
-        floor.place(asked)
+        floor.submit(change)
         return
-    assert floor.refusal(asked) == {
+    assert floor.refusal(change) == {
         "code": FORBIDDEN,
         "message": "potential wash trade detected. use complex orders",
         "reject_reason": f"opposite side {refused} order exists",
@@ -290,7 +290,7 @@ def test_orders_that_could_trade_with_each_other_are_refused_unless_they_are_com
 
 
 def test_a_long_and_a_short_are_not_opened_side_by_side(floor: Floor) -> None:
-    floor.place(BUY | TEN | {"limit_price": "9"})
+    floor.submit(BUY | TEN | {"limit_price": "9"})
     refused = floor.refusal(SELL | TEN | {"limit_price": "12"})
     assert (refused["code"], refused["message"]) == (
         FORBIDDEN, "cannot open a short sell while a long buy order is open",
@@ -299,19 +299,19 @@ def test_a_long_and_a_short_are_not_opened_side_by_side(floor: Floor) -> None:
 
 def test_auction_orders_are_taken_until_shortly_before_and_from_seven_in_the_evening(floor: Floor) -> None:
     assert floor.refusal(BUY | {"time_in_force": "opg"})["code"] == FORBIDDEN
-    assert floor.place(BUY | {"time_in_force": "cls"}).status == "new"
+    assert floor.submit(BUY | {"time_in_force": "cls"}).status == "new"
     floor.engine.advance(CALENDAR.market[0].close_us - 10 * MINUTE)
     refused = floor.refusal(BUY | {"time_in_force": "cls"})
     assert refused["message"] == "cls orders must be submitted after 7:00pm and before 3:50pm"
     floor.engine.advance(OPEN_US + 10 * HOUR)
-    assert {floor.place(BUY | {"time_in_force": tif}).status for tif in ("opg", "cls")} == {"accepted"}
+    assert {floor.submit(BUY | {"time_in_force": tif}).status for tif in ("opg", "cls")} == {"accepted"}
     floor.engine.advance(CALENDAR.market[1].open_us - 2 * MINUTE)
     refused = floor.refusal(BUY | {"time_in_force": "opg"})
     assert refused["message"] == "opg orders must be submitted after 7:00pm and before 9:28am"
 
 
 def test_a_replacement_needs_only_what_the_old_order_does_not_hold(floor: Floor) -> None:
-    order = floor.place(BUY | TEN | {"qty": "200"})
+    order = floor.submit(BUY | TEN | {"qty": "200"})
     cheaper = floor.change(order, {"limit_price": "9.5"})
     assert (cheaper.replaces, order.replaced_by, floor.account.reserved) == (order.id, cheaper.id, Decimal(1900))
     refused = floor.unchanged(cheaper, {"limit_price": "11"})
@@ -341,25 +341,25 @@ def test_a_replacement_needs_only_what_the_old_order_does_not_hold(floor: Floor)
 def test_what_cannot_be_replaced_is_refused(
     floor: Floor, body: dict[str, Any], change: dict[str, Any], message: str
 ) -> None:
-    order = floor.place({name: value for name, value in body.items() if value is not None})
+    order = floor.submit({name: value for name, value in body.items() if value is not None})
     assert message in floor.unchanged(order, change)["message"]
     assert order.is_open
 
 
 def test_an_order_that_is_over_or_not_there_yet_cannot_be_replaced(floor: Floor) -> None:
-    filled = floor.place(BUY)
+    filled = floor.submit(BUY)
     floor.engine.advance(floor.engine.now_us + MINUTE)
     assert floor.unchanged(filled, {"qty": "3"})["message"] == "unable to replace order, order is not open"
-    order = floor.place(BUY | TEN | {"limit_price": "9"})
+    order = floor.submit(BUY | TEN | {"limit_price": "9"})
     floor.change(order, {"qty": "3"})
     assert floor.unchanged(order, {"qty": "4"})["message"] == "order already replaced"
     floor.engine.advance(CALENDAR.market[0].close_us + HOUR)
-    queued = floor.place(BUY | TEN)
+    queued = floor.submit(BUY | TEN)
     assert floor.unchanged(queued, {"qty": "3"})["message"] == "cannot replace order in accepted status"
 
 
 def test_the_stop_of_a_bracket_can_be_moved_while_it_is_held_and_when_it_works(floor: Floor) -> None:
-    bracket = floor.place(BUY | LEGS | {"order_class": "bracket"})
+    bracket = floor.submit(BUY | LEGS | {"order_class": "bracket"})
     moved = floor.change(bracket.legs[1], {"stop_price": "9.5"})
     assert (moved.status, moved.parent, bracket.legs[1]) == ("held", bracket, moved)
     floor.engine.advance(floor.engine.now_us + MINUTE)

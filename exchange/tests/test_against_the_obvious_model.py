@@ -74,7 +74,7 @@ class AgainstTheModel(Trading):
 
     def submit(self, owner: str, wish: OrderRequest) -> Order | Refusal:
         answer = super().submit(owner, wish)
-        self._same(answer, asked(lambda: self.model.submit(owner, wish)))
+        self._same(answer, answer_or_refusal(lambda: self.model.submit(owner, wish)))
         return answer
 
     def _same(self, answer: Order | Refusal, theirs: Slip | Refused) -> None:
@@ -89,7 +89,7 @@ class AgainstTheModel(Trading):
 
     def cancel(self, order: Order) -> Refusal | None:
         answer = super().cancel(order)
-        theirs = asked(lambda: self.model.cancel(self._slip(order)))
+        theirs = answer_or_refusal(lambda: self.model.cancel(self._slip(order)))
         if isinstance(theirs, Refused):
             assert answer is not None, f"the model refuses: {theirs.phrase}"
             assert theirs.phrase in answer.body["message"]
@@ -108,7 +108,7 @@ class AgainstTheModel(Trading):
             stop=wanted.stop or order.request.stop,
         )
         answer = super().replace(order, wanted)
-        self._same(answer, asked(lambda: self.model.replace(old, wish)))
+        self._same(answer, answer_or_refusal(lambda: self.model.replace(old, wish)))
         return answer
 
     def journal(self, owner: str, symbol: str, qty: Decimal) -> None:
@@ -122,8 +122,8 @@ class AgainstTheModel(Trading):
     @invariant()
     def every_order_stands_as_in_the_model(self) -> None:
         for order, slip in self.pairs:
-            told, mine = (order.status, order.filled_qty, order.filled_usd), (slip.status, slip.filled, slip.spent)
-            assert told == mine, f"{told} in the engine, {mine} in the model: {order.request}"
+            theirs, mine = (order.status, order.filled_qty, order.filled_usd), (slip.status, slip.filled, slip.spent)
+            assert theirs == mine, f"{theirs} in the engine, {mine} in the model: {order.request}"
             assert order.qty == slip.qty
             if order.stop is not None and slip.stop is not None:
                 assert usd(order.stop) == slip.stop
@@ -132,11 +132,11 @@ class AgainstTheModel(Trading):
     def the_same_fills_have_happened_in_the_same_order(self) -> None:
         known = {id(pair.slip): pair.order.id for pair in self.pairs}
         mine = [(e.at_us, known[id(e.slip)], e.qty, e.price) for e in self.model.executions]
-        told = [
+        theirs = [
             (e.at_us, e.fields["order_id"], Decimal(e.fields["fill_qty"]), Decimal(e.fields["price"]))
             for e in self.fills()
         ]
-        assert told == mine
+        assert theirs == mine
 
     @invariant()
     def every_account_is_worth_and_holds_what_the_model_says(self) -> None:
@@ -149,7 +149,7 @@ class AgainstTheModel(Trading):
                 assert account.claimed_shares(symbol) == self.model.claimed(name, symbol)
 
 
-def asked(ask: Callable[[], Answer]) -> Answer | Refused:
+def answer_or_refusal(ask: Callable[[], Answer]) -> Answer | Refused:
     try:
         return ask()
     except Refused as refused:

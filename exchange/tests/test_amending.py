@@ -50,12 +50,12 @@ STORIES = {
     **{
         f"a correction changes {what}": Story(
             FILLED,
-            f"10 a fill 10@100.01, 10 a trade_correct {told}",
+            f"10 a fill 10@100.01, 10 a trade_correct {reported}",
             {},
             (do.amend("a", **to), do.holds(to.get("qty", 10), average, cash=cash), do.shows("a", status=status)),
             spec=WHOLE,
         )
-        for what, to, told, average, cash, status in (
+        for what, to, reported, average, cash, status in (
             ("the price", {"price": 990_000}, "10@99.00", 99, 99_010, "filled"),
             ("the shares", {"qty": Decimal(4)}, "4@100.01", "100.01", "99599.96", "canceled"),
             ("price and shares", {"qty": Decimal(4), "price": 990_000}, "4@99.00", 99, 99_604, "canceled"),
@@ -154,7 +154,7 @@ STORIES = {
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_amended_executions_change_account_and_orders_as_their_story_says(story: Story) -> None:
-    assert story.play() == story.told
+    assert story.play() == story.expected
 
 
 Deal = tuple[str, int]
@@ -178,12 +178,12 @@ def first(pit: Pit, order: Order) -> Execution:
 
 def turns(deals: Sequence[Deal]) -> bool:
     """Say whether a deal would take the position through zero, which no order may."""
-    held = 0
+    position = 0
     for side, qty in deals:
-        after = held + (qty if side == "buy" else -qty)
-        if held * after < 0:
+        after = position + (qty if side == "buy" else -qty)
+        if position * after < 0:
             return True
-        held = after
+        position = after
     return False
 
 
@@ -198,13 +198,13 @@ def test_any_fills_busted_in_any_order_leave_what_the_others_alone_would_have_ma
     for number in busted:
         bust(pit.engine, pit.account, first(pit, orders[number]).id)
     cash = Decimal(100_000)
-    held = Decimal(0)
+    position = Decimal(0)
     for number, order in enumerate(orders):
-        made = first(pit, order)
+        execution = first(pit, order)
         if number not in busted:
-            cash -= made.shares * Decimal(made.price) / 10_000
-            held += made.shares
-    assert (pit.account.cash, pit.account.qty("AAA")) == (cash, held)
+            cash -= execution.shares * Decimal(execution.price) / 10_000
+            position += execution.shares
+    assert (pit.account.cash, pit.account.qty("AAA")) == (cash, position)
     kept = [deal for number, deal in enumerate(deals) if number not in busted]
     if not busted or turns(kept):
         return
@@ -213,8 +213,8 @@ def test_any_fills_busted_in_any_order_leave_what_the_others_alone_would_have_ma
         if number == 4:
             same.account.close_day(same.engine.balances(same.account))
         if number not in busted:
-            made = first(pit, order)
-            same.account.apply("AAA", made.shares, made.price)
+            execution = first(pit, order)
+            same.account.apply("AAA", execution.shares, execution.price)
     if len(orders) <= 4:
         same.account.close_day(same.engine.balances(same.account))
     assert pit.account.holding("AAA") == same.account.holding("AAA")
@@ -253,21 +253,21 @@ def test_a_bust_is_a_row_of_its_own_after_the_fill_and_a_replay_gives_it_again(
 
 
 def test_the_stream_tells_of_a_correction_with_the_execution_that_it_corrects(new_folder: Callable[[], Path]) -> None:
-    with served(new_folder()) as place:
-        place.tick(to="open")
-        with place.connect("/stream") as client:
+    with served(new_folder()) as server:
+        server.tick(to="open")
+        with server.connect("/stream") as client:
             login = {"action": "auth", "key": "sandbox", "secret": "sandbox"}
             assert client.ask(login)["data"]["status"] == "authorized"
             client.ask({"action": "listen", "data": {"streams": ["trade_updates"]}})
-            place.order("AAPL", "buy", 2)
-            place.tick(seconds=120)
+            server.order("AAPL", "buy", 2)
+            server.tick(seconds=120)
             fill = [client.get()["data"] for _ in range(3)][-1]
-            place.ask("POST", EXECUTIONS, {"execution": fill["execution_id"], "do": "correct", "price": "1.00"})
-            told = client.get()["data"]
-    assert (fill["event"], told["event"]) == ("fill", "trade_correct")
-    assert told["previous_execution_id"] == fill["execution_id"] != told["execution_id"]
-    assert (told["qty"], told["price"], told["position_qty"]) == ("2", "1", "2")
-    assert told["order"]["filled_avg_price"] == "1"
+            server.ask("POST", EXECUTIONS, {"execution": fill["execution_id"], "do": "correct", "price": "1.00"})
+            event = client.get()["data"]
+    assert (fill["event"], event["event"]) == ("fill", "trade_correct")
+    assert event["previous_execution_id"] == fill["execution_id"] != event["execution_id"]
+    assert (event["qty"], event["price"], event["position_qty"]) == ("2", "1", "2")
+    assert event["order"]["filled_avg_price"] == "1"
 
 
 def test_an_account_that_is_shown_as_it_was_knows_nothing_of_a_later_bust(world: World) -> None:

@@ -69,9 +69,9 @@ def answered(path: Path, reading: Reading, shape: Shape, style: Style) -> Readin
             open_bars(path, reading)
             break
         except UnclearFileError as error:
-            asked = error
-        offered.append(answers[asked.option] in asked.values or asked.option == "symbol")
-        reading = reading._replace(**{asked.option: answers[asked.option]})
+            unclear = error
+        offered.append(answers[unclear.option] in unclear.values or unclear.option == "symbol")
+        reading = reading._replace(**{unclear.option: answers[unclear.option]})
     assert all(offered)
     return reading
 
@@ -150,11 +150,11 @@ def written(path: Path, *rows: str) -> Path:
 def test_dates_with_two_readings_are_asked_with_both_and_one_later_date_answers(tmp_path: Path) -> None:
     rows = [f"{day},AAPL,1,1,1,1,1" for day in ("01/02/2026", "02/03/2026")]
     path = written(tmp_path / "a.csv", HEADER, *rows)
-    with pytest.raises(UnclearFileError) as asked:
+    with pytest.raises(UnclearFileError) as unclear:
         open_bars(path)
-    assert asked.value.message.startswith(f"{path}, line 2: every date can be read in 2 ways: 01/02/2026 is ")
-    assert "January 2, 2026 as excel-us writes it, or February 1, 2026 as excel-uk" in asked.value.message
-    assert asked.value.hint == "write --bars-as shape=excel-us or --bars-as shape=excel-uk"
+    assert unclear.value.message.startswith(f"{path}, line 2: every date can be read in 2 ways: 01/02/2026 is ")
+    assert "January 2, 2026 as excel-us writes it, or February 1, 2026 as excel-uk" in unclear.value.message
+    assert unclear.value.hint == "write --bars-as shape=excel-us or --bars-as shape=excel-uk"
     assert next(open_bars(path, Reading(shape="excel-uk")).rows())[1][0] == "2026-02-01"
     later = written(path, HEADER, *rows, "01/15/2026,AAPL,1,1,1,1,1")
     assert open_bars(later).shape.name == "excel-us"
@@ -182,10 +182,10 @@ def test_decimal_mark_is_proven_by_numbers_or_asked(tmp_path: Path, texts: list[
     if decimal is not None:
         assert open_bars(path).decimal == decimal
         return
-    with pytest.raises(UnclearFileError, match=r"with a decimal point, or .* with a decimal comma") as asked:
+    with pytest.raises(UnclearFileError, match=r"with a decimal point, or .* with a decimal comma") as unclear:
         open_bars(path)
-    assert (asked.value.option, asked.value.values) == ("decimal", ("point", "comma"))
-    assert [open_bars(path, Reading(decimal=name)).decimal for name in asked.value.values] == [".", ","]
+    assert (unclear.value.option, unclear.value.values) == ("decimal", ("point", "comma"))
+    assert [open_bars(path, Reading(decimal=name)).decimal for name in unclear.value.values] == [".", ","]
 
 
 def test_three_decimals_are_no_thousands_in_a_file_with_commas_between_fields(tmp_path: Path) -> None:
@@ -208,8 +208,8 @@ def test_row_with_too_many_fields_never_passes_for_one_with_a_symbol(tmp_path: P
 def test_symbol_is_the_only_word_in_capitals_of_the_files_name() -> None:
     yahoo, lean = BY_NAME["yahoo"], BY_NAME["lean"]
     names = ["yahoo_AAPL", "XBTUSD_1", "BRK.B", "AAPL_M1_202611130930", "BATS_AAPL, 1", "AAPL_MSFT", "prices"]
-    found = ["AAPL", "XBTUSD", "BRK.B", "AAPL", "AAPL", None, None]
-    assert [symbol_in_name(yahoo, name) for name in names] == found
+    symbols = ["AAPL", "XBTUSD", "BRK.B", "AAPL", "AAPL", None, None]
+    assert [symbol_in_name(yahoo, name) for name in names] == symbols
     assert symbol_in_name(BY_NAME["stooq"], "MSFT.US") == "MSFT"
     of_lean = ("20261113_aapl_minute_trade", "spy", "20261113")
     assert [symbol_in_name(lean, name) for name in of_lean] == ["AAPL", "SPY", None]
@@ -254,9 +254,9 @@ def test_market_takes_the_stamp_and_zone_that_the_publisher_is_known_for(tmp_pat
     assert recorded_span("csv", kibot, None)[:2] == (date(2026, 11, 13), 1)
     assert [recorded_span("csv", kibot, stamp).bar_stamp for stamp in (None, "end")] == ["start", "end"]
     metatrader = save(tmp_path, BY_NAME["metatrader"], bars, Style(separator="\t"), daily=False)
-    with pytest.raises(UnclearFileError, match="names no zone") as asked:
+    with pytest.raises(UnclearFileError, match="names no zone") as unclear:
         recorded_span("csv", metatrader, None, reading=Reading(symbol="AAPL"))
-    assert asked.value.option == "zone"
+    assert unclear.value.option == "zone"
     assert recorded_span("csv", metatrader, None, reading=Reading(symbol="AAPL", zone="America/New_York")).sessions == 1
 
 

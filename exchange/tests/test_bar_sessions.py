@@ -39,7 +39,7 @@ def placed(imported: Imported) -> dict[tuple[str, int], list[str]]:
 
 
 def test_holidays_end_for_each_group_of_products_at_its_own_time(tmp_path: Path) -> None:
-    found = read(
+    recorded = read(
         tmp_path,
         "2026-11-26T17:59:00Z,MESZ6,6020.25,6020.5,6020,6020.25,7",
         "2026-11-26T18:00:00Z,MESZ6,6020.25,6020.5,6020,6020.25,8",
@@ -49,14 +49,14 @@ def test_holidays_end_for_each_group_of_products_at_its_own_time(tmp_path: Path)
         "2026-11-26T22:30:00Z,6EZ6,1.08005,1.0801,1.08,1.08005,6",
         "2026-11-26T23:00:00Z,MESZ6,6021,6021,6021,6021,1",
     )
-    assert placed(found) == {
+    assert placed(recorded) == {
         ("MESZ6", 1): ["60202500/7"],
         ("GCZ6", 1): ["26501000/9"],
         ("6EZ6", 1): ["108005/5"],
         ("MESZ6", 2): ["60210000/1"],
     }
-    assert found.skipped == {"between two sessions of its contract": 3}
-    assert (found.first_lines, found.extended) == ({"between two sessions of its contract": 3}, 0)
+    assert recorded.skipped == {"between two sessions of its contract": 3}
+    assert (recorded.first_lines, recorded.extended) == ({"between two sessions of its contract": 3}, 0)
 
 
 @pytest.mark.parametrize(
@@ -79,34 +79,34 @@ def test_holidays_end_for_each_group_of_products_at_its_own_time(tmp_path: Path)
 )
 def test_rows_that_are_no_bar_of_the_market_are_counted_by_reason(tmp_path: Path, row: str, reason: str) -> None:
     good = "2026-11-25T16:00:00Z,MESZ6,6020.25,6020.5,6020,6020.25,7"
-    found = read(tmp_path, good, row)
-    assert placed(found) == {("MESZ6", 0): ["60202500/7"]}
-    assert (found.skipped, found.first_lines) == ({reason: 1}, {reason: 3})
+    recorded = read(tmp_path, good, row)
+    assert placed(recorded) == {("MESZ6", 0): ["60202500/7"]}
+    assert (recorded.skipped, recorded.first_lines) == ({reason: 1}, {reason: 3})
 
 
 def test_nothing_is_traded_after_a_contracts_end(tmp_path: Path) -> None:
     rows = [f"2026-12-18T14:{minute}:00Z,MESZ6,6020.25,6020.5,6020,6020.25,7" for minute in (29, 30)]
-    found = read(tmp_path, *rows, start=date(2026, 12, 17))
-    assert {key: len(bars) for key, bars in found.bars.items()} == {("MESZ6", 1): 1}
-    assert found.skipped == {"after its contract's last trading": 1}
+    recorded = read(tmp_path, *rows, start=date(2026, 12, 17))
+    assert {key: len(bars) for key, bars in recorded.bars.items()} == {("MESZ6", 1): 1}
+    assert recorded.skipped == {"after its contract's last trading": 1}
 
 
 def test_rows_in_any_order_are_sorted_and_a_naive_time_is_new_yorks(tmp_path: Path) -> None:
     prices = "6020.25,6020.5,6020,6020.25"
-    found = read(tmp_path, f"2026-11-25 10:01,MESZ6,{prices},2", f"2026-11-25T15:00:00Z,MESZ6,{prices},1")
-    assert placed(found) == {("MESZ6", 0): ["60202500/1", "60202500/2"]}
+    recorded = read(tmp_path, f"2026-11-25 10:01,MESZ6,{prices},2", f"2026-11-25T15:00:00Z,MESZ6,{prices},1")
+    assert placed(recorded) == {("MESZ6", 0): ["60202500/1", "60202500/2"]}
 
 
 def test_what_the_file_has_from_before_the_market_is_its_history(tmp_path: Path) -> None:
-    found = read(
+    recorded = read(
         tmp_path,
         "2026-11-23T22:59:00Z,MESZ6,6000,6010,5990,6005,1",
         "2026-11-23T23:00:00Z,MESZ6,6000,6010,5990,6005,2",
         "2026-11-24T00:00:00Z,MESZ6,6005,6020,6000,6010,3",
         "2026-11-25T15:00:00Z,MESZ6,6020.25,6020.5,6020,6020.25,7",
     )
-    assert found.skipped == {"between two sessions of its contract": 1}
-    source = HeldContracts(found.bars)
+    assert recorded.skipped == {"between two sessions of its contract": 1}
+    source = HeldContracts(recorded.bars)
     assert (source.past_minutes, source.past_days, source.history_close("MESZ6", 1)) == (1, 1, 60_100_000)
     day = source.history_day("MESZ6", 1)
     assert day is not None

@@ -24,14 +24,14 @@ HALF_DAYS = ("1999-11-26", "2024-07-03", "2024-11-29", "2029-12-24")
 
 
 @pytest.fixture(scope="module")
-def asked(new_folder: Callable[[], Path]) -> World:
+def world(new_folder: Callable[[], Path]) -> World:
     return open_world(new_folder())
 
 
 @pytest.fixture(scope="module")
-def rows(asked: World) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = asked.get("/v2/calendar")
-    return found
+def rows(world: World) -> list[dict[str, Any]]:
+    days: list[dict[str, Any]] = world.get("/v2/calendar")
+    return days
 
 
 def test_calendar_reaches_from_1970_to_2029_without_a_gap(rows: list[dict[str, Any]]) -> None:
@@ -42,16 +42,16 @@ def test_calendar_reaches_from_1970_to_2029_without_a_gap(rows: list[dict[str, A
 
 
 @pytest.mark.parametrize("day", CLOSED.values(), ids=CLOSED)
-def test_calendar_leaves_out_a_day_without_trading(asked: World, day: str) -> None:
-    assert asked.get(f"/v2/calendar?start={day}&end={day}") == []
-    assert asked.get(f"/v3/calendar/NYSE?start={day}&end={day}")["calendar"] == []
+def test_calendar_leaves_out_a_day_without_trading(world: World, day: str) -> None:
+    assert world.get(f"/v2/calendar?start={day}&end={day}") == []
+    assert world.get(f"/v3/calendar/NYSE?start={day}&end={day}")["calendar"] == []
 
 
 @pytest.mark.parametrize("day", HALF_DAYS)
-def test_half_day_closes_at_one(asked: World, day: str) -> None:
-    (row,) = asked.get(f"/v2/calendar?start={day}&end={day}")
+def test_half_day_closes_at_one(world: World, day: str) -> None:
+    (row,) = world.get(f"/v2/calendar?start={day}&end={day}")
     assert (row["open"], row["close"], row["session_open"], row["session_close"]) == ("09:30", "13:00", "0400", "1700")
-    (row,) = asked.get(f"/v3/calendar/NASDAQ?start={day}&end={day}")["calendar"]
+    (row,) = world.get(f"/v3/calendar/NASDAQ?start={day}&end={day}")["calendar"]
     assert row["core_end"][11:16] == row["post_start"][11:16] == "13:00"
 
 
@@ -64,15 +64,15 @@ def test_calendar_has_the_sessions_and_hours_of_another_source(rows: list[dict[s
     assert ours == theirs
 
 
-def test_newer_clock_answers_for_any_time_within_the_calendar(asked: World) -> None:
-    (clock, _) = asked.get("/v3/clock?time=2001-09-12T16:00:00Z")["clocks"]
+def test_newer_clock_answers_for_any_time_within_the_calendar(world: World) -> None:
+    (clock, _) = world.get("/v3/clock?time=2001-09-12T16:00:00Z")["clocks"]
     assert (clock["is_market_day"], clock["phase"]) == (False, "closed")
     assert clock["next_market_open"] == "2001-09-17T09:30:00-04:00"
     assert clock["phase_until"] == "2001-09-17T04:00:00-04:00"
-    assert asked.ask("GET", "/v3/clock?time=2031-01-02T16:00:00Z").status == 400
+    assert world.ask("GET", "/v3/clock?time=2031-01-02T16:00:00Z").status == 400
 
 
-def test_calendar_of_the_market_s_own_sessions_needs_no_library(asked: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calendar_of_the_market_s_own_sessions_needs_no_library(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("papervenue.faces.trading.sessions.full_calendar", None)
-    assert len(asked.get("/v2/calendar?start=2025-03-03&end=2025-03-14")) == 10
-    assert len(asked.get("/v3/calendar/NYSE")["calendar"]) == 6
+    assert len(world.get("/v2/calendar?start=2025-03-03&end=2025-03-14")) == 10
+    assert len(world.get("/v3/calendar/NYSE")["calendar"]) == 6

@@ -46,20 +46,20 @@ def written(end: tuple[str, int]) -> str:
 
 
 @contextmanager
-def connected(place: Served, told: Row | None, table: Path) -> Iterator[http.client.HTTPConnection]:
+def connected(server: Served, caller: Row | None, table: Path) -> Iterator[http.client.HTTPConnection]:
     """Yield a connection of which the kernel's table says this."""
-    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     with closing(connection), pytest.MonkeyPatch.context() as patch:
         connection.connect()
-        if told is not None:
+        if caller is not None:
             table.write_text(
-                HEAD + told(written(connection.sock.getsockname()), written(connection.sock.getpeername()))
+                HEAD + caller(written(connection.sock.getsockname()), written(connection.sock.getpeername()))
             )
         patch.setattr(guard, "_CONNECTIONS", (table,))
         yield connection
 
 
-def asked(
+def send_request(
     connection: http.client.HTTPConnection, method: str, path: str, *shown: str, body: object = None
 ) -> tuple[int, Any]:
     connection.putrequest(method, path)
@@ -72,67 +72,69 @@ def asked(
 
 
 @pytest.fixture
-def place(new_folder: Callable[[], Path]) -> Iterator[tuple[Served, str]]:
+def server(new_folder: Callable[[], Path]) -> Iterator[tuple[Served, str]]:
     """Yield a served exchange and its token."""
     folder = new_folder()
     token = issue(folder)
-    with served(folder, token=token) as place:
-        yield place, token
+    with served(folder, token=token) as server:
+        yield server, token
 
 
 @pytest.mark.parametrize("case", TOLD)
-def test_where_the_kernel_does_not_tell_the_token_decides(case: str, place: tuple[Served, str], tmp_path: Path) -> None:
-    exchange, token = place
+def test_where_the_kernel_does_not_tell_the_token_decides(
+    case: str, server: tuple[Served, str], tmp_path: Path
+) -> None:
+    exchange, token = server
     before = exchange.get("/exchange/v1/status")
     wrong = ((), ("",), ("x" * len(token),), (token[:-1],), (token, token), (f"{token}, {token}",), ("\xff",))
     with connected(exchange, TOLD[case], tmp_path / "tcp") as connection:
         for shown in wrong:
             for method, path in WAYS:
-                status, answer = asked(connection, method, f"/exchange/v1/{path}", *shown)
+                status, answer = send_request(connection, method, f"/exchange/v1/{path}", *shown)
                 assert (status, TOKEN_FILE in answer["message"], TOKEN_HEADER in answer["message"]) == (403, True, True)
-        assert asked(connection, "GET", "/exchange/v1/status") == (200, before)
-        assert asked(connection, "GET", "/v2/account")[0] == 200, "an account has its key"
-        assert asked(connection, "POST", "/exchange/v1/tick", token, body={"seconds": 60})[0] == 200
+        assert send_request(connection, "GET", "/exchange/v1/status") == (200, before)
+        assert send_request(connection, "GET", "/v2/account")[0] == 200, "an account has its key"
+        assert send_request(connection, "POST", "/exchange/v1/tick", token, body={"seconds": 60})[0] == 200
 
 
 def test_without_a_token_of_its_own_an_exchange_takes_none(new_folder: Callable[[], Path], tmp_path: Path) -> None:
     with served(new_folder()) as exchange, connected(exchange, None, tmp_path / "tcp") as connection:
-        assert asked(connection, "POST", "/exchange/v1/tick")[0] == 403
-        assert asked(connection, "POST", "/exchange/v1/tick", "None")[0] == 403
+        assert send_request(connection, "POST", "/exchange/v1/tick")[0] == 403
+        assert send_request(connection, "POST", "/exchange/v1/tick", "None")[0] == 403
 
 
 @pytest.mark.parametrize(("uid", "status"), [(0, 200), (os.geteuid(), 200), (NOBODY, 403)])
 def test_where_it_tells_its_word_decides_whatever_is_shown(
-    uid: int, status: int, place: tuple[Served, str], tmp_path: Path
+    uid: int, status: int, server: tuple[Served, str], tmp_path: Path
 ) -> None:
-    exchange, token = place
+    exchange, token = server
     with connected(exchange, lambda local, remote: row(local, remote, uid, 5), tmp_path / "tcp") as connection:
         for shown in ((), ("wrong",), (token,)):
-            said, answer = asked(connection, "POST", "/exchange/v1/tick", *shown, body={"seconds": 1})
+            said, answer = send_request(connection, "POST", "/exchange/v1/tick", *shown, body={"seconds": 1})
             assert (said, said == 200 or answer["message"] == guard.FOREIGN) == (status, True)
 
 
-def test_the_kernel_is_asked_once_for_each_connection(place: tuple[Served, str], tmp_path: Path) -> None:
-    exchange, token = place
+def test_the_kernel_is_asked_once_for_each_connection(server: tuple[Served, str], tmp_path: Path) -> None:
+    exchange, token = server
     table = tmp_path / "tcp"
     with connected(exchange, lambda local, remote: row(local, remote, os.geteuid(), 5), table) as connection:
-        assert asked(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == 200
+        assert send_request(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == 200
         table.write_text(HEAD)
-        assert asked(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == 200
+        assert send_request(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == 200
     with connected(exchange, lambda local, remote: row(local, remote, NOBODY, 5), table) as connection:
-        assert asked(connection, "POST", "/exchange/v1/tick", token, body={"seconds": 1})[0] == 403
+        assert send_request(connection, "POST", "/exchange/v1/tick", token, body={"seconds": 1})[0] == 403
 
 
 @pytest.mark.allow_hosts(["127.0.0.1", "::ffff:127.0.0.1"])
 @pytest.mark.skipif(not Path("/proc/net/tcp6").exists(), reason="needs /proc/net/tcp6")
-def test_a_connection_over_an_ipv6_socket_is_known_too(place: tuple[Served, str]) -> None:
+def test_a_connection_over_an_ipv6_socket_is_known_too(server: tuple[Served, str]) -> None:
     for tables, status in ((guard._CONNECTIONS, 200), ((Path("/proc/net/tcp"),), 403)):
-        connection = http.client.HTTPConnection("127.0.0.1", place[0].port, timeout=60)
-        connection.sock = socket.create_connection(("::ffff:127.0.0.1", place[0].port), timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", server[0].port, timeout=60)
+        connection.sock = socket.create_connection(("::ffff:127.0.0.1", server[0].port), timeout=60)
         assert connection.sock.family == socket.AF_INET6
         with closing(connection), pytest.MonkeyPatch.context() as patch:
             patch.setattr(guard, "_CONNECTIONS", tables)
-            assert asked(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == status
+            assert send_request(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == status
 
 
 def test_a_connection_that_is_gone_before_it_is_looked_at_is_no_request_without_a_socket() -> None:

@@ -89,12 +89,12 @@ def test_the_stream_says_what_a_fee_is_for() -> None:
     pit = Pit(spec=WHOLE, costs=TEN_BPS)
     pit.order("buy", 10)
     fill, fee = pit.account.activities
-    told = activity_event_json(pit.engine, pit.account, 1, "event")
-    assert (told["activity_type"], told["activity_subtype"], told["net_amount"]) == ("FEE", "COM", "-1")
-    assert told["details"]["parent_id"] == fill.id.rpartition("::")[2] != fee.id.rpartition("::")[2]
+    event = activity_event_json(pit.engine, pit.account, 1, "event")
+    assert (event["activity_type"], event["activity_subtype"], event["net_amount"]) == ("FEE", "COM", "-1")
+    assert event["details"]["parent_id"] == fill.id.rpartition("::")[2] != fee.id.rpartition("::")[2]
     nights = Nights(Costs(borrow_fee_rate=Decimal("0.1"), cash_rate=Decimal("0.1")), "-100")
     nights.until(1)
-    interest, borrow = [activity_event_json(nights.engine, nights.account, place, "event") for place in (0, 1)]
+    interest, borrow = [activity_event_json(nights.engine, nights.account, index, "event") for index in (0, 1)]
     assert interest["details"] == {"system_date": "2025-02-28"}
     assert borrow["details"]["parent_id"] == borrow["ref_id"]
 

@@ -30,7 +30,7 @@ def unserved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "serve", lambda *_, **__: None)
 
 
-def made(folder: Path, *words: str) -> int:
+def serve_new(folder: Path, *words: str) -> int:
     return cli.main(["serve", "--folder", str(folder), "--sessions", "1", "--start", "2025-03-03", *words])
 
 
@@ -46,7 +46,7 @@ def made(folder: Path, *words: str) -> int:
 def test_serve_makes_a_market_of_the_venue_it_is_asked_for(
     folder: Path, words: tuple[str, ...], faces: tuple[str, ...], symbols: str
 ) -> None:
-    assert made(folder, *words) == 0
+    assert serve_new(folder, *words) == 0
     stored = read_market(folder)
     assert (stored.spec.venue.faces, stored.spec.sessions) == (faces, 1)
     assert symbols in stored.symbols
@@ -65,13 +65,13 @@ def test_serve_makes_a_market_of_the_venue_it_is_asked_for(
 def test_what_serve_refuses_leaves_no_market_behind(
     folder: Path, words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert made(folder, *words) in (1, 2)
+    assert serve_new(folder, *words) in (1, 2)
     assert says in capsys.readouterr().err
     assert not (folder / "market.json").exists()
 
 
 def test_a_market_keeps_its_venue(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (made(folder, "--as", "kraken"), made(folder), made(folder, "--as", "ibkr")) == (0, 0, 2)
+    assert (serve_new(folder, "--as", "kraken"), serve_new(folder), serve_new(folder, "--as", "ibkr")) == (0, 0, 2)
     assert "papervenue serve --as kraken, or another --folder for ibkr" in capsys.readouterr().err
 
 
@@ -80,7 +80,7 @@ def test_commands_move_time_arm_faults_and_reset_accounts(folder: Path, capsys: 
         assert cli.main([*words, "--folder", str(folder)]) == 0
         return capsys.readouterr().out
 
-    assert made(folder, "--symbols", "SPY") == 0
+    assert serve_new(folder, "--symbols", "SPY") == 0
     assert ran("tick", "open") == "2025-03-03T14:30:00Z: open until 2025-03-03T21:00:00Z\n"
     assert json.loads(ran("tick", "7m", "--json"))["now"] == "2025-03-03T14:37:00Z"
     assert ran("faults", "add", "lost-reply").startswith("lost-reply: when ")
@@ -106,7 +106,7 @@ def test_refusals_say_what_to_do(
     folder: Path, words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if words != ("status",):
-        made(folder, "--symbols", "SPY")
+        serve_new(folder, "--symbols", "SPY")
     assert cli.main([*words, "--folder", str(folder)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
@@ -117,10 +117,10 @@ def interpreter(program: str) -> str:
     """Return the Python that has what a program of the README imports; skip the test if none has."""
     if "import ccxt" not in program:
         return sys.executable
-    found = CLIENTS / "kraken" / ".venv" / "bin" / "python"
-    if not found.exists():
+    python = CLIENTS / "kraken" / ".venv" / "bin" / "python"
+    if not python.exists():
         pytest.skip("needs other clients: make clients")
-    return str(found)
+    return str(python)
 
 
 @pytest.mark.campaign
@@ -135,10 +135,10 @@ def test_readme_can_be_followed(client: str, tmp_path: Path) -> None:
         assert serving.stdout is not None
         status: dict[str, Any] = json.loads(serving.stdout.readline())
         subprocess.run([sys.executable, "-m", "papervenue.cli", *tick[1:]], cwd=tmp_path, check=True, timeout=60)
-        told = re.sub(r"http://127\.0\.0\.1:\d+", status["url"], program)
-        told = told.replace("7497", str(status["ports"].get("tws")))
+        program_text = re.sub(r"http://127\.0\.0\.1:\d+", status["url"], program)
+        program_text = program_text.replace("7497", str(status["ports"].get("tws")))
         ran = subprocess.run(
-            [with_python, "-c", told], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+            [with_python, "-c", program_text], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
         )
         serving.send_signal(signal.SIGINT)
     assert (ran.returncode, serving.returncode) == (0, 0), ran.stderr

@@ -47,7 +47,7 @@ def journal(world: World, **body: object) -> None:
     assert answer.status == 200, answer
 
 
-def held(world: World) -> dict[str, Decimal]:
+def quantity_by_symbol(world: World) -> dict[str, Decimal]:
     return {position["symbol"]: Decimal(position["qty"]) for position in world.get("/v2/positions")}
 
 
@@ -96,7 +96,7 @@ def test_a_split_leaves_equity_as_it_was(
     world.tick(to="2025-03-03T14:30:00Z")
     # Each new share is worth a whole number of cents, and cash in lieu is paid in them.
     assert abs(equity(world) - before) <= abs(shares) * new / old * CENT / 2 + CENT
-    after = held(world).get("AAPL", Decimal(0))
+    after = quantity_by_symbol(world).get("AAPL", Decimal(0))
     assert abs(after) <= abs(shares * new / old)
     if shares == shares.to_integral_value():
         assert after == after.to_integral_value()
@@ -159,7 +159,7 @@ def test_a_new_name_takes_position_and_bars_along_and_the_old_one_is_not_found(w
     world.tick(to="open")
     assert world.ask("DELETE", "/v2/positions/PEAR").status == 200
     world.tick(seconds=120)
-    assert held(world) == {}
+    assert quantity_by_symbol(world) == {}
 
 
 def test_a_merger_pays_cash_and_ends_the_listing(world: World) -> None:
@@ -170,7 +170,7 @@ def test_a_merger_pays_cash_and_ends_the_listing(world: World) -> None:
     assert cash(world) - before == 3350
     assert [(row["qty"], row["net_amount"]) for row in activities(world, "MA")] == [("-100", "3350")]
     assert world.ask("GET", "/v2/assets/ZAAC").status == 404
-    assert held(world) == {}
+    assert quantity_by_symbol(world) == {}
 
 
 def test_an_action_announced_before_the_open_takes_effect_at_it(new_world: Callable[[], World]) -> None:
@@ -193,12 +193,12 @@ def test_cash_and_shares_can_be_journaled_in_and_out(world: World) -> None:
     journal(world, amount="250.5")
     journal(world, symbol="AAPL", qty=10, price="100")
     journal(world, symbol="AAPL", qty=-4, price="90")
-    assert (held(world), cash(world)) == ({"AAPL": Decimal(6)}, Decimal("100250.5"))
+    assert (quantity_by_symbol(world), cash(world)) == ({"AAPL": Decimal(6)}, Decimal("100250.5"))
     journal(world, symbol="AAPL", qty=-10, price="80")
     (position,) = world.get("/v2/positions")
     assert (position["qty"], position["avg_entry_price"]) == ("-4", "80")
     journal(world, symbol="AAPL", qty=4)
-    assert held(world) == {}
+    assert quantity_by_symbol(world) == {}
     assert [row["activity_type"] for row in activities(world)] == ["JNLC", *["JNLS"] * 4]
 
 
@@ -220,9 +220,9 @@ def test_contracts_end_at_the_close_of_their_last_day_by_moneyness(
     journal(world, symbol=symbol, qty=qty, price="1.5")
     before = cash(world)
     world.tick(to="2025-03-03T20:59:59Z")
-    assert held(world) == {symbol: Decimal(qty)}
+    assert quantity_by_symbol(world) == {symbol: Decimal(qty)}
     world.tick(to="close")
-    assert held(world) == ({"AAPL": Decimal(shares)} if shares else {})
+    assert quantity_by_symbol(world) == ({"AAPL": Decimal(shares)} if shares else {})
     assert cash(world) - before == gained
     rows = activities(world)[1:]
     assert [row["activity_type"] for row in rows] == kinds
@@ -247,7 +247,7 @@ def test_a_contract_is_valued_a_hundred_times_its_price_and_cannot_be_traded(wor
 def test_contracts_can_be_ended_before_their_day(world: World, qty: int, kind: str, first: str) -> None:
     journal(world, symbol="AAPL250321C00200000", qty=qty)
     announce(world, type=kind, symbol="AAPL250321C00200000", qty=1)
-    assert abs(held(world)["AAPL250321C00200000"]) == 2
+    assert abs(quantity_by_symbol(world)["AAPL250321C00200000"]) == 2
     assert activities(world)[1]["activity_type"] == first
 
 
@@ -268,7 +268,7 @@ def test_contracts_on_a_stock_that_is_split_are_settled_in_cash_and_on_one_renam
     before = equity(world)
     world.tick(to=FIRST_TRADE)
     assert equity(world) == before
-    assert held(world) == {"PEAR250321P00400000": Decimal(-2)}
+    assert quantity_by_symbol(world) == {"PEAR250321P00400000": Decimal(-2)}
     assert [row["symbol"] for row in activities(world, "OPCA")] == [
         "AAPL250321C00200000",
         "SPY250321P00400000",
@@ -324,7 +324,7 @@ def test_activities_add_up_to_cash_and_positions_and_a_replay_gives_the_same(
         if row["activity_type"] != "DIV":
             shares[row["symbol"]] = shares.get(row["symbol"], Decimal(0)) + signed
     assert money == cash(world)
-    assert {symbol: qty for symbol, qty in shares.items() if qty} == held(world)
+    assert {symbol: qty for symbol, qty in shares.items() if qty} == quantity_by_symbol(world)
     last = [event for event in world.events() if "cash" in event and "account" in event]
     assert not last or Decimal(last[-1]["cash"]) == cash(world)
     again = open_world(world.exchange.log.path.parent)

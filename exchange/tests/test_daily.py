@@ -50,7 +50,7 @@ def spec_of(
     )
 
 
-def made(folder: Path, spec: MarketSpec) -> Market:
+def market_without_file(folder: Path, spec: MarketSpec) -> Market:
     """Return the market of a folder, whose file is gone once it is made."""
     create(folder / "state", spec)
     assert spec.path is not None
@@ -64,7 +64,7 @@ def usd(bar: Bar | None) -> tuple[float, ...]:
 
 
 def test_daily_session_has_its_open_in_the_first_minute_and_the_rest_in_the_last(tmp_path: Path) -> None:
-    market = made(tmp_path, spec_of(tmp_path))
+    market = market_without_file(tmp_path, spec_of(tmp_path))
     session, bars = market.calendar.market[1], market.day("AAPL", 1).bars
     assert [bar.start_us for bar in bars] == [session.open_us, session.close_us - MINUTE]
     assert list(map(usd, bars)) == [(101, 101, 101, 101, 300), (101, 103, 101, 102, 5700)]
@@ -73,7 +73,7 @@ def test_daily_session_has_its_open_in_the_first_minute_and_the_rest_in_the_last
 
 
 def test_daily_quote_stands_until_the_next_bar_or_the_close(tmp_path: Path) -> None:
-    market = made(tmp_path, spec_of(tmp_path))
+    market = market_without_file(tmp_path, spec_of(tmp_path))
     session, (opening, last) = market.calendar.market[0], market.day("AAPL", 0).bars
     noon_us, night_us = session.open_us + 150 * MINUTE, session.close_us + 60 * MINUTE
     assert market.quoted_us(opening, opening.end_us) == opening.end_us
@@ -82,13 +82,13 @@ def test_daily_quote_stands_until_the_next_bar_or_the_close(tmp_path: Path) -> N
 
 
 def test_first_minute_is_the_whole_day_when_day_prices_are_close(tmp_path: Path) -> None:
-    market = made(tmp_path, spec_of(tmp_path, day_prices="close"))
+    market = market_without_file(tmp_path, spec_of(tmp_path, day_prices="close"))
     (bar,) = market.day("AAPL", 1).bars
     assert (bar.start_us, usd(bar)) == (market.calendar.market[1].open_us, (101, 103, 101, 102, 6000))
 
 
 def test_raw_prices_are_rebuilt_and_earlier_days_become_history(tmp_path: Path) -> None:
-    market = made(tmp_path, spec_of(tmp_path))
+    market = market_without_file(tmp_path, spec_of(tmp_path))
     # Before the split everything was double, and before the dividend of 2 a share cost 98/97 times as much on top.
     assert usd(market.day("AAPL", 0).bars[-1]) == (199, 202, 197, 198, 1900)
     assert usd(market.history_day("AAPL", 1)) == (197.99 + 0.03, 198.02, 193.98, 196, 1000)
@@ -97,7 +97,7 @@ def test_raw_prices_are_rebuilt_and_earlier_days_become_history(tmp_path: Path) 
 
 
 def test_adjusted_prices_are_played_unchanged_without_actions(tmp_path: Path) -> None:
-    market = made(tmp_path, spec_of(tmp_path, prices="adjusted"))
+    market = market_without_file(tmp_path, spec_of(tmp_path, prices="adjusted"))
     assert usd(market.day("AAPL", 0).bars[-1]) == (99.5, 101, 98.5, 99, 3800)
     assert list(market.actions) == []
 
@@ -113,8 +113,8 @@ def test_the_engine_pays_dividends_on_the_ex_date_and_splits_positions(tmp_path:
     world.tick(to="next_open")
     (paid,) = world.get("/v2/account/activities/DIV")
     assert (paid["net_amount"], paid["date"]) == ("10", "2025-03-05")
-    told = [(one["type"], one["ex_date"]) for one in world.events() if one["event"] == "corporate_action"]
-    assert told == [("forward_split", "2025-03-04"), ("cash_dividend", "2025-03-05")]
+    actions = [(one["type"], one["ex_date"]) for one in world.events() if one["event"] == "corporate_action"]
+    assert actions == [("forward_split", "2025-03-04"), ("cash_dividend", "2025-03-05")]
 
 
 def test_action_before_the_market_adjusts_its_history_only(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_action_before_the_market_adjusts_its_history_only(tmp_path: Path) -> No
     world = open_world(tmp_path / "state", to="close")
     query = "/v2/stocks/bars?symbols=AAPL&timeframe=1Day&start=2025-02-01&adjustment="
     raw, adjusted = (world.get(query + name)["bars"]["AAPL"] for name in ("raw", "all"))
-    closes = [[row["c"] for row in told] for told in (raw, adjusted)]
+    closes = [[row["c"] for row in rows] for rows in (raw, adjusted)]
     assert closes[0] == [204.06, 196.0, 198.0]
     assert closes[1] == pytest.approx([200.0, 194.0, 198.0], abs=0.02)
     assert [one["ex_date"] for one in world.events() if one["event"] == "corporate_action"] == ["2025-03-03"]
@@ -152,8 +152,8 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(tmp_path: Path) -> N
     stored = read_market(tmp_path / "state")
     assert stored.skipped_rows == dict.fromkeys(rows, 1)
     assert stored.first_lines == {reason: line for line, reason in enumerate(rows, start=7)}
-    (told,) = market_remarks(tmp_path / "state").sentences
-    assert told.startswith("skipped 15 rows of the recorded bars: ")
+    (remark,) = market_remarks(tmp_path / "state").sentences
+    assert remark.startswith("skipped 15 rows of the recorded bars: ")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_create_names_a_symbol_without_bars_and_a_late_symbol_starts_late(tmp_pa
     rows = f"{ROWS}2025-03-05,XLC,50,51,49,50,100,0,0\n"
     with pytest.raises(MarketError, match="no bar of NOPE"):
         create(tmp_path / "other", spec_of(tmp_path, rows, symbols=("AAPL", "NOPE")))
-    market = made(tmp_path, spec_of(tmp_path, rows))
+    market = market_without_file(tmp_path, spec_of(tmp_path, rows))
     assert [len(market.day("XLC", index).bars) for index in range(3)] == [0, 0, 2]
     assert market.history_day("XLC", 1) is None
 
@@ -213,9 +213,9 @@ def test_raw_daily_bars_take_their_actions_from_the_file_beside_them(tmp_path: P
     spec = spec_of(tmp_path, rows, "date,symbol,open,high,low,close,volume", sessions=1)
     lines = "forward_split,AAPL,2025-03-03,,2,1,\ncash_dividend,AAPL,2025-02-28,1.5,,,2025-03-10\n"
     (tmp_path / "days.actions.csv").write_text("type,symbol,date,rate,new_rate,old_rate,payable_date\n" + lines)
-    market = made(tmp_path, spec)
-    told = [(one.kind, one.rate, one.payable_date) for one in market.actions]
-    assert told == [
+    market = market_without_file(tmp_path, spec)
+    actions = [(one.kind, one.rate, one.payable_date) for one in market.actions]
+    assert actions == [
         ("cash_dividend", Decimal("1.5"), "2025-03-10"),
         ("forward_split", Decimal(0), "2025-03-03"),
     ]

@@ -23,8 +23,8 @@ def acted(folder: Path, **action: object) -> World:
     return world
 
 
-def days(world: World, symbol: str = "AAPL", **asked: str) -> list[dict[str, Any]]:
-    params = {"timeframe": "1Day", "start": "2025-03-01", **asked}
+def days(world: World, symbol: str = "AAPL", **query: str) -> list[dict[str, Any]]:
+    params = {"timeframe": "1Day", "start": "2025-03-01", **query}
     rows: list[dict[str, Any]] = world.get(f"/v2/stocks/{symbol}/bars?{urlencode(params)}")["bars"]
     return rows
 
@@ -74,8 +74,8 @@ def test_a_new_name_has_the_whole_past_and_the_old_one_its_own(new_folder: Calla
 
 def test_an_announced_name_has_no_data_before_its_day(new_folder: Callable[[], Path]) -> None:
     world = open_world(new_folder(), to="2025-03-03T22:00:00Z")
-    asked = {"date": "2025-03-04", "type": "name_change", "symbol": "AAPL", "new_symbol": "APPL"}
-    assert world.ask("POST", ACTIONS, asked).status == 200
+    action = {"date": "2025-03-04", "type": "name_change", "symbol": "AAPL", "new_symbol": "APPL"}
+    assert world.ask("POST", ACTIONS, action).status == 200
     assert days(world, "APPL") == []
     assert world.ask("GET", "/v2/stocks/APPL/quotes/latest").status == 404
     assert len(days(world, "AAPL")) == 1
@@ -98,19 +98,19 @@ def test_every_kind_of_action_is_shown_as_documented(new_folder: Callable[[], Pa
     assert data_api().problems("GET", target, answer.status, JSON, answer.body) == []
     (shown,) = answer.json["corporate_actions"][f"{terms['type']}s"]
     assert shown["process_date"] >= "2025-03-04"
-    for asked in (f"types={terms['type']}", "symbols=AAPL,SPY", "region=all"):
-        assert world.get(f"{target}&{asked}") == answer.json
+    for query in (f"types={terms['type']}", "symbols=AAPL,SPY", "region=all"):
+        assert world.get(f"{target}&{query}") == answer.json
     assert world.get(f"/v1/corporate-actions?ids={shown['id']}") == answer.json
-    for asked in ("types=spin_off", "symbols=SPY", "region=non_us", "cusips=1", "end=2025-03-03"):
-        assert world.get(f"{target}&{asked}")["corporate_actions"] == {}
+    for query in ("types=spin_off", "symbols=SPY", "region=non_us", "cusips=1", "end=2025-03-03"):
+        assert world.get(f"{target}&{query}")["corporate_actions"] == {}
 
 
 def test_actions_are_paged_in_order_of_their_process_date(new_folder: Callable[[], Path]) -> None:
     world = open_world(new_folder())
     for symbol in ("SPY", "AAPL", "ZAAC"):
         for number in (1, 2):
-            asked = {"type": "cash_dividend", "symbol": symbol, "rate": str(number), "date": f"2025-03-0{5 - number}"}
-            assert world.ask("POST", ACTIONS, asked).status == 200
+            action = {"type": "cash_dividend", "symbol": symbol, "rate": str(number), "date": f"2025-03-0{5 - number}"}
+            assert world.ask("POST", ACTIONS, action).status == 200
     for sort in ("asc", "desc"):
         target = f"/v1/corporate-actions?start=2025-03-01&end=2025-12-31&sort={sort}"
         whole = world.get(target)["corporate_actions"]["cash_dividends"]

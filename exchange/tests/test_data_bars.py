@@ -33,7 +33,7 @@ def pages(world: World, target: str, key: str) -> list[tuple[str, Any]]:
     rows, token = [], ""
     for _ in range(500):
         page = world.get(f"{target}&page_token={token}")
-        rows += [(symbol, row) for symbol, found in page[key].items() for row in found]
+        rows += [(symbol, row) for symbol, listed in page[key].items() for row in listed]
         token = page["next_page_token"]
         if token is None:
             return rows
@@ -53,11 +53,11 @@ def test_pages_of_any_limit_are_the_one_big_page(
 ) -> None:
     length_us = min(length_us, FEW.get(kind, length_us))
     key = kind.split("?", maxsplit=1)[0]
-    asked = urlencode({"start": rfc3339(start_us), "end": rfc3339(start_us + length_us), "sort": sort})
-    target = f"/v2/stocks/{kind}&symbols={','.join(SYMBOLS)}&{asked}"
+    query = urlencode({"start": rfc3339(start_us), "end": rfc3339(start_us + length_us), "sort": sort})
+    target = f"/v2/stocks/{kind}&symbols={','.join(SYMBOLS)}&{query}"
     whole = world.get(f"{target}&limit=10000")
     assert whole["next_page_token"] is None
-    rows = [(symbol, row) for symbol, found in whole[key].items() for row in found]
+    rows = [(symbol, row) for symbol, listed in whole[key].items() for row in listed]
     assert pages(world, f"{target}&limit={max(limit, len(rows) // 20)}", key) == rows
     times = [(symbol, row.get("t", row.get("d"))) for symbol, row in rows]
     assert len(set(times)) == len(times)
@@ -75,8 +75,8 @@ def test_a_limit_counts_the_rows_of_all_symbols(world: World, limit: int) -> Non
     assert len(pages(world, f"{target}&limit={limit}", "bars")) == 2 * len(SYMBOLS)
 
 
-def rows_of(world: World, symbol: str, timeframe: str, **asked: str) -> list[dict[str, Any]]:
-    params = {"timeframe": timeframe, "start": "2025-03-03", "limit": "10000", **asked}
+def rows_of(world: World, symbol: str, timeframe: str, **query: str) -> list[dict[str, Any]]:
+    params = {"timeframe": timeframe, "start": "2025-03-03", "limit": "10000", **query}
     rows: list[dict[str, Any]] = world.get(f"/v2/stocks/{symbol}/bars?{urlencode(params)}")["bars"]
     return rows
 
@@ -123,8 +123,8 @@ def test_a_daily_bar_has_the_prices_of_the_session_and_the_volume_of_all_the_day
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_the_trades_of_a_minute_are_its_bar(world: World, symbol: str) -> None:
     for bar in rows_of(world, symbol, "1Min", start="2025-03-03T14:30:00Z", end="2025-03-03T15:00:00Z"):
-        asked = urlencode({"start": bar["t"], "end": rfc3339(parse_time(bar["t"]) + MINUTE - 1)})
-        trades = world.get(f"/v2/stocks/{symbol}/trades?{asked}")["trades"]
+        query = urlencode({"start": bar["t"], "end": rfc3339(parse_time(bar["t"]) + MINUTE - 1)})
+        trades = world.get(f"/v2/stocks/{symbol}/trades?{query}")["trades"]
         prices = [trade["p"] for trade in trades]
         assert [prices[0], max(prices), min(prices), prices[-1]] == [bar[name] for name in "ohlc"]
         assert (sum(trade["s"] for trade in trades), len(trades)) == (bar["v"], bar["n"])

@@ -65,8 +65,8 @@ def test_a_month_is_its_days_and_the_one_in_progress_its_days_so_far(world: Worl
 
 
 def test_weeks_are_paged_and_turned_round_like_any_bars(world: World) -> None:
-    asked = BARS + "1Week&limit=7&sort=desc"
-    first = world.get(asked)
-    second = world.get(f"{asked}&page_token={first['next_page_token']}")
+    query = BARS + "1Week&limit=7&sort=desc"
+    first = world.get(query)
+    second = world.get(f"{query}&page_token={first['next_page_token']}")
     assert first["bars"]["AAPL"] + second["bars"]["AAPL"] == bars(world, "1Week")[::-1]
     assert second["next_page_token"] is None

@@ -24,9 +24,9 @@ DOCUMENTED = (200, 400, 403, 404)
 class Reading(Session):
     """A client that asks for market data."""
 
-    def read(self, target: str, **asked: Any) -> Answer:
+    def read(self, target: str, **query: Any) -> Answer:
         answer = self.ask(
-            "GET", f"{target}?{urlencode({name: value for name, value in asked.items() if value is not None})}"
+            "GET", f"{target}?{urlencode({name: value for name, value in query.items() if value is not None})}"
         )
         assert answer.status in DOCUMENTED
         return answer
@@ -41,7 +41,7 @@ class Reading(Session):
     def symbol(self) -> str:
         return str(self.pick(*SYMBOLS, *SYMBOLS, *SYMBOLS, "NONE", "BRK.B", "x"))
 
-    def place(self, many: str, one: str) -> tuple[str, dict[str, str]]:
+    def path_and_query(self, many: str, one: str) -> tuple[str, dict[str, str]]:
         """Return a path for some symbols or for one, and what it asks of its query."""
         if self.chance.random() < 0.5:
             return f"/v2/stocks/{many}", {"symbols": ",".join({self.symbol() for _ in range(3)})}
@@ -49,26 +49,26 @@ class Reading(Session):
 
     def past(self) -> None:
         kind = self.pick(*TICKS)
-        path, asked = self.place(kind, kind)
+        path, query = self.path_and_query(kind, kind)
         start = self.pick(None, *TIMES)
         frames = ("1Min", "5T", "45Min", "1Hour", "3H", "1Day", "1Week", "3Month", "9Day")
-        asked |= {"timeframe": self.pick(*frames)} if kind == "bars" else {}
-        asked |= {"adjustment": self.pick("raw", "split", "all", "none")} if self.chance.random() < 0.2 else {}
+        query |= {"timeframe": self.pick(*frames)} if kind == "bars" else {}
+        query |= {"adjustment": self.pick("raw", "split", "all", "none")} if self.chance.random() < 0.2 else {}
         for _ in range(self.pick(1, 3)):
             answer = self.read(
                 path, start=start, limit=self.pick(None, 1, 7, 300), sort=self.pick(None, "asc", "desc"),
                 feed=self.pick(None, None, None, "sip", "iex", "boats", "cta"), currency=self.pick(None, None, "USD"),
-                asof=self.pick(None, None, "-", "2025-03-03"), **asked,
+                asof=self.pick(None, None, "-", "2025-03-03"), **query,
             )  # fmt: skip
             if answer.status != 200 or answer.json["next_page_token"] is None:
                 return
-            asked["page_token"] = answer.json["next_page_token"]
+            query["page_token"] = answer.json["next_page_token"]
 
     def latest(self) -> None:
         number = self.chance.randrange(len(LATEST))
-        path, asked = self.place(LATEST[number], ONE_LATEST[number])
+        path, query = self.path_and_query(LATEST[number], ONE_LATEST[number])
         feed = self.pick(None, None, "sip", "iex", "delayed_sip", "otc", "boats", "overnight", "cta")
-        self.read(path, feed=feed, currency=self.pick(None, "USD", "JPY"), **asked)
+        self.read(path, feed=feed, currency=self.pick(None, "USD", "JPY"), **query)
 
     def meta(self) -> None:
         self.read("/v2/stocks/meta/exchanges")
@@ -92,8 +92,8 @@ class Reading(Session):
 def test_every_answer_of_a_long_session_is_documented(new_folder: Callable[[], Path]) -> None:
     world = open_world(new_folder())
     for number, symbol in enumerate(SYMBOLS):
-        asked = {"type": "cash_dividend", "symbol": symbol, "rate": f"0.{number + 1}"}
-        assert world.ask("POST", "/exchange/v1/actions", asked).status == 200
+        action = {"type": "cash_dividend", "symbol": symbol, "rate": f"0.{number + 1}"}
+        assert world.ask("POST", "/exchange/v1/actions", action).status == 200
     session = Reading(world, data_api(), seed=20250303)
     for _ in range(STEPS):
         session.step()

@@ -21,8 +21,8 @@ def free(tmp_path_factory: pytest.TempPathFactory) -> World:
     return open_world(folder, to=NOW)
 
 
-def times(world: World, asked: str = "") -> list[str]:
-    return [bar["t"] for bar in world.get(BARS + asked)["bars"]]
+def times(world: World, query: str = "") -> list[str]:
+    return [bar["t"] for bar in world.get(BARS + query)["bars"]]
 
 
 @pytest.mark.parametrize("kind", ["bars?timeframe=1Day&", "trades?", "quotes?", "auctions?"])

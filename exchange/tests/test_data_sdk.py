@@ -47,42 +47,42 @@ TIMEFRAMES = [
 
 
 @pytest.fixture(scope="module")
-def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
+def server(new_folder: Callable[[], Path]) -> Iterator[Served]:
     """Serve an exchange on its first day at noon, with a dividend announced for the second."""
-    with served(new_folder()) as place:
-        place.tick(to=NOON.isoformat())
+    with served(new_folder()) as server:
+        server.tick(to=NOON.isoformat())
         dividend = {"type": "cash_dividend", "symbol": "AAPL", "rate": "0.25", "date": "2025-03-04"}
-        assert place.ask("POST", "/exchange/v1/actions", dividend).status_code == 200
-        yield place
+        assert server.ask("POST", "/exchange/v1/actions", dividend).status_code == 200
+        yield server
 
 
-def client(place: Served, kind: Any) -> Any:
+def client(server: Served, kind: Any) -> Any:
     """Return one of the SDK's clients; its methods are typed to return raw JSON too, which it is not asked for."""
-    made = kind("sandbox", "sandbox", url_override=place.url)
-    made._session.trust_env = False
-    return made
+    client = kind("sandbox", "sandbox", url_override=server.url)
+    client._session.trust_env = False
+    return client
 
 
 @pytest.mark.parametrize(("timeframe", "count"), TIMEFRAMES, ids=[str(frame) for frame, _ in TIMEFRAMES])
-def test_bars_of_every_timeframe(place: Served, timeframe: TimeFrame, count: int) -> None:
+def test_bars_of_every_timeframe(server: Served, timeframe: TimeFrame, count: int) -> None:
     start = START if timeframe.unit_value in (TimeFrameUnit.Minute, TimeFrameUnit.Hour) else datetime(2025, 1, 1)  # noqa: DTZ001
-    asked = StockBarsRequest(symbol_or_symbols=SYMBOLS, timeframe=timeframe, start=start, end=NOON, feed=DataFeed.SIP)
-    bars = client(place, StockHistoricalDataClient).get_stock_bars(asked)
+    request = StockBarsRequest(symbol_or_symbols=SYMBOLS, timeframe=timeframe, start=start, end=NOON, feed=DataFeed.SIP)
+    bars = client(server, StockHistoricalDataClient).get_stock_bars(request)
     assert {symbol: len(rows) for symbol, rows in bars.data.items()} == dict.fromkeys(SYMBOLS, count)
     assert all(bar.low <= bar.vwap <= bar.high and bar.trade_count for rows in bars.data.values() for bar in rows)
 
 
 @pytest.mark.parametrize("adjustment", list(Adjustment))
-def test_bars_of_every_adjustment(place: Served, adjustment: Adjustment) -> None:
-    asked = StockBarsRequest(
+def test_bars_of_every_adjustment(server: Served, adjustment: Adjustment) -> None:
+    request = StockBarsRequest(
         symbol_or_symbols="AAPL", timeframe=TimeFrame.Day, start=START.date(), adjustment=adjustment,
         asof="2025-03-03", currency=SupportedCurrencies.USD, sort=Sort.DESC, limit=5,
     )  # fmt: skip
-    assert len(client(place, StockHistoricalDataClient).get_stock_bars(asked).data["AAPL"]) == 1
+    assert len(client(server, StockHistoricalDataClient).get_stock_bars(request).data["AAPL"]) == 1
 
 
-def test_trades_and_quotes_of_the_past_are_read_page_by_page(place: Served) -> None:
-    stocks = client(place, StockHistoricalDataClient)
+def test_trades_and_quotes_of_the_past_are_read_page_by_page(server: Served) -> None:
+    stocks = client(server, StockHistoricalDataClient)
     span: Any = {"symbol_or_symbols": SYMBOLS, "start": START, "end": NOON, "feed": DataFeed.IEX}
     trades = stocks.get_stock_trades(StockTradesRequest(**span))
     quotes = stocks.get_stock_quotes(StockQuotesRequest(**span))
@@ -95,14 +95,14 @@ def test_trades_and_quotes_of_the_past_are_read_page_by_page(place: Served) -> N
         assert all(quote.bid_price < quote.ask_price for quote in quotes.data[symbol])
 
 
-def test_the_latest_and_snapshots(place: Served) -> None:
-    stocks = client(place, StockHistoricalDataClient)
+def test_the_latest_and_snapshots(server: Served) -> None:
+    stocks = client(server, StockHistoricalDataClient)
     for feed in (None, DataFeed.IEX, DataFeed.SIP, DataFeed.DELAYED_SIP):
-        asked: Any = {"symbol_or_symbols": SYMBOLS, "feed": feed}
-        trades = stocks.get_stock_latest_trade(StockLatestTradeRequest(**asked))
-        quotes = stocks.get_stock_latest_quote(StockLatestQuoteRequest(**asked))
-        bars = stocks.get_stock_latest_bar(StockLatestBarRequest(**asked))
-        shots = stocks.get_stock_snapshot(StockSnapshotRequest(**asked))
+        request: Any = {"symbol_or_symbols": SYMBOLS, "feed": feed}
+        trades = stocks.get_stock_latest_trade(StockLatestTradeRequest(**request))
+        quotes = stocks.get_stock_latest_quote(StockLatestQuoteRequest(**request))
+        bars = stocks.get_stock_latest_bar(StockLatestBarRequest(**request))
+        shots = stocks.get_stock_snapshot(StockSnapshotRequest(**request))
         for symbol in SYMBOLS:
             shot = shots[symbol]
             assert (shot.latest_trade, shot.latest_quote) == (trades[symbol], quotes[symbol])
@@ -111,24 +111,24 @@ def test_the_latest_and_snapshots(place: Served) -> None:
 
 
 def test_snapshots_before_the_first_session_show_the_last_days(new_folder: Callable[[], Path]) -> None:
-    with served(new_folder()) as place:
-        shots = client(place, StockHistoricalDataClient).get_stock_snapshot(
+    with served(new_folder()) as server:
+        shots = client(server, StockHistoricalDataClient).get_stock_snapshot(
             StockSnapshotRequest(symbol_or_symbols="AAPL")
         )
     days = (shots["AAPL"].daily_bar, shots["AAPL"].previous_daily_bar)
     assert [str(day.timestamp.date()) for day in days] == ["2025-02-28", "2025-02-27"]
 
 
-def test_corporate_actions(place: Served) -> None:
-    asked = CorporateActionsRequest(
+def test_corporate_actions(server: Served) -> None:
+    request = CorporateActionsRequest(
         symbols=["AAPL"], types=[CorporateActionsType.CASH_DIVIDEND], start=date(2025, 3, 1), end=date(2025, 4, 1)
     )
-    (dividend,) = client(place, CorporateActionsClient).get_corporate_actions(asked).data["cash_dividends"]
+    (dividend,) = client(server, CorporateActionsClient).get_corporate_actions(request).data["cash_dividends"]
     assert (dividend.symbol, dividend.rate, dividend.ex_date) == ("AAPL", 0.25, date(2025, 3, 4))
 
 
-def test_the_screener(place: Served) -> None:
-    screener = client(place, ScreenerClient)
+def test_the_screener(server: Served) -> None:
+    screener = client(server, ScreenerClient)
     for by in MostActivesBy:
         assert len(screener.get_most_actives(MostActivesRequest(top=2, by=by)).most_actives) == 2
     movers = screener.get_market_movers(MarketMoversRequest(top=3, market_type=MarketType.STOCKS))
@@ -138,7 +138,7 @@ def test_the_screener(place: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "method", "asked"),
+    ("kind", "method", "sdk_request"),
     [
         (CryptoHistoricalDataClient, "get_crypto_latest_quote", CryptoLatestQuoteRequest(symbol_or_symbols="BTC/USD")),
         (OptionHistoricalDataClient, "get_option_chain", OptionChainRequest(underlying_symbol="AAPL")),
@@ -146,7 +146,9 @@ def test_the_screener(place: Served) -> None:
         (ScreenerClient, "get_market_movers", MarketMoversRequest(market_type=MarketType.CRYPTO)),
     ],
 )
-def test_what_is_left_out_is_an_api_error_with_its_code(place: Served, kind: Any, method: str, asked: Any) -> None:
+def test_what_is_left_out_is_an_api_error_with_its_code(
+    server: Served, kind: Any, method: str, sdk_request: Any
+) -> None:
     with pytest.raises(APIError) as refused:
-        getattr(client(place, kind), method)(asked)
+        getattr(client(server, kind), method)(sdk_request)
     assert (refused.value.status_code, refused.value.code) == (403, 40310000)

@@ -24,11 +24,11 @@ def bars(draw: st.DrawFn, fewest_shares: int = 0) -> Bar:
 @given(bar=bars())
 @settings(max_examples=100)
 def test_the_trades_of_a_bar_give_it_back(bar: Bar) -> None:
-    made = trades(bar)
-    prices = [trade.price for trade in made]
-    assert Bar(START, prices[0], max(prices), min(prices), prices[-1], sum(t.size for t in made)) == bar
-    assert len(made) == trade_count(bar)
-    assert sum(trade.price * trade.size for trade in made) == turnover(bar)
+    trade_list = trades(bar)
+    prices = [trade.price for trade in trade_list]
+    assert Bar(START, prices[0], max(prices), min(prices), prices[-1], sum(t.size for t in trade_list)) == bar
+    assert len(trade_list) == trade_count(bar)
+    assert sum(trade.price * trade.size for trade in trade_list) == turnover(bar)
 
 
 @given(bar=bars())
@@ -61,10 +61,10 @@ def test_each_trade_is_within_the_quote_that_stands(bar: Bar) -> None:
         assert quote.bid_size > 0 < quote.ask_size
 
 
-@given(made=st.lists(bars(), max_size=5))
+@given(minute_bars=st.lists(bars(), max_size=5))
 @settings(max_examples=30)
-def test_running_totals_are_the_sums_over_the_bars(made: list[Bar]) -> None:
-    placed = [bar._replace(start_us=START + place * MINUTE) for place, bar in enumerate(made)]
+def test_running_totals_are_the_sums_over_the_bars(minute_bars: list[Bar]) -> None:
+    placed = [bar._replace(start_us=START + index * MINUTE) for index, bar in enumerate(minute_bars)]
     totals = Totals(Day(placed))
     for count in range(len(placed) + 1):
         kept = placed[:count]

@@ -40,12 +40,12 @@ NO_KEYS: dict[str, dict[str, str]] = {
 @pytest.fixture(scope="module")
 def world(new_folder: Callable[[], Path]) -> Iterator[World]:
     """Yield an open exchange; being asked to stop is noted, for a test that fails must not end the run."""
-    asked: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    statuses: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: statuses.append(number))
     world = open_world(new_folder(), to="open")
     yield world
     signal.signal(signal.SIGTERM, before)
-    assert asked == []
+    assert statuses == []
 
 
 def paths(world: World) -> list[str]:
@@ -59,16 +59,23 @@ def paths(world: World) -> list[str]:
         DataFace(exchange),
         FlowFace(exchange.engine, DerivedFlow(exchange.market, spec.seed, spec.edge)),
     ]
-    found = [route.path for face in faces for route in face.routes()]
-    assert len(found) > 60
-    return sorted({re.sub(r"{[^}]+}", "SPY", path) for path in found})
+    routes = [route.path for face in faces for route in face.routes()]
+    assert len(routes) > 60
+    return sorted({re.sub(r"{[^}]+}", "SPY", path) for path in routes})
 
 
 def state(world: World) -> list[object]:
     """Return what a change would show in."""
-    asked = ("account", "orders?status=all", "positions", "watchlists", "account/configurations", "account/activities")
+    targets = (
+        "account",
+        "orders?status=all",
+        "positions",
+        "watchlists",
+        "account/configurations",
+        "account/activities",
+    )
     own = ("status", "accounts", "faults", "actions", "clock")
-    return [world.get(f"/v2/{path}") for path in asked] + [_steady(world.get(f"/exchange/v1/{path}")) for path in own]
+    return [world.get(f"/v2/{path}") for path in targets] + [_steady(world.get(f"/exchange/v1/{path}")) for path in own]
 
 
 def _steady(value: Any) -> Any:
@@ -89,8 +96,8 @@ def _steady(value: Any) -> Any:
 )
 def test_no_route_changes_anything_for(world: World, what: str, headers: dict[str, str]) -> None:
     before = state(world)
-    asked = [(method, path) for path in paths(world) for method in CHANGES]
-    let_in = [one for one in asked if world.ask(*one, ORDER, KEYS | headers).status != 403]
+    requests = [(method, path) for path in paths(world) for method in CHANGES]
+    let_in = [one for one in requests if world.ask(*one, ORDER, KEYS | headers).status != 403]
     assert let_in == [], what
     assert state(world) == before
 
@@ -98,8 +105,8 @@ def test_no_route_changes_anything_for(world: World, what: str, headers: dict[st
 @pytest.mark.parametrize("shown", NO_KEYS)
 def test_no_route_of_an_account_answers_without_its_key(world: World, shown: str) -> None:
     before = state(world)
-    asked = [(method, path) for path in paths(world) if path.startswith("/v2/") for method in ("GET", *CHANGES)]
-    answers = {one: world.ask(*one, ORDER, NO_KEYS[shown]).status for one in asked}
+    requests = [(method, path) for path in paths(world) if path.startswith("/v2/") for method in ("GET", *CHANGES)]
+    answers = {one: world.ask(*one, ORDER, NO_KEYS[shown]).status for one in requests}
     assert {one for one, status in answers.items() if status not in (401, 405)} == set()
     assert sum(status == 401 for status in answers.values()) > 60
     assert state(world) == before
@@ -122,17 +129,17 @@ def test_the_key_of_one_account_moves_nothing_of_another(world: World) -> None:
 def test_another_user_of_this_machine_reads_and_trades_and_does_not_control(
     new_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with served(new_folder()) as place:
-        foreign = connected(place.port, monkeypatch)
-        before = place.get("/exchange/v1/status")
+    with served(new_folder()) as server:
+        foreign = connected(server.port, monkeypatch)
+        before = server.get("/exchange/v1/status")
         for method, path in (("POST", "tick"), ("POST", "accounts"), ("POST", "faults"), ("DELETE", "faults")):
-            assert asked(foreign, method, f"/exchange/v1/{path}", {"seconds": 60}) == 403
-        assert asked(foreign, "GET", "/exchange/v1/status") == 200
-        assert place.get("/exchange/v1/status") == before
-        assert asked(foreign, "GET", "/v2/account") == 200
+            assert status_of(foreign, method, f"/exchange/v1/{path}", {"seconds": 60}) == 403
+        assert status_of(foreign, "GET", "/exchange/v1/status") == 200
+        assert server.get("/exchange/v1/status") == before
+        assert status_of(foreign, "GET", "/v2/account") == 200
         monkeypatch.undo()
-        own = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
-        assert asked(own, "POST", "/exchange/v1/tick", {"seconds": 60}) == 200
+        own = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        assert status_of(own, "POST", "/exchange/v1/tick", {"seconds": 60}) == 200
         foreign.close()
         own.close()
 
@@ -150,7 +157,7 @@ def connected(port: int, monkeypatch: pytest.MonkeyPatch) -> http.client.HTTPCon
     return connection
 
 
-def asked(connection: http.client.HTTPConnection, method: str, path: str, body: object = None) -> int:
+def status_of(connection: http.client.HTTPConnection, method: str, path: str, body: object = None) -> int:
     connection.request(method, path, None if body is None else json.dumps(body), KEYS)
     answer = connection.getresponse()
     answer.read()
@@ -178,12 +185,12 @@ def test_nothing_listens_beyond_this_machine() -> None:
     ]
     likely = [path for path in sources if re.search(rf"\b({'|'.join(LISTENERS)})\(", path.read_text())]
     calls = [node for path in likely for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    found = [ast.unparse(call) for call in calls if ast.unparse(call.func).rpartition(".")[2] in LISTENERS]
+    listeners = [ast.unparse(call) for call in calls if ast.unparse(call.func).rpartition(".")[2] in LISTENERS]
     # The pages may be asked for elsewhere, with a certificate alone (tests/commands/web/test_web.py).
     bound = ["ThreadingHTTPServer((HOST, 0), Receiver)", *["listener.bind((HOST, port))"] * 2]
     of_pages = "listener.bind((host, port))"
     of_health = "loop.create_server(partial(HealthConnection, config, state, {}), sock=listener, backlog=BACKLOG)"
-    assert sorted(found) == [*bound, of_pages, "loop.create_server(make_connection, HOST, 0)", of_health]
+    assert sorted(listeners) == [*bound, of_pages, "loop.create_server(make_connection, HOST, 0)", of_health]
     for file in (
         "exchange/src/papervenue/server.py",
         "exchange/src/papervenue/socket_listeners.py",

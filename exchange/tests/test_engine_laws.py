@@ -55,7 +55,7 @@ def play(world: World, steps: list[Step]) -> None:
         if kind == "tick":
             world.tick(**fields)
         elif kind == "order":
-            place(world, dict(fields))
+            submit_near(world, dict(fields))
         elif kind == "close":
             world.ask("DELETE", f"/v2/positions/{fields['symbol']}")
         else:
@@ -63,7 +63,7 @@ def play(world: World, steps: list[Step]) -> None:
                 assert world.ask("DELETE", f"/v2/orders/{order['id']}").status == 204
 
 
-def place(world: World, fields: dict[str, Any]) -> None:
+def submit_near(world: World, fields: dict[str, Any]) -> None:
     near = fields.pop("near")
     price = world.exchange.market.price(fields["symbol"], world.engine.now_us)
     assert price is not None
@@ -124,16 +124,16 @@ def assert_account_is_the_fold(world: World, events: list[dict[str, Any]]) -> No
 def assert_fills_are_fair(world: World, events: list[dict[str, Any]]) -> None:
     accepted = {e["order_id"]: e for e in events if e["event"] == "order_accepted"}
     filled: dict[str, Decimal] = defaultdict(Decimal)
-    taken: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
+    volume_used: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
     for event in (e for e in events if e["event"] == "fill"):
         order, bar, qty = accepted[event["order_id"]], bar_of(world, event), Decimal(event["fill_qty"])
         assert bar.start_us >= parse_time(order["at"])
         filled[event["order_id"]] += qty
-        taken[event["symbol"], bar.start_us] += qty
+        volume_used[event["symbol"], bar.start_us] += qty
         assert qty > 0
         assert filled[event["order_id"]] <= Decimal(order["qty"])
         assert_price_is_fair(order, bar, Decimal(event["price"]))
-        assert taken[event["symbol"], bar.start_us] <= max(1, bar.volume // 10)
+        assert volume_used[event["symbol"], bar.start_us] <= max(1, bar.volume // 10)
 
 
 def assert_price_is_fair(order: dict[str, Any], bar: Bar, price: Decimal) -> None:

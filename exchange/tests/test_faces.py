@@ -46,18 +46,18 @@ SPEC = MarketSpec(
 @pytest.fixture(scope="module", autouse=True)
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Install a package that brings the lean face, and another whose face speaks Alpaca's dialect."""
-    place = tmp_path_factory.mktemp("site")
-    described = place / "lean_face-1.0.dist-info"
+    folder = tmp_path_factory.mktemp("site")
+    described = folder / "lean_face-1.0.dist-info"
     described.mkdir()
     (described / "METADATA").write_text("Metadata-Version: 2.1\nName: lean-face\nVersion: 1.0\n")
     module = "exchange.tests.lean_face"
     (described / "entry_points.txt").write_text(
         f"[{GROUPS[0]}]\nlean = {module}:FACE\nforeign = {module}:FOREIGN\nown = own_face:FACE\n"
     )
-    (place / "own_face.py").write_text(OWN)
+    (folder / "own_face.py").write_text(OWN)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", [*sys.path, str(place)])
-        yield place
+        patch.setattr(sys, "path", [*sys.path, str(folder)])
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,8 @@ def test_snapshot_is_not_used_with_another_version_of_a_face(installed: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("faces", "message"), [(("nobody",), "no face 'nobody' is installed"), (("lean", "foreign"), "speaks alpaca")]
+    ("faces", "message"),
+    [(("nobody",), "no API 'nobody' is installed"), (("lean", "foreign"), "has the dialect alpaca")],
 )
 def test_face_that_is_missing_or_speaks_another_dialect_is_refused(
     tmp_path: Path, faces: tuple[str, ...], message: str
@@ -230,7 +231,7 @@ def test_face_that_is_missing_or_speaks_another_dialect_is_refused(
 
 
 def test_face_of_shares_does_not_serve_a_plain_venue(tmp_path: Path) -> None:
-    with pytest.raises(MarketError, match="the face alpaca speaks alpaca, not plain"):
+    with pytest.raises(MarketError, match="the API alpaca has the dialect alpaca, not plain"):
         create(tmp_path, replace(SPEC, venue=replace(VENUE, faces=("alpaca",))))
 
 

@@ -40,9 +40,9 @@ DAY = "2025-03-03"
         ("- name: x\n  what: reply_lost\n  when: {nth: 0}", "when.nth must be a whole number from 1"),
         ("- name: x\n  what: reply_lost\n  when: {nth: true}", "when.nth must be a whole number from 1"),
         ("- name: x\n  what: reply_lost\n  when: {from: 3, to: 2}", "when.to comes before `from`"),
-        ("- name: x\n  what: reply_lost\n  when: {every: 2, nth: 3}", "when.nth leaves nothing to fire on"),
-        ("- name: x\n  what: reply_lost\n  when: {nth: [2, 3], from: 4}", "when.nth leaves nothing to fire on"),
-        ("- name: x\n  what: reply_lost\n  when: {every: 6, to: 5}", "when.every leaves nothing to fire on"),
+        ("- name: x\n  what: reply_lost\n  when: {every: 2, nth: 3}", "when.nth means that the rule never fires"),
+        ("- name: x\n  what: reply_lost\n  when: {nth: [2, 3], from: 4}", "when.nth means that the rule never fires"),
+        ("- name: x\n  what: reply_lost\n  when: {every: 6, to: 5}", "when.every means that the rule never fires"),
         ("- name: x\n  what: reply_lost\n  when: {after: open+5m, until: open}", "when.until does not come later"),
         ("- name: x\n  what: reply_lost\n  when: {request: GET /exchange/*}", "or a method and a path such as"),
         ("- name: x\n  what: reply_lost\n  when: {request: GET /v2/events/*}", "or a method and a path such as"),
@@ -53,7 +53,7 @@ DAY = "2025-03-03"
         ("- name: x\n  what: reply_lost\n  when: {probability: 1.5}", "when.probability must be a share above 0"),
         ("- name: x\n  what: reply_lost\n  when: {request: fetch}", "or a method and a path such as"),
         ("- name: x\n  what: reply_lost\n  when: {stream: trade_updates}", "when.stream goes with mute_stream"),
-        ("- name: x\n  what: mute_stream\n  when: {request: any}", "when.request is not asked of events"),
+        ("- name: x\n  what: mute_stream\n  when: {request: any}", "when.request isn't allowed for events"),
         ("- name: x\n  what: reply_lost\n  when: {event: fill}", "when.event needs `stream:`"),
         ("- name: x\n  what: fill_during_cancel\n  when: {request: submit}", "goes with cancel, not with submit"),
         ("- name: x\n  what: {late_arrival: 5s}\n  when: {request: orders}", "goes with submit, replace"),
@@ -114,14 +114,14 @@ def test_every_fault_can_be_asked_for_with_what_it_needs_alone(name: str) -> Non
 
 
 def book(world: World, script: str, notes: list[tuple[str, dict[str, Any]]]) -> FaultBook:
-    made = FaultBook(world.exchange.market.calendar, lambda name, fields: notes.append((name, fields)))
-    made.arm(script, at_new_york(DAY, 9))
-    return made
+    rules = FaultBook(world.exchange.market.calendar, lambda name, fields: notes.append((name, fields)))
+    rules.arm(script, at_new_york(DAY, 9))
+    return rules
 
 
-def fired(made: FaultBook, facts: Facts, times: int = 1, at_us: int = at_new_york(DAY, 10)) -> list[int]:
+def fired(rules: FaultBook, facts: Facts, times: int = 1, at_us: int = at_new_york(DAY, 10)) -> list[int]:
     """Return the places of the requests on which something fired, the first being 1."""
-    return [place for place in range(1, times + 1) if made.firings(facts, at_us)]
+    return [number for number in range(1, times + 1) if rules.firings(facts, at_us)]
 
 
 SUBMIT = Facts("POST /v2/orders", ("AAPL",), "buy", "tb1.x", ("SBX1", "main"))
@@ -159,9 +159,9 @@ def test_a_rule_waits_for_its_request_its_time_and_its_count(world: World, when:
 
 
 def test_a_time_of_the_session_is_never_on_a_day_without_one(world: World) -> None:
-    made = book(world, "- {name: x, what: reply_lost, when: {after: open-9h}}", [])
-    assert fired(made, SUBMIT, 1, at_new_york("2025-03-02", 12)) == []
-    assert fired(made, SUBMIT, 1, at_new_york("2025-03-04", 12)) == [1]
+    rules = book(world, "- {name: x, what: reply_lost, when: {after: open-9h}}", [])
+    assert fired(rules, SUBMIT, 1, at_new_york("2025-03-02", 12)) == []
+    assert fired(rules, SUBMIT, 1, at_new_york("2025-03-04", 12)) == [1]
 
 
 def test_probability_fires_on_the_same_requests_for_the_same_seed_only(world: World) -> None:
@@ -174,11 +174,11 @@ def test_probability_fires_on_the_same_requests_for_the_same_seed_only(world: Wo
 
 
 def test_of_two_rules_that_decide_the_first_fires_and_both_count(world: World) -> None:
-    made = book(world, "- {name: a, what: reset, when: {nth: 2}}\n- {name: b, what: reply_lost}\n"
+    rules = book(world, "- {name: a, what: reset, when: {nth: 2}}\n- {name: b, what: reply_lost}\n"
                        "- {name: c, what: {clock_skew: 1m}}", [])  # fmt: skip
-    names = [[firing.rule.name for firing in made.firings(SUBMIT, at_new_york(DAY, 10))] for _ in range(3)]
+    names = [[firing.rule.name for firing in rules.firings(SUBMIT, at_new_york(DAY, 10))] for _ in range(3)]
     assert names == [["b", "c"], ["a", "c"], ["b", "c"]]
-    assert [(one.seen, one.fired) for one in made] == [(2, 1), (3, 2), (3, 3)]
+    assert [(one.seen, one.fired) for one in rules] == [(2, 1), (3, 2), (3, 3)]
 
 
 @given(st.integers(0, 20), st.sampled_from(["nth: 7", "every: 3", "probability: 0.4, seed: 5", "at_most: 4", "to: 9"]))
@@ -255,18 +255,18 @@ def test_a_number_written_with_a_point_is_the_number_of_the_list() -> None:
 def test_counts_of_reads_are_noted_once_a_second_and_those_of_changes_at_once(world: World) -> None:
     notes: list[tuple[str, Any]] = []
     now_s = [0.0]
-    made = FaultBook(world.exchange.market.calendar, lambda name, fields: notes.append((name, fields["seen"])),
+    rules = FaultBook(world.exchange.market.calendar, lambda name, fields: notes.append((name, fields["seen"])),
                      lambda: now_s[0])  # fmt: skip
-    made.arm("- {name: x, what: reply_lost, when: {nth: 9}}", 0)
+    rules.arm("- {name: x, what: reply_lost, when: {nth: 9}}", 0)
     read = Facts("GET /v2/clock")
-    assert fired(made, read, 4) == []
+    assert fired(rules, read, 4) == []
     assert notes == []
     now_s[0] = 1.0
-    assert fired(made, read, 2) == []
+    assert fired(rules, read, 2) == []
     assert notes == [("fault_counted", 5)]
-    assert fired(made, SUBMIT, 1) == []
+    assert fired(rules, SUBMIT, 1) == []
     assert notes[1:] == [("fault_counted", 7)]
-    assert fired(made, read, 2) == [2]
+    assert fired(rules, read, 2) == [2]
     assert notes[2:] == [(FIRED, 9)]
-    made.note_counts(at_once=True)
+    rules.note_counts(at_once=True)
     assert len(notes) == 3

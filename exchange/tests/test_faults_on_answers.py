@@ -17,7 +17,7 @@ def buy(world: World, name: str, symbol: str = "AAPL", qty: object = 2, **others
 
 
 def status(world: World, *names: str) -> list[str]:
-    return [world.found(name)["status"] for name in names]
+    return [world.order_by_client_id(name)["status"] for name in names]
 
 
 def by_symbol(world: World) -> dict[str, Any]:
@@ -46,12 +46,12 @@ def test_late_order_is_nowhere_until_its_time_and_then_trades_or_is_refused(venu
     assert venue.order("AAPL", "buy", 2, client_order_id="late").status == 504
     venue.order("NONE", "buy", 1)
     venue.tick(seconds=89)
-    assert venue.found("late") is None
+    assert venue.order_by_client_id("late") is None
     venue.tick(seconds=1)
     assert status(venue, "late") == ["new"]
     (accepted,), (refused,) = venue.logged("order_accepted"), venue.logged("order_rejected")
-    asked = next(event for event in venue.logged("request") if event["path"] == "/v2/orders")
-    moments = [datetime.fromisoformat(event["at"]) for event in (asked, accepted, refused)]
+    request = next(event for event in venue.logged("request") if event["path"] == "/v2/orders")
+    moments = [datetime.fromisoformat(event["at"]) for event in (request, accepted, refused)]
     assert [moment - moments[0] for moment in moments[1:]] == [timedelta(seconds=90)] * 2
     assert refused["status"] == 422
     venue.tick(seconds=120)
@@ -77,7 +77,7 @@ def test_partial_then_cancel_fills_half_an_order_and_cancels_the_rest(venue: Wor
     venue.arm("partial_then_cancel", request="submit")
     buy(venue, "part", qty=10)
     venue.tick(seconds=120)
-    order = venue.found("part")
+    order = venue.order_by_client_id("part")
     assert (order["status"], order["filled_qty"], by_symbol(venue)["AAPL"]["qty"]) == ("canceled", "5", "5")
 
 
@@ -152,7 +152,7 @@ def test_unknown_word_and_missing_field_are_sent_only_where_the_rules_say(venue:
     venue.arm({"missing_field": "filled_qty"}, request=["submit", "orders"])
     answer, (listed,) = buy(venue, "odd"), venue.get("/v2/orders")
     assert [(row["status"], "filled_qty" in row) for row in (answer, listed)] == [("pondered", False), ("new", False)]
-    assert venue.found("odd")["filled_qty"] == "0"
+    assert venue.order_by_client_id("odd")["filled_qty"] == "0"
 
 
 def test_missing_rows_are_left_out_of_lists_and_still_found_alone(holding: World) -> None:
@@ -191,8 +191,8 @@ def test_restless_order_changes_one_field_at_each_read_and_others_do_not(venue: 
 
 def test_position_is_shown_on_the_other_side_or_at_another_value_and_others_are_not(holding: World) -> None:
     before = by_symbol(holding)
-    for told, value in ((None, "0"), (-4900, "-4900"), (0.01, "0.01")):
-        holding.arm({"position_value": told, "symbol": "AAPL"}, request="positions")
+    for setting, value in ((None, "0"), (-4900, "-4900"), (0.01, "0.01")):
+        holding.arm({"position_value": setting, "symbol": "AAPL"}, request="positions")
         assert by_symbol(holding) == before | {"AAPL": before["AAPL"] | {"market_value": value}}
         holding.clear_rules()
     holding.arm({"opposite_side": None, "symbol": "AAPL"}, request="positions")
@@ -220,8 +220,8 @@ def test_stale_account_is_shown_as_it_was_and_is_as_it_is(venue: World) -> None:
     ]
     assert orders == before[0]
     assert (position["qty"], activities, account["cash"]) == ("10", before[2], cash)
-    assert venue.found("new") is None
-    assert venue.found("sold")["filled_qty"] == "0"
+    assert venue.order_by_client_id("new") is None
+    assert venue.order_by_client_id("sold")["filled_qty"] == "0"
     venue.clear_rules()
     assert [venue.get(path) for path in paths] == now
 

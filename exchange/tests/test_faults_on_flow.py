@@ -45,11 +45,11 @@ def test_foreign_rows_belong_to_another_ticker_down_to_their_contracts(world: Wo
     before = rows(world, ALERTS)
     arm(world, {"foreign_rows": "QZQZ", "share": 0.25})
     after = rows(world, ALERTS)
-    changed = [place for place, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]]
+    changed = [index for index, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1]]
     assert changed == list(range(3, len(before), 4))
-    for place in changed:
-        contract = before[place]["option_chain"].removeprefix(before[place]["ticker"])
-        assert after[place] == before[place] | {"ticker": "QZQZ", "option_chain": "QZQZ" + contract}
+    for index in changed:
+        contract = before[index]["option_chain"].removeprefix(before[index]["ticker"])
+        assert after[index] == before[index] | {"ticker": "QZQZ", "option_chain": "QZQZ" + contract}
     assert rows(world, TIDE) == rows(world, TIDE)
     assert fired(world) == 3
 
@@ -78,8 +78,8 @@ def test_a_fields_value_changes_in_a_share_of_the_rows(
 ) -> None:
     before = rows(world, target)
     arm(world, {what: "price", "share": 0.5})
-    for place, (old, new) in enumerate(zip(before, rows(world, target), strict=True)):
-        assert new == (old | {"price": expected(old["price"])} if place % 2 else old)
+    for index, (old, new) in enumerate(zip(before, rows(world, target), strict=True)):
+        assert new == (old | {"price": expected(old["price"])} if index % 2 else old)
 
 
 def test_other_types_change_too(world: World) -> None:

@@ -17,11 +17,11 @@ def resting(world: World, name: str = "low") -> Any:
     return world.order("AAPL", "buy", 2, limit_price="1.00", client_order_id=name).json
 
 
-def found(world: World, order_id: str) -> Any:
+def get_order(world: World, order_id: str) -> Any:
     return world.get(f"/v2/orders/{order_id}")
 
 
-def told(world: World, order_id: str) -> list[str]:
+def logged_events(world: World, order_id: str) -> list[str]:
     """Return what the log tells of an order, as `event status`."""
     return [f"{event['event']} {event['status']}" for event in world.events() if event.get("order_id") == order_id]
 
@@ -31,9 +31,13 @@ def test_a_refused_cancel_is_answered_422_and_the_order_goes_on(venue: World) ->
     venue.arm("refused", request="cancel", nth=1)
     answer = venue.ask("DELETE", f"/v2/orders/{order['id']}")
     assert (answer.status, answer.json) == (422, {"code": 42210000, "message": "order is not cancelable"})
-    assert found(venue, order["id"])["status"] == "new"
+    assert get_order(venue, order["id"])["status"] == "new"
     assert venue.ask("DELETE", f"/v2/orders/{order['id']}").status == 204
-    assert told(venue, order["id"]) == ["order_accepted pending_new", "order_new new", "order_canceled canceled"]
+    assert logged_events(venue, order["id"]) == [
+        "order_accepted pending_new",
+        "order_new new",
+        "order_canceled canceled",
+    ]
     (refused,) = [event for event in venue.events() if event["event"] == "request_refused"]
     assert refused["message"] == "order is not cancelable"
 
@@ -62,19 +66,25 @@ def test_a_replacement_is_accepted_then_rejected_and_the_old_order_goes_on(venue
     venue.arm("reject_after_acceptance", request="replace", nth=1)
     answer = venue.ask("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "1.50"})
     assert answer.status == 200
-    assert (found(venue, answer.json["id"])["status"], found(venue, order["id"])["status"]) == ("rejected", "new")
-    assert told(venue, order["id"])[2:] == ["order_pending_replace pending_replace", "order_replace_rejected new"]
+    assert (get_order(venue, answer.json["id"])["status"], get_order(venue, order["id"])["status"]) == (
+        "rejected",
+        "new",
+    )
+    assert logged_events(venue, order["id"])[2:] == [
+        "order_pending_replace pending_replace",
+        "order_replace_rejected new",
+    ]
     assert venue.ask("PATCH", f"/v2/orders/{order['id']}", {"limit_price": "1.50"}).status == 200
-    assert found(venue, order["id"])["status"] == "replaced"
+    assert get_order(venue, order["id"])["status"] == "replaced"
 
 
 def test_a_cancel_is_accepted_then_rejected_once_and_the_order_goes_on(venue: World) -> None:
     order = resting(venue)
     venue.arm("reject_after_acceptance", request="cancel", nth=1)
     assert venue.ask("DELETE", f"/v2/orders/{order['id']}").status == 204
-    assert told(venue, order["id"])[2:] == ["order_pending_cancel pending_cancel", "order_cancel_rejected new"]
+    assert logged_events(venue, order["id"])[2:] == ["order_pending_cancel pending_cancel", "order_cancel_rejected new"]
     assert venue.ask("DELETE", f"/v2/orders/{order['id']}").status == 204
-    assert found(venue, order["id"])["status"] == "canceled"
+    assert get_order(venue, order["id"])["status"] == "canceled"
 
 
 def test_a_rejected_cancel_leaves_an_order_that_waits_for_the_open_waiting(venue: World) -> None:
@@ -82,9 +92,9 @@ def test_a_rejected_cancel_leaves_an_order_that_waits_for_the_open_waiting(venue
     order = resting(venue)
     venue.arm("reject_after_acceptance", request="cancel")
     assert venue.ask("DELETE", f"/v2/orders/{order['id']}").status == 204
-    assert found(venue, order["id"])["status"] == "accepted"
+    assert get_order(venue, order["id"])["status"] == "accepted"
     venue.tick(to="next_open")
-    assert found(venue, order["id"])["status"] == "new"
+    assert get_order(venue, order["id"])["status"] == "new"
 
 
 @pytest.mark.parametrize("status", ["pending_new", "accepted"])
@@ -93,11 +103,11 @@ def test_a_late_acknowledgement_keeps_an_order_from_the_market_for_so_long(venue
     order = venue.order("SPY", "buy", 2).json
     assert order["status"] == "pending_new"
     venue.tick(seconds=60)
-    assert (found(venue, order["id"])["status"], found(venue, order["id"])["filled_qty"]) == (status, "0")
+    assert (get_order(venue, order["id"])["status"], get_order(venue, order["id"])["filled_qty"]) == (status, "0")
     venue.tick(seconds=30)
-    assert found(venue, order["id"])["status"] == "new"
+    assert get_order(venue, order["id"])["status"] == "new"
     venue.tick(seconds=120)
-    assert found(venue, order["id"])["status"] == "filled"
+    assert get_order(venue, order["id"])["status"] == "filled"
 
 
 def test_an_order_that_is_not_acknowledged_yet_can_be_canceled_and_not_replaced(venue: World) -> None:
@@ -107,7 +117,7 @@ def test_an_order_that_is_not_acknowledged_yet_can_be_canceled_and_not_replaced(
     assert (answer.status, answer.json["message"]) == (422, "cannot replace order in pending_new status")
     assert venue.ask("DELETE", f"/v2/orders/{order['id']}").status == 204
     venue.tick(seconds=120)
-    assert told(venue, order["id"]) == ["order_accepted pending_new", "order_canceled canceled"]
+    assert logged_events(venue, order["id"]) == ["order_accepted pending_new", "order_canceled canceled"]
 
 
 def test_an_order_acknowledged_after_the_close_waits_for_the_next_open_and_a_day_order_expires() -> None:
@@ -116,7 +126,7 @@ def test_an_order_acknowledged_after_the_close_waits_for_the_next_open_and_a_day
     for order in orders.values():
         pit.engine.settle_late(order, 120_000_000, "accepted")
     pit.to_minute(1, session=1)
-    assert pit.heard(orders)[2:] == ["389 day accepted", "389 gtc accepted", "390 day expired", "1440 gtc new"]
+    assert pit.new_events(orders)[2:] == ["389 day accepted", "389 gtc accepted", "390 day expired", "1440 gtc new"]
 
 
 def protect(world: World, **more: object) -> tuple[Any, Any]:
@@ -159,14 +169,14 @@ def test_a_stop_that_is_shown_as_held_works_all_the_same(venue: World) -> None:
     venue.arm("legs_shown_held", request="submit", nth=1)
     placed, last = protect(venue)
     stop = placed["legs"][0]["id"]
-    assert found(venue, stop)["status"] == "held"
-    assert told(venue, stop) == ["order_held held", "order_new new"]
+    assert get_order(venue, stop)["status"] == "held"
+    assert logged_events(venue, stop) == ["order_held held", "order_new new"]
     moved = venue.ask("PATCH", f"/v2/orders/{stop}", {"stop_price": f"{last * 0.999:.2f}"}).json
-    assert found(venue, moved["id"])["status"] == "held"
+    assert get_order(venue, moved["id"])["status"] == "held"
     venue.tick(to="close")
     venue.tick(to="close")
-    assert found(venue, moved["id"])["status"] == "filled"
-    assert found(venue, placed["id"])["status"] == "canceled"
+    assert get_order(venue, moved["id"])["status"] == "filled"
+    assert get_order(venue, placed["id"])["status"] == "canceled"
 
 
 @pytest.mark.parametrize("way", ["one", "all", "close"])
@@ -177,7 +187,7 @@ def test_shares_of_canceled_exits_come_back_late(venue: World, way: str) -> None
     answer = venue.ask("DELETE", f"/v2/{paths[way]}")
     if way == "close":
         assert [(row["status"], row["body"]["available"]) for row in answer.json] == [(403, "0")]
-    assert found(venue, placed["id"])["status"] == "canceled"
+    assert get_order(venue, placed["id"])["status"] == "canceled"
     assert venue.get("/v2/positions/AAPL")["qty_available"] == "0"
     assert venue.order("AAPL", "sell", 10).status == 403
     venue.tick(seconds=2)
@@ -205,7 +215,7 @@ def test_refused_replacement_of_an_exit_leaves_the_pair_working_and_a_lost_reply
     patch = ("PATCH", f"/v2/orders/{placed['id']}", {"limit_price": f"{last * 0.99:.2f}"})
     assert [venue.ask(*patch).status for _ in range(2)] == [status, 504]
     assert refusals(venue) == [(status, code, message)] * 2
-    assert [found(venue, one)["status"] for one in (placed["id"], placed["legs"][0]["id"])] == ["new", "new"]
+    assert [get_order(venue, one)["status"] for one in (placed["id"], placed["legs"][0]["id"])] == ["new", "new"]
     assert venue.ask(*patch).status == 200
 
 

@@ -37,8 +37,8 @@ class Reply(NamedTuple):
 class Client:
     """A client of its own for each request, that waits no longer than it is told."""
 
-    def __init__(self, place: Served, folder: Path) -> None:
-        self.place = place
+    def __init__(self, server: Served, folder: Path) -> None:
+        self.server = server
         self.folder = folder
 
     def arm(self, *rules: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ class Client:
         assert answer.status == 200, answer.body
 
     def ask(self, method: str, path: str, body: object = None, patience_s: float = 5.0) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.place.port, timeout=patience_s)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=patience_s)
         with closing(connection):
             try:
                 connection.request(method, path, None if body is None else json.dumps(body), KEYS)
@@ -64,7 +64,7 @@ class Client:
         body = {"symbol": "AAPL", "side": "buy", "qty": "2", "type": "market", "time_in_force": "day"}
         return self.ask("POST", "/v2/orders", {**body, "client_order_id": name, **others}, patience_s)
 
-    def found(self, name: str) -> Any:
+    def order_by_client_id(self, name: str) -> Any:
         answer = self.ask("GET", f"/v2/orders:by_client_order_id?client_order_id={name}")
         return answer.json if answer.status == 200 else None
 
@@ -77,14 +77,14 @@ class Client:
 def client(new_folder: Callable[[], Path]) -> Iterator[Client]:
     """Yield a client of an exchange half an hour into its first session; afterwards its log must replay."""
     folder = new_folder()
-    with served(folder) as place:
-        place.tick(to="open")
-        place.tick(seconds=1800)
-        yield Client(place, folder)
-        assert place.get("/exchange/v1/status")["is_open"]
-        armed = [(one.rule.name, one.seen, one.fired) for one in place.exchange.faults.book]
-        place.exchange.commit()
-        lines = place.exchange.log.lines()
+    with served(folder) as server:
+        server.tick(to="open")
+        server.tick(seconds=1800)
+        yield Client(server, folder)
+        assert server.get("/exchange/v1/status")["is_open"]
+        armed = [(one.rule.name, one.seen, one.fired) for one in server.exchange.faults.book]
+        server.exchange.commit()
+        lines = server.exchange.log.lines()
     again = open_exchange(folder)
     assert again.log.lines()[: len(lines)] == lines
     assert [(one.rule.name, one.seen, one.fired) for one in again.faults.book] == armed
@@ -109,7 +109,7 @@ def test_lost_reply_and_reset_end_the_connection_before_or_after_acceptance(clie
         (0, "RemoteDisconnected"),
         (200, ""),
     ]
-    assert [name for name in ends if client.found(name)] == ["lost", "after", "next"]
+    assert [name for name in ends if client.order_by_client_id(name)] == ["lost", "after", "next"]
     fired = [(line["rule"], line["fault"], line["client_order_id"]) for line in client.log("fault_fired")]
     assert fired == [
         *(("rule-0", "reply_lost", "lost"), ("rule-1", "reset", "before")),
@@ -121,8 +121,8 @@ def test_error_status_redirect_page_and_cut_or_empty_body_come_before_or_after_a
     points = [(code, point) for code in (429, 500, 502, 503, 504) for point in ("before", "after")]
     client.arm(
         *(
-            submit({"status": code, "acceptance": point, "retry_after": "2s"}, nth=place)
-            for place, (code, point) in enumerate(points, 1)
+            submit({"status": code, "acceptance": point, "retry_after": "2s"}, nth=number)
+            for number, (code, point) in enumerate(points, 1)
         ),
         submit({"redirect": 307, "location": "/elsewhere"}, nth=11),
         submit("html_body", nth=12),
@@ -163,7 +163,7 @@ def test_rule_matches_a_percent_encoded_path(client: Client) -> None:
 def test_a_slow_drip_gives_the_right_answer_slowly_while_others_are_served(client: Client) -> None:
     client.arm({"when": {"request": "clock"}, "what": {"slow_drip": 400}})
     assert len(client.ask("GET", "/v2/account").body)
-    with socket.create_connection(("127.0.0.1", client.place.port), timeout=60) as slow:
+    with socket.create_connection(("127.0.0.1", client.server.port), timeout=60) as slow:
         head = "".join(f"{name}: {value}\r\n" for name, value in KEYS.items())
         slow.sendall(f"GET /v2/clock HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode())
         first = slow.recv(65536)
@@ -182,7 +182,7 @@ def test_hanging_request_gets_no_answer_while_others_are_served(client: Client) 
         submit({"hang": "30s"}, nth=1), submit({"hang": "100ms"}, nth=2), submit({"hang": "50ms", "then": "answer"})
     )
     assert client.order("long", patience_s=0.2).end == "TimeoutError"
-    assert client.found("long")["client_order_id"] == "long"
+    assert client.order_by_client_id("long")["client_order_id"] == "long"
     assert client.order("short").end == "RemoteDisconnected"
     began = time.monotonic()
     assert client.order("late").json["client_order_id"] == "late"
@@ -202,7 +202,7 @@ def test_the_clock_and_the_date_header_are_shifted(client: Client) -> None:
 
 def test_control_is_never_touched_and_the_next_request_on_a_kept_connection_is_served(client: Client) -> None:
     client.arm({"when": {"request": "any", "nth": [1, 2]}, "what": {"status": 503}})
-    with closing(http.client.HTTPConnection("127.0.0.1", client.place.port, timeout=60)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", client.server.port, timeout=60)) as connection:
         statuses = []
         for path in ("/exchange/v1/status", "/v2/clock", "/v2/account", "/v2/clock", FAULTS):
             connection.request("GET", path, headers=KEYS)
@@ -214,7 +214,7 @@ def test_control_is_never_touched_and_the_next_request_on_a_kept_connection_is_s
 
 def test_a_client_that_resets_in_the_middle_of_its_body_has_asked_for_nothing(client: Client) -> None:
     client.arm(submit("reply_lost"))
-    with socket.create_connection(("127.0.0.1", client.place.port), timeout=60) as half:
+    with socket.create_connection(("127.0.0.1", client.server.port), timeout=60) as half:
         half.sendall(b"POST /v2/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 400\r\n\r\n{")
         half.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert client.ask("GET", FAULTS).json["faults"][0]["seen"] == 0

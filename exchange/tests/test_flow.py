@@ -109,18 +109,18 @@ def agreement(calendar: Calendar, *edges: float) -> list[float]:
     """Return for each edge the share of bursts whose direction is the sign of the next hour's return."""
     market = Market(GeneratedBars(7, calendar), calendar, default_symbols(20))
     flows = [Flow(market, 7, edge) for edge in edges]
-    found: list[list[bool]] = [[] for _ in edges]
+    hits: list[list[bool]] = [[] for _ in edges]
     # Session by session: a market keeps the bars of a few.
     for index, session in enumerate(calendar.market):
-        for flow, right in zip(flows, found, strict=True):
+        for flow, right in zip(flows, hits, strict=True):
             for row in flow.session_alerts(index):
                 symbol = row.fields["ticker"]
                 now = market.price(symbol, row.at_us)
                 later = market.price(symbol, min(row.at_us + HOUR, session.close_us))
                 if now is not None and later is not None and abs(later - now) * 400 >= now:
                     right.append((bullish(row.fields) > 0) == (later > now))
-    assert all(len(right) > 300 for right in found)
-    return [sum(right) / len(right) for right in found]
+    assert all(len(right) > 300 for right in hits)
+    return [sum(right) / len(right) for right in hits]
 
 
 def bullish(alert: dict[str, Any]) -> int:
@@ -139,9 +139,9 @@ def test_alerts_are_plausible(traded: World) -> None:
     rows = traded.get("/api/option-trades/flow-alerts?limit=200")["data"]
     assert len({row["id"] for row in rows}) == len(rows) > 50
     for row in rows:
-        asked, bid = int(row["total_ask_side_prem"]), int(row["total_bid_side_prem"])
+        ask, bid = int(row["total_ask_side_prem"]), int(row["total_bid_side_prem"])
         premium = int(row["total_premium"])
-        assert asked + bid <= premium
+        assert ask + bid <= premium
         assert 5_000 <= premium <= 5_000_000
         assert row["expiry"] >= row["created_at"][:10]
         assert row["start_time"] <= row["end_time"] <= parse_time(row["created_at"]) // 1000
@@ -213,15 +213,15 @@ def test_daily_rows_come_after_the_close_and_open_interest_before_the_open(world
     assert last_days() == ("2025-03-03", "2025-03-03", "2025-03-04")
 
 
-@pytest.mark.parametrize("asked", ["BRK.B", "BRKB"])
-def test_share_class_is_found_with_or_without_its_dot_and_written_without(tmp_path: Path, asked: str) -> None:
+@pytest.mark.parametrize("ticker", ["BRK.B", "BRKB"])
+def test_share_class_is_found_with_or_without_its_dot_and_written_without(tmp_path: Path, ticker: str) -> None:
     create(tmp_path, MarketSpec(symbols=("AAPL", "BRK.B"), sessions=2, start=date(2025, 3, 3)))
     world = open_world(tmp_path, to="2025-03-03T21:00:00Z")
     for target, name in (
-        (f"/api/option-trades/flow-alerts?ticker_symbol={asked}", "ticker"),
-        (f"/api/darkpool/{asked}", "ticker"),
-        (f"/api/stock/{asked}/oi-change", "underlying_symbol"),
+        (f"/api/option-trades/flow-alerts?ticker_symbol={ticker}", "ticker"),
+        (f"/api/darkpool/{ticker}", "ticker"),
+        (f"/api/stock/{ticker}/oi-change", "underlying_symbol"),
     ):
         assert {row[name] for row in world.get(target)["data"]} == {"BRKB"}
-    for target in (f"/api/stock/{asked}/greek-exposure", f"/api/stock/{asked}/iv-rank"):
+    for target in (f"/api/stock/{ticker}/greek-exposure", f"/api/stock/{ticker}/iv-rank"):
         assert world.get(target)["data"]

@@ -135,14 +135,14 @@ def test_tides_of_sectors_and_funds_add_up_to_the_market_s(traded: World) -> Non
     sectors = [traded.get(f"/api/market/{quote(sector)}/sector-tide")["data"] for sector in SECTORS]
     assert {len(rows) for rows in sectors} == {len(market)}
     alerts = traded.get("/api/option-trades/flow-alerts?ticker_symbol=SPY&limit=200")["data"]
-    for place in (5, len(market) // 2, len(market) - 1):
-        stamp = market[place]["timestamp"]
-        assert {rows[place]["timestamp"] for rows in sectors} == {stamp}
-        noise = noise_of(traded, place)
+    for index in (5, len(market) // 2, len(market) - 1):
+        stamp = market[index]["timestamp"]
+        assert {rows[index]["timestamp"] for rows in sectors} == {stamp}
+        noise = noise_of(traded, index)
         for side in ("call", "put"):
             field = f"net_{side}_premium"
-            explained = sum(float(rows[place][field]) for rows in sectors) + net_of(alerts, side, stamp)
-            rest = float(market[place][field]) - explained
+            explained = sum(float(rows[index][field]) for rows in sectors) + net_of(alerts, side, stamp)
+            rest = float(market[index][field]) - explained
             assert abs(rest) < abs(noise[side])
             assert rest * noise[side] > 0
 
@@ -158,9 +158,9 @@ def net_of(alerts: list[Any], side: str, stamp: str) -> int:
     return sum(int(alert["total_ask_side_prem"]) - int(alert["total_bid_side_prem"]) for alert in known)
 
 
-def noise_of(world: World, place: int) -> dict[str, float]:
+def noise_of(world: World, index: int) -> dict[str, float]:
     """Return the market's tide at a minute without the alerts of all symbols."""
-    row = world.get("/api/market/market-tide?interval_5m=false")["data"][place]
+    row = world.get("/api/market/market-tide?interval_5m=false")["data"][index]
     alerts = world.get("/api/option-trades/flow-alerts?limit=200")["data"]
     return {
         side: float(row[f"net_{side}_premium"]) - net_of(alerts, side, row["timestamp"]) for side in ("call", "put")
@@ -367,15 +367,15 @@ def test_net_premium_does_not_predict_the_next_day_without_edge(tmp_path: Path) 
 
 
 def test_headlines_are_those_published_so_far_newest_first(traded: World) -> None:
-    found = traded.get("/api/news/headlines?limit=100")["data"]
-    times = [headline["created_at"] for headline in found]
+    headlines = traded.get("/api/news/headlines?limit=100")["data"]
+    times = [headline["created_at"] for headline in headlines]
     assert (times, times[0][:10]) == (sorted(times, reverse=True), SESSION)
     assert times[0] <= f"{SESSION}T19:30:20Z"
-    assert len(found) > 60
+    assert len(headlines) > 60
     about = traded.get("/api/news/headlines?ticker=UNH&limit=100")["data"]
-    named = [headline for headline in found if headline["tickers"] == ["UNH"]]
+    named = [headline for headline in headlines if headline["tickers"] == ["UNH"]]
     assert about[: len(named)] == named != []
     assert {ticker for headline in about for ticker in headline["tickers"]} == {"UNH"}
     major = traded.get("/api/news/headlines?major_only=true&search_term=fed&limit=100")["data"]
     assert all(headline["is_major"] and "fed" in headline["headline"].lower() for headline in major)
-    assert 0 < len(major) < len(found)
+    assert 0 < len(major) < len(headlines)

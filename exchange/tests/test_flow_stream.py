@@ -27,52 +27,52 @@ DOCUMENTED = frozenset(
 
 
 @pytest.fixture
-def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
+def server(new_folder: Callable[[], Path]) -> Iterator[Served]:
     """Yield a served exchange at its first open."""
-    with served(new_folder()) as place:
-        place.tick(to="open")
-        yield place
+    with served(new_folder()) as server:
+        server.tick(to="open")
+        yield server
 
 
-def stream(place: Served, whose: str = "sandbox") -> Any:
-    return place.connect(f"/socket?token={whose}")
+def stream(server: Served, whose: str = "sandbox") -> Any:
+    return server.connect(f"/socket?token={whose}")
 
 
-def rows_of(place: Served) -> list[dict[str, Any]]:
+def rows_of(server: Served) -> list[dict[str, Any]]:
     """Return the alerts that the REST API has, oldest first."""
-    return list(reversed(place.get("/api/option-trades/flow-alerts?limit=200")["data"]))
+    return list(reversed(server.get("/api/option-trades/flow-alerts?limit=200")["data"]))
 
 
-def heard(client: Client, count: int) -> list[dict[str, Any]]:
+def read_alerts(client: Client, count: int) -> list[dict[str, Any]]:
     frames = [client.get() for _ in range(count)]
     assert {channel for channel, _ in frames} == {"flow-alerts"}
     return [row for _, row in frames]
 
 
-def arm(place: Served, what: str, **when: object) -> None:
+def arm(server: Served, what: str, **when: object) -> None:
     rule = {"name": "rule", "when": {"stream": "flow_alerts", **when}, "what": what}
-    assert place.ask("POST", "/exchange/v1/faults", [rule]).status_code == 200
+    assert server.ask("POST", "/exchange/v1/faults", [rule]).status_code == 200
 
 
 def ids(rows: list[dict[str, Any]]) -> list[str]:
     return [row["id"] for row in rows]
 
 
-def test_stream_sends_each_alert_after_the_join_once_in_the_order_in_which_it_became_known(place: Served) -> None:
-    place.tick(seconds=HOUR_S)
-    before = len(rows_of(place))
-    with stream(place) as client:
+def test_stream_sends_each_alert_after_the_join_once_in_the_order_in_which_it_became_known(server: Served) -> None:
+    server.tick(seconds=HOUR_S)
+    before = len(rows_of(server))
+    with stream(server) as client:
         assert client.ask(JOIN) == JOINED
         for _ in range(3):
-            place.tick(seconds=HOUR_S / 3)
-        expected = rows_of(place)[before:]
+            server.tick(seconds=HOUR_S / 3)
+        expected = rows_of(server)[before:]
         assert len(expected) > 3
-        assert heard(client, len(expected)) == [stream_row(row) for row in expected]
+        assert read_alerts(client, len(expected)) == [stream_row(row) for row in expected]
 
 
-def test_a_row_has_the_documented_fields_in_the_documented_types(place: Served) -> None:
-    place.tick(seconds=HOUR_S)
-    for row in map(stream_row, rows_of(place)):
+def test_a_row_has_the_documented_fields_in_the_documented_types(server: Served) -> None:
+    server.tick(seconds=HOUR_S)
+    for row in map(stream_row, rows_of(server)):
         assert set(row) == DOCUMENTED
         assert all(type(row[name]) in (int, float) for name in ("price", "total_premium", "volume_oi_ratio"))
         assert all(type(row[name]) is int for name in ("executed_at", "volume", "total_size", "ask_vol"))
@@ -97,54 +97,54 @@ def test_unreadable_row_is_streamed_for_the_client_to_count(row: dict[str, Any])
 
 
 @pytest.mark.parametrize("token", ["", "nobody"])
-def test_handshake_is_refused_with_401_when_the_token_opens_no_account(place: Served, token: str) -> None:
-    with pytest.raises(InvalidStatus) as refused, stream(place, token):
+def test_handshake_is_refused_with_401_when_the_token_opens_no_account(server: Served, token: str) -> None:
+    with pytest.raises(InvalidStatus) as refused, stream(server, token):
         pass
     assert refused.value.response.status_code == 401
     assert json.loads(refused.value.response.body) == {"message": "unauthorized"}
 
 
 @pytest.mark.parametrize("message", [{"channel": "prices", "msg_type": "join"}, {"channel": "flow-alerts"}, [], "x"])
-def test_message_other_than_a_join_is_answered_with_an_error_and_joins_nothing(place: Served, message: object) -> None:
-    with stream(place) as client:
+def test_message_other_than_a_join_is_answered_with_an_error_and_joins_nothing(server: Served, message: object) -> None:
+    with stream(server) as client:
         assert client.ask(message)[1]["status"] == "error"
-        place.tick(seconds=HOUR_S)
+        server.tick(seconds=HOUR_S)
         assert client.ask(JOIN) == JOINED
 
 
-def test_faults_mute_repeat_and_reorder_a_streamed_alert(place: Served) -> None:
+def test_faults_mute_repeat_and_reorder_a_streamed_alert(server: Served) -> None:
     for what, expected in (
         ("mute_stream", [0, 2, 3]),
         ("duplicate_events", [0, 1, 1, 2, 3]),
         ("reordered_events", [0, 2, 1, 3]),
     ):
-        with stream(place) as client:
+        with stream(server) as client:
             client.ask(JOIN)
-            before = len(rows_of(place))
-            arm(place, what, nth=2)
-            while len(rows := rows_of(place)[before:]) < 4:
-                place.tick(seconds=60)
-            assert ids(heard(client, len(expected))) == [ids(rows)[number] for number in expected]
-            place.ask("DELETE", "/exchange/v1/faults")
+            before = len(rows_of(server))
+            arm(server, what, nth=2)
+            while len(rows := rows_of(server)[before:]) < 4:
+                server.tick(seconds=60)
+            assert ids(read_alerts(client, len(expected))) == [ids(rows)[number] for number in expected]
+            server.ask("DELETE", "/exchange/v1/faults")
 
 
-def test_a_dropped_connection_ends_without_a_goodbye(place: Served) -> None:
-    with stream(place) as client:
+def test_a_dropped_connection_ends_without_a_goodbye(server: Served) -> None:
+    with stream(server) as client:
         client.ask(JOIN)
-        arm(place, "dropped_stream", nth=2)
-        place.tick(seconds=HOUR_S)
-        assert ids(heard(client, 1)) == ids(rows_of(place)[:1])
+        arm(server, "dropped_stream", nth=2)
+        server.tick(seconds=HOUR_S)
+        assert ids(read_alerts(client, 1)) == ids(rows_of(server)[:1])
         with pytest.raises(ConnectionClosed) as closed:
             client.frame()
         assert closed.value.rcvd is None
 
 
-def test_a_stalled_connection_stays_up_and_answers_no_ping(place: Served) -> None:
-    with stream(place) as client:
+def test_a_stalled_connection_stays_up_and_answers_no_ping(server: Served) -> None:
+    with stream(server) as client:
         client.ask(JOIN)
         assert client.websocket.ping().wait(5), "the exchange answers no ping at all"
-        arm(place, "stalled_stream")
-        place.tick(seconds=HOUR_S)
+        arm(server, "stalled_stream")
+        server.tick(seconds=HOUR_S)
         deadline = time.monotonic() + 5
         while client.websocket.ping().wait(0.1):
             assert time.monotonic() < deadline, "it still answers"
@@ -152,8 +152,8 @@ def test_a_stalled_connection_stays_up_and_answers_no_ping(place: Served) -> Non
 
 
 @pytest.mark.parametrize("stream", ["trade_updates", "market_data"])
-def test_only_flow_streams_can_be_dropped_or_stalled(place: Served, stream: str) -> None:
+def test_only_flow_streams_can_be_dropped_or_stalled(server: Served, stream: str) -> None:
     rule = {"name": "rule", "when": {"stream": stream}, "what": "dropped_stream"}
-    answer = place.ask("POST", "/exchange/v1/faults", [rule])
+    answer = server.ask("POST", "/exchange/v1/faults", [rule])
     assert answer.status_code == 422
     assert "when.stream is flow_alerts for dropped_stream" in answer.text

@@ -25,7 +25,7 @@ def test_long_position_pays_a_positive_rate_on_the_hour_and_a_short_one_earns_it
     # 40 minutes, and two hours.
     assert ring.booked("FUNDING") == [sign * D(one) for one in ("0.90", "1.35", "1.35")]
     assert ring.account.cash == 5000 + sign * D("3.60")
-    assert ring.told("activity") == ["60 activity", "120 activity", "180 activity"]
+    assert ring.event_lines("activity") == ["60 activity", "120 activity", "180 activity"]
 
 
 def test_fill_books_the_funding_up_to_it_before_the_position_changes() -> None:
@@ -50,7 +50,7 @@ def test_rate_changes_from_a_moment_on() -> None:
     # Half an hour at 0.9 and another at -0.3.
     assert ring.booked("FUNDING") == [D("-0.3")]
     assert accounts.rate_of(ring.engine, "PF_XBTUSD") == D("-0.3")
-    assert ring.told("funding_rate_set") == ["30 funding_rate_set"]
+    assert ring.event_lines("funding_rate_set") == ["30 funding_rate_set"]
 
 
 def test_rate_is_for_each_unit_times_the_multiplier() -> None:
@@ -68,19 +68,19 @@ def test_what_is_left_below_the_smallest_amount_is_carried() -> None:
     ring.to(60)
     exact = sum(Decimal(qty) for qty in range(1, 7)) * D("0.7") / 60 + 7 * D("0.7") * 54 / 60
     assert abs(sum(ring.booked("FUNDING")) + exact) < D("1e-12")
-    held = net_position(ring.account, "PF_XBTUSD")
-    assert held is not None
-    assert not accounts.funding_due(ring.engine, held)
+    position = net_position(ring.account, "PF_XBTUSD")
+    assert position is not None
+    assert not accounts.funding_due(ring.engine, position)
 
 
 def test_looking_at_what_is_owed_changes_nothing() -> None:
     ring = ring_of(to=0)
     ring.order("buy", "1.5")
-    held = net_position(ring.account, "PF_XBTUSD")
-    assert held is not None
+    position = net_position(ring.account, "PF_XBTUSD")
+    assert position is not None
     for minute in (7, 13, 40):
         ring.to(minute)
-        assert accounts.funding_due(ring.engine, held) == D("1.35") * minute / 60
+        assert accounts.funding_due(ring.engine, position) == D("1.35") * minute / 60
     ring.to(60)
     assert ring.booked("FUNDING") == [D("-1.35")]
 

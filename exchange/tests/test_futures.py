@@ -39,9 +39,9 @@ def test_a_market_has_every_roots_ended_months_and_some_beyond_its_end() -> None
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("futures")
-    create(made, spec(sessions=22))
-    return made
+    folder = tmp_path_factory.mktemp("futures")
+    create(folder, spec(sessions=22))
+    return folder
 
 
 def test_volume_moves_on_to_the_next_month_before_the_roll_and_prices_come_together(folder: Path) -> None:

@@ -28,11 +28,11 @@ LEFT_OUT = dict.fromkeys(("orderbooks", "news", "pricing"))
 class Websocket:
     """A client that speaks what its handshake agreed upon, and nothing else."""
 
-    def __init__(self, place: Served, path: str, offer: str) -> None:
-        self.connection = socket.create_connection(("127.0.0.1", place.port), timeout=60)
+    def __init__(self, server: Served, path: str, offer: str) -> None:
+        self.connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
         key = base64.b64encode(os.urandom(16)).decode()
         self.connection.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{place.port}\r\nUser-Agent: APCA-GO/v3.9.0\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUser-Agent: APCA-GO/v3.9.0\r\n"
             "Connection: Upgrade\r\n"
             f"Content-Type: application/msgpack\r\nSec-Websocket-Extensions: {offer}\r\nSec-Websocket-Key: {key}\r\n"
             "Sec-Websocket-Version: 13\r\nUpgrade: websocket\r\n\r\n".encode()
@@ -59,7 +59,7 @@ class Websocket:
             first |= 0x40
         length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2)
         mask = os.urandom(4)
-        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+        masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
         self.connection.sendall(bytes([first]) + length + mask + masked)
 
     def get(self) -> Any:
@@ -75,8 +75,8 @@ class Websocket:
 
 
 @pytest.mark.parametrize("offer", OFFERS)
-def test_a_handshake_answers_with_no_parameter_that_was_not_offered(place: Served, offer: str) -> None:
-    client = Websocket(place, "/v2/iex", offer)
+def test_a_handshake_answers_with_no_parameter_that_was_not_offered(server: Served, offer: str) -> None:
+    client = Websocket(server, "/v2/iex", offer)
     with closing(client):
         offered = [part.strip() for part in offer.split(";")]
         assert client.head.startswith("HTTP/1.1 101 ")
@@ -87,8 +87,8 @@ def test_a_handshake_answers_with_no_parameter_that_was_not_offered(place: Serve
         assert client.get() == [{"T": "success", "msg": "connected"}]
 
 
-def test_subscription_may_name_the_channels_of_all_feeds(place: Served) -> None:
-    client = Websocket(place, "/v2/sip", OFFERS[0])
+def test_subscription_may_name_the_channels_of_all_feeds(server: Served) -> None:
+    client = Websocket(server, "/v2/sip", OFFERS[0])
     with closing(client):
         assert client.get() == [{"T": "success", "msg": "connected"}]
         client.send({"action": "auth", "key": "sandbox", "secret": "sandbox"})
@@ -96,18 +96,18 @@ def test_subscription_may_name_the_channels_of_all_feeds(place: Served) -> None:
         own = dict.fromkeys(("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "imbalances", "lulds"))
         client.send({"action": "subscribe", **own, "bars": ["AAPL"], **LEFT_OUT}, compressed=True)
         assert client.get()[0]["bars"] == ["AAPL"]
-        place.tick(seconds=60)
+        server.tick(seconds=60)
         # The SDK reads the kind of a message from its first field alone.
         assert [next(iter(point.items())) for point in client.get()] == [("T", "b")]
         client.send({"action": "unsubscribe", **own, "bars": ["AAPL"], **LEFT_OUT}, compressed=True)
         assert client.get()[0]["bars"] == []
 
 
-def updates(place: Served, query: str, key: str) -> tuple[socket.socket, HTTPResponse]:
+def updates(server: Served, query: str, key: str) -> tuple[socket.socket, HTTPResponse]:
     """Ask for trade updates in the very bytes of the SDK, and return the answer once its head has come."""
-    connection = socket.create_connection(("127.0.0.1", place.port), timeout=60)
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     connection.sendall(
-        f"GET /v2/events/trades{query} HTTP/1.1\r\nHost: 127.0.0.1:{place.port}\r\nUser-Agent: Go-http-client/1.1\r\n"
+        f"GET /v2/events/trades{query} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUser-Agent: Go-http-client/1.1\r\n"
         f"{key}Accept-Encoding: gzip\r\n\r\n".encode()
     )
     answer = HTTPResponse(connection)
@@ -115,7 +115,7 @@ def updates(place: Served, query: str, key: str) -> tuple[socket.socket, HTTPRes
     return connection, answer
 
 
-def heard(answer: HTTPResponse) -> Any:
+def read_data_line(answer: HTTPResponse) -> Any:
     """Read lines until one begins as the SDK wants it, and return what follows."""
     while not (line := answer.readline()).startswith(b"data: "):
         assert line, "the stream has ended"
@@ -127,21 +127,21 @@ def heard(answer: HTTPResponse) -> Any:
     ["Apca-Api-Key-Id: sandbox\r\nApca-Api-Secret-Key: sandbox\r\n", "Authorization: Bearer sandbox\r\n"],
     ids=["key", "OAuth"],
 )
-def test_go_sdk_resumes_trade_updates_where_its_connection_broke(place: Served, key: str) -> None:
-    connection, answer = updates(place, "", key)
+def test_go_sdk_resumes_trade_updates_where_its_connection_broke(server: Served, key: str) -> None:
+    connection, answer = updates(server, "", key)
     with connection, answer:
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
-        first = place.order("AAPL", "buy", 1, limit_price="1")
-        update = [heard(answer), heard(answer)][-1]
+        first = server.order("AAPL", "buy", 1, limit_price="1")
+        update = [read_data_line(answer), read_data_line(answer)][-1]
     assert (update["event"], update["order"]["id"]) == ("new", first["id"])
-    missed = place.order("AAPL", "buy", 2, limit_price="1")
+    missed = server.order("AAPL", "buy", 2, limit_price="1")
     # A nanosecond later, as time.RFC3339Nano writes it: without trailing zeros, and with its colons escaped.
     since = f"{update['at'][:-4]}{int(update['at'][-4:-1]) + 1:03}".rstrip("0").replace(":", "%3A") + "Z"
-    connection, answer = updates(place, f"?since={since}", key)
+    connection, answer = updates(server, f"?since={since}", key)
     with connection, answer:
-        assert [heard(answer)["order"]["id"] for _ in range(2)] == [missed["id"]] * 2
-        place.order("SPY", "buy", 3)
-        place.tick(seconds=60)
-        fill = [heard(answer) for _ in range(3)][-1]
+        assert [read_data_line(answer)["order"]["id"] for _ in range(2)] == [missed["id"]] * 2
+        server.order("SPY", "buy", 3)
+        server.tick(seconds=60)
+        fill = [read_data_line(answer) for _ in range(3)][-1]
     assert (fill["event"], fill["qty"], fill["order"]["status"]) == ("fill", "3", "filled")
     assert {"price", "position_qty", "execution_id", "timestamp"} <= fill.keys()

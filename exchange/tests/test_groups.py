@@ -121,10 +121,10 @@ STORIES = {
         "13 stop fill 10@93.99, 13 target canceled",
         {12: (94, 10_000)},
         (do.to(10.5), do.order("target", **pair()["target"]), do.claims(10)),
-        held=10,
+        position=10,
     ),
     "a pair placed before the session wakes together": Story(
-        pair(), "-10 target accepted, 0 target new, 0 stop new", minute=-10, until=1, held=10
+        pair(), "-10 target accepted, 0 target new, 0 stop new", minute=-10, until=1, position=10
     ),
     "on paper a bracket is live as soon as it is placed": Story(
         bracket(),
@@ -160,7 +160,7 @@ STORIES = {
         spec=LATE,
     ),
     "a pair acts on the next day without being looked at": Story(
-        pair(), "1541 stop fill 10@93.99, 1541 target canceled", {1100: (94, 10_000)}, until=1829, held=10
+        pair(), "1541 stop fill 10@93.99, 1541 target canceled", {1100: (94, 10_000)}, until=1829, position=10
     ),
     **{
         f"a target to {side} moved to the market is an exit while the stop works": Story(
@@ -170,9 +170,9 @@ STORIES = {
             {20: (100, 40), 21: (quad, 10_000)},
             (do.to(20), do.replace("target", "exit", limit=limit)),
             until=25,
-            held=held,
+            position=quantity,
         )
-        for side, held, limit, price, stopped, quad in (
+        for side, quantity, limit, price, stopped, quad in (
             ("sell", 10, 99.9, "99.99", "94.99", (98, 98, 94, 94)),
             ("buy", -10, 100.1, "100.01", "105.01", (102, 106, 102, 106)),
         )
@@ -189,7 +189,7 @@ STORIES = {
             ),
             do.refused("must not have stop_price", "replace", "target", "new", stop=96),
         ),
-        held=10,
+        position=10,
     ),
     "a stop by itself leaves no shares and no purchase and a pair leaves the purchase": Story(
         {"alone": sell(stop=95, tif="gtc")},
@@ -205,14 +205,14 @@ STORIES = {
             do.order("more", **buy(qty=5)),
         ),
         until=10,
-        held=10,
+        position=10,
     ),
     "pairs of two lots are filled one by one": Story(
         pair() | {"other": pair()["target"] | {"stop_loss": 93, "legs": ("other stop",)}},
         "21 target fill 10@105.99, 21 stop canceled",
         {20: (106, 100), 21: (94, 10_000)},
         (do.to(22), do.claims(10)),
-        held=20,
+        position=20,
     ),
     "a dividend reduces the stop of a pair to sell": Story(
         pair(),
@@ -224,7 +224,7 @@ STORIES = {
             do.shows("target", limit=1_050_000),
             do.shows("stop", stop=947_500),
         ),
-        held=10,
+        position=10,
     ),
     "a dividend reduces the limit of a pair to buy": Story(
         pair("buy"),
@@ -236,7 +236,7 @@ STORIES = {
             do.shows("target", limit=947_500),
             do.shows("stop", stop=1_050_000),
         ),
-        held=-10,
+        position=-10,
     ),
     **{
         f"a split multiplies a pair to {side} and divides its prices": Story(
@@ -250,9 +250,9 @@ STORIES = {
                 do.shows("target", qty=20, limit=target),
                 do.shows("stop", qty=20, stop=stop),
             ),
-            held=held,
+            position=quantity,
         )
-        for side, held, target, stop in (("sell", 10, 525_000, 475_000), ("buy", -10, 475_000, 525_000))
+        for side, quantity, target, stop in (("sell", 10, 525_000, 475_000), ("buy", -10, 475_000, 525_000))
     },
     "a split cancels a pair that has filled in part": Story(
         pair(),
@@ -260,7 +260,7 @@ STORIES = {
         {20: (106, 40)},
         (do.to(30), do.shows("stop", qty=6), SPLIT),
         until=1140,
-        held=10,
+        position=10,
     ),
     "a reverse split cancels every pair": Story(
         pair(),
@@ -268,7 +268,7 @@ STORIES = {
         {},
         (do.announce(REVERSE_SPLIT, new_rate=Decimal(1), old_rate=Decimal(2)),),
         until=1140,
-        held=10,
+        position=10,
     ),
     "on paper a stop that covers a short pays at most its collar and then rests there": Story(
         pair("buy"),
@@ -276,7 +276,7 @@ STORIES = {
         {20: (120, 10_000), 21: (120, 10_000), 22: (107, 10_000)},
         (do.to(22), do.shows("stop", type="stop_limit", limit=1_076_200)),
         until=23,
-        held=-10,
+        position=-10,
         spec=WHOLE,
     ),
     "exits are kept apart at the prices that they have now": Story(
@@ -335,7 +335,7 @@ STORIES = {
             do.refused(APART, "replace", "moved", "higher", stop=99.5),
         ),
         until=10,
-        held=10,
+        position=10,
     ),
     "an exit that the other one has left fewer shares can be repriced": Story(
         pair(),
@@ -343,14 +343,14 @@ STORIES = {
         "13 stop fill 7@99.99, 13 moved canceled",
         {10: (95, 30), 11: (100, 0)},
         (do.to(11), do.replace("target", "moved", limit=106), do.shows("moved", qty=7), do.claims(7)),
-        held=10,
+        position=10,
     ),
     "the limit of a stop that the market has passed can be lowered": Story(
         pair(stop_loss=(95, 94.5), tif="day"),
         f"{replaced('stop', 'lowered', '11')}, 12 lowered fill 10@89.99, 12 target canceled",
         {10: ((94, 94, 90, 90), 10_000), 11: (90, 10_000)},
         (do.to(11), do.replace("stop", "lowered", limit=89), do.shows("lowered", elected=True)),
-        held=10,
+        position=10,
     ),
     "a strict venue lets an entry and a simple order move to the market": Story(
         {"entry": bracket(limit=97, stop_loss=90)["entry"], "simple": buy(symbol="BBB", limit=90)},
@@ -370,9 +370,9 @@ STORIES = {
                 do.replace("target", "near", STRICT, limit=near),
             ),
             until=10,
-            held=held,
+            position=quantity,
         )
-        for side, held, bound, stop, near in (("sell", 10, ">=", 98, 100.01), ("buy", -10, "<=", 102, 99.99))
+        for side, quantity, bound, stop, near in (("sell", 10, ">=", 98, 100.01), ("buy", -10, "<=", 102, 99.99))
     },
     "a replacement takes over what the target has filled": Story(
         pair(),
@@ -380,7 +380,7 @@ STORIES = {
         "12 exit fill 6@99.99, 12 stop canceled",
         {10: (106, 40)},
         (do.to(11), do.replace("target", "exit", limit=99.9), do.shows("exit", qty=10, filled_qty=4)),
-        held=20,
+        position=20,
     ),
     "a replacement may start again from the whole quantity": Story(
         pair(),
@@ -388,7 +388,7 @@ STORIES = {
         "12 exit fill 10@99.99, 12 stop canceled",
         {10: (106, 40)},
         (do.to(11), do.replace("target", "exit", STARTS_OVER, limit=99.9), do.shows("exit", qty=10, filled_qty=0)),
-        held=20,
+        position=20,
     ),
     "a replacement that starts over never sells what is not there": Story(
         pair(),
@@ -396,14 +396,14 @@ STORIES = {
         "12 exit partial_fill 6@99.99, 12 stop restated, 13 exit canceled, 13 stop canceled",
         {10: (106, 40)},
         (do.to(11), do.replace("target", "exit", STARTS_OVER, limit=99.9), do.claims(10)),
-        held=10,
+        position=10,
     ),
     "a stop may fill after the target was moved to the market and filled": Story(
         pair(policy=TELLS_LATE),
         f"{replaced('target', 'exit')}, 10 exit fill 10@99.99, 12 stop fill 10@94.99",
         {11: ((100, 100, 94, 94), 10_000)},
         (do.replace("target", "exit", limit=99), do.shows("stop", status="new")),
-        held=10,
+        position=10,
         spec=WHOLE,
     ),
     "an exit that learns late of a part keeps the rest and so does its replacement": Story(
@@ -419,18 +419,20 @@ STORIES = {
             do.shows("moved", qty=6, unheard=0),
             do.claims(6),
         ),
-        held=10,
+        position=10,
     ),
-    "a pair stays while a journal leaves its shares": Story(pair(), "", {}, (do.journal(5), do.journal(-5)), held=10),
+    "a pair stays while a journal leaves its shares": Story(
+        pair(), "", {}, (do.journal(5), do.journal(-5)), position=10
+    ),
     "a pair goes whole when a journal takes one of its shares": Story(
-        pair(), "10 target canceled, 10 stop canceled", {}, (do.journal(-1),), held=10
+        pair(), "10 target canceled, 10 stop canceled", {}, (do.journal(-1),), position=10
     ),
 }
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_orders_of_a_group_live_as_their_story_says(story: Story) -> None:
-    assert story.play() == story.told
+    assert story.play() == story.expected
 
 
 def test_a_pair_rests_for_ninety_days_and_ends_together() -> None:
@@ -439,9 +441,9 @@ def test_a_pair_rests_for_ninety_days_and_ends_together() -> None:
     assert {order.expires_us for order in orders.values()} == {at_new_york("2025-06-01", 16, 15)}
     for order in orders.values():
         order.expires_us = at_new_york(DAYS[1], 16, 15)
-    pit.heard()
+    pit.new_events()
     pit.to_minute(0, session=1)
-    assert pit.heard(orders) == ["405 target canceled", "405 stop canceled"]
+    assert pit.new_events(orders) == ["405 target canceled", "405 stop canceled"]
     assert pit.account.claimed_shares("AAA") == 0
 
 
@@ -501,19 +503,19 @@ def test_a_pair_never_closes_more_than_its_shares_and_its_mirror_does_the_same(
 
 @given(
     bars=st.lists(st.tuples(st.integers(93, 107), st.sampled_from([10, 40, 10_000])), min_size=4, max_size=10),
-    asked=st.lists(
+    sent_orders=st.lists(
         st.tuples(st.integers(0, 300), st.sampled_from(["target", "stop", "cancel"]), st.integers(94, 106)), max_size=6
     ),
     latency_s=st.sampled_from([0, 20, 90]),
 )
 @settings(max_examples=60)
 def test_whatever_is_in_transit_a_pair_sells_its_shares_once_and_ends_whole(
-    bars: list[tuple[int, int]], asked: list[tuple[int, str, int]], latency_s: int
+    bars: list[tuple[int, int]], sent_orders: list[tuple[int, str, int]], latency_s: int
 ) -> None:
     written = {11 + at: (price, volume) for at, (price, volume) in enumerate(bars)}
     pit = Pit(written, NEXT_BAR._replace(latency_s=latency_s))
     newest = protect(pit, 20)
-    for second, what, price in sorted(asked):
+    for second, what, price in sorted(sent_orders):
         pit.engine.advance(max(pit.engine.now_us, OPEN + 10 * MINUTE + second * SECOND))
         try:
             if what == "cancel":

@@ -11,7 +11,7 @@ KEY = "the page's key"
 PAGE = {PAGE_HEADER.lower(): KEY}
 
 
-def asked(method: str = "GET", path: str = "/v2/orders", kind: str = "http", **headers: str) -> str | None:
+def objection_to(method: str = "GET", path: str = "/v2/orders", kind: str = "http", **headers: str) -> str | None:
     named: list[tuple[bytes, bytes]] = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope: dict[str, Any] = {"type": kind, "path": path, "headers": named}
     return refusal_reason(scope | ({} if kind == "websocket" else {"method": method}), ControlCredentials(KEY))
@@ -19,8 +19,8 @@ def asked(method: str = "GET", path: str = "/v2/orders", kind: str = "http", **h
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8787", "localhost:1", "LOCALHOST", "[::1]:8787", "[::1]"])
 def test_every_name_of_this_machine_is_served(host: str) -> None:
-    assert asked(host=host) is None
-    assert asked("POST", host=host) is None
+    assert objection_to(host=host) is None
+    assert objection_to("POST", host=host) is None
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_every_name_of_this_machine_is_served(host: str) -> None:
 )
 def test_every_other_host_is_refused_whatever_it_asks(host: str) -> None:
     for method, path in (("GET", "/v2/clock"), ("POST", "/v2/orders"), ("GET", "/")):
-        assert "Host" in (asked(method, path, host=host) or "")
-    assert asked(kind="websocket", path="/stream", host=host)
+        assert "Host" in (objection_to(method, path, host=host) or "")
+    assert objection_to(kind="websocket", path="/stream", host=host)
 
 
 def test_one_good_host_beside_a_bad_one_does_not_help() -> None:
@@ -62,35 +62,35 @@ FOREIGN = [
 def test_a_foreign_page_changes_nothing_and_listens_to_nothing(origin: str) -> None:
     headers = {"host": "127.0.0.1:8787", "origin": origin, **PAGE}
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        assert asked(method, **headers)
-    assert asked("GET", PAGE_DATA, **headers)
-    assert asked(kind="websocket", path="/stream", **headers)
-    assert asked("GET", "/v2/clock", **headers) is None
+        assert objection_to(method, **headers)
+    assert objection_to("GET", PAGE_DATA, **headers)
+    assert objection_to(kind="websocket", path="/stream", **headers)
+    assert objection_to("GET", "/v2/clock", **headers) is None
 
 
 @pytest.mark.parametrize("origin", [OWN, "http://localhost:8787", "HTTP://127.0.0.1:8787".lower()])
 def test_the_own_page_may_do_all_of_it(origin: str) -> None:
     headers = {"host": "127.0.0.1:8787", "origin": origin}
-    assert asked("POST", "/exchange/v1/tick", **headers, **PAGE) is None
-    assert asked("POST", "/v2/orders", **headers) is None
-    assert asked("GET", PAGE_DATA, **headers) is None
-    assert asked(kind="websocket", path="/stream", **headers) is None
+    assert objection_to("POST", "/exchange/v1/tick", **headers, **PAGE) is None
+    assert objection_to("POST", "/v2/orders", **headers) is None
+    assert objection_to("GET", PAGE_DATA, **headers) is None
+    assert objection_to(kind="websocket", path="/stream", **headers) is None
 
 
 def test_a_client_that_is_no_browser_is_served() -> None:
-    assert asked("POST", host="127.0.0.1:8787") is None
-    assert asked(kind="websocket", path="/stream", host="127.0.0.1:8787") is None
-    assert asked("POST") is None
+    assert objection_to("POST", host="127.0.0.1:8787") is None
+    assert objection_to(kind="websocket", path="/stream", host="127.0.0.1:8787") is None
+    assert objection_to("POST") is None
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_a_page_of_another_site_is_told_by_sec_fetch_site_alone(site: str) -> None:
     headers = {"host": "127.0.0.1:8787", "sec-fetch-site": site, **PAGE}
     for method in ("POST", "DELETE"):
-        assert asked(method, "/exchange/v1/faults", **headers) == "a web page from another origin can't do this"
-    assert asked("GET", PAGE_DATA, **headers)
+        assert objection_to(method, "/exchange/v1/faults", **headers) == "a web page from another origin can't do this"
+    assert objection_to("GET", PAGE_DATA, **headers)
     # A link to the page may be on any site.
-    assert asked("GET", "/", **headers) is None
+    assert objection_to("GET", "/", **headers) is None
 
 
 @pytest.mark.parametrize("sign", [{"origin": OWN}, {"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}])
@@ -102,8 +102,8 @@ def test_a_browser_controls_nothing_without_the_page_key(sign: dict[str, str], k
         ("DELETE", "/exchange/v1/faults"),
         ("POST", "/exchange/v1/stop"),
     ):
-        assert asked(method, path, **headers, **key) == KEYLESS
-        assert asked(method, path, **headers, **PAGE) is None
+        assert objection_to(method, path, **headers, **key) == KEYLESS
+        assert objection_to(method, path, **headers, **PAGE) is None
 
 
 def test_two_page_keys_are_none() -> None:

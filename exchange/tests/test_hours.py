@@ -83,8 +83,8 @@ def test_full_calendar_holds_the_sessions_of_sixty_years(calendars: dict[str, Ca
 
 def test_today_is_the_session_that_is_open_or_the_day_s(calendars: dict[str, Calendar]) -> None:
     def days(name: str, *moments: str) -> list[str | None]:
-        found = (calendars[name].today(parse_time(f"2026-11-{moment}:00Z")) for moment in moments)
-        return [None if one is None else one.date[8:] for one in found]
+        sessions = (calendars[name].today(parse_time(f"2026-11-{moment}:00Z")) for moment in moments)
+        return [None if one is None else one.date[8:] for one in sessions]
 
     assert days("CMES", "22T23:30", "23T22:30", "23T23:30", "28T12:00") == ["23", "23", "24", None]
     assert days("XNYS", "23T12:00", "23T15:00", "24T02:00", "26T15:00") == ["23", "23", "23", None]
@@ -95,8 +95,8 @@ def test_symbol_s_own_closes_and_calendar_hold_for_the_market_s_time(calendars: 
     market = calendars["CMES"]
     gold = own_calendar(market, "CMES", {"2026-11-26": "2026-11-26T19:30:00Z"})
     assert times(gold)[3] == ("11-26", "11-25T23:00", "11-26T19:30")
-    assert [one for place, one in enumerate(times(gold)) if place != 3] == [
-        one for place, one in enumerate(times(market)) if place != 3
+    assert [one for index, one in enumerate(times(gold)) if index != 3] == [
+        one for index, one in enumerate(times(market)) if index != 3
     ]
     coin = own_calendar(market, "24/7", {})
     assert [one.date for one in coin.market] == [f"2026-11-{day}" for day in range(23, 31)]
@@ -104,7 +104,7 @@ def test_symbol_s_own_closes_and_calendar_hold_for_the_market_s_time(calendars: 
 
 @pytest.mark.parametrize("close", ["2026-11-25T22:00:00Z", "2026-11-27T00:00:00Z"])
 def test_close_before_its_open_or_into_the_next_session_is_refused(calendars: dict[str, Calendar], close: str) -> None:
-    with pytest.raises(MarketError, match="a session ends after its open"):
+    with pytest.raises(MarketError, match="a session must end after its open"):
         own_calendar(calendars["CMES"], "CMES", {"2026-11-26": close})
 
 

@@ -80,14 +80,14 @@ def test_instrument_that_makes_no_sense_is_refused(changes: dict[str, Any], mess
         ({"dialect": "kraken"}, "unknown dialect"),
         ({"calendar": "XLON"}, "calendar"),
         ({"dialect": "alpaca"}, "for shares"),
-        ({"instruments": (FUTURE,)}, "each symbol once"),
-        ({"instruments": (PERPETUAL, FUTURE, FUTURE)}, "each symbol once"),
+        ({"instruments": (FUTURE,)}, "one instrument per symbol"),
+        ({"instruments": (PERPETUAL, FUTURE, FUTURE)}, "one instrument per symbol"),
         ({"rules": Rules(client_ids="often")}, "client_ids"),  # type: ignore[arg-type]
         ({"rules": Rules(collar=D(2))}, "fractions from 0 to 1"),
         ({"rules": Rules(contract_fee=D(-1))}, "contract_fee"),
         ({"rules": Rules(liquidation_part=D(0))}, "liquidation_part"),
         ({"rules": Rules(fees_after_us=-1)}, "fees_after_us"),
-        ({"faces": ()}, "without faces"),
+        ({"faces": ()}, "without APIs"),
     ],
 )
 def test_venue_that_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:

@@ -73,7 +73,7 @@ STORIES = {
         {"at": sell(qty=10, stop=96), "gapped": sell(qty=10, stop=95)},
         "12 at fill 10@95.99, 13 gapped fill 10@91.99",
         {11: ((100, 100, 96, 97), 10_000), 12: ((92, 93, 91, 92), 10_000)},
-        held=20,
+        position=20,
     ),
     "an elected stop limit rests at its limit until the market comes back": Story(
         {"a": buy(qty=10, stop=102, limit=102.5)},
@@ -93,16 +93,16 @@ STORIES = {
         {"a": sell(qty=10, trail_price=2)},
         "13 a fill 10@101.99",
         {10: ((100, 104, 100, 103), 1000), 11: ((103, 103, 102.01, 103), 1000), 12: ((103, 103, 101, 101), 1000)},
-        held=10,
+        position=10,
     ),
     "a trailing stop to buy back follows the low by a percentage": Story(
         {"a": buy(qty=10, trail_percent=Decimal(2))},
         "13 a fill 10@81.61",
         {10: ((100, 100, 80, 80), 1000), 11: ((80, 81.5, 80, 81), 1000), 12: ((81, 81.7, 80, 81), 1000)},
-        held=-10,
+        position=-10,
     ),
     "a sale in dollars never turns a position round": Story(
-        {"a": sell(qty=0, notional=99)}, "11 a fill 1@89.99", {10: (90, 10_000)}, held=1
+        {"a": sell(qty=0, notional=99)}, "11 a fill 1@89.99", {10: (90, 10_000)}, position=1
     ),
     "paper treats auction orders as ordinary ones because it holds no auctions": Story(
         {"opening": buy(qty=20, tif="opg", limit=90), "hopeless": buy(qty=20, tif="opg", limit=45)},
@@ -134,7 +134,7 @@ STORIES = {
         {},
         (do.to(1450), do.shows("a", status="new", hwm=HUNDRED)),
         minute=380,
-        held=10,
+        position=10,
         extended={395: 120, 396: 80},
     ),
     **{
@@ -148,7 +148,7 @@ STORIES = {
         for model, spec in {**SPECS, "paper": WHOLE}.items()
     },
     "an order to close goes when a journal has turned the position": Story(
-        {"a": sell()}, "10 a canceled", {}, (do.journal(-15),), held=10
+        {"a": sell()}, "10 a canceled", {}, (do.journal(-15),), position=10
     ),
     **{
         f"an order to {side} goes when a journal has brought the other side": Story(
@@ -162,7 +162,7 @@ STORIES = {
         "10 newest canceled, 10 middle canceled, 10 oldest canceled",
         {},
         (do.journal(-2), do.claims(7), do.shows("middle", status="new"), do.journal(-8), do.claims(0)),
-        held=10,
+        position=10,
     ),
     "an order to close never adds to the other side": Story(
         # At a lower price these dollars are worth more shares than they have claimed: they take all.
@@ -170,7 +170,7 @@ STORIES = {
         "11 dollars fill 10@88.99, 11 short pending_new, 11 short new, 12 short fill 3@88.99, 13 left canceled",
         {10: (89, 10_000), 11: (89, 10_000), 12: (95, 10_000)},
         (do.to(11), do.holds(0), do.order("short", **sell(qty=3))),
-        held=10,
+        position=10,
     ),
     "at the next open the whole size fills whatever the volume": Story(
         {"big": buy(qty=1900, limit=101), "small": sell(qty=2, symbol="BBB")},
@@ -216,7 +216,7 @@ STORIES = {
         "11 a partial_fill 1000@96.99",
         {10: ((100, 100, 95, 95), 10_000)},
         until=11,
-        held=3000,
+        position=3000,
         spec=NEXT_OPEN,
     ),
     "at the close what is marketable fills at once at the last price": Story(
@@ -271,7 +271,7 @@ STORIES = {
             do.shows("selling", qty=10, limit=700_100, status="new"),
             do.shows("stopping", qty=6, stop=250_000, status="new"),
         ),
-        held=10,
+        position=10,
     ),
     "a dividend lowers orders to buy at a limit and to sell at a stop": Story(
         {
@@ -288,14 +288,14 @@ STORIES = {
             do.shows("stopping", stop=947_400, limit=937_400),
             do.shows("selling", limit=1_400_000),
         ),
-        held=10,
+        position=10,
     ),
 }
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_order_lives_as_its_story_says(story: Story) -> None:
-    assert story.play() == story.told
+    assert story.play() == story.expected
 
 
 class HaltedFor:
@@ -324,7 +324,7 @@ def test_a_minute_that_ends_inside_a_halt_or_with_it_fills_nothing(begin: float,
     pit.engine.halted = HaltedFor(pit, begin, end)
     pit.order("buy", 1)
     pit.pass_minutes(10)
-    assert pit.heard()[2:] == [f"{filled_at} fill 1@100.01"]
+    assert pit.new_events()[2:] == [f"{filled_at} fill 1@100.01"]
 
 
 def test_accounts_share_a_bar_by_price_and_then_by_time() -> None:
@@ -335,8 +335,8 @@ def test_accounts_share_a_bar_by_price_and_then_by_time() -> None:
     same = pit.order("buy", 4, limit=99)
     market = pit.order("buy", 1, account=other)
     pit.pass_minutes(1)
-    told = pit.heard({"low": low, "high": high, "same": same, "market": market})[8:]
-    assert told == [
+    events = pit.new_events({"low": low, "high": high, "same": same, "market": market})[8:]
+    assert events == [
         *("11 market fill 1@100.01", "11 high fill 4@99.00", "11 same fill 4@99.00", "11 low partial_fill 1@98.50"),
     ]
 
@@ -345,7 +345,7 @@ def test_one_fill_in_ten_on_paper_is_a_part_and_the_rest_follows() -> None:
     pit = Pit(spec=PAPER)
     for _ in range(200):
         pit.order("buy", 2)
-    assert 8 < len([line for line in pit.heard() if "partial_fill" in line]) < 35
+    assert 8 < len([line for line in pit.new_events() if "partial_fill" in line]) < 35
     pit.pass_minutes(30)
     assert pit.account.qty("AAA") == 400
 
@@ -360,9 +360,9 @@ def test_a_reset_account_is_gone_with_its_orders_and_keeps_its_keys() -> None:
     assert not fresh.orders
     assert list(pit.engine.accounts) == [fresh.number] != [pit.account.number]
     assert pit.engine.main is fresh
-    pit.heard()
+    pit.new_events()
     pit.pass_minutes(5)
-    assert not pit.heard()
+    assert not pit.new_events()
     assert not order.filled_qty
     assert not pit.engine.book.symbols()
 
@@ -372,7 +372,7 @@ def test_what_an_account_is_worth_follows_each_fill_of_a_moment() -> None:
     for side, symbol in (("buy", "AAA"), ("sell", "BBB"), ("buy", "AAA"), ("sell", "AAA")):
         pit.order(side, 10, symbol)
         worth = pit.engine.balances(pit.account)
-        held = {name: position.qty * 100 for name, position in pit.account.positions.items()}
-        assert (worth.cash, worth.long_value) == (pit.account.cash, max(held.get("AAA", 0), 0))
-        assert worth.short_value == min(held.get("BBB", 0), 0)
+        exposure = {name: position.qty * 100 for name, position in pit.account.positions.items()}
+        assert (worth.cash, worth.long_value) == (pit.account.cash, max(exposure.get("AAA", 0), 0))
+        assert worth.short_value == min(exposure.get("BBB", 0), 0)
     assert worth.equity == 100_000 - 4 * 10 * Decimal("0.01")

@@ -19,18 +19,18 @@ def test_position_is_liquidated_at_the_first_tick_at_which_its_margin_is_gone(
     ring.order(side, "1.5")
     ring.to(20)
     assert ring.now.equity > ring.now.maintenance
-    assert not ring.told("liquidation")
+    assert not ring.event_lines("liquidation")
     ring.to(21)
-    assert ring.told("liquidation")[0] == "21 liquidation"
+    assert ring.event_lines("liquidation")[0] == "21 liquidation"
 
 
 def test_liquidation_closes_parts_at_the_mark_for_a_fee_until_the_margin_holds() -> None:
     ring = Ring({0: "30000", 10: "26900"}, rules=RULES, cash="5000", to=1)
     ring.order("buy", "1.5")
     ring.to(11)
-    made = [one for one in ring.fills if one.settled is not None and one.settled.role == "liquidation"]
-    assert [one.qty for one in made] == [D("0.375"), D("0.2813")]
-    for one in made:
+    liquidations = [one for one in ring.fills if one.settled is not None and one.settled.role == "liquidation"]
+    assert [one.qty for one in liquidations] == [D("0.375"), D("0.2813")]
+    for one in liquidations:
         assert one.settled is not None
         assert ring.grids["PF_XBTUSD"].usd(one.price) == 26_900
         assert one.settled.fee == one.qty * 26_900 * D("0.005")
@@ -65,14 +65,14 @@ def test_below_initial_margin_only_orders_that_add_risk_are_canceled() -> None:
     adds, reverses = ring.order("buy", 1, limit="80"), ring.order("sell", 20, limit="110")
     reduces, stop = ring.order("sell", 19, limit="120"), ring.order("sell", 19, stop="85", reduce_only=True)
     ring.to(10)
-    assert not ring.told("margin_call")
+    assert not ring.event_lines("margin_call")
     ring.to(11)
     # Equity is 800.5, and the position needs 850.25.
     assert [one.status for one in (adds, reverses, reduces, stop)] == ["canceled", "canceled", "new", "new"]
-    assert ring.told("margin_call") == ["11 margin_call"]
-    assert not ring.told("liquidation")
+    assert ring.event_lines("margin_call") == ["11 margin_call"]
+    assert not ring.event_lines("liquidation")
     ring.to(30)
-    assert ring.told("margin_call") == ["11 margin_call"]
+    assert ring.event_lines("margin_call") == ["11 margin_call"]
 
 
 def test_position_with_the_largest_requirement_goes_first() -> None:
@@ -90,7 +90,7 @@ def test_margins_are_looked_at_though_nobody_has_an_order() -> None:
     ring.order("buy", "1.5")
     assert not ring.account.open
     ring.to(600)
-    assert ring.told("liquidation")[0] == "11 liquidation"
+    assert ring.event_lines("liquidation")[0] == "11 liquidation"
 
 
 def test_trading_ends_with_orders_canceled_and_positions_settled_without_a_fee() -> None:
@@ -101,7 +101,7 @@ def test_trading_ends_with_orders_canceled_and_positions_settled_without_a_fee()
     fees = 3 * 5000 * 50 * D("0.0005")
     ring.to(300)
     assert (rests.status, ring.qty()) == ("canceled", D(0))
-    assert ring.told("settlement") == ["120 settlement"]
+    assert ring.event_lines("settlement") == ["120 settlement"]
     assert ring.account.cash == 100_000 - 3 * 50 * 10 - fees
     assert ring.market.price("ESZ6", ring.engine.now_us) == 5010 * 10_000
 

@@ -30,8 +30,8 @@ def test_log_finds_lines_by_number(tmp_path: Path, after: int) -> None:
     log = log_of(tmp_path / "log", 700)
     for number in range(701, 1001):
         log.add(b'{"seq":%d}' % number)
-    found = [json.loads(line)["seq"] for line in log.lines(after, 3)]
-    assert found == [number for number in range(after + 1, after + 4) if number <= 1000]
+    numbers = [json.loads(line)["seq"] for line in log.lines(after, 3)]
+    assert numbers == [number for number in range(after + 1, after + 4) if number <= 1000]
     assert log.count == 1000
 
 
@@ -128,19 +128,19 @@ def test_failed_write_is_reported_instead_of_an_answer(world: World, monkeypatch
 
 def test_answers_and_listeners_wait_until_the_lines_are_written(world: World) -> None:
     exchange = world.exchange
-    told, sent = list[str](), list[Any]()
+    notes, sent = list[str](), list[Any]()
 
     class Ear:
-        def capture(self, event: Event, place: EventPosition) -> str:
+        def capture(self, event: Event, path: EventPosition) -> str:
             return event.name
 
         def publish(self, captured: str) -> None:
             assert captured in exchange.log.path.read_text()
-            told.append(captured)
+            notes.append(captured)
 
     def send(message: Any) -> None:
         assert "order_accepted" in exchange.log.path.read_text()
-        assert "order_accepted" in told
+        assert "order_accepted" in notes
         sent.append(message)
 
     def fail(error: LogError) -> None:
@@ -192,7 +192,7 @@ def test_a_log_of_another_version_is_refused_by_name(new_folder: Callable[[], Pa
     (folder / "log.jsonl").write_text(json.dumps(line | birth) + "\n")
     with pytest.raises(MarketError, match=rf"log.jsonl is of format {birth.get('format', 1)}") as refused:
         open_exchange(folder)
-    assert refused.value.hint.startswith("make another")
+    assert refused.value.hint.startswith("create another")
 
 
 def test_log_endpoint_returns_the_newest_lines(world: World) -> None:

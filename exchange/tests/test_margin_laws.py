@@ -130,9 +130,9 @@ class Margined(RuleBasedStateMachine):
     @invariant()
     def account_has_what_came_and_went(self) -> None:
         ring = self.ring
-        made = [*ring.account.activities]
-        fills = [one for one in made if isinstance(one, Fill)]
-        booked = sum((one.net_amount for one in made if isinstance(one, Activity)), Decimal(0))
+        activities = [*ring.account.activities]
+        fills = [one for one in activities if isinstance(one, Fill)]
+        booked = sum((one.net_amount for one in activities if isinstance(one, Activity)), Decimal(0))
         realized = sum((one.settled.realized for one in fills if one.settled), Decimal(0))
         fees = sum((one.settled.fee or Decimal(0) for one in fills if one.settled), Decimal(0))
         now = ring.now
@@ -156,8 +156,8 @@ class Margined(RuleBasedStateMachine):
             entries = (one for one in self.ring.account.activities if isinstance(one, Activity))
             booked = [one.net_amount for one in entries if (one.kind, one.symbol) == ("FUNDING", symbol)]
             paid = -sum(booked, Decimal(0))
-            held = net_position(self.ring.account, symbol)
-            owed = Decimal(0) if held is None else accounts.funding_due(self.ring.engine, held)
+            position = net_position(self.ring.account, symbol)
+            owed = Decimal(0) if position is None else accounts.funding_due(self.ring.engine, position)
             # Each position that was closed left less than the smallest amount behind.
             assert abs(exact - Fraction(paid) - Fraction(owed)) < Fraction(1, 10**12) * (len(booked) + 2)
 
@@ -239,8 +239,8 @@ def played(seed: int, rules: Rules, spec: FillSpec, cuts: list[int]) -> tuple[li
             except Refusal as refusal:
                 ring.events.append(refusal.body["code"])
     ring.engine.advance(START + 23 * HOUR)
-    told = [one if isinstance(one, str) else (one.at_us, one.name, one.fields) for one in ring.events]
-    return told, ring.now.equity
+    events = [one if isinstance(one, str) else (one.at_us, one.name, one.fields) for one in ring.events]
+    return events, ring.now.equity
 
 
 @settings(max_examples=settings().max_examples // 5)
@@ -275,9 +275,9 @@ def test_scripts_reach_liquidations_funding_settlement_and_late_fees() -> None:
     reached = booked | refused | {"liquidation", "settlement", "margin_call", "order_restated"}
     names, seeds = set[str](), iter(range(8))
     while not names >= reached:
-        told, _ = played(next(seeds), Rules(taker_fee=D("0.0007"), fees_after_us=40 * SECOND), AT_ONCE, [])
-        names |= {one if isinstance(one, str) else one[1] for one in told}
-        names |= {str(one[2].get("activity_type")) for one in told if not isinstance(one, str)}
+        events, _ = played(next(seeds), Rules(taker_fee=D("0.0007"), fees_after_us=40 * SECOND), AT_ONCE, [])
+        names |= {one if isinstance(one, str) else one[1] for one in events}
+        names |= {str(one[2].get("activity_type")) for one in events if not isinstance(one, str)}
 
 
 def test_law_notices_a_profit_that_is_off_by_the_smallest_amount(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,8 +288,8 @@ def test_law_notices_a_profit_that_is_off_by_the_smallest_amount(monkeypatch: py
     machine = Margined()
     machine.ring, machine.cash = ring, D(LITTLE)
     machine.account_has_what_came_and_went()
-    held = ring.account.positions["PF_XBTUSD"]
-    assert isinstance(held, NetPosition)
-    held.cost += Decimal("1e-12")
+    position = ring.account.positions["PF_XBTUSD"]
+    assert isinstance(position, NetPosition)
+    position.cost += Decimal("1e-12")
     with pytest.raises(AssertionError):
         machine.account_has_what_came_and_went()

@@ -95,8 +95,8 @@ def test_fee_that_is_told_later_is_booked_then_with_its_fill() -> None:
     assert not ring.booked("FEE")
     ring.to(2.5)
     assert (ring.account.cash, ring.booked("FEE")) == (D("999.9"), [D("-0.1")])
-    told = next(one for one in ring.events if one.name == "activity")
-    assert (told.fields["fill"], told.fields["symbol"]) == (ring.fills[0].id, "PF_XBTUSD")
+    activity = next(one for one in ring.events if one.name == "activity")
+    assert (activity.fields["fill"], activity.fields["symbol"]) == (ring.fills[0].id, "PF_XBTUSD")
     filled = next(one for one in ring.events if one.name == "fill")
     assert (filled.fields["fee"], filled.fields["realized"], filled.fields["role"]) == (None, "0", "taker")
 

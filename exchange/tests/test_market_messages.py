@@ -33,7 +33,7 @@ def messages(world: World) -> MarketMessages:
     return MarketMessages(world.engine)
 
 
-def told(
+def points_between(
     messages: MarketMessages, from_us: int, to_us: int, channels: Mapping[str, Iterable[str]], feed: str = "sip"
 ) -> list[DataPoint]:
     return [point for due in messages.between(feed, from_us, to_us, wanted(channels)) for point in due.points]
@@ -42,8 +42,8 @@ def told(
 @given(cuts=st.lists(st.integers(OPEN - HOUR, OPEN + HOUR), min_size=2, max_size=6).map(sorted))
 @settings(max_examples=8)
 def test_messages_of_consecutive_spans_equal_those_of_the_whole_span(messages: MarketMessages, cuts: list[int]) -> None:
-    whole = told(messages, cuts[0], cuts[-1], EVERYTHING)
-    pieces = [told(messages, *cut, EVERYTHING) for cut in pairwise(cuts)]
+    whole = points_between(messages, cuts[0], cuts[-1], EVERYTHING)
+    pieces = [points_between(messages, *cut, EVERYTHING) for cut in pairwise(cuts)]
     assert [point for piece in pieces for point in piece] == whole
 
 
@@ -65,22 +65,22 @@ def test_data_points_are_due_in_order_at_the_end_of_their_minute(
 
 
 @pytest.mark.parametrize(
-    ("channel", "kind", "asked"), [("trades", "t", ""), ("quotes", "q", ""), ("bars", "b", "1Min")]
+    ("channel", "kind", "subscription"), [("trades", "t", ""), ("quotes", "q", ""), ("bars", "b", "1Min")]
 )
 def test_stream_sends_what_the_historical_api_shows(
-    world: World, messages: MarketMessages, channel: str, kind: str, asked: str
+    world: World, messages: MarketMessages, channel: str, kind: str, subscription: str
 ) -> None:
     end_us = OPEN + 40 * MINUTE
     for symbol in SYMBOLS:
-        points = told(messages, OPEN, end_us, {channel: (symbol,)})
-        target = f"/v2/stocks/{symbol}/{channel}?timeframe={asked}&start={rfc3339(OPEN)}&limit=10000"
-        rows = world.get(f"{target}&end={rfc3339(end_us - (MINUTE if asked else 0))}")[channel]
+        points = points_between(messages, OPEN, end_us, {channel: (symbol,)})
+        target = f"/v2/stocks/{symbol}/{channel}?timeframe={subscription}&start={rfc3339(OPEN)}&limit=10000"
+        rows = world.get(f"{target}&end={rfc3339(end_us - (MINUTE if subscription else 0))}")[channel]
         assert points == [{"T": kind, "S": symbol, **row, "t": datetime.fromisoformat(row["t"])} for row in rows]
         assert points
 
 
 def test_daily_bars_grow_with_every_minute_of_the_session(world: World, messages: MarketMessages) -> None:
-    points = told(messages, OPEN - HOUR, LATE, {"dailyBars": ("AAPL",)})
+    points = points_between(messages, OPEN - HOUR, LATE, {"dailyBars": ("AAPL",)})
     first_day = [point for point in points if point["t"] == datetime(2025, 3, 3, 5, tzinfo=UTC)]
     assert len(first_day) == 390
     volumes = [point["v"] for point in first_day]
@@ -91,21 +91,21 @@ def test_daily_bars_grow_with_every_minute_of_the_session(world: World, messages
 
 
 def test_unlisted_symbol_or_feed_without_trading_has_no_messages(messages: MarketMessages) -> None:
-    assert told(messages, EARLY, OPEN + HOUR, {"bars": ("NONE", "aapl")}) == []
-    assert told(messages, EARLY, OPEN + HOUR, EVERYTHING, feed="boats") == []
-    assert told(messages, EARLY, OPEN + HOUR, {}) == []
+    assert points_between(messages, EARLY, OPEN + HOUR, {"bars": ("NONE", "aapl")}) == []
+    assert points_between(messages, EARLY, OPEN + HOUR, EVERYTHING, feed="boats") == []
+    assert points_between(messages, EARLY, OPEN + HOUR, {}) == []
 
 
 def test_iex_feed_has_only_trades_of_iex(messages: MarketMessages) -> None:
-    points = told(messages, OPEN, OPEN + 5 * MINUTE, {"trades": ("AAPL",)}, feed="iex")
+    points = points_between(messages, OPEN, OPEN + 5 * MINUTE, {"trades": ("AAPL",)}, feed="iex")
     assert {point["x"] for point in points} == {"V"}
 
 
 def test_test_feed_sends_its_one_symbol_day_and_night(messages: MarketMessages) -> None:
     night = parse_time("2025-03-02T03:00:00Z")
-    points = told(messages, night, night + 10 * MINUTE, EVERYTHING, feed="test")
+    points = points_between(messages, night, night + 10 * MINUTE, EVERYTHING, feed="test")
     assert ({point["S"] for point in points}, sum(point["T"] == "b" for point in points)) == ({"FAKEPACA"}, 10)
-    assert told(messages, night, night + 10 * MINUTE, {"bars": ("AAPL",)}, feed="test") == []
+    assert points_between(messages, night, night + 10 * MINUTE, {"bars": ("AAPL",)}, feed="test") == []
 
 
 def test_statuses_are_sent_when_a_halt_starts_and_ends(new_folder: Callable[[], Path]) -> None:

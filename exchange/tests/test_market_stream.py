@@ -35,9 +35,9 @@ def log_in(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(market_data.FEEDS))
-def test_a_path_may_end_with_a_slash(place: Served, path: str) -> None:
+def test_a_path_may_end_with_a_slash(server: Served, path: str) -> None:
     for ending in ("/", ""):
-        with place.connect(path + ending) as client:
+        with server.connect(path + ending) as client:
             assert client.get() == CONNECTED
 
 
@@ -49,14 +49,16 @@ def subscribed(**channels: list[str]) -> list[dict[str, Any]]:
     return [{"T": "subscription", **NOTHING, **channels}]
 
 
-def rows(place: Served, kind: str, symbol: str, start: str, end: str) -> list[dict[str, Any]]:
+def rows(server: Served, kind: str, symbol: str, start: str, end: str) -> list[dict[str, Any]]:
     extra = "&timeframe=1Min" if kind == "bars" else ""
-    found: list[dict[str, Any]] = place.get(f"/v2/stocks/{symbol}/{kind}?start={start}&end={end}&feed=sip{extra}")[kind]
-    return found
+    points: list[dict[str, Any]] = server.get(f"/v2/stocks/{symbol}/{kind}?start={start}&end={end}&feed=sip{extra}")[
+        kind
+    ]
+    return points
 
 
-def test_confirmation_lists_the_whole_subscription_with_corrections_for_trades(place: Served) -> None:
-    with place.connect("/v2/sip") as client:
+def test_confirmation_lists_the_whole_subscription_with_corrections_for_trades(server: Served) -> None:
+    with server.connect("/v2/sip") as client:
         log_in(client)
         first = {"action": "subscribe", "trades": ["AAPL"], "bars": ["*"]}
         follow = {"trades": ["AAPL"], "corrections": ["AAPL"], "cancelErrors": ["AAPL"]}
@@ -68,23 +70,23 @@ def test_confirmation_lists_the_whole_subscription_with_corrections_for_trades(p
         assert client.ask({"action": "subscribe", "imbalances": ["AAPL"]})[0]["imbalances"] == ["AAPL"]
 
 
-def test_messagepack_clients_get_timestamps_as_its_extension(place: Served) -> None:
-    with place.connect("/v2/sip", Content_Type="application/msgpack") as client:
+def test_messagepack_clients_get_timestamps_as_its_extension(server: Served) -> None:
+    with server.connect("/v2/sip", Content_Type="application/msgpack") as client:
         log_in(client)
         client.ask({"action": "subscribe", "bars": ["AAPL"]}, packed=True)
-        end = datetime.fromisoformat(place.tick(seconds=60)["now"])
+        end = datetime.fromisoformat(server.tick(seconds=60)["now"])
         frame = client.frame()
         assert isinstance(frame, bytes)
         bar = msgpack.unpackb(frame, timestamp=3)[0]
         assert (bar["T"], bar["S"], bar["t"]) == ("b", "AAPL", datetime.fromtimestamp(end.timestamp() - 60, UTC))
 
 
-def test_delayed_feed_is_fifteen_minutes_late(place: Served) -> None:
-    with place.connect("/v2/delayed_sip") as client, place.connect("/v2/iex") as now:
+def test_delayed_feed_is_fifteen_minutes_late(server: Served) -> None:
+    with server.connect("/v2/delayed_sip") as client, server.connect("/v2/iex") as now:
         for one in (client, now):
             log_in(one)
             one.ask({"action": "subscribe", "bars": ["AAPL"]})
-        place.tick(seconds=60)
+        server.tick(seconds=60)
         assert seconds_between(client.get()[0]["t"], now.get()[0]["t"]) == 900
 
 
@@ -92,49 +94,49 @@ def seconds_between(earlier: str, later: str) -> float:
     return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
-def test_whole_day_is_streamed_in_order_after_one_tick(place: Served) -> None:
-    with place.connect("/v2/otc") as silent, place.connect("/v2/sip") as client:
+def test_whole_day_is_streamed_in_order_after_one_tick(server: Served) -> None:
+    with server.connect("/v2/otc") as silent, server.connect("/v2/sip") as client:
         log_in(silent)
         silent.ask({"action": "subscribe", "bars": ["*"]})
         log_in(client)
         client.ask({"action": "subscribe", "bars": ["AAPL"], "dailyBars": ["AAPL"]})
-        start = place.get("/exchange/v1/status")["now"]
-        end = place.tick(to="close")["now"]
-        due = [row["t"] for row in rows(place, "bars", "AAPL", start, end) if row["t"] < end]
-        told: list[dict[str, Any]] = []
-        while len(told) < 2 * len(due):
-            told += client.get()
-        assert [point["t"] for point in told if point["T"] == "b"] == due
-        assert [point["v"] for point in told if point["T"] == "d"] == sorted(p["v"] for p in told if p["T"] == "d")
-    place.tick(to="next_open")
-    place.tick(seconds=1800)
+        start = server.get("/exchange/v1/status")["now"]
+        end = server.tick(to="close")["now"]
+        due = [row["t"] for row in rows(server, "bars", "AAPL", start, end) if row["t"] < end]
+        points: list[dict[str, Any]] = []
+        while len(points) < 2 * len(due):
+            points += client.get()
+        assert [point["t"] for point in points if point["T"] == "b"] == due
+        assert [point["v"] for point in points if point["T"] == "d"] == sorted(p["v"] for p in points if p["T"] == "d")
+    server.tick(to="next_open")
+    server.tick(seconds=1800)
 
 
-def test_keys_in_the_handshake_authenticate_at_once(place: Served) -> None:
+def test_keys_in_the_handshake_authenticate_at_once(server: Served) -> None:
     headers = {"APCA_API_KEY_ID": "sandbox", "APCA_API_SECRET_KEY": "sandbox"}
-    with place.connect("/v2/sip", **headers) as client:
+    with server.connect("/v2/sip", **headers) as client:
         assert [client.get(), client.get()] == [CONNECTED, AUTHENTICATED]
         assert client.ask(LOGIN) == error(403, "already authenticated")
-    with place.connect("/v2/sip", **headers | {"APCA_API_SECRET_KEY": "wrong"}) as client:
+    with server.connect("/v2/sip", **headers | {"APCA_API_SECRET_KEY": "wrong"}) as client:
         assert [client.get(), client.get()] == [CONNECTED, error(402, "auth failed")]
         assert client.end() == (1008, "auth failed")
 
 
-def test_a_second_connection_to_a_feed_is_refused_until_the_first_is_gone(place: Served) -> None:
-    with place.connect("/v2/iex") as first:
+def test_a_second_connection_to_a_feed_is_refused_until_the_first_is_gone(server: Served) -> None:
+    with server.connect("/v2/iex") as first:
         log_in(first)
-        with place.connect("/v2/iex") as second, place.connect("/v2/sip") as elsewhere:
+        with server.connect("/v2/iex") as second, server.connect("/v2/sip") as elsewhere:
             log_in(elsewhere)
             assert second.get() == CONNECTED
             assert second.ask(LOGIN) == error(406, "connection limit exceeded")
             assert second.end()[0] == 1008
         assert first.ask({"action": "subscribe", "bars": ["SPY"]}) == subscribed(bars=["SPY"])
-    with place.connect("/v2/iex") as again:
+    with server.connect("/v2/iex") as again:
         log_in(again)
 
 
-def test_client_is_told_to_authenticate_before_anything_else(place: Served) -> None:
-    with place.connect("/v2/sip") as client:
+def test_client_is_told_to_authenticate_before_anything_else(server: Served) -> None:
+    with server.connect("/v2/sip") as client:
         client.get()
         for action in ("subscribe", "unsubscribe", "listen"):
             assert client.ask({"action": action, "bars": ["AAPL"]}) == error(401, "not authenticated")
@@ -143,8 +145,8 @@ def test_client_is_told_to_authenticate_before_anything_else(place: Served) -> N
 
 
 @pytest.mark.parametrize("path", ["/v1beta3/crypto/us", "/v1beta1/news", "/v1beta1/opra", "/v1beta1/indicative"])
-def test_feeds_of_other_markets_refuse_the_login(place: Served, path: str) -> None:
-    with place.connect(path) as client:
+def test_feeds_of_other_markets_refuse_the_login(server: Served, path: str) -> None:
+    with server.connect(path) as client:
         assert client.get() == CONNECTED
         assert client.ask(LOGIN) == error(409, "insufficient subscription")
         assert client.end()[0] == 1008
@@ -152,7 +154,7 @@ def test_feeds_of_other_markets_refuse_the_login(place: Served, path: str) -> No
 
 def test_free_plan_refuses_the_sip_feed_and_more_than_thirty_symbols(tmp_path: Path) -> None:
     create(tmp_path, replace(SPEC, data_plan="free"))
-    with served(tmp_path) as place, place.connect("/v2/sip") as paid, place.connect("/v2/iex") as client:
+    with served(tmp_path) as server, server.connect("/v2/sip") as paid, server.connect("/v2/iex") as client:
         assert [paid.get(), paid.ask(LOGIN)] == [CONNECTED, error(409, "insufficient subscription")]
         log_in(client)
         many = {"action": "subscribe", "bars": ["*"], "trades": [f"A{n}" for n in range(20)], "quotes": ["SPY"] * 5}
@@ -163,10 +165,10 @@ def test_free_plan_refuses_the_sip_feed_and_more_than_thirty_symbols(tmp_path: P
 
 
 def test_client_is_disconnected_when_it_does_not_authenticate_in_time(
-    place: Served, monkeypatch: pytest.MonkeyPatch
+    server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(market_data, "_AUTH_TIMEOUT_S", 0.05)
-    with place.connect("/v2/sip") as client:
+    with server.connect("/v2/sip") as client:
         assert client.get() == CONNECTED
         assert client.get() == error(404, "auth timeout")
         assert client.end()[0] == 1008
@@ -191,8 +193,8 @@ def test_client_is_disconnected_when_it_does_not_authenticate_in_time(
         (7, 400),
     ],
 )
-def test_refused_change_leaves_the_subscription_unchanged(place: Served, message: object, code: int) -> None:
-    with place.connect("/v2/sip") as client:
+def test_refused_change_leaves_the_subscription_unchanged(server: Served, message: object, code: int) -> None:
+    with server.connect("/v2/sip") as client:
         log_in(client)
         assert client.ask({"action": "subscribe", "trades": ["SPY"]})
         assert client.ask(message)[0]["code"] == code
@@ -200,10 +202,10 @@ def test_refused_change_leaves_the_subscription_unchanged(place: Served, message
         assert client.ask({"action": "subscribe"}) == subscribed(**follow)
 
 
-def test_subscription_starts_with_the_next_data(place: Served) -> None:
-    with place.connect("/v2/sip") as client:
+def test_subscription_starts_with_the_next_data(server: Served) -> None:
+    with server.connect("/v2/sip") as client:
         log_in(client)
-        place.tick(seconds=300)
+        server.tick(seconds=300)
         client.ask({"action": "subscribe", "bars": ["AAPL"]})
-        now = place.tick(seconds=60)["now"]
+        now = server.tick(seconds=60)["now"]
         assert seconds_between(client.get()[0]["t"], now) == 60

@@ -27,7 +27,7 @@ def position(world: World) -> dict[str, Decimal]:
 INTRADAY = ("unrealized_intraday_pl", "unrealized_intraday_plpc")
 
 
-def made(seen: dict[str, Decimal], shares: int, since: Decimal) -> bool:
+def has_gain(seen: dict[str, Decimal], shares: int, since: Decimal) -> bool:
     gain = shares * (seen["current_price"] - since)
     relative = gain / abs(shares * since)
     return abs(seen[INTRADAY[0]] - gain) < Decimal("1e-8") and abs(seen[INTRADAY[1]] - relative) < Decimal("1e-8")
@@ -36,7 +36,7 @@ def made(seen: dict[str, Decimal], shares: int, since: Decimal) -> bool:
 def test_shares_of_today_gain_from_their_price_and_those_of_yesterday_from_the_close(world: World) -> None:
     world.tick(to="open")
     journal_entry(world, symbol="AAPL", qty=10, price="150")
-    assert made(position(world), 10, Decimal(150))
+    assert has_gain(position(world), 10, Decimal(150))
     world.tick(to="close")
     # The day is over: what it made is counted from its own close on.
     closed = position(world)
@@ -45,13 +45,13 @@ def test_shares_of_today_gain_from_their_price_and_those_of_yesterday_from_the_c
     world.tick(to="next_open")
     world.tick(seconds=600)
     seen = position(world)
-    assert made(seen, 10, seen["lastday_price"])
+    assert has_gain(seen, 10, seen["lastday_price"])
     assert seen["lastday_price"] == closed["current_price"]
     journal_entry(world, symbol="AAPL", qty=10, price="160")
     both = position(world)
     # All shares have the average price of 155; the ten of yesterday are measured from the close.
     since = (both["lastday_price"] + 155) / 2
-    assert made(both, 20, since)
+    assert has_gain(both, 20, since)
 
 
 def test_shares_that_were_sold_and_bought_again_are_of_today(world: World) -> None:
@@ -60,10 +60,10 @@ def test_shares_that_were_sold_and_bought_again_are_of_today(world: World) -> No
     world.tick(to="next_open")
     world.tick(seconds=600)
     journal_entry(world, symbol="AAPL", qty=15, price="160")
-    assert made(position(world), 5, Decimal(160))
+    assert has_gain(position(world), 5, Decimal(160))
     journal_entry(world, symbol="AAPL", qty=-5, price="160")
     journal_entry(world, symbol="AAPL", qty=-10, price="170")
-    assert made(position(world), -10, Decimal(170))
+    assert has_gain(position(world), -10, Decimal(170))
 
 
 def test_a_split_and_a_new_name_keep_what_was_held_overnight(world: World) -> None:
@@ -78,4 +78,4 @@ def test_a_split_and_a_new_name_keep_what_was_held_overnight(world: World) -> No
     world.tick(seconds=600)
     seen = position(world)
     assert seen["qty"] == 20
-    assert made(seen, 20, seen["lastday_price"])
+    assert has_gain(seen, 20, seen["lastday_price"])

@@ -76,5 +76,5 @@ def test_unknown_paths_are_404_and_wrong_methods_405(api: Api) -> None:
 
 
 def test_every_known_difference_is_of_a_schema_of_the_file_and_names_its_source(api: Api) -> None:
-    assert all(row.field in row.found(api.document)["properties"] for row in TRADING_DIFFERENCES)
+    assert all(row.field in row.find_schema(api.document)["properties"] for row in TRADING_DIFFERENCES)
     assert all(len(row.source) > 10 and row.what for row in (*TRADING_DIFFERENCES, *DATA_DIFFERENCES))

@@ -37,7 +37,7 @@ class Way(NamedTuple):
     """What orders do: their side, and the shares that are held before."""
 
     side: str
-    held: int
+    position: int
 
 
 WAYS = {"buy": Way("buy", 0), "sale": Way("sell", 1000), "short": Way("sell", 0)}
@@ -49,23 +49,23 @@ class MatrixStage(PitSteps):
     """A stage where the market reaches a limit of 90 for so many shares at the minutes of `trades`, and no other time.
 
     The market stands at 100. Prices are those of purchases: for sales they are mirrored, so that 90 means 110.
-    `told` is what was told of each order, with its filled and its unfilled shares.
+    `event_lines` has the events of each order, with its filled and its unfilled shares.
     """
 
     def __init__(self, venue: str, way: str, trades: Mapping[int, int], minute: float = 10) -> None:
-        self.side, self.held = WAYS[way]
+        self.side, self.position = WAYS[way]
         self.slow = venue == "slow"
         low = self._mirrored(LIMIT - 5)
         bar = (100.0, max(100.0, low), min(100.0, low), 100.0)
         super().__init__(
             Pit({at - 1: (bar, shares * 10) for at, shares in trades.items()}, VENUES[venue], minute=minute)
         )
-        if self.held:
-            self.pit.hold(self.held)
+        if self.position:
+            self.pit.hold(self.position)
         self.cash = self.pit.account.cash
-        self.told: list[str] = []
+        self.event_lines: list[str] = []
         self._laws = Laws(self)
-        self._heard = 0
+        self._events_read = 0
 
     def _mirrored(self, price: float) -> float:
         return price if self.side == "buy" else 200 - price
@@ -94,12 +94,12 @@ class MatrixStage(PitSteps):
         super().refused(slow if slow and self.slow else message, step, *arguments, **named)
 
     def listen(self) -> None:
-        events, self._heard = self.pit.events[self._heard :], len(self.pit.events)
+        events, self._events_read = self.pit.events[self._events_read :], len(self.pit.events)
         for event in events:
             if event.name == "activity":
                 self._laws.book(event.fields)
             elif event.update is not None:
-                self.told.append(self._line(event))
+                self.event_lines.append(self._line(event))
                 self._laws.take(event)
         self._laws.hold()
 
@@ -123,7 +123,7 @@ class Laws:
         self._executed: dict[str, Decimal] = {}
         self._taken_over: dict[str, Decimal] = {}
         self._final: dict[str, dict[str, Any]] = {}
-        self._shares = Decimal(stage.held)
+        self._shares = Decimal(stage.position)
         self._cash = stage.cash
 
     def take(self, event: Event) -> None:
@@ -212,7 +212,7 @@ class Scenario(NamedTuple):
         for step in self.steps:
             step(stage)
             stage.listen()
-        return ", ".join(stage.told)
+        return ", ".join(stage.event_lines)
 
 
 SCENARIOS = {
@@ -553,5 +553,5 @@ SCENARIOS = {
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_an_order_goes_through_its_states_as_the_matrices_say(name: str, venue: str) -> None:
     one = SCENARIOS[name]
-    told = one.begin + (getattr(one, venue) or one.instant)
-    assert {way: one.told_on(venue, way) for way in one.ways} == dict.fromkeys(one.ways, told)
+    moment = one.begin + (getattr(one, venue) or one.instant)
+    assert {way: one.told_on(venue, way) for way in one.ways} == dict.fromkeys(one.ways, moment)

@@ -47,8 +47,8 @@ def test_all_orders_are_canceled_and_all_positions_closed_at_once(trading: World
     trading.order("SPY", "sell", 3)
     trading.tick(seconds=60)
     trading.order("AAPL", "sell", 10, limit_price="900")
-    held = trading.ask("DELETE", "/v2/positions")
-    assert (held.status, {row["symbol"]: row["status"] for row in held.json}) == (207, {"AAPL": 403, "SPY": 200})
+    closed = trading.ask("DELETE", "/v2/positions")
+    assert (closed.status, {row["symbol"]: row["status"] for row in closed.json}) == (207, {"AAPL": 403, "SPY": 200})
     assert [row["status"] for row in trading.ask("DELETE", "/v2/positions?cancel_orders=True").json] == [200, 200]
     trading.tick(seconds=60)
     assert trading.get("/v2/positions") == []

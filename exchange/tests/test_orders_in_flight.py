@@ -46,7 +46,7 @@ STORIES = {
             do.claims(11),
         ),
         until=11,
-        held=20,
+        position=20,
         spec=LATE,
     ),
     "two exits of a group claim their shares once while both are replaced": Story(
@@ -55,7 +55,7 @@ STORIES = {
         {},
         (do.replace("stop", "lower", stop=96), do.replace("target", "higher", limit=106), do.claims(10)),
         until=10,
-        held=10,
+        position=10,
         spec=LATE,
     ),
     "a replacement that comes after the fill is rejected": Story(
@@ -96,7 +96,7 @@ STORIES = {
                 do.to(12),
                 do.cancel("new"),
             ),
-            held=10,
+            position=10,
             spec=LATE,
         )
         for name, orders, old, limit, ended in (
@@ -147,7 +147,7 @@ STORIES = {
             do.shows("stop", qty=6),
         ),
         until=12,
-        held=10,
+        position=10,
         spec=LATE,
     ),
     "a replacement that expires in transit leaves the old order as it was": Story(
@@ -172,7 +172,7 @@ STORIES = {
         {11: (94, 0), 12: (96, 10_000)},
         (do.replace("old", "new", qty=8), do.to(12.5), do.shows("new", elected=True)),
         minute=11,
-        held=10,
+        position=10,
         spec=LATE,
     ),
     "on paper a purchase elected while it is being replaced keeps its collar": Story(
@@ -194,7 +194,7 @@ STORIES = {
             do.shows("new", hwm=1_040_000, stop=1_010_000),
         ),
         until=12,
-        held=10,
+        position=10,
         spec=LATE,
     ),
     "a replacement in transit goes with the shares that it asks for": Story(
@@ -202,7 +202,7 @@ STORIES = {
         f"{sent('old', 'new')}, 10 new canceled, 10 old order_replace_rejected",
         {},
         (do.replace("old", "new", qty=10), do.journal(-3), do.claims(5)),
-        held=10,
+        position=10,
         spec=LATE,
     ),
     "an order that the venue cancels rejects the replacement in transit": Story(
@@ -306,7 +306,7 @@ STORIES = {
         "10 a restated, 13 a fill 10@94.99",
         {12: (95, 10_000)},
         (do.restate("a", stop=96),),
-        held=10,
+        position=10,
     ),
     "a change that the owner could not have asked for is refused and changes nothing": Story(
         {"a": buy(limit=100.01)},
@@ -338,7 +338,11 @@ STORIES = {
                 unsolicited.suspend_order,
                 "order is filled: only one that is new or partially_filled can be susp",
             ),
-            ("stopped", unsolicited.stop, "order is filled: only one that is new or partially_filled can be stopped"),
+            (
+                "stopped",
+                unsolicited.stop,
+                "order is filled: only one that is new or partially_filled can be stopped",
+            ),
             ("canceled", unsolicited.cancel, 'order is already in "filled" state'),
         )
     },
@@ -347,11 +351,11 @@ STORIES = {
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_orders_with_requests_in_transit_live_as_their_story_says(story: Story) -> None:
-    assert story.play() == story.told
+    assert story.play() == story.expected
 
 
 @pytest.mark.parametrize(
-    ("side", "change", "held"),
+    ("side", "change", "quantities"),
     [
         # Shares that are left times the price, of the old order and of the new one; the larger counts.
         ("buy", {"qty": 19, "limit": 53}, [1010, 848, 689, 530]),
@@ -362,16 +366,16 @@ def test_orders_with_requests_in_transit_live_as_their_story_says(story: Story) 
     ],
 )
 def test_the_larger_of_two_orders_is_held_as_the_old_one_fills(
-    side: str, change: dict[str, Any], held: list[int]
+    side: str, change: dict[str, Any], quantities: list[int]
 ) -> None:
     pit = Pit(dict.fromkeys((10, 11, 12), (100, 30)), NEXT_BAR._replace(latency_s=290))
     old = pit.order(side, 10, limit=101 if side == "buy" else 99)
     new = pit.replace(old, **change)
     seen = [pit.account.reserved]
-    for _ in held[1:]:
+    for _ in quantities[1:]:
         pit.pass_minutes(1)
         seen.append(pit.account.reserved)
-    assert seen == held
+    assert seen == quantities
     pit.pass_minutes(1)
     # From now on the new order can only be rejected.
     assert (old.status, new.status) == ("filled", "pending_new")
@@ -388,7 +392,7 @@ def test_a_cancel_of_a_replacement_on_its_way_comes_behind_it_and_ends_both(fill
     old = pit.order("buy", 10, limit=100.5)
     pit.pass_minutes(1)
     new = pit.replace(old, limit=99)
-    pit.heard()
+    pit.new_events()
     pit.engine.halted = {"AAA"}
     pit.pass_minutes(0.5)
     pit.cancel(new)
@@ -404,7 +408,7 @@ def test_a_cancel_of_a_replacement_on_its_way_comes_behind_it_and_ends_both(fill
         ("order_new", "pending_cancel"),
     ]
     pit.pass_minutes(1)
-    assert pit.heard({"old": old, "new": new}) == [
+    assert pit.new_events({"old": old, "new": new}) == [
         *("11.5 new pending_cancel", "12.5 old replaced", "12.5 new new", "13 new canceled"),
     ]
     assert new.filled_qty == filled
@@ -432,17 +436,17 @@ def test_a_replacement_withdrawn_on_its_way_leaves_the_old_order_as_it_was(fille
     pit.pass_minutes(1)
     pit.account.apply("AAA", Decimal(10), HUNDRED)
     new = pit.replace(old, qty=20)
-    pit.heard()
+    pit.new_events()
     pit.account.apply("AAA", Decimal(-10), HUNDRED)
     withdraw_misfits(pit.engine, pit.account, "AAA")
-    assert pit.heard({"old": old, "new": new}) == ["11 new canceled", "11 old order_replace_rejected"]
+    assert pit.new_events({"old": old, "new": new}) == ["11 new canceled", "11 old order_replace_rejected"]
     assert old.status == status
     assert old.filled_qty == filled
     assert not new.filled_qty
     assert pit.account.claimed_shares("AAA") == 10 - filled
     pit.engine.halted = {"AAA"}
     pit.pass_minutes(5)
-    assert (old.status, pit.heard()) == (status, [])
+    assert (old.status, pit.new_events()) == (status, [])
     assert pit.replace(old, limit=98).status == "pending_new"
 
 
@@ -470,7 +474,7 @@ def test_a_replacement_loses_its_place_in_time_and_keeps_its_high_water_mark() -
 
 
 @pytest.mark.parametrize(
-    ("asked", "change", "message"),
+    ("entry", "change", "message"),
     [
         ({"trail_price": 2}, {"trail": Decimal("2.005")}, "sub-penny"),
         ({"trail_percent": Decimal(2)}, {"trail": Decimal(100)}, "trail_percent must be < 100"),
@@ -479,11 +483,11 @@ def test_a_replacement_loses_its_place_in_time_and_keeps_its_high_water_mark() -
     ],
 )
 def test_a_changed_order_keeps_the_rules_of_a_new_one(
-    asked: dict[str, Any], change: dict[str, Any], message: str
+    entry: dict[str, Any], change: dict[str, Any], message: str
 ) -> None:
     pit = Pit()
     pit.hold(10)
-    order = pit.order("sell", asked.pop("qty", 10), **asked)
+    order = pit.order("sell", entry.pop("qty", 10), **entry)
     with pytest.raises(Refusal, match=message):
         pit.replace(order, **change)
     assert order.status == "new"

@@ -65,9 +65,9 @@ def _fitted(bars: list[Bar], day: Bar) -> tuple[Bar, ...]:
     """Return bars that differ from those of a day by wicks, cents and volume at most, with nothing left to differ."""
     if not bars:
         return ()
-    highest = max(range(len(bars)), key=lambda place: bars[place].high)
-    lowest = min(range(len(bars)), key=lambda place: bars[place].low)
-    busiest = max(range(len(bars)), key=lambda place: bars[place].volume)
+    highest = max(range(len(bars)), key=lambda index: bars[index].high)
+    lowest = min(range(len(bars)), key=lambda index: bars[index].low)
+    busiest = max(range(len(bars)), key=lambda index: bars[index].volume)
     total = sum(bar.volume for bar in bars)
     fitted = [_within(bar, day, total) for bar in bars]
     fitted[0] = _with(fitted[0], open=day.open)
@@ -106,17 +106,17 @@ def coins() -> GeneratedBars:
 
 def merged(bars: tuple[Bar, ...], span_us: int) -> list[Bar]:
     places = sorted({bar.start_us // span_us for bar in bars})
-    groups = [[bar for bar in bars if bar.start_us // span_us == place] for place in places]
+    groups = [[bar for bar in bars if bar.start_us // span_us == index] for index in places]
     return [
         Bar(
-            place * span_us,
+            index * span_us,
             group[0].open,
             max(bar.high for bar in group),
             min(bar.low for bar in group),
             group[-1].close,
             sum(bar.volume for bar in group),
         )
-        for place, group in zip(places, groups, strict=True)
+        for index, group in zip(places, groups, strict=True)
     ]
 
 
@@ -144,19 +144,19 @@ def test_minutes_of_shares_lack_those_of_the_obvious_model_and_add_up_with_what_
 
 @pytest.mark.parametrize("span_us", [15 * MINUTE, 4 * HOUR])
 def test_candles_of_the_past_are_made_of_its_minutes_in_any_order(span_us: int) -> None:
-    asked = coins()
-    later = asked.past_candles(PEPE, -9, span_us, wicks=True)
-    bars = asked.bars(PEPE, -9)
+    markets = coins()
+    later = markets.past_candles(PEPE, -9, span_us, wicks=True)
+    bars = markets.bars(PEPE, -9)
     assert later == merged(bars, span_us) == coins().past_candles(PEPE, -9, span_us, wicks=True)
     closes = tuple(without_wicks(bar) for bar in bars)
-    assert asked.past_candles(PEPE, -9, span_us, wicks=False) == merged(closes, span_us)
+    assert markets.past_candles(PEPE, -9, span_us, wicks=False) == merged(closes, span_us)
 
 
 def test_candles_before_the_minutes_add_up_to_their_day() -> None:
     day = coins().history_day(XBT, PAST_DAYS)
     assert day is not None
     candles = coins().past_candles(XBT, -PAST_DAYS, 4 * HOUR, wicks=True)
-    assert [candle.start_us for candle in candles] == [day.start_us + 4 * HOUR * place for place in range(6)]
+    assert [candle.start_us for candle in candles] == [day.start_us + 4 * HOUR * index for index in range(6)]
     (whole,) = merged(tuple(candles), 24 * HOUR)
     assert whole == day
 
@@ -177,12 +177,12 @@ class Ear:
     """Keeps the updates of each account as they are when they happen."""
 
     def __init__(self) -> None:
-        self.told = defaultdict[str, list[Told]](list)
+        self.events_by_account = defaultdict[str, list[Told]](list)
 
-    def capture(self, event: Event, place: EventPosition) -> None:
+    def capture(self, event: Event, index: EventPosition) -> None:
         if event.update is not None and event.account is not None:
-            row = update_json(event.update, place)
-            self.told[event.account].append(Told(place.at_ns, row["event_id"], encode(row)))
+            row = update_json(event.update, index)
+            self.events_by_account[event.account].append(Told(index.at_ns, row["event_id"], encode(row)))
 
     def publish(self, captured: object) -> None: ...
 
@@ -201,13 +201,13 @@ def told_by(events: Iterable[StreamEvent]) -> list[Told]:
     return [Told(event.at_ns, event.id, event.encoded()) for event in events]
 
 
-def windows(told: list[Told], first: int, last: int) -> dict[Window, list[Told]]:
+def windows(events: list[Told], first: int, last: int) -> dict[Window, list[Told]]:
     """Return windows from one update to another, each with the updates in it."""
     return {
-        Window(told[first].at_ns, told[last].at_ns, None, None): told[first : last + 1],
-        Window(told[first].at_ns, None, None, None): told[first:],
-        Window(None, None, told[first].id, told[last].id): told[first + 1 : last + 1],
-        Window(None, None, told[first].id, None): told[first + 1 :],
+        Window(events[first].at_ns, events[last].at_ns, None, None): events[first : last + 1],
+        Window(events[first].at_ns, None, None, None): events[first:],
+        Window(None, None, events[first].id, events[last].id): events[first + 1 : last + 1],
+        Window(None, None, events[first].id, None): events[first + 1 :],
     }
 
 
@@ -232,7 +232,7 @@ def test_past_updates_equal_those_streamed_live_and_those_of_a_replay(
         started = open_exchange(live)
     assert (replayed.log.known_lines, started.log.known_lines > 0) == (0, cut < COMMANDS)
     for account in world.engine.accounts:
-        streamed = ear.told[account]
+        streamed = ear.events_by_account[account]
         assert past(world.exchange, account) == past(replayed, account) == past(started, account) == streamed
         for _ in range(3 if streamed else 0):
             first = data.draw(st.integers(0, len(streamed) - 1))
@@ -245,7 +245,7 @@ def test_past_updates_wait_for_their_lines_and_end_where_the_feed_started(world:
     exchange, account = world.exchange, world.engine.main.number
     submit(world)
 
-    async def told() -> list[Told]:
+    async def past_events() -> list[Told]:
         asking = asyncio.ensure_future(feed_of(exchange, account).past())
         await asyncio.sleep(0)
         assert not asking.done()
@@ -253,7 +253,7 @@ def test_past_updates_wait_for_their_lines_and_end_where_the_feed_started(world:
         exchange.record()
         return told_by(await asking)
 
-    assert [json.loads(row.data)["event"] for row in asyncio.run(told())] == ["accepted"]
+    assert [json.loads(row.data)["event"] for row in asyncio.run(past_events())] == ["accepted"]
     assert len(past(exchange, account)) == 2
 
 

@@ -28,14 +28,14 @@ Candle = tuple[int, str, str, str, str, str]
 
 
 def candles(first_us: int, count: int, minutes: int = 1, seed: int = 7) -> list[Candle]:
-    chance, price, made = random.Random(seed), 60_000, list[Candle]()  # noqa: S311
+    chance, price, candles = random.Random(seed), 60_000, list[Candle]()  # noqa: S311
     for number in range(count):
         close = price + chance.randint(-40, 40)
         high, low = max(price, close) + chance.randint(0, 9), min(price, close) - chance.randint(0, 9)
         start = (first_us + number * minutes * MINUTE) // SECOND
-        made.append((start, str(price), str(high), str(low), str(close), f"{chance.randint(1, 900) / 100}"))
+        candles.append((start, str(price), str(high), str(low), str(close), f"{chance.randint(1, 900) / 100}"))
         price = close
-    return made
+    return candles
 
 
 def kraken(rows: Sequence[Candle]) -> str:

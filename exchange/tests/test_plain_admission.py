@@ -20,10 +20,10 @@ def ring(rules: Rules = Rules(collar=D("0.1"))) -> Ring:  # noqa: B008 -- frozen
     return Ring({"PF_XBTUSD": {0: "99.95"}, "ESH6": {0: "100"}}, (ONE, GONE), rules, cash="100", to=1)
 
 
-def code_of(made: Ring, side: str, qty: object, **more: Any) -> str:
+def code_of(harness: Ring, side: str, qty: object, **more: Any) -> str:
     """Return the code with which an order is refused, or its status."""
     try:
-        return made.order(side, qty, **more).status
+        return harness.order(side, qty, **more).status
     except Refusal as refusal:
         return str(refusal.body["code"])
 
@@ -55,10 +55,10 @@ def code_of(made: Ring, side: str, qty: object, **more: Any) -> str:
     ],
 )
 def test_order_against_a_rule_is_refused_with_its_code(qty: object, more: Mapping[str, Any], code: str) -> None:
-    made = ring()
-    before = made.account.cash
-    assert code_of(made, "buy", qty, **more) == code
-    assert (made.account.cash, len(made.account.orders)) == (before, 0)
+    harness = ring()
+    before = harness.account.cash
+    assert code_of(harness, "buy", qty, **more) == code
+    assert (harness.account.cash, len(harness.account.orders)) == (before, 0)
 
 
 @pytest.mark.parametrize(
@@ -79,18 +79,18 @@ def test_order_within_the_rules_is_accepted(qty: object, more: Mapping[str, Any]
 
 
 def test_order_of_an_amount_of_money_is_refused() -> None:
-    made = ring()
+    harness = ring()
     request = OrderRequest("PF_XBTUSD", 1, "market", "day", None, Decimal(100), None)
     with pytest.raises(Refusal) as refused:
-        made.engine.submit(made.account, request)
+        harness.engine.submit(harness.account, request)
     assert refused.value.body["code"] == "wrong_size"
 
 
 def test_replacement_is_refused() -> None:
-    made = ring()
-    order = made.order("buy", 1, limit="95")
+    harness = ring()
+    order = harness.order("buy", 1, limit="95")
     with pytest.raises(Refusal) as refused:
-        made.engine.replace(made.account, order.id, Replacement(None, 960_000, None, None, None, None))
+        harness.engine.replace(harness.account, order.id, Replacement(None, 960_000, None, None, None, None))
     assert refused.value.body["code"] == "unsupported_edit"
 
 
@@ -103,41 +103,41 @@ def test_replacement_is_refused() -> None:
     ],
 )
 def test_client_id_is_unique_as_long_as_the_rules_say(rule: ClientIds, while_open: str, after: str) -> None:
-    made = ring(Rules(client_ids=rule))
-    first = made.order("buy", 1, limit="95", client_order_id="mine")
-    assert code_of(made, "buy", 1, limit="94", client_order_id="mine") == while_open
-    made.engine.cancel(made.account, first.id)
-    for order in [*made.account.open.values()]:
-        made.engine.cancel(made.account, order.id)
-    assert code_of(made, "buy", 1, limit="93", client_order_id="mine") == after
-    newest = made.account.by_client_id.get("mine")
+    harness = ring(Rules(client_ids=rule))
+    first = harness.order("buy", 1, limit="95", client_order_id="mine")
+    assert code_of(harness, "buy", 1, limit="94", client_order_id="mine") == while_open
+    harness.engine.cancel(harness.account, first.id)
+    for order in [*harness.account.open.values()]:
+        harness.engine.cancel(harness.account, order.id)
+    assert code_of(harness, "buy", 1, limit="93", client_order_id="mine") == after
+    newest = harness.account.by_client_id.get("mine")
     assert newest is not None
     assert newest.is_open == (after == "new")
 
 
 def test_open_orders_count_toward_the_margin_of_the_next() -> None:
-    made = ring()
-    made.order("buy", 6, limit="95")
-    assert code_of(made, "buy", 5, limit="95") == "insufficient_margin"
+    harness = ring()
+    harness.order("buy", 6, limit="95")
+    assert code_of(harness, "buy", 5, limit="95") == "insufficient_margin"
     # A sale of ten at its worst needs no more than the purchase of ten, as only one of them can be the position.
-    assert [code_of(made, "buy", 4, limit="95"), code_of(made, "sell", 10, limit="105")] == ["new", "new"]
-    assert code_of(made, "sell", 1, limit="105") == "insufficient_margin"
+    assert [code_of(harness, "buy", 4, limit="95"), code_of(harness, "sell", 10, limit="105")] == ["new", "new"]
+    assert code_of(harness, "sell", 1, limit="105") == "insufficient_margin"
 
 
 def test_refusal_says_what_is_required_and_what_is_available() -> None:
-    made = ring()
-    made.order("buy", 6)
+    harness = ring()
+    harness.order("buy", 6)
     with pytest.raises(Refusal) as refused:
-        made.order("buy", 5)
+        harness.order("buy", 5)
     body = refused.value.body
     assert (body["required"], body["available"]) == ("49.975", "40.03")
 
 
 def test_day_order_ends_with_the_utc_day_and_a_gtc_order_doesn_t() -> None:
-    made = ring()
-    day, lasting = made.order("buy", 1, limit="95", tif="day"), made.order("buy", 1, limit="94")
+    harness = ring()
+    day, lasting = harness.order("buy", 1, limit="95", tif="day"), harness.order("buy", 1, limit="94")
     assert day.expires_us == START + 24 * 60 * 60_000_000
-    made.to(24 * 60 - 1)
+    harness.to(24 * 60 - 1)
     assert day.status == "new"
-    made.to(24 * 60)
+    harness.to(24 * 60)
     assert (day.status, lasting.status) == ("expired", "new")

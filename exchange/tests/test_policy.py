@@ -17,10 +17,10 @@ WHOLE = PAPER._replace(partial_rate=Decimal(0))
 LATE = Policy(tells_after_us=2 * MINUTE)
 
 
-@pytest.mark.parametrize(("held", "free"), [(10, "0"), (15, "5")])
-def test_a_replacement_may_need_shares_besides_those_that_the_exit_claims(held: int, free: str) -> None:
+@pytest.mark.parametrize(("quantity", "free"), [(10, "0"), (15, "5")])
+def test_a_replacement_may_need_shares_besides_those_that_the_exit_claims(quantity: int, free: str) -> None:
     pit = Pit()
-    pair, counts = protect(pit, held), Policy(counts_own_shares=True)
+    pair, counts = protect(pit, quantity), Policy(counts_own_shares=True)
     for order, change in ((pair["target"], {"limit": 104}), (pair["stop"], {"stop": 96})):
         with pytest.raises(Refusal) as refused:
             pit.replace(order, counts, **change)
@@ -30,7 +30,7 @@ def test_a_replacement_may_need_shares_besides_those_that_the_exit_claims(held: 
         )
         assert refused.value.body["related_orders"] == [pair["target"].id]
         assert order.status == "new"
-    pit.hold(20 - held)
+    pit.hold(20 - quantity)
     assert pit.replace(pair["stop"], counts, stop=96).status == "new"
     assert pit.replace(pair["target"], counts, limit=104).status == "new"
 
@@ -53,8 +53,8 @@ def test_the_stream_never_calls_a_stop_new_that_is_shown_as_held() -> None:
     for policy, updates in ((USUAL, ["held", "new"]), (Policy(holds_legs=True), ["held"])):
         pit = Pit()
         pair = protect(pit, policy=policy)
-        told = [event.update.event for event in pit.events if event.update and event.update.order is pair["stop"]]
-        assert told == updates
+        events = [event.update.event for event in pit.events if event.update and event.update.order is pair["stop"]]
+        assert events == updates
         assert pair["stop"].status == "new"
 
 
@@ -89,11 +89,11 @@ def test_only_what_a_partly_filled_exit_had_left_comes_back_late() -> None:
     assert pit.account.kept_back("AAA") == pit.account.qty("AAA") == 6
 
 
-@pytest.mark.parametrize("held", [10, -10])
-def test_in_a_fast_market_both_exits_may_fill_and_the_position_goes_through_zero(held: int) -> None:
-    for policy, left, ends in ((LATE, -held, ("filled", "filled")), (USUAL, 0, ("canceled", "filled"))):
+@pytest.mark.parametrize("quantity", [10, -10])
+def test_in_a_fast_market_both_exits_may_fill_and_the_position_goes_through_zero(quantity: int) -> None:
+    for policy, left, ends in ((LATE, -quantity, ("filled", "filled")), (USUAL, 0, ("canceled", "filled"))):
         pit = Pit({12: ((100, 106, 94, 100), 10_000)})
-        pair = protect(pit, held, policy=policy)
+        pair = protect(pit, quantity, policy=policy)
         pit.pass_minutes(20)
         assert tuple(order.status for order in pair.values()) == ends
         assert pit.account.qty("AAA") == left
@@ -103,19 +103,19 @@ def test_in_a_fast_market_both_exits_may_fill_and_the_position_goes_through_zero
 @given(
     bars=st.lists(st.tuples(st.integers(92, 108), st.integers(92, 108), st.sampled_from([20, 50, 10_000])), max_size=8),
     minutes=st.integers(0, 4),
-    held=st.sampled_from([10, 20]),
+    quantity=st.sampled_from([10, 20]),
 )
 @settings(max_examples=40)
 def test_exits_that_learn_late_sell_at_most_twice_and_those_that_learn_at_once_at_most_once(
-    bars: list[tuple[int, int, int]], minutes: int, held: int
+    bars: list[tuple[int, int, int]], minutes: int, quantity: int
 ) -> None:
     quads = [((100, max(one, 100), min(other, 100), 100), volume) for one, other, volume in bars]
     pit = Pit({12 + at: quad for at, quad in enumerate(quads)})
-    pair = protect(pit, held, policy=Policy(tells_after_us=minutes * MINUTE))
+    pair = protect(pit, quantity, policy=Policy(tells_after_us=minutes * MINUTE))
     pit.pass_minutes(20)
     target, stop = pair.values()
     sold = target.filled_qty + stop.filled_qty
-    assert pit.account.qty("AAA") == held - sold
+    assert pit.account.qty("AAA") == quantity - sold
     assert max(target.filled_qty, stop.filled_qty) <= 10
     assert sold <= (20 if minutes else 10)
     assert {target.unheard, stop.unheard} == {Decimal(0)}

@@ -20,8 +20,8 @@ from papervenue.times import MINUTE
 LONG_AGO = "start=2021-01-04&end=2025-02-28&limit=10000"
 
 
-def bars(world: World, symbol: str, timeframe: str, asked: str = LONG_AGO) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = world.get(f"/v2/stocks/{symbol}/bars?timeframe={timeframe}&{asked}")["bars"]
+def bars(world: World, symbol: str, timeframe: str, query: str = LONG_AGO) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = world.get(f"/v2/stocks/{symbol}/bars?timeframe={timeframe}&{query}")["bars"]
     return rows
 
 
@@ -102,8 +102,8 @@ def test_minutes_of_a_past_session_add_up_to_its_daily_bar(world: World, symbol:
 
 
 def test_minutes_of_past_sessions_are_served_with_trades_outside_regular_hours_marked(world: World) -> None:
-    asked = "start=2024-12-05&end=2024-12-07&limit=10000"
-    minutes, days = bars(world, "AAPL", "1Min", asked), bars(world, "AAPL", "1Day", asked)
+    query = "start=2024-12-05&end=2024-12-07&limit=10000"
+    minutes, days = bars(world, "AAPL", "1Min", query), bars(world, "AAPL", "1Day", query)
     assert sum(bar["v"] for bar in minutes) == sum(day["v"] for day in days)
     assert [day["t"][:10] for day in days] == ["2024-12-05", "2024-12-06"]
     trades = world.get("/v2/stocks/AAPL/trades?start=2024-12-05T14:00:00Z&end=2024-12-05T14:31:00Z&limit=10000")[

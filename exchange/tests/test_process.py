@@ -139,18 +139,18 @@ def test_an_idle_server_exits_by_itself(folder: Path) -> None:
 
 def test_a_start_that_came_while_another_server_was_ending_is_repeated(folder: Path) -> None:
     codes, start = iter([EXIT_HELD]), process._start
-    with starting_with(lambda *asked: next(codes, 0) or start(*asked)):
+    with starting_with(lambda *arguments: next(codes, 0) or start(*arguments)):
         assert ensure_running(folder, idle_exit_s=30, timeout_s=5) == running_endpoint(folder)
 
 
 def test_a_server_that_is_to_stop_takes_no_new_connection() -> None:
     async def serve() -> None:
-        made, listener = server.Server(server.configuration(Starlette())), server._listen(0)
-        serving = asyncio.create_task(made.serve(sockets=[listener]))
-        await asyncio.to_thread(wait_until, lambda: made.started)
+        http_server, listener = server.Server(server.configuration(Starlette())), server._listen(0)
+        serving = asyncio.create_task(http_server.serve(sockets=[listener]))
+        await asyncio.to_thread(wait_until, lambda: http_server.started)
         address = listener.getsockname()
         socket.create_connection(address).close()
-        made.stop()
+        http_server.stop()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address)
         await serving
@@ -257,9 +257,9 @@ def test_server_exits_when_the_log_cannot_be_written_and_the_order_is_gone(
     first = ensure_running(folder, idle_exit_s=30)
     size = (folder / "log.jsonl").stat().st_size + 40
     resource.prlimit(first.pid, resource.RLIMIT_FSIZE, (size, size))
-    with pytest.raises(urllib.error.HTTPError, match="507") as told:
+    with pytest.raises(urllib.error.HTTPError, match="507") as refusal:
         ask(first.url, "/v2/orders", ORDER)
-    with told.value as answer:
+    with refusal.value as answer:
         assert b"log.jsonl can't be written: File too large" in answer.read()
     with (folder / "exchange.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -48,8 +48,8 @@ class Limited:
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
         loop().run_until_complete(asyncio.wait_for(self._limit(scope, None, send), 5))  # type: ignore[arg-type]
-        told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return sent[0]["status"], told, json.loads(sent[1]["body"])
+        sent_headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return sent[0]["status"], sent_headers, json.loads(sent[1]["body"])
 
 
 def test_request_over_the_limit_is_refused_in_the_form_of_its_api() -> None:
@@ -64,17 +64,17 @@ def test_request_over_the_limit_is_refused_in_the_form_of_its_api() -> None:
 
 def test_answers_say_how_many_requests_are_left_and_until_when() -> None:
     limited = Limited()
-    told = [limited.ask(ORDERS)[1] for _ in range(4)]
-    assert [headers["x-ratelimit-remaining"] for headers in told] == ["2", "1", "0", "0"]
-    assert {(headers["x-ratelimit-limit"], headers["x-ratelimit-reset"]) for headers in told} == {("3", "1000060")}
+    answers = [limited.ask(ORDERS)[1] for _ in range(4)]
+    assert [headers["x-ratelimit-remaining"] for headers in answers] == ["2", "1", "0", "0"]
+    assert {(headers["x-ratelimit-limit"], headers["x-ratelimit-reset"]) for headers in answers} == {("3", "1000060")}
 
 
 def test_without_a_limit_requests_are_counted_against_alpacas_and_none_is_refused() -> None:
     free = Limited(None)
-    told = [free.ask(ORDERS) for _ in range(203)]
-    assert {status for status, _, _ in told} == {200}
-    assert [headers["x-ratelimit-remaining"] for _, headers, _ in told[-5:]] == ["1", "0", "0", "0", "0"]
-    assert {headers["x-ratelimit-limit"] for _, headers, _ in told} == {"200"}
+    answers = [free.ask(ORDERS) for _ in range(203)]
+    assert {status for status, _, _ in answers} == {200}
+    assert [headers["x-ratelimit-remaining"] for _, headers, _ in answers[-5:]] == ["1", "0", "0", "0", "0"]
+    assert {headers["x-ratelimit-limit"] for _, headers, _ in answers} == {"200"}
 
 
 def test_exchange_reports_alpaca_s_limit_by_default(world: World) -> None:

@@ -148,9 +148,9 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
     stored = read_market(tmp_path / "state")
     assert stored.skipped_rows == dict.fromkeys(rows, 1)
     assert stored.first_lines == {reason: line for line, reason in enumerate(rows, start=3)}
-    (told,) = market_remarks(tmp_path / "state").sentences
-    assert told.startswith("skipped 15 rows of the recorded bars: ")
-    assert "1 not a number (first in line 6)" in told
+    (remark,) = market_remarks(tmp_path / "state").sentences
+    assert remark.startswith("skipped 15 rows of the recorded bars: ")
+    assert "1 not a number (first in line 6)" in remark
     bars = open_market(tmp_path / "state", stored).day("AAPL", 0).bars
     assert [rfc3339(bar.start_us) for bar in bars] == ["2025-03-03T14:30:00Z", "2025-03-03T14:39:00Z"]
 
@@ -210,8 +210,8 @@ def test_span_of_a_file_with_only_bad_rows_names_the_reasons(make: Make) -> None
     bad = GOOD.replace("AAPL", "a b")
     spec = make(f"{HEADER}\n{GOOD.replace('1000', 'many')}\n{bad}\n{bad}\n")
     assert spec.path is not None
-    told = r"\(rows skipped: 2 bad symbol \(first in line 3\), 1 not a number \(first in line 2\)\)"
-    with pytest.raises(MarketError, match=told):
+    pattern = r"\(rows skipped: 2 bad symbol \(first in line 3\), 1 not a number \(first in line 2\)\)"
+    with pytest.raises(MarketError, match=pattern):
         recorded_span("csv", Path(spec.path), "end")
 
 

@@ -9,7 +9,7 @@ from papervenue.refusal import Refusal
 from papervenue.times import MINUTE
 
 
-def held(qty: object = 10, **prices: str) -> Ring:
+def ring_with_position(qty: object = 10, **prices: str) -> Ring:
     """Return a ring that holds a position, bought or sold at 100; `m10` is the price from minute 10 on."""
     written: Written = {0: "100", **{int(name[1:]): price for name, price in prices.items()}}
     ring = Ring(written, cash="1000", to=1)
@@ -20,19 +20,19 @@ def held(qty: object = 10, **prices: str) -> Ring:
 @pytest.mark.parametrize(("qty", "side"), [(10, "buy"), (-10, "sell")])
 def test_order_that_would_increase_is_refused(qty: int, side: str) -> None:
     with pytest.raises(Refusal) as refused:
-        held(qty).order(side, 1, reduce_only=True)
+        ring_with_position(qty).order(side, 1, reduce_only=True)
     assert refused.value.body["code"] == "would_not_reduce"
 
 
 def test_order_for_more_than_the_position_is_made_smaller_as_it_comes() -> None:
-    ring = held(10)
+    ring = ring_with_position(10)
     order = ring.order("sell", 25, limit="110", reduce_only=True)
     assert (order.qty, order.request.qty) == (D(10), D(25))
-    assert ring.told("order_restated") == ["1 order_restated"]
+    assert ring.event_lines("order_restated") == ["1 order_restated"]
 
 
 def test_target_and_stop_rest_together_over_the_whole_position() -> None:
-    ring = held(10, m10="110")
+    ring = ring_with_position(10, m10="110")
     target = ring.order("sell", 10, limit="110", reduce_only=True)
     stop = ring.order("sell", 10, stop="95", reduce_only=True)
     assert [one.remaining for one in (target, stop)] == [10, 10]
@@ -41,7 +41,7 @@ def test_target_and_stop_rest_together_over_the_whole_position() -> None:
 
 
 def test_partial_exit_makes_the_other_orders_smaller() -> None:
-    ring = held(10, m10="110")
+    ring = ring_with_position(10, m10="110")
     near = ring.order("sell", 4, limit="110", reduce_only=True)
     far, stop = (
         ring.order("sell", 6, limit="120", reduce_only=True),
@@ -52,14 +52,14 @@ def test_partial_exit_makes_the_other_orders_smaller() -> None:
 
 
 def test_position_that_is_closed_otherwise_cancels_them() -> None:
-    ring = held(10)
+    ring = ring_with_position(10)
     stop = ring.order("sell", 10, stop="95", reduce_only=True)
     ring.order("sell", 10)
     assert stop.status == "canceled"
 
 
 def test_stop_fills_no_more_than_is_left_of_the_position() -> None:
-    ring = held(10, m10="94")
+    ring = ring_with_position(10, m10="94")
     stop = ring.order("sell", 10, stop="95", reduce_only=True)
     ring.order("sell", 7)
     ring.to(11)
@@ -67,7 +67,7 @@ def test_stop_fills_no_more_than_is_left_of_the_position() -> None:
 
 
 def test_exits_that_hear_late_of_each_other_can_close_more_than_is_held() -> None:
-    ring = held(10, m10="110", m12="90")
+    ring = ring_with_position(10, m10="110", m12="90")
     late = Policy(tells_after_us=5 * MINUTE)
     target = ring.order("sell", 10, limit="110", reduce_only=True, policy=late)
     stop = ring.order("sell", 10, stop="95", reduce_only=True, policy=late)
@@ -78,7 +78,7 @@ def test_exits_that_hear_late_of_each_other_can_close_more_than_is_held() -> Non
 
 
 def test_exit_that_hears_in_time_is_canceled() -> None:
-    ring = held(10, m10="110", m20="90")
+    ring = ring_with_position(10, m10="110", m20="90")
     late = Policy(tells_after_us=5 * MINUTE)
     target = ring.order("sell", 10, limit="110", reduce_only=True, policy=late)
     stop = ring.order("sell", 10, stop="95", reduce_only=True, policy=late)

@@ -28,7 +28,7 @@ def posted(path: str, *rows: tuple[Any, int] | tuple[Any, int, str]) -> list[Row
     return [("POST", f"/exchange/v1/{path}", row[0], row[1], row[2] if len(row) > 2 else "") for row in rows]
 
 
-def asked(path: str, status: int, message: str, *queries: str) -> list[Row]:
+def refused_queries(path: str, status: int, message: str, *queries: str) -> list[Row]:
     return [
         ("GET", f"{path}{query}", None, status, message or "invalid " + query.partition("=")[0]) for query in queries
     ]
@@ -163,29 +163,43 @@ ROWS: list[Row] = [
             ("DELETE", ":by_name?name=nobody", None, 404),
         )
     ),
-    *asked("/v2/orders?", 422, "", "nested=perhaps", "side=both", "asset_class=stamps", "limit=0", "direction=up"),
-    *asked("/v2/account/activities", 422, "invalid", "/STAMPS", "?activity_types=FILL,STAMPS", "?category=some"),
-    *asked("/v2/account/activities?", 422, "invalid", "date=today", "page_size=0", "page_size=101", "page_token=x"),
+    *refused_queries(
+        "/v2/orders?", 422, "", "nested=perhaps", "side=both", "asset_class=stamps", "limit=0", "direction=up"
+    ),
+    *refused_queries(
+        "/v2/account/activities", 422, "invalid", "/STAMPS", "?activity_types=FILL,STAMPS", "?category=some"
+    ),
+    *refused_queries(
+        "/v2/account/activities?", 422, "invalid", "date=today", "page_size=0", "page_size=101", "page_token=x"
+    ),
     ("GET", "/v2/account/activities?activity_types=FILL&category=trade_activity", None, 422, "only one of"),
-    *asked("/v2/account/portfolio/history?", 422, "invalid", "period=1Y", "period=0D", "timeframe=2Min", "start=soon"),
-    *asked("/v2/account/portfolio/history?", 422, "must be 1D for more than", "timeframe=1Min&period=3M"),
-    *asked("/v2/account/portfolio/history?", 422, "must not be after end", "start=2025-03-05&end=2025-03-04"),
-    *asked("/v2/account/portfolio/history?", 422, "only two of", "start=2025-03-03&end=2025-03-04&period=1D"),
-    *asked("/v2/account/portfolio/history?", 422, "", "pnl_reset=never", "intraday_reporting=always"),
-    *asked("/v2/account/portfolio/history?", 422, "", "cashflow_types=STAMPS", "extended_hours=perhaps"),
+    *refused_queries(
+        "/v2/account/portfolio/history?", 422, "invalid", "period=1Y", "period=0D", "timeframe=2Min", "start=soon"
+    ),
+    *refused_queries("/v2/account/portfolio/history?", 422, "must be 1D for more than", "timeframe=1Min&period=3M"),
+    *refused_queries("/v2/account/portfolio/history?", 422, "must not be after end", "start=2025-03-05&end=2025-03-04"),
+    *refused_queries("/v2/account/portfolio/history?", 422, "only two of", "start=2025-03-03&end=2025-03-04&period=1D"),
+    *refused_queries("/v2/account/portfolio/history?", 422, "", "pnl_reset=never", "intraday_reporting=always"),
+    *refused_queries("/v2/account/portfolio/history?", 422, "", "cashflow_types=STAMPS", "extended_hours=perhaps"),
     *(
         row
         for path in ("/v2/events/trades?", "/v2beta1/events/trades?", "/v2beta1/events/activities?")
         for row in (
-            *asked(path, 422, "since", "until=2025-03-03", f"until_id={EVENT}", f"since=2025-03-03&since_id={EVENT}"),
-            *asked(path, 422, "since", f"since=2025-03-03&until_id={EVENT}", f"since_id={EVENT}&until=2025-03-03"),
-            *asked(path, 422, "", "since=soon", "since=2025-13-03", "since_id=17", f"since_id=9{EVENT[1:]}"),
-            *asked(path, 422, "invalid until", "since=2025-03-03&until=never"),
+            *refused_queries(
+                path, 422, "since", "until=2025-03-03", f"until_id={EVENT}", f"since=2025-03-03&since_id={EVENT}"
+            ),
+            *refused_queries(
+                path, 422, "since", f"since=2025-03-03&until_id={EVENT}", f"since_id={EVENT}&until=2025-03-03"
+            ),
+            *refused_queries(path, 422, "", "since=soon", "since=2025-13-03", "since_id=17", f"since_id=9{EVENT[1:]}"),
+            *refused_queries(path, 422, "invalid until", "since=2025-03-03&until=never"),
         )
     ),
-    *asked("/v1/corporate-actions?", 400, "", "types=bonus", "ids=a&symbols=AAPL", "limit=1001", "start=today"),
-    *asked("/v1/corporate-actions?", 400, "", "page_token=QQ=="),
-    *asked(
+    *refused_queries(
+        "/v1/corporate-actions?", 400, "", "types=bonus", "ids=a&symbols=AAPL", "limit=1001", "start=today"
+    ),
+    *refused_queries("/v1/corporate-actions?", 400, "", "page_token=QQ=="),
+    *refused_queries(
         "/v2/stocks/",
         400,
         "invalid ",
@@ -194,7 +208,7 @@ ROWS: list[Row] = [
         *("AAPL%20/trades", "meta/conditions/trade", "meta/conditions/trade?tape=D", "meta/conditions/news?tape=A"),
         *(f"bars?symbols=AAPL&timeframe={timeframe}" for timeframe in ("60Min", "24Hour", "2Day")),
     ),
-    *asked(
+    *refused_queries(
         "/v2/stocks/bars?symbols=AAPL&timeframe=1Min&",
         400,
         "invalid ",
@@ -209,7 +223,7 @@ SHOWN = (
 
 
 @pytest.fixture(scope="module")
-def place(new_folder: Callable[[], Path]) -> tuple[World, dict[str, str]]:
+def prepared(new_folder: Callable[[], Path]) -> tuple[World, dict[str, str]]:
     """Return a world with a fill, an open order and two watchlists, and what stands for their ids in requests."""
     world = open_world(new_folder(), to="open")
     world.order("AAPL", "buy", 2)
@@ -221,13 +235,13 @@ def place(new_folder: Callable[[], Path]) -> tuple[World, dict[str, str]]:
 
 @pytest.mark.parametrize(("method", "target", "body", "status", "message"), ROWS)
 def test_request_that_makes_no_sense_is_refused_and_changes_nothing(
-    place: tuple[World, dict[str, str]], method: str, target: str, body: Any, status: int, message: str
+    prepared: tuple[World, dict[str, str]], method: str, target: str, body: Any, status: int, message: str
 ) -> None:
-    world, ids = place
+    world, ids = prepared
     before, lines = [world.get(path) for path in SHOWN], world.exchange.log.count
     raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    for name, found in ids.items():
-        target, raw = target.replace(name, found), raw.replace(name.encode(), found.encode())
+    for name, value in ids.items():
+        target, raw = target.replace(name, value), raw.replace(name.encode(), value.encode())
     answer = world.ask(method, target, raw)
     assert (answer.status, set(answer.json) >= {"code", "message"}) == (status, True), answer.body
     assert message in answer.json["message"]

@@ -162,10 +162,10 @@ def test_pending_effects_on_exits_continue_after_a_start_from_a_snapshot(new_fol
     world.tick(seconds=1200)
     world.exchange.commit()
     assert filled.legs[0].unheard == world.engine.main.kept_back("AAPL") == 0
-    told = world.events()
+    events = world.events()
     again = open_world(folder)
-    assert 0 < again.exchange.log.known_lines < len(told)
-    assert again.events() == told
+    assert 0 < again.exchange.log.known_lines < len(events)
+    assert again.events() == events
     assert state_of(again.exchange) == replayed(folder)
 
 
@@ -199,8 +199,8 @@ def damaged(how: Callable[[bytes], bytes]) -> Callable[[Path, NewFolder], None]:
     return damage
 
 
-def flip(content: bytes, place: int) -> bytes:
-    return bytes(one ^ 0x10 if at == place % len(content) else one for at, one in enumerate(content))
+def flip(content: bytes, offset: int) -> bytes:
+    return bytes(one ^ 0x10 if at == offset % len(content) else one for at, one in enumerate(content))
 
 
 def snapshot_of_another_log(folder: Path, new_folder: NewFolder, seed: int) -> None:
@@ -239,7 +239,7 @@ def older_log_that_went_on_differently(folder: Path, new_folder: NewFolder) -> N
 @pytest.mark.parametrize(
     "spoil",
     [
-        *(damaged(partial(flip, place=place)) for place in (0, 31, 32, 60, 400, -2000, -1)),
+        *(damaged(partial(flip, offset=offset)) for offset in (0, 31, 32, 60, 400, -2000, -1)),
         *(damaged(itemgetter(slice(kept))) for kept in (0, 31, 32, 100, -1)),
         damaged(lambda content: content[: len(content) // 2]),
         damaged(lambda content: b"\0" * 5000),
@@ -291,8 +291,8 @@ def test_start_with_a_snapshot_completes_a_log_that_was_cut_within_a_line(folder
 def test_start_with_a_snapshot_refuses_an_edited_log(folder: Path, behind: bool) -> None:
     log = (folder / LOG_FILE).read_bytes()
     size = size_of_log_in(folder)
-    place = log.index(b'"cash":"', size if behind else 0) + len(b'"cash":"')
-    (folder / LOG_FILE).write_bytes(log[:place] + bytes([log[place] ^ 1]) + log[place + 1 :])
+    offset = log.index(b'"cash":"', size if behind else 0) + len(b'"cash":"')
+    (folder / LOG_FILE).write_bytes(log[:offset] + bytes([log[offset] ^ 1]) + log[offset + 1 :])
     with pytest.raises(MarketError, match="doesn't match its commands"):
         open_exchange(folder)
 
@@ -364,20 +364,20 @@ class Cut(NamedTuple):
 def test_start_from_a_snapshot_reaches_the_state_of_the_whole_log(
     markets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, seed: int, model: str, cuts: set[int]
 ) -> None:
-    place = tmp_path_factory.mktemp("law")
-    shutil.copytree(markets[model], place / "live")
-    world = open_world(place / "live")
+    state_folder = tmp_path_factory.mktemp("law")
+    shutil.copytree(markets[model], state_folder / "live")
+    world = open_world(state_folder / "live")
     commands, snapshots = Commands(world, seed), list[Cut]()
     world.tick(to="open")
     for number in range(61):
         if number in cuts:
-            snapshots.append(Cut(number, snapshot_of(world.exchange, place / "live")))
+            snapshots.append(Cut(number, snapshot_of(world.exchange, state_folder / "live")))
         commands.step()
     log = world.exchange.log.path.read_bytes()
-    expected = state_of(open_exchange(without_snapshot(place / "live", place / "whole")))
+    expected = state_of(open_exchange(without_snapshot(state_folder / "live", state_folder / "whole")))
     assert state_of(world.exchange) == expected
     for after, snapshot in snapshots:
-        folder = without_snapshot(place / "live", place / f"cut-{after}")
+        folder = without_snapshot(state_folder / "live", state_folder / f"cut-{after}")
         write_snapshot(folder, snapshot)
         again = open_exchange(folder)
         assert again.log.known_lines == snapshot.log.lines
@@ -395,17 +395,17 @@ def test_start_from_a_snapshot_reaches_the_state_of_the_whole_log(
 def test_restarts_change_neither_log_nor_state(
     markets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, seed: int, model: str, stops: set[int]
 ) -> None:
-    place = tmp_path_factory.mktemp("law")
+    state_folder = tmp_path_factory.mktemp("law")
     logs, states = [], []
     for name, at in (("once", set[int]()), ("again", stops)):
-        shutil.copytree(markets[model], place / name)
-        world = open_world(place / name)
+        shutil.copytree(markets[model], state_folder / name)
+        world = open_world(state_folder / name)
         commands = Commands(world, seed)
         world.tick(to="open")
         for number in range(61):
             if number in at:
-                keep(world.exchange, place / name)
-                commands.world = open_world(place / name)
+                keep(world.exchange, state_folder / name)
+                commands.world = open_world(state_folder / name)
                 assert commands.world.exchange.log.known_lines == world.exchange.log.count
                 world = commands.world
             commands.step()
@@ -459,8 +459,8 @@ def other(value: Any, hint: Any) -> Any:
         Decimal: Decimal("-12.3400"),
         OrderRequest: OrderRequest("AAPL", -1, "limit", "gtc", Decimal("1.50"), None, 12, stop=3),
     }
-    found = next((kinds[kind] for kind in (hint, *get_args(hint)) if kind in kinds), None)
-    return found if found is not None else value
+    value_kind = next((kinds[kind] for kind in (hint, *get_args(hint)) if kind in kinds), None)
+    return value_kind if value_kind is not None else value
 
 
 def test_order_survives_the_codec_with_every_field() -> None:

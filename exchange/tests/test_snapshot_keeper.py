@@ -248,11 +248,11 @@ def served(folder: Path, *program: str) -> Iterator[tuple[subprocess.Popen[bytes
     with subprocess.Popen([sys.executable, *program, "--state", folder], stderr=subprocess.PIPE) as running:
         try:
             until_s = time.monotonic() + 60
-            while (found := process.running_endpoint(folder)) is None:
+            while (holder := process.running_endpoint(folder)) is None:
                 assert time.monotonic() < until_s
                 assert running.poll() is None, running.stderr and running.stderr.read()
                 time.sleep(0.01)
-            yield running, urlsplit(found.url).netloc
+            yield running, urlsplit(holder.url).netloc
         finally:
             running.kill()
 

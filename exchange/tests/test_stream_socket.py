@@ -110,13 +110,13 @@ async def test_slow_client_is_told_why_it_is_closed_when_it_reads_again_in_time(
 @in_a_loop
 async def test_news_are_made_only_while_the_client_reads() -> None:
     wire = Wire(room=3)
-    asked = iter(range(100))
-    wire.socket.news = lambda: map(Message, asked)
+    numbers = iter(range(100))
+    wire.socket.news = lambda: map(Message, numbers)
     serving = wire.serving()
     wire.socket.wake()
     await turns(100)
     assert wire.bodies() == [b"0", b"1", b"2"]
-    assert next(asked) == 4
+    assert next(numbers) == 4
     await wire.left(serving)
 
 
@@ -145,13 +145,13 @@ async def test_queued_messages_are_sent_before_news() -> None:
 
 @in_a_loop
 async def test_messages_of_a_closing_client_are_ignored() -> None:
-    heard: list[object] = []
+    messages: list[object] = []
     wire = Wire(room=0)
-    serving = wire.serving(heard.append)
+    serving = wire.serving(messages.append)
     await turns()
     wire.socket.put(Message("stuck"))
     await turns()
     wire.socket.close(1008, "enough")
     wire.inbox.put_nowait({"type": "websocket.receive", "text": "{}"})
     await wire.left(serving)
-    assert heard == []
+    assert messages == []

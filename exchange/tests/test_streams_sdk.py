@@ -42,84 +42,84 @@ async def until(act: Callable[[], object], done: Callable[[], bool]) -> None:
     raise AssertionError("nothing came")
 
 
-def place_order(place: Served) -> None:
-    place.order("AAPL", "buy", 1, limit_price="1")
+def place_order(server: Served) -> None:
+    server.order("AAPL", "buy", 1, limit_price="1")
 
 
-def begin(place: Served) -> None:
-    place.tick(to="open")
-    place.tick(seconds=300)
+def begin(server: Served) -> None:
+    server.tick(to="open")
+    server.tick(seconds=300)
 
 
 def test_sdk_parses_every_trade_update_and_reconnects_after_a_restart(
     new_folder: Callable[[], Path],
 ) -> None:
     folder = new_folder()
-    heard: list[TradeUpdate] = []
+    updates: list[TradeUpdate] = []
 
     async def hear(update: TradeUpdate) -> None:
-        heard.append(update)
+        updates.append(update)
 
     async def story() -> None:
-        with served(folder) as place:
-            begin(place)
-            stream = TradingStream("sandbox", "sandbox", url_override=f"{place.ws}/stream")
+        with served(folder) as server:
+            begin(server)
+            stream = TradingStream("sandbox", "sandbox", url_override=f"{server.ws}/stream")
             stream.subscribe_trade_updates(hear)
             async with running(stream):
-                await until(lambda: place_order(place), lambda: bool(heard))
-                await asyncio.to_thread(place.order, "SPY", "buy", 2)
-                await until(lambda: place.tick(seconds=60), lambda: _words(heard) >= {"fill", "new"})
-                await asyncio.to_thread(place.ask, "DELETE", "/v2/orders")
-                await until(lambda: None, lambda: "canceled" in _words(heard))
-                await asyncio.to_thread(place.end)
-                place_offline = len(heard)
-                with served(folder, place.port) as again:
-                    await until(lambda: place_order(again), lambda: len(heard) > place_offline)
+                await until(lambda: place_order(server), lambda: bool(updates))
+                await asyncio.to_thread(server.order, "SPY", "buy", 2)
+                await until(lambda: server.tick(seconds=60), lambda: _words(updates) >= {"fill", "new"})
+                await asyncio.to_thread(server.ask, "DELETE", "/v2/orders")
+                await until(lambda: None, lambda: "canceled" in _words(updates))
+                await asyncio.to_thread(server.end)
+                place_offline = len(updates)
+                with served(folder, server.port) as again:
+                    await until(lambda: place_order(again), lambda: len(updates) > place_offline)
 
     asyncio.run(asyncio.wait_for(story(), 30))
-    fill = next(update for update in heard if update.event == TradeEvent.FILL)
+    fill = next(update for update in updates if update.event == TradeEvent.FILL)
     assert (fill.qty, fill.position_qty, fill.order.symbol) == (2, 2, "SPY")
     assert fill.execution_id is not None
-    assert all(isinstance(update, TradeUpdate) for update in heard)
+    assert all(isinstance(update, TradeUpdate) for update in updates)
 
 
-def _words(heard: list[TradeUpdate]) -> set[str]:
-    return {update.event.value if isinstance(update.event, TradeEvent) else update.event for update in heard}
+def _words(updates: list[TradeUpdate]) -> set[str]:
+    return {update.event.value if isinstance(update.event, TradeEvent) else update.event for update in updates}
 
 
 def test_sdk_parses_every_data_point_and_reconnects_after_a_restart(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
-    heard: list[Bar | Quote | Trade] = []
+    points: list[Bar | Quote | Trade] = []
 
     async def hear(point: Any) -> None:
-        heard.append(point)
+        points.append(point)
 
     async def story() -> None:
-        with served(folder) as place:
-            begin(place)
-            stream: Any = StockDataStream("sandbox", "sandbox", url_override=f"{place.ws}/v2/iex")
+        with served(folder) as server:
+            begin(server)
+            stream: Any = StockDataStream("sandbox", "sandbox", url_override=f"{server.ws}/v2/iex")
             for subscribe in (stream.subscribe_bars, stream.subscribe_daily_bars):
                 subscribe(hear, "*")
             for subscribe in (stream.subscribe_trades, stream.subscribe_quotes, stream.subscribe_trading_statuses):
                 subscribe(hear, "AAPL", "SPY")
             async with running(stream):
-                await until(lambda: place.tick(seconds=60), lambda: len({type(point) for point in heard}) == 3)
-                await asyncio.to_thread(place.end)
-                heard.clear()
-                with served(folder, place.port) as again:
-                    await until(lambda: again.tick(seconds=60), lambda: len({type(point) for point in heard}) == 3)
+                await until(lambda: server.tick(seconds=60), lambda: len({type(point) for point in points}) == 3)
+                await asyncio.to_thread(server.end)
+                points.clear()
+                with served(folder, server.port) as again:
+                    await until(lambda: again.tick(seconds=60), lambda: len({type(point) for point in points}) == 3)
 
     asyncio.run(asyncio.wait_for(story(), 30))
-    assert {point.symbol for point in heard} >= {"AAPL", "SPY"}
-    assert all(point.timestamp.tzinfo is not None for point in heard)
+    assert {point.symbol for point in points} >= {"AAPL", "SPY"}
+    assert all(point.timestamp.tzinfo is not None for point in points)
 
 
 @pytest.mark.parametrize("path", ["/v2/sip", "/stream"])
 def test_sdk_raises_its_auth_error_for_wrong_keys(new_folder: Callable[[], Path], path: str) -> None:
     async def story() -> None:
-        with served(new_folder()) as place:
+        with served(new_folder()) as server:
             kind: Any = TradingStream if path == "/stream" else StockDataStream
-            stream = kind("sandbox", "wrong", url_override=place.ws + path)
+            stream = kind("sandbox", "wrong", url_override=server.ws + path)
             await stream._connect()
             with pytest.raises(ValueError, match="auth"):
                 await stream._auth()

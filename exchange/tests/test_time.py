@@ -221,12 +221,12 @@ def test_running_time_ends_with_its_market(new_folder: Callable[[], Path]) -> No
 
 def test_listeners_are_called_for_each_movement_of_time(new_folder: Callable[[], Path]) -> None:
     running = Running(new_folder())
-    heard: list[tuple[int, int]] = []
-    running.exchange.moved.append(lambda from_us, to_us: heard.append((from_us, to_us)))
+    calls: list[tuple[int, int]] = []
+    running.exchange.moved.append(lambda from_us, to_us: calls.append((from_us, to_us)))
     running.now(passed_s=1)
     running.now(passed_s=70)
     running.world.tick(to="open")
-    assert heard == [*pairwise([START, START + SECOND, START + 71 * SECOND, OPEN])]
+    assert calls == [*pairwise([START, START + SECOND, START + 71 * SECOND, OPEN])]
 
 
 @pytest.mark.parametrize(

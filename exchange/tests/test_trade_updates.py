@@ -29,15 +29,15 @@ def listen(client: Client, key: str = "sandbox", packed: bool = False) -> None:
     assert client.ask(LISTEN, packed) == LISTENING
 
 
-def told(client: Client, count: int) -> list[tuple[str, str]]:
+def next_events(client: Client, count: int) -> list[tuple[str, str]]:
     """Return the next events as (event, status of the order)."""
     return [(data["event"], data["order"]["status"]) for data in [client.get()["data"] for _ in range(count)]]
 
 
-def test_both_documented_logins_are_answered_with_json_in_binary_frames(place: Served) -> None:
+def test_both_documented_logins_are_answered_with_json_in_binary_frames(server: Served) -> None:
     older = {"action": "authenticate", "data": {"key_id": "sandbox", "secret_key": "sandbox"}}
     for form in (login(), older):
-        with place.connect("/stream") as client:
+        with server.connect("/stream") as client:
             client.send(form)
             frame = client.frame()
             assert isinstance(frame, bytes)
@@ -55,87 +55,87 @@ def test_both_documented_logins_are_answered_with_json_in_binary_frames(place: S
         {"action": "auth"},
     ],
 )
-def test_client_with_wrong_keys_is_told_and_closed(place: Served, form: object) -> None:
-    with place.connect("/stream") as client:
+def test_client_with_wrong_keys_is_told_and_closed(server: Served, form: object) -> None:
+    with server.connect("/stream") as client:
         assert client.ask(form) == UNAUTHORIZED
         assert client.end() == (1008, "unauthorized")
 
 
-def test_client_that_listens_too_early_is_told_and_can_still_authenticate(place: Served) -> None:
+def test_client_that_listens_too_early_is_told_and_can_still_authenticate(server: Served) -> None:
     refused = {"stream": "authorization", "data": {"status": "unauthorized", "action": "listen"}}
-    with place.connect("/stream") as client:
+    with server.connect("/stream") as client:
         assert client.ask(LISTEN) == refused
         listen(client)
 
 
-def test_order_is_streamed_from_acceptance_to_fill(place: Served) -> None:
-    with place.connect("/stream") as client:
+def test_order_is_streamed_from_acceptance_to_fill(server: Served) -> None:
+    with server.connect("/stream") as client:
         listen(client)
-        before = sum(float(held["qty"]) for held in place.get("/v2/positions") if held["symbol"] == "AAPL")
-        order = place.order("AAPL", "buy", 3)
-        assert told(client, 2) == [("pending_new", "pending_new"), ("new", "new")]
-        place.tick(seconds=120)
+        before = sum(float(position["qty"]) for position in server.get("/v2/positions") if position["symbol"] == "AAPL")
+        order = server.order("AAPL", "buy", 3)
+        assert next_events(client, 2) == [("pending_new", "pending_new"), ("new", "new")]
+        server.tick(seconds=120)
         data = client.get()["data"]
-        filled = place.get(f"/v2/orders/{order['id']}")
+        filled = server.get(f"/v2/orders/{order['id']}")
         assert (data["event"], data["order"]) == ("fill", filled)
         assert (data["qty"], data["price"]) == ("3", filled["filled_avg_price"])
         assert (float(data["position_qty"]), data["timestamp"]) == (before + 3, filled["filled_at"])
-        activity = place.get("/v2/account/activities/FILL?page_size=1")[0]
+        activity = server.get("/v2/account/activities/FILL?page_size=1")[0]
         assert activity["id"].endswith(f"::{UUID(data['execution_id'])}")
 
 
-def test_cancel_replacement_and_expiry_are_streamed_with_their_event_names(place: Served) -> None:
-    with place.connect("/stream") as client:
+def test_cancel_replacement_and_expiry_are_streamed_with_their_event_names(server: Served) -> None:
+    with server.connect("/stream") as client:
         listen(client)
-        first = place.order("SPY", "buy", 1, limit_price="1")
-        told(client, 2)
-        second = place.ask("PATCH", f"/v2/orders/{first['id']}", {"limit_price": "2"}).json()
-        assert {event for event, _ in told(client, 4)} >= {"replaced", "new"}
-        place.ask("DELETE", f"/v2/orders/{second['id']}")
-        assert told(client, 1) == [("canceled", "canceled")]
-        place.order("SPY", "buy", 1, limit_price="1")
-        told(client, 2)
-        place.tick(to="close")
-        assert told(client, 1) == [("expired", "expired")]
-        place.tick(to="open")
-        place.tick(seconds=600)
+        first = server.order("SPY", "buy", 1, limit_price="1")
+        next_events(client, 2)
+        second = server.ask("PATCH", f"/v2/orders/{first['id']}", {"limit_price": "2"}).json()
+        assert {event for event, _ in next_events(client, 4)} >= {"replaced", "new"}
+        server.ask("DELETE", f"/v2/orders/{second['id']}")
+        assert next_events(client, 1) == [("canceled", "canceled")]
+        server.order("SPY", "buy", 1, limit_price="1")
+        next_events(client, 2)
+        server.tick(to="close")
+        assert next_events(client, 1) == [("expired", "expired")]
+        server.tick(to="open")
+        server.tick(seconds=600)
 
 
-def test_client_gets_messagepack_when_it_asks_by_header_or_by_frame(place: Served) -> None:
+def test_client_gets_messagepack_when_it_asks_by_header_or_by_frame(server: Served) -> None:
     with (
-        place.connect("/stream", Content_Type="application/msgpack") as by_header,
-        place.connect("/stream") as by_frame,
+        server.connect("/stream", Content_Type="application/msgpack") as by_header,
+        server.connect("/stream") as by_frame,
     ):
         listen(by_header, packed=False)
         listen(by_frame, packed=True)
-        place.order("SPY", "buy", 1, limit_price="1")
+        server.order("SPY", "buy", 1, limit_price="1")
         frames = [by_header.frame(), by_frame.frame()]
         assert frames[0] == frames[1]
         assert isinstance(frames[0], bytes)
         assert frames[0][:1] not in b"{["
-        assert told(by_header, 1) == told(by_frame, 1) == [("new", "new")]
+        assert next_events(by_header, 1) == next_events(by_frame, 1) == [("new", "new")]
 
 
-def test_update_reaches_every_connection_of_its_account_and_no_other(place: Served) -> None:
-    place.ask("POST", "/exchange/v1/accounts", {"name": "alice", "cash": "50000"})
-    with place.connect("/stream") as one, place.connect("/stream") as two, place.connect("/stream") as other:
+def test_update_reaches_every_connection_of_its_account_and_no_other(server: Served) -> None:
+    server.ask("POST", "/exchange/v1/accounts", {"name": "alice", "cash": "50000"})
+    with server.connect("/stream") as one, server.connect("/stream") as two, server.connect("/stream") as other:
         listen(one)
         listen(two)
         listen(other, "alice")
-        place.order("SPY", "buy", 1, limit_price="1")
-        mine = place.order("SPY", "buy", 2, key="alice", limit_price="1")
-        assert told(one, 2) == told(two, 2)
+        server.order("SPY", "buy", 1, limit_price="1")
+        mine = server.order("SPY", "buy", 2, key="alice", limit_price="1")
+        assert next_events(one, 2) == next_events(two, 2)
         assert other.get()["data"]["order"]["id"] == mine["id"]
 
 
-def test_listen_replaces_the_set_of_streams(place: Served) -> None:
-    with place.connect("/stream") as client:
+def test_listen_replaces_the_set_of_streams(server: Served) -> None:
+    with server.connect("/stream") as client:
         listen(client)
         for streams in ([], ["account_updates"], [1, None]):
             assert client.ask({"action": "listen", "data": {"streams": streams}})["data"] == {"streams": []}
-        place.order("SPY", "buy", 1, limit_price="1")
+        server.order("SPY", "buy", 1, limit_price="1")
         assert client.ask({"action": "listen", "data": {"streams": ["x", "trade_updates"]}}) == LISTENING
-        order = place.order("SPY", "buy", 1, limit_price="1")
+        order = server.order("SPY", "buy", 1, limit_price="1")
         assert client.get()["data"]["order"]["id"] == order["id"]
 
 
@@ -164,28 +164,28 @@ GARBAGE: list[str | bytes] = [
 ]
 
 
-def test_unreadable_frame_is_answered_with_an_error_and_keeps_the_connection(place: Served) -> None:
-    with place.connect("/stream") as client:
+def test_unreadable_frame_is_answered_with_an_error_and_keeps_the_connection(server: Served) -> None:
+    with server.connect("/stream") as client:
         for frame in GARBAGE:
             client.websocket.send(frame)
             assert client.get() == SYNTAX, frame[:20]
         listen(client)
         for message in ({"action": "dance"}, {"action": "listen"}, {"action": "listen", "data": {"streams": "all"}}):
             assert client.ask(message) == SYNTAX
-        order = place.order("SPY", "buy", 1, limit_price="1")
+        order = server.order("SPY", "buy", 1, limit_price="1")
         assert client.get()["data"]["order"]["id"] == order["id"]
 
 
-def test_stream_serves_others_while_one_sends_half_a_handshake_and_another_too_long_a_message(place: Served) -> None:
-    half_sent = socket.create_connection(("127.0.0.1", place.port))
-    with half_sent, place.connect("/stream") as other:
+def test_stream_serves_others_while_one_sends_half_a_handshake_and_another_too_long_a_message(server: Served) -> None:
+    half_sent = socket.create_connection(("127.0.0.1", server.port))
+    with half_sent, server.connect("/stream") as other:
         half_sent.sendall(b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n")
         listen(other)
-        with place.connect("/stream") as client:
+        with server.connect("/stream") as client:
             client.websocket.send("x" * 2_000_000)
             assert client.end()[0] == 1009
-        place.order("SPY", "buy", 1, limit_price="1")
-        assert told(other, 1) == [("pending_new", "pending_new")]
+        server.order("SPY", "buy", 1, limit_price="1")
+        assert next_events(other, 1) == [("pending_new", "pending_new")]
 
 
 HANDSHAKE = (
@@ -197,10 +197,10 @@ HANDSHAKE = (
 )
 
 
-def raw(place: Served, frame: bytes, *headers: str) -> bytes:
+def raw(server: Served, frame: bytes, *headers: str) -> bytes:
     """Send a handshake and then a frame byte for byte; return all that comes until the server closes."""
     head = "\r\n".join(("GET /stream HTTP/1.1", *(headers or HANDSHAKE))) + "\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", place.port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(head.encode())
         answer = connection.recv(4096)
         connection.sendall(frame)
@@ -221,34 +221,34 @@ def raw(place: Served, frame: bytes, *headers: str) -> bytes:
     ],
 )
 def test_invalid_frame_closes_its_connection_with_the_right_code(
-    place: Served, frame: bytes, code: int, capfd: pytest.CaptureFixture[str]
+    server: Served, frame: bytes, code: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert code.to_bytes(2) in raw(place, frame).partition(b"\r\n\r\n")[2]
+    assert code.to_bytes(2) in raw(server, frame).partition(b"\r\n\r\n")[2]
     assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("fault", ["Content-Length: 5", "Sec-WebSocket-Version: 99", "Sec-WebSocket-Extensions: ;;"])
-def test_unreadable_handshake_is_answered_with_400_and_closed(place: Served, fault: str) -> None:
-    assert raw(place, b"", *HANDSHAKE, fault).startswith(b"HTTP/1.1 400 ")
+def test_unreadable_handshake_is_answered_with_400_and_closed(server: Served, fault: str) -> None:
+    assert raw(server, b"", *HANDSHAKE, fault).startswith(b"HTTP/1.1 400 ")
 
 
 def test_server_stops_at_once_when_a_client_does_not_read(
     new_folder: Callable[[], Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with served(new_folder()) as place, socket.socket() as deaf:
+    with served(new_folder()) as server, socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        deaf.connect(("127.0.0.1", place.port))
+        deaf.connect(("127.0.0.1", server.port))
         quiet: dict[str, Any] = {"proxy": None, "compression": None, "max_queue": 1, "close_timeout": 0}
-        with connect(place.ws + "/v2/test", sock=deaf, **quiet) as client:
+        with connect(server.ws + "/v2/test", sock=deaf, **quiet) as client:
             for message in (login(), {"action": "subscribe", "bars": ["*"], "quotes": ["*"], "trades": ["*"]}):
                 client.send(json.dumps(message))
             for _ in range(3):
                 client.recv(10)
             for moment in ("close", "next_open", "close"):
-                place.tick(to=moment)
-            while not place.unsent_bytes():
+                server.tick(to=moment)
+            while not server.unsent_bytes():
                 pass
-            place.end()
+            server.end()
     # A server that waited in vain says so when it gives up.
     assert capfd.readouterr().err == ""
 
@@ -261,17 +261,17 @@ def test_server_stops_at_once_when_a_client_does_not_read(
     ],
 )
 def test_handshake_is_refused_for_an_unknown_path_or_a_foreign_origin(
-    place: Served, path: str, headers: dict[str, str], status: int
+    server: Served, path: str, headers: dict[str, str], status: int
 ) -> None:
-    with pytest.raises(InvalidStatus) as refused, place.connect(path, **headers):
+    with pytest.raises(InvalidStatus) as refused, server.connect(path, **headers):
         pass
     assert refused.value.response.status_code == status
 
 
 def test_stopping_server_closes_its_websockets(new_folder: Callable[[], Path]) -> None:
-    with served(new_folder()) as place, place.connect("/stream") as client:
+    with served(new_folder()) as server, server.connect("/stream") as client:
         listen(client)
-        place.stop()
+        server.stop()
         with pytest.raises(ConnectionClosed) as closed:
             client.frame()
     assert closed.value.rcvd is not None

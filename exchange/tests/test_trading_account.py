@@ -63,7 +63,7 @@ def test_activities_of_all_kinds_come_the_newest_first(lived: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "kind", "found"),
+    ("query", "kind", "expected_kinds"),
     [
         ("?activity_types=DIV,SPLIT", "", {"DIV", "SPLIT"}),
         ("?activity_types=DIV&activity_types=SPLIT", "", {"DIV", "SPLIT"}),
@@ -77,8 +77,8 @@ def test_activities_of_all_kinds_come_the_newest_first(lived: World) -> None:
         ("?after=2025-03-04", "", {"DIV", "SPLIT", "FILL"}),
     ],
 )
-def test_activities_are_filtered(lived: World, query: str, kind: str, found: set[str]) -> None:
-    assert set(kinds(activities(lived, query, kind))) == found
+def test_activities_are_filtered(lived: World, query: str, kind: str, expected_kinds: set[str]) -> None:
+    assert set(kinds(activities(lived, query, kind))) == expected_kinds
 
 
 def test_pages_of_activities_are_all_of_them_once(lived: World) -> None:
@@ -133,4 +133,4 @@ def test_a_cash_account_has_its_cash_to_spend_and_no_shorts(trading: World) -> N
 def test_a_position_is_found_by_symbol_and_by_asset_id(lived: World) -> None:
     by_symbol = lived.get("/v2/positions/AAPL")
     assert lived.get(f"/v2/positions/{by_symbol['asset_id']}") == by_symbol
-    assert [held["symbol"] for held in lived.get("/v2/positions")] == ["AAPL", "SPY"]
+    assert [position["symbol"] for position in lived.get("/v2/positions")] == ["AAPL", "SPY"]

@@ -64,7 +64,7 @@ def test_no_path_opens_without_a_key(world: World, method: str) -> None:
 def test_every_path_of_the_file_is_answered_here_or_named_as_left_out(world: World) -> None:
     ids = {"watchlist_id": "00000000-0000-4000-8000-000000000000", "order_id": "00000000-0000-4000-8000-000000000000"}
     for one in trading_api().operations():
-        target = re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], "x"), one.path)
+        target = re.sub(r"\{(\w+)\}", lambda match: ids.get(match[1], "x"), one.path)
         answer = world.ask(one.method.upper(), target, {} if "requestBody" in one.fields else None)
         assert "endpoint not found" not in answer.body.decode(), target
         assert answer.status < 500, target

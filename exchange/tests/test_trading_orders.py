@@ -13,8 +13,8 @@ BRACKET = {
 }
 
 
-def placed(world: World, *asked: Any, **fields: Any) -> Any:
-    answer = world.order(*asked, **fields)
+def placed(world: World, *words: Any, **fields: Any) -> Any:
+    answer = world.order(*words, **fields)
     assert answer.status == 200, answer
     return answer.json
 

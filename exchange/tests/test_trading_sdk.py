@@ -21,11 +21,11 @@ NOWHERE = UUID("00000000-0000-4000-8000-000000000000")
 class SdkClient:
     """A client of the SDK and the exchange behind it; `used` are the methods that were called."""
 
-    def __init__(self, place: Served) -> None:
-        self.place = place
+    def __init__(self, server: Served) -> None:
+        self.server = server
         self.used: set[str] = set()
         # The SDK's methods are typed to return raw JSON as well, which this client does not ask for.
-        self.client: Any = TradingClient("sandbox", "sandbox", url_override=place.url)
+        self.client: Any = TradingClient("sandbox", "sandbox", url_override=server.url)
         self.client._session.trust_env = False
 
     def __getattr__(self, name: str) -> Any:
@@ -33,14 +33,14 @@ class SdkClient:
         return getattr(self.client, name)
 
     def minutes(self, count: int) -> None:
-        self.place.tick(seconds=60 * count)
+        self.server.tick(seconds=60 * count)
 
 
 @pytest.fixture(scope="module")
 def desk(new_folder: Callable[[], Path]) -> Iterator[SdkClient]:
-    with served(new_folder()) as place:
-        desk = SdkClient(place)
-        place.tick(to="open")
+    with served(new_folder()) as server:
+        desk = SdkClient(server)
+        server.tick(to="open")
         desk.minutes(10)
         yield desk
         desk.client._session.close()
@@ -55,9 +55,9 @@ def limit(symbol: str, price: float, **fields: Any) -> Any:
     return requests.LimitOrderRequest(symbol=symbol, limit_price=price, **fields)
 
 
-def refused(status: int, code: int, method: Callable[..., Any], *asked: Any) -> None:
+def refused(status: int, code: int, method: Callable[..., Any], *arguments: Any) -> None:
     with pytest.raises(APIError) as refusal:
-        method(*asked)
+        method(*arguments)
     assert (refusal.value.status_code, refusal.value.code) == (status, code)
 
 
@@ -77,11 +77,11 @@ def every_kind_of_order() -> list[Any]:
 
 
 def orders(desk: SdkClient) -> None:
-    placed = [desk.submit_order(asked) for asked in every_kind_of_order()]
+    placed = [desk.submit_order(request) for request in every_kind_of_order()]
     assert [type(order) for order in placed] == [models.Order] * len(placed)
     assert [len(order.legs or ()) for order in placed] == [0, 0, 0, 0, 0, 0, 2, 1]
-    asked = requests.GetOrdersRequest(status=enums.QueryOrderStatus.ALL, nested=True, symbols=["SPY"], limit=500)
-    assert [order.id for order in desk.get_orders(asked)] == [order.id for order in placed[::-1]]
+    request = requests.GetOrdersRequest(status=enums.QueryOrderStatus.ALL, nested=True, symbols=["SPY"], limit=500)
+    assert [order.id for order in desk.get_orders(request)] == [order.id for order in placed[::-1]]
     assert desk.get_order_by_client_id("by hand").id == placed[1].id
     assert len(desk.get_order_by_id(placed[6].id, requests.GetOrderByIdRequest(nested=True)).legs) == 2
     change = requests.ReplaceOrderRequest(qty=3, limit_price=99.5, time_in_force=GTC, client_order_id="by hand too")
@@ -99,10 +99,10 @@ def positions(desk: SdkClient) -> None:
     desk.submit_order(market("AAPL", BUY, 2.5))
     desk.submit_order(market("SPY", SELL, 3))
     desk.minutes(2)
-    held = {position.symbol: position for position in desk.get_all_positions()}
-    assert {type(position) for position in held.values()} == {models.Position}
-    assert (held["AAPL"].qty, held["SPY"].side) == ("2.5", enums.PositionSide.SHORT)
-    assert desk.get_open_position("AAPL").asset_id == held["AAPL"].asset_id
+    positions = {position.symbol: position for position in desk.get_all_positions()}
+    assert {type(position) for position in positions.values()} == {models.Position}
+    assert (positions["AAPL"].qty, positions["SPY"].side) == ("2.5", enums.PositionSide.SHORT)
+    assert desk.get_open_position("AAPL").asset_id == positions["AAPL"].asset_id
     covered(desk)
     half = desk.close_position("AAPL", requests.ClosePositionRequest(percentage="50"))
     assert (half.side, half.qty) == (SELL, "1.25")
@@ -146,10 +146,10 @@ def account(desk: SdkClient) -> None:
     assert desk.set_account_configurations(settings).no_shorting
     settings.no_shorting = False
     desk.set_account_configurations(settings)
-    asked = requests.GetPortfolioHistoryRequest(
+    request = requests.GetPortfolioHistoryRequest(
         period="1D", timeframe="5Min", cashflow_types="ALL", extended_hours=True
     )
-    history = desk.get_portfolio_history(asked)
+    history = desk.get_portfolio_history(request)
     assert (type(history), len(history.equity)) == (models.PortfolioHistory, len(history.timestamp))
     rows = desk.get("/account/activities", {"activity_types": "FILL"})
     parsed = [models.TradeActivity(**row, account_id=shown.id) for row in rows]
@@ -173,23 +173,23 @@ def market_facts(desk: SdkClient) -> None:
 
 def announcements(desk: SdkClient) -> None:
     body = {"type": "forward_split", "symbol": "AAPL", "new_rate": 4, "old_rate": 1}
-    assert desk.place.ask("POST", "/exchange/v1/actions", body).status_code == 200
-    asked = requests.GetCorporateAnnouncementsRequest(
+    assert desk.server.ask("POST", "/exchange/v1/actions", body).status_code == 200
+    request = requests.GetCorporateAnnouncementsRequest(
         ca_types=list(enums.CorporateActionType), since=date(2025, 3, 1), until=date(2025, 3, 31), symbol="AAPL"
     )
-    (announced,) = desk.get_corporate_announcements(asked)
+    (announced,) = desk.get_corporate_announcements(request)
     assert (announced.ca_type, announced.new_rate) == (enums.CorporateActionType.SPLIT, 4)
     assert desk.get_corporate_announcement_by_id(announced.id) == announced
 
 
 def watchlists(desk: SdkClient) -> None:
-    made = desk.create_watchlist(requests.CreateWatchlistRequest(name="mine", symbols=["SPY"]))
-    assert [listed.id for listed in desk.get_watchlists()] == [made.id]
-    assert [asset.symbol for asset in desk.add_asset_to_watchlist_by_id(made.id, "AAPL").assets] == ["SPY", "AAPL"]
-    desk.update_watchlist_by_id(made.id, requests.UpdateWatchlistRequest(name="yours"))
-    assert [asset.symbol for asset in desk.remove_asset_from_watchlist_by_id(made.id, "SPY").assets] == ["AAPL"]
-    assert desk.get_watchlist_by_id(made.id).name == "yours"
-    desk.delete_watchlist_by_id(made.id)
+    watchlist = desk.create_watchlist(requests.CreateWatchlistRequest(name="mine", symbols=["SPY"]))
+    assert [listed.id for listed in desk.get_watchlists()] == [watchlist.id]
+    assert [asset.symbol for asset in desk.add_asset_to_watchlist_by_id(watchlist.id, "AAPL").assets] == ["SPY", "AAPL"]
+    desk.update_watchlist_by_id(watchlist.id, requests.UpdateWatchlistRequest(name="yours"))
+    assert [asset.symbol for asset in desk.remove_asset_from_watchlist_by_id(watchlist.id, "SPY").assets] == ["AAPL"]
+    assert desk.get_watchlist_by_id(watchlist.id).name == "yours"
+    desk.delete_watchlist_by_id(watchlist.id)
     assert desk.get_watchlists() == []
 
 

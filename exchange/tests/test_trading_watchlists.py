@@ -9,7 +9,7 @@ from exchange.tests.kit.app import World
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 
 
-def made(world: World, name: str = "my list", **fields: Any) -> Any:
+def create_watchlist(world: World, name: str = "my list", **fields: Any) -> Any:
     answer = world.ask("POST", "/v2/watchlists", {"name": name, **fields})
     assert answer.status == 200, answer
     return answer.json
@@ -20,7 +20,7 @@ def symbols(listed: Any) -> list[str]:
 
 
 def test_a_watchlist_keeps_its_symbols_in_their_order(world: World) -> None:
-    listed = made(world, symbols=["SPY", None, "AAPL"])
+    listed = create_watchlist(world, symbols=["SPY", None, "AAPL"])
     assert symbols(listed) == ["SPY", "AAPL"]
     assert world.get(f"/v2/watchlists/{listed['id']}") == listed
     assert world.get("/v2/watchlists:by_name?name=my%20list") == listed
@@ -31,7 +31,7 @@ def test_a_watchlist_keeps_its_symbols_in_their_order(world: World) -> None:
 
 @pytest.mark.parametrize("by_name", [False, True])
 def test_a_watchlist_is_changed_by_id_or_by_name(world: World, by_name: bool) -> None:
-    one = "/v2/watchlists/" + made(world, symbols=["SPY"])["id"]
+    one = "/v2/watchlists/" + create_watchlist(world, symbols=["SPY"])["id"]
     target = "/v2/watchlists:by_name?name=my+list" if by_name else one
     world.tick(seconds=5)
     appended = world.ask("POST", target, {"symbol": "AAPL"}).json
@@ -48,5 +48,5 @@ def test_watchlists_survive_a_restart(new_folder: Any) -> None:
     from exchange.tests.kit.app import open_world
 
     folder = new_folder()
-    listed = made(open_world(folder), symbols=["SPY"])
+    listed = create_watchlist(open_world(folder), symbols=["SPY"])
     assert open_world(folder).get(f"/v2/watchlists/{listed['id']}") == listed

@@ -45,21 +45,21 @@ def _traded(cents: int, moves: Sequence[tuple[int, int, Fraction]]) -> list[Trad
 
 
 def dated(count: int) -> list[str]:
-    return [f"{2001 + place // 336}-{place // 28 % 12 + 1:02}-{place % 28 + 1:02}" for place in range(count)]
+    return [f"{2001 + index // 336}-{index // 28 % 12 + 1:02}-{index % 28 + 1:02}" for index in range(count)]
 
 
 def vendors(traded: Sequence[Traded]) -> tuple[list[float], list[FileEvent]]:
     """Return the adjusted closes, to four decimals, and the dividends and splits that a vendor would tell."""
     closes, events, dates = list[float](), list[FileEvent](), dated(len(traded))
     factor = shares = Fraction(1)
-    for place in range(len(traded) - 1, -1, -1):
-        day = traded[place]
+    for index in range(len(traded) - 1, -1, -1):
+        day = traded[index]
         closes.append(float(round(Fraction(day.cents, 100) / shares * factor, 4)))
         shares *= day.ratio
         dividend = Fraction(day.dividend, 10_000) / shares
-        if place and (dividend or day.ratio != 1):
-            events.append(FileEvent(dates[place], float(round(dividend, 6)), float(day.ratio)))
-            before = Fraction(traded[place - 1].cents, 100) / shares
+        if index and (dividend or day.ratio != 1):
+            events.append(FileEvent(dates[index], float(round(dividend, 6)), float(day.ratio)))
+            before = Fraction(traded[index - 1].cents, 100) / shares
             factor *= (before - dividend) / before
     return closes[::-1], events[::-1]
 
@@ -72,11 +72,11 @@ def raw(rebuilt: Rebuilt, closes: Sequence[float]) -> list[int]:
 def adjusted_again(rebuilt: Rebuilt, dates: Sequence[str], units: Sequence[int]) -> list[float]:
     """Adjust raw closes for what happened, by CRSP's definition."""
     happened, factor, closes = {one.date: one for one in rebuilt.happened}, 1.0, list[float]()
-    for place in range(len(units) - 1, -1, -1):
-        closes.append(units[place] / 10_000 * factor)
-        one = happened.get(dates[place])
+    for index in range(len(units) - 1, -1, -1):
+        closes.append(units[index] / 10_000 * factor)
+        one = happened.get(dates[index])
         if one is not None:
-            before = units[place - 1] / 10_000
+            before = units[index - 1] / 10_000
             factor *= (before - float(one.rate)) / before / float(one.ratio)
     return closes[::-1]
 
@@ -88,8 +88,8 @@ def test_raw_prices_are_rebuilt_to_the_cent_and_adjust_to_the_same_closes(traded
     rebuilt = rebuild(dates, closes, events)
     units = raw(rebuilt, closes)
     assert units == [day.cents * 100 for day in traded]
-    told = [(day, row.dividend, row.ratio) for day, row in zip(dates, traded, strict=True)][1:]
-    expected = [(day, Decimal(paid) / 10_000, ratio) for day, paid, ratio in told if paid or ratio != 1]
+    actions = [(day, row.dividend, row.ratio) for day, row in zip(dates, traded, strict=True)][1:]
+    expected = [(day, Decimal(paid) / 10_000, ratio) for day, paid, ratio in actions if paid or ratio != 1]
     assert list(rebuilt.happened) == expected[::-1]
     again = adjusted_again(rebuilt, dates, units)
     assert max(abs(one - other) for one, other in zip(again, closes, strict=True)) < 0.01
@@ -142,5 +142,5 @@ def test_rebuilt_prices_of_the_shipped_funds_are_whole_cents() -> None:
 
 
 def _cents(rows: Rows, rebuilt: Rebuilt, since: str) -> list[float]:
-    spans = [(one.price, place) for one in rebuilt.segments for place in range(one.first, one.end)]
-    return [rows.close[place] * price * 100 for price, place in spans if rows.dates[place] >= since]
+    spans = [(one.price, index) for one in rebuilt.segments for index in range(one.first, one.end)]
+    return [rows.close[index] * price * 100 for price, index in spans if rows.dates[index] >= since]

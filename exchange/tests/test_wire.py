@@ -24,9 +24,9 @@ FEW_DESCRIPTORS = 160
 
 
 @pytest.fixture
-def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
-    with served(new_folder()) as place:
-        yield place
+def server(new_folder: Callable[[], Path]) -> Iterator[Served]:
+    with served(new_folder()) as server:
+        yield server
 
 
 def connected(port: int) -> socket.socket:
@@ -54,9 +54,9 @@ def status_on(client: socket.socket) -> int:
     return int(answer.split()[1])
 
 
-def said(place: Served, data: bytes) -> tuple[int, bytes]:
+def said(server: Served, data: bytes) -> tuple[int, bytes]:
     """Return status and body of an answer after which the connection ends."""
-    with closing(connected(place.port)) as client:
+    with closing(connected(server.port)) as client:
         client.sendall(data)
         head, _, body = all_of(client).partition(b"\r\n\r\n")
     return int(head.split()[1]), body
@@ -66,49 +66,49 @@ def said(place: Served, data: bytes) -> tuple[int, bytes]:
     ("begun", "answer"), [(b"", b""), (b"GET /v2/clo", b"HTTP/1.1 408 "), (HALF_BODY, b"HTTP/1.1 408 ")]
 )
 def test_connection_is_closed_when_a_request_does_not_arrive_in_time(
-    place: Served, monkeypatch: pytest.MonkeyPatch, begun: bytes, answer: bytes
+    server: Served, monkeypatch: pytest.MonkeyPatch, begun: bytes, answer: bytes
 ) -> None:
     monkeypatch.setattr(connection_faults, "REQUEST_S", 0.05)
-    with closing(connected(place.port)) as client:
+    with closing(connected(server.port)) as client:
         client.sendall(begun)
         got = all_of(client)
     assert got.startswith(answer)
     assert bool(got) == bool(begun)
-    assert place.get("/v2/clock")["is_open"] is False
+    assert server.get("/v2/clock")["is_open"] is False
 
 
 def test_request_deadline_spares_kept_connections_websockets_and_hanging_answers(
-    place: Served, monkeypatch: pytest.MonkeyPatch
+    server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection_faults, "REQUEST_S", 0.1)
     hang = {"name": "h", "when": {"request": "account"}, "what": {"hang": "300ms", "then": "answer"}}
-    assert place.ask("POST", "/exchange/v1/faults", [hang]).status_code == 200
-    with place.connect("/stream") as stream, closing(connected(place.port)) as kept:
+    assert server.ask("POST", "/exchange/v1/faults", [hang]).status_code == 200
+    with server.connect("/stream") as stream, closing(connected(server.port)) as kept:
         assert status_on(kept) == 200
-        assert place.get("/v2/account")["currency"] == "USD"
+        assert server.get("/v2/account")["currency"] == "USD"
         assert status_on(kept) == 200
         assert stream.ask({"action": "dance"})["stream"] == "authorization"
 
 
-def test_a_request_with_two_lengths_is_refused_with_its_connection(place: Served) -> None:
+def test_a_request_with_two_lengths_is_refused_with_its_connection(server: Served) -> None:
     two = request("POST /v2/orders", "Host: 127.0.0.1", "Content-Length: 5", "Transfer-Encoding: chunked")
-    status, body = said(place, two + b"2\r\n{}\r\n0\r\n\r\n" + request("GET /v2/clock", "Host: 127.0.0.1"))
+    status, body = said(server, two + b"2\r\n{}\r\n0\r\n\r\n" + request("GET /v2/clock", "Host: 127.0.0.1"))
     assert (status, json.loads(body)["code"]) == (400, 40010000)
-    assert place.get("/v2/orders?status=all") == []
+    assert server.get("/v2/orders?status=all") == []
 
 
-def test_host_in_the_request_target_replaces_the_header(place: Served) -> None:
-    own = request(f"GET http://127.0.0.1:{place.port}/v2/clock?x=1", "Host: evil.example", "Connection: close")
-    status, body = said(place, own)
+def test_host_in_the_request_target_replaces_the_header(server: Served) -> None:
+    own = request(f"GET http://127.0.0.1:{server.port}/v2/clock?x=1", "Host: evil.example", "Connection: close")
+    status, body = said(server, own)
     assert (status, json.loads(body)["is_open"]) == (200, False)
     foreign = request("GET http://evil.example/v2/clock", "Host: 127.0.0.1", "Connection: close")
-    assert said(place, foreign)[0] == 403
-    assert said(place, request("GET http://127.0.0.1", "Host: 127.0.0.1", "Connection: close"))[0] == 200
+    assert said(server, foreign)[0] == 403
+    assert said(server, request("GET http://127.0.0.1", "Host: 127.0.0.1", "Connection: close"))[0] == 200
 
 
 @pytest.mark.parametrize("path", ["/v2/clock", "/v2/orders", "/exchange/v1/faults"])
-def test_each_allowed_method_is_listed_once(place: Served, path: str) -> None:
-    allowed = place.ask("BREW", path).headers["allow"].split(", ")
+def test_each_allowed_method_is_listed_once(server: Served, path: str) -> None:
+    allowed = server.ask("BREW", path).headers["allow"].split(", ")
     assert "HEAD" in allowed
     assert len(allowed) == len(set(allowed))
 
@@ -117,15 +117,15 @@ def test_each_allowed_method_is_listed_once(place: Served, path: str) -> None:
 def test_server_stops_at_once_without_errors_while_answers_are_held_back(
     new_folder: Callable[[], Path], caplog: pytest.LogCaptureFixture, what: dict[str, object]
 ) -> None:
-    with served(new_folder()) as place, ExitStack() as clients:
-        place.ask("POST", "/exchange/v1/faults", [{"name": "w", "when": {"request": "clock"}, "what": what}])
-        waiting, half = (clients.enter_context(closing(connected(place.port))) for _ in range(2))
+    with served(new_folder()) as server, ExitStack() as clients:
+        server.ask("POST", "/exchange/v1/faults", [{"name": "w", "when": {"request": "clock"}, "what": what}])
+        waiting, half = (clients.enter_context(closing(connected(server.port))) for _ in range(2))
         waiting.sendall(request("GET /v2/clock", "Host: 127.0.0.1"))
         half.sendall(HALF_BODY)
-        while place.get("/exchange/v1/faults")["faults"][0]["fired"] == 0:
+        while server.get("/exchange/v1/faults")["faults"][0]["fired"] == 0:
             time.sleep(0.01)
         began = time.monotonic()
-        place.end()
+        server.end()
         assert time.monotonic() - began < 60
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
@@ -143,10 +143,10 @@ def test_server_refuses_clients_without_descriptors_and_lives_on(new_folder: Cal
         ) as server,
         ExitStack() as clients,
     ):
-        while (found := running_endpoint(folder)) is None:
+        while (running_process := running_endpoint(folder)) is None:
             assert server.poll() is None
             time.sleep(0.02)
-        port = int(found.url.rpartition(":")[2])
+        port = int(running_process.url.rpartition(":")[2])
         crowd = [clients.enter_context(closing(connected(port))) for _ in range(2 * FEW_DESCRIPTORS)]
         assert b" 503 " in crowd[-1].recv(100)
         for client in crowd:
@@ -159,8 +159,8 @@ def test_server_refuses_clients_without_descriptors_and_lives_on(new_folder: Cal
     assert server.returncode == 0
 
 
-def test_answer_is_sent_in_one_piece_with_its_head(place: Served) -> None:
-    with closing(connected(place.port)) as client:
+def test_answer_is_sent_in_one_piece_with_its_head(server: Served) -> None:
+    with closing(connected(server.port)) as client:
         for _ in range(30):
             client.sendall(request("GET /v2/clock", "Host: 127.0.0.1"))
             head, _, body = client.recv(65536).partition(b"\r\n\r\n")
@@ -168,7 +168,7 @@ def test_answer_is_sent_in_one_piece_with_its_head(place: Served) -> None:
             assert json.loads(body)["is_open"] is False
 
 
-def test_forwarding_headers_do_not_change_the_caller(place: Served) -> None:
+def test_forwarding_headers_do_not_change_the_caller(server: Served) -> None:
     body = b'{"seconds": 1}'
     headers = ("Host: 127.0.0.1", "X-Forwarded-For: 10.0.0.1", f"Content-Length: {len(body)}", "Connection: close")
-    assert said(place, request("POST /exchange/v1/tick", *headers) + body)[0] == 200
+    assert said(server, request("POST /exchange/v1/tick", *headers) + body)[0] == 200

@@ -1,4 +1,4 @@
-"""Whatever is looser than what was accepted closes entries and is named; what is tighter closes nothing."""
+"""Whatever is looser than what was accepted blocks entries and is named; what is tighter blocks nothing."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -130,7 +130,7 @@ def test_event_of_a_difference_names_both_hours_and_the_consequence() -> None:
     (event,) = desk.events.emitted
     assert event.details["message"] == (
         "Mon 2026-11-16 now has 14:30 to 22:00 UTC, before 14:30 to 21:00 UTC: the broker's calendar has 14:30 "
-        "to 22:00 UTC, exchange_calendars 14:30 to 21:00 UTC. Entries stay closed that day; exits follow the broker's "
+        "to 22:00 UTC, exchange_calendars 14:30 to 21:00 UTC. Entries stay blocked that day; exits follow the broker's "
         "clock"
     )
 

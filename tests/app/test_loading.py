@@ -28,7 +28,9 @@ def test_mode_in_env_file_must_match_the_folder(name: str, tmp_path: Path, monke
     with pytest.raises(OperatorError) as refused:
         refuse_other_mode(marked(tmp_path, "paper"), {}, None)
     assert refused.value.message.startswith(f"{name} in .env says live, but ")
-    assert refused.value.hint.startswith(f"remove {name} from .env, or make another state: tradebot init --mode live ")
+    assert refused.value.hint.startswith(
+        f"remove {name} from .env, or create another state: tradebot init --mode live "
+    )
     refuse_other_mode(marked(tmp_path, "live"), {}, None)
     refuse_other_mode(marked(tmp_path, "paper"), {name: "paper"}, None)
     refuse_other_mode(marked(tmp_path, "sandbox"), {}, None)

@@ -226,7 +226,7 @@ SCENARIOS = [
     ("limits: {shock_wait_s: 1800}", "so nothing would ever make entries wait"),
     (
         "limits: {min_edge_ratio: 6}",
-        "min_edge_ratio is 6, but nothing says what a trade costs (costs is null): every entry would be refused",
+        "min_edge_ratio is 6, but no trading costs are assumed (costs is null): every entry would be refused",
     ),
     (
         f"limits: {{max_cost_fraction: 0.0013}}\n{COSTS}",
@@ -264,7 +264,7 @@ SCENARIOS = [
     ("promotion: {splits: {groups: 3, judged: 3}}", "judged 3 is not below groups 3: none is left to train on"),
     ("promotion: {splits: {embargo_sessions: 0}}", "promotion.splits.embargo_sessions"),
     ("limits: {min_order_notional_usd: 10000}", "every order would be too small or too large"),
-    ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would close entries"),
+    ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would block entries"),
     (
         "exits: {stop_loss_fraction: 0.05}",
         "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
@@ -418,7 +418,7 @@ def test_settings_load_exactly_if_every_relation_holds(
         and arm < target
     )
     alone = Trader("flow", Decimal(1), rules, stop, exits.limit_offset_fraction)
-    own_loss = [text for text in self_halting_scenarios((alone,), rules, HALTS) if text.endswith("would close entries")]
+    own_loss = [text for text in self_halting_scenarios((alone,), rules, HALTS) if text.endswith("would block entries")]
     assert (not [*contradictions(rules), *exit_contradictions(exits), *own_loss]) == holds
 
 

@@ -38,7 +38,7 @@ def test_a_variant_that_sets_what_is_set_anyway_is_said_to_have_no_effect() -> N
     nearer = {"strategies": {"smart_money": {"fib": {"near_fraction": "0.005"}}}}
     settings = load(shipped_path("profiles") / "smart_money.yaml", {}, nearer).settings
     assert list(overridden(settings)) == [
-        "strategies.smart_money.variants.nearer level has no effect, because it only sets what is set anyway"
+        "strategies.smart_money.variants.nearer level has no effect, because it only repeats current settings"
     ]
 
 

@@ -153,7 +153,7 @@ def test_what_is_unclear_or_contradicts_itself_is_refused(tmp_path: Path, text: 
 def test_a_registry_at_a_venue_without_one_is_one_line_that_names_the_venue() -> None:
     with pytest.raises(ConfigurationError) as refused:
         load(None, {}, {"venue": "alpaca", "registry": {"enabled": True, "candidate_symbols": ["BTC"]}})
-    assert refused.value.message.startswith("venue (flag) is alpaca, and registry (flag) belongs to a venue")
+    assert refused.value.message.startswith("venue (flag) is alpaca, but only these venues use registry (flag)")
     assert "\n" not in refused.value.message
     assert "write venue: kraken_futures" in refused.value.hint
 

@@ -47,7 +47,7 @@ def test_every_section_is_answered_or_said() -> None:
         ("strategies.flow.min_cluster", 1, ""),
         ("sectors.AAPL", "toys", ""),
         ("storage.backups", 3, "no decision of a pass depends on it"),
-        ("unusual_whales.reserve_fraction", 0.2, "what was fetched of flow, and when, was decided before the pass"),
+        ("unusual_whales.reserve_fraction", 0.2, "which flow was fetched, and when, was decided before the pass"),
         ("exits.stop_loss_fraction", 0.02, "which positions it would close is decided in passes of evaluate-exits"),
         ("halts.daily_loss_fraction", 0.06, "a halt that was in force stays in force"),
         ("universe", ["AAPL", "MSFT"], ""),

@@ -33,18 +33,18 @@ REFUSED = Refusals(84, 21, -312.5, -700.0, 75.0)
     [
         (KNOWN, "it predicts"),
         (replace(KNOWN, mean=-0.002), "it predicts the opposite"),
-        (replace(KNOWN, is_found=False), "can't be told from chance; to see 0.1% takes about 40 sessions"),
+        (replace(KNOWN, is_found=False), "can't be distinguished from chance; detecting 0.1% takes about 40 sessions"),
         (
             replace(KNOWN, is_found=False, needed=30),
             "no better than chance; an effect of 0.1% would probably show by now",
         ),
         (
             replace(KNOWN, low=None, high=None, p=None, is_found=False, needed=None, sessions=3),
-            "too little to know: 3 of at least 8 sessions",
+            "too few sessions: 3 of at least 8 sessions",
         ),
-        (replace(KNOWN, horizon="10 sessions", low=None, sessions=1), "too little to know: 1 of at least 44 sessions"),
+        (replace(KNOWN, horizon="10 sessions", low=None, sessions=1), "too few sessions: 1 of at least 44 sessions"),
         (replace(KNOWN, low=None), "all sessions are alike, which proves nothing"),
-        (replace(KNOWN, mean=None), "nothing is over yet"),
+        (replace(KNOWN, mean=None), "no return is complete yet"),
     ],
 )
 def test_verdict_is_a_plain_sentence(found: MeasuredOutcome, sentence: str) -> None:
@@ -79,7 +79,7 @@ def test_verdict_is_a_plain_sentence(found: MeasuredOutcome, sentence: str) -> N
             "The gates refused 1 trade in 1 session; with 1,000 USD in each, held to the close, they would have made "
             "5.00 USD, but 1 session can't show whether that was chance.",
         ),
-        (None, "SPY", "No trade that a gate refused is over yet, so nothing can be said about refusals."),
+        (None, "SPY", "No refused trade is complete yet, so nothing can be said about refusals."),
     ],
 )
 def test_effect_of_refusals_is_one_sentence(found: Refusals | None, benchmark: str | None, sentence: str) -> None:

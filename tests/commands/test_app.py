@@ -59,7 +59,7 @@ def test_without_a_state_every_verb_names_those_it_knows(
     error = json.loads(said.out)["error"]
     assert (said.code, error["code"]) == (2, 2)
     assert str(bot.folder) in error["message"]
-    assert error["hint"].endswith("or make another: tradebot init --state-dir nothing")
+    assert error["hint"].endswith("or create another: tradebot init --state-dir nothing")
 
 
 @pytest.mark.parametrize("verb", ON_A_STATE)

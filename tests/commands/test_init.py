@@ -556,7 +556,7 @@ def test_wrong_answers_are_asked_again_with_the_reason(alone: Path, capsys: pyte
         "There are 20 shipped symbols: type 1 to 20",
         "must be a symbol in capital letters",
         "tradebot doesn't know ZZZZ: check the spelling.",
-        "'two' is no percentage: type a number such as 2 or 0.5.",
+        "'two' isn't a percentage: type a number such as 2 or 0.5.",
         "not 0.02 (0.02 means 0.02%; two percent is 2).",
         "It has to be from 0.1% to 10%, not 50.",
         "1.234% has more than two decimals: type 1.23.",
@@ -578,7 +578,7 @@ def test_paper_is_taken_with_keys_and_a_mode_of_the_environment_counts(
 
 
 def test_endless_wrong_answers_end_the_wizard(alone: Path) -> None:
-    with pytest.raises(OperatorError, match="nothing was made"):
+    with pytest.raises(OperatorError, match="nothing was created"):
         ask_questions(TypedTerminal(["x"] * 20), alone)
 
 

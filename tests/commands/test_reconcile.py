@@ -57,7 +57,7 @@ def test_reconcile_screen_shows_the_meaning_and_the_next_command(bot: Bot) -> No
         "Books and broker at 2026-11-16 09:32:00 ET\n"
         "  the broker has 1 position and 0 open orders\n"
         "  recorded 0 changed orders and 0 new fills\n"
-        "1 difference; 0 keep entries closed:\n"
+        "1 difference; 0 keep entries blocked:\n"
         "what              subject  books  broker  entries  meaning\n"
         "foreign_position  MSFT         0       3  open     a position the bot did not open; counted in the limits,"
         " left alone\n"

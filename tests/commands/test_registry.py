@@ -38,7 +38,7 @@ def bot(coins: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
 def test_before_any_look_nothing_is_known_and_entries_pause(bot: Bot) -> None:
     assert bot.says("registry").code == 10
     assert bot.shown("registry").splitlines() == [
-        f"Entries pause at {HOUR}: 0 of the 2 coins that it takes have healthy data",
+        f"Entries pause at {HOUR}: 0 of the 2 required coins have healthy data",
         "Next check of every coin: next pass",
         "coin       tier     why not",
         "PF_ADAUSD  unknown  TIER_UNKNOWN: never looked at",

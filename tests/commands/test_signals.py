@@ -76,7 +76,7 @@ def test_status_and_audit_name_a_broken_contract(fetched: Bot) -> None:
     assert (item["state"], item["next"]) == ("FAILED", "tradebot signals")
     assert "the field price is gone in 50 of " in item["found"]
     assert "{'size': 404}" in item["found"]
-    assert item["found"].endswith("this closes entries")
+    assert item["found"].endswith("this blocks entries")
 
 
 def test_changed_rows_of_a_source_are_found_by_the_next_fetch(fetched: Bot) -> None:

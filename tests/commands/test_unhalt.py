@@ -25,7 +25,7 @@ def state_of(bot: Bot) -> str:
 def test_unhalt_without_a_halt_does_nothing(bot: Bot) -> None:
     assert bot.says("unhalt") == (
         0,
-        "Nothing was halted. If entries are still closed, see: tradebot status\n",
+        "Nothing was halted. If entries are still blocked, see: tradebot status\n",
         "",
     )
 

@@ -293,7 +293,7 @@ def test_a_strategy_that_asks_for_more_than_its_section_says_loses_its_cycle() -
     record = trade_once(replace(asking, rules=replace(asking.rules, own=own)), call())
     assert not scene.venue.submitted
     (refused,) = record.refused_strategies
-    assert "a weight of 0.06, and its section says wants.symbol_fraction: 0.05" in str(refused.decision.observed)
+    assert "a weight of 0.06, but its section declares wants.symbol_fraction: 0.05" in str(refused.decision.observed)
 
 
 class Unreachable:

@@ -100,7 +100,7 @@ def test_a_record_is_decided_again_as_it_was_by_the_program_that_wrote_it(*, ask
 def test_why_no_orders_says_that_gates_were_not_asked() -> None:
     cycle = trade_once(world(DECLINED), call())
     told = explain_symbol([GatePath(cycle.at, cycle.slot, cycle.candidates[0])], None, None)
-    assert told.sentence.startswith("Declined by the strategy; gates weren't asked: ")
+    assert told.sentence.startswith("Declined by the strategy; gates weren't evaluated: ")
     assert (told.decisions, told.then) == ((OWN,), None)
     asked = trade_once(replace(world(DECLINED), ask_declined=True), call())
     told = explain_symbol([GatePath(asked.at, asked.slot, asked.candidates[0])], None, None)

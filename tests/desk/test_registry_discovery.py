@@ -83,7 +83,7 @@ def test_a_list_that_is_suddenly_half_as_long_isnt_believed_for_a_day() -> None:
     known = scene.asks()
     scene.listed = FULL[:3]
     assert (scene.asks(), scene.asks(FIVE)) == (known, known)
-    assert scene.told(DOUBT) == [{"why": "it names 3 contracts, and the one before named 6"}]
+    assert scene.told(DOUBT) == [{"why": "it names 3 contracts, but the previous list named 6"}]
     assert set(scene.asks()) == {"AAPL", "MSFT", "JPM"}
     assert len(scene.told(GONE)) == 3
 

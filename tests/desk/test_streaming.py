@@ -258,7 +258,7 @@ def test_alerts_of_other_symbols_are_counted_and_left(scene: StreamScene) -> Non
 
 
 def test_a_join_after_a_loss_asks_for_what_came_meanwhile_before_anything_else_is_stored(scene: StreamScene) -> None:
-    scene.wire.up, scene.wire.problem = False, "the stream broke off"
+    scene.wire.up, scene.wire.problem = False, "the stream was interrupted"
     scene.look()
     missing = scene.happens(told=False)
     scene.look(30)

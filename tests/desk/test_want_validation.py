@@ -80,7 +80,7 @@ WRONG: Sequence[tuple[Want, Mapping[str, Any], str]] = [
     (OPEN, {"stop_loss_fraction": Decimal("1E-999999")}, "its stop is not a Decimal between 0 and 1"),
     (WEIGHT, {"weight": None, "quantity": 3}, "its quantity is not a Decimal of at most a trillion shares"),
     (WEIGHT, {"score": nan}, "its score is not between -1 and 1"),
-    (WEIGHT, {"decisions": own(reason=Reason.SENT)}, "its decisions are not ones a strategy may make"),
+    (WEIGHT, {"decisions": own(reason=Reason.SENT)}, "its decisions include one that a strategy may not make"),
     (REDUCE, {"symbol": "AAPL"}, "the strategy doesn't hold its symbol"),
     (REDUCE, {"quantity": Decimal(-3)}, "its quantity is not a Decimal above 0"),
     (REDUCE, {"quantity": 3.0}, "its quantity is not a Decimal above 0"),
@@ -216,9 +216,12 @@ THIRDS = TargetBounds(symbol_fraction=D("0.34"), gross_fraction=D(1), positions=
     [
         ((THIRD, THIRD, -THIRD, D(0)), ""),
         ((D("0.34"), D("0.33"), D("0.3300000000000001")), ""),
-        ((D("-0.5"),), "a weight of 0.5, and its section says wants.symbol_fraction: 0.34"),
-        ((D("0.34"), D("0.34"), D("-0.34")), "weights of 1.02 together, and its section says wants.gross_fraction: 1"),
-        ((D("0.1"),) * 4, "4 symbols, and its section says wants.positions: 3"),
+        ((D("-0.5"),), "a weight of 0.5, but its section declares wants.symbol_fraction: 0.34"),
+        (
+            (D("0.34"), D("0.34"), D("-0.34")),
+            "weights of 1.02 together, but its section declares wants.gross_fraction: 1",
+        ),
+        ((D("0.1"),) * 4, "4 symbols, but its section declares wants.positions: 3"),
     ],
 )
 def test_answer_may_not_ask_for_more_than_its_section_says(weights: Sequence[Decimal], said: str) -> None:

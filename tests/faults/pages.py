@@ -202,7 +202,7 @@ def is_sound(folder: Path) -> bool:
     return True
 
 
-NAMED = re.compile(r"damaged|lost, not new|can't be read|is not a tradebot|have the tables|recover|moved aside")
+NAMED = re.compile(r"damaged|are lost|existed|can't be read|is not a tradebot|have the tables|recover|moved aside")
 """How an answer calls damage by its name."""
 
 

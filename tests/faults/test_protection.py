@@ -24,7 +24,7 @@ def at(minute: float) -> datetime:
 
 
 def line(minute: float, event: str, order: str, status: str = "new", side: str = "sell", **others: str) -> Line:
-    """Return a line of the log about an order of 8 shares; an order named in capitals carries our mark."""
+    """Return a line of the log about an order of 8 shares; an order named in capitals has one of our ids."""
     name = f"tb1.261117.OWN.AAPL.{order}.A" if order.isupper() else f"venue-{order}"
     told = {"at": at(minute).isoformat(), "event": event, "order_id": order, "client_order_id": name, "status": status}
     return {**told, "account": "one", "symbol": "AAPL", "side": side, "qty": "8", "filled_qty": "0", **others}

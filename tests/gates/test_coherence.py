@@ -170,7 +170,7 @@ def test_every_refused_configuration_prints_the_scenario_in_which_it_would_halt_
     rules, exits, latches = drawn
     for scenario in self_halting_scenarios((trader(rules, exits),), rules, latches):
         note(scenario)
-        if scenario.endswith("would close entries"):
+        if scenario.endswith("would block entries"):
             assert worst_loss(rules, exits) >= rules.max_daily_loss_fraction
             continue
         assert str(latches.daily_loss_fraction) in scenario
@@ -360,8 +360,8 @@ def test_limits_of_exposure_above_equity_fit_together_where_they_leave_enough_fo
         (
             {"min_free_margin_fraction": "0.09"},
             {},
-            "min_free_margin_fraction 0.09 leaves 0.91 of equity for margin, more than max_margin_fraction 0.90: too "
-            "little free margin could never close entries",
+            "min_free_margin_fraction 0.09 leaves 0.91 of equity for margin, more than max_margin_fraction 0.90: this "
+            "limit could never block entries",
         ),
         (
             {"min_free_margin_fraction": None},
@@ -390,7 +390,7 @@ def test_limits_of_exposure_above_equity_fit_together_where_they_leave_enough_fo
             {"max_margin_fraction": "0.92"},
             {},
             "max_margin_fraction 0.92 is not below halts.margin_fraction 0.92: the bot could halt before this limit "
-            "closes entries",
+            "blocks entries",
         ),
         (
             {},
@@ -445,10 +445,10 @@ def test_a_strategy_without_a_stop_promises_nothing_about_its_liquidation() -> N
 @pytest.mark.parametrize(
     ("changes", "latches", "says"),
     [
-        ({"max_margin_fraction": "0.9"}, {}, "limits.max_margin_fraction 0.9 can't be held: this venue's accounts pay"),
-        ({"min_free_margin_fraction": "0.1"}, {}, "limits.min_free_margin_fraction 0.1 can't be held"),
-        ({"min_liquidation_fraction": "0.1"}, {}, "limits.min_liquidation_fraction 0.1 can't be held"),
-        ({}, {"margin_fraction": "0.9"}, "halts.margin_fraction 0.9 can't be held"),
+        ({"max_margin_fraction": "0.9"}, {}, "limits.max_margin_fraction 0.9 has no effect: this venue's accounts pay"),
+        ({"min_free_margin_fraction": "0.1"}, {}, "limits.min_free_margin_fraction 0.1 has no effect"),
+        ({"min_liquidation_fraction": "0.1"}, {}, "limits.min_liquidation_fraction 0.1 has no effect"),
+        ({}, {"margin_fraction": "0.9"}, "halts.margin_fraction 0.9 has no effect"),
         (
             {"max_gross_fraction": "4.01"},
             {},

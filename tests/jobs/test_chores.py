@@ -77,7 +77,7 @@ def test_one_that_is_cut_short_each_time_has_failed_after_the_third_time_unless_
     ledger, program = MemoryLedger(ACCOUNT), Program(ChoreEnd(-15, STOPPED, 1, ""))
     said = [run(ledger, program)[0] for _ in range(4)]
     assert [one.endswith("the next serve reruns it") for one in said] == [True, True, True, False]
-    assert said[3] == f"tradebot parity {SESSION.date}: cut short 3 times"
+    assert said[3] == f"tradebot parity {SESSION.date}: interrupted 3 times"
     assert (len(program.ran), is_unfinished(ledger, SLOT)) == (3, False)
     assert run(ledger, program)[0] == "close+5m was run by serve"
     run(ledger, program, "ada", again=True)

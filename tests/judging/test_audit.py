@@ -218,7 +218,7 @@ CHANGES: dict[str, tuple[dict[str, object], HealthState, str]] = {
     "own positions": (
         {"broker": broker(leaps=(ImpossibleChange("flow", "AAPL", LifeState.CLOSED, LifeState.OPEN),))},
         FAILED,
-        "impossible by the broker's last fills: AAPL of flow was closed and is open",
+        "impossible according to the broker's last fills: AAPL of flow was closed and is open",
     ),
     "exits as recorded": ({"exits": None}, FAILED, "nothing watches them"),
     "exits at quotes": ({"broker": broker(quotes={"AAPL": quote(bid="97", ask="97.1")})}, DEGRADED, "AAPL STOP_LOSS"),
@@ -304,7 +304,7 @@ def test_position_with_other_shares_than_the_brokers_is_not_judged_by_price() ->
 
 def test_position_missing_from_the_last_pass_is_unwatched() -> None:
     item = found(healthy(exits=cycle(Job.EVALUATE_EXITS)))["exits as recorded"]
-    assert (item.state, item.found) == (FAILED, "not looked at: AAPL")
+    assert (item.state, item.found) == (FAILED, "not checked: AAPL")
 
 
 def test_position_beyond_its_stop_is_no_finding_once_its_exit_is_sent() -> None:

@@ -92,7 +92,7 @@ def test_a_gap_whose_stop_was_sent_is_said_to_have_lasted_until_then() -> None:
     gap = Gap("flow", "AAPL", Decimal(10), ago(300), "not_placed", sent=True)
     found = of_job(Job.EVALUATE_EXITS)(at(NOW), past(cycles=[cycle(at=ago(60), gaps=(gap,))]))
     assert found is not None
-    words = "a stop was sent for 10 AAPL after 240 s without one (not_placed); the next pass sees if it rests"
+    words = "a stop was sent for 10 AAPL after 240 s without one (not_placed); the next pass checks whether it rests"
     assert (found.state, found.found.partition("; ")[2].partition("; ")[2]) == (HealthState.DEGRADED, words)
 
 
@@ -137,7 +137,7 @@ def test_slot_is_missed_if_it_is_noted_as_missed_or_is_over_and_unclaimed() -> N
     assert set(missed_slots(found)) == {
         ("trade-once", "open+20m", "ASLEEP"),
         ("audit", "close+10m", "ASLEEP"),
-        ("evaluate-exits", "open+29m", "nobody ran it"),
+        ("evaluate-exits", "open+29m", "it wasn't run"),
     }
     assert schedule(at(NOW), found).count == 5
     entered = of_job(Job.TRADE_ONCE)(at(NOW), found)

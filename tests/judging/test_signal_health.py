@@ -123,7 +123,7 @@ def scored(*values: float | None, at: datetime = NOW) -> CycleRecord:
     ("changes", "values", "state", "why"),
     [
         ({}, (0.5, None), SignalHealth.HEALTHY, "used for 1 of 2 symbols"),
-        ({}, (None, None), SignalHealth.DEGRADED, "absent for all of 2 symbols, though its data came"),
+        ({}, (None, None), SignalHealth.DEGRADED, "absent for all of 2 symbols, although its data arrived"),
         ({"failed": 1}, (0.5,), SignalHealth.DEGRADED, "dark_pool: 1 call failed since the last reply: "),
         ({"replies": (replied(GONE),)}, (0.5,), SignalHealth.CRITICAL, "dark_pool: the field price is gone in 3 of"),
         ({"replies": ()}, (None,), SignalHealth.UNKNOWN, "dark_pool: no reply has a row"),

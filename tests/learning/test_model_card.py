@@ -36,16 +36,16 @@ def test_model_that_fits_together_has_no_problem() -> None:
             replace(CARD, data=(replace(CARD.data[0], last=CARD.data[0].first.replace(year=2020)),)),
             SCALING, PROBE, "ends before it begins",
         ),
-        (CARD, Scaling((0.0,), (1.0,)), PROBE, "isn't of the card's 2 features"),
+        (CARD, Scaling((0.0,), (1.0,)), PROBE, "doesn't match the card's 2 features"),
         (CARD, Scaling((0.0, 0.0), (1.0, 0.0)), PROBE, "isn't a number above zero"),
         (CARD, Scaling((0.0, math.inf), (1.0, 1.0)), PROBE, "isn't a number above zero"),
         (CARD, Scaling((0.0, 0.0), (1.0, math.nan)), PROBE, "isn't a number above zero"),
         (CARD, SCALING, replace(PROBE, observations=PROBE.observations[1:]), "31 stored observations with 32 answers"),
-        (CARD, SCALING, replace(PROBE, observations=(ROW[1:], *PROBE.observations[1:])), "hasn't 8 numbers"),
+        (CARD, SCALING, replace(PROBE, observations=(ROW[1:], *PROBE.observations[1:])), "doesn't have 8 numbers"),
         (CARD, SCALING, replace(PROBE, answers=((math.nan,), *PROBE.answers[1:])), "isn't finite"),
         (CARD, SCALING, replace(PROBE, answers=((math.inf,), *PROBE.answers[1:])), "isn't finite"),
-        (CARD, SCALING, replace(PROBE, memories=((0.0,),) * 32), "remembered isn't there"),
-        (replace(CARD, recurrent=True), SCALING, PROBE, "remembered isn't there"),
+        (CARD, SCALING, replace(PROBE, memories=((0.0,),) * 32), "lacks the network's recurrent state"),
+        (replace(CARD, recurrent=True), SCALING, PROBE, "lacks the network's recurrent state"),
     ],
 )  # fmt: skip
 def test_contradiction_is_named(made: Card, scaled: Scaling, probed: Probe, problem: str) -> None:
@@ -54,5 +54,5 @@ def test_contradiction_is_named(made: Card, scaled: Scaling, probed: Probe, prob
 
 def test_other_features_are_named_with_their_version() -> None:
     made = replace(CARD, features=(FeatureUsed("rsi_14", 2), FeatureUsed("moon", 1)))
-    assert other_features(made, {"rsi_14": 1}) == ["rsi_14 version 2, and here is 1", "moon version 1"]
+    assert other_features(made, {"rsi_14": 1}) == ["rsi_14 version 2, but this program has 1", "moon version 1"]
     assert other_features(CARD, {"rsi_14": 1, "body": 1, "spread": 1}) == []

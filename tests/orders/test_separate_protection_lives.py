@@ -423,7 +423,7 @@ def turned_is_kept(patch: pytest.MonkeyPatch) -> None:
 
 
 def halt_cancels_stops(patch: pytest.MonkeyPatch) -> None:
-    """Cancel what protects once entries are closed."""
+    """Cancel what protects once entries are blocked."""
     usual = working_orders._due
 
     def due(world: Any, desk: Any, symbols: Any) -> Iterator[Any]:

@@ -42,7 +42,7 @@ def watched(bot: Bot) -> None:
     """See that nobody who looks at positions and exits misses what no exit rule watches."""
     for verb in (("positions",), ("evaluate-exits", "--force-slot")):
         said = bot.says(*verb)
-        assert "No exit rule covers what earlier orders of the bot left in " in said.out
+        assert "No exit rule covers the shares that earlier orders of the bot left in " in said.out
         assert said.out.endswith(". Next: tradebot reconcile\n")
 
 
@@ -55,7 +55,7 @@ def test_an_older_copy_of_the_folder_is_told_alike_by_every_verb(old: Bot) -> No
     assert "was opened by earlier orders of the bot that these books don't know" in " ".join(shown.split())
     assert "leaves it alone" not in shown, "nothing in this account is anybody else's"
     why = old.json("why-no-orders")["explanation"]
-    assert "BOOKS_OLD: The account has orders with our mark" in why["sentence"]
+    assert "BOOKS_OLD: The account has orders with our ids" in why["sentence"]
     assert why["remedy"].replace(f" --state-dir {old.folder}", "") == WAY_OUT.removesuffix(".")
     one = old.json("why-no-orders", "AAPL")
     assert ("BOOKS_OLD: " in one["sentence"], one["remedy"] == why["remedy"]) == (True, True)

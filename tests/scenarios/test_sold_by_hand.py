@@ -52,7 +52,7 @@ def test_views_agree_with_the_exchange_about_a_day_on_which_shares_were_sold_by_
     assert said.partition(" at ")[0] in trader.says("status").out.partition(", health")[0], "both count alike"
     if not kept:
         assert (ours["state"], ours["protection"]) == ("closed", None)
-        assert "By its books, it holds nothing." in trader.says("summary").out
+        assert "According to its books, it has no positions." in trader.says("summary").out
         assert "closed by someone else" in trader.says("status").out
         assert not [
             text for text in ("without a stop", "none at the broker") if text in said + trader.says("status").out

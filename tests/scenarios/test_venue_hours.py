@@ -64,7 +64,7 @@ def test_bot_sends_nothing_after_an_early_close_that_only_the_broker_tells(day: 
     assert refused(day) == [Reason.MARKET_CLOSED]
     assert sent(day) == before
     (said,) = messages(day)
-    assert said.endswith("The broker's hours count")
+    assert said.endswith("The broker's hours apply")
     with closing(day.ledger()) as ledger:
         assert "23:00 to 20:30 UTC" in difference(ledger, DAY)
 

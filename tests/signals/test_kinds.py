@@ -149,8 +149,8 @@ def test_row_is_read_or_counted_whatever_one_of_its_fields_holds(name: str) -> N
         ("insider", "date", days(1), "date is in the future"),
         ("net_prem_ticks", "tape_time", ago(-60).isoformat(), "tape_time is in the future"),
         ("term_structure", "volatility", "0", "volatility is zero"),
-        ("risk_reversal", "delta", 10, "delta is not the one asked for"),
-        ("risk_reversal", "delta", -25, "delta is not the one asked for"),
+        ("risk_reversal", "delta", 10, "delta is not the requested one"),
+        ("risk_reversal", "delta", -25, "delta is not the requested one"),
         ("earnings", "report_time", "teatime", "report_time has a value that the source doesn't document"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_coin_is_traded_if_its_figures_reach_a_tier_and_each_other_contract_ha
         ETH: "it is below all tiers",
         ADA: "its tier isn't known: no volume of 24 hours",
         "PI_XBTUSD": f"it is another contract of BTC, which is traded as {BTC}",
-        "PF_XBTEUR": "'PF_XBTEUR' is not a contract of a single coin in USD, as PF_XBTUSD is",
+        "PF_XBTEUR": "'PF_XBTEUR' is not a contract of a single coin in USD, such as PF_XBTUSD",
     }
 
 
@@ -128,7 +128,7 @@ def test_a_shorter_list_is_believed_once_it_has_lasted_and_an_empty_one_never() 
     listed = [one.symbol for one in KNOWN.found[:4]]
     doubted = reject_listing(KNOWN, listed, NOW, rules())
     assert doubted is not None
-    assert doubted.problem == "it names 4 contracts, and the one before named 10"
+    assert doubted.problem == "it names 4 contracts, but the previous list named 10"
     lasting = timedelta(seconds=rules().rise_after_s)
     still = reject_listing(doubted, listed, NOW + lasting - timedelta(seconds=1), rules())
     assert still == doubted

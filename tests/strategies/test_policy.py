@@ -66,7 +66,7 @@ USUAL = {"folder": "models", "public_key": "ab" * 32, "models": [ONE]}
     [
         ({"models": []}, "models lists 0"),
         ({"public_key": None}, "public_key is missing"),
-        ({"models": [ONE, ONE], "mode": "ensemble"}, "lists one twice"),
+        ({"models": [ONE, ONE], "mode": "ensemble"}, "lists a model twice"),
         ({"models": [ONE, TWO]}, "models lists 2: use ensemble or meta"),
         ({"mode": "ensemble"}, "several models act in mode ensemble, and models lists 1"),
         ({"mode": "ensemble", "models": []}, "several models act in mode ensemble, and models lists 0"),

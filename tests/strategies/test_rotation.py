@@ -323,7 +323,7 @@ def test_limits_that_leave_room_for_the_rule_load(tmp_path: Path, changes: dict[
 
 def test_comments_of_the_configuration_show_the_strategys_defaults() -> None:
     text = (shipped_path("base.yaml")).read_text(encoding="utf-8")
-    block = text.partition("  # rotation: once a month")[2].partition("  # It is asked in the first session")[0]
+    block = text.partition("  # rotation: once a month")[2].partition("  # It runs in the first session")[0]
     lines = [line.removeprefix("  #") for line in block.splitlines() if line.startswith("  #   ")]
     shown = yaml.safe_load("\n".join(lines))
     assert shown == RotationSettings().model_dump(mode="json") | {"leverage": 1.25, "min_momentum": 0}

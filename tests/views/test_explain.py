@@ -327,7 +327,7 @@ def test_entry_that_lacks_only_a_yes_decides_unless_something_is_broken(lacking:
 
 
 FALLEN = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.1234"), Decimal("0.1"))
-SHUT = "Entries are closed (DRAWDOWN_STAYS, 12.34% against 10.00%)"
+SHUT = "Entries are blocked (DRAWDOWN_STAYS, 12.34% against 10.00%)"
 TOLD, DECIDE = f"{SHUT}: {REASONS[Reason.DRAWDOWN_STAYS].meaning}", REASONS[Reason.DRAWDOWN_STAYS].remedy
 ALL_OF = f"1 of 1 candidate ended at HALTED: {REASONS[Reason.HALTED].meaning} {TOLD}"
 
@@ -365,7 +365,7 @@ def test_each_limit_that_closes_entries_is_told_once_as_the_last_pass_saw_it() -
     streak = Decision(Gate.LOSS_STREAK, Verdict.FAIL, Reason.LOSS_STREAK, 4, 4)
     before = replace(FALLEN, observed=Decimal("0.11"))
     told = why_no_orders([replace(cycle(), closed=(before,)), replace(cycle(), closed=(FALLEN, floor, streak))])
-    said = [part.partition(")")[0] for part in told.sentence.split("Entries are closed (")[1:]]
+    said = [part.partition(")")[0] for part in told.sentence.split("Entries are blocked (")[1:]]
     assert said == [
         "DRAWDOWN_STAYS, 12.34% against 10.00%",
         "EQUITY_BELOW_FLOOR, 79,000 USD against 80,000 USD",

@@ -118,7 +118,7 @@ def test_every_protection_reason_has_its_own_words() -> None:
     ("why", "work", "words"),
     [
         ("suspended", NOTHING, "the bot's stop, none at the broker for 3m, the last one is suspended"),
-        (EXITING, NOTHING, "the bot's stop, none at the broker for 3m, an exit has taken its place"),
+        (EXITING, NOTHING, "the bot's stop, none at the broker for 3m, an exit has replaced it"),
         (DOUBTED, NOTHING, "the bot's stop, perhaps none at the broker for 3m, the broker's answers about it disagree"),
         (
             "refused",
@@ -174,7 +174,7 @@ def test_positions_say_once_that_no_stop_rests_at_the_broker() -> None:
 def test_gap_is_shown_with_its_age_when_nothing_rests() -> None:
     gap = Gap("flow", "AAPL", D(10), ago(180), EXITING)
     text = shown(list(holdings([held("10")], {}, {}, lambda strategy: LISTED, {}, NOW, {}, (gap,), at_venue=True)), 160)
-    assert "none at the broker for 3m, an exit has taken its place" in " ".join(text.split())
+    assert "none at the broker for 3m, an exit has replaced it" in " ".join(text.split())
 
 
 def test_unconfirmed_stop_is_shown_as_on_its_way() -> None:

@@ -101,7 +101,7 @@ def test_each_event_loses_no_character_on_its_way_into_a_notice(kind: EventKind)
     ("kind", "details", "said"),
     [
         (EventKind.LIVE_ARMED, {"sessions": "1"}, "Live trading is armed for 1 session"),
-        (EventKind.PROTECTION_GAP, {"shares": "1"}, "AAPL: no stop protects 1 share, because an exit took its place"),
+        (EventKind.PROTECTION_GAP, {"shares": "1"}, "AAPL: no stop protects 1 share, because an exit replaced it"),
         (EventKind.POSITION_DIFFERS, {"broker": "-1", "books": "0"}, "AAPL: the broker has -1 share, the books have 0"),
     ],
 )

@@ -130,4 +130,4 @@ def test_text_of_several_lines_keeps_them_and_each_is_safe() -> None:
 
 def test_what_was_held_back_says_since_when_and_why() -> None:
     notice = compose_notification("tradebot", [told("x")], VENUE_DAY, AT)
-    assert notice.text.endswith("Held back since 10:31, because enough was sent within the hour")
+    assert notice.text.endswith("Held back since 10:31, because the hourly limit on notices was reached")

@@ -28,8 +28,8 @@ def test_ordinary_weeks_and_weekends_have_no_note() -> None:
 def test_half_day_note_says_when_it_closes_and_what_is_skipped() -> None:
     (half,) = said(date(2026, 11, 27), date(2026, 11, 27), line("open+5h"))
     assert half == (
-        "Fri 2026-11-27 is a half day: the session closes at 13:00 in New York, so times counted from the close come 3 "
-        "hours earlier. pnl doesn't come at all."
+        "Fri 2026-11-27 is a half day: the session closes at 13:00 in New York, so times relative to the close are 3 "
+        "hours earlier. pnl doesn't run at all."
     )
 
 
@@ -47,9 +47,9 @@ def test_clock_change_note_says_what_it_means_for_a_session(day: date, way: str,
 
 def test_cron_times_in_clock_change_nights_are_explained() -> None:
     spring, fall = date(2027, 3, 14), date(2026, 11, 1)
-    assert said(spring, spring, line('cron "30 2 * * *"'))[1] == "pnl comes at 03:30 that day: the clocks skip 02:30."
+    assert said(spring, spring, line('cron "30 2 * * *"'))[1] == "pnl runs at 03:30 that day: the clocks skip 02:30."
     assert said(fall, fall, line('cron "30 1 * * *"'))[1:] == [
-        "pnl comes once that day, although the clocks show 01:30 twice."
+        "pnl runs once that day, although the clocks show 01:30 twice."
     ]
     assert len(said(fall, fall, line('cron "30 3 * * *"'))) == 1
 

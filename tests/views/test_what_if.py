@@ -29,7 +29,10 @@ def cycle(**decisions: Decision | None) -> CycleRecord:
     return CycleRecord("pass", Job.TRADE_ONCE, DAY, "slot", NOW, "sandbox", tuple(records))
 
 
-IN_PART = "What this changes can't be told: not all of it is in what was decided again, and the rest changes nothing."
+IN_PART = (
+    "The effect of this change isn't known: not all of it could be evaluated again, and the evaluated part changes "
+    "nothing."
+)
 
 
 def compared(then: CycleRecord, now: CycleRecord, symbol: str | None = None) -> WhatIf:

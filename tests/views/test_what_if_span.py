@@ -93,7 +93,7 @@ def test_span_whose_change_is_not_all_in_it_does_not_say_that_nothing_changes() 
     exits = Unanswered("exits.time_exit_s", "it closes positions")
     unasked = what_if_span(same, (NOW, NOW), (), nothing, unasked=["mine"])
     for found in (unasked, what_if_span(same, (NOW, NOW), (), nothing, left_out=[exits])):
-        assert found.sentence.startswith("What this changes can't be told")
+        assert found.sentence.startswith("The effect of this change isn't known")
 
 
 def orders(count: int, side: Side = Side.BUY) -> list[Filled]:

@@ -62,8 +62,8 @@ def test_row_has_the_smallest_miss_and_no_pass_without_anything_to_compare_is_ne
 
 def test_symbol_that_nobody_wanted_and_one_of_broken_passes_are_told_apart() -> None:
     unwanted = symbol_span("NVDA", seen_in(cycle(50, symbol="AAPL")))
-    assert (unwanted.sentence, unwanted.remedy) == ("No strategy wanted anything for it in 1 pass.", "tradebot score")
+    assert (unwanted.sentence, unwanted.remedy) == ("No strategy proposed anything for it in 1 pass.", "tradebot score")
     broken = replace(cycle(50), candidates=(), job_decision=failed(Reason.VENUE_UNREACHABLE, 1, Gate.JOB))
     told = symbol_span("NVDA", seen_in(broken, replace(broken, at=ago(10))))
-    assert told.sentence.startswith("Nothing of it was judged in 2 passes; 2 times because of VENUE_UNREACHABLE: ")
+    assert told.sentence.startswith("It wasn't evaluated in 2 passes; 2 times because of VENUE_UNREACHABLE: ")
     assert told.elsewhere == {Reason.VENUE_UNREACHABLE: 2}

@@ -270,7 +270,7 @@ class Player:
                     self._change_session(event)
 
     def _change_session(self, event: Event) -> None:
-        """Change today's session, as the broker tells of it: it closes now, or opens an hour late."""
+        """Change today's session, as the broker reports it: it closes now, or opens an hour late."""
         now, year = self.outside.now, self.year
         place, session = next((p, s) for p, s in enumerate(year.sessions) if s.close > event.at)
         day = session.date

@@ -126,7 +126,8 @@ def _replace(
     if before and before != [(whose.account, whose.mode)]:
         account, mode = before[0]
         raise OperatorError(
-            f"there are rows of another bot named {whose.bot}: its account ends in {account}, its mode is {mode}",
+            f"the database has rows of another bot named {whose.bot}: its account ends in {account}, its "
+            f"mode is {mode}",
             "give this bot another name there: --as NAME",
         )
     for name, table in tables.items():

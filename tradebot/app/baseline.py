@@ -1,4 +1,4 @@
-"""Compare the current configuration with the accepted one. If any setting is looser, entries are closed.
+"""Compare the current configuration with the accepted one. If any setting is looser, entries are blocked.
 
 So a missing file, a leftover environment variable or a release's new defaults can't raise a limit unnoticed. Exit rules
 have no tighter direction: while a rule differs, exits follow the accepted rules (`accepted_exits`), also for strategies

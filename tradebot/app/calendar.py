@@ -141,7 +141,7 @@ def ask(ledger: Ledger, venue: Capabilities, read: Read, clock: VenueClock, even
         events.emit(EventKind.CALENDAR_ENDS.at(clock.now, {"until": str(until), "message": message}))
     differing = sum(bool(change.text) for change in changes)
     agrees = f"{pluralize(differing, 'day')} differ from exchange_calendars" if differing else "it agrees"
-    return f"asked the broker's calendar until {until}: {agrees}"
+    return f"fetched the broker's calendar until {until}: {agrees}"
 
 
 def _ask_for_others(ledger: Slots, read: Read, clock: VenueClock, today: date) -> Iterator[Mapping[str, str]]:
@@ -223,9 +223,9 @@ def _change_details(change: CalendarChange, venue: Capabilities) -> Mapping[str,
         what = f"{change.day:%a %Y-%m-%d} still has {hours(change.after)}"
     if change.text:
         then = (
-            "The broker's hours count"
+            "The broker's hours apply"
             if venue.hours_win
-            else "Entries stay closed that day; exits follow the broker's clock"
+            else "Entries stay blocked that day; exits follow the broker's clock"
         )
         what = f"{what}: {change.text}. {then}"
     elif change.in_both:

@@ -79,7 +79,8 @@ def _session(archived: Sequence[KeptSession], session: date, at: datetime | None
     kept_session = next((session_kept for session_kept in archived if session_kept.session == session), None)
     if kept_session is None:
         names = (
-            ", ".join(str(day.session) for day in archived) or "none; unusual_whales.keep_raw_sessions says how many"
+            ", ".join(str(day.session) for day in archived)
+            or "none; unusual_whales.keep_raw_sessions sets how many are kept"
         )
         raise OperatorError(f"No reply of the flow source is stored for session {session}.", f"kept: {names}")
     if at is not None and at < kept_session.first_at:

@@ -33,7 +33,9 @@ def refuse_other_mode(folder: StateFolder, environ: Mapping[str, str], file: Pat
         *configured_modes({}, file),
     ):
         if mode and mode != folder.mode:
-            other = f", or make another state: tradebot init --mode {mode} --state-dir NEW" if mode in set(Mode) else ""
+            other = (
+                f", or create another state: tradebot init --mode {mode} --state-dir NEW" if mode in set(Mode) else ""
+            )
             raise OperatorError(f"{where} says {mode}, but {folder.path} was created for {folder.mode}", remedy + other)
 
 

@@ -117,5 +117,7 @@ def unproven(app: App) -> tuple[str, ...]:
         if last is not None and last.sentence and last.rung in REAL_MONEY:
             typed = takewhile(lambda problem: problem.sentence, reversed(own))
             since = min(promotion.at for promotion in typed)
-            unproven.append(f"{name}: {last.rung.words} without evidence since {since:%Y-%m-%d}, as {last.who} typed")
+            unproven.append(
+                f"{name}: {last.rung.words} without evidence since {since:%Y-%m-%d}, confirmed by {last.who}"
+            )
     return tuple(unproven)

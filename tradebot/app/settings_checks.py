@@ -115,7 +115,7 @@ def overridden(settings: Sections) -> Iterator[str]:
 
         own = SmartMoneySettings.model_validate(settings.strategies.in_use()[name])
         for variant in own.variants_without_effect():
-            yield f"strategies.{name}.variants.{variant} has no effect, because it only sets what is set anyway"
+            yield f"strategies.{name}.variants.{variant} has no effect, because it only repeats current settings"
 
 
 def _of_strategies(settings: Sections) -> Iterator[str]:
@@ -333,9 +333,9 @@ def _looks_at_exits(settings: Sections) -> Iterator[str]:
     wait = longest_wait_s(exits, timetable[Job.TRADE_ONCE], whole_day(settings.day))
     if wait > MOST_UNWATCHED_S:
         yield (
-            f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without an exit check while entries are made "
-            f"or held, more than {MOST_UNWATCHED_S} s: a price could run past every stop in that time, and the "
-            "day's loss past the limits that rely on them"
+            f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without an exit check while positions are "
+            f"opened or held, more than {MOST_UNWATCHED_S} s: a price could run past every stop in that time, and "
+            "the day's loss past the limits that rely on them"
         )
 
 

@@ -51,7 +51,8 @@ def _symbols(app: App) -> Sequence[str]:
         if kind.name == FLOW_ALERTS:
             return symbols
     raise OperatorError(
-        "no strategy in use reads options flow, so there is nothing to stream", "Add one that does to strategies."
+        "no strategy in use reads options flow, so there is nothing to stream",
+        "Add a strategy that reads options flow to strategies.",
     )
 
 

@@ -223,7 +223,7 @@ def _translate_layer(source: str, layer: Mapping[str, object]) -> tuple[dict[str
     if not isinstance(section, Mapping) or KEY in section:
         raise ConfigurationError(f"{EARLIER} ({source}) and {SECTION}.{KEY} are both set", f"remove {EARLIER}")
     rest = {name: value for name, value in layer.items() if name != EARLIER}
-    warning = f"{EARLIER} ({source}) is read as {SECTION}.{KEY}, its name since a later version; {instead}"
+    warning = f"{EARLIER} ({source}) is read as {SECTION}.{KEY}, which is its current name; {instead}"
     return {**rest, SECTION: {**section, KEY: names}}, f"{warning}. A coin's figures determine its tier."
 
 
@@ -261,9 +261,9 @@ def require_registry(merged: Mapping[str, object], origins: Mapping[str, str], h
         return
     at = ", ".join(having)
     raise ConfigurationError(
-        f"venue ({origins['venue']}) is {venue}, and {SECTION} ({origins[SECTION]}) belongs to a venue that comes with "
-        f"one: {at}. Strategies that need bars of the spot price, such as smart_money, don't work at {venue} either.",
-        f"write venue: {having[0]}, or remove {SECTION} and what was written for that venue",
+        f"venue ({origins['venue']}) is {venue}, but only these venues use {SECTION} ({origins[SECTION]}): {at}. "
+        f"Strategies that need bars of the spot price, such as smart_money, don't work at {venue} either.",
+        f"write venue: {having[0]}, or remove {SECTION} and the settings that were written for that venue",
     )
 
 
@@ -286,6 +286,6 @@ def trade_candidates(merged: dict[str, object], origins: dict[str, str]) -> None
         symbols = [symbol(str(name)) for name in names]
     except ValueError as unclear:
         raise ConfigurationError(
-            f"{path} ({source}): {unclear}", "use the venue's name for each, or correct it"
+            f"{path} ({source}): {unclear}", "use the venue's name for each symbol, or correct it"
         ) from None
     merged["universe"], origins["universe"] = symbols, source

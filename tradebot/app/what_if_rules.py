@@ -97,12 +97,12 @@ FIXED = frozenset({"mode", "venue", "shadow"})
 """Settings that would make it another bot."""
 
 BEFORE: Mapping[str, str] = {
-    "unusual_whales": "what was fetched of flow, and when, was decided before the pass",
+    "unusual_whales": "which flow was fetched, and when, was decided before the pass",
     "timetable": "when passes run was decided before the pass",
-    "registry": "which tier and health each coin has was worked out before the pass",
+    "registry": "the tier and health of each coin were computed before the pass",
     "plugins": "plug-ins had answered before the pass decided",
-    "sandbox": "the market was made before the pass",
-    "promotion": "how far each strategy has climbed was decided before the pass",
+    "sandbox": "the market was created before the pass",
+    "promotion": "how far each strategy is promoted was decided before the pass",
 }
 
 """Why sections that were used before the pass, or before its facts were fetched, can't be changed."""
@@ -162,7 +162,7 @@ class WhatIfRules:
         """
         for path, _ in values:
             if path[0] in FIXED:
-                raise OperatorError(f"a what-if can't change {path[0]}: it would be another bot", HELP)
+                raise OperatorError(f"a what-if can't change {path[0]}, because that would be a different bot", HELP)
         values = [(part, _read(part, item)) for path, value in values for part, item in leaves(value, path).items()]
         then = self.then(around)
         if not values:
@@ -246,7 +246,7 @@ def _why_unanswered(path: tuple[str, ...], before: Rules, *, fewer: bool) -> str
     if path[2:3] == ("times",):
         return "which strategies were due was decided before the pass"
     if last in SHOCKS and "limits" in path:
-        return "which moves of prices count as shocks was worked out before the pass"
+        return "which price moves count as shocks was computed before the pass"
     if last == "price_jump_fraction":
         return "which prices were requested a second time was decided before the pass"
     if last in AT_STOPS and not _asks_for_stops(before):

@@ -345,7 +345,8 @@ def bad_prices(stored: RawSeries) -> Iterator[BarFinding]:
 
 
 def spikes(stored: RawSeries, bars: Sequence[RawBar]) -> Iterator[BarFinding]:
-    """Find closes that jump and reverse with the next bar; in minute bars, highs and lows that do so within the bar.
+    """Find closes that jump and revert with the next bar; in minute bars, also highs and lows that revert within the
+    bar.
 
     A daily high or low may be a flash crash, which is real.
     """

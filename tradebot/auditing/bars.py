@@ -42,7 +42,7 @@ def daily_gaps(stored: RawSeries, hours: Sequence[SessionSeconds]) -> Iterator[B
 def missing_sessions(
     stored: RawSeries, absent: Iterable[bool], hours: Sequence[SessionSeconds]
 ) -> Iterator[BarFinding]:
-    """Find runs of sessions without a bar; `absent` says for each of `hours` whether it has none."""
+    """Find runs of sessions without a bar; `absent` is True for each of `hours` that has none."""
     for missing, run in groupby(zip(absent, hours, strict=True), key=lambda each: each[0]):
         if missing:
             lost = [each for _, each in run]
@@ -107,7 +107,7 @@ class SymbolChecked(Struct, frozen=True):
     """The check of one symbol: the bars examined, and the result.
 
     `sessions` are those with a bar. `missing` are regular minutes without a bar, which is normal for a symbol that
-    isn't `liquid`; both are None for all bars but minutes of trades.
+    isn't `liquid`; both are None unless these are minute bars of trades.
     """
 
     symbol: str
@@ -142,8 +142,8 @@ def check(
 ) -> BarAudit:
     """Check the bars of some symbols against the venue's sessions, which must reach from the first bar to the last.
 
-    Bars that aren't complete at `now` are findings too. Symbols are checked one after the other; only what shows
-    whether the source lost a minute of many symbols is kept.
+    Bars that aren't complete at `now` are findings too. Symbols are checked one after the other, and only the evidence
+    of minutes that the source lost in many symbols is kept in memory.
     """
     hours = hours_of(sessions, venue)
     looked, bar_findings, liquid = [], [], []
@@ -184,7 +184,7 @@ def _judge_symbol(
 ) -> tuple[SymbolChecked, list[BarFinding], tuple[SessionBars, ...]]:
     """Judge one symbol's bars; its sessions are returned too if it is a liquid symbol with believable times."""
     if not stored.bars:
-        words = "nothing is stored, so nothing was looked at"
+        words = "nothing is stored, so nothing was checked"
         nothing = BarFinding(Flaw.NOTHING_STORED, stored.symbol, stored.timeframe, None, None, 0, None, None, words)
         return SymbolChecked(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ()
     if is_framed(stored):
@@ -255,7 +255,7 @@ def _looked_at(
 
 
 def is_framed(stored: RawSeries) -> bool:
-    """Return True unless these are minutes or days of trades, which have more checks."""
+    """Return True unless these are minute or daily bars of trades, which get more checks."""
     return stored.price is not PriceKind.TRADE or not (stored.daily or stored.width_s == bar_rules.MINUTE_S)
 
 

@@ -20,9 +20,9 @@ _LEAST_DEGREES = 2
 class Estimate(Struct, frozen=True):
     """A mean of one number per session, in the unit of the numbers.
 
-    `low` and `high` bound its 95% interval, and `p` is the probability that chance alone leads this far from zero; they
-    are None if there are too few sessions. `needed` is how many sessions it takes to detect an effect of the given size
-    with a power of 80%.
+    `low` and `high` bound its 95% interval, and `p` is the probability that chance alone moves the mean this far from
+    zero; they are None if there are too few sessions. `needed` is how many sessions it takes to detect an effect of the
+    given size with a power of 80%.
     """
 
     mean: float

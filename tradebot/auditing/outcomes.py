@@ -446,23 +446,26 @@ _REACH = {horizon.name: horizon.reach for horizon in HORIZONS}
 def describe_prediction(measured: MeasuredOutcome) -> str:
     """Describe whether a score predicts until one horizon."""
     if measured.mean is None:
-        return "nothing is over yet"
+        return "no return is complete yet"
     if measured.low is None:
         least = fewest_sessions(_REACH[measured.horizon])
         if measured.sessions >= least:
             return "all sessions are alike, which proves nothing"
-        return f"too little to know: {measured.sessions:,} of at least {least} sessions"
+        return f"too few sessions: {measured.sessions:,} of at least {least} sessions"
     if measured.is_found:
         return "it predicts" if measured.mean > 0 else "it predicts the opposite"
     assert measured.needed is not None, "an interval has the number of sessions needed"
     if measured.needed <= measured.sessions:
         return f"no better than chance; an effect of {WORTH_SEEING:.1%} would probably show by now"
-    return f"can't be told from chance; to see {WORTH_SEEING:.1%} takes about {pluralize(measured.needed, 'session')}"
+    return (
+        f"can't be distinguished from chance; detecting {WORTH_SEEING:.1%} takes about "
+        f"{pluralize(measured.needed, 'session')}"
+    )
 
 
 def what_refusals_did(refusals: Refusals | None, benchmark: str | None) -> str:
     if refusals is None:
-        return "No trade that a gate refused is over yet, so nothing can be said about refusals."
+        return "No refused trade is complete yet, so nothing can be said about refusals."
     usd, is_gain = f"{abs(refusals.usd):,.2f} USD", refusals.usd >= 0
     gained = f"made {usd} {'more' if is_gain else 'less'} than the same in {benchmark}"
     gained = gained if benchmark is not None else f"{'made' if is_gain else 'lost'} {usd}"

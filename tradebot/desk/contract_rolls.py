@@ -81,7 +81,7 @@ def begins_move(desk: Desk, candidate: Candidate) -> bool:
 
 
 def with_entry_terms(candidate: Candidate, entry_terms: EntryTerms) -> Candidate:
-    """Add the position's entry terms to a close, so that the position can be opened again in the next contract."""
+    """Add the position's entry terms to a close, so that it can be opened again in the next contract."""
     return replace(
         candidate,
         score=entry_terms.entry_score,
@@ -275,7 +275,7 @@ def _contract_for_root(world: World, months: Months, name: str, session: date, n
         if when.on > session:
             return _RootContract(month.symbol, by_volume, unknown)
         by_volume = True
-    raise AssertionError(f"{name} has no month on {session}")
+    raise AssertionError(f"{name} has no contract month on {session}")
 
 
 def _as_listed(world: World, months: Sequence[ContractMonth]) -> Iterator[ContractMonth]:

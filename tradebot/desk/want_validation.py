@@ -87,7 +87,7 @@ def reject_excess_wants(wants: Iterable[Want], most: "TargetBounds") -> Decision
     )
     for text, name, value, declared in bounds:
         if value - declared > ROUNDING:
-            why = f"its targets ask for {text.format(value)}, and its section says wants.{name}: {declared}"
+            why = f"its targets ask for {text.format(value)}, but its section declares wants.{name}: {declared}"
             return _refusal(Reason.STRATEGY_INVALID, why)
     return None
 
@@ -239,7 +239,10 @@ _OPEN: Rules = (
     ("its contracts are not all valid", lambda want, may: _each(want.contracts, _is_contract)),
     ("its cluster is not a text of at most 200 characters", lambda want, may: _is_text(want.cluster)),
     ("its source is not 'strategy'", lambda want, may: any(want.source == source for source in may.sources)),
-    ("its decisions are not ones a strategy may make", lambda want, may: _each(want.decisions, _is_own_decision)),
+    (
+        "its decisions include one that a strategy may not make",
+        lambda want, may: _each(want.decisions, _is_own_decision),
+    ),
 )
 _TARGET: Rules = (
     ("its symbol is not in the universe", lambda want, may: _in(want.symbol, may.universe | may.held)),
@@ -250,7 +253,10 @@ _TARGET: Rules = (
         lambda want, may: _is_signed(want.quantity, MOST_SHARES),
     ),
     ("its score is not between -1 and 1", lambda want, may: _optional(want.score, -1)),
-    ("its decisions are not ones a strategy may make", lambda want, may: _each(want.decisions, _is_own_decision)),
+    (
+        "its decisions include one that a strategy may not make",
+        lambda want, may: _each(want.decisions, _is_own_decision),
+    ),
 )
 _REDUCE: Rules = (*_CLOSE, ("its quantity is not a Decimal above 0", lambda want, may: _is_quantity(want.quantity)))
 _RULES: Mapping[type, Rules] = {Open: _OPEN, Target: _TARGET, Reduce: _REDUCE, Close: _CLOSE}

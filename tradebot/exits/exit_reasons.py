@@ -52,9 +52,9 @@ class ReasonPart(Struct, frozen=True):
         """Refuse a part that the grammar can't express."""
         whole = _PART.fullmatch(str(self))
         if not whole or (whole["name"], whole["symbol"] or "") != (self.name, self.symbol) or self.name == UNKNOWN:
-            raise ValueError(f"{str(self)!r} is no reason to close a position")
+            raise ValueError(f"{str(self)!r} isn't a valid reason to close a position")
         if self.amount is None and self.mark is not AmountUnit.NONE:
-            raise ValueError(f"{self.name} has a mark without an amount")
+            raise ValueError(f"{self.name} has a unit without an amount")
 
     def __str__(self) -> str:
         named = f"{self.name}_{self.symbol}" if self.symbol else self.name
@@ -87,7 +87,7 @@ def parse(text: str) -> Why:
 def _part(text: str) -> ReasonPart:
     match = _PART.fullmatch(text)
     if not match:
-        raise ValueError(f"{text!r} is no reason to close a position")
+        raise ValueError(f"{text!r} isn't a valid reason to close a position")
     amount = match["amount"]
     return ReasonPart(
         match["name"],

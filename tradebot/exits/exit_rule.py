@@ -53,7 +53,7 @@ class WatchedPosition(Struct, frozen=True, dict=True):
 
     @property
     def original_quantity(self) -> Decimal | None:
-        """Return how many shares it was opened with, unsigned; None if the books know fewer than the position has."""
+        """Return how many shares the position was opened with, unsigned; None if the books know fewer than it has."""
         original = self.kept.original_quantity
         if original is None:
             original = self.position.original_quantity
@@ -217,16 +217,18 @@ class ExitRule(Frozen):
 
     @property
     def gain(self) -> Decimal | None:
-        """Return the fixed gain at which it closes, as a fraction of the entry price, or None; negative is a loss."""
+        """Return the fixed gain at which the rule closes, as a fraction of the entry price, or None; negative is a
+        loss.
+        """
         return None
 
     @property
     def is_stop(self) -> bool:
-        """Return True if it closes at a fixed loss, whether a fraction or ticks."""
+        """Return True if the rule closes at a fixed loss, whether a fraction or ticks."""
         return self.gain is not None and self.gain < 0
 
     def gain_at(self, price: Decimal, tick: Decimal) -> Decimal | None:
-        """Return the fixed gain at which it closes a position opened at `price`, as a fraction of that, or None."""
+        """Return the fixed gain at which the rule closes a position opened at `price`, as a fraction of it, or None."""
         return self.gain
 
     @property
@@ -254,18 +256,18 @@ class ExitRule(Frozen):
         """Evaluate the position with the values of `needs`, in that order."""
 
     def level(self, watched: WatchedPosition) -> StopLevel:
-        """Return the price or time at which it closes the position, if that can be known in advance."""
+        """Return the price or time at which the rule closes the position, if that can be known in advance."""
         return StopLevel(self.reason, None, None)
 
     def targets(self, watched: WatchedPosition) -> tuple[PriceTarget, ...]:
-        """Return its profit-taking prices, nearest first; empty if its level isn't ahead."""
+        """Return the rule's profit-taking prices, nearest first; empty if its level isn't ahead."""
         stop = self.level(watched)
         if stop.price is None or not (stop.armed and stop.ahead):
             return ()
         return (PriceTarget(stop.price, abs(watched.position.quantity)),)
 
     def part(self, watched: WatchedPosition, measure: Measure) -> ReasonPart:
-        """Return its part of the composed reason once it has fired."""
+        """Return the rule's part of the composed reason once it has fired."""
         shown = measure.observed if measure.shown is None else measure.shown
         units = REASONS[self.reason].units or (Unit.SHARE_OF_WHOLE,)
         return amount_part(self.name, shown if self.numbered else None, units[0])
@@ -275,7 +277,7 @@ class ExitRule(Frozen):
         return self.word or self.reason.lower()
 
     def contradiction(self, others: "Iterable[ExitRule]") -> str | None:
-        """Return why it contradicts these other rules, or None if it doesn't."""
+        """Return why the rule contradicts these other rules, or None if it doesn't."""
         return None
 
 
@@ -290,7 +292,7 @@ class PriceRule(ExitRule):
 
     @abstractmethod
     def level(self, watched: WatchedPosition) -> StopLevel:
-        """Return the price at which it closes the position."""
+        """Return the price at which the rule closes the position."""
 
 
 class TimeRule(ExitRule):

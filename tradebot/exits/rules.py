@@ -55,7 +55,7 @@ Listed = list[dict[str, dict[str, Any]]]
 
 
 class ExitRulesError(ValueError):
-    """A list of exit rules with mistakes. Its arguments describe each mistake in a full sentence."""
+    """Raised for mistakes in a list of exit rules; each argument describes one mistake in a full sentence."""
 
     def __str__(self) -> str:
         return "\n".join(self.args)

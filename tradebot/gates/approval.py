@@ -55,8 +55,8 @@ def worst_price(request: Request, rules: ApprovalRules) -> Decimal:
 
 
 def _is_valid(request: Request, rules: ApprovalRules, now: datetime) -> bool:
-    assert request.answered_at is not None, "an answer has a time"
-    assert rules.wait_s is not None, "only who asks is answered"
+    assert request.answered_at is not None, "every answer has a time"
+    assert rules.wait_s is not None, "only a request is answered"
     life = max(timedelta(seconds=rules.wait_s), LEAST_GOOD)
     return bool(request.slot) or now - request.answered_at < life
 

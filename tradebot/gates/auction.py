@@ -78,8 +78,8 @@ class Bid(Struct, frozen=True):
 
     @property
     def worth(self) -> Decimal:
-        """Return the bid's total value; only bids that compete by value have one."""
-        assert self.value is not None, f"{self.symbol} competes by its value"
+        """Return its total value; only bids that compete by value have one."""
+        assert self.value is not None, f"{self.symbol} has a value in the auction"
         return self.value.total
 
     @property

@@ -128,7 +128,7 @@ def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> 
     awaited = frozenset(making_room(desk, taking.own.keys()).values())
     for ask in asks:
         candidate, size = ask.candidate, ask.size
-        assert size is not None, "the gate of the size passed"
+        assert size is not None, "the size gate has passed"
         assert candidate.score is not None, "a candidate that competes has a score"
         yield Bid(
             strategy=candidate.strategy,

@@ -106,8 +106,8 @@ def _options(limits: Limits) -> Iterator[str]:
     risk, loss = limits.max_risk_fraction, limits.max_daily_loss_fraction
     if risk is not None and risk > loss:
         yield (
-            f"max_risk_fraction {risk} is above max_daily_loss_fraction {loss}: a single stop could close entries for "
-            "the day"
+            f"max_risk_fraction {risk} is above max_daily_loss_fraction {loss}: a single stop could block entries "
+            "for the day"
         )
     concentration, order = limits.max_concentration, limits.max_order_fraction
     if concentration is not None and order**2 > concentration:
@@ -129,8 +129,8 @@ def _options(limits: Limits) -> Iterator[str]:
         )
     if limits.loss_cooldown_s is not None and limits.loss_cooldown_s <= limits.cooldown_s:
         yield (
-            f"loss_cooldown_s {limits.loss_cooldown_s} is not above cooldown_s {limits.cooldown_s}: after a loss, the "
-            "wait after any fill would still be the longer one"
+            f"loss_cooldown_s {limits.loss_cooldown_s} is not above cooldown_s {limits.cooldown_s}: the wait after "
+            "a loss would be no longer than the wait after any fill"
         )
 
 
@@ -144,7 +144,7 @@ def cost_contradictions(limits: Limits, costs: CostModel | None, execution: Exec
         for name in OF_COSTS:
             if (value := getattr(limits, name)) is not None:
                 yield (
-                    f"{where}: {name} is {value}, but nothing says what a trade costs (costs is null): every entry "
+                    f"{where}: {name} is {value}, but no trading costs are assumed (costs is null): every entry "
                     "would be refused"
                 )
         return
@@ -158,7 +158,7 @@ def cost_contradictions(limits: Limits, costs: CostModel | None, execution: Exec
     if most is not None and funding is not None and funding > most:
         yield (
             f"{where}: max_funding_fraction {funding} is above max_cost_fraction {most}, which counts funding too: "
-            "funding alone could never be what refuses an entry"
+            "the limit on funding could never refuse an entry"
         )
 
 
@@ -176,7 +176,7 @@ def self_halting_scenarios(traders: Sequence[Trader], account: Limits, halts: Ha
     if book >= closes:
         yield (
             f"{_full_books(traders)} {_together(traders, account)} {_plain(book)} of equity, not less than "
-            f"max_daily_loss_fraction {closes}: filling its own budget would close entries"
+            f"max_daily_loss_fraction {closes}: filling its own budget would block entries"
         )
     day = closes + book
     if day >= halts.daily_loss_fraction:
@@ -202,8 +202,9 @@ def _own_days(traders: Sequence[Trader], account: Limits) -> Iterator[str]:
         book, closes = trader.limits.max_gross_fraction * trader.loss_per_usd, trader.limits.max_daily_loss_fraction
         if book >= closes < account.max_daily_loss_fraction:
             yield (
-                f"strategies.{trader.name}: {_full_book(trader, alone=True)} loses {_plain(book)} of its allotment, "
-                f"not less than its max_daily_loss_fraction {closes}: filling its own budget would close its entries"
+                f"strategies.{trader.name}: {_full_book(trader, alone=True)} loses {_plain(book)} of its "
+                f"allotment, not less than its max_daily_loss_fraction {closes}: filling its own budget would "
+                "block its entries"
             )
 
 
@@ -212,9 +213,9 @@ def _levels(book: Decimal, account: Limits, halts: HaltRules) -> Iterator[str]:
     fallen = account.max_drawdown_fraction
     if fallen is not None and fallen + book >= halts.drawdown_fraction:
         yield (
-            f"a book opened just before a drawdown of max_drawdown_fraction {fallen} closes entries can lose "
-            f"{_plain(book)} more. That is {_plain(fallen + book)} of equity, not less than halts.drawdown_fraction "
-            f"{halts.drawdown_fraction}: filling its own budget would halt the bot"
+            f"a book opened just before a drawdown of max_drawdown_fraction {fallen} blocks entries can lose "
+            f"{_plain(book)} more. That is {_plain(fallen + book)} of equity, not less than "
+            f"halts.drawdown_fraction {halts.drawdown_fraction}: filling its own budget would halt the bot"
         )
     for name, most, halted in (
         ("positions", account.max_open_positions, halts.positions),
@@ -228,8 +229,8 @@ def _levels(book: Decimal, account: Limits, halts: HaltRules) -> Iterator[str]:
     floor, halted = account.min_equity_usd, halts.min_equity_usd
     if floor is not None and halted is not None and floor <= halted:
         yield (
-            f"min_equity_usd {floor} is not above halts.min_equity_usd {halted}: equity that falls to the floor halts "
-            "the bot before it closes entries"
+            f"min_equity_usd {floor} is not above halts.min_equity_usd {halted}: falling equity would halt the bot "
+            "before it blocks entries"
         )
 
 
@@ -249,7 +250,7 @@ def margin_contradictions(
     if free is not None and most is not None and 1 - free > most:
         yield (
             f"min_free_margin_fraction {free} leaves {_plain(1 - free)} of equity for margin, more than "
-            f"max_margin_fraction {most}: too little free margin could never close entries"
+            f"max_margin_fraction {most}: this limit could never block entries"
         )
     bound = _bound_on_margin(account)
     if bound and halted is not None and bound[1] >= halted:
@@ -259,8 +260,8 @@ def margin_contradictions(
         )
     elif most is not None and halted is not None and most >= halted:
         yield (
-            f"max_margin_fraction {most} is not below halts.margin_fraction {halted}: the bot could halt before this "
-            "limit closes entries"
+            f"max_margin_fraction {most} is not below halts.margin_fraction {halted}: the bot could halt before "
+            "this limit blocks entries"
         )
     maintenance_limit = halts.maintenance_fraction
     if bound and maintenance_limit is not None and bound[1] >= maintenance_limit:
@@ -281,8 +282,8 @@ def _without_margin(account: Limits, halts: HaltRules) -> Iterator[str]:
     for name, value in {**limits, **latches}.items():
         if value is not None:
             yield (
-                f"{name} {value} can't be held: this venue's accounts pay for what they buy, so nothing ties up margin "
-                "and nothing would ever be refused or halted; set it to null"
+                f"{name} {value} has no effect: this venue's accounts pay in full and use no margin, so it would "
+                "never refuse or halt anything; set it to null"
             )
     for name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY):
         value = getattr(account, name)

@@ -47,9 +47,9 @@ class Incumbent(Struct, frozen=True):
 
     @property
     def rank(self) -> tuple[Decimal, datetime, float, str]:
-        """Return the position's sort key for closing: worst gain first, then oldest, then lowest score."""
-        assert self.gain is not None, "what may give way has a gain"
-        assert self.advantage is not None, "what may give way has a score"
+        """Return its sort key for closing: worst gain first, then oldest, then lowest score."""
+        assert self.gain is not None, "a position that may be replaced has a gain"
+        assert self.advantage is not None, "a position that may be replaced has a score"
         return self.gain, self.position.opened_at, -self.advantage, self.position.symbol
 
 
@@ -166,7 +166,7 @@ def _incumbent(
     """Evaluate one position of the candidate's strategy as a possible replacement."""
     desk, symbol = ask.desk, position.symbol
     own = position_strength(position, desk.books.terms_of(position).entry_score, scores.get(symbol))
-    assert ask.candidate.score is not None, "the score's gate passed"
+    assert ask.candidate.score is not None, "the score gate has passed"
     advantage = None if own is None else abs(ask.candidate.score) - own
     gain, priced = _gain(ask, position, rules.gain_band_fraction)
     decisions = (

@@ -351,7 +351,9 @@ CANDIDATE.gate(Gate.UNRESOLVED)(lambda ask: check_unresolved(ask.book, ask.candi
 @CANDIDATE.gate(
     Gate.RISK,
     GateSettings(
-        own={"max_risk_fraction": "orders are made to fit; without a stop, only a stop"}, exits=STOPS, sized=SMALLER
+        own={"max_risk_fraction": "orders are sized to fit; an entry without a stop needs one"},
+        exits=STOPS,
+        sized=SMALLER,
     ),
 )
 def _risk(ask: Ask) -> Decision | None:
@@ -378,7 +380,9 @@ def _contracts(ask: Ask) -> Decision | None:
 @CANDIDATE.gate(
     Gate.STOP_LOSS,
     GateSettings(
-        own={"max_stop_loss_usd": "orders are made to fit; without a stop, only a stop"}, exits=STOPS, sized=SMALLER
+        own={"max_stop_loss_usd": "orders are sized to fit; an entry without a stop needs one"},
+        exits=STOPS,
+        sized=SMALLER,
     ),
 )
 def _stop_loss(ask: Ask) -> Decision | None:

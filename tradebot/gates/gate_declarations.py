@@ -12,7 +12,7 @@ from tradebot.model.decision import Decision, Gate
 
 LARGER, SMALLER = 1, -1
 NEXT_SESSION, NEXT_PASS, CLOSING = "the next session", "the next pass", "closing positions"
-NEW_DATA, QUIET, FITTED = "newer data", "time", "orders are made to fit"
+NEW_DATA, QUIET, FITTED = "newer data", "time", "orders are sized to fit"
 """Remedies of gates without a setting."""
 
 

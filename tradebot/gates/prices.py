@@ -85,13 +85,13 @@ def monitors(quotes: Mapping[str, Quote], limits: Limits) -> Iterator[tuple[str,
             yield symbol, decision
 
 
-CANDIDATE.gate(Gate.BASIS, GateSettings(own={"max_basis_fraction": "prices that meet again"}))(
+CANDIDATE.gate(Gate.BASIS, GateSettings(own={"max_basis_fraction": "a mark price near the coin's price again"}))(
     lambda ask: basis(ask.quote, ask.limits)
 )
 CANDIDATE.gate(
     Gate.SHOCK,
     GateSettings(
-        {"shock_wait_s": QUIET, "max_basis_shock_fraction": "shock_wait_s after the two have met again"},
+        {"shock_wait_s": QUIET, "max_basis_shock_fraction": "shock_wait_s after the two are close again"},
         fixed={
             "max_minute_move_fraction": "shock_wait_s after the last such move",
             "max_minute_range_fraction": "shock_wait_s after the last such move",

@@ -44,7 +44,7 @@ def judge_absence(name: str, what: str, evidence: Trading) -> Judgment:
     if isinstance(evidence.broker, Broker):
         look = Examination("reply from the broker", 1, evidence.broker.clock.now)
         return judge_evidence(
-            name, look, evidence.moment.now, HealthState.OK, f"no {what}, in the books and at the broker"
+            name, look, evidence.moment.now, HealthState.OK, f"neither the books nor the broker have any {what}"
         )
     return judge_skipped(name, f"the books have no {what}, and the broker wasn't asked", what)
 
@@ -88,7 +88,7 @@ def broker(evidence: Trading) -> Judgment:
     look = Examination("positions, orders, cash", len(view.positions) + len(view.orders) + 1, answer.clock.now)
     unapplied = f"; {pluralize(answer.unapplied, 'new fact')} to apply in the next pass" if answer.unapplied else ""
     if view.unreadable:
-        observed = f"{view.unreadable} of the broker's rows can't be read: entries are closed"
+        observed = f"{view.unreadable} of the broker's rows can't be read: entries are blocked"
         return judge_evidence(name, look, now, HealthState.FAILED, observed, RECONCILE)
     if not answer.findings:
         return judge_evidence(name, look, now, HealthState.OK, f"they agree{unapplied}")
@@ -127,21 +127,21 @@ def market(evidence: Trading) -> Judgment:
     look, ours = Examination("clocks", 2, broker.clock.now), moment.is_open
     words = {True: "open", False: "closed"}
     if broker.clock.is_open != ours:
-        finding = f"the broker says {words[broker.clock.is_open]}, the calendar {words[ours]}: no order is sent"
+        finding = f"the broker says {words[broker.clock.is_open]}, the calendar {words[ours]}, so no order is sent"
         return judge_evidence(name, look, moment.now, HealthState.FAILED, finding, "tradebot status")
     turn, at = ("closes", broker.clock.next_close) if ours else ("opens", broker.clock.next_open)
     return judge_evidence(name, look, moment.now, HealthState.OK, f"{words[ours]}, {turn} {at:%Y-%m-%d %H:%M} UTC")
 
 
 def kinds(evidence: Trading) -> Iterator[Judgment]:
-    """Yield the health of each kind of facts, as `signals` reports it; an unusable core kind closes entries."""
+    """Yield the health of each kind of facts, as `signals` reports it; an unusable core kind blocks entries."""
     for kind in evidence.kinds:
         look = Examination(f"of {kind.wanted} replies", kind.answered, kind.last_success)
         age = "" if kind.age_s is None else f"; oldest {span(kind.age_s)} of {span(kind.limit_s)}"
         state, drift_row = _state(kind), next((drift for drift in kind.drifts if kind.why in drift.what), None)
         finding = f"{kind.why}{age}; {pluralize(kind.rows, 'row')}, {kind.bad:,} bad"
         finding += f"; such as {drift_row.example}" if drift_row else ""
-        finding += ": this closes entries" if state is HealthState.FAILED else ""
+        finding += ": this blocks entries" if state is HealthState.FAILED else ""
         yield judge_evidence(kind.name, look, evidence.moment.now, state, finding, SIGNALS if kind.answered else FETCH)
 
 
@@ -270,7 +270,7 @@ def positions(evidence: Trading) -> Judgment:
         leaps = (
             f"{leap.symbol} of {leap.strategy} was {leap.before} and is {leap.after}" for leap in evidence.broker.leaps
         )
-        finding += f"; impossible by the broker's last fills: {', '.join(leaps)}"
+        finding += f"; impossible according to the broker's last fills: {', '.join(leaps)}"
         return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED, finding, "tradebot reconcile")
     return judge_evidence(name, look, evidence.moment.now, HealthState.OK, finding)
 
@@ -290,10 +290,10 @@ def exits_recorded(evidence: Trading) -> Judgment:
     stuck = [why for record in records.values() if (why := _stuck(record))]
     look = Examination("exit decisions", len(records), last.at)
     if unseen or stuck:
-        finding = "; ".join((*stuck, *([f"not looked at: {', '.join(unseen)}"] if unseen else [])))
+        finding = "; ".join((*stuck, *([f"not checked: {', '.join(unseen)}"] if unseen else [])))
         return judge_evidence(name, look, evidence.moment.now, HealthState.FAILED, finding, EXITS)
     if not records:
-        finding = f"{pluralize(len(positions), 'position')} opened since the last pass, which looked at none"
+        finding = f"{pluralize(len(positions), 'position')} opened since the last pass, which checked none"
         return judge_evidence(name, look, evidence.moment.now, HealthState.UNKNOWN, finding, EXITS)
     return judge_evidence(name, look, evidence.moment.now, HealthState.OK, "each was held or is being closed")
 
@@ -307,7 +307,7 @@ def _stuck(record: CandidateRecord) -> str | None:
 
 
 def exits_now(evidence: Trading) -> Judgment:
-    """Apply the exit rules to each position at current quotes; a position past a rule should be closing."""
+    """Apply the exit rules to each position at current quotes; a position past a rule's level should be closing."""
     name, broker = "exits at quotes", evidence.broker
     if not isinstance(broker, Broker):
         return judge_unqueried(name, broker)

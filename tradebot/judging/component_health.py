@@ -119,7 +119,9 @@ def serve(evidence: HealthEvidence, serve_evidence: records.Serve) -> HealthVerd
         return HealthVerdict(FAILED, finding, 1, UNKNOWABLE, "tradebot doctor, then tradebot serve")
     if note is not None and note.lanes:
         # After a requested end, its last note names no lanes.
-        finding = f"process {note.pid} ended without a word; it wrote last at {note.at:%Y-%m-%d %H:%M:%S} UTC"
+        finding = (
+            f"process {note.pid} ended without recording why; its last status is from {note.at:%Y-%m-%d %H:%M:%S} UTC"
+        )
         return HealthVerdict(FAILED, finding, 1, by_clock(evidence, note.at))
     if not serve_evidence.claims:
         return HealthVerdict(UNKNOWN, "it isn't running, and no slot was claimed", 0)
@@ -134,7 +136,7 @@ def serve(evidence: HealthEvidence, serve_evidence: records.Serve) -> HealthVerd
 
 def _running(evidence: HealthEvidence, serve: records.Serve) -> HealthVerdict:
     note, budgets = serve.note, evidence.budgets
-    assert note is not None, "it left a note"
+    assert note is not None, "it recorded a status"
     wrote = by_clock(evidence, note.at, budgets.note_s)
     who = f"process {note.pid}, since {note.since:%Y-%m-%d %H:%M:%S} UTC"
     if wrote.is_overdue:
@@ -143,7 +145,7 @@ def _running(evidence: HealthEvidence, serve: records.Serve) -> HealthVerdict:
         return HealthVerdict(DEGRADED, f"{who}; it is starting or ending", 1, wrote, "tradebot events")
     slowest = max(note.lanes, key=lambda name: abs(evidence.at - note.lanes[name]))
     fresh, count = by_clock(evidence, note.lanes[slowest], budgets.lane_s), len(note.lanes)
-    lanes = f"{who}; {pluralize(count, 'lane')}, and {slowest} looked last {fresh.age_s:,.0f} s ago"
+    lanes = f"{who}; {pluralize(count, 'lane')}, and {slowest} last ran {fresh.age_s:,.0f} s ago"
     lanes += ", or the clock was set back" if note.lanes[slowest] > evidence.at else ""
     if note.troubles:
         troubles = "; ".join(f"{name}: {trouble}" for name, trouble in note.troubles.items())
@@ -163,7 +165,7 @@ def config(evidence: HealthEvidence, config: records.Config) -> HealthVerdict:
     """Judge the configuration: whether it can be read, and whether it keeps symbols from being bought."""
     finding, bare = f"{pluralize(config.settings, 'setting')} read", config.without_sector
     if config.unread:
-        unread = f"the accepted one is used instead, and no entries are sent: {config.unread}"
+        unread = f"the accepted configuration is used instead, and entries are blocked: {config.unread}"
         return HealthVerdict(DEGRADED, unread, config.settings)
     if bare:
         finding += f"; {pluralize(len(bare), 'symbol')} without a sector, so not bought: {', '.join(bare[:SHOWN])}"
@@ -202,9 +204,7 @@ def replay(evidence: HealthEvidence, replays: records.Replays) -> HealthVerdict:
     fresh = by_slots(evidence, replays.at, Job.EVALUATE_EXITS)
     finding = f"{replays.kept:,} of {pluralize(replays.passes, 'pass', 'passes')} kept"
     if replays.lacking:
-        return HealthVerdict(
-            DEGRADED, f"{finding}; of the last {replays.lacking:,} there is no record", replays.passes, fresh
-        )
+        return HealthVerdict(DEGRADED, f"{finding}; the last {replays.lacking:,} have no record", replays.passes, fresh)
     return HealthVerdict(OK, finding, replays.passes, fresh)
 
 
@@ -212,13 +212,11 @@ def books(evidence: HealthEvidence, mark: ReconcileMark) -> HealthVerdict:
     """Judge the books by the last comparison with the broker's."""
     fresh, finding = by_slots(evidence, mark.at, Job.RECONCILE), "books and broker agree"
     if mark.findings:
-        finding = (
-            f"{pluralize(mark.findings, 'finding')}, {mark.blocking} {noun_for(mark.blocking, 'keeps', 'keep')} entries"
-        )
-        finding += " closed"
+        keep = noun_for(mark.blocking, "keeps", "keep")
+        finding = f"{pluralize(mark.findings, 'finding')}, {mark.blocking} {keep} entries blocked"
     ahead_s = (mark.at - (evidence.now or mark.at)).total_seconds()
     if ahead_s > evidence.budgets.skew_s:
-        return HealthVerdict(FAILED, f"it is dated {ahead_s:,.0f} s after trading time: entries are closed", 1, fresh)
+        return HealthVerdict(FAILED, f"it is dated {ahead_s:,.0f} s after trading time: entries are blocked", 1, fresh)
     return HealthVerdict(DEGRADED if mark.blocking else OK, finding, 1, fresh)
 
 
@@ -227,7 +225,8 @@ def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> H
     going_on = ", ".join(order_evidence.unfinished[:SHOWN])
     if bare := [*_lost_stops(evidence, order_evidence)]:
         finding = (
-            f"no stop rests at the broker for {', '.join(bare[:SHOWN])}, by what was read since the last exit pass"
+            f"no stop rests at the broker for {', '.join(bare[:SHOWN])}, according to data read since the "
+            "last exit pass"
         )
         return HealthVerdict(DEGRADED, finding, order_evidence.records, next="tradebot evaluate-exits --force-slot")
     lacking = [*_unbooked_fills(evidence, order_evidence), *_untold(evidence, order_evidence)]
@@ -245,9 +244,11 @@ def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> H
         )
     if not order_evidence.unresolved:
         count = pluralize(order_evidence.records, "record")
-        return HealthVerdict(OK, f"none with an unknown outcome in {count} of the books", order_evidence.records)
+        return HealthVerdict(OK, f"none of {count} in the books has an unknown outcome", order_evidence.records)
     finding = f"{pluralize(order_evidence.unresolved, 'order')} with an unknown outcome"
-    finding += f", the oldest of {order_evidence.oldest}: the symbol takes no order" if order_evidence.oldest else ""
+    finding += (
+        f", the oldest of {order_evidence.oldest}: no order is sent in this symbol" if order_evidence.oldest else ""
+    )
     finding += f"; {going_on}" if going_on else ""
     late = (
         (evidence.now - order_evidence.oldest_at).total_seconds() if order_evidence.oldest_at and evidence.now else None
@@ -270,7 +271,7 @@ def _lost_stops(evidence: HealthEvidence, order_evidence: records.OrderEvidence)
 def _unbooked_fills(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> Iterator[str]:
     """Yield fills of orders that the broker's list of fills lacks, and for how long."""
     if order_evidence.unbooked:
-        lack = _lack_text(evidence, order_evidence.unbooked_at)
+        lack = _lack_text(evidence, order_evidence.unbooked_at, "it")
         yield f"{', '.join(order_evidence.unbooked[:SHOWN])}: the broker's list of fills {lack}"
 
 
@@ -278,12 +279,13 @@ def _untold(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> 
     """Yield positions that our entries explain, although the broker reports nothing about those entries."""
     for difference in positions_that_differ(evidence.past) if isinstance(evidence.past, SessionEvidence) else ():
         if difference.symbol in order_evidence.entering and abs(difference.broker) > abs(difference.books):
-            lacked = _lack_text(evidence, order_evidence.entering[difference.symbol])
-            yield f"{difference.words}; what became of our order there: its history {lacked}"
+            lacked = _lack_text(evidence, order_evidence.entering[difference.symbol], "our order there")
+            yield f"{difference.words}; the broker's history {lacked}"
 
 
-def _lack_text(evidence: HealthEvidence, at: datetime | None) -> str:
-    return f"has lacked it for {span((evidence.now - at).total_seconds())}" if at and evidence.now else "lacks it"
+def _lack_text(evidence: HealthEvidence, at: datetime | None, what: str) -> str:
+    since = f" for {span((evidence.now - at).total_seconds())}" if at and evidence.now else ""
+    return f"has lacked {what}{since}" if since else f"lacks {what}"
 
 
 def positions_that_differ(past: SessionEvidence) -> Sequence[PositionDifference]:
@@ -294,16 +296,16 @@ def positions_that_differ(past: SessionEvidence) -> Sequence[PositionDifference]
 
 
 def ledger(evidence: HealthEvidence, ledger_evidence: records.LedgerEvidence) -> HealthVerdict:
-    """Judge the ledger; it is intact, or it couldn't have been read."""
+    """Judge the ledger: if it could be read, it is intact."""
     return HealthVerdict(
         OK, f"intact, of this account; {pluralize(ledger_evidence.sealed, 'record')}", ledger_evidence.pages
     )
 
 
 def journal(evidence: HealthEvidence, ledger_evidence: records.LedgerEvidence) -> HealthVerdict:
-    """Judge the journal; it is intact and belongs to the ledger, or it couldn't have been read."""
+    """Judge the journal: if it could be read, it is intact and belongs to the ledger."""
     return HealthVerdict(
-        OK, f"intact up to record {ledger_evidence.sealed}, as far as the ledger knows", ledger_evidence.sealed
+        OK, f"intact up to record {ledger_evidence.sealed}, the last one that the ledger has", ledger_evidence.sealed
     )
 
 
@@ -316,10 +318,10 @@ def calendar(evidence: HealthEvidence, calendar_evidence: records.CalendarEviden
     if remaining < evidence.budgets.calendar_days:
         return HealthVerdict(
             DEGRADED,
-            f"{finding}: {pluralize(remaining, 'day')} left. After that nothing is due",
+            f"{finding}: {pluralize(remaining, 'day')} left. After that no slot is due",
             calendar_evidence.sessions,
         )
-    special = f"; today the broker's own hours count: {calendar_evidence.unusual}" if calendar_evidence.unusual else ""
+    special = f"; today the broker's own hours apply: {calendar_evidence.unusual}" if calendar_evidence.unusual else ""
     return HealthVerdict(OK, f"{finding}{special}", calendar_evidence.sessions)
 
 
@@ -329,7 +331,7 @@ def disk(evidence: HealthEvidence, disk: records.Disk) -> HealthVerdict:
     finding = f"{disk.free_bytes / MB:,.0f} of {disk.total_bytes / MB:,.0f} MB free"
     finding += (f" on {disk.kind}" if disk.kind else "") + ("" if inodes is None else f", {inodes:,} inodes")
     if disk.free_bytes < disk.needed_bytes or (inodes is not None and inodes < LEAST_INODES):
-        remedy = f"make room: {disk.needed_bytes / MB:,.0f} MB are needed; tradebot status --stores"
+        remedy = f"free disk space: {disk.needed_bytes / MB:,.0f} MB are needed; tradebot status --stores"
         return HealthVerdict(FAILED, finding, 1, next=remedy)
     if disk.unfit:
         return HealthVerdict(FAILED if disk.fatal else DEGRADED, f"{finding}, {disk.unfit}", 1)
@@ -340,7 +342,7 @@ def storage(evidence: HealthEvidence, storage: records.Storage) -> HealthVerdict
     """Judge the size of files that only a person deletes."""
     size = sum(each.bytes for each in storage.stores)
     sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in storage.stores)
-    finding = f"{size / MB:,.0f} of {storage.tell_bytes / MB:,.0f} MB that only you delete: {sizes}"
+    finding = f"{size / MB:,.0f} of {storage.tell_bytes / MB:,.0f} MB in files that only you delete: {sizes}"
     remedy = f"{storage.stores[0].shrink}; or raise storage.tell_mb"
     return HealthVerdict(DEGRADED if size > storage.tell_bytes else OK, finding, len(storage.stores), next=remedy)
 
@@ -384,7 +386,7 @@ def chores(evidence: HealthEvidence, chores_evidence: records.ChoresEvidence) ->
         return HealthVerdict(HealthState.SKIPPED, "the timetable has no chores", 0)
     if not count and not chores_evidence.due:
         return HealthVerdict(NOT_DUE, "no chore was due yet", 0, until=chores_evidence.coming)
-    finding = f"{count - len(bad):,} of {pluralize(chores_evidence.lines, 'chore')} did their work"
+    finding = f"{count - len(bad):,} of {pluralize(chores_evidence.lines, 'chore')} succeeded"
     if not bad:
         return HealthVerdict(OK if count else UNKNOWN, finding, count)
     failed = (f"{run.chore} at {run.at:%Y-%m-%d %H:%M} UTC: {run.outcome}" for run in bad[:SHOWN])
@@ -415,10 +417,12 @@ def chat(evidence: HealthEvidence, chat: records.Chat) -> HealthVerdict:
     if not chat.paired:
         return HealthVerdict(OK, "on, and nobody is paired: tradebot chat pair", 1)
     if not chat.listening:
-        return HealthVerdict(DEGRADED, "nobody listens to it, so it can't halt the bot", 1, next="tradebot serve")
+        return HealthVerdict(
+            DEGRADED, "the bot doesn't listen to it, so it can't halt the bot", 1, next="tradebot serve"
+        )
     if chat.trouble:
         return HealthVerdict(DEGRADED, f"it can't be read: {chat.trouble}", 1)
-    return HealthVerdict(OK, "paired, and listened to", 1)
+    return HealthVerdict(OK, "paired, and the bot listens", 1)
 
 
 def halts(evidence: HealthEvidence, halt_evidence: records.Halts) -> HealthVerdict:

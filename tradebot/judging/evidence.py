@@ -265,7 +265,7 @@ class NoticeEvidence(Struct, frozen=True):
 
 
 class Chat(Struct, frozen=True):
-    """Whether a person is paired with the chat, whether the bot listens, and the current trouble, if any."""
+    """Whether a person is paired with the chat, whether the bot listens, and the current problem, if any."""
 
     paired: bool
     listening: bool

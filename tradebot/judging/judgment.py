@@ -64,7 +64,7 @@ def worst_state(judgments: Iterable[Judgment]) -> HealthState:
 
 
 def rank_judgments(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
-    """Return the findings, most urgent first: failures, then unknowns, then others, each in the given order."""
+    """Return the findings, most urgent first: failures, unknowns, then others; equally urgent ones keep their order."""
     findings = [judgment for judgment in judgments if judgment.state.is_finding]
     return tuple(sorted(findings, key=lambda finding: -list(HealthState).index(finding.state)))
 

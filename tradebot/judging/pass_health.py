@@ -96,7 +96,7 @@ def of_job(job: Job) -> Judge:
         if unlike:
             return HealthVerdict(DEGRADED, f"{finding}; {'; '.join(unlike)}", len(done), fresh, "tradebot reconcile")
         if looked and looked.closed:
-            why = "; ".join(f"entries are closed ({gate.reason}, {format_comparison(gate)})" for gate in looked.closed)
+            why = "; ".join(f"entries are blocked ({gate.reason}, {format_comparison(gate)})" for gate in looked.closed)
             remedy = REASONS[looked.closed[0].reason or Reason.EQUITY_UNKNOWN].remedy
             return HealthVerdict(DEGRADED, f"{finding}; {why}", len(done), fresh, remedy)
         return HealthVerdict(OK if last else UNKNOWN, finding, len(done), fresh)
@@ -122,7 +122,7 @@ def _bare(gap: Gap, looked: datetime, now: datetime) -> str:
     what, lasted_s = f"{gap.shares:f} {gap.symbol}", ((looked if gap.sent else now) - gap.since).total_seconds()
     if gap.sent:
         past = f"after {lasted_s:,.0f} s without one ({gap.why})"
-        return f"a stop was sent for {what} {past}; the next pass sees if it rests"
+        return f"a stop was sent for {what} {past}; the next pass checks whether it rests"
     if gap.why == DOUBTED:
         return f"{what} perhaps without a stop for {lasted_s:,.0f} s: the broker's replies about it disagree"
     return f"{what} without a stop at the broker for {lasted_s:,.0f} s ({gap.why})"
@@ -171,7 +171,7 @@ def replays_of(cycles: Sequence[CycleRecord], record_ids: Collection[str]) -> Re
 
 
 def judge_clocks(evidence: HealthEvidence, past: SessionEvidence) -> HealthVerdict | None:
-    """Judge the clocks by the last pass that compared two; if they differ, it was refused, or used prices alone."""
+    """Judge the clocks by the last pass that compared two; if they differed, it was refused or used only prices."""
     apart = [cycle for cycle in past.cycles if _clock_ahead_s(cycle) is not None]
     agreed = [cycle for cycle in past.cycles if is_finished(cycle) and cycle.clock_ahead_s is None]
     last, last_apart = latest_pass([*agreed, *apart]), latest_pass(apart)
@@ -245,7 +245,7 @@ def missed_slots(past: SessionEvidence) -> list[tuple[str, str, str]]:
     noted = [claim for claim in ours if claim.missed_reason not in (None, Reason.CLOSED_EARLY)]
     missed = [(claim.at, (claim.job, claim.slot, str(claim.missed_reason))) for claim in noted]
     over = (slot for due in past.due.values() for slot in due if slot.end <= past.now)
-    missed += [(slot.end, (slot.job, slot.name, "nobody ran it")) for slot in over if slot.key not in claimed]
+    missed += [(slot.end, (slot.job, slot.name, "it wasn't run")) for slot in over if slot.key not in claimed]
     return [slot for _, slot in sorted(missed, key=lambda pair: pair[0])]
 
 
@@ -363,7 +363,7 @@ def judge_subject(name: str, evidence: HealthEvidence) -> Judgment:
         return Judgment(name, state, subject.looked_at, 0, part.why, part.next or subject.next)
     health_verdict, job = None if part is None else subject.judge(evidence, part), subject.renewed_by
     renewed = by_slots(evidence, None, job) if job else component_health.UNKNOWABLE
-    verdict = health_verdict or HealthVerdict(HealthState.UNKNOWN, "there is nothing to look at", 0, renewed)
+    verdict = health_verdict or HealthVerdict(HealthState.UNKNOWN, "there is nothing to examine", 0, renewed)
     fresh = verdict.fresh or component_health.by_clock(evidence, evidence.at)
     state, finding = verdict.state, verdict.found
     if fresh.is_overdue and health_verdict is not None:

@@ -252,6 +252,6 @@ def _judge_used(used: int, symbols: int, kinds: Collection[KindHealth]) -> Signa
                 return SignalVerdict(state, f"{kind.name}: {kind.why}", kind.idle)
     if not used:
         return SignalVerdict(
-            SignalHealth.DEGRADED, f"absent for all of {pluralize(symbols, 'symbol')}, though its data came"
+            SignalHealth.DEGRADED, f"absent for all of {pluralize(symbols, 'symbol')}, although its data arrived"
         )
     return SignalVerdict(SignalHealth.HEALTHY, f"used for {used:,} of {pluralize(symbols, 'symbol')}")

@@ -151,7 +151,7 @@ def _recorded_cycles(app: App, day: date, progress: Progress) -> Mapping[str, Re
         progress(number, len(kept_passes))
         try:
             record = app.passes.record(cycle.id)
-            assert record is not None, "it was listed just now"
+            assert record is not None, "it has just been listed"
             cycles[cycle.id] = read_record(*record, shared)
             rules_of_record(cycles[cycle.id].surroundings)
         except RecordError as error:
@@ -176,8 +176,8 @@ def _passes_side_by_side(app: App, recorded: Mapping[str, RecordedCycle]) -> Seq
         if decided is None or bytes_of(decided) != recorded_cycle.outcome:
             differs = replay(recorded_cycle, rules[around], only_decisions=True).difference
             then = _decided_then(app, name, inputs.desk.now)
-            otherwise = differs.what if differs else "what it asks"
-        assert then is not None, "one of both is there"
+            otherwise = differs.what if differs else "port call"
+        assert then is not None, "one of the two exists"
         again = PassSeen(decided or then, inputs.desk, inputs.proposed)
         pairs.append((replace(again, cycle=then, otherwise=otherwise), again))
     return pairs

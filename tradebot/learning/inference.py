@@ -176,8 +176,8 @@ class Policy:
     def _target(
         self, view: StrategyView, symbol: str, members: Sequence[Member], weights: Numbers
     ) -> Target | Decision:
-        assert view.situation is not None, "the session was looked at"
-        assert view.situation.session is not None, "the session was looked at"
+        assert view.situation is not None, "the session has been checked"
+        assert view.situation.session is not None, "the session has been checked"
         answers = list[NetworkAnswer]()
         for member in members:
             answer = self._answer(view, view.situation.session, symbol, member)
@@ -218,7 +218,7 @@ class Policy:
     def _session_state(self, member: Member, session: Session, symbol: str, at: datetime) -> Numbers | Decision:
         """Return what a model remembers of a session so far: nothing at its open, and no bar may be missing since."""
         last, width = self._memories.get((member.id, symbol)), width_of(member.card.timeframe)
-        assert width is not None, "the card was checked"
+        assert width is not None, "the card has been checked"
         if last is not None and last.opened == session.open:
             if at == last.at:
                 # It is asked about the same bar again.

@@ -114,7 +114,7 @@ def problems(card: Card, scaling: Scaling, probe: Probe) -> Iterator[str]:
         return
     yield from _of_card(card)
     if not len(scaling.means) == len(scaling.deviations) == len(card.features):
-        yield f"the scaling isn't of the card's {len(card.features)} features"
+        yield f"the scaling doesn't match the card's {len(card.features)} features"
     if not all(map(isfinite, scaling.means)) or not all(
         isfinite(deviation) and deviation > 0 for deviation in scaling.deviations
     ):
@@ -128,7 +128,7 @@ def _of_card(card: Card) -> Iterator[str]:
     except ValueError:
         width = None
     if width is None:
-        yield f"its timeframe {card.timeframe!r} is none of minutes or hours"
+        yield f"its timeframe {card.timeframe!r} isn't in minutes or hours"
     if not card.features or len(set(card.names)) < len(card.features):
         yield "it names no feature, or one twice"
     if not card.seeds or card.trials < 1:
@@ -148,9 +148,9 @@ def _of_probe(card: Card, probe: Probe) -> Iterator[str]:
     if len(probe.observations) != PROBES or len(probe.answers) != PROBES:
         yield f"it has {len(probe.observations)} stored observations with {len(probe.answers)} answers, not {PROBES}"
     if len(probe.memories) != (PROBES if card.recurrent else 0):
-        yield "what it remembered isn't there for each stored observation"
+        yield "a stored observation lacks the network's recurrent state"
     if any(len(observation) != card.inputs for observation in probe.observations):
-        yield f"a stored observation hasn't {card.inputs} numbers"
+        yield f"a stored observation doesn't have {card.inputs} numbers"
     numbers = (number for rows in (probe.observations, probe.answers, probe.memories) for row in rows for number in row)
     if not all(abs(number) <= LARGEST for number in numbers):
         yield "a stored observation or answer has a number that isn't finite"
@@ -159,7 +159,8 @@ def _of_probe(card: Card, probe: Probe) -> Iterator[str]:
 def other_features(card: Card, names: Mapping[str, int]) -> Sequence[str]:
     """Return the card's features that aren't available in the version it needs, each with the difference."""
     return [
-        f"{used.name} version {used.version}" + (f", and here is {names[used.name]}" if used.name in names else "")
+        f"{used.name} version {used.version}"
+        + (f", but this program has {names[used.name]}" if used.name in names else "")
         for used in card.features
         if names.get(used.name) != used.version
     ]

@@ -87,8 +87,8 @@ class EventKind(Enum):
     )
     PROTECTION_GAP_ENDED = (
         "orders.protection_gap_ended",
-        "A gap in protection has ended after the time shown: the shares were closed, or a stop rests again. A doubt "
-        "that proved groundless lasted no time.",
+        "A gap in protection has ended after the time shown: the shares were closed, or a stop rests again. If "
+        "the stop had rested all along, the gap lasted no time.",
     )
     OVERFILLED = (
         "orders.position_overfilled",
@@ -138,7 +138,7 @@ class EventKind(Enum):
     )
     LEARNED = (
         "learn.finished",
-        "`tradebot learn` has looked at closed trades: how many, and what it proposes. Nothing is changed by that.",
+        "`tradebot learn` evaluated closed trades: how many, and what it proposes. It changes nothing.",
         Severity.INFO,
     )
     TIER_CHANGED = (
@@ -273,11 +273,11 @@ class EventKind(Enum):
     JOB_FAULT = ("serve.job_fault", "A job of `serve` hit a bug in the bot itself.", Severity.ERROR)
     EXCEPTION = (
         "serve.exception",
-        "The same bug under the name that earlier bots gave it, with the exception's type, its message and where it "
-        "was raised.",
+        "The same event under the name that earlier versions gave it, with the exception's type, its message and "
+        "where it was raised.",
         Severity.ERROR,
     )
-    CHORE_RAN = ("serve.chore_ran", "A chore of the timetable did its work; its last output is shown.", Severity.INFO)
+    CHORE_RAN = ("serve.chore_ran", "A chore of the timetable succeeded; its last output is shown.", Severity.INFO)
     CHORE_FAILED = (
         "serve.chore_failed",
         "A chore of the timetable failed, or was stopped at its time limit; its last output is shown. It isn't run "

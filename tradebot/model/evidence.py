@@ -102,7 +102,7 @@ def problems(of: PolicyResults) -> Iterator[str]:
     if not of.runs or not of.sessions:
         yield "it has no run with any session"
     if not 1 <= of.per_year <= 1_000:
-        yield f"a year has {of.per_year} sessions"
+        yield f"it has {of.per_year} sessions per year, not 1 to 1,000"
     for what, days in (("its calendar is", of.calendar), ("its judged sessions are", of.sessions)):
         if any(later <= earlier for earlier, later in pairwise(days)):
             yield f"{what} out of order"

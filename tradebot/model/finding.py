@@ -34,7 +34,7 @@ class FindingKind(StrEnum):
     )
     UNKNOWN_ORDER = (
         "unknown_order",
-        "an order that is open, or filled today, carries our mark, but these books never promised it",
+        "an order that is open, or filled today, has one of our ids, but these books never promised it",
         True,
     )
     EARLIER_ORDER = (
@@ -45,9 +45,9 @@ class FindingKind(StrEnum):
     )
     UNKNOWN_PAIR = (
         "unknown_pair",
-        "a stop under our mark protects a position of ours, but these books never promised it: an older copy of the "
-        "folder was restored, or another copy of the bot runs; it keeps protecting, and reserves the shares it "
-        "protects",
+        "a stop with one of our ids protects a position of ours, but these books never promised it: an older copy "
+        "of the folder was restored, or another copy of the bot runs; it keeps protecting, and reserves the "
+        "shares it protects",
         True,
         "takes it over, so that exits go through it; accept only if no other copy of the bot runs on this account",
     )
@@ -110,17 +110,18 @@ class FindingKind(StrEnum):
     )
     FORGOTTEN = (
         "forgotten",
-        "orders under our mark that these books don't have created this, even if it was acknowledged as foreign: an "
-        "older copy of the folder was restored, the books were rebuilt, or another copy of the bot ran while these "
-        "books were not in use",
+        "orders with our ids that these books don't have created this position, even if it was acknowledged as "
+        "foreign: an older copy of the folder was restored, the books were rebuilt, or another copy of the bot "
+        "ran while these books were not in use",
         True,
         "takes over those orders, and exits manage the rest; accept only if no other copy of the bot runs on this "
         "account",
     )
     ANOTHER_COPY = (
         "another_copy",
-        "orders under our mark that were sent while these books were in use created this: another copy of the bot is "
-        "running, or an older copy of the folder was restored during the session; left alone until adopted",
+        "orders with our ids that were sent while these books were in use created this position: another copy of "
+        "the bot is running, or an older copy of the folder was restored during the session; left alone until "
+        "adopted",
         True,
     )
     LIQUIDATION = (
@@ -130,7 +131,7 @@ class FindingKind(StrEnum):
     )
     MISSING_STOP = (
         "missing_stop",
-        "one of our positions has no working exit order, and no exit rule or no stop that can act",
+        "one of our positions has no working exit order, and lacks an exit rule or a stop that can act",
     )
     OVERFILLED = (
         "overfilled",

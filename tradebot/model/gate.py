@@ -127,7 +127,7 @@ class DisplacementReasons:
         "Nothing to do: once that close has filled, a later pass evaluates the candidate like any other.",
     )
     DISPLACEMENT_PENDING = idle(
-        "The maximum number of positions is already being closed to make room, or one is for this candidate.",
+        "The maximum number of positions is already being closed, or one is being closed for this candidate.",
         "Wait until they are closed; displacement.max_per_pass sets how many may be replaced at a time.",
         Unit.POSITIONS,
     )
@@ -232,7 +232,7 @@ class LimitReasons:
         "Wait until they meet again.",
     )
     BASIS_UNKNOWN = unknown(
-        "max_basis_fraction is set, and the broker didn't say the contract's mark price or the coin's own.",
+        "max_basis_fraction is set, but the broker didn't report the contract's mark or the coin's price.",
         "Wait for both. A market that has neither never gets an entry while that limit is set.",
     )
     BASIS_SHOCK = idle(

@@ -74,7 +74,7 @@ class OrderReasons:
         "Run tradebot reconcile.",
     )
     STOP_LOSS = _closes("The loss reached the stop.")
-    TRAILING_STOP = _closes("The price pulled back from its best by the trailing stop.")
+    TRAILING_STOP = _closes("The price moved back from its best by the trailing stop's distance.")
     PROFIT_TARGET = _closes("The profit target was reached.")
     TIME_EXIT = _closes("The position has reached its maximum holding time.", Unit.SECONDS)
     SCALE_OUT = idle(
@@ -85,7 +85,7 @@ class OrderReasons:
         "The gain reached a step of the ladder, measured in the position's initial risk.",
         "Nothing to do; a part of the position is being closed.",
     )
-    ATR_TRAIL = _closes("The price pulled back from its best by a multiple of its average true range.")
+    ATR_TRAIL = _closes("The price moved back from its best by a multiple of its average true range.")
     BREAK_EVEN = _closes("A part of the position was closed, and the rest is back at its entry price.")
     TICK_STOP = _closes("The loss reached the stop, set in ticks from the entry price.", Unit.TICKS)
     TICK_TARGET = _closes("The gain reached the target, set in ticks from the entry price.", Unit.TICKS)

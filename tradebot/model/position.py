@@ -139,7 +139,7 @@ class Position(Struct, frozen=True, array_like=True):
     @property
     def opened_at(self) -> datetime:
         """Return when the position was opened. The position must be open."""
-        assert self.entered_at is not None, f"{self.symbol} is not held"
+        assert self.entered_at is not None, f"{self.symbol} has no position"
         return self.entered_at
 
 

@@ -350,12 +350,12 @@ class HaltReasons:
         "Run tradebot reconcile to look them up by their ids, then run tradebot unhalt.",
     )
     SECOND_WRITER = broken(
-        "An order with our mark that isn't in these books appeared: a second copy of the bot is running.",
+        "An order with one of our ids isn't in these books: a second copy of the bot is running.",
         "Stop the other copy. Then: tradebot adopt SYMBOL --manage for its position, and tradebot unhalt.",
         Unit.ORDERS,
     )
     BOOKS_OLD = broken(
-        "The account has orders with our mark that aren't in the books: the folder is an old copy.",
+        "The account has orders with our ids that aren't in the books: the folder is an old copy.",
         "tradebot reconcile names them, tradebot reconcile --apply PLAN takes them; then tradebot unhalt.",
     )
     VENUE_DRIFT = broken(

@@ -254,7 +254,7 @@ UNSORTED = "unsorted"
 
 
 class DiscoveredContract(Struct, frozen=True):
-    """A discovered contract: when it was first known, the tier that its figures reach, and why it isn't traded.
+    """One contract: since when it is known, the tier that its figures reach, and why it isn't traded.
 
     It is traded if `why` is empty. It is `listed` while the venue lists it.
     """

@@ -34,8 +34,8 @@ class RegistryReasons:
 
 class RealMoneyReasons:
     STATE_NOT_LASTING = blocked(
-        "Real money, but the state folder is on a disk that ends with the machine: only exits are sent.",
-        "Move the folder to a disk or volume that lasts; then: tradebot live status --state-dir NEW",
+        "Real money, but the state folder's disk is erased with the machine: only exits are sent.",
+        "Move the folder to a permanent disk or volume; then: tradebot live status --state-dir NEW",
     )
     NOT_PROMOTED = blocked(
         "The strategy's record doesn't allow real money yet: its entries are blocked, exits continue.",

@@ -39,7 +39,7 @@ AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own 
 def cancel_order(
     world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
 ) -> CandidateRecord:
-    """Cancel a working order, or repeat an unresolved cancel, which may safely arrive twice."""
+    """Cancel a working order, or resend an unresolved cancel; a second cancel does no harm."""
     promised, now = record.intent, desk.now
     of, strategy, purpose = promised.instrument, promised.key.strategy, promised.purpose
     new_intent = cancel_intent(call, desk.account.number, now, order, of, strategy, purpose)
@@ -65,7 +65,7 @@ def mark_if_cancel_rejected(
 
 
 def cancel_forgotten(world: World, call: Call, desk: Desk, order: Order, why: Reason) -> CandidateRecord:
-    """Cancel a working order whose id is ours although the books don't have it."""
+    """Cancel a working order that carries one of our ids but is missing from the books."""
     mark, instrument = mark_of(order.client_order_id), desk.listings[order.symbol].instrument
     purpose = mark.purpose if mark and mark.purpose else Purpose.PROTECT
     new_intent = cancel_intent(call, desk.account.number, desk.now, order, instrument, ADOPTED, purpose)
@@ -245,7 +245,7 @@ def cancel_and_prove(world: World, call: Call, desk: Desk, pair: Resting, why: R
 
 
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
-    """Emit an event if a cancel made to replace this protection left its shares without a stop."""
+    """Emit an event if canceling this protection, in order to replace it, left its shares without a stop."""
     whose, rules = rest.record.intent.whose, world.rules
     closed = closed_by_others(desk.books, desk.net)
     gaps_now = protection_gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)
@@ -277,7 +277,9 @@ def _halves(pair: Resting) -> tuple[Order, ...]:
 
 
 def joinable_stop_id(world: World, pair: Resting) -> str:
-    """Return the venue's id of the stop whose group an exit for the same shares can join; empty if none."""
+    """Return the venue's id of a pair's stop, if an exit for the same shares can join the stop's group; otherwise
+    empty.
+    """
     plain = pair.stop is not None and pair.limit is None and pair.can_trigger
     return pair.stop.venue_id if world.venue.exits_join and plain and not pair.ending and pair.stop else ""
 
@@ -299,7 +301,7 @@ def exit_pair(desk: Desk, order: Order, record: IntentRecord) -> Resting:
 def require_quote(world: World, desk: Desk, candidate: Candidate) -> Decisions:
     """Refuse an exit without a quote if the venue takes no market orders.
 
-    Call this before canceling anything for it.
+    Call this before canceling anything for the exit.
     """
     if OrderType.MARKET in world.venue.order_types or candidate.symbol in desk.quotes:
         return ()

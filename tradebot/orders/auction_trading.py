@@ -1,9 +1,9 @@
 """Carry out the result of an auction: closes are sent first, and a later pass uses the room they free.
 
-The whole account is decided in one call, before any entry of the pass. A winning candidate is then traded like any
-other, so each gate is evaluated once more. A candidate for which a position is closed is refused in this pass. Until
-the close is proven, its room is reserved, and no other position is closed for it; afterward it competes like any other.
-If the process dies in between, nothing has to be repaired.
+The auction decides for the whole account in one call, before any entry of the pass. A winning candidate is then traded
+like any other, so each gate is evaluated once more. A candidate for which a position is closed is refused in this pass.
+Until the close is proven, its room is reserved, and no other position is closed for it; afterward it competes like any
+other. If the process dies in between, nothing has to be repaired.
 
 A winner whose order book is too thin leaves the auction, which is then decided again, so it takes no room from a
 candidate that could be filled.
@@ -76,8 +76,8 @@ class AuctionResult(Struct, frozen=True):
 def hold_auction_for(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> AuctionResult:
     """Decide which candidates open and which positions they replace, for strategies that use the auction.
 
-    Positions with other reasons to close were closed before. A candidate that a gate other than room refuses takes no
-    part.
+    Positions that have other reasons to close were closed earlier in the pass. A candidate takes no part if any gate
+    refuses it for a reason other than room.
     """
     taking = taking_part(world.rules)
     if taking is None:
@@ -148,7 +148,7 @@ def _swap(
     (decided,) = ruling.decisions
     ask, _ = evaluate_entry(world, call, account, candidate)
     position = position_of(account.desk, (loser.strategy, loser.symbol))
-    assert position is not None, "what gives way is held"
+    assert position is not None, "the position to replace exists"
     if thin := too_thin(world, ask):
         return account, (with_decisions(refused, (thin,)),)
     consent = ask_approval(world, call, ask)

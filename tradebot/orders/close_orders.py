@@ -90,7 +90,7 @@ def close_one_by_one(desk: Desk, positions: Iterable[Position], close: Callable[
 
 
 def desk_after_close(desk: Desk, records: Iterable[CandidateRecord]) -> Desk:
-    """Return the desk as if these exits were filled, including each that may have gone out."""
+    """Return the desk as if these exits were filled, including exits that may have been sent."""
     for record in records:
         candidate, last = record.candidate, record.decisions[-1]
         exits = last.gate is Gate.SEND and last.reason not in NEVER_FILLS and candidate.source != Operation.CANCEL
@@ -109,7 +109,7 @@ def account_after_close(account: AccountAsk, symbol: str, closed: Records) -> Ac
 def close(
     world: World, call: Call, desk: Desk, position: Position, why: ExitCall, source: str, displaced_by: str = ""
 ) -> Records:
-    """Send the orders that close all or part of a position, if `why` and the exit gates pass and it has a listing.
+    """Send the orders that close all or part of a listed position, if `why` and the exit gates pass.
 
     `displaced_by` is the symbol of the candidate that the close makes room for, if any.
     """
@@ -316,7 +316,7 @@ def exit_anew(
     if first_failure(decisions):
         yield CandidateRecord(candidate, decisions)
     else:
-        pair, cause = exit_pair(desk, order, record), "the broker refused another price for the exit"
+        pair, cause = exit_pair(desk, order, record), "the broker refused to reprice the exit"
         with world.undisturbed():
             yield from _close_in_its_place(world, call, desk, candidate, decisions, pair, cause, why)
 
@@ -364,7 +364,7 @@ def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> 
     if world.venue.edit is Edit.NONE:
         return "the venue doesn't let an order change its price"
     if pair.limit is None:
-        return "it is a plain stop, which holds the shares"
+        return "it is a plain stop, which reserves the shares"
     if pair.limit.filled_quantity:
         return "its limit was partly filled, and a broker may start such an order over"
     if pair.quantity != quantity_of(candidate):
@@ -443,5 +443,5 @@ def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tu
 
 
 def quantity_of(candidate: Candidate) -> Decimal:
-    assert candidate.quantity is not None, "an exit knows its quantity"
+    assert candidate.quantity is not None, "every exit has a quantity"
     return candidate.quantity

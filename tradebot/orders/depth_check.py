@@ -2,7 +2,7 @@
 
 Each check takes one request, so it comes last: right before a person is asked, a position is closed to make room, or
 the order is promised. An auction also checks its winners before anything is sent. Until then the pass may yield to an
-exit: nothing of this entry exists yet, and the restarted pass checks again.
+exit: nothing of this entry has been recorded or sent, and the restarted pass checks again.
 """
 
 from tradebot.errors import TradebotError
@@ -21,7 +21,7 @@ def with_depth(world: World, ask: Ask, decisions: Decisions) -> Decisions:
 
 
 def too_thin(world: World, ask: Ask) -> Decision | None:
-    """Return why the order book couldn't fill an entry that lacks only room or approval; None if it could."""
+    """Return why the order book can't fill an entry that only lacks room or approval; None if it can."""
     decision = _depth(world, ask)
     return None if decision is None or decision.passed else decision
 
@@ -30,8 +30,8 @@ def _depth(world: World, ask: Ask) -> Decision | None:
     slippage = slippage_of(ask.limits, ask.desk.tier_of(ask.candidate.symbol))
     if slippage is None:
         return None
-    assert ask.quote is not None, "an entry without a price is refused before"
-    assert ask.size is not None, "what has a price has a size"
+    assert ask.quote is not None, "an entry without a price was refused earlier"
+    assert ask.size is not None, "an entry with a price has a size"
     try:
         resting = world.market.depth(ask.candidate.symbol)
     except TradebotError:

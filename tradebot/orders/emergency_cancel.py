@@ -1,7 +1,7 @@
 """Cancel our working entries when no pass can do it; this is the only request sent without a promise.
 
-A cancel needs none: it only reduces risk, it may safely arrive twice, and the next pass reads the order's state from
-the venue anyway. Exits, protection and other people's orders are left alone.
+A cancel needs no promise: it only reduces risk, sending it twice does no harm, and the next pass reads the order's
+state from the venue anyway. Exits, protection and other people's orders are left alone.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,8 @@ class CancelCounts(Struct, frozen=True):
 def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str) -> CancelCounts:
     """Cancel each of our working entries by its id, whether our books have it, the venue lists it, or both.
 
-    If the ledger can't be read, `ledger` is None, and our entries are recognized only by our mark in the venue's list.
+    If the ledger can't be read, `ledger` is None, and only client order ids in the venue's list show which entries are
+    ours.
     """
     entries, problems = dict[str, Order](), list[str]()
     for source in (_listed_entries(reader, ledger, account), _booked_entries(reader, ledger)):

@@ -122,8 +122,8 @@ def ask_approval(world: World, call: Call, ask: Ask) -> Consent:
     rules = world.rules.of(candidate.strategy).approval
     if rules is None or world.shadow:
         return Consent()
-    assert rules.wait_s is not None, "rules of approval say how long a request waits"
-    assert size is not None, "an entry without a price is refused before anybody is asked"
+    assert rules.wait_s is not None, "the approval rules set how long a request waits"
+    assert size is not None, "an entry without a price is refused before approval is requested"
     wish, approvals = _wish(call, ask, size, rules), world.approvals()
     last = approvals.last(candidate.strategy, candidate.symbol)
     used = last is not None and any(record.intent.approval == last.id for record in desk.books.intents)
@@ -187,7 +187,7 @@ def changes_to_trade(
 def without_unapproved_swaps(
     world: World, call: Call, account: AccountAsk, changes: Sequence[Candidate]
 ) -> Iterable[Candidate]:
-    """Leave out sales that pay for a target's other symbols until a person has approved each of those purchases.
+    """Leave out sales that pay for a target's other symbols until a person has approved every purchase they pay for.
 
     A strategy that buys nothing sells to cash, which needs no approval.
     """
@@ -297,9 +297,9 @@ def close_for(
 
 
 def close_started(closed: Records, observed: Number | None, limit: Number) -> Decision:
-    """Return whether a close was sent, with the values compared or the reason why not.
+    """Return whether a close was sent, with the values compared, or the reason why not.
 
-    A lost reply may still be a close.
+    If its reply was lost, the close may still have been sent.
     """
     ends = [record.terminal for record in closed if record.candidate.displaced_by]
     if any(end is None or end.reason is Reason.VENUE_UNKNOWN for end in ends):
@@ -321,7 +321,7 @@ NEVER_PROMISED = frozenset(
 
 
 def account_before_entries(world: World, call: Call, desk: Desk) -> AccountAsk:
-    """Return the account at the start of the pass, counting entries by interrupted runs of the same pass."""
+    """Return the account at the start of the pass, counting entries sent by interrupted runs of the same pass."""
     book, promised = desk.book, defaultdict[str, set[str]](set)
     for intent in (record.intent for record in desk.books.intents):
         promised[intent.instrument.symbol].add(intent.client_order_id)

@@ -191,10 +191,9 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed
     """Record the intent of an order, send it once and record its outcome; return the decision for it.
 
     In a dry run or shadow mode, nothing is recorded or sent. An order that adds risk holds the send lock while it is
-    checked, recorded and sent, so a halt can wait for orders in transit. If an exit pass is waiting, YieldToExits is
-    raised before the intent is recorded, never between that and the reply. A `timed` order isn't sent if deciding on it
-    took longer than `max_decision_ms`, or if more than `max_sending_ms` have passed since then, including the wait for
-    the lock.
+    checked, recorded and sent, so a halt can wait for orders in transit. It may yield to an exit pass before its intent
+    is recorded, but never between the recording and the reply. A `timed` order isn't sent if deciding on it took longer
+    than `max_decision_ms`, or if more than `max_sending_ms` have passed since then, including the wait for the lock.
     """
     limits = world.rules.limits
     is_timed = timed and (limits.max_decision_ms, limits.max_sending_ms) != (None, None)

@@ -22,7 +22,7 @@ def may_place(rules: ExitRules, desk: Desk, cover: ProtectionState, price: Decim
     none of its targets was placed again in the last `target_again_every_s`.
     """
     position = cover.position
-    assert position is not None, "only what is held has targets"
+    assert position is not None, "only a position has targets"
     placed = [record for record in desk.books.intents if _is_target_of(record, cover, position)]
     gone = [record for record in placed if _is_gone(desk, record)]
     if not any(_is_near(record, price, position) for record in gone):

@@ -59,7 +59,7 @@ REFUSALS = 2
 """How many refusals in a row of a stop, or a target, make requests pause."""
 MAX_STOPS_IN_DOUBT = 2
 """How many stops may be sent for the same shares while the venue's sources disagree about the earlier ones."""
-NO_EDITS = "the broker can't change a stop, and two of them could reverse the position"
+NO_EDITS = "the broker can't change a stop, and two stops could reverse the position"
 
 
 def protect_separately(
@@ -381,7 +381,7 @@ def _place_order(world: World, call: Call, desk: Desk, cover: ProtectionState, s
     """Place a stop, or the target of a rule, and return its record."""
     old = step.old.record.intent if step.old else None
     of = cover.listing.instrument if cover.listing else old.instrument if old else None
-    assert of is not None, "what is placed has an instrument"
+    assert of is not None, "an order to place has an instrument"
     why = step.word if step.word is not None else (cover.asked.word if cover.asked else old.why if old else "")
     candidate = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
     intent = resting_intent(world, call, desk, candidate, OrderClass.SIMPLE, step.price, step.price)

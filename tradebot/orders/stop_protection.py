@@ -3,8 +3,8 @@
 The stop of a pair only ever moves toward profit. While a request about protection is unresolved, no other one is sent
 for the position. Only a stop that can trigger protects. If a pair has no such stop, its limit is canceled, and once
 that is proven, a new pair is placed. Shares that fill later get pairs of their own, and with several targets, each
-target has a pair for its part of the shares. If the venue's positions contradict one that the books prove, only a pair
-may be placed for it, because the venue accepts a pair only for shares that are in the account.
+target has a pair for its part of the shares. If the venue reports a different position than the books prove, only a
+pair may be placed for it, because the venue accepts a pair only for shares that are in the account.
 
 `protection: venue` leaves stops and targets to the venue while it covers all whole shares. If the price runs past a
 stop by `exits.limit_offset_fraction`, the venue should have filled it, and the bot closes the position. `both` doesn't
@@ -296,12 +296,12 @@ def _far(desk: Desk, position: Position) -> Decimal:
 
 
 def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: Decimal) -> CandidateRecord:
-    """Place canceled protection again, at the same prices, for the shares that an exit left."""
+    """Place canceled protection again, at the same prices, for the shares that an exit left open."""
     promised = pair.record.intent
     stop = (pair.stop.stop_price if pair.stop else None) or promised.stop_price
     # If the pair's limit was already repriced as an exit, place only its stop again.
     target = None if pair.exiting else (pair.limit.limit_price if pair.limit else None) or promised.limit_price
-    assert stop is not None, "what protects has a stop"
+    assert stop is not None, "protection has a stop"
     in_pairs = target is not None and world.venue.pairs is Pairs.NATIVE
     side, kind = pair.first.side, OrderClass.OCO if in_pairs else OrderClass.SIMPLE
     strategy, instrument = promised.key.strategy, promised.instrument
@@ -318,11 +318,11 @@ def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: D
 def resting_intent(
     world: World, call: Call, desk: Desk, candidate: Candidate, kind: OrderClass, target: Decimal, stop: Decimal
 ) -> Intent:
-    """Build the request for a pair or a single stop; each one in a pass is its own leg.
+    """Build the request for a pair or a single stop; each order of a pass has a different leg number.
 
     Its `why` names the rule of its target, if it has one, and then the rule of its stop.
     """
-    assert candidate.quantity is not None, "what protects knows its shares"
+    assert candidate.quantity is not None, "protection has a quantity"
     key, pair = free_leg(world, submit_key(call, desk, candidate)), kind is OrderClass.OCO
     intent = submit_intent(world, call, desk, candidate, candidate.quantity, target if pair else None, key)
     return replace(

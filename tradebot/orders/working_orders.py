@@ -51,7 +51,7 @@ Due = tuple[Order, IntentRecord, Reason]
 
 
 class OrderChange(Enum):
-    """What a pass does with a stale exit, or with a passive entry that is due."""
+    """The change that a pass makes to a stale exit, or to a passive entry whose price is due to change."""
 
     NONE = auto()
     REPRICE = auto()
@@ -63,8 +63,8 @@ def cancel_working_entries(world: World, call: Call, clock: VenueClock) -> Mappi
     """Cancel our entries that the venue lists; return each record by the venue's order id.
 
     A halt does this before it reads the books, because reading large books takes seconds and a cancel only reduces
-    risk. It reads and adds single rows, and changes no row whose integrity isn't verified yet. Any order that needs
-    more is left to the following pass.
+    risk. It reads and adds single ledger rows, and changes no row whose integrity hasn't been verified. Any order that
+    needs more is left to the following pass.
     """
     if world.orders is None or not (world.permission.open and clock.is_open):
         return {}
@@ -125,7 +125,7 @@ def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
     if change_of(order, desk.books.unresolved_intents, Operation.CANCEL) or not _is_covered(desk, order, record):
         return False
     position = position_of(desk, (record.intent.key.strategy, order.symbol))
-    assert position is not None, "what covers an exit is held"
+    assert position is not None, "an exit covers a position"
     return record.intent.rests or order.open_quantity >= closable_quantity(desk, order.symbol, position.quantity)
 
 
@@ -328,7 +328,7 @@ def _reprice(world: World, call: Call, desk: Desk, due: Due, price: Decimal) -> 
 
 
 def forgotten_exits(desk: Desk) -> Iterator[Order]:
-    """Yield orders that would close our positions and carry our mark, although the restored books lack them.
+    """Yield orders that would close our positions and carry our ids, although the restored books lack them.
 
     Orders in unlisted symbols stay, because nothing could be sent to replace them.
     """

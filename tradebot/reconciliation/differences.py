@@ -119,7 +119,10 @@ def _unseen(finding: Finding, assumed: Mapping[str, OwnedFill]) -> Finding:
 def _hidden_positions(broker: BrokerView) -> Iterator[Finding]:
     """Yield a finding if the list of positions can't be trusted; then no difference in positions can be either."""
     if broker.hides_positions:
-        words = f"no position is listed, though {broker.account.maintenance_margin:,.2f} USD of margin keep some"
+        words = (
+            f"no position is listed, though {broker.account.maintenance_margin:,.2f} USD of maintenance margin "
+            "show that there is one"
+        )
         yield Finding(FindingKind.VIEW_UNSTEADY, "account", None, None, (words,))
 
 

@@ -310,7 +310,7 @@ def find_overfilled(view: BrokerView, books: Books) -> Iterator[Finding]:
     """Yield findings about positions that an order of ours has reversed by filling more than there was to close."""
     for position in _ours(books):
         if books.terms_of(position).turned:
-            why = f"{position.strategy} turned at {position.opened_at:%Y-%m-%dT%H:%M:%SZ}, without an entry"
+            why = f"{position.strategy} reversed at {position.opened_at:%Y-%m-%dT%H:%M:%SZ}, without an entry"
             yield _finding(FindingKind.OVERFILLED, view, position, why)
 
 

@@ -283,7 +283,7 @@ def _reduce_acknowledged(ledger: Ledger, symbol: str, held_quantity: Decimal, at
     excess = _quantity_in_books(ledger, symbol) - held_quantity
     if noted * excess > 0:
         remaining = max(abs(noted) - abs(excess), Decimal(0)).copy_sign(noted)
-        ledger.acknowledge(symbol, remaining, "orders under our mark made these shares", at, origin=Origin.TAKEN_OVER)
+        ledger.acknowledge(symbol, remaining, "orders with our ids created these shares", at, origin=Origin.TAKEN_OVER)
 
 
 def _quantity_in_books(ledger: Money, symbol: str) -> Decimal:

@@ -90,7 +90,7 @@ def _book(ledger: Ledger, owned: Sequence[OwnedFill], view: BrokerView, now: dat
             -of.notional,
         )
         if off:
-            ledger.adjust_cash(off, "a plan had booked it", now, origin=about[0], about=about[1])
+            ledger.adjust_cash(off, "a plan booked it earlier", now, origin=about[0], about=about[1])
         return len(owned)
     held_quantity = ledger.totals().quantities(ledger.acknowledged()).get(symbol, Decimal(0))
     there = next((position.quantity for position in view.positions if position.symbol == symbol), Decimal(0))
@@ -116,7 +116,7 @@ def _book_fees(ledger: Ledger, executed: Sequence[Executed], view: BrokerView, n
             ledger.book(Booking((entry,)), now)
             total += amount
     if total and abs(missing - total) > abs(missing):
-        ledger.adjust_cash(-total, "a plan had booked fees", now, origin=Origin.STATEMENT)
+        ledger.adjust_cash(-total, "a plan booked fees earlier", now, origin=Origin.STATEMENT)
 
 
 def _filled_orders(fills: Sequence[Fill], orders: dict[str, Order]) -> Iterator[Order]:

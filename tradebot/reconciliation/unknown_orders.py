@@ -78,7 +78,7 @@ def promised_pair(
     books: Books, order: Order, instrument: Instrument, legs: Sequence[Order], strategy: str, plan: str
 ) -> Intent:
     """Return the intent that a plan writes to take over an order that protects a strategy's position."""
-    assert order.quantity is not None, "an order that protects has a quantity"
+    assert order.quantity is not None, "a protective order has a quantity"
     at = order.submitted_at or books.at
     session, slot = books.day.date_of(at), f"taken over {order.venue_id}"
     key = IntentKey(books.account_number, strategy, session, slot, order.symbol, order.side, Purpose.PROTECT)
@@ -217,7 +217,7 @@ def _ours_left(net: Mapping[str, Decimal], symbol: str, remaining: Decimal, own:
 
 
 def ask_about(reader: BrokerReader, books: Books, view: BrokerView) -> OrdersReported:
-    """Query the venue for the orders behind shares that the books don't count as ours; return those with our mark.
+    """Query the venue for the orders behind shares that aren't ours by the books; return those with our mark.
 
     Symbols without such an order are queried again, so that one incomplete list can't make our shares foreign. Shares
     that a person acknowledged as foreign are queried every time.
@@ -270,7 +270,7 @@ def _from_before(
     if rest * shares <= 0:
         return
     at = last.updated_at or last.submitted_at
-    assert at is not None, "an order from before the books says when it was sent"
+    assert at is not None, "an order older than the books has a sending time"
     taken = min(abs(rest), abs(shares)).copy_sign(rest)
     name, source = f"taken-over:{last.venue_id}", (Origin.TAKEN_OVER, last.venue_id)
     each = position.average_price, position.multiplier

@@ -159,7 +159,7 @@ class PassSeen(Struct, frozen=True):
 
     @property
     def evaluated_at(self) -> datetime:
-        """Return when its strategies ran, according to its candidates."""
+        """Return when the pass's strategies ran, according to its candidates."""
         candidates: Sequence[datetime] = (
             [candidate.at for candidate in self.proposed.candidates] if self.proposed else []
         )

@@ -1,7 +1,7 @@
-"""Change a pass's desk: another price, without a position, or with different orders sent.
+"""Change a pass's desk: its prices, its positions, or the orders that earlier passes sent.
 
-The book's figures follow: exposure, equity, buying power, entries. The positions' margin stays as the venue reported
-it.
+The book's figures are updated: exposure, equity, buying power, entries. The positions' margin stays as the venue
+reported it.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class Filled(Struct, frozen=True):
 
     @property
     def signed_quantity(self) -> Decimal:
-        """Return its signed shares, negative for a sale."""
+        """Return the order's signed shares, negative for a sale."""
         return self.intent.quantity * self.intent.side.sign
 
     @property
@@ -164,7 +164,7 @@ def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
 def without_order(desk: Desk, unsent: Unsent) -> Desk:
     """Return the desk as if an order of an earlier pass hadn't been sent.
 
-    Its shares are removed, and so is the profit of closing them. No other order depends on it.
+    Its shares are removed, and so is the profit of closing them. No other order is changed.
     """
     filled = unsent.order
     if filled.intent.purpose is not Purpose.OPEN:

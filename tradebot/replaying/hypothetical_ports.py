@@ -63,7 +63,7 @@ class HypotheticalPorts(RecordedPorts):
     def answer(self, name: str, arguments: tuple[Any, ...]) -> Any:
         """Return the reply to a port call, and note accepted orders.
 
-        Events and notices go nowhere here, so the data that they would be compared with isn't read either.
+        Events and notices are dropped, so the data that they would be compared with isn't read either.
         """
         if name in TELLING:
             return None
@@ -166,5 +166,5 @@ def promised_before(outcome: bytes) -> frozenset[str]:
 
 
 def given_other(recorded: RecordedCycle, **changes: Any) -> RecordedCycle:
-    """Return a record with changed inputs: another `desk`, other `proposed`."""
+    """Return a record with some inputs replaced, such as `desk` or `proposed`."""
     return replace(recorded, given=replace(recorded.given, **changes))

@@ -1,9 +1,9 @@
 """Compare a bot's session with a backtest of the same session, and explain the differences.
 
-Passes are matched by their slots, orders by their ids, which follow from their content. A difference is explained by
-its pass's inputs: if they differ for an outside reason, that is its cause; if they differ because of an earlier
-difference, it has that one's cause. If both had the same inputs, the fault is this program's. If no market can be
-simulated, fills are compared with assumed ones.
+Passes are matched by their slots, and orders by their ids, which are computed from their content. A difference is
+explained by the inputs of its pass. If these differ for an outside reason, that is its cause; if they differ because of
+an earlier difference, it has the same cause as that difference. If both passes had the same inputs, this program is at
+fault. If no market can be simulated, fills are compared with assumed fills.
 """
 
 from collections import Counter, defaultdict
@@ -74,7 +74,7 @@ def costs(ran: SessionSide, assumed_bps: Decimal, paid: Mapping[str, Decimal]) -
 
 
 class FillComparison(NamedTuple):
-    """The comparison's counts and differences; for orders that both filled, how much worse the bot's fills were, in
+    """The comparison's counts and differences; for orders filled on both sides, how much worse the bot's fills were, in
     USD.
     """
 
@@ -151,7 +151,7 @@ class _Comparing:
 
     def _note_missing_pass(self, slot: Slot, only: PassSeen | None) -> None:
         """Note a pass that only one side has, if it decided anything."""
-        assert only is not None, "one of them has it"
+        assert only is not None, "one of the two has it"
         decided = len(only.cycle.candidates)
         if decided:
             details = [pluralize(decided, "candidate"), "no pass"]
@@ -206,7 +206,7 @@ class _Comparing:
         if live and played and _content(live.intent) == _content(played.intent):
             return
         fills = live or played
-        assert fills is not None, "one of them sent it"
+        assert fills is not None, "one of the two sent it"
         words = (NOTHING if each is None else _words(each.intent) for each in (live, played))
         self._add(DifferenceType.ORDER, name, fills, self._why_sent(fills), words)
 
@@ -260,7 +260,7 @@ def profit_at(fill: Fill, price: Decimal) -> Decimal:
 
 
 def fill_shortfall(live: Sequence[Fill], played: Sequence[Fill]) -> tuple[Decimal, Decimal]:
-    """Return how much worse an order's fills were than the assumed ones, and the value of the common shares."""
+    """Return how much worse an order's fills were than assumed, and the value of the shares that both filled."""
     (shares, paid, _), (assumed, expected, _) = _totals(live), _totals(played)
     both = min(shares, assumed)
     if not both:

@@ -312,5 +312,5 @@ def _with_rules(desk: Desk, rules: Rules) -> Desk:
 def _next(looks: Iterator[Desk]) -> Desk:
     desk = next(looks, None)
     if desk is None:
-        raise UnrecordedCallError("the desk once more")
+        raise UnrecordedCallError("another desk of the same pass")
     return desk

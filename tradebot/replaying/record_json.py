@@ -35,7 +35,7 @@ def tree_of(body: bytes, parts: Read) -> dict[str, Any]:
 
 
 def record_of(tree: object) -> tuple[bytes, Read]:
-    """Convert such JSON from an untrusted source to a record's body and parts; raise RecordError if it is invalid."""
+    """Convert plain JSON from an untrusted source to a record's body and parts; raise RecordError if it is invalid."""
     try:
         body, outcome, contents = (tree[name] for name in ("body", "outcome", "parts"))  # type: ignore[index]
         parts = [

@@ -82,7 +82,7 @@ def _are_names(value: object) -> bool:
 
 
 def parse_untyped(content: bytes | Raw, kind: Any = Any) -> Any:
-    """Parse a content's lists, texts and numbers; raise RecordError if it is too long or malformed, or no `kind`.
+    """Parse a content's lists, texts and numbers; raise RecordError if it is too long, malformed, or not a `kind`.
 
     Values that are Raw in that kind stay encoded, so they cost nothing until they are read.
     """

@@ -106,7 +106,10 @@ class SpanState:
         return desk
 
     def after(self, more: Sequence[Filled], fewer: Sequence[Filled], sent: Iterable[Intent] = ()) -> None:
-        """Take over a pass's orders that only one of both sends; `sent` are all orders of the record."""
+        """Add the orders that a pass sends only with the change (`more`) or only without it (`fewer`).
+
+        `sent` are all orders of the record.
+        """
         opened = [intent for intent in sent if intent.purpose is Purpose.OPEN]
         self._unsent = [self._until(unsent, opened) for unsent in self._unsent]
         self._open += more
@@ -167,7 +170,7 @@ def _touch(desk: Desk, intent: Intent) -> Any:
     """Return the price at which an order fills at once: the other side of the quote, within its limit."""
     quote, limit = desk.quotes.get(intent.instrument.symbol), intent.limit_price
     if quote is None:
-        assert limit is not None, "an order without a quote has a limit"
+        assert limit is not None, "an order that had no quote has a limit price"
         return limit
     touch = quote.ask if intent.side is Side.BUY else quote.bid
     if limit is None:
@@ -326,5 +329,5 @@ def _raw_end(decisions: Sequence[_Decision]) -> CandidateEnd:
 
 
 def by_filters_alone(ends: Ends) -> bool:
-    """Return True if strategies' own filters refused every candidate of a pass, or if there was none."""
+    """Return True if strategies' own filters refused every candidate of a pass, or if it had no candidates."""
     return all(end.gate == "strategy" for end in ends.values())

@@ -230,7 +230,7 @@ def reject_listing(before: Discovery, listed: Sequence[str], now: datetime, rule
     since = before.short_since or now
     if (now - since).total_seconds() >= rules.rise_after_s:
         return None
-    problem = f"it names {count} contracts, and the one before named {before.listed_count}"
+    problem = f"it names {count} contracts, but the previous list named {before.listed_count}"
     return replace(before, problem=problem, short_since=since)
 
 

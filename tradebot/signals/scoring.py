@@ -82,7 +82,7 @@ def _parse_formula(formula: str) -> ast.expr:
     try:
         tree = ast.parse(formula, mode="eval").body
     except SyntaxError as error:
-        raise ValueError(f"{formula!r} is no formula") from error
+        raise ValueError(f"{formula!r} isn't a valid formula") from error
     _check(tree)
     return tree
 
@@ -103,7 +103,7 @@ def _check(node: ast.AST) -> None:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
             parts = arguments
         case _:
-            raise ValueError(f"{ast.unparse(node)!r} has no place in a formula")
+            raise ValueError(f"{ast.unparse(node)!r} isn't allowed in a formula")
     for part in parts:
         _check(part)
 

@@ -26,7 +26,7 @@ class SubmittedStrategy:
         return frozenset(each.source for each in self._submitted)
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
-        """Return a want for each submission whose symbol the venue lists, strongest first."""
+        """Return a proposed entry for each submission whose symbol the venue lists, strongest first."""
         wants = []
         for each in self._submitted:
             if each.symbol not in view.universe:

@@ -20,7 +20,7 @@ class StrategyFilter(Struct, frozen=True):
         observed: Number | str | None = None,
         limit: Number | str | None = None,
     ) -> Decision:
-        """Return PASS, or FAIL with the reason; both include the numbers."""
+        """Return PASS, or FAIL with the reason; both include the observed value and the limit."""
         return self._decision(Verdict.PASS if passed else Verdict.FAIL, None if passed else reason, observed, limit)
 
     def unknown(self, reason: Reason, observed: Number | str | None, limit: Number | str | None) -> Decision:

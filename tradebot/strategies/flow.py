@@ -52,7 +52,7 @@ class FlowStrategy:
         self.needs = Needs(facts=self._settings.kinds())
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
-        """Return one want per symbol of the universe, refused ones included, largest score magnitude first."""
+        """Return one proposed entry per symbol of the universe, even if refused, largest score magnitude first."""
         return sorted(self._wants(view), key=lambda want: (-abs(want.score), want.symbol))
 
     def _wants(self, view: StrategyView) -> list[Open]:

@@ -23,7 +23,7 @@ BAND_WIDTH = 4
 
 
 class FuturesStrategy:
-    """Targets `contracts` on the side that the votes agree on, and none if they don't."""
+    """Targets `contracts` on the side that the votes agree on, and zero if they don't agree."""
 
     name = "futures"
     times = ""
@@ -34,14 +34,14 @@ class FuturesStrategy:
         self.needs = Needs(bars=(need,))
 
     def propose(self, view: StrategyView) -> Sequence[Target]:
-        """Return a target for each contract that has its bars."""
+        """Return a target for each contract of the universe."""
         return [self._target(symbol, view.bars(symbol, self._settings.timeframe).close) for symbol in view.universe]
 
     def _target(self, symbol: str, closes: Sequence[float]) -> Target:
         settings = self._settings
         trend, band_position = trend_of(closes, settings), band_of(closes, settings)
         strength = rsi(closes, settings.rsi_length)[-1]
-        assert strength is not None, "the depth is enough for it"
+        assert strength is not None, "there are enough bars for it"
         by_strength = reversal(strength, settings.rsi_low, settings.rsi_high)
         by_band = reversal(band_position, settings.band_low, settings.band_high)
         vote = fmean((sign(trend), by_strength, by_band))

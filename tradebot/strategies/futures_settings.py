@@ -32,7 +32,7 @@ class FuturesSettings(Frozen):
     @model_validator(mode="after")
     def _fit_together(self) -> "FuturesSettings":
         if self.timeframe not in WIDTHS:
-            raise ValueError(f"timeframe {self.timeframe} is none; use 1Min to 59Min, or 1Hour to 23Hour")
+            raise ValueError(f"timeframe {self.timeframe} is not a timeframe; use 1Min to 59Min, or 1Hour to 23Hour")
         for low, high in (("fast", "slow"), ("rsi_low", "rsi_high"), ("band_low", "band_high")):
             if getattr(self, low) >= getattr(self, high):
                 raise ValueError(f"{low} {getattr(self, low)} is not below {high} {getattr(self, high)}")

@@ -16,11 +16,11 @@ class PolicySettings(Frozen):
     """Which models act, and how.
 
     `folder` has the models, each in its own folder, and `public_key` is the signer's key, as tradebot model key shows
-    it. In mode inference one model acts; in ensemble all of `models`, as `combine` says; in meta the one chosen for
-    each session by the results of the last `result_sessions`. In mode training, none acts, and none has to exist.
-    `results` is a file with their results since they were trained. `answer_ms` is the time limit of an answer. With a
-    `rule`, the rule acts if the models can't; without one, nothing is traded then. Models older than `max_age_days` are
-    a finding of health.
+    it. In mode inference, one model acts; in mode ensemble, all of `models` act, combined as `combine` says; in mode
+    meta, the model with the best results of the last `result_sessions` acts, chosen for each session; in mode training,
+    none acts, and none has to exist. `results` is a file with the models' results since they were trained. `answer_ms`
+    is the time limit of an answer. If the models can't decide, the `rule` does; without a rule, nothing is traded. The
+    health check reports models older than `max_age_days`.
     """
 
     mode: PolicyMode = PolicyMode.INFERENCE
@@ -43,7 +43,7 @@ class PolicySettings(Frozen):
         if self.public_key is None:
             raise ValueError("public_key is missing: tradebot model key shows it")
         if len(set(self.models)) < count:
-            raise ValueError("models lists one twice")
+            raise ValueError("models lists a model twice")
         if self.mode is PolicyMode.INFERENCE and count != 1:
             raise ValueError(f"one model acts in mode inference, and models lists {count}: use ensemble or meta")
         if self.mode in (PolicyMode.ENSEMBLE, PolicyMode.META) and count < 2:

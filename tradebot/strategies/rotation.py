@@ -52,7 +52,7 @@ class RegimeSettings(Frozen):
 
 
 class RotationSettings(Frozen):
-    """Which funds are ranked, how many are bought, and when nothing is done; config/base.yaml explains each setting."""
+    """Which funds are ranked, how many are bought, and when nothing is traded: see config/base.yaml."""
 
     ranked: Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=500)] = SECTOR_FUNDS
     defensive: Symbol | None = "TLT"
@@ -81,7 +81,7 @@ class RotationSettings(Frozen):
             raise ValueError(f"ranked lists {', '.join(sorted(twice))} twice")
         if self.defensive in self.ranked:
             raise ValueError(
-                f"defensive {self.defensive} is ranked too; it is what is held if no ranked symbol qualifies"
+                f"defensive {self.defensive} is ranked too, but it is meant for when no ranked symbol qualifies"
             )
         for name, count in (("top", self.top), ("min_ranked", self.fewest)):
             if count > len(self.ranked):
@@ -114,7 +114,7 @@ REGIME, MOMENTUM = StrategyFilter("regime"), StrategyFilter("momentum", Unit.SHA
 
 
 class RotationStrategy:
-    """Ranks funds by total return, and wants equal weights of the strongest.
+    """Ranks funds by total return, and targets equal weights of the strongest.
 
     A weight is a fraction of the strategy's allotment, and the weights add up to `leverage`. If no fund's return is at
     least `min_momentum`, the defensive fund gets all of it.

@@ -17,7 +17,7 @@ Settings = TypeVar("Settings", bound=Frozen)
 
 
 class SectionError(ValueError):
-    """Errors inside a section. Its arguments are a sentence for each, which begins with the setting's name."""
+    """Raised for errors in a strategy's section; each argument is a sentence that begins with the setting's name."""
 
     def __str__(self) -> str:
         return "; ".join(self.args)
@@ -56,7 +56,7 @@ OF_ALL = ("max_gross_fraction", "max_net_fraction")
 class TargetStrategy(Struct, frozen=True):
     """A strategy in use with the bounds of its targets, its share of equity, and its own limits.
 
-    Messages call its instruments by `noun`, with an `example`, and name the setting that reduces its wants (`less`).
+    Messages call its instruments `noun`, give an `example`, and name the setting (`less`) that reduces its targets.
     """
 
     name: str

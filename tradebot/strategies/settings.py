@@ -1,4 +1,4 @@
-"""The strategies section of the configuration: which are in use, their settings, and the cost limits of plug-ins.
+"""The strategies section of the configuration: which are in use, their settings, and the resource limits of plug-ins.
 
 The costs and execution sections are here too: each applies to all strategies, and a strategy may have its own.
 """
@@ -50,7 +50,7 @@ Share = Annotated[Decimal, Field(gt=0, le=1000)]
 
 
 class ExecutionSettings(Frozen):
-    """How entries are sent; patience, steps and last step are about passive ones."""
+    """How entries are sent; patience, steps and last step apply only to passive entries."""
 
     style: Annotated[Style, Tighter.SAME]
     patience_s: Annotated[Patience, Tighter.SAME]
@@ -77,7 +77,7 @@ def execution_in_force(common: ExecutionSettings, own: OwnExecution) -> Executio
 
 
 def execution_contradictions(execution: Execution, where: str, entry_life_s: int) -> Iterator[str]:
-    """Yield a scenario if a passive entry would be canceled as stale before its last step."""
+    """Yield a message if a passive entry would be canceled as stale before its last step."""
     if execution.style is Style.PASSIVE and execution.patient_s >= entry_life_s:
         yield (
             f"{where}: {execution.steps} steps and the first price, {execution.patience_s} s each, take "
@@ -133,7 +133,7 @@ class FlowSection(FlowSettings, CoreSettings):
 
 
 class PluginSection(CoreSettings):
-    """The section of a plug-in, which validates its own settings.
+    """Return at most `top` symbols whose returns are at least `least`, largest first; ties keep their order.
 
     `files` are the files that it may read besides its package: full paths, or relative to the folder that the bot is
     started in. The plug-in gets their full paths as a setting.
@@ -254,6 +254,6 @@ class PluginSettings(Frozen):
         if plugins and longest_s >= max_candidate_age_s:
             yield (
                 f"{pluralize(plugins, 'plug-in')} may take {longest_s:g} s to answer, but "
-                f"limits.max_candidate_age_s is {max_candidate_age_s}: their candidates could expire before they are "
-                "judged; lower plugins.timeout_s or raise limits.max_candidate_age_s"
+                f"limits.max_candidate_age_s is {max_candidate_age_s}: their candidates could expire before they "
+                "are evaluated; lower plugins.timeout_s or raise limits.max_candidate_age_s"
             )

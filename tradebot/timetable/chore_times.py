@@ -117,7 +117,7 @@ class ChoreTimes(Times, frozen=True):
 
     @property
     def names_sessions(self) -> bool:
-        """Return True if it names sessions of a week or month, so that the sessions around must be known."""
+        """Return True if any time names sessions of a week or month, so that the sessions around must be known."""
         return any(part.days for part in self.parts)
 
     @property

@@ -4,7 +4,7 @@ Kinds that aren't core are reduced first, beginning with the last one in the ord
 alerts come last. In this order kinds are fetched less often, as long as their replies stay within their freshness
 limits. If that isn't enough, they are dropped in the same order. Whatever then fits again is restored, most important
 first. If somebody else uses up calls during the day, the rest of the session is planned again. A configuration in which
-not even alerts stay fresh doesn't load.
+not even alerts stay fresh is refused.
 """
 
 from bisect import bisect_left
@@ -39,7 +39,7 @@ class FetchNeed(Struct, frozen=True):
 
     @property
     def once(self) -> bool:
-        """Return True if it is fetched only once a session: its replies change once a day, and that suffices."""
+        """Return True if a kind is fetched only once a session: its replies change once a day, and that suffices."""
         return self.phase in (Phase.MORNING, Phase.EVENING) and self.interval_s >= ONCE_S
 
     def every_s(self, interval_s: int) -> int:

@@ -48,7 +48,7 @@ class Edge(Struct, frozen=True):
 
 
 class TimePart(Struct, frozen=True):
-    """A series of due times from `start` to before `end`, or just the one at `start` if `every_s` is None."""
+    """A series of due times from `start` to before `end`, or only `start` if `every_s` is None."""
 
     start: Edge
     end: Edge
@@ -127,7 +127,7 @@ def is_time(text: str) -> bool:
 
 
 def parse_part(text: str, venue: VenueDay) -> TimePart:
-    """Parse one of the comma-separated parts; raises ValueError as for the whole."""
+    """Parse one of the comma-separated parts; raise ValueError with the expected format, or if it is never due."""
     at, every = _AT.fullmatch(text), _EVERY.fullmatch(text)
     if at:
         part = TimePart(edge(at[1]), Edge(False, 0), None)

@@ -26,7 +26,8 @@ FETCHING = (Job.FETCH_FLOW, Job.SCORE)
 class Slot(Struct, frozen=True):
     """One due time of a job or a chore; it may run any time before `end`.
 
-    The name of a job's slot is its offset from the open or close. `session` is the day of a chore without sessions.
+    The name of a job's slot is its offset from the open or close. For a chore that doesn't depend on sessions,
+    `session` is a date.
     """
 
     job: str
@@ -73,13 +74,16 @@ trading of a holiday belongs to the next business day.
 
 
 def begun_by(calendar: Calendar, now: datetime, back: timedelta) -> Sequence[Session]:
-    """Return the stored sessions that have opened by `now`, those of the dates since then, and those still open."""
+    """Return the stored sessions of about the last `back` days, and later ones, that have opened by `now`."""
     first, last = now.date() - max(back, ENDS_LATE), now.date() + BEGINS_AHEAD
     return [session for session in calendar.sessions(first, last) if session.open <= now]
 
 
 def session_of(calendar: Calendar, now: datetime, day: VenueDay, name: str = "") -> Session | None:
-    """Return the stored session open at `now`, else that of the venue's date, if any; `name` is another calendar."""
+    """Return the stored session open at `now`, or else that of the venue's date.
+
+    `name` selects another calendar than the venue's. Return None if neither session exists.
+    """
     near = calendar.sessions(now.date() - ENDS_LATE, now.date() + BEGINS_AHEAD, name)
     current = next((session for session in near if session.contains(now)), None)
     if current is not None:
@@ -147,7 +151,7 @@ def last_calendar_fetch(ledger: Slots, now: datetime, within: timedelta = DAY) -
 
 
 def claim_calendar_fetch(ledger: Slots, calendar_request: CalendarRequest, by: str) -> None:
-    """Claim that the calendar was fetched."""
+    """Record in the ledger that the calendar was fetched."""
     day, moment = calendar_request.at.date(), f"{calendar_request.at:%H:%M:%S.%f}Z"
     ledger.claim_slot(ASKED, day, moment, by, calendar_request.at)
     if calendar_request.ends:
@@ -164,7 +168,7 @@ def calendar_end(ledger: Ledger, now: datetime, day: VenueDay) -> date | None:
 
 
 def is_due(ledger: Ledger, clock: VenueClock, day: VenueDay) -> bool:
-    """Return True if the calendar should be fetched: it wasn't today, or the clock contradicts it."""
+    """Return True if the calendar hasn't been fetched today, or the broker's clock contradicts it."""
     last = last_calendar_fetch(ledger, clock.now)
     if last is None or last.at < last_morning(clock.now, day):
         return True
@@ -193,7 +197,7 @@ def difference(ledger: Slots, day: date) -> str:
 
 
 def note_difference(ledger: Slots, day: date, text: str, now: datetime) -> None:
-    """Claim that the two calendars differ on a day from now on, or that they agree again if the text is empty."""
+    """Record how the two calendars differ on a day, from `now` on; an empty text means that they agree again."""
     note(ledger, DIFFERS, day, text or AGREE, now)
 
 
@@ -258,7 +262,7 @@ def note_copied(ledger: Slots, why: str, now: datetime) -> None:
 
 
 def note_archived(ledger: Slots, name: str, now: datetime) -> None:
-    """Record that something was just archived, by a name."""
+    """Record that the archive of this name was just pushed."""
     note(ledger, ARCHIVED, now.date(), name, now)
 
 

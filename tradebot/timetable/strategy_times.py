@@ -189,7 +189,7 @@ def clock_state(strategy: str, times: OwnTimes, calendar: Calendar, entries: Job
 def slots_in_session(
     strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTimes, session: Session
 ) -> tuple[StrategySlot, ...]:
-    """Return the slots of a strategy that start in a session, as far as the stored calendar tells."""
+    """Return the slots of a strategy that start in a session, as far as the stored calendar reaches."""
     around = calendar.sessions((session.open - times.reach).date(), (session.open + times.reach).date())
     slots = _slots(strategy, times, tuple(_unbroken(around, session.open)), entries)
     certain = (slot for index, slot in enumerate(slots.slots) if index not in slots.unknown)

@@ -409,11 +409,11 @@ def limits_blocking_entries(cycles: Iterable[CycleRecord]) -> tuple[Decision, ..
 
 def row_of(decision: Decision) -> ReasonRow:
     """Return the row of the reason table for a limit that refuses every entry."""
-    assert decision.reason is not None, "what refuses has a reason"
+    assert decision.reason is not None, "a refusal has a reason"
     return REASONS[decision.reason]
 
 
 def sentence_of(decision: Decision, shown: str = "") -> str:
     """Describe a limit that refuses every entry, without repeating what `shown` says."""
-    first, meaning = f"Entries are closed ({decision.reason}, {format_comparison(decision)})", row_of(decision).meaning
+    first, meaning = f"Entries are blocked ({decision.reason}, {format_comparison(decision)})", row_of(decision).meaning
     return f"{first}." if meaning in shown else f"{first}: {meaning}"

@@ -36,10 +36,10 @@ STATES: Mapping[TradingState, str] = {
     TradingState.FLATTEN: "HALTED: the bot closes everything",
 }
 GAPS: Mapping[str, str] = {
-    "exiting": "an exit took its place",
+    "exiting": "an exit replaced it",
     "refused": "the broker refused it",
     "not_placed": "it was not sent",
-    "unknown": "it is not known to have come",
+    "unknown": "it is unknown whether it arrived",
 }
 """Why no stop rests, in words."""
 
@@ -129,7 +129,7 @@ def _approval(event: SystemEvent, venue: Capabilities) -> str:
 
 
 OF_EVENTS: Mapping[EventKind, _Told] = {
-    EventKind.LIVE_ARMED: _Told(Topic.ARMING, "times live trading was armed", _armed_text),
+    EventKind.LIVE_ARMED: _Told(Topic.ARMING, "armings of live trading", _armed_text),
     EventKind.APPROVAL_ASKED: _Told(Topic.APPROVALS, "entries that wait for approval", _approval),
     EventKind.PROTECTION_GAP: _Told(Topic.PROTECTION, "positions without a stop", _gap),
     EventKind.PROTECTION_GAP_ENDED: _Told(Topic.PROTECTION, "positions with a stop again", _gap_ended),
@@ -155,7 +155,8 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.SETTLED: _Told(
         Topic.POSITIONS,
         "positions closed by the broker",
-        "{symbol}: the broker closed {quantity} at {price} USD on average: the contract ended or was taken over",
+        "{symbol}: the broker closed {quantity} at {price} USD on average: the contract ended, or the "
+        "position was assigned or unwound",
     ),
     EventKind.ENTRIES_PAUSED: _Told(
         Topic.HEALTH,
@@ -176,8 +177,8 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     EventKind.LEDGER_DAMAGED: _Told(
         Topic.BOOKS, "damages", "The books are damaged, so the bot halted. Run tradebot recover: {found}"
     ),
-    EventKind.BOOKS_REBUILT: _Told(Topic.BOOKS, "times the books were rebuilt", "The books were rebuilt: {why}"),
-    EventKind.SLOT_MISSED: _Told(Topic.SLOTS, "times slots were missed", "{job} {message}"),
+    EventKind.BOOKS_REBUILT: _Told(Topic.BOOKS, "rebuilds of the books", "The books were rebuilt: {why}"),
+    EventKind.SLOT_MISSED: _Told(Topic.SLOTS, "reports of missed slots", "{job} {message}"),
     EventKind.OWN_SLOT_MISSED: _Told(
         Topic.SLOTS,
         "slots of strategies missed",
@@ -197,8 +198,8 @@ OF_EVENTS: Mapping[EventKind, _Told] = {
     ),
     EventKind.BACKUP_DAMAGED: _Told(Topic.BACKUPS, "damaged backups", "The backup {name} is damaged: {found}"),
     EventKind.JOB_FAULT: _Told(Topic.SERVE, "bugs", "{job} hit a bug in tradebot. Run tradebot events, and report it"),
-    EventKind.LANE_STALLED: _Told(Topic.SERVE, "times serve stalled", "A part of serve has stalled"),
-    EventKind.MEMORY_SHORT: _Told(Topic.SERVE, "times memory was short", "serve is short of memory: {message}"),
+    EventKind.LANE_STALLED: _Told(Topic.SERVE, "stalls of serve", "A part of serve has stalled"),
+    EventKind.MEMORY_SHORT: _Told(Topic.SERVE, "shortages of memory", "serve is short of memory: {message}"),
     EventKind.CEILING_REACHED: _Told(Topic.SERVE, "restarts of serve", "serve restarts: {message}"),
     EventKind.CONFIG_NOT_RELOADED: _Told(Topic.SERVE, "refused configurations", "{message}"),
 }
@@ -254,7 +255,7 @@ def _plain(event: SystemEvent) -> str:
 
 
 def seen_of(now: CurrentStatus) -> BotStatus:
-    """Return the bot's first status; nothing that happened before it is reported."""
+    """Return the first status, before which nothing counts as having happened."""
     unknown = tuple(each.intent.client_order_id for each in _old(now))
     return BotStatus(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
 
@@ -265,13 +266,9 @@ def events_since(before: BotStatus, now: CurrentStatus) -> tuple[BotStatus, tupl
     unwell_since = (before.unwell_since or now.at) if now.unwell else None
     is_told = unwell_since is not None and (before.told_unwell or now.at - unwell_since >= UNWELL_FOR)
     if is_told and not before.told_unwell:
-        happened.append(
-            NoticeEvent(now.at, Topic.HEALTH, now.severity, "times health left OK", f"Not OK: {now.unwell}")
-        )
+        happened.append(NoticeEvent(now.at, Topic.HEALTH, now.severity, "health problems", f"Not OK: {now.unwell}"))
     elif before.told_unwell and not is_told:
-        happened.append(
-            NoticeEvent(now.at, Topic.HEALTH, Severity.INFO, "times health came back", "Health is OK again")
-        )
+        happened.append(NoticeEvent(now.at, Topic.HEALTH, Severity.INFO, "recoveries of health", "Health is OK again"))
     return replace(seen_of(now), unwell_since=unwell_since, told_unwell=is_told), tuple(happened)
 
 
@@ -354,12 +351,12 @@ _ORDER = list(Severity)
 
 
 def is_selected(channel: Channel, happening: NoticeEvent) -> bool:
-    """Return True if a channel's rules select an event."""
+    """Return True if a channel's rules select a happening."""
     return happening.topic in channel.topics and _ORDER.index(happening.severity) >= _ORDER.index(channel.least)
 
 
 def due_at(channel: Channel, happening: NoticeEvent, now: datetime, venue: VenueDay) -> datetime:
-    """Return when to send an event to a channel: at once, with others of its half hour, or after quiet hours."""
+    """Return when to send a happening to a channel: at once, with others of its half hour, or after quiet hours."""
     if happening.severity is Severity.CRITICAL:
         return now
     begun = now - timedelta(minutes=now.minute % 30, seconds=now.second, microseconds=now.microsecond)
@@ -397,7 +394,7 @@ def compose_notification(
         *([f"and {pluralize(omitted, 'more line')}: tradebot notify last"] if omitted > 0 else []),
     ]
     if held_since is not None:
-        lines.append(f"Held back since {_clock(held_since, venue)}, because enough was sent within the hour")
+        lines.append(f"Held back since {_clock(held_since, venue)}, because the hourly limit on notices was reached")
     worst = ranked[0].severity
     return Notice(f"{who}{_LABELS.get(worst, '')}", "\n".join(lines), worst)
 

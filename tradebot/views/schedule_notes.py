@@ -52,7 +52,7 @@ def is_half(session: Session, venue: VenueDay) -> bool:
 def _of_day(day: date, sessions: Sequence[Session], lines: Sequence[TimetableEntry], venue: VenueDay) -> Iterator[str]:
     session = next((each for each in sessions if each.date == day), None)
     if session is None and day.weekday() < SATURDAY:
-        yield f"{day:%a %Y-%m-%d} is a holiday: there is no session, so nothing comes that is counted from one."
+        yield f"{day:%a %Y-%m-%d} is a holiday: there is no session, so nothing runs that is timed by a session."
     if session is not None and is_half(session, venue):
         yield _half_day(session, sessions, lines, venue)
     yield from _clocks(day, lines, venue)
@@ -62,10 +62,10 @@ def _half_day(session: Session, sessions: Sequence[Session], lines: Sequence[Tim
     close, usual = venue.local(session.close), whole_day(venue)
     earlier = duration(venue.lasts - (session.close - session.open))
     lost = [line.job for line in lines if _comes(line, usual, [usual]) and not _comes(line, session, sessions)]
-    missing = f" {', '.join(lost)} {'does' if len(lost) == 1 else 'do'}n't come at all." if lost else ""
+    missing = f" {', '.join(lost)} {'does' if len(lost) == 1 else 'do'}n't run at all." if lost else ""
     return (
-        f"{session.date:%a %Y-%m-%d} is a half day: the session closes at {close:%H:%M} in {venue.zone_name}, so times "
-        f"counted from the close come {earlier} earlier.{missing}"
+        f"{session.date:%a %Y-%m-%d} is a half day: the session closes at {close:%H:%M} in {venue.zone_name}, so "
+        f"times relative to the close are {earlier} earlier.{missing}"
     )
 
 
@@ -89,9 +89,9 @@ def _clocks(day: date, lines: Sequence[TimetableEntry], venue: VenueDay) -> Iter
         for at in _cron_times(line, day):
             shifted = venue.local(venue.at(day, at)).time()
             if shifted != at:
-                yield f"{line.job} comes at {shifted:%H:%M} that day: the clocks skip {at:%H:%M}."
+                yield f"{line.job} runs at {shifted:%H:%M} that day: the clocks skip {at:%H:%M}."
             elif venue.at(day, at.replace(fold=0)) != venue.at(day, at.replace(fold=1)):
-                yield f"{line.job} comes once that day, although the clocks show {at:%H:%M} twice."
+                yield f"{line.job} runs once that day, although the clocks show {at:%H:%M} twice."
 
 
 def _cron_times(line: TimetableEntry, day: date) -> Iterator[time]:

@@ -250,7 +250,10 @@ def no_difference(*, whole: bool) -> str:
     """Return the sentence for a change without effect; if not `whole`, part of the change couldn't be evaluated."""
     if whole:
         return "Nothing changes: every candidate has its recorded result."
-    return "What this changes can't be told: not all of it is in what was decided again, and the rest changes nothing."
+    return (
+        "The effect of this change isn't known: not all of it could be evaluated again, and the evaluated "
+        "part changes nothing."
+    )
 
 
 def _gate_text(end: WhatIfEnd) -> str:

@@ -170,9 +170,9 @@ def _headline(
     if not ways and elsewhere:
         reason = broken or next(iter(elsewhere))
         meaning, times = REASONS[reason].meaning, pluralize(elsewhere[reason], "time")
-        return f"Nothing of it was judged in {looked}; {times} because of {reason}: {meaning}", REASONS[reason].remedy
+        return f"It wasn't evaluated in {looked}; {times} because of {reason}: {meaning}", REASONS[reason].remedy
     if not ways:
-        return f"No strategy wanted anything for it in {looked}.", "tradebot score"
+        return f"No strategy proposed anything for it in {looked}.", "tradebot score"
     many = pluralize(len(ways), "candidate")
     if sent:
         return f"{sent} of its {many} became {'an order' if sent == 1 else 'orders'}.{also}", "tradebot orders --all"
@@ -310,7 +310,7 @@ def explain_symbol(ways: Sequence[GatePath], halt: tuple[str, str] | None, now: 
         more, remedy = halt or ("", remedy_of(terminal.reason, [terminal]))
         ended = f"Refused by gate {terminal.gate}"
         if _is_declined_by_strategy(way):
-            ended = "Declined by the strategy; gates weren't asked"
+            ended = "Declined by the strategy; gates weren't evaluated"
         sentence = f"{ended}: {REASONS[terminal.reason].meaning}{more}"
     return SymbolWhy(
         symbol=candidate.symbol,
@@ -352,18 +352,18 @@ def _then(way: GatePath) -> str | None:
 
 
 def why_nothing_shown(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
-    """Return why there is nothing to show for a symbol: no pass, an entirely refused pass, or no proposal.
+    """Return why there is nothing to show for a symbol: no pass, a pass refused as a whole, or no proposal.
 
     `answer` explains all of these passes.
     """
     last = cycles[-1] if cycles else None
     refused, sentence, remedy = last.job_decision if last else None, answer.sentence, answer.remedy
     if last and refused is None and not any(each.symbol is None for each in last.refused_strategies):
-        sentence, remedy = "No strategy wanted anything for it.", "tradebot score"
+        sentence, remedy = "No strategy proposed anything for it.", "tradebot score"
     left_out = next((each for each in last.refused_strategies if each.symbol == symbol), None) if last else None
     if left_out and left_out.decision.reason:
         row = REASONS[left_out.decision.reason]
-        sentence, remedy = f"{left_out.strategy} didn't look at it: {row.meaning}", row.remedy
+        sentence, remedy = f"{left_out.strategy} didn't evaluate it: {row.meaning}", row.remedy
     return SymbolWhy(
         symbol=symbol,
         slot=last.slot if last else None,

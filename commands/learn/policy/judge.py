@@ -97,8 +97,8 @@ def require_embargo(model: str, last: date, days: "Sequence[date]", before: "Seq
         return
     later = [*between, *(day for day in days if day > last)][embargo:]
     raise OperatorError(
-        f"model {model} was trained on sessions up to {last}, and the next {pluralize(embargo, 'session')} can't be "
-        "used for judging (promotion.splits.embargo_sessions)",
+        f"model {model} was trained on sessions up to {last}, and {pluralize(embargo, 'session')} after it don't "
+        "count (promotion.splits.embargo_sessions)",
         f"judge it later: --from {later[0] if later else last + timedelta(days=1 + embargo)}",
     )
 

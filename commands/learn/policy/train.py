@@ -240,7 +240,7 @@ def _render(console: "Console", data: PolicyTrained) -> None:
     if why := next((draft.why for draft in data.drafts if draft.why), None):
         console.print(f"Trained with the event-driven engine, the slower one: {clean(why)}", markup=False)
     elif data.drafts[0].on_arrays:
-        console.print("Trained on arrays, which played drawn actions as the bot itself does, to the cent")
+        console.print("Trained with the vectorized engine, which matched the bot to the cent on random actions")
     console.print(f"Configuration {data.configuration[:16]}, one of {pluralize(data.trials, 'trial')} so far")
     console.print("Its profit isn't known: only sessions that it wasn't trained on can show that.")
     console.print(f"Next: tradebot model sign {clean(data.drafts[0].folder)} --key FILE --to models", markup=False)

@@ -1,4 +1,4 @@
-// Keeps a page as new as the bot's records, and says so when it can't be.
+// Keeps a page up to date with the bot's records, and says when it can't.
 (() => {
   "use strict";
   const SILENCE_MS = 11000;
@@ -34,7 +34,7 @@
     if (why === shown) return;
     shown = why;
     lost.hidden = !why;
-    // A screen reader is told once, when it changes.
+    // A screen reader announces it once, when it changes.
     lost.textContent = why || words;
     if (why && why !== words) {
       const link = document.createElement("a");
@@ -65,7 +65,7 @@
     behind = false;
     try {
       const answer = await fetch(location.pathname + location.search, { redirect: "manual", cache: "no-store" });
-      // Anything else isn't this page: what is shown stays, until the stream of events tells why.
+      // Anything else isn't this page: keep what is shown until the event stream gives the reason.
       if (!answer.ok && answer.status !== 503) { behind = true; return; }
       const text = await answer.text();
       if (isBusy()) { behind = true; return; }
@@ -99,7 +99,7 @@
     events.addEventListener("error", () => { void fail(events); });
   };
 
-  // The browser itself tries again only while nothing answers, and doesn't tell what did.
+  // The browser itself retries only while nothing answers, and doesn't report what answered.
   const fail = async (failed) => {
     if (!failed || failed !== events) return;
     if (lost.hidden) show(words);
@@ -107,9 +107,9 @@
     waiting = setTimeout(open, AGAIN_MS);
     try {
       const answer = await fetch("/api/", { cache: "no-store" });
-      if (answer.status === 401) show("You are logged out. The figures below get no newer.");
+      if (answer.status === 401) show("You are logged out. The figures below are no longer updated.");
     } catch {
-      // Nothing answers: that is what the page says already.
+      // Nothing answers, which the page already says.
     }
   };
 

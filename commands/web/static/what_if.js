@@ -103,7 +103,7 @@
       const found = page.querySelector("main section") || page.querySelector("main");
       nodes = [...found.children].filter((node) => !node.matches("h1, h2"));
     } catch (error) {
-      nodes = sentence("error: no answer came. next: move it again, or look whether tradebot web still runs");
+      nodes = sentence("error: no answer arrived. next: move it again, or check that tradebot web is still running");
     } finally {
       clearTimeout(late);
     }

@@ -245,7 +245,7 @@ def _cash(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation as error:
-        raise argparse.ArgumentTypeError(f"{text[:20]!r} is no amount") from error
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} isn't an amount") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -260,13 +260,15 @@ def _parser() -> argparse.ArgumentParser:
         return argument_parser
 
     serve = verb("serve", _serve)
-    serve.add_argument("--as", dest="venue", choices=VENUES, help="whose APIs to speak; a new market is Alpaca's")
+    serve.add_argument(
+        "--as", dest="venue", choices=VENUES, help="which venue's APIs to offer; a new market offers Alpaca's"
+    )
     serve.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; by default a free one")
-    serve.add_argument("--time", default="step", help="step (only when told), real, or a factor such as 60x")
+    serve.add_argument("--time", default="step", help="step (only by papervenue tick), real, or a factor such as 60x")
     serve.add_argument("--symbols", nargs="+", default=(), metavar="SYMBOL", help="what a new market lists")
     serve.add_argument("--start", type=date.fromisoformat, metavar="DAY", help="first day of a new market")
     serve.add_argument("--sessions", type=int, default=60, help="how many sessions a new market has")
-    serve.add_argument("--seed", type=int, default=7, help="another seed makes other prices")
+    serve.add_argument("--seed", type=int, default=7, help="a different seed generates different prices")
     serve.add_argument("--bars", metavar="FILE", help="play recorded minutes, CSV or Parquet")
     serve.add_argument("--bars-as", action="append", default=[], help="how to read the file, such as zone=UTC")
     serve.add_argument("--bar-stamp", choices=("start", "end"), help="when a recorded minute is stamped")

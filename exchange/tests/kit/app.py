@@ -75,7 +75,7 @@ class World:
     def ask_at_once(self, requests: list[tuple[str, str, object]], headers: Mapping[str, str] = KEYS) -> list[Answer]:
         """Send requests that arrive in one turn of the loop."""
         bodies = [(method, target, json.dumps(body).encode()) for method, target, body in requests]
-        return together([asked(self._application, *request, headers) for request in bodies])
+        return together([send_request(self._application, *request, headers) for request in bodies])
 
     def get(self, target: str) -> Any:
         answer = self.ask("GET", target)
@@ -102,7 +102,7 @@ class World:
     def clear_rules(self) -> None:
         assert self.ask("DELETE", FAULTS).status == 200
 
-    def found(self, name: str) -> Any:
+    def order_by_client_id(self, name: str) -> Any:
         """Return the order with a client order id, or None."""
         answer = self.ask("GET", f"/v2/orders:by_client_order_id?client_order_id={name}")
         return answer.json if answer.status == 200 else None
@@ -137,10 +137,10 @@ def open_world(folder: Path, to: str = "") -> World:
 
 def ask(app: Application, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     """Send one request to an application."""
-    return together([asked(app, method, target, body, headers)])[0]
+    return together([send_request(app, method, target, body, headers)])[0]
 
 
-async def asked(app: Application, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+async def send_request(app: Application, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     return Answer(*(await _called(app, method, target, body, headers)).answer())
 
 
@@ -154,9 +154,9 @@ async def _called(app: Application, method: str, target: str, body: bytes, heade
 @cache
 def loop() -> asyncio.AbstractEventLoop:
     """Return the process's loop for all worlds: answers wait for the log's next write, so an application needs one."""
-    made = asyncio.new_event_loop()
-    atexit.register(made.close)
-    return made
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
 
 
 def together(requests: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:

@@ -39,10 +39,10 @@ class _Impatient(selectors.DefaultSelector):  # type: ignore[misc, valid-type, u
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
-        found = super().select(0)
+        ready = super().select(0)
         # A hair more, because some wait until more than a second has passed.
-        self.ahead_s += 0 if found else timeout + _HAIR_S
-        return found
+        self.ahead_s += 0 if ready else timeout + _HAIR_S
+        return ready
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -72,11 +72,11 @@ class Cable:
     def connect(
         self,
         exchange: Exchange,
-        asked: Callable[[Sequence[str]], None],
+        on_request: Callable[[Sequence[str]], None],
         lifted: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Lead to an exchange from now on; the limits of the bot's process are `lifted` while it answers."""
-        self.exchange, self.asked, self._lifted = exchange, asked, lifted
+        self.exchange, self.asked, self._lifted = exchange, on_request, lifted
         self._gateway = Gateway(exchange, StreamFaults(exchange.engine, exchange.faults.book))
 
     def open(self, client: Connection) -> "_Plug":
@@ -118,9 +118,9 @@ class _Plug:
         lie = self._cable.lie if greeted else None
         self._answer = None if lie is None else []
         self._session.receive(data)
-        told, self._answer = self._answer, None
-        if lie is not None and told:
-            for message in lie([one[4:].decode().split("\0")[:-1] for one in told]):
+        answer, self._answer = self._answer, None
+        if lie is not None and answer:
+            for message in lie([one[4:].decode().split("\0")[:-1] for one in answer]):
                 fields = [message] if isinstance(message, str) else [*map(str, message)]
                 self.send(frame("".join(f"{field}\0" for field in fields).encode()))
 

@@ -58,13 +58,13 @@ class Nursery:
     def start(self, state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
         """Start a server that detaches once it listens; return the exit code of that step."""
         arguments = ["--state", str(state_dir), "--detach", "--idle-exit", str(idle_exit_s)]
-        asked = {"arguments": arguments, "folder": str(state_dir), "environ": process._inherited_environ(os.environ)}
+        request = {"arguments": arguments, "folder": str(state_dir), "environ": process._inherited_environ(os.environ)}
         ours, theirs = socket.socketpair()
         with ours, process._server_log(state_dir) as log:
             ours.settimeout(timeout_s)
             with theirs:
                 socket.send_fds(self._door(), [b"."], [theirs.fileno(), log.fileno()])
-            ours.sendall(json.dumps(asked).encode())
+            ours.sendall(json.dumps(request).encode())
             ours.shutdown(socket.SHUT_WR)
             code = int(_all_of(ours) or _FAILED)
         port = process._read_port(state_dir)
@@ -115,10 +115,10 @@ def without_nursery() -> AbstractContextManager[None]:
 
 def doors() -> dict[str, str]:
     """Return the variable by which a program that is started now finds this process's nursery, and its file."""
-    made = getattr(process._start, "__self__", None)
+    owner = getattr(process._start, "__self__", None)
     # Threads serve this process's own exchanges; programs of their own need the nursery behind them.
-    made = getattr(getattr(made, "elsewhere", None), "__self__", made)
-    return {_DOOR: str(made.door())} if isinstance(made, Nursery) else {}
+    owner = getattr(getattr(owner, "elsewhere", None), "__self__", owner)
+    return {_DOOR: str(owner.door())} if isinstance(owner, Nursery) else {}
 
 
 @contextmanager
@@ -159,12 +159,12 @@ def fork_on_request(control: socket.socket) -> None:
             return
         reply, log = files
         with socket.socket(fileno=reply) as answer, os.fdopen(log, "wb"):
-            asked = json.loads(_all_of(answer))
+            outcome = json.loads(_all_of(answer))
             child = os.fork()
             if not child:
                 control.close()
                 answer.close()
-                _serve(asked, log)
+                _serve(outcome, log)
             _, status = os.waitpid(child, 0)
             # The caller may have given up waiting.
             with suppress(OSError):
@@ -181,19 +181,19 @@ def _make_calendar() -> None:
         calendar_json(session, following.date)
 
 
-def _serve(asked: dict[str, Any], log: int) -> NoReturn:
+def _serve(request: dict[str, Any], log: int) -> NoReturn:
     """Be the process of one exchange."""
     code = _FAILED
     try:
         os.setsid()
-        os.chdir(asked["folder"])
+        os.chdir(request["folder"])
         os.environ.clear()
-        os.environ.update(asked["environ"])
+        os.environ.update(request["environ"])
         nothing = os.open(os.devnull, os.O_RDONLY)
         for number, file in enumerate((nothing, log, log)):
             os.dup2(file, number)
         os.closerange(3, max(nothing, log) + 1)
-        sys.argv = ["papervenue", *asked["arguments"]]
+        sys.argv = ["papervenue", *request["arguments"]]
         code = importlib.import_module("papervenue.__main__").main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else _FAILED

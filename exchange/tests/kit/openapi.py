@@ -57,11 +57,11 @@ class Difference(NamedTuple):
 
     def apply(self, document: dict[str, Any]) -> None:
         """Widen the field in a document."""
-        fields = self.found(document)["properties"]
+        fields = self.find_schema(document)["properties"]
         known = fields.get(self.field)
         fields[self.field] = {"anyOf": [known, self.also]} if known else self.also
 
-    def found(self, document: dict[str, Any]) -> dict[str, Any]:
+    def find_schema(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return the schema in a document; raises KeyError where it has none."""
         if not self.schema.startswith("/"):
             named: dict[str, Any] = document["components"]["schemas"][self.schema]
@@ -171,8 +171,8 @@ class Api:
 
     def path_of(self, target: str) -> str | None:
         """Return the file's path that a request's target is of."""
-        asked = urlsplit(target).path
-        return next((path for pattern, path in self._patterns if pattern.fullmatch(asked)), None)
+        target_path = urlsplit(target).path
+        return next((path for pattern, path in self._patterns if pattern.fullmatch(target_path)), None)
 
     def problems(self, method: str, target: str, status: int, content_type: str, body: bytes) -> list[str]:
         """Say what is wrong with an answer; an empty list is a documented one."""
@@ -198,8 +198,8 @@ class Api:
         if "$ref" not in response:
             return response
         name = response["$ref"].rpartition("/")[2]
-        found: Mapping[str, Any] = self.document["components"]["responses"][name]
-        return found
+        shared_response: Mapping[str, Any] = self.document["components"]["responses"][name]
+        return shared_response
 
     def _unshaped(self, status: int, content_type: str, body: bytes) -> list[str]:
         """Judge an answer whose status is documented without a body: an error still has the general shape."""
@@ -214,8 +214,8 @@ class Api:
             return [f"an error as {content_type!r}"]
         return _described(Draft202012Validator(_error_schema(self._coded and status != 401)), body)
 
-    def _mismatches(self, place: tuple[str | None, str, str, str], body: bytes) -> list[str]:
-        return _described(self._validator(*place), body)
+    def _mismatches(self, location: tuple[str | None, str, str, str], body: bytes) -> list[str]:
+        return _described(self._validator(*location), body)
 
     def _new_validator(self, path: str, method: str, status: str, kind: str) -> Any:
         response = self._resolved(self.document["paths"][path][method]["responses"][status])

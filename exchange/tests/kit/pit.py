@@ -66,12 +66,12 @@ class Written(Bars):
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         start_us, before = CALENDAR.market[index].open_us, 0 if index == 0 else 1000
-        made: list[Bar | None] = [*_quiet(index)]
+        bars: list[Bar | None] = [*_quiet(index)]
         for minute in range(390):
             if minute + before in self._written:
                 one = self._written[minute + before]
-                made[minute] = None if one is None else bar_of(start_us + minute * MINUTE, *one)
-        return tuple(bar for bar in made if bar is not None)
+                bars[minute] = None if one is None else bar_of(start_us + minute * MINUTE, *one)
+        return tuple(bar for bar in bars if bar is not None)
 
     def extended_hours(self, symbol: str, index: int) -> tuple[Bar, ...]:
         start_us = CALENDAR.market[index].open_us
@@ -112,7 +112,7 @@ class Pit:
         self.engine = Engine(market, OPEN - 24 * 60 * MINUTE, self.events.append, spec, "pit", costs, dialect=ALPACA)
         self.account = self.engine.open_account("main", "key", "secret", Decimal(100_000))
         self.engine.advance(OPEN + int(minute * MINUTE))
-        self._heard = 0
+        self._events_read = 0
 
     def order(self, side: str, qty: object, symbol: str = "AAA", account: Account | None = None, **more: Any) -> Order:
         """Submit an order and let it settle; its type is told by its prices, which are in dollars."""
@@ -142,18 +142,18 @@ class Pit:
         """Give the account shares, bought at a hundred dollars."""
         self.account.apply(symbol, Decimal(qty), HUNDRED)
 
-    def heard(self, named: Mapping[str, Order] | None = None) -> list[str]:
-        """Return what was told since the last time: `minute name word`, fills with what they were."""
+    def new_events(self, named: Mapping[str, Order] | None = None) -> list[str]:
+        """Return the events since the last call: `minute name event`, with quantity and price for fills."""
         names = {order.id: name for name, order in (named or {}).items()}
-        events, self._heard = self.events[self._heard :], len(self.events)
-        return [_told(event.at_us, event.update, names) for event in events if event.update]
+        events, self._events_read = self.events[self._events_read :], len(self.events)
+        return [_format_event(event.at_us, event.update, names) for event in events if event.update]
 
 
-def _told(at_us: int, update: Update, names: Mapping[str, str]) -> str:
+def _format_event(at_us: int, update: Update, names: Mapping[str, str]) -> str:
     parts = [f"{(at_us - OPEN) / MINUTE:g}", names.get(update.order.id, ""), update.event]
     if update.execution is not None:
-        made = update.execution
-        parts.append(f"{made.qty:f}@{usd(made.price):.2f}")
+        execution = update.execution
+        parts.append(f"{execution.qty:f}@{usd(execution.price):.2f}")
     return " ".join(part for part in parts if part)
 
 
@@ -202,9 +202,9 @@ class PitSteps:
         self.pit = pit
         self.orders: dict[str, Order] = {}
 
-    def order(self, name: str, legs: Sequence[str] = (), **asked: Any) -> None:
+    def order(self, name: str, legs: Sequence[str] = (), **fields: Any) -> None:
         """Submit an order, let it settle, and name it and its legs."""
-        order = self.pit.order(**asked)
+        order = self.pit.order(**fields)
         self.orders |= {name: order, **dict(zip(legs, order.legs, strict=True))}
 
     def replace(self, old: str, new: str, policy: Policy = USUAL, **changes: Any) -> None:
@@ -236,11 +236,11 @@ class PitSteps:
 
     def amend(self, name: str, number: int = 0, **to: Any) -> None:
         """Let the venue bust the newest form of an order's execution, or correct its shares or its price."""
-        pit, made = self.pit, executions_of(self.pit, self.orders[name])[number]
+        pit, execution = self.pit, executions_of(self.pit, self.orders[name])[number]
         if to:
-            amending.correct(pit.engine, pit.account, made.id, to.get("qty"), to.get("price"))
+            amending.correct(pit.engine, pit.account, execution.id, to.get("qty"), to.get("price"))
         else:
-            amending.bust(pit.engine, pit.account, made.id)
+            amending.bust(pit.engine, pit.account, execution.id)
 
     def announce(self, kind: str, **terms: Any) -> None:
         """Announce a corporate action for the next session."""
@@ -294,49 +294,49 @@ do = Do()
 
 
 class Story(NamedTuple):
-    """Orders by name, what is told of them after they were accepted, the bars, and what is done; then how it begins."""
+    """Orders by name, their expected events after acceptance, the bars, and what is done; then how it begins."""
 
     orders: Mapping[str, Mapping[str, Any]]
-    told: str
+    expected: str
     written: Mapping[int, Any] = {}
     steps: Sequence[Callable[[Any], object]] = ()
     until: float = 15
     minute: float = 10
-    held: int = 0
+    position: int = 0
     spec: FillSpec = NEXT_BAR
     extended: Mapping[int, Any] = {}
 
     def play(self) -> str:
-        """Return what is told, after looking at what the account has left."""
+        """Return the events, after checking the account's position and reservations."""
         pit = Pit(self.written, self.spec, self.extended, self.minute)
-        if self.held:
-            pit.hold(self.held)
+        if self.position:
+            pit.hold(self.position)
         stage = PitSteps(pit)
-        for name, asked in self.orders.items():
-            stage.order(name, **asked)
+        for name, fields in self.orders.items():
+            stage.order(name, **fields)
         begun = [f"{self.minute:g} {name} {word}" for name in stage.orders for word in ("pending_new", "held", "new")]
         for step in self.steps:
             step(stage)
         stage.to(max(self.until, (pit.engine.now_us - OPEN) / MINUTE))
         self._check_account(pit.account)
-        return ", ".join(line for line in pit.heard(stage.orders) if line not in begun)
+        return ", ".join(line for line in pit.new_events(stage.orders) if line not in begun)
 
     def _check_account(self, account: Account) -> None:
         """See that the shares are those that came and went, and that nothing is kept for orders that are over."""
         fills = [one.shares for one in account.activities if isinstance(one, Execution) and one.order.symbol == "AAA"]
         moved = [one.qty or 0 for one in account.activities if isinstance(one, Activity) and one.moves_shares]
-        assert account.qty("AAA") == self.held + sum(fills) + sum(moved)
+        assert account.qty("AAA") == self.position + sum(fills) + sum(moved)
         if not account.open:
             assert not account.reserved
             assert not account.claimed_shares("AAA")
 
 
-def buy(**asked: Any) -> dict[str, Any]:
-    return {"side": "buy", "qty": 10, **asked}
+def buy(**fields: Any) -> dict[str, Any]:
+    return {"side": "buy", "qty": 10, **fields}
 
 
-def sell(**asked: Any) -> dict[str, Any]:
-    return {"side": "sell", "qty": 10, **asked}
+def sell(**fields: Any) -> dict[str, Any]:
+    return {"side": "sell", "qty": 10, **fields}
 
 
 def bracket(**more: Any) -> dict[str, dict[str, Any]]:
@@ -351,9 +351,9 @@ def pair(side: str = "sell", **more: Any) -> dict[str, dict[str, Any]]:
     return {"target": {"side": side, "qty": 10, "order_class": "oco", "tif": "gtc", **prices, **more}}
 
 
-def protect(pit: Pit, held: int = 10, **more: Any) -> dict[str, Order]:
+def protect(pit: Pit, position: int = 10, **more: Any) -> dict[str, Order]:
     """Hold shares and let a gtc pair rest over ten of them."""
-    pit.hold(held)
-    asked = pair("sell" if held > 0 else "buy", **more)["target"]
-    order = pit.order(**{name: value for name, value in asked.items() if name != "legs"})
+    pit.hold(position)
+    target = pair("sell" if position > 0 else "buy", **more)["target"]
+    order = pit.order(**{name: value for name, value in target.items() if name != "legs"})
     return {"target": order, "stop": order.legs[0]}

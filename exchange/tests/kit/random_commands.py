@@ -168,15 +168,15 @@ class Commands:
 
     def pair(self) -> None:
         """Let a target and a stop rest over whole shares of somebody."""
-        held = [
+        positions = [
             (account.key_id, position.symbol, int(position.qty))
             for account in self.world.engine.accounts.values()
             for position in account.positions.values()
             if abs(position.qty) >= 1 and position.symbol != OPTION
         ]
-        if not held:
+        if not positions:
             return
-        key, symbol, qty = self.chance.choice(held)
+        key, symbol, qty = self.chance.choice(positions)
         last, away = self.world.engine.price(symbol) / 10_000, 0.005 if qty > 0 else -0.005
         target = f"{last * (1 + away):.2f}"
         body = {
@@ -194,8 +194,8 @@ class Commands:
         self.world.ask("POST", "/v2/orders", body, keys)
 
     def _open(self) -> Order | None:
-        found = [order for account in self.world.engine.accounts.values() for order in account.open.values()]
-        return self.chance.choice(found) if found else None
+        orders = [order for account in self.world.engine.accounts.values() for order in account.open.values()]
+        return self.chance.choice(orders) if orders else None
 
     def _as_owner(self, order: Order, method: str, body: object = None) -> None:
         key = self.world.engine.accounts[order.account].key_id

@@ -156,8 +156,8 @@ class Ring:
         kind = {0: "market", 1: next(iter(prices), ""), 2: "stop_limit"}[len(prices)]
         lasts = more.pop("tif", "gtc")
         sign = 1 if side == "buy" else -1
-        asked = OrderRequest(symbol, sign, kind, lasts, D(qty), None, prices.get("limit"), stop=prices.get("stop"))
-        return asked._replace(**more)
+        request = OrderRequest(symbol, sign, kind, lasts, D(qty), None, prices.get("limit"), stop=prices.get("stop"))
+        return request._replace(**more)
 
     def to(self, minute: float) -> None:
         """Let time pass up to a minute since the start."""
@@ -178,9 +178,9 @@ class Ring:
         return self.account.qty(symbol or self.symbol)
 
     def cost(self, symbol: str = "") -> Decimal:
-        held = net_position(self.account, symbol or self.symbol)
-        return Decimal(0) if held is None else held.cost
+        position = net_position(self.account, symbol or self.symbol)
+        return Decimal(0) if position is None else position.cost
 
-    def told(self, *names: str) -> list[str]:
+    def event_lines(self, *names: str) -> list[str]:
         """Return the events of these names, as `minute name`."""
         return [f"{(one.at_us - START) / MINUTE:g} {one.name}" for one in self.events if one.name in names]

@@ -163,9 +163,9 @@ def served(
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
     ready.wait(_TIMEOUT_S)
-    place = Served(exchange, listener.getsockname()[1], running, thread, loops[0], ports)
+    served_exchange = Served(exchange, listener.getsockname()[1], running, thread, loops[0], ports)
     try:
-        yield place
+        yield served_exchange
     finally:
-        place.end()
+        served_exchange.end()
         listener.close()

@@ -142,16 +142,16 @@ class ThreadExchanges:
         self, far: Any, pool: urllib3.HTTPConnectionPool, method: str, url: str, body: Any, headers: Any, named: Any
     ) -> Any:
         """Carry a request to its exchange by the shortcut if it may take it, else by the library."""
-        place = self._running.get(f"{pool.host}:{pool.port}")
+        running = self._running.get(f"{pool.host}:{pool.port}")
         controls = url.startswith("/exchange/") and method not in ("GET", "HEAD")
         # A forked process has a copy of each exchange, which no thread serves.
-        is_here = place is not None and os.getpid() == self._pid and not place.loop.is_closed()
-        if place is None or not is_here or controls or any(place.exchange.faults.book):
+        is_here = running is not None and os.getpid() == self._pid and not running.loop.is_closed()
+        if running is None or not is_here or controls or any(running.exchange.faults.book):
             return far(pool, method, url, body, headers, **named)
         patience_s = _patience(named.get("timeout"), pool)
         call = Call(body or b"", patience_s)
-        scope = scope_of(method, url, {"host": place.address, **dict(headers or {})})
-        done = asyncio.run_coroutine_threadsafe(place.application(scope, call.receive, call.send), place.loop)
+        scope = scope_of(method, url, {"host": running.address, **dict(headers or {})})
+        done = asyncio.run_coroutine_threadsafe(running.application(scope, call.receive, call.send), running.loop)
         try:
             done.result(patience_s)
         except NotInTimeError:

@@ -53,14 +53,14 @@ class Line:
     def later(self, seconds: float, do: Callable[[], None]) -> None:
         self.due.append((seconds, do))
 
-    def taken(self) -> list[Fields]:
+    def take_messages(self) -> list[Fields]:
         """Return the messages that have come, and forget them."""
-        found = []
+        messages = []
         while len(self.data) >= 4 and len(self.data) >= 4 + struct.unpack(">I", self.data[:4])[0]:
             end = 4 + struct.unpack(">I", self.data[:4])[0]
-            found.append(self.data[4:end].decode().split("\0")[:-1])
+            messages.append(self.data[4:end].decode().split("\0")[:-1])
             self.data = self.data[end:]
-        return found
+        return messages
 
 
 class Client:
@@ -71,7 +71,7 @@ class Client:
         self.client = client
         self.conversation = desk.application.lines["tws"](self.line)
         self.conversation.receive(b"API\0" + framed("v157..178"))
-        self.greeting = self.line.taken()
+        self.greeting = self.line.take_messages()
         self.welcome = self.say(71, 2, client, "") if start else []
         ids = [int(one[2]) for one in self.welcome if one[0] == "9"]
         self.next_id = ids[0] if ids else 0
@@ -79,9 +79,11 @@ class Client:
     def say(self, *fields: object) -> list[Fields]:
         """Send a message, and return what comes."""
         self.conversation.receive(framed("".join(f"{field}\0" for field in fields)))
-        return self.line.taken()
+        return self.line.take_messages()
 
-    def place(self, number: int, action: str = "BUY", qty: object = 1, kind: str = "MKT", **more: Any) -> list[Fields]:
+    def place_order(
+        self, number: int, action: str = "BUY", qty: object = 1, kind: str = "MKT", **more: Any
+    ) -> list[Fields]:
         """Send an order."""
         return self.say(*order(number, action, qty, kind, **more))
 

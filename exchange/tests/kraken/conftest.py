@@ -16,6 +16,6 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
 @pytest.fixture
 def desk(fresh: Callable[[], Path]) -> KrakenExchange:
-    made = KrakenExchange(fresh())
-    made.world.tick(seconds=3600)
-    return made
+    exchange = KrakenExchange(fresh())
+    exchange.world.tick(seconds=3600)
+    return exchange

@@ -18,11 +18,11 @@ from papervenue.market.venue import MarginLevel, Rules
 FUNDING = "/exchange/v1/funding"
 
 
-def rows(desk: KrakenExchange, **asked: object) -> list[dict[str, Any]]:
+def rows(desk: KrakenExchange, **query: object) -> list[dict[str, Any]]:
     """Return rows of the log with exact numbers, oldest first."""
-    body = desk.ask("GET", f"{HISTORY}/account-log", **{"sort": "asc", "count": 100_000, **asked}).body
-    told: list[dict[str, Any]] = json.loads(body, parse_float=Decimal, parse_int=Decimal)["logs"]
-    return told
+    body = desk.ask("GET", f"{HISTORY}/account-log", **{"sort": "asc", "count": 100_000, **query}).body
+    logs: list[dict[str, Any]] = json.loads(body, parse_float=Decimal, parse_int=Decimal)["logs"]
+    return logs
 
 
 def test_trade_has_a_row_of_cash_and_one_of_the_position(desk: KrakenExchange) -> None:
@@ -97,9 +97,9 @@ def test_both_signs_of_funding_within_an_hour_add_up(desk: KrakenExchange) -> No
     assert (hourly["realized_funding"], hourly["funding_rate"]) == (-1, -1)
     desk.world.ask("POST", FUNDING, {"symbol": XBT, "rate": "2"})
     desk.world.tick(seconds=3600)
-    told = desk.get("/derivatives/api/v4/historicalfundingrates", symbol=XBT)["rates"]
+    rates = desk.get("/derivatives/api/v4/historicalfundingrates", symbol=XBT)["rates"]
     usual = float(desk.engine.market.grids[XBT].instrument.funding)
-    assert [one["fundingRate"] for one in told] == [usual, usual, -1, 2]
+    assert [one["fundingRate"] for one in rates] == [usual, usual, -1, 2]
     desk.world.exchange.commit()
     again = KrakenExchange(desk.folder)
     assert [row["funding_rate"] for row in rows(again) if row["info"] == "funding rate change"] == [-1, 2]
@@ -136,8 +136,8 @@ def test_margins_are_those_of_the_specification(tmp_path_factory: pytest.TempPat
         flex = desk.flex()
         shown.append((flex["initialMargin"], flex["maintenanceMargin"]))
     assert shown == [(9_999.98, 4_999.99), (20_000, 10_000), (72_000, 36_000)]
-    told = desk.v3("instruments")["instruments"][0]["marginLevels"]
-    assert [tuple(level.values()) for level in told] == [tuple(float(one) for one in step) for step in steps]
+    margin_levels = desk.v3("instruments")["instruments"][0]["marginLevels"]
+    assert [tuple(level.values()) for level in margin_levels] == [tuple(float(one) for one in step) for step in steps]
 
 
 def test_liquidation_in_parts_is_told_and_booked_with_its_fee(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -159,7 +159,7 @@ def test_liquidation_in_parts_is_told_and_booked_with_its_fee(tmp_path_factory: 
         assert row["liquidation_fee"] == Decimal(str(fill["size"])) * row["trade_price"] * D("0.005")
         assert row["trade_price"] == row["mark_price"]
     assert Decimal(str(fills[liquidated[0]["execution"]]["size"])) == D("0.375")
-    reasons = [told["reason"] for name, told in desk.events("orders") if name == "OrderCancelled"]
+    reasons = [fields["reason"] for name, fields in desk.events("orders") if name == "OrderCancelled"]
     assert reasons == ["not_enough_margin"]
     check_law(desk, began=Decimal(3_300))
 
@@ -229,16 +229,16 @@ def test_rows_add_up_over_drawn_days_that_end_in_liquidation(
 
 def check_law(desk: KrakenExchange, began: Decimal = Decimal(100_000)) -> None:
     """See that rows follow on each other, and that what they say adds up to what the account has."""
-    held: dict[str, Decimal] = {"usd": began}
+    balances: dict[str, Decimal] = {"usd": began}
     changed = Decimal(0)
     for row in rows(desk):
-        assert row["old_balance"] == held.get(row["asset"], 0)
-        held[row["asset"]] = row["new_balance"]
+        assert row["old_balance"] == balances.get(row["asset"], 0)
+        balances[row["asset"]] = row["new_balance"]
         changed += sum(_parts(row))
     cash = desk.engine.main.cash
-    assert held.pop("usd") == cash == began + changed
+    assert balances.pop("usd") == cash == began + changed
     positions = {symbol.lower(): position.qty for symbol, position in desk.engine.main.positions.items()}
-    assert {asset: size for asset, size in held.items() if size} == positions
+    assert {asset: size for asset, size in balances.items() if size} == positions
     body = json.loads(desk.ask("GET", "/derivatives/api/v3/accounts").body, parse_float=Decimal, parse_int=Decimal)
     flex = body["accounts"]["flex"]
     assert flex["portfolioValue"] == cash + flex["pnl"]

@@ -80,13 +80,13 @@ def test_shock_moves_every_coin_within_a_quarter_of_an_hour(calendar: Calendar) 
     for one in listed:
         closes = [bar.close for bar in bars.bars(one.symbol, last)]
         moves = [
-            (after / before - 1, place) for place, (before, after) in enumerate(zip(closes, closes[15:], strict=False))
+            (after / before - 1, index) for index, (before, after) in enumerate(zip(closes, closes[15:], strict=False))
         ]
         falls.append(min(moves) if size < 0 else max(moves))
     assert all(
         move == pytest.approx(size * float(one.beta), abs=0.025) for (move, _), one in zip(falls, listed, strict=True)
     )
-    assert max(place for _, place in falls) - min(place for _, place in falls) < 10
+    assert max(index for _, index in falls) - min(index for _, index in falls) < 10
 
 
 def test_coin_leans_one_way_for_days_and_one_without_a_volatility_does_not(calendar: Calendar) -> None:
@@ -95,7 +95,7 @@ def test_coin_leans_one_way_for_days_and_one_without_a_volatility_does_not(calen
     def spread(listed: Instrument, seed: int, *, trends: bool = True) -> float:
         closes = bars_of(calendar, listed, seed=seed, trends=trends)._closes(listed.symbol)
         moves = [after / before - 1 for before, after in pairwise(closes)]
-        tens = [sum(moves[place : place + 10]) for place in range(0, len(moves) - 9, 10)]
+        tens = [sum(moves[index : index + 10]) for index in range(0, len(moves) - 9, 10)]
         return mean(one * one for one in tens) / (10 * mean(one * one for one in moves))
 
     ada = next(one for one in coins(5) if one.symbol == "PF_ADAUSD")
@@ -106,13 +106,13 @@ def test_coin_leans_one_way_for_days_and_one_without_a_volatility_does_not(calen
 
 def test_usual_market_is_to_the_byte_what_it_was_before_one_could_be_without_trends() -> None:
     calendar = build_calendar(date(2026, 11, 16), 3, "24/7")
-    source, made = GeneratedBars(7, calendar, map(Grid, coins(7, ("PF_XBTUSD", "PF_PEPEUSD")))), sha256()
+    source, digest = GeneratedBars(7, calendar, map(Grid, coins(7, ("PF_XBTUSD", "PF_PEPEUSD")))), sha256()
     for symbol in ("PF_XBTUSD", "PF_PEPEUSD"):
         for index in (-2, 0, 1, 2):
-            made.update(repr([tuple(bar) for bar in source.bars(symbol, index)]).encode())
+            digest.update(repr([tuple(bar) for bar in source.bars(symbol, index)]).encode())
         days = [source.history_day(symbol, before) for before in (1, 200, 700)]
-        made.update(repr([tuple(day) for day in days if day]).encode())
-    assert made.hexdigest() == "ea046ee576ca0a580d4551892783f24a15c6b5c2eb069f5eb15c37c7195a5a31"
+        digest.update(repr([tuple(day) for day in days if day]).encode())
+    assert digest.hexdigest() == "ea046ee576ca0a580d4551892783f24a15c6b5c2eb069f5eb15c37c7195a5a31"
     usual = MarketSpec(start=START, symbols=SYMBOLS, venue=kraken_venue(5))
     assert "trends" not in usual.to_fields()
     assert MarketSpec.from_json(replace(usual, trends=False).to_json()).trends is False

@@ -32,8 +32,8 @@ def test_order_keeps_its_id_when_its_size_and_price_change(desk: KrakenExchange)
     ]
     (row,) = desk.v3("openorders")["openOrders"]
     assert (row["order_id"], row["cliOrdId"], row["unfilledSize"], row["limitPrice"]) == (order, "mine", 0.2, 81_000)
-    name, told = desk.events("orders")[-1]
-    assert (name, told["newOrder"]["quantity"], told["reason"]) == ("OrderUpdated", "0.2", "edited_by_user")
+    name, fields = desk.events("orders")[-1]
+    assert (name, fields["newOrder"]["quantity"], fields["reason"]) == ("OrderUpdated", "0.2", "edited_by_user")
 
 
 def test_stop_moves_and_still_acts_where_it_is_then(desk: KrakenExchange) -> None:
@@ -112,12 +112,12 @@ def test_batch_tells_what_became_of_each_of_its_commands(desk: KrakenExchange) -
         {"order": "send", "order_tag": "d", "orderType": "mkt", "symbol": PEPE},
         {"order": "dance"},
     ]
-    told = desk.post("batchorder", json=json.dumps({"batchOrder": commands}))["batchStatus"]
+    statuses = desk.post("batchorder", json=json.dumps({"batchOrder": commands}))["batchStatus"]
     words = ["placed", "insufficientAvailableFunds", "placed", "edited", "cancelled", "requiredArgumentMissing"]
-    assert [one["status"] for one in told] == [*words, "invalidArgument"]
-    assert [one.get("order_tag") for one in told] == ["a", "b", "c", None, None, "d", None]
+    assert [one["status"] for one in statuses] == [*words, "invalidArgument"]
+    assert [one.get("order_tag") for one in statuses] == ["a", "b", "c", None, None, "d", None]
     (stop,) = desk.v3("openorders")["openOrders"]
-    assert (stop["order_id"], stop["reduceOnly"]) == (told[2]["order_id"], True)
+    assert (stop["order_id"], stop["reduceOnly"]) == (statuses[2]["order_id"], True)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"batchOrder": {}}', json.dumps({"batchOrder": [{}] * 11})])

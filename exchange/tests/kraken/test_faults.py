@@ -36,12 +36,12 @@ def test_order_is_lost_by_its_symbol_its_side_or_its_client_id(desk: KrakenExcha
     desk.world.arm({"status": 504}, request="submit", side="sell")
     desk.world.arm({"status": 502}, request="submit", client_order_id="mine*")
     assert desk.send()["status"] == "placed"
-    for status, asked in (
+    for status, order in (
         (503, {"symbol": PEPE, "side": "buy"}),
         (504, {"symbol": XBT, "side": "sell"}),
         (502, {"symbol": XBT, "side": "buy", "cliOrdId": "mine-1"}),
     ):
-        assert desk.ask("POST", f"{V3}/sendorder", orderType="mkt", size="0.1", **asked).status == status
+        assert desk.ask("POST", f"{V3}/sendorder", orderType="mkt", size="0.1", **order).status == status
     assert len(desk.engine.main.orders) == 1
 
 
@@ -49,17 +49,17 @@ def test_answer_may_be_an_error_after_the_order_was_carried_out(desk: KrakenExch
     desk.world.arm({"status": 500, "acceptance": "after"}, request="submit", nth=1)
     answer = desk.ask("POST", f"{V3}/sendorder", orderType="mkt", symbol=XBT, side="buy", size="0.1", cliOrdId="there")
     assert answer.status == 500
-    assert [told["order"]["clientId"] for _, told in desk.events("orders")[:1]] == ["there"]
+    assert [fields["order"]["clientId"] for _, fields in desk.events("orders")[:1]] == ["there"]
 
 
 def test_order_arrives_later_unless_it_says_until_when_it_may(desk: KrakenExchange) -> None:
     desk.world.arm({"late_arrival": "60s"}, request="submit")
     for name, until in (("late", "2026-11-24T01:00:30Z"), ("later", "2026-11-24T01:02:00Z")):
-        asked = {"orderType": "mkt", "symbol": XBT, "side": "buy", "size": "0.1"}
-        assert desk.ask("POST", f"{V3}/sendorder", **asked, cliOrdId=name, processBefore=until).status == 504
+        order = {"orderType": "mkt", "symbol": XBT, "side": "buy", "size": "0.1"}
+        assert desk.ask("POST", f"{V3}/sendorder", **order, cliOrdId=name, processBefore=until).status == 504
     desk.world.clear_rules()
     desk.world.tick(seconds=61)
-    assert {told["order"]["clientId"] for name, told in desk.events("orders") if name == "OrderPlaced"} == {"later"}
+    assert {fields["order"]["clientId"] for name, fields in desk.events("orders") if name == "OrderPlaced"} == {"later"}
 
 
 def test_cancel_is_found_by_the_order_that_it_names(desk: KrakenExchange) -> None:
@@ -77,8 +77,8 @@ def test_cancel_is_found_by_the_order_that_it_names(desk: KrakenExchange) -> Non
 def test_order_may_be_rejected_after_it_was_placed(desk: KrakenExchange) -> None:
     desk.world.arm("reject_after_acceptance", request="submit")
     assert desk.send(cliOrdId="no")["status"] == "placed"
-    ((name, told),) = desk.events("orders")
-    assert (name, told["order"]["clientId"], told["order"]["filled"]) == ("OrderRejected", "no", "0")
+    ((name, fields),) = desk.events("orders")
+    assert (name, fields["order"]["clientId"], fields["order"]["filled"]) == ("OrderRejected", "no", "0")
 
 
 def test_stop_that_is_suspended_looks_as_before_in_every_answer(desk: KrakenExchange) -> None:
@@ -87,8 +87,8 @@ def test_stop_that_is_suspended_looks_as_before_in_every_answer(desk: KrakenExch
     stop = desk.send("stp", "sell", "0.5", stopPrice=85_000, reduceOnly="true", cliOrdId="stop")["order_id"]
 
     def shown() -> object:
-        told = desk.v3("openorders")["openOrders"], desk.post("orders/status", orderIds=stop)["orders"]
-        return told, [desk.events(name) for name in ("orders", "triggers", "executions")]
+        listed = desk.v3("openorders")["openOrders"], desk.post("orders/status", orderIds=stop)["orders"]
+        return listed, [desk.events(name) for name in ("orders", "triggers", "executions")]
 
     before = shown()
     assert desk.world.ask("POST", "/exchange/v1/orders", {"order": stop, "do": "suspend"}).status == 200
@@ -137,8 +137,8 @@ def test_clock_is_a_minute_off_and_keys_expire(desk: KrakenExchange) -> None:
 @pytest.mark.parametrize("acceptance", ["before", "after"])
 def test_error_comes_inside_success_of_http_whatever_became_of_the_order(desk: KrakenExchange, acceptance: str) -> None:
     desk.world.arm({"error_inside": "apiLimitExceeded", "acceptance": acceptance}, request="submit")
-    told = desk.post("sendorder", orderType="mkt", symbol=XBT, side="buy", size="0.1")
-    assert told == {"result": "error", "error": "apiLimitExceeded"}
+    reply = desk.post("sendorder", orderType="mkt", symbol=XBT, side="buy", size="0.1")
+    assert reply == {"result": "error", "error": "apiLimitExceeded"}
     assert len(desk.engine.main.orders) == (acceptance == "after")
 
 
@@ -173,7 +173,7 @@ def test_filled_order_seems_canceled_with_nothing_filled_but_its_executions_stay
     for name in ("mine", "other"):
         desk.send(cliOrdId=name)
     desk.world.arm({"false_end": None, "client_order_id": "mine"}, request="order")
-    ends = [(name, told) for name, told in desk.events("orders") if name != "OrderPlaced"]
+    ends = [(name, fields) for name, fields in desk.events("orders") if name != "OrderPlaced"]
     assert [name for name, _ in ends] == ["OrderCancelled", "OrderUpdated"]
     order = ends[0][1]["order"]
     assert (order["clientId"], order["quantity"], order["filled"]) == ("mine", "0.1", "0")

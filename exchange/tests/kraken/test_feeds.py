@@ -17,16 +17,16 @@ FEEDS = "/ws/v1"
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(folders_of(spec((XBT,)), tmp_path_factory)()) as place:
-        place.tick(seconds=3600)
-        yield place
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(folders_of(spec((XBT,)), tmp_path_factory)()) as server:
+        server.tick(seconds=3600)
+        yield server
 
 
-def send(place: Served, name: str = "sendorder", **params: object) -> Any:
+def send(server: Served, name: str = "sendorder", **params: object) -> Any:
     sent = urlencode(params)
     headers = {"APIKey": KEY, "Authent": signature(SECRET, f"{V3}/{name}".removeprefix("/derivatives"), sent, "")}
-    answer = place.ask("POST", f"{V3}/{name}?{sent}", None, **headers)
+    answer = server.ask("POST", f"{V3}/{name}?{sent}", None, **headers)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -39,73 +39,73 @@ def challenged(client: Client) -> dict[str, str]:
     return {"api_key": KEY, "original_challenge": challenge, "signed_challenge": signed}
 
 
-def test_prices_are_told_at_once_and_as_time_moves(place: Served) -> None:
-    with place.connect(FEEDS) as client:
+def test_prices_are_told_at_once_and_as_time_moves(server: Served) -> None:
+    with server.connect(FEEDS) as client:
         assert client.get() == {"event": "info", "version": 1}
         assert client.ask({"event": "ping"}) == {"event": "pong"}
-        asked = {"event": "subscribe", "feed": "ticker", "product_ids": [XBT]}
-        assert client.ask(asked) == {"event": "subscribed", "feed": "ticker", "product_ids": [XBT]}
+        request = {"event": "subscribe", "feed": "ticker", "product_ids": [XBT]}
+        assert client.ask(request) == {"event": "subscribed", "feed": "ticker", "product_ids": [XBT]}
         first = client.get()
-        ticker = place.get(f"{V3}/tickers/{XBT}")["ticker"]
+        ticker = server.get(f"{V3}/tickers/{XBT}")["ticker"]
         assert (first["product_id"], first["bid"], first["markPrice"]) == (XBT, ticker["bid"], ticker["markPrice"])
         assert client.ask({"event": "subscribe", "feed": "heartbeat"})["feed"] == "heartbeat"
-        place.tick(seconds=60)
+        server.tick(seconds=60)
         second, beat = client.get(), client.get()
         assert second["time"] == beat["time"] == first["time"] + 60_000
-        assert (second["bid"], beat["feed"]) == (place.get(f"{V3}/tickers/{XBT}")["ticker"]["bid"], "heartbeat")
-        assert client.ask({**asked, "event": "unsubscribe"})["event"] == "unsubscribed"
-        place.tick(seconds=60)
+        assert (second["bid"], beat["feed"]) == (server.get(f"{V3}/tickers/{XBT}")["ticker"]["bid"], "heartbeat")
+        assert client.ask({**request, "event": "unsubscribe"})["event"] == "unsubscribed"
+        server.tick(seconds=60)
         assert client.get()["feed"] == "heartbeat"
-        assert client.ask({**asked, "product_ids": ["PF_NONEUSD"]})["message"] == "Invalid product id"
+        assert client.ask({**request, "product_ids": ["PF_NONEUSD"]})["message"] == "Invalid product id"
 
 
-def test_orders_and_fills_come_to_whoever_signed_and_to_nobody_else(place: Served) -> None:
-    rests = send(place, orderType="lmt", symbol=XBT, side="buy", size="0.1", limitPrice=80_000, cliOrdId="rests")
-    with place.connect(FEEDS) as client, place.connect(FEEDS) as stranger:
+def test_orders_and_fills_come_to_whoever_signed_and_to_nobody_else(server: Served) -> None:
+    rests = send(server, orderType="lmt", symbol=XBT, side="buy", size="0.1", limitPrice=80_000, cliOrdId="rests")
+    with server.connect(FEEDS) as client, server.connect(FEEDS) as stranger:
         client.get()
         stranger.get()
         signed = challenged(client)
         for feed, rows in (("open_orders", "orders"), ("fills", "fills")):
-            told = client.ask({"event": "subscribe", "feed": feed, **signed})
-            assert told == {"event": "subscribed", "feed": feed, "api_key": KEY}
+            reply = client.ask({"event": "subscribe", "feed": feed, **signed})
+            assert reply == {"event": "subscribed", "feed": feed, "api_key": KEY}
             snapshot = client.get()
             assert (snapshot["feed"], len(snapshot[rows])) == (f"{feed}_snapshot", int(feed == "open_orders"))
-        order = send(place, orderType="mkt", symbol=XBT, side="buy", size="0.5", cliOrdId="quick")["sendStatus"]
+        order = send(server, orderType="mkt", symbol=XBT, side="buy", size="0.5", cliOrdId="quick")["sendStatus"]
         placed, gone, filled = client.get(), client.get(), client.get()
         assert (placed["order"]["cli_ord_id"], placed["order"]["qty"], placed["is_cancel"]) == ("quick", 0.5, False)
         assert (gone["order_id"], gone["is_cancel"], gone["reason"]) == (order["order_id"], True, "full_fill")
         (fill,) = filled["fills"]
         assert (fill["order_id"], fill["qty"], fill["fill_type"]) == (order["order_id"], 0.5, "taker")
-        send(place, "cancelorder", order_id=rests["sendStatus"]["order_id"])
+        send(server, "cancelorder", order_id=rests["sendStatus"]["order_id"])
         assert client.get()["reason"] == "cancelled_by_user"
         assert client.ask({"event": "unsubscribe", "feed": "open_orders", **signed})["event"] == "unsubscribed"
-        send(place, orderType="mkt", symbol=XBT, side="sell", size="0.5", reduceOnly="true")
+        send(server, orderType="mkt", symbol=XBT, side="sell", size="0.5", reduceOnly="true")
         assert client.get()["feed"] == "fills"
         assert stranger.ask({"event": "ping"}) == {"event": "pong"}
 
 
-def test_feed_of_an_account_needs_a_challenge_of_its_own_connection(place: Served) -> None:
-    with place.connect(FEEDS) as first, place.connect(FEEDS) as client:
+def test_feed_of_an_account_needs_a_challenge_of_its_own_connection(server: Served) -> None:
+    with server.connect(FEEDS) as first, server.connect(FEEDS) as client:
         first.get()
         client.get()
         others, own = challenged(first), challenged(client)
-        for asked in ({}, others, {**own, "signed_challenge": others["signed_challenge"]}, {**own, "api_key": "x"}):
-            told = client.ask({"event": "subscribe", "feed": "fills", **asked})
-            assert told == {"event": "alert", "message": "Failed to subscribe to authenticated feed"}
+        for signature in ({}, others, {**own, "signed_challenge": others["signed_challenge"]}, {**own, "api_key": "x"}):
+            reply = client.ask({"event": "subscribe", "feed": "fills", **signature})
+            assert reply == {"event": "alert", "message": "Failed to subscribe to authenticated feed"}
         assert client.ask({"event": "subscribe", "feed": "gossip"})["message"] == "Invalid feed"
         assert client.ask({"event": "dance"})["message"] == "Json Error"
 
 
-def test_scripts_of_streams_hold_back_what_the_feeds_tell(place: Served) -> None:
-    with place.connect(FEEDS) as client:
+def test_scripts_of_streams_hold_back_what_the_feeds_tell(server: Served) -> None:
+    with server.connect(FEEDS) as client:
         client.get()
         client.ask({"event": "subscribe", "feed": "fills", **challenged(client)})
         client.get()
         rule = {"name": "mute", "when": {"stream": "trade_updates", "client_order_id": "mute*"}, "what": "mute_stream"}
-        assert place.ask("POST", "/exchange/v1/faults", [rule]).status_code == 200
+        assert server.ask("POST", "/exchange/v1/faults", [rule]).status_code == 200
         try:
             for name in ("mute-1", "told"):
-                send(place, orderType="mkt", symbol=XBT, side="buy", size="0.1", cliOrdId=name)
+                send(server, orderType="mkt", symbol=XBT, side="buy", size="0.1", cliOrdId=name)
             assert client.get()["fills"][0]["cli_ord_id"] == "told"
         finally:
-            place.ask("DELETE", "/exchange/v1/faults")
+            server.ask("DELETE", "/exchange/v1/faults")

@@ -19,8 +19,8 @@ def test_order_that_fills_at_once_is_never_open_but_in_the_history(desk: KrakenE
     assert (updated, other["newOrder"]["quantity"], other["newOrder"]["filled"]) == ("OrderUpdated", "0", "0.5")
     assert (one["order"]["uid"], one["order"]["clientId"], one["order"]["direction"]) == (order, "quick", "Buy")
     assert (other["reason"], other["oldOrder"]["filled"]) == ("full_fill", "0")
-    ((name, told),) = desk.events("executions")
-    execution, fill = told["execution"], desk.v3("fills")["fills"][0]
+    ((name, fields),) = desk.events("executions")
+    execution, fill = fields["execution"], desk.v3("fills")["fills"][0]
     assert (name, execution["uid"], execution["order"]["uid"]) == ("Execution", fill["fill_id"], order)
     assert (float(execution["price"]), execution["quantity"]) == (fill["price"], "0.5")
     assert (execution["orderData"]["positionSize"], execution["orderData"]["fillType"]) == ("0.5", "taker")
@@ -31,29 +31,32 @@ def test_statuses_forget_an_order_five_seconds_after_its_end(desk: KrakenExchang
     order = desk.send(cliOrdId="gone")["order_id"]
     rests = desk.send("lmt", limitPrice=80_000)["order_id"]
     desk.world.tick(seconds=5)
-    told = desk.post("orders/status", orderIds=f"{order},{rests}")["orders"]
-    assert {one["order"]["orderId"]: one["status"] for one in told} == {order: "FULLY_EXECUTED", rests: "ENTERED_BOOK"}
+    statuses = desk.post("orders/status", orderIds=f"{order},{rests}")["orders"]
+    assert {one["order"]["orderId"]: one["status"] for one in statuses} == {
+        order: "FULLY_EXECUTED",
+        rests: "ENTERED_BOOK",
+    }
     assert [one["status"] for one in desk.post("orders/status", cliOrdIds="gone")["orders"]] == ["FULLY_EXECUTED"]
     desk.world.tick(seconds=1)
-    told = desk.post("orders/status", orderIds=f"{order},{rests}")["orders"]
-    assert [one["order"]["orderId"] for one in told] == [rests]
+    statuses = desk.post("orders/status", orderIds=f"{order},{rests}")["orders"]
+    assert [one["order"]["orderId"] for one in statuses] == [rests]
     assert [name for name, _ in desk.events("orders")] == ["OrderPlaced", "OrderUpdated", "OrderPlaced"]
 
 
 def test_canceled_order_and_one_for_now_alone_say_why(desk: KrakenExchange) -> None:
     rests = desk.send("lmt", limitPrice=80_000)["order_id"]
     desk.post("cancelorder", order_id=rests)
-    _, (name, told) = desk.events("orders")
-    assert (name, told["order"]["uid"], told["reason"]) == ("OrderCancelled", rests, "cancelled_by_user")
-    assert (told["order"]["quantity"], told["order"]["filled"]) == ("0.1", "0")
+    _, (name, fields) = desk.events("orders")
+    assert (name, fields["order"]["uid"], fields["reason"]) == ("OrderCancelled", rests, "cancelled_by_user")
+    assert (fields["order"]["quantity"], fields["order"]["filled"]) == ("0.1", "0")
 
 
 def test_stop_is_a_trigger_until_it_acts_and_then_an_order_with_the_same_id(desk: KrakenExchange) -> None:
     desk.send(size="0.5")
     above = round(desk.price()) + 5_000
     stop = desk.send("stp", "sell", "0.5", stopPrice=above, triggerSignal="mark", reduceOnly="true", cliOrdId="stop")
-    ((name, told),) = desk.events("triggers")
-    order = told["order"]
+    ((name, fields),) = desk.events("triggers")
+    order = fields["order"]
     assert (name, order["uid"], order["quantity"], order["clientId"]) == (
         "OrderTriggerPlaced",
         stop["order_id"],
@@ -64,8 +67,8 @@ def test_stop_is_a_trigger_until_it_acts_and_then_an_order_with_the_same_id(desk
     assert order["triggerOptions"] == options
     assert [one["order"]["uid"] for _, one in desk.events("orders")[2:]] == []
     desk.world.tick(seconds=120)
-    _, (name, told) = desk.events("triggers")
-    assert (name, told["order"]["uid"]) == ("OrderTriggerActivated", stop["order_id"])
+    _, (name, fields) = desk.events("triggers")
+    assert (name, fields["order"]["uid"]) == ("OrderTriggerActivated", stop["order_id"])
     (placed, one), (updated, other) = desk.events("orders")[2:]
     assert (placed, one["reason"], one["order"]["uid"]) == ("OrderPlaced", "stop_order_triggered", stop["order_id"])
     assert (updated, other["newOrder"]["filled"]) == ("OrderUpdated", "0.5")
@@ -77,14 +80,16 @@ def test_reduce_only_orders_shrink_and_end_with_their_position(desk: KrakenExcha
     desk.send("stp", "sell", "0.5", stopPrice=85_000, reduceOnly="true")
     desk.send("lmt", "sell", "0.5", limitPrice=99_000, reduceOnly="true")
     desk.send(side="sell", size="0.2", reduceOnly="true")
-    _, (name, told) = desk.events("triggers")
-    assert (name, told["newOrderTrigger"]["quantity"]) == ("OrderTriggerUpdated", "0.3")
-    target = next(told["newOrder"] for name, told in desk.events("orders") if told["reason"] == "reduced_to_position")
+    _, (name, fields) = desk.events("triggers")
+    assert (name, fields["newOrderTrigger"]["quantity"]) == ("OrderTriggerUpdated", "0.3")
+    target = next(
+        fields["newOrder"] for name, fields in desk.events("orders") if fields["reason"] == "reduced_to_position"
+    )
     assert (target["quantity"], target["filled"]) == ("0.3", "0")
     desk.send(side="sell", size="0.3", reduceOnly="true")
-    name, told = desk.events("triggers")[-1]
-    assert (name, told["reason"]) == ("OrderTriggerCancelled", "would_not_reduce_position")
-    ended = [told["reason"] for name, told in desk.events("orders") if name == "OrderCancelled"]
+    name, fields = desk.events("triggers")[-1]
+    assert (name, fields["reason"]) == ("OrderTriggerCancelled", "would_not_reduce_position")
+    ended = [fields["reason"] for name, fields in desk.events("orders") if name == "OrderCancelled"]
     assert ended == ["would_not_reduce_position"]
 
 
@@ -96,13 +101,13 @@ def test_market_order_takes_what_a_minute_offers_and_the_rest_is_canceled(
     rests = desk.send("lmt", size="20", limitPrice=99_000)["order_id"]
     assert [event["type"] for event in whole["orderEvents"]] == ["PLACE"]
     desk.world.tick(seconds=240)
-    (told,) = [one for kind, one in desk.events("orders") if kind == "OrderCancelled"]
+    (cancelled,) = [one for kind, one in desk.events("orders") if kind == "OrderCancelled"]
     filled = sum(fill["size"] for fill in desk.v3("fills")["fills"] if fill.get("cliOrdId") == "large")
-    assert told["reason"] == "ioc_order_failed_because_it_would_not_be_executed"
+    assert cancelled["reason"] == "ioc_order_failed_because_it_would_not_be_executed"
     assert filled > 0
-    assert float(told["order"]["filled"]) == pytest.approx(filled)
-    assert float(told["order"]["quantity"]) == pytest.approx(100 - filled)
-    executions = (told["execution"] for _, told in desk.events("executions"))
+    assert float(cancelled["order"]["filled"]) == pytest.approx(filled)
+    assert float(cancelled["order"]["quantity"]) == pytest.approx(100 - filled)
+    executions = (fields["execution"] for _, fields in desk.events("executions"))
     parts = [one for one in executions if one["order"]["uid"] == rests]
     assert len(parts) > 1
     assert [float(one["order"]["quantity"]) + float(one["order"]["filled"]) for one in parts] == [20] * len(parts)
@@ -143,9 +148,9 @@ def test_page_holds_what_happened_in_its_span_and_of_its_symbol(desk: KrakenExch
         assert [desk.history(name, **span)["len"] for span in spans] == [2 * each, each, each, 0, each]
 
 
-@pytest.mark.parametrize("asked", [{"since": "soon"}, {"sort": "up"}, {"count": 0}, {"continuation_token": "%"}])
-def test_page_that_cannot_be_read_is_refused(desk: KrakenExchange, asked: dict[str, object]) -> None:
-    assert desk.history("orders", **asked)["error"] == "invalidArgument"
+@pytest.mark.parametrize("query", [{"since": "soon"}, {"sort": "up"}, {"count": 0}, {"continuation_token": "%"}])
+def test_page_that_cannot_be_read_is_refused(desk: KrakenExchange, query: dict[str, object]) -> None:
+    assert desk.history("orders", **query)["error"] == "invalidArgument"
 
 
 def test_history_is_that_of_the_past_while_a_script_shows_the_account_as_it_was(desk: KrakenExchange) -> None:
@@ -186,13 +191,13 @@ def test_exchange_that_starts_again_tells_the_same_history(desk: KrakenExchange)
     desk.send(size="0.5")
     desk.send("stp", "sell", "0.5", stopPrice=85_000, reduceOnly="true")
     desk.send("lmt", limitPrice=80_000, symbol=XBT)
-    told = [desk.history(name) for name in ("orders", "triggers", "executions", "account-log")]
+    histories = [desk.history(name) for name in ("orders", "triggers", "executions", "account-log")]
     desk.world.exchange.commit()
     again = KrakenExchange(desk.folder)
-    assert [again.history(name) for name in ("orders", "triggers", "executions", "account-log")] == told
+    assert [again.history(name) for name in ("orders", "triggers", "executions", "account-log")] == histories
     # What keys had as nonces is forgotten, so the same ones are taken again.
     assert again.nonce < desk.nonce
     keep(desk.world.exchange, desk.folder)
     kept = KrakenExchange(desk.folder)
     assert kept.world.exchange.log.known_lines
-    assert [kept.history(name) for name in ("orders", "triggers", "executions", "account-log")] == told
+    assert [kept.history(name) for name in ("orders", "triggers", "executions", "account-log")] == histories

@@ -36,8 +36,8 @@ def test_page_of_the_account_log_costs_by_its_size(rows: int, cost: int) -> None
 
 
 def spent(desk: KrakenExchange) -> dict[str, int]:
-    told: dict[str, int] = desk.world.get("/exchange/v1/status")["most_spent"]
-    return told
+    most_spent: dict[str, int] = desk.world.get("/exchange/v1/status")["most_spent"]
+    return most_spent
 
 
 def test_requests_cost_what_the_documentation_says(desk: KrakenExchange) -> None:
@@ -71,8 +71,8 @@ def test_over_its_budget_trading_says_so_inside_success_and_the_history_with_429
     desk.world.exchange.set_pace(read_pace("real"))
     try:
         assert [desk.send("lmt", limitPrice=80_000)["status"] for _ in range(50)] == ["placed"] * 50
-        told = desk.post("sendorder", orderType="mkt", symbol="PF_XBTUSD", side="buy", size="0.1")
-        assert (told["result"], told["error"]) == ("error", "apiLimitExceeded")
+        reply = desk.post("sendorder", orderType="mkt", symbol="PF_XBTUSD", side="buy", size="0.1")
+        assert (reply["result"], reply["error"]) == ("error", "apiLimitExceeded")
         assert desk.v3("accounts")["error"] == "apiLimitExceeded"
         assert desk.v3("tickers")["result"] == "success"
         for _ in range(33):

@@ -17,9 +17,9 @@ BEGAN = int(datetime(START.year, START.month, START.day, tzinfo=UTC).timestamp()
 def candles(
     desk: KrakenExchange, kind: str, span: str, first: int, last: int | None = None, symbol: str = XBT
 ) -> list[dict[str, str]]:
-    asked = {"from": first} | ({} if last is None else {"to": last})
-    told: list[dict[str, str]] = desk.get(f"{CHARTS}/{kind}/{symbol}/{span}", **asked)["candles"]
-    return told
+    query = {"from": first} | ({} if last is None else {"to": last})
+    rows: list[dict[str, str]] = desk.get(f"{CHARTS}/{kind}/{symbol}/{span}", **query)["candles"]
+    return rows
 
 
 def test_listing_has_what_an_order_must_fit(desk: KrakenExchange) -> None:
@@ -49,8 +49,8 @@ def test_a_contract_that_has_ended_is_neither_tradeable_nor_quoted_and_its_posit
     assert desk.v3("openpositions")["openPositions"] == desk.v3("openorders")["openOrders"] == []
     settled = desk.v3("fills")["fills"][0]
     assert (settled["side"], settled["size"], settled["fillType"]) == ("sell", 0.5, "assignee")
-    name, told = desk.events("triggers")[-1]
-    assert (name, told["order"]["uid"], told["reason"]) == ("OrderTriggerCancelled", rests, "contract_expired")
+    name, fields = desk.events("triggers")[-1]
+    assert (name, fields["order"]["uid"], fields["reason"]) == ("OrderTriggerCancelled", rests, "contract_expired")
     assert desk.send(size="0.5")["status"] == "marketInactive"
 
 
@@ -81,20 +81,20 @@ def test_book_surrounds_the_price_with_ticks(desk: KrakenExchange) -> None:
 
 def test_candles_of_any_span_are_made_of_the_same_minutes(desk: KrakenExchange) -> None:
     minutes = candles(desk, "trade", "1m", BEGAN, BEGAN + 3599)
-    assert [int(one["time"]) for one in minutes] == [1000 * (BEGAN + 60 * place) for place in range(60)]
+    assert [int(one["time"]) for one in minutes] == [1000 * (BEGAN + 60 * index) for index in range(60)]
     (hour,) = candles(desk, "trade", "1h", BEGAN, BEGAN)
     assert (hour["open"], hour["close"]) == (minutes[0]["open"], minutes[-1]["close"])
     assert float(hour["high"]) == max(float(one["high"]) for one in minutes)
     assert float(hour["low"]) == min(float(one["low"]) for one in minutes)
     assert int(hour["volume"]) == sum(int(one["volume"]) for one in minutes)
     quarters = candles(desk, "trade", "15m", BEGAN + 1, BEGAN + 3599)
-    assert [int(one["time"]) for one in quarters] == [1000 * (BEGAN + 900 * place) for place in (1, 2, 3)]
+    assert [int(one["time"]) for one in quarters] == [1000 * (BEGAN + 900 * index) for index in (1, 2, 3)]
 
 
 def test_days_of_the_past_are_those_that_their_minutes_make(desk: KrakenExchange) -> None:
     first = BEGAN - 2 * 86_400
     whole = candles(desk, "trade", "1d", first, BEGAN)
-    assert [int(one["time"]) for one in whole] == [1000 * (first + 86_400 * place) for place in range(3)]
+    assert [int(one["time"]) for one in whole] == [1000 * (first + 86_400 * index) for index in range(3)]
     minutes = candles(desk, "trade", "1m", first, first + 86_399)
     assert float(whole[0]["high"]) == max(float(one["high"]) for one in minutes)
     assert int(whole[0]["volume"]) == sum(int(one["volume"]) for one in minutes)
@@ -109,12 +109,12 @@ def test_days_of_the_past_are_those_that_their_minutes_make(desk: KrakenExchange
 def test_days_reach_back_farther_than_the_kept_sessions_and_quarters_add_up_to_them(desk: KrakenExchange) -> None:
     first = BEGAN - 600 * 86_400
     days = candles(desk, "spot", "1d", first, BEGAN - 1)
-    assert [int(one["time"]) for one in days] == [1000 * (first + 86_400 * place) for place in range(600)]
-    for place in (0, 599):
-        fours = candles(desk, "spot", "4h", first + place * 86_400, first + (place + 1) * 86_400 - 1)
-        assert (len(fours), fours[0]["open"], fours[-1]["close"]) == (6, days[place]["open"], days[place]["close"])
-        assert max(float(one["high"]) for one in fours) == float(days[place]["high"])
-        assert min(float(one["low"]) for one in fours) == float(days[place]["low"])
+    assert [int(one["time"]) for one in days] == [1000 * (first + 86_400 * index) for index in range(600)]
+    for index in (0, 599):
+        fours = candles(desk, "spot", "4h", first + index * 86_400, first + (index + 1) * 86_400 - 1)
+        assert (len(fours), fours[0]["open"], fours[-1]["close"]) == (6, days[index]["open"], days[index]["close"])
+        assert max(float(one["high"]) for one in fours) == float(days[index]["high"])
+        assert min(float(one["low"]) for one in fours) == float(days[index]["low"])
 
 
 def test_candle_once_told_never_changes(desk: KrakenExchange) -> None:
@@ -124,13 +124,13 @@ def test_candle_once_told_never_changes(desk: KrakenExchange) -> None:
         "15m": (BEGAN, BEGAN + 6 * 3600 - 1),
         "1d": (BEGAN - 40 * 86_400, BEGAN - 1),
     }
-    asked = [(kind, span, *ends) for kind in ("trade", "mark", "spot") for span, ends in spans.items()]
-    told = [candles(desk, *one) for one in asked]
+    queries = [(kind, span, *ends) for kind in ("trade", "mark", "spot") for span, ends in spans.items()]
+    replies = [candles(desk, *one) for one in queries]
     desk.world.ask("POST", "/exchange/v1/funding", {"symbol": XBT, "rate": "60"})
     desk.world.tick(seconds=9 * 3600)
-    assert [candles(desk, *one) for one in asked] == told
+    assert [candles(desk, *one) for one in queries] == replies
     again = KrakenExchange(desk.folder)
-    assert [candles(again, *one) for one in reversed(asked)] == told[::-1]
+    assert [candles(again, *one) for one in reversed(queries)] == replies[::-1]
 
 
 def test_index_of_a_minute_is_made_with_the_funding_of_its_time(desk: KrakenExchange) -> None:
@@ -180,12 +180,12 @@ def test_chart_that_there_is_none_of_is_refused(desk: KrakenExchange, path: str)
 
 def test_funding_rates_are_told_by_the_hour(desk: KrakenExchange) -> None:
     desk.world.tick(seconds=7200)
-    told = desk.get("/derivatives/api/v4/historicalfundingrates", symbol=PEPE)["rates"]
+    rates = desk.get("/derivatives/api/v4/historicalfundingrates", symbol=PEPE)["rates"]
     rate = desk.engine.market.grids[PEPE].instrument.funding
-    assert [one["timestamp"] for one in told] == [f"2026-11-24T0{hour}:00:00.000Z" for hour in range(4)]
+    assert [one["timestamp"] for one in rates] == [f"2026-11-24T0{hour}:00:00.000Z" for hour in range(4)]
     mark = desk.v3(f"tickers/{PEPE}")["ticker"]["markPrice"]
-    assert told[-1]["fundingRate"] == float(rate)
-    assert told[-1]["relativeFundingRate"] == pytest.approx(float(rate) / mark)
+    assert rates[-1]["fundingRate"] == float(rate)
+    assert rates[-1]["relativeFundingRate"] == pytest.approx(float(rate) / mark)
 
 
 def test_every_answer_says_when_it_was_made(desk: KrakenExchange) -> None:

@@ -66,9 +66,9 @@ def test_nonce_may_be_left_out_and_parameters_may_be_in_the_query(desk: KrakenEx
 
 def test_key_may_trade_and_move_nothing_away(desk: KrakenExchange) -> None:
     path = "/api/auth/v1/api-keys/v3/check"
-    told = desk.get(path)
-    assert (told["apiKey"], told["accountUid"]) == (KEY, desk.engine.main.number)
-    assert told["permissions"] == {"general": "FULL_ACCESS", "transfer": "NO_ACCESS"}
+    reply = desk.get(path)
+    assert (reply["apiKey"], reply["accountUid"]) == (KEY, desk.engine.main.number)
+    assert reply["permissions"] == {"general": "FULL_ACCESS", "transfer": "NO_ACCESS"}
     answer = desk.world.ask("GET", path, headers=KEYS)
     assert (answer.status, answer.json["error"]) == (401, "authenticationError")
 

@@ -47,7 +47,7 @@ def test_resting_order_and_waiting_stop_tell_how_they_were_placed(desk: KrakenEx
 
 
 @pytest.mark.parametrize(
-    ("word", "asked"),
+    ("word", "order"),
     [
         ("invalidOrderType", {"kind": "take_profit", "stopPrice": 95_000}),
         ("invalidSide", {"side": "long"}),
@@ -67,9 +67,9 @@ def test_resting_order_and_waiting_stop_tell_how_they_were_placed(desk: KrakenEx
         ("wouldNotReducePosition", {"kind": "stp", "side": "sell", "stopPrice": 85_000, "reduceOnly": "true"}),
     ],
 )
-def test_order_that_is_not_taken_says_why(desk: KrakenExchange, word: str, asked: dict[str, object]) -> None:
+def test_order_that_is_not_taken_says_why(desk: KrakenExchange, word: str, order: dict[str, object]) -> None:
     assert desk.send("lmt", limitPrice=80_000, cliOrdId="taken")["status"] == "placed"
-    status = desk.send(**asked)  # type: ignore[arg-type]
+    status = desk.send(**order)  # type: ignore[arg-type]
     (event,) = status["orderEvents"]
     assert (status["status"], event["type"]) == (word, "REJECT")
     assert "order_id" not in status
@@ -120,13 +120,13 @@ def test_client_id_is_free_again_once_its_order_has_ended(desk: KrakenExchange) 
 def test_cancel_says_whether_there_was_anything_to_cancel(desk: KrakenExchange) -> None:
     rests = desk.send("lmt", limitPrice=80_000, cliOrdId="rests")["order_id"]
     filled = desk.send()["order_id"]
-    for asked, word in (
+    for order, word in (
         ({"cliOrdId": "rests"}, "cancelled"),
         ({"order_id": rests}, "notFound"),
         ({"order_id": filled}, "filled"),
         ({"order_id": "3c1f6d5e-0000-4000-8000-000000000000"}, "notFound"),
     ):
-        assert desk.post("cancelorder", **asked)["cancelStatus"]["status"] == word
+        assert desk.post("cancelorder", **order)["cancelStatus"]["status"] == word
 
 
 def test_cancel_on_its_way_is_only_attempted(desk: KrakenExchange) -> None:
@@ -151,8 +151,8 @@ def test_all_orders_or_those_of_a_symbol_are_cancelled_stops_too(desk: KrakenExc
 def test_request_that_comes_too_late_is_refused(desk: KrakenExchange) -> None:
     now = to_datetime(desk.engine.now_us)
     late = {"processBefore": (now - timedelta(seconds=1)).isoformat()}
-    told = desk.post("sendorder", orderType="mkt", symbol=XBT, side="buy", size="0.1", **late)
-    assert (told["result"], told["error"].partition(":")[0]) == ("error", "requestTimeout")
+    reply = desk.post("sendorder", orderType="mkt", symbol=XBT, side="buy", size="0.1", **late)
+    assert (reply["result"], reply["error"].partition(":")[0]) == ("error", "requestTimeout")
     assert not desk.engine.main.orders
     assert desk.send(processBefore=(now + timedelta(seconds=1)).isoformat())["status"] == "placed"
 
@@ -169,8 +169,8 @@ def test_request_that_comes_too_late_is_refused(desk: KrakenExchange) -> None:
 def test_request_that_cannot_be_read_is_an_error_inside_success_of_http(
     desk: KrakenExchange, error: str, changed: dict[str, str]
 ) -> None:
-    asked = {"orderType": "mkt", "symbol": XBT, "side": "buy", "size": "0.1"} | changed
-    answer = desk.ask("POST", f"{V3}/sendorder", **asked)
+    order = {"orderType": "mkt", "symbol": XBT, "side": "buy", "size": "0.1"} | changed
+    answer = desk.ask("POST", f"{V3}/sendorder", **order)
     assert (answer.status, answer.json["result"], answer.json["error"]) == (200, "error", error)
 
 

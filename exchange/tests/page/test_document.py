@@ -61,7 +61,7 @@ def test_an_order_its_position_and_its_log_lines_are_shown_as_the_api_has_them(o
     assert (shown["name"], shown["number"], shown["open_orders"]) == ("main", account["account_number"], 1)
     assert float(shown["equity"]) == pytest.approx(float(account["equity"]), abs=0.01)
     assert float(shown["buying_power"]) == pytest.approx(float(account["buying_power"]), abs=0.01)
-    assert [(held["symbol"], held["qty"]) for held in shown["positions"]] == [("SPY", "-3")]
+    assert [(position["symbol"], position["qty"]) for position in shown["positions"]] == [("SPY", "-3")]
     assert float(shown["positions"][0]["gain"]) == pytest.approx(float(position["unrealized_pl"]), abs=0.01)
     assert shown["positions"][0]["last"] == position["current_price"]
     assert [(line["event"], line["about"].partition(" at ")[0]) for line in page["log"][:3]] == [
@@ -260,7 +260,7 @@ def lived(world: World, name: str) -> Any:
     return world.get(f"{DATA}?order={name}")["life"]
 
 
-def told(life: Any) -> list[tuple[str, str]]:
+def event_statuses(life: Any) -> list[tuple[str, str]]:
     return [(event["event"], event["status"]) for event in life["events"]]
 
 
@@ -279,21 +279,21 @@ def test_the_life_of_an_order_has_its_changes_and_fills_with_times_and_prices(tr
         "symbol": "SPY",
         "side": "buy",
     }
-    assert told(life)[:2] == [("accepted", "pending_new"), ("at the market", "new")]
-    assert ("changed by a new order", "replaced") in told(life)
-    assert told(life)[-1] == ("filled", "filled")
+    assert event_statuses(life)[:2] == [("accepted", "pending_new"), ("at the market", "new")]
+    assert ("changed by a new order", "replaced") in event_statuses(life)
+    assert event_statuses(life)[-1] == ("filled", "filled")
     fill, shown = trading.get("/v2/account/activities/FILL")[0], life["events"][-1]
     assert (shown["price"], shown["fill_qty"], shown["filled"]) == (fill["price"], "3", "3")
     assert (life["events"][0]["at"], life["events"][0]["limit"], shown["limit"]) == ("09:40:00", "1", "900")
     old = lived(trading, first)
-    assert (old["replaced_by"], told(old)[-1]) == (second, ("changed by a new order", "replaced"))
+    assert (old["replaced_by"], event_statuses(old)[-1]) == (second, ("changed by a new order", "replaced"))
 
 
 def test_the_life_of_an_order_ends_with_its_expiry_or_its_cancel(trading: World) -> None:
     kept, gone = (trading.order("SPY", "buy", 2, limit_price="1.00").json["id"] for _ in range(2))
     trading.ask("DELETE", f"/v2/orders/{gone}")
     trading.tick(to="close")
-    assert (told(lived(trading, gone))[-1], told(lived(trading, kept))[-1]) == (
+    assert (event_statuses(lived(trading, gone))[-1], event_statuses(lived(trading, kept))[-1]) == (
         ("canceled", "canceled"),
         ("expired", "expired"),
     )

@@ -142,16 +142,16 @@ def test_page_shows_the_token_where_the_kernel_does_not_tell_whose_request_it_is
     new_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guard, "_CONNECTIONS", ())
-    with served(new_folder(), token="secret") as place:
-        own = {"Origin": place.url, PAGE_HEADER: place.get(DATA)["key"]}
-        refused = place.ask("POST", "/exchange/v1/tick", {"seconds": 60}, **own)
+    with served(new_folder(), token="secret") as server:
+        own = {"Origin": server.url, PAGE_HEADER: server.get(DATA)["key"]}
+        refused = server.ask("POST", "/exchange/v1/tick", {"seconds": 60}, **own)
         # The page offers its form for the token when a refusal names the header.
         assert (refused.status_code, TOKEN_HEADER in refused.json()["message"]) == (403, True)
         assert (
-            place.ask("POST", "/exchange/v1/tick", {"seconds": 60}, **own, **{TOKEN_HEADER: "secret"}).status_code
+            server.ask("POST", "/exchange/v1/tick", {"seconds": 60}, **own, **{TOKEN_HEADER: "secret"}).status_code
             == 200
         )
-        assert "secret" not in place.ask("GET", DATA).text
+        assert "secret" not in server.ask("GET", DATA).text
 
 
 def test_hostile_names_are_only_ever_text(world: World) -> None:

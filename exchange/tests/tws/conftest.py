@@ -16,9 +16,9 @@ def fresh_futures(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path
 
 @pytest.fixture
 def desk(fresh_futures: Callable[[], Path]) -> TwsExchange:
-    made = TwsExchange(fresh_futures())
-    made.tick(3 * 3600)
-    return made
+    exchange = TwsExchange(fresh_futures())
+    exchange.tick(3 * 3600)
+    return exchange
 
 
 @pytest.fixture
@@ -29,6 +29,6 @@ def client(desk: TwsExchange) -> Client:
 @pytest.fixture(scope="module")
 def shared_desk(fresh_futures: Callable[[], Path]) -> TwsExchange:
     """Return an exchange that drawn examples share."""
-    made = TwsExchange(fresh_futures())
-    made.tick(3 * 3600)
-    return made
+    exchange = TwsExchange(fresh_futures())
+    exchange.tick(3 * 3600)
+    return exchange

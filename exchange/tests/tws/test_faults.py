@@ -35,12 +35,12 @@ def test_a_gateway_that_answers_late(desk: TwsExchange, client: Client) -> None:
     desk.arm(when={"request": "positions"}, what={"hang": "5s", "then": "answer"})
     assert client.say(61, 1) == []
     client.line.due[0][1]()
-    assert client.line.taken() == [["62", "1"]]
+    assert client.line.take_messages() == [["62", "1"]]
 
 
 def test_an_order_that_is_lost_with_the_connection_is_nowhere(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what={"reset": "before"})
-    assert client.place(1, ref="lost") == []
+    assert client.place_order(1, ref="lost") == []
     assert client.line.is_closed
     client.close()
     again = desk.client()
@@ -52,7 +52,7 @@ def test_an_order_that_is_lost_with_the_connection_is_nowhere(desk: TwsExchange,
 
 def test_an_order_whose_answer_is_lost_is_there(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what="reply_lost")
-    assert client.place(1, ref="there") == []
+    assert client.place_order(1, ref="there") == []
     assert client.line.is_closed
     client.close()
     again = desk.client()
@@ -66,18 +66,18 @@ def test_what_is_sent_while_the_venue_is_out_of_reach_vanishes(
 ) -> None:
     client.say(1, 11, 50, *order(0)[2:14], 0, "", 0, 0, "")
     desk.arm(when={**SUBMIT, "nth": 1}, what={"connection_lost": "2m", "back": back})
-    assert [one[3] for one in client.place(1, ref="lost")] == ["1100"]
-    assert client.place(2, ref="lost too") == []
+    assert [one[3] for one in client.place_order(1, ref="lost")] == ["1100"]
+    assert client.place_order(2, ref="lost too") == []
     assert not desk.engine.main.orders
     desk.tick(120)
-    told = client.line.taken()
-    assert [one[3] for one in told if one[0] == "4"] == [str(back)]
-    assert any(one[0] == "1" for one in told) is quoted
+    messages = client.line.take_messages()
+    assert [one[3] for one in messages if one[0] == "4"] == [str(back)]
+    assert any(one[0] == "1" for one in messages) is quoted
 
 
 def test_an_order_that_arrives_twice_has_one_reference_and_two_ids(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what="delivered_twice")
-    client.place(1, "BUY", 1, "LMT", limit="3000", ref="twice")
+    client.place_order(1, "BUY", 1, "LMT", limit="3000", ref="twice")
     rows = [one for one in client.read(16) if one[0] == "5"]
     assert ([one[23] for one in rows], len({one[25] for one in rows})) == (["twice", "twice"], 2)
     assert sorted(int(one[1]) for one in rows) == [0, 1], "an id is of one order for ever"
@@ -87,10 +87,10 @@ def test_an_order_that_arrives_twice_has_one_reference_and_two_ids(desk: TwsExch
 
 def test_a_corrected_execution_raises_its_suffix_and_moves_the_money(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what="corrected_execution")
-    (first,) = [one for one in client.place(1, qty=2) if one[0] == "11"]
+    (first,) = [one for one in client.place_order(1, qty=2) if one[0] == "11"]
     cost = desk.engine.main.positions["ESZ6"].average * 100
     desk.tick(60)
-    (second,) = [one for one in client.line.taken() if one[0] == "11"]
+    (second,) = [one for one in client.line.take_messages() if one[0] == "11"]
     assert (first[14][-3:], second[14][-3:], first[14][:-2]) == (".01", ".02", second[14][:-2])
     assert float(second[20]) - float(first[20]) == 0.25
     assert desk.engine.main.positions["ESZ6"].average * 100 - cost == 25
@@ -98,21 +98,21 @@ def test_a_corrected_execution_raises_its_suffix_and_moves_the_money(desk: TwsEx
 
 
 def test_the_staff_corrects_an_execution_of_a_closed_position_in_cash(desk: TwsExchange, client: Client) -> None:
-    (made,) = [one for one in client.place(1) if one[0] == "11"]
-    client.place(2, "SELL")
+    (execution,) = [one for one in client.place_order(1) if one[0] == "11"]
+    client.place_order(2, "SELL")
     desk.tick(60)
-    cash, name, price = desk.engine.main.cash, desk.engine.main.activities[0].id, Decimal(made[20])
+    cash, name, price = desk.engine.main.cash, desk.engine.main.activities[0].id, Decimal(execution[20])
     desk.control("executions", {"execution": name, "price": str(price - 1)})
     assert desk.engine.main.cash - cash == 50
 
 
 def test_a_commission_comes_later_or_never_but_can_be_read(desk: TwsExchange, client: Client) -> None:
     desk.arm(when={"stream": "trade_updates", "event": "commission"}, what="mute_stream")
-    told = client.place(1)
-    assert [one[0] for one in told].count("11") == 1
-    assert "59" not in {one[0] for one in told + client.say(7, 3, 1, 0, "", "", "", "", "", "")}
+    reply = client.place_order(1)
+    assert [one[0] for one in reply].count("11") == 1
+    assert "59" not in {one[0] for one in reply + client.say(7, 3, 1, 0, "", "", "", "", "", "")}
     desk.tick(60)
-    assert "59" not in {one[0] for one in client.line.taken()}
+    assert "59" not in {one[0] for one in client.line.take_messages()}
     assert fired(desk) == 1
     (fee,) = [one for one in client.say(7, 3, 1, 0, "", "", "", "", "", "") if one[0] == "59"]
     assert fee[3:5] == ["2.25", "USD"]
@@ -133,9 +133,9 @@ def test_a_message_cut_short_comes_as_a_shorter_message_or_as_the_end(desk: TwsE
 
 def test_a_field_that_is_missing_shortens_an_execution_alone(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=FILLS, what={"missing_field": "lastLiquidity"})
-    told = client.place(1)
-    assert [len(one) for one in told if one[0] == "11"] == [31]
-    assert [one[2] for one in told if one[0] == "3"][-1] == "Filled"
+    reply = client.place_order(1)
+    assert [len(one) for one in reply if one[0] == "11"] == [31]
+    assert [one[2] for one in reply if one[0] == "3"][-1] == "Filled"
     assert [len(one) for one in executions(client)] == [32]
 
 
@@ -163,7 +163,7 @@ def test_a_restart_in_the_middle_of_a_bracket_forgets_what_was_not_transmitted(
     ],
 )
 def test_positions_that_lie(desk: TwsExchange, client: Client, what: Any, number: str, count: int) -> None:
-    client.place(1)
+    client.place_order(1)
     desk.tick(60)
     desk.arm(when={"request": "positions"}, what=what)
     rows = [one for one in client.say(61, 1) if one[0] == number]
@@ -175,16 +175,16 @@ def test_a_status_or_a_refusal_instead_of_an_answer_is_an_error(desk: TwsExchang
     desk.arm(when={"request": "account"}, what={"status": 503})
     assert client.say(6, 2, 1, "")[0][3] == "322"
     desk.control("faults", [{"name": "stay", "when": {"request": "cancel"}, "what": "refused"}])
-    client.place(1, "BUY", 1, "LMT", limit="3000", ref="p")
+    client.place_order(1, "BUY", 1, "LMT", limit="3000", ref="p")
     assert client.say(4, 1, 1, "")[0][3] == "161"
     assert len(desk.engine.main.open) == 1
 
 
 def test_an_order_rejected_after_it_was_taken_is_inactive(desk: TwsExchange, client: Client) -> None:
     desk.arm(when=SUBMIT, what="reject_after_acceptance")
-    told = client.place(1, ref="r")
-    assert [one[3] for one in told if one[0] == "4"] == ["201"]
-    assert [one[2] for one in told if one[0] == "3"][-1] == "Inactive"
+    reply = client.place_order(1, ref="r")
+    assert [one[3] for one in reply if one[0] == "4"] == ["201"]
+    assert [one[2] for one in reply if one[0] == "3"][-1] == "Inactive"
     assert [one[0] for one in client.say(99, 0)] == ["101", "102"]
 
 

@@ -8,10 +8,10 @@ from exchange.tests.kit.tws import Client, TwsExchange, contract
 def bars(client: Client, size: str, duration: str, symbol: str = "ESZ6", end: str = "", **more: str) -> list[list[str]]:
     """Return the rows of historical bars."""
     expired = more.get("expired", "0")
-    (told,) = client.say(20, 60, *contract(symbol), expired, end, size, duration, 0, "TRADES", 1, 0, "")
-    assert told[0] == "17", told
-    rows = [told[5 + 8 * place : 13 + 8 * place] for place in range(int(told[4]))]
-    assert len(told) == 5 + 8 * len(rows)
+    (reply,) = client.say(20, 60, *contract(symbol), expired, end, size, duration, 0, "TRADES", 1, 0, "")
+    assert reply[0] == "17", reply
+    rows = [reply[5 + 8 * index : 13 + 8 * index] for index in range(int(reply[4]))]
+    assert len(reply) == 5 + 8 * len(rows)
     return rows
 
 
@@ -47,14 +47,14 @@ def test_an_ended_month_is_there_for_who_asks_for_it(client: Client) -> None:
     ("size", "duration", "end"), [("7 mins", "1 D", ""), ("1 min", "1 X", ""), ("1 min", "1 D", "soon")]
 )
 def test_what_cannot_be_asked_for(client: Client, size: str, duration: str, end: str) -> None:
-    told = client.say(20, 60, *contract("ESZ6"), 0, end, size, duration, 0, "TRADES", 1, 0, "")
-    assert [one[3] for one in told] == ["162"]
+    reply = client.say(20, 60, *contract("ESZ6"), 0, end, size, duration, 0, "TRADES", 1, 0, "")
+    assert [one[3] for one in reply] == ["162"]
 
 
 def test_bars_that_are_kept_up_to_date_and_live_ones(desk: TwsExchange, client: Client) -> None:
     client.say(20, 60, *contract("ESZ6"), 0, "", "5 mins", "1 D", 0, "TRADES", 2, 1, "")
     client.say(50, 3, 61, *contract("ESZ6"), 5, "TRADES", 0, "")
     desk.tick(60)
-    told = {one[0]: one for one in client.line.taken()}
-    assert told["90"][5] == told["50"][7]
-    assert int(told["50"][3]) + 5 == desk.engine.now_us // 1_000_000
+    messages = {one[0]: one for one in client.line.take_messages()}
+    assert messages["90"][5] == messages["50"][7]
+    assert int(messages["50"][3]) + 5 == desk.engine.now_us // 1_000_000

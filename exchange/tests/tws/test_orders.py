@@ -44,8 +44,8 @@ def test_a_bracket_with_a_leg_that_is_refused_leaves_nothing_at_work(desk: TwsEx
     parent, target, _ = client.bracket()
     for message in (parent, target):
         client.say(*message)
-    told = client.say(*order(3, "SELL", 1, "STP", stop="5000.1", parent=1))
-    assert (told[0][2:4], {one[2] for one in told if one[0] == "3"}) == (["3", "110"], {"Inactive"})
+    reply = client.say(*order(3, "SELL", 1, "STP", stop="5000.1", parent=1))
+    assert (reply[0][2:4], {one[2] for one in reply if one[0] == "3"}) == (["3", "110"], {"Inactive"})
     assert not desk.engine.main.orders
 
 
@@ -103,9 +103,9 @@ def test_canceling_one_leg_leaves_the_other(desk: TwsExchange, client: Client) -
 def test_a_fill_in_part_cancels_the_others_of_a_group_or_makes_them_smaller(
     desk: TwsExchange, client: Client, kind: int, left: dict[str, str]
 ) -> None:
-    client.place(1, qty=2)
-    client.place(2, "SELL", 2, "STP", stop="5000", oca="g", oca_type=kind, ref="b")
-    client.place(3, "SELL", 1, "MKT", oca="g", oca_type=kind, ref="a")
+    client.place_order(1, qty=2)
+    client.place_order(2, "SELL", 2, "STP", stop="5000", oca="g", oca_type=kind, ref="b")
+    client.place_order(3, "SELL", 1, "MKT", oca="g", oca_type=kind, ref="a")
     assert working(desk) == left
     assert [one.qty for one in desk.engine.main.open.values()] == [1] * len(left)
 
@@ -113,7 +113,7 @@ def test_a_fill_in_part_cancels_the_others_of_a_group_or_makes_them_smaller(
 def test_an_exit_that_nobody_canceled_opens_the_other_side(desk: TwsExchange, client: Client) -> None:
     for message in client.bracket(ref="r"):
         client.say(*message)
-    client.place(4, "SELL")
+    client.place_order(4, "SELL")
     assert desk.engine.main.qty("ESZ6") == 0
     client.say(*order(3, "SELL", 1, "STP", stop="6800", parent=1, ref="rc"))
     desk.tick(60)
@@ -121,26 +121,26 @@ def test_an_exit_that_nobody_canceled_opens_the_other_side(desk: TwsExchange, cl
 
 
 def test_the_same_id_changes_an_open_order_in_place(desk: TwsExchange, client: Client) -> None:
-    client.place(1, "BUY", 1, "LMT", limit="3000", ref="p")
-    told = client.place(1, "BUY", 2, "LMT", limit="3000.25", ref="p")
-    assert [(one[14], one[16]) for one in told if one[0] == "5"] == [("2", "3000.25")]
-    assert client.place(1, "BUY", 2, "LMT", limit="3000.30", ref="p")[0][2:4] == ["1", "110"]
+    client.place_order(1, "BUY", 1, "LMT", limit="3000", ref="p")
+    reply = client.place_order(1, "BUY", 2, "LMT", limit="3000.25", ref="p")
+    assert [(one[14], one[16]) for one in reply if one[0] == "5"] == [("2", "3000.25")]
+    assert client.place_order(1, "BUY", 2, "LMT", limit="3000.30", ref="p")[0][2:4] == ["1", "110"]
     assert working(desk) == {"p": "new"}
 
 
 def test_what_is_refused_is_inactive_and_what_is_not_there_cannot_be_canceled(client: Client) -> None:
-    told = client.place(1, "BUY", 50)
-    assert [one[3] for one in told if one[0] == "4"] == ["201"]
-    assert [one[2] for one in told if one[0] == "3"] == ["Inactive"]
+    reply = client.place_order(1, "BUY", 50)
+    assert [one[3] for one in reply if one[0] == "4"] == ["201"]
+    assert [one[2] for one in reply if one[0] == "3"] == ["Inactive"]
     assert client.say(4, 1, 77, "")[0][3] == "10147"
-    assert client.place(2, symbol="ESZ5")[0][3] == "200"
-    assert client.place(3, kind="TRAIL")[0][3] == "387"
-    assert client.place(5, qty="1.5")[0][3] == "434"
+    assert client.place_order(2, symbol="ESZ5")[0][3] == "200"
+    assert client.place_order(3, kind="TRAIL")[0][3] == "387"
+    assert client.place_order(5, qty="1.5")[0][3] == "434"
 
 
 def test_two_orders_may_have_the_same_reference(desk: TwsExchange, client: Client) -> None:
     for number in (1, 2):
-        client.place(number, "BUY", 1, "LMT", limit="3000", ref="same")
+        client.place_order(number, "BUY", 1, "LMT", limit="3000", ref="same")
     ids = {one[25] for one in client.read(16) if one[0] == "5"}
     assert len(ids) == len(desk.engine.main.open) == 2
 
@@ -158,9 +158,9 @@ def test_no_parent_ever_works_without_its_legs(
     """Whatever arrives of a bracket, in whatever order and how often, the parent works with all its legs or not."""
     client = shared_desk.client()
     messages = client.bracket(ref="x")
-    for place in sequence[:count]:
-        for _ in range(1 + again[place]):
-            client.say(*messages[place])
+    for number in sequence[:count]:
+        for _ in range(1 + again[number]):
+            client.say(*messages[number])
     client.close()
     orders = [one for one in shared_desk.engine.main.orders.values() if one.is_open or one.filled_qty]
     for one in orders:
@@ -174,8 +174,8 @@ def test_no_parent_ever_works_without_its_legs(
 def test_every_type_of_order_that_is_taken_is_shown_as_it_was_sent(client: Client) -> None:
     kinds = {"LMT": ("3000", ""), "STP": ("", "9000"), "STP LMT": ("9001", "9000")}
     for number, ((kind, (limit, stop)), tif) in enumerate(product(kinds.items(), ("DAY", "GTC")), 1):
-        told = client.place(number, "BUY", 1, kind, limit=limit, stop=stop, tif=tif)
-        assert next(one for one in told if one[0] == "5")[15:19] == [kind, limit or "0", stop or "0", tif]
+        reply = client.place_order(number, "BUY", 1, kind, limit=limit, stop=stop, tif=tif)
+        assert next(one for one in reply if one[0] == "5")[15:19] == [kind, limit or "0", stop or "0", tif]
         client.say(4, 1, number, "")
 
 
@@ -200,25 +200,25 @@ def test_legs_that_wait_need_no_margin_and_of_a_group_only_one_does(desk: TwsExc
     assert required() == two
     client.say(4, 1, 1, "")
     for number in (4, 5):
-        client.place(number, "SELL", 2, "LMT", limit="9000", oca="g", oca_type=1)
+        client.place_order(number, "SELL", 2, "LMT", limit="9000", oca="g", oca_type=1)
     assert required() == two
 
 
 def test_a_leg_that_waits_is_changed_and_goes_on_waiting(desk: TwsExchange, client: Client) -> None:
     client.say(*order(1, "BUY", 1, "LMT", limit="3000", transmit=0, ref="p"))
     client.say(*order(2, "SELL", 1, "STP", stop="2900", parent=1, ref="s"))
-    told = client.say(*order(2, "SELL", 1, "STP", stop="2950", parent=1, ref="s"))
-    assert [one[17] for one in told if one[0] == "5"] == ["2950"]
+    reply = client.say(*order(2, "SELL", 1, "STP", stop="2950", parent=1, ref="s"))
+    assert [one[17] for one in reply if one[0] == "5"] == ["2950"]
     assert working(desk) == {"p": "new", "s": "held"}
     desk.tick(120)
     assert working(desk) == {"p": "new", "s": "held"}
 
 
 def test_an_order_that_the_venue_puts_aside_is_inactive_and_open(desk: TwsExchange, client: Client) -> None:
-    client.place(1, "BUY", 1, "LMT", limit="3000", ref="p")
+    client.place_order(1, "BUY", 1, "LMT", limit="3000", ref="p")
     (name,) = desk.engine.main.open
     desk.control("orders", {"order": name, "do": "suspend"})
-    assert [one[2] for one in client.line.taken() if one[0] == "3"] == ["Inactive"]
+    assert [one[2] for one in client.line.take_messages() if one[0] == "3"] == ["Inactive"]
     assert client.open_orders() == {"p": "Inactive"}
     desk.control("orders", {"order": name, "do": "resume"})
     assert client.open_orders() == {"p": "Submitted"}

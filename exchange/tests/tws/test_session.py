@@ -50,9 +50,9 @@ def test_nothing_is_answered_before_the_start_and_nothing_that_is_unknown(desk: 
 
 
 def test_ids_go_on_where_a_client_left_them_and_never_fall(desk: TwsExchange, client: Client) -> None:
-    client.place(7)
-    assert client.place(6)[0][3] == "103"
-    assert client.place(7)[0][3] == "103"
+    client.place_order(7)
+    assert client.place_order(6)[0][3] == "103"
+    assert client.place_order(7)[0][3] == "103"
     client.close()
     assert desk.client().next_id == 8
     assert desk.client(3).next_id == 1
@@ -62,14 +62,14 @@ def test_an_account_is_told_when_it_changes_and_its_cost_includes_the_multiplier
     desk: TwsExchange, client: Client
 ) -> None:
     assert numbers(client.say(6, 2, 1, desk.engine.main.number))[-1] == "54"
-    client.place(1, qty=2)
-    client.line.taken()
+    client.place_order(1, qty=2)
+    client.line.take_messages()
     desk.tick(60)
-    told = client.line.taken()
-    (row,) = [one for one in told if one[0] == "7"]
+    messages = client.line.take_messages()
+    (row,) = [one for one in messages if one[0] == "7"]
     bought = desk.engine.main.positions["ESZ6"].average
     assert (row[13], float(row[16])) == ("2", float(bought) * 50)
-    values = {one[2]: one[3] for one in told if one[0] == "6"}
+    values = {one[2]: one[3] for one in messages if one[0] == "6"}
     assert float(values["NetLiquidation"]) == float(values["TotalCashValue"]) + float(values["UnrealizedPnL"])
     (position,) = [one for one in client.say(61, 1) if one[0] == "61"]
     assert position[-2:] == ["2", row[16]]
@@ -80,11 +80,11 @@ def test_quotes_come_at_once_and_again_only_where_they_have_changed(desk: TwsExc
     prices = {one[3]: one[4] for one in first if one[0] == "1"}
     assert float(prices["1"]) < float(prices["4"]) < float(prices["2"])
     desk.tick(60)
-    again = [one for one in client.line.taken() if one[0] in ("1", "2", "46")]
+    again = [one for one in client.line.take_messages() if one[0] in ("1", "2", "46")]
     assert 0 < len(again) < len([one for one in first if one[0] in ("1", "2", "46")])
     client.say(2, 2, 50)
     desk.tick(60)
-    assert client.line.taken() == []
+    assert client.line.take_messages() == []
 
 
 def test_two_months_are_quoted_with_the_carry_between_them(client: Client) -> None:

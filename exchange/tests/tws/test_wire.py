@@ -31,9 +31,9 @@ def test_messages_are_read_as_they_were_sent_in_whatever_pieces(sent: list[list[
 
 @given(TEXTS, st.integers(-(10**12), 10**12), st.decimals(-(10**9), 10**9, places=5), st.booleans())
 def test_each_field_is_text_that_ends_with_a_zero(text: str, number: int, price: Decimal, flag: bool) -> None:
-    told = values({"a": text, "b": number, "c": price, "d": flag, "e": None, "f": [{"g": 1}, {"g": text}]})
-    assert (told[0], told[1], int(told[2]), Decimal(told[3])) == ("5", text, number, price)
-    assert told[4:] == ["1" if flag else "0", "", "1", text]
+    decoded = values({"a": text, "b": number, "c": price, "d": flag, "e": None, "f": [{"g": 1}, {"g": text}]})
+    assert (decoded[0], decoded[1], int(decoded[2]), Decimal(decoded[3])) == ("5", text, number, price)
+    assert decoded[4:] == ["1" if flag else "0", "", "1", text]
     assert written(b"x") == b"\0\0\0\1x"
 
 
@@ -67,6 +67,6 @@ def test_whatever_a_client_sends_is_answered_or_ends_its_connection(
 def test_ten_thousand_messages_that_nobody_knows_change_nothing(desk: TwsExchange, client: Client) -> None:
     before = desk.exchange.log.count
     client.conversation.receive(framed("9999\0x\0") * 10_000)
-    assert len(client.line.taken()) == 10_000
+    assert len(client.line.take_messages()) == 10_000
     assert desk.exchange.log.count == before
     assert [one[0] for one in client.say(*order(1))][-1] == "3"

@@ -105,7 +105,7 @@ BAD = [
     (Scripted(200, {"data": None}), "answered with no data"),
     (Scripted(200, {"data": {"a": 1}}), "data that is not a list"),
     (Scripted(200, {"error": "boom"}), "no data: boom"),
-    (Scripted(200, []), "did not return an object"),
+    (Scripted(200, []), "did not return a JSON object"),
     (Scripted(200, HTML), "not JSON"),
     (Scripted(200), "not JSON"),
     (Scripted(200, b'{"data": [{"a"'), "not JSON"),

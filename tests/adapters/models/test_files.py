@@ -241,7 +241,7 @@ def test_draft_that_was_changed_since_its_run_sealed_it_is_not_signed(tmp_path: 
     assert (is_sealed(draft), draft_of(draft).card) == (True, PARTS.card)
     file = draft / name
     file.write_text(file.read_text().replace("0", "1", 1))
-    with pytest.raises(RefusedDraftError, match=f"{name} isn't as sealed by the run that made it"):
+    with pytest.raises(RefusedDraftError, match=f"{name} isn't as listed by the run that made it"):
         draft_of(draft)
 
 

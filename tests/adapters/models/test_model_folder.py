@@ -54,5 +54,5 @@ def test_parts_are_read_as_they_are_written() -> None:
 
 @pytest.mark.parametrize("changed", [b"", SUMS[1:], SUMS + b"x\n", SUMS.replace(b"card", b"bard"), SUMS.split(b"#")[1]])
 def test_list_that_is_none_is_refused(changed: bytes) -> None:
-    with pytest.raises(ValueError, match="lists other files"):
+    with pytest.raises(ValueError, match="lists files that aren't a model's"):
         listed_in(changed)

@@ -67,7 +67,7 @@ FOREIGN = node("Magic", ["observation"], "action", domain="com.example")
         (nested(DEEPEST), "too deeply"),
         (b"", "isn't a network"),
         (number(1, 8), "isn't a network"),
-        (build_network([LAYER], [WEIGHTS], *SIZES)[:-1], "ends in the middle"),
+        (build_network([LAYER], [WEIGHTS], *SIZES)[:-1], "is cut off"),
         (b"\x0b\x00", "can't be read"),
         (b"\xff" * 11, "can't be read"),
         (number(7, 3), "can't be read"),

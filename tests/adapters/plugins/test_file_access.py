@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Path:
         ("data/model.link", ""),
         ("data/copy.bin", ""),
         ("data/gone.bin", "doesn't exist"),
-        ("data", "isn't a plain file; declare each file by itself"),
+        ("data", "isn't a plain file; declare each file separately"),
         (".env", KEPT),
         (".env.live", KEPT),
         ("state/ledger.db", KEPT),

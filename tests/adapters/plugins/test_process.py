@@ -51,21 +51,24 @@ def test_a_declaration_says_what_the_needs_said() -> None:
 WRONG = [
     ({"facts": ("flow_alerts", "flow_of_news")}, "it needs 'flow_of_news', which isn't a kind of facts; known: "),
     ({"bars": (replace(DAILY, timeframe="1Week"),)}, "'1Week' is not a timeframe"),
-    ({"bars": (replace(DAILY, depth=0),)}, "it needs 0 bars of 1Day; the depth is 1 to 100000"),
+    ({"bars": (replace(DAILY, depth=0),)}, "it needs 0 bars of 1Day; the depth must be 1 to 100000"),
     ({"bars": (replace(DAILY, depth=MOST_BARS + 1),)}, "it needs 100001 bars"),
-    ({"bars": (DAILY,) * 21}, "it needs 21 series of bars per symbol; the most is 20"),
-    ({"bars": (replace(DAILY, symbols=("SPY",) * 1001),)}, "a need names at most 1000 symbols"),
+    ({"bars": (DAILY,) * 21}, "it needs 21 series of bars per symbol; at most 20 are allowed"),
+    ({"bars": (replace(DAILY, symbols=("SPY",) * 1001),)}, "a need may name at most 1000 symbols"),
     ({"bars": (replace(DAILY, symbols=("",)),)}, "symbols of at most 32 characters"),
-    ({"bars": (replace(DAILY, max_age_s=0),)}, "it needs bars that are 0 s old at most; max_age_s is above 0"),
+    ({"bars": (replace(DAILY, max_age_s=0),)}, "it needs bars that are 0 s old at most; max_age_s must be above 0"),
     ({"bars": (replace(DAILY, least=0),)}, "it needs at least 0 of 127 bars; least must be between 1 and the depth"),
     ({"bars": (replace(DAILY, least=128),)}, "it needs at least 128 of 127 bars"),
     ({"features": (FeatureNeed("5Min", ("rsi_15",)),)}, "rsi_14"),
     ({"features": (FeatureNeed("5Min", ("rsi_14",), optional=("volumes",)),)}, "no feature named volumes|volumes"),
     ({"features": (FeatureNeed("5Min", ("rsi_14",), optional=("rsi_14",)),)}, "each only once"),
-    ({"features": (FeatureNeed("5Min", ()),)}, "a need names at least one feature"),
+    ({"features": (FeatureNeed("5Min", ()),)}, "a need must name at least one feature"),
     ({"features": (FeatureNeed("1Week", ("rsi_14",)),)}, "'1Week' is not a timeframe"),
     ({"features": (FeatureNeed("5Min", ("rsi_14",), max_age_s=0),)}, "it needs features that are 0 s old at most"),
-    ({"features": (FeatureNeed("5Min", ("rsi_14",)),) * 21}, "it needs features of 21 timeframes; the most is 20"),
+    (
+        {"features": (FeatureNeed("5Min", ("rsi_14",)),) * 21},
+        "it needs features of 21 timeframes; at most 20 are allowed",
+    ),
     ({"times": "x" * 201}, "its times are longer than 200 characters"),
 ]
 
@@ -351,7 +354,7 @@ def test_new_process_with_other_needs_is_refused(make: Make) -> None:
     assert plugin.needs == NEEDS
     plugin.close()
     make("return told(view, asked=self.asked)", ("quotes=True", "quotes=False"))
-    assert refused(plugin) == (Reason.STRATEGY_FAILED, "it declares other needs than before")
+    assert refused(plugin) == (Reason.STRATEGY_FAILED, "its declared needs have changed")
     begin_pass([plugin])
     assert plugin.needs == replace(NEEDS, quotes=False)
     assert told(plugin) == {"asked": "1"}

@@ -137,7 +137,7 @@ def test_each_push_reads_what_is_there_and_the_command_it_names_lets_the_next_on
     archive.push_files(model, NAME, place)
     before, damaged = contents(tmp_path / "place"), sorted((tmp_path / "place").glob(which))[0]
     damaged.write_bytes(b"Z" * damaged.stat().st_size)
-    with pytest.raises(OperatorError, match=f"{damaged.name} in .* has other bytes than") as refused:
+    with pytest.raises(OperatorError, match=f"{damaged.name} in .* differs from") as refused:
         archive.push_files(model, NAME, place)
     assert damaged.read_bytes().strip(b"Z") == b"", "it was left as it is"
     subprocess.run(shlex.split(refused.value.hint.partition("then push again: ")[2]), check=True)

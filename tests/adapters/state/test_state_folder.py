@@ -154,7 +154,7 @@ def test_marked_folder_without_a_ledger_is_lost_and_not_new(folder: Path, size: 
     (folder / "ledger.db").unlink()
     if size is not None:
         (folder / "ledger.db").touch()
-    with pytest.raises(OperatorError, match="lost, not new") as caught:
+    with pytest.raises(OperatorError, match="the books existed, and are lost") as caught:
         state_folder.open_state(folder)
     assert "RUNBOOK" in caught.value.hint
     with pytest.raises(OperatorError):

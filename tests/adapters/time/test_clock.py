@@ -129,14 +129,14 @@ def test_venue_time_is_believed_if_this_machines_clock_agrees(ahead_s: int, beli
 
 
 class RunningEngine(FakeEngine):
-    """An exchange whose clock runs by itself."""
+    """An exchange whose clock runs automatically."""
 
     def status(self) -> EngineStatus:
         return replace(super().status(), pace="60x")
 
 
 def test_clock_that_runs_by_itself_is_refused_at_the_start_and_later() -> None:
-    with pytest.raises(OperatorError, match=r"runs by itself \(60x\)") as refused:
+    with pytest.raises(OperatorError, match=r"runs automatically \(60x\)") as refused:
         pace(RunningEngine(SESSION.open), share_s=60)
     assert "--speed 60" in str(refused.value.hint)
     engine = FakeEngine(SESSION.open)

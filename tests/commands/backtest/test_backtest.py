@@ -228,7 +228,7 @@ def test_why_no_orders_says_what_was_not_recorded(player: Player, level: str) ->
 def test_a_run_is_not_replaced_unless_that_is_asked_for(player: Player) -> None:
     with traded_by():
         assert player.plays("--name", "one").code == 0
-        refuses(player.plays("--name", "one"), ExitCode.USAGE, "holds this run already", "--force")
+        refuses(player.plays("--name", "one"), ExitCode.USAGE, "already has this run", "--force")
         assert player.plays("--name", "one", "--force").code == 0
     (player.state / "backtests" / "mine").mkdir()
     with traded_by():
@@ -240,7 +240,7 @@ def test_without_a_name_the_same_inputs_have_the_same_name(player: Player) -> No
         first, again = player.plays("--json"), player.plays("--json")
         other = player.plays("--seed", "6", "--json", market=MARKET[:4])
     assert first.data["name"].startswith("flow-")
-    assert "holds this run already" in again.out
+    assert "already has this run" in again.out
     assert other.data["name"] != first.data["name"]
 
 
@@ -251,7 +251,10 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
     said = player.plays("--flow", str(tmp_path), "--symbols", "AAPL", "--json")
     assert said.code == 0, said.err + said.out
     told = {one["name"]: one for one in said.data["assumptions"]}
-    assert told["flow"]["value"] == "as a bot fetched it from 2025-03-03 to 2025-03-03, known from when it came"
+    assert (
+        told["flow"]["value"]
+        == "as a bot fetched it from 2025-03-03 to 2025-03-03, each reply known from when it arrived"
+    )
     cut = player.plays(
         "--flow", str(tmp_path), "--symbols", "AAPL", "--check-lookahead", "--cuts", "2", "--force", "--every-pass"
     )
@@ -259,7 +262,7 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
     other = player.plays(
         "--flow", str(tmp_path), "--symbols", "AAPL", market=("--sessions", "1", "--from", "2025-03-10")
     )
-    assert "has flow of 2025-03-03 to 2025-03-03, and none of what is played" in " ".join(other.err.split())
+    assert "has flow of 2025-03-03 to 2025-03-03, but none of the sessions played" in " ".join(other.err.split())
 
 
 @pytest.mark.parametrize(

@@ -64,5 +64,5 @@ def test_published_file_says_itself_what_its_shape_knows_and_is_asked_for_the_re
     assert (made.plan.spec.source, made.plan.spec.bar_stamp) == ("csv", "start")
     bars = made.market.market().day("AAPL", 0).bars
     assert (len(bars), bars[0].open, bars[-1].close, made.market.unused) == (390, 2_300_000, 2_339_400, "")
-    with pytest.raises(OperatorError, match="says nothing about a file"):
+    with pytest.raises(OperatorError, match="is not an option for reading a file"):
         plan_backtest(replace(wish, bars_as=("symbl=AAPL",)))

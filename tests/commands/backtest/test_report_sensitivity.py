@@ -85,7 +85,7 @@ def test_an_interrupt_keeps_the_variants_that_are_done_and_resume_plays_the_othe
     assert len(read_evidence(folder).variants) == 23
     assert ((folder / "result.json").read_bytes(), (folder / "journal.jsonl").read_bytes()) == before
     assert not folder.with_name("r.checkpoint").exists()
-    assert "holds this run already" in typed(capsys, *play, "--resume").err
+    assert "already has this run" in typed(capsys, *play, "--resume").err
 
 
 def test_variant_that_cannot_be_played_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

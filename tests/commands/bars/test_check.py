@@ -31,7 +31,7 @@ def stored(bot: Bot, tmp_path: Path, rows: list[str]) -> None:
 
 def test_check_of_an_empty_store_is_a_finding(bot: Bot) -> None:
     shows(bot.says("bars", "check"), 10, "there is nothing to check")
-    shows(bot.says("bars", "check", "aapl", "--timeframe", "1min"), 10, "nothing is stored, so nothing was looked at")
+    shows(bot.says("bars", "check", "aapl", "--timeframe", "1min"), 10, "nothing is stored, so nothing was checked")
 
 
 def test_check_of_sound_bars_reports_their_number(bot: Bot, tmp_path: Path) -> None:

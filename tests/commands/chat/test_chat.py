@@ -84,7 +84,7 @@ def test_paired_person_asks_and_revoking_ends_it(copy: Bot, fake: FakeTelegram) 
 def test_second_listener_is_refused(copy: Bot, fake: FakeTelegram) -> None:
     with state_locks.hold(copy.folder, "chat listen", name=state_locks.CHAT_LOCK):
         said = copy.says("chat", "listen", "--once")
-    assert (said.code, "a running serve listens by itself" in said.err) == (6, True)
+    assert (said.code, "a running serve listens automatically" in said.err) == (6, True)
 
 
 def test_telegram_that_is_away_is_told(copy: Bot, fake: FakeTelegram) -> None:
@@ -102,10 +102,10 @@ def test_health_says_that_nobody_listens_to_the_person_who_is_paired(copy: Bot, 
     fake.updates = [fake.typed(copy.json("chat", "pair")["code"])]
     assert copy.says("chat", "listen", "--once").code == 0
     state, found, following = health()
-    assert (state, found) == ("DEGRADED", "nobody listens to it, so it can't halt the bot")
+    assert (state, found) == ("DEGRADED", "the bot doesn't listen to it, so it can't halt the bot")
     assert following.startswith("tradebot serve")
     with state_locks.hold(copy.folder, "chat listen", name=state_locks.CHAT_LOCK):
-        assert health() == ("OK", "paired, and listened to", "")
+        assert health() == ("OK", "paired, and the bot listens", "")
     fake.raw = [(500, b"")]
     copy.says("chat", "listen", "--once")
     with state_locks.hold(copy.folder, "chat listen", name=state_locks.CHAT_LOCK):

@@ -1,6 +1,6 @@
 """`tradebot config`: every value with its source, and a file tried before it is used.
 
-What was accepted holds: a configuration that vanished, or says more, closes entries until somebody accepts it.
+What was accepted holds: a configuration that vanished, or says more, blocks entries until somebody accepts it.
 """
 
 import json
@@ -311,7 +311,7 @@ def test_config_set_says_what_loosening_closes_and_accepting_opens_it(copy: Bot)
     before = own.read_text()
     said = copy.says("config", "set", "limits.max_order_notional_usd", "10001")
     assert said.code == 0, said.err
-    assert "1 setting looser than accepted, so entries are closed:" in said.out
+    assert "1 setting looser than accepted, so entries are blocked:" in said.out
     assert "limits.max_order_notional_usd was accepted as 10000 and is 10001" in said.out
     assert "Next: tradebot config accept" in " ".join(said.out.split()).replace(str(PROGRAM), "tradebot")
     assert "CONFIG_LOOSENED" in copy.says("status").out

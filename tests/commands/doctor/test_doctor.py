@@ -140,7 +140,7 @@ def test_doctor_screen_shows_each_row_with_its_evidence(
         ("OK", "config N settings read (N settings)"),
         ("OK", "disk ROOM (1 disk)"),
         ("OK", "ledger intact, of this account; 4 records (N pages of ledger.db)"),
-        ("OK", "journal intact up to record 4, as far as the ledger knows (N records)"),
+        ("OK", "journal intact up to record 4, the last one that the ledger has (N records)"),
         ("OK", "books books and broker agree (1 comparison)"),
         ("OK", "backup 1 backup kept, the last of session 2026-11-16 (1 backup)"),
         ("OK", "calendar 82 sessions ahead, until 2027-03-17 (82 sessions)"),
@@ -241,7 +241,7 @@ def no_plans(folder: Path) -> None:
 
 DAMAGE: list[tuple[str, str, str, Hurt]] = [
     ("state", "FAILED", "is damaged", lambda folder: (folder / "state.id").write_text("{")),
-    ("state", "FAILED", "the books are lost, not new", lambda folder: (folder / "ledger.db").unlink()),
+    ("state", "FAILED", "the books existed, and are lost", lambda folder: (folder / "ledger.db").unlink()),
     ("ledger", "FAILED", "was written by another version", other_ledger),
     ("config", "FAILED", "did you mean limits", lambda folder: (folder / "tradebot.yaml").write_text("limit: {}")),
     ("config", "FAILED", "a link that leads nowhere", dangling),

@@ -82,7 +82,7 @@ def test_drill_fails_on_a_bot_that_buys_although_it_is_halted(
     with set_stage(tmp_path / "drill") as stage:
         DRILLS["halt"].play(stage)
     failed = {check.what for check in stage.checks if not check.held}
-    assert "people were told" in failed
+    assert "people were notified" in failed
 
 
 @pytest.fixture

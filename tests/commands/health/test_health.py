@@ -97,7 +97,7 @@ def test_health_with_a_broken_configuration_uses_the_accepted_one_and_is_degrade
             0, True, True
         )  # fmt: skip
     assert found(copy, "config")["state"] == "DEGRADED"
-    assert "config DEGRADED: the accepted one is used instead" in said.out
+    assert "config DEGRADED: the accepted configuration is used instead" in said.out
     shows(copy.says("health", "--probe"), 10, "DEGRADED schedule, config")
 
 

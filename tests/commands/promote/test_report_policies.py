@@ -16,7 +16,7 @@ from tradebot.model.evidence import PolicyResults
 from tradebot.model.struct_tools import replace
 
 GOOD = replace(study(3, Study(5.0)), name="ppo")
-AS_TOLD = "as stated by a file: no run has sealed it"
+AS_TOLD = "as stated in a file that doesn't have the checksum of a run"
 NOISE = replace(study(1, Study()), name="sac")
 
 

@@ -65,7 +65,7 @@ def test_schedule_check_reports_a_calendar_near_its_end(bot: Bot, left: int, tol
         ends = now.date() + timedelta(days=left)
         claim_calendar_fetch(app.ledger, CalendarRequest(now - timedelta(seconds=left), ends), "test")
     said = bot.says("schedule", "check")
-    warning = f"until {ends}: {pluralize(left, 'day')} left. After that nothing is due"
+    warning = f"until {ends}: {pluralize(left, 'day')} left. After that no slot is due"
     shown = " ".join(said.out.split())
     assert (warning in shown, "next: tradebot reconcile" in shown) == (told, told)
     judged = {row["subject"]: row for row in bot.json("health")["judgments"]}

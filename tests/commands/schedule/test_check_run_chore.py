@@ -27,7 +27,7 @@ def test_failed_chore_returns_its_exit_code_and_is_not_repeated(bot: Bot) -> Non
     assert "was run by" in bot.shown("schedule", "run", "broken")
     assert chores(bot) == (
         "DEGRADED",
-        "1 of 7 chores did their work; broken at 2026-11-17 21:00 UTC: exit 2",
+        "1 of 7 chores succeeded; broken at 2026-11-17 21:00 UTC: exit 2",
         "tradebot events; then tradebot schedule run broken --again",
     )
     assert bot.says("schedule", "run", "broken", "--again").code == 2
@@ -35,7 +35,7 @@ def test_failed_chore_returns_its_exit_code_and_is_not_repeated(bot: Bot) -> Non
     mend = (bot.folder / "tradebot.yaml").read_text().replace("--foo", "--json")
     (bot.folder / "tradebot.yaml").write_text(mend)
     assert bot.json("schedule", "run", "broken", "--again")["said"] == "tradebot report --json: exit 0"
-    assert chores(bot) == ("OK", "2 of 7 chores did their work", "")
+    assert chores(bot) == ("OK", "2 of 7 chores succeeded", "")
 
 
 def chores(bot: Bot) -> tuple[str, str, str]:

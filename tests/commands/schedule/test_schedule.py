@@ -72,8 +72,8 @@ def test_schedule_refuses_a_bad_date_with_an_example(bot: Bot) -> None:
 def test_schedule_explains_unusual_days(bot: Bot) -> None:
     notes = bot.json("schedule", "--next", "460", "--at", "2026-11-26")["notes"]
     assert [note["said"] for note in notes] == [
-        "Thu 2026-11-26 is a holiday: there is no session, so nothing comes that is counted from one.",
-        "Fri 2026-11-27 is a half day: the session closes at 13:00 in New York, so times counted from the close come 3 "
+        "Thu 2026-11-26 is a holiday: there is no session, so nothing runs that is timed by a session.",
+        "Fri 2026-11-27 is a half day: the session closes at 13:00 in New York, so times relative to the close are 3 "
         "hours earlier.",
     ]
     shown = bot.shown("schedule", "--next", "1", "--at", "2026-11-26").splitlines()

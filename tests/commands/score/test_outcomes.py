@@ -34,7 +34,7 @@ def test_outcomes_say_when_nothing_is_over_yet(bot: Bot) -> None:
     scored = bot.json("score")
     found = bot.json("score", "--outcomes")
     assert found["strategies"][0]["candidates"] + found["strategies"][0]["unmeasured"] == len(scored["rows"])
-    assert "nothing is over yet" in bot.shown("score", "--outcomes")
+    assert "no return is complete yet" in bot.shown("score", "--outcomes")
 
 
 def test_outcomes_follow_from_the_exchanges_bars(bot: Bot) -> None:
@@ -73,7 +73,7 @@ def test_a_person_reads_that_one_session_shows_nothing_and_what_refusals_would_h
     shown = bot.shown("score", "--outcomes")
     assert "not net of SPY, which has no bars here, before costs." in shown
     assert "\nclose                 4         1" in shown
-    assert "too little to know: 1 of at least 8 sessions\n" in shown
+    assert "too few sessions: 1 of at least 8 sessions\n" in shown
     assert "with 1,000 USD in each, held to the close, they would have " in shown
     assert "can't show whether that was chance.\n" in shown
     for title in ("Buying, by decile", "Following one component", "Trades by the gate that refused them"):

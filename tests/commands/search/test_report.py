@@ -52,7 +52,7 @@ def test_screen_says_the_verdict_and_what_it_rests_on() -> None:
     assert "7 of 100 drawn combinations, such as: these don't fit" in said
     assert "2 trials, fewer than 30 closed trades" in said
     assert "3 trials left, or with others: the same command with --resume continues" in said
-    assert "inside and outside: sharpe; 40 more with --json" in said
+    assert "in-sample and out of sample: sharpe; 40 more with --json" in said
 
 
 def test_nothing_found_comes_without_commands() -> None:
@@ -80,7 +80,11 @@ def test_trials_without_a_verdict_are_listed_by_all_sessions_and_not_called_more
     assert ranked[0].number == trials[best_of(trials, ASKED) or 0].number
     assert rank_trials((), ASKED.objective, ASKED.per_year) == ()
     said = screen(replace(searched(1, 3.0), verdict=None, longest=70, commands=(), unjudged=ranked))
-    assert said.index("No verdict: ") < said.index("so this may be luck") < said.index("inside and outside: sharpe")
+    assert (
+        said.index("No verdict: ")
+        < said.index("so this may be luck")
+        < said.index("in-sample and out of sample: sharpe")
+    )
 
 
 @pytest.mark.campaign

@@ -90,7 +90,7 @@ def test_serve_asks_when_the_clock_was_read_and_again_after_a_sleep_until_it_ans
     assert not keeper.is_due(), "the clock hasn't been read yet"
     assert keeper.now() == NOON
     assert keeper.is_due()
-    assert keeper.ask().said == "asked the broker's calendar until 2027-03-16: it agrees"
+    assert keeper.ask().said == "fetched the broker's calendar until 2027-03-16: it agrees"
     keeper.now()
     assert not keeper.is_due()
     keeper.woke()

@@ -93,7 +93,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
             'UPDATE fills SET body = replace(body, \'"quantity":"\', \'"quantity":"1\') WHERE sequence = 2',
             "rows? of fills|row 2 of fills",
         ),
-        ("DELETE FROM fills WHERE sequence = 1", "not those written|but [0-9]+ were written"),
+        ("DELETE FROM fills WHERE sequence = 1", "the ones that were written|but [0-9]+ were written"),
         ("UPDATE fill_seals SET fills = 7", "rows? (1 )?of fill_seals"),
         ("UPDATE book SET opening_cash = '1'", "row 1 of book|the row that describes it"),
         ("UPDATE intents SET intent = '{}' WHERE sequence = 1", "1 of [0-9]+ rows of intents were changed"),

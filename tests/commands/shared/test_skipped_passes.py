@@ -20,7 +20,7 @@ def shown(*refusals: StrategyRefusal) -> list[str]:
 def test_symbols_left_out_for_the_same_reason_are_one_entry() -> None:
     few = Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, 2, 127)
     lines = shown(*(StrategyRefusal("momentum", few, symbol) for symbol in ("AAPL", "MSFT", "NVDA")))
-    assert lines[0] == "Strategy momentum wasn't asked about AAPL, MSFT, NVDA: BARS_MISSING (2 bars against 127 bars)"
+    assert lines[0] == "Strategy momentum wasn't run for AAPL, MSFT, NVDA: BARS_MISSING (2 bars against 127 bars)"
     assert len(lines) == 3
 
 

@@ -123,7 +123,7 @@ def test_an_answer_beyond_what_the_section_says_that_it_wants_is_refused(
     monkeypatch.setenv("TRADEBOT_STRATEGIES__WIDE__WANTS__POSITIONS", "3")
     said = trading.says("strategy", "test", "wide")
     assert said.code == 10
-    assert "its targets ask for 4 symbols, and its section says wants.positions: 3" in " ".join(said.out.split())
+    assert "its targets ask for 4 symbols, but its section declares wants.positions: 3" in " ".join(said.out.split())
 
 
 def test_a_symbol_without_the_bars_it_needs_is_left_out_with_the_numbers(

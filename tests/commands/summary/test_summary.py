@@ -98,7 +98,7 @@ def test_an_earlier_session_has_its_own_positions_and_no_health(shared_trader: B
     data = shared_trader.json("summary", MONDAY)
     assert (data["session"], data["health"], data["needs"], data["positions"]) == (MONDAY, {}, [], [])
     assert section(data, "What it did") == "No pass looked for entries."
-    assert section(data, "Positions") == "It held nothing at the close."
+    assert section(data, "Positions") == "It had no positions at the close."
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_of_a_damaged_store_the_rest_is_told(trader: Bot, store: str, lost: str,
     assert trader.json("trade-once")["orders"] > 0
     (trader.folder / store).write_bytes(b"damaged" * 1000)
     data = trader.json("summary")
-    assert "damaged" in section(data, "What can't be told")
+    assert "damaged" in section(data, "What isn't known")
     assert section(data, kept)
     assert lost not in [one["title"] for one in data["sections"]]
     assert any(store.removesuffix(".db") in need["what"].lower() for need in data["needs"])

@@ -81,11 +81,11 @@ def test_two_open_trades_in_one_symbol_need_an_id(traded: Bot) -> None:
         (["note", "AAPL", "two", "words"], "write it in quotes", "--tag swing"),
         (["note", "ZZZ", "text"], "no trade has the symbol or the id ZZZ", "tradebot trades lists them"),
         (["note", "AAPL", "--tag", "a b"], "a b can't be a tag", "--tag swing"),
-        (["note", "AAPL", "x" * 1001], "the note has 1,001 characters; the most is 1,000", "write less"),
+        (["note", "AAPL", "x" * 1001], "the note has 1,001 characters; at most 1,000 are allowed", "write less"),
         (["note", "AAPL", "\x01 \x02"], "there is nothing to note", "--tag swing"),
         (
             ["note", "AAPL", *(word for number in range(21) for word in ("--tag", f"t{number}"))],
-            "the trade would have 21 tags; the most is 20",
+            "the trade would have 21 tags; at most 20 are allowed",
             "--untag removes one",
         ),
         (["note", "AAPL", "x", "--remove"], "--remove deletes a note, so it takes no text", "note AAPL --remove"),

@@ -190,8 +190,11 @@ def trickles(request: BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        (breaks_off, "its health port's answer broke off: ProtocolError"),
-        (says(200, b"nonsense", **{"Content-Encoding": "gzip"}), "its health port's answer broke off: DecodeError"),
+        (breaks_off, "its health port's answer was interrupted: ProtocolError"),
+        (
+            says(200, b"nonsense", **{"Content-Encoding": "gzip"}),
+            "its health port's answer was interrupted: DecodeError",
+        ),
         (trickles, "its health port's answer wasn't complete in 1 s"),
     ],
 )

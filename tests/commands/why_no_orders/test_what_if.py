@@ -127,9 +127,9 @@ def test_strategy_is_asked_again_on_the_facts_of_then(traded: Bot, monkeypatch: 
 
 def test_what_was_read_before_the_record_is_said(traded: Bot) -> None:
     lines = asked(traded, "--what-if", "unusual_whales.reserve_fraction=0.2")
-    assert lines[0].startswith("What this changes can't be told: not all of it is in what was decided again")
+    assert lines[0].startswith("The effect of this change isn't known: not all of it could be evaluated again")
     assert lines[2] == (
-        "Not in it: unusual_whales.reserve_fraction: what was fetched of flow, and when, was decided before the pass"
+        "Not in it: unusual_whales.reserve_fraction: which flow was fetched, and when, was decided before the pass"
     )
 
 
@@ -184,7 +184,11 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
             "change the settings that it names as well, all at once: --what-if KEY=VALUE --what-if "
             "KEY=VALUE; tradebot config show",
         ),
-        (["--what-if", "mode=live"], "a what-if can't change mode: it would be another bot", "why-no-orders --help"),
+        (
+            ["--what-if", "mode=live"],
+            "a what-if can't change mode, because that would be a different bot",
+            "why-no-orders --help",
+        ),
         (["--what-if", "price:AAPL"], "'price:AAPL' has no price in USD", "--what-if price:AAPL=230"),
         (
             ["--what-if", "LIMITS.foo=1"],

@@ -10,8 +10,8 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.account import EquityPeak
 
 MEANING = "quity is so far below its peak that nothing is opened, so it can't recover by itself"
-SAID = f"Entries are closed (DRAWDOWN_STAYS, 8.00% against 5.00%): E{MEANING}."
-IN_WORDS = f"ntries are closed (e{MEANING}, 8.00% against 5.00%)"
+SAID = f"Entries are blocked (DRAWDOWN_STAYS, 8.00% against 5.00%): E{MEANING}."
+IN_WORDS = f"ntries are blocked (e{MEANING}, 8.00% against 5.00%)"
 REMEDY = "Decide whether the bot should go on: tradebot report shows what was lost."
 TRADED = f"""\
 Entries at 2026-11-17 10:00:00 ET, slot open+27m
@@ -42,11 +42,11 @@ FAMILIES_TOO_FEW       1  ████      MSFT          1 family  2 families  
 agree with the score's direction.
 SCORE_BELOW_MIN        1  ████      AMZN            0.1954        0.99     80%  The score is too weak."""
 SUMMED_UP = (
-    f"It sent no order, because something blocked it. E{IN_WORDS}. In 1 pass it weighed 4 candidates and refused 2 of "
-    "them, because too few alerts point the same way within the cluster window."
+    f"It sent no order, because something blocked it. E{IN_WORDS}. In 1 pass it evaluated 4 candidates and refused 2 "
+    "of them, because too few alerts point the same way within the cluster window."
 )
 HEALTH = (
-    "DEGRADED  entries     1 of 81 slots claimed; 1 pass finished; entries are closed (DRAWDOWN_STAYS, 8.00% against "
+    "DEGRADED  entries     1 of 81 slots claimed; 1 pass finished; entries are blocked (DRAWDOWN_STAYS, 8.00% against "
     f"5.00%) (1 pass)\n                      next: {REMEDY}\n"
 )
 
@@ -70,7 +70,7 @@ def test_each_verdict_is_blocked_by_the_limit_though_all_candidates_are_too_weak
     assert SUMMED_UP in summary
     assert f"1 pass finished; e{IN_WORDS}. Next: {REMEDY}" in summary
     assert HEALTH in fallen.shown("health")
-    assert f"entries are closed (DRAWDOWN_STAYS, 8.00% against 5.00%). Next: {REMEDY}" in fallen.shown("status")
+    assert f"entries are blocked (DRAWDOWN_STAYS, 8.00% against 5.00%). Next: {REMEDY}" in fallen.shown("status")
 
 
 def test_symbol_that_a_threshold_refused_says_how_to_try_another(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def test_fault_051_data_is_null(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"), [([alert()], "did not return an object"), ({"data": alert()}, "data that is not a list")]
+    ("body", "said"), [([alert()], "did not return a JSON object"), ({"data": alert()}, "data that is not a list")]
 )
 def test_fault_052_list_for_object_and_object_for_list(wire: Wire, body: object, said: str) -> None:
     """The request counts as unanswered: rows are read only from their own place."""
@@ -216,7 +216,7 @@ def test_fault_063_packed_answer_cut_short(wire: Wire) -> None:
     as_packed = {"Content-Encoding": "gzip"}
     without_answer(wire, Scripted(200, packed[: len(packed) // 2], as_packed), "the body is not JSON")
     wire.asked.clear()
-    without_answer(wire, Scripted(200, packed[:50] + b"x" * 50, as_packed), "the answer can't be unpacked", tries=3)
+    without_answer(wire, Scripted(200, packed[:50] + b"x" * 50, as_packed), "the answer can't be decompressed", tries=3)
 
 
 def test_fault_064_unknown_ticker(wire: Wire) -> None:

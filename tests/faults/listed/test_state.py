@@ -78,13 +78,13 @@ def is_quarantined(trader: Trader) -> None:
     (place,) = quarantine.places(trader.folder)
     assert (place / LEDGER).read_bytes() == damaged
     assert not halt_switch.is_armed(trader.folder)
-    is_refused(trader, "missing: the books are lost, not new")
+    is_refused(trader, "missing: the books existed, and are lost")
 
 
 def test_fault_117_ledger_of_0_bytes(keeper: Trader) -> None:
     """An empty file under a marker means lost books, not new ones: exit 2, naming the command that rebuilds them."""
     (keeper.folder / LEDGER).write_bytes(b"")
-    is_refused(keeper, "empty: the books are lost, not new", "tradebot recover")
+    is_refused(keeper, "empty: the books existed, and are lost", "tradebot recover")
 
 
 @pytest.mark.parametrize("kind", ["a folder", "a pipe"])
@@ -115,10 +115,10 @@ def test_a_state_that_others_can_write_is_refused_by_every_pass_until_it_is_clos
 
 
 def test_fault_118_ledger_missing_under_its_marker(keeper: Trader) -> None:
-    """A pass never starts lost books over; recover rebuilds them from journal and broker, and entries stay closed."""
+    """A pass never starts lost books over; recover rebuilds them from journal and broker, and entries stay blocked."""
     held = keeper.held()
     (keeper.folder / LEDGER).unlink()
-    is_refused(keeper, "missing: the books are lost, not new", "tradebot recover")
+    is_refused(keeper, "missing: the books existed, and are lost", "tradebot recover")
     rebuilt = keeper.does(lambda app: int(recover.run(app, by="test").exit_code), state_folder.read_marker)
     assert rebuilt.code in (0, 10), rebuilt.err
     assert keeper.held() == held
@@ -234,7 +234,7 @@ def test_fault_128_halt_is_a_folder(trader: Trader) -> None:
 
 
 def test_fault_129_armed_belongs_to_another_user(trader: Trader) -> None:
-    """An ARMED that we may not read doesn't arm: entries stay closed, exits continue."""
+    """An ARMED that we may not read doesn't arm: entries stay blocked, exits continue."""
     with as_another_user(trader):
         (trader.folder / "ARMED").chmod(0)
         if not os.geteuid():

@@ -74,7 +74,7 @@ def compared(trader: Trader) -> Reconciled:
 
 
 def found(trader: Trader) -> set[FindingKind]:
-    """Return the kinds of findings that close entries."""
+    """Return the kinds of findings that block entries."""
     return {finding.kind for finding in compared(trader).findings if finding.blocking}
 
 

@@ -140,7 +140,7 @@ def test_fault_071_quantity_of_nine_places(wire: Wire) -> None:
 
 
 def test_fault_072_filled_without_an_average_price(wire: Wire) -> None:
-    """The order can be read; its cost comes from its executions, and entries stay closed until they are listed."""
+    """The order can be read; its cost comes from its executions, and entries stay blocked until they are listed."""
     view_of(wire, orders=[order_row(status="filled", filled_qty="10", filled_avg_price=None)])
     assert reader(wire).view().orders[0].filled_average_price is None
     scene = Scene()
@@ -159,7 +159,7 @@ def test_fault_072_filled_without_an_average_price(wire: Wire) -> None:
 
 
 def test_fault_073_more_filled_than_ordered(wire: Wire) -> None:
-    """As the reply to an order it proves nothing; in a list the row is refused, which closes entries."""
+    """As the reply to an order it proves nothing; in a list the row is refused, which blocks entries."""
     wire.answer(Scripted(200, order_row(filled_qty="12")))
     assert (orders(wire).submit(intent()).outcome, wire.count("POST")) == (WriteOutcome.UNKNOWN, 1)
     view_of(wire, orders=[order_row(filled_qty="12")])
@@ -265,7 +265,7 @@ def test_fault_079_pages_that_repeat_or_never_end(wire: Wire) -> None:
 
 
 def test_fault_080_no_positions_while_orders_have_filled() -> None:
-    """Entries close in that same pass; an exit asks about the position directly and sells what the reply confirms."""
+    """Entries are blocked in that pass; an exit asks about the position directly and sells what the reply confirms."""
     scene = holding()
     scene.venue.held.clear()
     assert reasons(trade_once(scene.world(wanted("JPM")), call(slot="open+32m"))) == [Reason.POSITIONS_DIFFER]
@@ -320,7 +320,7 @@ def test_fault_082_split_overnight_and_new_symbol() -> None:
 
 @pytest.mark.parametrize("word", ["type", "execution_type"])
 def test_fault_083_trade_that_was_busted(wire: Wire, word: str) -> None:
-    """Its row is no execution; what the broker took back is a finding that closes entries until a person accepts it."""
+    """Its row is no execution; what the broker took back is a finding that blocks entries until a person accepts it."""
     wire.answer(Scripted(200, [fill_row(1), fill_row(2, **{word: "trade_bust"}), fill_row(3, **{word: "fill"})]))
     assert len(reader(wire).fills(None)) == 2
     scene = holding()

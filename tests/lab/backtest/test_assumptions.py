@@ -37,7 +37,7 @@ def test_costs_are_listed_with_their_values_and_missing_ones_as_none() -> None:
     assert dear["margin_interest"].value == "the federal funds rate of each day +1.50 points"
     assert (dear["cash_interest"].value, dear["borrow_fee"].value) == ("2% a year", "0.3% a year")
     assert "interest_posted" not in free
-    assert dear["interest_posted"].remark == "that of the last night isn't in the result"
+    assert dear["interest_posted"].remark == "the interest of the last night isn't in the result"
     monthly = said(replace(PLAN, spec=replace(SPEC, costs=costs._replace(posted="month"))))
     assert monthly["interest_posted"].value == "before the first session of each month"
 
@@ -61,7 +61,7 @@ def test_fees_of_futures_are_listed_by_root_and_they_have_no_funding() -> None:
 
 
 def test_person_who_ends_halts_is_an_assumption() -> None:
-    assert said(PLAN)["halts"].remark == "a halt ends all entries, because nobody lifts it"
+    assert said(PLAN)["halts"].remark == "a halt ends all entries, because no person ends it"
     settings = load(None, {}, {"backtest": {"unhalt_after_sessions": 5}}).settings
     ended = said(replace(PLAN, settings=settings))["halts"].remark
     assert ended == "optimistic: a person accepts each, and ends it 5 sessions later"

@@ -83,7 +83,7 @@ def test_sessions_without_any_of_it_are_refused_with_those_that_have_some(tmp_pa
     fetched(tmp_path).close()
     past = PastFlow(tmp_path)
     later = Session(DAY + timedelta(days=9), NOW + timedelta(days=9), NOW + timedelta(days=9, hours=6))
-    with pytest.raises(OperatorError, match="none of what is played") as refused:
+    with pytest.raises(OperatorError, match="none of the sessions played") as refused:
         past.require([later])
     assert refused.value.hint == f"--from {DAY} --to {DAY}"
     past.require([Session(DAY, NOW - timedelta(hours=1), NOW + timedelta(hours=1))])

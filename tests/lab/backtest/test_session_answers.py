@@ -211,7 +211,7 @@ def test_a_strategy_that_reads_the_next_view_of_its_session_ends_the_run_at_its_
     with pytest.raises(OperatorError) as caught:
         play(make("Seer"))
     assert caught.value.code is ExitCode.FINDINGS
-    assert caught.value.message.startswith("trend answers otherwise if it has seen later bars: 2025-03-03 14:")
+    assert caught.value.message.startswith("trend answers differently if it has seen later bars: 2025-03-03 14:")
     assert "AAPL: Open with" in caught.value.message
     assert here[0].asked == [24]
 
@@ -277,7 +277,7 @@ DIFFERENCES: list[tuple[Sequence[Want], Sequence[Want] | Decision, str]] = [
     ([BUY], [], "AAPL: Open with them, nothing without"),
     ([Close("AAPL", "why")], [BUY], "AAPL: Close with them, Open without"),
     ([BUY], [Open("AAPL", Side.BUY, 0.25)], "AAPL: Open with score 0.5 with them, Open with score 0.25 without"),
-    ([BUY], REFUSED, "propose gave no wants but STRATEGY_TIMEOUT: no answer"),
+    ([BUY], REFUSED, "propose returned no wants, but STRATEGY_TIMEOUT: no answer"),
     ([BUY, BUY], [BUY], "a symbol appears twice"),
 ]
 

@@ -148,7 +148,7 @@ def test_deposit_changes_no_profit_and_no_return() -> None:
     moved = [point for point in found.curve if point.transfers_usd]
     assert [(point.session, point.transfers_usd) for point in moved] == [(at.date(), CASH)]
     assert abs(found.curve[-1].index - 1) < abs(before.curve[-1].index - 1)
-    assert "What you move in or out is no return." in " ".join(found.assumptions[Block.CURVE])
+    assert "Deposits and withdrawals are not returns." in " ".join(found.assumptions[Block.CURVE])
 
 
 def test_adoption_is_no_transfer_in_returns() -> None:
@@ -225,9 +225,9 @@ def test_difference_from_each_benchmark_is_told_apart_by_name() -> None:
     against = [figure("mean_difference", -0.01, 0.01), figure("mean_leveled", 0.001, 0.01), figure("beta", 0.0, 1.0)]
     told = list(luck(against, None, NAMES))
     assert told[0].startswith("Its mean difference from 6 coins is +0.200%")
-    assert told[0].endswith("zero is within that, so which is better can't be told from luck.")
+    assert told[0].endswith("zero is within that, so luck alone may explain the difference.")
     assert "6 coins at 12%" in told[1]
-    assert told[1].endswith("hardly luck alone.")
+    assert told[1].endswith("luck alone hardly explains the difference.")
     assert len(told) == 2
     assert names_of(None, "") == {}
 

@@ -119,7 +119,7 @@ def test_study_of_something_else_is_refused_by_what_differs(tmp_path: Path, part
     SequentialStudy.open_study(place, "one", space, MADE, CHANGED)
     with pytest.raises(OperatorError, match=CHANGED[part]) as told:
         SequentialStudy.open_study(place, "one", space, {**MADE, part: "two"}, CHANGED)
-    assert "--study and another name" in told.value.hint
+    assert "--study with another name" in told.value.hint
 
 
 @pytest.mark.parametrize("content", [b"nonsense\n{}\n", b"\xff\xfe\n\n", b'{"op_code": 1\n{"op_code": 2}\n'])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.policies import CONTROLS, NOISE, SKILL, Control, made, passed, passes
+from benchmarks.policies import CONTROLS, NOISE, SKILL, Control, passed, passes, study_runner
 from benchmarks.support.policies import CONFIGURATIONS, SEEDS, SESSIONS, Study, ratio_of, shipped, study
 from tests.kit.values import there
 from tests.suite import tiers
@@ -259,9 +259,9 @@ def _middle_one(number: int, of: Study) -> tuple[float, ...]:
 @pytest.mark.campaign
 def test_of_a_thousand_policies_without_skill_few_pass_and_of_those_with_skill_most_do() -> None:
     first = 10_000 * (tiers.seed() or 0)
-    noise = passed(made(NOISE), passes, first, 1_000)
-    unpaid = passed(made(Study(costs=0.0)), passes, first, 1_000)
-    skill = passed(made(SKILL), passes, first, 200)
+    noise = passed(study_runner(NOISE), passes, first, 1_000)
+    unpaid = passed(study_runner(Study(costs=0.0)), passes, first, 1_000)
+    skill = passed(study_runner(SKILL), passes, first, 200)
     assert noise.high < 0.05, noise
     assert unpaid.high < 0.05, unpaid
     assert skill.value > 0.5, skill
@@ -271,7 +271,7 @@ def test_of_a_thousand_policies_without_skill_few_pass_and_of_those_with_skill_m
 @pytest.mark.parametrize("name", tiers.in_turn([*CONTROLS], 2))
 def test_broken_gate_fails_the_proof_that_the_shipped_one_passes(name: str) -> None:
     first, control = 10_000 * (tiers.seed() or 0), CONTROLS[name]
-    broken = passed(made(control.about), control.broken, first, 90)
+    broken = passed(study_runner(control.about), control.broken, first, 90)
     assert control.fails(broken), broken
-    shipped_one = passed(made(control.about), passes, first, 40)
+    shipped_one = passed(study_runner(control.about), passes, first, 40)
     assert not Control(passes, control.about, control.skilled).fails(shipped_one), shipped_one

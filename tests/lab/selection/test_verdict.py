@@ -104,7 +104,7 @@ def test_edge_that_holding_has_too_is_fragile() -> None:
     found = there(judge_search(tried(returns), replace(ASKED, held=held)))
     assert found.p < 0.02 < (found.p_held or 0.0)
     assert found.found is SearchConclusion.FRAGILE
-    assert "better than holding the universe may be luck" in found.sentence
+    assert "lead over holding the universe may be luck" in found.sentence
     idle = there(judge_search(tried(returns), replace(ASKED, held=[0.0] * len(returns))))
     assert (idle.p_held, idle.found) == (idle.p, SearchConclusion.EDGE)
 

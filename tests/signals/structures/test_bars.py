@@ -33,7 +33,7 @@ def test_bar_closes_when_its_timeframe_is_over(timeframe: str, width: int) -> No
 
 @pytest.mark.parametrize(("places", "order"), [((0, 1, 1), "twice"), ((0, 2, 1), "after a later one")])
 def test_bars_that_are_there_twice_or_out_of_order_are_refused(places: tuple[int, ...], order: str) -> None:
-    message = f"BTC/USD 4Hour: the bar that starts at 14400 s is there {order}"
+    message = f"BTC/USD 4Hour: the bar that starts at 14400 s appears {order}"
     with pytest.raises(ValueError, match=message):
         holes(series_of([STILL] * 3, at(*places)))
 

@@ -144,7 +144,7 @@ def test_break_is_over_with_the_next_bar() -> None:
 
 
 def test_bars_out_of_order_are_refused_and_no_bars_show_nothing() -> None:
-    with pytest.raises(ValueError, match="the bar that starts at 0 s is there twice"):
+    with pytest.raises(ValueError, match="the bar that starts at 0 s appears twice"):
         structures(series_of(GOLDEN[:2], [0, 0]), SPEC)
     assert structures(series_of([]), SPEC).readings == ()
 

@@ -79,7 +79,7 @@ def test_pages_follow_their_tokens_and_one_may_hold_nothing(wire: Wire) -> None:
         ([Scripted(200, {"bars": [], "next_page_token": None})], "not an object"),
         ([Scripted(200, {"bars": {"AAPL": {}}, "next_page_token": None})], "not a list"),
         ([Scripted(200, {"bars": {}, "next_page_token": 7})], "page token"),
-        ([Scripted(200, [])], "did not return an object"),
+        ([Scripted(200, [])], "did not return a JSON object"),
         ([Scripted(429)], "429"),
         ([Scripted(200, page(AAPL=[row()]).body, fault="truncate")], "GET /stocks/bars"),
     ],

@@ -49,7 +49,7 @@ SEEN = SessionRecords(
 FALLEN = Decision(Gate.MAX_DRAWDOWN, Verdict.FAIL, Reason.DRAWDOWN_STAYS, Decimal("0.1234"), Decimal("0.1"))
 SHUT = replace(ENTRIES, closed=(FALLEN,))
 CLOSED = (
-    "Entries are closed (equity is so far below its peak that nothing is opened, so it can't recover by itself, "
+    "Entries are blocked (equity is so far below its peak that nothing is opened, so it can't recover by itself, "
     "12.34% against 10.00%)."
 )
 MONEY = SummaryMoney(Decimal(100_000), Decimal(100_500), Decimal(0), 0.0125)
@@ -68,18 +68,18 @@ def refused(reason: Reason) -> Decision:
     [
         (
             {"ends": (30, {Reason.SCORE_BELOW_MIN: 30})},
-            "It sent no order, as designed. In 1 pass it weighed 30 candidates and refused each, because the score is "
-            "too weak.",
+            "It sent no order, as designed. In 1 pass it evaluated 30 candidates and refused each, because the score "
+            "is too weak.",
         ),
         (
             {"ends": (30, {Reason.SCORE_BELOW_MIN: 14, Reason.HALTED: 16})},
-            "It sent no order, because something blocked it. In 1 pass it weighed 30 candidates and refused 16 of "
+            "It sent no order, because something blocked it. In 1 pass it evaluated 30 candidates and refused 16 of "
             "them, because trading is halted",
         ),
         (
             {"passes": (replace(ENTRIES, job_decision=refused(Reason.VENUE_UNREACHABLE)),)},
-            "It sent no order, because something is broken. In 1 pass it weighed 1 candidate and refused each, because "
-            "the broker or its data service didn't answer.",
+            "It sent no order, because something is broken. In 1 pass it evaluated 1 candidate and refused each, "
+            "because the broker or its data service didn't answer.",
         ),
         ({"ends": (30, {Reason.COOLDOWN: 29})}, "30 candidates: 1 became an order, and the other 29 were refused."),
         (
@@ -92,7 +92,7 @@ def refused(reason: Reason) -> Decision:
         ),
         (
             {"ends": (2, {Reason.APPROVAL_WAITING: 2})},
-            "It sent no order: in 1 pass it weighed 2 candidates, 2 waited for a person's approval.",
+            "It sent no order: in 1 pass it evaluated 2 candidates, 2 waited for a person's approval.",
         ),
         ({"passes": ()}, "No pass looked for entries."),
         ({"passes": (), "so_far": True}, "No pass has looked for entries yet."),
@@ -104,8 +104,8 @@ def refused(reason: Reason) -> Decision:
         ({}, "It sent no order: no strategy wanted any, in 1 pass."),
         (
             {"passes": (SHUT,), "ends": (30, {Reason.SCORE_BELOW_MIN: 30})},
-            f"It sent no order, because something blocked it. {CLOSED} In 1 pass it weighed 30 candidates and refused "
-            "each, because the score is too weak.",
+            f"It sent no order, because something blocked it. {CLOSED} In 1 pass it evaluated 30 candidates and "
+            "refused each, because the score is too weak.",
         ),
         ({"passes": (SHUT,)}, f"It sent no order: no strategy wanted any, in 1 pass. {CLOSED}"),
         ({"passes": (SHUT,), "ends": (1, {})}, f"1 candidate: 1 became an order. {CLOSED}"),
@@ -138,7 +138,7 @@ def test_profit_stands_beside_spy_and_transfers_are_none() -> None:
         "100,500.00 USD. SPY made +1.25%: the account is 0.95 percentage points behind."
     )
     assert "+300.00 USD (+0.30%) against SPY's +1.25%" in data.headline
-    assert told(summary(SEEN), "Profit") == "No pass saw what the account is worth, so its profit isn't known."
+    assert told(summary(SEEN), "Profit") == "No pass read the account's equity, so its profit isn't known."
     since = replace(MONEY, since=SESSION.date - timedelta(days=7), first_usd=Decimal(90_000), benchmark_since=0.1)
     assert "it made +11.67%, SPY +10.00%: the account is 1.67 percentage points ahead." in told(
         summary(replace(SEEN, money=since)), "Profit"
@@ -150,7 +150,7 @@ def test_what_needs_a_person_comes_first_in_words_and_is_counted() -> None:
         "strategies", HealthState.FAILED, "strategies", 1, "flow is BROKEN (VENUE_UNREACHABLE) for 7,200 s", "do x"
     )
     blind = [
-        Judgment(name, HealthState.UNKNOWN, "x", 0, "there is nothing to look at", "y") for name in ("flow", "broker")
+        Judgment(name, HealthState.UNKNOWN, "x", 0, "there is nothing to examine", "y") for name in ("flow", "broker")
     ]
     data = summary(replace(SEEN, judgments=(WELL, ill, *blind)))
     assert data.needs[0].what == (
@@ -189,11 +189,11 @@ def test_parts_that_are_not_due_are_well_and_the_permission_is_no_part() -> None
 def test_missed_slots_are_told_by_reason_with_their_jobs() -> None:
     slots = (
         *(("score", f"open+{minute}m", "NOT_RUNNING") for minute in (2, 7)),
-        ("audit", "close+10m", "nobody ran it"),
+        ("audit", "close+10m", "it wasn't run"),
     )
     found = told(summary(replace(SEEN, missed=slots)), "Missed slots")
     assert "2 slots were missed: 2 of score, open+2m to open+7m. Nothing was running during this slot." in found
-    assert "1 slot was missed: 1 of audit, close+10m. Nobody ran them" in found
+    assert "1 slot was missed: 1 of audit, close+10m. They weren't run" in found
     assert told(summary(SEEN), "Missed slots") == "None of 646 slots was missed."
 
 

@@ -312,7 +312,7 @@ def require_unpaired(store: ChatStore) -> None:
     """Raise OperatorError if someone is paired already: a bot has one person and one chat."""
     paired = store.paired_person()
     if paired is not None:
-        raise OperatorError(f"the chat is paired with person {paired.user} already", "tradebot chat revoke")
+        raise OperatorError(f"the chat is already paired with person {paired.user}", "tradebot chat revoke")
 
 
 def _digest(code: str) -> str:

@@ -326,7 +326,7 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
     passes = dict(zip([number for number, _ in heads], unpack_all(CycleRecord, [b for _, b in heads]), strict=True))
     session_ends = [session_end(passes[priced], passes.get(marked)) for _, priced, marked in days if priced in passes]
     if not session_ends and first == date.min and database.execute(SEEN).fetchone():
-        raise DamagedError("an index of its passes lacks them")
+        raise DamagedError("an index lacks some of their passes")
     return session_ends
 
 

@@ -287,7 +287,7 @@ def heads_of(
     day = session.isoformat() if session else None
     heads = database.execute(PASSES, (job, time_text(first), time_text(until), day, last)).fetchall()[::-1]
     if not heads and session is None and since is None and database.execute(SEEN, (job,)).fetchone():
-        raise DamagedError("an index of its passes lacks them")
+        raise DamagedError("an index lacks some of their passes")
     return dict(zip([row for row, _ in heads], unpack_all(CycleRecord, [body for _, body in heads]), strict=True))
 
 

@@ -209,7 +209,7 @@ def _data_rows(path: str, answer: HttpReply, single: bool) -> tuple[object, ...]
     except BodyError as error:
         raise TemporaryError(f"GET {path}: {error}: {answer.excerpt}") from error
     if not isinstance(body, dict):
-        raise TemporaryError(f"GET {path} did not return an object")
+        raise TemporaryError(f"GET {path} did not return a JSON object")
     rows = body.get("data")
     if single and isinstance(rows, dict):
         return (rows,)

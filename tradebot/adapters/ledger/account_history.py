@@ -280,7 +280,8 @@ class AccountHistory:
         ((count, sealed),) = self._check_rows("fill_seals", SEAL)
         if (len(owned_fills), combine_checksums(*sums)) != (count, sealed):
             raise DamagedBooksError(
-                f"The ledger is damaged: it has {len(owned_fills)} fills, but not those written.", REBUILD
+                f"The ledger is damaged: it has {len(owned_fills)} fills, but they aren't the ones that were written.",
+                REBUILD,
             )
         # The sort is stable: fills at the same time stay in the order in which they were written.
         return tuple(sorted(owned_fills, key=lambda owned: owned.fill.at))

@@ -226,7 +226,7 @@ def records(path: Path, sealed: int | None = None) -> Iterator[JournalRecord]:
         if record is None:
             if sealed and head.sequence >= sealed and not shows_later_seal([line, *lines], sealed):
                 break
-            raise DamagedJournalError(f"The chain of {path} is broken at record {head.sequence + 1}.", REBUILD)
+            raise DamagedJournalError(f"The hash chain of {path} is broken at record {head.sequence + 1}.", REBUILD)
         head = record.head
         yield record
     if not head.sequence:

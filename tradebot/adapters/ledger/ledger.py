@@ -142,7 +142,7 @@ class Baselines:
         if len(body.encode()) > LONGEST:
             raise OperatorError(
                 f"The configuration takes {len(body.encode())} bytes, more than the {LONGEST} that can be recorded.",
-                "Leave names out of universe: and sectors:, or settings out of strategies:.",
+                "Remove symbols from universe: and sectors:, or settings from strategies:.",
             )
         with self._file.write():
             last = self.last()

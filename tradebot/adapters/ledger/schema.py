@@ -255,7 +255,7 @@ def open_database(
     """
     lost = lost_ledger(path)
     if lost:
-        raise DamagedBooksError(f"The ledger {path} is {lost}: lost, not new.", REBUILD)
+        raise DamagedBooksError(f"The ledger {path} is {lost}, although it existed before.", REBUILD)
     try:
         require_plain(path)
     except NotRegularFileError as error:
@@ -374,8 +374,8 @@ def _check(database: sqlite3.Connection, path: Path, form: LedgerVersion = FORM)
     if version not in (*form.steps, form.version):
         raise OperatorError(
             f"{path} was written by another version (its ledger is {version}, this one reads {form.version}).",
-            "Use the version that wrote it; tradebot upgrade puts the ledger from before its upgrade back, if that has"
-            " everything, and tradebot recover rebuilds the books for this version",
+            "Use the version that wrote it; tradebot upgrade restores the ledger from before the upgrade, if "
+            "nothing has been written since, and tradebot recover rebuilds the books for this version",
         )
     tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
     if tables != _statements(form.tables_of(version)):

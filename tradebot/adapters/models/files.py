@@ -175,7 +175,7 @@ def draft_of(path: Path) -> Model:
         _require_files(path, path.name, frozenset((*LARGEST, SUMS) if sealed else LARGEST))
         files = {each: _content(path / each, path.name) for each in LARGEST}
         if sealed:
-            _require_listed(path.name, _content(path / SUMS, path.name), files, "sealed by the run that made it")
+            _require_listed(path.name, _content(path / SUMS, path.name), files, "listed by the run that made it")
         return _check_model(path.name, files)
     except RefusedModelError as refused:
         raise RefusedDraftError(path, refused.reason, refused.observed) from refused

@@ -106,7 +106,7 @@ def listed_in(sums: bytes) -> Mapping[str, ListedFile]:
     text = sums.decode("ascii")
     files = {name: ListedFile(int(size), digest) for size, digest, name in LINE.findall(text)}
     if LINE.sub("", text) or set(files) != set(LARGEST):
-        raise ValueError("it lists other files than a model's")
+        raise ValueError("it lists files that aren't a model's")
     return files
 
 

@@ -96,7 +96,7 @@ def fields(message: memoryview) -> Iterator[ProtoField]:
         else:
             raise GraphError("it can't be read")
         if index + length > len(message):
-            raise GraphError("it ends in the middle")
+            raise GraphError("it is cut off")
         yield ProtoField(number, message[index : index + length])
         index += length
 
@@ -105,7 +105,7 @@ def _read_varint(message: memoryview, index: int) -> tuple[int, int]:
     value = 0
     for shift in range(LONGEST_VARINT):
         if index >= len(message):
-            raise GraphError("it ends in the middle")
+            raise GraphError("it is cut off")
         byte = message[index]
         index += 1
         value |= (byte & 0x7F) << 7 * shift

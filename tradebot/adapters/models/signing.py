@@ -112,7 +112,7 @@ def read_key(file: Path) -> "Ed25519PrivateKey":
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise OperatorError(f"{file} isn't a private key", "tradebot model key FILE creates one") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise OperatorError(f"{file} is a key of another kind", "tradebot model key FILE creates one")
+        raise OperatorError(f"{file} is a key of another type", "tradebot model key FILE creates one")
     return key
 
 

@@ -58,7 +58,7 @@ def why_unreadable(file: Path, private: Sequence[Path]) -> str:
     if not real.exists():
         return "doesn't exist"
     if not real.is_file():
-        return "isn't a plain file; declare each file by itself"
+        return "isn't a plain file; declare each file separately"
     hidden = [path.resolve() for path in private]
     in_state = any((folder / MARKER).exists() for folder in real.parents)
     if in_state or real.name.startswith(".env") or any(real.is_relative_to(path) for path in hidden):

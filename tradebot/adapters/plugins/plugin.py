@@ -288,7 +288,7 @@ class PluginStrategy:
         """Return the process; raise ErredError if its declaration differs from the one that views were built for."""
         declared, self._declared = self._declared, process.declaration
         if declared not in (None, self._declared):
-            raise _strategy_error("it declares other needs than before")
+            raise _strategy_error("its declared needs have changed")
         return process
 
     def _attempt(self, step: Callable[[PluginProcess], T]) -> T | Decision:

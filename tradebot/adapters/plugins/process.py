@@ -65,11 +65,11 @@ def require_valid(declared: PluginDeclaration) -> None:
     if unknown:
         raise ValueError(f"it needs {unknown[0][:40]!r}, which isn't a kind of facts; known: {', '.join(kinds)}")
     if len(declared.bars) > MOST_NEEDS:
-        raise ValueError(f"it needs {len(declared.bars)} series of bars per symbol; the most is {MOST_NEEDS}")
+        raise ValueError(f"it needs {len(declared.bars)} series of bars per symbol; at most {MOST_NEEDS} are allowed")
     for need in declared.bars:
         _require_bars(need)
     if len(declared.features) > MOST_NEEDS:
-        raise ValueError(f"it needs features of {len(declared.features)} timeframes; the most is {MOST_NEEDS}")
+        raise ValueError(f"it needs features of {len(declared.features)} timeframes; at most {MOST_NEEDS} are allowed")
     for wanted in declared.features:
         _require_features(wanted)
     if len(declared.times) > MAX_TEXT:
@@ -79,13 +79,13 @@ def require_valid(declared: PluginDeclaration) -> None:
 def _require_bars(need: BarNeed) -> None:
     width_of(need.timeframe[:40])
     if not 1 <= need.depth <= MOST_BARS:
-        raise ValueError(f"it needs {need.depth} bars of {need.timeframe}; the depth is 1 to {MOST_BARS}")
+        raise ValueError(f"it needs {need.depth} bars of {need.timeframe}; the depth must be 1 to {MOST_BARS}")
     if not 1 <= need.enough <= need.depth:
         raise ValueError(f"it needs at least {need.least} of {need.depth} bars; least must be between 1 and the depth")
     if need.max_age_s is not None and need.max_age_s <= 0:
-        raise ValueError(f"it needs bars that are {need.max_age_s} s old at most; max_age_s is above 0")
+        raise ValueError(f"it needs bars that are {need.max_age_s} s old at most; max_age_s must be above 0")
     if len(need.symbols) > MOST_SYMBOLS or not all(0 < len(symbol) <= MOST_LETTERS for symbol in need.symbols):
-        raise ValueError(f"a need names at most {MOST_SYMBOLS} symbols of at most {MOST_LETTERS} characters each")
+        raise ValueError(f"a need may name at most {MOST_SYMBOLS} symbols of at most {MOST_LETTERS} characters each")
 
 
 def _require_features(need: FeatureNeed) -> None:
@@ -94,11 +94,11 @@ def _require_features(need: FeatureNeed) -> None:
 
     width_of(need.timeframe[:40])
     if not need.names or len({*need.names, *need.optional}) < len(need.names) + len(need.optional):
-        raise ValueError("a need names at least one feature, and each only once")
+        raise ValueError("a need must name at least one feature, and each only once")
     for name in (*need.names, *need.optional):
         validate_feature(name[:40])
     if need.max_age_s is not None and need.max_age_s <= 0:
-        raise ValueError(f"it needs features that are {need.max_age_s} s old at most; max_age_s is above 0")
+        raise ValueError(f"it needs features that are {need.max_age_s} s old at most; max_age_s must be above 0")
 
 
 T = TypeVar("T")

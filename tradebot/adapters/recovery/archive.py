@@ -192,7 +192,7 @@ def _put(offsite_store: OffsiteStore, key: str, file: Path, content: FileDigest,
         return True
     if there != content:
         raise OperatorError(
-            f"{key} in {offsite_store.where} has other bytes than {what}",
+            f"{key} in {offsite_store.where} differs from {what}",
             f"nothing was changed there; delete it, then push again: {offsite_store.removal(key)}",
         )
     return False
@@ -296,5 +296,5 @@ def _unreadable(source: Path, error: OSError) -> OperatorError:
 def _unwritable(to: Path, error: OSError) -> OperatorError:
     problem = f"{to} can't be written: {error.strerror or error}"
     if not to.parent.is_dir():
-        return CannotWriteError(problem, f"make the folder that it is in: mkdir -p {to.parent}")
+        return CannotWriteError(problem, f"create its parent folder: mkdir -p {to.parent}")
     return CannotWriteError(problem, f"free up disk space (df -h {to.parent}), or name another folder")

@@ -162,7 +162,7 @@ def _content(draft: Path, offsite: OffsiteStore, owner: StateFolder | None) -> M
     if owner is not None and (content.get("state"), content.get("account")) != (owner.id, owner.account_number):
         raise OperatorError(
             f"{draft.name} in {offsite.where} is a backup of another bot's books",
-            "name the place of this bot's backups, or a new folder for the other bot: --state-dir FOLDER",
+            "name the folder or prefix of this bot's backups, or a new folder for the other bot: --state-dir FOLDER",
         )
     return content
 
@@ -436,7 +436,7 @@ class Bucket:
         if code in WRONG_KEYS:
             return OperatorError(f"{self.where} refuses the keys: {code}", KEYS, code=ExitCode.AUTHENTICATION)
         if code == "NoSuchBucket":
-            return OperatorError(f"there is no bucket {self._bucket}", "make it, or correct its name")
+            return OperatorError(f"there is no bucket {self._bucket}", "create it, or correct its name")
         if code in MISSING:
             return OperatorError(f"a file of the backup is missing from {self.where}", "restore another backup")
         return TemporaryError(f"{self.where} refused the request: {code}", "try again later; nothing was lost")

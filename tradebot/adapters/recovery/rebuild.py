@@ -50,8 +50,8 @@ from tradebot.model.trading import Baseline
 from tradebot.model.venue import Settlement
 
 NOT_ACCEPTED = (
-    "a configuration accepted according to a backup or a damaged journal may be looser than the last one accepted: "
-    "entries stay closed until tradebot config accept"
+    "the accepted configuration was read from a backup or a damaged journal, so it may be looser than the "
+    "last accepted one: entries stay blocked until tradebot config accept"
 )
 
 
@@ -289,7 +289,7 @@ def _at(old: SqliteLedger, row_place: RowPlace) -> JournalRow:
 def _doubt_of(old: SqliteLedger, row_place: RowPlace) -> Doubt:
     record = _at(old, row_place)
     words = words_of(record) if record.kind in NAMED else record.payload
-    return Doubt(record.kind, words.decode(), "the ledger holds it and the journal does not")
+    return Doubt(record.kind, words.decode(), "the ledger has it, but the journal doesn't")
 
 
 def _merge_lacking(

@@ -80,7 +80,7 @@ class SqliteApprovals(CacheStore):
             newest = _rows(self._database, "WHERE strategy = ? AND symbol = ? ORDER BY id DESC LIMIT 1",
                            request.strategy, request.symbol)  # fmt: skip
             if newest[0].id != name:
-                raise OperatorError(f"{name} was requested again under another name since.", SHOW)
+                raise OperatorError(f"{name} has since been requested again under another name.", SHOW)
             if not request.waits(now):
                 raise OperatorError(f"{name} has expired: nobody answered in time.", SHOW)
             answered = replace(request, answer=answer, answered_at=now, who=who)

@@ -54,7 +54,7 @@ def read_sealed(file: Path) -> tuple[PolicyResults, bool]:
         why = error.strerror if isinstance(error, OSError) else error
         raise OperatorError(f"{file} can't be read as the results of a policy: {why}", AGAIN) from error
     if seal not in (None, _digest(sealed)):
-        raise OperatorError(f"{file} was changed after it was sealed by its run", AGAIN)
+        raise OperatorError(f"{file} was changed after its run wrote it", AGAIN)
     if wrong := next(problems(policy_results), None):
         raise OperatorError(f"{file} can't be judged: {wrong}", AGAIN)
     return policy_results, seal is not None

@@ -15,7 +15,7 @@ from tradebot.adapters.state.safe_open import read_plain
 SCHEMA = 1
 VENUE, FIRST_VENUE = "venue", "alpaca"
 """Markers name the venue unless it is the first one, so that markers of earlier versions stay valid."""
-VENUES = "alpaca, kraken_futures, ibkr or one of a package"
+VENUES = "alpaca, kraken_futures, ibkr or a venue from a package"
 """The venues as help names them, without loading any."""
 NAMES = ("id", "kind", "mode", "account_number", VENUE)
 MARKED = ("schema", *NAMES[:-1], "created_at")

@@ -62,7 +62,7 @@ def create_or_load_for(
     existing = {token.digest: token for token in stored if token is not None}
     if len(existing) > 1:
         problem = f"these bots have {len(existing)} different tokens"
-        raise OperatorError(problem, f"{AGAIN[name]} makes one for all of them")
+        raise OperatorError(problem, f"{AGAIN[name]} creates one for all of them")
     if not existing:
         token = token_urlsafe(BYTES)
         chosen = ServiceToken(_digest(token), now.astimezone(UTC))

@@ -216,8 +216,8 @@ def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFold
     loss = lost_ledger(path / LEDGER)
     if loss:
         raise DamagedBooksError(
-            f"{path} is marked as the state of account {state.tail}, but its {LEDGER} is {loss}: "
-            "the books are lost, not new.",
+            f"{path} is marked as the state of account {state.tail}, but its {LEDGER} is {loss}: the books "
+            "existed, and are lost.",
             REBUILD,
         )
     return state
@@ -421,8 +421,8 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
             f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
         )
     states, init = known_states(environ), _init(path, environ)
-    reason = f"States known here: {', '.join(map(str, states[:MOST_NAMED]))}." if states else "None is known here."
-    hint = f"add {option(states[0])} to use that one, or make another: {init}" if states else init
+    reason = f"States known here: {', '.join(map(str, states[:MOST_NAMED]))}." if states else "No state is known here."
+    hint = f"add {option(states[0])} to use that one, or create another: {init}" if states else init
     return OperatorError(f"There is no state at {path.absolute()}. {reason}", hint)
 
 

@@ -21,7 +21,7 @@ from tradebot.model.serving import Pause
 
 SEE = "tradebot exchange status, then try again; tradebot exchange faults shows what keeps it from answering"
 
-REFUSED = "tradebot exchange tick next_open moves on while its market lasts; tradebot exchange status shows its time"
+REFUSED = "tradebot exchange tick next_open advances it until its market ends; tradebot exchange status shows its time"
 
 STEP = "step"
 
@@ -326,6 +326,6 @@ def _require_lock_step(status: EngineStatus) -> EngineStatus:
     if status.pace == STEP:
         return status
     raise OperatorError(
-        f"the embedded exchange's clock runs by itself ({status.pace}), and serve moves it from slot to slot",
+        f"the embedded exchange's clock runs automatically ({status.pace}), and serve moves it from slot to slot",
         "end tradebot exchange serve, or run it without --time; tradebot serve --speed 60 is as fast as 60x",
     )

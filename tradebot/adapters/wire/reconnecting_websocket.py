@@ -143,7 +143,7 @@ def _why(error: Exception, who: str) -> str:
     """Return why a connection failed or ended, in words of our own: the library's may quote the address."""
     if isinstance(error, ConnectionClosed):
         code = error.rcvd.code if error.rcvd else None
-        return f"{who} closed the stream with code {code}" if code else "the stream broke off"
+        return f"{who} closed the stream with code {code}" if code else "the stream was interrupted"
     if isinstance(error, TimeoutError):
         return f"{who} didn't open the stream in time"
     if isinstance(error, ssl.SSLError):

@@ -117,7 +117,7 @@ Regimes = tuple[Annotated[str, Field(pattern="^[a-z]+(_[a-z]+)*$", max_length=40
 
 
 class RegimeExit(ExitRule):
-    """Close a position that has lost `loss_fraction` of its entry price while the regime is one listed for its side.
+    """Close a position that has lost `loss_fraction` of its entry price in a market regime listed for its side.
 
     `longs` are the regimes that close longs, `shorts` those that close shorts.
     """

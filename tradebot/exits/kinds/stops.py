@@ -166,7 +166,7 @@ class BreakEven(PriceRule):
     """Close the rest of a position at its entry price, once `after_share` of the original quantity is closed.
 
     Any close counts, except one at a loss, such as by a partially filled stop. The stop is `keep_fraction` of the entry
-    price on the profit side, which may pay fees.
+    price on the profit side, to cover fees.
     """
 
     reason = Reason.BREAK_EVEN
@@ -227,7 +227,7 @@ class DrawdownStop(PriceRule):
 
     @property
     def gain(self) -> Decimal:
-        """Return the largest loss that it allows, as a negative gain."""
+        """Return the largest loss that the rule allows, as a negative gain."""
         return -self.fraction
 
     def measure(self, watched: WatchedPosition, price: Decimal) -> Measure:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 FREE = "none"
 _POSTED: Mapping[Posted, tuple[str, str]] = {
-    "session": ("before each session", "that of the last night isn't in the result"),
-    "month": ("before the first session of each month", "what accrued since the last one isn't in the result"),
+    "session": ("before each session", "the interest of the last night isn't in the result"),
+    "month": ("before the first session of each month", "interest since the last posting isn't in the result"),
 }
 
 
@@ -74,26 +74,26 @@ def _fills(spec: MarketSpec) -> Iterator[Assumption]:
     if fill.volume_share is not None:
         yield Assumption("volume", f"at most {_percent(fill.volume_share)} of a bar's volume")
     if spec.source == "daily":
-        remark = "optimistic: the price of the open is still there"
-        yield Assumption("quotes", "stand from the open to the last minute", remark)
+        remark = "optimistic: an order after the open still gets the opening price"
+        yield Assumption("quotes", "unchanged from the open to the last minute", remark)
 
 
 def _prices(spec: MarketSpec) -> Iterator[Assumption]:
     if spec.source == "generated":
-        value = "generated" if spec.trends else "generated, without trends and shocks: nothing in them predicts any"
+        value = "generated" if spec.trends else "generated, without trends and shocks: nothing predicts them"
         yield Assumption("prices", value, "they are made up: nothing follows about real markets", is_loud=True)
     elif spec.source == "daily":
         words = {
             "raw": "raw, rebuilt from dividends and splits, which are paid and applied on their ex-dates",
             "adjusted": "adjusted as in the file, and no dividends paid",
         }
-        remark = "a later dividend changes an earlier price, and so its size: look-ahead"
+        remark = "a later dividend changes earlier prices, and so the size of earlier orders: look-ahead"
         adjusted = spec.prices == "adjusted"
         yield Assumption("prices", words[spec.prices], remark if adjusted else "", is_loud=adjusted)
     else:
         yield Assumption("prices", "as in the file of minute bars")
     if spec.source == "daily" and spec.day_prices == "close":
-        remark = "a day of look-ahead: what is decided after the open knows the close, and gets it"
+        remark = "a day of look-ahead: a decision after the open knows the close, and fills at it"
         yield Assumption("day_prices", "close", remark, is_loud=True)
 
 
@@ -101,10 +101,10 @@ def _flow(plan: BacktestPlan) -> Iterator[Assumption]:
     spec = plan.spec
     if plan.past_flow is not None:
         first, last = plan.past_flow.days
-        value = f"as a bot fetched it from {first} to {last}, known from when it came"
+        value = f"as a bot fetched it from {first} to {last}, each reply known from when it arrived"
         yield Assumption("flow", value, "a session that wasn't fetched has no flow, and no entries")
     elif spec.uw_folder is None and spec.edge:
-        remark = "it is made from later prices, so any profit from it is made up"
+        remark = "it is generated from later prices, so any profit from it is artificial"
         yield Assumption("flow", f"generated, and predicts prices with an edge of {spec.edge:g}", remark, is_loud=True)
     else:
         yield Assumption("flow", "captured" if spec.uw_folder else "generated noise, without an edge")
@@ -186,14 +186,14 @@ def _halts(settings: Settings) -> Assumption:
         f"maintenance margin {_percent(halts.margin_fraction)}" if halts.margin_fraction is not None else "",
     ]
     if (lasting := settings.backtest.unhalt_after_sessions) is None:
-        return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries, because nobody lifts it")
+        return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries, because no person ends it")
     ended = f"optimistic: a person accepts each, and ends it {pluralize(lasting, 'session')} later"
     return Assumption("halts", ", ".join(filter(None, parts)), ended)
 
 
 def _approval(settings: Settings) -> Iterator[Assumption]:
     if any(settings.approval_of(name).wait_s for name in settings.strategies.sections()):
-        yield Assumption("approval", "none is asked for", "optimistic: a person says yes to each entry at once")
+        yield Assumption("approval", "no approval is required", "optimistic: a person says yes to each entry at once")
 
 
 def _percent(fraction: Decimal) -> str:

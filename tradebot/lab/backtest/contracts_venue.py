@@ -68,7 +68,7 @@ class EngineLink:
             coroutine.send(None)
         except StopIteration as answer:
             return cast("T", answer.value)
-        raise AssertionError("nothing is waited for in a backtest")
+        raise AssertionError("a backtest never waits")
 
     def ready(self) -> IbkrConnection:
         return cast("IbkrConnection", self.line)

@@ -129,7 +129,7 @@ class _Ahead:
         price: PriceKind = PriceKind.TRADE,
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the bars of each symbol that begin in a time range, one symbol after another."""
-        assert price is PriceKind.TRADE, "only bars of trades are foreseen"
+        assert price is PriceKind.TRADE, "only trade bars are known ahead"
         span_us, first_us, last_us = WIDTHS[timeframe] // MICROSECOND, from_datetime(first), from_datetime(last)
         for symbol in symbols:
             if symbol in self._market.grids:

@@ -59,7 +59,7 @@ class PastFlow:
         if begin == end:
             first, last = self.days
             raise OperatorError(
-                f"{self.folder} has flow of {first} to {last}, and none of what is played",
+                f"{self.folder} has flow of {first} to {last}, but none of the sessions played",
                 f"--from {first} --to {last}",
             )
 

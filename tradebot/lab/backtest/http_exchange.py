@@ -142,7 +142,7 @@ class ServedAhead:
 
 
 def _unseen(what: str) -> AssertionError:
-    return AssertionError(f"nobody looks ahead at {what} while something is held")
+    return AssertionError(f"{what} isn't read ahead while there is a position")
 
 
 class OverHttp:
@@ -347,4 +347,4 @@ def _route_of(routes: list[Route], path: str) -> tuple[PathEndpoint, Mapping[str
         if names is not None:
             assert isinstance(route.app, PathEndpoint), path
             return route.app, names
-    raise AssertionError(f"no bot asks for {path}")
+    raise AssertionError(f"no bot requests {path}")

@@ -206,7 +206,7 @@ def _until(days: Days, over: int, *, begun: bool, whole: bool) -> Days:
 
 MARKET = "the market"
 WITHOUT = "without the bars, dividends, splits and rates that came later"
-UNCUT = "nothing cuts off what a file holds"
+UNCUT = "the content of a file can't be cut off at a time"
 
 Strategies = Callable[[], AbstractContextManager[Sequence["Strategy"]]]
 """Yields newly created strategies without state from another run."""
@@ -292,7 +292,7 @@ def files_opened(files: OpenedFiles, run: BacktestRun) -> Iterator[LookaheadDiff
     """
     first = run.made.sessions[0]
     for who, name in files.opened_files:
-        yield LookaheadDifference(who, f"file {name}", first.open, "it opens the file", UNCUT, None)
+        yield LookaheadDifference(who, f"file {name}", first.open, "the strategy opens the file", UNCUT, None)
     for who, name, last in files_reaching_into(run.plan.settings, first.date):
         yield LookaheadDifference(who, f"file {name}", first.open, f"its dates reach to {last}", UNCUT, None)
 

@@ -47,7 +47,7 @@ def roots_in(settings: Settings, contracts: Collection[str]) -> list[str]:
     if not symbols:
         there = f"contracts of {', '.join(sorted(roots))}" if roots else "no contract, such as MESZ6"
         raise OperatorError(
-            f"the file has {there}, and the universe is {', '.join(settings.universe)}",
+            f"the file has {there}, but the universe is {', '.join(settings.universe)}",
             "name the contracts as Interactive Brokers does, or give a configuration with the file's roots",
         )
     return symbols

@@ -28,7 +28,7 @@ from tradebot.lab.backtest.run import BacktestPlan, create_run
 from tradebot.lab.backtest.setup import loaded_strategies
 from tradebot.model.record import CycleRecord
 
-AGAIN = "play it again: tradebot backtest, with the options of then"
+AGAIN = "run tradebot backtest again, with the same options"
 
 
 class PastRun:
@@ -41,7 +41,7 @@ class PastRun:
     def __init__(self, folder: Path) -> None:
         document = read_result(folder)
         if document is None:
-            raise OperatorError(f"{folder / RESULT} is missing, so nobody knows what was played", AGAIN)
+            raise OperatorError(f"{folder / RESULT} is missing, so it is unknown what was played", AGAIN)
         self._folder = folder
         self._plan = _plan(folder, document)
         if self._plan.level is not RecordLevel.FULL:

@@ -176,15 +176,15 @@ class Results:
         if not os.path.lexists(path):
             return
         if not _is_run(path):
-            raise OperatorError(f"{path} is in the way, and it isn't a backtest", "give another --name")
+            raise OperatorError(f"{path} already exists, and isn't a backtest", "give another --name")
         if force or (resume and self.checkpoint(name).exists()):
             return
         if self.checkpoint(name).exists():
             raise OperatorError(
-                f"{path} holds a run that was stopped", "add --resume to go on, or --force to begin again"
+                f"{path} holds a run that was stopped", "add --resume to continue, or --force to start over"
             )
         raise OperatorError(
-            f"{path} holds this run already",
+            f"{path} already has this run",
             f"tradebot report {option(path)}, or add --force to play it again, or give another --name",
         )
 

@@ -118,7 +118,7 @@ def _ends(books: SqliteLedger, record: IntentRecord) -> Iterator[Write]:
 
 def _states(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
     for state in ledger.trading_states():
-        assert state.at is not None, "states are written with their times"
+        assert state.at is not None, "every stored state has a time"
         accepted, causes = state.override, state.override.causes if state.override else state.causes
         record = partial(books.history.record, causes=causes, accepted_at=time_text(accepted.at) if accepted else None)
         yield state.at, partial(record, state.state, state.who, state.why, state.at)

@@ -127,13 +127,14 @@ class SessionPlugin(PluginStrategy):
             self._prove()
 
     def _prove(self) -> None:
-        assert self._unproven is not None, "there is an answer to prove"
+        assert self._unproven is not None, "there is an answer to check"
         (view, wants), self._unproven = self._unproven, None
         proposed = self._witness.propose(view)
         difference = describe_difference(wants, proposed)
         if difference:
             why = (
-                f"{self.name} answers otherwise if it has seen later bars: {view.now:%Y-%m-%d %H:%M} UTC, {difference}"
+                f"{self.name} answers differently if it has seen later bars: {view.now:%Y-%m-%d %H:%M} "
+                f"UTC, {difference}"
             )
             hint = "each answer of propose_many must be what propose returns for its view alone"
             raise OperatorError(why, hint, code=ExitCode.FINDINGS)
@@ -157,7 +158,7 @@ def reads_only_bars(needs: Needs) -> bool:
 def describe_difference(wants: Sequence[Want], proposed: Sequence[Want] | Decision) -> str:
     """Describe the first difference between a session's answer and the answer of `propose`; empty if there is none."""
     if isinstance(proposed, Decision):
-        return f"propose gave no wants but {proposed.reason}: {proposed.observed}"
+        return f"propose returned no wants, but {proposed.reason}: {proposed.observed}"
     ours, theirs = ({want.symbol: want for want in each} for each in (wants, proposed))
     for symbol in sorted({*ours, *theirs}):
         want, other = ours.get(symbol), theirs.get(symbol)

@@ -155,8 +155,8 @@ def _sessions(plan: BacktestPlan, times: Mapping[str, OwnTimes | None]) -> tuple
     named = {strategy_times.session_of_month(own) for own in times_by_name.values()}
     if len(times_by_name) < len(times) or len(named) != 1 or None in named:
         return (
-            "Other sessions of the month aren't played: that takes strategies whose times all name the same one, such "
-            "as 'first session of month at open+5m'."
+            "Other sessions of the month aren't played: this needs strategies whose times all name the same "
+            "session, such as 'first session of month at open+5m'."
         )
     return tuple(_in_session(plan, times_by_name, which) for which in strategy_times.SESSIONS_OF_MONTH)
 

@@ -242,7 +242,7 @@ class IdlePeriods:
     ) -> tuple[PriceBand, Sequence[datetime]] | None:
         """Return the price range without consequence, and when time rules fire; None if a pass has to check now."""
         worst = watched.kept.worst
-        assert worst is not None, "a position without marks is looked at"
+        assert worst is not None, "a position without marks is checked"
         rules, times = self._rules(watched.position, watched.kept), list[datetime]()
         lows, highs = [-FAR], [FAR]
         if not is_blind(rules):
@@ -265,7 +265,7 @@ class IdlePeriods:
         Monitors only halt a bot that is active.
         """
         peak, state = self._world.ledger.standing().peak, self._world.ledger.trading_state()
-        assert peak is not None, "no pass has seen the equity"
+        assert peak is not None, "no pass has read the equity"
         priced = view.positions if self._ahead.equity_moves else ()
         shares = {position.symbol: int(position.value_at(ONE) * SHARES) for position in priced}
         last = {symbol: units(quotes[symbol].last) for symbol in shares}
@@ -380,7 +380,7 @@ class PendingMarks:
 def _widen_marks(position: FollowedPosition, low: int, high: int) -> Marks:
     best, worst = (high, low) if position.long else (low, high)
     marks = position.marks
-    assert marks.worst is not None, "a position without marks is not followed"
+    assert marks.worst is not None, "a position without marks isn't tracked"
     better = best > marks.best * UNITS if position.long else best < marks.best * UNITS
     worse = worst < marks.worst * UNITS if position.long else worst > marks.worst * UNITS
     if not (better or worse):

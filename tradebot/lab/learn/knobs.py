@@ -382,7 +382,7 @@ def entry_time_setting(setting: str, entries: JobTimes, outcomes: Sequence[Trade
     timed = [outcome for outcome in outcomes if outcome.since_open_s is not None]
     part, *more = entries.parts
     if more or part.every_s is None or not part.start.of_open or part.end.of_open:
-        untold = "They aren't one series from the open until the close, so no other times are tried."
+        untold = "These times aren't a single series from the open until the close, so no other times are tried."
         return TunableSetting(Item.TIMING, "", setting, str(entries), timed, (), untold=untold)
     return TunableSetting(Item.TIMING, "", setting, str(entries), timed, [*_later(part, timed), *_earlier(part, timed)])
 

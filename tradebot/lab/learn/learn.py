@@ -491,7 +491,7 @@ def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:
     else:
         proven = gain.p <= LEVEL
         evidence = (
-            f"The half with the stronger scores returned {gain.mean:+.2%} beside the weaker half (95% interval "
+            f"The half with the stronger scores returned {gain.mean:+.2%} more than the weaker half (95% interval "
             f"{gain.low:+.2%} to {gain.high:+.2%}): {'more than chance' if proven else 'no more than chance'}. No "
             "setting follows: the score decides what is bought, and limits how much of it."
         )

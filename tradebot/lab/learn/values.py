@@ -38,7 +38,7 @@ class Proposal(Struct, frozen=True):
     identifies the rule and number. `observed` is the mean that the `evidence` describes, in `unit`, with its 95%
     interval; None if there is too little data. `missing` is how many more closed trades are needed, and
     `missing_sessions` how many more sessions with closed trades. `why_not` says why a value that the outcomes suggest
-    isn't proposed. A `looser` value closes entries until a person accepts it.
+    isn't proposed. A `looser` value blocks entries until a person accepts it.
     """
 
     item: Item
@@ -94,7 +94,7 @@ class TradeOutcome(Struct, frozen=True):
 
     @property
     def closed_at(self) -> datetime:
-        assert self.trade.closed_at, "an outcome is of a closed trade"
+        assert self.trade.closed_at, "only a closed trade has an outcome"
         return self.trade.closed_at
 
     @property

@@ -186,7 +186,7 @@ class DecisionPoint:
     def _refusal_counts(self, at: datetime) -> Mapping[str, int]:
         """Return the refusals since the previous decision by reason; in a slot, the last pass counts.
 
-        What closes entries is reported by the entry that it refuses, and not without one.
+        What blocks entries is reported by the entry that it refuses, and not without one.
         """
         assert self.run is not None, "the run has begun"
         since, self._since = self._since, at
@@ -288,7 +288,7 @@ class Environment:
             )
         turns.answer(int(action))
         after = turns.question()
-        assert after is not None, "an episode says how it ends"
+        assert after is not None, "every episode has an end"
         reward = self._reward(before, after)
         truncated = after.equity <= KEEPS_OF_START * self._start
         terminated = after.ended and not truncated

@@ -271,7 +271,9 @@ def cost_kinds(history: History) -> tuple[CostKind, ...]:
     charges = defaultdict[str | None, list[Charge]](list)
     for each in history.movements:
         charges[_cost(each)].append(Charge(each.at, -float(each.amount_usd)))
-    slippage = CostKind("slippage", "Slippage", tuple(_slippage_charges(history)), "it is inside the prices of fills")
+    slippage = CostKind(
+        "slippage", "Slippage", tuple(_slippage_charges(history)), "it is included in the prices of fills"
+    )
     return (*(CostKind(name, label, charges[name]) for name, label in _COSTS.items()), slippage)
 
 

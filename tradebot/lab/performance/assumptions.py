@@ -18,8 +18,8 @@ SHORT = {"psr": "PSR", "min_track_record": "MinTRL"}
 NAMED = 5
 """How many missing sessions are named; of more, only the number and the first ones are shown."""
 PROFIT = (
-    "Profit is by the broker's equity, at the close or as it was seen last. Its parts are from the books: cash, and "
-    "positions at the last prices of their sessions that were recorded."
+    "Profit is computed from the broker's equity at the close, or the last equity that a pass read. Its parts "
+    "are from the books: cash, and positions at the last prices of their sessions that were recorded."
 )
 
 
@@ -37,8 +37,8 @@ def assumptions(
             "ask at decision; a cost is positive.",
         ),
         Block.TRADES: (
-            "A trade counts once, when it is closed, and after fees. Payoff is the average win over the average loss, "
-            "and the profit factor all wins over all losses.",
+            "A trade counts once, when it is closed, with its profit after fees. Payoff is the average win over "
+            "the average loss, and the profit factor all wins over all losses.",
             fees_assumption(settlement),
         ),
         Block.ATTRIBUTION: ("Each of these tables adds up to the same profit.",),
@@ -50,19 +50,19 @@ def assumptions(
 
 def _of_curve(path: Path, benchmark: BenchmarkPrices, rates: Rates, exposed: Exposure | None) -> Iterator[str]:
     yield (
-        "The curve is of the broker's equity at the close of each session, or where the broker didn't tell that, of "
-        "the equity that a pass saw last."
+        "The curve is of the broker's equity at the close of each session, or, where the broker didn't report "
+        "that, of the last equity that a pass read."
     )
     if any(step.transfers_usd for step in path.steps):
         yield (
-            "What you move in or out is no return. It counts at the end of its session, so nothing is earned on it "
-            "that day."
+            "Deposits and withdrawals are not returns. They count at the end of their session, so nothing is "
+            "earned on them that day."
         )
     if benchmark.closes:
         yield _of_benchmark(benchmark, exposed)
     yield _of_cash(path, rates)
     if benchmark.closes and exposed and exposed.gross > 1:
-        yield f"What {benchmark.symbol} at equal leverage borrows costs {_borrowing(rates)}."
+        yield f"Borrowing for {benchmark.symbol} at equal leverage costs {_borrowing(rates)}."
 
 
 def _borrowing(rates: Rates) -> str:
@@ -98,8 +98,9 @@ def _of_cash(path: Path, rates: Rates) -> str:
 def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
     if path.steps:
         yield (
-            f"Figures per year count the returns that there are: {pluralize(len(path.steps), 'return')} in "
-            f"{pluralize(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of {path.year} sessions."
+            f"Figures per year are scaled from the returns available: {pluralize(len(path.steps), 'return')} in "
+            f"{pluralize(len(path.sessions), 'session')} make {path.per_year:.0f} in a year of {path.year} "
+            "sessions."
         )
     constant = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
     above = "what cash earned meanwhile" if rates.dated else constant
@@ -108,8 +109,8 @@ def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
         "above 0, and MinTRL how many sessions like these it takes to show that (Bailey and López de Prado, 2012)."
     )
     yield (
-        "Intervals are 95%. They take sessions as independent of each other, and the future as like the past. The one "
-        "of the Sharpe ratio allows for skewness and fat tails (Mertens, 2002)."
+        "Intervals are 95%. They assume that sessions are independent of each other and that the future resembles "
+        "the past. The interval of the Sharpe ratio allows for skewness and fat tails (Mertens, 2002)."
     )
     if path.missing:
         yield _missing(path.missing)
@@ -118,7 +119,7 @@ def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
 def _missing(days: Sequence[date]) -> str:
     shown = join_names([str(day) for day in days[:NAMED]]) if len(days) <= NAMED else f"{days[0]} to {days[-1]}"
     return (
-        f"Nobody looked at the account in {pluralize(len(days), 'session')} ({shown}); the next return covers "
+        f"The account wasn't read in {pluralize(len(days), 'session')} ({shown}); the next return covers "
         f"{'it' if len(days) == 1 else 'them'} too."
     )
 

@@ -276,7 +276,7 @@ def what_it_cannot_know(result: BacktestResult) -> tuple[str, ...]:
         sentences.append(f"{few} closed: with fewer than {FEW_TRADES}, luck explains any result.")
     if years < FEW_YEARS:
         span = f"{years:.1f} years" if years >= 1 else "Less than a year"
-        sentences.append(f"{span} of one market: the future may be a kind of market that wasn't among it.")
+        sentences.append(f"{span} of one market: the future may bring a kind of market that isn't in it.")
     sentences.append("Nobody reacted to its trades: your own orders would have moved the prices at which it filled.")
     return tuple(sentences)
 

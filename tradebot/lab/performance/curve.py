@@ -89,7 +89,7 @@ def frame(path: Path, benchmark: BenchmarkPrices, rates: Rates, leverage: Sequen
     """
     import pandas as pd
 
-    assert path.start is not None, "an account without a step has no curve"
+    assert path.start is not None, "only a path with steps has a frame"
     column, equity_points = partial(pd.Series, dtype=float), [path.start, *(step.after for step in path.steps)]
     rows = pd.DataFrame({"session": [each.session for each in equity_points]})
     rows["year"], rows["month"] = [d.year for d in rows["session"]], [d.month for d in rows["session"]]

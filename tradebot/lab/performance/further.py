@@ -111,26 +111,28 @@ def benchmark_names(benchmark: str | None, measured: MeasuredPath) -> tuple[str,
 
 _ASSUMED: Mapping[Block, tuple[str, ...]] = {
     Block.YEARS: (
-        "A year's drawdown begins at its own peaks. Exposure and turnover are as under Trading; costs are what was "
-        "paid, and what fills cost against the midpoint.",
+        "A year's drawdown begins at its own peaks. Exposure and turnover are defined as under Trading; costs are "
+        "those paid, plus what fills cost against the midpoint.",
     ),
     Block.ROLLING: (
-        "Spans are of {year} sessions and begin at each session, so they overlap: together they hold little more than "
-        "the years do.",
+        "Spans are of {year} sessions and begin at each session, so they overlap: together they contain little "
+        "more information than the years do.",
     ),
     Block.WINDOWS: ("Each half year has {half} returns and ends at another session, so they overlap.",),
     Block.TAILS: (
-        "Of single sessions, as they were: one in twenty was at the value at risk or below, and the expected "
-        "shortfall is the mean of these. The tail ratio is the gain that one session in twenty exceeded, over the "
-        "loss at the value at risk. A normal distribution has no skewness and no excess kurtosis.",
+        "These figures are of single sessions, as they occurred: one in twenty was at the value at risk or below, "
+        "and the expected shortfall is the mean of these. The tail ratio is the gain that one session in twenty "
+        "exceeded, over the loss at the value at risk. A normal distribution has no skewness and no excess "
+        "kurtosis.",
     ),
     Block.AGAINST: (
-        "The mean difference is that of the session returns, with a Student's t interval: zero within it means that "
-        "chance alone may have made it.",
-        "Beta and alpha are the slope and the height of the least-squares line of the account's returns above cash "
-        "over the benchmark's (Jensen, 1968), with Student's t intervals; alpha is times the returns per year. The "
-        "interval of the correlation is by Fisher's z. Capture is the account's mean return in sessions in which "
-        "the benchmark rose, or fell, over the benchmark's own. The beta of half years is against the benchmark too.",
+        "The mean difference is that of the session returns, with a Student's t interval: zero within it means "
+        "that chance alone may explain it.",
+        "Beta and alpha are the slope and the height of the least-squares line of the account's returns above "
+        "cash over the benchmark's (Jensen, 1968), with Student's t intervals; alpha is multiplied by the number "
+        "of returns per year. The interval of the correlation is by Fisher's z. Capture is the account's mean "
+        "return in sessions in which the benchmark rose, or fell, over the benchmark's own. The beta of half "
+        "years is against the benchmark too.",
     ),
     Block.HOLDINGS: (
         "Shares are of the equity, averaged over the time in which the exchange was open, in sessions in which the "
@@ -138,13 +140,13 @@ _ASSUMED: Mapping[Block, tuple[str, ...]] = {
     ),
     Block.COSTS: (
         "Drag is how much faster the account would have grown per year if this cost alone hadn't been paid, with "
-        "the same trades. Interest that was earned is no cost, and funding is what was paid less what was got. "
-        "Slippage is against the midpoint of bid and ask at decision; a gain is negative.",
+        "the same trades. Interest that was earned is no cost, and funding is what was paid less what was "
+        "received. Slippage is against the midpoint of bid and ask at decision; a gain is negative.",
     ),
     Block.CHANCE: (),
     Block.SENSITIVITY: (
         "Each row is the same backtest with one thing changed. The band shows what the choice of the day alone "
-        "does: nobody knows the best one before. Sharpe ratios here are over cash that earns nothing.",
+        "does: nobody knows the best day in advance. Sharpe ratios here are over cash that earns nothing.",
     ),
 }
 
@@ -265,7 +267,7 @@ def year_figures(of: MeasuredPath, fills: Sequence[OwnedFill], kinds: Sequence[C
 def _year(
     of: MeasuredPath, year: int, part: Path, fills: Sequence[OwnedFill], kinds: Sequence[CostKind]
 ) -> YearFigures:
-    assert of.rows is not None, "a step has a row"
+    assert of.rows is not None, "every step has a row"
     ended = of.rows.iloc[1:]
     rows = ended[ended["year"] == year]
     returns, average = part.returns, average_equity(part)

@@ -233,7 +233,7 @@ def what_differs(profit: pnl.ProfitReport) -> Iterator[str]:
     if apart := profit.difference_usd:
         side = "above" if apart > 0 else "below"
         source = f"the broker's equity of {compared.at:%Y-%m-%d %H:%M}Z, at its own prices"
-        yield f"By {source}, it is {abs(apart):,.2f} USD {side} what the books make of it."
+        yield f"According to {source}, it is {abs(apart):,.2f} USD {side} the profit in the books."
     if compared.unpriced:
         yield f"No price was seen for {', '.join(compared.unpriced)}; the books value these at cost."
     if compared.left_out:
@@ -268,7 +268,9 @@ def luck(against: Sequence[Figure], selected: Selected | None, names: Mapping[st
     for each in against:
         within = _within(each) if each.name in names else None
         if within is not None:
-            ends = "so which is better can't be told from luck" if within else "so that is hardly luck alone"
+            ends = (
+                "so luck alone may explain the difference" if within else "so luck alone hardly explains the difference"
+            )
             name, zero = names[each.name], f"zero is {_inside(within)}"
             yield f"Its mean difference from {name} is {_interval(each)}: {zero}, {ends}."
     if selected and selected.deflated.value is not None:

@@ -111,8 +111,8 @@ class TrialSeat(ClusterWorker):
 
     def play(self) -> dict[str, Any]:
         """Run the next trial; return its number, None if none is left, or the error."""
-        assert self._bench is not None, "call open before this"
-        assert self._study is not None, "call open before this"
+        assert self._bench is not None, "call open first"
+        assert self._study is not None, "call open first"
         try:
             return {"played": play_next(self._bench, self._study, lambda: None)}
         except TradebotError as error:

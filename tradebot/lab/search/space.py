@@ -128,7 +128,7 @@ class Space(Frozen):
     def _fits(self) -> Space:
         unknown = [name for name in self.objectives if name not in OBJECTIVES]
         if unknown or len({*self.objectives}) < len(self.objectives):
-            raise ValueError(f"objectives are different ones of {', '.join(OBJECTIVES)}")
+            raise ValueError(f"objectives must differ, and each must be one of {', '.join(OBJECTIVES)}")
         if self.sampler == "tpe" and self.judge.by is SplitMethod.CROSS_VALIDATION:
             # With tpe, every session would influence what it tries, so none could test the result.
             raise ValueError("tpe learns from all trials, so cpcv can't judge it: use sampler: random, or walk-forward")
@@ -205,7 +205,7 @@ def _range(between: SettingRange | Sequence[Any]) -> Range:
 def _draw_value(choices: SettingRange | Sequence[Any], chance: Random) -> Value:
     if values := _choices(choices):
         return chance.choice(values)
-    assert isinstance(choices, SettingRange), "a list of choices has some"
+    assert isinstance(choices, SettingRange), "a list of choices can't be empty"
     low, high = float(choices.low), float(choices.high)
     drawn = exp(chance.uniform(log(low), log(high))) if choices.log else chance.uniform(low, high)
     return (

@@ -208,13 +208,13 @@ class Study:
         was = self.origin
         if was is None:
             raise OperatorError(
-                f"the study {self.name} was never completely created", "search anew: --study and another name"
+                f"the study {self.name} was never completely created", "start a new search: --study with another name"
             )
         for part, meaning in changed.items():
             if was.get(part) != now[part]:
                 raise OperatorError(
                     f"the study {self.name} can't continue: {meaning}",
-                    "change that back, or search anew: --study and another name",
+                    "change that back, or start a new search: --study with another name",
                 )
 
     @contextmanager

@@ -75,7 +75,7 @@ def overfitting(returns: Numbers, blocks: int = BLOCKS) -> Overfitting | None:
         rank = (there < of_best).sum(axis=1) + ((there == of_best).sum(axis=1) + 1) / 2
         overfitted += int((rank / (trials + 1) <= 0.5).sum())
         lost += int((np.take_along_axis(outside @ sums, best[:, None], axis=1) < 0).sum())
-    assert len(chosen) == comb(blocks, blocks // 2), "each half is taken once"
+    assert len(chosen) == comb(blocks, blocks // 2), "each half is counted once"
     return Overfitting(overfitted / len(chosen), lost / len(chosen), blocks, len(chosen))
 
 

@@ -303,11 +303,11 @@ def _deflate_best(returns: Numbers, best: int, trials: int) -> float | None:
 def conclude_search(of: SearchVerdict, objective: str) -> tuple[SearchConclusion, str]:
     """Return the conclusion, and one sentence that says how far it can be trusted."""
     luck = f"p {of.p:.3f} after {pluralize(of.counted, 'trial')}"
-    earned = f"what was chosen inside has earned {of.outside_return:+.1%} outside"
+    earned = f"the trials chosen in-sample earned {of.outside_return:+.1%} out of sample"
     if of.p > SIGNIFICANT:
         return (
             SearchConclusion.NOTHING,
-            f"Nothing found: the best of these trials is what luck alone makes of so many ({luck}).",
+            f"Nothing found: luck alone explains the best of so many trials ({luck}).",
         )
     if of.outside_return <= 0:
         return (
@@ -315,15 +315,15 @@ def conclude_search(of: SearchVerdict, objective: str) -> tuple[SearchConclusion
             f"Nothing found: {earned}, whatever the best trial earned in hindsight ({luck}).",
         )
     if of.p_parts > BY_PARTS:
-        warning = f"what the best of these trials earned comes from too few parts of the time (p {of.p_parts:.3f})"
-        return SearchConclusion.NOTHING, f"Nothing found: {warning}, as where luck lasts for months."
+        warning = f"the best trial's profit comes from too few parts of the time (p {of.p_parts:.3f})"
+        return SearchConclusion.NOTHING, f"Nothing found: {warning}, as happens when luck lasts for months."
     weak, choice = [*_weak(of)], [*_choice(of)]
     if weak:
         return (
             SearchConclusion.FRAGILE,
             f"Something is there ({luck}; {earned}), but don't trade it yet: {'; '.join(weak)}.",
         )
-    expect = "" if of.outside is None else f" Expect no better {objective} than the {of.outside:.2f} of that choice."
+    expect = "" if of.outside is None else f" Out of sample, expect a {objective} of at most {of.outside:.2f}."
     if choice:
         return (
             SearchConclusion.EDGE,
@@ -343,7 +343,7 @@ def _weak(of: SearchVerdict) -> Iterator[str]:
             how = "with its costs doubled" if variant.kind is VariantKind.COSTS else variant.name
             yield f"{how}, it earns nothing"
     if of.p_held is not None and of.p_held > SIGNIFICANT:
-        yield f"that it is better than holding the universe may be luck (p {of.p_held:.3f})"
+        yield f"its lead over holding the universe may be luck (p {of.p_held:.3f})"
     if of.without_best_five <= 0:
         yield "without its five best trades, it earns nothing"
     if of.plateau and of.plateau.median <= 0:

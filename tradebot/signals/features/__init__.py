@@ -44,7 +44,9 @@ def features() -> Mapping[str, Feature]:
     for module in iter_modules(rows.__path__):
         built += import_module(f"{rows.__name__}.{module.name}").FEATURES
     built.sort(key=lambda each: each.number)
-    assert len({each.number for each in built}) == len({each.name for each in built}) == len(built), "twice the same"
+    assert len({each.number for each in built}) == len({each.name for each in built}) == len(built), (
+        "a number or name occurs twice"
+    )
     return {each.name: each for each in built}
 
 

@@ -78,7 +78,7 @@ def bars_of(series: Series) -> BarColumns:
 
 
 def holes(series: Series) -> list[BarGap]:
-    """Return the holes of a series, oldest first; raise ValueError if its bars are out of order or repeated.
+    """Return the holes of a series, oldest first; ValueError if its bars are out of order or repeated.
 
     The market is assumed to trade around the clock: a closed night or weekend is a hole as well.
     """
@@ -91,7 +91,7 @@ def _runs(series: Series, width: int) -> list[int]:
     for sooner, later in pairwise(series.starts):
         if later <= sooner:
             order = "twice" if later == sooner else "after a later one"
-            raise ValueError(f"{series.symbol} {series.timeframe}: the bar that starts at {later} s is there {order}")
+            raise ValueError(f"{series.symbol} {series.timeframe}: the bar that starts at {later} s appears {order}")
         runs.append(runs[-1] + 1 if later - sooner == width else 1)
     return runs
 

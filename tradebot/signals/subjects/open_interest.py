@@ -340,7 +340,8 @@ SPOT_GEX_COMPONENT = FlowShare(
     absent="no flow, or no exposure of this session",
     source=count_of(_SPOT_GAMMA, "minutes", "minutes"),
     after="tradebot: the gamma of the last minute, measured against that of the session so far",
-    evidence="Baltussen, Da, Lammers & Martens 2021: moves go on if dealers are short gamma, and turn if they are long",
+    evidence="Baltussen, Da, Lammers & Martens 2021: moves continue if dealers are short gamma, and reverse if "
+    "they are long",
     inferred="the side of dealers: the source assumes that they bought all calls and sold all puts",
 )
 """How dealers' gamma at the price of this minute affects the direction of the flow."""

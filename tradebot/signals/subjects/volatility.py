@@ -208,7 +208,7 @@ IV_TERM_SKEW_COMPONENT = ScoreComponent(
         "expiries": NumberFormat("expiries", "date"),
     },
     formula="clamp(4 * (far - near) / (far + near), -1, 1)",
-    absent="no two expiries around 30 days, or around 90 days, of the last days",
+    absent="the last days have no two expiries around 30 days, or around 90 days",
     source=lambda inputs: "last session",
     after="the slope of Vasquez 2017, over the sum of both volatilities",
     inferred="that the slope says anything about the stock: Vasquez 2017 found that it predicts returns of straddles",
@@ -281,7 +281,7 @@ class SkewFacts(NamedTuple):
 def _parse_risk_reversal(row: Row, symbol: str, at: datetime) -> RiskReversal:
     day = fields.past_day(row, "date", at)
     if fields.number(row, "delta") not in (_DELTA, Decimal(_DELTA) / 100):
-        raise fields.BadRowError("delta is not the one asked for")
+        raise fields.BadRowError("delta is not the requested one")
     expiry = monthly_after(at.astimezone(NEW_YORK).date())
     identity = f"{expiry.isoformat()}/{day.isoformat()}"
     return RiskReversal(identity, symbol, expiry, day, fields.number(row, "risk_reversal"))

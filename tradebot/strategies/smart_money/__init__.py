@@ -1,1 +1,1 @@
-"""Trade on signs of large traders in the candles: order blocks, gaps and breaks on four hours, long and short."""
+"""Trade on signs of large traders in four-hour bars: order blocks, gaps and breaks, long and short."""

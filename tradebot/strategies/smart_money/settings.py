@@ -42,7 +42,7 @@ class BiasSettings(Frozen):
 
 
 class TimeframeStructureSettings(Frozen):
-    """How structures are read from the bars of `timeframe`; a move's stop is beyond the last `far_bars`."""
+    """How to read structures from bars; a move's stop is beyond the extreme of the last `far_bars`."""
 
     timeframe: Literal["1Hour", "4Hour"] = "4Hour"
     depth: Depth = 600
@@ -256,7 +256,7 @@ class SmartMoneySettings(Frozen):
             ("fib.bars", self.fib.bars, self.structure.min_depth),
         ):
             if bars > enough:
-                raise ValueError(f"{name} {bars} needs as many bars, and min_depth {enough} is enough")
+                raise ValueError(f"{name} {bars} needs that many bars, but min_depth {enough} allows fewer")
         for name, zone in (("fib.zone", self.fib.zone), ("weekly.zone", self.weekly.zone)):
             if zone[0] >= zone[1]:
                 raise ValueError(f"{name} must be a lower and a higher level, not {zone[0]} and {zone[1]}")

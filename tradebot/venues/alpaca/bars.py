@@ -179,7 +179,7 @@ def _pages(reads: AlpacaReads, path: str, query: Mapping[str, str]) -> Iterator[
     for _ in range(MOST_PAGES):
         page = reads.json(path, {**query, **bound})
         if not isinstance(page, Mapping):
-            raise TemporaryError(f"GET {path} did not return an object")
+            raise TemporaryError(f"GET {path} did not return a JSON object")
         yield page
         token = page.get("next_page_token")
         if token is None or token == "":

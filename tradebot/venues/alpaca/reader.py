@@ -249,7 +249,7 @@ class AlpacaReader:
             middle = len(symbols) // 2
             return self._snapshot_chunk(symbols[:middle]) | self._snapshot_chunk(symbols[middle:]) if middle else {}
         if not isinstance(answer, dict):
-            raise TemporaryError("GET /stocks/snapshots did not return an object")
+            raise TemporaryError("GET /stocks/snapshots did not return a JSON object")
         return answer
 
     def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
@@ -402,7 +402,7 @@ def ask_again(
     reads = AlpacaReads(client, RetryPolicy(attempts=1), venue.before_read)
     answer = reads.json("/stocks/snapshots", venue.query_of(requested))
     if not isinstance(answer, dict):
-        raise TemporaryError("GET /stocks/snapshots did not return an object")
+        raise TemporaryError("GET /stocks/snapshots did not return a JSON object")
     quotes = {}
     for symbol in requested:
         try:

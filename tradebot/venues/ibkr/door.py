@@ -112,7 +112,10 @@ def _client_id(venue: IbkrVenue, tally: DriftTally) -> VenueCheck:
         key for key in reports.open if key not in reports.own and is_our_order_id(reports.orders[key].client_order_id)
     ]
     if others:
-        fix = f"Set {CLIENT_ID} to what sent them, or cancel them in the Gateway; Master API client ID stays empty"
+        fix = (
+            f"Set {CLIENT_ID} to the client id that sent them, or cancel them in the Gateway; Master API "
+            "client ID stays empty"
+        )
         return VenueCheck(
             HealthState.FAILED, f"{len(others)} of our open orders belong to another client id", "orders", fix=fix
         )

@@ -449,7 +449,7 @@ class IbkrVenue:
         if self.mode is not Mode.SANDBOX and number.startswith(PAPER_MARK) is not (self.mode is Mode.PAPER):
             kind = "real money" if self.mode is Mode.PAPER else "paper"
             raise OperatorError(
-                f"mode {self.mode} does not fit this Gateway: its account is one of {kind}",
+                f"mode {self.mode} does not fit this Gateway: it is logged in to a {kind} account",
                 f"log the Gateway in for {self.mode} trading, and check {PORT}",
             )
 

@@ -386,7 +386,7 @@ class Client:
         except (WireError, BodyError) as error:
             raise RetryableError(f"GET {path}: {error}", NETWORK) from error
         if not isinstance(document, dict):
-            raise TemporaryError(f"GET {path} did not return an object")
+            raise TemporaryError(f"GET {path} did not return a JSON object")
         error_word = error_of(document)
         if answer.status in (401, 403) or error_word in PERSON - NONCE:
             raise OperatorError(

@@ -79,7 +79,7 @@ def coin_of(text: str) -> str:
     """
     contract = _CONTRACT.fullmatch(symbol_of(text))
     if contract is None:
-        raise ValueError(f"{text.strip()[:30]!r} is not a contract of a single coin in USD, as PF_XBTUSD is")
+        raise ValueError(f"{text.strip()[:30]!r} is not a contract of a single coin in USD, such as PF_XBTUSD")
     return OF_PEOPLE.get(contract[1], contract[1])
 
 
@@ -186,13 +186,13 @@ def _nonce(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
     ahead_s = last / MICROSECONDS - time.time()
     taken = f"{datetime.fromtimestamp(last / MICROSECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
     if ahead_s > FAR_AHEAD_S:
-        finding = f"the last one, of {taken}, is {ahead_s:,.0f} s ahead of this machine's clock; nonces stay above it"
+        finding = f"the last nonce, of {taken}, is {ahead_s:,.0f} s ahead of this machine's clock; nonces stay above it"
         fix = (
             "Check this machine's clock. Until it has caught up, a bot in a new folder can't use this key: make "
             "another key for it"
         )
         return VenueCheck(HealthState.DEGRADED, finding, "nonce", fix=fix)
-    return VenueCheck(HealthState.OK, f"the last one is of {taken}; each is above the one before", "nonce")
+    return VenueCheck(HealthState.OK, f"the last nonce is of {taken}; each is above the previous one", "nonce")
 
 
 def _may_trade(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:

@@ -81,14 +81,14 @@ def _write_summary(summary: Summary, session_records: SessionRecords) -> Summary
         **(sections_by_title if summary.needs else {}),
         "What it did": (*_did(summary, session_records), *_trades(summary)),
         "Profit": tuple(_profit(summary, session_records)),
-        "Beside its backtest": tuple(session_records.beside),
+        "Compared with its backtest": tuple(session_records.beside),
         "Positions": tuple(_positions(summary, session_records)),
         "Missed slots": tuple(_slots(summary, session_records)),
         "Health": tuple(_health(session_records)),
         "Flow source": tuple(_quota(summary, session_records)),
         **sections_by_title,
         "What changed since the session before": summary.changes,
-        "What can't be told": summary.unknown,
+        "What isn't known": summary.unknown,
     }
     sections_shown = tuple(Section(title, tuple(lines)) for title, lines in sections.items() if lines)
     return replace(summary, headline=first, sections=sections_shown, short=_short(summary, session_records, first))
@@ -133,7 +133,7 @@ def _held_of(lot: Holding) -> SummaryPosition:
     return SummaryPosition(lot.symbol, lot.strategy, *amounts, distance, at_broker=bool(resting))
 
 
-NOBODY = "Nobody ran them, and nothing says why yet."
+NOBODY = "They weren't run, and no reason is recorded yet."
 
 
 def _group_missed(slots: Sequence[tuple[str, str, str]]) -> tuple[MissedByReason, ...]:
@@ -173,7 +173,7 @@ def _needs(session_records: SessionRecords, refusals: Sequence[RefusalCount]) ->
 STATES = {
     TradingState.ACTIVE: "Trading was opened",
     TradingState.REDUCE_ONLY: "Trading was halted",
-    TradingState.FLATTEN: "Everything was to be closed",
+    TradingState.FLATTEN: "Closing everything was requested",
 }
 
 
@@ -265,7 +265,9 @@ def _did(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
     shut = limits_blocking_entries(entries[-1:] if summary.orders else entries)
     # The reason is given in words, by its meaning.
     reasons = [in_words(sentence_of(decision, row_of(decision).meaning)) for decision in shut]
-    looked = f"In {pluralize(summary.passes, 'pass', 'passes')} it weighed {pluralize(summary.candidates, 'candidate')}"
+    looked = (
+        f"In {pluralize(summary.passes, 'pass', 'passes')} it evaluated {pluralize(summary.candidates, 'candidate')}"
+    )
     waited = sum(count.count for count in summary.refusals if count.reason is Reason.APPROVAL_WAITING)
     refused = summary.candidates - summary.orders - waited
     waits = f", {waited:,} waited for a person's approval" if waited else ""
@@ -315,7 +317,7 @@ def _profit(summary: Summary, session_records: SessionRecords) -> Iterator[str]:
     money = summary.money
     if money is None:
         if session_records.holdings is not None:
-            yield "No pass saw what the account is worth, so its profit isn't known."
+            yield "No pass read the account's equity, so its profit isn't known."
         return
     profit_usd = money.profit_usd
     share = f" ({percent(profit_usd / money.before_usd)})" if money.before_usd else ""
@@ -344,7 +346,11 @@ def _positions(summary: Summary, session_records: SessionRecords) -> Iterator[st
     if session_records.holdings is None:
         return
     if not summary.positions:
-        yield "By its books, it holds nothing." if session_records.judgments else "It held nothing at the close."
+        yield (
+            "According to its books, it has no positions."
+            if session_records.judgments
+            else "It had no positions at the close."
+        )
     else:
         gains = [position.gain_usd for position in summary.positions if position.gain_usd is not None]
         worth = f", together {format_signed_usd(sum(gains, Decimal(0)))} since they were opened" if gains else ""

@@ -250,8 +250,8 @@ def _replace(sale: Sale, lot: TaxLot) -> list[TaxLot]:
     """Carry a loss into as many shares of a lot as were sold at it; return these, and the rest of the lot."""
     gain_usd, held_from, opening = sale.gain_usd, sale.lot.held_from, lot.opening
     assert gain_usd is not None, "a loss is known"
-    assert held_from is not None, "so is the date of what was sold"
-    assert opening is not None, "and of what replaces it"
+    assert held_from is not None, "the date of the sale is known"
+    assert opening is not None, "the date of the replacement is known"
     shares = min(sale.shares - sale.washed, abs(lot.quantity))
     loss = -gain_usd * shares / sale.shares
     sale.washed += shares

@@ -96,7 +96,7 @@ def faces_of(venue: Venue) -> tuple[Face, ...]:
         learn(face.kinds)
     for name, face in zip(venue.faces, faces, strict=True):
         if face.dialect != venue.dialect:
-            raise MarketError(f"the face {name} speaks {face.dialect}, not {venue.dialect}", "name another face")
+            raise MarketError(f"the API {name} has the dialect {face.dialect}, not {venue.dialect}", "name another API")
     return faces
 
 
@@ -112,4 +112,4 @@ def _face(name: str) -> Face:
         assert isinstance(command, Face), point.value
         return command
     ours = ", ".join(_OURS)
-    raise MarketError(f"no face {name!r} is installed", f"install the package that brings it; ours are {ours}")
+    raise MarketError(f"no API {name!r} is installed", f"install the package that has it; the built-in ones are {ours}")

@@ -158,20 +158,20 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "slow_answer": Fault(
         "answer",
-        "answers correctly and at once, and says that it took this long in engine time; the bot lets that pass first",
+        "answers correctly and at once, but claims that it took this long in engine time, which the bot lets pass",
         _duration(most=HOUR),
     ),
     "reset": Fault("answer", "resets the connection, before or after carrying out the request", _AFTER),
     "connection_lost": Fault(
         "answer",
-        "loses the venue behind a TWS for this long, in engine time: what is sent vanishes, and nothing is told",
+        "loses the venue behind a TWS for this long, in engine time: requests are lost, and nothing is reported",
         _duration(most=HOUR),
         {"back": one_of(1102, 1101)},
     ),
     "expired_keys": Fault("answer", "answers 401, as if the keys had expired"),
     "flow_limit": Fault(
         "answer",
-        "answers 429 with the headers of a limit that is used up: that of the minute or that of the day",
+        "answers 429 with the headers of a used-up limit: per minute or per day",
         one_of("minute", "day"),
         {"retry_after": _duration(None)},
         _FLOW,
@@ -236,7 +236,8 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "exits_told_late": Fault(
         "policy",
-        "lets one exit of a group know of the other's fills this much later, in engine time, so that both can fill",
+        "reports one exit's fills to the other exit of its group this much later, in engine time, so that "
+        "both can fill",
         _duration(most=HOUR),
         goes_with=("submit",),
     ),
@@ -300,14 +301,14 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "repeated_rows": Fault(
         "data",
-        "shows rows of a list twice, the second time with 1 more in a field if it names one",
+        "shows rows of a list twice, the second time with a field increased by 1, if the rule names a field",
         Parameter(_field, "the name of a field", None),
         {"symbol": _WHICH, "client_order_id": _WHICH},
         ("orders", "positions", "activities"),
     ),
     "false_end": Fault(
         "data",
-        "tells of a filled order that it was canceled with nothing filled, in Kraken's history of orders",
+        "reports a filled order as canceled with nothing filled, in Kraken's history of orders",
         options={"client_order_id": _WHICH},
         goes_with=("order",),
     ),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_RULES = 50
 _MOST_WORDS = 20
 
-_WRITING = "docs/FAULTS.md has every word of a script, and whole ones are shown by: papervenue faults ready"
+_WRITING = "docs/FAULTS.md explains every word of a script, and papervenue faults ready shows complete scripts"
 
 
 class RuleError(Exception):
@@ -190,7 +190,7 @@ class _Reader:
         if when.last is not None and when.last < (when.first or 1):
             self._refuse(("when", "to"), "comes before `from`")
         if not when.can_count:
-            self._refuse(("when", "nth" if when.nth else "every"), "leaves nothing to fire on")
+            self._refuse(("when", "nth" if when.nth else "every"), "means that the rule never fires")
         if not when.has_time:
             self._refuse(("when", "until"), "does not come later than `after`")
         return when
@@ -199,7 +199,7 @@ class _Reader:
         """Refuse a rule that could never fire because its fault doesn't apply to the requests it selects."""
         streamed = FAULTS[fault].role == "stream"
         if when.request and (streamed or when.stream):
-            self._refuse(("when", "request"), "is not asked of events; write `stream:` alone")
+            self._refuse(("when", "request"), "isn't allowed for events; write `stream:` alone")
         if when.stream and fault not in ON_EVENTS:
             self._refuse(("when", "stream"), f"goes with {', '.join(ON_EVENTS)}, not with {fault}")
         streams = FAULTS[fault].streams
@@ -230,7 +230,7 @@ class _Reader:
         words = list(names)
         near = difflib.get_close_matches(key, words, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        allowed = f"allowed are {', '.join(words)}" if words else "nothing more can be said"
+        allowed = f"allowed are {', '.join(words)}" if words else "nothing may follow here"
         self._refuse((*path, key), f"is not known{of}; {hint}{allowed}")
 
     def _refuse(self, path: Path, problem: str) -> NoReturn:

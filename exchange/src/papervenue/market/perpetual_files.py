@@ -99,7 +99,7 @@ class PriceFile(NamedTuple):
             raise BadRowError("no perpetual of this market")
         traded = to_decimal(str(volume).strip() or "0")
         if traded is None or traded < 0:
-            raise BadRowError("volume isn't a number from 0 up")
+            raise BadRowError("volume isn't a number of at least 0")
         start = f"{time}T00:00:00Z" if self.file.daily and _is_date(time) else time
         _, bar = bar_of((start, symbol, *prices, "0"), shift_us, lambda _: _FINEST)
         if bar.start_us % (self.minutes * MINUTE):

@@ -190,7 +190,7 @@ def own_calendar(market: Calendar, name: str, closes: Mapping[str, str]) -> Cale
     if any(session.open_us >= session.close_us for session in sessions) or any(
         session.close_us > following.open_us for session, following in pairwise(sessions)
     ):
-        raise MarketError("a session ends after its open, and before the next one begins", "check the closes")
+        raise MarketError("a session must end after its open, and before the next one begins", "check the closes")
     return Calendar(sessions, calendar.first, count, calendar.hours)
 
 

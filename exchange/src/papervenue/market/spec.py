@@ -133,7 +133,7 @@ OPTIMISM: Mapping[str, str] = MappingProxyType(
     {
         "next-bar": "your order doesn't move the price, and its share of a bar's volume trades at one price",
         "next-open": "the whole size trades at one print, the open",
-        "close": "the price that the decision saw is still there, for the whole size",
+        "close": "the price at the decision is still available, for the whole size",
         "paper": "any size fills at once at the quote, and doesn't move it",
     }
 )
@@ -155,7 +155,7 @@ _DEFAULT_SYMBOLS = (
     "GOOG",
 )
 TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
-NEW_EXCHANGE = "make another: papervenue serve --folder NEW"
+NEW_EXCHANGE = "create another: papervenue serve --folder NEW"
 """The fallback of each hint, which always works."""
 _MAX_SESSIONS = 10_000
 _DAILY = ("prices", "day_prices")
@@ -202,7 +202,7 @@ def reading_of(texts: Sequence[str]) -> Reading:
         met = name in Reading._fields and bool(equals) and bool(value)
         _need(
             met,
-            f"{name[:20]!r} says nothing about a file",
+            f"{name[:20]!r} is not an option for reading a file",
             "write shape=, zone=, decimal= or symbol=, such as zone=UTC",
         )
     return Reading(**{name: value.upper() if name == "symbol" else value for name, _, value in pairs})
@@ -362,7 +362,7 @@ def _check_costs(costs: Costs) -> None:
         _need(met, f"costs.{name} must be from -1 to 1, not {spread}", "a spread of 0.015 adds 1.5 percentage points")
     _need_one_of("costs.posted", costs.posted, get_args(Posted))
     met = costs.rates_path is not None or not costs.uses_funds
-    _need(met, "costs.rates_path names no file, but a rate is the funds rate", f"name one; {RATE_LINES}")
+    _need(met, "a rate is set to funds, but costs.rates_path names no file", f"name one; {RATE_LINES}")
 
 
 def _check_source(spec: MarketSpec) -> None:

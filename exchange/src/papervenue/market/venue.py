@@ -111,12 +111,12 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
             yield "a symbol is up to 32 capital letters, digits, dots, dashes and underscores"
         amounts = (self.level, self.lot, self.multiplier, *(tick for _, tick in self.ticks))
         if not self.ticks or not all(amount.is_finite() and amount > 0 for amount in amounts):
-            yield "level, lot, multiplier and ticks are above 0"
+            yield "level, lot, multiplier and ticks must be above 0"
             return
         if not 0 <= self.minimum < Decimal("Infinity") or self.minimum % self.lot:
-            yield "its minimum is a number of lots"
+            yield "its minimum must be a number of lots"
         if not _ascend([price for price, _ in self.ticks]) or self.places > _MOST_PLACES:
-            yield f"its ticks ascend from price 0 and have at most {_MOST_PLACES} decimal places"
+            yield f"its ticks must ascend from price 0 and have at most {_MOST_PLACES} decimal places"
         elif self.lot * self.multiplier * Decimal(1).scaleb(-self.places) % CASH_UNIT:
             yield f"its lot times its price unit times its multiplier is a multiple of {CASH_UNIT}"
         yield from self._problems_with_terms()
@@ -126,13 +126,13 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
         if self.settlement not in get_args(Settlement) or (self.settlement == "margined") != bool(levels):
             yield "a margined instrument has margin levels, and a paid one has none"
         if levels and not _ascend([level.quantity or level.usd for level in levels]):
-            yield "its margin levels ascend from quantity 0, or from 0 USD"
+            yield "its margin levels must ascend from quantity 0, or from 0 USD"
         if not all(_LEAST_MARGIN <= level.maintenance <= level.initial <= 1 for level in levels):
             yield f"a margin is a fraction from {_LEAST_MARGIN} to 1, and maintenance is at most initial"
         if not all(amount.is_finite() and 0 <= amount <= _MOST_VOLUME for amount in (self.volume, self.beta)):
-            yield "its volume and beta are numbers that aren't negative"
+            yield "its volume and beta must not be negative"
         if not 0 <= self.volatility < 1:
-            yield "its volatility is a fraction"
+            yield "its volatility must be a fraction"
         if self.calendar and self.calendar not in HOURS:
             yield f"its calendar is one of {', '.join(HOURS)}"
         try:
@@ -147,7 +147,7 @@ class Instrument(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
         if self.root and (self.last_trading is None or self.rolls is None):
             yield "a month of futures has a time of last trading, and one by which it is rolled"
         if self.contract_fee is not None and not 0 <= self.contract_fee < Decimal("Infinity"):
-            yield "its contract_fee is a number that isn't negative"
+            yield "its contract_fee must not be negative"
 
 
 def _ascend(steps: Sequence[Decimal]) -> bool:
@@ -274,11 +274,11 @@ class Rules(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknow
             yield f"client_ids is one of {', '.join(get_args(ClientIds))}"
         fractions = (self.collar or _ZERO, self.maker_fee, self.taker_fee, self.liquidation_fee)
         if not all(number.is_finite() and 0 <= number <= 1 for number in fractions):
-            yield "collar and fees are fractions from 0 to 1"
+            yield "collar and fees must be fractions from 0 to 1"
         if not 0 <= self.contract_fee < Decimal("Infinity") or not 0 < self.liquidation_part <= _ONE:
             yield "contract_fee is at least 0, and liquidation_part a fraction above 0"
         if not 0 <= self.fees_after_us <= DAY:
-            yield "fees_after_us is at most a day"
+            yield "fees_after_us must be at most a day"
 
 
 class Venue(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -332,10 +332,10 @@ def problems(spec: MarketSpec) -> Iterator[tuple[str, str]]:
         if (venue.instruments, venue.calendar, venue.rules) != (ALPACA.instruments, ALPACA.calendar, ALPACA.rules):
             yield "Alpaca's dialect is for shares in New York's sessions", "use the dialect plain for anything else"
     else:
-        hint = "market/venue.py and market/venue.py say what an instrument and a venue's rules hold"
+        hint = "market/venue.py explains the fields of an instrument and of a venue's rules"
         yield from ((message, hint) for message in (*venue.rules.problems(), *_instrument_problems(spec)))
     if not venue.faces:
-        yield "an exchange without faces can't be asked anything", "name at least one"
+        yield "an exchange without APIs can't be queried", "name at least one"
 
 
 def _instrument_problems(spec: MarketSpec) -> Iterator[str]:
@@ -350,4 +350,4 @@ def _instrument_problems(spec: MarketSpec) -> Iterator[str]:
             yield f"{instrument.symbol}: a plain venue's accounts are margined"
     times = Counter(instrument.symbol for instrument in spec.venue.instruments)
     if set(times) != set(spec.symbols) or set(times.values()) != {1}:
-        yield "a plain venue's market names the instrument of each symbol once"
+        yield "a plain venue's market must have one instrument per symbol"

@@ -162,7 +162,7 @@ def is_packed(frame: str | bytes) -> bool:
 
 def _time_text(value: object) -> str:
     if not isinstance(value, datetime):
-        raise TypeError(f"{value!r} has no place in a message")
+        raise TypeError(f"{value!r} isn't allowed in a message")
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -172,7 +172,7 @@ def test_study_of_something_else_is_refused_by_what_differs(
             files += ["--space", str(folder / "sac.yaml")]
         said = study(*place, *files)
     assert (said.code, f"the study logistic can't continue: {why}" in said.err) == (2, True), said.err
-    assert "change that back, or search anew: --study and another name" in said.err
+    assert "change that back, or start a new search: --study with another name" in said.err
 
 
 def test_study_of_another_version_is_refused_by_name(place: tuple[str, ...]) -> None:

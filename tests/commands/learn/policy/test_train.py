@@ -71,5 +71,5 @@ def test_training_that_is_stopped_says_what_is_left_of_it(capsys: pytest.Capture
         learned(capsys, "--agent ppo --seeds 3 --set gamma=0.75 --drafts mine"),
         ExitCode.INTERRUPTED,
         "Stopped after 2 of 3 seeds. Their drafts are kept in mine\n",
-        "the same command with another folder, --drafts FOLDER",
+        "run the same command with another folder: --drafts FOLDER",
     )

@@ -142,7 +142,7 @@ def _logistic(job: TrainingJob, span: TrainingSpan) -> Trained:
 
 def _scale_features(scaling: FittedScaling, values: Mapping[str, float]) -> NDArray[np.float32]:
     observed = scaling.observation(values, DecisionState(0.0, 0.0, 1.0, 0.0, 0, 0.0, 0))
-    assert not isinstance(observed, str), "a row has every feature"
+    assert not isinstance(observed, str), "every row has every feature"
     return observed[: len(scaling.names)]
 
 

@@ -160,7 +160,7 @@ def _require_answers(run: BacktestRun) -> None:
 
 
 def _known_equity(equity: Decimal | None) -> Decimal:
-    assert equity is not None, "a backtest knows the equity at each close"
+    assert equity is not None, "a backtest has the equity at each close"
     return equity
 
 

@@ -71,7 +71,7 @@ class UnitSeat(ClusterWorker):
 
     def play(self, index: int, who: int | str) -> dict[str, Any]:
         """Run one task; return the file of its result, or the error."""
-        assert self._of is not None, "call take before this"
+        assert self._of is not None, "call take first"
         wanted = WalkTask(index, who)
         try:
             run_task(self._of[0], wanted, self._of[1])

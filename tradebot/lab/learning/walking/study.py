@@ -111,8 +111,8 @@ def choosing(sessions: int, embargo: int) -> int:
     count = training_sessions(sessions) - embargo
     if count < FEWEST:
         raise OperatorError(
-            f"{pluralize(sessions, 'judged session')} are too few: half of them choose, except the "
-            f"{pluralize(embargo, 'session')} before the others",
+            f"{pluralize(sessions, 'judged session')} are too few: the first half, except the last "
+            f"{pluralize(embargo, 'session')} of it, chooses the setting",
             f"give a longer market: a study needs {2 * (FEWEST + embargo)} judged sessions",
         )
     return count
