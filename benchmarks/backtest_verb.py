@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import yaml
@@ -35,6 +35,11 @@ SYMBOL, PLUGIN, AT_ONCE = "SPY", "reversion", "at_once"
 MANY_AT_ONCE = "def propose_many("
 FIRST, BEFORE = date(2003, 6, 2), 150
 """The first session of the daily files, and how many sessions before the first played one a strategy has."""
+COINS, MONTH_DAYS, FIRST_DAY = (
+    ("XBTUSD", "ETHUSD", "SOLUSD", "XRPUSD", "ADAUSD", "LTCUSD"),
+    sized(30, 1),
+    date(2026, 10, 1),
+)
 YEARS_5, YEARS_20, YEARS_2, A_YEAR, A_MONTH = sized((1_258, 5_030, 504, 251, 20), (3, 3, 3, 2, 1))
 A_DAY = 390
 STARTUP_S = 3
@@ -56,7 +61,7 @@ class Case:
     """A command: its options for a number of sessions, whose files `make` writes, and its bound in seconds.
 
     `foreign` has the arguments of `benchmarks.support.foreign` that play the same rule in another engine; those have no
-    flow.
+    flow. A case of one session has another command whose start-up is subtracted.
     """
 
     title: str
@@ -64,9 +69,13 @@ class Case:
     make: Callable[[Path, int], Sequence[str]]
     bound_s: float
     foreign: Sequence[str] = ()
+    less: Sequence[str] = ()
+    most_runs: int = RUNS
 
 
 NOTHING = Used(0, 0, 0)
+START_UP = str(PROGRAM), "backtest", "--help"
+"""A command that starts up like a backtest of one session, and plays nothing."""
 
 
 def _daily(folder: Path, symbols: Sequence[str], most: int, count: int) -> Sequence[str]:
@@ -141,6 +150,23 @@ def _write_configuration(file: Path, configuration: object) -> str:
     return str(file)
 
 
+def _coins(folder: Path, count: int) -> Sequence[str]:
+    return "--profile", "smart_money", "--sessions", str(count)
+
+
+def _recorded(folder: Path, count: int) -> Sequence[str]:
+    files = folder / "coins"
+    if not files.exists():
+        files.mkdir()
+        past_prices.coins(files, COINS, FIRST_DAY, MONTH_DAYS)
+    days = FIRST_DAY, FIRST_DAY + timedelta(days=count - 1)
+    return "--profile", "smart_money", "--bars", str(files), "--bar-stamp", "start", *_between(days)
+
+
+def _between(days: tuple[date, date]) -> Sequence[str]:
+    return "--from", str(days[0]), "--to", str(days[1])
+
+
 def _flow(folder: Path, count: int) -> Sequence[str]:
     return "--symbols", str(sized(20, 2)), "--sessions", str(count), "--from", "2025-03-03"
 
@@ -157,6 +183,10 @@ CASES: Mapping[str, Case] = {
     ),
     "sessions": Case(f"the same, called once a session, {A_YEAR} sessions", A_YEAR, _at_once, 4),
     "many": Case(f"500 symbols, {YEARS_2} sessions", YEARS_2, _many, 4, IN_MANY),
+    "coins": Case("smart money as shipped, a day of 56 generated coins", 1, _coins, 5, less=START_UP, most_runs=1),
+    "recorded": Case(
+        f"smart money, {MONTH_DAYS} days of {len(COINS)} recorded coins", MONTH_DAYS, _recorded, 20, most_runs=1
+    ),
     "flow": Case(f"options flow, {A_MONTH} sessions", A_MONTH, _flow, 20),
 }
 
@@ -175,8 +205,10 @@ def figure(
     title: str, command: Sequence[str], case: Case, folder: Path, runs: int, bound_s: float | None = None
 ) -> Figure:
     """Return the median of some runs; at the smallest size, which only shows that they work, nothing is subtracted."""
+    runs = min(runs, case.most_runs)
     whole = [run(*command, *case.make(folder, case.sessions)) for _ in range(runs)]
-    once = [run(*command, *case.make(folder, 1)) for _ in range(runs)] if sized(True, False) else [NOTHING]
+    start = case.less or (*command, *case.make(folder, 1))
+    once = [run(*start) for _ in range(runs)] if sized(True, False) else [NOTHING]
     all_s, one_s = (statistics.median(used.cpu_s for used in each) for each in (whole, once))
     peak_mb = max(used.peak_mb for used in whole)
     measured = f"{all_s:.1f} less {one_s:.1f}, {peak_mb:,.0f} MB"

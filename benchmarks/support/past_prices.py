@@ -52,6 +52,46 @@ def minutes(path: Path, symbol: str, first: date, count: int) -> int:
     raise AssertionError("the calendar ends before that many minutes")
 
 
+HOUR_DRIFT, HISTORY_DAYS, HOURS_DAYS, DAY_S = 0.006, 620, 30, 86_400
+LENGTHS = (1, 60, 240, 1440)
+"""The candles that each coin has, in minutes: the shortest ones to be played, and longer ones of the time before."""
+
+
+def coins(folder: Path, names: Sequence[str], first: date, days: int) -> None:
+    """Write files of each coin in Kraken's shape: minutes of these days and of the one before, and longer candles."""
+    chance = random.Random(SEED)  # noqa: S311
+    start_s = int(datetime(first.year, first.month, first.day, tzinfo=UTC).timestamp()) - DAY_S
+    for name in names:
+        hours = list(_candles(chance, start_s - HISTORY_DAYS * DAY_S, HISTORY_DAYS * 24, 3_600, 100.0))
+        of_length = {
+            60: hours[-HOURS_DAYS * 24 :],
+            240: list(_joined(hours, 4)),
+            1440: list(_joined(hours, 24)),
+            1: list(_candles(chance, start_s, (days + 1) * 1_440, 60, hours[-1][4])),
+        }
+        for minutes in LENGTHS:
+            with (folder / f"{name}_{minutes}.csv").open("w", encoding="utf-8") as file:
+                for start, opening, high, low, close, volume in of_length[minutes]:
+                    file.write(f"{start},{opening:.2f},{high:.2f},{low:.2f},{close:.2f},{volume:.4f},9\n")
+
+
+def _candles(
+    chance: random.Random, first_s: int, count: int, width_s: int, close: float
+) -> Iterator[tuple[int, float, float, float, float, float]]:
+    drift = HOUR_DRIFT if width_s > 60 else MINUTE_DRIFT
+    for number in range(count):
+        opening, high, low, close = _bar(chance, close, drift)
+        yield first_s + number * width_s, opening, high, low, close, chance.uniform(100, 9_000)
+
+
+def _joined(
+    candles: Sequence[tuple[int, float, float, float, float, float]], count: int
+) -> Iterator[tuple[int, float, float, float, float, float]]:
+    for index in range(0, len(candles), count):
+        starts, opens, highs, lows, closes, volumes = zip(*candles[index : index + count], strict=True)
+        yield starts[0], opens[0], max(highs), min(lows), closes[-1], sum(volumes)
+
+
 def _bar(chance: random.Random, before: float, drift: float) -> tuple[float, float, float, float]:
     """Return the bar after a close; prices reverse before they become extreme."""
     opening = round(before * (1 + chance.gauss(0, drift / 4)), 2)

@@ -323,15 +323,16 @@ def _course(data: "BacktestData") -> "Iterator[str]":
 
 
 def _waits(waits: "Sequence[MissingBars]") -> "Iterator[str]":
-    by_need: dict[tuple[str, int, str], list[MissingBars]] = {}
+    by_need: dict[tuple[str, int, str, bool], list[MissingBars]] = {}
     for wait in waits:
-        by_need.setdefault((wait.strategy, wait.depth, wait.timeframe), []).append(wait)
-    for (strategy, depth, timeframe), late in by_need.items():
+        by_need.setdefault((wait.strategy, wait.depth, wait.timeframe, wait.can_decide), []).append(wait)
+    for (strategy, depth, timeframe, can_decide), late in by_need.items():
         named = [
             f"{need.symbol} from {need.since}" if need.since else f"{need.symbol} never" for need in late if need.symbol
         ]
         more = f" and {len(named) - SHOWN_WAITS} more" if len(named) > SHOWN_WAITS else ""
-        yield f"{strategy} needs {depth:,} bars of {timeframe}; has them for {', '.join(named[:SHOWN_WAITS])}{more}"
+        verb = "looks back over" if can_decide else "needs"
+        yield f"{strategy} {verb} {depth:,} bars of {timeframe}; has them of {', '.join(named[:SHOWN_WAITS])}{more}"
 
 
 def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
@@ -345,7 +346,7 @@ def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
     ]
     for reason, what in reasons[:SHOWN_REASONS]:
         yield f"  {reason} ({what}): {REASONS[Reason(reason)].meaning if reason != SENT else 'no order was filled.'}"
-    for late in data.waits[:SHOWN_WAITS]:
+    for late in [wait for wait in data.waits if not wait.can_decide][:SHOWN_WAITS]:
         who = late.symbol or f"The first symbol of {late.strategy}"
         since = f"from {late.since} on" if late.since else "in none of these sessions"
         yield f"  {who} has the {late.depth:,} bars of {late.timeframe} that {late.strategy} needs {since}."

@@ -180,7 +180,7 @@ def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Re
     """
     plan, waiting = plan_from_first_ready_day(wish)
     if plan.plan.spec.venue.dialect != USUAL:
-        _require_served(wish, how)
+        _require_served(wish)
     identity, results = identity_of(plan.plan), Results(plan.folder)
     name = (
         how.name
@@ -193,10 +193,9 @@ def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Re
         yield _play_backtest(name, plan, identity, waiting, results, how), results
 
 
-def _require_served(wish: BacktestOptions, how: RunOptions) -> None:
+def _require_served(wish: BacktestOptions) -> None:
     """Raise OperatorError for what only an engine in this process can do: another venue's exchange is served."""
     options = {
-        "--resume": how.resume,
         "--equity-at": wish.equity_at != "market",
         "--margin": wish.margin != "reg_t",
         "--cost": bool(wish.costs),
@@ -271,6 +270,11 @@ def _too_short(waits: "MissingBars", since: date | None) -> OperatorError:
 def _taken_up(run: "BacktestRun", checkpoint: "Path", identity: "RunIdentity", how: RunOptions) -> int:
     if not how.resume:
         return 0
+    if run.made.parts is None:
+        raise OperatorError(
+            "--resume needs an exchange in this process, and this venue's adapter needs one of its own",
+            "leave out --resume",
+        )
     try:
         saved = checkpoint.read_bytes()
     except FileNotFoundError:
@@ -317,8 +321,8 @@ def _save(finished: Finished, results: "Results", how: RunOptions) -> None:
 
 def _keep(finished: Finished, results: "Results") -> None:
     run = finished.run
-    if run.made.served:
-        # State that only its own process has can't be stored.
+    if run.made.parts is None:
+        # State that only the exchange's own process has can't be stored.
         return
     results.keep(finished.name, dump_checkpoint(run.made, run.driver, run.ends, finished.identity.fingerprint))
 

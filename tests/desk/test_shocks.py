@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.kit.core.scene import Scene, call, trade_once, wanted
 from tests.kit.values import NOW, limits
@@ -72,6 +74,22 @@ def test_a_shock_is_a_move_between_closes_or_a_range_within_a_minute(
     shocks = list(shocks_in_bars(minutes("AAPL", *bars), ON))
     assert [shock.at for shock in shocks] == [NOW] * found
     assert not list(shocks_in_bars(minutes("AAPL", *bars), limits()))
+
+
+prices = st.one_of(st.floats(90, 110), st.sampled_from((95.0, 95.00000000000001, 100.0, 104.0, 105.0)))
+
+
+@given(st.lists(st.tuples(prices, prices, prices, prices), min_size=1, max_size=6))
+def test_a_shock_is_found_by_exact_comparison_with_the_limits(raws: list[tuple[float, float, float, float]]) -> None:
+    bars = [(bar[0], max(bar), min(bar), bar[3]) for bar in raws]
+    befores = [bars[0][0], *(bar[3] for bar in bars[:-1])]
+    moves = [
+        abs(close / before - 1) >= D("0.05") or high / low - 1 >= D("0.04")
+        for before, (_, high, low, close) in zip(befores, bars, strict=True)
+    ]
+    ends = [NOW - timedelta(minutes=back) for back in reversed(range(len(bars)))]
+    expected = [end for end, moved in zip(ends, moves, strict=True) if moved]
+    assert [shock.at for shock in shocks_in_bars(minutes("AAPL", *bars), ON)] == expected
 
 
 def world_of(scene: Scene, bars: MinuteBars, *symbols: str) -> World:

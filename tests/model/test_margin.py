@@ -214,6 +214,21 @@ orders = st.lists(
 
 
 @given(account=accounts, equity=collaterals, placed=orders)
+def test_margin_with_an_order_is_the_same_as_computed_from_all_orders(
+    account: Account, equity: Decimal, placed: list[tuple[str, Decimal, Decimal, bool]]
+) -> None:
+    after = replace(of_account(account), marks={symbol: mark for symbol, (_, mark) in account.items()})
+    for symbol, quantity, price, buys in placed:
+        after = after.with_order(symbol, Side.BUY if buys else Side.SELL, quantity, quantity * price, price)
+        anew = replace(after, initial=after.initial)
+        assert "_needs" not in anew.__dict__, "nothing is taken over"
+        for cached, fresh in ((after, anew), (after.without_orders, anew.without_orders)):
+            figures = [(of.initial_usd, of.maintenance_usd, of.liquidations(equity)) for of in (cached, fresh)]
+            assert figures[0] == figures[1]
+            assert (cached.lacking(), cached.lacking("TSLA", "JPM")) == (fresh.lacking(), fresh.lacking("TSLA", "JPM"))
+
+
+@given(account=accounts, equity=collaterals, placed=orders)
 def test_whatever_orders_fill_the_account_stays_within_what_was_projected(
     account: Account, equity: Decimal, placed: list[tuple[str, Decimal, Decimal, bool]]
 ) -> None:

@@ -7,6 +7,7 @@ how far a contract is from its coin is in the decisions of recorded passes.
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import inf
 from typing import NamedTuple
 
 from tradebot.errors import TradebotError
@@ -19,6 +20,8 @@ from tradebot.model.view import BarNeed
 from tradebot.ports.world import World
 
 MINUTE, MINUTE_S = "1Min", 60
+NEARLY = 0.999
+"""The share of a limit below which a float is certainly below it."""
 
 
 class Moves(NamedTuple):
@@ -68,10 +71,14 @@ def shocks_in_bars(series: Series, limits: Limits) -> Iterator[Shock]:
     A minute without a trade has no bar, so a move over several such minutes counts for the minute whose bar shows it.
     """
     move, span = limits.max_minute_move_fraction, limits.max_minute_range_fraction
-    for index, start in enumerate(series.starts):
-        before = series.close[index - 1] if index else series.open[index]
-        moved = abs(series.close[index] / before - 1)
-        ranged = series.high[index] / series.low[index] - 1
+    # Comparing a float with a decimal is exact, but slow; nearly all minutes are far below both.
+    near_move, near_span = (inf if limit is None else float(limit) * NEARLY for limit in (move, span))
+    befores = [*series.open[:1], *series.close[:-1]]
+    bars = zip(series.starts, befores, series.close, series.high, series.low, strict=True)
+    for start, before, close, high, low in bars:
+        moved, ranged = abs(close / before - 1), high / low - 1
+        if moved < near_move and ranged < near_span:
+            continue
         if (move is not None and moved >= move) or (span is not None and ranged >= span):
             yield Shock(datetime.fromtimestamp(start + MINUTE_S, UTC), series.symbol)
 

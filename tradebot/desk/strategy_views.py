@@ -79,6 +79,7 @@ class ViewBuilder:
         self.world = world
         self._now = now
         self._strategies = strategies
+        self._open_s: dict[tuple[datetime, datetime], float] = {}
 
     def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> StrategyInputs:
         """Return a strategy's inputs; its bars are those closed by `as_of`, which defaults to now."""
@@ -156,12 +157,18 @@ class ViewBuilder:
         """Refuse a symbol whose newest bar ended over `max_age_s` ago, counting only seconds within sessions."""
         if max_age_s is None:
             return None
-        sessions = self.world.ledger.sessions(ended.date() - ENDS_LATE, until.date() + BEGINS_AHEAD)
-        open_for = (min(until, session.close) - max(ended, session.open) for session in sessions)
-        age_s = sum(max(span.total_seconds(), 0.0) for span in open_for)
+        age_s = self._open_for_s(ended, until)
         if age_s <= max_age_s:
             return None
         return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_STALE, age_s, max_age_s, age_s)
+
+    def _open_for_s(self, since: datetime, until: datetime) -> float:
+        """Return how many seconds of sessions lie between two times; most symbols' bars ended at the same time."""
+        if (since, until) not in self._open_s:
+            sessions = self.world.ledger.sessions(since.date() - ENDS_LATE, until.date() + BEGINS_AHEAD)
+            open_for = (min(until, session.close) - max(since, session.open) for session in sessions)
+            self._open_s[since, until] = sum(max(span.total_seconds(), 0.0) for span in open_for)
+        return self._open_s[since, until]
 
     def _rows(self, needs: Sequence[FeatureNeed], universe: Sequence[str], until: datetime) -> Rows | Decision:
         """Return the features for all needs, by symbol and timeframe; omit symbols without a bar."""

@@ -11,9 +11,9 @@ from msgspec import Struct, field
 
 from tradebot.model.account import EquityPeak
 from tradebot.model.bar import Session
-from tradebot.model.candidate import Purpose
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation, behind_leg
+from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation, behind_leg
 from tradebot.model.lifecycle import NOTHING, Records, State, has_entered, state_of
 from tradebot.model.order import Order
 from tradebot.model.position import EntryTerms, Key, OwnedFill, Position, complete
@@ -114,6 +114,34 @@ class Books(Struct, frozen=True, dict=True):
         cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
         accepted = (record.intent.target_venue_id for record in cancels if record.state is IntentState.ACKED)
         return frozenset(name for name in accepted if name)
+
+    def newest_protection(self, whose: tuple[str, str], side: Side, *, is_target: bool) -> Sequence[IntentRecord]:
+        """Return the requests for new stops of a position, or for new targets, the newest first."""
+        return self._protection.get((whose, side, is_target), ())
+
+    @cached_property
+    def _protection(self) -> Mapping[tuple[tuple[str, str], Side, bool], Sequence[IntentRecord]]:
+        requests = defaultdict[tuple[tuple[str, str], Side, bool], list[IntentRecord]](list)
+        for record in reversed(self.intents):
+            intent = record.intent
+            if intent.protects and intent.operation is Operation.SUBMIT:
+                requests[intent.whose, intent.side, intent.is_target].append(record)
+        return requests
+
+    @cached_property
+    def refused_edits(self) -> frozenset[str | None]:
+        """Return the venue ids of orders that the venue refused to change, except targets that had already filled."""
+        edits = (record for record in self.intents if record.intent.operation is Operation.REPLACE)
+        refused = (r for r in edits if r.state is IntentState.REJECTED and r.code != TARGET_DONE)
+        return frozenset(record.intent.target_venue_id for record in refused)
+
+    @cached_property
+    def intents_by_position(self) -> Mapping[tuple[str, str], Sequence[IntentRecord]]:
+        """Return the intents of each strategy's symbols, in the order promised."""
+        by_position = defaultdict[tuple[str, str], list[IntentRecord]](list)
+        for record in self.intents:
+            by_position[record.intent.whose].append(record)
+        return by_position
 
     def terms_of(self, position: Position) -> EntryTerms:
         """Return the stored terms of one of our open positions, apart from its lots."""

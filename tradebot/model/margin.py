@@ -37,8 +37,15 @@ def level_at(levels: Iterable[MarginLevel], quantity: Decimal, usd: Decimal = ZE
 
     `usd` is its unsigned notional.
     """
-    reached = (level for level in levels if level.from_quantity <= abs(quantity) and level.from_usd <= usd)
-    return max(reached, key=attrgetter("from_quantity", "from_usd"), default=None)
+    size, highest = abs(quantity), None
+    for level in levels:
+        if level.from_quantity <= size and level.from_usd <= usd and (highest is None or _is_above(level, highest)):
+            highest = level
+    return highest
+
+
+def _is_above(level: MarginLevel, other: MarginLevel) -> bool:
+    return (level.from_quantity, level.from_usd) > (other.from_quantity, other.from_usd)
 
 
 def need_of(levels: Iterable[MarginLevel], quantity: Decimal, usd: Decimal) -> Need | None:
@@ -134,16 +141,23 @@ class Margin(Struct, frozen=True, dict=True):
         """
         if None in (self.initial, self.maintenance, self.available):
             return Reason.MARGIN_UNKNOWN, None
-        named = sorted({*(symbol for symbol, _ in self.reaches), *symbols})
-        for reason, lacks in (
-            (Reason.MARGIN_LEVELS_UNKNOWN, [symbol for symbol in named if not self._level(symbol, PositionReach())]),
-            (Reason.MARK_UNKNOWN, [symbol for symbol in named if symbol not in self.marks]),
-        ):
-            if lacks:
+        reasons = Reason.MARGIN_LEVELS_UNKNOWN, Reason.MARK_UNKNOWN
+        for reason, of_reaches, of_others in zip(reasons, self._lacks, self._lacks_of(symbols), strict=True):
+            if lacks := sorted(of_reaches | of_others):
                 return reason, ", ".join(lacks[:3])
         return None
 
-    @property
+    @cached_property
+    def _lacks(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the symbols of positions and orders without margin levels, and those without a mark."""
+        return self._lacks_of(symbol for symbol, _ in self.reaches)
+
+    def _lacks_of(self, symbols: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+        names = frozenset(symbols)
+        without_level = frozenset(symbol for symbol in names if not self._level(symbol, PositionReach()))
+        return without_level, names.difference(self.marks)
+
+    @cached_property
     def without_orders(self) -> "Margin":
         """Return the margin without open orders."""
         return replace(self, reaches=self.held)
@@ -151,7 +165,14 @@ class Margin(Struct, frozen=True, dict=True):
     def with_order(self, symbol: str, side: Side, quantity: Decimal, usd: Decimal, price: Decimal | None) -> "Margin":
         """Return the margin with one more order that may fill, in the worst case at `price` if it has one."""
         before, loss = self.reaches.get((symbol, side), PositionReach()), self._loss(symbol, side, quantity, price)
-        return replace(self, reaches={**self.reaches, (symbol, side): before.with_more(quantity, usd, loss)})
+        after = replace(self, reaches={**self.reaches, (symbol, side): before.with_more(quantity, usd, loss)})
+        # All gates ask for these figures of each candidate, and only those of its own symbol differ.
+        of_symbol = {key: reach for key, reach in after.reaches.items() if key[0] == symbol}
+        lacks = (others | own for others, own in zip(self._lacks, self._lacks_of((symbol,)), strict=True))
+        after.__dict__.update(
+            _held_needs=self._held_needs, _needs={**self._needs, **self._of_symbols(of_symbol)}, _lacks=tuple(lacks)
+        )
+        return after
 
     def initial_of(self, symbol: str, side: Side, quantity: Decimal, usd: Decimal) -> Decimal:
         """Return the additional initial margin of an order; it may move the whole position to another level."""

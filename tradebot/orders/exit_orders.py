@@ -50,7 +50,8 @@ def _close_by_rule(
     if watched_position.kept.turned:
         beyond = Decision(Gate.EXIT, Verdict.PASS, Reason.OVERFILLED, abs(position.quantity))
         return close(world, call, desk, position, ExitCall(beyond, why=(ReasonPart("overfilled"),)), "exit")
-    if unfinished := unfinished_close(world.ledger, desk.books.intents, position):
+    intents = desk.books.intents_by_position.get(position.whose, ())
+    if unfinished := unfinished_close(world.ledger, intents, position):
         return _go_on(world, call, desk, position, unfinished)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)

@@ -20,7 +20,7 @@ from tradebot.exits.rules import ExitLevels, rule_levels
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.intent import TARGET_DONE, Intent, IntentRecord, IntentState, Operation
+from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
 from tradebot.model.limits import Protection
 from tradebot.model.order import OrderClass, OrderStatus, OrderType
 from tradebot.model.position import ADOPTED, Position
@@ -311,8 +311,7 @@ def _was_refused(desk: Desk, cover: ProtectionState, *, is_target: bool) -> bool
 
     A position without a stop waits less long than one without a target.
     """
-    placed = (r for r in reversed(desk.books.intents) if r.intent.protects and r.intent.operation is Operation.SUBMIT)
-    last = [r for r in placed if r.intent.is_target is is_target and _is_about(r.intent, cover)][:REFUSALS]
+    last = desk.books.newest_protection(cover.whose, cover.side, is_target=is_target)[:REFUSALS]
     if len(last) < REFUSALS or any(r.state is not IntentState.REJECTED for r in last):
         return False
     return desk.books.at - last[0].updated_at < (RETRY if is_target else SOON)
@@ -354,9 +353,7 @@ def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
     """Return True if the venue edits orders, and hasn't refused to edit this one."""
     if world.venue.edit is Edit.NONE:
         return False
-    edits = (r for r in desk.books.intents if r.intent.operation is Operation.REPLACE)
-    refused = (r for r in edits if r.state is IntentState.REJECTED and r.code != TARGET_DONE)
-    return all(record.intent.target_venue_id != old.first.venue_id for record in refused)
+    return old.first.venue_id not in desk.books.refused_edits
 
 
 def _cancel_before_place(

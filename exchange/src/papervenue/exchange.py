@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -181,10 +182,15 @@ class Exchange:
             "next_close": rfc3339(calendar.next_close(now)),
             "finished": now >= calendar.last_close_us,
             "account_number": self.engine.main.number,
-            "market": self.stored.spec.to_fields(),
+            "market": self._spec_fields,
             "symbols": list(self.market.symbols),
             "skipped_rows": self.stored.skipped_rows,
         }
+
+    @cached_property
+    def _spec_fields(self) -> dict[str, Any]:
+        """Return the fields of the market's specification, which every tick shows."""
+        return self.stored.spec.to_fields()
 
     def status(self) -> dict[str, Any]:
         accounts = [

@@ -144,6 +144,18 @@ def test_index_of_a_minute_is_made_with_the_funding_of_its_time(desk: KrakenExch
     assert away[-1] == 24 * 5
 
 
+def test_index_of_an_hour_is_made_of_its_minutes_if_the_funding_changes_within_it(desk: KrakenExchange) -> None:
+    for rate in ("5", "90", "-90", "5"):
+        desk.world.tick(seconds=600)
+        desk.world.ask("POST", "/exchange/v1/funding", {"symbol": XBT, "rate": rate})
+    desk.world.tick(seconds=1800)
+    minutes = candles(desk, "spot", "1m", BEGAN + 3600, BEGAN + 7199)
+    (hour,) = candles(desk, "spot", "1h", BEGAN + 3600, BEGAN + 7199)
+    lows, highs = ([Decimal(minute[name]) for minute in minutes] for name in ("low", "high"))
+    assert (hour["open"], hour["close"]) == (minutes[0]["open"], minutes[-1]["close"])
+    assert (Decimal(hour["low"]), Decimal(hour["high"])) == (min(lows), max(highs))
+
+
 def test_mark_has_no_wicks_and_the_index_is_below_it_by_the_premium(desk: KrakenExchange) -> None:
     trade, mark, spot = (candles(desk, kind, "1m", BEGAN, BEGAN + 3599) for kind in ("trade", "mark", "spot"))
     assert [(one["open"], one["close"]) for one in mark] == [(one["open"], one["close"]) for one in trade]

@@ -69,6 +69,16 @@ def test_an_integer_is_read_up_to_a_hundred_characters(sign: str, digits: str) -
         assert repr(decoded) == repr([7, int(number) if len(number) <= 100 else Decimal("NaN"), number])
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize(
+    ("whole", "places", "exponent"), [(1, 97, 0), (49, 48, 0), (33, 33, 30), (40, 40, 20), (60, 60, 0), (2, 99, 0)]
+)
+def test_a_fraction_is_read_up_to_a_hundred_characters(sign: str, whole: int, places: int, exponent: int) -> None:
+    number = f"{sign}{'9' * whole}.{'3' * places}" + (f"e-{'0' * exponent}" if exponent else "")
+    expected = Decimal("NaN") if len(number) > 100 else Decimal(number)
+    assert repr(decode(f'[0.5, {number}, "{number}"]'.encode())) == repr([Decimal("0.5"), expected, number])
+
+
 @given(st.binary(max_size=30))
 def test_decode_reads_any_bytes_or_raises_body_error(body: bytes) -> None:
     try:

@@ -13,14 +13,17 @@ from pathlib import Path
 import pytest
 
 from commands.backtest import run_backtest
+from commands.backtest.run_backtest import Finished
 from tests.kit.backtest.playing import TRADER, configured, traded_by
 from tests.kit.bot.folder import Said, typed
 from tradebot.adapters.ledger.deferred_signals import interrupt
 from tradebot.errors import ExitCode
+from tradebot.lab.backtest.results import Results
 from tradebot.model.view import Needs, StrategyView, Want
 
 MARKET = ("--sessions", "3", "--from", "2025-03-03", "--seed", "5")
 MIDDLE = date(2025, 3, 4)
+PROFILES = Path(__file__).parents[3] / "config" / "profiles"
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,59 @@ def test_a_killed_run_goes_on_from_what_was_kept_last(
         said = play(tmp_path, capsys, "--resume", "--json")
     assert said.data["speed"]["sessions"] == 2, "the first session isn't played again"
     assert left(tmp_path) == whole
+
+
+RARELY = """
+timetable: {score: every 60m from open+2m until close, evaluate-exits: every 5m from open+1m until close,
+            trade-once: every 15m from open+7m until close, reconcile: every 4m from open+1m until close}
+"""
+"""As few passes as load, so that a session doesn't take long."""
+
+
+def play_elsewhere(folder: Path, capture: pytest.CaptureFixture[str], profile: str, *words: str) -> Said:
+    """Play a shipped profile of another venue, with fewer passes."""
+    folder.mkdir(exist_ok=True)
+    file = folder / "bot.yaml"
+    file.write_text((PROFILES / f"{profile}.yaml").read_text() + RARELY)
+    place = ("--state-dir", str(folder / "state"), "--config", str(file))
+    return typed(capture, "backtest", "--name", "run", *OF_PROFILE[profile], *place, *words, "--json")
+
+
+OF_PROFILE = {
+    "smart_money": ("--symbols", "5", "--sessions", "2", "--seed", "5"),
+    "futures": ("--from", "2026-03-09", "--sessions", "4"),
+}
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("profile", OF_PROFILE)
+def test_a_killed_run_at_another_venue_goes_on_as_if_it_never_was(
+    profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_backtest, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(run_backtest, "MOST_SHARE", 1e9)
+    keep, lasts = run_backtest._keep, 2 if profile == "futures" else 1
+
+    def keep_and_die(finished: Finished, results: Results) -> None:
+        keep(finished, results)
+        # The contracts of the second session are other ones than those of the first, and stay the same.
+        if len(finished.run.ends) == lasts:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(run_backtest, "_keep", keep_and_die)
+        play_elsewhere(tmp_path / "killed", capsys, profile)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    again = play_elsewhere(tmp_path / "killed", capsys, profile, "--resume")
+    whole = play_elsewhere(tmp_path / "whole", capsys, profile)
+    assert (again.code, whole.code) == (0, 0), (again.err, whole.err)
+    speeds = again.data["speed"], whole.data["speed"]
+    assert speeds[0]["sessions"] == speeds[1]["sessions"] - lasts, "earlier sessions aren't played again"
+    assert [speed["passes_ran"] for speed in speeds] == [speeds[1]["passes_ran"]] * 2
+    assert left(tmp_path / "killed") == left(tmp_path / "whole")
+    assert whole.data["result"]["fills"], "nothing was traded"
 
 
 def test_resume_without_anything_kept_plays_from_the_beginning(

@@ -20,6 +20,7 @@ from tradebot.adapters.memory.recorder import MemoryEvents
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.venue_connection import ANSWER_MADE_AT
+from tradebot.lab.backtest.run import BacktestRun
 from tradebot.model.order import Order
 from tradebot.model.trading import Mode
 from tradebot.model.view import NOTHING, Needs, StrategyView, Want
@@ -28,6 +29,16 @@ from tradebot.venues.alpaca.bars import AlpacaBars
 from tradebot.venues.alpaca.orders import AlpacaOrders
 from tradebot.venues.alpaca.reader import AlpacaReader
 from tradebot.venues.alpaca.wire import AlpacaVenue
+
+
+def play_to_end(run: BacktestRun) -> BacktestRun:
+    """Play all sessions of a run, and compare books and exchange."""
+    try:
+        while not run.is_complete:
+            run.step()
+    finally:
+        run.made.close()
+    return run
 
 
 class Stub(Struct, frozen=True):

@@ -22,7 +22,7 @@ from tests.kit.adapters.ibkr import AT_ONCE, EPOCH, ES
 from tests.kit.backtest.playing import generated, lines_of, opened_from, written
 from tests.kit.bot.futures import INDEXES
 from tests.kit.values import new_intent
-from tests.lab.backtest.roads import Stub
+from tests.lab.backtest.roads import Stub, play_to_end
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.adapters.wire.json_fields import DriftTally
 from tradebot.app.settings import load
@@ -227,19 +227,8 @@ def rolled() -> BacktestRun:
             "score": "at close-10m",
         },
     }
-    return played(
-        create_run(BacktestPlan(load(None, {}, changes).settings, spec, level=RecordLevel.FULL), [Long("flow")])
-    )
-
-
-def played(run: BacktestRun) -> BacktestRun:
-    """Play a run to its end."""
-    try:
-        while not run.is_complete:
-            run.step()
-    finally:
-        run.made.close()
-    return run
+    plan = BacktestPlan(load(None, {}, changes).settings, spec, level=RecordLevel.FULL)
+    return play_to_end(create_run(plan, [Long("flow")]))
 
 
 @pytest.mark.campaign
@@ -321,7 +310,9 @@ def both_ways(folder: Path, spec: MarketSpec, kept: Sequence[str], before: int) 
     opened = opened_from(path, spec)
     assert (opened.unused, describe_missing_contracts(settings, opened)) == ("", "")
     runs = [
-        played(create_run(BacktestPlan(settings, each.spec, level=RecordLevel.FULL), [FuturesStrategy(rule)], each))
+        play_to_end(
+            create_run(BacktestPlan(settings, each.spec, level=RecordLevel.FULL), [FuturesStrategy(rule)], each)
+        )
         for each in (market, opened)
     ]
     return runs[0], runs[1]

@@ -9,7 +9,7 @@ import pytest
 
 from papervenue.market.coins import kraken_venue
 from papervenue.market.spec import MarketSpec
-from tests.lab.backtest.roads import Stub
+from tests.lab.backtest.roads import Stub, play_to_end
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import load
 from tradebot.lab.backtest.run import BacktestPlan, BacktestRun, create_run
@@ -51,15 +51,8 @@ def played(*, every_pass: bool) -> BacktestRun:
         },
     }
     settings = load(None, {}, changes).settings
-    run = create_run(
-        BacktestPlan(settings, spec, level=RecordLevel.FULL, every_pass=every_pass), [Sometimes("sometimes")]
-    )
-    try:
-        while not run.is_complete:
-            run.step()
-    finally:
-        run.made.close()
-    return run
+    plan = BacktestPlan(settings, spec, level=RecordLevel.FULL, every_pass=every_pass)
+    return play_to_end(create_run(plan, [Sometimes("sometimes")]))
 
 
 @pytest.mark.campaign

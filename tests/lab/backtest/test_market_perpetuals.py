@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from commands.backtest.report import _waits
 from papervenue.market.coins import kraken_venue
 from papervenue.market.spec import MarketSpec, Reading
-from tests.lab.backtest.roads import Stub
+from tests.lab.backtest.roads import Stub, play_to_end
 from tradebot.adapters.memory.recorder import RecordLevel
 from tradebot.app.settings import load
 from tradebot.lab.backtest.market import open_market_in_memory
@@ -84,13 +85,9 @@ CHANGES = {
 
 def played(folder: Path) -> BacktestRun:
     settings = load(None, {}, CHANGES).settings
-    run = create_run(BacktestPlan(settings, spec_of(folder), level=RecordLevel.FULL), [Holds("sometimes")])
-    try:
-        while not run.is_complete:
-            run.step()
-    finally:
-        run.made.close()
-    return run
+    return play_to_end(
+        create_run(BacktestPlan(settings, spec_of(folder), level=RecordLevel.FULL), [Holds("sometimes")])
+    )
 
 
 @pytest.mark.campaign
@@ -128,3 +125,7 @@ def test_files_say_which_prices_are_missing_and_from_when_on_a_strategy_has_its_
     strategies = [Holds("sometimes", needs=need) for need in needs]
     late = missing_bars(settings, strategies, market)
     assert [(row.symbol, row.depth, row.since) for row in late] == [(None, 4, None), (COIN, 4, None)]
+    looks = [BarNeed(DAY, depth, price=PriceKind.SPOT, least=3) for depth in (3, 5)]
+    later = missing_bars(settings, [Holds("sometimes", needs=Needs(bars=(need,))) for need in looks], market)
+    assert [(row.symbol, row.depth, row.since, row.can_decide) for row in later] == [(COIN, 5, None, True)]
+    assert list(_waits(later)) == ["sometimes looks back over 5 bars of 1Day; has them of PF_XBTUSD never"]

@@ -7,12 +7,13 @@ from decimal import Decimal
 import pytest
 
 from papervenue.market.spec import NEXT_BAR
+from papervenue.snapshot.state import KEPT
 from tests.kit.backtest.drawn import Drawn, Whims, assembled, driver
 from tests.lab.driver.test_driver import FILLED_BEFORE_A_PASS_OF_ENTRIES
 from tradebot.errors import OperatorError
 from tradebot.exits.kinds.stops import StopLoss
 from tradebot.lab.backtest.run import dump_checkpoint, unpack
-from tradebot.lab.backtest.setup import BacktestSetup
+from tradebot.lab.backtest.setup import ENGINE_PARTS, BacktestSetup
 from tradebot.lab.driver.driver import Driver
 from tradebot.model.limits import Protection
 from tradebot.model.record import Job, SessionEnd
@@ -55,11 +56,15 @@ def test_checkpoint_continues_exactly_where_the_run_stopped(drawn: Drawn, played
     ends += map(plays.play, made.sessions[played:])
     plays.reconcile()
     again, resumed = new(drawn)
-    later = unpack(kept, again, resumed, "these days")
+    later = list(unpack(kept, again, resumed, "these days").ends)
     later += map(resumed.play, again.sessions[played:])
     resumed.reconcile()
     assert made.ledger.fills(), "nothing was traded"
     assert outcome(again, resumed, later) == outcome(made, plays, ends)
+
+
+def test_checkpoint_has_all_that_an_exchange_keeps_of_its_engine_and_market() -> None:
+    assert {path: names for path, names in KEPT.items() if path.startswith(("engine", "market"))} == ENGINE_PARTS
 
 
 def test_checkpoint_of_another_run_is_refused() -> None:

@@ -225,6 +225,24 @@ def test_a_held_coin_is_closed_once_the_bias_turned_or_a_bar_closed_beyond_the_i
             assert symbol not in {want.symbol for want in wants if isinstance(want, Open)}
 
 
+def test_a_strategy_that_keeps_running_answers_like_a_new_one_when_any_input_changes() -> None:
+    running, seen = SmartMoneyStrategy({}), view(SEEDS)
+    symbol = next(iter(seen.universe))
+    quote = seen.quotes[symbol]
+    changed = [
+        seen,
+        seen,
+        replace(seen, now=seen.now + timedelta(minutes=5)),
+        replace(seen, quotes={**seen.quotes, symbol: replace(quote, bid=quote.bid / 2, ask=quote.ask / 2)}),
+        replace(seen, trades={symbol: (trade(symbol, "-50", timedelta(hours=1)),)}),
+        replace(seen, costs=None),
+        seen,
+    ]
+    answers = [running.propose(each) for each in changed]
+    assert answers == [SmartMoneyStrategy({}).propose(each) for each in changed]
+    assert [answers[index] == answers[0] for index in (1, 3, 4, 6)] == [True, False, False, True]
+
+
 def test_inputs_explain_every_component_of_a_score() -> None:
     seen = view(range(3))
     strategy = SmartMoneyStrategy({})

@@ -40,7 +40,9 @@ def resample(minutes: Sequence[RawBar], hours: Sequence[Session], width_s: int, 
 
     for start_s, group in groupby(minutes, start_of):
         if start_s is not None:
-            yield _one(start_s, list(group))
+            parts = list(group)
+            is_whole = len(parts) == 1 and parts[0].start_s == start_s
+            yield parts[0] if is_whole else _one(start_s, parts)
 
 
 def _one(start_s: int, parts: Sequence[RawBar]) -> RawBar:

@@ -83,6 +83,11 @@ class ServedTime:
             self._exchange.tick_to(until_us)
             self.now_us = self._exchange.now_us
 
+    def follow(self) -> None:
+        """Continue from an exchange that was restored to a later state."""
+        self.known.clear()
+        self.now_us = self._exchange.now_us
+
 
 class ServedAhead:
     """The driver's view of a market whose future isn't known to this process.

@@ -195,6 +195,12 @@ class EngineLine:
             self._touched[event.update.order.id] = event.update.order
         self._log(event)
 
+    def follow(self) -> None:
+        """Continue from an engine that was restored to a later state."""
+        self.changes += 1
+        self._day_us = 0, 0
+        self._touched = {order.id: order for order in self.engine.main.orders.values()}
+
     @property
     def account(self) -> str:
         return self.engine.main.number
@@ -354,15 +360,15 @@ class _Client:
     # ruff: noqa: N802 -- the library's names
 
     def __init__(self, line: EngineLine) -> None:
-        self._line, self._kept, self._next = line, place_order.UntransmittedOrders(), 0
+        self._line, self._kept, self.last_id = line, place_order.UntransmittedOrders(), 0
         self._commands = Commands(line.engine, orders.ENTRIES)
         self._history = TwsHistory(line.engine, Contracts(line.engine))
         self.told: list[Any] = []
 
     def getReqId(self) -> int:
         """Return the next order id."""
-        self._next += 1
-        return self._next
+        self.last_id += 1
+        return self.last_id
 
     def placeOrder(self, number: int, contract: Any, order: Any) -> None:
         """Place an order with the stored part of its bracket, change it, or store it until the bracket is complete."""

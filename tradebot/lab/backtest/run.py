@@ -12,11 +12,10 @@ import pickle
 from dataclasses import fields
 from io import BytesIO
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct, field
 
-from papervenue.snapshot.state import KEPT
 from papervenue.times import MINUTE
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.recorder import RecordLevel
@@ -27,7 +26,7 @@ from tradebot.desk.contract_rolls import choose
 from tradebot.errors import OperatorError
 from tradebot.lab.backtest.market import OpenedMarket, open_market_in_memory
 from tradebot.lab.backtest.session_answers import ask_for_sessions, session_plugins
-from tradebot.lab.backtest.setup import BacktestSetup, Margin, assemble
+from tradebot.lab.backtest.setup import BacktestSetup, Margin, RestorableParts, assemble
 from tradebot.lab.driver.driver import Driver, DriverTerms
 from tradebot.model.record import Job
 from tradebot.model.struct_tools import replace
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from tradebot.ports.strategy import Strategy
     from tradebot.ports.world import World
 
-_HEADER = b"tradebot checkpoint 1\n"
+_HEADER = b"tradebot checkpoint 2\n"
 
 _OURS = (
     "tradebot.adapters.ledger.rows",
@@ -53,6 +52,7 @@ _OURS = (
     "tradebot.adapters.memory.",
     "tradebot.lab.driver.",
     "papervenue.engine.",
+    "papervenue.margined.",
     "papervenue.market.",
     "tradebot.model.",
     "tradebot.signals.",
@@ -76,16 +76,28 @@ _MAKERS = {
 """Other classes and functions that unpickling needs."""
 
 
+class Unfinished(NamedTuple):
+    """What a checkpoint has besides the state that it restores: the sessions' ends, and the symbols then traded."""
+
+    ends: Sequence[SessionEnd]
+    symbols: tuple[str, ...]
+
+
 def dump_checkpoint(backtest_setup: BacktestSetup, driver: Driver, ends: Sequence[SessionEnd], identity: str) -> bytes:
     """Encode a checkpoint; `identity` identifies the run and must match when it is resumed."""
-    engine = {path: [getattr(_holder(backtest_setup, path), name) for name in names] for path, names in _engine_parts()}
+    parts = backtest_setup.parts
+    assert parts is not None, "this run can't be saved"
+    engine = {
+        path: [getattr(attrgetter(path)(parts.root), name) for name in names]
+        for path, names in parts.names_by_path.items()
+    }
     stores = [vars(store) for store in (backtest_setup.ledger, backtest_setup.facts, backtest_setup.events)]
-    state = (identity, engine, stores, driver.state, list(ends))
+    state = (identity, engine, stores, driver.state, list(ends), tuple(backtest_setup.world.rules.universe))
     return _HEADER + pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
 
 
-def unpack(data: bytes, backtest_setup: BacktestSetup, driver: Driver, identity: str) -> list[SessionEnd]:
-    """Restore a newly assembled bot from a checkpoint; return the account's state at each session's end.
+def unpack(data: bytes, backtest_setup: BacktestSetup, driver: Driver, identity: str) -> Unfinished:
+    """Restore a newly assembled bot from a checkpoint.
 
     Raise OperatorError if the checkpoint can't be read, or belongs to a different run.
     """
@@ -93,40 +105,33 @@ def unpack(data: bytes, backtest_setup: BacktestSetup, driver: Driver, identity:
     if not data.startswith(_HEADER):
         raise OperatorError("the checkpoint was written by another version, or isn't one", again)
     try:
-        of, engine, stores, state, ends = _Reader(BytesIO(data[len(_HEADER) :])).load()
+        of, engine, stores, state, ends, symbols = _Reader(BytesIO(data[len(_HEADER) :])).load()
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, TypeError, ValueError) as bad:
         raise OperatorError(f"the checkpoint can't be read: {bad}", again) from bad
     if of != identity:
         raise OperatorError("the checkpoint is of other settings, another market or another version", again)
-    _restore_engine(backtest_setup, engine)
+    parts = backtest_setup.parts
+    assert parts is not None, "a run that can't be saved has no checkpoint"
+    _restore_engine(parts, engine)
     for store, saved in zip((backtest_setup.ledger, backtest_setup.facts, backtest_setup.events), stores, strict=True):
         vars(store).update(saved)
     driver.state = state
-    return list(ends)
+    parts.after_restoring()
+    return Unfinished(list(ends), symbols)
 
 
-def _engine_parts() -> list[tuple[str, tuple[str, ...]]]:
-    """Return the attributes of an engine and its market that commands and time change, by path."""
-    return [(path, names) for path, names in KEPT.items() if path.split(".")[0] in ("engine", "market")]
-
-
-def _holder(backtest_setup: BacktestSetup, path: str) -> Any:
-    root, _, rest = path.partition(".")
-    holder = backtest_setup.engine if root == "engine" else backtest_setup.engine.market
-    return attrgetter(rest)(holder) if rest else holder
-
-
-def _restore_engine(backtest_setup: BacktestSetup, parts: dict[str, list[Any]]) -> None:
-    accounts = backtest_setup.engine.accounts
-    for path, names in _engine_parts():
-        for name, value in zip(names, parts[path], strict=True):
-            setattr(_holder(backtest_setup, path), name, value)
+def _restore_engine(parts: RestorableParts, values: dict[str, list[Any]]) -> None:
+    engine = parts.root.engine
+    accounts = engine.accounts
+    for path, names in parts.names_by_path.items():
+        for name, value in zip(names, values[path], strict=True):
+            setattr(attrgetter(path)(parts.root), name, value)
     # The bot's ports hold references to the accounts that they were created with.
-    for number, account in backtest_setup.engine.accounts.items():
+    for number, account in engine.accounts.items():
         for each in fields(account):
             setattr(accounts[number], each.name, getattr(account, each.name))
-    backtest_setup.engine.accounts = accounts
-    backtest_setup.engine.market.announce()
+    engine.accounts = accounts
+    engine.market.announce()
 
 
 class _Reader(pickle.Unpickler):
@@ -194,9 +199,13 @@ class BacktestRun(Struct):
     def total(self) -> int:
         return len(self.made.sessions)
 
-    def take_up(self, ends: Sequence[SessionEnd]) -> None:
+    def take_up(self, unfinished: Unfinished) -> None:
         """Continue after these sessions; the restored bot is at the end of the last one."""
-        self.ends, self.opening = [*ends], 0
+        self.ends, self.opening = [*unfinished.ends], 0
+        if unfinished.symbols != tuple(self.made.world.rules.universe):
+            state = self.driver.state
+            self._trade(unfinished.symbols)
+            self.driver.state = state
 
     def step(self) -> None:
         """Run the next session; before the first and after the last one, compare books and exchange."""
@@ -216,13 +225,18 @@ class BacktestRun(Struct):
         if months is None:
             return
         chosen = choose(setup.world, months, settings.universe, setup.sessions[len(self.ends)].open).symbols
-        if chosen == tuple(setup.world.rules.universe):
-            return
-        rules = rules_of(settings, settings.exits, asks=False, discovered=chosen)
+        if chosen != tuple(setup.world.rules.universe):
+            count = self.driver.count
+            self._trade(chosen)
+            self.driver.state = count, None, None, None
+
+    def _trade(self, symbols: tuple[str, ...]) -> None:
+        """Trade these symbols from now on."""
+        settings, setup = self.plan.settings, self.made
+        rules = rules_of(settings, settings.exits, asks=False, discovered=symbols)
         world = replace(setup.world, rules=replace(rules, own_exits=settings.strategies.own_exits()))
         self.made = replace(setup, world=world)
-        count, self.driver = self.driver.count, Driver(world, setup.advance, setup.ahead, self.terms)
-        self.driver.state = count, None, None, None
+        self.driver = Driver(world, setup.advance, setup.ahead, self.terms)
 
     def _end_halt(self) -> None:
         """End a halt before the next session once it has lasted long enough, as a person accepting its causes would."""

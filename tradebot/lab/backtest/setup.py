@@ -10,7 +10,8 @@ from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from msgspec import Struct
 
@@ -23,6 +24,7 @@ from papervenue.market.perpetual_files import HeldPerpetuals
 from papervenue.shares import charges
 from papervenue.shares.actions import schedule
 from papervenue.shares.dialect import ALPACA
+from papervenue.snapshot.state import KEPT
 from papervenue.times import MINUTE, from_datetime, to_datetime
 from tradebot.adapters.memory.facts import MemoryFacts
 from tradebot.adapters.memory.ledger import MemoryLedger
@@ -74,12 +76,32 @@ COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
 """Events of which a study of years would have a million; its recorder counts them instead."""
 
 
+class RestorableParts(Struct, frozen=True):
+    """What a run changes at its exchange: attributes by their path below `root`, which has the engine and its market.
+
+    `after_restoring` brings what else depends on them up to date.
+    """
+
+    root: Any
+    names_by_path: Mapping[str, tuple[str, ...]]
+    after_restoring: Callable[[], object] = lambda: None
+
+
+ENGINE_PARTS = {path: KEPT[path] for path in ("engine", "engine.agenda", "engine.book", "market", "market.actions")}
+"""The attributes of an engine and its market that commands and time change, by path."""
+
+
+def parts_of(engine: Engine) -> RestorableParts:
+    return RestorableParts(SimpleNamespace(engine=engine, market=engine.market), ENGINE_PARTS)
+
+
 class BacktestSetup(Struct, frozen=True):
     """A bot on an engine at the start of its market, with its books open and armed.
 
     `sessions` are the sessions that can run, oldest first. Time moves only with `advance`, and only the driver may use
     `ahead`. `arriving` stores replayed data up to a time. A `served` bot has an exchange in a temporary folder instead
-    of the engine, which `close` removes; it can't be saved unfinished.
+    of the engine, which `close` removes. An unfinished run is saved by its `parts`; without them, because another
+    process has the exchange, it can't be.
     """
 
     world: World
@@ -92,6 +114,7 @@ class BacktestSetup(Struct, frozen=True):
     arriving: Callable[[datetime], None] = lambda now: None
     served: bool = False
     close: Callable[[], None] = lambda: None
+    parts: RestorableParts | None = None
 
     def before_asking(self) -> None:
         """Let plug-ins that failed in an earlier pass run again."""
@@ -172,9 +195,8 @@ def assemble(
         settings, in_use, stores, ports, lambda: engine.now_us, lambda: EngineBars(engine, opened.days)
     )
     ahead = EngineAhead(engine, account, daily=opened.days is not None, equity_moves=equity_at == "market")
-    backtest_setup = BacktestSetup(
-        world, engine, ledger, recorder, events, tuple(map(session_of, opened.calendar.market)), ahead
-    )
+    sessions = tuple(map(session_of, opened.calendar.market))
+    backtest_setup = BacktestSetup(world, engine, ledger, recorder, events, sessions, ahead, parts=parts_of(engine))
     return _with_flow(backtest_setup, spec, flow_from) if with_flow else backtest_setup
 
 
@@ -189,7 +211,7 @@ def _served_setup(
     settings: Settings, opened: OpenedMarket, in_use: Sequence[Strategy], recorder: MemoryFacts
 ) -> BacktestSetup:
     """Build a bot at another venue than the default one, which an exchange of its own serves."""
-    from tradebot.lab.backtest.http_exchange import Served, ServedAhead, world_of
+    from tradebot.lab.backtest.http_exchange import InProcess, Served, ServedAhead, world_of
 
     served = Served(opened, in_process=driver_for(settings.venue).in_process)
     events = MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
@@ -198,9 +220,13 @@ def _served_setup(
         world, ledger, time = world_of(settings, opened, served, in_use, (recorder, events))
         undone.pop_all()
     sessions = tuple(map(session_of, opened.calendar.market))
-    # Only the engine's time is used here, and saving an unfinished run checks `served` first.
-    engine, ahead = cast("Engine", time), ServedAhead(world.reader, served.account)
-    return BacktestSetup(world, engine, ledger, recorder, events, sessions, ahead, served=True, close=served.close)
+    # Only the engine's time is used here; an unfinished run is saved by its parts.
+    engine, ahead, exchange = cast("Engine", time), ServedAhead(world.reader, served.account), served.exchange
+    setup = BacktestSetup(world, engine, ledger, recorder, events, sessions, ahead, served=True, close=served.close)
+    if not isinstance(exchange, InProcess):
+        return setup
+
+    return replace(setup, parts=replace(parts_of(exchange.engine), after_restoring=time.follow))
 
 
 def _of_contracts(
@@ -213,8 +239,12 @@ def _of_contracts(
     played, events = PlayedMarket(opened), MemoryEvents(besides=COUNTED_BY_THE_RECORDER)
     world, ledger = world_of(settings, played, in_use, (recorder, events))
     sessions, ahead = tuple(map(session_of, opened.calendar.market)), ServedAhead(world.reader, played.engine.main)
-    close = played.link.close
-    return BacktestSetup(world, played.engine, ledger, recorder, events, sessions, ahead, served=True, close=close)
+    engine, link = played.engine, played.link
+    root = SimpleNamespace(engine=engine, market=engine.market, client=link.line.client)
+    parts = RestorableParts(root, {**ENGINE_PARTS, "client": ("last_id",)}, link.line.follow)
+    return BacktestSetup(
+        world, engine, ledger, recorder, events, sessions, ahead, served=True, close=link.close, parts=parts
+    )
 
 
 def engine_of(opened: OpenedMarket, spec: MarketSpec, log: Emit = _untold) -> Engine:
@@ -385,7 +415,7 @@ class MissingBars(Struct, frozen=True):
     """Bars that a strategy needs but doesn't have in the first session.
 
     `since` is the first session in which it has them, or None if it never does. Without a `symbol`, this applies to all
-    of the strategy's symbols.
+    of the strategy's symbols. If it `can_decide` without them, it only sees less until then.
     """
 
     strategy: str
@@ -393,6 +423,7 @@ class MissingBars(Struct, frozen=True):
     depth: int
     timeframe: str
     since: date | None
+    can_decide: bool = False
 
 
 def missing_bars(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[MissingBars, ...]:
@@ -417,23 +448,25 @@ def _waits_of_perpetuals(
     for strategy in strategies:
         for need in (*strategy.needs.bars, *_of_features(strategy.needs, settings.day)):
             symbols = need.symbols or tuple(_universe(settings, strategy))
-            due = {symbol: _sessions_without(source, need, symbol, len(days)) for symbol in symbols}
-            late = {symbol: days[count] if count < len(days) else None for symbol, count in due.items() if count}
-            if len(late) == len(symbols):
-                since = min((day for day in late.values() if day), default=None)
-                yield MissingBars(strategy.name, None, need.enough, need.timeframe, since)
-            for symbol, day in late.items():
-                yield MissingBars(strategy.name, symbol, need.enough, need.timeframe, day)
+            for depth in dict.fromkeys((need.enough, need.depth)):
+                due = {symbol: _sessions_without(source, need, symbol, depth, len(days)) for symbol in symbols}
+                late = {symbol: days[count] if count < len(days) else None for symbol, count in due.items() if count}
+                can_decide = depth > need.enough
+                if len(late) == len(symbols) and not can_decide:
+                    since = min((day for day in late.values() if day), default=None)
+                    yield MissingBars(strategy.name, None, depth, need.timeframe, since)
+                for symbol, day in late.items():
+                    yield MissingBars(strategy.name, symbol, depth, need.timeframe, day, can_decide)
 
 
-def _sessions_without(source: HeldPerpetuals, need: BarNeed, symbol: str, sessions: int) -> int:
-    """Return in how many sessions of a market the files have too few closed bars for a need."""
+def _sessions_without(source: HeldPerpetuals, need: BarNeed, symbol: str, depth: int, sessions: int) -> int:
+    """Return in how many sessions of a market the files have fewer closed bars than `depth` for a need."""
     span_us, name = WIDTHS.get(need.timeframe, timedelta(days=1)) // timedelta(microseconds=1), symbol
     if (own := f"{symbol} {need.price.value}") in source.series:
         name = own
     closed = sum(source.count(name, index, span_us) for index in range(-source.past_days, 0))
     for index in range(sessions):
-        if closed >= need.enough:
+        if closed >= depth:
             return index
         closed += source.count(name, index, span_us)
     return sessions

@@ -194,7 +194,7 @@ class Driver:
     @property
     def state(self) -> State:
         """Return the driver's state between two sessions."""
-        return self.count, self._ask_from, self._stamp_at_reconcile, self._stamp_at_exits
+        return self.count, self._ask_from, _lasting(self._stamp_at_reconcile), _lasting(self._stamp_at_exits)
 
     @state.setter
     def state(self, state: State) -> None:
@@ -414,6 +414,11 @@ class Driver:
         if not self._terms.every_pass:
             before = bisect_left(day.grid.places[Job.EVALUATE_EXITS], index)
             self._idle_finder.marking.write(day.exits_us[:before])
+
+
+def _lasting(stamp: object) -> object:
+    """Return a stamp that can be saved: None instead of one that equals no other."""
+    return None if type(stamp) is object else stamp
 
 
 def _always(world: World) -> frozenset[Job]:

@@ -143,6 +143,7 @@ class Readings:
     def __init__(self, rules: SmartMoneySettings) -> None:
         self.rules = rules
         self._known: dict[tuple[SeriesKey, str], tuple[Series, Any]] = {}
+        self._last_inputs: dict[str, tuple[CoinInputs, Any]] = {}
 
     def of(self, series: Series, read: Callable[[Series, SmartMoneySettings], T]) -> T:
         """Return the result of a function for a series, cached."""
@@ -151,6 +152,14 @@ class Readings:
         if reading is None or (reading[0] is not series and reading[0] != series):
             reading = self._known[series_key] = series, read(series, self.rules)
         result: T = reading[1]
+        return result
+
+    def of_inputs(self, inputs: CoinInputs, read: Callable[[CoinInputs, SmartMoneySettings], T]) -> T:
+        """Return the result of a function for a coin's inputs; computed again only if one of them has changed."""
+        last = self._last_inputs.get(inputs.symbol)
+        if last is None or last[0] != inputs:
+            last = self._last_inputs[inputs.symbol] = inputs, read(inputs, self.rules)
+        result: T = last[1]
         return result
 
 

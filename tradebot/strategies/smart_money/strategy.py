@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.exits.exit_reasons import amount_part, compose
 from tradebot.model import candidate
 from tradebot.model.candidate import ComponentInputs, OptionContract
+from tradebot.model.decision import Decision
 from tradebot.model.position import EntryTerms, Position
 from tradebot.model.reason_codes import Unit
 from tradebot.model.series import DAY, PriceKind, Series, width_of
 from tradebot.model.view import BarNeed, Close, Needs, Open, StrategyView
 from tradebot.ports.strategy import FilterMatches
 from tradebot.signals.structures.bars import exact, seconds_of
-from tradebot.strategies.smart_money.coin import Readings, bias, coin_of, disorder_of
+from tradebot.strategies.smart_money.coin import CoinInputs, Readings, bias, coin_of, disorder_of
 from tradebot.strategies.smart_money.filters import SetupSide, decisions
 from tradebot.strategies.smart_money.levels import SetupLevels
 from tradebot.strategies.smart_money.scoring import components
@@ -48,7 +50,7 @@ class SmartMoneyStrategy:
     def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         if disorder_of(view, symbol, self._readings):
             return ()
-        return inputs_of(_better(view, symbol, self._readings), self._settings)
+        return inputs_of(_better(view, symbol, self._readings).side, self._settings)
 
     def variants(self, view: StrategyView) -> Sequence[FilterMatches]:
         """Return which coins pass with the present settings, and with those of each of the `variants`."""
@@ -63,7 +65,7 @@ class SmartMoneyStrategy:
 def _passing(view: StrategyView, symbols: Sequence[str], settings: SmartMoneySettings) -> Sequence[str]:
     readings = Readings(settings)
     readable = (symbol for symbol in symbols if disorder_of(view, symbol, readings) is None)
-    return [symbol for symbol in readable if _passes(_better(view, symbol, readings), settings)]
+    return [symbol for symbol in readable if _better(view, symbol, readings).passes]
 
 
 def _answer(view: StrategyView, symbol: str, readings: Readings) -> Open:
@@ -73,16 +75,30 @@ def _answer(view: StrategyView, symbol: str, readings: Readings) -> Open:
     return _want(_better(view, symbol, readings), readings.rules)
 
 
-def _better(view: StrategyView, symbol: str, readings: Readings) -> SetupSide:
-    """Return the side that agrees with the bias, or the better one if there is no bias."""
-    coin, settings = coin_of(view, symbol, readings), readings.rules
+class FilteredSide(NamedTuple):
+    """A side of a coin with the decisions of all filters about it."""
+
+    side: SetupSide
+    decisions: tuple[Decision, ...]
+
+    @property
+    def passes(self) -> bool:
+        return all(decision.passed for decision in self.decisions)
+
+
+def _better(view: StrategyView, symbol: str, readings: Readings) -> FilteredSide:
+    """Return the side that agrees with the bias, or the better one if there is no bias.
+
+    A score and the entries at the same time evaluate the same inputs, so the last result is cached.
+    """
+    return readings.of_inputs(coin_of(view, symbol, readings), _better_side)
+
+
+def _better_side(coin: CoinInputs, settings: SmartMoneySettings) -> FilteredSide:
     leaning = (coin.bias.direction,) if coin.bias.direction else (1, -1)
-    sides = [side_of(coin, sign, settings) for sign in leaning]
-    return max(sides, key=lambda side: (_passes(side, settings), side.points, side.sign))
-
-
-def _passes(side: SetupSide, settings: SmartMoneySettings) -> bool:
-    return all(decision.passed for decision in decisions(side, settings))
+    sides = (side_of(coin, sign, settings) for sign in leaning)
+    filtered = [FilteredSide(side, decisions(side, settings)) for side in sides]
+    return max(filtered, key=lambda of: (of.passes, of.side.points, of.side.sign))
 
 
 def _bars(settings: SmartMoneySettings) -> Sequence[BarNeed]:
@@ -106,14 +122,15 @@ def _bars(settings: SmartMoneySettings) -> Sequence[BarNeed]:
     )
 
 
-def _want(side: SetupSide, settings: SmartMoneySettings) -> Open:
+def _want(filtered: FilteredSide, settings: SmartMoneySettings) -> Open:
+    side = filtered.side
     levels = side.levels
     return Open(
         side.coin.symbol,
         candidate.Side.of(side.sign),
         side.sign * side.points / 100,
         components=components(side.parts, settings.points, side.sign),
-        decisions=decisions(side, settings),
+        decisions=filtered.decisions,
         stop_loss_fraction=_distance(levels, levels.stop) if levels else None,
         profit_target_fraction=_distance(levels, levels.target) if levels else None,
         atr_fraction=_fraction(exact(side.coin.atr) / levels.entry) if levels else None,

@@ -72,6 +72,8 @@ class KrakenReader:
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = self._odd_margins = 0
         self._last_fills: tuple[list[Any], Sequence[Fill]] = [], ()
+        self._last_orders: tuple[list[Any], Sequence[Order]] = [], ()
+        self._last_tickers: tuple[Mapping[str, Any], dict[str, Quote]] = {}, {}
 
     def clock(self) -> VenueClock:
         """Return the venue's time. The venue never closes: a session is a day in UTC."""
@@ -195,7 +197,10 @@ class KrakenReader:
         raws, now = answer.get("openOrders"), _time_or_none(answer)
         if not isinstance(raws, list):
             raise TemporaryError("the open orders are not a list")
-        read = keep_readable("order", raws, partial(rows.open_order, tally=self._tally), self._tally)
+        if raws != self._last_orders[0]:  # A pass reads the list twice, and most find what the pass before found.
+            parse = partial(rows.open_order, tally=self._tally)
+            self._last_orders = raws, keep_readable("order", raws, parse, self._tally)
+        read = self._last_orders[1]
         orders, twice = _unique_rows(read, attrgetter("venue_id"))
         for venue_id in twice:
             self._tally.note("order", "order_id", f"has two different orders: {venue_id}")
@@ -367,9 +372,14 @@ class KrakenReader:
         answer, by_symbol, rejected = self._client.read(f"{V3}/tickers"), dict[str, Quote](), dict[str, str]()
         at, raws = reply_time(answer), answer.get("tickers")
         named = {raw.get("symbol"): raw for raw in raws or () if isinstance(raw, dict)}
+        if answer is not self._last_tickers[0]:
+            self._last_tickers = answer, {}
+        quotes = self._last_tickers[1]
         for symbol in symbols:
             try:
-                by_symbol[symbol] = rows.quote(named.get(symbol), at, self._tally)
+                if symbol not in quotes:
+                    quotes[symbol] = rows.quote(named.get(symbol), at, self._tally)
+                by_symbol[symbol] = quotes[symbol]
             except RowError as error:
                 rejected[symbol] = str(error) if symbol in named else "isn't listed"
         self.rejected_quotes = rejected

@@ -209,6 +209,9 @@ class History(Sequence[T]):
     def __iter__(self) -> Iterator[T]:
         return iter(self._all())
 
+    def __reversed__(self) -> Iterator[T]:
+        return reversed(self._all())
+
     @overload
     def __getitem__(self, index: int) -> T: ...
     @overload

@@ -164,8 +164,9 @@ def rate_of(floor: EngineState, symbol: str) -> Decimal:
 
 def rate_at(floor: EngineState, symbol: str, at_us: int) -> Decimal:
     """Return the funding rate of a symbol that was in force before a moment."""
-    changes = [rate for us, rate in floor.funding_changes.get(symbol, ()) if us < at_us]
-    return changes[-1] if changes else floor.market.grids[symbol].instrument.funding
+    changes = floor.funding_changes.get(symbol, ())
+    index = bisect_left(changes, at_us, key=itemgetter(0))
+    return changes[index - 1][1] if index else floor.market.grids[symbol].instrument.funding
 
 
 def set_rate(floor: EngineState, symbol: str, rate: Decimal) -> None:

@@ -219,10 +219,10 @@ class Day:
     def _turnovers(self) -> list[int]:
         return [*accumulate(bar.volume * bar.close for bar in self.bars)]
 
-    def turnover(self, now_us: int) -> int:
-        """Return the turnover so far, in units of price: each minute's volume times its close."""
+    def sums(self, now_us: int) -> tuple[int, int]:
+        """Return the volume so far, and the turnover in units of price: each minute's volume times its close."""
         count = self.complete(now_us)
-        return self._turnovers[count - 1] if count else 0
+        return (self._totals[2][count - 1], self._turnovers[count - 1]) if count else (0, 0)
 
 
 class BySymbolWithDefault(dict[str, T]):

@@ -7,10 +7,11 @@ unfinished candle has the minutes so far, as at the venue.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from itertools import groupby, islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -61,6 +62,10 @@ def _resting(lot: Decimal, volume: int) -> Decimal:
 def index_of(mark: Decimal, rate: Decimal) -> Decimal:
     """Return the price of a coin itself, in USD, given its mark and the funding rate."""
     return (mark - rate * FUNDING_COEFFICIENT).quantize(_PRICE)
+
+
+def _index_in_usd(usd: Callable[[int], Decimal], rate: Decimal, mark: int) -> Decimal:
+    return index_of(usd(mark), rate)
 
 
 def base_of(symbol: str) -> str:
@@ -139,7 +144,7 @@ class KrakenReads:
         bid, ask = self._engine.model.around(last, symbol)
         rate = accounts.rate_of(self._engine, symbol)
         opened, volume, turnover = self._day(symbol)
-        size = _resting(grid.lot, volume)
+        size, rate = number(_resting(grid.lot, volume)), number(rate)
         return {
             "tag": "perpetual" if grid.last_us is None else "month",
             "pair": f"{base}:{grid.instrument.currency}",
@@ -147,9 +152,9 @@ class KrakenReads:
             "markPrice": price(grid, mark),
             "indexPrice": self.index(symbol, mark),
             "bid": price(grid, bid),
-            "bidSize": number(size),
+            "bidSize": size,
             "ask": price(grid, ask),
-            "askSize": number(size),
+            "askSize": size,
             "last": price(grid, last),
             "lastTime": iso(min(now_us, bar.end_us) if bar else market.calendar.start_us),
             "lastSize": number(grid.lot),
@@ -159,8 +164,8 @@ class KrakenReads:
             "openInterest": volume,
             "suspended": symbol in self._engine.halted or (grid.last_us is not None and now_us >= grid.last_us),
             "postOnly": False,
-            "fundingRate": number(rate),
-            "fundingRatePrediction": number(rate),
+            "fundingRate": rate,
+            "fundingRatePrediction": rate,
         }
 
     def index(self, symbol: str, mark: int) -> Decimal:
@@ -180,12 +185,12 @@ class KrakenReads:
         today, since_us = market.day(symbol, index), now_us - DAY
         before = market.day(symbol, index - 1) if index > -market.past_minutes else None
         if before is None:
-            return today.bars[0].open, today.volume(now_us), today.turnover(now_us)
+            return today.bars[0].open, *today.sums(now_us)
         start = before.complete(since_us)
-        opened: Bar | None = next(islice(before.bars, start, start + 1), None)
-        volume = today.volume(now_us) + before.volume(now_us) - before.volume(since_us)
-        turnover = today.turnover(now_us) + before.turnover(now_us) - before.turnover(since_us)
-        return opened.open if opened else None, volume, turnover
+        opened = before.bars[start].open if start < len(before.bars) else None
+        sums = zip(today.sums(now_us), before.sums(now_us), before.sums(since_us), strict=True)
+        volume, turnover = (now + earlier - over for now, earlier, over in sums)
+        return opened, volume, turnover
 
     def book(self, call: Call) -> Reply:
         """Return a few levels around the price of a symbol: the modeled bid and offer, and ticks beyond them."""
@@ -425,10 +430,10 @@ class Charts:
         begin_us, end_us = _begin(since_us + span_us - 1, span_us), _begin(until_us, span_us) + span_us
         name = self._engine.market.series_name(symbol, kind)
         bars = self._bars(name, kind, span_us, begin_us, end_us)
-        for start_us, of_candle in groupby(bars, key=lambda bar: _begin(bar.start_us, span_us)):
-            opens, highs, lows, closes, volumes = zip(
-                *self._priced_parts(symbol, kind if name == symbol else TRADE, of_candle), strict=True
-            )
+        priced_as = kind if name == symbol else TRADE
+        for start_us, group in groupby(bars, key=lambda bar: _begin(bar.start_us, span_us)):
+            parts = (self._prices_of(symbol, priced_as, part) for part in self._by_rate(symbol, priced_as, group))
+            opens, highs, lows, closes, volumes = zip(*parts, strict=True)
             yield Candle(start_us, opens[0], max(highs), min(lows), closes[-1], sum(volumes) if kind == TRADE else 0)
 
     def _bars(self, symbol: str, kind: str, span_us: int, first_us: int, until_us: int) -> Iterator[Bar]:
@@ -452,25 +457,33 @@ class Charts:
                 parts = market.past_candles(symbol, index, min(span_us, DAY), wicks=wicks)
             yield from (part for part in parts if first_us <= part.start_us < until_us)
 
-    def _priced_parts(
-        self, symbol: str, kind: str, bars: Iterable[Bar]
-    ) -> Iterator[tuple[Decimal, Decimal, Decimal, Decimal, int]]:
-        """Yield the prices in USD and the volume of each part of a candle during which one funding rate applied.
+    def _by_rate(self, symbol: str, kind: str, bars: Iterable[Bar]) -> Iterable[Sequence[Bar]]:
+        """Return the parts of a candle during which one funding rate applied.
 
         The index of a minute uses the rate of its own time, so no candle changes when a rate does.
         """
-        usd, rates = self._engine.market.grids[symbol].usd, self._engine.funding_changes.get(symbol)
-        own = self._engine.market.grids[symbol].instrument.funding
+        parts = list(bars)
+        if len(parts) == 1:
+            return (parts,)
+        changes = self._engine.funding_changes.get(symbol, ()) if kind == SPOT else ()
+        first, last = (bisect_left(changes, bar.end_us, key=itemgetter(0)) for bar in (parts[0], parts[-1]))
+        if first == last:
+            return (parts,)
+        return [list(of_rate) for _, of_rate in groupby(parts, partial(self._rate_of, symbol))]
 
-        def rate_of(bar: Bar) -> Decimal:
-            return accounts.rate_at(self._engine, symbol, bar.end_us)
+    def _rate_of(self, symbol: str, bar: Bar) -> Decimal:
+        return accounts.rate_at(self._engine, symbol, bar.end_us)
 
-        for rate, group in groupby(bars, rate_of) if kind == SPOT and rates else [(own, bars)]:
-            same_rate = list(group)
-            high, low = max(bar.high for bar in same_rate), min(bar.low for bar in same_rate)
-            shown = (lambda units, rate=rate: index_of(usd(units), rate)) if kind == SPOT else usd
-            volume = sum(bar.volume for bar in same_rate)
-            yield shown(same_rate[0].open), shown(high), shown(low), shown(same_rate[-1].close), volume
+    def _prices_of(self, symbol: str, kind: str, bars: Sequence[Bar]) -> tuple[Decimal, Decimal, Decimal, Decimal, int]:
+        """Return the prices in USD and the volume of a part of a candle during which one funding rate applied."""
+        usd = self._engine.market.grids[symbol].usd
+        if len(bars) == 1:
+            _, opening, high, low, close, volume = bars[0]
+        else:
+            _, opens, highs, lows, closes, volumes = zip(*bars, strict=True)
+            opening, high, low, close, volume = opens[0], max(highs), min(lows), closes[-1], sum(volumes)
+        shown = partial(_index_in_usd, usd, self._rate_of(symbol, bars[0])) if kind == SPOT else usd
+        return shown(opening), shown(high), shown(low), shown(close), volume
 
 
 _START = attrgetter("start_us")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 from papervenue.engine.orders import INDEX, LAST, LIQUIDATION, MAKER, MARK, TAKER, Fill, Order, OrderRequest
 from papervenue.faces.web import MADE_AT, Reply
 from papervenue.jsontext import plain
-from papervenue.market.venue import Grid, Instrument
+from papervenue.market.venue import Grid, Instrument, exact
 from papervenue.refusal import Refusal
 from papervenue.times import rfc3339, to_datetime
 
@@ -59,6 +60,7 @@ def average(value: Decimal) -> Decimal:
     return number(value.quantize(_AVERAGE))
 
 
+@lru_cache(maxsize=1024)
 def iso(us: int) -> str:
     """Return engine time as text to the millisecond: 2026-11-25T04:05:06.789Z."""
     return to_datetime(us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -93,7 +95,12 @@ def order_type(request: OrderRequest) -> str:
 
 
 def price(grid: Grid, units: int | None) -> Decimal | None:
-    return None if units is None else number(grid.usd(units))
+    return None if units is None else _price_in_usd(units, grid.places)
+
+
+@lru_cache(maxsize=65_536)
+def _price_in_usd(units: int, places: int) -> Decimal:
+    return number(exact(units, places))
 
 
 def side(of: int) -> str:
