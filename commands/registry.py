@@ -250,7 +250,7 @@ def _print_discovery(console: "Console", search: DiscoveryData) -> None:
 
 def _print_head(console: "Console", data: RegistryData) -> None:
     total = pluralize(data.eligible, "coin")
-    console.print(f"Entries are open in {total} at {when(data.as_of)}" if not data.paused else _pause_text(data))
+    console.print(f"{total} open for entries at {when(data.as_of)}" if not data.paused else _pause_text(data))
 
 
 def _pause_text(data: RegistryData) -> str:

@@ -120,8 +120,8 @@ SENT = "SENT"
 
 
 class PlayedSpan(Struct, frozen=True):
-    """The data of a backtest: the number of bars (minute bars, or daily ones from a daily file), symbols and
-    strategies.
+    """What a backtest ran on: the number of bars (minute bars, or daily ones from a daily file), the symbols and
+    the strategies.
 
     `configuration` is the source of the settings, and `data` the files of the market.
     """

@@ -112,7 +112,7 @@ def _require_offered(app: "App", strategy: str, price: "PriceKind") -> None:
         has = ", ".join(sorted(venue.bar_prices))
         raise OperatorError(
             f"strategies.{strategy} needs bars of the {price} price, which {venue.title} doesn't have",
-            f"use it at a venue that has them, or let it need another price ({has})",
+            f"run it at a venue that has such bars, or let the strategy read another price ({has})",
         )
 
 

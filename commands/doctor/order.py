@@ -53,7 +53,7 @@ def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
         fix = (
             "Try again while the market is open (sandbox: tradebot exchange tick open, then tradebot exchange tick 5m)"
         )
-        none = bad("no symbol of the universe without an order or position has a quote", fix, "quotes", 0)
+        none = bad("no symbol is free for a test order: each has a position or an order, or no quote", fix, "quotes", 0)
         return none.about("order"), skip("no order was placed").about("cancel")
     return _check_placed(progress).about("order"), _check_canceled(progress).about("cancel")
 

@@ -129,7 +129,7 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | S
 def _endpoint(app: "App", text: str) -> str:
     name, names = text.strip().lower().replace("-", "_"), [kind.name for kind in app.needed_facts]
     if name not in names and name in kind_names():
-        raise OperatorError(f"no strategy in use needs {name}", "give a component that reads it a weight")
+        raise OperatorError(f"no strategy in use needs {name}", "set a weight for a component that reads it")
     if name not in names:
         near = closest_names(name, names)
         meant = f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}"
@@ -349,7 +349,7 @@ def _render_plan(console: "Console", data: PlannedFetches, plan: "FetchPlan") ->
         console.print("No strategy in use reads options flow.")
         return
     symbols, kinds = pluralize(data.symbols, "symbol"), pluralize(len(data.kinds), "kind")
-    console.print(f"Plan of a session for {symbols} and {kinds} of facts; the timetable fetches {plan.times}")
+    console.print(f"Fetch plan of a session: {symbols}, {kinds} of facts; fetched {plan.times}")
     table = Table(
         "kind", "by", number("calls"), number("every"), number("a session"), number("oldest"), number("limit"), "when",
         sentence("plan", "plan:"),
@@ -380,8 +380,8 @@ def _outcome(row: PlannedKind) -> str:
     usual = _span(row.configured_s)
     words = {
         "as configured": "as configured",
-        "less often": f"[yellow]less often[/yellow] than every {usual}, to fit",
-        "left out": f"[red]left out[/red] instead of every {usual}, to fit",
+        "less often": f"[yellow]less often[/yellow] than every {usual}, to stay within the quota",
+        "left out": f"[red]left out[/red] instead of every {usual}, to stay within the quota",
         "gets too old": "[red]gets too old[/red]",
     }
     return words[row.outcome.value]

@@ -299,7 +299,9 @@ class ToolRunner:
             return document
         if ended.why is not None:
             ended_early = f"{tool.name} was {ended.why}"
-            raise OperatorError(ended_early, "ask for less, or run it at the machine", code=ExitCode.UNAVAILABLE)
+            raise OperatorError(
+                ended_early, "ask for less, or run the command on the bot's machine", code=ExitCode.UNAVAILABLE
+            )
         if len(ended.output) >= LONGEST:
             raise OperatorError(f"{tool.name} has too long an answer for an assistant", "ask for fewer days or rows")
         raise TradebotError(f"{tool.name} ended with exit code {ended.code} and no answer", f"tradebot {tool.fixed[0]}")

@@ -24,7 +24,10 @@ To = Annotated[
     str | None, typer.Option("--to", metavar="RUNG", help="Put it on this rung: the next one, or a lower one.")
 ]
 WithoutEvidence = Annotated[
-    bool, typer.Option("--without-evidence", help="Type a sentence instead; it stays in every report.")
+    bool,
+    typer.Option(
+        "--without-evidence", help="Promote without evidence: type a sentence that every later report repeats."
+    ),
 ]
 Results = Annotated[
     list[Path] | None,

@@ -232,7 +232,7 @@ def _in_shadow(app: "App", path: Path, name: str) -> EvidenceSource:
     return (
         source
         if shadowed == has
-        else source._replace(own=OwnResults({}), why_not="it has other values: tradebot shadow")
+        else source._replace(own=OwnResults({}), why_not="the shadow run used other settings: tradebot shadow")
     )
 
 

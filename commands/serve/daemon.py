@@ -150,7 +150,7 @@ class Reloading(Struct):
             self.watch.note_reload()
 
     def take(self) -> "Loaded | None":
-        """Return the configuration to continue with, once; None if the lanes should end."""
+        """Return a reloaded configuration and forget it; None if none is waiting, or if the lanes should end."""
         loaded, self.taken = self.taken, None
         if loaded is not None:
             self.now, self.stop.reloading = loaded, False

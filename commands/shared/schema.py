@@ -107,7 +107,7 @@ class Verb(HelpfulCommand):
         super().__init__(name, **options)
         for flag, act, what in (
             ("--utc", lambda _context, _option, in_utc: show_utc(in_utc), "Show times in UTC instead of the venue's."),
-            ("--schema", _show, "Print the JSON Schema of that document."),
+            ("--schema", _show, "Print the JSON Schema of the --json output."),
         ):
             common: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False}
             self.params.append(TyperOption(param_decls=[flag], callback=act, help=what, **common))

@@ -50,7 +50,7 @@ def number(name: str) -> Column:
 
 
 def last_folded_column(name: str) -> Column:
-    """Return a text column that moves below its row last, because the other cells mean little without it."""
+    """Return a text column that is the last to move below its row in a narrow table."""
     return Column(name, name, stays=True)
 
 

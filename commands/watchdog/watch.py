@@ -120,7 +120,7 @@ def _problems_found(judgments: Iterable[Mapping[str, Any]], *, runs: bool = True
 
 DEFAULT = "~/.tradebot-watchdog"
 FILE, KEYS = "watchdog.yaml", ".env"
-EXAMPLE = """channels: [phone]                  # the address of each is NOTIFY_PHONE in the .env beside this file
+EXAMPLE = """channels: [phone]                  # its address: NOTIFY_PHONE in the .env beside this file
 bots:
   main: /var/lib/tradebot/main/state     # a state folder on this machine
   other: http://127.0.0.1:8081      # or the health port of a bot, also through a tunnel to another machine

@@ -103,11 +103,11 @@ def print_changes(
         was = f" (was {clean(change.before)})" if change.before else " in each pass"
         console.print(f"What if: {clean(change.what)} {clean(change.after)}{was}", markup=False)
     for unanswered in left_out:
-        console.print(f"Not in it: {unanswered.setting}: {unanswered.why}", markup=False, style="yellow")
+        console.print(f"Not included: {unanswered.setting}: {unanswered.why}", markup=False, style="yellow")
     for name in unasked:
         console.print(
-            f"Not in it: what {clean(name)} would have answered: the facts and bars that it read then aren't all "
-            "stored; tradebot bars list shows which bars are",
+            f"Not included: {clean(name)}'s decisions, because some facts and bars that it read are no longer stored; "
+            "tradebot bars list shows which bars are",
             markup=False, style="yellow",
         )  # fmt: skip
 

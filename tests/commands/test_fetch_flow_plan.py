@@ -41,7 +41,7 @@ def test_the_plan_adds_up_and_asks_the_source_nothing(bot: Bot) -> None:
 
 def test_a_person_sees_a_line_for_each_kind_and_the_totals(bot: Bot) -> None:
     shown = bot.shown("fetch-flow", "--plan")
-    assert shown.startswith("Plan of a session for 2 symbols and ")
+    assert shown.startswith("Fetch plan of a session: 2 symbols, ")
     assert "flow_alerts (core)" in shown
     assert "The timetable may make 13,500 of 15,000 a day." in shown
     assert "at 100 of 120 calls a minute" in shown

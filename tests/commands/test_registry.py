@@ -50,7 +50,7 @@ def test_before_any_look_nothing_is_known_and_entries_pause(bot: Bot) -> None:
 def test_a_refresh_asks_the_broker_about_every_coin(bot: Bot) -> None:
     assert bot.says("registry", "--refresh").code == 0
     lines = [re.sub(r" {2,}", "  ", line) for line in bot.shown("registry").splitlines()]
-    assert lines[0] == f"Entries are open in 2 coins at {HOUR}"
+    assert lines[0] == f"2 coins open for entries at {HOUR}"
     assert re.fullmatch(r"PF_XBTUSD  A  1,\d{3},\d{3},\d{3}  0.02%  92,000.00  [-\d]+ [:\d]+ UTC  HEALTHY", lines[3])
     assert re.fullmatch(r"PF_ADAUSD  A  \d\d,\d{3},\d{3}  0.02%  0.4300  [-\d]+ [:\d]+ UTC  HEALTHY", lines[4])
 

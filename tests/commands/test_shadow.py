@@ -109,7 +109,7 @@ def test_what_it_shows_counts_for_its_promotion_once_its_values_are_those_of_the
     kept = file.read_text()
     file.write_text(kept.replace("min_cluster: 1", "min_cluster: 2"))
     try:
-        assert "other values" in bot.json("promote", "flow")["sources"][1]["why_not"]
+        assert "other settings" in bot.json("promote", "flow")["sources"][1]["why_not"]
     finally:
         file.write_text(kept)
 

@@ -27,7 +27,7 @@ def with_run(**changes: Any) -> PolicyResults:
         (replace(GOOD, calendar=GOOD.calendar[:-1]), "an evaluated session isn't in the calendar"),
         (replace(GOOD, benchmarks={}), "it lacks the benchmark buy_and_hold"),
         (replace(GOOD, configuration="other"), "the configuration isn't among those that were tried"),
-        (replace(GOOD, trials=2), "it counts 2 trials and has the returns of 3"),
+        (replace(GOOD, trials=2), "it reports 2 trials but contains the returns of 3 configurations"),
         (with_run(seed=1), "a seed appears twice"),
         (with_run(seed=9), "a split lacks the model of a seed"),
         (with_run(returns=RUN.returns[1:]), "seed 0 has 499 returns of 500 sessions"),

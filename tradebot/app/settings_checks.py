@@ -308,8 +308,8 @@ def _ends_of_day(settings: Sections) -> Iterator[str]:
             jobs, usual = (Job.EVALUATE_EXITS, Job.TRADE_ONCE), whole_day(settings.day)
             look, entry = (left_after_last_s(timetable[job], usual) for job in jobs)
             if look > before:
-                left = f"the {look} s between the last exit check and the close"
-                yield f"{where} {before} is shorter than {left}, so it never acts"
+                gap = f"the {look} s between the last exit check and the close"
+                yield f"{where} {before} is shorter than {gap}, so it never acts"
             if entry <= before:
                 yield f"{where} {before} is not below the {entry} s after the last entries: it would close them at once"
 

@@ -242,7 +242,7 @@ def _wants_more(candidate: Candidate) -> bool:
 
 
 def leave_target_unchanged(candidate: Candidate, why: Reason | None) -> Candidate:
-    """Return a target without an order, with the reason in place of its decision to trade."""
+    """Return the candidate with its target decision failed for this reason, so that no order is sent."""
     decisions = (
         replace(each, verdict=Verdict.FAIL, reason=why) if each.gate is Gate.TARGET else each
         for each in candidate.decisions

@@ -113,7 +113,7 @@ def problems(of: PolicyResults) -> Iterator[str]:
     if of.configuration not in {returns.configuration for returns in of.tried}:
         yield "the configuration isn't among those that were tried"
     elif of.trials < len({returns.configuration for returns in of.tried}):
-        yield f"it counts {of.trials} trials and has the returns of {len(of.tried)}"
+        yield f"it reports {of.trials} trials but contains the returns of {len(of.tried)} configurations"
     if len({(run.seed, run.path) for run in of.runs}) < len(of.runs):
         yield "a seed appears twice"
     if any(str(run.seed) not in split.model for run in of.runs for split in of.splits):

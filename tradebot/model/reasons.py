@@ -15,7 +15,7 @@ class PassReasons:
     """Reasons about passes and permission."""
 
     CUT_SHORT = broken(
-        "The pass was killed or is still running. Its promised orders are in the ledger.",
+        "The pass was killed or is still running. The orders it had recorded are in the ledger.",
         "Run the verb again: it resumes the same slot, and nothing is sent twice.",
     )
     VENUE_UNREACHABLE = broken(
@@ -70,7 +70,7 @@ class PassReasons:
         Unit.SECONDS,
     )
     GAVE_WAY = broken(
-        "The pass yielded to exits so often that it didn't finish. Its promised orders are in the ledger.",
+        "The pass yielded to exits too often to finish. Its recorded orders are in the ledger.",
         "Run the verb again: it resumes the same slot, and nothing is sent twice.",
     )
     CALENDAR_DISAGREES = broken(

@@ -239,9 +239,9 @@ class CycleRecord(Struct, frozen=True):
     clock_ahead_s: float | None = None
 
     def reasons(self, candidates: Iterable[CandidateRecord]) -> "CycleRecord":
-        """Return this pass without prices, and with only the decisions of these candidates that have a reason.
+        """Return this pass reduced to what a later pass compares: these candidates' decisions with a reason.
 
-        This is all that a later pass compares itself with.
+        It has no prices and no components.
         """
         remaining = [
             replace(

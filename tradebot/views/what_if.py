@@ -189,7 +189,7 @@ def _result(record: CandidateRecord, intent: Intent | None) -> CandidateResult:
 
 
 def end_of(decision: Decision) -> WhatIfEnd:
-    """Return the end of a candidate whose first refusal is this decision."""
+    """Return the outcome of a candidate whose first failed decision is this one."""
     reason = decision.reason
     meaning = REASONS[reason].meaning if reason else ""
     return WhatIfEnd(decision.gate, decision.about, reason or "", meaning, decision.observed, decision.limit)

@@ -105,7 +105,7 @@ def test_price_and_time_are_changed_alone(traded: Bot) -> None:
     later = traded.json("why-no-orders", "--what-if", "at=15:00")
     assert (later["at"], later["same"]) == ("2026-11-17T20:00:00Z", 4)
     assert [one["setting"] for one in later["left_out"]] == ["at"]
-    told = "Not in it: at: prices, quotes and flow stay those of the pass, with their age; whether a pass would run"
+    told = "Not included: at: prices, quotes and flow stay those of the pass, with their age; whether a pass would run"
     assert any(line.startswith(told) for line in asked(traded, "--what-if", "at=15:00"))
     assert traded.json("why-no-orders", "--what-if", "at=10:05")["left_out"] == []
 
@@ -120,7 +120,7 @@ def test_strategy_is_asked_again_on_the_facts_of_then(traded: Bot, monkeypatch: 
 
     monkeypatch.setattr(SqliteFacts, "load", nothing)
     lost = traded.says(*words)
-    told = "Not in it: what flow would have answered: the facts and bars that it read then aren't all stored; tradebot"
+    told = "Not included: flow's decisions, because some facts and bars that it read are no longer stored; tradebot"
     assert told in " ".join(lost.out.split())
     assert traded.json(*words)["unasked"] == ["flow"]
 
@@ -129,7 +129,7 @@ def test_what_was_read_before_the_record_is_said(traded: Bot) -> None:
     lines = asked(traded, "--what-if", "unusual_whales.reserve_fraction=0.2")
     assert lines[0].startswith("The effect of this change isn't known: not all of it could be evaluated again")
     assert lines[2] == (
-        "Not in it: unusual_whales.reserve_fraction: which flow was fetched, and when, was decided before the pass"
+        "Not included: unusual_whales.reserve_fraction: which flow was fetched, and when, was decided before the pass"
     )
 
 

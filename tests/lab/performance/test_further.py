@@ -72,7 +72,7 @@ def test_dated_rates_are_what_cash_earns() -> None:
     found, evidence = long_backtest(), known(530)
     assert "from 0.10% to 5.00% per year in this span" in " ".join(found.assumptions[Block.CURVE])
     assert "costs what cash earns and 1.50% a year." in " ".join(found.assumptions[Block.CURVE])
-    assert "above what cash earned meanwhile" in " ".join(found.assumptions[Block.RETURNS])
+    assert "in excess of what cash earned meanwhile" in " ".join(found.assumptions[Block.RETURNS])
     changed = [point.session for point in found.curve].index(evidence.cash_rates[1].day)
     assert found.curve[changed - 1].cash == pytest.approx(1.001 ** ((changed - 1) / 252))
 

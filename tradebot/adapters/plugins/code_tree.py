@@ -30,7 +30,8 @@ class Module(NamedTuple):
     """A module's hashed syntax tree without its imports, and its imports in order: the imports that it uses, and the
     imports that it re-exports.
 
-    A name that is only re-exported, or only used in quoted types, is hashed as a name, unless it is a module.
+    A name that is only re-exported, or only used in quoted types, counts by its name and not by its content, unless it
+    is a module.
     """
 
     own: str

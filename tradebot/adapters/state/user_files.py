@@ -260,7 +260,7 @@ def _cannot_change(path: Path, error: OSError) -> OperatorError:
     folder = quote(str(path.parent))
     what = f"free some space, or check what is in the way: df -h {folder}; ls -la {folder}"
     if error.errno == errno.EROFS:
-        what = "its file system is read-only: mount it writable, or change the file where it comes from"
+        what = "its file system is read-only: mount it writable, or edit the original that is mounted here"
     elif error.errno in (errno.EACCES, errno.EPERM):
         what = f"check who may write there: ls -ld {folder}"
     return CannotWriteError(f"{path} can't be written: {error.strerror or error}. Nothing was written.", what)

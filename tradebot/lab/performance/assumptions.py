@@ -105,7 +105,7 @@ def _of_returns(path: Path, rates: Rates) -> Iterator[str]:
     constant = f"{rates.cash_yearly:.2%} a year, what cash earns" if rates.cash_yearly else "zero"
     above = "what cash earned meanwhile" if rates.dated else constant
     yield (
-        f"Sharpe and Sortino ratios are of returns above {above}. PSR is the chance that the true Sharpe ratio is "
+        f"Sharpe and Sortino ratios use returns in excess of {above}. PSR is the chance that the true Sharpe ratio is "
         "above 0, and MinTRL how many sessions like these it takes to show that (Bailey and López de Prado, 2012)."
     )
     yield (

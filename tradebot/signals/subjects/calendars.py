@@ -60,7 +60,7 @@ def _condense_earnings(reports: Sequence[EarningsReport]) -> EarningsFacts:
 EARNINGS_KIND = Kind(
     name="earnings",
     unit="date",
-    sign="none: when the next report is due",
+    sign="none: the date of the next earnings report",
     absent="no report known",
     fact=EarningsReport,
     path="/api/earnings/{}",

@@ -223,8 +223,8 @@ REGIME_READS: tuple[AnyKind, ...] = (MARKET_VOLATILITY_KIND, MARKET_GAMMA_KIND, 
 class MarketState(NamedTuple):
     """The inputs of the market's regime at one moment.
 
-    `volatility` is realized, as a fraction a year. `breadth` is the share of rising stocks minus the share of falling
-    stocks. `net_premium` is in USD.
+    `volatility` is the annualized realized volatility, as a fraction. `breadth` is the share of rising stocks minus the
+    share of falling stocks. `net_premium` is in USD.
     """
 
     volatility: float

@@ -133,7 +133,7 @@ class SessionRecords(Struct, frozen=True):
     `passes` are all jobs' passes, without candidates and prices, and `before` the passes of the previous session;
     `ends` are the number of entry candidates, and how many ended for each reason. `opened` positions are still open.
     `accepted` lists who accepted a configuration, when, and which settings it changed; `restarts` lists times and
-    program versions. An earlier session has no `judgments`. `recorded` is False if the decisions can't be read.
+    program versions. Only the current session has `judgments`. `recorded` is False if the decisions can't be read.
     `beside` compares the session with its backtest. `waiting` are the entries that wait for a person's approval now.
     """
 

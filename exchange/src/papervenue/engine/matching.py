@@ -222,7 +222,9 @@ def is_complete(order: Order, price: int) -> bool:
 
 
 def first_stop(request: OrderRequest, last: int | None) -> tuple[int | None, int | None]:
-    """Return a new order's stop and high-water mark (low for a purchase), or None if it has no stop."""
+    """Return a new order's stop price and, for a trailing stop, its high-water mark (low for a buy); None for each it
+    lacks.
+    """
     if request.type != "trailing_stop" or last is None:
         return request.stop, None
     return trailing_stop(request, last), last

@@ -51,7 +51,9 @@ class DailyFacts(AlertSeries):
         return FlowRows([row(entry.at_us, self._with_close(symbol, entry.fields)) for entry in rows])
 
     def oi_changes(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return contracts by change of open interest; the default day is the newest session that has data."""
+        """Return contracts ranked by absolute change of open interest, largest first; the default day is the newest
+        session that has data.
+        """
         calendar = self.calendar
         if question.day is not None:
             index = calendar.index_of.get(question.day)

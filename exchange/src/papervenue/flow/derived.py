@@ -202,7 +202,7 @@ class Exposures(AlertSeries):
         self._volumes = volumes
 
     def spot(self, symbol: str, question: Question, now_us: int) -> FlowRows:
-        """Return a day's exposure after each elapsed minute, oldest first."""
+        """Return the dealers' Greek exposure after each elapsed minute of a day, oldest first."""
         index = self.calendar.published_index(question.day, now_us)
         published = [] if index is None else self._daily.greeks(symbol, self.calendar.market[index].open_us)
         if index is None or not published:

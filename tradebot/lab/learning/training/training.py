@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 
 class TrainingSpan(NamedTuple):
-    """The training data: sessions of a plan's market, with the policy `name`, and the scaling of all their rows.
+    """What a policy is trained on: a backtest's plan, the policy's name, and the scaling fitted to all rows.
 
-    `within` has periods with gaps between them, each with its own rows and its own episode.
+    `within` has the ranges of sessions, with gaps between them; each has its rows in `parts`, and its own episode.
     """
 
     plan: BacktestPlan

@@ -37,7 +37,10 @@ class FittedScaling(Struct, frozen=True):
             raise TradebotError("a scaling has a mean and a deviation for each of its features", "fit it again")
         numbers = zip(self.names, self.means, self.deviations, strict=True)
         if bad := [name for name, mean, deviation in numbers if not (isfinite(mean) and 0 < deviation < np.inf)]:
-            raise TradebotError(f"no mean or deviation to scale with: {', '.join(bad)}", "fit it on a longer span")
+            raise TradebotError(
+                f"these features have no usable mean or deviation to scale with: {', '.join(bad)}",
+                "fit it on a longer span",
+            )
 
     def observation(self, values: Mapping[str, float], state: DecisionState) -> NDArray[np.float32] | str:
         """Return a policy's observation: the scaled features, then the state; or the reason why there is none."""

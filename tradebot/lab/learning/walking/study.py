@@ -99,7 +99,7 @@ class ConfigurationFigures(Struct, frozen=True):
 
 
 def judged_in(splits: Sequence[WalkSplit], market: Sequence[date]) -> Sequence[date]:
-    """Return the evaluated sessions."""
+    """Return the sessions of the market that these splits evaluate."""
     spans = [span for split in splits for span in split.judged]
     return [day for day in market if any(span.first <= day <= span.last for span in spans)]
 
