@@ -91,7 +91,9 @@ def stops_move_away() -> None:
         away = stop_protection.round_stop_to_tick(desk.listings[order.symbol], away, order.side)
         return usual(call, desk, promised, order, shares, away, why)
 
-    vars(stop_protection)["_is_looser"] = lambda pair, *_: bool(pair.stop and pair.stop.stop_price) and not pair.exiting
+    vars(stop_protection)["_needs_tightening"] = lambda pair, *_: (
+        bool(pair.stop and pair.stop.stop_price) and not pair.exiting
+    )
     vars(stop_protection)["edit_intent"] = looser
 
 
@@ -352,7 +354,7 @@ def gaps_untold() -> None:
 
 def gaps_cut_short() -> None:
     """Take an exit that was sent for the end of a gap."""
-    vars(pass_result)["gaps"] = lambda *given: (gap for gap in protection_gaps(*given) if gap.why != EXITING)
+    vars(pass_result)["protection_gaps"] = lambda *given: (gap for gap in protection_gaps(*given) if gap.why != EXITING)
 
 
 def halts_cancel_what_rests() -> None:
@@ -380,7 +382,7 @@ def loosen() -> None:
         return honest(call, desk, promised, order, shares, looser.quantize(Decimal("0.01")), why)
 
     vars(stop_protection)["edit_intent"] = away
-    vars(stop_protection)["_is_looser"] = lambda pair, *others: pair.stop is not None
+    vars(stop_protection)["_needs_tightening"] = lambda pair, *others: pair.stop is not None
 
 
 def fate_not_asked() -> None:

@@ -65,7 +65,7 @@ class Unsent(Struct, frozen=True):
     lost_at: datetime | None = None
 
     def had(self, at: datetime | None) -> bool:
-        """Return True if a fill or a loss at this time follows from this order, and not from the strategy's next one."""
+        """Return True if a fill or a loss at this time follows from this order, and not from the next one."""
         return at is not None and self.order.intent.at <= at and (self.next_at is None or at < self.next_at)
 
 
