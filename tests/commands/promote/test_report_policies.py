@@ -82,7 +82,7 @@ def test_trials_that_this_bot_counted_count_too(bot: Bot, tmp_path: Path) -> Non
     [
         (lambda text: text[:-20], "can't be read as the results of a policy"),
         (lambda text: text.replace('"trials": 20', '"trials": "many"'), "can't be read as the results of a policy"),
-        (lambda text: text.replace('"trials": 20', '"trials": 1'), "can't be judged: it counts 1 trials"),
+        (lambda text: text.replace('"trials": 20', '"trials": 1'), "can't be judged: it reports 1 trials"),
         (lambda text: text.replace('"format": 1', '"format": 7'), "can't be judged: it has format 7"),
     ],
 )

@@ -105,7 +105,7 @@ def test_a_yes_sends_the_entry_once_and_a_no_none(bot: Bot) -> None:
     page = opened(bot, in_forks).get("/").text
     row = bot.json("approvals")["approvals"][0]
     form = there(re.search(rf'<form class="act".*?value="{name}"><span>(.*?)</span>', page, re.DOTALL))
-    for shown in (name, row["side"], row["symbol"], f"{float(row['worth_usd']):,.2f} USD", "it ends in"):
+    for shown in (name, row["side"], row["symbol"], f"{float(row['worth_usd']):,.2f} USD", "it expires in"):
         assert shown in form[1]
     first, again = (acted(bot, do="approve", request=name) for _ in range(2))
     assert (first[0], f"Yes to {name}: " in first[1], "Sent as tb1." in first[1]) == (200, True, True)

@@ -304,7 +304,7 @@ def test_study_whose_process_was_killed_ends_as_one_that_never_was_and_leaves_no
 ) -> None:
     killed = place_in(tmp_path)
     for at in (1, 20, 64):
-        play = partial(setattr, walking, "play", Deadly(at))
+        play = partial(setattr, walking, "run_task", Deadly(at))
         words = ("learn", "policy", "study", *killed, "--workers", "2")
         assert forked.run(words, first=play).returncode == -signal.SIGKILL
         worker = int((tmp_path / "policies" / f"killed-{at}").read_text())
