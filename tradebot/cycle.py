@@ -117,8 +117,8 @@ def flatten(
     """Close our positions in the given symbols (None means all of them), and cancel our entries in them.
 
     A working exit that covers its position, or is the limit order of a pair, is kept and repriced so that it fills now;
-    other exits are canceled. `take_desk_now` is called once here, and again after any order was canceled; the default
-    is the world's.
+    other exits are canceled, unless the venue hasn't confirmed the position. `take_desk_now` is called once here, and
+    again after any order was canceled; the default is the world's.
     """
     take_desk_now = take_desk_now or partial(take_desk, world, for_entries=False)
     desk = take_desk_now()
