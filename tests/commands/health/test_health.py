@@ -233,12 +233,12 @@ def test_health_notices_a_hanging_a_stopped_and_a_killed_serve(bot: Bot, monkeyp
     monkeypatch.setenv("TRADEBOT_SERVE__STALL_S", "2")
     with forked.start(["serve", "--speed", "1", "--state-dir", str(bot.folder)], first=often) as serve:
         try:
-            wait_for(lambda: "lock-step looked last" in serve_says(bot)[1])
+            wait_for(lambda: "lock-step last ran" in serve_says(bot)[1])
             wait_for(lambda: "serve OK: process" in bot.says("status").out)
             wait_for(lambda: healthz(port) == 200)
             with stopped(exchange.pid):
                 wait_for(lambda: serve_says(bot)[0] == "FAILED")
-                assert "lock-step looked last" in serve_says(bot)[1]
+                assert "lock-step last ran" in serve_says(bot)[1]
                 # It answers while its only lane hangs.
                 wait_for(lambda: healthz(port) == 503)
             wait_for(lambda: serve_says(bot)[0] == "OK")
@@ -251,7 +251,7 @@ def test_health_notices_a_hanging_a_stopped_and_a_killed_serve(bot: Bot, monkeyp
             serve.kill()
             serve.communicate(timeout=LONGEST_S)
     state, said = serve_says(bot)
-    assert (state, f"process {serve.pid} ended without a word" in said) == ("FAILED", True)
+    assert (state, f"process {serve.pid} ended without recording why" in said) == ("FAILED", True)
     assert "serve FAILED: process" in bot.says("status").out
     assert bot.says("health", "--probe").out.startswith("FAILED: ")
 
