@@ -68,7 +68,7 @@ def run_missing_variants(finished: Finished, results: "Results") -> BacktestVari
             f"Stopped after {len(variants)} of {pluralize(len(plan_variants.changes), 'variant')}. The backtest and "
             "these variants are kept.",
             "to continue: the same command with --resume. To look at them: tradebot report --state-dir "
-            f"{results.place(finished.name)}",
+            f"{results.folder_of(finished.name)}",
             code=code,
         ) from signalled
     results.forget_checkpoint(finished.name)
@@ -467,7 +467,7 @@ def run(wish: BacktestOptions, how: "RunOptions") -> Report:
         varied = run_missing_variants(finished, results) if how.sensitivity else None
     names = [strategy.name for strategy in finished.run.made.world.strategies]
     data = data_of(
-        finished, results.place(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied
+        finished, results.folder_of(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied
     )
     code = ExitCode.FINDINGS if checked and checked.peeks else ExitCode.ERROR if data.differences else ExitCode.DONE
     return Report("backtest", data, render, code, whose=Identity("sandbox", finished.run.made.world.venue.name))

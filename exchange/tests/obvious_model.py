@@ -84,7 +84,7 @@ class ObviousExchange:
             return instead
         if slip.wish.notional is not None:
             return slip.wish.notional - slip.spent
-        return max(slip.left(slip.price) * slip.price, instead)
+        return max(slip.remaining_shares(slip.price) * slip.price, instead)
 
     def _need_instead(self, old: Slip, new: Slip) -> Decimal:
         return left_instead(old, new) * new.price if new.opens else ZERO
@@ -116,7 +116,7 @@ class ObviousExchange:
             return ZERO
         if old:
             return self.claims(old) if old.wish.order_class in GROUPS else left_instead(old, slip)
-        return slip.parent.filled if slip.status == "held" and slip.parent else slip.left(slip.price)
+        return slip.parent.filled if slip.status == "held" and slip.parent else slip.remaining_shares(slip.price)
 
     # -- what can be asked for
 
@@ -133,7 +133,7 @@ class ObviousExchange:
         if opens:
             self._refuse_opening(slip, self._need(slip))
         else:
-            self._refuse_closing(slip, slip.left(slip.price))
+            self._refuse_closing(slip, slip.remaining_shares(slip.price))
         self._enter(slip)
         return slip
 
@@ -430,8 +430,8 @@ class ObviousExchange:
             return ZERO
         if not slip.opens:
             cap = min(cap, self._to_close(slip))
-        qty = min(slip.left(price), cap)
-        if slip.wish.time_in_force == "fok" and qty < slip.left(price):
+        qty = min(slip.remaining_shares(price), cap)
+        if slip.wish.time_in_force == "fok" and qty < slip.remaining_shares(price):
             return ZERO
         if not qty:
             self._end_group(slip, "canceled")
@@ -447,7 +447,7 @@ class ObviousExchange:
         slip.spent += qty * price
         self.executions.append(Execution(self.now_us, slip, qty, price))
         # Dollars to close are spent once nothing is left to close; shares that were asked for are still missing.
-        over = not slip.left(price) or (slip.qty is None and not slip.opens and not account.of(symbol))
+        over = not slip.remaining_shares(price) or (slip.qty is None and not slip.opens and not account.of(symbol))
         if over or not slip.status.startswith("pending"):
             slip.status = "filled" if over else slip.live
         self._after_fill(slip)
@@ -461,7 +461,7 @@ class ObviousExchange:
             if slip.status == "filled":
                 self._end(other, "canceled")
             else:
-                other.qty = other.filled + slip.left(ONE)
+                other.qty = other.filled + slip.remaining_shares(ONE)
 
     def _wake(self) -> None:
         for slip in self.slips:

@@ -93,7 +93,7 @@ class Slip:
     def side(self) -> int:
         return self.wish.side
 
-    def left(self, price: Decimal) -> Decimal:
+    def remaining_shares(self, price: Decimal) -> Decimal:
         """Return the shares that are not filled yet; of dollars, what they buy at a price."""
         if self.qty is not None:
             return self.qty - self.filled

@@ -49,7 +49,7 @@ class Wire:
     def serving(self, hear: Callable[[object], None] = lambda message: None) -> "asyncio.Task[None]":
         return asyncio.create_task(self.socket.serve(hear))
 
-    async def left(self, serving: "asyncio.Task[None]") -> None:
+    async def disconnect(self, serving: "asyncio.Task[None]") -> None:
         """Disconnect the client, and wait until it is served no more."""
         self.inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
         await serving
@@ -117,7 +117,7 @@ async def test_news_are_made_only_while_the_client_reads() -> None:
     await turns(100)
     assert wire.bodies() == [b"0", b"1", b"2"]
     assert next(numbers) == 4
-    await wire.left(serving)
+    await wire.disconnect(serving)
 
 
 @in_a_loop
@@ -140,7 +140,7 @@ async def test_queued_messages_are_sent_before_news() -> None:
     serving = wire.serving()
     await turns()
     assert wire.bodies() == [b'"queued"', b'"source"']
-    await wire.left(serving)
+    await wire.disconnect(serving)
 
 
 @in_a_loop
@@ -153,5 +153,5 @@ async def test_messages_of_a_closing_client_are_ignored() -> None:
     await turns()
     wire.socket.close(1008, "enough")
     wire.inbox.put_nowait({"type": "websocket.receive", "text": "{}"})
-    await wire.left(serving)
+    await wire.disconnect(serving)
     assert messages == []

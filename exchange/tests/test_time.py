@@ -314,13 +314,13 @@ def step(running: Running, kind: str, value: Any) -> None:
 
 def killed(folder: Path, running: Running) -> Running:
     """Return what a new process makes of the folder: all that was shown, and time beyond it."""
-    before = shown(running.world)
+    before = visible_orders(running.world)
     again = Running(folder, "step")
-    assert {order["id"] for order in before} == {order["id"] for order in shown(again.world)}
+    assert {order["id"] for order in before} == {order["id"] for order in visible_orders(again.world)}
     again.world.ask("POST", "/exchange/v1/clock", {"pace": "60x"})
     return again
 
 
-def shown(world: World) -> list[dict[str, Any]]:
+def visible_orders(world: World) -> list[dict[str, Any]]:
     orders: list[dict[str, Any]] = json.loads(world.ask("GET", "/v2/orders?status=all&limit=500").body)
     return orders

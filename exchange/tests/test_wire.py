@@ -54,7 +54,7 @@ def status_on(client: socket.socket) -> int:
     return int(answer.split()[1])
 
 
-def said(server: Served, data: bytes) -> tuple[int, bytes]:
+def send_raw(server: Served, data: bytes) -> tuple[int, bytes]:
     """Return status and body of an answer after which the connection ends."""
     with closing(connected(server.port)) as client:
         client.sendall(data)
@@ -92,18 +92,18 @@ def test_request_deadline_spares_kept_connections_websockets_and_hanging_answers
 
 def test_a_request_with_two_lengths_is_refused_with_its_connection(server: Served) -> None:
     two = request("POST /v2/orders", "Host: 127.0.0.1", "Content-Length: 5", "Transfer-Encoding: chunked")
-    status, body = said(server, two + b"2\r\n{}\r\n0\r\n\r\n" + request("GET /v2/clock", "Host: 127.0.0.1"))
+    status, body = send_raw(server, two + b"2\r\n{}\r\n0\r\n\r\n" + request("GET /v2/clock", "Host: 127.0.0.1"))
     assert (status, json.loads(body)["code"]) == (400, 40010000)
     assert server.get("/v2/orders?status=all") == []
 
 
 def test_host_in_the_request_target_replaces_the_header(server: Served) -> None:
     own = request(f"GET http://127.0.0.1:{server.port}/v2/clock?x=1", "Host: evil.example", "Connection: close")
-    status, body = said(server, own)
+    status, body = send_raw(server, own)
     assert (status, json.loads(body)["is_open"]) == (200, False)
     foreign = request("GET http://evil.example/v2/clock", "Host: 127.0.0.1", "Connection: close")
-    assert said(server, foreign)[0] == 403
-    assert said(server, request("GET http://127.0.0.1", "Host: 127.0.0.1", "Connection: close"))[0] == 200
+    assert send_raw(server, foreign)[0] == 403
+    assert send_raw(server, request("GET http://127.0.0.1", "Host: 127.0.0.1", "Connection: close"))[0] == 200
 
 
 @pytest.mark.parametrize("path", ["/v2/clock", "/v2/orders", "/exchange/v1/faults"])
@@ -171,4 +171,4 @@ def test_answer_is_sent_in_one_piece_with_its_head(server: Served) -> None:
 def test_forwarding_headers_do_not_change_the_caller(server: Served) -> None:
     body = b'{"seconds": 1}'
     headers = ("Host: 127.0.0.1", "X-Forwarded-For: 10.0.0.1", f"Content-Length: {len(body)}", "Connection: close")
-    assert said(server, request("POST /exchange/v1/tick", *headers) + body)[0] == 200
+    assert send_raw(server, request("POST /exchange/v1/tick", *headers) + body)[0] == 200

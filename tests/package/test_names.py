@@ -75,7 +75,6 @@ SAYS_NOTHING_OF_A_CLASS = {
 """Words that are no public class's whole name, in lower case."""
 STAYING = {
     *("connection_made", "standing", "put_asked", "asked_spans"),
-    "tradebot/lab/backtest/results.py:place",
     "tradebot/lab/backtest/venue.py:_turn",
 }
 """Names by which asyncio and passes on record call, and what another change has at the moment."""

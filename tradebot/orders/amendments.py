@@ -245,7 +245,10 @@ def cancel_and_prove(world: World, call: Call, desk: Desk, pair: Resting, why: R
 
 
 def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> None:
-    """Emit an event if canceling this protection, in order to replace it, left its shares without a stop."""
+    """Emit an event if canceling this protection, in order to replace it, left its shares without a stop.
+
+    A recorded pass is replayed with the event's words, so a reworded `cause` would make an earlier pass differ.
+    """
     whose, rules = rest.record.intent.whose, world.rules
     closed = closed_by_others(desk.books, desk.net)
     gaps_now = protection_gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)

@@ -316,7 +316,7 @@ def exit_anew(
     if first_failure(decisions):
         yield CandidateRecord(candidate, decisions)
     else:
-        pair, cause = exit_pair(desk, order, record), "the broker refused to reprice the exit"
+        pair, cause = exit_pair(desk, order, record), "the broker refused another price for the exit"
         with world.undisturbed():
             yield from _close_in_its_place(world, call, desk, candidate, decisions, pair, cause, why)
 
@@ -364,7 +364,7 @@ def _obstacle(world: World, desk: Desk, candidate: Candidate, pair: Resting) -> 
     if world.venue.edit is Edit.NONE:
         return "the venue doesn't let an order change its price"
     if pair.limit is None:
-        return "it is a plain stop, which reserves the shares"
+        return "it is a plain stop, which holds the shares"
     if pair.limit.filled_quantity:
         return "its limit was partly filled, and a broker may start such an order over"
     if pair.quantity != quantity_of(candidate):

@@ -86,14 +86,14 @@ def test_stop_that_is_suspended_looks_as_before_in_every_answer(desk: KrakenExch
     desk.send(size="0.5")
     stop = desk.send("stp", "sell", "0.5", stopPrice=85_000, reduceOnly="true", cliOrdId="stop")["order_id"]
 
-    def shown() -> object:
+    def read_state() -> object:
         listed = desk.v3("openorders")["openOrders"], desk.post("orders/status", orderIds=stop)["orders"]
         return listed, [desk.events(name) for name in ("orders", "triggers", "executions")]
 
-    before = shown()
+    before = read_state()
     assert desk.world.ask("POST", "/exchange/v1/orders", {"order": stop, "do": "suspend"}).status == 200
     assert desk.engine.main.orders[stop].status == "suspended"
-    assert shown() == before
+    assert read_state() == before
 
 
 def test_order_may_come_to_the_market_late_or_twice(desk: KrakenExchange) -> None:

@@ -93,7 +93,7 @@ def test_trial_counts_once_with_its_last_run(tmp_path: Path) -> None:
 )
 def test_invalid_run_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="a run can't be called"):
-        Results(tmp_path).place(name)
+        Results(tmp_path).folder_of(name)
 
 
 def test_result_is_none_without_a_file_and_an_error_if_broken(tmp_path: Path) -> None:
@@ -106,10 +106,10 @@ def test_result_is_none_without_a_file_and_an_error_if_broken(tmp_path: Path) ->
 def test_variants_of_another_run_of_this_name_do_not_count(tmp_path: Path) -> None:
     results, variant = Results(tmp_path), Variant(VariantKind.COSTS, "costs x2", 3, 3, 0.0001, -0.01)
     assert results.variants("one", "a1") == ()
-    results.place("one").mkdir(parents=True)
+    results.folder_of("one").mkdir(parents=True)
     results.add_variants("one", [variant])
     assert results.variants("one", "a1") == ()
-    (results.place("one") / "result.json").write_text('{"identity": {"fingerprint": "a1"}}')
+    (results.folder_of("one") / "result.json").write_text('{"identity": {"fingerprint": "a1"}}')
     assert results.variants("one", "a1") == (variant,)
     assert results.variants("one", "b2") == ()
 

@@ -129,7 +129,7 @@ class Results:
     def __init__(self, state: Path) -> None:
         self.folder = state / BACKTESTS
 
-    def place(self, name: str) -> Path:
+    def folder_of(self, name: str) -> Path:
         """Return the folder of a run; raise OperatorError for an invalid name."""
         if not NAME.fullmatch(name) or name.endswith((CHECKPOINT, DRAFT, LOCK)) or name in (TRIALS, LAST):
             raise OperatorError(
@@ -172,7 +172,7 @@ class Results:
 
         With `force`, a finished run is accepted, and with `resume`, a stopped one.
         """
-        path = self.place(name)
+        path = self.folder_of(name)
         if not os.path.lexists(path):
             return
         if not _is_run(path):
@@ -194,7 +194,7 @@ class Results:
         `document` describes inputs and results, `variants` the finished variants. The folder appears completely or not
         at all.
         """
-        path, draft = self.place(name), self.folder / f"{name}{DRAFT}"
+        path, draft = self.folder_of(name), self.folder / f"{name}{DRAFT}"
         self.prepare()
         setup, settings = run.made, run.plan.settings
         finished = save_run.FinishedRun(setup.ledger, setup.facts, setup.events.emitted, setup.now())
@@ -233,13 +233,13 @@ class Results:
 
     def variants(self, name: str, fingerprint: str) -> Sequence[Variant]:
         """Return the finished variants of a run; none if another run has this name."""
-        path = self.place(name)
+        path = self.folder_of(name)
         result = read_result(path) or {}
         return read_evidence(path).variants if result.get("identity", {}).get("fingerprint") == fingerprint else ()
 
     def add_variants(self, name: str, variants: Sequence[Variant]) -> None:
         """Store the finished variants of a run."""
-        path = self.place(name)
+        path = self.folder_of(name)
         write_evidence(path, replace(read_evidence(path), variants=tuple(variants)))
 
     def prepare(self) -> None:

@@ -417,6 +417,7 @@ class Driver:
 
 
 def _lasting(stamp: object) -> object:
+    """Return a stamp, or None for one that only this process could compare, so that a checkpoint can hold it."""
     """Return a stamp that can be saved: None instead of one that equals no other."""
     return None if type(stamp) is object else stamp
 
