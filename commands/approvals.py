@@ -226,8 +226,8 @@ def _why_not(console: "Console", row: ApprovalRow, trading: "EntriesData") -> No
     if trading.not_run:
         render_not_run(console, trading.not_run)
         return
-    whose = [entry for entry in trading.rows if (entry.strategy, entry.symbol) == (row.strategy, row.symbol)]
-    why = next((row.reason for row in whose if row.reason), None)
+    same_position = [entry for entry in trading.rows if (entry.strategy, entry.symbol) == (row.strategy, row.symbol)]
+    why = next((row.reason for row in same_position if row.reason), None)
     if why is None:
         console.print(f"Not sent: {row.strategy} no longer wants this entry.", markup=False)
         return

@@ -54,7 +54,7 @@ def run(app: "App", last: int, *, refusals: bool = False) -> Report:
     require_file(path)
     events, unreadable = last_events(path, last, besides=() if refusals else [EventKind.GATE_BLOCKED])
     data = EventsShown(tuple(events), unreadable)
-    return Report("events", data, show, whose=identity(app))
+    return Report("events", data, show, bot_identity=identity(app))
 
 
 def follow(app: "App", as_json: bool, *, refusals: bool) -> None:

@@ -98,5 +98,5 @@ def restore(
         raise OperatorError("restore needs the name of a backup, or --from", "tradebot backup --list")
     with opened_as_found(state_dir, config) as bot:
         report = run(bot, backup, by=caller(), confirmed=confirmed)
-        report = replace(report, whose=identity(bot))
+        report = replace(report, bot_identity=identity(bot))
     finish(report, as_json)

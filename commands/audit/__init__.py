@@ -18,8 +18,8 @@ def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Rep
 
     data = run_audit(app, since_s, offline=offline)
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
-    whose = identity(app)
-    return Report("audit", data, lambda console, _: show(console, data, whose), code, whose)
+    bot_identity = identity(app)
+    return Report("audit", data, lambda console, _: show(console, data, bot_identity), code, bot_identity)
 
 
 @on_bot(

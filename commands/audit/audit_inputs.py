@@ -258,9 +258,9 @@ def run_audit(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     )
 
 
-def show(console: "Console", data: "Audited", whose: Identity) -> None:
+def show(console: "Console", data: "Audited", by_state: Identity) -> None:
     """Print the verdict, the findings with their commands, and all items."""
-    console.print(f"Audit of [bold]{whose.mode}[/bold], {whose.venue_and_account}, at {when(data.as_of)}")
+    console.print(f"Audit of [bold]{by_state.mode}[/bold], {by_state.venue_and_account}, at {when(data.as_of)}")
     broker_text = "the broker was queried" if data.broker_asked else "the broker was not queried"
     span_of = f"counting since {when(data.since, MINUTE)}; " if data.since else ""
     show_findings(console, data)
@@ -285,8 +285,8 @@ def show_findings(console: "Console", data: "Audited") -> None:
             for item in items:
                 if item.found == finding:
                     subjects.setdefault(item.state, []).append(item.subject)
-            whose = "; ".join(f"{color_state(state)} {', '.join(each)}" for state, each in subjects.items())
-            console.print(f"    {whose}: {escape(finding)}")
+            by_state = "; ".join(f"{color_state(state)} {', '.join(each)}" for state, each in subjects.items())
+            console.print(f"    {by_state}: {escape(finding)}")
 
 
 def _tasks(findings: tuple[Judgment, ...]) -> dict[str, list[Judgment]]:

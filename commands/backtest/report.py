@@ -470,7 +470,7 @@ def run(wish: BacktestOptions, how: "RunOptions") -> Report:
         finished, results.folder_of(finished.name), {name: len(results.trials(name)) for name in names}, checked, varied
     )
     code = ExitCode.FINDINGS if checked and checked.peeks else ExitCode.ERROR if data.differences else ExitCode.DONE
-    return Report("backtest", data, render, code, whose=Identity("sandbox", finished.run.made.world.venue.name))
+    return Report("backtest", data, render, code, bot_identity=Identity("sandbox", finished.run.made.world.venue.name))
 
 
 def _check_lookahead(finished: "Finished", cuts: int) -> "LookaheadResult":

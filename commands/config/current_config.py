@@ -175,8 +175,8 @@ def changes_of(loaded: "Loaded") -> tuple[ChangedDefault, ...]:
 def report_of(verb: str, data: object, folder: "StateFolder | None", loaded: "Loaded", render: Any) -> Report:
     """Return a report about a configuration, with the identity of its bot."""
     mode = mode_name(loaded.settings.mode, shadow=loaded.settings.shadow)
-    whose = Identity(mode, loaded.settings.venue, folder.tail if folder else None)
-    return Report(verb, data, render, whose=whose)
+    bot_identity = Identity(mode, loaded.settings.venue, folder.tail if folder else None)
+    return Report(verb, data, render, bot_identity=bot_identity)
 
 
 def loaded_for(

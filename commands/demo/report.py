@@ -361,8 +361,8 @@ def _positions(console: "Console", data: "DemoData") -> None:
     table = Table("symbol", *owners, *(number(name) for name in ("quantity", "entry", "now", "unrealized USD")))
     for row in data.positions:
         prices = usd(row.average_price, row.symbol), usd(row.mark, row.symbol)
-        whose = (row.strategy for _ in owners)
-        table.row(row.symbol, *whose, f"{row.quantity:,f}", *prices, gain(row.unrealized))
+        strategy_cell = (row.strategy for _ in owners)
+        table.row(row.symbol, *strategy_cell, f"{row.quantity:,f}", *prices, gain(row.unrealized))
     console.print(table)
 
 

@@ -51,9 +51,9 @@ class DoctorHealth(Struct, frozen=True):
     judgments: tuple[Judgment, ...]
 
 
-def show(console: "Console", data: DoctorHealth, whose: Identity) -> None:
+def show(console: "Console", data: DoctorHealth, bot_identity: Identity) -> None:
     """Print the checked bot, the judgments, and the number in each state."""
-    about = f"{whose.mode}, {whose.venue_and_account}, state" if whose.mode else "state"
+    about = f"{bot_identity.mode}, {bot_identity.venue_and_account}, state" if bot_identity.mode else "state"
     contact_text = "broker and flow source contacted" if data.asked else "offline: broker and flow source not contacted"
     console.print(f"[bold]{about}[/bold] {escape(data.state_dir)}; {contact_text}")
     console.print(table(data.judgments))
@@ -75,7 +75,7 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
     loaded = _load_or_error(folder, options, environ)
     if isinstance(loaded, TradebotError):
         rows.insert(1, failed_check(loaded).about("config"))
-        return _report(path, rows, is_online=False, whose=Identity(folder.mode, folder.venue, folder.tail))
+        return _report(path, rows, is_online=False, bot_identity=Identity(folder.mode, folder.venue, folder.tail))
     return _check_bot(folder, loaded, environ, rows, offline=offline, order=order)
 
 
@@ -100,7 +100,7 @@ def _check_bot(
         ]
         if not offline:
             rows += _query_sources(app, rows, order)
-        return _report(folder.path, rows, is_online=not offline, whose=identity(app))
+        return _report(folder.path, rows, is_online=not offline, bot_identity=identity(app))
 
 
 def _query_sources(app: "App", before: "list[Judgment]", order: bool) -> "list[Judgment]":
@@ -121,10 +121,10 @@ def _load_or_error(folder: "StateFolder", options: "Options", environ: Mapping[s
         return wrong
 
 
-def _report(path: "Path", rows: "list[Judgment]", *, is_online: bool, whose: Identity = NOBODY) -> Report:
+def _report(path: "Path", rows: "list[Judgment]", *, is_online: bool, bot_identity: Identity = NOBODY) -> Report:
     data = DoctorHealth(str(path), is_online, counted_states(rows), tuple(rows))
     code = ExitCode.FINDINGS if data.states[HealthState.FAILED] else ExitCode.DONE
-    return Report("doctor", data, lambda console, _: show(console, data, whose), code, whose)
+    return Report("doctor", data, lambda console, _: show(console, data, bot_identity), code, bot_identity)
 
 
 UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5.13 or later"

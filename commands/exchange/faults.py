@@ -72,7 +72,7 @@ def run(path: Path, action: str, name: str | None) -> Report:
     if name is not None and action in ("list", "ready"):
         raise OperatorError(f"{action} takes no name", f"tradebot exchange faults {action}")
     data = _looked_up(action, name) if action in ("ready", "show") else _change_faults(path, action, name)
-    return Report("exchange-faults", data, _render, whose=Identity("sandbox"))
+    return Report("exchange-faults", data, _render, bot_identity=Identity("sandbox"))
 
 
 def _looked_up(action: str, name: str | None) -> Faults:

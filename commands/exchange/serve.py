@@ -110,7 +110,7 @@ def serve(path: Path, wish: ServeOptions, as_json: bool) -> None:
 
     def ready(url: str, status: Mapping[str, Any]) -> None:
         data = _serving(path, url, status, wish)
-        finish(Report("exchange-serve", data, _render, whose=Identity("sandbox")), as_json)
+        finish(Report("exchange-serve", data, _render, bot_identity=Identity("sandbox")), as_json)
         _note_other_cash(wish.accounts, status["accounts"])
 
     with sandbox.undone_if_refused(folder):

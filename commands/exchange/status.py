@@ -94,7 +94,7 @@ def run(path: Path) -> Report:
         armed = tuple(reply.get("faults", ()))
         apis, lines = apis_of(reply), reply["log_lines"]
         data = ExchangeStatus(str(folder), url, market, convert(reply, Time), accounts, apis, armed, lines)
-    return Report("exchange-status", data, _render, whose=Identity("sandbox"))
+    return Report("exchange-status", data, _render, bot_identity=Identity("sandbox"))
 
 
 def _render(out: "Console", data: ExchangeStatus) -> None:
@@ -164,7 +164,7 @@ def page(path: "Path", browser: bool) -> Report:
         url = sandbox.start(folder) + "/"
     data = ExchangePage(url, _open(url) if browser else None)
     code = ExitCode.ERROR if data.opened is False else ExitCode.DONE
-    return Report("exchange-page", data, _render_page, code, whose=Identity("sandbox"))
+    return Report("exchange-page", data, _render_page, code, bot_identity=Identity("sandbox"))
 
 
 def _open(url: str) -> bool:
@@ -214,7 +214,7 @@ def run_reset(path: Path, name: str, cash: str | None, confirmed: str | None) ->
     body = {"account": name} | ({} if cash is None else {"cash": cash})
     reply = sandbox.ask(folder, "POST", "/exchange/v1/reset", body)
     data = convert(reply, Reset)
-    return Report("exchange-reset", data, _render_reset, whose=Identity("sandbox"))
+    return Report("exchange-reset", data, _render_reset, bot_identity=Identity("sandbox"))
 
 
 def _refuse_books(path: Path, name: str) -> None:
@@ -294,8 +294,8 @@ def _move_clock(clock: "Callable[[], LockStepClock]", step: str) -> ClockAdvance
     return ClockAdvanced(start, end.now, end.session, end.is_open, end.next_open, end.next_close, end.finished)
 
 
-def _report(data: ClockAdvanced, whose: Identity, another: str) -> Report:
-    return Report("exchange-tick", data, lambda out, _: _render_ticked(out, data, another), whose=whose)
+def _report(data: ClockAdvanced, bot_identity: Identity, another: str) -> Report:
+    return Report("exchange-tick", data, lambda out, _: _render_ticked(out, data, another), bot_identity=bot_identity)
 
 
 def seconds_of(text: str) -> int | None:

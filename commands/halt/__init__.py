@@ -95,18 +95,18 @@ def run(request: HaltRequest) -> int:
     Raises OperatorError if there is no state, or if flattening was not confirmed.
     """
     path = _require_bot_folder(state_folder.resolve(request.state_dir, os.environ))
-    whose = _whose(path)
+    bot_identity = _bot_identity(path)
     latch = _set_latch(path, request, REDUCE_ONLY)
     # An ignored argument may have named the only symbol that the person wanted to close.
     if request.flatten and latch.unwritten is None and not request.not_understood:
-        by_hand = whose.mode not in ("sandbox", "paper")
+        by_hand = bot_identity.mode not in ("sandbox", "paper")
         confirm(FLATTEN, request.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
         latch = _set_latch(path, request, FLATTEN)
 
     orders = _orders(path, request, latch)
     code = _exit_code(request, latch, orders)
     if request.as_json:
-        report = document("halt", whose, code, _data(request, latch, orders))
+        report = document("halt", bot_identity, code, _data(request, latch, orders))
         text = json.dumps(report, default=_in_utc)
     else:
         text = wrap_for(further_lines(path, request, latch, orders), sys.stdout)
@@ -178,7 +178,7 @@ def _require_bot_folder(path: Path) -> Path:
     return path
 
 
-def _whose(path: Path) -> Identity:
+def _bot_identity(path: Path) -> Identity:
     try:
         folder = state_folder.open_state(path, os.environ)
     except OperatorError:
@@ -187,10 +187,10 @@ def _whose(path: Path) -> Identity:
 
 
 def _set_latch(path: Path, request: HaltRequest, state: str) -> HaltResult:
-    whose = _whose(path)
+    bot_identity = _bot_identity(path)
     # The clocks of another venue are known once its bot is opened, which a halt doesn't wait for.
-    show_utc(request.in_utc or whose.venue not in (None, FIRST_VENUE))
-    who, why, at = caller(), without_keys(request.reason, os.environ), stamp_time(path, whose.mode)
+    show_utc(request.in_utc or bot_identity.venue not in (None, FIRST_VENUE))
+    who, why, at = caller(), without_keys(request.reason, os.environ), stamp_time(path, bot_identity.mode)
     in_force, unwritten = announced, _ = _write_halt(path, who, why, at, state)
     first_line = f"Halted: {in_force} by {who} at {when(at)}: {clean(why)}"
     first_line = first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}"

@@ -40,10 +40,10 @@ def summary(judgments: tuple[Judgment, ...]) -> str:
     return "; ".join(parts)
 
 
-def show(console: "Console", data: Health, whose: Identity) -> None:
+def show(console: "Console", data: Health, bot_identity: Identity) -> None:
     """Print the summary and the judgments."""
     console.print(
-        f"[bold]{whose.mode}[/bold], {whose.venue_and_account}, state {escape(data.state_dir)}; "
+        f"[bold]{bot_identity.mode}[/bold], {bot_identity.venue_and_account}, state {escape(data.state_dir)}; "
         "the broker was not queried"
     )
     console.print(f"Health {color_state(data.state)}: {data.summary}")
@@ -53,14 +53,14 @@ def show(console: "Console", data: Health, whose: Identity) -> None:
 def run(app: "App", *, probe: bool = False) -> Report:
     """Evaluate every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
     judgments = judge_passes(evidence_of(app))
-    state, whose = worst_state(judgments), identity(app)
+    state, bot_identity = worst_state(judgments), identity(app)
     data = Health(str(app.folder.path), state, summary(judgments), judgments)
 
     def render(console: "Console", data: Health) -> None:
         if not probe:
-            show(console, data, whose)
+            show(console, data, bot_identity)
             return
         console.print(f"{state}: {data.summary}", markup=False, soft_wrap=True)
 
     code = ExitCode.FINDINGS if state is HealthState.FAILED or (probe and state.is_finding) else ExitCode.DONE
-    return Report("health", data, render, code, whose)
+    return Report("health", data, render, code, bot_identity)

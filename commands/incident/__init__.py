@@ -89,8 +89,8 @@ def run(app: "App", what: str, out: str, *, force: bool = False) -> Report:
         file.chmod(0o600)
     rows = tuple(PartRow(name, len(content_of({name: part}))) for name, part in parts.items())
     digest = sha256(content).hexdigest()
-    whose = incident_subject.pass_id, incident_subject.order, incident_subject.at
-    data = Incident(out, len(content), digest, *whose, replay, why, rows, incident_subject.lacking)
+    subject = incident_subject.pass_id, incident_subject.order, incident_subject.at
+    data = Incident(out, len(content), digest, *subject, replay, why, rows, incident_subject.lacking)
     return Report("incident", data, _render)
 
 

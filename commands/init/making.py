@@ -174,7 +174,7 @@ def _report(path: Path, settings: "Settings", books: "_Books", start: Path | Non
         notes=(*remarks, *market_notes(path)) if settings.mode == "sandbox" else (),
         copied_from=str(start) if start else None,
     )
-    return Report("init", data, render, whose=Identity(data.mode, data.venue, data.account_tail))
+    return Report("init", data, render, bot_identity=Identity(data.mode, data.venue, data.account_tail))
 
 
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:

@@ -276,7 +276,7 @@ def run(app: "App", choice: "Choice", config: str | None, write: Path | None) ->
     names = [_name(proposal) for proposal in fit.proposals if proposal.proposed is not None]
     if app.folder.kind != BACKTEST:
         app.events.emit(learn_event(app.stamp_time(), data.trades.counted, names, data.file))
-    return Report("learn", data, render, whose=identity(app))
+    return Report("learn", data, render, bot_identity=identity(app))
 
 
 def _refuse_own(file: Path, own: Path | None) -> None:

@@ -167,4 +167,4 @@ def send(
                 break
         sent, remaining = counts(bot)
         data = NoticesSent(sent - before[0], remaining)
-        finish(Report("notify-send", data, render_sent, whose=identity(bot)), as_json)
+        finish(Report("notify-send", data, render_sent, bot_identity=identity(bot)), as_json)

@@ -280,7 +280,7 @@ def run(app: App, by: ProfitGrouping, choice: Choice) -> Report:
     """Return the profit and loss of the chosen days, in rows."""
     data = read(app, by, choice)
     nothing = nothing_matches(read_history(app), choice, app.rules.universe) if data.fills and not data.pnl.rows else ""
-    return Report("pnl", data, partial(show, nothing=nothing), whose=identity(app))
+    return Report("pnl", data, partial(show, nothing=nothing), bot_identity=identity(app))
 
 
 def to_csv_file(report: Report, file: Path) -> Report:

@@ -53,5 +53,5 @@ def replay(
         finish(of_file(what, from_version), as_json)
         return
     with opened_as_found(state_dir, config) as bot:
-        report = replace(run(bot, what, from_version), whose=identity(bot))
+        report = replace(run(bot, what, from_version), bot_identity=identity(bot))
     finish(report, as_json)

@@ -235,8 +235,10 @@ def render(console: "Console", data: "ReplayReport", *, hint: str = "") -> None:
 
 def _difference(change: "ChangedPass") -> str:
     """Return where a pass differs first, in words."""
-    whose = " ".join(part for part in (change.symbol, change.strategy and f"of {change.strategy}", change.gate) if part)
-    return f"{whose + ', ' if whose else ''}{change.what} was {change.recorded}, is now {change.replayed}"
+    subject = " ".join(
+        part for part in (change.symbol, change.strategy and f"of {change.strategy}", change.gate) if part
+    )
+    return f"{subject + ', ' if subject else ''}{change.what} was {change.recorded}, is now {change.replayed}"
 
 
 ENDING = ".txt"

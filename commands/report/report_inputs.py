@@ -269,7 +269,7 @@ def _build_report(read: "Sequence[tuple[AccountReport, datetime | None, Identity
     accounts, days = tuple(account for account, _, _ in read), choice.days
     at = max((at for _, at, _ in read if at), default=None)
     data = Data(at, days.first, days.last, choice.strategy, choice.symbol, accounts)
-    return Report("report", data, render, whose=read[0][2] if len(read) == 1 else NOBODY)
+    return Report("report", data, render, bot_identity=read[0][2] if len(read) == 1 else NOBODY)
 
 
 def _read(

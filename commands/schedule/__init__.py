@@ -23,7 +23,7 @@ def run(app: "App", count: int, since: datetime) -> Report:
     from commands.schedule.rows import schedule_of, show
 
     data = schedule_of(app, count, since)
-    return Report("schedule", data, show, whose=identity(app))
+    return Report("schedule", data, show, bot_identity=identity(app))
 
 
 def trading_time_offline(app: "App") -> datetime:

@@ -128,7 +128,7 @@ def run_past_session(app: App, session: str, at: str | None, progress: Progress)
     slot = f"at {past.at:%H:%M:%SZ}"
     cycle = CycleRecord(f"again.{day}.{slot}", Job.SCORE, day, slot, past.at, app.mode_name, records, dry_run=True)
     data = ScoredAgain(**asdict(past), scores=pass_data(app, cycle))
-    return Report("score-from", data, _render_past_session, whose=identity(app))
+    return Report("score-from", data, _render_past_session, bot_identity=identity(app))
 
 
 def day_of(text: str) -> date:
@@ -248,7 +248,7 @@ def run_diff(app: App, before: str, after: str) -> Report:
     """Compare two recorded passes; raise OperatorError for an unknown one, naming the newest."""
     facts = app.existing_facts
     data = diff_scores(*(_pass(facts, name) for name in (before, after)))
-    return Report("score-diff", data, _render_diff, whose=identity(app))
+    return Report("score-diff", data, _render_diff, bot_identity=identity(app))
 
 
 def _pass(facts: SqliteFacts | None, name: str) -> CycleRecord:

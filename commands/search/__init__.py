@@ -56,7 +56,7 @@ def run(file: Path, wish: BacktestOptions, how: StudyOptions, plot: Path | None)
         if picture:
             out.print(f"\nWritten: {picture}" if of.verdict else "\nNothing is drawn without a verdict", markup=False)
 
-    return Report("search", data, show, whose=Identity("sandbox", data.venue))
+    return Report("search", data, show, bot_identity=Identity("sandbox", data.venue))
 
 
 def require_extras(on: WorkerLocation) -> None:

@@ -44,7 +44,7 @@ class Log(Struct, frozen=True):
     """
 
     append: Callable[[str], object]
-    whose: Identity
+    bot_identity: Identity
     lost: Callable[[], str | None] = lambda: None
     """Returns why the last line couldn't be written; None if it was."""
 
@@ -88,7 +88,7 @@ class Log(Struct, frozen=True):
             "severity": severity,
             "subsystem": subsystem,
             "event_type": event_type,
-            **self.whose._asdict(),
+            **self.bot_identity._asdict(),
             "pid": os.getpid(),
             "thread": threading.current_thread().name,
             "trading_time": trading_time,
@@ -102,13 +102,13 @@ class Log(Struct, frozen=True):
         self.append(hide_keys(json.dumps(fields, allow_nan=False)))
 
 
-def log_to(path: str, settings: "ServeSettings", whose: Identity) -> Log:
+def log_to(path: str, settings: "ServeSettings", bot_identity: Identity) -> Log:
     """Return the log to a file, which is rotated by size, or to stderr if the path is `-`.
 
     Raises OperatorError for a file that can't be written. A full disk is no error, because there may be room later.
     """
     if path == STDERR:
-        return Log(_one_at_a_time(_to_stderr), whose)
+        return Log(_one_at_a_time(_to_stderr), bot_identity)
     file = RotatedLines(Path(path), settings.log_mb * MB, settings.log_files)
     try:
         file.require()
@@ -118,7 +118,7 @@ def log_to(path: str, settings: "ServeSettings", whose: Identity) -> Log:
             raise OperatorError(
                 message, "name a file in an existing folder, or - for stderr: tradebot serve --log -"
             ) from error
-    return Log(_one_at_a_time(file.append), whose, lambda: file.lost)
+    return Log(_one_at_a_time(file.append), bot_identity, lambda: file.lost)
 
 
 def _one_at_a_time(write: Callable[[str], object]) -> Callable[[str], None]:

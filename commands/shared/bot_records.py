@@ -98,7 +98,7 @@ def load_holdings(
     exits_of, work = app.rules.exits_of, _work(app, now)
     gaps = [gap for cycle in passes for gap in cycle.gaps or ()]
     closes = unfinished_closes(ledger, own, now)
-    going_on = {whose: UnfinishedClose.of(close) for whose, close in closes.items()}
+    going_on = {holding: UnfinishedClose.of(close) for holding, close in closes.items()}
     inputs, stopped = (terms, exits_of, _prices(app, own, passes), now, work, gaps), suspended_in(passes)
     return holdings(
         own,
@@ -131,9 +131,9 @@ def unfinished_closes(
     recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
     of = defaultdict[tuple[str, str], list[IntentRecord]](list)
     for record in recent:
-        of[record.intent.whose].append(record)
-    pairs = ((each.whose, unfinished_close(ledger, of[each.whose], each)) for each in own if each.whose in of)
-    return {whose: close for whose, close in pairs if close is not None}
+        of[record.intent.holding].append(record)
+    pairs = ((each.holding, unfinished_close(ledger, of[each.holding], each)) for each in own if each.holding in of)
+    return {holding: close for holding, close in pairs if close is not None}
 
 
 def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], PendingWork]":

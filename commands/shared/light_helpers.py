@@ -118,18 +118,18 @@ def did_you_mean(typed: str, names: Sequence[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
-def document(verb: str, whose: Identity, code: int, data: object) -> dict[str, Any]:
+def document(verb: str, bot_identity: Identity, code: int, data: object) -> dict[str, Any]:
     """Return a verb's versioned JSON document with its data."""
     return {
         "schema": f"tradebot.{verb}/{VERSIONS.get(verb, 1)}",
         "verb": verb,
-        **whose._asdict(),
+        **bot_identity._asdict(),
         "exit_code": int(code),
         "data": aimed_all(data),
     }
 
 
-def error_document(error: TradebotError, whose: Identity) -> dict[str, Any]:
+def error_document(error: TradebotError, bot_identity: Identity) -> dict[str, Any]:
     """Return an error as every verb prints it with --json."""
     described = {
         "code": int(error.code),
@@ -137,7 +137,7 @@ def error_document(error: TradebotError, whose: Identity) -> dict[str, Any]:
         "hint": with_bot_options(error.hint),
         "retryable": error.retryable,
     }
-    return {"schema": "tradebot.error/1", **whose._asdict(), "error": described}
+    return {"schema": "tradebot.error/1", **bot_identity._asdict(), "error": described}
 
 
 def document_in(output: str) -> dict[str, Any] | None:
@@ -220,13 +220,13 @@ def _columns(stream: TextIO) -> int | None:
     return max(columns, NARROWEST) if columns else None
 
 
-def print_error_document(error: TradebotError, whose: Identity) -> None:
+def print_error_document(error: TradebotError, bot_identity: Identity) -> None:
     """Print an error for programs: a document on stdout, or sentences on stderr if stdout fails."""
     if isinstance(error, OutputError):
         print_error(error)
         return
     try:
-        say(json.dumps(error_document(error, whose)))
+        say(json.dumps(error_document(error, bot_identity)))
     except OutputError as lost:
         print_error(lost)
 

@@ -77,11 +77,11 @@ class Report(Struct, frozen=True):
     data: Any
     render: "Callable[[Console, Any], None]"
     exit_code: ExitCode = ExitCode.DONE
-    whose: Identity = NOBODY
+    bot_identity: Identity = NOBODY
 
     def document(self) -> dict[str, Any]:
         """Return the versioned JSON document."""
-        return document(self.verb, self.whose, self.exit_code, jsonable(self.data))
+        return document(self.verb, self.bot_identity, self.exit_code, jsonable(self.data))
 
 
 def jsonable(value: object) -> Any:
@@ -298,8 +298,8 @@ def on_bot(
         ) -> None:
             with opens(state_dir, config) as bot:
                 report = act(bot, **own)
-                if report.whose == NOBODY:
-                    report = replace(report, whose=identity(bot))
+                if report.bot_identity == NOBODY:
+                    report = replace(report, bot_identity=identity(bot))
             finish(report, as_json, explains)
 
         bundles: list[Callable[..., None]] = [*([_explain_option] if is_short else []), _bot_options]

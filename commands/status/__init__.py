@@ -16,16 +16,16 @@ def run(app: "App") -> Report:
     """Report the ledger, the recorded passes and the halt switch; exit 10 if the broker is known to differ."""
     from commands.status.report import show, status_of
 
-    data, whose = status_of(app), identity(app)
+    data, bot_identity = status_of(app), identity(app)
     code = ExitCode.FINDINGS if data.notes else ExitCode.DONE
-    return Report("status", data, lambda console, _: show(console, data, whose), code, whose=whose)
+    return Report("status", data, lambda console, _: show(console, data, bot_identity), code, bot_identity=bot_identity)
 
 
 def run_stores(app: "App") -> Report:
     """Report the contents, retention and size of each store in the state folder; always exit 0."""
     from commands.status.stores import pace_of, show, stores_of
 
-    return Report("status", stores_of(app.folder.path, pace_of(app)), show, whose=identity(app))
+    return Report("status", stores_of(app.folder.path, pace_of(app)), show, bot_identity=identity(app))
 
 
 @verb(

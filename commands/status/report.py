@@ -81,11 +81,11 @@ NEAREST = 3
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 
 
-def show(console: "Console", data: "Status", whose: Identity) -> None:
+def show(console: "Console", data: "Status", bot_identity: Identity) -> None:
     """Print the screen: bot and folder, permission and state, recent passes, orders and positions."""
     if not explains(console):
-        _headline(console, data, whose)
-    for draw in sections(data, whose).values():
+        _headline(console, data, bot_identity)
+    for draw in sections(data, bot_identity).values():
         draw(console)
     if not explains(console):
         return
@@ -97,11 +97,11 @@ def show(console: "Console", data: "Status", whose: Identity) -> None:
     )
 
 
-def sections(data: "Status", whose: Identity) -> "Mapping[str, Callable[[Console], None]]":
+def sections(data: "Status", bot_identity: Identity) -> "Mapping[str, Callable[[Console], None]]":
     """Return functions that draw each part of the screen, by name and in order."""
     singular, many = "order with an unknown outcome", "orders with an unknown outcome"
     return {
-        "bot": lambda console: _bot(console, data, whose),
+        "bot": lambda console: _bot(console, data, bot_identity),
         "may": lambda console: _may(console, data),
         "serve": lambda console: _serve(console, data),
         "health": lambda console: _health(console, data),
@@ -114,7 +114,7 @@ def sections(data: "Status", whose: Identity) -> "Mapping[str, Callable[[Console
     }
 
 
-def _headline(console: "Console", data: "Status", whose: Identity) -> None:
+def _headline(console: "Console", data: "Status", bot_identity: Identity) -> None:
     """Print in one line what most people want to know: may it trade, what did it earn, which positions, is it well."""
     parts = [f"[{STATE_STYLE[data.trading_state]}]{data.trading_state}[/]"]
     if data.permission.next:
@@ -127,7 +127,7 @@ def _headline(console: "Console", data: "Status", whose: Identity) -> None:
     if bare := _without_stop(data):
         parts.append(f"[red]{len(bare):,} of them without a stop at the broker[/red]")
     parts.append(f"health {color_state(worst_state(data.health))}")
-    console.print(f"[bold]{whose.mode}[/bold], {whose.venue_and_account}: {', '.join(parts)}")
+    console.print(f"[bold]{bot_identity.mode}[/bold], {bot_identity.venue_and_account}: {', '.join(parts)}")
 
 
 def _without(day: "DayProfit") -> str:
@@ -140,13 +140,15 @@ def _without_stop(data: "Status") -> "list[str]":
     return [row.symbol for row in data.positions if row.protection and row.protection.lacks_stop and row.is_held]
 
 
-def _bot(console: "Console", data: "Status", whose: Identity) -> None:
+def _bot(console: "Console", data: "Status", bot_identity: Identity) -> None:
     if explains(console):
-        console.print(f"[bold]{whose.mode}[/bold], {whose.venue_and_account}, state {escape(data.state_dir)}")
+        console.print(
+            f"[bold]{bot_identity.mode}[/bold], {bot_identity.venue_and_account}, state {escape(data.state_dir)}"
+        )
     else:
         console.print(f"  state {escape(data.state_dir)}")
     console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not queried")
-    if whose.mode in IN_SANDBOX:
+    if bot_identity.mode in IN_SANDBOX:
         served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
         console.print(f"  embedded exchange {served}")
 
@@ -508,9 +510,9 @@ def show_overview(folder: Path) -> None:
         show_report(Report("status", folder, _render_ways))
         return
     with opened_to_look(str(folder), None) as bot:
-        data, whose = status_of(bot), identity(bot)
+        data, bot_identity = status_of(bot), identity(bot)
         waiting = waiting_approvals(bot, data.as_of or bot.stamp_time())
-    show_report(Report("status", data, lambda console, _: _render_overview(console, data, whose, waiting)))
+    show_report(Report("status", data, lambda console, _: _render_overview(console, data, bot_identity, waiting)))
 
 
 def _render_ways(console: Console, folder: object) -> None:
@@ -521,10 +523,10 @@ def _render_ways(console: Console, folder: object) -> None:
     console.print("All commands: tradebot --help", markup=False)
 
 
-def _render_overview(console: Console, data: Status, whose: Identity, waiting: Sequence[Request]) -> None:
+def _render_overview(console: Console, data: Status, bot_identity: Identity, waiting: Sequence[Request]) -> None:
     state = f"[{STATE_STYLE[data.trading_state]}]{data.trading_state}[/]"
     as_of = f" as of {when(data.as_of)}" if data.as_of else ""
-    console.print(f"[bold]{whose.mode}[/bold], {whose.venue_and_account}: {state}{as_of}")
+    console.print(f"[bold]{bot_identity.mode}[/bold], {bot_identity.venue_and_account}: {state}{as_of}")
     for name, line in _overview_lines(data, waiting):
         console.print(f"  {name:<10} {line}")
     console.print("More: tradebot summary, tradebot status, tradebot --help", markup=False)

@@ -219,7 +219,9 @@ def _render_new(console: "Console", data: PackageCreated) -> None:
         console.print(f"  {step}", markup=False)
 
 
-def listing(settings: "Settings", folder: Path, whose: Identity, refused: "Mapping[str, StrategyRefusal]") -> Report:
+def listing(
+    settings: "Settings", folder: Path, bot_identity: Identity, refused: "Mapping[str, StrategyRefusal]"
+) -> Report:
     """Run each strategy in use once, on a desk without facts; exit 10 if one is missing or its result is invalid.
 
     `refused` are the strategies whose result the last pass refused, because a strategy that fails on real facts may
@@ -229,7 +231,7 @@ def listing(settings: "Settings", folder: Path, whose: Identity, refused: "Mappi
     data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))
     well = all(row.state in (OFF, WELL) for row in data.rows)
     code = ExitCode.DONE if well else ExitCode.FINDINGS
-    return Report("strategy-list", data, _render_list, code, whose)
+    return Report("strategy-list", data, _render_list, code, bot_identity)
 
 
 def _as_in_the_last_pass(row: StrategyCheckRow, refusal: "StrategyRefusal | None") -> StrategyCheckRow:

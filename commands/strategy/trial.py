@@ -229,9 +229,9 @@ def run(name: str, symbols: Sequence[str], at: str | None, state_dir: str | None
     with _bot(name, symbols, at, state_dir, config) as (app, seed):
         show_venue(app.day)
         data = _try_moment(app, seed, moment(at) if at else None)
-        whose = identity(app) if seed is None else NOBODY
+        bot_identity = identity(app) if seed is None else NOBODY
     code = ExitCode.FINDINGS if data.refusal or data.repeats is False else ExitCode.DONE
-    return Report("strategy-test", data, render, code, whose)
+    return Report("strategy-test", data, render, code, bot_identity)
 
 
 @contextmanager

@@ -39,6 +39,6 @@ def summary(
 
     files = files_of(None, html)
     data = read(bot, session)
-    whose = describe_bot(data, identity(bot))
-    report = Report("summary", data, message if short else lambda console, _: show(console, data, whose))
-    return write_files(report, files, (), lambda: page(data, whose))
+    bot_identity = describe_bot(data, identity(bot))
+    report = Report("summary", data, message if short else lambda console, _: show(console, data, bot_identity))
+    return write_files(report, files, (), lambda: page(data, bot_identity))

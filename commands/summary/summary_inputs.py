@@ -377,10 +377,10 @@ def _restarts(app: "App", since: datetime, until: datetime) -> Iterator[tuple[da
             yield event.timestamp, version
 
 
-def show(console: "Console", data: Summary, whose: str) -> None:
+def show(console: "Console", data: Summary, bot_identity: str) -> None:
     """Print all sections."""
     console.print(f"[bold {'yellow' if data.needs else 'green'}]{escape(clean(data.headline))}[/]")
-    console.print(whose, style="dim", markup=False)
+    console.print(bot_identity, style="dim", markup=False)
     for section in data.sections if explains(console) else _most_wanted(data):
         console.print(f"\n[bold]{section.title}[/bold]")
         for line in section.lines:
@@ -409,17 +409,18 @@ def message(console: "Console", data: Summary) -> None:
         console.print(clean(line), markup=False, soft_wrap=True)
 
 
-def page(data: Summary, whose: str) -> str:
+def page(data: Summary, bot_identity: str) -> str:
     """Return the summary as a web page."""
     tables = {"cells": position_cells, "columns": columns(data), "reasons": tells_reasons(data)}
-    return render_template("summary.html", data=data, about=whose, **tables)
+    return render_template("summary.html", data=data, about=bot_identity, **tables)
 
 
-def describe_bot(data: Summary, whose: Identity) -> str:
+def describe_bot(data: Summary, bot_identity: Identity) -> str:
     """Return the session's bot, and how recent the data is."""
     fresh = f"as of {when(data.as_of, MINUTE)}" if data.as_of else "nothing was recorded yet"
     return (
-        f"{whose.mode}, {whose.venue_and_account}, {fresh}; from the bot's own records, without contacting the broker"
+        f"{bot_identity.mode}, {bot_identity.venue_and_account}, {fresh}; "
+        "from the bot's own records, without contacting the broker"
     )
 
 

@@ -98,7 +98,7 @@ def screens(app: App) -> Screens:
 def report(app: App) -> Report:
     """Report the data of all screens; always exit 0."""
     # For people there is the screen itself.
-    return Report("top", screens(app), lambda console, data: None, whose=identity(app))
+    return Report("top", screens(app), lambda console, data: None, bot_identity=identity(app))
 
 
 def read(app: App, screen: str) -> ScreenData:
@@ -106,11 +106,11 @@ def read(app: App, screen: str) -> ScreenData:
     try:
         with closing(app.twin()) as bot:
             show_traded_by(bot)
-            status, whose = status_of(bot), identity(bot)
-            draws = list(_overview(bot, status, whose)) if screen == OVERVIEW else [_drawing(VERBS[screen](bot))]
+            status, bot_identity = status_of(bot), identity(bot)
+            draws = list(_overview(bot, status, bot_identity)) if screen == OVERVIEW else [_drawing(VERBS[screen](bot))]
     except (OSError, sqlite3.Error) as error:
         raise UnreadableError(f"the state can't be read: {error}", "tradebot doctor") from error
-    return ScreenData(datetime.now(UTC), head(status, whose), draws, outdated_because(status))
+    return ScreenData(datetime.now(UTC), head(status, bot_identity), draws, outdated_because(status))
 
 
 def render_plain(draws: Sequence[Callable[[Console], None]], width: int) -> Text:
@@ -169,8 +169,8 @@ def _drawing(report: Report) -> Callable[[Console], None]:
     return lambda console: report.render(console, report.data)
 
 
-def _overview(app: App, status: Status, whose: Identity) -> Iterator[Callable[[Console], None]]:
-    parts, waiting, session = sections(status, whose), approvals.run(app), _session(app)
+def _overview(app: App, status: Status, bot_identity: Identity) -> Iterator[Callable[[Console], None]]:
+    parts, waiting, session = sections(status, bot_identity), approvals.run(app), _session(app)
     yield from (parts[name] for name in FIRST_PARTS)
     if any(row.state == "waiting" for row in waiting.data.approvals):
         yield _drawing(waiting)
@@ -182,11 +182,11 @@ def _overview(app: App, status: Status, whose: Identity) -> Iterator[Callable[[C
         yield lambda console: console.print(answer.sentence, markup=False)
 
 
-def head(status: Status, whose: Identity) -> str:
+def head(status: Status, bot_identity: Identity) -> str:
     """Return the bot's identity, whether it may open positions, and its health, as markup."""
     state, color = status.trading_state, STATE_STYLE[status.trading_state]
     health = color_state(worst_state(status.health))
-    return f"[bold]{whose.mode}[/bold], {whose.venue_and_account}, [{color}]{state}[/], health {health}"
+    return f"[bold]{bot_identity.mode}[/bold], {bot_identity.venue_and_account}, [{color}]{state}[/], health {health}"
 
 
 def outdated_because(status: Status) -> str:
@@ -301,13 +301,13 @@ def _bots_in(folder: Path) -> Sequence[Path]:
 
 def read_bot_row(name: str, app: App) -> BotRow:
     """Return a bot's row, computed from the same sources as `status`."""
-    status, whose = status_of(app), identity(app)
+    status, bot_identity = status_of(app), identity(app)
     return BotRow(
         name,
         str(app.folder.path),
-        whose.mode,
-        whose.venue,
-        whose.account,
+        bot_identity.mode,
+        bot_identity.venue,
+        bot_identity.account,
         status.trading_state,
         status.today.day if status.today else None,
         status.today.total_usd if status.today else None,

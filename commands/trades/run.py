@@ -98,7 +98,7 @@ def run_note(
     note = app.ledger.change_note(row.key, change)
     data = Noted(row.id, row.strategy, row.symbol, row.opened_at, note.tags, note.note)
     done = "Note removed from" if remove else "Noted on"
-    return Report("trades-note", data, lambda out, _: _show(out, row, data, done), whose=identity(app))
+    return Report("trades-note", data, lambda out, _: _show(out, row, data, done), bot_identity=identity(app))
 
 
 def find_trade(rows: "Sequence[TradeRow]", name: str) -> "TradeRow":
@@ -158,7 +158,7 @@ def run(app: "App", choice: "Choice", *, by_lot: bool = False) -> Report:
         history, rows = all_rows(app)
         nothing = nothing_matches(history, choice, app.rules.universe, _rules(rows))
     render = partial(show_trades, by_lot=by_lot, nothing=nothing)
-    return Report("trades", data, render, whose=identity(app))
+    return Report("trades", data, render, bot_identity=identity(app))
 
 
 def _rules(rows: "TradeRows") -> set[str]:
@@ -167,7 +167,7 @@ def _rules(rows: "TradeRows") -> set[str]:
 
 def run_swaps(app: "App", choice: "Choice") -> Report:
     """Return the positions that were closed for new entries."""
-    return Report("trades-swaps", read_swaps(app, choice), show_swaps, whose=identity(app))
+    return Report("trades-swaps", read_swaps(app, choice), show_swaps, bot_identity=identity(app))
 
 
 def report_taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, by_lot: bool) -> Report:
@@ -182,7 +182,7 @@ def report_taxes(app: "App", year: int, choice: "Choice", csv: Path | None, *, b
             "--tax can only be combined with --strategy, --symbol and --csv", f"tradebot trades --tax {year}"
         )
     data = sales_of_year(read_history(app), year, app.settings.tax.method, choice.strategy, choice.symbol)
-    report = Report("trades-tax", data, render, whose=identity(app))
+    report = Report("trades-tax", data, render, bot_identity=identity(app))
     if csv is None:
         return report
     rows = pluralize(len(data.rows), "row")

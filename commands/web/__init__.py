@@ -82,7 +82,7 @@ def web(
         require_usable(tls_cert, tls_key)
     several = named_bots(folders or (), bots, state_dir, config, "tradebot web")
     folder = state_folder.resolve(state_dir, os.environ).absolute()
-    allowed, whose, unread = _known_names(several) if several else (*_known_name(folder, config), ())
+    allowed, bot_identity, unread = _known_names(several) if several else (*_known_name(folder, config), ())
     with listening(host, port, "tradebot web --port 0") as listener:
         own_folders = [bot.path for bot in several if (bot.path / state_folder.MARKER).exists()] or [folder]
         now = datetime.now(UTC)
@@ -100,7 +100,7 @@ def web(
             reader, acting = PageReader(folder, config), VerbActions(folder, config)
             site = Site(reader, acting, logins, cookie, is_secure=is_secure)
         names = {_in_url(name).lower() for name in (LOOPBACK, "localhost", "::1", host, *allowed)}
-        finish(Report("web", WebServed(url, token, stored.at, unread), _show, whose=whose), as_json)
+        finish(Report("web", WebServed(url, token, stored.at, unread), _show, bot_identity=bot_identity), as_json)
         hosts = {f"{name}:{at}" for name in names} | (names if at == usual else set())
         serve_on(listener, site.application(hosts), tls_cert, tls_key)
 

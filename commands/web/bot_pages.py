@@ -64,16 +64,16 @@ ANY = "any"
 
 
 def _status(app: App, data: Status, names: Sequence[str]) -> Report:
-    whose = identity(app)
+    bot_identity = identity(app)
 
     def show(console: Console, _: object) -> None:
-        parts = sections(data, whose)
+        parts = sections(data, bot_identity)
         for name in names:
             # The reasons why it opens no positions are shown above already.
             if name != "may" or data.trading_state == TradingState.ACTIVE:
                 parts[name](console)
 
-    return Report("status", data, show, whose=whose)
+    return Report("status", data, show, bot_identity=bot_identity)
 
 
 def _audit(app: App) -> Report:

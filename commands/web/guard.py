@@ -107,15 +107,15 @@ class Logins:
 
     def _is_right(self, token: str, address: str, typed: str) -> bool:
         # A program that keeps using an old token must not lock out its owner.
-        now, whose = self._clock(), (typed, _neighborhood(address))
-        wrong = self._wrong.get(whose, deque(maxlen=MOST_WRONG))
+        now, client = self._clock(), (typed, _neighborhood(address))
+        wrong = self._wrong.get(client, deque(maxlen=MOST_WRONG))
         if len(wrong) == MOST_WRONG and now - wrong[0] < WRONG_S:
             raise TooManyLoginsError(int(WRONG_S - (now - wrong[0])) + 1)
         if self._fits(token):
             return True
         wrong.append(now)
-        self._wrong[whose] = wrong
-        self._wrong.move_to_end(whose)
+        self._wrong[client] = wrong
+        self._wrong.move_to_end(client)
         while len(self._wrong) > MOST_ADDRESSES:
             self._wrong.popitem(last=False)
         return False

@@ -76,7 +76,7 @@ def _overview(_: Query) -> list[PagePart]:
 
 
 def _status_report(app: App, data: Status) -> Report:
-    return Report("status", data, lambda console, _: None, whose=identity(app))
+    return Report("status", data, lambda console, _: None, bot_identity=identity(app))
 
 
 def _draw_nothing(_: App, __: Report) -> Markup:
@@ -259,7 +259,7 @@ def _needs_report(app: App, status: Status, holdings: Sequence[Holding]) -> Repo
         if len(bare) > BARE:
             console.print(f"[red]No stop at the broker[/] for {len(bare) - BARE:,} more. Next: tradebot positions")
         if status.unresolved:
-            sections(status, audited.whose)["unresolved"](console)
+            sections(status, audited.bot_identity)["unresolved"](console)
         show_findings(console, audited.data)
 
     return replace(audited, render=show)

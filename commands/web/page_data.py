@@ -274,11 +274,11 @@ class PageReader:
 
     def _read(self, page: Page, query: Query) -> PageData:
         with self.bot() as bot:
-            status, whose = self._once("status", "status", lambda: (status_of(bot), identity(bot)))
-            parts = [_render_part(bot, whose, number, part) for number, part in enumerate(page.parts(query))]
+            status, bot_identity = self._once("status", "status", lambda: (status_of(bot), identity(bot)))
+            parts = [_render_part(bot, bot_identity, number, part) for number, part in enumerate(page.parts(query))]
             return PageData(
                 datetime.now(UTC),
-                line(head(status, whose)),
+                line(head(status, bot_identity)),
                 status.trading_state,
                 Markup("<br>").join(
                     line(escape(why)) for why in (outdated_because(status), self._patience.warning()) if why
@@ -354,7 +354,7 @@ def render_problem(error: TradebotError) -> Markup:
 
 
 def _render_part(
-    bot: App, whose: Identity, number: int, part: PagePart
+    bot: App, bot_identity: Identity, number: int, part: PagePart
 ) -> tuple[RenderedPart, Report | TradebotError | None]:
     """Render a part of a page, with its report if it has one; an error takes its place."""
     name = f"part-{number}"
@@ -365,7 +365,7 @@ def _render_part(
         return RenderedPart(name, part.title, render_problem(error), part.wide), error
     if not isinstance(content, Report):
         return RenderedPart(name, part.title, content, part.wide), None
-    report = replace(content, whose=whose) if content.whose == NOBODY else content
+    report = replace(content, bot_identity=bot_identity) if content.bot_identity == NOBODY else content
     forms = Markup("").join(part.act(report) if part.act else ())
     shown = part.draw(bot, report) if part.draw else render_html(lambda console: report.render(console, report.data))
     return RenderedPart(name, part.title, shown + forms, part.wide), report

@@ -332,7 +332,7 @@ def _answer(app: App, query: Query, symbol: str | None) -> Report | Markup:
         report.render(console, data)
         console.print(f"The same on a command line: {clean(shlex.join(words))}", markup=False, style="dim")
 
-    return Report(report.verb, report.data, show, report.exit_code, report.whose)
+    return Report(report.verb, report.data, show, report.exit_code, report.bot_identity)
 
 
 def _typed_changes(app: App, query: Query, symbol: str | None) -> list[str]:
@@ -390,11 +390,11 @@ def _sliders(app: App, query: Query, symbol: str | None) -> Markup:
 
 
 def _about(sliders: Sliders, symbol: str | None) -> str:
-    whose = f" about {clean(symbol)}" if symbol else ""
+    about = f" about {clean(symbol)}" if symbol else ""
     sent = "" if symbol else f", with {pluralize(sliders.orders, 'order')}"
     return (
         f"The pass at {when(sliders.asked.head.at)}{sent}. Each step of a slider is a value with which it would "
-        f"have decided differently{whose}. It is decided again from its record: nothing is sent, and no setting is "
+        f"have decided differently{about}. It is decided again from its record: nothing is sent, and no setting is "
         "changed."
     )
 

@@ -189,7 +189,7 @@ def test_a_close_by_hand_that_is_not_finished_is_named_with_what_it_left(traded:
     assert "unfinished" not in held
     assert judged(traded)["state"] == "OK"
     with closing(SqliteLedger.open(traded.folder)) as ledger:
-        entry = next(one.intent for one in ledger.intents() if one.intent.whose == ("flow", held["symbol"]))
+        entry = next(one.intent for one in ledger.intents() if one.intent.holding == ("flow", held["symbol"]))
         at = entry.at + timedelta(minutes=1)
         side = Side.SELL if entry.side is Side.BUY else Side.BUY
         key = replace(entry.key, side=side, role=Purpose.CLOSE, leg=90)

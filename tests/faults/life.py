@@ -45,7 +45,7 @@ from tradebot.views.trades.pnl import ProfitGrouping, pnl
 # The judge of lives: what the exchange's log and account say of an account, after each pass of its bot.
 
 Event = Mapping[str, Any]
-Whose = tuple[str, str]
+HoldingKey = tuple[str, str]
 CENT = Decimal("0.01")
 STOPS = ("stop", "stop_limit")
 
@@ -55,10 +55,10 @@ class LifeJudge:
 
     def __init__(self, day: ScheduleDay, *, asks: bool) -> None:
         self._day, self._asks = day, asks
-        self.approved = Counter[Whose]()
-        self._opened = Counter[Whose]()
+        self.approved = Counter[HoldingKey]()
+        self._opened = Counter[HoldingKey]()
         self._read = 0
-        self.held: dict[Whose, Decimal] = defaultdict(Decimal)
+        self.held: dict[HoldingKey, Decimal] = defaultdict(Decimal)
         self._stops: dict[str, Decimal] = {}
         self._names: dict[str, str] = {}
         self.problems: list[str] = []
@@ -102,11 +102,11 @@ class LifeJudge:
         if not self._asks or mark is None or mark.purpose is not Purpose.OPEN:
             return
         self.seen["approved entries"] += 1
-        whose = mark.strategy.lower(), event["symbol"]
-        self._opened[whose] += 1
-        if self._opened[whose] > self.approved[whose]:
-            orders = f"{self._opened[whose]} orders of {whose[0]} open {whose[1]}"
-            self.problems.append(f"{orders}, and a person said yes to {self.approved[whose]}")
+        holding = mark.strategy.lower(), event["symbol"]
+        self._opened[holding] += 1
+        if self._opened[holding] > self.approved[holding]:
+            orders = f"{self._opened[holding]} orders of {holding[0]} open {holding[1]}"
+            self.problems.append(f"{orders}, and a person said yes to {self.approved[holding]}")
 
     def _stop(self, event: Event, price: Decimal, replaced: str | None) -> None:
         """Compare the price of a stop that replaces another one with that one's."""
@@ -120,13 +120,13 @@ class LifeJudge:
         mark = mark_of(self._names[event["order_id"]])
         if mark is None:
             return
-        whose = mark.strategy.lower(), event["symbol"]
-        before = self.held[whose]
+        holding = mark.strategy.lower(), event["symbol"]
+        before = self.held[holding]
         after = before + Decimal(event["fill_qty"]) * (1 if event["side"] == "buy" else -1)
-        self.held[whose] = after
+        self.held[holding] = after
         self.seen[f"fill of {mark.purpose} by {event['type']}"] += 1
         if before * after < 0:
-            self.problems.append(f"{self._names[event['order_id']]} took {whose} from {before} to {after}")
+            self.problems.append(f"{self._names[event['order_id']]} took {holding} from {before} to {after}")
         if mark.purpose is not Purpose.OPEN and abs(after) >= abs(before):
             self.problems.append(f"{self._names[event['order_id']]} closed more than there was: {before} to {after}")
 

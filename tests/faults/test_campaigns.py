@@ -47,9 +47,9 @@ def played(seed: int) -> Any:
     words += [word for name in broken for control in broken[name] for word in ("--control", f"{name}={control}")]
     found = programs.played("play", *words, "--seed", str(seed))
     for name, told in found.items():
-        whose = {problem: problem.partition(":")[0] for problem in told["problems"]}
-        assert [problem for problem in whose if whose[problem] not in broken[name]] == []
-        assert set(whose.values()) == set(broken[name]), "what is broken on purpose was not seen"
+        culprit = {problem: problem.partition(":")[0] for problem in told["problems"]}
+        assert [problem for problem in culprit if culprit[problem] not in broken[name]] == []
+        assert set(culprit.values()) == set(broken[name]), "what is broken on purpose was not seen"
     return found
 
 

@@ -37,9 +37,9 @@ BY_VOLUME = INDEXES._replace(
 
 def held(problems: list[str], *controls: str) -> list[str]:
     """Return what was broken though nobody had broken it on purpose; each control must have been seen."""
-    whose = {problem: problem.partition(":")[0] for problem in problems}
-    assert set(whose.values()) >= set(controls), "what is broken on purpose was not seen"
-    return [problem for problem in problems if whose[problem] not in controls]
+    culprit = {problem: problem.partition(":")[0] for problem in problems}
+    assert set(culprit.values()) >= set(controls), "what is broken on purpose was not seen"
+    return [problem for problem in problems if culprit[problem] not in controls]
 
 
 def words(*controls: str) -> list[str]:

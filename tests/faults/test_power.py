@@ -31,9 +31,9 @@ def controlled(*names: str) -> list[str]:
 
 def held(problems: list[str], *controls: str) -> list[str]:
     """Return what was broken though nobody had broken it on purpose; each control must have been seen."""
-    whose = {problem: problem.partition(":")[0] for problem in problems}
-    assert set(whose.values()) >= set(controls), "a sync that is left out was not seen"
-    return [problem for problem in problems if whose[problem] not in controls]
+    culprit = {problem: problem.partition(":")[0] for problem in problems}
+    assert set(culprit.values()) >= set(controls), "a sync that is left out was not seen"
+    return [problem for problem in problems if culprit[problem] not in controls]
 
 
 @pytest.mark.campaign

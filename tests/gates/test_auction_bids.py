@@ -126,7 +126,7 @@ def test_at_the_venue_only_a_stop_that_can_trigger_counts_as_live() -> None:
     record = displacing("AAPL", ago(5000))
     stop, venue = order(record.intent), exit_rules(protection=Protection.VENUE)
     for can_trigger, reason in ((True, None), (False, Reason.STOP_NOT_LIVE)):
-        resting = {OLD.whose: (Resting(record, None, stop, can_trigger),)}
+        resting = {OLD.holding: (Resting(record, None, stop, can_trigger),)}
         bound = bid_of(seen(OLD, resting=resting), venue).bound
         assert (bound and bound.reason) == reason
 

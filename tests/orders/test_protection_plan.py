@@ -14,7 +14,7 @@ from tradebot.model.order import OrderStatus
 from tradebot.model.resting_orders import Resting
 from tradebot.model.struct_tools import replace
 from tradebot.orders.protection_plan import ProtectionState, ProtectionStep, stop_steps, target_steps
-from tradebot.orders.separate_protection import _perhaps_entered
+from tradebot.orders.separate_protection import _symbols_perhaps_entered
 
 D = Decimal
 GONE, LESS, TIGHTER, NEW = "STOP_SPARE", "STOP_RESIZED", "STOP_TIGHTENED", "STOP_MISSING"
@@ -110,4 +110,4 @@ def test_an_entry_without_an_outcome_has_filled_once_positions_show_more_on_its_
     intent = make_intent()
     sent = replace(intent, key=replace(intent.key, side=side, role=purpose), side=side, purpose=purpose)
     unresolved = books(intents=(IntentRecord(sent, IntentState.UNKNOWN, None, None, NOW),))
-    assert list(_perhaps_entered(desk(books=unresolved, net={"AAPL": D(net)}))) == entered
+    assert list(_symbols_perhaps_entered(desk(books=unresolved, net={"AAPL": D(net)}))) == entered

@@ -486,7 +486,7 @@ def test_only_an_entry_without_an_answer_may_have_bought_what_the_venue_shows(pu
     (unanswered,) = desk.books.unresolved_intents
     assert (unanswered.intent.purpose, unanswered.intent.side) == (purpose, Side.BUY)
     shown = replace(desk, net={"AAPL": desk.books.quantities().get("AAPL", Decimal(0)) + 3})
-    assert list(separate_protection._perhaps_entered(shown)) == (["AAPL"] if purpose is Purpose.OPEN else [])
+    assert list(separate_protection._symbols_perhaps_entered(shown)) == (["AAPL"] if purpose is Purpose.OPEN else [])
 
 
 @pytest.mark.parametrize("can", PLAIN, ids=lambda can: can.edit)

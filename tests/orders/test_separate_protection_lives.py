@@ -359,16 +359,20 @@ def test_a_gap_that_an_exit_closes_ends_with_its_fill_and_not_with_the_stop_that
 
 def stop_ends_before_the_new_one_rests(patch: pytest.MonkeyPatch) -> None:
     """Cancel the old stop although the new one isn't acknowledged."""
-    patch.setattr(separate_protection, "_rests", lambda world, placed: placed.terminal is None)
+    patch.setattr(separate_protection, "_is_resting", lambda world, placed: placed.terminal is None)
 
 
 def targets_count_as_stops(patch: pytest.MonkeyPatch) -> None:
     """Leave shares without a stop that a target rests for."""
     usual = protection_plan.stop_steps
 
-    def steps(cover: protection_plan.ProtectionState, looser_by: Decimal) -> Iterator[protection_plan.ProtectionStep]:
+    def steps(
+        protection: protection_plan.ProtectionState, looser_by: Decimal
+    ) -> Iterator[protection_plan.ProtectionStep]:
         return usual(
-            cover._replace(shares=max(cover.shares - protection_plan.total_shares(cover.targets), Decimal(0))),
+            protection._replace(
+                shares=max(protection.shares - protection_plan.total_shares(protection.targets), Decimal(0))
+            ),
             looser_by,
         )
 
@@ -401,7 +405,7 @@ def exits_cancel_stops(patch: pytest.MonkeyPatch) -> None:
 
 def lost_requests_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     """Place another order while nobody knows what became of the first."""
-    patch.setattr(separate_protection, "_is_about", lambda intent, cover: False)
+    patch.setattr(separate_protection, "_concerns", lambda intent, protection: False)
 
 
 def stops_never_get_smaller(patch: pytest.MonkeyPatch) -> None:
@@ -414,7 +418,7 @@ def stops_never_get_smaller(patch: pytest.MonkeyPatch) -> None:
 
 def targets_stay(patch: pytest.MonkeyPatch) -> None:
     """Leave targets for shares that a stop has sold."""
-    patch.setattr(separate_protection, "target_steps", lambda cover: ())
+    patch.setattr(separate_protection, "target_steps", lambda protection: ())
 
 
 def turned_is_kept(patch: pytest.MonkeyPatch) -> None:
@@ -445,9 +449,11 @@ def stops_for_all(patch: pytest.MonkeyPatch) -> None:
     """Place each stop for the whole position, whatever rests already."""
     usual = protection_plan.stop_steps
 
-    def steps(cover: protection_plan.ProtectionState, looser_by: Decimal) -> Iterator[protection_plan.ProtectionStep]:
-        found = usual(cover, looser_by)
-        return (step._replace(shares=cover.shares) if step.old is None else step for step in found)
+    def steps(
+        protection: protection_plan.ProtectionState, looser_by: Decimal
+    ) -> Iterator[protection_plan.ProtectionStep]:
+        found = usual(protection, looser_by)
+        return (step._replace(shares=protection.shares) if step.old is None else step for step in found)
 
     patch.setattr(separate_protection, "stop_steps", steps)
 

@@ -25,9 +25,9 @@ ROUNDS = {
     "tradebot/model/instrument.py:whole_lots": "rounds to the lot that is listed",
     "tradebot/gates/sizing.py:entry_size": "rounds to the lot that is listed",
     "tradebot/reconciliation/activity_booking.py:ratio_of": "a split leaves whole shares, and cash for the rest",
-    "tradebot/lab/driver/idle_periods.py:_band": UNITS,
-    "tradebot/lab/driver/idle_periods.py:_worth": UNITS,
-    "tradebot/lab/driver/idle_periods.py:_around": UNITS,
+    "tradebot/lab/driver/idle_periods.py:_idle_price_range": UNITS,
+    "tradebot/lab/driver/idle_periods.py:_value_range": UNITS,
+    "tradebot/lab/driver/idle_periods.py:_untriggered_ranges": UNITS,
     "tradebot/model/venue_day.py:_hours_of_utc_date": "whole hours that a zone is away from UTC",
     "tradebot/auditing/confidence_intervals.py:estimate": COUNT,
     "tradebot/lab/performance/further.py:_of_halts": "percents that people are shown",
@@ -41,7 +41,7 @@ ROUNDS = {
 DIGITS, SHOWN = "how many digits a computed number keeps", "how many digits people are shown"
 SMALL = {
     "tradebot/orders/rehearsal.py:FAR": "a share of the bid, at which the order of a rehearsal can't fill",
-    "tradebot/lab/driver/idle_periods.py:HAIR": "a share of a price",
+    "tradebot/lab/driver/idle_periods.py:TOLERANCE": "a share of a price",
     "tradebot/reconciliation/differences.py:CENT": "cash that differs by less is no finding",
     "tradebot/reconciliation/differences.py:AVERAGE_STEP": "how far a broker may round an average price",
     "tradebot/reconciliation/activity_booking.py:NINE_PLACES": DIGITS,

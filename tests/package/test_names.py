@@ -79,7 +79,7 @@ STAYING = {
 }
 """Names by which asyncio and passes on record call, and what another change has at the moment."""
 
-SAY_NOTHING = frozenset({"found", "known", "one", "told"})
+SAY_NOTHING = frozenset({"found", "known", "one", "told", "whose"})
 """Names of locals that stood for anything once, so that a reader had to look up what each of them held."""
 CLEARED = (
     *(f"tradebot/{room}" for room in ("adapters", "app", "desk", "exits", "gates", "judging", "lab", "model")),

@@ -188,5 +188,5 @@ UP = [D(103), D("106.5"), D(109)]
 
 def test_a_bot_that_cancels_the_old_stop_too_soon_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lived(UP, Side.BUY, [SLOW]) == []
-    monkeypatch.setattr(separate_protection, "_rests", lambda world, placed: placed.terminal is None)
+    monkeypatch.setattr(separate_protection, "_is_resting", lambda world, placed: placed.terminal is None)
     assert lived(UP, Side.BUY, [SLOW])

@@ -64,7 +64,7 @@ class ExportTable(NamedTuple):
     rows: Sequence[Struct]
 
 
-def write(address: str, whose: RowOwner, at: datetime | None, tables: Mapping[str, ExportTable]) -> None:
+def write(address: str, row_owner: RowOwner, at: datetime | None, tables: Mapping[str, ExportTable]) -> None:
     """Replace one bot's rows in a database: an SQLite file, or a PostgreSQL server's address.
 
     `tables` are by name, and `at` is the time of the books. Raise OperatorError if the database has rows of another
@@ -72,7 +72,7 @@ def write(address: str, whose: RowOwner, at: datetime | None, tables: Mapping[st
     """
     to_server = address.startswith(POSTGRES)
     with _server(address) if to_server else _file(Path(address)) as cursor:
-        _replace(cursor, SERVER if to_server else SQLITE, whose, at, tables)
+        _replace(cursor, SERVER if to_server else SQLITE, row_owner, at, tables)
 
 
 @contextmanager
@@ -114,26 +114,26 @@ def _first_line(error: Exception) -> str:
 
 
 def _replace(
-    cursor: Cursor, dialect: Dialect, whose: RowOwner, at: datetime | None, tables: Mapping[str, ExportTable]
+    cursor: Cursor, dialect: Dialect, row_owner: RowOwner, at: datetime | None, tables: Mapping[str, ExportTable]
 ) -> None:
     mark, stamp = dialect.mark, KINDS[datetime][dialect.place]
     cursor.execute(
         "CREATE TABLE IF NOT EXISTS bots"
         f" (bot TEXT PRIMARY KEY, account TEXT NOT NULL, mode TEXT NOT NULL, books_at {stamp})"
     )
-    cursor.execute(f"SELECT account, mode FROM bots WHERE bot = {mark}", (whose.bot,))  # noqa: S608 -- our own names
+    cursor.execute(f"SELECT account, mode FROM bots WHERE bot = {mark}", (row_owner.bot,))  # noqa: S608 -- our own names
     before = [tuple(row) for row in cursor.fetchall()]
-    if before and before != [(whose.account, whose.mode)]:
+    if before and before != [(row_owner.account, row_owner.mode)]:
         account, mode = before[0]
         raise OperatorError(
-            f"the database has rows of another bot named {whose.bot}: its account ends in {account}, its "
+            f"the database has rows of another bot named {row_owner.bot}: its account ends in {account}, its "
             f"mode is {mode}",
             "give this bot another name there: --as NAME",
         )
     for name, table in tables.items():
-        _replace_rows(cursor, dialect, whose.bot, name, table)
-    cursor.execute(f"DELETE FROM bots WHERE bot = {mark}", (whose.bot,))  # noqa: S608 -- our own names
-    values = (*whose, _plain(at, dialect))
+        _replace_rows(cursor, dialect, row_owner.bot, name, table)
+    cursor.execute(f"DELETE FROM bots WHERE bot = {mark}", (row_owner.bot,))  # noqa: S608 -- our own names
+    values = (*row_owner, _plain(at, dialect))
     cursor.execute(f"INSERT INTO bots VALUES ({', '.join([mark] * 4)})", values)  # noqa: S608 -- marks alone
 
 

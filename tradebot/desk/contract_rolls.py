@@ -101,7 +101,7 @@ def unfinished_rolls(books: Books, session: date) -> Iterator[Move]:
     for record in books.promised_in(session):
         intent = record.intent
         if intent.operation is Operation.SUBMIT and _leads_into(intent):
-            begun.setdefault((*intent.whose, intent.why), intent)
+            begun.setdefault((*intent.holding, intent.why), intent)
     for close in begun.values():
         following = _leads_into(close)
         owed = _closed_contracts(books, close) - _opened_contracts(books, close, following)
@@ -119,7 +119,7 @@ def owed_roll_entries(desk: Desk, session: date) -> list[Candidate]:
     candidates = list[Candidate]()
     for move in unfinished_rolls(desk.books, session):
         close, listing = move.close, desk.listings.get(move.into)
-        if listing is None or position_of(desk, close.whose):
+        if listing is None or position_of(desk, close.holding):
             continue
         sign, position = -close.side.sign, position_of(desk, (close.key.strategy, move.into))
         now = position.quantity if position else NOTHING
@@ -165,7 +165,7 @@ def _leads_into(intent: Intent) -> str:
 
 def _closed_contracts(books: Books, close: Intent) -> Decimal:
     """Return how many contracts the closes of a roll have filled, as booked."""
-    same = (order for order, intent in _orders(books) if (intent.whose, intent.why) == (close.whose, close.why))
+    same = (order for order, intent in _orders(books) if (intent.holding, intent.why) == (close.holding, close.why))
     return sum((books.filled.get(order.venue_id, NOTHING) for order in same), NOTHING)
 
 

@@ -66,7 +66,7 @@ def nearest_stops(world: World, desk: Desk) -> Mapping[str, Decimal]:
 def stop_rests(desk: Desk, position: Position) -> bool:
     """Return True if stops resting at the venue close all whole lots of a position, even without the bot."""
     listing, shares = desk.listing_of(position), closable_quantity(desk, position.symbol, position.quantity)
-    stops = (rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger and not rest.ending)
+    stops = (rest for rest in desk.resting.get(position.holding, ()) if rest.can_trigger and not rest.ending)
     covered = sum((rest.quantity for rest in stops), Decimal(0))
     return 0 < (listing.whole_lots(shares) if listing else shares) <= covered
 

@@ -204,7 +204,7 @@ def _overfill_events(world: World, desk: Desk, cycle: CycleRecord) -> Iterator[S
 def _closes_excess(record: CandidateRecord, position: Position) -> bool:
     """Return True if an earlier pass knew that this position had reversed."""
     candidate = record.candidate
-    same = (candidate.strategy, candidate.symbol) == position.whose and candidate.at >= position.opened_at
+    same = (candidate.strategy, candidate.symbol) == position.holding and candidate.at >= position.opened_at
     return same and any(decision.reason is Reason.OVERFILLED for decision in record.decisions)
 
 

@@ -34,7 +34,7 @@ from tradebot.model.record import (
     Mark,
     StrategyRefusal,
 )
-from tradebot.model.resting_orders import Resting, Whose, resting_among
+from tradebot.model.resting_orders import HoldingKey, Resting, resting_among
 from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Call, World
 from tradebot.reconciliation.new_fills import reported_fills, seen_fills
@@ -51,7 +51,7 @@ WHY_FREED: Mapping[Reason | None, str] = {
     Reason.STOP_RESIZED: OrderStatus.CANCELED.value,
 }
 """Reasons for which a pass cancels a stop that could trigger, and the cause of the gap that is reported."""
-GapByPosition = Mapping[Whose, Gap]
+GapByPosition = Mapping[HoldingKey, Gap]
 
 
 def finish_pass(
@@ -127,7 +127,8 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
     opened, earlier = _gaps_opened(world, desk, cycle), _earlier_gaps(world, desk, last)
     books, resting = _as_filled(desk, desk.books), desk.resting
     met = {
-        whose: _with_earliest_start(gap, last, books) for whose, gap in _gaps_found(world, desk, books, resting).items()
+        holding: _with_earliest_start(gap, last, books)
+        for holding, gap in _gaps_found(world, desk, books, resting).items()
     }
     remaining: GapByPosition = met
     if any(record.decisions[-1].gate is Gate.SEND for record in cycle.candidates):
@@ -136,32 +137,37 @@ def with_gaps(world: World, desk: Desk, cycle: CycleRecord) -> CycleRecord:
         resting = resting_among(books, books.working)
         remaining = _gaps_found(world, desk, books, resting)
         # A gap that this pass tried to close is still the same gap.
-        remaining = {whose: replace(gap, since=met.get(whose, gap).since) for whose, gap in remaining.items()}
+        remaining = {holding: replace(gap, since=met.get(holding, gap).since) for holding, gap in remaining.items()}
     all_gaps = {**opened, **earlier}
     at = desk.now + timedelta(seconds=world.stopwatch() - desk.taken_s)
     passing = {
-        whose: gap
-        for whose, gap in met.items()
-        if whose not in {**remaining, **all_gaps} and _is_reported(world, gap, at)
+        holding: gap
+        for holding, gap in met.items()
+        if holding not in {**remaining, **all_gaps} and _is_reported(world, gap, at)
     }
     # A stop on its way ends a reported gap only once the venue reports that it rests.
-    lasting = {whose: gap for whose, gap in {**passing, **all_gaps}.items() if not _is_closed(gap, books, desk)}
+    lasting = {holding: gap for holding, gap in {**passing, **all_gaps}.items() if not _is_closed(gap, books, desk)}
     # A gap that was over when this pass began stays over, even while its moved stop is on its way.
-    arriving = {whose for whose, pairs in resting.items() if any(pair.arrives for pair in pairs)}
+    arriving = {holding for holding, pairs in resting.items() if any(pair.arrives for pair in pairs)}
     awaited = arriving & {*met, *opened}
-    remaining = {**{whose: replace(gap, sent=True) for whose, gap in lasting.items() if whose in awaited}, **remaining}
-    on = {whose for whose in all_gaps if whose in remaining and whose in lasting}
-    now = tuple(replace(gap, since=all_gaps[whose].since) if whose in on else gap for whose, gap in remaining.items())
-    passed = [gap for whose, gap in passing.items() if whose not in remaining]
+    remaining = {
+        **{holding: replace(gap, sent=True) for holding, gap in lasting.items() if holding in awaited},
+        **remaining,
+    }
+    on = {holding for holding in all_gaps if holding in remaining and holding in lasting}
+    now = tuple(
+        replace(gap, since=all_gaps[holding].since) if holding in on else gap for holding, gap in remaining.items()
+    )
+    passed = [gap for holding, gap in passing.items() if holding not in remaining]
     # The pass that ended the gap may have been killed before it reported that.
     passed += [
         gap
         for gap in _gaps_missed(world, desk, last)
         if (gap.strategy, gap.symbol) not in {**all_gaps, **remaining, **met}
     ]
-    for gap in (*passed, *(gap for whose, gap in remaining.items() if whose not in on)):
+    for gap in (*passed, *(gap for holding, gap in remaining.items() if holding not in on)):
         world.events.emit(gap_began(gap, desk.now))
-    for gap in (*passed, *(gap for whose, gap in all_gaps.items() if whose not in on)):
+    for gap in (*passed, *(gap for holding, gap in all_gaps.items() if holding not in on)):
         world.events.emit(_gap_ended(gap, books, desk, at, resting))
     return replace(cycle, gaps=now)
 
@@ -180,10 +186,12 @@ def _gaps_opened(world: World, desk: Desk, cycle: CycleRecord) -> GapByPosition:
         Gap(candidate.strategy, candidate.symbol, candidate.quantity or Decimal(0), desk.now, why)
         for candidate, why in freed
     )
-    worked = {whose for whose, pairs in desk.resting.items() if any(pair.can_trigger for pair in pairs)}
-    at_work = {whose: gap for gap in opened if (whose := (gap.strategy, gap.symbol)) in worked}
+    worked = {holding for holding, pairs in desk.resting.items() if any(pair.can_trigger for pair in pairs)}
+    at_work = {holding: gap for gap in opened if (holding := (gap.strategy, gap.symbol)) in worked}
     met = _gaps_found(world, desk, _as_filled(desk, desk.books), desk.resting) if at_work else {}
-    return {whose: replace(gap, since=met[whose].since) if whose in met else gap for whose, gap in at_work.items()}
+    return {
+        holding: replace(gap, since=met[holding].since) if holding in met else gap for holding, gap in at_work.items()
+    }
 
 
 def _last_gap_check(world: World, cycle: CycleRecord) -> CycleRecord | None:
@@ -224,7 +232,7 @@ def _with_earliest_start(gap: Gap, last: CycleRecord | None, books: Books) -> Ga
 def _gaps_missed(world: World, desk: Desk, last: CycleRecord | None) -> Iterator[Gap]:
     """Yield gaps that no recorded pass has seen, of positions whose first stop came late."""
     for position in desk.positions:
-        rests = [rest for rest in desk.resting.get(position.whose, ()) if rest.can_trigger]
+        rests = [rest for rest in desk.resting.get(position.holding, ()) if rest.can_trigger]
         placed = min((at for rest in rests if (at := _placed_at(rest))), default=None)
         was_seen = position.opened_at <= last.at if last else not _is_recorded(world, position)
         if placed is None or was_seen:
@@ -255,7 +263,9 @@ def _is_attached_to_entry(rest: Resting) -> bool:
     return rest.record.intent.purpose is Purpose.OPEN
 
 
-def _gaps_found(world: World, desk: Desk, books: Books, resting: Mapping[Whose, Sequence[Resting]]) -> GapByPosition:
+def _gaps_found(
+    world: World, desk: Desk, books: Books, resting: Mapping[HoldingKey, Sequence[Resting]]
+) -> GapByPosition:
     rules = world.rules
     # Shares that a person sold elsewhere stay in our books until that is accepted, and need no stop.
     closed = closed_by_others(books, desk.net)
@@ -301,7 +311,7 @@ def _rested_throughout(gap: Gap, rests: Sequence[Resting], bought_at: datetime |
 
 
 def _gap_ended(
-    gap: Gap, books: Books, desk: Desk, now: datetime, resting: Mapping[Whose, Sequence[Resting]]
+    gap: Gap, books: Books, desk: Desk, now: datetime, resting: Mapping[HoldingKey, Sequence[Resting]]
 ) -> SystemEvent:
     """Build the event for the end of a gap. It ends when the last share leaves, or when the last stop rests.
 

@@ -91,12 +91,12 @@ def note_first_fills(world: World, desk: Desk) -> Desk:
 
 
 def _first_filled(desk: Desk) -> Iterator[Order]:
-    keys = {position.whose for position in desk.positions}
+    keys = {position.holding for position in desk.positions}
     for order in desk.books.orders:
         record, quote = desk.books.promised.get(order.client_order_id), desk.quotes.get(order.symbol)
         if order.fill_mid is not None or not order.filled_quantity or quote is None or record is None:
             continue
-        entered = record.intent.purpose is Purpose.OPEN and record.intent.whose in keys
+        entered = record.intent.purpose is Purpose.OPEN and record.intent.holding in keys
         if entered and record.state is IntentState.ACKED:
             yield replace(order, fill_mid=quote.middle)
 

@@ -183,10 +183,10 @@ def _book(world: World, reading: VenueReading, quotes: Quotes, today: date, list
 
 def _left_over(books: Books, orders: Iterable[Order]) -> Iterator[str]:
     """Yield symbols whose stops or targets outlived the shares they protected and would act on newly bought ones."""
-    for whose, rests in resting_among(books, orders).items():
-        held_quantity = books.totals.positions[whose].quantity if whose in books.totals.positions else Decimal(0)
+    for holding, rests in resting_among(books, orders).items():
+        held_quantity = books.totals.positions[holding].quantity if holding in books.totals.positions else Decimal(0)
         if any(held_quantity * rest.first.side.sign >= 0 for rest in rests):
-            yield whose[1]
+            yield holding[1]
 
 
 def _own_orders(books: Books, trading: Iterable[Order]) -> tuple[OwnOrder, ...]:

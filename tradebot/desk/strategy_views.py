@@ -334,7 +334,7 @@ def trades_of(ledger: Ledger, session: date, opened_at: datetime, strategy: str)
     An order that was replaced by another one counts once.
     """
     entries = {
-        intent.client_order_id: (intent.key.slot, *intent.whose, intent.side)
+        intent.client_order_id: (intent.key.slot, *intent.holding, intent.side)
         for record in ledger.intents(session=session)
         if (intent := record.intent).key.strategy == strategy and intent.purpose is Purpose.OPEN and intent.makes_order
     }

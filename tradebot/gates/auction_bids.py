@@ -32,7 +32,7 @@ from tradebot.model.limits import Limits, OwnRules, Protection
 from tradebot.model.margin import ZERO, need_of
 from tradebot.model.position import EntryTerms, Position
 from tradebot.model.reasons import Reason
-from tradebot.model.resting_orders import Whose
+from tradebot.model.resting_orders import HoldingKey
 from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Rules
 
@@ -61,12 +61,12 @@ def can_compete(candidate: Candidate, decisions: Iterable[Decision]) -> bool:
     return lacks_room and candidate.want is WantKind.OPEN and candidate.score is not None
 
 
-def making_room(desk: Desk, strategies: Set[str]) -> Mapping[Whose, str]:
+def making_room(desk: Desk, strategies: Set[str]) -> Mapping[HoldingKey, str]:
     """Return the positions that are being closed to make room, each with the symbol it makes room for.
 
     A close counts while it works or is unresolved.
     """
-    return {i.whose: i.displaced_by for i in closing_for_others(desk) if i.key.strategy in strategies}
+    return {i.holding: i.displaced_by for i in closing_for_others(desk) if i.key.strategy in strategies}
 
 
 def auction_room(account: AccountAsk, taking: AuctionSettings, bids: Iterable[Bid]) -> Caps:
@@ -100,7 +100,7 @@ def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) ->
     positions = [position for position in desk.positions if position.strategy in taking.own]
     for position in positions:
         entry_terms, side = desk.books.terms_of(position), Side.of(position.quantity)
-        usd = worth.get(position.whose, abs(position.cost))
+        usd = worth.get(position.holding, abs(position.cost))
         bound, value = _value_position(desk, rules, taking, position, entry_terms)
         yield Bid(
             strategy=position.strategy,
@@ -117,9 +117,9 @@ def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) ->
             or _unless_passed(
                 check_displacement_cooldown(given_way.get(position.symbol), desk.now, taking.rules.cooldown_s)
             ),
-            leaving=position.whose in leaving,
+            leaving=position.holding in leaving,
         )
-    yield from _not_filled(account, taking, {position.whose for position in positions})
+    yield from _not_filled(account, taking, {position.holding for position in positions})
 
 
 def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> Iterator[Bid]:
@@ -149,16 +149,16 @@ def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> 
         )
 
 
-def _not_filled(account: AccountAsk, taking: AuctionSettings, abstract_set: Set[Whose]) -> Iterator[Bid]:
+def _not_filled(account: AccountAsk, taking: AuctionSettings, abstract_set: Set[HoldingKey]) -> Iterator[Bid]:
     """Yield a bid for each entry that may still fill, or has filled but isn't booked; other bids have its margin."""
-    desk, waiting = account.desk, dict[Whose, Stake]()
+    desk, waiting = account.desk, dict[HoldingKey, Stake]()
     for stake in account.book.stakes:
-        whose = stake.strategy, stake.symbol
-        if stake.strategy in taking.own and whose not in abstract_set:
-            waiting[whose] = replace(stake, usd=stake.usd + (waiting[whose].usd if whose in waiting else ZERO))
-    sent = {record.intent.whose: record.intent for record in desk.books.intents if record.intent.makes_order}
-    for whose, stake in waiting.items():
-        intent: Intent | None = sent.get(whose)
+        holding = stake.strategy, stake.symbol
+        if stake.strategy in taking.own and holding not in abstract_set:
+            waiting[holding] = replace(stake, usd=stake.usd + (waiting[holding].usd if holding in waiting else ZERO))
+    sent = {record.intent.holding: record.intent for record in desk.books.intents if record.intent.makes_order}
+    for holding, stake in waiting.items():
+        intent: Intent | None = sent.get(holding)
         yield Bid(
             strategy=stake.strategy,
             symbol=stake.symbol,
@@ -207,7 +207,7 @@ def _require_stop(desk: Desk, rules: Rules, position: Position, entry_terms: Ent
     """Fail if the position has no stop price now, or if stops resting at the venue don't cover all its shares."""
     best = best_price(position, desk.quotes.get(position.symbol), entry_terms.best)
     stop, shares = rule_levels(WatchedPosition(position, best, entry_terms), exits).stop, abs(position.quantity)
-    resting = desk.resting.get(position.whose, ())
+    resting = desk.resting.get(position.holding, ())
     covered = sum((rest.quantity for rest in resting if rest.can_trigger), ZERO)
     at_venue = rules.exits.protection is not Protection.BOT
     live = ZERO if stop is None else covered if at_venue else shares

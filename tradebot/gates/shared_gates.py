@@ -19,7 +19,7 @@ from tradebot.model.limits import Limits
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.model.resting_orders import Whose
+from tradebot.model.resting_orders import HoldingKey
 from tradebot.model.trading import TradingState
 
 
@@ -235,8 +235,8 @@ def check_unresolved(book: Book, symbol: str) -> Decision:
     return answer(Gate.UNRESOLVED, symbol not in book.unresolved, Reason.INTENT_UNRESOLVED)
 
 
-def position_of(desk: Desk, whose: Whose) -> Position | None:
-    return next((position for position in desk.positions if position.whose == whose), None)
+def position_of(desk: Desk, holding: HoldingKey) -> Position | None:
+    return next((position for position in desk.positions if position.holding == holding), None)
 
 
 def fail_without_quote(gate: Gate, why: str | None) -> Decision:

@@ -315,7 +315,7 @@ def exits_now(evidence: Trading) -> Judgment:
         return _unheld(name, evidence)
     answers, unstopped = list[tuple[Position, Decision]](), list[str]()
     for position in evidence.positions:
-        entry_terms = evidence.kept.get(position.whose, EntryTerms())
+        entry_terms = evidence.kept.get(position.holding, EntryTerms())
         rules = effective_rules(evidence.rules.exits_of(position.strategy), entry_terms)
         answers.append((position, _exit(position, entry_terms, rules, broker, evidence)))
         # Their strategies' exits have no stop, which is the owner's choice.

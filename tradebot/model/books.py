@@ -115,9 +115,9 @@ class Books(Struct, frozen=True, dict=True):
         accepted = (record.intent.target_venue_id for record in cancels if record.state is IntentState.ACKED)
         return frozenset(name for name in accepted if name)
 
-    def newest_protection(self, whose: tuple[str, str], side: Side, *, is_target: bool) -> Sequence[IntentRecord]:
+    def newest_protection(self, holding: tuple[str, str], side: Side, *, is_target: bool) -> Sequence[IntentRecord]:
         """Return the requests for new stops of a position, or for new targets, the newest first."""
-        return self._protection.get((whose, side, is_target), ())
+        return self._protection.get((holding, side, is_target), ())
 
     @cached_property
     def _protection(self) -> Mapping[tuple[tuple[str, str], Side, bool], Sequence[IntentRecord]]:
@@ -125,7 +125,7 @@ class Books(Struct, frozen=True, dict=True):
         for record in reversed(self.intents):
             intent = record.intent
             if intent.protects and intent.operation is Operation.SUBMIT:
-                requests[intent.whose, intent.side, intent.is_target].append(record)
+                requests[intent.holding, intent.side, intent.is_target].append(record)
         return requests
 
     @cached_property
@@ -140,7 +140,7 @@ class Books(Struct, frozen=True, dict=True):
         """Return the intents of each strategy's symbols, in the order promised."""
         by_position = defaultdict[tuple[str, str], list[IntentRecord]](list)
         for record in self.intents:
-            by_position[record.intent.whose].append(record)
+            by_position[record.intent.holding].append(record)
         return by_position
 
     def terms_of(self, position: Position) -> EntryTerms:

@@ -20,7 +20,7 @@ from tradebot.model.order import Order
 from tradebot.model.position import ExitInputs, Key, Position, RoundTrip
 from tradebot.model.record import PositionDifference, SymbolFacts
 from tradebot.model.registry import Registry, TierRules
-from tradebot.model.resting_orders import Resting, Whose
+from tradebot.model.resting_orders import HoldingKey, Resting
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
 from tradebot.model.trading_hours import Hours
@@ -322,7 +322,7 @@ class Desk(Struct, frozen=True):
     steady: bool = True
     untraced_fills: int = 0
     clock_ahead_s: float | None = None
-    resting: Mapping[Whose, tuple[Resting, ...]] = field(default_factory=dict)
+    resting: Mapping[HoldingKey, tuple[Resting, ...]] = field(default_factory=dict)
     core_drifts: Mapping[str, Drift] = field(default_factory=dict)
     calendar_differs: str = ""
     outlooks: Mapping[Key, ExitInputs] = field(default_factory=dict)

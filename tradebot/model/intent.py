@@ -184,7 +184,7 @@ class Intent(Struct, frozen=True):
     worst_price: Decimal | None = None
 
     @property
-    def whose(self) -> tuple[str, str]:
+    def holding(self) -> tuple[str, str]:
         """Return the strategy and the symbol of the intent."""
         return self.key.strategy, self.key.symbol
 

@@ -128,7 +128,8 @@ class Position(Struct, frozen=True, array_like=True):
         return self.lots[0].price if len(self.lots) == 1 else self.cost / self.value_at(ONE)
 
     @property
-    def whose(self) -> tuple[str, str]:
+    def holding(self) -> tuple[str, str]:
+        """Return the strategy and the symbol of the position."""
         return self.strategy, self.symbol
 
     @property

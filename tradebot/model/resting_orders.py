@@ -15,7 +15,7 @@ from tradebot.model.intent import IntentRecord, Operation
 from tradebot.model.lifecycle import can_trigger, release_stop, waits_for_entry
 from tradebot.model.order import Order, OrderClass, OrderStatus, chain
 
-Whose = tuple[str, str]
+HoldingKey = tuple[str, str]
 """A strategy and a symbol."""
 
 
@@ -82,7 +82,7 @@ class Resting(Struct, frozen=True):
 _WAITS = frozenset(status for status in OrderStatus if status.is_arriving) | {OrderStatus.UNKNOWN}
 
 
-def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple[Resting, ...]]:
+def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[HoldingKey, tuple[Resting, ...]]:
     """Return the resting orders among these working orders by strategy and symbol, oldest first."""
     behind = ((order, books.intent_behind(order)) for order in orders)
     released = (
@@ -99,7 +99,7 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
     follows, halves = dict(_replacements(pairs)), defaultdict[str, list[tuple[Order, IntentRecord]]](list)
     for order, record in pairs:
         halves[_name(order, record, latest, follows)].append((order, record))
-    groups = defaultdict[Whose, list[Resting]](list)
+    groups = defaultdict[HoldingKey, list[Resting]](list)
     for group in halves.values():
         limits = [order for order, record in group if order.leads_pair or record.intent.is_target]
         limit = min(limits, key=lambda order: (order.venue_id in follows, order.open_quantity), default=None)
@@ -110,7 +110,7 @@ def resting_among(books: Books, orders: Iterable[Order]) -> Mapping[Whose, tuple
         doubted = any(order.venue_id in books.doubted for order, _ in group)
         rest = Resting(record, limit, stop, works and not doubted, doubted)
         groups[record.intent.key.strategy, record.intent.key.symbol].append(rest)
-    return {whose: tuple(rests) for whose, rests in groups.items()}
+    return {holding: tuple(rests) for holding, rests in groups.items()}
 
 
 def _name(order: Order, record: IntentRecord, latest: Mapping[str, str], follows: Mapping[str, str]) -> str:

@@ -20,7 +20,7 @@ from tradebot.model.order import Order, OrderClass, OrderStatus, OrderType
 from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, Gap
-from tradebot.model.resting_orders import Resting, Whose
+from tradebot.model.resting_orders import HoldingKey, Resting
 from tradebot.model.struct_tools import replace
 from tradebot.orders.order_sender import LOOKS, cancel_intent, refuse_late, send, send_again, sent_at
 from tradebot.ports.world import Call, World
@@ -118,13 +118,13 @@ def exit_is_refused(books: Books) -> bool:
     return False
 
 
-def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
+def class_to_try(books: Books, holding: HoldingKey) -> OrderClass | None:
     """Return the order class to protect a position with: a pair, or a single stop if the venue just refused a pair.
 
     Return None if it refused a single stop too, less than two minutes ago. Refusals of both kinds in one pass don't
     count, because their common cause may be gone.
     """
-    of_it = (record for record in reversed(books.intents) if _protects(record, whose))
+    of_it = (record for record in reversed(books.intents) if _protects(record, holding))
     last, before = next(of_it, None), next(of_it, None)
     if last is None:
         return OrderClass.OCO
@@ -137,9 +137,9 @@ def class_to_try(books: Books, whose: Whose) -> OrderClass | None:
     return OrderClass.OCO if books.at - last.updated_at >= SOON else None
 
 
-def _protects(record: IntentRecord, whose: Whose) -> bool:
+def _protects(record: IntentRecord, holding: HoldingKey) -> bool:
     intent, sent = record.intent, record.state is not IntentState.ABANDONED
-    return sent and intent.protects and intent.operation is Operation.SUBMIT and intent.whose == whose
+    return sent and intent.protects and intent.operation is Operation.SUBMIT and intent.holding == holding
 
 
 def exit_price(world: World, desk: Desk, candidate: Candidate) -> Decimal | None:
@@ -249,11 +249,11 @@ def tell_gap(world: World, desk: Desk, rest: Resting, why: str, cause: str) -> N
 
     A recorded pass is replayed with the event's words, so a reworded `cause` would make an earlier pass differ.
     """
-    whose, rules = rest.record.intent.whose, world.rules
+    holding, rules = rest.record.intent.holding, world.rules
     closed = closed_by_others(desk.books, desk.net)
     gaps_now = protection_gaps(desk.books, desk.listings, desk.resting, rules.exits, rules.exits_of, closed)
-    began = next((gap.since for gap in gaps_now if (gap.strategy, gap.symbol) == whose), desk.books.at)
-    world.events.emit(gap_began(Gap(*whose, rest.quantity, began, why), desk.now, cause))
+    began = next((gap.since for gap in gaps_now if (gap.strategy, gap.symbol) == holding), desk.books.at)
+    world.events.emit(gap_began(Gap(*holding, rest.quantity, began, why), desk.now, cause))
 
 
 def _latest(world: World, desk: Desk, pair: Resting) -> tuple[Order, ...]:
@@ -296,7 +296,7 @@ def exit_candidate(desk: Desk, order: Order, record: IntentRecord) -> Candidate:
 
 def exit_pair(desk: Desk, order: Order, record: IntentRecord) -> Resting:
     """Return the pair whose limit is this exit, or the exit alone if it has no stop."""
-    pairs = desk.resting.get(record.intent.whose, ())
+    pairs = desk.resting.get(record.intent.holding, ())
     through = (pair for pair in pairs if pair.limit is not None and pair.limit.venue_id == order.venue_id)
     return next(through, Resting(record, order, None, can_trigger=False))
 

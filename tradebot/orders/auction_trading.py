@@ -31,7 +31,7 @@ from tradebot.model.decision import Decision, Decisions, Gate
 from tradebot.model.event import EventKind
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting_orders import Whose
+from tradebot.model.resting_orders import HoldingKey
 from tradebot.model.struct_tools import replace
 from tradebot.orders.close_orders import Records
 from tradebot.orders.depth_check import too_thin
@@ -59,9 +59,9 @@ class AuctionResult(Struct, frozen=True):
     results for every candidate, valid only for this `account`.
     """
 
-    standings: Mapping[Whose, BidRuling] = {}
-    thin: Mapping[Whose, Decision] = {}
-    asked: Mapping[Whose, Decisions] = {}
+    standings: Mapping[HoldingKey, BidRuling] = {}
+    thin: Mapping[HoldingKey, Decision] = {}
+    asked: Mapping[HoldingKey, Decisions] = {}
     taking: AuctionSettings | None = None
     account: AccountAsk | None = None
     evaluations: Sequence[tuple[Candidate, GateResult]] = ()
@@ -97,20 +97,20 @@ def hold_auction_for(world: World, call: Call, account: AccountAsk, changes: Ite
 
 
 def _among_fillable(
-    world: World, account: AccountAsk, taking: AuctionSettings, asks: Mapping[Whose, Ask]
-) -> tuple[Auction, Mapping[Whose, Decision]]:
+    world: World, account: AccountAsk, taking: AuctionSettings, asks: Mapping[HoldingKey, Ask]
+) -> tuple[Auction, Mapping[HoldingKey, Decision]]:
     """Hold the auction again until every winner has enough depth; return it, and why each other candidate left."""
     bids = tuple(position_bids(account, world.rules, taking))
     caps, wanted = auction_room(account, taking, bids), tuple(candidate_bids(account.desk, asks.values(), taking))
-    depth_by_key = dict[Whose, Decision | None]()
+    depth_by_key = dict[HoldingKey, Decision | None]()
     while True:
-        thin = {whose: why for whose, why in depth_by_key.items() if why}
+        thin = {holding: why for holding, why in depth_by_key.items() if why}
         remaining = (bid for bid in wanted if (bid.strategy, bid.symbol) not in thin)
         decided = hold_auction((*bids, *remaining), caps)
         winners = [(each.bid.strategy, each.bid.symbol) for each in decided.of(Ruling.OPEN, Ruling.AFTER)]
-        fresh = [whose for whose in winners if whose not in depth_by_key][: MOST_ASKED - len(depth_by_key)]
-        depth_by_key |= {whose: too_thin(world, asks[whose]) for whose in fresh}
-        if not any(depth_by_key[whose] for whose in fresh):
+        fresh = [holding for holding in winners if holding not in depth_by_key][: MOST_ASKED - len(depth_by_key)]
+        depth_by_key |= {holding: too_thin(world, asks[holding]) for holding in fresh}
+        if not any(depth_by_key[holding] for holding in fresh):
             return decided, thin
 
 
@@ -118,10 +118,10 @@ def trade_by_ruling(
     world: World, call: Call, account: AccountAsk, candidate: Candidate, auctioned: AuctionResult | None
 ) -> tuple[AccountAsk, Records]:
     """Carry out the auction's ruling on a candidate. A candidate outside the auction is traded normally."""
-    whose = (candidate.strategy, candidate.symbol)
-    if auctioned and candidate.purpose is Purpose.OPEN and (why := auctioned.thin.get(whose)):
-        return account, (with_decisions(CandidateRecord(candidate, auctioned.asked[whose]), (why,)),)
-    ruling = auctioned.standings.get(whose) if auctioned and candidate.purpose is Purpose.OPEN else None
+    holding = (candidate.strategy, candidate.symbol)
+    if auctioned and candidate.purpose is Purpose.OPEN and (why := auctioned.thin.get(holding)):
+        return account, (with_decisions(CandidateRecord(candidate, auctioned.asked[holding]), (why,)),)
+    ruling = auctioned.standings.get(holding) if auctioned and candidate.purpose is Purpose.OPEN else None
     if ruling is None or auctioned is None or auctioned.taking is None:
         return trade_candidate(
             world, call, account, candidate, auctioned.cached_evaluation(account, candidate) if auctioned else None
@@ -129,7 +129,7 @@ def trade_by_ruling(
     if ruling.ruling is Ruling.OPEN:
         account, traded = trade_candidate(world, call, account, candidate)
         return account, (*traded[:-1], with_decisions(traded[-1], ruling.decisions))
-    refused = CandidateRecord(candidate, auctioned.asked[whose])
+    refused = CandidateRecord(candidate, auctioned.asked[holding])
     if ruling.other is not None:
         return _swap(world, call, account, refused, ruling, ruling.other)
     lost = (lost_close(world, account.desk, name, candidate.symbol) for name in auctioned.taking.own)

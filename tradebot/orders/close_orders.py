@@ -147,7 +147,7 @@ def _as_claimed(world: World, desk: Desk, position: Position) -> Desk:
     prove the shares, whatever the list of positions says, and an exit for them can't open a position.
     """
     side = closing_side(position.quantity)
-    rests = desk.resting.get(position.whose, ()) if world.venue.pairs is Pairs.NATIVE else ()
+    rests = desk.resting.get(position.holding, ()) if world.venue.pairs is Pairs.NATIVE else ()
     stops = [rest for rest in rests if rest.can_trigger and not rest.exiting and rest.first.side is side]
     claimed = min(sum((stop.quantity for stop in stops), Decimal(0)), abs(position.quantity))
     if not claimed or position.symbol in desk.omitted_orders:
@@ -344,7 +344,7 @@ def _close_in_its_place(
     closing = replace(candidate, quantity=min(quantity_of(candidate), released.left))
     if pair.record.intent.key.joins:
         # The exit being replaced was in a stop's group, and that stop still rests.
-        stops = [rest for rest in desk.resting.get(pair.record.intent.whose, ()) if not rest.is_target]
+        stops = [rest for rest in desk.resting.get(pair.record.intent.holding, ()) if not rest.is_target]
         stop = next((joinable_stop_id(world, stop) for stop in stops if stop.quantity == closing.quantity), "")
         if stops:
             yield _joining(world, call, desk, closing, decisions, stop) if stop else _waits(closing, decisions)
@@ -379,7 +379,7 @@ def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
         # A lost change to a working exit is resent by `working_orders` instead.
         closes = intent.operation is Operation.SUBMIT or (intent.operation is Operation.REPLACE and intent.rests)
         closes = closes and intent.purpose is not Purpose.OPEN and not intent.protects
-        if closes and intent.whose == position.whose and may_send_again(world, desk, intent):
+        if closes and intent.holding == position.holding and may_send_again(world, desk, intent):
             return intent if world.venue.reduce_only or _is_still_there(desk, position, intent) else None
     return None
 
@@ -397,7 +397,7 @@ def _is_still_there(desk: Desk, position: Position, lost: Intent) -> bool:
     if lost.operation is Operation.SUBMIT:
         held_quantity = closable_quantity(desk, position.symbol, position.quantity)
         return held_quantity >= lost.quantity and lost.side is closing_side(position.quantity)
-    pairs = desk.resting.get(position.whose, ())
+    pairs = desk.resting.get(position.holding, ())
     return any(pair.limit is not None and pair.limit.venue_id == lost.target_venue_id for pair in pairs)
 
 

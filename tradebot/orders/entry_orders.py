@@ -276,7 +276,7 @@ def lost_close(world: World, desk: Desk, strategy: str, symbol: str = "") -> Pos
         intent = record.intent
         closes = intent.displaced_by and intent.operation is Operation.SUBMIT and intent.key.strategy == strategy
         if closes and symbol in ("", intent.displaced_by) and may_send_again(world, desk, intent):
-            return position_of(desk, intent.whose)
+            return position_of(desk, intent.holding)
     return None
 
 

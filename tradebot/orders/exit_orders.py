@@ -20,7 +20,7 @@ from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import Key, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting_orders import Resting, Whose, is_protection
+from tradebot.model.resting_orders import HoldingKey, Resting, is_protection
 from tradebot.model.struct_tools import replace
 from tradebot.orders.amendments import AGAIN, cancel_forgotten, cancel_order
 from tradebot.orders.close_orders import Records, close, close_one_by_one
@@ -50,7 +50,7 @@ def _close_by_rule(
     if watched_position.kept.turned:
         beyond = Decision(Gate.EXIT, Verdict.PASS, Reason.OVERFILLED, abs(position.quantity))
         return close(world, call, desk, position, ExitCall(beyond, why=(ReasonPart("overfilled"),)), "exit")
-    intents = desk.books.intents_by_position.get(position.whose, ())
+    intents = desk.books.intents_by_position.get(position.holding, ())
     if unfinished := unfinished_close(world.ledger, intents, position):
         return _go_on(world, call, desk, position, unfinished)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
@@ -131,7 +131,7 @@ def _left_to_venue(world: World, desk: Desk, position: Position, why: ExitCall) 
     if not (why.decision.passed and why.by_price) or world.rules.exits.protection is not Protection.VENUE:
         return why
     side, quote = closing_side(position.quantity), desk.quotes.get(position.symbol)
-    rests = desk.resting.get(position.whose, ())
+    rests = desk.resting.get(position.holding, ())
     pairs = tuple(pair for pair in rests if pair.can_trigger and not (pair.exiting or pair.ending))
     covered = sum((pair.quantity for pair in pairs), Decimal(0))
     if quote is None or not covered or covered < protectable(desk, position, side):
@@ -188,9 +188,14 @@ def close_manually(world: World, call: Call, at_work: WorkingExits, positions: I
 
 
 def _close_by_hand(
-    world: World, call: Call, exit_call: ExitCall, at_work: Mapping[Whose, Decimal], desk: Desk, position: Position
+    world: World,
+    call: Call,
+    exit_call: ExitCall,
+    at_work: Mapping[HoldingKey, Decimal],
+    desk: Desk,
+    position: Position,
 ) -> Records:
-    closing = at_work.get(position.whose)
+    closing = at_work.get(position.holding)
     remaining = None if closing is None else abs(position.quantity) - closing
     if remaining is not None and remaining <= 0:
         return ()

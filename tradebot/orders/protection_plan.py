@@ -14,7 +14,7 @@ from tradebot.model.instrument import Listing
 from tradebot.model.order import OrderStatus
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
-from tradebot.model.resting_orders import Resting, Whose
+from tradebot.model.resting_orders import HoldingKey, Resting
 from tradebot.orders.stop_protection import round_stop_to_tick
 
 ZERO = Decimal(0)
@@ -25,28 +25,28 @@ NEAR = Decimal("0.2")
 class ProtectionState(NamedTuple):
     """The resting orders on a position's closing side, and how many shares they should cover, unsigned.
 
-    `position` is None if there is no position for this side to close. `asked` are the levels of its rules, or None if
+    `position` is None if there is no position for this side to close. `levels` are the levels of its rules, or None if
     no order is to be added or moved: it is being closed, it has no stop rule, or a person assigned it to the bot.
     Orders that the venue is about to cancel are left out of `stops` and `targets`; `ending` are the shares of such
     stops that could still reverse the position. Without a `listing` no order is added or moved.
     """
 
-    whose: Whose
+    holding: HoldingKey
     side: Side
     shares: Decimal
     stops: tuple[Resting, ...]
     targets: tuple[Resting, ...]
     position: Position | None = None
-    asked: ExitLevels | None = None
+    levels: ExitLevels | None = None
     ending: Decimal = ZERO
     listing: Listing | None = None
 
     @property
     def stop(self) -> Decimal | None:
         """Return the price in USD, on the tick, to which stops should move; None if they stay."""
-        if self.listing is None or self.asked is None or self.asked.stop is None:
+        if self.listing is None or self.levels is None or self.levels.stop is None:
             return None
-        return round_stop_to_tick(self.listing, self.asked.stop, self.side)
+        return round_stop_to_tick(self.listing, self.levels.stop, self.side)
 
 
 class ProtectionStep(NamedTuple):
@@ -64,30 +64,30 @@ class ProtectionStep(NamedTuple):
     word: str | None = None
 
 
-def stop_steps(cover: ProtectionState, looser_by: Decimal) -> Iterator[ProtectionStep]:
+def stop_steps(protection: ProtectionState, looser_by: Decimal) -> Iterator[ProtectionStep]:
     """Yield the steps that fit the stops to the shares and the price.
 
     A stop is moved only if the change exceeds the fraction `looser_by` of its own price.
     """
-    remaining = sorted(cover.stops, key=lambda leg: (price_of(leg) * -cover.side.sign, -leg.quantity))
+    remaining = sorted(protection.stops, key=lambda leg: (price_of(leg) * -protection.side.sign, -leg.quantity))
     for rest in tuple(remaining):
         others = total_shares(other for other in remaining if other is not rest and other.can_trigger)
-        if others >= cover.shares and not is_busy(rest):
+        if others >= protection.shares and not is_busy(rest):
             remaining.remove(rest)
             yield ProtectionStep(Reason.STOP_SPARE, old=rest)
-    yield from _changes(cover, remaining, looser_by)
-    missing = cover.shares - cover.ending - total_shares(remaining)
-    if missing > 0 and cover.stop is not None:
-        yield ProtectionStep(Reason.STOP_MISSING, missing, cover.stop)
+    yield from _changes(protection, remaining, looser_by)
+    missing = protection.shares - protection.ending - total_shares(remaining)
+    if missing > 0 and protection.stop is not None:
+        yield ProtectionStep(Reason.STOP_MISSING, missing, protection.stop)
 
 
-def _changes(cover: ProtectionState, remaining: list[Resting], looser_by: Decimal) -> Iterator[ProtectionStep]:
+def _changes(protection: ProtectionState, remaining: list[Resting], looser_by: Decimal) -> Iterator[ProtectionStep]:
     """Yield the steps that shrink or move stops that stay, the loosest first."""
-    toward, stop = -cover.side.sign, cover.stop
+    toward, stop = -protection.side.sign, protection.stop
     loose = [rest for rest in remaining if stop and (stop - price_of(rest)) * toward > price_of(rest) * looser_by]
     # An order for the uncovered part may already rest, or be on its way, at this price.
-    wanting = cover.shares - total_shares(rest for rest in remaining if rest not in loose)
-    excess = ZERO if any(map(is_busy, remaining)) else max(total_shares(remaining) - cover.shares, ZERO)
+    wanting = protection.shares - total_shares(rest for rest in remaining if rest not in loose)
+    excess = ZERO if any(map(is_busy, remaining)) else max(total_shares(remaining) - protection.shares, ZERO)
     for resting in (rest for rest in remaining if not is_busy(rest)):
         shares = min(resting.quantity - excess, wanting) if resting in loose else resting.quantity - excess
         if shares <= 0 or (shares == resting.quantity and resting not in loose):
@@ -100,16 +100,16 @@ def _changes(cover: ProtectionState, remaining: list[Resting], looser_by: Decima
         excess -= resting.quantity - shares
 
 
-def merge_stops(cover: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tuple[ProtectionStep, ...]:
+def merge_stops(protection: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tuple[ProtectionStep, ...]:
     """Replace several stops, or an old and a new one, by a single stop, unless some are surplus.
 
     The new stop has the tightest price. It works beside the old ones for a moment, so this needs reduce-only orders.
     """
-    stop, new = cover.stop, sum((step.shares for step in steps if step.old is None), ZERO)
-    if stop is None or cover.position is None or total_shares(cover.stops) > cover.shares:
+    stop, new = protection.stop, sum((step.shares for step in steps if step.old is None), ZERO)
+    if stop is None or protection.position is None or total_shares(protection.stops) > protection.shares:
         return steps
-    way, toward = abs(cover.position.average_price - stop) * NEAR, -cover.side.sign
-    near = [stop for stop in cover.stops if stop.can_trigger and stop.record.intent.protects and not is_busy(stop)]
+    way, toward = abs(protection.position.average_price - stop) * NEAR, -protection.side.sign
+    near = [stop for stop in protection.stops if stop.can_trigger and stop.record.intent.protects and not is_busy(stop)]
     near = [rest for rest in near if (price_of(rest) - stop) * toward <= way]
     if len(near) + bool(new) < 2 or not near or any(step.old not in near for step in steps if step.old):
         return steps
@@ -117,10 +117,10 @@ def merge_stops(cover: ProtectionState, steps: tuple[ProtectionStep, ...]) -> tu
     return (ProtectionStep(Reason.STOP_RESIZED, total_shares(near) + new, price, near[0], tuple(near[1:])),)
 
 
-def target_steps(cover: ProtectionState) -> Iterator[ProtectionStep]:
+def target_steps(protection: ProtectionState) -> Iterator[ProtectionStep]:
     """Yield the steps that cancel or shrink targets in excess of the shares."""
-    excess = total_shares(cover.targets) - cover.shares
-    for rest in sorted(cover.targets, key=lambda leg: price_of(leg) * cover.side.sign):
+    excess = total_shares(protection.targets) - protection.shares
+    for rest in sorted(protection.targets, key=lambda leg: price_of(leg) * protection.side.sign):
         if excess > 0 and not is_busy(rest):
             shares = max(rest.quantity - excess, ZERO)
             excess -= rest.quantity - shares

@@ -15,15 +15,15 @@ from tradebot.model.position import Position
 from tradebot.orders.protection_plan import NEAR, ProtectionState, total_shares
 
 
-def may_place(rules: ExitRules, desk: Desk, cover: ProtectionState, price: Decimal) -> bool:
+def may_place(rules: ExitRules, desk: Desk, protection: ProtectionState, price: Decimal) -> bool:
     """Return True if a target may be placed at a price in USD now: for the first time, or again.
 
     It may be placed again only if the position is at least `target_again_after_s` old, all its shares have a stop, and
     none of its targets was placed again in the last `target_again_every_s`.
     """
-    position = cover.position
+    position = protection.position
     assert position is not None, "only a position has targets"
-    placed = [record for record in desk.books.intents if _is_target_of(record, cover, position)]
+    placed = [record for record in desk.books.intents if _is_target_of(record, protection, position)]
     gone = [record for record in placed if _is_gone(desk, record)]
     if not any(_is_near(record, price, position) for record in gone):
         return True
@@ -32,15 +32,18 @@ def may_place(rules: ExitRules, desk: Desk, cover: ProtectionState, price: Decim
         for record in placed
         if any(_is_before(intent_record, record, position) for intent_record in gone)
     ]
-    protected = total_shares(stop for stop in cover.stops if stop.can_trigger) >= cover.shares
+    protected = total_shares(stop for stop in protection.stops if stop.can_trigger) >= protection.shares
     old_enough = desk.now - position.opened_at >= timedelta(seconds=rules.target_again_after_s)
     every = timedelta(seconds=rules.target_again_every_s)
     return protected and old_enough and all(desk.now - at >= every for at in again)
 
 
-def _is_target_of(record: IntentRecord, cover: ProtectionState, position: Position) -> bool:
+def _is_target_of(record: IntentRecord, protection: ProtectionState, position: Position) -> bool:
     intent = record.intent
-    same = (intent.whose, intent.side) == (cover.whose, cover.side) and intent.at >= position.opened_at
+    same = (intent.holding, intent.side) == (
+        protection.holding,
+        protection.side,
+    ) and intent.at >= position.opened_at
     return same and intent.is_target and intent.operation is Operation.SUBMIT
 
 

@@ -26,7 +26,7 @@ from tradebot.model.order import OrderClass, OrderStatus, OrderType
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting_orders import Resting, Whose
+from tradebot.model.resting_orders import HoldingKey, Resting
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Edit
 from tradebot.orders.amendments import RETRY, SOON, cancel_and_prove, cancel_order, edit_intent, tell_gap
@@ -75,48 +75,52 @@ def protect_separately(
             yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_NEEDLESS)
         return
     # The requests that this pass has sent so far may be unresolved too.
-    records = world.ledger.intents(unresolved=True)
-    unresolved = tuple(record.intent for record in records)
-    abandoned = tuple(_abandoned_requests(desk, records))
-    for cover in _covers(world, desk, dict(_wanted_protection(world, desk, watched, staying, abandoned))):
-        lost = {intent.is_target: intent for intent in unresolved if intent.protects and _is_about(intent, cover)}
-        if not cover.shares:
+    unresolved_records = world.ledger.intents(unresolved=True)
+    unresolved = tuple(record.intent for record in unresolved_records)
+    abandoned = tuple(_abandoned_requests(desk, unresolved_records))
+    wanted_levels = dict(_wanted_levels(world, desk, watched, staying, abandoned))
+    for protection in _protection_states(world, desk, wanted_levels):
+        if not protection.shares:
             # The position is gone, so these orders could only open one; cancel them even if a request is unresolved.
-            for rest in (*cover.stops, *cover.targets):
+            for rest in (*protection.stops, *protection.targets):
                 yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
             continue
-        for fit, request in ((_stops, lost.get(False)), (_targets, lost.get(True))):
-            done = tuple(
-                fit(world, call, desk, cover) if request is None else _while_lost(world, call, desk, cover, request)
-            )
-            yield from done
+        own = [intent for intent in unresolved if intent.protects and _concerns(intent, protection)]
+        unresolved_stop = next((intent for intent in reversed(own) if not intent.is_target), None)
+        unresolved_target = next((intent for intent in reversed(own) if intent.is_target), None)
+        for fit, unresolved_request in ((_fit_stops, unresolved_stop), (_fit_targets, unresolved_target)):
+            if unresolved_request is None:
+                records = tuple(fit(world, call, desk, protection))
+            else:
+                records = tuple(_resend_or_trim(world, call, desk, protection, unresolved_request))
+            yield from records
             # Targets wait until the outcome of every request for a stop is known.
-            if request is not None or not all(map(_has_outcome, done)):
+            if unresolved_request is not None or not all(map(_has_outcome, records)):
                 break
 
 
-def _wanted_protection(
+def _wanted_levels(
     world: World,
     desk: Desk,
     watched: Iterable[WatchedPosition],
     staying_positions: Iterable[WatchedPosition],
     abandoned: Sequence[Intent],
-) -> Iterator[tuple[Whose, ExitLevels]]:
+) -> Iterator[tuple[HoldingKey, ExitLevels]]:
     """Yield where the stops and targets of positions should be; a person's own positions have none."""
-    staying = {watched.position.whose for watched in staying_positions}
+    staying = {watched.position.holding for watched in staying_positions}
     for watched_position in (position for position in watched if position.position.strategy != ADOPTED):
         exit_levels = rule_levels(
             watched_position, world.rules.exits_watching(watched_position.position, watched_position.kept)
         )
-        gave_up = any(_exits(abandoned, watched_position.position))
-        if exit_levels.stop is not None and watched_position.position.whose in staying:
-            yield watched_position.position.whose, exit_levels
+        is_abandoned = any(_exits_of(abandoned, watched_position.position))
+        if exit_levels.stop is not None and watched_position.position.holding in staying:
+            yield watched_position.position.holding, exit_levels
         elif (
             exit_levels.stop
-            and (gave_up or world.venue.reduce_only)
+            and (is_abandoned or world.venue.reduce_only)
             and not _is_passed(desk, watched_position, exit_levels.stop)
         ):
-            yield watched_position.position.whose, replace(exit_levels, targets=())
+            yield watched_position.position.holding, replace(exit_levels, targets=())
 
 
 def _abandoned_requests(desk: Desk, unresolved: Iterable[IntentRecord]) -> Iterator[Intent]:
@@ -131,11 +135,11 @@ def _abandoned_requests(desk: Desk, unresolved: Iterable[IntentRecord]) -> Itera
             yield record.intent
 
 
-def _exits(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]:
+def _exits_of(unresolved: Iterable[Intent], position: Position) -> Iterator[Intent]:
     """Yield the position's exits among unresolved requests; they may be working."""
     for intent in unresolved:
         exits = intent.purpose is not Purpose.OPEN and not intent.protects and intent.operation is Operation.SUBMIT
-        if exits and intent.whose == position.whose and intent.side is closing_side(position.quantity):
+        if exits and intent.holding == position.holding and intent.side is closing_side(position.quantity):
             yield intent
 
 
@@ -145,42 +149,43 @@ def _is_passed(desk: Desk, watched: WatchedPosition, stop: Decimal) -> bool:
     return quote is not None and (stop - exit_price(watched.position, quote)) * watched.direction >= 0
 
 
-def _covers(world: World, desk: Desk, wanted: Mapping[Whose, ExitLevels]) -> Iterator[ProtectionState]:
+def _protection_states(world: World, desk: Desk, wanted: Mapping[HoldingKey, ExitLevels]) -> Iterator[ProtectionState]:
     """Yield the protection of each position and of each closed one with orders left; skip unproven quantities."""
     position_by_key, entered = (
-        {position.whose: position for position in desk.positions},
-        frozenset(_perhaps_entered(desk)),
+        {position.holding: position for position in desk.positions},
+        frozenset(_symbols_perhaps_entered(desk)),
     )
-    for whose in dict.fromkeys((*desk.resting, *wanted)):
-        position, rests = position_by_key.get(whose), desk.resting.get(whose, ())
+    for holding in dict.fromkeys((*desk.resting, *wanted)):
+        position, rests = position_by_key.get(holding), desk.resting.get(holding, ())
         # Even if the list of positions lags, reduce-only orders can't open anything.
-        agreed = whose[1] not in desk.unproven and desk.position_ratios.get(whose[1], Decimal(1)) == 1
+        agreed = holding[1] not in desk.unproven and desk.position_ratios.get(holding[1], Decimal(1)) == 1
         if not (agreed or (position and world.venue.reduce_only)):
             continue
-        if position is None and (whose[1] in desk.awaited or whose[1] in entered):
+        if position is None and (holding[1] in desk.awaited or holding[1] in entered):
             continue
         listing = desk.listing_of(position) if position else None
         closing = closing_side(position.quantity) if position else None
         for side in dict.fromkeys((*(rest.first.side for rest in rests), *((closing,) if closing else ()))):
             own = [rest for rest in rests if rest.first.side is side]
-            stops, targets = ([rest for rest in own if rest.is_target is apart] for apart in (False, True))
-            closes, doubted = position if side is closing else None, [stop for stop in stops if stop.doubted]
-            if closes and world.venue.reduce_only and len(doubted) < MAX_STOPS_IN_DOUBT:
+            stops, targets = ([rest for rest in own if rest.is_target is target] for target in (False, True))
+            closed_position = position if side is closing else None
+            doubted = [stop for stop in stops if stop.doubted]
+            if closed_position and world.venue.reduce_only and len(doubted) < MAX_STOPS_IN_DOUBT:
                 stops = [stop for stop in stops if not stop.doubted]
             yield ProtectionState(
-                whose,
+                holding,
                 side,
-                _shares(world, desk, closes) if closes else ZERO,
+                _shares(world, desk, closed_position) if closed_position else ZERO,
                 tuple(stop for stop in stops if not _is_ending(desk, stop)),
                 tuple(target for target in targets if not _is_ending(desk, target)),
-                closes,
-                wanted.get(whose) if closes and listing else None,
+                closed_position,
+                wanted.get(holding) if closed_position and listing else None,
                 ZERO if world.venue.reduce_only else total_shares(stop for stop in stops if _is_ending(desk, stop)),
                 listing,
             )
 
 
-def _perhaps_entered(desk: Desk) -> Iterator[str]:
+def _symbols_perhaps_entered(desk: Desk) -> Iterator[str]:
     """Yield the symbols in which an entry must have filled, by the venue's positions, though no fill was reported yet.
 
     The stop attached to the entry protects what it has bought.
@@ -214,7 +219,7 @@ def _shares(world: World, desk: Desk, position: Position) -> Decimal:
         remaining = abs(position.quantity)
     if not world.venue.reduce_only:
         # Exclude the shares of working exits, and for a while those of exits that may be working.
-        exits = _exits((record.intent for record in desk.books.unresolved_intents), position)
+        exits = _exits_of((record.intent for record in desk.books.unresolved_intents), position)
         may = (intent.quantity for intent in exits if abs(desk.now - intent.at) < RETRY and not intent.key.joins)
         remaining -= shares_being_closed(desk, position) - _shares_in_group(desk, position) + sum(may, ZERO)
     return max(listing.whole_lots(remaining) if listing else remaining, ZERO)
@@ -225,38 +230,38 @@ def _shares_in_group(desk: Desk, position: Position) -> Decimal:
     side, shares = closing_side(position.quantity), ZERO
     for order in (order for order in desk.orders if (order.symbol, order.side) == (position.symbol, side)):
         behind = desk.books.intent_behind(order)
-        if behind and behind.intent.key.joins and behind.intent.whose == position.whose:
+        if behind and behind.intent.key.joins and behind.intent.holding == position.holding:
             shares += order.open_quantity
     return shares
 
 
-def _is_about(intent: Intent, cover: ProtectionState) -> bool:
-    return (intent.whose, intent.side) == (cover.whose, cover.side)
+def _concerns(intent: Intent, protection: ProtectionState) -> bool:
+    return (intent.holding, intent.side) == (protection.holding, protection.side)
 
 
 def _has_outcome(record: CandidateRecord) -> bool:
     return record.decisions[-1].verdict is not Verdict.UNKNOWN
 
 
-def _stops(world: World, call: Call, desk: Desk, cover: ProtectionState) -> Iterator[CandidateRecord]:
+def _fit_stops(world: World, call: Call, desk: Desk, protection: ProtectionState) -> Iterator[CandidateRecord]:
     """Carry out the steps that fit the stops to the position, until a request is unresolved."""
-    for stop in (stop for stop in cover.stops if stop.is_lapsed):
+    for stop in (stop for stop in protection.stops if stop.is_lapsed):
         released = cancel_and_prove(world, call, desk, stop, Reason.STOP_LAPSED)
         yield released.record
         # Both orders might close the same shares, so leave this to the next pass, once the outcome is known.
         if not _has_outcome(released.record) or (released.left != stop.quantity and not world.venue.reduce_only):
             return
-    cover = cover._replace(stops=tuple(stop for stop in cover.stops if not stop.is_lapsed))
-    refused = _was_refused(desk, cover, is_target=False)
-    steps = tuple(stop_steps(cover, world.rules.exits.stop_step_fraction))
+    protection = protection._replace(stops=tuple(stop for stop in protection.stops if not stop.is_lapsed))
+    refused = _was_refused(desk, protection, is_target=False)
+    steps = tuple(stop_steps(protection, world.rules.exits.stop_step_fraction))
     if refused:
         steps = tuple(step for step in steps if not step.shares or (step.old and _can_edit(world, desk, step.old)))
     elif world.venue.reduce_only:
-        steps = merge_stops(cover, steps)
-    yield from _in_turn(_stop(world, call, desk, cover, step) for step in steps)
+        steps = merge_stops(protection, steps)
+    yield from _until_unresolved(_carry_out(world, call, desk, protection, step) for step in steps)
 
 
-def _in_turn(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRecord]:
+def _until_unresolved(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRecord]:
     """Yield the record of each step in order, until a request is unresolved."""
     for records in map(tuple, steps):
         yield from records
@@ -264,89 +269,100 @@ def _in_turn(steps: Iterable[Iterable[CandidateRecord]]) -> Iterator[CandidateRe
             return
 
 
-def _while_lost(
-    world: World, call: Call, desk: Desk, cover: ProtectionState, lost: Intent
+def _resend_or_trim(
+    world: World, call: Call, desk: Desk, protection: ProtectionState, request: Intent
 ) -> Iterator[CandidateRecord]:
-    """Resend a lost request about stops or targets once that is safe; cancel surplus orders."""
-    rests = cover.targets if lost.is_target else cover.stops
-    remaining = cover.shares - total_shares(rests) + _given_up(rests, lost)
-    if remaining > 0 and world.venue.reduce_only and lost.operation is not Operation.SUBMIT and not lost.is_target:
+    """Resend an unresolved request about stops or targets once that is safe; until then only cancel surplus orders."""
+    rests = protection.targets if request.is_target else protection.stops
+    remaining = protection.shares - total_shares(rests) + _shares_lost_if_applied(rests, request)
+    if (
+        remaining > 0
+        and world.venue.reduce_only
+        and request.operation is not Operation.SUBMIT
+        and not request.is_target
+    ):
         # Shares that the resent request would leave without a stop get one first.
-        if cover.stop is not None and not _was_refused(desk, cover, is_target=False):
-            yield _place_order(world, call, desk, cover, ProtectionStep(Reason.STOP_MISSING, remaining, cover.stop))
-    elif _may_resend(world, desk, cover, rests, lost):
-        yield send_once_more(world, desk, lost)
-    elif lost.operation is Operation.SUBMIT:
-        of_stops = (step for step in stop_steps(cover, world.rules.exits.stop_step_fraction) if not step.shares)
-        for rest in (step.old for step in (target_steps(cover) if lost.is_target else of_stops) if step.old):
+        if protection.stop is not None and not _was_refused(desk, protection, is_target=False):
+            yield _place_order(
+                world, call, desk, protection, ProtectionStep(Reason.STOP_MISSING, remaining, protection.stop)
+            )
+    elif _may_resend(world, desk, protection, rests, request):
+        yield send_once_more(world, desk, request)
+    elif request.operation is Operation.SUBMIT:
+        of_stops = (step for step in stop_steps(protection, world.rules.exits.stop_step_fraction) if not step.shares)
+        for rest in (step.old for step in (target_steps(protection) if request.is_target else of_stops) if step.old):
             yield cancel_order(world, call, desk, rest.first, rest.record, Reason.STOP_SPARE)
 
 
-def _given_up(rests: Iterable[Resting], lost: Intent) -> Decimal:
-    """Return how many shares an order would lose if a lost change to it arrived after all."""
-    old = next((rest for rest in rests if rest.first.venue_id == lost.target_venue_id), None)
+def _shares_lost_if_applied(rests: Iterable[Resting], request: Intent) -> Decimal:
+    """Return how many shares an order would lose if an unresolved change to it took effect after all."""
+    old = next((rest for rest in rests if rest.first.venue_id == request.target_venue_id), None)
     if old is None:
         return ZERO
-    stays = lost.quantity - old.first.filled_quantity if lost.operation is Operation.REPLACE else ZERO
+    stays = request.quantity - old.first.filled_quantity if request.operation is Operation.REPLACE else ZERO
     return max(old.quantity - stays, ZERO)
 
 
-def _may_resend(world: World, desk: Desk, cover: ProtectionState, rests: Sequence[Resting], lost: Intent) -> bool:
-    """Return True if a lost request may be resent: its order rests, or the shares it is for are uncovered."""
-    if not may_send_again(world, desk, lost):
+def _may_resend(
+    world: World, desk: Desk, protection: ProtectionState, rests: Sequence[Resting], request: Intent
+) -> bool:
+    """Return True if an unresolved request may be resent: its order rests, or the shares it is for are unprotected."""
+    if not may_send_again(world, desk, request):
         return False
-    if lost.operation is not Operation.SUBMIT:
-        return lost.target_venue_id in {rest.first.venue_id for rest in rests}
-    if cover.asked is None:
+    if request.operation is not Operation.SUBMIT:
+        return request.target_venue_id in {rest.first.venue_id for rest in rests}
+    if protection.levels is None:
         return False
-    bare = cover.shares - total_shares(rests)
-    too_large = not lost.is_target and (
-        cover.shares > 0 if world.venue.reduce_only else bare > 0 and abs(desk.now - lost.at) >= RETRY
+    bare = protection.shares - total_shares(rests)
+    too_large = not request.is_target and (
+        protection.shares > 0 if world.venue.reduce_only else bare > 0 and abs(desk.now - request.at) >= RETRY
     )
-    return lost.quantity <= bare or too_large
+    return request.quantity <= bare or too_large
 
 
-def _was_refused(desk: Desk, cover: ProtectionState, *, is_target: bool) -> bool:
+def _was_refused(desk: Desk, protection: ProtectionState, *, is_target: bool) -> bool:
     """Return True if the venue recently refused the last two stops, or the last two targets.
 
     A position without a stop waits less long than one without a target.
     """
-    last = desk.books.newest_protection(cover.whose, cover.side, is_target=is_target)[:REFUSALS]
+    last = desk.books.newest_protection(protection.holding, protection.side, is_target=is_target)[:REFUSALS]
     if len(last) < REFUSALS or any(r.state is not IntentState.REJECTED for r in last):
         return False
     return desk.books.at - last[0].updated_at < (RETRY if is_target else SOON)
 
 
-def _stop(
-    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
+def _carry_out(
+    world: World, call: Call, desk: Desk, protection: ProtectionState, step: ProtectionStep
 ) -> Iterator[CandidateRecord]:
     """Cancel, place or change one stop, or change or cancel a target, in the way that the venue supports."""
     if step.old is None:
-        yield _place_order(world, call, desk, cover, step)
+        yield _place_order(world, call, desk, protection, step)
     elif not step.shares:
         yield cancel_order(world, call, desk, step.old.first, step.old.record, step.why)
     elif step.shares <= step.old.quantity and _can_edit(world, desk, step.old):
-        yield _edit(world, call, desk, cover, step, step.old)
+        yield _edit(world, call, desk, protection, step, step.old)
     elif world.venue.reduce_only:
-        yield from _place_before_cancel(world, call, desk, cover, step)
+        yield from _place_before_cancel(world, call, desk, protection, step)
     else:
         # Don't let an entry pass yield to exits while the shares have no stop.
         with world.undisturbed():
-            records = tuple(_cancel_before_place(world, call, desk, cover, step, step.old))
+            records = tuple(_cancel_before_place(world, call, desk, protection, step, step.old))
         yield from records
 
 
 def _place_before_cancel(
-    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
+    world: World, call: Call, desk: Desk, protection: ProtectionState, step: ProtectionStep
 ) -> Iterator[CandidateRecord]:
     """Place an order, and once it rests, cancel those it replaces; if it is refused, cover only missing shares."""
     olds = (*filter(None, (step.old,)), *step.others)
-    placed, missing = _place_order(world, call, desk, cover, step), step.shares - total_shares(olds)
+    placed, missing = _place_order(world, call, desk, protection, step), step.shares - total_shares(olds)
     yield placed
     if placed.decisions[-1].reason is Reason.VENUE_REJECTED and olds and missing > 0:
-        yield _place_order(world, call, desk, cover, step._replace(shares=missing))
-    elif olds and _rests(world, placed):
-        yield from _in_turn((cancel_order(world, call, desk, o.first, o.record, Reason.STOP_SPARE),) for o in olds)
+        yield _place_order(world, call, desk, protection, step._replace(shares=missing))
+    elif olds and _is_resting(world, placed):
+        yield from _until_unresolved(
+            (cancel_order(world, call, desk, o.first, o.record, Reason.STOP_SPARE),) for o in olds
+        )
 
 
 def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
@@ -357,7 +373,7 @@ def _can_edit(world: World, desk: Desk, old: Resting) -> bool:
 
 
 def _cancel_before_place(
-    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep, old: Resting
+    world: World, call: Call, desk: Desk, protection: ProtectionState, step: ProtectionStep, old: Resting
 ) -> Iterator[CandidateRecord]:
     """Cancel a stop and place its replacement, or the same stop again if that is refused."""
     released = cancel_and_prove(world, call, desk, old, step.why)
@@ -367,20 +383,28 @@ def _cancel_before_place(
     # The next pass sees the shares that it filled meanwhile.
     if released.left != old.quantity:
         return
-    placed = _place_order(world, call, desk, cover, step)
+    placed = _place_order(world, call, desk, protection, step)
     yield placed
     before = old.stop.stop_price if old.stop else None
     if placed.decisions[-1].reason is Reason.VENUE_REJECTED and before not in (None, step.price):
-        yield _place_order(world, call, desk, cover, step._replace(price=before))
+        yield _place_order(world, call, desk, protection, step._replace(price=before))
 
 
-def _place_order(world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep) -> CandidateRecord:
+def _place_order(
+    world: World, call: Call, desk: Desk, protection: ProtectionState, step: ProtectionStep
+) -> CandidateRecord:
     """Place a stop, or the target of a rule, and return its record."""
     old = step.old.record.intent if step.old else None
-    of = cover.listing.instrument if cover.listing else old.instrument if old else None
+    of = protection.listing.instrument if protection.listing else old.instrument if old else None
     assert of is not None, "an order to place has an instrument"
-    why = step.word if step.word is not None else (cover.asked.word if cover.asked else old.why if old else "")
-    candidate = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
+    why = (
+        step.word
+        if step.word is not None
+        else (protection.levels.word if protection.levels else old.why if old else "")
+    )
+    candidate = Candidate(
+        protection.holding[0], of, protection.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why
+    )
     intent = resting_intent(world, call, desk, candidate, OrderClass.SIMPLE, step.price, step.price)
     if step.why is Reason.TARGET_MISSING:
         intent = replace(intent, order_type=OrderType.LIMIT, limit_price=step.price, stop_price=None)
@@ -393,17 +417,17 @@ def _recorded_amount(step: ProtectionStep) -> Decimal:
 
 
 def _edit(
-    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep, old: Resting
+    world: World, call: Call, desk: Desk, protection: ProtectionState, step: ProtectionStep, old: Resting
 ) -> CandidateRecord:
     """Request that an order's quantity and price are changed; return the record of that."""
     order, promised = old.first, old.record.intent
-    why = cover.asked.word if step.why is Reason.STOP_TIGHTENED and cover.asked else promised.why
+    why = protection.levels.word if step.why is Reason.STOP_TIGHTENED and protection.levels else promised.why
     # The quantity in the request includes the shares that the order has filled.
     intent = edit_intent(call, desk, promised, order, order.filled_quantity + step.shares, step.price, why)
     return send_to_rest(world, desk, intent, step.why, _recorded_amount(step))
 
 
-def _rests(world: World, placed: CandidateRecord) -> bool:
+def _is_resting(world: World, placed: CandidateRecord) -> bool:
     """Return True if the venue acknowledges a stop that was just placed, so that it can trigger from now on."""
     if placed.terminal is not None or placed.client_order_id is None:
         return False
@@ -415,46 +439,52 @@ def _rests(world: World, placed: CandidateRecord) -> bool:
     return False
 
 
-def _targets(world: World, call: Call, desk: Desk, cover: ProtectionState) -> Iterator[CandidateRecord]:
+def _fit_targets(world: World, call: Call, desk: Desk, protection: ProtectionState) -> Iterator[CandidateRecord]:
     """Carry out the steps that fit the targets to the position, until a request is unresolved."""
-    steps = tuple(target_steps(cover))
+    steps = tuple(target_steps(protection))
     # If a target can't be changed, the next pass places its remaining shares again.
     fitted = (
         step if step.old and _can_edit(world, desk, step.old) else ProtectionStep(Reason.STOP_SPARE, old=step.old)
         for step in steps
     )
-    yield from _in_turn(_stop(world, call, desk, cover, step) for step in fitted)
+    yield from _until_unresolved(_carry_out(world, call, desk, protection, step) for step in fitted)
     only_reduce = world.venue.reduce_only
     # A target placed beside an unconfirmed stop would be in no group with it, and both could fill.
-    unseen = any(stop.doubted for stop in cover.stops) and not only_reduce
-    if steps or unseen or _was_refused(desk, cover, is_target=True):
+    unseen = any(stop.doubted for stop in protection.stops) and not only_reduce
+    if steps or unseen or _was_refused(desk, protection, is_target=True):
         return
-    moved = tuple(target_moves(desk, cover, partial(_can_edit, world, desk), reduce_only=only_reduce))
-    yield from _in_turn(_move_target(world, call, desk, cover, step) for step in moved)
+    moved = tuple(target_moves(desk, protection, partial(_can_edit, world, desk), reduce_only=only_reduce))
+    yield from _until_unresolved(_move_target(world, call, desk, protection, step) for step in moved)
     if not moved:
-        yield from _in_turn(
-            _place_before_cancel(world, call, desk, cover, step) for step in _new_targets(world, desk, cover)
+        yield from _until_unresolved(
+            _place_before_cancel(world, call, desk, protection, step) for step in _new_targets(world, desk, protection)
         )
 
 
 def _move_target(
-    world: World, call: Call, desk: Desk, cover: ProtectionState, step: ProtectionStep
+    world: World, call: Call, desk: Desk, protection: ProtectionState, step: ProtectionStep
 ) -> Iterator[CandidateRecord]:
     """Change or cancel a target, or place one beside the targets that it replaces."""
-    return (_stop if step.old else _place_before_cancel)(world, call, desk, cover, step)
+    return (_carry_out if step.old else _place_before_cancel)(world, call, desk, protection, step)
 
 
-def _new_targets(world: World, desk: Desk, cover: ProtectionState) -> Iterator[ProtectionStep]:
-    prices = due_prices(cover)
-    if not prices or cover.position is None or cover.asked is None or cover.listing is None:
+def _new_targets(world: World, desk: Desk, protection: ProtectionState) -> Iterator[ProtectionStep]:
+    prices = due_prices(protection)
+    if not prices or protection.position is None or protection.levels is None or protection.listing is None:
         return
     only_reduce = world.venue.reduce_only
-    closing = shares_being_closed(desk, cover.position) if only_reduce else ZERO
-    rests = [rest for rest in desk.resting.get(cover.whose, ()) if rest.is_target and rest.first.side is cover.side]
-    room = max(cover.shares - closing - total_shares(rests), ZERO)
-    meant = [at_due_price(cover, rest, prices, settled=False) for rest in rests]
-    for at, part, word in missing_targets(desk, cover.position, cover.listing, cover.asked, meant, room):
+    closing = shares_being_closed(desk, protection.position) if only_reduce else ZERO
+    rests = [
+        rest
+        for rest in desk.resting.get(protection.holding, ())
+        if rest.is_target and rest.first.side is protection.side
+    ]
+    room = max(protection.shares - closing - total_shares(rests), ZERO)
+    meant = [at_due_price(protection, rest, prices, settled=False) for rest in rests]
+    for at, part, word in missing_targets(
+        desk, protection.position, protection.listing, protection.levels, meant, room
+    ):
         there = (rest for rest, resting in zip(rests, meant, strict=True) if price_of(resting) == at)
         old = [rest for rest in there if only_reduce and not (rest.ending or is_busy(rest))]
-        if old or may_place(world.rules.exits, desk, cover, at):
+        if old or may_place(world.rules.exits, desk, protection, at):
             yield ProtectionStep(Reason.TARGET_MISSING, part + total_shares(old), at, None, tuple(old), word)

@@ -66,23 +66,25 @@ def protect(world: World, call: Call, desk: Desk, staying: Iterable[WatchedPosit
     own stop or target at the venue.
     """
     levels_by_key = {
-        watched.position.whose: rule_levels(watched, world.rules.exits_watching(watched.position, watched.kept))
+        watched.position.holding: rule_levels(watched, world.rules.exits_watching(watched.position, watched.kept))
         for watched in staying
     }
-    position_by_key = {position.whose: position for position in desk.positions}
+    position_by_key = {position.holding: position for position in desk.positions}
     bot_watches_alone = world.rules.exits.protection not in (Protection.VENUE, Protection.BOTH)
-    for whose, pairs in desk.resting.items():
-        for pair in pairs if bot_watches_alone else _surplus_pairs(desk, position_by_key.get(whose), pairs):
+    for holding, pairs in desk.resting.items():
+        for pair in pairs if bot_watches_alone else _surplus_pairs(desk, position_by_key.get(holding), pairs):
             # Leave a pair alone if an exit is using its limit, or if it is already being canceled.
             if not (pair.exiting or pair.ending):
                 yield cancel_order(world, call, desk, pair.first, pair.record, Reason.STOP_NEEDLESS)
     if bot_watches_alone:
         return
-    for whose, exit_levels in levels_by_key.items():
-        position = position_by_key[whose]
+    for holding, exit_levels in levels_by_key.items():
+        position = position_by_key[holding]
         listing = desk.listing_of(position)
         if exit_levels.stop is not None and listing and position.strategy != ADOPTED:
-            yield from _protect_position(world, call, desk, position, listing, exit_levels, desk.resting.get(whose, ()))
+            yield from _protect_position(
+                world, call, desk, position, listing, exit_levels, desk.resting.get(holding, ())
+            )
 
 
 def _surplus_pairs(desk: Desk, position: Position | None, pairs: tuple[Resting, ...]) -> Iterator[Resting]:
@@ -148,7 +150,7 @@ def _protect_position(
         covered += 0 if pair.doubted else pair.quantity - (freed or 0)
     held_quantity = abs(position.quantity) if contradicted else protectable(desk, position, side)
     uncovered = listing.whole_lots(held_quantity - covered)
-    kind = class_to_try(desk.books, position.whose)
+    kind = class_to_try(desk.books, position.holding)
     if kind is OrderClass.OCO and _too_near_for_pair(world, desk, position, stop):
         kind = OrderClass.SIMPLE
     if uncovered <= 0 or kind is None or (contradicted and kind is not OrderClass.OCO):
@@ -190,7 +192,7 @@ def _adjust_pair(
     world: World, call: Call, desk: Desk, position: Position, pair: Resting, word: str, stop: Decimal
 ) -> tuple[CandidateRecord | None, Decimal | None]:
     """Cancel a lapsed pair, or tighten a pair's stop; return its record, and the quantity that a cancel freed."""
-    if pair.is_lapsed and class_to_try(desk.books, position.whose) is not None:
+    if pair.is_lapsed and class_to_try(desk.books, position.holding) is not None:
         return cancel_and_prove(world, call, desk, pair, Reason.STOP_LAPSED)
     is_looser = _needs_tightening(pair, stop, closing_side(position.quantity), world.rules.exits.stop_step_fraction)
     if is_looser and pair.stop and not (pair.limit and _too_near_for_pair(world, desk, position, stop)):
@@ -211,7 +213,7 @@ def _too_near_for_pair(world: World, desk: Desk, position: Position, stop: Decim
 def _unsettled_request(desk: Desk, position: Position) -> Intent | None:
     """Return this position's unresolved request about protection, if any."""
     protecting = (record.intent for record in desk.books.unresolved_intents if record.intent.protects)
-    return next((intent for intent in protecting if intent.whose == position.whose), None)
+    return next((intent for intent in protecting if intent.holding == position.holding), None)
 
 
 def shares_being_closed(desk: Desk, position: Position) -> Decimal:

@@ -18,30 +18,33 @@ from tradebot.orders.protection_plan import NEAR, ZERO, ProtectionState, Protect
 from tradebot.orders.stop_protection import missing_targets, round_target_to_tick, shares_being_closed
 
 
-def is_settled(desk: Desk, cover: ProtectionState) -> bool:
+def is_settled(desk: Desk, protection: ProtectionState) -> bool:
     """Return True if no entry of the strategy works or may work in the symbol, so its average price is final."""
-    strategy, symbol = cover.whose
+    strategy, symbol = protection.holding
     unknown = (record.intent for record in desk.books.unresolved_intents if record.intent.purpose is Purpose.OPEN)
-    if any(intent.whose == cover.whose for intent in unknown):
+    if any(intent.holding == protection.holding for intent in unknown):
         return False
     own = (order for order in desk.book.own_orders if (order.strategy, order.symbol) == (strategy, symbol))
-    return all(order.side is cover.side for order in own)
+    return all(order.side is protection.side for order in own)
 
 
-def due_prices(cover: ProtectionState) -> Sequence[Decimal]:
+def due_prices(protection: ProtectionState) -> Sequence[Decimal]:
     """Return the target prices of the exit rules, in USD on the tick, nearest first; empty if there are none."""
-    if cover.position is None or cover.asked is None or cover.listing is None:
+    if protection.position is None or protection.levels is None or protection.listing is None:
         return ()
-    entered = cover.position.average_price
-    return [round_target_to_tick(cover.listing, target.price, cover.side, entered) for target in cover.asked.targets]
+    entered = protection.position.average_price
+    return [
+        round_target_to_tick(protection.listing, target.price, protection.side, entered)
+        for target in protection.levels.targets
+    ]
 
 
-def at_due_price(cover: ProtectionState, rest: Resting, prices: Sequence[Decimal], *, settled: bool) -> Resting:
+def at_due_price(protection: ProtectionState, rest: Resting, prices: Sequence[Decimal], *, settled: bool) -> Resting:
     """Return a target as if it were at the nearest due price; unchanged if none is near enough.
 
     While the entry fills, near enough is a fraction of the distance from the entry; afterward, one tick.
     """
-    at, position, listing = price_of(rest), cover.position, cover.listing
+    at, position, listing = price_of(rest), protection.position, protection.listing
     assert position is not None, "only a position has due targets"
     assert listing is not None, "due prices are on a tick"
 
@@ -55,26 +58,32 @@ def at_due_price(cover: ProtectionState, rest: Resting, prices: Sequence[Decimal
 
 
 def target_moves(
-    desk: Desk, cover: ProtectionState, can_edit: Callable[[Resting], bool], *, reduce_only: bool
+    desk: Desk, protection: ProtectionState, can_edit: Callable[[Resting], bool], *, reduce_only: bool
 ) -> Iterator[ProtectionStep]:
     """Yield the steps that move targets to due prices more than a tick away; none until the average price is settled.
 
     A venue that edits orders needs one request, unless the target grows too. With reduce-only orders, a new one is
     placed before the old one is canceled; otherwise the old one is canceled, and the next pass places a new one.
     """
-    prices, position, listing = due_prices(cover), cover.position, cover.listing
-    if not prices or position is None or listing is None or cover.asked is None or not is_settled(desk, cover):
+    prices, position, listing = due_prices(protection), protection.position, protection.listing
+    if (
+        not prices
+        or position is None
+        or listing is None
+        or protection.levels is None
+        or not is_settled(desk, protection)
+    ):
         return
-    meant = [at_due_price(cover, rest, prices, settled=True) for rest in cover.targets]
+    meant = [at_due_price(protection, rest, prices, settled=True) for rest in protection.targets]
     there = [rest for rest in meant if price_of(rest) in prices]
     filled = max(lot.at for lot in position.lots)
     # A target placed after the last fill isn't off because of that fill; its own level may have been filled.
-    olds = (rest for rest, resting in zip(cover.targets, meant, strict=True) if resting not in there)
+    olds = (rest for rest, resting in zip(protection.targets, meant, strict=True) if resting not in there)
     off = [rest for rest in olds if rest.record.intent.at < filled]
-    if not off or shares_being_closed(desk, position) or any(map(is_busy, cover.targets)):
+    if not off or shares_being_closed(desk, position) or any(map(is_busy, protection.targets)):
         return
-    room = max(cover.shares - total_shares(cover.targets) + total_shares(off), ZERO)
-    for at, part, word in missing_targets(desk, position, listing, cover.asked, there, room):
+    room = max(protection.shares - total_shares(protection.targets) + total_shares(off), ZERO)
+    for at, part, word in missing_targets(desk, position, listing, protection.levels, there, room):
         if not off:
             return
         old = off.pop(0)

@@ -26,7 +26,7 @@ from tradebot.model.intent import IntentRecord, Operation, is_our_order_id
 from tradebot.model.order import LastStep, Order, Style
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
-from tradebot.model.resting_orders import Whose
+from tradebot.model.resting_orders import HoldingKey
 from tradebot.model.struct_tools import replace
 from tradebot.model.trading import TradingState
 from tradebot.model.venue import Edit, Pairs
@@ -109,7 +109,7 @@ class WorkingExits(NamedTuple):
 
     desk: Desk
     records: tuple[CandidateRecord, ...]
-    shares: Mapping[Whose, Decimal]
+    shares: Mapping[HoldingKey, Decimal]
 
 
 def is_exit(order: Order, record: IntentRecord) -> bool:
@@ -131,7 +131,7 @@ def may_stay(desk: Desk, order: Order, record: IntentRecord) -> bool:
 
 def reprice_working_exits(world: World, call: Call, desk: Desk, named: Callable[[str], bool]) -> WorkingExits:
     """Reprice the exits that may stay so that they fill now, unless their price already does."""
-    records, shares = list[CandidateRecord](), defaultdict[Whose, Decimal](Decimal)
+    records, shares = list[CandidateRecord](), defaultdict[HoldingKey, Decimal](Decimal)
     for order, record in our_working_orders(world, desk):
         leaves = named(order.symbol) and is_exit(order, record) and not _is_followed(desk.books, order)
         if leaves and order.symbol not in desk.unproven and may_stay(desk, order, record):

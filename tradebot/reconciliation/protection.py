@@ -29,7 +29,7 @@ from tradebot.model.limits import ExitRules, Protection
 from tradebot.model.order import Order, OrderClass, OrderStatus
 from tradebot.model.position import ADOPTED, Position
 from tradebot.model.record import DOUBTED, EXITING, NOT_PLACED, REFUSED, Gap, Job
-from tradebot.model.resting_orders import Resting, Whose, resting_among
+from tradebot.model.resting_orders import HoldingKey, Resting, resting_among
 from tradebot.model.venue_day import VenueDay
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Ledger
@@ -63,7 +63,7 @@ class _Stop(NamedTuple):
 def protection_gaps(
     books: Books,
     listings: Mapping[str, Listing],
-    resting: Mapping[Whose, Sequence[Resting]],
+    resting: Mapping[HoldingKey, Sequence[Resting]],
     exits: ExitRules,
     exits_of: Callable[[str], Exits],
     closed: Mapping[str, Decimal] | None = None,
@@ -80,7 +80,7 @@ def protection_gaps(
         whole = _whole(books, listings, position, _need(position, protected, closed_by_symbol))
         bare = whole - protected
         if bare > 0 and position.strategy != ADOPTED and _has_stop(books, position, exits_of):
-            doubted = any(rest.doubted for rest in resting.get(position.whose, ()))
+            doubted = any(rest.doubted for rest in resting.get(position.holding, ()))
             yield _gap(books, position, bare, whole, doubted=doubted)
 
 
@@ -121,8 +121,8 @@ def _whole(books: Books, listings: Mapping[str, Listing], position: Position, sh
     return whole_lots(instrument, shares) if instrument else shares
 
 
-def _protected_of(books: Books, resting: Mapping[Whose, Sequence[Resting]], position: Position) -> Decimal:
-    rests = (pair for pair in resting.get(position.whose, ()) if _closes(pair.first, position))
+def _protected_of(books: Books, resting: Mapping[HoldingKey, Sequence[Resting]], position: Position) -> Decimal:
+    rests = (pair for pair in resting.get(position.holding, ()) if _closes(pair.first, position))
     return sum((_protected_shares(books, pair) for pair in rests), Decimal(0))
 
 
@@ -247,7 +247,7 @@ def _closes(order: Order, position: Position) -> bool:
 
 
 def _is_of(record: IntentRecord, position: Position) -> bool:
-    return (record.intent.key.strategy, record.intent.key.symbol) == position.whose
+    return (record.intent.key.strategy, record.intent.key.symbol) == position.holding
 
 
 class ProtectionWatch(Struct, frozen=True):
@@ -315,7 +315,7 @@ def find_overfilled(view: BrokerView, books: Books) -> Iterator[Finding]:
 
 
 def _ours(books: Books) -> Sequence[Position]:
-    return sorted(books.totals.own_positions(), key=lambda position: position.whose)
+    return sorted(books.totals.own_positions(), key=lambda position: position.holding)
 
 
 def _finding(kind: FindingKind, view: BrokerView, position: Position, why: str) -> Finding:

@@ -30,7 +30,7 @@ def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: 
     """
     for record in reversed(records):
         intent = record.intent
-        if intent.whose != position.whose or intent.purpose is Purpose.OPEN:
+        if intent.holding != position.holding or intent.purpose is Purpose.OPEN:
             continue
         if record.state in (IntentState.REJECTED, IntentState.ABANDONED):
             continue

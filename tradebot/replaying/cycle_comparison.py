@@ -128,8 +128,8 @@ def _in_lists(then: list[Any], now: list[Any], path: tuple[str, ...]) -> Iterato
         for difference in _differences(before or {}, after or {}, ()):
             if of_candidates:
                 about = names["candidate"]
-                whose = about["instrument"]["symbol"], about["strategy"], difference.gate
-                yield CycleDifference(difference.what, difference.recorded, difference.replayed, *whose)
+                subject = about["instrument"]["symbol"], about["strategy"], difference.gate
+                yield CycleDifference(difference.what, difference.recorded, difference.replayed, *subject)
             else:
                 yield CycleDifference(difference.what, difference.recorded, difference.replayed, gate=names["gate"])
 

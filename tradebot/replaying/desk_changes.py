@@ -90,7 +90,7 @@ def without_position(desk: Desk, symbol: str) -> Desk:
     """Return the desk without the account's position in a symbol; its value becomes cash."""
     for position in desk.positions:
         if position.symbol == symbol:
-            desk = _less(desk, position.whose, abs(position.quantity))
+            desk = _less(desk, position.holding, abs(position.quantity))
     if foreign := desk.net.get(symbol, ZERO):
         desk = _with_net(desk, symbol, -foreign)
     return replace(desk, book=replace(desk.book, foreign=desk.book.foreign - {symbol}))
@@ -126,14 +126,14 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
     intent, symbol = filled.intent, filled.symbol
     against = _held_against(desk, intent)
     if against or intent.purpose is not Purpose.OPEN:
-        desk = _less(desk, intent.whose, intent.quantity)
+        desk = _less(desk, intent.holding, intent.quantity)
         if intent.purpose is not Purpose.OPEN or against >= intent.quantity:
             return desk
         intent = replace(intent, quantity=intent.quantity - against)
         filled = replace(filled, intent=intent)
     totals = desk.books.totals.after((filled.fill,))
-    position = totals.positions[intent.whose]
-    others = (lot for lot in desk.positions if lot.whose != position.whose)
+    position = totals.positions[intent.holding]
+    others = (lot for lot in desk.positions if lot.holding != position.holding)
     positioned = replace(
         desk,
         positions=(*others, position),
@@ -150,7 +150,7 @@ def with_filled(desk: Desk, filled: Filled) -> Desk:
 
 def with_round_trip(desk: Desk, entry: Filled, close: Filled) -> Desk:
     """Return the desk as if a position had been opened and closed: with its profit, and the times of both."""
-    (strategy, symbol), at = entry.intent.whose, close.intent.at
+    (strategy, symbol), at = entry.intent.holding, close.intent.at
     shares, value = close.intent.quantity * entry.intent.side.sign, entry.intent.instrument.notional
     profit, cost = value(shares, close.price) - value(shares, entry.price), abs(value(shares, entry.price))
     book = _with_times(_count_entry(desk, entry.intent), strategy, symbol, at)
@@ -178,23 +178,23 @@ def without_order(desk: Desk, unsent: Unsent) -> Desk:
     ]
     desk = replace(desk, book=replace(_without_times(desk.book, unsent), entries=tuple(entries)))
     for trip in desk.book.round_trips:
-        if (trip.strategy, trip.symbol) == intent.whose and unsent.had(trip.opened_at):
+        if (trip.strategy, trip.symbol) == intent.holding and unsent.had(trip.opened_at):
             desk = _without_trip(desk, trip)
     working = [
         order
         for order in desk.book.own_orders
-        if (order.strategy, order.symbol, order.side) == (*intent.whose, intent.side) and unsent.next_at is None
+        if (order.strategy, order.symbol, order.side) == (*intent.holding, intent.side) and unsent.next_at is None
     ]
     for own_order in working:
         desk = _without_working(desk, symbol, intent.instrument.notional(own_order.shares, filled.price), intent.side)
     if working:
         remaining = tuple(order for order in desk.book.own_orders if order not in working)
         stakes = tuple(
-            stake for stake in desk.book.stakes if stake.held or (stake.strategy, stake.symbol) != intent.whose
+            stake for stake in desk.book.stakes if stake.held or (stake.strategy, stake.symbol) != intent.holding
         )
         names = desk.book.working - ({symbol} - {order.symbol for order in remaining})
         desk = replace(desk, book=replace(desk.book, own_orders=remaining, stakes=stakes, working=names))
-    position = next((position for position in desk.positions if position.whose == intent.whose), None)
+    position = next((position for position in desk.positions if position.holding == intent.holding), None)
     lots = [lot for lot in position.lots if unsent.had(lot.at)] if position else []
     bought = min(sum((abs(lot.quantity) for lot in lots), ZERO), intent.quantity)
     if not bought:
@@ -202,7 +202,7 @@ def without_order(desk: Desk, unsent: Unsent) -> Desk:
     price, part = _price(desk, symbol, filled.price), bought / sum((abs(lot.quantity) for lot in lots), ZERO)
     gains = (intent.instrument.notional(lot.quantity, price - lot.price) for lot in lots)
     gain = sum(gains, ZERO) * part
-    fewer = _less(_worth_more(desk, symbol, -gain), intent.whose, bought)
+    fewer = _less(_worth_more(desk, symbol, -gain), intent.holding, bought)
     if fewer.account.settlement is Settlement.MARGINED:
         return fewer
     return replace(fewer, book=replace(fewer.book, buying_power=fewer.book.buying_power - gain))
@@ -230,7 +230,7 @@ def _with_bought(desk: Desk, filled: Filled) -> Book:
 
 def _held_against(desk: Desk, intent: Intent) -> Decimal:
     """Return how many shares an order could close, unsigned."""
-    held_quantity = next((position.quantity for position in desk.positions if position.whose == intent.whose), ZERO)
+    held_quantity = next((position.quantity for position in desk.positions if position.holding == intent.holding), ZERO)
     return abs(held_quantity) if held_quantity * intent.side.sign < 0 else ZERO
 
 
@@ -253,14 +253,14 @@ def _with_times(book: Book, strategy: str, symbol: str, at: datetime) -> Book:
 
 def _without_times(book: Book, unsent: Unsent) -> Book:
     """Return the book with the times of fills and losses from before an order, in place of the order's own."""
-    symbol, whose = unsent.order.symbol, unsent.order.intent.whose
-    others = (at for (strategy, name), at in book.own_fill_at.items() if name == symbol and strategy != whose[0])
+    symbol, holding = unsent.order.symbol, unsent.order.intent.holding
+    others = (at for (strategy, name), at in book.own_fill_at.items() if name == symbol and strategy != holding[0])
     filled = max((at for at in (unsent.filled_at, *others) if at), default=None)
     return replace(
         book,
         last_fill_at=_restore_time(book.last_fill_at, symbol, filled, unsent),
-        own_fill_at=_restore_time(book.own_fill_at, whose, unsent.own_filled_at, unsent),
-        lost_at=_restore_time(book.lost_at, whose, unsent.lost_at, unsent),
+        own_fill_at=_restore_time(book.own_fill_at, holding, unsent.own_filled_at, unsent),
+        lost_at=_restore_time(book.lost_at, holding, unsent.lost_at, unsent),
     )
 
 
@@ -280,10 +280,10 @@ def _without_trip(desk: Desk, trip: RoundTrip) -> Desk:
     return _worth_more(replace(desk, book=book), trip.symbol, -profit)
 
 
-def _less(desk: Desk, whose: tuple[str, str], shares: Decimal) -> Desk:
+def _less(desk: Desk, holding: tuple[str, str], shares: Decimal) -> Desk:
     """Return the desk with `shares` fewer in a position, unsigned, sold at the desk's price."""
-    strategy, symbol = whose
-    position = next((position for position in desk.positions if position.whose == whose), None)
+    strategy, symbol = holding
+    position = next((position for position in desk.positions if position.holding == holding), None)
     if position is None:
         return desk
     shares = min(shares, abs(position.quantity))
@@ -300,7 +300,7 @@ def _less(desk: Desk, whose: tuple[str, str], shares: Decimal) -> Desk:
     positions = tuple(other for other in others if other.lots)
     held_symbols = desk.book.held if any(lot.symbol == symbol for lot in positions) else desk.book.held - {symbol}
     book = replace(desk.book, stakes=tuple(stake for stake in stakes if stake.usd), held=held_symbols)
-    totals = replace(desk.books.totals, positions={**desk.books.totals.positions, whose: remaining})
+    totals = replace(desk.books.totals, positions={**desk.books.totals.positions, holding: remaining})
     fewer = replace(desk, positions=positions, book=book, books=replace(desk.books, totals=totals))
     return _with_net(fewer, symbol, -signed)
 

@@ -166,9 +166,9 @@ class _Comparing:
         answer = _first_otherwise(live, played, key)
         if answer is not None and answer.reason is Reason.DUPLICATE_INTENT:
             # A first attempt of the same pass was interrupted after sending an order, before this desk was taken.
-            whose = slot, (strategy, symbol)
-            sent = ((fills.slot, fills.intent.whose, fills.intent.at) for fills in self._live.sent.values())
-            cut_short = any((of, by) == whose and at < live.desk.now for of, by, at in sent)
+            holding = slot, (strategy, symbol)
+            sent = ((fills.slot, fills.intent.holding, fills.intent.at) for fills in self._live.sent.values())
+            cut_short = any((of, by) == holding and at < live.desk.now for of, by, at in sent)
             return ParityCause.MISSED_SLOT if cut_short else ParityCause.OURS
         if answer is not None and answer.gate is Gate.SEND:
             return ParityCause.FILL_MODEL
@@ -212,8 +212,8 @@ class _Comparing:
 
     def _why_sent(self, fills: RequestWithFills) -> ParityCause:
         """Return why a request differs: its candidate's decisions, or the state that its pass found."""
-        whose, of_pass = fills.intent.whose, self._of_pass[fills.slot]
-        decided = [each for each in of_pass if (each.strategy, each.symbol) in (whose, ("", ""))]
+        holding, of_pass = fills.intent.holding, self._of_pass[fills.slot]
+        decided = [each for each in of_pass if (each.strategy, each.symbol) in (holding, ("", ""))]
         if decided:
             return decided[-1].cause
         live, played = self._live.passes.get(fills.slot), self._played.passes.get(fills.slot)
@@ -221,9 +221,9 @@ class _Comparing:
             return ParityCause.MISSED_SLOT
         if live.otherwise:
             return ParityCause.OURS
-        if not _same_price(live, played, whose[1]):
+        if not _same_price(live, played, holding[1]):
             return ParityCause.PRICE
-        return self._earlier_cause(fills.slot, live, played, whose[1])
+        return self._earlier_cause(fills.slot, live, played, holding[1])
 
     def _compare_fills(self, name: str) -> None:
         live, played = self._live.sent[name], self._played.sent[name]
@@ -243,7 +243,7 @@ class _Comparing:
         self, what: DifferenceType, name: str, fills: RequestWithFills, cause: ParityCause, details: Iterable[str]
     ) -> None:
         live, played = details
-        at, (job, _, slot), (strategy, symbol) = fills.intent.at, fills.slot, fills.intent.whose
+        at, (job, _, slot), (strategy, symbol) = fills.intent.at, fills.slot, fills.intent.holding
         cost = self._worth(self._played, name) - self._worth(self._live, name)
         difference = ParityDifference(what, at, job, slot, strategy, symbol, cause, live, played, cost, name)
         self._note(fills.slot, difference)

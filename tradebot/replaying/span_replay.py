@@ -116,21 +116,25 @@ class SpanState:
         self._unsent += [self._not_sent(filled) for filled in fewer]
 
     def _until(self, unsent: Unsent, opened: Sequence[Intent]) -> Unsent:
-        whose = unsent.order.intent.whose
-        later = min((intent.at for intent in opened if intent.whose == whose), default=None)
+        holding = unsent.order.intent.holding
+        later = min((intent.at for intent in opened if intent.holding == holding), default=None)
         return unsent if unsent.next_at or later is None else replace(unsent, next_at=later)
 
     def _not_sent(self, filled: Filled) -> Unsent:
         if self._base is None:
             return Unsent(filled)
-        book, whose = self._base.book, filled.intent.whose
-        times = book.last_fill_at.get(filled.symbol), book.own_fill_at.get(whose), book.lost_at.get(whose)
+        book, holding = self._base.book, filled.intent.holding
+        times = (
+            book.last_fill_at.get(filled.symbol),
+            book.own_fill_at.get(holding),
+            book.lost_at.get(holding),
+        )
         return Unsent(filled, None, *times)
 
     def _close(self, desk: Desk, filled: Filled, rules: Rules) -> Filled | None:
         """Return the order that a rule would have closed a position with by now; None if none would."""
         intent = filled.intent
-        position = next((each for each in desk.positions if each.whose == intent.whose), None)
+        position = next((each for each in desk.positions if each.holding == intent.holding), None)
         if position is None or intent.purpose is not Purpose.OPEN:
             return None
         quote, entry_terms = desk.quotes.get(filled.symbol), desk.books.terms_of(position)

@@ -288,19 +288,22 @@ def holdings(
     unseen = {symbol: close.shares for symbol, close in closed.items()}
     gaps_by_owner, rows = {(gap.strategy, gap.symbol): gap for gap in gaps}, list[Holding]()
     for position in sorted(own, key=lambda holding: (holding.symbol, holding.strategy)):
-        of_one, orders = terms_by_key.get(position.whose, EntryTerms()), work.get(position.whose, NOTHING)
+        of_one, orders = (
+            terms_by_key.get(position.holding, EntryTerms()),
+            work.get(position.holding, NOTHING),
+        )
         watched, rules = (
             WatchedPosition(position, best_price(position, None, of_one.best), of_one),
             exits_of(position.strategy),
         )
-        gap, watching = gaps_by_owner.get(position.whose), effective_rules(rules, of_one)
+        gap, watching = gaps_by_owner.get(position.holding), effective_rules(rules, of_one)
         shares = min(unseen.get(position.symbol, NO_SHARES), abs(position.quantity))
         protection = protection_of(watched, orders, watching, gap, now, at_venue=at_venue, closed=shares)
         state = state_of(position.strategy, position.quantity, orders)
         if state is State.PROTECTED and gap is not None and protection.why == gap.why:
             state = State.OPEN
         row = _own(watched, watching, rules, priced.get(position.symbol), now, state, protection)
-        row = replace(row, unfinished=unfinished.get(position.whose), suspended=position.symbol in suspended)
+        row = replace(row, unfinished=unfinished.get(position.holding), suspended=position.symbol in suspended)
         if shares:
             unseen[position.symbol] -= shares
             row = _reduced_by_others(row, watched, closed[position.symbol], shares)

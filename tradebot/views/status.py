@@ -114,8 +114,8 @@ def _of_others(with_others: Iterable[OwnedFill], start: datetime) -> Mapping[Own
     foreign = [owned for owned in with_others if owned.strategy == FOREIGN]
     before = Totals.of(owned for owned in foreign if owned.fill.at < start).positions
     traded = {(owned.strategy, owned.fill.symbol) for owned in foreign}
-    opened = {whose: before[whose].entered_at for whose in traded if whose in before}
-    return {whose: opened.get(whose) or start for whose in traded}
+    opened = {holding: before[holding].entered_at for holding in traded if holding in before}
+    return {holding: opened.get(holding) or start for holding in traded}
 
 
 def belongs_to_position(owned: OwnedFill, since: Mapping[Owner, datetime]) -> bool:

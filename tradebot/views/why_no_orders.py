@@ -146,8 +146,8 @@ def _nearest(ways: Sequence[Outcome], ends: Sequence[SymbolEnd]) -> SymbolEnd | 
     way, end, miss = min(
         outcomes, key=lambda pair: (_is_of_nothing(pair[2]), pair[2].failed, pair[2].distance, pair[2].at)
     )
-    whose = way.strategy, end.gate, end.about, end.reason
-    ended = next(end for end in ends if (end.strategy, end.gate, end.about, end.reason) == whose)
+    subject = way.strategy, end.gate, end.about, end.reason
+    ended = next(end for end in ends if (end.strategy, end.gate, end.about, end.reason) == subject)
     return replace(ended, nearest=miss)
 
 

@@ -87,7 +87,7 @@ def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOp
             rows.append(ModelEarned(model, card.name, len(earned), total_return(judged.returns), judged.trades))
     write_durably(file, json.dumps(results, indent=1) + "\n")
     data = PolicyJudged(strategy, days[0], days[-1], tuple(rows), str(file))
-    return Report("learn-policy-judge", data, _render, whose=Identity("sandbox", planned.plan.settings.venue))
+    return Report("learn-policy-judge", data, _render, bot_identity=Identity("sandbox", planned.plan.settings.venue))
 
 
 def require_embargo(model: str, last: date, days: "Sequence[date]", before: "Sequence[date]", embargo: int) -> None:

@@ -135,7 +135,7 @@ def run(options: TrainingOptions, wanted: StudyRequest, how: WalkOptions, wish: 
         options.agent, name, study.place, varied.space.sampler, len(study.in_order()),
         len(results.trials(options.strategy)), len(of.walk.splits), chosen, held_out, study.reasons(), tried,
     )  # fmt: skip
-    return Report("learn-policy-study", data, _render, whose=Identity("sandbox", of.walk.plan.settings.venue))
+    return Report("learn-policy-study", data, _render, bot_identity=Identity("sandbox", of.walk.plan.settings.venue))
 
 
 def _name(wanted: StudyRequest, training_options: TrainingOptions) -> str:

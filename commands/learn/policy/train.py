@@ -172,7 +172,7 @@ def run(options: TrainingOptions, wish: "BacktestOptions") -> Report:
         job.agent, job.configuration, training_summary.trials, planned.plan.settings.universe[0],
         len(job.features), len(span.rows), first, last, tuple(drafts),
     )  # fmt: skip
-    return Report("learn-policy-train", data, _render, whose=Identity("sandbox", planned.plan.settings.venue))
+    return Report("learn-policy-train", data, _render, bot_identity=Identity("sandbox", planned.plan.settings.venue))
 
 
 def _cut_short(signalled: BaseException, drafts: "Sequence[UnsignedModel]", seeds: int, to: Path) -> TradebotError:

@@ -225,13 +225,13 @@ class Exchange:
         answer, refusal = self._commands.run(command)
         if refusal is not None:
             name = "order_rejected" if command.path in self.order_paths else "request_refused"
-            whose = {"account": command.account} if command.account else {}
-            self._line(self.engine.now_us, name, {"status": refusal.status, **refusal.body, **whose})
+            account = {"account": command.account} if command.account else {}
+            self._line(self.engine.now_us, name, {"status": refusal.status, **refusal.body, **account})
         return answer
 
     def _emit(self, event: Event) -> None:
-        whose = {} if event.account is None else {"account": event.account}
-        self._line(event.at_us, event.name, {**event.fields, **whose})
+        account = {} if event.account is None else {"account": event.account}
+        self._line(event.at_us, event.name, {**event.fields, **account})
         if event.update is not None:
             # Events in the same microsecond of engine time still have an order.
             self._told_ns = max(self._told_ns + 1, event.at_us * _NS)

@@ -128,10 +128,10 @@ def test_damaged_marker_is_read_from_its_copy_or_refused(folder: Path, text: byt
     with pytest.raises(DamagedMarkerError, match=r"damaged|can't be read") as caught:
         state_folder.open_state(folder)
     assert caught.value.hint == f"restore it: cp {folder / 'state.id.copy'} {folder / 'state.id'}"
-    assert folder_identity.by_its_copy(folder, caught.value) == folder_identity.whose(folder) == said
+    assert folder_identity.by_its_copy(folder, caught.value) == folder_identity.load_marker(folder) == said
     (folder / "state.id.copy").write_bytes(text)
     with pytest.raises(DamagedMarkerError):
-        folder_identity.whose(folder)
+        folder_identity.load_marker(folder)
 
 
 def test_lost_marker_is_restored_from_a_backup_or_needs_init(folder: Path) -> None:

@@ -34,14 +34,14 @@ def test_a_long_document_is_the_same_in_parts(
         "fills",
         Data("x", rows, tuple(range(count)), Decimal("1.50")),
         lambda console, data: None,
-        whose=Identity("paper"),
+        bot_identity=Identity("paper"),
     )
     finish(report, as_json=True)
     assert capsys.readouterr().out == json.dumps(report.document()) + "\n"
 
 
 @pytest.mark.parametrize(
-    ("whose", "place"),
+    ("bot_identity", "place"),
     [
         (Identity("paper", "alpaca", "6789"), "alpaca account …6789"),
         (Identity("live shadow", "madeup", "6789"), "madeup account …6789"),
@@ -50,5 +50,7 @@ def test_a_long_document_is_the_same_in_parts(
         (Identity("sandbox", "madeup", "6789"), "madeup account …6789"),
     ],
 )
-def test_a_screen_names_the_venue_of_an_account_that_is_not_the_embedded_exchanges(whose: Identity, place: str) -> None:
-    assert whose.venue_and_account == place
+def test_a_screen_names_the_venue_of_an_account_that_is_not_the_embedded_exchanges(
+    bot_identity: Identity, place: str
+) -> None:
+    assert bot_identity.venue_and_account == place

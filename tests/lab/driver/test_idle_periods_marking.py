@@ -15,7 +15,7 @@ from tradebot.desk.exit_inputs import update_marks
 from tradebot.exits.exit_rule import WatchedPosition
 from tradebot.exits.kinds.stops import StopLoss, TrailingStop
 from tradebot.exits.kinds.targets import ProfitTarget
-from tradebot.lab.driver.idle_periods import PendingMarks, is_blind
+from tradebot.lab.driver.idle_periods import PendingMarks, ignores_marks
 from tradebot.lab.driver.price_triggers import in_us, in_usd
 from tradebot.model.bar import Quote
 from tradebot.model.position import EntryTerms, Lot, Marks, Position
@@ -57,9 +57,9 @@ def test_marks_are_those_of_every_pass(walk: list[int], first: list[int], second
 
 
 def test_rules_are_blind_only_if_they_ignore_the_best_price() -> None:
-    assert is_blind((STOP, TARGET))
-    assert is_blind(())
-    assert not is_blind((STOP, TRAIL))
+    assert ignores_marks((STOP, TARGET))
+    assert ignores_marks(())
+    assert not ignores_marks((STOP, TRAIL))
 
 
 def of_nothing() -> Iterator[WatchedPosition]:

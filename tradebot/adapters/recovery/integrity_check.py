@@ -92,7 +92,7 @@ def is_fault(error: BaseException | None) -> bool:
 
 def require_own(folder: StateFolder) -> None:
     """Raise an error if the folder's marker was lost or replaced since it was opened; in that case nothing is moved."""
-    marked = folder_identity.whose(folder.path)
+    marked = folder_identity.load_marker(folder.path)
     if (marked.id, marked.account_number) != (folder.id, folder.account_number):
         raise OperatorError(
             f"{folder.path} now holds the state of another bot, for account …{marked.tail}.",

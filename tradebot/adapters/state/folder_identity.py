@@ -37,7 +37,7 @@ def by_its_copy(path: Path, error: DamagedMarkerError) -> StateFolder:
     raise error
 
 
-def whose(path: Path) -> StateFolder:
+def load_marker(path: Path) -> StateFolder:
     """Return the folder's marker, or an intact copy if the marker is damaged. Raise like `read_marker`."""
     try:
         return read_marker(path)

@@ -292,7 +292,7 @@ def create_run(
         plan.settings.timetable,
         every_pass=plan.every_pass,
         only_due=plan.only_due,
-        begins=plan.begins,
+        first_session=plan.begins,
         before_asking=before_asking,
         after_entries=after_entries,
     )

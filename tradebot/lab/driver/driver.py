@@ -34,11 +34,11 @@ from tradebot.reconciliation.reconcile import Reconciled, reconcile
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import CHAIN, slots
 
-LOOKS = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
+READ_EQUITY = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """The jobs whose passes read the account's equity and its positions' prices."""
 
 
-class Grid(Struct, frozen=True, dict=True):
+class SlotGrid(Struct, frozen=True, dict=True):
     """The times after the open at which jobs are due, in order, with the jobs and the names of their slots.
 
     Jobs due at the same time are in the order in which they run.
@@ -48,7 +48,7 @@ class Grid(Struct, frozen=True, dict=True):
     due: tuple[tuple[tuple[Job, str], ...], ...]
 
     @cached_property
-    def places(self) -> Mapping[Job, tuple[int, ...]]:
+    def indexes(self) -> Mapping[Job, tuple[int, ...]]:
         return {job: tuple(n for n, due in enumerate(self.due) if job in dict(due)) for job in CHAIN}
 
     @cached_property
@@ -61,34 +61,34 @@ class Grid(Struct, frozen=True, dict=True):
 
     def next_of(self, job: Job, first_index: int) -> int:
         """Return the index of the job's first slot at or after an index; the number of slots if there is none."""
-        own = self.places[job]
+        own = self.indexes[job]
         index = bisect_left(own, first_index)
         return own[index] if index < len(own) else len(self.offsets)
 
     def last_of(self, job: Job, end_index: int) -> int:
         """Return the index of the job's last slot before an index; -1 if there is none."""
-        own = self.places[job]
+        own = self.indexes[job]
         index = bisect_left(own, end_index)
         return own[index - 1] if index else -1
 
     @cached_property
     def exits_us(self) -> tuple[int, ...]:
         """Return the due times of exit passes, in microseconds after the open."""
-        return tuple(self.offsets[index] // MICROSECOND for index in self.places[Job.EVALUATE_EXITS])
+        return tuple(self.offsets[index] // MICROSECOND for index in self.indexes[Job.EVALUATE_EXITS])
 
 
-def grid_of(timetable: Mapping[Job, JobTimes], session: Session) -> Grid:
+def grid_of(timetable: Mapping[Job, JobTimes], session: Session) -> SlotGrid:
     by_start: dict[datetime, list[tuple[Job, str]]] = {}
     for job in CHAIN:
         for slot in slots(job, timetable[job], session) if job in timetable else ():
             by_start.setdefault(slot.start, []).append((job, slot.name))
     starts = sorted(by_start)
-    return Grid(tuple(start - session.open for start in starts), tuple(tuple(by_start[start]) for start in starts))
+    return SlotGrid(tuple(start - session.open for start in starts), tuple(tuple(by_start[start]) for start in starts))
 
 
-COUNTED = frozenset({Gate.SESSION_ENTRIES, Gate.OWN_SESSION_ENTRIES, Gate.SYMBOL_ENTRIES})
+UNTIL_NEXT_SESSION = frozenset({Gate.SESSION_ENTRIES, Gate.OWN_SESSION_ENTRIES, Gate.SYMBOL_ENTRIES})
 """Gates whose refusals last until the session is over."""
-WITHOUT_TIME = frozenset(
+UNTIL_SOMETHING_CHANGES = frozenset(
     {
         Gate.TRADING_STATE,
         Gate.TARGET,
@@ -106,9 +106,9 @@ WITHOUT_TIME = frozenset(
     }
 )
 """Gates that fail again at a later time of the same session, unless a price, the account or the books have changed."""
-WITHOUT_ACCOUNT = frozenset({Job.FETCH_FLOW, Job.SCORE})
+IGNORE_ACCOUNT = frozenset({Job.FETCH_FLOW, Job.SCORE})
 """The jobs that don't read the account."""
-BY = "backtest"
+CLAIMED_BY = "backtest"
 """The name under which slots are claimed."""
 ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 
@@ -116,15 +116,16 @@ ALWAYS_NOW = datetime.min.replace(tzinfo=UTC)
 class DriverTerms(Struct, frozen=True):
     """How to run sessions: when jobs are due, and whether passes may be skipped.
 
-    With `only_due`, entry passes in which no strategy is due or none wants anything are skipped: other passes then
-    record fills. Sessions before `begins` run no passes. `before_asking` is called before strategies run, so that
-    failed plug-ins may run again, and `after_entries` with the record of each pass that may have sent orders.
+    With `only_due`, entry passes in which no strategy is due or none wants anything are skipped, and other passes
+    record the fills. Sessions before the date `first_session` run no passes. `before_asking` is called before
+    strategies run, so that failed plug-ins may run again, and `after_entries` with the record of each pass that may
+    have sent orders.
     """
 
     timetable: Mapping[Job, JobTimes]
     every_pass: bool = False
     only_due: bool = False
-    begins: date | None = None
+    first_session: date | None = None
     before_asking: Callable[[], None] = lambda: None
     after_entries: Callable[[CycleRecord], None] = lambda cycle: None
 
@@ -144,7 +145,7 @@ class _Day(Struct, dict=True):
     """
 
     session: Session
-    grid: Grid
+    grid: SlotGrid
     compared: int = -1
     exits_claimed: int = -1
 
@@ -168,9 +169,9 @@ State = tuple[Count, datetime | None, object, object]
 class Driver:
     """Runs the sessions of one bot. `advance` moves the market to a moment.
 
-    Passes that can't change anything are skipped. `_idle_period` says until when no price or scheduled action can
-    trigger a rule of the bot, and `_ask_from` from when a strategy may propose something. The stamps are the account's
-    state (`MarketAhead.stamp`) after the last pass of each job: if one is unchanged, the account hasn't changed since.
+    Passes that can't change anything are skipped: no price or scheduled action can trigger a rule of the bot before
+    `_idle_period` ends, and no strategy runs before `_next_strategy_run`. The stamps are the account's state
+    (`MarketAhead.stamp`) after the last pass of each job: while one is unchanged, the account hasn't changed since.
     """
 
     def __init__(
@@ -180,12 +181,12 @@ class Driver:
         self._advance = advance
         self._ahead = ahead
         self._terms = terms
-        self._grids: dict[timedelta, Grid] = {}
+        self._grids: dict[timedelta, SlotGrid] = {}
         self._passes = DriverPasses(world, terms.timetable[Job.TRADE_ONCE], terms.before_asking)
-        self._idle_finder = IdlePeriods(world, ahead)
-        self._always = _always(world)
-        self._idle_period = IdlePeriod(ALWAYS_NOW, settled=False)
-        self._ask_from: datetime | None = None
+        self._idle_periods = IdlePeriods(world, ahead)
+        self._unskippable = _unskippable(world)
+        self._idle_period = IdlePeriod(ALWAYS_NOW, nothing_pending=False)
+        self._next_strategy_run: datetime | None = None
         self._stamp_at_reconcile: object = None
         self._stamp_at_exits: object = None
         self._stamp_at_trade: object = None
@@ -194,60 +195,67 @@ class Driver:
     @property
     def state(self) -> State:
         """Return the driver's state between two sessions."""
-        return self.count, self._ask_from, _lasting(self._stamp_at_reconcile), _lasting(self._stamp_at_exits)
+        return self.count, self._next_strategy_run, _lasting(self._stamp_at_reconcile), _lasting(self._stamp_at_exits)
 
     @state.setter
     def state(self, state: State) -> None:
-        self.count, self._ask_from, self._stamp_at_reconcile, self._stamp_at_exits = state
+        self.count, self._next_strategy_run, self._stamp_at_reconcile, self._stamp_at_exits = state
 
     def play(self, session: Session) -> SessionEnd:
         """Run one session: run each pass that could change anything, and return the account's state at the close."""
         day = _Day(session, self._grid(session))
-        begins = self._terms.begins
-        # Sessions before the first one to be traded run no passes at all.
-        if self._changes_nothing(day) or (begins is not None and session.date < begins):
+        if self._is_before_first_session(session) or self._session_changes_nothing(day):
             return self._skip_session(day)
         self._advance(session.open)
-        # Search again, unless the last search for a price that matters reached beyond the open and the account hasn't
-        # changed since.
-        if session.open >= self._idle_period.until or self._stamp_at_exits != self._ahead.stamp:
+        if not self._is_idle_at(session.open):
             # Search from a microsecond before the open, so that prices at the open itself are included.
-            self._look_ahead(day, session.open - MICROSECOND)
-            if self._changes_nothing(day):
+            self._find_idle_period(day, session.open - MICROSECOND)
+            if self._session_changes_nothing(day):
                 return self._skip_session(day)
         index = 0
-        while (index := self._next(day, index)) < len(day.grid.offsets):
+        while (index := self._next_slot(day, index)) < len(day.grid.offsets):
             self._advance(day.at(index))
-            for job, name in day.grid.due[index]:
-                # A fetch or a score that nobody reads would change nothing.
-                if self._terms.every_pass or job not in WITHOUT_ACCOUNT or job in self._always:
-                    self._run_or_skip(day, index, Call(job, session.date, name, BY))
+            for job, slot_name in day.grid.due[index]:
+                if not self._is_unread(job):
+                    self._run_or_skip(day, index, Call(job, session.date, slot_name, CLAIMED_BY))
             index += 1
-        return self._close(day)
+        return self._end_session(day)
 
-    def _grid(self, session: Session) -> Grid:
+    def _is_before_first_session(self, session: Session) -> bool:
+        first = self._terms.first_session
+        return first is not None and session.date < first
+
+    def _is_idle_at(self, moment: datetime) -> bool:
+        """Return True if the idle period found last reaches beyond a moment, and the account is still as it was."""
+        return moment < self._idle_period.until and self._stamp_at_exits == self._ahead.stamp
+
+    def _is_unread(self, job: Job) -> bool:
+        """Return True for a fetch or a score whose result no pass reads."""
+        return job in IGNORE_ACCOUNT and job not in self._unskippable and not self._terms.every_pass
+
+    def _grid(self, session: Session) -> SlotGrid:
         """Return a session's slots; sessions of the same length share them."""
         length = session.close - session.open
         if length not in self._grids:
             self._grids[length] = grid_of(self._terms.timetable, session)
         return self._grids[length]
 
-    def _changes_nothing(self, day: _Day) -> bool:
+    def _session_changes_nothing(self, day: _Day) -> bool:
         """Return True if no pass of a whole session would change anything."""
-        if self._terms.every_pass or self._always or self._ask_from is None:
+        if self._terms.every_pass or self._unskippable or self._next_strategy_run is None:
             return False
-        reached = min(self._idle_period.until, self._ask_from)
+        reached = min(self._idle_period.until, self._next_strategy_run)
         return reached >= day.session.close and self._stamp_at_exits == self._stamp_at_reconcile == self._ahead.stamp
 
     def _skip_session(self, day: _Day) -> SessionEnd:
         """Skip a session that comes before the first traded one, or in which only posted interest changes anything."""
         self._advance(day.session.close)
         first = day.grid.next_of(Job.RECONCILE, 0)
-        if first < len(day.grid.offsets) and self._agrees(day.at(first)):
+        if first < len(day.grid.offsets) and self._books_still_agree(day.at(first)):
             self._stamp_at_exits = self._ahead.stamp
-        return self._close(day)
+        return self._end_session(day)
 
-    def _close(self, day: _Day) -> SessionEnd:
+    def _end_session(self, day: _Day) -> SessionEnd:
         """Write the records of the session's skipped passes, and record the account at the close."""
         session, world = day.session, self._world
         self._write_skipped(day, len(day.grid.offsets))
@@ -255,20 +263,20 @@ class Driver:
         self.count.due += day.grid.count
         equity, prices = self._ahead.closing()
         marks = tuple(Mark(symbol, price) for symbol, price in prices.items())
-        call, at, mode = Call(Job.RECONCILE, session.date, AT_CLOSE, BY), session.close, world.mode_name
+        call, at, mode = Call(Job.RECONCILE, session.date, AT_CLOSE, CLAIMED_BY), session.close, world.mode_name
         close = CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, mode, equity=equity, marks=marks)
         world.facts.record(close)
         return session_end(close, None)
 
-    def _next(self, day: _Day, index: int) -> int:
+    def _next_slot(self, day: _Day, index: int) -> int:
         """Return the index of the next slot, at or after `index`, whose passes may change something."""
         grid = day.grid
         if self._terms.every_pass:
             return index
-        touched = max(index, day.index_from(self._idle_period.until))
-        next_asked = max(index, day.index_from(self._ask_from)) if self._ask_from else index
-        nexts = [touched, grid.next_of(Job.TRADE_ONCE, next_asked)]
-        nexts += [grid.next_of(job, index) for job in self._always]
+        after_idle_period = max(index, day.index_from(self._idle_period.until))
+        next_asked = max(index, day.index_from(self._next_strategy_run)) if self._next_strategy_run else index
+        nexts = [after_idle_period, grid.next_of(Job.TRADE_ONCE, next_asked)]
+        nexts += [grid.next_of(job, index) for job in self._unskippable]
         if self._stamp_at_reconcile != self._ahead.stamp:
             nexts.append(grid.next_of(Job.RECONCILE, index))
         return min(nexts)
@@ -276,7 +284,7 @@ class Driver:
     def _run_or_skip(self, day: _Day, index: int, call: Call) -> None:
         """Run a slot's pass, or skip it if it would change nothing."""
         job, now = call.job, day.at(index)
-        if job in WITHOUT_ACCOUNT:
+        if job in IGNORE_ACCOUNT:
             self._claim(call, now)
             (self._passes.fetch if job is Job.FETCH_FLOW else self._passes.score)(call)
             return
@@ -284,7 +292,7 @@ class Driver:
         if job is Job.RECONCILE:
             if self._stamp_at_trade is not None and self._stamp_at_trade == self._ahead.trade_stamp:
                 return
-            if quiet and self._agrees(day.at(index)):
+            if quiet and self._books_still_agree(day.at(index)):
                 return
             self._write_marks(day, index + 1)
             self._write_skipped(day, index)
@@ -296,11 +304,11 @@ class Driver:
                 return
             self._write_skipped(day, index)
             if self._claim(call, now):
-                self._exit(day, index, call)
+                self._run_exits(day, index, call)
         else:
-            self._trade(day, index, call, quiet=quiet)
+            self._run_or_skip_entries(day, index, call, quiet=quiet)
 
-    def _agrees(self, now: datetime) -> bool:
+    def _books_still_agree(self, now: datetime) -> bool:
         """Return True if books and venue still agree as in the last comparison, once interest is booked."""
         if self._stamp_at_reconcile != self._ahead.stamp:
             if not (self._ahead.only_interest_since(self._stamp_at_reconcile) and self._passes.book_interest(now)):
@@ -308,36 +316,36 @@ class Driver:
             self._stamp_at_reconcile = self._ahead.stamp
         return True
 
-    def _exit(self, day: _Day, index: int, call: Call) -> None:
+    def _run_exits(self, day: _Day, index: int, call: Call) -> None:
         before = self._ahead.stamp
         self._passes.exits(call)
         # A pass that sends an order, such as a new position's stop, is followed by one that checks it.
         self._stamp_at_exits = before if self._ahead.stamp == before else None
-        self._look_ahead(day, day.at(index))
+        self._find_idle_period(day, day.at(index))
 
     def _is_quiet(self, day: _Day, index: int, job: Job) -> bool:
         """Return True if a pass would change nothing beyond new marks and a new peak, which are recorded here."""
         now = day.at(index)
         if self._terms.every_pass or self._stamp_at_exits != self._ahead.stamp:
             return False
-        if now >= self._idle_period.until and self._idle_period.settled and job in LOOKS:
+        if now >= self._idle_period.until and self._idle_period.nothing_pending and job in READ_EQUITY:
             self._write_marks(day, index)
-            self._idle_period = self._idle_finder.note(
+            self._idle_period = self._idle_periods.record_and_find(
                 now, day.session, self._until(day), marking=job is Job.EVALUATE_EXITS
             )
         return now < self._idle_period.until
 
-    def _trade(self, day: _Day, index: int, call: Call, *, quiet: bool) -> None:
+    def _run_or_skip_entries(self, day: _Day, index: int, call: Call, *, quiet: bool) -> None:
         now, unchanged = day.at(index), quiet
         quiet = quiet or self._terms.only_due
-        if quiet and self._ask_from is not None and now < self._ask_from:
+        if quiet and self._next_strategy_run is not None and now < self._next_strategy_run:
             return
         proposed = self._passes.ask(now)
-        self._ask_from = _next_evaluation(self._world, proposed)
+        self._next_strategy_run = _next_evaluation(self._world, proposed)
         wanted = proposed.candidates or proposed.refused or proposed.own.missed or proposed.own.new
-        if quiet and not (wanted or self._always):
+        if quiet and not (wanted or self._unskippable):
             self._passes.note_no_wants(call, proposed)
-            self._ask_after(proposed)
+            self._wait_for_next_slots(proposed)
             return
         # The exit pass at the same time comes before this one.
         self._write_marks(day, index + 1)
@@ -350,35 +358,35 @@ class Driver:
             before = self._ahead.stamp
             cycle = self._passes.enter(call, proposed)
             self._terms.after_entries(cycle)
-            if self._ask_from is None and self._ahead.stamp == before:
-                self._ask_from = _refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
-            if cycle.candidates and all(map(_is_counted_out, cycle.candidates)):
-                self._ask_after(proposed)
-            self._look_ahead(day, now)
+            if self._next_strategy_run is None and self._ahead.stamp == before:
+                self._next_strategy_run = _refused_until(self._world, self._ahead, proposed, cycle, day.session.close)
+            if cycle.candidates and all(map(_is_refused_until_next_session, cycle.candidates)):
+                self._wait_for_next_slots(proposed)
+            self._find_idle_period(day, now)
 
-    def _ask_after(self, proposed: Proposals) -> None:
+    def _wait_for_next_slots(self, proposed: Proposals) -> None:
         """With `only_due`, don't run strategies again before the slots that they answered are over."""
-        if self._terms.only_due and self._ask_from is None:
-            self._ask_from = min((slot.end for slot in proposed.own.asked), default=None)
+        if self._terms.only_due and self._next_strategy_run is None:
+            self._next_strategy_run = min((slot.end for slot in proposed.own.asked), default=None)
 
-    def _look_ahead(self, day: _Day, now: datetime) -> None:
+    def _find_idle_period(self, day: _Day, now: datetime) -> None:
         """Find out until when no pass would change anything.
 
         Nothing is skipped before an exit pass has seen the account's current state.
         """
         if not self._terms.every_pass:
             if self._stamp_at_exits == self._ahead.stamp:
-                self._idle_period = self._idle_finder.calm(now, day.session, self._until(day))
-            elif self._idle_period.settled and self._ahead.only_interest_since(self._stamp_at_exits):
+                self._idle_period = self._idle_periods.idle_from(now, day.session, self._until(day))
+            elif self._idle_period.nothing_pending and self._ahead.only_interest_since(self._stamp_at_exits):
                 # For the next pass, only the equity is new.
                 self._stamp_at_exits, self._idle_period = self._ahead.stamp, IdlePeriod(now)
             else:
-                self._idle_finder.forget()
-                self._idle_period = IdlePeriod(now, settled=False)
+                self._idle_periods.forget()
+                self._idle_period = IdlePeriod(now, nothing_pending=False)
 
     def _until(self, day: _Day) -> datetime:
         """Return how far to look ahead: until strategies run again, but at least to the session's end."""
-        return max(day.session.close, self._ask_from or day.session.close)
+        return max(day.session.close, self._next_strategy_run or day.session.close)
 
     def _claim(self, call: Call, now: datetime) -> bool:
         """Claim a slot; return False if it was claimed before."""
@@ -406,23 +414,22 @@ class Driver:
         exits = day.grid.last_of(Job.EVALUATE_EXITS, index)
         if exits > day.exits_claimed:
             name = dict(day.grid.due[exits])[Job.EVALUATE_EXITS]
-            call = Call(Job.EVALUATE_EXITS, day.session.date, name, BY)
+            call = Call(Job.EVALUATE_EXITS, day.session.date, name, CLAIMED_BY)
             self._world.ledger.claim_slot(call.job, call.session, call.slot, call.by, day.at(exits))
             day.exits_claimed = exits
 
     def _write_marks(self, day: _Day, index: int) -> None:
         if not self._terms.every_pass:
-            before = bisect_left(day.grid.places[Job.EVALUATE_EXITS], index)
-            self._idle_finder.marking.write(day.exits_us[:before])
+            before = bisect_left(day.grid.indexes[Job.EVALUATE_EXITS], index)
+            self._idle_periods.marking.write(day.exits_us[:before])
 
 
 def _lasting(stamp: object) -> object:
-    """Return a stamp, or None for one that only this process could compare, so that a checkpoint can hold it."""
-    """Return a stamp that can be saved: None instead of one that equals no other."""
+    """Return a stamp as a checkpoint stores it: None for one that only this process can compare."""
     return None if type(stamp) is object else stamp
 
 
-def _always(world: World) -> frozenset[Job]:
+def _unskippable(world: World) -> frozenset[Job]:
     """Return the jobs of which no slot may be skipped, whatever the account does."""
     in_use = (world.rules.exits_of(strategy.name) for strategy in world.strategies)
     read = {name for exits in in_use for rule in exits for name in rule.reads}
@@ -450,7 +457,7 @@ def _refused_until(
     have left account and orders unchanged. Later sessions are left to their own passes.
     """
     slots = _evaluated_slots(world, proposed)
-    if not slots or not all(map(_is_refused_at_any_time, cycle.candidates)):
+    if not slots or not all(map(_is_refused_until_something_changes, cycle.candidates)):
         return None
     waiting = (waiting.next.start for waiting in proposed.own.waiting if waiting.next)
     return min((close, ahead.next_price(cycle.at), *(slot.end for slot in slots), *waiting))
@@ -469,14 +476,14 @@ def _evaluated_slots(world: World, proposed: Proposals) -> Sequence[StrategySlot
     return slots
 
 
-def _is_refused_at_any_time(record: CandidateRecord) -> bool:
+def _is_refused_until_something_changes(record: CandidateRecord) -> bool:
     terminal = record.terminal
-    return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in WITHOUT_TIME
+    return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in UNTIL_SOMETHING_CHANGES
 
 
-def _is_counted_out(record: CandidateRecord) -> bool:
+def _is_refused_until_next_session(record: CandidateRecord) -> bool:
     terminal = record.terminal
-    return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in COUNTED
+    return terminal is not None and terminal.verdict is Verdict.FAIL and terminal.gate in UNTIL_NEXT_SESSION
 
 
 class DriverPasses:

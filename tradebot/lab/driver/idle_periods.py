@@ -51,19 +51,20 @@ from tradebot.model.venue import Settlement
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import World
 
-HAIR = Decimal("1e-9")
+TOLERANCE = Decimal("1e-9")
 """How much nearer a level counts than it is, as a fraction of it: rules compare rounded quotients."""
 FOREVER = datetime.max.replace(tzinfo=UTC)
 RESTING = frozenset({OrderStatus.NEW, OrderStatus.HELD})
 
 
 class IdlePeriod(NamedTuple):
-    """Until when passes would change nothing; if `settled`, nothing is pending, so only time or a price can end this
-    period.
+    """A period in which no pass would change anything: from now until `until`.
+
+    With `nothing_pending`, no order or request awaits an answer, so only time or a price can end the period.
     """
 
     until: datetime
-    settled: bool = True
+    nothing_pending: bool = True
 
 
 class IdlePeriods:
@@ -78,36 +79,36 @@ class IdlePeriods:
         """Forget all positions, because a pass is about to check each."""
         self.marking.follow(moment(0), (), {})
 
-    def calm(self, now: datetime, session: Session, until: datetime) -> IdlePeriod:
-        """Return the first time at which a pass may change something: `now`, or `until` if there is none before.
+    def idle_from(self, now: datetime, session: Session, until: datetime) -> IdlePeriod:
+        """Return the idle period from now on: it ends when a pass may change something, at the latest at `until`.
 
         `until` may be in a later session. New best and worst prices don't count for positions whose rules don't use
         them: see `PendingMarks`.
         """
         self.forget()
         view, positions = self._world.reader.view(), self._world.ledger.totals().own_positions()
-        if not self._is_settled(view, positions) or self._arriving(now, positions):
-            return IdlePeriod(now, settled=False)
-        return self._calm(view, positions, self._quotes(positions), now, session, until)
+        if not self._is_settled(view, positions) or self._awaits_arrival_price(now, positions):
+            return IdlePeriod(now, nothing_pending=False)
+        return self._idle_until(view, positions, self._quotes(positions), now, session, until)
 
-    def note(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> IdlePeriod:
-        """Record the new prices and equity, as a pass would, and return the next calm period.
+    def record_and_find(self, now: datetime, session: Session, until: datetime, *, marking: bool) -> IdlePeriod:
+        """Record the new prices and equity, as a pass would, and return the next idle period.
 
-        Only time and prices may have changed since the last calm period, which was `settled`. Only an exit pass records
-        prices. A pass that would move resting orders has to run.
+        The last idle period had `nothing_pending`, so only time and prices may have changed since. Only an exit pass
+        records prices. A pass that would move resting orders has to run.
         """
         view, ledger = self._world.reader.view(), self._world.ledger
         positions = ledger.totals().own_positions()
         quotes = self._quotes(positions)
-        if marking and not self._mark(positions, quotes):
+        if marking and not self._store_marks(positions, quotes):
             return IdlePeriod(now)
         remember(ledger, ledger.standing(), view.account.equity, account_value(view, quotes))
         peak = ledger.standing().peak
         if peak is None or peak.seen_once:
-            return IdlePeriod(now, settled=False)
-        return self._calm(view, positions, quotes, now, session, until)
+            return IdlePeriod(now, nothing_pending=False)
+        return self._idle_until(view, positions, quotes, now, session, until)
 
-    def _calm(
+    def _idle_until(
         self,
         view: BrokerView,
         positions: Sequence[Position],
@@ -118,24 +119,26 @@ class IdlePeriods:
     ) -> IdlePeriod:
         rests, watched = self._rests(view), self._watched_with_marks(positions, quotes)
         if rests is None or watched is None:
-            return IdlePeriod(now, settled=False)
+            return IdlePeriod(now, nothing_pending=False)
         if rests or not self._ahead.still:
             until = session.close
         bands, times = list[PriceBand](), [until]
         for watched_position in watched:
-            price_band = self._band(watched_position, quotes[watched_position.position.symbol], now, session)
+            price_band = self._idle_price_range(
+                watched_position, quotes[watched_position.position.symbol], now, session
+            )
             if price_band is None:
                 return IdlePeriod(now)
             bands.append(price_band[0])
             times += price_band[1]
-        self.marking.follow(now, (lot for lot in watched if is_blind(self._rules(lot.position, lot.kept))), quotes)
+        self.marking.follow(now, (lot for lot in watched if ignores_marks(self._rules(lot.position, lot.kept))), quotes)
         deed = self._ahead.next_deed
         end = min(*times, deed) if deed else min(times)
         if end <= now:
             return IdlePeriod(now)
-        return IdlePeriod(first_touch(self._ahead, bands, rests, self._worth(view, quotes), now, end))
+        return IdlePeriod(first_touch(self._ahead, bands, rests, self._value_range(view, quotes), now, end))
 
-    def _mark(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> bool:
+    def _store_marks(self, positions: Sequence[Position], quotes: Mapping[str, Quote]) -> bool:
         """Store the marks that changed; return False instead if a resting order has to follow one of them."""
         terms_by_key = self._world.ledger.kept([position.key for position in positions])
         resting = self._world.rules.exits.protection is not Protection.BOT
@@ -146,7 +149,7 @@ class IdlePeriods:
             if before.best is None:
                 return False
             rules, was = self._rules(position, before), WatchedPosition(position, before.best, before)
-            follows = resting and not is_blind(rules)
+            follows = resting and not ignores_marks(rules)
             if follows and rule_levels(was, rules) != rule_levels(WatchedPosition(position, now.best, before), rules):
                 return False
             if (before.best, before.worst) != (now.best, now.worst):
@@ -162,7 +165,7 @@ class IdlePeriods:
         symbols = tuple(dict.fromkeys(position.symbol for position in positions))
         return self._world.market.quotes(symbols) if symbols else {}
 
-    def _arriving(self, now: datetime, positions: Sequence[Position]) -> bool:
+    def _awaits_arrival_price(self, now: datetime, positions: Sequence[Position]) -> bool:
         """Return True while passes still record the arrival price of an order in a held symbol."""
         ledger, fresh = self._world.ledger, timedelta(seconds=self._world.rules.limits.max_quote_age_s)
         symbols = {position.symbol for position in positions}
@@ -237,7 +240,7 @@ class IdlePeriods:
         records = (promised.get(order.client_order_id) for order in chain)
         return next((record.intent.protects for record in records if record and record.intent.makes_order), False)
 
-    def _band(
+    def _idle_price_range(
         self, watched: WatchedPosition, quote: Quote, now: datetime, session: Session
     ) -> tuple[PriceBand, Sequence[datetime]] | None:
         """Return the price range without consequence, and when time rules fire; None if a pass has to check now."""
@@ -245,21 +248,21 @@ class IdlePeriods:
         assert worst is not None, "a position without marks is checked"
         rules, times = self._rules(watched.position, watched.kept), list[datetime]()
         lows, highs = [-FAR], [FAR]
-        if not is_blind(rules):
+        if not ignores_marks(rules):
             lows, highs = [ceil(min(worst, watched.best) * UNITS)], [floor(max(worst, watched.best) * UNITS)]
         for rule in rules:
             if isinstance(rule, PriceRule):
-                for low, high in _around(rule.level(watched), watched.direction):
+                for low, high in _untriggered_ranges(rule.level(watched), watched.direction):
                     lows.append(low)
                     highs.append(high)
-            elif (at := _time(rule, watched, now, session)) is not None and at > now:
+            elif (at := _time_of_rule(rule, watched, now, session)) is not None and at > now:
                 times.append(at)
             else:
                 return None
         band = PriceBand(watched.position.symbol, watched.direction > 0, max(lows), min(highs))
         return (band, times) if band.low <= units(exit_price(watched.position, quote)) <= band.high else None
 
-    def _worth(self, view: BrokerView, quotes: Mapping[str, Quote]) -> ValueBand:
+    def _value_range(self, view: BrokerView, quotes: Mapping[str, Quote]) -> ValueBand:
         """Return the range of the positions' value in which equity sets no new high and no monitor halts.
 
         Monitors only halt a bot that is active.
@@ -274,7 +277,7 @@ class IdlePeriods:
 
         def low(closing: Decimal) -> int:
             """Return the lowest account value that doesn't cause a halt, given the equity at the last close."""
-            return worth + ceil((self._floor(closing, peak.highest) - equity) * WORTH)
+            return worth + ceil((self._halting_equity(closing, peak.highest) - equity) * WORTH)
 
         def later_low(value: int) -> int:
             return low(equity + Decimal(value - worth) / WORTH)
@@ -284,25 +287,25 @@ class IdlePeriods:
             return ValueBand(shares, last, high=high)
         return ValueBand(shares, last, low(view.account.last_equity), high, later_low)
 
-    def _floor(self, closing: Decimal, peak: Decimal) -> Decimal:
+    def _halting_equity(self, closing: Decimal, peak: Decimal) -> Decimal:
         """Return the lowest equity in USD at which no monitor halts the bot in the session after a close."""
         halts = self._world.rules.halts
         floors = [peak * (1 - halts.drawdown_fraction), closing * (1 - halts.daily_loss_fraction)]
         floors += [halts.min_equity_usd] if halts.min_equity_usd is not None else []
-        return max(floors) * (1 + HAIR)
+        return max(floors) * (1 + TOLERANCE)
 
 
-def _around(stop: StopLevel, direction: int) -> Iterator[tuple[int, int]]:
+def _untriggered_ranges(stop: StopLevel, direction: int) -> Iterator[tuple[int, int]]:
     """Yield the lowest and highest price that don't reach a rule's level; a rule that isn't armed has none."""
     if stop.price is None or not stop.armed:
         return
     if stop.ahead is (direction > 0):
-        yield -FAR, ceil(stop.price * (1 - HAIR) * UNITS) - 1
+        yield -FAR, ceil(stop.price * (1 - TOLERANCE) * UNITS) - 1
     else:
-        yield floor(stop.price * (1 + HAIR) * UNITS) + 1, FAR
+        yield floor(stop.price * (1 + TOLERANCE) * UNITS) + 1, FAR
 
 
-def _time(rule: ExitRule, watched: WatchedPosition, now: datetime, session: Session) -> datetime | None:
+def _time_of_rule(rule: ExitRule, watched: WatchedPosition, now: datetime, session: Session) -> datetime | None:
     """Return when a rule that depends on no price closes a position; None if unknown in advance."""
     if isinstance(rule, TimeRule):
         return rule.level(watched).at
@@ -316,13 +319,13 @@ def _time(rule: ExitRule, watched: WatchedPosition, now: datetime, session: Sess
     return None
 
 
-BLIND = (StopLoss, ProfitTarget, TimeExit, EndOfDay)
+IGNORE_MARKS = (StopLoss, ProfitTarget, TimeExit, EndOfDay)
 """The kinds of rules that use neither the best nor the worst price."""
 
 
-def is_blind(rules: Exits) -> bool:
+def ignores_marks(rules: Exits) -> bool:
     """Return True if no rule uses the best or worst price."""
-    return all(type(rule) in BLIND for rule in rules)
+    return all(type(rule) in IGNORE_MARKS for rule in rules)
 
 
 class FollowedPosition(NamedTuple):
@@ -357,14 +360,14 @@ class PendingMarks:
         slots_us = slots_us[bisect_right(slots_us, self._since_us) :]
         if not slots_us:
             return
-        now = [self._at_the_last(position, slots_us) for position in self._followed]
+        now = [self._after_passes(position, slots_us) for position in self._followed]
         pairs = zip(self._followed, now, strict=True)
         moved = {later.position.key: later.marks for before, later in pairs if later.marks != before.marks}
         self._since_us, self._followed = slots_us[-1], now
         if moved:
             self._ledger.put_marks(moved)
 
-    def _at_the_last(self, watched: FollowedPosition, slots_us: Sequence[int]) -> FollowedPosition:
+    def _after_passes(self, watched: FollowedPosition, slots_us: Sequence[int]) -> FollowedPosition:
         """Return a position after passes at these times; each sees the latest price at its time."""
         price, prices, index = watched.price, list[int](), 0
         for shown in self._ahead.upcoming_prices(watched.position.symbol, moment(self._since_us), moment(slots_us[-1])):

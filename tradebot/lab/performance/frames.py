@@ -56,8 +56,14 @@ def frames(account: AccountReport, fills: Iterable[OwnedFill], passes: Iterable[
 
 
 def _fill(owned: OwnedFill) -> Mapping[str, Any]:
-    fill, whose = owned.fill, {"strategy": owned.strategy, "source": owned.origin}
-    return {**asdict(fill), **whose, "cash_usd": -fill.notional, "order": fill.venue_order_id, "id": fill.activity_id}
+    fill, owned_by = owned.fill, {"strategy": owned.strategy, "source": owned.origin}
+    return {
+        **asdict(fill),
+        **owned_by,
+        "cash_usd": -fill.notional,
+        "order": fill.venue_order_id,
+        "id": fill.activity_id,
+    }
 
 
 def _decision_row(cycle: CycleRecord, record: CandidateRecord) -> Mapping[str, Any]:

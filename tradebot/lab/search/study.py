@@ -278,11 +278,11 @@ class Study:
         back = 0
         with self._reaching():
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                whose, beat = trial.user_attrs.get(WORKER, []), trial.user_attrs.get(BEAT)
+                current_worker, beat = trial.user_attrs.get(WORKER, []), trial.user_attrs.get(BEAT)
                 began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
                 silent_s = time.time() - (beat or began)
-                lost = silent_s > (LOST_S if whose else UNNAMED_S) or _has_ended(whose)
-                if whose == worker if worker is not None else lost:
+                lost = silent_s > (LOST_S if current_worker else UNNAMED_S) or _has_ended(current_worker)
+                if current_worker == worker if worker is not None else lost:
                     back += self._end(trial, died=died)
             back += self._recover()
         return back

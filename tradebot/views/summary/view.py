@@ -163,8 +163,8 @@ def _needs(session_records: SessionRecords, refusals: Sequence[RefusalCount]) ->
         if finding.state is not HealthState.UNKNOWN:
             by_cause[finding.found, finding.next].append(finding.subject)
     for (cause, following), subjects in by_cause.items():
-        whose = names(subjects)
-        yield PersonNeed(f"{whose[:1].upper()}{whose[1:]}: {in_words(cause).rstrip('.')}.", following)
+        subject = names(subjects)
+        yield PersonNeed(f"{subject[:1].upper()}{subject[1:]}: {in_words(cause).rstrip('.')}.", following)
     if unknown := [judgment.subject for judgment in findings if judgment.state is HealthState.UNKNOWN]:
         yield PersonNeed(f"There is no evidence of {names(unknown)}.", "tradebot health")
     yield from (PersonNeed(in_words(note), "") for note in session_records.notes)

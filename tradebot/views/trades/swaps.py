@@ -72,7 +72,7 @@ def swaps_of(
     """
     for record, why, after in _with_later_closes(records):
         intent = record.intent
-        closed = next((row for row in trades if _was_held(row, *intent.whose, intent.at)), None)
+        closed = next((row for row in trades if _was_held(row, *intent.holding, intent.at)), None)
         opened = next((row for row in trades if _came(row, intent.displaced_by, intent.at, within)), None)
         last = prices.get(intent.key.symbol)
         yield SwapRow(
@@ -103,7 +103,7 @@ def _with_later_closes(
         dict[tuple[str, str, str], list[DisplacedClose]](),
     )
     for record in records:
-        key, why = (*record.intent.whose, record.intent.displaced_by), _swap_decision(record)
+        key, why = (*record.intent.holding, record.intent.displaced_by), _swap_decision(record)
         if why is not None:
             last[key] = []
             gave_ways.append((record, why, last[key]))

@@ -87,13 +87,13 @@ class StreamFaults:
 
     def _facts(self, stream: str, account: str, message: Message) -> Facts:
         owner = self._engine.accounts.get(account)
-        whose = (owner.number, owner.name) if owner else (account,)
+        names = (owner.number, owner.name) if owner else (account,)
         if stream == FLOW_ALERTS:
-            return Facts(stream, (str(message.get("ticker", "")),), account=whose, event="alert")
+            return Facts(stream, (str(message.get("ticker", "")),), account=names, event="alert")
         if stream != TRADE_UPDATES:
             kind = str(message.get("T", ""))
-            return Facts(stream, (str(message.get("S", "")),), account=whose, event=_CHANNELS.get(kind, kind))
+            return Facts(stream, (str(message.get("S", "")),), account=names, event=_CHANNELS.get(kind, kind))
         data = message["data"]
         order = data["order"]
         symbol, client_id = str(order["symbol"]), str(order["client_order_id"])
-        return Facts(stream, (symbol,), str(order["side"]), client_id, whose, str(data["event"]))
+        return Facts(stream, (symbol,), str(order["side"]), client_id, names, str(data["event"]))

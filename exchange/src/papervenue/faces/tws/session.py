@@ -176,7 +176,7 @@ class TwsSession:
         self.client = client
         self.gateway.clients[client] = self
         used = (ids_of(order) for order in self.gateway.account.orders.values())
-        self._highest = max((number for whose, number in used if whose == client), default=0)
+        self._highest = max((number for owner, number in used if owner == client), default=0)
         yield from self.accounts(fields)
         yield from self.ids(fields)
         for code, text in _WELCOME.items():
