@@ -113,7 +113,7 @@ class TailedFiles:
     def _orders(self, since: datetime) -> "Iterator[Row]":
         books = self._app.books
         orders = books.recent_orders(since)
-        promised = books.promised({order.client_order_id for order in orders})
+        promised = books.recorded_intents({order.client_order_id for order in orders})
         records = {
             **promised,
             **{intent.intent.client_order_id: intent for intent in books.recent_intents(since.date() - A_DAY)},

@@ -654,14 +654,14 @@ def test_nothing_goes_out_once_the_session_has_closed_under_a_pass() -> None:
 
 def test_a_halt_that_comes_with_the_promise_keeps_the_order_from_going_out() -> None:
     scene = Scene()
-    promise = scene.ledger.promise
+    promise = scene.ledger.record_intent
 
     def promise_and_halt(intent: Intent, verdicts: Sequence[Decision]) -> bool:
         halt(scene)
         return promise(intent, verdicts)
 
     world = scene.world(wanted("AAPL"))
-    scene.ledger.promise = promise_and_halt  # type: ignore[method-assign]
+    scene.ledger.record_intent = promise_and_halt  # type: ignore[method-assign]
     record = trade_once(world, call())
     assert ends(record) == {"AAPL": Reason.HALTED}
     assert scene.venue.submitted == []

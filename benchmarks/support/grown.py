@@ -101,8 +101,8 @@ def make(folder: Path, count: int) -> None:
         books.put_sessions(sessions(count // A_SESSION + 2))
         _write(books, traded(0, count, count))
         for intent, order in working():
-            books.promise(intent, _verdicts(Purpose.OPEN))
-            books.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), intent.at)
+            books.record_intent(intent, _verdicts(Purpose.OPEN))
+            books.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), intent.at)
         books.mark_reconciled(ReconcileMark(NOW, 0, 0))
         books.baselines.approve(Baseline(effective(load(None, {}, {"mode": "sandbox"}).settings), "benchmark", began))
     state_folder.create(folder, "sandbox", ACCOUNT, "user", began)
@@ -114,7 +114,7 @@ def _write(books: SqliteLedger, orders: Iterator[Traded]) -> None:
     verdicts = {one: json_text([*map(encode, _verdicts(one))]) for one in (Purpose.OPEN, Purpose.CLOSE)}
     for intent, order, fill in orders:
         books.promise_again(intent, StoredPromise(texts=(json_text(encode(intent)), verdicts[intent.purpose])))
-        books.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), intent.at)
+        books.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), intent.at)
         books.apply_fills((fill,), fill.fill.at)
 
 

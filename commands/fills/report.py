@@ -105,7 +105,7 @@ def run(app: "App", span: "PassSpan | None", symbol: str | None = None, *, midpo
 def _fills_with_orders(app: "App", fills: "Sequence[OwnedFill]") -> "Mapping[str, FillWithOrder]":
     ledger = app.ledger_view
     orders = ledger.orders() if fills else ()
-    return by_fill(fills, orders, ledger.promised({order.client_order_id for order in orders}))
+    return by_fill(fills, orders, ledger.recorded_intents({order.client_order_id for order in orders}))
 
 
 def _fees(app: "App", fills: "Sequence[Fill]") -> "Mapping[str, Fee]":

@@ -95,7 +95,7 @@ class CancelableOrder(NamedTuple):
 def own_working_orders(app: "App") -> list[CancelableOrder]:
     """Return the bot's working orders, by the books."""
     working = app.ledger_view.orders(working=True)
-    ours = app.ledger_view.promised({order.client_order_id for order in working})
+    ours = app.ledger_view.recorded_intents({order.client_order_id for order in working})
     rows = []
     for order in working:
         if record := ours.get(order.client_order_id):
@@ -216,7 +216,7 @@ def _filled_beyond_books(app: "App") -> "tuple[Sequence[MissingFill], dict[str, 
 def describe_closing(app: "App", symbol: str | None) -> list[str]:
     ledger = app.ledger_view
     positions, working = ledger.totals().own_positions(), ledger.orders(working=True)
-    ours = ledger.promised({order.client_order_id for order in working})
+    ours = ledger.recorded_intents({order.client_order_id for order in working})
     orders = [order for order in working if order.client_order_id in ours]
     unsure = {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
     lacking = _lacking(app, None)

@@ -145,7 +145,7 @@ def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Pending
         # A stop that ended while its pair's limit works isn't an unreported stop.
         sent = min(orders[venue_id].submitted_at or datetime.min.replace(tzinfo=UTC) for venue_id in untold)
         orders |= {order.venue_id: order for order in ledger.orders(since=sent) if order.parent in untold}
-    promised = ledger.promised({order.client_order_id for order in orders.values()})
+    promised = ledger.recorded_intents({order.client_order_id for order in orders.values()})
     recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
     # Other answered intents have orders: those that work are read already, and the others are over.
     open_or_protecting = (record for record in recent if record.state.is_unresolved or record.intent.protects)
@@ -177,7 +177,7 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
 def exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, str | None]":
     """Return why each of these orders closed shares, as recorded when it was sent; None if nothing was recorded."""
     chains = app.ledger_view.order_chains(venue_ids)
-    promised = app.ledger_view.promised({order.client_order_id for chain in chains.values() for order in chain})
+    promised = app.ledger_view.recorded_intents({order.client_order_id for chain in chains.values() for order in chain})
     behind = {
         venue_id: [promised[name].intent for order in chain if (name := order.client_order_id) in promised]
         for venue_id, chain in chains.items()

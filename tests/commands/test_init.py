@@ -102,7 +102,7 @@ def test_what_an_interrupted_run_left_unused_is_moved_aside(place: Bot, cut_shor
 def test_books_in_use_whose_marker_is_lost_are_never_moved(place: Bot, lost: str) -> None:
     place.folder.mkdir()
     ledger = SqliteLedger.create(place.folder, ACCOUNT, NOW)
-    ledger.promise(make_intent(), ())
+    ledger.record_intent(make_intent(), ())
     ledger.close()
     (place.folder / lost).unlink(missing_ok=True)
     before = sorted(os.listdir(place.folder))

@@ -201,11 +201,11 @@ def test_a_close_by_hand_that_is_not_finished_is_named_with_what_it_left(traded:
             make_order("stale-1", OrderStatus.CANCELED, at), client_order_id=close.client_order_id,
             symbol=held["symbol"], side=side, quantity=close.quantity,
         )  # fmt: skip
-        ledger.promise(close, ())
-        ledger.settle(close.client_order_id, Reply(WriteOutcome.ACCEPTED, order), at)
+        ledger.record_intent(close, ())
+        ledger.record_outcome(close.client_order_id, Reply(WriteOutcome.ACCEPTED, order), at)
         cancel = replace(close, operation=Operation.CANCEL, client_order_id="tb1.cancel", target_venue_id="stale-1")
-        ledger.promise(cancel, ())
-        ledger.settle("tb1.cancel", Reply(WriteOutcome.ACCEPTED), at)
+        ledger.record_intent(cancel, ())
+        ledger.record_outcome("tb1.cancel", Reply(WriteOutcome.ACCEPTED), at)
     rows = {row["symbol"]: row for row in traded.json("positions")["positions"] if "unfinished" in row}
     assert (list(rows), rows[held["symbol"]]["unfinished"]["why"]) == ([held["symbol"]], "by_hand")
     shown = " ".join(traded.shown("positions").split())

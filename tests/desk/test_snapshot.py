@@ -94,11 +94,11 @@ def test_an_option_contract_counts_a_hundred_times_its_price() -> None:
 def test_orders_count_with_the_multiplier_of_what_they_buy() -> None:
     scene = Scene()
     trade_once(scene.world(wanted("AAPL")), call())
-    ((name, record),) = read_books(scene.ledger, NOW, VENUE_DAY).promised.items()
+    ((name, record),) = read_books(scene.ledger, NOW, VENUE_DAY).intents_by_id.items()
     contract = replace(record.intent.instrument, multiplier=Decimal(10))
     promised = {name: replace(record, intent=replace(record.intent, instrument=contract))}
     orders = tuple(scene.venue.book.values())
-    found = book(view(orders=orders), books(orders=orders, promised=promised), RULES, session=DAY)
+    found = book(view(orders=orders), books(orders=orders, intents_by_id=promised), RULES, session=DAY)
     assert found.exposure == {"AAPL": record.intent.quantity * Decimal("100.20") * 10}
     assert [stake.usd for stake in found.stakes] == [found.gross]
     unanswered = replace(promised[name], state=IntentState.SENT)
@@ -316,7 +316,7 @@ def test_a_market_order_without_a_price_counts_at_the_midpoint_for_which_it_was_
     assert found.stakes[0].usd == found.gross
     order = replace(resting("AAPL"), order_type=OrderType.MARKET, limit_price=None)
     acked = replace(lost, state=IntentState.ACKED)
-    known = books(promised={order.client_order_id: acked})
+    known = books(intents_by_id={order.client_order_id: acked})
     working = book(view(orders=(order,)), known, RULES, session=DAY)
     assert working.exposure == {"AAPL": order.open_quantity * quote("AAPL").middle}
     assert working.stakes[0].usd == working.gross

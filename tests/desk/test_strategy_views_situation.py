@@ -77,9 +77,9 @@ def entered(ledger: MemoryLedger, number: int, *, filled: int, strategy: str = "
     """Write an entry, and the order that the venue made of it."""
     usual = intent(Purpose.OPEN, Side.BUY, 10, number)
     entry = replace(usual, key=replace(usual.key, strategy=strategy), **own)  # type: ignore[arg-type]
-    ledger.promise(entry, [])
+    ledger.record_intent(entry, [])
     status = OrderStatus.FILLED if filled else OrderStatus.NEW
-    ledger.settle(entry.client_order_id, Reply(WriteOutcome.ACCEPTED, order(entry, status, filled)), NOW)
+    ledger.record_outcome(entry.client_order_id, Reply(WriteOutcome.ACCEPTED, order(entry, status, filled)), NOW)
 
 
 def test_trades_are_own_entries_of_the_session_that_have_a_fill() -> None:
@@ -98,6 +98,8 @@ def test_entry_that_was_replaced_counts_once() -> None:
     first = intent(Purpose.OPEN, Side.BUY, 10, 1)
     key = replace(first.key, strategy="policy")
     replaced = replace(first, key=key, client_order_id="open-1.2", operation=Operation.REPLACE, target_venue_id="v")
-    ledger.promise(replaced, [])
-    ledger.settle("open-1.2", Reply(WriteOutcome.ACCEPTED, order(replaced, OrderStatus.FILLED, 7, venue_id="w")), NOW)
+    ledger.record_intent(replaced, [])
+    ledger.record_outcome(
+        "open-1.2", Reply(WriteOutcome.ACCEPTED, order(replaced, OrderStatus.FILLED, 7, venue_id="w")), NOW
+    )
     assert told(ledger=ledger).trades == 1

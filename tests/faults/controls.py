@@ -261,8 +261,8 @@ def gate_after_the_post() -> None:
         if intent.purpose is not Purpose.OPEN or world.orders is None:
             return honest(world, desk, intent, verdicts)
         reply = world.orders.submit(intent)
-        world.ledger.promise(intent, verdicts)
-        world.ledger.settle(intent.client_order_id, reply, desk.now)
+        world.ledger.record_intent(intent, verdicts)
+        world.ledger.record_outcome(intent.client_order_id, reply, desk.now)
         return Decision(Gate.SEND, Verdict.PASS, Reason.SENT)
 
     honest = order_sender.send
@@ -276,7 +276,7 @@ def unknown_is_rejected() -> None:
         reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], now: datetime, passed: datetime
     ) -> bool:
         for record in unknown:
-            ledger.settle(record.intent.client_order_id, Reply(WriteOutcome.REJECTED, code="assumed"), now)
+            ledger.record_outcome(record.intent.client_order_id, Reply(WriteOutcome.REJECTED, code="assumed"), now)
         return bool(unknown)
 
     unresolved_requests._resolve = resolve

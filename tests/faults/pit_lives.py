@@ -231,7 +231,7 @@ def unpromised(day: FuturesDay) -> Iterator[str]:
         if event["event"] == "order_accepted"
     }
     with closing(day.ledger()) as ledger:
-        known = ledger.promised(list(names))
+        known = ledger.recorded_intents(list(names))
     yield from (f"{name} was never promised" for name in names if name not in known)
 
 

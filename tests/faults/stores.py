@@ -125,13 +125,13 @@ def traded(number: int) -> list[tuple[str, Write]]:
     done = replace(make_order(f"v{number}", OrderStatus.FILLED, at), client_order_id=name)
 
     def settled(ledger: SqliteLedger) -> None:
-        ledger.settle(name, Reply(WriteOutcome.UNKNOWN, code="no_answer"), at)
+        ledger.record_outcome(name, Reply(WriteOutcome.UNKNOWN, code="no_answer"), at)
 
     def sent_again(ledger: SqliteLedger) -> None:
         record = ledger.intent(name)
         if record is not None and record.state in UNRESOLVED:
             ledger.retry(name, at)
-            ledger.settle(name, Reply(WriteOutcome.ACCEPTED, done), at)
+            ledger.record_outcome(name, Reply(WriteOutcome.ACCEPTED, done), at)
 
     def given_up(ledger: SqliteLedger) -> None:
         record = ledger.intent(lost.client_order_id)
@@ -139,13 +139,13 @@ def traded(number: int) -> list[tuple[str, Write]]:
             ledger.abandon(lost.client_order_id, "gone", at)
 
     return [
-        (f"promised {name}", Books(lambda ledger: _ignored(ledger.promise(order, (PASSED,))))),
+        (f"promised {name}", Books(lambda ledger: _ignored(ledger.record_intent(order, (PASSED,))))),
         (f"settled {name}", Books(settled)),
         (f"sent again {name}", Books(sent_again)),
         (f"filled {number}", Books(lambda ledger: _ignored(ledger.apply_fills([make_fill(f"a{number}", at)], at)))),
         (f"marked {number}", Books(partial(_marked, number))),
         (f"booked {number}", Books(lambda ledger: _ignored(ledger.book(activity(number, at), at)))),
-        (f"promised {lost.client_order_id}", Books(lambda ledger: _ignored(ledger.promise(lost, (PASSED,))))),
+        (f"promised {lost.client_order_id}", Books(lambda ledger: _ignored(ledger.record_intent(lost, (PASSED,))))),
         (f"given up {number}", Books(given_up)),
         (f"slot {number}", Books(lambda ledger: _ignored(ledger.claim_slot("trade-once", DAY, f"s{number}", "", at)))),
         (f"kept totals {number}", Books(keep_totals)),

@@ -109,14 +109,14 @@ def test_the_orders_sent_before_giving_way_are_in_the_record_of_the_pass(stage: 
     with closing(bot.app()) as app:
         reconcile.run(app, by="test")
         waiting = Waiting(app, sys.maxsize)
-        promise, promised = app.ledger.promise, list[Intent]()
+        promise, promised = app.ledger.record_intent, list[Intent]()
 
         def and_then_exits(intent: Intent, verdicts: Sequence[Decision]) -> bool:
             promised.append(intent)
             waiting.is_due = len(promised) == 2
             return promise(intent, verdicts)
 
-        app.ledger.promise = and_then_exits  # type: ignore[method-assign]
+        app.ledger.record_intent = and_then_exits  # type: ignore[method-assign]
         trade_once.run(app, by="test", candidates=bot.candidates(FIRST))
         (cycle,) = app.facts.cycles(job=Job.TRADE_ONCE, last=9)
     assert waiting.ran == 1

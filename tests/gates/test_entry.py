@@ -220,7 +220,7 @@ REFUSALS: list[Row] = [
      FAIL, D("0.02"), D("0.02")),
     (Gate.DAILY_LOSS, Reason.EQUITY_UNKNOWN, on_book(equity=D("-1")), UNKNOWN, D("-1"), D("0.02")),
     (Gate.COOLDOWN, Reason.COOLDOWN, on_book(last_fill_at={"AAPL": ago(1799)}), FAIL, 1799.0, 1800),
-    (Gate.DUPLICATE, Reason.DUPLICATE_INTENT, ask(promised=True), FAIL, None, None),
+    (Gate.DUPLICATE, Reason.DUPLICATE_INTENT, ask(is_recorded=True), FAIL, None, None),
     (Gate.DUPLICATE, Reason.DUPLICATE_ORDER, on_book(entries=entered(59, strategy="other")), FAIL, 59.0, 60),
     (Gate.DRAWDOWN, Reason.DRAWDOWN_REACHED, on_book(equity=D("90000"), peak_equity=CASH), FAIL, D("0.1"), D("0.10")),
     (Gate.DRAWDOWN, Reason.EQUITY_UNKNOWN, on_book(equity=D("0"), peak_equity=CASH), UNKNOWN, D("0"), D("0.10")),
@@ -408,7 +408,7 @@ def test_a_strategy_cannot_answer_for_a_gate_nor_hide_one_no_behind_a_yes() -> N
 
 def test_the_worst_of_all_still_names_the_first_gate_as_the_end() -> None:
     closed = Permission(((Reason.ACCOUNT_BLOCKED, "trading_blocked"),))
-    worst = ask(desk=desk({}, permission=closed, reconcile=None), quote=None, promised=True)
+    worst = ask(desk=desk({}, permission=closed, reconcile=None), quote=None, is_recorded=True)
     end = first_failure(decide(worst))
     assert end is not None
     assert end.reason is Reason.ACCOUNT_BLOCKED

@@ -39,7 +39,7 @@ FALLEN = Decision(Gate.MAX_DRAWDOWN, Answer.FAIL, Reason.DRAWDOWN_STAYS, Decimal
 
 def entering(*fills: OwnedFill) -> Books:
     promised = {ENTRY.client_order_id: record(ENTRY, IntentState.ACKED)}
-    return books(*fills, orders=(order(ENTRY),), promised=promised)
+    return books(*fills, orders=(order(ENTRY),), intents_by_id=promised)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_states_of_the_books_include_what_is_on_its_way_and_what_is_over() -> No
     assert entering().states() == {KEY: Stage.WORKING}
     assert replace(entering(), orders=(), intents=(record(ENTRY),)).states() == {KEY: Stage.INTENDED}
     exit_of_it = {EXIT.client_order_id: record(EXIT, IntentState.ACKED)}
-    closing = books(BOUGHT, orders=(order(EXIT),), promised=exit_of_it)
+    closing = books(BOUGHT, orders=(order(EXIT),), intents_by_id=exit_of_it)
     assert closing.states() == {KEY: Stage.CLOSING}
     filled = order(EXIT, OrderStatus.FILLED, 10)
     unbooked = replace(closing, orders=(filled,))

@@ -71,7 +71,7 @@ def names() -> list[str]:
 def promises(draw: st.DrawFn) -> Act:
     intent, purpose = intent_of(draw(places)), draw(st.sampled_from([Purpose.OPEN, Purpose.CLOSE]))
     verdicts = draw(st.sampled_from([(), (PASSED,), (PASSED, FAILED)]))
-    return lambda ledger: ledger.promise(replace(intent, purpose=purpose), verdicts)
+    return lambda ledger: ledger.record_intent(replace(intent, purpose=purpose), verdicts)
 
 
 @st.composite
@@ -88,7 +88,7 @@ def endings(draw: st.DrawFn) -> Act:
         if record is None:
             return
         if isinstance(outcome, WriteOutcome):
-            ledger.settle(name, Reply(outcome, None, "code", "its words"), at)
+            ledger.record_outcome(name, Reply(outcome, None, "code", "its words"), at)
         elif record.state.is_unresolved and outcome == "retry":
             ledger.retry(name, at)
         elif record.state.is_unresolved:
@@ -112,7 +112,7 @@ def reports(draw: st.DrawFn) -> Act:
 
     def act(ledger: Ledger) -> int:
         if is_promised:
-            ledger.promise(intent, ())
+            ledger.record_intent(intent, ())
         # No venue takes back that it replaced an order.
         known = next((one.replaced_by for one in ledger.orders() if one.venue_id == name), None)
         return ledger.apply_orders([replace(order, replaced_by=known or order.replaced_by)], at)
@@ -214,7 +214,7 @@ def windows(ledger: Ledger) -> dict[str, object]:
         "of sessions since": [ledger.intents(since=day) for day in days],
         "recent intents": [ledger.recent_intents(day) for day in days],
         "unsettled": [ledger.unsettled_intents(day) for day in days],
-        "promised": ledger.promised(names()),
+        "promised": ledger.recorded_intents(names()),
         "last acknowledged": ledger.last_acknowledged(),
         "working": ledger.orders(working=True),
         "orders since": [ledger.orders(since=minutes(at)) for at in range(5)],
@@ -312,12 +312,12 @@ def use(books: SqliteLedger) -> None:
     slots = ("open+5m", "open+10m", "open+15m", "open+20m", "open+25m")
     names = [make_intent(slot).client_order_id for slot in slots]
     for slot in slots:
-        books.promise(make_intent(slot), (PASSED, FAILED))
-    books.settle(names[0], Reply(WriteOutcome.ACCEPTED, make_order("v1", OrderStatus.FILLED)), minutes(1))
-    books.settle(names[1], Reply(WriteOutcome.REJECTED, None, "40310000", "not enough"), minutes(2))
-    books.settle(names[2], Reply(WriteOutcome.UNKNOWN), minutes(3))
+        books.record_intent(make_intent(slot), (PASSED, FAILED))
+    books.record_outcome(names[0], Reply(WriteOutcome.ACCEPTED, make_order("v1", OrderStatus.FILLED)), minutes(1))
+    books.record_outcome(names[1], Reply(WriteOutcome.REJECTED, None, "40310000", "not enough"), minutes(2))
+    books.record_outcome(names[2], Reply(WriteOutcome.UNKNOWN), minutes(3))
     books.abandon(names[2], "its session is over", minutes(4))
-    books.settle(names[3], Reply(WriteOutcome.UNKNOWN), minutes(5))
+    books.record_outcome(names[3], Reply(WriteOutcome.UNKNOWN), minutes(5))
     books.retry(names[3], minutes(6))
     books.apply_fills([make_fill("a1"), make_fill("a2", minutes(1))], minutes(7))
     books.adjust_cash(Decimal("-1.5"), "a fee", minutes(8), origin=Origin.PLAN, about="plan-1")

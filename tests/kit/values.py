@@ -332,7 +332,7 @@ def ask(stop: Decimal | None = None, **changes: object) -> Ask:
     wanted = changes.pop("candidate", candidate())
     own = changes.pop("own", OwnRules((), account.limits))
     asked = account.of(wanted.strategy, own)  # type: ignore[attr-defined, arg-type]
-    changed = replace(Ask(asked, wanted, quote(), None, promised=False), **changes)  # type: ignore[arg-type]
+    changed = replace(Ask(asked, wanted, quote(), None, is_recorded=False), **changes)  # type: ignore[arg-type]
     if changed.quote is None or "size" in changes:
         return changed
     known = changed.desk.listing_for(changed.candidate.instrument)

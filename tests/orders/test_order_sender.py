@@ -53,9 +53,9 @@ def halt(scene: Scene) -> None:
 
 def test_an_entry_holds_the_lock_from_its_promise_through_its_answer_and_not_while_it_is_settled() -> None:
     scene, held = Scene(), []
-    promise, settle = scene.ledger.promise, scene.ledger.settle
-    scene.ledger.promise = lambda *said: held.append(("promise", scene.send_lock.held)) or promise(*said)  # type: ignore[method-assign,func-returns-value]
-    scene.ledger.settle = lambda *said: held.append(("settle", scene.send_lock.held)) or settle(*said)  # type: ignore[method-assign,func-returns-value]
+    promise, settle = scene.ledger.record_intent, scene.ledger.record_outcome
+    scene.ledger.record_intent = lambda *said: held.append(("promise", scene.send_lock.held)) or promise(*said)  # type: ignore[method-assign,func-returns-value]
+    scene.ledger.record_outcome = lambda *said: held.append(("settle", scene.send_lock.held)) or settle(*said)  # type: ignore[method-assign,func-returns-value]
     scene.venue.before_submit = lambda intent: held.append(("submit", scene.send_lock.held))
     trade_once(scene.world(wanted("AAPL")), call())
     assert held == [("promise", True), ("submit", True), ("settle", False)]
@@ -161,7 +161,7 @@ def test_an_order_belongs_to_the_session_in_which_it_is_sent() -> None:
     late = intent_of(OWN, in_session(TOMORROW))
     assert (late.key.session, late.session) == (DAY, TOMORROW)
     scene = Scene()
-    scene.ledger.promise(late, ())
+    scene.ledger.record_intent(late, ())
     assert [record.intent for record in scene.ledger.intents(session=TOMORROW)] == [late]
     assert scene.ledger.intents(session=DAY) == ()
 
@@ -171,9 +171,9 @@ def test_each_order_of_a_target_in_its_slot_is_the_next_leg() -> None:
     for leg in range(MOST_LEGS):
         intent = next_intent(scene, target)
         assert intent.key.leg == leg
-        assert scene.ledger.promise(intent, ())
+        assert scene.ledger.record_intent(intent, ())
     again = next_intent(scene, target)
-    assert not scene.ledger.promise(again, ()), "after the last leg, nothing new is promised"
+    assert not scene.ledger.record_intent(again, ()), "after the last leg, nothing new is promised"
 
 
 def test_any_other_want_has_one_order_in_its_slot() -> None:
@@ -181,14 +181,14 @@ def test_any_other_want_has_one_order_in_its_slot() -> None:
     for _ in range(2):
         intent = next_intent(scene, OWN)
         assert intent.key.leg == 0
-        scene.ledger.promise(intent, ())
+        scene.ledger.record_intent(intent, ())
 
 
 def test_an_unknown_order_is_not_given_up_while_the_session_of_its_sending_lasts() -> None:
     """Its slot began the day before, so the session in its key is over."""
     scene = Scene()
     late = intent_of(replace(OWN, slot_session=DAY - timedelta(days=3)), in_session(DAY))
-    scene.ledger.promise(late, ())
+    scene.ledger.record_intent(late, ())
     record = trade_once(scene.world(wanted("AAPL")), call(slot="next"))
     (found,) = scene.ledger.intents(session=DAY)
     assert found.state.is_unresolved
@@ -250,7 +250,7 @@ def test_an_id_that_holds_another_order_names_it_and_the_limit_of_such_is_none()
 def test_an_order_promised_before_is_named_and_not_sent() -> None:
     scene = Scene()
     world, desk, intent = ready(scene)
-    scene.ledger.promise(intent, ())
+    scene.ledger.record_intent(intent, ())
     told = send(world, desk, intent, ())
     assert said(told) == (Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id, None)
     assert scene.venue.submitted == []
@@ -270,14 +270,14 @@ def test_shadow_and_a_dry_run_end_at_the_last_step_and_leave_nothing(again: bool
 def test_a_halt_between_promise_and_request_is_on_record_as_never_sent_at_the_desks_time() -> None:
     scene = Scene()
     world, desk, intent = ready(scene)
-    promise = scene.ledger.promise
+    promise = scene.ledger.record_intent
 
     def halting(*given: object) -> bool:
         done = promise(*given)  # type: ignore[arg-type]
         scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", NOW))
         return done
 
-    scene.ledger.promise = halting  # type: ignore[method-assign,assignment]
+    scene.ledger.record_intent = halting  # type: ignore[method-assign,assignment]
     told = send(world, desk, intent, ())
     assert said(told) == (Gate.SEND, Verdict.FAIL, Reason.HALTED, None, None)
     record = scene.ledger.intent(intent.client_order_id)
@@ -382,7 +382,7 @@ def test_what_was_decided_before_a_night_is_not_sent_after_it(purpose: Purpose) 
 def test_nothing_is_sent_again_after_the_close_and_its_record_stays_as_it_was() -> None:
     scene = Scene()
     world, desk, intent = ready(scene, Purpose.CLOSE)
-    scene.ledger.promise(intent, ())
+    scene.ledger.record_intent(intent, ())
     before = scene.ledger.intent(intent.client_order_id)
     scene.venue.is_open = False
     told = send_again(passed(world, 60), desk, intent)
@@ -394,7 +394,7 @@ def test_nothing_is_sent_again_after_the_close_and_its_record_stays_as_it_was() 
 def test_a_request_that_is_sent_again_gets_a_new_date_and_reports_an_id_conflict() -> None:
     scene = Scene()
     world, desk, intent = ready(scene, Purpose.CLOSE)
-    scene.ledger.promise(intent, ())
+    scene.ledger.record_intent(intent, ())
     scene.venue.script["AAPL"] = Reply(WriteOutcome.REJECTED, None, ID_CONFLICT, "another order")
     later = replace(desk, now=NOW + timedelta(minutes=7))
     told = send_again(world, later, intent)

@@ -128,13 +128,13 @@ def test_a_halt_cancels_a_stepping_entry_and_no_step_follows() -> None:
 def test_a_halt_that_comes_in_the_middle_of_a_pass_blocks_the_step() -> None:
     scene = Scene()
     entered(scene)
-    promise = scene.ledger.promise
+    promise = scene.ledger.record_intent
 
     def halts_first(intent: Intent, verdicts: object) -> bool:
         scene.ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "now", scene.venue.now))
         return promise(intent, verdicts)  # type: ignore[arg-type]
 
-    scene.ledger.promise = halts_first  # type: ignore[method-assign]
+    scene.ledger.record_intent = halts_first  # type: ignore[method-assign]
     (found,) = minute(scene, 31).candidates
     assert (found.decisions[-1].reason, scene.venue.replaced) == (Reason.HALTED, [])
 

@@ -46,7 +46,7 @@ def trade(scene: Scene, venue: MarginedVenue, name: str, side: Side, quantity: i
     """Let an order of a strategy fill, as the venue reports it."""
     made = make_intent(name)
     intent = replace(made, side=side, quantity=Decimal(quantity), key=replace(made.key, side=side))
-    scene.ledger.promise(intent, ())
+    scene.ledger.record_intent(intent, ())
     order = venue.rest(intent.client_order_id, "AAPL", intent)
-    scene.ledger.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
+    scene.ledger.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
     venue.fill(intent.client_order_id, price)

@@ -54,7 +54,7 @@ def sent(scene: Scene, symbol: str = "AAPL") -> Intent:
 def lost(scene: Scene, **changes: object) -> str:
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     intent = replace(sent(scene), client_order_id="tb1.lost", **changes)  # type: ignore[arg-type]
-    scene.ledger.promise(intent, ())
+    scene.ledger.record_intent(intent, ())
     return intent.client_order_id
 
 
@@ -463,7 +463,7 @@ def arriving_between(scene: Scene, name: str, *, looks: int) -> None:
 def test_an_order_that_arrives_and_fills_after_it_was_looked_up_is_ours_all_the_same(given_up: bool) -> None:
     scene = Scene()
     name = lost(scene)
-    scene.ledger.settle(scene.venue.submitted[-1].client_order_id, ACCEPTED, NOW)
+    scene.ledger.record_outcome(scene.venue.submitted[-1].client_order_id, ACCEPTED, NOW)
     if given_up:
         scene.ledger.abandon(name, "a test", NOW)
     scene.later(60)

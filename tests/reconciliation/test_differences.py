@@ -434,10 +434,10 @@ def closed_unseen(realized: int) -> Scene:
         made, kind = make_intent(name), OrderType.STOP if stop else OrderType.LIMIT
         key = replace(made.key, side=Side.SELL, role=Purpose.PROTECT)
         intent = replace(made, side=Side.SELL, quantity=D(4), purpose=Purpose.PROTECT, key=key)
-        scene.ledger.promise(replace(intent, order_type=kind, stop_price=stop, limit_price=limit), ())
+        scene.ledger.record_intent(replace(intent, order_type=kind, stop_price=stop, limit_price=limit), ())
         order = venue.rest(intent.client_order_id, "AAPL", intent)
         order = replace(order, order_type=kind, stop_price=stop, limit_price=limit, status=OrderStatus.ENDED)
-        scene.ledger.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
+        scene.ledger.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
     venue.book.clear()
     venue.held, venue.cash = {}, venue.cash + realized
     return scene

@@ -57,7 +57,9 @@ def test_margin_of_before_proves_nothing_that_a_stop_may_have_closed_unseen(
     status: OrderStatus, is_listed: bool, is_there: bool
 ) -> None:
     stop = order(PAIR, status)
-    held = books(fill(1, quantity="100", price="100"), orders=(stop,), promised={PAIR.client_order_id: record(PAIR)})
+    held = books(
+        fill(1, quantity="100", price="100"), orders=(stop,), intents_by_id={PAIR.client_order_id: record(PAIR)}
+    )
     told = account(settlement=Settlement.MARGINED, maintenance_margin=Decimal(5_000))
     view = BrokerView(told, (), (stop,) if is_listed else ())
     assert bool(with_hidden_positions(Kept(), held, view).positions) is is_there

@@ -96,7 +96,7 @@ def test_an_order_is_missing_fills_exactly_where_it_is_ours_young_and_told_more_
     order: Order = next(iter(scene.venue.book.values()))
     order = replace(order, filled_quantity=Decimal(filled), updated_at=NOW - timedelta(days=age))
     promised = {record.intent.client_order_id: record for record in scene.ledger.intents()} if ours else {}
-    found = missing_fills(books(orders=(order,), promised=promised, filled={order.venue_id: Decimal(booked)}))
+    found = missing_fills(books(orders=(order,), intents_by_id=promised, filled={order.venue_id: Decimal(booked)}))
     assert found == (((order, Decimal(booked)),) if ours and filled > booked and timedelta(age) < WATCHED else ())
 
 
@@ -119,7 +119,7 @@ def test_close_whose_report_is_as_old_as_the_order_has_filled_only_by_now(
     (record,) = unlisted().ledger.intents()
     made = replace(record, intent=replace(record.intent, purpose=purpose))
     promised = {order.client_order_id: made}
-    (owned,) = reported_fills(replace(books(orders=(order,), promised=promised), at=NOW + timedelta(seconds=720)))
+    (owned,) = reported_fills(replace(books(orders=(order,), intents_by_id=promised), at=NOW + timedelta(seconds=720)))
     assert owned.fill.at == NOW + timedelta(seconds=filled_s)
 
 

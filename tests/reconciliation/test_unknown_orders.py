@@ -73,7 +73,7 @@ def held(scene: Scene) -> dict[tuple[str, str], Decimal]:
 def test_an_older_copy_says_what_it_is_halts_and_takes_its_positions_over_after_one_confirmation() -> None:
     scene = put_back()
     traded(scene, BOUGHT)
-    scene.ledger.promise(replace(entry("XOM"), key=replace(entry("XOM").key, session=BEFORE.date)), ())
+    scene.ledger.record_intent(replace(entry("XOM"), key=replace(entry("XOM").key, session=BEFORE.date)), ())
     scene.ledger.abandon(entry("XOM").client_order_id, "long ago", ago(60))
     record = trade_once(scene.world(wanted("AAPL")), call())
     assert [one.terminal and one.terminal.reason for one in record.candidates] == [Reason.HALTED]

@@ -43,7 +43,7 @@ def promised(venue: FakeVenue, at: datetime, *sessions: Session) -> tuple[Scene,
     scene.ledger.put_sessions(sessions)
     intent = sent(Scene())
     intent = replace(intent, at=at, key=replace(intent.key, session=at.date()))
-    scene.ledger.promise(intent, ())
+    scene.ledger.record_intent(intent, ())
     return scene, intent.client_order_id
 
 
@@ -73,7 +73,7 @@ def test_a_working_order_that_is_not_listed_may_fill_after_midnight(kind: type[F
     scene, name = promised(kind(GLOBEX, SUNDAY, CASH), SUNDAY, GLOBEX)
     record = scene.ledger.intent(name)
     assert record is not None
-    scene.ledger.settle(name, replace(ACCEPTED, order=scene.venue.rest(name, "AAPL", record.intent)), SUNDAY)
+    scene.ledger.record_outcome(name, replace(ACCEPTED, order=scene.venue.rest(name, "AAPL", record.intent)), SUNDAY)
     for passed, count in ((SUNDAY + timedelta(hours=1), working), (GLOBEX.close + timedelta(hours=4), 0)):
         books = with_expired_orders(scene.venue, read_books(scene.ledger, passed, VENUE_DAY), passed)
         assert len(fillable_orders(books)) == count
@@ -139,7 +139,7 @@ def test_a_change_in_place_is_known_by_the_price_of_its_order(
         limit_price=Decimal("99.50"),
         target_venue_id=order.venue_id,
     )
-    scene.ledger.promise(change, ())
+    scene.ledger.record_intent(change, ())
     now = replace(order, limit_price=price or order.limit_price, status=status, updated_at=NOW + timedelta(seconds=2))
     venue.book[first.client_order_id] = now
     passing(scene, NOW + timedelta(seconds=5))

@@ -90,7 +90,7 @@ def test_renamed_class_module_field_and_method_are_read_by_their_rows(monkeypatc
     rows = {
         "wishes.Bid": "candidate.Candidate",
         "candidate.Candidate.ticker": "symbol",
-        "ledger.pledge": "ledger.promise",
+        "ledger.pledge": "ledger.record_intent",
     }
     monkeypatch.setattr(former_names, "FORMER", {**FORMER, **rows, "passes.CycleInputs.mood": ""})
     assert is_decided_as_it_was(renamed, taken)

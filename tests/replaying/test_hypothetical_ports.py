@@ -83,8 +83,8 @@ def test_order_that_another_pass_promised_meanwhile_is_not_promised_with_a_chang
     record = replace(taken.record, outcome=bytes_of(outcome))
     tape = supposed_tape(record)
     world = tape.world(taken.rules, record.given.permission, sends=True, shadow=False)
-    assert not world.ledger.promise(sent, ())
-    assert world.ledger.promise(replace(sent, client_order_id="another"), ())
+    assert not world.ledger.record_intent(sent, ())
+    assert world.ledger.record_intent(replace(sent, client_order_id="another"), ())
 
 
 def test_pass_can_be_decided_on_another_desk() -> None:

@@ -36,8 +36,8 @@ def steps(books: SqliteLedger, of: str) -> tuple[Callable[[], object], ...]:
     name = make_intent("open+90m").client_order_id
     return (
         lambda: None,
-        lambda: books.promise(make_intent("open+90m"), (PASSED,)),
-        lambda: books.settle(name, Reply(WriteOutcome.UNKNOWN), minutes(20)),
+        lambda: books.record_intent(make_intent("open+90m"), (PASSED,)),
+        lambda: books.record_outcome(name, Reply(WriteOutcome.UNKNOWN), minutes(20)),
         lambda: books.apply_fills([make_fill(f"{of}-1"), make_fill(f"{of}-2")], minutes(21)),
         lambda: books.adjust_cash(Decimal(len(of)), of, minutes(22), origin=Origin.PLAN),
         lambda: books.history.record("REDUCE_ONLY", of, "a storm", minutes(23)),
@@ -118,8 +118,8 @@ def test_an_open_ledger_promises_nothing_once_its_journal_lost_what_was_sealed(
     with state() as folder, closing(SqliteLedger.open(folder.path)) as books:
         path = folder.path / JOURNAL
         if written:
-            books.promise(make_intent("open+90m"), (PASSED,))
-        books.settle(make_intent("open+5m").client_order_id, Reply(WriteOutcome.UNKNOWN), minutes(20))
+            books.record_intent(make_intent("open+90m"), (PASSED,))
+        books.record_outcome(make_intent("open+5m").client_order_id, Reply(WriteOutcome.UNKNOWN), minutes(20))
         whole = path.read_bytes()
         kept = b"".join(whole.splitlines(keepends=True)[: whole.count(b"\n") - lines])
         os.truncate(path, max(len(kept) - torn, 0))
@@ -128,12 +128,12 @@ def test_an_open_ledger_promises_nothing_once_its_journal_lost_what_was_sealed(
         assert held is (lines == 0 or (lines == 1 and torn == 0))
         for slot in ("open+95m", "open+100m"):
             if held:
-                assert books.promise(make_intent(slot), (PASSED,))
+                assert books.record_intent(make_intent(slot), (PASSED,))
             else:
                 with pytest.raises(DamagedBooksError):
-                    books.promise(make_intent(slot), (PASSED,))
+                    books.record_intent(make_intent(slot), (PASSED,))
                 assert path.read_bytes() == before
         assert holds(folder) is held
         path.write_bytes(path.read_bytes() if held else whole)
-        assert books.promise(make_intent("open+105m"), (PASSED,)), "whole again, it takes records again"
+        assert books.record_intent(make_intent("open+105m"), (PASSED,)), "whole again, it takes records again"
         assert holds(folder)

@@ -238,7 +238,7 @@ def test_a_close_that_makes_room_is_not_sent_again_where_it_could_close_twice() 
     for ids, found_again in ((ClientIds.UNIQUE, True), (ClientIds.FREE, False)):
         found, venue, lost = leaving(ids, arrives=False)
         venue.history_answers = False
-        found.ledger.promise(replace(lost, client_order_id="tb1.displaced", displaced_by="JPM"), ())
+        found.ledger.record_intent(replace(lost, client_order_id="tb1.displaced", displaced_by="JPM"), ())
         found.later(31)
         world = found.world()
         assert bool(lost_close(world, take_desk(world, for_entries=False), "flow")) is found_again

@@ -17,7 +17,7 @@ from tradebot.reconciliation.read_books import read_books
 
 WRITES = frozenset(
     name for name in dir(MemoryLedger) if name.partition("_")[0] in {"apply", "put", "set", "mark", "keep", "open"}
-) | {"promise", "settle", "abandon", "retry", "book", "claim_slot", "acknowledge", "adjust_cash"}
+) | {"record_intent", "record_outcome", "abandon", "retry", "book", "claim_slot", "acknowledge", "adjust_cash"}
 SNAPSHOT, QUIET_CATCH_UP = 12, 10
 """The most reads that each may take."""
 
@@ -98,7 +98,7 @@ def test_a_pass_reads_the_same_for_one_position_as_for_thirty() -> None:
     assert found[0].total() <= SNAPSHOT + QUIET_CATCH_UP + 5
 
 
-def test_each_order_adds_two_looks_at_the_trading_state_a_promise_and_how_it_ended() -> None:
+def test_each_order_adds_two_reads_of_the_trading_state_its_intent_and_its_outcome() -> None:
     calls = []
     for names in (("AAPL",), ("AAPL", "MSFT")):
         scene, counted = grown(0)
@@ -106,4 +106,4 @@ def test_each_order_adds_two_looks_at_the_trading_state_a_promise_and_how_it_end
         trade_once(scene.world(*map(wanted, names)), call())
         assert len(scene.venue.submitted) == len(names)
         calls.append(counted.calls.copy())
-    assert calls[1] - calls[0] == Counter(trading_state=2, promise=1, settle=1)
+    assert calls[1] - calls[0] == Counter(trading_state=2, record_intent=1, record_outcome=1)

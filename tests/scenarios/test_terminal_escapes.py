@@ -79,8 +79,8 @@ def planted(folder: Path, now: datetime) -> None:
     with closing(SqliteLedger.open(folder)) as ledger:
         ledger.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, HOSTILE, HOSTILE, now))
         intent = make_intent(symbol=HOSTILE)
-        ledger.promise(intent, (PASSED, replace(FAILED, observed=HOSTILE)))
-        ledger.settle(intent.client_order_id, Reply(WriteOutcome.REJECTED, None, HOSTILE, HOSTILE), now)
+        ledger.record_intent(intent, (PASSED, replace(FAILED, observed=HOSTILE)))
+        ledger.record_outcome(intent.client_order_id, Reply(WriteOutcome.REJECTED, None, HOSTILE, HOSTILE), now)
         rested = replace(make_order("v2", OrderStatus.NEW), symbol=HOSTILE, client_order_id=HOSTILE)
         ledger.apply_orders([rested], now)
         fill = replace(make_fill().fill, activity_id=HOSTILE, symbol=HOSTILE, quantity=Decimal(2))

@@ -192,7 +192,7 @@ def _orders(books: Books) -> Iterator[tuple[Order, Intent]]:
     orders = {order.venue_id: order for chain in books.chains.values() for order in chain}
     orders |= {order.venue_id: order for order in books.orders}
     for order in orders.values():
-        record = books.promised.get(order.client_order_id)
+        record = books.intents_by_id.get(order.client_order_id)
         if record is not None:
             yield order, record.intent
 

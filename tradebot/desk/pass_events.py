@@ -75,7 +75,7 @@ def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], no
     ended = [order for order in unfilled if order.status is not OrderStatus.REPLACED]
     if not ended:
         return
-    promised = ledger.promised({order.client_order_id for order in ended})
+    promised = ledger.recorded_intents({order.client_order_id for order in ended})
     canceled = {
         record.intent.target_venue_id
         for record in ledger.recent_intents((now - DAY).date())

@@ -69,7 +69,7 @@ def _new_orders(desk: Desk, most_s: int) -> Iterator[Order]:
         if order.arrival_mid is not None or quote is None or order.submitted_at is None:
             continue
         is_new = 0 <= (desk.now - order.submitted_at).total_seconds() <= most_s
-        if is_new and order.client_order_id in desk.books.promised:
+        if is_new and order.client_order_id in desk.books.intents_by_id:
             yield replace(order, arrival_mid=quote.middle)
 
 
@@ -83,7 +83,7 @@ def note_first_fills(world: World, desk: Desk) -> Desk:
     # A damaged journal halts the bot once it promises an order; it doesn't keep a pass from reading.
     with suppress(DamagedBooksError):
         for order in filled:
-            world.ledger.settle(order.client_order_id, Reply(WriteOutcome.ACCEPTED, order), desk.now)
+            world.ledger.record_outcome(order.client_order_id, Reply(WriteOutcome.ACCEPTED, order), desk.now)
     if not filled:
         return desk
     entry_terms = world.ledger.kept([position.key for position in desk.positions])
@@ -93,7 +93,7 @@ def note_first_fills(world: World, desk: Desk) -> Desk:
 def _first_filled(desk: Desk) -> Iterator[Order]:
     keys = {position.holding for position in desk.positions}
     for order in desk.books.orders:
-        record, quote = desk.books.promised.get(order.client_order_id), desk.quotes.get(order.symbol)
+        record, quote = desk.books.intents_by_id.get(order.client_order_id), desk.quotes.get(order.symbol)
         if order.fill_mid is not None or not order.filled_quantity or quote is None or record is None:
             continue
         entered = record.intent.purpose is Purpose.OPEN and record.intent.holding in keys

@@ -224,7 +224,7 @@ def halt_evidence(
 ) -> HaltEvidence:
     """Collect signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
     marked = [order for order in view.orders if is_our_order_id(order.client_order_id)]
-    unpromised = [order for order in marked if order.client_order_id not in books.promised]
+    unpromised = [order for order in marked if order.client_order_id not in books.intents_by_id]
     # Protection adds no risk; if it is unknown, these books are older than the orders.
     adding = [order for order in unpromised if order.client_order_id not in unknown.protecting]
     copies = [order for order in adding if order.venue_id in books.sent_by_another_copy]

@@ -25,7 +25,7 @@ class AccountAsk(Struct, frozen=True, dict=True):
     book: Book
     limits: Limits
     halts: HaltRules
-    promised: Mapping[str, Collection[str]] = field(default_factory=dict)
+    recorded_ids: Mapping[str, Collection[str]] = field(default_factory=dict)
     """The ids of orders that were promised earlier, by symbol."""
 
     @cached_property
@@ -86,7 +86,7 @@ class Ask(Struct, frozen=True, dict=True):
     candidate: Candidate
     quote: Quote | None
     size: Size | None
-    promised: bool
+    is_recorded: bool
     plan: EntryPlan | None = None
 
     @property

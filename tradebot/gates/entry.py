@@ -330,7 +330,7 @@ def _symbol_entries(ask: Ask) -> Decision:
 
 @CANDIDATE.gate(Gate.DUPLICATE, GateSettings(own={"duplicate_window_s": QUIET}))
 def _duplicate(ask: Ask) -> Decision:
-    if ask.promised:
+    if ask.is_recorded:
         return Decision(Gate.DUPLICATE, Verdict.FAIL, Reason.DUPLICATE_INTENT)
     return limits_of.duplicate_order(ask.book, ask.limits, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
 

@@ -43,9 +43,9 @@ class Books(Struct, frozen=True, dict=True):
 
     `with_others` are fills that aren't ours, and fills that moved shares between us and others; `acknowledged` are the
     foreign positions that a person acknowledged, as signed shares by symbol. `orders` are those that may still fill,
-    those reported recently, and those for which these books have no promise. `chains` maps each order to itself and the
-    orders it replaced, `promised` has the intents behind them by client order id, and `filled` the booked shares of
-    each. `intents` are unresolved ones and all intents of the last sessions. `kept` has the stored terms of our open
+    those reported recently, and those without an intent in these books. `chains` maps each order to itself and the
+    orders it replaced, `intents_by_id` has their intents by client order id, and `filled` the booked shares of each
+    order. `intents` are unresolved ones and all intents of the last sessions. `kept` has the stored terms of our open
     positions.
 
     `over` are the venue's ids of our working orders that the venue's adapter can prove to have expired; without proof,
@@ -71,7 +71,7 @@ class Books(Struct, frozen=True, dict=True):
     acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
     orders: tuple[Order, ...] = ()
     chains: Mapping[str, Sequence[Order]] = field(default_factory=dict)
-    promised: Mapping[str, IntentRecord] = field(default_factory=dict)
+    intents_by_id: Mapping[str, IntentRecord] = field(default_factory=dict)
     filled: Mapping[str, Decimal] = field(default_factory=dict)
     intents: tuple[IntentRecord, ...] = ()
     kept: Mapping[Key, EntryTerms] = field(default_factory=dict)
@@ -195,7 +195,7 @@ class Books(Struct, frozen=True, dict=True):
         """Return the intent that created this order or the nearest order it replaced; None if there is none."""
         key = order.venue_id, order.client_order_id
         if key not in self._behind:
-            records = (self.promised.get(name) for name in self._names(order))
+            records = (self.intents_by_id.get(name) for name in self._names(order))
             nearest = next((record for record in records if record and record.intent.makes_order), None)
             self._behind[key] = behind_leg(nearest, order) if nearest else None
         return self._behind[key]
@@ -220,7 +220,7 @@ class Books(Struct, frozen=True, dict=True):
     def states(self) -> Mapping[tuple[str, str], State]:
         """Return the state of each position by strategy and symbol, including closed ones and those being opened."""
         orders = (order for chain in (self.orders, *self.chains.values()) for order in chain)
-        records = Records().after((*orders, *self.promised.values(), *self.unresolved_intents))
+        records = Records().after((*orders, *self.intents_by_id.values(), *self.unresolved_intents))
         work, positions = records.work(self.filled), self.totals.positions
         return {
             key: state_of(

@@ -109,7 +109,7 @@ def _tier_room(account: AccountAsk, symbol: str) -> Decimal | None:
 
 def _is_promised(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> bool:
     """Return True if the order for this candidate was promised before."""
-    ids = account.promised.get(candidate.symbol)
+    ids = account.recorded_ids.get(candidate.symbol)
     return ids is not None and wanted_key(world, call, account.desk, candidate).client_order_id() in ids
 
 

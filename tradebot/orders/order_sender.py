@@ -86,7 +86,7 @@ def free_leg(world: World, key: IntentKey) -> IntentKey:
     """Return the key of the first leg without an intent; if all have one, the last, which is refused as a duplicate."""
     for number in range(MOST_LEGS):
         leg = replace(key, leg=number)
-        if not world.ledger.promised([leg.client_order_id()]):
+        if not world.ledger.recorded_intents([leg.client_order_id()]):
             break
     return leg
 
@@ -237,7 +237,7 @@ def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, deci
     """
     if _adds_risk(intent):
         world.give_way()
-    if not world.ledger.promise(intent, verdicts):
+    if not world.ledger.record_intent(intent, verdicts):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
     # The check may read the venue's clock. No exit pass may interrupt here, because the intent is already recorded.
     with world.undisturbed():
@@ -247,24 +247,26 @@ def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, deci
         blocked = _refuse_if_longer(world.stopwatch() - decided_s, limit_ms, Reason.SENDING_LATE)
     if blocked is not None:
         unsent = Reply(WriteOutcome.REJECTED, code=NEVER_SENT, message=f"{blocked.reason} before it was sent")
-        world.ledger.settle(intent.client_order_id, unsent, desk.now)
+        world.ledger.record_outcome(intent.client_order_id, unsent, desk.now)
     return blocked
 
 
 def _record_outcome(world: World, desk: Desk, intent: Intent, reply: Reply) -> Decision:
     """Record how a request ended. Query an accepted exit again: this pass has to know of a late rejection."""
-    world.ledger.settle(intent.client_order_id, reply, desk.now)
+    world.ledger.record_outcome(intent.client_order_id, reply, desk.now)
     if reply.order and not _adds_risk(intent) and not intent.protects:
         latest = outcome_of(_once_processed(world, reply.order))
         if latest.outcome is WriteOutcome.REJECTED:
             reply = latest
-            world.ledger.settle(intent.client_order_id, reply, desk.now)
+            world.ledger.record_outcome(intent.client_order_id, reply, desk.now)
     return _decision_from(intent, reply)
 
 
 def refuse_late(world: World, desk: Desk, client_order_id: str, message: str) -> Decision:
     """Record that the venue rejected an order's change after accepting it; return the decision for it."""
-    world.ledger.settle(client_order_id, Reply(WriteOutcome.REJECTED, code=REFUSED_LATE, message=message), desk.now)
+    world.ledger.record_outcome(
+        client_order_id, Reply(WriteOutcome.REJECTED, code=REFUSED_LATE, message=message), desk.now
+    )
     return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, f"{REFUSED_LATE} {message}")
 
 
@@ -291,10 +293,10 @@ def cancel_at_once(world: World, intent: Intent, verdicts: Decisions) -> Decisio
     Nothing blocks a cancel.
     """
     assert world.orders is not None, "a dry run cancels nothing"
-    if not world.ledger.promise(intent, verdicts):
+    if not world.ledger.record_intent(intent, verdicts):
         return None
     reply = world.orders.cancel(intent)
-    world.ledger.settle(intent.client_order_id, reply, intent.at)
+    world.ledger.record_outcome(intent.client_order_id, reply, intent.at)
     return _decision_from(intent, reply)
 
 

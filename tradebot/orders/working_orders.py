@@ -71,7 +71,7 @@ def cancel_working_entries(world: World, call: Call, clock: VenueClock) -> Mappi
     view, records = world.reader.view(), dict[str, CandidateRecord]()
     if view.account.number != world.ledger.account_number or view.account.blocked:
         return {}
-    promised = world.ledger.promised({order.client_order_id for order in view.orders})
+    promised = world.ledger.recorded_intents({order.client_order_id for order in view.orders})
     unresolved = world.ledger.intents(unresolved=True)
     for order in view.orders:
         record = promised.get(order.client_order_id)
@@ -165,7 +165,7 @@ def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, Intent
 def _sent_again(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
     """Yield the resent orders that reached the venue after the desk was taken, in their current state."""
     working = omitted_orders(world.ledger.orders(working=True), desk.orders)
-    promised = world.ledger.promised({order.client_order_id for order in working})
+    promised = world.ledger.recorded_intents({order.client_order_id for order in working})
     for order in working:
         record = promised.get(order.client_order_id)
         if record is not None and record.intent.at < desk.now <= record.updated_at:

@@ -36,10 +36,10 @@ class Calendar(Protocol):
 class Orders(Protocol):
     """The orders that we promised, and the venue's reports on them."""
 
-    def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
+    def record_intent(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         """Write the intent as SENT, with its verdicts. If its id exists already, change nothing and return False."""
 
-    def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
+    def record_outcome(self, client_order_id: str, reply: Reply, at: datetime) -> None:
         """Record the result of a request, and the order if the venue returned one."""
 
     def retry(self, client_order_id: str, at: datetime, limit_price: Decimal | None = None) -> None:
@@ -59,7 +59,7 @@ class Orders(Protocol):
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
         """Return unresolved intents of any age, and those given up since the session `since`, in the order promised."""
 
-    def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
+    def recorded_intents(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         """Return the records of the intents with these ids that were promised, by client order id."""
 
     def intent(self, client_order_id: str) -> IntentRecord | None:

@@ -214,9 +214,9 @@ def _orders_filled_by_books(ledger: Ledger) -> Iterator[Order]:
 def _record_orders(ledger: Orders, changed: Collection[Order], now: datetime) -> int:
     """Record changed orders, and the outcome of requests that were accepted and then rejected; return how many."""
     late = {order.client_order_id: reply for order in changed if (reply := outcome_of(order)).code == REFUSED_LATE}
-    refused = ledger.promised(late) if late else {}
+    refused = ledger.recorded_intents(late) if late else {}
     for client_order_id in refused:
-        ledger.settle(client_order_id, late[client_order_id], now)
+        ledger.record_outcome(client_order_id, late[client_order_id], now)
     return len(refused) + (ledger.apply_orders(changed, now) if changed else 0)
 
 
@@ -407,7 +407,7 @@ def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Or
 
 
 def _has_outlived(reader: BrokerReader, books: Books, order: Order, earliest_now: datetime) -> bool:
-    record = books.promised.get(order.client_order_id)
+    record = books.intents_by_id.get(order.client_order_id)
     if record is None:
         return False
     dated = order if order.submitted_at else replace(order, submitted_at=record.intent.at)

@@ -149,7 +149,7 @@ def _orders(books: Books, unknown: UnknownOrders, broker: BrokerView) -> Iterato
         if order.venue_id in broker.repeated:
             words = f"{order.side.value} {order.open_quantity:f} {order.symbol}, the broker's order {order.venue_id}"
             yield Finding(FindingKind.ORDER_TWICE, broker.repeated[order.venue_id], None, order.quantity, (words,))
-        elif order.client_order_id not in books.promised and order.client_order_id not in stops and not is_listed:
+        elif order.client_order_id not in books.intents_by_id and order.client_order_id not in stops and not is_listed:
             yield Finding(_order_kind(order, unknown), order.client_order_id, None, order.quantity)
     for order in unknown.recent_by_other_copies:
         if order.venue_id not in listed:

@@ -179,7 +179,7 @@ class OrderOwners(NamedTuple):
 def orders_and_intents(ledger: Orders, venue_ids: Collection[str]) -> OrderOwners:
     chains = ledger.order_chains(venue_ids) if venue_ids else {}
     names = {order.client_order_id for chain in chains.values() for order in chain}
-    return OrderOwners(chains, ledger.promised(names) if names else {})
+    return OrderOwners(chains, ledger.recorded_intents(names) if names else {})
 
 
 def known_orders(ledger: Orders, venue_ids: Collection[str]) -> Mapping[str, Order]:

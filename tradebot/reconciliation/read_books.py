@@ -141,7 +141,7 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
     orders = (*recent, *omitted_orders(listed, recent))
     chains = ledger.order_chains([order.venue_id for order in orders])
     every = {order.venue_id: order for chain in (orders, *chains.values()) for order in chain}
-    promised = ledger.promised({order.client_order_id for order in every.values()})
+    promised = ledger.recorded_intents({order.client_order_id for order in every.values()})
     start, end = (now - CALENDAR_REACH).date(), (now + CALENDAR_REACH).date()
     totals, calendars = ledger.totals(), dict(ledger.calendars(start, end))
     own = calendars.pop("", ())
@@ -160,7 +160,7 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
         acknowledged=ledger.acknowledged(),
         orders=orders,
         chains=chains,
-        promised=promised,
+        intents_by_id=promised,
         filled=ledger.filled_quantities(every),
         intents=tuple(ledger.recent_intents(min(_first_session(orders, promised, now), *_of_today(day, now)))),
         kept=ledger.kept([(p.strategy, p.symbol, p.opened_at) for p in totals.own_positions()]),

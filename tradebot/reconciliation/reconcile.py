@@ -273,8 +273,8 @@ def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: Adjus
     order = next(order for order in current.view.orders if order.client_order_id == name)
     legs = tuple(leg for leg in current.view.orders if leg.parent == order.venue_id)
     listing = require_listing(reader, ledger, order.symbol, current.at)
-    ledger.promise(promised_pair(books, order, listing.instrument, legs, strategy, plan.id), ())
-    ledger.settle(name, Reply(WriteOutcome.ACCEPTED, order, legs=legs), current.at)
+    ledger.record_intent(promised_pair(books, order, listing.instrument, legs, strategy, plan.id), ())
+    ledger.record_outcome(name, Reply(WriteOutcome.ACCEPTED, order, legs=legs), current.at)
 
 
 def _reduce_acknowledged(ledger: Ledger, symbol: str, held_quantity: Decimal, at: datetime) -> None:

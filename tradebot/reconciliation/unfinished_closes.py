@@ -51,7 +51,7 @@ def _canceled_close(ledger: Orders, venue_id: str) -> Intent | None:
     chain = ledger.order_chains([venue_id]).get(venue_id, ())
     if not chain or chain[0].venue_id != venue_id or chain[0].status not in (OrderStatus.CANCELED, OrderStatus.ENDED):
         return None
-    promised = ledger.promised([order.client_order_id for order in chain])
+    promised = ledger.recorded_intents([order.client_order_id for order in chain])
     order = next((order for order in chain if order.client_order_id in promised), None)
     if order is None or not order.status.terminal or order.status is OrderStatus.FILLED:
         return None

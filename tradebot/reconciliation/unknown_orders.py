@@ -108,7 +108,7 @@ def forgotten_symbols(books: Books) -> Sequence[str]:
 
 def _unknown(books: Books) -> list[Order]:
     names = ((order, order.client_order_id) for order in books.orders)
-    return [order for order, name in names if name not in books.promised and is_our_order_id(name)]
+    return [order for order, name in names if name not in books.intents_by_id and is_our_order_id(name)]
 
 
 def _accepted_until(books: Books) -> datetime | None:

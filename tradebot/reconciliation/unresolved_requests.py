@@ -117,7 +117,7 @@ def _settle(reader: BrokerReader, ledger: Orders, name: str, reply: Reply, now: 
         if legs is None and order.status.terminal:
             return False
         reply = replace(reply, legs=tuple(legs or ()))
-    ledger.settle(name, reply, now)
+    ledger.record_outcome(name, reply, now)
     return True
 
 

@@ -86,7 +86,7 @@ class HypotheticalPorts(RecordedPorts):
         """Return the simulated reply to a call without a recorded one."""
         if name in PASSED_ON:
             return ACCEPTED
-        if name == "ledger.promise":
+        if name == "ledger.record_intent":
             return arguments[0].client_order_id not in self._promised_orders
         if name in KNOWN:
             return KNOWN[name](self._known_desk, arguments)
@@ -113,8 +113,8 @@ KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
     "reader.account": lambda desk, arguments: desk.account,
     "ledger.trading_state": lambda desk, arguments: desk.state,
     "ledger.claim_slot": _claim_anything,
-    "ledger.promised": lambda desk, arguments: {
-        name: desk.books.promised[name] for name in arguments[0] if name in desk.books.promised
+    "ledger.intents_by_id": lambda desk, arguments: {
+        name: desk.books.intents_by_id[name] for name in arguments[0] if name in desk.books.intents_by_id
     },
     "ledger.apply_orders": lambda desk, arguments: 0,
     "market.quotes": lambda desk, arguments: {

@@ -219,7 +219,7 @@ class RecordedPorts:
         """Return the reply to a call that wasn't recorded; raise OffTapeError if it can't be known."""
         if name in self._clocks:
             return self._clocks[name]
-        if name == "ledger.promise":
+        if name == "ledger.record_intent":
             return True
         if name == BEFORE or reply_hint(name) is type(None):
             return None

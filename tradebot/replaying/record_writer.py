@@ -48,7 +48,7 @@ NEVER = (object, Strategy)
 
 APART: Mapping[type, frozenset[str]] = MappingProxyType({
     Desk: frozenset({"positions", "sectors"}),
-    Books: frozenset({"chains", "filled", "intents", "orders", "promised", "totals"}),
+    Books: frozenset({"chains", "filled", "intents", "intents_by_id", "orders", "totals"}),
     Book: frozenset({"themes"}),
 })  # fmt: skip
 

@@ -213,7 +213,7 @@ class Kept:
     def promise(self, later: int) -> None:
         """Promise an order of the first or second session."""
         intent = make_intent(f"open+{self._number}m", session=DAY + timedelta(days=later))
-        assert self.books.promise(intent, (PASSED,))
+        assert self.books.record_intent(intent, (PASSED,))
         self._promised[intent.key.session].append(intent.client_order_id)
 
     def keep(self) -> None:

@@ -48,7 +48,7 @@ def test_signal_during_a_write_ends_the_process_with_its_code_after_the_commit(
 
     def work() -> int:
         with closing(SqliteLedger.open(tmp_path)) as books:
-            books.promise(make_intent(), ())
+            books.record_intent(make_intent(), ())
             after.append("went on")
         return 0
 

@@ -56,7 +56,7 @@ def write(path: Path, slot: str) -> None:
     """Write to the books as another process does, which checks them first."""
     with closing(SqliteLedger.open(path)) as books:
         books.file.check()
-        assert books.promise(make_intent(slot), (PASSED,))
+        assert books.record_intent(make_intent(slot), (PASSED,))
 
 
 def test_checked_books_are_trusted_until_another_program_writes(folder: Path, reads: list[str]) -> None:
@@ -166,7 +166,7 @@ def test_failed_commit_ends_the_trust_in_the_books(
         books.file.check()
         monkeypatch.setattr(failpoint, "hook", fails)
         with pytest.raises(OperatorError):
-            books.promise(make_intent("open+90m"), (PASSED,))
+            books.record_intent(make_intent("open+90m"), (PASSED,))
         monkeypatch.setattr(failpoint, "hook", None)
         books.file.check()
     assert reads == ["pages"]
@@ -194,6 +194,6 @@ def test_two_processes_with_large_books_take_turns_without_reading_them_through(
         for turn in range(6):
             books = (one, other)[turn % 2]
             books.file.check()
-            assert books.promise(make_intent(f"open+{90 + turn}m"), (PASSED,))
+            assert books.record_intent(make_intent(f"open+{90 + turn}m"), (PASSED,))
             books.file.keep_custody()
     assert reads == []

@@ -138,7 +138,7 @@ def test_check_finds_two_rows_with_swapped_sums(ledger: Path) -> None:
 def promised(books: SqliteLedger) -> str:
     """Promise a new order, then the same one again; return its id."""
     intent = make_intent(f"drawn-{len(books.intents())}")
-    assert [books.promise(intent, ()) for _ in range(2)] == [True, False]
+    assert [books.record_intent(intent, ()) for _ in range(2)] == [True, False]
     return intent.client_order_id
 
 
@@ -183,7 +183,7 @@ WRITES: Mapping[str, Callable[[SqliteLedger, int], object]] = {
     "put_equity_peak": lambda books, n: books.put_equity_peak(EquityPeak(Decimal(n), Decimal(n))),
     "put_marks": lambda books, n: books.put_marks({("flow", "AAPL", minutes(n % 2)): Marks(Decimal(n + 1), None)}),
     "promise_again": lambda books, n: promised(books),
-    "settle": lambda books, n: books.settle(
+    "record_outcome": lambda books, n: books.record_outcome(
         promised(books), Reply(OUTCOMES[n % 3], make_order(f"v{n % 4}") if n % 3 == 0 else None), NOW
     ),
     "abandon": lambda books, n: books.abandon(promised(books), "gone", NOW),

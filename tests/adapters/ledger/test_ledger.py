@@ -67,13 +67,13 @@ def kinds(folder: Path) -> list[str]:
 
 
 def test_promise_is_read_by_a_later_process(folder: Path) -> None:
-    process = start("books.promise(make_intent(), (PASSED,)); os.kill(os.getpid(), signal.SIGKILL)", folder)
+    process = start("books.record_intent(make_intent(), (PASSED,)); os.kill(os.getpid(), signal.SIGKILL)", folder)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     books = SqliteLedger.open(folder)
     (record,) = books.intents(unresolved=True)
     assert (record.intent, record.state) == (make_intent(), IntentState.SENT)
-    assert not books.promise(make_intent(), (PASSED,))
+    assert not books.record_intent(make_intent(), (PASSED,))
     books.close()
 
 
@@ -82,7 +82,7 @@ def test_promise_is_in_the_journal_before_it_is_in_the_ledger(folder: Path) -> N
     code = (
         "class Dies(journal.Journal):\n"
         "    def sync(self):\n        super().sync(); os.kill(os.getpid(), signal.SIGKILL)\n"
-        "journal.Journal = Dies; books.promise(make_intent(), ())"
+        "journal.Journal = Dies; books.record_intent(make_intent(), ())"
     )
     process = start(code, folder)
     process.communicate()
@@ -92,7 +92,7 @@ def test_promise_is_in_the_journal_before_it_is_in_the_ledger(folder: Path) -> N
     assert quick.intents() == ()
     quick.close()
     books = SqliteLedger.open(folder)
-    assert books.promise(make_intent(), ())
+    assert books.record_intent(make_intent(), ())
     books.close()
     assert verify(folder / "journal.jsonl").sequence == 3
 
@@ -113,7 +113,7 @@ def test_promise_is_synced_in_the_journal_before_the_ledger_commits(
             quick.close()
 
     monkeypatch.setattr(os, "fsync", watched)
-    books.promise(make_intent(), (PASSED,))
+    books.record_intent(make_intent(), (PASSED,))
     assert survives == [path.read_bytes()]
     assert shown == [0]
 
@@ -140,7 +140,7 @@ def test_two_processes_never_win_the_same_slot(folder: Path) -> None:
 def test_ledger_returns_any_intent_and_fill_unchanged(intent: Intent, owned: OwnedFill) -> None:
     with tempfile.TemporaryDirectory() as name:
         books = SqliteLedger.create(Path(name), ACCOUNT, NOW)
-        assert books.promise(intent, (PASSED, FAILED))
+        assert books.record_intent(intent, (PASSED, FAILED))
         assert books.apply_fills((owned,), NOW) == 1
         assert there(books.intent(intent.client_order_id)).intent == intent
         assert books.fills() == (owned,)
@@ -149,9 +149,9 @@ def test_ledger_returns_any_intent_and_fill_unchanged(intent: Intent, owned: Own
 
 def test_money_records_are_journaled_in_order(folder: Path, books: SqliteLedger) -> None:
     books.open_books(Decimal(100_000), NOW)
-    books.promise(make_intent(), (PASSED,))
-    books.promise(make_intent(), (PASSED,))
-    books.settle(make_intent().client_order_id, Reply(WriteOutcome.UNKNOWN), NOW)
+    books.record_intent(make_intent(), (PASSED,))
+    books.record_intent(make_intent(), (PASSED,))
+    books.record_outcome(make_intent().client_order_id, Reply(WriteOutcome.UNKNOWN), NOW)
     books.abandon(make_intent().client_order_id, "not there", NOW)
     books.apply_fills((make_fill(), make_fill()), NOW)
     books.adjust_cash(Decimal(-1), "fee", NOW, origin=Origin.PLAN)
@@ -163,7 +163,7 @@ def test_money_records_are_journaled_in_order(folder: Path, books: SqliteLedger)
 
 
 def test_promise_stores_the_verdicts_beside_the_intent(folder: Path, books: SqliteLedger) -> None:
-    books.promise(make_intent(), (PASSED, FAILED))
+    books.record_intent(make_intent(), (PASSED, FAILED))
     with sqlite3.connect(folder / "ledger.db") as database:
         ((text,),) = database.execute("SELECT verdicts FROM intents").fetchall()
     database.close()
@@ -217,7 +217,7 @@ def test_books_of_another_account_are_not_opened(folder: Path) -> None:
 
 
 def test_intents_refuse_a_row_changed_by_hand(folder: Path, books: SqliteLedger) -> None:
-    books.promise(make_intent(), ())
+    books.record_intent(make_intent(), ())
     pragma("UPDATE intents SET intent = replace(intent, '187.25', 'lots')")(folder / "ledger.db")
     with pytest.raises(OperatorError, match=r"Intent\.limit_price"):
         books.intents()
@@ -258,7 +258,7 @@ def test_books_let_go_of_the_pages_that_were_read_too(books: SqliteLedger) -> No
 
 
 def test_quick_reads_change_nothing_and_cannot_write(folder: Path, books: SqliteLedger) -> None:
-    books.promise(make_intent(), ())
+    books.record_intent(make_intent(), ())
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
     quick = SqliteLedger.open(folder, read_only=True)
     assert len(quick.intents()) == 1
@@ -272,7 +272,7 @@ def test_quick_reads_change_nothing_and_cannot_write(folder: Path, books: Sqlite
 def test_first_reader_rolls_back_a_commit_that_was_killed(folder: Path) -> None:
     # The process dies with the change half in the file and the rollback journal hot beside it.
     code = (
-        "books.promise(make_intent('kept'), ())\n"
+        "books.record_intent(make_intent('kept'), ())\n"
         "db = books.file.database; db.execute('PRAGMA cache_size = 1'); db.execute('BEGIN IMMEDIATE')\n"
         "db.executemany('INSERT INTO slots (account, job, session, slot, holder, at) VALUES (?,?,?,?,?,?)',"
         " [(ACCOUNT, 'x' * 900, 'd', str(n), 'h', 'a') for n in range(200)])\n"
@@ -289,17 +289,17 @@ def test_first_reader_rolls_back_a_commit_that_was_killed(folder: Path) -> None:
 def test_promise_fails_on_a_full_disk_and_the_books_stay_sound(folder: Path) -> None:
     code = (
         "import resource; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "books.promise(make_intent('s0'), ())\n"
+        "books.record_intent(make_intent('s0'), ())\n"
         "size = (folder / 'journal.jsonl').stat().st_size\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (size + int(sys.argv[2]),) * 2)\n"
-        "for n in range(1, 100): books.promise(make_intent(f's{n}'), (PASSED,) * 20)"
+        "for n in range(1, 100): books.record_intent(make_intent(f's{n}'), (PASSED,) * 20)"
     )
     for spare in ("0", "100", "30000"):
         done = forked.ran(PREFACE + code, folder, spare)
         assert "CannotWriteError: The state folder" in done.stderr
         books = SqliteLedger.open(folder)
         assert make_intent("s0") in [record.intent for record in books.intents()]
-        assert books.promise(make_intent(f"after {spare}"), ())
+        assert books.record_intent(make_intent(f"after {spare}"), ())
         books.close()
         verify(folder / "journal.jsonl")
         assert not list(folder.glob("journal.torn-*"))
@@ -311,9 +311,9 @@ def test_write_fails_for_now_while_a_reader_holds_the_ledger(folder: Path, books
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM intents").fetchall()
     with pytest.raises(TemporaryError):
-        books.promise(make_intent(), ())
+        books.record_intent(make_intent(), ())
     reader.close()
-    assert books.promise(make_intent(), ())
+    assert books.record_intent(make_intent(), ())
 
 
 @pytest.mark.parametrize(
@@ -328,12 +328,12 @@ def test_write_fails_for_now_while_a_reader_holds_the_ledger(folder: Path, books
 )
 def test_promise_is_refused_when_the_journal_is_missing(folder: Path, harm: Callable[[Path], object]) -> None:
     books = SqliteLedger.open(folder)
-    books.promise(make_intent("before"), ())
+    books.record_intent(make_intent("before"), ())
     books.close()
     harm(folder / "journal.jsonl")
     books = SqliteLedger.open(folder)
     with pytest.raises(OperatorError) as caught:
-        books.promise(make_intent(), ())
+        books.record_intent(make_intent(), ())
     assert "RUNBOOK" in caught.value.hint
     assert [record.intent for record in books.intents()] == [make_intent("before")]
     books.close()
@@ -364,7 +364,7 @@ def test_unreadable_trading_state_counts_as_reduce_only(folder: Path, books: Sql
 
 
 def test_halt_is_ended_only_if_the_whole_journal_is_sound(folder: Path, books: SqliteLedger) -> None:
-    books.promise(make_intent(), ())
+    books.record_intent(make_intent(), ())
     books.set_trading_state(TradingStateRecord(TradingState.REDUCE_ONLY, "me", "storm", NOW))
     path = folder / "journal.jsonl"
     path.write_bytes(path.read_bytes().replace(b"187.25", b"187.26"))
@@ -390,7 +390,7 @@ READS: tuple[Callable[[SqliteLedger], object], ...] = (
     lambda books: books.order_chains(["v1"]),
     lambda books: books.recent_intents(DAY),
     lambda books: books.unsettled_intents(DAY),
-    lambda books: books.promised(["any"]),
+    lambda books: books.recorded_intents(["any"]),
     lambda books: books.fills(),
     lambda books: books.opening_cash(),
     lambda books: books.cash_adjustments(),
@@ -454,8 +454,8 @@ def dump(folder: Path) -> list[str]:
 def test_books_that_begin_with_a_past_are_those_of_each_write_by_itself(tmp_path: Path) -> None:
     def fill(ledger: SqliteLedger) -> None:
         ledger.open_books(Decimal(1), NOW)
-        ledger.promise(make_intent(), (PASSED,))
-        ledger.settle(make_intent().client_order_id, Reply(WriteOutcome.ACCEPTED, make_order()), NOW)
+        ledger.record_intent(make_intent(), (PASSED,))
+        ledger.record_outcome(make_intent().client_order_id, Reply(WriteOutcome.ACCEPTED, make_order()), NOW)
         ledger.apply_fills([make_fill("a1"), make_fill("a2")], NOW)
         ledger.apply_fills([replace(make_fill("a3"), strategy="other")], NOW)
 
@@ -484,19 +484,19 @@ def test_only_new_books_begin_with_a_past(tmp_path: Path) -> None:
 def test_check_ignores_what_another_process_writes_meanwhile(
     folder: Path, books: SqliteLedger, monkeypatch: pytest.MonkeyPatch, place: ModuleType, name: str
 ) -> None:
-    books.promise(make_intent(), ())
+    books.record_intent(make_intent(), ())
     slots, refused, before = iter(f"open+{minute}m" for minute in range(9)), list[str](), getattr(place, name)
 
     def meanwhile(*arguments: object) -> object:
         if slot := next(slots, None):
             try:
-                other.promise(make_intent(slot), ())
+                other.record_intent(make_intent(slot), ())
             except TemporaryError:
                 refused.append(slot)
         return before(*arguments)
 
     with closing(SqliteLedger(TableFile.open(folder, patience_s=0.0))) as other:
-        other.promise(make_intent("open"), ())
+        other.record_intent(make_intent("open"), ())
         monkeypatch.setattr(place, name, meanwhile)
         books.file.check_pages()
         books.file.check_journal()

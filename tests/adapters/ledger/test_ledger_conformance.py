@@ -75,27 +75,27 @@ def test_recently_written_orders_are_returned_without_older_ones(ledger: Ledger)
 def test_intents_since_a_session_are_returned_in_the_order_promised(ledger: Ledger) -> None:
     days = [DAY + timedelta(days=number) for number in range(3)]
     for day in days:
-        ledger.promise(make_intent(session=day), ())
+        ledger.record_intent(make_intent(session=day), ())
     assert [record.intent.key.session for record in ledger.intents(since=days[1])] == days[1:]
     assert [record.intent.key.session for record in ledger.intents(session=days[1])] == [days[1]]
     unresolved, acknowledged, last = (record.intent.client_order_id for record in ledger.intents())
-    ledger.settle(acknowledged, Reply(WriteOutcome.ACCEPTED), NOW)
+    ledger.record_outcome(acknowledged, Reply(WriteOutcome.ACCEPTED), NOW)
     assert [record.intent.client_order_id for record in ledger.recent_intents(days[2])] == [unresolved, last]
-    assert ledger.promised({last, "of nobody"}) == {last: ledger.intent(last)}
-    assert ledger.promised(()) == {}
+    assert ledger.recorded_intents({last, "of nobody"}) == {last: ledger.intent(last)}
+    assert ledger.recorded_intents(()) == {}
 
 
 def test_intents_are_listed_by_the_session_in_which_they_are_sent(ledger: Ledger) -> None:
     """A slot of a strategy's own clock may have begun days before."""
     sent = replace(make_intent(session=DAY), sent_in=DAY + timedelta(days=2))
-    ledger.promise(sent, ())
+    ledger.record_intent(sent, ())
     assert [record.intent for record in ledger.intents(session=DAY + timedelta(days=2))] == [sent]
     assert ledger.intents(session=DAY) == ()
 
 
 def test_order_chain_lists_the_orders_that_each_order_replaced(ledger: Ledger) -> None:
     intent = make_intent()
-    ledger.promise(intent, ())
+    ledger.record_intent(intent, ())
     ours = replace(make_order("v1", OrderStatus.REPLACED), client_order_id=intent.client_order_id, replaced_by="v2")
     second = replace(make_order("v2", OrderStatus.REPLACED), replaced_by="v3")
     ledger.apply_orders([ours, second, make_order("v9")], NOW)
@@ -111,10 +111,10 @@ def test_order_chain_lists_the_orders_that_each_order_replaced(ledger: Ledger) -
 def test_a_promise_is_kept_by_one_order_and_another_under_its_id_is_somebody_elses(ledger: Ledger) -> None:
     intent = make_intent()
     name = intent.client_order_id
-    ledger.promise(intent, ())
+    ledger.record_intent(intent, ())
     first = replace(make_order("v1", OrderStatus.FILLED), client_order_id=name)
     second = replace(make_order("v2"), client_order_id=name)
-    ledger.settle(name, Reply(WriteOutcome.ACCEPTED, first), NOW)
+    ledger.record_outcome(name, Reply(WriteOutcome.ACCEPTED, first), NOW)
     for status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED):
         ledger.apply_orders([replace(second, status=status, updated_at=minutes(1)), first], minutes(1))
         assert {one.venue_id: one.client_order_id for one in ledger.orders()} == {"v1": name, "v2": ""}
@@ -147,7 +147,7 @@ def test_recent_orders_include_an_old_ended_one_only_if_it_was_never_promised(le
     leg = replace(make_order("v2", OrderStatus.CANCELED), parent="v1")
     ledger.apply_orders([ours], NOW)
     assert [order.venue_id for order in ledger.recent_orders(minutes(1))] == ["v1"]
-    ledger.promise(intent, ())
+    ledger.record_intent(intent, ())
     ledger.apply_orders([leg, make_order("v3", OrderStatus.CANCELED), make_order("working")], NOW)
     assert [order.venue_id for order in ledger.recent_orders(minutes(1))] == ["v3", "working"]
     assert [order.venue_id for order in ledger.recent_orders(NOW)] == ["v1", "v2", "v3", "working"]
@@ -160,8 +160,8 @@ def test_order_chains_follow_a_circle_of_replacements_once(ledger: Ledger) -> No
 
 def test_promise_stores_the_intent_once(ledger: Ledger) -> None:
     intent = make_intent()
-    assert ledger.promise(intent, (PASSED, FAILED))
-    assert not ledger.promise(intent, ())
+    assert ledger.record_intent(intent, (PASSED, FAILED))
+    assert not ledger.record_intent(intent, ())
     expected = IntentRecord(intent, IntentState.SENT, None, None, NOW)
     assert ledger.intents() == (expected,)
     assert ledger.intent(intent.client_order_id) == expected
@@ -180,18 +180,18 @@ def test_settle_stores_the_outcome_and_the_order_of_a_reply(
     ledger: Ledger, outcome: WriteOutcome, order: Order | None, state: IntentState
 ) -> None:
     intent = make_intent()
-    ledger.promise(intent, ())
-    ledger.settle(intent.client_order_id, Reply(outcome, order, "40310000", "its words"), minutes(1))
+    ledger.record_intent(intent, ())
+    ledger.record_outcome(intent.client_order_id, Reply(outcome, order, "40310000", "its words"), minutes(1))
     assert ledger.intents() == (IntentRecord(intent, state, "40310000", "its words", minutes(1)),)
     assert ledger.orders() == ((order,) if order else ())
 
 
 @pytest.mark.parametrize("outcome", [WriteOutcome.ACCEPTED, WriteOutcome.REJECTED])
 def test_unknown_outcome_never_replaces_a_known_one(ledger: Ledger, outcome: WriteOutcome) -> None:
-    ledger.promise(make_intent(), ())
-    ledger.settle(make_intent().client_order_id, Reply(outcome), NOW)
+    ledger.record_intent(make_intent(), ())
+    ledger.record_outcome(make_intent().client_order_id, Reply(outcome), NOW)
     known = ledger.intents()
-    ledger.settle(make_intent().client_order_id, Reply(WriteOutcome.UNKNOWN), minutes(1))
+    ledger.record_outcome(make_intent().client_order_id, Reply(WriteOutcome.UNKNOWN), minutes(1))
     assert ledger.intents() == known
 
 
@@ -199,9 +199,9 @@ def test_intents_are_found_by_session_and_by_being_unresolved(ledger: Ledger) ->
     first, second = make_intent("s1"), make_intent("s2")
     other = make_intent("s1", session=DAY + timedelta(days=1))
     for intent in (first, second, other):
-        ledger.promise(intent, ())
-    ledger.settle(first.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
-    ledger.settle(other.client_order_id, Reply(WriteOutcome.UNKNOWN), NOW)
+        ledger.record_intent(intent, ())
+    ledger.record_outcome(first.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
+    ledger.record_outcome(other.client_order_id, Reply(WriteOutcome.UNKNOWN), NOW)
     assert [r.intent for r in ledger.intents()] == [first, second, other]
     assert [r.intent for r in ledger.intents(session=DAY)] == [first, second]
     assert [r.intent for r in ledger.intents(unresolved=True)] == [second, other]
@@ -210,7 +210,7 @@ def test_intents_are_found_by_session_and_by_being_unresolved(ledger: Ledger) ->
 
 def test_only_an_unresolved_intent_can_be_abandoned(ledger: Ledger) -> None:
     intent = make_intent()
-    ledger.promise(intent, ())
+    ledger.record_intent(intent, ())
     ledger.abandon(intent.client_order_id, "not at the venue", minutes(1))
     assert ledger.intents() == (IntentRecord(intent, IntentState.ABANDONED, None, "not at the venue", minutes(1)),)
     with pytest.raises(AssertionError):
@@ -218,13 +218,13 @@ def test_only_an_unresolved_intent_can_be_abandoned(ledger: Ledger) -> None:
     with pytest.raises(KeyError):
         ledger.abandon("tb1.none", "why", NOW)
     with pytest.raises(KeyError):
-        ledger.settle("tb1.none", Reply(WriteOutcome.ACCEPTED), NOW)
+        ledger.record_outcome("tb1.none", Reply(WriteOutcome.ACCEPTED), NOW)
 
 
 def test_abandoned_intent_is_acknowledged_when_its_order_appears(ledger: Ledger) -> None:
-    ledger.promise(make_intent(), ())
+    ledger.record_intent(make_intent(), ())
     ledger.abandon(make_intent().client_order_id, "not found", NOW)
-    ledger.settle(make_intent().client_order_id, Reply(WriteOutcome.ACCEPTED, make_order()), minutes(1))
+    ledger.record_outcome(make_intent().client_order_id, Reply(WriteOutcome.ACCEPTED, make_order()), minutes(1))
     assert there(ledger.intent(make_intent().client_order_id)).state is IntentState.ACKED
 
 
@@ -490,13 +490,13 @@ def test_last_acknowledged_is_the_last_promised_whatever_was_settled_last(ledger
     first, second, refused, silent, ending = (make_intent(f"open+{n}m") for n in (30, 35, 40, 45, 50))
     ending = replace(ending, operation=Operation.CANCEL, target_venue_id="v-1")
     for intent in (first, second, refused, silent, ending):
-        ledger.promise(intent, (PASSED,))
+        ledger.record_intent(intent, (PASSED,))
     assert ledger.last_acknowledged() is None
-    ledger.settle(ending.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
-    ledger.settle(second.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
-    ledger.settle(first.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
-    ledger.settle(refused.client_order_id, Reply(WriteOutcome.REJECTED), NOW)
-    ledger.settle(silent.client_order_id, Reply(WriteOutcome.UNKNOWN), NOW)
+    ledger.record_outcome(ending.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
+    ledger.record_outcome(second.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
+    ledger.record_outcome(first.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
+    ledger.record_outcome(refused.client_order_id, Reply(WriteOutcome.REJECTED), NOW)
+    ledger.record_outcome(silent.client_order_id, Reply(WriteOutcome.UNKNOWN), NOW)
     assert ledger.last_acknowledged() == second.client_order_id
 
 
@@ -533,9 +533,9 @@ def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
         cluster="wide_up",
         worst_price=Decimal("100.10"),
     )
-    ledger.promise(intent, ())
+    ledger.record_intent(intent, ())
     order = replace(make_order("v0" if hand else "v1"), client_order_id=intent.client_order_id)
-    ledger.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
+    ledger.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
     if hand:
         replaced = replace(order, status=OrderStatus.REPLACED, replaced_by="v1", updated_at=minutes(1))
         ledger.apply_orders([replaced, replace(make_order("v1"), client_order_id="by-hand")], minutes(1))
@@ -546,9 +546,9 @@ def bought_with_own_exits(ledger: Ledger, *, hand: bool = False) -> None:
 def test_exit_of_a_position_is_the_one_asked_for_by_its_first_fill(ledger: Ledger, hand: bool) -> None:
     bought_with_own_exits(ledger, hand=hand)
     again = replace(make_intent("open+10m"), stop_loss_fraction=Decimal("0.5"))
-    ledger.promise(again, ())
+    ledger.record_intent(again, ())
     later = replace(make_order("v2"), client_order_id=again.client_order_id)
-    ledger.settle(again.client_order_id, Reply(WriteOutcome.ACCEPTED, later), NOW)
+    ledger.record_outcome(again.client_order_id, Reply(WriteOutcome.ACCEPTED, later), NOW)
     ledger.apply_fills([replace(make_fill("a2", minutes(1)), fill=replace(make_fill().fill, activity_id="a2"))], NOW)
     assert ledger.kept([HELD]) == {HELD: ASKED}
     ledger.put_marks({HELD: Marks(Decimal(190), None)})
@@ -558,7 +558,7 @@ def test_exit_of_a_position_is_the_one_asked_for_by_its_first_fill(ledger: Ledge
 def test_kept_answers_for_several_positions_as_it_does_for_each_alone(ledger: Ledger) -> None:
     bought_with_own_exits(ledger, hand=True)
     other = replace(make_intent("open+10m", "MSFT"), stop_loss_fraction=Decimal("0.5"))
-    ledger.promise(other, ())
+    ledger.record_intent(other, ())
     ledger.apply_orders([replace(make_order("v2"), client_order_id=other.client_order_id)], NOW)
     fill = replace(make_fill("a2").fill, symbol="MSFT", venue_order_id="v2")
     ledger.apply_fills([replace(make_fill("a2"), fill=fill)], NOW)
@@ -578,9 +578,9 @@ def test_exit_is_not_shared_with_another_strategy_symbol_or_time(ledger: Ledger)
 
 def test_position_that_a_closing_order_opened_has_turned_and_asked_for_no_exit(ledger: Ledger) -> None:
     intent = replace(make_intent(), purpose=Purpose.CLOSE, stop_loss_fraction=STOP)
-    ledger.promise(intent, ())
+    ledger.record_intent(intent, ())
     order = replace(make_order("v1"), client_order_id=intent.client_order_id)
-    ledger.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
+    ledger.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), NOW)
     ledger.apply_fills([make_fill()], NOW)
     assert ledger.kept([HELD]) == {HELD: EntryTerms(turned=True)}
 
@@ -590,14 +590,14 @@ def test_position_has_turned_if_the_stop_of_a_pair_or_an_entry_opened_it_unless_
     ledger: Ledger, purpose: Purpose
 ) -> None:
     pair = replace(make_intent(), purpose=purpose)
-    ledger.promise(pair, ())
+    ledger.record_intent(pair, ())
     limit = replace(make_order("v1"), client_order_id=pair.client_order_id)
     leg = replace(make_order("v2"), client_order_id="of the venue", parent="v1")
-    ledger.settle(pair.client_order_id, Reply(WriteOutcome.ACCEPTED, limit, legs=(leg,)), NOW)
+    ledger.record_outcome(pair.client_order_id, Reply(WriteOutcome.ACCEPTED, limit, legs=(leg,)), NOW)
     ledger.apply_fills([replace(make_fill(), fill=replace(make_fill().fill, venue_order_id="v2"))], NOW)
     assert ledger.kept([HELD]) == {HELD: EntryTerms(turned=True)}
     entry = make_intent("open+10m")
-    ledger.promise(entry, ())
+    ledger.record_intent(entry, ())
     ledger.apply_orders([replace(make_order("v3"), client_order_id=entry.client_order_id)], NOW)
     ledger.apply_fills([replace(make_fill("a3"), fill=replace(make_fill("a3").fill, venue_order_id="v3"))], NOW)
     assert ledger.kept([HELD]) == {}

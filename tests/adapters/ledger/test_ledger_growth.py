@@ -32,7 +32,7 @@ def books(folder: Path, count: int) -> Path:
     SqliteLedger.create(folder, ACCOUNT, NOW).close()
     with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger, ledger.file.in_one_write():
         for number in range(count):
-            ledger.promise(make_intent(f"open+{number}m", session=DAY + timedelta(days=number)), VERDICTS)
+            ledger.record_intent(make_intent(f"open+{number}m", session=DAY + timedelta(days=number)), VERDICTS)
             ledger.apply_fills([make_fill(f"a{number}")], NOW)
     return folder
 

@@ -18,7 +18,7 @@ from tradebot.model.struct_tools import replace
 def books(tmp_path: Path) -> Iterator[SqliteLedger]:
     ledger = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
     for slot in ("open+5m", "open+10m", "open+15m"):
-        ledger.promise(make_intent(slot), ())
+        ledger.record_intent(make_intent(slot), ())
     ledger.apply_fills([make_fill("a1"), make_fill("a2")], NOW)
     yield ledger
     ledger.close()
@@ -30,8 +30,8 @@ def change(folder: Path, statement: str) -> None:
 
 def test_intents_are_counted_by_state_and_named(books: SqliteLedger) -> None:
     first, second = make_intent("open+5m").client_order_id, make_intent("open+10m").client_order_id
-    books.settle(first, Reply(WriteOutcome.ACCEPTED, make_order()), NOW)
-    books.settle(second, Reply(WriteOutcome.REJECTED, code="40310000"), minutes(1))
+    books.record_outcome(first, Reply(WriteOutcome.ACCEPTED, make_order()), NOW)
+    books.record_outcome(second, Reply(WriteOutcome.REJECTED, code="40310000"), minutes(1))
     assert books.tallies.intent_states() == {IntentState.ACKED: 1, IntentState.REJECTED: 1, IntentState.SENT: 1}
     assert (books.tallies.rejected_since(minutes(1)), books.tallies.rejected_since(minutes(2))) == (1, 0)
 
@@ -40,8 +40,8 @@ def test_an_order_ends_by_a_cancel_that_was_taken_and_not_by_a_change_of_its_pri
     books.apply_orders([make_order("v1"), make_order("v2")], NOW)
     for target, operation in (("v1", Operation.CANCEL), ("v2", Operation.REPLACE)):
         asked = replace(make_intent(f"of {target}"), operation=operation, target_venue_id=target)
-        books.promise(asked, ())
-        books.settle(asked.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
+        books.record_intent(asked, ())
+        books.record_outcome(asked.client_order_id, Reply(WriteOutcome.ACCEPTED), NOW)
     assert books.tallies.ending() == {"v1"}
 
 

@@ -26,8 +26,10 @@ def send(books: SqliteLedger, purpose: Purpose) -> Order:
     """Promise an order for this purpose that the venue accepts, and return it."""
     intent = replace(make_intent(), purpose=purpose)
     order = replace(make_order(), client_order_id=intent.client_order_id, filled_quantity=Decimal(0))
-    books.promise(intent, ())
-    books.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, replace(order, status=OrderStatus.NEW)), NOW)
+    books.record_intent(intent, ())
+    books.record_outcome(
+        intent.client_order_id, Reply(WriteOutcome.ACCEPTED, replace(order, status=OrderStatus.NEW)), NOW
+    )
     return order
 
 
@@ -43,5 +45,5 @@ def test_may_fill_is_true_unless_an_order_and_its_leg_only_protect(books: Sqlite
 
 
 def test_may_fill_is_true_for_an_unanswered_promise(books: SqliteLedger) -> None:
-    books.promise(replace(make_intent(), purpose=Purpose.PROTECT), ())
+    books.record_intent(replace(make_intent(), purpose=Purpose.PROTECT), ())
     assert books.history.may_fill()

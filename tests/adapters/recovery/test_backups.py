@@ -46,7 +46,7 @@ def test_backup_beside_a_writer_is_of_one_moment(folder: StateFolder) -> None:
     def write() -> None:
         books = SqliteLedger.open(folder.path)
         for number in range(12):
-            books.promise(make_intent(f"open+{number}h"), (PASSED,))
+            books.record_intent(make_intent(f"open+{number}h"), (PASSED,))
         books.close()
 
     writer = threading.Thread(target=write)
@@ -149,7 +149,7 @@ def test_make_refuses_a_file_in_place_of_the_backups(folder: StateFolder) -> Non
 def grown(folder: StateFolder, number: int) -> None:
     """Let the books hold one intent more."""
     books = SqliteLedger.open(folder.path)
-    books.promise(make_intent(f"open+{number}h"), (PASSED,))
+    books.record_intent(make_intent(f"open+{number}h"), (PASSED,))
     books.close()
 
 

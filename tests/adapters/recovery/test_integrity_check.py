@@ -45,8 +45,8 @@ def older(path: Path) -> None:
     """Put a copy back that was taken before the last two things were written."""
     kept = path.read_bytes()
     books = SqliteLedger.open(path.parent)
-    books.promise(make_intent("open+60m"), (PASSED,))
-    books.promise(make_intent("open+65m"), (PASSED,))
+    books.record_intent(make_intent("open+60m"), (PASSED,))
+    books.record_intent(make_intent("open+65m"), (PASSED,))
     books.close()
     path.write_bytes(kept)
 
@@ -105,14 +105,14 @@ def test_a_crash_before_the_commit_leaves_sound_books(folder: StateFolder) -> No
         "import os, signal, sys; from pathlib import Path; from tests.kit.rows import *\n"
         "from tradebot.adapters import failpoint; from tradebot.adapters.ledger.ledger import SqliteLedger\n"
         "def dies(point):\n    if point == 'ledger_file.commit.before': os.kill(os.getpid(), signal.SIGKILL)\n"
-        "failpoint.hook = dies; SqliteLedger.open(Path(sys.argv[1])).promise(make_intent('open+90m'), (PASSED,))"
+        "failpoint.hook = dies; SqliteLedger.open(Path(sys.argv[1])).record_intent(make_intent('open+90m'), (PASSED,))"
     )
     for _ in range(2):
         done = forked.ran(code, folder.path)
         assert done.returncode == -signal.SIGKILL
     integrity_check.problem(folder)
     books = SqliteLedger.open(folder.path)
-    assert books.promise(make_intent("open+90m"), (PASSED,))
+    assert books.record_intent(make_intent("open+90m"), (PASSED,))
     books.close()
     integrity_check.problem(folder)
 
@@ -162,10 +162,10 @@ def test_promise_refuses_a_file_removed_or_replaced_while_open(
     folder: StateFolder, name: str, harm: Callable[[Path], object]
 ) -> None:
     books = SqliteLedger.open(folder.path)
-    books.promise(make_intent("open+90m"), (PASSED,))
+    books.record_intent(make_intent("open+90m"), (PASSED,))
     harm(folder.path / name)
     with pytest.raises(DamagedBooksError, match="removed or replaced"):
-        books.promise(make_intent("open+95m"), (PASSED,))
+        books.record_intent(make_intent("open+95m"), (PASSED,))
     books.close()
 
 
@@ -267,7 +267,7 @@ def test_books_that_a_first_pass_opens_are_known_to_be_sound_before_the_next_pas
     with integrity_check.hold(folder, "trade-once", MemoryEvents(), lambda: next(iter(opened), None)):
         books = SqliteLedger.open(folder.path)
         opened.append(books.file)
-        assert books.promise(make_intent("open+90m"), (PASSED,))
+        assert books.record_intent(make_intent("open+90m"), (PASSED,))
     monkeypatch.setattr(LedgerFile, "check_pages", lambda self: reads.append("pages"))
     with closing(books), integrity_check.hold(folder, "evaluate-exits", MemoryEvents()):
         assert reads == []

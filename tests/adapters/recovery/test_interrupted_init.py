@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 def promise(folder: Path) -> None:
     with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
-        ledger.promise(make_intent("open+5m"), (PASSED,))
+        ledger.record_intent(make_intent("open+5m"), (PASSED,))
 
 
 def in_pieces(path: Path) -> None:

@@ -162,15 +162,15 @@ def test_rebuild_restores_the_exit_that_a_position_asked_for(folder: StateFolder
     order = replace(make_order("v45"), client_order_id=intent.client_order_id, symbol="MSFT")
     fill = replace(make_fill("a45").fill, venue_order_id="v45", symbol="MSFT")
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
-        books.promise(intent, ())
-        books.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), minutes(1))
+        books.record_intent(intent, ())
+        books.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), minutes(1))
         books.apply_fills([OwnedFill("flow", fill)], minutes(1))
         # A pass saw the fill when the price was 3 % higher.
         price = Decimal(190)
         seen = replace(
             order, filled_quantity=fill.quantity, filled_average_price=price, fill_mid=price * Decimal("1.03")
         )
-        books.settle(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, seen), minutes(2))
+        books.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, seen), minutes(2))
     (folder.path / lost).unlink()
     rebuild.rebuild(folder, "damaged", NOW)
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
@@ -184,9 +184,9 @@ def test_rebuild_takes_an_answer_from_the_ledger_that_the_journal_lost(
 ) -> None:
     intent, at = make_intent("open+40m"), make_intent("open+40m").at
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
-        books.promise(intent, (PASSED,))
+        books.record_intent(intent, (PASSED,))
         before = (folder.path / "journal.jsonl").read_bytes()
-        books.settle(intent.client_order_id, Reply(WriteOutcome.REJECTED, None, "40310000", "not enough"), at)
+        books.record_outcome(intent.client_order_id, Reply(WriteOutcome.REJECTED, None, "40310000", "not enough"), at)
     (folder.path / "journal.jsonl").write_bytes(before)
     rebuild.rebuild(folder, "a loss of power", NOW)
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
@@ -199,7 +199,7 @@ def test_rebuild_takes_an_answer_from_the_ledger_that_the_journal_lost(
 def test_rebuild_restores_everything_from_an_old_backup_and_the_journal(folder: StateFolder, harm: str) -> None:
     backups.make(folder, "by-hand", NOW)
     books = SqliteLedger.open(folder.path)
-    books.promise(make_intent("open+90m"), (PASSED,))
+    books.record_intent(make_intent("open+90m"), (PASSED,))
     books.close()
     before = content(folder.path)
     HARM[harm](folder.path / "ledger.db")
@@ -301,7 +301,7 @@ def test_second_rebuild_keeps_what_was_written_after_the_first(folder: StateFold
     flip(folder.path / "ledger.db")
     rebuild.rebuild(folder, "damaged", NOW)
     books = SqliteLedger.open(folder.path)
-    books.promise(make_intent("open+90m"), (PASSED,))
+    books.record_intent(make_intent("open+90m"), (PASSED,))
     books.close()
     before = content(folder.path)
     flip(folder.path / "ledger.db")
@@ -378,7 +378,7 @@ def test_rebuild_ignores_the_ledger_of_another_bot(folder: StateFolder, tmp_path
     books = SqliteLedger.create(tmp_path, ACCOUNT, minutes(90))
     books.open_books(Decimal(5), minutes(90))
     for number in range(30):
-        books.promise(make_intent(f"open+{number}h"), (PASSED,))
+        books.record_intent(make_intent(f"open+{number}h"), (PASSED,))
     books.close()
     shutil.copy(tmp_path / "ledger.db", folder.path / "ledger.db")
     made = rebuild.rebuild(folder, "damaged", NOW)
@@ -481,10 +481,10 @@ class Diary:
         open_ones = [record.intent.client_order_id for record in books.intents(unresolved=True)]
         name = open_ones[step.which % len(open_ones)] if open_ones else "none"
         if step.what == "promise":
-            books.promise(make_intent(f"open+{30 + step.which}m"), (PASSED,))
+            books.record_intent(make_intent(f"open+{30 + step.which}m"), (PASSED,))
         elif step.what == "settle":
             order = make_order(f"v{number}", OrderStatus.FILLED, at)
-            books.settle(name, Reply(REPLIES[step.which % 3], order if step.which % 3 == 0 else None), at)
+            books.record_outcome(name, Reply(REPLIES[step.which % 3], order if step.which % 3 == 0 else None), at)
         elif step.what in ("abandon", "retry"):
             books.abandon(name, "gone", at) if step.what == "abandon" else books.retry(name, at)
         elif step.what == "fill":

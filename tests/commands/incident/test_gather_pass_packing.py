@@ -212,7 +212,9 @@ class Anew(OrderedReplies):
     def reply(self, name: str, digest: bytes) -> list[Any] | None:
         """Return the next reply, as its parent does; a write that wasn't asked then is done."""
         found = super().reply(name, digest)
-        self.told.append([name, digest, *(found[2:] if found else ([], True if name == "ledger.promise" else None))])
+        self.told.append(
+            [name, digest, *(found[2:] if found else ([], True if name == "ledger.record_intent" else None))]
+        )
         return found
 
 

@@ -31,10 +31,10 @@ def trade(ledger: SqliteLedger, number: int, symbol: str, side: Side, quantity: 
     usual = {"quantity": D(quantity), "limit_price": D(price), "at": at, "decision_mid": D(price) - D("0.1")}
     entry = {} if why else {"stop_loss_fraction": D("0.02"), "score": 0.42, "components": (FLOW,)}
     intent = new_intent(key, instrument(symbol), why=why, **usual, **entry)
-    ledger.promise(intent, ())
+    ledger.record_intent(intent, ())
     order = order_of(intent, f"v{number}", OrderStatus.FILLED, intent.limit_price)
     reply = Reply(WriteOutcome.ACCEPTED, replace(order, arrival_mid=intent.decision_mid))
-    ledger.settle(intent.client_order_id, reply, at)
+    ledger.record_outcome(intent.client_order_id, reply, at)
     done = Fill(f"fill-{number}", f"v{number}", symbol, side, D(quantity), D(price), at)
     ledger.apply_fills([OwnedFill("flow", done)], at)
     if purpose is Purpose.OPEN:

@@ -34,7 +34,7 @@ class SqliteOrders:
 
     tables: LedgerTables
 
-    def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
+    def record_intent(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         return self.promise_again(intent, StoredPromise(verdicts))
 
     def promise_again(self, intent: Intent, promise: StoredPromise) -> bool:
@@ -50,7 +50,7 @@ class SqliteOrders:
                 books.seal()
         return added
 
-    def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
+    def record_outcome(self, client_order_id: str, reply: Reply, at: datetime) -> None:
         books = self.tables.books
         with books.write():
             row = self._row(client_order_id)
@@ -101,7 +101,7 @@ class SqliteOrders:
         records = _records(self.tables.intents.among("state", (*UNRESOLVED, IntentState.ABANDONED)))
         return tuple(record for record in records if record.state.is_unresolved or record.intent.session >= since)
 
-    def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
+    def recorded_intents(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         rows = self.tables.intents.several([(order_id,) for order_id in client_order_ids])
         return {name: row.record for (name,), row in rows.items()}
 

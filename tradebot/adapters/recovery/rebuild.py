@@ -340,7 +340,7 @@ def _fill_again(books: SqliteLedger, text: str, at: datetime) -> None:
 
 
 def _replay_outcome(books: SqliteLedger, payload: Any, at: datetime) -> None:
-    books.settle(payload["client_order_id"], decode(Reply, payload["reply"]), at)
+    books.record_outcome(payload["client_order_id"], decode(Reply, payload["reply"]), at)
 
 
 def _moved_cash(books: SqliteLedger, payload: Any, at: datetime) -> None:

@@ -195,7 +195,7 @@ def books_at(books: SqliteLedger, then: Books, at: datetime) -> MemoryLedger:
 
 
 def _copy_orders(old: LedgerTables, new: LedgerTables, then: Books, at: datetime) -> None:
-    orders = {record.intent.client_order_id: record for record in (*then.intents, *then.promised.values())}
+    orders = {record.intent.client_order_id: record for record in (*then.intents, *then.intents_by_id.values())}
     for intent in old.intents.after(0).values():
         record = intent.record
         if record.intent.at < at:

@@ -109,7 +109,7 @@ def _ends(books: SqliteLedger, record: IntentRecord) -> Iterator[Write]:
     intent, at = record.intent, record.updated_at
     if record.state in REPLIED:
         reply = Reply(REPLIED[record.state], None, record.code, record.message)
-        yield intent.at, partial(books.settle, intent.client_order_id, reply, at)
+        yield intent.at, partial(books.record_outcome, intent.client_order_id, reply, at)
     elif record.state is IntentState.ABANDONED:
         yield intent.at, partial(books.abandon, intent.client_order_id, record.message or "", at)
     elif at != intent.at:

@@ -175,7 +175,7 @@ class IdlePeriods:
             order.client_order_id for order in unnoted if order.submitted_at and now - order.submitted_at <= fresh
         ]
         # Passes record it for promised orders, not for their legs.
-        return bool(ledger.promised(arriving)) if arriving else False
+        return bool(ledger.recorded_intents(arriving)) if arriving else False
 
     def _is_settled(self, view: BrokerView, positions: Sequence[Position]) -> bool:
         """Return True if books and venue agree, and every request to the venue has its answer."""
@@ -236,7 +236,7 @@ class IdlePeriods:
 
     def _protects(self, chain: Sequence[Order]) -> bool:
         """Return True if the nearest promised order of a chain is protective."""
-        promised = self._world.ledger.promised([order.client_order_id for order in chain])
+        promised = self._world.ledger.recorded_intents([order.client_order_id for order in chain])
         records = (promised.get(order.client_order_id) for order in chain)
         return next((record.intent.protects for record in records if record and record.intent.makes_order), False)
 
