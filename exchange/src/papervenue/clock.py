@@ -72,7 +72,7 @@ def read_pace(text: str) -> Pace:
 
 
 class Clock:
-    """Computes what engine time should be now. It reads only the machine's monotonic clock, never its date."""
+    """Computes the present engine time from the machine's monotonic clock; the machine's date is never read."""
 
     def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self.pace = LOCK_STEP

@@ -48,7 +48,7 @@ _DAYS_LISTED = 3
 
 
 class Remarks(NamedTuple):
-    """Sentences about a market for its user.
+    """Sentences about a market that its user should read.
 
     `complete_at` is the ISO time from which all captures of its sessions are complete, or None if every row is known by
     its session's close.

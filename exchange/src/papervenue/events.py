@@ -17,7 +17,9 @@ class Update(NamedTuple):
 
 
 class EventPosition(NamedTuple):
-    """An event's position: the number of its line, its time, and a nanosecond time that no other update shares."""
+    """Where an event is in the log: its line number and its time, also as a nanosecond time that no other update
+    shares.
+    """
 
     number: int
     at_us: int

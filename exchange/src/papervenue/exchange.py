@@ -117,7 +117,7 @@ class Exchange:
         return answer
 
     def note(self, name: str, fields: dict[str, Any]) -> None:
-        """Write a line about something decided outside the engine, which a replay copies unchanged."""
+        """Log a decision made outside the engine; a replay copies this line unchanged."""
         self._line(self.engine.now_us, name, {NOTE: True, **fields})
 
     @property
@@ -139,7 +139,7 @@ class Exchange:
             listener.publish(what)
 
     def set_pace(self, pace: Pace) -> None:
-        """Change the pace of time. If the new pace is a standstill, the log records its exact time."""
+        """Change the pace of time; if time stops, log the exact time at which it does."""
         self.catch_up()
         if pace == self.clock.pace:
             return

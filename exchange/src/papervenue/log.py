@@ -36,7 +36,7 @@ _BLOCK = 1 << 20
 
 
 class Prefix(NamedTuple):
-    """Identifies the beginning of a log by its content: number of lines and bytes, and their digest.
+    """Identifies the first part of a log by its content: number of lines and bytes, and their digest.
 
     `marks` contains the offset of every 256th line, as the log itself stores them.
     """

@@ -25,7 +25,7 @@ class Conversation(Protocol):
 
 
 class Host(Protocol):
-    """The server of an exchange."""
+    """The server that counts the clients of an exchange's sockets."""
 
     def begin(self) -> None:
         """Register a connected client."""

@@ -88,7 +88,7 @@ Handler = Callable[[CommandArguments], Answer]
 
 
 class Entry(NamedTuple):
-    """A row of the command table: a method, a path, and the handler; `{name}` in the path matches one segment."""
+    """A row of the command table: method, path and handler; `{name}` in the path matches one segment."""
 
     method: str
     path: str

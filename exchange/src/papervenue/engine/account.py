@@ -182,7 +182,7 @@ class Account:
         return self._claimed.get(symbol, _ZERO)
 
     def kept_back(self, symbol: str) -> Decimal:
-        """Return the shares that canceled orders had claimed and that aren't available yet."""
+        """Return the shares of canceled orders that aren't available to new orders yet."""
         return self._kept_back.get(symbol, _ZERO)
 
     def keep_back(self, symbol: str, shares: Decimal) -> None:
@@ -197,7 +197,7 @@ class Account:
         self.hold(order)
 
     def to_be_replaced(self, new: Order) -> Order | None:
-        """Return the order that another is about to replace, or None if no replacement is in transit."""
+        """Return the order that `new` is about to replace, or None if `new` isn't a replacement in transit."""
         old = self.orders.get(new.replaces) if new.replaces is not None else None
         return old if old is not None and old.replacement is new else None
 
@@ -239,7 +239,9 @@ class Account:
         self.shift(symbol, signed_qty, cost)
 
     def shift(self, symbol: str, qty: Decimal, price: Decimal) -> None:
-        """Add shares (or remove them) at a price in USD, which becomes the cost of the new side after a reversal."""
+        """Add shares at a price in USD, or remove them if negative; after a reversal, that price is the new position's
+        cost.
+        """
         position = self.positions.get(symbol)
         if position is None:
             self.positions[symbol] = Position(symbol, qty, price)

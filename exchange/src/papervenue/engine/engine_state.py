@@ -137,7 +137,7 @@ class EngineState:
         return self._prices[symbol]
 
     def price(self, symbol: str) -> int:
-        """Return the last price of a symbol with a position; there is always one."""
+        """Return the last price, in units, of a symbol in which some account has a position, so there always is one."""
         price = self.last_price(symbol)
         assert price is not None
         return price

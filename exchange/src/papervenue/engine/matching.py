@@ -67,7 +67,7 @@ Priority = tuple[int, int]
 
 
 class FillModel:
-    """The behavior of a fill specification; stateless. Fills are rounded to whole shares."""
+    """How orders fill under one fill specification, in whole shares; it holds no state."""
 
     def __init__(self, spec: FillSpec) -> None:
         self.spec = spec
@@ -90,7 +90,9 @@ class FillModel:
         return self.bid(price, symbol), self.ask(price, symbol)
 
     def far_side(self, order: Order, price: int) -> int:
-        """Return what a market order on this order's side gets when the last price is `price`: the ask or the bid."""
+        """Return the price, in units, that a market order on this order's side gets when the last price is `price`: the
+        ask for a buy, the bid for a sale.
+        """
         request = order.request
         return self.ask(price, request.symbol) if request.side > 0 else self.bid(price, request.symbol)
 
@@ -123,7 +125,9 @@ class FillModel:
         return max(offered - slip, 1 if limit is None else limit)
 
     def room(self, order: Order, bar: Bar, remaining: Decimal) -> Decimal:
-        """Return how many shares of a bar an order may take; `remaining` is what is left of the bar's volume share."""
+        """Return how many shares an order may fill from a bar; `remaining` is what earlier orders left of the bar's
+        volume cap.
+        """
         waits = order.stop is not None or order.request.time_in_force == "cls"
         if not self._whole_at_open or not bar.volume or waits:
             return remaining
@@ -134,7 +138,7 @@ class FillModel:
         return _ONE
 
     def volume_cap(self, bar: Bar, symbol: str = "") -> Decimal:
-        """Return how many shares of a bar all orders together may take."""
+        """Return how many shares of a bar all orders of the symbol may fill together."""
         return self._share(bar, self.spec.volume_share, symbol) if bar.volume else Decimal(0)
 
     def depth(self, newest: Bar | None, symbol: str = "") -> Decimal:
@@ -149,8 +153,9 @@ class FillModel:
         return UNBOUNDED if share is None else max(_ONE, (bar.volume * share).to_integral_value(ROUND_DOWN))
 
     def part(self, qty: Decimal, identity: str, symbol: str = "") -> Decimal:
-        """Return how many whole shares of an eligible fill execute; the fill's hexadecimal `identity` serves as the
-        random draw.
+        """Return how many whole shares of a possible fill execute: all of them, or a random part.
+
+        The fill's hexadecimal `identity` serves as the random draw.
         """
         if not self.random_parts or qty < 2 or int(identity[:8], 16) >= self.spec.partial_rate * _HASH:
             return qty
@@ -189,7 +194,7 @@ class LotModel(FillModel):
         return max(step, -(-taken * side // step) * step * side)
 
     def part(self, qty: Decimal, identity: str, symbol: str = "") -> Decimal:
-        """Return how many lots of an eligible fill execute."""
+        """Return how many lots of a possible fill execute: all of them, or a random part."""
         lot = self.lot(symbol)
         return lot * super().part(qty / lot, identity)
 
@@ -200,7 +205,9 @@ def _is_marketable(order: Order, offered: int) -> bool:
 
 
 def priority(order: Order, bar: Bar) -> Priority:
-    """Return an order's rank in a bar: market orders first, then by how far beyond the open it would go."""
+    """Return an order's rank among the orders that a bar fills: market orders come first, then the limit orders whose
+    limit is farthest through the bar's open.
+    """
     limit = order.request.limit
     if limit is None:
         return 0, 0
@@ -249,7 +256,9 @@ def buy_stop_collar(stop: int) -> int:
 
 
 def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:
-    """Return the price at which a bar fills a stop order, electing or trailing it as needed."""
+    """Return the price at which a bar fills a stop order, after triggering it or moving its trailing stop as the bar's
+    prices require; None if the bar doesn't fill it.
+    """
     if order.elected:
         return model.bar_fill_price(order, bar)
     assert order.stop is not None

@@ -48,7 +48,9 @@ def leg_requests(request: OrderRequest) -> Iterator[OrderRequest]:
 
 
 def to_release(order: Order) -> list[Order]:
-    """Return the legs to send to the market once an order has reached it or been filled."""
+    """Return the held legs to send to the market: an OCO's at once, others once the entry is filled, attached orders
+    after the first fill.
+    """
     oco, filled = order.request.order_class == "oco", order.status == "filled"
     waiting = (leg for leg in order.legs if leg.status == "held")
     return [leg for leg in waiting if oco or filled or (order.filled_qty and leg.request.order_class == ATTACHED)]
@@ -201,7 +203,9 @@ def send_to_market(floor: EngineState, order: Order) -> None:
 
 
 def at_the_market(order: Order) -> str:
-    """Return the status for an order that is at the market and isn't being canceled."""
+    """Return the status of an order that is at the market and isn't being canceled: new, partially_filled, or
+    pending_replace.
+    """
     if order.replacement is not None:
         return "pending_replace"
     return "partially_filled" if order.filled_qty else "new"
@@ -335,7 +339,9 @@ def _fit_attached(floor: EngineState, order: Order, qty: Decimal) -> None:
 
 
 def hear(floor: EngineState, order: Order, qty: Decimal) -> None:
-    """Reduce an exit, or its replacement, by the shares that the other exit filled earlier."""
+    """Reduce an exit, or the order that replaced it, by shares that the group's other exit filled earlier; cancel it if
+    nothing is left.
+    """
     account = floor.accounts.get(order.account)
     while account is not None and order.replaced_by is not None:
         order = account.order(order.replaced_by)

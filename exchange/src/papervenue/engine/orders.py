@@ -268,11 +268,11 @@ class Fill(NamedTuple):
 
     @property
     def previous_id(self) -> None:
-        """Return None: a fill amends no earlier execution."""
+        """Return None, because a fill amends no earlier execution."""
 
     @property
     def fill(self) -> Fill:
-        """Return the execution itself, as an amendment returns the fill it amends."""
+        """Return the fill itself; an amendment returns the fill that it amends."""
         return self
 
     @property
@@ -338,7 +338,7 @@ Execution = Fill | Amendment
 
 
 class ExecutionThen(NamedTuple):
-    """The fields of an execution that the stream of trade updates shows."""
+    """What the stream of trade updates shows of an execution."""
 
     execution_id: str
     previous_id: str | None

@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 
 class Admission(NamedTuple):
-    """The effect of an accepted order on its position, and the price in units at which it reserves buying power."""
+    """What accepting an order entails: whether it opens or closes a position, and the price, in units, at which it
+    reserves buying power.
+    """
 
     intent: str
     reserve: int
 
 
 class Mark(NamedTuple):
-    """A moment of a session at which an event other than trading happens."""
+    """A moment of a session at which something besides trading happens: orders become active or expire, or interest is
+    posted.
+    """
 
     at_us: int
     kind: str
@@ -53,7 +57,7 @@ class Dialect(Protocol):
         """Return the function that lists the marks of a session."""
 
     def begin(self, floor: EngineState) -> None:
-        """Schedule the automatic actions."""
+        """Schedule the actions that happen without a request, such as funding."""
 
     def fill_model(self, spec: FillSpec, market: Market) -> FillModel:
         """Return how orders fill."""
@@ -87,13 +91,15 @@ class Dialect(Protocol):
         """Return the price at which a bar fills an order, or None if it doesn't."""
 
     def settle(self, floor: EngineState, account: Account, order: Order, qty: Decimal, price: int) -> FillEffect | None:
-        """Move the cash and the position of an account by a fill; on margin, return its effect."""
+        """Book a fill: change the account's cash and position. For a margin account, return what the fill did."""
 
     def after_fill(self, floor: EngineState, fill: Fill, before: tuple[Decimal, Decimal]) -> None:
-        """Follow up a recorded fill; `before` is how much its order had filled, in shares and in USD."""
+        """Do what follows a recorded fill, such as charging fees; `before` is what its order had filled until then, in
+        shares and in USD.
+        """
 
     def after_acceptance(self, floor: EngineState, order: Order) -> None:
-        """Follow up the acceptance of a reduce-only order."""
+        """Do what follows the acceptance of an order, such as shrinking a reduce-only order to its position."""
 
     @property
     def auctions(self) -> frozenset[str]:

@@ -21,9 +21,10 @@ _OF_AN_ORDER = ("order_id", "side", "symbol", "leaves_qty", "cum_qty", "order_st
 
 
 class Entered(NamedTuple):
-    """An activity other than a fill, its corporate action, the shares before it, and the activity before it.
+    """An activity other than a fill, with its corporate action, the shares held before it, and the id of the preceding
+    activity.
 
-    `before` is the id of the account's preceding activity, or its own if it is the first.
+    For an account's first activity, `before` is its own id.
     """
 
     activity: Activity

@@ -41,7 +41,7 @@ _DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
 
 
 class Count(NamedTuple):
-    """A counted request: the headers of its response, and whether it exceeds a limit."""
+    """The result of counting a request: its response's headers, and whether it exceeds a limit."""
 
     headers: dict[str, str]
     refused: bool
@@ -95,7 +95,7 @@ class FlowSource(Protocol):
         """Return alerts for these tickers, or for all if none is given, newest first."""
 
     def answer(self, question: Question, now_us: int) -> FlowRows:
-        """Return the rows for a request to one of the series, in the order of its endpoint."""
+        """Return the rows for a request to one of the series, in the order in which its endpoint sends them."""
 
 
 class FlowResult(NamedTuple):

@@ -230,8 +230,8 @@ _OTHER_SITES = (b"cross-site", b"same-site")
 
 
 class ControlCredentials(NamedTuple):
-    """The credentials of control requests: the key of the exchange's own page, and the user's token for when the kernel
-    can't identify the client.
+    """What authorizes control requests: the key of the exchange's own page, and a token for users whom the kernel can't
+    identify.
 
     Both are new for each process. Without a token, only the kernel can authorize a client.
     """

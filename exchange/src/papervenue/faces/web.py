@@ -37,7 +37,7 @@ def _pairs(query: str) -> tuple[tuple[str, str], ...]:
 
 
 class Call(NamedTuple):
-    """A request as handlers see it: `raw_path` as sent, `names` from the path, `effects` from a fault script."""
+    """A request as handlers see it: `raw_path` as sent, `names` from the path, and `effects` set by a fault script."""
 
     method: str
     raw_path: str
@@ -80,7 +80,7 @@ def ok(value: object) -> Reply:
 
 
 class PathEndpoint:
-    """The ASGI application of one path: one handler per method; each request finishes before the next starts."""
+    """The ASGI application of one path, with one handler per method. Each request finishes before the next starts."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = handlers

@@ -70,7 +70,7 @@ class RuleFiring(NamedTuple):
 
     @property
     def role(self) -> str:
-        """Return which part of the exchange the fault acts on."""
+        """Return what the fault acts on, such as the response or the order."""
         return FAULTS[self.rule.fault].role
 
 
@@ -140,9 +140,9 @@ class FaultBook:
             armed.began_us = parse_time(event["at"]) if armed.began_us is None else armed.began_us
 
     def firings(self, facts: Facts, now_us: int) -> list[RuleFiring]:
-        """Check every rule against a request or event, count the matches, and return the rules that fire, oldest first.
+        """Count a request or event for every rule that it meets, and return the rules that fire, oldest first.
 
-        Of the rules that determine the response or the outcome of the request, only the first that is due fires.
+        At most one rule that determines the response or the request's outcome fires: the first that is due.
         """
         fired: list[RuleFiring] = []
         meeting = [arm for arm in self if not arm.is_spent and _meets(arm.rule, facts) and self._is_time(arm, now_us)]
@@ -172,7 +172,7 @@ class FaultBook:
         return bool(self._owed)
 
     def in_force(self, fault: str, now_us: int) -> Iterator[Armed]:
-        """Iterate over the rules of a fault whose time window is open, ignoring their other conditions."""
+        """Yield the rules of a fault whose time window is open, ignoring their other conditions."""
         return (armed for armed in self if armed.rule.fault == fault and self._is_time(armed, now_us))
 
     def _is_time(self, armed: Armed, now_us: int) -> bool:

@@ -61,7 +61,7 @@ def page(title: str) -> bytes:
 
 
 def with_headers(headers: Headers, body: bytes, kind: bytes | None = None) -> list[tuple[bytes, bytes]]:
-    """Return the headers for a different body, with another content type if it is set."""
+    """Return a response's headers adapted to a different body, with another content type if `kind` is set."""
     replaced = (b"content-length", *((b"content-type",) if kind else ()))
     others = [(name, value) for name, value in headers if name.lower() not in replaced]
     typed = [(b"content-type", kind)] if kind else []
@@ -78,7 +78,7 @@ def change_body(body: bytes, change: Change) -> bytes:
 
 
 def in_fields(fault: str, value: Any, settings: Mapping[str, Any]) -> Any:
-    """Return JSON data in which the named field has an unknown enum text or a wrong value, or is missing."""
+    """Return JSON data in which the field named in the settings has an unknown or wrong value, or is missing."""
     if fault == "wrong_value":
         wrong = json.loads(settings["is"])
         return _each(value, settings["value"], lambda old: wrong)
@@ -97,7 +97,7 @@ def _each(value: Any, field: str, change: Change) -> Any:
 
 
 def false_ends(value: Any, matches: Matches) -> Any:
-    """Return a page of Kraken's history that shows filled orders as canceled without a fill."""
+    """Return a page of Kraken's history in which filled orders appear as canceled without a fill."""
     if not isinstance(value, dict) or not isinstance(value.get("elements"), list):
         return value
     return value | {"elements": [_false_end(element, matches) for element in value["elements"]]}

@@ -56,7 +56,7 @@ Later = Callable[[int, Command], None]
 
 
 def effects_of(firings: Iterable[RuleFiring], facts: Facts, now_us: int) -> str:
-    """Return the effects of firing rules on a command in the log's form; empty if there are none."""
+    """Return what firing rules do to a command, in the form the log stores; empty if nothing."""
     effects_found = [effect for firing in firings for effect in _effects(firing, facts, now_us)]
     return encode(effects_found).decode() if effects_found else ""
 
@@ -81,7 +81,7 @@ def _effects(firing: RuleFiring, facts: Facts, now_us: int) -> list[dict[str, An
 
 
 def deliver_command(command: Command, carry_out: CarryOut, later: Later) -> Answer:
-    """Deliver a command once, twice, or later, as decided. The response to a late command is discarded."""
+    """Deliver a command once, twice, or late, as its effects say. The response to a late command is discarded."""
     effects = effects_in(command)
     if any(LATE in effect for effect in effects):
         later(late_us(command.effects), command)

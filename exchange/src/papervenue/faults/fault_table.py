@@ -49,9 +49,7 @@ class Fault(NamedTuple):
 
 
 def reader(kind: type, allowed: str, fits: Callable[[Any], object]) -> Read:
-    """Return a parser for values of a kind that accepts only those for which `fits` is true; its ValueError states the
-    allowed values.
-    """
+    """Return a parser for values of type `kind` that satisfy `fits`; its ValueError lists what is allowed."""
 
     def read(value: object) -> Any:
         number = Decimal(value) if kind is Decimal and isinstance(value, int) else value

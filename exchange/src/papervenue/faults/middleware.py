@@ -51,7 +51,9 @@ _SYMBOL = re.compile(
 
 
 def facts_of(method: str, path: str, query: str, headers: Mapping[str, str], body: str, engine: Engine) -> Facts:
-    """Return the facts about a request, with its path decoded as for routing; unreadable facts are left out."""
+    """Return what rules can match on for a request, with its path decoded as for routing; what can't be read is left
+    out.
+    """
     target = f"{method} {path}"
     account = _account(headers, engine)
     owner = (account.number, account.name) if account else ()

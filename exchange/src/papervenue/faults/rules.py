@@ -31,7 +31,9 @@ _WRITING = "docs/FAULTS.md explains every word of a script, and papervenue fault
 
 
 class RuleError(Exception):
-    """A script that can't be armed; the message has the position, the error and the allowed values, `hint` the fix."""
+    """Raised for a script that can't be armed. The message has the position, the error and the allowed values; `hint`
+    says how to fix it.
+    """
 
     def __init__(self, message: str, hint: str = _WRITING) -> None:
         super().__init__(message)

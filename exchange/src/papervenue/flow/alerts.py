@@ -59,10 +59,9 @@ class PlannedAlert(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """The totals of one planned alert: its time, C or P, and its premium in dollars at the ask, at the bid, and in
-    total.
+    """The planned totals of one alert: its time, C or P, and its premium in USD at the ask, at the bid, and in total.
 
-    The alert itself may show slightly less, because it counts whole contracts.
+    The alert that is served may show slightly less, because it counts whole contracts.
     """
 
     at_us: int
@@ -126,7 +125,7 @@ class Flow(ComputedSeries):
 
 
 class AlertSeries(ComputedSeries):
-    """A series derived from the alerts."""
+    """A flow series that is derived from the alerts."""
 
     def __init__(self, flow: Flow) -> None:
         super().__init__(flow.market, flow.seed)
@@ -320,7 +319,9 @@ class Prints(AlertSeries):
 
 
 class Plan(NamedTuple):
-    """The random part of one print, before prices."""
+    """The randomly drawn part of one dark-pool print: its time, whether it is late, and the draws for its price and
+    size.
+    """
 
     at_us: int
     late: bool

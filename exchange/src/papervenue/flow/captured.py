@@ -26,7 +26,8 @@ _READABLE = range(at_new_york("1990-01-01", 0), at_new_york("2101-01-01", 0))
 
 
 class Known(NamedTuple):
-    """How to find when a row became known: the field with that time, and the field's parser.
+    """Says from when on a captured row is served: the field with the time at which it became known, and that field's
+    parser.
 
     Rows `of_the_day` cover the current session; other rows cover the last year or the previous day. `single` means that
     the data is one object instead of a list.

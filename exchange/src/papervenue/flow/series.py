@@ -49,7 +49,7 @@ class Closes(ComputedSeries):
     """
 
     def usd(self, symbol: str, index: int) -> float:
-        """Return the last price of a finished session in dollars; if none is known, the symbol's usual price."""
+        """Return the close of a finished session in USD; if none is known, the symbol's usual price."""
         return (self._known_close if index >= self.calendar.first else self._close)(symbol, index)
 
     def text(self, symbol: str, index: int) -> str:
@@ -138,7 +138,7 @@ def envelope(rows: Iterable[Row], **others: Any) -> bytes:
 
 
 class FlowEndpoint(NamedTuple):
-    """An endpoint. `limit` is both its default and its largest limit, or None if it has no limit or ignores it.
+    """An endpoint. `limit` has its default and its largest row limit; None means that it has no limit or ignores it.
 
     `paged` means that it has pages, numbered from 0. `single` means that its data is one object, not a list.
     `newest_first` is the order of its rows.

@@ -175,7 +175,11 @@ class Traded(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """For calls or puts: the fraction of the day's trading done by the end of each minute of a session."""
+    """How the trading of calls or puts is spread over a session: for each minute, the fraction of the day's total done
+    by its end.
+
+    It is given for trades at the ask, at the bid, and for all.
+    """
 
     ask: array[float]
     bid: array[float]
@@ -207,7 +211,7 @@ class Volumes(AlertSeries):
         return self.after(symbol, index, [minutes])[0]
 
     def after(self, symbol: str, index: int, minutes: Sequence[int]) -> list[Traded]:
-        """Return the volume in a session's first minutes, for each of several numbers of minutes."""
+        """Return a symbol's option trading in the first n minutes of a session, for each n in `minutes`."""
         calendar = self.calendar
         open_us = calendar.all[index].open_us
         rest, shares = self._rest(symbol, index), self._shares(symbol, index)

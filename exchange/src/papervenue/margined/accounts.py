@@ -58,13 +58,13 @@ class Margins:
 
 @dataclass(slots=True)
 class MarginState(Margins):
-    """Equity and margins, with `ordered`: the initial margin if open orders fill in the worst order."""
+    """Equity and margins. `ordered` is the initial margin needed if the open orders fill in the least favorable order."""
 
     ordered: Decimal
 
     @property
     def available(self) -> Decimal:
-        """Return the equity available as margin of further positions; never negative."""
+        """Return the equity that can serve as margin for further positions; never negative."""
         return max(self.equity - self.ordered, _ZERO)
 
 
@@ -123,7 +123,8 @@ def equity_and_margins(floor: EngineState, account: Account) -> MarginState:
 def initial_margin(
     floor: EngineState, account: Account, symbol: str, more: Decimal = _ZERO, *, filled: Decimal = _ZERO
 ) -> Decimal:
-    """Return a symbol's initial margin if its open orders, plus a signed quantity `more`, fill in the worst order.
+    """Return a symbol's initial margin if its open orders, plus a signed quantity `more`, fill in the least favorable
+    order.
 
     `filled` is added to the position.
     """

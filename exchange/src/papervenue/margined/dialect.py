@@ -104,7 +104,7 @@ class PlainDialect:
         return market.price(symbol, now_us)
 
     def multiplier(self, symbol: str) -> int:
-        """Fail: in this dialect no position is paid for in full."""
+        """Raise an error: positions here are on margin, so none is paid for in full."""
         raise AssertionError(f"{symbol} is margined")
 
     def worth(self, floor: EngineState, account: Account) -> AccountFigures:

@@ -82,7 +82,7 @@ class SeveralPrices(Protocol):
 
 
 def series_of(source: BarSource) -> Collection[str]:
-    """Return the names under which a source has prices of its own, besides the usual ones."""
+    """Return the names of a source's further price series, such as marks, besides its trades."""
     return source.series if isinstance(source, SeveralPrices) else ()
 
 
@@ -409,7 +409,7 @@ class Market:
         return bar.close if bar else self._history_close(symbol, 1)
 
     def session_price(self, symbol: str, now_us: int) -> int | None:
-        """Return the last known price in regular sessions."""
+        """Return the last known price from regular sessions, in units; extended hours don't count."""
         begun = self.calendars[symbol].last_begun(now_us)
         for index in range(begun if begun is not None else -1, -1, -1):
             bar = self.day(symbol, index).last(now_us)
@@ -452,9 +452,7 @@ class Market:
         return self._source.history_day(self.actions.entity(symbol), sessions_before)
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> Sequence[Bar]:
-        """Return bars, each within one candle, from which the candles of a session before the market's first are
-        built.
-        """
+        """Return the bars that make up the candles of a session before the market's first; no bar spans two candles."""
         source = self._source
         if isinstance(source, QuickPast) and index >= -source.candle_days and self._changes(symbol) == (None, []):
             return source.past_candles(symbol, index, span_us, wicks=wicks)

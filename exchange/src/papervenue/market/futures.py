@@ -82,7 +82,7 @@ def is_contract(symbol: str) -> bool:
 
 
 class Month(NamedTuple):
-    """One month of a root: its name, its last trading time, and its first notice day, if it has one."""
+    """One contract month of a futures root: its last trading time, and its first notice day if it has one."""
 
     root: FutureRoot
     year: int
@@ -136,8 +136,8 @@ def _business_days(root: FutureRoot, within: date) -> list[date]:
 
 
 def futures(start: date, sessions: int, roots: Collection[str] = tuple(ROOTS)) -> tuple[Instrument, ...]:
-    """Return every month of these roots that a market needs: contracts expired in the year before it, and some that
-    expire after its end.
+    """Return the contract months of these roots that a market needs: from those that expired in the year before it to
+    some that expire after its end.
     """
     last = start + timedelta(days=sessions * 7 // 5 + _AHEAD_DAYS)
     first = start - timedelta(days=_PAST_YEAR)

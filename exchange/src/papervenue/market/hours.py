@@ -156,7 +156,7 @@ _UTC = ZoneInfo("UTC")
 
 
 class Hours(NamedTuple):
-    """A named calendar: its time zone, its sessions between two ISO dates, and its extended hours.
+    """A named trading calendar. `between` lists its sessions between two ISO dates.
 
     `around` returns when trading begins before a session's open and ends after its close.
     """

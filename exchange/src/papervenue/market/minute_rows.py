@@ -218,7 +218,7 @@ class ContractSessions:
         return self._grids.get(symbol) or share_or_contract(symbol)
 
     def index(self, symbol: str, bar: Bar) -> int:
-        """Return the session of a bar; those before the market's first are negative."""
+        """Return the index of a bar's session; indexes before the market's first session are negative."""
         if symbol not in self._grids:
             raise BadRowError(NOT_REQUESTED)
         calendar, last_us = self._calendars[symbol], self._grids[symbol].last_us

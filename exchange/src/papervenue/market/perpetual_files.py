@@ -115,10 +115,10 @@ def _is_date(time: object) -> bool:
 
 
 class Recorded(NamedTuple):
-    """The contents of one or more files: candles by symbol, kind and minutes, oldest first, and funding rates.
+    """The contents of one or more files: candles by symbol, kind of price and minutes, oldest first, and funding rates.
 
-    Prices are in units of 1e-12 USD. A rate belongs to the hours before its time, and is in USD for a unit and an hour,
-    or the fraction of the price that a unit pays in an hour.
+    Prices are in units of 1e-12 USD. A funding rate applies to the hours that end at its time. It is what one unit pays
+    per hour, either in USD or as a fraction of the price.
     """
 
     candles: Mapping[tuple[str, str, int], Sequence[tuple[Bar, Decimal]]]
@@ -400,9 +400,10 @@ def _merge(start_us: int, bars: Sequence[Bar]) -> Bar:
 
 
 def as_minutes(candle: Bar, minutes: int) -> list[Bar]:
-    """Return the minutes of a candle: from its open in straight lines to one extreme, to the other and to its close.
+    """Split a candle into minutes that move in straight lines from its open to one extreme, to the other, and to its
+    close.
 
-    A rising candle touches its low first, a falling one its high. Together, the minutes are the candle.
+    A rising candle touches its low first, a falling one its high. Combined, the minutes give the candle again.
     """
     if minutes == 1:
         return [candle]
@@ -468,7 +469,7 @@ class HeldPerpetuals(HeldContracts):
         return tuple((bar.start_us, Decimal(bar.open).scaleb(-FUNDING_PLACES)) for bar in rows)
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
-        """Return the longest recorded candles of a session of which those of a span can be made."""
+        """Return a session's recorded candles from which candles of `span_us` can be built, using the longest that fit."""
         for minutes in sorted(self._lengths.get(symbol, ()), reverse=True):
             name = symbol if minutes == 1 else f"{symbol}@{minutes}"
             if span_us % (minutes * MINUTE) == 0 and (bars := self._bars.get((name, index))):

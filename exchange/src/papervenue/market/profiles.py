@@ -125,7 +125,7 @@ Shocks = Mapping[str, float]
 
 
 def shocks_of(seed: int, sessions: Sequence[Session]) -> Shocks:
-    """Return the shocks of a market, one every few sessions; most are falls."""
+    """Return the sudden moves of a market by date, as returns: one every few sessions, most of them falls."""
     shocks = {}
     for index in range(0, len(sessions) - _SHOCK_DAYS + 1, _SHOCK_DAYS):
         rng = random_stream(seed, "shock", index)
@@ -144,7 +144,9 @@ def trends_of(seed: int, symbol: str, sessions: int, volatility: float) -> list[
 
 
 def shock_shifts(seed: int, session: Session, sudden: float, minutes: int) -> Sequence[float]:
-    """Return how far a shock's sudden move has shifted a session's path after each minute."""
+    """Return how far a sudden move shifts the price off the straight line to the close by the end of each minute of a
+    session, as a fraction.
+    """
     if not sudden:
         return (0.0,) * minutes
     begins = int((minutes - _SHOCK_MINUTES) * random_stream(seed, "shock", session.date).random())
@@ -199,11 +201,11 @@ class BarProfile:
         self._grid = grid
 
     def sudden(self, day: str) -> float:
-        """Return a symbol's return in a session's shock; 0 if the session has no shock."""
+        """Return a symbol's return from the market's sudden move on a day; 0 if there is none."""
         return 0.0 if self.shocks is None else self.character.beta * self.shocks.get(day, 0.0)
 
     def leans(self, seed: int, symbol: str, sessions: Sequence[Session]) -> list[float]:
-        """Return a symbol's returns from trends and shocks, session by session."""
+        """Return the part of a symbol's daily returns that comes from trends and sudden moves, session by session."""
         if self.shocks is None:
             return [0.0] * len(sessions)
         trends = trends_of(seed, symbol, len(sessions), self.character.daily_volatility)

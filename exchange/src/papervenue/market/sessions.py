@@ -76,8 +76,8 @@ class Calendar:
 
     @property
     def start_us(self) -> int:
-        """Return when the exchange starts: half an hour before the market's first open, or, once the last session has
-        closed, then.
+        """Return when the exchange starts: half an hour before the market's first open, but not before the previous
+        session's close.
         """
         opens_us = self.market[0].open_us
         closed_us = self.all[self.first - 1].close_us if self.first else 0
@@ -103,7 +103,7 @@ class Calendar:
         return to_datetime(us).astimezone(self.hours.zone)
 
     def today(self, us: int) -> Session | None:
-        """Return the session that is open, or else the session of the day; None on a day without a session."""
+        """Return the session that is open now, otherwise the session of today's date; None if today has none."""
         day = self.trading(us).date if self.is_open(us) else self.local(us).date().isoformat()
         index = self.index_of.get(day)
         return None if index is None else self.market[index]

@@ -180,7 +180,7 @@ class MarketError(ValueError):
 
 
 class Reading(NamedTuple):
-    """How to read a file of bars if the file is ambiguous or wrong; None means to follow the file.
+    """How to read a price file where the file itself is ambiguous or wrong; None means as the file says.
 
     `shape` is a name of the table in `bar_shapes`, `zone` applies to times without a zone, `decimal` is point or comma,
     and `symbol` is for a file without a symbol column.

@@ -68,7 +68,7 @@ _CENT = Decimal("0.01")
 
 
 class Chosen(NamedTuple):
-    """The page's filter: an account by name, and an order by either of its ids."""
+    """What the page's user filters by: an account's name, and an order's id or client order id."""
 
     account: str = ""
     order: str = ""

@@ -35,7 +35,9 @@ _PAID_AT_HOUR = 4
 
 
 def schedule(floor: EngineState, action: Action) -> None:
-    """Schedule an action to take effect at its time; actions before the market's first session are ignored."""
+    """Schedule a corporate action for the time at which it takes effect; earlier actions than the market's first
+    session are ignored.
+    """
     if action.ex_date in floor.market.calendar.index_of:
         floor.agenda.note(action.at_us, "take_effect", action)
 

@@ -32,7 +32,7 @@ _ZERO = Decimal(0)
 
 
 class Desk(NamedTuple):
-    """The inputs of the admission rules.
+    """What the admission rules read: the account, the market and the order to be replaced.
 
     `replaced` is the order that the requested one would replace, `policy` how the venue treats the request.
     """
@@ -56,7 +56,7 @@ class Desk(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One request with its context: its intent, and its symbol's last price (None without one)."""
+    """One request being checked, with its intent and its symbol's last price (None if there is none)."""
 
     request: OrderRequest
     desk: Desk

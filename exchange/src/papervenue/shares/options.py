@@ -67,7 +67,7 @@ def contract_of(symbol: str) -> Contract | None:
 
 
 def shares_of(symbol: str) -> int:
-    """Return the shares in one unit of a position: 100 for an option contract, otherwise 1."""
+    """Return how many shares one unit of a position stands for: 100 for an option contract, otherwise 1."""
     return 1 if contract_of(symbol) is None else SHARES
 
 
@@ -104,7 +104,7 @@ _ZERO = Decimal(0)
 
 
 def move(floor: EngineState, account: Account, entry: Activity) -> None:
-    """Add an entry's shares (remove them if negative) at its price, and book it.
+    """Book an activity that adds shares to a position, or removes them if negative, at its price.
 
     Cancel orders that no longer fit the resulting position.
     """

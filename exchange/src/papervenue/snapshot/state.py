@@ -143,7 +143,7 @@ _ORDER_FIELDS = attrgetter(*field_names(Order))
 
 
 class Packer:
-    """Encodes values; `met` collects the orders that they refer to."""
+    """Encodes values as bytes; `met` collects the orders that they refer to."""
 
     def __init__(self) -> None:
         self.met: dict[int, Order] = {}
@@ -194,7 +194,7 @@ class Packer:
 
 
 class Unpacker:
-    """Decodes values; `find` fetches the orders to which they refer."""
+    """Decodes values; `find` returns an order by its sequence number."""
 
     def __init__(self, find: Find) -> None:
         self._how: dict[int, Callable[[bytes], object]] = {
@@ -240,7 +240,7 @@ _decimal = lru_cache(maxsize=4096)(lambda data: Decimal(data.decode()))
 
 
 class SnapshotOrders:
-    """The orders of a snapshot: some are loaded at once, all others together when one of them is needed."""
+    """A snapshot's orders: some are read at the start, the others all together when one of them is first needed."""
 
     def __init__(self, later: tuple[bytes, ...] = ()) -> None:
         self.orders: dict[int, Order] = {}

@@ -51,7 +51,7 @@ _CTA_RESUMED = ("3", "Resume", "D", "News Released")
 
 
 class Due(NamedTuple):
-    """Data points due at the same engine time, in the order to send them."""
+    """The data points that become available at one moment of engine time, in the order in which to send them."""
 
     at_us: int
     points: list[DataPoint]

@@ -58,9 +58,7 @@ class UpdateFeed:
         self._leave: Callable[[], None] = lambda: updates.listen(account.key_id, self, False)
 
     def tell(self, event_place: EventPosition, messages: Sequence[Message]) -> None:
-        """Accept an update, unless it was already in transit when the feed was created and therefore belongs to the
-        past.
-        """
+        """Accept a new update; skip it if it had happened before the feed was created, because `past` returns it."""
         if event_place.number <= self._begun:
             return
         if len(self._waiting) >= LONGEST_QUEUE:
@@ -166,7 +164,7 @@ class ServerSent:
         ]
 
     def capture(self, event: Event, event_place: EventPosition) -> bool | None:
-        """Request a wake-up for clients, if any, once the event's line is written."""
+        """Note that clients have to be woken once the event's line is written; None if there are no clients."""
         return True if self._streams else None
 
     def publish(self, captured: object) -> None:

@@ -47,7 +47,7 @@ class StreamEvent(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Bounds by time or by id: from a time, after an id, up to a time or id; None means unbounded."""
+    """The requested range of events, by time or by id; None means unbounded on that side."""
 
     since_ns: int | None
     until_ns: int | None

@@ -26,7 +26,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class RequestedFeed(NamedTuple):
-    """The requested feed, and the last moment whose data it shows."""
+    """The requested feed, and the time up to which it shows data."""
 
     name: str
     known_us: int

@@ -58,7 +58,7 @@ _AVERAGE_DIGITS = 6
 
 
 class Aggregate(NamedTuple):
-    """All trades of an interval: prices in units, volume in shares, turnover in units times shares."""
+    """All trades of an interval combined: prices in units, volume in shares, turnover in units times shares."""
 
     start_us: int
     open: int

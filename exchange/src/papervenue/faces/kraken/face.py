@@ -378,7 +378,7 @@ FACE = Face(
 
 
 class Budget(NamedTuple):
-    """The limit of a request budget: at most `most` units within `span_us` microseconds."""
+    """A request budget: at most `most` units of cost within `span_us` microseconds."""
 
     most: int
     span_us: int
@@ -420,7 +420,9 @@ class Limits:
         self.peaks = {"trading": 0, "history": 0}
 
     def spend(self, key: str, budget: Budget, cost: int) -> int:
-        """Spend, and return 0; if that exceeds the budget, return how many microseconds to wait instead."""
+        """Spend `cost` from a key's budget and return 0; if an enforced budget doesn't allow it, spend nothing and
+        return how many microseconds to wait.
+        """
         now_us, spent = self._now_us(), self._spent.setdefault((key, budget), deque())
         while spent and spent[0][0] <= now_us - budget.span_us:
             spent.popleft()

@@ -68,7 +68,10 @@ class HistoryPage(NamedTuple):
         return cls(since * _MILLISECOND, min(before_us, now_us + 1), ascending, min(count, MOST_COUNT), after, symbol)
 
     def select(self, newest_first: Iterator[tuple[int, int, Any]]) -> tuple[list[Any], int | None]:
-        """Return the items of a page, each with its index and time; and the last index if there are more."""
+        """Return the items of a page, and the id of the last one if more follow.
+
+        The input is newest first: each item with its id and its time in microseconds.
+        """
         rows: list[tuple[int, Any]] = []
         for element_id, at_us, thing in newest_first:
             if at_us < self.since_us:
@@ -106,7 +109,7 @@ class HistoryReads:
         return self._engine.market.grids[symbol]
 
     def rate(self, symbol: str, at_us: int) -> Decimal:
-        """Return the funding rate of a symbol in force before a moment."""
+        """Return the funding rate of a symbol that was in force just before a moment."""
         return accounts.rate_at(self._engine, symbol, at_us)
 
     def orders(self, owner: Account, call: Call) -> Reply:
@@ -118,7 +121,7 @@ class HistoryReads:
         return self._answer_page(owner, call, self._trigger_events)
 
     def executions(self, owner: Account, call: Call) -> Reply:
-        """Return executions."""
+        """Return the account's executions, a page at a time."""
         return self._answer_page(owner, call, self._execution_events)
 
     def _answer_page(
@@ -130,7 +133,7 @@ class HistoryReads:
         return self.answer({"accountUid": owner.number, "len": len(elements), "elements": elements, **token})
 
     def answer(self, body: Mapping[str, Any]) -> Reply:
-        """Return a history response with the time of its creation."""
+        """Return a history response, stamped with the current time."""
         now_us = self._engine.now_us
         return Reply(200, encoded({**body, "serverTime": iso(now_us)}), {MADE_AT: rfc3339(now_us)})
 
@@ -266,7 +269,9 @@ class HistoryReads:
         }
 
     def mark(self, symbol: str, at_us: int) -> int | None:
-        """Return a symbol's mark at a moment, from its own series or else from the last trade of a complete minute."""
+        """Return a symbol's mark price at a moment: from its own series, otherwise the last trade of a complete minute;
+        None before the first.
+        """
         market = self._engine.market
         own = market.price(market.series_name(symbol, "mark"), at_us)
         return self._engine.dialect.price(market, symbol, at_us) if own is None else own
@@ -301,7 +306,7 @@ Row = dict[str, Any]
 
 
 class Booked:
-    """The log rows of one account, built from its history so far."""
+    """The account-log rows of one account, as far as its history has been read."""
 
     def __init__(self, reads: HistoryReads, owner: Account) -> None:
         self.owner = owner
@@ -312,7 +317,7 @@ class Booked:
         self._cash = owner.cash - moved
 
     def follow(self) -> None:
-        """Add the rows of newer history."""
+        """Add the rows for what happened since the last call."""
         history = self.owner.activities
         while self._read < len(history):
             activity = history[self._read]

@@ -60,7 +60,7 @@ def _resting(lot: Decimal, volume: int) -> Decimal:
 
 
 def index_of(mark: Decimal, rate: Decimal) -> Decimal:
-    """Return the price of a coin itself, in USD, given its mark and the funding rate."""
+    """Return a coin's own price in USD (the index), given the perpetual's mark price and funding rate."""
     return (mark - rate * FUNDING_COEFFICIENT).quantize(_PRICE)
 
 
@@ -169,7 +169,7 @@ class KrakenReads:
         }
 
     def index(self, symbol: str, mark: int) -> Decimal:
-        """Return the price of the coin itself: the mark minus the premium implied by the funding."""
+        """Return the coin's own price (the index): the mark price minus the premium implied by the funding rate."""
         name = self._engine.market.series_name(symbol, SPOT)
         if name != symbol and (own := self._engine.market.price(name, self._engine.now_us)) is not None:
             return number(self._engine.market.grids[symbol].usd(own))
@@ -209,7 +209,7 @@ class KrakenReads:
         return [number(grid.usd(at + way * step * grid.tick(at))), number(size * (step + 1))]
 
     def accounts(self, owner: Account) -> Reply:
-        """Return the figures of the margin account that all positions share, and of an empty cash account.
+        """Return the figures of the margin account, which all positions share, and of a cash account, which is empty.
 
         Unbooked funding is reported separately: margins ignore it until it is booked.
         """

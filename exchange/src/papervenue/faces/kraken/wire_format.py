@@ -76,7 +76,7 @@ def success(now_us: int, **fields: Any) -> bytes:
 
 
 def timed_reply(now_us: int, **fields: Any) -> Reply:
-    """Return the response to a read, with the time of its creation."""
+    """Return the response to a read, stamped with the current time."""
     return Reply(200, success(now_us, **fields), {MADE_AT: rfc3339(now_us)})
 
 
@@ -146,7 +146,7 @@ def trigger_event(grid: Grid, order: Order) -> dict[str, Any]:
 
 
 def trigger_side(order: Order) -> str:
-    """Return from which side the price reaches a stop."""
+    """Return from which side the price reaches a stop: from above or from below."""
     return "trigger_above" if order.side > 0 else "trigger_below"
 
 
@@ -156,7 +156,7 @@ def is_untriggered_stop(order: Order) -> bool:
 
 
 def most_held(of: Instrument) -> Decimal:
-    """Return the largest position allowed: twice the start of the last margin level, or a notional of a hundred
+    """Return the largest position allowed: twice the size at which the last margin level starts, or a notional of 100
     million.
     """
     last = of.margin_levels[-1]

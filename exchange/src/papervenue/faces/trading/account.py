@@ -37,7 +37,7 @@ def order_by_client_id(engine: Engine, account: Account, call: Call) -> dict[str
 
 
 def list_orders(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Handle GET /v2/orders: newest first by default, at most `limit` rows."""
+    """Handle GET /v2/orders: at most `limit` rows, newest first unless requested otherwise."""
     query = params(call)
     nested, limit = query.flag("nested", False), query.count("limit", _USUAL_ORDERS, _MOST_ORDERS)
     chosen = list(_chosen_orders(account, query))

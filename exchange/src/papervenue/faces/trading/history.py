@@ -124,7 +124,7 @@ _FROM_OUTSIDE = frozenset({"JNLC", "JNLS", "CSD", "CSW"})
 
 
 class Point(NamedTuple):
-    """One value: its timestamp, the moment whose prices apply, and its session."""
+    """One value of the history: its timestamp, the time whose prices it uses, and its session."""
 
     stamp_us: int
     at_us: int
@@ -177,7 +177,7 @@ def _day(session: Session, now_us: int) -> Point:
 
 
 class AccountEquity(NamedTuple):
-    """An account's value, and the amount deposited since a fixed moment."""
+    """An account's value, and what was deposited into it since a fixed moment; both in USD."""
 
     equity: Decimal
     put_in: Decimal
@@ -188,7 +188,7 @@ class AccountEquity(NamedTuple):
 
 
 class Equity:
-    """The account's value at each point and at the session closes before the points."""
+    """The account's value at each point of the history, and at the session closes before them."""
 
     def __init__(self, engine: Engine, account: Account, points: Sequence[Point]) -> None:
         self._calendar: Calendar = engine.market.calendar

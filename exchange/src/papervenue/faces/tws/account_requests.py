@@ -33,7 +33,7 @@ class TwsReads:
         self.book = OrderMessages(contracts, engine.market.grids)
 
     def values(self, account: Account) -> dict[str, str]:
-        """Return the account's figures by the venue's names."""
+        """Return the account's figures by the names that TWS uses."""
         now = equity_and_margins(self._engine, account)
         today = takewhile(lambda fill: fill.at_us >= self.today_us, reversed(account.activities))
         realized = sum((fill.net_amount for fill in today), start=Decimal(0))
@@ -129,7 +129,7 @@ class TwsReads:
         yield TwsMessage(COMPLETED_END, {})
 
     def executions(self, request: str, account: Account, wanted: Fields) -> Iterator[TwsMessage]:
-        """Yield today's executions, each in its latest revision, then their known commissions."""
+        """Yield today's executions, each as last corrected, then the commissions known for them."""
         tws_messages: list[TwsMessage] = []
         fees = {
             activity.about: activity

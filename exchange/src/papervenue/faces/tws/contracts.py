@@ -40,7 +40,7 @@ Fields = dict[str, Any]
 
 
 def contract_query(fields: list[str]) -> dict[str, str]:
-    """Return a client's identification of a contract."""
+    """Return the fields by which a client identifies a contract."""
     return dict(zip(_KEYS, fields, strict=True))
 
 
@@ -81,7 +81,7 @@ class Contracts:
         return last_us is not None and self._engine.now_us >= last_us
 
     def month(self, symbol: str) -> str:
-        """Return the year and month of a contract, such as 202612."""
+        """Return the year and month of a contract, such as "202612"."""
         last = to_datetime(self._last_us(symbol)).astimezone(CHICAGO)
         month = LETTERS.index(symbol[-2]) + 1
         return f"{last.year + (month < last.month):04}{month:02}"

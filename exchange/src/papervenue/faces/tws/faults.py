@@ -31,7 +31,7 @@ CarriedOut = Callable[[], Answer]
 
 
 class RequestHandling:
-    """The state of handling one client's requests; while it is `mute`, the client receives nothing."""
+    """Handles one client's requests under the armed fault rules; while it is `mute`, the client receives nothing."""
 
     def __init__(self, session: TwsSession) -> None:
         self._session = session

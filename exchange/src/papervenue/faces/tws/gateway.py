@@ -125,7 +125,7 @@ class GatewayConnection(Protocol):
     def send(self, data: bytes) -> None: ...
     def close(self) -> None: ...
     def record(self) -> None:
-        """Write all pending lines into the exchange's log, because clients may only receive logged changes."""
+        """Write all pending lines into the exchange's log, because clients may only see changes that are logged."""
 
     def later(self, seconds: float, do: Callable[[], None]) -> None: ...
 
@@ -135,7 +135,7 @@ class Client(Protocol):
 
     def tell(self, message: TwsMessage) -> None: ...
     def follow(self) -> None:
-        """Send the client new ticks of the prices it subscribes to, because engine time has moved."""
+        """Send the client the ticks that are new for the prices it subscribes to, because engine time has moved."""
 
     def forget_prices(self) -> None: ...
     @property
@@ -144,7 +144,7 @@ class Client(Protocol):
 
 
 class ClientMessage(NamedTuple):
-    """A message for one client, with its name for fault rules and whether it concerns an order."""
+    """A message for one client about an order, with the name that fault rules know it by."""
 
     client: int
     name: str

@@ -76,7 +76,7 @@ class TwsHistory:
         return TwsMessage(BARS, {"reqId": request, "start": start, "end": end, "count": len(shown), "bars": shown})
 
     def row(self, symbol: str, bar: Bar, size: int, dates: str) -> dict[str, Any]:
-        """Return a bar in a message's form."""
+        """Return a bar as a row of the message."""
         grid = self._engine.market.grids[symbol]
         if size == 0:
             calendar = self._engine.market.calendars[symbol]

@@ -71,7 +71,7 @@ def error(request: object, code: int, text: str) -> TwsMessage:
 
 
 def word(order: Order) -> str:
-    """Return the status of an order."""
+    """Return an order's status in TWS's words."""
     waits = order.stop is not None and not order.elected
     return _WORDS.get(order.status) or ("PreSubmitted" if waits else "Submitted")
 
@@ -145,7 +145,9 @@ class OrderMessages:
         return TwsMessage(OPEN_ORDER, {**_OPEN, **self._terms(order), **own})
 
     def preview(self, client: int, account: Account, order: Mapping[str, Any], body: Fields) -> TwsMessage:
-        """Return the openOrder message that answers a what-if order, which isn't placed; `body` has more fields."""
+        """Return the openOrder message that answers a what-if order; `body` has its further fields. The order isn't
+        placed.
+        """
         named = {
             "orderId": order["id"],
             "clientId": client,

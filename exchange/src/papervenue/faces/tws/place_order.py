@@ -123,7 +123,7 @@ class UntransmittedOrders:
         return taken
 
     def taken_with(self, order: Placed) -> list[Placed]:
-        """Remove and return an untransmitted bracket: the attached orders, followed by `order`."""
+        """Remove an order's untransmitted bracket and return all its orders, the entry first."""
         first = order["parent"] or order["id"]
         others = [
             leg for leg in self._orders.values() if leg["id"] != order["id"] and first in (leg["id"], leg["parent"])

@@ -50,7 +50,7 @@ Answer = Iterable[TwsMessage]
 
 
 class Request(NamedTuple):
-    """A type of request: its name for fault rules, its handler, and the position of its id."""
+    """A type of request: its name for fault rules, its handler, and where its id is among the fields."""
 
     target: str
     handler: Callable[[TwsSession, Fields], Answer]
@@ -143,7 +143,7 @@ class TwsSession:
         self.line.send(frame(f"{VERSION}\0{time_of(self.gateway.engine.now_us)}\0".encode()))
 
     def facts(self, target: str, number: int, fields: Fields) -> Facts:
-        """Return the facts about a request that fault rules can use."""
+        """Return what fault rules can match on for a request."""
         owner = self.gateway.account
         who = (owner.number, owner.name)
         if number == CANCEL_ORDER and fields[2].isdecimal():

@@ -56,7 +56,7 @@ def _text(value: object) -> str:
 
 
 def laid_out(layout: str) -> dict[str, Any]:
-    """Return a layout's fields with their defaults: `name` defaults to empty, `name=0` to 0."""
+    """Parse a message layout: return its fields with their defaults (`name` is empty by default, `name=0` is 0)."""
     named = (field.partition("=") for field in layout.split())
     return {name: value for name, _, value in named}
 
