@@ -20,7 +20,7 @@ from tradebot.model.record import CandidateRecord, CycleRecord
 from tradebot.model.struct_tools import replace
 from tradebot.model.venue import Pairs
 from tradebot.orders.amendments import mark_if_cancel_rejected
-from tradebot.orders.auction_trading import AuctionResult, hold_auction_for, trade_by_ruling
+from tradebot.orders.auction_trading import AuctionResult, hold_entry_auction, trade_by_ruling
 from tradebot.orders.entry_orders import account_before_entries, changes_to_trade, make_room
 from tradebot.orders.exit_orders import (
     cancel_blocking_orders,
@@ -54,12 +54,12 @@ def trade_once(
     proposed = claim_strategy_slots(world, call, proposed, desk.now)
     account, records = account_before_entries(world, call, desk), list(sent_records.values())
     changes = changes_to_trade(world, call, account, proposed, records)
-    auctioned: AuctionResult | None = None
+    auction_result: AuctionResult | None = None
     for change in changes:
-        if auctioned is None and change.purpose is Purpose.OPEN:
+        if auction_result is None and change.purpose is Purpose.OPEN:
             # Every close comes before the first entry, so the auction knows what room there is.
-            auctioned = hold_auction_for(world, call, account, changes)
-        account, traded = trade_by_ruling(world, call, account, change, auctioned)
+            auction_result = hold_entry_auction(world, call, account, changes)
+        account, traded = trade_by_ruling(world, call, account, change, auction_result)
         # An entry that was refused only for lack of room may have another position closed.
         account, traded = make_room(world, call, account, traded, proposed.candidates, records)
         # Waiting for the venue's reply must not use up the next decision's time limit, so that starts again. `account`

@@ -59,11 +59,11 @@ def new(symbol: str, points: int, margin: int = 25, **changes: object) -> Bid:
 
 
 def found(auction: Auction) -> dict[str, Ruling]:
-    return {each.bid.symbol: each.ruling for each in auction.standings}
+    return {each.bid.symbol: each.ruling for each in auction.rulings}
 
 
 def standing(auction: Auction, symbol: str) -> BidRuling:
-    (one,) = [each for each in auction.standings if each.bid.symbol == symbol]
+    (one,) = [each for each in auction.rulings if each.bid.symbol == symbol]
     return one
 
 
@@ -83,7 +83,7 @@ N1, N2 = new("N1", 78, 25), new("N2", 83, 30)
 def test_the_golden_example_swaps_the_lowest_and_leaves_the_position_that_is_nearly_as_good() -> None:
     assert [bid.worth for bid in (A, B, C, N1, N2)] == [D("0.66"), D("0.69"), D("0.79"), D("0.76"), D("0.81")]
     auction = hold_auction((A, B, C, N1, N2), CAPS)
-    assert [each.bid.symbol for each in auction.standings] == ["N2", "C", "N1", "B", "A"]
+    assert [each.bid.symbol for each in auction.rulings] == ["N2", "C", "N1", "B", "A"]
     assert found(auction) == {
         "N2": Ruling.AFTER, "C": Ruling.KEEP, "N1": Ruling.REFUSE, "B": Ruling.KEEP, "A": Ruling.CLOSE,
     }  # fmt: skip
@@ -254,7 +254,7 @@ def test_limits_hold_after_it_and_at_each_moment_before_and_nothing_closes_witho
 ) -> None:
     bids, caps = market
     auction = hold_auction(bids, caps)
-    assert Counter(each.bid.key for each in auction.standings) == Counter(bid.key for bid in bids)
+    assert Counter(each.bid.key for each in auction.rulings) == Counter(bid.key for bid in bids)
     opens, closes, waiting = auction.of(Ruling.OPEN), auction.of(Ruling.CLOSE), auction.of(Ruling.AFTER)
     if opens or waiting:
         # What the open positions exceed by themselves, no change may rely on; so any change leaves every total within.

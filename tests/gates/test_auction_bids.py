@@ -35,10 +35,10 @@ from tradebot.gates.auction import Bid
 from tradebot.gates.auction_bids import (
     AuctionSettings,
     auction_room,
+    auction_settings,
     can_compete,
     candidate_bids,
     position_bids,
-    taking_part,
 )
 from tradebot.model.auction import PositionValue
 from tradebot.model.candidate import Purpose, Side, WantKind
@@ -76,8 +76,8 @@ def seen(held: Position, price: str = "101", kept: EntryTerms | None = None, **c
     return replace(usual, **changes)  # type: ignore[arg-type]
 
 
-def bid_of(seen: Desk, exits: ExitRules = EXITS, taking: AuctionSettings = TAKING) -> Bid:
-    (bid,) = position_bids(AccountAsk(seen, seen.book, LIMITS, HALTS), rules(exits), taking)
+def bid_of(seen: Desk, exits: ExitRules = EXITS, settings: AuctionSettings = TAKING) -> Bid:
+    (bid,) = position_bids(AccountAsk(seen, seen.book, LIMITS, HALTS), rules(exits), settings)
     return bid
 
 
@@ -264,6 +264,6 @@ def test_only_want_of_room_lets_a_refused_candidate_compete() -> None:
 
 
 def test_strategies_take_part_only_if_they_chose_it() -> None:
-    assert taking_part(rules()) == TAKING
-    assert taking_part(rules(own={"flow": OwnRules((), LIMITS)})) is None
+    assert auction_settings(rules()) == TAKING
+    assert auction_settings(rules(own={"flow": OwnRules((), LIMITS)})) is None
     assert SHIPPED.auction is None

@@ -180,10 +180,10 @@ class Swap(Struct, frozen=True):
 class Auction(Struct, frozen=True):
     """The result of an auction: every position and every candidate with its ruling, in the order of values."""
 
-    standings: tuple[BidRuling, ...]
+    rulings: tuple[BidRuling, ...]
 
-    def of(self, *rulings: Ruling) -> tuple[BidRuling, ...]:
-        return tuple(ruling for ruling in self.standings if ruling.ruling in rulings)
+    def of(self, *wanted: Ruling) -> tuple[BidRuling, ...]:
+        return tuple(each for each in self.rulings if each.ruling in wanted)
 
 
 def hold_auction(bids: Iterable[Bid], caps: Caps) -> Auction:

@@ -47,7 +47,7 @@ class AuctionSettings(Struct, frozen=True):
     own: Mapping[str, OwnRules]
 
 
-def taking_part(rules: Rules) -> AuctionSettings | None:
+def auction_settings(rules: Rules) -> AuctionSettings | None:
     """Return the strategies that chose the auction; None if none did."""
     own = {name: each for name, each in rules.own.items() if each.auction is not None}
     shared = next((each.auction for each in own.values() if each.auction), None)
@@ -69,9 +69,9 @@ def making_room(desk: Desk, strategies: Set[str]) -> Mapping[HoldingKey, str]:
     return {i.holding: i.displaced_by for i in closing_for_others(desk) if i.key.strategy in strategies}
 
 
-def auction_room(account: AccountAsk, taking: AuctionSettings, bids: Iterable[Bid]) -> Caps:
+def auction_room(account: AccountAsk, settings: AuctionSettings, bids: Iterable[Bid]) -> Caps:
     """Return the room of the auction: its own limits or the remainder of the account's, whichever is smaller."""
-    rules, book, limits = taking.rules, account.book, account.limits
+    rules, book, limits = settings.rules, account.book, account.limits
     bids = tuple(bids)
     others = book.open_symbols - {bid.symbol for bid in bids}
     used = book.gross if book.margin is None else book.margin.initial_usd
@@ -87,21 +87,21 @@ def auction_room(account: AccountAsk, taking: AuctionSettings, bids: Iterable[Bi
         trades=rules.max_trades,
         advantage=rules.min_advantage,
         net_usd=None if rules.max_net_fraction is None else rules.max_net_fraction * book.equity,
-        of_strategy={name: each.limits.max_open_positions for name, each in taking.own.items()},
+        of_strategy={name: each.limits.max_open_positions for name, each in settings.own.items()},
     )
 
 
-def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) -> Iterator[Bid]:
+def position_bids(account: AccountAsk, rules: Rules, settings: AuctionSettings) -> Iterator[Bid]:
     """Yield a bid for each position, and each unfilled entry, of the participating strategies."""
     desk = account.desk
-    leaving = making_room(desk, taking.own.keys())
-    given_way = _last_yields(desk, taking)
+    leaving = making_room(desk, settings.own.keys())
+    given_way = _last_yields(desk, settings)
     worth = {(stake.strategy, stake.symbol): stake.usd for stake in account.book.stakes if stake.held}
-    positions = [position for position in desk.positions if position.strategy in taking.own]
+    positions = [position for position in desk.positions if position.strategy in settings.own]
     for position in positions:
         entry_terms, side = desk.books.terms_of(position), Side.of(position.quantity)
         usd = worth.get(position.holding, abs(position.cost))
-        bound, value = _value_position(desk, rules, taking, position, entry_terms)
+        bound, value = _value_position(desk, rules, settings, position, entry_terms)
         yield Bid(
             strategy=position.strategy,
             symbol=position.symbol,
@@ -115,17 +115,17 @@ def position_bids(account: AccountAsk, rules: Rules, taking: AuctionSettings) ->
             cluster=entry_terms.cluster,
             bound=bound
             or _unless_passed(
-                check_displacement_cooldown(given_way.get(position.symbol), desk.now, taking.rules.cooldown_s)
+                check_displacement_cooldown(given_way.get(position.symbol), desk.now, settings.rules.cooldown_s)
             ),
             leaving=position.holding in leaving,
         )
-    yield from _not_filled(account, taking, {position.holding for position in positions})
+    yield from _not_filled(account, settings, {position.holding for position in positions})
 
 
-def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> Iterator[Bid]:
+def candidate_bids(desk: Desk, asks: Iterable[Ask], settings: AuctionSettings) -> Iterator[Bid]:
     """Yield a bid for each candidate, with the size it would be sent with."""
-    given_way, due = _last_yields(desk, taking), _due(desk, taking)
-    awaited = frozenset(making_room(desk, taking.own.keys()).values())
+    given_way, due = _last_yields(desk, settings), _due(desk, settings)
+    awaited = frozenset(making_room(desk, settings.own.keys()).values())
     for ask in asks:
         candidate, size = ask.candidate, ask.size
         assert size is not None, "the size gate has passed"
@@ -135,26 +135,26 @@ def candidate_bids(desk: Desk, asks: Iterable[Ask], taking: AuctionSettings) -> 
             symbol=candidate.symbol,
             name=_name(desk, candidate.symbol),
             side=candidate.side,
-            value=value_of_candidate(candidate.score, taking.rules),
+            value=value_of_candidate(candidate.score, settings.rules),
             margin_usd=size.margin_usd if ask.book.margin else size.notional_usd,
             usd=size.notional_usd,
             since=candidate.at,
             is_open=False,
             cluster=candidate.cluster,
             bound=_unless_passed(
-                check_displacement_cooldown(given_way.get(candidate.symbol), desk.now, taking.rules.cooldown_s)
+                check_displacement_cooldown(given_way.get(candidate.symbol), desk.now, settings.rules.cooldown_s)
             ),
             awaited=candidate.symbol in awaited,
             due=candidate.symbol in due,
         )
 
 
-def _not_filled(account: AccountAsk, taking: AuctionSettings, abstract_set: Set[HoldingKey]) -> Iterator[Bid]:
+def _not_filled(account: AccountAsk, settings: AuctionSettings, held_holdings: Set[HoldingKey]) -> Iterator[Bid]:
     """Yield a bid for each entry that may still fill, or has filled but isn't booked; other bids have its margin."""
     desk, waiting = account.desk, dict[HoldingKey, Stake]()
     for stake in account.book.stakes:
         holding = stake.strategy, stake.symbol
-        if stake.strategy in taking.own and holding not in abstract_set:
+        if stake.strategy in settings.own and holding not in held_holdings:
             waiting[holding] = replace(stake, usd=stake.usd + (waiting[holding].usd if holding in waiting else ZERO))
     sent = {record.intent.holding: record.intent for record in desk.books.intents if record.intent.makes_order}
     for holding, stake in waiting.items():
@@ -175,13 +175,13 @@ def _not_filled(account: AccountAsk, taking: AuctionSettings, abstract_set: Set[
 
 
 def _value_position(
-    desk: Desk, rules: Rules, taking: AuctionSettings, position: Position, entry_terms: EntryTerms
+    desk: Desk, rules: Rules, settings: AuctionSettings, position: Position, entry_terms: EntryTerms
 ) -> tuple[Decision | None, PositionValue | None]:
     """Return why a position can't be replaced, if it can't, and its value, if known."""
-    limits, exits = taking.own[position.strategy].limits, rules.exits_watching(position, entry_terms)
+    limits, exits = settings.own[position.strategy].limits, rules.exits_watching(position, entry_terms)
     gain, stop = _gain(desk, limits, position), worst_stop(exits, position.average_price, entry_terms.instrument)
     age = check_cooldown(
-        Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, taking.rules.min_age_s
+        Gate.DISPLACEMENT, Reason.POSITION_TOO_YOUNG, position.opened_at, desk.now, settings.rules.min_age_s
     )
     decisions = (age, _require_stop(desk, rules, position, entry_terms, exits), *closable_now(desk, position))
     bound = next((each for each in decisions if not each.passed), None)
@@ -189,7 +189,7 @@ def _value_position(
         return bound or gain, None
     if entry_terms.entry_score is None or stop is None:
         return bound or Decision(Gate.DISPLACEMENT, Verdict.UNKNOWN, Reason.SCORE_UNKNOWN), None
-    return bound, value_of_position(entry_terms.entry_score, gain, stop, taking.rules)
+    return bound, value_of_position(entry_terms.entry_score, gain, stop, settings.rules)
 
 
 def _gain(desk: Desk, limits: Limits, position: Position) -> Decimal | Decision:
@@ -229,17 +229,17 @@ def _name(desk: Desk, symbol: str) -> str:
     return (listing.instrument.underlying if listing else None) or symbol
 
 
-def _last_yields(desk: Desk, taking: AuctionSettings) -> Mapping[str, datetime]:
-    return dict(each for name in taking.own for each in gave_way(desk.books, name))
+def _last_yields(desk: Desk, settings: AuctionSettings) -> Mapping[str, datetime]:
+    return dict(each for name in settings.own for each in gave_way(desk.books, name))
 
 
-def _due(desk: Desk, taking: AuctionSettings) -> frozenset[str]:
+def _due(desk: Desk, settings: AuctionSettings) -> frozenset[str]:
     """Return the symbols for which a position was recently closed, and for which no entry has been sent since."""
     closed_at = dict[str, datetime]()
     for record in desk.books.intents:
         intent = record.intent
         came = record.state not in (IntentState.REJECTED, IntentState.ABANDONED)
-        if intent.key.strategy not in taking.own or not (intent.makes_order and came):
+        if intent.key.strategy not in settings.own or not (intent.makes_order and came):
             continue
         if intent.displaced_by:
             closed_at[intent.displaced_by] = intent.at
@@ -248,7 +248,7 @@ def _due(desk: Desk, taking: AuctionSettings) -> frozenset[str]:
     return frozenset(
         symbol
         for symbol, at in closed_at.items()
-        if not check_displacement_cooldown(at, desk.now, taking.rules.cooldown_s).passed
+        if not check_displacement_cooldown(at, desk.now, settings.rules.cooldown_s).passed
     )
 
 

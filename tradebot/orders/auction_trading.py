@@ -19,10 +19,10 @@ from tradebot.gates.auction import Auction, Bid, BidRuling, Ruling, hold_auction
 from tradebot.gates.auction_bids import (
     AuctionSettings,
     auction_room,
+    auction_settings,
     can_compete,
     candidate_bids,
     position_bids,
-    taking_part,
 )
 from tradebot.gates.shared_gates import position_of
 from tradebot.model.auction import WORTH
@@ -59,10 +59,10 @@ class AuctionResult(Struct, frozen=True):
     results for every candidate, valid only for this `account`.
     """
 
-    standings: Mapping[HoldingKey, BidRuling] = {}
+    rulings: Mapping[HoldingKey, BidRuling] = {}
     thin: Mapping[HoldingKey, Decision] = {}
-    asked: Mapping[HoldingKey, Decisions] = {}
-    taking: AuctionSettings | None = None
+    gate_decisions: Mapping[HoldingKey, Decisions] = {}
+    settings: AuctionSettings | None = None
     account: AccountAsk | None = None
     evaluations: Sequence[tuple[Candidate, GateResult]] = ()
 
@@ -73,35 +73,35 @@ class AuctionResult(Struct, frozen=True):
         return next((result for bid, result in self.evaluations if bid is candidate), None)
 
 
-def hold_auction_for(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> AuctionResult:
+def hold_entry_auction(world: World, call: Call, account: AccountAsk, changes: Iterable[Candidate]) -> AuctionResult:
     """Decide which candidates open and which positions they replace, for strategies that use the auction.
 
     Positions that have other reasons to close were closed earlier in the pass. A candidate takes no part if any gate
     refuses it for a reason other than room.
     """
-    taking = taking_part(world.rules)
-    if taking is None:
+    settings = auction_settings(world.rules)
+    if settings is None:
         return AuctionResult()
-    entries = [change for change in changes if change.purpose is Purpose.OPEN and change.strategy in taking.own]
+    entries = [change for change in changes if change.purpose is Purpose.OPEN and change.strategy in settings.own]
     evaluations = [evaluate_entry(world, call, account, entry) for entry in entries]
     competing = [
         (ask, decisions) for ask, decisions in evaluations if ask.size and can_compete(ask.candidate, decisions)
     ]
     asks = {(ask.candidate.strategy, ask.candidate.symbol): ask for ask, _ in competing}
-    decided, thin = _among_fillable(world, account, taking, asks)
-    standings = {(each.bid.strategy, each.bid.symbol): each for each in decided.standings if not each.bid.is_open}
+    decided, thin = _among_fillable(world, account, settings, asks)
+    rulings = {(each.bid.strategy, each.bid.symbol): each for each in decided.rulings if not each.bid.is_open}
     decisions_by_key = {(ask.candidate.strategy, ask.candidate.symbol): decisions for ask, decisions in competing}
     return AuctionResult(
-        standings, thin, decisions_by_key, taking, account, list(zip(entries, evaluations, strict=True))
+        rulings, thin, decisions_by_key, settings, account, list(zip(entries, evaluations, strict=True))
     )
 
 
 def _among_fillable(
-    world: World, account: AccountAsk, taking: AuctionSettings, asks: Mapping[HoldingKey, Ask]
+    world: World, account: AccountAsk, settings: AuctionSettings, asks: Mapping[HoldingKey, Ask]
 ) -> tuple[Auction, Mapping[HoldingKey, Decision]]:
     """Hold the auction again until every winner has enough depth; return it, and why each other candidate left."""
-    bids = tuple(position_bids(account, world.rules, taking))
-    caps, wanted = auction_room(account, taking, bids), tuple(candidate_bids(account.desk, asks.values(), taking))
+    bids = tuple(position_bids(account, world.rules, settings))
+    caps, wanted = auction_room(account, settings, bids), tuple(candidate_bids(account.desk, asks.values(), settings))
     depth_by_key = dict[HoldingKey, Decision | None]()
     while True:
         thin = {holding: why for holding, why in depth_by_key.items() if why}
@@ -115,24 +115,28 @@ def _among_fillable(
 
 
 def trade_by_ruling(
-    world: World, call: Call, account: AccountAsk, candidate: Candidate, auctioned: AuctionResult | None
+    world: World, call: Call, account: AccountAsk, candidate: Candidate, auction_result: AuctionResult | None
 ) -> tuple[AccountAsk, Records]:
     """Carry out the auction's ruling on a candidate. A candidate outside the auction is traded normally."""
     holding = (candidate.strategy, candidate.symbol)
-    if auctioned and candidate.purpose is Purpose.OPEN and (why := auctioned.thin.get(holding)):
-        return account, (with_decisions(CandidateRecord(candidate, auctioned.asked[holding]), (why,)),)
-    ruling = auctioned.standings.get(holding) if auctioned and candidate.purpose is Purpose.OPEN else None
-    if ruling is None or auctioned is None or auctioned.taking is None:
+    if auction_result and candidate.purpose is Purpose.OPEN and (why := auction_result.thin.get(holding)):
+        return account, (with_decisions(CandidateRecord(candidate, auction_result.gate_decisions[holding]), (why,)),)
+    ruling = auction_result.rulings.get(holding) if auction_result and candidate.purpose is Purpose.OPEN else None
+    if ruling is None or auction_result is None or auction_result.settings is None:
         return trade_candidate(
-            world, call, account, candidate, auctioned.cached_evaluation(account, candidate) if auctioned else None
+            world,
+            call,
+            account,
+            candidate,
+            auction_result.cached_evaluation(account, candidate) if auction_result else None,
         )
     if ruling.ruling is Ruling.OPEN:
         account, traded = trade_candidate(world, call, account, candidate)
         return account, (*traded[:-1], with_decisions(traded[-1], ruling.decisions))
-    refused = CandidateRecord(candidate, auctioned.asked[holding])
+    refused = CandidateRecord(candidate, auction_result.gate_decisions[holding])
     if ruling.other is not None:
         return _swap(world, call, account, refused, ruling, ruling.other)
-    lost = (lost_close(world, account.desk, name, candidate.symbol) for name in auctioned.taking.own)
+    lost = (lost_close(world, account.desk, name, candidate.symbol) for name in auction_result.settings.own)
     again = next((position for position in lost if position), None) if ruling.bid.awaited else None
     records: Records = ()
     if again is not None:

@@ -58,7 +58,7 @@ class Margins:
 
 @dataclass(slots=True)
 class MarginState(Margins):
-    """Equity and margins. `ordered` is the initial margin needed if the open orders fill in the least favorable order."""
+    """Equity and margins. `ordered` is the initial margin if the open orders fill in the least favorable order."""
 
     ordered: Decimal
 

@@ -469,7 +469,7 @@ class HeldPerpetuals(HeldContracts):
         return tuple((bar.start_us, Decimal(bar.open).scaleb(-FUNDING_PLACES)) for bar in rows)
 
     def past_candles(self, symbol: str, index: int, span_us: int, *, wicks: bool) -> list[Bar]:
-        """Return a session's recorded candles from which candles of `span_us` can be built, using the longest that fit."""
+        """Return a session's recorded candles from which candles of `span_us` can be built, the longest that fit."""
         for minutes in sorted(self._lengths.get(symbol, ()), reverse=True):
             name = symbol if minutes == 1 else f"{symbol}@{minutes}"
             if span_us % (minutes * MINUTE) == 0 and (bars := self._bars.get((name, index))):

@@ -133,7 +133,7 @@ class RecordedRange(NamedTuple):
 
 
 def held_in(source: Source, path: Path, bar_stamp: str | None, reading: Reading = AS_FOUND) -> RecordedRange:
-    """Return the range and the symbols of a file of shares or contracts; raise MarketError if it has no readable bar."""
+    """Return the range and symbols of a file of shares or contracts; raise MarketError if it has no readable bar."""
     shift_us = MINUTE if bar_stamp == "end" else 0
     first = last = None
     skipped, symbols = Skipped(source), set[str]()
