@@ -19,7 +19,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import OrderStatus, OrderType
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CycleRecord, Job
+from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, TradingState, TradingStateRecord
@@ -127,6 +127,22 @@ def test_two_entries_of_one_cycle_share_the_sectors_limit() -> None:
     scene = Scene(limits=limits(max_sector_fraction=Decimal("0.07"), max_symbol_fraction=Decimal("0.07")))
     record = trade_once(scene.world(wanted("AAPL", 0.9), wanted("MSFT")), call())
     assert ends(record) == {"AAPL": None, "MSFT": Reason.SECTOR_NOTIONAL_ABOVE_MAX}
+
+
+def test_a_pass_that_goes_on_after_the_close_still_records_what_it_had_sent_and_canceled() -> None:
+    scene, sent = Scene(), dict[str, CandidateRecord]()
+    trade_once(scene.world(wanted("AAPL")), call(), sent=sent)
+    assert len(sent) == 1
+    scene.venue.now, scene.venue.is_open = scene.venue.session.close, False
+    for record in (
+        trade_once(scene.world(wanted("AAPL"), wanted("JPM")), call(), sent=sent),
+        evaluate_exits(scene.world(), EXIT_CALL, sent),
+    ):
+        assert record.job_decision
+        assert record.job_decision.reason is Reason.MARKET_CLOSED
+        assert record.candidates == tuple(sent.values())
+        assert scene.facts.cycles(job=record.job)[-1] == record
+    assert len(scene.venue.submitted) == 1
 
 
 def test_a_rejected_order_takes_nothing_from_the_next_candidate() -> None:

@@ -49,7 +49,7 @@ def trade_once(
     sent_records = {} if sent_records is None else sent_records
     session_gate = session_open(desk)
     if not session_gate.passed:
-        return refuse_pass(world, call, desk, session_gate)
+        return refuse_pass(world, call, desk, session_gate, tuple(sent_records.values()))
 
     proposed = claim_strategy_slots(world, call, proposed, desk.now)
     account, records = account_before_entries(world, call, desk), list(sent_records.values())
@@ -96,7 +96,7 @@ def evaluate_exits(
     canceled_entries = canceled_entries or {}
     session_gate = session_open_for_exits(desk, world.rules.limits)
     if not session_gate.passed:
-        return refuse_pass(world, call, desk, session_gate)
+        return refuse_pass(world, call, desk, session_gate, tuple(canceled_entries.values()))
 
     watched = watch_positions(world, desk)
     exits = close_by_rules(world, call, desk, watched)

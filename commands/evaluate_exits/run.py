@@ -114,7 +114,7 @@ def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
 def _render(console: "Console", data: "PassData") -> None:
     if data.not_run:
         render_not_run(console, data.not_run)
-    else:
+    if data.rows or not data.not_run:
         console.print(f"Exits at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
         render_rows(console, data)
     for line in data.notes:

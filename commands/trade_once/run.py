@@ -195,7 +195,8 @@ def render(console: "Console", data: "EntriesData") -> None:
         render_read(console, data.submitted)
     if data.not_run:
         render_not_run(console, data.not_run)
-        return
+        if not data.rows:
+            return
     console.print(f"Entries at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)
     for note in data.notes:

@@ -93,9 +93,18 @@ def _unknown(desk: Desk) -> Iterator[StrategyRefusal]:
             yield StrategyRefusal(position.strategy, unknown, position.symbol)
 
 
-def refuse_pass(world: World, call: Call, desk: Desk, decision: Decision) -> CycleRecord:
-    """Record that the whole pass is refused, because the session is closed."""
-    return world.record(replace(_cycle(world, call, desk), job_decision=replace(decision, gate=Gate.JOB)))
+def refuse_pass(
+    world: World, call: Call, desk: Desk, decision: Decision, done: tuple[CandidateRecord, ...] = ()
+) -> CycleRecord:
+    """Record that the pass is refused, because the session is closed.
+
+    `done` are the records of orders that it had sent or canceled before it yielded to exits, while the session closed.
+    """
+    refused = replace(decision, gate=Gate.JOB)
+    cycle = replace(_cycle(world, call, desk), candidates=done, job_decision=refused)
+    if done:
+        emit_pass_events(world, desk, cycle)
+    return world.record(cycle)
 
 
 def _cycle(world: World, call: Call, desk: Desk) -> CycleRecord:

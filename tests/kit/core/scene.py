@@ -137,10 +137,12 @@ def call(job: Job = Job.TRADE_ONCE, slot: str = "open+30m") -> Call:
     return Call(job, DAY, slot, "test")
 
 
-def trade_once(world: World, call: Call, proposed: Proposals | None = None) -> CycleRecord:
+def trade_once(
+    world: World, call: Call, proposed: Proposals | None = None, sent: dict[str, CandidateRecord] | None = None
+) -> CycleRecord:
     """Ask the strategies unless they were, then run a pass of entries at once, as the verb does."""
     proposed = proposed or propose(world, world.reader.clock().now)
-    return cycle.trade_once(world, call, desk_for_entries(world, proposed), proposed)
+    return cycle.trade_once(world, call, desk_for_entries(world, proposed), proposed, sent)
 
 
 def evaluate_exits(world: World, call: Call, ended: Mapping[str, CandidateRecord] | None = None) -> CycleRecord:
