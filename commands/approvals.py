@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from commands.trade_once.run import EntriesData
     from tradebot.app.wiring import App
 
-PROMISED_WITHIN = timedelta(days=14)
+INTENTS_READ = timedelta(days=14)
 """How far back to search for orders that were sent after an approval."""
 Id = Annotated[str, typer.Argument(metavar="ID", help="The request's id; tradebot approvals lists them.")]
 
@@ -74,7 +74,7 @@ class AnsweredData(Struct, frozen=True):
 
 def rows(app: "App", requests: "Iterable[Request]", now: datetime) -> tuple[ApprovalRow, ...]:
     """Return a row for each request."""
-    intents = app.books.recent_intents((now - PROMISED_WITHIN).date())
+    intents = app.books.recent_intents((now - INTENTS_READ).date())
     orders = {intent.intent.approval: intent.intent.client_order_id for intent in intents if intent.intent.approval}
     return tuple(_row(request, orders.get(request.id), now) for request in requests)
 

@@ -70,26 +70,26 @@ def join_orders(intents: "Sequence[IntentRecord]", orders: "Iterable[Order]") ->
     """Return a row for each order, and for each row whether the order may still fill."""
     from tradebot.model.intent import IntentState, Operation
 
-    promised = {r.intent.client_order_id: r for r in intents if r.intent.makes_order}
+    recorded = {r.intent.client_order_id: r for r in intents if r.intent.makes_order}
     reported = {order.client_order_id: order for order in orders}
     ending = {
         record.intent.target_venue_id
         for record in intents
         if record.state is IntentState.ACKED and record.intent.operation is Operation.CANCEL
     }
-    rows = [_ours(record, reported.get(name), ending) for name, record in promised.items()]
-    sent = {order.venue_id: promised[name].intent for name, order in reported.items() if name in promised}
-    rows += [_not_sent(order, sent.get(order.parent or "")) for name, order in reported.items() if name not in promised]
-    return rows, _may_fill(promised, reported)
+    rows = [_ours(record, reported.get(name), ending) for name, record in recorded.items()]
+    sent = {order.venue_id: recorded[name].intent for name, order in reported.items() if name in recorded}
+    rows += [_not_sent(order, sent.get(order.parent or "")) for name, order in reported.items() if name not in recorded]
+    return rows, _may_fill(recorded, reported)
 
 
-def _may_fill(promised: "dict[str, IntentRecord]", reported: "dict[str, Order]") -> Iterable[bool]:
+def _may_fill(recorded: "dict[str, IntentRecord]", reported: "dict[str, Order]") -> Iterable[bool]:
     """Yield for each row whether it may still fill, by the broker's report or else by the state of the intent."""
-    for name, record in promised.items():
+    for name, record in recorded.items():
         order = reported.get(name)
         yield not order.status.terminal if order else record.state.is_unresolved
     for name, order in reported.items():
-        if name not in promised:
+        if name not in recorded:
             yield not order.status.terminal
 
 

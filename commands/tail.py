@@ -113,9 +113,9 @@ class TailedFiles:
     def _orders(self, since: datetime) -> "Iterator[Row]":
         books = self._app.books
         orders = books.recent_orders(since)
-        promised = books.recorded_intents({order.client_order_id for order in orders})
+        recorded = books.recorded_intents({order.client_order_id for order in orders})
         records = {
-            **promised,
+            **recorded,
             **{intent.intent.client_order_id: intent for intent in books.recent_intents(since.date() - A_DAY)},
         }
         reported = {order.client_order_id: order.updated_at for order in orders}

@@ -99,13 +99,13 @@ def test_a_refused_candidate_keeps_the_price_it_would_have_been_tried_at() -> No
     assert record.candidates[0].reference_price == Decimal("100.20")
 
 
-def test_the_promise_is_written_before_the_request_leaves() -> None:
+def test_the_intent_is_written_before_the_request_leaves() -> None:
     scene, seen = Scene(), list[IntentState]()
 
     def look(intent: Intent) -> None:
         row = scene.ledger.tables.intents.get(intent.client_order_id)
-        assert row is not None, "the request left before its promise was written"
-        assert row.promise.verdicts, "the promise lacks the verdicts behind it"
+        assert row is not None, "the request left before its intent was written"
+        assert row.content.verdicts, "the intent lacks the verdicts behind it"
         seen.append(row.record.state)
 
     scene.venue.before_submit = look

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from benchmarks.support.traded import GATES, Traded, filled, intent_of, order_of
 from papervenue.state import LOCK_FILE, PORT_FILE
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.rows import StoredPromise
+from tradebot.adapters.ledger.rows import IntentContent
 from tradebot.adapters.state import halt_switch, state_folder
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
@@ -113,7 +113,7 @@ def _write(books: SqliteLedger, orders: Iterator[Traded]) -> None:
     # The text of the verdicts is most of an intent, and always the same.
     verdicts = {one: json_text([*map(encode, _verdicts(one))]) for one in (Purpose.OPEN, Purpose.CLOSE)}
     for intent, order, fill in orders:
-        books.promise_again(intent, StoredPromise(texts=(json_text(encode(intent)), verdicts[intent.purpose])))
+        books.record_intent_again(intent, IntentContent(texts=(json_text(encode(intent)), verdicts[intent.purpose])))
         books.record_outcome(intent.client_order_id, Reply(WriteOutcome.ACCEPTED, order), intent.at)
         books.apply_fills((fill,), fill.fill.at)
 

@@ -190,18 +190,18 @@ def _kill_passes(stage: Stage) -> None:
     entries = stage.entries()
     stage.check("no order was sent twice", len(entries) == len(set(entries)), _entries_text(entries))
     stage.check("every earlier stop still rests, or its position is closed", _protects(stage, stops), stage.resting())
-    if lost := _unsent_promises(stage):
-        stage.steps.append(f"a kill left only the promise of {', '.join(lost)}: it may still arrive, so the bot waits")
+    if lost := _unsent_intents(stage):
+        stage.steps.append(f"a kill left only the record of {', '.join(lost)}: it may still arrive, so the bot waits")
         stage.must("exchange", "tick", CANNOT_ARRIVE)
     _recovers(stage)
 
 
-def _unsent_promises(stage: Stage) -> list[str]:
-    """Return the orders that were promised but never reached the exchange."""
+def _unsent_intents(stage: Stage) -> list[str]:
+    """Return the orders that were recorded but never reached the exchange."""
     findings = stage.says("reconcile").data.get("findings", ())
     accepted = {event.get("client_order_id") for event in stage.log()}
-    promised = [str(finding["subject"]) for finding in findings if finding["kind"] == FindingKind.UNRESOLVED]
-    return [name for name in promised if name not in accepted]
+    recorded = [str(finding["subject"]) for finding in findings if finding["kind"] == FindingKind.UNRESOLVED]
+    return [name for name in recorded if name not in accepted]
 
 
 def _protects(stage: Stage, stops: list[str]) -> bool:

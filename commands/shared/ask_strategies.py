@@ -43,7 +43,7 @@ def under_pass_lock(app: "App", verb: str, work: "Callable[[], T]") -> T:
                 return work()
         except YieldToExits:
             if app.turns.ends():
-                # Nothing is lost: promised orders are in the ledger, and are looked up after the next start.
+                # Nothing is lost: recorded orders are in the ledger, and are looked up after the next start.
                 raise TradebotError(f"{verb} was stopped by a signal before it was done", "tradebot serve") from None
             call = app.turns.call
             _note_given_way(app, verb)

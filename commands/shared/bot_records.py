@@ -145,11 +145,11 @@ def _work(app: "App", now: datetime | None) -> "Mapping[tuple[str, str], Pending
         # A stop that ended while its pair's limit works isn't an unreported stop.
         sent = min(orders[venue_id].submitted_at or datetime.min.replace(tzinfo=UTC) for venue_id in untold)
         orders |= {order.venue_id: order for order in ledger.orders(since=sent) if order.parent in untold}
-    promised = ledger.recorded_intents({order.client_order_id for order in orders.values()})
+    recorded = ledger.recorded_intents({order.client_order_id for order in orders.values()})
     recent = ledger.recent_intents((now or datetime.now(UTC)).date() - YESTERDAY)
     # Other answered intents have orders: those that work are read already, and the others are over.
     open_or_protecting = (record for record in recent if record.state.is_unresolved or record.intent.protects)
-    records = Records().after((*orders.values(), *promised.values(), *open_or_protecting))
+    records = Records().after((*orders.values(), *recorded.values(), *open_or_protecting))
     return records.work(ledger.filled_quantities(orders))
 
 
@@ -177,9 +177,9 @@ def open_trades(app: "App", totals: "Totals") -> "tuple[Trade, ...]":
 def exit_reasons(app: "App", venue_ids: "Collection[str]") -> "Mapping[str, str | None]":
     """Return why each of these orders closed shares, as recorded when it was sent; None if nothing was recorded."""
     chains = app.ledger_view.order_chains(venue_ids)
-    promised = app.ledger_view.recorded_intents({order.client_order_id for chain in chains.values() for order in chain})
+    recorded = app.ledger_view.recorded_intents({order.client_order_id for chain in chains.values() for order in chain})
     behind = {
-        venue_id: [promised[name].intent for order in chain if (name := order.client_order_id) in promised]
+        venue_id: [recorded[name].intent for order in chain if (name := order.client_order_id) in recorded]
         for venue_id, chain in chains.items()
     }
     return {venue_id: exit_reason(chains[venue_id][0], sent) for venue_id, sent in behind.items()}

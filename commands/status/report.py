@@ -338,7 +338,7 @@ def status_of(app: "App") -> Status:
     past, facts = evidence.past, None if isinstance(evidence.parts["facts"], UnreadablePart) else app.existing_facts
     halts, mark, totals = _halts(evidence), ledger.last_reconcile(), ledger.totals()
     orders, unresolved = ledger.orders(working=True), ledger.intents(unresolved=True)
-    promised, ending = ledger.tallies.counts()[0], ledger.tallies.ending()
+    intents, ending = ledger.tallies.counts()[0], ledger.tallies.ending()
     positions = totals.positions.values()
     passes = tuple(_passes(facts, mark))
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
@@ -368,7 +368,7 @@ def status_of(app: "App") -> Status:
         unresolved=tuple(unresolved_order(record) for record in unresolved),
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
         today=_today(app, facts, totals, as_of),
-        looked_at=RecordCounts(totals.count, len(orders), promised, len(passes)),
+        looked_at=RecordCounts(totals.count, len(orders), intents, len(passes)),
         margin=account_margin(recorded),
         realized_elsewhere_usd=sum((lot.realized_pnl for lot in positions if lot.strategy == FOREIGN), Decimal(0)),
         without_evidence=unproven(app),

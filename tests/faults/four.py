@@ -118,7 +118,7 @@ class FourCampaign(Campaign):
                 note(bot, judge.accepted_twice(account))
                 note(bot, judge.lost_fills(account, ledger))
                 note(bot, judge.halted_entries(events, bot.number, self.tally.spans[bot.name]))
-                note(bot, judge.unpromised(account, self._promises(bot)))
+                note(bot, judge.unrecorded(account, self._intents(bot)))
                 note(bot, left(ledger))
                 note(bot, self._protection(bot, events, owed=lambda lot: lot[0] in STOPPED))
                 ledger.tallies.compare_journal()

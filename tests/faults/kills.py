@@ -240,7 +240,7 @@ class Campaign:
             if end.code == DIED:
                 died.append(one)
                 self.tally.hit[end.points[-1]] += not one.bot.control
-                self.tally.note(one.bot, judge.unpromised(self._news(one.bot), self._promises(one.bot)))
+                self.tally.note(one.bot, judge.unrecorded(self._news(one.bot), self._intents(one.bot)))
                 self.disturb(one.bot)
             else:
                 self._expect(one.bot, end)
@@ -287,7 +287,7 @@ class Campaign:
                     self._seen[event["account"]].add(event)
         return self._seen[bot.number]
 
-    def _promises(self, bot: StageBot) -> judge.Promises:
+    def _intents(self, bot: StageBot) -> judge.Promises:
         """Return what a bot has promised by now."""
         return self._promised.setdefault(bot.name, judge.Promises(bot.folder)).now()
 
@@ -301,8 +301,8 @@ class Campaign:
                 note(bot, judge.doubled(account, spared, ledger))
                 note(bot, judge.lost_fills(account, ledger))
                 note(bot, judge.halted_entries(events, bot.number, self.tally.spans[bot.name]))
-                note(bot, judge.differences(account, spared, ledger, self._promises(bot)))
-                note(bot, judge.unpromised(account, self._promises(bot)))
+                note(bot, judge.differences(account, spared, ledger, self._intents(bot)))
+                note(bot, judge.unrecorded(account, self._intents(bot)))
                 note(bot, left(ledger))
                 note(bot, self._protection(bot, events))
                 note(bot, pairs.broken([event for event in events if event.get("account") == bot.number]))

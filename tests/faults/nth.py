@@ -170,7 +170,7 @@ class EachCall(Campaign):
             self._late.add(bot.name)
         found = [*unclear(code, told["said"], reported=REPORTED), *damaged(bot.folder)]
         self.tally.note(bot, [f"{told['call']} failed: {problem}" for problem in found])
-        self.tally.note(bot, judge.unpromised(self._news(bot), self._promises(bot)))
+        self.tally.note(bot, judge.unrecorded(self._news(bot), self._intents(bot)))
         return int(told["steps"])
 
     def _expect(self, bot: StageBot, end: End) -> None:

@@ -111,7 +111,7 @@ class FuturesLife:
             longest = BARE_FOR + self.died_leaving * FOR_EACH_DEATH
             yield from broken(self.day, self.one, completes=True, longest=longest)
             yield from self.untold()
-            yield from unpromised(self.day)
+            yield from unrecorded(self.day)
             yield from unsound(self.day)
         except TradebotError as error:
             yield error.message
@@ -223,7 +223,7 @@ def verb_of(day: FuturesDay, does: str) -> Verb:
     return {COMPARES: compares, EXITS: exits}[does]
 
 
-def unpromised(day: FuturesDay) -> Iterator[str]:
+def unrecorded(day: FuturesDay) -> Iterator[str]:
     """Yield orders at the exchange that the books haven't promised."""
     names = {
         event["client_order_id"].removeprefix(LEG): event["order_id"]

@@ -126,7 +126,7 @@ class SwapCampaign(Campaign):
                 note(bot, judge.turned(account))
                 note(bot, judge.lost_fills(account, ledger))
                 note(bot, judge.halted_entries(events, bot.number, self.tally.spans[bot.name]))
-                note(bot, judge.unpromised(account, self._promises(bot)))
+                note(bot, judge.unrecorded(account, self._intents(bot)))
                 note(bot, left(ledger))
                 note(bot, self._protection(bot, events))
                 ledger.tallies.compare_journal()
@@ -257,7 +257,7 @@ def _judge(stage: Stage, bots: list[StageBot], tally: Tally) -> None:
             note(left(ledger))
             ledger.tallies.compare_journal()
         if bot.name != TWINS:
-            note(judge.unpromised(account, judge.Promises(bot.folder).now()))
+            note(judge.unrecorded(account, judge.Promises(bot.folder).now()))
             note(protection.broken(events, bot.number, bot.folder, protection.sessions_of(stage.exchange)))
 
 

@@ -132,7 +132,7 @@ class Power(Campaign):
         (bot.folder / state_folder.EVENTS).write_text("\n".join(lines))
         return super()._protection(bot, events, **judged)
 
-    def _promises(self, bot: StageBot) -> judge.Promises:
+    def _intents(self, bot: StageBot) -> judge.Promises:
         """Return what a bot's journal promises now: what had not been synced may be gone again, or in pieces."""
         return Left(bot.folder).now()
 

@@ -161,8 +161,8 @@ class Play:
             self.problems.append(f"flatten ended well, and {told.fills[-1]['position']} are held")
         with closing(SqliteLedger.open(trader.folder, read_only=True)) as ledger:
             found = [*told.doubles, *judge.turned(told), *judge.lost_fills(told, ledger)]
-        unpromised = judge.unpromised(told, judge.Promises(trader.folder).now())
-        found += [one for one in unpromised if self.case.moment != CANCELED or "DELETE" not in one]
+        unrecorded = judge.unrecorded(told, judge.Promises(trader.folder).now())
+        found += [one for one in unrecorded if self.case.moment != CANCELED or "DELETE" not in one]
         lots = Lots(trader.bot.number)
         for event in self.stage.log(trader.bot.number):
             if event.get("account") in (None, "", trader.bot.number):

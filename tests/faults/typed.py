@@ -186,7 +186,7 @@ def broken_promises(typist: Typist) -> list[str]:
         return [
             *account.doubles,
             *judge.turned(account),
-            *judge.unpromised(account, judge.Promises(typist.folder).now()),
+            *judge.unrecorded(account, judge.Promises(typist.folder).now()),
             *judge.lost_fills(account, ledger),
             *judge.halted_entries(events, number, typist.halts),
             *protection.broken(events, number, typist.folder, protection.sessions_of(typist.folder / "exchange")),

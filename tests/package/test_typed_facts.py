@@ -85,7 +85,7 @@ EXCEPTIONS = {
     "tradebot/adapters/ledger/journal.py": "the lines of the journal's file, and the fields of its format",
     "tradebot/adapters/ledger/journal_reader.py": "the lines of the journal's file",
     "tradebot/adapters/recovery/rebuild_sources.py:words_of": "a field of a record's JSON, too long to be parsed",
-    "tradebot/adapters/recovery/rebuild.py:_promise_again": "two fields of a long record's JSON",
+    "tradebot/adapters/recovery/rebuild.py:_record_intent_again": "two fields of a long record's JSON",
 }
 """Where text is read all the same, and which."""
 

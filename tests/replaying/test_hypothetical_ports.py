@@ -12,7 +12,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.struct_tools import replace
 from tradebot.ports.world import Rules
-from tradebot.replaying.hypothetical_ports import decide, given_other, promised_before, supposed_tape
+from tradebot.replaying.hypothetical_ports import decide, given_other, recorded_before, supposed_tape
 from tradebot.replaying.passes import RecordedCycle, bytes_of
 
 
@@ -79,7 +79,7 @@ def test_order_that_another_pass_promised_meanwhile_is_not_promised_with_a_chang
     lost = Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, sent.client_order_id)
     first, *others = taken.outcome.candidates
     outcome = replace(taken.outcome, candidates=(replace(first, decisions=(*first.decisions[:-1], lost)), *others))
-    assert promised_before(bytes_of(outcome)) == {sent.client_order_id}
+    assert recorded_before(bytes_of(outcome)) == {sent.client_order_id}
     record = replace(taken.record, outcome=bytes_of(outcome))
     tape = supposed_tape(record)
     world = tape.world(taken.rules, record.given.permission, sends=True, shadow=False)

@@ -98,7 +98,7 @@ def with_entry_terms(candidate: Candidate, entry_terms: EntryTerms) -> Candidate
 def unfinished_rolls(books: Books, session: date) -> Iterator[Move]:
     """Yield the unfinished rolls of a session."""
     begun = dict[tuple[str, str, str], Intent]()
-    for record in books.promised_in(session):
+    for record in books.intents_of_session(session):
         intent = record.intent
         if intent.operation is Operation.SUBMIT and _leads_into(intent):
             begun.setdefault((*intent.holding, intent.why), intent)

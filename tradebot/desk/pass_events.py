@@ -75,7 +75,7 @@ def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], no
     ended = [order for order in unfilled if order.status is not OrderStatus.REPLACED]
     if not ended:
         return
-    promised = ledger.recorded_intents({order.client_order_id for order in ended})
+    recorded = ledger.recorded_intents({order.client_order_id for order in ended})
     canceled = {
         record.intent.target_venue_id
         for record in ledger.recent_intents((now - DAY).date())
@@ -83,7 +83,7 @@ def _tell_unfilled(events: Events, ledger: Ledger, unfilled: Sequence[Order], no
     }
     positions = ledger.totals().positions
     for order in ended:
-        record = promised.get(order.client_order_id)
+        record = recorded.get(order.client_order_id)
         if record is not None:
             position = positions.get((record.intent.key.strategy, order.symbol))
             expected = order.venue_id in canceled or not (position and position.quantity * order.side.sign < 0)

@@ -80,7 +80,7 @@ def note_first_fills(world: World, desk: Desk) -> Desk:
     Return the desk with the positions' updated terms.
     """
     filled = () if world.dry_run else tuple(_first_filled(desk))
-    # A damaged journal halts the bot once it promises an order; it doesn't keep a pass from reading.
+    # A damaged journal halts the bot once it records an order; it doesn't keep a pass from reading.
     with suppress(DamagedBooksError):
         for order in filled:
             world.ledger.record_outcome(order.client_order_id, Reply(WriteOutcome.ACCEPTED, order), desk.now)

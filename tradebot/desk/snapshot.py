@@ -157,7 +157,7 @@ def _desk(
         quotes=quotes,
         rejected_quotes=world.market.rejected_quotes,
         unreadable=view.unreadable,
-        halt_evidence=halt_evidence(books, view, books.promised_in(today), unknown),
+        halt_evidence=halt_evidence(books, view, books.intents_of_session(today), unknown),
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
         other_sessions=_other_sessions(books),
@@ -209,8 +209,8 @@ def _trading(books: Books, orders: Iterable[Order]) -> Iterator[Order]:
     return (order for order in orders if not books.protects(order))
 
 
-def _entries_of(promised: Iterable[IntentRecord]) -> tuple[Entered, ...]:
-    entries = (r.intent for r in promised if _submits(r) and r.intent.purpose is Purpose.OPEN)
+def _entries_of(recorded: Iterable[IntentRecord]) -> tuple[Entered, ...]:
+    entries = (r.intent for r in recorded if _submits(r) and r.intent.purpose is Purpose.OPEN)
     return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in entries)
 
 
@@ -220,23 +220,23 @@ def _submits(record: IntentRecord) -> bool:
 
 
 def halt_evidence(
-    books: Books, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders
+    books: Books, view: BrokerView, recorded: Sequence[IntentRecord], unknown: UnknownOrders
 ) -> HaltEvidence:
-    """Collect signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
+    """Collect signs of refusals, lost replies and other writers, from a session's intents and the broker's view."""
     marked = [order for order in view.orders if is_our_order_id(order.client_order_id)]
-    unpromised = [order for order in marked if order.client_order_id not in books.intents_by_id]
+    unrecorded = [order for order in marked if order.client_order_id not in books.intents_by_id]
     # Protection adds no risk; if it is unknown, these books are older than the orders.
-    adding = [order for order in unpromised if order.client_order_id not in unknown.protecting]
+    adding = [order for order in unrecorded if order.client_order_id not in unknown.protecting]
     copies = [order for order in adding if order.venue_id in books.sent_by_another_copy]
-    earlier = [*(order for order in unpromised if order not in copies), *unknown.forgotten]
+    earlier = [*(order for order in unrecorded if order not in copies), *unknown.forgotten]
     copies += unknown.recent_by_other_copies
-    conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
+    conflicts = [record.intent.client_order_id for record in recorded if record.code == ID_CONFLICT]
     return HaltEvidence(
         # The venue may refuse an order at once, or after first accepting it.
         refused=tuple(
-            r.updated_at for r in promised if r.state is IntentState.REJECTED and r.code != NEVER_SENT and _submits(r)
+            r.updated_at for r in recorded if r.state is IntentState.REJECTED and r.code != NEVER_SENT and _submits(r)
         ),
-        unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.is_unresolved),
+        unanswered=tuple(r.intent.at for r in recorded if r.intent.makes_order and r.state.is_unresolved),
         unknown_orders=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
         forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
         unreadable=view.unreadable,
@@ -289,7 +289,7 @@ def book(
         own_fill_at={key: p.traded_at for key, p in books.totals.positions.items() if p.traded_at},
         gross=sum(exposure.values(), Decimal(0)),
         contracts=_contracts(view, orders),
-        entries=_entries_of(books.promised_on(day)),
+        entries=_entries_of(books.intents_of_trade_date(day)),
         peak_equity=(peak.highest or None) if (peak := books.standing.peak) else None,
         worth=account_value(view, quotes),
         stakes=tuple(strategy_exposures(view, books, priced, missing, rules)),

@@ -26,7 +26,7 @@ class AccountAsk(Struct, frozen=True, dict=True):
     limits: Limits
     halts: HaltRules
     recorded_ids: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """The ids of orders that were promised earlier, by symbol."""
+    """The ids of orders that were recorded earlier, by symbol."""
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:

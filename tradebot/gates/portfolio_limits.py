@@ -27,7 +27,7 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def session_entries(book: Book, limits: Limits, more: int = 0) -> Decision:
-    """Compare the number of entries promised in this session with its limit."""
+    """Compare the number of entries recorded in this session with its limit."""
     after, limit = len(book.entries) + more, limits.max_session_entries
     return answer(Gate.SESSION_ENTRIES, after <= limit, Reason.MAX_SESSION_ENTRIES, after, limit)
 

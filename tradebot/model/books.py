@@ -51,7 +51,7 @@ class Books(Struct, frozen=True, dict=True):
     `over` are the venue's ids of our working orders that the venue's adapter can prove to have expired; without proof,
     an order may still fill.
 
-    Some orders carry our mark but were never promised here: `sent_by_another_copy` are those sent while these books
+    Some orders carry our mark but were never recorded here: `sent_by_another_copy` are those sent while these books
     were in use, and `noted_too_early` those reported after a person had acknowledged their symbol as foreign. Both
     contain venue order ids.
 
@@ -94,7 +94,7 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def unresolved_intents(self) -> tuple[IntentRecord, ...]:
-        """Return the intents without a known outcome, in the order promised."""
+        """Return the intents without a known outcome, in the order recorded."""
         return tuple(record for record in self.intents if record.state.is_unresolved)
 
     @cached_property
@@ -137,7 +137,7 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def intents_by_position(self) -> Mapping[tuple[str, str], Sequence[IntentRecord]]:
-        """Return the intents of each strategy's symbols, in the order promised."""
+        """Return the intents of each strategy's symbols, in the order recorded."""
         by_position = defaultdict[tuple[str, str], list[IntentRecord]](list)
         for record in self.intents:
             by_position[record.intent.holding].append(record)
@@ -166,12 +166,12 @@ class Books(Struct, frozen=True, dict=True):
             by_symbol[symbol] += (entry_terms.instrument,) if entry_terms.instrument else ()
         return by_symbol
 
-    def promised_in(self, session: date) -> tuple[IntentRecord, ...]:
-        """Return the intents of a recent session, in the order promised."""
+    def intents_of_session(self, session: date) -> tuple[IntentRecord, ...]:
+        """Return the intents of a recent session, in the order recorded."""
         return self._by_session.get(session, ())
 
-    def promised_on(self, trade_date: date) -> tuple[IntentRecord, ...]:
-        """Return the intents of the recent sessions that belong to a trade date, in the order promised."""
+    def intents_of_trade_date(self, trade_date: date) -> tuple[IntentRecord, ...]:
+        """Return the intents of the recent sessions that belong to a trade date, in the order recorded."""
         sessions = (session for session in self._by_session if self.day.trade_date(session) == trade_date)
         return tuple(record for session in sessions for record in self._by_session[session])
 

@@ -68,7 +68,7 @@ def _everywhere(ordered: list[Shock], together: int) -> datetime | None:
 
 
 class Entered(Struct, frozen=True, array_like=True):
-    """One promised entry. Rate limits count it no matter what happened to it afterward."""
+    """One recorded entry. Rate limits count it no matter what happened to it afterward."""
 
     strategy: str
     symbol: str
@@ -123,8 +123,8 @@ class Stake(Struct, frozen=True, array_like=True):
 class HaltEvidence(Struct, frozen=True):
     """Observations that may halt the bot.
 
-    `refused` are the times at which the venue rejected orders. `unanswered` are the times of promised orders that still
-    have no answer. `unknown_orders` are the ids of orders that carry our mark but were never promised in the books, or
+    `refused` are the times at which the venue rejected orders. `unanswered` are the times of recorded orders that still
+    have no answer. `unknown_orders` are the ids of orders that carry our mark but were never recorded in the books, or
     whose content differs at the venue. `unreadable` counts the venue's rows we couldn't parse. `forgotten` are the ids
     of our earlier orders that the books don't contain, because they were restored or started over.
     """
@@ -229,7 +229,7 @@ class Book(Struct, frozen=True, dict=True):
         return replace(self, working=self.working | {symbol})
 
     def with_order(self, entered: Entered) -> "Book":
-        """Return the book with one more promised entry, whatever its outcome."""
+        """Return the book with one more recorded entry, whatever its outcome."""
         return replace(self, entries=(*self.entries, entered))
 
     def with_entry(

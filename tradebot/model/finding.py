@@ -34,7 +34,7 @@ class FindingKind(StrEnum):
     )
     UNKNOWN_ORDER = (
         "unknown_order",
-        "an order that is open, or filled today, has one of our ids, but these books never promised it",
+        "an order that is open, or filled today, has one of our ids, but these books have no record of it",
         True,
     )
     EARLIER_ORDER = (
@@ -45,7 +45,7 @@ class FindingKind(StrEnum):
     )
     UNKNOWN_PAIR = (
         "unknown_pair",
-        "a stop with one of our ids protects a position of ours, but these books never promised it: an older copy "
+        "a stop with one of our ids protects a position of ours, but these books have no record of it: an older copy "
         "of the folder was restored, or another copy of the bot runs; it keeps protecting, and reserves the "
         "shares it protects",
         True,
@@ -168,7 +168,7 @@ class FindingKind(StrEnum):
         " and can still be read",
         True,
     )
-    UNRESOLVED = ("unresolved", "an order was promised, but its outcome is unknown; every pass looks it up")
+    UNRESOLVED = ("unresolved", "an order may have been sent, but its outcome is unknown; every pass looks it up")
     INSTRUMENT_CHANGED = (
         "instrument_changed",
         "the broker changed an instrument's order rules or its contract multiplier, and the new terms apply; reported "

@@ -1,4 +1,4 @@
-"""Intents: operations that we promise to send exactly once. The id of an intent is derived from its content.
+"""Intents: operations that are recorded first and sent at most once. The id of an intent is derived from its content.
 
 Client order ids have the form `tb1.YYMMDD.STRAT.SYMBOL.ROLE.HASH`, with at most 48 characters. The prefix marks our
 orders at the broker.
@@ -26,7 +26,7 @@ LEG = "stop of "
 ID_CONFLICT = "id_conflict"
 """The bot's own refusal code: the venue has a different order under this order's id."""
 NEVER_SENT = "halted"
-"""The bot's own refusal code: a halt came between the promise and the request."""
+"""The bot's own refusal code: a halt came between recording the order and sending it."""
 TARGET_DONE = "target_done"
 """Our own refusal code: the order to be replaced has already ended, so it can't have been replaced."""
 REFUSED_LATE = "refused_late"

@@ -20,9 +20,9 @@ from tradebot.model.struct_tools import replace
 
 
 class State(StrEnum):
-    """The state of a position between the first promise and its end.
+    """The state of a position between the first intent and its end.
 
-    INTENDED: an entry is promised, and no order is known yet. WORKING: an entry works, and nothing is filled. OPEN:
+    INTENDED: an entry is recorded, and no order is known yet. WORKING: an entry works, and nothing is filled. OPEN:
     there are shares. PROTECTED: a stop rests at the venue for every whole lot. REDUCING: orders that close a part are
     on their way. CLOSING: orders that close all of it are on their way. CLOSED: no shares are left, or the entry ended
     without a fill. ADOPTED: a person assigned it to the bot. QUARANTINED: it isn't ours, and needs a person's decision.
@@ -53,7 +53,7 @@ NEXT: Mapping[State, frozenset[State]] = {
 }
 """Which states may follow a state from one look at the books to the next.
 
-Several things may happen between two looks: an entry that was only promised may be filled, protected and closed. But an
+Several things may happen between two looks: an entry that was only recorded may be filled, protected and closed. But an
 open position never returns to its entry, a closed one never comes back, and found shares become the bot's own only if
 a person adopts them, or if it turns out that one of our orders bought them. A closed position's symbol may be bought
 again; that is another position.
@@ -117,7 +117,7 @@ def state_of(owner: str, quantity: Decimal, work: PendingWork, *, traded: bool =
 
 
 Event = IntentRecord | Order
-"""What the ledger records about a position's orders: a promise or its outcome, or a report of an order."""
+"""What the ledger records about a position's orders: an intent or its outcome, or a report of an order."""
 
 
 class Records(Struct, frozen=True):

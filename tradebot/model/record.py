@@ -81,7 +81,7 @@ class CandidateRecord(Struct, frozen=True):
 class Outcome(NamedTuple):
     """One candidate's result in one pass: the decisions that refused it, in order; empty if an order was sent.
 
-    `slot` is the pass's slot. `client_order_id` is None if no order was promised.
+    `slot` is the pass's slot. `client_order_id` is None if no order was recorded.
     """
 
     at: datetime

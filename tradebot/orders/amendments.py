@@ -1,4 +1,4 @@
-"""Change or cancel our working orders: promise each request, send it once, and repeat it while it is unresolved."""
+"""Change or cancel our working orders: record each request, send it once, and repeat it while it is unresolved."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -40,8 +40,8 @@ def cancel_order(
     world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
 ) -> CandidateRecord:
     """Cancel a working order, or resend an unresolved cancel; a second cancel does no harm."""
-    promised, now = record.intent, desk.now
-    of, strategy, purpose = promised.instrument, promised.key.strategy, promised.purpose
+    original, now = record.intent, desk.now
+    of, strategy, purpose = original.instrument, original.key.strategy, original.purpose
     new_intent = cancel_intent(call, desk.account.number, now, order, of, strategy, purpose)
     if why in CANCELED_ON_REQUEST:
         new_intent = replace(new_intent, why=compose((CANCELED_BY_HAND,)))
@@ -94,7 +94,7 @@ def change_candidate(intent: Intent, purpose: Purpose, at: datetime, quantity: D
 
 
 def change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Operation) -> Intent | None:
-    """Return the promised but unresolved change of an order, or None."""
+    """Return the recorded but unresolved change of an order, or None."""
     unknown = (record.intent for record in unresolved)
     return next((i for i in unknown if i.operation is operation and i.target_venue_id == order.venue_id), None)
 
@@ -183,11 +183,11 @@ def exit_through(
     world: World, call: Call, desk: Desk, candidate: Candidate, pair: Resting, price: Decimal, decisions: Decisions
 ) -> CandidateRecord:
     """Reprice a pair's limit so that it fills now; its stop keeps working until then."""
-    limit, promised = pair.limit, pair.record.intent
+    limit, original = pair.limit, pair.record.intent
     assert limit is not None, "a plain stop has no limit to move"
-    edit = edit_intent(call, desk, promised, limit, limit.quantity or promised.quantity, price, candidate.why, EXITS)
+    edit = edit_intent(call, desk, original, limit, limit.quantity or original.quantity, price, candidate.why, EXITS)
     # The order stays a leg of its pair.
-    kind, purpose, displaced_by = promised.order_class, candidate.purpose, candidate.displaced_by
+    kind, purpose, displaced_by = original.order_class, candidate.purpose, candidate.displaced_by
     edit = replace(edit, order_class=kind, purpose=purpose, displaced_by=displaced_by)
     intent = sent_at(edit, desk, decided=True)
     sent = send(world, desk, intent, decisions)
@@ -196,15 +196,15 @@ def exit_through(
 
 
 def edit_intent(
-    call: Call, desk: Desk, promised: Intent, old: Order, shares: Decimal, price: Decimal, why: str, leg: int = TIGHTENS
+    call: Call, desk: Desk, original: Intent, old: Order, shares: Decimal, price: Decimal, why: str, leg: int = TIGHTENS
 ) -> Intent:
     """Build the request that changes a resting order's quantity and its price in USD.
 
-    `promised` is the intent behind the `old` order, and `why` names the exit rule behind the order.
+    `original` is the intent behind the `old` order, and `why` names the exit rule behind the order.
     """
-    key = replace(promised.key, session=call.session, slot=call.slot, leg=leg, target=old.venue_id)
+    key = replace(original.key, session=call.session, slot=call.slot, leg=leg, target=old.venue_id)
     return replace(
-        promised,
+        original,
         key=key,
         client_order_id=key.client_order_id(),
         operation=Operation.REPLACE,

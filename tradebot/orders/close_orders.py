@@ -434,7 +434,7 @@ def without_refused_fraction(call: Call, desk: Desk, candidate: Candidate) -> tu
     whole = whole if whole >= least else Decimal(0)
     if whole == quantity:
         return candidate, ()
-    rejected = (r.intent for r in desk.books.promised_in(call.session) if r.state is IntentState.REJECTED)
+    rejected = (r.intent for r in desk.books.intents_of_session(call.session) if r.state is IntentState.REJECTED)
     closing = (i for i in rejected if i.purpose is not Purpose.OPEN and i.instrument == candidate.instrument)
     if not any(intent.quantity % intent.instrument.lot or intent.quantity < least for intent in closing):
         return candidate, ()

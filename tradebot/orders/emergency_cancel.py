@@ -1,7 +1,7 @@
-"""Cancel our working entries when no pass can do it; this is the only request sent without a promise.
+"""Cancel our working entries when no pass can do it; this is the only request sent without a recorded intent.
 
-A cancel needs no promise: it only reduces risk, sending it twice does no harm, and the next pass reads the order's
-state from the venue anyway. Exits, protection and other people's orders are left alone.
+A cancel may be sent unrecorded: it only reduces risk, sending it twice does no harm, and the next pass reads the
+order's state from the venue anyway. Exits, protection and other people's orders are left alone.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tradebot.errors import TradebotError
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
 from tradebot.model.order import Order, WriteOutcome
-from tradebot.orders.order_sender import cancel_unpromised
+from tradebot.orders.order_sender import cancel_unrecorded
 from tradebot.ports.broker import BrokerReader, OrderPort
 from tradebot.ports.stores import Ledger
 
@@ -38,7 +38,7 @@ def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, 
             problems.append(error.message)
     cancelled = 0
     for order in entries.values():
-        reply = cancel_unpromised(orders, order)
+        reply = cancel_unrecorded(orders, order)
         if reply.outcome is WriteOutcome.ACCEPTED:
             cancelled += 1
         else:

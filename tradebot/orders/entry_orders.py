@@ -97,7 +97,7 @@ def evaluate_entry(world: World, call: Call, account: AccountAsk, candidate: Can
     depth = liquidity(candidate.side, quote, size.quantity, own.execution) if quote and size else ()
     shown = replace(candidate, decisions=(*candidate.decisions, *depth)) if depth else candidate
     plan = plan_of(candidate, exits, quote, own) if quote else None
-    ask = Ask(strategy, shown, quote, size, _is_promised(world, call, account, candidate), plan)
+    ask = Ask(strategy, shown, quote, size, _is_recorded(world, call, account, candidate), plan)
     return ask, decide(ask)
 
 
@@ -107,8 +107,8 @@ def _tier_room(account: AccountAsk, symbol: str) -> Decimal | None:
     return None if tier is None else tier.max_notional_usd - account.book.exposure.get(symbol, Decimal(0))
 
 
-def _is_promised(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> bool:
-    """Return True if the order for this candidate was promised before."""
+def _is_recorded(world: World, call: Call, account: AccountAsk, candidate: Candidate) -> bool:
+    """Return True if the order for this candidate was recorded before."""
     ids = account.recorded_ids.get(candidate.symbol)
     return ids is not None and wanted_key(world, call, account.desk, candidate).client_order_id() in ids
 
@@ -314,20 +314,20 @@ def with_decisions(refused: CandidateRecord, decisions: Sequence[Decision]) -> C
     return replace(refused, decisions=(*before, *decisions, *refused.decisions[len(before) :]))
 
 
-NEVER_PROMISED = frozenset(
+NEVER_RECORDED = frozenset(
     {Reason.HALTED, Reason.DESK_STALE, Reason.DECISION_LATE, Reason.MARKET_CLOSED, Reason.DUPLICATE_INTENT}
 )
-"""Reasons at SEND that mean no order was promised, so nothing counts toward the session's entries."""
+"""Reasons at SEND that mean no order was recorded, so nothing counts toward the session's entries."""
 
 
 def account_before_entries(world: World, call: Call, desk: Desk) -> AccountAsk:
     """Return the account at the start of the pass, counting entries sent by interrupted runs of the same pass."""
-    book, promised = desk.book, defaultdict[str, set[str]](set)
+    book, recorded_ids = desk.book, defaultdict[str, set[str]](set)
     for intent in (record.intent for record in desk.books.intents):
-        promised[intent.instrument.symbol].add(intent.client_order_id)
+        recorded_ids[intent.instrument.symbol].add(intent.client_order_id)
         if (intent.cycle_id, intent.operation, intent.purpose) == (call.cycle_id, Operation.SUBMIT, Purpose.OPEN):
             book = replace(book, new_entries=(*book.new_entries, intent.key.strategy))
-    return AccountAsk(desk, book, world.rules.limits, world.rules.halts, promised)
+    return AccountAsk(desk, book, world.rules.limits, world.rules.halts, recorded_ids)
 
 
 def trade_candidate(
@@ -381,7 +381,7 @@ def _enter(
     sent = send(world, desk, intent, decisions, timed=candidate.source != MOVED)
     record = CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
     entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
-    if sent.reason not in NEVER_PROMISED:
+    if sent.reason not in NEVER_RECORDED:
         book = book.with_order(entered)
     if sent.reason not in NEVER_FILLS:
         sector = desk.sectors[candidate.symbol]

@@ -1,6 +1,6 @@
-"""Send every order along one path: a durable promise, then one request, then the outcome, whatever it is.
+"""Send every order along one path: a durable intent, then one request, then the outcome, whatever it is.
 
-The promise is recorded as SENT before the socket is opened, and after a crash the order is looked up by its id, so no
+The intent is recorded as SENT before the socket is opened, and after a crash the order is looked up by its id, so no
 other state is needed. UNKNOWN is not a rejection: the symbol gets no new orders until the outcome is known. A lookup
 that returns nothing proves nothing until the venue's adapter proves that the request can't arrive any more. If the
 venue accepts an id only once, each exit pass resends an unresolved exit after half a minute, under the same id;
@@ -166,16 +166,16 @@ def cancel_intent(
 
 
 def replace_intent(
-    call: Call, desk: Desk, order: Order, promised: Intent, limit_price: Decimal, generation: int
+    call: Call, desk: Desk, order: Order, original: Intent, limit_price: Decimal, generation: int
 ) -> Intent:
     """Build an intent that changes the limit price of one of our working orders; its quantity stays the same.
 
-    `promised` is the intent behind the order, and `generation` counts earlier failed replaces. The same inputs give the
+    `original` is the intent behind the order, and `generation` counts earlier failed replaces. The same inputs give the
     same id, on any machine. The venue replaces an order at most once, so an order never gets two successors.
     """
-    key = replace(promised.key, target=order.venue_id, generation=generation)
+    key = replace(original.key, target=order.venue_id, generation=generation)
     intent = replace(
-        promised,
+        original,
         key=key,
         client_order_id=key.client_order_id(),
         operation=Operation.REPLACE,
@@ -202,7 +202,7 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: Decisions, *, timed
         late = _refuse_if_longer(decided_s - desk.known_s, limits.max_decision_ms, Reason.DECISION_LATE)
         if late:
             return late
-    return _request_once(world, desk, intent, lambda: _promise(world, desk, intent, verdicts, decided_s))
+    return _request_once(world, desk, intent, lambda: _record_intent(world, desk, intent, verdicts, decided_s))
 
 
 def _refuse_if_longer(took_s: float, limit_ms: int | None, reason: Reason) -> Decision | None:
@@ -230,7 +230,9 @@ def _request_once(world: World, desk: Desk, intent: Intent, record_intent: Calla
     return _record_outcome(world, desk, intent, reply)
 
 
-def _promise(world: World, desk: Desk, intent: Intent, verdicts: Decisions, decided_s: float | None) -> Decision | None:
+def _record_intent(
+    world: World, desk: Desk, intent: Intent, verdicts: Decisions, decided_s: float | None
+) -> Decision | None:
     """Record the intent as sent, then check again; if something blocks it now, record and return that.
 
     Writing takes time, and the process may have slept: a halt may have arrived, or the session may be over.
@@ -288,7 +290,7 @@ def _request(orders: OrderPort, intent: Intent) -> Reply:
 
 
 def cancel_at_once(world: World, intent: Intent, verdicts: Decisions) -> Decision | None:
-    """Promise a cancel, send it once and record the outcome; return None if it was promised before.
+    """Record a cancel, send it once and record the outcome; return None if it was recorded before.
 
     Nothing blocks a cancel.
     """
@@ -380,15 +382,15 @@ def closing_side(quantity: Decimal) -> Side:
     return Side.SELL if quantity > 0 else Side.BUY
 
 
-class _Unpromised(NamedTuple):
+class _UnrecordedCancel(NamedTuple):
     """A cancel that isn't recorded in the ledger."""
 
     target_venue_id: str
 
 
-def cancel_unpromised(orders: OrderPort, order: Order) -> Reply:
-    """Cancel one of our entries when no pass can promise the cancel first; return the venue's reply.
+def cancel_unrecorded(orders: OrderPort, order: Order) -> Reply:
+    """Cancel one of our entries when no pass can record the cancel first; return the venue's reply.
 
-    A cancel only reduces risk and may safely arrive twice, so it is the one request allowed without a promise.
+    A cancel only reduces risk and may safely arrive twice, so it is the one request allowed without a recorded intent.
     """
-    return orders.cancel(_Unpromised(order.venue_id))
+    return orders.cancel(_UnrecordedCancel(order.venue_id))

@@ -420,10 +420,10 @@ def _edit(
     world: World, call: Call, desk: Desk, protection: ProtectionState, step: ProtectionStep, old: Resting
 ) -> CandidateRecord:
     """Request that an order's quantity and price are changed; return the record of that."""
-    order, promised = old.first, old.record.intent
-    why = protection.levels.word if step.why is Reason.STOP_TIGHTENED and protection.levels else promised.why
+    order, original = old.first, old.record.intent
+    why = protection.levels.word if step.why is Reason.STOP_TIGHTENED and protection.levels else original.why
     # The quantity in the request includes the shares that the order has filled.
-    intent = edit_intent(call, desk, promised, order, order.filled_quantity + step.shares, step.price, why)
+    intent = edit_intent(call, desk, original, order, order.filled_quantity + step.shares, step.price, why)
     return send_to_rest(world, desk, intent, step.why, _recorded_amount(step))
 
 

@@ -196,9 +196,9 @@ def _adjust_pair(
         return cancel_and_prove(world, call, desk, pair, Reason.STOP_LAPSED)
     is_looser = _needs_tightening(pair, stop, closing_side(position.quantity), world.rules.exits.stop_step_fraction)
     if is_looser and pair.stop and not (pair.limit and _too_near_for_pair(world, desk, position, stop)):
-        promised = pair.record.intent
-        shares = pair.stop.quantity or promised.quantity
-        moved = edit_intent(call, desk, promised, pair.stop, shares, stop, word)
+        original = pair.record.intent
+        shares = pair.stop.quantity or original.quantity
+        moved = edit_intent(call, desk, original, pair.stop, shares, stop, word)
         return send_to_rest(world, desk, moved, Reason.STOP_TIGHTENED, stop), None
     return None, None
 
@@ -299,15 +299,15 @@ def _far(desk: Desk, position: Position) -> Decimal:
 
 def protect_again(world: World, call: Call, desk: Desk, pair: Resting, shares: Decimal) -> CandidateRecord:
     """Place canceled protection again, at the same prices, for the shares that an exit left open."""
-    promised = pair.record.intent
-    stop = (pair.stop.stop_price if pair.stop else None) or promised.stop_price
+    original = pair.record.intent
+    stop = (pair.stop.stop_price if pair.stop else None) or original.stop_price
     # If the pair's limit was already repriced as an exit, place only its stop again.
-    target = None if pair.exiting else (pair.limit.limit_price if pair.limit else None) or promised.limit_price
+    target = None if pair.exiting else (pair.limit.limit_price if pair.limit else None) or original.limit_price
     assert stop is not None, "protection has a stop"
     in_pairs = target is not None and world.venue.pairs is Pairs.NATIVE
     side, kind = pair.first.side, OrderClass.OCO if in_pairs else OrderClass.SIMPLE
-    strategy, instrument = promised.key.strategy, promised.instrument
-    candidate = Candidate(strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=shares, why=promised.why)
+    strategy, instrument = original.key.strategy, original.instrument
+    candidate = Candidate(strategy, instrument, side, Purpose.PROTECT, desk.now, quantity=shares, why=original.why)
     return send_to_rest(
         world,
         desk,

@@ -71,10 +71,10 @@ def cancel_working_entries(world: World, call: Call, clock: VenueClock) -> Mappi
     view, records = world.reader.view(), dict[str, CandidateRecord]()
     if view.account.number != world.ledger.account_number or view.account.blocked:
         return {}
-    promised = world.ledger.recorded_intents({order.client_order_id for order in view.orders})
+    recorded = world.ledger.recorded_intents({order.client_order_id for order in view.orders})
     unresolved = world.ledger.intents(unresolved=True)
     for order in view.orders:
-        record = promised.get(order.client_order_id)
+        record = recorded.get(order.client_order_id)
         if record and record.intent.purpose is Purpose.OPEN and not change_of(order, unresolved, Operation.CANCEL):
             key, of = record.intent.key, record.intent.instrument
             new_intent = cancel_intent(call, key.account, clock.now, order, of, key.strategy, Purpose.OPEN)
@@ -165,9 +165,9 @@ def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, Intent
 def _sent_again(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
     """Yield the resent orders that reached the venue after the desk was taken, in their current state."""
     working = omitted_orders(world.ledger.orders(working=True), desk.orders)
-    promised = world.ledger.recorded_intents({order.client_order_id for order in working})
+    recorded = world.ledger.recorded_intents({order.client_order_id for order in working})
     for order in working:
-        record = promised.get(order.client_order_id)
+        record = recorded.get(order.client_order_id)
         if record is not None and record.intent.at < desk.now <= record.updated_at:
             # The reply to a submit may show the order before it can be replaced, so fetch it again.
             yield world.reader.order(order.client_order_id) or order, record
@@ -342,8 +342,8 @@ def forgotten_exits(desk: Desk) -> Iterator[Order]:
 
 
 def _resolved_replacements(books: Books, order: Order) -> list[IntentRecord]:
-    promised = (record for record in books.intents if record.intent.operation is Operation.REPLACE)
-    return [r for r in promised if r.intent.target_venue_id == order.venue_id and not r.state.is_unresolved]
+    recorded = (record for record in books.intents if record.intent.operation is Operation.REPLACE)
+    return [r for r in recorded if r.intent.target_venue_id == order.venue_id and not r.state.is_unresolved]
 
 
 def _is_followed(books: Books, order: Order) -> bool:

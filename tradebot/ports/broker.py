@@ -124,7 +124,7 @@ class SendLock(Protocol):
     """The lock that `halt` waits for. An order that adds risk is sent only after checking the state under this lock."""
 
     def hold(self, intent: Intent) -> AbstractContextManager[None]:
-        """Hold the lock while one order is promised and sent; raise TradebotError if another order has it."""
+        """Hold the lock while one order is recorded and sent; raise TradebotError if another order has it."""
 
 
 class Market(Protocol):

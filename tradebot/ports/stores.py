@@ -34,7 +34,7 @@ class Calendar(Protocol):
 
 
 class Orders(Protocol):
-    """The orders that we promised, and the venue's reports on them."""
+    """The orders that we sent, and the venue's reports on them."""
 
     def record_intent(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         """Write the intent as SENT, with its verdicts. If its id exists already, change nothing and return False."""
@@ -48,25 +48,25 @@ class Orders(Protocol):
     def intents(
         self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
     ) -> Sequence[IntentRecord]:
-        """Return intents in the order promised: for one session, for sessions from `since` on, unresolved ones, or all.
+        """Return intents in the order recorded: for one session, for sessions from `since` on, unresolved ones, or all.
 
         An intent is unresolved while it is SENT or UNKNOWN.
         """
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
-        """Return unresolved intents of any age and all intents of sessions from `since` on, in the order promised."""
+        """Return unresolved intents of any age and all intents of sessions from `since` on, in the order recorded."""
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
-        """Return unresolved intents of any age, and those given up since the session `since`, in the order promised."""
+        """Return unresolved intents of any age, and those given up since the session `since`, in the order recorded."""
 
     def recorded_intents(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
-        """Return the records of the intents with these ids that were promised, by client order id."""
+        """Return the records of the intents with these ids that were recorded, by client order id."""
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         """Return the intent with this id, or None."""
 
     def last_acknowledged(self) -> str | None:
-        """Return the client order id of the last promised order that the venue acknowledged; cancels don't count."""
+        """Return the client order id of the last recorded order that the venue acknowledged; cancels don't count."""
 
     def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
         """Give up an unresolved intent once it is proven that the venue doesn't have it."""
@@ -78,7 +78,7 @@ class Orders(Protocol):
         """Return known orders as last reported: all, those that may still fill, or those written from `since` on."""
 
     def recent_orders(self, since: datetime) -> Sequence[Order]:
-        """Return known orders that may still fill, that were written from `since` on, or that we never promised."""
+        """Return known orders that may still fill, that were written from `since` on, or that we never recorded."""
 
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
         """Return the known orders of each chain: the order itself, then those that it replaced, nearest first.

@@ -27,7 +27,7 @@ PLAN_BLOCKERS = frozenset({FindingKind.UNREADABLE, FindingKind.VIEW_UNSTEADY, Fi
 
 
 TAKES_OVER = frozenset({FindingKind.FORGOTTEN, FindingKind.UNKNOWN_PAIR})
-"""Findings whose plan takes over orders that these books never promised."""
+"""Findings whose plan takes over orders that these books never recorded."""
 
 
 def fingerprint(broker: BrokerView) -> str:

@@ -206,8 +206,8 @@ def _believable(ledger: Ledger, behind: OrderOwners, fills: Collection[Fill], no
     filled = dict(ledger.filled_quantities({fill.venue_order_id for fill in fills}))
     for fill in fills:
         order, before = orders.get(fill.venue_order_id), filled.get(fill.venue_order_id, Decimal(0))
-        promised = behind.intents.get(order.client_order_id) if order else None
-        if order and promised and not _matches_order(fill, order, promised.intent, before, now):
+        intent_record = behind.intents.get(order.client_order_id) if order else None
+        if order and intent_record and not _matches_order(fill, order, intent_record.intent, before, now):
             continue
         filled[fill.venue_order_id] = before + fill.quantity
         yield fill

@@ -1,6 +1,6 @@
 """Read the books once, so that a pass or a comparison works with one immutable value. Nothing here writes.
 
-A pass writes what the venue reports, then reads the books once. Each order adds four calls: its promise, its outcome,
+A pass writes what the venue reports, then reads the books once. Each order adds four calls: its intent, its outcome,
 and two reads of the trading state. `tests/scenarios/test_reads_of_a_pass.py` counts them.
 """
 
@@ -141,12 +141,12 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
     orders = (*recent, *omitted_orders(listed, recent))
     chains = ledger.order_chains([order.venue_id for order in orders])
     every = {order.venue_id: order for chain in (orders, *chains.values()) for order in chain}
-    promised = ledger.recorded_intents({order.client_order_id for order in every.values()})
+    recorded = ledger.recorded_intents({order.client_order_id for order in every.values()})
     start, end = (now - CALENDAR_REACH).date(), (now + CALENDAR_REACH).date()
     totals, calendars = ledger.totals(), dict(ledger.calendars(start, end))
     own = calendars.pop("", ())
     day = day.knowing(own)
-    unknown = [o for o in orders if o.client_order_id not in promised and is_our_order_id(o.client_order_id)]
+    unknown = [o for o in orders if o.client_order_id not in recorded and is_our_order_id(o.client_order_id)]
     return Books(
         at=now,
         account_number=ledger.account_number,
@@ -160,9 +160,9 @@ def read_books(ledger: Ledger, now: datetime, day: VenueDay, listed: Sequence[Or
         acknowledged=ledger.acknowledged(),
         orders=orders,
         chains=chains,
-        intents_by_id=promised,
+        intents_by_id=recorded,
         filled=ledger.filled_quantities(every),
-        intents=tuple(ledger.recent_intents(min(_first_session(orders, promised, now), *_of_today(day, now)))),
+        intents=tuple(ledger.recent_intents(min(_first_session(orders, recorded, now), *_of_today(day, now)))),
         kept=ledger.kept([(p.strategy, p.symbol, p.opened_at) for p in totals.own_positions()]),
         sent_by_another_copy=frozenset(o.venue_id for o in unknown if _is_of_another_copy(ledger, o, now, day)),
         noted_too_early=frozenset(_noted_too_early(ledger) if unknown else ()),

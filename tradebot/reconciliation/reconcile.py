@@ -57,7 +57,7 @@ from tradebot.reconciliation.protection import (
     without_stop,
 )
 from tradebot.reconciliation.read_books import apply_activities, read_books, without_twins
-from tradebot.reconciliation.unknown_orders import ask_about, promised_pair, take_over_fills, unknown_orders
+from tradebot.reconciliation.unknown_orders import ask_about, intent_of_pair, take_over_fills, unknown_orders
 
 
 class Reconciled(Struct, frozen=True):
@@ -267,13 +267,13 @@ def _take_over(ledger: Ledger, symbol: str, current: Reconciled, day: VenueDay) 
 
 
 def _take_over_pair(reader: BrokerReader, ledger: Ledger, name: str, plan: AdjustmentPlan, current: Reconciled) -> None:
-    """Write the promise of an order that protects our position, as if these books had sent it."""
+    """Write the intent of an order that protects our position, as if these books had sent it."""
     books = read_books(ledger, current.at, reader.capabilities.day, current.view.orders)
     strategy = unknown_orders(books, current.view.positions).protecting[name]
     order = next(order for order in current.view.orders if order.client_order_id == name)
     legs = tuple(leg for leg in current.view.orders if leg.parent == order.venue_id)
     listing = require_listing(reader, ledger, order.symbol, current.at)
-    ledger.record_intent(promised_pair(books, order, listing.instrument, legs, strategy, plan.id), ())
+    ledger.record_intent(intent_of_pair(books, order, listing.instrument, legs, strategy, plan.id), ())
     ledger.record_outcome(name, Reply(WriteOutcome.ACCEPTED, order, legs=legs), current.at)
 
 

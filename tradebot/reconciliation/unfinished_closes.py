@@ -26,7 +26,7 @@ def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: 
 
     Such a close is over once the venue has filled it or ended it, once a person has canceled it, or once the
     position has grown or was opened again. A cancel counts once its end is proven. `records` are the recent intents in
-    the order promised.
+    the order recorded.
     """
     for record in reversed(records):
         intent = record.intent
@@ -51,9 +51,9 @@ def _canceled_close(ledger: Orders, venue_id: str) -> Intent | None:
     chain = ledger.order_chains([venue_id]).get(venue_id, ())
     if not chain or chain[0].venue_id != venue_id or chain[0].status not in (OrderStatus.CANCELED, OrderStatus.ENDED):
         return None
-    promised = ledger.recorded_intents([order.client_order_id for order in chain])
-    order = next((order for order in chain if order.client_order_id in promised), None)
+    recorded = ledger.recorded_intents([order.client_order_id for order in chain])
+    order = next((order for order in chain if order.client_order_id in recorded), None)
     if order is None or not order.status.terminal or order.status is OrderStatus.FILLED:
         return None
-    intent = promised[order.client_order_id].intent
+    intent = recorded[order.client_order_id].intent
     return intent if (intent.displaced_by or intent.why == compose((BY_HAND,))) else None

@@ -27,7 +27,7 @@ from tradebot.reconciliation.catch_up import fills_by_a_person, is_settled, reas
 
 
 class UnknownOrders(Struct, frozen=True):
-    """Orders with our mark that these books never promised.
+    """Orders with our mark that these books never recorded.
 
     `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
     the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.
@@ -74,7 +74,7 @@ def _protected_by(books: Books, order: Order) -> str | None:
     return named[0] if len(named) == 1 else None
 
 
-def promised_pair(
+def intent_of_pair(
     books: Books, order: Order, instrument: Instrument, legs: Sequence[Order], strategy: str, plan: str
 ) -> Intent:
     """Return the intent that a plan writes to take over an order that protects a strategy's position."""

@@ -72,7 +72,7 @@ def _outcome(
 
     `orders` are the orders that it may change, by venue id; one that is missing has ended.
     """
-    # It may have been resent since it was promised.
+    # It may have been resent since it was recorded.
     intent = replace(record.intent, at=max(record.intent.at, record.updated_at))
     target = orders.get(intent.target_venue_id or "")
     in_place = reader.capabilities.edit is Edit.IN_PLACE

@@ -49,8 +49,8 @@ class HypotheticalPorts(RecordedPorts):
         self.desk, self._outcome = desk, outcome
 
     @cached_property
-    def _promised_orders(self) -> frozenset[str]:
-        return promised_before(self._outcome)
+    def _recorded_orders(self) -> frozenset[str]:
+        return recorded_before(self._outcome)
 
     @property
     def sent_then(self) -> Iterator[Intent]:
@@ -87,7 +87,7 @@ class HypotheticalPorts(RecordedPorts):
         if name in PASSED_ON:
             return ACCEPTED
         if name == "ledger.record_intent":
-            return arguments[0].client_order_id not in self._promised_orders
+            return arguments[0].client_order_id not in self._recorded_orders
         if name in KNOWN:
             return KNOWN[name](self._known_desk, arguments)
         hint = reply_hint(name) if name not in CLOCKS else None
@@ -155,8 +155,8 @@ def supposed_tape(recorded: RecordedCycle) -> HypotheticalPorts:
     return tape
 
 
-def promised_before(outcome: bytes) -> frozenset[str]:
-    """Return the client order ids that a pass found already promised and therefore didn't send."""
+def recorded_before(outcome: bytes) -> frozenset[str]:
+    """Return the client order ids that a pass found already recorded and therefore didn't send."""
     if DUPLICATE not in outcome:
         return frozenset()
     decisions = (decision for candidate in msgpack.decode(outcome)["candidates"] for decision in candidate["decisions"])

@@ -84,7 +84,7 @@ def names_of(kind: Any) -> tuple[str, ...]:
 
 @cache
 def reply_hint(name: str) -> Any:
-    """Return the type of a port's reply, by port and method: `ledger.promise`."""
+    """Return the type of a port's reply, by port and method: `ledger.record_intent`."""
     if name in CLOCKS:
         return CLOCKS[name]
     port, _, method = name.partition(".")

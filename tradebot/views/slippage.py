@@ -88,7 +88,7 @@ class FillWithOrder(NamedTuple):
 
 
 def by_fill(
-    fills: Iterable[OwnedFill], orders: Iterable[Order], promised: Mapping[str, IntentRecord]
+    fills: Iterable[OwnedFill], orders: Iterable[Order], recorded: Mapping[str, IntentRecord]
 ) -> Mapping[str, FillWithOrder]:
     """Return each fill of our orders, by activity id.
 
@@ -98,7 +98,7 @@ def by_fill(
     by_id = dict[str, FillWithOrder]()
     for fill in (owned.fill for owned in fills):
         order = behind.get(fill.venue_order_id)
-        record = promised.get(order.client_order_id) if order else None
+        record = recorded.get(order.client_order_id) if order else None
         if order is not None and record is not None and not record.intent.protects:
             by_id[fill.activity_id] = FillWithOrder(fill, order, record.intent)
     return by_id

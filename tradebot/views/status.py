@@ -258,7 +258,7 @@ def open_order(order: Order, *, ending: bool) -> OpenOrder:
 
 
 def unresolved_order(record: IntentRecord) -> OpenOrder:
-    """Return an order with an unknown outcome as it was promised."""
+    """Return an order with an unknown outcome as it was recorded."""
     intent, symbol = record.intent, record.intent.instrument.symbol
     prices = intent.limit_price, None if intent.limit_price else intent.stop_price
     return OpenOrder(symbol, intent.side.value, intent.quantity, *prices, record.state.value, intent.client_order_id)

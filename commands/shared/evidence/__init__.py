@@ -227,8 +227,8 @@ def _bare(app: "App", ledger: "SqliteLedger", now: datetime | None) -> Mapping[s
 
 def _entering(ledger: "SqliteLedger") -> Iterator[tuple[str, datetime]]:
     """Return the symbol of each working entry, and when it was sent."""
-    promised = ledger.recorded_intents([order.client_order_id for order in ledger.orders(working=True)])
-    opening = (record.intent for record in promised.values() if record.intent.purpose is Purpose.OPEN)
+    recorded = ledger.recorded_intents([order.client_order_id for order in ledger.orders(working=True)])
+    opening = (record.intent for record in recorded.values() if record.intent.purpose is Purpose.OPEN)
     return ((intent.instrument.symbol, intent.at) for intent in opening)
 
 

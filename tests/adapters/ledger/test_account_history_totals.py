@@ -240,7 +240,7 @@ class Kept:
         charged = sum((owned.fill.fee.usd for owned in fills if owned.fill.fee), Decimal(0))
         assert found.cash == OPENING - spent - charged + self._adjusted
         for session, names in self._promised.items():
-            assert [record.intent.client_order_id for record in found.promised_in(session)] == names
+            assert [record.intent.client_order_id for record in found.intents_of_session(session)] == names
 
     def _apply(self, *fills: OwnedFill) -> None:
         assert self.books.apply_fills(fills, NOW) == len(fills)

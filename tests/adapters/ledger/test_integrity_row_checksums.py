@@ -182,7 +182,7 @@ WRITES: Mapping[str, Callable[[SqliteLedger, int], object]] = {
     "book": lambda books, n: books.book(activity(n % 4, minutes(n)), NOW),
     "put_equity_peak": lambda books, n: books.put_equity_peak(EquityPeak(Decimal(n), Decimal(n))),
     "put_marks": lambda books, n: books.put_marks({("flow", "AAPL", minutes(n % 2)): Marks(Decimal(n + 1), None)}),
-    "promise_again": lambda books, n: promised(books),
+    "record_intent_again": lambda books, n: promised(books),
     "record_outcome": lambda books, n: books.record_outcome(
         promised(books), Reply(OUTCOMES[n % 3], make_order(f"v{n % 4}") if n % 3 == 0 else None), NOW
     ),

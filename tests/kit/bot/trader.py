@@ -180,7 +180,7 @@ class Trader:
         told = self.told()
         with closing(SqliteLedger.open(self.folder, read_only=True)) as ledger:
             found = [*told.doubles, *judge.turned(told), *judge.lost_fills(told, ledger)]
-        found += judge.unpromised(told, judge.Promises(self.folder).now())
+        found += judge.unrecorded(told, judge.Promises(self.folder).now())
         sessions = protection.sessions_of(self.stage.exchange)
         events, number = list(self.stage.log(self.bot.number)), self.bot.number
         gaps = protection.broken(events, number, self.folder, sessions, unable=unable)

@@ -124,7 +124,7 @@ class Promises:
             self.cancels |= {intent["target_venue_id"]} - {None}
 
 
-def unpromised(account: Account, promises: Promises) -> Iterator[str]:
+def unrecorded(account: Account, promises: Promises) -> Iterator[str]:
     """Yield each request to the venue that no earlier durable intent with verdicts covers.
 
     Asked right after each kill, this also tells the order in time: what the venue has by then, the disk had before.

@@ -323,7 +323,7 @@ class SqliteFacts(CacheStore):
     last_pass = _method_of_query(history.last_pass)
     passes = _method_of_query(history.passes)
     unpriced_passes = _method_of_query(history.unpriced_passes)
-    sent = _method_of_query(history.query_promised_candidates)
+    sent = _method_of_query(history.query_ordered_candidates)
     ends = _method_of_query(history.ends)
     ended = _method_of_query(count_refusals)
     of_span = _method_of_query(of_span)

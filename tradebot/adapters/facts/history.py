@@ -235,8 +235,8 @@ def _times(database: sqlite3.Connection, query: str, jobs: Iterable[Job]) -> Seq
     return [parse_time(at) for (at,) in database.execute(query, (json.dumps(list(jobs)),)) if at]
 
 
-def query_promised_candidates(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[CandidateRecord]:
-    """Return the candidates for which a job has promised an order since a time, oldest first."""
+def query_ordered_candidates(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[CandidateRecord]:
+    """Return the candidates for which a job has recorded an order since a time, oldest first."""
     cursor = database.execute(SENT, (job, time_text(since)))
     return tuple(unpack_all(CandidateRecord, [body for (body,) in cursor]))
 

@@ -346,7 +346,7 @@ class AccountHistory:
     def _requests_and_stops(
         self, client_order_ids: Collection[str]
     ) -> tuple[dict[str, OrderRequested], tuple[RestedStop, ...]]:
-        """Return the promised intents among these by client order id, and the stops of all intents."""
+        """Return the recorded intents among these by client order id, and the stops of all intents."""
         requests, stops = dict[str, OrderRequested](), list[RestedStop]()
         for name, state, text in self._check_rows("intents", INTENTS):
             content = _Said(*parse_json(text))

@@ -265,8 +265,8 @@ class SqliteMoney(ForeignPositions):
             behind.extend(order_id for order_id in before.get(name, ()) if order_id not in behind)
         own = [orders[name] for name in behind if name in orders]
         led = self.tables.orders.several({(order.parent,) for order in own if order.parent}).values()
-        promised_ids = {(order.client_order_id,) for order in own} | {(row.order.client_order_id,) for row in led}
-        intents = self.tables.intents.several(promised_ids)
+        intent_ids = {(order.client_order_id,) for order in own} | {(row.order.client_order_id,) for row in led}
+        intents = self.tables.intents.several(intent_ids)
         entries = {name for (name,), row in intents.items() if row.record.intent.purpose is Purpose.OPEN}
         return bool(intents) and entries.isdisjoint(order.client_order_id for order in own)
 

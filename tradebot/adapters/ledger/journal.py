@@ -5,7 +5,7 @@ Each line is `{"schema","seq","at","sealed","kind","payload","prev","hash"}`. `h
 committed when this line was written: a ledger that doesn't have it is an older copy. Appending needs the ledger's write
 lock, so there is one writer at a time.
 
-The journal may hold records that the ledger doesn't, because their commit failed. Such a promise was never sent, and a
+The journal may hold records that the ledger doesn't, because their commit failed. Such an intent was never sent, and a
 rebuild looks it up at the venue like any unresolved intent. After a power failure the journal may lack the last records
 that were appended without `sync`, or contain fragments of them. Only replies are written without `sync`, and the venue
 can report those again. The next process to open the journal moves such fragments to another file.

@@ -1,4 +1,4 @@
-"""Intents and orders: promised before they are sent, settled afterward, and read in batches.
+"""Intents and orders: intents are recorded before they are sent, their outcomes afterward; both are read in batches.
 
 Records that must not be lost are journaled and synced before the commit. A submission's outcome is journaled without a
 sync, because the venue can be queried again.
@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from tradebot.adapters.ledger.rows import IntentRow, StoredOrder, StoredPromise
+from tradebot.adapters.ledger.rows import IntentContent, IntentRow, StoredOrder
 from tradebot.adapters.ledger.tables import LedgerTables, in_order
 from tradebot.adapters.text.canonical import decimal_text
 from tradebot.adapters.text.codec import encode
@@ -35,17 +35,17 @@ class SqliteOrders:
     tables: LedgerTables
 
     def record_intent(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
-        return self.promise_again(intent, StoredPromise(verdicts))
+        return self.record_intent_again(intent, IntentContent(verdicts))
 
-    def promise_again(self, intent: Intent, promise: StoredPromise) -> bool:
-        """Record an intent as SENT; if it was already promised, its texts stay unchanged."""
+    def record_intent_again(self, intent: Intent, content: IntentContent) -> bool:
+        """Record an intent as SENT; if it was already recorded, its texts stay unchanged."""
         books, name = self.tables.books, intent.client_order_id
-        row = books.as_written(IntentRow(IntentRecord(intent, IntentState.SENT, None, None, intent.at), promise))
+        row = books.as_written(IntentRow(IntentRecord(intent, IntentState.SENT, None, None, intent.at), content))
         with books.write():
             added = self.tables.intents.add(row)
             if added:
                 for order in self.tables.orders.among("client_order_id", [name]).values():
-                    self.tables.orders.put(order._replace(was_promised=True))
+                    self.tables.orders.put(order._replace(is_ours=True))
                 books.note("promised", row.payload, intent.at)
                 books.seal()
         return added
@@ -110,8 +110,8 @@ class SqliteOrders:
         return row.record if row else None
 
     def last_acknowledged(self) -> str | None:
-        promise = self.tables.intents.last(_was_acknowledged)
-        return promise.record.intent.client_order_id if promise else None
+        row = self.tables.intents.last(_was_acknowledged)
+        return row.record.intent.client_order_id if row else None
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
         orders = self.tables.orders
@@ -166,26 +166,26 @@ class SqliteOrders:
             order = replace(order, client_order_id="")
         if earlier and not order.supersedes(earlier.order):
             return False
-        was_promised = earlier is not None and earlier.was_promised
-        orders.put(StoredOrder(order, at, was_promised or self._is_promised(order)))
+        is_ours = earlier is not None and earlier.is_ours
+        orders.put(StoredOrder(order, at, is_ours or self._is_recorded(order)))
         return True
 
     def _is_another(self, order: Order) -> bool:
-        """Return True if an order's id belongs to a promise that another order has already fulfilled.
+        """Return True if an order's id belongs to an intent that another order has already fulfilled.
 
-        A promise is for one order. A venue that enforces unique ids only among open orders accepts a second order with
+        An intent is for one order. A venue that enforces unique ids only among open orders accepts a second order with
         the same id from anyone; its fills aren't ours.
         """
         same = self.tables.orders.among("client_order_id", [order.client_order_id]) if order.client_order_id else {}
-        others = [row.order for row in same.values() if row.was_promised and row.order.venue_id != order.venue_id]
+        others = [row.order for row in same.values() if row.is_ours and row.order.venue_id != order.venue_id]
         return any(order.venue_id not in (other.replaced_by, other.parent) for other in others)
 
-    def _is_promised(self, order: Order) -> bool:
-        """Return True if an order is ours: promised under its own id, or a leg of an order that was."""
+    def _is_recorded(self, order: Order) -> bool:
+        """Return True if an order is ours: recorded under its own id, or a leg of an order that was."""
         if self.tables.intents.known_keys([order.client_order_id]):
             return True
         parent = self.tables.orders.get(order.parent) if order.parent else None
-        return parent is not None and parent.was_promised
+        return parent is not None and parent.is_ours
 
 
 def _outcome_payload(client_order_id: str, reply: Reply) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.rows import acknowledged_words, cash_words, note_words, promised_text
+from tradebot.adapters.ledger.rows import acknowledged_words, cash_words, intent_payload_text, note_words
 from tradebot.adapters.ledger.tables import ACKNOWLEDGED, BOOK, CASH, NOTES, Row, TableKind
 from tradebot.adapters.text.canonical import json_text
 
@@ -44,7 +44,7 @@ def _configuration_payload(fingerprint: str, body: str, who: str) -> bytes:
 
 AS_JOURNALED: Mapping[str, Journaled] = {
     "opening": _of(BOOK, attrgetter("words"), "opened_at", "0"),
-    "promised": Journaled("intents", "intent ->> '$.at'", "intent, verdicts", promised_text, "client_order_id"),
+    "promised": Journaled("intents", "intent ->> '$.at'", "intent, verdicts", intent_payload_text, "client_order_id"),
     "fill": Journaled("fills", "applied_at", "body", str.encode, "activity_id"),
     "cash_adjusted": _of(CASH, cash_words),
     "acknowledged": _of(ACKNOWLEDGED, acknowledged_words),

@@ -157,7 +157,7 @@ class StoredOpening(NamedTuple):
         return words if self.settlement is Settlement.PAID else {**words, "settlement": self.settlement}
 
 
-class StoredPromise(NamedTuple):
+class IntentContent(NamedTuple):
     """An intent with its verdicts, or the texts of both if they were already written."""
 
     verdicts: Sequence[Decision] = ()
@@ -165,32 +165,32 @@ class StoredPromise(NamedTuple):
 
 
 class IntentRow(NamedTuple):
-    """An intent's row; the position terms promised with it are written once and never read back from a file."""
+    """An intent's row; the position terms recorded with it are written once and never read back from a file."""
 
     record: IntentRecord
-    promise: StoredPromise = StoredPromise()
+    content: IntentContent = IntentContent()
 
     @property
     def texts(self) -> tuple[str, str]:
         """Return the intent and its verdicts as JSON."""
-        verdicts, texts = self.promise
+        verdicts, texts = self.content
         return texts or (json_text(encode(self.record.intent)), json_text([encode(verdict) for verdict in verdicts]))
 
     def with_texts(self) -> Self:
         """Return the row with its texts."""
-        return self._replace(promise=StoredPromise(texts=self.texts))
+        return self._replace(content=IntentContent(texts=self.texts))
 
     def payload(self) -> bytes:
-        """Return the journal payload of the promise."""
-        return promised_text(*self.texts)
+        """Return the journal payload of the intent."""
+        return intent_payload_text(*self.texts)
 
 
 class StoredOrder(NamedTuple):
-    """An order as last reported; `was_promised` is True for our own order or a leg of one."""
+    """An order as last reported; `is_ours` is True for our own order or a leg of one."""
 
     order: Order
     applied_at: datetime
-    was_promised: bool
+    is_ours: bool
 
 
 class StoredFill(NamedTuple):
@@ -259,8 +259,8 @@ class MarksRow(NamedTuple):
     marks: Marks
 
 
-def promised_text(intent: str, verdicts: str) -> bytes:
-    """Build a promise's payload from the texts in its row."""
+def intent_payload_text(intent: str, verdicts: str) -> bytes:
+    """Build an intent's payload from the texts in its row."""
     return f'{{"intent":{intent},"verdicts":{verdicts}}}'.encode()
 
 

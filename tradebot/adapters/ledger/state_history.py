@@ -17,7 +17,7 @@ MAY_FILL = """SELECT EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND state 
     (SELECT intent ->> '$.purpose' FROM orders AS led CROSS JOIN intents ON intents.account = ?1
     AND intents.client_order_id = led.client_order_id
     WHERE led.account = ?1 AND led.venue_id = orders.body ->> '$.parent')) IS NOT 'protect')"""
-"""Select whether any order is working besides protective ones; an order counts as one if it was promised as one or is a
+"""Select whether any order is working besides protective ones; an order counts as one if it was recorded as one or is a
 leg.
 """
 

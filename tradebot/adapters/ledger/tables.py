@@ -175,7 +175,7 @@ def forget() -> None:
 
 @lru_cache(maxsize=CACHED_VALUES)
 def _intent(intent: str, state: str, code: str | None, message: str | None, updated_at: str) -> IntentRow:
-    """Parse a promised intent with a cache, because each pass reads most of them twice."""
+    """Parse a recorded intent with a cache, because each pass reads most of them twice."""
     record = IntentRecord(decode_as(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
     return IntentRow(record)
 
@@ -215,7 +215,7 @@ def _order_changes(row: StoredOrder) -> Mapping[str, Any]:
         "replaced_by": order.replaced_by,
         "body": json_text(encode(order)),
         "applied_at": time_text(row.applied_at),
-        "promised": int(row.was_promised),
+        "promised": int(row.is_ours),
     }
 
 
@@ -290,7 +290,7 @@ ORDERS = TableKind[StoredOrder](
             lambda row: None if row.order.status.terminal else True, named="orders_working", condition="terminal = 0"
         ),
         "unpromised": Index(
-            lambda row: None if row.was_promised else True, named="orders_unpromised", condition="promised = 0"
+            lambda row: None if row.is_ours else True, named="orders_unpromised", condition="promised = 0"
         ),
         "applied_at": Index(lambda row: row.applied_at, "applied_at", "orders_by_time", sorted=True),
     },

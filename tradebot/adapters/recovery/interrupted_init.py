@@ -13,7 +13,7 @@ from tradebot.errors import DamagedJournalError, OperatorError, TradebotError
 
 USER_FILE = "tradebot.yaml"
 BEFORE_USE = frozenset({"created", "opening", "approved", "trading_state"})
-"""Kinds of journal records from before any promise or fill."""
+"""Kinds of journal records from before any intent or fill."""
 MOVED_NAMES = (*(name for name in OWN_FILES if name != USER_FILE), EXCHANGE, PLANS, BARS_FOLDER)
 """Files that move along with unused books, including the market created for them; a person's configuration stays."""
 
@@ -34,9 +34,9 @@ def has_unused_books(folder: Path) -> bool:
 
 
 def _is_unused(folder: Path) -> bool:
-    """Return True if nothing was ever promised or filled in these books, as far as they can be read.
+    """Return True if nothing was ever recorded or filled in these books, as far as they can be read.
 
-    Every promise is in the journal before it is in the ledger. So a ledger damaged by a power failure at its first
+    Every intent is in the journal before it is in the ledger. So a ledger damaged by a power failure at its first
     commit was never used if its journal is intact, and vice versa.
     """
     try:

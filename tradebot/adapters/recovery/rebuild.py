@@ -22,7 +22,7 @@ from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger.journal import ChainHead, Journal, JournalRecord
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.rebuild_records import JournalRow
-from tradebot.adapters.ledger.rows import StoredFill, StoredPromise
+from tradebot.adapters.ledger.rows import IntentContent, StoredFill
 from tradebot.adapters.ledger.schema import copy_database
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.recovery.rebuild_sources import (
@@ -158,7 +158,7 @@ def _rebuild_record(sources: Sources) -> dict[str, str | int | bool | None]:
 
 TIMED = frozenset({"promised", "settled", "abandoned", "retried", "fill", "cash_adjusted", "acknowledged"})
 OUTCOMES = frozenset({"settled", "abandoned", "retried"})
-"""Kinds of records with a promise's outcome, which refer to the promise by its id."""
+"""Kinds of records with an intent's outcome, which refer to the intent by its id."""
 IN_FORCE = {"trading_state": "trading_states", "acknowledged": "acknowledged", "approved": "baselines"}
 """Kinds of which only the last record counts, and their tables."""
 
@@ -278,7 +278,7 @@ def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, s
 
 
 def _identity_of_intent(record: JournalRecord) -> bytes:
-    """Return the digest of the promise that a record refers to, or of the record itself."""
+    """Return the digest of the intent that a record refers to, or of the record itself."""
     return identity(record, "promised" if record.kind in OUTCOMES else record.kind)
 
 
@@ -315,7 +315,7 @@ def replay(books: SqliteLedger, record: JournalRecord, sources: Sources) -> None
         return
     try:
         if kind == "promised":
-            _promise_again(books, record.payload.decode())
+            _record_intent_again(books, record.payload.decode())
         elif kind == "fill":
             _fill_again(books, record.payload.decode(), parse_time(record.at))
         else:
@@ -325,13 +325,13 @@ def replay(books: SqliteLedger, record: JournalRecord, sources: Sources) -> None
         sources.doubts.append(Doubt("record", where, problem))
 
 
-def _promise_again(books: SqliteLedger, text: str) -> None:
-    """Replay a promise from its text without parsing its verdicts, which are most of the journal."""
+def _record_intent_again(books: SqliteLedger, text: str) -> None:
+    """Replay an intent from its text without parsing its verdicts, which are most of the journal."""
     intent, end = JSON.raw_decode(text, len(INTENT))
     if not text.startswith(INTENT) or not text.startswith(VERDICTS, end):
-        raise ValueError("it isn't a promise")
+        raise ValueError("it isn't an intent")
     texts = text[len(INTENT) : end], text[end + len(VERDICTS) : -1]
-    books.promise_again(decode(Intent, intent), StoredPromise(texts=texts))
+    books.record_intent_again(decode(Intent, intent), IntentContent(texts=texts))
 
 
 def _fill_again(books: SqliteLedger, text: str, at: datetime) -> None:

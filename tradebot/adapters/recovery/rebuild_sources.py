@@ -262,7 +262,7 @@ def _reading(
 class Lineage:
     """The account of a journal and the number of rebuilds before it, learned from its records.
 
-    The first record names the account; if that is lost, any promise in the journal does.
+    The first record names the account; if that is lost, any intent in the journal does.
     """
 
     def __init__(self, account: str, digesting: bool = False) -> None:

@@ -13,10 +13,10 @@ its connection once no request is pending. The kernel releases a dead process's 
 both free.
 
 Yielding works like a kill and restart: the pass unwinds, releases the lock, lets the exits run and starts again with
-the same call; its promises are in the ledger. A pass yields before each read request, also between retries and pages,
-and before each promise of an entry; never between a promise and its settlement. After yielding five times it ends with
-GAVE_WAY, and the next run resumes it. Two kinds of work can't start again, so they finish first: the comparison after a
-plan or an adoption was written, and a pass that sends the broker no request.
+the same call; its intents are in the ledger. A pass yields before each read request, also between retries and pages,
+and before it records an entry; never between recording an order and recording its outcome. After yielding five times it
+ends with GAVE_WAY, and the next run resumes it. Two kinds of work can't start again, so they finish first: the
+comparison after a plan or an adoption was written, and a pass that sends the broker no request.
 """
 
 from __future__ import annotations
@@ -384,7 +384,7 @@ class ExitPriority:
 
     @contextmanager
     def without_yielding(self) -> Iterator[None]:
-        """Don't yield inside the block, that is, from the promise of an order until it is settled."""
+        """Don't yield inside the block, that is, from recording an order until its outcome is recorded."""
         before, self._gives_way = self._gives_way, False
         try:
             with steadily(self._folder):

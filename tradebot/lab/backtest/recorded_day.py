@@ -205,7 +205,7 @@ def _copy_orders(old: LedgerTables, new: LedgerTables, then: Books, at: datetime
         submitted = row.order.submitted_at
         if submitted is None or submitted < at:
             order = orders_by_id.get(row.order.venue_id, row.order)
-            new.orders.add(StoredOrder(order, min(row.applied_at, at), row.was_promised))
+            new.orders.add(StoredOrder(order, min(row.applied_at, at), row.is_ours))
 
 
 def _copy_calendar(old: LedgerTables, new: LedgerTables, at: datetime) -> None:

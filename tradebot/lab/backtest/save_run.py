@@ -79,7 +79,7 @@ def _write_books(books: SqliteLedger, ledger: MemoryLedger, ended_at: datetime) 
     # Each kind of row is numbered in the order of writing, even where its times are not in order.
     tables, claimed_from = ledger.tables, ended_at - CLAIMS_KEPT
     kinds: tuple[Iterable[Write], ...] = (
-        _promises(books, ledger),
+        _intents(books, ledger),
         ((row.applied_at, partial(books.tables.orders.put, row)) for row in tables.orders.after(0).values()),
         ((row.applied_at, partial(books.apply_fill, row)) for row in tables.fills.after(0).values()),
         ((row.at, partial(books.move_cash, row)) for row in tables.cash.after(0).values()),
@@ -98,10 +98,10 @@ def _write_books(books: SqliteLedger, ledger: MemoryLedger, ended_at: datetime) 
         books.put_equity_peak(peak)
 
 
-def _promises(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
+def _intents(books: SqliteLedger, ledger: MemoryLedger) -> Iterator[Write]:
     for row in ledger.tables.intents.after(0).values():
         intent = row.record.intent
-        yield intent.at, partial(books.promise_again, intent, row.promise)
+        yield intent.at, partial(books.record_intent_again, intent, row.content)
         yield from _ends(books, row.record)
 
 

@@ -174,7 +174,7 @@ class IdlePeriods:
         arriving = [
             order.client_order_id for order in unnoted if order.submitted_at and now - order.submitted_at <= fresh
         ]
-        # Passes record it for promised orders, not for their legs.
+        # Passes record it for recorded orders, not for their legs.
         return bool(ledger.recorded_intents(arriving)) if arriving else False
 
     def _is_settled(self, view: BrokerView, positions: Sequence[Position]) -> bool:
@@ -235,9 +235,9 @@ class IdlePeriods:
         return rests
 
     def _protects(self, chain: Sequence[Order]) -> bool:
-        """Return True if the nearest promised order of a chain is protective."""
-        promised = self._world.ledger.recorded_intents([order.client_order_id for order in chain])
-        records = (promised.get(order.client_order_id) for order in chain)
+        """Return True if the nearest recorded order of a chain is protective."""
+        recorded = self._world.ledger.recorded_intents([order.client_order_id for order in chain])
+        records = (recorded.get(order.client_order_id) for order in chain)
         return next((record.intent.protects for record in records if record and record.intent.makes_order), False)
 
     def _idle_price_range(

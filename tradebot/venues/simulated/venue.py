@@ -405,7 +405,7 @@ class SimulatedVenue:
     def account(self) -> Account:
         """Return the account's figures; without borrowing, buying power is cash minus what open orders may spend."""
         own, middles = self._account, self._mark_to_market()
-        holdings, promised = (
+        holdings, opening = (
             own.holdings.items(),
             (order for order in own.working if order.venue_id not in own.reducing),
         )
@@ -416,7 +416,7 @@ class SimulatedVenue:
             ),
             ZERO,
         )
-        tied += sum((order.open_quantity * (order.limit_price or ZERO) for order in promised), ZERO)
+        tied += sum((order.open_quantity * (order.limit_price or ZERO) for order in opening), ZERO)
         equity = own.worth(middles)
         settles = self.capabilities.settlement
         return Account(own.number, "ACTIVE", own.cash, equity, own.last_equity, max(equity - tied, ZERO), (), settles)

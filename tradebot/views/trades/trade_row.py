@@ -22,7 +22,7 @@ _ZERO = Decimal(0)
 
 
 class EntrySource(StrEnum):
-    """The source of a trade's entry. RECOVERED is an order of the bot whose promise is missing from the books."""
+    """The source of a trade's entry. RECOVERED is an order of the bot whose intent is missing from the books."""
 
     BOT = "bot"
     ADOPTED = "adopted"
