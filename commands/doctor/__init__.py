@@ -15,13 +15,20 @@ from tradebot.errors import OperatorError
     VerbPurpose.OPERATE,
     80,
     {"doctor/2": ("commands.doctor.run:DoctorHealth",)},
-    epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it",
+    epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it\n"
+    "tradebot doctor --policy policy  # also rehearse a learned policy's session",
 )
 def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker or start the exchange.")] = False,
     order: Annotated[
         bool, typer.Option("--order", help="Also place an order that can't fill and cancel it; never live.")
     ] = False,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy", metavar="NAME", help="Also check this learned policy: model, features, speed, memory, record."
+        ),
+    ] = None,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
@@ -38,4 +45,4 @@ def doctor(
         )
     from tradebot.app.loading import Options
 
-    finish(run(Options(state_dir, config), os.environ, offline=offline, order=order), as_json)
+    finish(run(Options(state_dir, config), os.environ, offline=offline, order=order, policy=policy), as_json)

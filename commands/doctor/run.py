@@ -23,7 +23,7 @@ from commands.doctor.machine import (
     state,
     warn,
 )
-from commands.doctor.order import order_checks, require_play_money
+from commands.doctor.rehearsals import order_checks, policy_checks, require_play_money, require_policy
 from commands.shared.evidence import evidence_of
 from commands.shared.light_helpers import NOBODY, Identity, clean
 from commands.shared.tables import counted_states, counts, table
@@ -60,10 +60,18 @@ def show(console: "Console", data: DoctorHealth, bot_identity: Identity) -> None
     console.print(counts(data.states))
 
 
-def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False, order: bool = False) -> Report:
+def run(
+    options: "Options",
+    environ: Mapping[str, str],
+    *,
+    offline: bool = False,
+    order: bool = False,
+    policy: str | None = None,
+) -> Report:
     """Check everything and change nothing, except for the test order with `order`; exit 10 if a check fails.
 
-    Raises OperatorError if there is no state; exit 3 for a test order with real money.
+    With `policy`, that learned policy is checked too. Raises OperatorError if there is no state, or no such policy;
+    exit 3 for a test order with real money.
     """
     path = state_folder.resolve(options.state_dir, environ)
     folder = state(path, environ)
@@ -76,7 +84,7 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
     if isinstance(loaded, TradebotError):
         rows.insert(1, failed_check(loaded).about("config"))
         return _report(path, rows, is_online=False, bot_identity=Identity(folder.mode, folder.venue, folder.tail))
-    return _check_bot(folder, loaded, environ, rows, offline=offline, order=order)
+    return _check_bot(folder, loaded, environ, rows, offline=offline, order=order, policy=policy)
 
 
 def _check_bot(
@@ -87,11 +95,14 @@ def _check_bot(
     *,
     offline: bool,
     order: bool,
+    policy: str | None,
 ) -> Report:
     with closing(App(folder, loaded, environ)) as app:
         show_venue(app.day)
         if order:
             require_play_money(app)
+        if policy is not None:
+            require_policy(app, policy)
         rows += [attempt("second instance", lambda: instances(folder, environ))]
         rows += keys_checks(app, environ)
         rows += [
@@ -100,6 +111,8 @@ def _check_bot(
         ]
         if not offline:
             rows += _query_sources(app, rows, order)
+        if policy is not None:
+            rows += policy_checks(app, policy, offline=offline)
         return _report(folder.path, rows, is_online=not offline, bot_identity=identity(app))
 
 

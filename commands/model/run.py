@@ -109,12 +109,13 @@ def sign(draft: Path, key_file: Path, to: Path) -> Report:
 def check(bot: "App") -> Report:
     """Test every model of the policies in use; exit 10 if one can't be used."""
     require_extra("checking models")
-    data = ModelsChecked(tuple(_rows(bot)))
+    data = ModelsChecked(tuple(model_rows(bot)))
     code = ExitCode.FINDINGS if any(row.reason for row in data.models) else ExitCode.DONE
     return Report("model-check", data, _render_checked, code, identity(bot))
 
 
-def _rows(bot: "App") -> "Iterator[ModelRow]":
+def model_rows(bot: "App") -> "Iterator[ModelRow]":
+    """Yield the models of the policies in use, each tested now."""
     surroundings = plugin_surroundings(bot.settings, bot.folder.path, bot.environ)
     sections, noted = bot.settings.strategies.in_use(), good_models(bot.folder.path / MODELS)
     for strategy, installed in bot.settings.strategies.installed_as().items():

@@ -247,7 +247,7 @@ def _bot(
         with open_app(
             Options(state_dir, config),
             os.environ,
-            loads=lambda *folder_name: _alone(load_for(*folder_name), name, symbols),
+            loads=lambda *folder_name: with_strategy_alone(load_for(*folder_name), name, symbols),
         ) as app:
             if app.existing_facts or not app.strategies[0].needs.facts:
                 yield app, None
@@ -255,11 +255,11 @@ def _bot(
     if at is not None:
         raise OperatorError("--at needs a bot that has recorded something, and there is none", "leave out --at")
     loaded = load(user_file(Options(None, config), folder, os.environ), os.environ, {"mode": "sandbox"})
-    with _open_generated(_alone(loaded, name, symbols)) as app:
+    with open_generated(with_strategy_alone(loaded, name, symbols)) as app:
         yield app, app.settings.sandbox.seed
 
 
-def _alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
+def with_strategy_alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
     """Return the settings with one strategy in use, even if it is off, and with other symbols if any are given."""
     settings = loaded.settings
     own = settings.strategies.model_dump().get(name)
@@ -275,7 +275,8 @@ def _alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
 
 
 @contextmanager
-def _open_generated(loaded: "Loaded") -> "Iterator[App]":
+def open_generated(loaded: "Loaded", into_session_s: int = INTO_SESSION_S) -> "Iterator[App]":
+    """Yield a temporary bot on a generated market, some seconds after its first session's open."""
     loaded = replace(loaded, settings=_generated_market(loaded.settings))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "state"
@@ -284,7 +285,7 @@ def _open_generated(loaded: "Loaded") -> "Iterator[App]":
                 init.create_bot(path, loaded.settings, "test", {"mode": "sandbox"})
             with open_app(Options(str(path)), os.environ, loads=lambda *_: loaded) as app:
                 app.engine.tick_to("open")
-                app.engine.sleep(INTO_SESSION_S)
+                app.engine.sleep(into_session_s)
                 app.ensure_calendar(app.now())
                 if app.strategies[0].needs.facts:
                     fetch_flow.run(app, by="strategy test", force_slot=True)

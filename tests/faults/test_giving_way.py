@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from commands.doctor import order as rehearsal
+from commands.doctor import rehearsals
 from commands.evaluate_exits import run as evaluate_exits
 from commands.reconcile import run as reconcile
 from commands.trade_once import run as trade_once
@@ -165,7 +165,7 @@ def test_a_rehearsal_cancels_its_order_whenever_it_gives_way(stage: Stage) -> No
         with closing(bot.app()) as app:
             reconcile.run(app, by="test")
             waiting = Waiting(app, number)
-            placed, canceled = rehearsal.order_checks(app, "test")
+            placed, canceled = rehearsals.order_checks(app, "test")
             assert not app.ledger.orders(working=True)
         assert (placed.state, canceled.state) == (Verdict.OK, Verdict.OK), (number, placed, canceled)
         if not waiting.ran:
