@@ -122,7 +122,7 @@ def approvals(
 
 
 def run(bot: "App", last: int = 0) -> Report:
-    """Report which entries wait for approval, and the outcome of the last others."""
+    """Report which entries wait for approval, and the outcomes of the `last` requests that have ended."""
     now, sections = bot.stamp_time(), bot.settings.strategies.sections()
     asks = tuple(name for name in sections if bot.settings.approval_of(name).wait_s)
     requested = approval_requests(bot)

@@ -1,4 +1,6 @@
-"""`tradebot archive push`, `list` and `fetch`: store market data, models and others by content."""
+"""`tradebot archive push`, `list` and `fetch`: store versions of market data, models and other files, identified by the
+hash of their content.
+"""
 
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
 
-group("archive", "Archive data and models by their content.")
+group("archive", "Archive versions of data and models, and fetch them.")
 SHORT = 12
 Name = Annotated[str, typer.Argument(metavar="NAME", help="KIND/NAME, such as market_data/ES or models/sac/one.")]
 To = Annotated[str, typer.Option("--to", metavar="PLACE", help="s3://BUCKET/PREFIX, or a folder.")]
@@ -31,7 +33,10 @@ From = Annotated[str, typer.Option("--from", metavar="PLACE", help="s3://BUCKET/
 
 
 class ArchivePushed(Struct, frozen=True):
-    """The result of archiving: name and version, its files and their size, and how many contents had to be uploaded."""
+    """The result of archiving: the name and version, the number of files and their size in bytes.
+
+    `sent` counts the file contents that the storage didn't have yet.
+    """
 
     name: str
     version: str
@@ -102,7 +107,7 @@ def fetch(name: str, folder: Path, location: str, version: str | None) -> Report
 def _render_pushed(console: "Console", data: ArchivePushed) -> None:
     size = f"{pluralize(data.files, 'file')}, {pluralize(data.bytes, 'byte')}"
     console.print(f"Archived {data.name} as {data.version[:SHORT]} in {data.place}", markup=False, soft_wrap=True)
-    sent = f"{data.sent} sent and read back there" if data.sent else "all were there already"
+    sent = f"{data.sent} sent and verified there" if data.sent else "all were there already"
     console.print(f"  {size}; {sent}", markup=False)
 
 
@@ -151,7 +156,7 @@ def _push(
 )
 def _list(
     location: From,
-    under: Annotated[str, typer.Argument(metavar="[KIND]", help="A kind or a name [all].")] = "",
+    under: Annotated[str, typer.Argument(metavar="[KIND]", help="Only this KIND or KIND/NAME [all].")] = "",
     as_json: Json = False,
 ) -> None:
     """List what is archived.

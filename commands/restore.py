@@ -80,7 +80,7 @@ def restore(
         str | None, typer.Argument(help="Name of a backup, as `backup --list` shows it.", autocompletion=backup_names)
     ] = None,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="PLACE", help="Take it from where backup --to copied it [newest].")
+        str | None, typer.Option("--from", metavar="PLACE", help="Restore from where backup --to copied it [newest].")
     ] = None,
     confirmed: AccountTail = None,
     state_dir: StateDir = None,

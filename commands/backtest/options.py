@@ -1,4 +1,4 @@
-"""Interpret the options of `tradebot backtest`: settings, a market, and how it is played."""
+"""Turn the options of `tradebot backtest` into a plan and an opened market."""
 
 import os
 from datetime import date
@@ -98,7 +98,7 @@ def _of_perpetuals(wish: BacktestOptions, settings: "Settings", market: OpenedMa
     if without and wish.symbols and not wish.symbols.isdigit():
         there = ", ".join(market.symbols)
         raise OperatorError(
-            f"{clean(wish.bars or '')} has no prices of {without[0]} in these days", f"write --symbols {there}"
+            f"{clean(wish.bars or '')} has no prices of {without[0]} on these days", f"write --symbols {there}"
         )
     return settings.model_copy(update={"universe": [symbol for symbol in settings.universe if symbol not in without]})
 
@@ -205,8 +205,10 @@ def _measured_slippage(wish: BacktestOptions) -> tuple[str, str, object]:
     with open_app(Options(wish.state_dir, wish.config), os.environ) as bot:
         parity_totals = over_time(bot.existing_facts.parities(LATELY)) if bot.existing_facts else None
     if parity_totals is None or parity_totals.slippage_bps is None:
-        why = "no session was compared with its backtest" if parity_totals is None else "no order filled on both sides"
-        raise OperatorError(f"--cost {MEASURED} needs fills that were compared, and {why}", "tradebot parity SESSION")
+        why = "no session was compared with its backtest" if parity_totals is None else "no order filled in both"
+        raise OperatorError(
+            f"--cost {MEASURED} needs fills in a session and in its backtest, and {why}", "tradebot parity SESSION"
+        )
     return "fill", SLIPPAGE, parity_totals.slippage_bps
 
 

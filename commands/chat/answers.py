@@ -100,7 +100,7 @@ def _lot_text(lot: Data) -> str:
 
 
 def of_closed(data: Data) -> Iterator[str]:
-    """Yield what was sent to close a position, and what wasn't, with the reason."""
+    """Yield each closing order that was sent, and the reason for each position that wasn't closed."""
     if data["not_run"]:
         yield f"NOT closed. {data['not_run']['reason']}: {data['not_run']['meaning']}"
         yield f"Next: {data['not_run']['remedy']}"

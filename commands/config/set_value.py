@@ -221,7 +221,7 @@ def _render(console: "Console", data: SettingChanged) -> None:
             markup=False,
         )
     if data.only_new_bots and data.changes:
-        console.print("  It is read when a market is created: this bot's market stays, and the next demo's uses it.")
+        console.print("  It applies when a market is created: this bot's market stays as it is, the next demo uses it.")
     if data.looser:
         console.print(f"{pluralize(len(data.looser), 'setting')} looser than accepted, so entries are blocked:")
         for difference in data.looser:

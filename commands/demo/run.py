@@ -149,7 +149,7 @@ def _with_settings(flags: dict[str, Any], changed: Sequence[str]) -> dict[str, A
     for path, _ in values:
         if path[0] in ("mode", "venue", "shadow"):
             hint = "tradebot demo --venue NAME" if path[0] == "venue" else "tradebot init --mode paper --shadow"
-            raise OperatorError(f"--set {path[0]}: a demo trades on the embedded exchange, and sends its orders", hint)
+            raise OperatorError(f"--set {path[0]}: a demo always sends orders to the embedded exchange", hint)
     return with_setting_options(flags, values)
 
 

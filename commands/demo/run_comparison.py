@@ -27,7 +27,7 @@ PLAYED = "played."
 
 
 class RunOutcome(Struct, frozen=True):
-    """The outcome of a run: counts, its result in USD, and the number of candidates by reason for their end.
+    """The outcome of a run: counts, its result in USD, and the number of refused candidates by reason.
 
     `closed`, `won` and `result_usd` are None if the books and the exchange disagreed.
     """

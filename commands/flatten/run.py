@@ -182,7 +182,7 @@ def _require_permitted(app: "App", confirmation: Confirmation, what: str, comman
     is_page = confirmation.source is ConfirmedAt.PAGE
     setting, permitted = ("web", app.settings.web) if is_page else ("chat", app.settings.chat)
     if not permitted.may_close:
-        message = f"{setting}.may_close is false, so nothing can be closed from there"
+        message = f"{setting}.may_close is false, so the {'pages' if is_page else 'chat'} can't close anything"
         raise OperatorError(message, f"{command}, where the bot runs", code=ExitCode.REFUSED)
     if app.mode is not Mode.LIVE:
         return
@@ -289,7 +289,7 @@ def _render(
     unlike = sorted({row.symbol for row in positions_to_close(data.rows) if row.reason in UNLIKE_THE_BROKER})
     for symbol in (symbol for symbol in unlike if symbol in closed):
         text = f"Closed already: {closed[symbol].words}, as the broker's answer about the order shows"
-        console.print(f"{text}. Its lists don't show that yet. Next: tradebot reconcile", markup=False)
+        console.print(f"{text}. The broker's lists don't show that yet. Next: tradebot reconcile", markup=False)
     for symbol in (symbol for symbol in unlike if symbol not in closed):
         shown = "The broker's positions differ from the books, so an order could open a position"
         console.print(f"Not closed: {symbol}. {shown}. {LOOK_THERE}", markup=False)

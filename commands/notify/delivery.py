@@ -65,7 +65,9 @@ TOLD_OTHERWISE = frozenset({"notices", "halts"})
 
 
 class DeliveryRound:
-    """The notices of a bot. `addresses` maps channels to addresses; a channel without one receives nothing."""
+    """Builds and sends a bot's notices. `addresses` maps channels to addresses; a channel without one receives
+    nothing.
+    """
 
     def __init__(self, app: "App", addresses: Mapping[str, str]) -> None:
         self._app = app
@@ -332,7 +334,9 @@ def render_channels(console: "Console", data: Channels) -> None:
         address = f"its address is in {row.variable}" if row.has_address else f"NO ADDRESS: set {row.variable} in .env"
         console.print(f"[bold]{row.name}[/bold]: {address}")
         everything = set(row.topics) >= {topic.value for topic in Topic} - {"events"}
-        console.print(f"  gets notices of {('everything' if everything else ', '.join(row.topics))} from {row.least}")
+        console.print(
+            f"  gets notices of {('everything' if everything else ', '.join(row.topics))}, {row.least} or more severe"
+        )
         if row.events:
             console.print(f"  and these events: {', '.join(row.events)}")
         quiet = f"quiet {row.quiet} except for CRITICAL notices; " if row.quiet else ""

@@ -156,7 +156,7 @@ def _of(data: ProfitAndLoss) -> str:
 def _nothing(data: ProfitAndLoss, why: str) -> str:
     if not data.fills:
         return "Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders"
-    return f"{why or 'There was no profit or loss.'} All of it: tradebot pnl"
+    return f"{why or 'There was no profit or loss.'} For everything: tradebot pnl"
 
 
 def show_rows(console: Console, by: str, rows: tuple[ProfitRow, ...], total: ProfitRow | None) -> None:
@@ -214,7 +214,7 @@ def _broker(pnl: Pnl, compared: EquityComparison) -> str:
         return "Difference none: the broker's equity and the books agree to the cent"
     why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
     why += [f"{shares:f} {clean(symbol)} that only the broker values" for symbol, shares in compared.left_out.items()]
-    prices = "its prices of what is held, or what isn't booked yet" if compared.held else "what isn't booked yet"
+    prices = "its prices of open positions, or amounts not booked yet" if compared.held else "amounts not booked yet"
     apart = f"{pnl.difference_usd:+,.2f} USD between the broker's equity and the books' {compared.books_usd:,.2f}"
     return f"Difference {apart}, because of {' and '.join(why) or prices}"
 
@@ -222,7 +222,7 @@ def _broker(pnl: Pnl, compared: EquityComparison) -> str:
 def _unpriced_notes(pnl: Pnl) -> Iterator[str]:
     if any(row.unpriced for row in pnl.rows) or pnl.total.unpriced:
         named = dict.fromkeys(symbol for row in (*pnl.rows, pnl.total) for symbol in row.unpriced)
-        yield f"* has no price of its last day for {', '.join(map(clean, named))}"
+        yield f"* the row's last day has no price of {', '.join(map(clean, named))}"
 
 
 LABELS = 12
@@ -234,7 +234,7 @@ FEWEST = 5
 def draw(data: Pnl, file: Path) -> None:
     """Draw the rows; raise OperatorError if there are none, or if the file can't be written."""
     if not data.rows:
-        raise OperatorError("Nothing was earned or lost there, so there is nothing to draw", "tradebot pnl")
+        raise OperatorError("Nothing was earned or lost in these days, so there is nothing to draw", "tradebot pnl")
     in_time = data.by in IN_TIME
     with open_figure(file, 9, 4.5 if in_time else 0.34 * len(data.rows) + 1.3) as figure:
         axes = figure.subplots()

@@ -279,7 +279,7 @@ def _replay_part(tree: object, kind: type[RecordedPorts], *, only_decisions: boo
     except RecordError:
         raise
     except (*SPOILED, TradebotError) as error:
-        raise RecordError("it has values that no pass ever had") from error
+        raise RecordError("it has values that no pass can record") from error
 
 
 def _parse_part(path: Path, part: object) -> tuple["KeptPass", bool, object]:

@@ -118,7 +118,7 @@ def band_words(of: "Sensitivity") -> str:
     )
     if band.below_played is None:
         return sentence
-    return f"{sentence} The day that was played did better than {band.below_played or 'none'} of them."
+    return f"{sentence} The day that this backtest used did better than {band.below_played or 'none'} of them."
 
 
 def costs_words(of: "TradingCosts") -> str:
@@ -177,7 +177,7 @@ def value_of(figure: "Figure") -> str:
 
 
 def number(value: float, unit: "FigureUnit", name: str = "") -> str:
-    """Return a number of a figure in its unit."""
+    """Return a figure's number as text in its unit."""
     if unit is FigureUnit.SESSIONS:
         return f"{value:,.0f}"
     if unit is FigureUnit.SECONDS:

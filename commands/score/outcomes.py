@@ -207,7 +207,7 @@ def _render_strategy(out: "Console", outcomes: "StrategyOutcomes", data: "Outcom
     out.print(
         f"\nStrategy {outcomes.strategy}, {pluralize(outcomes.candidates, 'scored candidate')}{without}", markup=False
     )
-    out.print("Following the score, each candidate in proportion to it:")
+    out.print("Return of following the score, with each candidate sized in proportion to it:")
     table = Table("until", number("candidates"), number("sessions"), number("return %"), sentence("meaning"))
     for each in outcomes.score:
         table.row(each.horizon, f"{each.candidates:,}", f"{each.sessions:,}", _number(each), describe_prediction(each))

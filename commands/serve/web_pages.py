@@ -284,7 +284,7 @@ def _parameters(query: str, names: tuple[str, ...]) -> dict[str, str]:
         raise InvalidRequestError("a parameter is empty or given twice")
     if unknown := headers.keys() - set(names):
         expected = f"use {', '.join(names)}" if names else "there are none here"
-        raise InvalidRequestError(f"{len(unknown)} of the parameters is not known: {expected}")
+        raise InvalidRequestError(f"{pluralize(len(unknown), 'unknown parameter')}: {expected}")
     return headers
 
 
@@ -369,7 +369,11 @@ def _of_figures(looked: ResponseData) -> Iterator[tuple[str, str, float | None]]
     yield "tradebot_last_cycle_age_seconds", "Trading time since the last pass.", figures.last_cycle_ago_seconds
     fetch, mismatches = figures.data_fetch_latency_ms, figures.position_mismatches
     yield "tradebot_total_cycles", "Passes of all jobs in the last session.", figures.total_cycles
-    yield "tradebot_order_success_rate", "Orders accepted, of those that were answered.", figures.order_success_rate
+    yield (
+        "tradebot_order_success_rate",
+        "Share of answered orders that the broker accepted.",
+        figures.order_success_rate,
+    )
     yield "tradebot_data_fetch_latency_ms", "How long the last fetch of flow took.", fetch
     yield "tradebot_position_mismatches", "Differences that the last comparison of books found.", mismatches
     yield "tradebot_errors", "Events of the last day with severity ERROR or CRITICAL.", figures.errors

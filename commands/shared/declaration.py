@@ -71,7 +71,7 @@ def verb(
 
 
 def group(name: str, what: str) -> None:
-    """Declare the words that several verbs share, with the help of their group."""
+    """Declare a group of verbs: the words that their names begin with, and the group's help."""
     GROUPS[name] = what
 
 

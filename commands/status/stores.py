@@ -89,7 +89,7 @@ RETENTIONS = (
         "earlier ledgers",
         ("ledger.db-version-?", "ledger.db-version-?.?"),
         "the ledger before each upgrade",
-        f"the first {MOST_COPIES - 1} and the last of each version",
+        f"of each version, the first {MOST_COPIES - 1} copies and the last one",
         money=True,
     ),
     Retention(

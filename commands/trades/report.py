@@ -94,7 +94,8 @@ def _slippage(total: "TotalSlippage") -> "Iterator[tuple[str, str]]":
 
 NO_FEES = "The broker has booked no fees for these trades so far."
 RISK = (
-    "R is the net profit of a closed trade over its initial risk: the distance from the entry to the first stop that "
+    "R is the net profit of a closed trade divided by its initial risk: the distance from the "
+    "entry to the first stop that "
     "rested at the broker, or else to the stop that the entry requested, times all shares entered."
 )
 EXCURSIONS = (

@@ -135,5 +135,7 @@ def _render(console: "Console", data: Unhalted) -> None:
     if data.overridden:
         console.print("The books were not compared, so entries wait for tradebot reconcile.", markup=False)
     for path in data.aside:
-        console.print(f"{path} is a folder where the HALT file belongs. It isn't empty, so it was left.", markup=False)
+        console.print(
+            f"{path} is a folder where the HALT file belongs. It isn't empty, so it was left in place.", markup=False
+        )
     console.print("Next: tradebot status")

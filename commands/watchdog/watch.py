@@ -95,7 +95,7 @@ def _by_port(address: str) -> ProbeFindings:
     except urllib3.exceptions.HTTPError as failed:
         return ProbeFindings({"port": f"its health port's answer was interrupted: {type(failed).__name__}"})
     except (ValueError, LookupError, TypeError):
-        return ProbeFindings({"port": "its health port answered something else"})
+        return ProbeFindings({"port": "its health port's answer isn't a health document"})
 
 
 def _read(answer: requests.Response) -> bytes:

@@ -88,7 +88,10 @@ class Live:
         self._looking: asyncio.Task[None] | None = None
 
     async def events(self) -> AsyncIterator[str]:
-        """Yield an event for each change, and at least one every few seconds; raise FullError for too many browsers."""
+        """Yield an event for each change, and at least one every few seconds.
+
+        Raises TooManyListenersError if too many browsers are listening.
+        """
         if self._listeners >= MOST_LISTENERS:
             raise TooManyListenersError
         self._listeners += 1

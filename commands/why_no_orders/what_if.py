@@ -104,7 +104,7 @@ AGAIN = "play it again with the change in a file, and compare both: tradebot bac
 AT = "prices, quotes and flow stay those of the pass, with their age; whether a pass would run then isn't checked"
 PRICE = "strategies aren't run again at another price"
 UNKEPT = "its inputs aren't stored"
-NOT_KEPT = "passes are stored as they run, for storage.replay_sessions; tradebot replay replays those"
+NOT_KEPT = "passes are stored as they run, for storage.replay_sessions sessions; tradebot replay replays those"
 
 
 class WhatIfSubject(NamedTuple):

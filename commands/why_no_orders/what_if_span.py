@@ -76,7 +76,7 @@ def show_what_if(console: "Console", data: "WhatIf") -> None:
     print_changes(console, data.changes, data.left_out, data.unasked)
     if data.otherwise:
         console.print(
-            f"This program decides that pass otherwise even as it was: tradebot replay {clean(data.id)}",
+            f"This program decides that pass differently even without the change: tradebot replay {clean(data.id)}",
             markup=False, style="yellow",
         )  # fmt: skip
     console.print(f"\nDecided again: the pass at {when(data.at)}; nothing was sent", markup=False)

@@ -163,7 +163,7 @@ def test_unhalt_moves_a_folder_named_halt_aside(copy: Bot) -> None:
     said = copy.says("unhalt", "--override", "--reason", "read it", "--confirm", copy.tail())
     assert (said.code, state_of(copy)) == (0, "ACTIVE"), said.err
     (aside,) = copy.json("unhalt")["aside"]
-    assert f"{aside} is a folder where the HALT file belongs. It isn't empty, so it was left.\n" in said.out
+    assert f"{aside} is a folder where the HALT file belongs. It isn't empty, so it was left in place.\n" in said.out
     assert (Path(aside) / "note").exists()
 
 

@@ -1,4 +1,4 @@
-"""`tradebot learn policy`: learned policies, from bars to the evidence that a promotion needs."""
+"""`tradebot learn policy`: train and evaluate learned policies, up to the evidence that a promotion needs."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -153,7 +153,7 @@ def _varied_settings(options: TrainingOptions, wanted: StudyRequest) -> "VariedS
     if other := sorted(space.model_fields_set - LINES):
         raise ConfigurationError(
             f"{source}: {other[0]} has no effect in a study of policies, which ranks trials by the median Sharpe ratio",
-            f"remove that line; these may be there: {', '.join(sorted(LINES))}",
+            f"remove that line; such a space may have: {', '.join(sorted(LINES))}",
         )
     if wanted.trials is not None:
         space = space.model_copy(update={"trials": wanted.trials})
