@@ -136,7 +136,9 @@ def run(bot: "App", last: int = 0) -> Report:
 def _render(console: "Console", data: ApprovalsData) -> None:
     waiting = [row for row in data.approvals if row.state == "waiting"]
     if not data.asks and not data.approvals:
-        console.print("No entry waits for a person. approval: {wait_s: 300} in the configuration turns that on.")
+        console.print(
+            "No entry waits for approval. To turn approvals on, set approval: {wait_s: 300} in the configuration."
+        )
         return
     verb = "waits" if len(waiting) == 1 else "wait"
     console.print(f"{pluralize(len(waiting), 'entry', 'entries')} {verb} for approval at {when(data.as_of)}")

@@ -89,7 +89,7 @@ def push_to_archive(bot: "App", name: str, source: Path, to: str) -> Report:
 
 
 def list_archive(location: str, under: str) -> Report:
-    """List the archived versions from the storage alone; exit 10 if one can't be fetched."""
+    """List the archived versions in a storage, which needs no bot; exit 10 if one can't be fetched."""
     data = Archived(
         location, tuple(ArchiveRow(*version) for version in versions(offsite_storage(location), under.strip("/")))
     )
@@ -98,7 +98,7 @@ def list_archive(location: str, under: str) -> Report:
 
 
 def fetch(name: str, folder: Path, location: str, version: str | None) -> Report:
-    """Fetch a version into a new folder; OperatorError if any byte was changed."""
+    """Fetch a version (None: the newest) into a new folder; raise OperatorError if any byte was changed."""
     archive.require_name(name)
     data = ArchiveFetched(name, *archive.fetch(offsite_storage(location), name, version, folder), str(folder))
     return Report("archive-fetch", data, _render_fetched)
@@ -107,7 +107,7 @@ def fetch(name: str, folder: Path, location: str, version: str | None) -> Report
 def _render_pushed(console: "Console", data: ArchivePushed) -> None:
     size = f"{pluralize(data.files, 'file')}, {pluralize(data.bytes, 'byte')}"
     console.print(f"Archived {data.name} as {data.version[:SHORT]} in {data.place}", markup=False, soft_wrap=True)
-    sent = f"{data.sent} sent and verified there" if data.sent else "all were there already"
+    sent = f"{data.sent} sent and verified there" if data.sent else "all of them were there already"
     console.print(f"  {size}; {sent}", markup=False)
 
 
@@ -140,8 +140,8 @@ def _push(
 ) -> Report:
     """Archive a file or a folder under the hash of its content.
 
-    NAME is market_data/ROOT, models/AGENT/ID, features/NAME or backups/NAME. A content is sent once and read back;
-    nothing there is ever replaced or deleted.
+    NAME is market_data/ROOT, models/AGENT/ID, features/NAME or backups/NAME. Content that is there already isn't sent
+    again; all of it is read back. Nothing there is ever replaced or deleted.
     """
     return push_to_archive(bot, name, source, to)
 
@@ -159,7 +159,7 @@ def _list(
     under: Annotated[str, typer.Argument(metavar="[KIND]", help="Only this KIND or KIND/NAME [all].")] = "",
     as_json: Json = False,
 ) -> None:
-    """List what is archived.
+    """List the archived versions.
 
     Everything is read from the archive itself. Exits with code 10 if a version was changed there.
     """
@@ -181,7 +181,7 @@ def _fetch(
     version: Annotated[str | None, typer.Option("--version", help="The first letters of a version [newest].")] = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch an archive into a new folder.
+    """Fetch an archived version into a new folder.
 
     Each file is checked by its hash. The folder appears complete, or not at all.
     """

@@ -97,7 +97,9 @@ def offsite_storage(to: str) -> "OffsiteStore":
 
 
 def require_offsite_storage(app: "App", to: str) -> "OffsiteStore":
-    """Return the off-site storage; raise OperatorError for the bot's own folder, with which the copy would be lost."""
+    """Return the off-site storage; raise OperatorError for the bot's own folder, because the copy would be lost with
+    it.
+    """
     offsite_store, own = offsite_storage(to), app.folder.path.resolve()
     if not to.startswith("s3://") and Path(to).expanduser().resolve().is_relative_to(own):
         raise OperatorError(f"{to} is in the bot's own folder", "name a folder on another disk or another machine")
@@ -105,7 +107,9 @@ def require_offsite_storage(app: "App", to: str) -> "OffsiteStore":
 
 
 def _send(app: "App", backup: Path, offsite_store: "OffsiteStore") -> None:
-    """Copy a backup off this machine, and remember how that went; the error says that it is here all the same."""
+    """Copy a backup off this machine, and record whether that worked; the error says that the backup exists here
+    anyway.
+    """
     try:
         send(backup, offsite_store)
     except TradebotError as error:

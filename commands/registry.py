@@ -190,7 +190,7 @@ def _text(decision: "Decision", value: object) -> str:
 
 
 def _next_look(registry: "Registry", coin: "Coin | None") -> tuple[int, datetime | None]:
-    """Return in how many passes a coin's data is checked again, and before when it isn't."""
+    """Return in how many passes a coin's data is checked again, and the time before which it isn't, if any."""
     health = registry.rules.health
     if coin is None or coin.data.health is CoinHealth.HEALTHY:
         return 1, None

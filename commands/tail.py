@@ -84,7 +84,7 @@ class TailedFiles:
             return {name: file.add(reads[name], now) for name, file in self._files.items()}
 
     def _records(self) -> tuple[object, ...]:
-        """Return what differs as soon as anything was recorded."""
+        """Return a value that changes as soon as anything is recorded."""
         books, facts = self._app.books, self._app.existing_facts
         size = self._events.stat().st_size if self._events.exists() else 0
         return books.file.sealed_head().sequence, facts.last_pass() if facts else None, size

@@ -154,7 +154,7 @@ def _settings(folder: "StateFolder", loaded: "Loaded") -> "CheckResult":
 
     differ = differences_of(folder, loaded)
     if differ is None:
-        return skip("readable; no accepted ones to compare with")
+        return skip("readable; no accepted settings to compare with")
     looser = [row.name for row in differ if row.looser]
     if not looser:
         return ok("readable, and none is looser than accepted", "file")

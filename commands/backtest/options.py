@@ -53,7 +53,7 @@ class PlannedBacktest(Struct, frozen=True):
 
 
 def _tell_unknown_symbols(settings: "Settings") -> None:
-    """Say which symbols have no sector, as one that is mistyped; generated prices are made for any symbol."""
+    """Note which symbols have no sector, because they may be mistyped: a generated market makes prices for any name."""
     for symbol in settings.universe:
         if symbol not in settings.sectors:
             meant = did_you_mean(symbol, list(settings.sectors))
@@ -93,7 +93,10 @@ def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
 
 
 def _of_perpetuals(wish: BacktestOptions, settings: "Settings", market: OpenedMarket) -> "Settings":
-    """Return the settings with those of their perpetuals that the files have; refuse others that were named."""
+    """Return the settings with only those perpetuals that the files contain.
+
+    Raises OperatorError if --symbols names another one.
+    """
     without = [symbol for symbol in settings.universe if symbol not in market.symbols]
     if without and wish.symbols and not wish.symbols.isdigit():
         there = ", ".join(market.symbols)
@@ -132,7 +135,7 @@ def _resolve_options(wish: BacktestOptions) -> _Asked:
 
 
 def _venue_of(wish: BacktestOptions, folder: Path) -> str | None:
-    """Return the venue, which says how a file is read; None is the default one."""
+    """Return the venue, which determines how a file is read; None is the default one."""
     file = user_file(Options(wish.state_dir, wish.config), folder, os.environ)
     if wish.venue or wish.profile or not file:
         return venue_named(wish.venue, wish.profile or SHIPPED_PROFILE, wish.config)

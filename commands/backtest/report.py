@@ -313,7 +313,7 @@ def _head(out: "Console", data: "BacktestData") -> None:
 
 
 def _course(data: "BacktestData") -> "Iterator[str]":
-    """Yield who traded, with which settings, and how long it took."""
+    """Yield which strategies traded, with which settings, and how long the run took."""
     played, result, speed = data.played, data.result, data.speed
     yield f"Traded by {', '.join(played.strategies)}; settings: {clean(played.configuration)}"
     share = f"{speed.passes_ran:,} of {speed.passes_due:,} passes ran, the others would have changed nothing"

@@ -135,7 +135,7 @@ Told = Callable[[int, int, int], None]
 def progress(what: str, done_before: int, bars_before: int) -> Iterator[Told]:
     """Yield a callback that draws a progress bar on stderr if it is a terminal, and otherwise does nothing.
 
-    The rate doesn't include an earlier process's part.
+    The rate counts only what this process has run.
     """
     if not sys.stderr.isatty():
         yield lambda done, total, bars: None
@@ -194,7 +194,7 @@ def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Re
 
 
 def _require_served(wish: BacktestOptions) -> None:
-    """Raise OperatorError for what only an engine in this process can do: another venue's exchange is served."""
+    """Raise OperatorError for options that only the default venue's engine supports."""
     options = {
         "--equity-at": wish.equity_at != "market",
         "--margin": wish.margin != "reg_t",

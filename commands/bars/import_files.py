@@ -65,8 +65,8 @@ FILES_SHOWN = 5
 class SymbolRead(Struct, frozen=True):
     """The valid bars of one symbol; `new` counts those that are missing or different in the store.
 
-    `sessions` are those with a bar, `gaps` those between the first and the last bar that have none, and `findings`
-    is how many findings `bars check` would report for these bars alone.
+    `sessions` counts the sessions with a bar, `gaps` the sessions without one between the first and the last bar, and
+    `findings` what `bars check` would find in these bars alone.
     """
 
     symbol: str

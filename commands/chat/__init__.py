@@ -142,7 +142,7 @@ def render_listened(console: "Console", data: ChatListening) -> None:
     console.print(clean(data.trouble) if data.trouble else "Every message is answered.", markup=False)
 
 
-group("chat", "Let one person ask the bot from a chat, halt it, and approve entries.")
+group("chat", "Let one person query the bot from a chat, halt it, and approve entries.")
 
 
 @on_bot("chat pair", VerbPurpose.TELL, 50, {"chat-pair/1": ("commands.chat:PairingCode",)}, epilog="tradebot chat pair")

@@ -24,7 +24,10 @@ Data = Mapping[str, Any]
 
 
 def message(lines: Sequence[str], folder: str) -> str:
-    """Return lines as a message without keys, local paths or links; too long a message is cut at a line."""
+    """Return lines as a message without keys, local paths or links.
+
+    A message that is too long ends after the last line that fits.
+    """
     text = hide_keys("\n".join(map(clean, lines)))
     text = _LEADS.sub(
         lambda match: f"{match[0]} ", re.sub(r" --state-dir (?:'[^']*'|\S+)", "", text).replace(folder, "its folder")

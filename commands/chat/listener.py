@@ -502,7 +502,7 @@ class Listener:
         self._refused[refusal.kind] += 1
 
     def _refuse(self, who: str, request: str, refusal: ChatRefusal, number: int | None = None) -> bool:
-        """Record a refusal; return True if the update's number was news."""
+        """Record a refusal; return True if the update's number was new."""
         now, news = datetime.now(UTC), False
         if number is not None:
             news = self._store.take(number, now, who, request, refusal) is not None
@@ -530,4 +530,7 @@ class Listener:
 
 def _help(app: App) -> list[str]:
     closes = (CLOSE,) if app.settings.chat.may_close and app.mode is not Mode.LIVE else ()
-    return [f"I know: {', '.join([*WORDS, *closes])}.", "Everything else is only done where the bot runs."]
+    return [
+        f"I know: {', '.join([*WORDS, *closes])}.",
+        "Everything else can only be done on the machine where the bot runs.",
+    ]

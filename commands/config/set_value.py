@@ -119,7 +119,7 @@ def _edit_file(file: Path, text: str, wanted: Values, typed: Sequence[str]) -> s
 
 
 def _before(folder: "StateFolder | None", file: Path) -> "Loaded | None":
-    """Return the settings as they are; None if they aren't valid, which the change may cure."""
+    """Return the settings as they are; None if they aren't valid, which the change may fix."""
     with suppress(OperatorError):
         return _load_tried(folder, file, load_yaml(file) if os.path.lexists(file) and file.stat().st_size else {})
     return None

@@ -178,7 +178,7 @@ def _refuse_users(path: Path) -> None:
 
 
 def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | None]:
-    """Return the user's configuration file, and again if the demo's folder needs a copy of it.
+    """Return the user's configuration file, and the same file again if the demo's folder needs a copy of it.
 
     A file that an earlier demo wrote belongs to that demo, until a person changes it.
     """
@@ -234,7 +234,7 @@ def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list
 
 
 def _show_progress(progress: "Progress", before: int, whole: int, done: int, most: int) -> None:
-    """Show how far all sessions are, when so much is done of one."""
+    """Show the progress over all sessions, given how much of the current one is done."""
     progress(before * most + done, whole * most)
 
 

@@ -44,7 +44,9 @@ FILLS = {
 
 
 class Opened(Struct, frozen=True):
-    """An account of the exchange: its cash in USD, its key, and the secret of clients; None if clients need neither."""
+    """An account of the exchange: its cash in USD, and the key and the secret for clients; None if they
+    need no secret.
+    """
 
     name: str
     account_number: str

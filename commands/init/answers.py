@@ -68,7 +68,10 @@ def text_of(answers: WizardAnswers, shipped: "Settings") -> str:
 
 
 def _lines(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
-    yield "# Your answers to tradebot init --wizard. The rest is as shipped; config/base.yaml explains each setting."
+    yield (
+        "# Your answers to tradebot init --wizard. All other settings are as shipped; "
+        "config/base.yaml explains each setting."
+    )
     yield "# To change one: tradebot config set KEY VALUE. To see what differs: tradebot config diff."
     yield ""
     yield "# 1. Where it trades. A bot's folder is made for one mode and stays with it."

@@ -242,9 +242,7 @@ def _permission_text(bot_created: BotCreated) -> str:
 
 
 WRITTEN = "# Written by init ("
-OF_DEMO = (
-    "# What the options of the last demo set; the next one replaces it. Your own settings go into tradebot.yaml.\n"
-)
+OF_DEMO = "# Settings from the options of the last demo; the next demo replaces them. Yours go into tradebot.yaml.\n"
 
 
 def to_copy(file: Path | None, path: Path) -> Path | None:

@@ -203,7 +203,7 @@ class ShorterOutcomes:
 
 
 def setting_of(settings: "Sections", strategy: str, gate: Gate) -> "ThresholdSetting | None":
-    """Return the setting with the limit that a gate compares a strategy's candidates with, if it is a setting."""
+    """Return the setting that holds a gate's limit for a strategy's candidates; None if the limit isn't a setting."""
     reads, is_there = READS[gate], strategy in settings.strategies.sections()
     names = (*reads.own, *reads.account)
     limits = settings.limits_of(strategy) if reads.own and is_there else settings.limits

@@ -239,7 +239,7 @@ def _changed_rule(rule: str, fields: Mapping[str, Any], proposal: Proposal) -> d
 
 
 def _load_text(app: "App", file: Path, text: str) -> "Loaded":
-    """Return the settings that a text makes; raise ConfigurationError if it makes none."""
+    """Load the settings from a text; raise ConfigurationError if they are invalid."""
     values = parse_yaml(text)
     assert isinstance(values, dict), "an edited configuration is a mapping"
     return load_for(app.folder, Options(str(app.folder.path), str(file)), os.environ, values=values)

@@ -32,7 +32,9 @@ LIMIT_S, LONG_S = 60.0, 300.0
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:^=-]{0,39}$")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ ,:.-]{1,40}$")]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="A date such as 2026-11-16.")]
-Span = Annotated[str, Field(pattern=r"^(session|\d{1,5}[smhd])$", description="session, or a time such as 30m or 2d.")]
+Span = Annotated[
+    str, Field(pattern=r"^(session|\d{1,5}[smhd])$", description="session, or a duration such as 30m or 2d.")
+]
 Change = Annotated[str, Field(min_length=1, max_length=200)]
 
 

@@ -18,7 +18,7 @@ from tradebot.errors import ExitCode, OperatorError, word
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
-group("notify", "Notify people of events: test a channel, show what was sent, or send it.")
+group("notify", "Notify people of events: list and test channels, show notices, send them.")
 
 
 @on_bot(

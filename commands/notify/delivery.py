@@ -204,7 +204,7 @@ class DeliveryRound:
         return self._why
 
     def _unwell(self) -> tuple[str, Severity]:
-        """Return which parts aren't OK, empty if all are, and how bad that is."""
+        """Return which parts aren't OK, empty if all are, and the severity of that."""
         if self._health is None or time.monotonic() >= self._health[0] + HEALTH_S:
             judgments = [cycle for cycle in judge_passes(evidence_of(self._app)) if cycle.subject not in TOLD_OTHERWISE]
             findings = rank_judgments(judgments)
@@ -222,7 +222,7 @@ def _is_summary(event: SystemEvent) -> bool:
 
 
 def evidence_time(app: "App") -> datetime:
-    """Return the current time for notices: in the sandbox that of its records, elsewhere this machine's."""
+    """Return the current time for notices: in the sandbox the time of its records, elsewhere this machine's."""
     if app.mode is not Mode.SANDBOX:
         return datetime.now(UTC)
     mark = app.ledger_view.last_reconcile()

@@ -59,7 +59,7 @@ OPEN = (
 )
 UNPRICED = (
     "Where a session has no price for a position, its gain falls into the next session that has one; shares bought "
-    "meanwhile are at their cost."
+    "meanwhile are valued at cost."
 )
 TRANSFERS = (
     "Deposits and withdrawals are no profit. Neither are shares that were adopted: they enter the books at the "
@@ -70,7 +70,7 @@ DIVIDENDS = (
 )
 FUNDING = "Funding goes to the strategy that alone held the contract on the day it was paid, otherwise to the account."
 OF_CUT = {
-    ProfitGrouping.HOUR: "The hour is that of the exit, in {place}.",
+    ProfitGrouping.HOUR: "The hour is the hour of the exit, in {place}.",
     ProfitGrouping.REASON: "The reason is the first rule that was recorded with the order that closed the shares.",
     ProfitGrouping.COMPONENT: (
         "The component is the one that contributed most to the entry's direction: the largest value times weight of "
@@ -193,7 +193,7 @@ def _amount(amount: Decimal) -> str:
 
 
 def _headline(data: Pnl) -> str:
-    """Say the one profit of the account, which every screen has: by the broker's equity, if a pass saw it."""
+    """Return the account's profit as every screen shows it: by the broker's equity, if a pass read it."""
     comparison = data.compared
     equity = f" by the broker's equity of {comparison.broker_usd:,.2f} at {when(comparison.at)}" if comparison else ""
     return f"Profit {gain(data.profit_usd, ' USD')}{equity}"

@@ -217,7 +217,7 @@ WHY = {
     "no_stop_rule": "no stop rule is in force",
     "by_setting": "exits.protection is bot",
     "adopted": "it was adopted",
-    "fraction": "fractions can't rest at the broker",
+    "fraction": "stops for fractional shares can't rest at the broker",
     "refused": "the broker refused it",
     "arriving": "a stop is on its way to the broker",
     "not_placed": "",

@@ -174,7 +174,7 @@ def _require_same(other: "App", name: str, digest: str) -> None:
         raise OperatorError(
             f"What {clean(str(other.folder.path))} shows of {name} doesn't count: {has}. Evidence belongs to the "
             "same code and values.",
-            f"tradebot config diff shows what differs; tradebot promote {name} counts what is here",
+            f"tradebot config diff shows what differs; tradebot promote {name} counts the evidence in this folder",
         )
 
 

@@ -312,7 +312,9 @@ def chance_sentences(account: "AccountReport") -> list[str]:
 
 
 def _side(sharpe: "Figure", above_zero: float, track: "Figure") -> Iterator[str]:
-    """Yield on which side of the usual 95% the ratio is, and how many sessions it takes to be on the other."""
+    """Yield whether the chance that the Sharpe ratio is above 0 reaches 95%, and if not, how many sessions that would
+    take.
+    """
     interval = interval_of(sharpe)
     within = f", with a 95% interval of {interval}" if interval else ""
     sure = above_zero >= CONFIDENCE

@@ -138,7 +138,7 @@ def _not_provided(line: TimetableEntry, need: EntryNeed, slots: "dict[str, list[
         yield Problem(
             line.job,
             f"it needs {need}, which {provider} doesn't provide{at}",
-            f"schedule it after {provider}, or drop needs",
+            f"schedule it after {provider}, or remove its needs",
         )
 
 

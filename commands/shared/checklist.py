@@ -136,7 +136,9 @@ def _rehearsal(app: "App") -> Iterator[Wanted]:
         return
     hours = f"passes reached the broker for {needs.hours} hours without a crash, breaks not counted"
     yield "hours on paper", hours, partial(_hours, needs.hours)
-    unbroken = f"passes reached it for {span(needs.unbroken_s)} without a gap of more than {span(GAP.total_seconds())}"
+    unbroken = (
+        f"passes reached the broker for {span(needs.unbroken_s)} without a gap of more than {span(GAP.total_seconds())}"
+    )
     yield "unbroken connection", unbroken, partial(_unbroken, needs.unbroken_s)
     yield (
         "trades of the rehearsal",

@@ -32,7 +32,7 @@ class VerbPurpose(Enum):
 class DeclaredVerb(NamedTuple):
     """A verb as its function declares it.
 
-    `place` orders the verbs of a purpose, and `in_group` those of a group that would otherwise follow that order. A
+    `place` orders the verbs of a purpose, and `in_group` the verbs within a group; without it, they follow `place`. A
     verb that acts `elsewhere` creates something new, and its texts say where; every other acts on a bot.
     """
 

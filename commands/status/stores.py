@@ -148,8 +148,8 @@ RETENTIONS = (
         "backups",
         ("backups/**/*",),
         "copies of ledger and journal",
-        f"as many sessions as storage.backups says; those made by hand {BY_HAND}",
-        shrink="tradebot backup --list; then rm -r backups/NAME in the state folder for those made by hand",
+        f"as many sessions as storage.backups says; backups made by hand {BY_HAND}",
+        shrink="tradebot backup --list; then rm -r backups/NAME in the state folder for backups made by hand",
     ),
     Retention(
         "backtests",

@@ -182,7 +182,9 @@ class WantRow(Struct, frozen=True):
 
 
 class AnswerCost(Struct, frozen=True):
-    """The run times in seconds: that of the first run, with its start, and the median of `again` later runs."""
+    """The run times in seconds: of the first run, with the start of its process if it has one, and the median of
+    `again` later runs.
+    """
 
     first_s: float
     later_s: float | None

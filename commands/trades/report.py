@@ -102,7 +102,7 @@ EXCURSIONS = (
     "Best and worst are the prices that passes saw while the trade was open, and those of its exits; the market may "
     "have gone further in between."
 )
-OPEN = "Open positions are valued at the last recorded price: in a backtest, that of the close."
+OPEN = "Open positions are valued at the last recorded price: in a backtest, the close."
 
 
 class Trades(Struct, frozen=True):

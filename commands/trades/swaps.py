@@ -113,7 +113,7 @@ def show(console: "Console", data: Swaps) -> None:
 
 
 def _unfinished_text(row: "SwapRow") -> str:
-    """Return how far a position was closed whose first close didn't do it."""
+    """Return how much of a position was closed, if its first closing order didn't close all of it."""
     which = f"{clean(row.symbol)} for {clean(row.newcomer)} at {stamp(row.at, DAY_MINUTE)}"
     tries = pluralize(row.closes, "close")
     if not row.held:

@@ -353,7 +353,7 @@ class Site(BaseSite):
         return self._respond("done.html", 200 if done.is_done else 409, done=done, error=None, csrf=_csrf(request))
 
     def _do(self, form: dict[str, str], csrf: str, address: str) -> CommandResult:
-        """Do what a form asks for, and what sends orders only once."""
+        """Perform the action of a form; one that sends orders is performed only once."""
         if not sends_orders(form):
             return self._act_on_record(form, address)
         once = form.pop("once", "")

@@ -116,7 +116,7 @@ def _require_same(model: str, past: "Mapping[str, float]", earned: "Mapping[str,
 def _read_results(file: Path) -> dict[str, dict[str, float]]:
     """Return the contents of the file of results.
 
-    OperatorError if it can't be read, because nothing in it may be lost.
+    Raises OperatorError if it can't be read, because nothing in it may be lost.
     """
     if not file.exists():
         return {}
