@@ -26,7 +26,9 @@ As = Annotated[str | None, typer.Option("--as", help="The bot's name in the tabl
 
 
 class Tables(Struct, frozen=True):
-    """The result of an export: bot name, database, and row counts of its tables; `books_at` is the books' time."""
+    """The result of an export: bot name, database, and row counts of its tables; `books_at` is the last moment in the
+    books.
+    """
 
     bot: str
     to: str

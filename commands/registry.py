@@ -79,7 +79,8 @@ class LeftOutRow(Struct, frozen=True):
 
 
 class DiscoveryData(Struct, frozen=True):
-    """The discovery: when a list was last accepted, its number of contracts, and the excluded ones.
+    """The discovery of contracts: when the venue's list was last accepted, its number of contracts, and the excluded
+    ones.
 
     `problem` says why a later list wasn't accepted.
     """
@@ -269,7 +270,7 @@ def _render_one(console: "Console", data: RegistryData) -> None:
 def _lines(row: CoinRow) -> "Sequence[tuple[str, str]]":
     since = f", since {when(row.since)}" if row.since else ""
     pinned = ", pinned" if row.pinned else ""
-    rising = f"{row.rising_to} from {when(row.rises_at)} on, if it lasts" if row.rises_at else ""
+    rising = f"{row.rising_to} from {when(row.rises_at)} on, if its figures hold" if row.rises_at else ""
     allows = (
         f"{row.max_leverage:f} times leverage, {usd(row.max_notional_usd)} USD, {row.slippage_fraction:.2%} slippage"
         if row.max_leverage and row.max_notional_usd and row.slippage_fraction

@@ -1,4 +1,4 @@
-"""Read the evidence for `tradebot audit`: each record and reply once, writing nothing."""
+"""Read the evidence for `tradebot audit`. Each record and reply is read once, and nothing is written."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -464,7 +464,7 @@ def _field(text: str, differs: int) -> str:
 
 
 def run(wish: BacktestOptions, how: "RunOptions") -> Report:
-    """Play a backtest, check and vary it as requested, and report it."""
+    """Run a backtest, with the look-ahead check and the variants if requested, and report it."""
     with run_backtest.play(wish, how) as (finished, results):
         checked = _check_lookahead(finished, how.cuts) if how.cuts is not None else None
         varied = run_missing_variants(finished, results) if how.sensitivity else None

@@ -1,4 +1,4 @@
-"""The options of verbs that run past days, such as `tradebot backtest`."""
+"""The options of verbs that run backtests."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date

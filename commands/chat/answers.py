@@ -170,7 +170,7 @@ def summarize_approval_answer(data: Data) -> Iterator[str]:
 
 def of_halt(data: Data) -> Iterator[str]:
     """Yield what a halt did, and where it can be ended."""
-    yield f"Halted: {data['state']}. It opens no positions; exits continue."
+    yield f"Halted: {data['state']}. The bot opens no positions; exits continue."
     if data.get("unrecorded") or data.get("unwritten"):
         yield "The halt applies, but it couldn't be written everywhere: check the machine where the bot runs."
     yield "It can only be ended on the machine where the bot runs: tradebot unhalt"

@@ -417,8 +417,8 @@ class Listener:
 
     def _ask_to_halt(self, chat: int, now: datetime) -> tuple[MessageOutcome, str]:
         text = [
-            "Halt? It opens no positions until someone ends the halt on its machine; exits continue. Answer within 2 "
-            "minutes."
+            "Halt? The bot opens no positions until someone ends the halt on its machine; exits continue. "
+            "Answer within 2 minutes."
         ]
         return self._say(chat, text, (("Yes, halt", HALT), ("No", KEEP)), once=True, until=now + QUESTION)
 

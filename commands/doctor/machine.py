@@ -120,7 +120,7 @@ def _source(names: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 def calls_a_session(app: "App") -> int:
-    """Return how many calls to the flow source a full session makes, if all of them fit."""
+    """Return how many calls to the flow source a full session makes, if all of them fit into its limits."""
     return plan_of(app.settings, app.needed_facts, None).calls if app.needed_facts else 0
 
 

@@ -63,7 +63,8 @@ class RecordedState(NamedTuple):
 
 
 class HaltOrders(TypedDict):
-    """The numbers of accepted cancels, sent closing orders, and failures, and why any order is left.
+    """The numbers of accepted cancels, sent closing orders, and failures, and the problem that left an order alone, if
+    any.
 
     A venue may report a moment later that an order ended, and an order may have filled first.
     """

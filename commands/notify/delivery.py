@@ -232,7 +232,7 @@ def evidence_time(app: "App") -> datetime:
 
 
 def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[DeliveryRound]:
-    """Yield before each round, until no more rounds are wanted."""
+    """Yield the deliveries before each round, with a pause in between, until the caller stops."""
     delivery_round = DeliveryRound(app, addresses)
     try:
         while True:

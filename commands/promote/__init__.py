@@ -21,7 +21,8 @@ Folder = Annotated[
     typer.Option("--from", metavar="DIR", help="A folder whose evidence counts too, if the hash is the same."),
 ]
 To = Annotated[
-    str | None, typer.Option("--to", metavar="RUNG", help="Put it on this rung: the next one, or a lower one.")
+    str | None,
+    typer.Option("--to", metavar="RUNG", help="Move the strategy to this rung: the next one, or a lower one."),
 ]
 WithoutEvidence = Annotated[
     bool,

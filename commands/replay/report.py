@@ -159,7 +159,7 @@ class PassReplayer:
         self._rules: dict[RecordEnvironment, Rules] = {}
 
     def again(self, kept_pass: "KeptPass") -> ReplayedPass:
-        """Return a pass's current decision; raise RecordError if its record can't be used."""
+        """Replay a pass, and return the result; raise RecordError if its record can't be used."""
         recorded = self.load_recorded(kept_pass)
         return replay(recorded, self.rules(recorded), only_decisions=self._only_decisions)
 

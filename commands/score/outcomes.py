@@ -188,7 +188,7 @@ def render(out: "Console", data: "Outcomes") -> None:
         out.print(f"No recorded candidate can be measured at {when(data.at, MINUTE)}.")
         out.print("Next: tradebot score, in an open session; then wait, because a return needs time")
         return
-    net = f"net of {data.benchmark}" if data.benchmark else "not net of SPY, which has no bars here"
+    net = f"net of {data.benchmark}" if data.benchmark else "gross, because SPY has no bars here"
     out.print(
         f"Returns after the candidates since {data.since} ({pluralize(data.sessions, 'session')}), at "
         f"{when(data.at, MINUTE)}. Returns run from the open of the next minute, {net}, before costs."

@@ -106,7 +106,7 @@ def _slots(evidence: HealthEvidence) -> TradingCondition:
         many = sum(start > (last.at if last else NEVER) for start in evidence.due.get(job, ()))
         if isinstance(past, SessionEvidence) and many > 1:
             behind.append(f"{pluralize(many, 'slot')} of {name}")
-    text = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two in a row"
+    text = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two slots in a row"
     return TradingCondition("slots", not behind, text)
 
 
@@ -318,7 +318,9 @@ OF_PARTS: Mapping[str, tuple[str, str]] = {
 
 
 def metrics(looked: ResponseData, accept: str) -> PageReply:
-    """Return all figures in the format that the client accepts; labeled figures are JSON objects by label value."""
+    """Return all figures in the format that the client accepts; in JSON, a labeled figure is an object keyed by label
+    value.
+    """
     if JSON in accept:
         return document(200, {family.name: _values(family) for family in _Figures(looked).collect()})
     registry = CollectorRegistry(auto_describe=False)

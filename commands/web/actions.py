@@ -69,7 +69,7 @@ class SingleUseForms:
         self._forms: OrderedDict[str, ShownForm] = OrderedDict()
 
     def issue(self, session: str) -> str:
-        """Return the value for a form that is being shown to a session."""
+        """Return a new random value that identifies a form shown to a session."""
         name = secrets.token_urlsafe(16)
         with self._lock:
             self._forms[name] = ShownForm(session, self._clock())

@@ -148,7 +148,7 @@ class Logins:
 
 
 class Guard:
-    """Check each request before it is handled, and add headers to each response.
+    """Checks each request before it is handled, and adds headers to each response.
 
     `hosts` are the server's known names with ports; a page under another name could be anybody's.
     """

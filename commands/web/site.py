@@ -78,7 +78,7 @@ class TooManyListenersError(Exception):
 
 
 class Live:
-    """Check for new records, once for all listeners."""
+    """Checks for new records, once for all listeners."""
 
     def __init__(self, version: Callable[[], object]) -> None:
         self._version = version
