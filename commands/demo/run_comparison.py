@@ -117,7 +117,7 @@ def render(console: "Console", data: PreviousRunComparison) -> None:
         console.print(table)
     else:
         console.print("  The settings are the same.")
-    table = Table(last_folded_column("  came of it"), number("last"), number("now"), number("change"))
+    table = Table(last_folded_column("  result"), number("last"), number("now"), number("change"))
     for name, last, now in _rows(data):
         table.row(f"  {name}", _text(last), _text(now), _change(last, now))
     console.print(table)

@@ -152,7 +152,7 @@ def _flow_contaminated(stage: Stage) -> None:
     fetched = stage.says("fetch-flow")
     stage.check("the fetch ends and reports what it got", fetched.code in (0, 5), fetched.error or "exit code 0")
     code, error = _pass(stage, "trade-once")
-    stage.check("the pass of entries ends", code == 0, error or "exit code 0")
+    stage.check("the entry pass ends", code == 0, error or "exit code 0")
     bought = f"{_entries_text(before)} before and after"
     stage.check("nothing is bought on another symbol's flow", stage.entries() == before, bought)
     health = stage.part("signals")

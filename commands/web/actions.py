@@ -169,7 +169,7 @@ def _cancel(form: Given) -> list[str]:
 def _name(form: Given, field: str) -> str:
     name = form.get(field, "").strip()
     if not NAMED.fullmatch(name):
-        raise OperatorError(f"{clean(name)[:40]!r} names nothing", "load the page again, and choose one of its names")
+        raise OperatorError(f"{clean(name)[:40]!r} isn't a name", "load the page again, and choose one of its names")
     return name
 
 

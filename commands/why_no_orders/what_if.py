@@ -64,7 +64,7 @@ def changes_of(app: App, typed: Sequence[str]) -> WhatIfChanges:
         elif text.partition("=")[0].strip() == BY_TIME:
             at.append(_time(text))
         elif "=" not in text:
-            raise OperatorError(f"{OPTION} {clean(text)[:60]!r} says no change", EXAMPLES)
+            raise OperatorError(f"{OPTION} {clean(text)[:60]!r} names no change", EXAMPLES)
         else:
             settings.append(text)
     if len(at) > 1:

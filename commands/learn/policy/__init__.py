@@ -177,7 +177,7 @@ def _judge(
     symbol: Symbol = None,
     strategy: Strategy = "policy",
     write: Annotated[
-        Path | None, typer.Option("--write", metavar="FILE", help="Where to [strategies.NAME.results].")
+        Path | None, typer.Option("--write", metavar="FILE", help="File for the results [strategies.NAME.results].")
     ] = None,
     *,
     wish: BacktestOptions,

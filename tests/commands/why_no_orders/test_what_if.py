@@ -175,7 +175,7 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
 @pytest.mark.parametrize(
     ("words", "why", "hint"),
     [
-        (["--what-if", "more"], "--what-if 'more' says no change", "--what-if limits.max_open_positions=12"),
+        (["--what-if", "more"], "--what-if 'more' names no change", "--what-if limits.max_open_positions=12"),
         (["--what-if", "limits.max_open_positions="], "has no value", "limits.max_open_positions=null"),
         (["--what-if", "limits.foo=1"], "limits.foo (--what-if): there is no such setting", "tradebot config show"),
         (
