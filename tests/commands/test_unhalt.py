@@ -151,7 +151,9 @@ def test_unhalt_override_also_accepts_the_bots_halt_under_a_persons(bot: Bot) ->
     bot.says("halt", "--reason", "mine too")
     assert bot.json("status")["halted_itself"] == [own]
     assert f": mine too\n  the bot had also halted itself: {own}\n" in bot.says("status").out
-    refuses(bot.says("unhalt", "--override", "--reason", "small", "--confirm", bot.tail()), 0, f"Also in force: {own}\n")
+    refuses(
+        bot.says("unhalt", "--override", "--reason", "small", "--confirm", bot.tail()), 0, f"Also in force: {own}\n"
+    )
     status = bot.json("status")
     assert status["trading_why"] == f"override: small (DAILY_LOSS_HALT accepted, as of {at:%Y-%m-%d %H:%M:%S} UTC)"
     assert status["halted_itself"] == []
