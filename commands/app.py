@@ -22,9 +22,10 @@ from tradebot.errors import ExitCode, OperatorError
 
 @cache
 def program(read: str | None = None) -> Callable[..., Any]:
-    """Return the command tree, built once per process, with the verb or group `read` loaded, or all of them.
+    """Return the command tree, built once per process.
 
-    Other verbs have only their names and summaries, without options.
+    Only the verb or group `read` is loaded with its options, or every verb if `read` is None. The others have just
+    their names and summaries.
     """
     app = typer.Typer(
         name="tradebot",

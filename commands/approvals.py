@@ -122,7 +122,7 @@ def approvals(
 
 
 def run(bot: "App", last: int = 0) -> Report:
-    """Report which entries wait for approval, and the outcome of the last others."""
+    """Report which entries wait for approval, and the outcomes of the `last` requests that have ended."""
     now, sections = bot.stamp_time(), bot.settings.strategies.sections()
     asks = tuple(name for name in sections if bot.settings.approval_of(name).wait_s)
     requested = approval_requests(bot)
@@ -136,7 +136,9 @@ def run(bot: "App", last: int = 0) -> Report:
 def _render(console: "Console", data: ApprovalsData) -> None:
     waiting = [row for row in data.approvals if row.state == "waiting"]
     if not data.asks and not data.approvals:
-        console.print("No entry waits for a person. approval: {wait_s: 300} in the configuration turns that on.")
+        console.print(
+            "No entry waits for approval. To turn approvals on, set approval: {wait_s: 300} in the configuration."
+        )
         return
     verb = "waits" if len(waiting) == 1 else "wait"
     console.print(f"{pluralize(len(waiting), 'entry', 'entries')} {verb} for approval at {when(data.as_of)}")

@@ -1,4 +1,6 @@
-"""`tradebot archive push`, `list` and `fetch`: store market data, models and others by content."""
+"""`tradebot archive push`, `list` and `fetch`: store versions of market data, models and other files, identified by the
+hash of their content.
+"""
 
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
 
-group("archive", "Archive data and models by their content.")
+group("archive", "Archive versions of data and models, and fetch them.")
 SHORT = 12
 Name = Annotated[str, typer.Argument(metavar="NAME", help="KIND/NAME, such as market_data/ES or models/sac/one.")]
 To = Annotated[str, typer.Option("--to", metavar="PLACE", help="s3://BUCKET/PREFIX, or a folder.")]
@@ -31,7 +33,10 @@ From = Annotated[str, typer.Option("--from", metavar="PLACE", help="s3://BUCKET/
 
 
 class ArchivePushed(Struct, frozen=True):
-    """The result of archiving: name and version, its files and their size, and how many contents had to be uploaded."""
+    """The result of archiving: the name and version, the number of files and their size in bytes.
+
+    `sent` counts the file contents that the storage didn't have yet.
+    """
 
     name: str
     version: str
@@ -84,7 +89,7 @@ def push_to_archive(bot: "App", name: str, source: Path, to: str) -> Report:
 
 
 def list_archive(location: str, under: str) -> Report:
-    """List the archived versions from the storage alone; exit 10 if one can't be fetched."""
+    """List the archived versions in a storage, which needs no bot; exit 10 if one can't be fetched."""
     data = Archived(
         location, tuple(ArchiveRow(*version) for version in versions(offsite_storage(location), under.strip("/")))
     )
@@ -93,7 +98,7 @@ def list_archive(location: str, under: str) -> Report:
 
 
 def fetch(name: str, folder: Path, location: str, version: str | None) -> Report:
-    """Fetch a version into a new folder; OperatorError if any byte was changed."""
+    """Fetch a version (None: the newest) into a new folder; raise OperatorError if any byte was changed."""
     archive.require_name(name)
     data = ArchiveFetched(name, *archive.fetch(offsite_storage(location), name, version, folder), str(folder))
     return Report("archive-fetch", data, _render_fetched)
@@ -102,7 +107,7 @@ def fetch(name: str, folder: Path, location: str, version: str | None) -> Report
 def _render_pushed(console: "Console", data: ArchivePushed) -> None:
     size = f"{pluralize(data.files, 'file')}, {pluralize(data.bytes, 'byte')}"
     console.print(f"Archived {data.name} as {data.version[:SHORT]} in {data.place}", markup=False, soft_wrap=True)
-    sent = f"{data.sent} sent and read back there" if data.sent else "all were there already"
+    sent = f"{data.sent} sent and verified there" if data.sent else "all of them were there already"
     console.print(f"  {size}; {sent}", markup=False)
 
 
@@ -135,8 +140,8 @@ def _push(
 ) -> Report:
     """Archive a file or a folder under the hash of its content.
 
-    NAME is market_data/ROOT, models/AGENT/ID, features/NAME or backups/NAME. A content is sent once and read back;
-    nothing there is ever replaced or deleted.
+    NAME is market_data/ROOT, models/AGENT/ID, features/NAME or backups/NAME. Content that is there already isn't sent
+    again; all of it is read back. Nothing there is ever replaced or deleted.
     """
     return push_to_archive(bot, name, source, to)
 
@@ -151,10 +156,10 @@ def _push(
 )
 def _list(
     location: From,
-    under: Annotated[str, typer.Argument(metavar="[KIND]", help="A kind or a name [all].")] = "",
+    under: Annotated[str, typer.Argument(metavar="[KIND]", help="Only this KIND or KIND/NAME [all].")] = "",
     as_json: Json = False,
 ) -> None:
-    """List what is archived.
+    """List the archived versions.
 
     Everything is read from the archive itself. Exits with code 10 if a version was changed there.
     """
@@ -176,7 +181,7 @@ def _fetch(
     version: Annotated[str | None, typer.Option("--version", help="The first letters of a version [newest].")] = None,
     as_json: Json = False,
 ) -> None:
-    """Fetch an archive into a new folder.
+    """Fetch an archived version into a new folder.
 
     Each file is checked by its hash. The folder appears complete, or not at all.
     """

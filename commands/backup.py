@@ -66,8 +66,8 @@ class Backups(Struct, frozen=True):
 def run(app: "App", *, only_list: bool = False, to: str | None = None) -> Report:
     """Copy the books, verify the copy and check the other backups; exit 10 if one of them is damaged.
 
-    The copy is then copied to `to`, or to `storage.backup_to`. Raises OperatorError if the copy can't be written, and
-    TradebotError if it can't be copied further; then it stays here.
+    The copy is then also sent to `to`, or to `storage.backup_to`. Raises OperatorError if the copy can't be written,
+    and TradebotError if it can't be sent; the copy on this machine is kept then.
     """
     copy, hashed = None, Hashed()
     if not only_list:
@@ -97,7 +97,9 @@ def offsite_storage(to: str) -> "OffsiteStore":
 
 
 def require_offsite_storage(app: "App", to: str) -> "OffsiteStore":
-    """Return the off-site storage; raise OperatorError for the bot's own folder, with which the copy would be lost."""
+    """Return the off-site storage; raise OperatorError for the bot's own folder, because the copy would be lost with
+    it.
+    """
     offsite_store, own = offsite_storage(to), app.folder.path.resolve()
     if not to.startswith("s3://") and Path(to).expanduser().resolve().is_relative_to(own):
         raise OperatorError(f"{to} is in the bot's own folder", "name a folder on another disk or another machine")
@@ -105,7 +107,9 @@ def require_offsite_storage(app: "App", to: str) -> "OffsiteStore":
 
 
 def _send(app: "App", backup: Path, offsite_store: "OffsiteStore") -> None:
-    """Copy a backup off this machine, and remember how that went; the error says that it is here all the same."""
+    """Copy a backup off this machine, and record whether that worked; the error says that the backup exists here
+    anyway.
+    """
     try:
         send(backup, offsite_store)
     except TradebotError as error:
@@ -171,7 +175,7 @@ def backup_after_session(app: "App", now: datetime, *, at_once: bool = False) ->
     """Copy the books and delete old facts, once after each session; the caller holds the pass lock.
 
     Return True if a backup was due. A failed copy is recorded and the pass continues, because an exit doesn't wait for
-    disk space; the next attempt is delayed as by `failed_backup`, except with `at_once`.
+    disk space. The next attempt waits as long as `failed_backup` says; with `at_once` it doesn't wait.
     """
 
     ended = [s for s in begun_by(app.ledger, now, timedelta(days=7)) if s.close <= now]

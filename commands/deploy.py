@@ -118,7 +118,7 @@ def _files(app: "App") -> "CheckResult":
         return CheckResult(
             worst.state, f"{worst.subject}: {worst.found}", worst.looked_at, worst.count, worst.next, None
         )
-    return ok("this version has nothing to change in them", "files", sum(each.count for each in every))
+    return ok("this version needs no change in the bot's files", "files", sum(each.count for each in every))
 
 
 def _health(judgments: "tuple[Judgment, ...]") -> "CheckResult":
@@ -133,9 +133,11 @@ def _health(judgments: "tuple[Judgment, ...]") -> "CheckResult":
 def _first_pass(note: "ServeNote | None", evidence: "HealthEvidence") -> "CheckResult":
     """Check whether `serve` has worked since it started: it compares books and broker first, then runs slots."""
     if note is None:
-        return skip("serve isn't running; health judges the passes of others")
+        return skip("serve isn't running; tradebot health judges the passes of cron and timers")
     if note.ready_at is None:
-        return warn(f"since {note.since:%Y-%m-%d %H:%M:%S} UTC books and broker weren't compared", AGAIN, "notes")
+        return warn(
+            f"books and broker not yet compared since the start at {note.since:%Y-%m-%d %H:%M:%S} UTC", AGAIN, "notes"
+        )
     claims = evidence.past.claims if isinstance(evidence.past, SessionEvidence) else ()
     own = [claim for claim in claims if claim.missed_reason is None and claim.by.endswith(f"/{note.pid}")]
     if own:
@@ -148,7 +150,7 @@ def _first_pass(note: "ServeNote | None", evidence: "HealthEvidence") -> "CheckR
 
 def _journal(app: "App") -> "CheckResult":
     head = app.ledger_view.file.check_journal()
-    return ok(f"intact up to record {head.sequence:,}, the last one that the ledger has", "records", head.sequence)
+    return ok(f"intact up to record {head.sequence:,}, the last one in the ledger", "records", head.sequence)
 
 
 def _render(console: "Console", data: Deployed) -> None:

@@ -42,7 +42,7 @@ class EventsShown(Struct, frozen=True):
 
 
 def run(app: "App", last: int, *, refusals: bool = False) -> Report:
-    """Read the end of the event files; raise OperatorError if they aren't regular files.
+    """Return the last events in the event files; raise OperatorError if they aren't regular files.
 
     Refusals by the gates, which occur in each pass, are left out unless `refusals` is set, because they would hide
     everything else.
@@ -124,7 +124,7 @@ def events(
 ) -> None:
     """Show what happened to the bot itself.
 
-    That is failed sources, unexpected responses and faults.
+    For example failed sources, unexpected responses, faults and backups.
     """
     with open_bot(state_dir, config) as bot:
         report = run(bot, last, refusals=refusals)

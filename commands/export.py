@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 To = Annotated[str, typer.Option("--to", help="An SQLite file, or postgresql://USER@HOST/DATABASE.")]
-As = Annotated[str | None, typer.Option("--as", help="The bot's name there [its folder's name].")]
+As = Annotated[str | None, typer.Option("--as", help="The bot's name in the tables [its folder's name].")]
 
 
 class Tables(Struct, frozen=True):
-    """The result of an export: bot name, database, and row counts of its tables; `books_at` is the books' time."""
+    """The result of an export: bot name, database, and row counts of its tables; `books_at` is the last moment in the
+    books.
+    """
 
     bot: str
     to: str
@@ -40,10 +42,10 @@ def run(app: "App", to: str, name: str | None) -> Report:
     """Replace this bot's rows in a database with those of its books. Raises OperatorError for an invalid path."""
     bot = name or app.folder.path.resolve().name
     if not NAME.fullmatch(bot):
-        raise OperatorError(f"a bot can't be named {word(bot)} there", "use letters, digits, - and _: --as NAME")
+        raise OperatorError(f"the tables can't have a bot named {word(bot)}", "use letters, digits, - and _: --as NAME")
     if "://" in to and not to.startswith(POSTGRES):
         raise OperatorError(
-            f"nothing can be exported to {word(to.partition('://')[0])}", "--to books.db, or postgresql://…"
+            f"can't export to an address of type {word(to.partition('://')[0])}", "--to books.db, or postgresql://…"
         )
     ledger, history = app.ledger_view, read_history(app)
     exported = export_account(history, ledger.intents(), ledger.orders())

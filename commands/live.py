@@ -111,7 +111,7 @@ def status(app: "App", paper: Path | None = None) -> Report:
 
 
 def arm(app: "App", sessions: int, *, by: str, paper: Path | None = None) -> Report:
-    """Arm live trading for the next sessions if everything else is open and a person types the account's tail.
+    """Arm live trading for the next sessions if every other condition is open and a person types the account's tail.
 
     Raises OperatorError: exit 2 if there is nothing to arm or no terminal, 3 if a condition is closed, the venue
     requires more of the paper bot, or a different text was typed.
@@ -338,7 +338,7 @@ def _render_armed(console: "Console", data: ArmedSessions) -> None:
 
 def _render_taken_over(console: "Console", data: TakeOverResult) -> None:
     console.print(f"{data.folder} trades this account now; {data.instead_of} sends nothing any more.", markup=False)
-    console.print("Its books may have missed what the other has done since it was copied. Next: tradebot reconcile")
+    console.print("Its books may lack what the other folder has done since it was copied. Next: tradebot reconcile")
 
 
 @on_bot(
@@ -377,7 +377,7 @@ def _arm(
     ] = 1,
     paper: Annotated[
         Path | None,
-        typer.Option("--paper", metavar="FOLDER", help="The paper bot that a venue may want to see first."),
+        typer.Option("--paper", metavar="FOLDER", help="Folder of the paper bot whose record a venue may require."),
     ] = None,
 ) -> Report:
     """Allow trading with real money for a number of sessions.

@@ -40,8 +40,8 @@ class CoinRow(Struct, frozen=True):
 
     If an entry would be refused, `reason` says why, with the `observed` value and the `limit`. Volume is of 24 hours in
     USD, the spread a fraction of the midpoint, and the price is the midpoint. `since` is when the tier began,
-    `rises_at` when the coin may rise to `rising_to`. `health` is that of its data, with the `failed` checks; it is
-    checked again in `passes_until_look` entry passes, or in none before `next_look_at`. The last three are limits of
+    `rises_at` when the coin may rise to `rising_to`. `health` is that of its data, with the `failed` checks. The data
+    is checked again in `passes_until_look` entry passes, but not before `next_look_at`. The last three are limits of
     the tier.
     """
 
@@ -79,7 +79,8 @@ class LeftOutRow(Struct, frozen=True):
 
 
 class DiscoveryData(Struct, frozen=True):
-    """The discovery: when a list was last accepted, its number of contracts, and the excluded ones.
+    """The discovery of contracts: when the venue's list was last accepted, its number of contracts, and the excluded
+    ones.
 
     `problem` says why a later list wasn't accepted.
     """
@@ -190,7 +191,7 @@ def _text(decision: "Decision", value: object) -> str:
 
 
 def _next_look(registry: "Registry", coin: "Coin | None") -> tuple[int, datetime | None]:
-    """Return in how many passes a coin's data is checked again, and before when it isn't."""
+    """Return in how many passes a coin's data is checked again, and the time before which it isn't, if any."""
     health = registry.rules.health
     if coin is None or coin.data.health is CoinHealth.HEALTHY:
         return 1, None
@@ -269,7 +270,7 @@ def _render_one(console: "Console", data: RegistryData) -> None:
 def _lines(row: CoinRow) -> "Sequence[tuple[str, str]]":
     since = f", since {when(row.since)}" if row.since else ""
     pinned = ", pinned" if row.pinned else ""
-    rising = f"{row.rising_to} from {when(row.rises_at)} on, if it lasts" if row.rises_at else ""
+    rising = f"{row.rising_to} from {when(row.rises_at)} on, if its figures hold" if row.rises_at else ""
     allows = (
         f"{row.max_leverage:f} times leverage, {usd(row.max_notional_usd)} USD, {row.slippage_fraction:.2%} slippage"
         if row.max_leverage and row.max_notional_usd and row.slippage_fraction

@@ -54,7 +54,7 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
 
 
 def fetch_backup(path: Path, source: str, name: str | None) -> str:
-    """Fetch a backup from another location, and return its name; a folder without a bot gets the backup's bot.
+    """Fetch a backup from another location, and return its name; a folder without a bot becomes the backed-up bot's.
 
     Raises TradebotError if there is no such backup, if it can't be read, or if the folder has other contents.
     """
@@ -80,7 +80,7 @@ def restore(
         str | None, typer.Argument(help="Name of a backup, as `backup --list` shows it.", autocompletion=backup_names)
     ] = None,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="PLACE", help="Take it from where backup --to copied it [newest].")
+        str | None, typer.Option("--from", metavar="PLACE", help="Restore from where backup --to copied it [newest].")
     ] = None,
     confirmed: AccountTail = None,
     state_dir: StateDir = None,

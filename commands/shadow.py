@@ -143,7 +143,7 @@ def _render(out: "Console", data: ShadowStrategies) -> None:
         if row.halted:
             out.print(f"{row.strategy} sends no entries: {row.halted}", markup=False)
             ends = 'tradebot unhalt --reason "…" --state-dir'
-            out.print(f"  it may go on: {ends} {row.folder}", markup=False)
+            out.print(f"  to end that halt: {ends} {row.folder}", markup=False)
     out.print(f"Next: tradebot report --state-dir {data.strategies[0].folder}", markup=False)
 
 

@@ -1,4 +1,4 @@
-"""`tradebot tail`: append new records to the files to tail, as `serve` does after each pass."""
+"""`tradebot tail`: append new records to the text files for `tail -f`, as `serve` does after each pass."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -45,7 +45,7 @@ class LinesAppended(Struct, frozen=True):
 
 
 class TailedFiles:
-    """The files to tail of one bot."""
+    """One bot's text files for `tail -f`: performance, orders, trades and errors."""
 
     def __init__(self, app: "App") -> None:
         self._app = app
@@ -84,7 +84,7 @@ class TailedFiles:
             return {name: file.add(reads[name], now) for name, file in self._files.items()}
 
     def _records(self) -> tuple[object, ...]:
-        """Return what differs as soon as anything was recorded."""
+        """Return a value that changes as soon as anything is recorded."""
         books, facts = self._app.books, self._app.existing_facts
         size = self._events.stat().st_size if self._events.exists() else 0
         return books.file.sealed_head().sequence, facts.last_pass() if facts else None, size
@@ -162,7 +162,7 @@ def _render(console: "Console", data: LinesAppended) -> None:
 
 @on_bot("tail", VerbPurpose.LOOK, 180, {"tail/1": (LinesAppended,)}, epilog="tradebot tail")
 def tail(bot: "App") -> Report:
-    """Append new records to the files to tail.
+    """Append new records to the text files for `tail -f`.
 
     `serve` does this automatically; without `serve`, cron can run it every minute.
     """

@@ -108,7 +108,8 @@ def _ledger(path: "Path", form: "LedgerVersion") -> "CheckResult":
     if old == form.version:
         return ok(f"version {old}, as this tradebot writes it", "file")
     change = (
-        f"version {old}; this tradebot makes it {form.version} (new: {form.says_from(old)}), which worked on a copy"
+        f"version {old}; this tradebot upgrades it to {form.version} (new: "
+        f"{form.says_from(old)}), which worked on a copy"
     )
     copy_text = f"and stores {path.name}-version-{old} next to it"
     return warn(f"{change}, {copy_text}", "Stop the bot, then: tradebot upgrade", "file")
@@ -143,7 +144,7 @@ def _store(path: "Path", kind: "CacheDatabase") -> "CheckResult":
     if old == kind.version:
         return ok(f"version {old}, as this tradebot writes it", "file")
     what = "no file of this kind" if old is None else f"version {old}"
-    aside = f"{what}; this tradebot reads {kind.version}, so it moves the file aside and begins with no"
+    aside = f"{what}; this tradebot reads {kind.version}, so it moves the file aside and starts without"
     return warn(f"{aside} {kind.holds}", f"cp -a {path}* ELSEWHERE if you want to go back", "file")
 
 
@@ -153,7 +154,7 @@ def _settings(folder: "StateFolder", loaded: "Loaded") -> "CheckResult":
 
     differ = differences_of(folder, loaded)
     if differ is None:
-        return skip("readable; no accepted ones to compare with")
+        return skip("readable; no accepted settings to compare with")
     looser = [row.name for row in differ if row.looser]
     if not looser:
         return ok("readable, and none is looser than accepted", "file")
@@ -186,7 +187,7 @@ def upgrade(
     """Upgrade the ledger to the format of this version.
 
     A copy of the ledger is stored first. If a newer version has upgraded the ledger, it is replaced by the copy from
-    before that upgrade, provided that the copy has everything. The bot must be stopped, except with --check. Exits with
-    code 10 if a file can't be read.
+    before that upgrade, provided that the copy has every record. The bot must be stopped, except with --check. Exits
+    with code 10 if a file can't be read.
     """
     finish(run(Options(state_dir, config), os.environ, check=check), as_json)

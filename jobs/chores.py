@@ -74,7 +74,7 @@ class Chores(Struct, frozen=True):
         return self._tell_end(slot, words, ended, now)
 
     def _begins_again(self, slot: Slot, now: datetime) -> bool:
-        """Claim one more beginning of a chore that was cut short; return False if it has had them all."""
+        """Claim another start of a chore that was interrupted; return False if it has used up its starts."""
         names = (f"{slot.job} again {number}" for number in range(1, MOST_BEGINNINGS))
         return any(self.ledger.claim_slot(name, slot.session, slot.name, self.by, now).won for name in names)
 

@@ -117,7 +117,7 @@ def _render(console: "Console", data: Adopted) -> None:
     what = f"{data.quantity:,f} {clean(data.symbol)} at {usd(data.average_price, data.symbol)} USD"
     if data.managed:
         console.print(f"{what}: now managed by the bot, as strategy {data.strategy}", markup=False)
-        console.print("  the exit rules apply from now on; tradebot positions shows how far each one is")
+        console.print("  the exit rules apply from now on; tradebot positions shows how near each one is")
         if data.closes:
             console.print(f"  [yellow]{data.closes} is already met[/yellow]: the next evaluate-exits closes it")
     else:

@@ -1,4 +1,4 @@
-"""Read the evidence for `tradebot audit`: each record and reply once, writing nothing."""
+"""Read the evidence for `tradebot audit`. Each record and reply is read once, and nothing is written."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -63,9 +63,9 @@ LOOKED_BACK = 5
 
 
 def read(app: "App", since_s: int | None, *, offline: bool) -> tuple[HealthEvidence, Trading | UnreadablePart]:
-    """Return the evidence of the bot's own records, and that of trading if the books can be read.
+    """Return the evidence from the bot's own records, and the evidence about trading, or why the books can't be read.
 
-    A broker that doesn't respond is part of it. If `since_s` is None, the period starts at the session's open.
+    If the broker doesn't respond, the evidence says so. If `since_s` is None, the period starts at the session's open.
     """
     evidence = evidence_of(app)
     past, sound = evidence.past, evidence.parts["facts"]
@@ -164,7 +164,10 @@ def _books_after(
 
 
 def due_in(past: SessionEvidence, moment: TradingMoment) -> list[Job]:
-    """Return the jobs that had a slot; if sessions are contiguous, only slots in this session count."""
+    """Return the jobs that had a slot.
+
+    If this session opened at the moment the previous one closed, only this session's slots count.
+    """
     session = moment.session
     touches = session is not None and any(before.close == session.open for before in past.sessions)
     since = session.date if session and touches else date.min
@@ -241,7 +244,10 @@ class Audited(Struct, frozen=True):
 
 
 def run_audit(app: "App", since_s: int | None, *, offline: bool) -> Audited:
-    """Audit the evidence; `since_s` is in seconds, None for the session. A backtest has no broker."""
+    """Audit the evidence of the last `since_s` seconds, or of the session if it is None.
+
+    The broker isn't queried for the folder of a backtest or a shadow run.
+    """
     finished = app.folder.kind in (BACKTEST, SHADOW)
     offline = offline or finished
     evidence, trading = read(app, since_s, offline=offline)
@@ -258,9 +264,9 @@ def run_audit(app: "App", since_s: int | None, *, offline: bool) -> Audited:
     )
 
 
-def show(console: "Console", data: "Audited", by_state: Identity) -> None:
-    """Print the verdict, the findings with their commands, and all items."""
-    console.print(f"Audit of [bold]{by_state.mode}[/bold], {by_state.venue_and_account}, at {when(data.as_of)}")
+def show(console: "Console", data: "Audited", bot_identity: Identity) -> None:
+    """Print what to fix, the number of judgments in each state and, with --explain, every judgment."""
+    console.print(f"Audit of [bold]{bot_identity.mode}[/bold], {bot_identity.venue_and_account}, at {when(data.as_of)}")
     broker_text = "the broker was queried" if data.broker_asked else "the broker was not queried"
     span_of = f"counting since {when(data.since, MINUTE)}; " if data.since else ""
     show_findings(console, data)

@@ -44,13 +44,14 @@ def backtest(
     explain: Explain = False,
     as_json: Json = False,
 ) -> None:
-    """Play other days, and show what your bot would have done.
+    """Backtest your bot on past or generated days.
 
     It is the bot itself: the same strategies, gates, sizing, exits and orders, on the embedded exchange, with your
     configuration or a profile. No account, no keys, no network. Every assumption is shown, and whether it is
     optimistic. Each run is stored in STATE/backtests, for report, trades and compare; the same command always gives the
-    same result. Ctrl-C keeps what is finished. Exits with code 10 if --check-lookahead finds anything, or
-    if a strategy that answers for a session at once answers otherwise without the later bars.
+    same result. Ctrl-C stops the run and keeps the finished sessions. Exits with code 10 if --check-lookahead finds
+    anything, or if a strategy that answers for a whole session at once gives other answers when it can't see the later
+    bars.
     """
     from commands.backtest.report import run
 

@@ -1,4 +1,4 @@
-"""Interpret the options of `tradebot backtest`: settings, a market, and how it is played."""
+"""Turn the options of `tradebot backtest` into a plan and an opened market."""
 
 import os
 from datetime import date
@@ -53,7 +53,7 @@ class PlannedBacktest(Struct, frozen=True):
 
 
 def _tell_unknown_symbols(settings: "Settings") -> None:
-    """Say which symbols have no sector, as one that is mistyped; generated prices are made for any symbol."""
+    """Note which symbols have no sector, because they may be mistyped: a generated market makes prices for any name."""
     for symbol in settings.universe:
         if symbol not in settings.sectors:
             meant = did_you_mean(symbol, list(settings.sectors))
@@ -93,12 +93,15 @@ def plan_backtest(wish: BacktestOptions) -> PlannedBacktest:
 
 
 def _of_perpetuals(wish: BacktestOptions, settings: "Settings", market: OpenedMarket) -> "Settings":
-    """Return the settings with those of their perpetuals that the files have; refuse others that were named."""
+    """Return the settings with only those perpetuals that the files contain.
+
+    Raises OperatorError if --symbols names another one.
+    """
     without = [symbol for symbol in settings.universe if symbol not in market.symbols]
     if without and wish.symbols and not wish.symbols.isdigit():
         there = ", ".join(market.symbols)
         raise OperatorError(
-            f"{clean(wish.bars or '')} has no prices of {without[0]} in these days", f"write --symbols {there}"
+            f"{clean(wish.bars or '')} has no prices of {without[0]} on these days", f"write --symbols {there}"
         )
     return settings.model_copy(update={"universe": [symbol for symbol in settings.universe if symbol not in without]})
 
@@ -132,7 +135,7 @@ def _resolve_options(wish: BacktestOptions) -> _Asked:
 
 
 def _venue_of(wish: BacktestOptions, folder: Path) -> str | None:
-    """Return the venue, which says how a file is read; None is the default one."""
+    """Return the venue, which determines how a file is read; None is the default one."""
     file = user_file(Options(wish.state_dir, wish.config), folder, os.environ)
     if wish.venue or wish.profile or not file:
         return venue_named(wish.venue, wish.profile or SHIPPED_PROFILE, wish.config)
@@ -205,8 +208,10 @@ def _measured_slippage(wish: BacktestOptions) -> tuple[str, str, object]:
     with open_app(Options(wish.state_dir, wish.config), os.environ) as bot:
         parity_totals = over_time(bot.existing_facts.parities(LATELY)) if bot.existing_facts else None
     if parity_totals is None or parity_totals.slippage_bps is None:
-        why = "no session was compared with its backtest" if parity_totals is None else "no order filled on both sides"
-        raise OperatorError(f"--cost {MEASURED} needs fills that were compared, and {why}", "tradebot parity SESSION")
+        why = "no session was compared with its backtest" if parity_totals is None else "no order filled in both"
+        raise OperatorError(
+            f"--cost {MEASURED} needs fills in a session and in its backtest, and {why}", "tradebot parity SESSION"
+        )
     return "fill", SLIPPAGE, parity_totals.slippage_bps
 
 

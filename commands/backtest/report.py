@@ -156,10 +156,10 @@ class Speed(Struct, frozen=True):
 class BacktestData(Struct, frozen=True):
     """One backtest. `differences` counts the final differences between books and exchange.
 
-    `ended` counts entry candidates by the gate that refused them, the most frequent first; those of SENT led to orders.
-    With the recorder `none`, nothing is counted. `trials` is the number of different settings or code versions tried so
-    far by strategy, including this run. `sensitivity` compares the run with its variants, if requested, and
-    `not_varied` lists in sentences the variants that weren't run.
+    `ended` counts entry candidates by the gate that refused them, the most frequent first; under SENT it counts those
+    that led to orders. With the recorder `none`, nothing is counted. `trials` is the number of different settings or
+    code versions tried so far by strategy, including this run. `sensitivity` compares the run with its variants, if
+    requested, and `not_varied` lists in sentences the variants that weren't run.
     """
 
     name: str
@@ -313,7 +313,7 @@ def _head(out: "Console", data: "BacktestData") -> None:
 
 
 def _course(data: "BacktestData") -> "Iterator[str]":
-    """Yield who traded, with which settings, and how long it took."""
+    """Yield which strategies traded, with which settings, and how long the run took."""
     played, result, speed = data.played, data.result, data.speed
     yield f"Traded by {', '.join(played.strategies)}; settings: {clean(played.configuration)}"
     share = f"{speed.passes_ran:,} of {speed.passes_due:,} passes ran, the others would have changed nothing"
@@ -332,7 +332,7 @@ def _waits(waits: "Sequence[MissingBars]") -> "Iterator[str]":
         ]
         more = f" and {len(named) - SHOWN_WAITS} more" if len(named) > SHOWN_WAITS else ""
         verb = "looks back over" if can_decide else "needs"
-        yield f"{strategy} {verb} {depth:,} bars of {timeframe}; has them of {', '.join(named[:SHOWN_WAITS])}{more}"
+        yield f"{strategy} {verb} {depth:,} bars of {timeframe}; has them for {', '.join(named[:SHOWN_WAITS])}{more}"
 
 
 def reasons_without_trades(data: "BacktestData") -> "Iterator[str]":
@@ -388,7 +388,10 @@ def _halt_lines(halts: "Sequence[BacktestHalt]") -> "Iterator[str]":
     if halts and halts[-1].ended is None:
         yield "          The halt was never ended, so no position was opened after it."
         loosen = "".join(f"loosen {' and '.join(names)}, or " for names in [halts[-1].settings] if names)
-        yield f"          To continue after it: {loosen}let a person end it (backtest.unhalt_after_sessions)."
+        yield (
+            f"          To continue after it: {loosen}have it ended after some sessions "
+            "(backtest.unhalt_after_sessions)."
+        )
 
 
 def _entries(ended: "dict[str, int]") -> "Iterator[str]":
@@ -418,7 +421,7 @@ def _trials(trials: "dict[str, int]") -> "Iterator[str]":
 def _lookahead(out: "Console", checked: "LookaheadResult") -> None:
     out.print("\nLook-ahead")
     out.print(
-        f"  Played again {checked.tried}, at {checked.cuts:,} of {checked.of_cuts:,} moments; "
+        f"  Played again {checked.tried}, without later data, at {checked.cuts:,} of {checked.of_cuts:,} moments; "
         f"{checked.compared:,} decisions, orders, fills and ends of sessions compared.",
         markup=False,
     )
@@ -440,7 +443,7 @@ FIELD = re.compile(r"\w+=(?=[^=]*$)")
 
 
 def first_difference(text: str, unknown: str) -> tuple[str, str]:
-    """Return two texts; of long ones, only the first field that differs: `score=0.51` and `score=0.12`."""
+    """Return both texts; if one is long, only the first field that differs, such as `score=0.51` and `score=0.12`."""
     if max(len(text), len(unknown)) <= SHORT:
         return text, unknown
     differing = (index for index, (letter, other) in enumerate(zip(text, unknown, strict=False)) if letter != other)
@@ -461,7 +464,7 @@ def _field(text: str, differs: int) -> str:
 
 
 def run(wish: BacktestOptions, how: "RunOptions") -> Report:
-    """Play a backtest, check and vary it as requested, and report it."""
+    """Run a backtest, with the look-ahead check and the variants if requested, and report it."""
     with run_backtest.play(wish, how) as (finished, results):
         checked = _check_lookahead(finished, how.cuts) if how.cuts is not None else None
         varied = run_missing_variants(finished, results) if how.sensitivity else None

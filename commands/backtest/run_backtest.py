@@ -135,7 +135,7 @@ Told = Callable[[int, int, int], None]
 def progress(what: str, done_before: int, bars_before: int) -> Iterator[Told]:
     """Yield a callback that draws a progress bar on stderr if it is a terminal, and otherwise does nothing.
 
-    The rate doesn't include an earlier process's part.
+    The rate counts only what this process has run.
     """
     if not sys.stderr.isatty():
         yield lambda done, total, bars: None
@@ -175,8 +175,8 @@ def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Re
     """Run the backtest that the options describe, store it, and yield it with its results; a lock excludes other
     processes.
 
-    Raises TradebotError with the code of the signal if it was stopped; the finished part is stored. A run with missing
-    variants can be resumed at its end.
+    Raises TradebotError with the code of the signal if it was stopped; the finished part is stored. A finished run
+    whose variants weren't all run can still be resumed.
     """
     plan, waiting = plan_from_first_ready_day(wish)
     if plan.plan.spec.venue.dialect != USUAL:
@@ -194,7 +194,7 @@ def play(wish: BacktestOptions, how: RunOptions) -> "Iterator[tuple[Finished, Re
 
 
 def _require_served(wish: BacktestOptions) -> None:
-    """Raise OperatorError for what only an engine in this process can do: another venue's exchange is served."""
+    """Raise OperatorError for options that only the default venue's engine supports."""
     options = {
         "--equity-at": wish.equity_at != "market",
         "--margin": wish.margin != "reg_t",
@@ -203,7 +203,7 @@ def _require_served(wish: BacktestOptions) -> None:
     wanted = next((option for option, is_set in options.items() if is_set), None)
     if wanted is not None:
         raise OperatorError(
-            f"{wanted} needs the usual venue's engine, and this bot's venue is served by an exchange of its own",
+            f"{wanted} works only with the default venue's engine, and this bot's venue has its own exchange",
             f"leave out {wanted}",
         )
 
@@ -238,7 +238,10 @@ def _play_backtest(
 
 
 def plan_from_first_ready_day(wish: BacktestOptions) -> "tuple[PlannedBacktest, tuple[MissingBars, ...]]":
-    """Return the plan; without --from, it starts when some symbol of each strategy has the bars that it needs."""
+    """Return the plan, and the strategies and symbols that lack bars when it begins.
+
+    Without --from, it starts on the first day when some symbol of each strategy has the bars that the strategy needs.
+    """
     plan = plan_backtest(wish)
     venue = plan.plan.spec.venue
     if venue.dialect != USUAL and not (venue.of_perpetuals and plan.plan.spec.source != "generated"):
@@ -272,7 +275,7 @@ def _taken_up(run: "BacktestRun", checkpoint: "Path", identity: "RunIdentity", h
         return 0
     if run.made.parts is None:
         raise OperatorError(
-            "--resume needs an exchange in this process, and this venue's adapter needs one of its own",
+            "--resume isn't possible at this venue: a backtest can't store the state of its exchange",
             "leave out --resume",
         )
     try:

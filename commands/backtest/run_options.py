@@ -1,4 +1,4 @@
-"""The options of verbs that run past days, such as `tradebot backtest`."""
+"""The options of verbs that run backtests."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -76,7 +76,7 @@ DayPrices = Annotated[
     str | None, typer.Option("--day-prices", help="Daily bars: open-and-close, or close (a day of look-ahead).")
 ]
 Flow = Annotated[
-    str | None, typer.Option("--flow", metavar="FOLDER", help="Play the flow that the bot of this folder has fetched.")
+    str | None, typer.Option("--flow", metavar="FOLDER", help="Replay the flow that this folder's bot has fetched.")
 ]
 Profile = Annotated[
     str | None, typer.Option("--profile", help=f"Play a shipped profile instead: {NAMES}", autocompletion=profiles)
@@ -84,15 +84,16 @@ Profile = Annotated[
 EquityAt = Annotated[
     str, typer.Option("--equity-at", help="Value positions at market, or at last_fill to reproduce a study.")
 ]
-Margin = Annotated[str, typer.Option("--margin", help="reg_t, or free to reproduce a study without a broker.")]
-Recorder = Annotated[str, typer.Option("--recorder", help="What to store of passes: none, counts or full.")]
+Margin = Annotated[str, typer.Option("--margin", help="reg_t, or free (no limit on leverage) to reproduce a study.")]
+Recorder = Annotated[str, typer.Option("--recorder", help="How much of each pass to store: none, counts or full.")]
 EveryPass = Annotated[bool, typer.Option("--every-pass", help="Also run passes that would change nothing.")]
 CheckLookahead = Annotated[
     bool, typer.Option("--check-lookahead", help="Check for look-ahead: rerun without future data, and compare.")
 ]
 Cuts = Annotated[int, typer.Option("--cuts", min=0, max=MOST_CUTS, help="Number of cutoff times to test; 0 tests all.")]
 Again = Annotated[
-    bool, typer.Option("--sensitivity", help="Rerun with doubled costs, a day later, and on other days of the month.")
+    bool,
+    typer.Option("--sensitivity", help="Rerun with doubled costs, trades a day later, and other days of the month."),
 ]
 Name = Annotated[str | None, typer.Option("--name", help="The name of the run [from its fingerprint].")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue a run that was stopped.")]

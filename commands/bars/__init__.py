@@ -84,7 +84,7 @@ def _import(
         typer.Option("--stamp", help="What minute bars are stamped with: start or end.", autocompletion=stamps),
     ] = None,
     zone: Annotated[
-        str | None, typer.Option("--zone", help="Zone of times that don't name theirs.", autocompletion=zones)
+        str | None, typer.Option("--zone", help="Time zone of times that don't name one.", autocompletion=zones)
     ] = None,
     decimal: Annotated[
         str | None, typer.Option("--decimal", help="Decimal mark of numbers: point or comma.", autocompletion=decimals)

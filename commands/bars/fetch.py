@@ -42,7 +42,7 @@ class WantedBars(Struct, frozen=True):
 
 
 class FetchedRow(Struct, frozen=True):
-    """One request, in the store's terms, and how many of its bars are new.
+    """One request with its timeframe and symbols as the store names them, and how many of its bars are new.
 
     `strategy` is the strategy that needs them; None for a request on the command line.
     """

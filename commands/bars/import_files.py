@@ -65,8 +65,8 @@ FILES_SHOWN = 5
 class SymbolRead(Struct, frozen=True):
     """The valid bars of one symbol; `new` counts those that are missing or different in the store.
 
-    `sessions` are those with a bar, `gaps` those between the first and the last bar that have none, and `findings`
-    is how many findings `bars check` would report for these bars alone.
+    `sessions` counts the sessions with a bar, `gaps` the sessions without one between the first and the last bar, and
+    `findings` what `bars check` would find in these bars alone.
     """
 
     symbol: str
@@ -243,7 +243,7 @@ def _render(console: "Console", data: BarsImported) -> None:
     for finding in data.refused[:SHOWN] or data.findings[:SHOWN]:
         console.print(f"  {finding.symbol}: {finding.found}", markup=False)
     if data.refused:
-        console.print("Next: declare --stamp and --zone as the maker of the files did, and import again")
+        console.print("Next: import again with the --stamp and --zone that the files' maker used")
     elif data.new:
         console.print("Next: tradebot bars check")
 
@@ -308,7 +308,9 @@ def options_of(
     venue: "VenueDay",
     **reading: str | None,
 ) -> "ImportOptions":
-    """Return what was declared about the files; raise OperatorError if it contradicts itself."""
+    """Return how to read the files according to the options; raise OperatorError if the options contradict each
+    other.
+    """
     name = timeframe_of(timeframe) if timeframe else None
     if stamp not in (None, "start", "end"):
         raise OperatorError(

@@ -93,7 +93,11 @@ def by_calendar(app: "App", symbols: Iterable[str]) -> "Mapping[str, Collection[
 
 
 def odd_at(app: "App", now: datetime) -> "Odd":
-    """Return a function that explains why a bar can't belong to a symbol, as the venue used the symbol at a moment."""
+    """Return a function that says why a bar can't belong to a symbol, judged by its prices, its day and the date of
+    `now`.
+
+    The function returns an empty text if the bar may belong to it, always so at a venue without such a check.
+    """
     oddity, today = app.driver.oddity, app.day.date_of(now)
 
     if oddity is None:
@@ -116,7 +120,7 @@ def _calendar_of(app: "App", symbol: str) -> str:
 
 
 def series_name(timeframe: str, price: str) -> str:
-    """Return a timeframe for a table, with the price if the bars aren't those of trades."""
+    """Return a timeframe for a table, with the kind of price if the bars aren't built from trades."""
     return timeframe if price == "trade" else f"{timeframe} {price}"
 
 

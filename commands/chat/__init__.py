@@ -76,7 +76,7 @@ class Revoked(Struct, frozen=True):
 
 
 class ChatListening(Struct, frozen=True):
-    """The problem at the last request to Telegram; empty without one."""
+    """The problem with the last request to Telegram; empty if there was none."""
 
     trouble: str
 
@@ -92,7 +92,9 @@ def telegram_of(bot: "App") -> "Telegram":
     # What may be closed from the chat is checked when that is asked for.
     in_force = effective(bot.settings)["chat"]["telegram"]
     if bot.mode is Mode.LIVE and (accepted is None or accepted.values.get("chat", {}).get("telegram") != in_force):
-        raise OperatorError("nobody accepted the chat for real money", "tradebot config accept", code=ExitCode.REFUSED)
+        raise OperatorError(
+            "the chat hasn't been accepted for real money", "tradebot config accept", code=ExitCode.REFUSED
+        )
     token = chat_token(os.environ)
     if token is None:
         raise OperatorError(f"{CHAT_TOKEN} is not set", "set it in the environment or in .env (chmod 600 .env)")
@@ -113,7 +115,9 @@ def render_code(console: "Console", data: PairingCode) -> None:
 
 
 def render_status(console: "Console", data: ChatStatus) -> None:
-    listening = "listened to" if data.listening else "NOT listened to: tradebot serve, or tradebot chat listen"
+    listening = (
+        "a process listens" if data.listening else ("NO process listens: start tradebot serve, or tradebot chat listen")
+    )
     console.print(f"The chat is {f'on, and {listening}' if data.on else f'off; {GUIDE} says how to turn it on'}")
     if data.person is not None and data.paired_at is not None:
         console.print(f"Paired with person {data.person} since {when(data.paired_at)}")
@@ -138,7 +142,7 @@ def render_listened(console: "Console", data: ChatListening) -> None:
     console.print(clean(data.trouble) if data.trouble else "Every message is answered.", markup=False)
 
 
-group("chat", "Let one person ask the bot from a chat, halt it, and approve entries.")
+group("chat", "Let one person query the bot from a chat, halt it, and approve entries.")
 
 
 @on_bot("chat pair", VerbPurpose.TELL, 50, {"chat-pair/1": ("commands.chat:PairingCode",)}, epilog="tradebot chat pair")

@@ -24,7 +24,10 @@ Data = Mapping[str, Any]
 
 
 def message(lines: Sequence[str], folder: str) -> str:
-    """Return lines as a message without keys, local paths or links; too long a message is cut at a line."""
+    """Return lines as a message without keys, local paths or links.
+
+    A message that is too long ends after the last line that fits.
+    """
     text = hide_keys("\n".join(map(clean, lines)))
     text = _LEADS.sub(
         lambda match: f"{match[0]} ", re.sub(r" --state-dir (?:'[^']*'|\S+)", "", text).replace(folder, "its folder")
@@ -100,7 +103,7 @@ def _lot_text(lot: Data) -> str:
 
 
 def of_closed(data: Data) -> Iterator[str]:
-    """Yield what was sent to close a position, and what wasn't, with the reason."""
+    """Yield each closing order that was sent, and the reason for each position that wasn't closed."""
     if data["not_run"]:
         yield f"NOT closed. {data['not_run']['reason']}: {data['not_run']['meaning']}"
         yield f"Next: {data['not_run']['remedy']}"
@@ -167,7 +170,7 @@ def summarize_approval_answer(data: Data) -> Iterator[str]:
 
 def of_halt(data: Data) -> Iterator[str]:
     """Yield what a halt did, and where it can be ended."""
-    yield f"Halted: {data['state']}. It opens no positions; exits continue."
+    yield f"Halted: {data['state']}. The bot opens no positions; exits continue."
     if data.get("unrecorded") or data.get("unwritten"):
         yield "The halt applies, but it couldn't be written everywhere: check the machine where the bot runs."
     yield "It can only be ended on the machine where the bot runs: tradebot unhalt"

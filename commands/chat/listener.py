@@ -71,7 +71,7 @@ class ChatMessage(Struct, frozen=True):
 
 
 def number_of(update: object) -> int | None:
-    """Return an update's number, or None if it has none."""
+    """Return the `update_id` that Telegram numbers an update with, or None if it has none."""
     number = update.get("update_id") if isinstance(update, dict) else None
     return number if type(number) is int and 0 < number < LARGEST else None
 
@@ -87,7 +87,7 @@ def sender_of(update: object) -> tuple[str, str]:
 
 
 def read(update: object, now: float) -> ChatMessage:
-    """Parse an update; `now` is in seconds since 1970. Raises UnfitError."""
+    """Parse an update; `now` is in seconds since 1970. Raises RefusedMessageError for an update that isn't answered."""
     whole = _mapping(update, "the update")
     kinds = whole.keys() - {"update_id"}
     if kinds == {"message"}:
@@ -125,7 +125,7 @@ def _read_button(query: dict[str, Any]) -> ChatMessage:
 def words_of(text: str) -> tuple[str, str, str]:
     """Return the command word, its argument, and an amount to close, such as ("close", "AAPL", "10").
 
-    Raises UnfitError.
+    Raises RefusedMessageError for a text that isn't a command, or that is only allowed where the bot runs.
     """
     match = _TYPED.fullmatch(text)
     if match is None:
@@ -218,7 +218,7 @@ VERBS: Mapping[str, Sequence[str]] = {
 
 
 class Listener:
-    """The chat of a bot, one poll after another."""
+    """Answers the messages in a bot's chat, one poll after another."""
 
     def __init__(self, app: "App", telegram: Telegram, store: ChatStore, config: str | None) -> None:
         self._app, self._telegram, self._store = app, telegram, store
@@ -351,7 +351,9 @@ class Listener:
         return verb, about
 
     def _require_close(self, symbol: str, amount: str, now: datetime) -> None:
-        """Raise UnfitError if the chat may close nothing, or an amount is typed that wasn't asked for just now."""
+        """Raise RefusedMessageError if the chat may not close, or if the typed amount wasn't offered within the last
+        minute.
+        """
         if not self._app.settings.chat.may_close:
             raise RefusedMessageError("only where the bot runs", "close")
         if self._app.mode is Mode.LIVE:
@@ -415,8 +417,8 @@ class Listener:
 
     def _ask_to_halt(self, chat: int, now: datetime) -> tuple[MessageOutcome, str]:
         text = [
-            "Halt? It opens no positions until someone ends the halt on its machine; exits continue. Answer within 2 "
-            "minutes."
+            "Halt? The bot opens no positions until someone ends the halt on its machine; exits continue. "
+            "Answer within 2 minutes."
         ]
         return self._say(chat, text, (("Yes, halt", HALT), ("No", KEEP)), once=True, until=now + QUESTION)
 
@@ -500,7 +502,7 @@ class Listener:
         self._refused[refusal.kind] += 1
 
     def _refuse(self, who: str, request: str, refusal: ChatRefusal, number: int | None = None) -> bool:
-        """Record a refusal; return True if the update's number was news."""
+        """Record a refusal; return True if the update's number was new."""
         now, news = datetime.now(UTC), False
         if number is not None:
             news = self._store.take(number, now, who, request, refusal) is not None
@@ -528,4 +530,7 @@ class Listener:
 
 def _help(app: App) -> list[str]:
     closes = (CLOSE,) if app.settings.chat.may_close and app.mode is not Mode.LIVE else ()
-    return [f"I know: {', '.join([*WORDS, *closes])}.", "Everything else is only done where the bot runs."]
+    return [
+        f"I know: {', '.join([*WORDS, *closes])}.",
+        "Everything else can only be done on the machine where the bot runs.",
+    ]

@@ -198,7 +198,7 @@ def run_words(run: "ComparedRun") -> str:
 
 
 def page(data: "RunComparison", accounts: "Sequence[AccountReport]") -> str:
-    """Return the page of a comparison; the accounts are relabeled for it."""
+    """Return the web page of a comparison; each account's label names its run."""
     labels = [account.label for account in accounts]
     return render_template(
         "compare.html",

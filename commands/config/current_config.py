@@ -96,7 +96,7 @@ class Accepted(Struct, frozen=True):
 
 
 def run(app: "App", *, by: str, confirmed: str | None) -> Report:
-    """Show the differences, and accept the current configuration once the account's tail is typed; halted or not.
+    """Show the differences, and accept the current configuration once the account's tail is typed, even during a halt.
 
     Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one.
     """

@@ -119,7 +119,7 @@ def _edit_file(file: Path, text: str, wanted: Values, typed: Sequence[str]) -> s
 
 
 def _before(folder: "StateFolder | None", file: Path) -> "Loaded | None":
-    """Return the settings as they are; None if they aren't valid, which the change may cure."""
+    """Return the settings as they are; None if they aren't valid, which the change may fix."""
     with suppress(OperatorError):
         return _load_tried(folder, file, load_yaml(file) if os.path.lexists(file) and file.stat().st_size else {})
     return None
@@ -221,7 +221,7 @@ def _render(console: "Console", data: SettingChanged) -> None:
             markup=False,
         )
     if data.only_new_bots and data.changes:
-        console.print("  It is read when a market is created: this bot's market stays, and the next demo's uses it.")
+        console.print("  It applies when a market is created: this bot's market stays as it is, the next demo uses it.")
     if data.looser:
         console.print(f"{pluralize(len(data.looser), 'setting')} looser than accepted, so entries are blocked:")
         for difference in data.looser:

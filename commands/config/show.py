@@ -192,7 +192,9 @@ class Diff(Struct, frozen=True):
 
 
 def run(state_dir: str | None, config: str | None) -> Report:
-    """Compare the configuration in force; raise OperatorError if it can't be read."""
+    """Compare the configuration in force with the accepted and the shipped one; raise OperatorError if it can't be
+    read.
+    """
     folder, loaded = loaded_for(state_dir, config)
     baseline = accepted_of(folder)
     accepted = None

@@ -88,7 +88,8 @@ class DemoData(Struct, frozen=True):
 
     `session` is the first one, and `minutes` is the total. `earned` is None if ledger and exchange disagree, because
     the trades' profit is then unknown. `edge` and `flow` are None if no strategy reads flow. `configuration` is the
-    file with the user's settings, `strategies` are those in use, and `beside` is None without an earlier run.
+    file with the user's settings, `strategies` are those in use, and `beside` compares the run with the previous one,
+    None if there is none.
     """
 
     state_dir: str

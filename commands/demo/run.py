@@ -149,7 +149,7 @@ def _with_settings(flags: dict[str, Any], changed: Sequence[str]) -> dict[str, A
     for path, _ in values:
         if path[0] in ("mode", "venue", "shadow"):
             hint = "tradebot demo --venue NAME" if path[0] == "venue" else "tradebot init --mode paper --shadow"
-            raise OperatorError(f"--set {path[0]}: a demo trades on the embedded exchange, and sends its orders", hint)
+            raise OperatorError(f"--set {path[0]}: a demo always sends orders to the embedded exchange", hint)
     return with_setting_options(flags, values)
 
 
@@ -178,7 +178,7 @@ def _refuse_users(path: Path) -> None:
 
 
 def _configuration(path: Path, config: str | None) -> tuple[Path | None, Path | None]:
-    """Return the user's configuration file, and again if the demo's folder needs a copy of it.
+    """Return the user's configuration file, and the same file again if the demo's folder needs a copy of it.
 
     A file that an earlier demo wrote belongs to that demo, until a person changes it.
     """
@@ -234,7 +234,7 @@ def play(app: "App", sessions: int, minutes: int, progress: "Progress") -> "list
 
 
 def _show_progress(progress: "Progress", before: int, whole: int, done: int, most: int) -> None:
-    """Show how far all sessions are, when so much is done of one."""
+    """Show the progress over all sessions, given how much of the current one is done."""
     progress(before * most + done, whole * most)
 
 

@@ -27,7 +27,7 @@ PLAYED = "played."
 
 
 class RunOutcome(Struct, frozen=True):
-    """The outcome of a run: counts, its result in USD, and the number of candidates by reason for their end.
+    """The outcome of a run: counts, its result in USD, and the number of refused candidates by reason.
 
     `closed`, `won` and `result_usd` are None if the books and the exchange disagreed.
     """
@@ -117,7 +117,7 @@ def render(console: "Console", data: PreviousRunComparison) -> None:
         console.print(table)
     else:
         console.print("  The settings are the same.")
-    table = Table(last_folded_column("  came of it"), number("last"), number("now"), number("change"))
+    table = Table(last_folded_column("  result"), number("last"), number("now"), number("change"))
     for name, last, now in _rows(data):
         table.row(f"  {name}", _text(last), _text(now), _change(last, now))
     console.print(table)

@@ -21,7 +21,7 @@ from tradebot.errors import OperatorError
 def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker or start the exchange.")] = False,
     order: Annotated[
-        bool, typer.Option("--order", help="Also place an order that can't fill and cancel it; never live.")
+        bool, typer.Option("--order", help="Also place an order that can't fill and cancel it; not with real money.")
     ] = False,
     policy: Annotated[
         str | None,

@@ -29,7 +29,10 @@ RUN_AGAIN = "Fix that, then run tradebot doctor"
 
 
 class CheckResult(Struct, frozen=True):
-    """The state found by checking `count` items of a kind, the newest `age_s` seconds old; a problem has a fix."""
+    """The result of a check of `count` items: the state, the evidence, and the fix for a problem.
+
+    `looked_at` says what the items are, and `age_s` is the age of the newest one in seconds.
+    """
 
     state: HealthState
     found: str
@@ -39,7 +42,7 @@ class CheckResult(Struct, frozen=True):
     age_s: float | None = 0.0
 
     def about(self, name: str) -> Judgment:
-        """Return the row with this name."""
+        """Return the result as a judgment with this subject."""
         return Judgment(name, self.state, self.looked_at, self.count, self.found, self.fix, age_s=self.age_s)
 
 
@@ -64,7 +67,7 @@ def skip(finding: str) -> CheckResult:
 
 
 def failed_check(error: TradebotError | OSError) -> CheckResult:
-    """Return that a check ended in an error."""
+    """Return a failed check for an error that ended it."""
     if isinstance(error, TradebotError):
         return CheckResult(HealthState.FAILED, error.message, "", 0, error.hint or RUN_AGAIN, None)
     finding = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror or str(error))))
@@ -93,7 +96,7 @@ def keys(app: "App", environ: Mapping[str, str]) -> CheckResult:
     """Check that key, secret and address are set and belong to the mode; a venue may have no keys."""
     connection, secret = app.connection, [key.names for key in app.driver.keys if key.secret]
     if not secret:
-        return ok(f"there are none; {connection.base_url} fits mode {app.mode}", "address")
+        return ok(f"none needed; {connection.base_url} fits mode {app.mode}", "address")
     sources = ", ".join(_source(names, environ) for names in secret)
     return ok(f"{sources}; they match mode {app.mode} and {connection.base_url}", "keys", len(secret))
 
@@ -117,7 +120,7 @@ def _source(names: Sequence[str], environ: Mapping[str, str]) -> str:
 
 
 def calls_a_session(app: "App") -> int:
-    """Return how many calls to the flow source a full session makes, if all of them fit."""
+    """Return how many calls to the flow source a full session makes, if all of them fit into its limits."""
     return plan_of(app.settings, app.needed_facts, None).calls if app.needed_facts else 0
 
 

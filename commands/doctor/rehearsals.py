@@ -61,7 +61,7 @@ def require_play_money(app: "App") -> None:
 
 
 def order_checks(app: "App", by: str) -> tuple[Judgment, ...]:
-    """Place the order and cancel it; return a row for each."""
+    """Place the test order and cancel it; return a judgment of each step."""
     try:
         progress = _rehearse(app, by)
     except TradebotError as error:

@@ -50,7 +50,7 @@ def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Judgment]:
 
 
 def broker(app: "App") -> CheckResult:
-    """Fetch the broker's clock."""
+    """Fetch the broker's clock, and report how fast it responds and whether the market is open."""
     began = time.monotonic()
     clock = app.reader.clock()
     took_ms = (time.monotonic() - began) * 1000
@@ -245,11 +245,13 @@ def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -
     # A fetch takes this answer for a symbol that the source doesn't know, and so for no rows.
     unknown = [page for page in pages if page.status == NOT_FOUND]
     count = len(pages) - len(unknown)
-    plan = "its replies don't name the plan" if limit is None else f"{used or 0:,} of {limit:,} calls a day used"
+    plan = (
+        "its replies don't state the daily quota" if limit is None else (f"{used or 0:,} of {limit:,} calls a day used")
+    )
     evidence = f"{count} of {queried} endpoints answer; {plan}; a session needs at most {needed:,}"
     if not count:
         fix = "This source has no options flow: use strategies that read none, or another source"
-        return bad(f"{evidence}; each was answered with {NOT_FOUND}, not found", fix, "endpoints", 0)
+        return bad(f"{evidence}; every call was answered with {NOT_FOUND}, not found", fix, "endpoints", 0)
     if refused:
         fix = "Subscribe to a plan that includes it; without it the score's coverage is lower"
         return bad(f"{evidence}; {refused[0]}", fix, "endpoints", count)

@@ -70,7 +70,7 @@ def _recovers(stage: Stage) -> None:
 
 
 def _faults(stage: Stage, script: str) -> None:
-    stage.steps.append("the embedded exchange plays a fault")
+    stage.steps.append("the embedded exchange injects a fault")
     path = stage.folder / "faults.yaml"
     path.write_text(script, encoding="utf-8")
     stage.must("exchange", "faults", "add", str(path))
@@ -108,7 +108,7 @@ def _slow(stage: Stage) -> None:
     began = time.monotonic()
     code, error = _pass(stage, "evaluate-exits")
     took_s = time.monotonic() - began
-    stage.check("a pass of exits ends in time", took_s < 60, f"{took_s:.1f} s, exit code {code} {error}")
+    stage.check("an exit pass ends in time", took_s < 60, f"{took_s:.1f} s, exit code {code} {error}")
     stage.must("exchange", "faults", "clear")
     stage.check("every stop still rests at the broker", stage.resting() == stops, ", ".join(stops))
     _recovers(stage)
@@ -152,7 +152,7 @@ def _flow_contaminated(stage: Stage) -> None:
     fetched = stage.says("fetch-flow")
     stage.check("the fetch ends and reports what it got", fetched.code in (0, 5), fetched.error or "exit code 0")
     code, error = _pass(stage, "trade-once")
-    stage.check("the pass of entries ends", code == 0, error or "exit code 0")
+    stage.check("the entry pass ends", code == 0, error or "exit code 0")
     bought = f"{_entries_text(before)} before and after"
     stage.check("nothing is bought on another symbol's flow", stage.entries() == before, bought)
     health = stage.part("signals")
@@ -191,7 +191,9 @@ def _kill_passes(stage: Stage) -> None:
     stage.check("no order was sent twice", len(entries) == len(set(entries)), _entries_text(entries))
     stage.check("every earlier stop still rests, or its position is closed", _protects(stage, stops), stage.resting())
     if lost := _unsent_intents(stage):
-        stage.steps.append(f"a kill left only the record of {', '.join(lost)}: it may still arrive, so the bot waits")
+        stage.steps.append(
+            f"a kill left only the record of {', '.join(lost)}: the order may still arrive, so the bot waits"
+        )
         stage.must("exchange", "tick", CANNOT_ARRIVE)
     _recovers(stage)
 

@@ -154,7 +154,7 @@ KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}
 
 @contextmanager
 def set_stage(folder: Path) -> Iterator[Stage]:
-    """Create a bot with positions and stops in the middle of a session; its exchange ends with the block.
+    """Create a bot with positions and stops in the middle of a session; its exchange stops at the end of the block.
 
     Raises TradebotError if that isn't possible on this machine.
     """

@@ -98,7 +98,7 @@ def _serve(
 ) -> None:
     """Serve the embedded exchange to any client of its venue.
 
-    Runs until Ctrl-C and says what is optimistic about --fill. A folder without a market gets one.
+    Runs until Ctrl-C and says what is optimistic about --fill. If the folder has no market, one is created.
     """
     from commands.exchange.faults import script_of
     from commands.exchange.serve import ServeOptions, accounts_of, serve, settings_for, venue_at
@@ -242,7 +242,8 @@ def _page(
 ) -> None:
     """Print the address of the exchange's web page.
 
-    The page shows accounts, each order's life, the tape and the log. It moves time, and switches faults on and off.
+    The page shows accounts, each order's life, the tape and the log. On it you can advance time, and switch faults on
+    and off.
     """
     from commands.exchange.status import page
 

@@ -42,7 +42,10 @@ def apis_of(status: Mapping[str, Any]) -> tuple[Api, ...]:
 
 
 def exchange_of(path: Path) -> Path:
-    """Return the exchange's folder in a state folder, and set output to its times; raise OperatorError without one."""
+    """Return the exchange's folder in a state folder, and print later times as its venue shows them.
+
+    Raises OperatorError if there is no exchange.
+    """
     from tradebot.app import sandbox
 
     if not sandbox.holds_market(path / EXCHANGE):

@@ -38,13 +38,15 @@ ACCOUNT = re.compile(r"([a-z][a-z0-9_-]{0,31})(?:=(\d{1,12}(?:\.\d{1,2})?))?")
 FILLS = {
     "paper": "at once at the quote, as Alpaca's paper accounts do",
     "next-bar": "strictly, only in minutes that begin after the order",
-    "next-open": "in minutes that begin after the order, marketable ones whole at the open",
-    "close": "at once and whole at the last price if marketable, else in minutes that begin after the order",
+    "next-open": "in minutes that begin after the order; marketable orders fill completely at the open",
+    "close": "at once and completely at the last price if marketable, otherwise in minutes that begin after the order",
 }
 
 
 class Opened(Struct, frozen=True):
-    """An account of the exchange: its cash in USD, its key, and the secret of clients; None if clients need neither."""
+    """An account of the exchange: its cash in USD, and the key and the secret for clients; None if they
+    need no secret.
+    """
 
     name: str
     account_number: str

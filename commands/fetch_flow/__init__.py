@@ -41,7 +41,7 @@ def fetch_flow(
     ] = None,
     symbol: Annotated[list[str] | None, typer.Option("--symbol", help="Fetch for this symbol now; repeatable.")] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show the calls of a session's fetches, without contacting the source.")
+        bool, typer.Option("--plan", help="Show the calls that a session would make, without contacting the source.")
     ] = False,
     force_slot: ForceSlot = False,
     stream: Stream = False,

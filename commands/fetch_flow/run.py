@@ -287,7 +287,7 @@ class PlannedFetches(Struct, frozen=True):
 
 
 def run_plan(app: "App") -> Report:
-    """Plan a session; exit 10 if alerts can't stay fresh."""
+    """Plan a session's fetches; exit 10 if alerts can't stay fresh."""
     allowance = configured_allowance(app.settings)
     plan = plan_of(app.settings, app.needed_facts, allowance)
     data = PlannedFetches(

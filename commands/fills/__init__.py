@@ -1,4 +1,6 @@
-"""`tradebot fills`: show what was bought and sold, and what plans and adoptions wrote. The broker isn't queried."""
+"""`tradebot fills`: show what was bought and sold, and the entries that plans and adoptions made. The broker isn't
+queried.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""`tradebot fills`: show executions, and entries by plans and adoptions. Doesn't contact the broker."""
+"""`tradebot fills`: show executions, and the entries that plans and adoptions made. Doesn't contact the broker."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -61,7 +61,7 @@ class Fills(Struct, frozen=True, omit_defaults=True):
     """Fills, oldest first, and the amount traded at the broker in USD; `known` counts all fills in the books.
 
     `slippage` is that of all these fills together, against each midpoint. `unknown_fees` counts the fills with a fee
-    that isn't known yet. In a `margined` account, `cash_usd` is a fill's value, and moves no cash.
+    that isn't known yet. In a `margined` account, `cash_usd` is a fill's value, because no cash moves.
     """
 
     fills: tuple[FillRow, ...]

@@ -72,7 +72,7 @@ def fills_left_open(app: "App", data: "PassData", symbol: str | None = None) -> 
 
 
 class CancelableOrder(NamedTuple):
-    """One of the bot's working orders, what it is, and the word that confirms its cancel."""
+    """One of the bot's working orders, its kind, and the word that confirms its cancellation."""
 
     order: "Order"
     kind: str
@@ -93,7 +93,7 @@ class CancelableOrder(NamedTuple):
 
 
 def own_working_orders(app: "App") -> list[CancelableOrder]:
-    """Return the bot's working orders, by the books."""
+    """Return the bot's working orders according to the books."""
     working = app.ledger_view.orders(working=True)
     ours = app.ledger_view.recorded_intents({order.client_order_id for order in working})
     rows = []
@@ -178,11 +178,13 @@ def _confirm(app: "App", confirmed: str | None, *, what: str, command: str, expe
 
 
 def _require_permitted(app: "App", confirmation: Confirmation, what: str, command: str) -> None:
-    """Raise OperatorError if the settings let nobody close from there, or real money lacks the pages' token."""
+    """Raise OperatorError if the settings don't allow closing from the page or the chat, or if real money needs the
+    pages' token and it is missing or wrong.
+    """
     is_page = confirmation.source is ConfirmedAt.PAGE
     setting, permitted = ("web", app.settings.web) if is_page else ("chat", app.settings.chat)
     if not permitted.may_close:
-        message = f"{setting}.may_close is false, so nothing can be closed from there"
+        message = f"{setting}.may_close is false, so the {'pages' if is_page else 'chat'} can't close anything"
         raise OperatorError(message, f"{command}, where the bot runs", code=ExitCode.REFUSED)
     if app.mode is not Mode.LIVE:
         return
@@ -199,7 +201,7 @@ def _lacking(app: "App", symbol: str | None) -> "list[MissingFill]":
 
 
 def _closes_unlisted(app: "App") -> "dict[str, MissingFill]":
-    """Return by symbol the last order by which a position has closed that no list of fills shows yet."""
+    """Return, by symbol, the last order that closed a position although no list of fills shows that yet."""
     missing_fills, remaining = _filled_beyond_books(app)
     return {fill.order.symbol: fill for fill in missing_fills if not remaining[fill.order.symbol]}
 
@@ -289,7 +291,7 @@ def _render(
     unlike = sorted({row.symbol for row in positions_to_close(data.rows) if row.reason in UNLIKE_THE_BROKER})
     for symbol in (symbol for symbol in unlike if symbol in closed):
         text = f"Closed already: {closed[symbol].words}, as the broker's answer about the order shows"
-        console.print(f"{text}. Its lists don't show that yet. Next: tradebot reconcile", markup=False)
+        console.print(f"{text}. The broker's lists don't show that yet. Next: tradebot reconcile", markup=False)
     for symbol in (symbol for symbol in unlike if symbol not in closed):
         shown = "The broker's positions differ from the books, so an order could open a position"
         console.print(f"Not closed: {symbol}. {shown}. {LOOK_THERE}", markup=False)

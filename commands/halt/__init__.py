@@ -257,10 +257,10 @@ def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
 
 
 def orders_may_fill(path: Path, in_books: Callable[[], bool]) -> bool:
-    """Return True if an order that a halt could cancel may still fill: `in_books`, or sent by a pass still running.
+    """Return True if an order that a halt could cancel may still fill.
 
-    The lock is checked first, because a pass that has released it has recorded its orders. If either can't be read, the
-    result is True.
+    That is so if one is `in_books`, or if a running pass may have sent one. The lock is checked first, because a pass
+    that has released it has recorded its orders. If either can't be read, the result is True.
     """
     from tradebot.adapters.state import state_locks
 

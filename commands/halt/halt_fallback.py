@@ -36,7 +36,9 @@ def end_entries(state_dir: str | None, config: str | None) -> HaltOrders:
 
 
 def by_id(path: Path, request: HaltRequest, problem: str) -> HaltOrders:
-    """Cancel the bot's entries by id if no pass can run, unless others may have changed the folder's configuration."""
+    """Cancel the bot's entries by id if no pass can run, unless other users may have changed the folder's
+    configuration.
+    """
     ended = (
         orders_left_alone("")
         if folder_permissions.find_unsafe_permission(path)

@@ -34,7 +34,7 @@ class HaltResult(NamedTuple):
     `announced` is the state in the first line printed, and `printed` is False if that line couldn't be printed.
     `unrecorded` says why the ledger's history doesn't have this halt, and `busy` that another process held the ledger.
     `in_flight` names an order that was still being sent when the wait for it ended. `unwritten` says why the halt
-    couldn't be saved anywhere; `state` is then the folder's previous state. `may_fill` is as in `Recorded`.
+    couldn't be saved anywhere; `state` is then the folder's previous state. `may_fill` is as in `RecordedState`.
     """
 
     state: str
@@ -63,7 +63,8 @@ class RecordedState(NamedTuple):
 
 
 class HaltOrders(TypedDict):
-    """The numbers of accepted cancels, sent closing orders, and failures, and why any order is left.
+    """The numbers of accepted cancels, sent closing orders, and failures, and the problem that left an order alone, if
+    any.
 
     A venue may report a moment later that an order ended, and an order may have filled first.
     """

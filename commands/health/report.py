@@ -51,7 +51,9 @@ def show(console: "Console", data: Health, bot_identity: Identity) -> None:
 
 
 def run(app: "App", *, probe: bool = False) -> Report:
-    """Evaluate every part by the bot's own records; exit 10 if any has FAILED, as a probe if anyone has to act."""
+    """Evaluate every part by the bot's own records; exit 10 if any has FAILED or, with `probe`, if anyone has to
+    act.
+    """
     judgments = judge_passes(evidence_of(app))
     state, bot_identity = worst_state(judgments), identity(app)
     data = Health(str(app.folder.path), state, summary(judgments), judgments)

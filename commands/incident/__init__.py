@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 UNREAD = "the records of passes can't be read; tradebot health says what to do"
-OLD = "its record isn't stored; storage.replay_sessions sets for how many sessions records are"
+OLD = "its record isn't stored; storage.replay_sessions sets how many sessions' records are kept"
 OF_BACKTEST = "a backtest stores no records: tradebot replay plays it again in its own folder"
 
 
@@ -127,8 +127,8 @@ def _render(console: "Console", data: Incident) -> None:
     console.print(f"  {pluralize(data.bytes, 'byte')}: {parts}", markup=False)
     console.print(f"  SHA-256 {data.sha256}", markup=False)
     contents = {
-        "equal": "decided again here, everything is equal; the file can be replayed anywhere",
-        "differs": f"decided again here, it differs: {data.why}",
+        "equal": "replayed here, every decision is equal; the file can be replayed anywhere",
+        "differs": f"replayed here, it differs: {data.why}",
     }
     console.print(f"  {contents.get(data.replay, f'it cannot be replayed: {data.why}')}", markup=False)
     for lacking in data.lacking:

@@ -82,8 +82,8 @@ def found_of(app: "App", typed: str) -> IncidentSubject:
     cycle = _read_or_note(lacking, "decisions", lambda: facts.cycle(name) if facts else None)
     intents = tuple(record for record in every if record.intent.cycle_id == name)
     if not (kept_pass or cycle or intents):
-        hint = "tradebot orders --all lists orders by their ids; passes are those of tradebot replay and why-no-orders"
-        raise OperatorError(f"No pass and no order is known as {word(typed)}.", hint)
+        hint = "tradebot orders --all --json lists order ids; tradebot replay and why-no-orders show pass ids"
+        raise OperatorError(f"No pass or order has the id {word(typed)}.", hint)
     at = kept_pass.at if kept_pass else cycle.at if cycle else intents[0].intent.at
     return IncidentSubject(
         name, typed if order else None, at, kept_pass, cycle, intents, every, tuple(lacking), passes is None
@@ -280,7 +280,10 @@ EQUAL, DIFFERS, NONE = "equal", "differs", "none"
 def pack_pass(
     passes: "KeptPasses", kept_pass: "KeptPass", rules: "Callable[[RecordedCycle], Rules]", redactor: Redactor
 ) -> tuple[str, str, dict[str, Any]]:
-    """Return the replayed decision of the pass, the differences, and its record; raise RecordError if unusable."""
+    """Replay a pass, and return whether the decisions are equal, how they differ, and the record without private data.
+
+    Raises RecordError if the record can't be used.
+    """
     kept_record = passes.record(kept_pass.id)
     if kept_record is None:
         raise RecordError("it isn't stored any more")

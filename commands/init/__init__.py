@@ -14,8 +14,9 @@ from tradebot.adapters.state.marker_text import FIRST_VENUE, VENUES
 
 NAMES = (
     "flow (as shipped), intraday, overnight, conservative_flow, opening_sweeps, "
-    "legacy (to compare scores), rotation (sector funds, monthly), rotation_regimes (three of them), "
-    "smart_money (perpetual futures of coins), smart_money_february (as it was), futures (micro contracts) or "
+    "legacy (to compare scores), rotation (sector funds, monthly), rotation_regimes (three rotations), "
+    "smart_money (perpetual futures of coins), smart_money_february (the earlier bot's "
+    "values), futures (micro contracts) or "
     "policy (a learned one)."
 )
 """The shipped profiles, for the help of each verb that takes one."""
@@ -76,7 +77,9 @@ def _absolute(path: str | None) -> str | None:
 
 
 def symbols_in(wish: MarketOptions, venue: str | None) -> str | None:
-    """Return the perpetuals of the wished files, with commas; None for other files and for a generated market."""
+    """Return the perpetuals in the given files, separated by commas; None for other files and for a generated
+    market.
+    """
     from tradebot.app import sandbox
 
     if not wish.bars or not sandbox.has_perpetuals(venue):
@@ -92,7 +95,7 @@ BarsAs = Annotated[
         "--bars-as", metavar="NAME=VALUE", help="How to read the file, such as zone=UTC; or shape, decimal, symbol."
     ),
 ]
-BarStamp = Annotated[str | None, typer.Option("--bar-stamp", help="Which end of a minute dates its bar: start or end.")]
+BarStamp = Annotated[str | None, typer.Option("--bar-stamp", help="What minute bars are stamped with: start or end.")]
 Sessions = Annotated[int | None, typer.Option("--sessions", help="Number of sessions in the market.")]
 Start = Annotated[str | None, typer.Option("--start", help="Date of the first session, YYYY-MM-DD.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed for the generated market and flow.")]

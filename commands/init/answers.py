@@ -68,7 +68,10 @@ def text_of(answers: WizardAnswers, shipped: "Settings") -> str:
 
 
 def _lines(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
-    yield "# Your answers to tradebot init --wizard. The rest is as shipped; config/base.yaml explains each setting."
+    yield (
+        "# Your answers to tradebot init --wizard. All other settings are as shipped; "
+        "config/base.yaml explains each setting."
+    )
     yield "# To change one: tradebot config set KEY VALUE. To see what differs: tradebot config diff."
     yield ""
     yield "# 1. Where it trades. A bot's folder is made for one mode and stays with it."
@@ -121,16 +124,19 @@ def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     yield from _commented_rows(
         2,
         {
-            "max_daily_loss_fraction": (day, "a day that lost this much opens no more positions"),
+            "max_daily_loss_fraction": (day, "after losing this much in a day, it opens no more positions"),
             "max_risk_fraction": (
                 answers.trade_percent / HUNDRED,
-                "the loss of one entry at its stop: it makes orders smaller",
+                "the most that one entry may lose at its stop; limits its size",
             ),
             "max_gross_fraction": (
                 min(account.max_gross_fraction, sizes.gross),
-                "all positions together: if every stop is hit, the loss fits into the day's",
+                "all positions together: if every stop is hit, the loss stays within the day's",
             ),
-            "max_sector_fraction": (min(account.max_sector_fraction, sizes.gross), "the next three fit into it"),
+            "max_sector_fraction": (
+                min(account.max_sector_fraction, sizes.gross),
+                "this and the next two don't exceed that",
+            ),
             "max_symbol_fraction": (min(account.max_symbol_fraction, sizes.gross), ""),
             "max_order_fraction": (min(account.max_order_fraction, sizes.gross), ""),
         },
@@ -139,10 +145,10 @@ def _risk(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     yield from _commented_rows(
         2,
         {
-            "daily_loss_fraction": (HALTS_AT * day, "a day that lost this much halts the bot until you resume it"),
+            "daily_loss_fraction": (HALTS_AT * day, "after losing this much in a day, it halts until you resume it"),
             "drawdown_fraction": (
                 max(halts.drawdown_fraction, DRAWDOWNS * day),
-                "so does a fall this far below the highest equity",
+                "it also halts if equity falls this far below its highest",
             ),
         },
     )
@@ -152,7 +158,7 @@ def _own_limits(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
     sizes = sizes_of(answers, shipped)
     stop = shipped.exits.stop_loss_fraction
     at_stop = sizes.order * stop * HUNDRED
-    yield "    # What follows from 3. for the strategy's own limits."
+    yield "    # The strategy's own limits, which follow from 3."
     yield "    limits:"
     yield from _commented_rows(
         6,
@@ -162,7 +168,7 @@ def _own_limits(answers: WizardAnswers, shipped: "Settings") -> Iterator[str]:
             "max_symbol_fraction": (sizes.symbol, ""),
             "max_order_fraction": (
                 sizes.order,
-                f"loses {plain_number(at_stop)}% of equity at the stop, {plain_number(stop * HUNDRED)}% away",
+                f"loses {plain_number(at_stop)}% of equity at its stop, {plain_number(stop * HUNDRED)}% from the entry",
             ),
         },
     )

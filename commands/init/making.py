@@ -70,7 +70,7 @@ class BotCreated(Struct, frozen=True):
 def run(
     state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any], profile: str = SHIPPED_PROFILE
 ) -> Report:
-    """Check everything, including a real broker, before writing anything."""
+    """Create a bot. Everything is checked before anything is written, including a real broker."""
     path = state_folder.resolve(state_dir, os.environ)
     refuse_marked(path)
     file = user_file(Options(state_dir, config), path, os.environ)
@@ -178,7 +178,10 @@ def _report(path: Path, settings: "Settings", books: "_Books", start: Path | Non
 
 
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
-    """Create the embedded exchange's market and return the bot's universe in it; recorded bars have their own."""
+    """Create the embedded exchange's market and return the bot's universe in it.
+
+    For recorded bars, these are the market's symbols, unless the configuration names futures roots.
+    """
     recorded = settings.sandbox.source != "generated"
     symbols = sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags)
     # Roots refer to a file's contracts one after the other.
@@ -239,9 +242,7 @@ def _permission_text(bot_created: BotCreated) -> str:
 
 
 WRITTEN = "# Written by init ("
-OF_DEMO = (
-    "# What the options of the last demo set; the next one replaces it. Your own settings go into tradebot.yaml.\n"
-)
+OF_DEMO = "# Settings from the options of the last demo; the next demo replaces them. Yours go into tradebot.yaml.\n"
 
 
 def to_copy(file: Path | None, path: Path) -> Path | None:
@@ -262,7 +263,7 @@ def to_copy(file: Path | None, path: Path) -> Path | None:
 
 
 def refuse_foreign_settings(path: Path, start: Path | None) -> None:
-    """Refuse to overwrite a configuration written by a person with options or a copy of another file."""
+    """Raise OperatorError if options or a copy of another file would overwrite a configuration that a person wrote."""
     own, what = path / USER_FILE, start or "the options"
     if own.exists() and not written_here(own):
         raise OperatorError(

@@ -43,7 +43,7 @@ NUMBERS: Mapping[str, str] = {STOP: FRACTION, TARGET: FRACTION, TIME: AFTER}
 
 
 def read(app: "App", choice: Choice, progress: "Progress") -> tuple[LearnResult, tuple[str, ...], datetime | None]:
-    """Return the lessons from an account's records, the unknowns with reasons, and the last recorded moment.
+    """Return what an account's records teach, what is unknown and why, and the last recorded moment.
 
     Raises DamagedBooksError, naming the row, if the books are damaged.
     """
@@ -127,7 +127,10 @@ UNKNOWN = "What blocked trades would have earned isn't known"
 
 
 class BlockedOutcomes(NamedTuple):
-    """The hypothetical profit of blocked trades, and results at shorter times; None with the reason if unknown."""
+    """The proposals from what blocked trades would have earned, and what trades would have earned if closed earlier.
+
+    `left` is None if that is unknown, and `problem` is the reason.
+    """
 
     blocked: tuple[Proposal, ...] = ()
     left: LeftAfter | None = None
@@ -137,7 +140,7 @@ class BlockedOutcomes(NamedTuple):
 def load_outcomes(
     app: "App", material: LearningMaterial, choice: Choice, at: datetime | None, progress: "Progress"
 ) -> BlockedOutcomes:
-    """Return the outcomes until a moment, by bars that are fetched if they aren't stored."""
+    """Return what blocked trades would have earned until a moment, by bars that are fetched if they aren't stored."""
     if at is None:
         return BlockedOutcomes()
     if app.folder.kind == BACKTEST:
@@ -151,7 +154,7 @@ def load_outcomes(
         return BlockedOutcomes(problem=f"{UNKNOWN}: {problem_of(app, error)}.")
     if not blocked.keys:
         return BlockedOutcomes(
-            left=shorter if shorter.has_outcomes else None, problem="No blocked trade that is over is recorded."
+            left=shorter if shorter.has_outcomes else None, problem="No blocked trade with a final result is recorded."
         )
     settings = {key: setting for key in blocked.keys if (setting := setting_of(app.settings, *key))}
     values = {key: plain(setting.value) for key, setting in settings.items()}
@@ -160,7 +163,7 @@ def load_outcomes(
 
 
 class ShorterOutcomes:
-    """Computes the results of trades closed earlier, from the bars of the sessions that are added."""
+    """Computes what trades would have earned if closed earlier, from the bars of the sessions that are added."""
 
     def __init__(self, material: LearningMaterial) -> None:
         self._outcomes = material.outcomes
@@ -200,7 +203,7 @@ class ShorterOutcomes:
 
 
 def setting_of(settings: "Sections", strategy: str, gate: Gate) -> "ThresholdSetting | None":
-    """Return the setting with the limit that a gate compares a strategy's candidates with, if it is a setting."""
+    """Return the setting that holds a gate's limit for a strategy's candidates; None if the limit isn't a setting."""
     reads, is_there = READS[gate], strategy in settings.strategies.sections()
     names = (*reads.own, *reads.account)
     limits = settings.limits_of(strategy) if reads.own and is_there else settings.limits

@@ -48,9 +48,9 @@ TITLES: Mapping[Item, str] = {
     Item.BLOCKED: "What blocked trades would have earned",
 }
 WORTH = (
-    "All of this was found in the same trades that it would have changed, so expect less of it; and several "
-    "proposals may be about the same losses. tradebot search plays other values on prices, and shadow mode tries "
-    "them on the sessions to come."
+    "These proposals come from the same trades that they would have changed, so expect a smaller effect; and several "
+    "proposals may be about the same losses. tradebot search backtests other values, and shadow mode tries them in the "
+    "sessions to come."
 )
 CHANGES_NOTHING = "Nothing is changed. tradebot learn --write FILE writes a configuration with the proposals."
 
@@ -134,7 +134,7 @@ def _rest_counted(data: Learned) -> Iterator[str]:
     for lack, count in lacks.most_common(1):
         yield f"\n{pluralize(count, 'setting')}: {lack}"
     if rest:
-        yield f"What each of {pluralize(len(rest), 'setting')} lacks: tradebot learn --explain"
+        yield f"Why each of {pluralize(len(rest), 'setting')} has no proposal: tradebot learn --explain"
 
 
 def _proposal_text(proposal: Proposal) -> str:
@@ -161,10 +161,10 @@ def _end(data: Learned) -> Iterator[str]:
         return
     yield f"Written to {data.file}; nothing else is changed."
     if data.looser:
-        yield f"{pluralize(len(data.looser), 'setting')} there are looser than accepted, and would block entries:"
+        yield f"{pluralize(len(data.looser), 'setting')} in the file looser than accepted, which would block entries:"
         yield from (f"  {describe_difference(row)}" for row in data.looser)
     else:
-        yield "Nothing there is looser than accepted."
+        yield "Nothing in the file is looser than accepted."
     yield f"Next: tradebot config check {data.file}"
 
 
@@ -239,7 +239,7 @@ def _changed_rule(rule: str, fields: Mapping[str, Any], proposal: Proposal) -> d
 
 
 def _load_text(app: "App", file: Path, text: str) -> "Loaded":
-    """Return the settings that a text makes; raise ConfigurationError if it makes none."""
+    """Load the settings from a text; raise ConfigurationError if they are invalid."""
     values = parse_yaml(text)
     assert isinstance(values, dict), "an edited configuration is a mapping"
     return load_for(app.folder, Options(str(app.folder.path), str(file)), os.environ, values=values)

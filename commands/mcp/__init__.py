@@ -39,7 +39,7 @@ class McpServed(Struct, frozen=True):
     VerbPurpose.TELL,
     100,
     {"mcp/1": (McpServed,)},
-    epilog="tradebot mcp --state-dir /srv/bot/state  # as an assistant's configuration has it\n"
+    epilog="tradebot mcp --state-dir /srv/bot/state  # the command for an assistant's configuration\n"
     "tradebot mcp --http 5010\ntradebot mcp --http 5010 --new-token",
 )
 def mcp(

@@ -32,7 +32,9 @@ LIMIT_S, LONG_S = 60.0, 300.0
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:^=-]{0,39}$")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ ,:.-]{1,40}$")]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="A date such as 2026-11-16.")]
-Span = Annotated[str, Field(pattern=r"^(session|\d{1,5}[smhd])$", description="session, or a time such as 30m or 2d.")]
+Span = Annotated[
+    str, Field(pattern=r"^(session|\d{1,5}[smhd])$", description="session, or a duration such as 30m or 2d.")
+]
 Change = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -124,7 +126,7 @@ ABOUT = Parameter("symbol", Name, None)
 STRATEGY = Parameter("strategy", Name, "--strategy")
 FROM, TO = Parameter("from_date", Day, "--from"), Parameter("to_date", Day, "--to")
 SINCE = Parameter("since", Span, "--since")
-LAST = Parameter("last", whole_number_in(1, MOST_PASSES, "The number of passes, counted from the last one."), "--last")
+LAST = Parameter("last", whole_number_in(1, MOST_PASSES, "How many of the latest passes to cover."), "--last")
 SESSION = Parameter("session", Day, "--session")
 AT = Parameter("at", Annotated[Word, Field(description="A time of the session, such as 10:32.")], "--at")
 WHY_REASON = Parameter("reason", Annotated[Word, Field(description="A refusal's reason or gate.")], "--reason")
@@ -193,7 +195,7 @@ TOOLS: Mapping[str, Tool] = {
             limit_s=LONG_S,
         ),
         Tool("health", ["health"], "The health of each part of the bot, with its evidence."),
-        Tool("audit", ["audit", "--offline"], "Jobs, data, books and limits, and what to fix, by records.", (SINCE,)),
+        Tool("audit", ["audit", "--offline"], "Check jobs, data, books and limits by stored records.", (SINCE,)),
         Tool("schedule", ["schedule"], "Which jobs run next, and when each strategy is due.", (DUE, FIRST_DAY)),
         Tool(
             "backtest",

@@ -52,9 +52,9 @@ def _sign(
     to: To = Path("models"),
     as_json: Json = False,
 ) -> None:
-    """Try a model, sign it, and give it its name.
+    """Test a model, sign it, and name it by its content.
 
-    It has to answer its stored observations as stored. Its folder appears as a whole, named by its content.
+    Its answers to the stored observations must equal the stored answers. Its folder appears complete, or not at all.
     """
     from commands.model.run import sign
 

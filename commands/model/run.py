@@ -47,7 +47,7 @@ class ModelKey(Struct, frozen=True):
 class ModelSigned(Struct, frozen=True):
     """A signed model: its id, its folder, the key that signed it, and its response times in milliseconds.
 
-    It was `sealed` if the run that made the draft has listed its files; otherwise the card's contents are unverified.
+    `sealed` is True if the run that made the draft listed its files; otherwise the card's contents are unverified.
     """
 
     id: str
@@ -167,7 +167,7 @@ def _render_key(console: "Console", data: ModelKey) -> None:
 def _render_signed(console: "Console", data: ModelSigned) -> None:
     console.print(f"Signed {clean(data.name)} as {data.id}, in {data.folder}", markup=False)
     if not data.sealed:
-        console.print("How it was made is only stated in its files: they don't have the checksums of a training run")
+        console.print("What its files say about its training is unverified: they lack the checksums of a training run")
     console.print(f"Answers took {data.usual_ms:g} ms, the longest {data.longest_ms:g} ms")
     console.print(f"Next: add {data.id} to strategies.NAME.models, then tradebot model check", markup=False)
 

@@ -18,7 +18,7 @@ from tradebot.errors import ExitCode, OperatorError, word
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
-group("notify", "Notify people of events: test a channel, show what was sent, or send it.")
+group("notify", "Notify people of events: list and test channels, show notices, send them.")
 
 
 @on_bot(
@@ -107,7 +107,7 @@ def try_channels(
     """Send a test message now, and say whether it was accepted.
 
     The message shows a code. With --confirm, nothing is sent: the code proves that a person read it, and `live status`
-    counts that. Exits with code 5 if a message wasn't accepted.
+    then counts the channel as confirmed. Exits with code 5 if a message wasn't accepted.
     """
     from commands.notify.delivery import TestDelivery, attempt, confirmed_by, known_addresses, render_tried
 
@@ -141,7 +141,7 @@ def send(
 ) -> None:
     """Send notices of what happened since the last time.
 
-    `serve` runs this automatically. Under cron, a line for it every five minutes does the same.
+    `serve` runs this automatically. Without `serve`, let cron run it every five minutes.
     """
     from commands.notify.delivery import (
         ONE_IS_ENOUGH,

@@ -65,7 +65,9 @@ TOLD_OTHERWISE = frozenset({"notices", "halts"})
 
 
 class DeliveryRound:
-    """The notices of a bot. `addresses` maps channels to addresses; a channel without one receives nothing."""
+    """Builds and sends a bot's notices. `addresses` maps channels to addresses; a channel without one receives
+    nothing.
+    """
 
     def __init__(self, app: "App", addresses: Mapping[str, str]) -> None:
         self._app = app
@@ -202,7 +204,7 @@ class DeliveryRound:
         return self._why
 
     def _unwell(self) -> tuple[str, Severity]:
-        """Return which parts aren't OK, empty if all are, and how bad that is."""
+        """Return which parts aren't OK, empty if all are, and the severity of that."""
         if self._health is None or time.monotonic() >= self._health[0] + HEALTH_S:
             judgments = [cycle for cycle in judge_passes(evidence_of(self._app)) if cycle.subject not in TOLD_OTHERWISE]
             findings = rank_judgments(judgments)
@@ -220,7 +222,7 @@ def _is_summary(event: SystemEvent) -> bool:
 
 
 def evidence_time(app: "App") -> datetime:
-    """Return the current time for notices: in the sandbox that of its records, elsewhere this machine's."""
+    """Return the current time for notices: in the sandbox the time of its records, elsewhere this machine's."""
     if app.mode is not Mode.SANDBOX:
         return datetime.now(UTC)
     mark = app.ledger_view.last_reconcile()
@@ -230,7 +232,7 @@ def evidence_time(app: "App") -> datetime:
 
 
 def rounds(app: "App", addresses: Mapping[str, str], pause_s: float) -> Iterator[DeliveryRound]:
-    """Yield before each round, until no more rounds are wanted."""
+    """Yield the deliveries before each round, with a pause in between, until the caller stops."""
     delivery_round = DeliveryRound(app, addresses)
     try:
         while True:
@@ -332,7 +334,9 @@ def render_channels(console: "Console", data: Channels) -> None:
         address = f"its address is in {row.variable}" if row.has_address else f"NO ADDRESS: set {row.variable} in .env"
         console.print(f"[bold]{row.name}[/bold]: {address}")
         everything = set(row.topics) >= {topic.value for topic in Topic} - {"events"}
-        console.print(f"  gets notices of {('everything' if everything else ', '.join(row.topics))} from {row.least}")
+        console.print(
+            f"  gets notices of {('everything' if everything else ', '.join(row.topics))}, {row.least} or more severe"
+        )
         if row.events:
             console.print(f"  and these events: {', '.join(row.events)}")
         quiet = f"quiet {row.quiet} except for CRITICAL notices; " if row.quiet else ""

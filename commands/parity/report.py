@@ -33,7 +33,7 @@ MEANING: Mapping[ParityCause, str] = {
     ParityCause.REVISED_DATA: "data has changed since",
     ParityCause.FILL_MODEL: "the broker answered or filled differently than assumed",
     ParityCause.MISSED_SLOT: "no pass finished in the slot",
-    ParityCause.OURS: "nothing outside explains it",
+    ParityCause.OURS: "nothing outside the bot explains it",
 }
 
 
@@ -92,7 +92,7 @@ def _differences(out: "Console", day: DayParity) -> None:
 
 
 def run(app: "App", typed: str | None) -> Report:
-    """Compare a session, by default the last recorded one; exit 10 if a difference is ours."""
+    """Compare a session, by default the last recorded one; exit 10 if nothing outside the bot explains a difference."""
     day = day_of(typed) if typed else _last(app)
     with progress_bar("playing the session again") as progress:
         day_parity = parity_of(app, day, progress)
@@ -105,6 +105,8 @@ def run(app: "App", typed: str | None) -> Report:
 def _last(app: "App") -> "date":
     every = app.passes.passes()
     if not every:
-        hint = "passes are recorded as they run: tradebot serve; storage.replay_sessions says for how many sessions"
+        hint = (
+            "passes are recorded as they run: tradebot serve; storage.replay_sessions sets how many sessions are kept"
+        )
         raise OperatorError("No pass is recorded, so there is no session to replay.", hint)
     return every[-1].session

@@ -24,11 +24,11 @@ By = Annotated[
     ),
 ]
 Strategy = Annotated[
-    str | None, typer.Option("--strategy", help="Only the part of this strategy.", autocompletion=strategies)
+    str | None, typer.Option("--strategy", help="Only this strategy's part of the profit.", autocompletion=strategies)
 ]
-Symbol = Annotated[str | None, typer.Option("--symbol", help="Only the part in this symbol.", autocompletion=symbols)]
+Symbol = Annotated[str | None, typer.Option("--symbol", help="Only the profit in this symbol.", autocompletion=symbols)]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows to FILE, or to stdout with -.")]
-Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it: FILE.svg or FILE.png.")]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Also draw the rows: FILE.svg or FILE.png.")]
 
 
 def cut_of(by: str) -> "ProfitGrouping":

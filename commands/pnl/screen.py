@@ -59,7 +59,7 @@ OPEN = (
 )
 UNPRICED = (
     "Where a session has no price for a position, its gain falls into the next session that has one; shares bought "
-    "meanwhile are at their cost."
+    "meanwhile are valued at cost."
 )
 TRANSFERS = (
     "Deposits and withdrawals are no profit. Neither are shares that were adopted: they enter the books at the "
@@ -70,7 +70,7 @@ DIVIDENDS = (
 )
 FUNDING = "Funding goes to the strategy that alone held the contract on the day it was paid, otherwise to the account."
 OF_CUT = {
-    ProfitGrouping.HOUR: "The hour is that of the exit, in {place}.",
+    ProfitGrouping.HOUR: "The hour is the hour of the exit, in {place}.",
     ProfitGrouping.REASON: "The reason is the first rule that was recorded with the order that closed the shares.",
     ProfitGrouping.COMPONENT: (
         "The component is the one that contributed most to the entry's direction: the largest value times weight of "
@@ -156,7 +156,7 @@ def _of(data: ProfitAndLoss) -> str:
 def _nothing(data: ProfitAndLoss, why: str) -> str:
     if not data.fills:
         return "Nothing was bought yet. Next: tradebot trade-once, then tradebot why-no-orders"
-    return f"{why or 'There was no profit or loss.'} All of it: tradebot pnl"
+    return f"{why or 'There was no profit or loss.'} For everything: tradebot pnl"
 
 
 def show_rows(console: Console, by: str, rows: tuple[ProfitRow, ...], total: ProfitRow | None) -> None:
@@ -193,7 +193,7 @@ def _amount(amount: Decimal) -> str:
 
 
 def _headline(data: Pnl) -> str:
-    """Say the one profit of the account, which every screen has: by the broker's equity, if a pass saw it."""
+    """Return the account's profit as every screen shows it: by the broker's equity, if a pass read it."""
     comparison = data.compared
     equity = f" by the broker's equity of {comparison.broker_usd:,.2f} at {when(comparison.at)}" if comparison else ""
     return f"Profit {gain(data.profit_usd, ' USD')}{equity}"
@@ -214,7 +214,7 @@ def _broker(pnl: Pnl, compared: EquityComparison) -> str:
         return "Difference none: the broker's equity and the books agree to the cent"
     why = [f"no price of {', '.join(map(clean, compared.unpriced))}"] if compared.unpriced else []
     why += [f"{shares:f} {clean(symbol)} that only the broker values" for symbol, shares in compared.left_out.items()]
-    prices = "its prices of what is held, or what isn't booked yet" if compared.held else "what isn't booked yet"
+    prices = "its prices of open positions, or amounts not booked yet" if compared.held else "amounts not booked yet"
     apart = f"{pnl.difference_usd:+,.2f} USD between the broker's equity and the books' {compared.books_usd:,.2f}"
     return f"Difference {apart}, because of {' and '.join(why) or prices}"
 
@@ -222,7 +222,7 @@ def _broker(pnl: Pnl, compared: EquityComparison) -> str:
 def _unpriced_notes(pnl: Pnl) -> Iterator[str]:
     if any(row.unpriced for row in pnl.rows) or pnl.total.unpriced:
         named = dict.fromkeys(symbol for row in (*pnl.rows, pnl.total) for symbol in row.unpriced)
-        yield f"* has no price of its last day for {', '.join(map(clean, named))}"
+        yield f"* the row's last day has no price of {', '.join(map(clean, named))}"
 
 
 LABELS = 12
@@ -234,7 +234,7 @@ FEWEST = 5
 def draw(data: Pnl, file: Path) -> None:
     """Draw the rows; raise OperatorError if there are none, or if the file can't be written."""
     if not data.rows:
-        raise OperatorError("Nothing was earned or lost there, so there is nothing to draw", "tradebot pnl")
+        raise OperatorError("Nothing was earned or lost in these days, so there is nothing to draw", "tradebot pnl")
     in_time = data.by in IN_TIME
     with open_figure(file, 9, 4.5 if in_time else 0.34 * len(data.rows) + 1.3) as figure:
         axes = figure.subplots()

@@ -108,7 +108,7 @@ def show(console: "Console", data: Positions, rows: slice) -> None:
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
             ours_once = row.symbol in data.left_by_earlier_orders
-            sentence = "was opened by earlier orders of the bot that these books don't know" if ours_once else NOT_OURS
+            sentence = "was opened by earlier orders of the bot that aren't in these books" if ours_once else NOT_OURS
             closed = sum((our.closed_by_others for our in ours if our.symbol == row.symbol), Decimal(0))
             quantity = row.quantity - closed.copy_sign(row.quantity)
             if closed:
@@ -217,7 +217,7 @@ WHY = {
     "no_stop_rule": "no stop rule is in force",
     "by_setting": "exits.protection is bot",
     "adopted": "it was adopted",
-    "fraction": "fractions can't rest at the broker",
+    "fraction": "stops for fractional shares can't rest at the broker",
     "refused": "the broker refused it",
     "arriving": "a stop is on its way to the broker",
     "not_placed": "",

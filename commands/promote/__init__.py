@@ -21,7 +21,8 @@ Folder = Annotated[
     typer.Option("--from", metavar="DIR", help="A folder whose evidence counts too, if the hash is the same."),
 ]
 To = Annotated[
-    str | None, typer.Option("--to", metavar="RUNG", help="Put it on this rung: the next one, or a lower one.")
+    str | None,
+    typer.Option("--to", metavar="RUNG", help="Move the strategy to this rung: the next one, or a lower one."),
 ]
 WithoutEvidence = Annotated[
     bool,
@@ -92,7 +93,7 @@ def demote(bot: "App") -> Report:
 
     Compares the sessions since each promotion to real money with the interval that it was based on. Entries of a
     strategy that earned clearly less are refused from then on; its positions keep their stops and exits. Exits with
-    code 10 if there is one. The timetable of a live bot runs it after each session.
+    code 10 if a strategy was demoted. The timetable of a live bot runs it after each session.
     """
     from commands.promote.run import review
 

@@ -57,10 +57,10 @@ LABELS: Mapping[str, str] = {
     "policy_seeds": "seeds evaluated along every path",
     "policy_seeds_positive": "share of seeds that earn something",
     "policy_doubled": "return with costs doubled, median seed",
-    "policy_later": "return a bar later, median seed",
-    "policy_drawdown": "drawdown, the deepest of any seed",
+    "policy_later": "return with trades a bar later, median seed",
+    "policy_drawdown": "deepest drawdown of any seed",
     "policy_deflated_sharpe": "deflated Sharpe ratio, median seed",
-    "policy_sharpe_low": "Sharpe ratio a year, low end, median seed",
+    "policy_sharpe_low": "annual Sharpe ratio, low end, median seed",
     "policy_spa_flat": "p-value against holding nothing",
     "policy_spa_buy_and_hold": "p-value against buy and hold",
     "policy_spa_rule": "p-value against the rule",
@@ -206,9 +206,9 @@ def _when(row: ConditionRow) -> str:
     if row.missing:
         return clean(row.missing)
     if row.sessions_left is None and row.name.startswith(OF_POLICY):
-        return "not by waiting: only by another evaluation"
+        return "waiting doesn't help: it needs another evaluation"
     if row.sessions_left is None:
-        return "not by waiting: not at today's rate"
+        return "waiting doesn't help at today's rate"
     about = f", about {row.by}" if row.by else ""
     return f"{pluralize(row.sessions_left, 'session')} more{about}"
 
@@ -259,7 +259,7 @@ def judge_policies(app: "App", files: Sequence[Path]) -> Report:
 
 
 def judged_by(rules: PromotionRules, sealed_results: Iterable[tuple[PolicyResults, int, bool]]) -> PoliciesJudged:
-    """Return policies with the conditions for paper, each with its number of trials and whether it is sealed."""
+    """Return policies with their conditions for paper, from the results, number of trials and seal of each."""
     rows = tuple(_judge_policy(rules, *judged) for judged in sealed_results)
     lacking = [
         (clean(row.name), [short_condition_name(condition.name) for condition in row.conditions if not condition.met])
@@ -312,7 +312,8 @@ def render_policies(out: "Console", data: PoliciesJudged) -> None:
         made_from = f"{pluralize(len(row.features), 'feature')}, and {pluralize(len(row.data), 'file')} of market data"
         out.print(f"  made from {made_from}", markup=False)
         out.print(
-            f"  by luck alone, some of so many would pass a 5% test in {row.some_pass:.1%} of all cases", markup=False
+            f"  by luck alone, one or more of that many would pass a 5% test in {row.some_pass:.1%} of cases",
+            markup=False,
         )
         _print_runs(out, row)
         met = sum(condition.met for condition in row.conditions)

@@ -137,7 +137,9 @@ def _of_policy(app: "App", name: str, evidence: TrackRecord, sources: Sequence[E
 
 
 def other_models(app: "App", name: str, results: "PolicyResults") -> str:
-    """Return why the models in use differ from those of an evaluation; empty if they don't, or if it trains only."""
+    """Return why the models in use differ from those of an evaluation; empty if they don't, or if the strategy only
+    trains.
+    """
     if app.settings.strategies.installed_as()[name] != POLICY:
         return ""
     require_extra("promoting a policy")
@@ -168,16 +170,16 @@ def require_digest(app: "App", name: str, *, submitted: bool = False) -> str:
 def _require_same(other: "App", name: str, digest: str) -> None:
     other_digest = digest_of(other.settings, name) if name in other.settings.strategies.sections() else None
     if other_digest != digest:
-        has = "doesn't use it" if other_digest is None else f"has its hash {other_digest}, and here it is {digest}"
+        has = "it isn't used there" if other_digest is None else f"its hash there is {other_digest}, and here {digest}"
         raise OperatorError(
-            f"What {clean(str(other.folder.path))} shows of {name} doesn't count: it {has}. Evidence belongs to the "
+            f"What {clean(str(other.folder.path))} shows of {name} doesn't count: {has}. Evidence belongs to the "
             "same code and values.",
-            f"tradebot config diff shows what differs; tradebot promote {name} counts what is here",
+            f"tradebot config diff shows what differs; tradebot promote {name} counts the evidence in this folder",
         )
 
 
 def champion_of(app: "App", name: str) -> str:
-    """Return the strategy on the highest rung other than this one; empty if none was promoted."""
+    """Return the strategy on the highest rung other than this one; empty if no other is on paper or higher."""
     promotions = app.ledger_view.promotions.every()
     rungs = {
         other: last.rung
@@ -319,7 +321,7 @@ def override(app: "App", name: str, to: "Rung") -> Report:
         )
     if digest == SUBMITTED and to is not Rung.LIVE:
         raise OperatorError(
-            f"{name} isn't a strategy in use, so it has no allotment to trade a part of",
+            f"{name} isn't a strategy in use, so it has no allotment of which it could trade a part",
             f"tradebot promote {name} --to live --without-evidence",
         )
     sentence = f"{name} trades {to.words} without evidence"
@@ -336,9 +338,10 @@ def put_down(app: "App", name: str, to: "Rung") -> Report:
 
 
 def review(app: "App") -> Report:
-    """Demote each strategy whose results since its promotion fall short of their basis; exit 10 if there is one.
+    """Demote each strategy that earned less since its promotion than the results behind it lead to expect.
 
-    A strategy promoted without evidence has no basis to compare with.
+    A strategy promoted without evidence is skipped, because there is nothing to compare with. Exit 10 if one is
+    demoted.
     """
     sentences = list[str]()
     for name in app.settings.strategies.sections():
@@ -423,7 +426,9 @@ def _row(of: "RungCondition", now: datetime, per_year: int) -> "ConditionRow":
 
 
 def row_of(app: "App", name: str, climbed: "Promotion | None" = None) -> "StrategyRow":
-    """Return a strategy's rung: by `climbed`, the promotion to it, if given, and otherwise by the bot's own books."""
+    """Return a strategy's rung: the one that the promotion `climbed` gave it, or without it, the one in the bot's
+    books.
+    """
     promotions, digest = app.books.promotions.every(), digest_of(app.settings, name)
     last = climbed or last_promotion(promotions, name, digest)
     lapsed = last is None and any(promotion.strategy == name for promotion in promotions)

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 
 
 def note_worth(app: "App", compared: "Reconciled", by: str, *, in_session: bool = False) -> None:
-    """Record the account at the first comparison after the close; with `in_session`, also in an open session."""
+    """Record the account's equity and prices at the first comparison after the close; with `in_session`, also in an
+    open session.
+    """
     session, view, at = session_of(app.ledger, compared.at, app.day), compared.view, compared.at
     if session is None or at < session.open or not (in_session or at >= session.close):
         return
@@ -89,7 +91,8 @@ class Unstopped(Struct, frozen=True):
 
 
 class Compared(Struct, frozen=True):
-    """One comparison: its extent, the changes from the broker's facts, the differences, and the plan that settles them.
+    """One comparison: how much was compared, the changes from the broker's facts, the differences, and the plan that
+    settles them.
 
     `applied` names the plan that was applied to the books first. `from_statement` are the executions that a statement
     proved, and `doubtful_in_statement` the bot's orders that would make the books differ from the broker.
@@ -174,7 +177,7 @@ def compare(app: "App", by: str, plan: "AdjustmentPlan | None" = None) -> "Recon
 
 
 def kinds_booked(settlement: "Settlement") -> str:
-    """Return the main kinds of an account's activities, in words."""
+    """Return the main kinds of account activities that are booked, in words."""
     return "dividends, splits, renames, cash" if settlement is Settlement.PAID else "fees, funding, cash"
 
 

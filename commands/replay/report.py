@@ -159,7 +159,7 @@ class PassReplayer:
         self._rules: dict[RecordEnvironment, Rules] = {}
 
     def again(self, kept_pass: "KeptPass") -> ReplayedPass:
-        """Return a pass's current decision; raise RecordError if its record can't be used."""
+        """Replay a pass, and return the result; raise RecordError if its record can't be used."""
         recorded = self.load_recorded(kept_pass)
         return replay(recorded, self.rules(recorded), only_decisions=self._only_decisions)
 
@@ -281,7 +281,7 @@ def _replay_part(tree: object, kind: type[RecordedPorts], *, only_decisions: boo
     except RecordError:
         raise
     except (*SPOILED, TradebotError) as error:
-        raise RecordError("it has values that no pass ever had") from error
+        raise RecordError("it has values that no pass can record") from error
 
 
 def _parse_part(path: Path, part: object) -> tuple["KeptPass", bool, object]:

@@ -77,7 +77,7 @@ def _select_passes(every: "Sequence[KeptPass]", typed: str | None, from_version:
     if chosen:
         return chosen
     if not every:
-        hint = "passes are stored as they run; storage.replay_sessions sets for how many sessions"
+        hint = "passes are stored as they run; storage.replay_sessions sets how many sessions are kept"
         raise OperatorError("No pass is stored that could be replayed.", hint)
     if kept_passes:
         versions = ", ".join(sorted({kept_pass.version for kept_pass in kept_passes}))
@@ -85,8 +85,8 @@ def _select_passes(every: "Sequence[KeptPass]", typed: str | None, from_version:
             f"No pass of {word(typed or 'the run')} was recorded by {word(from_version or '')}.", f"by: {versions}"
         )
     span = f"{every[0].session} to {every[-1].session}"
-    sessions_text = f"recorded are sessions {span}; a pass is named like {every[-1].id}"
-    raise OperatorError(f"No pass is recorded of {word(typed or '')}.", sessions_text)
+    sessions_text = f"recorded sessions: {span}; the last pass has the id {every[-1].id}"
+    raise OperatorError(f"No recorded pass matches {word(typed or '')}.", sessions_text)
 
 
 def _is_session(typed: str) -> bool:
@@ -107,7 +107,7 @@ Passes = Mapping[str, "CycleRecord"]
 
 
 def passes_of(facts: "Facts | None") -> Passes:
-    """Return the passes of a run that decided about orders."""
+    """Return the passes of a run that decided about orders, by id, oldest first."""
     if facts is None:
         return {}
     cycles = [cycle for job in DECIDING for cycle in facts.cycles(job=job)]

@@ -181,7 +181,7 @@ def format_change(percent: float) -> str:
 
 
 def finish(axes: Axes, label: str, text: Callable[[float], str], base: float = 0) -> None:
-    """Set an axis's title, labels and base line, and remove everything else."""
+    """Set the vertical axis's label, number format and base line, and hide the frame and the ticks."""
     axes.set_ylabel(label, color=QUIET)
     axes.yaxis.set_major_formatter(lambda value, _: text(value))
     axes.axhline(base, color=INK, linewidth=0.6)
@@ -196,7 +196,7 @@ def _percent(value: float) -> str:
 
 
 def date(axes: Axes, width: float) -> None:
-    """Label an axis of two days or more with dates: the curve has one point per session, and no hours between."""
+    """Label a time axis with dates alone, because a curve has one point per session. It must span two days or more."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     first, last = axes.get_xlim()

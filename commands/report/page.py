@@ -54,13 +54,15 @@ WORDS = {
     "volatility": "the volatility of the half year until each session",
     "sharpe": "its Sharpe ratio",
     "beta": "its beta",
-    "returns": "how many sessions had which return",
+    "returns": "the number of sessions by their return",
 }
 """The caption of each part, by its name."""
 
 
 def details(account: AccountReport) -> dict[str, object] | None:
-    """Return the picture as SVG for wide and narrow screens, and its description; None if there is nothing to draw."""
+    """Return an account's detail charts as SVG for wide and narrow screens, and their description; None if there are
+    none.
+    """
     names = [name for name, _ in _parts(account, NARROW[0])]
     if not names:
         return None

@@ -118,7 +118,7 @@ def band_words(of: "Sensitivity") -> str:
     )
     if band.below_played is None:
         return sentence
-    return f"{sentence} The day that was played did better than {band.below_played or 'none'} of them."
+    return f"{sentence} The day that this backtest used did better than {band.below_played or 'none'} of them."
 
 
 def costs_words(of: "TradingCosts") -> str:
@@ -177,7 +177,7 @@ def value_of(figure: "Figure") -> str:
 
 
 def number(value: float, unit: "FigureUnit", name: str = "") -> str:
-    """Return a number of a figure in its unit."""
+    """Return a figure's number as text in its unit."""
     if unit is FigureUnit.SESSIONS:
         return f"{value:,.0f}"
     if unit is FigureUnit.SECONDS:
@@ -312,7 +312,9 @@ def chance_sentences(account: "AccountReport") -> list[str]:
 
 
 def _side(sharpe: "Figure", above_zero: float, track: "Figure") -> Iterator[str]:
-    """Yield on which side of the usual 95% the ratio is, and how many sessions it takes to be on the other."""
+    """Yield whether the chance that the Sharpe ratio is above 0 reaches 95%, and if not, how many sessions that would
+    take.
+    """
     interval = interval_of(sharpe)
     within = f", with a 95% interval of {interval}" if interval else ""
     sure = above_zero >= CONFIDENCE

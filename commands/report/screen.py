@@ -66,7 +66,7 @@ Place = tuple[date, bool]
 
 
 class GrowthLine(NamedTuple):
-    """A curve of growth by column, 1 at its start; its mark is one character, its name the label."""
+    """A growth curve, 1 at its start; `mark` is the character that draws it, `name` its label in the legend."""
 
     mark: str
     name: str
@@ -74,7 +74,7 @@ class GrowthLine(NamedTuple):
 
 
 def draw_lines(lines: Sequence[GrowthLine], width: int, height: int = HEIGHT) -> list[str]:
-    """Return the lines of a plot; earlier curves are drawn on top. There must be two days or more.
+    """Return the lines of a plot in text; earlier curves are drawn on top. There must be two days or more.
 
     Growth is shown in percent since the start.
     """

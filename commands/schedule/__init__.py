@@ -49,11 +49,11 @@ def _refuse_combinations(
             f"schedule can't {word(what)}", "use tradebot schedule, schedule check or schedule run CHORE"
         )
     if (chore is not None) != (what == RUN):
-        raise OperatorError("only schedule run takes a name, that of one chore", "tradebot schedule run audit")
+        raise OperatorError("only schedule run takes the name of a chore", "tradebot schedule run audit")
     if again and what != RUN:
         raise OperatorError("--again belongs to run", "tradebot schedule run audit --again")
     if what is not None and (count is not None or day is not None):
-        raise OperatorError("--next and --at belong to the list of what is due", "tradebot schedule --next 20")
+        raise OperatorError("--next and --at apply only to the list of what is due", "tradebot schedule --next 20")
 
 
 @verb(

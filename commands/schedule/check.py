@@ -41,7 +41,7 @@ class Problem(Struct, frozen=True):
 
 
 class ScheduleChecked(Struct, frozen=True):
-    """The problems found in all lines and their slots in the sessions to come.
+    """The problems found, and how many timetable lines, slots and coming sessions were checked.
 
     `calendar` is the judgment about the end of the stored calendar, as `health` shows it.
     """
@@ -138,7 +138,7 @@ def _not_provided(line: TimetableEntry, need: EntryNeed, slots: "dict[str, list[
         yield Problem(
             line.job,
             f"it needs {need}, which {provider} doesn't provide{at}",
-            f"schedule it after {provider}, or drop needs",
+            f"schedule it after {provider}, or remove its needs",
         )
 
 
@@ -176,7 +176,7 @@ class ChoreRun(Struct, frozen=True):
 
 
 def run_named_chore(app: "App", name: str, by: str, config: str | None, *, again: bool = False) -> Report:
-    """Run a chore in its slot and return its exit code. Raise OperatorError for an unknown name.
+    """Run a chore if its slot is due, and report how it ended. Raise OperatorError for an unknown name.
 
     With `again`, it is run for its last slot, even if that was run before. Raise TradebotError if the chore failed, or
     if another process is running a chore.

@@ -41,7 +41,9 @@ From = Annotated[
 ]
 At = Annotated[
     str | None,
-    typer.Option("--at", metavar="TIME", help="The time of that session, such as 10:30; by default, its last reply."),
+    typer.Option(
+        "--at", metavar="TIME", help="The time of that session, such as 10:30; by default, that of its last reply."
+    ),
 ]
 Variants = Annotated[
     bool,

@@ -188,7 +188,7 @@ def render(out: "Console", data: "Outcomes") -> None:
         out.print(f"No recorded candidate can be measured at {when(data.at, MINUTE)}.")
         out.print("Next: tradebot score, in an open session; then wait, because a return needs time")
         return
-    net = f"net of {data.benchmark}" if data.benchmark else "not net of SPY, which has no bars here"
+    net = f"net of {data.benchmark}" if data.benchmark else "gross, because SPY has no bars here"
     out.print(
         f"Returns after the candidates since {data.since} ({pluralize(data.sessions, 'session')}), at "
         f"{when(data.at, MINUTE)}. Returns run from the open of the next minute, {net}, before costs."
@@ -207,7 +207,7 @@ def _render_strategy(out: "Console", outcomes: "StrategyOutcomes", data: "Outcom
     out.print(
         f"\nStrategy {outcomes.strategy}, {pluralize(outcomes.candidates, 'scored candidate')}{without}", markup=False
     )
-    out.print("Following the score, each candidate in proportion to it:")
+    out.print("Return of following the score, with each candidate sized in proportion to it:")
     table = Table("until", number("candidates"), number("sessions"), number("return %"), sentence("meaning"))
     for each in outcomes.score:
         table.row(each.horizon, f"{each.candidates:,}", f"{each.sessions:,}", _number(each), describe_prediction(each))

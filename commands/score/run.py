@@ -221,7 +221,7 @@ SHOWN = 6
 
 
 def _render_variants(out: Console, data: Variants) -> None:
-    out.print(f"What would be wanted at {when(data.at)} with one setting changed, before the account's gates")
+    out.print(f"Entries wanted at {when(data.at)} with one setting changed, before the account's gates")
     for scored in data.strategies:
         of = pluralize(scored.seen, "symbol")
         out.print(f"Strategy {scored.strategy}: {len(scored.passing)} of {of} pass its own filters now", markup=False)

@@ -33,7 +33,7 @@ Workers = Annotated[
     int | None, typer.Option("--workers", min=1, max=1_000, help="Processes [one per core, if memory allows].")
 ]
 Where = Annotated[
-    WorkerLocation, typer.Option("--on", help="Where workers are; ray: on the cluster at RAY_ADDRESS, or here.")
+    WorkerLocation, typer.Option("--on", help="Where workers run; ray: on the cluster at RAY_ADDRESS, or here.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue a study, or join one from another machine.")]
 OnlyCheck = Annotated[bool, typer.Option("--check", help="Only check that the space is valid; run no trials.")]

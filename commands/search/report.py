@@ -91,7 +91,10 @@ def _head(data: Searched) -> Iterator[str]:
     for why, count in data.left_out.items():
         yield f"Left out: {pluralize(count, 'trial')}, {clean(why)}"
     if trials.left and trials.played:
-        yield f"{pluralize(trials.left, 'trial')} left, or with others: the same command with --resume continues"
+        yield (
+            f"{pluralize(trials.left, 'trial')} left, or run by other processes: the same "
+            "command with --resume continues"
+        )
 
 
 def _why_unjudged(data: Searched) -> str:
@@ -122,7 +125,7 @@ def _evidence(of: SearchVerdict, objective: str) -> Iterator[str]:
         yield (
             f"Luck         p {of.p:.3f} (small is good; at most {SIGNIFICANT:g} counts): reality check "
             f"{test.reality_check:.3f}, SPA {test.spa:.3f} ({test.spa_lower:.3f} to {test.spa_upper:.3f}), times "
-            f"{of.counted:,} trials counted over {of.trials:,} judged; in blocks of {test.mean_block:,} sessions"
+            f"{of.counted:,} counted trials / {of.trials:,} judged; in blocks of {test.mean_block:,} sessions"
         )
         yield f"Parts        p {of.p_parts:.3f} by six long parts of the sessions (at most {BY_PARTS:g} counts)"
     if of.held_return is not None and of.p_held is not None:

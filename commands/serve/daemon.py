@@ -379,7 +379,7 @@ class Daemon:
         try:
             self._starts = serve_status.note_start(self._app.folder.path, self._began)
         except OSError as error:
-            self._watch.trouble("starts", f"this start can't be counted: {error.strerror}")
+            self._watch.trouble("starts", f"this start can't be recorded: {error.strerror}")
 
     def _halt_if_it_loops(self, app: "App", now: datetime) -> None:
         if self._starts > serve_status.MOST_STARTS:

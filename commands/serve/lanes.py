@@ -91,7 +91,9 @@ def _pass(data: PassData) -> str:
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in lost[:MOST_REASONS])
     remaining = len(lost) - MOST_REASONS
     more = f" and {remaining} more {noun_for(remaining, 'reason')}" if remaining > 0 else ""
-    return f"{data.candidates} looked at = {data.orders} sent" + (f" + {reasons}{more}" if reasons else "")
+    return (f"{pluralize(data.candidates, 'candidate')} = {data.orders} sent") + (
+        f" + {reasons}{more}" if reasons else ""
+    )
 
 
 def row(line: "LogLine") -> "Text":

@@ -6,9 +6,8 @@ process exits, and the next one continues from the ledger, as after a kill. A re
 so no setting is changed in place. A start is counted in `serve.starts` before anything else is done, and removed if the
 process ends well, so that a crash loop is visible, whatever its cause.
 
-Handle the signals: SIGTERM and SIGINT end `serve`, SIGHUP makes it reload its configuration.
-
-Closing a terminal also sends SIGHUP. There, `serve` is expected to end with it.
+SIGTERM and SIGINT end `serve`; SIGHUP makes it reload its configuration. Closing a terminal also sends SIGHUP, and a
+`serve` that was started there is expected to end with it.
 """
 
 import faulthandler

@@ -106,7 +106,7 @@ def _slots(evidence: HealthEvidence) -> TradingCondition:
         many = sum(start > (last.at if last else NEVER) for start in evidence.due.get(job, ()))
         if isinstance(past, SessionEvidence) and many > 1:
             behind.append(f"{pluralize(many, 'slot')} of {name}")
-    text = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two in a row"
+    text = f"{' and '.join(behind)} began, and no pass finished" if behind else "no job has missed two slots in a row"
     return TradingCondition("slots", not behind, text)
 
 
@@ -284,7 +284,7 @@ def _parameters(query: str, names: tuple[str, ...]) -> dict[str, str]:
         raise InvalidRequestError("a parameter is empty or given twice")
     if unknown := headers.keys() - set(names):
         expected = f"use {', '.join(names)}" if names else "there are none here"
-        raise InvalidRequestError(f"{len(unknown)} of the parameters is not known: {expected}")
+        raise InvalidRequestError(f"{pluralize(len(unknown), 'unknown parameter')}: {expected}")
     return headers
 
 
@@ -318,7 +318,9 @@ OF_PARTS: Mapping[str, tuple[str, str]] = {
 
 
 def metrics(looked: ResponseData, accept: str) -> PageReply:
-    """Return all figures in the format that the client accepts; labeled figures are JSON objects by label value."""
+    """Return all figures in the format that the client accepts; in JSON, a labeled figure is an object keyed by label
+    value.
+    """
     if JSON in accept:
         return document(200, {family.name: _values(family) for family in _Figures(looked).collect()})
     registry = CollectorRegistry(auto_describe=False)
@@ -369,7 +371,11 @@ def _of_figures(looked: ResponseData) -> Iterator[tuple[str, str, float | None]]
     yield "tradebot_last_cycle_age_seconds", "Trading time since the last pass.", figures.last_cycle_ago_seconds
     fetch, mismatches = figures.data_fetch_latency_ms, figures.position_mismatches
     yield "tradebot_total_cycles", "Passes of all jobs in the last session.", figures.total_cycles
-    yield "tradebot_order_success_rate", "Orders accepted, of those that were answered.", figures.order_success_rate
+    yield (
+        "tradebot_order_success_rate",
+        "Share of answered orders that the broker accepted.",
+        figures.order_success_rate,
+    )
     yield "tradebot_data_fetch_latency_ms", "How long the last fetch of flow took.", fetch
     yield "tradebot_position_mismatches", "Differences that the last comparison of books found.", mismatches
     yield "tradebot_errors", "Events of the last day with severity ERROR or CRITICAL.", figures.errors

@@ -71,7 +71,7 @@ def _record_given_up(app: "App", call: "Call | None") -> None:
 
 
 class StrategyReplies(Struct):
-    """The strategies' results, if they ran; used as a context around running them.
+    """The strategies' results, if they ran; a context manager for running them.
 
     An error in the block is stored, and raised when the results are needed: inside the pass, which records the reason
     and halts the bot if it was a bug.

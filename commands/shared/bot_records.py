@@ -69,7 +69,9 @@ def waiting_approvals(app: "App", now: datetime) -> tuple[Request, ...]:
 
 
 def opening_of(app: "App", day: date) -> "tuple[datetime, Decimal] | None":
-    """Return when and with how much the books were opened, if that was shortly before a day and without positions."""
+    """Return when the books were opened and with how much cash, if that was shortly before a day and
+    without positions.
+    """
     ledger = app.ledger_view
     at = ledger.books_opened_at()
     is_near = at is not None and app.day.date_of(at) >= day - REACH

@@ -29,7 +29,7 @@ ASKING = frozenset({Job.RECONCILE, Job.TRADE_ONCE})
 def keep_calendar(app: "App", job: Job, clock: "VenueClock", by: str) -> None:
     """Store the calendar before a pass, and update it from the broker if that is due.
 
-    Raises TradebotError if an entry pass can't update it: entries need both calendars and the clock to agree.
+    Raises TradebotError if an entry pass can't update it, because entries need a calendar that the broker confirms.
     """
     app.ensure_calendar(clock.now)
     if job in ASKING and is_due(app.ledger, clock, app.day):
@@ -42,7 +42,9 @@ def _ask(app: "App", clock: "VenueClock", by: str) -> str:
 
 
 class BrokerCalendarKeeper:
-    """Updates the broker's calendar inside `serve`, in the lane that uses its `now` as the source of trading time."""
+    """Updates the stored calendar from the broker's inside `serve`, in the lane that uses its `now` as the source of
+    trading time.
+    """
 
     def __init__(self, app: "App", by: str) -> None:
         self._app = app

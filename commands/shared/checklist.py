@@ -105,7 +105,7 @@ Wanted = tuple[str, str, Callable[[_Paper], Look]]
 
 
 def remember(app: "App", what: str, which: str) -> None:
-    """Record that a person has just done something."""
+    """Record that a person has just done `what`, for example confirmed a notice channel; `which` says for which one."""
     with app.pass_lock("live status"):
         at = app.stamp_time()
         app.ledger.claim_slot(what, at.date(), which, caller(), at)
@@ -136,7 +136,9 @@ def _rehearsal(app: "App") -> Iterator[Wanted]:
         return
     hours = f"passes reached the broker for {needs.hours} hours without a crash, breaks not counted"
     yield "hours on paper", hours, partial(_hours, needs.hours)
-    unbroken = f"passes reached it for {span(needs.unbroken_s)} without a gap of more than {span(GAP.total_seconds())}"
+    unbroken = (
+        f"passes reached the broker for {span(needs.unbroken_s)} without a gap of more than {span(GAP.total_seconds())}"
+    )
     yield "unbroken connection", unbroken, partial(_unbroken, needs.unbroken_s)
     yield (
         "trades of the rehearsal",
@@ -172,7 +174,7 @@ def _here(app: "App") -> Iterator[Step]:
         return clean(judgment.found), "" if judgment.state is HealthState.OK else judgment.next or "tradebot serve"
 
     yield _step("notices", "each channel's test message was read by a person", partial(_notices, app))
-    yield _step("broker's answers", "the last passes could use all of its answers", partial(answers, "broker"))
+    yield _step("broker's answers", "the last passes could use all of the broker's answers", partial(answers, "broker"))
     needed = "its last replies have the fields that it documents"
     yield _step("flow source's answers", needed, partial(answers, "signals"))
 

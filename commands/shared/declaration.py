@@ -32,7 +32,7 @@ class VerbPurpose(Enum):
 class DeclaredVerb(NamedTuple):
     """A verb as its function declares it.
 
-    `place` orders the verbs of a purpose, and `in_group` those of a group that would otherwise follow that order. A
+    `place` orders the verbs of a purpose, and `in_group` the verbs within a group; without it, they follow `place`. A
     verb that acts `elsewhere` creates something new, and its texts say where; every other acts on a bot.
     """
 
@@ -71,7 +71,7 @@ def verb(
 
 
 def group(name: str, what: str) -> None:
-    """Declare the words that several verbs share, with the help of their group."""
+    """Declare a group of verbs: the words that their names begin with, and the group's help."""
     GROUPS[name] = what
 
 

@@ -56,7 +56,8 @@ LISTED = 8
 
 
 def nothing_matches(history: "History", choice: "Choice", universe: Iterable[str], rules: Iterable[str] = ()) -> str:
-    """Return why a selection is empty, and the nearest one that isn't; `rules` are the exit rules that closed trades.
+    """Return why no trade matches a selection, and what there is instead; `rules` are the exit rules that closed
+    trades.
 
     A symbol of the universe isn't a typing error, however close it is to the traded ones.
     """

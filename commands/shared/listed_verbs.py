@@ -14,7 +14,7 @@ PLACE = Path(__file__).resolve().parents[1] / "verbs.json"
 class Listed(NamedTuple):
     """A verb: its module, its purpose, the first sentence of its help, and the types of each JSON document it prints.
 
-    The types are by the document's name and version. `elsewhere` is True if the verb needs no bot.
+    The types are keyed by the document's name and version. `elsewhere` is True if the verb needs no bot.
     """
 
     module: str

@@ -224,7 +224,7 @@ def slippage_sentences(totals: "Sequence[TotalSlippage]", *, every: bool = False
         if total_slippage.of and (every or total_slippage.against == THE_ONE):
             yield _slippage(total_slippage)
         if total_slippage.of and every and total_slippage.against != THE_ONE and total_slippage.total and the_one:
-            yield f"  difference from that at {THE_ONE}: {total_slippage.total.usd - the_one.usd:+,.2f} USD"
+            yield f"  difference from the slippage at {THE_ONE}: {total_slippage.total.usd - the_one.usd:+,.2f} USD"
 
 
 def _slippage(total: "TotalSlippage") -> str:
@@ -271,5 +271,5 @@ def _usd(amount: Decimal | None) -> str:
 def _liquidation(event: "Liquidation") -> str:
     mark = "" if event.mark is None else f" (mark {usd(event.mark, event.symbol)})"
     if event.price is None:
-        return f"{clean(event.symbol)} has no price of its own{mark}"
+        return f"{clean(event.symbol)} has no liquidation price of its own{mark}"
     return f"{clean(event.symbol)} at {usd(event.price, event.symbol)}, {event.distance:.2%} away{mark}"

@@ -249,7 +249,7 @@ def counted_states(judgments: Iterable[Judgment]) -> dict[str, int]:
 
 
 def counts(states: Mapping[str, int]) -> str:
-    """Return the states with a count as markup, each in its color."""
+    """Return how many judgments have each state, as markup in the states' colors."""
     return ", ".join(f"[{STATE_STYLE[name]}]{count} {name}[/]" for name, count in states.items() if count)
 
 

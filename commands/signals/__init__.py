@@ -1,4 +1,4 @@
-"""`tradebot signals`: the health of each signal, from evidence alone."""
+"""`tradebot signals`: the health of each signal, judged from the bot's own records."""
 
 from typing import TYPE_CHECKING
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def run(app: "App") -> Report:
-    """Report the ledger, the recorded passes and the halt switch; exit 10 if the broker is known to differ."""
+    """Report the ledger, the recorded passes and the halt switch; exit 10 if the broker is known to differ from the
+    books.
+    """
     from commands.status.report import show, status_of
 
     data, bot_identity = status_of(app), identity(app)

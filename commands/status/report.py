@@ -260,7 +260,9 @@ def _show_today(console: "Console", data: "Status") -> None:
         rest = day.other_usd - (day.funding_usd or 0)
         other += f", {day.funding_usd:+,.2f} funding" if day.funding_usd else ""
         other += f", {rest:+,.2f} dividends, interest and other" if rest else ""
-        other += f", {day.difference_usd:+,.2f} that only the broker's equity has" if day.difference_usd else ""
+        other += (
+            (f", {day.difference_usd:+,.2f} in the broker's equity but not in the books") if day.difference_usd else ""
+        )
         unpriced = f"; no price of the day for {', '.join(map(clean, day.unpriced))}" if day.unpriced else ""
         console.print(
             f"Profit of {day.day} {gain(day.total_usd, ' USD')}: {day.realized_usd:+,.2f} realized, "
@@ -499,7 +501,7 @@ def _keys() -> Iterator[Callable[[float], bytes]]:
 WAYS = (
     ("tradebot demo", "plays a session on the embedded exchange; it needs no account"),
     ("tradebot init", "creates a bot here; with --wizard, it asks a few questions first"),
-    ("tradebot backtest --sessions 20", "plays other days, and stores the result"),
+    ("tradebot backtest --sessions 20", "runs on past or generated days, and stores the result"),
 )
 MOST_NEEDS = 3
 

@@ -89,7 +89,7 @@ RETENTIONS = (
         "earlier ledgers",
         ("ledger.db-version-?", "ledger.db-version-?.?"),
         "the ledger before each upgrade",
-        f"the first {MOST_COPIES - 1} and the last of each version",
+        f"of each version, the first {MOST_COPIES - 1} copies and the last one",
         money=True,
     ),
     Retention(
@@ -148,8 +148,8 @@ RETENTIONS = (
         "backups",
         ("backups/**/*",),
         "copies of ledger and journal",
-        f"as many sessions as storage.backups says; those made by hand {BY_HAND}",
-        shrink="tradebot backup --list; then rm -r backups/NAME in the state folder for those made by hand",
+        f"as many sessions as storage.backups says; backups made by hand {BY_HAND}",
+        shrink="tradebot backup --list; then rm -r backups/NAME in the state folder for backups made by hand",
     ),
     Retention(
         "backtests",

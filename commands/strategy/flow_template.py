@@ -28,7 +28,7 @@ class $title:
 
     name = "$name"
     needs = Needs(facts=frozenset({"flow_alerts"}))
-    times = ""  # asked in every pass of entries
+    times = ""  # run in every entry pass
 
     def __init__(self, settings: Mapping[str, object]) -> None:
         self._settings = Settings.model_validate(settings)

@@ -53,7 +53,7 @@ Its settings go under `strategies.$name`. Seven more keys there belong to the bo
 `times` (when it is asked), `allotment_fraction` (its share of the account's equity), `limits`, `exits`, `files` and
 `wants`.
 
-`wants` is the most that its targets ask for: the largest weight of a symbol, all weights together, and in how many
+`wants` is the most that its targets may ask for: the largest weight of a symbol, all weights together, and in how many
 symbols, such as `{symbol_fraction: 0.34, gross_fraction: 1, positions: 3}`. A limit that leaves less is then refused by
 `tradebot config check`, before anything runs. An answer that asks for more is dropped.
 
@@ -65,7 +65,7 @@ Rules for a strategy:
 - `needs` says what it reads: kinds of flow facts, bars, quotes, its own lots, its share of the equity. It sees nothing
   else. A symbol whose bars or quote are missing is left out of `view.universe`, and the reason is recorded.
 - `times` says when it is asked, for example `every 5m from open+30m` or `first session of month at open+5m`. If it is
-  empty, the strategy is asked in every pass of entries.
+  empty, the strategy is asked in every entry pass.
 - `propose` returns at most one want per symbol: `Open`, `Target`, `Reduce` or `Close`. A score is from -1 to 1
   (positive for a buy).
 - The same view always gets the same answer. The process that it runs in may end after any answer, and what it prints

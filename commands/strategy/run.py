@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from tradebot.model.record import StrategyRefusal
     from tradebot.ports.strategy import Strategy
 
-EVERY_PASS = "every pass of entries"
+EVERY_PASS = "every entry pass"
 """The times of a strategy that sets none."""
 
 

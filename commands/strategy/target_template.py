@@ -6,7 +6,7 @@ equal parts. It only says how much to hold; the bot works out what to sell and b
 
 `exits: []` below lets it hold them until the next month: the account's exit rules would close them within hours. A
 third of its equity in one symbol also needs wider limits than the shipped ones, as in config/profiles/rotation.yaml:
-by `wants`, `tradebot config check` names each that is too low.
+`tradebot config check` compares them with `wants`, and names each that is too low.
 """
 
 STRATEGY = '''\
@@ -39,9 +39,9 @@ class $title:
         self.needs = Needs(bars=(BarNeed("1Day", self._settings.lookback_sessions + 1),), lots=True)
 
     def propose(self, view: StrategyView) -> Sequence[Target]:
-        """Return an equal share of the allotment for each of the strongest, and nothing for what else is held.
+        """Return an equal share of the allotment for each of the strongest, and a weight of 0 for other positions.
 
-        A symbol whose bars are missing isn't in the universe, so what is held of it stays as it is.
+        A symbol whose bars are missing isn't in the universe, so a position in it stays as it is.
         """
         strongest = sorted(view.universe, key=lambda symbol: momentum(view, symbol), reverse=True)
         chosen = strongest[: self._settings.holdings]

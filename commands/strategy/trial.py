@@ -63,7 +63,7 @@ def render(console: "Console", data: "TriedMoment") -> None:
     """Print the strategy's data, its proposals with reasons, and its run time."""
     runs = "its own process" if data.own_process else "this process"
     console.print(f"{data.name} of {data.package}, run in {runs} at {when(data.at)}", markup=False)
-    source = "recorded by this bot" if data.seed is None else f"generated from seed {data.seed}; no bot's records"
+    source = "recorded by this bot" if data.seed is None else f"generated from seed {data.seed}, not a bot's records"
     console.print(f"Data      {source}", markup=False)
     console.print(f"Code      {data.code}", markup=False)
     console.print(f"Needs     {in_words(data.needs)}", markup=False)
@@ -182,7 +182,9 @@ class WantRow(Struct, frozen=True):
 
 
 class AnswerCost(Struct, frozen=True):
-    """The run times in seconds: that of the first run, with its start, and the median of `again` later runs."""
+    """The run times in seconds: of the first run, with the start of its process if it has one, and the median of
+    `again` later runs.
+    """
 
     first_s: float
     later_s: float | None

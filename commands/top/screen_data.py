@@ -252,9 +252,9 @@ def named_bots(
     Raises OperatorError for folders without --bots, --bots without folders, or options of a single bot.
     """
     if bots is not bool(folders):
-        raise OperatorError("several bots are named by --bots and their folders", f"{command} --bots FOLDER FOLDER")
+        raise OperatorError("to name several bots, give --bots and their folders", f"{command} --bots FOLDER FOLDER")
     if bots and (state_dir or config):
-        message = "--state-dir and --config are about one bot"
+        message = "--state-dir and --config select a single bot"
         raise OperatorError(f"{message}: with --bots, each has its own", f"{command} --bots FOLDER FOLDER")
     all_bots = find_bots(folders) if bots else []
     if bots and not any((bot.path / state_folder.MARKER).exists() for bot in all_bots):

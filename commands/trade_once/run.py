@@ -56,7 +56,7 @@ class LinesRead(Struct, frozen=True):
 
 
 class EntriesData(PassData, frozen=True):
-    """One pass of entries; `submitted` is None if the strategies proposed the candidates."""
+    """One entry pass; `submitted` is None if the strategies proposed the candidates."""
 
     submitted: LinesRead | None
 

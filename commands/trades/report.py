@@ -94,14 +94,15 @@ def _slippage(total: "TotalSlippage") -> "Iterator[tuple[str, str]]":
 
 NO_FEES = "The broker has booked no fees for these trades so far."
 RISK = (
-    "R is the net profit of a closed trade over its initial risk: the distance from the entry to the first stop that "
+    "R is the net profit of a closed trade divided by its initial risk: the distance from the "
+    "entry to the first stop that "
     "rested at the broker, or else to the stop that the entry requested, times all shares entered."
 )
 EXCURSIONS = (
     "Best and worst are the prices that passes saw while the trade was open, and those of its exits; the market may "
     "have gone further in between."
 )
-OPEN = "Open positions are valued at the last recorded price: in a backtest, that of the close."
+OPEN = "Open positions are valued at the last recorded price: in a backtest, the close."
 
 
 class Trades(Struct, frozen=True):

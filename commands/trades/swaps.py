@@ -34,7 +34,8 @@ VALUES = (
     "of a trade; a newcomer's is its score less the cost. It had to exceed the position's value by the threshold."
 )
 EARNED = (
-    "USD are after fees: what the closed position had earned, and what its newcomer has earned since, open or closed. "
+    "Amounts in USD are after fees: what the closed position had earned, and what its newcomer "
+    "has earned since, open or closed. "
     "Left behind is what the closed one would have made since, at the last price and before fees."
 )
 
@@ -112,14 +113,14 @@ def show(console: "Console", data: Swaps) -> None:
 
 
 def _unfinished_text(row: "SwapRow") -> str:
-    """Return how far a position was closed whose first close didn't do it."""
+    """Return how much of a position was closed, if its first closing order didn't close all of it."""
     which = f"{clean(row.symbol)} for {clean(row.newcomer)} at {stamp(row.at, DAY_MINUTE)}"
     tries = pluralize(row.closes, "close")
     if not row.held:
         return f"{which}: it took {tries} to close {row.quantity:,f}" if row.held is not None else f"{which}: {tries}"
     open_text = f"{row.held:,f} of {row.quantity:,f} are still open after {tries}"
     if row.works:
-        return f"{which}: {open_text}, of which one works"
+        return f"{which}: {open_text}, one of which is still working"
     return (
         f"{which}: {open_text}. The broker ended the last one early; the rest is open until an exit or a swap closes it"
     )

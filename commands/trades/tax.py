@@ -34,7 +34,8 @@ SHORT_SALES = (
     "these rows don't consider that."
 )
 WASH_SALES = (
-    "Wash sales (code W): a loss doesn't count as far as the same shares were bought within 30 days before or after "
+    "Wash sales (code W): a loss doesn't count to the extent that the same shares were bought "
+    "within 30 days before or after "
     "the sale, by any strategy or by hand. It is added to the basis of these shares, whose holding period includes "
     "that of the shares sold (Internal Revenue Code sections 1091 and 1223(3); Treasury Regulations 1.1091-1 and "
     f"1.1091-2; {PUBLICATION}). What is left of the purchase that was sold replaces nothing (Rev. Rul. 56-602). No "

@@ -98,7 +98,7 @@ def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) ->
     who = f" by {clean(before.who)}" if before.who else ""
     console(err=True).print(f"In force: {before.state}{who}{at}: {clean(before.why)}", markup=False)
     for cause in hidden_halts(app.ledger.halts(), before):
-        console(err=True).print(f"Under it: {clean(cause.why)}", markup=False)
+        console(err=True).print(f"Also in force: {clean(cause.why)}", markup=False)
     confirm_for(app, confirmed, what="Ending the halt", command="tradebot unhalt")
 
 
@@ -135,5 +135,7 @@ def _render(console: "Console", data: Unhalted) -> None:
     if data.overridden:
         console.print("The books were not compared, so entries wait for tradebot reconcile.", markup=False)
     for path in data.aside:
-        console.print(f"{path} is a folder where the HALT file belongs. It isn't empty, so it was left.", markup=False)
+        console.print(
+            f"{path} is a folder where the HALT file belongs. It isn't empty, so it was left in place.", markup=False
+        )
     console.print("Next: tradebot status")

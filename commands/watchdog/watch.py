@@ -95,7 +95,7 @@ def _by_port(address: str) -> ProbeFindings:
     except urllib3.exceptions.HTTPError as failed:
         return ProbeFindings({"port": f"its health port's answer was interrupted: {type(failed).__name__}"})
     except (ValueError, LookupError, TypeError):
-        return ProbeFindings({"port": "its health port answered something else"})
+        return ProbeFindings({"port": "its health port's answer isn't a health document"})
 
 
 def _read(answer: requests.Response) -> bytes:
@@ -180,7 +180,10 @@ class WatchCause(Struct, frozen=True):
 
 
 class WatchMemory(Struct, frozen=True):
-    """A watch's memory from its last round: causes by bot and name, and when and after which session it last pinged."""
+    """A watch's memory from its last round: causes by bot and name, and when it last notified the dead-man service.
+
+    `rested` has each bot's last `rested_at`.
+    """
 
     causes: Mapping[str, WatchCause] = field(default_factory=dict)
     pinged_at: datetime | None = None
@@ -188,7 +191,9 @@ class WatchMemory(Struct, frozen=True):
 
 
 class WatchRound(Struct, frozen=True):
-    """The result of a round: present problems, past ones, failed notices, and whether it pinged."""
+    """The result of a round: present problems, past ones, failed notices, and whether the dead-man service was
+    notified.
+    """
 
     at: datetime
     wrong: Mapping[str, WatchCause]

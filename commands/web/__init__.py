@@ -106,13 +106,15 @@ def web(
 
 
 def _known_name(folder: Path, config: str | None) -> tuple[Sequence[str], Identity]:
-    """Return by which names a bot's pages may be asked for, and its identity."""
+    """Return the host names under which a bot's pages may be requested, and the bot's identity."""
     with opened_to_look(str(folder), config) as bot:
         return bot.settings.health.hosts, identity(bot)
 
 
 def _known_names(bots: "Sequence[BotFolder]") -> tuple[Sequence[str], Identity, tuple[str, ...]]:
-    """Return by which names the pages of several bots may be asked for, and which bots can't be read, and why."""
+    """Return the host names under which the pages of several bots may be requested, and which bots can't be read, and
+    why.
+    """
     names, unread = list[str](), list[str]()
     for bot in bots:
         try:

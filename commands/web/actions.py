@@ -69,7 +69,7 @@ class SingleUseForms:
         self._forms: OrderedDict[str, ShownForm] = OrderedDict()
 
     def issue(self, session: str) -> str:
-        """Return the value for a form that is being shown to a session."""
+        """Return a new random value that identifies a form shown to a session."""
         name = secrets.token_urlsafe(16)
         with self._lock:
             self._forms[name] = ShownForm(session, self._clock())
@@ -169,7 +169,7 @@ def _cancel(form: Given) -> list[str]:
 def _name(form: Given, field: str) -> str:
     name = form.get(field, "").strip()
     if not NAMED.fullmatch(name):
-        raise OperatorError(f"{clean(name)[:40]!r} names nothing", "load the page again, and choose one of its names")
+        raise OperatorError(f"{clean(name)[:40]!r} isn't a name", "load the page again, and choose one of its names")
     return name
 
 

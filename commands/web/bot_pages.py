@@ -239,7 +239,7 @@ class SymbolRow(NamedTuple):
     """A symbol in the list: its last price in USD, and the last session's earlier prices, if known.
 
     `change` is since the previous session's close, as a fraction. `held` has its positions, `is_working` says whether
-    an order for it works, and `record` is the last pass's decision about it.
+    it has a working order, and `record` is the last pass's decision about it.
     """
 
     symbol: str

@@ -258,7 +258,7 @@ ROLLING = (("volatility", "yellow", 100), ("sharpe", "green", 1), ("beta", "mage
 
 
 def draw_over_time(of: AccountReport) -> dict[str, Any]:
-    """Return the chart data of exposure and volatility, and below them of the ratios; empty without data."""
+    """Return the chart data of exposure and volatility, with the ratios below them; empty without data."""
     times = {point.session: local(point.at) for point in of.curve}
     series = {}
     for name, color, factor in (("exposure", "blue", 100), *ROLLING):

@@ -28,7 +28,7 @@ API = "/api/"
 
 
 class Json(JSONResponse):
-    """A JSON response in which keys are masked, as in every verb's output."""
+    """A JSON response in which secrets are masked, as in every verb's output."""
 
     def render(self, content: Any) -> bytes:
         """Return the bytes to send."""
@@ -36,7 +36,7 @@ class Json(JSONResponse):
 
 
 def error_answer(error: TradebotError) -> Mapping[str, str]:
-    """Return the replacement for a response that failed."""
+    """Return the JSON that is sent in place of a response that failed."""
     return {"error": error.message, "next": with_bot_options(error.hint)}
 
 
@@ -91,7 +91,9 @@ class Logins:
         self._wrong: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def log_in(self, token: str, address: str) -> str | None:
-        """Return a new session's cookie, None if the token is wrong; raise TooManyError after too many wrong ones."""
+        """Return a new session's cookie, None if the token is wrong; raise TooManyLoginsError after too many wrong
+        ones.
+        """
         if not self._is_right(token, address, "form"):
             return None
         cookie = secrets.token_urlsafe(32)
@@ -101,7 +103,9 @@ class Logins:
         return cookie
 
     def require_token(self, token: str, address: str) -> None:
-        """Raise OperatorError if a logged-in person typed another token, and TooManyError after too many wrong ones."""
+        """Raise OperatorError if a logged-in person typed another token, and TooManyLoginsError after too many wrong
+        ones.
+        """
         if not self._is_right(token, address, "form"):
             raise OperatorError("that isn't the token, so nothing was sent", "load the form's page again")
 
@@ -138,13 +142,13 @@ class Logins:
         self._sessions.pop(_digest(cookie), None)
 
     def has_token(self, authorization: str, address: str) -> bool:
-        """Return True if a program's header has the token; raise TooManyError after too many wrong ones."""
+        """Return True if a program's header has the token; raise TooManyLoginsError after too many wrong ones."""
         scheme, _, token = authorization.partition(" ")
         return scheme.lower() == "bearer" and self._is_right(token.strip(), address, "header")
 
 
 class Guard:
-    """Check each request before it is handled, and add headers to each response.
+    """Checks each request before it is handled, and adds headers to each response.
 
     `hosts` are the server's known names with ports; a page under another name could be anybody's.
     """
@@ -229,7 +233,10 @@ def _refusal_response(path: str, why: OperatorError, status: int, headers: Mappi
 
 def _too_long(path: str, headers: Headers) -> Response | None:
     """Refuse requests longer than any of our forms, by their headers, because the server reads only that length."""
-    length, step = headers.get("content-length", ""), f"send {LONGEST_BODY:,} bytes at most, and say how many"
+    length, step = (
+        headers.get("content-length", ""),
+        f"send {LONGEST_BODY:,} bytes at most, with a Content-Length header",
+    )
     if not length.isdecimal():
         return _refusal_response(path, OperatorError("its length is unknown", step), HTTPStatus.LENGTH_REQUIRED)
     if len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY:

@@ -87,9 +87,9 @@ class BackgroundFetch:
 
 
 class FetchPatience:
-    """Let one thread at a time query the venue, and wait `wait_s` for it.
+    """Lets one thread at a time query the venue, and waits `wait_s` for its reply.
 
-    If it is late, the venue isn't queried again before that thread has ended and `again_s` have passed.
+    If the reply is late, the venue isn't queried again before that thread has ended and `again_s` have passed.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class PageData(NamedTuple):
 
 
 class PageReader:
-    """Read the pages of one bot, in any thread; each page once at a time, so that a slow page only delays itself."""
+    """Reads the pages of one bot, in any thread; each page once at a time, so that a slow page only delays itself."""
 
     def __init__(
         self,

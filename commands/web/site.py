@@ -78,7 +78,7 @@ class TooManyListenersError(Exception):
 
 
 class Live:
-    """Check for new records, once for all listeners."""
+    """Checks for new records, once for all listeners."""
 
     def __init__(self, version: Callable[[], object]) -> None:
         self._version = version
@@ -88,7 +88,10 @@ class Live:
         self._looking: asyncio.Task[None] | None = None
 
     async def events(self) -> AsyncIterator[str]:
-        """Yield an event for each change, and at least one every few seconds; raise FullError for too many browsers."""
+        """Yield an event for each change, and at least one every few seconds.
+
+        Raises TooManyListenersError if too many browsers are listening.
+        """
         if self._listeners >= MOST_LISTENERS:
             raise TooManyListenersError
         self._listeners += 1
@@ -350,7 +353,7 @@ class Site(BaseSite):
         return self._respond("done.html", 200 if done.is_done else 409, done=done, error=None, csrf=_csrf(request))
 
     def _do(self, form: dict[str, str], csrf: str, address: str) -> CommandResult:
-        """Do what a form asks for, and what sends orders only once."""
+        """Perform the action of a form; one that sends orders is performed only once."""
         if not sends_orders(form):
             return self._act_on_record(form, address)
         once = form.pop("once", "")

@@ -19,7 +19,8 @@ OneReason = Annotated[
     ),
 ]
 At = Annotated[
-    str | None, typer.Option("--at", metavar="TIME", help="Show the pass in force then, such as 10:32 [last session].")
+    str | None,
+    typer.Option("--at", metavar="TIME", help="Show the last pass up to then, such as 10:32 [last session]."),
 ]
 Changed = Annotated[
     list[str] | None,

@@ -208,7 +208,7 @@ def requested_time(app: App, session: date, text: str) -> datetime:
 
 
 def _rest(text: str) -> timedelta:
-    """Return how long the minute or second that was typed lasts; of a moment with a fraction, nothing is left."""
+    """Return how long the typed minute or second lasts; zero for a time with a fraction of a second."""
     clock = re.sub(r"(Z|[+-]\d\d:?\d\d)$", "", text)
     if "." in clock:
         return timedelta(0)

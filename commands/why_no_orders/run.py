@@ -161,31 +161,31 @@ CONFLICTS = (
     (
         "--dry",
         ("--session", "--at", "--last", "--since", "--reason", "--by-symbol"),
-        "it explains one pass, the last dry run",
+        "the last dry run is explained",
         "tradebot why-no-orders --dry, or tradebot why-no-orders SYMBOL --dry",
     ),
     (
         "--at",
         ("--last", "--since", "--reason", "--by-symbol"),
-        "it shows one pass",
+        "one pass is shown",
         "tradebot why-no-orders SYMBOL --session 2026-11-16 --at 10:32",
     ),
     (
         "--session",
         ("--last", "--since"),
-        "it covers one session as a whole",
+        "one whole session is covered",
         "tradebot why-no-orders SYMBOL --session 2026-11-16",
     ),
     (
         "--what-if",
         ("--dry", "--reason", "--by-symbol", "--strategy"),
-        "it decides recorded passes again",
+        "recorded passes are decided again",
         "tradebot why-no-orders SYMBOL --what-if limits.max_open_positions=12",
     ),
     (
         "--by-symbol",
         ("a symbol", "--reason"),
-        "it counts all symbols and all reasons",
+        "all symbols and all reasons are counted",
         "tradebot why-no-orders --by-symbol, or tradebot why-no-orders SYMBOL --since 30d",
     ),
 )
@@ -197,7 +197,7 @@ def require_one_question(options: Mapping[str, object]) -> None:
     for option, others, why, instead in CONFLICTS:
         for other in others:
             if options[option] and options[other]:
-                raise OperatorError(f"{option} and {other} can't be combined: {option} stands alone, {why}", instead)
+                raise OperatorError(f"{option} and {other} can't be combined: with {option}, {why}", instead)
 
 
 def run_by_symbol(app: "App", span: PassSpan, session: str | None, strategy: str | None = None) -> Report:

@@ -64,7 +64,7 @@ def changes_of(app: App, typed: Sequence[str]) -> WhatIfChanges:
         elif text.partition("=")[0].strip() == BY_TIME:
             at.append(_time(text))
         elif "=" not in text:
-            raise OperatorError(f"{OPTION} {clean(text)[:60]!r} says no change", EXAMPLES)
+            raise OperatorError(f"{OPTION} {clean(text)[:60]!r} names no change", EXAMPLES)
         else:
             settings.append(text)
     if len(at) > 1:
@@ -104,7 +104,7 @@ AGAIN = "play it again with the change in a file, and compare both: tradebot bac
 AT = "prices, quotes and flow stay those of the pass, with their age; whether a pass would run then isn't checked"
 PRICE = "strategies aren't run again at another price"
 UNKEPT = "its inputs aren't stored"
-NOT_KEPT = "passes are stored as they run, for storage.replay_sessions; tradebot replay replays those"
+NOT_KEPT = "passes are stored as they run, for storage.replay_sessions sessions; tradebot replay replays those"
 
 
 class WhatIfSubject(NamedTuple):

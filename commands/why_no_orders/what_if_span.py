@@ -76,7 +76,7 @@ def show_what_if(console: "Console", data: "WhatIf") -> None:
     print_changes(console, data.changes, data.left_out, data.unasked)
     if data.otherwise:
         console.print(
-            f"This program decides that pass otherwise even as it was: tradebot replay {clean(data.id)}",
+            f"This program decides that pass differently even without the change: tradebot replay {clean(data.id)}",
             markup=False, style="yellow",
         )  # fmt: skip
     console.print(f"\nDecided again: the pass at {when(data.at)}; nothing was sent", markup=False)
@@ -289,7 +289,7 @@ def show(console: "Console", data: "WhatIfSpan") -> None:
     if data.next:
         count = data.next.now - data.next.then
         stops = f"{data.next.gate} refuses {pluralize(count, 'more candidate')}"
-        console.print(f"Binds next: {stops}. {in_units(data.next.meaning)}", markup=False)
+        console.print(f"The next limit: {stops}. {in_units(data.next.meaning)}", markup=False)
     print_changes(console, data.changes, data.left_out, data.unasked)
     span = f"{when(data.first_at, MINUTE)} to {when(data.last_at, MINUTE)}"
     of = f" of session {data.session}" if data.session else ""

@@ -95,7 +95,7 @@ def test_halt_of_its_own_is_told_and_a_person_ends_it(bot: Bot) -> None:
     assert bot.says("halt", "--reason", "looks odd", "--state-dir", shadow).code == ExitCode.DONE
     said = " ".join(bot.says("shadow").out.split())
     assert "flow sends no entries: REDUCE_ONLY" in said
-    assert 'it may go on: tradebot unhalt --reason "…"/shadow/flow' in said
+    assert 'to end that halt: tradebot unhalt --reason "…"/shadow/flow' in said
     assert bot.says("unhalt", "--confirm", "flow", "--state-dir", shadow).code == ExitCode.USAGE
     ended = bot.says("unhalt", "--reason", "was nothing", "--confirm", "flow", "--state-dir", shadow)
     assert ended.code == ExitCode.DONE

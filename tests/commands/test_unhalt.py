@@ -151,7 +151,9 @@ def test_unhalt_override_also_accepts_the_bots_halt_under_a_persons(bot: Bot) ->
     bot.says("halt", "--reason", "mine too")
     assert bot.json("status")["halted_itself"] == [own]
     assert f": mine too\n  the bot had also halted itself: {own}\n" in bot.says("status").out
-    refuses(bot.says("unhalt", "--override", "--reason", "small", "--confirm", bot.tail()), 0, f"Under it: {own}\n")
+    refuses(
+        bot.says("unhalt", "--override", "--reason", "small", "--confirm", bot.tail()), 0, f"Also in force: {own}\n"
+    )
     status = bot.json("status")
     assert status["trading_why"] == f"override: small (DAILY_LOSS_HALT accepted, as of {at:%Y-%m-%d %H:%M:%S} UTC)"
     assert status["halted_itself"] == []
@@ -163,7 +165,7 @@ def test_unhalt_moves_a_folder_named_halt_aside(copy: Bot) -> None:
     said = copy.says("unhalt", "--override", "--reason", "read it", "--confirm", copy.tail())
     assert (said.code, state_of(copy)) == (0, "ACTIVE"), said.err
     (aside,) = copy.json("unhalt")["aside"]
-    assert f"{aside} is a folder where the HALT file belongs. It isn't empty, so it was left.\n" in said.out
+    assert f"{aside} is a folder where the HALT file belongs. It isn't empty, so it was left in place.\n" in said.out
     assert (Path(aside) / "note").exists()
 
 

@@ -23,7 +23,7 @@ from tradebot.app.loading import Options
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.judging.judgment import HealthState, Judgment
 
-NOW_THEN = f"version {FORM.version}; this tradebot makes it {LATER.version} (new: colors)"
+NOW_THEN = f"version {FORM.version}; this tradebot upgrades it to {LATER.version} (new: colors)"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "DEPLOY.md"
 
 

@@ -166,7 +166,7 @@ def test_a_backtest_of_coins_is_played_by_their_own_exchange_and_says_what_that_
     assert {"funding", "liquidation"} <= said_of.keys()
     assert not {"commission", "margin_interest", "borrow_fee"} & said_of.keys()
     refused = typed(capsys, *words, "--margin", "free", "--state-dir", str(tmp_path / "bot"))
-    assert (refused.code, "--margin needs the usual venue's engine" in refused.err) == (2, True)
+    assert (refused.code, "--margin works only with the default venue's engine" in refused.err) == (2, True)
 
 
 @pytest.mark.campaign

@@ -52,7 +52,7 @@ def test_an_older_copy_of_the_folder_is_told_alike_by_every_verb(old: Bot) -> No
     assert old.json("trade-once", "--force-slot")["orders"] == 0
     watched(old)
     shown = old.says("positions").out
-    assert "was opened by earlier orders of the bot that these books don't know" in " ".join(shown.split())
+    assert "was opened by earlier orders of the bot that aren't in these books" in " ".join(shown.split())
     assert "leaves it alone" not in shown, "nothing in this account is anybody else's"
     why = old.json("why-no-orders")["explanation"]
     assert "BOOKS_OLD: The account has orders with our ids" in why["sentence"]

@@ -305,7 +305,7 @@ def ledger(evidence: HealthEvidence, ledger_evidence: records.LedgerEvidence) ->
 def journal(evidence: HealthEvidence, ledger_evidence: records.LedgerEvidence) -> HealthVerdict:
     """Judge the journal: if it could be read, it is intact and belongs to the ledger."""
     return HealthVerdict(
-        OK, f"intact up to record {ledger_evidence.sealed}, the last one that the ledger has", ledger_evidence.sealed
+        OK, f"intact up to record {ledger_evidence.sealed}, the last one in the ledger", ledger_evidence.sealed
     )
 
 

@@ -156,7 +156,7 @@ class RecordedPorts:
     """A pass's recorded replies, for one replay.
 
     A call gets the recorded reply to the same call. Without one, a write counts as done, a clock stands still, and any
-    other call raises OffTapeError. Calls are collected in `asked`, and the pass's record in `outcome`.
+    other call raises UnrecordedCallError. Calls are collected in `asked`, and the pass's record in `outcome`.
     """
 
     def __init__(self, rows: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
@@ -216,7 +216,7 @@ class RecordedPorts:
         return reply
 
     def unknown(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """Return the reply to a call that wasn't recorded; raise OffTapeError if it can't be known."""
+        """Return the reply to a call that wasn't recorded; raise UnrecordedCallError if it can't be known."""
         if name in self._clocks:
             return self._clocks[name]
         if name == "ledger.record_intent":

@@ -1,4 +1,4 @@
-"""`tradebot learn policy`: learned policies, from bars to the evidence that a promotion needs."""
+"""`tradebot learn policy`: train and evaluate learned policies, up to the evidence that a promotion needs."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -148,8 +148,8 @@ def _study(
 ) -> None:
     """Search for settings of an agent, walking forward.
 
-    A space says which settings are tried, and its seed which values come in which order. Each configuration is walked
-    forward with as by learn policy walk, and counts as one trial before it is trained. The first half of the evaluated
+    A space says which settings are tried; its seed determines the values and their order. Each configuration is walked
+    forward as by learn policy walk, and counts as one trial before it is trained. The first half of the evaluated
     sessions chooses, by the median seed's Sharpe ratio; the second half is held out. The same command resumes a study
     that was stopped.
     """
@@ -177,13 +177,13 @@ def _judge(
     symbol: Symbol = None,
     strategy: Strategy = "policy",
     write: Annotated[
-        Path | None, typer.Option("--write", metavar="FILE", help="Where to [strategies.NAME.results].")
+        Path | None, typer.Option("--write", metavar="FILE", help="File for the results [strategies.NAME.results].")
     ] = None,
     *,
     wish: BacktestOptions,
     as_json: Json = False,
 ) -> None:
-    """Play the models of a policy in later sessions.
+    """Run the models of a policy in later sessions.
 
     Each model's results by session are added to the file from which weights and the choice among models are computed. A
     model is never evaluated in a session that it was trained on.

@@ -1,4 +1,4 @@
-"""`tradebot learn policy judge`: a policy's models by their recent hypothetical profit, for choosing among them."""
+"""`tradebot learn policy judge`: measure what a policy's models would have earned recently, to choose among them."""
 
 import json
 from datetime import date, timedelta
@@ -54,7 +54,7 @@ class PolicyJudged(Struct, frozen=True):
 
 
 def run(strategy: str, symbol: str | None, write: Path | None, wish: "BacktestOptions") -> Report:
-    """Backtest each model that acts, and add its profit by session to the file of results."""
+    """Backtest each of a policy's models, and add its profit by session to the file of results."""
     require_extra("judging models")
     planned = planned_for(wish, symbol, strategy, {})
     own = PolicySettings.model_validate(planned.plan.settings.strategies.in_use()[strategy])
@@ -97,8 +97,8 @@ def require_embargo(model: str, last: date, days: "Sequence[date]", before: "Seq
         return
     later = [*between, *(day for day in days if day > last)][embargo:]
     raise OperatorError(
-        f"model {model} was trained on sessions up to {last}, and {pluralize(embargo, 'session')} after it don't "
-        "count (promotion.splits.embargo_sessions)",
+        f"model {model} was trained on sessions up to {last}, and {pluralize(embargo, 'session')} after that can't "
+        "be used either (promotion.splits.embargo_sessions)",
         f"judge it later: --from {later[0] if later else last + timedelta(days=1 + embargo)}",
     )
 
@@ -108,7 +108,7 @@ def _require_same(model: str, past: "Mapping[str, float]", earned: "Mapping[str,
     if other := [day for day, value in earned.items() if past.get(day, value) != value]:
         raise OperatorError(
             f"model {model} earned {earned[other[0]]:+.2%} on {other[0]}, but its file says {past[other[0]]:+.2%}: "
-            "that was for another market, or other costs",
+            "the file's value is from another market or other costs",
             "use the same options as before, or name another file: --write FILE",
         )
 
@@ -116,7 +116,7 @@ def _require_same(model: str, past: "Mapping[str, float]", earned: "Mapping[str,
 def _read_results(file: Path) -> dict[str, dict[str, float]]:
     """Return the contents of the file of results.
 
-    OperatorError if it can't be read, because nothing in it may be lost.
+    Raises OperatorError if it can't be read, because nothing in it may be lost.
     """
     if not file.exists():
         return {}

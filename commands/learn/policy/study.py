@@ -61,7 +61,9 @@ CHANGED = {
 
 
 class StudyRequest(Struct, frozen=True):
-    """The options of a study, without those of its walks: its space, number of trials, name, and where it runs."""
+    """The options of a study besides those for walking forward: its space, number of trials, name, and
+    where it runs.
+    """
 
     space: Path
     trials: int | None
@@ -148,12 +150,12 @@ def _name(wanted: StudyRequest, training_options: TrainingOptions) -> str:
 
 
 def _varied_settings(options: TrainingOptions, wanted: StudyRequest) -> "VariedSettings":
-    """Return what is varied; ConfigurationError naming the entries of the space that can't be."""
+    """Return the settings to vary; raise ConfigurationError naming an entry of the space that a study doesn't allow."""
     space, source = read_space(wanted.space), clean(str(wanted.space))
     if other := sorted(space.model_fields_set - LINES):
         raise ConfigurationError(
             f"{source}: {other[0]} has no effect in a study of policies, which ranks trials by the median Sharpe ratio",
-            f"remove that line; these may be there: {', '.join(sorted(LINES))}",
+            f"remove that line; such a space may have: {', '.join(sorted(LINES))}",
         )
     if wanted.trials is not None:
         space = space.model_copy(update={"trials": wanted.trials})
@@ -175,7 +177,7 @@ def _spans(of: "WalkSearch") -> tuple[Sessions, Sessions]:
 
 
 def _study(of: "WalkSearch", journal: Path, name: str) -> "SequentialStudy":
-    """Return the study, a new one or the existing one; OperatorError if that was about something else."""
+    """Return the study, a new one or the existing one; raise OperatorError if the existing one has other inputs."""
 
     def digest(*parts: object) -> str:
         return sha256(json_text([*parts]).encode()).hexdigest()
@@ -194,7 +196,7 @@ def _study(of: "WalkSearch", journal: Path, name: str) -> "SequentialStudy":
 
 
 def _player(how: WalkOptions, on: WorkerLocation) -> "tuple[Player, int]":
-    """Return who plays, and with how many workers; how many fit on a cluster is known once it is there."""
+    """Return the function that runs trials, and the number of workers; 0 leaves the number to the Ray cluster."""
     if on is not WorkerLocation.RAY:
         return play_here, how.workers or len(os.sched_getaffinity(0))
 

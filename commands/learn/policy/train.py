@@ -47,7 +47,7 @@ FILL, SPREAD = "next-open", "spread_bps"
 def planned_for(
     wish: BacktestOptions, symbol: str | None, strategy: str, section: Mapping[str, Any]
 ) -> PlannedBacktest:
-    """Return the plan for the options, with this strategy alone in one root, and its market opened.
+    """Return the plan for the options, in which this strategy alone trades one futures root, with its market opened.
 
     The strategy's configured values apply unless `section` overrides them. Gaps in a file of bars are reported, as in a
     backtest. Raise OperatorError if the venue has no contracts that expire, or if the root is ambiguous.
@@ -106,7 +106,10 @@ class UnsignedModel(Struct, frozen=True):
 
 
 class PolicyTrained(Struct, frozen=True):
-    """The training result and its bars. `configuration` is the identity counted as one trial, of `trials` in all."""
+    """The training result and its bars.
+
+    `configuration` identifies what is counted as one trial, and `trials` is the number counted so far.
+    """
 
     agent: str
     configuration: str
@@ -190,7 +193,7 @@ def _training_notes(training_options: TrainingOptions, jobs: "Sequence[TrainingJ
     if len(jobs) < (training_options.seeds or 1):
         yield f"{job.agent} learns the same from any seed, so it is trained once"
     if training_options.steps is not None and job.steps != training_options.steps:
-        yield f"Training for {job.steps:,} steps in place of {training_options.steps:,}: whole parts of n_steps"
+        yield f"Training for {job.steps:,} steps instead of {training_options.steps:,}: a multiple of n_steps"
 
 
 def _bars(planned: "PlannedBacktest") -> int:
@@ -267,7 +270,9 @@ class SplitRow(Struct, frozen=True):
 
 
 class PolicyWalked(Struct, frozen=True):
-    """A walk: its splits, its number of paths through them, the seeds, the file of its results, and the evaluation."""
+    """The result of a walk: its splits, the number of paths through them, the seeds, the file of results, and the
+    evaluation.
+    """
 
     agent: str
     configuration: str
@@ -296,7 +301,7 @@ class WalkInputs(Struct, frozen=True):
     days: tuple[date, ...]
 
     def walk(self, options: TrainingOptions, how: WalkOptions, job: "TrainingJob", folder: Path) -> "Walk":
-        """Return the walk of a job in a folder."""
+        """Return the walk that a job makes with these inputs in a folder."""
         seeds = tuple(each.seed for each in self.jobs)
         return Walk(self.planned.plan, options.strategy, job, seeds, self.splits, self.days, folder, how.key.absolute())
 
@@ -314,7 +319,7 @@ def ground_of(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions
 
 
 def run_walk(options: TrainingOptions, how: WalkOptions, wish: "BacktestOptions") -> Report:
-    """Walk, or resume a stopped walk; exit 10 unless the policy passes."""
+    """Run a walk, or resume a stopped one; exit 10 unless the policy passes."""
     ground = ground_of(options, how, wish)
     job, plan = ground.jobs[0], ground.planned.plan
     of = ground.walk(options, how, job, folder_of(how.to.absolute(), job))

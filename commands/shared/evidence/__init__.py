@@ -211,9 +211,9 @@ def _orders(ledger: "SqliteLedger", now: datetime | None, day: VenueDay) -> reco
 
 
 def _bare(app: "App", ledger: "SqliteLedger", now: datetime | None) -> Mapping[str, datetime]:
-    """Return when each position was opened that, by the books, has no stop at the broker although it should.
+    """Return the opening time of each position that should have a stop at the broker but, by the books, has none.
 
-    What orders have closed needs none, even if no list of fills shows that yet.
+    Shares that orders have closed need none, even if no list of fills shows that yet.
     """
     totals = ledger.totals()
     remaining_shares = dict(totals.own_quantities())

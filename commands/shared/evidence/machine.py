@@ -91,7 +91,7 @@ def stream_of(folder: Path) -> Stream | None:
 
 
 def notices_of(app: "App") -> NoticeEvidence | None:
-    """Return the state of the notices; None if the bot has no channel."""
+    """Return which channels have no address, and which notices couldn't be sent; None if the bot has no channel."""
     # Imported here, because most bots have no channel and `status` should start quickly.
 
     names = [channel.name for channel in app.settings.notify.in_use()]

@@ -132,7 +132,7 @@ def test_backtest_that_halted_says_first_until_when_and_which_settings_let_it_go
     why = r"Targets reached in 1 of 1 rebalance Halted 2025-03-06 .* ET: DAILY_LOSS_HALT: 0.0\d+ against 0.01"
     nobody = (
         " The halt was never ended, so no position was opened after it. To continue after it: loosen "
-        r"halts.daily_loss_fraction, or let a person end it \(backtest.unhalt_after_sessions\)."
+        r"halts.daily_loss_fraction, or have it ended after some sessions \(backtest.unhalt_after_sessions\)."
     )
     assert re.fullmatch(why + nobody, first("--name", "halted"))
     monkeypatch.setenv("TRADEBOT_BACKTEST__UNHALT_AFTER_SESSIONS", "1")

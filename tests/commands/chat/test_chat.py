@@ -58,7 +58,7 @@ def test_real_money_needs_the_chat_accepted(copy: Bot, fake: FakeTelegram, monke
     assert copy.says("chat", "pair").code == 0
     settings = copy.folder / "tradebot.yaml"
     settings.write_text(settings.read_text().replace(fake.address, "http://127.0.0.1:9"))
-    refuses(copy.says("chat", "pair"), 3, "nobody accepted the chat")
+    refuses(copy.says("chat", "pair"), 3, "the chat hasn't been accepted")
 
 
 def test_paired_person_asks_and_revoking_ends_it(copy: Bot, fake: FakeTelegram) -> None:

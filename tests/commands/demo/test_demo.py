@@ -193,7 +193,7 @@ def test_loop_of_trying_shows_what_each_change_came_to(
         (("--set", "limits.max_open_positionz=3"), "did you mean max_open_positions?"),
         (("--set", "limits.max_open_positions"), "isn't KEY=VALUE"),
         (("--set", "limits.max_open_positions=2"), "max_new_entries 5 is above max_open_positions 2"),
-        (("--set", "shadow=true"), "sends its orders"),
+        (("--set", "shadow=true"), "always sends orders"),
         (("--set", "venue=kraken_futures"), "tradebot demo --venue NAME"),
         (("--set", "sandbox.seed=8", "--seed", "9"), "set the same setting"),
         (("--set", "sandbox.seed=8", "--set", "sandbox.seed=9"), "sandbox.seed is set twice"),

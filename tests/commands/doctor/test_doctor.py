@@ -140,7 +140,7 @@ def test_doctor_screen_shows_each_row_with_its_evidence(
         ("OK", "config N settings read (N settings)"),
         ("OK", "disk ROOM (1 disk)"),
         ("OK", "ledger intact, of this account; 4 records (N pages of ledger.db)"),
-        ("OK", "journal intact up to record 4, the last one that the ledger has (N records)"),
+        ("OK", "journal intact up to record 4, the last one in the ledger (N records)"),
         ("OK", "books books and broker agree (1 comparison)"),
         ("OK", "backup 1 backup kept, the last of session 2026-11-16 (1 backup)"),
         ("OK", "calendar 82 sessions ahead, until 2027-03-17 (82 sessions)"),

@@ -163,7 +163,7 @@ def test_unknown_drill_is_refused_with_all_names(copy: Bot) -> None:
 
 def test_drills_beside_real_money_are_refused(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tradebot.app.wiring.App.mode", property(lambda app: Mode.LIVE))
-    refuses(copy.says("drill", "run", "halt"), 2, "not beside real money")
+    refuses(copy.says("drill", "run", "halt"), 2, "not for a bot with real money")
 
 
 def test_stage_has_no_key_of_the_owner_and_names_its_own_folder(

@@ -83,7 +83,7 @@ def test_order_is_packed_and_its_pass_decided_again_without_the_bot(
     data = bot.json("incident", name, "--out", str(file))
     said = bot.says("incident", data["pass_id"], "--out", str(other))
     assert said.out.splitlines()[0].startswith(f"{other}: pass trade-once.")
-    assert "everything is equal; the file can be replayed anywhere" in " ".join(said.out.split())
+    assert "every decision is equal; the file can be replayed anywhere" in " ".join(said.out.split())
     assert (data["replay"], data["order"], data["lacking"]) == ("equal", name, [])
     assert data["sha256"] == sha256(file.read_bytes()).hexdigest()
     assert {one["name"] for one in data["parts"]} >= {"about", "pass", "decisions", "orders", "journal", "events"}
@@ -127,7 +127,7 @@ def test_pass_without_a_record_packs_the_rest_and_says_so(
 def test_unknown_name_and_a_file_in_the_bots_folder_are_refused(order: tuple[Bot, str], tmp_path: Path) -> None:
     bot, name = order
     said = bot.says("incident", "nonsense", "--out", str(tmp_path / "x.txt"))
-    assert (said.code, "No pass and no order is known as nonsense." in said.err) == (2, True)
+    assert (said.code, "No pass or order has the id nonsense." in said.err) == (2, True)
     assert bot.says("incident", name, "--out", str(bot.folder / "x.txt")).code == 2
     assert not list(tmp_path.iterdir())
 

@@ -56,8 +56,8 @@ def test_wrong_settings_are_refused_with_their_name(copy: Bot, settings: str, wh
 
 def test_list_shows_rules_and_missing_addresses_but_no_address(told: Bot, receiver: Receiver) -> None:
     shown = told.shown("notify", "list")
-    assert "phone: its address is in NOTIFY_PHONE\n  gets notices of everything from INFO\n" in shown
-    assert "desk: NO ADDRESS: set NOTIFY_DESK in .env\n  gets notices of slots from ERROR\n" in shown
+    assert "phone: its address is in NOTIFY_PHONE\n  gets notices of everything, INFO or more severe\n" in shown
+    assert "desk: NO ADDRESS: set NOTIFY_DESK in .env\n  gets notices of slots, ERROR or more severe\n" in shown
     assert HOOK not in shown
     assert receiver.address not in shown
 

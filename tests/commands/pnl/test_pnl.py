@@ -60,7 +60,7 @@ def test_pnl_shows_each_day_its_parts_and_the_change_of_the_account(reader: Bot)
     ]
     assert lines[5:7] == [
         "Books 100,000.00 USD before, 100,581.26 after: change +581.26, transfers +500.00",
-        "* has no price of its last day for MSFT, NVDA",
+        "* the row's last day has no price of MSFT, NVDA",
     ]
     said = " ".join(lines[7:])
     assert "Realized profit is before fees, first in, first out within each strategy" in said

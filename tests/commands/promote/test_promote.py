@@ -116,7 +116,7 @@ def test_evidence_of_another_folder_counts_only_with_the_same_hash(bot: Bot, tmp
     refuses(
         bot.says("promote", "flow", "--from", str(other)),
         ExitCode.USAGE,
-        f"What {other} shows of flow doesn't count: it has its hash",
+        f"What {other} shows of flow doesn't count: its hash there is",
         "tradebot config diff",
     )
 

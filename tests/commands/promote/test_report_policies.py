@@ -33,7 +33,7 @@ def test_policies_are_shown_with_seeds_benchmarks_conditions_and_one_sentence(bo
     for words in (
         f"ppo ({GOOD.configuration}): 500 sessions from 2024-01-01 to 2025-11-28 that its models weren't trained on",
         "20 configurations trained, 20 compared",
-        "by luck alone, some of so many would pass a 5% test in 64.2% of all cases",
+        "by luck alone, one or more of that many would pass a 5% test in 64.2% of cases",
         "To reach paper: 14 of 14 conditions of learned policies met",
         "seed 4",
         "buy and hold",
@@ -64,7 +64,7 @@ def test_sentence_says_so_if_none_passes(bot: Bot, tmp_path: Path) -> None:
         bot.says("promote", "--results", written(tmp_path, NOISE)),
         ExitCode.FINDINGS,
         "None passes: sac lacks seeds_positive, doubled, later,",
-        "not by waiting: only by another evaluation",
+        "waiting doesn't help: it needs another evaluation",
     )
 
 

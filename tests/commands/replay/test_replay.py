@@ -115,7 +115,7 @@ def test_passes_of_another_version_are_chosen_by_it(traded: Bot) -> None:
 
 
 def test_word_that_names_no_pass_is_answered_with_those_that_are_kept(traded: Bot) -> None:
-    refuses(traded.says("replay", "2020-01-01"), 2, "No pass is recorded of 2020-01-01.")
+    refuses(traded.says("replay", "2020-01-01"), 2, "No recorded pass matches 2020-01-01.")
 
 
 def test_pass_goes_on_when_its_record_cannot_be_kept(traded: Bot) -> None:

@@ -354,7 +354,7 @@ def test_year_has_holdings_half_years_and_the_spread_of_returns() -> None:
     assert "#" not in drawn()["wide"], "each color is one of the page"
     assert drawn()["words"] == (
         "From above: positions (fraction of equity), the volatility of the half year until each session, its Sharpe "
-        "ratio, its beta, how many sessions had which return."
+        "ratio, its beta, the number of sessions by their return."
     )
 
 

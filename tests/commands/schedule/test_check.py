@@ -33,7 +33,7 @@ def problems(tmp_path: Path, lines: str) -> list[tuple[str, str, str]]:
         (
             "audit: {when: open-30m, needs: [reconciled]}",
             "needs reconciled, which reconcile doesn't provide before",
-            "drop",
+            "remove its needs",
         ),
         ("audit: {when: close+10m, late: skip}", "backup may still run then, up to 1800 s", "late: once until 1h"),
     ],

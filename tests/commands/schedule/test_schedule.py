@@ -92,9 +92,9 @@ def test_schedule_says_why_a_slot_was_missed(trader: Bot) -> None:
     ("arguments", "message"),
     [
         (("chek",), "schedule can't chek"),
-        (("run",), "only schedule run takes a name, that of one chore"),
-        (("check", "audit"), "only schedule run takes a name, that of one chore"),
-        (("check", "--next", "3"), "--next and --at belong to the list"),
+        (("run",), "only schedule run takes the name of a chore"),
+        (("check", "audit"), "only schedule run takes the name of a chore"),
+        (("check", "--next", "3"), "--next and --at apply only to the list"),
         (("run", "adit"), "did you mean audit"),
     ],
 )

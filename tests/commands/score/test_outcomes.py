@@ -71,7 +71,7 @@ def test_outcomes_follow_from_the_exchanges_bars(bot: Bot) -> None:
 
 def test_a_person_reads_that_one_session_shows_nothing_and_what_refusals_would_have_made(bot: Bot) -> None:
     shown = bot.shown("score", "--outcomes")
-    assert "not net of SPY, which has no bars here, before costs." in shown
+    assert "gross, because SPY has no bars here, before costs." in shown
     assert "\nclose                 4         1" in shown
     assert "too few sessions: 1 of at least 8 sessions\n" in shown
     assert "with 1,000 USD in each, held to the close, they would have " in shown

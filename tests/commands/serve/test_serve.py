@@ -140,11 +140,11 @@ def test_serve_prints_a_row_for_each_pass_with_its_end(day: Bot) -> None:
         "11-16 09:31:00 ET  open+1m   reconcile       no difference; 0 positions",
         "11-16 09:32:00 ET  open+2m   fetch-flow …",
         "11-16 09:32:00 ET  open+2m   score …",
-        "11-16 09:32:00 ET  open+2m   evaluate-exits  0 looked at = 0 sent",
+        "11-16 09:32:00 ET  open+2m   evaluate-exits  0 candidates = 0 sent",
         "11-16 09:32:00 ET  open+2m   trade-once …",
         *(
             f"11-16 {NINE_THIRTY + minutes * MINUTE:%H:%M:%S} ET  {f'open+{minutes}m':<9} evaluate-exits"
-            "  0 looked at = 0 sent"
+            "  0 candidates = 0 sent"
             for minutes in range(17, 390, 15)
         ),
         "11-16 16:00:00 ET  the market has ended: its last session is over. Next: tradebot init --state-dir NEW",

@@ -35,7 +35,7 @@ def test_the_margin_is_shown_with_every_liquidation() -> None:
     assert second == (
         "  liquidated by the broker: PF_XBTUSD at 26,936.03, 10.21% away (mark 30,000.00); "
         "PF_ETHUSD at 1,500.00, 50.00% away; "
-        "PF_SOLUSD has no price of its own"
+        "PF_SOLUSD has no liquidation price of its own"
     )
 
 

@@ -153,7 +153,7 @@ def test_the_list_needs_no_bot(
         "strategy package runs in asked state",
         "To write your own: tradebot strategy new NAME",
     )
-    assert "flow tradebot 0.1.0 this process every pass of entries ok" in shown
+    assert "flow tradebot 0.1.0 this process every entry pass ok" in shown
     assert "flow: needs flow (dark_pool, flow_alerts, insider, oi_change, options_volume, risk_reversal)" in shown
 
 

@@ -42,7 +42,7 @@ def test_strategy_test_wants_what_a_pass_does_and_leaves_no_trace(trading: Bot) 
 def test_it_shows_each_want_or_why_the_strategy_declines_it(trading: Bot) -> None:
     shown = trading.says("strategy", "test", "flow", "--symbols", "msft, AAPL").out
     assert re.search(r"^Sees +2 symbols$", shown, re.MULTILINE)
-    assert re.search(r"^Asked +every pass of entries$", shown, re.MULTILINE)
+    assert re.search(r"^Asked +every entry pass$", shown, re.MULTILINE)
     assert re.search(r"^(AAPL|MSFT) +open +(buy|sell) +[+-]0\.\d{3} +\d+%", shown, re.MULTILINE)
     assert re.search(r"^Cost +first answer [\d.e-]+ ms; run again, [\d.e-]+ ms \(median of 4\)$", shown, re.MULTILINE)
 

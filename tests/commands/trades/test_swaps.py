@@ -54,7 +54,10 @@ def test_amounts_move_under_their_swap_on_a_narrow_screen() -> None:
     ("changes", "said"),
     [
         ({"held": D(4)}, "4 of 10 are still open after 1 close. The broker ended the last one early; the rest is"),
-        ({"held": D(4), "closes": 2, "works": True}, "4 of 10 are still open after 2 closes, of which one works"),
+        (
+            {"held": D(4), "closes": 2, "works": True},
+            "4 of 10 are still open after 2 closes, one of which is still working",
+        ),
         ({"closes": 2}, "it took 2 closes to close 10"),
         ({"closes": 2, "held": None}, "2 closes"),
         ({}, None),

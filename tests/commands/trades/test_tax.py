@@ -92,13 +92,13 @@ Lots are matched across the account (Treasury Regulation 1.1012-1(c)), the oldes
 Shares are long-term if they were held for more than one year, counted from the day after the
   purchase (IRS Publication 550 (2024); Rev. Rul. 66-97 for trade dates, 66-7 for the ends of
   months).
-Wash sales (code W): a loss doesn't count as far as the same shares were bought within 30 days
-  before or after the sale, by any strategy or by hand. It is added to the basis of these shares,
-  whose holding period includes that of the shares sold (Internal Revenue Code sections 1091 and
-  1223(3); Treasury Regulations 1.1091-1 and 1.1091-2; IRS Publication 550 (2024)). What is left of
-  the purchase that was sold replaces nothing (Rev. Rul. 56-602). No source we know covers two more
-  cases: we assume that shares sold again before the loss, and purchases that close a short sale,
-  replace nothing either.
+Wash sales (code W): a loss doesn't count to the extent that the same shares were bought within 30
+  days before or after the sale, by any strategy or by hand. It is added to the basis of these
+  shares, whose holding period includes that of the shares sold (Internal Revenue Code sections 1091
+  and 1223(3); Treasury Regulations 1.1091-1 and 1.1091-2; IRS Publication 550 (2024)). What is left
+  of the purchase that was sold replaces nothing (Rev. Rul. 56-602). No source we know covers two
+  more cases: we assume that shares sold again before the loss, and purchases that close a short
+  sale, replace nothing either.
 A short sale counts on the trade date of the purchase that closed it, and is short-term (Treasury
   Regulation 1.1233-1(a)). For a loss, the day of delivery would count (Rev. Rul. 2002-44), which
   may be in the next year; these rows don't consider that.

@@ -72,8 +72,8 @@ opened ET    symbol   held  shares   entry    exit  net USD  open      R   best 
 R is known for 1 of 1 closed trade: 1 by the stop asked for at entry
 Slippage against the midpoint at decision: -1.40 USD, -2.4 bps, of 5 of 5 fills (a cost is positive)
 The broker has booked no fees for these trades so far.
-R is the net profit of a closed trade over its initial risk: the distance from the entry to the first stop that \
-rested at the broker, or else to the stop that the entry requested, times all shares entered.
+R is the net profit of a closed trade divided by its initial risk: the distance from the entry to the first stop \
+that rested at the broker, or else to the stop that the entry requested, times all shares entered.
 Best and worst are the prices that passes saw while the trade was open, and those of its exits; the market may have \
 gone further in between.
 """

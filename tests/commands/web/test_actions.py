@@ -196,7 +196,7 @@ def test_long_texts_are_cut_and_names_that_are_too_long_refused(tmp_path: Path) 
     runs = Says(ChoreEnd(0, None, 0.1, ""))
     VerbActions(tmp_path, None, runs).act({"do": "note", "trade": "AAPL", "text": "x" * 5_000})
     assert runs.ran == [["trades", "note", "AAPL", "x" * LONGEST_TEXT]]
-    with pytest.raises(OperatorError, match="names nothing"):
+    with pytest.raises(OperatorError, match="isn't a name"):
         VerbActions(tmp_path, None, runs).act({"do": "approve", "request": "x" * 101})
 
 
@@ -349,11 +349,11 @@ def test_form_that_failed_is_answered_the_same_way_when_it_is_sent_again() -> No
 
     def fail() -> CommandResult:
         ran.append("ran")
-        raise OperatorError("AMZN names nothing", "load the page again")
+        raise OperatorError("AMZN isn't a name", "load the page again")
 
     name = forms.issue("ann")
     for _ in range(2):
-        with pytest.raises(OperatorError, match="AMZN names nothing"):
+        with pytest.raises(OperatorError, match="AMZN isn't a name"):
             forms.run("ann", name, fail)
     assert ran == ["ran"]
 

@@ -131,10 +131,10 @@ def test_bots_are_found_in_folders_of_folders_and_get_names_of_their_own(tmp_pat
 
 @pytest.mark.parametrize("verb", ["web", "top"])
 def test_several_bots_are_named_by_the_option_and_their_folders(bot: Bot, verb: str, tmp_path: Path) -> None:
-    several = "several bots are named by --bots and their folders"
+    several = "to name several bots, give --bots and their folders"
     refuses(bot.says(verb, "--bots"), 2, several)
     refuses(bot.says(verb, str(bot.folder)), 2, several)
-    refuses(bot.says(verb, "--bots", str(bot.folder)), 2, "--state-dir and --config are about one bot")
+    refuses(bot.says(verb, "--bots", str(bot.folder)), 2, "--state-dir and --config select a single bot")
 
 
 def test_time_zone_and_units_of_one_bot_are_not_those_that_another_thread_shows() -> None:

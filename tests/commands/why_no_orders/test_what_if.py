@@ -175,7 +175,7 @@ def test_later_passes_of_a_span_see_what_the_change_sends_and_keeps_back(traded:
 @pytest.mark.parametrize(
     ("words", "why", "hint"),
     [
-        (["--what-if", "more"], "--what-if 'more' says no change", "--what-if limits.max_open_positions=12"),
+        (["--what-if", "more"], "--what-if 'more' names no change", "--what-if limits.max_open_positions=12"),
         (["--what-if", "limits.max_open_positions="], "has no value", "limits.max_open_positions=null"),
         (["--what-if", "limits.foo=1"], "limits.foo (--what-if): there is no such setting", "tradebot config show"),
         (
@@ -256,7 +256,7 @@ def test_damaged_record_is_told_as_such_with_what_lists_others(traded: Bot, monk
 def test_pass_that_this_program_decides_otherwise_says_so(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("commands.why_no_orders.what_if.bytes_of", lambda cycle: b"")
     lines = asked(traded, "--what-if", MORE)
-    assert any(line.startswith("This program decides that pass otherwise even as it was") for line in lines)
+    assert any(line.startswith("This program decides that pass differently even without the change") for line in lines)
 
 
 def test_backtest_is_played_again_instead(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def test_steps_that_are_made_whole_are_told(
 ) -> None:
     said = learned(capsys, f"--agent ppo {steps}")
     assert (said.code, len(trained)) == (ExitCode.DONE, 5)
-    assert ("Training for 1,024 steps in place of 500: whole parts of n_steps" in said.err) is told
+    assert ("Training for 1,024 steps instead of 500: a multiple of n_steps" in said.err) is told
 
 
 def test_training_that_is_stopped_says_what_is_left_of_it(capsys: pytest.CaptureFixture[str]) -> None:

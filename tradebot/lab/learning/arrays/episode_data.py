@@ -203,7 +203,7 @@ class _Minutes(NamedTuple):
 def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[TrainingRow]) -> tuple[EpisodeData, ...]:
     """Build the policy's data from these rows: one object for each run of sessions with the same contract.
 
-    Raise BeyondError if the vectorized engine doesn't support it.
+    Raise UnsupportedEpisodeError if the vectorized engine doesn't support it.
     """
     if terms.flat_overnight:
         raise UnsupportedEpisodeError("an episode ends with its session")
@@ -278,7 +278,7 @@ def _cents(usd: Decimal) -> int:
 
 
 def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Minutes:
-    """Return the prices of each minute; raise BeyondError if a minute has no bar, or a price is between ticks."""
+    """Return the prices of each minute; raise UnsupportedEpisodeError if a minute has no bar, or a price is between ticks."""
     market, tick = run.made.engine.market, root_of(symbol).tick
     grid, places = market.grids[symbol], {session.open: index for index, session in enumerate(run.made.sessions)}
     minutes = _Minutes([], [], [], [], [])
@@ -305,7 +305,7 @@ def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Min
 
 
 def _require_fillable(minutes: _Minutes, rules: EpisodeRules) -> None:
-    """Raise BeyondError if a minute opens beyond the limit of an order sent just before it."""
+    """Raise UnsupportedEpisodeError if a minute opens beyond the limit of an order sent just before it."""
     edges, lowest = {*minutes.closes, *minutes.begins}, min(minutes.marks)
     for index, (opened, mark) in enumerate(zip(minutes.opens, minutes.marks, strict=True)):
         if index not in edges and abs(opened - mark) > int(rules.offset * lowest) - 1:
