@@ -79,7 +79,7 @@ class Entered(Struct, frozen=True, array_like=True):
 class OwnOrder(NamedTuple):
     """A working order of ours; `strategy` is empty if the books don't say which strategy owns it.
 
-    `shares` is its unfilled quantity, unsigned; zero for the limit of a pair.
+    `shares` is its unfilled quantity, unsigned; zero for an exit that was first placed as the limit order of a pair.
     """
 
     strategy: str
@@ -142,8 +142,8 @@ class Book(Struct, frozen=True, dict=True):
     `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` has the
     symbols of all working orders, `own_orders` only our own orders. `entries` are this session's; `new_entries` names
     the strategy of each entry of this pass. `peak_equity` is the highest equity ever seen, or None in the first pass.
-    `worth` is compared with the reported equity. `stakes` split the exposure by strategy. `last_fill_at` is by symbol,
-    `own_fill_at` by strategy and symbol.
+    `worth` is cash plus positions, to compare with the reported equity. `stakes` split the exposure by strategy.
+    `last_fill_at` is by symbol, `own_fill_at` by strategy and symbol.
 
     `spans` are the signed exposures by symbol. `themes` has each symbol's configured theme, or None, and `betas` its
     configured beta. `round_trips` are the recently closed positions, oldest first. `lost_at` is when each strategy last
@@ -285,11 +285,11 @@ class Desk(Struct, frozen=True):
     of a second one; None without one. `resting` are the orders that protect positions at the venue. `core_drifts` has,
     by strategy, the worst difference between sent and documented fields in a core signal that the strategy reads.
     `calendar_differs` says how the broker's calendar and exchange_calendars differ on this day; empty if they agree,
-    and for exits. `outlooks` are what exit rules read of each position besides prices; empty unless exit rules need
-    them. `listings` are the listings in force; `unlisted` are symbols that the venue, queried for this snapshot,
-    doesn't list. `registry` says which symbols may be entered; None if the bot has no registry, and for exits. `shocks`
-    are price moves after which entries wait; None if no limit needs them, or if they are unknown. `other_contracts`
-    maps a symbol to other symbols of the same coin that have a position or order.
+    and in exit passes. `outlooks` are what exit rules read of each position besides prices; empty unless exit rules
+    need them. `listings` are the listings in force; `unlisted` are symbols that the venue, queried for this snapshot,
+    doesn't list. `registry` says which symbols may be entered; None if the bot has no registry, and in exit passes.
+    `shocks` are price moves after which entries wait; None if no limit needs them, or if they are unknown.
+    `other_contracts` maps a symbol to other symbols of the same coin that have a position or order.
     """
 
     now: datetime

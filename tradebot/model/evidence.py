@@ -203,7 +203,7 @@ class Unrecorded(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True):
-    """The data about a backtest besides its books.
+    """What a backtest stores besides its books.
 
     `cash_rates` are sorted by date. Borrowed cash costs `borrowing_yearly` or, if that is None, the cash rate plus
     `borrowing_spread`; both are fractions per year. `benchmark` has SPY's prices in the backtest's market, which isn't

@@ -54,7 +54,7 @@ class FindingKind(StrEnum):
     FOREIGN_ORDER = ("foreign_order", "an open order that is not ours; left alone")
     ORDER_TWICE = (
         "order_twice",
-        "the broker has a second open order with the id of one that the bot sent; the bot must not end it, and its "
+        "the broker has a second open order with the id of one that the bot sent; the bot leaves it alone, and its "
         "fills count as foreign; cancel it at the broker",
         True,
     )
@@ -183,9 +183,9 @@ class FindingKind(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One difference: quantities are signed shares, cash is in USD; `subject` is a symbol, an order id or the account.
+    """One difference between the books and the broker: quantities are signed shares, cash is in USD.
 
-    `evidence` comes from the broker's activities or the exit rules.
+    `subject` is a symbol, an order id or the account. `evidence` comes from the broker's activities or the exit rules.
     """
 
     kind: FindingKind

@@ -185,7 +185,7 @@ class DisplacementReasons:
         "Another position or a better candidate has the same symbol.", "Wait for it to close.", Unit.POSITIONS
     )
     AUCTION_CLUSTER_FULL = idle(
-        "Too many positions were opened for the same kind of reason.",
+        "The auction already has the maximum number of positions in the same kind of setup (cluster).",
         "Wait for one of them to close; auction.max_per_cluster sets how many.",
         Unit.POSITIONS,
     )
@@ -363,10 +363,10 @@ class LimitReasons:
         _WAIT,
     )
     REWARD_BELOW_MIN = idle(
-        "The gain at the farthest target is too small for the loss at the stop.",
+        "The gain at the farthest target is too small relative to the loss at the stop.",
         _WAIT,
     )
-    EDGE_BELOW_MIN = idle("The nearest target is too near for what the trade costs.", _WAIT)
+    EDGE_BELOW_MIN = idle("The gain at the nearest target is too small relative to the trade's costs.", _WAIT)
     COST_UNKNOWN = unknown(
         "A limit on costs is set, but a fee, the funding rate or the holding time is unknown.",
         "Set costs, with hold_s for strategies that don't state it. Wait if the rate is missing.",

@@ -71,14 +71,14 @@ class Instrument(Struct, frozen=True, kw_only=True):
 
 
 class TickStep(Struct, frozen=True):
-    """A tick size, and the price from which on it applies."""
+    """A tick size, and the lowest price at which it applies."""
 
     from_price: Decimal
     tick: Decimal
 
 
 class MarginLevel(Struct, frozen=True, omit_defaults=True):
-    """The margin fractions of a position from this quantity or notional on.
+    """The margin fractions of a position that has at least this quantity or notional.
 
     A venue uses either the quantity or the notional as the threshold; the other is zero.
     """

@@ -89,7 +89,7 @@ class Tighter(Enum):
 
 
 class Counts(Enum):
-    """When a change takes effect. A setting or its whole section declares it if a reload isn't enough."""
+    """When a changed setting takes effect. A setting or its whole section declares it if a reload isn't enough."""
 
     AT_START = auto()
     """From the next start of `serve` on."""
@@ -312,8 +312,8 @@ def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
     """Return a strategy's effective limits: for each limit the tighter of the account's and its own.
 
     A strategy's fractions are of its allotment, so the account's fractions of equity are converted: with half of the
-    equity, a tenth of the account is a fifth of the allotment. Without an own value, the account's number counts
-    unconverted.
+    equity, a tenth of the account is a fifth of the allotment. Where the strategy has no value of its own, the
+    account's fraction also applies to the allotment as it is.
     """
     shares = dict[str, Number]()
     for name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY):
@@ -392,9 +392,10 @@ class DisplacementRules(Frozen):
 
 
 class ApprovalRules(Frozen):
-    """Whether a person must approve each entry that passed every gate, and within how long; None if not.
+    """The approval of entries by a person: each entry that passed every gate waits up to `wait_s` seconds for it.
 
-    The order's price may be worse than the price shown by at most the fraction `max_worse_fraction`.
+    If `wait_s` is None, no approval is needed. The order's price may be worse than the price shown by at most the
+    fraction `max_worse_fraction`.
     """
 
     wait_s: Annotated[Annotated[int, Field(ge=30, le=86_400)] | None, Tighter.LOWER] = None
@@ -436,10 +437,10 @@ class OwnRules(Struct, frozen=True):
     """The configuration of one strategy.
 
     `limits` are the tighter of the account's and its own. Its fractions are of its allotment, which is a share of the
-    account's equity. `times` says when it runs; if empty, the strategy's own choice counts. `execution` says how its
-    entries are sent. Without `displacement`, none of its positions is displaced. An answer whose targets exceed `wants`
-    is refused. With `approval`, each entry waits for a person. With `auction`, which all its participants share, its
-    positions and candidates take part. `costs` are the assumed trading costs, or None.
+    account's equity. `times` says when it runs; if empty, the times in the strategy's code apply. `execution` says how
+    its entries are sent. Without `displacement`, none of its positions is displaced. An answer whose targets exceed
+    `wants` is refused. With `approval`, each entry waits for a person. With `auction`, which all its participants
+    share, its positions and candidates take part. `costs` are the assumed trading costs, or None.
     """
 
     universe: Sequence[str]

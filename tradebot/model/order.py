@@ -184,7 +184,9 @@ class Order(Struct, frozen=True):
 
     @property
     def first_gain(self) -> Decimal | None:
-        """Return the gain when a pass first saw the fills, as a fraction of their average price, or None."""
+        """Return the gain from the fills' average price to `fill_mid`, as a fraction of that price; None if either is
+        unknown.
+        """
         if self.fill_mid is None or not self.filled_average_price:
             return None
         return (self.fill_mid / self.filled_average_price - 1) * self.side.sign
@@ -217,7 +219,8 @@ def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
 
 
 def lineages(venue_ids: Iterable[str], orders: Mapping[str, Order]) -> dict[str, tuple[Order, ...]]:
-    """Return the known ancestry of each order: itself, the orders it replaced, its parent, and the parent's own.
+    """Return the known ancestry of each order: itself, the orders it replaced, its parent, and the orders its parent
+    replaced.
 
     Orders without a known report are left out.
     """

@@ -16,9 +16,7 @@ def _closes(meaning: str, unit: Unit | None = None) -> "Reason":
 
 class OrderReasons:
     COOLDOWN = idle("The symbol was traded recently.", "Wait for the cooldown to end.")
-    LOSS_COOLDOWN = idle(
-        "The symbol recently lost money.", "Wait for loss_cooldown_s to pass since the last loss in it."
-    )
+    LOSS_COOLDOWN = idle("The symbol recently lost money.", "Wait for loss_cooldown_s to pass since the last loss.")
     WASH_SALE = idle(
         "The symbol was sold at a loss within wash_sale_days, so buying it would be a wash sale.",
         "Wait until wash_sale_days have passed since that sale.",
@@ -37,7 +35,7 @@ class OrderReasons:
     )
     APPROVAL_REFUSED = idle(
         "A person rejected this entry.",
-        "Nothing to do: approval isn't requested again in this session, or in this slot of its clock.",
+        "Nothing to do: approval isn't requested again in this session, or in this slot of the strategy.",
         Unit.NONE,
     )
     APPROVAL_EXPIRED = blocked(
@@ -86,7 +84,7 @@ class OrderReasons:
         "Nothing to do; a part of the position is being closed.",
     )
     ATR_TRAIL = _closes("The price moved back from its best by a multiple of its average true range.")
-    BREAK_EVEN = _closes("A part of the position was closed, and the rest is back at its entry price.")
+    BREAK_EVEN = _closes("Part of the position was closed, and the price has come back to the entry price.")
     TICK_STOP = _closes("The loss reached the stop, set in ticks from the entry price.", Unit.TICKS)
     TICK_TARGET = _closes("The gain reached the target, set in ticks from the entry price.", Unit.TICKS)
     END_OF_DAY = _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS)
@@ -98,7 +96,7 @@ class OrderReasons:
     POSITION_DRAWDOWN = _closes("The position gave back too much of its best gain.")
     LOW_MOVEMENT = _closes("The price hardly moved while the position was held.")
     MOMENTUM_REVERSAL = _closes("The price moved against the position within the last hour.")
-    EVENT_AHEAD = _closes("An event of the company is near.", Unit.SECONDS)
+    EVENT_AHEAD = _closes("An event of the company, such as its earnings report, is near.", Unit.SECONDS)
     LIQUIDATION_NEAR = idle(
         "The price is close to liquidation, so the position is reduced or closed.",
         "Add money, or let strategies take smaller positions. tradebot positions shows each distance.",
@@ -219,7 +217,7 @@ class ContractReasons:
         "Nothing to do: the next contract is traded.",
     )
     CONTRACT_OVERDUE = broken(
-        "There is still a position although the contract's notice period or last trading day is next.",
+        "A position is still open although the contract's notice period or last trading day comes next.",
         "Close it: tradebot flatten SYMBOL. To see what blocked the exits: tradebot why-no-orders SYMBOL",
     )
     ROLLED = idle(

@@ -22,10 +22,10 @@ class Origin(StrEnum):
     """What wrote a fill, a cash movement or a note about foreign shares.
 
     `about` has the id or symbol given in parentheses. VENUE is an execution. PLAN is an accepted plan (its id).
-    ADOPTION takes a position over or leaves it alone (its symbol). ACTIVITY is the broker's (its id). GIVEN_BACK moves
-    a fill to its owner (the fill's id). TAKEN_OVER adds the shares that one of our orders traded before the books began
-    (the order's venue id). ASSUMED is an unobserved close, at the price of the order that was resting (its venue id),
-    and STATEMENT is the fill that a statement proves instead (the assumed fill's id).
+    ADOPTION takes a position over or leaves it alone (its symbol). ACTIVITY is one of the broker's account activities
+    (its id). GIVEN_BACK moves a fill to its owner (the fill's id). TAKEN_OVER adds the shares that one of our orders
+    traded before the books began (the order's venue id). ASSUMED is an unobserved close, at the price of the order that
+    was resting (its venue id), and STATEMENT is the fill that a statement proves instead (the assumed fill's id).
     """
 
     VENUE = "venue"

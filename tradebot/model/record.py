@@ -292,7 +292,7 @@ class RefusalGroup(NamedTuple):
 
 
 class SampledCandidate(NamedTuple):
-    """A recorded candidate that represents `number` candidates with the same end, including itself.
+    """A recorded candidate that represents `number` candidates that ended in the same way, including itself.
 
     For a few additional ones, such as the candidate with the oldest data, the number is 0.
     """
@@ -303,7 +303,9 @@ class SampledCandidate(NamedTuple):
 
 
 class SpanEnds(NamedTuple):
-    """A period's passes without candidates, and a few representative candidates; only the last pass is `whole`."""
+    """A period's passes without their candidates, and a few representative candidates; `whole` is the last pass with
+    all of its candidates.
+    """
 
     passes: tuple[CycleRecord, ...]
     standing: tuple[SampledCandidate, ...]

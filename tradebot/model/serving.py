@@ -29,7 +29,9 @@ STOPPED = "stopped"
 
 
 class ChoreEnd(Struct, frozen=True):
-    """The end of a chore's process: its exit code, why it was stopped, if it was, its real seconds, and last output."""
+    """The end of a chore's process: its exit code, why it was stopped (None if it wasn't), how many seconds it took,
+    and its last output.
+    """
 
     code: int
     why: str | None

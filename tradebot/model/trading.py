@@ -61,12 +61,15 @@ class TradingStateRecord(Struct, frozen=True):
 
 
 def own_halts(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
-    """Return, in order, the automatic halts with known causes."""
+    """Return the bot's own halts with known causes, in the given order."""
     return tuple(halt for halt in halts if halt.at is not None and halt.causes)
 
 
 def hidden_halts(halts: Iterable[TradingStateRecord], halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
-    """Return the automatic halts since trading was last ACTIVE, except `halt`, which hides them; they still count."""
+    """Return the automatic halts since trading was last ACTIVE, except `halt`, which was set on top of them.
+
+    Their causes still count when a person ends the halt.
+    """
     return tuple(record for record in own_halts(halts) if record != halt)
 
 

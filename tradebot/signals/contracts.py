@@ -132,7 +132,7 @@ def drifts(replies: Iterable[CheckedReply]) -> tuple[Drift, ...]:
 
 
 def broken(drifted: Iterable[Drift], largest_share: Decimal) -> tuple[Drift, ...]:
-    """Return the harmful differences that are in more than this share of the rows."""
+    """Return the harmful differences that occur in more than `largest_share` of the rows."""
     return tuple(drift for drift in drifted if drift.breach.harms and drift.share > largest_share)
 
 

@@ -29,7 +29,7 @@ class RollOut(NamedTuple):
 def roll_out_date(rolling: Rolling, own: Volumes, following: Volumes) -> RollOut:
     """Return when to roll out of a contract: after the next one had more volume on two days in a row, or by date.
 
-    A day on which either contract has no bar is ignored, and breaks the sequence.
+    A day on which either contract has no bar interrupts the two days in a row.
     """
     run = 0
     for day in sorted({*own, *following}):

@@ -104,7 +104,9 @@ class FlowStrategy:
         )
 
     def filtered(self, candidate: Candidate) -> Candidate:
-        """Return a recorded candidate as these settings would propose it, without the options behind it."""
+        """Return a recorded candidate with its filters evaluated again by these settings, without the options behind
+        it.
+        """
         sizes = (each.observed for each in candidate.decisions if each.about == CLUSTER.name)
         cluster = next((size for size in sizes if isinstance(size, int)), 0)
         decisions = self._decisions(candidate.score or 0.0, candidate.components, cluster)

@@ -176,13 +176,13 @@ def momentum(closes: Sequence[float], sessions: int) -> float:
 
 
 def strongest(returns: Mapping[str, float], top: int, least: float) -> list[str]:
-    """Return the symbols with the largest returns of at least `least`, at most `top`; ties in their order."""
+    """Return at most `top` symbols whose returns are at least `least`, largest first; ties keep their order."""
     ranked = sorted(returns, key=lambda symbol: -returns[symbol])
     return [symbol for symbol in ranked[:top] if returns[symbol] >= least]
 
 
 def regime(closes: Sequence[float], settings: RegimeSettings) -> MarketDirection:
-    """Return the market's direction by these closes, the newest last."""
+    """Return the market's direction, given daily closes, oldest first."""
     average = sum(closes[-settings.average_sessions :]) / settings.average_sessions
     above = closes[-1] / average - 1
     if abs(above) <= settings.band_fraction:

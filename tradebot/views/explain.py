@@ -70,7 +70,7 @@ class Funnel(Struct, frozen=True):
 class EndPoint(NamedTuple):
     """Where one candidate, one strategy's result or one pass ended; `decision` is None for an order.
 
-    It represents `number` candidates with the same end.
+    It represents `number` candidates that ended in the same way.
     """
 
     strategy: str | None

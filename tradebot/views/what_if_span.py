@@ -43,7 +43,9 @@ class SymbolOrders(Struct, frozen=True):
 
 
 class QuestionCounts(Struct, frozen=True):
-    """The number of candidates that ended at a gate for a reason, before and after; `sent` counts orders."""
+    """The number of candidates that ended at a gate for a reason, without and with the change; the `gate` "sent" counts
+    orders.
+    """
 
     gate: str
     about: str
@@ -56,9 +58,8 @@ class QuestionCounts(Struct, frozen=True):
 class WhatIfEarnings(Struct, frozen=True):
     """The earnings of added orders after some sessions, as a mean of session means, before costs.
 
-    It is a fraction of the cost. `low` and `high` bound its 95% interval. The mean and its interval take `needed`
-    sessions with such orders; with only `of_sessions` there may be neither. `unpriced` orders have no price yet, or
-    none is stored.
+    It is a fraction of the cost. `low` and `high` bound its 95% interval. The mean and its interval require `needed`
+    sessions with such orders; there are `of_sessions`. `unpriced` orders have no price yet, or none is stored.
     """
 
     sessions: int

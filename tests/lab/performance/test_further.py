@@ -92,10 +92,10 @@ RETURNS = Returns([0.01, -0.01] * 50, 252, 0.0)
 @pytest.mark.parametrize(
     ("sharpes", "words"),
     [
-        ((), "spread as by chance, because none of them is known"),
-        ((0.5,), "spread as by chance, because only 1 of them is known"),
-        ((0.5, 0.6), "spread as by chance, because only 2 of them are known"),
-        ((0.5, 0.6, 0.7), "spread as they did"),
+        ((), "vary as much as by chance, because none of them is known"),
+        ((0.5,), "vary as much as by chance, because only 1 of them is known"),
+        ((0.5, 0.6), "vary as much as by chance, because only 2 of them are known"),
+        ((0.5, 0.6, 0.7), "vary as they did"),
     ],
 )
 def test_assumption_says_how_trial_ratios_spread(sharpes: tuple[float, ...], words: str) -> None:

@@ -326,7 +326,7 @@ def is_blind(rules: Exits) -> bool:
 
 
 class FollowedPosition(NamedTuple):
-    """A position whose marks follow the market: its current exit price, in units, and its marks so far."""
+    """A position with its current exit price, in units, and its best and worst prices so far."""
 
     position: Position
     long: bool
@@ -335,7 +335,7 @@ class FollowedPosition(NamedTuple):
 
 
 class PendingMarks:
-    """The positions whose marks are yet to be written, and since when, in microseconds."""
+    """The positions whose best and worst prices still have to be stored, and since when, in microseconds."""
 
     def __init__(self, ledger: Ledger, ahead: MarketAhead) -> None:
         self._ledger = ledger

@@ -191,10 +191,10 @@ def _of_selection(of: Selected) -> str:
         if of.known
         else "none of them is"
     )
-    spread = "as they did" if of.known >= KNOWN else f"as by chance, because {few} known"
+    spread = "as they did" if of.known >= KNOWN else f"as much as by chance, because {few} known"
     return (
         f"The deflated ratio takes this as the best of {of.trials:,} independent trials, and assumes that their Sharpe "
-        f"ratios spread {spread} (Bailey and López de Prado, 2014). Trials that nobody counted make it too high."
+        f"ratios vary {spread} (Bailey and López de Prado, 2014). Trials that nobody counted make it too high."
     )
 
 

@@ -138,7 +138,7 @@ def sortino(excesses: Sequence[float], per_year: float) -> float | None:
 
 
 def growth(returns: Iterable[float]) -> list[float]:
-    """Return the index of returns, which begins with 1."""
+    """Return the growth index of returns, which starts at 1."""
     return list(accumulate(returns, lambda index, each: index * (1 + each), initial=1.0))
 
 

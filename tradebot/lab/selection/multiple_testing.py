@@ -132,7 +132,10 @@ class Range(Struct, frozen=True):
 
 
 class Plateau(Struct, frozen=True):
-    """The best trial's objective and its neighbors' objectives; counts the neighbors above zero."""
+    """The best trial's objective, and the median, lowest and highest objective of its neighbors.
+
+    `positive` of the `neighbors` have an objective above zero.
+    """
 
     best: float
     median: float

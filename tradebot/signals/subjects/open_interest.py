@@ -249,7 +249,7 @@ GREEK_EXPOSURE_COMPONENT = FlowShare(
     name="greek_exposure",
     family="dealers",
     reads=(GREEK_EXPOSURE_KIND, *FLOW_READS),
-    sign="with the flow if dealers are short gamma, against it if they are long",
+    sign="in the flow's direction if dealers are short gamma, against it if they are long",
     looks_at=_GAMMA,
     shows={
         "gex": NumberFormat("gamma", "date", "date"),

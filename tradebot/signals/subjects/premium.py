@@ -30,10 +30,10 @@ class NetPremTick(SymbolFact, frozen=True):
 
 
 class NetPremFacts(NamedTuple):
-    """The session's `ticks` up to `at`.
+    """The totals of the session's minutes up to `at`.
 
-    `calls_usd` and `puts_usd` are the net premiums of all minutes, `gross_usd` the sum of the minutes' magnitudes.
-    `bullish` are contracts bought as calls or sold as puts, `bearish` the reverse.
+    `ticks` is how many of them are known. `calls_usd` and `puts_usd` are the net premiums of all minutes, `gross_usd`
+    the sum of the minutes' magnitudes. `bullish` are contracts bought as calls or sold as puts, `bearish` the reverse.
     """
 
     at: datetime

@@ -10,7 +10,7 @@ from tradebot.strategies.smart_money.settings import PointsSettings
 
 
 class Lean(StrEnum):
-    """How a side relates to the daily bias."""
+    """Whether a side agrees with the daily bias (ALIGNED), opposes it (COUNTER), or there is no bias (NEUTRAL)."""
 
     ALIGNED = "aligned"
     NEUTRAL = "neutral"

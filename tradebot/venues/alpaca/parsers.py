@@ -420,7 +420,7 @@ def unknown_outcome(code: str, message: str) -> Reply:
 
 
 def submit_reply(answer: HttpReply, intent: Intent, tally: DriftTally) -> Reply:
-    """Return what the reply to a new or repriced order proves; only a 2xx that repeats the order means acceptance."""
+    """Return what the reply to a new or repriced order proves; only a 2xx with the requested order means acceptance."""
     if not 200 <= answer.status < 300:
         return refusal(answer) or unknown_outcome(f"http_{answer.status}", answer.excerpt)
     try:

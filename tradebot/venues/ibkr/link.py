@@ -68,7 +68,7 @@ class LinkTimeouts(Struct, frozen=True):
 
 
 class IbkrConnection:
-    """One connection, from its greeting to its end. Its coroutines run in the thread's loop."""
+    """One connection, from its handshake to its end. Its coroutines run in the event loop of the link's thread."""
 
     def __init__(self, patience: LinkTimeouts) -> None:
         from ib_async.client import Client

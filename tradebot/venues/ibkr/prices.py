@@ -173,7 +173,7 @@ async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple
 
 
 def last_price(ticks: Ticks | None) -> Decimal:
-    """Return the last price, or else the previous session's; raise RowError if there is neither."""
+    """Return the last price, or else the previous session's close; raise RowError if there is neither."""
     prices = ticks.prices if ticks else {}
     return positive("last", prices.get(_LAST, 0) or prices.get(_CLOSE, 0))
 

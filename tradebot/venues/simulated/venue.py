@@ -195,8 +195,9 @@ Actions = Callable[[Sequence[str], date, date], Mapping[str, Sequence[CorporateA
 
 @dataclass
 class SimulatedVenue:
-    """The simulated venue's ports, to read from and send to. `look` is called once before a pass, and updates resting
-    orders.
+    """The simulated venue: its ports for reading the account and for sending orders.
+
+    `look` is called once before a pass, and updates resting orders.
     """
 
     folder: Path

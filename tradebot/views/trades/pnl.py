@@ -81,7 +81,7 @@ class ProfitRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
     """A part of the profit, and how many of the bot's positions ended in it.
 
     `unpriced` are symbols without a price at the end of the row's days: their gain since the last price is in the row
-    of the day with the next one.
+    of the day on which the next price is known.
     """
 
     trades_closed: int

@@ -1,9 +1,10 @@
 """Choose whether an agent is trained on the vectorized engine or event-driven.
 
 The vectorized engine is used only if both give the same results to the cent. It does the same as the event-driven
-passes, minute by minute, with the same reasons, but implements only the rules that it supports (see `unknown`). This
-second implementation of a pass is kept for its speed: a step takes 0.013 ms of CPU here and 1.9 ms event-driven
-(`benchmarks/environment.py`), so two million steps take half a minute instead of an hour.
+passes, minute by minute, with the same reasons, but implements only the rules that it supports (see
+`episode_data.unsupported_feature`). This second implementation of a pass is kept for its speed: a step takes 0.013 ms
+of CPU here and 1.9 ms event-driven (`benchmarks/environment.py`), so two million steps take half a minute instead of an
+hour.
 """
 
 from __future__ import annotations

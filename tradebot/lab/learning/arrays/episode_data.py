@@ -52,7 +52,8 @@ MARGIN_SPARE = Decimal("0.9")
 class EpisodeRules(NamedTuple):
     """The limits that the vectorized engine supports.
 
-    Fractions are of equity, money is in cents; `offset` is a limit's least distance.
+    Fractions are of equity, money is in cents. `entry_offset` is the distance of an entry's limit price from the quote,
+    as a fraction of the price, and `offset` the smaller of that and an exit's.
     """
 
     order_fraction: Decimal
@@ -203,7 +204,7 @@ class _Minutes(NamedTuple):
 def tapes_of(terms: EpisodeTerms, scaling: FittedScaling, rows: Sequence[TrainingRow]) -> tuple[EpisodeData, ...]:
     """Build the policy's data from these rows: one object for each run of sessions with the same contract.
 
-    Raise BeyondError if the vectorized engine doesn't support it.
+    Raise UnsupportedEpisodeError if the vectorized engine doesn't support it.
     """
     if terms.flat_overnight:
         raise UnsupportedEpisodeError("an episode ends with its session")
@@ -239,7 +240,7 @@ def _tape(terms: EpisodeTerms, scaling: FittedScaling, run: BacktestRun, rows: S
     rules = rules_of(run)
     _require_fillable(minutes, rules)
     if margin_may_bind(run, symbol, rules):
-        raise UnsupportedEpisodeError("limits.max_symbol_fraction lets margin run short first")
+        raise UnsupportedEpisodeError("margin may run short before limits.max_symbol_fraction is reached")
     tick, of = root.tick * root.multiplier, replace(terms, first=sessions[0].date, last=sessions[-1].date)
     looks = frozenset(_places(minutes))
     return EpisodeData(
@@ -278,7 +279,9 @@ def _cents(usd: Decimal) -> int:
 
 
 def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Minutes:
-    """Return the prices of each minute; raise BeyondError if a minute has no bar, or a price is between ticks."""
+    """Return the prices of each minute; raise UnsupportedEpisodeError if a minute has no bar, or a price is between
+    ticks.
+    """
     market, tick = run.made.engine.market, root_of(symbol).tick
     grid, places = market.grids[symbol], {session.open: index for index, session in enumerate(run.made.sessions)}
     minutes = _Minutes([], [], [], [], [])
@@ -305,7 +308,7 @@ def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Min
 
 
 def _require_fillable(minutes: _Minutes, rules: EpisodeRules) -> None:
-    """Raise BeyondError if a minute opens beyond the limit of an order sent just before it."""
+    """Raise UnsupportedEpisodeError if a minute opens beyond the limit of an order sent just before it."""
     edges, lowest = {*minutes.closes, *minutes.begins}, min(minutes.marks)
     for index, (opened, mark) in enumerate(zip(minutes.opens, minutes.marks, strict=True)):
         if index not in edges and abs(opened - mark) > int(rules.offset * lowest) - 1:

@@ -155,7 +155,7 @@ def _require_answers(run: BacktestRun) -> None:
             if reason in POLICY_REASONS:
                 raise OperatorError(
                     f"the model didn't answer at {cycle.at:%Y-%m-%d %H:%M}: {reason} {strategy.decision.observed}",
-                    "its result is then unknown; see docs/POLICIES.md for the reason, and run the command again",
+                    "without that answer there is no result: see docs/POLICIES.md for the reason, and run it again",
                 )
 
 
