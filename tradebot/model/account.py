@@ -63,9 +63,9 @@ class Activity(Struct, frozen=True):
     """One row of the broker's activities other than fills: the broker's own kind, signed shares, signed USD.
 
     `meaning` is the kind as the venue's adapter understands it. `price` is USD per share, if the broker gave one. A row
-    that isn't `executed` was corrected or canceled. If it is the fee of a fill, `fill_id` names the fill, and `id` is
-    the `order.fee_id` of that name. Such a fee is booked once the books have the fill, unless the fill already included
-    it. If it `corrects` a fill, quantity (unsigned) and price are the fill's new values.
+    that isn't `executed` was corrected or canceled. If it is the fee of a fill, `fill_id` names the fill, and the fee's
+    own `id` is `order.fee_id(fill_id)`. Such a fee is booked once the books have the fill, unless the fill already
+    included it. If it `corrects` a fill, quantity (unsigned) and price are the fill's new values.
     """
 
     id: str
@@ -206,8 +206,8 @@ class Account(Struct, frozen=True):
 
 
 class EquityPeak(Struct, frozen=True, array_like=True):
-    """The account's peak equity in USD, and a jump above it that becomes the peak only if a second reading confirms it
-    (or zero).
+    """The account's peak equity, and an equity far above it that a second reading has yet to confirm (or zero), in
+    USD.
     """
 
     highest: Decimal

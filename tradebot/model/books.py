@@ -1,4 +1,6 @@
-"""The books at one moment: a pass's single read of the ledger. Everything else is computed from them."""
+"""The books at one moment: a pass reads them from the ledger once, and computes positions, cash and states from
+them.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -91,7 +91,7 @@ class Side(StrEnum):
 
 
 class WantKind(StrEnum):
-    """Which want of the strategy a candidate was made from."""
+    """The type of want that a strategy returned for a candidate."""
 
     OPEN = "open"
     TARGET = "target"

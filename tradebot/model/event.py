@@ -83,7 +83,7 @@ class EventKind(Enum):
         "orders.protection_gap",
         "Since the time shown, no stop at the broker can trigger for these shares: an exit replaced it, the broker "
         "refused it, or its state doesn't allow it. Or the broker's replies about it disagree, so it may not work. "
-        "The bot's own rules act. Reported once, until it ends.",
+        "The bot's own rules act. Reported once, until the gap ends.",
     )
     PROTECTION_GAP_ENDED = (
         "orders.protection_gap_ended",
@@ -143,8 +143,8 @@ class EventKind(Enum):
     )
     TIER_CHANGED = (
         "registry.tier_changed",
-        "A coin has another tier or has dropped below all of them, or its volume, spread or price became unknown or "
-        "known again.",
+        "A coin's tier changed, or the coin has dropped below all tiers; or its volume, spread or price became "
+        "unknown or known again.",
         Severity.INFO,
     )
     DATA_HEALTH_CHANGED = (

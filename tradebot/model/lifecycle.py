@@ -256,7 +256,7 @@ def _is_new_pair(order: Order, intent: Intent) -> bool:
 
 
 def waits_for_entry(order: Order, intent: Intent) -> bool:
-    """Return True for the stop of an entry that hasn't filled yet, so that it protects nothing so far."""
+    """Return True if an order is the attached stop of an entry that hasn't filled yet, and so protects nothing."""
     return order.status is OrderStatus.HELD and intent.order_class is OrderClass.BRACKET
 
 

@@ -75,7 +75,9 @@ Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
 
 
 class Tighter(Enum):
-    """The direction in which a setting is safer. Each setting declares one, or its section declares one for all."""
+    """The direction in which a setting becomes tighter, and so safer. Each setting declares one, or its section
+    declares one for all.
+    """
 
     LOWER = auto()
     HIGHER = auto()
@@ -439,8 +441,9 @@ class OwnRules(Struct, frozen=True):
     `limits` are the tighter of the account's and its own. Its fractions are of its allotment, which is a share of the
     account's equity. `times` says when it runs; if empty, the times in the strategy's code apply. `execution` says how
     its entries are sent. Without `displacement`, none of its positions is displaced. An answer whose targets exceed
-    `wants` is refused. With `approval`, each entry waits for a person. With `auction`, which all its participants
-    share, its positions and candidates take part. `costs` are the assumed trading costs, or None.
+    `wants` is refused. With `approval`, each entry waits for a person. With `auction`, its positions and candidates
+    take part in an auction, whose rules are the same for all participants. `costs` are the assumed trading costs, or
+    None.
     """
 
     universe: Sequence[str]

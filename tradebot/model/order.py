@@ -332,8 +332,8 @@ class LastStep(StrEnum):
 class Execution(Struct, frozen=True):
     """How a strategy's entries are sent.
 
-    For passive entries, the first price and each of the `steps` after it have `patience_s` seconds to fill, and
-    `last_step` follows. With any style, an entry may have at most `max_quote_share` times the shares quoted on the
+    For passive entries, the first price and each of the `steps` after it have `patience_s` seconds to fill; then
+    `last_step` applies. With any style, an entry may have at most `max_quote_share` times the shares quoted on the
     opposite side; None means no limit. With `fit_to_room`, an entry that exceeds its symbol's room or the buying power
     is made smaller; otherwise it is refused.
     """
@@ -360,7 +360,7 @@ MARKETABLE = Execution()
 
 
 class Approach(Struct, frozen=True):
-    """The constants of a passive entry while its price moves.
+    """What stays the same about a passive entry while its price moves.
 
     `collar` is its worst price: the limit that a marketable entry would have had when it was decided on. `begun` is
     when its first order was sent, in aware UTC.

@@ -25,7 +25,7 @@ class OrderReasons:
         "This exact order was already recorded for sending.", "Nothing to do: an order is never sent twice."
     )
     DUPLICATE_ORDER = blocked(
-        "Another slot or strategy sent the same side of the same symbol moments ago.",
+        "Another slot or strategy sent an order on the same side of the same symbol moments ago.",
         "Nothing to do: it may be proposed again once limits.duplicate_window_s has passed.",
     )
     APPROVAL_WAITING = idle(
@@ -80,7 +80,7 @@ class OrderReasons:
         "Nothing to do; a part of the position is being closed.",
     )
     LADDER = idle(
-        "The gain reached a step of the ladder, measured in the position's initial risk.",
+        "The gain, in multiples of the initial risk, reached a step at which part of the position is closed.",
         "Nothing to do; a part of the position is being closed.",
     )
     ATR_TRAIL = _closes("The price moved back from its best by a multiple of its average true range.")
@@ -88,7 +88,7 @@ class OrderReasons:
     TICK_STOP = _closes("The loss reached the stop, set in ticks from the entry price.", Unit.TICKS)
     TICK_TARGET = _closes("The gain reached the target, set in ticks from the entry price.", Unit.TICKS)
     END_OF_DAY = _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS)
-    STALE_POSITION = _closes("After days, the price is still close to the entry.")
+    STALE_POSITION = _closes("Days after the entry, the price is still close to it.")
     SIGNAL_DECAY = _closes("The entry's score has dropped by more than its noise, without recovering.", Unit.NONE)
     FLOW_REVERSAL = _closes("Options flow has reversed against the position.", Unit.NONE)
     OPEN_INTEREST_GONE = _closes("Most contracts behind the entry were closed overnight.")
@@ -172,7 +172,7 @@ class OrderReasons:
         "Wait a minute and run tradebot evaluate-exits. If it stays like this, cancel the stop at the broker.",
     )
     STOP_LAPSED = idle(
-        "The broker canceled or suspended a stop: its pair's limit is canceled, and a new stop is placed.",
+        "The broker canceled or suspended a stop: its paired target is canceled, and a new stop is placed.",
         _SHOWN,
     )
     LEFT_TO_BROKER = idle(
@@ -183,7 +183,7 @@ class OrderReasons:
         "No order rests at the broker at this target, so one is being placed beside the stop.", _SHOWN, Unit.SHARES
     )
     STOP_RESIZED = idle(
-        "The shares of a stop or target have changed, so another order replaces it.",
+        "The number of shares that a stop or target must close has changed, so another order replaces it.",
         _SHOWN,
         Unit.SHARES,
     )
@@ -209,7 +209,7 @@ class ContractReasons:
         "Compare it with the exchange's page. If the exchange has changed it, update tradebot.",
     )
     HOURS_NOT_LIQUID = idle(
-        "The broker trades it now, but outside its liquid hours.",
+        "The contract can be traded now, but outside its liquid hours.",
         "Wait for them. With limits.liquid_hours_only: false, entries are allowed whenever it trades.",
     )
     CONTRACT_ROLLS = idle(

@@ -62,7 +62,8 @@ class SplitRules(Frozen):
 
     Walking forward, each split trains on some months and evaluates the next ones, and both move on by a step. In
     combinatorial purged cross-validation, the sessions are cut into `groups`, and every choice of `judged` groups is
-    evaluated by a model trained on the others. `embargo_sessions` are left out between both sides.
+    evaluated by a model trained on the others. `embargo_sessions` are left out between the sessions of training and of
+    evaluation.
     """
 
     train_months: Annotated[Annotated[int, Field(ge=1, le=120)], Tighter.SAME]
@@ -134,9 +135,9 @@ class PromotionRules(Frozen):
     """The conditions of each rung above the lowest, and the settings they share.
 
     `error` is the highest accepted probability that the mean return of a strategy without an edge is ever found above
-    its bound, however often it is checked. `small_fraction` is the part of its allotment that a strategy trades with in
-    live small. `learned` are the installed strategies that act by a trained model; a rung's `policy` applies to these
-    and to any other strategy with an `evaluation`. `splits` is how their sessions are split.
+    its bound, however often it is checked. `small_fraction` is the part of its allotment that a strategy trades with on
+    the rung `live_small`. `learned` are the installed strategies that act by a trained model; a rung's `policy` applies
+    to these and to any other strategy with an `evaluation`. `splits` is how their sessions are split.
     """
 
     error: Annotated[Annotated[Decimal, Field(gt=0, le=Decimal("0.2"))], Tighter.LOWER]

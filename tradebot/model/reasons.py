@@ -59,7 +59,7 @@ class PassReasons:
         Unit.SECONDS,
     )
     STAGE_FAILED = broken(
-        "A dependency of this job, by the timetable, failed and didn't succeed while the slot was open.",
+        "A job that this one depends on failed, and didn't succeed while the slot was open.",
         "Run tradebot events to see what failed.",
         Unit.SECONDS,
     )
@@ -319,7 +319,7 @@ class WantReasons:
         "Look at the position at the broker, then run tradebot reconcile. The next pass queries it again.",
     )
     SPLIT_UNPROVEN = unknown(
-        "The broker holds a multiple of our shares: perhaps a split, so prices may not compare.",
+        "The broker holds a multiple of our shares: perhaps a split, so prices may not be comparable.",
         "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN",
         Unit.NONE,
     )

@@ -120,7 +120,7 @@ def noun_for(count: int, singular: str, many: str | None = None) -> str:
 def counted_kind(count: int, kinds: str) -> str:
     """Return a count with the plural that names the counted things: 2 stored sessions, 1 stored session.
 
-    If the plural names several kinds, one item is written so: 1 of slots and claims.
+    If the plural names several kinds, one item is written as "1 of slots and claims".
     """
     if count != 1 or kinds.startswith("of "):
         return f"{count:,} {kinds}"

@@ -137,7 +137,7 @@ class PolicyReasons:
         Unit.DAYS,
     )
     MODEL_REPLACED = broken(
-        "The model failed its self-test on this machine, so the last one that passed replaces it.",
+        "The model failed its self-test on this machine, so the last model that passed is used instead.",
         f"{CHECK}Repair or replace the model.",
     )
 

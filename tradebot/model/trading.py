@@ -85,7 +85,9 @@ class Arming(Struct, frozen=True):
 
 
 class RungReached(Struct, frozen=True):
-    """The part of its allotment that a strategy may use for entries; if zero, why, its rung and the rung it needs."""
+    """The part of its allotment that a strategy may use for entries; if that is zero, also why, its rung and the rung
+    it needs.
+    """
 
     share: Decimal
     found: str

@@ -163,7 +163,7 @@ class NumberFormat(NamedTuple):
 
 
 def number_formats(unit: str, *names: str, at: str = "") -> Mapping[str, NumberFormat]:
-    """Return the format of several numbers with the same unit and time."""
+    """Return a format for each named number; all have the same unit and the same field with their time."""
     return dict.fromkeys(names, NumberFormat(unit, at))
 
 

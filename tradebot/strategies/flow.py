@@ -156,7 +156,7 @@ def weigh(components: Sequence[Component]) -> tuple[float, float]:
 def agreeing(
     components: Sequence[Component], families: Sequence[str | None], score: float, least: float
 ) -> frozenset[str]:
-    """Return the families whose contribution to the score has its sign and at least the magnitude `least`.
+    """Return the families whose contribution has the sign of the score and a magnitude of at least `least`.
 
     A family's contribution is the sum over its components; `families` has the family of each component in order, and a
     component without one doesn't count.

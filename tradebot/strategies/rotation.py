@@ -71,7 +71,7 @@ class RotationSettings(Frozen):
 
     @property
     def refuge(self) -> tuple[str, ...]:
-        """Return the symbol to buy if no ranked one qualifies, or none."""
+        """Return the defensive symbol, to buy if no ranked one qualifies; empty if there is none."""
         return () if self.defensive is None else (self.defensive,)
 
     @model_validator(mode="after")
@@ -117,7 +117,7 @@ class RotationStrategy:
     """Ranks funds by total return, and targets equal weights of the strongest.
 
     A weight is a fraction of the strategy's allotment, and the weights add up to `leverage`. If no fund's return is at
-    least `min_momentum`, the defensive fund gets all of it.
+    least `min_momentum`, the defensive fund gets all of the weight.
     """
 
     name = "rotation"

@@ -249,7 +249,9 @@ class PluginSettings(Frozen):
     memory_mb: Annotated[int, Field(ge=128, le=1_048_576), Tighter.LOWER]
 
     def contradictions(self, plugins: int, max_candidate_age_s: int) -> Iterator[str]:
-        """Yield a message if plug-ins within their time limits could still finish too late."""
+        """Yield a message if all plug-ins together, each within its time limit, could take longer than a candidate may
+        be old.
+        """
         longest_s = plugins * self.timeout_s
         if plugins and longest_s >= max_candidate_age_s:
             yield (

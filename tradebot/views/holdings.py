@@ -189,7 +189,7 @@ class Holding(Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_held(self) -> bool:
-        """Return True if the broker still has shares of the lot."""
+        """Return True if the broker still has shares of the position."""
         return abs(self.quantity) > self.closed_by_others
 
     @property

@@ -274,7 +274,7 @@ class OpenClaim(Struct, frozen=True):
 
 
 def unended_of(claim: SlotClaim) -> OpenClaim:
-    """Build the view of a claim without an end."""
+    """Return a claim without a recorded end as the status shows it."""
     return OpenClaim(claim.job, claim.slot, claim.at, claim.by)
 
 

@@ -196,7 +196,7 @@ def end_of(decision: Decision) -> WhatIfEnd:
 
 
 def order_of(intent: Intent) -> WhatIfOrder:
-    """Format a new order for people."""
+    """Return a new order as a row to show."""
     price = intent.limit_price if intent.limit_price is not None else intent.send_mid
     notional = None if price is None else intent.instrument.notional(intent.quantity, price)
     return WhatIfOrder(

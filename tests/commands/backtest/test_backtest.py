@@ -152,7 +152,7 @@ def test_backtest_reports_what_was_played_assumed_and_unknowable(player: Player)
     )
     for part in (
         "fill next-bar optimistic:",
-        "slippage 5 bps for orders that don't wait at their limit",
+        "slippage 5 bps for orders that don't rest at their limit",
         "commission 10 bps",
         "they are made up: nothing follows about real markets",
         "margin interest 7% a year",

@@ -69,7 +69,7 @@ def _fills(spec: MarketSpec) -> Iterator[Assumption]:
         yield Assumption("spread", FREE, "optimistic: bid and ask are both the last price")
     else:
         yield Assumption("spread", f"{fill.spread_bps} bps, at least a tick to either side of the last price")
-    slippage = f"{fill.slippage_bps} bps for orders that don't wait at their limit"
+    slippage = f"{fill.slippage_bps} bps for orders that don't rest at their limit"
     yield Assumption("slippage", slippage if fill.slippage_bps else FREE, "" if fill.slippage_bps else "optimistic")
     if fill.volume_share is not None:
         yield Assumption("volume", f"at most {_percent(fill.volume_share)} of a bar's volume")

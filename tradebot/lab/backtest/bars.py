@@ -70,7 +70,7 @@ class Columns:
             getattr(self, name).extend(getattr(more, name))
 
     def scale(self, first: int, end: int, price: float, volume: float) -> None:
-        """Multiply the prices and volumes of some bars."""
+        """Multiply the prices and volumes of the bars from index `first` to just before `end` by factors."""
         if first >= end:
             return
         if price != 1.0:

@@ -224,7 +224,7 @@ class EngineLine:
         return self.client.told
 
     async def positions(self) -> list[Any]:
-        """Return the positions, with average cost as a float, as in the library."""
+        """Return the positions, with the average cost as a float, as ib_async gives them."""
         number = self.account
         return [
             (number, self.contract(position.symbol), position.qty, float(position.cost / position.qty))

@@ -351,7 +351,9 @@ class PendingMarks:
             self._followed.append(FollowedPosition(lot.position, lot.direction > 0, units(price), marks))
 
     def write(self, slots_us: Sequence[int]) -> None:
-        """Store the marks as exit passes at these times would have done; times before the start are ignored."""
+        """Store the best and worst prices as exit passes at these times would have done; times before the start are
+        ignored.
+        """
         if not self._followed:
             return
         slots_us = slots_us[bisect_right(slots_us, self._since_us) :]

@@ -90,7 +90,7 @@ def by_session(outcomes: Sequence[TradeOutcome], values: Sequence[float]) -> lis
 
 
 def missing_of(outcomes: Sequence[TradeOutcome]) -> tuple[int, int]:
-    """Return how many more closed trades, and how many more sessions with closed trades, are needed."""
+    """Return how many more closed trades, and how many more sessions with closed trades, an evaluation needs."""
     sessions = len({outcome.session for outcome in outcomes})
     return max(LEAST - len(outcomes), 0), max(fewest_sessions(1) - sessions, 0)
 

@@ -212,7 +212,7 @@ def wilson_interval(successes: int, trials: int) -> Interval:
 
 
 class LinearFit(NamedTuple):
-    """A least-squares line: its slope, its intercept, and the correlation (None if flat)."""
+    """A least-squares line: its slope, its intercept, and the correlation (None if the line is flat)."""
 
     slope: Interval
     height: Interval

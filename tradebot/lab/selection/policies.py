@@ -137,7 +137,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def low(self) -> float | None:
-        """Return the lower end of the median seed's annualized Sharpe ratio."""
+        """Return the lower end of the 95% interval of the median seed's annualized Sharpe ratio."""
         return None if None in self.sharpes else median(self.by_seed(self.spans[0].tolist()))
 
     @cached_property

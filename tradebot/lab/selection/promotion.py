@@ -313,7 +313,7 @@ def anytime(returns: Sequence[float], error: float) -> Ends | None:
     """Return an interval for the mean return; the probability that an end is ever on the wrong side is `error` for each
     end.
 
-    None for fewer than two returns. It is asymptotic: with a few dozen returns or less, it is too narrow.
+    Return None for fewer than two returns. It is asymptotic: with a few dozen returns or less, it is too narrow.
     """
     if len(returns) < 2:
         return None

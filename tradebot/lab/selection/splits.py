@@ -33,9 +33,9 @@ class SplitMethod(StrEnum):
 class SessionCut(Struct, frozen=True):
     """How the sessions are cut into sessions for choosing and sessions for judging.
 
-    Walk-forward, the second half of the sessions is judged in `parts` parts, each with the trial that was best before
-    it. In combinatorial purged cross-validation, the sessions are cut into `parts` groups, and every selection of
-    `judged` groups is judged with the trial that is best in the others.
+    In a walk-forward cut, the second half of the sessions is judged in `parts` parts, each with the trial that was best
+    before it. In combinatorial purged cross-validation, the sessions are cut into `parts` groups, and every selection
+    of `judged` groups is judged with the trial that is best in the others.
     """
 
     by: SplitMethod = SplitMethod.WALK_FORWARD

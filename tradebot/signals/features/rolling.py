@@ -52,9 +52,9 @@ def mean(values: Column, length: int) -> Column:
 
 
 def rolling_sum(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
-    """Return the sum of a term over the last `length` values.
+    """Return, for each bar, the sum of `term` of the last `length` values.
 
-    `term` gets the values at one position of every window.
+    `term` is called once for each position in a window, with the values that all windows have there.
     """
     count, sums = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:

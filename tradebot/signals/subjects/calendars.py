@@ -24,7 +24,7 @@ WHEN = ("premarket", "postmarket", UNKNOWN)
 
 
 class EarningsReport(SymbolFact, frozen=True):
-    """One report: its date, and whether it is expected premarket, postmarket, or at an unknown time.
+    """One earnings report: its date, and whether it is expected premarket, postmarket, or at an unknown time.
 
     `seen` is the day of the reply for an upcoming report, and the report's own date for a past one.
     """
@@ -35,7 +35,9 @@ class EarningsReport(SymbolFact, frozen=True):
 
 
 class EarningsFacts(NamedTuple):
-    """The next report in the last reply, which may be in the past by now; `next` is None if the reply had none."""
+    """The next earnings report by the last reply, which may be in the past by now; `next` is None if the reply had
+    none.
+    """
 
     next: date | None
     when: str
@@ -224,7 +226,7 @@ ECONOMIC_CALENDAR_KIND = Kind(
 
 
 def next_report(facts: SymbolFacts, today: date) -> EarningsFacts | None:
-    """Return the first report that isn't before `today` (New York), or None if no such report is known.
+    """Return the first earnings report that isn't before `today` (New York), or None if none is known.
 
     The newest alert names the next report too, without the time of day. It is used if no reply about earnings has one.
     """
@@ -267,7 +269,9 @@ ALIGNMENT_DAYS = 14
 
 
 class Aligned(NamedTuple):
-    """The premium in USD of alerts expiring after the next report, and of all alerts; and the report's date."""
+    """The premium in USD of alerts that expire after the next earnings report, and of all alerts; and the report's
+    date.
+    """
 
     days: int
     aligned: float

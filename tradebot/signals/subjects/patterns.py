@@ -122,7 +122,7 @@ STEPS = 3
 
 
 class PremiumThirds(NamedTuple):
-    """The signed premium of each third of the lookback in USD; positive goes with the flow."""
+    """The signed premium of each third of the lookback in USD; positive in the flow's direction."""
 
     first: float
     middle: float
@@ -182,7 +182,10 @@ WHALE_S = 1_800
 
 
 class Large(NamedTuple):
-    """The session's large alerts: premium in USD with and against the flow, and count and duration of the former."""
+    """The session's large alerts: the premium of those in the flow's direction (`along`) and of the others, in USD.
+
+    `number` and `span_s` are the count of those along, and the time between the first and the last of them.
+    """
 
     along: float
     against: float

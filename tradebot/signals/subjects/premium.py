@@ -17,7 +17,8 @@ from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 class NetPremTick(SymbolFact, frozen=True):
     """One minute of a symbol's option trades, not cumulative.
 
-    Net premium is ask-side premium minus bid-side premium, in USD. Sides are in contracts.
+    Net premium is ask-side premium minus bid-side premium, in USD. The volumes on the ask side and on the bid side are
+    in contracts.
     """
 
     at: datetime

@@ -335,7 +335,9 @@ class IbkrLink:
             self._turn.give_back()
 
     def _lost_error(self) -> TemporaryError:
-        return TemporaryError(f"the Gateway has lost {IBKR.title} (1100)", "it usually reconnects automatically")
+        return TemporaryError(
+            f"the Gateway has lost its connection to {IBKR.title} (error 1100)", "it usually reconnects automatically"
+        )
 
     def _connect(self) -> IbkrConnection:
         with ExitStack() as unless_open:

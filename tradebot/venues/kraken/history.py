@@ -77,7 +77,7 @@ def build_history(
     account: str,
     tally: DriftTally,
 ) -> OrderHistory:
-    """Combine the events of orders and triggers with the executions.
+    """Combine the events of orders, including trigger orders, with the executions.
 
     An order is filled if its executions add up to its quantity, whatever its events say: executed orders have been
     reported as canceled with nothing filled. It is canceled if an event says so, the executions add up to the filled

@@ -39,7 +39,7 @@ def moment(row: JsonFields, name: str) -> datetime:
 
 
 def milliseconds(at: datetime) -> str:
-    """Format a moment as the history expects it."""
+    """Format a moment as milliseconds since 1970, as the history expects it."""
     return str((at - _EPOCH) // (datetime.resolution * 1000))
 
 

@@ -3,7 +3,7 @@
 An order that can fill at the current quote fills at once and pays the assumed slippage. Resting orders are checked
 against the minutes since the last check. A stop fills at its price in the minute that reached it, or at that minute's
 open if it began beyond the stop. A limit order fills at its price once trades go past it. If a minute reaches both, the
-stop counts. There are no partial fills, and no order moves the market.
+stop fills. There are no partial fills, and no order moves the market.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -36,9 +36,9 @@ class Gain(Struct, frozen=True):
 class DayEnd(Struct, frozen=True):
     """The account at the end of one day of the venue.
 
-    `value_usd` is cash plus positions, and `gains` its unrealized part. `held` are the positions that were open at the
-    end of the day or were traded on it, and `unpriced` the symbols without a price of that day: their shares are valued
-    at the last price before it, and at their cost if they were bought since.
+    `value_usd` is cash plus positions, and `gains` the unrealized part of it. `held` are the positions that were open
+    at the end of the day or were traded on it, and `unpriced` the symbols without a price of that day: their shares are
+    valued at the last price before it, and at their cost if they were bought since.
     """
 
     day: date

@@ -263,9 +263,9 @@ class ProfitReport:
 def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[str]:
     """Yield sentences about fees that aren't included in USD amounts."""
     if unknown:
-        yield f"Not known yet: the fees of {pluralize(unknown, 'fill')}. Profit is before them."
+        yield f"Not known yet: the fees of {pluralize(unknown, 'fill')}. Profit doesn't include them."
     for currency, amount in others.items():
-        yield f"Fees of {amount:f} {currency} were charged too, which no amount in USD includes."
+        yield f"Fees of {amount:f} {currency} were charged too; no amount in USD includes them."
 
 
 def _of_choice(ends: Iterable[DayEnd], choice: Choice) -> tuple[str, ...]:

@@ -112,14 +112,15 @@ class TradeStatus(StrEnum):
 
 
 class RiskFrom(StrEnum):
-    """The source of an initial risk."""
+    """What a trade's initial risk was computed from."""
 
     RESTING = "first resting stop"
     ENTRY = "stop asked for at entry"
 
 
 class Excursion(Struct, frozen=True):
-    """A trade's excursion: a price in USD, the gain there as a fraction of the entry price, in USD, and in R.
+    """A trade's best or worst excursion: a price in USD, the gain there as a fraction of the entry price, in USD, and
+    in R.
 
     `usd` is for all shares that were entered. `r` is None if the trade's initial risk isn't known.
     """
@@ -133,8 +134,8 @@ class Excursion(Struct, frozen=True):
 class LotRow(Struct, frozen=True):
     """A piece of a trade, as it was bought and closed, first in, first out. Amounts are in USD, and fees are negative.
 
-    The last fields are None or empty while it is open; `open_usd` is None once it is closed, or without a last price.
-    Fees and net amounts are None until the venue reports the fees.
+    The fields about its exit are None or empty while it is open; `open_usd` is None once it is closed, or without a
+    last price. Fees and net amounts are None until the venue reports the fees.
     """
 
     trade_id: str

@@ -94,7 +94,7 @@ def evaluate_market(
 ) -> JudgedSessions:
     """Run a market to the end of a period in which a strategy acts, and return each session's result.
 
-    Raise OperatorError if none of the market's sessions is within.
+    Raise OperatorError if none of the market's sessions is in the period.
     """
     name = next(iter(plan.settings.strategies.in_use()))
     run = create_run(replace(plan, only_due=True, begins=within.first), [NamedStrategy(strategy, name, later=later)])
