@@ -225,7 +225,7 @@ class Book(Struct, frozen=True, dict=True):
         return tuple(dict.fromkeys(stake.strategy for stake in across if stake.strategy != strategy)) if across else ()
 
     def with_closing(self, symbol: str) -> "Book":
-        """Return the book as if a closing order worked on a symbol, to evaluate the next candidate with."""
+        """Return the book as if a closing order were working on a symbol, to evaluate the next candidate with."""
         return replace(self, working=self.working | {symbol})
 
     def with_order(self, entered: Entered) -> "Book":

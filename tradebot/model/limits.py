@@ -379,9 +379,9 @@ class ExitRules(Frozen):
 class DisplacementRules(Frozen):
     """When a strategy's weakest position is closed for a clearly better candidate that lacks only room.
 
-    `gain_band_fraction` is the distance from the entry price, on either side, as a fraction of it. `score_advantage` is
-    on the scale of scores, whose magnitude is at most 1. `max_per_pass` counts positions of one strategy, including
-    those whose close hasn't filled.
+    A position whose gain or loss exceeds `gain_band_fraction` of its entry price isn't displaced. `score_advantage` is
+    how much higher the magnitude of the candidate's score must be; it is at most 1. `max_per_pass` counts positions of
+    one strategy, including those whose close hasn't filled.
     """
 
     enabled: Annotated[bool, Tighter.LOWER]

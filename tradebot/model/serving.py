@@ -11,7 +11,7 @@ MINUTE_S = 60
 
 
 class Pause(Struct, frozen=True):
-    """A pause of the process: when it began and ended, and for how many seconds the machine slept, by two clocks."""
+    """A pause of the process: when it began and ended, and how many seconds of it the machine slept."""
 
     began: datetime
     ended: datetime

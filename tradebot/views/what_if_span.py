@@ -56,10 +56,10 @@ class QuestionCounts(Struct, frozen=True):
 
 
 class WhatIfEarnings(Struct, frozen=True):
-    """The earnings of added orders after some sessions, as a mean of session means, before costs.
+    """The return of added orders after some sessions, before costs: the mean of each session's mean.
 
-    It is a fraction of the cost. `low` and `high` bound its 95% interval. The mean and its interval require `needed`
-    sessions with such orders; there are `of_sessions`. `unpriced` orders have no price yet, or none is stored.
+    It is a fraction of the entry price, and `low` and `high` bound its 95% interval. The mean and its interval require
+    `needed` sessions with such orders; there are `of_sessions`. `unpriced` orders have no price yet, or none is stored.
     """
 
     sessions: int
@@ -254,5 +254,5 @@ def _sentence(more: int, fewer: int, resized: int, moved: int, *, whole: bool) -
         would += [f"{pluralize(resized, 'order')} would have another size or price"] if resized else []
         return f"{', and '.join((', '.join(would[:-1]), would[-1])) if would[1:] else would[0]}."
     if moved:
-        return f"No other order would be sent; {pluralize(moved, 'candidate')} would end elsewhere."
+        return f"No other order would be sent; {pluralize(moved, 'candidate')} would have a different result."
     return no_difference(whole=whole)

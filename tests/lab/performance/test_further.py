@@ -162,7 +162,7 @@ def test_cautions_of_a_flat_account_name_no_best_sessions() -> None:
 
 def test_caution_counts_few_trades() -> None:
     assert said([0.0] * A_YEAR, [])[0] == (
-        "This rests on 0 closed trades. That is few: one more or one less could change it."
+        "These figures are from only 0 closed trades: one more or one less could change them."
     )
     (first, *_) = account(3).trades
     many = [first] * 99
@@ -173,10 +173,10 @@ def test_caution_counts_few_trades() -> None:
 
 def test_caution_counts_benchmark_falls_from_their_peaks() -> None:
     for index, words in (
-        ([1.0, 0.81, 1.0], "SPY never fell by 20% in them, so nothing here shows what happens if it does."),
-        ([1.0, 0.75, 0.9, 0.7], "SPY fell by 20% or more once in them."),
-        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.9], "SPY fell by 20% or more twice in them."),
-        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.8, 1.1, 0.2], "SPY fell by 20% or more 4 times in them."),
+        ([1.0, 0.81, 1.0], "SPY never fell by 20% in these years, so nothing here shows what happens if it does."),
+        ([1.0, 0.75, 0.9, 0.7], "SPY fell by 20% or more once in these years."),
+        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.9], "SPY fell by 20% or more twice in these years."),
+        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.8, 1.1, 0.2], "SPY fell by 20% or more 4 times in these years."),
     ):
         assert words in said([0.0] * A_YEAR, index)[1]
     for unknown in (said([0.0] * A_YEAR, [1.0]), said([0.0] * A_YEAR, [1.0, 0.5], None)):

@@ -520,7 +520,9 @@ class DriverPasses:
         )
 
     def is_declined(self, proposed: Proposals) -> bool:
-        """Return True if the strategies themselves decline all of their wants, and no contract may roll."""
+        """Return True if the strategies decline all of their wants themselves, and the universe has no root, whose
+        contract might have to roll.
+        """
         world, candidates = self._world, proposed.candidates
         return (
             bool(candidates)

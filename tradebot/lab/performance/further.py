@@ -221,7 +221,8 @@ def cautions(
     closed = _n_closed(trades, moved)
     if closed < FEW_TRADES:
         yield (
-            f"This rests on {counted_kind(closed, 'closed trades')}. That is few: one more or one less could change it."
+            f"These figures are from only {counted_kind(closed, 'closed trades')}: one more or one less could change "
+            "them."
         )
     years = len(returns) / year
     if years < YEARS_OF_REGIMES:
@@ -239,9 +240,9 @@ def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:
         return ""
     count = sum(fall.depth <= -A_FALL for fall in statistics.drawdowns_deepest_first(index))
     if not count:
-        return f"{benchmark} never fell by {A_FALL:.0%} in them, so nothing here shows what happens if it does. "
+        return f"{benchmark} never fell by {A_FALL:.0%} in these years, so nothing here shows what happens if it does. "
     often = {1: "once", 2: "twice"}.get(count, f"{count} times")
-    return f"{benchmark} fell by {A_FALL:.0%} or more {often} in them. "
+    return f"{benchmark} fell by {A_FALL:.0%} or more {often} in these years. "
 
 
 def _without_best(returns: Sequence[float]) -> str:

@@ -353,7 +353,8 @@ def _weak(of: SearchVerdict) -> Iterator[str]:
 def _choice(of: SearchVerdict) -> Iterator[str]:
     """Yield why the best values needn't be better than others."""
     if of.overfitting and of.overfitting.probability > LIKELY_OVERFITTED:
-        yield f"in {of.overfitting.probability:.0%} of all halves, the best is below the median of the others"
+        often = f"in {of.overfitting.probability:.0%} of all halves of the sessions"
+        yield f"{often}, the best trial is below the median in the other half"
     if of.plateau is None:
         yield "too few trials to know its neighbors"
     elif not of.plateau.holds:

@@ -143,7 +143,9 @@ NEAR_DAYS, FAR_DAYS = 30, 90
 
 
 class ExpiryVolatility(SymbolFact, frozen=True):
-    """Implied volatility at the money of one expiry, a fraction a year, as of one session; `days` to the expiry."""
+    """At-the-money implied volatility of one expiry, as a fraction a year in one session; `days` is the time to
+    expiry.
+    """
 
     expiry: date
     date: date

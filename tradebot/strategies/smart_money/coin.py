@@ -31,7 +31,7 @@ class Bias(Struct, frozen=True):
     distance: float
 
     def lean(self, direction: int) -> Lean:
-        """Return whether a side (+1 or -1) is aligned with the bias, against it, or the bias has no direction."""
+        """Return whether a side (+1 or -1) agrees with the bias or opposes it, or that the bias has no direction."""
         if not self.direction:
             return Lean.NEUTRAL
         return Lean.ALIGNED if self.direction == direction else Lean.COUNTER

@@ -113,8 +113,8 @@ def _client_id(venue: IbkrVenue, tally: DriftTally) -> VenueCheck:
     ]
     if others:
         fix = (
-            f"Set {CLIENT_ID} to the client id that sent them, or cancel them in the Gateway; Master API "
-            "client ID stays empty"
+            f"Set {CLIENT_ID} to the client id that sent them, or cancel them in the Gateway; leave "
+            "Master API client ID empty"
         )
         return VenueCheck(
             HealthState.FAILED, f"{len(others)} of our open orders belong to another client id", "orders", fix=fix

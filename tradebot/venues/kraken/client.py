@@ -185,7 +185,7 @@ COSTS: Mapping[str, int] = MappingProxyType(
 
 
 class RequestBudget:
-    """What the recent requests of one connection have cost of the venue's rate limit."""
+    """The part of the venue's rate limit that one connection's recent requests have used."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep

@@ -175,7 +175,7 @@ Row = tuple[datetime, str, Minute]
 
 
 class Minutes(Bars, Protocol):
-    """Bars that also report up to which time they are known."""
+    """A source of bars that also reports up to which time it has them."""
 
     def known_until(self, now: datetime) -> datetime:
         """Return the time up to which the source has bars at `now`."""

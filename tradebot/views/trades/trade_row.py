@@ -175,9 +175,9 @@ class TradeRow(Struct, omit_defaults=True):
     closed shares, and `net_usd` that with fees. `open_usd` is the profit of open shares, at the last recorded price.
     `risk_usd` is the loss at the first stop, and `r` is the net profit of a closed trade as a multiple of it. `best`
     and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known yet, so that
-    it isn't in `fees_usd` and `net_usd`. Neither are `open_fees_usd`, the fees of open shares. If the position was
-    rolled, `story` is the id of its first trade, and `moved_from` and `moved_into` are the contracts before and after;
-    all three are empty otherwise.
+    it isn't in `fees_usd` and `net_usd`. `open_fees_usd`, the fees of open shares, aren't in them either. If the
+    position was rolled, `story` is the id of its first trade, and `moved_from` and `moved_into` are the contracts
+    before and after; all three are empty otherwise.
     """
 
     id: str
