@@ -254,7 +254,7 @@ else:
 
 OF_EQUITY = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction", "max_gross_fraction")
 
-"""Limits as fractions of equity: for a strategy, of its allotment's. Each fits into the next."""
+"""Limits as fractions of equity, or for a strategy of its allotment. None may exceed the next one."""
 
 OPTIONAL_OF_EQUITY = (
     "max_theme_fraction",
@@ -264,11 +264,11 @@ OPTIONAL_OF_EQUITY = (
     "max_open_risk_fraction",
 )
 
-"""Limits that may be off, as fractions of equity: for a strategy, of its allotment's."""
+"""Limits that may be off, as fractions of equity, or for a strategy of its allotment."""
 
 COUNTS = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
 
-"""Limits on how many entries a pass, a second, a minute and a session may have. Each fits into the next."""
+"""Limits on how many entries a pass, a second, a minute and a session may have. None may exceed the next one."""
 
 SIZES = (
     ("max_theme_fraction", "max_gross_fraction"),

@@ -79,7 +79,9 @@ def _types(documented: str) -> frozenset[type]:
 
 
 def _shapes(rows: Iterable[object]) -> tuple[Sequence[tuple[int, Mapping[str, object]]], Sequence[object]]:
-    """Return how many rows have each combination of fields and types, with the first such row; and the non-objects."""
+    """Return how many rows have each combination of fields and types, with the first such row; and rows that aren't
+    objects.
+    """
     alike: dict[tuple[str | type, ...], list[Any]] = {}
     strays = list[object]()
     for row in rows:

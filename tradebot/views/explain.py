@@ -102,7 +102,7 @@ class Explanation(Struct, frozen=True):
     remedy: str
     funnel: Funnel
     then: str | None = None
-    """Where most candidates would end next without the deciding reason; None if nothing else stops them."""
+    """A sentence on what would refuse most candidates next, without the deciding reason; None if nothing would."""
 
 
 def funnel(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate] = ()) -> Funnel:

@@ -135,7 +135,7 @@ def _restore_engine(parts: RestorableParts, values: dict[str, list[Any]]) -> Non
 
 
 class _Reader(pickle.Unpickler):
-    """Unpickle only plain values and our own classes, so that a file from elsewhere can't run code."""
+    """Unpickles only plain values and our own classes, so that a file from elsewhere can't run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a class that a checkpoint may contain; raise UnpicklingError for any other."""

@@ -253,7 +253,7 @@ SMALLER = tuple(map(Decimal, ("0.75", "0.5")))
 
 LATER_S = (1800, 3600, 5400, 7200)
 
-"""How much later a session's first entries are evaluated, and how much earlier its last ones, in seconds."""
+"""By how much later first entries and earlier last entries of a session are evaluated, in seconds."""
 
 PLACES = Decimal("0.0001")
 

@@ -201,7 +201,7 @@ def _of_selection(of: Selected) -> str:
 A_FALL = 0.20
 """How far the benchmark falls from a peak, by its closes, in what is commonly called a bear market."""
 BEST = 10
-"""Without how many of the best sessions the result is shown."""
+"""How many of the best sessions are left out to show their share in the result."""
 FEW_TRADES = 100
 YEARS_OF_REGIMES = 10
 """With fewer years, the period hardly has more than one kind of market."""
@@ -317,7 +317,7 @@ def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ..
 
 
 def _spans(rows: "pd.DataFrame", names: list[str], year: int) -> "pd.DataFrame":
-    """Return the growth over each span of a year of returns that are known of all these columns, as fractions."""
+    """Return the growth, as a fraction, in each span of `year` returns that are known in all these columns."""
     valued = rows[names].dropna()
     logs = np.log1p(valued.clip(lower=-1 + 1e-12)).cumsum()
     before = logs.shift(year).fillna(0.0)

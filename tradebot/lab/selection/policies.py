@@ -296,7 +296,7 @@ def _of_runs(rules: PolicyRules) -> Iterator[_Row]:
 
 
 def _figure(of: PolicyFigures | str, figure: Callable[[PolicyFigures], float | None], more: int) -> float | None:
-    """Return a figure, which waiting can't change, because other sessions need another evaluation."""
+    """Return a figure. More sessions don't change it, because they would need another evaluation."""
     return None if isinstance(of, str) else figure(of)
 
 

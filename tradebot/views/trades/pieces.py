@@ -97,7 +97,9 @@ class _Account:
     def end(
         self, day: date, traded: Mapping[Owner, LotStep], cash: Decimal, marks: Mapping[str, Decimal] | None
     ) -> DayEnd:
-        """Advance by a day and return its end; `traded` are positions that changed, and `cash` is its change."""
+        """Advance by a day and return its end; `traded` are positions that changed, and `cash` is the change in
+        cash.
+        """
         self.cash += cash
         for owner, step in traded.items():
             self.open.pop(owner, None)

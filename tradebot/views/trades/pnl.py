@@ -31,9 +31,10 @@ from tradebot.views.trades.pieces import (
 from tradebot.views.trades.trade_row import Choice, rule_of, why_closed
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
-"""Names of rows: gains of open positions, which have no exit yet.
+"""Names of rows: open positions, values that weren't recorded, and entries with which no component agreed.
 
-Unrecorded values; and entries whose components all disagreed with the side, or were neutral.
+The first has the gains of open positions, which have no exit yet. In the last, all components of an entry disagreed
+with its side, or were neutral.
 """
 CENT = Decimal("0.01")
 _ZERO = Decimal(0)
