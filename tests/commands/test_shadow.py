@@ -121,7 +121,7 @@ def test_one_that_cannot_be_followed_says_why_and_that_it_may_begin_anew(bot: Bo
     said = bot.says("shadow", "--json")
     assert said.code == ExitCode.FINDINGS
     assert why in said.data["strategies"][0]["problem"]
-    assert f"they hold no money: remove {file.parent}" in said.data["strategies"][0]["problem"]
+    assert f"shadow books hold no money: remove {file.parent}" in said.data["strategies"][0]["problem"]
     assert [bool(row["why_not"]) for row in bot.json("promote", "flow")["sources"]] == [False, name == "ledger.db"]
     kept.rename(file)
     assert bot.says("shadow").code == ExitCode.DONE

@@ -240,7 +240,7 @@ ORDERS, POSITIONS, POSITION = (f"GET {path}" for path in AT.paths[1:])
 ACCOUNT = ("orders", "order", "positions", "activities", "account")
 STRANGER = "by-hand-1"
 COPY = f"tb1.261117.OWN.{AT.stranger}.COPY.ABCDEFGHIJKLMNOP"
-"""An order under our mark that these books never promised."""
+"""An order under our mark that these books don't have."""
 
 Told = tuple[str | Sequence[str], str | Mapping[str, Any]]
 """What is asked, and what is told."""

@@ -20,7 +20,7 @@ def with_run(**changes: Any) -> PolicyResults:
     ("wrong", "said"),
     [
         (replace(GOOD, format=2), "it has format 2, and this version reads 1"),
-        (replace(GOOD, runs=()), "it has no run with any session"),
+        (replace(GOOD, runs=()), "none of its runs has a session"),
         (replace(GOOD, per_year=0), "it has 0 sessions per year, not 1 to 1,000"),
         (replace(GOOD, calendar=GOOD.calendar[::-1]), "its calendar is out of order"),
         (replace(GOOD, sessions=(GOOD.sessions[0],) * SESSIONS), "its judged sessions are out of order"),

@@ -162,7 +162,7 @@ def test_a_backtest_of_coins_is_played_by_their_own_exchange_and_says_what_that_
     found = document["data"]
     assert (document["venue"], found["differences"], found["result"]["sessions"]) == (VENUE, 0, 1)
     said_of = {one["name"]: one["value"] for one in found["assumptions"]}
-    assert said_of["fees"] == "2 bps for an order that waits, 5 bps for one that takes"
+    assert said_of["fees"] == "2 bps for orders that rest (maker), 5 bps for others (taker)"
     assert {"funding", "liquidation"} <= said_of.keys()
     assert not {"commission", "margin_interest", "borrow_fee"} & said_of.keys()
     refused = typed(capsys, *words, "--margin", "free", "--state-dir", str(tmp_path / "bot"))

@@ -11,7 +11,7 @@ from tests.kit.bot.folder import Bot, log, order_by_hand, second_session
 
 BOT_FLAGS = ("--sessions", "3")
 BOOKS = ("ledger.db", "journal.jsonl")
-WAY_OUT = "tradebot reconcile names them, tradebot reconcile --apply PLAN takes them; then tradebot unhalt."
+WAY_OUT = "tradebot reconcile names them, tradebot reconcile --apply PLAN adopts them; then tradebot unhalt."
 
 
 @pytest.fixture

@@ -198,7 +198,8 @@ def test_next_reason_of_most_candidates_is_shown_with_its_remedy() -> None:
     weak, wide = failed(Reason.CLUSTER_TOO_SMALL), failed(Reason.SPREAD_TOO_WIDE)
     many = [record(f"S{n}", weak, wide, failed(Reason.SIZE_BELOW_ONE)) for n in range(3)]
     told = why_no_orders([cycle(*many, record("T", weak), record("U", wide))])
-    assert told.then == f"3 of these 4 would end next at SPREAD_TOO_WIDE: {REASONS[Reason.SPREAD_TOO_WIDE].remedy}"
+    remedy = REASONS[Reason.SPREAD_TOO_WIDE].remedy
+    assert told.then == f"3 of these 4 would be refused next by SPREAD_TOO_WIDE: {remedy}"
     assert why_no_orders([ended(Reason.CLUSTER_TOO_SMALL)]).then is None
 
 
@@ -213,7 +214,7 @@ def test_remedy_of_the_next_reason_equals_that_of_the_first(observed: tuple[int,
     weak = [failed(Reason.CLUSTER_TOO_SMALL, each, 2) for each in observed]
     first = why_no_orders([cycle(*(record("AAPL", each) for each in weak))])
     later = why_no_orders([cycle(*(record("AAPL", failed(Reason.COOLDOWN), each) for each in weak))])
-    assert later.then == f"2 of these 2 would end next at CLUSTER_TOO_SMALL: {first.remedy}"
+    assert later.then == f"2 of these 2 would be refused next by CLUSTER_TOO_SMALL: {first.remedy}"
     assert (first.remedy == REASONS[Reason.CLUSTER_TOO_SMALL].remedy) is helps
 
 

@@ -251,4 +251,4 @@ def test_health_that_comes_back_soon_is_no_news() -> None:
 
 def test_another_version_is_told() -> None:
     (told,) = events_since(seen_of(QUIET), replace(QUIET, version="1.1"))[1]
-    assert told.text == "tradebot 1.1 is in use, after 1.0"
+    assert told.text == "tradebot 1.1 is now in use; before, it was 1.0"

@@ -45,11 +45,12 @@ def compared(then: CycleRecord, now: CycleRecord, symbol: str | None = None) -> 
         (cycle(AAPL=WEAK), cycle(AAPL=WEAK), IN_PART, False),
         (cycle(AAPL=WEAK), cycle(AAPL=None), "1 more order would be sent.", True),
         (cycle(AAPL=None), cycle(AAPL=WEAK), "1 order wouldn't be sent.", False),
-        (cycle(AAPL=WEAK), cycle(AAPL=FULL), "1 candidate would end elsewhere.", False),
+        (cycle(AAPL=WEAK), cycle(AAPL=FULL), "1 candidate would have a different result.", False),
         (
             cycle(AAPL=WEAK, MSFT=None, JPM=WEAK, XOM=WEAK),
             cycle(AAPL=None, MSFT=FULL, JPM=FULL, XOM=FULL),
-            "1 more order would be sent, 1 order wouldn't be sent, and 2 other candidates would end elsewhere.",
+            "1 more order would be sent, 1 order wouldn't be sent, and 2 other candidates would have a different "
+            "result.",
             True,
         ),
     ],

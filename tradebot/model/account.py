@@ -63,9 +63,9 @@ class Activity(Struct, frozen=True):
     """One row of the broker's activities other than fills: the broker's own kind, signed shares, signed USD.
 
     `meaning` is the kind as the venue's adapter understands it. `price` is USD per share, if the broker gave one. A row
-    that isn't `executed` was corrected or canceled. `fill_id` names the fill that a fee belongs to; the fee's id is
-    then `order.fee_id` of that fill, and it is booked once the books have the fill, unless the fill already included
-    it. If it `corrects` a fill, quantity (unsigned) and price are the fill's new values.
+    that isn't `executed` was corrected or canceled. If it is the fee of a fill, `fill_id` names the fill, and the fee's
+    own `id` is `order.fee_id(fill_id)`. Such a fee is booked once the books have the fill, unless the fill already
+    included it. If it `corrects` a fill, quantity (unsigned) and price are the fill's new values.
     """
 
     id: str
@@ -98,7 +98,7 @@ class Activity(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """A booked activity; `amount` is its effect on cash in USD apart from its fills, often zero.
+    """A booked activity; `amount` is its effect on cash in USD, without that of fills booked with it; often zero.
 
     The other fields are as in `Activity`, but `symbol` may be empty. `at` is None if an earlier version booked it.
     """
@@ -135,7 +135,7 @@ class RestatedPosition(Struct, frozen=True):
 class Booking(Struct, frozen=True):
     """Everything that a group of activities writes to the ledger, in one transaction.
 
-    `acknowledged` are positions that aren't ours, by symbol.
+    `acknowledged` are positions that aren't ours: symbols with signed shares.
     """
 
     entries: tuple[Entry, ...]
@@ -201,12 +201,14 @@ class Account(Struct, frozen=True):
 
     @property
     def tail(self) -> str:
-        """Return the last four characters of the number, for people and documents."""
+        """Return the last four characters of the account number, for people and documents."""
         return self.number[-4:]
 
 
 class EquityPeak(Struct, frozen=True, array_like=True):
-    """The account's peak equity, and a jump that counts only once a second reading confirms it (or zero), in USD."""
+    """The account's peak equity, and an equity far above it that a second reading has yet to confirm (or zero), in
+    USD.
+    """
 
     highest: Decimal
     seen_once: Decimal
@@ -256,7 +258,7 @@ class AccountValue(Struct, frozen=True, array_like=True):
     at_cost: Decimal
 
     def explains(self, equity: Decimal) -> bool:
-        """Return True if the parts roughly add up to an equity in USD."""
+        """Return True if the sum of cash and positions is close to the broker's `equity` in USD."""
         return abs(equity - self.total) <= UNEXPLAINED * max(abs(equity), abs(self.total)) + self.at_cost
 
 
@@ -269,9 +271,8 @@ class BrokerView(Struct, frozen=True):
     """One reading of the account at the broker; `unreadable` counts the rows we couldn't parse.
 
     `steady` is False if our own orders changed during every attempt; positions and orders may then be from different
-    moments. `orders_at` is the venue's time of its order list, or None. `repeated` are orders that the venue lists with
-    a client order id that another order of ours already has, keyed by venue id; in `orders` they have no client order
-    id.
+    moments. `orders_at` is the venue's time of its order list, or None. `repeated` maps the venue id of an order to its
+    client order id if another order of ours already has that client order id; in `orders`, such an order has none.
     """
 
     account: Account
@@ -290,7 +291,7 @@ class BrokerView(Struct, frozen=True):
 
     @property
     def whole_at(self) -> datetime | None:
-        """Return the time of the venue's order list if that list can prove that an order is over; else None.
+        """Return the time of the venue's order list if that list can prove that an order has ended; else None.
 
         A list with an unreadable row proves nothing.
         """

@@ -1,4 +1,4 @@
-"""Prices: bars stamped at their start, and quotes that carry their feed."""
+"""Prices: bars stamped at their start, and quotes that name their feed."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -164,7 +164,7 @@ class ClockReading(Struct, frozen=True):
 
     @property
     def earlier_now(self) -> datetime:
-        """Return the earlier time of the two clocks, so that one fast clock can't end anything too early."""
+        """Return the earlier time of the two clocks, so that nothing ends too early because one clock is fast."""
         return min(self.now, self.second) if self.second else self.now
 
     @property

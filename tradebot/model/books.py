@@ -1,4 +1,6 @@
-"""The books at one moment: a pass's single read of the ledger. Everything else is computed from them."""
+"""The books at one moment: a pass reads them from the ledger once, and computes positions, cash and states from
+them.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,13 +112,13 @@ class Books(Struct, frozen=True, dict=True):
 
     @cached_property
     def cancels_accepted(self) -> frozenset[str]:
-        """Return the venue ids of orders whose cancel was accepted; the venue may not have reported their end yet."""
+        """Return the venue ids of orders whose cancel was accepted; the venue may not yet report them as ended."""
         cancels = (record for record in self.intents if record.intent.operation is Operation.CANCEL)
         accepted = (record.intent.target_venue_id for record in cancels if record.state is IntentState.ACKED)
         return frozenset(name for name in accepted if name)
 
     def newest_protection(self, holding: tuple[str, str], side: Side, *, is_target: bool) -> Sequence[IntentRecord]:
-        """Return the requests for new stops of a position, or for new targets, the newest first."""
+        """Return the intents that requested new stops for a position, or new targets, newest first."""
         return self._protection.get((holding, side, is_target), ())
 
     @cached_property

@@ -91,7 +91,7 @@ class Side(StrEnum):
 
 
 class WantKind(StrEnum):
-    """The form in which a strategy requested a candidate."""
+    """The type of want that a strategy returned for a candidate."""
 
     OPEN = "open"
     TARGET = "target"
@@ -100,7 +100,9 @@ class WantKind(StrEnum):
 
 
 class Component(Struct, frozen=True):
-    """One component of a score: `value` is in -1..1, or None if its data is missing; its weight counts either way."""
+    """One component of a score: `value` is in -1..1, or None if its data is missing; its weight counts in the total
+    either way.
+    """
 
     name: str
     value: float | None
@@ -125,7 +127,7 @@ class Input(Struct, frozen=True):
 class ComponentInputs(Struct, frozen=True):
     """A component's formula (over the names of its inputs) and those inputs; `absent` says why it has no value.
 
-    `inferred` says which parts the source doesn't define.
+    `inferred` says what the formula relies on although the flow source doesn't define it.
     """
 
     component: str
@@ -185,8 +187,8 @@ class Candidate(Struct, frozen=True):
 class Submitted(Struct, frozen=True):
     """A submitted entry: its score is in -1..1 with the sign of its side, its coverage in 0..1 or None.
 
-    `at` is the signal's own time, if any. `source` is where it came from, and `strategy` the owner of the lots it would
-    open.
+    `at` is the signal's own time, if any. `source` names the system that submitted it, and `strategy` the owner of the
+    lots it would open.
     """
 
     symbol: str

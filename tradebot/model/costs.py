@@ -41,7 +41,7 @@ class Costs(NamedTuple):
 
     @property
     def total(self) -> Decimal | None:
-        """Return the sum of all parts, or None if one is unknown."""
+        """Return the sum of these costs, or None if one of them is unknown."""
         return None if self.funding is None else self.trading + self.funding
 
 

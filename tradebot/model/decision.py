@@ -70,7 +70,9 @@ class Decision(Struct, frozen=True, gc=False):
 
     @property
     def is_above_zero(self) -> bool | None:
-        """Return True if `observed` is above zero to four decimals; None if it or the limit isn't a number."""
+        """Return True if `observed` isn't zero when shown with four decimals; None if it or the limit isn't a
+        number.
+        """
         if isinstance(self.observed, str | None) or isinstance(self.limit, str | None):
             return None
         return plain(self.observed) != "0"

@@ -30,7 +30,7 @@ TOGETHER = timedelta(seconds=60)
 
 
 class Shock(NamedTuple):
-    """A price move of a symbol beyond the limit, and when it ended."""
+    """A price move larger than the limit: its symbol, and when it ended."""
 
     at: datetime
     symbol: str
@@ -68,7 +68,7 @@ def _everywhere(ordered: list[Shock], together: int) -> datetime | None:
 
 
 class Entered(Struct, frozen=True, array_like=True):
-    """One recorded entry. Rate limits count it no matter what happened to it afterward."""
+    """One entry that was recorded for sending. Rate limits count it no matter what happened to it afterward."""
 
     strategy: str
     symbol: str
@@ -79,7 +79,7 @@ class Entered(Struct, frozen=True, array_like=True):
 class OwnOrder(NamedTuple):
     """A working order of ours; `strategy` is empty if the books don't say which strategy owns it.
 
-    `shares` is its unfilled quantity, unsigned; zero for the limit of a pair.
+    `shares` is its unfilled quantity, unsigned; zero for an exit that was first placed as the limit order of a pair.
     """
 
     strategy: str
@@ -140,10 +140,10 @@ class Book(Struct, frozen=True, dict=True):
     """The account in USD, assuming the worst case for every open order.
 
     `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` has the
-    symbols of all working orders, `own_orders` only our own orders. `entries` are this session's; `new_entries` names
-    the strategy of each entry of this pass. `peak_equity` is the highest equity ever seen, or None in the first pass.
-    `worth` is compared with the reported equity. `stakes` split the exposure by strategy. `last_fill_at` is by symbol,
-    `own_fill_at` by strategy and symbol.
+    symbols of all working orders, `own_orders` only our own orders. `entries` are the entries of this session;
+    `new_entries` names the strategy of each entry of this pass. `peak_equity` is the highest equity ever seen, or None
+    in the first pass. `worth` is cash plus positions, to compare with the reported equity. `stakes` split the exposure
+    by strategy. `last_fill_at` has the time of the last fill by symbol, `own_fill_at` by strategy and symbol.
 
     `spans` are the signed exposures by symbol. `themes` has each symbol's configured theme, or None, and `betas` its
     configured beta. `round_trips` are the recently closed positions, oldest first. `lost_at` is when each strategy last
@@ -225,7 +225,7 @@ class Book(Struct, frozen=True, dict=True):
         return tuple(dict.fromkeys(stake.strategy for stake in across if stake.strategy != strategy)) if across else ()
 
     def with_closing(self, symbol: str) -> "Book":
-        """Return the book with a closing order working on a symbol, for the next candidate."""
+        """Return the book as if a closing order were working on a symbol, to evaluate the next candidate with."""
         return replace(self, working=self.working | {symbol})
 
     def with_order(self, entered: Entered) -> "Book":
@@ -241,7 +241,7 @@ class Book(Struct, frozen=True, dict=True):
         price: Decimal | None = None,
         risk_usd: Decimal | None = None,
     ) -> "Book":
-        """Return the book as if this entry had filled at its worst-case cost, for the next candidate.
+        """Return the book as if this entry had filled at its worst-case cost, to evaluate the next candidate with.
 
         `quantity` (unsigned) and `price` (the worst one) affect only margin. `risk_usd` is the entry's loss at its
         stop.
@@ -285,11 +285,11 @@ class Desk(Struct, frozen=True):
     of a second one; None without one. `resting` are the orders that protect positions at the venue. `core_drifts` has,
     by strategy, the worst difference between sent and documented fields in a core signal that the strategy reads.
     `calendar_differs` says how the broker's calendar and exchange_calendars differ on this day; empty if they agree,
-    and for exits. `outlooks` are what exit rules read of each position besides prices; empty unless exit rules need
-    them. `listings` are the listings in force; `unlisted` are symbols that the venue, queried for this snapshot,
-    doesn't list. `registry` says which symbols may be entered; None if the bot has no registry, and for exits. `shocks`
-    are price moves after which entries wait; None if no limit needs them, or if they are unknown. `other_contracts`
-    maps a symbol to other symbols of the same coin that have a position or order.
+    and in exit passes. `outlooks` are what exit rules read of each position besides prices; empty unless exit rules
+    need them. `listings` are the listings in force; `unlisted` are symbols that the venue, queried for this snapshot,
+    doesn't list. `registry` says which symbols may be entered; None if the bot has no registry, and in exit passes.
+    `shocks` are price moves after which entries wait; None if no limit needs them, or if they are unknown.
+    `other_contracts` maps a symbol to other symbols of the same coin that have a position or order.
     """
 
     now: datetime
@@ -360,5 +360,5 @@ class Desk(Struct, frozen=True):
         return self.session if own else self.other_sessions.get(instrument.calendar)
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
-        """Return the desk as if an order for `change` signed shares had filled, for the next order."""
+        """Return the desk as if an order for `change` signed shares had filled, to decide on the next order with."""
         return replace(self, net={**self.net, symbol: self.net.get(symbol, Decimal(0)) + change})

@@ -53,8 +53,8 @@ class EventKind(Enum):
     MISSED_CANDIDATE = (
         "decision.missed_candidate",
         "An entry passed every gate, but the broker refused its order (a warning), or the order ended without a "
-        "fill; or only the limits on open positions refused it. The last is reported once, until a pass in which it "
-        "no longer applies.",
+        "fill; or only the limits on open positions refused it. A refusal by these limits is reported once, until a "
+        "pass in which they no longer refuse the entry.",
         Severity.INFO,
     )
     GATE_BLOCKED = (
@@ -83,7 +83,7 @@ class EventKind(Enum):
         "orders.protection_gap",
         "Since the time shown, no stop at the broker can trigger for these shares: an exit replaced it, the broker "
         "refused it, or its state doesn't allow it. Or the broker's replies about it disagree, so it may not work. "
-        "The bot's own rules act. Reported once, until it ends.",
+        "The bot's own rules act. Reported once, until the gap ends.",
     )
     PROTECTION_GAP_ENDED = (
         "orders.protection_gap_ended",
@@ -143,8 +143,8 @@ class EventKind(Enum):
     )
     TIER_CHANGED = (
         "registry.tier_changed",
-        "A coin has another tier or has dropped below all of them, or its volume, spread or price became unknown or "
-        "known again.",
+        "A coin's tier changed, or the coin has dropped below all tiers; or its volume, spread or price became "
+        "unknown or known again.",
         Severity.INFO,
     )
     DATA_HEALTH_CHANGED = (
@@ -187,7 +187,8 @@ class EventKind(Enum):
     )
     PRICE_JUMPED = (
         "prices.price_jumped",
-        "A second request didn't confirm a price, so the pass used the price that was confirmed.",
+        "A quote was requested a second time, and the second reply, if any, didn't confirm it. Exits used the price "
+        "that was confirmed, at worst the last trade; without a confirmed price, nothing was opened.",
     )
     FETCH_FAILED = (
         "flow.fetch_failed",
@@ -235,11 +236,11 @@ class EventKind(Enum):
     )
     OWN_SLOT_MISSED = (
         "strategy.slot_missed",
-        "No pass ran a strategy while a slot of its own clock was due.",
+        "No pass ran a strategy during one of the strategy's own slots.",
     )
     OWN_SLOT_UNFINISHED = (
         "strategy.slot_unfinished",
-        "A slot of a strategy's own clock ended before everything in it was done.",
+        "A strategy's own slot ended before everything that the strategy wanted was done.",
     )
     LINES_REFUSED = ("candidates.lines_refused", "Lines of submitted candidates couldn't be used.")
     GAVE_WAY = (
@@ -273,8 +274,8 @@ class EventKind(Enum):
     JOB_FAULT = ("serve.job_fault", "A job of `serve` hit a bug in the bot itself.", Severity.ERROR)
     EXCEPTION = (
         "serve.exception",
-        "The same event under the name that earlier versions gave it, with the exception's type, its message and "
-        "where it was raised.",
+        "A job of `serve` hit a bug in the bot itself: the same as `serve.job_fault`, under the name that earlier "
+        "versions used, with the exception's type, its message and where it was raised.",
         Severity.ERROR,
     )
     CHORE_RAN = ("serve.chore_ran", "A chore of the timetable succeeded; its last output is shown.", Severity.INFO)
@@ -329,7 +330,7 @@ class EventKind(Enum):
     LIVE_ARMED = ("permission.live_armed", "A person armed live trading.")
     PROMOTED = (
         "permission.strategy_promoted",
-        "A person promoted a strategy, based on the evidence or on a sentence in its place.",
+        "A person promoted a strategy, based on its evidence or, without it, on a sentence that the person typed.",
     )
     DEMOTED = (
         "permission.strategy_demoted",

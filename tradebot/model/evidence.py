@@ -100,7 +100,7 @@ def problems(of: PolicyResults) -> Iterator[str]:
         yield f"it has format {of.format}, and this version reads {FORMAT}"
         return
     if not of.runs or not of.sessions:
-        yield "it has no run with any session"
+        yield "none of its runs has a session"
     if not 1 <= of.per_year <= 1_000:
         yield f"it has {of.per_year} sessions per year, not 1 to 1,000"
     for what, days in (("its calendar is", of.calendar), ("its judged sessions are", of.sessions)):
@@ -134,7 +134,7 @@ def _series_problems(of: PolicyResults) -> Iterator[str]:
 
 
 class VariantKind(StrEnum):
-    """What was changed to rerun a backtest."""
+    """What was changed in a backtest's rerun."""
 
     COSTS = "costs"
     DELAY = "delay"
@@ -203,7 +203,7 @@ class Unrecorded(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True):
-    """The data about a backtest besides its books.
+    """What a backtest stores besides its books.
 
     `cash_rates` are sorted by date. Borrowed cash costs `borrowing_yearly` or, if that is None, the cash rate plus
     `borrowing_spread`; both are fractions per year. `benchmark` has SPY's prices in the backtest's market, which isn't

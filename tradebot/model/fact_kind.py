@@ -102,12 +102,12 @@ class Kind(Struct, Generic[F, L, C], frozen=True, eq=False):
     of the reply; no row may be later than that. It raises BadRowError. `parse_all` does the same for many rows at once,
     or raises NotColumnarError, after which `parse` reads them one by one; a kind with few rows doesn't need it.
     `moment` is a fact's own time, or its New York trading date: usually its field `date`. A fact counts in the session
-    of its date, and for `past_days` after it. If facts don't change, the first version is used.
+    of its date, and for `past_days` after it. Unless `changes` is True, the first version of a fact is used.
 
-    `lean` reduces a fact to what decisions read, and `condense` summarizes these; it gets at least one, in any order.
-    `poll_s` is the age in seconds at which a reply is fetched again; the configuration may override it. `max_age_s` is
-    the age at which its content counts as absent, and `phase` when to fetch it. By default, a kind is fetched once a
-    day, before the open.
+    `lean` reduces a fact to what decisions read, and `condense` summarizes at least one such reduced fact, in any
+    order. `poll_s` is the age in seconds at which a reply is fetched again; the configuration may override it.
+    `max_age_s` is the age at which its content counts as absent, and `phase` when to fetch it. By default, a kind is
+    fetched once a day, before the open.
     """
 
     name: str
@@ -185,7 +185,10 @@ class Breach(StrEnum):
 
 
 class ContractFinding(Struct, frozen=True):
-    """One difference: in how many rows it occurs, and an example. `field` is empty if it is about whole rows."""
+    """One difference between a reply and its documentation: in how many rows it occurs, and an example.
+
+    `field` is empty if the difference is about whole rows.
+    """
 
     breach: Breach
     field: str

@@ -9,7 +9,7 @@ from msgspec import Struct
 class FindingKind(StrEnum):
     """The ways in which the books and the broker can differ.
 
-    Each has its meaning, whether it blocks entries, and what an accepted plan writes for it.
+    Each kind has its meaning, whether it blocks entries, and what an accepted plan writes for it.
     """
 
     meaning: str
@@ -39,8 +39,8 @@ class FindingKind(StrEnum):
     )
     EARLIER_ORDER = (
         "earlier_order",
-        "an open order that the bot sent earlier and these books don't have; left alone until it ends, or until a "
-        "person closes the bot's position with flatten SYMBOL, which cancels it first",
+        "an open order that the bot sent earlier and these books don't have; the bot leaves it alone until it ends, "
+        "or until a person closes the bot's position with flatten SYMBOL, which cancels it first",
         True,
     )
     UNKNOWN_PAIR = (
@@ -51,10 +51,10 @@ class FindingKind(StrEnum):
         True,
         "takes it over, so that exits go through it; accept only if no other copy of the bot runs on this account",
     )
-    FOREIGN_ORDER = ("foreign_order", "an open order that is not ours; left alone")
+    FOREIGN_ORDER = ("foreign_order", "an open order that is not ours; the bot leaves it alone")
     ORDER_TWICE = (
         "order_twice",
-        "the broker has a second open order with the id of one that the bot sent; the bot must not end it, and its "
+        "the broker has a second open order with the id of one that the bot sent; the bot leaves it alone, and its "
         "fills count as foreign; cancel it at the broker",
         True,
     )
@@ -101,7 +101,11 @@ class FindingKind(StrEnum):
         "adopts the broker's quantity, at cost",
     )
     SIDE = ("side", "the books and the broker are on opposite sides", True, "adopts the broker's quantity, at cost")
-    BY_HAND = ("by_hand", "traded by hand since the books began; counted in the limits, left alone until adopted")
+    BY_HAND = (
+        "by_hand",
+        "shares traded by hand since the books began; they count toward the limits, and the bot leaves them "
+        "alone until they are adopted",
+    )
     OFFSET = (
         "offset",
         "someone else's trade closed a position the bot opened",
@@ -120,8 +124,8 @@ class FindingKind(StrEnum):
     ANOTHER_COPY = (
         "another_copy",
         "orders with our ids that were sent while these books were in use created this position: another copy of "
-        "the bot is running, or an older copy of the folder was restored during the session; left alone until "
-        "adopted",
+        "the bot is running, or an older copy of the folder was restored during the session; the bot leaves it "
+        "alone until it is adopted",
         True,
     )
     LIQUIDATION = (
@@ -160,7 +164,8 @@ class FindingKind(StrEnum):
     )
     EXPIRY = (
         "expiry_or_assignment",
-        "an option's expiry, exercise or assignment added or removed these shares; left alone until adopted",
+        "an option's expiry, exercise or assignment added or removed these shares; the bot leaves them alone until "
+        "they are adopted",
     )
     ACCOUNT_RESET = (
         "account_reset",
@@ -183,9 +188,9 @@ class FindingKind(StrEnum):
 
 
 class Finding(Struct, frozen=True):
-    """One difference: quantities are signed shares, cash is in USD; `subject` is a symbol, an order id or the account.
+    """One difference between the books and the broker: quantities are signed shares, cash is in USD.
 
-    `evidence` comes from the broker's activities or the exit rules.
+    `subject` is a symbol, an order id or the account. `evidence` comes from the broker's activities or the exit rules.
     """
 
     kind: FindingKind

@@ -95,7 +95,8 @@ Filters = Mapping[str, Any]
 class FlowWindow(NamedTuple):
     """The flow strategy's settings for which alerts count toward the direction of flow, and how they are scaled.
 
-    A symbol's premium is divided by `scale_share` of its trailing daily premium, which needs `min_sessions`.
+    A symbol's premium is divided by `scale_share` of its trailing daily premium, which is known only if at least
+    `min_sessions` earlier sessions are.
     """
 
     lookback: timedelta
@@ -133,7 +134,8 @@ class Allowance(Struct, frozen=True):
     def rate(self) -> float:
         """Return the average number of calls a minute that the bot allows itself.
 
-        Together with the burst, at most 14/15 of the plan's allowance is used in any minute, so late calls do no harm.
+        Together with the burst, at most 14/15 of the plan's allowance is used in any minute, so that calls which arrive
+        late don't exceed it.
         """
         return self.per_minute * 5 / 6
 
@@ -149,10 +151,10 @@ class Allowance(Struct, frozen=True):
 
 
 class FlowPage(Struct, frozen=True):
-    """One reply from a flow source, with its rows unparsed: JSON objects, or whatever the reply had instead.
+    """One reply from a flow source, with its rows unparsed: JSON objects, or any other values that the reply contained.
 
     `told_at` is the source's own time of the reply; only the embedded exchange, whose time is simulated, sets it.
-    `status` and `body` are the raw reply, for archiving; a page that isn't a reply of its own has no body.
+    `status` and `body` are the raw reply, for archiving; a page that was rebuilt from stored rows has no body.
     """
 
     endpoint: str

@@ -185,13 +185,13 @@ class DisplacementReasons:
         "Another position or a better candidate has the same symbol.", "Wait for it to close.", Unit.POSITIONS
     )
     AUCTION_CLUSTER_FULL = idle(
-        "Too many positions were opened for the same kind of reason.",
+        "The auction already has the maximum number of positions in the same kind of setup (cluster).",
         "Wait for one of them to close; auction.max_per_cluster sets how many.",
         Unit.POSITIONS,
     )
     AUCTION_NET_ABOVE_MAX = idle(
-        "The auction's longs would exceed its shorts too far, or the other way around.",
-        "Wait for positions to close; auction.max_net_fraction sets how far.",
+        "The auction's longs would exceed its shorts by too much, or the other way around.",
+        "Wait for positions to close; auction.max_net_fraction sets by how much.",
         Unit.USD,
     )
     AUCTION_PASS_FULL = idle(
@@ -236,8 +236,8 @@ class LimitReasons:
         "Wait for both. A market that has neither never gets an entry while that limit is set.",
     )
     BASIS_SHOCK = idle(
-        "The contract's mark price is so far from the price of the coin itself that entries in it wait.",
-        "Nothing to do: entries resume limits.shock_wait_s after the two have met again.",
+        "The contract's mark price is so far from the price of the coin itself that entries wait.",
+        "Nothing to do: entries resume limits.shock_wait_s after the two are close again.",
         Unit.SHARE_OF_WHOLE,
     )
     SHOCKED = idle(
@@ -303,7 +303,7 @@ class LimitReasons:
         "Give it one under themes: (null if it belongs to none), then run tradebot config accept.",
     )
     NET_NOTIONAL_ABOVE_MAX = idle(
-        "The account's longs would exceed its shorts too far, or the other way around.", _SIZE_LIMIT
+        "The account's longs would exceed its shorts by too much, or the other way around.", _SIZE_LIMIT
     )
     BETA_NOTIONAL_ABOVE_MAX = idle(
         "The account would follow the market too closely: its exposure times beta is too large.", _SIZE_LIMIT
@@ -341,7 +341,7 @@ class LimitReasons:
         "The theme would be too large a fraction of the strategy's allotment.", _OWN_SIZE_LIMIT
     )
     OWN_NET_NOTIONAL_ABOVE_MAX = idle(
-        "The strategy's longs would exceed its shorts too far, or the other way around.", _OWN_SIZE_LIMIT
+        "The strategy's longs would exceed its shorts by too much, or the other way around.", _OWN_SIZE_LIMIT
     )
     OWN_BETA_NOTIONAL_ABOVE_MAX = idle(
         "The strategy's exposure times beta would be too large for its allotment.",
@@ -363,10 +363,10 @@ class LimitReasons:
         _WAIT,
     )
     REWARD_BELOW_MIN = idle(
-        "The gain at the farthest target is too small for the loss at the stop.",
+        "The gain at the farthest target is too small relative to the loss at the stop.",
         _WAIT,
     )
-    EDGE_BELOW_MIN = idle("The nearest target is too near for what the trade costs.", _WAIT)
+    EDGE_BELOW_MIN = idle("The gain at the nearest target is too small relative to the trade's costs.", _WAIT)
     COST_UNKNOWN = unknown(
         "A limit on costs is set, but a fee, the funding rate or the holding time is unknown.",
         "Set costs, with hold_s for strategies that don't state it. Wait if the rate is missing.",

@@ -71,14 +71,14 @@ class Instrument(Struct, frozen=True, kw_only=True):
 
 
 class TickStep(Struct, frozen=True):
-    """A tick size, and the price from which on it applies."""
+    """A tick size, and the lowest price at which it applies."""
 
     from_price: Decimal
     tick: Decimal
 
 
 class MarginLevel(Struct, frozen=True, omit_defaults=True):
-    """The margin fractions of a position from this quantity or notional on.
+    """The margin fractions of a position that has at least this quantity or notional.
 
     A venue uses either the quantity or the notional as the threshold; the other is zero.
     """
@@ -169,7 +169,8 @@ class Listing(Struct, frozen=True):
     def changes_from(self, before: "Listing") -> Iterator[ListingChange]:
         """Yield each term of trading that differs from an earlier listing.
 
-        A last trading day counts if it has moved closer. Margin levels follow the market, so they don't count.
+        A changed last trading day is included only if it has moved closer. Margin levels follow the market, so they are
+        left out.
         """
         for name, old, new in zip(_TERMS, _terms(before), _terms(self), strict=True):
             if old != new:
@@ -211,7 +212,7 @@ class ListingRecord(Struct, frozen=True):
 
 
 def of_order(instrument: Instrument, at: datetime) -> Listing:
-    """Build a listing from an order's or position's instrument alone."""
+    """Build a listing from the instrument of an order or a position, for an instrument that the venue doesn't list."""
     return Listing(instrument, (TickStep(Decimal(0), instrument.tick),), instrument.lot, at)
 
 

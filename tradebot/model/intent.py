@@ -35,7 +35,11 @@ _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
 class ClientIdParts(NamedTuple):
-    """The readable parts of our client order id: five capital letters of the strategy's name, and any known purpose."""
+    """The readable parts of our client order id: the first five letters of the strategy's name, in capitals, and the
+    purpose.
+
+    `purpose` is None if this version doesn't know it.
+    """
 
     strategy: str
     purpose: Purpose | None
@@ -57,7 +61,7 @@ def stop_of(client_order_id: str) -> str:
 
 @lru_cache(maxsize=5_000)
 def mark_of(client_order_id: str) -> ClientIdParts | None:
-    """Parse our mark in a client order id; None for an order that isn't ours."""
+    """Parse our mark in a client order id; return None if the order isn't ours."""
     if not client_order_id.startswith(ID_PREFIX):
         return None
     parts = client_order_id.split(".")
@@ -68,7 +72,7 @@ def mark_of(client_order_id: str) -> ClientIdParts | None:
 
 
 class Operation(StrEnum):
-    """The type of request."""
+    """What a request asks the venue to do with an order."""
 
     SUBMIT = "submit"
     REPLACE = "replace"
@@ -76,7 +80,7 @@ class Operation(StrEnum):
 
 
 class IntentState(StrEnum):
-    """The states of an intent. SENT is durable before the socket is opened; UNKNOWN needs a look-up at the venue."""
+    """The states of an intent. SENT is on disk before the request is sent; UNKNOWN has to be looked up at the venue."""
 
     SENT = "sent"
     ACKED = "acked"
@@ -90,7 +94,7 @@ class IntentState(StrEnum):
 
 
 def own_slot(name: str) -> str:
-    """Return the order-key slot for a strategy's own slot, which never equals the slot of a pass."""
+    """Return the text that identifies a strategy's own slot in order keys; it never equals the slot of a pass."""
     return f"own {name}"
 
 
@@ -190,7 +194,7 @@ class Intent(Struct, frozen=True):
 
     @property
     def session(self) -> date:
-        """Return the session in which it is sent; a DAY order ends with that session."""
+        """Return the session in which the request is sent; a DAY order ends with that session."""
         return self.sent_in or self.key.session
 
     def matches_order(self, order: Order) -> bool:
@@ -235,7 +239,7 @@ class Intent(Struct, frozen=True):
 
     @property
     def is_target(self) -> bool:
-        """Return True for a limit that rests apart from the stop: it takes a profit and doesn't protect."""
+        """Return True for a limit order that rests apart from the stop: it takes a profit and doesn't protect."""
         return self.rests and self.order_type is OrderType.LIMIT and self.order_class is OrderClass.SIMPLE
 
     def is_shown_by(self, order: Order) -> bool:

@@ -82,7 +82,7 @@ class PendingWork(Struct, frozen=True):
     `entering` is INTENDED or WORKING, or None without such an entry. `leaving` is how many shares pending exits close,
     unsigned. `resting` are the protecting orders at the venue, `refused` is the last protecting order if the venue
     refused it, and `arriving` is True if a stop is on its way. `instrument` is the newest resting order's, None without
-    one. `coming` are the resting stops reserved for a new pair that no report has confirmed.
+    one. `coming` are the stops of new pairs that no report shows as resting yet.
     """
 
     entering: State | None = None
@@ -256,7 +256,7 @@ def _is_new_pair(order: Order, intent: Intent) -> bool:
 
 
 def waits_for_entry(order: Order, intent: Intent) -> bool:
-    """Return True for the stop of an entry that hasn't filled yet, so that it protects nothing so far."""
+    """Return True if an order is the attached stop of an entry that hasn't filled yet, and so protects nothing."""
     return order.status is OrderStatus.HELD and intent.order_class is OrderClass.BRACKET
 
 
@@ -274,8 +274,8 @@ def has_entered(entry: Order | None, booked: Decimal) -> bool:
 def release_stop(order: Order, intent: Intent, *, entered: bool) -> Order:
     """Return an order, with its status set to NEW if it is the waiting stop of an entry that has `entered`.
 
-    Its own report may be older than the fill. A list that lacks the stop doesn't end it either: a second stop could
-    reverse the position.
+    The stop's own report may be older than the entry's fill. If a list of open orders lacks the stop, it still counts
+    as working, because a second stop could reverse the position.
     """
     return replace(order, status=OrderStatus.NEW) if entered and waits_for_entry(order, intent) else order
 

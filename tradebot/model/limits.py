@@ -75,7 +75,9 @@ Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
 
 
 class Tighter(Enum):
-    """The direction in which a setting is safer. Each setting declares one, or its section declares one for all."""
+    """The direction in which a setting becomes tighter, and so safer. Each setting declares one, or its section
+    declares one for all.
+    """
 
     LOWER = auto()
     HIGHER = auto()
@@ -89,7 +91,7 @@ class Tighter(Enum):
 
 
 class Counts(Enum):
-    """When a change takes effect. A setting or its whole section declares it if a reload isn't enough."""
+    """When a changed setting takes effect. A setting or its whole section declares it if a reload isn't enough."""
 
     AT_START = auto()
     """From the next start of `serve` on."""
@@ -252,7 +254,7 @@ else:
 
 OF_EQUITY = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction", "max_gross_fraction")
 
-"""Limits as fractions of equity: for a strategy, of its allotment's. Each fits into the next."""
+"""Limits as fractions of equity, or for a strategy of its allotment. None may exceed the next one."""
 
 OPTIONAL_OF_EQUITY = (
     "max_theme_fraction",
@@ -262,11 +264,11 @@ OPTIONAL_OF_EQUITY = (
     "max_open_risk_fraction",
 )
 
-"""Limits that may be off, as fractions of equity: for a strategy, of its allotment's."""
+"""Limits that may be off, as fractions of equity, or for a strategy of its allotment."""
 
 COUNTS = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
 
-"""Limits on how many entries a pass, a second, a minute and a session may have. Each fits into the next."""
+"""Limits on how many entries a pass, a second, a minute and a session may have. None may exceed the next one."""
 
 SIZES = (
     ("max_theme_fraction", "max_gross_fraction"),
@@ -312,8 +314,8 @@ def in_force(account: Limits, own: OwnLimits, allotment: Decimal) -> Limits:
     """Return a strategy's effective limits: for each limit the tighter of the account's and its own.
 
     A strategy's fractions are of its allotment, so the account's fractions of equity are converted: with half of the
-    equity, a tenth of the account is a fifth of the allotment. Without an own value, the account's number counts
-    unconverted.
+    equity, a tenth of the account is a fifth of the allotment. Where the strategy has no value of its own, the
+    account's fraction also applies to the allotment as it is.
     """
     shares = dict[str, Number]()
     for name in (*OF_EQUITY, *OPTIONAL_OF_EQUITY):
@@ -377,9 +379,9 @@ class ExitRules(Frozen):
 class DisplacementRules(Frozen):
     """When a strategy's weakest position is closed for a clearly better candidate that lacks only room.
 
-    `gain_band_fraction` is the distance from the entry price, on either side, as a fraction of it. `score_advantage` is
-    on the scale of scores, whose magnitude is at most 1. `max_per_pass` counts positions of one strategy, including
-    those whose close hasn't filled.
+    A position whose gain or loss exceeds `gain_band_fraction` of its entry price isn't displaced. `score_advantage` is
+    how much higher the magnitude of the candidate's score must be; it is at most 1. `max_per_pass` counts positions of
+    one strategy, including those whose close hasn't filled.
     """
 
     enabled: Annotated[bool, Tighter.LOWER]
@@ -392,9 +394,10 @@ class DisplacementRules(Frozen):
 
 
 class ApprovalRules(Frozen):
-    """Whether a person must approve each entry that passed every gate, and within how long; None if not.
+    """The approval of entries by a person: each entry that passed every gate waits up to `wait_s` seconds for it.
 
-    The order's price may be worse than the price shown by at most the fraction `max_worse_fraction`.
+    If `wait_s` is None, no approval is needed. The order's price may be worse than the price shown by at most the
+    fraction `max_worse_fraction`.
     """
 
     wait_s: Annotated[Annotated[int, Field(ge=30, le=86_400)] | None, Tighter.LOWER] = None
@@ -436,10 +439,11 @@ class OwnRules(Struct, frozen=True):
     """The configuration of one strategy.
 
     `limits` are the tighter of the account's and its own. Its fractions are of its allotment, which is a share of the
-    account's equity. `times` says when it runs; if empty, the strategy's own choice counts. `execution` says how its
-    entries are sent. Without `displacement`, none of its positions is displaced. An answer whose targets exceed `wants`
-    is refused. With `approval`, each entry waits for a person. With `auction`, which all its participants share, its
-    positions and candidates take part. `costs` are the assumed trading costs, or None.
+    account's equity. `times` says when it runs; if empty, the times in the strategy's code apply. `execution` says how
+    its entries are sent. Without `displacement`, none of its positions is displaced. An answer whose targets exceed
+    `wants` is refused. With `approval`, each entry waits for a person. With `auction`, its positions and candidates
+    take part in an auction, whose rules are the same for all participants. `costs` are the assumed trading costs, or
+    None.
     """
 
     universe: Sequence[str]

@@ -71,7 +71,9 @@ def liquidation_distance(side: Side, usd: Decimal, fraction: Decimal, headroom: 
 
 
 def liquidation_price(side: Side, mark: Decimal, distance: Decimal) -> Decimal | None:
-    """Return the price at a distance from the mark against a position; None if that isn't above zero."""
+    """Return the liquidation price: the mark, moved against the position by the fraction `distance`; None if it isn't
+    above zero.
+    """
     price = mark * (1 - side.sign * distance)
     return price if price > 0 else None
 
@@ -175,7 +177,7 @@ class Margin(Struct, frozen=True, dict=True):
         return after
 
     def initial_of(self, symbol: str, side: Side, quantity: Decimal, usd: Decimal) -> Decimal:
-        """Return the additional initial margin of an order; it may move the whole position to another level."""
+        """Return the additional initial margin of an order; it may move the whole position to another margin level."""
         before = self.reaches.get((symbol, side), PositionReach())
         after = before.with_more(quantity, usd, ZERO)
         return self._need(symbol, after).initial - self._need(symbol, before).initial

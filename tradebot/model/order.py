@@ -184,7 +184,9 @@ class Order(Struct, frozen=True):
 
     @property
     def first_gain(self) -> Decimal | None:
-        """Return the gain when a pass first saw the fills, as a fraction of their average price, or None."""
+        """Return the gain from the fills' average price to `fill_mid`, as a fraction of that price; None if either is
+        unknown.
+        """
         if self.fill_mid is None or not self.filled_average_price:
             return None
         return (self.fill_mid / self.filled_average_price - 1) * self.side.sign
@@ -217,7 +219,8 @@ def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
 
 
 def lineages(venue_ids: Iterable[str], orders: Mapping[str, Order]) -> dict[str, tuple[Order, ...]]:
-    """Return the known ancestry of each order: itself, the orders it replaced, its parent, and the parent's own.
+    """Return the known ancestry of each order: itself, the orders it replaced, its parent, and the orders its parent
+    replaced.
 
     Orders without a known report are left out.
     """
@@ -329,8 +332,8 @@ class LastStep(StrEnum):
 class Execution(Struct, frozen=True):
     """How a strategy's entries are sent.
 
-    For passive entries, the first price and each of the `steps` after it have `patience_s` seconds to fill, and
-    `last_step` follows. With any style, an entry may have at most `max_quote_share` times the shares quoted on the
+    For passive entries, the first price and each of the `steps` after it have `patience_s` seconds to fill; then
+    `last_step` applies. With any style, an entry may have at most `max_quote_share` times the shares quoted on the
     opposite side; None means no limit. With `fit_to_room`, an entry that exceeds its symbol's room or the buying power
     is made smaller; otherwise it is refused.
     """
@@ -357,7 +360,7 @@ MARKETABLE = Execution()
 
 
 class Approach(Struct, frozen=True):
-    """The constants of a passive entry while its price moves.
+    """What stays the same about a passive entry while its price moves.
 
     `collar` is its worst price: the limit that a marketable entry would have had when it was decided on. `begun` is
     when its first order was sent, in aware UTC.

@@ -16,9 +16,7 @@ def _closes(meaning: str, unit: Unit | None = None) -> "Reason":
 
 class OrderReasons:
     COOLDOWN = idle("The symbol was traded recently.", "Wait for the cooldown to end.")
-    LOSS_COOLDOWN = idle(
-        "The symbol recently lost money.", "Wait for loss_cooldown_s to pass since the last loss in it."
-    )
+    LOSS_COOLDOWN = idle("The symbol recently lost money.", "Wait for loss_cooldown_s to pass since the last loss.")
     WASH_SALE = idle(
         "The symbol was sold at a loss within wash_sale_days, so buying it would be a wash sale.",
         "Wait until wash_sale_days have passed since that sale.",
@@ -27,7 +25,7 @@ class OrderReasons:
         "This exact order was already recorded for sending.", "Nothing to do: an order is never sent twice."
     )
     DUPLICATE_ORDER = blocked(
-        "Another slot or strategy sent the same side of the same symbol moments ago.",
+        "Another slot or strategy sent an order on the same side of the same symbol moments ago.",
         "Nothing to do: it may be proposed again once limits.duplicate_window_s has passed.",
     )
     APPROVAL_WAITING = idle(
@@ -37,7 +35,7 @@ class OrderReasons:
     )
     APPROVAL_REFUSED = idle(
         "A person rejected this entry.",
-        "Nothing to do: approval isn't requested again in this session, or in this slot of its clock.",
+        "Nothing to do: approval isn't requested again in this session, or in this slot of the strategy.",
         Unit.NONE,
     )
     APPROVAL_EXPIRED = blocked(
@@ -82,15 +80,15 @@ class OrderReasons:
         "Nothing to do; a part of the position is being closed.",
     )
     LADDER = idle(
-        "The gain reached a step of the ladder, measured in the position's initial risk.",
+        "The gain, in multiples of the initial risk, reached a step at which part of the position is closed.",
         "Nothing to do; a part of the position is being closed.",
     )
     ATR_TRAIL = _closes("The price moved back from its best by a multiple of its average true range.")
-    BREAK_EVEN = _closes("A part of the position was closed, and the rest is back at its entry price.")
+    BREAK_EVEN = _closes("Part of the position was closed, and the price has come back to the entry price.")
     TICK_STOP = _closes("The loss reached the stop, set in ticks from the entry price.", Unit.TICKS)
     TICK_TARGET = _closes("The gain reached the target, set in ticks from the entry price.", Unit.TICKS)
     END_OF_DAY = _closes("The session is about to close, and the position isn't held overnight.", Unit.SECONDS)
-    STALE_POSITION = _closes("After days, the price is still close to the entry.")
+    STALE_POSITION = _closes("Days after the entry, the price is still close to it.")
     SIGNAL_DECAY = _closes("The entry's score has dropped by more than its noise, without recovering.", Unit.NONE)
     FLOW_REVERSAL = _closes("Options flow has reversed against the position.", Unit.NONE)
     OPEN_INTEREST_GONE = _closes("Most contracts behind the entry were closed overnight.")
@@ -98,7 +96,7 @@ class OrderReasons:
     POSITION_DRAWDOWN = _closes("The position gave back too much of its best gain.")
     LOW_MOVEMENT = _closes("The price hardly moved while the position was held.")
     MOMENTUM_REVERSAL = _closes("The price moved against the position within the last hour.")
-    EVENT_AHEAD = _closes("An event of the company is near.", Unit.SECONDS)
+    EVENT_AHEAD = _closes("An event of the company, such as its earnings report, is near.", Unit.SECONDS)
     LIQUIDATION_NEAR = idle(
         "The price is close to liquidation, so the position is reduced or closed.",
         "Add money, or let strategies take smaller positions. tradebot positions shows each distance.",
@@ -174,7 +172,7 @@ class OrderReasons:
         "Wait a minute and run tradebot evaluate-exits. If it stays like this, cancel the stop at the broker.",
     )
     STOP_LAPSED = idle(
-        "The broker canceled or suspended a stop: its pair's limit is canceled, and a new stop is placed.",
+        "The broker canceled or suspended a stop: its paired target is canceled, and a new stop is placed.",
         _SHOWN,
     )
     LEFT_TO_BROKER = idle(
@@ -185,7 +183,7 @@ class OrderReasons:
         "No order rests at the broker at this target, so one is being placed beside the stop.", _SHOWN, Unit.SHARES
     )
     STOP_RESIZED = idle(
-        "The shares of a stop or target have changed, so another order replaces it.",
+        "The number of shares that a stop or target must close has changed, so another order replaces it.",
         _SHOWN,
         Unit.SHARES,
     )
@@ -211,7 +209,7 @@ class ContractReasons:
         "Compare it with the exchange's page. If the exchange has changed it, update tradebot.",
     )
     HOURS_NOT_LIQUID = idle(
-        "The broker trades it now, but outside its liquid hours.",
+        "The contract can be traded now, but outside its liquid hours.",
         "Wait for them. With limits.liquid_hours_only: false, entries are allowed whenever it trades.",
     )
     CONTRACT_ROLLS = idle(
@@ -219,7 +217,7 @@ class ContractReasons:
         "Nothing to do: the next contract is traded.",
     )
     CONTRACT_OVERDUE = broken(
-        "There is still a position although the contract's notice period or last trading day is next.",
+        "A position is still open although the contract's notice period or last trading day comes next.",
         "Close it: tradebot flatten SYMBOL. To see what blocked the exits: tradebot why-no-orders SYMBOL",
     )
     ROLLED = idle(

@@ -17,9 +17,10 @@ IN_FULL = 10_000
 class ParityCause(StrEnum):
     """Why the bot acted differently from the backtest of the same session.
 
-    PRICE: it saw other quotes. LATE_DATA: bars that a strategy needs came later than they were due. REVISED_DATA: bars
-    have changed since it saw them. FILL_MODEL: the broker answered or filled differently from the backtest's model.
-    MISSED_SLOT: nothing ran, or nothing finished, in a slot of the timetable. OURS: no outside cause explains it.
+    PRICE: the bot saw other quotes. LATE_DATA: bars that a strategy needs came later than they were due. REVISED_DATA:
+    bars have changed since the bot saw them. FILL_MODEL: the broker answered or filled differently from the backtest's
+    model. MISSED_SLOT: nothing ran, or nothing finished, in a slot of the timetable. OURS: no outside cause explains
+    it.
     """
 
     PRICE = "price"

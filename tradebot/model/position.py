@@ -22,10 +22,10 @@ class Origin(StrEnum):
     """What wrote a fill, a cash movement or a note about foreign shares.
 
     `about` has the id or symbol given in parentheses. VENUE is an execution. PLAN is an accepted plan (its id).
-    ADOPTION takes a position over or leaves it alone (its symbol). ACTIVITY is the broker's (its id). GIVEN_BACK moves
-    a fill to its owner (the fill's id). TAKEN_OVER adds the shares that one of our orders traded before the books began
-    (the order's venue id). ASSUMED is an unobserved close, at the price of the order that was resting (its venue id),
-    and STATEMENT is the fill that a statement proves instead (the assumed fill's id).
+    ADOPTION takes a position over or leaves it alone (its symbol). ACTIVITY is one of the broker's account activities
+    (its id). GIVEN_BACK moves a fill to its owner (the fill's id). TAKEN_OVER adds the shares that one of our orders
+    traded before the books began (the order's venue id). ASSUMED is an unobserved close, at the price of the order that
+    was resting (its venue id), and STATEMENT is the fill that a statement proves instead (the assumed fill's id).
     """
 
     VENUE = "venue"
@@ -86,11 +86,11 @@ class Position(Struct, frozen=True, array_like=True):
     the time of its last fill that no activity explains, `lost_at` the time of the last fill that closed shares at a
     loss. `closed_at` is when its last shares left, for whatever reason; None while it is open.
 
-    The following fields count since it was entered, and stay until it is entered again. `original_quantity` is how many
-    shares were bought or sold short in all, unsigned; a split scales it by its ratio. `lost_quantity` is how many of
-    them were closed at a loss. `entry_cost` is the cost or proceeds of all of them in USD. `realized_before` is the
-    `realized_pnl` at entry. `entered_by` is the activity that brought the shares under this symbol, such as a rename,
-    or empty. `multiplier` is copied from the fill that entered it.
+    The following fields are about the time since it was entered, and keep their values until it is entered again.
+    `original_quantity` is how many shares were bought or sold short in all, unsigned; a split scales it by its ratio.
+    `lost_quantity` is how many of them were closed at a loss. `entry_cost` is the cost or proceeds of all of them in
+    USD. `realized_before` is the `realized_pnl` at entry. `entered_by` is the activity that brought the shares under
+    this symbol, such as a rename, or empty. `multiplier` is copied from the fill that entered it.
     """
 
     strategy: str
@@ -279,8 +279,8 @@ def add(position: Position, owned: OwnedFill) -> Position:
     """Apply one fill of the position's owner, and update the counts since the entry.
 
     A split opens new lots before it closes the old ones, so each of its fills scales the original quantity by its
-    effect on the quantity. A rename moves all shares to the new symbol, even those already closed; only then do an
-    activity's fills count like any others.
+    effect on the quantity. A rename moves all shares to the new symbol, even those already closed, so its fills count
+    like any others.
     """
     fill, after = owned.fill, apply_fill(position, owned.fill)
     of_activity = owned.origin is Origin.ACTIVITY

@@ -16,7 +16,7 @@ from tradebot.model.limits import Fraction, Frozen, Tighter
 
 
 class Rung(StrEnum):
-    """How far a strategy has climbed, lowest first."""
+    """The rungs of the ladder, lowest first: how far a strategy has been promoted."""
 
     CANDIDATE = "candidate"
     SHADOW = "shadow"
@@ -62,7 +62,8 @@ class SplitRules(Frozen):
 
     Walking forward, each split trains on some months and evaluates the next ones, and both move on by a step. In
     combinatorial purged cross-validation, the sessions are cut into `groups`, and every choice of `judged` groups is
-    evaluated by a model trained on the others. `embargo_sessions` are left out between both sides.
+    evaluated by a model trained on the others. `embargo_sessions` are left out between the sessions of training and of
+    evaluation.
     """
 
     train_months: Annotated[Annotated[int, Field(ge=1, le=120)], Tighter.SAME]
@@ -84,11 +85,11 @@ class SplitRules(Frozen):
 
 
 class PolicyRules(Frozen):
-    """Further conditions for a learned policy, in sessions that it wasn't trained on; None is off.
+    """Further conditions for a learned policy, in sessions that it wasn't trained on; a condition that is None is off.
 
-    Across seeds, the median of each figure counts, but the deepest drawdown. `left_above` is the return to exceed with
-    doubled costs, and with each decision one bar later. `replay_sessions` is the number of paper sessions whose replay
-    differs from the account by less than `replay_costs` of the session's costs.
+    Of the figures of several seeds, the median is used, but of the drawdowns the deepest. `left_above` is the return to
+    exceed with doubled costs, and with each decision one bar later. `replay_sessions` is the required number of paper
+    sessions whose replay differs from the account by less than `replay_costs` of the session's costs.
     """
 
     sessions: Annotated[Annotated[int, Field(ge=20, le=100_000)] | None, Tighter.HIGHER]
@@ -110,7 +111,7 @@ class PolicyRules(Frozen):
 
 
 class StepRules(Frozen):
-    """The conditions for reaching one rung; None is off."""
+    """The conditions for reaching one rung; a condition that is None is off."""
 
     traded: Annotated[list[PaperRecord], Field(min_length=1), Tighter.FEWER]
     sessions: Annotated[Count | None, Tighter.HIGHER]
@@ -133,10 +134,10 @@ class StepRules(Frozen):
 class PromotionRules(Frozen):
     """The conditions of each rung above the lowest, and the settings they share.
 
-    `error` is the highest accepted probability that a strategy without an edge ever has a mean above the bound, however
-    often it is checked. `small_fraction` is the part of its allotment that a strategy trades with in live small.
-    `learned` are the installed strategies that act by a trained model; a rung's `policy` applies to these and to any
-    other strategy with an `evaluation`. `splits` is how their sessions are split.
+    `error` is the highest accepted probability that the mean return of a strategy without an edge is ever found above
+    its bound, however often it is checked. `small_fraction` is the part of its allotment that a strategy trades with on
+    the rung `live_small`. `learned` are the installed strategies that act by a trained model; a rung's `policy` applies
+    to these and to any other strategy with an `evaluation`. `splits` is how their sessions are split.
     """
 
     error: Annotated[Annotated[Decimal, Field(gt=0, le=Decimal("0.2"))], Tighter.LOWER]

@@ -20,7 +20,9 @@ class Cause(StrEnum):
 
 
 class Unit(Enum):
-    """A unit's singular and plural; a number without a unit is written alone."""
+    """The unit of a number that a gate or filter observed: its singular and plural; both are empty for a number without
+    one.
+    """
 
     NONE = ("", "")
     SHARE_OF_WHOLE = ("%", "%")

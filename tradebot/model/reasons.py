@@ -59,7 +59,7 @@ class PassReasons:
         Unit.SECONDS,
     )
     STAGE_FAILED = broken(
-        "A dependency of this job, by the timetable, failed and didn't succeed while the slot was open.",
+        "A job that this one depends on failed, and didn't succeed while the slot was open.",
         "Run tradebot events to see what failed.",
         Unit.SECONDS,
     )
@@ -78,7 +78,7 @@ class PassReasons:
         "tradebot doctor compares both calendars. Entries stay blocked until they agree.",
     )
     CLOCKS_DISAGREE = broken(
-        "The broker's clock and this machine's differ too much: no entries, and exits by price alone.",
+        "The broker's clock and this machine's differ too much: no entries, and only exits by price.",
         "tradebot doctor compares them. Set this machine's clock, by NTP if possible.",
         Unit.SECONDS,
     )
@@ -214,7 +214,7 @@ class DataReasons:
         "The broker gave no usable quote.", "Look up the symbol at the broker. The bot never buys without a quote."
     )
     TRADING_SUSPENDED = unknown(
-        "The broker has suspended trading in it: no order fills, not even stops.",
+        "The broker has suspended trading in this symbol: no order fills, not even stops.",
         "Look up the symbol at the broker, and wait until it is traded again.",
     )
     PREVIOUS_CLOSE_MISSING = unknown(
@@ -319,7 +319,7 @@ class WantReasons:
         "Look at the position at the broker, then run tradebot reconcile. The next pass queries it again.",
     )
     SPLIT_UNPROVEN = unknown(
-        "The broker holds a multiple of our shares: perhaps a split, so prices may not compare.",
+        "The broker holds a multiple of our shares: perhaps a split, so prices may not be comparable.",
         "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN",
         Unit.NONE,
     )
@@ -356,7 +356,7 @@ class HaltReasons:
     )
     BOOKS_OLD = broken(
         "The account has orders with our ids that aren't in the books: the folder is an old copy.",
-        "tradebot reconcile names them, tradebot reconcile --apply PLAN takes them; then tradebot unhalt.",
+        "tradebot reconcile names them, tradebot reconcile --apply PLAN adopts them; then tradebot unhalt.",
     )
     VENUE_DRIFT = broken(
         "Too many of the broker's positions and orders can't be read: their format is new.",

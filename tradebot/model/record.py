@@ -64,7 +64,8 @@ class SymbolFacts(Struct, frozen=True):
 class CandidateRecord(Struct, frozen=True):
     """The result of one candidate: every decision, in the order of the gates, and the order it led to.
 
-    `reference_price` (USD) is the price it was, or would have been, sent at. It is used to measure the prediction.
+    `reference_price` (USD) is the price it was, or would have been, sent at. It is used to measure how well the score
+    predicted.
     """
 
     candidate: Candidate
@@ -175,8 +176,8 @@ class Gap(Struct, frozen=True, omit_defaults=True):
     """Whole shares of a position, unsigned, that no working stop at the broker has covered since a time.
 
     `why` is "exiting" if an exit has replaced the stop, "not_placed", "refused", "doubted" if the broker's sources
-    disagree about the stop, or the state of the last stop. `sent` is True if the pass that noticed sent a stop that no
-    report shows as working yet.
+    disagree about the stop, or the state of the last stop. `sent` is True if the pass that noticed the gap sent a stop
+    that no report shows as working yet.
     """
 
     strategy: str
@@ -292,7 +293,7 @@ class RefusalGroup(NamedTuple):
 
 
 class SampledCandidate(NamedTuple):
-    """A recorded candidate that represents `number` candidates with the same end, including itself.
+    """A recorded candidate that represents `number` candidates that ended in the same way, including itself.
 
     For a few additional ones, such as the candidate with the oldest data, the number is 0.
     """
@@ -303,7 +304,9 @@ class SampledCandidate(NamedTuple):
 
 
 class SpanEnds(NamedTuple):
-    """A period's passes without candidates, and a few representative candidates; only the last pass is `whole`."""
+    """A period's passes without their candidates, and a few representative candidates; `whole` is the last pass with
+    all of its candidates.
+    """
 
     passes: tuple[CycleRecord, ...]
     standing: tuple[SampledCandidate, ...]

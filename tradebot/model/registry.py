@@ -1,7 +1,7 @@
 """The registry: which coins may be traded, at which tier, and whether their data can be trusted.
 
 This module has its values and settings. `signals.registry` decides, `desk.registry` fetches and stores,
-`gates.registry` checks entries, and `app.rules` makes what was last discovered the universe.
+`gates.registry` checks entries, and `app.rules` makes the coins of the last discovery the universe.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,8 +85,8 @@ class Tiers(Frozen):
 class DataHealthRules(Frozen):
     """The checks of a coin's data, and what happens to a coin that fails them.
 
-    `degraded_every` counts entry passes. Entries pause while fewer coins are healthy than `min_healthy` (or the number
-    of coins, if smaller), or than `min_healthy_fraction` of the coins.
+    A DEGRADED coin is checked in every `degraded_every`-th entry pass only. Entries pause while fewer coins are healthy
+    than `min_healthy` (or the number of coins, if smaller), or than `min_healthy_fraction` of the coins.
     """
 
     max_spread_fraction: Annotated[Fraction, Tighter.LOWER]

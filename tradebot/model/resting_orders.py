@@ -25,7 +25,7 @@ class Resting(Struct, frozen=True):
     `record` is the intent behind its first order. The stop of a pair is None until the venue has reported it, and after
     it has ended. `can_trigger` is True if the stop acts once its price is reached; a limit alone protects nothing. Once
     an exit has taken over the limit, the pair is `exiting`, and its stop stays until the shares are gone. It is
-    `doubted` while the venue's sources disagree about whether it works; its stop doesn't count then.
+    `doubted` while the venue's sources disagree about whether it works; its stop then doesn't count as protection.
     """
 
     record: IntentRecord

@@ -66,7 +66,8 @@ ALIKE = 0.6
 def closest_names(typed: str, names: Iterable[str], most: int = 1) -> list[str]:
     """Return the names most similar to the typed text, closest first.
 
-    The whole name and each of its words are compared, and the most similar counts; some words may be left out.
+    A name's similarity is that of the whole texts, or of the typed words to the name's words, whichever is larger; the
+    typed text may lack some of the name's words.
     """
     # Imported here: a name is seldom wrong.
     from difflib import SequenceMatcher
@@ -119,7 +120,7 @@ def noun_for(count: int, singular: str, many: str | None = None) -> str:
 def counted_kind(count: int, kinds: str) -> str:
     """Return a count with the plural that names the counted things: 2 stored sessions, 1 stored session.
 
-    If the plural names several kinds, one item is written so: 1 of slots and claims.
+    If the plural names several kinds, one item is written as "1 of slots and claims".
     """
     if count != 1 or kinds.startswith("of "):
         return f"{count:,} {kinds}"

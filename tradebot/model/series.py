@@ -34,7 +34,7 @@ class PriceKind(StrEnum):
 
 
 class SeriesKey(NamedTuple):
-    """The key of a series in a strategy's view."""
+    """The key of a series in a strategy's view: what its bars are of, and whether they are adjusted."""
 
     symbol: str
     timeframe: str
@@ -43,7 +43,9 @@ class SeriesKey(NamedTuple):
 
 
 def width_of(timeframe: str) -> timedelta | None:
-    """Return the length of an intraday bar, or None for 1Day, which lasts a session; raise ValueError otherwise."""
+    """Return the length of an intraday bar, or None for 1Day, which lasts a session; raise ValueError for any other
+    text.
+    """
     if timeframe == DAY:
         return None
     if timeframe not in WIDTHS:

@@ -11,7 +11,7 @@ MINUTE_S = 60
 
 
 class Pause(Struct, frozen=True):
-    """A pause of the process: when it began and ended, and for how many seconds the machine slept, by two clocks."""
+    """A pause of the process: when it began and ended, and how many seconds of it the machine slept."""
 
     began: datetime
     ended: datetime
@@ -29,7 +29,9 @@ STOPPED = "stopped"
 
 
 class ChoreEnd(Struct, frozen=True):
-    """The end of a chore's process: its exit code, why it was stopped, if it was, its real seconds, and last output."""
+    """The end of a chore's process: its exit code, why it was stopped (None if it wasn't), how many seconds it took,
+    and its last output.
+    """
 
     code: int
     why: str | None

@@ -20,7 +20,7 @@ class RegistryReasons:
     )
     BELOW_TIERS = blocked(
         "The coin's volume is too low, its spread too wide or its price too low for any tier.",
-        "Nothing to do: tradebot registry shows each coin, and registry.tiers what a tier needs.",
+        "Nothing to do: tradebot registry shows each coin, and registry.tiers sets what each tier requires.",
     )
     DATA_DEGRADED = broken(
         "The data of this coin failed its checks several times in a row, or at the first check.",
@@ -43,7 +43,7 @@ class RealMoneyReasons:
     )
     PROMOTION_LAPSED = blocked(
         "The strategy was promoted with other code or settings: its entries are blocked, exits continue.",
-        "Set them back, or show what the new ones earn: tradebot promote NAME --from PAPER.",
+        "Set them back, or promote the strategy with the new ones: tradebot promote NAME --from PAPER.",
     )
     DEMOTED = blocked(
         "The strategy was demoted: its entries are blocked, and its positions keep their stops and exits.",
@@ -125,7 +125,7 @@ class PolicyReasons:
     )
     MODEL_INPUT_UNKNOWN = unknown(
         "The model needs the position, the equity or the session, and one of them is unknown.",
-        "Nothing to do: the next pass looks again. tradebot reconcile compares the books with the broker.",
+        "Nothing to do: the next pass reads them again. tradebot reconcile compares books and broker.",
     )
     MODEL_STATE_LOST = unknown(
         "The model has seen only part of this session: a bar is missing since the open.",
@@ -137,7 +137,7 @@ class PolicyReasons:
         Unit.DAYS,
     )
     MODEL_REPLACED = broken(
-        "The model failed its self-test on this machine, so the last one that passed replaces it.",
+        "The model failed its self-test on this machine, so the last model that passed is used instead.",
         f"{CHECK}Repair or replace the model.",
     )
 
@@ -230,14 +230,14 @@ class BarReasons:
     )
     BARS_TOO_MANY = broken(
         "The strategy needs more bars at once than allowed, so it didn't run.",
-        "Let it need fewer bars, a longer timeframe, or fewer symbols: strategies.NAME.universe.",
+        "Change it to read fewer bars, a longer timeframe, or fewer symbols: strategies.NAME.universe.",
         Unit.BARS,
     )
     BARS_NOT_OFFERED = broken(
         "The strategy needs bars of a price that the venue doesn't have, such as spot, so it didn't run.",
-        "Use the strategy with a venue that has such bars, or let it need bars of trades: BarNeed.price.",
+        "Use it with a venue that has such bars, or change it to read bars of trades: BarNeed.price.",
     )
     FEATURE_ABSENT = unknown(
         "A feature that the strategy needs has no value for the last bar, so the symbol was skipped.",
-        "Wait if it is warming up. The page of features, which make docs builds, says what each needs.",
+        "Wait if it is warming up. The features page (make docs builds it) says what each feature needs.",
     )

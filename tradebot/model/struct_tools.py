@@ -17,7 +17,7 @@ else:
 
 
 class VenueWord(StrEnum):
-    """A venue's word; an unknown word becomes the member UNKNOWN."""
+    """Base class of an enum of a venue's words; an unknown word becomes the member UNKNOWN."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self:

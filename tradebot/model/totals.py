@@ -91,7 +91,7 @@ class Totals(Struct, frozen=True, dict=True):
         return dict(self._own_quantities)
 
     def foreign_quantities(self, acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Return others' signed quantities by symbol: positions noted as foreign, and shares traded by others since."""
+        """Return others' signed quantities by symbol: acknowledged foreign positions, and shares that others traded."""
         return _quantities(self._of_others, acknowledged)
 
     # A pass reads these a dozen times, and closed positions accumulate over the years.

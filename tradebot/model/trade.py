@@ -101,7 +101,7 @@ def _as_proven(fills: list[OwnedFill]) -> list[OwnedFill]:
 
 
 def group_simultaneous(fills: Iterable[OwnedFill]) -> Iterator[list[OwnedFill]]:
-    """Yield a position's fills in groups that take effect together; most fills are a group of their own."""
+    """Yield a position's fills in groups that take effect together; most groups have only one fill."""
     for is_alone, run in groupby(fills, key=lambda owned: owned.origin not in _TOGETHER):
         if is_alone:
             yield from ([owned] for owned in run)

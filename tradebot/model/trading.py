@@ -61,12 +61,15 @@ class TradingStateRecord(Struct, frozen=True):
 
 
 def own_halts(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
-    """Return, in order, the automatic halts with known causes."""
+    """Return the bot's own halts with known causes, in the given order."""
     return tuple(halt for halt in halts if halt.at is not None and halt.causes)
 
 
 def hidden_halts(halts: Iterable[TradingStateRecord], halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
-    """Return the automatic halts since trading was last ACTIVE, except `halt`, which hides them; they still count."""
+    """Return the automatic halts since trading was last ACTIVE, except `halt`, which was set on top of them.
+
+    Their causes still count when a person ends the halt.
+    """
     return tuple(record for record in own_halts(halts) if record != halt)
 
 
@@ -82,7 +85,9 @@ class Arming(Struct, frozen=True):
 
 
 class RungReached(Struct, frozen=True):
-    """The part of its allotment that a strategy may use for entries; if zero, why, its rung and the rung it needs."""
+    """The part of its allotment that a strategy may use for entries; if that is zero, also why, its rung and the rung
+    it needs.
+    """
 
     share: Decimal
     found: str

@@ -21,7 +21,7 @@ class Hours(Struct, frozen=True):
     liquid: tuple[Session, ...]
 
     def tells(self, at: datetime) -> bool:
-        """Return True if the hours cover a moment."""
+        """Return True if the venue's hours at a moment are known: open, liquid or closed."""
         return self.since <= at < self.until
 
     def trades(self, at: datetime) -> bool:

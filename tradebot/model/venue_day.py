@@ -103,7 +103,10 @@ class VenueDay(Struct, frozen=True):
         return self.lasts >= DAY
 
     def knowing(self, sessions: Iterable[Session]) -> "VenueDay":
-        """Return the venue's day with those of these sessions (oldest first) that extend past their own date."""
+        """Return this day with `apart` and `belonging` set from these sessions, given oldest first.
+
+        `apart` gets those that extend past their own date.
+        """
         listed = tuple(sessions)
         apart, belonging = tuple([session for session in listed if not self._holds(session)]), self._belonging(listed)
         same = (apart, belonging) == (self.apart, self.belonging)

@@ -98,7 +98,8 @@ class Situation(Struct, frozen=True):
 
     `session` is the open one, or None. `equity` is the account's, and `highest` its peak, including now. `unrealized`
     is the profit of each of the strategy's open positions at the venue's price, by symbol, without those that the venue
-    has no price for. `trades` counts the strategy's orders of this session with a fill that opened or added something.
+    has no price for. `trades` counts the strategy's orders of this session with a fill that opened or enlarged a
+    position.
     """
 
     session: Session | None

@@ -79,7 +79,9 @@ def _types(documented: str) -> frozenset[type]:
 
 
 def _shapes(rows: Iterable[object]) -> tuple[Sequence[tuple[int, Mapping[str, object]]], Sequence[object]]:
-    """Return how many rows have each combination of fields and types, with the first such row; and the non-objects."""
+    """Return how many rows have each combination of fields and types, with the first such row; and rows that aren't
+    objects.
+    """
     alike: dict[tuple[str | type, ...], list[Any]] = {}
     strays = list[object]()
     for row in rows:
@@ -132,7 +134,7 @@ def drifts(replies: Iterable[CheckedReply]) -> tuple[Drift, ...]:
 
 
 def broken(drifted: Iterable[Drift], largest_share: Decimal) -> tuple[Drift, ...]:
-    """Return the harmful differences that are in more than this share of the rows."""
+    """Return the harmful differences that occur in more than `largest_share` of the rows."""
     return tuple(drift for drift in drifted if drift.breach.harms and drift.share > largest_share)
 
 

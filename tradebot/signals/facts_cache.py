@@ -24,7 +24,7 @@ class FactVersion(NamedTuple):
 
 
 class SessionFacts:
-    """The known facts of one session: its events, and the facts of earlier dates that still count."""
+    """The known facts of one session: those of its own date, and those of earlier dates that still count."""
 
     def __init__(self, session: date) -> None:
         self.session = session

@@ -1,6 +1,6 @@
 """Read the fields of a source's row. Each function raises BadRowError if the field can't be used.
 
-Sectors have the flow source's names.
+The names of sectors are the flow source's; `our_sector` translates them.
 """
 
 import re
@@ -63,7 +63,7 @@ RIGHTS = {right.value: right for right in Right}
 
 
 class BadRowError(ValueError):
-    """Raised for a row that can't be used. The message is the reason it is counted under."""
+    """Raised for a row that can't be used. Its message is the reason under which the row is counted."""
 
 
 def optional(read: Callable[[Row, str], T | None], row: Row, name: str, absent: T | None = None) -> T | None:

@@ -107,7 +107,7 @@ _NO_REPLY = _Reply((), {}, None)
 
 
 class Rereading:
-    """Does the same as `normalize`, but faster, provided that row objects never change and time never goes back.
+    """A faster `normalize`, for a source whose row objects never change and a time that never goes back.
 
     A row that was already in the last reply about the same kind and symbol isn't parsed again, unless it was rejected:
     a row from the future may be in the past by now. A reply with exactly the last reply's rows gives the same result.

@@ -193,7 +193,7 @@ class Naming(NamedTuple):
     perpetual: Callable[[str], str]
 
     def objection(self, symbol: str) -> str:
-        """Return why a symbol isn't the perpetual that stands for its coin; empty if it is."""
+        """Return why a symbol isn't the perpetual by which its coin is traded; empty if it is."""
         try:
             coin = self.coin(symbol)
             perpetual = self.perpetual(coin)
@@ -221,7 +221,7 @@ def is_discovery_due(before: Discovery, now: datetime, rules: RegistryRules) -> 
 
 
 def reject_listing(before: Discovery, listed: Sequence[str], now: datetime, rules: RegistryRules) -> Discovery | None:
-    """If a list is rejected, return the present discovery with the problem; None if it is accepted."""
+    """Return the present discovery with the problem if a list is rejected; None if the list is accepted."""
     count = len(set(listed))
     if not count:
         return replace(before, problem=NOTHING_LISTED)
@@ -238,7 +238,7 @@ def update_discovery(
     before: Discovery, listed: Sequence[str], figures: Mapping[str, Figures], retained: RetainedCoins, now: datetime,
     rules: RegistryRules, naming: Naming,
 ) -> Discovery:  # fmt: skip
-    """Return the discovery after an accepted list, with the numbers of its contracts.
+    """Return the discovery after an accepted list, with the figures of its contracts.
 
     A contract that is neither listed nor retained is included once more, as not traded, and then dropped.
     """

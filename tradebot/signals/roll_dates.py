@@ -29,7 +29,7 @@ class RollOut(NamedTuple):
 def roll_out_date(rolling: Rolling, own: Volumes, following: Volumes) -> RollOut:
     """Return when to roll out of a contract: after the next one had more volume on two days in a row, or by date.
 
-    A day on which either contract has no bar is ignored, and breaks the sequence.
+    A day on which either contract has no bar interrupts the two days in a row.
     """
     run = 0
     for day in sorted({*own, *following}):
@@ -44,7 +44,7 @@ def roll_out_date(rolling: Rolling, own: Volumes, following: Volumes) -> RollOut
 
 
 def by_day(series: Series | None, column: str, venue: VenueDay) -> Mapping[date, float]:
-    """Return a column of daily bars by the dates of the venue."""
+    """Return a column of daily bars, such as the volume, by the venue's dates."""
     if series is None:
         return {}
     days = (venue.date_of(series.start_of(index)) for index in range(len(series)))
@@ -52,5 +52,5 @@ def by_day(series: Series | None, column: str, venue: VenueDay) -> Mapping[date,
 
 
 def earlier(rolling: Rolling, on: date) -> Rolling:
-    """Return the rolling with its start moved up to a day, if that day is earlier."""
+    """Return the rolling, starting on the date `on` if that is earlier than its present start."""
     return rolling if rolling.on <= on else replace(rolling, on=on)

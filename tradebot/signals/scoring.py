@@ -132,9 +132,9 @@ USD = "USD"
 class ScoringInputs(NamedTuple):
     """The data about one symbol, and the market, for scoring the symbol.
 
-    `alerts` are the selected ones, and `flow` is their sum: -1 to 1, or None if no usable reply was about this symbol,
-    or too little is known of its trailing premium. `scale_usd` is the premium that its alerts are compared with, and
-    `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, as named in the
+    `alerts` are the selected ones, and `flow` is their score: -1 to 1, or None if no usable reply was about this
+    symbol, or too little is known of its trailing premium. `scale_usd` is the premium that its alerts are compared
+    with, and `lacking` counts the alerts without a field that a filter reads. `sector` is the symbol's, as named in the
     configuration. Facts older than `lookback` don't count.
     """
 
@@ -155,7 +155,7 @@ class ScoringInputs(NamedTuple):
 
 
 class NumberFormat(NamedTuple):
-    """How to show a number: its unit, and the fields with its time and with the id of its row, if any."""
+    """How to show a number: its unit, and which fields have its time and its row's id, if any."""
 
     unit: str
     at: str = ""
@@ -163,7 +163,7 @@ class NumberFormat(NamedTuple):
 
 
 def number_formats(unit: str, *names: str, at: str = "") -> Mapping[str, NumberFormat]:
-    """Return the format of several numbers with the same unit and time."""
+    """Return a format for each named number; all have the same unit and the same field with their time."""
     return dict.fromkeys(names, NumberFormat(unit, at))
 
 
@@ -178,14 +178,14 @@ class ScoreComponent(Struct, frozen=True, eq=False):
 
     A value is from -1 to 1. `sign` says what is bullish, and `absent` why there is no value. `after` is the formula's
     source, and `evidence` who found that it predicts returns; without evidence, a component is off by default.
-    `inferred` says which parts the source doesn't define. `source` is a short description of the inputs, usually the
-    alerts, and `details` yields inputs that are too many to be fields. `computed` returns the value if it was computed
-    before.
+    `inferred` says what it relies on although the source doesn't define it. `source` is a short description of the
+    inputs, usually the alerts, and `details` yields inputs that are too many to be fields. `computed` returns the value
+    if it was computed before.
 
-    Components of one `family` measure the same thing in different ways: an entry needs agreeing families. A component
-    that `follows` another is a fraction of that component's value and absent if that is absent, so it doesn't count as
-    separate evidence; its formula may read `flow`. A component that is `by_symbol` looks up its symbol in facts about
-    the whole market, so that its value differs from symbol to symbol.
+    Components of one `family` measure the same thing in different ways: an entry requires several families that agree.
+    A component that `follows` another is a fraction of that component's value and absent if that is absent, so it
+    doesn't count as separate evidence; its formula may read `flow`. A component that is `by_symbol` looks up its symbol
+    in facts about the whole market, so that its value differs from symbol to symbol.
     """
 
     name: str

@@ -104,7 +104,9 @@ class FlowStrategy:
         )
 
     def filtered(self, candidate: Candidate) -> Candidate:
-        """Return a recorded candidate as these settings would propose it, without the options behind it."""
+        """Return a recorded candidate with its filters evaluated again by these settings, without the options behind
+        it.
+        """
         sizes = (each.observed for each in candidate.decisions if each.about == CLUSTER.name)
         cluster = next((size for size in sizes if isinstance(size, int)), 0)
         decisions = self._decisions(candidate.score or 0.0, candidate.components, cluster)
@@ -154,7 +156,7 @@ def weigh(components: Sequence[Component]) -> tuple[float, float]:
 def agreeing(
     components: Sequence[Component], families: Sequence[str | None], score: float, least: float
 ) -> frozenset[str]:
-    """Return the families whose contribution to the score has its sign and at least the magnitude `least`.
+    """Return the families whose contribution has the sign of the score and a magnitude of at least `least`.
 
     A family's contribution is the sum over its components; `families` has the family of each component in order, and a
     component without one doesn't count.

@@ -107,7 +107,9 @@ class FlowSettings(Frozen):
         return {component_of(name): weight for name, weight in self.weights.items() if weight}
 
     def kinds(self) -> frozenset[str]:
-        """Return the kinds of facts that these components read; the strategy's own filters read the alerts."""
+        """Return the kinds of facts that the components in use read, and the alerts, which the strategy's own filters
+        read.
+        """
         return frozenset((FLOW_ALERTS, *(kind.name for component in self.components() for kind in component.reads)))
 
     def window(self) -> FlowWindow:

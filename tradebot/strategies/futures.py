@@ -23,7 +23,7 @@ BAND_WIDTH = 4
 
 
 class FuturesStrategy:
-    """Targets `contracts` on the side that the votes agree on, and zero if they don't agree."""
+    """Targets a position of `contracts` on the side that the votes agree on, and no position if they don't agree."""
 
     name = "futures"
     times = ""

@@ -13,7 +13,10 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class FuturesSettings(Frozen):
-    """Lengths are in bars. A vote counts 1, -1 or 0, and their mean has to be beyond `min_mean_vote` for a position."""
+    """The parameters of the votes; lengths are in bars.
+
+    A vote counts 1, -1 or 0, and their mean has to be beyond `min_mean_vote` for a position.
+    """
 
     timeframe: str = "5Min"
     depth: Annotated[int, Field(ge=50, le=10_000)] = 300

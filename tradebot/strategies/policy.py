@@ -16,7 +16,9 @@ USUAL = timedelta(minutes=5)
 
 
 def needs_of(settings: PolicySettings, cards: Sequence[Card], rule: FuturesStrategy | None) -> Needs:
-    """Return the inputs that models need, by their cards, and those of the rule that may replace them."""
+    """Return what the strategy reads: the features on the models' cards, and the bars of the rule that may replace
+    them.
+    """
     names = dict[str, dict[str, None]]()
     for card in cards:
         names.setdefault(card.timeframe, {}).update(dict.fromkeys(card.names))

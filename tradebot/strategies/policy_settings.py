@@ -45,7 +45,7 @@ class PolicySettings(Frozen):
         if len(set(self.models)) < count:
             raise ValueError("models lists a model twice")
         if self.mode is PolicyMode.INFERENCE and count != 1:
-            raise ValueError(f"one model acts in mode inference, and models lists {count}: use ensemble or meta")
+            raise ValueError(f"mode inference needs one model, but models lists {count}: use ensemble or meta")
         if self.mode in (PolicyMode.ENSEMBLE, PolicyMode.META) and count < 2:
-            raise ValueError(f"several models act in mode {self.mode}, and models lists {count}")
+            raise ValueError(f"mode {self.mode} needs several models, but models lists {count}")
         return self

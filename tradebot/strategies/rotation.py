@@ -71,7 +71,7 @@ class RotationSettings(Frozen):
 
     @property
     def refuge(self) -> tuple[str, ...]:
-        """Return the symbol to buy if no ranked one qualifies, or none."""
+        """Return the defensive symbol, to buy if no ranked one qualifies; empty if there is none."""
         return () if self.defensive is None else (self.defensive,)
 
     @model_validator(mode="after")
@@ -117,7 +117,7 @@ class RotationStrategy:
     """Ranks funds by total return, and targets equal weights of the strongest.
 
     A weight is a fraction of the strategy's allotment, and the weights add up to `leverage`. If no fund's return is at
-    least `min_momentum`, the defensive fund gets all of it.
+    least `min_momentum`, the defensive fund gets all of the weight.
     """
 
     name = "rotation"
@@ -176,13 +176,13 @@ def momentum(closes: Sequence[float], sessions: int) -> float:
 
 
 def strongest(returns: Mapping[str, float], top: int, least: float) -> list[str]:
-    """Return the symbols with the largest returns of at least `least`, at most `top`; ties in their order."""
+    """Return at most `top` symbols whose returns are at least `least`, largest first; ties keep their order."""
     ranked = sorted(returns, key=lambda symbol: -returns[symbol])
     return [symbol for symbol in ranked[:top] if returns[symbol] >= least]
 
 
 def regime(closes: Sequence[float], settings: RegimeSettings) -> MarketDirection:
-    """Return the market's direction by these closes, the newest last."""
+    """Return the market's direction, given daily closes, oldest first."""
     average = sum(closes[-settings.average_sessions :]) / settings.average_sessions
     above = closes[-1] / average - 1
     if abs(above) <= settings.band_fraction:

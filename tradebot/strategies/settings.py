@@ -40,7 +40,7 @@ class AssumedCosts(Frozen):
 
     @property
     def model(self) -> CostModel:
-        """Return the cost model of the core."""
+        """Return these assumptions as a cost model."""
         return CostModel(**dict(self))
 
 
@@ -98,12 +98,12 @@ class CoreSettings(Frozen):
     """The settings of a strategy's section that the core reads; the strategy itself never sees them.
 
     `strategy` is the name of an installed strategy, by default the section's name. Without a universe, the bot's is
-    used. Without times, the strategy's own choice counts. Strategies without an allotment share what the others leave.
-    Without exits, the account's are used; an empty list means none. Without `displacement`, `approval` or `costs`, the
-    account's are used. `wants` is the maximum of its targets, which is checked against the limits before it runs, and
-    against its answers. If `auction` is true, it takes part in the account's auction instead of displacing. In
-    `shadow`, its entries are refused, and simulated separately. `evaluation` is the file with the results of a learned
-    policy, which its promotion also needs.
+    used. Without `times`, the times in the strategy's code apply. Strategies without an allotment share what the others
+    leave. Without exits, the account's are used; an empty list means none. Without `displacement`, `approval` or
+    `costs`, the account's are used. `wants` is the maximum of its targets, which is checked against the limits before
+    it runs, and against its answers. If `auction` is true, it takes part in the account's auction instead of
+    displacing. In `shadow`, its entries are refused, and simulated separately. `evaluation` is the file with the
+    results of a learned policy, which its promotion also needs.
     """
 
     strategy: Annotated[str | None, Tighter.SAME] = None
@@ -133,7 +133,7 @@ class FlowSection(FlowSettings, CoreSettings):
 
 
 class PluginSection(CoreSettings):
-    """Return at most `top` symbols whose returns are at least `least`, largest first; ties keep their order.
+    """The section of a plug-in, which validates its own settings.
 
     `files` are the files that it may read besides its package: full paths, or relative to the folder that the bot is
     started in. The plug-in gets their full paths as a setting.
@@ -249,7 +249,9 @@ class PluginSettings(Frozen):
     memory_mb: Annotated[int, Field(ge=128, le=1_048_576), Tighter.LOWER]
 
     def contradictions(self, plugins: int, max_candidate_age_s: int) -> Iterator[str]:
-        """Yield a message if plug-ins within their time limits could still finish too late."""
+        """Yield a message if all plug-ins together, each within its time limit, could take longer than a candidate may
+        be old.
+        """
         longest_s = plugins * self.timeout_s
         if plugins and longest_s >= max_candidate_age_s:
             yield (

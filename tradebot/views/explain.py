@@ -70,7 +70,7 @@ class Funnel(Struct, frozen=True):
 class EndPoint(NamedTuple):
     """Where one candidate, one strategy's result or one pass ended; `decision` is None for an order.
 
-    It represents `number` candidates with the same end.
+    It represents `number` candidates that ended in the same way.
     """
 
     strategy: str | None
@@ -102,7 +102,7 @@ class Explanation(Struct, frozen=True):
     remedy: str
     funnel: Funnel
     then: str | None = None
-    """Where most candidates would end next without the deciding reason; None if nothing else stops them."""
+    """A sentence on what would refuse most candidates next, without the deciding reason; None if nothing would."""
 
 
 def funnel(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCandidate] = ()) -> Funnel:
@@ -345,7 +345,7 @@ def _then(cycles: Sequence[CycleRecord], sampled_candidates: Sequence[SampledCan
         return None
     worst, count = _most_first(counts)[0]
     remedy = remedy_of(worst, following[worst])
-    return f"{count} of these {sum(candidate.number for candidate in ended)} would end next at {worst}: {remedy}"
+    return f"{count} of these {sum(candidate.number for candidate in ended)} would be refused next by {worst}: {remedy}"
 
 
 def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:

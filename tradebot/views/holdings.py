@@ -189,7 +189,7 @@ class Holding(Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_held(self) -> bool:
-        """Return True if the broker still has shares of the lot."""
+        """Return True if the broker still has shares of the position."""
         return abs(self.quantity) > self.closed_by_others
 
     @property
@@ -312,7 +312,7 @@ def holdings(
 
 
 def _foreign(symbol: str, quantity: Decimal, ours: Iterable[Holding]) -> Holding:
-    """Return the row of a foreign position; the broker has nothing of what only closed shares of ours."""
+    """Return the row of a foreign position; its `closed_by_others` is the part that only offsets our positions."""
     # The owner's plans are unknown, and no rule of the bot closes foreign positions.
     unknown = (*(None,) * 9, (), None, State.QUARANTINED.value, None)
     offset = (row.closed_by_others for row in ours if row.symbol == symbol and row.quantity * quantity < 0)

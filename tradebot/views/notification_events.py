@@ -52,8 +52,9 @@ _CODE = re.compile("|".join(rf"\b({code})\b(?:\. {re.escape(meaning)})?" for cod
 class CurrentStatus(Struct, frozen=True):
     """The bot's present state, compared with the last `BotStatus`.
 
-    `unresolved` are the orders with an unknown outcome, `trips` the recently closed positions with the reasons
-    `closing`, `unwell` the components whose health isn't OK, and `ticks` the tick sizes of symbols with a position.
+    `held` are its positions, and `unresolved` the orders with an unknown outcome. `trips` are the recently closed
+    positions, and `closing` says why they were closed. `unwell` describes the components whose health isn't OK, and
+    `ticks` are the tick sizes of symbols with a position.
     """
 
     at: datetime
@@ -114,7 +115,7 @@ def _gap_ended(event: SystemEvent, venue: Capabilities) -> str:
 def _refusal_text(event: SystemEvent, _: Capabilities) -> str:
     reason = event.details["reason"]
     why = REASONS[Reason(reason)].meaning if reason in set(Reason) else reason
-    return f"The strategy {event.details['strategy']} was refused. {why}"
+    return f"The answer of strategy {event.details['strategy']} was refused. {why}"
 
 
 def _approval(event: SystemEvent, venue: Capabilities) -> str:
@@ -255,7 +256,7 @@ def _plain(event: SystemEvent) -> str:
 
 
 def seen_of(now: CurrentStatus) -> BotStatus:
-    """Return the first status, before which nothing counts as having happened."""
+    """Return the status to compare the next one with: everything in `now` counts as reported."""
     unknown = tuple(each.intent.client_order_id for each in _old(now))
     return BotStatus(now.at, now.trading.state, now.version, now.held, unknown, now.at if now.unwell else None)
 
@@ -284,7 +285,7 @@ def _halts(before: BotStatus, now: CurrentStatus) -> Iterator[NoticeEvent]:
 
 def _version(before: BotStatus, now: CurrentStatus) -> Iterator[NoticeEvent]:
     if now.version != before.version:
-        text = f"tradebot {now.version} is in use, after {before.version}"
+        text = f"tradebot {now.version} is now in use; before, it was {before.version}"
         yield NoticeEvent(now.at, Topic.VERSION, Severity.INFO, "upgrades", text)
 
 
@@ -351,12 +352,12 @@ _ORDER = list(Severity)
 
 
 def is_selected(channel: Channel, happening: NoticeEvent) -> bool:
-    """Return True if a channel's rules select a happening."""
+    """Return True if a channel's rules select an event."""
     return happening.topic in channel.topics and _ORDER.index(happening.severity) >= _ORDER.index(channel.least)
 
 
 def due_at(channel: Channel, happening: NoticeEvent, now: datetime, venue: VenueDay) -> datetime:
-    """Return when to send a happening to a channel: at once, with others of its half hour, or after quiet hours."""
+    """Return when to send an event to a channel: at once, with other events of its half hour, or after quiet hours."""
     if happening.severity is Severity.CRITICAL:
         return now
     begun = now - timedelta(minutes=now.minute % 30, seconds=now.second, microseconds=now.microsecond)

@@ -19,7 +19,7 @@ class ParityTotals(Struct, frozen=True):
     """The totals of the last compared sessions.
 
     Fills were `worse_bps` worse than assumed, weighted by value; None if no order filled on both sides. `slippage_bps`
-    adds the assumed slippage beyond the quote. `ours` are the differences without an outside cause.
+    is that plus the slippage that was assumed beyond the quote. `ours` are the differences without an outside cause.
     """
 
     sessions: int

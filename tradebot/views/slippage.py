@@ -24,8 +24,8 @@ THE_ONE = "decision"
 class Slippage(Struct, frozen=True):
     """The slippage of one fill, or of several together, against one midpoint.
 
-    A cost is positive for either side. `usd` is for all shares, `value_usd` is their value at the midpoint, and `bps`
-    is the ratio of the two in basis points, to two decimals.
+    A cost is positive, for buys and sells alike. `usd` is for all shares, `value_usd` is their value at the midpoint,
+    and `bps` is the ratio of the two in basis points, to two decimals.
     """
 
     usd: Decimal

@@ -75,9 +75,9 @@ class DayProfit(Struct, frozen=True, omit_defaults=True):
     """The account's result of one day, in signed USD, without transfers. Trades by others in the account count too.
 
     `open_usd` is the change in unrealized gains, `other_usd` dividends, interest, funding and other cash movements.
-    `trades_closed` counts the bot's. `unpriced` are symbols without a price of the day, whose gain is missing, and
-    `unknown_fees` counts fills whose fee isn't known yet. `funding_usd` is the funding in `other_usd`, if any.
-    `difference_usd` is the part of the total, computed from the broker's equity, that the books don't explain.
+    `trades_closed` counts the trades that the bot closed. `unpriced` are symbols without a price of the day, whose gain
+    is missing, and `unknown_fees` counts fills whose fee isn't known yet. `funding_usd` is the funding in `other_usd`,
+    if any. `difference_usd` is the part of the total, computed from the broker's equity, that the books don't explain.
     """
 
     day: date
@@ -274,7 +274,7 @@ class OpenClaim(Struct, frozen=True):
 
 
 def unended_of(claim: SlotClaim) -> OpenClaim:
-    """Build the view of a claim without an end."""
+    """Return a claim without a recorded end as the status shows it."""
     return OpenClaim(claim.job, claim.slot, claim.at, claim.by)
 
 

@@ -196,7 +196,7 @@ def end_of(decision: Decision) -> WhatIfEnd:
 
 
 def order_of(intent: Intent) -> WhatIfOrder:
-    """Format a new order for people."""
+    """Return a new order as a row to show."""
     price = intent.limit_price if intent.limit_price is not None else intent.send_mid
     notional = None if price is None else intent.instrument.notional(intent.quantity, price)
     return WhatIfOrder(
@@ -242,7 +242,11 @@ def _of_pass(data: WhatIf, now: CycleRecord) -> tuple[str, str]:
     parts = [f"{pluralize(more, 'more order')} would be sent"] if more else []
     parts += [f"{pluralize(fewer, 'order')} wouldn't be sent"] if fewer else []
     parts += [f"{pluralize(resized, 'order')} would have another size or price"] if resized else []
-    parts += [f"{pluralize(others, 'other candidate' if parts else 'candidate')} would end elsewhere"] if others else []
+    parts += (
+        [f"{pluralize(others, 'other candidate' if parts else 'candidate')} would have a different result"]
+        if others
+        else []
+    )
     return f"{', and '.join((', '.join(parts[:-1]), parts[-1])) if parts[1:] else parts[0]}.", ""
 
 

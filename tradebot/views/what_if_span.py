@@ -43,7 +43,9 @@ class SymbolOrders(Struct, frozen=True):
 
 
 class QuestionCounts(Struct, frozen=True):
-    """The number of candidates that ended at a gate for a reason, before and after; `sent` counts orders."""
+    """The number of candidates that ended at a gate for a reason, without and with the change; the `gate` "sent" counts
+    orders.
+    """
 
     gate: str
     about: str
@@ -54,11 +56,10 @@ class QuestionCounts(Struct, frozen=True):
 
 
 class WhatIfEarnings(Struct, frozen=True):
-    """The earnings of added orders after some sessions, as a mean of session means, before costs.
+    """The return of added orders after some sessions, before costs: the mean of each session's mean.
 
-    It is a fraction of the cost. `low` and `high` bound its 95% interval. The mean and its interval take `needed`
-    sessions with such orders; with only `of_sessions` there may be neither. `unpriced` orders have no price yet, or
-    none is stored.
+    It is a fraction of the entry price, and `low` and `high` bound its 95% interval. The mean and its interval require
+    `needed` sessions with such orders; there are `of_sessions`. `unpriced` orders have no price yet, or none is stored.
     """
 
     sessions: int
@@ -253,5 +254,5 @@ def _sentence(more: int, fewer: int, resized: int, moved: int, *, whole: bool) -
         would += [f"{pluralize(resized, 'order')} would have another size or price"] if resized else []
         return f"{', and '.join((', '.join(would[:-1]), would[-1])) if would[1:] else would[0]}."
     if moved:
-        return f"No other order would be sent; {pluralize(moved, 'candidate')} would end elsewhere."
+        return f"No other order would be sent; {pluralize(moved, 'candidate')} would have a different result."
     return no_difference(whole=whole)

@@ -139,7 +139,7 @@ def _is_of_nothing(miss: SymbolMiss) -> bool:
 
 
 def _nearest(ways: Sequence[Outcome], ends: Sequence[SymbolEnd]) -> SymbolEnd | None:
-    """Return the end at which the symbol came closest to an order, with the pass that did."""
+    """Return the gate at which the symbol came closest to an order, with the miss in that pass."""
     outcomes = [(way, end, miss) for way in ways if (end := way.terminal) and (miss := _miss(way, end))]
     if not outcomes:
         return None

@@ -207,8 +207,8 @@ def serve(
 ) -> None:
     """Serve an exchange until it is stopped; `ready` receives its address and status.
 
-    Raise FolderInUseError if another process serves it. With `detach` the process exits with code 0 once it listens, and its
-    child continues to serve, so that the caller has no process to wait for.
+    Raise FolderInUseError if another process serves it. With `detach` the process exits with code 0 once it listens,
+    and its child continues to serve, so that the caller has no process to wait for.
     """
     raise_limit()
     with _hold_lock(state_dir):

@@ -152,7 +152,7 @@ def test_backtest_reports_what_was_played_assumed_and_unknowable(player: Player)
     )
     for part in (
         "fill next-bar optimistic:",
-        "slippage 5 bps for orders that don't wait at their limit",
+        "slippage 5 bps for orders that don't rest at their limit",
         "commission 10 bps",
         "they are made up: nothing follows about real markets",
         "margin interest 7% a year",
@@ -262,7 +262,7 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
     other = player.plays(
         "--flow", str(tmp_path), "--symbols", "AAPL", market=("--sessions", "1", "--from", "2025-03-10")
     )
-    assert "has flow of 2025-03-03 to 2025-03-03, but none of the sessions played" in " ".join(other.err.split())
+    assert "has flow from 2025-03-03 to 2025-03-03, but none in the sessions to run" in " ".join(other.err.split())
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_flow_of_the_past_is_what_a_bot_fetched(player: Player, tmp_path: Path) 
         (("--to", "2025-03-02"), "--from 2025-03-03 is after --to 2025-03-02", "--from 2025-03-02"),
         (("--from", "yesterday"), "--from yesterday is not a date", "write --from"),
         (("--bars", "nowhere.csv", "--bar-stamp", "start"), "nowhere.csv: no such file", "ls ."),
-        (("--flow", "nowhere"), "nowhere holds no flow that was fetched", "give the folder of a bot that fetches flow"),
+        (("--flow", "nowhere"), "nowhere has no fetched flow", "give the folder of a bot that fetches flow"),
         (("--name", "../up"), "a run can't be called ../up", "use letters"),
         (("--profile", "magic"), "there is no profile 'magic'", "choose one of"),
         (("--plot", "curve.pdf"), "curve.pdf is neither .svg nor .png", "--plot curve.svg"),

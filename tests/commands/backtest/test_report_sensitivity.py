@@ -78,7 +78,7 @@ def test_an_interrupt_keeps_the_variants_that_are_done_and_resume_plays_the_othe
         again = typed(capsys, *play, "--resume")
     assert "Stopped after 6 of 23 variants." in again.err
     assert read_evidence(folder).variants[:4] == done
-    other_run = "the checkpoint is of other settings", "the same command with --force instead of --resume"
+    other_run = "the checkpoint belongs to other settings", "the same command with --force instead of --resume"
     refuses(typed(capsys, *play, "--resume", "--cash", "50000"), ExitCode.USAGE, *other_run)
     whole = typed(capsys, *play, "--resume", "--json").data
     assert whole["speed"]["sessions"] == 0, "the backtest itself isn't played again"

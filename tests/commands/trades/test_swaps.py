@@ -78,7 +78,7 @@ def test_fees_that_are_not_known_yet_are_said_beside_the_words_after_fees() -> N
     (held,) = rows_of(past([fill(0, at=ago(600))]), MARKET).trades
     untold = replace(held, unknown_fees=2)
     swap = replace(ROW, trade_id=untold.id)
-    said = "Not known yet: the fees of 2 fills. Profit is before them."
+    said = "Not known yet: the fees of 2 fills. Profit doesn't include them."
     assert list(swap_assumptions([swap], [untold, replace(untold, id="other")])) == [VALUES, EARNED, said]
     assert list(swap_assumptions([swap], [replace(untold, unknown_fees=0)])) == [VALUES, EARNED]
     assert list(swap_assumptions([], [untold])) == []

@@ -193,7 +193,7 @@ def test_trades_say_which_fees_are_not_known_yet(copy: Bot) -> None:
     assert [(lot["fees_usd"], lot["net_usd"]) for lot in found["lots"]] == [(None, None)]
     said = copy.says("trades").out
     assert "fees not known yet, net +0.00" in said
-    assert "Not known yet: the fees of 2 fills. Profit is before them." in said
+    assert "Not known yet: the fees of 2 fills. Profit doesn't include them." in said
     assert "has booked no fees" not in said
     assert "not known yet" in copy.says("trades", "--lots").out
     assert copy.says("trades", "--csv", "-").out.splitlines()[0].endswith("tags,note,unknown_fees")

@@ -30,7 +30,7 @@ EXPLAINED = f"""\
 BLOCKED  {SAID} 2 of 4 candidates ended at CLUSTER_TOO_SMALL: Too few alerts point the same way within the cluster \
 window.
 Next: {REMEDY}
-Then: 2 of these 2 would end next at SCORE_BELOW_MIN: Nothing to do: the candidate is evaluated again whenever \
+Then: 2 of these 2 would be refused next by SCORE_BELOW_MIN: Nothing to do: the candidate is evaluated again whenever \
 its strategy proposes it.
 
 Looked at: the pass at 2026-11-17 10:00:00 ET, slot open+27m

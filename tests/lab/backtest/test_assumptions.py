@@ -61,7 +61,7 @@ def test_fees_of_futures_are_listed_by_root_and_they_have_no_funding() -> None:
 
 
 def test_person_who_ends_halts_is_an_assumption() -> None:
-    assert said(PLAN)["halts"].remark == "a halt ends all entries, because no person ends it"
+    assert said(PLAN)["halts"].remark == "no entries after a halt, because no person ends it"
     settings = load(None, {}, {"backtest": {"unhalt_after_sessions": 5}}).settings
     ended = said(replace(PLAN, settings=settings))["halts"].remark
     assert ended == "optimistic: a person accepts each, and ends it 5 sessions later"

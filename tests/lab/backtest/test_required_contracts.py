@@ -64,10 +64,10 @@ def test_session_without_bars_in_between_and_ends_without_them_are_told(tmp_path
     hole = lacking_in(tmp_path, lambda at, symbol: symbol == "MESZ6" or not "2026-12-07T22" < at < "2026-12-08T22")
     assert hole == "MESH7 has none on 2026-12-08"
     early = lacking_in(tmp_path, lambda at, symbol: at < "2026-12-09T20:59")
-    assert early == "MESH7 has none for over an hour at an end of 2026-12-09"
+    assert early == "MESH7 has none for over an hour at the start or end of 2026-12-09"
     assert lacking_in(tmp_path, lambda at, symbol: at < "2026-12-09T21:01") == ""
     late = lacking_in(tmp_path, lambda at, symbol: symbol == "MESH7" or at > "2026-12-07T01")
-    assert late == "MESZ6 has none for over an hour at an end of 2026-12-07"
+    assert late == "MESZ6 has none for over an hour at the start or end of 2026-12-07"
 
 
 def test_month_that_is_written_out_needs_no_other(tmp_path: Path) -> None:

@@ -92,10 +92,10 @@ RETURNS = Returns([0.01, -0.01] * 50, 252, 0.0)
 @pytest.mark.parametrize(
     ("sharpes", "words"),
     [
-        ((), "spread as by chance, because none of them is known"),
-        ((0.5,), "spread as by chance, because only 1 of them is known"),
-        ((0.5, 0.6), "spread as by chance, because only 2 of them are known"),
-        ((0.5, 0.6, 0.7), "spread as they did"),
+        ((), "vary as much as by chance, because none of them is known"),
+        ((0.5,), "vary as much as by chance, because only 1 of them is known"),
+        ((0.5, 0.6), "vary as much as by chance, because only 2 of them are known"),
+        ((0.5, 0.6, 0.7), "vary as they did"),
     ],
 )
 def test_assumption_says_how_trial_ratios_spread(sharpes: tuple[float, ...], words: str) -> None:
@@ -162,7 +162,7 @@ def test_cautions_of_a_flat_account_name_no_best_sessions() -> None:
 
 def test_caution_counts_few_trades() -> None:
     assert said([0.0] * A_YEAR, [])[0] == (
-        "This rests on 0 closed trades. That is few: one more or one less could change it."
+        "These figures are from only 0 closed trades: one more or one less could change them."
     )
     (first, *_) = account(3).trades
     many = [first] * 99
@@ -173,10 +173,10 @@ def test_caution_counts_few_trades() -> None:
 
 def test_caution_counts_benchmark_falls_from_their_peaks() -> None:
     for index, words in (
-        ([1.0, 0.81, 1.0], "SPY never fell by 20% in them, so nothing here shows what happens if it does."),
-        ([1.0, 0.75, 0.9, 0.7], "SPY fell by 20% or more once in them."),
-        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.9], "SPY fell by 20% or more twice in them."),
-        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.8, 1.1, 0.2], "SPY fell by 20% or more 4 times in them."),
+        ([1.0, 0.81, 1.0], "SPY never fell by 20% in these years, so nothing here shows what happens if it does."),
+        ([1.0, 0.75, 0.9, 0.7], "SPY fell by 20% or more once in these years."),
+        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.9], "SPY fell by 20% or more twice in these years."),
+        ([1.0, 0.75, 1.0, 0.7, 1.1, 0.8, 1.1, 0.2], "SPY fell by 20% or more 4 times in these years."),
     ):
         assert words in said([0.0] * A_YEAR, index)[1]
     for unknown in (said([0.0] * A_YEAR, [1.0]), said([0.0] * A_YEAR, [1.0, 0.5], None)):

@@ -42,5 +42,5 @@ def test_components_add_up_to_the_points_of_a_hundred_with_the_sign_of_the_side(
 def test_points_that_do_not_add_up_to_a_hundred_are_refused() -> None:
     with pytest.raises(ValidationError, match="must add up to 100 with tolerance, not 99"):
         PointsSettings(gap=7)
-    with pytest.raises(ValidationError, match="gives more points for a part of fib than fib 15"):
+    with pytest.raises(ValidationError, match="gives more points for a part of fib than its maximum of 15"):
         PointsSettings(fib_level=16)

@@ -107,7 +107,7 @@ def is_lost(one: Connection) -> bool:
     try:
         one.venue.link.ready()
     except TemporaryError as error:
-        return "lost Interactive Brokers" in error.message
+        return "lost its connection to Interactive Brokers" in error.message
     return False
 
 

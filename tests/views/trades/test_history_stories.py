@@ -88,7 +88,7 @@ def test_contract_that_was_left_is_no_trade_even_if_only_that_contract_is_shown(
     found = trade_figures(rows, VENUE_DAY, history.rolled_positions)[0].observations
     assert (found, pnl(breakdown(history), ProfitGrouping.SYMBOL, only).total.trades_closed) == (0, 0)
     assert next(cautions([0.0] * 252, (), rows, None, moved=history.rolled_positions)).startswith(
-        "This rests on 0 closed"
+        "These figures are from only 0 closed"
     )
 
 

@@ -320,8 +320,8 @@ def test_fees_that_are_unknown_or_in_another_currency_are_counted_and_in_no_amou
     found = pnl(breakdown(history(*fills)), ProfitGrouping.SYMBOL)
     assert (found.unknown_fees, found.other_fees, found.total.fees_usd) == (2, {"BTC": D("0.0005")}, D("-1.25"))
     assert list(fees_not_counted(found.unknown_fees, found.other_fees)) == [
-        "Not known yet: the fees of 2 fills. Profit is before them.",
-        "Fees of 0.0005 BTC were charged too, which no amount in USD includes.",
+        "Not known yet: the fees of 2 fills. Profit doesn't include them.",
+        "Fees of 0.0005 BTC were charged too; no amount in USD includes them.",
     ]
     only = Choice(symbol="MSFT")
     assert pnl(breakdown(history(*fills)), ProfitGrouping.SYMBOL, only).unknown_fees == 1

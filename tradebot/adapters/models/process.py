@@ -197,7 +197,9 @@ def good_models(file: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_results(file: Path) -> Mapping[str, tuple[SessionResult, ...]]:
-    """Return models' results by session from a file that has them by model; raise NoValidReplyError if it is unreadable."""
+    """Return models' results by session from a file that has them by model; raise NoValidReplyError if it is
+    unreadable.
+    """
     try:
         document = json.loads(read_plain(file))
         return {str(name): tuple(_result(*row) for row in results.items()) for name, results in document.items()}

@@ -27,6 +27,7 @@ ON_RECORD: Mapping[str, str] = MappingProxyType({
     "aff489bad02b": "b46e759fc69f",
     "c35895666654": "b46e759fc69f",
     "5eed75afca2c": "b46e759fc69f",
+    "b6d9278d9ef8": "b46e759fc69f",
 })  # fmt: skip
 """The recorded digest by the code's current one.
 

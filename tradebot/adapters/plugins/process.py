@@ -180,7 +180,9 @@ class PluginProcess:
 
     @cached_property
     def protections(self) -> Protections:
-        """Return the protections against the plug-in, without running its code; raise NoValidReplyError without a reply."""
+        """Return the protections against the plug-in, without running its code; raise NoValidReplyError without a
+        reply.
+        """
         return self._ask_keeper(PROTECTIONS, lambda reply: reply.protections, self._started_s + self._timeout_s)
 
     @cached_property
@@ -297,8 +299,9 @@ def _refuse_other_form(message: bytes) -> PluginReply:
 
 
 def unpack_reply(message: bytes, unpack: Callable[[bytes], T]) -> T | PluginReply:
-    """Parse a reply; raise NoValidReplyError if it is invalid or refuses the request. `unpack` parses replies that aren't
-    JSON.
+    """Parse a reply; raise NoValidReplyError if it is invalid or refuses the request.
+
+    `unpack` parses replies that aren't JSON.
     """
     try:
         if message[:1] != JSON:

@@ -69,7 +69,7 @@ def _fills(spec: MarketSpec) -> Iterator[Assumption]:
         yield Assumption("spread", FREE, "optimistic: bid and ask are both the last price")
     else:
         yield Assumption("spread", f"{fill.spread_bps} bps, at least a tick to either side of the last price")
-    slippage = f"{fill.slippage_bps} bps for orders that don't wait at their limit"
+    slippage = f"{fill.slippage_bps} bps for orders that don't rest at their limit"
     yield Assumption("slippage", slippage if fill.slippage_bps else FREE, "" if fill.slippage_bps else "optimistic")
     if fill.volume_share is not None:
         yield Assumption("volume", f"at most {_percent(fill.volume_share)} of a bar's volume")
@@ -137,10 +137,10 @@ def _rules(venue: Venue) -> Iterator[Assumption]:
         yield Assumption("fees", f"{_plain(rules.contract_fee)} for each contract")
     else:
         maker, taker = (_plain(fee * 10_000) for fee in (rules.maker_fee, rules.taker_fee))
-        yield Assumption("fees", f"{maker} bps for an order that waits, {taker} bps for one that takes")
+        yield Assumption("fees", f"{maker} bps for orders that rest (maker), {taker} bps for others (taker)")
     if not all(instrument.root for instrument in venue.instruments):
-        yield Assumption("funding", "as each contract's rate says, booked each hour and with each fill")
-    part = f"{_percent(rules.liquidation_part)} of a position at a time, for {_percent(rules.liquidation_fee)}"
+        yield Assumption("funding", "at each contract's funding rate, booked each hour and with each fill")
+    part = f"{_percent(rules.liquidation_part)} of a position at a time, for a fee of {_percent(rules.liquidation_fee)}"
     yield Assumption("liquidation", part)
 
 
@@ -186,7 +186,7 @@ def _halts(settings: Settings) -> Assumption:
         f"maintenance margin {_percent(halts.margin_fraction)}" if halts.margin_fraction is not None else "",
     ]
     if (lasting := settings.backtest.unhalt_after_sessions) is None:
-        return Assumption("halts", ", ".join(filter(None, parts)), "a halt ends all entries, because no person ends it")
+        return Assumption("halts", ", ".join(filter(None, parts)), "no entries after a halt, because no person ends it")
     ended = f"optimistic: a person accepts each, and ends it {pluralize(lasting, 'session')} later"
     return Assumption("halts", ", ".join(filter(None, parts)), ended)
 

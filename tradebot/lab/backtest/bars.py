@@ -50,7 +50,7 @@ class Columns:
         self.open, self.high, self.low, self.close, self.volume = (array("d") for _ in range(5))
 
     def add(self, start_s: int, opening: int, high: int, low: int, close: int, volume: int) -> None:
-        """Append a bar with prices in units."""
+        """Append a bar, given prices in the engine's units of 1/10,000 USD."""
         self.starts.append(start_s)
         self.open.append(opening / UNITS)
         self.high.append(high / UNITS)
@@ -70,7 +70,7 @@ class Columns:
             getattr(self, name).extend(getattr(more, name))
 
     def scale(self, first: int, end: int, price: float, volume: float) -> None:
-        """Multiply the prices and volumes of some bars."""
+        """Multiply the prices and volumes of the bars from index `first` to just before `end` by factors."""
         if first >= end:
             return
         if price != 1.0:
@@ -259,7 +259,7 @@ _NEVER = 2**62
 
 
 class PriceSteps:
-    """A symbol's price steps, recomputed only when another of its actions comes into force."""
+    """The price adjustments for a symbol's splits and dividends, recomputed only when another one comes into force."""
 
     def __init__(self, market: Market, symbol: str, days: Callable[[], BarColumn]) -> None:
         self._actions = sorted(market.actions.of(symbol), key=_in_force_us)

@@ -87,7 +87,7 @@ def asset_class(symbol: str) -> AssetClass:
 
 
 def position_of(position: engine_account.Position, units: int, claimed: Decimal) -> BrokerPosition:
-    """Return a position valued at a price, of which working orders claim some units."""
+    """Return a position valued at a price in `units`, of which working orders reserve `claimed` shares."""
     price, multiplier = usd(units), Decimal(shares_of(position.symbol))
     return BrokerPosition(
         symbol=position.symbol,

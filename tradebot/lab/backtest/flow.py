@@ -48,8 +48,8 @@ _NO_REPLY = _Reply([], ())
 class EngineFlow:
     """The flow feed of a market at engine time; generated flow predicts the market's prices, or those of `predicted`.
 
-    It has no limits and never fails. A row that was also in the last reply about the same kind and symbol is the same
-    object again, and so is the whole list if it is unchanged.
+    It has no rate limits and never fails. A row that was also in the last reply about the same kind and symbol is the
+    same object again, and so is the whole list if it is unchanged.
     """
 
     def __init__(self, engine: Engine, spec: MarketSpec, predicted: Market | None = None) -> None:

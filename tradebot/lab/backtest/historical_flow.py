@@ -41,9 +41,7 @@ class PastFlow:
         for reply in _archived_replies(folder):
             replies.setdefault((reply.endpoint, reply.symbol, reply.at), reply)
         if not replies:
-            raise OperatorError(
-                f"{folder} holds no flow that was fetched", "give the folder of a bot that fetches flow"
-            )
+            raise OperatorError(f"{folder} has no fetched flow", "give the folder of a bot that fetches flow")
         self.folder = folder
         self.replies: Sequence[Intake] = sorted(replies.values(), key=_AT)
 
@@ -59,7 +57,7 @@ class PastFlow:
         if begin == end:
             first, last = self.days
             raise OperatorError(
-                f"{self.folder} has flow of {first} to {last}, but none of the sessions played",
+                f"{self.folder} has flow from {first} to {last}, but none in the sessions to run",
                 f"--from {first} --to {last}",
             )
 

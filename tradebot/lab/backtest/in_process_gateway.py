@@ -49,7 +49,7 @@ _REDUCING = 3
 
 
 class Contract(NamedTuple):
-    """The identity of a contract, as in the library."""
+    """The identity of a contract, with the field names of ib_async."""
 
     localSymbol: str
     multiplier: str
@@ -58,7 +58,7 @@ class Contract(NamedTuple):
 
 
 class IbRow(NamedTuple):
-    """An order's row, as in the library."""
+    """The row of an order, with the field names of ib_async."""
 
     action: str
     totalQuantity: Decimal | int
@@ -86,7 +86,7 @@ class IbOrderState(Struct):
 
 
 class IbExecution(NamedTuple):
-    """The row of an execution, as in the library."""
+    """The row of an execution, with the field names of ib_async."""
 
     acctNumber: str
     execId: str
@@ -207,7 +207,7 @@ class EngineLine:
 
     @property
     def today_us(self) -> int:
-        """Return since when ended orders appear in the venue's lists."""
+        """Return the time after which orders must have ended to be in the venue's lists, in microseconds since 1970."""
         begun_us, until_us = self._day_us
         if not begun_us <= self.engine.now_us < until_us:
             begun_us = self.reads.today_us
@@ -224,7 +224,7 @@ class EngineLine:
         return self.client.told
 
     async def positions(self) -> list[Any]:
-        """Return the positions, with average cost as a float, as in the library."""
+        """Return the positions, with the average cost as a float, as ib_async gives them."""
         number = self.account
         return [
             (number, self.contract(position.symbol), position.qty, float(position.cost / position.qty))

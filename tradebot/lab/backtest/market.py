@@ -59,7 +59,7 @@ class OpenedMarket(NamedTuple):
 
     @property
     def grids(self) -> Mapping[str, Grid]:
-        """Return the price units of instruments."""
+        """Return the price grid of each instrument, by symbol."""
         return {instrument.symbol: Grid(instrument) for instrument in self.spec.venue.instruments}
 
     def calendar_of(self, symbol: str) -> Calendar:

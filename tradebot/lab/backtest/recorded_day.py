@@ -268,7 +268,7 @@ class RecordedApprovals:
         return request
 
     def ask(self, request: Request) -> None:
-        """Do nothing."""
+        """Ignore a request: nobody is asked during a replay."""
 
 
 class _Due(NamedTuple):

@@ -66,15 +66,15 @@ def describe_missing_contracts(settings: Settings, market: OpenedMarket) -> str:
         if gone:
             days = [sessions[index].date for index in sorted(gone)]
             raise OperatorError(
-                f"{market.spec.path} has no bar of {due.symbol} in {pluralize(len(days), 'session')} of those in which "
-                f"rolls need it: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""),
+                f"{market.spec.path} has no bar of {due.symbol} in {pluralize(len(days), 'session')} in which the bot "
+                f"needs it because of rolls: {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else ""),
                 "add its bars, or play other sessions: --from and --to",
             )
         if without:
             missing.append(f"{due.symbol} has none on {_dates(sessions[index].date for index in without)}")
         if short := [index for index in places if index not in without and _is_cut(market, due.symbol, index)]:
             cut = _dates(sessions[index].date for index in short)
-            missing.append(f"{due.symbol} has none for over an hour at an end of {cut}")
+            missing.append(f"{due.symbol} has none for over an hour at the start or end of {cut}")
     return "; ".join(missing)
 
 

@@ -103,13 +103,13 @@ def unpack(data: bytes, backtest_setup: BacktestSetup, driver: Driver, identity:
     """
     again = "to begin again: the same command with --force instead of --resume"
     if not data.startswith(_HEADER):
-        raise OperatorError("the checkpoint was written by another version, or isn't one", again)
+        raise OperatorError("the checkpoint was written by another version, or isn't a checkpoint", again)
     try:
         of, engine, stores, state, ends, symbols = _Reader(BytesIO(data[len(_HEADER) :])).load()
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, TypeError, ValueError) as bad:
         raise OperatorError(f"the checkpoint can't be read: {bad}", again) from bad
     if of != identity:
-        raise OperatorError("the checkpoint is of other settings, another market or another version", again)
+        raise OperatorError("the checkpoint belongs to other settings, another market or another version", again)
     parts = backtest_setup.parts
     assert parts is not None, "a run that can't be saved has no checkpoint"
     _restore_engine(parts, engine)
@@ -135,7 +135,7 @@ def _restore_engine(parts: RestorableParts, values: dict[str, list[Any]]) -> Non
 
 
 class _Reader(pickle.Unpickler):
-    """Unpickle only plain values and our own classes, so that a file from elsewhere can't run code."""
+    """Unpickles only plain values and our own classes, so that a file from elsewhere can't run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a class that a checkpoint may contain; raise UnpicklingError for any other."""

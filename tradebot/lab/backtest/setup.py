@@ -79,7 +79,7 @@ COUNTED_BY_THE_RECORDER = (EventKind.GATE_BLOCKED,)
 class RestorableParts(Struct, frozen=True):
     """What a run changes at its exchange: attributes by their path below `root`, which has the engine and its market.
 
-    `after_restoring` brings what else depends on them up to date.
+    `after_restoring` updates everything else that depends on them.
     """
 
     root: Any
@@ -429,7 +429,7 @@ class MissingBars(Struct, frozen=True):
 def missing_bars(settings: Settings, strategies: Sequence[Strategy], market: OpenedMarket) -> tuple[MissingBars, ...]:
     """Return which bars are missing in a market's first session, and when they become available.
 
-    Generated markets of other venues than the usual one have all bars.
+    Generated markets of venues other than the default one have all bars.
     """
     if isinstance(market.source, HeldPerpetuals):
         return (*_waits_of_perpetuals(settings, strategies, market, market.source),)

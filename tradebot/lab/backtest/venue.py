@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 class LastTrade(NamedTuple):
-    """The price of a symbol's last fill in units, and when it happened."""
+    """The price of a symbol's last fill in the engine's units, and when it happened."""
 
     price: int
     at_us: int

@@ -1,8 +1,8 @@
 """Run sessions: advance the market from slot to slot, and run the jobs that are due, as `serve` does.
 
-A pass is skipped only if it would change nothing (see `idle_periods`). Its other records are written anyway: the time
-of the last comparison, and booked interest. The account's state is recorded at the close of each session, at closing
-prices. A bug in a pass ends the backtest, where a bot would halt itself.
+A pass is skipped only if it would change nothing (see `idle_periods`). What a skipped pass would have recorded
+otherwise is recorded anyway: the time of the last comparison, and booked interest. The account's state is recorded at
+the close of each session, at closing prices. A bug in a pass ends the backtest, where a bot would halt itself.
 """
 
 from bisect import bisect_left
@@ -527,7 +527,9 @@ class DriverPasses:
         )
 
     def is_declined(self, proposed: Proposals) -> bool:
-        """Return True if the strategies themselves decline all of their wants, and no contract may roll."""
+        """Return True if the strategies decline all of their wants themselves, and the universe has no root, whose
+        contract might have to roll.
+        """
         world, candidates = self._world, proposed.candidates
         return (
             bool(candidates)

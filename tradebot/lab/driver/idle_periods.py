@@ -329,7 +329,7 @@ def ignores_marks(rules: Exits) -> bool:
 
 
 class FollowedPosition(NamedTuple):
-    """A position whose marks follow the market: its current exit price, in units, and its marks so far."""
+    """A position with its current exit price, in units, and its best and worst prices so far."""
 
     position: Position
     long: bool
@@ -338,7 +338,7 @@ class FollowedPosition(NamedTuple):
 
 
 class PendingMarks:
-    """The positions whose marks are yet to be written, and since when, in microseconds."""
+    """The positions whose best and worst prices still have to be stored, and since when, in microseconds."""
 
     def __init__(self, ledger: Ledger, ahead: MarketAhead) -> None:
         self._ledger = ledger
@@ -354,7 +354,9 @@ class PendingMarks:
             self._followed.append(FollowedPosition(lot.position, lot.direction > 0, units(price), marks))
 
     def write(self, slots_us: Sequence[int]) -> None:
-        """Store the marks as exit passes at these times would have done; times before the start are ignored."""
+        """Store the best and worst prices as exit passes at these times would have done; times before the start are
+        ignored.
+        """
         if not self._followed:
             return
         slots_us = slots_us[bisect_right(slots_us, self._since_us) :]

@@ -35,8 +35,8 @@ class MarketAhead(Protocol):
     def upcoming_prices(self, symbol: str, after: datetime, until: datetime) -> Iterator[VisiblePrices]:
         """Yield a symbol's quotes after a time and up to another, oldest first.
 
-        Both are in the same session, unless the nights are `still`. The `last` price of `INTEREST` is how many cents
-        have been posted since the first time.
+        Both times are in the same session, unless the nights are `still`. For the symbol `INTEREST`, the `last` price
+        is how many cents of interest have been posted since the first time.
         """
 
     def next_price(self, after: datetime) -> datetime:

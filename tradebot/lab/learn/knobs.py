@@ -90,7 +90,7 @@ def by_session(outcomes: Sequence[TradeOutcome], values: Sequence[float]) -> lis
 
 
 def missing_of(outcomes: Sequence[TradeOutcome]) -> tuple[int, int]:
-    """Return how many more closed trades, and how many more sessions with closed trades, are needed."""
+    """Return how many more closed trades, and how many more sessions with closed trades, an evaluation needs."""
     sessions = len({outcome.session for outcome in outcomes})
     return max(LEAST - len(outcomes), 0), max(fewest_sessions(1) - sessions, 0)
 
@@ -253,7 +253,7 @@ SMALLER = tuple(map(Decimal, ("0.75", "0.5")))
 
 LATER_S = (1800, 3600, 5400, 7200)
 
-"""How much later a session's first entries are evaluated, and how much earlier its last ones, in seconds."""
+"""By how much later first entries and earlier last entries of a session are evaluated, in seconds."""
 
 PLACES = Decimal("0.0001")
 

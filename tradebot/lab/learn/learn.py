@@ -200,13 +200,13 @@ def _pushes(of: ComponentRecord) -> bool:
 
 LONGER = (2, 4)
 
-"""The factor by which a longer cooldown is evaluated."""
+"""The multiples of the cooldown that are evaluated."""
 
 LONGEST_S = 86_400
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 
-"""The shares of trades with the lowest scores without which the rest is evaluated."""
+"""The shares of trades, those with the lowest scores, that the evaluated minimum scores leave out."""
 
 MOST_TRIED = 6
 
@@ -474,7 +474,7 @@ RETURN = "return, as a fraction"
 
 WORTH = 0.001
 
-"""A difference of 0.1% in the returns of two trades."""
+"""The size of a difference in returns that is worth detecting: 0.1%."""
 
 
 def conviction(strategy: str, outcomes: Sequence[TradeOutcome]) -> Proposal:

@@ -19,7 +19,7 @@ NAMED = 5
 """How many missing sessions are named; of more, only the number and the first ones are shown."""
 PROFIT = (
     "Profit is computed from the broker's equity at the close, or the last equity that a pass read. Its parts "
-    "are from the books: cash, and positions at the last prices of their sessions that were recorded."
+    "are from the books: cash, and positions at the last recorded prices of their sessions."
 )
 
 

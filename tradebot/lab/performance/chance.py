@@ -289,9 +289,9 @@ _NORMAL = NormalDist()
 def best_by_chance(trials: int, deviation: float) -> float:
     """Return the expected highest Sharpe ratio of this many independent trials whose true ratios are all zero.
 
-    `deviation` is the standard deviation of the trials' ratios. The result, in the same unit, is `deviation` times (1 -
-    g) Z(1 - 1 / N) + g Z(1 - 1 / (N e)), with the quantiles Z of the normal distribution and g = `EULER`. For one trial
-    it is 0.
+    `deviation` is the standard deviation of the trials' ratios. The result, in the same unit, is `deviation` times ((1
+    - g) Z(1 - 1 / N) + g Z(1 - 1 / (N e))), with the quantiles Z of the normal distribution and g = `EULER`. For one
+    trial it is 0.
     """
     if trials < 2:
         return 0.0

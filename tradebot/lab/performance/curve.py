@@ -47,7 +47,7 @@ class BenchmarkPrices(Struct, frozen=True):
 
 
 class Rates(NamedTuple):
-    """Interest rates, as fractions per `year` of that many sessions.
+    """Interest rates, as fractions per year; a year has `year` sessions.
 
     `dated` has rates that apply from their days on, oldest first, and replace `cash_yearly`. Borrowed money costs
     `borrowing_yearly`, or if that is None, the cash rate plus `borrowing_spread`.

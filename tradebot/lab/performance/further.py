@@ -191,17 +191,17 @@ def _of_selection(of: Selected) -> str:
         if of.known
         else "none of them is"
     )
-    spread = "as they did" if of.known >= KNOWN else f"as by chance, because {few} known"
+    spread = "as they did" if of.known >= KNOWN else f"as much as by chance, because {few} known"
     return (
         f"The deflated ratio takes this as the best of {of.trials:,} independent trials, and assumes that their Sharpe "
-        f"ratios spread {spread} (Bailey and López de Prado, 2014). Trials that nobody counted make it too high."
+        f"ratios vary {spread} (Bailey and López de Prado, 2014). Trials that nobody counted make it too high."
     )
 
 
 A_FALL = 0.20
 """How far the benchmark falls from a peak, by its closes, in what is commonly called a bear market."""
 BEST = 10
-"""Without how many of the best sessions the result is shown."""
+"""How many of the best sessions are left out to show their share in the result."""
 FEW_TRADES = 100
 YEARS_OF_REGIMES = 10
 """With fewer years, the period hardly has more than one kind of market."""
@@ -221,7 +221,8 @@ def cautions(
     closed = _n_closed(trades, moved)
     if closed < FEW_TRADES:
         yield (
-            f"This rests on {counted_kind(closed, 'closed trades')}. That is few: one more or one less could change it."
+            f"These figures are from only {counted_kind(closed, 'closed trades')}: one more or one less could change "
+            "them."
         )
     years = len(returns) / year
     if years < YEARS_OF_REGIMES:
@@ -239,9 +240,9 @@ def _falls(curve: Sequence[CurvePoint], benchmark: str | None) -> str:
         return ""
     count = sum(fall.depth <= -A_FALL for fall in statistics.drawdowns_deepest_first(index))
     if not count:
-        return f"{benchmark} never fell by {A_FALL:.0%} in them, so nothing here shows what happens if it does. "
+        return f"{benchmark} never fell by {A_FALL:.0%} in these years, so nothing here shows what happens if it does. "
     often = {1: "once", 2: "twice"}.get(count, f"{count} times")
-    return f"{benchmark} fell by {A_FALL:.0%} or more {often} in them. "
+    return f"{benchmark} fell by {A_FALL:.0%} or more {often} in these years. "
 
 
 def _without_best(returns: Sequence[float]) -> str:
@@ -316,7 +317,7 @@ def rolling_figures(path: Path, rows: "pd.DataFrame | None") -> tuple[Figure, ..
 
 
 def _spans(rows: "pd.DataFrame", names: list[str], year: int) -> "pd.DataFrame":
-    """Return the growth over each span of a year of returns that are known of all these columns, as fractions."""
+    """Return the growth, as a fraction, in each span of `year` returns that are known in all these columns."""
     valued = rows[names].dropna()
     logs = np.log1p(valued.clip(lower=-1 + 1e-12)).cumsum()
     before = logs.shift(year).fillna(0.0)

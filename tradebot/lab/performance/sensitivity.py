@@ -31,7 +31,9 @@ class VariantRow(Struct, frozen=True):
 
 
 class CagrBand(Struct, frozen=True):
-    """The range of CAGR over alternative rebalance days; `below_played` counts the days that did worse."""
+    """The range of CAGR over alternative rebalance days; `below_played` counts the days that did worse than the
+    original.
+    """
 
     days: int
     lowest: float

@@ -138,7 +138,7 @@ def sortino(excesses: Sequence[float], per_year: float) -> float | None:
 
 
 def growth(returns: Iterable[float]) -> list[float]:
-    """Return the index of returns, which begins with 1."""
+    """Return the growth index of returns, which starts at 1."""
     return list(accumulate(returns, lambda index, each: index * (1 + each), initial=1.0))
 
 
@@ -212,7 +212,7 @@ def wilson_interval(successes: int, trials: int) -> Interval:
 
 
 class LinearFit(NamedTuple):
-    """A least-squares line: its slope, its intercept, and the correlation (None if flat)."""
+    """A least-squares line: its slope, its intercept, and the correlation (None if the line is flat)."""
 
     slope: Interval
     height: Interval

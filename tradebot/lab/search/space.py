@@ -293,7 +293,7 @@ def check(spaced: CheckedSpace) -> SpaceChecked:
     refusals = [why for values in combinations if (why := _refusal(spaced, values)) is not None]
     if len(refusals) == len(combinations):
         raise ConfigurationError(
-            f"none of {pluralize(DRAWN, 'combination')} of these values is valid, such as: {refusals[0].message}",
+            f"none of {pluralize(DRAWN, 'drawn combination')} of values is valid; the first: {refusals[0].message}",
             f"correct {spaced.source}, then search again",
         )
     return SpaceChecked(len(combinations), len(refusals), refusals[0].message if refusals else "")

@@ -75,7 +75,7 @@ class Result(Struct, frozen=True):
 
 
 class _FileLock:
-    """Keep two processes from writing a journal at once; the system releases it when its holder dies."""
+    """Keeps two processes from writing a journal at once; the system releases it when its holder dies."""
 
     def __init__(self, journal: Path) -> None:
         self._journal, self._held = journal, list[int]()

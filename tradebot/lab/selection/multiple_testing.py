@@ -1,15 +1,16 @@
 """Test whether the best of many trials is overfitted, and whether its mean return is really above zero.
 
-By combinatorially symmetric cross-validation (CSCV): Bailey, Borwein, López de Prado and Zhu, "The Probability of
-Backtest Overfitting", Journal of Computational Finance 20, 2017. The sessions are cut into an even number of blocks.
-For each way to take half of them, the trial that is best in that half is ranked among all trials in the other half. The
-probability of overfitting is how often it is at or below the median there: the logit of its relative rank is zero or
-less.
+Overfitting is tested by combinatorially symmetric cross-validation (CSCV): Bailey, Borwein, López de Prado and Zhu,
+"The Probability of Backtest Overfitting", Journal of Computational Finance 20, 2017. The sessions are cut into an even
+number of blocks. For each way to take half of them, the trial that is best in that half is ranked among all trials in
+the other half. The probability of overfitting is how often it is at or below the median there: the logit of its
+relative rank is zero or less.
 
-If all trials were tried on the same sessions: White, "A Reality Check for Data Snooping", Econometrica 68, 2000.
-Hansen, "A Test for Superior Predictive Ability", Journal of Business and Economic Statistics 23, 2005. Both resample
-the sessions of all trials together (the stationary bootstrap of Politis and Romano), so similar trials count for little
-more than one. Their p is the probability of a best trial as good as this one if no trial earns anything: small is good.
+The mean return is tested in two ways, if all trials were tried on the same sessions: White, "A Reality Check for Data
+Snooping", Econometrica 68, 2000. Hansen, "A Test for Superior Predictive Ability", Journal of Business and Economic
+Statistics 23, 2005. Both resample the sessions of all trials together (the stationary bootstrap of Politis and Romano),
+so similar trials count for little more than one. Their p is the probability of a best trial as good as this one if no
+trial earns anything: small is good.
 """
 
 from collections.abc import Mapping, Sequence
@@ -132,7 +133,10 @@ class Range(Struct, frozen=True):
 
 
 class Plateau(Struct, frozen=True):
-    """The best trial's objective and its neighbors' objectives; counts the neighbors above zero."""
+    """The best trial's objective, and the median, lowest and highest objective of its neighbors.
+
+    `positive` of the `neighbors` have an objective above zero.
+    """
 
     best: float
     median: float

@@ -53,7 +53,7 @@ OBJECTIVES: Mapping[str, Objective] = {
     "calmar": _calmar,
     "drawdown": _drawdown,
 }
-"""By name, of returns with a row for each session and a column for each trial; NaN for a trial that has none.
+"""Functions by name, of returns with a row for each session and a column for each trial; NaN for a trial that has none.
 
 Ratios and growth are per year, and a drawdown is below zero. Cash earns nothing in any of them.
 """

@@ -137,7 +137,7 @@ class PolicyFigures(Struct, frozen=True, dict=True):
 
     @cached_property
     def low(self) -> float | None:
-        """Return the lower end of the median seed's annualized Sharpe ratio."""
+        """Return the lower end of the 95% interval of the median seed's annualized Sharpe ratio."""
         return None if None in self.sharpes else median(self.by_seed(self.spans[0].tolist()))
 
     @cached_property
@@ -296,7 +296,7 @@ def _of_runs(rules: PolicyRules) -> Iterator[_Row]:
 
 
 def _figure(of: PolicyFigures | str, figure: Callable[[PolicyFigures], float | None], more: int) -> float | None:
-    """Return a figure, which waiting can't change, because other sessions need another evaluation."""
+    """Return a figure. More sessions don't change it, because they would need another evaluation."""
     return None if isinstance(of, str) else figure(of)
 
 

@@ -237,7 +237,7 @@ def _counts(of: TrackRecord, rules: StepRules) -> Iterator[_Row]:
 
 
 def _estimates(of: TrackRecord, rules: StepRules, error: float) -> Iterator[_Row]:
-    """Yield what is estimated; each estimate is made once it is asked for."""
+    """Yield the conditions on estimated figures; each figure is computed only when it is needed."""
     trials, moments = of.trials or 0, moments_of_returns(of.returns) if of.enough else None
     lacks = UNCOUNTED if moments and not trials else UNTRADED
     trial_moments = moments if trials else None
@@ -281,7 +281,7 @@ def _wins(of: TrackRecord, more: int) -> float | None:
 
 
 def _times(of: TrackRecord, more: int) -> float:
-    """Return how many times as many sessions there are after so many more."""
+    """Return the factor by which `more` further sessions increase the number of sessions."""
     return 1 + more / len(of.returns) if of.returns else 1.0
 
 
@@ -292,7 +292,10 @@ def _after_costs(of: TrackRecord, rules: StepRules) -> float | None:
 
 
 def _luck(of: TrackRecord, more: int) -> float | None:
-    """Return the p of all trials together; after more sessions, its distance from zero grows with their root."""
+    """Return the p-value corrected for the number of trials.
+
+    After `more` sessions, its normal quantile is assumed to have grown with the root of their number.
+    """
     if of.luck is None or not of.trials:
         return None
     away = _NORMAL.inv_cdf(1 - of.luck) if 0 < of.luck < 1 else 0.0
@@ -313,7 +316,7 @@ def anytime(returns: Sequence[float], error: float) -> Ends | None:
     """Return an interval for the mean return; the probability that an end is ever on the wrong side is `error` for each
     end.
 
-    None for fewer than two returns. It is asymptotic: with a few dozen returns or less, it is too narrow.
+    Return None for fewer than two returns. It is asymptotic: with a few dozen returns or less, it is too narrow.
     """
     if len(returns) < 2:
         return None

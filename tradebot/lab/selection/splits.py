@@ -1,7 +1,8 @@
 """Split sessions into sessions for choosing among trials and sessions for judging, and keep the two apart.
 
 Purging and embargo are from López de Prado, Advances in Financial Machine Learning, 2018, chapters 7 and 12: sessions
-for choosing are dropped if a position opened in them could last into a judged session, and the same number after it.
+for choosing are dropped if a position opened in them could last into a judged session, and as many sessions are dropped
+after each judged part.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,9 +33,9 @@ class SplitMethod(StrEnum):
 class SessionCut(Struct, frozen=True):
     """How the sessions are cut into sessions for choosing and sessions for judging.
 
-    Walk-forward, the second half of the sessions is judged in `parts` parts, each with the trial that was best before
-    it. In combinatorial purged cross-validation, the sessions are cut into `parts` groups, and every selection of
-    `judged` groups is judged with the trial that is best in the others.
+    In a walk-forward cut, the second half of the sessions is judged in `parts` parts, each with the trial that was best
+    before it. In combinatorial purged cross-validation, the sessions are cut into `parts` groups, and every selection
+    of `judged` groups is judged with the trial that is best in the others.
     """
 
     by: SplitMethod = SplitMethod.WALK_FORWARD
@@ -43,7 +44,7 @@ class SessionCut(Struct, frozen=True):
 
 
 class ChoiceSplit(Struct, frozen=True):
-    """Indices of sessions: a choice is made `inside`, and judged `outside`."""
+    """One split, as indices of sessions: a trial is chosen by its results `inside`, and judged by those `outside`."""
 
     inside: Places
     outside: Places

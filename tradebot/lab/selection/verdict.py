@@ -39,11 +39,11 @@ Numbers = NDArray[np.float64]
 
 SIGNIFICANT = 0.02
 
-"""From this p on, nothing is found. It is stricter than the usual 5%, because the bootstrap is a little generous."""
+"""Above this p-value, a search finds nothing. It is stricter than the usual 5%: the bootstrap is a little generous."""
 
 BY_PARTS = 0.04
 
-"""From this p of a few long parts on, nothing is found. It counts no trials: it only looks for slow dependence."""
+"""Above this p-value of the test on a few long parts, a search finds nothing. The test only detects slow dependence."""
 
 LEAST_BLOCK = 10
 
@@ -241,7 +241,7 @@ def _gap(tried: Sequence[PlayedTrial]) -> int:
 
 
 class _Measured:
-    """The objective of each trial, in any of the sessions; one that it doesn't have there is below all others."""
+    """Computes each trial's objective in any selection of sessions; an undefined one counts as below all others."""
 
     def __init__(self, returns: Numbers, search_question: SearchQuestion) -> None:
         self.returns, self._asked = returns, search_question
@@ -276,7 +276,7 @@ def _outside(objectives: _Measured, cut: Sequence[ChoiceSplit]) -> Numbers:
 def _compare_trials(
     tried: Sequence[PlayedTrial], objectives: _Measured, cut: Sequence[ChoiceSplit], search_question: SearchQuestion
 ) -> tuple[ComparedTrial, ...]:
-    """Return all trials, the best in all sessions first, with what they have inside and outside."""
+    """Return all trials, the best in all sessions first, with their objectives in the sessions inside and outside."""
     if search_question.cut.by is SplitMethod.WALK_FORWARD:
         judged = np.concatenate([split.outside for split in cut])
         sides = [objectives.of(cut[0].inside)], [objectives.of(judged)]
@@ -337,7 +337,7 @@ def conclude_search(of: SearchVerdict, objective: str) -> tuple[SearchConclusion
 
 
 def _weak(of: SearchVerdict) -> Iterator[str]:
-    """Yield what the best trial doesn't survive."""
+    """Yield a phrase for each test of robustness that the best trial fails."""
     for variant in of.variants:
         if variant.total_return <= 0:
             how = "with its costs doubled" if variant.kind is VariantKind.COSTS else variant.name
@@ -351,9 +351,10 @@ def _weak(of: SearchVerdict) -> Iterator[str]:
 
 
 def _choice(of: SearchVerdict) -> Iterator[str]:
-    """Yield why the best values needn't be better than others."""
+    """Yield a phrase for each sign that the best trial's values may be no better than others."""
     if of.overfitting and of.overfitting.probability > LIKELY_OVERFITTED:
-        yield f"in {of.overfitting.probability:.0%} of all halves, the best is below the median of the others"
+        often = f"in {of.overfitting.probability:.0%} of all halves of the sessions"
+        yield f"{often}, the best trial is below the median in the other half"
     if of.plateau is None:
         yield "too few trials to know its neighbors"
     elif not of.plateau.holds:
@@ -404,7 +405,9 @@ def _optimal(returns: Numbers) -> Numbers:
 
 
 def _last(loud: NDArray[np.bool_], quiet: int) -> int:
-    """Return the last lag before so many in a row that say nothing, at least 1."""
+    """Return the last lag before `quiet` insignificant ones in a row, at least 1; the number of lags if there is no
+    such row.
+    """
     for lag in range(len(loud) - quiet + 1):
         if not loud[lag : lag + quiet].any():
             return max(lag, 1)

@@ -50,9 +50,10 @@ class Frame(Struct, frozen=True):
     """Closed bars, oldest first, as columns. `starts` are in seconds since 1970 UTC, and a bar lasts `width_s`.
 
     Prices must be adjusted for signals: joined over rolls, so that all belong to one price series. `opens` and `closes`
-    are the times of each bar's session, and `days` its date as a number of days, or NOWHERE. `rolls` are the roll dates
-    of contracts, as numbers of days. `spread` is the quoted spread at each bar's close in ticks, NaN where unknown.
-    `releases` are the lists that became known, in order. A field without a source is None.
+    are the times of each bar's session, and `days` its date as a number of days; all three are NOWHERE for a bar in no
+    known session. `rolls` are the roll dates of contracts, as numbers of days. `spread` is the quoted spread at each
+    bar's close in ticks, NaN where unknown. `releases` are the lists that became known, in order. A field without a
+    source is None.
     """
 
     width_s: int
@@ -80,7 +81,7 @@ class Frame(Struct, frozen=True):
         return np.where(self.opens == NOWHERE, ends, np.minimum(ends, self.closes))
 
     def part(self, first: int, end: int) -> "Frame":
-        """Return the bars from index `first` until before `end`."""
+        """Return the bars from index `first` to just before index `end`."""
         cut = {name: getattr(self, name)[first:end] for name in _COLUMNS}
         return replace(self, **cut, spread=None if self.spread is None else self.spread[first:end])
 
@@ -107,7 +108,7 @@ def frame_of(series: Series, sessions: Sequence[Session], rolls: Sequence[date] 
     Raise ValueError if the bars aren't adjusted, are out of order or repeated.
     """
     if not series.adjusted:
-        raise ValueError(f"{series.symbol}: features are made of adjusted bars, which are joined over rolls")
+        raise ValueError(f"{series.symbol}: features are computed from adjusted bars, which are joined over rolls")
     starts = np.array(series.starts, dtype=np.int64)
     if np.any(np.diff(starts) <= 0):
         raise ValueError(f"{series.symbol} {series.timeframe}: a bar is out of order or duplicated")
@@ -212,7 +213,7 @@ class Measures:
         return directional(self.series, LENGTH, Smoothing.WILDER)
 
     def movement(self, name: str) -> Column:
-        """Return a column of directional movement by its name."""
+        """Return the column of directional movement with this name: a field of `Directional`, such as `adx`."""
         return _column(getattr(self.directional, name))
 
     @cached_property
@@ -263,7 +264,7 @@ class Measures:
 
 
 class FeatureInputs(StrEnum):
-    """The input data of a feature."""
+    """The kinds of data that a feature can read."""
 
     OPEN = "open"
     HIGH = "high"

@@ -52,9 +52,9 @@ def mean(values: Column, length: int) -> Column:
 
 
 def rolling_sum(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
-    """Return the sum of a term over the last `length` values.
+    """Return, for each bar, the sum of `term` of the last `length` values.
 
-    `term` gets the values at one position of every window.
+    `term` is called once for each position in a window, with the values that all windows have there.
     """
     count, sums = len(values) - length + 1, fill_gaps(np.nan, len(values))
     if count > 0:
@@ -63,7 +63,9 @@ def rolling_sum(values: Column, length: int, term: Callable[[Column], Column]) -
 
 
 def about_mean(values: Column, length: int, term: Callable[[Column], Column]) -> Column:
-    """Return the mean of a term of the last `length` values' deviations from their own mean."""
+    """Return, for each window of `length` values, the mean of `term` applied to the values' deviations from the
+    window's mean.
+    """
     middle = mean(values, length)[length - 1 :]
     return rolling_sum(values, length, lambda at: term(at - middle)) / length
 
@@ -119,12 +121,12 @@ def since(values: Column, length: int, sign: int) -> Column:
 
 
 def above(values: Column, than: Column) -> NDArray[np.bool_]:
-    """Return where a value is above another one by more than rounding."""
+    """Return True where a value exceeds the one in `than` by more than a rounding error."""
     return values - than > NOISE * np.abs(than)
 
 
 def over(values: Column, by: Column) -> Column:
-    """Return a quotient, NaN where it isn't a finite number."""
+    """Return `values` divided by `by`; NaN where the quotient isn't a finite number."""
     quotient = values / by
     return np.where(np.isfinite(quotient), quotient, np.nan)
 

@@ -57,7 +57,7 @@ STATE = (
 def state_numbers(state: DecisionState) -> tuple[float | None, ...]:
     """Return the numbers of a state in order; None for a number that isn't finite, or doesn't apply.
 
-    Shares of equity are None unless equity is above zero.
+    Numbers that are fractions of the equity are None unless the equity is above zero.
     """
     values = (each.of(state) if state.equity > 0 or each.name != "unrealized" else inf for each in STATE)
     return tuple(value if isfinite(value) else None for value in values)

@@ -193,7 +193,9 @@ def rsi(values: Sequence[float], length: int) -> Column:
 
 
 def zscore(values: Sequence[float], length: int) -> float:
-    """Return the last value's distance from the mean of the last `length` values, in deviations; 0 if all are equal."""
+    """Return the last value's distance from the mean of the last `length` values, in standard deviations; 0 if all are
+    equal.
+    """
     last = values[-length:]
     deviation = pstdev(last)
     return (last[-1] - fmean(last)) / deviation if deviation else 0.0

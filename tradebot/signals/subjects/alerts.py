@@ -312,7 +312,7 @@ def net_and_gross(alerts: Sequence[FlowAlert]) -> tuple[float, float]:
 
 
 def flow(alerts: Sequence[FlowAlert], scale: float) -> float:
-    """Return the score of alerts by `FLOW`, from -1 to 1, relative to a scale in USD."""
+    """Return the score of alerts by the formula `FLOW`, from -1 to 1, relative to a scale in USD."""
     return _flow(*net_and_gross(alerts), scale)
 
 

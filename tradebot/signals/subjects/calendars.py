@@ -24,7 +24,7 @@ WHEN = ("premarket", "postmarket", UNKNOWN)
 
 
 class EarningsReport(SymbolFact, frozen=True):
-    """One report: its date, and whether it is expected premarket, postmarket, or at an unknown time.
+    """One earnings report: its date, and whether it is expected premarket, postmarket, or at an unknown time.
 
     `seen` is the day of the reply for an upcoming report, and the report's own date for a past one.
     """
@@ -35,7 +35,9 @@ class EarningsReport(SymbolFact, frozen=True):
 
 
 class EarningsFacts(NamedTuple):
-    """The next report in the last reply, which may be in the past by now; `next` is None if the reply had none."""
+    """The next earnings report by the last reply, which may be in the past by now; `next` is None if the reply had
+    none.
+    """
 
     next: date | None
     when: str
@@ -224,7 +226,7 @@ ECONOMIC_CALENDAR_KIND = Kind(
 
 
 def next_report(facts: SymbolFacts, today: date) -> EarningsFacts | None:
-    """Return the first report that isn't before `today` (New York), or None if no such report is known.
+    """Return the first earnings report that isn't before `today` (New York), or None if none is known.
 
     The newest alert names the next report too, without the time of day. It is used if no reply about earnings has one.
     """
@@ -267,7 +269,9 @@ ALIGNMENT_DAYS = 14
 
 
 class Aligned(NamedTuple):
-    """The premium in USD of alerts expiring after the next report, and of all alerts; and the report's date."""
+    """The premium in USD of alerts that expire after the next earnings report, and of all alerts; and the report's
+    date.
+    """
 
     days: int
     aligned: float
@@ -289,7 +293,7 @@ EVENT_ALIGNMENT_COMPONENT = FlowShare(
     name="event_alignment",
     family="events",
     reads=(EARNINGS_KIND, *FLOW_READS),
-    sign="with the flow if its options outlive an earnings report that is near",
+    sign="in the flow's direction if its options expire after an earnings report that is near",
     looks_at=_align_with_report,
     shows={"days": NumberFormat("days", "report"), "aligned": NumberFormat(USD), "total": NumberFormat(USD)},
     formula=f"flow * max(0, 1 - days / {ALIGNMENT_DAYS}) * aligned / total if total else 0",
@@ -344,7 +348,7 @@ CALENDAR_CATALYST_COMPONENT = FlowShare(
     name="calendar_catalyst",
     family="events",
     reads=(EARNINGS_KIND, FDA_CALENDAR_KIND, ECONOMIC_CALENDAR_KIND, *FLOW_READS),
-    sign="with the flow, and more so the nearer the events",
+    sign="in the flow's direction, and larger the nearer the events are",
     looks_at=_ahead,
     shows={"earnings": NumberFormat("0 to 1"), "fda": NumberFormat("0 to 1"), "releases": NumberFormat("releases")},
     formula="flow * min(1, 0.4 * earnings + 0.5 * fda + 0.2 * min(1, releases / 3))",

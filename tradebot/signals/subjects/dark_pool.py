@@ -28,7 +28,7 @@ class DarkPoolPrint(SymbolFact, frozen=True):
 
     @property
     def sign(self) -> int:
-        """Return +1 above the midpoint of the quote, -1 below it, 0 on it."""
+        """Return +1 for a print above the midpoint of the quote, -1 for one below it, and 0 at the midpoint."""
         above_bid, below_ask = self.price - self.bid, self.ask - self.price
         return (above_bid > below_ask) - (above_bid < below_ask)
 

@@ -93,7 +93,7 @@ _SIGNS = {"buy": 1, "purchase": 1, "sell": -1, "sale": -1}
 
 
 class CongressTrade(Fact, frozen=True):
-    """One reported trade: +1 for a purchase, -1 for a sale, 0 for an exchange or a gift.
+    """One reported trade: `sign` is +1 for a purchase, -1 for a sale, 0 for an exchange or a gift.
 
     `ticker` is the source's spelling. `filed` is when the public could know of the trade, up to 45 days after it.
     `amount` is the middle of the reported range in USD, or its lower end if the range is open.

@@ -29,7 +29,8 @@ class OiChange(DayFact, frozen=True):
 class OiFacts(NamedTuple):
     """The overnight change in open interest on the last known date, over `symbols` option symbols, in contracts.
 
-    `net` is call minus put open interest, `gross` the sum of the magnitudes.
+    `net` is the change in calls minus the change in puts, `gross` the sum of the contracts' changes without their
+    signs.
     """
 
     net: int
@@ -148,7 +149,9 @@ REACH_DAYS = 7
 
 
 class MaxPainPull(NamedTuple):
-    """The next expiry's max pain, the number of days until then, and the price in the newest alert that has it."""
+    """The next expiry's max pain, the number of days until then, and the stock's price in the newest alert that gives
+    one.
+    """
 
     pain: float
     expiry: date
@@ -249,7 +252,7 @@ GREEK_EXPOSURE_COMPONENT = FlowShare(
     name="greek_exposure",
     family="dealers",
     reads=(GREEK_EXPOSURE_KIND, *FLOW_READS),
-    sign="with the flow if dealers are short gamma, against it if they are long",
+    sign="in the flow's direction if dealers are short gamma, against it if they are long",
     looks_at=_GAMMA,
     shows={
         "gex": NumberFormat("gamma", "date", "date"),

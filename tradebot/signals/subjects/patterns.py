@@ -35,7 +35,7 @@ def _newest(inputs: ScoringInputs) -> Newest | None:
 
 FRESHNESS_COMPONENT = FlowShare(
     name="freshness",
-    sign="with the flow, and less so the older its newest alert is",
+    sign="in the flow's direction, and smaller the older its newest alert is",
     looks_at=_newest,
     shows={"age_min": NumberFormat("minutes", "at", "id")},
     formula=f"flow * exp(-age_min / {FADING_MINUTES})",
@@ -71,7 +71,7 @@ def _burst(inputs: ScoringInputs) -> Burst:
 
 BURST_COMPONENT = FlowShare(
     name="burst",
-    sign="with the flow if many of its alerts came at once",
+    sign="in the flow's direction if many of its alerts came at once",
     looks_at=_burst,
     shows={"alerts": NumberFormat("alerts within 5 minutes")},
     formula=f"flow * (min(1, alerts / {FULL_BURST_ALERTS}) if alerts >= {BURST_ALERTS} else 0)",
@@ -122,7 +122,7 @@ STEPS = 3
 
 
 class PremiumThirds(NamedTuple):
-    """The signed premium of each third of the lookback in USD; positive goes with the flow."""
+    """The signed premium of each third of the lookback in USD; positive in the flow's direction."""
 
     first: float
     middle: float
@@ -141,7 +141,7 @@ def _steps(inputs: ScoringInputs) -> PremiumThirds:
 
 STAIRCASE_COMPONENT = FlowShare(
     name="staircase",
-    sign="with the flow if each third of the lookback had more of its premium",
+    sign="in the flow's direction if each third of the lookback had more of its premium",
     looks_at=_steps,
     shows={"first": NumberFormat(USD), "middle": NumberFormat(USD), "last": NumberFormat(USD)},
     formula="flow * ((last - first) / (first + middle + last) if min(first, middle - first, last - middle) > 0 else 0)",
@@ -167,7 +167,7 @@ def _premium(inputs: ScoringInputs) -> PremiumSplit:
 
 SWEEP_BLOCK_COMPONENT = FlowShare(
     name="sweep_block",
-    sign="with the flow if its premium was swept or traded on a floor",
+    sign="in the flow's direction if its premium was swept or traded on a floor",
     looks_at=_premium,
     shows={"urgent": NumberFormat(USD), "total": NumberFormat(USD)},
     formula="flow * urgent / total if total else 0",
@@ -182,7 +182,10 @@ WHALE_S = 1_800
 
 
 class Large(NamedTuple):
-    """The session's large alerts: premium in USD with and against the flow, and count and duration of the former."""
+    """The session's large alerts: the premium of those in the flow's direction (`along`) and of the others, in USD.
+
+    `number` and `span_s` are the count of those along, and the time between the first and the last of them.
+    """
 
     along: float
     against: float
@@ -202,7 +205,7 @@ def _large(inputs: ScoringInputs) -> Large | None:
 
 WHALE_PERSISTENCE_COMPONENT = FlowShare(
     name="whale_persistence",
-    sign="with the flow if at least three large alerts over half an hour or more go with it",
+    sign="in the flow's direction if at least three large alerts over half an hour or more agree with it",
     looks_at=_large,
     shows={
         "along": NumberFormat(USD),

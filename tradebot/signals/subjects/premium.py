@@ -17,7 +17,8 @@ from tradebot.signals.subjects.alerts import FLOW_READS, FlowShare
 class NetPremTick(SymbolFact, frozen=True):
     """One minute of a symbol's option trades, not cumulative.
 
-    Net premium is ask-side premium minus bid-side premium, in USD. Sides are in contracts.
+    Net premium is ask-side premium minus bid-side premium, in USD. The volumes on the ask side and on the bid side are
+    in contracts.
     """
 
     at: datetime
@@ -30,10 +31,10 @@ class NetPremTick(SymbolFact, frozen=True):
 
 
 class NetPremFacts(NamedTuple):
-    """The session's `ticks` up to `at`.
+    """The totals of the session's minutes up to `at`.
 
-    `calls_usd` and `puts_usd` are the net premiums of all minutes, `gross_usd` the sum of the minutes' magnitudes.
-    `bullish` are contracts bought as calls or sold as puts, `bearish` the reverse.
+    `ticks` is how many of them are known. `calls_usd` and `puts_usd` are the net premiums of all minutes, `gross_usd`
+    the sum of the minutes' magnitudes. `bullish` are contracts bought as calls or sold as puts, `bearish` the reverse.
     """
 
     at: datetime

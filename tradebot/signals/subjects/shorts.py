@@ -30,7 +30,7 @@ class ShortInterest(DayFact, frozen=True):
 
 
 class ShortFacts(NamedTuple):
-    """The last report, and its numbers in the form used for computing."""
+    """The last report, and its figures as floats for the formulas, in the report's units."""
 
     report: ShortInterest
     interest: float

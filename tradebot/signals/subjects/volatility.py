@@ -33,7 +33,7 @@ def _parse_iv_rank(row: Row, symbol: str, at: datetime) -> IvRank:
 IV_RANK_KIND: Kind[IvRank, IvRank, IvRank] = Kind(
     name="iv_rank",
     unit="rank from 0 to 100",
-    sign="none: 100 if options are at their dearest of the year",
+    sign="none: 100 if options are at their most expensive of the past year",
     absent="no rank known",
     fact=IvRank,
     path="/api/stock/{}/iv-rank",
@@ -49,7 +49,7 @@ IV_RANK_COMPONENT = FlowShare(
     name="iv_rank",
     family="volatility",
     reads=(IV_RANK_KIND, *FLOW_READS),
-    sign="with the flow if options are cheap, against it if they are dear",
+    sign="in the flow's direction if options are cheap, against it if they are expensive",
     looks_at=recent(IV_RANK_KIND),
     shows={"rank": NumberFormat("0 to 100", "date", "id"), "volatility": NumberFormat("fraction", "date", "id")},
     formula="flow * (50 - rank) / 50",
@@ -143,7 +143,9 @@ NEAR_DAYS, FAR_DAYS = 30, 90
 
 
 class ExpiryVolatility(SymbolFact, frozen=True):
-    """Implied volatility at the money of one expiry, a fraction a year, as of one session; `days` to the expiry."""
+    """At-the-money implied volatility of one expiry, as a fraction a year in one session; `days` is the time to
+    expiry.
+    """
 
     expiry: date
     date: date
@@ -301,7 +303,7 @@ def _condense_risk_reversal(skews: Sequence[tuple[date, date, float]]) -> SkewFa
 RISK_REVERSAL_KIND = Kind(
     name="risk_reversal",
     unit="volatility as a fraction",
-    sign="positive if puts are dearer than calls, which is bearish",
+    sign="positive if puts are more expensive than calls, which is bearish",
     absent="no skew known",
     fact=RiskReversal,
     path="/api/stock/{}/historical-risk-reversal-skew",
@@ -329,7 +331,7 @@ SMILE_SLOPE_COMPONENT = ScoreComponent(
     name="smile_slope",
     family="skew",
     reads=(RISK_REVERSAL_KIND,),
-    sign="bearish if puts are dearer than usual compared with calls",
+    sign="bearish if puts are more expensive than usual relative to calls",
     looks_at=_skew,
     shows={
         "skew": NumberFormat("volatility", "date"),

@@ -31,7 +31,7 @@ class Bias(Struct, frozen=True):
     distance: float
 
     def lean(self, direction: int) -> Lean:
-        """Return how a side relates to the bias."""
+        """Return whether a side (+1 or -1) agrees with the bias or opposes it, or that the bias has no direction."""
         if not self.direction:
             return Lean.NEUTRAL
         return Lean.ALIGNED if self.direction == direction else Lean.COUNTER
@@ -119,7 +119,7 @@ def _week(start_s: int) -> tuple[int, int]:
 
 
 def recent(trades: Iterable[RoundTrip], now: datetime, within_s: int, loss_fraction: float) -> list[RoundTrip]:
-    """Return the trades closed within `within_s` that lost at least this fraction of their cost."""
+    """Return the trades closed within the last `within_s` seconds that lost at least this fraction of their cost."""
     since = now - timedelta(seconds=within_s)
     return [trade for trade in trades if trade.closed_at >= since and loss_of(trade) >= loss_fraction]
 

@@ -143,7 +143,7 @@ def regime_of(setup: Setup | None) -> SetupRegime:
 
 
 def least_points(side: SetupSide, rules: SmartMoneySettings) -> int:
-    """Return how many points the side needs."""
+    """Return with how many points the side passes."""
     of = rules.rules_of(regime_of(side.setup))
     return of.min_points if side.evidence.lean is Lean.ALIGNED else of.min_points_neutral
 

@@ -68,12 +68,13 @@ def stop_multiple(rules: RegimeRules, stop_outs: StopOutSettings, count: int) ->
 def levels(
     setup: Setup, rules: RegimeRules, multiple: Decimal, atr: float, swings: Iterable[float]
 ) -> SetupLevels | None:
-    """Return the prices of a setup, unrounded, or None if its stop is unusable.
+    """Return the prices of a setup, unrounded, or None if the setup can't be traded.
 
-    A stop is unusable if it isn't on the losing side of the entry, or if it or the average range is as far from the
-    entry as zero is. `multiple` is the number of `atr` (USD) between the invalid price and the stop, and `swings` are
-    the prices of the swings ahead of the entry. The target is the nearest swing with at least the regime's minimum
-    reward, or else exactly that reward; up to five such swings are targets.
+    It can't be if its stop isn't on the losing side of the entry, if the risk or the `atr` (USD) is about as large as
+    the entry price, or if the price of the minimum reward isn't between zero and `FARTHEST` times the entry price.
+    `multiple` is the number of `atr` between the invalid price and the stop, and `swings` are the prices of the swings
+    ahead of the entry. The targets are the nearest swings, at most five, with at least the regime's minimum reward;
+    without any, the price of exactly that reward.
     """
     sign, entry, invalid = setup.sign, exact(setup.entry), exact(setup.invalid)
     stop = invalid - sign * multiple * exact(atr)

@@ -10,7 +10,7 @@ from tradebot.strategies.smart_money.settings import PointsSettings
 
 
 class Lean(StrEnum):
-    """How a side relates to the daily bias."""
+    """Whether a side agrees with the daily bias (ALIGNED), opposes it (COUNTER), or there is no bias (NEUTRAL)."""
 
     ALIGNED = "aligned"
     NEUTRAL = "neutral"
@@ -30,8 +30,8 @@ class SetupEvidence(Struct, frozen=True):
     """The evidence for a side.
 
     `strength` is the ADX, or None if unknown; `cost_bps` a round trip's cost, or None. `tolerated` is True if the entry
-    is near the level of a change of structure but not at it. `weekly_points` are lost because the entry is outside the
-    weeks' zone.
+    is near the level of a change of structure but not at it. `weekly_points` is the number of points lost because the
+    entry is outside the zone of the last weeks' range.
     """
 
     order_block: bool

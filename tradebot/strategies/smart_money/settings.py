@@ -184,7 +184,7 @@ class PointsSettings(Frozen):
         most |= {"strength": tuple(self.strengths.values()), "cost": tuple(self.costs_bps.values())}
         for name, maximum in most.items():
             if max(maximum, default=0) > getattr(self, name):
-                raise ValueError(f"gives more points for a part of {name} than {name} {getattr(self, name)}")
+                raise ValueError(f"gives more points for a part of {name} than its maximum of {getattr(self, name)}")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Convert Alpaca's JSON to our types: ignore additions, but check every field that money depends on.
+"""Convert Alpaca's JSON to our types: ignore unknown fields, but check every field that money depends on.
 
 Each parser takes decoded JSON and raises RowError naming a field that can't be used. Unknown fields and enum values are
 counted in the tally and otherwise ignored.
@@ -229,7 +229,7 @@ def read_fill(raw: object, tally: DriftTally) -> Fill:
 
 
 def read_activity(raw: object, tally: DriftTally) -> Activity:
-    """Return an activity that is not an execution; without a time, it counts from midnight in New York that day."""
+    """Return an activity that is not an execution; if it has no time, it is dated midnight in New York on its day."""
     row = JsonFields("activity", raw, tally)
     row.note_unknown(_ACTIVITY_FIELDS)
     kind, sub_kind = row.text("activity_type"), row.text_or_none("activity_sub_type") or ""
@@ -420,7 +420,7 @@ def unknown_outcome(code: str, message: str) -> Reply:
 
 
 def submit_reply(answer: HttpReply, intent: Intent, tally: DriftTally) -> Reply:
-    """Return what the reply to a new or repriced order proves; only a 2xx that repeats the order means acceptance."""
+    """Return what the reply to a new or repriced order proves; only a 2xx with the requested order means acceptance."""
     if not 200 <= answer.status < 300:
         return refusal(answer) or unknown_outcome(f"http_{answer.status}", answer.excerpt)
     try:
@@ -460,7 +460,9 @@ def _error_body(answer: HttpReply) -> Mapping[str, object]:
 
 
 def may_be_duplicate(answer: HttpReply) -> bool:
-    """Return True if the id may already be in use; other refusals have the same status and codes."""
+    """Return True if a refusal may mean that the id is already in use; other refusals have the same status and
+    codes.
+    """
     return answer.status == 422 and error_code(answer) in _MAY_BE_DUPLICATE
 
 

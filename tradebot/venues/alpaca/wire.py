@@ -145,7 +145,7 @@ class AlpacaVenue(Struct, frozen=True, dict=True):
         return None if self.mode is Mode.SANDBOX else TokenBucket(_REQUESTS_PER_MINUTE, _BURST)
 
     def query_of(self, symbols: Sequence[str], feed: str | None = None) -> dict[str, str]:
-        """Return the query for market data; at the embedded exchange, which has only one feed, it names none."""
+        """Return the query for market data; it names no feed at the embedded exchange, which has only one."""
         source = feed or self.feed
         return {"symbols": ",".join(symbols)} | ({} if source == SANDBOX_FEED else {"feed": source})
 
@@ -251,7 +251,7 @@ def reads_of(venue: AlpacaVenue, url: str, version: str = "v2") -> AlpacaReads:
 
 
 def readable(what: str, answer: HttpReply) -> object:
-    """Return the decoded body of a successful reply; for any other status, raise the error that it means for a read."""
+    """Return the decoded body of a successful reply to a read; raise the matching error for any other status."""
     status = answer.status
     if status in (408, 429) or status >= 500:
         raise RetryableError(f"{what} returned status {status}: {answer.excerpt}", LATER)

@@ -69,7 +69,7 @@ LIVES: Mapping[str, TimeInForce] = {"DAY": TimeInForce.DAY, "GTC": TimeInForce.G
 SENT_LIVES: Mapping[TimeInForce, str] = {life: word for word, life in LIVES.items()}
 
 LOST, BACK_WITHOUT_DATA, BACK = 1100, 1101, 1102
-"""Codes: the Gateway has lost the venue; it is back, but without its subscriptions; it is back with everything."""
+"""Codes: the Gateway has lost its connection to the venue; has it again without, or with, its subscriptions."""
 IN_USE = 326
 REDUCES = 2
 """The type of the bot's order groups:

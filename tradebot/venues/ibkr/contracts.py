@@ -131,7 +131,7 @@ def doubt_of(root: ContractRoot, multiplier: Decimal, tick: Decimal, exchange: s
 
 
 def rolling_of(symbol: str, root: ContractRoot, last: date) -> Rolling:
-    """Return when to roll out of a contract: a number of days before its last trading day, or before first notice.
+    """Return when to roll out of a contract: some days before its last trading day, or for metals before first notice.
 
     First notice for a metal is on the last business day before its month; no position is held into it.
     """

@@ -26,7 +26,7 @@ _RECENT, FACE = timedelta(hours=2), "tws"
 
 
 def door() -> VenueDriver:
-    """Return the driver."""
+    """Return the driver of Interactive Brokers."""
     own = {"socket": _socket, "login": _login, "client_id": _client_id}
     return VenueDriver(
         capabilities=IBKR,
@@ -90,7 +90,7 @@ def _socket(venue: IbkrVenue, tally: DriftTally) -> VenueCheck:
     broker check.
     """
     _, version = venue.link.read(_login_of)
-    spoken = f"the Gateway at {venue.base_url} speaks version {version}"
+    spoken = f"the Gateway at {venue.base_url} uses protocol version {version}"
     return VenueCheck(HealthState.OK, spoken, "handshake", fix="")
 
 
@@ -113,8 +113,8 @@ def _client_id(venue: IbkrVenue, tally: DriftTally) -> VenueCheck:
     ]
     if others:
         fix = (
-            f"Set {CLIENT_ID} to the client id that sent them, or cancel them in the Gateway; Master API "
-            "client ID stays empty"
+            f"Set {CLIENT_ID} to the client id that sent them, or cancel them in the Gateway; leave "
+            "Master API client ID empty"
         )
         return VenueCheck(
             HealthState.FAILED, f"{len(others)} of our open orders belong to another client id", "orders", fix=fix

@@ -68,7 +68,7 @@ class LinkTimeouts(Struct, frozen=True):
 
 
 class IbkrConnection:
-    """One connection, from its greeting to its end. Its coroutines run in the thread's loop."""
+    """One connection, from its handshake to its end. Its coroutines run in the event loop of the link's thread."""
 
     def __init__(self, patience: LinkTimeouts) -> None:
         from ib_async.client import Client
@@ -335,7 +335,9 @@ class IbkrLink:
             self._turn.give_back()
 
     def _lost_error(self) -> TemporaryError:
-        return TemporaryError(f"the Gateway has lost {IBKR.title} (1100)", "it usually reconnects automatically")
+        return TemporaryError(
+            f"the Gateway has lost its connection to {IBKR.title} (error 1100)", "it usually reconnects automatically"
+        )
 
     def _connect(self) -> IbkrConnection:
         with ExitStack() as unless_open:

@@ -179,7 +179,8 @@ def fees(executions: Iterable[ReportedExecution], commissions: Mapping[str, Any]
 class OrderReports(Struct, frozen=True):
     """All orders by venue id, most recently reported last; `unreadable` counts unreadable rows.
 
-    `open` has the ids of orders that the venue lists as open, and `own` our order ids among them.
+    `open` has the ids of orders that the venue lists as open. `own` has, for those that our client id sent, what it
+    takes to change them: order id, contract and order.
     """
 
     orders: Mapping[str, Order]

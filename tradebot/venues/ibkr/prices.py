@@ -117,7 +117,7 @@ def listing(details: Any, read_at: datetime, levels: tuple[MarginLevel, ...]) ->
 
 
 def trading_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
-    """Return a contract's trading hours from now on, or an empty value and why they can't be read."""
+    """Return a contract's trading hours from now on, with an empty text; or None, with why they can't be read."""
     trading, liquid, zone = (
         str(text or "") for text in (details.tradingHours, details.liquidHours, details.timeZoneId)
     )
@@ -130,7 +130,8 @@ def trading_hours(details: Any, now: datetime) -> tuple[Hours | None, str]:
 async def calendar_hours(line: IbkrConnection, calendar: str, now: datetime) -> Hours | None:
     """Return the venue's hours for a calendar's products, from a contract of the first root that it lists.
 
-    They are fetched once a day. Return None if it lists no such contract, or if its hours can't be read.
+    They are fetched once a day. Return None if the venue lists no such contract, or if the contract's hours can't be
+    read.
     """
     today = IBKR.day.date_of(now)
     asked_on, hours = line.hours.get(calendar, (None, None))
@@ -173,7 +174,7 @@ async def streaming_ticks(line: IbkrConnection, symbols: Sequence[str]) -> tuple
 
 
 def last_price(ticks: Ticks | None) -> Decimal:
-    """Return the last price, or else the previous session's; raise RowError if there is neither."""
+    """Return the last price, or else the previous session's close; raise RowError if there is neither."""
     prices = ticks.prices if ticks else {}
     return positive("last", prices.get(_LAST, 0) or prices.get(_CLOSE, 0))
 
@@ -209,7 +210,7 @@ async def contract_of(line: IbkrConnection, symbol: str) -> Any:
     """Return the contract for sending an order; raise TemporaryError if the venue doesn't have it."""
     details = await details_of(line, symbol)
     if details is None:
-        raise TemporaryError(f"{IBKR.title} lists no single future {symbol}")
+        raise TemporaryError(f"{IBKR.title} doesn't list exactly one future {symbol}")
     return details.contract
 
 

@@ -378,7 +378,7 @@ def _sessions(start: date, end: date, calendar: str, hours: Hours | None) -> Seq
 
 ZONE = ZoneInfo("America/New_York")
 """The time zone of statements, which name none: the one of accounts that haven't chosen another."""
-_NEEDS = "the query needs Trades, level Execution, with all fields, dates as yyyyMMdd and times as HHmmss"
+_NEEDS = "include Trades in the Flex query, at level Execution with all fields, dates as yyyyMMdd and times as HHmmss"
 _ROWS, _EXECUTION = frozenset({"Trade", "TradeConfirm"}), frozenset({"EXECUTION", ""})
 
 

@@ -135,7 +135,7 @@ class Ticks:
 
 
 class _Nowhere:
-    """Reject times without a time zone, because they can't be interpreted."""
+    """Rejects times without a time zone, because they can't be interpreted."""
 
     def __getattr__(self, name: str) -> str:
         """Raise ValueError."""

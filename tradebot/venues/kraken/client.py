@@ -185,7 +185,7 @@ COSTS: Mapping[str, int] = MappingProxyType(
 
 
 class RequestBudget:
-    """The recent cost of one connection's requests."""
+    """The part of the venue's rate limit that one connection's recent requests have used."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
@@ -397,7 +397,7 @@ class Client:
         if error_word in NONCE:
             raise RetryableError(
                 f"GET {path}: {error_word}: another program has used this key with a higher nonce",
-                "use a separate key for this bot; if the clock was ahead once, make another key",
+                "use a separate key for this bot; if this machine's clock was once ahead, make another key",
             )
         if error_word in _NOT_NOW:
             raise RetryableError(f"GET {path}: {error_word}", LATER)

@@ -91,7 +91,7 @@ NO_ORDER = "00000000-0000-4000-8000-000000000000"
 
 
 def door() -> VenueDriver:
-    """Return the driver."""
+    """Return the driver of Kraken Futures."""
     return VenueDriver(
         capabilities=KRAKEN,
         keys=KEYS,
@@ -186,13 +186,13 @@ def _nonce(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:
     ahead_s = last / MICROSECONDS - time.time()
     taken = f"{datetime.fromtimestamp(last / MICROSECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
     if ahead_s > FAR_AHEAD_S:
-        finding = f"the last nonce, of {taken}, is {ahead_s:,.0f} s ahead of this machine's clock; nonces stay above it"
+        finding = f"the last nonce is dated {taken}, {ahead_s:,.0f} s ahead of this machine's clock; the next is higher"
         fix = (
             "Check this machine's clock. Until it has caught up, a bot in a new folder can't use this key: make "
             "another key for it"
         )
         return VenueCheck(HealthState.DEGRADED, finding, "nonce", fix=fix)
-    return VenueCheck(HealthState.OK, f"the last nonce is of {taken}; each is above the previous one", "nonce")
+    return VenueCheck(HealthState.OK, f"the last nonce is dated {taken}; each is higher than the one before", "nonce")
 
 
 def _may_trade(venue: KrakenVenue, tally: DriftTally) -> VenueCheck:

@@ -77,7 +77,7 @@ def build_history(
     account: str,
     tally: DriftTally,
 ) -> OrderHistory:
-    """Combine the events of orders and triggers with the executions.
+    """Combine the events of orders, including trigger orders, with the executions.
 
     An order is filled if its executions add up to its quantity, whatever its events say: executed orders have been
     reported as canceled with nothing filled. It is canceled if an event says so, the executions add up to the filled
@@ -302,9 +302,9 @@ class HistoryPages:
         return self._read[1]
 
     def sizes(self, lacking: Collection[Order], now: datetime | None) -> Mapping[str, Decimal]:
-        """Return the missing quantities of triggers by venue id, if the history has them.
+        """Return the missing quantities of trigger orders by venue id, if the history has them.
 
-        A quantity is cached until its trigger changes.
+        A quantity is cached until its order changes.
         """
         wanted = {(order.venue_id, order.updated_at): order for order in lacking}
         sizes_kept = {key: size for key, size in self._sizes.items() if key in wanted}

@@ -390,7 +390,7 @@ class KrakenReader:
         return rows.depth(symbol, self._client.read(f"{V3}/orderbook", symbol=symbol).get("orderBook"), self._tally)
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Return the current quotes."""
+        """Request the quotes of these symbols again; `rejected_quotes` doesn't change."""
         rejected = self.rejected_quotes
         by_symbol = self.quotes(symbols)
         self.rejected_quotes = rejected

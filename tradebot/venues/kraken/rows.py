@@ -39,7 +39,7 @@ def moment(row: JsonFields, name: str) -> datetime:
 
 
 def milliseconds(at: datetime) -> str:
-    """Format a moment as the history expects it."""
+    """Format a moment as milliseconds since 1970, as the history expects it."""
     return str((at - _EPOCH) // (datetime.resolution * 1000))
 
 
@@ -58,7 +58,7 @@ def type_of(row: JsonFields, name: str, *, limited: bool) -> OrderType:
 
 
 def open_order(raw: object, tally: DriftTally) -> Order:
-    """Parse an open order. A trigger lacks `unfilledSize`, so its quantity is None until it is looked up."""
+    """Parse an open order. A trigger order lacks `unfilledSize`, so its quantity is None until it is looked up."""
     row = JsonFields("order", raw, tally)
     unfilled = row.number_or_none("unfilledSize")
     filled = Decimal(0) if unfilled is None and row.value("filledSize") is None else row.number("filledSize")

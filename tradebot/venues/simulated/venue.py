@@ -3,7 +3,7 @@
 An order that can fill at the current quote fills at once and pays the assumed slippage. Resting orders are checked
 against the minutes since the last check. A stop fills at its price in the minute that reached it, or at that minute's
 open if it began beyond the stop. A limit order fills at its price once trades go past it. If a minute reaches both, the
-stop counts. There are no partial fills, and no order moves the market.
+stop fills. There are no partial fills, and no order moves the market.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -175,7 +175,7 @@ Row = tuple[datetime, str, Minute]
 
 
 class Minutes(Bars, Protocol):
-    """Bars that also report up to which time they are known."""
+    """A source of bars that also reports up to which time it has them."""
 
     def known_until(self, now: datetime) -> datetime:
         """Return the time up to which the source has bars at `now`."""
@@ -195,8 +195,9 @@ Actions = Callable[[Sequence[str], date, date], Mapping[str, Sequence[CorporateA
 
 @dataclass
 class SimulatedVenue:
-    """The simulated venue's ports, to read from and send to. `look` is called once before a pass, and updates resting
-    orders.
+    """The simulated venue: its ports for reading the account and for sending orders.
+
+    `look` is called once before a pass, and updates resting orders.
     """
 
     folder: Path

@@ -57,7 +57,7 @@ class SummaryMoney(Struct, frozen=True):
 
     `benchmark` is SPY's change from close to close as a fraction, or from the open of the books' first session; None if
     unknown, and `without` says why. `since` is the date of the close before the bot's first session, if that isn't the
-    previous close; `first_usd` is the account's value then, and `benchmark_since` SPY's change since.
+    previous close; `first_usd` is the account's value at that close, and `benchmark_since` SPY's change since then.
     """
 
     before_usd: Decimal

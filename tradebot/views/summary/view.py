@@ -117,7 +117,7 @@ def _rule(why: str) -> str:
 
 
 def _is_ours(holding: Holding) -> bool:
-    """Return True for what the bot holds; the broker doesn't have what somebody else has closed."""
+    """Return True for a position of the bot of which the broker still has shares."""
     return holding.strategy != FOREIGN_OWNER and holding.is_held
 
 

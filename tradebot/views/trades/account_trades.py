@@ -54,7 +54,7 @@ class AccountTrade(Struct, frozen=True):
 
     @property
     def purchase(self) -> str:
-        """Return the id of the order, or of the fill if no order made it."""
+        """Return the id that identifies a purchase: the order's, or the fill's if no order made it."""
         return self.fill.venue_order_id or self.fill.activity_id
 
 

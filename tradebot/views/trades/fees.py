@@ -29,7 +29,7 @@ def fees_assumption(settlement: Settlement) -> str:
     return (
         "A fee with the symbol and the time of a fill, such as a commission, belongs to that fill. The broker charges "
         "the others to the account for a whole day. They are shared among the lots that were sold on that day, or else "
-        f"on the last day of sales up to 4 days before, by the value they were sold for{charged}."
+        f"on the last day of sales up to 4 days before, in proportion to the value they were sold for{charged}."
     )
 
 

@@ -108,7 +108,7 @@ class LotStep(NamedTuple):
 class Trip(NamedTuple):
     """A position from its first fill to its last: its closed pieces in the order of their exits, and its open ones.
 
-    `trade` is their total.
+    `trade` sums them up.
     """
 
     trade: Trade
@@ -127,8 +127,8 @@ class Trip(NamedTuple):
 class Lots(NamedTuple):
     """The closed and open pieces of positions, and the positions that they belong to.
 
-    Each is sorted oldest first: by its exit if it is closed, otherwise, as trips are, by its entry. `steps` are the
-    quantities of each position after each of its fills, under its last symbol.
+    Closed pieces are sorted by exit, open pieces and `trips` by entry, oldest first. `steps` are the quantities of each
+    position after each of its fills, under its last symbol.
     """
 
     closed: tuple[ClosedLot, ...]

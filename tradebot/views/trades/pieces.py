@@ -36,9 +36,9 @@ class Gain(Struct, frozen=True):
 class DayEnd(Struct, frozen=True):
     """The account at the end of one day of the venue.
 
-    `value_usd` is cash plus positions, and `gains` its unrealized part. `held` are the positions that were open at the
-    end of the day or were traded on it, and `unpriced` the symbols without a price of that day: their shares are valued
-    at the last price before it, and at their cost if they were bought since.
+    `value_usd` is cash plus positions, and `gains` the unrealized part of it. `held` are the positions that were open
+    at the end of the day or were traded on it, and `unpriced` the symbols without a price of that day: their shares are
+    valued at the last price before it, and at their cost if they were bought since.
     """
 
     day: date
@@ -97,7 +97,9 @@ class _Account:
     def end(
         self, day: date, traded: Mapping[Owner, LotStep], cash: Decimal, marks: Mapping[str, Decimal] | None
     ) -> DayEnd:
-        """Advance by a day and return its end; `traded` are positions that changed, and `cash` is its change."""
+        """Advance by a day and return its end; `traded` are positions that changed, and `cash` is the change in
+        cash.
+        """
         self.cash += cash
         for owner, step in traded.items():
             self.open.pop(owner, None)

@@ -31,9 +31,10 @@ from tradebot.views.trades.pieces import (
 from tradebot.views.trades.trade_row import Choice, rule_of, why_closed
 
 HELD, NOT_KNOWN, NONE_AGREED = "still held", "not known", "none agreed"
-"""Names of rows: gains of open positions, which have no exit yet.
+"""Names of rows: open positions, values that weren't recorded, and entries with which no component agreed.
 
-Unrecorded values; and entries whose components all disagreed with the side, or were neutral.
+The first has the gains of open positions, which have no exit yet. In the last, all components of an entry disagreed
+with its side, or were neutral.
 """
 CENT = Decimal("0.01")
 _ZERO = Decimal(0)
@@ -81,7 +82,7 @@ class ProfitRow(ProfitPart, frozen=True, omit_defaults=True, kw_only=True):
     """A part of the profit, and how many of the bot's positions ended in it.
 
     `unpriced` are symbols without a price at the end of the row's days: their gain since the last price is in the row
-    of the day with the next one.
+    of the day on which the next price is known.
     """
 
     trades_closed: int
@@ -263,9 +264,9 @@ class ProfitReport:
 def fees_not_counted(unknown: int, others: Mapping[str, Decimal]) -> Iterator[str]:
     """Yield sentences about fees that aren't included in USD amounts."""
     if unknown:
-        yield f"Not known yet: the fees of {pluralize(unknown, 'fill')}. Profit is before them."
+        yield f"Not known yet: the fees of {pluralize(unknown, 'fill')}. Profit doesn't include them."
     for currency, amount in others.items():
-        yield f"Fees of {amount:f} {currency} were charged too, which no amount in USD includes."
+        yield f"Fees of {amount:f} {currency} were charged too; no amount in USD includes them."
 
 
 def _of_choice(ends: Iterable[DayEnd], choice: Choice) -> tuple[str, ...]:

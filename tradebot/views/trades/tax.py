@@ -65,7 +65,7 @@ class TaxRow(Struct, frozen=True):
 
 
 class TermTotal(Struct, frozen=True):
-    """The sums of one term's rows with a known gain, and the number of other rows."""
+    """The sums of the short-term or of the long-term rows with a known gain, and the number of other rows."""
 
     term: HoldingPeriod
     rows: int
@@ -212,7 +212,9 @@ def _term(sale: Sale) -> HoldingPeriod:
 
 
 def totals(rows: Sequence[TaxRow]) -> tuple[TermTotal, ...]:
-    """Return the sums of each term's rows, if any: rounded figures are added, as on the form."""
+    """Return the sums of the short-term and of the long-term rows, if any: rounded figures are added, as on the
+    form.
+    """
     return tuple(
         _total(term, of_term) for term in HoldingPeriod if (of_term := [row for row in rows if row.term is term])
     )

@@ -112,14 +112,15 @@ class TradeStatus(StrEnum):
 
 
 class RiskFrom(StrEnum):
-    """The source of an initial risk."""
+    """What a trade's initial risk was computed from."""
 
     RESTING = "first resting stop"
     ENTRY = "stop asked for at entry"
 
 
 class Excursion(Struct, frozen=True):
-    """A trade's excursion: a price in USD, the gain there as a fraction of the entry price, in USD, and in R.
+    """A trade's best or worst excursion: a price in USD, the gain there as a fraction of the entry price, in USD, and
+    in R.
 
     `usd` is for all shares that were entered. `r` is None if the trade's initial risk isn't known.
     """
@@ -133,8 +134,8 @@ class Excursion(Struct, frozen=True):
 class LotRow(Struct, frozen=True):
     """A piece of a trade, as it was bought and closed, first in, first out. Amounts are in USD, and fees are negative.
 
-    The last fields are None or empty while it is open; `open_usd` is None once it is closed, or without a last price.
-    Fees and net amounts are None until the venue reports the fees.
+    The fields about its exit are None or empty while it is open; `open_usd` is None once it is closed, or without a
+    last price. Fees and net amounts are None until the venue reports the fees.
     """
 
     trade_id: str
@@ -174,9 +175,9 @@ class TradeRow(Struct, omit_defaults=True):
     closed shares, and `net_usd` that with fees. `open_usd` is the profit of open shares, at the last recorded price.
     `risk_usd` is the loss at the first stop, and `r` is the net profit of a closed trade as a multiple of it. `best`
     and `worst` are the excursions that passes saw. `unknown_fees` counts the fills whose fee isn't known yet, so that
-    it isn't in `fees_usd` and `net_usd`. Neither are `open_fees_usd`, the fees of open shares. If the position was
-    rolled, `story` is the id of its first trade, and `moved_from` and `moved_into` are the contracts before and after;
-    all three are empty otherwise.
+    it isn't in `fees_usd` and `net_usd`. `open_fees_usd`, the fees of open shares, aren't in them either. If the
+    position was rolled, `story` is the id of its first trade, and `moved_from` and `moved_into` are the contracts
+    before and after; all three are empty otherwise.
     """
 
     id: str

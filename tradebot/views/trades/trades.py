@@ -161,7 +161,7 @@ def _status(trade: Trade) -> TradeStatus:
 
 
 class Risk(Struct, frozen=True):
-    """A trade's loss at its first stop, in USD before fees: its distance times all shares entered."""
+    """A trade's loss at its first stop, in USD before fees: the stop's distance times all shares entered."""
 
     usd: Decimal
     source: RiskFrom

@@ -215,7 +215,7 @@ def test_space_that_cannot_be_meant_is_refused_before_a_market_is_opened(
 
 
 def test_setting_that_is_searched_and_set_is_refused(tmp_path: Path) -> None:
-    refuses(study(*place_in(tmp_path), "--set", "c=1"), 2, "c is in", "leave out --set c")
+    refuses(study(*place_in(tmp_path), "--set", "c=1"), 2, "c is varied by", "leave out --set c")
 
 
 def test_too_few_sessions_to_choose_in_are_named(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_setting_that_is_set_too_is_refused_by_name() -> None:
     of = VariedSettings(
         TrainingJob("ppo", 1, 20_480, {"gamma": 0.9}), 20_000, Space.model_validate(SETTINGS), "space.yaml"
     )
-    with pytest.raises(ConfigurationError, match=r"gamma is in space.yaml and set too"):
+    with pytest.raises(ConfigurationError, match=r"gamma is varied by space.yaml, and set too"):
         of.require_settings()
     with pytest.raises(ConfigurationError, match="sac has no setting n_steps"):
         replace(of, job=TrainingJob("sac", 1, 20_000)).require_settings()

@@ -1,9 +1,10 @@
 """Choose whether an agent is trained on the vectorized engine or event-driven.
 
 The vectorized engine is used only if both give the same results to the cent. It does the same as the event-driven
-passes, minute by minute, with the same reasons, but implements only the rules that it supports (see `unknown`). This
-second implementation of a pass is kept for its speed: a step takes 0.013 ms of CPU here and 1.9 ms event-driven
-(`benchmarks/environment.py`), so two million steps take half a minute instead of an hour.
+passes, minute by minute, with the same reasons, but implements only the rules that it supports (see
+`episode_data.unsupported_feature`). This second implementation of a pass is kept for its speed: a step takes 0.013 ms
+of CPU here and 1.9 ms event-driven (`benchmarks/environment.py`), so two million steps take half a minute instead of an
+hour.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class EpisodeAccount:
             contracts += quantity
 
     def see(self, index: int) -> None:
-        """Record the equity as a pass does: its maximum, and whether a loss halts the bot until the end."""
+        """Record the equity as a pass does: its maximum, and whether a loss halts the bot until the episode ends."""
         equity, rules = self.equity(index), self._rules
         self._peak = max(self._peak, equity)
         lost = Decimal(max(self._began - equity, 0)) / max(self._began, equity)

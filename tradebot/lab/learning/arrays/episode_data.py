@@ -52,7 +52,8 @@ MARGIN_SPARE = Decimal("0.9")
 class EpisodeRules(NamedTuple):
     """The limits that the vectorized engine supports.
 
-    Fractions are of equity, money is in cents; `offset` is a limit's least distance.
+    Fractions are of equity, money is in cents. `entry_offset` is the distance of an entry's limit price from the quote,
+    as a fraction of the price, and `offset` the smaller of that and an exit's.
     """
 
     order_fraction: Decimal
@@ -239,7 +240,7 @@ def _tape(terms: EpisodeTerms, scaling: FittedScaling, run: BacktestRun, rows: S
     rules = rules_of(run)
     _require_fillable(minutes, rules)
     if margin_may_bind(run, symbol, rules):
-        raise UnsupportedEpisodeError("limits.max_symbol_fraction lets margin run short first")
+        raise UnsupportedEpisodeError("margin may run short before limits.max_symbol_fraction is reached")
     tick, of = root.tick * root.multiplier, replace(terms, first=sessions[0].date, last=sessions[-1].date)
     looks = frozenset(_places(minutes))
     return EpisodeData(
@@ -278,7 +279,9 @@ def _cents(usd: Decimal) -> int:
 
 
 def _minutes(run: BacktestRun, symbol: str, sessions: Sequence[Session]) -> _Minutes:
-    """Return the prices of each minute; raise UnsupportedEpisodeError if a minute has no bar, or a price is between ticks."""
+    """Return the prices of each minute; raise UnsupportedEpisodeError if a minute has no bar, or a price is between
+    ticks.
+    """
     market, tick = run.made.engine.market, root_of(symbol).tick
     grid, places = market.grids[symbol], {session.open: index for index, session in enumerate(run.made.sessions)}
     minutes = _Minutes([], [], [], [], [])

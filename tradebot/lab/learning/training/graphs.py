@@ -73,7 +73,7 @@ def stack_layers(of: Sequence[Layer], between: str, last: str = "Identity") -> b
 
 
 def size_with_side(of: Layer, size: float) -> bytes:
-    """Build a network that outputs a fixed size, with the sign of the output of a layer."""
+    """Build a network that outputs a fixed size, with the sign of a layer's output."""
     drawing = _Drawing()
     drawing.tensors.append(tensor("size", [[size]]))
     drawing.does("Mul", [drawing.does("Sign", [drawing.layer(OBSERVATION, of, "layer0")], "side"), "size"], ACTION)

@@ -94,7 +94,7 @@ def evaluate_market(
 ) -> JudgedSessions:
     """Run a market to the end of a period in which a strategy acts, and return each session's result.
 
-    Raise OperatorError if none of the market's sessions is within.
+    Raise OperatorError if none of the market's sessions is in the period.
     """
     name = next(iter(plan.settings.strategies.in_use()))
     run = create_run(replace(plan, only_due=True, begins=within.first), [NamedStrategy(strategy, name, later=later)])
@@ -155,7 +155,7 @@ def _require_answers(run: BacktestRun) -> None:
             if reason in POLICY_REASONS:
                 raise OperatorError(
                     f"the model didn't answer at {cycle.at:%Y-%m-%d %H:%M}: {reason} {strategy.decision.observed}",
-                    "its result is then unknown; see docs/POLICIES.md for the reason, and run the command again",
+                    "without that answer there is no result: see docs/POLICIES.md for the reason, and run it again",
                 )
 
 

@@ -60,7 +60,7 @@ def _across_groups(rules: SplitRules, market: Sequence[date]) -> tuple[WalkSplit
     ]
     if not walk_splits or not all(split.trained for split in walk_splits):
         raise OperatorError(
-            f"{len(market)} sessions in {rules.groups} groups leave none for training next to {rules.judged} of them",
+            f"{len(market)} sessions in {rules.groups} groups leave none for training if {rules.judged} are evaluated",
             "give a longer market, or set promotion.splits.groups",
         )
     return tuple(walk_splits)

@@ -69,7 +69,7 @@ class VariedSettings(Struct, frozen=True):
                     f"name some of these: {', '.join(self.job.of.settings)}",
                 )
             if name in self.job.settings:
-                raise ConfigurationError(f"{name} is in {self.source} and set too", f"leave out --set {name}")
+                raise ConfigurationError(f"{name} is varied by {self.source}, and set too", f"leave out --set {name}")
 
 
 class WalkSearch(Struct, frozen=True):
@@ -111,8 +111,8 @@ def choosing(sessions: int, embargo: int) -> int:
     count = training_sessions(sessions) - embargo
     if count < FEWEST:
         raise OperatorError(
-            f"{pluralize(sessions, 'judged session')} are too few: the first half, except the last "
-            f"{pluralize(embargo, 'session')} of it, chooses the setting",
+            f"{pluralize(sessions, 'judged session')} are too few: the settings are chosen by the "
+            f"first half, without its last {pluralize(embargo, 'session')}",
             f"give a longer market: a study needs {2 * (FEWEST + embargo)} judged sessions",
         )
     return count

@@ -138,7 +138,7 @@ class Diverged(Struct, frozen=True):
 
 
 class WalkTask(NamedTuple):
-    """A task: one split, with a seed of the configuration or with a benchmark."""
+    """A task of a walk: one split, with a seed of the configuration or with a benchmark."""
 
     place: int
     who: int | str
@@ -253,7 +253,7 @@ def _begin(of: Walk) -> None:
         document = {}
     if different := [name for name in identity if document.get(name) != json.loads(json_text(identity))[name]]:
         raise OperatorError(
-            f"{of.folder} has another walk, with another {', '.join(different)}",
+            f"{of.folder} contains another walk, with another {', '.join(different)}",
             "name another folder: --results FOLDER",
         )
 

@@ -1,4 +1,4 @@
-"""Features of the session and the moment: price so far, clock, rolls, spread, releases, and news."""
+"""Features of the session so far and of the current moment: price, clock, rolls, spread, releases, and news."""
 
 from functools import partial
 
