@@ -280,7 +280,7 @@ def _content(parts: Sequence[bytes], number: object) -> bytes:
 
 
 def decide_again(recorded: RecordedCycle, rules: Rules, tape: RecordedPorts) -> CycleRecord:
-    """Run the pass on its recorded ports with these rules; raise UnrecordedCallError for a call with an unknown reply."""
+    """Run the pass on its recorded ports with these rules; raise UnrecordedCallError if a reply is unknown."""
     inputs = recorded.given
     desk = _with_rules(inputs.desk, rules)
     rules = rules if inputs.universe is None else replace(rules, universe=inputs.universe)

@@ -45,15 +45,27 @@ def test_history_of_a_new_bot_is_its_opening_cash(shared_trader: Bot) -> None:
     assert past.at >= past.opened_at
 
 
+def trade_and_flatten(bot: Bot) -> History:
+    """Let a bot trade and close everything; return its history from before it closed."""
+    assert bot.json("trade-once")["orders"] >= 1
+    bot.does("exchange tick 5m", "evaluate-exits")
+    held = read(bot)
+    bot.does("flatten --all --confirm ALL", "exchange tick 5m")
+    assert bot.says("reconcile").code in (0, 10)
+    return held
+
+
+@pytest.fixture
+def closed_trader(shared_trader: Bot) -> Bot:
+    """Return the module's bot once it has traded, whichever tests of this module run."""
+    if not read(shared_trader).fills:
+        trade_and_flatten(shared_trader)
+    return shared_trader
+
+
 def test_history_has_trades_with_their_orders(shared_trader: Bot) -> None:
     bot = shared_trader
-    assert bot.json("trade-once")["orders"] >= 1
-    assert bot.says("exchange", "tick", "5m").code == 0
-    assert bot.says("evaluate-exits").code == 0
-    held = read(bot)
-    assert bot.says("flatten", "--all", "--confirm", "ALL").code == 0
-    assert bot.says("exchange", "tick", "5m").code == 0
-    assert bot.says("reconcile").code in (0, 10)
+    held = trade_and_flatten(bot)
     past = read(bot)
     (end,) = held.ends
     assert held.marks == end.marks
@@ -100,8 +112,8 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
         ("UPDATE high_water SET price = 'none'", "[0-9]+ of [0-9]+ rows of high_water were changed"),
     ],
 )
-def test_history_names_a_damaged_money_row(copy: Bot, shared_trader: Bot, change: str, problem: str) -> None:
-    shutil.copyfile(shared_trader.folder / "ledger.db", copy.folder / "ledger.db")
+def test_history_names_a_damaged_money_row(copy: Bot, closed_trader: Bot, change: str, problem: str) -> None:
+    shutil.copyfile(closed_trader.folder / "ledger.db", copy.folder / "ledger.db")
     edit(copy.folder / "ledger.db", change)
     with pytest.raises(DamagedBooksError, match=problem):
         read(copy)
@@ -117,9 +129,9 @@ def test_history_names_a_changed_note(copy: Bot, change: str) -> None:
         read(copy)
 
 
-def test_history_is_the_same_after_a_rebuild(shared_trader: Bot, tmp_path: Path) -> None:
-    whole = Bot(tmp_path / "state", shared_trader._capture)
-    shutil.copytree(shared_trader.folder, whole.folder, ignore=shutil.ignore_patterns("exchange", "HALT"))
+def test_history_is_the_same_after_a_rebuild(closed_trader: Bot, tmp_path: Path) -> None:
+    whole = Bot(tmp_path / "state", closed_trader._capture)
+    shutil.copytree(closed_trader.folder, whole.folder, ignore=shutil.ignore_patterns("exchange", "HALT"))
     trade = next(iter(read(whole).kept))
     with closing(SqliteLedger.open(whole.folder)) as books:
         assert books.book(Booking((Entry("fee", "FEE", Decimal("-0.02"), "FEE/REG", NOW),)), NOW)
@@ -163,16 +175,16 @@ def test_history_includes_adopted_returned_and_carried_positions(copy: Bot) -> N
 
 
 @pytest.mark.usefixtures("large")
-def test_history_names_an_unreadable_order(copy: Bot, shared_trader: Bot) -> None:
-    shutil.copyfile(shared_trader.folder / "ledger.db", copy.folder / "ledger.db")
+def test_history_names_an_unreadable_order(copy: Bot, closed_trader: Bot) -> None:
+    shutil.copyfile(closed_trader.folder / "ledger.db", copy.folder / "ledger.db")
     edit(copy.folder / "ledger.db", "UPDATE orders SET body = replace(body, '{', '[') WHERE sequence = 1")
     with pytest.raises(DamagedBooksError, match="row 1 of orders was changed after it was written"):
         read(copy)
 
 
-def test_history_ignores_prices_from_before_a_split(shared_trader: Bot, tmp_path: Path) -> None:
-    bot = Bot(tmp_path / "state", shared_trader._capture)
-    shutil.copytree(shared_trader.folder, bot.folder, ignore=shutil.ignore_patterns("exchange", "HALT"))
+def test_history_ignores_prices_from_before_a_split(closed_trader: Bot, tmp_path: Path) -> None:
+    bot = Bot(tmp_path / "state", closed_trader._capture)
+    shutil.copytree(closed_trader.folder, bot.folder, ignore=shutil.ignore_patterns("exchange", "HALT"))
     before = read(bot)
     symbol, *others = before.marks
     assert before.at is not None
