@@ -95,7 +95,7 @@ def _fits_the_venue(settings: Sections, venue: Capabilities) -> Iterator[str]:
         if execution.style is Style.PASSIVE and venue.edit is Edit.NONE:
             yield f"{where}.style passive: {venue.title} doesn't let an order change its price; choose marketable"
     if settings.exits.protection is not Protection.BOT and not venue.rests_stops:
-        yield f"exits.protection {settings.exits.protection}: no stop rests at {venue.title}; choose bot"
+        yield f"exits.protection {settings.exits.protection}: {venue.title} can't keep stops; choose bot"
 
 
 def overridden(settings: Sections) -> Iterator[str]:

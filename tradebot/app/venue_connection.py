@@ -84,7 +84,11 @@ def chat_token(environ: Mapping[str, str]) -> str | None:
 
 
 class FlowTalk(NamedTuple):
-    """The context of calls to the flow source: the sandbox's time, a function that advances it, and two listeners."""
+    """The context of calls to the flow source.
+
+    `now` returns trading time, `let_pass` advances the sandbox's time, `heard` gets each reply, and `engine_time_of`
+    returns the engine's time in a reply, if any.
+    """
 
     now: Callable[[], datetime]
     let_pass: Callable[[float], object]

@@ -163,7 +163,9 @@ def check(
 def find_misplaced(
     every: Sequence[RawSeries], sessions: Sequence[Session], venue: VenueDay
 ) -> tuple[tuple[BarFinding, ...], list[tuple[str, int]]]:
-    """Return why the times of all bars can't be right, and the symbol and start of bars without a session."""
+    """Return the findings about times that are wrong in all bars, such as a wrong time zone, and the symbol and start
+    of each bar that is in no session.
+    """
     hours = hours_of(sessions, venue)
     wrong, strange = [], []
     for stored in every:
@@ -260,7 +262,10 @@ def is_framed(stored: RawSeries) -> bool:
 
 
 def check_frame(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay) -> list[BarFinding]:
-    """Return the findings about such bars' times. Spot and mark prices have a bar for every time; trades may not."""
+    """Return the findings about the times of bars that are neither minute nor daily bars of trades.
+
+    Spot and mark prices have a bar for every time; trades may not.
+    """
     bar_findings = [*bar_rules.duplicates(stored, venue), *bar_rules.bad_prices(stored)]
     if stored.daily:
         return [*bar_findings, *bar_rules.not_closed(stored, hours, now), *bar_rules.daily_times(stored, hours, venue)]

@@ -34,7 +34,8 @@ from tradebot.timetable.job_times import JobTimes
 
 
 class Proposals(Struct, frozen=True):
-    """The candidates of all strategies, strongest first, and refusals: whole answers, or single symbols.
+    """The candidates of all strategies, strongest first, and what was refused: whole results of strategies, or single
+    symbols.
 
     `own` is the slot plan of strategies with their own clocks. `reads` are the kinds of flow facts that each strategy
     needs, by its name. `code` has the digest of each strategy's code. `moves` are the price shocks that bars showed;

@@ -222,7 +222,9 @@ def _submits(record: IntentRecord) -> bool:
 def halt_evidence(
     books: Books, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders
 ) -> HaltEvidence:
-    """Collect signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
+    """Collect signs of refusals, lost replies and other writers from the intents recorded in a session and the broker's
+    view.
+    """
     marked = [order for order in view.orders if is_our_order_id(order.client_order_id)]
     unpromised = [order for order in marked if order.client_order_id not in books.promised]
     # Protection adds no risk; if it is unknown, these books are older than the orders.

@@ -78,7 +78,7 @@ class Bid(Struct, frozen=True):
 
     @property
     def worth(self) -> Decimal:
-        """Return its total value; only bids that compete by value have one."""
+        """Return the bid's total value; only bids that compete by value have one."""
         assert self.value is not None, f"{self.symbol} has a value in the auction"
         return self.value.total
 
@@ -173,7 +173,7 @@ class Swap(Struct, frozen=True):
 
     @property
     def merit(self) -> tuple[Decimal, tuple[Decimal, bool, datetime, Decimal, str, str]]:
-        """Return the swap's sort key, best first."""
+        """Return the swap's sort key: the largest advantage of the candidate over the position comes first."""
         return -self.advantage, self.newcomer.rank
 
 

@@ -40,7 +40,9 @@ def judge_unqueried(name: str, why: UnreadablePart | None) -> Judgment:
 
 
 def judge_absence(name: str, what: str, evidence: Trading) -> Judgment:
-    """Return the judgment about something that the books don't have; it is OK only if the broker confirms that."""
+    """Return the judgment for books that have none of something, such as orders; it is OK only if the broker was
+    queried too.
+    """
     if isinstance(evidence.broker, Broker):
         look = Examination("reply from the broker", 1, evidence.broker.clock.now)
         return judge_evidence(

@@ -152,7 +152,7 @@ def _running(evidence: HealthEvidence, serve: records.Serve) -> HealthVerdict:
         return HealthVerdict(DEGRADED, f"{lanes}; {troubles}", count, fresh, "tradebot events")
     settled, memory = note.settled_bytes, note.memory_bytes
     if settled and memory and memory > GROWN * settled:
-        grown = f"it takes {memory / MB:,.0f} MB of memory, and at most {settled / MB:,.0f} in its first week"
+        grown = f"it uses {memory / MB:,.0f} MB of memory, and used at most {settled / MB:,.0f} MB in its first week"
         return HealthVerdict(DEGRADED, f"{lanes}; {grown}", count, fresh, RESTART)
     if note.ready_at is None:
         return HealthVerdict(
@@ -187,7 +187,7 @@ def prices(evidence: HealthEvidence, price_evidence: records.PriceEvidence) -> H
     positions = pluralize(price_evidence.positions, "position")
     finding = f"{price_evidence.positions - len(missing):,} of {positions} priced in the last pass"
     finding += f"; none for {', '.join(missing[:SHOWN])}" if missing else ""
-    finding += f"; the oldest quote was {span(age_s)} old, at most {span(limit_s)}" if age_s is not None else ""
+    finding += f"; the oldest quote was {span(age_s)} old (limit: {span(limit_s)})" if age_s is not None else ""
     fresh = by_slots(evidence, price_evidence.at, Job.EVALUATE_EXITS)
     return HealthVerdict(DEGRADED if missing or stale else OK, finding, price_evidence.passes, fresh)
 
@@ -342,7 +342,7 @@ def storage(evidence: HealthEvidence, storage: records.Storage) -> HealthVerdict
     """Judge the size of files that only a person deletes."""
     size = sum(each.bytes for each in storage.stores)
     sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in storage.stores)
-    finding = f"{size / MB:,.0f} of {storage.tell_bytes / MB:,.0f} MB in files that only you delete: {sizes}"
+    finding = f"{size / MB:,.0f} MB (limit: {storage.tell_bytes / MB:,.0f} MB) in files that only you delete: {sizes}"
     remedy = f"{storage.stores[0].shrink}; or raise storage.tell_mb"
     return HealthVerdict(DEGRADED if size > storage.tell_bytes else OK, finding, len(storage.stores), next=remedy)
 
@@ -465,7 +465,9 @@ def judge_models(evidence: HealthEvidence, models_seen: ModelsSeen) -> HealthVer
         return HealthVerdict(DEGRADED, "; ".join(wrong[:SHOWN]), count)
     oldest = max(_days(evidence, model.made_at) for model in models_seen.models if model.made_at)
     return HealthVerdict(
-        OK, f"{pluralize(count, 'model')} as signed, the oldest made {pluralize(oldest, 'day')} ago", count
+        OK,
+        f"{pluralize(count, 'model')} unchanged since signing, the oldest made {pluralize(oldest, 'day')} ago",
+        count,
     )
 
 
@@ -474,7 +476,8 @@ def _wrong(evidence: HealthEvidence, models_seen: ModelsSeen) -> Iterator[str]:
     yield from models_seen.instead
     for each in models_seen.models:
         if each.made_at and (days := _days(evidence, each.made_at)) > each.most_days:
-            yield f"{each.strategy}: {each.id} was made {pluralize(days, 'day')} ago, and may be {each.most_days} old"
+            age = f"{pluralize(days, 'day')} ago; at most {each.most_days} are allowed"
+            yield f"{each.strategy}: {each.id} was made {age}"
 
 
 def _days(evidence: HealthEvidence, made_at: datetime) -> int:

@@ -1,4 +1,6 @@
-"""Change or cancel our working orders: promise each request, send it once, and repeat it while it is unresolved."""
+"""Change or cancel our working orders: record each request, send it once, and repeat it while its outcome is
+unknown.
+"""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -94,7 +96,7 @@ def change_candidate(intent: Intent, purpose: Purpose, at: datetime, quantity: D
 
 
 def change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Operation) -> Intent | None:
-    """Return the promised but unresolved change of an order, or None."""
+    """Return the recorded change of an order whose outcome is still unknown, or None."""
     unknown = (record.intent for record in unresolved)
     return next((i for i in unknown if i.operation is operation and i.target_venue_id == order.venue_id), None)
 

@@ -1,6 +1,6 @@
-"""Send every order along one path: a durable promise, then one request, then the outcome, whatever it is.
+"""Send every order along one path: a durable record of its intent, then one request, then the outcome, whatever it is.
 
-The promise is recorded as SENT before the socket is opened, and after a crash the order is looked up by its id, so no
+The intent is recorded as SENT before the socket is opened, and after a crash the order is looked up by its id, so no
 other state is needed. UNKNOWN is not a rejection: the symbol gets no new orders until the outcome is known. A lookup
 that returns nothing proves nothing until the venue's adapter proves that the request can't arrive any more. If the
 venue accepts an id only once, each exit pass resends an unresolved exit after half a minute, under the same id;
@@ -286,7 +286,7 @@ def _request(orders: OrderPort, intent: Intent) -> Reply:
 
 
 def cancel_at_once(world: World, intent: Intent, verdicts: Decisions) -> Decision | None:
-    """Promise a cancel, send it once and record the outcome; return None if it was promised before.
+    """Record a cancel, send it once and record the outcome; return None if it was recorded before.
 
     Nothing blocks a cancel.
     """
@@ -385,8 +385,8 @@ class _Unpromised(NamedTuple):
 
 
 def cancel_unpromised(orders: OrderPort, order: Order) -> Reply:
-    """Cancel one of our entries when no pass can promise the cancel first; return the venue's reply.
+    """Cancel one of our entries when no pass can record the cancel first; return the venue's reply.
 
-    A cancel only reduces risk and may safely arrive twice, so it is the one request allowed without a promise.
+    A cancel only reduces risk and may safely arrive twice, so it is the one request allowed without such a record.
     """
     return orders.cancel(_Unpromised(order.venue_id))

@@ -267,7 +267,9 @@ def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterat
 def restated_best_prices(
     positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)
 ) -> Iterator[RestatedPosition]:
-    """Yield our positions' restated best prices, for the symbol `to`."""
+    """Yield how the best price of each of our positions is restated: under the symbol `to`, for `ratio` new shares per
+    old share.
+    """
     new, old = Decimal(ratio.numerator), Decimal(ratio.denominator)
     for position in positions:
         if position.strategy != FOREIGN:
@@ -318,7 +320,7 @@ def _merger(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> 
 
 
 def name_fills(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> tuple[OwnedFill, ...]:
-    """Return the fills with their origin, each under a unique name."""
+    """Return the fills with this origin and unique activity ids: the name and a number."""
     return tuple(
         replace(owned, fill=replace(owned.fill, activity_id=f"{name}:{part}"), origin=origin, about=about)
         for part, owned in enumerate(fills)

@@ -27,7 +27,7 @@ from tradebot.reconciliation.catch_up import fills_by_a_person, is_settled, reas
 
 
 class UnknownOrders(Struct, frozen=True):
-    """Orders with our mark that these books never promised.
+    """Orders with our mark that have no intent in these books.
 
     `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
     the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.

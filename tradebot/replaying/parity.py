@@ -29,7 +29,9 @@ NOTHING = "nothing"
 
 
 class RequestWithFills(NamedTuple):
-    """One side's order request with its fills; `booked` is False if the books lack some of the venue's fills."""
+    """An order request of the bot or of its backtest, with its fills; `booked` is False if the books lack some of the
+    venue's fills.
+    """
 
     intent: Intent
     slot: Slot
@@ -38,7 +40,7 @@ class RequestWithFills(NamedTuple):
 
 
 class SessionSide(NamedTuple):
-    """One side of a session: its passes by slot, and its requests by client order id."""
+    """One side of the comparison, the bot or its backtest: its passes by slot, and its requests by client order id."""
 
     passes: Mapping[Slot, PassSeen]
     sent: Mapping[str, RequestWithFills]

@@ -92,7 +92,7 @@ class ReplyLog:
 
 
 class Recording:
-    """Record the port calls of one pass, which runs with `world`."""
+    """Records the port calls of one pass, which has to run with `world`."""
 
     def __init__(self, world: World) -> None:
         self._before, self._heard = world, ReplyLog()
@@ -156,7 +156,7 @@ class RecordedPorts:
     """A pass's recorded replies, for one replay.
 
     A call gets the recorded reply to the same call. Without one, a write counts as done, a clock stands still, and any
-    other call raises OffTapeError. Calls are collected in `asked`, and the pass's record in `outcome`.
+    other call raises UnrecordedCallError. Calls are collected in `asked`, and the pass's record in `outcome`.
     """
 
     def __init__(self, rows: Sequence[Any], constants: Mapping[str, Any], source: RecordSource) -> None:
@@ -194,7 +194,7 @@ class RecordedPorts:
         )
 
     def answer(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """Return the reply to a call, and note the call."""
+        """Return the reply to a call, and add the call to `asked`."""
         if name == RECORD:
             (self.outcome,) = arguments
         digest = b"" if name == RECORD else arguments_digest(arguments)
@@ -216,7 +216,7 @@ class RecordedPorts:
         return reply
 
     def unknown(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """Return the reply to a call that wasn't recorded; raise OffTapeError if it can't be known."""
+        """Return the reply to a call that wasn't recorded; raise UnrecordedCallError if it can't be known."""
         if name in self._clocks:
             return self._clocks[name]
         if name == "ledger.promise":

@@ -271,14 +271,14 @@ class RecordParts:
         self.numbers: dict[bytes, int] = {}
 
     def number(self, value: Struct) -> int:
-        """Return the number of a value among the parts."""
+        """Return the number of the part with a value, adding the part if it is new."""
         # Many records have hundreds of parts, so known ones are handled without another call.
         number = self._known.get(id(value))
         digest = number[1] if number is not None and number[0] is value else self.remembered.new(value)
         return self.numbers.setdefault(digest, len(self.numbers))
 
     def text(self, content: bytes) -> int:
-        """Return the number of a part with this content."""
+        """Return the number of the part with this content, adding the part if it is new."""
         return self._add(self.remembered.text(content))
 
     def apart(self, step: Step, value: Any, see: See | None) -> list[int]:

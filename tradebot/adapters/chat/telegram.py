@@ -52,9 +52,10 @@ class Telegram:
         self._base = f"{url}/bot{token}"
 
     def updates(self, offset: int | None, wait_s: int, most: int = BATCH) -> Sequence[object]:
-        """Return the messages from number `offset` on, oldest first; wait up to `wait_s` seconds for one.
+        """Return the updates (messages and pressed buttons) from number `offset` on, oldest first; wait up to `wait_s`
+        seconds for one.
 
-        Raise TroubleError.
+        Raise TelegramUnavailableError.
         """
         params: dict[str, object] = {"timeout": wait_s, "limit": most, "allowed_updates": ALLOWED}
         updates = self._post("getUpdates", params | ({} if offset is None else {"offset": offset}), wait_s)

@@ -222,7 +222,7 @@ def unpriced_passes(database: sqlite3.Connection, since: datetime, until: dateti
 
 
 def first_scored(database: sqlite3.Connection) -> datetime | None:
-    """Return when the first recorded pass scored its candidates."""
+    """Return the time of the first recorded pass of a job that scores candidates; None if there is none."""
     return min(_times(database, FIRST_TIMES, (Job.SCORE, Job.TRADE_ONCE)), default=None)
 
 
@@ -236,7 +236,7 @@ def _times(database: sqlite3.Connection, query: str, jobs: Iterable[Job]) -> Seq
 
 
 def query_promised_candidates(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[CandidateRecord]:
-    """Return the candidates for which a job has promised an order since a time, oldest first."""
+    """Return the candidates for which a job has recorded an order to send since a time, oldest first."""
     cursor = database.execute(SENT, (job, time_text(since)))
     return tuple(unpack_all(CandidateRecord, [body for (body,) in cursor]))
 
@@ -275,7 +275,7 @@ def reply_counts(database: sqlite3.Connection, since: datetime) -> Sequence[Inta
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-    """Return the prices of the last exit pass in a period that recorded any."""
+    """Return the prices by symbol that the last exit pass with prices recorded in a period."""
     heads = database.execute(MARKS, (Job.EVALUATE_EXITS, time_text(since), time_text(until)))
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks
@@ -292,7 +292,9 @@ def last_marked(database: sqlite3.Connection, symbol: str, since: datetime) -> C
 def marked_prices(
     database: sqlite3.Connection, session: date, symbols: Iterable[str], most_passes: int
 ) -> Mapping[str, Sequence[tuple[datetime, Decimal]]]:
-    """Return the times and prices in USD at which a session's last passes saw each symbol, oldest first."""
+    """Return the times and prices in USD at which the last `most_passes` passes of a session saw each symbol, oldest
+    first.
+    """
     prices = defaultdict[str, list[tuple[datetime, Decimal]]](list)
     params = session.isoformat(), most_passes, json.dumps(list(symbols))
     for at, symbol, price in database.execute(MARKED_PRICES, params):
@@ -301,7 +303,7 @@ def marked_prices(
 
 
 def other_code(database: sqlite3.Connection, strategy: str, digest: str) -> datetime | None:
-    """Return when a strategy last ran with code of a different digest; None if never."""
+    """Return when a strategy last ran with code that has another digest than `digest`; None if never."""
     path = f"$[{CycleRecord.__struct_fields__.index('code')}].{strategy}"
     query = "SELECT max(at) FROM cycles WHERE job = ?1 AND body ->> ?2 != ?3"
     ((rows,),) = database.execute(query, (Job.TRADE_ONCE, path, digest)).fetchall()
@@ -359,7 +361,9 @@ def query_entry_candidates(database: sqlite3.Connection, since: datetime, until:
 
 
 def query_refused_trades(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[RefusedTrade]:
-    """Return the candidates that no pass sent in a period (`until` excluded), with their refusals."""
+    """Return the entries that gates refused and no pass sent in a period (`until` excluded), each with the time of its
+    first refusal.
+    """
     query_values = (Reason.SHADOW, Reason.DRY_RUN, Job.TRADE_ONCE, time_text(since), time_text(until), Purpose.OPEN)
     return [
         RefusedTrade(parse_time(at), strategy, symbol, Side(side))
@@ -384,7 +388,9 @@ def _entry_outcome(job: Job, at: datetime, symbol: str, about: Sequence[Any], ga
 def query_facts(
     database: sqlite3.Connection, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime
 ) -> Mapping[str, Sequence[Fact]]:
-    """Return one kind of facts about symbols within a range of dates each, in the last version known at `now`."""
+    """Return one kind of facts about symbols, each symbol's facts within its range of dates, in the last version known
+    at `now`.
+    """
     days_text = json.dumps({symbol: [day.isoformat() for day in span] for symbol, span in spans.items()})
     newest: dict[tuple[str, str], str] = {}
     for symbol, identity, body in database.execute(STORED, (days_text, kind, time_text(now))):

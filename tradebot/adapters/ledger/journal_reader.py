@@ -70,7 +70,7 @@ class JournalContent(Struct):
         return len(self._places)
 
     def add(self, line: JournalLine) -> None:
-        """Add a line to the counts."""
+        """Take the journal's next line into account."""
         self.lines += 1
         if line.hash in self.wanted:
             self.found_hashes.add(line.hash)

@@ -1,4 +1,4 @@
-"""Intents and orders: promised before they are sent, settled afterward, and read in batches.
+"""Store intents before they are sent, and their outcomes afterward; read intents and orders in batches.
 
 Records that must not be lost are journaled and synced before the commit. A submission's outcome is journaled without a
 sync, because the venue can be queried again.
@@ -38,7 +38,7 @@ class SqliteOrders:
         return self.promise_again(intent, StoredPromise(verdicts))
 
     def promise_again(self, intent: Intent, promise: StoredPromise) -> bool:
-        """Record an intent as SENT; if it was already promised, its texts stay unchanged."""
+        """Record an intent as SENT; if it was already recorded, its texts stay unchanged."""
         books, name = self.tables.books, intent.client_order_id
         row = books.as_written(IntentRow(IntentRecord(intent, IntentState.SENT, None, None, intent.at), promise))
         with books.write():

@@ -193,7 +193,7 @@ class Renamed(Struct, frozen=True):
         return self.strategy.times
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return the strategy's wants."""
+        """Return the orders and targets that the strategy wants, or the decision that refuses."""
         return self.strategy.propose(view)
 
 
@@ -285,7 +285,9 @@ class PluginStrategy:
         return self._declared
 
     def _require_unchanged(self, process: PluginProcess) -> PluginProcess:
-        """Return the process; raise ErredError if its declaration differs from the one that views were built for."""
+        """Return the process; raise NoValidReplyError if its declaration differs from the one that views were built
+        for.
+        """
         declared, self._declared = self._declared, process.declaration
         if declared not in (None, self._declared):
             raise _strategy_error("its declared needs have changed")
@@ -308,7 +310,9 @@ class PluginStrategy:
             return error.decision
 
     def _start_process(self) -> PluginProcess:
-        """Start a process of the plug-in, and set `code` to what it loads; raise ErredError if a file can't be read."""
+        """Start a process of the plug-in, and set `code` to what it loads; raise NoValidReplyError if a file can't be
+        read.
+        """
         start = self._start
         for file in start.files:
             if why := why_unreadable(file, start.private):

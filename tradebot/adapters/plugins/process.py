@@ -142,7 +142,7 @@ class PluginProcess:
     """A running keeper with its plug-in. Both end with `end`, or with the thread that started them."""
 
     def __init__(self, start: Start, environ: Mapping[str, str]) -> None:
-        """Start the keeper; raise ErredError if that fails."""
+        """Start the keeper; raise NoValidReplyError if that fails."""
         self._timeout_s = start.bounds.timeout_s
         self._started_s = time.monotonic()
         pipe, devnull = subprocess.PIPE, subprocess.DEVNULL
@@ -180,12 +180,14 @@ class PluginProcess:
 
     @cached_property
     def protections(self) -> Protections:
-        """Return the protections against the plug-in, without running its code; raise ErredError without a reply."""
+        """Return the protections against the plug-in, without running its code; raise NoValidReplyError without a
+        reply.
+        """
         return self._ask_keeper(PROTECTIONS, lambda reply: reply.protections, self._started_s + self._timeout_s)
 
     @cached_property
     def declaration(self) -> PluginDeclaration:
-        """Return the plug-in's declaration, which is its first reply; raise ErredError if it is invalid."""
+        """Return the plug-in's declaration, which is its first reply; raise NoValidReplyError if it is invalid."""
         declared = _require(self._exchange(DECLARATION, self._started_s, None, _refuse_other_form).declared)
         try:
             require_valid(declared)
@@ -194,7 +196,7 @@ class PluginProcess:
         return declared
 
     def wants(self, view: StrategyView, timeout_s: float | None = None) -> tuple[Want, ...] | Decision:
-        """Return the plug-in's wants, once it has declared its needs; raise ErredError without a valid reply.
+        """Return the plug-in's wants, once it has declared its needs; raise NoValidReplyError without a valid reply.
 
         A plug-in that can't decide returns a decision, which isn't an error. The time limit is the one set at the
         start, unless `timeout_s` is given.
@@ -210,7 +212,7 @@ class PluginProcess:
         return wants.declined
 
     def session_wants(self, views: Sequence[StrategyView]) -> tuple[SlotWants, ...]:
-        """Return the plug-in's wants for each of a session's views; raise ErredError without a valid reply."""
+        """Return the plug-in's wants for each of a session's views; raise NoValidReplyError without a valid reply."""
         answers = self._exchange(pack_views(views), time.monotonic(), None, unpack_slot_wants)
         if isinstance(answers, PluginReply) or len(answers) != len(views):
             _fail("its process answered another request")
@@ -297,8 +299,8 @@ def _refuse_other_form(message: bytes) -> PluginReply:
 
 
 def unpack_reply(message: bytes, unpack: Callable[[bytes], T]) -> T | PluginReply:
-    """Parse a reply; raise ErredError if it is invalid or refuses the request. `unpack` parses replies that aren't
-    JSON.
+    """Parse a reply; raise NoValidReplyError if it is invalid or refuses the request. `unpack` parses replies that
+    aren't JSON.
     """
     try:
         if message[:1] != JSON:

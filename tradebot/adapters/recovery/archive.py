@@ -235,7 +235,7 @@ def _choose_version(offsite: OffsiteStore, name: str, version: str | None) -> st
 
 
 def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Path) -> Manifest:
-    """Return a manifest; raise OperatorError if it was changed or names files elsewhere."""
+    """Return a manifest; raise OperatorError if it was changed or names files outside its folder."""
     key = _key(name, version)
     changed, size = OperatorError(f"{key} in {offsite_store.where} was changed", ANOTHER), offsite_store.content(key)
     if size is None or size.bytes > MOST_BYTES:
@@ -251,7 +251,7 @@ def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Pat
         raise OperatorError(f"{key} in {offsite_store.where} belongs to another version", "upgrade tradebot") from error
     hashes = [stored.sha256 for stored in manifest.files.values()]
     if manifest.name != name or not all(map(_is_inside, manifest.files)) or not all(map(_HASH.fullmatch, hashes)):
-        raise OperatorError(f"{key} in {offsite_store.where} names files elsewhere", ANOTHER)
+        raise OperatorError(f"{key} in {offsite_store.where} names files outside its folder", ANOTHER)
     return manifest
 
 

@@ -49,7 +49,7 @@ class NotRegularFileError(OSError):
 
 
 def require_plain(path: Path) -> None:
-    """Raise NotPlainError if something other than a regular file is at the path; a missing file is fine."""
+    """Raise NotRegularFileError if something other than a regular file is at the path; a missing file is fine."""
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -64,7 +64,7 @@ def is_plain(path: Path) -> bool:
 
 
 def open_plain(path: Path, flags: int) -> int:
-    """Open a regular file for its owner only and return its descriptor; raise NotPlainError for anything else."""
+    """Open a regular file for its owner only and return its descriptor; raise NotRegularFileError for anything else."""
     require_plain(path)
     # The path may have been replaced since; don't follow a link or wait for a pipe.
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)

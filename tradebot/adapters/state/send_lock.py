@@ -40,7 +40,7 @@ class FolderSendLock:
 
     @contextmanager
     def hold(self, intent: "Intent") -> Iterator[None]:
-        """Hold the lock while one order is promised and sent, and release it whatever happens.
+        """Hold the lock while one order is recorded and sent, and release it whatever happens.
 
         Raise TradebotError(ANOTHER_INSTANCE), with nothing sent, if another order holds it for too long.
         """
