@@ -294,7 +294,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
         "orders",
         seen.OrderEvidence(90, 0, None, unbooked=("68 GOOGL bought by order a",), unbooked_at=ago(260)),
         DEGRADED,
-        "68 GOOGL bought by order a: the broker's list of fills has lacked it for 4 min, so the books wait",
+        "68 GOOGL bought by order a: the broker's list of fills has lacked it for 4 min, so it isn't booked yet",
     ),
     ("config", seen.Config(200, without_sector=("ZZZZ",)), DEGRADED, "1 symbol without a sector, so not bought: ZZZZ"),
     ("calendar", seen.CalendarEvidence(4, NOW.date() + timedelta(days=6)), DEGRADED, "until 2026-11-22"),

@@ -133,7 +133,8 @@ def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
     with translate_exchange_errors(ExitCode.ERROR):
         process.stop(folder)
     note(
-        f"note: the exchange was running in the background as process {current.pid}; this one continues from its state"
+        f"note: the exchange was running in the background as process {current.pid}; "
+        "this process continues from its state"
     )
     return port or int(current.url.rpartition(":")[2])
 

@@ -103,7 +103,7 @@ def flow_source_of(settings: Settings, url: str | None, key: str | None, folder:
     if not url or not key:
         raise OperatorError(
             "options flow is NOT CONFIGURED: UW_API_KEY is not set",
-            "set UW_API_KEY in the environment or in .env; it is never replaced by made-up flow",
+            "set UW_API_KEY in the environment or in .env; without a key, the bot never makes up flow",
         )
     own_time = settings.mode is Mode.SANDBOX
     return UnusualWhales(

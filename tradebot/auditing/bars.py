@@ -1,4 +1,4 @@
-"""Check stored bars for impossible and missing ones."""
+"""Check series of stored bars, and find the impossible and the missing bars."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -302,5 +302,7 @@ def _holes(stored: RawSeries, starts: Sequence[int]) -> Iterator[BarFinding]:
     for missing, run in groupby(inside, key=lambda start_s: start_s not in stored_starts):
         if missing:
             lost = list(run)
-            observed = f"{pluralize(len(lost), 'bar')} in a row missing, and the {stored.price} price never pauses"
+            observed = (
+                f"{pluralize(len(lost), 'bar')} in a row missing, although there always is a {stored.price} price"
+            )
             yield finding(stored, Flaw.HOLE, (lost[0], lost[-1]), observed, len(lost), len(lost))

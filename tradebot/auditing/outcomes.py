@@ -454,7 +454,7 @@ def describe_prediction(measured: MeasuredOutcome) -> str:
         return f"too few sessions: {measured.sessions:,} of at least {least} sessions"
     if measured.is_found:
         return "it predicts" if measured.mean > 0 else "it predicts the opposite"
-    assert measured.needed is not None, "an interval has the number of sessions needed"
+    assert measured.needed is not None, "a mean with an interval must have the number of sessions needed"
     if measured.needed <= measured.sessions:
         return f"no better than chance; an effect of {WORTH_SEEING:.1%} would probably show by now"
     return (

@@ -1,4 +1,4 @@
-"""Take the desk: catch up with the venue, then read everything once, so that a pass decides from one immutable view."""
+"""Take the desk, the snapshot from which a pass decides: catch up with the venue, then read everything once."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

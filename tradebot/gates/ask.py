@@ -99,7 +99,7 @@ class Ask(Struct, frozen=True, dict=True):
 
     @property
     def book(self) -> Book:
-        """Return the account's book with the pass's earlier orders."""
+        """Return the account's book, including the orders that this pass has already sent."""
         return self.strategy.account.book
 
     @property

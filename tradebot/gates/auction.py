@@ -79,7 +79,7 @@ class Bid(Struct, frozen=True):
     @property
     def worth(self) -> Decimal:
         """Return the bid's total value; only bids that compete by value have one."""
-        assert self.value is not None, f"{self.symbol} has a value in the auction"
+        assert self.value is not None, f"{self.symbol} must have a value in the auction"
         return self.value.total
 
     @property
@@ -152,7 +152,7 @@ class Ruling(StrEnum):
 class BidRuling(Struct, frozen=True):
     """The ruling on one bid, with the numbers; `other` is the bid that replaces this one, or that it replaces.
 
-    The first decision is the terminal one.
+    The first of `decisions` explains the ruling.
     """
 
     bid: Bid

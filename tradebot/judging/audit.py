@@ -1,4 +1,6 @@
-"""The complete audit: every subject of the table, and those that need the broker or a period of time."""
+"""Judge everything that can be judged: each subject of the usual table, and the subjects that need the broker or a
+period of time.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
 """Judge each component of the bot from its evidence.
 
-A verdict names a next step only if it isn't the usual one of its subject, and a freshness only if its evidence wasn't
-read just now. Learned policies are judged by whether their models can be used, how old they are, and whether they act.
+A verdict names a next step only if it differs from the usual next step of its subject, and has a freshness only if its
+evidence wasn't read just now. Learned policies are judged by whether their models can be used, how old they are, and
+whether they act.
 """
 
 from bisect import bisect_right
@@ -221,7 +222,9 @@ def books(evidence: HealthEvidence, mark: ReconcileMark) -> HealthVerdict:
 
 
 def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> HealthVerdict:
-    """Judge orders with an unknown outcome by how long it has been unknown, and unfinished closes."""
+    """Judge the orders: positions that lost their stop at the broker, fills that the books lack, closes that ended too
+    early, and unknown outcomes.
+    """
     going_on = ", ".join(order_evidence.unfinished[:SHOWN])
     if bare := [*_lost_stops(evidence, order_evidence)]:
         finding = (
@@ -231,7 +234,7 @@ def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> H
         return HealthVerdict(DEGRADED, finding, order_evidence.records, next="tradebot evaluate-exits --force-slot")
     lacking = [*_unbooked_fills(evidence, order_evidence), *_untold(evidence, order_evidence)]
     if lacking and not order_evidence.unresolved:
-        finding = f"{'; '.join(lacking)}, so the books wait"
+        finding = f"{'; '.join(lacking)}, so it isn't booked yet"
         return HealthVerdict(
             DEGRADED, finding, order_evidence.records, next="tradebot positions, then tradebot reconcile"
         )
@@ -289,7 +292,9 @@ def _lack_text(evidence: HealthEvidence, at: datetime | None, what: str) -> str:
 
 
 def positions_that_differ(past: SessionEvidence) -> Sequence[PositionDifference]:
-    """Return positions on which books and broker differed in the last exit pass, unless compared since."""
+    """Return positions on which books and broker differed in the last exit pass; none if they have been compared again
+    since.
+    """
     read = (cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.job_decision is None)
     last = max(read, key=lambda difference: difference.at, default=None)
     return () if last is None or (past.compared and past.compared.at >= last.at) else last.differing

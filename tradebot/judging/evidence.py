@@ -362,9 +362,9 @@ class RowEvidence(Struct, frozen=True):
 class Broker(Struct, frozen=True):
     """The broker's replies, and the books as if every new fact in them were applied; `unapplied` counts those facts.
 
-    `totals` and `findings` are of these books, and `proven` has the activities among the facts. `position_ratios` is
-    the broker's quantity divided by the books', where they differ for no known reason. `leaps` has positions that these
-    facts would change impossibly.
+    `totals` and `findings` are of these books, and `proven` has the bookings that the broker's activities prove.
+    `position_ratios` is the broker's quantity divided by the books', where they differ for no known reason. `leaps` has
+    positions whose state these facts would change in a way that isn't possible.
     """
 
     clock: VenueClock

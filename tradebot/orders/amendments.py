@@ -61,7 +61,7 @@ def mark_if_cancel_rejected(
     status_now = {order.venue_id: order.status for order in now if order.venue_id in status_before}
     if record.terminal is not None or status_now != status_before or OrderStatus.PENDING_CANCEL in status_now.values():
         return record
-    assert record.client_order_id, "a cancel that was sent has an id"
+    assert record.client_order_id, "a cancel that was sent must have an id"
     refused = refuse_late(world, desk, record.client_order_id, "the broker accepted the cancel, then rejected it")
     return replace(record, decisions=(*record.decisions[:-1], refused))
 

@@ -378,7 +378,7 @@ def _place_order(world: World, call: Call, desk: Desk, cover: ProtectionState, s
     """Place a stop, or the target of a rule, and return its record."""
     old = step.old.record.intent if step.old else None
     of = cover.listing.instrument if cover.listing else old.instrument if old else None
-    assert of is not None, "an order to place has an instrument"
+    assert of is not None, "the instrument of an order to place must be known"
     why = step.word if step.word is not None else (cover.asked.word if cover.asked else old.why if old else "")
     candidate = Candidate(cover.whose[0], of, cover.side, Purpose.PROTECT, desk.now, quantity=step.shares, why=why)
     intent = resting_intent(world, call, desk, candidate, OrderClass.SIMPLE, step.price, step.price)

@@ -318,7 +318,7 @@ class Facts(Protocol):
         """Return facts of a kind by symbol, each for a period of days (both included), as known at `now`."""
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
-        """Return the counts of the replies fetched since a time, without their facts."""
+        """Return the replies fetched since a time, with their counts but without their facts."""
 
     def registry(self) -> Mapping[str, Coin]:
         """Return the state of each symbol in the registry of tradable coins that was ever checked."""

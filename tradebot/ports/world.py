@@ -176,7 +176,7 @@ class Rules(Struct, frozen=True, dict=True):
 
 
 def _nobody_asks() -> Approvals:
-    raise AssertionError("no strategy of this world waits for approval")
+    raise AssertionError("no strategy may ask for approval in this world")
 
 
 def _shared_values(values: Mapping[str, T], same: Mapping[str, str]) -> Mapping[str, T]:

@@ -1,4 +1,5 @@
-"""Turn the broker's activities into bookings: write what each one proves and leave the others open. Pure functions.
+"""Turn the broker's activities into bookings: write what each one proves, and leave open what proves nothing. All
+functions here are pure.
 
 Cash movements are proven by the activity itself. Shares are proven if the books, restated by the activity, equal the
 broker's positions; otherwise a person decides. A split is a pair of fills for each lot, old shares out and new shares

@@ -1,4 +1,4 @@
-"""Sort orders that carry our mark but aren't in these books: either ours from before, or from another copy of the bot.
+"""Tell apart the orders that carry our mark but aren't in these books: our own earlier ones, and another copy's.
 
 Anyone who restores an older copy of the state folder, or rebuilds the books from scratch, finds positions that the bot
 itself opened. Orders earlier than the books' latest view are ours: entries halt with BOOKS_OLD, and an accepted plan
@@ -78,7 +78,7 @@ def promised_pair(
     books: Books, order: Order, instrument: Instrument, legs: Sequence[Order], strategy: str, plan: str
 ) -> Intent:
     """Return the intent that a plan writes to take over an order that protects a strategy's position."""
-    assert order.quantity is not None, "a protective order has a quantity"
+    assert order.quantity is not None, "a protective order must have a quantity"
     at = order.submitted_at or books.at
     session, slot = books.day.date_of(at), f"taken over {order.venue_id}"
     key = IntentKey(books.account_number, strategy, session, slot, order.symbol, order.side, Purpose.PROTECT)
@@ -270,7 +270,7 @@ def _from_before(
     if rest * shares <= 0:
         return
     at = last.updated_at or last.submitted_at
-    assert at is not None, "an order older than the books has a sending time"
+    assert at is not None, "an order older than the books must have a time"
     taken = min(abs(rest), abs(shares)).copy_sign(rest)
     name, source = f"taken-over:{last.venue_id}", (Origin.TAKEN_OVER, last.venue_id)
     each = position.average_price, position.multiplier

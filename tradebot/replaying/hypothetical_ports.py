@@ -99,7 +99,7 @@ class HypotheticalPorts(RecordedPorts):
 
     @property
     def _known_desk(self) -> Desk:
-        assert self.desk is not None, "a hypothetical pass has a desk"
+        assert self.desk is not None, "the desk must be set before a hypothetical pass is decided"
         return self.desk
 
 
@@ -127,7 +127,7 @@ KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
 
 
 class Decided(NamedTuple):
-    """A pass's record after another run, and the newly accepted orders."""
+    """The record of a pass that was decided again, and the orders that were accepted only in this run."""
 
     cycle: CycleRecord
     sent: tuple[Intent, ...]

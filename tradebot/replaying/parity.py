@@ -153,7 +153,7 @@ class _Comparing:
 
     def _note_missing_pass(self, slot: Slot, only: PassSeen | None) -> None:
         """Note a pass that only one side has, if it decided anything."""
-        assert only is not None, "one of the two has it"
+        assert only is not None, "one of the two sides must have the pass"
         decided = len(only.cycle.candidates)
         if decided:
             details = [pluralize(decided, "candidate"), "no pass"]
@@ -208,7 +208,7 @@ class _Comparing:
         if live and played and _content(live.intent) == _content(played.intent):
             return
         fills = live or played
-        assert fills is not None, "one of the two sent it"
+        assert fills is not None, "one of the two sides must have sent the order"
         words = (NOTHING if each is None else _words(each.intent) for each in (live, played))
         self._add(DifferenceType.ORDER, name, fills, self._why_sent(fills), words)
 

@@ -262,7 +262,7 @@ class StoredRecord(Struct, frozen=True):
 
 
 class RecordParts:
-    """The parts of one record, in the order of their numbers."""
+    """The parts of one record that are stored separately, numbered in the order in which they were first used."""
 
     def __init__(self, remembered: PartCache, *, inline: bool = False) -> None:
         self.remembered = remembered
@@ -476,7 +476,7 @@ def _scalar(value: Any, parts: RecordParts) -> Any:
     if type(value) is Decimal:
         return [str(value)]
     if type(value) in (date, datetime, time, timedelta):
-        raise RecordError(f"{value} stands among plain numbers and texts")
+        raise RecordError(f"{value} can't be stored among plain numbers and texts")
     return value
 
 

@@ -131,7 +131,7 @@ class TimetableEntry(Struct, frozen=True):
 
 
 class Timetable(Mapping[Job, JobTimes]):
-    """All entries in order: the times of each job that trades, by job; `lines` includes the chores."""
+    """The timetable: maps each job that trades to its times; `lines` has all entries in order, including chores."""
 
     def __init__(self, lines: Iterable[TimetableEntry], off: Iterable[str] = ()) -> None:
         self.lines = tuple(lines)

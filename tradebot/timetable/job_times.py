@@ -95,7 +95,10 @@ def parse(text: object, venue: VenueDay) -> JobTimes:
 def in_parts(
     text: str, venue: VenueDay, part: Callable[[str, VenueDay], T], comma: str = ","
 ) -> tuple[str, tuple[T, ...]]:
-    """Split a text at commas, with single spaces; raise ValueError if there are too many parts."""
+    """Split a text at commas and parse each part; return the text with single spaces, and the parts.
+
+    Raise ValueError if there are too many parts.
+    """
     plain = " ".join(text.split())
     words = re.split(comma, plain)
     if len(words) > MOST_PARTS:

@@ -65,7 +65,7 @@ _MOST_KEPT = 250_000
 
 
 class CachedSeries(NamedTuple):
-    """The last series returned for a symbol and a `BarNeed`; it is valid for the same `window` and `version`."""
+    """The last series returned for a symbol and a `BarNeed`; it is valid while `window` and `version` stay the same."""
 
     window: tuple[int, int]
     version: object

@@ -155,7 +155,7 @@ class Window(NamedTuple):
     price: PriceKind = PriceKind.TRADE
 
     def bars_in(self, span: tuple[int, int]) -> int:
-        """Return how many bars of the newest session (of whole days, around the clock) start in a half-open range."""
+        """Return how many bars start in a half-open range; bars before the newest session's open don't count."""
         first_s, end_s = span
         if self.hours:
             first_s = max(first_s, _seconds(self.hours[-1].open))
@@ -212,7 +212,7 @@ def frame_window(hours: Sequence[Session], until: datetime, timeframe: str) -> W
     Each session's first bar starts at its open, and its last one ends at its close.
     """
     width = width_of(timeframe)
-    assert width is not None, "daily bars don't divide a session"
+    assert width is not None, "only intraday bars can divide a session"
     width_s, until_s = int(width.total_seconds()), _seconds(until)
     begun = [session for session in hours if _ended_s(session, until_s, width_s) > _seconds(session.open)]
     if not begun:

@@ -115,7 +115,7 @@ class ChatStore(CacheStore):
             return PairedPerson(int(chat["user"]), int(chat["chat"]), parse_time(chat["at"])) if chat else None
 
     def new_code(self, now: datetime) -> str:
-        """Create a new code, replacing any earlier one, and return it; only its digest is stored."""
+        """Create a new pairing code, replacing any earlier one, and return it; only its digest is stored."""
         code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
         self.remember("code", json_text({"digest": _digest(code), "until": time_text(now + CODE_LIVES), "wrong": 0}))
         return code

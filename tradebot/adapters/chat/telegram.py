@@ -1,4 +1,6 @@
-"""Read messages from Telegram's Bot API, and reply. Everything has a limit, and the token appears in no text."""
+"""Read messages from Telegram's Bot API, and reply. Every request and response has a limit, and no message contains the
+token.
+"""
 
 import json
 import re

@@ -176,7 +176,7 @@ REFUSED = """WITH gated AS MATERIALIZED (
 
 
 class KnownScores:
-    """Cache the scores of some symbols in the newest slots. Each pass is read only once, because recorded scores never
+    """Caches the scores of some symbols in the newest slots. Each pass is read only once, because recorded scores never
     change.
     """
 
@@ -270,7 +270,7 @@ def answers(database: sqlite3.Connection, since: datetime) -> Sequence[AnswerCou
 
 
 def reply_counts(database: sqlite3.Connection, since: datetime) -> Sequence[Intake]:
-    """Return the counts of the replies fetched since a time, without their facts."""
+    """Return the replies fetched since a time, with their counts but without their facts."""
     return tuple(map(parse_reply_counts, database.execute(INTAKES, (time_text(since),))))
 
 
@@ -328,7 +328,7 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
     passes = dict(zip([number for number, _ in heads], unpack_all(CycleRecord, [b for _, b in heads]), strict=True))
     session_ends = [session_end(passes[priced], passes.get(marked)) for _, priced, marked in days if priced in passes]
     if not session_ends and first == date.min and database.execute(SEEN).fetchone():
-        raise DamagedError("an index lacks some of their passes")
+        raise DamagedError("an index lacks some of the passes")
     return session_ends
 
 

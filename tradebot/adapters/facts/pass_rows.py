@@ -288,7 +288,7 @@ def heads_of(
     day = session.isoformat() if session else None
     heads = database.execute(PASSES, (job, time_text(first), time_text(until), day, last)).fetchall()[::-1]
     if not heads and session is None and since is None and database.execute(SEEN, (job,)).fetchone():
-        raise DamagedError("an index lacks some of their passes")
+        raise DamagedError("an index lacks some of the passes")
     return dict(zip([row for row, _ in heads], unpack_all(CycleRecord, [body for _, body in heads]), strict=True))
 
 
@@ -326,7 +326,7 @@ def candidate_prices(
 def rows_of_symbol(
     database: sqlite3.Connection, passes: Mapping[int, CycleRecord], symbol: str
 ) -> Sequence[tuple[int, str]]:
-    """Return a symbol's packed candidates, each with the number of its pass."""
+    """Return a symbol's candidates as stored text, each with the number of its pass."""
     if not passes:
         return ()
     times = [cycle.at for cycle in passes.values()]

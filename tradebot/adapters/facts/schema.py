@@ -1,8 +1,8 @@
 """Define the tables of the facts file. Facts only explain decisions, so a damaged file is moved aside and the bot
 continues.
 
-The small tables are read and written here: each session's comparison with its backtest, the registry's symbols and last
-discovery, and the check of each reply.
+The small tables are read and written here: each session's comparison with its backtest, the symbols in the registry of
+tradable coins, the last discovery of contracts, and the check of each reply.
 """
 
 import json

@@ -111,7 +111,7 @@ def summed_at_end(database: sqlite3.Connection, tables: Sequence[str]) -> Iterat
     a valid checksum. If the block fails, the transaction must be rolled back.
     """
     ((rows,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - our own name
-    assert rows <= 1, "a new ledger has no row but the one with the totals of fills"
+    assert rows <= 1, "a new ledger must have no row except the totals of fills"
     creating = dict(name_statements(tables))
     for table in creating:
         database.execute(f"DROP TRIGGER {table}_added")

@@ -284,7 +284,7 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
         LedgerStores.put_listings(self, records)
 
     def last_claim(self, job: str) -> SlotClaim | None:
-        """Return the last claim of a job in its latest session; None if there is none."""
+        """Return the last claim of a job in the latest session in which it has any; None if there is none."""
         row = self.file.row(LAST_CLAIM, (job,))
         if row is None:
             return None

@@ -196,7 +196,7 @@ class StoredOrder(NamedTuple):
 
 
 class StoredFill(NamedTuple):
-    """A stored fill, with its text if it was already written."""
+    """A stored fill, with its JSON text if that was already built."""
 
     owned: OwnedFill
     applied_at: datetime

@@ -128,7 +128,7 @@ class LazyTextRow(Protocol):
     """A row whose texts are expensive to build."""
 
     def with_texts(self) -> Self:
-        """Return the row with its texts."""
+        """Return the row with its texts already built."""
 
 
 Worded = TypeVar("Worded", bound=LazyTextRow)

@@ -211,7 +211,7 @@ class TableCache:
 
     def of(self, table: LedgerTable[Any], name: str, key: Hashable, read: Callable[[], Read]) -> Read:
         """Return the cached result of `read` for the same arguments, or call it now; `name` identifies the query."""
-        assert isinstance(table, MemoryTable), "a table in memory has a version"
+        assert isinstance(table, MemoryTable), "only results from a table in memory can be cached"
         cached = self._read.get(name)
         if cached is None or cached[0] != table.version:
             cached = self._read[name] = table.version, {}
@@ -313,7 +313,7 @@ class MemoryLedger(LedgerStores, MemoryStates):
 
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
         orders = self.tables.orders
-        assert isinstance(orders, MemoryTable), "a table in memory tracks its changes"
+        assert isinstance(orders, MemoryTable), "the orders must be in a table in memory"
         return self._chains.of(orders, venue_ids, partial(LedgerStores.order_chains, self))
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:

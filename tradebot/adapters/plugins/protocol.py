@@ -317,7 +317,7 @@ def pack_views(views: Sequence[StrategyView]) -> bytes:
                 latest[key], run = len(runs), BarRun(series)
                 runs.append(run)
                 index = run.add(series)
-                assert index is not None, "a run without bars accepts any"
+                assert index is not None, "a run without bars must accept any series"
             places.append((latest[key], *index))
         rows.append((_plain(view), places))
     lengths, columns = _flat([run.series for run in runs])

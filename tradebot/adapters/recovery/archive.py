@@ -182,7 +182,9 @@ def _files(source: Path) -> dict[str, Path]:
 
 
 def _put(offsite_store: OffsiteStore, key: str, file: Path, content: FileDigest, what: str) -> bool:
-    """Store content in a file, and return True if it was sent; raise OperatorError if the file has other bytes."""
+    """Store content in a file, and return True if it was sent; raise OperatorError if the file has different
+    content.
+    """
     there = offsite_store.read_back(key)
     if there is None:
         try:
@@ -226,7 +228,7 @@ def _choose_version(offsite: OffsiteStore, name: str, version: str | None) -> st
     )
     if not versions:
         meant = f"{name} {version}" if version else name
-        raise OperatorError(f"{offsite.where} has no {meant}", "see what it has: tradebot archive list --from PLACE")
+        raise OperatorError(f"{offsite.where} has no {meant}", "see its versions: tradebot archive list --from PLACE")
     if version and len(versions) > 1:
         raise OperatorError(
             (f"more than one version of {name} starts with {version}: {len(versions)} of them"), "give more letters"
@@ -269,7 +271,7 @@ def _get(offsite_store: OffsiteStore, path: str, stored: ArchivedFile, draft: Pa
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     offsite_store.get(key, file)
     if content_of(file) != FileDigest(stored.bytes, stored.sha256):
-        raise OperatorError(f"{path} was changed in {offsite_store.where}: {key} has other bytes", ANOTHER)
+        raise OperatorError(f"{path} was changed in {offsite_store.where}: {key} has different content", ANOTHER)
     with opened_plain(file) as written, around("archive.sync"):
         os.fsync(written.fileno())
 

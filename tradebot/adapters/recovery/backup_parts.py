@@ -115,7 +115,7 @@ def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
 
 
 def is_as_of(path: Path, at_ns: int) -> bool:
-    """Return True if a part is a file that hasn't changed since a time in nanoseconds."""
+    """Return True if a part is a file that hasn't changed since `at_ns`, in nanoseconds since 1970."""
     try:
         stat_result = path.lstat()
     except OSError:

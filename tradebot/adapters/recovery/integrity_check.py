@@ -96,7 +96,7 @@ def require_own(folder: StateFolder) -> None:
     if (marked.id, marked.account_number) != (folder.id, folder.account_number):
         raise OperatorError(
             f"{folder.path} now holds the state of another bot, for account …{marked.tail}.",
-            f"stop this one; tradebot status {state_folder.option(folder.path)} shows its bot",
+            f"stop this bot; tradebot status {state_folder.option(folder.path)} shows the other one",
             code=ExitCode.REFUSED,
         )
 

@@ -168,7 +168,7 @@ def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) ->
     """Copy journal and ledger to the scratch folder; return a function that adds the journal's extra records to the
     ledger.
     """
-    assert sources.ledger, "there is a ledger to be joined"
+    assert sources.ledger, "joining needs a ledger"
     copy = sources.copies[sources.ledger, LEDGER]
     with closing(SqliteLedger.open(copy, folder.account_number, read_only=True)) as old:
         lacking = _lacking(sources, old)

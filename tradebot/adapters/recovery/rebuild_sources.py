@@ -346,7 +346,7 @@ def digests_of(records: Iterable[JournalRecord]) -> dict[bytes, bool]:
 
 
 def identity(record: JournalRecord, kind: str | None = None) -> bytes:
-    """Return a digest of a record's identity, as its own kind or as `kind`."""
+    """Return a digest of a record's kind (or of `kind` instead) and its identity."""
     return digest(kind or record.kind, words_of(record))
 
 

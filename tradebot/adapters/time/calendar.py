@@ -74,7 +74,9 @@ def _of_product(start: date, end: date, name: str) -> Sequence[Session]:
 
     schedule = pandas_market_calendars.get_calendar(name).schedule(start.isoformat(), end.isoformat())
     sessions = _sessions(schedule, "market_open", "market_close")
-    assert all(earlier.close < later.open for earlier, later in pairwise(sessions)), "there is a break in between"
+    assert all(earlier.close < later.open for earlier, later in pairwise(sessions)), (
+        "sessions must be separated by a break"
+    )
     return sessions
 
 
