@@ -388,7 +388,7 @@ FAILURES: list[tuple[str, Any, HealthState, str]] = [
     ("notices", seen.NoticeEvidence(2, (), 1, 1, "no answer in 30 s"), FAILED, "1 notice given up: no answer in 30 s"),
     ("notices", seen.NoticeEvidence(2, ("desk",), 0, 0, ""), DEGRADED, "no address for desk"),
     ("chat", seen.Chat(False, False, ""), OK, "nobody is paired"),
-    ("chat", seen.Chat(True, False, ""), DEGRADED, "the bot doesn't listen to it"),
+    ("chat", seen.Chat(True, False, ""), DEGRADED, "the bot doesn't read the chat"),
     ("chat", seen.Chat(True, True, "status 500"), DEGRADED, "status 500"),
     ("halts", seen.Halts(REDUCE, "lunch"), DEGRADED, "by ann: lunch"),
     ("halts", seen.Halts(NOBODYS, "lost"), FAILED, "lost"),

@@ -281,7 +281,7 @@ def _fits_the_timetable(settings: Sections, flow_must_fit: bool) -> Iterator[str
         if age <= wait:
             yield (
                 f"limits.{name} {age} is not above the {wait} s between two slots of timetable.{job} "
-                f"({timetable[job]}): entries would close before each renewal because of the data's age"
+                f"({timetable[job]}): entries would be blocked before each renewal, because the data would be too old"
             )
     yield from _in_shadow(settings)
     yield from _looks_at_exits(settings)

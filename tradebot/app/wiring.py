@@ -356,7 +356,9 @@ class App(BotStores):
         from tradebot.app.sandbox import control_headers
 
         if self.mode is not Mode.SANDBOX:
-            raise OperatorError(f"mode {self.mode} trades in real time: there is no engine to tick", "tradebot status")
+            raise OperatorError(
+                f"mode {self.mode} trades in real time: there is no exchange clock to advance", "tradebot status"
+            )
         return LockStepClock(self.exchange_url, lambda: control_headers(self.folder.exchange))
 
     @cached_property

@@ -116,9 +116,7 @@ def rows(evidence: Trading) -> Judgment:
         return judge_evidence(name, look, now, HealthState.FAILED, finding, RECOVER)
     finding = f"{pluralize(row_evidence.records, 'record')} cover all {pluralize(row_evidence.rows, 'row')}"
     finding += (
-        f"; {pluralize(row_evidence.ahead, 'record')} written for a commit that never happened"
-        if row_evidence.ahead
-        else ""
+        f"; {pluralize(row_evidence.ahead, 'record')} written for a commit that failed" if row_evidence.ahead else ""
     )
     return judge_evidence(name, look, now, HealthState.OK, finding)
 
@@ -164,7 +162,9 @@ def quotes(evidence: Trading) -> Judgment:
     if not isinstance(broker, Broker):
         return judge_unqueried(name, broker)
     if not broker.quotes and not moment.is_open:
-        return judge_skipped(name, f"closed, and none of {broker.asked_quotes} symbols has a quote", "quotes")
+        return judge_skipped(
+            name, f"the market is closed, and none of {broker.asked_quotes} symbols has a quote", "quotes"
+        )
     if not broker.quotes:
         finding = f"none of {broker.asked_quotes} symbols has a usable quote"
         return Judgment(name, HealthState.FAILED, "quotes", 0, finding, "tradebot doctor")
@@ -299,7 +299,7 @@ def exits_recorded(evidence: Trading) -> Judgment:
     if not records:
         finding = f"{pluralize(len(positions), 'position')} opened since the last pass, which checked none"
         return judge_evidence(name, look, evidence.moment.now, HealthState.UNKNOWN, finding, EXITS)
-    return judge_evidence(name, look, evidence.moment.now, HealthState.OK, "each was held or is being closed")
+    return judge_evidence(name, look, evidence.moment.now, HealthState.OK, "each position was held or is being closed")
 
 
 def _stuck(record: CandidateRecord) -> str | None:

@@ -217,7 +217,8 @@ def books(evidence: HealthEvidence, mark: ReconcileMark) -> HealthVerdict:
         finding = f"{pluralize(mark.findings, 'finding')}, {mark.blocking} {keep} entries blocked"
     ahead_s = (mark.at - (evidence.now or mark.at)).total_seconds()
     if ahead_s > evidence.budgets.skew_s:
-        return HealthVerdict(FAILED, f"it is dated {ahead_s:,.0f} s after trading time: entries are blocked", 1, fresh)
+        late = f"the last comparison is dated {ahead_s:,.0f} s after trading time: entries are blocked"
+        return HealthVerdict(FAILED, late, 1, fresh)
     return HealthVerdict(DEGRADED if mark.blocking else OK, finding, 1, fresh)
 
 
@@ -423,7 +424,7 @@ def chat(evidence: HealthEvidence, chat: records.Chat) -> HealthVerdict:
         return HealthVerdict(OK, "on, and nobody is paired: tradebot chat pair", 1)
     if not chat.listening:
         return HealthVerdict(
-            DEGRADED, "the bot doesn't listen to it, so it can't halt the bot", 1, next="tradebot serve"
+            DEGRADED, "the bot doesn't read the chat, so a message can't halt the bot", 1, next="tradebot serve"
         )
     if chat.trouble:
         return HealthVerdict(DEGRADED, f"it can't be read: {chat.trouble}", 1)

@@ -156,7 +156,7 @@ def _shares_from_before(books: Books, earlier: Iterable[Order]) -> Mapping[str, 
 
 
 def unclaimed_fills(books: Books) -> Iterator[OwnedFill]:
-    """Yield the foreign fills that no strategy owns and no person has settled since."""
+    """Yield the foreign fills that no strategy owns and for which no person has made a booking since."""
     done = reassigned_ids(books.with_others)
     fills = fills_by_a_person(books.with_others)
     for owned in books.with_others:

@@ -282,7 +282,7 @@ class RecordParts:
         return self._add(self.remembered.text(content))
 
     def apart(self, step: Step, value: Any, see: See | None) -> list[int]:
-        """Return the number of a field's part, and those of the parts inside it."""
+        """Return the number of a field's part, followed by the numbers of the parts inside it."""
         apart = self.remembered.apart(step, value, see)
         return [self._add(apart.digest), *map(self._add, apart.parts)]
 

@@ -308,7 +308,9 @@ _read = msgpack.Decoder(_Outcome).decode
 
 
 def ended_in(outcome: bytes) -> Ends:
-    """Return where a recorded pass's candidates ended, without reading the rest; raise RecordError if it is damaged."""
+    """Return where a recorded pass's candidates ended, without reading other parts of the record; raise RecordError if
+    it is damaged.
+    """
     try:
         document = _read(outcome)
     except MsgspecError as error:

@@ -111,7 +111,7 @@ class StrategyAnswers:
     def to(self, changes: Sequence[ReplayedStrategy], rules: Rules) -> tuple[RecordedCycle, frozenset[str]]:
         """Return the record with these strategies' results replaced, and the strategies whose results can't be known.
 
-        The latter stay as recorded. `rules` are the changed ones.
+        Results that can't be known stay as recorded. `rules` are the changed ones.
         """
         proposed = self._recorded.given.proposed
         if proposed is None or not changes:

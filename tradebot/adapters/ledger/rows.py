@@ -144,7 +144,7 @@ def names(keys: Collection[str]) -> str:
 
 
 class StoredOpening(NamedTuple):
-    """The opening balance in USD, when it was recorded, and how the account settles."""
+    """The opening balance in USD, when it was recorded, and how trading changes the account's cash."""
 
     cash: Decimal
     at: datetime

@@ -231,7 +231,8 @@ def _choose_version(offsite: OffsiteStore, name: str, version: str | None) -> st
         raise OperatorError(f"{offsite.where} has no {meant}", "see its versions: tradebot archive list --from PLACE")
     if version and len(versions) > 1:
         raise OperatorError(
-            (f"more than one version of {name} starts with {version}: {len(versions)} of them"), "give more letters"
+            (f"more than one version of {name} starts with {version}: {len(versions)} of them"),
+            "give more characters of the version",
         )
     return versions[-1][1]
 

@@ -183,7 +183,7 @@ def _sum(before: str, content: bytes) -> str:
 
 def _edited_error(folder: Path) -> OperatorError:
     return OperatorError(
-        f"{folder / TRIALS} was edited or cut, so the number of trials is unknown",
+        f"{folder / TRIALS} was edited or truncated, so the number of trials is unknown",
         f"restore it and {LAST} from a copy, or start a new list without the earlier trials: rm {folder / TRIALS} "
         f"{folder / LAST}",
     )

@@ -63,7 +63,7 @@ class LockStepClock:
         policy: http.RetryPolicy | None = None,
     ) -> None:
         if not is_loopback(url):
-            raise OperatorError("only the embedded exchange can be ticked", "Use an address on 127.0.0.1.")
+            raise OperatorError("only the embedded exchange's clock can be advanced", "Use an address on 127.0.0.1.")
         # One tick may play a whole session, which takes longer than any other request.
         self._bounds = bounds or http.RequestBounds(read_s=_TICK_S, total_s=_TICK_S)
         self._policy = policy or http.RetryPolicy()
