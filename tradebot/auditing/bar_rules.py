@@ -128,7 +128,7 @@ def wrong_zone(
 ) -> tuple[BarFinding, ...]:
     """Find weeks whose minute bars would fit the sessions if they were a whole number of hours earlier or later.
 
-    Bars of a session that hasn't ended at `now` are ignored, because pre-market trading outweighs the remainder.
+    Bars of a session that hasn't ended at `now` are ignored, because it may have more pre-market bars than bars so far.
     """
     unended_s = (each.early_s for each in hours if now and each.close_s > now.timestamp())
     until_s = next(unended_s, None)

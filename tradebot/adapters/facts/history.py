@@ -333,9 +333,9 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
 
 
 def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
-    """Delete facts and passes before their times, except each session's last pass that read the account.
+    """Delete facts and passes before the two times, but keep each session's last pass with equity and with prices.
 
-    That pass only loses its candidates. Times are canonical text. Call this in a transaction.
+    Kept passes lose their candidates. Times are canonical text. Call this in a transaction.
     """
     database.execute("DELETE FROM main.facts WHERE known_at < ?", (facts_before,))
     database.execute("DELETE FROM main.intakes WHERE at < ?", (facts_before,))
