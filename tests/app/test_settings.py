@@ -308,8 +308,8 @@ SCENARIOS = [
         "strategies: {flow: {exits: [{stop_loss: {fraction: 0.02}}, {end_of_day: {before_close_s: 600}}]}}",
         "before_close_s 600 is shorter than the 660 s between the last exit check and the close, so it never acts",
     ),
-    ("limits: {max_flow_age_s: 300}", "would close before each renewal"),
-    ("limits: {max_reconcile_age_s: 900}", "would close before each renewal"),
+    ("limits: {max_flow_age_s: 300}", "would be blocked before each renewal"),
+    ("limits: {max_reconcile_age_s: 900}", "would be blocked before each renewal"),
     ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is fetched again"),
     (
         f"mode: paper\nuniverse: {MANY}\nunusual_whales: {{daily_calls: 10000}}",
@@ -343,7 +343,7 @@ SCENARIOS = [
         "strategies: {flow: {limits: {max_daily_loss_fraction: 0.018}}}",
         "loses 0.018 of its allotment, not less than its max_daily_loss_fraction 0.018",
     ),
-    ("strategies: {flow: {limits: {max_flow_age_s: 300}}}", "would close before each renewal"),
+    ("strategies: {flow: {limits: {max_flow_age_s: 300}}}", "would be blocked before each renewal"),
     ("strategies: {flow: null}", "all strategies are off"),
     (
         "strategies: {mine: {}}\nplugins: {timeout_s: 60}",

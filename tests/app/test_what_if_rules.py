@@ -48,7 +48,7 @@ def test_every_section_is_answered_or_said() -> None:
         ("sectors.AAPL", "toys", ""),
         ("storage.backups", 3, "no decision of a pass depends on it"),
         ("unusual_whales.reserve_fraction", 0.2, "which flow was fetched, and when, was decided before the pass"),
-        ("exits.stop_loss_fraction", 0.02, "which positions it would close is decided in passes of evaluate-exits"),
+        ("exits.stop_loss_fraction", 0.02, "passes of evaluate-exits decide which positions it closes"),
         ("halts.daily_loss_fraction", 0.06, "a halt that was in force stays in force"),
         ("universe", ["AAPL", "MSFT"], ""),
         ("strategies.flow.universe", ["AAPL"], ""),

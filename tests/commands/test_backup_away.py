@@ -206,7 +206,7 @@ def test_manifest_that_names_a_file_elsewhere_is_refused(copy: Bot, usb: Path, t
     manifest = usb / copy.json("backup", "--to", str(usb))["made"]["name"] / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"state.id"', '"../../../state.id"'))
     said = copy.says("restore", "--from", str(usb), "--state-dir", str(tmp_path / "there"))
-    assert (said.code, "names a file elsewhere" in said.err) == (2, True)
+    assert (said.code, "names a file outside the backup" in said.err) == (2, True)
 
 
 def test_chore_copies_the_sessions_backup_and_a_failure_is_told_until_one_succeeds(

@@ -233,7 +233,7 @@ def test_margin_near_the_equity_halts_once_and_leaves_stops_in_place() -> None:
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+33m"))
     assert len(scene.told(EventKind.HALTED_ITSELF.event_type)) == 1
     assert "MARGIN_HALT" in (left := remaining_causes(scene.world(dry_run=True)))
-    assert "which clears when initial margin is a share of equity below halts.margin_fraction again" in left
+    assert "which clears when initial margin is below halts.margin_fraction of equity again" in left
     scene.hold("JPM", "0")
     assert remaining_causes(scene.world(dry_run=True)) == ""
 

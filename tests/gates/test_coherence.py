@@ -270,7 +270,7 @@ def test_a_stop_nearer_than_an_entry_may_stand_past_the_touch_counts_as_far_as_t
             "max_risk_fraction 0.015 is above max_open_",
         ),
         ({"max_loss_streak": 3}, "max_loss_streak 3 and loss_streak_wait_s None: "),
-        ({"shock_wait_s": 60}, "shock_wait_s 60 and no limit on a move of prices: "),
+        ({"shock_wait_s": 60}, "shock_wait_s 60 and no limit on price moves: "),
         ({"max_minute_range_fraction": "0.04"}, "shock_wait_s None and max_minute_range_fraction: "),
         ({"max_shocked_symbols": 3, "shock_wait_s": 60}, "shock_wait_s 60 and max_shocked_symbols: "),
         ({"loss_streak_wait_s": 60}, "max_loss_streak None and loss_streak_wait_s 60: "),

@@ -63,7 +63,7 @@ def test_too_many_bad_rows_of_alerts_close_entries() -> None:
 MORE_NULLS = (Drift("dark_pool", Breach.NULL, "code", 60, 100, "usually in 3% of the rows"),)
 Row = tuple[dict[str, object], SignalHealth, str]
 CASES: list[Row] = [
-    ({"at": (ago(60), ago(901))}, SignalHealth.CRITICAL, "too old to be used: 901 s against 900 s"),
+    ({"at": (ago(60), ago(901))}, SignalHealth.CRITICAL, "too old to be used: 901 s, above the limit of 900 s"),
     (
         {"at": (), "replies": (), "failed": 2, "failure": "no"},
         SignalHealth.CRITICAL,

@@ -74,7 +74,7 @@ def test_entries_may_need_the_flow_of_their_own_minute() -> None:
         ("audit", {"when": "close+5m", "late": "once until 25h"}, "beyond the 86400 s between two of its slots"),
         ("audit", {"when": "close+5m", "limit": "7h"}, "from 1m to 6h"),
         ("audit", {"when": "every 30m", "late": "always", "limit": "30m"}, "limit 1800 s is not below the 1800 s"),
-        ("audit", {"when": "close+5m", "needs": ["quotes"]}, "needs 'quotes'; it can need flow and reconciled"),
+        ("audit", {"when": "close+5m", "needs": ["quotes"]}, "needs 'quotes'; it can name flow and reconciled"),
         ("parity", {"verb": "score --from {session}", "when": 'cron "0 9 * * Sat"'}, "names days without one"),
         ("evaluate-exits", {"when": "every 1m", "needs": ["flow"]}, "always run"),
         ("reconcile", {"when": "every 15m", "needs": ["reconciled"]}, "always run"),

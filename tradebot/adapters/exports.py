@@ -48,7 +48,7 @@ class Cursor(Protocol):
 
 
 class Dialect(NamedTuple):
-    """A database's SQL dialect: its index in `KINDS`, and its parameter marker."""
+    """A database's SQL dialect: the index of its column types in `KINDS`, and its marker for parameters."""
 
     place: int
     mark: str

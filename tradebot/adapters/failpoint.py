@@ -23,7 +23,7 @@ class Unarmed:
 
 
 class ArmedFailpoint(Unarmed):
-    """Call the hook before and after one effect; if the effect failed, only before."""
+    """A context manager that calls the hook before and after one effect; if the effect failed, only before."""
 
     def __init__(self, name: str, report: Callable[[str], None]) -> None:
         self._name = name

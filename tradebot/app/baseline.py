@@ -128,7 +128,7 @@ def _marks(model: type[Frozen], path: Keys) -> Iterator[object]:
 
 
 def section_of(annotation: object) -> object:
-    """Return the type in an optional annotation."""
+    """Return X for an annotation `X | None`, and any other annotation unchanged."""
     members = [member for member in get_args(annotation) if member is not NoneType]
     return members[0] if NoneType in get_args(annotation) and len(members) == 1 else annotation
 

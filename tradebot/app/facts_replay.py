@@ -51,9 +51,9 @@ class ReplayedFacts(Struct, frozen=True):
 def past_of(
     app: App, session: date, at: datetime | None, progress: Progress = lambda done, total: None
 ) -> Iterator[tuple[World, ReplayedFacts]]:
-    """Yield a world with the facts known at a time of a session, by default the time of its last archived reply.
+    """Yield a pass's ports with the facts known at a time of a session, by default the time of its last archived reply.
 
-    The world records nothing. Raise OperatorError if no reply of the session is archived up to that time.
+    These ports record nothing. Raise OperatorError if no reply of the session is archived up to that time.
     """
     kept_sessions = app.replies.sessions()
     kept_session = _session(kept_sessions, session, at)

@@ -63,6 +63,6 @@ def slowed_kinds(settings: Sections, rules: Rules) -> Iterator[str]:
 
 
 def plan_of(settings: Sections, needed: Mapping[AnyKind, Sequence[str]], allowance: Allowance | None) -> FetchPlan:
-    """Return a full session's plan for the needed kinds of facts, each with its symbols."""
+    """Return the fetch plan of a full session for the needed kinds of facts, each with its symbols."""
     needs = needs_of(needed, settings.unusual_whales.poll_s, settings.tightest_limits.max_flow_age_s)
     return FetchPlan.of(needs, settings.timetable[Job.FETCH_FLOW], whole_day(settings.day), allowance)

@@ -67,7 +67,9 @@ def last_promotion(promotions: Sequence[Promotion], name: str, digest: str | Non
 
 
 def in_force(own: Promotion | None, elsewhere: Promotion | None) -> Promotion | None:
-    """Return the higher of two promotions, ignoring promotions elsewhere that precede a demotion."""
+    """Return the higher of two promotions, this bot's `own` and another's; if `own` is a demotion, only a later one
+    counts.
+    """
     promotions = [promotion for promotion in (own, elsewhere) if promotion is not None]
     if own is not None and own.why:
         promotions = [promotion for promotion in promotions if promotion is own or promotion.at > own.at]
@@ -109,7 +111,7 @@ def share_on(app: App, name: str, promotions: Sequence[Promotion], day: date) ->
 
 
 def unproven(app: App) -> tuple[str, ...]:
-    """Yield a sentence for each strategy that may trade real money without evidence, and since when."""
+    """Return a sentence for each strategy that may trade real money without evidence, and since when."""
     promotions, unproven = app.books.promotions.every(), list[str]()
     for name in dict.fromkeys(promotion.strategy for promotion in promotions):
         own = [promotion for promotion in promotions if promotion.strategy == name]

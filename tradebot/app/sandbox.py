@@ -133,7 +133,8 @@ def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
     with translate_exchange_errors(ExitCode.ERROR):
         process.stop(folder)
     note(
-        f"note: the exchange was running in the background as process {current.pid}; this one continues from its state"
+        f"note: the exchange was running in the background as process {current.pid}; "
+        "this process continues from its state"
     )
     return port or int(current.url.rpartition(":")[2])
 
@@ -282,7 +283,7 @@ class RecordedFile(NamedTuple):
 
 
 def has_perpetuals(venue: str | None) -> bool:
-    """Return True if a venue, by default the default one, trades around the clock."""
+    """Return True if a venue trades around the clock, as venues of perpetuals do; None means the default venue."""
     return driver_for(venue or EARLIER).capabilities.calendar == AROUND_THE_CLOCK
 
 
@@ -295,7 +296,7 @@ def read_recorded_file(
 ) -> RecordedFile:
     """Read the description of a recorded file, or of a folder of files; raise OperatorError if it is unusable.
 
-    Without a `venue` it is one of the default one.
+    Without a `venue`, the file is read as the default venue's.
 
     `bars_as` are options such as zone=UTC. Daily bars count from `start` on, an ISO date; an invalid date is ignored
     here, because the configuration's checks report it.

@@ -243,8 +243,8 @@ def venue_flags(venue: str, wanted: int | Sequence[str], without: Collection[str
     """Return settings for a smaller universe at a venue: the named symbols, or a number of symbols from its shipped
     file.
 
-    The strategies' ranking counts shrink with the universe; strategies in `without` are switched off. The result is
-    empty if the venue has no shipped file. Raise OperatorError if the file has fewer symbols than wanted.
+    Strategies that rank symbols rank only these, and select at most as many; strategies in `without` are switched off.
+    The result is empty if the venue has no shipped file. Raise OperatorError if the file has fewer symbols than wanted.
     """
     values = _of_venue_file(venue)
     listed, strategies = values.get("universe"), values.get("strategies")

@@ -95,7 +95,7 @@ def _fits_the_venue(settings: Sections, venue: Capabilities) -> Iterator[str]:
         if execution.style is Style.PASSIVE and venue.edit is Edit.NONE:
             yield f"{where}.style passive: {venue.title} doesn't let an order change its price; choose marketable"
     if settings.exits.protection is not Protection.BOT and not venue.rests_stops:
-        yield f"exits.protection {settings.exits.protection}: no stop rests at {venue.title}; choose bot"
+        yield f"exits.protection {settings.exits.protection}: {venue.title} can't keep stops; choose bot"
 
 
 def overridden(settings: Sections) -> Iterator[str]:
@@ -281,7 +281,7 @@ def _fits_the_timetable(settings: Sections, flow_must_fit: bool) -> Iterator[str
         if age <= wait:
             yield (
                 f"limits.{name} {age} is not above the {wait} s between two slots of timetable.{job} "
-                f"({timetable[job]}): entries would close before each renewal because of the data's age"
+                f"({timetable[job]}): entries would be blocked before each renewal, because the data would be too old"
             )
     yield from _in_shadow(settings)
     yield from _looks_at_exits(settings)

@@ -144,7 +144,7 @@ class HealthSettings(Frozen):
 
 
 class ChannelSettings(Frozen):
-    """A channel's messages, and when they are sent; the channel's address is a secret in .env."""
+    """Which messages a channel gets, and when they are sent; the channel's address is a secret in .env."""
 
     topics: Annotated[list[Topic], Field(default_factory=lambda: [*Topic])]
     # With a builtin as default_factory, pydantic would parse its signature, a tenth of the whole schema's time.
@@ -154,7 +154,7 @@ class ChannelSettings(Frozen):
     most_an_hour: Annotated[int, Field(ge=1, le=1000)] = 12
 
     def rules(self, name: str) -> Channel:
-        """Return the channel with this name."""
+        """Return these settings as the rules of the channel `name`."""
         topics = frozenset(self.topics) | ({Topic.EVENTS} if self.events else frozenset())
         quiet = quiet_hours(self.quiet) if self.quiet else None
         return Channel(name, topics, frozenset(self.events), self.least, quiet, self.most_an_hour)
@@ -364,5 +364,5 @@ class Sections(Frozen):
 
     @property
     def tightest_limits(self) -> Limits:
-        """Return the tightest limits of all strategies in use."""
+        """Return each limit at the tightest value that the account or a strategy in use sets."""
         return tightest(self.limits, *(section.limits for section in self.strategies.sections().values()))

@@ -89,7 +89,7 @@ def opened_in_shadow(app: App, name: str) -> Iterator[ShadowApp]:
     """Open a strategy's shadow bot, creating it if missing, with its configuration updated from the main bot's."""
     if app.settings.capabilities.settlement is not Settlement.PAID:
         raise OperatorError(
-            f"{app.settings.capabilities.title} settles by margin and funding, and shadow simulates neither",
+            f"accounts at {app.settings.capabilities.title} use margin and funding, which shadow doesn't simulate",
             f"set strategies.{name}.shadow: false, or run the strategy in a bot of its own with shadow: true",
         )
     path, values = shadow_folder(app, name), values_of(app, name)

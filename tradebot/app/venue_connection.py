@@ -84,7 +84,11 @@ def chat_token(environ: Mapping[str, str]) -> str | None:
 
 
 class FlowTalk(NamedTuple):
-    """The context of calls to the flow source: the sandbox's time, a function that advances it, and two listeners."""
+    """The context of calls to the flow source.
+
+    `now` returns trading time, `let_pass` advances the sandbox's time, `heard` gets each reply, and `engine_time_of`
+    returns the engine's time in a reply, if any.
+    """
 
     now: Callable[[], datetime]
     let_pass: Callable[[float], object]
@@ -99,7 +103,7 @@ def flow_source_of(settings: Settings, url: str | None, key: str | None, folder:
     if not url or not key:
         raise OperatorError(
             "options flow is NOT CONFIGURED: UW_API_KEY is not set",
-            "set UW_API_KEY in the environment or in .env; it is never replaced by made-up flow",
+            "set UW_API_KEY in the environment or in .env; without a key, the bot never makes up flow",
         )
     own_time = settings.mode is Mode.SANDBOX
     return UnusualWhales(

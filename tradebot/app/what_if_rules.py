@@ -127,7 +127,7 @@ AT_STOPS = frozenset({"max_open_risk_fraction", "max_stop_loss_usd"})
 
 
 class RecordedRules(NamedTuple):
-    """The settings and rules of a record."""
+    """The settings that were in force in a recorded pass, and its rules."""
 
     settings: Settings
     rules: Rules
@@ -149,7 +149,7 @@ class WhatIfRules:
         self._closing.close()
 
     def then(self, around: RecordEnvironment) -> RecordedRules:
-        """Return the settings and rules of a record."""
+        """Return the settings and the rules that were in force in a recorded pass."""
         if around not in self._then:
             self._then[around] = RecordedRules(settings_of(around), rules_of_record(around))
         return self._then[around]
@@ -238,7 +238,7 @@ def _why_unanswered(path: tuple[str, ...], before: Rules, *, fewer: bool) -> str
     if section not in READ:
         return "no decision of a pass depends on it"
     if section == "exits" or path[2:3] == ("exits",):
-        return "it sizes entries here; which positions it would close is decided in passes of evaluate-exits"
+        return "this pass used it only to size entries; passes of evaluate-exits decide which positions it closes"
     if section == "halts":
         return "a halt that was in force stays in force: it was set before the pass"
     if section == "universe" or path[2:3] == ("universe",):

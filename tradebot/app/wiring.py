@@ -277,7 +277,7 @@ class App(BotStores):
 
     @cached_property
     def secrets(self) -> Secrets:
-        """Return the keys for the mode."""
+        """Return the keys that the bot's mode and venue require."""
         return secrets_for(self.settings, self.environ)
 
     @cached_property
@@ -297,7 +297,9 @@ class App(BotStores):
 
     @cached_property
     def connection(self) -> Connection:
-        """Return the account selected by mode, address and keys; raise OperatorError if they don't match."""
+        """Return the connection to the account selected by mode, address and keys; raise OperatorError if they don't
+        match.
+        """
         evidence.trading(self.folder)
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
         keys, give_way = self.secrets.venue, self.turns.give_way
@@ -354,7 +356,9 @@ class App(BotStores):
         from tradebot.app.sandbox import control_headers
 
         if self.mode is not Mode.SANDBOX:
-            raise OperatorError(f"mode {self.mode} trades in real time: there is no engine to tick", "tradebot status")
+            raise OperatorError(
+                f"mode {self.mode} trades in real time: there is no exchange clock to advance", "tradebot status"
+            )
         return LockStepClock(self.exchange_url, lambda: control_headers(self.folder.exchange))
 
     @cached_property

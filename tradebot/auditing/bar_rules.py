@@ -128,7 +128,7 @@ def wrong_zone(
 ) -> tuple[BarFinding, ...]:
     """Find weeks whose minute bars would fit the sessions if they were a whole number of hours earlier or later.
 
-    Bars of a session that hasn't ended at `now` are ignored, because pre-market trading outweighs the remainder.
+    Bars of a session that hasn't ended at `now` are ignored, because it may have more pre-market bars than bars so far.
     """
     unended_s = (each.early_s for each in hours if now and each.close_s > now.timestamp())
     until_s = next(unended_s, None)
@@ -375,9 +375,9 @@ def _wicks(stored: RawSeries, bars: Sequence[RawBar], limit: float) -> Iterator[
 
 
 def session_bars(every: Sequence[SessionBars]) -> list[RawBar]:
-    """Return the regular hours of each session with a usable minute bar in them, as one bar.
+    """Merge the regular hours' usable minute bars of each session into one bar; leave out sessions without any.
 
-    Its high and low are those of its first minute, because they aren't used here.
+    The high and low of such a bar are those of its first minute, because they aren't used here.
     """
     raw_bars = []
     for day in every:
@@ -417,7 +417,7 @@ def scale_changes(
         earlier = median(bar.close for bar in bars[max(index - SCALE_BARS, 0) : index])
         split = _known_split(stored.splits, before, after)
         ratio = later / earlier * (split.ratio if split else 1)
-        words = f"close {before.close:g}, then open {after.open:g}, and no action on record says why"
+        words = f"close {before.close:g}, then open {after.open:g}, and no corporate action on record explains it"
         bar_finding = finding(stored, Flaw.SCALE, after.start_s, words, 1, after.open, before.close)
         if abs(math.log(ratio)) >= limit and bar_finding.at not in starts:
             yield bar_finding

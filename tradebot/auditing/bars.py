@@ -1,4 +1,4 @@
-"""Check stored bars for impossible and missing ones."""
+"""Check series of stored bars, and find the impossible and the missing bars."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
@@ -163,7 +163,9 @@ def check(
 def find_misplaced(
     every: Sequence[RawSeries], sessions: Sequence[Session], venue: VenueDay
 ) -> tuple[tuple[BarFinding, ...], list[tuple[str, int]]]:
-    """Return why the times of all bars can't be right, and the symbol and start of bars without a session."""
+    """Return the findings about times that are wrong in all bars, such as a wrong time zone, and the symbol and start
+    of each bar that is in no session.
+    """
     hours = hours_of(sessions, venue)
     wrong, strange = [], []
     for stored in every:
@@ -260,7 +262,10 @@ def is_framed(stored: RawSeries) -> bool:
 
 
 def check_frame(stored: RawSeries, hours: Sequence[SessionSeconds], now: datetime, venue: VenueDay) -> list[BarFinding]:
-    """Return the findings about such bars' times. Spot and mark prices have a bar for every time; trades may not."""
+    """Return the findings about the times of bars that are neither minute nor daily bars of trades.
+
+    Spot and mark prices have a bar for every time; trades may not.
+    """
     bar_findings = [*bar_rules.duplicates(stored, venue), *bar_rules.bad_prices(stored)]
     if stored.daily:
         return [*bar_findings, *bar_rules.not_closed(stored, hours, now), *bar_rules.daily_times(stored, hours, venue)]
@@ -297,5 +302,7 @@ def _holes(stored: RawSeries, starts: Sequence[int]) -> Iterator[BarFinding]:
     for missing, run in groupby(inside, key=lambda start_s: start_s not in stored_starts):
         if missing:
             lost = list(run)
-            observed = f"{pluralize(len(lost), 'bar')} in a row missing, and the {stored.price} price never pauses"
+            observed = (
+                f"{pluralize(len(lost), 'bar')} in a row missing, although there always is a {stored.price} price"
+            )
             yield finding(stored, Flaw.HOLE, (lost[0], lost[-1]), observed, len(lost), len(lost))

@@ -235,8 +235,8 @@ class StrategyOutcomes(Struct, frozen=True):
     """The returns after one strategy's candidates.
 
     `score` is the return of following the score, long above zero and short below, each candidate in proportion to its
-    score; components are measured likewise. Deciles of the score are bought; gates' candidates are taken on their own
-    side, the first of a symbol in a session.
+    score; components are measured likewise. The candidates of each decile of the score are bought. The candidates that
+    a gate refused are traded on their own side, only the first of each symbol in a session.
     """
 
     strategy: str
@@ -419,7 +419,7 @@ class Tally:
 class RefusedTally:
     """Accumulates the hypothetical profit of refused trades, session by session.
 
-    It gives the refusals of `Tally`, from less data.
+    The result equals the refusals of `Tally`, but is computed from less data.
     """
 
     def __init__(self) -> None:
@@ -435,7 +435,7 @@ class RefusedTally:
             self._strategies[strategy].add(trades)
 
     def worth(self) -> Mapping[str, Refusals]:
-        """Return the totals by strategy, without empty ones."""
+        """Return the totals by strategy; a strategy without refused trades is left out."""
         worths = ((name, refused.worth()) for name, refused in sorted(self._strategies.items()))
         return {name: worth for name, worth in worths if worth is not None}
 
@@ -454,7 +454,7 @@ def describe_prediction(measured: MeasuredOutcome) -> str:
         return f"too few sessions: {measured.sessions:,} of at least {least} sessions"
     if measured.is_found:
         return "it predicts" if measured.mean > 0 else "it predicts the opposite"
-    assert measured.needed is not None, "an interval has the number of sessions needed"
+    assert measured.needed is not None, "a mean with an interval must have the number of sessions needed"
     if measured.needed <= measured.sessions:
         return f"no better than chance; an effect of {WORTH_SEEING:.1%} would probably show by now"
     return (

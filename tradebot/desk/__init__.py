@@ -1,1 +1,3 @@
-"""Take the desk: read the venue and the books once, and collect what strategies propose on that basis."""
+"""Build the desk, a snapshot of the venue and the books from which a pass decides, and collect what strategies
+propose.
+"""

@@ -184,7 +184,7 @@ def _query_differing_positions(world: World, reading: VenueReading) -> VenueRead
 
 
 def confirmed_quantities(reading: VenueReading) -> Mapping[str, Decimal]:
-    """Return the broker's signed shares by symbol, using the smaller number when the two sides differ.
+    """Return the broker's signed shares by symbol; where the broker and the books differ, use the smaller number.
 
     When an exit has filled, neither the broker's list nor the booked fills may show it yet, but its order does: those
     shares are gone and must not be sold twice.

@@ -75,7 +75,7 @@ def roll_exit_reason(rolling: Rolling) -> ReasonPart:
 
 
 def begins_move(desk: Desk, candidate: Candidate) -> bool:
-    """Return True if a close is the first half of a roll."""
+    """Return True if a close is the first half of a roll, which opens the position again in the next contract."""
     rolling = rolling_of(desk, candidate.symbol)
     return rolling is not None and (candidate.source, candidate.why) == (LEAVING, compose((roll_exit_reason(rolling),)))
 

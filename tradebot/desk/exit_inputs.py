@@ -185,7 +185,9 @@ class ExitFacts:
         return None if state is None else regime(state)
 
     def event_at(self, watched: WatchedPosition) -> datetime | None:
-        """Return the earliest time of the company's next event."""
+        """Return when the company's next event, such as its earnings report, may happen at the earliest; None if
+        unknown.
+        """
         symbol = watched.position.symbol
         return next_event(self._facts.get(symbol) or SymbolFacts(symbol), self._market, self._desk.now)
 

@@ -1,4 +1,6 @@
-"""Prepare the desk before a pass acts: take it, halt if it shows a cause, and store prices at which orders arrived."""
+"""Prepare the desk before a pass acts: read it, halt the bot if there is a cause, and store the prices at which orders
+arrived.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress

@@ -34,7 +34,8 @@ from tradebot.timetable.job_times import JobTimes
 
 
 class Proposals(Struct, frozen=True):
-    """The candidates of all strategies, strongest first, and refusals: whole answers, or single symbols.
+    """The candidates of all strategies, strongest first, and what was refused: whole results of strategies, or single
+    symbols.
 
     `own` is the slot plan of strategies with their own clocks. `reads` are the kinds of flow facts that each strategy
     needs, by its name. `code` has the digest of each strategy's code. `moves` are the price shocks that bars showed;
@@ -288,7 +289,7 @@ def _wanted_shares(candidate: Candidate, desk: Desk, own: OwnRules) -> Decimal |
     A weight is a fraction of the allotment's equity, converted at the quote's midpoint. Both are rounded toward zero.
     """
     if candidate.weight is None:
-        assert candidate.quantity is not None, "a target has a weight or a quantity"
+        assert candidate.quantity is not None, "a target must have a weight or a quantity"
         return whole_lots(candidate.instrument, candidate.quantity)
     if not candidate.weight:
         return ZERO
@@ -309,7 +310,7 @@ def _is_reached(candidate: Candidate, desk: Desk, own: OwnRules, held_quantity: 
     if candidate.weight is None:
         return False
     quote = desk.quotes.get(candidate.symbol)
-    assert quote is not None, "a weight was turned into shares at a quote"
+    assert quote is not None, "a target's weight must have been turned into shares at a quote"
     tolerance = own.limits.target_tolerance_fraction * own.allotment_fraction * desk.book.equity
     return candidate.instrument.notional(change, quote.middle) < tolerance
 

@@ -1,4 +1,4 @@
-"""Take the desk: catch up with the venue, then read everything once, so that a pass decides from one immutable view."""
+"""Take the desk, the snapshot from which a pass decides: catch up with the venue, then read everything once."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -222,7 +222,9 @@ def _submits(record: IntentRecord) -> bool:
 def halt_evidence(
     books: Books, view: BrokerView, recorded: Sequence[IntentRecord], unknown: UnknownOrders
 ) -> HaltEvidence:
-    """Collect signs of refusals, lost replies and other writers, from a session's intents and the broker's view."""
+    """Collect signs of refusals, lost replies and other writers from the intents recorded in a session and the broker's
+    view.
+    """
     marked = [order for order in view.orders if is_our_order_id(order.client_order_id)]
     unrecorded = [order for order in marked if order.client_order_id not in books.intents_by_id]
     # Protection adds no risk; if it is unknown, these books are older than the orders.

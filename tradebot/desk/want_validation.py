@@ -53,7 +53,7 @@ OWN_REASONS = frozenset(
 def validate_wants(
     view: StrategyView, answer: object, sources: frozenset[str] = OWN_SOURCE
 ) -> tuple[Want, ...] | Decision:
-    """Return a strategy's wants, its own decision to want nothing, or why its whole result is refused."""
+    """Return a strategy's wants, its own decision that it can't determine them, or why its whole result is refused."""
     if is_refusal(answer):
         return answer
     if not isinstance(answer, Iterable):

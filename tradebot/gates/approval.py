@@ -26,7 +26,7 @@ def decide_by_approval(
     """Return the decision on an entry that follows from the last request for its strategy and symbol.
 
     None means that a new request is needed. `wish` is the request that would be created now, `last_request` the latest
-    one, and `used` is True if an order was recorded on its approval.
+    one, and `used` is True if an order was already recorded on its approval.
     """
     now = wish.asked_at
     if last_request is None or used or last_request.reach != wish.reach:

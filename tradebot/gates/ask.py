@@ -39,7 +39,7 @@ class AccountAsk(Struct, frozen=True, dict=True):
         return {}
 
     def of(self, strategy: str, rules: OwnRules) -> "StrategyAsk":
-        """Return the inputs of a gate on one strategy."""
+        """Return the inputs of gates on one strategy; its book is computed only once."""
         exposure = self._strategies.get(strategy)
         if exposure is not None:
             return StrategyAsk(strategy, self, exposure[0], rules.limits, exposure[1])
@@ -99,7 +99,7 @@ class Ask(Struct, frozen=True, dict=True):
 
     @property
     def book(self) -> Book:
-        """Return the account's book with the pass's earlier orders."""
+        """Return the account's book, including the orders that this pass has already sent."""
         return self.strategy.account.book
 
     @property

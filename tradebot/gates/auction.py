@@ -78,8 +78,8 @@ class Bid(Struct, frozen=True):
 
     @property
     def worth(self) -> Decimal:
-        """Return its total value; only bids that compete by value have one."""
-        assert self.value is not None, f"{self.symbol} has a value in the auction"
+        """Return the bid's total value; only bids that compete by value have one."""
+        assert self.value is not None, f"{self.symbol} must have a value in the auction"
         return self.value.total
 
     @property
@@ -152,7 +152,7 @@ class Ruling(StrEnum):
 class BidRuling(Struct, frozen=True):
     """The ruling on one bid, with the numbers; `other` is the bid that replaces this one, or that it replaces.
 
-    The first decision is the terminal one.
+    The first of `decisions` explains the ruling.
     """
 
     bid: Bid
@@ -173,7 +173,7 @@ class Swap(Struct, frozen=True):
 
     @property
     def merit(self) -> tuple[Decimal, tuple[Decimal, bool, datetime, Decimal, str, str]]:
-        """Return the swap's sort key, best first."""
+        """Return the swap's sort key: the largest advantage of the candidate over the position comes first."""
         return -self.advantage, self.newcomer.rank
 
 

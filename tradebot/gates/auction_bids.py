@@ -129,7 +129,7 @@ def candidate_bids(desk: Desk, asks: Iterable[Ask], settings: AuctionSettings) -
     for ask in asks:
         candidate, size = ask.candidate, ask.size
         assert size is not None, "the size gate has passed"
-        assert candidate.score is not None, "a candidate that competes has a score"
+        assert candidate.score is not None, "a candidate that competes must have a score"
         yield Bid(
             strategy=candidate.strategy,
             symbol=candidate.symbol,

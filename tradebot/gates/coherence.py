@@ -124,7 +124,7 @@ def _options(limits: Limits) -> Iterator[str]:
     moves = [name for name in shocks if name != "max_shocked_symbols"]
     if (limits.shock_wait_s is not None) != bool(moves) or (shocks and not moves):
         yield (
-            f"shock_wait_s {limits.shock_wait_s} and {', '.join(shocks) or 'no limit on a move of prices'}: one of "
+            f"shock_wait_s {limits.shock_wait_s} and {', '.join(shocks) or 'no limit on price moves'}: one of "
             "them is off, so nothing would ever make entries wait"
         )
     if limits.loss_cooldown_s is not None and limits.loss_cooldown_s <= limits.cooldown_s:

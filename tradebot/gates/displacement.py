@@ -48,8 +48,8 @@ class Incumbent(Struct, frozen=True):
     @property
     def rank(self) -> tuple[Decimal, datetime, float, str]:
         """Return its sort key for closing: worst gain first, then oldest, then lowest score."""
-        assert self.gain is not None, "a position that may be replaced has a gain"
-        assert self.advantage is not None, "a position that may be replaced has a score"
+        assert self.gain is not None, "a position that may be replaced must have a gain"
+        assert self.advantage is not None, "a position that may be replaced must have a score"
         return self.gain, self.position.opened_at, -self.advantage, self.position.symbol
 
 

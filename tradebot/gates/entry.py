@@ -1,4 +1,6 @@
-"""The gates that every entry has to pass: each is one predicate over the candidate and the projected book."""
+"""The gates that every entry has to pass: each is one predicate over the candidate and the book as it would be with the
+entry.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -468,7 +470,7 @@ ACCOUNT.gate(
     Gate.EQUITY_FLOOR,
     GateSettings(
         {"min_equity_usd": "positions that recover, a deposit, or a person who lowers it"},
-        halts={"min_equity_usd": "equity above it or a lower floor, then unhalt"},
+        halts={"min_equity_usd": "equity above the floor or a lower floor, then unhalt"},
     ),
 )(
     lambda account: (

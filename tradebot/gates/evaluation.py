@@ -18,7 +18,7 @@ FAMILIES = (entry, halts, registry, expiry, sizing, prices, costs, margin)
 READS: Mapping[Gate, GateSettings] = MappingProxyType(DECLARED)
 """The settings that each gate reads. A strategy's own filters declare theirs themselves."""
 if undeclared := set(Gate).difference(READS):
-    raise AssertionError(f"no family declares these gates: {', '.join(sorted(undeclared))}")
+    raise AssertionError(f"no module declares these gates: {', '.join(sorted(undeclared))}")
 
 _PLACE = attrgetter("gate.place")
 

@@ -31,11 +31,11 @@ CLEARED_BY = {
     Reason.DAILY_LOSS_HALT: "which clears in the next session",
     Reason.DRAWDOWN_REACHED: "which needs unhalt --override (drawdown is then measured from the current equity on)",
     Reason.EQUITY_FLOOR_HALT: "which clears when equity is above halts.min_equity_usd again, or if that is lowered",
-    Reason.MARGIN_HALT: "which clears when initial margin is a share of equity below halts.margin_fraction again",
+    Reason.MARGIN_HALT: "which clears when initial margin is below halts.margin_fraction of equity again",
     Reason.MAINTENANCE_HALT: "which clears when maintenance margin is below halts.maintenance_fraction of equity again",
     Reason.CONTRACT_OVERDUE: "which clears when the contract isn't held any more",
     Reason.POSITIONS_HALT: "which clears when fewer positions than halts.positions are open, or if that is raised",
-    Reason.SYMBOL_HALT: "which clears when each position is worth less of the equity than halts.symbol_fraction",
+    Reason.SYMBOL_HALT: "which clears when each position is below halts.symbol_fraction of equity again",
     Reason.REJECT_STORM: "which clears after halts.storm_window_s",
     Reason.UNKNOWN_STORM: "which clears after reconcile has looked the orders up, or after halts.storm_window_s",
     Reason.SECOND_WRITER: "which clears when the other copy's orders have ended, or needs unhalt --override if one"

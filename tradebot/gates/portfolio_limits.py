@@ -27,7 +27,7 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def session_entries(book: Book, limits: Limits, more: int = 0) -> Decision:
-    """Compare the number of entries recorded in this session with its limit."""
+    """Compare the number of entries recorded in this session, before they were sent, with its limit."""
     after, limit = len(book.entries) + more, limits.max_session_entries
     return answer(Gate.SESSION_ENTRIES, after <= limit, Reason.MAX_SESSION_ENTRIES, after, limit)
 
@@ -83,21 +83,21 @@ def open_positions(book: Book, limits: Limits, *more: str) -> Decision:
 
 
 def symbol_notional(book: Book, limits: Limits, symbol: str, more_usd: Decimal = NOTHING) -> Decision:
-    """Compare one symbol's share of equity with its limit."""
+    """Compare the exposure in one symbol with its limit, as a share of equity."""
     value = book.exposure.get(symbol, NOTHING) + more_usd
     limit = limits.max_symbol_fraction
     return share(book, Gate.SYMBOL_NOTIONAL, Reason.SYMBOL_NOTIONAL_ABOVE_MAX, value, limit)
 
 
 def sector_notional(book: Book, limits: Limits, sector: str, more_usd: Decimal = NOTHING) -> Decision:
-    """Compare one sector's share of equity with its limit."""
+    """Compare the exposure in one sector with its limit, as a share of equity."""
     value = book.sector_exposure.get(sector, NOTHING) + more_usd
     limit = limits.max_sector_fraction
     return share(book, Gate.SECTOR_NOTIONAL, Reason.SECTOR_NOTIONAL_ABOVE_MAX, value, limit)
 
 
 def gross_notional(book: Book, limits: Limits, more_usd: Decimal = NOTHING) -> Decision:
-    """Compare the gross exposure's share of equity with its limit."""
+    """Compare the gross exposure with its limit, as a share of equity."""
     limit = limits.max_gross_fraction
     return share(book, Gate.GROSS_NOTIONAL, Reason.GROSS_NOTIONAL_ABOVE_MAX, book.gross + more_usd, limit)
 
@@ -117,7 +117,7 @@ def theme_of(book: Book, symbol: str) -> str:
 
 
 def theme_notional(book: Book, limits: Limits, theme: str) -> Decision | None:
-    """Compare one theme's share of equity with its limit."""
+    """Compare the exposure in one theme with its limit, as a share of equity."""
     limit = limits.max_theme_fraction
     if limit is None:
         return None
@@ -378,7 +378,7 @@ Any other, such as an unknown equity, is the same for both.
 
 
 def as_strategy_limit(decision: Decision) -> Decision:
-    """Return a decision about a strategy's own book with the strategy's own gate and reason."""
+    """Return a decision about a strategy's own book with the gate and the reason for strategies' limits."""
     reason = decision.reason and OWN_REASONS.get(decision.reason, decision.reason)
     gate = OWN_GATES[decision.gate]
     return Decision(gate, decision.verdict, reason, decision.observed, decision.limit, decision.age_s)

@@ -256,7 +256,9 @@ def closable_quantity(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
 
 
 def broker_contradicts(desk: Desk, symbol: str) -> bool:
-    """Return True if the broker, queried directly, shows no such position, or one on the other side."""
+    """Return True if the broker, queried directly, doesn't show our position in a symbol, or shows it on the other
+    side.
+    """
     return symbol in desk.unproven or desk.position_ratios.get(symbol, Decimal(1)) < 0
 
 

@@ -1,4 +1,6 @@
-"""The complete audit: every subject of the table, and those that need the broker or a period of time."""
+"""Judge everything that can be judged: each subject of the usual table, and the subjects that need the broker or a
+period of time.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -40,7 +42,9 @@ def judge_unqueried(name: str, why: UnreadablePart | None) -> Judgment:
 
 
 def judge_absence(name: str, what: str, evidence: Trading) -> Judgment:
-    """Return the judgment about something that the books don't have; it is OK only if the broker confirms that."""
+    """Return the judgment for books that have none of something, such as orders; it is OK only if the broker was
+    queried too.
+    """
     if isinstance(evidence.broker, Broker):
         look = Examination("reply from the broker", 1, evidence.broker.clock.now)
         return judge_evidence(
@@ -112,9 +116,7 @@ def rows(evidence: Trading) -> Judgment:
         return judge_evidence(name, look, now, HealthState.FAILED, finding, RECOVER)
     finding = f"{pluralize(row_evidence.records, 'record')} cover all {pluralize(row_evidence.rows, 'row')}"
     finding += (
-        f"; {pluralize(row_evidence.ahead, 'record')} written for a commit that never happened"
-        if row_evidence.ahead
-        else ""
+        f"; {pluralize(row_evidence.ahead, 'record')} written for a commit that failed" if row_evidence.ahead else ""
     )
     return judge_evidence(name, look, now, HealthState.OK, finding)
 
@@ -160,7 +162,9 @@ def quotes(evidence: Trading) -> Judgment:
     if not isinstance(broker, Broker):
         return judge_unqueried(name, broker)
     if not broker.quotes and not moment.is_open:
-        return judge_skipped(name, f"closed, and none of {broker.asked_quotes} symbols has a quote", "quotes")
+        return judge_skipped(
+            name, f"the market is closed, and none of {broker.asked_quotes} symbols has a quote", "quotes"
+        )
     if not broker.quotes:
         finding = f"none of {broker.asked_quotes} symbols has a usable quote"
         return Judgment(name, HealthState.FAILED, "quotes", 0, finding, "tradebot doctor")
@@ -295,7 +299,7 @@ def exits_recorded(evidence: Trading) -> Judgment:
     if not records:
         finding = f"{pluralize(len(positions), 'position')} opened since the last pass, which checked none"
         return judge_evidence(name, look, evidence.moment.now, HealthState.UNKNOWN, finding, EXITS)
-    return judge_evidence(name, look, evidence.moment.now, HealthState.OK, "each was held or is being closed")
+    return judge_evidence(name, look, evidence.moment.now, HealthState.OK, "each position was held or is being closed")
 
 
 def _stuck(record: CandidateRecord) -> str | None:

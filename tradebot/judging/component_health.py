@@ -1,7 +1,8 @@
 """Judge each component of the bot from its evidence.
 
-A verdict names a next step only if it isn't the usual one of its subject, and a freshness only if its evidence wasn't
-read just now. Learned policies are judged by whether their models can be used, how old they are, and whether they act.
+A verdict names a next step only if it differs from the usual next step of its subject, and has a freshness only if its
+evidence wasn't read just now. Learned policies are judged by whether their models can be used, how old they are, and
+whether they act.
 """
 
 from bisect import bisect_right
@@ -152,7 +153,7 @@ def _running(evidence: HealthEvidence, serve: records.Serve) -> HealthVerdict:
         return HealthVerdict(DEGRADED, f"{lanes}; {troubles}", count, fresh, "tradebot events")
     settled, memory = note.settled_bytes, note.memory_bytes
     if settled and memory and memory > GROWN * settled:
-        grown = f"it takes {memory / MB:,.0f} MB of memory, and at most {settled / MB:,.0f} in its first week"
+        grown = f"it uses {memory / MB:,.0f} MB of memory, and used at most {settled / MB:,.0f} MB in its first week"
         return HealthVerdict(DEGRADED, f"{lanes}; {grown}", count, fresh, RESTART)
     if note.ready_at is None:
         return HealthVerdict(
@@ -187,7 +188,7 @@ def prices(evidence: HealthEvidence, price_evidence: records.PriceEvidence) -> H
     positions = pluralize(price_evidence.positions, "position")
     finding = f"{price_evidence.positions - len(missing):,} of {positions} priced in the last pass"
     finding += f"; none for {', '.join(missing[:SHOWN])}" if missing else ""
-    finding += f"; the oldest quote was {span(age_s)} old, at most {span(limit_s)}" if age_s is not None else ""
+    finding += f"; the oldest quote was {span(age_s)} old (limit: {span(limit_s)})" if age_s is not None else ""
     fresh = by_slots(evidence, price_evidence.at, Job.EVALUATE_EXITS)
     return HealthVerdict(DEGRADED if missing or stale else OK, finding, price_evidence.passes, fresh)
 
@@ -216,12 +217,15 @@ def books(evidence: HealthEvidence, mark: ReconcileMark) -> HealthVerdict:
         finding = f"{pluralize(mark.findings, 'finding')}, {mark.blocking} {keep} entries blocked"
     ahead_s = (mark.at - (evidence.now or mark.at)).total_seconds()
     if ahead_s > evidence.budgets.skew_s:
-        return HealthVerdict(FAILED, f"it is dated {ahead_s:,.0f} s after trading time: entries are blocked", 1, fresh)
+        late = f"the last comparison is dated {ahead_s:,.0f} s after trading time: entries are blocked"
+        return HealthVerdict(FAILED, late, 1, fresh)
     return HealthVerdict(DEGRADED if mark.blocking else OK, finding, 1, fresh)
 
 
 def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> HealthVerdict:
-    """Judge orders with an unknown outcome by how long it has been unknown, and unfinished closes."""
+    """Judge the orders: positions that lost their stop at the broker, fills that the books lack, closes that ended too
+    early, and unknown outcomes.
+    """
     going_on = ", ".join(order_evidence.unfinished[:SHOWN])
     if bare := [*_lost_stops(evidence, order_evidence)]:
         finding = (
@@ -231,7 +235,7 @@ def orders(evidence: HealthEvidence, order_evidence: records.OrderEvidence) -> H
         return HealthVerdict(DEGRADED, finding, order_evidence.records, next="tradebot evaluate-exits --force-slot")
     lacking = [*_unbooked_fills(evidence, order_evidence), *_untold(evidence, order_evidence)]
     if lacking and not order_evidence.unresolved:
-        finding = f"{'; '.join(lacking)}, so the books wait"
+        finding = f"{'; '.join(lacking)}, so it isn't booked yet"
         return HealthVerdict(
             DEGRADED, finding, order_evidence.records, next="tradebot positions, then tradebot reconcile"
         )
@@ -289,7 +293,9 @@ def _lack_text(evidence: HealthEvidence, at: datetime | None, what: str) -> str:
 
 
 def positions_that_differ(past: SessionEvidence) -> Sequence[PositionDifference]:
-    """Return positions on which books and broker differed in the last exit pass, unless compared since."""
+    """Return positions on which books and broker differed in the last exit pass; none if they have been compared again
+    since.
+    """
     read = (cycle for cycle in past.cycles if cycle.job is Job.EVALUATE_EXITS and cycle.job_decision is None)
     last = max(read, key=lambda difference: difference.at, default=None)
     return () if last is None or (past.compared and past.compared.at >= last.at) else last.differing
@@ -342,7 +348,7 @@ def storage(evidence: HealthEvidence, storage: records.Storage) -> HealthVerdict
     """Judge the size of files that only a person deletes."""
     size = sum(each.bytes for each in storage.stores)
     sizes = ", ".join(f"{each.name} {each.bytes / MB:,.0f}" for each in storage.stores)
-    finding = f"{size / MB:,.0f} of {storage.tell_bytes / MB:,.0f} MB in files that only you delete: {sizes}"
+    finding = f"{size / MB:,.0f} MB (limit: {storage.tell_bytes / MB:,.0f} MB) in files that only you delete: {sizes}"
     remedy = f"{storage.stores[0].shrink}; or raise storage.tell_mb"
     return HealthVerdict(DEGRADED if size > storage.tell_bytes else OK, finding, len(storage.stores), next=remedy)
 
@@ -418,7 +424,7 @@ def chat(evidence: HealthEvidence, chat: records.Chat) -> HealthVerdict:
         return HealthVerdict(OK, "on, and nobody is paired: tradebot chat pair", 1)
     if not chat.listening:
         return HealthVerdict(
-            DEGRADED, "the bot doesn't listen to it, so it can't halt the bot", 1, next="tradebot serve"
+            DEGRADED, "the bot doesn't read the chat, so a message can't halt the bot", 1, next="tradebot serve"
         )
     if chat.trouble:
         return HealthVerdict(DEGRADED, f"it can't be read: {chat.trouble}", 1)
@@ -465,7 +471,9 @@ def judge_models(evidence: HealthEvidence, models_seen: ModelsSeen) -> HealthVer
         return HealthVerdict(DEGRADED, "; ".join(wrong[:SHOWN]), count)
     oldest = max(_days(evidence, model.made_at) for model in models_seen.models if model.made_at)
     return HealthVerdict(
-        OK, f"{pluralize(count, 'model')} as signed, the oldest made {pluralize(oldest, 'day')} ago", count
+        OK,
+        f"{pluralize(count, 'model')} unchanged since signing, the oldest made {pluralize(oldest, 'day')} ago",
+        count,
     )
 
 
@@ -474,7 +482,8 @@ def _wrong(evidence: HealthEvidence, models_seen: ModelsSeen) -> Iterator[str]:
     yield from models_seen.instead
     for each in models_seen.models:
         if each.made_at and (days := _days(evidence, each.made_at)) > each.most_days:
-            yield f"{each.strategy}: {each.id} was made {pluralize(days, 'day')} ago, and may be {each.most_days} old"
+            age = f"{pluralize(days, 'day')} ago; at most {each.most_days} are allowed"
+            yield f"{each.strategy}: {each.id} was made {age}"
 
 
 def _days(evidence: HealthEvidence, made_at: datetime) -> int:

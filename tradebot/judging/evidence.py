@@ -1,7 +1,8 @@
 """The evidence of the bot's health, gathered from records that weren't written for this purpose.
 
 A part is None if there was nothing to examine, and `UnreadablePart` if it couldn't be examined. Times of passes are
-trading time; `Evidence.at`, `Serve` and `Backups.newest_at` are this machine's time. Only an audit reads `Trading`.
+trading time; `HealthEvidence.at`, `Serve` and `BackupEvidence.newest_at` are this machine's time. Only an audit reads
+`Trading`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -40,9 +41,10 @@ class UnreadablePart(Struct, frozen=True):
 
 
 class Serve(Struct, frozen=True):
-    """Whether `serve` has its lock, its last note, how many slots were recently claimed, and who claimed the last one.
+    """Whether `serve` holds its lock, its last status note, how many slots were recently claimed, and who claimed the
+    last one.
 
-    `was_last` is True if a `serve` did.
+    `was_last` is True if a `serve` claimed the last slot.
     """
 
     running: bool
@@ -102,9 +104,9 @@ class SessionEvidence(Struct, frozen=True):
 
 
 class PriceEvidence(Struct, frozen=True):
-    """How many passes read prices, when the last did, and the positions without a price in it.
+    """How many passes read prices, when the last one did, and the positions without a price in that pass.
 
-    `age_s` is its oldest quote's age at the time.
+    `age_s` is how old the oldest quote of that pass was then, in seconds.
     """
 
     passes: int
@@ -127,7 +129,8 @@ class ParityEvidence(Struct, frozen=True):
 
 
 class Replays(Struct, frozen=True):
-    """How many passes decided about orders, when the last did, how many have a record, and the last ones without.
+    """How many passes decided about orders, when the last one did, how many have a record, and the last ones without a
+    record.
 
     `lacking` counts the passes since the last one with a record.
     """
@@ -165,7 +168,8 @@ class LedgerEvidence(Struct, frozen=True):
 
 
 class CalendarEvidence(Struct, frozen=True):
-    """The stored sessions from today on, the last one that the broker also has, and how its calendar differs today.
+    """The stored sessions from today on, the last one that the broker also has, and how the broker's calendar differs
+    today.
 
     `unusual` describes the difference if the broker's own hours take precedence.
     """
@@ -321,7 +325,7 @@ class HealthEvidence(Struct, frozen=True):
 
 
 class ImpossibleChange(NamedTuple):
-    """A position that fills would change in an impossible way."""
+    """A position whose state fills would change in a way that isn't possible, from `before` to `after`."""
 
     strategy: str
     symbol: str
@@ -330,7 +334,7 @@ class ImpossibleChange(NamedTuple):
 
 
 def impossible_changes(books: Books, pending: Sequence[OwnedFill]) -> Iterator[ImpossibleChange]:
-    """Yield impossible changes of our positions by fills that the broker reports and the books lack."""
+    """Yield our positions whose state would change impossibly by fills that the broker reports and the books lack."""
     before, after = books.states(), books.with_pending(pending).states()
     for key in sorted({(owned.strategy, owned.fill.symbol) for owned in pending if owned.strategy != FOREIGN}):
         was = before.get(key, State.CLOSED)
@@ -358,9 +362,9 @@ class RowEvidence(Struct, frozen=True):
 class Broker(Struct, frozen=True):
     """The broker's replies, and the books as if every new fact in them were applied; `unapplied` counts those facts.
 
-    `totals` and `findings` are of these books, and `proven` has the activities among the facts. `position_ratios` is
-    the broker's quantity divided by the books', where they differ for no known reason. `leaps` has positions that these
-    facts would change impossibly.
+    `totals` and `findings` are of these books, and `proven` has the bookings that the broker's activities prove.
+    `position_ratios` is the broker's quantity divided by the books', where they differ for no known reason. `leaps` has
+    positions whose state these facts would change in a way that isn't possible.
     """
 
     clock: VenueClock

@@ -1,4 +1,4 @@
-"""A judgment about one subject, with its evidence; every command that reports health prints these."""
+"""A judgment about one subject, with its evidence; every command that reports health prints judgments."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -13,8 +13,8 @@ from tradebot.model.trading import Permission
 class HealthState(StrEnum):
     """The state of a subject, from best to worst.
 
-    Without evidence it is UNKNOWN, which isn't OK. SKIPPED wasn't examined, on request or because there is nothing to
-    examine; NOT_DUE has no evidence yet, and none was due.
+    A subject without evidence is UNKNOWN, which isn't OK. A subject that is SKIPPED wasn't examined, on request or
+    because there is nothing to examine. A subject that is NOT_DUE has no evidence yet, and none was due.
     """
 
     OK = "OK"
@@ -50,9 +50,9 @@ class Judgment(Struct, frozen=True):
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        assert self.count or self.state is not HealthState.OK, f"{self.subject}: without evidence it can't be OK"
+        assert self.count or self.state is not HealthState.OK, f"{self.subject}: a subject without evidence can't be OK"
         assert bool(self.next) is self.state.is_finding, (
-            f"{self.subject}: only findings have a next step, and all of them"
+            f"{self.subject}: every finding needs a next step, and nothing else may have one"
         )
 
 

@@ -356,7 +356,7 @@ def judge_passes(evidence: HealthEvidence, subjects: Iterable[str] | None = None
 
 
 def judge_subject(name: str, evidence: HealthEvidence) -> Judgment:
-    """Judge one subject by its part of the evidence."""
+    """Judge the subject of this name by the evidence about it."""
     subject, part = TABLE[name], evidence.parts[name]
     if isinstance(part, UnreadablePart):
         state = HealthState.FAILED if subject.store else HealthState.UNKNOWN

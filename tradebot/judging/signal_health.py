@@ -200,7 +200,8 @@ def _judge_kind(
     age_s = _age_s(kind_evidence, moment)
     if age_s > kind_evidence.limit_s:
         return SignalVerdict(
-            SignalHealth.CRITICAL, f"too old to be used: {age_s:,.0f} s against {kind_evidence.limit_s:,.0f} s"
+            SignalHealth.CRITICAL,
+            f"too old to be used: {age_s:,.0f} s, above the limit of {kind_evidence.limit_s:,.0f} s",
         )
     wrong = next(_wrong(kind_evidence, drifts, age_s, is_open=moment.is_open), unusable or None)
     if wrong is not None:

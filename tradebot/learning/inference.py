@@ -85,8 +85,8 @@ Run = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 
 
 class ModelSelection(Struct, frozen=True):
-    """How models act together. `sessions` is how many results count; `results` are the models' results after
-    training.
+    """How models act together. `sessions` is from how many sessions results count; `results` are the models' results
+    after training.
     """
 
     mode: PolicyMode

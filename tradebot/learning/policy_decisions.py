@@ -18,12 +18,14 @@ LONGEST = 200
 def passing_decision(
     about: str, reason: Reason | None, observed: Number | str, limit: Number | str | None = None
 ) -> Decision:
-    """Return a decision that passes, because having no position is a valid answer."""
+    """Return a passing decision of a policy; a policy that wants no position passes too, because that is a valid
+    answer.
+    """
     return Decision(Gate.STRATEGY, Verdict.PASS, reason, observed, limit, about=about)
 
 
 def refusal(reason: Reason, observed: Number | str, limit: Number | str | None = None) -> Decision:
-    """Return the decision that no model may act."""
+    """Return the failed decision that records why no model may act."""
     text = observed[:LONGEST] if isinstance(observed, str) else observed
     return Decision(Gate.STRATEGY, Verdict.FAIL, reason, text, limit, about=MODEL)
 
@@ -39,7 +41,7 @@ def stood_in(records: Iterable[CandidateRecord]) -> Mapping[str, Decision]:
 
 
 def in_a_word(strategy: str, why: Decision) -> str:
-    """Name what acted for a strategy, and the reason's code."""
+    """Format which fallback acted for a strategy (its last good model or its rule), and the reason's code."""
     actor = "its last good model" if why.reason is Reason.MODEL_REPLACED else "its rule"
     return f"{strategy} acts by {actor} ({why.reason})"
 

@@ -1,1 +1,1 @@
-"""The single path for every order: record an intent, send it once, record the outcome."""
+"""The single path for every order: record its intent, send it once, record the outcome."""

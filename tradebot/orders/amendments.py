@@ -1,4 +1,6 @@
-"""Change or cancel our working orders: record each request, send it once, and repeat it while it is unresolved."""
+"""Change or cancel our working orders: record each request, send it once, and repeat it while its outcome is
+unknown.
+"""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -59,7 +61,7 @@ def mark_if_cancel_rejected(
     status_now = {order.venue_id: order.status for order in now if order.venue_id in status_before}
     if record.terminal is not None or status_now != status_before or OrderStatus.PENDING_CANCEL in status_now.values():
         return record
-    assert record.client_order_id, "a cancel that was sent has an id"
+    assert record.client_order_id, "a cancel that was sent must have an id"
     refused = refuse_late(world, desk, record.client_order_id, "the broker accepted the cancel, then rejected it")
     return replace(record, decisions=(*record.decisions[:-1], refused))
 
@@ -94,7 +96,7 @@ def change_candidate(intent: Intent, purpose: Purpose, at: datetime, quantity: D
 
 
 def change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Operation) -> Intent | None:
-    """Return the recorded but unresolved change of an order, or None."""
+    """Return the recorded change of an order whose outcome is still unknown, or None."""
     unknown = (record.intent for record in unresolved)
     return next((i for i in unknown if i.operation is operation and i.target_venue_id == order.venue_id), None)
 

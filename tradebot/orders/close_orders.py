@@ -164,7 +164,7 @@ def close_as_wanted(world: World, call: Call, desk: Desk, candidate: Candidate) 
         held_quantity = position.quantity if position else Decimal(0)
         closed = Decision(Gate.POSITIONED, Verdict.FAIL, Reason.ALREADY_CLOSED, held_quantity, candidate.quantity)
         return (CandidateRecord(candidate, (*candidate.decisions, closed)),)
-    assert candidate.quantity is not None, "a strategy's close has a quantity"
+    assert candidate.quantity is not None, "a strategy's close must have a quantity"
     if not candidate.quantity:
         minimum = desk.listing_for(candidate.instrument).minimum
         none = Decision(Gate.SIZE, Verdict.FAIL, Reason.SIZE_BELOW_ONE, candidate.quantity, minimum)

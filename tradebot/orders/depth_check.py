@@ -1,8 +1,8 @@
 """Check that the order book is deep enough for an entry that every other gate has passed.
 
 Each check takes one request, so it comes last: right before a person is asked, a position is closed to make room, or
-the order is recorded. An auction also checks its winners before anything is sent. Until then the pass may yield to an
-exit: nothing of this entry has been recorded or sent, and the restarted pass checks again.
+the order is recorded and sent. An auction also checks its winners before anything is sent. Until then the pass may
+yield to an exit: nothing of this entry has been recorded or sent, and the restarted pass checks again.
 """
 
 from tradebot.errors import TradebotError

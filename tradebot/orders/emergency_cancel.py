@@ -1,7 +1,7 @@
-"""Cancel our working entries when no pass can do it; this is the only request sent without a recorded intent.
+"""Cancel our working entries when no pass can do it; this is the only request that isn't recorded before it is sent.
 
-A cancel may be sent unrecorded: it only reduces risk, sending it twice does no harm, and the next pass reads the
-order's state from the venue anyway. Exits, protection and other people's orders are left alone.
+A cancel needs no such record: it only reduces risk, sending it twice does no harm, and the next pass reads the order's
+state from the venue anyway. Exits, protection and other people's orders are left alone.
 """
 
 from collections.abc import Iterator

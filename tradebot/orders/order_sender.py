@@ -1,4 +1,4 @@
-"""Send every order along one path: a durable intent, then one request, then the outcome, whatever it is.
+"""Send every order along one path: a durable record of its intent, then one request, then the outcome, whatever it is.
 
 The intent is recorded as SENT before the socket is opened, and after a crash the order is looked up by its id, so no
 other state is needed. UNKNOWN is not a rejection: the symbol gets no new orders until the outcome is known. A lookup
@@ -391,6 +391,6 @@ class _UnrecordedCancel(NamedTuple):
 def cancel_unrecorded(orders: OrderPort, order: Order) -> Reply:
     """Cancel one of our entries when no pass can record the cancel first; return the venue's reply.
 
-    A cancel only reduces risk and may safely arrive twice, so it is the one request allowed without a recorded intent.
+    A cancel only reduces risk and may safely arrive twice, so it is the one request allowed without such a record.
     """
     return orders.cancel(_UnrecordedCancel(order.venue_id))

@@ -142,5 +142,5 @@ def price_of(rest: Resting) -> Decimal:
     """Return the price of a stop or of a target in USD."""
     now, intent = rest.stop or rest.first, rest.record.intent
     price = (now.limit_price or intent.limit_price) if rest.is_target else (now.stop_price or intent.stop_price)
-    assert price is not None, "a resting order has a price"
+    assert price is not None, "a resting order must have a price"
     return price

@@ -49,7 +49,7 @@ class _Placed(NamedTuple):
 
 
 class RehearsalStep(Protocol):
-    """Runs one step of a rehearsal."""
+    """A function that runs one step of a rehearsal, such as under the pass lock."""
 
     def __call__(self, step: Callable[[], T]) -> T:
         """Return what the step returns."""

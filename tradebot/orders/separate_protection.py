@@ -396,7 +396,7 @@ def _place_order(
     """Place a stop, or the target of a rule, and return its record."""
     old = step.old.record.intent if step.old else None
     of = protection.listing.instrument if protection.listing else old.instrument if old else None
-    assert of is not None, "an order to place has an instrument"
+    assert of is not None, "the instrument of an order to place must be known"
     why = (
         step.word
         if step.word is not None

@@ -45,8 +45,8 @@ def at_due_price(protection: ProtectionState, rest: Resting, prices: Sequence[De
     While the entry fills, near enough is a fraction of the distance from the entry; afterward, one tick.
     """
     at, position, listing = price_of(rest), protection.position, protection.listing
-    assert position is not None, "only a position has due targets"
-    assert listing is not None, "due prices are on a tick"
+    assert position is not None, "due prices need a position"
+    assert listing is not None, "due prices need a listing with its tick"
 
     def is_near(price: Decimal) -> bool:
         reach = listing.tick_at(price) if settled else abs(price - position.average_price) * NEAR

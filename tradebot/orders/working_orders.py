@@ -283,8 +283,8 @@ def _decide_step(world: World, desk: Desk, order: Order, record: IntentRecord) -
     """Decide what to do with a passive entry, and at which price; repeat an unresolved step unchanged."""
     own, approach = world.rules.of(record.intent.key.strategy), record.intent.approach
     previous = order.limit_price or record.intent.limit_price
-    assert approach is not None, "a passive entry has a collar"
-    assert previous is not None, "a passive entry has a price"
+    assert approach is not None, "a passive entry must have a collar"
+    assert previous is not None, "a passive entry must have a price"
     if change_of(order, desk.books.unresolved_intents, Operation.REPLACE):
         return OrderChange.REPRICE, previous
     waited_s = (desk.now - approach.begun).total_seconds()

@@ -1,4 +1,5 @@
-"""The protocols of the outside world. Every implementation passes the same conformance suite.
+"""The protocols through which the bot reaches the outside world. Every implementation passes the same conformance
+suite.
 
 A strategy in another package can import everything it needs from here.
 """

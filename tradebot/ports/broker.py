@@ -40,7 +40,7 @@ class BrokerReader(Protocol):
         """Return the venue's time and session."""
 
     def account(self) -> Account:
-        """Return the account figures."""
+        """Return the account's figures, such as equity and cash."""
 
     def view(self) -> BrokerView:
         """Return account, positions and open orders, read together; `steady` is False if our orders kept changing."""
@@ -68,7 +68,9 @@ class BrokerReader(Protocol):
         """
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order with this venue id; replacement orders are known by it. Return None if there is none."""
+        """Return the order with this venue id, the only id by which replacement orders are known; None if there is
+        none.
+        """
 
     def legs(self, venue_id: str) -> Sequence[Order]:
         """Return the legs of the order with this venue id, open or ended; none if the venue doesn't know the order."""
@@ -124,7 +126,7 @@ class SendLock(Protocol):
     """The lock that `halt` waits for. An order that adds risk is sent only after checking the state under this lock."""
 
     def hold(self, intent: Intent) -> AbstractContextManager[None]:
-        """Hold the lock while one order is recorded and sent; raise TradebotError if another order has it."""
+        """Hold the lock while one order is recorded and sent; raise TradebotError if another order holds it."""
 
 
 class Market(Protocol):

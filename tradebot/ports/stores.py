@@ -34,7 +34,7 @@ class Calendar(Protocol):
 
 
 class Orders(Protocol):
-    """The orders that we sent, and the venue's reports on them."""
+    """The intents of our orders, recorded before they are sent, and the venue's reports on the orders."""
 
     def record_intent(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         """Write the intent as SENT, with its verdicts. If its id exists already, change nothing and return False."""
@@ -48,25 +48,30 @@ class Orders(Protocol):
     def intents(
         self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
     ) -> Sequence[IntentRecord]:
-        """Return intents in the order recorded: for one session, for sessions from `since` on, unresolved ones, or all.
+        """Return intents in the order in which they were recorded: for one session, for sessions from `since` on,
+        unresolved ones, or all.
 
         An intent is unresolved while it is SENT or UNKNOWN.
         """
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
-        """Return unresolved intents of any age and all intents of sessions from `since` on, in the order recorded."""
+        """Return unresolved intents of any age and all intents of sessions from `since` on, in the order in which they
+        were recorded.
+        """
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
-        """Return unresolved intents of any age, and those given up since the session `since`, in the order recorded."""
+        """Return unresolved intents of any age, and those given up since the session `since`, in the order in which
+        they were recorded.
+        """
 
     def recorded_intents(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
-        """Return the records of the intents with these ids that were recorded, by client order id."""
+        """Return the recorded intents among these ids, by client order id."""
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         """Return the intent with this id, or None."""
 
     def last_acknowledged(self) -> str | None:
-        """Return the client order id of the last recorded order that the venue acknowledged; cancels don't count."""
+        """Return the client order id of our last order that the venue acknowledged; cancels don't count."""
 
     def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
         """Give up an unresolved intent once it is proven that the venue doesn't have it."""
@@ -78,7 +83,9 @@ class Orders(Protocol):
         """Return known orders as last reported: all, those that may still fill, or those written from `since` on."""
 
     def recent_orders(self, since: datetime) -> Sequence[Order]:
-        """Return known orders that may still fill, that were written from `since` on, or that we never recorded."""
+        """Return known orders that may still fill, that were written from `since` on, or that have no intent of
+        ours.
+        """
 
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
         """Return the known orders of each chain: the order itself, then those that it replaced, nearest first.
@@ -95,7 +102,7 @@ class Money(Protocol):
         """Return the account's cash in USD when the books were opened."""
 
     def open_books(self, opening_cash: Decimal, at: datetime, settlement: Settlement = Settlement.PAID) -> None:
-        """Write the opening balance and how the account settles, once."""
+        """Write the opening balance and how trading changes the account's cash, once."""
 
     def books_opened_at(self) -> datetime | None:
         """Return when the opening balance was written, or None before the first reconcile."""
@@ -211,7 +218,7 @@ class Slots(Calendar, Protocol):
         """Store sessions of a calendar, replacing any of the same date, and delete the sessions of the dates `gone`."""
 
     def mark_reconciled(self, mark: ReconcileMark) -> None:
-        """Write the result of a reconcile."""
+        """Record when a reconcile ran, and how many findings it had."""
 
     def last_reconcile(self) -> ReconcileMark | None:
         """Return the last reconcile, or None if there was none."""
@@ -311,13 +318,15 @@ class Facts(Protocol):
         """Return facts of a kind by symbol, each for a period of days (both included), as known at `now`."""
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
-        """Return the counts of the replies fetched since a time, without their facts."""
+        """Return the replies fetched since a time, with their counts but without their facts."""
 
     def registry(self) -> Mapping[str, Coin]:
-        """Return the registry's state of each symbol that was ever checked."""
+        """Return the state of each symbol in the registry of tradable coins that was ever checked."""
 
     def put_registry(self, coins: Iterable[Coin]) -> None:
-        """Store the registry's state of these symbols, replacing the earlier one, in one transaction."""
+        """Store the state of these symbols in the registry of tradable coins, replacing the earlier one, in one
+        transaction.
+        """
 
     def discovery(self) -> Discovery:
         """Return the last discovery of the venue's contracts."""

@@ -1,4 +1,4 @@
-"""Port to a strategy."""
+"""The port to a strategy, and optional protocols for strategies that can do more."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable

@@ -176,7 +176,7 @@ class Rules(Struct, frozen=True, dict=True):
 
 
 def _nobody_asks() -> Approvals:
-    raise AssertionError("no strategy of this world waits for approval")
+    raise AssertionError("no strategy may ask for approval in this world")
 
 
 def _shared_values(values: Mapping[str, T], same: Mapping[str, str]) -> Mapping[str, T]:
@@ -192,8 +192,8 @@ class World(Struct, frozen=True):
     `orders` is None in a dry run and in shadow, so that nothing can be sent. A dry run also writes nothing; shadow
     records its decisions and the orders it would have sent.
 
-    `give_way` raises GaveWay if an exit pass is waiting for this one; the reader calls it before each request. Inside
-    `undisturbed`, a pass doesn't yield.
+    `give_way` raises YieldToExits if an exit pass is waiting for this one; the reader calls it before each request.
+    Inside `undisturbed`, a pass doesn't yield.
 
     `needed_facts` are the kinds of flow facts that the strategies need, in the order in which they are fetched, each
     with its symbols. Only a pass that fetches flow has them. `keep_reply` archives a raw reply of the flow source, with
@@ -201,8 +201,8 @@ class World(Struct, frozen=True):
     `signals.normalize`; it may cache the rows of earlier ones. `code` returns the digest of each strategy's code, by
     name. `approvals` opens the requests for approval. `contracts` fetches the symbols of all the venue's contracts,
     including repeats; None if the venue has no such list. `features` returns features of bars computed in advance, as
-    in a backtest; otherwise each pass computes them from its `bars`.
-    With `ask_declined`, gates are also asked about entries that their own strategy declines, as earlier programs did.
+    in a backtest; otherwise each pass computes them from its `bars`. With `ask_declined`, gates are also evaluated for
+    entries that their own strategy declines, as earlier programs did.
     """
 
     rules: Rules

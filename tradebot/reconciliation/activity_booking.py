@@ -1,4 +1,5 @@
-"""Turn the broker's activities into bookings: write what each one proves and leave the others open. Pure functions.
+"""Turn the broker's activities into bookings: write what each one proves, and leave open what proves nothing. All
+functions here are pure.
 
 Cash movements are proven by the activity itself. Shares are proven if the books, restated by the activity, equal the
 broker's positions; otherwise a person decides. A split is a pair of fills for each lot, old shares out and new shares
@@ -267,7 +268,9 @@ def _paid_out(positions: Sequence[Position], rows: Sequence[Activity]) -> Iterat
 def restated_best_prices(
     positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)
 ) -> Iterator[RestatedPosition]:
-    """Yield our positions' restated best prices, for the symbol `to`."""
+    """Yield how the best price of each of our positions is restated: under the symbol `to`, for `ratio` new shares per
+    old share.
+    """
     new, old = Decimal(ratio.numerator), Decimal(ratio.denominator)
     for position in positions:
         if position.strategy != FOREIGN:
@@ -318,7 +321,7 @@ def _merger(books_before: BooksBefore, broker: Broker, rows: list[Activity]) -> 
 
 
 def name_fills(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> tuple[OwnedFill, ...]:
-    """Return the fills with their origin, each under a unique name."""
+    """Return the fills with this origin and unique activity ids: the name and a number."""
     return tuple(
         replace(owned, fill=replace(owned.fill, activity_id=f"{name}:{part}"), origin=origin, about=about)
         for part, owned in enumerate(fills)

@@ -117,8 +117,8 @@ def catch_up(
 ) -> CatchUpResult:
     """Write the venue's reports, and what follows from them, into the ledger; send nothing to the venue.
 
-    `now` is the venue's time, and `earliest_now` the earlier of both clocks, so that a clock that is fast doesn't end
-    any order. The venue made its list of open orders at `list_complete_at`, which is None if the list may be
+    `now` is the venue's time, and `earliest_now` the earlier of both clocks, so that a clock that is ahead makes no
+    order look expired. The venue made its list of open orders at `list_complete_at`, which is None if the list may be
     incomplete.
     """
     working = ledger.orders(working=True)

@@ -1,4 +1,6 @@
-"""Compare the ledger's view with the broker's, as findings and what accepting each would write. Sends nothing."""
+"""Compare the ledger with the broker: each difference is a finding, with what accepting it would write. Nothing here
+sends anything.
+"""
 
 import hashlib
 from collections import defaultdict

@@ -38,7 +38,7 @@ class MissingFill(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Describe the trade for people."""
+        """Describe the unbooked trade: quantity, symbol, side and order."""
         name, traded = (
             self.order.client_order_id or self.order.venue_id,
             "bought" if self.signed_quantity > 0 else "sold",

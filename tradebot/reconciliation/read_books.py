@@ -1,7 +1,7 @@
 """Read the books once, so that a pass or a comparison works with one immutable value. Nothing here writes.
 
-A pass writes what the venue reports, then reads the books once. Each order adds four calls: its intent, its outcome,
-and two reads of the trading state. `tests/scenarios/test_reads_of_a_pass.py` counts them.
+A pass writes what the venue reports, then reads the books once. Each order adds four calls: one to record its intent,
+one to record its outcome, and two reads of the trading state. `tests/scenarios/test_reads_of_a_pass.py` counts them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

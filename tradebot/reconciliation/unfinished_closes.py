@@ -24,9 +24,9 @@ def describe_unfinished(unfinished: Intent) -> str:
 def unfinished_close(ledger: Orders, records: Sequence[IntentRecord], position: Position) -> Intent | None:
     """Return the last close by a person or for another symbol that we canceled before it filled completely, or None.
 
-    Such a close is over once the venue has filled it or ended it, once a person has canceled it, or once the
-    position has grown or was opened again. A cancel counts once its end is proven. `records` are the recent intents in
-    the order recorded.
+    Such a close is over once the venue has filled it or ended it, once a person has canceled it, or once the position
+    has grown or was opened again. A cancel counts once its end is proven. `records` are the recent intents in the order
+    in which they were recorded.
     """
     for record in reversed(records):
         intent = record.intent

@@ -1,4 +1,4 @@
-"""Sort orders that carry our mark but aren't in these books: either ours from before, or from another copy of the bot.
+"""Tell apart the orders that carry our mark but aren't in these books: our own earlier ones, and another copy's.
 
 Anyone who restores an older copy of the state folder, or rebuilds the books from scratch, finds positions that the bot
 itself opened. Orders earlier than the books' latest view are ours: entries halt with BOOKS_OLD, and an accepted plan
@@ -27,7 +27,7 @@ from tradebot.reconciliation.catch_up import fills_by_a_person, is_settled, reas
 
 
 class UnknownOrders(Struct, frozen=True):
-    """Orders with our mark that these books never recorded.
+    """Orders with our mark that have no intent in these books.
 
     `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
     the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.
@@ -78,7 +78,7 @@ def intent_of_pair(
     books: Books, order: Order, instrument: Instrument, legs: Sequence[Order], strategy: str, plan: str
 ) -> Intent:
     """Return the intent that a plan writes to take over an order that protects a strategy's position."""
-    assert order.quantity is not None, "a protective order has a quantity"
+    assert order.quantity is not None, "a protective order must have a quantity"
     at = order.submitted_at or books.at
     session, slot = books.day.date_of(at), f"taken over {order.venue_id}"
     key = IntentKey(books.account_number, strategy, session, slot, order.symbol, order.side, Purpose.PROTECT)
@@ -156,7 +156,7 @@ def _shares_from_before(books: Books, earlier: Iterable[Order]) -> Mapping[str, 
 
 
 def unclaimed_fills(books: Books) -> Iterator[OwnedFill]:
-    """Yield the foreign fills that no strategy owns and no person has settled since."""
+    """Yield the foreign fills that no strategy owns and for which no person has made a booking since."""
     done = reassigned_ids(books.with_others)
     fills = fills_by_a_person(books.with_others)
     for owned in books.with_others:
@@ -270,7 +270,7 @@ def _from_before(
     if rest * shares <= 0:
         return
     at = last.updated_at or last.submitted_at
-    assert at is not None, "an order older than the books has a sending time"
+    assert at is not None, "an order older than the books must have a time"
     taken = min(abs(rest), abs(shares)).copy_sign(rest)
     name, source = f"taken-over:{last.venue_id}", (Origin.TAKEN_OVER, last.venue_id)
     each = position.average_price, position.multiplier

@@ -16,7 +16,9 @@ from tradebot.timetable.sessions import CALENDAR_REACH
 
 
 def look_up(reader: BrokerReader, ledger: Ledger, now: datetime, passed: datetime) -> Sequence[IntentRecord]:
-    """Record the outcomes that the venue now knows of unresolved and abandoned intents; return the others."""
+    """Record the outcomes that the venue now knows of unresolved and abandoned intents; return the intents that still
+    lack one.
+    """
     watched = (now - WATCHED).date()
     unsettled = ledger.unsettled_intents(watched)
     settled = _resolve(reader, ledger, [record for record in unsettled if record.state.is_unresolved], now, passed)

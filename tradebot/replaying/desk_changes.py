@@ -385,7 +385,7 @@ def _price(desk: Desk, symbol: str, otherwise: Decimal) -> Decimal:
 
 
 def with_words(desk: Desk, rules: Rules) -> Desk:
-    """Return the desk with the sectors, themes and betas of other rules."""
+    """Return the desk with the sectors, themes and betas that other rules assign to symbols."""
     rules, book = rules.with_contracts(desk.listings), desk.book
     if (rules.sectors, rules.themes, rules.betas) == (desk.sectors, book.themes, book.betas):
         return desk

@@ -45,7 +45,7 @@ class HypotheticalPorts(RecordedPorts):
         self.desk: Desk | None = None
 
     def on(self, desk: Desk, outcome: bytes) -> None:
-        """Set the desk to decide on, and the recorded outcome."""
+        """Set the desk to answer new calls from, and the recorded decisions."""
         self.desk, self._outcome = desk, outcome
 
     @cached_property
@@ -54,7 +54,7 @@ class HypotheticalPorts(RecordedPorts):
 
     @property
     def sent_then(self) -> Iterator[Intent]:
-        """Yield the orders that were newly accepted in the recorded pass."""
+        """Yield the orders that the venue accepted in the recorded pass."""
         read = self.source.shapes.reader(Intent, inline=True)
         for row in self._last.values():
             if row[0] == SUBMIT and len(row) == 4 and self.source.read(Reply, row[3]).outcome is WriteOutcome.ACCEPTED:
@@ -99,7 +99,7 @@ class HypotheticalPorts(RecordedPorts):
 
     @property
     def _known_desk(self) -> Desk:
-        assert self.desk is not None, "a hypothetical pass has a desk"
+        assert self.desk is not None, "the desk must be set before a hypothetical pass is decided"
         return self.desk
 
 
@@ -127,7 +127,7 @@ KNOWN: Mapping[str, Callable[[Desk, tuple[Any, ...]], Any]] = {
 
 
 class Decided(NamedTuple):
-    """A pass's record after another run, and the newly accepted orders."""
+    """The record of a pass that was decided again, and the orders that were accepted only in this run."""
 
     cycle: CycleRecord
     sent: tuple[Intent, ...]
@@ -148,7 +148,7 @@ def decide(recorded: RecordedCycle, rules: Rules) -> Decided:
 
 
 def supposed_tape(recorded: RecordedCycle) -> HypotheticalPorts:
-    """Return recorded ports that know the pass's desk."""
+    """Return a record's ports, which answer calls without a recorded reply from the pass's desk."""
     tape = recorded.tape(HypotheticalPorts)
     assert isinstance(tape, HypotheticalPorts)
     tape.on(recorded.given.desk, recorded.outcome)
@@ -156,7 +156,7 @@ def supposed_tape(recorded: RecordedCycle) -> HypotheticalPorts:
 
 
 def recorded_before(outcome: bytes) -> frozenset[str]:
-    """Return the client order ids that a pass found already recorded and therefore didn't send."""
+    """Return the client order ids of the orders that a pass didn't send because their intents were already recorded."""
     if DUPLICATE not in outcome:
         return frozenset()
     decisions = (decision for candidate in msgpack.decode(outcome)["candidates"] for decision in candidate["decisions"])

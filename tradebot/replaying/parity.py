@@ -29,7 +29,9 @@ NOTHING = "nothing"
 
 
 class RequestWithFills(NamedTuple):
-    """One side's order request with its fills; `booked` is False if the books lack some of the venue's fills."""
+    """An order request of the bot or of its backtest, with its fills; `booked` is False if the books lack some of the
+    venue's fills.
+    """
 
     intent: Intent
     slot: Slot
@@ -38,7 +40,7 @@ class RequestWithFills(NamedTuple):
 
 
 class SessionSide(NamedTuple):
-    """One side of a session: its passes by slot, and its requests by client order id."""
+    """One side of the comparison, the bot or its backtest: its passes by slot, and its requests by client order id."""
 
     passes: Mapping[Slot, PassSeen]
     sent: Mapping[str, RequestWithFills]
@@ -151,7 +153,7 @@ class _Comparing:
 
     def _note_missing_pass(self, slot: Slot, only: PassSeen | None) -> None:
         """Note a pass that only one side has, if it decided anything."""
-        assert only is not None, "one of the two has it"
+        assert only is not None, "one of the two sides must have the pass"
         decided = len(only.cycle.candidates)
         if decided:
             details = [pluralize(decided, "candidate"), "no pass"]
@@ -206,7 +208,7 @@ class _Comparing:
         if live and played and _content(live.intent) == _content(played.intent):
             return
         fills = live or played
-        assert fills is not None, "one of the two sent it"
+        assert fills is not None, "one of the two sides must have sent the order"
         words = (NOTHING if each is None else _words(each.intent) for each in (live, played))
         self._add(DifferenceType.ORDER, name, fills, self._why_sent(fills), words)
 

@@ -43,7 +43,8 @@ Names = Mapping[str, tuple[str, ...]]
 
 
 class ManualClose(Struct, frozen=True):
-    """A person's request to close positions: in these symbols, or all if None; `later` has the later desks.
+    """A person's request to close positions: in these symbols, or all if None; `later` has the desks taken after the
+    first one.
 
     With an `order`, the person only cancels the order of this client order id.
     """
@@ -57,8 +58,8 @@ class CycleInputs(Struct, frozen=True):
     """A pass's inputs besides its ports: the desk, its proposals, and records of an interrupted earlier run.
 
     `proposed` is None for an exit pass. `earlier` has the records that existed before: of orders sent before it
-    yielded, or entries canceled before it began. Without `sends` nothing could be sent. `universe` replaces the
-    settings' one if candidates were submitted. `by_hand` is None unless a person closes positions. Without
+    yielded, or entries canceled before it began. `sends` is False if nothing could be sent. `universe` replaces the
+    universe in the settings if candidates were submitted. `by_hand` is None unless a person closes positions. Without
     `ask_declined`, gates weren't evaluated for entries that their strategy declined; earlier programs evaluated them.
     """
 
@@ -101,12 +102,12 @@ class RecordedCycle(Struct, frozen=True):
 
     @property
     def all_proposals(self) -> Proposals | None:
-        """Return all proposals."""
+        """Return all proposals, including candidates that were skipped when the record was read."""
         return self.unread() if self.unread else self.given.proposed
 
 
 class PassRecorder:
-    """Record one pass: run it with this `world`, then build the record."""
+    """Records one pass, which has to run with this `world`, and then builds the record."""
 
     def __init__(
         self,
@@ -280,7 +281,9 @@ def _content(parts: Sequence[bytes], number: object) -> bytes:
 
 
 def decide_again(recorded: RecordedCycle, rules: Rules, tape: RecordedPorts) -> CycleRecord:
-    """Run the pass on its recorded ports with these rules; raise UnrecordedCallError if a reply is unknown."""
+    """Run the pass on its recorded ports with these rules; raise UnrecordedCallError for a call with an unknown
+    reply.
+    """
     inputs = recorded.given
     desk = _with_rules(inputs.desk, rules)
     rules = rules if inputs.universe is None else replace(rules, universe=inputs.universe)

@@ -92,7 +92,7 @@ class ReplyLog:
 
 
 class Recording:
-    """Record the port calls of one pass, which runs with `world`."""
+    """Records the port calls of one pass, which has to run with `world`."""
 
     def __init__(self, world: World) -> None:
         self._before, self._heard = world, ReplyLog()
@@ -194,7 +194,7 @@ class RecordedPorts:
         )
 
     def answer(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """Return the reply to a call, and note the call."""
+        """Return the reply to a call, and add the call to `asked`."""
         if name == RECORD:
             (self.outcome,) = arguments
         digest = b"" if name == RECORD else arguments_digest(arguments)

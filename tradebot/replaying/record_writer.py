@@ -262,7 +262,7 @@ class StoredRecord(Struct, frozen=True):
 
 
 class RecordParts:
-    """The parts of one record, in the order of their numbers."""
+    """The parts of one record that are stored separately, numbered in the order in which they were first used."""
 
     def __init__(self, remembered: PartCache, *, inline: bool = False) -> None:
         self.remembered = remembered
@@ -271,18 +271,18 @@ class RecordParts:
         self.numbers: dict[bytes, int] = {}
 
     def number(self, value: Struct) -> int:
-        """Return the number of a value among the parts."""
+        """Return the number of the part with a value, adding the part if it is new."""
         # Many records have hundreds of parts, so known ones are handled without another call.
         number = self._known.get(id(value))
         digest = number[1] if number is not None and number[0] is value else self.remembered.new(value)
         return self.numbers.setdefault(digest, len(self.numbers))
 
     def text(self, content: bytes) -> int:
-        """Return the number of a part with this content."""
+        """Return the number of the part with this content, adding the part if it is new."""
         return self._add(self.remembered.text(content))
 
     def apart(self, step: Step, value: Any, see: See | None) -> list[int]:
-        """Return the number of a field's part, and those of the parts inside it."""
+        """Return the number of a field's part, followed by the numbers of the parts inside it."""
         apart = self.remembered.apart(step, value, see)
         return [self._add(apart.digest), *map(self._add, apart.parts)]
 
@@ -476,7 +476,7 @@ def _scalar(value: Any, parts: RecordParts) -> Any:
     if type(value) is Decimal:
         return [str(value)]
     if type(value) in (date, datetime, time, timedelta):
-        raise RecordError(f"{value} stands among plain numbers and texts")
+        raise RecordError(f"{value} can't be stored among plain numbers and texts")
     return value
 
 

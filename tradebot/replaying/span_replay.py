@@ -174,7 +174,7 @@ def _touch(desk: Desk, intent: Intent) -> Any:
     """Return the price at which an order fills at once: the other side of the quote, within its limit."""
     quote, limit = desk.quotes.get(intent.instrument.symbol), intent.limit_price
     if quote is None:
-        assert limit is not None, "an order that had no quote has a limit price"
+        assert limit is not None, "an order in a symbol without a quote must have a limit price"
         return limit
     touch = quote.ask if intent.side is Side.BUY else quote.bid
     if limit is None:
@@ -197,7 +197,7 @@ Body = tuple[bytes, Sequence[bytes]]
 
 
 class OverSpan:
-    """Replay the passes of a period, oldest first, each on the state that earlier changed ones would have left.
+    """Replays the passes of a period, oldest first, each on the state that earlier changed ones would have left.
 
     `change` reads a pass and changes it. It is only called for passes that the change `touches`, judging by their rules
     and results; while a changed position is open, each pass is checked for an exit. `looks` has the exit passes in the
@@ -312,7 +312,9 @@ _read = msgpack.Decoder(_Outcome).decode
 
 
 def ended_in(outcome: bytes) -> Ends:
-    """Return where a recorded pass's candidates ended, without reading the rest; raise RecordError if it is damaged."""
+    """Return where a recorded pass's candidates ended, without reading other parts of the record; raise RecordError if
+    it is damaged.
+    """
     try:
         document = _read(outcome)
     except MsgspecError as error:

@@ -111,7 +111,7 @@ class StrategyAnswers:
     def to(self, changes: Sequence[ReplayedStrategy], rules: Rules) -> tuple[RecordedCycle, frozenset[str]]:
         """Return the record with these strategies' results replaced, and the strategies whose results can't be known.
 
-        The latter stay as recorded. `rules` are the changed ones.
+        Results that can't be known stay as recorded. `rules` are the changed ones.
         """
         proposed = self._recorded.given.proposed
         if proposed is None or not changes:
@@ -162,7 +162,7 @@ class StrategyAnswers:
         missing bar would show in nothing else.
         """
         proposed, stored = self._recorded_proposals, self._stored
-        assert stored is not None, "there is a view to run on"
+        assert stored is not None, "running a strategy again needs the stored data"
         refused = [refusal for refusal in proposed.refused if refusal.strategy == name]
         inputs = self._look(strategy, name, self._rules).seen
         alike = (
@@ -209,7 +209,7 @@ class StrategyAnswers:
 
     def _build_look(self, strategy: Strategy, name: str, rules: Rules) -> "_Look":
         inputs, proposed, stored = self._recorded.given, self._recorded_proposals, self._stored
-        assert stored is not None, "there is a view to run on"
+        assert stored is not None, "running a strategy again needs the stored data"
         now = min((candidate.at for candidate in proposed.candidates), default=inputs.desk.now)
         books: Any = _Then(stored, inputs.desk)
         world = replace(

@@ -131,7 +131,7 @@ class TimetableEntry(Struct, frozen=True):
 
 
 class Timetable(Mapping[Job, JobTimes]):
-    """All entries in order: the times of each job that trades, by job; `lines` includes the chores."""
+    """The timetable: maps each job that trades to its times; `lines` has all entries in order, including chores."""
 
     def __init__(self, lines: Iterable[TimetableEntry], off: Iterable[str] = ()) -> None:
         self.lines = tuple(lines)
@@ -267,7 +267,7 @@ def _needs(value: object) -> frozenset[EntryNeed]:
     named = [] if value is None else value if isinstance(value, list | tuple) else [value]
     unknown = [each for each in named if each not in set(EntryNeed)]
     if unknown:
-        raise ValueError(f"needs {unknown[0]!r}; it can need {' and '.join(EntryNeed)}")
+        raise ValueError(f"needs {unknown[0]!r}; it can name {' and '.join(EntryNeed)}")
     return frozenset(EntryNeed(str(each)) for each in named)
 
 

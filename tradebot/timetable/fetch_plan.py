@@ -54,14 +54,14 @@ class SimulatedSlot(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Calls of one kind that were made in the same slot, in seconds after the open; -inf if they never were."""
+    """Calls of one kind that were last made in the same slot: `last_s` seconds after the open, or -inf if never."""
 
     last_s: float
     calls: int
 
 
 def slots_of(times: JobTimes, session: Session, from_s: float = 0.0) -> tuple[SimulatedSlot, ...]:
-    """Return the remaining slots of a full session, this many seconds after the open."""
+    """Return the slots of a full session that are left `from_s` seconds after its open."""
     starts = [(due.start - session.open).total_seconds() for due in times.in_session(session)]
     ends = [*starts[1:], (session.close - session.open).total_seconds()]
     return tuple(SimulatedSlot(start, end - start) for start, end in zip(starts, ends, strict=True) if end > from_s)
@@ -269,7 +269,7 @@ class PlanFitter(Struct, frozen=True, dict=True):
 
 
 class FetchDecision(StrEnum):
-    """What the plan does with a kind of facts."""
+    """What the plan does with a kind of facts: fetch it as configured or less often, or leave it out."""
 
     AS_CONFIGURED = "as configured"
     LESS_OFTEN = "less often"

@@ -39,7 +39,7 @@ class Edge(Struct, frozen=True):
     offset_s: int
 
     def of(self, session: Session) -> datetime:
-        """Return the moment in one session; in a short session it may be outside."""
+        """Return the moment in one session; in a short session it may be before the open or after the close."""
         return (session.open if self.of_open else session.close) + timedelta(seconds=self.offset_s)
 
     def __str__(self) -> str:
@@ -95,7 +95,10 @@ def parse(text: object, venue: VenueDay) -> JobTimes:
 def in_parts(
     text: str, venue: VenueDay, part: Callable[[str, VenueDay], T], comma: str = ","
 ) -> tuple[str, tuple[T, ...]]:
-    """Split a text at commas, with single spaces; raise ValueError if there are too many parts."""
+    """Split a text at commas and parse each part; return the text with single spaces, and the parts.
+
+    Raise ValueError if there are too many parts.
+    """
     plain = " ".join(text.split())
     words = re.split(comma, plain)
     if len(words) > MOST_PARTS:
@@ -166,7 +169,7 @@ def edge(text: str) -> Edge:
 
 
 def seconds(text: str) -> int:
-    """Return a duration such as 30m in seconds; ValueError if it isn't in whole minutes."""
+    """Return a duration such as 30m in seconds; raise ValueError if it isn't in whole minutes."""
     length = int(text[:-1]) * UNITS[text[-1]]
     if length % MINUTE_S:
         raise ValueError(f"{text}: slots start on whole minutes, so use a multiple of 60s")

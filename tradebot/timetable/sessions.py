@@ -60,7 +60,9 @@ def next_slot(job: Job, times: JobTimes, session: Session, now: datetime) -> Slo
 
 
 def due_at(timetable: Mapping[Job, JobTimes], session: Session, now: datetime) -> list[Slot]:
-    """Return the slots that start exactly at `now`, in the order of the chain, for drivers that step by the minute."""
+    """Return the slots that start exactly at `now`, in the order in which jobs run (CHAIN), for drivers that step by
+    the minute.
+    """
     return [slot for job in CHAIN for slot in slots(job, timetable[job], session) if slot.start == now]
 
 
@@ -80,7 +82,7 @@ def begun_by(calendar: Calendar, now: datetime, back: timedelta) -> Sequence[Ses
 
 
 def session_of(calendar: Calendar, now: datetime, day: VenueDay, name: str = "") -> Session | None:
-    """Return the stored session open at `now`, or else that of the venue's date.
+    """Return the stored session that is open at `now`, or else the session on the venue's date.
 
     `name` selects another calendar than the venue's. Return None if neither session exists.
     """
@@ -105,7 +107,7 @@ def _not_closed(calendar: Calendar, now: datetime) -> Session | None:
 
 
 def session_date(calendar: Calendar, now: datetime, day: VenueDay) -> date:
-    """Return the date for orders made at `now`: that of the session, or else the venue's."""
+    """Return the date for orders made at `now`: the date of the session, or else the venue's date."""
     session = session_of(calendar, now, day)
     return session.date if session else day.date_of(now)
 
@@ -262,7 +264,7 @@ def note_copied(ledger: Slots, why: str, now: datetime) -> None:
 
 
 def note_archived(ledger: Slots, name: str, now: datetime) -> None:
-    """Record that the archive of this name was just pushed."""
+    """Record that the archive of this name was just copied off the machine."""
     note(ledger, ARCHIVED, now.date(), name, now)
 
 

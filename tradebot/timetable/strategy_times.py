@@ -100,7 +100,7 @@ class OwnTimes(Times, frozen=True):
 
     @property
     def longest(self) -> int:
-        """Return the most sessions for which a slot may stay due."""
+        """Return for how many sessions a slot of the strategy may stay due at most."""
         return max(part.sessions or 1 for part in self.parts)
 
 
@@ -164,7 +164,9 @@ def _problems(times: OwnTimes, entries: JobTimes, usual: Session) -> Iterator[st
 
 @lru_cache(maxsize=64)
 def usable(text: str, entries: JobTimes, venue: VenueDay) -> OwnTimes:
-    """Parse a strategy's times; ValueError if they are invalid, or don't fit the times at which entries are made."""
+    """Parse a strategy's times; raise ValueError if they are invalid, or don't fit the times at which entries
+    are made.
+    """
     times = parse(text, venue)
     for problem in _problems(times, entries, whole_day(venue)):
         raise ValueError(problem)
@@ -199,7 +201,7 @@ def slots_in_session(
 def in_days(text: str) -> tuple[SessionChoice | None, str]:
     """Split times into the sessions that they name (None for every session) and the remaining text.
 
-    ValueError if they are invalid.
+    Raise ValueError if they are invalid.
     """
     match = _PART.fullmatch(text)
     if match is None:

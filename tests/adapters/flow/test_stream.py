@@ -202,7 +202,10 @@ def test_stream_passes_bad_rows_on_and_ignores_other_channels() -> None:
 
 @pytest.mark.parametrize(
     ("behave", "problem"),
-    [(unwilling, "refused the join: {'reason': 'no such channel'}"), (closing, "closed the stream with code 1011")],
+    [
+        (unwilling, "refused to let us join its channel: {'reason': 'no such channel'}"),
+        (closing, "closed the stream with code 1011"),
+    ],
 )
 def test_end_of_a_connection_is_explained_in_plain_words(
     behave: Callable[[ServerConnection], None], problem: str

@@ -212,7 +212,7 @@ def test_manifest_that_leads_elsewhere_is_refused(path: str, place: Folder, tmp_
     version = hashlib.sha256(encoded).hexdigest()
     (tmp_path / "place" / NAME).mkdir(parents=True)
     (tmp_path / "place" / NAME / f"{version}.json").write_bytes(encoded)
-    with pytest.raises(OperatorError, match="names files elsewhere"):
+    with pytest.raises(OperatorError, match="names files outside its folder"):
         archive.fetch(place, NAME, None, tmp_path / "back")
 
 

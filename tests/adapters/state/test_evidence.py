@@ -156,7 +156,7 @@ def edited(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
 def test_list_that_was_edited_or_cut_is_noticed(change: Callable[[Path], None], folder: Path) -> None:
     change(folder)
     for use in (load_trial_list, lambda place: append_trials(place, IDEAS)):
-        with pytest.raises(OperatorError, match="edited or cut") as found:
+        with pytest.raises(OperatorError, match="edited or truncated") as found:
             use(folder)
         assert f"rm {folder / TRIALS} {folder / LAST}" in str(found.value.hint)
 

@@ -224,7 +224,7 @@ def test_target_of_a_link_and_its_parents_are_checked(folder: Path, tmp_path: Pa
     assert refusal(folder) == (f"{link} is writable by other users.", f"chmod go-w {link}")
     elsewhere.chmod(0o600)
     elsewhere.parent.chmod(0o777)
-    said = f"{elsewhere.parent} is above what {link} leads to and is writable by other users."
+    said = f"{elsewhere.parent} is above the target of the link {link} and is writable by other users."
     assert refusal(folder) == (said, f"chmod go-w {elsewhere.parent}")
 
 

@@ -258,4 +258,4 @@ def test_describe_sources_names_the_full_path(tmp_path: Path, monkeypatch: pytes
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert describe_sources(Path(".env")) == "the environment only: the current folder is gone"
+    assert describe_sources(Path(".env")) == "the environment only: the current folder was deleted"

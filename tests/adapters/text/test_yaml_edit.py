@@ -82,7 +82,7 @@ def test_text_of_each_form_is_changed(text: str, becomes: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says", "line"),
     [
-        ("c: 1\na: null\n", "a is null there: it is off", 2),
+        ("c: 1\na: null\n", "a is null there, which turns it off", 2),
         ("a: [b]\n", "a is a list there", 1),
         ("a: word\n", "a is 'word' there", 1),
         ("a:\n  b:\n    - 1  # the first\n    - 2\n", "have comments, which would be lost", 3),

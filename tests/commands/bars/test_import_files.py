@@ -149,7 +149,7 @@ def test_folder_is_imported_with_a_summary_by_symbol_and_what_is_wrong_with_it(c
         ["MSFT", "1Day", "4", "4", "4", "1", "2", "2026-11-09", "2026-11-13"],
         ["SPY", "1Min", "390", "390", "1", "0", "0", "2026-11-13", "09:30", "2026-11-13", "15:59"],
     ]
-    assert "  MSFT: close 100, then open 1, and no action on record says why" in lines
+    assert "  MSFT: close 100, then open 1, and no corporate action on record explains it" in lines
     again = copy.json("bars", "import", str(folder / "*.csv"))
     assert (again["new"], [row["symbol"] for row in again["symbols"]]) == (0, ["AAPL", "MSFT"])
     refuses(copy.says("bars", "import", str(folder / "*.txt")), 2, "there are no files to import in")

@@ -102,7 +102,7 @@ def test_health_says_that_nobody_listens_to_the_person_who_is_paired(copy: Bot, 
     fake.updates = [fake.typed(copy.json("chat", "pair")["code"])]
     assert copy.says("chat", "listen", "--once").code == 0
     state, found, following = health()
-    assert (state, found) == ("DEGRADED", "the bot doesn't listen to it, so it can't halt the bot")
+    assert (state, found) == ("DEGRADED", "the bot doesn't read the chat, so a message can't halt the bot")
     assert following.startswith("tradebot serve")
     with state_locks.hold(copy.folder, "chat listen", name=state_locks.CHAT_LOCK):
         assert health() == ("OK", "paired, and the bot listens", "")

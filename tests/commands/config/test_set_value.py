@@ -69,7 +69,7 @@ def test_settings_that_need_each_other_are_set_at_once(mine: Path, capsys: pytes
         (("limits.max_open_positions", "[5"), "limits.max_open_positions: the value isn't valid YAML"),
         (("strategies.nothing.x", "1"), "no strategy with this name is installed"),
         (("mode", "lime"), "mode 'lime' is not one of sandbox, paper, live"),
-        (("limits.max_open_positions.x", "1"), "limits.max_open_positions is '8' there, which has no names"),
+        (("limits.max_open_positions.x", "1"), "limits.max_open_positions is '8' there, so it has no named settings"),
         (("limits.max_open_positions",), "has no value: settings are written as KEY VALUE"),
         (("limits.max_open_positions=5",), "next: tradebot config set limits.max_open_positions 5"),
         (("limits.cooldown_s", "61", "limits.cooldown_s", "62"), "limits.cooldown_s is set twice"),

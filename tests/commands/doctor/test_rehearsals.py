@@ -46,9 +46,10 @@ def test_a_policy_is_rehearsed_through_a_session_of_its_own_and_the_bots_books_s
     entries(bot)
     before = bot.json("status")
     rows = policy_rows()
-    assert {name: row["state"] for name, row in rows.items()} == dict.fromkeys(
-        ("policy model", "policy features", "policy decision", "policy memory", "policy last session"), "OK"
-    ) | {"policy decision": rows["policy decision"]["state"]}
+    # How much memory the tests' own process uses, and how busy the machine is, decide the two others.
+    judged = {name: rows[f"policy {name}"]["state"] for name in ("model", "features", "last session")}
+    assert judged == {"model": "OK", "features": "OK", "last session": "OK"}
+    assert "MB in the bot's process" in rows["policy memory"]["found"]
     assert rows["policy decision"]["count"] == 3
     assert "from bar to order" in rows["policy decision"]["found"]
     assert rows["policy features"]["count"] == 2

@@ -110,7 +110,7 @@ def test_one_that_ran_in_the_background_is_taken_over_on_its_port(
     assert (data["url"], found.pid, found.detached) == (background.url, served.pid, False)
     assert data["now"] == "2025-03-03T14:35:00Z"
     _, _, err = end(served)
-    assert f"as process {background.pid}; this one continues from its state" in err
+    assert f"as process {background.pid}; this process continues from its state" in err
 
 
 def test_one_that_is_served_in_a_terminal_is_left_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,7 +133,7 @@ def test_fault_091_bad_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with impostor(tmp_path) as (port, came):
         monkeypatch.setattr(socket, "getaddrinfo", lambda host, *others: resolve("127.0.0.1", port, *others[1:]))
         venue = AlpacaVenue(PAPER_URL, DATA_URL, "PKTEST", "hidden", "iex", Mode.PAPER, policy=ONCE)
-        with pytest.raises(TemporaryError, match="no trusted connection, its certificate") as failed:
+        with pytest.raises(TemporaryError, match="no trusted connection, because its certificate") as failed:
             AlpacaReader(venue, DriftTally()).clock()
     assert failed.value.code is ExitCode.UNAVAILABLE
     assert came == []

@@ -1,4 +1,4 @@
-"""Read bars from files, in any layout that the exchange's table of publishers lists. Nothing is stored here.
+"""Read bars from files, in any layout in the embedded exchange's table of data publishers. Nothing is stored here.
 
 A bad row is skipped and counted with its reason.
 """
@@ -45,7 +45,8 @@ NOT_MIDNIGHT = "not a date: its time isn't midnight"
 
 
 class ImportOptions(Struct, frozen=True):
-    """The user's options for the files, and the venue's day; None means to follow the file or its publisher.
+    """The options with which a user imports bar files, and the venue's day. An option that is None is read from the
+    file or follows from its publisher's layout.
 
     `timeframe` is 1Min or 1Day; `stamp` says whether minute bars are dated by their start or their end. Bars that
     weren't complete at `now` are bad rows. `files` and `options` are the command line as typed, for suggesting the next
@@ -69,7 +70,7 @@ class ImportOptions(Struct, frozen=True):
 
 
 class SymbolSource(StrEnum):
-    """Where a file names its symbols."""
+    """Where the symbols of a file's bars come from: a column, the --symbol option, or the file's name."""
 
     COLUMN = "column"
     OPTION = "option"
@@ -79,8 +80,8 @@ class SymbolSource(StrEnum):
 class FileUnderstood(Struct, frozen=True):
     """How a file was read: the name of its layout, and the bar properties that follow from the layout or the options.
 
-    `times` is an example of its times. `zone` is None if the times include one or are dates, `symbol` is None if the
-    file has a column of symbols, and `stamp` is None for daily bars.
+    `times` is an example of the times in the file. `zone` is None if these times state their offset or are dates,
+    `symbol` is None if the file has a column of symbols, and `stamp` is None for daily bars.
     """
 
     file: str
@@ -413,8 +414,9 @@ def _parse_time_text(at: object) -> datetime:
 
 
 def span(read: FilesRead, venue: VenueDay) -> tuple[date, date]:
-    """Return the first and last date of the good bars, as dates of the venue's day; raise OperatorError without good
-    bars.
+    """Return the dates of the first and the last good bar in days of the venue, widened by 7 days on both sides.
+
+    Raise OperatorError if no bar is good.
     """
     starts = [start_s for bars in read.bars.values() for start_s in bars]
     if not starts:

@@ -1,9 +1,9 @@
 """Store bars as Parquet files by symbol, timeframe and year, with duckdb.
 
 Each symbol's newest day stays in SQLite, with everything that isn't a bar, so that a new minute bar never rewrites a
-file. Every older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet` or, for prices other than trades, in a file that names
-the price. SQLite's lock lets one process write at a time. Without the optional library, a folder stores its bars in
-SQLite alone.
+file. Every older bar is in `bars/SYMBOL/TIMEFRAME-YEAR.parquet`; the names of files with prices other than trades
+include the kind of price. SQLite's lock lets one process write at a time. Without the optional library, a folder stores
+its bars in SQLite alone.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ bars only after 15 minutes, they must be 16 minutes old. Timeframes that the sou
 the regular session, and the last bar ends at its close. Nothing is fetched before a strategy needs bars.
 
 The store records which periods were requested from which source, so that a minute without a trade isn't requested
-forever. A gap is requested again until it is 15 minutes old, the newest minute once more, and a day's bar again in the
-evening when its volume is complete. Hourly bars, and daily bars of a market that never closes, are requested when they
-have ended and again 15 minutes later, because trades may be reported late. Each feed counts as a separate source, whose
-bars replace those of an earlier feed. The series served last stay in memory, and are read again only if they may have
-changed.
+forever. A gap is requested again until it is 15 minutes old. The newest minute is requested once more, and a day's bar
+again in the evening, when its volume is complete. Hourly bars, and daily bars of a market that never closes, are
+requested when they have ended and again 15 minutes later, because trades may be reported late. Each feed counts as a
+separate source, whose bars replace those of an earlier feed. The series served last stay in memory, and are read again
+only if they may have changed.
 
 `RestingBars` fetches nothing and returns the stored bars, which may have changed since an earlier call.
 """
@@ -65,7 +65,7 @@ _MOST_KEPT = 250_000
 
 
 class CachedSeries(NamedTuple):
-    """The last series returned for a symbol and a `BarNeed`; it is valid for the same `window` and `version`."""
+    """The last series returned for a symbol and a `BarNeed`; it is valid while `window` and `version` stay the same."""
 
     window: tuple[int, int]
     version: object
@@ -146,7 +146,9 @@ class StoredBars:
         return self._venue.date_of(moment(bar.start_s))
 
     def known_until(self, now: datetime) -> datetime:
-        """Return up to which time the source's bars are available at `now`."""
+        """Return the time up to which the source provides bars at `now`; if the source is delayed, it is earlier than
+        `now`.
+        """
         return now - self._source.delay
 
     def fetch(
@@ -157,7 +159,7 @@ class StoredBars:
         until: datetime,
         heard: Callable[[int], None] = lambda changed: None,
     ) -> int:
-        """Fetch the missing raw bars of a timeframe since a date that were complete by `until`.
+        """Fetch missing raw bars of a timeframe: those that start on `first` or later and were complete by `until`.
 
         Return how many bars were new or changed; `heard` is called with the count after each stored page.
         """

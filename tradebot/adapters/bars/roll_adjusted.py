@@ -1,7 +1,8 @@
-"""Join a contract's bars to those of earlier contracts, for signals; money uses the traded prices.
+"""Join a contract's bars to those of earlier contracts, for signals; amounts of money are computed from the traded
+prices.
 
-Before a roll date, the earlier contract's bars are used, multiplied by the ratio of both closes before that date. So
-the same bars, read at two different times, differ only by a constant factor.
+Before a roll date, the earlier contract's bars are used, multiplied by the ratio of both contracts' closes before that
+date. So the same bars, read at two different times, differ only by a constant factor.
 """
 
 from array import array

@@ -60,7 +60,7 @@ def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar], venue: 
     """Compute the factors of splits and dividends from raw daily bars that start before each ex-date.
 
     A split's factor is old shares / new shares; a dividend's is (close before - dividend) / close before, as CRSP and
-    data vendors define it. A dividend without a close above it before the ex-date is left out.
+    data vendors define it. A dividend is left out unless the close before its ex-date is higher than the dividend.
     """
     starts, steps = [day.start_s for day in days], []
     for action in sorted(actions):
@@ -75,7 +75,9 @@ def steps_of(actions: Iterable[CorporateAction], days: Sequence[RawBar], venue: 
 
 
 def adjust_bars(bars: Sequence[RawBar], steps: Sequence[PriceStep], until_s: int) -> list[RawBar]:
-    """Return bars adjusted by all steps between each bar and `until_s`."""
+    """Return bars adjusted by all splits and dividends in `steps` that took effect after a bar's start and by
+    `until_s`.
+    """
     steps = [step for step in steps if step.at_s <= until_s]
     moments = [step.at_s for step in steps]
     factors = [(1.0, 1.0)]
@@ -100,7 +102,9 @@ def series(
 
 
 def with_steps(of: Series, steps: Sequence[PriceStep], until_s: int) -> Series:
-    """Return a series adjusted by all steps between each bar and `until_s`; the same series if there are none."""
+    """Return a series adjusted by all splits and dividends in `steps` that took effect after a bar's start and by
+    `until_s`; the same series if there are none.
+    """
     if not any(of.starts[0] < step.at_s <= until_s for step in steps):
         return of
     columns = (of.starts, of.open, of.high, of.low, of.close, of.volume)
@@ -151,7 +155,7 @@ class Window(NamedTuple):
     price: PriceKind = PriceKind.TRADE
 
     def bars_in(self, span: tuple[int, int]) -> int:
-        """Return how many bars of the newest session (of whole days, around the clock) start in a half-open range."""
+        """Return how many bars start in a half-open range; bars before the newest session's open don't count."""
         first_s, end_s = span
         if self.hours:
             first_s = max(first_s, _seconds(self.hours[-1].open))
@@ -166,9 +170,10 @@ def window_of(
     venue: VenueDay,
     native: frozenset[str] = STORED_ALWAYS,
 ) -> Window | None:
-    """Return the window with `reach` times the needed bars, if every bar has a trade; None if no session has begun.
+    """Return the window that contains `reach` times the needed bars if a trade occurred in every bar; None if no
+    session has begun.
 
-    It consists of minutes unless the timeframe is among the `native` ones.
+    It consists of minutes unless the timeframe is among the `native` ones, which the source provides.
     """
     depth, width, today = need.depth * reach, width_of(need.timeframe), venue.date_of(as_of)
     day = timedelta(1 if venue.never_ends else _DAYS_A_SESSION)
@@ -207,7 +212,7 @@ def frame_window(hours: Sequence[Session], until: datetime, timeframe: str) -> W
     Each session's first bar starts at its open, and its last one ends at its close.
     """
     width = width_of(timeframe)
-    assert width is not None, "daily bars don't divide a session"
+    assert width is not None, "only intraday bars can divide a session"
     width_s, until_s = int(width.total_seconds()), _seconds(until)
     begun = [session for session in hours if _ended_s(session, until_s, width_s) > _seconds(session.open)]
     if not begun:
@@ -247,5 +252,5 @@ def _seconds(at: datetime) -> int:
 
 
 def moment(second: int) -> datetime:
-    """Return a second since 1970 as a time in UTC."""
+    """Convert seconds since 1970 to a datetime in UTC."""
     return datetime.fromtimestamp(second, UTC)

@@ -35,7 +35,9 @@ class CorporateAction(NamedTuple):
 
 
 class DelayedError(TemporaryError):
-    """Raised once when the source turns out to provide only delayed bars; its `delay` is set by then."""
+    """Raised once when the source turns out to provide only delayed bars; the source sets its `delay` before it raises
+    this.
+    """
 
 
 class BarSource(Protocol):
@@ -43,7 +45,7 @@ class BarSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Return the source's name in stored bars."""
+        """Return the name under which the source's bars are stored."""
 
     @property
     def delay(self) -> timedelta:
@@ -70,8 +72,8 @@ class BarSource(Protocol):
     ) -> Iterator[Mapping[str, Sequence[RawBar]]]:
         """Yield the raw bars of these symbols that start in a range, both ends inclusive, page by page.
 
-        Only the venue's own prices are requested: `Capabilities.bar_prices`. Raise TemporaryError, DelayedError, or
-        OperatorError if a retry won't help.
+        `price` is one of the venue's `Capabilities.bar_prices`. Raise TemporaryError, DelayedError, or OperatorError if
+        a retry won't help.
         """
 
     def actions(self, symbols: Sequence[str], first: date, last: date) -> Mapping[str, Sequence[CorporateAction]]:
@@ -282,6 +284,6 @@ class SqliteBars(CacheStore):
 
 
 def span_of(row: tuple[str, str, str, str, int, int, int]) -> StoredSpan:
-    """Parse a row of SPAN."""
+    """Parse a row of a query for the columns in SPAN."""
     symbol, timeframe, source, price, first_s, last_s, count = row
     return StoredSpan(symbol, timeframe, source, first_s, last_s, count, PriceKind(price))

@@ -1,4 +1,4 @@
-"""Store the pairing, the read position, the buttons shown, and each message's outcome.
+"""Store the chat's pairing, the number of the next update to read, the buttons shown, and each message's outcome.
 
 An update is recorded before it is acted on, so that a crash never makes the bot do something twice. If the file is
 damaged, the pairing is lost, and the bot refuses everyone until a person pairs again.
@@ -47,7 +47,7 @@ TABLES = (
 
 
 class MessageOutcome(StrEnum):
-    """What became of a message."""
+    """How far a message's request got: begun, done, failed, refused, or cut short by the end of the process."""
 
     BEGUN = "begun"
     DONE = "done"
@@ -115,7 +115,7 @@ class ChatStore(CacheStore):
             return PairedPerson(int(chat["user"]), int(chat["chat"]), parse_time(chat["at"])) if chat else None
 
     def new_code(self, now: datetime) -> str:
-        """Create a new code, replacing any earlier one, and return it; only its digest is stored."""
+        """Create a new pairing code, replacing any earlier one, and return it; only its digest is stored."""
         code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
         self.remember("code", json_text({"digest": _digest(code), "until": time_text(now + CODE_LIVES), "wrong": 0}))
         return code
@@ -151,7 +151,9 @@ class ChatStore(CacheStore):
             self._database.execute("DELETE FROM buttons")
 
     def offset(self, now: datetime) -> int | None:
-        """Return the number of the next update to request; None if there is no record, so any update will do."""
+        """Return the number of the next update to request; None, to accept any update, if no number was recorded in the
+        last 6 days.
+        """
         with self._guard(ValueError, TypeError):
             text = self.recall("offset")
             if text is None:
@@ -162,9 +164,9 @@ class ChatStore(CacheStore):
     def take(
         self, number: int, now: datetime, who: str, request: str, refusal: ChatRefusal | None = None
     ) -> int | None:
-        """Record an update before it is acted on; return its id, or None if it was already recorded.
+        """Record an update before it is acted on; return the record's id, or None if the update was already recorded.
 
-        With a `refusal`, it is recorded as refused.
+        With a `refusal`, the update is recorded as refused.
         """
         with self._write():
             offset = self.offset(now)
@@ -189,7 +191,7 @@ class ChatStore(CacheStore):
             self._count(refusal.kind, datetime.now(UTC))
 
     def means(self, id_: int, request: str) -> None:
-        """Record what a message requests, once its button has been looked up."""
+        """Record the request of a message once the pressed button's action is known."""
         with self._write():
             self._database.execute("UPDATE records SET asked = ? WHERE id = ?", (request, id_))
 
@@ -208,7 +210,9 @@ class ChatStore(CacheStore):
         return message_records
 
     def show(self, nonce: str, message: int, actions: Sequence[str], until: datetime, *, once: bool) -> None:
-        """Save the meanings of a sent message's buttons."""
+        """Save the actions of a sent message's buttons, which are valid before `until`; with `once`, only the first
+        press counts.
+        """
         row = (nonce, message, json_text(list(actions)), once, time_text(until))
         with self._write():
             self._database.execute("INSERT INTO buttons VALUES (?, ?, ?, ?, ?)", row)
@@ -216,7 +220,7 @@ class ChatStore(CacheStore):
             self._database.execute(f"DELETE FROM buttons WHERE rowid NOT IN ({newest})", (KEPT_BUTTONS,))  # noqa: S608
 
     def press(self, nonce: str, index: int, message: int, now: datetime) -> str | None:
-        """Return the action of a message's button; None if the button isn't valid now."""
+        """Return the action of the pressed button, or None if it isn't valid now; delete one-time buttons."""
         with self._write():
             query = "SELECT actions, once FROM buttons WHERE nonce = ? AND message = ? AND until > ?"
             row = self._database.execute(query, (nonce, message, time_text(now))).fetchone()
@@ -280,7 +284,7 @@ class ChatStore(CacheStore):
 
 @contextmanager
 def open_chat_store(folder: Path, events: Events) -> Iterator[ChatStore]:
-    """Yield the chat's records, and close them."""
+    """Yield the store of the bot's chat, and close it when the block ends."""
     store = ChatStore(folder, events)
     try:
         yield store

@@ -1,4 +1,6 @@
-"""Read messages from Telegram's Bot API, and reply. Everything has a limit, and the token appears in no text."""
+"""Read messages from Telegram's Bot API, and reply. Every request and response has a limit, and no message contains the
+token.
+"""
 
 import json
 import re
@@ -52,7 +54,8 @@ class Telegram:
         self._base = f"{url}/bot{token}"
 
     def updates(self, offset: int | None, wait_s: int, most: int = BATCH) -> Sequence[object]:
-        """Return the messages from number `offset` on, oldest first; wait up to `wait_s` seconds for one.
+        """Return the updates (messages and pressed buttons) from number `offset` on, oldest first; wait up to `wait_s`
+        seconds for one.
 
         Raise TelegramUnavailableError.
         """

@@ -480,7 +480,9 @@ OF_THE_BOT = (
 
 
 class SharedFacts(SqliteFacts):
-    """A folder's own store of passes; facts come from another folder's store, which that store's owner closes."""
+    """A store that keeps a folder's passes and reads facts from another folder's store, which that store's owner
+    closes.
+    """
 
     def __init__(self, folder: Path, events: Events, at: datetime, of: SqliteFacts) -> None:
         super().__init__(folder, events, at)

@@ -111,7 +111,9 @@ def with_last_reply(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolF
 
 
 def market_of(stored: Mapping[str, SymbolFacts]) -> Mapping[str, object]:
-    """Return the facts about the whole market by kind, or by sector for a kind about sectors."""
+    """Return the facts about the whole market by kind; for a kind about sectors, the facts of each sector by
+    its name.
+    """
     by_kind = dict(stored[NO_SYMBOL].known)
     for sector in SOURCE_SECTORS.values():
         for kind, value in stored[sector].known.items():
@@ -130,7 +132,8 @@ Heard = dict[tuple[str, str], str]
 def without_old(
     database: sqlite3.Connection, by_symbol: Mapping[str, SymbolFacts], now: datetime, heard: Heard
 ) -> Mapping[str, SymbolFacts]:
-    """Return the facts by symbol, without kinds of facts whose last reply exceeds their freshness limit.
+    """Return the facts by symbol, leaving out each kind of facts whose last reply is older than the kind's freshness
+    limit.
 
     Alerts stay, because each reader checks their age by the fetch time. A recent reply in `heard` isn't looked up
     again.

@@ -176,7 +176,7 @@ REFUSED = """WITH gated AS MATERIALIZED (
 
 
 class KnownScores:
-    """Cache the scores of some symbols in the newest slots. Each pass is read only once, because recorded scores never
+    """Caches the scores of some symbols in the newest slots. Each pass is read only once, because recorded scores never
     change.
     """
 
@@ -222,7 +222,7 @@ def unpriced_passes(database: sqlite3.Connection, since: datetime, until: dateti
 
 
 def first_scored(database: sqlite3.Connection) -> datetime | None:
-    """Return when the first recorded pass scored its candidates."""
+    """Return the time of the first recorded pass of a job that scores candidates; None if there is none."""
     return min(_times(database, FIRST_TIMES, (Job.SCORE, Job.TRADE_ONCE)), default=None)
 
 
@@ -236,7 +236,7 @@ def _times(database: sqlite3.Connection, query: str, jobs: Iterable[Job]) -> Seq
 
 
 def query_ordered_candidates(database: sqlite3.Connection, job: str, since: datetime) -> Sequence[CandidateRecord]:
-    """Return the candidates for which a job has recorded an order since a time, oldest first."""
+    """Return the candidates for which a job has recorded an order to send since a time, oldest first."""
     cursor = database.execute(SENT, (job, time_text(since)))
     return tuple(unpack_all(CandidateRecord, [body for (body,) in cursor]))
 
@@ -270,12 +270,12 @@ def answers(database: sqlite3.Connection, since: datetime) -> Sequence[AnswerCou
 
 
 def reply_counts(database: sqlite3.Connection, since: datetime) -> Sequence[Intake]:
-    """Return the counts of the replies fetched since a time, without their facts."""
+    """Return the replies fetched since a time, with their counts but without their facts."""
     return tuple(map(parse_reply_counts, database.execute(INTAKES, (time_text(since),))))
 
 
 def marks(database: sqlite3.Connection, since: datetime, until: datetime) -> Mapping[str, Decimal]:
-    """Return the prices of the last exit pass in a period that recorded any."""
+    """Return the prices by symbol that the last exit pass with prices recorded in a period."""
     heads = database.execute(MARKS, (Job.EVALUATE_EXITS, time_text(since), time_text(until)))
     return {
         mark.symbol: mark.price for head in unpack_all(CycleRecord, [body for (body,) in heads]) for mark in head.marks
@@ -292,7 +292,9 @@ def last_marked(database: sqlite3.Connection, symbol: str, since: datetime) -> C
 def marked_prices(
     database: sqlite3.Connection, session: date, symbols: Iterable[str], most_passes: int
 ) -> Mapping[str, Sequence[tuple[datetime, Decimal]]]:
-    """Return the times and prices in USD at which a session's last passes saw each symbol, oldest first."""
+    """Return the times and prices in USD at which the last `most_passes` passes of a session saw each symbol, oldest
+    first.
+    """
     prices = defaultdict[str, list[tuple[datetime, Decimal]]](list)
     params = session.isoformat(), most_passes, json.dumps(list(symbols))
     for at, symbol, price in database.execute(MARKED_PRICES, params):
@@ -301,7 +303,7 @@ def marked_prices(
 
 
 def other_code(database: sqlite3.Connection, strategy: str, digest: str) -> datetime | None:
-    """Return when a strategy last ran with code of a different digest; None if never."""
+    """Return when a strategy last ran with code that has another digest than `digest`; None if never."""
     path = f"$[{CycleRecord.__struct_fields__.index('code')}].{strategy}"
     query = "SELECT max(at) FROM cycles WHERE job = ?1 AND body ->> ?2 != ?3"
     ((rows,),) = database.execute(query, (Job.TRADE_ONCE, path, digest)).fetchall()
@@ -326,14 +328,14 @@ def session_ends(database: sqlite3.Connection, first: date, last: date) -> Seque
     passes = dict(zip([number for number, _ in heads], unpack_all(CycleRecord, [b for _, b in heads]), strict=True))
     session_ends = [session_end(passes[priced], passes.get(marked)) for _, priced, marked in days if priced in passes]
     if not session_ends and first == date.min and database.execute(SEEN).fetchone():
-        raise DamagedError("an index lacks some of their passes")
+        raise DamagedError("an index lacks some of the passes")
     return session_ends
 
 
 def prune(database: sqlite3.Connection, facts_before: str, before: str) -> None:
-    """Delete facts and passes before their times, except each session's last pass that read the account.
+    """Delete facts and passes before the two times, but keep each session's last pass with equity and with prices.
 
-    That pass only loses its candidates. Times are canonical text. Call this in a transaction.
+    Kept passes lose their candidates. Times are canonical text. Call this in a transaction.
     """
     database.execute("DELETE FROM main.facts WHERE known_at < ?", (facts_before,))
     database.execute("DELETE FROM main.intakes WHERE at < ?", (facts_before,))
@@ -359,7 +361,9 @@ def query_entry_candidates(database: sqlite3.Connection, since: datetime, until:
 
 
 def query_refused_trades(database: sqlite3.Connection, since: datetime, until: datetime) -> Sequence[RefusedTrade]:
-    """Return the candidates that no pass sent in a period (`until` excluded), with their refusals."""
+    """Return the entries that gates refused and no pass sent in a period (`until` excluded), each with the time of its
+    first refusal.
+    """
     query_values = (Reason.SHADOW, Reason.DRY_RUN, Job.TRADE_ONCE, time_text(since), time_text(until), Purpose.OPEN)
     return [
         RefusedTrade(parse_time(at), strategy, symbol, Side(side))
@@ -384,7 +388,9 @@ def _entry_outcome(job: Job, at: datetime, symbol: str, about: Sequence[Any], ga
 def query_facts(
     database: sqlite3.Connection, kind: str, spans: Mapping[str, tuple[date, date]], now: datetime
 ) -> Mapping[str, Sequence[Fact]]:
-    """Return one kind of facts about symbols within a range of dates each, in the last version known at `now`."""
+    """Return one kind of facts about symbols, each symbol's facts within its range of dates, in the last version known
+    at `now`.
+    """
     days_text = json.dumps({symbol: [day.isoformat() for day in span] for symbol, span in spans.items()})
     newest: dict[tuple[str, str], str] = {}
     for symbol, identity, body in database.execute(STORED, (days_text, kind, time_text(now))):

@@ -1,7 +1,7 @@
 """Write passes with summaries of how their candidates ended, and read long periods by these summaries.
 
-Reading a million decisions one by one takes seconds. A summary groups the candidates of one pass with the same end; a
-few representative candidates are then read in full.
+Reading a million decisions one by one takes seconds. A summary groups the candidates of one pass that ended in the same
+way; a few representative candidates are then read in full.
 """
 
 import json
@@ -123,7 +123,8 @@ def span_ends(
 ) -> SpanEnds:
     """Return the passes of a job in a session or since a time, with a few representative candidates.
 
-    Each group of candidates with the same end has its count, its closest candidate, and the one with the oldest data.
+    Each group of candidates that ended in the same way has its count, its candidate that came closest to passing, and
+    the one with the oldest data.
     """
     heads = heads_of(database, job, session=session, since=since, last=last)
     if not heads:
@@ -287,7 +288,7 @@ def heads_of(
     day = session.isoformat() if session else None
     heads = database.execute(PASSES, (job, time_text(first), time_text(until), day, last)).fetchall()[::-1]
     if not heads and session is None and since is None and database.execute(SEEN, (job,)).fetchone():
-        raise DamagedError("an index lacks some of their passes")
+        raise DamagedError("an index lacks some of the passes")
     return dict(zip([row for row, _ in heads], unpack_all(CycleRecord, [body for _, body in heads]), strict=True))
 
 
@@ -325,7 +326,7 @@ def candidate_prices(
 def rows_of_symbol(
     database: sqlite3.Connection, passes: Mapping[int, CycleRecord], symbol: str
 ) -> Sequence[tuple[int, str]]:
-    """Return a symbol's packed candidates, each with the number of its pass."""
+    """Return a symbol's candidates as stored text, each with the number of its pass."""
     if not passes:
         return ()
     times = [cycle.at for cycle in passes.values()]
@@ -338,8 +339,8 @@ def rows_of_symbol(
 def candidates_of(database: CacheConnection, passes: Iterable[int]) -> Mapping[int, list[CandidateRecord]]:
     """Return the candidates by pass number; a pass without candidates has an empty list.
 
-    Raise DamagedError if a pass was written with more candidates, because then two pages of the file were swapped. A
-    single damaged candidate only counts as missing.
+    Raise DamagedError if more candidates are missing than damaged rows explain, because then two pages of the file were
+    swapped. A damaged candidate is left out.
     """
     query_values = (json.dumps(list(passes)),)
     records = _unpack_records(database.execute(OF_ALL, query_values).fetchall())
@@ -366,7 +367,7 @@ def _unpack_records(rows: Sequence[tuple[int, str]]) -> Mapping[int, list[Candid
 
 
 def with_candidates(cycle: CycleRecord, candidates: Sequence[CandidateRecord]) -> CycleRecord:
-    """Return a pass with these candidates."""
+    """Return a copy of the pass that has these candidates instead of its own."""
     return replace(cycle, candidates=tuple(candidates))
 
 

@@ -1,8 +1,8 @@
 """Define the tables of the facts file. Facts only explain decisions, so a damaged file is moved aside and the bot
 continues.
 
-The small tables are read and written here: each session's comparison with its backtest, the registry's symbols and last
-discovery, and the check of each reply.
+The small tables are read and written here: each session's comparison with its backtest, the symbols in the registry of
+tradable coins, the last discovery of contracts, and the check of each reply.
 """
 
 import json
@@ -49,13 +49,15 @@ def write_check(database: sqlite3.Connection, reply: int | None, intake: Intake)
 
 
 def suspicious_replies(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return the newest reply with rows for each kind and symbol; empty if no reply in the period has a finding."""
+    """Return the checks of the newest reply with rows for each kind and symbol; empty if no check in the period found a
+    problem.
+    """
     row = database.execute(ANY, (time_text(since), time_text(now))).fetchone()
     return newest_checks(database, since, now) if row else ()
 
 
 def newest_checks(database: sqlite3.Connection, since: datetime, now: datetime) -> Sequence[CheckedReply]:
-    """Return, for each kind and symbol, the newest reply with rows in a period."""
+    """Return the check of the newest reply with rows in a period, for each kind and symbol."""
     return tuple(
         CheckedReply(
             endpoint,
@@ -84,26 +86,26 @@ DISCOVERY = "CREATE TABLE discovery (id INTEGER PRIMARY KEY CHECK (id = 1), body
 
 
 def read_coins(database: CacheConnection) -> Mapping[str, Coin]:
-    """Return the registry's state of each symbol."""
+    """Return the state of each symbol in the registry of tradable coins."""
     rows = database.execute("SELECT symbol, body FROM coins ORDER BY symbol")
     return {symbol: decode(Coin, json.loads(body)) for symbol, body in rows}
 
 
 def write_coins(database: CacheConnection, coins: Iterable[Coin]) -> None:
-    """Write the registry's state of these symbols, inside a transaction."""
+    """Write the state of these symbols in the registry of tradable coins, inside a transaction."""
     rows = [(coin.symbol, json_text(encode(coin))) for coin in coins]
     database.executemany("DELETE FROM main.coins WHERE symbol = ?", [(symbol,) for symbol, _ in rows])
     database.executemany("INSERT INTO main.coins (symbol, body) VALUES (?, ?)", rows)
 
 
 def read_discovery(database: CacheConnection) -> Discovery:
-    """Return the last discovery."""
+    """Return the last discovery of contracts; an empty one if there was none."""
     row = database.execute("SELECT body FROM discovery").fetchone()
     return _decode_discovery(row[0]) if row else Discovery()
 
 
 def write_discovery(database: CacheConnection, discovery: Discovery) -> None:
-    """Write a discovery, inside a transaction."""
+    """Write a discovery of contracts, inside a transaction."""
     database.execute("DELETE FROM main.discovery")
     database.execute("INSERT INTO main.discovery (id, body) VALUES (1, ?)", (json_text(encode(discovery)),))
 
@@ -118,14 +120,14 @@ PARITIES = "CREATE TABLE parities (session TEXT NOT NULL, body TEXT NOT NULL, PR
 
 
 def read_parities(database: CacheConnection, last: int) -> Sequence[DayParity]:
-    """Return the newest comparisons of sessions, oldest first."""
+    """Return the `last` newest comparisons of a session with its backtest, oldest session first."""
     rows = database.execute("SELECT body FROM parities ORDER BY session DESC LIMIT ?", (last,)).fetchall()
     # Comparisons from earlier releases don't include what a session cost.
     return [decode(DayParity, {"costs_usd": None, **json.loads(body)}) for (body,) in reversed(rows)]
 
 
 def write_parity(database: CacheConnection, day_parity: DayParity) -> None:
-    """Write a session's comparison, inside a transaction, replacing an earlier one."""
+    """Write the comparison of a session with its backtest, inside a transaction, replacing an earlier one."""
     day = day_parity.session.isoformat()
     database.execute("DELETE FROM main.parities WHERE session = ?", (day,))
     database.execute("INSERT INTO main.parities (session, body) VALUES (?, ?)", (day, json_text(encode(day_parity))))

@@ -44,8 +44,8 @@ Moment = Annotated[datetime, Meta(tz=True)]
 class QuotaLevel(Struct, frozen=True):
     """The remaining quota.
 
-    `tokens` are the requests left at a time of the machine's own clock. `used` counts the requests of the day that ends
-    at `renews_at`, and `limit` is the source's limit. Nothing may be sent before `held_until`.
+    `tokens` are the requests left at `at_s`, a reading of the machine's monotonic clock. `used` counts the requests of
+    the day that ends at `renews_at`, and `limit` is the source's limit. Nothing may be sent before `held_until`.
     """
 
     tokens: float
@@ -68,12 +68,12 @@ def next_quota_day(now: datetime) -> datetime:
 
 
 class KeptQuota:
-    """Count requests and wait before sending them, so that the source never refuses one for exceeding its quota.
+    """Counts requests and waits before sending them, so that the source never refuses one for exceeding its quota.
 
-    It allows bursts and a long-run rate within the quota; a source without a quota has None. In both cases the source's
-    replies correct the count. `now` returns trading time. With a file, other and later processes continue from the
-    stored state. If the state is unknown, the minute starts with no requests left. If the file can't be written, each
-    process applies the quota separately.
+    `allowance` sets the long-run rate and the bursts allowed; it is None for a source without a quota. In both cases
+    the source's replies correct the count. `now` returns trading time. With a file, other and later processes continue
+    from the stored state. If the state is unknown, the minute starts with no requests left. If the file can't be
+    written, each process applies the quota separately.
     """
 
     def __init__(

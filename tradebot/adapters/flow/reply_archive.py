@@ -88,7 +88,8 @@ class KeptReplies:
             self._database = None
 
     def keep(self, page: FlowPage, session: date, at: datetime) -> None:
-        """Store a session's reply that arrived `at`; if that fails, emit one event until it succeeds again.
+        """Store a session's reply that arrived `at`; if that fails, emit an event, but not again until storing has
+        succeeded.
 
         Rows of a stream are stored in the form of a reply.
         """
@@ -114,7 +115,8 @@ class KeptReplies:
         ]
 
     def replies(self, kinds: Collection[str], sessions: tuple[date, date], until: datetime) -> Iterator[KeptReply]:
-        """Yield the replies of some kinds about sessions, first and last included, in order of arrival.
+        """Yield the stored replies of some kinds about the sessions between two dates, inclusive, that arrived by
+        `until`, in order of arrival.
 
         Raise OperatorError if the file is damaged.
         """

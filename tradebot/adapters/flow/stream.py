@@ -79,7 +79,9 @@ class FlowStream:
             return self._refusal is None
 
     def talk(self, connection: ClientConnection) -> str:
-        """Join the channel and buffer its rows; if the source refuses the join, return why."""
+        """Join the channel and buffer its rows; return why if the source refuses the join or doesn't answer it
+        in time.
+        """
         with around("stream.join"):
             connection.send(_JOIN)
         deadline_s = self._monotonic() + self._patience.open_s
@@ -89,7 +91,7 @@ class FlowStream:
             try:
                 frame = connection.recv(left_s)
             except TimeoutError:
-                return "the flow source didn't answer the join in time"
+                return "the flow source didn't answer in time when we joined its channel"
             refused = self._keep(_read(frame))
             if refused:
                 return refused
@@ -102,7 +104,7 @@ class FlowStream:
         channel, payload = message
         if isinstance(payload, dict) and {"response", "status"} <= payload.keys():
             if payload["status"] != "ok":
-                return f"the flow source refused the join: {printable(str(payload['response']))}"
+                return f"the flow source refused to let us join its channel: {printable(str(payload['response']))}"
             with self._lock:
                 self._joined, self._up, self._problem = self._joined + (not self._up), True, ""
         elif channel == CHANNEL:

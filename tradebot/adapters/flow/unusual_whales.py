@@ -72,10 +72,10 @@ class UnusualWhales:
     """The client of Unusual Whales, for any kind of facts.
 
     `allowance` is the plan's limit, or None if the source has no limit. `now` returns trading time, which the allowance
-    needs; it isn't called for a source without a limit. Once the day's requests are used up, further ones fail without
-    a request until the allowance renews at 20:00 New York time. `quota_file` shares the remaining quota with other
-    processes. `sleep` waits until the next request is allowed. `heard` gets each reply before it is used. `told_at`
-    returns the time that a reply states, if any.
+    needs; it isn't called for a source without a limit. Once the day's requests are used up, further calls fail without
+    sending a request until the allowance renews at 20:00 New York time. `quota_file` shares the remaining quota with
+    other processes. `sleep` waits until the next request is allowed. `heard` gets each reply before it is used.
+    `told_at` returns the time that a reply states, if any.
     """
 
     def __init__(
@@ -143,7 +143,8 @@ class UnusualWhales:
 def wait_of(answer: HttpReply, quota: Quota) -> float | None:
     """Return how many seconds to wait after a reply; None if no wait is needed.
 
-    The source gives the end of its minute in milliseconds. A Retry-After, in seconds or as a date, takes precedence.
+    The source says in milliseconds when its current minute ends. A Retry-After, in seconds or as a date, takes
+    precedence.
     """
     refused = answer.status == 429
     few = quota.left_this_minute is not None and quota.left_this_minute < SPARE

@@ -316,7 +316,7 @@ class AccountHistory:
     def behind(self, venue_ids: Collection[str]) -> FillOwners:
         """Return the known orders with these ids, the intents that led to them, and every protective stop.
 
-        These are the intents that created the order, an order that it replaced, or its parent.
+        The intents that led to an order are those that created it, an order that it replaced, or its parent.
         """
         orders, before, parents = dict[str, FilledOrder](), dict[str, str](), dict[str, str]()
         for venue_id, name, replaced_by, parent, stop_price, arrival_mid in self._check_rows("orders", ORDERS):
@@ -357,7 +357,9 @@ class AccountHistory:
         return requests, tuple(sorted(stops, key=lambda stop: stop.at))
 
     def gave_way(self) -> tuple[DisplacedClose, ...]:
-        """Return the orders that closed displaced positions, with the decisions that led to them, oldest first."""
+        """Return the orders that closed positions to make room for better candidates, with the decisions that led to
+        them, oldest first.
+        """
         return tuple(
             DisplacedClose(
                 decode_cached(Intent, intent),

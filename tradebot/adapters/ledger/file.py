@@ -384,7 +384,7 @@ class LedgerFile(AccountRows):
             return journal.ChainHead(int(sequence), str(digest))
 
     def seal(self) -> None:
-        """Sync the journal before the commit, and store up to which record it must reach."""
+        """Sync the journal before the commit, and store the number of the record that the journal must reach."""
         if self._journal is not None and not self._in_one_write:
             self.execute(
                 "UPDATE book SET journal_sequence = ?, journal_hash = ? WHERE account = ?",

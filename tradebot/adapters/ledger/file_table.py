@@ -109,10 +109,10 @@ class FileTable(Generic[Row]):
 
 
 class TableFile(LedgerFile):
-    """An open ledger with its tables, as the stores need it."""
+    """An open ledger file that gives each store its tables."""
 
     def table(self, kind: TableKind[Row]) -> FileTable[Row]:
-        """Return one of the account's tables."""
+        """Return the account's table of this kind."""
         return FileTable(self, kind)
 
     def as_written(self, row: Worded) -> Worded:

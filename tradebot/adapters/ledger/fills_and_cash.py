@@ -42,7 +42,7 @@ class ForeignPositions:
             self.tables.books.seal()
 
     def note_foreign(self, row: AcknowledgedRow) -> None:
-        """Record a position as `acknowledge` does, in the caller's transaction."""
+        """Record a position that the bot didn't open, in the caller's transaction."""
         self.tables.books.note("acknowledged", acknowledged_words(row), row.at)
         self.tables.acknowledged.add(row)
 

@@ -111,7 +111,7 @@ def summed_at_end(database: sqlite3.Connection, tables: Sequence[str]) -> Iterat
     a valid checksum. If the block fails, the transaction must be rolled back.
     """
     ((rows,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - our own name
-    assert rows <= 1, "a new ledger has no row but the one with the totals of fills"
+    assert rows <= 1, "a new ledger must have no row except the totals of fills"
     creating = dict(name_statements(tables))
     for table in creating:
         database.execute(f"DROP TRIGGER {table}_added")
@@ -132,7 +132,9 @@ def summed_at_end(database: sqlite3.Connection, tables: Sequence[str]) -> Iterat
 
 
 def as_written(table: str, tables: Iterable[str]) -> str:
-    """Return the expression that is true for a table's rows that match their checksums; `tables` create the ledger."""
+    """Return the SQL condition that a table's rows match their checksums; `tables` are the statements that create the
+    ledger.
+    """
     return f"{SUM} IS {call(table, _summed_columns(tables)[table], '')}"
 
 
@@ -175,7 +177,7 @@ def _summed_columns(tables: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
 
 
 def call(table: str, columns: Iterable[str], row: str) -> str:
-    """Return the expression for the checksum of one row; `row` is a prefix such as `NEW.`."""
+    """Return the SQL expression for the checksum of one row; `row` is a prefix such as `NEW.`."""
     # As blobs: a flipped bit may make invalid text, which can't be passed to a Python function.
     return f"{SUM}('{table}', {', '.join(f'CAST({row}{name} AS BLOB)' for name in columns)})"
 

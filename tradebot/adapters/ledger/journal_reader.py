@@ -70,7 +70,7 @@ class JournalContent(Struct):
         return len(self._places)
 
     def add(self, line: JournalLine) -> None:
-        """Add a line to the counts."""
+        """Count the journal's next line, and note its record, its wanted hash, or where it breaks the chain."""
         self.lines += 1
         if line.hash in self.wanted:
             self.found_hashes.add(line.hash)

@@ -174,7 +174,7 @@ def _baseline(body: str, who: str, at: str) -> Baseline:
 
 
 class StoredPromotions:
-    """The promotions of one account's strategies; each strategy's last row counts."""
+    """The promotions of one account's strategies; the last row of each strategy is in force."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -200,7 +200,7 @@ class StoredPromotions:
 
 
 class Armings:
-    """The armings of one account; the last one counts."""
+    """Records of when a person armed live trading in one account; only the last one counts."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -284,7 +284,7 @@ class SqliteLedger(LedgerStores, TradingStates, FillTotals):
         LedgerStores.put_listings(self, records)
 
     def last_claim(self, job: str) -> SlotClaim | None:
-        """Return the last claim of a job in its latest session; None if there is none."""
+        """Return the last claim of a job in the latest session in which it has any; None if there is none."""
         row = self.file.row(LAST_CLAIM, (job,))
         if row is None:
             return None
@@ -337,7 +337,11 @@ DIGEST_BYTES = 16
 
 
 class JournalComparison(NamedTuple):
-    """The ledger compared with its journal: records, rows, rows missing from the journal, and records ahead."""
+    """Counts from comparing the ledger with its journal.
+
+    `records` are in the journal and `rows` in the ledger; `missing` rows have no record, and `ahead` records have no
+    row.
+    """
 
     records: int
     rows: int

@@ -1,4 +1,4 @@
-"""Intents and orders: intents are recorded before they are sent, their outcomes afterward; both are read in batches.
+"""Store intents before they are sent, and their outcomes afterward; read intents and orders in batches.
 
 Records that must not be lost are journaled and synced before the commit. A submission's outcome is journaled without a
 sync, because the venue can be queried again.

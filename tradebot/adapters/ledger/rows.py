@@ -144,7 +144,7 @@ def names(keys: Collection[str]) -> str:
 
 
 class StoredOpening(NamedTuple):
-    """The opening balance in USD, when it was recorded, and how the account settles."""
+    """The opening balance in USD, when it was recorded, and how trading changes the account's cash."""
 
     cash: Decimal
     at: datetime
@@ -152,7 +152,9 @@ class StoredOpening(NamedTuple):
 
     @property
     def words(self) -> Mapping[str, str]:
-        """Return the fields of its journal record; an account that settles in cash has only the balance."""
+        """Return the fields of the opening's journal record; an account that pays for fills in full has only the
+        balance.
+        """
         words = {"cash": decimal_text(self.cash)}
         return words if self.settlement is Settlement.PAID else {**words, "settlement": self.settlement}
 
@@ -165,7 +167,7 @@ class IntentContent(NamedTuple):
 
 
 class IntentRow(NamedTuple):
-    """An intent's row; the position terms recorded with it are written once and never read back from a file."""
+    """An intent's row; the position terms recorded with the intent are written once and never read back from a file."""
 
     record: IntentRecord
     content: IntentContent = IntentContent()
@@ -177,11 +179,11 @@ class IntentRow(NamedTuple):
         return texts or (json_text(encode(self.record.intent)), json_text([encode(verdict) for verdict in verdicts]))
 
     def with_texts(self) -> Self:
-        """Return the row with its texts."""
+        """Return the row with the JSON texts of its intent and verdicts, so that they are built only once."""
         return self._replace(content=IntentContent(texts=self.texts))
 
     def payload(self) -> bytes:
-        """Return the journal payload of the intent."""
+        """Return the journal payload of the intent and its verdicts."""
         return intent_payload_text(*self.texts)
 
 
@@ -194,7 +196,7 @@ class StoredOrder(NamedTuple):
 
 
 class StoredFill(NamedTuple):
-    """A stored fill, with its text if it was already written."""
+    """A stored fill, with its JSON text if that was already built."""
 
     owned: OwnedFill
     applied_at: datetime
@@ -206,11 +208,11 @@ class StoredFill(NamedTuple):
         return self.text or json_text(encode(self.owned))
 
     def with_texts(self) -> Self:
-        """Return the row with its text."""
+        """Return the row with the JSON text of its fill, so that it is built only once."""
         return self._replace(text=self.body)
 
     def payload(self) -> bytes:
-        """Return its journal payload."""
+        """Return the fill's journal payload."""
         return self.body.encode()
 
 
@@ -229,13 +231,13 @@ class CashRow(NamedTuple):
 
     @property
     def entry(self) -> Entry:
-        """Return the booked activity in a row."""
+        """Return the row's cash movement as a booked activity."""
         fields = self.about, self.kind, self.amount, self.why, self.happened_at, self.symbol, self.sub_kind
         return Entry(*fields, meaning_of(self.kind, self.sub_kind))
 
 
 class AcknowledgedRow(NamedTuple):
-    """A foreign position as noted `at`."""
+    """A position that the bot didn't open, as recorded at the time `at`."""
 
     at: datetime
     symbol: str
@@ -260,7 +262,7 @@ class MarksRow(NamedTuple):
 
 
 def intent_payload_text(intent: str, verdicts: str) -> bytes:
-    """Build an intent's payload from the texts in its row."""
+    """Build the journal payload of an intent and its verdicts from their texts in the row."""
     return f'{{"intent":{intent},"verdicts":{verdicts}}}'.encode()
 
 

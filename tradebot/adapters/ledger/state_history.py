@@ -23,7 +23,7 @@ leg.
 
 
 class HaltHistory:
-    """The recorded trading states; the caller updates the switch files."""
+    """The recorded trading states; the caller updates the ARMED and HALT files."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file

@@ -1,4 +1,6 @@
-"""Determine the trading state: the more restrictive of the switch files' state and the last recorded state."""
+"""Determine the trading state: the more restrictive of the state in the ARMED and HALT files and the last recorded
+state.
+"""
 
 import json
 from collections.abc import Sequence
@@ -27,8 +29,8 @@ class TradingStates:
         self._history = HaltHistory(file)
 
     def trading_state(self) -> TradingStateRecord:
-        """Return the more restrictive of the switch files' state and the last recorded state; REDUCE_ONLY if either
-        can't be read.
+        """Return the more restrictive of the state in the ARMED and HALT files and the last recorded state; REDUCE_ONLY
+        if either can't be read.
         """
         files = halt_switch.read(self._file.folder)
         try:
@@ -39,8 +41,8 @@ class TradingStates:
         return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
 
     def set_trading_state(self, new: TradingStateRecord, over: TradingStateRecord | None = None) -> None:
-        """Record a new state. A halt changes the switch files first; ACTIVE changes them last, and only if the books
-        are intact.
+        """Record a new state. A halt changes the ARMED and HALT files first; ACTIVE changes them last, and only if the
+        books are intact.
 
         If ACTIVE can't be written completely, the previous state is written again.
         """

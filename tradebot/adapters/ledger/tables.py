@@ -84,7 +84,9 @@ class TableKind(NamedTuple, Generic[Row]):
 
 
 class LedgerTable(Protocol[Row]):
-    """The rows of one account. Results map numbers to rows, or positions if the table isn't numbered."""
+    """The rows of one account. Results map each row's number to the row; if the table isn't numbered, they map its
+    position.
+    """
 
     def add(self, row: Row) -> bool:
         """Append a row; return False and change nothing if a row with its key exists."""
@@ -96,7 +98,7 @@ class LedgerTable(Protocol[Row]):
         """Delete the row with this key, if there is one."""
 
     def get(self, *key: Any) -> Row | None:
-        """Return the row with this key."""
+        """Return the row with this key, or None."""
 
     def several(self, keys: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], Row]:
         """Return the rows with these keys, by key."""
@@ -105,26 +107,28 @@ class LedgerTable(Protocol[Row]):
         """Return which of these keys exist; the key must be a single column."""
 
     def among(self, index: str, values: Collection[Any]) -> dict[int, Row]:
-        """Return the rows with one of these values."""
+        """Return the rows whose indexed value is one of these."""
 
     def span(self, index: str, first: Any, last: Any = None) -> dict[int, Row]:
-        """Return the rows with values from `first` through `last` (None: through the greatest)."""
+        """Return the rows whose indexed value is from `first` through `last` (None: through the greatest)."""
 
     def after(self, number: int) -> dict[int, Row]:
-        """Return the rows with higher numbers."""
+        """Return the rows with numbers above `number`."""
 
     def row_by_number(self, number: int) -> Row | None:
-        """Return the row with a number."""
+        """Return the row with this number, or None."""
 
     def last(self, suits: Callable[[Row], bool], index: str = "", until: Any = None) -> Row | None:
-        """Return the newest row that `suits`, or the row with the greatest value up to `until`."""
+        """Return the newest row that `suits`; with a sorted `index`, the suitable row with the greatest value up to
+        `until`.
+        """
 
 
 class LazyTextRow(Protocol):
     """A row whose texts are expensive to build."""
 
     def with_texts(self) -> Self:
-        """Return the row with its texts."""
+        """Return the row with its texts already built."""
 
 
 Worded = TypeVar("Worded", bound=LazyTextRow)
@@ -140,7 +144,7 @@ class AccountTables(Protocol):
         """Return True inside a transaction, when data just read may still be rolled back."""
 
     def table(self, kind: TableKind[Row]) -> LedgerTable[Row]:
-        """Return one table."""
+        """Return the account's table of this kind."""
 
     def as_written(self, row: Worded) -> Worded:
         """Return a row with the texts that are written; only a file needs them."""
@@ -159,7 +163,7 @@ class AccountTables(Protocol):
 
 
 def in_order(rows: Mapping[int, Row]) -> list[Row]:
-    """Return rows by their numbers."""
+    """Return the rows sorted by their numbers."""
     return [rows[number] for number in sorted(rows)]
 
 

@@ -138,19 +138,19 @@ class Hashed(Generic[Row]):
         self._numbers: dict[Any, dict[int, None]] = defaultdict(dict)
 
     def add(self, number: int, row: Row) -> None:
-        """Add a row."""
+        """Add a row to the index."""
         value = self._of(row)
         if value is not None:
             self._numbers[value][number] = None
 
     def remove(self, number: int, row: Row) -> None:
-        """Remove a row."""
+        """Remove a row from the index."""
         value = self._of(row)
         if value is not None:
             del self._numbers[value][number]
 
     def change(self, number: int, before: Row, row: Row) -> None:
-        """Replace a row."""
+        """Replace a row in the index, which may move it to another value."""
         if self._of(before) != self._of(row):
             self.remove(number, before)
             self.add(number, row)
@@ -169,19 +169,19 @@ class Sorted(Generic[Row]):
         self._numbers: list[int] = []
 
     def add(self, number: int, row: Row) -> None:
-        """Add a row after those with the same value."""
+        """Add a row to the index, after the rows with the same value."""
         value = self._of(row)
         index = len(self._values) if self._values and self._values[-1] <= value else bisect_right(self._values, value)
         self._values.insert(index, value)
         self._numbers.insert(index, number)
 
     def remove(self, number: int, row: Row) -> None:
-        """Remove a row."""
+        """Remove a row from the index."""
         index = self._numbers.index(number, bisect_left(self._values, self._of(row)))
         del self._values[index], self._numbers[index]
 
     def change(self, number: int, before: Row, row: Row) -> None:
-        """Replace a row."""
+        """Replace a row in the index, which may move it to another value."""
         if self._of(before) != self._of(row):
             self.remove(number, before)
             self.add(number, row)
@@ -211,7 +211,7 @@ class TableCache:
 
     def of(self, table: LedgerTable[Any], name: str, key: Hashable, read: Callable[[], Read]) -> Read:
         """Return the cached result of `read` for the same arguments, or call it now; `name` identifies the query."""
-        assert isinstance(table, MemoryTable), "a table in memory has a version"
+        assert isinstance(table, MemoryTable), "only results from a table in memory can be cached"
         cached = self._read.get(name)
         if cached is None or cached[0] != table.version:
             cached = self._read[name] = table.version, {}
@@ -269,7 +269,7 @@ class MemoryBooks:
         self.account_number = account_number
 
     def table(self, kind: TableKind[Row]) -> MemoryTable[Row]:
-        """Return one table."""
+        """Return the account's table of this kind."""
         return MemoryTable(kind)
 
     def as_written(self, row: Worded) -> Worded:
@@ -313,7 +313,7 @@ class MemoryLedger(LedgerStores, MemoryStates):
 
     def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
         orders = self.tables.orders
-        assert isinstance(orders, MemoryTable), "a table in memory tracks its changes"
+        assert isinstance(orders, MemoryTable), "the orders must be in a table in memory"
         return self._chains.of(orders, venue_ids, partial(LedgerStores.order_chains, self))
 
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:

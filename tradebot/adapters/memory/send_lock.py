@@ -1,4 +1,4 @@
-"""Provide the send lock of a run that has its account to itself."""
+"""Provide the send lock of a run whose account no other process trades."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

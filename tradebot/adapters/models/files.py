@@ -1,6 +1,6 @@
 """Read a model from its folder, and write one atomically to a folder named by its content.
 
-Any deviation from the signed content is refused with its own reason.
+A model whose content deviates from what was signed is refused, with a separate reason for each kind of deviation.
 """
 
 import errno

@@ -1,6 +1,6 @@
 """Define a model's folder: its files, the list of files, and the signature. The folder is named by its content.
 
-The error for an unusable model has the reason for records and the next command for a person.
+The error for an unusable model has a reason for the records and says what the user can do next.
 """
 
 import json
@@ -20,7 +20,9 @@ from tradebot.model.reasons import REASONS, Reason
 
 
 class RefusedModelError(OperatorError):
-    """Raised when a model can't be used; the decision has the reason, and the hint the next command."""
+    """Raised when a model can't be used; `decision` has the reason for the records, and the hint says what to
+    do next.
+    """
 
     def __init__(self, reason: Reason, what: str, observed: str) -> None:
         row = REASONS[reason]
@@ -72,7 +74,9 @@ class ListedFile(NamedTuple):
 
 
 class ModelParts(NamedTuple):
-    """The parts of a model."""
+    """The parts of a model: its card, its scaling of inputs, the stored observations for testing it, and its
+    network.
+    """
 
     card: Card
     scaling: Scaling

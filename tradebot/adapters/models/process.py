@@ -55,10 +55,11 @@ OF_THE_TEST = frozenset(
 
 
 class ModelLocation(Struct, frozen=True):
-    """Where the models are, who signed them, how they are combined, and the file with their later results.
+    """The folder of the models, the signer's public key, how the models are combined, and the file with their later
+    results.
 
-    `answer_ms` is the time limit of an answer; None means a plug-in's limit. `noted` is the file of the last working
-    models, or None.
+    `answer_ms` is the time limit of an answer; None means a plug-in's limit. `noted` is the file that records which
+    models last passed their test, or None.
     """
 
     folder: Path

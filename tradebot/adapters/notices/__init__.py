@@ -1,1 +1,1 @@
-"""Send notices to people: the outbox, and the sender."""
+"""Send notices to people: store them in an outbox, and send each one in its own process."""

@@ -1,4 +1,4 @@
-"""Store notices, and what became of them, until they are sent, so that none is lost when a process ends.
+"""Store notices, and whether they were sent, so that none is lost when a process ends.
 
 A notice whose sending was interrupted is sent again, because it may not have arrived.
 """
@@ -29,7 +29,7 @@ PLACE, SEEN = "place", "seen"
 
 
 class Sending(StrEnum):
-    """What became of sending a notice."""
+    """The delivery state of a notice: waiting, sent, or given up."""
 
     WAITING = "waiting"
     SENT = "sent"
@@ -97,7 +97,9 @@ class Outbox(CacheStore):
     def note(
         self, cursor: EventCursor, status: BotStatus, happenings: Iterable[tuple[str, datetime, NoticeEvent]]
     ) -> None:
-        """Save a check's status, and the happenings for each channel with their due times."""
+        """Save the position and the bot's status of a check, and the events to report on each channel with their due
+        times.
+        """
         rows = [(channel, time_text(due), json_text(encode(happening))) for channel, due, happening in happenings]
         with self._write():
             remembered = ((PLACE, json_text(list(cursor))), (SEEN, json_text(encode(status))))
@@ -105,9 +107,9 @@ class Outbox(CacheStore):
             self._database.executemany("INSERT INTO happenings (channel, due_at, body) VALUES (?, ?, ?)", rows)
 
     def due(self, channel: str, now: datetime) -> Sequence[tuple[int, datetime, NoticeEvent]]:
-        """Return the happenings due for a channel, oldest first, each with its id and due time.
+        """Return the events that are due to be reported on a channel, oldest first, each with its id and due time.
 
-        A happening whose due time is beyond any quiet hours was written while the clock was ahead, and counts as due.
+        An event that is due more than a day from now was stored while the clock was ahead, and counts as due.
         """
         with self._guard(ValueError):
             query = f"SELECT id, due_at, body FROM happenings WHERE channel = ? AND {_come('due_at')} ORDER BY id"  # noqa: S608
@@ -115,7 +117,7 @@ class Outbox(CacheStore):
             return [(id_, parse_time(due), decode(NoticeEvent, json.loads(body))) for id_, due, body in rows]
 
     def make(self, channel: str, notice: Notice, of: Iterable[int], now: datetime) -> None:
-        """Store a notice to send now, in place of the happenings that it reports."""
+        """Store a notice to send now, in place of the events that it reports."""
         row = (channel, time_text(now), notice.title, notice.text, notice.severity, Sending.WAITING, 0, time_text(now))
         with self._write():
             self._database.execute(
@@ -136,7 +138,7 @@ class Outbox(CacheStore):
     def count_created(self, channel: str, since: datetime, now: datetime) -> int:
         """Return how many notices were created for a channel since a time, without CRITICAL ones.
 
-        Notices with later dates come from a clock that was ahead.
+        Notices dated after `now` aren't counted: the clock was ahead when they were created.
         """
         with self._guard():
             query = "SELECT count(*) FROM notices WHERE channel = ? AND made_at > ? AND made_at <= ? AND severity != ?"

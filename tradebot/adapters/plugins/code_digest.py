@@ -1,9 +1,9 @@
 """Identify a strategy's code by the content of its files and the versions of its imports.
 
 A plug-in's own package is hashed by content, and so are the files that its section declares and any import from outside
-Python's folders of installed packages. Installed packages count by version, including their dependencies. Built-in
-strategies are hashed by their syntax trees (`code_tree`), so that moving code or rewording comments doesn't end a
-promotion.
+Python's folders of installed packages. Installed packages, including their dependencies, are identified by their
+versions. Built-in strategies are hashed by their syntax trees (`code_tree`), so that moving code or rewording comments
+doesn't end a promotion.
 """
 
 import ast
@@ -57,7 +57,9 @@ class StrategyCode(Struct, frozen=True):
 
     @property
     def own_digest(self) -> str:
-        """Return the digest of this code alone, ignoring recorded equivalent code."""
+        """Return the digest of this code itself, even if code that behaves identically is on record under another
+        digest.
+        """
         parts = [sorted(self.files.items()), sorted(self.versions.items())]
         return sha256(json_text(parts).encode()).hexdigest()[:CHARACTERS]
 

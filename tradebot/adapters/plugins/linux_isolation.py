@@ -67,7 +67,7 @@ def _wait_until_killed() -> NoReturn:
 
 
 def change_root(reach: FileAccess, root: Path) -> None:
-    """Show this process only the files it may access; `place` is an empty folder for building its root."""
+    """Show this process only the files it may access; `root` is an empty folder in which its root is built."""
     call("unshare", NEW_MOUNTS)
     call("mount", b"none", b"/", None, RECURSIVE | PRIVATE, None)
     call("mount", b"tmpfs", os.fsencode(root), b"tmpfs", NO_SET_UID | NO_DEVICES, b"mode=755,size=1m")

@@ -144,7 +144,7 @@ def code_in_use(wanted: Mapping[str, Mapping[str, object]], installed_as: Mappin
 def declared_files(settings: Mapping[str, object]) -> tuple[Path, ...]:
     """Return the full paths of the files that a plug-in's section declares."""
     files = settings.get("files") or ()
-    assert isinstance(files, Sequence), "the configuration's validation allows nothing else"
+    assert isinstance(files, Sequence), "a validated configuration must have a list of files here"
     return tuple(Path(os.path.abspath(os.path.expanduser(str(file)))) for file in files)
 
 
@@ -193,7 +193,7 @@ class Renamed(Struct, frozen=True):
         return self.strategy.times
 
     def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
-        """Return the strategy's wants."""
+        """Return the orders and targets that the strategy wants, or its decision that it can't determine them."""
         return self.strategy.propose(view)
 
 

@@ -97,7 +97,9 @@ class ServedStrategy:
 
     def _answer_session(self, views: SessionViews) -> bytes:
         """Return the wants in all of a session's slots."""
-        assert isinstance(self._strategy, SessionStrategy), "it declared that it can answer for a session"
+        assert isinstance(self._strategy, SessionStrategy), (
+            "the strategy must be able to answer for a session, as it declared"
+        )
         answers = list(self._strategy.propose_many(views))
         if len(answers) != len(views):
             raise ValueError(f"propose_many gave {len(answers)} answers for {len(views)} views")
@@ -327,7 +329,7 @@ class _Plugin:
     def _remains(self, request: bytes) -> LeftoverProcesses:
         if request == ENDED:
             return LeftoverProcesses(code=os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1]))
-        assert request == LEFT, "the bot sends no other request"
+        assert request == LEFT, "the bot must send no request other than ENDED and LEFT"
         return LeftoverProcesses(self._confined.has_started(self._known))
 
 

@@ -138,7 +138,7 @@ class RequestNumber:
         HEADER.pack_into(self._memory, 0, self.value + 1)
 
     def close(self) -> None:
-        """Release the memory."""
+        """Release the shared memory."""
         self._memory.close()
 
 
@@ -197,13 +197,15 @@ class PluginDeclaration(Struct, frozen=True):
 
     @property
     def needs(self) -> Needs:
-        """Return its needs."""
+        """Return the declared needs."""
         facts = frozenset(self.facts)
         return Needs(facts, self.bars, self.quotes, self.lots, self.equity, self.trades, self.features, self.situation)
 
 
 class Wants(Struct, frozen=True):
-    """A plug-in's wants by kind, or `declined`, the reason why it can't decide."""
+    """What a plug-in wants (entries, targets, reductions and closes), by kind, or `declined`, the reason why it can't
+    decide.
+    """
 
     opens: tuple[Open, ...] = ()
     targets: tuple[Target, ...] = ()
@@ -213,7 +215,7 @@ class Wants(Struct, frozen=True):
 
     @classmethod
     def of(cls, wants: Sequence[Want]) -> "Wants":
-        """Group these wants by kind."""
+        """Group wants by their kind: entries, targets, reductions and closes."""
         return cls(
             tuple(want for want in wants if isinstance(want, Open)),
             tuple(want for want in wants if isinstance(want, Target)),
@@ -315,7 +317,7 @@ def pack_views(views: Sequence[StrategyView]) -> bytes:
                 latest[key], run = len(runs), BarRun(series)
                 runs.append(run)
                 index = run.add(series)
-                assert index is not None, "a run without bars accepts any"
+                assert index is not None, "a run without bars must accept any series"
             places.append((latest[key], *index))
         rows.append((_plain(view), places))
     lengths, columns = _flat([run.series for run in runs])

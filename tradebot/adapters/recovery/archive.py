@@ -182,7 +182,9 @@ def _files(source: Path) -> dict[str, Path]:
 
 
 def _put(offsite_store: OffsiteStore, key: str, file: Path, content: FileDigest, what: str) -> bool:
-    """Store content in a file, and return True if it was sent; raise OperatorError if the file has other bytes."""
+    """Store content in a file, and return True if it was sent; raise OperatorError if the file has different
+    content.
+    """
     there = offsite_store.read_back(key)
     if there is None:
         try:
@@ -226,16 +228,17 @@ def _choose_version(offsite: OffsiteStore, name: str, version: str | None) -> st
     )
     if not versions:
         meant = f"{name} {version}" if version else name
-        raise OperatorError(f"{offsite.where} has no {meant}", "see what it has: tradebot archive list --from PLACE")
+        raise OperatorError(f"{offsite.where} has no {meant}", "see its versions: tradebot archive list --from PLACE")
     if version and len(versions) > 1:
         raise OperatorError(
-            (f"more than one version of {name} starts with {version}: {len(versions)} of them"), "give more letters"
+            (f"more than one version of {name} starts with {version}: {len(versions)} of them"),
+            "give more characters of the version",
         )
     return versions[-1][1]
 
 
 def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Path) -> Manifest:
-    """Return a manifest; raise OperatorError if it was changed or names files elsewhere."""
+    """Return a manifest; raise OperatorError if it was changed or names files outside its folder."""
     key = _key(name, version)
     changed, size = OperatorError(f"{key} in {offsite_store.where} was changed", ANOTHER), offsite_store.content(key)
     if size is None or size.bytes > MOST_BYTES:
@@ -251,7 +254,7 @@ def _manifest(offsite_store: OffsiteStore, name: str, version: str, scratch: Pat
         raise OperatorError(f"{key} in {offsite_store.where} belongs to another version", "upgrade tradebot") from error
     hashes = [stored.sha256 for stored in manifest.files.values()]
     if manifest.name != name or not all(map(_is_inside, manifest.files)) or not all(map(_HASH.fullmatch, hashes)):
-        raise OperatorError(f"{key} in {offsite_store.where} names files elsewhere", ANOTHER)
+        raise OperatorError(f"{key} in {offsite_store.where} names files outside its folder", ANOTHER)
     return manifest
 
 
@@ -269,7 +272,7 @@ def _get(offsite_store: OffsiteStore, path: str, stored: ArchivedFile, draft: Pa
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     offsite_store.get(key, file)
     if content_of(file) != FileDigest(stored.bytes, stored.sha256):
-        raise OperatorError(f"{path} was changed in {offsite_store.where}: {key} has other bytes", ANOTHER)
+        raise OperatorError(f"{path} was changed in {offsite_store.where}: {key} has different content", ANOTHER)
     with opened_plain(file) as written, around("archive.sync"):
         os.fsync(written.fileno())
 

@@ -51,14 +51,14 @@ NOTHING = Recipe(0, hashlib.sha256().hexdigest(), (), {})
 
 
 def read_recipe(described: Mapping[str, Any]) -> Recipe:
-    """Return a recipe from its JSON; KeyError, TypeError or ValueError if it isn't one."""
+    """Return a recipe from its JSON; raise KeyError, TypeError or ValueError if the JSON isn't a recipe."""
     runs = tuple(ByteRange(str(part), int(offset), int(length)) for part, offset, length in described["runs"])
     parts = {str(part): str(digest) for part, digest in described["parts"].items()}
     return Recipe(int(described["bytes"]), str(described["sha256"]), runs, parts)
 
 
 class AssembledFile:
-    """The bytes that a recipe produces, read sequentially; raise OperatorError if a part is too short."""
+    """The bytes that a recipe produces, read sequentially; reading raises OperatorError if a part is too short."""
 
     def __init__(self, root: Path, recipe: Recipe) -> None:
         self._root = root
@@ -115,7 +115,7 @@ def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
 
 
 def is_as_of(path: Path, at_ns: int) -> bool:
-    """Return True if a part is a file that hasn't changed since a time in nanoseconds."""
+    """Return True if a part is a file that hasn't changed since `at_ns`, in nanoseconds since 1970."""
     try:
         stat_result = path.lstat()
     except OSError:

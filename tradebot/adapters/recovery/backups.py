@@ -63,7 +63,9 @@ class Damage(NamedTuple):
 
 
 class BackupPoint(NamedTuple):
-    """How far books reach: the hash of the journal's last record, the ledger's seal, and the ledger's latest time."""
+    """The last records in some books: the hash of the journal's last record, the ledger's seal, and the ledger's latest
+    time.
+    """
 
     last: str | None
     sealed: str | None
@@ -229,7 +231,7 @@ def verify_backup(folder: StateFolder, name: str) -> Backup:
 def find_damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
     """Read each part of all backups once, and return the damaged backups.
 
-    Parts are compared with the digests in the manifests; the books that they form aren't read for content.
+    Only the parts' digests are compared with the manifests; the books that the parts form aren't checked.
     """
     read = Hashed() if hashed is None else hashed
     damage = ((path.name, _damage(path, read)) for path in places(folder))
@@ -298,8 +300,8 @@ def ledger_size(path: Path) -> int:
 
 
 def end(folder: Path) -> BackupPoint:
-    """Return how far a folder's books reach, without reading them completely; raise OperatorError if they can't be
-    opened.
+    """Return the last records in a folder's books without reading the books completely; raise OperatorError if they
+    can't be opened.
     """
     if not in_parts(folder):
         return _end(folder)

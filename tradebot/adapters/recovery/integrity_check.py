@@ -1,9 +1,9 @@
 """Check the books before every pass, so that nothing is decided or sent from damaged books.
 
-SQLite's own check covers the pages, a checksum on every row their content (`ledger/integrity.py`), the journal its own
-chain, and a seal ties both together, so that an older or foreign ledger is noticed. Every write checks the seal again,
-and from there to the journal's end if another process has written, so nothing is ever added to a ledger and a journal
-that don't belong together.
+SQLite's own check covers the ledger's pages, and each row's checksum covers its content (`ledger/integrity.py`). The
+journal is covered by its hash chain. A seal ties ledger and journal together, so that an older or foreign ledger is
+noticed. Every write checks the seal again, and the journal after the sealed record if another process has written, so
+nothing is ever added to a ledger and a journal that don't belong together.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def require_own(folder: StateFolder) -> None:
     if (marked.id, marked.account_number) != (folder.id, folder.account_number):
         raise OperatorError(
             f"{folder.path} now holds the state of another bot, for account …{marked.tail}.",
-            f"stop this one; tradebot status {state_folder.option(folder.path)} shows its bot",
+            f"stop this bot; tradebot status {state_folder.option(folder.path)} shows the other one",
             code=ExitCode.REFUSED,
         )
 
@@ -134,7 +134,9 @@ def look_again(folder: StateFolder, events: Events, books: LedgerFile | None) ->
 
 
 def blame(folder: StateFolder) -> TradebotError | None:
-    """Read all stores and return the damaged store's error; None if all are intact, so the error must be a bug."""
+    """Read all stores and return the damaged store's error; None if all are intact, so that the error being handled
+    must be a bug.
+    """
     from tradebot.adapters.facts import schema as facts_schema
 
     try:

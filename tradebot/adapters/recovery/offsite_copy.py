@@ -189,7 +189,7 @@ def _files(backup: Path, content: Mapping[str, Any], parts: Path | None = None) 
     own = [*content["files"]]
     for name in (*stored, *own):
         if name != os.path.basename(name) or name.startswith("."):
-            raise OperatorError(f"the manifest of {backup.name} names a file elsewhere", "use another backup")
+            raise OperatorError(f"the manifest of {backup.name} names a file outside the backup", "use another backup")
     root = parts or backup.parent / PARTS
     return {f"{PARTS}/{part}": root / part for part in stored} | {
         f"{backup.name}/{name}": backup / name for name in (*own, MANIFEST)

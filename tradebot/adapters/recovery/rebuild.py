@@ -79,8 +79,9 @@ def rebuild(
     """Build new books, move the old ones to the quarantine, and then install the new books.
 
     `on` is the machine's time, for naming the quarantine folder; `only`, if set, is the only folder to take books from.
-    `keep` gets the new books before they are put in place, so that their doubts survive a kill. The caller has the pass
-    lock and has halted the bot. The user must then accept the new books. Raise OperatorError if the disk fails.
+    `keep` gets the new books before they are put in place, so that the list of their doubts isn't lost if the process
+    is killed. The caller has the pass lock and has halted the bot. The user must then accept the new books. Raise
+    OperatorError if the disk fails.
     """
     try:
         with ExitStack() as opened:
@@ -167,7 +168,7 @@ def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) ->
     """Copy journal and ledger to the scratch folder; return a function that adds the journal's extra records to the
     ledger.
     """
-    assert sources.ledger, "there is a ledger to be joined"
+    assert sources.ledger, "joining needs a ledger"
     copy = sources.copies[sources.ledger, LEDGER]
     with closing(SqliteLedger.open(copy, folder.account_number, read_only=True)) as old:
         lacking = _lacking(sources, old)
@@ -306,7 +307,7 @@ def _merge_lacking(
 
 
 def replay(books: SqliteLedger, record: JournalRecord, sources: Sources) -> None:
-    """Replay one record; a record that makes no sense without a lost one becomes a doubt."""
+    """Replay one record; a record that makes no sense because an earlier one was lost is added to the doubts."""
     kind, where = record.kind, f"record {record.head.sequence}"
     if kind in NOT_PLAYED or (kind in OF_PERSONS and sources.approval_unsure):
         return

@@ -137,11 +137,11 @@ class LedgerComparison(NamedTuple):
 class Sources(Struct):
     """The sources of new books; each is a folder, or None if nothing intact was found.
 
-    `reading` belongs to the journal. `known_hashes` has the journal ends and ledger seals in this account's journals: a
-    ledger with any other seal comes from elsewhere. `generation` counts the rebuilds in the journals, because the last
-    rebuild's journal is the newest. `copies` maps a source and a file name to the folder with the assembled file.
-    `compared` is the comparison of such a folder's journal and ledger, if computed. `money_digests` are the journal's
-    `digests_of`, if its chain is intact and they were computed.
+    `reading` is the content of the journal. `known_hashes` has the journal ends and ledger seals in this account's
+    journals: a ledger with any other seal comes from elsewhere. `generation` counts the rebuilds in the journals,
+    because the last rebuild's journal is the newest. `copies` maps a source and a file name to the folder with the
+    assembled file. `compared` is the comparison of such a folder's journal and ledger, if computed. `money_digests` are
+    the journal's `digests_of`, if its chain is intact and they were computed.
     """
 
     journal: Path | None = None
@@ -260,9 +260,9 @@ def _reading(
 
 
 class Lineage:
-    """The account of a journal and the number of rebuilds before it, learned from its records.
+    """Whether a journal is of our account, and the number of rebuilds before it, learned from its records.
 
-    The first record names the account; if that is lost, any intent in the journal does.
+    The first record names the account; if that is lost, any recorded intent does.
     """
 
     def __init__(self, account: str, digesting: bool = False) -> None:
@@ -272,7 +272,7 @@ class Lineage:
         self._account = account
 
     def add(self, record: JournalRecord) -> None:
-        """Add the next record's content to the comparison."""
+        """Learn from the journal's next record."""
         if self.money_digests is not None and record.kind in AS_JOURNALED:
             self.money_digests[identity(record)] = record.kind in LASTING
         if record.kind == "rebuilt":
@@ -346,7 +346,7 @@ def digests_of(records: Iterable[JournalRecord]) -> dict[bytes, bool]:
 
 
 def identity(record: JournalRecord, kind: str | None = None) -> bytes:
-    """Return a digest of a record's identity, as its own kind or as `kind`."""
+    """Return a digest of a record's kind (or of `kind` instead) and its identity."""
     return digest(kind or record.kind, words_of(record))
 
 
@@ -357,5 +357,5 @@ def words_of(record: JournalRecord | JournalRow) -> bytes:
 
 
 def digest(kind: str, words: bytes) -> bytes:
-    """Return a digest of a record that is short, to save memory."""
+    """Return a digest of a record, which is short to save memory."""
     return hashlib.blake2b(b"%s %s" % (kind.encode(), words), digest_size=16).digest()

@@ -17,7 +17,7 @@ from tradebot.model.struct_tools import replace
 
 def keep_dry_run(folder: Path, cycle: CycleRecord) -> None:
     """Store the pass, replacing the last dry run; raise CannotWriteError if that fails."""
-    assert cycle.dry_run, "only a dry run is stored here"
+    assert cycle.dry_run, "only a dry run may be stored here"
     whole = [pack(replace(cycle, candidates=())), [pack(record) for record in cycle.candidates]]
     try:
         write_durably(folder / DRY_RUN, json_text(whole) + "\n")

@@ -74,7 +74,7 @@ SUM = "sum"
 
 
 class Trial(Struct, frozen=True):
-    """One tried combination of settings and code: the run's name, its length, and its Sharpe ratio.
+    """One tried combination of settings and code: the run's name, its number of sessions, and its Sharpe ratio.
 
     The ratio is annualized by the square root of a year's sessions; it is None if the run's equity didn't move.
     `digest` identifies the trial, and `code` the strategy's code; it is empty for trials stored without it.
@@ -124,9 +124,9 @@ def append_trials(folder: Path, trials: Iterable[Trial]) -> None:
 
 
 def trials_of(trials: Iterable[Trial], strategies: Collection[str], codes: Collection[str] = ()) -> list[Trial]:
-    """Return the last run of each trial of these strategies, whatever their code was called when it was tried.
+    """Return the last run of each trial of these strategies and of other strategies with the same code.
 
-    `codes` has further digests of code that counts.
+    `codes` has further digests of code whose trials are included.
     """
     listed = tuple(trials)
     code = {trial.code for trial in listed if trial.strategy in strategies and trial.code} | set(codes)
@@ -183,7 +183,7 @@ def _sum(before: str, content: bytes) -> str:
 
 def _edited_error(folder: Path) -> OperatorError:
     return OperatorError(
-        f"{folder / TRIALS} was edited or cut, so the number of trials is unknown",
+        f"{folder / TRIALS} was edited or truncated, so the number of trials is unknown",
         f"restore it and {LAST} from a copy, or start a new list without the earlier trials: rm {folder / TRIALS} "
         f"{folder / LAST}",
     )
@@ -195,7 +195,9 @@ BACKTEST, SHADOW = "backtest", "shadow"
 
 
 def trading(folder: StateFolder) -> StateFolder:
-    """Return a bot's folder if the bot can trade; raise OperatorError for a folder of a read-only type."""
+    """Return a bot's folder if the bot can trade; raise OperatorError for the folder of a finished backtest or of a
+    strategy's shadow trading.
+    """
     if folder.kind == SHADOW:
         raise OperatorError(
             f"{folder.path} has a strategy's shadow trading: it is read-only, and only its bot trades in it",
@@ -246,10 +248,9 @@ def read_trials(folder: Path, strategies: Collection[str], codes: Collection[str
 
 
 def backtested_code(state: Path) -> Mapping[str, Mapping[str, str]]:
-    """Return by strategy the code of the finished backtests in a state folder: the last run's name by code digest,
-    newest last.
+    """Return, by strategy and code digest, the name of the last finished backtest in a state folder, oldest first.
 
-    Unreadable lists are left out.
+    A list of trials that can't be read is skipped.
     """
     by_run: dict[str, dict[str, str]] = {}
     with suppress(OperatorError, OSError):

@@ -92,7 +92,7 @@ def _unsafe_within(folder: Path, entered: bool, inner: Collection[str] | None) -
             continue
         if linked:
             for parent in path.resolve().parents:
-                yield from _unsafe_above(parent, f"is above what {path} leads to")
+                yield from _unsafe_above(parent, f"is above the target of the link {path}")
         # A file with two names may be reached through the other name, wherever that is.
         reached = entered or linked or (target.st_nlink > 1 and not is_folder)
         if reached and _others_write(target):

@@ -72,7 +72,8 @@ def halt_stat(folder: Path) -> Seen:
 
 
 def lift(folder: Path, shown: Seen) -> bool:
-    """Remove ARMED and then the HALT that was shown, so that any failure on the way leaves the bot halted.
+    """Remove ARMED and then HALT, if HALT still has the file stats `shown`; any failure on the way leaves the bot
+    halted.
 
     Return False if a different HALT has arrived; that one stays in force. A HALT that is a folder with content is
     renamed to a name that `left_aside` returns. Raise OperatorError if something can't be removed.
@@ -101,7 +102,7 @@ def lift(folder: Path, shown: Seen) -> bool:
 
 
 def left_aside(folder: Path) -> tuple[Path, ...]:
-    """Return folders with content that were in the place of HALT, which must not be deleted."""
+    """Return the folders that had the name HALT and were renamed; they have content, which must not be deleted."""
     return tuple(sorted(folder.glob(f"{HALT}.*{TAKEN}")))
 
 

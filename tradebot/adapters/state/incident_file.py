@@ -22,7 +22,7 @@ LONGEST_HEAD = 100_000
 AGAIN = "ask for the file again, or for a new one made with tradebot incident"
 ABSENT = (
     "name a file that tradebot incident wrote; tradebot replay alone replays the last session, and tradebot replay "
-    "2026-11-16 that one"
+    "2026-11-16 replays that session"
 )
 UNREADABLE = "name a regular file that you may read"
 

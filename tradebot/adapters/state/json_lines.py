@@ -20,7 +20,7 @@ from tradebot.adapters.text.redaction import hide_keys
 
 
 class RotatedLines:
-    """Append lines to a file; full files are numbered, `max_files` of them, and the oldest is overwritten.
+    """A file to which lines are appended. Full files are numbered, `max_files` of them, and the oldest is overwritten.
 
     If the disk fails, lines are lost but the pass continues. `lost` then has the reason why the last line was lost, and
     is None otherwise.

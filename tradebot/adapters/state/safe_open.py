@@ -59,7 +59,7 @@ def require_plain(path: Path) -> None:
 
 
 def is_plain(path: Path) -> bool:
-    """Return True if a regular file is at the path itself."""
+    """Return True if a regular file is at the path; a link to one doesn't count."""
     return path.is_file() and not path.is_symlink()
 
 

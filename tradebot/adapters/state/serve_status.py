@@ -1,9 +1,9 @@
 """Write a running `serve`'s status, report it to the service manager, count starts, and detect a running `serve`.
 
-The note alone proves nothing, because a killed process leaves it behind. The lock shows that `serve` runs, and the
-note's times show that it works. Starts without a clean end are counted, so that a crash loop is noticed. The service
-manager gets the status by systemd's notification protocol (sd_notify(3)): one datagram per message on a socket named in
-the environment. Without that name, nothing is sent.
+The status file alone proves nothing, because a killed process leaves it behind. The lock shows that `serve` runs, and
+the times in the status file show that it works. Starts that didn't end cleanly are counted, so that a crash loop is
+noticed. The service manager gets the status by systemd's notification protocol (sd_notify(3)): one datagram per message
+on a socket named in the environment. Without that name, nothing is sent.
 """
 
 import json
@@ -93,7 +93,8 @@ LONGEST = 1 << 16
 
 
 def write_serving(folder: Path, serving: ServeNote) -> None:
-    """Replace the note about the running `serve`. If the disk fails, the old note stays, and readers notice its age.
+    """Replace the status file of the running `serve`. If the disk fails, the old file stays, and readers notice its
+    age.
 
     It isn't synced, because nothing runs after a power failure anyway.
     """
@@ -110,7 +111,9 @@ def write_serving(folder: Path, serving: ServeNote) -> None:
 
 
 def read_serving(folder: Path) -> ServeNote | None:
-    """Return the last note, possibly from a process that has ended; None if there is none or it can't be read."""
+    """Return the last status that `serve` wrote, possibly before it ended; None if there is none or it can't be
+    read.
+    """
     try:
         return decode(ServeNote, json.loads(read_plain(folder / SERVING)[:LONGEST]))
     except (OSError, ValueError):

@@ -110,7 +110,7 @@ class StateFolder(NamedTuple):
 
     @property
     def plans(self) -> Path:
-        """Return the path of proposed reconcile plans."""
+        """Return the path of the folder with proposed reconcile plans."""
         return self.path / PLANS
 
 
@@ -299,7 +299,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
+    """Sync a folder, so that new and renamed files in it survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with around("state_folder.sync_names"):
@@ -336,7 +336,9 @@ def cannot_write(path: Path, error: OSError) -> OperatorError:
 
 
 def cannot_write_database(path: Path, reason: str, name: str) -> OperatorError:
-    """Return the same error for a database in the folder, given SQLite's message and error name."""
+    """Return the error for a user whose database in the state folder can't be written, given SQLite's message and error
+    name.
+    """
     error = cannot_write(path.parent, OSError(f"{path.name}: {reason} ({name})"))
     if name == "SQLITE_READONLY" and not os.access(path, os.W_OK):
         error = CannotWriteError(error.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, reason)))

@@ -13,10 +13,11 @@ its connection once no request is pending. The kernel releases a dead process's 
 both free.
 
 Yielding works like a kill and restart: the pass unwinds, releases the lock, lets the exits run and starts again with
-the same call; its intents are in the ledger. A pass yields before each read request, also between retries and pages,
-and before it records an entry; never between recording an order and recording its outcome. After yielding five times it
-ends with GAVE_WAY, and the next run resumes it. Two kinds of work can't start again, so they finish first: the
-comparison after a plan or an adoption was written, and a pass that sends the broker no request.
+the same call; the orders that it recorded are in the ledger. A pass yields before each read request, also between
+retries and pages, and before it records an entry order to send; never between that record and the record of the order's
+outcome. After yielding five times it ends with GAVE_WAY, and the next run resumes it. Two kinds of work can't start
+again, so they finish first: the comparison after a plan or an adoption was written, and a pass that sends the broker no
+request.
 """
 
 from __future__ import annotations
@@ -344,8 +345,8 @@ MOST_WAYS = 5
 class ExitPriority:
     """Tells this process's pass when an exit pass is waiting.
 
-    `call` is the one of the last pass that could yield. `due` returns True if this process has exits to run itself,
-    `run_due` runs them, and `ends` returns True if the process should end; `serve` sets all three.
+    `call` resumes the last pass that could yield. `due` returns True if this process has exits to run itself, `run_due`
+    runs them, and `ends` returns True if the process should end; `serve` sets all three.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -384,7 +385,7 @@ class ExitPriority:
 
     @contextmanager
     def without_yielding(self) -> Iterator[None]:
-        """Don't yield inside the block, that is, from recording an order until its outcome is recorded."""
+        """Don't yield inside the block, in which an order is recorded, sent, and its outcome recorded."""
         before, self._gives_way = self._gives_way, False
         try:
             with steadily(self._folder):

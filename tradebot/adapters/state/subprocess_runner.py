@@ -127,7 +127,7 @@ _confirmations: list[Confirmation] = []
 
 
 def accept_confirmation(confirmation: Confirmation) -> None:
-    """Confirm this process's verb with what the user typed elsewhere."""
+    """Take what the user typed elsewhere as the confirmation of this process's verb."""
     _confirmations.append(confirmation)
 
 

@@ -81,7 +81,7 @@ def describe_sources(path: Path) -> str:
     try:
         full = path.absolute()
     except FileNotFoundError:
-        return "the environment only: the current folder is gone"
+        return "the environment only: the current folder was deleted"
     return f"the environment, then {full}" if os.path.lexists(full) else f"the environment only: no {full}"
 
 
@@ -145,7 +145,7 @@ MOST_TRIES = 20
 
 """How often a file is opened again after another process has replaced it."""
 
-AGAIN = "look at the file, then run the command again"
+AGAIN = "check what changed in the file, then run the command again"
 
 
 class PersonFile:
@@ -247,7 +247,7 @@ def _open_changeable(path: Path) -> int | None:
 def _require_changeable(path: Path, stat_result: os.stat_result) -> None:
     if not stat.S_ISREG(stat_result.st_mode):
         kind = FILE_KINDS.get(stat.S_IFMT(stat_result.st_mode), "a device")
-        raise OperatorError(f"{path} is {kind}, not a regular file", "name a file, or change it yourself")
+        raise OperatorError(f"{path} is {kind}, not a regular file", "name a regular file, or change this one yourself")
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         raise _cannot_change(path, OSError(errno.EROFS, os.strerror(errno.EROFS)))
     # The owner's bit counts for root too, although root could write anyway: somebody wanted the file left unchanged.

@@ -48,5 +48,7 @@ def meaning_of(kind: str, sub_kind: str) -> ActivityKind:
 
 
 def meaning_if_any(kind: str, sub_kind: str) -> ActivityKind | None:
-    """Return the type of a cash movement with these words; None if there is no word, as in a plan edited by a user."""
+    """Return the meaning of a cash movement's activity types; None if `kind` is empty, as in a plan edited by a
+    user.
+    """
     return meaning_of(kind, sub_kind) if kind else None

@@ -1,7 +1,8 @@
 """Remove personal details from texts before they are shared.
 
-Besides keys, a text loses account numbers, order ids that contain them, hosts, addresses, people and home paths: this
-bot's by their value, all others by their form. Equal details are always replaced by the same text.
+Besides keys, a text loses account numbers, order ids that contain them, hosts, addresses, people and home paths. This
+bot's own details are recognized by their values, all others by their form. Equal details are always replaced by the
+same text.
 """
 
 import re
@@ -94,7 +95,7 @@ class Redactor:
         return self._done[text]
 
     def once(self, text: str) -> str:
-        """Return a text without private details, before all ids are known."""
+        """Return a text without private details; the result isn't cached, because not all ids may be known yet."""
         if text == self._tail:
             return "HIDE"
         text = ID.sub(self._id, hide_keys(text))

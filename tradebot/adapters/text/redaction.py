@@ -5,8 +5,8 @@ writes a key anywhere. This guards against other code: a proxy that echoes the h
 the key file, an exception that quotes its argument. `halt` uses this module, so it imports nothing slow until there is
 a key to hide.
 
-A text to share also loses account numbers, order ids made of them, hosts, addresses, people and home paths: this bot's
-by their value, others by their form. The same text always gets the same replacement.
+A text to share also loses account numbers, order ids made of them, hosts, addresses, people and home paths. This bot's
+own details are recognized by their values, all others by their form. The same text always gets the same replacement.
 """
 
 import json

@@ -123,10 +123,10 @@ def _edit_text(text: str, path: Sequence[str], written: str) -> str:
 
 def _what(node: yaml.Node) -> str:
     if isinstance(node, yaml.SequenceNode):
-        return "is a list there, which has no names"
+        return "is a list there, so it has no named settings"
     if node.value in ("", "~", "null"):
-        return "is null there: it is off"
-    return f"is {node.value[:40]!r} there, which has no names"
+        return "is null there, which turns it off"
+    return f"is {node.value[:40]!r} there, so it has no named settings"
 
 
 def _line(text: str, path: Sequence[str]) -> int:

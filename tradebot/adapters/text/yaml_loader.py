@@ -1,4 +1,6 @@
-"""Load YAML the way users mean it: `no` is a word, keys are unique, numbers are decimals, and nothing is executed."""
+"""Load YAML the way users mean it: `no` is text and not False, keys are unique, numbers are decimals, and nothing is
+executed.
+"""
 
 import re
 from decimal import Decimal

@@ -50,7 +50,7 @@ def is_listed(name: str) -> bool:
 def exchange_sessions(start: date, end: date, name: str) -> Sequence[Session]:
     """Return the sessions of a calendar from `start` to `end`, inclusive; half days have their early close.
 
-    A calendar that can't be computed is empty.
+    Return no sessions if the calendar can't be computed.
     """
     if not is_listed(name):
         return ()
@@ -61,7 +61,7 @@ def exchange_sessions(start: date, end: date, name: str) -> Sequence[Session]:
 
 @lru_cache(maxsize=8)
 def every_session(name: str, first: date, last: date) -> Sequence[Session]:
-    """Return all sessions of a calendar in these years."""
+    """Return all sessions of a calendar from `first` to `last`, inclusive."""
     if name in BY_PRODUCT:
         return _of_product(first, last, name)
     import exchange_calendars
@@ -74,7 +74,9 @@ def _of_product(start: date, end: date, name: str) -> Sequence[Session]:
 
     schedule = pandas_market_calendars.get_calendar(name).schedule(start.isoformat(), end.isoformat())
     sessions = _sessions(schedule, "market_open", "market_close")
-    assert all(earlier.close < later.open for earlier, later in pairwise(sessions)), "there is a break in between"
+    assert all(earlier.close < later.open for earlier, later in pairwise(sessions)), (
+        "sessions must be separated by a break"
+    )
     return sessions
 
 

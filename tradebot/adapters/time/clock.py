@@ -63,7 +63,7 @@ class LockStepClock:
         policy: http.RetryPolicy | None = None,
     ) -> None:
         if not is_loopback(url):
-            raise OperatorError("only the embedded exchange can be ticked", "Use an address on 127.0.0.1.")
+            raise OperatorError("only the embedded exchange's clock can be advanced", "Use an address on 127.0.0.1.")
         # One tick may play a whole session, which takes longer than any other request.
         self._bounds = bounds or http.RequestBounds(read_s=_TICK_S, total_s=_TICK_S)
         self._policy = policy or http.RetryPolicy()
@@ -189,7 +189,7 @@ class RealTime:
         return abs(self._ahead_s + self._clock_s + self._since_s - self._clocks.wall()) <= self._apart_s
 
     def moments(self) -> Iterator[datetime]:
-        """Yield the current time."""
+        """Yield the current time, after fetching the venue's time if that is due."""
         if self._has_jumped or self._since_s >= (ASK_AGAIN_S if self.is_trustworthy else ASK_SOON_S):
             try:
                 self._ask_venue()
@@ -199,11 +199,13 @@ class RealTime:
         yield self.now
 
     def rest(self) -> None:
-        """Record that no work is left for now."""
+        """Record that no work is left for now; `pause` is measured from here."""
         self._rested = self._clocks.stopwatch(), self._clocks.awake(), self.now
 
     def pause(self) -> Pause | None:
-        """Return the pause since `rest`, if it was longer than the time to the next tick."""
+        """Return the pause since `rest` if it lasted more than a minute, with the time in which the machine slept;
+        otherwise None.
+        """
         if self._rested is None:
             return None
         counted_s, awake_s, began = self._rested
@@ -238,7 +240,7 @@ class Engine(Protocol):
         """Let engine time pass."""
 
     def tick_to(self, moment: datetime | str) -> EngineStatus:
-        """Move to a named moment."""
+        """Advance the engine to a time or to a named moment, such as `open`."""
 
 
 class EngineTime:

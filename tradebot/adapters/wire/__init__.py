@@ -1,1 +1,1 @@
-"""Make HTTP requests with limits, and read foreign JSON field by field."""
+"""Make HTTP requests with limits, and read JSON from external services field by field."""

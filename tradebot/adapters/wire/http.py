@@ -47,7 +47,7 @@ WHY: Mapping[str, str] = {
     "ConnectTimeoutError": "no connection in time",
     "ReadTimeoutError": "it took too long",
     "DecodeError": "the answer can't be decompressed",
-    "SSLError": "no trusted connection, its certificate can't be verified",
+    "SSLError": "no trusted connection, because its certificate can't be verified",
     "ProtocolError": "the answer isn't valid HTTP",
     "InvalidHeader": "a header isn't valid HTTP",
     "LocationParseError": "the address isn't valid",
@@ -133,7 +133,7 @@ class HttpReply(Struct, frozen=True):
 
 
 def printable(text: str) -> str:
-    """Return foreign text on one line, shortened, without control characters."""
+    """Return text from an external service on one line, shortened, without control characters."""
     cleaned = "".join(character if character.isprintable() else " " for character in text[: 4 * EXCERPT_LENGTH])
     return " ".join(cleaned.split())[:EXCERPT_LENGTH]
 

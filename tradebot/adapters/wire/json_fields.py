@@ -1,4 +1,6 @@
-"""Read foreign JSON field by field: use readable values, and refuse each unreadable value, naming its field."""
+"""Read JSON from external services field by field: use readable values, and refuse each unreadable value, naming its
+field.
+"""
 
 import re
 from collections import Counter

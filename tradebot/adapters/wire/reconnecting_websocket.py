@@ -44,7 +44,9 @@ class Party(Protocol):
     """Who is at the other end, for messages."""
 
     def talk(self, connection: ClientConnection) -> str:
-        """Use the connection until it ends, which raises, or until something is wrong; return the problem."""
+        """Use the connection until something is wrong, and return the problem; raise an error once the connection has
+        ended.
+        """
 
     def on_connection_end(self, problem: str, status: int | None) -> bool:
         """Record why a connection ended or couldn't be opened; return False to stop reconnecting.

@@ -243,7 +243,8 @@ class DrawdownStop(PriceRule):
 
 
 class LiquidationDistance(ExitRule):
-    """Close a share of a position while its mark is nearer to liquidation than `trim_below`, all below `close_below`.
+    """Close a share of a position while its mark is nearer to liquidation than `trim_below`, and all of it below
+    `close_below`.
 
     The distance is a fraction of the mark. `trim_share` is of the current position, rounded down to whole lots. Each
     pass closes the same share again once the last order has filled, until the distance is large enough. It needs a

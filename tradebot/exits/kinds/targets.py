@@ -109,7 +109,7 @@ class ScaleOut(PriceRule):
         original, done = watched.original_quantity, Decimal(0)
         targets = list[PriceTarget]()
         for index, level in enumerate(self.levels if original is not None else ()):
-            assert original is not None, "without it there are no levels"
+            assert original is not None, "targets need the position's original quantity"
             due = self._due(watched, original, self.levels[: index + 1])
             if due > done:
                 targets.append(PriceTarget(watched.price_at(level.fraction), due - done))
